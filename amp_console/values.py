@@ -1,0 +1,122 @@
+"""The few plain values that every room shares.
+
+The nouns (`engage`, `amplitude`, `ledger`, `connections`) do not know each other; what one of
+them hands to another, by way of `sync`, is one of these.
+"""
+
+import enum
+from typing import Any, NamedTuple, NoReturn
+
+import msgspec
+
+
+class IdType(enum.StrEnum):
+    """Which identifier Amplitude matches people by; Segment's audience setting "ID Type"."""
+
+    USER_ID = "user_id"
+    AMPLITUDE_ID = "amplitude_id"
+
+    @property
+    def label(self) -> str:
+        """The words Segment and Amplitude show for it."""
+        return "User ID" if self is IdType.USER_ID else "Amplitude ID"
+
+    @property
+    def other(self) -> "IdType":
+        """The ID type that an audience does not use while it uses this one."""
+        return IdType.AMPLITUDE_ID if self is IdType.USER_ID else IdType.USER_ID
+
+
+class Operation(enum.StrEnum):
+    """What a delivery does to a member of a cohort."""
+
+    ADD = "add"
+    REMOVE = "remove"
+
+
+class AudienceRef(NamedTuple):
+    """What an Engage event says about which audience it belongs to.
+
+    Space and computation id are the identity; keys should never be reused, but are.
+    Both are "" where only the key is known (a CSV download of one audience).
+    """
+
+    space_id: str
+    computation_id: str
+    key: str
+
+
+class AudienceHints(msgspec.Struct, frozen=True):
+    """What Segment's destination knew about an audience; where present, its settings start so.
+
+    `cohort_id` is the event's `external_audience_id`; the others come from `audience_settings`.
+    """
+
+    cohort_id: str | None = None
+    id_type: IdType | None = None
+    cohort_name: str | None = None
+    owner_email: str | None = None
+
+
+class Change(NamedTuple):
+    """One person entered or left one audience: what one Engage event says.
+
+    At least one of the identifiers is there. `at` is the event's time in microseconds since
+    1970 (UTC); `line` is where the event stands in its source, counted from 1.
+    """
+
+    audience: AudienceRef
+    user_id: str | None
+    amplitude_id: str | None
+    is_member: bool
+    at: int
+    line: int
+
+
+class Refusal(NamedTuple):
+    """One event that could not be read: where it stands and why. `line` 0 is the whole source."""
+
+    line: int
+    reason: str
+
+
+class Secret:
+    """A text that shows itself to nobody: masked in repr, str and format, not picklable.
+
+    `reveal` is called in two places only: where the request's auth header is built, and in the
+    keyring thread.
+    """
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def reveal(self) -> str:
+        """Return the clear text."""
+        return self._text
+
+    def __repr__(self) -> str:
+        return "Secret('***')"
+
+    def __str__(self) -> str:
+        return "***"
+
+    def __format__(self, spec: str) -> str:
+        return format("***", spec)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and self._text == other._text
+
+    def __hash__(self) -> int:
+        return hash(self._text)
+
+    def __reduce_ex__(self, protocol: Any) -> NoReturn:
+        raise TypeError("A secret can't be pickled.")
+
+
+class Credentials(NamedTuple):
+    """The key pair of one Amplitude project."""
+
+    api_key: Secret
+    secret_key: Secret
