@@ -27,6 +27,23 @@ class IdType(enum.StrEnum):
         return IdType.AMPLITUDE_ID if self is IdType.USER_ID else IdType.USER_ID
 
 
+class Region(enum.StrEnum):
+    """Where an Amplitude project lives. Only `amplitude` knows the hosts."""
+
+    NORTH_AMERICA = "north-america"
+    EUROPE = "europe"
+
+    @property
+    def label(self) -> str:
+        """The words Segment's settings page shows for it."""
+        return "North America" if self is Region.NORTH_AMERICA else "Europe"
+
+    @property
+    def other(self) -> "Region":
+        """The region a project is in when its keys are unknown to this one."""
+        return Region.EUROPE if self is Region.NORTH_AMERICA else Region.NORTH_AMERICA
+
+
 class Operation(enum.StrEnum):
     """What a delivery does to a member of a cohort."""
 
