@@ -1,0 +1,287 @@
+"""Audiences: how they are discovered, what the operator set for them, and how they stand."""
+
+import enum
+import sqlite3
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from amp_console.ledger.codes import ID_TYPE_CODE, ID_TYPE_OF
+from amp_console.values import AudienceHints, AudienceRef, IdType
+
+
+class Link(enum.StrEnum):
+    """How an audience came to its cohort; it decides what is known of people never delivered."""
+
+    NONE = "none"
+    CREATED = "created"  # by us: nobody is in it who was not delivered
+    EXISTING = "existing"  # before us: anybody may be in it
+    UNLINKED = "unlinked"  # by the operator: no event links it again
+
+
+class Audience(msgspec.Struct, frozen=True):
+    """One audience with its settings and its link; overrides are None where the default holds."""
+
+    id: int
+    space_id: str
+    computation_id: str
+    key: str
+    name: str
+    enabled: bool
+    id_type: IdType
+    cohort_name: str | None
+    owner_email: str | None
+    seed_user: str | None
+    cohort_id: str | None
+    linked_name: str | None
+    link: Link
+    broken: str | None
+    last_run_at: int | None
+
+
+class Standing(msgspec.Struct, frozen=True):
+    """How many people an audience has, and how many of them are where.
+
+    `delivered` counts those who are, or may be, in the cohort. `unidentified` are members whom no
+    event ever gave an identifier of the audience's ID type.
+    """
+
+    members: int
+    pending_add: int
+    pending_remove: int
+    rejected: int
+    delivered: int
+    unidentified: int
+
+
+class AudienceNotFound(LookupError):
+    """No audience answers to the name; the text lists those there are."""
+
+
+class AudienceAmbiguous(LookupError):
+    """Several audiences answer to the name; the text says how to tell them apart."""
+
+
+NO_HINTS = AudienceHints()
+
+_COLUMNS = (
+    "id, space_id, computation_id, key, coalesce(name, key), enabled, id_type, cohort_name, "
+    "owner_email, seed_user, cohort_id, linked_name, link, broken, last_run_at"
+)
+
+
+def _audience(row: Sequence[Any]) -> Audience:
+    values = list(row)
+    values[5] = bool(values[5])
+    values[6] = ID_TYPE_OF[values[6]]
+    values[12] = Link(values[12])
+    return Audience(*values)
+
+
+def all_audiences(db: sqlite3.Connection) -> list[Audience]:
+    """Every audience, by name."""
+    rows = db.execute(f"SELECT {_COLUMNS} FROM audience ORDER BY lower(coalesce(name, key)), id")
+    return [_audience(row) for row in rows]
+
+
+def audience(db: sqlite3.Connection, audience_id: int) -> Audience:
+    """The audience of this id, which must be there."""
+    row = db.execute(f"SELECT {_COLUMNS} FROM audience WHERE id = ?", (audience_id,)).fetchone()
+    return _audience(row)
+
+
+def find_audience(db: sqlite3.Connection, name: str) -> Audience:
+    """The audience that `name` means: its key, else its computation id, else its name.
+
+    Raises `AudienceNotFound` and `AudienceAmbiguous`.
+    """
+    everything = all_audiences(db)
+    for matches in (
+        [a for a in everything if a.key == name],
+        [a for a in everything if a.computation_id == name],
+        [a for a in everything if a.name == name],
+    ):
+        if len(matches) == 1:
+            return matches[0]
+        if matches:
+            ids = ", ".join(a.computation_id or f"(none, space {a.space_id!r})" for a in matches)
+            raise AudienceAmbiguous(
+                f"{len(matches)} audiences are called {name!r}. "
+                f"Name one by its computation id: {ids}."
+            )
+    known = ", ".join(a.key for a in everything[:20]) or "none yet: import a file of events first"
+    raise AudienceNotFound(f"There is no audience {name!r}. Known audiences: {known}.")
+
+
+def discover(db: sqlite3.Connection, ref: AudienceRef, hints: AudienceHints = NO_HINTS) -> Audience:
+    """Find the audience an event speaks of, or start it with the settings the event brings.
+
+    An audience that so far was known by its key alone (from a CSV download) becomes the one that
+    an event gives space and computation id for.
+    """
+    found = _by_identity(db, ref)
+    if found is None:
+        found = db.execute(
+            "INSERT INTO audience (space_id, computation_id, key) VALUES (?, ?, ?) RETURNING id",
+            ref,
+        ).fetchone()[0]
+    if hints != NO_HINTS and _is_untouched(db, found):
+        _start_with(db, found, hints)
+    return audience(db, found)
+
+
+def _is_untouched(db: sqlite3.Connection, audience_id: int) -> bool:
+    """True until the first run or link: early events may lack what later ones bring."""
+    known = audience(db, audience_id)
+    begun = db.execute("SELECT 1 FROM creation WHERE audience_id = ?", (audience_id,)).fetchone()
+    return known.last_run_at is None and known.link is Link.NONE and begun is None
+
+
+def _by_identity(db: sqlite3.Connection, ref: AudienceRef) -> int | None:
+    if not ref.computation_id:
+        return _by_key_alone(db, ref)
+    row = db.execute(
+        "SELECT id FROM audience WHERE space_id = ? AND computation_id = ?",
+        (ref.space_id, ref.computation_id),
+    ).fetchone()
+    if row is None:
+        row = db.execute(
+            "UPDATE audience SET space_id = ?, computation_id = ? WHERE id = ("
+            " SELECT id FROM audience WHERE computation_id = '' AND key = ?"
+            " AND space_id IN ('', ?) LIMIT 1) RETURNING id",
+            (ref.space_id, ref.computation_id, ref.key, ref.space_id),
+        ).fetchone()
+    return None if row is None else int(row[0])
+
+
+def _by_key_alone(db: sqlite3.Connection, ref: AudienceRef) -> int | None:
+    rows = db.execute(
+        "SELECT id FROM audience WHERE key = ? AND (? IN ('', space_id) OR space_id = '')",
+        (ref.key, ref.space_id),
+    ).fetchall()
+    if len(rows) > 1:
+        raise AudienceAmbiguous(
+            f"{len(rows)} audiences have the key {ref.key!r}; nothing of it was taken in."
+        )
+    return int(rows[0][0]) if rows else None
+
+
+def _start_with(db: sqlite3.Connection, audience_id: int, hints: AudienceHints) -> None:
+    if hints.id_type:
+        set_id_type(db, audience_id, hints.id_type)
+    db.execute(
+        "UPDATE audience SET cohort_name = coalesce(cohort_name, ?), "
+        "owner_email = coalesce(owner_email, ?) WHERE id = ?",
+        (hints.cohort_name, hints.owner_email, audience_id),
+    )
+    if hints.cohort_id:
+        link_existing(db, audience_id, hints.cohort_id)
+
+
+def link_existing(db: sqlite3.Connection, audience_id: int, cohort_id: str) -> None:
+    """Link to a cohort that others filled: who is in it is unknown until delivered."""
+    set_link(db, audience_id, cohort_id, None, Link.EXISTING)
+    in_use = ID_TYPE_CODE[audience(db, audience_id).id_type]
+    db.execute(
+        "UPDATE member SET delivered = CASE WHEN id_type = ? THEN NULL ELSE 0 END "
+        "WHERE audience_id = ?",
+        (in_use, audience_id),
+    )
+
+
+def set_link(
+    db: sqlite3.Connection, audience_id: int, cohort_id: str | None, name: str | None, link: Link
+) -> None:
+    """Set the link alone; what is delivered stays as it is known."""
+    db.execute(
+        "UPDATE audience SET cohort_id = ?, linked_name = ?, link = ?, broken = NULL WHERE id = ?",
+        (cohort_id, name, link, audience_id),
+    )
+    db.execute("DELETE FROM creation WHERE audience_id = ?", (audience_id,))
+
+
+def set_overrides(
+    db: sqlite3.Connection,
+    audience_id: int,
+    *,
+    cohort_name: str | None,
+    owner_email: str | None,
+    seed_user: str | None,
+    enabled: bool,
+) -> None:
+    """Keep what the operator set; None means the default."""
+    db.execute(
+        "UPDATE audience SET cohort_name = ?, owner_email = ?, seed_user = ?, enabled = ? "
+        "WHERE id = ?",
+        (cohort_name, owner_email, seed_user, enabled, audience_id),
+    )
+
+
+def set_id_type(db: sqlite3.Connection, audience_id: int, id_type: IdType) -> None:
+    """Match people by the other identifier from now on.
+
+    Those delivered under the old ID type are no longer wanted under it, so the next delivery
+    takes them out (first), and puts people in under the new one.
+    """
+    known = audience(db, audience_id)
+    if known.id_type is id_type:
+        return
+    new, old = ID_TYPE_CODE[id_type], ID_TYPE_CODE[known.id_type]
+    db.execute("UPDATE audience SET id_type = ? WHERE id = ?", (new, audience_id))
+    db.execute(
+        "UPDATE member SET wanted = 0, rejection_id = NULL, refusals = 0 "
+        "WHERE audience_id = ? AND id_type = ?",
+        (audience_id, old),
+    )
+    db.execute(
+        "UPDATE member SET wanted = is_member, delivered = "
+        "CASE WHEN ? AND delivered = 0 THEN NULL ELSE delivered END "
+        "WHERE audience_id = ? AND id_type = ?",
+        (known.link is Link.EXISTING, audience_id, new),
+    )
+
+
+def standing(db: sqlite3.Connection, known: Audience) -> Standing:
+    """Count how the audience stands now; requests without an answer yet count as pending."""
+    of = (known.id, ID_TYPE_CODE[known.id_type])
+    members, delivered = db.execute(
+        "SELECT coalesce(sum(wanted), 0), coalesce(sum(delivered IS NOT 0), 0) "
+        "FROM member WHERE audience_id = ? AND id_type = ?",
+        of,
+    ).fetchone()
+    pending = dict(
+        db.execute(
+            "SELECT wanted, count(*) FROM member WHERE audience_id = ? "
+            "AND wanted IS NOT delivered AND rejection_id IS NULL GROUP BY wanted",
+            of[:1],
+        )
+    )
+    in_flight = dict(
+        db.execute(
+            "SELECT operation, sum(size) FROM request WHERE audience_id = ? AND state = 'open' "
+            "AND kind = 'membership' GROUP BY operation",
+            of[:1],
+        )
+    )
+    return Standing(
+        members=members,
+        pending_add=pending.get(1, 0) + in_flight.get("add", 0),
+        pending_remove=pending.get(0, 0) + in_flight.get("remove", 0),
+        rejected=_count(db, "rejection_id IS NOT NULL", known.id) + unidentified(db, known),
+        delivered=delivered,
+        unidentified=unidentified(db, known),
+    )
+
+
+def unidentified(db: sqlite3.Connection, known: Audience) -> int:
+    """Members known only by an identifier of the ID type the audience does not use."""
+    where = "id_type = ? AND is_member = 1 AND counterpart IS NULL"
+    return _count(db, where, known.id, ID_TYPE_CODE[known.id_type.other])
+
+
+def _count(db: sqlite3.Connection, where: str, audience_id: int, *values: object) -> int:
+    row = db.execute(
+        f"SELECT count(*) FROM member WHERE audience_id = ? AND {where}", (audience_id, *values)
+    ).fetchone()
+    return int(row[0])

@@ -1,0 +1,67 @@
+"""Links from audiences to cohorts, and the record of a cohort that is being made."""
+
+import sqlite3
+from collections.abc import Collection
+
+import msgspec
+
+from amp_console.ledger.audiences import Link, set_link
+
+
+class Creation(msgspec.Struct, frozen=True):
+    """The intent to make a cohort, written down before Amplitude is asked.
+
+    `known_ids` are the cohorts that bore the name before; another one of that name is ours.
+    """
+
+    audience_id: int
+    name: str
+    owner_email: str
+    started_at: int
+    known_ids: frozenset[str]
+
+
+def link_created(db: sqlite3.Connection, audience_id: int, cohort_id: str, name: str) -> None:
+    """Link to the cohort we made: whoever was not delivered is out of it."""
+    set_link(db, audience_id, cohort_id, name, Link.CREATED)
+
+
+def unlink(db: sqlite3.Connection, audience_id: int) -> None:
+    """Forget the cohort; the next delivery makes a new one."""
+    set_link(db, audience_id, None, None, Link.UNLINKED)
+    db.execute("UPDATE member SET delivered = 0 WHERE audience_id = ?", (audience_id,))
+
+
+def break_link(db: sqlite3.Connection, audience_id: int, why: str) -> None:
+    """Keep the link, and why it no longer works."""
+    db.execute("UPDATE audience SET broken = ? WHERE id = ?", (why, audience_id))
+
+
+def creation(db: sqlite3.Connection, audience_id: int) -> Creation | None:
+    """The creation that was begun and has not ended, if there is one."""
+    row = db.execute("SELECT * FROM creation WHERE audience_id = ?", (audience_id,)).fetchone()
+    if row is None:
+        return None
+    return Creation(
+        audience_id=row[0],
+        name=row[1],
+        owner_email=row[2],
+        started_at=row[3],
+        known_ids=msgspec.json.decode(row[4], type=frozenset[str]),
+    )
+
+
+def begin_creation(
+    db: sqlite3.Connection,
+    audience_id: int,
+    name: str,
+    owner_email: str,
+    known_ids: Collection[str],
+    now: int,
+) -> Creation:
+    """Write down that a cohort is about to be made; it replaces an older intent."""
+    db.execute(
+        "INSERT OR REPLACE INTO creation VALUES (?, ?, ?, ?, ?)",
+        (audience_id, name, owner_email, now, msgspec.json.encode(sorted(known_ids)).decode()),
+    )
+    return Creation(audience_id, name, owner_email, now, frozenset(known_ids))

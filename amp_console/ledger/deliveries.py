@@ -1,0 +1,266 @@
+"""Deliveries: taking a batch of what is pending, and writing back what became of it.
+
+Taking marks each member as delivered *by an open request*, before anything is sent. While the
+request is open nobody knows; then it is either confirmed (the marks hold, nothing more to write)
+or void (its members become unknown, so that whichever way they are wanted, they are pending). A
+crash leaves an open request behind, and whoever next holds the audience's lease voids it. So each
+member is written once per delivery, and a lost answer can't lose a person.
+"""
+
+import enum
+import sqlite3
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from amp_console.ledger.codes import ID_TYPE_CODE, WANTED
+from amp_console.values import IdType, Operation
+
+
+class RequestKind(enum.StrEnum):
+    """Which call of Amplitude's a request was."""
+
+    MEMBERSHIP = "membership"
+    UPLOAD = "upload"
+
+
+class Batch(msgspec.Struct, frozen=True):
+    """The members one request carries; `ids` is the JSON text of an array of identifiers."""
+
+    request_id: int
+    audience_id: int
+    id_type: IdType
+    operation: Operation
+    size: int
+    ids: msgspec.Raw
+
+    def identifiers(self) -> list[str]:
+        """The identifiers as a list, for the few batches that are looked into."""
+        return msgspec.json.decode(self.ids, type=list[str])
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What came back: HTTP status (None: no answer), Amplitude's words, and when (microseconds)."""
+
+    at: int
+    status: int | None = None
+    words: str = ""
+
+
+class Reason(enum.StrEnum):
+    """Why a user was rejected, as a code; the words stand beside it."""
+
+    UNKNOWN = "unknown_to_amplitude"
+    REFUSED = "refused_by_amplitude"
+    NO_IDENTIFIER = "no_identifier"
+
+
+_IS_PENDING = (
+    "audience_id = :audience AND id_type = :id_type AND wanted = :wanted "
+    "AND wanted IS NOT delivered AND rejection_id IS NULL"
+)
+_CHUNK = 500  # identifiers bound to one statement
+
+
+class Rows(msgspec.Struct, frozen=True):
+    """Some members: between which rows they stand, how many, and the JSON text of their ids."""
+
+    first: int
+    last: int
+    size: int
+    ids: str
+
+
+def take(
+    db: sqlite3.Connection,
+    run_id: int,
+    audience_id: int,
+    id_type: IdType,
+    operation: Operation,
+    limit: int,
+    now: int,
+) -> Batch | None:
+    """Take up to `limit` pending members into a new open request; None when none is pending."""
+    values = {
+        "audience": audience_id,
+        "id_type": ID_TYPE_CODE[id_type],
+        "wanted": WANTED[operation],
+        "limit": limit,
+    }
+    found = db.execute(
+        "SELECT min(n), max(n), count(*), json_group_array(id) FROM "
+        f"(SELECT n, id FROM member WHERE {_IS_PENDING} ORDER BY n LIMIT :limit)",
+        values,
+    ).fetchone()
+    if not found[2]:
+        return None
+    batch = open_request(db, run_id, audience_id, id_type, operation, Rows(*found), now)
+    db.execute(
+        "UPDATE member SET delivered = :wanted, request_id = :request "
+        f"WHERE {_IS_PENDING} AND n BETWEEN :first AND :last",
+        {**values, "request": batch.request_id, "first": found[0], "last": found[1]},
+    )
+    return batch
+
+
+def take_these(
+    db: sqlite3.Connection, run_id: int, batch: Batch, ids: Sequence[str], now: int
+) -> Batch | None:
+    """Take those of `ids` that are still pending as they were in `batch`, into a new request."""
+    still: list[tuple[int, str]] = []
+    code = ID_TYPE_CODE[batch.id_type]
+    for start in range(0, len(ids), _CHUNK):
+        part = ids[start : start + _CHUNK]
+        still += db.execute(
+            "SELECT n, id FROM member WHERE audience_id = ? AND id_type = ? AND wanted = ? "
+            "AND wanted IS NOT delivered AND rejection_id IS NULL "
+            f"AND id IN ({','.join('?' * len(part))})",
+            (batch.audience_id, code, WANTED[batch.operation], *part),
+        ).fetchall()
+    if not still:
+        return None
+    numbers = [n for n, _ in still]
+    text = msgspec.json.encode([id_ for _, id_ in still]).decode()
+    row = Rows(min(numbers), max(numbers), len(still), text)
+    part_batch = open_request(
+        db, run_id, batch.audience_id, batch.id_type, batch.operation, row, now
+    )
+    db.executemany(
+        "UPDATE member SET delivered = wanted, request_id = ? WHERE n = ?",
+        [(part_batch.request_id, n) for n in numbers],
+    )
+    return part_batch
+
+
+def open_request(
+    db: sqlite3.Connection,
+    run_id: int,
+    audience_id: int,
+    id_type: IdType,
+    operation: Operation,
+    row: Rows,
+    now: int,
+    kind: RequestKind = RequestKind.MEMBERSHIP,
+) -> Batch:
+    """Write a request down before it is sent."""
+    request_id = db.execute(
+        "INSERT INTO request (run_id, audience_id, kind, id_type, operation, size, first_n, "
+        "last_n, sent_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
+        (
+            run_id,
+            audience_id,
+            kind,
+            ID_TYPE_CODE[id_type],
+            operation,
+            row.size,
+            row.first,
+            row.last,
+            now,
+        ),
+    ).fetchone()[0]
+    ids = msgspec.Raw(row.ids.encode())
+    return Batch(request_id, audience_id, id_type, operation, row.size, ids)
+
+
+def confirm(
+    db: sqlite3.Connection,
+    batch: Batch,
+    answer: Answer,
+    skipped: Sequence[str] = (),
+    reason: str = "",
+) -> int:
+    """Amplitude applied the request, except for the `skipped`; return how many were rejected.
+
+    Whoever can't be added is out. Of whoever can't be removed nothing is known.
+    """
+    settle(db, batch.request_id, "confirmed", answer, len(skipped))
+    return _reject(db, batch, skipped, Reason.UNKNOWN, reason, answer.at) if skipped else 0
+
+
+def refuse(db: sqlite3.Connection, batch: Batch, culprit: str, answer: Answer) -> int:
+    """Amplitude refused the request because of one user, the only one it carried."""
+    settle(db, batch.request_id, "void", answer, 0)
+    words = answer.words or f"Amplitude answered with status {answer.status}"
+    return _reject(db, batch, [culprit], Reason.REFUSED, words, answer.at)
+
+
+def _reject(
+    db: sqlite3.Connection,
+    batch: Batch,
+    ids: Iterable[str],
+    code: Reason,
+    reason: str,
+    at: int,
+) -> int:
+    rejection = db.execute(
+        "INSERT INTO rejection (request_id, operation, code, reason, at) VALUES (?, ?, ?, ?, ?) "
+        "RETURNING id",
+        (batch.request_id, batch.operation, code, reason, at),
+    ).fetchone()[0]
+    wanted = WANTED[batch.operation]
+    done = db.executemany(
+        # An event that came meanwhile and wants them otherwise makes them pending, not rejected.
+        "UPDATE member SET delivered = ?, "
+        "rejection_id = CASE WHEN wanted = ? THEN ? END, refusals = refusals + (wanted = ?) "
+        "WHERE audience_id = ? AND id_type = ? AND id = ? AND request_id = ?",
+        [
+            (
+                0 if batch.operation is Operation.ADD else None,
+                wanted,
+                rejection,
+                wanted,
+                batch.audience_id,
+                ID_TYPE_CODE[batch.id_type],
+                id_,
+                batch.request_id,
+            )
+            for id_ in ids
+        ],
+    )
+    return done.rowcount
+
+
+def void(db: sqlite3.Connection, request_id: int, answer: Answer) -> None:
+    """Nobody knows whether the request was applied: its members are unknown, and so pending."""
+    row = db.execute(
+        "SELECT audience_id, id_type, first_n, last_n FROM request WHERE id = ?", (request_id,)
+    ).fetchone()
+    settle(db, request_id, "void", answer, 0)
+    db.execute(
+        "UPDATE member SET delivered = NULL WHERE audience_id = ? AND id_type = ? "
+        "AND n BETWEEN ? AND ? AND request_id = ?",
+        (*row, request_id),
+    )
+
+
+def voidopen_request(db: sqlite3.Connection, audience_id: int, now: int) -> int:
+    """Void what a dead process left open; only for the holder of the lease. Returns how many."""
+    requests = db.execute(
+        "SELECT id FROM request WHERE audience_id = ? AND state = 'open'", (audience_id,)
+    ).fetchall()
+    for (request_id,) in requests:
+        void(db, request_id, Answer(now, None, "The process ended before the answer came."))
+    return len(requests)
+
+
+def settle(
+    db: sqlite3.Connection, request_id: int, state: str, answer: Answer, skipped: int = 0
+) -> None:
+    """Close a request with what came back; its members are the caller's business."""
+    db.execute(
+        "UPDATE request SET state = ?, settled_at = ?, status = ?, answer = ?, skipped = ? "
+        "WHERE id = ?",
+        (state, answer.at, answer.status, answer.words[:2000], skipped, request_id),
+    )
+
+
+def make_room(db: sqlite3.Connection, audience_id: int, id_type: IdType) -> None:
+    """Before people are removed by the ID type not in use: the same people may be in by the other.
+
+    Everybody delivered under the ID type in use becomes unknown, and so is added again after.
+    """
+    db.execute(
+        "UPDATE member SET delivered = NULL WHERE audience_id = ? AND id_type = ? "
+        "AND delivered = 1",
+        (audience_id, ID_TYPE_CODE[id_type.other]),
+    )

@@ -1,0 +1,166 @@
+"""Folding changes into what is wanted: the newest event of each identifier wins.
+
+Newest is by (time, source, line), a total order over everything ever read, so folding is taking a
+maximum: reading again, out of order or twice changes nothing.
+"""
+
+import sqlite3
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+import msgspec
+
+from amp_console.ledger.audiences import Audience, Link, audience
+from amp_console.ledger.codes import ID_TYPE_CODE
+from amp_console.values import AudienceRef, Change, IdType
+
+# One change is one integer, (time << 21 | line << 1 | member), so that "newer" is ">" and a whole
+# batch crosses into SQLite as one flat JSON object: 1.5 times as fast as a row of values each.
+LINE_BITS = 20
+_LINES = (1 << LINE_BITS) - 1
+_SHIFT = LINE_BITS + 1
+_LARGEST = (1 << 63) - 1
+
+_FOLD = """
+INSERT INTO member
+    (audience_id, id_type, id, is_member, wanted, event_at, source_id, line, delivered)
+SELECT :audience, :id_type, key, value & 1, value & :in_use, (value >> 21) + :first_at, :source,
+       ((value >> 1) & 1048575) + :first_line, :delivered
+  FROM {rows} WHERE true ORDER BY key
+    ON CONFLICT (audience_id, id_type, id) DO UPDATE SET
+       is_member = excluded.is_member, wanted = excluded.wanted, event_at = excluded.event_at,
+       source_id = excluded.source_id, line = excluded.line,
+       rejection_id = CASE WHEN wanted = excluded.wanted THEN rejection_id END,
+       refusals = CASE WHEN wanted = excluded.wanted THEN refusals ELSE 0 END
+ WHERE (excluded.event_at, excluded.source_id, excluded.line) >= (event_at, source_id, line)
+"""
+_FOLD_ALL = _FOLD.format(rows="json_each(:changes)")
+_FOLD_ONE = _FOLD.format(rows="(SELECT :id AS key, :change AS value)")
+
+Newest = dict[str, int]
+
+
+class Gathered:
+    """The newest change of each identifier among those read since the last fold."""
+
+    def __init__(self, first_line: int) -> None:
+        self.first_line = first_line
+        self.count = 0
+        self.last_line = first_line
+        self.newest: dict[tuple[AudienceRef, IdType], Newest] = {}
+        self.pairs: dict[AudienceRef, dict[str, str]] = {}
+
+    @property
+    def is_full(self) -> bool:
+        """True when it should be folded: 100,000 changes, or as many lines as fit the integer."""
+        return self.count >= 100_000 or self.last_line - self.first_line >= _LINES >> 1
+
+    def add(self, changes: Iterable[Change]) -> None:
+        """Gather changes of one source, whose lines go up; a block holds far fewer than 500,000."""
+        first = self.first_line
+        newest = self.newest
+        line = self.last_line
+        for audience_ref, user_id, amplitude_id, is_member, at, line in changes:
+            packed = at << _SHIFT | (line - first) << 1 | is_member
+            if user_id is not None:
+                of = newest.get((audience_ref, IdType.USER_ID))
+                if of is None:
+                    of = newest[audience_ref, IdType.USER_ID] = {}
+                if packed > of.get(user_id, -_LARGEST << _SHIFT):
+                    of[user_id] = packed
+            if amplitude_id is not None:
+                of = newest.setdefault((audience_ref, IdType.AMPLITUDE_ID), {})
+                if packed > of.get(amplitude_id, -_LARGEST << _SHIFT):
+                    of[amplitude_id] = packed
+                if user_id is not None:
+                    self.pairs.setdefault(audience_ref, {})[user_id] = amplitude_id
+        self.last_line = line
+        self.count = sum(map(len, newest.values()))
+
+
+class _Group(NamedTuple):
+    first_at: int
+    changes: Newest
+
+
+def fold(
+    db: sqlite3.Connection,
+    source_id: int,
+    gathered: Gathered,
+    audiences: dict[AudienceRef, int],
+) -> None:
+    """Fold what was gathered from one source into the ledger; `audiences` names them by id."""
+    for (ref, id_type), newest in gathered.newest.items():
+        known = audience(db, audiences[ref])
+        for group in _in_range(newest):
+            _fold_group(db, known, id_type, source_id, gathered.first_line, group)
+    for ref, pairs in gathered.pairs.items():
+        _remember_pairs(db, audiences[ref], pairs)
+
+
+def _in_range(newest: Newest) -> Iterator[_Group]:
+    """Make times relative, so that they fit 64 bits: 50 days to a group; most files are one."""
+    rest = newest
+    while rest:
+        first_at = min(rest.values()) >> _SHIFT
+        offset = first_at << _SHIFT
+        group = {id_: packed - offset for id_, packed in rest.items()}
+        late = {id_ for id_, packed in group.items() if packed > _LARGEST}
+        yield _Group(first_at, {i: p for i, p in group.items() if i not in late} if late else group)
+        rest = {id_: rest[id_] for id_ in late}
+
+
+def _fold_group(
+    db: sqlite3.Connection,
+    known: Audience,
+    id_type: IdType,
+    source_id: int,
+    first_line: int,
+    group: _Group,
+) -> None:
+    in_use = known.id_type is id_type
+    values = {
+        "audience": known.id,
+        "id_type": ID_TYPE_CODE[id_type],
+        "in_use": int(in_use),
+        "first_at": group.first_at,
+        "source": source_id,
+        "first_line": first_line,
+        "delivered": None if in_use and known.link is Link.EXISTING else 0,
+    }
+    changes = group.changes
+    # SQLite ends a JSON text at an escaped NUL, so the few that hold one are bound one by one.
+    with_nul = [id_ for id_ in changes if "\0" in id_]
+    for id_ in with_nul:
+        db.execute(_FOLD_ONE, {**values, "id": id_, "change": changes[id_]})
+    if with_nul:
+        changes = {id_: packed for id_, packed in changes.items() if "\0" not in id_}
+    db.execute(_FOLD_ALL, {**values, "changes": msgspec.json.encode(changes).decode()})
+
+
+def _remember_pairs(db: sqlite3.Connection, audience_id: int, pairs: dict[str, str]) -> None:
+    update = (
+        "UPDATE member SET counterpart = ? WHERE audience_id = ? AND id_type = ? AND id = ? "
+        "AND counterpart IS NOT ?"
+    )
+    user, amplitude = ID_TYPE_CODE[IdType.USER_ID], ID_TYPE_CODE[IdType.AMPLITUDE_ID]
+    db.executemany(update, [(a, audience_id, user, u, a) for u, a in pairs.items()])
+    db.executemany(update, [(u, audience_id, amplitude, a, u) for u, a in pairs.items()])
+
+
+def fold_snapshot(db: sqlite3.Connection, audience_id: int, source_id: int, at: int) -> int:
+    """Let everybody leave whom a snapshot taken at `at` (microseconds) does not hold.
+
+    To be called when the snapshot's members have been folded from `source_id`. Those with a newer
+    event stay as that event says. Returns how many left.
+    """
+    left = db.execute(
+        "UPDATE member SET is_member = 0, wanted = 0, event_at = ?, source_id = ?, line = 0, "
+        "rejection_id = CASE WHEN wanted = 0 THEN rejection_id END, "
+        "refusals = CASE WHEN wanted = 0 THEN refusals ELSE 0 END "
+        "WHERE audience_id = ? AND is_member = 1 AND event_at <= ? AND source_id <> ? "
+        "AND id_type IN (SELECT DISTINCT id_type FROM member WHERE audience_id = ? "
+        "AND source_id = ?)",
+        (at, source_id, audience_id, at, source_id, audience_id, source_id),
+    )
+    return left.rowcount

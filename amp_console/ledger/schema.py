@@ -1,0 +1,181 @@
+"""The ledger's tables, and the steps that bring an older ledger up to them.
+
+What carries everything is `member`: one row per (audience, ID type, identifier) with what is
+wanted and what is delivered. Pending is where the two differ; it is never stored as such.
+"""
+
+import sqlite3
+
+from amp_console.ledger.errors import LedgerTooNew
+
+APPLICATION_ID = 0x616D7063  # "ampc", so that `file` and we can tell a ledger from any database
+
+_FIRST = """
+CREATE TABLE audience (
+    id             INTEGER PRIMARY KEY,
+    space_id       TEXT NOT NULL,
+    computation_id TEXT NOT NULL,            -- '' while only the key is known
+    key            TEXT NOT NULL,
+    name           TEXT,                     -- NULL: it is called by its key
+    enabled        INTEGER NOT NULL DEFAULT 1,
+    id_type        INTEGER NOT NULL DEFAULT 1,
+    cohort_name    TEXT,                     -- overrides; NULL: the default
+    owner_email    TEXT,
+    seed_user      TEXT,
+    cohort_id      TEXT,                     -- NULL: not linked
+    linked_name    TEXT,                     -- the cohort's name when it was linked
+    link           TEXT NOT NULL DEFAULT 'none',  -- none, created (by us), existing (before us)
+    broken         TEXT,                     -- why the link no longer works
+    last_run_at    INTEGER
+) STRICT;
+CREATE UNIQUE INDEX audience_identity ON audience (space_id, computation_id)
+    WHERE computation_id <> '';
+CREATE UNIQUE INDEX audience_by_key ON audience (space_id, key) WHERE computation_id = '';
+
+CREATE TABLE source (
+    id       INTEGER PRIMARY KEY,
+    name     TEXT NOT NULL,
+    path     TEXT UNIQUE,                    -- NULL: it can't be read again (stdin)
+    read_at  INTEGER NOT NULL,
+    read     INTEGER NOT NULL DEFAULT 0,
+    changes  INTEGER NOT NULL DEFAULT 0,
+    filtered INTEGER NOT NULL DEFAULT 0,
+    invalid  INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE TABLE filtered (
+    source_id INTEGER NOT NULL REFERENCES source (id) ON DELETE CASCADE,
+    reason    TEXT NOT NULL,
+    count     INTEGER NOT NULL,
+    PRIMARY KEY (source_id, reason)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE invalid_event (
+    id        INTEGER PRIMARY KEY,
+    source_id INTEGER NOT NULL REFERENCES source (id) ON DELETE CASCADE,
+    line      INTEGER NOT NULL,
+    reason    TEXT NOT NULL
+) STRICT;
+CREATE INDEX invalid_event_of ON invalid_event (source_id);
+
+CREATE TABLE member (
+    n            INTEGER PRIMARY KEY,
+    audience_id  INTEGER NOT NULL,
+    id_type      INTEGER NOT NULL,
+    id           TEXT NOT NULL,
+    is_member    INTEGER NOT NULL,           -- what the newest event says
+    wanted       INTEGER NOT NULL,           -- the same, but 0 under an ID type not in use
+    event_at     INTEGER NOT NULL,           -- the newest event: its time,
+    source_id    INTEGER NOT NULL,           -- its source
+    line         INTEGER NOT NULL,           -- and where it stands there
+    delivered    INTEGER,                    -- 1 in, 0 out, NULL unknown
+    request_id   INTEGER,                    -- the last request that carried it
+    rejection_id INTEGER,                    -- why Amplitude did not take it
+    refusals     INTEGER NOT NULL DEFAULT 0, -- how often, since it was last wanted otherwise
+    counterpart  TEXT,                       -- the same person's identifier of the other ID type
+    UNIQUE (audience_id, id_type, id)
+) STRICT;
+CREATE INDEX member_pending ON member (audience_id, id_type, wanted)
+    WHERE wanted IS NOT delivered AND rejection_id IS NULL;
+CREATE INDEX member_rejected ON member (audience_id, id_type)
+    WHERE rejection_id IS NOT NULL;
+
+CREATE TABLE run (
+    id         INTEGER PRIMARY KEY,
+    started_at INTEGER NOT NULL,
+    ended_at   INTEGER,
+    status     TEXT NOT NULL DEFAULT 'running',
+    note       TEXT NOT NULL DEFAULT '',
+    read       INTEGER NOT NULL DEFAULT 0,
+    changes    INTEGER NOT NULL DEFAULT 0,
+    filtered   INTEGER NOT NULL DEFAULT 0,
+    invalid    INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE TABLE run_audience (
+    run_id      INTEGER NOT NULL REFERENCES run (id) ON DELETE CASCADE,
+    audience_id INTEGER NOT NULL,
+    added       INTEGER NOT NULL DEFAULT 0,
+    removed     INTEGER NOT NULL DEFAULT 0,
+    rejected    INTEGER NOT NULL DEFAULT 0,
+    requests    INTEGER NOT NULL DEFAULT 0,
+    retries     INTEGER NOT NULL DEFAULT 0,
+    note        TEXT NOT NULL DEFAULT '',
+    PRIMARY KEY (run_id, audience_id)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE request (
+    id          INTEGER PRIMARY KEY,
+    run_id      INTEGER NOT NULL,
+    audience_id INTEGER NOT NULL,
+    kind        TEXT NOT NULL,               -- membership, upload
+    id_type     INTEGER NOT NULL,
+    operation   TEXT NOT NULL,
+    size        INTEGER NOT NULL,            -- how many ids it carried
+    first_n     INTEGER NOT NULL,            -- they stand in member.n between these two
+    last_n      INTEGER NOT NULL,
+    sent_at     INTEGER NOT NULL,
+    settled_at  INTEGER,
+    state       TEXT NOT NULL DEFAULT 'open',  -- open, confirmed, void
+    status      INTEGER,                     -- HTTP; NULL: no answer
+    answer      TEXT NOT NULL DEFAULT '',    -- Amplitude's words, or what went wrong
+    skipped     INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE INDEX request_open ON request (audience_id) WHERE state = 'open';
+CREATE INDEX request_of ON request (run_id);
+CREATE TABLE rejection (
+    id         INTEGER PRIMARY KEY,
+    request_id INTEGER NOT NULL,
+    operation  TEXT NOT NULL,
+    code       TEXT NOT NULL,
+    reason     TEXT NOT NULL,
+    at         INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE creation (                      -- a cohort that is being made: adopt it after a crash
+    audience_id INTEGER PRIMARY KEY,
+    name        TEXT NOT NULL,
+    owner_email TEXT NOT NULL,
+    started_at  INTEGER NOT NULL,
+    known_ids   TEXT NOT NULL                -- cohorts that bore the name before us (JSON)
+) STRICT;
+CREATE TABLE lease (                         -- who syncs an audience; the lock file is the truth
+    audience_id INTEGER PRIMARY KEY,
+    pid         INTEGER NOT NULL,
+    host        TEXT NOT NULL,
+    since       INTEGER NOT NULL
+) STRICT;
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST,)
+"""Step n brings a ledger from version n to n + 1. Steps are only ever appended."""
+
+
+def migrate(db: sqlite3.Connection) -> None:
+    """Bring the ledger to the newest version, in one transaction.
+
+    Raises `LedgerTooNew` for a ledger that a newer amp-console has written.
+    """
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        version = int(db.execute("PRAGMA user_version").fetchone()[0])
+        if version > len(MIGRATIONS):
+            raise LedgerTooNew(version, len(MIGRATIONS))
+        for step in MIGRATIONS[version:]:
+            for statement in _statements(step):
+                db.execute(statement)
+        db.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+        db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    except BaseException:
+        db.execute("ROLLBACK")
+        raise
+    db.execute("COMMIT")
+
+
+def _statements(script: str) -> list[str]:
+    """Split a script, since `executescript` would commit the transaction around it."""
+    parts: list[str] = []
+    pending = ""
+    for line in script.splitlines(keepends=True):
+        pending += line
+        if sqlite3.complete_statement(pending):
+            parts.append(pending)
+            pending = ""
+    return parts

@@ -1,0 +1,107 @@
+"""Making a cohort: whom it is made from, and that nobody stays in it who does not belong.
+
+Whoever goes into an upload becomes unknown and stays pending: an upload answers with a sample of
+the skipped only, so everybody goes through /membership afterwards, which names them all.
+"""
+
+import sqlite3
+from collections.abc import Sequence
+
+import msgspec
+
+from amp_console.ledger.codes import ID_TYPE_CODE
+from amp_console.ledger.deliveries import (
+    Answer,
+    Batch,
+    Reason,
+    RequestKind,
+    Rows,
+    open_request,
+    settle,
+)
+from amp_console.values import IdType, Operation
+
+BEFORE_ANY_EVENT = -(1 << 62)
+
+
+def take_members(
+    db: sqlite3.Connection,
+    run_id: int,
+    audience_id: int,
+    id_type: IdType,
+    after: int,
+    limit: int,
+    now: int,
+) -> tuple[Batch, int] | None:
+    """Take up to `limit` real members beyond row `after`; None at the end.
+
+    With them comes the row to go on after. Under the ID type not in use these are members whose
+    identifier of the other type is known too.
+    """
+    rows = db.execute(
+        "SELECT n, id FROM member WHERE audience_id = ? AND id_type = ? AND n > ? "
+        "AND is_member = 1 AND rejection_id IS NULL "
+        "AND (wanted = 1 OR counterpart IS NOT NULL) ORDER BY n LIMIT ?",
+        (audience_id, ID_TYPE_CODE[id_type], after, limit),
+    ).fetchall()
+    if not rows:
+        return None
+    batch = _open(db, run_id, audience_id, id_type, rows, now)
+    db.executemany(
+        "UPDATE member SET delivered = NULL, request_id = ? WHERE n = ?",
+        [(batch.request_id, n) for n, _ in rows],
+    )
+    return batch, rows[-1][0]
+
+
+def take_seed(
+    db: sqlite3.Connection, run_id: int, audience_id: int, user_id: str, now: int
+) -> Batch:
+    """Take a user who is no member, for the cohort of an empty audience.
+
+    Before anything is sent the ledger wants them out of it and does not know them to be out: a
+    pending removal like any other. An event about the user outweighs it.
+    """
+    row = db.execute(
+        "INSERT INTO member (audience_id, id_type, id, is_member, wanted, event_at, source_id, "
+        "line, delivered) VALUES (?, ?, ?, 0, 0, ?, 0, 0, NULL) "
+        "ON CONFLICT (audience_id, id_type, id) DO UPDATE SET delivered = NULL, "
+        "rejection_id = NULL RETURNING n, id",
+        (audience_id, ID_TYPE_CODE[IdType.USER_ID], user_id, BEFORE_ANY_EVENT),
+    ).fetchone()
+    return _open(db, run_id, audience_id, IdType.USER_ID, [row], now)
+
+
+def _open(
+    db: sqlite3.Connection,
+    run_id: int,
+    audience_id: int,
+    id_type: IdType,
+    rows: Sequence[tuple[int, str]],
+    now: int,
+) -> Batch:
+    ids = msgspec.json.encode([id_ for _, id_ in rows]).decode()
+    taken = Rows(rows[0][0], rows[-1][0], len(rows), ids)
+    kind = RequestKind.UPLOAD
+    return open_request(db, run_id, audience_id, id_type, Operation.ADD, taken, now, kind)
+
+
+def close(db: sqlite3.Connection, batch: Batch, answer: Answer) -> None:
+    """Note what an upload was answered; who of the batch is in, only /membership will say."""
+    settle(db, batch.request_id, "confirmed" if answer.status == 200 else "void", answer)
+
+
+def reject_everybody(db: sqlite3.Connection, batch: Batch, reason: str, at: int) -> int:
+    """Reject all who are to be added: Amplitude knows none of them; `batch` was the last tried."""
+    rejection = db.execute(
+        "INSERT INTO rejection (request_id, operation, code, reason, at) VALUES (?, ?, ?, ?, ?) "
+        "RETURNING id",
+        (batch.request_id, Operation.ADD, Reason.UNKNOWN, reason, at),
+    ).fetchone()[0]
+    done = db.execute(
+        "UPDATE member SET delivered = 0, rejection_id = ?, refusals = refusals + 1 "
+        "WHERE audience_id = ? AND id_type = ? AND wanted = 1 AND wanted IS NOT delivered "
+        "AND rejection_id IS NULL",
+        (rejection, batch.audience_id, ID_TYPE_CODE[batch.id_type]),
+    )
+    return done.rowcount

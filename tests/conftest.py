@@ -1,0 +1,25 @@
+"""What every test stands on: no keyring of the developer's, no home of theirs, asyncio only."""
+
+from pathlib import Path
+
+import pytest
+
+REAL_ENVIRONMENT = ("AMP_CONSOLE_API_KEY", "AMP_CONSOLE_SECRET_KEY", "AMP_CONSOLE_CONNECTION")
+PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy")
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(autouse=True)
+def _own_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("AMP_CONSOLE_HOME", str(tmp_path / "amp-console"))
+    monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.fail.Keyring")
+    monkeypatch.delenv("DBUS_SESSION_BUS_ADDRESS", raising=False)
+    for name in REAL_ENVIRONMENT + PROXIES:
+        monkeypatch.delenv(name, raising=False)
