@@ -40,21 +40,6 @@ class Audience(msgspec.Struct, frozen=True):
     last_run_at: int | None
 
 
-class Standing(msgspec.Struct, frozen=True):
-    """How many people an audience has, and how many of them are where.
-
-    `delivered` counts those who are, or may be, in the cohort. `unidentified` are members whom no
-    event ever gave an identifier of the audience's ID type.
-    """
-
-    members: int
-    pending_add: int
-    pending_remove: int
-    rejected: int
-    delivered: int
-    unidentified: int
-
-
 class AudienceNotFound(LookupError):
     """No audience answers to the name; the text lists those there are."""
 
@@ -240,48 +225,3 @@ def set_id_type(db: sqlite3.Connection, audience_id: int, id_type: IdType) -> No
         "WHERE audience_id = ? AND id_type = ?",
         (known.link is Link.EXISTING, audience_id, new),
     )
-
-
-def standing(db: sqlite3.Connection, known: Audience) -> Standing:
-    """Count how the audience stands now; requests without an answer yet count as pending."""
-    of = (known.id, ID_TYPE_CODE[known.id_type])
-    members, delivered = db.execute(
-        "SELECT coalesce(sum(wanted), 0), coalesce(sum(delivered IS NOT 0), 0) "
-        "FROM member WHERE audience_id = ? AND id_type = ?",
-        of,
-    ).fetchone()
-    pending = dict(
-        db.execute(
-            "SELECT wanted, count(*) FROM member WHERE audience_id = ? "
-            "AND wanted IS NOT delivered AND rejection_id IS NULL GROUP BY wanted",
-            of[:1],
-        )
-    )
-    in_flight = dict(
-        db.execute(
-            "SELECT operation, sum(size) FROM request WHERE audience_id = ? AND state = 'open' "
-            "AND kind = 'membership' GROUP BY operation",
-            of[:1],
-        )
-    )
-    return Standing(
-        members=members,
-        pending_add=pending.get(1, 0) + in_flight.get("add", 0),
-        pending_remove=pending.get(0, 0) + in_flight.get("remove", 0),
-        rejected=_count(db, "rejection_id IS NOT NULL", known.id) + unidentified(db, known),
-        delivered=delivered,
-        unidentified=unidentified(db, known),
-    )
-
-
-def unidentified(db: sqlite3.Connection, known: Audience) -> int:
-    """Members known only by an identifier of the ID type the audience does not use."""
-    where = "id_type = ? AND is_member = 1 AND counterpart IS NULL"
-    return _count(db, where, known.id, ID_TYPE_CODE[known.id_type.other])
-
-
-def _count(db: sqlite3.Connection, where: str, audience_id: int, *values: object) -> int:
-    row = db.execute(
-        f"SELECT count(*) FROM member WHERE audience_id = ? AND {where}", (audience_id, *values)
-    ).fetchone()
-    return int(row[0])

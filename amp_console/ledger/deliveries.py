@@ -233,7 +233,7 @@ def void(db: sqlite3.Connection, request_id: int, answer: Answer) -> None:
     )
 
 
-def voidopen_request(db: sqlite3.Connection, audience_id: int, now: int) -> int:
+def void_open(db: sqlite3.Connection, audience_id: int, now: int) -> int:
     """Void what a dead process left open; only for the holder of the lease. Returns how many."""
     requests = db.execute(
         "SELECT id FROM request WHERE audience_id = ? AND state = 'open'", (audience_id,)

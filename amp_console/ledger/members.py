@@ -5,7 +5,7 @@ maximum: reading again, out of order or twice changes nothing.
 """
 
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -20,6 +20,7 @@ LINE_BITS = 20
 _LINES = (1 << LINE_BITS) - 1
 _SHIFT = LINE_BITS + 1
 _LARGEST = (1 << 63) - 1
+_OLDEST = -(1 << 100)
 
 _FOLD = """
 INSERT INTO member
@@ -43,39 +44,41 @@ Newest = dict[str, int]
 class Gathered:
     """The newest change of each identifier among those read since the last fold."""
 
-    def __init__(self, first_line: int) -> None:
-        self.first_line = first_line
-        self.count = 0
-        self.last_line = first_line
-        self.newest: dict[tuple[AudienceRef, IdType], Newest] = {}
+    def __init__(self) -> None:
+        self.first_line = 0
+        self.newest: dict[IdType, dict[AudienceRef, Newest]] = {t: {} for t in IdType}
         self.pairs: dict[AudienceRef, dict[str, str]] = {}
 
     @property
     def is_full(self) -> bool:
-        """True when it should be folded: 100,000 changes, or as many lines as fit the integer."""
-        return self.count >= 100_000 or self.last_line - self.first_line >= _LINES >> 1
+        """True when it should be folded: changes of 100,000 identifiers."""
+        return sum(len(of) for by in self.newest.values() for of in by.values()) >= 100_000
 
-    def add(self, changes: Iterable[Change]) -> None:
-        """Gather changes of one source, whose lines go up; a block holds far fewer than 500,000."""
-        first = self.first_line
-        newest = self.newest
-        line = self.last_line
-        for audience_ref, user_id, amplitude_id, is_member, at, line in changes:
+    def takes(self, changes: Sequence[Change]) -> bool:
+        """Whether these lines are near enough to those gathered; else fold first."""
+        near = self.first_line + _LINES
+        return not (changes and self.first_line) or changes[-1].line <= near
+
+    def add(self, changes: Sequence[Change]) -> None:
+        """Gather changes of one source, in its order; `takes` says whether they can be."""
+        if not changes:
+            return
+        first = self.first_line = self.first_line or changes[0].line
+        users, amplitudes = self.newest[IdType.USER_ID], self.newest[IdType.AMPLITUDE_ID]
+        for ref, user_id, amplitude_id, is_member, at, line in changes:
             packed = at << _SHIFT | (line - first) << 1 | is_member
             if user_id is not None:
-                of = newest.get((audience_ref, IdType.USER_ID))
+                of = users.get(ref)
                 if of is None:
-                    of = newest[audience_ref, IdType.USER_ID] = {}
-                if packed > of.get(user_id, -_LARGEST << _SHIFT):
+                    of = users[ref] = {}
+                if packed > of.get(user_id, _OLDEST):
                     of[user_id] = packed
             if amplitude_id is not None:
-                of = newest.setdefault((audience_ref, IdType.AMPLITUDE_ID), {})
-                if packed > of.get(amplitude_id, -_LARGEST << _SHIFT):
+                of = amplitudes.setdefault(ref, {})
+                if packed > of.get(amplitude_id, _OLDEST):
                     of[amplitude_id] = packed
                 if user_id is not None:
-                    self.pairs.setdefault(audience_ref, {})[user_id] = amplitude_id
-        self.last_line = line
-        self.count = sum(map(len, newest.values()))
+                    self.pairs.setdefault(ref, {})[user_id] = amplitude_id
 
 
 class _Group(NamedTuple):
@@ -90,10 +93,11 @@ def fold(
     audiences: dict[AudienceRef, int],
 ) -> None:
     """Fold what was gathered from one source into the ledger; `audiences` names them by id."""
-    for (ref, id_type), newest in gathered.newest.items():
-        known = audience(db, audiences[ref])
-        for group in _in_range(newest):
-            _fold_group(db, known, id_type, source_id, gathered.first_line, group)
+    for id_type, by_audience in gathered.newest.items():
+        for ref, newest in by_audience.items():
+            known = audience(db, audiences[ref])
+            for group in _in_range(newest):
+                _fold_group(db, known, id_type, source_id, gathered.first_line, group)
     for ref, pairs in gathered.pairs.items():
         _remember_pairs(db, audiences[ref], pairs)
 
@@ -148,19 +152,31 @@ def _remember_pairs(db: sqlite3.Connection, audience_id: int, pairs: dict[str, s
     db.executemany(update, [(u, audience_id, amplitude, a, u) for u, a in pairs.items()])
 
 
-def fold_snapshot(db: sqlite3.Connection, audience_id: int, source_id: int, at: int) -> int:
+def fold_snapshot(
+    db: sqlite3.Connection,
+    audience_id: int,
+    source_id: int,
+    at: int,
+    id_types: Iterable[IdType],
+) -> int:
     """Let everybody leave whom a snapshot taken at `at` (microseconds) does not hold.
 
-    To be called when the snapshot's members have been folded from `source_id`. Those with a newer
-    event stay as that event says. Returns how many left.
+    To be called when the snapshot's members have been folded from `source_id`, for the ID types it
+    lists. Those with a newer event stay as that event says. Returns how many left.
     """
-    left = db.execute(
-        "UPDATE member SET is_member = 0, wanted = 0, event_at = ?, source_id = ?, line = 0, "
-        "rejection_id = CASE WHEN wanted = 0 THEN rejection_id END, "
-        "refusals = CASE WHEN wanted = 0 THEN refusals ELSE 0 END "
-        "WHERE audience_id = ? AND is_member = 1 AND event_at <= ? AND source_id <> ? "
-        "AND id_type IN (SELECT DISTINCT id_type FROM member WHERE audience_id = ? "
-        "AND source_id = ?)",
-        (at, source_id, audience_id, at, source_id, audience_id, source_id),
-    )
-    return left.rowcount
+    left = 0
+    for id_type in id_types:
+        left += db.execute(
+            "UPDATE member SET is_member = 0, wanted = 0, event_at = :at, source_id = :source, "
+            "line = 0, rejection_id = CASE WHEN wanted = 0 THEN rejection_id END, "
+            "refusals = CASE WHEN wanted = 0 THEN refusals ELSE 0 END "
+            "WHERE audience_id = :audience AND id_type = :id_type AND is_member = 1 "
+            "AND event_at <= :at AND NOT (source_id = :source AND event_at = :at)",
+            {
+                "at": at,
+                "source": source_id,
+                "audience": audience_id,
+                "id_type": ID_TYPE_CODE[id_type],
+            },
+        ).rowcount
+    return left

@@ -1,0 +1,66 @@
+"""What the ledger's tests say often."""
+
+from collections.abc import Iterable
+
+from amp_console.ledger import Ledger, deliveries, members, sources
+from amp_console.ledger.audiences import NO_HINTS, Audience, audience, discover
+from amp_console.ledger.deliveries import Answer, Batch
+from amp_console.ledger.members import Gathered
+from amp_console.ledger.standing import Outstanding, outstanding
+from amp_console.values import AudienceHints, AudienceRef, Change, IdType, Operation
+
+REF = AudienceRef("spa_1", "aud_1", "shoppers")
+
+
+def enters(user: str, at: int, line: int = 1, ref: AudienceRef = REF) -> Change:
+    return Change(ref, user, None, True, at, line)
+
+
+def leaves(user: str, at: int, line: int = 1, ref: AudienceRef = REF) -> Change:
+    return Change(ref, user, None, False, at, line)
+
+
+def start(ledger: Ledger, hints: AudienceHints = NO_HINTS) -> Audience:
+    return ledger.write(discover, REF, hints)
+
+
+def read(ledger: Ledger, changes: Iterable[Change], path: str = "/events.ndjson") -> None:
+    """Fold changes as one reading of a file."""
+    changes = list(changes)
+    source = ledger.write(sources.begin_source, path, path, 1)
+    refs = {change.audience for change in changes}
+    ids = {ref: ledger.write(discover, ref).id for ref in refs}
+    gathered = Gathered()
+    gathered.add(changes)
+    ledger.write(members.fold, source, gathered, ids)
+
+
+def take(
+    ledger: Ledger, operation: Operation, limit: int = 100, id_type: IdType = IdType.USER_ID
+) -> Batch | None:
+    of = start(ledger).id
+    return ledger.write(deliveries.take, 1, of, id_type, operation, limit, 1)
+
+
+def deliver(ledger: Ledger, skipped: Iterable[str] = ()) -> dict[Operation, list[str]]:
+    """Deliver everything pending under both ID types; return who was sent, in order."""
+    sent: dict[Operation, list[str]] = {Operation.REMOVE: [], Operation.ADD: []}
+    for id_type in IdType:
+        for operation in sent:
+            while batch := take(ledger, operation, id_type=id_type):
+                sent[operation] += batch.identifiers()
+                gone = [id_ for id_ in skipped if id_ in batch.identifiers()]
+                ledger.write(deliveries.confirm, batch, Answer(2, 200), gone, "unknown")
+    return sent
+
+
+def left(ledger: Ledger) -> Outstanding:
+    return ledger.read(lambda db: outstanding(db, audience(db, 1)))
+
+
+def wanted(ledger: Ledger) -> set[str]:
+    return set(
+        ledger.read(
+            lambda db: [row[0] for row in db.execute("SELECT id FROM member WHERE wanted = 1")]
+        )
+    )
