@@ -1,0 +1,53 @@
+"""A local Amplitude to run against, and a generator of the Engage events that fill it.
+
+`Simulator` serves a `World` over real HTTP on loopback; `Faults` makes trouble while it runs;
+`generator` writes what Segment would have sent, together with the truth about who ends up where.
+Nothing here uses the product's own client, so that neither can hide a mistake of the other.
+"""
+
+from amp_console.simulator.behaviour import Behaviour
+from amp_console.simulator.calls import Call, Seen
+from amp_console.simulator.faults import (
+    Answer,
+    Cut,
+    Faults,
+    RefuseIds,
+    Reset,
+    Rule,
+    Slow,
+    TooLarge,
+    Trouble,
+)
+from amp_console.simulator.generator import demo_scenario, events, write_file
+from amp_console.simulator.people import Known, is_ghost
+from amp_console.simulator.scenario import Audience, Scenario
+from amp_console.simulator.server import Simulator, run_forever
+from amp_console.simulator.truth import Truth
+from amp_console.simulator.world import Cohort, World
+
+__all__ = [
+    "Answer",
+    "Audience",
+    "Behaviour",
+    "Call",
+    "Cohort",
+    "Cut",
+    "Faults",
+    "Known",
+    "RefuseIds",
+    "Reset",
+    "Rule",
+    "Scenario",
+    "Seen",
+    "Simulator",
+    "Slow",
+    "TooLarge",
+    "Trouble",
+    "Truth",
+    "World",
+    "demo_scenario",
+    "events",
+    "is_ghost",
+    "run_forever",
+    "write_file",
+]

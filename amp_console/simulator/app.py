@@ -1,0 +1,160 @@
+"""The application: each call from the request to the answer, with the trouble in between."""
+
+import asyncio
+import base64
+import hmac
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Generic, TypeVar
+
+from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from amp_console.simulator import cohorts, control, downloads, trouble, users, wire
+from amp_console.simulator.calls import Ask, Call, Refused, Reply, Seen
+from amp_console.simulator.faults import Fate, Faults, Reset
+from amp_console.simulator.project import Project
+from amp_console.simulator.quotas import Lines
+from amp_console.values import Credentials
+
+T = TypeVar("T")
+Sleep = Callable[[float], Awaitable[object]]
+"""Waits some seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Service(Generic[T]):
+    """Where one kind of call is found, how it is read, and how its work is done."""
+
+    call: Call
+    method: str
+    path: str
+    read: Callable[[Request, bytes], Ask[T]]
+    work: Callable[[Project, T], Reply]
+
+
+REQUEST = "/api/5/cohorts/request"
+SERVICES: tuple[Service[Any], ...] = (
+    Service(Call.LIST, "GET", "/api/3/cohorts", cohorts.read_nothing, cohorts.list_cohorts),
+    Service(Call.USAGE, "GET", "/api/3/cohorts/usage", cohorts.read_nothing, cohorts.usage),
+    Service(Call.UPLOAD, "POST", "/api/3/cohorts/upload", cohorts.read_upload, cohorts.upload),
+    Service(
+        Call.MEMBERSHIP,
+        "POST",
+        "/api/3/cohorts/membership",
+        cohorts.read_membership,
+        cohorts.change_membership,
+    ),
+    Service(Call.SEARCH, "GET", "/api/2/usersearch", users.read_search, users.search),
+    Service(
+        Call.DOWNLOAD_START,
+        "GET",
+        REQUEST + "/{cohort_id}",
+        downloads.read_start,
+        downloads.start,
+    ),
+    Service(
+        Call.DOWNLOAD_STATUS,
+        "GET",
+        "/api/5/cohorts/request-status/{request_id}",
+        downloads.read_status,
+        downloads.status,
+    ),
+    Service(
+        Call.DOWNLOAD_FILE,
+        "GET",
+        REQUEST + "/{request_id}/file",
+        downloads.read_file,
+        downloads.fetch_file,
+    ),
+    Service(
+        Call.DOWNLOAD_LINK,
+        "GET",
+        "/_storage/{request_id}",
+        downloads.read_link,
+        downloads.follow_link,
+    ),
+)
+
+
+class Desk:
+    """Answers every call the same way: read, fate, keys, a place in line, the work, the record."""
+
+    def __init__(
+        self,
+        project: Project,
+        faults: Faults,
+        credentials: Credentials,
+        sleep: Sleep = asyncio.sleep,
+    ) -> None:
+        self.project = project
+        self.faults = faults
+        self.requests: list[Seen] = []
+        self._credentials = credentials
+        self._sleep = sleep
+        self._lines = Lines()
+
+    async def answer(self, service: Service[Any], request: Request) -> Response:
+        """Answer one request."""
+        ask: Ask[Any] = Ask(None)
+        fate = Fate()
+        try:
+            ask = service.read(request, await request.body())
+            fate = self.faults.fate(service.call, ask.ids)
+            if service.call is not Call.DOWNLOAD_LINK:
+                self._check_keys(request.headers.get("authorization", ""))
+            reply = await self._serve(service, ask, fate)
+        except Refused as refused:
+            reply = wire.refusal(refused)
+        except (ClientDisconnect, asyncio.CancelledError):
+            return Response()  # nobody is left to read it: the client went, or the server stops
+        self.requests.append(_seen(service.call, ask, fate, reply))
+        return trouble.response(reply, fate)
+
+    async def _serve(self, service: Service[T], ask: Ask[T], fate: Fate) -> Reply:
+        """Take a place in line and the time it takes, then do the work or what comes instead."""
+        with self._lines.enter(ask.line, self._limit(ask.line)):
+            if seconds := self.project.behaviour.latency + fate.delay:
+                await self._sleep(seconds)
+            return trouble.instead(ask, fate) or service.work(self.project, ask.order)
+
+    def _limit(self, line: str) -> int:
+        behaviour = self.project.behaviour
+        if line == downloads.LINE:
+            return behaviour.downloads_at_once
+        return behaviour.searches_at_once if line == users.LINE else 1
+
+    def _check_keys(self, header: str) -> None:
+        scheme, _, coded = header.partition(" ")
+        try:
+            clear = base64.b64decode(coded, validate=True) if scheme.lower() == "basic" else b""
+        except ValueError:
+            clear = b""
+        api_key, _, secret_key = clear.partition(b":")
+        if not hmac.compare_digest(api_key, self._credentials.api_key.reveal().encode()):
+            raise Refused(403, "Invalid API Key")
+        if not hmac.compare_digest(secret_key, self._credentials.secret_key.reveal().encode()):
+            raise Refused(403, "Invalid API/Secret Key combination")
+
+
+def build(desk: Desk) -> Starlette:
+    """Build the application around a desk, with the control calls beside Amplitude's."""
+    routes = [
+        Route(service.path, partial(desk.answer, service), methods=[service.method])
+        for service in SERVICES
+    ]
+    return Starlette(routes=routes + control.routes(desk.project.world, desk.faults, desk.requests))
+
+
+def _seen(call: Call, ask: Ask[Any], fate: Fate, reply: Reply) -> Seen:
+    return Seen(
+        call,
+        reply.cohort_id or ask.cohort_id,
+        ask.operation,
+        len(ask.ids),
+        0 if isinstance(fate.trouble, Reset) else reply.status,
+        reply.applied,
+    )

@@ -1,0 +1,59 @@
+"""Everything about the simulated Amplitude that can be set, in one value."""
+
+import msgspec
+
+
+class Behaviour(msgspec.Struct, frozen=True, kw_only=True):
+    """How the simulated Amplitude answers; may be swapped for another while it runs.
+
+    The limits are those of Amplitude's Behavioral Cohorts and Dashboard REST API pages. The
+    switches stand where those pages say nothing, or where clients have seen more than one answer.
+    """
+
+    latency: float = 0.0
+    """Seconds that every call takes, while it holds its place in line."""
+
+    unknown_cohort_status: int = 400
+    """The status for a cohort that does not exist: 400 or 404."""
+    wrong_app_id_status: int = 400
+    """The status for an upload to another project: 400 or 403."""
+    refuses_all_invalid: bool = True
+    """Whether an upload without one known user is a 400 with a sample, or a 200 that matched 0."""
+    uploads_by_amplitude_id: bool = True
+    """Whether an upload may use BY_AMP_ID."""
+    accepts_by_amp_id: bool = False
+    """Whether membership takes BY_AMP_ID as another word for BY_ID."""
+    numeric_skipped_ids: bool = False
+    """Whether skipped ids that look like numbers come back as numbers."""
+    computes_sizes: bool = True
+    """Whether cohorts are computed at once; otherwise `size` and `lastComputed` stay null."""
+    tabbed_cells: bool = False
+    """Whether the cells of a downloaded file start with a tab inside their quotes."""
+    invalid_sample: int = 10
+    """How many unknown ids an upload's answer names."""
+
+    max_ids: int = 100_000
+    """Ids in one request."""
+    downloads_per_month: int = 500
+    """Downloads started in one calendar month (UTC)."""
+    starts_per_10_minutes: int = 60
+    """Downloads started in any ten minutes."""
+    jobs_at_once: int = 4
+    """Downloads started in the last minute that are not ready yet."""
+    searches_per_hour: int = 360
+    """User searches in any hour."""
+    searches_at_once: int = 10
+    """User searches in work at the same time."""
+    downloads_at_once: int = 5
+    """Download calls in work at the same time."""
+
+    job_polls: int = 1
+    """How often a download's status says "in progress" before it is ready."""
+    job_seconds: float = 0.0
+    """How many seconds of the project's clock a download takes at least."""
+    redirect_above: int = 10_000
+    """Rows above which a file is fetched by a pre-signed link."""
+    link_seconds: float = 60.0
+    """How long a pre-signed link lives."""
+    file_seconds: float = 7 * 86_400.0
+    """How long a finished file can be asked for."""

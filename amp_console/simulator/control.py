@@ -1,0 +1,61 @@
+"""Trouble and a look inside for a simulator that runs in another process.
+
+    curl http://127.0.0.1:8765/_simulator/state
+    curl http://127.0.0.1:8765/_simulator/faults -d '[
+      {"trouble": {"kind": "answer", "status": 429, "retry_after": "2"}, "every": 3},
+      {"trouble": {"kind": "reset", "applied": true}, "calls": ["upload"], "times": 1}]'
+
+A POST replaces all rules (`[]` makes no more trouble). The kinds, with what else they take:
+`answer` (status, retry_after, html), `reset` (applied), `cut`, `slow` (seconds, jitter),
+`refuse-ids` (ids, named), `too-large` (above). A rule may have `calls` (see `Call`), `every`,
+`share` and `times`. There are no keys: the simulator listens on loopback only.
+"""
+
+from collections.abc import Sized
+from http import HTTPStatus
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from amp_console.simulator.faults import Faults, Rule
+from amp_console.simulator.world import World
+
+
+class CohortState(msgspec.Struct, frozen=True):
+    """A cohort and how many members it has."""
+
+    id: str
+    name: str
+    members: int
+
+
+class State(msgspec.Struct, frozen=True):
+    """What a simulator holds and how many requests it served; `rules` are those still to come."""
+
+    cohorts: list[CohortState]
+    requests: int
+    rules: tuple[Rule, ...]
+
+
+def routes(world: World, faults: Faults, requests: Sized) -> list[Route]:
+    """Build the control calls."""
+
+    async def show(request: Request) -> Response:  # noqa: ARG001
+        cohorts = [CohortState(c.id, c.name, world.size(c.id)) for c in world.cohorts()]
+        state = State(cohorts, len(requests), faults.rules)
+        return Response(msgspec.json.encode(state) + b"\n", media_type="application/json")
+
+    async def make_trouble(request: Request) -> Response:
+        try:
+            faults.set(msgspec.json.decode(await request.body(), type=list[Rule]))
+        except msgspec.DecodeError as error:
+            text = f"The rules can't be read: {error}. The old ones stay. Correct and send again.\n"
+            return Response(text, HTTPStatus.BAD_REQUEST, media_type="text/plain")
+        return Response(status_code=HTTPStatus.NO_CONTENT)
+
+    return [
+        Route("/_simulator/state", show),
+        Route("/_simulator/faults", make_trouble, methods=["POST"]),
+    ]

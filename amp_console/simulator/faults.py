@@ -1,0 +1,169 @@
+"""Trouble on purpose: what goes wrong, with which calls, and how often."""
+
+import random
+import threading
+from collections.abc import Iterable, Sequence
+from typing import Annotated
+
+import msgspec
+
+from amp_console.simulator.calls import Call
+
+
+class Answer(
+    msgspec.Struct, frozen=True, tag_field="kind", tag="answer", forbid_unknown_fields=True
+):
+    """Answer this status instead of doing the work: 429, 500, 502 or 504.
+
+    `retry_after` goes into the header of that name (seconds or a date); `html` answers the page
+    of a proxy instead of Amplitude's JSON.
+    """
+
+    status: int
+    retry_after: str = ""
+    html: bool = False
+
+
+class Reset(msgspec.Struct, frozen=True, tag_field="kind", tag="reset", forbid_unknown_fields=True):
+    """Reset the connection: before the work, or after it was done (`applied`)."""
+
+    applied: bool = False
+
+
+class Cut(msgspec.Struct, frozen=True, tag_field="kind", tag="cut", forbid_unknown_fields=True):
+    """Do the work, then close the connection in the middle of the answer."""
+
+
+class Slow(msgspec.Struct, frozen=True, tag_field="kind", tag="slow", forbid_unknown_fields=True):
+    """Take `seconds`, and up to `jitter` seconds more, by chance. Other trouble may follow."""
+
+    seconds: float
+    jitter: float = 0.0
+
+
+class RefuseIds(
+    msgspec.Struct, frozen=True, tag_field="kind", tag="refuse-ids", forbid_unknown_fields=True
+):
+    """Answer 400 to any batch that holds one of these ids; `named` tells which."""
+
+    ids: frozenset[str]
+    named: bool = False
+
+
+class TooLarge(
+    msgspec.Struct, frozen=True, tag_field="kind", tag="too-large", forbid_unknown_fields=True
+):
+    """Answer 413 to any batch of more than `above` ids."""
+
+    above: int
+
+
+Trouble = Answer | Reset | Cut | Slow | RefuseIds | TooLarge
+
+
+class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One kind of trouble, and whom it meets.
+
+    Of the requests that `calls` names (all, if empty) and that the trouble concerns, it meets
+    every `every`th, of these a `share` by seeded chance, and only the first `times` (None: all).
+    """
+
+    trouble: Trouble
+    calls: frozenset[Call] = frozenset()
+    every: Annotated[int, msgspec.Meta(ge=1)] = 1
+    share: float = 1.0
+    times: int | None = None
+
+    def concerns(self, call: Call, ids: Sequence[str]) -> bool:
+        """Say whether this rule counts such a request."""
+        if self.calls and call not in self.calls:
+            return False
+        match self.trouble:
+            case RefuseIds(ids=refused):
+                return not refused.isdisjoint(ids)
+            case TooLarge(above=above):
+                return len(ids) > above
+            case _:
+                return True
+
+
+class Fate(msgspec.Struct, frozen=True):
+    """What is to happen to one request: a delay in seconds, then perhaps trouble."""
+
+    delay: float = 0.0
+    trouble: Answer | Reset | Cut | RefuseIds | TooLarge | None = None
+
+
+class _Tally:
+    """A rule, and how often it concerned a request and met one."""
+
+    __slots__ = ("concerned", "met", "rule")
+
+    def __init__(self, rule: Rule) -> None:
+        self.rule = rule
+        self.concerned = 0
+        self.met = 0
+
+    def meets(self, call: Call, ids: Sequence[str], rng: random.Random) -> bool:
+        rule = self.rule
+        if self.met == rule.times or not rule.concerns(call, ids):
+            return False
+        self.concerned += 1
+        if self.concerned % rule.every or (rule.share < 1 and rng.random() >= rule.share):
+            return False
+        self.met += 1
+        return True
+
+
+class Faults:
+    """The trouble of one simulator. Rules may be set from any thread while it runs.
+
+    Rules are asked in order and the first that meets a request decides; `Slow` only adds up.
+    The same rules, seed and requests make the same trouble.
+    """
+
+    def __init__(self, rules: Iterable[Rule] = (), *, seed: int = 0) -> None:
+        self._lock = threading.Lock()
+        self._rng = random.Random(seed)
+        self._tallies = [_Tally(rule) for rule in rules]
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """The rules as they were set, without those that are used up."""
+        with self._lock:
+            return tuple(tally.rule for tally in self._tallies if tally.met != tally.rule.times)
+
+    def set(self, rules: Iterable[Rule]) -> None:
+        """Replace all rules."""
+        tallies = [_Tally(rule) for rule in rules]
+        with self._lock:
+            self._tallies = tallies
+
+    def clear(self) -> None:
+        """Make no more trouble."""
+        self.set(())
+
+    def add(self, trouble: Trouble, *calls: Call, every: int = 1, share: float = 1.0) -> None:
+        """Add a rule that stays."""
+        self._append(Rule(trouble, frozenset(calls), every, share))
+
+    def once(self, trouble: Trouble, *calls: Call, times: int = 1) -> None:
+        """Make trouble for the next request of these calls, or the next `times` of them."""
+        self._append(Rule(trouble, frozenset(calls), times=times))
+
+    def fate(self, call: Call, ids: Sequence[str]) -> Fate:
+        """Decide what is to happen to a request, and count it."""
+        delay = 0.0
+        with self._lock:
+            for tally in self._tallies:
+                if not tally.meets(call, ids, self._rng):
+                    continue
+                trouble = tally.rule.trouble
+                if not isinstance(trouble, Slow):
+                    return Fate(delay, trouble)
+                delay += trouble.seconds + trouble.jitter * self._rng.random()
+        return Fate(delay)
+
+    def _append(self, rule: Rule) -> None:
+        with self._lock:
+            self._tallies.append(_Tally(rule))

@@ -1,0 +1,55 @@
+"""What every call works on: the world, how it behaves, what was used up, and what is under way."""
+
+from dataclasses import dataclass, field
+
+from amp_console.simulator.behaviour import Behaviour
+from amp_console.simulator.calls import Refused
+from amp_console.simulator.quotas import Quotas
+from amp_console.simulator.world import Cohort, World
+
+
+@dataclass(slots=True)
+class Job:
+    """The download of one cohort's members as they were when it was started."""
+
+    request_id: str
+    cohort_id: str
+    rows: list[tuple[int, str]]
+    started: float
+    polls: int = 0
+
+
+@dataclass(slots=True)
+class Project:
+    """One simulated project. `behaviour` may be swapped at any time."""
+
+    world: World
+    behaviour: Behaviour
+    quotas: Quotas = field(init=False)
+    jobs: dict[str, Job] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.quotas = Quotas(self.world.clock)
+
+    def cohort(self, cohort_id: str) -> Cohort:
+        """Return a cohort. Raises Refused where it does not exist."""
+        cohort = self.world.cohort(cohort_id)
+        if cohort is None:
+            raise Refused(self.behaviour.unknown_cohort_status, f"Cohort {cohort_id} not found")
+        return cohort
+
+    def open_job(self, cohort_id: str) -> Job:
+        """Start a download. Its request id has six characters."""
+        job = Job(
+            request_id=f"Rq{len(self.jobs) + 1:04}",
+            cohort_id=cohort_id,
+            rows=[(user.amplitude_id, user.user_id or "") for user in self.world.users(cohort_id)],
+            started=self.world.clock(),
+        )
+        self.jobs[job.request_id] = job
+        return job
+
+    def is_ready(self, job: Job) -> bool:
+        """Say whether a download's file can be had."""
+        waited = self.world.clock() - job.started
+        return job.polls >= self.behaviour.job_polls and waited >= self.behaviour.job_seconds

@@ -1,0 +1,151 @@
+"""The simulated Amplitude as a server on loopback, in a thread of its own."""
+
+import asyncio
+import socket
+import threading
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+import uvicorn
+
+from amp_console.simulator.app import Desk, Sleep, build
+from amp_console.simulator.behaviour import Behaviour
+from amp_console.simulator.calls import Seen
+from amp_console.simulator.connection import BreakableProtocol
+from amp_console.simulator.faults import Faults
+from amp_console.simulator.project import Project
+from amp_console.simulator.world import World
+from amp_console.values import Credentials, Secret
+
+HOST = "127.0.0.1"
+DEFAULT_PORT = 8765
+CREDENTIALS = Credentials(Secret("simulated-api-key"), Secret("simulated-secret-key"))
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, told when to stop instead of looking ten times a second, and stopping at once."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.ready = threading.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stop = asyncio.Event()
+
+    def stop(self) -> None:
+        """Ask the server to stop, from another thread."""
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._stop.set)
+
+    def run(self, sockets: list[socket.socket] | None = None) -> None:
+        try:
+            super().run(sockets)
+        finally:
+            self.ready.set()  # also where it never became ready, or nobody would hear of it
+
+    async def main_loop(self) -> None:
+        await self.on_tick(0)
+        self._loop = asyncio.get_running_loop()
+        self.ready.set()
+        await self._stop.wait()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:  # noqa: ARG002
+        """End everything, also connections kept alive and requests in work."""
+        for server in self.servers:
+            server.close()
+        while connections := list(self.server_state.connections):
+            for connection in connections:
+                connection.transport.abort()
+            await asyncio.sleep(0)
+        for task in self.server_state.tasks:
+            task.cancel()
+
+
+class Simulator:
+    """A simulated Amplitude, served while the `with` block runs.
+
+    `port` 0 takes any that is free. `sleep` waits the seconds of latency that behaviour and
+    faults ask for. World, faults and `behaviour` may be used and changed while it serves. Its
+    keys say themselves that they are not real.
+    """
+
+    def __init__(
+        self,
+        world: World | None = None,
+        *,
+        behaviour: Behaviour | None = None,
+        faults: Faults | None = None,
+        port: int = 0,
+        credentials: Credentials = CREDENTIALS,
+        sleep: Sleep = asyncio.sleep,
+    ) -> None:
+        self.world = world or World()
+        self.faults = faults or Faults()
+        self.credentials = credentials
+        self._project = Project(self.world, behaviour or Behaviour())
+        self._desk = Desk(self._project, self.faults, credentials, sleep)
+        self._port = port
+
+    @property
+    def behaviour(self) -> Behaviour:
+        """How it answers; set another value to change it from the next request on."""
+        return self._project.behaviour
+
+    @behaviour.setter
+    def behaviour(self, behaviour: Behaviour) -> None:
+        self._project.behaviour = behaviour
+
+    @property
+    def requests(self) -> list[Seen]:
+        """The requests served so far, oldest first; each is there before its answer is sent."""
+        return list(self._desk.requests)
+
+    @property
+    def base_url(self) -> str:
+        """Where it listens, without a slash at the end."""
+        return f"http://{HOST}:{self._port}"
+
+    def __enter__(self) -> Self:
+        """Start to serve. Raises OSError where the port is taken."""
+        listener = socket.create_server((HOST, self._port))
+        self._port = listener.getsockname()[1]
+        config = uvicorn.Config(
+            build(self._desk), http=BreakableProtocol, ws="none", lifespan="off", log_config=None
+        )
+        self._server = _Server(config)
+        self._thread = threading.Thread(
+            target=self._server.run, args=([listener],), name="simulator", daemon=True
+        )
+        self._thread.start()
+        self._server.ready.wait()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Stop to serve, whoever is still connected."""
+        self._server.stop()
+        self._thread.join()
+
+
+def run_forever(
+    port: int = DEFAULT_PORT,
+    *,
+    world: World | None = None,
+    behaviour: Behaviour | None = None,
+    on_ready: Callable[[Simulator], None] = lambda _: None,
+    stop: threading.Event | None = None,
+) -> None:
+    """Serve until Ctrl+C, or until `stop` is set. Raises OSError where the port is taken."""
+    stop = stop or threading.Event()
+    with Simulator(world, behaviour=behaviour, port=port) as simulator:
+        on_ready(simulator)
+        try:
+            # A wait without an end could not be interrupted on Windows.
+            while not stop.wait(0.5):
+                pass
+        except KeyboardInterrupt:
+            return

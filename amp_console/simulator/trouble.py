@@ -1,0 +1,61 @@
+"""How the trouble that was decided on reaches the client."""
+
+from typing import Any
+
+from starlette.responses import Response
+
+from amp_console.simulator import wire
+from amp_console.simulator.calls import Ask, Refused, Reply
+from amp_console.simulator.connection import CutResponse, ResetResponse
+from amp_console.simulator.faults import Answer, Cut, Fate, RefuseIds, Reset, TooLarge
+
+PROXY_PAGE = "<html><head><title>{0}</title></head><body><h1>{0}</h1></body></html>"
+
+
+def instead(ask: Ask[Any], fate: Fate) -> Reply | None:
+    """Return what is answered instead of doing the work, or None if the work is to be done.
+
+    Raises Refused where the batch itself is what is wrong.
+    """
+    match fate.trouble:
+        case Answer() as answer:
+            return _answered(answer)
+        case Reset(applied=False):
+            return Reply(b"")
+        case TooLarge():
+            raise Refused(413, "Request Entity Too Large")
+        case RefuseIds(ids=ids, named=named):
+            raise Refused(400, "Some ids are invalid", _culprits(ask, ids) if named else None)
+        case _:
+            return None
+
+
+def response(reply: Reply, fate: Fate) -> Response:
+    """Send a reply whole, in half, or never."""
+    if isinstance(fate.trouble, Reset):
+        return ResetResponse()
+    kind = CutResponse if isinstance(fate.trouble, Cut) else Response
+    return kind(reply.body, reply.status, dict(reply.headers))
+
+
+def _answered(answer: Answer) -> Reply:
+    reply = wire.refusal(Refused(answer.status, "Simulated trouble"))
+    body, headers = reply.body, reply.headers
+    if answer.html:
+        body = PROXY_PAGE.format(answer.status).encode()
+        headers = (("Content-Type", "text/html"),)
+    if answer.retry_after:
+        headers = (*headers, ("Retry-After", answer.retry_after))
+    return Reply(body, answer.status, headers)
+
+
+def _culprits(ask: Ask[Any], refused: frozenset[str]) -> wire.InvalidSample | wire.Culprits:
+    if not isinstance(ask.order, wire.Membership):
+        return wire.InvalidSample([text for text in ask.ids if text in refused])
+    results = [
+        wire.MembershipResult(
+            [text for text in entry.ids if text in refused], entry.id_type, entry.operation
+        )
+        for entry in ask.order.memberships
+    ]
+    return wire.Culprits(results)

@@ -1,0 +1,25 @@
+"""The user search (Amplitude's Dashboard REST API)."""
+
+from starlette.requests import Request
+
+from amp_console.simulator import wire
+from amp_console.simulator.calls import Ask, Refused, Reply
+from amp_console.simulator.project import Project
+
+LINE = "searches"
+
+
+def read_search(request: Request, body: bytes) -> Ask[str]:  # noqa: ARG001
+    """Read whom is searched for. Raises Refused with 400 where nobody is."""
+    text = request.query_params.get("user", "")
+    if not text:
+        raise Refused(400, "Missing parameter: user")
+    return Ask(text, line=LINE)
+
+
+def search(project: Project, order: str) -> Reply:
+    """Answer the users that match a user ID, an Amplitude ID or the beginning of a user ID."""
+    project.quotas.take_search(project.behaviour)
+    match, users = project.world.search(order)
+    found = [wire.SearchMatch(user.user_id, user.amplitude_id) for user in users]
+    return wire.encode(wire.SearchAnswer(found, match.value))

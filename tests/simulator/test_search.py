@@ -1,0 +1,62 @@
+import httpx
+import pytest
+
+from amp_console.simulator import Behaviour, Known, Simulator, World
+
+KEYS = ("simulated-api-key", "simulated-secret-key")
+
+
+@pytest.mark.parametrize(
+    ("text", "match", "found"),
+    [
+        ("ada+1@acme.example", "match_user_or_device_id", ["ada+1@acme.example"]),
+        ("ada", "match_user_prefix", ["ada+1@acme.example", "ada2"]),
+        ("4000000000", "match_amplitude_id", [None]),
+        ("ADA", "nomatch", []),
+        ("5000000000", "nomatch", []),
+    ],
+)
+def test_a_search_finds_ids_and_beginnings(text: str, match: str, found: list[str | None]) -> None:
+    world = World(Known.REGISTERED)
+    world.add_users(["ada+1@acme.example", "ada2", "grace"])
+    world.add_user(None, 4_000_000_000)
+    with Simulator(world) as simulator:
+        answer = httpx.get(
+            simulator.base_url + "/api/2/usersearch",
+            params={"user": text},
+            auth=KEYS,
+            trust_env=False,
+        )
+    assert answer.json()["type"] == match
+    assert [user["user_id"] for user in answer.json()["matches"]] == found
+    assert all(isinstance(user["amplitude_id"], int) for user in answer.json()["matches"])
+
+
+def test_where_everybody_is_known_a_search_meets_anybody_but_ghosts(http: httpx.Client) -> None:
+    met = http.get("/api/2/usersearch", params={"user": "linus"}).json()
+    again = http.get("/api/2/usersearch", params={"user": "linus"}).json()
+    ghost = http.get("/api/2/usersearch", params={"user": "ghost-7"}).json()
+    assert met["matches"] == again["matches"]
+    assert ghost == {"matches": [], "type": "nomatch"}
+
+
+def test_a_search_for_nobody_is_refused(http: httpx.Client) -> None:
+    assert http.get("/api/2/usersearch").status_code == 400
+
+
+def test_the_hours_searches_can_be_spent() -> None:
+    now = [1_000.0]
+    world = World(clock=lambda: now[0])
+    with (
+        Simulator(world, behaviour=Behaviour(searches_per_hour=2)) as simulator,
+        httpx.Client(base_url=simulator.base_url, auth=KEYS, trust_env=False) as http,
+    ):
+        codes = [http.get("/api/2/usersearch?user=ada").status_code for _ in range(3)]
+        now[0] += 3_600
+        codes.append(http.get("/api/2/usersearch?user=ada").status_code)
+    assert codes == [200, 200, 429, 200]
+
+
+def test_searches_at_the_same_time_have_a_limit(simulator: Simulator, http: httpx.Client) -> None:
+    simulator.behaviour = Behaviour(searches_at_once=0)
+    assert http.get("/api/2/usersearch?user=ada").status_code == 429
