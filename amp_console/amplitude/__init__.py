@@ -1,0 +1,60 @@
+"""Amplitude's HTTP API, typed: its calls, its answers, its errors and the words on its wire."""
+
+import logging
+
+from amp_console.amplitude.client import AmplitudeClient
+from amp_console.amplitude.errors import (
+    AmplitudeError,
+    BadRequest,
+    CohortBusy,
+    CohortGone,
+    DownloadLinkExpired,
+    KeysReason,
+    KeysRefused,
+    NoConnection,
+    RateLimited,
+    ServerTrouble,
+    TimedOut,
+    TooLarge,
+    Transient,
+)
+from amp_console.amplitude.hosts import checked_base_url, region_url
+from amp_console.amplitude.shapes import (
+    Cohort,
+    Ids,
+    MembersChanged,
+    Upload,
+    Uploaded,
+    Usage,
+    UserMatch,
+)
+
+__all__ = [
+    "AmplitudeClient",
+    "AmplitudeError",
+    "BadRequest",
+    "Cohort",
+    "CohortBusy",
+    "CohortGone",
+    "DownloadLinkExpired",
+    "Ids",
+    "KeysReason",
+    "KeysRefused",
+    "MembersChanged",
+    "NoConnection",
+    "RateLimited",
+    "ServerTrouble",
+    "TimedOut",
+    "TooLarge",
+    "Transient",
+    "Upload",
+    "Uploaded",
+    "Usage",
+    "UserMatch",
+    "checked_base_url",
+    "region_url",
+]
+
+# Both log full URLs below WARNING, and a URL may hold a user ID or a signed link.
+for _name in ("httpx", "httpcore"):
+    logging.getLogger(_name).setLevel(logging.WARNING)

@@ -1,0 +1,118 @@
+"""The client of Amplitude's API: one method for each call that a cohort sync needs.
+
+The calls are those of Amplitude's Behavioral Cohorts API page, and the user search of its
+Dashboard REST API page.
+"""
+
+from collections.abc import AsyncGenerator, Callable
+from datetime import UTC, datetime
+from typing import Self
+from urllib.parse import quote
+
+from amp_console.amplitude import reading
+from amp_console.amplitude.download import streamed
+from amp_console.amplitude.errors import BadRequest
+from amp_console.amplitude.exchange import Call, Exchange
+from amp_console.amplitude.shapes import (
+    Cohort,
+    Ids,
+    MembersChanged,
+    Upload,
+    Uploaded,
+    Usage,
+    UserMatch,
+)
+from amp_console.amplitude.wire import membership_body, upload_body
+from amp_console.values import Credentials, IdType, Operation
+
+_COHORTS = "/api/3/cohorts"
+_DOWNLOADS = "/api/5/cohorts"
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class AmplitudeClient:
+    """Calls Amplitude for one project; an async context manager. Nothing is tried twice.
+
+    `timeout` is in seconds, for connecting and for each pause of an answer; `now` reads dates in
+    Retry-After. Every call raises `AmplitudeError`. A bad base URL raises ValueError.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        credentials: Credentials,
+        *,
+        timeout: float = 30.0,
+        now: Callable[[], datetime] = _utc_now,
+    ) -> None:
+        self._exchange = Exchange(base_url, credentials, timeout, now)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self._exchange.close()
+
+    async def list_cohorts(self) -> tuple[Cohort, ...]:
+        """Return all discoverable cohorts of the project; there are no pages."""
+        return await self._exchange.read(Call(_COHORTS), reading.cohorts)
+
+    async def usage(self) -> Usage | None:
+        """Return the month's allowance of downloads; None where Amplitude does not tell it."""
+        try:
+            return await self._exchange.read(Call(f"{_COHORTS}/usage"), reading.usage)
+        except BadRequest as refusal:
+            if refusal.status == 404:
+                return None
+            raise
+
+    async def upload(self, request: Upload) -> Uploaded:
+        """Make a static cohort, or replace the content of one."""
+        body, cohort_id = upload_body(request), request.existing_cohort_id
+        call = Call(f"{_COHORTS}/upload", body=body, cohort_id=cohort_id)
+        return await self._exchange.read(call, reading.uploaded)
+
+    async def change_members(
+        self, cohort_id: str, id_type: IdType, operation: Operation, ids: Ids
+    ) -> MembersChanged:
+        """Add ids to a cohort, or remove them; 100,000 at most, and one call at a time per cohort.
+
+        Doing it again does no harm.
+        """
+        body = membership_body(cohort_id, id_type, operation, ids)
+        call = Call(f"{_COHORTS}/membership", body=body, cohort_id=cohort_id)
+        return await self._exchange.read(call, reading.members_changed)
+
+    async def find_users(self, text: str) -> tuple[UserMatch, ...]:
+        """Search by user ID, its beginning, device ID or Amplitude ID; 360 times an hour."""
+        call = Call("/api/2/usersearch", {"user": text})
+        return await self._exchange.read(call, reading.user_matches)
+
+    async def start_download(self, cohort_id: str) -> str:
+        """Have a cohort's members written to a file, and return the request's id.
+
+        Each call costs one of the month's 500.
+        """
+        path = f"{_DOWNLOADS}/request/{quote(cohort_id, safe='')}"
+        call = Call(path, {"props": "0"}, cohort_id=cohort_id)
+        return await self._exchange.read(call, reading.request_id)
+
+    async def download_ready(self, request_id: str) -> bool:
+        """Say whether the file is there: 30 to 60 seconds and more after the start.
+
+        The status code says it; the words of the body vary.
+        """
+        call = Call(f"{_DOWNLOADS}/request-status/{quote(request_id, safe='')}")
+        return (await self._exchange.send(call)).status_code == 200
+
+    def download(self, request_id: str) -> AsyncGenerator[bytes, None]:
+        """Yield the file's CSV piece by piece, unpacked; it can be had for 7 days.
+
+        Raises `DownloadLinkExpired` where the file is asked for too slowly: then ask again. To stop
+        before the end, close the generator (`contextlib.aclosing`).
+        """
+        call = Call(f"{_DOWNLOADS}/request/{quote(request_id, safe='')}/file")
+        return streamed(self._exchange, call)

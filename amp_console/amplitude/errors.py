@@ -1,0 +1,198 @@
+"""One error for each thing an operator can do something about.
+
+Each one's text says what happened, whether anything was changed at Amplitude, and what to do next.
+"""
+
+import enum
+
+
+class AmplitudeError(Exception):
+    """A call to Amplitude that failed.
+
+    `status` is the answer's HTTP status, None where none came. `words` are Amplitude's own, on one
+    line, "" if there are none; `text` is the first 2000 characters of the body. `may_be_applied`
+    says that the request may have taken effect although it failed.
+    """
+
+    _HAPPENED = "The call to Amplitude failed"
+    _NEXT = "Try again."
+
+    def __init__(
+        self,
+        status: int | None = None,
+        words: str = "",
+        text: str = "",
+        *,
+        may_be_applied: bool = False,
+    ) -> None:
+        super().__init__(status, words)
+        self.status = status
+        self.words = words
+        self.text = text
+        self.may_be_applied = may_be_applied
+
+    def __str__(self) -> str:
+        words = f": {self.words.rstrip('.')}" if self.words else ""
+        kept = (
+            "It is not known whether the request took effect."
+            if self.may_be_applied
+            else "Nothing was changed at Amplitude."
+        )
+        return f"{self._happened()}{words}. {kept} {self._next()}"
+
+    def _happened(self) -> str:
+        return self._HAPPENED
+
+    def _next(self) -> str:
+        return self._NEXT
+
+
+class KeysReason(enum.StrEnum):
+    """Why Amplitude refuses a key pair, as the words of its 403 answers tell."""
+
+    UNKNOWN_KEY = "unknown key"
+    WRONG_SECRET = "wrong secret"  # noqa: S105  # a reason, not a secret
+    OTHER = "other"
+
+
+_KEYS_NEXT = {
+    KeysReason.UNKNOWN_KEY: "Check the API key, and the region: each knows only its own keys.",
+    KeysReason.WRONG_SECRET: "Enter the project's secret key again.",
+    KeysReason.OTHER: "Check the keys, the App ID, and what the keys are allowed to do.",
+}
+
+
+class KeysRefused(AmplitudeError):
+    """Amplitude does not accept the keys, or not for this call: 401, in practice 403."""
+
+    _HAPPENED = "Amplitude refused the keys"
+
+    @property
+    def reason(self) -> KeysReason:
+        """What is wrong with the keys."""
+        words = self.words.casefold()
+        if "invalid api/secret key" in words:
+            return KeysReason.WRONG_SECRET
+        return KeysReason.UNKNOWN_KEY if "invalid api key" in words else KeysReason.OTHER
+
+    @property
+    def maybe_wrong_region(self) -> bool:
+        """Whether the keys may be good ones, of a project in the other region."""
+        return self.reason is KeysReason.UNKNOWN_KEY
+
+    def _next(self) -> str:
+        return _KEYS_NEXT[self.reason]
+
+
+class CohortGone(AmplitudeError):
+    """The cohort that the call names does not exist, or not any more."""
+
+    _HAPPENED = "Amplitude has no such cohort"
+    _NEXT = "Choose another cohort, or have a new one made."
+
+
+class BadRequest(AmplitudeError):
+    """Amplitude refuses the request as it is; the same one would be refused again.
+
+    `culprits` are the ids that the refusal names; it may name none, or a sample.
+    """
+
+    _NEXT = "Correct what Amplitude's answer names, then try again."
+
+    def __init__(
+        self,
+        status: int | None = None,
+        words: str = "",
+        text: str = "",
+        *,
+        culprits: tuple[str, ...] = (),
+    ) -> None:
+        super().__init__(status, words, text)
+        self.culprits = culprits
+
+    def _happened(self) -> str:
+        return f"Amplitude refused the request (status {self.status})"
+
+
+class DownloadLinkExpired(AmplitudeError):
+    """A large file's link lives one minute, and this one is over; the file itself lives 7 days."""
+
+    _HAPPENED = "The link to the downloaded file has expired"
+    _NEXT = "Ask for the file again to get a new link."
+
+
+class Transient(AmplitudeError):
+    """Trouble that may be gone at the next try."""
+
+
+class RateLimited(Transient):
+    """Too many requests, or an allowance is spent (429).
+
+    `retry_after` is how many seconds Amplitude asks to wait, None where it does not say.
+    """
+
+    _HAPPENED = "Amplitude asks for fewer requests"
+
+    def __init__(
+        self,
+        status: int | None = None,
+        words: str = "",
+        text: str = "",
+        *,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(status, words, text)
+        self.retry_after = retry_after
+
+    def _next(self) -> str:
+        wait = "a little" if self.retry_after is None else f"{self.retry_after:.0f} s"
+        return f"Wait {wait}, then try again."
+
+
+class CohortBusy(RateLimited):
+    """Another change of the same cohort is under way: Amplitude takes one at a time (429)."""
+
+    _HAPPENED = "Amplitude is busy with another change of this cohort"
+
+
+class TooLarge(Transient):
+    """The request carries more than Amplitude takes at once; a smaller one may pass."""
+
+    _HAPPENED = "The request was too large for Amplitude"
+    _NEXT = "Send fewer users at a time."
+
+
+class ServerTrouble(Transient):
+    """Amplitude, or a proxy before it, could not answer, or not in a way that can be understood."""
+
+    def _happened(self) -> str:
+        if self.status is None:
+            return "Amplitude's answer could not be understood"
+        if self.status < 300:
+            return f"Amplitude's answer could not be understood (status {self.status})"
+        if self.status < 400:
+            return f"Amplitude's address answered with a redirect (status {self.status})"
+        return f"Amplitude had trouble answering (status {self.status})"
+
+    def _next(self) -> str:
+        if (self.status or 0) < 500:
+            return "Check the base URL, and any proxy on the way, then try again."
+        return "Try again later."
+
+
+class NoConnection(Transient):
+    """Amplitude could not be reached, or the connection was lost before its answer was complete."""
+
+    _NEXT = "Check the network, then try again."
+
+    def _happened(self) -> str:
+        if self.may_be_applied:
+            return "The connection to Amplitude was lost"
+        return "Amplitude could not be reached"
+
+
+class TimedOut(Transient):
+    """Amplitude did not answer in time; it is often slow."""
+
+    _HAPPENED = "Amplitude did not answer in time"
+    _NEXT = "Try again later, or with fewer users at a time."

@@ -1,0 +1,140 @@
+"""What a refusal means: from an answer's status and body to an error."""
+
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import NamedTuple
+
+from amp_console.amplitude.errors import (
+    AmplitudeError,
+    BadRequest,
+    CohortBusy,
+    CohortGone,
+    KeysRefused,
+    RateLimited,
+    ServerTrouble,
+    TimedOut,
+    TooLarge,
+)
+from amp_console.amplitude.reading import skipped_ids
+from amp_console.amplitude.trees import dig, items, parse, texts
+
+# Guesses: Amplitude documents neither the statuses nor the texts of these refusals.
+_GONE = re.compile(  # with the cohort's id taken out
+    r"\bcohort(?: with)?(?:[ _]?id)?\W*(?:does not exist|doesn't exist|not found|was deleted)"
+    r"|\b(?:unknown|invalid|no|no such) cohort(?: with)?(?:[ _]?id)?\W*$",
+    re.IGNORECASE,
+)
+_BUSY = re.compile(
+    r"concurren|in[ _-]?progress|simultaneous|another (?:request|change|update)", re.IGNORECASE
+)
+_TOO_MANY = re.compile(
+    r"\btoo many (?:\w+ )?(?:ids|users|members|identifiers)\b"
+    r"|\b(?:request|payload|body|entity)\b.*\btoo large\b"
+    r"|\b100[,_ ]?000\b",
+    re.IGNORECASE,
+)
+
+_WORDS: tuple[tuple[str | int, ...], ...] = (
+    ("error", "message"),
+    ("error", "metadata", "details"),
+    ("error", "error"),
+    ("error",),
+    ("errors", 0, "message"),
+)
+_CULPRITS: tuple[tuple[str, ...], ...] = (("error", "metadata"), ("error",), ("metadata",), ())
+
+
+MOST_WORDS = 500  # characters; a refusal may name thousands of ids
+
+_PLAIN: dict[int, type[KeysRefused | TimedOut | TooLarge]] = {
+    401: KeysRefused,
+    403: KeysRefused,
+    408: TimedOut,
+    413: TooLarge,
+}
+
+
+class Asked(NamedTuple):
+    """What a call was about: the cohort it names, and whether it changes anything."""
+
+    cohort_id: str | None
+    is_change: bool
+
+
+def judge(status: int, body: str, asked: Asked, wait: float | None) -> AmplitudeError:
+    """Return the error that an answer means; any answer that is not the wanted one is an error.
+
+    `wait` is what its Retry-After asks for, in seconds.
+    """
+    said = (status, words(body), body[:2000])
+    if not 400 <= status < 500:
+        # A redirect is not followed, so what it answers was not done.
+        return ServerTrouble(*said, may_be_applied=not 300 <= status < 400)
+    if status == 429:
+        is_busy = asked.is_change and asked.cohort_id and _BUSY.search(said[1])
+        return (CohortBusy if is_busy else RateLimited)(*said, retry_after=wait)
+    if asked.cohort_id and _is_gone(status, said[1].replace(asked.cohort_id, "")):
+        return CohortGone(*said)
+    named = culprits(body)
+    if status == 400 and not named and _TOO_MANY.search(said[1]):
+        return TooLarge(*said)
+    plain = _PLAIN.get(status)
+    return plain(*said) if plain else BadRequest(*said, culprits=named)
+
+
+def _is_gone(status: int, said: str) -> bool:
+    return status == 404 or (status == 400 and _GONE.search(said) is not None)
+
+
+def words(body: str) -> str:
+    """Return Amplitude's own words in an error's body, on one line; "" if there are none.
+
+    The envelope is not always the documented one, so the places are tried in turn; where none
+    has a text, it is the body's first 200 characters.
+    """
+    try:
+        tree = parse(body)
+    except ValueError:
+        return _one_line(body[:200])
+    if tree is None:
+        return ""
+    for path in _WORDS:
+        found = dig(tree, *path)
+        if isinstance(found, str) and found.strip():
+            return _one_line(found[:MOST_WORDS])
+    return _one_line(body[:200])
+
+
+def _one_line(text: str) -> str:
+    """These words reach a terminal: no line breaks, no control characters."""
+    return " ".join("".join(char if char.isprintable() else " " for char in text).split())
+
+
+def culprits(body: str) -> tuple[str, ...]:
+    """Return the ids that a refusal names, each once."""
+    try:
+        tree = parse(body)
+    except ValueError:
+        return ()
+    named: list[str] = []
+    for path in _CULPRITS:
+        place = dig(tree, *path)
+        named += skipped_ids(place)
+        named += texts(items(place, "invalid_ids_sample"))
+    return tuple(dict.fromkeys(named))
+
+
+def retry_after(header: str | None, now: Callable[[], datetime]) -> float | None:
+    """Return how many seconds a Retry-After header asks to wait, which holds seconds or a date."""
+    text = (header or "").strip()
+    if re.fullmatch(r"[0-9]{1,9}(\.[0-9]+)?", text):
+        return float(text)
+    try:
+        date = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    if date.tzinfo is None:
+        date = date.replace(tzinfo=UTC)
+    return max(0.0, (date - now()).total_seconds())

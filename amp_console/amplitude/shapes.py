@@ -1,0 +1,91 @@
+"""What goes into Amplitude's calls, and what comes back."""
+
+from collections.abc import Sequence
+from typing import TypeAlias
+
+import msgspec
+
+from amp_console.values import IdType
+
+Ids: TypeAlias = msgspec.Raw | Sequence[str]
+"""Identifiers for a request; Raw holds the JSON text of an array of strings, sent as it is."""
+
+
+class Cohort(msgspec.Struct, frozen=True, kw_only=True):
+    """A cohort as Amplitude lists it. Stamps are seconds since 1970.
+
+    `size` and `last_computed` are None until Amplitude first computes it. Names need not be unique.
+    """
+
+    id: str
+    name: str = ""
+    app_id: int | None = None
+    owners: tuple[str, ...] = ()
+    size: int | None = None
+    type: str = ""
+    description: str = ""
+    published: bool = True
+    archived: bool = False
+    finished: bool = False
+    created_at: int | None = None
+    last_modified: int | None = None
+    last_computed: int | None = None
+
+    @property
+    def is_static(self) -> bool:
+        """Whether its members were uploaded; others are computed from behaviour."""
+        return self.type == "manual_upload"
+
+
+class Usage(msgspec.Struct, frozen=True):
+    """The month's allowance of downloads; `resets_at` in Amplitude's own words."""
+
+    limit: int
+    used: int
+    resets_at: str | None = None
+
+
+class Upload(msgspec.Struct, frozen=True, kw_only=True):
+    """A new static cohort; with `existing_cohort_id`, the whole new content of an old one.
+
+    `owner` is the e-mail address of a login at Amplitude. Ids that Amplitude does not know are
+    skipped; a cohort without any known id is refused.
+    """
+
+    name: str
+    app_id: int
+    id_type: IdType
+    ids: Ids
+    owner: str
+    published: bool = True
+    existing_cohort_id: str | None = None
+
+
+class Uploaded(msgspec.Struct, frozen=True):
+    """What an upload came to; only a sample of the unknown ids comes back.
+
+    `cohort_id` is None where no cohort was made. `text` is the first 2000 characters of the body.
+    """
+
+    cohort_id: str | None
+    matched: int | None
+    total: int | None
+    invalid_sample: tuple[str, ...]
+    text: str
+
+
+class MembersChanged(msgspec.Struct, frozen=True):
+    """A change of members that was carried out, but for the ids Amplitude does not know.
+
+    `text` is the first 2000 characters of the body.
+    """
+
+    skipped: tuple[str, ...]
+    text: str
+
+
+class UserMatch(msgspec.Struct, frozen=True):
+    """A user whom a search found; anonymous ones have no user ID."""
+
+    user_id: str | None
+    amplitude_id: str

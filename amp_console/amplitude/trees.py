@@ -1,0 +1,60 @@
+"""Reading Amplitude's JSON without trusting its shape: what is missing or odd reads as None."""
+
+from typing import NamedTuple
+
+import msgspec
+
+
+class Answer(NamedTuple):
+    """An answer's JSON value, and the first 2000 characters of its body for the request log."""
+
+    tree: object
+    text: str
+
+
+def parse(body: bytes | str) -> object:
+    """Return the JSON value of a body; raises ValueError where it is none."""
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.DecodeError, RecursionError):  # bytes that are no text: a ValueError already
+        raise ValueError("The body is not JSON.") from None
+
+
+def dig(tree: object, *path: str | int) -> object:
+    """Follow keys and positions into a JSON value; None where they lead nowhere."""
+    for step in path:
+        if isinstance(tree, dict):
+            tree = tree.get(step)
+        elif isinstance(tree, list) and isinstance(step, int) and step < len(tree):
+            tree = tree[step]
+        else:
+            return None
+    return tree
+
+
+def items(tree: object, *path: str | int) -> list[object]:
+    """Return the list at the end of a path; an empty one where there is none."""
+    found = dig(tree, *path)
+    return found if isinstance(found, list) else []
+
+
+def text(value: object) -> str | None:
+    """Return an id or a name as text: Amplitude writes some ids as numbers, even as 12.0."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return str(value) if isinstance(value, str | int | float) else None
+
+
+def texts(values: list[object]) -> tuple[str, ...]:
+    """Return the texts among the values."""
+    return tuple(found for value in values if (found := text(value)) is not None)
+
+
+def whole(value: object) -> int | None:
+    """Return a whole number, however it is written."""
+    try:
+        return int(text(value) or "")
+    except ValueError:
+        return None

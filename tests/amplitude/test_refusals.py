@@ -1,0 +1,240 @@
+from datetime import UTC, datetime
+
+import pytest
+
+from amp_console.amplitude.errors import (
+    AmplitudeError,
+    BadRequest,
+    CohortBusy,
+    CohortGone,
+    KeysReason,
+    KeysRefused,
+    NoConnection,
+    RateLimited,
+    ServerTrouble,
+    TimedOut,
+    TooLarge,
+    Transient,
+)
+from amp_console.amplitude.refusals import Asked, culprits, judge, retry_after, words
+
+CHANGE = Asked("abcd1234", is_change=True)
+CREATION = Asked(None, is_change=True)
+DOWNLOAD = Asked("abcd1234", is_change=False)
+LISTING = Asked(None, is_change=False)
+
+
+def said(text: str) -> str:
+    return f'{{"error":{{"message":"{text}"}}}}'
+
+
+def refusing(entries: str) -> str:
+    return f'{{"error":{{"metadata":{{"memberships_result":[{entries}]}}}}}}'
+
+
+@pytest.mark.parametrize(
+    ("body", "found"),
+    [
+        (said("first"), "first"),
+        ('{"error":{"message":"first","metadata":{"details":"second"}}}', "first"),
+        ('{"error":{"message":"","metadata":{"details":"second"}}}', "second"),
+        ('{"error":{"message":null,"metadata":{"details":"second"},"error":"third"}}', "second"),
+        ('{"error":{"metadata":{"details":7},"error":"third"}}', "third"),
+        ('{"error":{"metadata":[1],"error":"third"}}', "third"),
+        ('{"error":"fourth","errors":[{"message":"fifth"}]}', "fourth"),
+        ('{"error":null,"errors":[{"message":"fifth"}]}', "fifth"),
+        ('{"errors":[]}', '{"errors":[]}'),
+        ('{"errors":["x"]}', '{"errors":["x"]}'),
+        ("[1, 2]", "[1, 2]"),
+        ("17", "17"),
+        ("null", ""),
+        ("", ""),
+        ("<html>\n <b>502</b>\x1b[31m\n</html>", "<html> <b>502</b> [31m </html>"),
+        ("x" * 300, "x" * 200),
+        ("[" * 100_000, "[" * 200),
+        (said("y" * 600), "y" * 500),
+    ],
+)
+def test_the_words_are_found_in_their_order(body: str, found: str) -> None:
+    assert words(body) == found
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "asked", "kind"),
+    [
+        (401, "", LISTING, KeysRefused),
+        (403, "<html>", CHANGE, KeysRefused),
+        (404, "", CHANGE, CohortGone),
+        (404, "", DOWNLOAD, CohortGone),
+        (404, "", LISTING, BadRequest),
+        (400, said("Cohort abcd1234 not found"), CHANGE, CohortGone),
+        (400, said("cohort_id 'abcd1234' does not exist"), CHANGE, CohortGone),
+        (400, said("Cohort with id abcd1234 doesn't exist"), DOWNLOAD, CohortGone),
+        (400, said("Invalid cohort id: abcd1234."), CHANGE, CohortGone),
+        (400, said("Cohort owner not found"), CHANGE, BadRequest),
+        (400, said("Invalid cohort owner"), CHANGE, BadRequest),
+        (400, said("Cohort not found"), CREATION, BadRequest),
+        (413, "", CHANGE, TooLarge),
+        (400, said("Too many ids: 100001 of 100000"), CHANGE, TooLarge),
+        (400, said("No more than 100,000 ids in a request"), CREATION, TooLarge),
+        (400, said("Request body is too large"), CHANGE, TooLarge),
+        (400, said("Too many requests of yours were odd"), CHANGE, BadRequest),
+        (400, "", CHANGE, BadRequest),
+        (422, "null", CHANGE, BadRequest),
+        (429, "", CHANGE, RateLimited),
+        (429, said("Exceeded concurrent limit with query of cost 415"), CHANGE, CohortBusy),
+        (429, said("Another update is in progress"), CHANGE, CohortBusy),
+        (429, said("Exceeded concurrent limit"), CREATION, RateLimited),
+        (429, said("Exceeded concurrent limit"), DOWNLOAD, RateLimited),
+        (408, "", CHANGE, TimedOut),
+        (500, "", CHANGE, ServerTrouble),
+        (503, "[]", LISTING, ServerTrouble),
+        (302, "", LISTING, ServerTrouble),
+        (200, "<html>", LISTING, ServerTrouble),
+    ],
+)
+def test_each_status_means_one_error(
+    status: int, body: str, asked: Asked, kind: type[AmplitudeError]
+) -> None:
+    error = judge(status, body, asked, None)
+    assert type(error) is kind
+    assert (error.status, error.words, error.text) == (status, words(body), body)
+
+
+@pytest.mark.parametrize(
+    ("status", "maybe"),
+    [(200, True), (500, True), (504, True), (302, False), (400, False), (408, False), (429, False)],
+)
+def test_only_a_lost_answer_may_have_taken_effect(status: int, maybe: bool) -> None:
+    error = judge(status, "", CHANGE, None)
+    assert error.may_be_applied is maybe
+    assert ("not known whether" in str(error)) is maybe
+
+
+@pytest.mark.parametrize(
+    ("details", "reason", "maybe_wrong_region"),
+    [
+        ("Invalid API Key", KeysReason.UNKNOWN_KEY, True),
+        ("Invalid API/Secret Key combination", KeysReason.WRONG_SECRET, False),
+        ("Not allowed", KeysReason.OTHER, False),
+    ],
+)
+def test_refused_keys_say_why(details: str, reason: KeysReason, maybe_wrong_region: bool) -> None:
+    body = f'{{"error":{{"http_code":403,"metadata":{{"details":"{details}"}}}}}}'
+    error = judge(403, body, LISTING, None)
+    assert isinstance(error, KeysRefused)
+    assert (error.reason, error.maybe_wrong_region) == (reason, maybe_wrong_region)
+
+
+@pytest.mark.parametrize(
+    ("body", "named"),
+    [
+        (refusing('{"skipped_ids":["a",7]},{},{"skipped_ids":["a",8.0]}'), ("a", "7", "8")),
+        ('{"error":{"metadata":{"invalid_ids_sample":["a","b"]}}}', ("a", "b")),
+        ('{"metadata":{"invalid_ids_sample":["a"]}}', ("a",)),
+        ('{"invalid_ids_sample":["a", null, true, {}]}', ("a",)),
+        ('{"error":{"metadata":{"memberships_result":{"skipped_ids":["a"]}}}}', ()),
+        ('{"error":{"metadata":null}}', ()),
+        ("null", ()),
+        ("<html>", ()),
+    ],
+)
+def test_the_named_ids_are_the_culprits(body: str, named: tuple[str, ...]) -> None:
+    assert culprits(body) == named
+    error = judge(400, body, CHANGE, None)
+    assert isinstance(error, BadRequest)
+    assert error.culprits == named
+
+
+def test_a_refusal_that_names_ids_is_about_them_and_not_about_their_number() -> None:
+    body = '{"error":{"message":"Too many invalid ids","metadata":{"invalid_ids_sample":["a"]}}}'
+    assert isinstance(judge(400, body, CHANGE, None), BadRequest)
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        (None, None),
+        ("", None),
+        ("soon", None),
+        ("-5", None),
+        ("nan", None),
+        ("0", 0.0),
+        (" 12 ", 12.0),
+        ("1.5", 1.5),
+        ("Wed, 21 Oct 2026 07:28:30 GMT", 30.0),
+        ("Wed, 21 Oct 2026 07:28:30 -0000", 30.0),
+        ("Wed, 21 Oct 2026 07:00:00 GMT", 0.0),
+        ("Wed, 99 Oct 2026 07:00:00 GMT", None),
+    ],
+)
+def test_retry_after_is_read_as_seconds_or_as_a_date(
+    header: str | None, seconds: float | None
+) -> None:
+    now = datetime(2026, 10, 21, 7, 28, tzinfo=UTC)
+    assert retry_after(header, lambda: now) == seconds
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (
+            KeysRefused(403, "Invalid API Key"),
+            (
+                "Amplitude refused the keys: Invalid API Key. Nothing was changed at Amplitude. "
+                "Check the API key, and the region: each knows only its own keys."
+            ),
+        ),
+        (
+            BadRequest(400, "Bad owner."),
+            (
+                "Amplitude refused the request (status 400): Bad owner. Nothing was changed at "
+                "Amplitude. Correct what Amplitude's answer names, then try again."
+            ),
+        ),
+        (
+            RateLimited(429, retry_after=7.0),
+            (
+                "Amplitude asks for fewer requests. Nothing was changed at Amplitude. "
+                "Wait 7 s, then try again."
+            ),
+        ),
+        (
+            ServerTrouble(502, may_be_applied=True),
+            (
+                "Amplitude had trouble answering (status 502). It is not known whether the request "
+                "took effect. Try again later."
+            ),
+        ),
+        (
+            ServerTrouble(302),
+            (
+                "Amplitude's address answered with a redirect (status 302). Nothing was changed at "
+                "Amplitude. Check the base URL, and any proxy on the way, then try again."
+            ),
+        ),
+        (
+            NoConnection(),
+            (
+                "Amplitude could not be reached. Nothing was changed at Amplitude. "
+                "Check the network, then try again."
+            ),
+        ),
+    ],
+)
+def test_an_error_says_what_happened_what_was_kept_and_what_to_do(
+    error: AmplitudeError, text: str
+) -> None:
+    assert str(error) == text
+
+
+@pytest.mark.parametrize(
+    "kind", [RateLimited, CohortBusy, TooLarge, ServerTrouble, NoConnection, TimedOut]
+)
+def test_passing_trouble_is_transient(kind: type[AmplitudeError]) -> None:
+    assert issubclass(kind, Transient)
+
+
+@pytest.mark.parametrize("kind", [KeysRefused, CohortGone, BadRequest])
+def test_lasting_trouble_is_not_transient(kind: type[AmplitudeError]) -> None:
+    assert not issubclass(kind, Transient)
