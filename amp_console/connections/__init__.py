@@ -1,0 +1,60 @@
+"""Connections: settings in a TOML file, keys in the system's keyring, and the folders of both.
+
+The keyring library is not imported here; only the thread that talks to the keyring does that.
+"""
+
+from amp_console.connections.book import ConnectionBook
+from amp_console.connections.connection import Connection, Limits
+from amp_console.connections.folders import Folders
+from amp_console.connections.key_store import (
+    KeySource,
+    find_keys,
+    forget_connection,
+    retry_forgotten,
+    store_keys,
+)
+from amp_console.connections.keys import (
+    checked_keys,
+    keys_from_environment,
+    keys_from_two_lines,
+    without_keys,
+)
+from amp_console.connections.keys_errors import KeysError, KeysProblem
+from amp_console.connections.redaction import RedactingFormatter, redact
+from amp_console.connections.settings_errors import (
+    NameTaken,
+    NoConnections,
+    SettingsError,
+    SeveralConnections,
+    UnknownConnection,
+)
+from amp_console.connections.texts import checked_email, checked_name
+from amp_console.connections.vault import Vault
+
+__all__ = [
+    "Connection",
+    "ConnectionBook",
+    "Folders",
+    "KeySource",
+    "KeysError",
+    "KeysProblem",
+    "Limits",
+    "NameTaken",
+    "NoConnections",
+    "RedactingFormatter",
+    "SettingsError",
+    "SeveralConnections",
+    "UnknownConnection",
+    "Vault",
+    "checked_email",
+    "checked_keys",
+    "checked_name",
+    "find_keys",
+    "forget_connection",
+    "keys_from_environment",
+    "keys_from_two_lines",
+    "redact",
+    "retry_forgotten",
+    "store_keys",
+    "without_keys",
+]

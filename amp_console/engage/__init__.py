@@ -1,0 +1,21 @@
+"""What Segment Engage sends: bytes in, changes and refusals out.
+
+`open_source` reads files and streams in every format that Segment writes; a batch accounts for
+every event in its stretch of the input, and knows nothing of what becomes of the changes.
+"""
+
+from amp_console.engage.batch import Batch
+from amp_console.engage.formats import SourceKind, UnreadableSource
+from amp_console.engage.mapping import FieldMapping, MappingError
+from amp_console.engage.source import ReadOptions, Source, open_source
+
+__all__ = [
+    "Batch",
+    "FieldMapping",
+    "MappingError",
+    "ReadOptions",
+    "Source",
+    "SourceKind",
+    "UnreadableSource",
+    "open_source",
+]

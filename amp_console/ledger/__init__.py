@@ -4,7 +4,7 @@ Everything here is a function that takes a `sqlite3.Connection` first and is run
 a transaction on the ledger's own thread. No other room knows SQL.
 """
 
-from amp_console.ledger.database import Ledger
+from amp_console.ledger.database import Db, Ledger
 from amp_console.ledger.errors import LedgerError
 
-__all__ = ["Ledger", "LedgerError"]
+__all__ = ["Db", "Ledger", "LedgerError"]

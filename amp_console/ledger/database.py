@@ -17,6 +17,9 @@ from typing import Concatenate, ParamSpec, Self, TypeVar
 from amp_console.ledger.errors import explain
 from amp_console.ledger.schema import migrate
 
+Db = sqlite3.Connection
+"""What the ledger's functions take first; no other room needs to know what it is."""
+
 P = ParamSpec("P")
 T = TypeVar("T")
 Work = Callable[Concatenate[sqlite3.Connection, P], T]
@@ -102,6 +105,12 @@ class Ledger:
             return call(*args, **kwargs)
         except sqlite3.Error as error:
             raise explain(error, self.path) from error
+
+
+def trouble_in(db: Db) -> str | None:
+    """Let SQLite check its file; return what is wrong with it, None where nothing is."""
+    says = str(db.execute("PRAGMA quick_check(1)").fetchone()[0])
+    return None if says == "ok" else says
 
 
 def _open(path: Path) -> sqlite3.Connection:

@@ -58,7 +58,7 @@ def outstanding(db: sqlite3.Connection, known: Audience) -> Outstanding:
 
 
 def members(db: sqlite3.Connection, known: Audience) -> int:
-    """How many people are wanted in the cohort; looks at each of them (about 2,000,000 a second)."""
+    """How many people are wanted in the cohort; it looks at each (2,000,000 a second)."""
     return _count(db, "id_type = ? AND wanted = 1", known.id, ID_TYPE_CODE[known.id_type])
 
 

@@ -1,0 +1,141 @@
+"""`amp-console audiences` and `amp-console audience`: how they stand, and what is set for them."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from amp_console.cli.options import connection_option, json_option
+
+if TYPE_CHECKING:
+    from amp_console.cli.documents import AudienceDocument
+    from amp_console.connections import Connection
+    from amp_console.ledger.audiences import Audience
+
+
+@click.command()
+@json_option
+@connection_option
+def audiences(as_json: bool, connection: str | None) -> int:
+    """List the audiences, their cohorts, and what is pending."""
+    from amp_console.cli.documents import audience_document, print_document
+    from amp_console.cli.workplace import workplace
+    from amp_console.ledger.audiences import all_audiences
+
+    with workplace(connection) as place:
+        documents = place.ledger.read(
+            lambda db: [audience_document(db, each, place.connection) for each in all_audiences(db)]
+        )
+    if as_json:
+        print_document(documents)
+    elif documents:
+        _print_table(documents)
+    else:
+        click.echo("No audience yet. Read a file of Engage events with: amp-console import PATH")
+    return 0
+
+
+@click.command()
+@click.argument("key")
+@click.option("--id-type", type=click.Choice(["user_id", "amplitude_id"]))
+@click.option("--cohort-name", metavar="NAME", help='Name of a new cohort; "" is the default.')
+@click.option("--owner-email", metavar="EMAIL", help='Owner of a new cohort; "" is the default.')
+@click.option("--seed-user", metavar="ID", help='User to make an empty cohort with; "" is none.')
+@click.option("--cohort-id", metavar="ID", help="Link to this existing cohort.")
+@click.option("--unlink", is_flag=True, help="Forget the cohort; the next sync makes a new one.")
+@click.option("--enable/--disable", "enabled", default=None, help="Whether syncs take it.")
+@json_option
+@connection_option
+def audience(
+    key: str,
+    id_type: str | None,
+    cohort_name: str | None,
+    owner_email: str | None,
+    seed_user: str | None,
+    cohort_id: str | None,
+    unlink: bool,
+    enabled: bool | None,
+    as_json: bool,
+    connection: str | None,
+) -> int:
+    """Show an audience, or change what is set for it. KEY may be its name or computation id too."""
+    from amp_console.cli.documents import audience_document, print_document
+    from amp_console.cli.workplace import workplace
+    from amp_console.ledger import audiences as known
+    from amp_console.sync import settings
+    from amp_console.values import IdType
+
+    if unlink and cohort_id:
+        raise click.UsageError("--unlink and --cohort-id can't go together.")
+    change = settings.SettingsChange(
+        id_type=IdType(id_type) if id_type else None,
+        cohort_name=cohort_name,
+        owner_email=owner_email,
+        seed_user=seed_user,
+        cohort_id=cohort_id,
+        unlink=unlink,
+        enabled=enabled,
+    )
+    with workplace(connection) as place:
+        found = place.ledger.read(known.find_audience, key)
+        if change != settings.SettingsChange():
+            try:
+                found = settings.change(place.ledger, found, change)
+            except ValueError as error:
+                raise click.UsageError(str(error)) from None
+        document = place.ledger.read(audience_document, found, place.connection)
+        if as_json:
+            print_document(document)
+        else:
+            _print_audience(document, found, place.connection)
+    return 0
+
+
+def _print_table(documents: "list[AudienceDocument]") -> None:
+    from amp_console.cli.text import table
+
+    rows = [
+        (
+            each.name,
+            each.key,
+            each.cohort_name if each.cohort_id else "–",
+            "User ID" if each.id_type == "user_id" else "Amplitude ID",
+            f"{each.members:,}",
+            f"+{each.pending_add:,}" if each.pending_add else "",
+            f"-{each.pending_remove:,}" if each.pending_remove else "",
+            f"{each.rejected:,}" if each.rejected else "",
+            each.status,
+        )
+        for each in documents
+    ]
+    header = ("AUDIENCE", "KEY", "COHORT", "ID-TYPE", "MEMBERS", "ADD", "REMOVE", "REJECTED")
+    for line in table((*header, "STATUS"), rows, "MEMBERS ADD REMOVE REJECTED"):
+        click.echo(line)
+
+
+def _print_audience(
+    document: "AudienceDocument", audience: "Audience", connection: "Connection"
+) -> None:
+    from amp_console.cli.text import clean
+
+    def set_or_default(value: str | None) -> str:
+        return "override" if value else "default"
+
+    lines = (
+        ("audience", document.name),
+        ("key", document.key),
+        ("space", audience.space_id),
+        ("computation", audience.computation_id),
+        ("status", document.status + (f": {audience.broken}" if audience.broken else "")),
+        ("cohort", f"{document.cohort_id or 'none yet'} ({audience.link})"),
+        ("cohort name", f"{document.cohort_name} ({set_or_default(audience.cohort_name)})"),
+        ("cohort owner", f"{document.owner_email} ({set_or_default(audience.owner_email)})"),
+        ("seed user", audience.seed_user or "none"),
+        ("ID type", audience.id_type.label),
+        ("members", f"{document.members:,}"),
+        ("pending", f"+{document.pending_add:,} -{document.pending_remove:,}"),
+        ("rejected", f"{document.rejected:,}"),
+        ("last run", document.last_run_at or "never"),
+        ("connection", connection.name),
+    )
+    for name, value in lines:
+        click.echo(f"{name:<14}{clean(value, 300)}")

@@ -1,0 +1,173 @@
+"""`amp-console connect`: a project of Amplitude's, its keys tested and kept in the keyring."""
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from amp_console.cli.exits import Exit
+
+if TYPE_CHECKING:
+    from amp_console.connections import Connection
+    from amp_console.sync.keys_check import KeysAccepted
+    from amp_console.values import Credentials
+
+
+@click.command()
+@click.argument("name")
+@click.option("--app-id", type=int, required=True, metavar="ID", help="Amplitude's project ID.")
+@click.option("--owner-email", required=True, metavar="EMAIL", help="Who owns new cohorts.")
+@click.option(
+    "--region", type=click.Choice(["north-america", "europe"]), help="North America if left out."
+)
+@click.option("--base-url", metavar="URL", help="Another address: a proxy, or the simulator.")
+@click.option("--prefix/--no-prefix", help='Put "[Segment] " before the names of new cohorts.')
+@click.option("--user-id-path", default="$.userId", metavar="PATH", show_default=True)
+@click.option("--amplitude-id-path", metavar="PATH", help="Such as $.traits.amplitude_id.")
+@click.option("--keys-stdin", is_flag=True, help="Read API Key and Secret Key: two lines on stdin.")
+@click.option("--save-keys", is_flag=True, help="Keep keys that come from the environment, too.")
+def connect(
+    name: str,
+    app_id: int,
+    owner_email: str,
+    region: str | None,
+    base_url: str | None,
+    prefix: bool,
+    user_id_path: str,
+    amplitude_id_path: str | None,
+    keys_stdin: bool,
+    save_keys: bool,
+) -> int:
+    """Connect an Amplitude project under NAME, or change a connection.
+
+    The keys come from a hidden prompt, from stdin, or from AMP_CONSOLE_API_KEY and
+    AMP_CONSOLE_SECRET_KEY; they are tested, and kept in the OS keyring only.
+    """
+    from amp_console.cli.workplace import book
+    from amp_console.connections import Connection
+    from amp_console.values import Region
+
+    if region and base_url:
+        raise click.UsageError("--region and --base-url can't go together.")
+    pages = book()
+    known = {each.name: each for each in pages.all()}.get(name)
+    kept = {"id": known.id, "keyring_item": known.keyring_item} if known else {}
+    try:
+        connection = Connection(
+            name=name,
+            app_id=app_id,
+            owner_email=owner_email,
+            region=Region(region or Region.NORTH_AMERICA),
+            base_url=_checked_url(base_url),
+            prefix=prefix,
+            user_id_path=user_id_path,
+            amplitude_id_path=amplitude_id_path,
+            **kept,  # type: ignore[arg-type]
+        )
+        _check_paths(connection)
+        credentials, is_from_environment = _keys(from_stdin=keys_stdin)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+    accepted = _test(connection, credentials)
+    _say_accepted(connection, accepted)
+    pages.save(connection)
+    if is_from_environment and not save_keys:
+        click.echo("The keys come from the environment and were not stored.")
+        return Exit.DELIVERED
+    return _store(connection, credentials)
+
+
+def _checked_url(base_url: str | None) -> str | None:
+    from amp_console.amplitude import checked_base_url
+
+    return checked_base_url(base_url) if base_url else None
+
+
+def _check_paths(connection: "Connection") -> None:
+    from amp_console.engage import FieldMapping
+
+    FieldMapping.parse(connection.user_id_path, connection.amplitude_id_path)
+
+
+def _keys(*, from_stdin: bool) -> "tuple[Credentials, bool]":
+    """The keys, and whether they are the environment's. Raises `KeysError` and ValueError."""
+    from amp_console.connections import (
+        KeysError,
+        KeysProblem,
+        checked_keys,
+        keys_from_environment,
+        keys_from_two_lines,
+    )
+
+    if from_stdin:
+        return keys_from_two_lines(sys.stdin.read()), False
+    found = keys_from_environment(os.environ)
+    if found is not None:
+        return found, True
+    if not sys.stdin.isatty():
+        raise KeysError(KeysProblem.MISSING)
+    api_key = click.prompt("API Key", hide_input=True, err=True)
+    secret_key = click.prompt("Secret Key", hide_input=True, err=True)
+    return checked_keys(api_key, secret_key), False
+
+
+def _test(connection: "Connection", credentials: "Credentials") -> "KeysAccepted":
+    """Ask Amplitude; a refusal ends the command with nothing saved."""
+    import asyncio
+
+    from amp_console.amplitude import AmplitudeClient
+    from amp_console.cli.workplace import client_for
+    from amp_console.sync.keys_check import WrongRegion, check_keys
+    from amp_console.values import Region
+
+    def client(region: Region) -> AmplitudeClient:
+        import msgspec
+
+        return client_for(msgspec.structs.replace(connection, region=region), credentials)
+
+    click.echo("Testing the keys…", err=True)
+    try:
+        return asyncio.run(
+            check_keys(client, connection.region, has_other=connection.base_url is None)
+        )
+    except WrongRegion as error:
+        click.echo(str(error), err=True)
+        raise click.exceptions.Exit(Exit.KEYS) from None
+
+
+def _say_accepted(connection: "Connection", accepted: "KeysAccepted") -> None:
+    from amp_console.cli.text import clean, plural
+
+    click.echo(
+        f'Connected "{clean(connection.name)}": Amplitude takes the keys and lists '
+        f"{plural(accepted.cohorts, 'cohort')}."
+    )
+    if accepted.app_ids and connection.app_id not in accepted.app_ids:
+        found = ", ".join(str(each) for each in sorted(accepted.app_ids))
+        click.echo(
+            f"But its cohorts belong to App ID {found}, not {connection.app_id}: new cohorts may "
+            "be refused. Connect again with the right --app-id.",
+            err=True,
+        )
+
+
+def _store(connection: "Connection", credentials: "Credentials") -> int:
+    from amp_console.cli.workplace import book, vault
+    from amp_console.connections import KeysError, KeysProblem, store_keys
+
+    ring = vault()
+    try:
+        store_keys(book(), ring, connection, credentials)
+    except KeysError as error:
+        if error.problem is not KeysProblem.NO_KEYRING:
+            raise
+        click.echo(
+            "This machine has no keyring, so the keys were not saved; the connection was. "
+            "Sign in to a desktop session and connect again, or set AMP_CONSOLE_API_KEY and "
+            "AMP_CONSOLE_SECRET_KEY for each run.",
+            err=True,
+        )
+        return Exit.KEYS
+    click.echo(f"The keys are in your keyring ({ring.backend_name()}).")
+    return Exit.DELIVERED

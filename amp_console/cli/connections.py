@@ -1,0 +1,60 @@
+"""`amp-console connections` and `amp-console disconnect`."""
+
+import sys
+
+import click
+
+from amp_console.cli.options import json_option
+
+
+@click.command()
+@json_option
+def connections(as_json: bool) -> int:
+    """List the connections."""
+    from amp_console.cli.documents import print_document
+    from amp_console.cli.text import table
+    from amp_console.cli.workplace import book
+
+    known = book().all()
+    if as_json:
+        print_document(known)
+        return 0
+    if not known:
+        click.echo("There is no connection yet. Make one with: amp-console connect NAME …")
+        return 0
+    rows = [
+        (
+            each.name,
+            str(each.app_id),
+            each.base_url or each.region.label,
+            each.owner_email,
+            "keyring" if each.keyring_item else "not stored",
+        )
+        for each in known
+    ]
+    for line in table(("NAME", "APP-ID", "WHERE", "COHORT-OWNER", "KEYS"), rows, "APP-ID"):
+        click.echo(line)
+    return 0
+
+
+@click.command()
+@click.argument("name")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def disconnect(name: str, yes: bool) -> int:
+    """Forget a connection and delete its keys from the keyring. Its ledger file stays."""
+    from amp_console.cli.text import clean
+    from amp_console.cli.workplace import book, folders, vault
+    from amp_console.connections import forget_connection
+
+    pages = book()
+    connection = pages.get(name)
+    if not yes and sys.stdin.isatty():
+        question = f'Forget "{clean(name)}" and delete its keys from the keyring?'
+        if not click.confirm(question, err=True):
+            return 2
+    forget_connection(pages, vault(), name)
+    click.echo(f'Forgot "{clean(name)}" and its keys.')
+    ledger = folders().ledger(connection.id)
+    if ledger.exists():
+        click.echo(f"Its ledger is still in {ledger}.")
+    return 0

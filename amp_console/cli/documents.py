@@ -1,0 +1,246 @@
+"""The JSON documents that commands print; scripts rely on their keys."""
+
+import click
+import msgspec
+
+from amp_console.cli.text import moment
+from amp_console.connections import Connection
+from amp_console.ledger import Db
+from amp_console.ledger.audiences import Audience
+from amp_console.ledger.rejected import RejectedUser
+from amp_console.ledger.runs import Run
+from amp_console.ledger.sources import InvalidEvent, Tally
+from amp_console.ledger.standing import Outstanding, members, outstanding
+from amp_console.sync.delivery import RunReport
+from amp_console.sync.plan import Plan, cohort_name, owner_email
+
+
+class AudienceDocument(msgspec.Struct, frozen=True):
+    """One audience in `audiences --json`."""
+
+    key: str
+    name: str
+    space_id: str
+    cohort_id: str | None
+    cohort_name: str
+    id_type: str
+    owner_email: str
+    enabled: bool
+    members: int
+    pending_add: int
+    pending_remove: int
+    rejected: int
+    status: str
+    last_run_at: str | None
+
+
+class SyncedAudience(msgspec.Struct, frozen=True):
+    """One audience in `sync --json`. `rejected` and `pending` are how it stands now."""
+
+    key: str
+    name: str
+    cohort_id: str | None
+    cohort_name: str
+    id_type: str
+    added: int
+    removed: int
+    rejected: int
+    pending: int
+    requests: int
+
+
+class SyncDocument(msgspec.Struct, frozen=True):
+    """What `sync --json` prints."""
+
+    run: int
+    status: str
+    connection: str
+    events: Tally
+    audiences: list[SyncedAudience]
+    requests: int
+    retries: int
+    elapsed_seconds: float
+
+
+class PlannedAudience(msgspec.Struct, frozen=True):
+    """One audience in `sync --dry-run --json`."""
+
+    key: str
+    name: str
+    cohort_id: str | None
+    cohort_name: str
+    id_type: str
+    creates: bool
+    add: int
+    remove: int
+    requests: int
+    obstacle: str | None
+
+
+class PlanDocument(msgspec.Struct, frozen=True):
+    """What `sync --dry-run --json` prints; nothing was sent."""
+
+    connection: str
+    events: Tally
+    audiences: list[PlannedAudience]
+    requests: int
+    needs_confirmation: list[str]
+
+
+class RejectedDocument(msgspec.Struct, frozen=True):
+    """One rejected user in `errors --json`."""
+
+    audience: str
+    id: str
+    operation: str
+    reason: str
+    code: str
+    at: str | None
+
+
+class ErrorsDocument(msgspec.Struct, frozen=True):
+    """What `errors --json` prints."""
+
+    rejected: list[RejectedDocument]
+    invalid_events: list[InvalidEvent]
+
+
+class RunDocument(msgspec.Struct, frozen=True):
+    """One run in `runs --json`."""
+
+    run: int
+    started_at: str | None
+    ended_at: str | None
+    status: str
+    audiences: int
+    added: int
+    removed: int
+    rejected: int
+    requests: int
+    retries: int
+    note: str
+
+
+def print_document(document: object) -> None:
+    """Print a document, indented, to stdout."""
+    text = msgspec.json.format(msgspec.json.encode(document), indent=2)
+    click.echo(text.decode())
+
+
+def status_word(audience: Audience, left: Outstanding) -> str:
+    """How an audience stands, in the words of the console."""
+    if not audience.enabled:
+        return "off"
+    if audience.broken:
+        return "broken link"
+    if audience.cohort_id is None:
+        return "not linked"
+    if left.pending:
+        return "pending"
+    return "rejected" if left.rejected else "in sync"
+
+
+def audience_document(db: Db, audience: Audience, connection: Connection) -> AudienceDocument:
+    """Describe one audience; runs in the ledger."""
+    left = outstanding(db, audience)
+    return AudienceDocument(
+        key=audience.key,
+        name=audience.name,
+        space_id=audience.space_id,
+        cohort_id=audience.cohort_id,
+        cohort_name=audience.linked_name or cohort_name(audience, connection),
+        id_type=audience.id_type,
+        owner_email=owner_email(audience, connection),
+        enabled=audience.enabled,
+        members=members(db, audience),
+        pending_add=left.add,
+        pending_remove=left.remove,
+        rejected=left.rejected,
+        status=status_word(audience, left),
+        last_run_at=moment(audience.last_run_at),
+    )
+
+
+def sync_document(report: RunReport, plan: Plan, tally: Tally) -> SyncDocument:
+    """Describe a run that ended."""
+    names = {each.audience_id: each.cohort_name for each in plan.audiences}
+    audiences = [
+        SyncedAudience(
+            key=each.audience.key,
+            name=each.audience.name,
+            cohort_id=each.audience.cohort_id,
+            cohort_name=each.audience.linked_name or names[each.audience.id],
+            id_type=each.audience.id_type,
+            added=each.counts.added,
+            removed=each.counts.removed,
+            rejected=each.left.rejected,
+            pending=each.left.pending,
+            requests=each.counts.requests,
+        )
+        for each in report.audiences
+    ]
+    return SyncDocument(
+        run=report.run_id,
+        status=report.status,
+        connection=plan.connection,
+        events=tally,
+        audiences=audiences,
+        requests=sum(each.requests for each in audiences),
+        retries=sum(each.counts.retries for each in report.audiences),
+        elapsed_seconds=round(report.elapsed, 3),
+    )
+
+
+def plan_document(plan: Plan, tally: Tally) -> PlanDocument:
+    """Describe a plan."""
+    return PlanDocument(
+        connection=plan.connection,
+        events=tally,
+        audiences=[
+            PlannedAudience(
+                key=each.key,
+                name=each.name,
+                cohort_id=each.cohort_id,
+                cohort_name=each.cohort_name,
+                id_type=each.id_type,
+                creates=each.creates,
+                add=each.add,
+                remove=each.remove,
+                requests=each.requests,
+                obstacle=each.obstacle,
+            )
+            for each in plan.audiences
+        ],
+        requests=plan.requests,
+        needs_confirmation=list(plan.concerns),
+    )
+
+
+def errors_document(
+    rejected: list[RejectedUser], invalid_events: list[InvalidEvent]
+) -> ErrorsDocument:
+    """Describe everything that could not be delivered or read."""
+    return ErrorsDocument(
+        [
+            RejectedDocument(u.audience, u.id, u.operation, u.reason, u.code, moment(u.at))
+            for u in rejected
+        ],
+        invalid_events,
+    )
+
+
+def run_document(run: Run) -> RunDocument:
+    """Describe one run of the history."""
+    return RunDocument(
+        run=run.id,
+        started_at=moment(run.started_at),
+        ended_at=moment(run.ended_at),
+        status=run.status,
+        audiences=run.audiences,
+        added=run.added,
+        removed=run.removed,
+        rejected=run.rejected,
+        requests=run.requests,
+        retries=run.retries,
+        note=run.note,
+    )

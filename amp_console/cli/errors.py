@@ -1,0 +1,117 @@
+"""`amp-console errors`: everybody who could not be delivered, and every event that was invalid."""
+
+import csv
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from amp_console.cli.exits import Exit
+from amp_console.cli.options import connection_option, json_option
+
+if TYPE_CHECKING:
+    from amp_console.cli.documents import ErrorsDocument
+    from amp_console.cli.workplace import Workplace
+    from amp_console.ledger.audiences import Audience
+
+
+@click.command()
+@click.argument("audience", required=False)
+@click.option("--retry", is_flag=True, help="Make them pending again and deliver them now.")
+@click.option("--csv", "csv_file", type=click.Path(path_type=Path), help="Write them to a file.")
+@json_option
+@connection_option
+def errors(
+    audience: str | None, retry: bool, csv_file: Path | None, as_json: bool, connection: str | None
+) -> int:
+    """List rejected users and invalid events, each with the reason."""
+    from amp_console.cli.documents import errors_document, print_document
+    from amp_console.cli.workplace import workplace
+    from amp_console.ledger.audiences import find_audience
+    from amp_console.ledger.rejected import rejected_users
+    from amp_console.ledger.sources import invalid_events
+
+    with workplace(connection) as place:
+        only = place.ledger.read(find_audience, audience) if audience else None
+        status = _retry(place, only) if retry else Exit.DELIVERED
+        rejected = place.ledger.read(rejected_users, only)
+        # An invalid event belongs to no audience that could be known.
+        invalid = [] if only else place.ledger.read(invalid_events)
+    document = errors_document(rejected, invalid)
+    if csv_file:
+        _write_csv(document, csv_file)
+    if as_json:
+        print_document(document)
+    else:
+        _print(document, csv_file)
+    return status
+
+
+def _retry(place: "Workplace", only: "Audience | None") -> Exit:
+    """Deliver the rejected once more, with whatever else is pending for their audiences."""
+    from amp_console.cli import running
+    from amp_console.cli.workplace import keys_of
+    from amp_console.ledger.audiences import all_audiences
+    from amp_console.ledger.rejected import retry_rejected
+    from amp_console.ledger.sources import Tally
+    from amp_console.sync.plan import draw_up
+
+    credentials = keys_of(place.connection)
+    wanted = [only] if only else place.ledger.read(all_audiences)
+    again = [each for each in wanted if place.ledger.write(retry_rejected, each.id)]
+    plan = place.ledger.read(draw_up, place.connection, [each for each in again if each.enabled])
+    if not plan.audiences:
+        click.echo("There is nobody to try again.", err=True)
+        return Exit.DELIVERED
+    if not running.is_agreed(plan, yes=False):
+        return Exit.MISUSE
+    client = place.client(credentials)
+    report = running.run_plan(plan, place.connection, place.ledger, client, Tally())
+    for line in running.report_lines(report, Tally()):
+        click.echo(line, err=True)
+    return running.exit_of(report)
+
+
+def _print(document: "ErrorsDocument", csv_file: Path | None) -> None:
+    from amp_console.cli.text import clean, plural, table
+
+    if not document.rejected and not document.invalid_events:
+        click.echo("No errors: nobody is rejected and no event was invalid.")
+        return
+    click.echo(
+        f"{plural(len(document.rejected), 'rejected user')}, "
+        f"{plural(len(document.invalid_events), 'invalid event')}"
+    )
+    if csv_file:
+        click.echo(f"Written to {csv_file}")
+        return
+    users = [(u.audience, u.id, u.operation, u.reason, u.at or "") for u in document.rejected]
+    if users:
+        for line in table(("AUDIENCE", "ID", "OPERATION", "REASON", "AT"), users):
+            click.echo(line)
+    for event in document.invalid_events:
+        click.echo(f"{clean(event.source, 200)}:{event.line}: {clean(event.reason, 300)}")
+
+
+def _write_csv(document: "ErrorsDocument", path: Path) -> None:
+    """Write one row per rejected user and per invalid event, for this user's eyes (0600)."""
+    header = ("kind", "audience", "id", "operation", "reason", "code", "at", "source", "line")
+    try:
+        with os.fdopen(
+            os.open(path, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600),
+            "w",
+            newline="",
+            encoding="utf-8",
+        ) as file:
+            rows = csv.writer(file)
+            rows.writerow(header)
+            for u in document.rejected:
+                row = ("rejected", u.audience, u.id, u.operation, u.reason, u.code, u.at, "", "")
+                rows.writerow(row)
+            for event in document.invalid_events:
+                empty = [""] * 3
+                place = (event.source, event.line)
+                rows.writerow(("invalid", *empty, event.reason, "", "", *place))
+    except OSError as error:
+        raise click.UsageError(f"{path} can't be written ({error.strerror}).") from None

@@ -1,0 +1,14 @@
+"""What the exit status says."""
+
+import enum
+
+
+class Exit(enum.IntEnum):
+    """One number per thing a script can do something about."""
+
+    DELIVERED = 0
+    PARTIAL = 1  # finished, but users are rejected or events were invalid
+    MISUSE = 2  # wrong use, an unconfirmed plan, or unreadable input
+    KEYS = 3  # keys refused or missing
+    STOPPED = 4  # users are still pending
+    INTERRUPTED = 130  # Ctrl-C; everything is kept

@@ -1,0 +1,32 @@
+"""Which exit status belongs to which failure."""
+
+from amp_console.amplitude import AmplitudeError, KeysRefused
+from amp_console.cli.exits import Exit
+from amp_console.connections import KeysError, SettingsError
+from amp_console.engage import MappingError, UnreadableSource
+from amp_console.ledger import LedgerError
+from amp_console.ledger.audiences import AudienceAmbiguous, AudienceNotFound
+from amp_console.ledger.leases import AudienceBusy
+from amp_console.sync.delivery import ReadOnly
+
+_STATUS: dict[type[Exception], Exit] = {
+    KeysError: Exit.KEYS,
+    KeysRefused: Exit.KEYS,
+    AmplitudeError: Exit.STOPPED,
+    LedgerError: Exit.STOPPED,
+    AudienceBusy: Exit.STOPPED,
+    SettingsError: Exit.MISUSE,
+    MappingError: Exit.MISUSE,
+    UnreadableSource: Exit.MISUSE,
+    AudienceNotFound: Exit.MISUSE,
+    AudienceAmbiguous: Exit.MISUSE,
+    ReadOnly: Exit.MISUSE,
+}
+
+
+def failure(error: Exception) -> Exit | None:
+    """Return the exit status for a failure whose text is a sentence; None for a defect of ours."""
+    for kind, status in _STATUS.items():
+        if isinstance(error, kind):
+            return status
+    return None

@@ -1,0 +1,84 @@
+"""`amp-console import`: read event files into the ledger; nothing is sent."""
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import click
+
+from amp_console.cli.options import connection_option
+
+if TYPE_CHECKING:
+    from amp_console.cli.workplace import Workplace
+
+
+@click.command("import")
+@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
+@click.option(
+    "--audience",
+    metavar="KEY",
+    help="Take in this audience only; an audience's CSV download needs it.",
+)
+@click.option(
+    "--snapshot",
+    is_flag=True,
+    help="The CSV download holds all members: whoever is not in it has left.",
+)
+@click.option("--taken-at", metavar="TIME", help="When the CSV was downloaded (ISO 8601).")
+@click.option("--user-id-column", metavar="NAME", help="The CSV's column of user IDs.")
+@click.option("--amplitude-id-column", metavar="NAME", help="The CSV's column of Amplitude IDs.")
+@connection_option
+def import_events(
+    paths: tuple[str, ...],
+    audience: str | None,
+    snapshot: bool,
+    taken_at: str | None,
+    user_id_column: str | None,
+    amplitude_id_column: str | None,
+    connection: str | None,
+) -> int:
+    """Read files of Engage events ("-" is stdin); nothing is sent.
+
+    NDJSON (also .gz), JSON arrays, the CSV of the AWS S3 destination, and an audience's CSV
+    download. Reading a file again changes nothing.
+    """
+    from amp_console.cli.reading import describe, exit_of, read_events
+    from amp_console.cli.workplace import workplace
+
+    if snapshot and not audience:
+        raise click.UsageError("--snapshot needs --audience KEY: a snapshot is of one audience.")
+    with workplace(connection) as place:
+        options = place.read_options(
+            audience=_key(place, audience),
+            taken_at=_microseconds(taken_at),
+            user_id_column=user_id_column,
+            amplitude_id_column=amplitude_id_column,
+        )
+        report = read_events(place.ledger, paths, options, is_snapshot=snapshot)
+    for line in describe(report):
+        click.echo(line)
+    return exit_of(report)
+
+
+def _key(place: "Workplace", name: str | None) -> str | None:
+    """The key of the audience that was named; a new one is called as it was named."""
+    from amp_console.ledger.audiences import AudienceNotFound, find_audience
+
+    if name is None:
+        return None
+    try:
+        return place.ledger.read(find_audience, name).key
+    except AudienceNotFound:
+        return name
+
+
+def _microseconds(text: str | None) -> int | None:
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise click.UsageError(
+            f"--taken-at {text!r} is no time. Write it like 2026-05-03T19:42:50Z."
+        ) from None
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return int(moment.timestamp() * 1_000_000)

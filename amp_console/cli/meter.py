@@ -1,0 +1,70 @@
+"""Progress on stderr: a bar at a terminal, a line now and then where nobody watches."""
+
+import sys
+import time
+from types import TracebackType
+from typing import Any, Self
+
+import click
+
+from amp_console.cli.text import clean, plural
+from amp_console.sync.intake import IntakeProgress
+from amp_console.sync.progress import RunSnapshot
+
+SELDOM = 10.0  # seconds between two lines
+
+
+class Meter:
+    """Shows how far something is; `update` may be called as often as one likes."""
+
+    def __init__(self, label: str) -> None:
+        self._label = label
+        self._bar: Any = None
+        self._shown = time.monotonic()
+        self._text = ""
+        self._done = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._bar is not None:
+            self._bar.render_finish()
+
+    def intake(self, now: IntakeProgress) -> None:
+        """Show the reading of a source, in bytes of it."""
+        self.update(now.position, now.size, f"{clean(now.source, 30)}: {now.tally.read:,} events")
+
+    def run(self, now: RunSnapshot) -> None:
+        """Show a run, in users, with the first audience that is at work."""
+        busy = [each for each in now.audiences if not each.is_over]
+        text = f"{clean(busy[0].name, 30)}: {clean(busy[0].state)}" if busy else "done"
+        if busy and busy[0].wait_until is not None:
+            text += f" in {max(0, busy[0].wait_until - now.elapsed):.0f} s"
+        self.update(now.done, now.total, f"{text}, {plural(now.done, 'user')}")
+
+    def update(self, done: int, total: int | None, text: str) -> None:
+        """Show `done` of `total`, whatever unit they are in."""
+        self._text = text
+        if sys.stderr.isatty():
+            self._draw(done, total)
+        elif time.monotonic() - self._shown >= SELDOM:
+            self._shown = time.monotonic()
+            click.echo(f"{self._label}: {text}", err=True)
+
+    def _draw(self, done: int, total: int | None) -> None:
+        if self._bar is None:
+            self._bar = click.progressbar(
+                length=total,
+                label=self._label,
+                file=sys.stderr,
+                item_show_func=lambda _: self._text,
+            )
+        self._bar.length = total
+        self._bar.update(done - self._done, self._text)
+        self._done = done

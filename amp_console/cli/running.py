@@ -1,0 +1,152 @@
+"""Carrying out a plan for a command: confirm, deliver, answer Ctrl-C, say how it went."""
+
+import asyncio
+import signal
+import sys
+
+import click
+
+from amp_console.amplitude import AmplitudeClient
+from amp_console.cli.exits import Exit
+from amp_console.cli.meter import Meter
+from amp_console.cli.text import clean, plural, table
+from amp_console.connections import Connection
+from amp_console.ledger import Ledger
+from amp_console.ledger.runs import RunStatus
+from amp_console.ledger.sources import Tally
+from amp_console.sync.delivery import RunReport, deliver
+from amp_console.sync.plan import Plan
+from amp_console.sync.timing import Stop
+
+GRACE = 10.0  # seconds the request in flight has to end after the first Ctrl-C
+
+
+def plan_lines(plan: Plan) -> list[str]:
+    """Show a plan to a person."""
+    rows = [
+        (
+            each.name,
+            f"{'create ' if each.creates else ''}{each.cohort_name}",
+            each.id_type.label,
+            f"+{each.add:,}" if each.add else "",
+            f"-{each.remove:,}" if each.remove else "",
+            f"{each.requests:,}",
+            each.obstacle or "",
+        )
+        for each in plan.audiences
+    ]
+    header = ("AUDIENCE", "COHORT", "ID-TYPE", "ADD", "REMOVE", "REQUESTS", "")
+    return table(header, rows, "ADD REMOVE REQUESTS")
+
+
+def is_agreed(plan: Plan, *, yes: bool) -> bool:
+    """Have the plan confirmed: by --yes, by the person at the terminal, or by being routine."""
+    if yes or all(each.is_idle for each in plan.audiences):
+        return True
+    for line in plan_lines(plan):
+        click.echo(line, err=True)
+    for concern in plan.concerns:
+        click.echo(f"This {clean(concern, 300)}.", err=True)
+    if sys.stdin.isatty() and sys.stderr.isatty():
+        return click.confirm("Send this to Amplitude?", err=True)
+    if plan.concerns:
+        click.echo("Nothing was sent. Confirm it beforehand with --yes.", err=True)
+        return False
+    return True
+
+
+def run_plan(
+    plan: Plan, connection: Connection, ledger: Ledger, client: AmplitudeClient, tally: Tally
+) -> RunReport:
+    """Deliver a plan, with progress on stderr.
+
+    The first Ctrl-C lets the request in flight end, for ten seconds at most; the second gives it
+    up (KeyboardInterrupt). Either way everything is kept.
+    """
+    with Meter("Syncing") as meter:
+        return asyncio.run(_deliver(plan, connection, ledger, client, tally, meter))
+
+
+async def _deliver(
+    plan: Plan,
+    connection: Connection,
+    ledger: Ledger,
+    client: AmplitudeClient,
+    tally: Tally,
+    meter: Meter,
+) -> RunReport:
+    stop = Stop()
+    async with client:
+        work = asyncio.ensure_future(
+            deliver(plan, connection, ledger, client, tally=tally, stop=stop, observe=meter.run)
+        )
+        _on_interrupt(stop, work)
+        try:
+            return await work
+        except asyncio.CancelledError:
+            raise KeyboardInterrupt from None
+
+
+def _on_interrupt(stop: Stop, work: "asyncio.Future[RunReport]") -> None:
+    loop = asyncio.get_running_loop()
+
+    def interrupted() -> None:
+        if stop.is_asked:
+            work.cancel()
+            return
+        click.echo("Stopping when the request in flight has ended (again: at once)…", err=True)
+        stop.ask()
+        loop.call_later(GRACE, work.cancel)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        try:
+            loop.add_signal_handler(number, interrupted)
+        except NotImplementedError:  # Windows: Ctrl-C ends asyncio.run, and everything is kept
+            return
+
+
+def report_lines(report: RunReport, tally: Tally) -> list[str]:
+    """Say in lines what a run did and what to look at."""
+    rows = [
+        (
+            each.audience.name,
+            each.audience.cohort_id or "–",
+            f"{each.counts.added:,}",
+            f"{each.counts.removed:,}",
+            f"{each.left.rejected:,}",
+            f"{each.left.pending:,}",
+        )
+        for each in report.audiences
+    ]
+    header = ("AUDIENCE", "COHORT", "ADDED", "REMOVED", "REJECTED", "PENDING")
+    lines = table(header, rows, "ADDED REMOVED REJECTED PENDING")
+    lines += [f"{clean(each.audience.name)}: {each.note}" for each in report.audiences if each.note]
+    requests = sum(each.counts.requests for each in report.audiences)
+    lines.append(
+        f"Run {report.run_id}: {_VERDICT[report.status]}, "
+        f"{plural(requests, 'request')}, {report.elapsed:.1f} s."
+    )
+    if any(each.left.rejected for each in report.audiences) or tally.invalid:
+        lines.append("See who was rejected and why with: amp-console errors")
+    if report.status is RunStatus.STOPPED:
+        lines.append("What is pending is delivered by the next run: amp-console sync")
+    return lines
+
+
+_VERDICT = {
+    RunStatus.DELIVERED: "everything delivered",
+    RunStatus.PARTIAL: "delivered, but for the rejected users and invalid events",
+    RunStatus.STOPPED: "stopped with users pending",
+}
+
+
+def exit_of(report: RunReport) -> Exit:
+    """Return the exit status of a run."""
+    if report.keys_refused:
+        return Exit.KEYS
+    if report.was_stopped:
+        return Exit.INTERRUPTED
+    return {
+        RunStatus.DELIVERED: Exit.DELIVERED,
+        RunStatus.PARTIAL: Exit.PARTIAL,
+    }.get(report.status, Exit.STOPPED)

@@ -1,0 +1,39 @@
+"""`amp-console runs`: the history."""
+
+import click
+
+from amp_console.cli.options import connection_option, json_option
+
+
+@click.command()
+@json_option
+@connection_option
+def runs(as_json: bool, connection: str | None) -> int:
+    """List the runs, the newest first."""
+    from amp_console.cli.documents import print_document, run_document
+    from amp_console.cli.text import table
+    from amp_console.cli.workplace import workplace
+    from amp_console.ledger.runs import all_runs
+
+    with workplace(connection) as place:
+        documents = [run_document(each) for each in place.ledger.read(all_runs)]
+    if as_json:
+        print_document(documents)
+        return 0
+    if not documents:
+        click.echo("No run yet. Start one with: amp-console sync")
+        return 0
+    rows = [
+        (
+            str(each.run),
+            each.started_at or "",
+            each.status,
+            *(f"{n:,}" for n in (each.added, each.removed, each.rejected, each.requests)),
+            each.note,
+        )
+        for each in documents
+    ]
+    header = ("RUN", "STARTED", "STATUS", "ADDED", "REMOVED", "REJECTED", "REQUESTS", "")
+    for line in table(header, rows, "RUN ADDED REMOVED REJECTED REQUESTS"):
+        click.echo(line)
+    return 0

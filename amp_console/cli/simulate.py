@@ -1,0 +1,32 @@
+"""`amp-console simulate`: a local Amplitude to try things against."""
+
+import click
+
+
+@click.command()
+@click.option("--port", type=click.IntRange(0, 65535), default=8765, show_default=True)
+def simulate(port: int) -> int:
+    """Run a simulated Amplitude on this machine until Ctrl-C.
+
+    It knows every user whose ID does not begin with "ghost-", and forgets all when it ends.
+    """
+    from amp_console.simulator import Simulator, run_forever
+
+    def say(simulator: Simulator) -> None:
+        keys = simulator.credentials
+        click.echo(f"A simulated Amplitude listens on {simulator.base_url}")
+        click.echo(f"  export AMP_CONSOLE_API_KEY={keys.api_key.reveal()}")
+        click.echo(f"  export AMP_CONSOLE_SECRET_KEY={keys.secret_key.reveal()}")
+        click.echo(
+            f"  amp-console connect simulated --app-id {simulator.world.app_id} "
+            f"--owner-email ana@acme.example --base-url {simulator.base_url}"
+        )
+        click.echo("Ctrl-C ends it.")
+
+    try:
+        run_forever(port, on_ready=say)
+    except OSError as error:
+        raise click.UsageError(
+            f"Port {port} can't be used ({error.strerror}). Name another with --port."
+        ) from None
+    return 0

@@ -1,0 +1,101 @@
+"""`amp-console sync`: from what is wanted to what is delivered."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from amp_console.cli.exits import Exit
+from amp_console.cli.options import connection_option, json_option
+
+if TYPE_CHECKING:
+    from amp_console.cli.workplace import Workplace
+    from amp_console.ledger.audiences import Audience
+    from amp_console.sync.intake import IntakeReport
+
+
+@click.command()
+@click.argument("audiences", nargs=-1, metavar="[AUDIENCE]...")
+@click.option(
+    "--from", "paths", multiple=True, metavar="PATH", help='Read this first ("-": stdin).'
+)
+@click.option("--dry-run", is_flag=True, help="Show the plan and send nothing.")
+@click.option("--yes", is_flag=True, help="Confirm the plan beforehand.")
+@json_option
+@connection_option
+def sync(
+    audiences: tuple[str, ...],
+    paths: tuple[str, ...],
+    dry_run: bool,
+    yes: bool,
+    as_json: bool,
+    connection: str | None,
+) -> int:
+    """Deliver what is pending to Amplitude.
+
+    Without names it takes every enabled audience; with --from, those of the files. A plan that
+    makes cohorts, or takes more than half of the members out of one, wants to be confirmed.
+    """
+    from amp_console.cli import documents, running
+    from amp_console.cli.reading import describe, read_events
+    from amp_console.cli.workplace import keys_of, workplace
+    from amp_console.sync.plan import draw_up
+
+    with workplace(connection) as place:
+        credentials = None if dry_run else keys_of(place.connection)
+        intake = read_events(place.ledger, paths, place.read_options())
+        for line in describe(intake) if paths else ():
+            click.echo(line, err=True)
+        chosen = _chosen(place, audiences, intake if paths else None)
+        plan = place.ledger.read(draw_up, place.connection, chosen)
+        if credentials is None:
+            _show_plan(
+                documents.plan_document(plan, intake.tally), running.plan_lines(plan), as_json
+            )
+            return _worse(Exit.DELIVERED, intake)
+        if not running.is_agreed(plan, yes=yes):
+            return Exit.MISUSE
+        client = place.client(credentials)
+        report = running.run_plan(plan, place.connection, place.ledger, client, intake.tally)
+    if as_json:
+        documents.print_document(documents.sync_document(report, plan, intake.tally))
+    else:
+        for line in running.report_lines(report, intake.tally):
+            click.echo(line)
+    return _worse(running.exit_of(report), intake)
+
+
+def _chosen(
+    place: "Workplace", names: tuple[str, ...], intake: "IntakeReport | None"
+) -> "list[Audience]":
+    from amp_console.ledger.audiences import all_audiences, find_audience
+
+    if names:
+        named = [place.ledger.read(find_audience, name) for name in dict.fromkeys(names)]
+        off = [each.key for each in named if not each.enabled]
+        if off:
+            raise click.UsageError(
+                f"{', '.join(off)}: switched off. Switch it on with: "
+                f"amp-console audience {off[0]} --enable"
+            )
+        return named
+    enabled = [each for each in place.ledger.read(all_audiences) if each.enabled]
+    if intake is None:
+        return enabled
+    return [each for each in enabled if each.id in intake.audience_ids]
+
+
+def _show_plan(document: object, lines: list[str], as_json: bool) -> None:
+    from amp_console.cli.documents import print_document
+
+    if as_json:
+        print_document(document)
+        return
+    for line in lines:
+        click.echo(line)
+    click.echo("This is what would be sent. Nothing was.")
+
+
+def _worse(status: Exit, intake: "IntakeReport") -> Exit:
+    """Input that could not be read outweighs what went well."""
+    calm = status in {Exit.DELIVERED, Exit.PARTIAL}
+    return Exit.MISUSE if intake.unreadable and calm else status

@@ -1,0 +1,135 @@
+"""The book of connections: one TOML file, which people may edit too.
+
+It is the only index of what is in the keyring. An item that no connection points to any more
+joins `forgotten` in the same write and stays there until it is known to be deleted, so that no
+crash leaves keys behind that nobody knows of.
+"""
+
+import unicodedata
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from amp_console.connections.connection import Connection
+from amp_console.connections.page import Page, parse
+from amp_console.connections.settings_errors import (
+    NameTaken,
+    NoConnections,
+    SettingsError,
+    SeveralConnections,
+    UnknownConnection,
+)
+from amp_console.connections.settings_file import SettingsFile
+
+
+class ConnectionBook:
+    """The connections by name. Every method may raise a SettingsError about the file."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = SettingsFile(file)
+
+    def all(self) -> tuple[Connection, ...]:
+        """Return the connections, in the order of the file."""
+        return self._parse(self._file.read()).connections
+
+    def get(self, name: str) -> Connection:
+        """Return the connection of this name.
+
+        Raises UnknownConnection: there is none; the known ones are listed.
+        """
+        return _named(self.all(), name)
+
+    def pick(self, name: str | None) -> Connection:
+        """Return the connection of this name; without a name, the only one.
+
+        Raises NoConnections, SeveralConnections, UnknownConnection: that doesn't say which.
+        """
+        connections = self.all()
+        if name is not None:
+            return _named(connections, name)
+        if not connections:
+            raise NoConnections
+        if len(connections) > 1:
+            raise SeveralConnections(each.name for each in connections)
+        return connections[0]
+
+    def save(self, connection: Connection) -> None:
+        """Insert a connection, or replace the one of its id.
+
+        Raises NameTaken: another connection has its name.
+        """
+
+        def put(page: Page) -> Page:
+            by_id = {each.id: each for each in page.connections} | {connection.id: connection}
+            if [each.name for each in by_id.values()].count(connection.name) > 1:
+                raise NameTaken(connection.name)
+            return page._replace(connections=tuple(by_id.values()))
+
+        self._change(put)
+
+    def remove(self, name: str) -> None:
+        """Remove a connection; its keyring item, if it has one, joins the forgotten.
+
+        Raises UnknownConnection: there is none of this name.
+        """
+
+        def take_out(page: Page) -> Page:
+            gone = _named(page.connections, name)
+            left = tuple(each for each in page.connections if each.id != gone.id)
+            return page._replace(connections=left)
+
+        self._change(take_out)
+
+    def forgotten(self) -> tuple[str, ...]:
+        """Return the keyring items that nobody uses any more and that may still be there."""
+        return self._parse(self._file.read()).forgotten
+
+    def mark_deleted(self, item: str) -> None:
+        """Drop a forgotten item that is in the keyring no more."""
+
+        def cross_off(page: Page) -> Page:
+            left = tuple(each for each in page.forgotten if each != item)
+            return page._replace(forgotten=left)
+
+        self._change(cross_off)
+
+    def _change(self, change: Callable[[Page], Page]) -> None:
+        """Read, change and write while no other process does."""
+        from amp_console.connections.rewrite import rewrite
+
+        with self._file.locked():
+            text = self._file.read()
+            before = self._parse(text)
+            after = _remember_items(before, change(before))
+            try:
+                self._file.write(rewrite(text, after))
+            except ValueError as error:
+                raise self._damaged(error) from error
+
+    def _parse(self, text: str) -> Page:
+        try:
+            return parse(text)
+        except ValueError as error:
+            raise self._damaged(error) from error
+
+    def _damaged(self, error: ValueError) -> SettingsError:
+        return SettingsError(
+            f"The settings {self._file.path} can't be used: {error}. Nothing was changed. "
+            "Correct the file, or move it away to start a new one."
+        )
+
+
+def _named(connections: Iterable[Connection], name: str) -> Connection:
+    wanted = unicodedata.normalize("NFC", name)
+    known = tuple(connections)
+    for each in known:
+        if each.name == wanted:
+            return each
+    if not known:
+        raise NoConnections
+    raise UnknownConnection(name, (each.name for each in known))
+
+
+def _remember_items(before: Page, after: Page) -> Page:
+    """Add to the forgotten the items that a change left without a connection."""
+    waiting = dict.fromkeys([*after.forgotten, *sorted(before.items - after.items)])
+    return after._replace(forgotten=tuple(each for each in waiting if each not in after.items))

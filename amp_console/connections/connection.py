@@ -1,0 +1,86 @@
+"""A connection: what Segment calls the destination's settings, for one Amplitude project."""
+
+import math
+import re
+import secrets
+
+import msgspec
+
+from amp_console.connections.texts import checked_email, checked_name
+from amp_console.values import Region
+
+_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+def new_id() -> str:
+    """Return a random id: 12 characters that a file name takes, on disks that ignore case too."""
+    return secrets.token_hex(6)
+
+
+def _require(*rules: tuple[bool, str]) -> None:
+    """Raise a ValueError with the first sentence whose condition doesn't hold."""
+    for holds, sentence in rules:
+        if not holds:
+            raise ValueError(sentence)
+
+
+class Limits(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How hard a connection may press Amplitude.
+
+    Batches are counted in ids (Amplitude's Behavioral Cohorts API page: up to 100,000 in one
+    request), `timeout` is seconds for one request, and `longest_wait` is seconds spent waiting
+    to try again, in total for one audience in one run.
+
+    Raises ValueError: a limit is out of range.
+    """
+
+    parallel_cohorts: int = 4
+    first_batch: int = 10_000
+    largest_batch: int = 100_000
+    tries: int = 8
+    longest_wait: float = 600.0
+    timeout: float = 30.0
+
+    def __post_init__(self) -> None:
+        _require(
+            (1 <= self.parallel_cohorts <= 64, "parallel_cohorts must be 1 to 64"),
+            (1 <= self.largest_batch <= 100_000, "largest_batch must be 1 to 100,000"),
+            (
+                1 <= self.first_batch <= self.largest_batch,
+                "first_batch must be 1 or more, and no larger than largest_batch",
+            ),
+            (1 <= self.tries <= 100, "tries must be 1 to 100"),
+            (0 <= self.longest_wait < math.inf, "longest_wait must be 0 or more seconds"),
+            (0 < self.timeout < math.inf, "timeout must be more than 0 seconds"),
+        )
+
+
+class Connection(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """One Amplitude project and how it is reached. It holds no keys.
+
+    `keyring_item` names the keyring's item that holds them; None is no keys stored. `base_url`
+    replaces the region's address; the paths say where an event holds its identifiers.
+
+    Raises ValueError: the id, name, App ID or owner can't be right.
+    """
+
+    id: str = msgspec.field(default_factory=new_id)
+    name: str
+    app_id: int
+    owner_email: str
+    region: Region = Region.NORTH_AMERICA
+    base_url: str | None = None
+    prefix: bool = False
+    user_id_path: str = "$.userId"
+    amplitude_id_path: str | None = None
+    read_only: bool = False
+    keyring_item: str | None = None
+    limits: Limits = Limits()
+
+    def __post_init__(self) -> None:
+        _require(
+            (_ID.fullmatch(self.id) is not None, "id must be letters, digits, - and _"),
+            (checked_name(self.name) == self.name, "name must not begin or end with blanks"),
+            (self.app_id > 0, "app_id must be a whole number above 0"),
+            (checked_email(self.owner_email) == self.owner_email, "owner_email holds blanks"),
+        )

@@ -1,0 +1,69 @@
+"""Where things are kept: settings in one folder, ledgers in another, nobody else's to read."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import platformdirs
+
+from amp_console.connections.settings_errors import SettingsError
+
+HOME_VARIABLE = "AMP_CONSOLE_HOME"
+
+
+@dataclass(frozen=True, slots=True)
+class Folders:
+    """The folder of the settings and the folder of the ledgers."""
+
+    config: Path
+    data: Path
+
+    @classmethod
+    def locate(cls, environ: Mapping[str, str]) -> Self:
+        """Return the system's folders for this user, or those under AMP_CONSOLE_HOME."""
+        if home := environ.get(HOME_VARIABLE):
+            root = Path(home).expanduser().absolute()
+            return cls(root / "config", root / "data")
+        return cls(
+            platformdirs.user_config_path("amp-console", appauthor=False),
+            platformdirs.user_data_path("amp-console", appauthor=False),
+        )
+
+    @property
+    def config_file(self) -> Path:
+        """The settings file."""
+        return self.config / "config.toml"
+
+    def ledger(self, connection_id: str) -> Path:
+        """Return the ledger file of a connection."""
+        return self.data / "ledgers" / f"{connection_id}.db"
+
+    def prepare(self) -> None:
+        """Make the folders that aren't there, each for this user alone (0700).
+
+        Raises SettingsError: one can't be made.
+        """
+        for folder in (self.config, self.data / "ledgers"):
+            try:
+                make_private(folder)
+            except OSError as error:
+                raise SettingsError(
+                    f"The folder {folder} can't be made ({type(error).__name__}). Nothing was "
+                    f"changed. Check its permissions, or set {HOME_VARIABLE} to another folder."
+                ) from error
+
+
+def make_private(folder: Path) -> None:
+    """Make a folder and the parents it lacks, one by one, for this user alone (0700).
+
+    `os.makedirs` gives its mode to the last of them only. Raises OSError.
+    """
+    if folder.is_dir():
+        return
+    make_private(folder.parent)
+    try:
+        folder.mkdir(mode=0o700)
+    except FileExistsError:
+        if not folder.is_dir():  # else another process was quicker
+            raise

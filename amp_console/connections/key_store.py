@@ -1,0 +1,110 @@
+"""Where a connection's keys come from, and how they are kept, replaced and forgotten."""
+
+import enum
+from collections.abc import Mapping
+from contextlib import suppress
+
+import msgspec
+
+from amp_console.connections.book import ConnectionBook
+from amp_console.connections.connection import Connection
+from amp_console.connections.keys import keys_from_environment
+from amp_console.connections.keys_errors import SET_BOTH, KeysError, KeysProblem
+from amp_console.connections.settings_errors import SettingsError
+from amp_console.connections.vault import Vault
+from amp_console.values import Credentials
+
+_WHOLE_RING = {KeysProblem.LOCKED, KeysProblem.WAITING, KeysProblem.NO_KEYRING}
+
+
+class KeySource(enum.Enum):
+    """Where keys came from: `THIS_RUN` is a front's memory, until it quits."""
+
+    ENVIRONMENT = "environment"
+    KEYRING = "keyring"
+    THIS_RUN = "this run"
+
+
+def find_keys(
+    connection: Connection, environ: Mapping[str, str], vault: Vault
+) -> tuple[Credentials, KeySource]:
+    """Return a connection's keys, from the environment or else from the keyring.
+
+    Raises KeysError: there are none (MISSING), or the keyring didn't give them.
+    """
+    if credentials := keys_from_environment(environ):
+        return credentials, KeySource.ENVIRONMENT
+    try:
+        if connection.keyring_item is None:
+            raise KeysError(KeysProblem.MISSING)
+        return vault.read(connection.keyring_item), KeySource.KEYRING
+    except KeysError as error:
+        raise _about(connection, error) from None
+
+
+def _about(connection: Connection, error: KeysError) -> KeysError:
+    """Say whose keys they are; and in reading them, nothing was to be saved."""
+    match error.problem:
+        case KeysProblem.MISSING:
+            words = (
+                f"No keys are stored for “{connection.name}”. Store them with: "
+                f"amp-console connect NAME …, or {SET_BOTH}."
+            )
+        case KeysProblem.NO_KEYRING:
+            words = (
+                f"This machine has no keyring now, so the keys of “{connection.name}” can't be "
+                "read. What a keyring holds is still there. Sign in to a desktop session, "
+                f"or {SET_BOTH}."
+            )
+        case _:
+            return error
+    return KeysError(error.problem, error.backend_name, words=words)
+
+
+def store_keys(
+    book: ConnectionBook, vault: Vault, connection: Connection, credentials: Credentials
+) -> Connection:
+    """Keep a connection and its keys; return the connection as it was saved.
+
+    The new keys are stored and read back before the book points to them, and the old ones are
+    deleted last: at every moment the book points to keys that work.
+
+    Raises KeysError: the keyring didn't take the keys. The book is as it was. Raises SettingsError:
+    the book wasn't saved. The new keys are out of the keyring again.
+    """
+    item = vault.write(credentials)
+    stored = msgspec.structs.replace(connection, keyring_item=item)
+    try:
+        book.save(stored)
+    except SettingsError:
+        with suppress(KeysError):
+            vault.delete(item)
+        raise
+    retry_forgotten(book, vault)
+    return stored
+
+
+def forget_connection(book: ConnectionBook, vault: Vault, name: str) -> tuple[str, ...]:
+    """Remove a connection and its keys; return the keyring items that still wait to be deleted.
+
+    Raises SettingsError: the book wasn't changed; its UnknownConnection: there is none of this
+    name.
+    """
+    book.remove(name)
+    return retry_forgotten(book, vault)
+
+
+def retry_forgotten(book: ConnectionBook, vault: Vault) -> tuple[str, ...]:
+    """Delete the keyring items that no connection uses any more; return those that still wait.
+
+    It stops at a keyring that is locked, silent or absent: one prompt is enough.
+    """
+    for item in book.forgotten():
+        try:
+            vault.delete(item)
+        except KeysError as error:
+            if error.problem in _WHOLE_RING:
+                break
+        else:
+            book.mark_deleted(item)
+    return book.forgotten()

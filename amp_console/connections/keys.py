@@ -1,0 +1,72 @@
+"""Keys as people supply them: typed, pasted, piped or in the environment."""
+
+import re
+from collections.abc import Mapping
+
+from amp_console.connections.keys_errors import KEY_VARIABLES, KeysError, KeysProblem
+from amp_console.connections.texts import trimmed
+from amp_console.values import Credentials, Secret
+
+_VISIBLE_ASCII = re.compile(r"[!-~]+")
+
+
+def checked_keys(api_key: str, secret_key: str) -> Credentials:
+    """Return the two keys without blanks and invisible marks at their ends.
+
+    Anything but visible ASCII is refused here, because an HTTP library that stumbles over it
+    quotes the key in its error.
+
+    Raises ValueError: a key is empty or holds anything else. The key is not quoted.
+    """
+    return Credentials(_checked("API key", api_key), _checked("secret key", secret_key))
+
+
+def _checked(what: str, text: str) -> Secret:
+    key = trimmed(text)
+    if not key:
+        raise ValueError(f"The {what} is empty.")
+    if not _VISIBLE_ASCII.fullmatch(key):
+        raise ValueError(
+            f"The {what} holds a blank, or a character no key has. Copy it again from Amplitude."
+        )
+    return Secret(key)
+
+
+def keys_from_two_lines(text: str) -> Credentials:
+    """Return the keys of a pasted or piped text: the API key, then the secret key.
+
+    Raises ValueError: there are not two lines, or a line can't be a key. Nothing is quoted.
+    """
+    lines = [line for line in map(trimmed, text.splitlines()) if line]
+    if len(lines) != 2:
+        raise ValueError(
+            "Two lines are expected, the API key and then the secret key; "
+            f"there {'is' if len(lines) == 1 else 'are'} {len(lines)}."
+        )
+    return checked_keys(*lines)
+
+
+def keys_from_environment(environ: Mapping[str, str]) -> Credentials | None:
+    """Return the keys in AMP_CONSOLE_API_KEY and AMP_CONSOLE_SECRET_KEY; None if neither is set.
+
+    Raises KeysError: only one is set (MISSING), or one can't be a key (DAMAGED).
+    """
+    texts = [trimmed(environ.get(variable, "")) for variable in KEY_VARIABLES]
+    if not any(texts):
+        return None
+    if not all(texts):
+        there, missing = KEY_VARIABLES if texts[0] else reversed(KEY_VARIABLES)
+        raise KeysError(
+            KeysProblem.MISSING,
+            words=f"{there} is set, but {missing} is not. Nothing was sent. Set both or neither.",
+        )
+    try:
+        return checked_keys(*texts)
+    except ValueError as error:
+        words = f"{error} It came from {' or '.join(KEY_VARIABLES)}. Nothing was sent."
+        raise KeysError(KeysProblem.DAMAGED, words=words) from None
+
+
+def without_keys(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return an environment for a child process (editor, pager), which needs no keys."""
+    return {name: value for name, value in environ.items() if name not in KEY_VARIABLES}

@@ -1,0 +1,97 @@
+"""What can go wrong with keys, in words an operator can act on."""
+
+import enum
+from collections.abc import Iterator
+
+KEY_VARIABLES = ("AMP_CONSOLE_API_KEY", "AMP_CONSOLE_SECRET_KEY")
+
+SET_BOTH = f"set {KEY_VARIABLES[0]} and {KEY_VARIABLES[1]}"
+
+
+class KeysProblem(enum.Enum):
+    """Why keys could not be had, stored or removed."""
+
+    MISSING = "missing"
+    LOCKED = "locked"
+    WAITING = "waiting"
+    REFUSED = "refused"
+    TOO_LONG = "too long"
+    DAMAGED = "damaged"
+    NO_KEYRING = "no keyring"
+    FAILED = "failed"
+
+
+_WORDS = {
+    KeysProblem.MISSING: "No keys are stored for this connection. Store them with: "
+    f"amp-console connect NAME …, or {SET_BOTH}.",
+    KeysProblem.LOCKED: "Your keyring is locked. Unlock it and try again.",
+    KeysProblem.WAITING: "Your keyring did not answer in time, so nothing was changed. It may be "
+    "asking for your password in another window: answer there, and try again.",
+    KeysProblem.REFUSED: "Your keyring refused{cause}. Nothing was changed. Allow amp-console to "
+    f"use it and try again, or {SET_BOTH}.",
+    KeysProblem.TOO_LONG: "The keys are longer than the 1,280 characters that every system's "
+    "keyring takes, so nothing was saved. Check what was pasted.",
+    KeysProblem.DAMAGED: "What your keyring holds for this connection is not a pair of keys. It "
+    f"was left as it is. Store the keys again, or {SET_BOTH}.",
+    KeysProblem.NO_KEYRING: "This machine has no keyring, so nothing was saved. The keys work "
+    f"until you quit. To keep them: sign in to a desktop session, or {SET_BOTH}.",
+    KeysProblem.FAILED: "Your keyring failed{cause}. Nothing was changed. Try again, "
+    f"or {SET_BOTH}.",
+}
+
+
+class KeysError(Exception):
+    """The keys could not be had, stored or removed; `problem` says why.
+
+    `backend_name` is the keyring that was asked, or "". `cause` is the name of an exception's
+    type, never its text, which may quote the keys. `words` replace the problem's own.
+    """
+
+    def __init__(
+        self, problem: KeysProblem, backend_name: str = "", *, cause: str = "", words: str = ""
+    ) -> None:
+        super().__init__(words or _WORDS[problem].format(cause=cause and f" ({cause})"))
+        self.problem = problem
+        self.backend_name = backend_name
+
+
+# Many failures are not the keyring library's own errors, and importing those costs time: types
+# are known by name. Prompts that are dismissed hide as the cause of a more general error.
+_BY_TYPE = {
+    "KeyringLocked": KeysProblem.LOCKED,
+    "LockedException": KeysProblem.LOCKED,
+    "PromptDismissedException": KeysProblem.REFUSED,
+    "KeychainDenied": KeysProblem.REFUSED,
+    "SecAuthFailure": KeysProblem.REFUSED,
+    "PasswordSetError": KeysProblem.REFUSED,
+    "PasswordDeleteError": KeysProblem.REFUSED,
+    "PermissionError": KeysProblem.REFUSED,
+    "NoKeyringError": KeysProblem.NO_KEYRING,
+    "SecretServiceNotAvailableException": KeysProblem.NO_KEYRING,
+}
+_BY_CODE = {
+    1312: KeysProblem.NO_KEYRING,  # Windows, ERROR_NO_SUCH_LOGON_SESSION: signed in over a network
+    1783: KeysProblem.TOO_LONG,  # Windows, RPC_X_BAD_STUB_DATA
+    -25308: KeysProblem.LOCKED,  # macOS, errSecInteractionNotAllowed: no desktop to ask at
+}
+
+
+def explain(error: BaseException, backend_name: str) -> KeysError:
+    """Return what a keyring's exception means; of the exception, only its type's name is used."""
+    problems = [problem for each in _causes(error) for problem in _problems(each)]
+    problem = problems[-1] if problems else KeysProblem.FAILED
+    return KeysError(problem, backend_name, cause=type(error).__name__)
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__
+
+
+def _problems(error: BaseException) -> Iterator[KeysProblem]:
+    names = (kind.__name__ for kind in type(error).__mro__)
+    yield from (_BY_TYPE[name] for name in names if name in _BY_TYPE)
+    code = next(iter(error.args), None)
+    if isinstance(code, int) and code in _BY_CODE:
+        yield _BY_CODE[code]

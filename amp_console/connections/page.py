@@ -1,0 +1,57 @@
+"""What the settings say, as values."""
+
+import tomllib
+from typing import Any, NamedTuple, TypeVar
+
+import msgspec
+
+from amp_console.connections.connection import Connection
+
+_T = TypeVar("_T")
+
+
+class Page(NamedTuple):
+    """All that the settings say: the connections, and keyring items that are to be deleted."""
+
+    connections: tuple[Connection, ...] = ()
+    forgotten: tuple[str, ...] = ()
+
+    @property
+    def items(self) -> frozenset[str]:
+        """The keyring items that connections point to."""
+        return frozenset(each.keyring_item for each in self.connections if each.keyring_item)
+
+
+class _File(msgspec.Struct, frozen=True):
+    """The file's outer shape; keys that we don't know are left alone."""
+
+    connections: dict[str, dict[str, Any]] = {}
+    forgotten: tuple[str, ...] = ()
+
+
+def parse(text: str) -> Page:
+    """Return what a settings text says.
+
+    Raises ValueError: it isn't TOML, a value is wrong, or two connections have one name. The text
+    of the error names the key.
+    """
+    file = _convert(tomllib.loads(text), _File, "")
+    connections = tuple(
+        _convert({**entry, "id": id_}, Connection, f"connections.{id_}")
+        for id_, entry in file.connections.items()
+    )
+    names = [each.name for each in connections]
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"two connections are called “{name}”")
+    return Page(connections, file.forgotten)
+
+
+def _convert(value: object, shape: type[_T], where: str) -> _T:
+    """Return a value in its shape, or a ValueError that begins with the key."""
+    try:
+        return msgspec.convert(value, shape)
+    except msgspec.ValidationError as error:
+        what, _, path = str(error).partition(" - at `$")
+        key = (where + path.rstrip("`")).lstrip(".")
+        raise ValueError(f"{key}: {what}" if key else what) from None

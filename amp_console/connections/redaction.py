@@ -1,0 +1,49 @@
+"""Keys kept out of logs: by value, since a key may turn up inside any text."""
+
+import base64
+import json
+import logging
+from urllib.parse import quote, quote_plus
+
+from amp_console.values import Credentials
+
+
+def redact(text: str, credentials: Credentials) -> str:
+    """Return the text with *** where a key stands, in any of the forms it travels in."""
+    for form in _forms(credentials):
+        text = text.replace(form, "***")
+    return text
+
+
+class RedactingFormatter(logging.Formatter):
+    """A formatter that hides the keys it was told of.
+
+    It does so in `format`, because a filter never sees an exception's text.
+    """
+
+    _hidden: tuple[Credentials, ...] = ()
+
+    def hide(self, credentials: Credentials) -> None:
+        """Hide these keys too, from now on."""
+        self._hidden = (*self._hidden, credentials)
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the record's line, with its traceback, without the keys."""
+        text = super().format(record)
+        for credentials in self._hidden:
+            text = redact(text, credentials)
+        return text
+
+
+def _forms(credentials: Credentials) -> list[str]:
+    """The clear keys and their disguises, longest first: one may hold another.
+
+    Base64 goes without its padding, which some texts leave out.
+    """
+    keys = [key.reveal() for key in credentials]
+    pair = ":".join(keys).encode()
+    forms = {base64.b64encode(pair), base64.urlsafe_b64encode(pair)}
+    texts = {form.decode().rstrip("=") for form in forms}
+    for key in keys:
+        texts |= {key, quote(key, safe=""), quote_plus(key), json.dumps(key)[1:-1], repr(key)[1:-1]}
+    return sorted(texts, key=len, reverse=True)

@@ -1,0 +1,106 @@
+"""Writing the settings over what people wrote: their comments and unknown keys stay."""
+
+from collections.abc import Mapping, MutableMapping
+from typing import Any
+
+import msgspec
+import tomlkit
+from tomlkit.container import Container
+from tomlkit.items import Comment, Null, Table, Whitespace
+
+from amp_console.connections.connection import Connection, Limits
+from amp_console.connections.page import Page, parse
+
+_HEADER = "# amp-console's connections. Their keys are in the keyring, not here.\n\n"
+_UNUSUAL = "its tables stand in a way that can't be edited without harm"
+
+
+def rewrite(text: str, page: Page) -> str:
+    """Return a settings text changed so that it says what the page says.
+
+    A value that is a default is left out, so that a better default of a later version reaches
+    the connections that never asked for another.
+
+    Raises ValueError: the text is written in a way that can't be edited without harm.
+    """
+    try:
+        changed = _edited(tomlkit.parse(text or _HEADER), page)
+        written = parse(changed)
+    except Exception as error:  # tomlkit trips over rare shapes with errors of many types
+        raise ValueError(_UNUSUAL) from error
+    if (written.forgotten, {*written.connections}) != (page.forgotten, {*page.connections}):
+        raise ValueError(_UNUSUAL)
+    return changed
+
+
+def _edited(document: tomlkit.TOMLDocument, page: Page) -> str:
+    headings = _headings(document)
+    if page.forgotten:
+        document["forgotten"] = list(page.forgotten)
+    else:
+        document.pop("forgotten", None)
+    entries = document.setdefault("connections", tomlkit.table(is_super_table=True))
+    for gone in set(entries) - {each.id for each in page.connections}:
+        del entries[gone]
+    for connection in page.connections:
+        entry = entries.setdefault(connection.id, tomlkit.table())
+        fields = Connection.__struct_fields__[1:]  # the id is the table's name
+        _update(entry, fields, msgspec.to_builtins(connection))
+    for table, heading in headings:
+        table.trivia.indent = heading + table.trivia.indent
+    return tomlkit.dumps(document)
+
+
+def _update(
+    table: MutableMapping[str, Any], fields: tuple[str, ...], values: Mapping[str, Any]
+) -> None:
+    """Bring a table's known keys to these values; those without one go, unknown ones stay."""
+    for field in fields:
+        value = values.get(field)
+        if value is None:
+            table.pop(field, None)
+        elif isinstance(value, dict):
+            if value or field in table:
+                _update(table.setdefault(field, {}), Limits.__struct_fields__, value)
+        elif table.get(field) != value:
+            table[field] = value
+
+
+def _headings(document: Container) -> list[tuple[Table, str]]:
+    """Take out the comment lines right above each table, and return them with their table.
+
+    Their writer meant that table, but tomlkit counts them to the one before: they would go with
+    that, and its new keys would come below them.
+    """
+    headings = []
+    above: list[tuple[Container, int]] = []  # blank lines and comments since a key or header
+
+    def walk(container: Container) -> None:
+        for index, (_, item) in enumerate(container.body):
+            if isinstance(item, Comment | Whitespace):
+                above.append((container, index))
+                continue
+            if isinstance(item, Table):
+                if not item.is_super_table():
+                    headings.append((item, _cut_heading(above)))
+                    above.clear()
+                walk(item.value)
+            else:
+                above.clear()
+
+    walk(document)
+    return headings
+
+
+def _cut_heading(above: list[tuple[Container, int]]) -> str:
+    """Cut out the last comment lines and the blank ones above those; more is a paragraph apart."""
+    heading = ""
+    blank = False
+    for container, index in reversed(above):
+        item = container.body[index][1]
+        if blank and isinstance(item, Comment):
+            break
+        blank = isinstance(item, Whitespace)
+        heading = item.as_string() + heading
+        container.body[index] = (None, Null())
+    return heading

@@ -1,0 +1,94 @@
+"""Which of the system's keyrings is used.
+
+The keyring library's own ranking is not followed: with `keyrings.alt` installed and no desktop
+session it silently takes a plain-text file, and its null backend "stores" without storing.
+"""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Protocol
+
+from amp_console.connections.keys_errors import KEY_VARIABLES, KeysError, KeysProblem
+
+_NATIVE = (
+    "keyring.backends.macOS.Keyring",
+    "keyring.backends.Windows.WinVaultKeyring",
+    "keyring.backends.SecretService.Keyring",
+    "keyring.backends.libsecret.Keyring",
+    "keyring.backends.kwallet.DBusKeyring",
+)
+_NAMED_BY = "PYTHON_KEYRING_BACKEND or keyringrc.cfg"
+_INSTEAD = f"Name another or none, or set {KEY_VARIABLES[0]} and {KEY_VARIABLES[1]}."
+
+
+class Ring(Protocol):
+    """What is asked of a backend of the keyring library."""
+
+    @property
+    def name(self) -> str:
+        """The name shown to the operator."""
+
+    def get_password(self, service: str, username: str) -> str | None:
+        """Return a text, or None where there is none."""
+
+    def set_password(self, service: str, username: str, password: str) -> None:
+        """Store a text."""
+
+    def delete_password(self, service: str, username: str) -> None:
+        """Remove a text."""
+
+
+def open_ring(environ: Mapping[str, str]) -> Ring:
+    """Return the keyring that the operator named, else the best native one that works here.
+
+    Raises KeysError: there is none, the named one can't be loaded, or it keeps nothing or keeps it
+    in plain text (NO_KEYRING).
+    """
+    ring = _named(environ) or _best_native()
+    if ring is None:
+        raise KeysError(KeysProblem.NO_KEYRING)
+    origins = [f"{kind.__module__}.{kind.__qualname__}" for kind in type(ring).__mro__]
+    if any(origin.startswith("keyring.backends.fail.") for origin in origins):
+        raise KeysError(KeysProblem.NO_KEYRING)
+    if any(map(_keeps_nothing_safely, origins)):
+        raise KeysError(
+            KeysProblem.NO_KEYRING,
+            words=f"{_NAMED_BY} names {origins[0]}, which does not keep keys safely, so nothing "
+            f"was saved. {_INSTEAD}",
+        )
+    return ring
+
+
+def _keeps_nothing_safely(origin: str) -> bool:
+    """Whether a class is the null backend, one of `keyrings.alt`, or says it is plain text."""
+    unsafe = ("keyring.backends.null.", "keyrings.alt.")
+    return origin.startswith(unsafe) or "plaintext" in origin.lower()
+
+
+def _named(environ: Mapping[str, str]) -> Ring | None:
+    """Return the operator's choice; where that is the chainer, the keyring it would write to."""
+    from keyring import core
+    from keyring.backends.chainer import ChainerBackend
+
+    name = environ.get("PYTHON_KEYRING_BACKEND")
+    try:
+        ring = core.load_keyring(name) if name else core.load_config()
+        if isinstance(ring, ChainerBackend):
+            ring = next(iter(ring.backends), None)
+    except Exception as error:
+        raise KeysError(
+            KeysProblem.NO_KEYRING,
+            words=f"The keyring that {_NAMED_BY} names can't be used ({type(error).__name__}), "
+            f"so nothing was saved. {_INSTEAD}",
+        ) from None
+    return ring
+
+
+def _best_native() -> Ring | None:
+    from keyring import core
+
+    rings = []
+    for name in _NATIVE:
+        with suppress(Exception):  # made for another system, or not running
+            rings.append(core.load_keyring(name))
+    return max(rings, key=lambda ring: ring.priority, default=None)

@@ -1,0 +1,40 @@
+"""What can go wrong with the settings, one type per thing an operator can do about it."""
+
+from collections.abc import Iterable
+
+
+class SettingsError(Exception):
+    """The settings can't be read or written. What was in the file before is still in it."""
+
+
+class NameTaken(SettingsError):
+    """Another connection has this name."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"Another connection is called “{name}”. Nothing was saved. Choose another name."
+        )
+
+
+class NoConnections(SettingsError):
+    """No connection was made yet."""
+
+    def __init__(self) -> None:
+        super().__init__("There is no connection yet. Make one with: amp-console connect NAME …")
+
+
+class SeveralConnections(SettingsError):
+    """There are several connections, and none was named."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        super().__init__(f"There are several connections: {', '.join(names)}. Name one of them.")
+
+
+class UnknownConnection(SettingsError):
+    """No connection has this name."""
+
+    def __init__(self, name: str, known: Iterable[str]) -> None:
+        super().__init__(
+            f"There is no connection called “{name}”. There are: {', '.join(known)}. "
+            "Name one of them, or make a new one with: amp-console connect NAME …"
+        )

@@ -1,0 +1,82 @@
+"""One small text file that several processes may read and write at once."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from amp_console.connections.folders import make_private
+from amp_console.connections.settings_errors import SettingsError
+
+_PATIENCE = 10.0  # seconds; a save takes milliseconds
+
+
+class SettingsFile:
+    """Reads whole texts and replaces them whole: a crash leaves the old text or the new one."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def read(self) -> str:
+        """Return the text, or "" where there is no file yet.
+
+        Raises SettingsError: the file can't be read, or isn't UTF-8.
+        """
+        try:
+            return self.path.read_text(encoding="utf-8-sig")
+        except FileNotFoundError:
+            return ""
+        except (OSError, UnicodeDecodeError) as error:
+            raise SettingsError(
+                f"The settings {self.path} can't be read ({type(error).__name__}). Nothing was "
+                "changed. Check the file and its permissions."
+            ) from error
+
+    def write(self, text: str) -> None:
+        """Replace the text; the file is this user's alone (0600).
+
+        Raises SettingsError: the disk didn't take it; the old text is still there.
+        """
+        try:
+            self._replace(text)
+        except OSError as error:
+            raise SettingsError(
+                f"The settings {self.path} can't be written ({type(error).__name__}). What they "
+                "held is still there. Check the disk and the folder's permissions."
+            ) from error
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other processes from writing meanwhile.
+
+        Raises SettingsError: another one held the lock for 10 seconds, or no lock can be made.
+        """
+        import filelock
+
+        lock = filelock.FileLock(f"{self.path}.lock", timeout=_PATIENCE, mode=0o600)
+        try:
+            make_private(self.path.parent)  # or the lock makes it, open to all
+            lock.acquire()
+        except (OSError, filelock.Timeout) as error:
+            raise SettingsError(
+                f"The settings {self.path} can't be locked ({type(error).__name__}). Nothing was "
+                "changed. Try again when no other amp-console is saving them."
+            ) from error
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def _replace(self, text: str) -> None:
+        target = self.path.resolve()  # a link into somebody's dotfiles stays a link
+        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(name).replace(target)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise

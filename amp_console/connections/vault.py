@@ -1,0 +1,144 @@
+"""The system's keyring: one item for each connection, holding both of its keys."""
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Literal
+
+import msgspec
+
+from amp_console.connections.connection import new_id
+from amp_console.connections.keyring_thread import KeyringThread
+from amp_console.connections.keys import checked_keys
+from amp_console.connections.keys_errors import KeysError, KeysProblem
+from amp_console.connections.rings import Ring
+from amp_console.values import Credentials
+
+_USERNAME = "credentials"
+_LONGEST = 1280  # characters: Windows takes 2,560 bytes of UTF-16, and we check on every system
+
+
+class _Stored(msgspec.Struct, frozen=True):
+    """An item's text, as JSON: one item, so that macOS asks once and the two keys always match."""
+
+    api_key: str
+    secret_key: str
+    version: Literal[1] = 1
+
+
+class Vault:
+    """Reads, writes and deletes key pairs in the keyring. Every method may block, and may raise.
+
+    What it raises is a KeysError that says why. `on_waiting` is called once for each call that
+    takes longer than `say_after` seconds, in the thread that called, so that a front can say
+    that the keyring asks for a password; after `patience` seconds the call gives up (WAITING).
+    Nothing is ever stored elsewhere instead.
+    """
+
+    def __init__(
+        self,
+        environ: Mapping[str, str],
+        *,
+        patience: float = 60.0,
+        say_after: float = 2.0,
+        on_waiting: Callable[[], None] | None = None,
+    ) -> None:
+        self._thread = KeyringThread(
+            environ, patience=patience, say_after=say_after, on_waiting=on_waiting
+        )
+
+    def backend_name(self) -> str:
+        """Return the name of the keyring in use, to be shown to the operator.
+
+        Raises KeysError: there is none (NO_KEYRING).
+        """
+        return self._thread.ask(lambda ring: ring.name)
+
+    def read(self, item: str) -> Credentials:
+        """Return the keys in an item.
+
+        Raises KeysError: there is no such item (MISSING), it holds no keys (DAMAGED), or the
+        keyring didn't give it.
+        """
+
+        def work(ring: Ring) -> Credentials:
+            text = ring.get_password(_service(item), _USERNAME)
+            if text is None:
+                raise KeysError(KeysProblem.MISSING, ring.name)
+            return _decode(text, ring.name)
+
+        return self._thread.ask(work)
+
+    def write(self, credentials: Credentials) -> str:
+        """Store the keys in a new item, read them back, and return the item's id.
+
+        Where that fails after all, because nobody waited for it or something else came back, the
+        item is deleted again.
+
+        Raises KeysError: the keys are not stored.
+        """
+        item = new_id()
+        text = _encode(credentials)
+        stored = False
+
+        def work(ring: Ring) -> None:
+            nonlocal stored
+            ring.set_password(_service(item), _USERNAME, text)
+            stored = True
+            if ring.get_password(_service(item), _USERNAME) != text:
+                raise KeysError(
+                    KeysProblem.DAMAGED,
+                    ring.name,
+                    words="Your keyring gave back something else than it was given. Nothing was "
+                    "changed. Try again, or name another keyring with PYTHON_KEYRING_BACKEND.",
+                )
+
+        def take_back(ring: Ring) -> None:
+            if stored:
+                ring.delete_password(_service(item), _USERNAME)
+
+        try:
+            self._thread.ask(work)
+        except BaseException:  # Ctrl+C too
+            self._thread.tell(take_back)
+            raise
+        return item
+
+    def delete(self, item: str) -> None:
+        """Delete an item and look that it is gone; one that isn't there is gone.
+
+        Raises KeysError: it is still there, or may be.
+        """
+
+        def work(ring: Ring) -> None:
+            from keyring.errors import PasswordDeleteError
+
+            with suppress(PasswordDeleteError):  # raised for an item that isn't there, too
+                ring.delete_password(_service(item), _USERNAME)
+            if ring.get_password(_service(item), _USERNAME) is not None:
+                raise KeysError(KeysProblem.REFUSED, ring.name)
+
+        self._thread.ask(work)
+
+    def stop_waiting(self) -> None:
+        """End every call that waits for the keyring now, with a KeysError (WAITING)."""
+        self._thread.stop_waiting()
+
+
+def _service(item: str) -> str:
+    return f"amp-console:{item}"
+
+
+def _encode(credentials: Credentials) -> str:
+    stored = _Stored(credentials.api_key.reveal(), credentials.secret_key.reveal())
+    text = msgspec.json.encode(stored).decode()
+    if len(text) > _LONGEST:
+        raise KeysError(KeysProblem.TOO_LONG)
+    return text
+
+
+def _decode(text: str, backend_name: str) -> Credentials:
+    try:
+        stored = msgspec.json.decode(text, type=_Stored)
+        return checked_keys(stored.api_key, stored.secret_key)
+    except ValueError:  # msgspec's errors are ValueErrors too
+        raise KeysError(KeysProblem.DAMAGED, backend_name) from None

@@ -1,0 +1,84 @@
+"""Which of the formats a source has, told from its beginning."""
+
+import codecs
+import enum
+from typing import NamedTuple
+
+from amp_console.engage.actions_csv import COLUMNS
+from amp_console.engage.audience_csv import AMPLITUDE_ID, EXTERNAL_IDS, USER_ID
+from amp_console.engage.lines import is_whole_json
+from amp_console.engage.tables import columns_in
+
+_UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_MEMBERS = frozenset({"key", EXTERNAL_IDS, USER_ID, AMPLITUDE_ID})
+
+
+class UnreadableSource(Exception):
+    """A source of which nothing can be read; the text says why, and what to do."""
+
+
+class SourceKind(enum.StrEnum):
+    """What a source holds, and so how it is read."""
+
+    NDJSON = "one JSON event per line"
+    JSON_ARRAY = "a JSON array of events"
+    ACTIONS_CSV = "a CSV of events"
+    AUDIENCE_CSV = "a CSV of an audience's members"
+
+
+class Format(NamedTuple):
+    """A kind of source; the CSV kinds have columns."""
+
+    kind: SourceKind
+    columns: tuple[str, ...] = ()
+    delimiter: str = ","
+
+
+def is_enough(head: bytes) -> bool:
+    """Tell whether a beginning suffices: it takes one line, and whether another follows."""
+    return bool(head.lstrip().partition(b"\n")[2].strip())
+
+
+def format_of(head: bytes, chosen_columns: frozenset[str] = frozenset()) -> Format:
+    """Tell the format. `chosen_columns` are those an audience CSV is to be read by.
+
+    Raises UnreadableSource for what is none of the formats.
+    """
+    if head.startswith(_UTF16):
+        raise UnreadableSource("It is UTF-16 text. Nothing was read. Save it as UTF-8.")
+    first, _, rest = head.strip().partition(b"\n")
+    if b"\0" in (first if first.startswith((b"{", b"[")) else head):
+        raise UnreadableSource(
+            "It holds binary data, not text. Nothing was read."
+            " Name a JSON or CSV file, plain or gzipped."
+        )
+    if first.startswith(b"["):
+        lines = rest and is_whole_json(first)
+        return Format(SourceKind.NDJSON if lines else SourceKind.JSON_ARRAY)
+    if first.rstrip() == b"{" and rest:  # pretty-printed
+        return Format(SourceKind.JSON_ARRAY)
+    if first.startswith(b"{") or not first:
+        return Format(SourceKind.NDJSON)
+    table = _table(first.decode("utf-8", "replace"), chosen_columns)
+    if table is not None:
+        return table
+    if rest.lstrip().startswith((b"{", b"[")):  # one broken line never stops a file
+        return Format(SourceKind.NDJSON)
+    raise UnreadableSource(
+        "Its format is unknown. Nothing was read. Name a file of JSON events, a CSV of the"
+        " AWS S3 (Actions) destination, or Segment's CSV download of an audience."
+    )
+
+
+def _table(header: str, chosen_columns: frozenset[str]) -> Format | None:
+    columns, delimiter = columns_in(header, COLUMNS | _MEMBERS | chosen_columns)
+    if "event_type" in columns:
+        return Format(SourceKind.ACTIONS_CSV, tuple(columns), delimiter)
+    if not COLUMNS.difference({USER_ID, "email"}).isdisjoint(columns):
+        raise UnreadableSource(
+            "It is a CSV of events without a column event_type. Nothing was read."
+            " Add that column to the AWS S3 (Actions) destination, and export again."
+        )
+    if not (_MEMBERS | chosen_columns).isdisjoint(columns):
+        return Format(SourceKind.AUDIENCE_CSV, tuple(columns), delimiter)
+    return None

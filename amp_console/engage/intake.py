@@ -1,0 +1,112 @@
+"""The bytes of one source, unpacked, block by block; and what stopped them, if anything did."""
+
+import zlib
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import BinaryIO, NamedTuple
+
+from amp_console.values import Refusal
+
+GZIP_MAGIC = b"\x1f\x8b"
+_GZIP = 31  # zlib's wbits for: a gzip header, the largest window, a checksum at the end
+
+_AGAIN = "Everything before it was read. Get the file again and import it again."
+_ENDS_EARLY = f"The gzip file ends too early: the rest of it is missing. {_AGAIN}"
+_DAMAGED = f"The gzip file is damaged from here on. {_AGAIN}"
+
+
+class Trouble(NamedTuple):
+    """Why a source broke off. A disk that fails is no event's fault, so it has no line."""
+
+    reason: str
+    has_line: bool
+
+    def refusal(self, line: int) -> Refusal:
+        """Return the refusal that closes the account; `line` follows the last good one."""
+        return Refusal(line if self.has_line else 0, self.reason)
+
+
+class Intake:
+    """Iterates over the unpacked bytes of a stream, once.
+
+    It never raises for what is wrong with the input: it ends, and `trouble` says why.
+    `position` counts the bytes taken from the stream, packed as they are.
+    """
+
+    def __init__(self, stream: BinaryIO, block_bytes: int) -> None:
+        self.position = 0
+        self.trouble: Trouble | None = None
+        self._stream = stream
+        self._block_bytes = max(block_bytes, len(GZIP_MAGIC))
+        self._blocks = self._unpacked()
+        self._put_back: list[bytes] = []
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        return self._put_back.pop() if self._put_back else next(self._blocks)
+
+    def put_back(self, block: bytes) -> None:
+        """Give a block back, to be the next one."""
+        self._put_back.append(block)
+
+    def _unpacked(self) -> Iterator[bytes]:
+        first = self._read()
+        if first.startswith(GZIP_MAGIC):
+            yield from self._inflated(first)
+            return
+        while first:
+            yield first
+            first = self._read()
+
+    def _read(self) -> bytes:
+        try:
+            block = self._stream.read(self._block_bytes)
+        except OSError as error:
+            self.trouble = Trouble(
+                f"Reading stopped: {error.strerror or error}. What was read before was kept."
+                " Check the disk and import the file again.",
+                has_line=False,
+            )
+            return b""
+        self.position += len(block)
+        return block
+
+    def _inflated(self, packed: bytes) -> Iterator[bytes]:
+        """Gunzip member after member. What a damaged one holds before the damage is kept."""
+        unzip = zlib.decompressobj(_GZIP)
+        begun = False
+        while packed:
+            before = unzip.copy()
+            begun = True
+            try:
+                block = unzip.decompress(packed, self._block_bytes)
+            except zlib.error:
+                self.trouble = Trouble(_DAMAGED, has_line=True)
+                yield _salvaged(before, packed)
+                return
+            yield block
+            packed = unzip.unconsumed_tail
+            if unzip.eof:  # NUL bytes may pad a member, another one may follow
+                packed, unzip, begun = unzip.unused_data, zlib.decompressobj(_GZIP), False
+            packed = packed or self._read()
+            packed = packed if begun else self._past_padding(packed)
+        if begun:
+            self.trouble = self.trouble or Trouble(_ENDS_EARLY, has_line=True)
+            with suppress(zlib.error):
+                yield unzip.flush()
+
+    def _past_padding(self, packed: bytes) -> bytes:
+        while packed and not (packed := packed.lstrip(b"\0")):
+            packed = self._read()
+        return packed
+
+
+def _salvaged(unzip: "zlib._Decompress", packed: bytes) -> bytes:
+    """Inflate byte by byte up to the damage: zlib gives nothing of a call that fails."""
+    good = bytearray()
+    with suppress(zlib.error):
+        for at in range(len(packed)):
+            good += unzip.decompress(packed[at : at + 1])
+    return bytes(good)

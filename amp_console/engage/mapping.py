@@ -1,0 +1,69 @@
+"""Where the identifiers stand in an event: the two fields of the destination's mapping."""
+
+import re
+from typing import Self
+
+import msgspec
+
+_STEP = re.compile(
+    r"""\.(?P<name>[^.\[\]'"\s]+)"""
+    r"""|\[(?P<index>[0-9]{1,9})\]"""
+    r"""|\[(?P<quote>['"])(?P<key>.+?)(?P=quote)\]"""
+)
+
+
+class MappingError(ValueError):
+    """A path that can't be read; the text says which, and how one is written."""
+
+
+class FieldPath(msgspec.Struct, frozen=True):
+    """The way from an event to one of its fields, written as in a Segment mapping."""
+
+    text: str
+    steps: tuple[str | int, ...]
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read `$.traits.amplitude_id`, `$.context.externalIds[0].id` or `$.traits['odd.key']`.
+
+        Raises MappingError.
+        """
+        steps: list[str | int] = []
+        position = 1 if text.startswith("$") else 0
+        while position and (step := _STEP.match(text, position)):
+            index = step["index"]
+            steps.append(int(index) if index else step["name"] or step["key"])
+            position = step.end()
+        if not steps or position != len(text):
+            raise MappingError(
+                f"{text!r} is not a path into an event. Nothing was changed. Write it as in a"
+                " Segment mapping, for example $.userId or $.context.externalIds[0].id."
+            )
+        return cls(text, tuple(steps))
+
+    def value_in(self, event: object) -> object:
+        """Return what stands at the path; None where the path leads nowhere."""
+        found = event
+        for step in self.steps:
+            if isinstance(step, int):
+                found = found[step] if isinstance(found, list) and step < len(found) else None
+            else:
+                found = found.get(step) if isinstance(found, dict) else None
+        return found
+
+
+class FieldMapping(msgspec.Struct, frozen=True):
+    """The paths of the two identifiers. Segment's default maps the User ID only."""
+
+    user_id: FieldPath
+    amplitude_id: FieldPath | None = None
+
+    @classmethod
+    def parse(cls, user_id: str = "$.userId", amplitude_id: str | None = None) -> Self:
+        """Read the paths as the operator wrote them. Raises MappingError."""
+        other = FieldPath.parse(amplitude_id) if amplitude_id else None
+        return cls(FieldPath.parse(user_id), other)
+
+    def __str__(self) -> str:
+        paths = [path.text for path in (self.user_id, self.amplitude_id) if path]
+        return " or ".join(paths)

@@ -1,0 +1,49 @@
+"""The rule that says whether an event puts a person into an audience or takes them out."""
+
+import enum
+
+from amp_console.engage.event import Event, Personas
+from amp_console.values import AudienceRef
+
+_CLASSES = ("audience", "journey_step")
+
+
+class Filtered(enum.StrEnum):
+    """Why an event says nothing about a member: the counted reasons."""
+
+    NOT_AN_AUDIENCE = "not an audience event"
+    OTHER_AUDIENCE = "another audience"
+    NO_KEY = "membership undetermined: the event names no audience"
+    NO_BOOLEAN = "membership undetermined: neither true nor false under the audience's key"
+
+
+def audience_of(personas: Personas | None) -> AudienceRef | Filtered:
+    """Return the audience that the personas of an event name, or why they name none."""
+    if personas is None or personas.computation_class not in _CLASSES:
+        return Filtered.NOT_AN_AUDIENCE
+    key = personas.computation_key
+    if not isinstance(key, str) or not key:
+        return Filtered.NO_KEY
+    space_id, computation_id = personas.space_id, personas.computation_id
+    return AudienceRef(
+        space_id if isinstance(space_id, str) else "",
+        computation_id if isinstance(computation_id, str) else "",
+        key,
+    )
+
+
+def membership(event: Event, key: str) -> bool | Filtered:
+    """Return True for in, False for out, or the reason why the event says neither.
+
+    The boolean stands under the audience's key, in the traits of an identify and the properties
+    of a track (Segment's Engage documentation). A track's name can be changed per audience, and
+    other traits may be booleans too, so neither is looked at. A key with dots is a plain key.
+    """
+    if event.type == "identify":
+        values = event.traits
+    elif event.type == "track":
+        values = event.properties
+    else:
+        return Filtered.NOT_AN_AUDIENCE
+    value = values.get(key) if isinstance(values, dict) else None
+    return value if isinstance(value, bool) else Filtered.NO_BOOLEAN

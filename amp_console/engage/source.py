@@ -1,0 +1,205 @@
+"""Opening a file or the standard input, and reading it batch by batch."""
+
+import stat
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Self
+
+import msgspec
+
+from amp_console.engage.actions_csv import read_actions
+from amp_console.engage.audience_csv import AMPLITUDE_ID, USER_ID, MemberColumns, read_members
+from amp_console.engage.batch import Batch, Tally
+from amp_console.engage.documents import read_document
+from amp_console.engage.formats import (
+    Format,
+    SourceKind,
+    UnreadableSource,
+    format_of,
+    is_enough,
+)
+from amp_console.engage.intake import Intake
+from amp_console.engage.lines import LINE_LIMIT, lines_of
+from amp_console.engage.mapping import FieldMapping
+from amp_console.engage.reader import EventReader
+from amp_console.engage.tables import rows_of
+
+BLOCK_BYTES = 1024 * 1024
+STDIN, STDIN_NAME = "-", "stdin"
+_BOM = b"\xef\xbb\xbf"
+
+
+class ReadOptions(msgspec.Struct, frozen=True):
+    """How a source is to be read.
+
+    `audience` is a key: of event files it keeps that audience alone; a CSV download of members
+    needs it. `taken_at` is when such a download was made, in microseconds since 1970 (UTC);
+    None stands for the file's own time. The two columns are where it holds the identifiers.
+    """
+
+    mapping: FieldMapping = FieldMapping.parse()
+    audience: str | None = None
+    taken_at: int | None = None
+    user_id_column: str | None = None
+    amplitude_id_column: str | None = None
+
+
+class Source:
+    """Iterates once over the batches of one file or stream.
+
+    As a context manager it closes the file. The standard input stays open: it is not its own.
+    Nothing wrong with the content raises: it becomes a refusal, with line 0 where the whole
+    source is meant.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        stream: BinaryIO,
+        options: ReadOptions,
+        size: int | None,
+        taken_at: int,
+        block_bytes: int = BLOCK_BYTES,
+    ) -> None:
+        """Tell the format. Raises UnreadableSource."""
+        self.name = name
+        self.size = size
+        self.taken_at = taken_at
+        self._stream = stream
+        self._options = options
+        self._intake = Intake(stream, block_bytes)
+        self._format = self._sniffed()
+        self._members = self._member_columns()
+
+    @property
+    def kind(self) -> SourceKind:
+        """What the source holds."""
+        return self._format.kind
+
+    def position(self) -> int:
+        """Return how many bytes were taken so far, packed as they are; `size` is their sum."""
+        return self._intake.position
+
+    def __iter__(self) -> Iterator[Batch]:
+        options, columns = self._options, self._format.columns
+        reader = EventReader(options.mapping, options.audience)
+        match self.kind:
+            case SourceKind.NDJSON:
+                return _read_lines(self._intake, reader)
+            case SourceKind.JSON_ARRAY:
+                return read_document(self._intake, reader)
+        rows = rows_of(self._intake, columns, self._format.delimiter)
+        if self.kind is SourceKind.ACTIONS_CSV:
+            return read_actions(rows, reader)
+        return read_members(rows, self._members, options.audience or "", self.taken_at)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self.name != STDIN_NAME:
+            self._stream.close()
+
+    def _sniffed(self) -> Format:
+        head = b""
+        for block in self._intake:
+            head += block
+            if is_enough(head) or len(head) > LINE_LIMIT:
+                break
+        trouble = self._intake.trouble
+        if not head and trouble is not None and not trouble.has_line:
+            raise UnreadableSource(f"Nothing could be read. {trouble.reason}")
+        head = head.removeprefix(_BOM)
+        self._intake.put_back(head)
+        chosen = (self._options.user_id_column, self._options.amplitude_id_column)
+        return format_of(head, frozenset(filter(None, chosen)))
+
+    def _member_columns(self) -> tuple[MemberColumns | None, MemberColumns | None]:
+        """Find the identifiers of an audience CSV. Raises UnreadableSource."""
+        if self.kind is not SourceKind.AUDIENCE_CSV:
+            return None, None
+        options, columns = self._options, self._format.columns
+        if not options.audience:
+            raise UnreadableSource(
+                "It is a CSV of an audience's members, and does not say of which audience."
+                " Nothing was read. Name the audience with --audience KEY."
+            )
+        only_amplitude = options.amplitude_id_column and not options.user_id_column
+        user_id = MemberColumns(columns, options.user_id_column or USER_ID)
+        amplitude_id = MemberColumns(columns, options.amplitude_id_column or AMPLITUDE_ID)
+        kinds = (
+            None if only_amplitude and not user_id.exist else user_id,
+            amplitude_id if options.amplitude_id_column else None,
+        )
+        for kind in kinds:
+            if kind and not kind.exist:
+                raise UnreadableSource(
+                    f"It has no column {kind.name}. Nothing was read."
+                    f" Choose one of its columns: {', '.join(columns)}."
+                )
+        return kinds
+
+
+def open_source(
+    path: str,
+    options: ReadOptions,
+    *,
+    stdin: BinaryIO | None = None,
+    now: Callable[[], int] = time.time_ns,
+    block_bytes: int = BLOCK_BYTES,
+) -> Source:
+    """Open a file, or the standard input for "-". Raises UnreadableSource.
+
+    `now` gives nanoseconds since 1970 (UTC); an audience download without a file's time needs it.
+    """
+    taken_at = options.taken_at
+    if path == STDIN:
+        taken_at = now() // 1000 if taken_at is None else taken_at
+        stream = stdin or sys.stdin.buffer
+        return Source(STDIN_NAME, stream, options, None, taken_at, block_bytes)
+    file = Path(path).absolute()
+    try:
+        found = file.stat()
+        is_file = stat.S_ISREG(found.st_mode)
+        if stat.S_ISDIR(found.st_mode):
+            raise UnreadableSource(f"{file} is a folder. Nothing was read. Name the files in it.")
+        stream = file.open("rb")
+    except (OSError, ValueError) as error:
+        raise UnreadableSource(_why_not(file, error)) from error
+    if taken_at is None:
+        taken_at = (found.st_mtime_ns if is_file else now()) // 1000
+    size = found.st_size if is_file else None
+    try:
+        return Source(str(file), stream, options, size, taken_at, block_bytes)
+    except UnreadableSource as error:
+        stream.close()
+        raise UnreadableSource(f"{file} can't be read. {error}") from None
+
+
+def _why_not(file: Path, error: Exception) -> str:
+    match error:
+        case FileNotFoundError():
+            return f"{file} does not exist. Nothing was read. Check the name."
+        case PermissionError():
+            return f"{file} may not be read by you. Nothing was read. Ask its owner for access."
+    reason = error.strerror if isinstance(error, OSError) else error
+    return f"{file} can't be opened: {reason}. Nothing was read. Check the name and the disk."
+
+
+def _read_lines(intake: Intake, reader: EventReader) -> Iterator[Batch]:
+    number = 1
+    for lines in lines_of(intake):
+        yield reader.read(lines, number)
+        number += len(lines)
+    if intake.trouble is not None:
+        closing = Tally()
+        closing.refusals.append(intake.trouble.refusal(number))
+        yield closing.batch()

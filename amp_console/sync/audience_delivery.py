@@ -1,0 +1,57 @@
+"""Bringing one audience's cohort to what is wanted."""
+
+from amp_console.amplitude import BadRequest, CohortGone, ServerTrouble
+from amp_console.ledger import deliveries
+from amp_console.sync.creation import ensure_cohort
+from amp_console.sync.culprits import Hunt
+from amp_console.sync.desk import GaveUp
+from amp_console.sync.lane import Lane
+from amp_console.values import IdType, Operation
+
+
+async def deliver_audience(lane: Lane) -> None:
+    """Bring the cohort to what is wanted: the cohort itself, then leavers, then the rest.
+
+    People delivered under the ID type not in use go first and wholly: the same person may be in
+    by the other identifier, and is added again after.
+    """
+    if lane.audience.broken:
+        raise GaveUp(lane.audience.broken)
+    if lane.audience.cohort_id is None:
+        await ensure_cohort(lane)
+    if lane.audience.cohort_id is None:
+        return
+    old, new = lane.audience.id_type.other, lane.audience.id_type
+    await _empty(lane, old, Operation.REMOVE)
+    await _empty(lane, new, Operation.REMOVE)
+    await _empty(lane, new, Operation.ADD)
+
+
+async def _empty(lane: Lane, id_type: IdType, operation: Operation) -> None:
+    """Send until nothing of this kind is pending."""
+    is_first = True
+    while batch := await lane.take(id_type, operation):
+        if is_first and id_type is not lane.audience.id_type:
+            await lane.desk.ledger.awrite(deliveries.make_room, lane.audience.id, id_type)
+        is_first = False
+        try:
+            await lane.send(batch)
+        except BadRequest as refusal:
+            await _check_cohort(lane, refusal)
+            await Hunt(lane, batch).run(refusal)
+        except CohortGone as error:
+            if not await _is_listed(lane):
+                raise
+            # A cohort that is in the list is not gone, whatever one answer said.
+            await lane.wait_out(ServerTrouble(error.status, error.words, error.text))
+
+
+async def _check_cohort(lane: Lane, refusal: BadRequest) -> None:
+    """Before looking for culprits: a refusal may be Amplitude's way to say there is no cohort."""
+    if not lane.was_taken and not refusal.culprits and not await _is_listed(lane):
+        raise CohortGone(refusal.status, refusal.words, refusal.text)
+
+
+async def _is_listed(lane: Lane) -> bool:
+    cohorts = await lane.ask(lane.desk.client.list_cohorts)
+    return any(each.id == lane.cohort_id for each in cohorts)

@@ -1,0 +1,168 @@
+"""Delivering a plan: several audiences side by side, each under its lease."""
+
+import asyncio
+
+import msgspec
+
+from amp_console.amplitude import AmplitudeClient, AmplitudeError, CohortGone, KeysRefused
+from amp_console.connections import Connection
+from amp_console.ledger import Ledger, deliveries, runs
+from amp_console.ledger.audiences import Audience, audience
+from amp_console.ledger.cohorts import break_link
+from amp_console.ledger.leases import AudienceBusy, busy_because, lease, note_holder
+from amp_console.ledger.runs import AudienceCounts, RunStatus
+from amp_console.ledger.sources import Tally
+from amp_console.ledger.standing import Outstanding, outstanding
+from amp_console.sync.audience_delivery import deliver_audience
+from amp_console.sync.desk import Desk, GaveUp, Stopped
+from amp_console.sync.lane import Lane
+from amp_console.sync.pace import OutOfPatience
+from amp_console.sync.plan import Plan
+from amp_console.sync.progress import Observer, Progress, nobody
+from amp_console.sync.timing import Stop, Timing
+
+
+class ReadOnly(Exception):
+    """The connection is read-only: nothing is sent."""
+
+
+class AudienceReport(msgspec.Struct, frozen=True):
+    """What a run did for one audience, and how the audience stands now.
+
+    `note` says in words why users are still pending, "" where none are.
+    """
+
+    audience: Audience
+    counts: AudienceCounts
+    left: Outstanding
+    note: str
+
+
+class RunReport(msgspec.Struct, frozen=True):
+    """What a run did. `elapsed` in seconds; `keys_refused` holds the sentence if they were."""
+
+    run_id: int
+    status: RunStatus
+    audiences: tuple[AudienceReport, ...]
+    elapsed: float
+    keys_refused: str | None
+    was_stopped: bool
+
+
+class Delivery:
+    """One run: what `deliver` does, step by step."""
+
+    def __init__(self, desk: Desk, plan: Plan) -> None:
+        self._desk = desk
+        self._plan = plan
+        self._turns = asyncio.Semaphore(desk.connection.limits.parallel_cohorts)
+        self._keys_refused: str | None = None
+
+    async def run(self, tally: Tally) -> RunReport:
+        """Deliver every audience of the plan and write down how it went."""
+        desk = self._desk
+        asked_before = desk.stop.is_asked
+        reports = await asyncio.gather(
+            *(self._audience(each.audience_id) for each in self._plan.audiences)
+        )
+        status = _status(reports, tally)
+        note = self._keys_refused or ""
+        await desk.ledger.awrite(runs.end_run, desk.run_id, status, note, desk.timing.now())
+        desk.progress.flush()
+        return RunReport(
+            desk.run_id,
+            status,
+            tuple(reports),
+            desk.progress.elapsed,
+            self._keys_refused,
+            asked_before or (desk.stop.is_asked and self._keys_refused is None),
+        )
+
+    async def _audience(self, audience_id: int) -> AudienceReport:
+        desk = self._desk
+        async with self._turns:
+            lane = Lane(desk, await desk.ledger.aread(audience, audience_id))
+            note = await self._with_lease(lane)
+        if note:
+            lane.counts = msgspec.structs.replace(lane.counts, note=note)
+        await desk.ledger.awrite(
+            runs.record_audience, desk.run_id, audience_id, lane.counts, desk.timing.now()
+        )
+        known = await desk.ledger.aread(audience, audience_id)
+        left = await desk.ledger.aread(outstanding, known)
+        desk.progress.over(audience_id, note or "done")
+        return AudienceReport(known, lane.counts, left, note)
+
+    async def _with_lease(self, lane: Lane) -> str:
+        """Deliver under the lease; return why users are still pending, "" where none are."""
+        desk, of = self._desk, lane.audience
+        try:
+            with lease(desk.ledger.path, of.id):
+                await desk.ledger.awrite(note_holder, of.id, desk.timing.now())
+                await desk.ledger.awrite(deliveries.void_open, of.id, desk.timing.now())
+                lane.audience = await desk.ledger.aread(audience, of.id)
+                return await self._explained(lane)
+        except AudienceBusy:
+            return await desk.ledger.aread(busy_because, of.id)
+
+    async def _explained(self, lane: Lane) -> str:
+        try:
+            await deliver_audience(lane)
+        except Stopped:
+            return self._keys_refused or "Stopped; the rest stays pending."
+        except KeysRefused as error:
+            self._keys_refused = str(error)
+            self._desk.stop.ask()
+            return str(error)
+        except CohortGone as error:
+            why = _broken(lane, error)
+            await self._desk.ledger.awrite(break_link, lane.audience.id, why)
+            return why
+        except (OutOfPatience, GaveUp, AmplitudeError) as error:
+            return str(error)
+        return ""
+
+
+async def deliver(
+    plan: Plan,
+    connection: Connection,
+    ledger: Ledger,
+    client: AmplitudeClient,
+    *,
+    tally: Tally | None = None,
+    timing: Timing | None = None,
+    stop: Stop | None = None,
+    observe: Observer = nobody,
+) -> RunReport:
+    """Carry out a plan; the only way anything is sent that changes a cohort.
+
+    `tally` is what was read for this run, and goes into its history. Raises `ReadOnly` and
+    `LedgerError`; Amplitude's trouble is in the report, with the users still pending.
+    """
+    if connection.read_only:
+        raise ReadOnly(
+            f'The connection "{connection.name}" is read-only. Nothing was sent. '
+            "Switch read-only off in its settings to sync."
+        )
+    tally = tally or Tally()
+    timing = timing or Timing()
+    run_id = await ledger.awrite(runs.begin_run, tally, timing.now())
+    progress = Progress(run_id, plan, timing, observe)
+    desk = Desk(run_id, connection, ledger, client, timing, progress, stop or Stop())
+    return await Delivery(desk, plan).run(tally)
+
+
+def _status(reports: list[AudienceReport], tally: Tally) -> RunStatus:
+    if any(each.left.pending or each.note for each in reports):
+        return RunStatus.STOPPED
+    if tally.invalid or any(each.left.rejected for each in reports):
+        return RunStatus.PARTIAL
+    return RunStatus.DELIVERED
+
+
+def _broken(lane: Lane, error: CohortGone) -> str:
+    return (
+        f"Amplitude has no cohort {lane.cohort_id} any more ({error.words or error.status}). "
+        "The audience's users stay pending. Link another cohort with --cohort-id, or let a new "
+        "one be made with --unlink."
+    )

@@ -1,0 +1,180 @@
+"""Taking events in: from the sources `engage` reads into what the ledger wants."""
+
+from collections import Counter, deque
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
+
+import msgspec
+
+from amp_console.engage import Batch, ReadOptions, Source, SourceKind, UnreadableSource, open_source
+from amp_console.ledger import Db, Ledger, members, sources
+from amp_console.ledger.audiences import NO_HINTS, discover
+from amp_console.ledger.members import Gathered
+from amp_console.ledger.sources import Tally
+from amp_console.sync.timing import now_in_microseconds
+from amp_console.values import AudienceHints, AudienceRef, IdType, Refusal
+
+AHEAD = 1  # parts that wait for the ledger while the next one is read
+MOST_REFUSALS = 10_000  # in one part
+
+
+class IntakeProgress(msgspec.Struct, frozen=True):
+    """How far the reading is: `position` of `size` bytes of one source (None: not known)."""
+
+    source: str
+    position: int
+    size: int | None
+    tally: Tally
+
+
+class IntakeReport(msgspec.Struct, frozen=True):
+    """What was read: from all sources together, for which audiences, and what could not be opened.
+
+    `left` counts those who left because a snapshot does not hold them.
+    """
+
+    tally: Tally
+    filtered: dict[str, int]
+    audience_ids: tuple[int, ...]
+    unreadable: tuple[str, ...]
+    left: int
+    was_stopped: bool
+
+
+Watch = Callable[[IntakeProgress], None]
+
+
+class Intake:
+    """Reads sources one after the other; what was folded is kept, however it ends."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        options: ReadOptions,
+        *,
+        is_snapshot: bool = False,
+        watch: Watch | None = None,
+        now: Callable[[], int] = now_in_microseconds,
+    ) -> None:
+        """`is_snapshot`: an audience's CSV download holds all its members; the others left."""
+        self._ledger = ledger
+        self._options = options
+        self._is_snapshot = is_snapshot
+        self._watch = watch
+        self._now = now
+        self._audiences: dict[AudienceRef, int] = {}
+        self._folds: deque[Future[None]] = deque()
+        self._tally = Tally()
+        self._filtered: Counter[str] = Counter()
+        self._left = 0
+        self._stop = False
+
+    def stop(self) -> None:
+        """Stop reading after the block at hand; what was read so far is kept."""
+        self._stop = True
+
+    def run(self, paths: Iterable[str]) -> IntakeReport:
+        """Read every source; one that can't be read stops none of the others.
+
+        Raises `LedgerError`.
+        """
+        unreadable: list[str] = []
+        for path in paths:
+            if self._stop:
+                break
+            try:
+                with open_source(path, self._options) as source:
+                    self._read(source)
+            except UnreadableSource as error:
+                unreadable.append(str(error))
+        return IntakeReport(
+            self._tally,
+            dict(self._filtered),
+            tuple(dict.fromkeys(self._audiences.values())),
+            tuple(unreadable),
+            self._left,
+            self._stop,
+        )
+
+    def _read(self, source: Source) -> None:
+        path = None if source.name == "stdin" else source.name
+        source_id = self._ledger.write(sources.begin_source, source.name, path, self._now())
+        part = _Part()
+        for batch in source:
+            if part.is_full or not part.gathered.takes(batch.changes):
+                self._fold(source_id, part)
+                part = _Part()
+            part.add(batch)
+            self._meet(part, batch)
+            self._show(source, part.tally)
+            if self._stop:
+                break
+        self._fold(source_id, part)
+        self._wait(0)
+        if self._is_snapshot and source.kind is SourceKind.AUDIENCE_CSV and not self._stop:
+            self._end_snapshot(source, source_id)
+
+    def _meet(self, part: "_Part", batch: Batch) -> None:
+        """Make the audiences known that are spoken of for the first time."""
+        for by_audience in part.gathered.newest.values():
+            for ref in by_audience.keys() - self._audiences.keys():
+                self._discover(ref, batch.hints.get(ref, NO_HINTS))
+        for ref, hints in batch.hints.items():
+            self._discover(ref, hints)
+
+    def _discover(self, ref: AudienceRef, hints: AudienceHints) -> None:
+        self._audiences[ref] = self._ledger.write(discover, ref, hints).id
+
+    def _fold(self, source_id: int, part: "_Part") -> None:
+        self._tally += part.tally
+        self._filtered.update(part.filtered)
+        self._folds.append(self._ledger.submit(_fold_part, source_id, part, dict(self._audiences)))
+        self._wait(AHEAD)
+
+    def _wait(self, ahead: int) -> None:
+        """Let the ledger catch up until `ahead` parts are left; raises its errors."""
+        while len(self._folds) > ahead:
+            self._folds.popleft().result()
+
+    def _show(self, source: Source, since: Tally) -> None:
+        if self._watch:
+            tally = self._tally + since
+            self._watch(IntakeProgress(source.name, source.position(), source.size, tally))
+
+    def _end_snapshot(self, source: Source, source_id: int) -> None:
+        ref = AudienceRef("", "", self._options.audience or "")
+        if ref not in self._audiences:
+            self._discover(ref, NO_HINTS)
+        id_types = [IdType.USER_ID]
+        if self._options.amplitude_id_column:
+            id_types.append(IdType.AMPLITUDE_ID)
+        self._left += self._ledger.write(
+            members.fold_snapshot, self._audiences[ref], source_id, source.taken_at, id_types
+        )
+
+
+class _Part:
+    """What is read between two folds, which are one transaction each."""
+
+    def __init__(self) -> None:
+        self.gathered = Gathered()
+        self.tally = Tally()
+        self.filtered: Counter[str] = Counter()
+        self.refusals: list[Refusal] = []
+
+    @property
+    def is_full(self) -> bool:
+        return self.gathered.is_full or len(self.refusals) >= MOST_REFUSALS
+
+    def add(self, batch: Batch) -> None:
+        self.gathered.add(batch.changes)
+        self.filtered.update(batch.filtered)
+        self.refusals += batch.refusals
+        changes, filtered = len(batch.changes), sum(batch.filtered.values())
+        invalid = len(batch.refusals)
+        self.tally += Tally(changes + filtered + invalid, changes, filtered, invalid)
+
+
+def _fold_part(db: Db, source_id: int, part: _Part, audiences: dict[AudienceRef, int]) -> None:
+    members.fold(db, source_id, part.gathered, audiences)
+    sources.account(db, source_id, part.tally, part.filtered, part.refusals)

@@ -1,0 +1,156 @@
+"""One audience on its way to its cohort: one request at a time, until nothing is pending."""
+
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import msgspec
+
+from amp_console.amplitude import (
+    AmplitudeError,
+    BadRequest,
+    RateLimited,
+    ServerTrouble,
+    TimedOut,
+    TooLarge,
+    Transient,
+)
+from amp_console.ledger import deliveries
+from amp_console.ledger.audiences import Audience
+from amp_console.ledger.deliveries import Answer, Batch
+from amp_console.ledger.runs import AudienceCounts
+from amp_console.sync.desk import Desk, Stopped
+from amp_console.sync.pace import BatchSize, Patience
+from amp_console.values import IdType, Operation
+
+T = TypeVar("T")
+
+TOO_MUCH = (TimedOut, TooLarge, ServerTrouble)  # a smaller request may pass where this one did not
+
+
+class Lane:
+    """Sends an audience's requests, one after the other, and keeps count of what came back."""
+
+    def __init__(self, desk: Desk, audience: Audience) -> None:
+        self.desk = desk
+        self.audience = audience
+        self.counts = AudienceCounts()
+        self.patience = Patience(desk.connection.limits, desk.timing)
+        self.size = BatchSize(desk.connection.limits)
+        self.was_taken = False  # Amplitude has accepted a request for this cohort in this run
+
+    @property
+    def cohort_id(self) -> str:
+        """The cohort's id; the lane is asked only once the audience is linked."""
+        assert self.audience.cohort_id is not None
+        return self.audience.cohort_id
+
+    async def take(self, id_type: IdType, operation: Operation) -> Batch | None:
+        """Take the next batch of what is pending; raises `Stopped`."""
+        self.check_stop()
+        return await self.desk.ledger.awrite(
+            deliveries.take,
+            self.desk.run_id,
+            self.audience.id,
+            id_type,
+            operation,
+            self.size.size,
+            self.desk.timing.now(),
+        )
+
+    async def send(self, batch: Batch) -> bool:
+        """Send a batch and settle it; False where it is pending again after a wait.
+
+        Raises `BadRequest`, `KeysRefused` and `CohortGone` with the batch pending again, and
+        `OutOfPatience` or `Stopped` while waiting.
+        """
+        self.says(f"{_DOING[batch.operation]} {batch.size:,}")
+        self.tell(requests=1)
+        try:
+            answer = await self.desk.client.change_members(
+                self.cohort_id, batch.id_type, batch.operation, batch.ids
+            )
+        except AmplitudeError as error:
+            await self.desk.ledger.awrite(
+                deliveries.void, batch.request_id, self.answer(error.status, str(error))
+            )
+            if not isinstance(error, Transient):
+                raise
+            await self.wait_out(error)
+            return False
+        await self._confirm(batch, answer.skipped, answer.text)
+        return True
+
+    async def _confirm(self, batch: Batch, skipped: tuple[str, ...], text: str) -> None:
+        rejected = await self.desk.ledger.awrite(
+            deliveries.confirm,
+            batch,
+            self.answer(200, text),
+            skipped,
+            f"Amplitude does not know this {batch.id_type.label}",
+        )
+        self.was_taken = True
+        self.patience.clean()
+        self.size.grow()
+        self.count(batch, rejected)
+
+    def count(self, batch: Batch, rejected: int) -> None:
+        """Count a batch that is settled for good, `rejected` of it as rejected."""
+        taken = batch.size - rejected
+        if batch.operation is Operation.ADD:
+            self.tell(added=taken, rejected=rejected, done=batch.size)
+        else:
+            self.tell(removed=taken, rejected=rejected, done=batch.size)
+
+    async def ask(self, call: Callable[[], Awaitable[T]]) -> T:
+        """Ask Amplitude something that changes nothing, as often as it takes.
+
+        Raises what the call raises, but for transient trouble; `OutOfPatience` and `Stopped`.
+        """
+        while True:
+            self.check_stop()
+            self.tell(requests=1)
+            try:
+                answer = await call()
+            except Transient as error:
+                await self.wait_out(error)
+            else:
+                self.patience.clean()
+                return answer
+
+    async def wait_out(self, error: Transient) -> None:
+        """Wait as long as this trouble asks for; raises `OutOfPatience` and `Stopped`."""
+        if isinstance(error, TOO_MUCH):
+            self.size.shrink(error)
+        seconds = self.patience.wait_after(error)
+        self.tell(retries=1)
+        what = "rate limited" if isinstance(error, RateLimited) else str(error).split(".")[0]
+        self.says(f"{what}, trying again (try {self.patience.failures + 1})", seconds)
+        await self.desk.stop.or_sleep(self.desk.timing, seconds)
+        self.check_stop()
+
+    def check_stop(self) -> None:
+        """Raise `Stopped` once the run was asked to end."""
+        if self.desk.stop.is_asked:
+            raise Stopped
+
+    def answer(self, status: int | None, words: str) -> Answer:
+        """What came back just now."""
+        return Answer(self.desk.timing.now(), status, words)
+
+    def says(self, state: str, wait: float | None = None) -> None:
+        """Show what the audience is doing, and for how many seconds it waits."""
+        self.desk.progress.says(self.audience.id, state, wait)
+
+    def tell(self, *, done: int = 0, **more: int) -> None:
+        """Count: `done` users answered for, and `more` of any of the run's counts."""
+        sums = {name: getattr(self.counts, name) + extra for name, extra in more.items()}
+        self.counts = msgspec.structs.replace(self.counts, **sums)
+        self.desk.progress.counts(self.audience.id, self.counts, done)
+
+
+_DOING = {Operation.ADD: "adding", Operation.REMOVE: "removing"}
+
+
+def words_of(refusal: BadRequest) -> str:
+    """Amplitude's own words for a refusal, else its status."""
+    return refusal.words or f"Amplitude answered with status {refusal.status}"

@@ -1,0 +1,119 @@
+"""The plan: what a sync would send, as plain data, before anything is sent."""
+
+from collections.abc import Iterable
+
+import msgspec
+
+from amp_console.connections import Connection
+from amp_console.ledger import Db
+from amp_console.ledger.audiences import Audience
+from amp_console.ledger.standing import in_cohort, outstanding
+from amp_console.sync.pace import requests_for
+from amp_console.values import IdType
+
+PREFIX = "[Segment] "  # what Segment's own destination puts before cohort names
+LARGE_SHARE = 0.5  # of a cohort's members; taking out more is never routine
+
+
+class AudiencePlan(msgspec.Struct, frozen=True):
+    """What would be sent for one audience; `obstacle` says why nothing can be."""
+
+    audience_id: int
+    key: str
+    name: str
+    id_type: IdType
+    cohort_id: str | None
+    cohort_name: str
+    owner_email: str
+    add: int
+    remove: int
+    in_cohort: int
+    unidentified: int
+    requests: int
+    obstacle: str | None
+
+    @property
+    def creates(self) -> bool:
+        """A cohort would be made; Amplitude's API can't delete it again."""
+        return self.cohort_id is None and (self.add > 0 or self.unidentified == 0)
+
+    @property
+    def is_large_removal(self) -> bool:
+        """More than half of those who are, or may be, in the cohort would leave it."""
+        return self.remove > LARGE_SHARE * self.in_cohort
+
+    @property
+    def is_idle(self) -> bool:
+        """Nothing would be sent."""
+        return not (self.add or self.remove or self.creates)
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """What would be sent for a connection's audiences."""
+
+    connection: str
+    audiences: tuple[AudiencePlan, ...]
+
+    @property
+    def requests(self) -> int:
+        """How many requests it takes when all goes well."""
+        return sum(each.requests for each in self.audiences)
+
+    @property
+    def concerns(self) -> tuple[str, ...]:
+        """What an operator must agree to: things that can't be undone, or that look wrong."""
+        found: list[str] = []
+        for each in self.audiences:
+            if each.obstacle:
+                continue
+            if each.creates:
+                found.append(
+                    f'creates the cohort "{each.cohort_name}" '
+                    "(cohorts can't be deleted through Amplitude's API)"
+                )
+            if each.is_large_removal:
+                found.append(
+                    f"takes {each.remove:,} of {each.in_cohort:,} members out of "
+                    f'"{each.cohort_name}"'
+                )
+        return tuple(found)
+
+
+def cohort_name(audience: Audience, connection: Connection) -> str:
+    """The name a new cohort gets: the override, else the audience's, prefixed if so set."""
+    prefix = PREFIX if connection.prefix else ""
+    return prefix + (audience.cohort_name or audience.name)
+
+
+def owner_email(audience: Audience, connection: Connection) -> str:
+    """The e-mail of a new cohort's owner: the override, else the connection's."""
+    return audience.owner_email or connection.owner_email
+
+
+def draw_up(db: Db, connection: Connection, audiences: Iterable[Audience]) -> Plan:
+    """Read where wanted and delivered differ, and say what would be sent."""
+    return Plan(connection.name, tuple(_plan(db, connection, each) for each in audiences))
+
+
+def _plan(db: Db, connection: Connection, audience: Audience) -> AudiencePlan:
+    left = outstanding(db, audience)
+    plan = AudiencePlan(
+        audience_id=audience.id,
+        key=audience.key,
+        name=audience.name,
+        id_type=audience.id_type,
+        cohort_id=audience.cohort_id,
+        cohort_name=audience.linked_name or cohort_name(audience, connection),
+        owner_email=owner_email(audience, connection),
+        add=left.add,
+        remove=left.remove,
+        in_cohort=in_cohort(db, audience) if left.remove else 0,
+        unidentified=left.unidentified,
+        requests=requests_for(left.add, connection.limits)
+        + requests_for(left.remove, connection.limits),
+        obstacle=audience.broken,
+    )
+    if not plan.creates:
+        return plan
+    seed = 2 if plan.add == 0 else 1
+    return msgspec.structs.replace(plan, requests=plan.requests + seed)

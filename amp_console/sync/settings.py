@@ -1,0 +1,65 @@
+"""Changing what is set for an audience, under its lease."""
+
+import msgspec
+
+from amp_console.connections import checked_email
+from amp_console.ledger import Db, Ledger, cohorts, deliveries
+from amp_console.ledger import audiences as known
+from amp_console.ledger.audiences import Audience
+from amp_console.ledger.leases import AudienceBusy, busy_because, lease
+from amp_console.sync.timing import now_in_microseconds
+from amp_console.values import IdType
+
+
+class SettingsChange(msgspec.Struct, frozen=True):
+    """What to change: None leaves a setting alone, "" makes it the default again."""
+
+    id_type: IdType | None = None
+    cohort_name: str | None = None
+    owner_email: str | None = None
+    seed_user: str | None = None
+    cohort_id: str | None = None
+    unlink: bool = False
+    enabled: bool | None = None
+
+
+def change(ledger: Ledger, audience: Audience, wish: SettingsChange) -> Audience:
+    """Change an audience's settings and return it as it is then.
+
+    Raises ValueError for a setting that can't be right, and `AudienceBusy` while another process
+    syncs the audience.
+    """
+    if wish.owner_email:
+        checked_email(wish.owner_email)
+    for name in ("cohort_name", "cohort_id", "seed_user"):
+        value = getattr(wish, name)
+        if value and not value.strip():
+            raise ValueError(f"The {name.replace('_', ' ')} is blank. Nothing was changed.")
+    try:
+        with lease(ledger.path, audience.id):
+            return ledger.write(_change, audience, wish)
+    except AudienceBusy:
+        raise AudienceBusy(ledger.read(busy_because, audience.id)) from None
+
+
+def _change(db: Db, audience: Audience, wish: SettingsChange) -> Audience:
+    deliveries.void_open(db, audience.id, now_in_microseconds())
+    known.set_overrides(
+        db,
+        audience.id,
+        cohort_name=_either(wish.cohort_name, audience.cohort_name),
+        owner_email=_either(wish.owner_email, audience.owner_email),
+        seed_user=_either(wish.seed_user, audience.seed_user),
+        enabled=audience.enabled if wish.enabled is None else wish.enabled,
+    )
+    if wish.id_type is not None:
+        known.set_id_type(db, audience.id, wish.id_type)
+    if wish.cohort_id:
+        known.link_existing(db, audience.id, wish.cohort_id)
+    if wish.unlink:
+        cohorts.unlink(db, audience.id)
+    return known.audience(db, audience.id)
+
+
+def _either(wish: str | None, before: str | None) -> str | None:
+    return before if wish is None else wish or None

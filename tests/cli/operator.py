@@ -1,0 +1,77 @@
+"""An operator at a shell: runs the commands as processes, in a home of their own."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from amp_console.simulator import Simulator
+
+MODULE = (sys.executable, "-m", "amp_console")
+OWNER = "ana@acme.example"
+
+
+class Ended(NamedTuple):
+    """How a command ended."""
+
+    status: int
+    out: str
+    err: str
+
+    @property
+    def document(self) -> Any:
+        """The JSON document on stdout."""
+        return json.loads(self.out)
+
+
+class Operator:
+    """Runs `amp-console` with keys in the environment unless told otherwise."""
+
+    def __init__(self, home: Path, simulator: Simulator) -> None:
+        self.home = home
+        self.simulator = simulator
+        keys = simulator.credentials
+        self.environment = {
+            **os.environ,
+            "AMP_CONSOLE_HOME": str(home / "amp-console"),
+            "AMP_CONSOLE_API_KEY": keys.api_key.reveal(),
+            "AMP_CONSOLE_SECRET_KEY": keys.secret_key.reveal(),
+        }
+
+    def start(self, *arguments: str | Path) -> subprocess.Popen[str]:
+        """Start a command and return at once."""
+        return subprocess.Popen(
+            [*MODULE, *map(str, arguments)],
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, *arguments: str | Path, stdin: bytes = b"", without: Iterable[str] = ()) -> Ended:
+        """Run a command to its end, without these variables of the environment."""
+        environment = {k: v for k, v in self.environment.items() if k not in set(without)}
+        done = subprocess.run(
+            [*MODULE, *map(str, arguments)],
+            env=environment,
+            input=stdin,
+            capture_output=True,
+            check=False,
+            timeout=120,
+        )
+        return Ended(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+    def connect(self, name: str = "acme", *more: str) -> Ended:
+        """Connect the simulated project."""
+        app_id = str(self.simulator.world.app_id)
+        where = ("--base-url", self.simulator.base_url)
+        return self.run("connect", name, "--app-id", app_id, "--owner-email", OWNER, *where, *more)
+
+    def cohort(self, name: str) -> set[str]:
+        """Who is in the cohort of this name."""
+        world = self.simulator.world
+        return world.members(world.cohort_named(name).id)

@@ -1,0 +1,424 @@
+"""The commands as an operator runs them: processes, exit statuses, stdout and stderr."""
+
+import csv
+import gzip
+import json
+import signal
+import stat
+from pathlib import Path
+
+import pytest
+
+from amp_console.simulator import Answer, Call, Rule, Simulator, Slow
+from tests.cli.operator import Operator
+from tests.sync.office import event
+
+
+def write(path: Path, *events: object) -> Path:
+    path.write_text("".join(f"{json.dumps(each)}\n" for each in events))
+    return path
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """Three people entered, one of them left, and one is unknown to Amplitude."""
+    return write(
+        tmp_path / "events.ndjson",
+        event("u1", True),
+        event("u2", True),
+        event("u3", True),
+        event("u3", False, 5),
+        event("ghost-1", True),
+    )
+
+
+class TestHelp:
+    @pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["sync", "--help"]])
+    def test_needs_no_settings(self, fresh: Operator, arguments: list[str]) -> None:
+        ended = fresh.run(*arguments)
+        assert (ended.status, ended.err) == (0, "")
+        assert "amp-console" in ended.out or "Usage" in ended.out
+        assert not (fresh.home / "amp-console").exists()
+
+    def test_of_an_unknown_command_is_an_error(self, fresh: Operator) -> None:
+        assert fresh.run("synk").status == 2
+
+
+class TestConnect:
+    def test_with_keys_of_the_environment_does_not_store_them(self, fresh: Operator) -> None:
+        ended = fresh.connect()
+        assert ended.status == 0
+        assert "were not stored" in ended.out
+        (found,) = fresh.run("connections", "--json").document
+        assert found["name"] == "acme"
+        assert found.get("keyring_item") is None
+
+    def test_tells_a_wrong_key_from_a_wrong_secret(self, fresh: Operator) -> None:
+        fresh.environment["AMP_CONSOLE_SECRET_KEY"] = "wrong-secret-key"
+        ended = fresh.connect()
+        assert ended.status == 3
+        assert "Invalid API/Secret Key combination" in ended.err
+        fresh.environment["AMP_CONSOLE_API_KEY"] = "wrong-api-key"
+        ended = fresh.connect()
+        assert ended.status == 3
+        assert "region" in ended.err
+        assert fresh.run("connections", "--json").document == []
+
+    def test_without_keys_says_how_to_give_them(self, fresh: Operator) -> None:
+        keys = ("AMP_CONSOLE_API_KEY", "AMP_CONSOLE_SECRET_KEY")
+        ended = fresh.run(
+            "connect", "x", "--app-id", "1", "--owner-email", "a@b.example", without=keys
+        )
+        assert ended.status == 3
+        assert "AMP_CONSOLE_API_KEY" in ended.err
+
+    @pytest.mark.parametrize("keys", [b"", b"one line only", b"a b\nc", "ké\ny".encode()])
+    def test_refuses_what_cannot_be_keys(self, fresh: Operator, keys: bytes) -> None:
+        where = ("--base-url", fresh.simulator.base_url)
+        basics = ("connect", "x", "--app-id", "1", "--owner-email", "a@b.example", *where)
+        ended = fresh.run(*basics, "--keys-stdin", stdin=keys)
+        assert ended.status == 2
+        assert "Traceback" not in ended.err
+
+    def test_with_one_key_of_two_names_the_other(self, operator: Operator) -> None:
+        ended = operator.run("sync", without=["AMP_CONSOLE_SECRET_KEY"])
+        assert ended.status == 3
+        assert "AMP_CONSOLE_SECRET_KEY" in ended.err
+
+    def test_without_a_keyring_says_that_the_keys_were_not_saved(self, fresh: Operator) -> None:
+        ended = fresh.connect("acme", "--save-keys")
+        assert ended.status == 3
+        assert "This machine has no keyring, so the keys were not saved" in ended.err
+
+    @pytest.mark.parametrize(
+        "options",
+        [
+            ["--base-url", "http://amplitude.example"],
+            ["--base-url", "http://127.0.0.1:1", "--region", "europe"],
+            ["--user-id-path", "userId"],
+            ["--owner-email", "nobody"],
+        ],
+        ids=str,
+    )
+    def test_refuses_settings_that_cannot_be_right(
+        self, fresh: Operator, options: list[str]
+    ) -> None:
+        basics = ["connect", "x", "--app-id", "1", "--owner-email", "a@b.example"]
+        ended = fresh.run(*basics, *options)
+        assert ended.status == 2
+        assert ended.out == ""
+
+    def test_warns_of_another_app_id(self, operator: Operator, file: Path) -> None:
+        operator.run("sync", "--from", file, "--yes")
+        options = ["--owner-email", "ana@acme.example", "--base-url", operator.simulator.base_url]
+        ended = operator.run("connect", "acme", "--app-id", "7", *options)
+        assert "App ID" in ended.err
+
+    def test_several_connections_must_be_told_apart(self, operator: Operator) -> None:
+        operator.connect("second")
+        ended = operator.run("audiences")
+        assert ended.status == 2
+        assert "acme" in ended.err
+        assert "second" in ended.err
+        assert operator.run("audiences", "--connection", "second").status == 0
+        assert operator.run("--connection", "second", "audiences").status == 0
+
+    def test_disconnect_forgets_it(self, operator: Operator) -> None:
+        assert operator.run("disconnect", "acme", "--yes").status == 0
+        assert operator.run("connections", "--json").document == []
+        assert operator.run("audiences").status == 2
+
+
+class TestImport:
+    def test_accounts_for_every_event(self, operator: Operator, tmp_path: Path) -> None:
+        path = tmp_path / "mixed.ndjson"
+        trait = {"context": {"personas": {"computation_class": "trait"}}, "type": "identify"}
+        path.write_text("\n".join([json.dumps(event("u1", True)), "{broken", json.dumps(trait)]))
+        ended = operator.run("import", path)
+        assert ended.status == 1
+        assert "Read 3 events: 1 change, 1 filtered, 1 invalid." in ended.out
+        (invalid,) = operator.run("errors", "--json").document["invalid_events"]
+        assert (invalid["source"], invalid["line"]) == (str(path), 2)
+        assert invalid["reason"].startswith("not JSON")
+
+    def test_twice_changes_nothing(self, operator: Operator, file: Path) -> None:
+        operator.run("import", file)
+        before = operator.run("audiences", "--json").document
+        operator.run("import", file)
+        assert operator.run("audiences", "--json").document == before
+
+    def test_reads_gzip_from_stdin(self, operator: Operator, file: Path) -> None:
+        ended = operator.run("import", "-", stdin=gzip.compress(file.read_bytes()))
+        assert ended.status == 0
+        assert "Read 5 events: 5 changes" in ended.out
+
+    def test_of_what_cannot_be_read_goes_on_with_the_rest(
+        self, operator: Operator, file: Path, tmp_path: Path
+    ) -> None:
+        binary = tmp_path / "binary"
+        binary.write_bytes(bytes(range(256)) * 10)
+        ended = operator.run("import", tmp_path / "missing", tmp_path, binary, file)
+        assert ended.status == 2
+        assert "Read 5 events" in ended.out
+        assert len(ended.err.splitlines()) == 3
+
+    def test_of_an_audience_download_needs_its_key(
+        self, operator: Operator, file: Path, tmp_path: Path
+    ) -> None:
+        operator.run("import", file)
+        download = tmp_path / "download.csv"
+        download.write_text("user_id,email\nu2,a@b.example\nu9,c@d.example\n")
+        ended = operator.run("import", download)
+        assert ended.status == 2
+        assert "--audience" in ended.err
+        taken = ("--taken-at", "2026-05-04T00:00:00Z")
+        ended = operator.run("import", download, "--audience", "shoppers", "--snapshot", *taken)
+        assert ended.status == 0, ended.err
+        (audience,) = operator.run("audiences", "--json").document
+        assert audience["members"] == 2
+
+
+class TestSync:
+    def test_from_a_file_prints_one_document(self, operator: Operator, file: Path) -> None:
+        ended = operator.run("sync", "--from", file, "--yes", "--json")
+        assert ended.status == 1
+        document = ended.document
+        (audience,) = document.pop("audiences")
+        elapsed = document.pop("elapsed_seconds")
+        assert elapsed > 0
+        assert document == {
+            "run": 1,
+            "status": "partial",
+            "connection": "acme",
+            "events": {"read": 5, "changes": 5, "filtered": 0, "invalid": 0},
+            "requests": len(operator.simulator.requests) - 1,  # but for the connect
+            "retries": 0,
+        }
+        cohort = operator.simulator.world.cohort_named("shoppers")
+        assert audience == {
+            "key": "shoppers",
+            "name": "shoppers",
+            "cohort_id": cohort.id,
+            "cohort_name": "shoppers",
+            "id_type": "user_id",
+            "added": 2,
+            "removed": 0,
+            "rejected": 1,
+            "pending": 0,
+            "requests": document["requests"],
+        }
+        assert operator.cohort("shoppers") == {"u1", "u2"}
+
+    def test_that_makes_a_cohort_must_be_confirmed(self, operator: Operator, file: Path) -> None:
+        ended = operator.run("sync", "--from", file)
+        assert (ended.status, ended.out) == (2, "")
+        assert 'creates the cohort "shoppers"' in ended.err
+        assert "--yes" in ended.err
+        assert operator.simulator.world.cohorts() == []
+
+    def test_that_takes_most_members_out_must_be_confirmed(
+        self, operator: Operator, tmp_path: Path
+    ) -> None:
+        users = ("u1", "u2", "u3", "u4")
+        entered = write(tmp_path / "a.ndjson", *(event(u, True) for u in users))
+        assert operator.run("sync", "--from", entered, "--yes").status == 0
+        left = write(tmp_path / "b.ndjson", *(event(u, False, 9) for u in users[:3]))
+        ended = operator.run("sync", "--from", left)
+        assert ended.status == 2
+        assert "takes 3 of 4 members out" in ended.err
+        assert len(operator.cohort("shoppers")) == 4
+
+    def test_that_is_routine_just_runs(self, operator: Operator, tmp_path: Path) -> None:
+        users = ("u1", "u2", "u3", "u4")
+        entered = write(tmp_path / "a.ndjson", *(event(u, True) for u in users))
+        operator.run("sync", "--from", entered, "--yes")
+        left = write(tmp_path / "b.ndjson", *(event(u, False, 9) for u in users[:2]))
+        assert operator.run("sync", "--from", left).status == 0
+        assert operator.cohort("shoppers") == {"u3", "u4"}
+
+    def test_dry_run_sends_nothing_and_needs_no_keys(self, operator: Operator, file: Path) -> None:
+        before = len(operator.simulator.requests)
+        keys = ("AMP_CONSOLE_API_KEY", "AMP_CONSOLE_SECRET_KEY")
+        ended = operator.run("sync", "--from", file, "--dry-run", "--json", without=keys)
+        assert ended.status == 0
+        (audience,) = ended.document["audiences"]
+        assert (audience["creates"], audience["add"], audience["requests"]) == (True, 3, 2)
+        assert len(operator.simulator.requests) == before
+
+    def test_with_refused_keys_keeps_everything(self, operator: Operator, file: Path) -> None:
+        operator.environment["AMP_CONSOLE_SECRET_KEY"] = "wrong-secret-key"
+        ended = operator.run("sync", "--from", file, "--yes", "--json")
+        assert ended.status == 3
+        assert ended.document["status"] == "stopped"
+        assert ended.document["audiences"][0]["pending"] == 3
+
+    def test_that_gives_up_says_so_and_goes_on_next_time(
+        self, operator: Operator, file: Path
+    ) -> None:
+        settings = operator.home / "amp-console/config/config.toml"
+        settings.write_text(settings.read_text() + "limits = { tries = 1 }\n")
+        operator.simulator.faults.set([Rule(Answer(500), frozenset({Call.MEMBERSHIP}))])
+        ended = operator.run("sync", "--from", file, "--yes")
+        assert ended.status == 4
+        assert "Gave up" in ended.out
+        operator.simulator.faults.clear()
+        assert operator.run("sync").status == 1
+        assert operator.cohort("shoppers") == {"u1", "u2"}
+
+    def test_ctrl_c_keeps_everything(self, operator: Operator, file: Path) -> None:
+        operator.simulator.faults.add(Slow(60), Call.MEMBERSHIP)
+        process = operator.start("sync", "--from", file, "--yes")
+        wait_for_call(operator.simulator, Call.UPLOAD)
+        process.send_signal(signal.SIGINT)
+        assert process.stderr is not None
+        while "Stopping" not in process.stderr.readline():
+            pass
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=30)
+        assert process.returncode == 130
+        operator.simulator.faults.clear()
+        assert operator.run("sync", "--yes").status == 1
+        assert operator.cohort("shoppers") == {"u1", "u2"}
+
+    def test_of_an_unknown_audience_names_the_known(self, operator: Operator, file: Path) -> None:
+        operator.run("import", file)
+        ended = operator.run("sync", "shopers")
+        assert ended.status == 2
+        assert "Known audiences: shoppers" in ended.err
+
+    def test_of_a_switched_off_audience_is_refused(self, operator: Operator, file: Path) -> None:
+        operator.run("import", file)
+        operator.run("audience", "shoppers", "--disable")
+        assert operator.run("sync", "shoppers", "--yes").status == 2
+        assert operator.run("sync", "--yes").status == 0
+        assert operator.simulator.world.cohorts() == []
+
+
+class TestErrors:
+    def test_lists_who_failed_and_why(self, operator: Operator, file: Path) -> None:
+        operator.run("sync", "--from", file, "--yes")
+        (user,) = operator.run("errors", "--json").document["rejected"]
+        assert user.pop("at").endswith("Z")
+        assert user == {
+            "audience": "shoppers",
+            "id": "ghost-1",
+            "operation": "add",
+            "reason": "Amplitude does not know this User ID",
+            "code": "unknown_to_amplitude",
+        }
+
+    def test_retry_delivers_who_became_known(self, operator: Operator, file: Path) -> None:
+        operator.run("sync", "--from", file, "--yes")
+        operator.simulator.world.add_user("ghost-1")
+        ended = operator.run("errors", "--retry", "--json")
+        assert ended.status == 0, ended.err
+        assert ended.document["rejected"] == []
+        assert operator.cohort("shoppers") == {"u1", "u2", "ghost-1"}
+
+    def test_csv_is_for_the_operators_eyes(
+        self, operator: Operator, file: Path, tmp_path: Path
+    ) -> None:
+        operator.run("sync", "--from", file, "--yes")
+        target = tmp_path / "errors.csv"
+        assert operator.run("errors", "--csv", target).status == 0
+        with target.open(newline="") as rows:
+            (row,) = csv.DictReader(rows)
+        assert (row["kind"], row["id"], row["audience"]) == ("rejected", "ghost-1", "shoppers")
+        assert stat.S_IMODE(target.stat().st_mode) == 0o600
+
+
+class TestAudience:
+    def test_lists_how_each_stands(self, operator: Operator, file: Path) -> None:
+        operator.run("import", file)
+        (audience,) = operator.run("audiences", "--json").document
+        assert audience == {
+            "key": "shoppers",
+            "name": "shoppers",
+            "space_id": "spa_1",
+            "cohort_id": None,
+            "cohort_name": "shoppers",
+            "id_type": "user_id",
+            "owner_email": "ana@acme.example",
+            "enabled": True,
+            "members": 3,
+            "pending_add": 3,
+            "pending_remove": 0,
+            "rejected": 0,
+            "status": "not linked",
+            "last_run_at": None,
+        }
+
+    def test_keeps_overrides_and_forgets_them_again(self, operator: Operator, file: Path) -> None:
+        operator.run("import", file)
+        set_ = ("--cohort-name", "VIPs", "--owner-email", "ben@acme.example", "--json")
+        document = operator.run("audience", "shoppers", *set_).document
+        assert (document["cohort_name"], document["owner_email"]) == ("VIPs", "ben@acme.example")
+        document = operator.run("audience", "shoppers", "--cohort-name", "", "--json").document
+        assert document["cohort_name"] == "shoppers"
+
+    def test_starts_with_what_segments_destination_set(
+        self, operator: Operator, tmp_path: Path
+    ) -> None:
+        personas = {
+            "external_audience_id": "26umsb5",
+            "audience_settings": {"id_type": "BY_AMP_ID", "owner_email": "ben@acme.example"},
+        }
+        path = write(tmp_path / "e.ndjson", event("u1", True, personas=personas))
+        operator.run("import", path)
+        (audience,) = operator.run("audiences", "--json").document
+        found = (audience["cohort_id"], audience["id_type"], audience["owner_email"])
+        assert found == ("26umsb5", "amplitude_id", "ben@acme.example")
+
+    @pytest.mark.parametrize("option", [["--owner-email", "nobody"], ["--cohort-name", "  "]])
+    def test_refuses_what_cannot_be_right(
+        self, operator: Operator, file: Path, option: list[str]
+    ) -> None:
+        operator.run("import", file)
+        assert operator.run("audience", "shoppers", *option).status == 2
+
+    def test_shows_hostile_names_harmlessly(self, operator: Operator, tmp_path: Path) -> None:
+        name = "[/foo]\x1b[31m\u202eevil" + "x" * 300
+        operator.run("import", write(tmp_path / "e.ndjson", event("u1", True, audience=name)))
+        ended = operator.run("audiences")
+        assert "\x1b" not in ended.out
+        assert "\u202e" not in ended.out
+        assert "\\x1b[31m" in ended.out
+
+
+def test_runs_are_kept(operator: Operator, file: Path) -> None:
+    operator.run("sync", "--from", file, "--yes")
+    (run,) = operator.run("runs", "--json").document
+    assert (run["run"], run["status"], run["added"], run["rejected"]) == (1, "partial", 2, 1)
+
+
+def test_doctor_finds_what_is_wrong(operator: Operator) -> None:
+    ended = operator.run("doctor")
+    assert "look  keyring" in ended.out
+    assert "environment" in ended.out
+    config = operator.home / "amp-console/config/config.toml"
+    config.write_text("this is [not toml")
+    assert operator.run("doctor").status == 1
+    assert operator.run("audiences").status == 2
+
+
+def test_demo_ends_by_itself_with_every_cohort_right(fresh: Operator) -> None:
+    ended = fresh.run("demo", "--headless", "--events", "3000")
+    assert ended.status == 0, ended.err
+    assert "Every cohort holds exactly the members" in ended.out
+    assert not (fresh.home / "amp-console").exists()
+
+
+def test_a_damaged_ledger_is_told_and_left_alone(operator: Operator, file: Path) -> None:
+    operator.run("import", file)
+    (ledger,) = (operator.home / "amp-console/data/ledgers").glob("*.db")
+    ledger.write_bytes(b"not a database at all" * 100)
+    ended = operator.run("audiences")
+    assert ended.status == 4
+    assert "is not a ledger" in ended.err
+    assert "Traceback" not in ended.err
+
+
+def wait_for_call(simulator: Simulator, call: Call) -> None:
+    """Wait until the simulated Amplitude has answered such a call."""
+    while not [seen for seen in simulator.requests if seen.call is call]:
+        pass

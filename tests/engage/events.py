@@ -1,0 +1,66 @@
+"""What the tests of this room say often: events, and reading them."""
+
+import io
+import json
+from collections import Counter
+
+from amp_console.engage import Batch, ReadOptions, Source, open_source
+
+TIME = "2026-05-03T19:42:50.066Z"
+AT = 1_777_837_370_066_000
+PERSONAS = {
+    "computation_class": "audience",
+    "computation_id": "aud_1",
+    "computation_key": "shoppers",
+    "namespace": "spa_1",
+    "space_id": "spa_1",
+}
+DEFAULTS = ReadOptions()
+
+
+def event(user: object = "ana", is_member: object = True, **more: object) -> dict[str, object]:
+    """An identify call; what is named in `more` replaces or joins its fields."""
+    return {
+        "type": "identify",
+        "userId": user,
+        "timestamp": TIME,
+        "context": {"personas": PERSONAS},
+        "traits": {"shoppers": is_member, "email": "ana@acme.example"},
+        **more,
+    }
+
+
+def lines(*events: object) -> bytes:
+    """Events as NDJSON; bytes are lines already."""
+    texts = [e if isinstance(e, bytes) else json.dumps(e).encode() for e in events]
+    return b"".join(text + b"\n" for text in texts)
+
+
+def opened(content: bytes, options: ReadOptions = DEFAULTS, block_bytes: int = 1 << 20) -> Source:
+    """The content as it comes in by the standard input, on 2026-05-03."""
+    return open_source(
+        "-", options, stdin=io.BytesIO(content), now=lambda: AT * 1000, block_bytes=block_bytes
+    )
+
+
+def read(content: bytes, options: ReadOptions = DEFAULTS, block_bytes: int = 1 << 20) -> Batch:
+    """All batches as one."""
+    with opened(content, options, block_bytes) as source:
+        return joined(source)
+
+
+def joined(source: Source) -> Batch:
+    """The batches of a source as one."""
+    whole = Batch(filtered=Counter(), hints={})
+    assert isinstance(whole.filtered, Counter)
+    assert isinstance(whole.hints, dict)
+    for batch in source:
+        whole.changes.extend(batch.changes)
+        whole.refusals.extend(batch.refusals)
+        whole.filtered.update(batch.filtered)
+        whole.hints.update(batch.hints)
+    return whole
+
+
+def members(batch: Batch) -> list[str | None]:
+    return [change.user_id for change in batch.changes]

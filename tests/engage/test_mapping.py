@@ -1,0 +1,86 @@
+import pytest
+
+from amp_console.engage import FieldMapping, MappingError, ReadOptions
+from amp_console.engage.mapping import FieldPath
+from tests.engage.events import PERSONAS, event, lines, read
+
+
+@pytest.mark.parametrize(
+    ("text", "steps"),
+    [
+        ("$.userId", ("userId",)),
+        ("$.traits.amplitude_id", ("traits", "amplitude_id")),
+        ("$.context.externalIds[0].id", ("context", "externalIds", 0, "id")),
+        ("$.traits['odd.key']", ("traits", "odd.key")),
+        ('$.traits["odd key"].x', ("traits", "odd key", "x")),
+        ("$['userId']", ("userId",)),
+        ("$.traits.amp-id", ("traits", "amp-id")),
+    ],
+)
+def test_a_path(text: str, steps: tuple[str | int, ...]) -> None:
+    assert FieldPath.parse(text).steps == steps
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "$", "userId", "$.", "$..userId", "$.a.", "$.a[", "$.a[-1]", "$.a[x]", "$.a['x]", "$a",
+     "$.a b", ".userId", "$.userId "],
+)  # fmt: skip
+def test_no_path(text: str) -> None:
+    with pytest.raises(MappingError, match=r"is not a path into an event\. Nothing was changed\."):
+        FieldPath.parse(text)
+
+
+def mapped(user_id: str = "$.userId", amplitude_id: str | None = None) -> ReadOptions:
+    return ReadOptions(mapping=FieldMapping.parse(user_id, amplitude_id))
+
+
+EVENT = event(
+    traits={"shoppers": True, "amplitude_id": 123, "odd.key": "dotted"},
+    context={"personas": PERSONAS, "externalIds": [{"id": "outer"}, {"id": "inner"}]},
+    anonymousId="anon",
+)
+
+
+@pytest.mark.parametrize(
+    ("path", "found"),
+    [
+        ("$.userId", "ana"),
+        ("$.anonymousId", "anon"),
+        ("$.traits.amplitude_id", "123"),
+        ("$.traits['odd.key']", "dotted"),
+        ("$.context.externalIds[1].id", "inner"),
+    ],
+)
+@pytest.mark.parametrize("content", [lines(EVENT), lines([EVENT], [])], ids=["line", "array"])
+def test_the_user_id_is_taken_from_where_the_mapping_says(
+    content: bytes, path: str, found: str
+) -> None:
+    [change] = read(content, mapped(path)).changes
+    assert (change.user_id, change.amplitude_id) == (found, None)
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["$.nothing", "$.traits.nothing", "$.userId.id", "$.userId[0]", "$.context.externalIds[9].id",
+     "$.context.externalIds.id", "$.traits[0]", "$.properties.id"],
+)  # fmt: skip
+def test_a_path_that_leads_nowhere_finds_nobody(path: str) -> None:
+    assert read(lines(EVENT), mapped(path)).refusals == [(1, f"no usable identifier at {path}")]
+
+
+def test_both_identifiers_are_kept() -> None:
+    [change] = read(lines(EVENT), mapped(amplitude_id="$.traits.amplitude_id")).changes
+    assert (change.user_id, change.amplitude_id) == ("ana", "123")
+
+
+def test_one_of_two_identifiers_suffices() -> None:
+    options = mapped(amplitude_id="$.traits.amplitude_id")
+    changes = read(lines({**EVENT, "userId": None}, event("ben")), options).changes
+    assert [change[1:3] for change in changes] == [(None, "123"), ("ben", None)]
+
+
+def test_none_of_two_identifiers_is_told_with_both_paths() -> None:
+    options = mapped(amplitude_id="$.traits.amplitude_id")
+    [refusal] = read(lines(event(None)), options).refusals
+    assert refusal.reason == "no usable identifier at $.userId or $.traits.amplitude_id"

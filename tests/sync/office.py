@@ -1,0 +1,141 @@
+"""A whole sync in a test: events go in as a file, requests go out over real HTTP."""
+
+import asyncio
+import json
+import random
+from collections.abc import Iterable
+from pathlib import Path
+
+import msgspec
+
+from amp_console.amplitude import AmplitudeClient
+from amp_console.connections import Connection, Limits
+from amp_console.engage import FieldMapping, ReadOptions
+from amp_console.ledger import Ledger
+from amp_console.ledger.audiences import Audience, all_audiences, find_audience
+from amp_console.ledger.rejected import RejectedUser, rejected_users
+from amp_console.simulator import Rule, Simulator
+from amp_console.sync.delivery import RunReport, deliver
+from amp_console.sync.intake import Intake, IntakeReport
+from amp_console.sync.plan import Plan, draw_up
+from amp_console.sync.progress import Observer, nobody
+from amp_console.sync.timing import Stop, Timing
+
+OWNER = "ana@acme.example"
+
+
+class Waits:
+    """A sleeper that does not sleep, and remembers how long it was asked to."""
+
+    def __init__(self) -> None:
+        self.seconds: list[float] = []
+
+    async def __call__(self, seconds: float) -> None:
+        self.seconds.append(seconds)
+        await asyncio.sleep(0)
+
+
+def event(user: str | None, is_member: bool, at: int = 0, **more: object) -> dict[str, object]:
+    """One identify event; `at` is seconds into an hour."""
+    key = str(more.pop("audience", "shoppers"))
+    extra = more.pop("personas", {})
+    assert isinstance(extra, dict)
+    traits = more.pop("traits", {})
+    assert isinstance(traits, dict)
+    personas = {
+        "computation_class": "audience",
+        "computation_id": f"aud_{key}",
+        "computation_key": key,
+        "space_id": "spa_1",
+        **extra,
+    }
+    return {
+        "type": "identify",
+        "userId": user,
+        "timestamp": f"2026-05-03T19:{at // 60:02}:{at % 60:02}.000Z",
+        "context": {"personas": personas},
+        "traits": {key: is_member, **traits},
+        **more,
+    }
+
+
+class Office:
+    """One connection at work, with a simulated Amplitude and a sleeper that does not sleep."""
+
+    def __init__(self, simulator: Simulator, ledger: Ledger, folder: Path) -> None:
+        self.simulator = simulator
+        self.ledger = ledger
+        self.waits = Waits()
+        self.timing = Timing(sleep=self.waits, rng=random.Random(1))
+        self.mapping = FieldMapping.parse()
+        self.connection = Connection(
+            name="test",
+            app_id=simulator.world.app_id,
+            owner_email=OWNER,
+            base_url=simulator.base_url,
+        )
+        self._folder = folder
+        self._files = 0
+
+    def limit(self, **limits: float) -> None:
+        """Set some of the connection's limits."""
+        changed = msgspec.structs.replace(Limits(), **limits)
+        self.connection = msgspec.structs.replace(self.connection, limits=changed)
+
+    def trouble(self, *rules: Rule) -> None:
+        """Make this trouble from now on, and no other."""
+        self.simulator.faults.set(rules)
+
+    def read(self, events: Iterable[dict[str, object]]) -> IntakeReport:
+        """Read events as one more file."""
+        self._files += 1
+        path = self._folder / f"events-{self._files}.ndjson"
+        path.write_text("".join(json.dumps(each) + "\n" for each in events))
+        return self.read_file(path)
+
+    def read_file(self, path: Path) -> IntakeReport:
+        return Intake(self.ledger, ReadOptions(mapping=self.mapping)).run([str(path)])
+
+    def enter(self, *users: str, at: int = 0) -> None:
+        self.read(event(user, True, at) for user in users)
+
+    def leave(self, *users: str, at: int = 1) -> None:
+        self.read(event(user, False, at) for user in users)
+
+    def plan(self) -> Plan:
+        return self.ledger.read(lambda db: draw_up(db, self.connection, all_audiences(db)))
+
+    async def sync(self, stop: Stop | None = None, observe: Observer = nobody) -> RunReport:
+        client = AmplitudeClient(
+            self.simulator.base_url,
+            self.simulator.credentials,
+            timeout=self.connection.limits.timeout,
+        )
+        async with client:
+            return await deliver(
+                self.plan(),
+                self.connection,
+                self.ledger,
+                client,
+                timing=self.timing,
+                stop=stop,
+                observe=observe,
+            )
+
+    def audience(self, key: str = "shoppers") -> Audience:
+        return self.ledger.read(find_audience, key)
+
+    def cohort(self, key: str = "shoppers") -> set[str]:
+        """Who is in the audience's cohort, in Amplitude."""
+        cohort_id = self.audience(key).cohort_id
+        assert cohort_id is not None
+        return self.simulator.world.members(cohort_id)
+
+    def ever(self, key: str = "shoppers") -> set[str]:
+        """Who ever was in the audience's cohort, in Amplitude."""
+        cohort_id = self.audience(key).cohort_id
+        assert cohort_id is not None
+        return self.simulator.world.ever(cohort_id)
+
+    def rejected(self) -> list[RejectedUser]:
+        return self.ledger.read(rejected_users)

@@ -1,0 +1,95 @@
+"""How large the next batch is, and how long to wait before it."""
+
+import random
+
+import pytest
+
+from amp_console.amplitude import (
+    NoConnection,
+    RateLimited,
+    ServerTrouble,
+    TimedOut,
+    TooLarge,
+    Transient,
+)
+from amp_console.connections import Limits
+from amp_console.sync.pace import BatchSize, OutOfPatience, Patience, requests_for
+from amp_console.sync.timing import Timing
+
+LIMITS = Limits(first_batch=10_000, largest_batch=100_000, tries=5, longest_wait=100.0)
+
+
+def sizes(*answers: Transient | None) -> list[int]:
+    """The sizes of the batches that meet these answers, and of the one after."""
+    size = BatchSize(LIMITS)
+    found = [size.size]
+    for answer in answers:
+        if answer is None:
+            size.grow()
+        else:
+            size.shrink(answer)
+        found.append(size.size)
+    return found
+
+
+def test_batches_double_up_to_the_largest() -> None:
+    assert sizes(*[None] * 5) == [10_000, 20_000, 40_000, 80_000, 100_000, 100_000]
+
+
+def test_passing_trouble_is_soon_made_good() -> None:
+    assert sizes(None, ServerTrouble(500), None, None) == [10_000, 20_000, 10_000, 20_000, 40_000]
+
+
+@pytest.mark.parametrize("trouble", [TooLarge(413), TimedOut()])
+def test_what_was_too_much_is_not_tried_again_soon(trouble: Transient) -> None:
+    assert sizes(None, trouble, *[None] * 7)[-1] == 10_000
+    assert sizes(None, trouble, *[None] * 8)[-1] == 15_001
+
+
+def test_a_time_out_of_what_passed_before_sets_no_ceiling() -> None:
+    assert sizes(None, None, None, None, None, TimedOut(), None)[-1] == 100_000
+
+
+def test_batches_never_shrink_below_one() -> None:
+    assert sizes(*[TooLarge(413)] * 20)[-1] == 1
+
+
+@pytest.mark.parametrize(
+    ("count", "requests"), [(0, 0), (1, 1), (10_000, 1), (10_001, 2), (30_000, 2), (250_000, 5)]
+)
+def test_a_plan_counts_the_requests_of_a_calm_run(count: int, requests: int) -> None:
+    assert requests_for(count, LIMITS) == requests
+
+
+class TestPatience:
+    def _patience(self) -> Patience:
+        return Patience(LIMITS, Timing(rng=random.Random(1)))
+
+    def test_waits_as_told(self) -> None:
+        assert self._patience().wait_after(RateLimited(429, retry_after=17.0)) == 17.0
+
+    def test_doubles_its_waits_otherwise_and_spreads_them(self) -> None:
+        patience = self._patience()
+        waits = [patience.wait_after(NoConnection()) for _ in range(4)]
+        assert all(0.25 * 2**n <= wait <= 0.5 * 2**n for n, wait in enumerate(waits))
+
+    def test_ends_after_so_many_failures_in_a_row(self) -> None:
+        patience = self._patience()
+        for _ in range(4):
+            patience.wait_after(ServerTrouble(500))
+        with pytest.raises(OutOfPatience, match="5 times in a row"):
+            patience.wait_after(ServerTrouble(500))
+
+    def test_begins_anew_after_a_clean_answer(self) -> None:
+        patience = self._patience()
+        for _ in range(20):
+            patience.wait_after(ServerTrouble(500))
+            patience.clean()
+
+    def test_ends_when_it_waited_long_enough_in_all(self) -> None:
+        patience = self._patience()
+        for _ in range(5):
+            patience.wait_after(RateLimited(429, retry_after=20.0))
+            patience.clean()
+        with pytest.raises(OutOfPatience):
+            patience.wait_after(RateLimited(429, retry_after=20.0))

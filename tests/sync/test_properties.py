@@ -1,0 +1,92 @@
+"""Whatever comes in and whatever breaks, the cohort ends as a plain model says."""
+
+import asyncio
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from amp_console.ledger import Ledger
+from amp_console.ledger.runs import RunStatus
+from amp_console.simulator import (
+    Answer,
+    Behaviour,
+    Call,
+    Cut,
+    RefuseIds,
+    Reset,
+    Rule,
+    Simulator,
+    TooLarge,
+    World,
+)
+from amp_console.sync.settings import SettingsChange, change
+from tests.sync.office import Office, event
+
+USERS = ["u1", "u2", "u3", "u4", "u5", "u6", "poison", "ghost-1", "é😀", "007"]
+UNDELIVERABLE = {"ghost-1", "poison"}
+
+Events = st.lists(st.tuples(st.sampled_from(USERS), st.booleans(), st.integers(0, 50)), max_size=12)
+Faults = st.lists(
+    st.builds(
+        Rule,
+        st.one_of(
+            st.builds(Answer, st.sampled_from([429, 500, 502, 504]), html=st.booleans()),
+            st.builds(Reset, st.booleans()),
+            st.just(Cut()),
+            st.builds(TooLarge, st.integers(1, 4)),
+        ),
+        every=st.integers(1, 4),
+        times=st.integers(1, 4),
+        calls=st.sets(st.sampled_from([Call.UPLOAD, Call.MEMBERSHIP, Call.LIST])).map(frozenset),
+    ),
+    max_size=3,
+)
+Rounds = st.lists(st.tuples(Events, Faults), min_size=1, max_size=4)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(rounds=Rounds, is_existing=st.booleans(), batch=st.integers(1, 5))
+def test_the_cohort_ends_as_the_events_say(
+    rounds: list[tuple[list[tuple[str, bool, int]], list[Rule]]],
+    is_existing: bool,
+    batch: int,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    poison = Rule(RefuseIds(frozenset({"poison"})), calls=frozenset({Call.MEMBERSHIP, Call.UPLOAD}))
+    newest: dict[str, tuple[tuple[int, int, int], bool]] = {}
+    folder = tmp_path_factory.mktemp("office")
+    world = World()
+    world.add_user("seed")
+    with (
+        Simulator(world, behaviour=Behaviour(numeric_skipped_ids=True)) as simulator,
+        Ledger(folder / "ledger.db") as ledger,
+    ):
+        office = Office(simulator, ledger, folder)
+        office.limit(first_batch=batch, largest_batch=batch, tries=3)
+        office.leave("seed", at=0)
+        change(ledger, office.audience(), SettingsChange(seed_user="seed"))
+        if is_existing:
+            there = world.create_cohort("There before", "ana@acme.example", {world.add_user("u0")})
+            change(ledger, office.audience(), SettingsChange(cohort_id=there.id))
+        for number, (events, rules) in enumerate(rounds):
+            office.read(event(user, is_member, at) for user, is_member, at in events)
+            for line, (user, is_member, at) in enumerate(events):
+                entry = ((at, number, line), is_member)
+                newest[user] = max(newest.get(user, entry), entry)
+            office.trouble(poison, *rules)
+            asyncio.run(office.sync())
+        office.trouble(poison)
+        report = asyncio.run(office.sync())
+
+        truth = {user for user, (_, is_member) in newest.items() if is_member}
+        assert report.audiences[0].left.pending == 0, report.audiences[0].note
+        assert {each.id for each in office.rejected()} >= truth & UNDELIVERABLE
+        assert len(world.cohorts()) == (1 if is_existing or office.audience().cohort_id else 0)
+        if office.audience().cohort_id is None:
+            assert truth <= UNDELIVERABLE
+            return
+        assert office.cohort() - {"u0"} == truth - UNDELIVERABLE
+        assert report.status in {RunStatus.DELIVERED, RunStatus.PARTIAL}
+        if not is_existing:
+            assert office.ever() - {"seed"} <= set(newest)
