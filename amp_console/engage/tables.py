@@ -66,7 +66,7 @@ def rows_of(intake: Intake, columns: Sequence[str], delimiter: str) -> Iterator[
         if is_header:
             is_header = False
         elif len(cells) != len(columns):
-            yield Refusal(line, f"{len(cells)} cells in the row, {len(columns)} in the header")
+            yield Refusal(line, f"cells in the row: {len(cells)}, in the header: {len(columns)}")
         elif not _is_text(cells):
             yield Refusal(line, NOT_UTF8)
         else:

@@ -64,21 +64,27 @@ class Gathered:
         if not changes:
             return
         first = self.first_line = self.first_line or changes[0].line
-        users, amplitudes = self.newest[IdType.USER_ID], self.newest[IdType.AMPLITUDE_ID]
-        for ref, user_id, amplitude_id, is_member, at, line in changes:
+        last_ref: AudienceRef | None = None
+        users: Newest = {}
+        for change in changes:  # a million times a minute, hence the local names
+            ref, user_id, amplitude_id, is_member, at, line = change
+            if ref is not last_ref:
+                last_ref = ref
+                users = self.newest[IdType.USER_ID].setdefault(ref, {})
             packed = at << _SHIFT | (line - first) << 1 | is_member
-            if user_id is not None:
-                of = users.get(ref)
-                if of is None:
-                    of = users[ref] = {}
-                if packed > of.get(user_id, _OLDEST):
-                    of[user_id] = packed
+            if user_id is not None and packed > users.get(user_id, _OLDEST):
+                users[user_id] = packed
             if amplitude_id is not None:
-                of = amplitudes.setdefault(ref, {})
-                if packed > of.get(amplitude_id, _OLDEST):
-                    of[amplitude_id] = packed
-                if user_id is not None:
-                    self.pairs.setdefault(ref, {})[user_id] = amplitude_id
+                self._add_amplitude_id(change, packed)
+
+    def _add_amplitude_id(self, change: Change, packed: int) -> None:
+        ref, user_id, amplitude_id = change.audience, change.user_id, change.amplitude_id
+        assert amplitude_id is not None
+        newest = self.newest[IdType.AMPLITUDE_ID].setdefault(ref, {})
+        if packed > newest.get(amplitude_id, _OLDEST):
+            newest[amplitude_id] = packed
+        if user_id is not None:
+            self.pairs.setdefault(ref, {})[user_id] = amplitude_id
 
 
 class _Group(NamedTuple):

@@ -104,18 +104,16 @@ class Lane:
     async def ask(self, call: Callable[[], Awaitable[T]]) -> T:
         """Ask Amplitude something that changes nothing, as often as it takes.
 
+        A clean answer to a question does not renew the patience with changes that fail.
         Raises what the call raises, but for transient trouble; `OutOfPatience` and `Stopped`.
         """
         while True:
             self.check_stop()
             self.tell(requests=1)
             try:
-                answer = await call()
+                return await call()
             except Transient as error:
                 await self.wait_out(error)
-            else:
-                self.patience.clean()
-                return answer
 
     async def wait_out(self, error: Transient) -> None:
         """Wait as long as this trouble asks for; raises `OutOfPatience` and `Stopped`."""

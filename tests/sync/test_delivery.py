@@ -313,6 +313,15 @@ class TestCreation:
         assert len(office.simulator.world.cohorts()) == 1
         assert office.cohort() == set(USERS)
 
+    async def test_that_fails_each_time_is_given_up_though_lists_are_answered(
+        self, office: Office
+    ) -> None:
+        office.trouble(Rule(Answer(500), calls=frozenset({Call.UPLOAD})))
+        office.enter("u1")
+        report = await office.sync()
+        assert report.status is RunStatus.STOPPED
+        assert len(sent(office.simulator, Call.UPLOAD)) == office.connection.limits.tries
+
     async def test_after_a_crash_adopts_the_cohort_that_was_made(self, office: Office) -> None:
         """The process dies after the upload was applied: the answer never reaches the ledger."""
         office.limit(tries=1)

@@ -1,0 +1,145 @@
+"""Every event is a change, filtered or invalid: exactly one of them, whatever it is."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from amp_console.engage import FieldMapping, ReadOptions
+from tests.engage.events import PERSONAS, event, lines, members, read
+
+FAULTS = [
+    (b"oops", "not JSON: invalid character"),
+    (b'{"type":"identify"', "not JSON: Input data was truncated"),
+    (b'{"a":1}{"b":2}', "not JSON: trailing characters"),
+    (b'{"userId":"a\x01b"}', "not JSON: invalid character"),
+    (b'{"userId":"a\x00b"}', "not JSON: invalid character"),
+    (b'{"userId":NaN}', "not JSON: invalid character"),
+    (b'{"userId":1e999}', "not JSON: Number out of range"),
+    (b'{"userId":"\\ud800"}', "not JSON: Input data was truncated"),
+    (b'"text"', "not a JSON object"),
+    (b"7", "not a JSON object"),
+    (b"null", "not a JSON object"),
+    (b"[1]", "not a JSON object"),
+    (b"[[{}]]", "not a JSON object"),
+    (b'{"userId":"\xff"}', "not UTF-8 text"),
+    (b'{"skipped":"\xff"}', "not UTF-8 text"),
+    (b'{"context":"\xed\xa0\x80"}', "not UTF-8 text"),
+    (b'{"traits":' + b"[" * 100_000 + b"]" * 100_000 + b"}", "nested too deep"),
+    (b'{"skipped":' + b"[" * 100_000 + b"]" * 100_000 + b"}", "nested too deep"),
+    (b"[" * 100_000, "nested too deep"),
+]
+
+
+@pytest.mark.parametrize(("line", "reason"), FAULTS, ids=[str(fault[0][:24]) for fault in FAULTS])
+def test_a_broken_line_is_invalid_and_stops_nothing(line: bytes, reason: str) -> None:
+    batch = read(lines(event("before"), line, event("after")))
+    assert batch.refusals == [(2, reason)]
+    assert members(batch) == ["before", "after"]
+
+
+def test_a_broken_first_line_stops_nothing() -> None:
+    batch = read(lines(b"oops", event("ana")))
+    assert [refusal.line for refusal in batch.refusals] == [1]
+    assert members(batch) == ["ana"]
+
+
+def test_blank_lines_are_no_events_but_count_as_lines() -> None:
+    batch = read(lines(b"", b"  \t", event("ana"), b"\r", event("ben")))
+    assert [(change.user_id, change.line) for change in batch.changes] == [("ana", 3), ("ben", 5)]
+    assert batch.read == 2
+
+
+def test_carriage_returns_and_a_byte_order_mark_are_no_part_of_an_event() -> None:
+    content = b"\xef\xbb\xbf" + lines(event("ana"), event("ben")).replace(b"\n", b"\r\n")
+    assert members(read(content)) == ["ana", "ben"]
+
+
+def test_a_last_line_needs_no_newline() -> None:
+    assert members(read(lines(event("ana"), event("ben")).rstrip())) == ["ana", "ben"]
+
+
+def test_an_array_on_a_line_is_as_many_events() -> None:
+    odd = event("eve", context={"personas": PERSONAS, "externalIds": []})
+    batch = read(lines([event("ana"), 7, {"type": "page"}, odd], [], event("ben")))
+    assert [(change.user_id, change.line) for change in batch.changes] == [
+        ("ana", 1),
+        ("eve", 1),
+        ("ben", 3),
+    ]
+    assert batch.refusals == [(1, "not a JSON object")]
+    assert batch.filtered == {"not an audience event": 1}
+    assert batch.read == 5
+
+
+def test_other_audiences_are_filtered_on_request() -> None:
+    other = event("ben", context={"personas": {**PERSONAS, "computation_key": "vips"}})
+    content = lines(event("ana"), other, event("cem"))
+    batch = read(content, ReadOptions(audience="shoppers"))
+    assert members(batch) == ["ana", "cem"]
+    assert batch.filtered == {"another audience": 1}
+    assert batch.read == 3
+
+
+def test_runs_of_audiences_do_not_mix() -> None:
+    second = {**PERSONAS, "computation_id": "aud_2"}
+    mixed = [event(str(n), context={"personas": second if n % 2 else PERSONAS}) for n in range(6)]
+    changes = read(lines(*mixed)).changes
+    assert [change.audience.computation_id for change in changes] == ["aud_1", "aud_2"] * 3
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(st.characters(exclude_categories=["Cs"])),
+    lambda inner: st.lists(inner, max_size=3)
+    | st.dictionaries(st.sampled_from(["personas", "shoppers", "userId", "x"]), inner, max_size=3),
+    max_leaves=6,
+)  # fmt: skip
+FIELDS = ["type", "userId", "timestamp", "context", "traits", "properties", "receivedAt"]
+
+
+@st.composite
+def spoilt(draw: st.DrawFn) -> dict[str, Any]:
+    """An event of which some fields are anything."""
+    return event() | draw(st.dictionaries(st.sampled_from(FIELDS), ANYTHING, max_size=3))
+
+
+def written(value: object) -> bytes:
+    return json.dumps(value, ensure_ascii=False).encode()
+
+
+NOT_ARRAYS = ANYTHING.filter(lambda value: not isinstance(value, list))
+LINES = st.lists(
+    spoilt().map(written)
+    | NOT_ARRAYS.map(written)
+    | st.binary(max_size=20).filter(lambda line: b"\n" not in line and not line.startswith(b"[")),
+    max_size=12,
+)
+
+
+@given(LINES)
+@settings(max_examples=300)
+def test_every_event_is_accounted_for_exactly_once(mess: list[bytes]) -> None:
+    mess = [written(event("first")), *mess]
+    batch = read(lines(*mess))
+    told = [change.line for change in batch.changes] + [bad.line for bad in batch.refusals]
+    events = [number for number, line in enumerate(mess, 1) if line.strip()]
+    assert len(told) == len(set(told))
+    assert set(told) <= set(events)
+    assert batch.read == len(events)
+
+
+@given(spoilt())
+@settings(max_examples=300)
+def test_an_event_is_judged_alike_on_a_line_and_in_an_array(odd: dict[str, Any]) -> None:
+    # In the array it is decoded without types first, and put into shape.
+    options = ReadOptions(mapping=FieldMapping.parse("$.userId", "$.context.personas.x"))
+    assert read(lines(odd, event()), options) == read(lines([odd], event()), options)
+
+
+@given(LINES, st.integers(2, 40))
+def test_where_blocks_end_does_not_matter(mess: list[bytes], block_bytes: int) -> None:
+    content = lines(event("first"), event("second"), *mess).removesuffix(b"\n")
+    assert read(content, block_bytes=block_bytes) == read(content)

@@ -1,0 +1,178 @@
+"""The CSV files of Segment's "AWS S3 (Actions)" destination."""
+
+import csv
+import io
+import json
+
+import pytest
+
+from amp_console.engage import FieldMapping, ReadOptions, SourceKind
+from amp_console.engage.actions_csv import event_of
+from tests.engage.events import AT, PERSONAS, TIME, members, opened, read
+
+ROW = {
+    "event_name": "",
+    "event_type": "identify",
+    "user_id": "ana",
+    "anonymous_id": "anon",
+    "email": "ana@acme.example",
+    "properties": "",
+    "traits": json.dumps({"shoppers": True, "note": "a,b|c;d\te:f\ng"}),
+    "context": json.dumps({"personas": PERSONAS, "externalIds": [{"id": "ext"}]}),
+    "timestamp": TIME,
+    "message_id": "m1",
+    "integrations": "{}",
+    "audience_name": "shoppers",
+    "audience_id": "aud_1",
+    "audience_space_id": "spa_1",
+    "audience_action": "true",
+}
+
+
+def table(*rows: dict[str, str], without: tuple[str, ...] = (), delimiter: str = ",") -> bytes:
+    columns = [column for column in ROW if column not in without]
+    text = io.StringIO()
+    writer = csv.DictWriter(
+        text, columns, quoting=csv.QUOTE_ALL, delimiter=delimiter, extrasaction="ignore"
+    )
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue().encode()
+
+
+@pytest.mark.parametrize("delimiter", [",", "|", "\t", ";", ":"])
+@pytest.mark.parametrize("block_bytes", [2, 1 << 20])
+def test_rows_are_events_under_any_delimiter(delimiter: str, block_bytes: int) -> None:
+    content = table(ROW, {**ROW, "user_id": "ben"}, delimiter=delimiter)
+    with opened(content, block_bytes=block_bytes) as source:
+        assert source.kind is SourceKind.ACTIONS_CSV
+    batch = read(content, block_bytes=block_bytes)
+    assert batch.refusals == []
+    assert [change[1:] for change in batch.changes] == [
+        ("ana", None, True, AT, 2),
+        ("ben", None, True, AT, 3),
+    ]
+    assert batch.changes[0].audience == ("spa_1", "aud_1", "shoppers")
+
+
+def test_a_row_is_told_by_the_line_it_starts_on() -> None:
+    broken_over_lines = {**ROW, "message_id": "one\ntwo\nthree"}
+    content = table(broken_over_lines, {**ROW, "user_id": "ben"})
+    assert [change.line for change in read(content).changes] == [2, 5]
+
+
+def test_a_line_break_inside_an_identifier_is_kept() -> None:
+    assert members(read(table({**ROW, "user_id": "a\r\nb"}))) == ["a\r\nb"]
+
+
+TRACK = {
+    **ROW,
+    "event_type": "track",
+    "traits": "",
+    "properties": '{"shoppers": false}',
+    "audience_action": "false",
+}
+
+
+@pytest.mark.parametrize(
+    ("row", "without", "is_member"),
+    [
+        (ROW, (), True),
+        (TRACK, (), False),
+        (ROW, ("context",), True),
+        (TRACK, ("context",), False),
+        (ROW, ("traits",), True),
+        (TRACK, ("properties",), False),
+        ({**ROW, "audience_action": "false"}, ("traits", "context"), False),
+        ({**ROW, "context": "{}"}, (), True),
+    ],
+)
+def test_the_audience_columns_stand_in_for_what_is_not_in_the_file(
+    row: dict[str, str], without: tuple[str, ...], is_member: bool
+) -> None:
+    [change] = read(table(row, without=without)).changes
+    assert (change.audience, change.is_member) == (("spa_1", "aud_1", "shoppers"), is_member)
+
+
+@pytest.mark.parametrize(
+    ("row", "without", "reason"),
+    [
+        ({**ROW, "traits": ""}, (), "membership undetermined"),
+        ({**ROW, "traits": "[]"}, (), "membership undetermined"),
+        ({**ROW, "audience_action": ""}, ("traits",), "membership undetermined"),
+        ({**ROW, "audience_action": "TRUE"}, ("traits",), "membership undetermined"),
+        ({**ROW, "audience_name": ""}, ("context",), "not an audience event"),
+        ({**ROW, "context": '{"personas": null}'}, (), "not an audience event"),
+        ({**ROW, "context": '"odd"'}, (), "not an audience event"),
+        ({**ROW, "context": '"odd"'}, ("traits",), "not an audience event"),
+        ({**ROW, "event_type": ""}, (), "not an audience event"),
+    ],
+)
+def test_nothing_is_guessed(row: dict[str, str], without: tuple[str, ...], reason: str) -> None:
+    batch = read(table(row, without=without))
+    assert [told.partition(":")[0] for told in batch.filtered] == [reason]
+    assert batch.read == 1
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ({**ROW, "traits": "{"}, "the traits cell is not JSON"),
+        ({**ROW, "context": "[" * 5000}, "the context cell is not JSON"),
+        ({**ROW, "properties": "oops"}, "the properties cell is not JSON"),
+        ({**ROW, "user_id": ""}, "no usable identifier at $.userId"),
+        ({**ROW, "user_id": " "}, "no usable identifier at $.userId"),
+        ({**ROW, "timestamp": "yesterday"}, "no readable timestamp"),
+    ],
+)
+def test_a_broken_row_is_invalid_and_stops_nothing(row: dict[str, str], reason: str) -> None:
+    batch = read(table(row, ROW))
+    assert batch.refusals == [(2, reason)]
+    assert members(batch) == ["ana"]
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        (b"a,b", "cells in the row: 2, in the header: 15"),
+        (b"," * 15, "cells in the row: 16, in the header: 15"),
+        (b'"a"b,', "not a CSV row: ',' expected after '\"'"),
+        (b"\xff" + b"," * 14, "not UTF-8 text"),
+    ],
+)
+def test_what_is_no_row_is_invalid_and_stops_nothing(line: bytes, reason: str) -> None:
+    header, _, rows = table(ROW).partition(b"\n")
+    batch = read(b"\n".join([header, line, b"", rows]))
+    assert batch.refusals == [(2, reason)]
+    assert [change.line for change in batch.changes] == [4]
+
+
+def test_a_quote_that_never_closes_is_told() -> None:
+    batch = read(table(ROW) + b'"identify')
+    assert members(batch) == ["ana"]
+    assert batch.refusals == [(3, "not a CSV row: unexpected end of data")]
+
+
+def test_a_cell_may_be_large() -> None:
+    large = json.dumps({"shoppers": True, "note": "x" * 1_000_000})
+    assert members(read(table({**ROW, "traits": large}))) == ["ana"]
+
+
+def test_mapping_paths_work_on_the_event_of_a_row() -> None:
+    mapping = FieldMapping.parse("$.anonymousId", "$.context.externalIds[0].id")
+    [change] = read(table(ROW), ReadOptions(mapping=mapping)).changes
+    assert (change.user_id, change.amplitude_id) == ("anon", "ext")
+
+
+def test_blank_cells_are_absent_from_the_event() -> None:
+    assert "userId" not in event_of({**ROW, "user_id": ""})
+
+
+def test_other_audiences_are_filtered_on_request() -> None:
+    batch = read(table(ROW), ReadOptions(audience="vips"))
+    assert batch.filtered == {"another audience": 1}
+
+
+def test_many_rows_come_in_several_batches() -> None:
+    with opened(table(*[ROW] * 4_500)) as source:
+        assert [batch.read for batch in source] == [2_000, 2_000, 500]

@@ -1,0 +1,112 @@
+"""Webhook batches and pretty-printed events: files that are one JSON document."""
+
+import io
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from amp_console.engage import FieldMapping, SourceKind
+from amp_console.engage.documents import BATCH_BYTES, read_document
+from amp_console.engage.intake import Intake
+from amp_console.engage.reader import EventReader
+from tests.engage.events import event, members, opened, read
+
+USERS = ["ana", "ben", "çem"]
+EVENTS = [event(user) for user in USERS]
+BROKEN = "The JSON document is broken from here on. The events before it were read."
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        json.dumps(EVENTS),
+        json.dumps(EVENTS) + "\n\n",
+        json.dumps(EVENTS, indent=2),
+        json.dumps(EVENTS, indent=2).replace("\n", "\r\n"),
+        "\ufeff\n " + json.dumps(EVENTS, ensure_ascii=False, indent="\t"),
+        "[" + ",\n".join(map(json.dumps, EVENTS)) + "]",
+        "\n".join(json.dumps(one, indent=2) for one in EVENTS),
+    ],
+    ids=["a line", "a line and more", "pretty", "crlf", "bom", "an event per line", "concatenated"],
+)
+@pytest.mark.parametrize("block_bytes", [2, 1 << 20])
+def test_elements_are_events_numbered_from_one(text: str, block_bytes: int) -> None:
+    with opened(text.encode(), block_bytes=block_bytes) as source:
+        assert source.kind is SourceKind.JSON_ARRAY
+    batch = read(text.encode(), block_bytes=block_bytes)
+    assert [(change.user_id, change.line) for change in batch.changes] == [
+        ("ana", 1),
+        ("ben", 2),
+        ("çem", 3),
+    ]
+    assert batch.read == 3
+
+
+def test_a_pretty_printed_event_is_one_event() -> None:
+    assert members(read(json.dumps(event("ana"), indent=2).encode())) == ["ana"]
+
+
+def test_lines_of_arrays_are_no_document() -> None:
+    content = "\n".join([json.dumps(EVENTS[:2]), json.dumps(EVENTS[2:])]).encode()
+    with opened(content) as source:
+        assert source.kind is SourceKind.NDJSON
+    assert [change.line for change in read(content).changes] == [1, 1, 2]
+
+
+@pytest.mark.parametrize("text", ["[]", "[\n]", "[ ]\n"])
+def test_an_empty_array_holds_no_events(text: str) -> None:
+    assert read(text.encode()).read == 0
+
+
+def test_an_element_that_is_no_event_stops_nothing() -> None:
+    odd = b'[\n{"userId":"\xff"}, 7, {"a":"\x01"}, {"a":NaN}, ' + json.dumps(EVENTS[0]).encode()
+    batch = read(odd + b"]")
+    assert [refusal.line for refusal in batch.refusals] == [1, 2, 3, 4]
+    assert [(change.user_id, change.line) for change in batch.changes] == [("ana", 5)]
+
+
+@pytest.mark.parametrize(
+    "tail",
+    ["", ",", ",{", ',{"type":', ",oops]", " {}]", "} ,", "," + "[" * 100_000],
+    ids=lambda tail: tail[:9],
+)
+def test_elements_before_the_damage_are_read_and_the_damage_is_told_once(tail: str) -> None:
+    text = json.dumps(EVENTS, indent=1).rstrip("]\n") + tail
+    batch = read(text.encode())
+    assert members(batch) == USERS
+    [refusal] = batch.refusals
+    assert refusal.line == 4
+    assert refusal.reason.startswith(BROKEN)
+
+
+def test_something_after_the_array_is_told() -> None:
+    batch = read(json.dumps(EVENTS, indent=1).encode() + b" oops")
+    assert members(batch) == USERS
+    assert [refusal.line for refusal in batch.refusals] == [4]
+
+
+def test_a_document_past_the_limit_is_refused_as_a_whole() -> None:
+    intake = Intake(io.BytesIO(json.dumps(EVENTS).encode()), 64)
+    [batch] = read_document(intake, EventReader(FieldMapping.parse()), limit=100)
+    [refusal] = batch.refusals
+    assert refusal.line == 0
+    assert refusal.reason.startswith("The file is one JSON document larger than 256 MiB.")
+    assert batch.read == 0
+
+
+def test_a_large_document_comes_in_several_batches() -> None:
+    events = [event(str(n), traits={"shoppers": True, "x": "x" * 1000}) for n in range(3_000)]
+    with opened(json.dumps(events).encode()) as source:
+        batches = list(source)
+    assert len(batches) > 2
+    assert max(len(batch.changes) for batch in batches) * 1000 < BATCH_BYTES
+    changes = [change for batch in batches for change in batch.changes]
+    assert [change.line for change in changes] == list(range(1, 3_001))
+
+
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), min_size=1).filter(str.strip)))
+def test_whatever_the_identifiers_hold_the_elements_are_told_apart(users: list[str]) -> None:
+    text = json.dumps([event(user) for user in users], ensure_ascii=False, indent=1)
+    assert members(read(text.encode())) == users

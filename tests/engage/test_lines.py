@@ -1,0 +1,32 @@
+import io
+
+import pytest
+
+from amp_console.engage.intake import Intake
+from amp_console.engage.lines import LINE_LIMIT, TOO_LONG, lines_of
+from tests.engage.events import event, lines, members, read
+
+
+def split(content: bytes, block_bytes: int, limit: int = LINE_LIMIT) -> list[bytes]:
+    blocks = lines_of(Intake(io.BytesIO(content), block_bytes), limit)
+    return [line for block in blocks for line in block]
+
+
+@pytest.mark.parametrize("block_bytes", [2, 3, 4, 7, 100])
+@pytest.mark.parametrize("content", [b"", b"\n", b"a", b"a\n", b"\n\na\nbc\n\ndefgh", b"a\n\n\n"])
+def test_lines_are_what_stands_between_newlines(content: bytes, block_bytes: int) -> None:
+    expected = content.removesuffix(b"\n").split(b"\n") if content else []
+    assert split(content, block_bytes) == expected
+
+
+@pytest.mark.parametrize("block_bytes", [2, 3, 4])
+def test_a_line_past_the_limit_is_skipped_without_being_held(block_bytes: int) -> None:
+    content = b"a\n" + b"x" * 11 + b"\n" + b"y" * 10 + b"\nb\n" + b"z" * 50
+    assert split(content, block_bytes, limit=10) == [b"a", TOO_LONG, b"y" * 10, b"b", TOO_LONG]
+
+
+def test_a_line_longer_than_32_mib_is_invalid_and_the_next_is_read() -> None:
+    long = b'{"x":"' + b"x" * LINE_LIMIT + b'"}'
+    batch = read(lines(event("ana"), long, event("ben")))
+    assert batch.refusals == [(2, "longer than 32 MiB")]
+    assert members(batch) == ["ana", "ben"]

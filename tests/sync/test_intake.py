@@ -1,0 +1,120 @@
+"""Taking events in: every event is accounted for, and nothing is kept twice."""
+
+import gzip
+import json
+import resource
+from pathlib import Path
+
+import pytest
+
+from amp_console.engage import ReadOptions
+from amp_console.ledger import Ledger, LedgerError
+from amp_console.ledger.audiences import Link, all_audiences
+from amp_console.ledger.sources import Tally, invalid_events
+from amp_console.sync.intake import Intake, IntakeProgress
+from amp_console.values import IdType
+from tests.sync.office import Office, event
+
+
+def lines(*events: object) -> str:
+    return "".join(f"{json.dumps(each)}\n" for each in events)
+
+
+def test_every_event_is_a_change_filtered_or_invalid(office: Office) -> None:
+    trait = event("u1", True, personas={"computation_class": "computed_trait"})
+    report = office.read([event("u1", True), trait, event(None, True), event("u2", False)])
+    assert report.tally == Tally(read=4, changes=2, filtered=1, invalid=1)
+    assert report.filtered == {"not an audience event": 1}
+
+
+def test_reading_again_lists_invalid_events_once(office: Office, tmp_path: Path) -> None:
+    path = tmp_path / "events.ndjson"
+    path.write_text("{broken\n" + lines(event("u1", True)))
+    for _ in range(3):
+        office.read_file(path)
+    assert [each.line for each in office.ledger.read(invalid_events)] == [1]
+
+
+def test_a_source_that_cannot_be_read_stops_no_other(office: Office, tmp_path: Path) -> None:
+    good = tmp_path / "good.ndjson.gz"
+    good.write_bytes(gzip.compress(lines(event("u1", True)).encode()))
+    paths = [str(tmp_path / "missing"), str(tmp_path), str(good)]
+    report = Intake(office.ledger, ReadOptions()).run(paths)
+    assert (report.tally.changes, len(report.unreadable)) == (1, 2)
+
+
+def test_audiences_of_one_file_are_told_apart(office: Office) -> None:
+    office.read([event("u1", True, audience="a"), event("u1", True, audience="b")])
+    assert [each.key for each in office.ledger.read(all_audiences)] == ["a", "b"]
+
+
+def test_the_same_key_in_another_computation_is_another_audience(office: Office) -> None:
+    again = event("u1", True, personas={"computation_id": "aud_other"})
+    office.read([event("u1", True), again])
+    assert len(office.ledger.read(all_audiences)) == 2
+
+
+def test_what_segments_destination_knew_is_what_an_audience_starts_with(office: Office) -> None:
+    settings = {"id_type": "BY_AMP_ID", "audience_name": "VIPs", "owner_email": "b@acme.example"}
+    personas = {"external_audience_id": "26umsb5", "audience_settings": settings}
+    office.read([event("u1", True), event("u2", True, personas=personas)])
+    audience = office.audience()
+    assert (audience.cohort_id, audience.link) == ("26umsb5", Link.EXISTING)
+    assert audience.id_type is IdType.AMPLITUDE_ID
+    assert (audience.cohort_name, audience.owner_email) == ("VIPs", "b@acme.example")
+
+
+def test_an_unlinked_audience_is_not_linked_again_by_an_event(office: Office) -> None:
+    from amp_console.sync.settings import SettingsChange, change
+
+    linked = event("u1", True, personas={"external_audience_id": "26umsb5"})
+    office.read([linked])
+    change(office.ledger, office.audience(), SettingsChange(unlink=True))
+    office.read([linked])
+    assert office.audience().cohort_id is None
+
+
+def test_an_audience_known_by_its_key_becomes_the_one_events_speak_of(
+    office: Office, tmp_path: Path
+) -> None:
+    download = tmp_path / "download.csv"
+    download.write_text("user_id\nu1\n")
+    options = ReadOptions(audience="shoppers", taken_at=1)
+    Intake(office.ledger, options).run([str(download)])
+    office.read([event("u2", True)])
+    (audience,) = office.ledger.read(all_audiences)
+    assert (audience.space_id, audience.computation_id) == ("spa_1", "aud_shoppers")
+
+
+def test_progress_is_shown_and_a_stop_keeps_what_was_read(office: Office, tmp_path: Path) -> None:
+    path = tmp_path / "events.ndjson"
+    path.write_text(lines(*(event(f"user-{n}", True) for n in range(8_000))))
+    seen: list[IntakeProgress] = []
+
+    def stop_at_once(now: IntakeProgress) -> None:
+        seen.append(now)
+        intake.stop()
+
+    intake = Intake(office.ledger, ReadOptions(), watch=stop_at_once)
+    report = intake.run([str(path)])
+    assert report.was_stopped
+    assert len(seen) == 1
+    assert 0 < report.tally.read < 8_000
+    assert seen[0].size == path.stat().st_size
+
+
+def test_a_full_disk_is_told_and_harms_nothing(tmp_path: Path) -> None:
+    """A limit on the size of files stands in for a disk without room."""
+    path = tmp_path / "events.ndjson"
+    path.write_text(lines(*(event(f"user-{n:06}", True) for n in range(20_000))))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ledger_file = tmp_path / "ledger.db"
+    with Ledger(ledger_file) as ledger:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (600_000, hard))
+        try:
+            with pytest.raises(LedgerError, match="is full"):
+                Intake(ledger, ReadOptions()).run([str(path)])
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    with Ledger(ledger_file) as ledger:
+        assert Intake(ledger, ReadOptions()).run([str(path)]).tally.changes == 20_000
