@@ -39,10 +39,12 @@ class EventReader:
     def read(self, lines: Sequence[bytes], first: int) -> Batch:
         """Judge the lines, of which `first` is the number of the first one."""
         tally = Tally()
-        self.judge(enumerate(lines, first), tally)
+        self.judge(enumerate(lines, first), tally, are_ascii=all(map(bytes.isascii, lines)))
         return tally.batch()
 
-    def judge(self, numbered: Iterable[tuple[int, bytes]], tally: Tally) -> None:
+    def judge(
+        self, numbered: Iterable[tuple[int, bytes]], tally: Tally, *, are_ascii: bool = False
+    ) -> None:
         """Enter the event of every line in the tally, exactly once.
 
         This loop is where an import spends its time, hence the local names.
@@ -54,7 +56,7 @@ class EventReader:
         audience: AudienceRef | Filtered = Filtered.NOT_AN_AUDIENCE
         for number, line in numbered:
             try:
-                if not line.isascii():
+                if not are_ascii:
                     line.decode()  # the decoder does not look into the texts that it skips
                 event = _decode(line)
                 context = event.context

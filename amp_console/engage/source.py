@@ -71,8 +71,12 @@ class Source:
         self._stream = stream
         self._options = options
         self._intake = Intake(stream, block_bytes)
-        self._format = self._sniffed()
-        self._members = self._member_columns()
+        try:
+            self._format = self._sniffed()
+            self._members = self._member_columns()
+        except UnreadableSource as error:
+            self._close()
+            raise UnreadableSource(f"{name} can't be read. {error}") from None
 
     @property
     def kind(self) -> SourceKind:
@@ -105,6 +109,9 @@ class Source:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self._close()
+
+    def _close(self) -> None:
         if self.name != STDIN_NAME:
             self._stream.close()
 
@@ -116,7 +123,7 @@ class Source:
                 break
         trouble = self._intake.trouble
         if not head and trouble is not None and not trouble.has_line:
-            raise UnreadableSource(f"Nothing could be read. {trouble.reason}")
+            raise UnreadableSource(trouble.reason)
         head = head.removeprefix(_BOM)
         self._intake.put_back(head)
         chosen = (self._options.user_id_column, self._options.amplitude_id_column)
@@ -177,11 +184,7 @@ def open_source(
     if taken_at is None:
         taken_at = (found.st_mtime_ns if is_file else now()) // 1000
     size = found.st_size if is_file else None
-    try:
-        return Source(str(file), stream, options, size, taken_at, block_bytes)
-    except UnreadableSource as error:
-        stream.close()
-        raise UnreadableSource(f"{file} can't be read. {error}") from None
+    return Source(str(file), stream, options, size, taken_at, block_bytes)
 
 
 def _why_not(file: Path, error: Exception) -> str:

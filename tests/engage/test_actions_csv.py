@@ -1,8 +1,10 @@
 """The CSV files of Segment's "AWS S3 (Actions)" destination."""
 
 import csv
+import gzip
 import io
 import json
+import random
 
 import pytest
 
@@ -151,6 +153,15 @@ def test_a_quote_that_never_closes_is_told() -> None:
     batch = read(table(ROW) + b'"identify')
     assert members(batch) == ["ana"]
     assert batch.refusals == [(3, "not a CSV row: unexpected end of data")]
+
+
+def test_a_row_that_the_file_breaks_off_in_is_told_once() -> None:
+    noise = random.Random(1).randbytes(300).hex()
+    content = table(ROW, {**ROW, "message_id": f"one\ntwo\n{noise}"})
+    batch = read(gzip.compress(content, mtime=0)[:-40])
+    assert members(batch) == ["ana"]
+    [refusal] = batch.refusals
+    assert refusal.reason.startswith("The gzip file ends too early")
 
 
 def test_a_cell_may_be_large() -> None:

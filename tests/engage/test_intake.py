@@ -6,7 +6,8 @@ import zlib
 
 import pytest
 
-from amp_console.engage import Batch, open_source
+from amp_console.engage import Batch, UnreadableSource, open_source
+from amp_console.engage.intake import GZIP_MAGIC, Intake
 from tests.engage.events import DEFAULTS, event, joined, lines, members, read
 
 MANY = [event(f"user-{n}", n % 3 == 0) for n in range(2_000)]
@@ -46,8 +47,18 @@ def test_what_a_gzip_that_ends_early_holds_is_read(kept: float, block_bytes: int
     )
 
 
-def test_a_gzip_without_its_checksum_is_read_to_the_last_line() -> None:
-    batch = read(gzip.compress(lines(event("ana"), event("ben")).rstrip())[:-8])
+@pytest.mark.parametrize("block_bytes", [2, 30])
+def test_wherever_a_gzip_is_cut_not_a_byte_before_it_is_lost(block_bytes: int) -> None:
+    packed = gzip.compress(lines(event("ana"), event("x" * 300)))
+    for cut in range(len(GZIP_MAGIC), len(packed)):
+        intake = Intake(io.BytesIO(packed[:cut]), block_bytes)
+        assert b"".join(intake) == zlib.decompressobj(31).decompress(packed[:cut])
+
+
+@pytest.mark.parametrize("block_bytes", [2, 1 << 20])
+def test_a_gzip_without_its_checksum_is_read_to_the_last_line(block_bytes: int) -> None:
+    content = lines(event("ana"), event("ben")).rstrip() + b" " * 500
+    batch = read(gzip.compress(content)[:-8], block_bytes=block_bytes)
     assert members(batch) == ["ana", "ben"]
     assert refused(batch)[0] == 3
 
@@ -64,8 +75,9 @@ def test_what_stands_before_the_damage_in_a_gzip_is_read(block_bytes: int) -> No
     assert batch.read == damage.line
 
 
-def test_a_damaged_checksum_is_told_after_all_lines() -> None:
-    batch = read(PACKED[:-8] + b"12345678")
+@pytest.mark.parametrize("block_bytes", [50, 1 << 20])
+def test_a_damaged_checksum_is_told_after_all_lines(block_bytes: int) -> None:
+    batch = read(PACKED[:-8] + b"12345678", block_bytes=block_bytes)
     assert len(batch.changes) == 2_000
     assert refused(batch) == (2_001, "The gzip file is damaged from here on")
 
@@ -90,6 +102,13 @@ class FailingDisk(io.BytesIO):
         if self.reads == 3:
             raise OSError(5, "Input/output error")
         return super().read(size)
+
+
+def test_a_disk_that_fails_at_once_makes_the_source_unreadable() -> None:
+    disk = FailingDisk(lines(event("ana")))
+    disk.reads = 2
+    with pytest.raises(UnreadableSource, match=r"^stdin can't be read\. Reading stopped: Input"):
+        open_source("-", DEFAULTS, stdin=disk)
 
 
 def test_a_disk_that_fails_is_told_of_the_whole_source() -> None:

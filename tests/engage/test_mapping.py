@@ -62,7 +62,7 @@ def test_the_user_id_is_taken_from_where_the_mapping_says(
 
 @pytest.mark.parametrize(
     "path",
-    ["$.nothing", "$.traits.nothing", "$.userId.id", "$.userId[0]", "$.context.externalIds[9].id",
+    ["$.nothing", "$.traits.nothing", "$.userId.id", "$.userId[0]", "$.context.externalIds[2].id",
      "$.context.externalIds.id", "$.traits[0]", "$.properties.id"],
 )  # fmt: skip
 def test_a_path_that_leads_nowhere_finds_nobody(path: str) -> None:

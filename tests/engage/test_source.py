@@ -49,10 +49,10 @@ def test_a_file_is_of_its_own_time_unless_told_otherwise(file: Path) -> None:
 
 
 def test_the_standard_input_has_a_name_and_no_size_and_stays_open() -> None:
-    source = opened(lines(event("ana")))
+    source = opened(lines(*[event("ana")] * 100), block_bytes=1_000)
     with source:
         assert (source.name, source.size, source.taken_at) == ("stdin", None, AT)
-    assert members(joined(source)) == ["ana"]
+    assert members(joined(source)) == ["ana"] * 100
 
 
 def test_a_file_is_closed_in_the_end(file: Path) -> None:

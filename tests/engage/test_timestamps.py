@@ -48,6 +48,14 @@ def test_no_instant(text: object) -> None:
     assert microseconds(text) is None
 
 
+def test_halves_that_were_looked_up_in_different_times_fit_together() -> None:
+    assert microseconds("2031-01-01T00:00:41.007Z") is not None
+    assert microseconds("2031-01-01T00:01:42.008Z") is not None
+    minute = microseconds("2031-01-01T00:01:00Z")
+    assert minute is not None
+    assert microseconds("2031-01-01T00:01:41.007Z") == minute + 41_007_000
+
+
 @given(
     st.datetimes(min_value=datetime(1000, 1, 3), max_value=datetime(9999, 12, 28)),  # noqa: DTZ001
     st.integers(-14 * 60, 14 * 60),
