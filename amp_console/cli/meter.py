@@ -1,5 +1,6 @@
 """Progress on stderr: a bar at a terminal, a line now and then where nobody watches."""
 
+import shutil
 import sys
 import time
 from types import TracebackType
@@ -12,6 +13,8 @@ from amp_console.sync.intake import IntakeProgress
 from amp_console.sync.progress import RunSnapshot
 
 SELDOM = 10.0  # seconds between two lines
+BAR = 20  # columns
+BESIDE = 26  # columns for the percentage, the time left and the gaps
 
 
 class Meter:
@@ -63,8 +66,12 @@ class Meter:
                 length=total,
                 label=self._label,
                 file=sys.stderr,
+                width=BAR,
                 item_show_func=lambda _: self._text,
             )
         self._bar.length = total
+        # What does not fit on the line would be drawn below it, again and again.
+        room = shutil.get_terminal_size().columns - len(self._label) - BAR - BESIDE
+        self._text = clean(self._text, max(1, room))
         self._bar.update(done - self._done, self._text)
         self._done = done
