@@ -8,6 +8,7 @@ import random
 import signal
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -37,6 +38,8 @@ SCENARIO = Scenario(
 )
 LIMITS = "limits = { first_batch = 400, largest_batch = 1200 }\n"
 """Small batches: about a hundred requests, so that every 19th says something."""
+SMALLER_LIMITS = "limits = { first_batch = 100, largest_batch = 200 }\n"
+"""Hundreds of requests, so that there is work left after ten kills."""
 
 
 class Stream(NamedTuple):
@@ -113,23 +116,43 @@ def test_the_cohorts_end_as_the_truth(
 
 
 def test_killed_at_ten_random_moments_and_run_again(operator: Operator, stream: Stream) -> None:
+    """Moments are counted in requests, so that a quick machine is killed as often as a slow one."""
     dice = random.Random(3)
+    settings = operator.home / "amp-console/config/config.toml"
+    settings.write_text(settings.read_text().replace(LIMITS, SMALLER_LIMITS))
     operator.simulator.faults.set(flaky(applied=True))
-    killed = 0
-    while killed < 10:
+    served = []
+    for moment in range(10):
+        before = len(operator.simulator.requests)
         process = operator.start("sync", "--from", stream.file, "--yes")
-        try:
-            process.communicate(timeout=dice.uniform(0.3, 5.0))
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGKILL)
-            process.communicate()
-            killed += 1
+        if moment % 5 == 0:
+            kill_after_seconds(process, dice.uniform(0.1, 0.6))  # while it starts or reads
         else:
-            break  # it was quicker than we are; the others were killed
+            kill_after_requests(process, operator.simulator, before + dice.randint(1, 8))
+        served.append(len(operator.simulator.requests) - before)
+        assert process.returncode == -signal.SIGKILL
+    assert sum(map(bool, served)) >= 8
     operator.simulator.faults.clear()
     assert operator.run("sync", "--from", stream.file, "--yes").status == 1
-    assert killed > 3
     check(operator, stream)
+
+
+def kill_after_seconds(process: subprocess.Popen[str], seconds: float) -> None:
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(seconds)
+    process.kill()
+    process.communicate()
+
+
+def kill_after_requests(
+    process: subprocess.Popen[str], simulator: Simulator, requests: int
+) -> None:
+    """Kill a process once the simulator has served so many requests in all."""
+    while process.poll() is None and len(simulator.requests) < requests:
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(0.002)
+    process.kill()
+    process.communicate()
 
 
 def test_two_at_once_do_no_harm(operator: Operator, stream: Stream) -> None:
