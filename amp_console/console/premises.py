@@ -1,0 +1,67 @@
+"""What a console is given: where settings and keys are, what time it is, what to open first."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from amp_console.connections import ConnectionBook, Folders, Vault
+from amp_console.sync.timing import Timing
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """One kind of trouble a demo can make. `name` is for code, `label` for the screen."""
+
+    name: str
+    label: str
+    is_on: bool
+
+
+class Stage(Protocol):
+    """What a demo adds to the console: people coming and going, and trouble on request."""
+
+    def open(self) -> None:
+        """Fill the ledger and let people come and go, in a thread of its own; returns at once."""
+
+    def troubles(self) -> tuple[Trouble, ...]:
+        """The kinds of trouble there are, and which of them are on."""
+
+    def toggle(self, name: str) -> str:
+        """Turn a kind of trouble on or off; return a sentence that says what happens now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """What to open first, and how it is to look. None: what a newcomer needs."""
+
+    connection: str | None = None
+    audience: str | None = None
+    run_id: int | None = None
+    read_only: bool = False
+    ascii_only: bool = False
+    theme: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Premises:
+    """The places a console works in. `environ` is asked for keys before the keyring is."""
+
+    folders: Folders
+    vault: Vault
+    environ: Mapping[str, str]
+    timing: Timing = field(default_factory=Timing)
+    stage: Stage | None = None
+
+    @property
+    def book(self) -> ConnectionBook:
+        """The book of connections."""
+        return ConnectionBook(self.folders.config_file)
+
+
+def run(premises: Premises, opening: Opening) -> int:
+    """Show the console until the operator quits; return the exit status."""
+    from amp_console.console.app import ConsoleApp
+
+    app = ConsoleApp(premises, opening)
+    app.run()
+    return app.return_code or 0
