@@ -1,11 +1,15 @@
 """What a console is given: where settings and keys are, what time it is, what to open first."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from amp_console.connections import ConnectionBook, Folders, Vault
 from amp_console.sync.timing import Timing
+
+DEVELOPER = "AMP_CONSOLE_DEVELOPER"
+"""Set, this lets Textual's own debugging variables work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,8 @@ class Premises:
 
 def run(premises: Premises, opening: Opening) -> int:
     """Show the console until the operator quits; return the exit status."""
+    if DEVELOPER not in os.environ:
+        os.environ.pop("TEXTUAL_LOG", None)  # it writes down every key press, pasted keys too
     from amp_console.console.app import ConsoleApp
 
     app = ConsoleApp(premises, opening)

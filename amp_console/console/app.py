@@ -1,0 +1,244 @@
+"""The application: which connection is at work, what is under way, and where one is."""
+
+from collections import deque
+from collections.abc import Iterable
+from pathlib import Path
+from typing import ClassVar, NamedTuple
+
+from textual.app import App, SystemCommand
+from textual.binding import Binding, BindingType
+from textual.notifications import SeverityLevel
+from textual.screen import Screen
+from textual.signal import Signal
+
+from amp_console.connections import Connection, KeySource
+from amp_console.console import navigation
+from amp_console.console.background import aside
+from amp_console.console.look import ASCII, PLAIN
+from amp_console.console.premises import Opening, Premises
+from amp_console.console.session import Session
+from amp_console.console.work import KNOWN, ImportWork, SyncWork
+from amp_console.ledger.changes import revision
+from amp_console.sync import cohort_list
+
+DARK, LIGHT = "tokyo-night", "catppuccin-latte"
+MOST_HAPPENINGS = 1_000
+TICK = 1.0  # seconds between two looks whether another process has written to the ledger
+
+
+class Happening(NamedTuple):
+    """One line of the event log; `at` in microseconds since 1970."""
+
+    at: int
+    severity: SeverityLevel
+    text: str
+
+
+class ConsoleApp(App[None]):
+    """The console. Screens ask it for the session, for work, and to go places."""
+
+    TITLE = "amp-console"
+    CSS_PATH = "app.tcss"
+    ENABLE_COMMAND_PALETTE = True
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("ctrl+q", "quit", "Quit", show=False, priority=True, id="quit"),
+        Binding("f", "find_person", "Find a person", show=False, id="person"),
+        Binding("1", "go('audiences')", "Audiences", show=False, id="go.audiences"),
+        Binding("2", "go('errors')", "Errors", show=False, id="go.errors"),
+        Binding("3", "go('runs')", "Runs", show=False, id="go.runs"),
+        Binding("4", "go('connections')", "Connections", show=False, id="go.connections"),
+        Binding("5", "go('events')", "Event log", show=False, id="go.events"),
+        Binding("exclamation_mark", "trouble", "Make trouble", show=False, id="trouble"),
+    ]
+
+    def __init__(self, premises: Premises, opening: Opening) -> None:
+        super().__init__()
+        self.premises = premises
+        self.opening = opening
+        self.look = ASCII if opening.ascii_only else PLAIN
+        self.session: Session | None = None
+        self.sync: SyncWork | None = None
+        self.reading: ImportWork | None = None
+        self.sizes: dict[str, int | None] = {}
+        self.happenings: deque[Happening] = deque(maxlen=MOST_HAPPENINGS)
+        self.moved: Signal[None] = Signal(self, "moved")
+        self.deep_audience = opening.audience
+        self._revision = -1
+        self.theme = opening.theme or DARK
+        self.set_class(opening.ascii_only, "-ascii")
+
+    @property
+    def now(self) -> int:
+        """The time of day in microseconds since 1970."""
+        return self.premises.timing.now()
+
+    @property
+    def keys_note(self) -> str:
+        """Where the keys come from, in a word or two."""
+        if self.session is None:
+            return "none"
+        if self.premises.stage is not None:
+            return "simulated"
+        match self.session.key_source:
+            case KeySource.ENVIRONMENT:
+                return "environment"
+            case KeySource.THIS_RUN:
+                return "until you quit"
+        return "keyring" if self.session.connection.keyring_item else "none stored"
+
+    # Beginning and end.
+
+    async def on_mount(self) -> None:
+        """Show home at once; the ledger is opened behind it."""
+        if self.premises.stage is not None:
+            self.premises.stage.open()
+        self.set_interval(TICK, self._tick)
+        await navigation.open_first(self)
+
+    async def open_session(self, connection: Connection) -> None:
+        """Work with this connection from now on. Raises `LedgerError`."""
+        session = await aside(Session, self.premises, connection, read_only=self.opening.read_only)
+        old, self.session = self.session, session
+        self.sizes = {}
+        self._revision = -1
+        if old is not None:
+            await old.close()
+        self.tell()
+
+    async def close_session(self) -> None:
+        """Work with no connection."""
+        old, self.session = self.session, None
+        if old is not None:
+            await old.close()
+
+    async def action_quit(self) -> None:
+        """Quit; while something is under way, ask whether to wait for it."""
+        if self.is_busy:
+            from amp_console.console.screens.quit import QuitDialog
+
+            if not isinstance(self.screen, QuitDialog):
+                self.push_screen(QuitDialog())
+            return
+        await self.leave()
+
+    async def leave(self) -> None:
+        """Close what is open, and quit."""
+        await self.close_session()
+        self.exit()
+
+    def _fatal_error(self) -> None:
+        """Textual would print the local variables of every frame, and one may hold a key."""
+        import traceback
+
+        from rich.text import Text
+
+        self.bell()
+        # Only where it happened; no values.
+        self._exit_renderables.append(Text(traceback.format_exc(limit=-8)))
+        self._close_messages_no_wait()
+
+    # What is under way.
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a sync or an import is under way."""
+        return bool(self.under_way)
+
+    @property
+    def under_way(self) -> list[SyncWork | ImportWork]:
+        """What has not ended yet."""
+        return [w for w in (self.sync, self.reading) if w is not None and not w.is_over]
+
+    def leave_when_done(self) -> None:
+        """Quit as soon as nothing is under way; the requests in flight end first."""
+
+        async def wait_and_leave() -> None:
+            for work in self.under_way:
+                await work.finished()
+            await self.leave()
+
+        self.run_worker(wait_and_leave())
+
+    def tell(self) -> None:
+        """Let every place look again."""
+        self.moved.publish(None)
+
+    async def update_sizes(self) -> None:
+        """Ask Amplitude how large its cohorts are: one list call, none of the downloads."""
+        session = self.session
+        if session is None:
+            return
+        try:
+            async with await session.client() as client:
+                self.sizes = await cohort_list.sizes(client)
+        except KNOWN as error:
+            self.say(str(error), "error")
+        else:
+            self.tell()
+
+    async def _tick(self) -> None:
+        session = self.session
+        if session is None:
+            return
+        try:
+            now = await session.read(revision)
+        except KNOWN:
+            return  # whoever looks will say so
+        if now != self._revision or self.is_busy:
+            self._revision = now
+            self.tell()
+
+    # Saying things.
+
+    def say(self, text: str, severity: SeverityLevel = "information") -> None:
+        """Show a toast, and keep it in the event log."""
+        self.happenings.append(Happening(self.now, severity, text))
+        self.notify(text, severity=severity, markup=False, timeout=6 if severity != "error" else 12)
+
+    def copy(self, text: str) -> None:
+        """Copy by OSC 52, and into a file: no terminal says whether it took it."""
+        self.copy_to_clipboard(text)
+        file = self.premises.folders.data / "copied.txt"
+        try:
+            _write_private(file, text)
+        except OSError:
+            self.say("Copied, if your terminal allows it.")
+        else:
+            self.say(f"Copied. If your terminal did not take it: {file}")
+
+    # Going places.
+
+    def action_go(self, name: str) -> None:
+        """Go to one of the main places."""
+        navigation.go(self, name)
+
+    def action_find_person(self) -> None:
+        """Ask about one person."""
+        navigation.go(self, "person")
+
+    def action_trouble(self) -> None:
+        """In the demo: make trouble, and watch it handled."""
+        if self.premises.stage is None:
+            self.say("Trouble can be made in the demo only: amp-console demo", "warning")
+            return
+        from amp_console.console.screens.trouble import TroubleDialog
+
+        self.push_screen(TroubleDialog(self.premises.stage))
+
+    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
+        """Every action of the place and of the console, by name."""
+        yield from navigation.commands(self, screen)
+        yield SystemCommand("Theme", "Choose other colours", self.action_change_theme)
+        yield SystemCommand("Light or dark", f"{DARK} or {LIGHT}", self.switch_theme)
+
+    def switch_theme(self) -> None:
+        """Switch between the dark theme and the light one."""
+        self.theme = LIGHT if self.current_theme.dark else DARK
+
+
+def _write_private(file: Path, text: str) -> None:
+    import os
+
+    handle = os.open(file, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600)
+    with os.fdopen(handle, "w", encoding="utf-8") as out:
+        out.write(text)

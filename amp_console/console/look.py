@@ -1,0 +1,101 @@
+"""Signs, bars and sparklines, in two looks: the usual one, and plain ASCII for odd terminals."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from amp_console.sync.standing import Status
+
+
+class Look(NamedTuple):
+    """The characters the console draws with. `spark` goes from nothing to most."""
+
+    signs: dict[Status, str]
+    live: str
+    mark: str
+    cursor: str
+    full: str
+    empty: str
+    spark: str
+    dash: str
+    arrow: str
+    dot: str
+    more: str
+    minus: str
+    ok: str
+    bad: str
+
+
+PLAIN = Look(
+    signs={
+        Status.IN_SYNC: "●",
+        Status.PENDING: "◐",
+        Status.REJECTED: "▲",
+        Status.BROKEN: "✖",
+        Status.OFF: "○",
+        Status.NOT_LINKED: "◌",
+    },
+    live="»",
+    mark="✓",
+    cursor="▸",
+    full="█",
+    empty="░",
+    spark="▁▂▃▄▅▆▇█",
+    dash="—",
+    arrow="→",
+    dot="·",
+    more="…",
+    minus="−",
+    ok="✔",
+    bad="✖",
+)
+ASCII = Look(
+    signs={
+        Status.IN_SYNC: "*",
+        Status.PENDING: "~",
+        Status.REJECTED: "!",
+        Status.BROKEN: "x",
+        Status.OFF: "o",
+        Status.NOT_LINKED: "?",
+    },
+    live=">",
+    mark="v",
+    cursor=">",
+    full="#",
+    empty=".",
+    spark="_.:-=+*#",
+    dash="-",
+    arrow="->",
+    dot="|",
+    more="~",
+    minus="-",
+    ok="+",
+    bad="x",
+)
+
+TONES = {
+    Status.IN_SYNC: "good",
+    Status.PENDING: "warn",
+    Status.REJECTED: "bad",
+    Status.BROKEN: "bad",
+    Status.OFF: "dim",
+    Status.NOT_LINKED: "warn",
+}
+"""The tone each status is shown in; its sign and word say the same."""
+
+
+def bar(look: Look, done: float, total: float, width: int) -> str:
+    """Return a bar of `width` columns; it is full only when everything is done."""
+    if width <= 0:
+        return ""
+    share = min(1.0, done / total) if total > 0 else 1.0
+    filled = width if share >= 1.0 else min(width - 1, int(share * width))
+    return look.full * filled + look.empty * (width - filled)
+
+
+def sparkline(look: Look, values: Sequence[int]) -> str:
+    """Return one character per value; whatever is above nothing is seen."""
+    most = max(values, default=0)
+    top = len(look.spark) - 1
+    if most == 0:
+        return look.spark[0] * len(values)
+    return "".join(look.spark[-(-value * top // most)] for value in values)

@@ -1,0 +1,111 @@
+"""Which places there are, how one gets there, and what the palette lists."""
+
+import importlib
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from textual.app import SystemCommand
+from textual.binding import Binding
+from textual.screen import Screen
+
+from amp_console.connections import SettingsError
+from amp_console.console.work import KNOWN
+from amp_console.ledger import LedgerError
+
+if TYPE_CHECKING:
+    from amp_console.console.app import ConsoleApp
+    from amp_console.console.screens.place import Place
+
+PLACES = {
+    "audiences": "audiences:AudiencesPlace",
+    "errors": "errors:ErrorsPlace",
+    "runs": "runs:RunsPlace",
+    "connections": "connections:ConnectionsPlace",
+    "events": "events:EventsPlace",
+    "person": "person:PersonPlace",
+}
+"""The main places by name: module and class."""
+WITHOUT_CONNECTION = {"audiences", "connections", "events"}
+
+
+def place(name: str) -> "type[Place]":
+    """Import a place; only what is opened is ever imported."""
+    module, kind = PLACES[name].split(":")
+    found = getattr(importlib.import_module(f"amp_console.console.screens.{module}"), kind)
+    assert isinstance(found, type)
+    return found
+
+
+def go(app: "ConsoleApp", name: str) -> None:
+    """Go to a main place: back to it, if one came from there, else on top of home."""
+    if app.screen.is_modal:
+        return
+    if app.session is None and name not in WITHOUT_CONNECTION:
+        app.say("Connect an Amplitude project first.", "warning")
+        return
+    kind = place(name)
+    while len(app.screen_stack) > 2:  # home stays, right above Textual's blank screen
+        if isinstance(app.screen, kind):
+            return
+        app.pop_screen()
+    if not isinstance(app.screen, kind):
+        app.push_screen(kind())
+
+
+async def open_first(app: "ConsoleApp") -> None:
+    """Show home; open the connection and the place that were asked for, or the first-run form."""
+    await app.push_screen(place("audiences")())
+    opening = app.opening
+    try:
+        known = app.premises.book.all()
+        if opening.connection is None and len(known) != 1:
+            await _ask_for_connection(app, has_some=bool(known))
+            return
+        await app.open_session(app.premises.book.pick(opening.connection))
+    except (SettingsError, LedgerError) as error:
+        app.say(str(error), "error")
+        await app.push_screen(place("connections")())
+        return
+    await open_deep(app)
+
+
+async def open_deep(app: "ConsoleApp") -> None:
+    """Go where the command line asked to go."""
+    if app.opening.run_id is not None:
+        from amp_console.console.screens.run import RunPlace
+
+        await app.push_screen(RunPlace(app.opening.run_id))
+
+
+async def _ask_for_connection(app: "ConsoleApp", *, has_some: bool) -> None:
+    if has_some:
+        await app.push_screen(place("connections")())
+        return
+    from amp_console.console.screens.connection_form import ConnectionForm
+
+    await app.push_screen(ConnectionForm())
+
+
+def commands(app: "ConsoleApp", screen: Screen[object]) -> Iterator[SystemCommand]:
+    """Every binding of the place and of the application that has a name."""
+    from amp_console.console.screens.place import Place
+
+    seen: set[str] = set()
+    for owner in (screen, app):
+        for _, binding in owner._bindings:
+            if not binding.description or binding.action in seen:
+                continue
+            seen.add(binding.action)
+            reason = screen.why_not(binding.action) if isinstance(screen, Place) else None
+            about = reason or f"Key: {app.get_key_display(binding)}"
+            yield SystemCommand(binding.description, about, _runner(app, owner, binding))
+
+
+def _runner(app: "ConsoleApp", owner: object, binding: Binding) -> Callable[[], None]:
+    def run() -> None:
+        app.call_later(app.run_action, binding.action, owner)
+
+    return run
+
+
+__all__ = ["KNOWN", "PLACES", "commands", "go", "open_deep", "open_first", "place"]

@@ -1,0 +1,140 @@
+"""What all places have in common: the frame, going back, help, filter, and looking again."""
+
+from typing import TYPE_CHECKING, ClassVar, cast
+
+from textual import events
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.screen import Screen
+from textual.widgets import Footer
+
+from amp_console.console.widgets.filter_bar import FilterBar
+from amp_console.console.widgets.grid import Grid
+from amp_console.console.widgets.top_bar import TopBar
+from amp_console.console.work import KNOWN
+
+if TYPE_CHECKING:
+    from amp_console.console.app import ConsoleApp
+    from amp_console.console.session import Session
+
+
+class Place(Screen[None]):
+    """A screen of the console.
+
+    A place says what it shows in `body`, and reads it anew in `look`, which runs when the place
+    is opened, when it is come back to, and when the ledger or the work under way has moved.
+    `why_not` says why an action can't be had now; its key stays in the footer, dimmed.
+    """
+
+    NAME: ClassVar[str] = ""
+    """What the place is called in help and palette."""
+    HELP: ClassVar[str] = ""
+    """What one does here, in a few plain lines."""
+    HORIZONTAL_BREAKPOINTS: ClassVar[list[tuple[int, str]]] = [(0, "-narrow"), (110, "-wide")]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "back", "Back", show=False),
+        Binding("question_mark,f1", "help", "Help", key_display="?", id="help"),
+    ]
+
+    @property
+    def console(self) -> "ConsoleApp":
+        """The application."""
+        return cast("ConsoleApp", self.app)
+
+    @property
+    def session(self) -> "Session":
+        """The connection at work; places that need one are opened only when there is one."""
+        session = self.console.session
+        assert session is not None
+        return session
+
+    def compose(self) -> ComposeResult:
+        """Put the body between the line on top and the footer."""
+        yield TopBar()
+        yield from self.body()
+        yield Footer(show_command_palette=False, compact=True)
+
+    def body(self) -> ComposeResult:
+        """The one main thing of the place."""
+        yield from ()
+
+    async def look(self) -> None:
+        """Read what the place shows, and show it."""
+
+    def why_not(self, action: str) -> str | None:  # noqa: ARG002
+        """Say why an action can't be had now; None where it can."""
+        return None
+
+    # Looking again.
+
+    def on_mount(self) -> None:
+        """Look for the first time, and whenever something has moved."""
+        self.console.moved.subscribe(self, lambda _: self.look_again())
+        self.look_again()
+
+    def on_screen_resume(self) -> None:
+        """Look again when the place is come back to."""
+        self.look_again()
+
+    def look_again(self) -> None:
+        """Look, unless another place is in front; the newest look wins."""
+        if self.is_current:
+            self.run_worker(self._look(), group="look", exclusive=True)
+
+    async def _look(self) -> None:
+        try:
+            await self.look()
+        except KNOWN as error:
+            self.console.say(str(error), "error")
+        self.query_one(TopBar).refresh()
+        self.refresh_bindings()
+
+    # Keys.
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Dim the key of an action that can't be had now."""
+        if self.why_not(action) is not None:
+            return None
+        return super().check_action(action, parameters)
+
+    def on_key(self, event: events.Key) -> None:
+        """Say why, when the key of a dimmed action is pressed."""
+        for binding in self._bindings.key_to_bindings.get(event.key, ()):
+            reason = self.why_not(binding.action.partition("(")[0])
+            if reason is not None:
+                event.stop()
+                self.console.say(reason, "warning")
+                return
+
+    def action_back(self) -> None:
+        """Go back to where one came from."""
+        if len(self.app.screen_stack) > 2:  # the blank one below, and home
+            self.app.pop_screen()
+
+    def action_help(self) -> None:
+        """Say what can be done here."""
+        from amp_console.console.screens.help import HelpScreen
+
+        self.app.push_screen(HelpScreen(self))
+
+    def action_filter(self) -> None:
+        """Type a filter."""
+        self.query_one(FilterBar).open()
+
+    def on_filter_bar_filtered(self, event: FilterBar.Filtered) -> None:
+        """Show only what matches."""
+        self.apply_filter(event.needle)
+
+    def on_filter_bar_left(self) -> None:
+        """Go back from the filter to the rows."""
+        self.query(Grid).first().focus()
+
+    def apply_filter(self, needle: str) -> None:
+        """Filter the place's grid; places with several, or with pages, do it their own way."""
+        self.query(Grid).first().filter(needle)
+
+    def action_copy(self) -> None:
+        """Copy the row under the cursor."""
+        row = self.query(Grid).first().row
+        if row is not None:
+            self.console.copy("\t".join(cell.text for cell in row.cells))

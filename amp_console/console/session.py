@@ -1,0 +1,84 @@
+"""One connection at work: its ledger, opened twice, and its keys, once they are needed."""
+
+from collections.abc import Callable
+from typing import Concatenate, ParamSpec, TypeVar
+
+import msgspec
+
+from amp_console.amplitude import AmplitudeClient
+from amp_console.connections import Connection, KeysError, KeySource, find_keys
+from amp_console.console.background import aside
+from amp_console.console.premises import Premises
+from amp_console.ledger import Db, Ledger
+from amp_console.sync.workplace import Workplace
+from amp_console.values import Credentials
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Session:
+    """A connection with its ledger open.
+
+    The ledger is opened twice: pictures are read beside the thread that an import keeps busy.
+    """
+
+    def __init__(self, premises: Premises, connection: Connection, *, read_only: bool) -> None:
+        """Open the ledger; it may block. Raises `LedgerError`."""
+        path = premises.folders.ledger(connection.id)
+        self.ledger = Ledger(path)
+        self.pictures = Ledger(path)
+        self._premises = premises
+        self._must_not_write = read_only
+        self._credentials: Credentials | None = None
+        self.key_source: KeySource | None = None
+        self.connection = self._restricted(connection)
+
+    @property
+    def place(self) -> Workplace:
+        """The connection and its ledger, as the rooms below take them."""
+        return Workplace(self.connection, self.ledger)
+
+    def change(self, connection: Connection) -> None:
+        """Go on with other settings of the same connection."""
+        self.connection = self._restricted(connection)
+
+    def _restricted(self, connection: Connection) -> Connection:
+        if self._must_not_write:
+            return msgspec.structs.replace(connection, read_only=True)
+        return connection
+
+    async def read(
+        self, work: Callable[Concatenate[Db, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Read from the ledger for a picture. Raises `LedgerError`."""
+        return await self.pictures.aread(work, *args, **kwargs)
+
+    def use_until_quit(self, credentials: Credentials) -> None:
+        """Take keys that are kept in memory alone."""
+        self._credentials, self.key_source = credentials, KeySource.THIS_RUN
+
+    def forget_keys(self) -> None:
+        """Look for the keys anew when they are needed next."""
+        self._credentials, self.key_source = None, None
+
+    async def client(self) -> AmplitudeClient:
+        """Return a client with the connection's keys, found once. Raises `KeysError`."""
+        if self._credentials is None:
+            premises = self._premises
+            self._credentials, self.key_source = await aside(
+                find_keys, self.connection, premises.environ, premises.vault
+            )
+        return self.place.client(self._credentials)
+
+    def stop_waiting(self) -> None:
+        """End the wait for a keyring that does not answer; `client` raises `KeysError`."""
+        self._premises.vault.stop_waiting()
+
+    async def close(self) -> None:
+        """Close the ledger, once what was queued is done."""
+        await aside(self.ledger.close)
+        await aside(self.pictures.close)
+
+
+__all__ = ["KeysError", "Session"]

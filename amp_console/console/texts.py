@@ -1,0 +1,40 @@
+"""Text for widgets that is never markup: what came from outside is made harmless first."""
+
+from collections.abc import Sequence
+
+from textual.content import Content
+
+from amp_console.sync.words import clean
+
+LONGEST = 300  # characters of one part
+Part = str | tuple[str, str]
+"""A text, or a text with its style (Textual's: "$text-muted", "bold $text-error")."""
+
+MUTED, GOOD, WARN, BAD = "$text-muted", "$text-success", "$text-warning", "$text-error"
+ACCENT, STRONG = "$text-accent", "bold"
+TONE = {"good": GOOD, "warn": WARN, "bad": BAD, "dim": MUTED, "accent": ACCENT, "": ""}
+"""The style of each tone that cells are said in."""
+
+
+def said(*parts: Part, longest: int = LONGEST) -> Content:
+    """Join parts into one text; line breaks between parts are kept, those inside are escaped."""
+    pieces: list[Content] = []
+    for part in parts:
+        text, style = (part, "") if isinstance(part, str) else part
+        shown = text if text == "\n" else clean(text, longest)
+        pieces.append(Content.styled(shown, style) if style else Content(shown))
+    return Content("").join(pieces)
+
+
+def lines(*rows: Content) -> Content:
+    """Put rows under each other."""
+    return Content("\n").join(rows)
+
+
+def facts(pairs: Sequence[tuple[str, Content | str]], width: int = 14) -> Content:
+    """Lay out names and values in two columns."""
+    rows = [
+        said((f"{name:<{width}}", MUTED)) + (value if isinstance(value, Content) else said(value))
+        for name, value in pairs
+    ]
+    return lines(*rows)

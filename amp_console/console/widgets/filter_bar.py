@@ -1,0 +1,59 @@
+"""The filter over a grid: opened with /, and it stays until it is emptied."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from textual.binding import Binding, BindingType
+from textual.message import Message
+from textual.widgets import Input
+
+
+class FilterBar(Input):
+    """A line to type a filter into; hidden while it is empty and not in use."""
+
+    DEFAULT_CSS = """
+    FilterBar {
+        display: none;
+        height: 1;
+        border: none;
+        padding: 0 1;
+        background: $boost;
+        &:focus { border: none; background: $boost; }
+        &.-open { display: block; }
+    }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "leave(True)", "Clear the filter", show=False),
+        Binding("enter,down", "leave(False)", "Back to the rows", show=False),
+    ]
+
+    @dataclass
+    class Filtered(Message):
+        """The filter is another one now."""
+
+        needle: str
+
+    @dataclass
+    class Left(Message):
+        """The operator is done typing."""
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002  # Textual's word
+        super().__init__(placeholder="type to filter, Enter keeps it, Esc clears it", id=id)
+        self.select_on_focus = False
+
+    def open(self) -> None:
+        """Show the line and type into it."""
+        self.add_class("-open")
+        self.focus()
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        """Tell at every letter."""
+        event.stop()
+        self.post_message(self.Filtered(event.value))
+
+    def action_leave(self, clear: bool) -> None:
+        """Give the keys back to the rows; an empty filter goes away."""
+        if clear:
+            self.value = ""
+        self.set_class(bool(self.value), "-open")
+        self.post_message(self.Left())

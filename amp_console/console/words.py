@@ -1,0 +1,68 @@
+"""Numbers and times as the screen says them. Nothing here is markup, and nothing steers."""
+
+from datetime import datetime
+
+from amp_console.console.look import Look
+
+SECOND = 1_000_000  # microseconds
+MINUTE, HOUR, DAY = 60 * SECOND, 3_600 * SECOND, 86_400 * SECOND
+
+
+def number(value: int | None, look: Look) -> str:
+    """Return 48,210; a dash for what is not known."""
+    return look.dash if value is None else f"{value:,}"
+
+
+def changes(add: int, remove: int, look: Look) -> str:
+    """Return "+312  −40": what is still to be added and removed; "" where nothing is."""
+    parts = [f"+{add:,}" if add else "", f"{look.minus}{remove:,}" if remove else ""]
+    return "  ".join(part for part in parts if part)
+
+
+def ago(then: int | None, now: int, look: Look) -> str:
+    """Return "4 min ago" for two moments in microseconds since 1970."""
+    if then is None:
+        return look.dash
+    passed = now - then
+    if passed < 0:
+        return at(then)
+    if passed < 10 * SECOND:
+        return "just now"
+    for unit, size, most in (("s", SECOND, MINUTE), ("min", MINUTE, HOUR), ("h", HOUR, 2 * DAY)):
+        if passed < most:
+            return f"{passed // size} {unit} ago"
+    return f"{passed // DAY} days ago"
+
+
+def at(moment: int | None) -> str:
+    """Return the local date and time of a moment in microseconds since 1970; "" for none."""
+    if moment is None:
+        return ""
+    try:
+        return datetime.fromtimestamp(moment / SECOND).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    except (OverflowError, ValueError, OSError):
+        return "a time that can't be shown"
+
+
+def clock(moment: int | None) -> str:
+    """Return the local time of day of a moment in microseconds since 1970; "" for none."""
+    return at(moment)[11:] if moment is not None else ""
+
+
+def lasting(seconds: float) -> str:
+    """Return "0.4 s", "42 s", "3 min 5 s" or "2 h 10 min"."""
+    if seconds < 9.95:
+        return f"{max(0.0, seconds):.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def stopwatch(seconds: float) -> str:
+    """Return "00:42" or "1:02:03"."""
+    minutes, second = divmod(int(seconds), 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute:02}:{second:02}"

@@ -1,0 +1,95 @@
+"""A console in a test: a home of its own, a simulated Amplitude, and a clock that stands still."""
+
+import random
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from time import monotonic
+
+from textual.pilot import Pilot
+
+from amp_console.connections import Connection, Folders, Vault
+from amp_console.console import Opening, Premises
+from amp_console.console.app import ConsoleApp
+from amp_console.ledger import Ledger
+from amp_console.simulator import Simulator
+from amp_console.sync.timing import Timing
+from tests.sync.office import OWNER, Office, Waits
+
+NOW = 1_777_900_000_000_000  # 2026-05-04, microseconds since 1970
+NO_KEYRING = {"PYTHON_KEYRING_BACKEND": "keyring.backends.fail.Keyring"}
+PATIENCE = 20.0  # seconds; a condition that is not met by then never is
+
+
+class House:
+    """Everything a console needs. Keys come from its environment unless `has_keys` is False."""
+
+    def __init__(self, home: Path, simulator: Simulator, *, has_keys: bool = True) -> None:
+        self.home = home
+        self.simulator = simulator
+        self.waits = Waits()
+        keys = simulator.credentials
+        self.environ = {"AMP_CONSOLE_HOME": str(home)}
+        if has_keys:
+            self.environ["AMP_CONSOLE_API_KEY"] = keys.api_key.reveal()
+            self.environ["AMP_CONSOLE_SECRET_KEY"] = keys.secret_key.reveal()
+        folders = Folders.locate(self.environ)
+        folders.prepare()
+        timing = Timing(now=lambda: NOW, sleep=self.waits, rng=random.Random(1))
+        self.premises = Premises(folders, Vault(NO_KEYRING), self.environ, timing)
+
+    def connect(self, name: str = "Acme prod", **more: object) -> Connection:
+        """Write a connection to the simulated project into the settings."""
+        connection = Connection(
+            name=name,
+            app_id=self.simulator.world.app_id,
+            owner_email=OWNER,
+            base_url=self.simulator.base_url,
+            **more,  # type: ignore[arg-type]
+        )
+        self.premises.book.save(connection)
+        return connection
+
+    @contextmanager
+    def office(self, connection: Connection) -> Iterator[Office]:
+        """Work on the connection's ledger beforehand: read events, sync."""
+        with Ledger(self.premises.folders.ledger(connection.id)) as ledger:
+            office = Office(self.simulator, ledger, self.home)
+            office.connection = connection
+            yield office
+
+    @asynccontextmanager
+    async def open(
+        self, opening: Opening | None = None, size: tuple[int, int] = (120, 36)
+    ) -> AsyncIterator[Pilot[None]]:
+        """Open the console, and close it in the end."""
+        app = ConsoleApp(self.premises, opening or Opening())
+        async with app.run_test(size=size, notifications=True) as pilot:
+            yield pilot
+            if app.session is not None:
+                await app.close_session()
+
+
+def console(pilot: Pilot[None]) -> ConsoleApp:
+    """The application of a pilot."""
+    assert isinstance(pilot.app, ConsoleApp)
+    return pilot.app
+
+
+def picture(pilot: Pilot[None]) -> str:
+    """All that is on the screen, as text."""
+    strips = pilot.app.screen._compositor.render_strips()
+    return "\n".join(strip.text.rstrip() for strip in strips)
+
+
+async def until(pilot: Pilot[None], condition: Callable[[], object]) -> None:
+    """Wait until a condition holds; fail with the picture where it never does."""
+    begun = monotonic()
+    while not condition():
+        assert monotonic() - begun < PATIENCE, f"never came about on:\n{picture(pilot)}"
+        await pilot.pause(0.01)
+
+
+async def until_shown(pilot: Pilot[None], *texts: str) -> None:
+    """Wait until all these texts are on the screen."""
+    await until(pilot, lambda: all(text in picture(pilot) for text in texts))
