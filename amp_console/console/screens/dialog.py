@@ -1,7 +1,7 @@
 """Boxes in front of a place, and questions with a yes and a no."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, ClassVar, Generic, Literal, TypeVar, cast
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -93,7 +93,7 @@ class Confirm(Dialog[bool]):
             yield Input(id="typed")
         with Horizontal(classes="buttons"):
             yield Button(said(self._no, (" n", MUTED)), id="no", compact=True)
-            kind = "error" if self._is_danger else "primary"
+            kind: Literal["error", "primary"] = "error" if self._is_danger else "primary"
             yield Button(said(self._yes, (" y", MUTED)), id="yes", variant=kind, compact=True)
 
     def on_mount(self) -> None:

@@ -6,6 +6,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.content import Content
+from textual.dom import DOMNode
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
@@ -56,10 +57,10 @@ class HelpScreen(ModalScreen[None]):
         rows += self._keys(self.app)
         return lines(*rows)
 
-    def _keys(self, owner: object) -> list[Content]:
-        bindings = [
+    def _keys(self, owner: DOMNode) -> list[Content]:
+        bindings: list[Binding] = [
             binding
-            for keys in owner._bindings.key_to_bindings.values()  # type: ignore[attr-defined]
+            for keys in owner._bindings.key_to_bindings.values()
             for binding in keys
             if binding.description and not binding.system
         ]

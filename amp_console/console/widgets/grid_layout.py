@@ -78,4 +78,4 @@ def fitted_text(text: str, width: int, right: bool, more: str = "…") -> str:
         return gap + shown if right else shown + gap
     if width <= 0:
         return ""
-    return set_cell_size(shown, width - 1) + more
+    return str(set_cell_size(shown, width - 1)) + more
