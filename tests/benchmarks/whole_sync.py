@@ -81,7 +81,8 @@ def last_by_lines(file: Path) -> dict[str, bool]:
                 event = decode(line)
                 key = event["context"]["personas"]["computation_key"]
                 values = event["traits"] if event["type"] == "identify" else event["properties"]
-                last[event["userId"]] = values[key]
+                if event["userId"] is not None:
+                    last[event["userId"]] = values[key]
             except (msgspec.MsgspecError, KeyError):
                 continue
     return last

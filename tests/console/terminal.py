@@ -1,0 +1,122 @@
+"""A real terminal around the installed program: what is typed goes in, what is seen comes out."""
+
+import fcntl
+import os
+import pty
+import select
+import struct
+import subprocess
+import termios
+import time
+from collections.abc import Callable, Mapping, Sequence
+from types import TracebackType
+from typing import Self
+
+import pyte
+
+PATIENCE = 60.0  # seconds; what has not appeared by then never does
+
+
+class Terminal:
+    """Runs a command in a pseudo-terminal and keeps the picture it paints."""
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        *,
+        size: tuple[int, int] = (120, 36),
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        """`size` in columns and lines."""
+        columns, lines = size
+        self._screen = pyte.Screen(columns, lines)
+        self._stream = pyte.ByteStream(self._screen)
+        self.transcript = bytearray()
+        ours, theirs = pty.openpty()
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
+        given = dict(os.environ if environment is None else environment)
+        self.started = time.perf_counter()
+        self.process = subprocess.Popen(
+            command,
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            env=given | {"TERM": "xterm-256color", "COLORTERM": "truecolor"},
+            start_new_session=True,
+        )
+        os.close(theirs)
+        self._terminal = ours
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        os.close(self._terminal)
+
+    @property
+    def picture(self) -> str:
+        """All that is seen, as text."""
+        return "\n".join(line.rstrip() for line in self._screen.display)
+
+    def type(self, *keys: str) -> None:
+        """Press keys; a text is typed as it stands."""
+        for key in keys:
+            os.write(self._terminal, _KEYS.get(key, key).encode())
+
+    def read(self, seconds: float) -> bool:
+        """Take in what is painted within so many seconds; False where nothing is."""
+        ready, _, _ = select.select([self._terminal], [], [], seconds)
+        if not ready:
+            return False
+        try:
+            painted = os.read(self._terminal, 1 << 16)
+        except OSError:  # the program has ended
+            return False
+        self.transcript += painted
+        self._stream.feed(painted)
+        return bool(painted)
+
+    def until(self, condition: Callable[[], bool]) -> None:
+        """Wait until a condition on the picture holds."""
+        end = time.monotonic() + PATIENCE
+        while not condition():
+            assert time.monotonic() < end, f"never came about on:\n{self.picture}"
+            if not self.read(0.05) and self.process.poll() is not None:
+                assert condition(), f"it ended with {self.process.returncode}:\n{self.picture}"
+
+    def until_shown(self, *texts: str) -> None:
+        """Wait until all these texts are seen."""
+        self.until(lambda: all(text in self.picture for text in texts))
+
+    def ended(self) -> int:
+        """Wait until the program has ended, and return its status."""
+        end = time.monotonic() + PATIENCE
+        while self.process.poll() is None:
+            assert time.monotonic() < end, f"it does not end:\n{self.picture}"
+            self.read(0.05)
+        while self.read(0.0):
+            pass
+        return self.process.returncode
+
+
+_KEYS = {
+    "enter": "\r",
+    "escape": "\x1b",
+    "tab": "\t",
+    "up": "\x1b[A",
+    "down": "\x1b[B",
+    "right": "\x1b[C",
+    "left": "\x1b[D",
+    "ctrl+c": "\x03",
+    "ctrl+p": "\x10",
+    "ctrl+q": "\x11",
+    "backspace": "\x7f",
+}
