@@ -1,0 +1,50 @@
+"""How fast a run goes and how long it will take: arithmetic on moments, with no screen in it."""
+
+from collections import deque
+
+WINDOW = 20.0  # seconds; a request of 100,000 ids takes two to four
+NEVER = 100 * 3600.0  # seconds; beyond that a guess helps nobody
+
+
+class Speed:
+    """Users per second over the last while. Moments are seconds of any one clock."""
+
+    def __init__(self, began: float = 0.0, window: float = WINDOW) -> None:
+        self._window = window
+        self._seen: deque[tuple[float, int]] = deque([(began, 0)])
+
+    def saw(self, at: float, done: int) -> None:
+        """Note how many users are done by now; moments only go on."""
+        if done != self._seen[-1][1]:
+            self._seen.append((at, done))
+        self._forget(at)
+
+    def per_second(self, now: float) -> float | None:
+        """Return the mean speed over the window; None before anything was done."""
+        self._forget(now)
+        (since, before), (_, done) = self._seen[0], self._seen[-1]
+        passed = now - since
+        return (done - before) / passed if done and passed > 0 else None
+
+    def _forget(self, now: float) -> None:
+        """Keep one sample from before the window: the speed is measured from there on."""
+        while len(self._seen) > 1 and self._seen[1][0] <= now - self._window:
+            self._seen.popleft()
+        if self._seen[0][0] < now - self._window:
+            self._seen[0] = (now - self._window, self._seen[0][1])
+
+
+def seconds_left(left: int, per_second: float | None) -> float | None:
+    """Return how long `left` users take at this speed; None where that can't be told."""
+    if left <= 0:
+        return 0.0
+    if not per_second:
+        return None
+    seconds = left / per_second
+    return seconds if seconds < NEVER else None
+
+
+def ordinal(number: int) -> str:
+    """Return "1st", "2nd", "3rd", "11th"."""
+    last = 0 if number % 100 in {11, 12, 13} else number % 10
+    return str(number) + {1: "st", 2: "nd", 3: "rd"}.get(last, "th")
