@@ -7,13 +7,17 @@ second at most.
 import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from pathlib import Path
 
 from amp_console.amplitude import AmplitudeError
 from amp_console.connections import KeysError
 from amp_console.console.background import aside
 from amp_console.console.session import Session
+from amp_console.console.speed import Speed
 from amp_console.engage import MappingError, ReadOptions
 from amp_console.ledger import LedgerError
+from amp_console.ledger.sources import Tally
+from amp_console.sync.abandoned import end_abandoned
 from amp_console.sync.delivery import RunReport, deliver
 from amp_console.sync.intake import Intake, IntakeProgress, IntakeReport
 from amp_console.sync.plan import Plan
@@ -29,26 +33,57 @@ Tell = Callable[[], None]
 KNOWN = (AmplitudeError, KeysError, LedgerError, MappingError, ReadOnly, OSError)
 """Failures whose text is a sentence for the operator."""
 
+GIVEN_UP = "Stopped before the last answer came. Whoever it was about is pending."
+
+
+def unexpected(error: Exception) -> str:
+    """Say that something went wrong which nobody foresaw; its text may hold anything."""
+    return (
+        f"Something went wrong inside amp-console ({type(error).__name__}). What was delivered "
+        "and read before is kept; the rest is pending. Try again, and report it if it comes back."
+    )
+
 
 class SyncWork:
-    """One run, from its plan to its report."""
+    """One run, from its plan to its report.
 
-    def __init__(self, session: Session, plan: Plan, timing: Timing, tell: Tell) -> None:
+    `tally` is what was read for it; it goes into the run's history.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        plan: Plan,
+        timing: Timing,
+        tell: Tell,
+        tally: Tally | None = None,
+    ) -> None:
         self.session = session
         self.plan = plan
+        self.tally = tally or Tally()
         self.snapshot: RunSnapshot | None = None
         self.report: RunReport | None = None
         self.failure: str | None = None
         self.stop = Stop()
         self.is_over = False
+        self.speeds = [Speed() for _ in plan.audiences]
         self._timing = timing
         self._tell = tell
         self._task: asyncio.Task[None] | None = None
+        self._seen_at = 0.0
 
     @property
     def run_id(self) -> int | None:
         """The run's number, once it has begun."""
         return self.snapshot.run_id if self.snapshot else None
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the run began, on its own clock; it goes on between two snapshots."""
+        if self.snapshot is None:
+            return 0.0
+        since = 0.0 if self.is_over else self._timing.monotonic() - self._seen_at
+        return self.snapshot.elapsed + since
 
     def start(self) -> None:
         """Begin to deliver."""
@@ -66,10 +101,18 @@ class SyncWork:
 
     def cancel(self) -> None:
         """End the run: the request in flight ends, the rest stays pending."""
-        if not self.stop.is_asked:
-            self.stop.ask()
-            asyncio.get_running_loop().call_later(GRACE, self._give_up)
-            self._tell()
+        if self.is_over or self.stop.is_asked:
+            return
+        self.stop.ask()
+        if self.snapshot is None:  # the keys are being looked for, and may never come
+            self.session.stop_waiting()
+        asyncio.get_running_loop().call_later(GRACE, self.give_up)
+        self._tell()
+
+    def give_up(self) -> None:
+        """End the run now, whether or not the request in flight has been answered."""
+        if self._task is not None and not self.is_over:
+            self._task.cancel()
 
     async def finished(self) -> None:
         """Wait until the run is over."""
@@ -77,33 +120,46 @@ class SyncWork:
             with suppress(asyncio.CancelledError):
                 await asyncio.shield(self._task)
 
-    def _give_up(self) -> None:
-        if self._task is not None and not self.is_over:
-            self._task.cancel()
-
     async def _go(self) -> None:
         try:
-            client = await self.session.client()
-            async with client:
-                self.report = await deliver(
-                    self.plan,
-                    self.session.connection,
-                    self.session.ledger,
-                    client,
-                    timing=self._timing,
-                    stop=self.stop,
-                    observe=self._see,
-                )
+            await self._deliver()
         except KNOWN as error:
-            self.failure = str(error)
+            await self._end(str(error))
         except asyncio.CancelledError:
-            self.failure = "Stopped before the last answer came. Whoever it was about is pending."
+            await self._end(GIVEN_UP)
+        except Exception as error:
+            await self._end(unexpected(error))
         finally:
             self.is_over = True
             self._tell()
 
+    async def _deliver(self) -> None:
+        client = await self.session.client()
+        async with client:
+            self.report = await deliver(
+                self.plan,
+                self.session.connection,
+                self.session.ledger,
+                client,
+                tally=self.tally,
+                timing=self._timing,
+                stop=self.stop,
+                observe=self._see,
+            )
+
+    async def _end(self, failure: str) -> None:
+        """Write down that the run is over and why: it could not do so itself."""
+        self.failure = failure
+        if self.snapshot is not None:
+            with suppress(LedgerError):
+                now = self._timing.now()
+                await end_abandoned(self.session.ledger, self.snapshot, failure, now)
+
     def _see(self, snapshot: RunSnapshot) -> None:
         self.snapshot = snapshot
+        self._seen_at = self._timing.monotonic()
+        for speed, each in zip(self.speeds, snapshot.audiences, strict=True):
+            speed.saw(snapshot.elapsed, each.done)
         self._tell()
 
 
@@ -124,9 +180,27 @@ class ImportWork:
         self.report: IntakeReport | None = None
         self.failure: str | None = None
         self.is_over = False
+        self.is_stopping = False
+        self.was_told = False  # the operator has seen how it ended
+        self.sizes: tuple[int, ...] = ()
         self._tell = tell
         self._task: asyncio.Task[None] | None = None
         self._intake = Intake(session.ledger, options, is_snapshot=is_snapshot, watch=self._see)
+
+    @property
+    def total(self) -> int:
+        """Bytes of all files together, as far as that is known."""
+        return sum(self.sizes)
+
+    @property
+    def done(self) -> int:
+        """Bytes that were read so far, packed as they are."""
+        now = self.progress
+        if now is None:
+            return 0
+        names = [str(Path(path).absolute()) for path in self.paths]
+        before = names.index(now.source) if now.source in names else 0
+        return sum(self.sizes[:before]) + now.position
 
     def start(self) -> None:
         """Begin to read."""
@@ -134,7 +208,9 @@ class ImportWork:
 
     def cancel(self) -> None:
         """Stop reading; what was read is kept."""
+        self.is_stopping = True
         self._intake.stop()
+        self._tell()
 
     async def finished(self) -> None:
         """Wait until the reading is over."""
@@ -143,13 +219,26 @@ class ImportWork:
 
     async def _go(self) -> None:
         try:
-            self.report = await aside(self._intake.run, self.paths)
+            self.report = await aside(self._read)
         except KNOWN as error:
             self.failure = str(error)
+        except Exception as error:
+            self.failure = unexpected(error)
         finally:
             self.is_over = True
             self._tell()
 
+    def _read(self) -> IntakeReport:
+        self.sizes = tuple(_size(path) for path in self.paths)
+        return self._intake.run(self.paths)
+
     def _see(self, progress: IntakeProgress) -> None:
         """Called in the reading thread; whoever looks, looks ten times a second."""
         self.progress = progress
+
+
+def _size(path: str) -> int:
+    try:
+        return Path(path).stat().st_size
+    except (OSError, ValueError):
+        return 0  # reading it will say what is wrong with it
