@@ -1,0 +1,209 @@
+"""What a run looks like: the same picture of one under way and of one long over.
+
+Plain values, with no screen in them: what is drawn of them, and where, is the screen's business.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from amp_console.console.run_words import UNDER_WAY, advice, did, verdict, waiting
+from amp_console.console.speed import seconds_left
+from amp_console.console.words import SECOND
+from amp_console.console.work import SyncWork
+from amp_console.ledger.runs import AudienceCounts, Run, RunAudience, RunStatus, total_of
+from amp_console.ledger.sources import Tally
+from amp_console.sync.progress import AudienceProgress
+from amp_console.sync.words import plural
+
+OUTCOME_TONES = {
+    "delivered": "good",
+    "partial": "bad",
+    "stopped": "warn",
+    "interrupted": "warn",
+    "running": "accent",
+    "failed": "bad",
+}
+
+
+class Line(NamedTuple):
+    """How far one audience is: `done` of `total` users (None: not known any more).
+
+    `doing` is a sentence on what it does, or on why users are still pending. `speed` in users
+    per second, `left` in seconds.
+    """
+
+    audience_id: int
+    name: str
+    done: int
+    total: int | None
+    counts: AudienceCounts
+    doing: str
+    tone: str = ""
+    speed: float | None = None
+    left: float | None = None
+    is_over: bool = True
+
+
+class Funnel(NamedTuple):
+    """Where people are, in Segment's words. None: not known any more."""
+
+    read: int
+    filtered: int
+    pending: int | None
+    retrying: int
+    failed: int
+    delivered: int
+
+
+class Picture(NamedTuple):
+    """A run at one moment. `outcome` is one of `OUTCOME_TONES`, or what it is doing."""
+
+    run_id: int | None
+    outcome: str
+    says: tuple[str, ...]
+    lines: tuple[Line, ...]
+    funnel: Funnel
+    counts: AudienceCounts
+    elapsed: float
+    started_at: int | None = None
+
+    @property
+    def tone(self) -> str:
+        """The tone its outcome is said in."""
+        return OUTCOME_TONES.get(self.outcome, "accent")
+
+
+def live(work: SyncWork) -> Picture:
+    """Return the picture of a run that this console carries out, or has carried out."""
+    lines = tuple(_live_line(work, at) for at in range(len(work.plan.audiences)))
+    counts = total_of(each.counts for each in lines)
+    now = work.snapshot
+    retrying = now.retrying if now else 0
+    total, done = sum(each.total or 0 for each in lines), sum(each.done for each in lines)
+    if work.report is not None:  # counted anew at the end; people come and go meanwhile
+        pending = sum(each.left.pending for each in work.report.audiences)
+    else:
+        pending = total - done - retrying
+    funnel = _funnel(work.tally, counts, max(0, pending), retrying)
+    return Picture(
+        work.run_id,
+        _outcome(work),
+        tuple(_says_live(work, counts, funnel)),
+        lines,
+        funnel,
+        counts,
+        work.report.elapsed if work.report else work.elapsed,
+    )
+
+
+def past(run: Run, audiences: Sequence[RunAudience], now: int) -> Picture:
+    """Return the picture of a run from the history. Moments in microseconds since 1970."""
+    counts = total_of(each.counts for each in audiences)
+    is_whole = run.status in {RunStatus.DELIVERED, RunStatus.PARTIAL}
+    pending = 0 if is_whole else None
+    ended_at = run.ended_at if run.ended_at is not None else now
+    elapsed = max(0.0, (ended_at - run.started_at) / SECOND)
+    return Picture(
+        run.id,
+        str(run.status),
+        tuple(_says_past(run, counts, elapsed)),
+        tuple(_past_line(each) for each in audiences),
+        _funnel(run.tally, counts, pending, 0),
+        counts,
+        elapsed,
+        run.started_at,
+    )
+
+
+def _funnel(tally: Tally, counts: AudienceCounts, pending: int | None, retrying: int) -> Funnel:
+    delivered = counts.added + counts.removed
+    return Funnel(tally.read, tally.filtered, pending, retrying, counts.rejected, delivered)
+
+
+# One audience.
+
+
+def _live_line(work: SyncWork, at: int) -> Line:
+    plan = work.plan.audiences[at]
+    if work.snapshot is None:
+        doing = "not begun" if work.is_over else "waiting its turn"
+        return Line(plan.audience_id, plan.name, 0, plan.add + plan.remove, AudienceCounts(), doing)
+    now = work.snapshot.audiences[at]
+    is_over = now.is_over or work.is_over
+    speed = None if is_over else work.speeds[at].per_second(work.elapsed)
+    doing, tone = _doing(work, now, is_over)
+    return Line(
+        plan.audience_id,
+        plan.name,
+        now.done,
+        now.total,
+        now.counts,
+        doing,
+        tone,
+        speed,
+        None if is_over else seconds_left(now.total - now.done, speed),
+        is_over,
+    )
+
+
+def _doing(work: SyncWork, now: AudienceProgress, is_over: bool) -> tuple[str, str]:
+    if is_over and not now.is_over:
+        return "stopped; the rest stays pending", "warn"
+    if is_over:
+        return _ended(now.state, now.counts)
+    if now.wait_until is not None:
+        return waiting(now.state, now.wait_until - work.elapsed, now.tries), "warn"
+    return now.state, "dim" if now.state in {"waiting its turn", "paused"} else ""
+
+
+def _ended(note: str, counts: AudienceCounts) -> tuple[str, str]:
+    if note not in {"", "done"}:
+        return note, "warn"
+    if counts.rejected:
+        return f"done; {counts.rejected:,} rejected", "bad"
+    return "done", "good"
+
+
+def _past_line(of: RunAudience) -> Line:
+    done = of.counts.added + of.counts.removed + of.counts.rejected
+    doing, tone = _ended(of.counts.note, of.counts)
+    return Line(
+        of.audience_id, of.name, done, None if of.counts.note else done, of.counts, doing, tone
+    )
+
+
+# What is said about the whole of it.
+
+
+def _outcome(work: SyncWork) -> str:
+    if work.report is not None:
+        return "failed" if work.report.keys_refused else str(work.report.status)
+    if work.is_over:
+        return "failed" if not work.stop.is_asked else "stopped"
+    if work.stop.is_asked:
+        return "stopping"
+    if work.snapshot is None:
+        return "starting"
+    return "paused" if work.stop.is_paused else "running"
+
+
+def _says_live(work: SyncWork, counts: AudienceCounts, funnel: Funnel) -> Iterator[str]:
+    if not work.is_over:
+        yield UNDER_WAY[_outcome(work)]
+        return
+    report = work.report
+    if report is None or report.keys_refused:
+        yield (report.keys_refused if report else work.failure) or ""
+    elif report.status is RunStatus.STOPPED and report.was_stopped:
+        yield f"Stopped as you asked: {plural(funnel.pending or 0, 'user')} stay pending."
+    else:
+        yield verdict(str(report.status), counts, funnel.pending)
+    yield did(counts, report.elapsed if report else work.elapsed)
+    yield from advice(str(report.status) if report else "stopped", counts, work.tally)
+
+
+def _says_past(run: Run, counts: AudienceCounts, elapsed: float) -> Iterator[str]:
+    yield run.note or verdict(str(run.status), counts, None)
+    if run.ended_at is not None:
+        yield did(counts, elapsed)
+    yield from advice(str(run.status), counts, run.tally)

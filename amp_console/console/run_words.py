@@ -1,0 +1,64 @@
+"""Sentences about a run: what it waits for, what came of it, and what to look at next."""
+
+from collections.abc import Iterator
+
+from amp_console.console.speed import ordinal
+from amp_console.console.words import lasting
+from amp_console.ledger.runs import AudienceCounts
+from amp_console.ledger.sources import Tally
+from amp_console.sync.words import plural
+
+UNDER_WAY = {
+    "starting": "Looking for the keys. Your keyring may be asking for its password in another "
+    "window.",
+    "stopping": "The request in flight ends, then the run. What is not delivered stays pending.",
+    "paused": "What is in flight ends, then nothing is sent until you press p again.",
+    "running": "",
+}
+_ENDS = {
+    "delivered": "Everything is delivered.",
+    "partial": "Delivered, but for users rejected earlier, or invalid events.",
+    "stopped": "Stopped with users still pending.",
+    "interrupted": "Interrupted: its amp-console ended in the middle. Whoever it had no answer "
+    "about is pending.",
+    "running": "Another amp-console is at it, or was ended in the middle.",
+}
+
+
+def waiting(state: str, seconds: float, tries: int) -> str:
+    """Say what an audience waits for: "rate limited, trying again in 12 s (2nd try)"."""
+    what = state.partition(" (try ")[0]
+    times = f" ({ordinal(tries)} try)" if tries > 1 else ""
+    whole = -int(-seconds // 1)
+    return f"{what} in {whole} s{times}" if whole > 0 else f"{what} now{times}"
+
+
+def verdict(status: str, counts: AudienceCounts, pending: int | None) -> str:
+    """Say in a sentence how a run ended."""
+    if status == "partial" and counts.rejected:
+        return f"Delivered, but for {plural(counts.rejected, 'rejected user')}."
+    if status == "stopped" and pending:
+        return f"Stopped with {plural(pending, 'user')} still pending."
+    return _ENDS.get(status, status)
+
+
+def did(counts: AudienceCounts, seconds: float) -> str:
+    """Say in a sentence what a run did, in how many requests, and how long it took."""
+    if not counts.requests:
+        return f"No request was sent. It took {lasting(seconds)}."
+    retries = f" ({plural(counts.retries, 'retry', 'retries')})" if counts.retries else ""
+    return (
+        f"{counts.added:,} added, {counts.removed:,} taken out in "
+        f"{plural(counts.requests, 'request')}{retries}, {lasting(seconds)}."
+    )
+
+
+def advice(status: str, counts: AudienceCounts, tally: Tally) -> Iterator[str]:
+    """Say what to look at next."""
+    if counts.rejected:
+        were = "user was" if counts.rejected == 1 else "users were"
+        yield f"{counts.rejected:,} {were} rejected: press x to see who and why."
+    if tally.invalid:
+        yield f"{plural(tally.invalid, 'event')} could not be read: press 2 to see which."
+    if status in {"stopped", "interrupted"}:
+        yield "The next sync delivers what is pending."
