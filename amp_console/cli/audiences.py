@@ -19,12 +19,12 @@ def audiences(as_json: bool, connection: str | None) -> int:
     """List the audiences, their cohorts, and what is pending."""
     from amp_console.cli.documents import audience_document, print_document
     from amp_console.cli.workplace import workplace
-    from amp_console.ledger.audiences import all_audiences
+    from amp_console.sync.standing import standings
 
     with workplace(connection) as place:
-        documents = place.ledger.read(
-            lambda db: [audience_document(db, each, place.connection) for each in all_audiences(db)]
-        )
+        documents = [
+            audience_document(each) for each in place.ledger.read(standings, place.connection)
+        ]
     if as_json:
         print_document(documents)
     elif documents:
@@ -62,6 +62,7 @@ def audience(
     from amp_console.cli.workplace import workplace
     from amp_console.ledger import audiences as known
     from amp_console.sync import settings
+    from amp_console.sync.standing import standing
     from amp_console.values import IdType
 
     if unlink and cohort_id:
@@ -79,10 +80,10 @@ def audience(
         found = place.ledger.read(known.find_audience, key)
         if change != settings.SettingsChange():
             try:
-                found = settings.change(place.ledger, found, change)
+                found = settings.change(place.ledger, place.connection, found, change)
             except ValueError as error:
                 raise click.UsageError(str(error)) from None
-        document = place.ledger.read(audience_document, found, place.connection)
+        document = audience_document(place.ledger.read(standing, place.connection, found.id))
         if as_json:
             print_document(document)
         else:

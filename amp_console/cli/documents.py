@@ -3,16 +3,13 @@
 import click
 import msgspec
 
-from amp_console.cli.text import moment
-from amp_console.connections import Connection
-from amp_console.ledger import Db
-from amp_console.ledger.audiences import Audience
 from amp_console.ledger.rejected import RejectedUser
 from amp_console.ledger.runs import Run
 from amp_console.ledger.sources import InvalidEvent, Tally
-from amp_console.ledger.standing import Outstanding, members, outstanding
 from amp_console.sync.delivery import RunReport
-from amp_console.sync.plan import Plan, cohort_name, owner_email
+from amp_console.sync.plan import Plan
+from amp_console.sync.standing import Standing
+from amp_console.sync.words import moment
 
 
 class AudienceDocument(msgspec.Struct, frozen=True):
@@ -127,36 +124,23 @@ def print_document(document: object) -> None:
     click.echo(text.decode())
 
 
-def status_word(audience: Audience, left: Outstanding) -> str:
-    """How an audience stands, in the words of the console."""
-    if not audience.enabled:
-        return "off"
-    if audience.broken:
-        return "broken link"
-    if audience.cohort_id is None:
-        return "not linked"
-    if left.pending:
-        return "pending"
-    return "rejected" if left.rejected else "in sync"
-
-
-def audience_document(db: Db, audience: Audience, connection: Connection) -> AudienceDocument:
-    """Describe one audience; runs in the ledger."""
-    left = outstanding(db, audience)
+def audience_document(of: Standing) -> AudienceDocument:
+    """Describe one audience, whose members were counted."""
+    audience = of.audience
     return AudienceDocument(
         key=audience.key,
         name=audience.name,
         space_id=audience.space_id,
         cohort_id=audience.cohort_id,
-        cohort_name=audience.linked_name or cohort_name(audience, connection),
+        cohort_name=of.cohort_name,
         id_type=audience.id_type,
-        owner_email=owner_email(audience, connection),
+        owner_email=of.owner_email,
         enabled=audience.enabled,
-        members=members(db, audience),
-        pending_add=left.add,
-        pending_remove=left.remove,
-        rejected=left.rejected,
-        status=status_word(audience, left),
+        members=of.members or 0,
+        pending_add=of.left.add,
+        pending_remove=of.left.remove,
+        rejected=of.left.rejected,
+        status=of.status,
         last_run_at=moment(audience.last_run_at),
     )
 

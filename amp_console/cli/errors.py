@@ -1,7 +1,5 @@
 """`amp-console errors`: everybody who could not be delivered, and every event that was invalid."""
 
-import csv
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +12,8 @@ if TYPE_CHECKING:
     from amp_console.cli.documents import ErrorsDocument
     from amp_console.cli.workplace import Workplace
     from amp_console.ledger.audiences import Audience
+    from amp_console.ledger.rejected import RejectedUser
+    from amp_console.ledger.sources import InvalidEvent
 
 
 @click.command()
@@ -40,7 +40,7 @@ def errors(
         invalid = [] if only else place.ledger.read(invalid_events)
     document = errors_document(rejected, invalid)
     if csv_file:
-        _write_csv(document, csv_file)
+        _write_csv(csv_file, rejected, invalid)
     if as_json:
         print_document(document)
     else:
@@ -53,13 +53,18 @@ def _retry(place: "Workplace", only: "Audience | None") -> Exit:
     from amp_console.cli import running
     from amp_console.cli.workplace import keys_of
     from amp_console.ledger.audiences import all_audiences
-    from amp_console.ledger.rejected import retry_rejected
+    from amp_console.ledger.rejected import RejectedFilter
     from amp_console.ledger.sources import Tally
     from amp_console.sync.plan import draw_up
+    from amp_console.sync.rejected import retry
 
     credentials = keys_of(place.connection)
     wanted = [only] if only else place.ledger.read(all_audiences)
-    again = [each for each in wanted if place.ledger.write(retry_rejected, each.id)]
+    again = [
+        each
+        for each in wanted
+        if retry(place.ledger, place.connection, RejectedFilter(audience_id=each.id))
+    ]
     plan = place.ledger.read(draw_up, place.connection, [each for each in again if each.enabled])
     if not plan.audiences:
         click.echo("There is nobody to try again.", err=True)
@@ -94,24 +99,10 @@ def _print(document: "ErrorsDocument", csv_file: Path | None) -> None:
         click.echo(f"{clean(event.source, 200)}:{event.line}: {clean(event.reason, 300)}")
 
 
-def _write_csv(document: "ErrorsDocument", path: Path) -> None:
-    """Write one row per rejected user and per invalid event, for this user's eyes (0600)."""
-    header = ("kind", "audience", "id", "operation", "reason", "code", "at", "source", "line")
+def _write_csv(path: Path, rejected: "list[RejectedUser]", invalid: "list[InvalidEvent]") -> None:
+    from amp_console.sync.export import ExportError, write_errors_csv
+
     try:
-        with os.fdopen(
-            os.open(path, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600),
-            "w",
-            newline="",
-            encoding="utf-8",
-        ) as file:
-            rows = csv.writer(file)
-            rows.writerow(header)
-            for u in document.rejected:
-                row = ("rejected", u.audience, u.id, u.operation, u.reason, u.code, u.at, "", "")
-                rows.writerow(row)
-            for event in document.invalid_events:
-                empty = [""] * 3
-                place = (event.source, event.line)
-                rows.writerow(("invalid", *empty, event.reason, "", "", *place))
-    except OSError as error:
-        raise click.UsageError(f"{path} can't be written ({error.strerror}).") from None
+        write_errors_csv(path, rejected, invalid)
+    except ExportError as error:
+        raise click.UsageError(str(error)) from None

@@ -7,7 +7,7 @@ from amp_console.engage import MappingError, UnreadableSource
 from amp_console.ledger import LedgerError
 from amp_console.ledger.audiences import AudienceAmbiguous, AudienceNotFound
 from amp_console.ledger.leases import AudienceBusy
-from amp_console.sync.delivery import ReadOnly
+from amp_console.sync.read_only import ReadOnly
 
 _STATUS: dict[type[Exception], Exit] = {
     KeysError: Exit.KEYS,

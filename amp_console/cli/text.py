@@ -1,28 +1,8 @@
-"""Text for people: tables and times, with nothing in them that a terminal would obey."""
+"""Tables for a terminal."""
 
-import unicodedata
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
 
-_SAFE = {"Cc", "Cf", "Cs", "Zl", "Zp"}  # control, bidirectional and other invisible characters
-LONGEST = 60
-
-
-def clean(text: str, longest: int = LONGEST) -> str:
-    """Escape what is invisible or would steer the terminal, and cut what is too long."""
-    shown = "".join(
-        char.encode("unicode_escape").decode() if unicodedata.category(char) in _SAFE else char
-        for char in text[: longest + 1]
-    )
-    return shown if len(text) <= longest else shown[: longest - 1] + "…"
-
-
-def width(text: str) -> int:
-    """How many columns a terminal takes for it."""
-    return sum(
-        0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1
-        for c in text
-    )
+from amp_console.sync.words import clean, moment, plural, width
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]], right: str = "") -> list[str]:
@@ -39,17 +19,4 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]], right: str = "")
     return lines
 
 
-def moment(microseconds: int | None) -> str | None:
-    """A time of the ledger's as ISO 8601 in UTC."""
-    if microseconds is None:
-        return None
-    try:
-        time = datetime.fromtimestamp(microseconds // 1_000_000, UTC)
-    except (OverflowError, ValueError, OSError):
-        return None
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def plural(count: int, one: str, many: str | None = None) -> str:
-    """A count with its noun: "1 user", "2,000 users"."""
-    return f"{count:,} {one if count == 1 else many or one + 's'}"
+__all__ = ["clean", "moment", "plural", "table", "width"]

@@ -1,41 +1,15 @@
-"""What a command works with: a connection, its ledger, its keys."""
+"""How a command comes to what it works with: the connection, its ledger, its keys."""
 
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 import click
 
-from amp_console.amplitude import AmplitudeClient, checked_base_url, region_url
 from amp_console.connections import Connection, ConnectionBook, Folders, Vault, find_keys
-from amp_console.engage import FieldMapping, ReadOptions
 from amp_console.ledger import Ledger
+from amp_console.sync.workplace import Workplace, client_for
 from amp_console.values import Credentials
-
-
-@dataclass(frozen=True, slots=True)
-class Workplace:
-    """One connection with its ledger open."""
-
-    connection: Connection
-    ledger: Ledger
-
-    def client(self, credentials: Credentials) -> AmplitudeClient:
-        """Return a client for this connection's project."""
-        return client_for(self.connection, credentials)
-
-    def read_options(self, **more: object) -> ReadOptions:
-        """How this connection's events are read. Raises `MappingError`."""
-        paths = self.connection.user_id_path, self.connection.amplitude_id_path
-        return ReadOptions(mapping=FieldMapping.parse(*paths), **more)  # type: ignore[arg-type]
-
-
-def client_for(connection: Connection, credentials: Credentials) -> AmplitudeClient:
-    """Return a client for a connection's project."""
-    base_url = connection.base_url
-    url = checked_base_url(base_url) if base_url else region_url(connection.region)
-    return AmplitudeClient(url, credentials, timeout=connection.limits.timeout)
 
 
 def folders() -> Folders:
@@ -68,3 +42,6 @@ def workplace(name: str | None) -> Iterator[Workplace]:
     connection = book().pick(name)
     with Ledger(folders().ledger(connection.id)) as ledger:
         yield Workplace(connection, ledger)
+
+
+__all__ = ["Workplace", "book", "client_for", "folders", "keys_of", "vault", "workplace"]

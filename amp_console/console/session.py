@@ -69,6 +69,7 @@ class Session:
             self._credentials, self.key_source = await aside(
                 find_keys, self.connection, premises.environ, premises.vault
             )
+        assert self._credentials is not None
         return self.place.client(self._credentials)
 
     def stop_waiting(self) -> None:

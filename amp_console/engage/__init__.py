@@ -8,6 +8,7 @@ from amp_console.engage.batch import Batch
 from amp_console.engage.formats import SourceKind, UnreadableSource
 from amp_console.engage.mapping import FieldMapping, MappingError
 from amp_console.engage.source import ReadOptions, Source, open_source
+from amp_console.engage.trial import Trial, try_mapping
 
 __all__ = [
     "Batch",
@@ -16,6 +17,8 @@ __all__ = [
     "ReadOptions",
     "Source",
     "SourceKind",
+    "Trial",
     "UnreadableSource",
     "open_source",
+    "try_mapping",
 ]

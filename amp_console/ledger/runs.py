@@ -2,6 +2,8 @@
 
 import enum
 import sqlite3
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import msgspec
 
@@ -28,20 +30,54 @@ class AudienceCounts(msgspec.Struct, frozen=True):
     note: str = ""
 
 
+def total_of(counted: Iterable[AudienceCounts]) -> AudienceCounts:
+    """The sum over audiences, without their notes."""
+    total = AudienceCounts()
+    for each in counted:
+        total = AudienceCounts(
+            total.added + each.added,
+            total.removed + each.removed,
+            total.rejected + each.rejected,
+            total.requests + each.requests,
+            total.retries + each.retries,
+        )
+    return total
+
+
 class Run(msgspec.Struct, frozen=True):
-    """One run, summed over its audiences. A run without an end was killed, or still goes on."""
+    """One run, summed over its audiences. A run without an end was killed, or still goes on.
+
+    `tally` is what was read for it.
+    """
 
     id: int
     started_at: int
     ended_at: int | None
     status: RunStatus
     note: str
+    tally: Tally
     audiences: int
     added: int
     removed: int
     rejected: int
     requests: int
     retries: int
+
+
+class RunAudience(msgspec.Struct, frozen=True):
+    """What a run did for one audience."""
+
+    audience_id: int
+    key: str
+    name: str
+    counts: AudienceCounts
+
+
+class AudienceRun(msgspec.Struct, frozen=True):
+    """One of an audience's runs, and what it did for this audience."""
+
+    run: Run
+    counts: AudienceCounts
 
 
 def begin_run(db: sqlite3.Connection, tally: Tally, now: int) -> int:
@@ -82,15 +118,53 @@ def end_run(db: sqlite3.Connection, run_id: int, status: RunStatus, note: str, n
     )
 
 
-def all_runs(db: sqlite3.Connection) -> list[Run]:
-    """Every run, the newest first."""
+_SUMMED = (
+    "SELECT run.id, started_at, ended_at, status, run.note, read, changes, filtered, invalid, "
+    "count(audience_id), coalesce(sum(added), 0), coalesce(sum(removed), 0), "
+    "coalesce(sum(rejected), 0), coalesce(sum(requests), 0), coalesce(sum(retries), 0) "
+    "FROM run LEFT JOIN run_audience ON run_id = run.id "
+)
+_COUNTS = (
+    "run_audience.added, run_audience.removed, run_audience.rejected, run_audience.requests, "
+    "run_audience.retries, run_audience.note"
+)
+
+
+def all_runs(db: sqlite3.Connection, limit: int = -1) -> list[Run]:
+    """Every run, or the last `limit` ones, the newest first."""
+    rows = db.execute(f"{_SUMMED} GROUP BY run.id ORDER BY run.id DESC LIMIT ?", (limit,))
+    return [_run(row) for row in rows]
+
+
+def run(db: sqlite3.Connection, run_id: int) -> Run | None:
+    """One run, None where there is none of this number."""
+    row = db.execute(f"{_SUMMED} WHERE run.id = ? GROUP BY run.id", (run_id,)).fetchone()
+    return None if row is None else _run(row)
+
+
+def run_audiences(db: sqlite3.Connection, run_id: int) -> list[RunAudience]:
+    """What a run did for each of its audiences, by name."""
     rows = db.execute(
-        "SELECT id, started_at, ended_at, status, run.note, count(audience_id), "
-        "coalesce(sum(added), 0), coalesce(sum(removed), 0), coalesce(sum(rejected), 0), "
-        "coalesce(sum(requests), 0), coalesce(sum(retries), 0) "
-        "FROM run LEFT JOIN run_audience ON run_id = id GROUP BY id ORDER BY id DESC"
+        f"SELECT audience.id, key, coalesce(name, key), {_COUNTS} FROM run_audience "
+        "JOIN audience ON audience.id = audience_id WHERE run_id = ? ORDER BY lower(3), 1",
+        (run_id,),
     )
     return [
-        Run(id_, start, end, RunStatus(status), *counts)
-        for id_, start, end, status, *counts in rows
+        RunAudience(id_, key, name, AudienceCounts(*counts)) for id_, key, name, *counts in rows
     ]
+
+
+def runs_of_audience(db: sqlite3.Connection, audience_id: int, limit: int) -> list[AudienceRun]:
+    """The last runs that took an audience, the newest first."""
+    rows = db.execute(
+        f"SELECT run_id, {_COUNTS} FROM run_audience WHERE audience_id = ? "
+        "ORDER BY run_id DESC LIMIT ?",
+        (audience_id, limit),
+    ).fetchall()
+    found = [(run(db, run_id), AudienceCounts(*counts)) for run_id, *counts in rows]
+    return [AudienceRun(of, counts) for of, counts in found if of is not None]
+
+
+def _run(row: Sequence[Any]) -> Run:
+    id_, start, end, status, note, *rest = row
+    return Run(id_, start, end, RunStatus(status), note, Tally(*rest[:4]), *rest[4:])

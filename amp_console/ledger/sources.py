@@ -80,10 +80,28 @@ def account(
     )
 
 
+_INVALID = "FROM invalid_event JOIN source ON source.id = source_id "
+_MATCHES = "WHERE (:text = '' OR instr(lower(name || char(10) || reason), lower(:text))) "
+
+
 def invalid_events(db: sqlite3.Connection) -> list[InvalidEvent]:
     """Every event the newest reading of its source refused, in the order they stand there."""
+    return invalid_page(db, 0, -1)
+
+
+def invalid_page(
+    db: sqlite3.Connection, offset: int, limit: int, text: str = ""
+) -> list[InvalidEvent]:
+    """Some of the invalid events; `text` is a part of the source's name or of the reason."""
     rows = db.execute(
-        "SELECT name, line, reason FROM invalid_event JOIN source ON source.id = source_id "
-        "ORDER BY source_id, invalid_event.id"
+        f"SELECT name, line, reason {_INVALID} {_MATCHES} "
+        "ORDER BY source_id, invalid_event.id LIMIT :limit OFFSET :offset",
+        {"text": text, "limit": limit, "offset": offset},
     )
     return [InvalidEvent(*row) for row in rows]
+
+
+def count_invalid(db: sqlite3.Connection, text: str = "") -> int:
+    """How many events are invalid."""
+    row = db.execute(f"SELECT count(*) {_INVALID} {_MATCHES}", {"text": text}).fetchone()
+    return int(row[0])

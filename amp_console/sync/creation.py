@@ -61,7 +61,7 @@ async def _try_members(lane: Lane, intent: Creation, id_type: IdType) -> Tries:
 
 
 async def _take(lane: Lane, tries: Tries) -> tuple[Batch, int] | None:
-    lane.check_stop()
+    await lane.checkpoint()
     desk = lane.desk
     return await desk.ledger.awrite(
         uploads.take_members,

@@ -55,7 +55,7 @@ class Hunt:
             return []
 
     async def _take(self, ids: Sequence[str]) -> Batch | None:
-        self._lane.check_stop()
+        await self._lane.checkpoint()
         desk = self._lane.desk
         return await desk.ledger.awrite(
             deliveries.take_these, desk.run_id, self._batch, ids, desk.timing.now()

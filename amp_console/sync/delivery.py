@@ -19,11 +19,8 @@ from amp_console.sync.lane import Lane
 from amp_console.sync.pace import OutOfPatience
 from amp_console.sync.plan import Plan
 from amp_console.sync.progress import Observer, Progress, nobody
+from amp_console.sync.read_only import guard
 from amp_console.sync.timing import Stop, Timing
-
-
-class ReadOnly(Exception):
-    """The connection is read-only: nothing is sent."""
 
 
 class AudienceReport(msgspec.Struct, frozen=True):
@@ -139,11 +136,7 @@ async def deliver(
     `tally` is what was read for this run, and goes into its history. Raises `ReadOnly` and
     `LedgerError`; Amplitude's trouble is in the report, with the users still pending.
     """
-    if connection.read_only:
-        raise ReadOnly(
-            f'The connection "{connection.name}" is read-only. Nothing was sent. '
-            "Switch read-only off in its settings to sync."
-        )
+    guard(connection, "Nothing was sent.")
     tally = tally or Tally()
     timing = timing or Timing()
     run_id = await ledger.awrite(runs.begin_run, tally, timing.now())

@@ -46,7 +46,7 @@ class Lane:
 
     async def take(self, id_type: IdType, operation: Operation) -> Batch | None:
         """Take the next batch of what is pending; raises `Stopped`."""
-        self.check_stop()
+        await self.checkpoint()
         return await self.desk.ledger.awrite(
             deliveries.take,
             self.desk.run_id,
@@ -75,7 +75,7 @@ class Lane:
             )
             if not isinstance(error, Transient):
                 raise
-            await self.wait_out(error)
+            await self.wait_out(error, batch.size)
             return False
         await self._confirm(batch, answer.skipped, answer.text)
         return True
@@ -108,27 +108,33 @@ class Lane:
         Raises what the call raises, but for transient trouble; `OutOfPatience` and `Stopped`.
         """
         while True:
-            self.check_stop()
+            await self.checkpoint()
             self.tell(requests=1)
             try:
                 return await call()
             except Transient as error:
                 await self.wait_out(error)
 
-    async def wait_out(self, error: Transient) -> None:
-        """Wait as long as this trouble asks for; raises `OutOfPatience` and `Stopped`."""
+    async def wait_out(self, error: Transient, users: int = 0) -> None:
+        """Wait as long as this trouble asks for; raises `OutOfPatience` and `Stopped`.
+
+        `users` is how many it concerns: they are pending again.
+        """
         if isinstance(error, TOO_MUCH):
             self.size.shrink(error)
         seconds = self.patience.wait_after(error)
         self.tell(retries=1)
         what = "rate limited" if isinstance(error, RateLimited) else str(error).split(".")[0]
+        self.desk.progress.retries(self.audience.id, users, self.patience.failures + 1)
         self.says(f"{what}, trying again (try {self.patience.failures + 1})", seconds)
         await self.desk.stop.or_sleep(self.desk.timing, seconds)
-        self.check_stop()
+        await self.checkpoint()
 
-    def check_stop(self) -> None:
-        """Raise `Stopped` once the run was asked to end."""
-        if self.desk.stop.is_asked:
+    async def checkpoint(self) -> None:
+        """Wait while the run is paused; raise `Stopped` once it was asked to end."""
+        if self.desk.stop.is_paused:
+            self.says("paused")
+        if not await self.desk.stop.may_go_on():
             raise Stopped
 
     def answer(self, status: int | None, words: str) -> Answer:

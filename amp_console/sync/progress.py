@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from amp_console.ledger.runs import AudienceCounts
+from amp_console.ledger.runs import AudienceCounts, total_of
 from amp_console.sync.plan import Plan
 from amp_console.sync.timing import Timing
 
@@ -16,9 +16,11 @@ class AudienceProgress(msgspec.Struct, frozen=True):
     """How far one audience is. `done` counts users answered for, of `total` planned.
 
     `state` says in words what it is doing; `wait_until` is when it goes on, in seconds of the
-    run's own clock (`RunSnapshot.elapsed`), while it waits.
+    run's own clock (`RunSnapshot.elapsed`), while it waits. `retrying` are the users of the request
+    that failed last and is tried for the `tries`th time: Segment's "pending retry".
     """
 
+    audience_id: int
     key: str
     name: str
     total: int
@@ -26,6 +28,8 @@ class AudienceProgress(msgspec.Struct, frozen=True):
     counts: AudienceCounts = AudienceCounts()
     state: str = "waiting its turn"
     wait_until: float | None = None
+    retrying: int = 0
+    tries: int = 1
     is_over: bool = False
 
 
@@ -46,6 +50,21 @@ class RunSnapshot(msgspec.Struct, frozen=True):
         """Users answered for."""
         return sum(each.done for each in self.audiences)
 
+    @property
+    def retrying(self) -> int:
+        """Users whose request failed and is tried again."""
+        return sum(each.retrying for each in self.audiences)
+
+    @property
+    def counts(self) -> AudienceCounts:
+        """What was done for all audiences together."""
+        return total_of(each.counts for each in self.audiences)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether every audience is through."""
+        return all(each.is_over for each in self.audiences)
+
 
 Observer = Callable[[RunSnapshot], None]
 
@@ -65,7 +84,9 @@ class Progress:
         self._later: asyncio.TimerHandle | None = None
         self._shown = -INTERVAL
         self._of = {
-            each.audience_id: AudienceProgress(each.key, each.name, each.add + each.remove)
+            each.audience_id: AudienceProgress(
+                each.audience_id, each.key, each.name, each.add + each.remove
+            )
             for each in plan.audiences
         }
 
@@ -86,12 +107,18 @@ class Progress:
     def counts(self, audience_id: int, counts: AudienceCounts, done: int) -> None:
         """An audience has got further: `done` more users are answered for."""
         known = self._of[audience_id]
+        if done:
+            self._change(audience_id, retrying=0, tries=1)
         done = known.done + done
         self._change(audience_id, counts=counts, done=done, total=max(known.total, done))
 
+    def retries(self, audience_id: int, users: int, tries: int) -> None:
+        """A request failed: `users` are pending again, and are tried for the `tries`th time."""
+        self._change(audience_id, retrying=users, tries=tries)
+
     def over(self, audience_id: int, state: str) -> None:
         """An audience is through with this run."""
-        self._change(audience_id, state=state, wait_until=None, is_over=True)
+        self._change(audience_id, state=state, wait_until=None, retrying=0, is_over=True)
 
     def flush(self) -> None:
         """Show the last state now."""

@@ -21,7 +21,7 @@ async def make_from_seed(lane: Lane, intent: Creation) -> None:
     desk, refusal = lane.desk, None
     for seed in await _seeds(lane):
         while not lane.audience.cohort_id:
-            lane.check_stop()
+            await lane.checkpoint()
             batch = await desk.ledger.awrite(
                 uploads.take_seed, desk.run_id, lane.audience.id, seed, desk.timing.now()
             )

@@ -2,11 +2,12 @@
 
 import msgspec
 
-from amp_console.connections import checked_email
+from amp_console.connections import Connection, checked_email
 from amp_console.ledger import Db, Ledger, cohorts, deliveries
 from amp_console.ledger import audiences as known
 from amp_console.ledger.audiences import Audience
 from amp_console.ledger.leases import AudienceBusy, busy_because, lease
+from amp_console.sync.read_only import guard
 from amp_console.sync.timing import now_in_microseconds
 from amp_console.values import IdType
 
@@ -23,12 +24,15 @@ class SettingsChange(msgspec.Struct, frozen=True):
     enabled: bool | None = None
 
 
-def change(ledger: Ledger, audience: Audience, wish: SettingsChange) -> Audience:
+def change(
+    ledger: Ledger, connection: Connection, audience: Audience, wish: SettingsChange
+) -> Audience:
     """Change an audience's settings and return it as it is then.
 
-    Raises ValueError for a setting that can't be right, and `AudienceBusy` while another process
-    syncs the audience.
+    Raises ValueError for a setting that can't be right, `AudienceBusy` while another process
+    syncs the audience, and `ReadOnly`.
     """
+    guard(connection)
     if wish.owner_email:
         checked_email(wish.owner_email)
     for name in ("cohort_name", "cohort_id", "seed_user"):

@@ -23,10 +23,12 @@ class Timing:
 
 
 class Stop:
-    """A wish to end a run: what is in flight ends, nothing more is taken."""
+    """A wish to end a run, or to pause it: what is in flight ends, nothing more is taken."""
 
     def __init__(self) -> None:
         self._asked = asyncio.Event()
+        self._may_go_on = asyncio.Event()
+        self._may_go_on.set()
 
     @property
     def is_asked(self) -> bool:
@@ -36,6 +38,26 @@ class Stop:
     def ask(self) -> None:
         """End the run; to be called in the event loop's thread."""
         self._asked.set()
+        self._may_go_on.set()
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether somebody paused the run, which was not asked to end."""
+        return not self._may_go_on.is_set()
+
+    def pause(self) -> None:
+        """Take nothing more until `resume`; to be called in the event loop's thread."""
+        if not self.is_asked:
+            self._may_go_on.clear()
+
+    def resume(self) -> None:
+        """Go on after a pause."""
+        self._may_go_on.set()
+
+    async def may_go_on(self) -> bool:
+        """Wait while the run is paused; say whether it goes on then, or is to end."""
+        await self._may_go_on.wait()
+        return not self.is_asked
 
     async def or_sleep(self, timing: Timing, seconds: float) -> None:
         """Wait `seconds`, or until the stop is asked for, whichever is first."""

@@ -106,7 +106,7 @@ def test_skipped_users_are_rejected_with_the_reason_and_not_sent_again(ledger: L
 def test_a_rejected_user_is_tried_again_on_request(ledger: Ledger) -> None:
     read(ledger, [enters("ghost", 1)])
     deliver(ledger, skipped=["ghost"])
-    assert ledger.write(retry_rejected, 1) == 1
+    assert ledger.write(retry_rejected) == 1
     assert deliver(ledger, skipped=["ghost"])[ADD] == ["ghost"]
     assert [u.tries for u in ledger.read(rejected_users)] == [2]
 

@@ -19,6 +19,7 @@ from amp_console.sync.delivery import RunReport, deliver
 from amp_console.sync.intake import Intake, IntakeReport
 from amp_console.sync.plan import Plan, draw_up
 from amp_console.sync.progress import Observer, nobody
+from amp_console.sync.settings import SettingsChange, change
 from amp_console.sync.timing import Stop, Timing
 
 OWNER = "ana@acme.example"
@@ -121,6 +122,10 @@ class Office:
                 stop=stop,
                 observe=observe,
             )
+
+    def change(self, wish: SettingsChange, key: str = "shoppers") -> None:
+        """Change what is set for an audience."""
+        change(self.ledger, self.connection, self.audience(key), wish)
 
     def audience(self, key: str = "shoppers") -> Audience:
         return self.ledger.read(find_audience, key)

@@ -21,9 +21,10 @@ from amp_console.simulator import (
     Slow,
     TooLarge,
 )
-from amp_console.sync.delivery import ReadOnly, RunReport
+from amp_console.sync.delivery import RunReport
 from amp_console.sync.progress import RunSnapshot
-from amp_console.sync.settings import SettingsChange, change
+from amp_console.sync.read_only import ReadOnly
+from amp_console.sync.settings import SettingsChange
 from amp_console.sync.timing import Stop, Timing
 from amp_console.sync.uploading import LATER_LOOKS
 from amp_console.values import Credentials, IdType, Operation, Secret
@@ -212,7 +213,7 @@ class TestCulprits:
         office.trouble()
         from amp_console.ledger.rejected import retry_rejected
 
-        office.ledger.write(retry_rejected, office.audience().id)
+        office.ledger.write(retry_rejected)
         await office.sync()
         assert office.cohort() == {"u1", "bad"}
 
@@ -232,14 +233,16 @@ class TestCreation:
     ) -> None:
         office.connection = msgspec.structs.replace(office.connection, prefix=prefix)
         office.enter("u1")
-        change(office.ledger, office.audience(), SettingsChange(cohort_name=override))
+        office.change(
+            SettingsChange(cohort_name=override),
+        )
         await office.sync()
         assert office.simulator.world.cohort_named(name).id == office.audience().cohort_id
 
     async def test_the_owner_is_the_override_else_the_connections(self, office: Office) -> None:
         office.enter("u1")
         wish = SettingsChange(owner_email="ben@acme.example")
-        change(office.ledger, office.audience(), wish)
+        office.change(wish)
         await office.sync()
         made = office.simulator.world.cohort_named("shoppers")
         assert made.owners == ("ben@acme.example",)
@@ -272,7 +275,9 @@ class TestCreation:
         number = office.simulator.world.add_user("u1")
         office.mapping = office.mapping.parse("$.userId", "$.traits.amplitude_id")
         office.read([event("u1", True, traits={"amplitude_id": number})])
-        change(office.ledger, office.audience(), SettingsChange(id_type=IdType.AMPLITUDE_ID))
+        office.change(
+            SettingsChange(id_type=IdType.AMPLITUDE_ID),
+        )
         assert (await office.sync()).status is RunStatus.DELIVERED
         assert office.cohort() == {"u1"}
 
@@ -281,7 +286,7 @@ class TestCreation:
     ) -> None:
         office.enter(*USERS)
         wish = SettingsChange(owner_email="nobody@elsewhere.example")
-        change(office.ledger, office.audience(), wish)
+        office.change(wish)
         report = await office.sync()
         assert report.status is RunStatus.STOPPED
         assert report.audiences[0].left.pending == 40
@@ -338,7 +343,7 @@ class TestCreation:
         office.enter("u1")
         await office.sync()
         others = office.audience().cohort_id
-        change(office.ledger, office.audience(), SettingsChange(unlink=True))
+        office.change(SettingsChange(unlink=True))
         await office.sync()
         assert office.audience().cohort_id != others
         assert len(office.simulator.world.cohorts()) == 2
@@ -347,7 +352,7 @@ class TestCreation:
 class TestEmptyAudience:
     async def test_is_made_from_the_seed_user_who_is_gone_afterwards(self, office: Office) -> None:
         office.leave("u1")
-        change(office.ledger, office.audience(), SettingsChange(seed_user="seed"))
+        office.change(SettingsChange(seed_user="seed"))
         assert (await office.sync()).status is RunStatus.DELIVERED
         assert office.cohort() == set()
         assert office.ever() == {"seed"}
@@ -364,7 +369,7 @@ class TestEmptyAudience:
     async def test_removes_the_seed_in_the_next_run_if_it_failed(self, office: Office) -> None:
         office.limit(tries=2)
         office.leave("u1")
-        change(office.ledger, office.audience(), SettingsChange(seed_user="seed"))
+        office.change(SettingsChange(seed_user="seed"))
         office.trouble(Rule(Answer(500), calls=frozenset({Call.MEMBERSHIP})))
         assert (await office.sync()).status is RunStatus.STOPPED
         assert office.cohort() == {"seed"}
@@ -386,7 +391,7 @@ class TestLink:
         await office.sync()
         cohort_id = office.audience().cohort_id
         office.leave("u2", at=9)
-        change(office.ledger, office.audience(), SettingsChange(cohort_id=cohort_id))
+        office.change(SettingsChange(cohort_id=cohort_id))
         await office.sync()
         assert office.cohort() == {"u1"}
 
@@ -412,7 +417,7 @@ class TestLink:
         before = len(office.simulator.requests)
         await office.sync()
         assert len(office.simulator.requests) == before
-        change(office.ledger, office.audience(), SettingsChange(unlink=True))
+        office.change(SettingsChange(unlink=True))
         assert (await office.sync()).status is RunStatus.DELIVERED
         assert office.cohort() == {"u1", "u2"}
 
@@ -438,7 +443,9 @@ class TestIdType:
         )
         await office.sync()
         assert office.cohort() == {"u1", "u2", "u3"}
-        change(office.ledger, office.audience(), SettingsChange(id_type=IdType.AMPLITUDE_ID))
+        office.change(
+            SettingsChange(id_type=IdType.AMPLITUDE_ID),
+        )
         report = await office.sync()
         assert office.cohort() == {"u1", "u2"}
         assert [(u.id, u.reason) for u in office.rejected()] == [

@@ -69,7 +69,7 @@ def test_an_unlinked_audience_is_not_linked_again_by_an_event(office: Office) ->
 
     linked = event("u1", True, personas={"external_audience_id": "26umsb5"})
     office.read([linked])
-    change(office.ledger, office.audience(), SettingsChange(unlink=True))
+    change(office.ledger, office.connection, office.audience(), SettingsChange(unlink=True))
     office.read([linked])
     assert office.audience().cohort_id is None
 

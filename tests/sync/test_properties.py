@@ -20,7 +20,7 @@ from amp_console.simulator import (
     TooLarge,
     World,
 )
-from amp_console.sync.settings import SettingsChange, change
+from amp_console.sync.settings import SettingsChange
 from tests.sync.office import Office, event
 
 USERS = ["u1", "u2", "u3", "u4", "u5", "u6", "poison", "ghost-1", "é😀", "007"]
@@ -65,10 +65,10 @@ def test_the_cohort_ends_as_the_events_say(
         office = Office(simulator, ledger, folder)
         office.limit(first_batch=batch, largest_batch=batch, tries=3)
         office.leave("seed", at=0)
-        change(ledger, office.audience(), SettingsChange(seed_user="seed"))
+        office.change(SettingsChange(seed_user="seed"))
         if is_existing:
             there = world.create_cohort("There before", "ana@acme.example", {world.add_user("u0")})
-            change(ledger, office.audience(), SettingsChange(cohort_id=there.id))
+            office.change(SettingsChange(cohort_id=there.id))
         for number, (events, rules) in enumerate(rounds):
             office.read(event(user, is_member, at) for user, is_member, at in events)
             for line, (user, is_member, at) in enumerate(events):

@@ -1,0 +1,89 @@
+"""One person: what every audience knows of an identifier."""
+
+import sqlite3
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from amp_console.ledger.audiences import Audience, all_audiences
+from amp_console.ledger.codes import ID_TYPE_CODE, ID_TYPE_OF
+from amp_console.ledger.deliveries import Reason
+from amp_console.ledger.requests import RequestRecord, request
+from amp_console.values import IdType, Operation
+
+
+class Rejection(msgspec.Struct, frozen=True):
+    """Why somebody is rejected; `at` in microseconds since 1970."""
+
+    operation: Operation
+    code: Reason
+    reason: str
+    at: int
+    tries: int
+
+
+class PersonRecord(msgspec.Struct, frozen=True):
+    """What one audience knows of one identifier.
+
+    `is_member` is what the newest event says; `wanted` the same, but False under an ID type that
+    the audience does not use. `delivered` None is unknown. `source` and `line` are where the event
+    stands, `event_at` its time in microseconds since 1970; `source` is None for a user that no
+    event ever named (a seed). `request` is the last one that carried the person.
+    """
+
+    audience: Audience
+    id_type: IdType
+    id: str
+    is_member: bool
+    wanted: bool
+    event_at: int
+    source: str | None
+    line: int
+    delivered: bool | None
+    request: RequestRecord | None
+    rejection: Rejection | None
+    counterpart: str | None
+
+
+def find_person(db: sqlite3.Connection, text: str) -> list[PersonRecord]:
+    """What is known of an identifier of either kind, exactly as it is written."""
+    found = []
+    for audience in all_audiences(db):
+        for id_type in (audience.id_type, audience.id_type.other):
+            row = db.execute(
+                "SELECT id_type, member.id, is_member, wanted, event_at, source.name, line, "
+                "delivered, member.request_id, counterpart, rejection.operation, code, reason, at, "
+                "refusals FROM member LEFT JOIN source ON source.id = source_id "
+                "LEFT JOIN rejection ON rejection.id = rejection_id "
+                "WHERE audience_id = ? AND id_type = ? AND member.id = ?",
+                (audience.id, ID_TYPE_CODE[id_type], text),
+            ).fetchone()
+            if row is not None:
+                found.append(_record(db, audience, row))
+    return found
+
+
+def _record(db: sqlite3.Connection, audience: Audience, row: Sequence[Any]) -> PersonRecord:
+    code, id_, is_member, wanted, event_at, source, line, delivered, carried, other, *why = row
+    return PersonRecord(
+        audience=audience,
+        id_type=ID_TYPE_OF[code],
+        id=id_,
+        is_member=bool(is_member),
+        wanted=bool(wanted),
+        event_at=event_at,
+        source=source,
+        line=line,
+        delivered=None if delivered is None else bool(delivered),
+        request=None if carried is None else request(db, carried),
+        rejection=_rejection(why),
+        counterpart=other,
+    )
+
+
+def _rejection(why: Sequence[Any]) -> Rejection | None:
+    operation, code, reason, at, tries = why
+    return (
+        None if code is None else Rejection(Operation(operation), Reason(code), reason, at, tries)
+    )

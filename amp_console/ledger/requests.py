@@ -1,0 +1,92 @@
+"""The requests that were sent, as they were written down before and after."""
+
+import enum
+import sqlite3
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from amp_console.ledger.codes import ID_TYPE_OF
+from amp_console.ledger.deliveries import RequestKind
+from amp_console.values import IdType, Operation
+
+
+class RequestState(enum.StrEnum):
+    """What is known of a request. `void`: nobody knows whether it was applied, or it was not."""
+
+    OPEN = "open"
+    CONFIRMED = "confirmed"
+    VOID = "void"
+
+
+class RequestRecord(msgspec.Struct, frozen=True):
+    """One request. Times in microseconds since 1970; `status` None is no answer.
+
+    `answer` are the first 2000 characters of what Amplitude said; there are no keys in it.
+    """
+
+    id: int
+    run_id: int
+    audience_id: int
+    audience_name: str
+    kind: RequestKind
+    id_type: IdType
+    operation: Operation
+    size: int
+    sent_at: int
+    settled_at: int | None
+    state: RequestState
+    status: int | None
+    answer: str
+    skipped: int
+
+
+_SELECT = (
+    "SELECT request.id, run_id, audience_id, coalesce(audience.name, audience.key, ''), kind, "
+    "request.id_type, operation, size, sent_at, settled_at, state, status, answer, skipped "
+    "FROM request LEFT JOIN audience ON audience.id = audience_id "
+)
+_OF_RUN = "WHERE run_id = :run AND (:audience IS NULL OR audience_id = :audience) "
+
+
+def request(db: sqlite3.Connection, request_id: int) -> RequestRecord | None:
+    """One request, None where there is none of this number."""
+    row = db.execute(f"{_SELECT} WHERE request.id = ?", (request_id,)).fetchone()
+    return None if row is None else _record(row)
+
+
+def count_requests(db: sqlite3.Connection, run_id: int, audience_id: int | None = None) -> int:
+    """How many requests a run has sent, for one audience or for all."""
+    values = {"run": run_id, "audience": audience_id}
+    row = db.execute(f"SELECT count(*) FROM request {_OF_RUN}", values).fetchone()
+    return int(row[0])
+
+
+def requests_page(
+    db: sqlite3.Connection, run_id: int, offset: int, limit: int, audience_id: int | None = None
+) -> list[RequestRecord]:
+    """Some of a run's requests, the newest first."""
+    rows = db.execute(
+        f"{_SELECT} {_OF_RUN} ORDER BY request.id DESC LIMIT :limit OFFSET :offset",
+        {"run": run_id, "audience": audience_id, "limit": limit, "offset": offset},
+    )
+    return [_record(row) for row in rows]
+
+
+def _record(row: Sequence[Any]) -> RequestRecord:
+    id_, run_id, of, name, kind, id_type, operation, size, sent, settled, state, *rest = row
+    return RequestRecord(
+        id_,
+        run_id,
+        of,
+        name,
+        RequestKind(kind),
+        ID_TYPE_OF[id_type],
+        Operation(operation),
+        size,
+        sent,
+        settled,
+        RequestState(state),
+        *rest,
+    )

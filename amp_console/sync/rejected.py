@@ -1,0 +1,29 @@
+"""Trying rejected users again."""
+
+from collections.abc import Sequence
+
+from amp_console.connections import Connection
+from amp_console.ledger import Ledger
+from amp_console.ledger.rejected import RejectedFilter, retry_rejected, retry_users
+from amp_console.sync.read_only import guard
+from amp_console.values import IdType
+
+
+def retry(ledger: Ledger, connection: Connection, wish: RejectedFilter) -> int:
+    """Make the users that are meant pending again; return how many. The next sync takes them.
+
+    Raises `ReadOnly` and `LedgerError`.
+    """
+    guard(connection)
+    return ledger.write(retry_rejected, wish)
+
+
+def retry_these(
+    ledger: Ledger, connection: Connection, users: Sequence[tuple[int, IdType, str]]
+) -> int:
+    """Make these users (audience, ID type, identifier) pending again; return how many.
+
+    Raises `ReadOnly` and `LedgerError`.
+    """
+    guard(connection)
+    return ledger.write(retry_users, users)

@@ -1,0 +1,56 @@
+"""Rows are filtered by any cell and sorted by value; pages are fetched once, when looked at."""
+
+from collections.abc import Sequence
+
+import pytest
+
+from amp_console.console.widgets.grid_rows import PAGE, Cell, Listed, Paged, Row
+
+ROWS = [
+    Row("a", (Cell("Zebra"), Cell("1,000")), ("Zebra", 1000)),
+    Row("b", (Cell("apple"), Cell("—")), ("apple", None)),
+    Row("c", (Cell("Mango"), Cell("20")), ("Mango", 20)),
+]
+
+
+def test_all_rows_are_shown_as_they_come() -> None:
+    assert Listed(ROWS).keys() == ["a", "b", "c"]
+
+
+def test_a_filter_looks_at_every_cell_whatever_the_case() -> None:
+    assert Listed(ROWS, "MAN").keys() == ["c"]
+    assert Listed(ROWS, "1,0").keys() == ["a"]
+    assert Listed(ROWS, "nobody").keys() == []
+
+
+def test_text_is_sorted_whatever_the_case_and_numbers_by_value() -> None:
+    assert Listed(ROWS, sort=0).keys() == ["b", "c", "a"]
+    assert Listed(ROWS, sort=1).keys() == ["c", "a", "b"]
+
+
+def test_what_is_unknown_comes_first_only_when_the_order_is_turned() -> None:
+    assert Listed(ROWS, sort=1, descending=True).keys() == ["b", "a", "c"]
+
+
+def test_a_row_is_found_by_its_key() -> None:
+    assert Listed(ROWS, sort=0).find("a") == 2
+    assert Listed(ROWS).find("z") is None
+
+
+@pytest.mark.anyio
+async def test_a_page_is_here_once_it_was_fetched() -> None:
+    async def load(offset: int, limit: int) -> Sequence[Row]:
+        return [Row(n, (Cell(str(n)),)) for n in range(offset, min(offset + limit, 450))]
+
+    rows = Paged(450, load)
+    assert len(rows) == 450
+    assert rows.get(PAGE + 1) is None
+    assert rows.lacks(1)
+    await rows.fetch(1)
+    assert not rows.lacks(1)
+    row = rows.get(PAGE + 1)
+    assert row is not None
+    assert row.key == PAGE + 1
+    assert rows.find(PAGE + 1) == PAGE + 1
+    assert rows.lacks(2)
+    assert not rows.lacks(3)
