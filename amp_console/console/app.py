@@ -42,6 +42,8 @@ class ConsoleApp(App[None]):
     ENABLE_COMMAND_PALETTE = True
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+q", "quit", "Quit", show=False, priority=True, id="quit"),
+        # Here, not in the places, so that it stands last in every footer.
+        Binding("question_mark,f1", "screen.help", "Help", key_display="?", id="help"),
         Binding("f", "find_person", "Find a person", show=False, id="person"),
         Binding("1", "go('audiences')", "Audiences", show=False, id="go.audiences"),
         Binding("2", "go('errors')", "Errors", show=False, id="go.errors"),

@@ -82,7 +82,9 @@ def outstanding_of_all(db: sqlite3.Connection) -> dict[int, Outstanding]:
     )
     unidentified = _by_audience(
         db,
-        f"SELECT audience.id, 0, count(*) FROM audience JOIN member ON audience_id = audience.id "
+        # CROSS JOIN: SQLite would look at every member instead, and ask whose it is.
+        "SELECT audience.id, 0, count(*) FROM audience CROSS JOIN member "
+        "ON audience_id = audience.id "
         f"AND member.id_type = {sum(ID_TYPE_OF)} - audience.id_type "
         "WHERE is_member = 1 AND counterpart IS NULL GROUP BY 1",
     )

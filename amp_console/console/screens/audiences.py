@@ -9,7 +9,7 @@ from textual.containers import Container, VerticalScroll
 from textual.widgets import Static
 
 from amp_console.console.look import TONES
-from amp_console.console.screens.audience_detail import detail
+from amp_console.console.screens.audience_detail import detail, sizes_differ
 from amp_console.console.screens.place import Place
 from amp_console.console.texts import said
 from amp_console.console.widgets.filter_bar import FilterBar
@@ -27,7 +27,7 @@ COLUMNS = (
     Column("Members", 9, right=True, rank=1),
     Column("Pending", 9, flex=1, right=True),
     Column("Rejected", 8, right=True),
-    Column("Status", 13),
+    Column("Status", 14),
     Column("Last run", 12, rank=3),
 )
 EMPTY = """\
@@ -123,7 +123,7 @@ audience under the cursor. Nothing is sent before you have seen the plan and con
                 Cell(number(members, look)),
                 Cell(pending),
                 Cell(rejected, "bad"),
-                Cell(f"{look.signs[of.status]} {of.status}", TONES[of.status]),
+                self._status(of),
                 Cell(ago(audience.last_run_at, now, look), "dim"),
             ),
             (
@@ -137,6 +137,13 @@ audience under the cursor. Nothing is sent before you have seen the plan and con
                 audience.last_run_at,
             ),
         )
+
+    def _status(self, of: Standing) -> Cell:
+        look = self.console.look
+        theirs = self.console.sizes.get(of.audience.cohort_id or "")
+        if of.status is Status.IN_SYNC and sizes_differ(of, theirs):
+            return Cell(f"{look.signs[Status.REJECTED]} sizes differ", "warn")
+        return Cell(f"{look.signs[of.status]} {of.status}", TONES[of.status])
 
     def _summary(self, found: list[Standing]) -> str:
         counts = [(status, sum(each.status is status for each in found)) for status in Status]

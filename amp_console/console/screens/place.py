@@ -30,10 +30,10 @@ class Place(Screen[None]):
     """What the place is called in help and palette."""
     HELP: ClassVar[str] = ""
     """What one does here, in a few plain lines."""
+    AUTO_FOCUS = "Grid"
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide")]  # noqa: RUF012  # Textual's own
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "back", "Back", show=False),
-        Binding("question_mark,f1", "help", "Help", key_display="?", id="help"),
     ]
 
     @property

@@ -40,10 +40,12 @@ class FilterBar(Input):
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002  # Textual's word
         super().__init__(placeholder="type to filter, Enter keeps it, Esc clears it", id=id)
         self.select_on_focus = False
+        self.can_focus = False
 
     def open(self) -> None:
         """Show the line and type into it."""
         self.add_class("-open")
+        self.can_focus = True
         self.focus()
 
     def on_input_changed(self, event: Input.Changed) -> None:
@@ -56,4 +58,5 @@ class FilterBar(Input):
         if clear:
             self.value = ""
         self.set_class(bool(self.value), "-open")
+        self.can_focus = False
         self.post_message(self.Left())
