@@ -79,7 +79,7 @@ class Place(Screen[None]):
     def look_again(self) -> None:
         """Look, unless another place is in front; the newest look wins."""
         if self.is_current:
-            self.run_worker(self._look(), group="look", exclusive=True)
+            self.run_worker(self._look, group="look", exclusive=True)
 
     async def _look(self) -> None:
         try:
