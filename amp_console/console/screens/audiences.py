@@ -168,7 +168,7 @@ audience under the cursor. Nothing is sent before you have seen the plan and con
 
     def on_grid_moved(self) -> None:
         """Show the detail of the row the cursor rests on."""
-        self.refresh_bindings()
+        self.update_keys()
         self.set_timer(DETAIL_DELAY, self._show_detail)
 
     def _show_detail(self) -> None:

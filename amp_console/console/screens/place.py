@@ -48,6 +48,10 @@ class Place(Screen[None]):
         assert session is not None
         return session
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._may: list[bool] = []
+
     def compose(self) -> ComposeResult:
         """Put the body between the line on top and the footer."""
         yield TopBar()
@@ -87,7 +91,15 @@ class Place(Screen[None]):
         except KNOWN as error:
             self.console.say(str(error), "error")
         self.query_one(TopBar).refresh()
-        self.refresh_bindings()
+        self.update_keys()
+
+    def update_keys(self) -> None:
+        """Dim and undim keys, where something has changed: the footer is built anew for it."""
+        bindings = self._bindings.key_to_bindings.values()
+        now = [self.why_not(_name_of(each.action)) is None for keys in bindings for each in keys]
+        if now != self._may:
+            self._may = now
+            self.refresh_bindings()
 
     # Keys.
 
@@ -100,7 +112,7 @@ class Place(Screen[None]):
     def on_key(self, event: events.Key) -> None:
         """Say why, when the key of a dimmed action is pressed."""
         for binding in self._bindings.key_to_bindings.get(event.key, ()):
-            reason = self.why_not(binding.action.partition("(")[0])
+            reason = self.why_not(_name_of(binding.action))
             if reason is not None:
                 event.stop()
                 self.console.say(reason, "warning")
@@ -138,3 +150,8 @@ class Place(Screen[None]):
         row = self.query(Grid).first().row
         if row is not None:
             self.console.copy("\t".join(cell.text for cell in row.cells))
+
+
+def _name_of(action: str) -> str:
+    """The action's name without its parameters."""
+    return action.partition("(")[0]

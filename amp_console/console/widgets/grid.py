@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from rich.segment import Segment
-from rich.style import Style
 from textual import events
 from textual.binding import Binding, BindingType
 from textual.geometry import Region, Size
@@ -20,6 +19,7 @@ from textual.strip import Strip
 
 from amp_console.console.look import PLAIN, Look
 from amp_console.console.widgets.grid_layout import GAP, Column, Fitted, fit_columns, fitted_text
+from amp_console.console.widgets.grid_paint import GridPaint
 from amp_console.console.widgets.grid_rows import PAGE, Listed, Paged, Row, Rows
 
 LEAD = 2  # columns before the first cell: the cursor and the mark
@@ -51,16 +51,17 @@ class Grid(ScrollView, can_focus=True):
         overflow-x: hidden;
         scrollbar-size-vertical: 1;
         background: transparent;
-        & > .grid--header { color: $text-muted; text-style: bold; }
-        & > .grid--cursor { background: $primary 35%; color: $foreground; text-style: bold; }
-        & > .grid--cursor-blurred { background: $primary 15%; }
+        color: $foreground;
+        & > .grid--header { color: $foreground 60%; text-style: bold; }
+        & > .grid--cursor { background: $primary 30%; text-style: bold; }
+        & > .grid--cursor-blurred { background: $primary 12%; }
         & > .grid--marked { color: $text-accent; text-style: bold; }
         & > .grid--good { color: $text-success; }
         & > .grid--warn { color: $text-warning; }
         & > .grid--bad { color: $text-error; }
-        & > .grid--dim { color: $text-muted; }
+        & > .grid--dim { color: $foreground 60%; }
         & > .grid--accent { color: $text-accent; }
-        & > .grid--empty { color: $text-muted; }
+        & > .grid--empty { color: $foreground 70%; }
     }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -131,7 +132,7 @@ class Grid(ScrollView, can_focus=True):
         self._rows: Rows = Listed(())
         self._fitted: list[Fitted] = []
         self._asked: set[int] = set()
-        self._styles: dict[str, Style] = {}
+        self._paint = GridPaint(self)
 
     # What is shown.
 
@@ -311,7 +312,7 @@ class Grid(ScrollView, can_focus=True):
     def notify_style_update(self) -> None:
         """Forget the styles of another theme."""
         super().notify_style_update()
-        self._styles.clear()
+        self._paint.forget()
 
     def render_line(self, y: int) -> Strip:
         """Draw one line: the header, a row, or what is said where there are no rows."""
@@ -324,11 +325,11 @@ class Grid(ScrollView, can_focus=True):
             return self._empty_line(y, width)
         index = y - 1 + round(self.scroll_y)
         if index >= len(self._rows):
-            return Strip.blank(width, self.rich_style)
+            return Strip.blank(width, self._paint.style())
         return self._row_line(index, width)
 
     def _header(self, width: int) -> Strip:
-        style = self.rich_style + self._style("grid--header")
+        style = self._paint.style("header")
         parts = [" " * LEAD]
         for each in self._fitted:
             column = self.columns[each.at]
@@ -340,35 +341,28 @@ class Grid(ScrollView, can_focus=True):
         return Strip([Segment(text, style)]).adjust_cell_length(width, style)
 
     def _empty_line(self, y: int, width: int) -> Strip:
-        style = self.rich_style + self._style("grid--empty")
+        style = self._paint.style("empty")
         lines = self.empty.splitlines()
         text = lines[y - 2] if 2 <= y < len(lines) + 2 else ""
         shown = " " * LEAD + fitted_text(text, max(0, width - LEAD), False, self._look.more)
         return Strip([Segment(shown, style)]).adjust_cell_length(width, style)
 
     def _row_line(self, index: int, width: int) -> Strip:
-        row = self._rows.get(index)
-        base = self.rich_style
+        row, paint = self._rows.get(index), self._paint
         if row is None:
             self._ask_for(index)
-            waiting = Segment(" " * LEAD + self._look.more, base)
-            return Strip([waiting]).adjust_cell_length(width, base)
+            waiting = Segment(" " * LEAD + self._look.more, paint.style("dim"))
+            return Strip([waiting]).adjust_cell_length(width, paint.style())
         is_here, is_marked = index == self.cursor, row.key in self.marked
-        if is_here:
-            base += self._style("grid--cursor" if self.has_focus else "grid--cursor-blurred")
+        ground = ("cursor" if self.has_focus else "cursor-blurred") if is_here else ""
+        base = paint.style("", ground)
         lead = (self._look.cursor if is_here else " ") + (self._look.mark if is_marked else " ")
-        segments = [Segment(lead, base + self._style("grid--marked") if is_marked else base)]
+        segments = [Segment(lead, paint.style("marked" if is_marked else "", ground))]
         for each in self._fitted:
             cell, column = row.cells[each.at], self.columns[each.at]
             text = fitted_text(cell.text, each.width, column.right, self._look.more)
-            style = base + self._style(f"grid--{cell.tone}") if cell.tone else base
-            segments += (Segment(text, style), Segment(" " * GAP, base))
+            segments += (Segment(text, paint.style(cell.tone, ground)), Segment(" " * GAP, base))
         return Strip(segments[:-1]).adjust_cell_length(width, base)
-
-    def _style(self, name: str) -> Style:
-        if name not in self._styles:
-            self._styles[name] = self.get_component_rich_style(name, partial=True)
-        return self._styles[name]
 
     def _ask_for(self, index: int) -> None:
         rows, page = self._rows, index // PAGE
