@@ -197,7 +197,8 @@ def _says_live(work: SyncWork, counts: AudienceCounts, funnel: Funnel) -> Iterat
     elif report.status is RunStatus.STOPPED and report.was_stopped:
         yield f"Stopped as you asked: {plural(funnel.pending or 0, 'user')} stay pending."
     else:
-        yield verdict(str(report.status), counts, funnel.pending)
+        rejected = sum(each.left.rejected for each in report.audiences)
+        yield verdict(str(report.status), counts, funnel.pending, rejected)
     yield did(counts, report.elapsed if report else work.elapsed)
     yield from advice(str(report.status) if report else "stopped", counts, work.tally)
 

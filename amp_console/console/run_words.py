@@ -33,10 +33,13 @@ def waiting(state: str, seconds: float, tries: int) -> str:
     return f"{what} in {whole} s{times}" if whole > 0 else f"{what} now{times}"
 
 
-def verdict(status: str, counts: AudienceCounts, pending: int | None) -> str:
-    """Say in a sentence how a run ended."""
+def verdict(status: str, counts: AudienceCounts, pending: int | None, rejected: int = 0) -> str:
+    """Say in a sentence how a run ended; `rejected` are all who are rejected after it."""
     if status == "partial" and counts.rejected:
         return f"Delivered, but for {plural(counts.rejected, 'rejected user')}."
+    if status == "partial" and rejected:
+        are = "user who is" if rejected == 1 else "users who are"
+        return f"Delivered, but for {rejected:,} {are} rejected since an earlier run."
     if status == "stopped" and pending:
         return f"Stopped with {plural(pending, 'user')} still pending."
     return _ENDS.get(status, status)

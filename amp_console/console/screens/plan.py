@@ -1,0 +1,194 @@
+"""The plan of a sync: what would be sent, before anything is."""
+
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical, VerticalScroll
+from textual.widgets import Static
+
+from amp_console.connections import Connection
+from amp_console.console.screens import plan_rows
+from amp_console.console.screens.dialog import Confirm
+from amp_console.console.screens.place import Place
+from amp_console.console.texts import lines, said
+from amp_console.console.widgets.grid import Grid
+from amp_console.console.work import SyncWork
+from amp_console.ledger import Db
+from amp_console.ledger.audiences import audience
+from amp_console.ledger.sources import Tally
+from amp_console.sync.plan import AudiencePlan, Plan, draw_up
+from amp_console.sync.words import plural
+
+READING = "Reading…"
+NO_AUDIENCE = """\
+No audience is chosen.
+
+Go back with Esc, mark audiences with space, and press s again."""
+
+
+class PlanPlace(Place):
+    """The plan for some audiences. Confirming it starts the sync and shows the run."""
+
+    NAME = "Plan of a sync"
+    HELP = """\
+Everything a sync would send, read from the ledger; nothing has been sent yet.
+
+Add and Remove count users. A cohort that is made belongs to the owner shown, and can't be deleted
+through Amplitude's API. Requests are counted for the case that all goes well; trouble is waited
+out and retried.
+
+s, y or Enter sends it. Esc goes back with nothing sent."""
+    CSS_PATH = "plan.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("s,y", "send", "Send", key_display="s", id="plan.send"),
+        Binding("w", "watch", "Watch the sync", id="plan.watch"),
+        Binding("escape", "back", "Back", key_display="Esc", id="plan.back"),
+    ]
+
+    def __init__(self, audience_ids: tuple[int, ...]) -> None:
+        super().__init__()
+        self._audience_ids = audience_ids
+        self._plan: Plan | None = None
+        self._tally = Tally()
+
+    def body(self) -> ComposeResult:
+        """What happens in a sentence, the audiences, and what one should know beforehand."""
+        look = self.console.look
+        with Vertical(id="plan", classes="panel") as panel:
+            panel.border_title = "Plan"
+            yield Static(id="headline")
+            yield Grid(plan_rows.COLUMNS, empty=READING, look=look, id="audiences")
+            yield Static(id="of-audience")
+        with VerticalScroll(id="beforehand", classes="panel", can_focus=False) as panel:
+            panel.border_title = "Before you send"
+            yield Static(id="concerns")
+
+    # Looking.
+
+    async def look(self) -> None:
+        """Read the plan anew."""
+        connection = self.session.connection
+        self._plan = plan = await self.session.read(_draw_up, connection, self._audience_ids)
+        console_look, grid = self.console.look, self.query_one("#audiences", Grid)
+        grid.empty = NO_AUDIENCE
+        grid.show([plan_rows.row(each, console_look) for each in plan.audiences])
+        self.query_one("#headline", Static).update(plan_rows.headline(plan))
+        self.query_one("#concerns", Static).update(
+            lines(
+                *plan_rows.concerns(plan, console_look),
+                plan_rows.limits(connection.limits, console_look),
+            )
+        )
+        panel = self.query_one("#plan")
+        panel.border_subtitle = said(plural(len(plan.audiences), "audience"))
+        self._show_detail()
+
+    def on_grid_moved(self) -> None:
+        """Tell about the audience under the cursor."""
+        self._show_detail()
+
+    def _show_detail(self) -> None:
+        key = self.query_one("#audiences", Grid).key
+        of = next((each for each in self._audiences() if each.audience_id == key), None)
+        text = self.query_one("#of-audience", Static)
+        text.display = of is not None
+        if of is not None:
+            text.update(plan_rows.detail(of))
+
+    def _audiences(self) -> tuple[AudiencePlan, ...]:
+        return self._plan.audiences if self._plan else ()
+
+    # Sending.
+
+    def why_not(self, action: str) -> str | None:
+        """What stands in the way of sending the plan."""
+        if action == "watch" and self.console.sync is None:
+            return "No sync was started since the console was opened. Past ones: press 3."
+        if action != "send":
+            return None
+        if self._plan is None:
+            return "The plan is still being read."
+        if self.session.connection.read_only:
+            return (
+                f'The connection "{self.session.connection.name}" is read-only: nothing is sent. '
+                "Switch read-only off in its settings, or leave out --read-only."
+            )
+        if not any(plan_rows.can_be_sent(each) for each in self._plan.audiences):
+            return plan_rows.nothing(self._plan)
+        return None
+
+    def on_grid_opened(self) -> None:
+        """Enter sends."""
+        reason = self.why_not("send")
+        if reason is None:
+            self.action_send()
+        else:
+            self.console.say(reason, "warning")
+
+    def action_send(self) -> None:
+        """Send the plan; ask first, where most of a cohort would be taken out."""
+        assert self._plan is not None
+        sync = self.console.sync
+        if sync is not None and not sync.is_over:
+            self.app.push_screen(_under_way(), self._watch_if)
+            return
+        large = plan_rows.large_removals(self._plan)
+        if large:
+            self.app.push_screen(_large_removal(large), self._send_if)
+        else:
+            self._send()
+
+    def _send_if(self, is_meant: bool | None) -> None:
+        if is_meant:
+            self._send()
+
+    def _watch_if(self, is_meant: bool | None) -> None:
+        if is_meant:
+            self.action_watch()
+
+    def _send(self) -> None:
+        from amp_console.console.screens.run import RunPlace
+
+        console, plan = self.console, self._plan
+        assert plan is not None
+        console.sync = SyncWork(
+            self.session, plan, console.premises.timing, console.tell, self._tally
+        )
+        console.sync.start()
+        self.app.switch_screen(RunPlace())
+
+    def action_watch(self) -> None:
+        """Open the sync that was started last."""
+        from amp_console.console.screens.run import RunPlace
+
+        self.app.switch_screen(RunPlace())
+
+
+def _draw_up(db: Db, connection: Connection, audience_ids: tuple[int, ...]) -> Plan:
+    return draw_up(db, connection, [audience(db, each) for each in audience_ids])
+
+
+def _under_way() -> Confirm:
+    return Confirm(
+        "A sync is under way",
+        ["The console carries out one sync at a time. Nothing of this plan was sent."],
+        yes="Watch it",
+        no="Stay here",
+    )
+
+
+def _large_removal(large: list[AudiencePlan]) -> Confirm:
+    rows = [
+        f"{each.remove:,} of {plural(each.in_cohort, 'member')} leave the cohort "
+        f'"{each.cohort_name}".'
+        for each in large
+    ]
+    only = large[0]
+    yes = f"Take {only.remove:,} out" if len(large) == 1 else "Take them out"
+    return Confirm(
+        "Take most members out?",
+        [*rows, "", "If that is not what happened in Segment, look at the events first."],
+        yes=yes,
+        is_danger=True,
+    )

@@ -1,0 +1,138 @@
+"""What a plan says: its rows, and the sentences around them."""
+
+from collections.abc import Iterator
+
+from textual.content import Content
+
+from amp_console.connections import Limits
+from amp_console.console.look import Look
+from amp_console.console.texts import BAD, MUTED, STRONG, WARN, Part, said
+from amp_console.console.widgets.grid_layout import Column
+from amp_console.console.widgets.grid_rows import Cell, Row
+from amp_console.console.words import number
+from amp_console.sync.plan import AudiencePlan, Plan
+from amp_console.sync.standing import Status
+from amp_console.sync.words import plural
+
+COLUMNS = (
+    Column("Audience", 12, flex=2),
+    Column("Cohort", 12, flex=2, rank=1),
+    Column("ID type", 12, rank=4),
+    Column("Add", 9, right=True),
+    Column("Remove", 9, right=True),
+    Column("Requests", 8, right=True, rank=2),
+    Column("Owner", 14, flex=1, rank=3),
+    Column("What happens", 22, flex=1),
+)
+
+
+def can_be_sent(of: AudiencePlan) -> bool:
+    """Whether anything would be sent for this audience."""
+    return not of.is_idle and of.obstacle is None
+
+
+def row(of: AudiencePlan, look: Look) -> Row:
+    """One audience of the plan."""
+    is_sent = can_be_sent(of)
+    cohort = of.cohort_name if of.cohort_id or of.creates else look.dash
+    what, tone = _what(of, look)
+    return Row(
+        of.audience_id,
+        (
+            Cell(of.name),
+            Cell(cohort, "" if of.cohort_id else "dim"),
+            Cell(of.id_type.label),
+            Cell(f"+{of.add:,}" if of.add else "", "" if is_sent else "dim"),
+            Cell(f"{look.minus}{of.remove:,}" if of.remove else "", "" if is_sent else "dim"),
+            Cell(number(of.requests, look) if is_sent else ""),
+            Cell(of.owner_email if of.creates else "", "dim"),
+            Cell(what, tone),
+        ),
+        (of.name, cohort, of.id_type.label, of.add, of.remove, of.requests, of.owner_email, what),
+    )
+
+
+def _what(of: AudiencePlan, look: Look) -> tuple[str, str]:
+    if of.obstacle:
+        return f"{look.signs[Status.BROKEN]} can't be sent", "bad"
+    if of.creates:
+        return f"{look.live} creates a cohort", "warn"
+    if of.is_idle:
+        return f"{look.signs[Status.IN_SYNC]} nothing to send", "good"
+    if of.is_large_removal:
+        return f"{look.signs[Status.REJECTED]} takes most out", "bad"
+    return f"{look.signs[Status.PENDING]} changes", ""
+
+
+def headline(plan: Plan) -> Content:
+    """What would be sent, in a sentence."""
+    sent = [each for each in plan.audiences if can_be_sent(each)]
+    if not sent:
+        return said((nothing(plan), STRONG))
+    add, remove = sum(each.add for each in sent), sum(each.remove for each in sent)
+    creates = sum(each.creates for each in sent)
+    parts = [
+        f"makes {plural(creates, 'cohort')}" if creates else "",
+        f"adds {plural(add, 'user')}" if add else "",
+        f"takes {plural(remove, 'user')} out" if remove else "",
+    ]
+    what = ", ".join(part for part in parts if part)
+    requests = plural(sum(each.requests for each in sent), "request")
+    return said((f"This {what}, in {requests} when all goes well.", STRONG))
+
+
+def nothing(plan: Plan) -> str:
+    """Say that nothing would be sent, and why."""
+    if not plan.audiences:
+        return "There is nothing to send: no audience is chosen."
+    if any(each.obstacle and not each.is_idle for each in plan.audiences):
+        return "Nothing can be sent: see what stands in the way."
+    if len(plan.audiences) == 1:
+        return "There is nothing to send: the cohort is what the audience is."
+    return "There is nothing to send: every cohort is what its audience is."
+
+
+def detail(of: AudiencePlan) -> Content:
+    """All about the audience under the cursor, in sentences."""
+    parts: list[Part] = [(f"{of.name}: ", MUTED)]
+    if of.obstacle:
+        parts.append((of.obstacle, BAD))
+    elif of.creates:
+        parts += [f'makes the cohort "{of.cohort_name}"', ", owned by ", of.owner_email]
+        parts.append(f", from users matched by {of.id_type.label}.")
+    elif of.is_idle:
+        parts.append("nothing to send.")
+    else:
+        parts += [f'changes the cohort "{of.cohort_name}"', f" ({of.cohort_id})"]
+        parts.append(f", matched by {of.id_type.label}{_of_members(of)}.")
+    if of.unidentified:
+        who = plural(of.unidentified, "member")
+        parts.append((f" {who} without {of.id_type.label} can't be sent: see Errors.", WARN))
+    return said(*parts)
+
+
+def _of_members(of: AudiencePlan) -> str:
+    return f"; {of.remove:,} of {plural(of.in_cohort, 'member')} leave" if of.remove else ""
+
+
+def concerns(plan: Plan, look: Look) -> Iterator[Content]:
+    """What can't be undone, or looks wrong."""
+    for concern in plan.concerns:
+        yield said((f"{look.signs[Status.REJECTED]} This ", WARN), (f"{concern}.", WARN))
+
+
+def limits(of: Limits, look: Look) -> Content:
+    """Which limits hold, Amplitude's and our own."""
+    size = f"up to {of.largest_batch:,} ids each"
+    first = f" (the first {of.first_batch:,}; more while answers are clean)"
+    return said(
+        (f"{look.dot} Amplitude takes one request at a time for each cohort, ", MUTED),
+        (size, MUTED),
+        (first if of.first_batch < of.largest_batch else "", MUTED),
+        (f". This connection syncs {of.parallel_cohorts} cohorts side by side.", MUTED),
+    )
+
+
+def large_removals(plan: Plan) -> list[AudiencePlan]:
+    """The cohorts that would lose more than half of their members."""
+    return [each for each in plan.audiences if can_be_sent(each) and each.is_large_removal]

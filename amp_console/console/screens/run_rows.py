@@ -1,0 +1,187 @@
+"""The rows of a run's grids: audiences with their bars, requests, and reasons of rejection."""
+
+from textual.content import Content
+
+from amp_console.console.look import Look, bar
+from amp_console.console.run_picture import Funnel, Line, Picture
+from amp_console.console.texts import (
+    ACCENT,
+    BAD,
+    GOOD,
+    MUTED,
+    STRONG,
+    TONE,
+    WARN,
+    Part,
+    lines,
+    said,
+)
+from amp_console.console.widgets.grid_layout import Column
+from amp_console.console.widgets.grid_rows import Cell, Row
+from amp_console.console.words import SECOND, clock, lasting, number, stopwatch
+from amp_console.ledger.rejected import RejectionGroup
+from amp_console.ledger.requests import RequestRecord, RequestState
+from amp_console.sync.standing import Status
+from amp_console.values import Operation
+
+BAR = 1  # the bars' column
+AUDIENCES = (
+    Column("Audience", 12, flex=2),
+    Column("", 8, flex=3),
+    Column("Users", 15, right=True),
+    Column("Requests", 8, right=True, rank=3),
+    Column("Rejected", 8, right=True, rank=2),
+    Column("", 27, flex=3),
+)
+REQUESTS = (
+    Column("Time", 8),
+    Column("Operation", 9, rank=2),
+    Column("Users", 8, right=True),
+    Column("Audience", 10, flex=1, rank=1),
+    Column("Answer", 9),
+    Column("Took", 7, right=True),
+)
+FULL_REQUESTS = (
+    Column("Time", 8),
+    Column("Operation", 9),
+    Column("Users", 9, right=True),
+    Column("Audience", 12, flex=1),
+    Column("Answer", 12),
+    Column("Skipped", 7, right=True, rank=1),
+    Column("Took", 9, right=True),
+    Column("Amplitude said", 16, flex=3, rank=2),
+)
+REASONS = (Column("Reason", 12, flex=1), Column("Users", 7, right=True))
+_SHORT_FUNNEL = 90  # columns; with less room the words are shorter
+
+
+def outcome(picture: Picture, look: Look) -> str:
+    """The sign and the word for how a run ended, or what it is doing."""
+    return f"{sign(picture.outcome, look)} {picture.outcome}"
+
+
+def sign(word: str, look: Look) -> str:
+    """The sign that goes with an outcome's word."""
+    signs = look.signs
+    return {
+        "delivered": signs[Status.IN_SYNC],
+        "partial": signs[Status.REJECTED],
+        "stopped": signs[Status.PENDING],
+        "interrupted": signs[Status.OFF],
+        "paused": signs[Status.PENDING],
+        "failed": look.bad,
+    }.get(word, look.live)
+
+
+def audience_row(of: Line, look: Look, bar_width: int) -> Row:
+    """One audience of the run, with a bar of the width its column has."""
+    total = of.done if of.total is None else of.total
+    has_bar = total > 0 and of.total is not None
+    shown = bar(look, of.done, total, bar_width) if has_bar else ""
+    of_total = "" if of.total is None else f"/{total:,}"
+    return Row(
+        of.audience_id,
+        (
+            Cell(of.name),
+            Cell(shown, "good" if of.is_over and of.done >= total else "accent"),
+            Cell(f"{of.done:,}{of_total}" if total else look.dash),
+            Cell(number(of.counts.requests, look)),
+            Cell(f"{of.counts.rejected:,}" if of.counts.rejected else "", "bad"),
+            Cell(progress(of), of.tone),
+        ),
+        (
+            of.name,
+            of.done / total if total else 1.0,
+            total,
+            of.counts.requests,
+            of.counts.rejected,
+            of.doing,
+        ),
+    )
+
+
+def progress(of: Line) -> str:
+    """How it goes: speed and time left while users move, else what the audience waits for."""
+    if of.is_over or of.tone == "warn" or not of.speed:
+        return of.doing
+    left = f"  ETA {stopwatch(of.left + 0.999)}" if of.left is not None else ""
+    return f"{of.speed:,.0f}/s{left}"
+
+
+def request_row(of: RequestRecord, look: Look) -> Row:
+    """One request in the small log."""
+    return Row(of.id, _request_cells(of, look))
+
+
+def full_request_row(of: RequestRecord, look: Look) -> Row:
+    """One request in the full-size log."""
+    at, operation, users, name, answer, took = _request_cells(of, look)
+    skipped = Cell(f"{of.skipped:,}" if of.skipped else "", "bad")
+    return Row(of.id, (at, operation, users, name, answer, skipped, took, Cell(of.answer, "dim")))
+
+
+def _request_cells(of: RequestRecord, look: Look) -> tuple[Cell, Cell, Cell, Cell, Cell, Cell]:
+    took = "" if of.settled_at is None else lasting((of.settled_at - of.sent_at) / SECOND)
+    return (
+        Cell(clock(of.sent_at), "dim"),
+        Cell(doing(of)),
+        Cell(f"{of.size:,}"),
+        Cell(of.audience_name),
+        answer(of, look),
+        Cell(took, "dim"),
+    )
+
+
+def doing(of: RequestRecord) -> str:
+    """What a request does, in a word."""
+    if of.kind == "upload":
+        return "create"
+    return "add" if of.operation is Operation.ADD else "remove"
+
+
+def answer(of: RequestRecord, look: Look) -> Cell:
+    """How a request was answered, as a sign and a status."""
+    if of.state is RequestState.OPEN:
+        return Cell(f"{look.live} sent", "accent")
+    if of.status is None:
+        return Cell(f"{look.bad} none", "warn")
+    if of.state is RequestState.CONFIRMED:
+        return Cell(f"{look.ok} {of.status}", "good")
+    return Cell(f"{look.bad} {of.status}", "warn" if of.status in {429, 503} else "bad")
+
+
+def reason_row(of: RejectionGroup) -> Row:
+    """One reason of rejection, with how many users it met."""
+    key = (of.audience_id, of.operation, of.code, of.reason)
+    return Row(key, (Cell(of.reason), Cell(f"{of.count:,}", "bad")), (of.reason, of.count))
+
+
+def funnel(of: Funnel, look: Look, width: int) -> Content:
+    """Where people are, in Segment's words: the words, and the numbers below them."""
+    is_short = width < _SHORT_FUNNEL
+    parts = (
+        ("events read", of.read, ""),
+        ("filtered", of.filtered, MUTED),
+        ("pending", of.pending, WARN),
+        ("pending retry", of.retrying, WARN),
+        ("failed" if is_short else "failed delivery", of.failed, BAD),
+        ("delivered" if is_short else "successful delivery", of.delivered, GOOD),
+    )
+    words: list[Part] = []
+    numbers: list[Part] = []
+    for word, count, style in parts:
+        arrow = f" {look.arrow} " if numbers else ""
+        gap = " " * len(arrow)
+        text = number(count, look)
+        size = max(len(word), len(text))
+        words += [gap, (f"{word:>{size}}", MUTED)]
+        numbers += [(arrow, MUTED), (f"{text:>{size}}", f"{STRONG} {style}" if count else MUTED)]
+    return lines(said(*words), said(*numbers))
+
+
+def headline(picture: Picture, look: Look) -> Content:
+    """The outcome in a sign and a word, then the sentences about the run."""
+    style = TONE[picture.tone]
+    first, *rest = picture.says or ("",)
+    rows = [said((outcome(picture, look), f"{STRONG} {style}"), "  ", first)]
+    return lines(*rows, *(said((f"  {look.arrow} ", ACCENT), each) for each in rest))

@@ -1,0 +1,144 @@
+"""The history: every run, how it ended and what it did."""
+
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Container
+
+from amp_console.console.look import Look
+from amp_console.console.run_picture import OUTCOME_TONES
+from amp_console.console.screens.place import Place
+from amp_console.console.screens.run_rows import sign
+from amp_console.console.texts import said
+from amp_console.console.widgets.filter_bar import FilterBar
+from amp_console.console.widgets.grid import Grid
+from amp_console.console.widgets.grid_layout import Column
+from amp_console.console.widgets.grid_rows import Cell, Row
+from amp_console.console.words import SECOND, ago, lasting
+from amp_console.ledger.runs import Run, all_runs
+from amp_console.sync.words import plural
+
+COLUMNS = (
+    Column("Run", 5, right=True),
+    Column("Started", 12),
+    Column("Outcome", 13),
+    Column("Took", 11, right=True, rank=2),
+    Column("Added", 9, right=True),
+    Column("Removed", 9, right=True),
+    Column("Rejected", 8, right=True),
+    Column("Requests", 8, right=True, rank=3),
+    Column("Retries", 7, right=True, rank=4),
+    Column("Audiences", 9, right=True, rank=5),
+    Column("", 0, flex=1, rank=6),
+)
+READING = "Reading…"
+EMPTY = """\
+No run yet.
+
+Press 1 for the audiences, then s to sync one, or S for all of them. You see the plan
+first, and nothing is sent before you have confirmed it."""
+
+
+class RunsPlace(Place):
+    """All runs, the newest first."""
+
+    NAME = "Runs"
+    HELP = """\
+Every sync there was, from this console and from the command line. Rejected counts users whom that
+run could not deliver; under Errors are those who are rejected now.
+
+Enter opens a run with its requests and errors, however long ago it was."""
+    CSS_PATH = "runs.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "open", "Open", key_display="Enter", id="runs.open"),
+        Binding("x", "errors", "Errors", id="runs.errors"),
+        Binding("o", "sort", "Sort", id="runs.sort"),
+        Binding("slash", "filter", "Filter", key_display="/", id="filter"),
+        Binding("escape", "back", "Back", key_display="Esc", id="runs.back"),
+        Binding("y", "copy", "Copy the row", show=False, id="copy"),
+    ]
+
+    def body(self) -> ComposeResult:
+        """One grid."""
+        with Container(id="runs", classes="panel") as panel:
+            panel.border_title = "Runs"
+            yield FilterBar()
+            yield Grid(COLUMNS, empty=READING, look=self.console.look, id="list")
+
+    async def look(self) -> None:
+        """Read the history."""
+        found = await self.session.read(all_runs)
+        grid = self.query_one(Grid)
+        grid.empty = EMPTY
+        grid.show([row(each, self.console.look, self.console.now) for each in found])
+        self.query_one("#runs").border_subtitle = said(plural(len(found), "run") if found else "")
+
+    def on_grid_moved(self) -> None:
+        """Dim what can't be done without a run."""
+        self.refresh_bindings()
+
+    def why_not(self, action: str) -> str | None:
+        """Nothing can be opened while there is no run."""
+        if action in {"open", "errors", "copy"} and self.query_one(Grid).key is None:
+            return "There is no run here to open."
+        return None
+
+    def on_grid_opened(self) -> None:
+        """Open the run under the cursor."""
+        self.action_open()
+
+    def action_open(self) -> None:
+        """Open the run under the cursor."""
+        from amp_console.console.screens.run import RunPlace
+
+        key = self.query_one(Grid).key
+        if isinstance(key, int):
+            self.app.push_screen(RunPlace(key))
+
+    def action_errors(self) -> None:
+        """Open the users whom the run's requests rejected."""
+        from amp_console.console.screens.errors import ErrorsPlace
+
+        key = self.query_one(Grid).key
+        if isinstance(key, int):
+            self.app.push_screen(ErrorsPlace(run_id=key))
+
+    def action_sort(self) -> None:
+        """Sort by the next column."""
+        self.query_one(Grid).action_sort()
+
+
+def row(of: Run, look: Look, now: int) -> Row:
+    """One run."""
+    status = str(of.status)
+    took = None if of.ended_at is None else (of.ended_at - of.started_at) / SECOND
+    return Row(
+        of.id,
+        (
+            Cell(str(of.id), "dim"),
+            Cell(ago(of.started_at, now, look)),
+            Cell(f"{sign(status, look)} {status}", OUTCOME_TONES.get(status, "")),
+            Cell("" if took is None else lasting(took)),
+            Cell(f"{of.added:,}" if of.added else ""),
+            Cell(f"{of.removed:,}" if of.removed else ""),
+            Cell(f"{of.rejected:,}" if of.rejected else "", "bad"),
+            Cell(f"{of.requests:,}"),
+            Cell(f"{of.retries:,}" if of.retries else "", "warn"),
+            Cell(f"{of.audiences:,}"),
+            Cell(of.note, "dim"),
+        ),
+        (
+            of.id,
+            of.started_at,
+            status,
+            took,
+            of.added,
+            of.removed,
+            of.rejected,
+            of.requests,
+            of.retries,
+            of.audiences,
+            of.note,
+        ),
+    )
