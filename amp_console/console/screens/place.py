@@ -83,7 +83,7 @@ class Place(Screen[None]):
     def look_again(self) -> None:
         """Look, unless another place is in front; the newest look wins."""
         if self.is_current:
-            self.run_worker(self._look, group="look", exclusive=True)
+            self.run_worker(self._look, group="look", exclusive=True)  # type: ignore[arg-type]
 
     async def _look(self) -> None:
         try:

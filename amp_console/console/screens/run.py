@@ -201,7 +201,14 @@ reason shows the users who were rejected for it."""
         state = f"{picture.counts}{int(picture.elapsed / SELDOM)}{picture.outcome}"
         if state != self._read:
             self._read = state
-            self.run_worker(self._read_ledger, group="requests", exclusive=True)
+            self._read_again()
+
+    def _read_again(self) -> None:
+        self.run_worker(
+            self._read_ledger,  # type: ignore[arg-type]
+            group="requests",
+            exclusive=True,
+        )
 
     async def _read_ledger(self) -> None:
         run_id = self._picture.run_id if self._picture else None
@@ -318,7 +325,7 @@ reason shows the users who were rejected for it."""
         self.query_one("#log").display = not is_full
         self.query_one("#full-log").display = is_full
         (self._log if is_full else self.query_one("#bars")).focus()
-        self.run_worker(self._read_ledger, group="requests", exclusive=True)
+        self._read_again()
 
     def action_back(self) -> None:
         """From the full-size log back to the run; from there to where one came from."""
