@@ -14,15 +14,18 @@ if TYPE_CHECKING:
 @click.command()
 @click.option("--headless", is_flag=True, help="Run one whole sync and end.")
 @click.option("--events", type=click.IntRange(1), default=20_000, show_default=True)
-@click.option("--seed", type=int, default=1, show_default=True, help="Another seed, other events.")
-def demo(headless: bool, events: int, seed: int) -> int:
-    """Show a whole sync on a simulated Amplitude: no account, no keys, no network.
+@click.option("--seed", type=int, default=1, show_default=True, help="Another seed, other people.")
+@click.option("--fast", is_flag=True, help="Quick answers, and more coming and going.")
+@click.option("--faults", is_flag=True, help="Trouble comes by itself, now and then.")
+def demo(headless: bool, events: int, seed: int, fast: bool, faults: bool) -> int:
+    """Open the console on a simulated Amplitude: no account, no keys, no network.
 
-    Events are generated, read, planned and delivered, with some trouble on the way; in the end
-    every cohort is compared with what the events say.
+    Six audiences are there, and people come and go; press ! to make trouble. With --headless there
+    is no screen: events are generated, read, planned and delivered, with some trouble on the way,
+    and in the end every cohort is compared with what the events say. It leaves nothing behind.
     """
     if not headless:
-        raise click.UsageError("The demo has no screen yet: add --headless.")
+        return _show(seed, fast=fast, faults=faults)
     from amp_console.simulator import Simulator, World
 
     with (
@@ -30,6 +33,14 @@ def demo(headless: bool, events: int, seed: int) -> int:
         Simulator(World()) as simulator,
     ):
         return _play(Path(folder), simulator, events, seed)
+
+
+def _show(seed: int, *, fast: bool, faults: bool) -> int:
+    from amp_console.console import Opening, run
+    from amp_console.demo import DemoStage
+
+    with DemoStage(seed=seed, fast=fast, faults=faults) as stage:
+        return run(stage.premises, Opening())
 
 
 def _play(folder: Path, simulator: "Simulator", events: int, seed: int) -> int:

@@ -93,7 +93,7 @@ class ConsoleApp(App[None]):
     async def on_mount(self) -> None:
         """Show home at once; the ledger is opened behind it."""
         if self.premises.stage is not None:
-            self.premises.stage.open()
+            self.call_after_refresh(self.premises.stage.open)
         self.set_interval(TICK, self._tick)
         await navigation.open_first(self)
 

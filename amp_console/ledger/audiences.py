@@ -186,6 +186,11 @@ def set_link(
     db.execute("DELETE FROM creation WHERE audience_id = ?", (audience_id,))
 
 
+def set_name(db: sqlite3.Connection, audience_id: int, name: str) -> None:
+    """Call an audience by a better name than its key."""
+    db.execute("UPDATE audience SET name = ? WHERE id = ?", (name, audience_id))
+
+
 def set_overrides(
     db: sqlite3.Connection,
     audience_id: int,

@@ -90,6 +90,7 @@ def _listed(project: Project, cohort: Cohort) -> wire.ListedCohort:
         id=cohort.id,
         name=cohort.name,
         owners=cohort.owners,
+        type=cohort.type,
         published=cohort.published,
         size=project.world.size(cohort.id) if computed else None,
         created_at=cohort.created_at,

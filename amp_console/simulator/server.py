@@ -64,9 +64,9 @@ class _Server(uvicorn.Server):
 class Simulator:
     """A simulated Amplitude, served while the `with` block runs.
 
-    `port` 0 takes any that is free. `sleep` waits the seconds of latency that behaviour and
-    faults ask for. World, faults and `behaviour` may be used and changed while it serves. Its
-    keys say themselves that they are not real.
+    `port` 0 takes any that is free; `listener` is a socket that listens already. `sleep` waits the
+    seconds of latency that behaviour and faults ask for. World, faults and `behaviour` may be used
+    and changed while it serves. Its keys say themselves that they are not real.
     """
 
     def __init__(
@@ -78,7 +78,9 @@ class Simulator:
         port: int = 0,
         credentials: Credentials = CREDENTIALS,
         sleep: Sleep = asyncio.sleep,
+        listener: socket.socket | None = None,
     ) -> None:
+        self._listener = listener
         self.world = world or World()
         self.faults = faults or Faults()
         self.credentials = credentials
@@ -107,7 +109,7 @@ class Simulator:
 
     def __enter__(self) -> Self:
         """Start to serve. Raises OSError where the port is taken."""
-        listener = socket.create_server((HOST, self._port))
+        listener = self._listener or socket.create_server((HOST, self._port))
         self._port = listener.getsockname()[1]
         config = uvicorn.Config(
             build(self._desk), http=BreakableProtocol, ws="none", lifespan="off", log_config=None

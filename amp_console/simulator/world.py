@@ -11,6 +11,9 @@ import msgspec
 from amp_console.simulator.people import Known, Match, People, Resolved, User, is_ghost
 from amp_console.values import IdType, Operation
 
+UPLOADED, BEHAVIOURAL = "manual_upload", "redshift"
+"""The types of cohorts: made of uploaded ids, and computed from what users do."""
+
 Clock = Callable[[], float]
 """Tells the seconds since 1970."""
 
@@ -25,6 +28,7 @@ class Cohort(msgspec.Struct, frozen=True):
     app_id: int
     created_at: int
     last_mod: int
+    type: str = UPLOADED
 
 
 class World:
@@ -80,12 +84,18 @@ class World:
         return "@" in email if self.organisation is None else email in self.organisation
 
     def create_cohort(
-        self, name: str, owner: str, members: Iterable[int] = (), *, published: bool = True
+        self,
+        name: str,
+        owner: str,
+        members: Iterable[int] = (),
+        *,
+        published: bool = True,
+        type: str = UPLOADED,  # noqa: A002  # Amplitude's word
     ) -> Cohort:
         """Create a cohort with these members (Amplitude IDs). Names need not be unique."""
         with self._lock:
             now = int(self.clock())
-            cohort = Cohort(self._new_id(), name, (owner,), published, self.app_id, now, now)
+            cohort = Cohort(self._new_id(), name, (owner,), published, self.app_id, now, now, type)
             self._cohorts[cohort.id] = cohort
             self._members[cohort.id] = set(members)
             self._ever[cohort.id] = set(self._members[cohort.id])

@@ -1,0 +1,97 @@
+"""Trouble on request: what a presenter turns on to show how it is handled."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from amp_console.console.premises import Trouble
+
+if TYPE_CHECKING:
+    from amp_console.simulator import Faults, Rule
+
+
+class Kind(NamedTuple):
+    """A kind of trouble: its name, its label, and what is said when it comes and goes."""
+
+    name: str
+    label: str
+    comes: str
+    goes: str
+
+
+KINDS = (
+    Kind(
+        "rate-limit",
+        "Rate limit: most changes get 429 and are told to wait 5 s",
+        "Amplitude limits the rate now. A sync waits as it is told, and loses nobody.",
+        "Amplitude takes requests as they come again.",
+    ),
+    Kind(
+        "down",
+        "Amplitude down: 503 and broken connections",
+        "Amplitude is down now. A sync tries again with growing pauses, then keeps the rest.",
+        "Amplitude is up again.",
+    ),
+    Kind(
+        "slow",
+        "Slow: every answer takes 2 to 4 s",
+        "Amplitude is slow now.",
+        "Amplitude answers as quickly as before.",
+    ),
+    Kind(
+        "keys",
+        "Wrong keys: 403 on everything",
+        "Amplitude refuses the keys now. A sync stops at once.",
+        "Amplitude takes the keys again.",
+    ),
+)
+
+
+class Troubles:
+    """Turns kinds of trouble on and off; `always` are rules that stay whatever is on."""
+
+    def __init__(self, faults: "Faults", always: "Sequence[Rule]" = ()) -> None:
+        self._faults = faults
+        self._always = tuple(always)
+        self._on: set[str] = set()
+        self._apply()
+
+    def all(self) -> tuple[Trouble, ...]:
+        """The kinds there are."""
+        return tuple(Trouble(each.name, each.label, each.name in self._on) for each in KINDS)
+
+    def toggle(self, name: str) -> str:
+        """Turn a kind on or off; return what to say about it."""
+        kind = next(each for each in KINDS if each.name == name)
+        self._on ^= {name}
+        self._apply()
+        return kind.comes if name in self._on else kind.goes
+
+    def _apply(self) -> None:
+        rules = [rule for kind in KINDS if kind.name in self._on for rule in _rules(kind.name)]
+        self._faults.set([*rules, *self._always])
+
+
+def _rules(name: str) -> "list[Rule]":
+    from amp_console.simulator import Answer, Call, Reset, Rule, Slow
+
+    match name:
+        case "rate-limit":
+            changes = frozenset({Call.MEMBERSHIP, Call.UPLOAD})
+            return [Rule(Answer(429, retry_after="5"), changes, share=0.7)]
+        case "down":
+            return [Rule(Answer(503, html=True), every=2), Rule(Reset())]
+        case "slow":
+            return [Rule(Slow(2.0, 2.0))]
+    return [Rule(Answer(403))]
+
+
+def now_and_then() -> "list[Rule]":
+    """A little trouble that comes by itself, for a demo that asks for it."""
+    from amp_console.simulator import Answer, Call, Reset, Rule
+
+    changes = frozenset({Call.MEMBERSHIP})
+    return [
+        Rule(Answer(429, retry_after="2"), changes, every=5),
+        Rule(Answer(502, html=True), changes, every=7),
+        Rule(Reset(applied=True), changes, every=11),
+    ]
