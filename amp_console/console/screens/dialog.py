@@ -21,7 +21,7 @@ T = TypeVar("T")
 class Dialog(ModalScreen[T], Generic[T]):
     """A box in the middle, in front of a dimmed place. Esc closes it with nothing done."""
 
-    CSS_PATH = "dialog.tcss"
+    CSS_PATH: ClassVar[str | list[str]] = "dialog.tcss"
     TITLE_TEXT: ClassVar[str] = ""
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "dismiss(None)", "Close", show=False),
