@@ -28,7 +28,7 @@ LONGEST = 2000  # characters of an answer; the ledger keeps no more
 class RequestView(Dialog[None]):
     """A request and its answer."""
 
-    CSS_PATH = "request_view.tcss"
+    CSS_PATH: ClassVar[str | list[str]] = ["dialog.tcss", "request_view.tcss"]
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y", "copy", "Copy", show=False),
         Binding("enter,q", "dismiss(None)", "Close", show=False),

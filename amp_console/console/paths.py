@@ -1,0 +1,114 @@
+"""Files while their path is being typed: what is there, and what the text means so far."""
+
+import glob
+import os
+from collections.abc import Iterable
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+MOST = 2_000  # entries that are looked at
+WILD = frozenset("*?[")
+
+
+class Entry(NamedTuple):
+    """A file or folder. `path` is what has to be typed for it; `size` in bytes, None: unknown."""
+
+    name: str
+    path: str
+    is_folder: bool
+    size: int | None
+    modified: int | None
+
+
+class Listing(NamedTuple):
+    """What a text means: the files that it names, and the entries it could go on with.
+
+    `note` says why it names no file, "" where it does.
+    """
+
+    entries: tuple[Entry, ...]
+    files: tuple[str, ...]
+    note: str
+
+    @property
+    def bytes(self) -> int:
+        """The size of the named files together."""
+        named = set(self.files)
+        return sum(each.size or 0 for each in self.entries if _full(each.path) in named)
+
+
+def listing(text: str) -> Listing:
+    """Look what a path, the beginning of one, or a pattern means on this disk; it may block."""
+    path = Path(_full(text)) if text.strip() else Path()
+    try:
+        if text.strip() and path.is_file():
+            return Listing((_entry(path, text),), (str(path),), "")
+        if WILD & set(text):
+            return _matching(text)
+        if not text or text.endswith(("/", os.sep)) or (path.is_dir() and text != "."):
+            return _folder(path, text, "")
+        return _folder(path.parent, text[: len(text) - len(path.name)], path.name)
+    except (OSError, ValueError) as error:
+        return Listing((), (), _reason(error))
+
+
+def completed(text: str, found: Iterable[Entry]) -> str:
+    """Return the text, completed as far as all entries agree, like a shell does."""
+    if WILD & set(text):
+        return text
+    paths = [each.path + ("/" if each.is_folder else "") for each in found]
+    longest = os.path.commonprefix(paths)  # noqa: RUF071  # letter by letter is meant
+    return longest if len(longest) > len(text) else text
+
+
+def _full(text: str) -> str:
+    return str(Path(text).expanduser().absolute())
+
+
+def _matching(text: str) -> Listing:
+    pattern = str(Path(text).expanduser())
+    found = islice(glob.iglob(pattern), MOST)  # noqa: PTH207  # it takes any pattern
+    paths = sorted(Path(each) for each in found)
+    files = [path for path in paths if path.is_file()]
+    entries = tuple(_entry(path, str(path)) for path in files)
+    note = "" if files else "No file matches this pattern."
+    return Listing(entries, tuple(str(path.absolute()) for path in files), note)
+
+
+def _folder(folder: Path, typed: str, begins: str) -> Listing:
+    """List a folder; `typed` is what stands before the names in it."""
+    if typed and not typed.endswith(("/", os.sep)):
+        typed += "/"
+    with os.scandir(folder) as scan:
+        found = [
+            _entry(Path(each.path), typed + each.name)
+            for each in islice(scan, MOST)
+            if each.name.casefold().startswith(begins.casefold())
+            and (begins or not each.name.startswith("."))
+        ]
+    found.sort(key=lambda each: (not each.is_folder, each.name.casefold()))
+    if begins:
+        note = "Go on typing, or choose below." if found else "There is no such file."
+    else:
+        note = "Choose a file, or type a pattern such as *.gz." if found else "The folder is empty."
+    return Listing(tuple(found), (), note)
+
+
+def _entry(path: Path, typed: str) -> Entry:
+    try:
+        known = path.stat()
+    except OSError:
+        return Entry(path.name, typed, False, None, None)
+    is_folder = path.is_dir()
+    size = None if is_folder else known.st_size
+    return Entry(path.name, typed, is_folder, size, known.st_mtime_ns // 1000)
+
+
+def _reason(error: Exception) -> str:
+    match error:
+        case FileNotFoundError() | NotADirectoryError():
+            return "There is no such folder."
+        case PermissionError():
+            return "You may not look into this folder."
+    return "This can't be a path."
