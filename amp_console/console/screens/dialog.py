@@ -1,6 +1,7 @@
 """Boxes in front of a place, and questions with a yes and a no."""
 
 from collections.abc import Sequence
+from pathlib import PurePath
 from typing import TYPE_CHECKING, ClassVar, Generic, Literal, TypeVar, cast
 
 from textual.app import ComposeResult
@@ -16,12 +17,14 @@ if TYPE_CHECKING:
     from amp_console.console.app import ConsoleApp
 
 T = TypeVar("T")
+Sheets = str | PurePath | list[str | PurePath] | None
+"""Style sheets of a screen; a dialog with its own names dialog.tcss first."""
 
 
 class Dialog(ModalScreen[T], Generic[T]):
     """A box in the middle, in front of a dimmed place. Esc closes it with nothing done."""
 
-    CSS_PATH: ClassVar[str | list[str]] = "dialog.tcss"
+    CSS_PATH: ClassVar[Sheets] = "dialog.tcss"
     TITLE_TEXT: ClassVar[str] = ""
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "dismiss(None)", "Close", show=False),

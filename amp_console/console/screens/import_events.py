@@ -15,7 +15,7 @@ from amp_console.console import importing
 from amp_console.console.background import aside
 from amp_console.console.look import bar
 from amp_console.console.paths import Entry, Listing, completed, listing
-from amp_console.console.screens.dialog import Dialog
+from amp_console.console.screens.dialog import Dialog, Sheets
 from amp_console.console.speed import Speed, seconds_left
 from amp_console.console.texts import BAD, GOOD, MUTED, STRONG, TONE, WARN, lines, said
 from amp_console.console.widgets.grid import Grid
@@ -74,7 +74,7 @@ class Tick(Checkbox):
 class ImportDialog(Dialog[None]):
     """Chooses files, then shows them being read. It can be left and come back to meanwhile."""
 
-    CSS_PATH: ClassVar[str | list[str]] = ["dialog.tcss", "import_events.tcss"]
+    CSS_PATH: ClassVar[Sheets] = ["dialog.tcss", "import_events.tcss"]
     TITLE_TEXT = "Import events"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("x", "errors", "Invalid events", show=False, id="import.errors"),

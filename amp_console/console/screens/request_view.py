@@ -8,7 +8,7 @@ from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.widgets import Static
 
-from amp_console.console.screens.dialog import Dialog
+from amp_console.console.screens.dialog import Dialog, Sheets
 from amp_console.console.screens.run_rows import answer, doing
 from amp_console.console.texts import BAD, MUTED, STRONG, facts, lines, said
 from amp_console.console.words import SECOND, at, lasting
@@ -28,7 +28,7 @@ LONGEST = 2000  # characters of an answer; the ledger keeps no more
 class RequestView(Dialog[None]):
     """A request and its answer."""
 
-    CSS_PATH: ClassVar[str | list[str]] = ["dialog.tcss", "request_view.tcss"]
+    CSS_PATH: ClassVar[Sheets] = ["dialog.tcss", "request_view.tcss"]
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y", "copy", "Copy", show=False),
         Binding("enter,q", "dismiss(None)", "Close", show=False),
