@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import ClassVar, NamedTuple
 
@@ -12,7 +13,7 @@ from textual.screen import Screen
 from textual.signal import Signal
 
 from amp_console.connections import Connection, KeySource
-from amp_console.console import navigation
+from amp_console.console import keyring, navigation
 from amp_console.console.background import aside
 from amp_console.console.look import ASCII, PLAIN
 from amp_console.console.premises import Opening, Premises
@@ -100,6 +101,7 @@ class ConsoleApp(App[None]):
     async def open_session(self, connection: Connection) -> None:
         """Work with this connection from now on. Raises `LedgerError`."""
         session = await aside(Session, self.premises, connection, read_only=self.opening.read_only)
+        session.find = partial(keyring.find, self)
         old, self.session = self.session, session
         self.sizes = {}
         self._revision = -1

@@ -48,13 +48,17 @@ class Opening:
 
 @dataclass(frozen=True, slots=True)
 class Premises:
-    """The places a console works in. `environ` is asked for keys before the keyring is."""
+    """The places a console works in. `environ` is asked for keys before the keyring is.
+
+    A keyring that takes longer than `say_waiting_after` seconds is waited for in a dialog.
+    """
 
     folders: Folders
     vault: Vault
     environ: Mapping[str, str]
     timing: Timing = field(default_factory=Timing)
     stage: Stage | None = None
+    say_waiting_after: float = 2.0
 
     @property
     def book(self) -> ConnectionBook:

@@ -1,6 +1,7 @@
 """One connection at work: its ledger, opened twice, and its keys, once they are needed."""
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Concatenate, ParamSpec, TypeVar
 
 import msgspec
@@ -15,6 +16,8 @@ from amp_console.values import Credentials
 
 P = ParamSpec("P")
 T = TypeVar("T")
+Find = Callable[[Connection], Awaitable[tuple[Credentials, KeySource]]]
+"""Looks for a connection's keys, however long that takes. Raises `KeysError`."""
 
 
 class Session:
@@ -31,6 +34,8 @@ class Session:
         self._premises = premises
         self._must_not_write = read_only
         self._credentials: Credentials | None = None
+        self._looking = asyncio.Lock()
+        self.find: Find = self._find_beside
         self.key_source: KeySource | None = None
         self.connection = self._restricted(connection)
 
@@ -62,15 +67,20 @@ class Session:
         """Look for the keys anew when they are needed next."""
         self._credentials, self.key_source = None, None
 
+    async def credentials(self) -> Credentials:
+        """Return the connection's keys, found once, whoever asks. Raises `KeysError`."""
+        async with self._looking:
+            if self._credentials is None:
+                self._credentials, self.key_source = await self.find(self.connection)
+            return self._credentials
+
     async def client(self) -> AmplitudeClient:
-        """Return a client with the connection's keys, found once. Raises `KeysError`."""
-        if self._credentials is None:
-            premises = self._premises
-            self._credentials, self.key_source = await aside(
-                find_keys, self.connection, premises.environ, premises.vault
-            )
-        assert self._credentials is not None
-        return self.place.client(self._credentials)
+        """Return a client with the connection's keys. Raises `KeysError`."""
+        return self.place.client(await self.credentials())
+
+    async def _find_beside(self, connection: Connection) -> tuple[Credentials, KeySource]:
+        premises = self._premises
+        return await aside(find_keys, connection, premises.environ, premises.vault)
 
     def stop_waiting(self) -> None:
         """End the wait for a keyring that does not answer; `client` raises `KeysError`."""

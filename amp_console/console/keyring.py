@@ -1,0 +1,119 @@
+"""Asking the keyring without freezing: who waits is told so, and may stop waiting."""
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
+
+from amp_console.connections import Connection, KeysError, KeySource, KeysProblem, find_keys
+from amp_console.console.background import aside
+from amp_console.values import Credentials
+
+if TYPE_CHECKING:
+    from amp_console.console.app import ConsoleApp
+
+T = TypeVar("T")
+
+STOPPED = "Your keyring did not answer, and you stopped waiting. Nothing was changed."
+_TYPE_THEM = {KeysProblem.MISSING, KeysProblem.NO_KEYRING}
+
+
+class UntilQuit(Exception):
+    """The operator does without the keyring: the keys are to be kept in memory alone."""
+
+
+async def ask_keyring(app: "ConsoleApp", work: Callable[[], T]) -> T:
+    """Do work that asks the keyring, beside the screen, and return its result.
+
+    A dialog says so when it takes long; a keyring that is locked, or that nobody answers, is
+    asked again as often as the operator wants. Raises `KeysError`, and `UntilQuit`.
+    """
+    from amp_console.console.screens.keyring_wait import AGAIN, KeyringQuestion
+
+    while True:
+        try:
+            return await _waited_for(app, work)
+        except _Stopped:
+            error = KeysError(KeysProblem.WAITING, words=STOPPED)
+        except KeysError as found:
+            if found.problem is not KeysProblem.LOCKED:
+                raise
+            error = found
+        answer = await KeyringQuestion(str(error)).asked(app)
+        if answer is None:
+            raise error
+        if answer != AGAIN:
+            raise UntilQuit
+
+
+async def find(app: "ConsoleApp", connection: Connection) -> tuple[Credentials, KeySource]:
+    """Return a connection's keys: from the environment, the keyring, or the operator's hands.
+
+    Raises `KeysError`: there are none.
+    """
+    from amp_console.console.screens.keyring_wait import KeysDialog
+
+    premises = app.premises
+    look = partial(find_keys, connection, premises.environ, premises.vault)
+    try:
+        return await ask_keyring(app, look)
+    except UntilQuit:
+        error = KeysError(KeysProblem.MISSING, words="No keys were given. Nothing was sent.")
+        why = f"Type the keys of “{connection.name}”."
+    except KeysError as found:
+        if found.problem not in _TYPE_THEM:
+            raise
+        error, why = found, _why(connection, found)
+    typed = await KeysDialog(why).asked(app)
+    if typed is None:
+        raise error
+    return typed, KeySource.THIS_RUN
+
+
+def _why(connection: Connection, error: KeysError) -> str:
+    if error.problem is KeysProblem.NO_KEYRING:
+        return f"This machine has no keyring. Type the keys of “{connection.name}” to go on."
+    return (
+        f"No keys are stored for “{connection.name}”. Type them to go on now; to keep them, edit "
+        "the connection (press 4)."
+    )
+
+
+class _Stopped(Exception):
+    """The operator waits no longer."""
+
+
+async def _waited_for(app: "ConsoleApp", work: Callable[[], T]) -> T:
+    """Do the work; while it takes long, show that, and let the operator stop waiting."""
+    from amp_console.console.screens.keyring_wait import WaitingDialog
+
+    vault = app.premises.vault
+    working = asyncio.ensure_future(aside(work))
+    showing: asyncio.Future[bool | None] | None = None
+    try:
+        done, _ = await asyncio.wait({working}, timeout=app.premises.say_waiting_after)
+        if done:
+            return working.result()
+        showing = asyncio.ensure_future(WaitingDialog().asked(app))
+        await asyncio.wait({working, showing}, return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            vault.stop_waiting()
+            return await _ended(working)
+        return working.result()
+    except asyncio.CancelledError:
+        vault.stop_waiting()  # or what nobody waits for would be done after all
+        raise
+    finally:
+        for task in (showing, working):
+            if task is not None and not task.done():
+                task.cancel()
+
+
+async def _ended(working: "asyncio.Future[T]") -> T:
+    """What the work came to after all, when nobody waits for the keyring any longer."""
+    try:
+        return await working
+    except KeysError as error:
+        if error.problem is KeysProblem.WAITING:
+            raise _Stopped from None
+        raise

@@ -1,0 +1,183 @@
+"""Fields of a form: a label, what is entered, what holds without it, and its mistake below it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, cast
+
+from textual import events
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.content import Content
+from textual.message import Message
+from textual.reactive import reactive
+from textual.widget import Widget
+from textual.widgets import Input, Static
+
+from amp_console.console.look import PLAIN, Look
+from amp_console.console.texts import ACCENT, MUTED, TONE, Part, said
+from amp_console.sync.standing import Status
+
+if TYPE_CHECKING:
+    from amp_console.console.app import ConsoleApp
+
+GAP = 3  # columns between two choices
+
+
+class Form(VerticalScroll, inherit_bindings=False):
+    """Fields below each other. Up and down go from field to field, as Tab does."""
+
+    DEFAULT_CSS = """
+    Form { height: 1fr; scrollbar-size-vertical: 1; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up", "app.focus_previous", "Previous field", show=False),
+        Binding("down", "app.focus_next", "Next field", show=False),
+        Binding("pageup", "page_up", "Page up", show=False),
+        Binding("pagedown", "page_down", "Page down", show=False),
+    ]
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002  # Textual's word
+        super().__init__(id=id, can_focus=False)
+
+    def on_input_submitted(self) -> None:
+        """Enter goes on to the next field."""
+        self.screen.focus_next()
+
+
+class Field(Vertical):
+    """A label with its control; `mark` stands on the right, and a mistake below."""
+
+    DEFAULT_CSS = """
+    Field { height: auto; }
+    Field > Horizontal { height: 1; }
+    Field .label { width: 16; color: $foreground 70%; }
+    Field .mark { width: auto; padding-left: 1; }
+    Field .told { display: none; height: auto; padding-left: 16; }
+    Field.-told .told { display: block; }
+    Field Input { width: 1fr; height: 1; border: none; padding: 0 1; background: $surface; }
+    Field Input:focus { border: none; background: $primary 25%; }
+    Field Button { margin-left: 1; }
+    """
+
+    def __init__(
+        self,
+        label: str,
+        control: Widget,
+        mark: str = "",
+        *,
+        id: str | None = None,  # noqa: A002  # Textual's word
+    ) -> None:
+        super().__init__(id=id)
+        self.control = control
+        self._label = label
+        self._mark = mark
+        self.told = ""
+
+    def compose(self) -> ComposeResult:
+        """One line, and below it one that shows only when there is something to tell."""
+        with Horizontal():
+            yield Static(said(self._label), classes="label")
+            yield self.control
+            yield Static(said((self._mark, MUTED)), classes="mark")
+        yield Static(classes="told")
+
+    def tell(self, text: str, tone: str = "bad") -> None:
+        """Say what is wrong with what was entered; "" takes it back."""
+        look = cast("ConsoleApp", self.app).look
+        signs = {"bad": look.bad, "warn": look.signs[Status.REJECTED], "good": look.ok}
+        self.told = text
+        line = said((f"{signs.get(tone, look.dot)} {text}", TONE[tone])) if text else said("")
+        self.query_one(".told", Static).update(line)
+        self.set_class(bool(text), "-told")
+
+    def mark(self, *parts: Part) -> None:
+        """Say what holds: "default", "override"."""
+        self.query_one(".mark", Static).update(said(*parts))
+
+
+class Choice(Widget, can_focus=True):
+    """One of a few values, all of them on one line. Left, right, space and clicks choose."""
+
+    DEFAULT_CSS = """
+    Choice { width: 1fr; height: 1; padding: 0 1; }
+    Choice:focus { background: $primary 25%; }
+    Choice:disabled { color: $foreground 50%; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("left,h", "step(-1)", "Choose", show=False),
+        Binding("right,l,space", "step(1)", "Choose", show=False),
+        Binding("enter", "screen.focus_next", "Next field", show=False),
+    ]
+
+    value: reactive[str] = reactive("")
+
+    @dataclass
+    class Changed(Message):
+        """Another value is chosen."""
+
+        choice: "Choice"
+        value: str
+
+        @property
+        def control(self) -> "Choice":
+            """The choice."""
+            return self.choice
+
+    def __init__(
+        self,
+        options: Sequence[tuple[str, str]],
+        value: str,
+        *,
+        look: Look = PLAIN,
+        id: str | None = None,  # noqa: A002  # Textual's word
+    ) -> None:
+        """`options` are values with the words they are shown by."""
+        super().__init__(id=id)
+        self._options = options
+        self._look = look
+        self.set_reactive(Choice.value, value)
+
+    def render(self) -> Content:
+        """Draw all options; the chosen one by sign, weight and colour."""
+        parts: list[Part] = []
+        for value, label in self._options:
+            is_it = value == self.value
+            sign = self._look.signs[Status.IN_SYNC if is_it else Status.OFF]
+            parts.append((f"{sign} {label}", f"bold {ACCENT}" if is_it else MUTED))
+            parts.append(" " * GAP)
+        return said(*parts[:-1])
+
+    def watch_value(self) -> None:
+        """Tell."""
+        self.post_message(self.Changed(self, self.value))
+
+    def action_step(self, by: int) -> None:
+        """Choose the next one, or the one before."""
+        values = [value for value, _ in self._options]
+        self.value = values[(values.index(self.value) + by) % len(values)]
+
+    def on_click(self, event: events.Click) -> None:
+        """Choose what was clicked."""
+        place = event.get_content_offset(self)
+        left = 0
+        for value, label in self._options:
+            right = left + 2 + len(label)
+            if place is not None and left <= place.x < right:
+                self.value = value
+            left = right + GAP
+
+
+def yes_no(is_so: bool, no: str, yes: str, *, look: Look, id: str) -> Choice:  # noqa: A002
+    """A choice between no and yes."""
+    return Choice((("no", no), ("yes", yes)), "yes" if is_so else "no", look=look, id=id)
+
+
+def entered(of: Widget, name: str) -> str:
+    """What stands in the line of this id."""
+    return of.query_one(f"#{name}", Input).value
+
+
+def chosen(of: Widget, name: str) -> str:
+    """What is chosen in the choice of this id."""
+    return of.query_one(f"#{name}", Choice).value

@@ -1,0 +1,67 @@
+"""A line for a key: masked, never copied, and both keys may be pasted at once."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from textual import events
+from textual.message import Message
+from textual.widgets import Input
+
+from amp_console.connections.texts import trimmed
+from amp_console.values import Secret
+
+_LABELS = {"api key", "secret key"}  # Amplitude's page brings them along
+
+
+class KeyInput(Input):
+    """A masked line. Copying and cutting do nothing: Textual would copy the clear text."""
+
+    ALLOW_SELECT = False
+
+    @dataclass
+    class BothPasted(Message):
+        """Two lines were pasted: the API Key and the Secret Key."""
+
+        api_key: Secret
+        secret_key: Secret
+
+    @dataclass
+    class Refused(Message):
+        """What was pasted can't be keys; nothing was taken."""
+
+        input: "KeyInput"
+        lines: int
+
+    def __init__(self, *, placeholder: str = "", id: str | None = None) -> None:  # noqa: A002
+        super().__init__(password=True, placeholder=placeholder, compact=True, id=id)
+
+    def action_copy(self) -> None:
+        """Copy nothing."""
+
+    def action_cut(self) -> None:
+        """Cut nothing."""
+
+    def action_paste(self) -> None:
+        """Paste from Textual's own clipboard."""
+        self._take(self.app.clipboard)
+
+    def _on_paste(self, event: events.Paste) -> None:
+        event.stop()
+        event.prevent_default()  # or Input would take the first line as well
+        self._take(event.text)
+
+    def _take(self, text: str) -> None:
+        found = keys_in(text)
+        if len(found) == 1:
+            self.value = found[0]
+            self.cursor_position = len(self.value)
+        elif len(found) == 2:
+            self.post_message(self.BothPasted(Secret(found[0]), Secret(found[1])))
+        elif found:
+            self.post_message(self.Refused(self, len(found)))
+
+
+def keys_in(text: str) -> Sequence[str]:
+    """The lines of a pasted text that can be keys, without blanks and invisible marks."""
+    found = [trimmed(line) for line in text.splitlines()]
+    return [line for line in found if line and line.casefold().rstrip(":") not in _LABELS]
