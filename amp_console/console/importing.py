@@ -31,7 +31,7 @@ async def start(
 
     async def tell_the_end() -> None:
         await work.finished()
-        if not work.was_told:
+        if not work.is_watched:
             app.say(
                 f"{ended(work)} Press i under Audiences for more.",
                 "error" if work.failure else "information",

@@ -181,6 +181,7 @@ class ImportWork:
         self.failure: str | None = None
         self.is_over = False
         self.is_stopping = False
+        self.is_watched = False  # a dialog shows how it goes
         self.was_told = False  # the operator has seen how it ended
         self.sizes: tuple[int, ...] = ()
         self._tell = tell

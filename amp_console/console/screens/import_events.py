@@ -21,7 +21,7 @@ from amp_console.console.texts import BAD, GOOD, MUTED, STRONG, TONE, WARN, line
 from amp_console.console.widgets.grid import Grid
 from amp_console.console.widgets.grid_layout import Column
 from amp_console.console.widgets.grid_rows import Cell, Row
-from amp_console.console.words import ago, stopwatch
+from amp_console.console.words import at, stopwatch
 from amp_console.console.work import KNOWN, ImportWork
 from amp_console.ledger.audiences import AudienceAmbiguous, all_audiences
 from amp_console.sync.words import plural
@@ -30,7 +30,7 @@ OFTEN = 0.2  # seconds between two pictures of an import under way
 COLUMNS = (
     Column("Name", 20, flex=1),
     Column("Size", 9, right=True),
-    Column("Changed", 12, rank=1),
+    Column("Changed", 16, rank=1),
 )
 NOTHING = "Nothing here by that name."
 FORMATS = (
@@ -148,9 +148,8 @@ class ImportDialog(Dialog[None]):
     async def _look_around(self) -> None:
         text = self.query_one("#path", Input).value
         self.found = await aside(listing, text)
-        now, look = self.console.now, self.console.look
         grid = self.query_one("#files", Grid)
-        grid.show([_row(each, ago(each.modified, now, look)) for each in self.found.entries])
+        grid.show([_row(each, at(each.modified)[:16]) for each in self.found.entries])
         self._say(*self._what_is_named())
 
     def _what_is_named(self) -> tuple[str, str]:
@@ -206,10 +205,16 @@ class ImportDialog(Dialog[None]):
         self.query_one("#form").display = False
         self.query_one("#reading").display = True
         self._speed = Speed(self.console.premises.timing.monotonic())
+        work.is_watched = True
         self._show(work)
         if not work.is_over:
             self._timer = self.set_interval(OFTEN, self._tick)
         self.query_one("#leave").focus()
+
+    def on_unmount(self) -> None:
+        """Somebody else has to tell how it ends."""
+        if self.work is not None:
+            self.work.is_watched = False
 
     def _tick(self) -> None:
         work = self.work

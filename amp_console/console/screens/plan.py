@@ -16,6 +16,7 @@ from amp_console.console.widgets.grid import Grid
 from amp_console.console.work import SyncWork
 from amp_console.ledger import Db
 from amp_console.ledger.audiences import audience
+from amp_console.ledger.read_since import read_since_last_run
 from amp_console.ledger.sources import Tally
 from amp_console.sync.plan import AudiencePlan, Plan, draw_up
 from amp_console.sync.words import plural
@@ -69,7 +70,9 @@ s, y or Enter sends it. Esc goes back with nothing sent."""
     async def look(self) -> None:
         """Read the plan anew."""
         connection = self.session.connection
-        self._plan = plan = await self.session.read(_draw_up, connection, self._audience_ids)
+        plan = await self.session.read(_draw_up, connection, self._audience_ids)
+        self._tally = await self.session.read(read_since_last_run)
+        self._plan = plan
         console_look, grid = self.console.look, self.query_one("#audiences", Grid)
         grid.empty = NO_AUDIENCE
         grid.show([plan_rows.row(each, console_look) for each in plan.audiences])

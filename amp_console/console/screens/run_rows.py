@@ -27,11 +27,11 @@ from amp_console.values import Operation
 BAR = 1  # the bars' column
 AUDIENCES = (
     Column("Audience", 12, flex=2),
-    Column("", 8, flex=3),
+    Column("", 8, flex=4),
     Column("Users", 15, right=True),
     Column("Requests", 8, right=True, rank=3),
     Column("Rejected", 8, right=True, rank=2),
-    Column("", 27, flex=3),
+    Column("", 27, flex=2),
 )
 REQUESTS = (
     Column("Time", 8),
