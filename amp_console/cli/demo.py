@@ -1,5 +1,7 @@
 """`amp-console demo`: a whole sync against a simulated Amplitude; leaves nothing behind."""
 
+import signal
+import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,8 +41,20 @@ def _show(seed: int, *, fast: bool, faults: bool) -> int:
     from amp_console.console import Opening, run
     from amp_console.demo import DemoStage
 
+    _end_politely()
     with DemoStage(seed=seed, fast=fast, faults=faults) as stage:
         return run(stage.premises, Opening())
+
+
+def _end_politely() -> None:
+    """Leave nothing behind also when the terminal is closed, or when we are told to end."""
+
+    def leave(number: int, _: object) -> None:
+        sys.exit(128 + number)
+
+    for name in ("SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):  # Windows has no SIGHUP
+            signal.signal(getattr(signal, name), leave)
 
 
 def _play(folder: Path, simulator: "Simulator", events: int, seed: int) -> int:

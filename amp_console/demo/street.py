@@ -4,12 +4,12 @@ import random
 import threading
 from pathlib import Path
 
-from amp_console.demo.cast import ABANDONERS, LAPSED, SHOPPERS, Entrance, Role, lines, user_id
+from amp_console.demo.cast import ABANDONERS, SHOPPERS, Entrance, Role, lines, user_id
 from amp_console.sync.intake import Intake
 from amp_console.sync.timing import Timing
 from amp_console.sync.workplace import Workplace
 
-BUSY = ((SHOPPERS, 5), (ABANDONERS, 9), (LAPSED, 2))
+BUSY = ((SHOPPERS, 5), (ABANDONERS, 9))
 """Which audiences are lively, and how many people cross their border at a time, at most."""
 KNOWN = 1_000  # of an audience's people; these are the ones who may leave
 

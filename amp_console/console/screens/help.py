@@ -47,7 +47,7 @@ class HelpScreen(ModalScreen[None]):
         self.query_one("#help").scroll_relative(y=by, animate=False)
 
     def _text(self) -> Content:
-        rows = [said(line) for line in self._place.HELP.splitlines()]
+        rows = [said(paragraph, longest=900) for paragraph in _paragraphs(self._place.HELP)]
         rows += [said(""), said(("In this place", STRONG))]
         rows += self._keys(self._place)
         if self._place.query("Grid"):
@@ -62,7 +62,7 @@ class HelpScreen(ModalScreen[None]):
             binding
             for keys in owner._bindings.key_to_bindings.values()
             for binding in keys
-            if binding.description and not binding.system
+            if binding.description and binding.id is not None
         ]
         shown = {each.action: each for each in reversed(bindings)}
         order = [each for each in bindings if shown.get(each.action) is each]
@@ -72,6 +72,12 @@ class HelpScreen(ModalScreen[None]):
         reason = self._place.why_not(binding.action.partition("(")[0])
         what = _key(self.app.get_key_display(binding), binding.description)
         return what + said((f"  ({reason})", MUTED)) if reason else what
+
+
+def _paragraphs(text: str) -> list[str]:
+    """Text as it is written in the code, without the line breaks inside its paragraphs."""
+    found = (" ".join(part.split()) for part in text.split("\n\n"))
+    return [line for part in found for line in (part, "")][:-1]
 
 
 def _key(key: str, what: str) -> Content:

@@ -33,7 +33,7 @@ class Place(Screen[None]):
     AUTO_FOCUS = "Grid"
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide")]  # noqa: RUF012  # Textual's own
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "back", "Back", show=False),
+        Binding("escape", "back", "Back", show=False, id="back"),
     ]
 
     @property

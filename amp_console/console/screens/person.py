@@ -1,0 +1,204 @@
+"""One person: why they are, or are not, in each cohort. A sentence first, then the facts."""
+
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Container
+from textual.content import Content
+from textual.widgets import Input, Static
+
+from amp_console.console.screens.place import Place
+from amp_console.console.texts import BAD, GOOD, MUTED, STRONG, WARN, facts, lines, said
+from amp_console.console.widgets.grid import Grid
+from amp_console.console.widgets.grid_layout import Column
+from amp_console.console.widgets.grid_rows import Cell, Row
+from amp_console.console.words import ago, at
+from amp_console.console.work import KNOWN
+from amp_console.sync.person import PersonAnswer, Verdict, explain_person, recognise
+
+COLUMNS = (
+    Column("Audience", 18, flex=2),
+    Column("Matched by", 12, rank=2),
+    Column("Answer", 18),
+    Column("Since", 12, rank=1),
+)
+TONES = {
+    Verdict.IN: "good",
+    Verdict.OUT: "dim",
+    Verdict.ENTERS: "warn",
+    Verdict.LEAVES: "warn",
+    Verdict.ON_THE_WAY: "warn",
+    Verdict.NO_COHORT: "warn",
+    Verdict.OTHER_ID_TYPE: "dim",
+    Verdict.REJECTED: "bad",
+    Verdict.NO_IDENTIFIER: "bad",
+    Verdict.BROKEN: "bad",
+}
+ASK = """\
+Type an identifier above: a User ID or an Amplitude ID, exactly as it is."""
+NOBODY = """\
+No event ever named this identifier.
+
+It is matched exactly: capital letters and leading zeros count. If it is right, then no file that
+was imported says anything about this person: import the events, or look for their other
+identifier. Press A (with the keys on this list) to ask Amplitude whether it knows them."""
+
+
+class PersonPlace(Place):
+    """What every audience knows of one identifier."""
+
+    NAME = "One person"
+    HELP = """\
+Why is this person (not) in the cohort? Type a User ID or an Amplitude ID, exactly as it is.
+
+For every audience that knows them there is a sentence that says why, and below it the facts: what
+the newest event says, where it stands, which run delivered it, what Amplitude answered. A asks
+Amplitude's user search whether it knows the identifier."""
+    CSS_PATH = "person.tcss"
+    AUTO_FOCUS = "#who"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("A", "ask", "Ask Amplitude", id="person.ask"),
+        Binding("enter", "run", "Its run", id="person.run"),
+        Binding("slash", "type", "Another person", key_display="/", id="person.type"),
+        Binding("y", "copy", "Copy", show=False, id="copy"),
+    ]
+
+    def __init__(self, text: str = "") -> None:
+        super().__init__()
+        self._text = text
+        self._answers: dict[int, PersonAnswer] = {}
+        self._says: Content | None = None
+
+    def body(self) -> ComposeResult:
+        """The identifier, the audiences, and what is known."""
+        yield Input(self._text, placeholder="User ID or Amplitude ID, exactly as it is", id="who")
+        yield Static(id="amplitude")
+        with Container(id="where", classes="panel"):
+            yield Grid(COLUMNS, look=self.console.look, empty=ASK, id="list")
+        with Container(id="why", classes="panel") as panel:
+            panel.border_title = "Why"
+            yield Static(id="why-text")
+
+    def on_mount(self) -> None:
+        """Look at once where an identifier was handed in."""
+        super().on_mount()
+        if self._text:
+            self.query_one("#list").focus()
+
+    async def look(self) -> None:
+        """Ask the ledger about the identifier."""
+        grid = self.query_one("#list", Grid)
+        answers = await self.session.read(explain_person, self._text) if self._text else []
+        self._answers = dict(enumerate(answers))
+        grid.empty = NOBODY if self._text else ASK
+        grid.show([self._row(number, each) for number, each in self._answers.items()])
+        panel = self.query_one("#where")
+        panel.border_title = said(self._text or "One person", longest=80)
+        self._explain()
+
+    def _row(self, number: int, each: PersonAnswer) -> Row:
+        record = each.record
+        return Row(
+            number,
+            (
+                Cell(record.audience.name),
+                Cell(record.id_type.label, "dim"),
+                Cell(str(each.verdict), TONES[each.verdict]),
+                Cell(ago(record.event_at, self.console.now, self.console.look), "dim"),
+            ),
+        )
+
+    def _explain(self) -> None:
+        chosen = self._chosen
+        self.query_one("#why").display = chosen is not None
+        self.query_one("#amplitude").display = self._says is not None
+        if self._says is not None:
+            self.query_one("#amplitude", Static).update(self._says)
+        if chosen is not None:
+            self.query_one("#why-text", Static).update(self._facts(chosen))
+
+    @property
+    def _chosen(self) -> PersonAnswer | None:
+        key = self.query_one("#list", Grid).key
+        return self._answers.get(key) if isinstance(key, int) else None
+
+    def _facts(self, each: PersonAnswer) -> Content:
+        record, dash = each.record, self.console.look.dash
+        cohort = record.audience.cohort_id or dash
+        delivered = {True: "in", False: "out", None: "unknown"}[record.delivered]
+        rows: list[tuple[str, Content | str]] = [
+            ("the event says", "member" if record.is_member else "no member"),
+            ("of", at(record.event_at) if record.source else dash),
+            ("it stands in", f"{record.source}, line {record.line:,}" if record.source else dash),
+            ("wanted", "in" if record.wanted else "out"),
+            ("delivered", f"{delivered} (cohort {cohort})"),
+        ]
+        if (carried := record.request) is not None:
+            took = f"run {carried.run_id}, request {carried.id}, {at(carried.sent_at)}"
+            rows.append(("by", f"{took}, status {carried.status or 'none'}"))
+        if record.rejection is not None:
+            rows.append(("rejected", said((record.rejection.reason, BAD))))
+        if record.counterpart:
+            rows.append((record.id_type.other.label, record.counterpart))
+        return lines(said((each.sentence, STRONG), longest=900), said(""), facts(rows, 16))
+
+    # Actions.
+
+    def why_not(self, action: str) -> str | None:
+        """What can't be done, and why."""
+        if action == "ask" and not self._text:
+            return "Type an identifier first."
+        if action == "run" and (self._chosen is None or self._chosen.record.request is None):
+            return "No request has carried this person yet."
+        return None
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Ask about another identifier; it is taken exactly as it was typed."""
+        self._text, self._says = event.value, None
+        self.query_one("#list").focus()
+        self.look_again()
+
+    def on_grid_moved(self) -> None:
+        """Explain another audience."""
+        self._explain()
+        self.update_keys()
+
+    def on_grid_opened(self) -> None:
+        """Open the run that carried the person."""
+        self.action_run()
+
+    def action_type(self) -> None:
+        """Type another identifier."""
+        self.query_one("#who").focus()
+
+    def action_run(self) -> None:
+        """Open the run that carried the person last."""
+        chosen = self._chosen
+        if chosen is not None and chosen.record.request is not None:
+            from amp_console.console.screens.run import RunPlace
+
+            self.app.push_screen(RunPlace(chosen.record.request.run_id))
+
+    def action_copy(self) -> None:
+        """Copy the sentence and the facts."""
+        if self._chosen is not None:
+            self.console.copy(self._facts(self._chosen).plain)
+
+    def action_ask(self) -> None:
+        """Ask Amplitude's user search."""
+        self._says = said(("Asking Amplitude…", MUTED))
+        self._explain()
+        self.run_worker(self._ask, exclusive=True, group="ask")
+
+    async def _ask(self) -> None:
+        try:
+            async with await self.session.client() as client:
+                found = await recognise(client, self._text)
+        except KNOWN as error:
+            self._says = said((str(error), BAD))
+        else:
+            other = [each for each in (found.user_id, found.amplitude_id) if each]
+            names = f" ({' / '.join(other)})" if other else ""
+            self._says = said((found.sentence, GOOD if found.is_known else WARN), names)
+        self._explain()
