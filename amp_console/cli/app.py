@@ -12,6 +12,7 @@ import click
 
 from amp_console import __version__
 from amp_console.cli.exits import Exit
+from amp_console.cli.options import Common
 
 COMMANDS = {
     "connect": "connect:connect",
@@ -23,6 +24,7 @@ COMMANDS = {
     "audience": "audiences:audience",
     "sync": "sync:sync",
     "errors": "errors:errors",
+    "person": "person:person",
     "runs": "runs:runs",
     "simulate": "simulate:simulate",
     "demo": "demo:demo",
@@ -64,19 +66,39 @@ class Commands(click.Group):
             return found
 
 
-@click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(
+    cls=Commands,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(__version__, prog_name="amp-console")
 @click.option(
     "--connection", metavar="NAME", envvar="AMP_CONSOLE_CONNECTION", help="The connection to use."
 )
+@click.option("--read-only", is_flag=True, help="Send nothing and change no audience's settings.")
+@click.option("--audience", metavar="KEY", help="Console: go to this audience.")
+@click.option("--theme", metavar="NAME", help="Console: colours, such as catppuccin-latte.")
+@click.option("--ascii", "ascii_only", is_flag=True, help="Console: plain ASCII signs.")
 @click.pass_context
-def commands(ctx: click.Context, connection: str | None) -> None:
+def commands(
+    ctx: click.Context,
+    connection: str | None,
+    read_only: bool,
+    audience: str | None,
+    theme: str | None,
+    ascii_only: bool,
+) -> int:
     """Sync Twilio Segment Engage audiences into Amplitude cohorts.
 
-    Every user who could not be delivered is listed with the reason, and nothing that was read is
-    lost. Begin with `amp-console demo --headless`, then `amp-console connect NAME …`.
+    Without a command it opens the console. Every user who could not be delivered is listed with
+    the reason, and nothing that was read is lost. Begin with `amp-console demo`.
     """
-    ctx.obj = connection
+    ctx.obj = Common(connection, read_only, theme, ascii_only)
+    if ctx.invoked_subcommand is not None:
+        return Exit.DELIVERED
+    from amp_console.cli.console import open_console
+
+    return open_console(ctx.obj, audience=audience)
 
 
 def main() -> None:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 @click.option("--prefix/--no-prefix", help='Put "[Segment] " before the names of new cohorts.')
 @click.option("--user-id-path", default="$.userId", metavar="PATH", show_default=True)
 @click.option("--amplitude-id-path", metavar="PATH", help="Such as $.traits.amplitude_id.")
+@click.option("--read-only/--writable", help="Whether nothing may be sent to this project.")
 @click.option("--keys-stdin", is_flag=True, help="Read API Key and Secret Key: two lines on stdin.")
 @click.option("--save-keys", is_flag=True, help="Keep keys that come from the environment, too.")
 def connect(
@@ -36,6 +37,7 @@ def connect(
     prefix: bool,
     user_id_path: str,
     amplitude_id_path: str | None,
+    read_only: bool,
     keys_stdin: bool,
     save_keys: bool,
 ) -> int:
@@ -63,6 +65,7 @@ def connect(
             prefix=prefix,
             user_id_path=user_id_path,
             amplitude_id_path=amplitude_id_path,
+            read_only=read_only,
             **kept,  # type: ignore[arg-type]
         )
         _check_paths(connection)

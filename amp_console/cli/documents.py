@@ -7,6 +7,7 @@ from amp_console.ledger.rejected import RejectedUser
 from amp_console.ledger.runs import Run
 from amp_console.ledger.sources import InvalidEvent, Tally
 from amp_console.sync.delivery import RunReport
+from amp_console.sync.person import PersonAnswer, Recognition
 from amp_console.sync.plan import Plan
 from amp_console.sync.standing import Standing
 from amp_console.sync.words import moment
@@ -100,6 +101,33 @@ class ErrorsDocument(msgspec.Struct, frozen=True):
 
     rejected: list[RejectedDocument]
     invalid_events: list[InvalidEvent]
+
+
+class PersonInAudience(msgspec.Struct, frozen=True):
+    """One audience in `person --json`; `delivered` null is unknown."""
+
+    audience: str
+    name: str
+    cohort_id: str | None
+    id_type: str
+    verdict: str
+    sentence: str
+    wanted: bool
+    delivered: bool | None
+    event_at: str | None
+    source: str | None
+    line: int
+    run: int | None
+    rejected: str | None
+    other_id: str | None
+
+
+class PersonDocument(msgspec.Struct, frozen=True):
+    """What `person --json` prints; `known_to_amplitude` is null where it was not asked."""
+
+    id: str
+    audiences: list[PersonInAudience]
+    known_to_amplitude: bool | None
 
 
 class RunDocument(msgspec.Struct, frozen=True):
@@ -210,6 +238,37 @@ def errors_document(
             for u in rejected
         ],
         invalid_events,
+    )
+
+
+def person_document(
+    identifier: str, answers: list[PersonAnswer], found: Recognition | None
+) -> PersonDocument:
+    """Describe how a person stands to every cohort."""
+    return PersonDocument(
+        identifier,
+        [_person_in_audience(each) for each in answers],
+        found.is_known if found else None,
+    )
+
+
+def _person_in_audience(each: PersonAnswer) -> PersonInAudience:
+    record = each.record
+    return PersonInAudience(
+        audience=record.audience.key,
+        name=record.audience.name,
+        cohort_id=record.audience.cohort_id,
+        id_type=record.id_type,
+        verdict=each.verdict,
+        sentence=each.sentence,
+        wanted=record.wanted,
+        delivered=record.delivered,
+        event_at=moment(record.event_at) if record.source else None,
+        source=record.source,
+        line=record.line,
+        run=record.request.run_id if record.request else None,
+        rejected=record.rejection.reason if record.rejection else None,
+        other_id=record.counterpart,
     )
 
 

@@ -1,18 +1,34 @@
 """Options that several commands share."""
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import click
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
+class Common(NamedTuple):
+    """What stands before the command: options for all of them, and how the console looks."""
+
+    connection: str | None = None
+    read_only: bool = False
+    theme: str | None = None
+    ascii_only: bool = False
+
+
+def common() -> Common:
+    """What stood before the command that is running."""
+    found = click.get_current_context().find_root().obj
+    assert isinstance(found, Common)
+    return found
+
+
 def connection_option(command: F) -> F:
     """Add --connection; left out, it is the one named before the command, or the only one."""
 
     def pick(ctx: click.Context, _: click.Parameter, value: str | None) -> str | None:
-        return value or ctx.find_root().obj
+        return value or ctx.find_root().obj.connection
 
     return click.option(
         "--connection", metavar="NAME", callback=pick, help="The connection to use."

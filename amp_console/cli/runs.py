@@ -2,14 +2,19 @@
 
 import click
 
-from amp_console.cli.options import connection_option, json_option
+from amp_console.cli.options import common, connection_option, json_option
 
 
 @click.command()
+@click.option("--open", "run_id", type=int, metavar="ID", help="Open this run in the console.")
 @json_option
 @connection_option
-def runs(as_json: bool, connection: str | None) -> int:
+def runs(run_id: int | None, as_json: bool, connection: str | None) -> int:
     """List the runs, the newest first."""
+    if run_id is not None:
+        from amp_console.cli.console import open_console
+
+        return open_console(common()._replace(connection=connection), run_id=run_id)
     from amp_console.cli.documents import print_document, run_document
     from amp_console.cli.text import table
     from amp_console.cli.workplace import workplace

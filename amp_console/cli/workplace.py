@@ -5,7 +5,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import click
+import msgspec
 
+from amp_console.cli.options import common
 from amp_console.connections import Connection, ConnectionBook, Folders, Vault, find_keys
 from amp_console.ledger import Ledger
 from amp_console.sync.workplace import Workplace, client_for
@@ -40,6 +42,8 @@ def keys_of(connection: Connection) -> Credentials:
 def workplace(name: str | None) -> Iterator[Workplace]:
     """Open the connection called `name`, or the only one there is. Raises `SettingsError`."""
     connection = book().pick(name)
+    if common().read_only:
+        connection = msgspec.structs.replace(connection, read_only=True)
     with Ledger(folders().ledger(connection.id)) as ledger:
         yield Workplace(connection, ledger)
 

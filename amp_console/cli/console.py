@@ -1,0 +1,33 @@
+"""Opening the console from the command line."""
+
+import os
+import sys
+
+import click
+
+from amp_console.cli.exits import Exit
+from amp_console.cli.options import Common
+
+
+def open_console(given: Common, *, audience: str | None = None, run_id: int | None = None) -> int:
+    """Show the console on this user's connections; return the exit status.
+
+    It needs a terminal: in a pipe the commands are meant, so their help is shown instead.
+    """
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        click.echo(click.get_current_context().find_root().get_help(), err=True)
+        click.echo("\nThe console needs a terminal. Name a command.", err=True)
+        return Exit.MISUSE
+    from amp_console.cli.workplace import folders
+    from amp_console.connections import Vault
+    from amp_console.console import Opening, Premises, run
+
+    opening = Opening(
+        connection=given.connection,
+        audience=audience,
+        run_id=run_id,
+        read_only=given.read_only,
+        ascii_only=given.ascii_only,
+        theme=given.theme,
+    )
+    return run(Premises(folders(), Vault(os.environ), os.environ), opening)
