@@ -172,7 +172,7 @@ audience under the cursor. Nothing is sent before you have seen the plan and con
         self.set_timer(DETAIL_DELAY, self._show_detail)
 
     def _show_detail(self) -> None:
-        self.run_worker(self._look_closer(), group="detail", exclusive=True)
+        self.read_beside("detail", self._look_closer)
 
     async def _look_closer(self) -> None:
         chosen, session = self.current, self.console.session

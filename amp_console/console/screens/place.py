@@ -1,5 +1,7 @@
 """What all places have in common: the frame, going back, help, filter, and looking again."""
 
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar, cast
 
 from textual import events
@@ -86,12 +88,28 @@ class Place(Screen[None]):
             self.run_worker(self._look, group="look", exclusive=True)  # type: ignore[arg-type]
 
     async def _look(self) -> None:
-        try:
-            await self.look()
-        except KNOWN as error:
-            self.console.say(str(error), "error")
+        await self.reading(self.look)
         self.query_one(TopBar).refresh()
         self.update_keys()
+
+    def read_beside(self, group: str, work: Callable[[], Awaitable[None]]) -> None:
+        """Read something and show it, while keys are taken; the newest of a group wins."""
+        self.run_worker(
+            partial(self.reading, work),  # type: ignore[arg-type]
+            group=group,
+            exclusive=True,
+        )
+
+    async def reading(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Read something and show it; say what went wrong, unless it is of no concern any more."""
+        session = self.console.session
+        try:
+            await work()
+        except KNOWN as error:
+            self.console.say(str(error), "error")
+        except Exception:
+            if self.console.session is session:
+                raise  # else the ledger was closed meanwhile: the console quits, or another is open
 
     def update_keys(self) -> None:
         """Dim and undim keys, where something has changed: the footer is built anew for it."""

@@ -204,11 +204,7 @@ reason shows the users who were rejected for it."""
             self._read_again()
 
     def _read_again(self) -> None:
-        self.run_worker(
-            self._read_ledger,  # type: ignore[arg-type]
-            group="requests",
-            exclusive=True,
-        )
+        self.read_beside("requests", self._read_ledger)
 
     async def _read_ledger(self) -> None:
         run_id = self._picture.run_id if self._picture else None
