@@ -1,33 +1,80 @@
 """Quitting while something is under way: wait for it, or stop it and keep the rest pending."""
 
+from typing import ClassVar
+
 from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
+from textual.content import Content
 from textual.widgets import Button, Static
 
+from amp_console.console.importing import size
+from amp_console.console.look import bar
 from amp_console.console.screens.dialog import Dialog
-from amp_console.console.texts import MUTED, said
+from amp_console.console.texts import ACCENT, MUTED, lines, said
+from amp_console.console.work import ImportWork, SyncWork
+from amp_console.sync.words import plural
+
+BAR = 30  # columns
+ENDED = "What was under way has ended."
 
 
 class QuitDialog(Dialog[None]):
     """Asks how to quit. Going on has the focus."""
 
     TITLE_TEXT = "Quit?"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("w", "wait", "Quit when it is done", show=False),
+        Binding("s", "stop", "Stop it and quit", show=False),
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._is_leaving = False
 
     def box(self) -> ComposeResult:
         """What is under way, and the three answers."""
-        yield Static(said(self._doing(), "\n", "Whatever is not delivered stays pending."))
+        yield Static(id="doing")
         with Horizontal(classes="buttons"):
             yield Button(said("Go on ", ("esc", MUTED)), id="stay", compact=True)
-            yield Button("Quit when it is done", id="wait", compact=True)
-            yield Button("Stop it and quit", id="stop", variant="warning", compact=True)
+            yield Button(said("Quit when done ", ("w", MUTED)), id="wait", compact=True)
+            yield Button(
+                said("Stop and quit ", ("s", MUTED)), id="stop", variant="warning", compact=True
+            )
 
-    def _doing(self) -> str:
-        app = self.console
-        if app.sync is not None and not app.sync.is_over:
-            now = app.sync.snapshot
-            left = f" {now.total - now.done:,} users are still to be delivered." if now else ""
-            return f"A sync is under way.{left}"
-        return "Events are being imported. What was read so far is kept."
+    def on_mount(self) -> None:
+        """Say how far it is, as long as it goes on."""
+        self.console.moved.subscribe(self, lambda _: self._say())
+        self._say()
+        self.query_one("#stay").focus()
+
+    def _say(self) -> None:
+        rows = [self._of(work) for work in self.console.under_way] or [said(ENDED)]
+        if self.console.under_way:
+            rows.append(said((self._next(), MUTED)))
+        self.query_one("#doing", Static).update(lines(*rows))
+
+    def _of(self, work: SyncWork | ImportWork) -> Content:
+        look = self.console.look
+        if isinstance(work, ImportWork):
+            what = f"Events are being imported: {size(work.done)} of {size(work.total)} read."
+            share = bar(look, work.done, work.total, BAR) if work.total else ""
+        else:
+            now = work.snapshot
+            left = sum(each.add + each.remove for each in work.plan.audiences)
+            left = now.total - now.done if now else left
+            what = f"A sync is under way: {plural(left, 'user')} not delivered yet."
+            share = bar(look, now.done, now.total, BAR) if now else ""
+        return lines(said(what), said((share, ACCENT)))
+
+    def _next(self) -> str:
+        if self._is_leaving and any(_is_ending(work) for work in self.console.under_way):
+            return "The request in flight ends, for ten seconds at most. The rest stays pending."
+        if self._is_leaving:
+            return "The console closes when this is done."
+        return "If you stop it, what is delivered or read is kept; the rest stays pending."
+
+    # Answers.
 
     def on_button_pressed(self, event: Button.Pressed) -> None:
         """Answer."""
@@ -35,14 +82,36 @@ class QuitDialog(Dialog[None]):
             case "stay":
                 self.dismiss(None)
             case "wait":
-                self._leave_when_done()
+                self.action_wait()
             case "stop":
-                for work in self.console.under_way:
-                    work.cancel()
-                self._leave_when_done()
+                self.action_stop()
 
-    def _leave_when_done(self) -> None:
-        for button in self.query(Button):
-            button.disabled = True
-        self.query_one(Vertical).border_title = "Quitting when the request in flight has ended…"
-        self.console.leave_when_done()
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """There is no going back once the console closes."""
+        if self._is_leaving and action in {"dismiss", "wait"}:
+            return False
+        return super().check_action(action, parameters)
+
+    def action_wait(self) -> None:
+        """Close the console when everything has ended by itself."""
+        self._leave("Quitting when it is done…")
+
+    def action_stop(self) -> None:
+        """End everything and close the console."""
+        for work in self.console.under_way:
+            work.cancel()
+        self.query_one("#stop", Button).disabled = True
+        self._leave("Quitting when the request in flight has ended…")
+
+    def _leave(self, title: str) -> None:
+        self.query_one("#stay", Button).disabled = True
+        self.query_one("#wait", Button).disabled = True
+        self.query_one(".dialog", Vertical).border_title = said(title)
+        if not self._is_leaving:
+            self._is_leaving = True
+            self.console.leave_when_done()
+        self._say()
+
+
+def _is_ending(work: SyncWork | ImportWork) -> bool:
+    return work.is_stopping if isinstance(work, ImportWork) else work.stop.is_asked
