@@ -146,7 +146,8 @@ def run_audiences(db: sqlite3.Connection, run_id: int) -> list[RunAudience]:
     """What a run did for each of its audiences, by name."""
     rows = db.execute(
         f"SELECT audience.id, key, coalesce(name, key), {_COUNTS} FROM run_audience "
-        "JOIN audience ON audience.id = audience_id WHERE run_id = ? ORDER BY lower(3), 1",
+        "JOIN audience ON audience.id = audience_id WHERE run_id = ? "
+        "ORDER BY lower(coalesce(name, key)), audience.id",
         (run_id,),
     )
     return [

@@ -5,7 +5,7 @@ the skipped only, so everybody goes through /membership afterwards, which names 
 """
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import msgspec
 
@@ -31,9 +31,10 @@ def take_members(
     id_type: IdType,
     after: int,
     limit: int,
+    avoid: Collection[str],
     now: int,
 ) -> tuple[Batch, int] | None:
-    """Take up to `limit` real members beyond row `after`; None at the end.
+    """Take up to `limit` real members beyond row `after`, but none of `avoid`; None at the end.
 
     With them comes the row to go on after. Under the ID type not in use these are members whose
     identifier of the other type is known too.
@@ -41,8 +42,9 @@ def take_members(
     rows = db.execute(
         "SELECT n, id FROM member WHERE audience_id = ? AND id_type = ? AND n > ? "
         "AND is_member = 1 AND rejection_id IS NULL "
-        "AND (wanted = 1 OR counterpart IS NOT NULL) ORDER BY n LIMIT ?",
-        (audience_id, ID_TYPE_CODE[id_type], after, limit),
+        "AND (wanted = 1 OR counterpart IS NOT NULL) "
+        "AND id NOT IN (SELECT value FROM json_each(?)) ORDER BY n LIMIT ?",
+        (audience_id, ID_TYPE_CODE[id_type], after, _json(avoid), limit),
     ).fetchall()
     if not rows:
         return None
@@ -84,6 +86,10 @@ def _open(
     taken = Rows(rows[0][0], rows[-1][0], len(rows), ids)
     kind = RequestKind.UPLOAD
     return open_request(db, run_id, audience_id, id_type, Operation.ADD, taken, now, kind)
+
+
+def _json(ids: Collection[str]) -> str:
+    return msgspec.json.encode(sorted(ids)).decode()
 
 
 def close(db: sqlite3.Connection, batch: Batch, answer: Answer) -> None:

@@ -70,6 +70,7 @@ async def _take(lane: Lane, tries: Tries) -> tuple[Batch, int] | None:
         tries.id_type,
         tries.after,
         tries.size,
+        tries.avoid,
         desk.timing.now(),
     )
 

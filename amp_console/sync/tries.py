@@ -10,6 +10,7 @@ FIRST_UPLOAD = 100  # members; more only where Amplitude knows none of them
 LARGEST_UPLOAD = 100_000
 MOST_REFUSALS = 4  # of different members; then it is not about the members
 MOST_SINGLES = 20  # members tried one by one
+MOST_NAMED = 3  # refusals in a row that name somebody: it may be a sample of very many
 
 
 class Tries:
@@ -25,6 +26,8 @@ class Tries:
         self.last: Batch | None = None
         self.refusal: BadRequest | None = None  # one that names nobody
         self.words = ""  # of one that names somebody
+        self.avoid: set[str] = set()  # who was named
+        self._named = 0
         self._refusals = 0
         self._singles: int | None = None
 
@@ -33,7 +36,7 @@ class Tries:
         if outcome is Outcome.LOST:
             self.size = max(1, self.size // 2)  # it may have been too much at once
             return
-        self.after = row
+        self.after, self._named = row, 0
         if self._singles is not None:
             self._singles += 1
         elif outcome is Outcome.UNKNOWN:
@@ -43,12 +46,20 @@ class Tries:
         """Draw the lesson from a refusal."""
         if refusal.culprits:
             self.words = words_of(refusal)
-            self.went(Outcome.UNKNOWN, row)
+            self._without(set(refusal.culprits), row)
             return
         self.refusal = refusal
         self._refusals += 1
         self.size = max(1, self.size // 10)
         self.went(Outcome.REFUSED, row)
+
+    def _without(self, named: set[str], row: int) -> None:
+        """Try the same members without those who were named; the others may be known."""
+        is_news = not named <= self.avoid
+        self.avoid |= named
+        self._named += 1
+        if not is_news or self._named > MOST_NAMED:
+            self.went(Outcome.UNKNOWN, row)
 
     @property
     def is_over(self) -> bool:

@@ -1,0 +1,95 @@
+"""What is kept of runs and requests, and when people came and went."""
+
+import pytest
+
+from amp_console.ledger.changes import revision
+from amp_console.ledger.database import Ledger
+from amp_console.ledger.deliveries import RequestKind
+from amp_console.ledger.movement import movement
+from amp_console.ledger.requests import RequestState, count_requests, request, requests_page
+from amp_console.ledger.runs import (
+    AudienceCounts,
+    RunStatus,
+    all_runs,
+    run,
+    run_audiences,
+    runs_of_audience,
+    total_of,
+)
+from amp_console.ledger.sources import count_invalid, invalid_events, invalid_page
+from amp_console.simulator import Answer, Call, Rule
+from tests.sync.conftest import office, simulator  # noqa: F401  # fixtures
+from tests.sync.office import Office, event
+
+pytestmark = pytest.mark.anyio
+MINUTE = 60_000_000
+START = 1_777_834_800_000_000  # 2026-05-03T19:00:00Z, where the office's hour begins
+
+
+async def test_a_run_is_found_with_what_it_did(office: Office) -> None:  # noqa: F811
+    office.enter("u1", "u2", "ghost-1")
+    office.read([event("v1", True, audience="others")])
+    await office.sync()
+    await office.sync()
+    found = office.ledger.read(run, 1)
+    assert found is not None
+    assert (found.status, found.added, found.rejected) == (RunStatus.PARTIAL, 3, 1)
+    assert [each.id for each in office.ledger.read(all_runs)] == [2, 1]
+    assert [each.id for each in office.ledger.read(all_runs, 1)] == [2]
+    assert office.ledger.read(run, 99) is None
+    of = office.ledger.read(run_audiences, 1)
+    assert [(each.key, each.counts.added) for each in of] == [("others", 1), ("shoppers", 2)]
+    assert total_of(each.counts for each in of).added == 3
+    history = office.ledger.read(runs_of_audience, office.audience().id, 5)
+    assert [(each.run.id, each.counts.added) for each in history] == [(2, 0), (1, 2)]
+
+
+def test_nothing_adds_up_to_nothing() -> None:
+    assert total_of([]) == AudienceCounts()
+
+
+async def test_requests_are_kept_the_newest_first(office: Office) -> None:  # noqa: F811
+    office.limit(first_batch=2, largest_batch=2)
+    office.enter("u1", "u2", "u3", "ghost-1")
+    office.trouble(Rule(Answer(500), frozenset({Call.MEMBERSHIP}), times=1))
+    await office.sync()
+    count = office.ledger.read(count_requests, 1)
+    page = office.ledger.read(requests_page, 1, 0, 100)
+    assert len(page) == count
+    assert page[-1].kind is RequestKind.UPLOAD
+    assert [each.id for each in page] == sorted((each.id for each in page), reverse=True)
+    assert page[0].audience_name == "shoppers"
+    assert [each.state for each in page].count(RequestState.VOID) == 1
+    assert page[0].status == 200
+    assert office.ledger.read(requests_page, 1, 1, 1) == page[1:2]
+    assert office.ledger.read(request, page[0].id) == page[0]
+    assert office.ledger.read(request, 999) is None
+    assert office.ledger.read(count_requests, 1, office.audience().id) == count
+    assert office.ledger.read(count_requests, 2) == 0
+
+
+def test_people_are_counted_when_they_came_and_went(office: Office) -> None:  # noqa: F811
+    office.read([event("u1", True, 30), event("u2", True, 90), event("u3", True, 100)])
+    office.read([event("u3", False, 130), event("u4", False, 3599)])
+    found = office.ledger.read(movement, office.audience(), START + 5 * MINUTE, MINUTE, 5)
+    assert found.entered == (1, 1, 0, 0, 0)
+    assert found.left == (0, 0, 1, 0, 0)
+
+
+def test_the_revision_moves_when_somebody_else_has_written(office: Office) -> None:  # noqa: F811
+    with Ledger(office.ledger.path) as looking:
+        before = looking.read(revision)
+        assert looking.read(revision) == before
+        office.enter("u1")
+        assert looking.read(revision) != before
+
+
+def test_invalid_events_come_in_pages(office: Office) -> None:  # noqa: F811
+    office.read([event(None, True) for _ in range(5)])
+    office.read([event("  ", True)])
+    everything = office.ledger.read(invalid_events)
+    assert len(everything) == office.ledger.read(count_invalid) == 6
+    pages = [office.ledger.read(invalid_page, offset, 4) for offset in (0, 4, 8)]
+    assert [each for page in pages for each in page] == everything
+    assert office.ledger.read(count_invalid, "EVENTS-2") == 1
+    assert office.ledger.read(count_invalid, "%") == 0

@@ -1,0 +1,90 @@
+"""A run can be paused between two requests, resumed, and ended while it is paused."""
+
+import asyncio
+
+import pytest
+
+from amp_console.ledger.runs import RunStatus
+from amp_console.simulator import Answer, Call, Rule
+from amp_console.sync.progress import RunSnapshot
+from amp_console.sync.timing import Stop
+from tests.sync.office import Office
+
+pytestmark = pytest.mark.anyio
+
+
+class Watcher:
+    """Pauses a run at the first request for members, and keeps what it sees."""
+
+    def __init__(self) -> None:
+        self.stop = Stop()
+        self.seen: list[RunSnapshot] = []
+        self.paused = asyncio.Event()
+
+    def __call__(self, now: RunSnapshot) -> None:
+        self.seen.append(now)
+        state = now.audiences[0].state
+        if state.startswith("adding") and len(self.seen) and not self.paused.is_set():
+            self.stop.pause()
+        if state == "paused":
+            self.paused.set()
+
+
+async def paused(office: Office) -> tuple[Watcher, "asyncio.Task[RunStatus]"]:
+    office.limit(first_batch=5, largest_batch=5)
+    office.enter("first")
+    await office.sync()
+    office.enter(*(f"u{n}" for n in range(40)))
+    watcher = Watcher()
+
+    async def run() -> RunStatus:
+        return (await office.sync(stop=watcher.stop, observe=watcher)).status
+
+    task = asyncio.create_task(run())
+    await asyncio.wait_for(watcher.paused.wait(), 20)
+    return watcher, task
+
+
+def sent(office: Office) -> int:
+    return sum(seen.call is Call.MEMBERSHIP for seen in office.simulator.requests)
+
+
+async def test_nothing_is_sent_while_it_is_paused(office: Office) -> None:
+    watcher, task = await paused(office)
+    before = sent(office)
+    await asyncio.wait([task], timeout=0.05)
+    assert not task.done()
+    assert sent(office) == before
+    watcher.stop.resume()
+    assert await task is RunStatus.DELIVERED
+    assert len(office.cohort()) == 41
+
+
+async def test_it_can_be_ended_while_it_is_paused(office: Office) -> None:
+    watcher, task = await paused(office)
+    watcher.stop.ask()
+    assert await task is RunStatus.STOPPED
+    left = office.plan().audiences[0].add
+    assert left == 41 - len(office.cohort()) > 0
+    assert (await office.sync()).status is RunStatus.DELIVERED
+
+
+async def test_a_stopped_run_is_not_paused_any_more() -> None:
+    stop = Stop()
+    stop.ask()
+    stop.pause()
+    assert not stop.is_paused
+    assert not await stop.may_go_on()
+
+
+async def test_what_is_tried_again_is_told(office: Office) -> None:
+    watcher = Watcher()
+    watcher.paused.set()
+    office.enter(*(f"u{n}" for n in range(10)))
+    await office.sync()
+    office.enter("late", at=9)
+    office.trouble(Rule(Answer(500), frozenset({Call.MEMBERSHIP}), times=2))
+    await office.sync(observe=watcher)
+    assert {now.audiences[0].tries for now in watcher.seen} >= {1}
+    last = watcher.seen[-1]
+    assert (last.retrying, last.is_over, last.counts.added, last.counts.retries) == (0, True, 1, 2)

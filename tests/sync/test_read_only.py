@@ -1,0 +1,51 @@
+"""Read-only is kept below the fronts: nothing is sent, and nothing is set."""
+
+import msgspec
+import pytest
+
+from amp_console.ledger.rejected import RejectedFilter
+from amp_console.sync.read_only import ReadOnly
+from amp_console.sync.rejected import retry, retry_these
+from amp_console.sync.settings import SettingsChange
+from amp_console.values import IdType
+from tests.sync.office import Office
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+async def closed(office: Office) -> Office:
+    """Somebody is rejected and somebody pending; then the connection is made read-only."""
+    office.enter("u1", "ghost-1")
+    await office.sync()
+    office.enter("u2", at=5)
+    office.connection = msgspec.structs.replace(office.connection, read_only=True)
+    return office
+
+
+async def test_nothing_is_sent(closed: Office) -> None:
+    before = len(closed.simulator.requests)
+    with pytest.raises(ReadOnly, match="Nothing was sent"):
+        await closed.sync()
+    assert len(closed.simulator.requests) == before
+
+
+async def test_nothing_is_set(closed: Office) -> None:
+    before = closed.audience()
+    with pytest.raises(ReadOnly, match="Nothing was changed"):
+        closed.change(SettingsChange(enabled=False))
+    assert closed.audience() == before
+
+
+async def test_nobody_is_made_pending(closed: Office) -> None:
+    of = closed.audience().id
+    with pytest.raises(ReadOnly):
+        retry(closed.ledger, closed.connection, RejectedFilter())
+    with pytest.raises(ReadOnly):
+        retry_these(closed.ledger, closed.connection, [(of, IdType.USER_ID, "ghost-1")])
+    assert [each.id for each in closed.rejected()] == ["ghost-1"]
+
+
+async def test_events_may_still_be_read(closed: Office) -> None:
+    closed.enter("u3", at=6)
+    assert closed.plan().audiences[0].add == 2

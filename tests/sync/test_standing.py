@@ -1,0 +1,83 @@
+"""How audiences stand: for all of them at once exactly as for each alone."""
+
+import msgspec
+import pytest
+
+from amp_console.ledger.audiences import all_audiences
+from amp_console.ledger.standing import outstanding, outstanding_of_all
+from amp_console.sync.settings import SettingsChange
+from amp_console.sync.standing import NOTHING_LEFT, Standing, Status, standing, standings
+from amp_console.values import IdType
+from tests.sync.office import Office, event
+
+pytestmark = pytest.mark.anyio
+
+
+def of(office: Office, key: str) -> Standing:
+    found = office.ledger.read(standings, office.connection)
+    return next(each for each in found if each.audience.key == key)
+
+
+async def furnished(office: Office) -> None:
+    """One audience of each kind."""
+    for key in ("synced", "waiting", "ghosts", "off", "gone"):
+        office.read(event(f"{key}-{n}", True, audience=key) for n in range(3))
+    office.read([event("ghost-1", True, audience="ghosts")])
+    await office.sync()
+    office.read([event("new", True, 9, audience="waiting")])
+    office.read([event("waiting-1", False, 9, audience="waiting")])
+    office.read([event("u1", True, audience="fresh")])
+    office.change(SettingsChange(enabled=False), "off")
+    cohort = office.audience("gone").cohort_id
+    assert cohort is not None
+    office.simulator.world.drop_cohort(cohort)
+    office.read([event("late", True, 9, audience="gone")])
+    await office.sync()
+    office.read([event("newer", True, 10, audience="waiting")])
+    office.mapping = office.mapping.parse("$.userId", "$.traits.amplitude_id")
+    office.read([event("u2", True, audience="by_number")])
+    office.change(SettingsChange(id_type=IdType.AMPLITUDE_ID), "by_number")
+
+
+async def test_each_audience_is_told_in_one_word(office: Office) -> None:
+    await furnished(office)
+    office.read([event("last", True, audience="unlinked")])
+    assert {key: of(office, key).status for key in ("synced", "waiting", "ghosts", "off")} == {
+        "synced": Status.IN_SYNC,
+        "waiting": Status.PENDING,
+        "ghosts": Status.REJECTED,
+        "off": Status.OFF,
+    }
+    assert of(office, "gone").status is Status.BROKEN
+    assert of(office, "unlinked").status is Status.NOT_LINKED
+
+
+async def test_all_at_once_are_as_each_alone(office: Office) -> None:
+    await furnished(office)
+    together = office.ledger.read(outstanding_of_all)
+    for audience in office.ledger.read(all_audiences):
+        alone = office.ledger.read(outstanding, audience)
+        assert together.get(audience.id, NOTHING_LEFT) == alone, audience.key
+    assert together[office.audience("by_number").id].unidentified == 1
+
+
+async def test_delivered_is_what_the_cohort_holds(office: Office) -> None:
+    await furnished(office)
+    for key in ("synced", "waiting", "ghosts"):
+        assert of(office, key).delivered == len(office.cohort(key))
+    waiting = of(office, "waiting")
+    assert (waiting.members, waiting.left.add, waiting.left.remove) == (4, 1, 0)
+
+
+async def test_one_alone_is_as_in_the_list(office: Office) -> None:
+    await furnished(office)
+    known = office.audience("ghosts")
+    assert office.ledger.read(standing, office.connection, known.id) == of(office, "ghosts")
+
+
+def test_members_may_be_left_uncounted(office: Office) -> None:
+    office.enter("u1")
+    found = office.ledger.read(standings, office.connection, count_members=False)
+    assert [(each.members, each.delivered) for each in found] == [(None, None)]
+    office.connection = msgspec.structs.replace(office.connection, prefix=True)
+    assert of(office, "shoppers").cohort_name == "[Segment] shoppers"
