@@ -16,8 +16,14 @@ class BreakableProtocol(H11Protocol):
     """uvicorn's HTTP, with the transport put where the application finds it: in its state."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Note the transport of a new connection."""
+        """Note the transport of a new connection, and let it send at once.
+
+        asyncio would see to that, but not for the sockets of a listener it did not make: each
+        answer's body then waits 40 ms for the client's kernel to acknowledge its head.
+        """
         super().connection_made(transport)
+        sock = transport.get_extra_info("socket")
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.app_state = {**self.app_state, _TRANSPORT: transport}
 
 

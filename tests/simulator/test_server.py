@@ -65,3 +65,12 @@ def test_it_serves_for_the_command_line_until_it_is_stopped() -> None:
 def test_an_unknown_path_is_not_found(http: httpx.Client) -> None:
     assert http.get("/api/3/elsewhere").status_code == 404
     assert http.post("/api/3/cohorts").status_code == 405
+
+
+def test_an_answer_does_not_wait_until_the_client_has_acknowledged_its_head(
+    simulator: Simulator, http: httpx.Client
+) -> None:
+    http.get("/api/3/cohorts")
+    (connection,) = simulator._server.server_state.connections
+    sock = connection.transport.get_extra_info("socket")
+    assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
