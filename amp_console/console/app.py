@@ -87,6 +87,8 @@ class ConsoleApp(App[None]):
                 return "environment"
             case KeySource.THIS_RUN:
                 return "until you quit"
+        if self.premises.environ.get("AMP_CONSOLE_API_KEY"):
+            return "environment"
         return "keyring" if self.session.connection.keyring_item else "none stored"
 
     # Beginning and end.

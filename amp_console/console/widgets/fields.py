@@ -28,7 +28,7 @@ class Form(VerticalScroll, inherit_bindings=False):
     """Fields below each other. Up and down go from field to field, as Tab does."""
 
     DEFAULT_CSS = """
-    Form { height: 1fr; scrollbar-size-vertical: 1; }
+    Form { height: auto; scrollbar-size-vertical: 1; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up", "app.focus_previous", "Previous field", show=False),

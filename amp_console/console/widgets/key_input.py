@@ -33,7 +33,7 @@ class KeyInput(Input):
         lines: int
 
     def __init__(self, *, placeholder: str = "", id: str | None = None) -> None:  # noqa: A002
-        super().__init__(password=True, placeholder=placeholder, compact=True, id=id)
+        super().__init__(password=True, placeholder=placeholder, id=id)
 
     def action_copy(self) -> None:
         """Copy nothing."""

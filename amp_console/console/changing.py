@@ -1,0 +1,74 @@
+"""Changing what is set for an audience, with whatever stands in the way said in words."""
+
+from typing import TYPE_CHECKING
+
+from amp_console.console.background import aside
+from amp_console.ledger import LedgerError
+from amp_console.ledger.audiences import Audience
+from amp_console.ledger.leases import AudienceBusy
+from amp_console.sync.read_only import ReadOnly
+from amp_console.sync.settings import SettingsChange, change
+
+if TYPE_CHECKING:
+    from amp_console.console.app import ConsoleApp
+
+BUSY_HERE = "The audience is being synced. Nothing was changed. Try again when the sync is over."
+
+
+async def apply(app: "ConsoleApp", audience: Audience, wish: SettingsChange) -> Audience | None:
+    """Change an audience's settings and return it as it is then; None where that can't be.
+
+    Why it can't be is said. Mistakes in what was entered are the form's to tell beforehand.
+    """
+    session = app.session
+    if session is None:
+        return None
+    try:
+        changed = await aside(change, session.ledger, session.connection, audience, wish)
+    except AudienceBusy as error:
+        app.say(BUSY_HERE if _syncs(app, audience) else str(error), "warning")
+    except (LedgerError, ReadOnly, ValueError) as error:
+        app.say(str(error), "warning" if isinstance(error, ReadOnly) else "error")
+    else:
+        app.tell()
+        return changed
+    return None
+
+
+def _syncs(app: "ConsoleApp", audience: Audience) -> bool:
+    """Whether it is this very console that holds the audience."""
+    work = app.sync
+    return (
+        work is not None
+        and not work.is_over
+        and any(each.audience_id == audience.id for each in work.plan.audiences)
+    )
+
+
+async def switch(app: "ConsoleApp", audience: Audience) -> None:
+    """Switch an audience on or off: syncs of all leave out those that are off."""
+    changed = await apply(app, audience, SettingsChange(enabled=not audience.enabled))
+    if changed is not None:
+        state = "on: syncs of all include it" if changed.enabled else "off: syncs of all skip it"
+        app.say(f"“{changed.name}” is {state}.")
+
+
+async def unlink(app: "ConsoleApp", audience: Audience) -> Audience | None:
+    """Forget an audience's cohort; the next sync makes a new one."""
+    changed = await apply(app, audience, SettingsChange(unlink=True))
+    if changed is not None:
+        app.say(f"“{changed.name}” is not linked any more. The next sync makes a new cohort.")
+    return changed
+
+
+def reason_not_to_change(app: "ConsoleApp") -> str | None:
+    """Say why nothing can be set for audiences now; None where it can."""
+    session = app.session
+    if session is None:
+        return "Connect an Amplitude project first: press 4."
+    if session.connection.read_only:
+        return (
+            f"The connection “{session.connection.name}” is read-only. Switch read-only off "
+            "(press 4, then r), or leave out --read-only."
+        )
+    return None

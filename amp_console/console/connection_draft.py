@@ -1,0 +1,124 @@
+"""What was entered for a connection, judged field by field before anything is asked or kept."""
+
+from collections.abc import Callable, Iterable
+from typing import NamedTuple, TypeVar
+
+import msgspec
+
+from amp_console.amplitude import checked_base_url
+from amp_console.connections import Connection, checked_email, checked_keys, checked_name
+from amp_console.connections.texts import trimmed
+from amp_console.values import Credentials, Region, Secret
+
+T = TypeVar("T")
+
+LARGEST_APP_ID = 2**53  # beyond it JSON readers begin to round
+
+
+class Entered(NamedTuple):
+    """The fields of the form as they stand there. `has_keys`: keys are known without typing."""
+
+    name: str
+    api_key: Secret
+    secret_key: Secret
+    app_id: str
+    owner: str
+    region: Region
+    read_only: bool
+    prefix: bool
+    base_url: str
+    has_keys: bool
+
+
+class Draft(NamedTuple):
+    """A connection that may be tested and saved; no credentials: the known ones are kept."""
+
+    connection: Connection
+    credentials: Credentials | None
+
+
+class Mistakes(Exception):
+    """What is wrong, by field: the text says what to enter instead."""
+
+    def __init__(self, told: dict[str, str]) -> None:
+        super().__init__("; ".join(told))
+        self.told = told
+
+
+def draft(entered: Entered, known: Connection | None, others: Iterable[Connection]) -> Draft:
+    """Make a connection of what was entered, or of the known one. Raises `Mistakes`."""
+    told: dict[str, str] = {}
+
+    def judged(field: str, check: Callable[[str], T], text: str) -> T | None:
+        try:
+            return check(text)
+        except ValueError as error:
+            told[field] = str(error)
+            return None
+
+    taken = {each.name for each in others if known is None or each.id != known.id}
+    name = judged("name", lambda text: _free_name(text, taken), entered.name)
+    credentials = _credentials(entered, told)
+    app_id = judged("app-id", _app_id, entered.app_id)
+    owner = judged("owner", checked_email, entered.owner)
+    base_url = judged("base-url", _base_url, entered.base_url)
+    if name is None or app_id is None or owner is None or told:
+        raise Mistakes(told)
+    settings: dict[str, object] = {
+        "name": name,
+        "app_id": app_id,
+        "owner_email": owner,
+        "region": entered.region,
+        "read_only": entered.read_only,
+        "prefix": entered.prefix,
+        "base_url": base_url,
+    }
+    if known is not None:
+        return Draft(msgspec.structs.replace(known, **settings), credentials)
+    return Draft(Connection(**settings), credentials)  # type: ignore[arg-type]
+
+
+def _free_name(text: str, taken: set[str]) -> str:
+    name = checked_name(text)
+    if name in taken:
+        raise ValueError(f"Another connection is called “{name}”. Choose another name.")
+    return name
+
+
+def _app_id(text: str) -> int:
+    digits = trimmed(text)
+    if not digits:
+        raise ValueError("The App ID is missing: Amplitude calls it Project ID.")
+    if not (digits.isascii() and digits.isdigit() and 0 < int(digits[:20]) < LARGEST_APP_ID):
+        raise ValueError("The App ID is a number, such as 153957.")
+    return int(digits)
+
+
+def _base_url(text: str) -> str | None:
+    url = trimmed(text)
+    return checked_base_url(url) if url else None
+
+
+def _credentials(entered: Entered, told: dict[str, str]) -> Credentials | None:
+    """The keys that were typed; each mistake is told at its own line, and quotes no key."""
+    texts = {
+        "api-key": trimmed(entered.api_key.reveal()),
+        "secret-key": trimmed(entered.secret_key.reveal()),
+    }
+    if entered.has_keys and not any(texts.values()):
+        return None
+    pairs = {"api-key": (texts["api-key"], "x"), "secret-key": ("x", texts["secret-key"])}
+    for field, pair in pairs.items():
+        try:
+            checked_keys(*pair)
+        except ValueError as error:
+            told[field] = _missing(entered, field) if not texts[field] else str(error)
+    if told.keys() & pairs.keys():
+        return None
+    return checked_keys(*texts.values())
+
+
+def _missing(entered: Entered, field: str) -> str:
+    if entered.has_keys:
+        return "Enter both keys, or leave both empty to keep the stored ones."
+    return f"The {'API' if field == 'api-key' else 'Secret'} Key is missing."
