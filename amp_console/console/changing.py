@@ -8,6 +8,7 @@ from amp_console.ledger.audiences import Audience
 from amp_console.ledger.leases import AudienceBusy
 from amp_console.sync.read_only import ReadOnly
 from amp_console.sync.settings import SettingsChange, change
+from amp_console.sync.words import clean
 
 if TYPE_CHECKING:
     from amp_console.console.app import ConsoleApp
@@ -50,14 +51,16 @@ async def switch(app: "ConsoleApp", audience: Audience) -> None:
     changed = await apply(app, audience, SettingsChange(enabled=not audience.enabled))
     if changed is not None:
         state = "on: syncs of all include it" if changed.enabled else "off: syncs of all skip it"
-        app.say(f"“{changed.name}” is {state}.")
+        app.say(f"“{clean(changed.name)}” is {state}.")
 
 
 async def unlink(app: "ConsoleApp", audience: Audience) -> Audience | None:
     """Forget an audience's cohort; the next sync makes a new one."""
     changed = await apply(app, audience, SettingsChange(unlink=True))
     if changed is not None:
-        app.say(f"“{changed.name}” is not linked any more. The next sync makes a new cohort.")
+        app.say(
+            f"“{clean(changed.name)}” is not linked any more. The next sync makes a new cohort."
+        )
     return changed
 
 
@@ -68,7 +71,7 @@ def reason_not_to_change(app: "ConsoleApp") -> str | None:
         return "Connect an Amplitude project first: press 4."
     if session.connection.read_only:
         return (
-            f"The connection “{session.connection.name}” is read-only. Switch read-only off "
+            f"The connection “{clean(session.connection.name)}” is read-only. Switch read-only off "
             "(press 4, then r), or leave out --read-only."
         )
     return None

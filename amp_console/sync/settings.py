@@ -5,7 +5,7 @@ import msgspec
 from amp_console.connections import Connection, checked_email
 from amp_console.ledger import Db, Ledger, cohorts, deliveries
 from amp_console.ledger import audiences as known
-from amp_console.ledger.audiences import Audience
+from amp_console.ledger.audiences import Audience, Link
 from amp_console.ledger.leases import AudienceBusy, busy_because, lease
 from amp_console.sync.read_only import guard
 from amp_console.sync.timing import now_in_microseconds
@@ -13,13 +13,17 @@ from amp_console.values import IdType
 
 
 class SettingsChange(msgspec.Struct, frozen=True):
-    """What to change: None leaves a setting alone, "" makes it the default again."""
+    """What to change: None leaves a setting alone, "" makes it the default again.
+
+    `linked_name` is the name of the cohort `cohort_id`, where it is known.
+    """
 
     id_type: IdType | None = None
     cohort_name: str | None = None
     owner_email: str | None = None
     seed_user: str | None = None
     cohort_id: str | None = None
+    linked_name: str | None = None
     unlink: bool = False
     enabled: bool | None = None
 
@@ -60,6 +64,7 @@ def _change(db: Db, audience: Audience, wish: SettingsChange) -> Audience:
         known.set_id_type(db, audience.id, wish.id_type)
     if wish.cohort_id:
         known.link_existing(db, audience.id, wish.cohort_id)
+        known.set_link(db, audience.id, wish.cohort_id, wish.linked_name, Link.EXISTING)
     if wish.unlink:
         cohorts.unlink(db, audience.id)
     return known.audience(db, audience.id)
