@@ -1,15 +1,12 @@
 """Setting the scene: what has happened before the operator opens the console.
 
 Everything goes through the product's own doors: files are imported, cohorts are made and filled
-by real runs against the simulated Amplitude, only the clock of those runs is a scripted one.
+by real runs against the simulated Amplitude; only the clock is a scripted one.
 """
 
-import asyncio
-import random
-from collections.abc import Iterable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from amp_console.amplitude import AmplitudeClient
 from amp_console.demo.cast import (
     ABANDONERS,
     CHURN,
@@ -17,238 +14,184 @@ from amp_console.demo.cast import (
     NEWSLETTER,
     SHOPPERS,
     TRIAL,
-    Entrance,
+    Crossing,
     Role,
-    amplitude_id,
-    lines,
-    user_id,
+    amplitude_ids,
+    event_lines,
+    spread,
+    user_ids,
 )
-from amp_console.ledger import Ledger
-from amp_console.ledger.audiences import Audience, find_audience, set_name
-from amp_console.sync.intake import Intake
-from amp_console.sync.plan import draw_up
-from amp_console.sync.settings import SettingsChange, change
-from amp_console.sync.timing import Timing
-from amp_console.sync.workplace import Workplace
+from amp_console.demo.clock import DAY, HOUR, MINUTE, SECOND
+from amp_console.demo.stagehand import Stagehand
+from amp_console.sync.settings import SettingsChange
 from amp_console.values import IdType, Operation
 
 if TYPE_CHECKING:
     from amp_console.simulator import Simulator
 
-SECOND, MINUTE, HOUR = 1_000_000, 60_000_000, 3_600_000_000  # microseconds
 OWNER, OTHER_OWNER = "ana@acme.example", "noor@acme.example"
+CHURN_COHORT = "Churn risk – CS team"
+COMPUTED, UPLOADED = "redshift", "manual_upload"  # Amplitude's words for the types of cohorts
 OTHERS = (
-    ("Power users (30 days)", True, 12_480),
-    ("Signed up last week", True, 3_912),
-    ("Beta testers", False, 214),
-    ("Webinar guests, spring", False, 1_067),
-    ("Churn risk – CS team (old)", False, 8_455),
+    ("Power users (30 days)", "lin@acme.example", COMPUTED, 12_480),
+    ("Signed up last week", OTHER_OWNER, COMPUTED, 3_912),
+    ("Paying customers", "lin@acme.example", COMPUTED, 6_730),
+    ("Beta testers", OWNER, UPLOADED, 214),
+    ("Webinar guests, spring", "tomas@acme.example", UPLOADED, 1_067),
+    ("Churn risk – CS team (old)", OTHER_OWNER, UPLOADED, 8_455),
+    ("Do not contact", "legal@acme.example", UPLOADED, 2_203),
 )
-"""Cohorts beside ours: name, computed from behaviour, size."""
+"""Cohorts beside ours: name, owner, type, size."""
+
+FIRST_SHOPPERS = 47_500  # are in since the first run; the others came the day after
+GHOSTS = tuple(f"ghost-{number:04x}" for number in range(0x2A7, 0x2A7 + 8 * 0x11, 0x11))
+"""Shoppers whom Amplitude does not know."""
 REFUSED = 2  # shoppers whom Amplitude refuses
 UNIDENTIFIED = 3  # people at risk of churning whose events carry no Amplitude ID
-
-
-class SceneClock:
-    """The time of runs that lie in the past: it is set, and goes on with every look."""
-
-    def __init__(self, at: int) -> None:
-        self.at = at
-
-    def __call__(self) -> int:
-        """The moment, in microseconds since 1970."""
-        self.at += 370_000
-        return self.at
-
-
-async def _no_wait(_: float) -> None:
-    await asyncio.sleep(0)
+IN_THE_CS_COHORT = 8_455  # people at risk of churning who were in the cohort before we came
+LATE_TRIALS = 18  # people on trial who came after their cohort was deleted
+NEWLY_IN, NEWLY_OUT = 312, 40  # shoppers within the last hour
+GONE, BY_HAND = 212, 37  # lapsed people taken out, and others put in, behind our back
 
 
 class Scene:
-    """Fills a ledger and a simulated Amplitude; `begun` is the present, in microseconds."""
+    """Fills a ledger and a simulated Amplitude."""
 
-    def __init__(
-        self, simulator: "Simulator", place: Workplace, folder: Path, *, seed: int, begun: int
-    ) -> None:
+    def __init__(self, simulator: "Simulator", hand: Stagehand, seed: int) -> None:
         self._simulator = simulator
-        self._place = place
-        self._folder = folder
+        self._hand = hand
         self._seed = seed
-        self._begun = begun
-        self._files = 0
-        self._clock = SceneClock(begun)
-        self._timing = Timing(now=self._clock, sleep=_no_wait, rng=random.Random(seed))
+        self._ago = hand.clock.ago
 
     def refused(self) -> frozenset[str]:
-        """Who is refused by Amplitude, with everybody they are sent together with."""
-        return frozenset(user_id(self._seed, SHOPPERS, n) for n in range(100, 100 + REFUSED))
+        """Whom Amplitude refuses, with everybody they are sent together with."""
+        return frozenset(user_ids(self._seed, SHOPPERS, FIRST_SHOPPERS, REFUSED))
 
-    def set(self) -> None:
-        """Play the past in its order; the largest audience comes last."""
+    async def play(self, client: AmplitudeClient) -> None:
+        """Play the past in its order, the small audiences first and the largest one last.
+
+        Raises `Curtain` once the demo is over.
+        """
         self._crowd()
-        self._lapsed()
-        self._trial()
-        self._churn()
-        self._shoppers()
-        self._trial_breaks()
-        self._broken_events()
+        await self._first_run(client)
+        await self._churn(client)
+        await self._shoppers(client)
+        await self._trial_breaks(client)
+        self._behind_our_back()
+        self._shoppers_lately()
         self._newsletter()
-        self._abandoners()
-        self._lately()
-
-    # The parts.
+        await self._abandoners(client)
 
     def _crowd(self) -> None:
-        world = self._simulator.world
-        for name, is_computed, size in OTHERS:
-            people = world.resolve([f"{name[:4]}-{n}" for n in range(size)], IdType.USER_ID).found
-            kind = "redshift" if is_computed else "manual_upload"
-            world.create_cohort(name, OTHER_OWNER, people, type=kind)
+        """Make the cohorts of other people."""
+        world, clock = self._simulator.world, self._hand.clock
+        for number, (name, owner, kind, size) in enumerate(OTHERS):
+            clock.set(self._ago((95 - 11 * number) * DAY))
+            ids = [f"{owner[:3]}-{number}-{n}" for n in range(size)]
+            world.create_cohort(name, owner, world.resolve(ids, IdType.USER_ID).found, type=kind)
 
-    def _lapsed(self) -> None:
-        self._read(LAPSED, self._enter(LAPSED, self._ago(75 * HOUR)))
-        self._sync(self._ago(74 * HOUR), LAPSED)
-        # Behind our back: some are gone, and some are in whom no event ever named.
-        world, cohort = self._simulator.world, self._audience(LAPSED).cohort_id
-        gone = [user_id(self._seed, LAPSED, n) for n in range(0, 4240, 20)]
-        strangers = [f"usr_imported_by_hand_{n:02}" for n in range(37)]
-        assert cohort is not None
-        for operation, ids in ((Operation.REMOVE, gone), (Operation.ADD, strangers)):
-            world.change(cohort, operation, world.resolve(ids, IdType.USER_ID).found)
+    async def _first_run(self, client: AmplitudeClient) -> None:
+        for role, hours in ((LAPSED, 9), (TRIAL, 20)):
+            self._enter(role, self._ago(6 * DAY + hours * HOUR), self._ago(6 * DAY + 3 * HOUR))
+        await self._hand.sync(client, self._ago(6 * DAY + 2 * HOUR), LAPSED, TRIAL)
 
-    def _trial(self) -> None:
-        self._read(TRIAL, self._enter(TRIAL, self._ago(73 * HOUR)))
-        self._sync(self._ago(72 * HOUR), TRIAL)
-
-    def _trial_breaks(self) -> None:
-        """Somebody deletes the cohort in Amplitude, and a run finds out."""
-        cohort = self._audience(TRIAL).cohort_id
-        assert cohort is not None
-        self._simulator.world.drop_cohort(cohort)
-        self._read(TRIAL, self._more(TRIAL, 18, self._ago(5 * HOUR)))
-        self._sync(self._ago(2 * HOUR), TRIAL)
-
-    def _churn(self) -> None:
-        world = self._simulator.world
-        first = [amplitude_id(self._seed, n) for n in range(8_455)]
-        known = world.resolve(first, IdType.AMPLITUDE_ID).found
-        there = world.create_cohort("Churn risk – CS team", OTHER_OWNER, known)
-        at = self._ago(50 * HOUR)
-        people = self._enter(CHURN, at)
-        with_ids = [
-            each._replace(amplitude_id=amplitude_id(self._seed, n))
-            if n < CHURN.people - 3
-            else each
-            for n, each in enumerate(people)
-        ]
-        self._read(CHURN, with_ids)
-        self._change(
-            CHURN,
-            SettingsChange(
-                id_type=IdType.AMPLITUDE_ID, cohort_id=there.id, owner_email=OTHER_OWNER
-            ),
+    async def _churn(self, client: AmplitudeClient) -> None:
+        """An audience on Amplitude ID, linked to a cohort that was there before."""
+        world, at = self._simulator.world, self._ago(5 * DAY + 3 * HOUR)
+        people = user_ids(self._seed, CHURN, 0, CHURN.people)
+        known = amplitude_ids(self._seed, CHURN.people - UNIDENTIFIED)
+        for user_id, amplitude_id in zip(people, known, strict=False):
+            world.add_user(user_id, int(amplitude_id))
+        there = world.create_cohort(
+            CHURN_COHORT, OTHER_OWNER, map(int, known[:IN_THE_CS_COHORT]), type=UPLOADED
         )
-        self._sync(self._ago(49 * HOUR), CHURN)
-
-    def _shoppers(self) -> None:
-        ghosts = [
-            Entrance(f"ghost-{n:04x}", True, self._ago(30 * HOUR)) for n in range(3, 3 * 9, 3)
+        crossings = [
+            Crossing(at, True, people[: len(known)], known),
+            Crossing(at + 40 * SECOND, True, people[len(known) :]),
         ]
-        people = self._enter(SHOPPERS, self._ago(31 * HOUR))
-        self._read(SHOPPERS, [*people, *ghosts])
-        self._sync(self._ago(28 * HOUR), SHOPPERS)
+        self._hand.read(CHURN, at + 20 * MINUTE, crossings)
+        wish = SettingsChange(id_type=IdType.AMPLITUDE_ID, owner_email=OTHER_OWNER)
+        self._hand.link(CHURN, there, wish)
+        await self._hand.sync(client, self._ago(5 * DAY + 2 * HOUR), CHURN)
 
-    def _newsletter(self) -> None:
-        self._read(NEWSLETTER, self._enter(NEWSLETTER, self._ago(40 * MINUTE)))
+    async def _shoppers(self, client: AmplitudeClient) -> None:
+        """Four runs: a rate limit, rejected users, Amplitude down, and up again."""
+        from amp_console.simulator import Answer, Call
 
-    def _abandoners(self) -> None:
-        self._read(ABANDONERS, self._enter(ABANDONERS, self._ago(26 * HOUR)))
-        self._sync(self._ago(4 * MINUTE), ABANDONERS)
+        faults, hand = self._simulator.faults, self._hand
+        self._enter(SHOPPERS, self._ago(4 * DAY), self._ago(3 * DAY + HOUR), people=FIRST_SHOPPERS)
+        faults.once(Answer(429, retry_after="12", words="Too many requests"), Call.MEMBERSHIP)
+        await hand.sync(client, self._ago(3 * DAY), SHOPPERS)
 
-    def _lately(self) -> None:
-        """An hour of coming and going, not synced yet."""
-        dice = random.Random(self._seed)
-        entering = [
-            Entrance(
-                user_id(self._seed, SHOPPERS, SHOPPERS.people + n),
-                True,
-                self._ago(int(dice.triangular(0, 58, 20) * MINUTE)),
-            )
-            for n in range(312)
-        ]
-        leaving = [
-            Entrance(
-                user_id(self._seed, SHOPPERS, 1_000 + n * 7),
-                False,
-                self._ago(int(dice.triangular(0, 58, 45) * MINUTE)),
-            )
-            for n in range(40)
-        ]
-        self._read(SHOPPERS, [*entering, *leaving])
+        people = user_ids(self._seed, SHOPPERS, 0, SHOPPERS.people)
+        since, until = self._ago(2 * DAY), self._ago(27 * HOUR)
+        later = [*people[FIRST_SHOPPERS:-120], *GHOSTS]
+        hand.read(SHOPPERS, until, spread(later, since, until, hand.dice))
+        await hand.sync(client, self._ago(26 * HOUR), SHOPPERS)
 
-    def _broken_events(self) -> None:
-        good = next(lines(TRIAL, [Entrance("usr_0", True, self._ago(6 * HOUR))]))
-        broken = (
+        since, until = self._ago(26 * HOUR), self._ago(8 * HOUR)
+        hand.read(SHOPPERS, until, spread(people[-120:], since, until, hand.dice))
+        faults.once(Answer(503, html=True), Call.MEMBERSHIP, times=8)
+        await hand.sync(client, self._ago(7 * HOUR), SHOPPERS)
+        await hand.sync(client, self._ago(6 * HOUR), SHOPPERS)
+
+    async def _trial_breaks(self, client: AmplitudeClient) -> None:
+        """Somebody deletes the cohort in Amplitude, and a run finds out."""
+        self._simulator.world.drop_cohort(self._hand.cohort(TRIAL))
+        since, until = self._ago(5 * HOUR), self._ago(140 * MINUTE)
+        late = user_ids(self._seed, TRIAL, TRIAL.people, LATE_TRIALS)
+        self._hand.read(TRIAL, until, spread(late, since, until, self._hand.dice))
+        self._hand.read_lines("webhook-batch", until + 5 * MINUTE, self._broken_events())
+        await self._hand.sync(client, self._ago(2 * HOUR), TRIAL, LAPSED)
+
+    def _broken_events(self) -> list[str]:
+        good = event_lines(TRIAL, Crossing(self._ago(3 * HOUR), True, ["usr_0"]))
+        return [
             good[: len(good) // 2] + "\n",
             good.replace('"usr_0"', "null"),
-            good.replace('"userId":"usr_0"', '"userId":"  "'),
+            good.replace('"usr_0"', '"  "'),
+            good.replace(":true", ':"yes"'),
             "2026-05-03 connection closed by peer\n",
-        )
-        self._import(self._write("webhook-batch", broken))
+        ]
 
-    # Means.
+    def _behind_our_back(self) -> None:
+        """Some lapsed people are gone, and some are in whom no event ever named."""
+        world, cohort = self._simulator.world, self._hand.cohort(LAPSED)
+        gone = user_ids(self._seed, LAPSED, 0, LAPSED.people)[:: LAPSED.people // GONE][:GONE]
+        by_hand = [f"usr_imported_by_hand_{n:02}" for n in range(BY_HAND)]
+        self._hand.clock.set(self._ago(50 * MINUTE))
+        for operation, ids in ((Operation.REMOVE, gone), (Operation.ADD, by_hand)):
+            world.change(cohort, operation, world.resolve(ids, IdType.USER_ID).found)
 
-    def _ago(self, microseconds: int) -> int:
-        return self._begun - microseconds
-
-    def _enter(self, role: Role, at: int) -> list[Entrance]:
-        """Everybody of a role enters, over a quarter of an hour."""
-        seed, step = self._seed, 15 * MINUTE // role.people
-        return [Entrance(user_id(seed, role, n), True, at + n * step) for n in range(role.people)]
-
-    def _more(self, role: Role, count: int, at: int) -> list[Entrance]:
-        first = role.people
-        people = range(first, first + count)
-        return [Entrance(user_id(self._seed, role, n), True, at + n * SECOND) for n in people]
-
-    def _read(self, role: Role, entrances: Iterable[Entrance]) -> None:
-        self._import(self._write(role.key, lines(role, entrances)))
-        found = self._audience(role)
-        if found.name != role.name:
-            self._place.ledger.write(set_name, found.id, role.name)
-
-    def _write(self, name: str, text: Iterable[str]) -> Path:
-        self._files += 1
-        file = self._folder / f"{self._files:02}-{name}.ndjson"
-        with file.open("w", encoding="utf-8") as out:
-            out.writelines(text)
-        return file
-
-    def _import(self, file: Path) -> None:
-        ledger: Ledger = self._place.ledger
-        Intake(ledger, self._place.read_options(), now=self._clock).run([str(file)])
-
-    def _audience(self, role: Role) -> Audience:
-        return self._place.ledger.read(find_audience, role.key)
-
-    def _change(self, role: Role, wish: SettingsChange) -> None:
-        place = self._place
-        change(place.ledger, place.connection, self._audience(role), wish)
-
-    def _sync(self, at: int, *roles: Role) -> None:
-        """A run in the past, over real HTTP."""
-        from amp_console.sync.delivery import deliver
-
-        self._clock.at = at
-        place = self._place
-        plan = place.ledger.read(
-            draw_up, place.connection, [self._audience(role) for role in roles]
+    def _shoppers_lately(self) -> None:
+        """An hour of coming and going, not synced yet."""
+        hand, read = self._hand, self._ago(MINUTE)
+        newly_in = user_ids(self._seed, SHOPPERS, SHOPPERS.people, NEWLY_IN)
+        newly_out = user_ids(self._seed, SHOPPERS, 1_000, NEWLY_OUT * 7)[::7]
+        since = self._ago(58 * MINUTE)
+        hand.read(
+            SHOPPERS,
+            read,
+            [
+                *spread(newly_in, since, read, hand.dice),
+                *spread(newly_out, since, read, hand.dice, is_member=False),
+            ],
         )
 
-        async def run() -> None:
-            async with place.client(self._simulator.credentials) as client:
-                await deliver(plan, place.connection, place.ledger, client, timing=self._timing)
+    def _newsletter(self) -> None:
+        """Many people, and no cohort yet; every fourth of them is a shopper."""
+        shoppers = user_ids(self._seed, SHOPPERS, 0, NEWSLETTER.people // 4)
+        own = user_ids(self._seed, NEWSLETTER, 0, NEWSLETTER.people - len(shoppers))
+        since, until = self._ago(9 * HOUR), self._ago(31 * MINUTE)
+        crossings = spread([*shoppers, *own], since, until, self._hand.dice)
+        self._hand.read(NEWSLETTER, self._ago(30 * MINUTE), crossings)
 
-        asyncio.run(run())
-        self._clock.at = self._begun
+    async def _abandoners(self, client: AmplitudeClient) -> None:
+        self._enter(ABANDONERS, self._ago(26 * HOUR), self._ago(6 * MINUTE))
+        await self._hand.sync(client, self._ago(4 * MINUTE), ABANDONERS)
+
+    def _enter(self, role: Role, since: int, until: int, *, people: int | None = None) -> None:
+        """Let an audience's first people enter, and read of it two minutes later."""
+        everybody = user_ids(self._seed, role, 0, people or role.people)
+        crossings = spread(everybody, since, until, self._hand.dice)
+        self._hand.read(role, min(until + 2 * MINUTE, self._ago(5 * MINUTE)), crossings)

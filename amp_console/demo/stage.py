@@ -4,30 +4,31 @@ The first picture waits for nothing: the simulator's modules, the scene and the 
 in the play's own thread, while requests to the simulator wait in its socket.
 """
 
+import random
 import shutil
 import socket
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from amp_console.connections import Connection, ConnectionBook, Folders, Limits, Vault
 from amp_console.console.premises import Premises, Trouble
+from amp_console.demo.clock import Clock
+from amp_console.demo.trouble import Troubles, now_and_then
 from amp_console.sync.timing import Timing
 from amp_console.values import Credentials, Secret
 
 if TYPE_CHECKING:
-    from amp_console.demo.trouble import Troubles
-    from amp_console.simulator import Simulator
+    from amp_console.simulator import Behaviour, Simulator
     from amp_console.sync.workplace import Workplace
 
 APP_ID = 153957
 KEYS = Credentials(Secret("simulated-api-key"), Secret("simulated-secret-key"))
 NO_KEYRING = {"PYTHON_KEYRING_BACKEND": "keyring.backends.fail.Keyring"}
-LATENCY, FAST_LATENCY = 0.45, 0.03  # seconds of one call
 PAUSE, FAST_PAUSE = 2.0, 0.5  # seconds between two groups of people on the street
 
 
@@ -35,7 +36,8 @@ class DemoStage:
     """A context manager: what a console needs for a demo, and a `Stage` for it.
 
     `seed` chooses other people; `fast` makes everything quick; `faults` adds trouble now and then;
-    without `lively` nobody comes and goes, so that pictures repeat.
+    without `lively` nobody comes and goes, so that pictures repeat. What fails while the scene is
+    set is raised by `wait`, and at the end.
     """
 
     def __init__(
@@ -55,32 +57,25 @@ class DemoStage:
         self._over = threading.Event()
         self._set = threading.Event()
         self._play: threading.Thread | None = None
-        self._troubles: Troubles | None = None
+        self._troubles = Troubles()
         self._failure: BaseException | None = None
         self.simulator: Simulator | None = None
 
     def __enter__(self) -> Self:
         """Make the home and listen; the simulator itself begins with `open`."""
-        self._home = Path(tempfile.mkdtemp(prefix="amp-console-demo-"))
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        port = self._listener.getsockname()[1]
-        folders = Folders(self._home / "config", self._home / "data")
-        folders.prepare()
-        self.connection = Connection(
-            name="Demo",
-            app_id=APP_ID,
-            owner_email="ana@acme.example",
-            base_url=f"http://127.0.0.1:{port}",
-            amplitude_id_path="$.traits.amplitude_id",
-            limits=Limits(first_batch=2_000, largest_batch=20_000),
-        )
-        ConnectionBook(folders.config_file).save(self.connection)
-        api_key, secret_key = KEYS
-        environ = {
-            "AMP_CONSOLE_API_KEY": api_key.reveal(),
-            "AMP_CONSOLE_SECRET_KEY": secret_key.reveal(),
-        }
-        self.premises = Premises(folders, Vault(NO_KEYRING), environ, self._timing, self)
+        with ExitStack() as stack:
+            self.home = Path(tempfile.mkdtemp(prefix="amp-console-demo-"))
+            stack.callback(shutil.rmtree, self.home, ignore_errors=True)
+            self._listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+            folders = Folders(self.home / "config", self.home / "data")
+            folders.prepare()
+            self.connection = self._connection(self._listener.getsockname()[1])
+            ConnectionBook(folders.config_file).save(self.connection)
+            self.premises = Premises(
+                folders, Vault(NO_KEYRING), _environ(), timing=self._timing, stage=self
+            )
+            stack.callback(self._end)
+            self._stack = stack.pop_all()
         return self
 
     def __exit__(
@@ -89,17 +84,16 @@ class DemoStage:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """End the play and throw everything away."""
-        self._over.set()
-        if self._play is not None:
-            self._play.join()
-        self._listener.close()
-        shutil.rmtree(self._home, ignore_errors=True)
+        """End the play and throw everything away. Raises what kept the scene from being set."""
+        self._stack.close()
+        if error is None and self._failure is not None:
+            raise self._failure
 
     def open(self) -> None:
         """Begin the play, in a thread of its own."""
-        self._play = threading.Thread(target=self._run, name="demo", daemon=True)
-        self._play.start()
+        if self._play is None:
+            self._play = threading.Thread(target=self._run, name="demo", daemon=True)
+            self._play.start()
 
     def wait(self) -> None:
         """Wait until the scene is set; raises what kept it from being set."""
@@ -108,38 +102,60 @@ class DemoStage:
             raise self._failure
 
     def troubles(self) -> tuple[Trouble, ...]:
-        """The kinds of trouble there are; none before the curtain has risen."""
-        return self._troubles.all() if self._troubles is not None else ()
+        """The kinds of trouble there are."""
+        return self._troubles.all()
 
     def toggle(self, name: str) -> str:
-        """Turn a kind of trouble on or off."""
-        if self._troubles is None:
-            return "The scene is still being set."
+        """Turn a kind of trouble on or off; before the scene is set, it waits for that."""
         return self._troubles.toggle(name)
+
+    def _connection(self, port: int) -> Connection:
+        return Connection(
+            id="demo",
+            name="Demo",
+            app_id=APP_ID,
+            owner_email="ana@acme.example",
+            base_url=f"http://127.0.0.1:{port}",
+            amplitude_id_path="$.traits.amplitude_id",
+            limits=Limits(first_batch=2_000, largest_batch=10_000),
+        )
+
+    def _end(self) -> None:
+        self._over.set()
+        if self._play is not None:
+            self._play.join()
 
     def _run(self) -> None:
         try:
-            with ExitStack() as stack:
-                self.simulator = stack.enter_context(self._amplitude())
-                place = stack.enter_context(self._place())
-                self._set_scene(self.simulator, place)
-                self._set.set()
-                if self._lively:
-                    self._street(place)
-                self._over.wait()
-        except BaseException as error:
+            self._perform()
+        except Exception as error:
             self._failure = error
-            if not self._over.is_set():
-                raise
         finally:
             self._set.set()
 
+    def _perform(self) -> None:
+        from amp_console.demo.stagehand import Curtain
+
+        clock = Clock(self._timing.now)
+        segment = self.home / "segment-logs"
+        segment.mkdir(mode=0o700)
+        with suppress(Curtain), self._amplitude(clock) as simulator, self._place() as place:
+            self._set_scene(simulator, place, segment, clock)
+            self._set.set()
+            if self._lively:
+                from amp_console.demo.street import Street
+
+                street = Street(place, segment, self._timing, seed=self._seed)
+                street.run(FAST_PAUSE if self._fast else PAUSE, self._over)
+            self._over.wait()
+
     @contextmanager
-    def _amplitude(self) -> "Iterator[Simulator]":
+    def _amplitude(self, clock: Clock) -> "Iterator[Simulator]":
         from amp_console.simulator import Simulator, World
 
-        world = World(app_id=APP_ID, seed=self._seed)
+        world = World(app_id=APP_ID, seed=self._seed, clock=clock.seconds)
         with Simulator(world, credentials=KEYS, listener=self._listener) as simulator:
+            self.simulator = simulator
             yield simulator
 
     @contextmanager
@@ -150,23 +166,43 @@ class DemoStage:
         with Ledger(self.premises.folders.ledger(self.connection.id)) as ledger:
             yield Workplace(self.connection, ledger)
 
-    def _set_scene(self, simulator: "Simulator", place: "Workplace") -> None:
-        from amp_console.demo.scene import Scene
-        from amp_console.demo.trouble import Troubles, now_and_then
-        from amp_console.simulator import Behaviour, RefuseIds, Rule
+    def _set_scene(
+        self, simulator: "Simulator", place: "Workplace", segment: Path, clock: Clock
+    ) -> None:
+        import asyncio
 
-        folder = self._home / "segment-logs"
-        folder.mkdir(mode=0o700)
-        scene = Scene(simulator, place, folder, seed=self._seed, begun=self._timing.now())
+        from amp_console.demo.scene import Scene
+        from amp_console.demo.stagehand import Stagehand
+        from amp_console.simulator import RefuseIds, Rule, Slow
+
+        hand = Stagehand(place, segment, clock, random.Random(self._seed), self._over)
+        scene = Scene(simulator, hand, self._seed)
         refused = Rule(RefuseIds(scene.refused(), named=True))
         simulator.faults.set([refused])
-        scene.set()
-        simulator.behaviour = Behaviour(latency=FAST_LATENCY if self._fast else LATENCY)
-        always = [refused, *(now_and_then() if self._faults else [])]
-        self._troubles = Troubles(simulator.faults, always)
 
-    def _street(self, place: "Workplace") -> None:
-        from amp_console.demo.street import Street
+        async def play() -> None:
+            async with place.client(KEYS) as client:
+                await scene.play(client)
 
-        street = Street(place, self._home / "segment-logs", self._timing, seed=self._seed)
-        street.run(FAST_PAUSE if self._fast else PAUSE, self._over)
+        asyncio.run(play())
+        clock.release()
+        simulator.behaviour = _behaviour(fast=self._fast)
+        always = [Rule(Slow(0.0, 0.0 if self._fast else 0.3)), refused]
+        self._troubles.meet(simulator.faults, always + (now_and_then() if self._faults else []))
+
+
+def _environ() -> dict[str, str]:
+    """The keys, and nothing else of the environment."""
+    return {
+        "AMP_CONSOLE_API_KEY": KEYS.api_key.reveal(),
+        "AMP_CONSOLE_SECRET_KEY": KEYS.secret_key.reveal(),
+    }
+
+
+def _behaviour(*, fast: bool) -> "Behaviour":
+    """How quickly Amplitude answers: quickly enough to wait for, slowly enough to watch."""
+    from amp_console.simulator import Behaviour
+
+    if fast:
+        return Behaviour(latency=0.05)
+    return Behaviour(latency=0.3, latency_per_1000=0.08)

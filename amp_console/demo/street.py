@@ -4,14 +4,15 @@ import random
 import threading
 from pathlib import Path
 
-from amp_console.demo.cast import ABANDONERS, SHOPPERS, Entrance, Role, lines, user_id
+from amp_console.demo.cast import ABANDONERS, SHOPPERS, Crossing, Role, event_lines, user_ids
 from amp_console.sync.intake import Intake
 from amp_console.sync.timing import Timing
 from amp_console.sync.workplace import Workplace
 
 BUSY = ((SHOPPERS, 5), (ABANDONERS, 9))
 """Which audiences are lively, and how many people cross their border at a time, at most."""
-KNOWN = 1_000  # of an audience's people; these are the ones who may leave
+FIRST_NEWCOMER = 500_000  # the number of the first person who is new
+FIRST_LEAVER = 5_000  # everybody of a lower number stays
 
 
 class Street:
@@ -23,7 +24,7 @@ class Street:
         self._timing = timing
         self._seed = seed
         self._dice = random.Random(seed)
-        self._newcomers = 500_000
+        self._crossed = dict.fromkeys((role.key for role, _ in BUSY), 0)
         self._files = 0
 
     def run(self, pause: float, over: threading.Event) -> None:
@@ -33,20 +34,24 @@ class Street:
 
     def step(self) -> None:
         """Let a few people come and go."""
-        for role, most in BUSY:
-            crossing = [self._cross(role) for _ in range(self._dice.randint(0, most))]
-            if crossing:
-                self._import(role, crossing)
-
-    def _cross(self, role: Role) -> Entrance:
-        now = self._timing.now()
-        if self._dice.random() < 0.6:
-            self._newcomers += 1
-            return Entrance(user_id(self._seed, role, self._newcomers), True, now)
-        return Entrance(user_id(self._seed, role, self._dice.randrange(KNOWN)), False, now)
-
-    def _import(self, role: Role, crossing: list[Entrance]) -> None:
+        lines = [
+            self._cross(role) for role, most in BUSY for _ in range(self._dice.randint(0, most))
+        ]
+        if not lines:
+            return
         self._files += 1
-        file = self._folder / f"live-{self._files:05}-{role.key}.ndjson"
-        file.write_text("".join(lines(role, crossing)), encoding="utf-8")
-        Intake(self._place.ledger, self._place.read_options()).run([str(file)])
+        file = self._folder / f"live-{self._files:05}.ndjson"
+        file.write_text("".join(lines), encoding="utf-8")
+        options = self._place.read_options()
+        Intake(self._place.ledger, options, now=self._timing.now).run([str(file)])
+
+    def _cross(self, role: Role) -> str:
+        """One person enters or leaves; nobody does so twice."""
+        number = self._crossed[role.key]
+        self._crossed[role.key] += 1
+        is_member = self._dice.random() < 0.6
+        first = FIRST_NEWCOMER + number
+        if not is_member:
+            first = FIRST_LEAVER + number % (role.people - FIRST_LEAVER - 1_000)
+        who = user_ids(self._seed, role, first, 1)
+        return event_lines(role, Crossing(self._timing.now(), is_member, who))

@@ -1,5 +1,6 @@
 """Trouble on request: what a presenter turns on to show how it is handled."""
 
+import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -34,41 +35,54 @@ KINDS = (
     Kind(
         "slow",
         "Slow: every answer takes 2 to 4 s",
-        "Amplitude is slow now.",
+        "Amplitude is slow now. A sync takes its time, and smaller requests where they time out.",
         "Amplitude answers as quickly as before.",
     ),
     Kind(
         "keys",
         "Wrong keys: 403 on everything",
-        "Amplitude refuses the keys now. A sync stops at once.",
+        "Amplitude refuses the keys now. A sync stops at once, and keeps everybody pending.",
         "Amplitude takes the keys again.",
     ),
 )
 
 
 class Troubles:
-    """Turns kinds of trouble on and off; `always` are rules that stay whatever is on."""
+    """Turns kinds of trouble on and off, from any thread.
 
-    def __init__(self, faults: "Faults", always: "Sequence[Rule]" = ()) -> None:
-        self._faults = faults
-        self._always = tuple(always)
+    They are there before the simulated Amplitude is, and come true as soon as it is met.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._faults: Faults | None = None
+        self._always: tuple[Rule, ...] = ()
         self._on: set[str] = set()
-        self._apply()
+
+    def meet(self, faults: "Faults", always: "Sequence[Rule]" = ()) -> None:
+        """Make this trouble's faults come true; `always` are rules that stay whatever is on."""
+        with self._lock:
+            self._faults, self._always = faults, tuple(always)
+            self._apply()
 
     def all(self) -> tuple[Trouble, ...]:
         """The kinds there are."""
         return tuple(Trouble(each.name, each.label, each.name in self._on) for each in KINDS)
 
     def toggle(self, name: str) -> str:
-        """Turn a kind on or off; return what to say about it."""
-        kind = next(each for each in KINDS if each.name == name)
-        self._on ^= {name}
-        self._apply()
-        return kind.comes if name in self._on else kind.goes
+        """Turn a kind on or off; return what to say about it. Raises ValueError."""
+        kind = next((each for each in KINDS if each.name == name), None)
+        if kind is None:
+            raise ValueError(f"There is no trouble {name!r}.")
+        with self._lock:
+            self._on ^= {name}
+            self._apply()
+            return kind.comes if name in self._on else kind.goes
 
     def _apply(self) -> None:
-        rules = [rule for kind in KINDS if kind.name in self._on for rule in _rules(kind.name)]
-        self._faults.set([*rules, *self._always])
+        if self._faults is not None:
+            rules = [rule for kind in KINDS if kind.name in self._on for rule in _rules(kind.name)]
+            self._faults.set([*rules, *self._always])
 
 
 def _rules(name: str) -> "list[Rule]":
@@ -77,12 +91,13 @@ def _rules(name: str) -> "list[Rule]":
     match name:
         case "rate-limit":
             changes = frozenset({Call.MEMBERSHIP, Call.UPLOAD})
-            return [Rule(Answer(429, retry_after="5"), changes, share=0.7)]
+            limited = Answer(429, retry_after="5", words="Too many requests")
+            return [Rule(limited, changes, share=0.7)]
         case "down":
             return [Rule(Answer(503, html=True), every=2), Rule(Reset())]
         case "slow":
             return [Rule(Slow(2.0, 2.0))]
-    return [Rule(Answer(403))]
+    return [Rule(Answer(403, words="Invalid API Key"))]
 
 
 def now_and_then() -> "list[Rule]":
@@ -91,7 +106,7 @@ def now_and_then() -> "list[Rule]":
 
     changes = frozenset({Call.MEMBERSHIP})
     return [
-        Rule(Answer(429, retry_after="2"), changes, every=5),
+        Rule(Answer(429, retry_after="2", words="Too many requests"), changes, every=5),
         Rule(Answer(502, html=True), changes, every=7),
         Rule(Reset(applied=True), changes, every=11),
     ]

@@ -117,7 +117,7 @@ class Desk:
     async def _serve(self, service: Service[T], ask: Ask[T], fate: Fate) -> Reply:
         """Take a place in line and the time it takes, then do the work or what comes instead."""
         with self._lines.enter(ask.line, self._limit(ask.line)):
-            if seconds := self.project.behaviour.latency + fate.delay:
+            if seconds := self.project.behaviour.seconds_for(len(ask.ids)) + fate.delay:
                 await self._sleep(seconds)
             return trouble.instead(ask, fate) or service.work(self.project, ask.order)
 

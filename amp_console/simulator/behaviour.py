@@ -12,6 +12,8 @@ class Behaviour(msgspec.Struct, frozen=True, kw_only=True):
 
     latency: float = 0.0
     """Seconds that every call takes, while it holds its place in line."""
+    latency_per_1000: float = 0.0
+    """Seconds more for each 1,000 ids of a call."""
 
     unknown_cohort_status: int = 400
     """The status for a cohort that does not exist: 400 or 404."""
@@ -57,3 +59,7 @@ class Behaviour(msgspec.Struct, frozen=True, kw_only=True):
     """How long a pre-signed link lives."""
     file_seconds: float = 7 * 86_400.0
     """How long a finished file can be asked for."""
+
+    def seconds_for(self, ids: int) -> float:
+        """Return how many seconds a call of so many ids takes."""
+        return self.latency + self.latency_per_1000 * ids / 1_000

@@ -6,7 +6,7 @@
       {"trouble": {"kind": "reset", "applied": true}, "calls": ["upload"], "times": 1}]'
 
 A POST replaces all rules (`[]` makes no more trouble). The kinds, with what else they take:
-`answer` (status, retry_after, html), `reset` (applied), `cut`, `slow` (seconds, jitter),
+`answer` (status, retry_after, html, words), `reset` (applied), `cut`, `slow` (seconds, jitter),
 `refuse-ids` (ids, named), `too-large` (above). A rule may have `calls` (see `Call`), `every`,
 `share` and `times`. There are no keys: the simulator listens on loopback only.
 """

@@ -16,12 +16,13 @@ class Answer(
     """Answer this status instead of doing the work: 429, 500, 502 or 504.
 
     `retry_after` goes into the header of that name (seconds or a date); `html` answers the page
-    of a proxy instead of Amplitude's JSON.
+    of a proxy instead of Amplitude's JSON, which says `words`.
     """
 
     status: int
     retry_after: str = ""
     html: bool = False
+    words: str = "Simulated trouble"
 
 
 class Reset(msgspec.Struct, frozen=True, tag_field="kind", tag="reset", forbid_unknown_fields=True):

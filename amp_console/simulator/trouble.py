@@ -39,7 +39,7 @@ def response(reply: Reply, fate: Fate) -> Response:
 
 
 def _answered(answer: Answer) -> Reply:
-    reply = wire.refusal(Refused(answer.status, "Simulated trouble"))
+    reply = wire.refusal(Refused(answer.status, answer.words))
     body, headers = reply.body, reply.headers
     if answer.html:
         body = PROXY_PAGE.format(answer.status).encode()
