@@ -1,0 +1,67 @@
+"""Consoles with a keyring: one in memory, one that never answers, a real one; and typing keys."""
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import pytest
+from textual import events
+from textual.pilot import Pilot
+
+from amp_console.connections import Vault
+from amp_console.console.widgets.fields import Field
+from tests.connections import rings
+from tests.console.house import House
+from tests.secret_service import SecretService, secret_service
+from tests.sync.office import OWNER
+
+__all__ = ["fill", "give_ring", "paste", "real_keyring", "rings", "told"]
+
+
+def give_ring(house: House, ring: type[rings.Memory], *, say_after: float = 60.0) -> None:
+    """Let the console's keys be kept in this keyring; `say_after` is seconds."""
+    rings.Memory.clear()
+    _give(house, {"PYTHON_KEYRING_BACKEND": f"{ring.__module__}.{ring.__name__}"}, say_after)
+
+
+@contextmanager
+def real_keyring(house: House, monkeypatch: pytest.MonkeyPatch) -> Iterator[SecretService]:
+    """Let the console's keys be kept in a real keyring of its own."""
+    with secret_service() as service:
+        monkeypatch.setenv("DBUS_SESSION_BUS_ADDRESS", service.address)
+        monkeypatch.delenv("PYTHON_KEYRING_BACKEND")
+        _give(house, {}, 60.0)
+        yield service
+
+
+def _give(house: House, environ: Mapping[str, str], say_after: float) -> None:
+    house.premises = dataclasses.replace(
+        house.premises, vault=Vault(environ), say_waiting_after=say_after
+    )
+
+
+async def paste(pilot: Pilot[None], name: str, text: str) -> None:
+    """Go to a line and paste into it."""
+    pilot.app.screen.query_one(f"#{name}").focus()
+    await pilot.pause()
+    pilot.app.post_message(events.Paste(text))
+    await pilot.pause()
+
+
+async def fill(pilot: Pilot[None], house: House, **more: str) -> None:
+    """Fill the form for the simulated project; `more` are other texts by field."""
+    keys = house.simulator.credentials
+    texts = {
+        "name": "Acme prod",
+        "api_key": keys.api_key.reveal(),
+        "secret_key": keys.secret_key.reveal(),
+        "app_id": str(house.simulator.world.app_id),
+        "owner": OWNER,
+    }
+    for name, text in (texts | more).items():
+        await paste(pilot, name.replace("_", "-"), text)
+
+
+def told(pilot: Pilot[None], name: str) -> str:
+    """What is told at a field."""
+    return pilot.app.screen.query_one(f"#field-{name}", Field).told

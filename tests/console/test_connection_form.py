@@ -1,0 +1,360 @@
+"""Connecting a project: what is entered, tested, kept, and told where it is wrong."""
+
+from collections.abc import Iterator
+
+import pytest
+from textual.pilot import Pilot
+from textual.widgets import Input
+
+from amp_console.amplitude import hosts
+from amp_console.connections import KeySource
+from amp_console.console.screens.audiences import AudiencesPlace
+from amp_console.console.screens.connection_form import ConnectionForm
+from amp_console.console.screens.keyring_wait import KeyringQuestion, WaitingDialog
+from amp_console.console.widgets.fields import Choice
+from amp_console.simulator import Answer, Rule, Simulator
+from amp_console.values import Credentials, Region, Secret
+from tests.console.house import House, console, picture, until, until_shown
+from tests.console.keyrings import fill, give_ring, paste, real_keyring, rings, told
+
+pytestmark = pytest.mark.anyio
+LEAK = "ignore:unclosed:ResourceWarning"  # each KeyringLocked leaks a socket
+
+
+@pytest.fixture
+def newcomer(house: House, monkeypatch: pytest.MonkeyPatch) -> House:
+    """A home without a connection, and without keys in the environment.
+
+    The simulated Amplitude stands for North America; nobody answers in Europe.
+    """
+    monkeypatch.setitem(hosts._HOSTS, Region.NORTH_AMERICA, house.simulator.base_url)
+    monkeypatch.setitem(hosts._HOSTS, Region.EUROPE, "http://127.0.0.1:1")
+    house.environ.pop("AMP_CONSOLE_API_KEY")
+    house.environ.pop("AMP_CONSOLE_SECRET_KEY")
+    return house
+
+
+@pytest.fixture(autouse=True)
+def _answered() -> Iterator[None]:
+    yield
+    rings.Silent.answered.set()
+
+
+def line(pilot: Pilot[None], name: str) -> Input:
+    return pilot.app.screen.query_one(f"#{name}", Input)
+
+
+async def saved(pilot: Pilot[None]) -> None:
+    await until(pilot, lambda: isinstance(pilot.app.screen, AudiencesPlace))
+
+
+async def test_a_newcomer_is_told_what_is_needed_and_where_it_is(newcomer: House) -> None:
+    async with newcomer.open(size=(80, 24)) as pilot:
+        await until_shown(pilot, "Welcome.", "Settings → Projects", "API Key", "Secret Key")
+        assert isinstance(pilot.app.focused, Input)
+
+
+async def test_keys_are_tested_kept_and_said_to_be_in_the_keyring(newcomer: House) -> None:
+    give_ring(newcomer, rings.Memory)
+    async with newcomer.open() as pilot:
+        await until_shown(pilot, "Welcome.")
+        await fill(pilot, newcomer)
+        await pilot.press("f2")
+        await saved(pilot)
+        await until_shown(pilot, "Saved “Acme prod”.", "The keys are in your keyring")
+        (connection,) = newcomer.premises.book.all()
+        assert rings.Memory.items.keys() == {f"amp-console:{connection.keyring_item}"}
+        assert console(pilot).session is not None
+
+
+async def test_every_mistake_is_told_at_its_field_and_nothing_is_asked(newcomer: House) -> None:
+    async with newcomer.open() as pilot:
+        await until_shown(pilot, "Welcome.")
+        await fill(pilot, newcomer, name=" \u200b", app_id="twelve", owner="nobody")
+        await paste(pilot, "secret-key", "with a blank")
+        await pilot.press("f2")
+        await until_shown(pilot, "Nothing was saved: correct what is marked.")
+        assert told(pilot, "name") == "A connection needs a name."
+        assert "a blank" in told(pilot, "secret-key")
+        assert told(pilot, "app-id") == "The App ID is a number, such as 153957."
+        assert "isn't an e-mail address" in told(pilot, "owner")
+        assert told(pilot, "api-key") == ""
+        assert pilot.app.focused is line(pilot, "name")
+        assert newcomer.simulator.requests == []
+
+
+async def test_missing_keys_are_told_apart(newcomer: House) -> None:
+    async with newcomer.open() as pilot:
+        await until_shown(pilot, "Welcome.")
+        await pilot.press("f2")
+        await until_shown(pilot, "The API Key is missing.", "The Secret Key is missing.")
+
+
+async def test_both_keys_can_be_pasted_at_once(newcomer: House) -> None:
+    async with newcomer.open() as pilot:
+        await until_shown(pilot, "Welcome.")
+        await paste(
+            pilot, "secret-key", "API Key:\n\u200bapi-key-1 \r\n\nSecret Key\nsecret-key-2\ufeff\n"
+        )
+        await until_shown(pilot, "Both keys are filled in")
+        assert line(pilot, "api-key").value == "api-key-1"
+        assert line(pilot, "secret-key").value == "secret-key-2"
+        assert "api-key-1" not in picture(pilot)
+
+
+async def test_a_paste_of_more_lines_is_refused(newcomer: House) -> None:
+    async with newcomer.open() as pilot:
+        await until_shown(pilot, "Welcome.")
+        await paste(pilot, "api-key", "one\ntwo\nthree")
+        await until(pilot, lambda: told(pilot, "api-key"))
+        assert told(pilot, "api-key").startswith("3 lines were pasted")
+        assert line(pilot, "api-key").value == ""
+
+
+async def test_a_masked_line_is_neither_copied_nor_cut(newcomer: House) -> None:
+    async with newcomer.open() as pilot:
+        await until_shown(pilot, "Welcome.")
+        await paste(pilot, "secret-key", "secret-key-2")
+        await pilot.press("ctrl+shift+a", "ctrl+c", "ctrl+x", "super+c")
+        assert pilot.app.clipboard == ""
+        assert line(pilot, "secret-key").value == "secret-key-2"
+
+
+async def test_a_wrong_key_and_a_wrong_secret_are_told_apart(newcomer: House) -> None:
+    async with newcomer.open() as pilot:
+        await until_shown(pilot, "Welcome.")
+        await fill(pilot, newcomer, secret_key="another-secret")
+        await pilot.press("ctrl+t")
+        await until(pilot, lambda: "not its Secret Key" in told(pilot, "secret-key"))
+        await fill(pilot, newcomer, api_key="another-key")
+        await pilot.press("ctrl+t")
+        await until(pilot, lambda: "does not know this API Key" in told(pilot, "api-key"))
+        await pilot.press("f2")
+        await until(pilot, lambda: "does not know this API Key" in told(pilot, "api-key"))
+        assert newcomer.premises.book.all() == ()
+
+
+async def test_the_other_region_is_offered_where_it_knows_the_keys(
+    newcomer: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    european = Credentials(Secret("european-key"), Secret("european-secret"))
+    give_ring(newcomer, rings.Memory)
+    with Simulator(credentials=european) as europe:
+        monkeypatch.setitem(hosts._HOSTS, Region.EUROPE, europe.base_url)
+        async with newcomer.open() as pilot:
+            await until_shown(pilot, "Welcome.")
+            await fill(pilot, newcomer, api_key="european-key", secret_key="european-secret")
+            await pilot.press("f2")
+            await until_shown(pilot, "Use Europe instead?", "they belong")
+            await pilot.press("y")
+            await saved(pilot)
+            assert newcomer.premises.book.get("Acme prod").region is Region.EUROPE
+
+
+async def test_another_app_id_is_told_and_offered(newcomer: House) -> None:
+    newcomer.simulator.world.create_cohort("There before", "ana@acme.example")
+    async with newcomer.open() as pilot:
+        await until_shown(pilot, "Welcome.")
+        await fill(pilot, newcomer, app_id="7")
+        await pilot.press("ctrl+t")
+        await until_shown(pilot, "Use App ID 123456 instead?")
+        await pilot.press("y")
+        await until_shown(pilot, "Amplitude takes the keys and lists 1 cohort.")
+        assert line(pilot, "app-id").value == "123456"
+
+
+async def test_without_a_network_keys_can_be_kept_untested(
+    newcomer: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    give_ring(newcomer, rings.Memory)
+    monkeypatch.setitem(hosts._HOSTS, Region.NORTH_AMERICA, "http://127.0.0.1:1")
+    async with newcomer.open() as pilot:
+        await until_shown(pilot, "Welcome.")
+        await fill(pilot, newcomer)
+        await pilot.press("ctrl+t")
+        await until_shown(pilot, "Amplitude could not be reached")
+        await pilot.press("f2")
+        await until_shown(pilot, "Save without testing?")
+        await pilot.press("n")
+        await until(pilot, lambda: isinstance(pilot.app.screen, ConnectionForm))
+        assert newcomer.premises.book.all() == ()
+        await pilot.press("f2")
+        await until_shown(pilot, "Save without testing?")
+        await pilot.press("y")
+        await saved(pilot)
+        assert newcomer.premises.book.get("Acme prod").keyring_item
+
+
+async def test_trouble_at_amplitude_is_told_in_words(newcomer: House) -> None:
+    newcomer.simulator.faults.set([Rule(Answer(503))])
+    async with newcomer.open() as pilot:
+        await until_shown(pilot, "Welcome.")
+        await fill(pilot, newcomer)
+        await pilot.press("ctrl+t")
+        await until_shown(pilot, "Amplitude had trouble answering (status 503)")
+
+
+async def test_without_a_keyring_keys_can_be_used_until_one_quits(newcomer: House) -> None:
+    async with newcomer.open() as pilot:
+        await until_shown(pilot, "Welcome.")
+        await fill(pilot, newcomer)
+        await pilot.press("f2")
+        await until(pilot, lambda: isinstance(pilot.app.screen, KeyringQuestion))
+        assert "This machine has no keyring, so nothing was saved." in picture(pilot)
+        await pilot.press("right", "enter")
+        await saved(pilot)
+        session = console(pilot).session
+        assert session is not None
+        assert session.key_source is KeySource.THIS_RUN
+        await until_shown(pilot, "keys: until you quit")
+        assert newcomer.premises.book.get("Acme prod").keyring_item is None
+        await console(pilot).update_sizes()
+        assert newcomer.simulator.requests[-1].status == 200
+
+
+async def test_going_on_without_a_keyring_can_be_declined(newcomer: House) -> None:
+    async with newcomer.open() as pilot:
+        await until_shown(pilot, "Welcome.")
+        await fill(pilot, newcomer)
+        await pilot.press("f2")
+        await until(pilot, lambda: isinstance(pilot.app.screen, KeyringQuestion))
+        await pilot.press("escape")
+        await until_shown(pilot, "Nothing was saved.")
+        assert newcomer.premises.book.all() == ()
+
+
+async def test_a_keyring_that_asks_elsewhere_freezes_nothing(newcomer: House) -> None:
+    give_ring(newcomer, rings.Silent, say_after=0.0)
+    async with newcomer.open() as pilot:
+        await until_shown(pilot, "Welcome.")
+        await fill(pilot, newcomer)
+        await pilot.press("f2")
+        await until(pilot, lambda: isinstance(pilot.app.screen, WaitingDialog))
+        assert "Waiting for your keyring… it is asking for your password" in picture(pilot)
+        rings.Silent.answered.set()
+        await saved(pilot)
+        assert newcomer.premises.book.get("Acme prod").keyring_item
+
+
+async def test_waiting_can_be_stopped_and_nothing_is_kept_after_all(newcomer: House) -> None:
+    give_ring(newcomer, rings.Silent, say_after=0.0)
+    async with newcomer.open() as pilot:
+        await until_shown(pilot, "Welcome.")
+        await fill(pilot, newcomer)
+        await pilot.press("f2")
+        await until(pilot, lambda: isinstance(pilot.app.screen, WaitingDialog))
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(pilot.app.screen, KeyringQuestion))
+        assert "you stopped waiting" in picture(pilot)
+        await pilot.press("escape")
+        await until_shown(pilot, "Nothing was changed.")
+        rings.Silent.answered.set()
+        await until(pilot, lambda: rings.Memory.writes and not rings.Memory.items)
+        assert newcomer.premises.book.all() == ()
+
+
+async def test_one_can_quit_while_the_keyring_waits(newcomer: House) -> None:
+    give_ring(newcomer, rings.Silent, say_after=0.0)
+    async with newcomer.open() as pilot:
+        await until_shown(pilot, "Welcome.")
+        await fill(pilot, newcomer)
+        await pilot.press("f2")
+        await until(pilot, lambda: isinstance(pilot.app.screen, WaitingDialog))
+        await pilot.press("ctrl+q")
+        await until(pilot, lambda: not pilot.app.is_running)
+        assert newcomer.premises.book.all() == ()
+
+
+@pytest.mark.filterwarnings(LEAK)
+async def test_a_locked_keyring_is_asked_again(
+    newcomer: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with real_keyring(newcomer, monkeypatch) as keyring:
+        keyring.lock()
+        async with newcomer.open() as pilot:
+            await until_shown(pilot, "Welcome.")
+            await fill(pilot, newcomer)
+            await pilot.press("f2")
+            await until_shown(pilot, "Your keyring is locked. Unlock it and try again.")
+            await pilot.press("enter")
+            await until_shown(pilot, "Your keyring is locked. Unlock it and try again.")
+            keyring.unlock()
+            await pilot.press("enter")
+            await saved(pilot)
+            (service,) = keyring.items()
+            item = newcomer.premises.book.get("Acme prod").keyring_item
+            assert service == f"amp-console:{item}"
+
+
+async def test_empty_keys_keep_the_stored_ones(newcomer: House) -> None:
+    give_ring(newcomer, rings.Memory)
+    item = newcomer.premises.vault.write(newcomer.simulator.credentials)
+    newcomer.connect(keyring_item=item)
+    async with newcomer.open() as pilot:
+        await until(pilot, lambda: console(pilot).session)
+        pilot.app.push_screen(ConnectionForm(newcomer.premises.book.get("Acme prod")))
+        await until_shown(pilot, "leave empty to keep the stored one", "Base URL")
+        await paste(pilot, "name", " EU")
+        pilot.app.screen.query_one("#read-only", Choice).focus()
+        await pilot.press("right", "f2")
+        await saved(pilot)
+        (connection,) = newcomer.premises.book.all()
+        assert (connection.name, connection.read_only) == ("Acme prod EU", True)
+        assert connection.keyring_item == item
+        session = console(pilot).session
+        assert session is not None
+        assert session.connection == connection
+
+
+async def test_new_keys_replace_the_old_ones(newcomer: House) -> None:
+    give_ring(newcomer, rings.Memory)
+    old = Credentials(Secret("old-key"), Secret("old-secret"))
+    newcomer.connect(keyring_item=newcomer.premises.vault.write(old))
+    async with newcomer.open() as pilot:
+        await until(pilot, lambda: console(pilot).session)
+        pilot.app.push_screen(ConnectionForm(newcomer.premises.book.get("Acme prod")))
+        await until_shown(pilot, "leave empty to keep the stored one")
+        await pilot.press("ctrl+t")
+        await until(pilot, lambda: "does not know this API Key" in told(pilot, "api-key"))
+        keys = newcomer.simulator.credentials
+        await paste(pilot, "api-key", f"{keys.api_key.reveal()}\n{keys.secret_key.reveal()}")
+        await pilot.press("f2")
+        await saved(pilot)
+        (text,) = rings.Memory.items.values()
+        assert "old-key" not in text
+        await console(pilot).update_sizes()
+        assert newcomer.simulator.requests[-1].status == 200
+
+
+async def test_what_was_entered_is_not_lost_by_going_back(newcomer: House) -> None:
+    async with newcomer.open() as pilot:
+        await until_shown(pilot, "Welcome.")
+        await paste(pilot, "name", "Acme")
+        await pilot.press("escape")
+        await until_shown(pilot, "Go back without saving?")
+        await pilot.press("n")
+        await until(pilot, lambda: isinstance(pilot.app.screen, ConnectionForm))
+        assert line(pilot, "name").value == "Acme"
+
+
+async def test_the_environment_s_keys_are_used_and_not_stored(house: House) -> None:
+    house.simulator.world.create_cohort("There before", "ana@acme.example")
+    async with house.open() as pilot:
+        await until_shown(pilot, "leave empty to use the environment's")
+        await fill(pilot, house, api_key="", secret_key="")
+        await pilot.click("#advanced")
+        await paste(pilot, "base-url", house.simulator.base_url)
+        await pilot.press("f2")
+        await saved(pilot)
+        assert "The keys come from the environment" in console(pilot).happenings[-1].text
+
+
+async def test_a_name_that_is_taken_is_told_before_anything_is_stored(newcomer: House) -> None:
+    newcomer.connect()
+    async with newcomer.open() as pilot:
+        await until(pilot, lambda: console(pilot).session)
+        pilot.app.push_screen(ConnectionForm())
+        await until_shown(pilot, "Welcome.")
+        await fill(pilot, newcomer)
+        await pilot.press("f2")
+        await until(pilot, lambda: "Another connection is called" in told(pilot, "name"))
