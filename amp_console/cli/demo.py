@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from amp_console.cli.exits import Exit
+from amp_console.cli.options import common
+
 if TYPE_CHECKING:
     from amp_console.ledger import Ledger
     from amp_console.simulator import Simulator, Truth
@@ -23,8 +26,9 @@ def demo(headless: bool, events: int, seed: int, fast: bool, faults: bool) -> in
     """Open the console on a simulated Amplitude: no account, no keys, no network.
 
     Six audiences are there, and people come and go; press ! to make trouble. With --headless there
-    is no screen: events are generated, read, planned and delivered, with some trouble on the way,
-    and in the end every cohort is compared with what the events say. It leaves nothing behind.
+    is no screen: so many --events are generated, read, planned and delivered, with some trouble on
+    the way, and in the end every cohort is compared with what the events say. Nothing is left
+    behind.
     """
     if not headless:
         return _show(seed, fast=fast, faults=faults)
@@ -38,12 +42,17 @@ def demo(headless: bool, events: int, seed: int, fast: bool, faults: bool) -> in
 
 
 def _show(seed: int, *, fast: bool, faults: bool) -> int:
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        click.echo("The demo needs a terminal. Without one, use --headless.", err=True)
+        return Exit.MISUSE
     from amp_console.console import Opening, run
     from amp_console.demo import DemoStage
 
     _end_politely()
+    given = common()
+    opening = Opening(read_only=given.read_only, ascii_only=given.ascii_only, theme=given.theme)
     with DemoStage(seed=seed, fast=fast, faults=faults) as stage:
-        return run(stage.premises, Opening())
+        return run(stage.premises, opening)
 
 
 def _end_politely() -> None:
