@@ -1,0 +1,184 @@
+import json
+import os
+from pathlib import Path
+
+import pytest
+from textual.pilot import Pilot
+from textual.widgets import Input
+
+from amp_console.console.background import aside
+from amp_console.console.screens.audiences import AudiencesPlace
+from amp_console.console.screens.import_events import ImportDialog
+from amp_console.ledger.standing import outstanding
+from tests.console.house import House, console, picture, until, until_shown
+from tests.sync.office import event
+
+pytestmark = pytest.mark.anyio
+
+SIZES = [(80, 24), (120, 36)]
+
+
+def write(path: Path, *events: object) -> Path:
+    path.write_text("".join(json.dumps(each) + "\n" for each in events))
+    return path
+
+
+async def open_dialog(pilot: Pilot[None], path: object, *shown: str) -> None:
+    await until(pilot, lambda: console(pilot).session)
+    await pilot.press("i")
+    await until(pilot, lambda: isinstance(pilot.app.screen, ImportDialog))
+    await until_shown(pilot, "Audience")
+    pilot.app.screen.query_one("#path", Input).value = str(path)
+    await until_shown(pilot, *shown)
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_a_file_is_read_and_told_about(
+    house: House, tmp_path: Path, size: tuple[int, int]
+) -> None:
+    house.connect()
+    file = write(tmp_path / "e.ndjson", event("u-1", True), {"type": "page"}, "nonsense")
+    async with house.open(size=size) as pilot:
+        await open_dialog(pilot, file, "1 file, ", "press Enter to read")
+        await pilot.press("enter")
+
+        await until_shown(
+            pilot,
+            "Read 3 events: 1 change, 1 filtered, 1 invalid.",
+            "filtered: not an audience event (1)",
+            "1 event is invalid: press x to see which, and why.",
+            "Nothing was sent.",
+        )
+        await pilot.press("x")
+        await until(pilot, lambda: not isinstance(pilot.app.screen, ImportDialog))
+        await until_shown(pilot, "not a JSON object")
+
+
+async def test_a_pattern_reads_every_file_it_names(house: House, tmp_path: Path) -> None:
+    house.connect()
+    for number in range(3):
+        write(tmp_path / f"e{number}.ndjson", event(f"u-{number}", True))
+    async with house.open() as pilot:
+        await open_dialog(pilot, tmp_path / "*.ndjson", "3 files")
+        await pilot.press("enter")
+        await until_shown(pilot, "Read 3 events: 3 changes")
+        await pilot.press("escape")
+
+        await until_shown(pilot, "shoppers", "+3")
+
+
+async def test_tab_completes_and_files_are_chosen_below(house: House, tmp_path: Path) -> None:
+    house.connect()
+    (tmp_path / "deep").mkdir()
+    write(tmp_path / "deep" / "events.ndjson", event("u-1", True))
+    async with house.open() as pilot:
+        await open_dialog(pilot, tmp_path / "de", "deep/")
+        await pilot.press("tab")
+        await until_shown(pilot, "events.ndjson")
+        await pilot.press("down", "enter")
+        await until_shown(pilot, "1 file, ")
+        await pilot.press("enter")
+
+        await until_shown(pilot, "Read 1 event: 1 change")
+
+
+async def test_what_is_missing_is_said_at_once(house: House, tmp_path: Path) -> None:
+    house.connect()
+    file = write(tmp_path / "e.ndjson", event("u-1", True))
+    async with house.open() as pilot:
+        await open_dialog(pilot, tmp_path / "nothing", "There is no such file.")
+        await pilot.press("enter")
+        assert console(pilot).reading is None
+
+        pilot.app.screen.query_one("#path", Input).value = str(file)
+        await until_shown(pilot, "1 file, ")
+        await pilot.click("#whole")
+        await until_shown(pilot, "[x]")
+        await pilot.click("#import")
+
+        await until_shown(pilot, "A complete snapshot is of one audience: give its key.")
+        assert console(pilot).reading is None
+
+
+async def test_a_complete_snapshot_lets_the_others_leave(house: House, tmp_path: Path) -> None:
+    connection = house.connect()
+    with house.office(connection) as office:
+        office.enter("u-1", "u-2")
+        await office.sync()
+    file = tmp_path / "download.csv"
+    file.write_text("user_id\nu-1\n")
+    async with house.open() as pilot:
+        await open_dialog(pilot, file, "1 file, ")
+        await pilot.press("enter")
+        await until_shown(pilot, "Give its key in the field Audience.")
+        await pilot.press("i")
+        await until_shown(pilot, "1 file, ")
+        pilot.app.screen.query_one("#key", Input).value = "shoppers"
+        await pilot.click("#whole")
+        await pilot.click("#import")
+
+        await until_shown(pilot, "1 member left: the snapshot does not hold them.")
+    with house.office(connection) as office:
+        assert office.ledger.read(outstanding, office.audience()).remove == 1
+
+
+async def test_the_dialog_is_left_and_come_back_to_while_reading_goes_on(
+    house: House, tmp_path: Path
+) -> None:
+    house.connect()
+    pipe = tmp_path / "events.ndjson"
+    os.mkfifo(pipe)
+    async with house.open() as pilot:
+        from amp_console.console import importing
+
+        await until(pilot, lambda: console(pilot).session)
+        await importing.start(console(pilot), [str(pipe)], "", is_snapshot=False)
+        with await aside(pipe.open, "w") as writer:
+            await pilot.press("i")
+            await until_shown(pilot, "Opening…")
+            await pilot.press("escape")
+            await until(pilot, lambda: isinstance(pilot.app.screen, AudiencesPlace))
+            await until_shown(pilot, "» importing")
+            writer.write(json.dumps(event("u-1", True)) + "\n")
+
+        await until_shown(pilot, "Read 1 event: 1 change, 0 filtered, 0 invalid.")  # a toast
+        await pilot.press("i")
+        await until_shown(pilot, "The changes are of 1 audience.")
+        await pilot.press("escape", "i")
+        await until_shown(pilot, "its key; empty")  # the form again: the end was seen
+
+
+async def test_stopping_keeps_what_was_read(house: House, tmp_path: Path) -> None:
+    house.connect()
+    pipe = tmp_path / "events.ndjson"
+    os.mkfifo(pipe)
+    async with house.open() as pilot:
+        from amp_console.console import importing
+
+        await until(pilot, lambda: console(pilot).session)
+        await importing.start(console(pilot), [str(pipe)], "", is_snapshot=False)
+        with await aside(pipe.open, "w") as writer:
+            await pilot.press("i")
+            await until_shown(pilot, "Opening…")
+            writer.write(json.dumps(event("u-1", True)) + "\n")
+            await pilot.press("c")
+            await until_shown(pilot, "Stopping…")
+
+        await until_shown(pilot, "Stopped; what was read is kept: 1 event")
+
+
+async def test_hostile_file_names_break_nothing(house: House, tmp_path: Path) -> None:
+    house.connect()
+    names = ("[foo]", "[red]", "\x1b[31m", "\u202eolleh", "n" * 250)
+    folder = tmp_path / "events"
+    folder.mkdir()
+    for name in names:
+        write(folder / name, event("u-1", True))
+    async with house.open() as pilot:
+        await open_dialog(pilot, f"{folder}/", "[foo]", "[red]")
+        await pilot.press("down", "G", "enter")
+
+        await until_shown(pilot, "1 file, ")
+        assert "\x1b" not in picture(pilot)
+        await pilot.press("enter")
+        await until_shown(pilot, "Read 1 event")

@@ -1,0 +1,44 @@
+from amp_console.console.run_words import advice, did, verdict, waiting
+from amp_console.ledger.runs import AudienceCounts
+from amp_console.ledger.sources import Tally
+
+
+def test_waits_are_counted_down_with_the_try_that_comes() -> None:
+    state = "rate limited, trying again (try 2)"
+
+    assert waiting(state, 11.2, 2) == "rate limited, trying again in 12 s (2nd try)"
+    assert waiting(state, 0.0, 2) == "rate limited, trying again now (2nd try)"
+    assert waiting("looking whether the cohort was made", 5.0, 1) == (
+        "looking whether the cohort was made in 5 s"
+    )
+
+
+def test_what_a_run_did_is_one_sentence() -> None:
+    counts = AudienceCounts(added=22_745, removed=40, requests=14, retries=1)
+
+    assert did(counts, 42.0) == "22,745 added, 40 taken out in 14 requests (1 retry), 42 s."
+    assert did(AudienceCounts(), 0.2) == "No request was sent. It took 0.2 s."
+
+
+def test_a_verdict_names_who_is_left() -> None:
+    nobody = AudienceCounts()
+
+    assert verdict("delivered", nobody, 0) == "Everything is delivered."
+    assert verdict("partial", AudienceCounts(rejected=1), 0) == (
+        "Delivered, but for 1 rejected user."
+    )
+    assert verdict("partial", nobody, 0, 12) == (
+        "Delivered, but for 12 users who are rejected since an earlier run."
+    )
+    assert verdict("stopped", nobody, 1_000) == "Stopped with 1,000 users still pending."
+
+
+def test_advice_says_what_to_look_at_next() -> None:
+    told = list(advice("stopped", AudienceCounts(rejected=12), Tally(read=3, invalid=3)))
+
+    assert told == [
+        "12 users were rejected: press x to see who and why.",
+        "3 events could not be read: press 2 to see which.",
+        "The next sync delivers what is pending.",
+    ]
+    assert list(advice("delivered", AudienceCounts(added=1), Tally())) == []

@@ -1,0 +1,43 @@
+import pytest
+
+from amp_console.console.screens.run import RunPlace
+from amp_console.simulator import Answer, Call, Simulator
+from tests.console.house import House, console, picture, until, until_shown
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 36)])
+async def test_runs_are_listed_with_what_they_did(
+    house: House, simulator: Simulator, size: tuple[int, int]
+) -> None:
+    with house.office(house.connect()) as office:
+        office.enter("u-1", "ghost-1")
+        await office.sync()
+        office.enter("u-2", at=5)
+        office.trouble()
+        simulator.faults.add(Answer(500), Call.MEMBERSHIP)
+        await office.sync()
+    async with house.open(size=size) as pilot:
+        await until(pilot, lambda: console(pilot).session)
+        await pilot.press("3")
+        await until_shown(pilot, "▲ partial", "◐ stopped", "2 runs")
+
+        await pilot.press("/", *"partial", "enter")
+        await until(pilot, lambda: "stopped" not in picture(pilot))
+        await pilot.press("enter")
+
+        await until_shown(pilot, "run 1", "Delivered, but for 1 rejected user.")
+        assert isinstance(pilot.app.screen, RunPlace)
+
+
+async def test_without_runs_it_says_what_to_do(house: House) -> None:
+    house.connect()
+    async with house.open() as pilot:
+        await until(pilot, lambda: console(pilot).session)
+        await pilot.press("3")
+        await until_shown(pilot, "No run yet.", "then s to sync one")
+
+        await pilot.press("x")
+
+        await until_shown(pilot, "There is no run here to open.")
