@@ -39,6 +39,7 @@ class Asked(Dialog[T], Generic[T]):
     def __init__(self) -> None:
         super().__init__()
         self._answer: asyncio.Future[T | None] = asyncio.get_running_loop().create_future()
+        self._is_closing = False
 
     async def asked(self, app: "ConsoleApp") -> T | None:
         """Show the dialog, and wait for its answer."""
@@ -68,7 +69,8 @@ class Asked(Dialog[T], Generic[T]):
         self.give(None)
 
     def _close_when_answered(self) -> None:
-        if self._answer.done() and self.is_current:
+        if self._answer.done() and self.is_active and not self._is_closing:
+            self._is_closing = True
             self.dismiss(None)
 
 

@@ -1,0 +1,156 @@
+"""Keys that are wanted while the console works: waited for, asked again, typed, given up."""
+
+from collections.abc import Iterator
+
+import msgspec
+import pytest
+
+from amp_console.connections import Connection, KeySource
+from amp_console.console.screens.audiences import AudiencesPlace
+from amp_console.console.screens.keyring_wait import KeyringQuestion, KeysDialog, WaitingDialog
+from amp_console.console.screens.plan import PlanPlace
+from amp_console.console.screens.quit import QuitDialog
+from tests.console.furniture import furnish
+from tests.console.house import House, console, until, until_shown
+from tests.console.keyrings import give_ring, paste, real_keyring, rings
+
+pytestmark = pytest.mark.anyio
+LEAK = "ignore:unclosed:ResourceWarning"  # each KeyringLocked leaks a socket
+
+
+@pytest.fixture
+def resident(house: House) -> House:
+    """A home whose keys are not in the environment."""
+    house.environ.pop("AMP_CONSOLE_API_KEY")
+    house.environ.pop("AMP_CONSOLE_SECRET_KEY")
+    return house
+
+
+@pytest.fixture(autouse=True)
+def _answered() -> Iterator[None]:
+    yield
+    rings.Silent.answered.set()
+
+
+def stored(house: House) -> Connection:
+    """A connection whose keys are in the house's keyring, which has to give them now."""
+    return house.connect(keyring_item=house.premises.vault.write(house.simulator.credentials))
+
+
+def silent(house: House) -> None:
+    """Keys in a keyring that does not answer any more."""
+    give_ring(house, rings.Silent, say_after=0.0)
+    rings.Silent.answered.set()
+    stored(house)
+    rings.Silent.answered.clear()
+
+
+async def test_one_is_told_who_keeps_us_waiting_and_the_answer_ends_it(resident: House) -> None:
+    silent(resident)
+    async with resident.open() as pilot:
+        await until(pilot, lambda: console(pilot).session)
+        await pilot.press("u")
+        await until(pilot, lambda: isinstance(pilot.app.screen, WaitingDialog))
+        rings.Silent.answered.set()
+        await until(pilot, lambda: resident.simulator.requests)
+        await until(pilot, lambda: isinstance(pilot.app.screen, AudiencesPlace))
+
+
+async def test_two_who_want_the_keys_wait_in_one_dialog(resident: House) -> None:
+    silent(resident)
+    async with resident.open() as pilot:
+        await until(pilot, lambda: console(pilot).session)
+        for _ in range(2):
+            pilot.app.run_worker(console(pilot).update_sizes())
+        await until(pilot, lambda: isinstance(pilot.app.screen, WaitingDialog))
+        await pilot.pause()
+        dialogs = [each for each in pilot.app.screen_stack if isinstance(each, WaitingDialog)]
+        assert len(dialogs) == 1
+        rings.Silent.answered.set()
+        await until(pilot, lambda: len(resident.simulator.requests) == 2)
+
+
+async def test_whoever_stops_waiting_may_type_the_keys(resident: House) -> None:
+    silent(resident)
+    async with resident.open() as pilot:
+        await until(pilot, lambda: console(pilot).session)
+        await pilot.press("u")
+        await until(pilot, lambda: isinstance(pilot.app.screen, WaitingDialog))
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(pilot.app.screen, KeyringQuestion))
+        await pilot.press("left", "enter")
+        await until(pilot, lambda: isinstance(pilot.app.screen, KeysDialog))
+        keys = resident.simulator.credentials
+        await paste(pilot, "api-key", f"{keys.api_key.reveal()}\n{keys.secret_key.reveal()}")
+        await pilot.press("enter")
+        await until(pilot, lambda: resident.simulator.requests)
+        session = console(pilot).session
+        assert session is not None
+        assert session.key_source is KeySource.THIS_RUN
+
+
+async def test_a_connection_without_keys_asks_for_them(resident: House) -> None:
+    resident.connect()
+    async with resident.open(size=(80, 24)) as pilot:
+        await until(pilot, lambda: console(pilot).session)
+        await pilot.press("u")
+        await until_shown(pilot, "No keys are stored for “Acme prod”.", "gone when you quit")
+        await pilot.press("enter", "enter")
+        await until_shown(pilot, "The API key is empty.")
+        await pilot.press("escape")
+        await until_shown(pilot, "No keys are stored")
+        assert resident.simulator.requests == []
+
+
+@pytest.mark.filterwarnings(LEAK)
+async def test_a_locked_keyring_is_told_and_asked_again(
+    resident: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with real_keyring(resident, monkeypatch) as keyring:
+        stored(resident)
+        keyring.lock()
+        async with resident.open() as pilot:
+            await until(pilot, lambda: console(pilot).session)
+            await pilot.press("u")
+            await until_shown(pilot, "Your keyring is locked. Unlock it and try again.")
+            keyring.unlock()
+            await pilot.press("enter")
+            await until(pilot, lambda: resident.simulator.requests)
+            await until_shown(pilot, "keys: keyring")
+
+
+async def test_a_sync_waits_for_its_keys_and_one_can_quit_all_the_same(resident: House) -> None:
+    furnish(resident)
+    connection = resident.premises.book.get("Acme prod")
+    give_ring(resident, rings.Silent, say_after=0.0)
+    rings.Silent.answered.set()
+    item = resident.premises.vault.write(resident.simulator.credentials)
+    rings.Silent.answered.clear()
+    resident.premises.book.save(msgspec.structs.replace(connection, keyring_item=item))
+    async with resident.open() as pilot:
+        await until_shown(pilot, "newsletter")
+        await pilot.press("S")
+        await until(pilot, lambda: isinstance(pilot.app.screen, PlanPlace))
+        await until_shown(pilot, "newsletter")
+        await pilot.press("s")
+        await until(pilot, lambda: isinstance(pilot.app.screen, WaitingDialog))
+        await pilot.press("ctrl+q")
+        await until(pilot, lambda: isinstance(pilot.app.screen, QuitDialog))
+        await until_shown(pilot, "A sync is under way")
+        await pilot.click("#stop")
+        await until(pilot, lambda: not pilot.app.is_running)
+
+
+async def test_a_dialog_behind_another_one_closes_when_that_is_gone(resident: House) -> None:
+    silent(resident)
+    async with resident.open() as pilot:
+        await until(pilot, lambda: console(pilot).session)
+        await pilot.press("u")
+        await until(pilot, lambda: isinstance(pilot.app.screen, WaitingDialog))
+        pilot.app.push_screen(QuitDialog())
+        await until(pilot, lambda: isinstance(pilot.app.screen, QuitDialog))
+        rings.Silent.answered.set()
+        await until(pilot, lambda: resident.simulator.requests)
+        assert isinstance(pilot.app.screen, QuitDialog)
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(pilot.app.screen, AudiencesPlace))
