@@ -6,7 +6,7 @@ Plain values, with no screen in them: what is drawn of them, and where, is the s
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from amp_console.console.run_words import UNDER_WAY, advice, did, verdict, waiting
+from amp_console.console.run_words import UNDER_WAY, advice, did, so_far, verdict, waiting
 from amp_console.console.speed import seconds_left
 from amp_console.console.words import SECOND
 from amp_console.console.work import SyncWork
@@ -88,7 +88,7 @@ def live(work: SyncWork) -> Picture:
     return Picture(
         work.run_id,
         _outcome(work),
-        tuple(_says_live(work, counts, funnel)),
+        tuple(_says_live(work, lines, counts, funnel)),
         lines,
         funnel,
         counts,
@@ -187,9 +187,17 @@ def _outcome(work: SyncWork) -> str:
     return "paused" if work.stop.is_paused else "running"
 
 
-def _says_live(work: SyncWork, counts: AudienceCounts, funnel: Funnel) -> Iterator[str]:
+def _so_far(lines: Sequence[Line]) -> str:
+    done, total = sum(each.done for each in lines), sum(each.total or 0 for each in lines)
+    speed = sum(each.speed or 0.0 for each in lines)
+    return so_far(done, total, speed, seconds_left(total - done, speed))
+
+
+def _says_live(
+    work: SyncWork, lines: Sequence[Line], counts: AudienceCounts, funnel: Funnel
+) -> Iterator[str]:
     if not work.is_over:
-        yield UNDER_WAY[_outcome(work)]
+        yield UNDER_WAY.get(_outcome(work)) or _so_far(lines)
         return
     report = work.report
     if report is None or report.keys_refused:

@@ -13,7 +13,6 @@ UNDER_WAY = {
     "window.",
     "stopping": "The request in flight ends, then the run. What is not delivered stays pending.",
     "paused": "What is in flight ends, then nothing is sent until you press p again.",
-    "running": "",
 }
 _ENDS = {
     "delivered": "Everything is delivered.",
@@ -31,6 +30,25 @@ def waiting(state: str, seconds: float, tries: int) -> str:
     times = f" ({ordinal(tries)} try)" if tries > 1 else ""
     whole = -int(-seconds // 1)
     return f"{what} in {whole} s{times}" if whole > 0 else f"{what} now{times}"
+
+
+def shortened(text: str, width: int, more: str) -> str:
+    """Make what an audience waits for fit into so many columns; for how long is never cut off."""
+    if len(text) <= width:
+        return text
+    text = text.replace(", trying again ", ", again ").replace(" try)", ")")
+    what, again, how_long = text.partition(", again ")
+    room = width - len(again) - len(how_long)
+    if not again or len(what) <= room or room < 4:
+        return text
+    return what[: room - len(more)] + more + again + how_long
+
+
+def so_far(done: int, total: int, speed: float, left: float | None) -> str:
+    """Say in a sentence how far a run is; `speed` in users per second, `left` in seconds."""
+    fast = f", {speed:,.0f} per second" if speed >= 1 else ""
+    when = f", about {lasting(left)} left" if left else ""
+    return f"{done:,} of {total:,} users are done{fast}{when}."
 
 
 def verdict(status: str, counts: AudienceCounts, pending: int | None, rejected: int = 0) -> str:

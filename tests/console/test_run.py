@@ -64,7 +64,7 @@ async def test_a_rate_limit_is_counted_down_and_waited_out(
     held = hold(house)
     rate_limit(simulator, 12)
     async with house.open() as pilot:
-        await start_sync(pilot, "rate limited, trying again in", "(2nd try)")
+        await start_sync(pilot, "rate limited", "again in 1", " s (2nd")
         assert "running" in picture(pilot)
         assert _funnel(picture(pilot))[1][3] == "2"  # pending retry
 

@@ -1,4 +1,4 @@
-from amp_console.console.run_words import advice, did, verdict, waiting
+from amp_console.console.run_words import advice, did, shortened, so_far, verdict, waiting
 from amp_console.ledger.runs import AudienceCounts
 from amp_console.ledger.sources import Tally
 
@@ -42,3 +42,20 @@ def test_advice_says_what_to_look_at_next() -> None:
         "The next sync delivers what is pending.",
     ]
     assert list(advice("delivered", AudienceCounts(added=1), Tally())) == []
+
+
+def test_a_narrow_column_never_cuts_off_how_long_it_waits() -> None:
+    limited = "rate limited, trying again in 12 s (2nd try)"
+    trouble = "Amplitude has trouble of its own, trying again in 12 s (2nd try)"
+
+    assert shortened(limited, 44, "…") == limited
+    assert shortened(limited, 33, "…") == "rate limited, again in 12 s (2nd)"
+    assert shortened(trouble, 33, "…") == "Amplitude h…, again in 12 s (2nd)"
+    assert shortened("waiting its turn", 8, "…") == "waiting its turn"  # the grid cuts it
+
+
+def test_how_far_a_run_is_names_speed_and_time_only_where_they_are_known() -> None:
+    assert so_far(10, 100, 0.0, None) == "10 of 100 users are done."
+    assert so_far(4_000, 12_032, 4_016.0, 2.0) == (
+        "4,000 of 12,032 users are done, 4,016 per second, about 2.0 s left."
+    )

@@ -38,9 +38,7 @@ class QuitDialog(Dialog[None]):
         with Horizontal(classes="buttons"):
             yield Button(said("Go on ", ("esc", MUTED)), id="stay", compact=True)
             yield Button(said("Quit when done ", ("w", MUTED)), id="wait", compact=True)
-            yield Button(
-                said("Stop and quit ", ("s", MUTED)), id="stop", variant="warning", compact=True
-            )
+            yield Button(said("Stop and quit s"), id="stop", variant="warning", compact=True)
 
     def on_mount(self) -> None:
         """Say how far it is, as long as it goes on."""
@@ -51,7 +49,7 @@ class QuitDialog(Dialog[None]):
     def _say(self) -> None:
         rows = [self._of(work) for work in self.console.under_way] or [said(ENDED)]
         if self.console.under_way:
-            rows.append(said((self._next(), MUTED)))
+            rows += [said(""), said((self._next(), MUTED))]
         self.query_one("#doing", Static).update(lines(*rows))
 
     def _of(self, work: SyncWork | ImportWork) -> Content:

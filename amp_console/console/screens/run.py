@@ -158,8 +158,8 @@ reason shows the users who were rejected for it."""
         grid, look = self.query_one("#bars", Grid), self.console.look
         room = (grid.size.width or self.size.width - 4) - LEAD
         widths = {each.at: each.width for each in fit_columns(run_rows.AUDIENCES, room)}
-        bar_width = widths.get(run_rows.BAR, 0)
-        grid.show([run_rows.audience_row(each, look, bar_width) for each in picture.lines])
+        sizes = widths.get(run_rows.BAR, 0), widths.get(run_rows.DOING, 0)
+        grid.show([run_rows.audience_row(each, look, *sizes) for each in picture.lines])
         most = max(3, self.size.height // 3)
         grid.styles.height = min(len(picture.lines), most) + 1
         self._show_doing()
@@ -168,7 +168,7 @@ reason shows the users who were rejected for it."""
         """Say wholly what the audience under the cursor does: its column may be too narrow."""
         text, key = self.query_one("#doing", Static), self.query_one("#bars", Grid).key
         of = next((line for line in self._lines() if line.audience_id == key), None)
-        text.display = of is not None and len(of.doing) > 27
+        text.display = of is not None and len(of.doing) > 33
         if of is not None:
             text.update(said((f"{of.name}: ", MUTED), (of.doing, TONE[of.tone])))
 

@@ -4,6 +4,7 @@ from textual.content import Content
 
 from amp_console.console.look import Look, bar
 from amp_console.console.run_picture import Funnel, Line, Picture
+from amp_console.console.run_words import shortened
 from amp_console.console.texts import (
     ACCENT,
     BAD,
@@ -24,14 +25,14 @@ from amp_console.ledger.requests import RequestRecord, RequestState
 from amp_console.sync.standing import Status
 from amp_console.values import Operation
 
-BAR = 1  # the bars' column
+BAR, DOING = 1, 5  # which columns are the bars, and what the audiences do
 AUDIENCES = (
     Column("Audience", 12, flex=2),
     Column("", 8, flex=4),
     Column("Users", 15, right=True),
     Column("Requests", 8, right=True, rank=3),
     Column("Rejected", 8, right=True, rank=2),
-    Column("", 27, flex=2),
+    Column("", 33, flex=2),
 )
 REQUESTS = (
     Column("Time", 8),
@@ -73,8 +74,8 @@ def sign(word: str, look: Look) -> str:
     }.get(word, look.live)
 
 
-def audience_row(of: Line, look: Look, bar_width: int) -> Row:
-    """One audience of the run, with a bar of the width its column has."""
+def audience_row(of: Line, look: Look, bar_width: int, width: int) -> Row:
+    """One audience of the run, with a bar and words that are as wide as their columns."""
     total = of.done if of.total is None else of.total
     has_bar = total > 0 and of.total is not None
     shown = bar(look, of.done, total, bar_width) if has_bar else ""
@@ -87,7 +88,7 @@ def audience_row(of: Line, look: Look, bar_width: int) -> Row:
             Cell(f"{of.done:,}{of_total}" if total else look.dash),
             Cell(number(of.counts.requests, look)),
             Cell(f"{of.counts.rejected:,}" if of.counts.rejected else "", "bad"),
-            Cell(progress(of), of.tone),
+            Cell(shortened(progress(of), width, look.more), of.tone),
         ),
         (
             of.name,
