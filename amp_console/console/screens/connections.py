@@ -162,9 +162,9 @@ Read-only keeps everybody from sending and changing anything by accident."""
             ("ledger", said(str(ledger), longest=200)),
         ]
         if self._testing == of.id:
-            rows.append(("test", said(("Testing the keys…", MUTED))))
+            rows.insert(0, ("test", said(("Testing the keys…", MUTED))))
         elif (outcome := self._tested.get(of.id)) is not None:
-            rows.append(("test", said((outcome.text, TONE[TONES[outcome.verdict]]))))
+            rows.insert(0, ("test", said((outcome.text, TONE[TONES[outcome.verdict]]))))
         return facts(rows, 13)
 
     # Actions.

@@ -1,0 +1,211 @@
+"""Several connections: switching, testing, read-only, and deleting with the keys."""
+
+import os
+from collections.abc import Callable, Iterator
+
+import pytest
+from textual.pilot import Pilot
+
+from amp_console.console import Opening
+from amp_console.console.screens.audiences import AudiencesPlace
+from amp_console.console.screens.connection_form import ConnectionForm
+from amp_console.console.screens.connections import ConnectionsPlace
+from amp_console.console.work import ImportWork
+from amp_console.simulator import Answer, Rule
+from tests.console.furniture import HOSTILE, furnish
+from tests.console.house import House, console, picture, until, until_shown
+from tests.console.keyrings import give_ring, real_keyring, rings
+
+pytestmark = pytest.mark.anyio
+LEAK = "ignore:unclosed:ResourceWarning"  # each KeyringLocked leaks a socket
+
+
+@pytest.fixture(autouse=True)
+def _answered() -> Iterator[None]:
+    yield
+    rings.Silent.answered.set()
+
+
+def last(pilot: Pilot[None]) -> str:
+    """What was said last."""
+    happenings = console(pilot).happenings
+    return happenings[-1].text if happenings else ""
+
+
+async def test_with_several_the_operator_chooses_first(house: House) -> None:
+    house.connect("Acme prod")
+    house.connect("Acme staging")
+    async with house.open(size=(80, 24)) as pilot:
+        await until_shown(pilot, "Acme prod", "Acme staging", "2 connections")
+        assert console(pilot).session is None
+        await pilot.press("down", "enter")
+        await until(pilot, lambda: isinstance(pilot.app.screen, AudiencesPlace))
+        session = console(pilot).session
+        assert session is not None
+        assert session.connection.name == "Acme staging"
+        await pilot.press("4")
+        await until_shown(pilot, "» open")
+
+
+async def test_without_any_it_says_how_to_make_one(house: House) -> None:
+    async with house.open() as pilot:
+        await until(pilot, lambda: isinstance(pilot.app.screen, ConnectionForm))
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(pilot.app.screen, AudiencesPlace))
+        await pilot.press("4")
+        await until_shown(pilot, "No connection yet.", "Press n to connect")
+        await pilot.press("D")
+        await until(pilot, lambda: last(pilot) == "There is no connection yet: press n.")
+        await pilot.press("n")
+        await until(pilot, lambda: isinstance(pilot.app.screen, ConnectionForm))
+
+
+async def test_a_test_says_what_amplitude_says(house: House) -> None:
+    house.connect("Acme prod")
+    async with house.open() as pilot:
+        await until(pilot, lambda: console(pilot).session)
+        await pilot.press("4")
+        await until_shown(pilot, "Acme prod")
+        await pilot.press("t")
+        await until_shown(pilot, "Amplitude takes the keys and lists 0 cohorts.")
+        house.simulator.faults.set([Rule(Answer(503))])
+        await pilot.press("t")
+        await until_shown(pilot, "Amplitude had trouble answering")
+
+
+async def test_read_only_is_turned_on_and_off_and_seen_at_once(house: House) -> None:
+    house.connect("Acme prod")
+    async with house.open() as pilot:
+        await until(pilot, lambda: console(pilot).session)
+        await pilot.press("4")
+        await until_shown(pilot, "Acme prod")
+        await pilot.press("r")
+        await until_shown(pilot, "READ-ONLY", "read-only: nothing is sent")
+        assert house.premises.book.get("Acme prod").read_only
+        await pilot.press("r")
+        await until(pilot, lambda: not house.premises.book.get("Acme prod").read_only)
+        await until(pilot, lambda: "READ-ONLY" not in picture(pilot))
+
+
+async def test_read_only_for_this_run_is_not_written_down(house: House) -> None:
+    house.connect("Acme prod")
+    async with house.open(Opening(read_only=True)) as pilot:
+        await until(pilot, lambda: console(pilot).session)
+        await pilot.press("4")
+        await until_shown(pilot, "Acme prod", "READ-ONLY")
+        await pilot.press("e")
+        await until(pilot, lambda: isinstance(pilot.app.screen, ConnectionForm))
+        await pilot.press("f2")
+        await until(pilot, lambda: last(pilot).startswith("Saved"))
+        assert not house.premises.book.get("Acme prod").read_only
+        session = console(pilot).session
+        assert session is not None
+        assert session.connection.read_only
+
+
+async def test_switching_is_refused_while_work_is_under_way(house: House) -> None:
+    furnish(house)
+    house.connect("Acme staging")
+    async with house.open(Opening(connection="Acme prod")) as pilot:
+        await until_shown(pilot, "newsletter")
+        release = hold_the_ledger(pilot)
+        try:
+            await pilot.press("4")
+            await until_shown(pilot, "Acme staging")
+            await pilot.press("down", "enter")
+            await until(pilot, lambda: "Switch when it is over" in last(pilot))
+            await pilot.press("k", "D")
+            await until(pilot, lambda: "Nothing was deleted." in last(pilot))
+        finally:
+            release()
+
+
+def hold_the_ledger(pilot: Pilot[None]) -> Callable[[], object]:
+    """Let an import be under way until what is returned is called."""
+    app = console(pilot)
+    assert app.session is not None
+    pipe = app.premises.folders.data / "pipe.ndjson"
+    os.mkfifo(pipe)
+    app.reading = ImportWork(app.session, [str(pipe)], app.session.place.read_options(), app.tell)
+    app.reading.start()
+    return lambda: pipe.write_text("")
+
+
+async def test_deleting_asks_for_the_name_and_takes_the_keys_along(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with real_keyring(house, monkeypatch) as keyring:
+        item = house.premises.vault.write(house.simulator.credentials)
+        connection = house.connect("Acme prod", keyring_item=item)
+        ledger = house.premises.folders.ledger(connection.id)
+        async with house.open() as pilot:
+            await until(pilot, lambda: console(pilot).session)
+            await pilot.press("4")
+            await until_shown(pilot, "Acme prod")
+            await pilot.press("D")
+            await until_shown(pilot, "Delete “Acme prod”?", "Its keys are deleted", ledger.name)
+            await pilot.press(*"Acme", "enter")
+            assert house.premises.book.all() == (connection,)
+            await pilot.press("space", *"prod", "enter")
+            await until(pilot, lambda: "Its keys are gone from your keyring" in last(pilot))
+            assert keyring.items() == {}
+            assert house.premises.book.all() == ()
+            assert str(ledger) in last(pilot)
+            assert ledger.exists()
+            assert console(pilot).session is None
+
+
+@pytest.mark.filterwarnings(LEAK)
+async def test_keys_that_could_not_be_deleted_are_told_and_tried_again(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with real_keyring(house, monkeypatch) as keyring:
+        house.connect(
+            "Acme prod", keyring_item=house.premises.vault.write(house.simulator.credentials)
+        )
+        keyring.lock()
+        async with house.open(size=(80, 24)) as pilot:
+            await until(pilot, lambda: console(pilot).session)
+            await pilot.press("4")
+            await until_shown(pilot, "Acme prod")
+            await pilot.press("D")
+            await until_shown(pilot, "Delete “Acme prod”?")
+            await pilot.press(*"Acme", "space", *"prod", "enter")
+            await until(pilot, lambda: "still in your keyring" in last(pilot))
+            await until_shown(pilot, "keys of 1 deleted one still in the keyring: K")
+            await pilot.press("K")
+            await until(pilot, lambda: "They are still there" in last(pilot))
+            keyring.unlock()
+            await pilot.press("K")
+            await until(pilot, lambda: "are gone from your keyring" in last(pilot))
+            assert keyring.items() == {}
+
+
+async def test_a_hostile_name_steers_nothing(house: House) -> None:
+    give_ring(house, rings.Memory)
+    name = "[red]trial [/foo] é😀 שלום " + "long " * 13 + "end"
+    house.connect(name)
+    house.connect("other")
+    async with house.open(size=(80, 24)) as pilot:
+        await until_shown(pilot, "[red]trial")
+        await pilot.press("t")
+        await until_shown(pilot, "Amplitude takes the keys")
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(pilot.app.screen, AudiencesPlace))
+        await pilot.press("4")
+        await until(pilot, lambda: isinstance(pilot.app.screen, ConnectionsPlace))
+        await until_shown(pilot, "[red]trial")
+        await pilot.press("D")
+        await until_shown(pilot, "Delete “[red]trial [/foo]")
+        await pilot.press("escape", "e")
+        await until(pilot, lambda: isinstance(pilot.app.screen, ConnectionForm))
+        assert HOSTILE not in picture(pilot)
+
+
+async def test_a_settings_file_that_is_damaged_is_told(house: House) -> None:
+    house.connect("Acme prod")
+    async with house.open() as pilot:
+        await until(pilot, lambda: console(pilot).session)
+        house.premises.folders.config_file.write_text("connections = 7")
+        await pilot.press("4")
+        await until(pilot, lambda: "can't be used" in last(pilot))
