@@ -46,9 +46,11 @@ def shortened(text: str, width: int, more: str) -> str:
 
 def so_far(done: int, total: int, speed: float, left: float | None) -> str:
     """Say in a sentence how far a run is; `speed` in users per second, `left` in seconds."""
-    fast = f", {speed:,.0f} per second" if speed >= 1 else ""
-    when = f", about {lasting(left)} left" if left else ""
-    return f"{done:,} of {total:,} users are done{fast}{when}."
+    fast = f", {speed:,.0f}/s" if speed >= 1 else ""
+    when = f", about {max(1, round(left))} s left" if left else ""
+    if left and left >= 60:
+        when = f", about {lasting(left)} left"
+    return f"{done:,} of {total:,} users{fast}{when}."
 
 
 def verdict(status: str, counts: AudienceCounts, pending: int | None, rejected: int = 0) -> str:

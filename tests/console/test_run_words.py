@@ -55,7 +55,7 @@ def test_a_narrow_column_never_cuts_off_how_long_it_waits() -> None:
 
 
 def test_how_far_a_run_is_names_speed_and_time_only_where_they_are_known() -> None:
-    assert so_far(10, 100, 0.0, None) == "10 of 100 users are done."
-    assert so_far(4_000, 12_032, 4_016.0, 2.0) == (
-        "4,000 of 12,032 users are done, 4,016 per second, about 2.0 s left."
+    assert so_far(10, 100, 0.0, None) == "10 of 100 users."
+    assert so_far(4_000, 12_032, 4_016.0, 42.4) == (
+        "4,000 of 12,032 users, 4,016/s, about 42 s left."
     )
