@@ -1,0 +1,260 @@
+"""What is set for an audience: defaults and overrides, mistakes, the ID type, switching off."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from textual.pilot import Pilot
+from textual.widgets import Input
+
+from amp_console.console.screens.audience_settings import AudienceSettings
+from amp_console.console.screens.audiences import AudiencesPlace
+from amp_console.console.screens.dialog import Confirm
+from amp_console.console.screens.link import LinkPlace
+from amp_console.console.widgets.fields import Choice
+from amp_console.engage import FieldMapping
+from amp_console.ledger.audiences import Audience, Link
+from amp_console.ledger.id_types import OtherIdType, other_id_type
+from amp_console.ledger.leases import lease
+from amp_console.sync.settings import SettingsChange, change
+from amp_console.values import IdType
+from tests.console.furniture import FRESH, HOSTILE, SHOPPERS, furnish, hostile, sync
+from tests.console.house import House, console, picture, until, until_shown
+from tests.console.keyrings import paste, told
+from tests.sync.office import Office, event
+
+pytestmark = pytest.mark.anyio
+AMPLITUDE_PATH = "$.traits.amplitude_id"
+
+
+def last(pilot: Pilot[None]) -> str:
+    """What was said last."""
+    happenings = console(pilot).happenings
+    return happenings[-1].text if happenings else ""
+
+
+def with_both_ids(house: House) -> Audience:
+    """A synced audience of six, of whom four came with an Amplitude ID as well."""
+    connection = house.connect(amplitude_id_path=AMPLITUDE_PATH)
+    with house.office(connection) as office:
+        office.mapping = FieldMapping.parse("$.userId", AMPLITUDE_PATH)
+        known = [{"amplitude_id": 1000 + n} if n < 4 else {} for n in range(6)]
+        office.read(event(f"u{n}", True, traits=each) for n, each in enumerate(known))
+        sync(office)
+        return office.audience()
+
+
+def of(house: House, key: str = "shoppers") -> Audience:
+    """An audience as it stands in the ledger."""
+    with house.office(house.premises.book.get("Acme prod")) as office:
+        return office.audience(key)
+
+
+@contextmanager
+def other_process(house: House, known: Audience) -> Iterator[None]:
+    """Somebody else holds the audience."""
+    path = house.premises.folders.ledger(house.premises.book.get("Acme prod").id)
+    with lease(path, known.id):
+        yield
+
+
+async def opened(pilot: Pilot[None], audience_id: int) -> None:
+    await until(pilot, lambda: console(pilot).session)
+    pilot.app.push_screen(AudienceSettings(audience_id))
+    await until_shown(pilot, "Settings of", "by our books")
+
+
+async def test_each_field_shows_what_is_used_when_it_is_empty(house: House) -> None:
+    furnish(house)
+    async with house.open(size=(80, 24)) as pilot:
+        await until_shown(pilot, SHOPPERS)
+        await pilot.press("j", "enter")
+        await until_shown(pilot, f"Settings of {FRESH}", "not linked yet")
+        shown = picture(pilot)
+        assert shown.count("default") == 3
+        assert "ana@acme.example" in shown
+        assert "none: a search at Amplitude finds one" in shown
+        await paste(pilot, "owner", "noor@acme.example")
+        await until_shown(pilot, "override")
+        await pilot.press("f2")
+        await until(pilot, lambda: isinstance(pilot.app.screen, AudiencesPlace))
+        assert of(house, FRESH).owner_email == "noor@acme.example"
+        assert last(pilot) == f"Saved the settings of “{FRESH}”."
+
+
+async def test_the_prefix_stands_in_the_default_name(house: House) -> None:
+    connection = house.connect(prefix=True)
+    with house.office(connection) as office:
+        office.enter("u1")
+        known = office.audience()
+    async with house.open() as pilot:
+        await until(pilot, lambda: console(pilot).session)
+        pilot.app.push_screen(AudienceSettings(known.id))
+        await until_shown(pilot, "[Segment] shoppers")
+
+
+async def test_an_empty_field_is_the_default_again(house: House) -> None:
+    known = with_both_ids(house)
+    connection = house.premises.book.get("Acme prod")
+    with house.office(connection) as office:
+        change(office.ledger, connection, known, SettingsChange(cohort_name="Big ones"))
+    async with house.open() as pilot:
+        await opened(pilot, known.id)
+        assert pilot.app.screen.query_one("#cohort-name", Input).value == "Big ones"
+        pilot.app.screen.query_one("#cohort-name", Input).value = ""
+        await pilot.press("f2")
+        await until(pilot, lambda: last(pilot).startswith("Saved"))
+        assert of(house).cohort_name is None
+
+
+async def test_mistakes_are_told_at_their_fields(house: House) -> None:
+    known = with_both_ids(house)
+    async with house.open() as pilot:
+        await opened(pilot, known.id)
+        await paste(pilot, "owner", "nobody")
+        await paste(pilot, "cohort-name", "  ")
+        await pilot.press("f2")
+        await until(pilot, lambda: "isn't an e-mail address" in told(pilot, "owner"))
+        assert told(pilot, "cohort-name").startswith("These are only blanks.")
+        assert of(house) == known
+
+
+async def test_another_id_type_is_explained_before_it_is_kept(house: House) -> None:
+    known = with_both_ids(house)
+    async with house.open(size=(80, 24)) as pilot:
+        await opened(pilot, known.id)
+        await pilot.press("right", "f2")
+        await until(pilot, lambda: isinstance(pilot.app.screen, Confirm))
+        await until_shown(pilot, "The cohort holds 6 members delivered by User ID.")
+        await until_shown(pilot, "puts 4 members in by Amplitude ID", "2 people came without")
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(pilot.app.screen, AudienceSettings))
+        assert of(house).id_type is IdType.USER_ID
+        await pilot.press("f2")
+        await until(pilot, lambda: isinstance(pilot.app.screen, Confirm))
+        await pilot.press("y")
+        await until(pilot, lambda: last(pilot).startswith("Saved"))
+        assert of(house).id_type is IdType.AMPLITUDE_ID
+
+
+async def test_without_a_path_to_it_an_amplitude_id_is_said_to_be_nowhere(house: House) -> None:
+    furnish(house)
+    known = of(house, SHOPPERS)
+    async with house.open() as pilot:
+        await opened(pilot, known.id)
+        await pilot.press("right", "f2")
+        await until_shown(pilot, "No path to the Amplitude ID is set")
+
+
+async def test_an_audience_that_is_being_synced_elsewhere_is_left_alone(house: House) -> None:
+    known = with_both_ids(house)
+    async with house.open() as pilot:
+        await opened(pilot, known.id)
+        with other_process(house, known):
+            await paste(pilot, "seed", "u1")
+            await pilot.press("f2")
+            await until(pilot, lambda: "is syncing this audience" in last(pilot))
+        assert isinstance(pilot.app.screen, AudienceSettings)
+        assert pilot.app.screen.query_one("#seed", Input).value == "u1"
+        await pilot.press("f2")
+        await until(pilot, lambda: last(pilot).startswith("Saved"))
+
+
+async def test_a_read_only_connection_says_why_nothing_can_be_saved(house: House) -> None:
+    connection = house.connect(read_only=True)
+    with house.office(connection) as office:
+        office.enter("u1")
+        known = office.audience()
+    async with house.open() as pilot:
+        await until(pilot, lambda: console(pilot).session)
+        pilot.app.push_screen(AudienceSettings(known.id))
+        await until_shown(pilot, "Settings of shoppers")
+        for key in ("f2", "f3", "f4"):
+            console(pilot).happenings.clear()
+            await pilot.press(key)
+            await until(pilot, lambda: "is read-only" in last(pilot))
+
+
+async def test_unlinking_asks_and_keeps_the_cohort(house: House) -> None:
+    known = with_both_ids(house)
+    async with house.open(size=(80, 24)) as pilot:
+        await opened(pilot, known.id)
+        await pilot.press("f4")
+        await until_shown(pilot, "Unlink “shoppers”?", "stays in Amplitude")
+        await pilot.press("y")
+        await until_shown(pilot, "unlinked: the next sync makes a new cohort")
+        assert of(house).link is Link.UNLINKED
+        assert known.cohort_id is not None
+        assert len(house.simulator.world.members(known.cohort_id)) == 6
+
+
+async def test_another_cohort_is_chosen_from_here(house: House) -> None:
+    known = with_both_ids(house)
+    async with house.open() as pilot:
+        await opened(pilot, known.id)
+        await pilot.press("f3")
+        await until(pilot, lambda: isinstance(pilot.app.screen, LinkPlace))
+        await until_shown(pilot, "this audience")
+
+
+async def test_an_audience_is_switched_off_and_on_at_home(house: House) -> None:
+    furnish(house)
+    async with house.open() as pilot:
+        await until_shown(pilot, SHOPPERS, "pending")
+        await pilot.press("t")
+        await until_shown(pilot, "○ off")
+        assert last(pilot) == f"“{SHOPPERS}” is off: syncs of all skip it."
+        await pilot.press("t")
+        await until(pilot, lambda: "is on: syncs of all include it" in last(pilot))
+
+
+async def test_what_is_typed_survives_a_look_at_the_ledger(house: House) -> None:
+    known = with_both_ids(house)
+    async with house.open() as pilot:
+        await opened(pilot, known.id)
+        await paste(pilot, "cohort-name", "Half typed")
+        console(pilot).tell()
+        await pilot.pause()
+        assert pilot.app.screen.query_one("#cohort-name", Input).value == "Half typed"
+        await pilot.press("escape")
+        await until_shown(pilot, "Go back without saving?")
+
+
+async def test_choices_are_made_by_mouse_too(house: House) -> None:
+    known = with_both_ids(house)
+    async with house.open() as pilot:
+        await opened(pilot, known.id)
+        await pilot.click("#enabled", offset=(3, 0))
+        choice = pilot.app.screen.query_one("#enabled", Choice)
+        assert choice.value == "no"
+        await pilot.click("#save")
+        await until(pilot, lambda: last(pilot).startswith("Saved"))
+        assert not of(house).enabled
+
+
+async def test_a_hostile_name_is_shown_as_it_is(house: House) -> None:
+    furnish(house, hostile)
+    known = of(house, HOSTILE)
+    async with house.open(size=(80, 24)) as pilot:
+        await opened(pilot, known.id)
+        await until_shown(pilot, "[red]trial [/foo]")
+        assert "\x1b" not in picture(pilot)
+        await pilot.press("f4")
+        await until_shown(pilot, "Unlink “[red]trial")
+        await pilot.press("y")
+        await until(pilot, lambda: "is not linked any more" in last(pilot))
+        assert "\x1b" not in last(pilot)
+
+
+def test_what_the_other_id_type_would_do_is_what_it_does(house: House) -> None:
+    known = with_both_ids(house)
+    with house.office(house.premises.book.get("Acme prod")) as office:
+        said = office.ledger.read(other_id_type, known)
+        assert said == OtherIdType(leave=6, enter=4, unknown=2)
+        assert _plan_after_switch(office, known) == (said.enter, said.leave, said.unknown)
+
+
+def _plan_after_switch(office: Office, known: Audience) -> tuple[int, int, int]:
+    change(office.ledger, office.connection, known, SettingsChange(id_type=IdType.AMPLITUDE_ID))
+    (plan,) = office.plan().audiences
+    return plan.add, plan.remove, plan.unidentified
