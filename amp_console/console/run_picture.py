@@ -190,7 +190,10 @@ def _outcome(work: SyncWork) -> str:
 def _so_far(lines: Sequence[Line]) -> str:
     done, total = sum(each.done for each in lines), sum(each.total or 0 for each in lines)
     speed = sum(each.speed or 0.0 for each in lines)
-    return so_far(done, total, speed, seconds_left(total - done, speed))
+    left = [each.left for each in lines if not each.is_over]
+    known = [seconds for seconds in left if seconds is not None]
+    longest = max(known) if known and len(known) == len(left) else None  # they go side by side
+    return so_far(done, total, speed, longest)
 
 
 def _says_live(

@@ -103,10 +103,9 @@ def audience_row(of: Line, look: Look, bar_width: int, width: int) -> Row:
 
 def progress(of: Line) -> str:
     """How it goes: speed and time left while users move, else what the audience waits for."""
-    if of.is_over or of.tone == "warn" or not of.speed:
+    if of.is_over or of.tone == "warn" or not of.speed or not of.left:
         return of.doing
-    left = f"  ETA {stopwatch(of.left + 0.999)}" if of.left is not None else ""
-    return f"{of.speed:,.0f}/s{left}"
+    return f"{of.speed:,.0f}/s  ETA {stopwatch(of.left + 0.999)}"
 
 
 def request_row(of: RequestRecord, look: Look) -> Row:
