@@ -36,8 +36,9 @@ class DemoStage:
     """A context manager: what a console needs for a demo, and a `Stage` for it.
 
     `seed` chooses other people; `fast` makes everything quick; `faults` adds trouble now and then;
-    without `lively` nobody comes and goes, so that pictures repeat. What fails while the scene is
-    set is raised by `wait`, and at the end.
+    without `lively` nobody comes and goes, so that pictures repeat. So that addresses and paths
+    repeat too, `port` and `home` may be given; a home that is there already raises
+    FileExistsError. What fails while the scene is set is raised by `wait`, and at the end.
     """
 
     def __init__(
@@ -48,12 +49,16 @@ class DemoStage:
         faults: bool = False,
         lively: bool = True,
         timing: Timing | None = None,
+        port: int = 0,
+        home: Path | None = None,
     ) -> None:
         self._seed = seed
         self._fast = fast
         self._faults = faults
         self._lively = lively
         self._timing = timing or Timing()
+        self._port = port
+        self._home = home
         self._over = threading.Event()
         self._set = threading.Event()
         self._play: threading.Thread | None = None
@@ -64,9 +69,9 @@ class DemoStage:
     def __enter__(self) -> Self:
         """Make the home and listen; the simulator itself begins with `open`."""
         with ExitStack() as stack:
-            self.home = Path(tempfile.mkdtemp(prefix="amp-console-demo-"))
+            self.home = _new_home(self._home)
             stack.callback(shutil.rmtree, self.home, ignore_errors=True)
-            self._listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+            self._listener = stack.enter_context(socket.create_server(("127.0.0.1", self._port)))
             folders = Folders(self.home / "config", self.home / "data")
             folders.prepare()
             self.connection = self._connection(self._listener.getsockname()[1])
@@ -189,6 +194,14 @@ class DemoStage:
         simulator.behaviour = _behaviour(fast=self._fast)
         always = [Rule(Slow(0.0, 0.0 if self._fast else 0.3)), refused]
         self._troubles.meet(simulator.faults, always + (now_and_then() if self._faults else []))
+
+
+def _new_home(wish: Path | None) -> Path:
+    """Make the folder, for its owner alone."""
+    if wish is None:
+        return Path(tempfile.mkdtemp(prefix="amp-console-demo-"))
+    wish.mkdir(mode=0o700)
+    return wish
 
 
 def _environ() -> dict[str, str]:

@@ -35,7 +35,7 @@ KINDS = (
     Kind(
         "slow",
         "Slow: every answer takes 2 to 4 s",
-        "Amplitude is slow now. A sync takes its time, and smaller requests where they time out.",
+        "Amplitude is slow now. A sync takes its time; nothing else waits for it.",
         "Amplitude answers as quickly as before.",
     ),
     Kind(
@@ -85,6 +85,9 @@ class Troubles:
             self._faults.set([*rules, *self._always])
 
 
+_MOSTLY = ((1, 1), (3, None), (2, None))
+
+
 def _rules(name: str) -> "list[Rule]":
     from amp_console.simulator import Answer, Call, Reset, Rule, Slow
 
@@ -92,7 +95,8 @@ def _rules(name: str) -> "list[Rule]":
         case "rate-limit":
             changes = frozenset({Call.MEMBERSHIP, Call.UPLOAD})
             limited = Answer(429, retry_after="5", words="Too many requests")
-            return [Rule(limited, changes, share=0.7)]
+            # At once, and then two of three: a sync gets through without giving up.
+            return [Rule(limited, changes, every=n, times=t) for n, t in _MOSTLY]
         case "down":
             return [Rule(Answer(503, html=True), every=2), Rule(Reset())]
         case "slow":

@@ -182,3 +182,15 @@ def test_only_registered_users_are_known_where_the_world_says_so() -> None:
             trust_env=False,
         )
     assert answer.json()["metadata"]["invalid_ids_sample"] == ["ADA", "linus"]
+
+
+def test_the_list_tells_computed_cohorts_from_uploaded_ones(
+    simulator: Simulator, http: httpx.Client
+) -> None:
+    upload(http)
+    simulator.world.create_cohort("Power users", "owner@acme.example", type="redshift")
+    listed = http.get("/api/3/cohorts").json()["cohorts"]
+    assert {each["name"]: each["type"] for each in listed} == {
+        "Churn risk": "manual_upload",
+        "Power users": "redshift",
+    }

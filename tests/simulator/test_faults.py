@@ -6,6 +6,7 @@ import pytest
 
 from amp_console.simulator import (
     Answer,
+    Behaviour,
     Call,
     Cut,
     Faults,
@@ -199,3 +200,18 @@ def test_rules_that_cannot_be_read_leave_the_old_ones(
     assert answer.status_code == 400
     assert "The old ones stay" in answer.text
     assert simulator.faults.rules == (Rule(Cut(), frozenset({Call.UPLOAD})),)
+
+
+def test_a_call_takes_longer_the_more_ids_it_carries(
+    simulator: Simulator, http: httpx.Client, naps: list[float]
+) -> None:
+    simulator.behaviour = Behaviour(latency=0.5, latency_per_1000=250)
+    cohort_id = upload(http, "ada", "bob").json()["cohortId"]
+    add(http, cohort_id, *(f"user-{n}" for n in range(10)))
+    http.get("/api/3/cohorts")
+    assert naps == [1.0, 3.0, 0.5]
+
+
+def test_a_refusal_may_say_other_words(simulator: Simulator, http: httpx.Client) -> None:
+    simulator.faults.once(Answer(429, words="Too many requests"), Call.LIST)
+    assert http.get("/api/3/cohorts").json()["error"]["message"] == "Too many requests"

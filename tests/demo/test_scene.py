@@ -1,0 +1,180 @@
+"""What has happened before the operator opens the console."""
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from amp_console.demo import DemoStage
+from amp_console.demo.cast import (
+    ABANDONERS,
+    CHURN,
+    LAPSED,
+    NEWSLETTER,
+    ROLES,
+    SHOPPERS,
+    TRIAL,
+    Role,
+    user_ids,
+)
+from amp_console.ledger.audiences import Link
+from amp_console.ledger.deliveries import Reason
+from amp_console.ledger.movement import movement
+from amp_console.ledger.rejected import rejection_groups
+from amp_console.ledger.requests import requests_page
+from amp_console.ledger.runs import RunStatus, all_runs
+from amp_console.ledger.sources import invalid_events
+from amp_console.ledger.standing import Outstanding
+from amp_console.sync.person import explain_person
+from amp_console.sync.standing import Status, standings
+from amp_console.values import IdType
+from tests.demo.theatre import DAY, MINUTE, NOW, Theatre, content, files_read, still_timing, tables
+
+
+def left(*, add: int = 0, remove: int = 0, rejected: int = 0, unidentified: int = 0) -> Outstanding:
+    return Outstanding(add, remove, rejected, unidentified)
+
+
+@pytest.mark.parametrize(
+    ("role", "status", "members", "delivered", "outstanding"),
+    [
+        (SHOPPERS, Status.PENDING, 48_490, 48_208, left(add=312, remove=40, rejected=10)),
+        (ABANDONERS, Status.IN_SYNC, 201_774, 201_774, left()),
+        (CHURN, Status.REJECTED, 9_003, 9_003, left(rejected=3, unidentified=3)),
+        (NEWSLETTER, Status.NOT_LINKED, 77_120, 0, left(add=77_120)),
+        (TRIAL, Status.BROKEN, 1_222, 1_204, left(add=18)),
+        (LAPSED, Status.IN_SYNC, 5_310, 5_310, left()),
+    ],
+    ids=lambda value: value.key if isinstance(value, Role) else "",
+)
+def test_the_audiences_stand_as_they_should(
+    theatre: Theatre,
+    role: Role,
+    status: Status,
+    members: int,
+    delivered: int,
+    outstanding: Outstanding,
+) -> None:
+    found = theatre.standing(role)
+    assert found.audience.name == role.name
+    assert (found.status, found.members, found.delivered) == (status, members, delivered)
+    assert found.left == outstanding
+
+
+def test_there_are_six_audiences(theatre: Theatre) -> None:
+    found = theatre.ledger.read(standings, theatre.stage.connection)
+    assert {each.audience.key for each in found} == {role.key for role in ROLES}
+
+
+def test_the_cohorts_hold_what_the_books_say_but_for_the_one_that_drifted(
+    theatre: Theatre,
+) -> None:
+    for role in (SHOPPERS, ABANDONERS, CHURN):
+        assert theatre.size(role) == theatre.standing(role).delivered
+    assert theatre.size(LAPSED) == 5_310 - 212 + 37
+
+
+def test_an_audience_uses_the_amplitude_id_and_a_cohort_that_was_there_before(
+    theatre: Theatre,
+) -> None:
+    churn = theatre.standing(CHURN).audience
+    assert (churn.id_type, churn.link) == (IdType.AMPLITUDE_ID, Link.EXISTING)
+    assert churn.owner_email == "noor@acme.example"
+    assert churn.linked_name == "Churn risk – CS team" != churn.name
+    cohort = theatre.simulator.world.cohort(churn.cohort_id or "")
+    assert cohort is not None
+    assert (cohort.name, cohort.owners) == (churn.linked_name, (churn.owner_email,))
+
+
+def test_one_link_is_broken_and_says_why(theatre: Theatre) -> None:
+    trial = theatre.standing(TRIAL).audience
+    assert trial.broken is not None
+    assert "Amplitude has no cohort" in trial.broken
+    assert theatre.simulator.world.cohort(trial.cohort_id or "") is None
+
+
+def test_people_are_rejected_for_three_reasons(theatre: Theatre) -> None:
+    groups = theatre.ledger.read(rejection_groups)
+    assert {(each.audience, each.code, each.count) for each in groups} == {
+        (SHOPPERS.key, Reason.UNKNOWN, 8),
+        (SHOPPERS.key, Reason.REFUSED, 2),
+        (CHURN.key, Reason.NO_IDENTIFIER, 3),
+    }
+
+
+def test_invalid_events_stand_in_a_file_that_can_be_looked_into(theatre: Theatre) -> None:
+    found = theatre.ledger.read(invalid_events)
+    assert [each.line for each in found] == [1, 2, 3, 5]
+    for each in found:
+        assert len(Path(each.source).read_text(encoding="utf-8").splitlines()) == 5
+
+
+def test_the_runs_lie_in_the_past_and_ended_in_different_ways(theatre: Theatre) -> None:
+    runs = theatre.ledger.read(all_runs)
+    assert Counter(run.status for run in runs) == {
+        RunStatus.DELIVERED: 3,
+        RunStatus.PARTIAL: 3,
+        RunStatus.STOPPED: 2,
+    }
+    assert sum(run.retries for run in runs) == 8
+    begun = [run.started_at for run in runs]
+    assert begun == sorted(begun, reverse=True)
+    assert NOW - 7 * DAY < begun[-1] < NOW - 6 * DAY
+    assert NOW - 5 * MINUTE < begun[0] < NOW - 3 * MINUTE
+    for run in runs:
+        assert run.ended_at is not None
+        assert run.started_at < run.ended_at < run.started_at + 5 * MINUTE < NOW + 5 * MINUTE
+
+
+def test_nothing_lies_in_the_future(theatre: Theatre) -> None:
+    runs = theatre.ledger.read(all_runs)
+    assert all((run.ended_at or 0) <= NOW for run in runs)
+    for run in runs:
+        for request in theatre.ledger.read(requests_page, run.id, 0, 100):
+            assert request.sent_at <= (request.settled_at or 0) <= NOW
+    assert all(read_at <= NOW for read_at, _ in files_read(theatre.stage))
+    assert all(cohort.created_at * 1_000_000 <= NOW for cohort in theatre.simulator.world.cohorts())
+
+
+def test_every_event_that_was_read_is_told_by_one_run_or_is_new(theatre: Theatre) -> None:
+    told = sum(run.tally.read for run in theatre.ledger.read(all_runs))
+    new = 312 + 40
+    assert told + new == sum(read for _, read in files_read(theatre.stage))
+
+
+def test_people_have_come_and_gone_within_the_hour(theatre: Theatre) -> None:
+    shoppers = theatre.standing(SHOPPERS).audience
+    moves = theatre.ledger.read(movement, shoppers, NOW, 2 * MINUTE, 30)
+    assert (sum(moves.entered), sum(moves.left)) == (312, 40)
+    assert sum(1 for entered in moves.entered if entered) > 8
+
+
+def test_there_are_cohorts_of_others_to_choose_from(theatre: Theatre) -> None:
+    ours = {theatre.standing(role).audience.cohort_id for role in ROLES}
+    others = [each for each in theatre.simulator.world.cohorts() if each.id not in ours]
+    assert Counter(each.type for each in others) == {"redshift": 3, "manual_upload": 4}
+    assert len({owner for each in others for owner in each.owners}) == 5
+    assert all(theatre.simulator.world.size(each.id) > 0 for each in others)
+
+
+def test_one_person_may_be_in_several_audiences(theatre: Theatre) -> None:
+    (who,) = user_ids(1, SHOPPERS, 7, 1)
+    answers = theatre.ledger.read(explain_person, who)
+    assert {each.record.audience.key for each in answers} == {SHOPPERS.key, NEWSLETTER.key}
+
+
+def test_the_same_seed_is_the_same_ledger(theatre: Theatre) -> None:
+    with DemoStage(lively=False, timing=still_timing()) as again:
+        again.open()
+        again.wait()
+        for table in tables(again):
+            assert content(again, table) == content(theatre.stage, table), table
+
+
+def test_another_seed_is_other_people() -> None:
+    assert not set(user_ids(1, SHOPPERS, 0, 1_000)) & set(user_ids(2, SHOPPERS, 0, 1_000))
+
+
+def test_nobody_plays_two_roles_by_accident() -> None:
+    played = [who for role in ROLES for who in user_ids(1, role, 0, role.people)]
+    assert len(set(played)) == len(played)

@@ -1,0 +1,81 @@
+"""People come and go through files, as an archive would bring them."""
+
+import random
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from amp_console.connections import Connection
+from amp_console.demo.cast import ABANDONERS, SHOPPERS, Crossing, event_lines, user_ids
+from amp_console.demo.street import FIRST_LEAVER, Street
+from amp_console.engage import FieldMapping, ReadOptions
+from amp_console.ledger import Ledger
+from amp_console.ledger.audiences import all_audiences, find_audience
+from amp_console.ledger.movement import movement
+from amp_console.sync.intake import Intake
+from amp_console.sync.timing import Timing
+from amp_console.sync.workplace import Workplace
+from tests.demo.theatre import MINUTE, NOW
+
+LATER = NOW + MINUTE
+
+
+class Quarter:
+    """A street with a ledger of its own."""
+
+    def __init__(self, ledger: Ledger, folder: Path) -> None:
+        connection = Connection(name="Demo", app_id=1, owner_email="ana@acme.example")
+        timing = Timing(now=lambda: LATER, rng=random.Random(1))
+        self.ledger = ledger
+        self.folder = folder
+        self.street = Street(Workplace(connection, ledger), folder, timing, seed=1)
+
+    def moved(self, key: str) -> tuple[int, int]:
+        """How many entered and left within the last two minutes."""
+        audience = self.ledger.read(find_audience, key)
+        moves = self.ledger.read(movement, audience, LATER + MINUTE, 2 * MINUTE, 1)
+        return moves.entered[0], moves.left[0]
+
+
+@pytest.fixture
+def quarter(tmp_path: Path) -> Iterator[Quarter]:
+    with Ledger(tmp_path / "ledger.db") as ledger:
+        yield Quarter(ledger, tmp_path)
+
+
+def test_people_enter_and_leave_both_busy_audiences(quarter: Quarter) -> None:
+    for _ in range(20):
+        quarter.street.step()
+    for role in (SHOPPERS, ABANDONERS):
+        entered, left = quarter.moved(role.key)
+        assert entered > 10
+        assert left > 10
+    assert len(quarter.ledger.read(all_audiences)) == 2
+
+
+def test_those_who_leave_were_in(quarter: Quarter) -> None:
+    inside = user_ids(1, SHOPPERS, 0, SHOPPERS.people)
+    file = quarter.folder / "everybody.ndjson"
+    file.write_text(event_lines(SHOPPERS, Crossing(NOW - MINUTE, True, inside)))
+    Intake(quarter.ledger, ReadOptions(mapping=FieldMapping.parse())).run([str(file)])
+    for _ in range(20):
+        quarter.street.step()
+    audience = quarter.ledger.read(find_audience, SHOPPERS.key)
+    everybody = quarter.ledger.read(movement, audience, LATER + MINUTE, 2**62, 1)
+    entered, left = quarter.moved(SHOPPERS.key)
+    # Whoever left is one of those who were in, so their number is all that is missing of them.
+    assert everybody.left[0] == left
+    assert everybody.entered[0] == SHOPPERS.people - left + entered
+
+
+def test_it_ends_at_once(quarter: Quarter) -> None:
+    over = threading.Event()
+    over.set()
+    quarter.street.run(3_600.0, over)
+    assert quarter.ledger.read(all_audiences) == []
+
+
+def test_the_first_shoppers_stay() -> None:
+    assert FIRST_LEAVER > 1_000 + 40 * 7

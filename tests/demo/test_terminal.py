@@ -1,0 +1,48 @@
+"""The installed `amp-console demo` in a real terminal: it ends when it is told to."""
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.console.terminal import Terminal
+
+COMMAND = str(Path(sys.executable).parent / "amp-console")
+LEAVE_THE_SECOND_SCREEN = b"\x1b[?1049l"
+
+
+@pytest.fixture
+def temporary(tmp_path: Path) -> Path:
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def terminal(temporary: Path) -> Iterator[Terminal]:
+    environment = os.environ | {"TMPDIR": str(temporary)}
+    with Terminal([COMMAND, "demo", "--fast"], environment=environment) as terminal:
+        terminal.until_shown("Recently lapsed")
+        assert len(list(temporary.iterdir())) == 1
+        yield terminal
+
+
+def test_quitting_leaves_nothing(terminal: Terminal, temporary: Path) -> None:
+    terminal.type("ctrl+q")
+    assert terminal.ended() == 0
+    assert list(temporary.iterdir()) == []
+    assert LEAVE_THE_SECOND_SCREEN in terminal.transcript
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_being_told_to_end_leaves_nothing(
+    terminal: Terminal, temporary: Path, number: signal.Signals
+) -> None:
+    terminal.process.send_signal(number)
+    assert terminal.ended() == 128 + number
+    assert list(temporary.iterdir()) == []
+    assert LEAVE_THE_SECOND_SCREEN in terminal.transcript
+    assert b"Traceback" not in terminal.transcript
