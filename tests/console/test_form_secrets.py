@@ -1,0 +1,156 @@
+"""No key leaves the masked lines: markers as keys, then every byte that was written is searched."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from textual.pilot import Pilot
+from textual.widgets import Input
+
+from amp_console.amplitude import hosts
+from amp_console.connections import Connection
+from amp_console.console.screens.connection_form import TESTING, ConnectionForm
+from amp_console.console.screens.keyring_wait import KeyringQuestion, KeysDialog
+from amp_console.simulator import Answer, Rule, Simulator
+from amp_console.values import Credentials, Region, Secret
+from tests.console.house import House, console, picture, until, until_shown
+from tests.console.keyrings import fill, give_ring, paste, rings
+from tests.test_secrets import API_KEY, SECRET_KEY, shapes
+
+pytestmark = pytest.mark.anyio
+
+
+class Crash(Exception):
+    """Something that nobody foresaw."""
+
+
+@pytest.fixture
+def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
+    with Simulator(credentials=Credentials(Secret(API_KEY), Secret(SECRET_KEY))) as simulator:
+        monkeypatch.setitem(hosts._HOSTS, Region.NORTH_AMERICA, simulator.base_url)
+        monkeypatch.setitem(hosts._HOSTS, Region.EUROPE, "http://127.0.0.1:1")
+        yield House(tmp_path / "house", simulator, has_keys=False)
+
+
+class Evidence:
+    """Everything that was written: pictures, what was said, what was copied, and the home."""
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+        self._texts: list[str] = []
+
+    def take(self, pilot: Pilot[None]) -> None:
+        """Look at the screen, as it is, as a picture, and as a log would name its parts."""
+        app = console(pilot)
+        self._texts += [picture(pilot), app.export_screenshot(), app.clipboard]
+        self._texts += [each.text for each in app.happenings]
+        self._texts += [repr(each) for each in app.screen.walk_children()]
+
+    def add(self, text: str) -> None:
+        """Remember a text."""
+        self._texts.append(text)
+
+    def holds_no_key(self) -> None:
+        """Fail where a key is found, in whatever shape."""
+        files = [each.read_bytes() for each in self._house.home.rglob("*") if each.is_file()]
+        assert files or self._texts
+        for shape in shapes():
+            assert not any(shape in text.encode() for text in self._texts), shape
+            assert not any(shape in content for content in files), shape
+
+
+async def test_the_forms_keep_the_keys_to_themselves(house: House) -> None:
+    give_ring(house, rings.Memory)
+    evidence = Evidence(house)
+    async with house.open() as pilot:
+        await until_shown(pilot, "Welcome.")
+        await fill(pilot, house, owner="nobody")
+        await pilot.press("f2")
+        await until_shown(pilot, "Nothing was saved")
+        evidence.take(pilot)
+        await paste(pilot, "secret-key", f"{API_KEY}\n{SECRET_KEY}")
+        await pilot.press("shift+tab", "ctrl+shift+a", "ctrl+c", "ctrl+x")
+        await paste(pilot, "api-key", f"{API_KEY}\n{SECRET_KEY}\n{SECRET_KEY}")
+        evidence.take(pilot)
+        await paste(pilot, "owner", "@acme.example")
+        for rule in (Rule(Answer(500)), Rule(Answer(403)), Rule(Answer(502, html=True))):
+            house.simulator.faults.set([rule])
+            await pilot.press("ctrl+t")
+            await until(pilot, lambda: not _is_testing(pilot))
+            evidence.take(pilot)
+        house.simulator.faults.set([])
+        await pilot.press("f2")
+        await until(pilot, house.premises.book.all)
+        await until(pilot, lambda: not isinstance(pilot.app.screen, ConnectionForm))
+        evidence.take(pilot)
+        await pilot.press("4")
+        await until_shown(pilot, "Acme prod")
+        await pilot.press("t", "y")
+        await until_shown(pilot, "Amplitude takes the keys")
+        evidence.take(pilot)
+    assert any(SECRET_KEY in text for text in rings.Memory.items.values())
+    evidence.holds_no_key()
+
+
+def _is_testing(pilot: Pilot[None]) -> bool:
+    return TESTING in picture(pilot)
+
+
+async def test_keys_for_this_run_are_written_nowhere(house: House) -> None:
+    evidence = Evidence(house)
+    async with house.open() as pilot:
+        await until_shown(pilot, "Welcome.")
+        await fill(pilot, house)
+        await pilot.press("f2")
+        await until(pilot, lambda: isinstance(pilot.app.screen, KeyringQuestion))
+        evidence.take(pilot)
+        await pilot.press("right", "enter")
+        await until(pilot, lambda: console(pilot).session)
+        await console(pilot).update_sizes()
+        evidence.take(pilot)
+    evidence.holds_no_key()
+
+
+async def test_typed_keys_are_masked_too(house: House) -> None:
+    house.premises.book.save(Connection(name="Acme", app_id=7, owner_email="ana@acme.example"))
+    evidence = Evidence(house)
+    async with house.open() as pilot:
+        await until(pilot, lambda: console(pilot).session)
+        await pilot.press("u")
+        await until(pilot, lambda: isinstance(pilot.app.screen, KeysDialog))
+        await paste(pilot, "api-key", API_KEY)
+        await paste(pilot, "secret-key", SECRET_KEY)
+        await pilot.press("ctrl+c", "ctrl+x")
+        evidence.take(pilot)
+        await pilot.press("enter")
+        await until(pilot, lambda: house.simulator.requests)
+        evidence.take(pilot)
+    evidence.holds_no_key()
+
+
+async def test_a_crash_prints_where_it_was_and_no_key(
+    house: House, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(Crash):
+        await _crash(house)
+    printed = "".join(capfd.readouterr())
+    assert "raise Crash" in printed
+    evidence = Evidence(house)
+    evidence.add(printed)
+    evidence.holds_no_key()
+
+
+async def _crash(house: House) -> None:
+    """Crash with both keys on the form, and with one of them in a variable."""
+    async with house.open() as pilot:
+        await until_shown(pilot, "Welcome.")
+        await fill(pilot, house)
+        form = pilot.app.screen
+
+        def crash() -> None:
+            typed = form.query_one("#secret-key", Input).value
+            assert typed == SECRET_KEY
+            raise Crash
+
+        form.call_later(crash)
+        await until(pilot, lambda: not pilot.app.is_running)
