@@ -22,7 +22,7 @@ class Kind(NamedTuple):
 KINDS = (
     Kind(
         "rate-limit",
-        "Rate limit: most changes get 429 and are told to wait 5 s",
+        "Rate limit: most changes must wait 5 s (429)",
         "Amplitude limits the rate now. A sync waits as it is told, and loses nobody.",
         "Amplitude takes requests as they come again.",
     ),
