@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -46,3 +47,18 @@ def test_being_told_to_end_leaves_nothing(
     assert list(temporary.iterdir()) == []
     assert LEAVE_THE_SECOND_SCREEN in terminal.transcript
     assert b"Traceback" not in terminal.transcript
+
+
+def test_without_a_terminal_it_says_what_to_do(temporary: Path) -> None:
+    ended = subprocess.run(
+        [COMMAND, "demo"],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env=os.environ | {"TMPDIR": str(temporary)},
+    )
+    assert ended.returncode == 2
+    assert ended.stderr == "The demo needs a terminal. Without one, use --headless.\n"
+    assert list(temporary.iterdir()) == []
