@@ -72,7 +72,7 @@ def _refused(connection: Connection, error: KeysRefused) -> Outcome:
         text = f"Amplitude does not know this API Key {where}".rstrip()
         return Outcome(Verdict.REFUSED, f"{text}. Copy it again.", "api-key")
     if error.reason is KeysReason.WRONG_SECRET:
-        text = "The API Key is right, but this is not its Secret Key. Copy it again."
+        text = "The API Key is right, but this is not its Secret Key."
         return Outcome(Verdict.REFUSED, text, "secret-key")
     return Outcome(Verdict.REFUSED, str(error))
 

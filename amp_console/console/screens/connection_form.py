@@ -6,6 +6,7 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
+from textual.content import Content
 from textual.widgets import Button, Input, Static
 from textual.worker import Worker
 
@@ -14,9 +15,10 @@ from amp_console.console.background import aside
 from amp_console.console.connection_draft import Draft, Entered, Mistakes, draft
 from amp_console.console.connection_saving import keys_for, save, session_of
 from amp_console.console.keys_trial import Outcome, Verdict, try_keys
+from amp_console.console.look import Look
 from amp_console.console.screens.dialog import Confirm
 from amp_console.console.screens.form_place import FormPlace
-from amp_console.console.texts import MUTED, TONE, said
+from amp_console.console.texts import MUTED, TONE, lines, said
 from amp_console.console.widgets.fields import Choice, Field, Form, chosen, entered, yes_no
 from amp_console.console.widgets.key_input import KeyInput
 from amp_console.console.work import KNOWN
@@ -24,7 +26,7 @@ from amp_console.values import Region, Secret
 
 WELCOME = """\
 Welcome. Connect the Amplitude project whose cohorts shall follow audiences.
-Keys and App ID: Amplitude → Settings → Projects → your project → General.
+Keys and App ID: Amplitude {to} Settings {to} Projects {to} your project {to} General.
 Both keys can be pasted at once: two lines, the API Key first."""
 TESTING = "Testing the keys…"
 STORING = "Storing the keys…"
@@ -69,7 +71,7 @@ file. Up, down and Tab go from field to field; left, right and space choose."""
             panel.border_title = said(name, longest=50)
             with Form():
                 if known is None:
-                    yield Static(WELCOME, id="welcome", markup=False)
+                    yield Static(_welcome(self.console.look), id="welcome")
                 yield from self._fields()
             yield Static(said((TOUCHES_NOTHING, MUTED)), id="told")
             with Horizontal(id="buttons"):
@@ -192,7 +194,7 @@ file. Up, down and Tab go from field to field; left, right and space choose."""
 
     def action_test(self) -> None:
         """Ask Amplitude whether it takes the keys."""
-        self._work(self._test())
+        self._work(self._test_alone())
 
     def action_save(self) -> None:
         """Test the keys, and keep them with the connection."""
@@ -214,6 +216,11 @@ file. Up, down and Tab go from field to field; left, right and space choose."""
             self._say(str(error), "bad")
         finally:
             self.call_later(self.update_keys)
+
+    async def _test_alone(self) -> None:
+        tested = await self._test()
+        if tested is not None and tested[1].verdict is Verdict.ACCEPTED:
+            self._say(f"{tested[1].text} F2 saves the connection.", "good")
 
     async def _test(self) -> tuple[Draft, Outcome] | None:
         """Test what is entered, and what the operator takes instead where it is wrong.
@@ -279,6 +286,10 @@ file. Up, down and Tab go from field to field; left, right and space choose."""
 
     def _say(self, text: str, tone: str) -> None:
         self.query_one("#told", Static).update(said((text, TONE[tone])))
+
+
+def _welcome(look: Look) -> Content:
+    return lines(*(said(each) for each in WELCOME.format(to=look.arrow).splitlines()))
 
 
 def _line(name: str, label: str, value: str, placeholder: str) -> Field:

@@ -56,6 +56,7 @@ class Field(Vertical):
     Field .told { display: none; height: auto; padding-left: 16; }
     Field.-told .told { display: block; }
     Field Input { width: 1fr; height: 1; border: none; padding: 0 1; background: $surface; }
+    Dialog Field Input { background: $background; }
     Field Input:focus { border: none; background: $primary 25%; }
     Field Button { margin-left: 1; }
     """
