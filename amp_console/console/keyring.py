@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from amp_console.connections import Connection, KeysError, KeySource, KeysProblem, find_keys
+from amp_console.connections.keys_errors import KEY_VARIABLES
 from amp_console.console.background import aside
 from amp_console.values import Credentials
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 STOPPED = "Your keyring did not answer, and you stopped waiting. Nothing was changed."
-_TYPE_THEM = {KeysProblem.MISSING, KeysProblem.NO_KEYRING}
+NOT_GIVEN = "No keys were given. Nothing was sent. To keep keys, edit the connection: press 4."
 
 
 class UntilQuit(Exception):
@@ -58,25 +59,30 @@ async def find(app: "ConsoleApp", connection: Connection) -> tuple[Credentials, 
     try:
         return await ask_keyring(app, look)
     except UntilQuit:
-        error = KeysError(KeysProblem.MISSING, words="No keys were given. Nothing was sent.")
         why = f"Type the keys of “{connection.name}”."
-    except KeysError as found:
-        if found.problem not in _TYPE_THEM:
+    except KeysError as error:
+        if (reason := _why_typed(app, connection, error)) is None:
             raise
-        error, why = found, _why(connection, found)
+        why = reason
     typed = await KeysDialog(why).asked(app)
     if typed is None:
-        raise error
+        raise KeysError(KeysProblem.MISSING, words=NOT_GIVEN)
     return typed, KeySource.THIS_RUN
 
 
-def _why(connection: Connection, error: KeysError) -> str:
-    if error.problem is KeysProblem.NO_KEYRING:
-        return f"This machine has no keyring. Type the keys of “{connection.name}” to go on."
-    return (
-        f"No keys are stored for “{connection.name}”. Type them to go on now; to keep them, edit "
-        "the connection (press 4)."
-    )
+def _why_typed(app: "ConsoleApp", connection: Connection, error: KeysError) -> str | None:
+    """Say why keys have to be typed; None where something else has to be done."""
+    if any(app.premises.environ.get(variable) for variable in KEY_VARIABLES):
+        return None  # one of the two is missing there
+    match error.problem:
+        case KeysProblem.NO_KEYRING:
+            return f"This machine has no keyring. Type the keys of “{connection.name}” to go on."
+        case KeysProblem.MISSING:
+            return (
+                f"No keys are stored for “{connection.name}”. Type them to go on now; to keep "
+                "them, edit the connection (press 4)."
+            )
+    return None
 
 
 class _Stopped(Exception):

@@ -7,15 +7,18 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import Input
 
+from amp_console.console import changing
 from amp_console.console.screens.audience_settings import AudienceSettings
 from amp_console.console.screens.audiences import AudiencesPlace
 from amp_console.console.screens.dialog import Confirm
 from amp_console.console.screens.link import LinkPlace
 from amp_console.console.widgets.fields import Choice
+from amp_console.console.work import SyncWork
 from amp_console.engage import FieldMapping
 from amp_console.ledger.audiences import Audience, Link
 from amp_console.ledger.id_types import OtherIdType, other_id_type
 from amp_console.ledger.leases import lease
+from amp_console.sync.plan import draw_up
 from amp_console.sync.settings import SettingsChange, change
 from amp_console.values import IdType
 from tests.console.furniture import FRESH, HOSTILE, SHOPPERS, furnish, hostile, sync
@@ -158,6 +161,34 @@ async def test_an_audience_that_is_being_synced_elsewhere_is_left_alone(house: H
         assert pilot.app.screen.query_one("#seed", Input).value == "u1"
         await pilot.press("f2")
         await until(pilot, lambda: last(pilot).startswith("Saved"))
+
+
+async def test_an_audience_that_is_being_synced_here_is_left_alone_too(house: House) -> None:
+    furnish(house)
+    known = of(house, FRESH)
+    async with house.open() as pilot:
+        await until(pilot, lambda: console(pilot).session)
+        app = console(pilot)
+        assert app.session is not None
+        plan = await app.session.read(draw_up, app.session.connection, [known])
+        app.sync = work = SyncWork(app.session, plan, app.premises.timing, app.tell)
+        work.pause()
+        work.start()
+        await until(pilot, lambda: work.snapshot)
+        await opened_unlinked(pilot, known.id)
+        await paste(pilot, "seed", "u1")
+        await pilot.press("f2")
+        await until(pilot, lambda: last(pilot) == changing.BUSY_HERE)
+        work.resume()
+        await until(pilot, lambda: work.is_over)
+        await pilot.press("f2")
+        await until(pilot, lambda: last(pilot).startswith("Saved"))
+        assert of(house, FRESH).seed_user == "u1"
+
+
+async def opened_unlinked(pilot: Pilot[None], audience_id: int) -> None:
+    pilot.app.push_screen(AudienceSettings(audience_id))
+    await until_shown(pilot, "Settings of", "not linked yet")
 
 
 async def test_a_read_only_connection_says_why_nothing_can_be_saved(house: House) -> None:

@@ -98,8 +98,19 @@ async def test_a_connection_without_keys_asks_for_them(resident: House) -> None:
         await pilot.press("enter", "enter")
         await until_shown(pilot, "The API key is empty.")
         await pilot.press("escape")
-        await until_shown(pilot, "No keys are stored")
+        await until(pilot, lambda: console(pilot).happenings)
+        assert console(pilot).happenings[-1].text.startswith("No keys were given.")
         assert resident.simulator.requests == []
+
+
+async def test_half_a_pair_in_the_environment_is_told(resident: House) -> None:
+    resident.environ["AMP_CONSOLE_API_KEY"] = "alone"
+    resident.connect()
+    async with resident.open() as pilot:
+        await until(pilot, lambda: console(pilot).session)
+        await pilot.press("u")
+        await until(pilot, lambda: console(pilot).happenings)
+        assert "AMP_CONSOLE_SECRET_KEY is not" in console(pilot).happenings[-1].text
 
 
 @pytest.mark.filterwarnings(LEAK)

@@ -29,6 +29,7 @@ Welcome. Connect the Amplitude project whose cohorts shall follow audiences.
 Keys and App ID: Amplitude {to} Settings {to} Projects {to} your project {to} General.
 Both keys can be pasted at once: two lines, the API Key first."""
 TESTING = "Testing the keys…"
+LATER = "Switch to it when the work under way is over."
 STORING = "Storing the keys…"
 TOUCHES_NOTHING = "Testing asks for the list of cohorts, and changes nothing."
 TONES = {
@@ -271,7 +272,8 @@ file. Up, down and Tab go from field to field; left, right and space choose."""
             self._say("Nothing was saved.", "warn")
             return
         name = made.connection.name
-        self.console.say(f"Saved “{name}”. {outcome.text} {where}")
+        later = "" if session_of(self.console, made.connection) or not is_new else f" {LATER}"
+        self.console.say(f"Saved “{name}”. {outcome.text} {where}{later}")
         self.leave()
 
     async def _saves_untested(self, outcome: Outcome) -> bool:

@@ -43,7 +43,8 @@ COLUMNS = (
 EMPTY = """\
 No connection yet.
 
-Press n to connect an Amplitude project: its two keys, its App ID, and an owner."""
+Press n to connect an Amplitude project. You need its API Key and Secret Key,
+its App ID, and the e-mail of who shall own new cohorts."""
 TONES = {
     Verdict.ACCEPTED: "good",
     Verdict.OTHER_APP: "warn",
@@ -352,4 +353,4 @@ def told_after(of: Connection, waiting: tuple[str, ...]) -> tuple[str, bool]:
         return NO_KEYS, True
     if of.keyring_item in waiting:
         return STILL_THERE, False
-    return "Its keys are gone from your keyring: it was looked, and they are not there.", True
+    return "Its keys are gone from your keyring: a look for them found nothing.", True

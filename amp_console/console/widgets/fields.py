@@ -71,6 +71,8 @@ class Field(Vertical):
     ) -> None:
         super().__init__(id=id)
         self.control = control
+        if isinstance(control, Input):
+            control.cursor_blink = False  # it would cost more than all else while nothing happens
         self._label = label
         self._mark = mark
         self.told = ""
