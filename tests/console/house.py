@@ -18,7 +18,7 @@ from tests.sync.office import OWNER, Office, Waits
 
 NOW = 1_777_900_000_000_000  # 2026-05-04, microseconds since 1970
 NO_KEYRING = {"PYTHON_KEYRING_BACKEND": "keyring.backends.fail.Keyring"}
-PATIENCE = 20.0  # seconds; a condition that is not met by then never is
+PATIENCE = 8.0  # seconds; a condition that is not met by then never is
 
 
 class House:

@@ -1,5 +1,6 @@
 """What all places have in common: the frame, going back, help, filter, and looking again."""
 
+import itertools
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar, cast
@@ -129,12 +130,20 @@ class Place(Screen[None]):
 
     def on_key(self, event: events.Key) -> None:
         """Say why, when the key of a dimmed action is pressed."""
+        if self._is_taken(event.key):
+            return
         for binding in self._bindings.key_to_bindings.get(event.key, ()):
             reason = self.why_not(_name_of(binding.action))
             if reason is not None:
                 event.stop()
                 self.console.say(reason, "warning")
                 return
+
+    def _is_taken(self, key: str) -> bool:
+        """Whether the widget that has the keys does something of its own with this one."""
+        chain = self.focused.ancestors_with_self if self.focused is not None else ()
+        below = itertools.takewhile(lambda node: node is not self, chain)
+        return any(key in node._bindings.key_to_bindings for node in below)
 
     def action_back(self) -> None:
         """Go back to where one came from."""

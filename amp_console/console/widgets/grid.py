@@ -239,7 +239,7 @@ class Grid(ScrollView, can_focus=True):
 
     def action_sort(self) -> None:
         """Sort by the next column; after the last one, not at all."""
-        shown = [each.at for each in self._fitted]
+        shown = [each.at for each in self._fit()]
         following = [i for i in shown if self.sort_column is None or i > self.sort_column]
         self._sort_by(following[0] if following else None)
 
@@ -292,7 +292,7 @@ class Grid(ScrollView, can_focus=True):
 
     def _click_header(self, x: int) -> None:
         left = LEAD
-        for each in self._fitted:
+        for each in self._fit():
             if left <= x < left + each.width + GAP:
                 if self.sort_column == each.at:
                     self.action_reverse()
@@ -317,8 +317,7 @@ class Grid(ScrollView, can_focus=True):
     def render_line(self, y: int) -> Strip:
         """Draw one line: the header, a row, or what is said where there are no rows."""
         width = self.scrollable_content_region.width
-        if not self._fitted:
-            self._fitted = fit_columns(self.columns, width - LEAD)
+        self._fit()
         if y == 0:
             return self._header(width)
         if not len(self._rows):
@@ -327,6 +326,13 @@ class Grid(ScrollView, can_focus=True):
         if index >= len(self._rows):
             return Strip.blank(width, self._paint.style())
         return self._row_line(index, width)
+
+    def _fit(self) -> list[Fitted]:
+        """The columns that there is room for."""
+        if not self._fitted:
+            room = self.scrollable_content_region.width - LEAD
+            self._fitted = fit_columns(self.columns, room)
+        return self._fitted
 
     def _header(self, width: int) -> Strip:
         style = self._paint.style("header")

@@ -1,0 +1,209 @@
+"""Home: every audience with its cohort, and one of them in detail."""
+
+import pytest
+
+from amp_console.console import Opening
+from amp_console.console.screens.audiences import AudiencesPlace
+from amp_console.console.widgets.grid import Grid
+from tests.console.furniture import FRESH, GHOSTS, LAPSED, SHOPPERS, furnish, hostile
+from tests.console.house import House, console, picture, until, until_shown
+from tests.sync.office import event
+
+pytestmark = pytest.mark.anyio
+
+
+def line_of(shown: str, text: str) -> str:
+    return next(line for line in shown.splitlines() if text in line)
+
+
+async def test_each_audience_is_a_row_with_its_numbers_and_its_status(house: House) -> None:
+    furnish(house)
+    async with house.open() as pilot:
+        await until_shown(pilot, SHOPPERS, "12", "◌ not linked")
+        shown = picture(pilot)
+        assert "+3  −1" in line_of(shown, SHOPPERS)
+        assert "◐ pending" in line_of(shown, SHOPPERS)
+        assert "● in sync" in line_of(shown, LAPSED)
+        assert "▲ rejected" in line_of(shown, GHOSTS)
+        assert "4 · 1 in sync · 1 pending · 1 rejected · 1 not linked" in shown
+
+
+async def test_the_row_under_the_cursor_is_shown_in_detail(house: House) -> None:
+    furnish(house)
+    async with house.open() as pilot:
+        await until_shown(pilot, f"key         {SHOPPERS}")
+        await pilot.press("j")
+        await until_shown(pilot, f"key         {FRESH}", "none yet; the next sync makes one")
+        await pilot.press("G")
+        await until_shown(pilot, f"key         {GHOSTS}", "holds 3 by our books", "2 rejected")
+
+
+async def test_without_audiences_it_says_how_to_bring_some_in(house: House) -> None:
+    house.connect()
+    async with house.open() as pilot:
+        await until_shown(pilot, "No audience yet.", "Press i to import a file of events")
+        await pilot.press("s")
+        await until_shown(pilot, "There is no audience yet: press i")
+
+
+async def test_a_filter_stays_until_it_is_emptied(house: House) -> None:
+    furnish(house)
+    async with house.open() as pilot:
+        await until_shown(pilot, LAPSED)
+        await pilot.press("slash", *"LAPS", "enter")
+        await until(pilot, lambda: SHOPPERS not in picture(pilot))
+        console(pilot).tell()
+        await pilot.pause()
+        assert LAPSED in picture(pilot)
+        assert SHOPPERS not in picture(pilot)
+        await pilot.press("slash", "escape")
+        await until_shown(pilot, SHOPPERS)
+
+
+def order(grid: Grid) -> list[str]:
+    return [row.cells[0].text for row in map(grid._rows.get, range(4)) if row]
+
+
+async def test_rows_are_sorted_by_any_column(house: House) -> None:
+    furnish(house)
+    async with house.open() as pilot:
+        await until_shown(pilot, "12", LAPSED)
+        grid = pilot.app.screen.query_one(Grid)
+        as_they_come = order(grid)
+        await pilot.press("o")
+        await until(pilot, lambda: grid.sort_column == 0)
+        orders = {}
+        while grid.sort_column is not None:
+            orders[grid.columns[grid.sort_column].label] = order(grid)
+            grid.action_sort()
+        assert orders["Audience"] == [SHOPPERS, FRESH, LAPSED, GHOSTS]
+        assert orders["Members"] == [SHOPPERS, FRESH, LAPSED, GHOSTS]
+        assert orders["Rejected"][0] == GHOSTS
+        assert orders["Pending"][:2] == [FRESH, SHOPPERS]
+        assert order(grid) == as_they_come
+        await pilot.press("o", "O")
+        await until(pilot, lambda: grid.descending)
+
+
+async def test_the_cursor_stays_on_its_row_when_others_come(house: House) -> None:
+    connection = furnish(house)
+    async with house.open() as pilot:
+        await until_shown(pilot, LAPSED)
+        grid = pilot.app.screen.query_one(Grid)
+        await pilot.press("G")
+        key = grid.key
+        with house.office(connection) as office:
+            office.read([event("u1", True, audience="aaa_first")])
+        await until_shown(pilot, "aaa_first")
+        assert grid.key == key
+        assert grid.cursor == 4
+
+
+async def test_marks_choose_several(house: House) -> None:
+    furnish(house)
+    async with house.open() as pilot:
+        await until_shown(pilot, LAPSED)
+        place = pilot.app.screen
+        assert isinstance(place, AudiencesPlace)
+        await pilot.press("space", "space")
+        assert [each.audience.key for each in place.chosen] == [SHOPPERS, FRESH]
+        await pilot.press("a")
+        assert len(place.chosen) == 4
+        await pilot.press("a")
+        assert len(place.chosen) == 1
+
+
+async def test_sizes_are_asked_for_with_the_list_and_a_drift_is_seen(house: House) -> None:
+    furnish(house)
+    world = house.simulator.world
+    cohort = world.cohort_named(LAPSED)
+    world.replace(cohort.id, {world.add_user("stranger")})
+    async with house.open() as pilot:
+        await until_shown(pilot, LAPSED)
+        before = len(house.simulator.requests)
+        await pilot.press("u")
+        await until_shown(pilot, "▲ sizes differ")
+        assert [seen.call for seen in house.simulator.requests[before:]] == ["list"]
+        console(pilot).screen.query_one(Grid).go_to(3)
+
+
+async def test_the_command_line_may_name_an_audience(house: House) -> None:
+    furnish(house)
+    async with house.open(Opening(audience=LAPSED)) as pilot:
+        await until_shown(pilot, f"key         {LAPSED}")
+
+
+async def test_one_that_is_not_there_is_told(house: House) -> None:
+    furnish(house)
+    async with house.open(Opening(audience="nothing")) as pilot:
+        await until_shown(pilot, "There is no audience 'nothing'")
+
+
+async def test_read_only_is_seen_on_top(house: House) -> None:
+    furnish(house)
+    async with house.open(Opening(read_only=True)) as pilot:
+        await until_shown(pilot, "READ-ONLY", LAPSED)
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 36), (200, 50), (30, 8)])
+async def test_hostile_names_break_nothing(house: House, size: tuple[int, int]) -> None:
+    furnish(house, hostile)
+    async with house.open(size=size) as pilot:
+        await until_shown(pilot, "[red]tr")
+        await pilot.press("j", "j", "j", "j", "o", "slash", "[", "enter")
+        await pilot.pause()
+        shown = picture(pilot)
+        assert "\x1b" not in shown
+        assert "\u202e" not in shown
+        assert all(len(line) <= size[0] + 4 for line in shown.splitlines())
+
+
+async def test_plain_ascii_draws_nothing_else(house: House) -> None:
+    furnish(house)
+    async with house.open(Opening(ascii_only=True)) as pilot:
+        await until_shown(pilot, LAPSED, "* in sync", "? not linked", "! rejected")
+        assert picture(pilot).isascii()
+
+
+async def test_help_tells_of_the_place_and_its_keys(house: House) -> None:
+    furnish(house)
+    async with house.open() as pilot:
+        await until_shown(pilot, LAPSED)
+        await pilot.press("question_mark")
+        await until_shown(pilot, "Help · Audiences", "Sync all", "Update sizes")
+        await pilot.press("escape")
+        assert isinstance(pilot.app.screen, AudiencesPlace)
+
+
+async def test_the_palette_finds_every_action_by_name(house: House) -> None:
+    furnish(house)
+    async with house.open() as pilot:
+        await until_shown(pilot, LAPSED)
+        await pilot.press("ctrl+p", *"field map")
+        await until_shown(pilot, "Field mapping")
+        await pilot.press("escape")
+
+
+async def test_quitting_with_nothing_under_way_asks_nothing(house: House) -> None:
+    furnish(house)
+    async with house.open() as pilot:
+        await until_shown(pilot, LAPSED)
+        await pilot.press("ctrl+q")
+        await until(pilot, lambda: not pilot.app.is_running)
+        assert pilot.app.return_code == 0
+
+
+async def test_a_crash_prints_where_but_no_values(house: House) -> None:
+    furnish(house)
+    async with house.open() as pilot:
+        await until_shown(pilot, LAPSED)
+        app = console(pilot)
+        secret = "canary" + "-key"
+        try:
+            raise RuntimeError("it broke")
+        except RuntimeError:
+            app._fatal_error()
+        said = str(app._exit_renderables[-1])
+        assert "it broke" in said
+        assert secret not in said
+        app._exit_renderables.clear()

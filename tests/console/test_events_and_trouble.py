@@ -1,0 +1,88 @@
+"""The event log keeps what toasts say; trouble is made in the demo, and nowhere else."""
+
+from dataclasses import replace
+
+import pytest
+
+from amp_console.console import Trouble
+from tests.console.furniture import GHOSTS, furnish
+from tests.console.house import House, console, until, until_shown
+
+pytestmark = pytest.mark.anyio
+
+
+class Stage:
+    """A stage with two kinds of trouble."""
+
+    def __init__(self) -> None:
+        self.on: set[str] = set()
+        self.is_open = False
+
+    def open(self) -> None:
+        self.is_open = True
+
+    def troubles(self) -> tuple[Trouble, ...]:
+        return tuple(Trouble(name, f"[{name}]", name in self.on) for name in ("slow", "down"))
+
+    def toggle(self, name: str) -> str:
+        self.on ^= {name}
+        return f"{name} is {'on' if name in self.on else 'off'} now."
+
+
+async def test_what_was_said_is_kept(house: House) -> None:
+    furnish(house)
+    async with house.open() as pilot:
+        await until_shown(pilot, GHOSTS)
+        console(pilot).say("[red]Something[/foo] happened.\nTwice.", "error")
+        console(pilot).say("x" * 400)
+        await pilot.press("5")
+        await until_shown(pilot, "[red]Something[/foo] happened.\\nTwice.", "xxxx…")
+        await pilot.press("j", "enter")
+        await until_shown(pilot, "Event log ·", "Twice.")
+        await pilot.press("y", "escape")
+        assert "Something" in console(pilot).clipboard
+
+
+async def test_nothing_said_is_an_empty_log(house: House) -> None:
+    furnish(house)
+    async with house.open() as pilot:
+        await until_shown(pilot, GHOSTS)
+        await pilot.press("5")
+        await until_shown(pilot, "Nothing has happened yet.")
+
+
+async def test_trouble_is_turned_on_and_off_by_number_and_by_enter(house: House) -> None:
+    furnish(house)
+    stage = Stage()
+    house.premises = replace(house.premises, stage=stage)
+    async with house.open() as pilot:
+        await until_shown(pilot, GHOSTS, "keys: simulated")
+        await until(pilot, lambda: stage.is_open)
+        await pilot.press("exclamation_mark")
+        await until_shown(pilot, "Make trouble", "[slow]", "[down]")
+        await pilot.press("2")
+        await until_shown(pilot, "down is on now.")
+        assert stage.on == {"down"}
+        await pilot.press("enter")
+        await until_shown(pilot, "slow is on now.")
+        await pilot.press("2", "escape")
+        assert stage.on == {"slow"}
+
+
+async def test_outside_the_demo_no_trouble_is_made(house: House) -> None:
+    furnish(house)
+    async with house.open() as pilot:
+        await until_shown(pilot, GHOSTS)
+        await pilot.press("exclamation_mark")
+        await until_shown(pilot, "Trouble can be made in the demo only")
+
+
+async def test_what_was_copied_is_in_a_file_too(house: House) -> None:
+    furnish(house)
+    async with house.open() as pilot:
+        await until_shown(pilot, GHOSTS)
+        await pilot.press("y")
+        await until_shown(pilot, "Copied.")
+        file = house.premises.folders.data / "copied.txt"
+        assert file.read_text().startswith("high_value_shoppers\t")
+        assert file.stat().st_mode & 0o077 == 0
