@@ -12,9 +12,9 @@ from textual.widgets import Button, Input, Static
 from amp_console.console import changing
 from amp_console.console.audience_wish import EnteredSettings, consequences, mistakes, wish
 from amp_console.console.screens.dialog import Confirm
-from amp_console.console.screens.form_place import FormPlace
+from amp_console.console.screens.form_place import F1, FormPlace
 from amp_console.console.screens.unlink import unlink
-from amp_console.console.texts import ACCENT, BAD, MUTED, Part, facts, said
+from amp_console.console.texts import ACCENT, BAD, MUTED, Part, facts, lines, said
 from amp_console.console.widgets.fields import Choice, Field, Form, chosen, entered, yes_no
 from amp_console.console.words import number
 from amp_console.ledger.audiences import Audience, Link
@@ -40,7 +40,7 @@ HINTS = {
 }
 LINKS = {
     Link.CREATED: "made by amp-console",
-    Link.EXISTING: "there before",
+    Link.EXISTING: "there before: others may be in it",
     Link.NONE: "not linked yet: the next sync makes a cohort",
     Link.UNLINKED: "unlinked: the next sync makes a new cohort",
 }
@@ -63,6 +63,7 @@ as it is, and lets the next sync make a new one."""
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("f3", "link", "Link…", key_display="F3", id="audience.link"),
         Binding("f4", "unlink", "Unlink", key_display="F4", id="audience.unlink"),
+        F1,
     ]
 
     def __init__(self, audience_id: int) -> None:
@@ -143,9 +144,8 @@ as it is, and lets the next sync make a new one."""
             ("id", said(known.cohort_id, (f"  {LINKS[known.link]}", MUTED))),
             ("holds", said(number(of.delivered, look), (" by our books, ", MUTED), there)),
         ]
-        if known.broken:
-            rows.append(("broken", said((known.broken, BAD), longest=160)))
-        return facts(rows, 10)
+        shown = facts(rows, 10)
+        return lines(shown, said((known.broken, BAD))) if known.broken else shown
 
     def on_input_changed(self) -> None:
         """An override begins with its first letter."""

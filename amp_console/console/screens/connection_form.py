@@ -17,7 +17,7 @@ from amp_console.console.connection_saving import keys_for, save, session_of
 from amp_console.console.keys_trial import Outcome, Verdict, try_keys
 from amp_console.console.look import Look
 from amp_console.console.screens.dialog import Confirm
-from amp_console.console.screens.form_place import FormPlace
+from amp_console.console.screens.form_place import F1, FormPlace
 from amp_console.console.texts import MUTED, TONE, lines, said
 from amp_console.console.widgets.fields import Choice, Field, Form, chosen, entered, yes_no
 from amp_console.console.widgets.key_input import KeyInput
@@ -55,6 +55,7 @@ file. Up, down and Tab go from field to field; left, right and space choose."""
     CSS_PATH = "connection_form.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+t", "test", "Test", id="connection.test"),
+        F1,
     ]
 
     def __init__(self, connection: Connection | None = None) -> None:

@@ -10,6 +10,9 @@ from amp_console.console.screens.dialog import Confirm
 from amp_console.console.screens.place import Place
 from amp_console.console.widgets.fields import Choice, Field
 
+F1 = Binding("f1", "screen.help", "Help", key_display="F1", id="help")
+"""The last key of a form's footer: a question mark would be typed into the line."""
+
 
 class FormPlace(Place):
     """A place where something is entered. Nothing is lost on the way back without a question."""

@@ -13,7 +13,7 @@ from textual.widgets import Input, Static, TextArea
 from amp_console.connections import Connection, SettingsError
 from amp_console.connections.texts import trimmed
 from amp_console.console.background import aside
-from amp_console.console.screens.form_place import FormPlace
+from amp_console.console.screens.form_place import F1, FormPlace
 from amp_console.console.texts import BAD, GOOD, MUTED, Part, facts, said
 from amp_console.console.widgets.fields import Field, Form, entered
 from amp_console.engage import FieldMapping, MappingError
@@ -57,6 +57,7 @@ own over the sample to be sure."""
     CSS_PATH = "mapping.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("f5", "sample", "Sample again", key_display="F5", id="mapping.sample"),
+        F1,
     ]
 
     def body(self) -> ComposeResult:
