@@ -36,6 +36,17 @@ class Draft(NamedTuple):
     connection: Connection
     credentials: Credentials | None
 
+    def reaches_as(self, known: Connection | None) -> bool:
+        """Whether Amplitude is reached as before: same keys, same place, same project."""
+        if known is None or self.credentials is not None:
+            return False
+        now = self.connection
+        return (now.region, now.base_url, now.app_id) == (
+            known.region,
+            known.base_url,
+            known.app_id,
+        )
+
 
 class Mistakes(Exception):
     """What is wrong, by field: the text says what to enter instead."""

@@ -16,6 +16,7 @@ from amp_console.simulator import Answer, Rule, Simulator
 from amp_console.values import Credentials, Region, Secret
 from tests.console.house import House, console, picture, until, until_shown
 from tests.console.keyrings import fill, give_ring, paste, real_keyring, rings, told
+from tests.sync.office import OWNER
 
 pytestmark = pytest.mark.anyio
 LEAK = "ignore:unclosed:ResourceWarning"  # each KeyringLocked leaks a socket
@@ -304,6 +305,22 @@ async def test_empty_keys_keep_the_stored_ones(newcomer: House) -> None:
         session = console(pilot).session
         assert session is not None
         assert session.connection == connection
+
+
+async def test_what_does_not_touch_the_keys_needs_no_keyring_and_no_network(
+    newcomer: House,
+) -> None:
+    give_ring(newcomer, rings.Silent, say_after=0.0)
+    newcomer.connect(keyring_item="abc")
+    async with newcomer.open() as pilot:
+        await until(pilot, lambda: console(pilot).session)
+        pilot.app.push_screen(ConnectionForm(newcomer.premises.book.get("Acme prod")))
+        await until_shown(pilot, "leave empty to keep the stored one")
+        await paste(pilot, "owner", ".org")
+        await pilot.press("f2")
+        await saved(pilot)
+        assert newcomer.premises.book.get("Acme prod").owner_email == f"{OWNER}.org"
+        assert newcomer.simulator.requests == []
 
 
 async def test_new_keys_replace_the_old_ones(newcomer: House) -> None:

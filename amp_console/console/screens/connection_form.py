@@ -22,6 +22,7 @@ from amp_console.console.texts import MUTED, TONE, lines, said
 from amp_console.console.widgets.fields import Choice, Field, Form, chosen, entered, yes_no
 from amp_console.console.widgets.key_input import KeyInput
 from amp_console.console.work import KNOWN
+from amp_console.sync.words import clean
 from amp_console.values import Region, Secret
 
 WELCOME = """\
@@ -30,7 +31,7 @@ Keys and App ID: Amplitude {to} Settings {to} Projects {to} your project {to} Ge
 Both keys can be pasted at once: two lines, the API Key first."""
 TESTING = "Testing the keys…"
 LATER = "Switch to it when the work under way is over."
-STORING = "Storing the keys…"
+STORING = "Saving…"
 TOUCHES_NOTHING = "Testing asks for the list of cohorts, and changes nothing."
 TONES = {
     Verdict.ACCEPTED: "good",
@@ -260,21 +261,30 @@ file. Up, down and Tab go from field to field; left, right and space choose."""
         return True
 
     async def _test_and_save(self) -> None:
+        made = await self._draft()
+        if made is None:
+            return
+        if made.reaches_as(self._known):  # then there is nothing new to be tested
+            await self._keep(made, "")
+            return
         tested = await self._test()
         if tested is None or tested[1].verdict is Verdict.REFUSED:
             return
         made, outcome = tested
         if outcome.verdict is Verdict.UNTESTED and not await self._saves_untested(outcome):
             return
+        await self._keep(made, f" {outcome.text}")
+
+    async def _keep(self, made: Draft, tested: str) -> None:
         self._say(STORING, "dim")
         is_new = self._known is None or self.console.session is None
         where = await save(self.console, made, opens=is_new)
         if where is None:
             self._say("Nothing was saved.", "warn")
             return
-        name = made.connection.name
+        name = clean(made.connection.name)
         later = "" if session_of(self.console, made.connection) or not is_new else f" {LATER}"
-        self.console.say(f"Saved “{name}”. {outcome.text} {where}{later}")
+        self.console.say(f"Saved “{name}”.{tested} {where}{later}")
         self.leave()
 
     async def _saves_untested(self, outcome: Outcome) -> bool:
