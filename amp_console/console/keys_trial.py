@@ -28,6 +28,15 @@ class Verdict(enum.Enum):
     UNTESTED = "untested"
 
 
+TONES = {
+    Verdict.ACCEPTED: "good",
+    Verdict.OTHER_APP: "warn",
+    Verdict.REFUSED: "bad",
+    Verdict.UNTESTED: "warn",
+}
+"""The tone each verdict is said in."""
+
+
 class Outcome(NamedTuple):
     """What a test came to; `field` is where it is told, "" for the form as a whole.
 

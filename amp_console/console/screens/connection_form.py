@@ -14,7 +14,7 @@ from amp_console.connections import Connection, SettingsError
 from amp_console.console.background import aside
 from amp_console.console.connection_draft import Draft, Entered, Mistakes, draft
 from amp_console.console.connection_saving import keys_for, save, session_of
-from amp_console.console.keys_trial import Outcome, Verdict, try_keys
+from amp_console.console.keys_trial import TONES, Outcome, Verdict, try_keys
 from amp_console.console.look import Look
 from amp_console.console.screens.dialog import Confirm
 from amp_console.console.screens.form_place import F1, FormPlace
@@ -33,12 +33,6 @@ TESTING = "Testing the keys…"
 LATER = "Switch to it when the work under way is over."
 STORING = "Saving…"
 TOUCHES_NOTHING = "Testing asks for the list of cohorts, and changes nothing."
-TONES = {
-    Verdict.ACCEPTED: "good",
-    Verdict.OTHER_APP: "warn",
-    Verdict.REFUSED: "bad",
-    Verdict.UNTESTED: "warn",
-}
 
 
 class ConnectionForm(FormPlace):

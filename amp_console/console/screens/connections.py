@@ -8,7 +8,6 @@ import msgspec
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container, VerticalScroll
-from textual.content import Content
 from textual.widgets import Static
 
 from amp_console.connections import (
@@ -21,36 +20,23 @@ from amp_console.connections import (
 from amp_console.console.background import aside
 from amp_console.console.connection_saving import keys_for, session_of
 from amp_console.console.keyring import UntilQuit, ask_keyring
-from amp_console.console.keys_trial import Outcome, Verdict, try_keys
+from amp_console.console.keys_trial import TONES, Outcome, Verdict, try_keys
+from amp_console.console.screens.connections_rows import (
+    COLUMNS,
+    EMPTY,
+    NO_KEYS,
+    STILL_THERE,
+    detail,
+    row,
+    told_after,
+)
 from amp_console.console.screens.dialog import Confirm
 from amp_console.console.screens.place import Place
-from amp_console.console.texts import MUTED, TONE, WARN, Part, facts, said
+from amp_console.console.texts import MUTED, TONE, WARN, Part, said
 from amp_console.console.widgets.filter_bar import FilterBar
 from amp_console.console.widgets.grid import Grid
-from amp_console.console.widgets.grid_layout import Column
-from amp_console.console.widgets.grid_rows import Cell, Row
 from amp_console.console.work import KNOWN
 from amp_console.sync.words import plural
-
-COLUMNS = (
-    Column("Connection", 16, flex=3),
-    Column("Region", 13, flex=1),
-    Column("App ID", 9, right=True),
-    Column("Cohort owner", 18, flex=2, rank=1),
-    Column("Keys", 14),
-    Column("State", 11),
-)
-EMPTY = """\
-No connection yet.
-
-Press n to connect an Amplitude project. You need its API Key and Secret Key,
-its App ID, and the e-mail of who shall own new cohorts."""
-TONES = {
-    Verdict.ACCEPTED: "good",
-    Verdict.OTHER_APP: "warn",
-    Verdict.REFUSED: "bad",
-    Verdict.UNTESTED: "warn",
-}
 
 
 class ConnectionsPlace(Place):
@@ -105,37 +91,12 @@ Read-only keeps everybody from sending and changing anything by accident."""
             self.console.say(str(error), "error")
             return
         self._known = {each.id: each for each in found}
-        self.query_one("#list", Grid).show([self._row(each) for each in found])
+        self.query_one("#list", Grid).show([row(self.console, each) for each in found])
         waiting = plural(self._forgotten, "deleted one")
         left: Part = (f"  keys of {waiting} still in the keyring: K", WARN)
         parts: list[Part] = [plural(len(found), "connection"), *([left] if self._forgotten else [])]
         self.query_one("#connections").border_subtitle = said(*parts)
         self._show_detail()
-
-    def _row(self, of: Connection) -> Row:
-        is_open = session_of(self.console, of) is not None
-        sign = f"{self.console.look.live} " if is_open else ""
-        return Row(
-            of.id,
-            (
-                Cell(of.name, "accent" if is_open else ""),
-                Cell(of.base_url or of.region.label),
-                Cell(str(of.app_id)),
-                Cell(of.owner_email),
-                Cell(self._keys(of), "" if of.keyring_item or is_open else "dim"),
-                Cell(f"{sign}read-only", "warn")
-                if of.read_only
-                else Cell(f"{sign}open" if is_open else "", "accent"),
-            ),
-            (of.name, of.base_url or of.region.label, of.app_id),
-        )
-
-    def _keys(self, of: Connection) -> str:
-        if session_of(self.console, of) is not None:
-            return self.console.keys_note
-        if self.console.premises.environ.get("AMP_CONSOLE_API_KEY"):
-            return "environment"
-        return "keyring" if of.keyring_item else "none stored"
 
     def on_grid_moved(self) -> None:
         """Tell about the connection under the cursor."""
@@ -147,26 +108,15 @@ Read-only keeps everybody from sending and changing anything by accident."""
         panel.display = of is not None
         if of is not None:
             panel.border_title = said(of.name, longest=60)
-            self.query_one("#detail-text", Static).update(self._detail(of))
+            self.query_one("#detail-text", Static).update(
+                detail(self.console, of, self._test_of(of))
+            )
 
-    def _detail(self, of: Connection) -> Content:
-        ledger = self.console.premises.folders.ledger(of.id)
-        names = '"[Segment] " before the name' if of.prefix else "the audience's name"
-        mode: Part = ("read-only: nothing is sent", WARN) if of.read_only else "may send"
-        is_open = session_of(self.console, of) is not None
-        state = "open now" if is_open else "Enter switches to it"
-        paths = " or ".join(filter(None, (of.user_id_path, of.amplitude_id_path)))
-        rows: list[tuple[str, Content | str]] = [
-            ("state", said(state, ("  mode ", MUTED), mode)),
-            ("owner", said(of.owner_email, ("  new cohorts get ", MUTED), names)),
-            ("identifiers", said(paths, longest=120)),
-            ("ledger", said(str(ledger), longest=200)),
-        ]
+    def _test_of(self, of: Connection) -> Part | None:
         if self._testing == of.id:
-            rows.insert(0, ("test", said(("Testing the keys…", MUTED))))
-        elif (outcome := self._tested.get(of.id)) is not None:
-            rows.insert(0, ("test", said((outcome.text, TONE[TONES[outcome.verdict]]))))
-        return facts(rows, 13)
+            return ("Testing the keys…", MUTED)
+        outcome = self._tested.get(of.id)
+        return (outcome.text, TONE[TONES[outcome.verdict]]) if outcome else None
 
     # Actions.
 
@@ -338,19 +288,3 @@ Read-only keeps everybody from sending and changing anything by accident."""
         else:
             console.say("The keys of deleted connections are gone from your keyring.")
         self.look_again()
-
-
-NO_KEYS = "It has no keys stored."
-STILL_THERE = (
-    "Its keys are still in your keyring, which did not let them be deleted. Press K to try again; "
-    "so does every later change of keys."
-)
-
-
-def told_after(of: Connection, waiting: tuple[str, ...]) -> tuple[str, bool]:
-    """Say where a deleted connection's keys are, and whether that is as it should be."""
-    if of.keyring_item is None:
-        return NO_KEYS, True
-    if of.keyring_item in waiting:
-        return STILL_THERE, False
-    return "Its keys are gone from your keyring: a look for them found nothing.", True
