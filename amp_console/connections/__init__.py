@@ -20,6 +20,7 @@ from amp_console.connections.keys import (
     without_keys,
 )
 from amp_console.connections.keys_errors import KeysError, KeysProblem
+from amp_console.connections.preferences import Preferences, keep_theme, read_preferences
 from amp_console.connections.redaction import RedactingFormatter, redact
 from amp_console.connections.settings_errors import (
     NameTaken,
@@ -41,6 +42,7 @@ __all__ = [
     "Limits",
     "NameTaken",
     "NoConnections",
+    "Preferences",
     "RedactingFormatter",
     "SettingsError",
     "SeveralConnections",
@@ -51,8 +53,10 @@ __all__ = [
     "checked_name",
     "find_keys",
     "forget_connection",
+    "keep_theme",
     "keys_from_environment",
     "keys_from_two_lines",
+    "read_preferences",
     "redact",
     "retry_forgotten",
     "store_keys",

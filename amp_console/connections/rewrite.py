@@ -1,5 +1,6 @@
 """Writing the settings over what people wrote: their comments and unknown keys stay."""
 
+import tomllib
 from collections.abc import Mapping, MutableMapping
 from typing import Any
 
@@ -33,6 +34,26 @@ def rewrite(text: str, page: Page) -> str:
     return changed
 
 
+def put(text: str, section: str, key: str, value: str) -> str:
+    """Return a settings text in which a key of a section has this value; all else stays.
+
+    Raises ValueError: the text isn't TOML, or is written in a way that can't be edited without
+    harm.
+    """
+    before = tomllib.loads(text)
+    try:
+        document = tomlkit.parse(text or _HEADER)
+        headings = _headings(document)
+        document.setdefault(section, tomlkit.table())[key] = value
+        changed = _written(document, headings)
+        after = tomllib.loads(changed)
+    except Exception as error:  # as above
+        raise ValueError(_UNUSUAL) from error
+    if after != before | {section: before.get(section, {}) | {key: value}}:
+        raise ValueError(_UNUSUAL)
+    return changed
+
+
 def _edited(document: tomlkit.TOMLDocument, page: Page) -> str:
     headings = _headings(document)
     if page.forgotten:
@@ -46,6 +67,10 @@ def _edited(document: tomlkit.TOMLDocument, page: Page) -> str:
         entry = entries.setdefault(connection.id, tomlkit.table())
         fields = Connection.__struct_fields__[1:]  # the id is the table's name
         _update(entry, fields, msgspec.to_builtins(connection))
+    return _written(document, headings)
+
+
+def _written(document: tomlkit.TOMLDocument, headings: list[tuple[Table, str]]) -> str:
     for table, heading in headings:
         table.trivia.indent = heading + table.trivia.indent
     return tomlkit.dumps(document)

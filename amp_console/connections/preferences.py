@@ -1,0 +1,122 @@
+"""How an operator likes the console: the section [console] of the settings.
+
+It is taste, so nothing in it is an error: what can't be used is told and left out.
+"""
+
+import json
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from amp_console.connections.settings_errors import SettingsError
+from amp_console.connections.settings_file import SettingsFile
+
+SECTION = "console"
+KNOWN = ("theme", "ascii", "keys")
+_LONGEST = 60  # characters of a value that is told
+
+
+class Preferences(NamedTuple):
+    """What the section says.
+
+    `keys` are the keys of each binding's id; whether there is such a binding or such a theme is
+    the console's to know. `told` says in sentences what was left out, and why.
+    """
+
+    theme: str | None = None
+    ascii_only: bool = False
+    keys: Mapping[str, tuple[str, ...]] = {}
+    told: tuple[str, ...] = ()
+
+
+def read_preferences(file: Path) -> Preferences:
+    """Return what the settings prefer. Raises nothing: what went wrong is told."""
+    try:
+        section = tomllib.loads(SettingsFile(file).read()).get(SECTION, {})
+    except SettingsError as error:
+        return Preferences(told=(str(error),))
+    except ValueError as error:
+        return Preferences(told=(f"What the settings prefer can't be read: {error}.",))
+    if not isinstance(section, dict):
+        return Preferences(told=(_ignored("", section, "a section, [console]"),))
+    return _understood(section)
+
+
+def keep_theme(file: Path, theme: str) -> None:
+    """Write the theme into the settings, and leave everything else as it stands there.
+
+    Raises SettingsError: the file can't be read, edited or written; it is as it was.
+    """
+    from amp_console.connections.rewrite import put
+
+    settings = SettingsFile(file)
+    with settings.locked():
+        text = settings.read()
+        try:
+            settings.write(put(text, SECTION, "theme", theme))
+        except ValueError as error:
+            raise SettingsError(
+                f"The theme can't be kept in the settings {file}: {error}. Nothing was changed. "
+                f"Write it there yourself, under [{SECTION}]: theme = {json.dumps(theme)}"
+            ) from error
+
+
+def _understood(section: dict[str, Any]) -> Preferences:
+    told = [
+        f"The settings say {SECTION}.{name[:_LONGEST]}, which means nothing; it is ignored. "
+        f"There are {', '.join(KNOWN[:-1])} and {KNOWN[-1]}."
+        for name in section
+        if name not in KNOWN
+    ]
+    theme, ascii_only = section.get("theme"), section.get("ascii", False)
+    if theme is not None and not isinstance(theme, str):
+        told.append(_ignored("theme", theme, 'the name of a theme, such as "nord"'))
+        theme = None
+    if not isinstance(ascii_only, bool):
+        told.append(_ignored("ascii", ascii_only, "true or false"))
+        ascii_only = False
+    return Preferences(theme, ascii_only, _keys(section.get("keys", {}), told), tuple(told))
+
+
+def _keys(value: object, told: list[str]) -> dict[str, tuple[str, ...]]:
+    """Return the keys of each binding, and tell which entries are wrong."""
+    if not isinstance(value, dict):
+        told.append(_ignored("keys", value, f"a section, [{SECTION}.keys]"))
+        return {}
+    found = {}
+    for name, given in _flat(value):
+        keys = _listed(given)
+        if keys:
+            found[name] = keys
+        else:
+            told.append(_ignored(f"keys.{name}", given, 'a key, such as "r", or a list of keys'))
+    return found
+
+
+def _flat(table: dict[str, Any], before: str = "") -> Iterator[tuple[str, object]]:
+    """Without quotes, the dot of an id makes TOML nest tables."""
+    for name, value in table.items():
+        if isinstance(value, dict) and value:
+            yield from _flat(value, f"{before}{name}.")
+        else:
+            yield before + name, value
+
+
+def _listed(given: object) -> tuple[str, ...]:
+    """Return the keys of "r", "r,f5" or ["r", "f5"]; none where that is no key."""
+    if isinstance(given, str):
+        given = given.split(",") if given.strip(" ,") else [given]  # a comma is a key, too
+    if not isinstance(given, list) or not all(isinstance(each, str) for each in given):
+        return ()
+    keys = tuple(each if each == " " else each.strip() for each in given)
+    return keys if all(keys) else ()
+
+
+def _ignored(name: str, value: object, wanted: str) -> str:
+    shown = str(value) if isinstance(value, int | float) else repr(value)
+    where = f"{SECTION}.{name}" if name else SECTION
+    return (
+        f"The settings say {where[:_LONGEST]} = {shown[:_LONGEST]}; it is ignored. "
+        f"It has to be {wanted}."
+    )
