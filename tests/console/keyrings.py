@@ -1,6 +1,7 @@
 """Consoles with a keyring: one in memory, one that never answers, a real one; and typing keys."""
 
 import dataclasses
+import gc
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
@@ -32,6 +33,7 @@ def real_keyring(house: House, monkeypatch: pytest.MonkeyPatch) -> Iterator[Secr
         monkeypatch.delenv("PYTHON_KEYRING_BACKEND")
         _give(house, {}, 60.0)
         yield service
+        gc.collect()  # now, not in the next test: each KeyringLocked leaks a socket
 
 
 def _give(house: House, environ: Mapping[str, str], say_after: float) -> None:

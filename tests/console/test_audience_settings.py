@@ -10,6 +10,7 @@ from textual.widgets import Input
 from amp_console.console import changing
 from amp_console.console.screens.audience_settings import AudienceSettings
 from amp_console.console.screens.audiences import AudiencesPlace
+from amp_console.console.screens.connections import ConnectionsPlace
 from amp_console.console.screens.dialog import Confirm
 from amp_console.console.screens.link import LinkPlace
 from amp_console.console.widgets.fields import Choice
@@ -248,7 +249,19 @@ async def test_what_is_typed_survives_a_look_at_the_ledger(house: House) -> None
         await pilot.pause()
         assert pilot.app.screen.query_one("#cohort-name", Input).value == "Half typed"
         await pilot.press("escape")
-        await until_shown(pilot, "Go back without saving?")
+        await until_shown(pilot, "Go without saving?")
+
+
+async def test_no_key_leads_away_from_what_was_entered_without_a_question(house: House) -> None:
+    known = with_both_ids(house)
+    async with house.open() as pilot:
+        await opened(pilot, known.id)
+        await pilot.press("right", "4")
+        await until_shown(pilot, "Go without saving?")
+        await pilot.press("n")
+        await until(pilot, lambda: isinstance(pilot.app.screen, AudienceSettings))
+        await pilot.press("left", "4")
+        await until(pilot, lambda: isinstance(pilot.app.screen, ConnectionsPlace))
 
 
 async def test_choices_are_made_by_mouse_too(house: House) -> None:

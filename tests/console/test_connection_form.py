@@ -18,8 +18,8 @@ from tests.console.house import House, console, picture, until, until_shown
 from tests.console.keyrings import fill, give_ring, paste, real_keyring, rings, told
 from tests.sync.office import OWNER
 
-pytestmark = pytest.mark.anyio
 LEAK = "ignore:unclosed:ResourceWarning"  # each KeyringLocked leaks a socket
+pytestmark = [pytest.mark.anyio, pytest.mark.filterwarnings(LEAK)]
 
 
 @pytest.fixture
@@ -266,7 +266,6 @@ async def test_one_can_quit_while_the_keyring_waits(newcomer: House) -> None:
         assert newcomer.premises.book.all() == ()
 
 
-@pytest.mark.filterwarnings(LEAK)
 async def test_a_locked_keyring_is_asked_again(
     newcomer: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -348,7 +347,7 @@ async def test_what_was_entered_is_not_lost_by_going_back(newcomer: House) -> No
         await until_shown(pilot, "Welcome.")
         await paste(pilot, "name", "Acme")
         await pilot.press("escape")
-        await until_shown(pilot, "Go back without saving?")
+        await until_shown(pilot, "Go without saving?")
         await pilot.press("n")
         await until(pilot, lambda: isinstance(pilot.app.screen, ConnectionForm))
         assert line(pilot, "name").value == "Acme"

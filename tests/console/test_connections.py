@@ -16,8 +16,8 @@ from tests.console.furniture import HOSTILE, furnish
 from tests.console.house import House, console, picture, until, until_shown
 from tests.console.keyrings import give_ring, real_keyring, rings
 
-pytestmark = pytest.mark.anyio
 LEAK = "ignore:unclosed:ResourceWarning"  # each KeyringLocked leaks a socket
+pytestmark = [pytest.mark.anyio, pytest.mark.filterwarnings(LEAK)]
 
 
 @pytest.fixture(autouse=True)
@@ -155,7 +155,6 @@ async def test_deleting_asks_for_the_name_and_takes_the_keys_along(
             assert console(pilot).session is None
 
 
-@pytest.mark.filterwarnings(LEAK)
 async def test_keys_that_could_not_be_deleted_are_told_and_tried_again(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:

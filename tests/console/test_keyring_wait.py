@@ -14,8 +14,8 @@ from tests.console.furniture import furnish
 from tests.console.house import House, console, until, until_shown
 from tests.console.keyrings import give_ring, paste, real_keyring, rings
 
-pytestmark = pytest.mark.anyio
 LEAK = "ignore:unclosed:ResourceWarning"  # each KeyringLocked leaks a socket
+pytestmark = [pytest.mark.anyio, pytest.mark.filterwarnings(LEAK)]
 
 
 @pytest.fixture
@@ -113,7 +113,6 @@ async def test_half_a_pair_in_the_environment_is_told(resident: House) -> None:
         assert "AMP_CONSOLE_SECRET_KEY is not" in console(pilot).happenings[-1].text
 
 
-@pytest.mark.filterwarnings(LEAK)
 async def test_a_locked_keyring_is_told_and_asked_again(
     resident: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -95,6 +95,6 @@ async def test_nothing_typed_is_lost_by_going_back(house: House) -> None:
         await opened(pilot)
         await paste(pilot, "amplitude-id", "$.x")
         await pilot.press("escape")
-        await until_shown(pilot, "Go back without saving?")
+        await until_shown(pilot, "Go without saving?")
         await pilot.press("y")
         await until(pilot, lambda: isinstance(pilot.app.screen, AudiencesPlace))

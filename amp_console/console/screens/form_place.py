@@ -1,6 +1,6 @@
 """What places with a form have in common: saving, mistakes at their fields, and going back."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import ClassVar
 
 from textual.binding import Binding, BindingType
@@ -22,6 +22,12 @@ class FormPlace(Place):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("f2,ctrl+s", "save", "Save", key_display="F2", id="form.save"),
         Binding("escape", "back", "Back", key_display="Esc", id="form.back"),
+        # As the application's own, but nothing that was entered is lost.
+        Binding("1", "go('audiences')", show=False),
+        Binding("2", "go('errors')", show=False),
+        Binding("3", "go('runs')", show=False),
+        Binding("4", "go('connections')", show=False),
+        Binding("5", "go('events')", show=False),
     ]
 
     def __init__(self) -> None:
@@ -61,18 +67,25 @@ class FormPlace(Place):
 
     def action_back(self) -> None:
         """Go back; ask first, where something would be lost."""
+        self._unless_lost(self.leave)
+
+    def action_go(self, name: str) -> None:
+        """Go to one of the main places; ask first, where something would be lost."""
+        self._unless_lost(lambda: self.console.action_go(name))
+
+    def leave(self) -> None:
+        """Go back to where one came from."""
+        super().action_back()
+
+    def _unless_lost(self, go: Callable[[], None]) -> None:
         if not self.is_changed:
-            self.leave()
+            go()
             return
         question = Confirm(
-            "Go back without saving?",
+            "Go without saving?",
             ["What you entered here is not saved yet."],
             yes="Throw it away",
             no="Stay here",
             is_danger=True,
         )
-        self.app.push_screen(question, lambda is_meant: self.leave() if is_meant else None)
-
-    def leave(self) -> None:
-        """Go back to where one came from."""
-        super().action_back()
+        self.app.push_screen(question, lambda is_meant: go() if is_meant else None)
