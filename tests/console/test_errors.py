@@ -4,22 +4,45 @@ import csv
 from pathlib import Path
 
 import pytest
+from textual.pilot import Pilot
+from textual.widgets import Input
 
+from amp_console.console import Opening
 from amp_console.console.screens.errors import ErrorsPlace
 from amp_console.console.widgets.grid import Grid
 from amp_console.ledger import Db
 from amp_console.ledger.rejected import count_rejected
 from amp_console.sync.settings import SettingsChange
 from amp_console.values import IdType
-from tests.console.furniture import FRESH, GHOSTS, SHOPPERS, broken_events, furnish, hostile
+from tests.console.furniture import (
+    FRESH,
+    GHOSTS,
+    SHOPPERS,
+    broken_events,
+    furnish,
+    hostile,
+    sync,
+)
 from tests.console.house import House, console, picture, until, until_shown
-from tests.sync.office import Office
+from tests.sync.office import Office, event
 
 pytestmark = pytest.mark.anyio
 
 
 def unidentified(office: Office) -> None:
     office.change(SettingsChange(id_type=IdType.AMPLITUDE_ID), FRESH)
+
+
+async def export_to(pilot: Pilot[None], path: str) -> None:
+    """Export what is shown into this file."""
+    await pilot.press("E")
+    await until(pilot, lambda: pilot.app.screen.query("#answer"))
+    pilot.app.screen.query_one("#answer", Input).value = path
+    await pilot.press("enter")
+
+
+def rows_of(file: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader(file.read_text().splitlines()))
 
 
 async def test_two_keystrokes_from_home_to_who_failed_and_why(house: House) -> None:
@@ -135,15 +158,11 @@ async def test_what_is_shown_is_exported(house: House, tmp_path: Path) -> None:
         await until_shown(pilot, GHOSTS)
         await pilot.press("2")
         await until_shown(pilot, "ghost-2")
-        for wrong, path in ((True, tmp_path / "no/such/folder.csv"), (False, file)):
-            await pilot.press("E")
-            await until_shown(pilot, "Export as CSV")
-            pilot.app.screen.query_one("#answer").value = str(path)  # type: ignore[attr-defined]
-            await pilot.press("enter")
-            await until_shown(pilot, "can't be written" if wrong else "2 rows written")
-    with file.open(newline="") as written:
-        rows = list(csv.DictReader(written))
-    assert [(row["kind"], row["id"]) for row in rows] == [
+        await export_to(pilot, str(tmp_path / "no/such/folder.csv"))
+        await until_shown(pilot, "can't be written")
+        await export_to(pilot, str(file))
+        await until_shown(pilot, "2 rows written")
+    assert [(row["kind"], row["id"]) for row in rows_of(file)] == [
         ("rejected", "ghost-1"),
         ("rejected", "ghost-2"),
     ]
@@ -174,7 +193,7 @@ async def test_a_hundred_thousand_errors_are_paged(house: House) -> None:
         grid = pilot.app.screen.query_one("#users", Grid)
         assert len(grid._rows._pages) <= 3  # type: ignore[attr-defined]
         await pilot.press("g", "pagedown", "pagedown")
-        await until_shown(pilot, "many-000010")
+        await until_shown(pilot, "many-000040")
 
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 36)])
@@ -191,3 +210,118 @@ async def test_hostile_text_breaks_nothing(house: House, size: tuple[int, int]) 
         await until_shown(pilot, "Why")
         await pilot.press("escape", "escape", "escape", "escape")
         await until(pilot, lambda: not isinstance(pilot.app.screen, ErrorsPlace))
+
+
+async def test_a_retry_leads_to_the_plan_of_a_sync_at_once(house: House) -> None:
+    furnish(house, unidentified)
+    async with house.open() as pilot:
+        await until_shown(pilot, GHOSTS)
+        await pilot.press("2")
+        await until_shown(pilot, "14 users")
+        await pilot.press("R")
+        await until_shown(pilot, "Retry 2 users?", f"They become pending again in {GHOSTS}.")
+        await until_shown(pilot, "12 more users stay rejected: there is no identifier to send.")
+        await pilot.press("s")
+        await until_shown(pilot, "Before you send", GHOSTS, "+2")
+        await pilot.press("escape")
+        await until(pilot, lambda: "Amplitude does not know" not in picture(pilot))
+
+
+async def test_marks_of_one_reason_are_not_retried_under_another(house: House) -> None:
+    furnish(house, unidentified)
+    async with house.open() as pilot:
+        await until_shown(pilot, GHOSTS)
+        await pilot.press("2", "j", "j")
+        await until_shown(pilot, f"Amplitude does not know this User ID · {GHOSTS}", "2 users")
+        await pilot.press("tab", "space")
+        await until_shown(pilot, "2 users · 1 marked")
+        await pilot.press("escape", "k")
+        await until_shown(pilot, f"No Amplitude ID in the event · {FRESH}", "12 users ─")
+        assert not pilot.app.screen.query_one("#users", Grid).marked
+
+
+async def test_users_of_all_reasons_say_theirs(house: House) -> None:
+    furnish(house, unidentified)
+    async with house.open(size=(80, 24)) as pilot:
+        await until_shown(pilot, GHOSTS)
+        await pilot.press("2")
+        await until_shown(pilot, "14 users", "ghost-1 ")
+        line = next(each for each in picture(pilot).splitlines() if "ghost-1 " in each)
+        assert "Amplitude does not know this User ID" in line
+        assert GHOSTS in line
+
+
+async def test_nothing_rejected_says_what_else_there_is_to_see(house: House) -> None:
+    house.connect()
+    async with house.open(size=(80, 24)) as pilot:
+        await until_shown(pilot, "No audience yet.")
+        await pilot.press("2")
+        await until_shown(pilot, "Nobody is rejected.", "No event was invalid.")
+        for key in ("R", "E", "slash"):
+            await pilot.press(key)
+        await until(pilot, lambda: len(console(pilot).happenings) == 3)
+        await pilot.press("i")
+        await until_shown(pilot, "Broken lines, and events without a usable identifier")
+        await pilot.press("escape", "escape")
+        await until_shown(pilot, "No audience yet.")
+
+
+async def test_a_filter_that_matches_nobody_says_so(house: House) -> None:
+    furnish(house)
+    async with house.open() as pilot:
+        await until_shown(pilot, GHOSTS)
+        await pilot.press("2")
+        await until_shown(pilot, "ghost-2")
+        await pilot.press("slash", *"%_[x", "enter")
+        await until_shown(pilot, "0 users", "Nothing here holds this text.")
+
+
+async def test_errors_of_a_run_are_those_its_requests_brought(house: House) -> None:
+    furnish(house, unidentified)
+    async with house.open() as pilot:
+        await until_shown(pilot, GHOSTS)
+        pilot.app.push_screen(ErrorsPlace(run_id=1))
+        await until_shown(pilot, "Errors · run 1", "ghost-1", "2 users")
+        await pilot.press("A")
+        await until_shown(pilot, "Errors · all audiences", "14 users")
+
+
+async def test_a_sync_elsewhere_moves_what_is_shown(house: House) -> None:
+    connection = furnish(house)
+    async with house.open() as pilot:
+        await until_shown(pilot, GHOSTS)
+        await pilot.press("2")
+        await until_shown(pilot, "2 users")
+        with house.office(connection) as office:
+            office.read([event("ghost-3", True, 90, audience=GHOSTS)])
+            sync(office)
+        await until_shown(pilot, "ghost-3", "3 users")
+
+
+async def test_who_may_only_read_retries_nobody(house: House) -> None:
+    furnish(house)
+    async with house.open(Opening(read_only=True)) as pilot:
+        await until_shown(pilot, GHOSTS, "READ-ONLY")
+        await pilot.press("2")
+        await until_shown(pilot, "ghost-2")
+        await pilot.press("R")
+        await until_shown(pilot, "The connection is read-only")
+
+
+async def test_invalid_events_are_exported_as_they_are_filtered(
+    house: House, tmp_path: Path
+) -> None:
+    broken, file = tmp_path / "broken.ndjson", tmp_path / "invalid.csv"
+    broken.write_text('not json\n[/foo] "\n')
+    furnish(house, broken_events, lambda office: office.read_file(broken))
+    async with house.open() as pilot:
+        await until_shown(pilot, GHOSTS)
+        await pilot.press("2", "i")
+        await until_shown(pilot, "4 events")
+        await pilot.press("slash", *"broken", "enter")
+        await until_shown(pilot, "2 events")
+        await export_to(pilot, "\0")
+        await until_shown(pilot, "can't be the name of a file")
+        await export_to(pilot, str(file))
+        await until_shown(pilot, "2 rows written")
+    assert [row["line"] for row in rows_of(file)] == ["1", "2"]

@@ -1,7 +1,6 @@
 """Who could not be delivered and why: groups, then users; and the events that were invalid."""
 
 from collections.abc import Hashable, Sequence
-from pathlib import Path
 from typing import ClassVar
 
 import msgspec
@@ -9,26 +8,22 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container
 
-from amp_console.console.background import aside
-from amp_console.console.screens.ask import Ask
-from amp_console.console.screens.dialog import Confirm
+from amp_console.console.screens.errors_export import Shown, export
+from amp_console.console.screens.errors_invalid import InvalidEvents
+from amp_console.console.screens.errors_retry import NOTHING_TO_SEND, ask_and_retry, is_retriable
 from amp_console.console.screens.errors_rows import (
-    EVENT_COLUMNS,
     GROUP_COLUMNS,
-    USER_COLUMNS,
-    event_row,
+    NO_MATCH,
+    UserGrid,
     group_rows,
     user_row,
 )
 from amp_console.console.screens.place import Place
-from amp_console.console.screens.text_view import TextView
 from amp_console.console.texts import said
 from amp_console.console.widgets.filter_bar import FilterBar
 from amp_console.console.widgets.grid import Grid
 from amp_console.console.widgets.grid_rows import Paged, Row
-from amp_console.console.work import KNOWN
 from amp_console.ledger.audiences import audience
-from amp_console.ledger.deliveries import Reason
 from amp_console.ledger.rejected import (
     RejectedFilter,
     RejectedUser,
@@ -37,21 +32,16 @@ from amp_console.ledger.rejected import (
     rejected_page,
     rejection_groups,
 )
-from amp_console.ledger.sources import InvalidEvent, count_invalid, invalid_page
-from amp_console.sync.export import ExportError, write_errors_csv
-from amp_console.sync.rejected import retry, retry_these
+from amp_console.ledger.sources import count_invalid
 from amp_console.sync.words import plural
-from amp_console.values import IdType
 
 NOBODY = """\
 Nobody is rejected.
 
-Whomever Amplitude skips or refuses is listed here, with the reason. Press i for the events that
-could not be read."""
-ALL_READ = """\
-Every event could be read.
-
-Broken lines, and events without a usable identifier, are listed here with file and line."""
+Whomever Amplitude skips or refuses is listed here, with the reason.
+"""
+ONLY_HERE = "\nThese are the errors of one audience or run: press A for all of them."
+EVERYTHING = 1 << 62  # as a limit
 
 
 class ErrorsPlace(Place):
@@ -63,17 +53,19 @@ Above are the reasons, below the users of the reason under the cursor. Enter goe
 its users, and from a user to everything that is known: Amplitude's words, request and answer.
 
 R makes users pending again: the marked ones, or all of the reason under the cursor. The next sync
-delivers them. i shows the events that could not be read, with file and line."""
+delivers them; it can be planned at once. i shows the events that could not be read, with file and
+line. E writes what is shown into a CSV file."""
     CSS_PATH = "errors.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("R", "retry", "Retry", id="errors.retry"),
         Binding("E", "export", "Export", id="errors.export"),
         Binding("i", "invalid", "Invalid events", id="errors.invalid"),
-        Binding("s", "sync", "Sync them", show=False, id="errors.sync"),
+        Binding("i", "rejected", "Rejected users", id="errors.rejected"),
         Binding("A", "everything", "All audiences", id="errors.everything"),
+        Binding("slash", "filter", "Filter", key_display="/", id="filter"),
+        Binding("s", "sync", "Sync who was retried", show=False, id="errors.sync"),
         Binding("tab", "other_list", "Other list", show=False, id="errors.other"),
         Binding("y", "copy", "Copy the row", show=False, id="copy"),
-        Binding("slash", "filter", "Filter", key_display="/", id="filter"),
     ]
 
     def __init__(
@@ -83,12 +75,11 @@ delivers them. i shows the events that could not be read, with file and line."""
         super().__init__()
         self.set_class(invalid, "-invalid")
         self._wish = RejectedFilter(audience_id=audience_id, run_id=run_id)
-        self._groups: list[RejectionGroup] = []
+        self._groups: dict[Hashable, RejectionGroup] = {}
         self._users: dict[Hashable, RejectedUser] = {}
-        self._events: dict[Hashable, InvalidEvent] = {}
-        self._retried: set[int] = set()
-        self._shown: tuple[RejectedFilter, int] | None = None
-        self._shown_events: tuple[str, int] | None = None
+        self._count = 0
+        self._shown: tuple[RejectedFilter, tuple[RejectionGroup, ...]] | None = None
+        self._retried: frozenset[int] = frozenset()
 
     def body(self) -> ComposeResult:
         """Two lists under each other, or the one of invalid events."""
@@ -96,28 +87,23 @@ delivers them. i shows the events that could not be read, with file and line."""
         with Container(id="rejected"):
             with Container(id="groups-panel", classes="panel") as panel:
                 panel.border_title = "Errors"
-                yield Grid(GROUP_COLUMNS, look=look, empty=NOBODY, id="groups")
+                yield Grid(GROUP_COLUMNS, look=look, id="groups")
             with Container(id="users-panel", classes="panel"):
                 yield FilterBar()
-                yield Grid(USER_COLUMNS, look=look, marks=True, id="users")
-        with Container(id="invalid-panel", classes="panel") as panel:
-            panel.border_title = "Invalid events"
-            yield FilterBar()
-            yield Grid(EVENT_COLUMNS, look=look, empty=ALL_READ, id="events")
+                yield UserGrid((), look=look, empty=NO_MATCH, marks=True, id="users")
+        yield InvalidEvents()
 
     # Looking.
 
     async def look(self) -> None:
         """Read the groups, and the users of the one under the cursor."""
-        session = self.session
-        self._groups = await session.read(rejection_groups, self._wish)
-        now = self.console.now
-        self.query_one("#groups", Grid).show(group_rows(self._groups, self.console.look, now))
-        panel = self.query_one("#groups-panel")
-        panel.border_title = said(await self._title())
-        self.query_one("#users-panel").display = bool(self._groups)
+        groups = await self.session.read(rejection_groups, self._wish)
+        invalid = await self.session.read(count_invalid)
+        title = await self._title()
+        self._groups = {each.filter: each for each in groups}
+        self._show_groups(title, groups, invalid)
         await self._look_at_users()
-        await self._look_at_events()
+        await self.query_one(InvalidEvents).look()
 
     async def _title(self) -> str:
         dot = f" {self.console.look.dot} "
@@ -128,57 +114,79 @@ delivers them. i shows the events that could not be read, with file and line."""
             return f"Errors{dot}{known.name}"
         return f"Errors{dot}all audiences"
 
+    def _show_groups(self, title: str, groups: list[RejectionGroup], invalid: int) -> None:
+        grid, panel = self.query_one("#groups", Grid), self.query_one("#groups-panel")
+        rows = group_rows(groups, self.console.look, self.console.now)
+        grid.empty = self._nobody(invalid)
+        grid.show(rows)
+        panel.border_title = said(title, longest=80)
+        panel.border_subtitle = plural(invalid, "invalid event") if invalid else ""
+        panel.styles.height = len(rows) + 3 if rows else "1fr"  # with header and border
+        self.set_class(not rows, "-nobody")
+        if not rows and self.query_one("#users").has_focus:
+            grid.focus()
+
+    def _nobody(self, invalid: int) -> str:
+        events = plural(invalid, "event")
+        more = f"{events} could not be read: press i." if invalid else "No event was invalid."
+        return NOBODY + more + (ONLY_HERE if self._wish != RejectedFilter() else "")
+
     async def _look_at_users(self) -> None:
-        wish = self._meant
-        count = await self.session.read(count_rejected, wish)
-        panel = self.query_one("#users-panel")
-        panel.border_title = said(self._group.reason if self._group else "Users", longest=90)
-        panel.border_subtitle = plural(count, "user")
-        if self._shown == (wish, count):
+        wish, group = self._meant, self._group
+        shown = wish, tuple(self._groups.values())
+        if shown == self._shown:
             return  # the pages that were fetched are still right
-        self._shown = wish, count
+        count = await self.session.read(count_rejected, wish)
 
         async def load(offset: int, limit: int) -> Sequence[Row]:
             users = await self.session.read(rejected_page, wish, offset, limit)
-            rows = [user_row(each, self.console.look, self.console.now) for each in users]
+            look, now = self.console.look, self.console.now
+            rows = [user_row(each, look, now, of_all=group is None) for each in users]
             self._users.update(zip((row.key for row in rows), users, strict=True))
             return rows
 
-        self.query_one("#users", Grid).show_pages(Paged(count, load))
+        pages = Paged(count, load)
+        await pages.fetch(0)
+        if wish != self._meant:
+            return  # the cursor is elsewhere by now
+        is_other = self._shown is None or self._shown[0] != wish
+        self._shown, self._count = shown, count
+        self._show_users(pages, unmark=is_other)
 
-    async def _look_at_events(self) -> None:
-        text = self.query(FilterBar).last().value
-        count = await self.session.read(count_invalid, text)
-        self.query_one("#invalid-panel").border_subtitle = plural(count, "event")
-        if self._shown_events == (text, count):
-            return
-        self._shown_events = text, count
+    def _show_users(self, pages: Paged, *, unmark: bool) -> None:
+        grid = self.query_one("#users", UserGrid)
+        if unmark:
+            grid.unmark()
+        grid.show_columns(of_all=self._group is None)
+        grid.show_pages(pages)
+        self._entitle_users()
 
-        async def load(offset: int, limit: int) -> Sequence[Row]:
-            events = await self.session.read(invalid_page, offset, limit, text)
-            self._events.update(enumerate(events, offset))
-            return [event_row(number, each) for number, each in enumerate(events, offset)]
-
-        self.query_one("#events", Grid).show_pages(Paged(count, load))
+    def _entitle_users(self) -> None:
+        group, panel = self._group, self.query_one("#users-panel")
+        dot = f" {self.console.look.dot} "
+        title = f"{group.reason}{dot}{group.audience_name}" if group else "Users"
+        panel.border_title = said(title, longest=90)
+        marked = len(self.query_one("#users", Grid).marked)
+        parts = [plural(self._count, "user"), *([f"{marked:,} marked"] if marked else [])]
+        panel.border_subtitle = dot.join(parts)
 
     @property
     def _group(self) -> RejectionGroup | None:
         """The group under the cursor; None where the row stands for all."""
-        key = self.query_one("#groups", Grid).key
-        return key if isinstance(key, RejectionGroup) else None
+        return self._groups.get(self.query_one("#groups", Grid).key)
 
     @property
     def _meant(self) -> RejectedFilter:
         """The users shown: of the group under the cursor, with the filter's text."""
-        group, text = self._group, self.query(FilterBar).first().value
-        wish = self._wish
+        wish, group = self._wish, self._group
         if group is not None:
             wish = msgspec.structs.replace(group.filter, run_id=wish.run_id)
+        text = self.query_one("#users-panel FilterBar", FilterBar).value
         return msgspec.structs.replace(wish, text=text)
 
-    def apply_filter(self, needle: str) -> None:  # noqa: ARG002  # both are looked at
-        """Filter by identifier, or by file and reason."""
-        self.look_again()
+    def apply_filter(self, needle: str) -> None:  # noqa: ARG002  # it is asked for when looking
+        """Filter by a part of the identifier."""
+        self.read_beside("users", self._look_at_users)
 
     # Moving about.
 
@@ -189,28 +197,26 @@ delivers them. i shows the events that could not be read, with file and line."""
     def on_grid_moved(self, event: Grid.Moved) -> None:
         """Show the users of another group."""
         if event.grid.id == "groups":
-            self.look_again()
+            self.update_keys()
+            self.read_beside("users", self._look_at_users)
+
+    def on_grid_marks_changed(self) -> None:
+        """Say how many are marked."""
+        self._entitle_users()
 
     def on_grid_opened(self, event: Grid.Opened) -> None:
-        """Go from a group to its users, from a user to all that is known, from an event to it."""
+        """Go from a group to its users, and from a user to all that is known."""
         if event.grid.id == "groups":
             self.query_one("#users").focus()
-        elif event.grid.id == "users":
-            self._open_user(self._users[event.key])
         else:
-            each = self._events[event.key]
-            text = f"{each.source}\nline {each.line:,}\n\n{each.reason}"
-            self.app.push_screen(TextView("Invalid event", text))
+            from amp_console.console.screens.rejected_user import RejectedUserPlace
 
-    def _open_user(self, user: RejectedUser) -> None:
-        from amp_console.console.screens.rejected_user import RejectedUserPlace
-
-        self.app.push_screen(RejectedUserPlace(user))
+            self.app.push_screen(RejectedUserPlace(self._users[event.key]))
 
     def action_back(self) -> None:
         """From users to groups, from invalid events to rejected users, else out."""
         if self._is_invalid:
-            self.action_invalid()
+            self.action_rejected()
         elif self.query_one("#users").has_focus:
             self.query_one("#groups").focus()
         else:
@@ -218,23 +224,29 @@ delivers them. i shows the events that could not be read, with file and line."""
 
     def action_other_list(self) -> None:
         """Go to the other list."""
-        if not self._is_invalid:
+        if not self._is_invalid and self._groups:
             self.query_one("#groups" if self.query_one("#users").has_focus else "#users").focus()
 
     def action_invalid(self) -> None:
-        """Show invalid events, or rejected users again."""
-        self.toggle_class("-invalid")
-        self.query_one("#events" if self._is_invalid else "#groups").focus()
-        self.update_keys()
+        """Show invalid events."""
+        self.add_class("-invalid")
+        self.query_one("#events").focus()
+        self.refresh_bindings()
+
+    def action_rejected(self) -> None:
+        """Show rejected users again."""
+        self.remove_class("-invalid")
+        self.query_one("#groups").focus()
+        self.refresh_bindings()
 
     def action_filter(self) -> None:
         """Filter the list that is shown."""
-        bars = self.query(FilterBar)
-        (bars.last() if self._is_invalid else bars.first()).open()
+        panel = "#invalid-panel" if self._is_invalid else "#users-panel"
+        self.query_one(f"{panel} FilterBar", FilterBar).open()
 
     def on_filter_bar_left(self) -> None:
-        """Go back from the filter to the rows."""
-        self.query_one("#events" if self._is_invalid else "#users").focus()
+        """Go back from the filter to the users."""
+        self.query_one("#users").focus()
 
     def action_copy(self) -> None:
         """Copy the row under the cursor, of the list that has the keys."""
@@ -249,6 +261,12 @@ delivers them. i shows the events that could not be read, with file and line."""
 
     # Doing something about it.
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Of the two actions of i, show the one that leads to the other list."""
+        if action == ("invalid" if self._is_invalid else "rejected"):
+            return False
+        return super().check_action(action, parameters)
+
     def why_not(self, action: str) -> str | None:
         """What can't be done now, and why."""
         if action == "retry":
@@ -257,58 +275,35 @@ delivers them. i shows the events that could not be read, with file and line."""
             return "These are the errors of all audiences."
         if action == "sync" and not self._retried:
             return "Retry some users first: they become pending, and a sync delivers them."
+        if action in {"filter", "export"} and not self._is_invalid and not self._groups:
+            return "Nobody is rejected."
         return None
 
     def _why_no_retry(self) -> str | None:
         if self._is_invalid:
-            return "An event that can't be read can't be retried: get the file again, import it."
+            return "An event that can't be read can't be retried: mend it, and import the file."
         if not self._groups:
             return "Nobody is rejected."
         if self.session.connection.read_only:
             return "The connection is read-only: nobody is made pending again."
-        if self._group is not None and self._group.code is Reason.NO_IDENTIFIER:
-            return "There is nothing to send for them: map the identifier, and import the events."
-        return None
+        meant = [self._group] if self._group is not None else self._groups.values()
+        return None if any(is_retriable(each.code) for each in meant) else NOTHING_TO_SEND
 
     def action_retry(self) -> None:
         """Make the marked users, or the group's, pending again."""
-        marked = [
-            (user.audience_id, user.id_type, user.id)
-            for key in self.query_one("#users", Grid).marked
-            if (user := self._users.get(key)) is not None
-        ]
-        self.run_worker(self._retry(marked))
+        self.run_worker(self._retry())
 
-    async def _retry(self, marked: list[tuple[int, IdType, str]]) -> None:
-        wish = self._meant
-        count = len(marked) or await self.session.read(count_rejected, wish)
-        question = Confirm(
-            f"Retry {plural(count, 'user')}?",
-            ["They become pending again.", "The next sync of their audience delivers them."],
-            "Retry",
-        )
-        if not await self.app.push_screen_wait(question):
+    async def _retry(self) -> None:
+        grid = self.query_one("#users", Grid)
+        marked = [self._users[key] for key in grid.marked if key in self._users]
+        outcome = await ask_and_retry(self.console, self._meant, marked)
+        if not outcome.audience_ids:
             return
-        ledger, connection = self.session.ledger, self.session.connection
-        try:
-            if marked:
-                done = await aside(retry_these, ledger, connection, marked)
-            else:
-                done = await aside(retry, ledger, connection, wish)
-        except KNOWN as error:
-            self.console.say(str(error), "error")
-            return
-        self._retried |= {of for of, _, _ in marked} or self._audiences_of(wish)
-        self.query_one("#users", Grid).unmark()
-        self.console.say(f"{plural(done, 'user')} pending again. Press s to sync them.")
+        self._retried |= outcome.audience_ids
+        grid.unmark()
         self.look_again()
-
-    def _audiences_of(self, wish: RejectedFilter) -> set[int]:
-        return {
-            each.audience_id
-            for each in self._groups
-            if wish.audience_id in {None, each.audience_id}
-        }
+        if outcome.wants_sync:
+            self.action_sync()
 
     def action_sync(self) -> None:
         """Plan a sync of the audiences whose users were retried."""
@@ -318,30 +313,10 @@ delivers them. i shows the events that could not be read, with file and line."""
 
     def action_export(self) -> None:
         """Write what is shown into a CSV file."""
-        self.run_worker(self._export())
-
-    async def _export(self) -> None:
         name = "invalid-events.csv" if self._is_invalid else "rejected-users.csv"
-        question = Ask(
-            "Export as CSV",
-            "Into which file? One that is there is replaced.",
-            str(Path.cwd() / name),
-            "Export",
-        )
-        path = await self.app.push_screen_wait(question)
-        if path is None:
-            return
-        users: list[RejectedUser] = []
-        events: list[InvalidEvent] = []
+        self.run_worker(export(self.console, name, self._all_shown))
+
+    async def _all_shown(self) -> Shown:
         if self._is_invalid:
-            events = await self.session.read(
-                invalid_page, 0, -1, self.query(FilterBar).last().value
-            )
-        else:
-            users = await self.session.read(rejected_page, self._meant, 0, 1 << 62)
-        try:
-            count = await aside(write_errors_csv, Path(path).expanduser(), users, events)
-        except ExportError as error:
-            self.console.say(str(error), "error")
-        else:
-            self.console.say(f"{plural(count, 'row')} written to {path}.")
+            return [], await self.query_one(InvalidEvents).all_shown()
+        return await self.session.read(rejected_page, self._meant, 0, EVERYTHING), []

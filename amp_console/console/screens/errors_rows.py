@@ -1,34 +1,57 @@
 """The rows of the errors view: groups, users and invalid events."""
 
+from pathlib import PurePath
+
 from amp_console.console.look import Look
+from amp_console.console.widgets.grid import Grid
 from amp_console.console.widgets.grid_layout import Column
 from amp_console.console.widgets.grid_rows import Cell, Row
 from amp_console.console.words import ago
 from amp_console.ledger.rejected import RejectedUser, RejectionGroup
 from amp_console.ledger.sources import InvalidEvent
+from amp_console.values import Operation
 
 GROUP_COLUMNS = (
     Column("Reason", 36, flex=3),
     Column("Audience", 16, flex=2, rank=1),
-    Column("When", 7, rank=3),
+    Column("To be", 7, rank=3),
     Column("Users", 8, right=True),
     Column("Latest", 12, rank=2),
 )
-USER_COLUMNS = (
-    Column("Identifier", 20, flex=3),
-    Column("ID type", 12, rank=4),
-    Column("Audience", 14, flex=2, rank=2),
-    Column("To be", 7),
-    Column("Tries", 5, right=True, rank=3),
-    Column("Rejected", 12, rank=1),
+OF_ONE_GROUP = (
+    Column("Identifier", 24, flex=1),
+    Column("ID type", 12, rank=2),
+    Column("Tries", 5, right=True, rank=1),
+    Column("Rejected", 12),
+)
+OF_ALL_GROUPS = (
+    Column("Identifier", 18, flex=3),
+    Column("Reason", 36, flex=3),
+    Column("Audience", 14, flex=2, rank=1),
+    Column("To be", 7, rank=3),
+    Column("Tries", 5, right=True, rank=4),
+    Column("Rejected", 12, rank=2),
 )
 EVENT_COLUMNS = (
+    Column("Reason", 34, flex=3),
     Column("Line", 9, right=True),
-    Column("Reason", 20, flex=2),
-    Column("File", 20, flex=3),
+    Column("File", 20, flex=2),
 )
 ALL = "all"
 """The key of the row that stands for every group."""
+DONE = {Operation.ADD: "added", Operation.REMOVE: "removed"}
+"""What was to be done with a user."""
+NO_MATCH = "Nothing here holds this text. / and Esc show everything again."
+
+
+class UserGrid(Grid):
+    """Users page by page, of one group or of all: what the group says is not said in each row."""
+
+    def show_columns(self, *, of_all: bool) -> None:
+        """Show the reason and the audience of each user, or leave them to the group."""
+        columns = list(OF_ALL_GROUPS if of_all else OF_ONE_GROUP)
+        if columns != self.columns:
+            self.columns, self._fitted = columns, []
 
 
 def group_rows(groups: list[RejectionGroup], look: Look, now: int) -> list[Row]:
@@ -39,7 +62,7 @@ def group_rows(groups: list[RejectionGroup], look: Look, now: int) -> list[Row]:
     everything = Row(
         ALL,
         (
-            Cell("All reasons", "dim"),
+            Cell("All reasons"),
             Cell(""),
             Cell(""),
             Cell(f"{total:,}", "bad"),
@@ -51,33 +74,31 @@ def group_rows(groups: list[RejectionGroup], look: Look, now: int) -> list[Row]:
 
 def _group_row(each: RejectionGroup, look: Look, now: int) -> Row:
     return Row(
-        each,
+        each.filter,
         (
             Cell(each.reason),
             Cell(each.audience_name),
-            Cell(f"on {each.operation}", "dim"),
+            Cell(DONE[each.operation], "dim"),
             Cell(f"{each.count:,}", "bad"),
             Cell(ago(each.latest_at, now, look), "dim"),
         ),
     )
 
 
-def user_row(each: RejectedUser, look: Look, now: int) -> Row:
-    """One user."""
-    return Row(
-        (each.audience_id, each.id_type, each.id),
-        (
-            Cell(each.id),
-            Cell(each.id_type.label, "dim"),
-            Cell(each.audience_name),
-            Cell("added" if each.operation == "add" else "removed"),
-            Cell(str(each.tries) if each.tries else look.dash),
-            Cell(ago(each.at, now, look), "dim"),
-        ),
-    )
+def user_row(each: RejectedUser, look: Look, now: int, *, of_all: bool) -> Row:
+    """One user; `of_all` as in `UserGrid.show_columns`."""
+    identifier, tries = Cell(each.id), Cell(str(each.tries) if each.tries else look.dash)
+    when = Cell(ago(each.at, now, look), "dim")
+    between: tuple[Cell, ...] = (Cell(each.id_type.label, "dim"),)
+    if of_all:
+        done = Cell(DONE[each.operation])
+        between = (Cell(each.reason), Cell(each.audience_name), done)
+    return Row((each.audience_id, each.id_type, each.id), (identifier, *between, tries, when))
 
 
 def event_row(number: int, each: InvalidEvent) -> Row:
-    """One invalid event; the end of a long path says more than its beginning."""
+    """One invalid event; of a long path the file's name comes first, which says most."""
     line = f"{each.line:,}" if each.line else ""
-    return Row(number, (Cell(line), Cell(each.reason, "bad"), Cell(each.source)))
+    path = PurePath(each.source)
+    folder = "" if str(path.parent) == "." else f"  {path.parent}"
+    return Row(number, (Cell(each.reason), Cell(line), Cell(f"{path.name}{folder}")))
