@@ -374,7 +374,7 @@ class Grid(ScrollView, can_focus=True):
         rows, page = self._rows, index // PAGE
         if isinstance(rows, Paged) and page not in self._asked and rows.lacks(page):
             self._asked.add(page)
-            self.run_worker(self._fetch(rows, page))
+            self.run_worker(self._fetch(rows, page), group="page")
 
     async def _fetch(self, rows: Paged, page: int) -> None:
         await rows.fetch(page)

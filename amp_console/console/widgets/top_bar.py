@@ -42,6 +42,8 @@ def _left(app: "ConsoleApp") -> Content:
         return said(name)
     known, dot = app.session.connection, f" {app.look.dot} "
     where = known.base_url or known.region.label
+    if app.premises.stage is not None:
+        where = "simulated Amplitude"
     return said(
         name,
         "  ",

@@ -1,0 +1,251 @@
+"""Every main screen of the console, painted from the demo: the same bytes each time.
+
+For each size and theme the scene is set anew, from a fixed seed and by a clock that stands still;
+then the console is led from screen to screen.
+"""
+
+import asyncio
+import os
+import random
+import re
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import chdir, contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from textual.pilot import Pilot
+from textual.widgets import Input
+
+from amp_console.console import Opening
+from amp_console.console.app import DARK, LIGHT, ConsoleApp
+from amp_console.console.widgets.grid import Grid
+from amp_console.demo import DemoStage
+from amp_console.demo.cast import NEWSLETTER, SHOPPERS
+from amp_console.ledger import Db
+from amp_console.ledger.audiences import find_audience
+from amp_console.simulator import Answer, Call, Rule
+from amp_console.sync.timing import Timing
+from tests.console.house import console, picture, until, until_shown
+
+NOW = 1_795_608_000_000_000  # 2026-11-25T12:00:00Z, microseconds since 1970
+HOME = Path("/tmp")  # noqa: S108  # its length is seen in pictures, so it must not differ
+READING = {"look", "detail", "page", "ask"}  # groups of workers; others may wait for an answer
+SAMPLE = "amp-console-pictures-0000000"
+
+
+class View(NamedTuple):
+    """One way to look at the console: its name, its size and its theme."""
+
+    name: str
+    size: tuple[int, int]
+    theme: str
+
+
+WIDE_DARK = View("dark", (120, 36), DARK)
+WIDE_LIGHT = View("light", (120, 36), LIGHT)
+NARROW_DARK = View("80x24-dark", (80, 24), DARK)
+NARROW_LIGHT = View("80x24-light", (80, 24), LIGHT)
+VIEWS = (WIDE_DARK, WIDE_LIGHT, NARROW_DARK, NARROW_LIGHT)
+ROOT = Path(__file__).parent.parent.parent
+FOLDERS = {
+    WIDE_DARK: ROOT / "screenshots",
+    WIDE_LIGHT: ROOT / "screenshots",
+    NARROW_DARK: ROOT / "tests/console/snapshots",
+    NARROW_LIGHT: ROOT / "tests/console/snapshots",
+}
+"""Where the pictures of each view are kept."""
+
+
+class Moment:
+    """A monotonic clock that moves when it is told to."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+async def _for_ever(_: float) -> None:
+    await asyncio.Event().wait()
+
+
+@contextmanager
+def _stage() -> Iterator[DemoStage]:
+    """The demo with its scene set, at a moment that stands still, in UTC."""
+    zone = os.environ.get("TZ")
+    os.environ["TZ"] = "UTC"
+    time.tzset()
+    timing = Timing(now=lambda: NOW, monotonic=Moment(), sleep=_for_ever, rng=random.Random(1))
+    home = HOME / f"{SAMPLE[:-7]}{os.getpid():07}"
+    try:
+        with DemoStage(fast=True, lively=False, timing=timing, home=home) as demo:
+            demo.open()
+            demo.wait()
+            with chdir(_logs(demo)):
+                yield demo
+    finally:
+        os.environ.pop("TZ")
+        if zone is not None:
+            os.environ["TZ"] = zone
+        time.tzset()
+
+
+def _logs(demo: DemoStage) -> Path:
+    """The folder of event files, with files that are all of the same age."""
+    assert demo.home is not None
+    folder = demo.home / "segment-logs"
+    for file in folder.iterdir():
+        os.utime(file, (NOW / 1e6, NOW / 1e6))
+    return folder
+
+
+def paint(view: View) -> dict[str, str]:
+    """Lead the console through all its screens; return their pictures as SVG, by name."""
+    with _stage() as demo:
+        return asyncio.run(_paint(demo, view))
+
+
+async def _paint(demo: DemoStage, view: View) -> dict[str, str]:
+    app = ConsoleApp(demo.premises, Opening(theme=view.theme))
+    pictures = {}
+    async with app.run_test(size=view.size, notifications=False) as pilot:
+        async for name in _led(pilot, demo):
+            pictures[f"{name}-{view.name}"] = await _painted(pilot, demo)
+        if app.sync is not None:
+            app.sync.give_up()
+        await app.close_session()
+    return pictures
+
+
+async def _painted(pilot: Pilot[None], demo: DemoStage) -> str:
+    app = pilot.app
+    await until(pilot, lambda: not any(w.is_running for w in app.workers if w.group in READING))
+    for field in app.screen.query(Input):
+        field.cursor_blink = False
+    before = ""
+    while before != picture(pilot):
+        before = picture(pilot)
+        await pilot.pause(0.05)
+    svg = re.sub(r"terminal-\d+", "terminal-picture", app.export_screenshot(title="amp-console"))
+    port = demo.connection.base_url or ""
+    assert demo.home is not None
+    svg = svg.replace(port, "http://127.0.0.1:50000").replace(demo.home.name, SAMPLE)
+    return re.sub(r"^ +$|[ \t]+$", "", svg, flags=re.MULTILINE).rstrip() + "\n"
+
+
+async def _led(pilot: Pilot[None], demo: DemoStage) -> AsyncIterator[str]:
+    """Go from screen to screen; the name of each is said when it stands."""
+    await until_shown(pilot, "Newsletter", "77,120", "201,774")
+    _list(pilot).go_to(await _id_of(pilot, SHOPPERS.key))
+    await pilot.press("u")
+    await until_shown(pilot, "sizes differ", "entered")
+    yield "audiences"
+    await _visit(pilot, "e", "Cohort owner")
+    yield "settings"
+    await _visit(pilot, "escape", "Newsletter")
+    await _visit(pilot, "l", "Beta testers")
+    yield "link"
+    await _visit(pilot, "escape", "201,774")
+    await _visit(pilot, "S", "creates a cohort")
+    yield "plan"
+    await _visit(pilot, "escape", "201,774")
+    async for name in _errors(pilot, demo):
+        yield name
+    await _visit(pilot, "3", "stopped")
+    yield "runs"
+    await pilot.press("j", "j")
+    await _visit(pilot, "enter", "events read")
+    yield "run"
+    await _visit(pilot, "4", "Demo")
+    yield "connections"
+    await _visit(pilot, "n", "Secret Key")
+    yield "connection-form"
+    await _visit(pilot, "escape", "Demo")
+    await _visit(pilot, "1", "201,774")
+    await _visit(pilot, "m", "$.userId")
+    yield "mapping"
+    await _visit(pilot, "escape", "201,774")
+    await _visit(pilot, "i", "Import")
+    yield "import"
+    await _visit(pilot, "escape", "201,774")
+    await _visit(pilot, "question_mark", "Help · Audiences")
+    yield "help"
+    await _visit(pilot, "escape", "201,774")
+    await _visit(pilot, "exclamation_mark", "Rate limit")
+    yield "trouble"
+    await _visit(pilot, "escape", "201,774")
+    console(pilot).say("Copied. If your terminal did not take it: /home/ana/copied.txt")
+    console(pilot).say("The connection is read-only: nobody is made pending again.", "warning")
+    console(pilot).say(
+        "Amplitude could not be reached. Check the network, then try again.", "error"
+    )
+    await _visit(pilot, "5", "could not be reached")
+    yield "events"
+    await _visit(pilot, "1", "201,774")
+    await _hold_a_sync(pilot, demo)
+    yield "sync"
+
+
+async def _errors(pilot: Pilot[None], demo: DemoStage) -> AsyncIterator[str]:
+    await _visit(pilot, "2", "All reasons", "ghost-")
+    yield "errors"
+    await pilot.press("j", "enter")
+    await until(pilot, lambda: pilot.app.screen.query_one("#users", Grid).has_focus)
+    await _visit(pilot, "enter", "why ")
+    yield "rejected-user"
+    await _visit(pilot, "enter", "memberships")
+    yield "request"
+    await _visit(pilot, "escape", "why ")
+    await _visit(pilot, "escape", "All reasons")
+    await _visit(pilot, "i", "not JSON")
+    yield "invalid-events"
+    await _visit(pilot, "i", "All reasons")
+    await _visit(pilot, "R", "pending again")
+    yield "retry"
+    await _visit(pilot, "escape", "All reasons")
+    session = console(pilot).session
+    assert session is not None
+    somebody = await session.read(_somebody)
+    await pilot.press("f", *somebody)
+    await _visit(pilot, "enter", "In the cohort")
+    yield "person"
+
+
+def _somebody(db: Db) -> str:
+    """A shopper of the first hour."""
+    of = find_audience(db, SHOPPERS.key).id
+    query = "SELECT id FROM member WHERE audience_id = ? AND delivered = 1 ORDER BY n LIMIT 1"
+    return str(db.execute(query, (of,)).fetchone()[0])
+
+
+async def _hold_a_sync(pilot: Pilot[None], demo: DemoStage) -> None:
+    """Sync the newsletter up to a rate limit, and stay there."""
+    assert demo.simulator is not None
+    _list(pilot).go_to(await _id_of(pilot, NEWSLETTER.key))
+    limit = Rule(Answer(429, retry_after="12"), frozenset({Call.MEMBERSHIP}), every=6)
+    demo.simulator.faults.set([limit])
+    await _visit(pilot, "s", "creates a cohort")
+    await pilot.press("y")
+    await until_shown(pilot, "trying again in 12 s")
+    moment = demo.premises.timing.monotonic
+    assert isinstance(moment, Moment)
+    moment.seconds = 7.0
+    await until_shown(pilot, "trying again in 5 s")
+
+
+def _list(pilot: Pilot[None]) -> Grid:
+    return pilot.app.screen.query_one("#list", Grid)
+
+
+async def _id_of(pilot: Pilot[None], key: str) -> int:
+    session = console(pilot).session
+    assert session is not None
+    return (await session.read(find_audience, key)).id
+
+
+async def _visit(pilot: Pilot[None], key: str, *shown: str) -> None:
+    """Press a key, and wait until these texts are seen."""
+    await pilot.press(key)
+    await until_shown(pilot, *shown)
