@@ -1,23 +1,32 @@
 """The application: which connection is at work, what is under way, and where one is."""
 
+import asyncio
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import ClassVar, NamedTuple
 
 from textual.app import App, SystemCommand
-from textual.binding import Binding, BindingType
+from textual.binding import Binding, BindingsMap, BindingType
+from textual.dom import DOMNode
 from textual.notifications import SeverityLevel
 from textual.screen import Screen
 from textual.signal import Signal
 
-from amp_console.connections import Connection, KeySource
+from amp_console.connections import (
+    Connection,
+    KeySource,
+    SettingsError,
+    keep_theme,
+    read_preferences,
+)
 from amp_console.console import keyring, navigation
 from amp_console.console.background import aside
 from amp_console.console.look import ASCII, PLAIN
 from amp_console.console.premises import Opening, Premises
 from amp_console.console.session import Session
+from amp_console.console.taste import choose_theme
 from amp_console.console.work import KNOWN, ImportWork, SyncWork
 from amp_console.ledger.changes import revision
 from amp_console.sync import cohort_list
@@ -45,7 +54,7 @@ class ConsoleApp(App[None]):
         Binding("ctrl+q", "quit", "Quit", show=False, priority=True, id="quit"),
         # Here, not in the places, so that it stands last in every footer.
         Binding("question_mark,f1", "screen.help", "Help", key_display="?", id="help"),
-        Binding("f", "find_person", "Find a person", show=False, id="person"),
+        Binding("f", "find_person", "Find a person", show=False, id="go.person"),
         Binding("1", "go('audiences')", "Audiences", show=False, id="go.audiences"),
         Binding("2", "go('errors')", "Errors", show=False, id="go.errors"),
         Binding("3", "go('runs')", "Runs", show=False, id="go.runs"),
@@ -58,7 +67,9 @@ class ConsoleApp(App[None]):
         super().__init__()
         self.premises = premises
         self.opening = opening
-        self.look = ASCII if opening.ascii_only else PLAIN
+        self.preferences = read_preferences(premises.folders.config_file)
+        is_ascii = opening.ascii_only or self.preferences.ascii_only
+        self.look = ASCII if is_ascii else PLAIN
         self.session: Session | None = None
         self.sync: SyncWork | None = None
         self.reading: ImportWork | None = None
@@ -67,8 +78,13 @@ class ConsoleApp(App[None]):
         self.moved: Signal[None] = Signal(self, "moved")
         self.deep_audience = opening.audience
         self._revision = -1
-        self.theme = opening.theme or DARK
-        self.set_class(opening.ascii_only, "-ascii")
+        self.keys: dict[str, str] = {}
+        self._worn, self._no_themes = choose_theme(
+            (opening.theme, self.preferences.theme), self.available_themes, DARK
+        )
+        self.theme = self._worn
+        self._keeping = asyncio.Lock()
+        self.set_class(is_ascii, "-ascii")
 
     @property
     def now(self) -> int:
@@ -98,6 +114,7 @@ class ConsoleApp(App[None]):
         if self.premises.stage is not None:
             self.call_after_refresh(self.premises.stage.open)
         self.set_interval(TICK, self._tick)
+        self.run_worker(self._take_preferences())
         await navigation.open_first(self)
 
     async def open_session(self, connection: Connection) -> None:
@@ -142,6 +159,46 @@ class ConsoleApp(App[None]):
         # Only where it happened; no values.
         self._exit_renderables.append(Text(traceback.format_exc(limit=-8)))
         self._close_messages_no_wait()
+
+    # How it is liked.
+
+    async def _take_preferences(self) -> None:
+        """Take the keys of the settings, and tell what in the settings can't be had."""
+        told = [*self._no_themes, *self.preferences.told]
+        if self.preferences.keys:
+            from amp_console.console import keymap
+
+            checked = await aside(keymap.check, self.preferences.keys, self._bindings)
+            self.keys = checked.keymap
+            self.set_keymap(self.keys)
+            told += checked.told
+        self.tell_of_settings(told)
+
+    def bindings_of(self, node: DOMNode) -> BindingsMap:
+        """A node's bindings, with the keys that the settings give them."""
+        from amp_console.console import keymap
+
+        return keymap.bindings(node._bindings, self.keys)
+
+    def watch_theme(self, theme: str) -> None:
+        """Keep a theme that was chosen, unless the settings name it already."""
+        if theme == self._worn:
+            return
+        self._worn = theme
+        if self.premises.stage is None:
+            self.run_worker(self._keep_theme(), group="theme")
+
+    async def _keep_theme(self) -> None:
+        async with self._keeping:  # the last one that was chosen is the last one written
+            theme = self.theme
+            if theme == self.preferences.theme:
+                return
+            try:
+                await aside(keep_theme, self.premises.folders.config_file, theme)
+            except SettingsError as error:
+                self.say(str(error), "warning")
+            else:
+                self.preferences = self.preferences._replace(theme=theme)
 
     # What is under way.
 
@@ -200,6 +257,19 @@ class ConsoleApp(App[None]):
         """Show a toast, and keep it in the event log."""
         self.happenings.append(Happening(self.now, severity, text))
         self.notify(text, severity=severity, markup=False, timeout=6 if severity != "error" else 12)
+
+    def tell_of_settings(self, told: Sequence[str]) -> None:
+        """Put what is wrong in the settings into the event log; show one toast at most."""
+        if len(told) == 1:
+            self.say(told[0], "warning")
+        elif told:
+            self.happenings.extend(Happening(self.now, "warning", each) for each in told)
+            self.notify(
+                f"{len(told)} things in the settings can't be had. Press 5: the event log says "
+                "which.",
+                severity="warning",
+                markup=False,
+            )
 
     def copy(self, text: str) -> None:
         """Copy by OSC 52, and into a file: no terminal says whether it took it."""

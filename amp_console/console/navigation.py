@@ -92,7 +92,7 @@ def commands(app: "ConsoleApp", screen: Screen[object]) -> Iterator[SystemComman
 
     seen: set[str] = set()
     for owner in (screen, app):
-        for _, binding in owner._bindings:
+        for _, binding in app.bindings_of(owner):
             if not binding.description or binding.action in seen:
                 continue
             seen.add(binding.action)

@@ -60,7 +60,7 @@ class HelpScreen(ModalScreen[None]):
     def _keys(self, owner: DOMNode) -> list[Content]:
         bindings: list[Binding] = [
             binding
-            for keys in owner._bindings.key_to_bindings.values()
+            for keys in self._place.console.bindings_of(owner).key_to_bindings.values()
             for binding in keys
             if binding.description and binding.id is not None
         ]

@@ -132,7 +132,7 @@ class Place(Screen[None]):
         """Say why, when the key of a dimmed action is pressed."""
         if self._is_taken(event.key):
             return
-        for binding in self._bindings.key_to_bindings.get(event.key, ()):
+        for binding in self.console.bindings_of(self).key_to_bindings.get(event.key, ()):
             reason = self.why_not(_name_of(binding.action))
             if reason is not None:
                 event.stop()
@@ -143,7 +143,7 @@ class Place(Screen[None]):
         """Whether the widget that has the keys does something of its own with this one."""
         chain = self.focused.ancestors_with_self if self.focused is not None else ()
         below = itertools.takewhile(lambda node: node is not self, chain)
-        return any(key in node._bindings.key_to_bindings for node in below)
+        return any(key in self.console.bindings_of(node).key_to_bindings for node in below)
 
     def action_back(self) -> None:
         """Go back to where one came from."""

@@ -1,0 +1,255 @@
+"""The console as its operator likes it: colours, signs and keys."""
+
+import dataclasses
+import tomllib
+from collections.abc import Sequence
+
+import pytest
+from textual.pilot import Pilot
+
+from amp_console.console import Opening
+from amp_console.console.app import DARK, LIGHT
+from amp_console.console.premises import Stage, Trouble
+from tests.console.furniture import furnish
+from tests.console.house import House, console, picture, until, until_shown
+
+pytestmark = pytest.mark.anyio
+
+
+def like(house: House, *lines: str) -> None:
+    """Add to what stands in the settings."""
+    file = house.premises.folders.config_file
+    before = file.read_text() if file.exists() else ""
+    file.write_text(before + "\n[console]\n" + "\n".join(lines) + "\n")
+
+
+def kept(house: House) -> object:
+    """The theme that stands in the settings."""
+    text = house.premises.folders.config_file.read_text()
+    return tomllib.loads(text).get("console", {}).get("theme")
+
+
+def log(pilot: Pilot[None]) -> Sequence[str]:
+    """What the event log says."""
+    return [each.text for each in console(pilot).happenings]
+
+
+class Empty(Stage):
+    """A demo with nothing in it."""
+
+    def open(self) -> None: ...
+
+    def troubles(self) -> tuple[Trouble, ...]:
+        return ()
+
+    def toggle(self, name: str) -> str:
+        return name
+
+
+# Colours and signs.
+
+
+async def test_the_settings_choose_theme_and_signs(house: House) -> None:
+    furnish(house)
+    like(house, 'theme = "nord"', "ascii = true")
+
+    async with house.open() as pilot:
+        await until_shown(pilot, "~ pending")
+
+        assert pilot.app.theme == "nord"
+        assert pilot.app.has_class("-ascii")
+        assert log(pilot) == []
+
+
+async def test_the_command_line_is_stronger_and_is_not_kept(house: House) -> None:
+    house.connect()
+    like(house, 'theme = "nord"')
+
+    async with house.open(Opening(theme="dracula")) as pilot:
+        await until_shown(pilot, "Acme prod")
+
+        assert pilot.app.theme == "dracula"
+    assert kept(house) == "nord"
+
+
+@pytest.mark.parametrize("name", ["no-such-theme", "[/red]\x1b[2J", ""])
+async def test_an_unknown_theme_is_told_with_some_that_are_known(house: House, name: str) -> None:
+    house.connect()
+    like(house, 'theme = "nord"')
+
+    async with house.open(Opening(theme=name)) as pilot:
+        await until_shown(pilot, "There is no theme called", "gruvbox")
+
+        assert pilot.app.theme == "nord"
+        assert "\x1b" not in "".join(log(pilot))
+    async with house.open(Opening(theme="gruvbux")) as pilot:
+        await until(pilot, lambda: "Some that there are: gruvbox, " in "".join(log(pilot)))
+
+
+async def test_a_chosen_theme_is_kept(house: House) -> None:
+    connection = house.connect()
+
+    async with house.open() as pilot:
+        await until_shown(pilot, "Acme prod")
+        assert kept(house) is None
+        console(pilot).switch_theme()
+        await until(pilot, lambda: kept(house) == LIGHT)
+        console(pilot).switch_theme()
+        await until(pilot, lambda: kept(house) == DARK)
+
+        await pilot.press("ctrl+p")
+        await pilot.press(*"Theme")
+        await until_shown(pilot, "Choose other colours")
+        await pilot.press("enter", *"dracula")
+        await until(pilot, lambda: picture(pilot).count("dracula") == 2)  # typed, and found
+        await pilot.press("enter")
+        await until(pilot, lambda: kept(house) == "dracula")
+
+    assert house.premises.book.all() == (connection,)
+
+
+async def test_a_theme_that_the_settings_name_is_not_written_again(house: House) -> None:
+    house.connect()
+    like(house, f'theme = "{LIGHT}"')
+    file = house.premises.folders.config_file
+    before = file.stat().st_ino  # a file that is written is another one
+
+    async with house.open(Opening(theme=DARK)) as pilot:
+        await until_shown(pilot, "Acme prod")
+        console(pilot).switch_theme()
+        await until(pilot, lambda: console(pilot).theme == LIGHT)
+        await pilot.app.workers.wait_for_complete()
+
+    assert file.stat().st_ino == before
+
+
+async def test_a_demo_keeps_no_theme(house: House) -> None:
+    house.connect()
+    house.premises = dataclasses.replace(house.premises, stage=Empty())
+
+    async with house.open() as pilot:
+        await until_shown(pilot, "Acme prod")
+        console(pilot).switch_theme()
+        await pilot.pause()
+        await pilot.app.workers.wait_for_complete()
+
+    assert kept(house) is None
+
+
+async def test_a_theme_that_can_not_be_kept_is_worn_and_told(house: House) -> None:
+    house.connect()
+    file = house.premises.folders.config_file
+    file.write_text("console = 5\n" + file.read_text())
+
+    async with house.open() as pilot:
+        await until(pilot, lambda: "It has to be a section" in "".join(log(pilot)))
+        console(pilot).switch_theme()
+        await until(pilot, lambda: "can't be kept" in log(pilot)[-1])
+
+        assert pilot.app.theme == LIGHT
+    assert file.read_text().startswith("console = 5\n")
+
+
+async def test_broken_settings_do_not_stop_the_console(house: House) -> None:
+    house.premises.folders.config_file.write_text("[console")
+
+    async with house.open() as pilot:
+        await until_shown(pilot, "can't be used", "can't be read")
+
+
+# Keys.
+
+
+async def test_a_key_of_the_settings_takes_the_place_of_the_usual_one(house: House) -> None:
+    furnish(house)
+    like(house, "[console.keys]", 'audiences.sync = "f6,z"', '"go.person" = "ctrl+f"')
+
+    async with house.open() as pilot:
+        await until_shown(pilot, "pending", "f6 Sync")
+        await pilot.press("question_mark")
+        await until_shown(pilot, "Help · Audiences")
+        help_ = picture(pilot)
+        await pilot.press("escape", "s")
+        await until_shown(pilot, "Audiences")
+        assert "Before you send" not in picture(pilot)
+        await pilot.press("z")
+        await until_shown(pilot, "Before you send")
+
+        assert any("f6" in line and "Sync" in line for line in help_.splitlines())
+        assert log(pilot) == []
+
+
+async def test_a_dimmed_action_says_why_on_its_new_key(house: House) -> None:
+    house.connect()
+    like(house, "[console.keys]", 'audiences.sync = "f6"')
+
+    async with house.open() as pilot:
+        await until_shown(pilot, "f6 Sync")
+        await pilot.press("s")
+        assert log(pilot) == []
+        await pilot.press("f6")
+
+        await until(pilot, lambda: len(log(pilot)) == 1)
+
+
+async def test_two_keys_may_be_swapped(house: House) -> None:
+    furnish(house)
+    like(house, "[console.keys]", 'audiences.sync = "e"', 'audiences.edit = "s"')
+
+    async with house.open() as pilot:
+        await until_shown(pilot, "pending", "e Sync", "s Edit")
+        await pilot.press("e")
+
+        await until_shown(pilot, "Before you send")
+        assert log(pilot) == []
+
+
+async def test_an_action_that_shares_a_key_keeps_it_when_the_other_moves(house: House) -> None:
+    house.connect()
+    like(house, "[console.keys]", 'run.pause = "z"')
+
+    async with house.open() as pilot:
+        await until(pilot, lambda: console(pilot).keys)
+
+        assert console(pilot).keys == {"run.pause": "z", "run.resume": "p"}
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ('audiences.snyc = "r"', "there is no action of this id. Did you mean audiences.sync?"),
+        ('"[/red]" = "r"', "console.keys.[/red]: there is no action of this id."),
+        ('audiences.sync = "ctl+r"', "“ctl+r” is no key"),
+        ('audiences.sync = "x"', "in “Audiences”, x is the key of “Errors” (audiences.errors)"),
+        ('audiences.sync = "f"', "f is the key of “Find a person” (go.person)"),
+        ('audiences.sync = "ctrl+p"', "ctrl+p is the key of"),
+        ('audiences.sync = "a"', "a is the key of “Mark all” (grid.mark_all)"),
+        ('"go.person" = "x"', "x is the key of “Errors”"),
+        ('copy = "c"', "c is the key of “Cancel” (run.cancel)"),
+        ('audiences.sync = "z"\naudiences.edit = "z"', "audiences.edit: in “Audiences”, z is the"),
+    ],
+)
+async def test_a_key_that_can_not_be_had_is_told_and_the_usual_one_stays(
+    house: House, line: str, words: str
+) -> None:
+    house.connect()
+    like(house, "[console.keys]", line)
+
+    async with house.open() as pilot:
+        await until(pilot, lambda: log(pilot))
+
+        (only,) = log(pilot)
+        assert words in only
+        assert set(console(pilot).keys) <= {"audiences.sync"}
+        assert ("z" in console(pilot).keys.values()) == ('"z"' in line)
+
+
+async def test_several_complaints_are_one_toast_and_each_a_line_of_the_log(house: House) -> None:
+    house.connect()
+    like(house, "ascii = 1", "[console.keys]", 'audiences.sync = "x"', 'nothing = "z"')
+
+    async with house.open() as pilot:
+        await until_shown(pilot, "3 things in the settings can't be had")
+        await pilot.press("5")
+
+        await until_shown(pilot, "console.ascii = 1", "console.keys.audiences.sync", "nothing")
