@@ -215,7 +215,10 @@ def _says_live(
 
 
 def _says_past(run: Run, counts: AudienceCounts, elapsed: float) -> Iterator[str]:
-    yield run.note or verdict(str(run.status), counts, None)
+    if run.status is RunStatus.RUNNING and run.holder:
+        yield f"Another amp-console ({run.holder}) is at it."
+    else:
+        yield run.note or verdict(str(run.status), counts, None)
     if run.ended_at is not None:
         yield did(counts, elapsed)
     yield from advice(str(run.status), counts, run.tally)

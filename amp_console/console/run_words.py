@@ -20,7 +20,7 @@ _ENDS = {
     "stopped": "Stopped with users still pending.",
     "interrupted": "Interrupted: its amp-console ended in the middle. Whoever it had no answer "
     "about is pending.",
-    "running": "Another amp-console is at it, or was ended in the middle.",
+    "running": "Another amp-console is at it.",
 }
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Concatenate, ParamSpec, Self, TypeVar
 
+from amp_console.ledger.dead_runs import dead_runs, end_dead_runs
 from amp_console.ledger.errors import explain
 from amp_console.ledger.schema import migrate
 
@@ -125,7 +126,16 @@ def _open(path: Path) -> sqlite3.Connection:
         db.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
         db.execute("PRAGMA foreign_keys = ON")
         migrate(db)
+        _end_dead_runs(db)
     except BaseException:
         db.close()
         raise
     return db
+
+
+def _end_dead_runs(db: sqlite3.Connection) -> None:
+    """End what a process left behind; without any, nobody who writes is waited for."""
+    if dead_runs(db):
+        db.execute("BEGIN IMMEDIATE")
+        end_dead_runs(db)
+        db.execute("COMMIT")

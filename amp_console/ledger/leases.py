@@ -13,6 +13,8 @@ from sqlite3 import Connection
 
 from filelock import FileLock, Timeout
 
+from amp_console.ledger.folders import lock_folder
+
 
 class AudienceBusy(Exception):
     """Another process is delivering the audience."""
@@ -21,9 +23,7 @@ class AudienceBusy(Exception):
 @contextmanager
 def lease(ledger: Path, audience_id: int) -> Iterator[None]:
     """Hold an audience's lease; raises `AudienceBusy` at once where another process holds it."""
-    folder = ledger.with_suffix(".leases")
-    folder.mkdir(mode=0o700, exist_ok=True)
-    lock = FileLock(folder / f"{audience_id}.lock", mode=0o600, thread_local=False)
+    lock = FileLock(lock_folder(ledger) / f"{audience_id}.lock", mode=0o600, thread_local=False)
     try:
         lock.acquire(blocking=False)
     except Timeout:

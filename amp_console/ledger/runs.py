@@ -1,22 +1,30 @@
 """Runs: what each sync did, kept for the history."""
 
 import enum
+import os
+import socket
 import sqlite3
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
 
+from amp_console.ledger.dead_runs import last_sign
+from amp_console.ledger.run_locks import is_held
 from amp_console.ledger.sources import Tally
 
 
 class RunStatus(enum.StrEnum):
-    """How a run ended. `partial`: finished, but users are rejected or events were invalid."""
+    """How a run ended. `partial`: finished, but users are rejected or events were invalid.
+
+    `interrupted`: its process ended in the middle.
+    """
 
     RUNNING = "running"
     DELIVERED = "delivered"
     PARTIAL = "partial"
     STOPPED = "stopped"
+    INTERRUPTED = "interrupted"
 
 
 class AudienceCounts(msgspec.Struct, frozen=True):
@@ -45,9 +53,10 @@ def total_of(counted: Iterable[AudienceCounts]) -> AudienceCounts:
 
 
 class Run(msgspec.Struct, frozen=True):
-    """One run, summed over its audiences. A run without an end was killed, or still goes on.
+    """One run, summed over its audiences. A run without an end goes on.
 
-    `tally` is what was read for it.
+    `tally` is what was read for it; `holder` says whose it is ("process 71 on desk"). An
+    interrupted run ended when it was last seen alive.
     """
 
     id: int
@@ -62,6 +71,7 @@ class Run(msgspec.Struct, frozen=True):
     rejected: int
     requests: int
     retries: int
+    holder: str
 
 
 class RunAudience(msgspec.Struct, frozen=True):
@@ -80,12 +90,16 @@ class AudienceRun(msgspec.Struct, frozen=True):
     counts: AudienceCounts
 
 
-def begin_run(db: sqlite3.Connection, tally: Tally, now: int) -> int:
-    """Start a run that delivers, among others, what was read as `tally`; return its id."""
+def begin_run(db: sqlite3.Connection, tally: Tally, now: int, lock: str) -> int:
+    """Start a run that delivers, among others, what was read as `tally`; return its id.
+
+    `lock` is what `hold_run` gave: the run goes on for as long as it is held.
+    """
+    holder = lock, os.getpid(), socket.gethostname()
     row = db.execute(
-        "INSERT INTO run (started_at, read, changes, filtered, invalid) VALUES (?, ?, ?, ?, ?) "
-        "RETURNING id",
-        (now, tally.read, tally.changes, tally.filtered, tally.invalid),
+        "INSERT INTO run (started_at, read, changes, filtered, invalid, lock, pid, host) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
+        (now, tally.read, tally.changes, tally.filtered, tally.invalid, *holder),
     ).fetchone()
     return int(row[0])
 
@@ -95,7 +109,8 @@ def record_audience(
 ) -> None:
     """Keep what a run did for an audience; called again, it replaces what was kept."""
     db.execute(
-        "INSERT OR REPLACE INTO run_audience VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT OR REPLACE INTO run_audience (run_id, audience_id, added, removed, rejected, "
+        "requests, retries, note) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         (
             run_id,
             audience_id,
@@ -120,10 +135,11 @@ def end_run(db: sqlite3.Connection, run_id: int, status: RunStatus, note: str, n
 
 _SUMMED = (
     "SELECT run.id, started_at, ended_at, status, run.note, read, changes, filtered, invalid, "
-    "count(audience_id), coalesce(sum(added), 0), coalesce(sum(removed), 0), "
+    "lock, pid, host, count(audience_id), coalesce(sum(added), 0), coalesce(sum(removed), 0), "
     "coalesce(sum(rejected), 0), coalesce(sum(requests), 0), coalesce(sum(retries), 0) "
     "FROM run LEFT JOIN run_audience ON run_id = run.id "
 )
+_SUMS = 12  # where they begin
 _COUNTS = (
     "run_audience.added, run_audience.removed, run_audience.rejected, run_audience.requests, "
     "run_audience.retries, run_audience.note"
@@ -133,13 +149,13 @@ _COUNTS = (
 def all_runs(db: sqlite3.Connection, limit: int = -1) -> list[Run]:
     """Every run, or the last `limit` ones, the newest first."""
     rows = db.execute(f"{_SUMMED} GROUP BY run.id ORDER BY run.id DESC LIMIT ?", (limit,))
-    return [_run(row) for row in rows]
+    return [_run(db, row) for row in rows.fetchall()]
 
 
 def run(db: sqlite3.Connection, run_id: int) -> Run | None:
     """One run, None where there is none of this number."""
     row = db.execute(f"{_SUMMED} WHERE run.id = ? GROUP BY run.id", (run_id,)).fetchone()
-    return None if row is None else _run(row)
+    return None if row is None else _run(db, row)
 
 
 def run_audiences(db: sqlite3.Connection, run_id: int) -> list[RunAudience]:
@@ -166,6 +182,10 @@ def runs_of_audience(db: sqlite3.Connection, audience_id: int, limit: int) -> li
     return [AudienceRun(of, counts) for of, counts in found if of is not None]
 
 
-def _run(row: Sequence[Any]) -> Run:
-    id_, start, end, status, note, *rest = row
-    return Run(id_, start, end, RunStatus(status), note, Tally(*rest[:4]), *rest[4:])
+def _run(db: sqlite3.Connection, row: Sequence[Any]) -> Run:
+    id_, start, end, status, note, *tally, lock, pid, host = row[:_SUMS]
+    holder = f"process {pid} on {host}" if pid else ""
+    if status == RunStatus.RUNNING and not is_held(db, lock):
+        status, end = RunStatus.INTERRUPTED, last_sign(db, id_)
+    rest = (*row[_SUMS:], holder)
+    return Run(id_, start, end, RunStatus(status), note, Tally(*tally), *rest)

@@ -144,7 +144,15 @@ CREATE TABLE lease (                         -- who syncs an audience; the lock 
 ) STRICT;
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST,)
+_SECOND = """
+ALTER TABLE run ADD COLUMN lock TEXT;        -- the lock file of who carries it out: the truth
+ALTER TABLE run ADD COLUMN pid  INTEGER;     -- and who that is, for people to read
+ALTER TABLE run ADD COLUMN host TEXT;
+ALTER TABLE run_audience ADD COLUMN pending INTEGER;  -- after it; NULL: not known
+ALTER TABLE run_audience ADD COLUMN is_stuck INTEGER NOT NULL DEFAULT 0;  -- until seen to
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _SECOND)
 """Step n brings a ledger from version n to n + 1. Steps are only ever appended."""
 
 

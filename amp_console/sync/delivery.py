@@ -6,10 +6,12 @@ import msgspec
 
 from amp_console.amplitude import AmplitudeClient, AmplitudeError, CohortGone, KeysRefused
 from amp_console.connections import Connection
-from amp_console.ledger import Ledger, deliveries, runs
+from amp_console.ledger import Db, Ledger, deliveries, runs
 from amp_console.ledger.audiences import Audience, audience
 from amp_console.ledger.cohorts import break_link
+from amp_console.ledger.dead_runs import end_dead_runs
 from amp_console.ledger.leases import AudienceBusy, busy_because, lease, note_holder
+from amp_console.ledger.run_locks import hold_run
 from amp_console.ledger.runs import AudienceCounts, RunStatus
 from amp_console.ledger.sources import Tally
 from amp_console.ledger.standing import Outstanding, outstanding
@@ -139,10 +141,16 @@ async def deliver(
     guard(connection, "Nothing was sent.")
     tally = tally or Tally()
     timing = timing or Timing()
-    run_id = await ledger.awrite(runs.begin_run, tally, timing.now())
-    progress = Progress(run_id, plan, timing, observe)
-    desk = Desk(run_id, connection, ledger, client, timing, progress, stop or Stop())
-    return await Delivery(desk, plan).run(tally)
+    with hold_run(ledger.path) as lock:
+        run_id = await ledger.awrite(_begin, tally, timing.now(), lock)
+        progress = Progress(run_id, plan, timing, observe)
+        desk = Desk(run_id, connection, ledger, client, timing, progress, stop or Stop())
+        return await Delivery(desk, plan).run(tally)
+
+
+def _begin(db: Db, tally: Tally, now: int, lock: str) -> int:
+    end_dead_runs(db)
+    return runs.begin_run(db, tally, now, lock)
 
 
 def _status(reports: list[AudienceReport], tally: Tally) -> RunStatus:

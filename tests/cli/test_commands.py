@@ -391,6 +391,21 @@ def test_runs_are_kept(operator: Operator, file: Path) -> None:
     assert (run["run"], run["status"], run["added"], run["rejected"]) == (1, "partial", 2, 1)
 
 
+def test_a_run_goes_on_until_its_process_is_killed(operator: Operator, file: Path) -> None:
+    operator.simulator.faults.add(Slow(60), Call.MEMBERSHIP)
+    process = operator.start("sync", "--from", file, "--yes")
+    wait_for_call(operator.simulator, Call.UPLOAD)
+    (run,) = operator.run("runs", "--json").document
+    assert (run["status"], run["ended_at"]) == ("running", None)
+    process.kill()
+    process.communicate(timeout=30)
+    (run,) = operator.run("runs", "--json").document
+    assert (run["status"], run["audiences"]) == ("interrupted", 1)
+    assert run["requests"] >= 1
+    assert run["ended_at"] is not None
+    assert "interrupted" in operator.run("runs").out
+
+
 def test_doctor_finds_what_is_wrong(operator: Operator) -> None:
     ended = operator.run("doctor")
     assert "look  keyring" in ended.out

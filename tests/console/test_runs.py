@@ -1,8 +1,11 @@
 import pytest
 
 from amp_console.console.screens.run import RunPlace
+from amp_console.ledger.run_locks import hold_run
+from amp_console.ledger.runs import begin_run
+from amp_console.ledger.sources import Tally
 from amp_console.simulator import Answer, Call, Simulator
-from tests.console.house import House, console, picture, until, until_shown
+from tests.console.house import NOW, House, console, picture, until, until_shown
 
 pytestmark = pytest.mark.anyio
 
@@ -29,6 +32,26 @@ async def test_runs_are_listed_with_what_they_did(
 
         await until_shown(pilot, "run 1", "Delivered, but for 1 rejected user.")
         assert isinstance(pilot.app.screen, RunPlace)
+
+
+async def test_a_run_whose_process_died_is_told_from_one_that_goes_on(house: House) -> None:
+    with house.office(house.connect()) as office:
+        office.enter("u-1")
+        ledger = office.ledger
+        with hold_run(ledger.path) as lock:
+            ledger.write(begin_run, Tally(), NOW - 60 * 1_000_000, lock)
+        with hold_run(ledger.path) as lock:
+            ledger.write(begin_run, Tally(), NOW - 1_000_000, lock)
+            async with house.open(size=(80, 24)) as pilot:
+                await until(pilot, lambda: console(pilot).session)
+                await pilot.press("3")
+                await until_shown(pilot, "interrupted", "running", "2 runs")
+                await pilot.press("enter")
+                await until_shown(pilot, "run 2", "Another amp-console (process", "is at it.")
+                await pilot.press("escape")
+                await until_shown(pilot, "2 runs")
+                await pilot.press("down", "enter")
+                await until_shown(pilot, "run 1", "Interrupted: its amp-console ended in the")
 
 
 async def test_without_runs_it_says_what_to_do(house: House) -> None:

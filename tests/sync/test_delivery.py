@@ -1,6 +1,7 @@
 """Delivery against the simulated Amplitude: the cohort ends right, whatever the network does."""
 
 import asyncio
+import itertools
 import re
 
 import msgspec
@@ -497,9 +498,10 @@ class TestRun:
     async def test_stops_when_asked_and_goes_on_next_time(self, office: Office) -> None:
         office.limit(first_batch=5, largest_batch=5)
         office.enter(*USERS)
+        office.timing = Timing(office.timing.now, itertools.count().__next__, office.waits)
         stop = Stop()
 
-        def stop_soon(now: RunSnapshot) -> None:
+        def stop_soon(now: RunSnapshot) -> None:  # each is shown: a second passes at every look
             if now.done:
                 stop.ask()
 

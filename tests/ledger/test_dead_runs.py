@@ -1,0 +1,140 @@
+"""Runs whose process died are told from those that go on, and ended with what they did."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from amp_console.ledger import Ledger, deliveries
+from amp_console.ledger.deliveries import Answer
+from amp_console.ledger.run_locks import hold_run
+from amp_console.ledger.runs import (
+    AudienceCounts,
+    RunStatus,
+    all_runs,
+    begin_run,
+    end_run,
+    record_audience,
+    run,
+    run_audiences,
+)
+from amp_console.ledger.sources import Tally
+from amp_console.values import IdType, Operation
+from tests.ledger.helpers import enters, read, start
+
+BEGINS_AND_WAITS = """
+import sys
+from pathlib import Path
+from amp_console.ledger import Ledger
+from amp_console.ledger.run_locks import hold_run
+from amp_console.ledger.runs import begin_run
+from amp_console.ledger.sources import Tally
+path = Path(sys.argv[1])
+with Ledger(path) as ledger, hold_run(path) as lock:
+    print(ledger.write(begin_run, Tally(), 1, lock), flush=True)
+    sys.stdin.read()
+"""
+
+
+def status(ledger: Ledger, run_id: int = 1) -> RunStatus:
+    found = ledger.read(run, run_id)
+    assert found is not None
+    return found.status
+
+
+def kept(ledger: Ledger) -> str:
+    """What the file itself says of the first run."""
+    return str(ledger.read(lambda db: db.execute("SELECT status FROM run").fetchone()[0]))
+
+
+def test_a_run_that_goes_on_is_running_for_everybody(ledger: Ledger) -> None:
+    with hold_run(ledger.path) as lock:
+        ledger.write(begin_run, Tally(), 1, lock)
+        assert status(ledger) is RunStatus.RUNNING
+        with Ledger(ledger.path) as other:
+            assert status(other) is RunStatus.RUNNING
+            (of,) = other.read(all_runs)
+            assert of.holder.startswith("process ")
+            assert " on " in of.holder
+
+
+def test_the_lock_counts_and_not_the_number_of_the_process(ledger: Ledger) -> None:
+    """This process lives, and has the number that is written down."""
+    with hold_run(ledger.path) as lock:
+        ledger.write(begin_run, Tally(), 5, lock)
+    (of,) = ledger.read(all_runs)
+    assert (of.status, of.ended_at) == (RunStatus.INTERRUPTED, 5)
+    assert kept(ledger) == "running"
+    with Ledger(ledger.path) as other:
+        assert kept(other) == "interrupted"
+        assert other.read(all_runs) == [of]
+
+
+def test_a_run_is_interrupted_once_its_process_is_killed(ledger: Ledger) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", BEGINS_AND_WAITS, str(ledger.path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        assert process.stdout is not None
+        run_id = int(process.stdout.readline())
+        assert status(ledger, run_id) is RunStatus.RUNNING
+        process.kill()
+    assert status(ledger, run_id) is RunStatus.INTERRUPTED
+
+
+def test_a_ledger_met_by_another_path_is_the_same(ledger: Ledger, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    link = tmp_path / "other" / "link.db"
+    link.symlink_to(ledger.path)
+    with hold_run(link) as lock:
+        ledger.write(begin_run, Tally(), 1, lock)
+        assert status(ledger) is RunStatus.RUNNING
+
+
+def test_an_ended_run_leaves_no_lock_file(ledger: Ledger) -> None:
+    with hold_run(ledger.path) as lock:
+        ledger.write(end_run, ledger.write(begin_run, Tally(), 1, lock), RunStatus.STOPPED, "", 2)
+    assert status(ledger) is RunStatus.STOPPED
+    assert list(ledger.path.with_suffix(".leases").iterdir()) == []
+
+
+def test_what_a_dead_run_did_is_kept(ledger: Ledger) -> None:
+    read(ledger, [enters(f"u{n}", 1, n + 1) for n in range(7)])
+    of = start(ledger).id
+    with hold_run(ledger.path) as lock:
+        run_id = ledger.write(begin_run, Tally(read=7), 10, lock)
+
+        def take(size: int, at: int) -> deliveries.Batch:
+            batch = ledger.write(
+                deliveries.take, run_id, of, IdType.USER_ID, Operation.ADD, size, at
+            )
+            assert batch is not None
+            return batch
+
+        ledger.write(deliveries.confirm, take(3, 20), Answer(30, 200), ["u1"], "unknown")
+        ledger.write(deliveries.refuse, take(1, 40), "u3", Answer(50, 400, "malformed"))
+        ledger.write(deliveries.void, take(2, 60).request_id, Answer(70, 503, "down"))
+        take(2, 80)  # and dies
+    with Ledger(ledger.path) as later:
+        (each,) = later.read(run_audiences, run_id)
+        assert each.counts == AudienceCounts(2, 0, 2, 4, 0, each.counts.note)
+        assert "process ended" in each.counts.note
+        found = later.read(run, run_id)
+        assert found is not None
+        assert (found.status, found.ended_at) == (RunStatus.INTERRUPTED, 80)
+        assert (found.added, found.rejected, found.audiences) == (2, 2, 1)
+
+
+def test_audiences_it_was_through_with_keep_their_own_counts(ledger: Ledger) -> None:
+    read(ledger, [enters("u1", 1)])
+    of = start(ledger).id
+    counts = AudienceCounts(added=1, requests=5, retries=2)
+    with hold_run(ledger.path) as lock:
+        run_id = ledger.write(begin_run, Tally(), 1, lock)
+        ledger.write(deliveries.take, run_id, of, IdType.USER_ID, Operation.ADD, 1, 2)
+        ledger.write(record_audience, run_id, of, counts, 3)
+    with Ledger(ledger.path) as later:
+        (each,) = later.read(run_audiences, run_id)
+        assert (each.counts.added, each.counts.requests, each.counts.note) == (1, 5, "")

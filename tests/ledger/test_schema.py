@@ -1,0 +1,87 @@
+"""Ledgers of other versions: an older one is brought up to date, a newer one is left alone."""
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from amp_console.ledger import Ledger
+from amp_console.ledger.audiences import all_audiences
+from amp_console.ledger.errors import LedgerTooNew
+from amp_console.ledger.runs import RunStatus, all_runs, run_audiences
+from amp_console.ledger.schema import MIGRATIONS
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """A ledger of version 1, with an audience, a run that ended, and one that did not."""
+    path = tmp_path / "ledger.db"
+    db = sqlite3.connect(path, isolation_level=None)
+    db.executescript(MIGRATIONS[0])
+    db.executescript("""
+        INSERT INTO audience (id, space_id, computation_id, key) VALUES (1, 's', 'a', 'shoppers');
+        INSERT INTO run (id, started_at, ended_at, status, note, read)
+            VALUES (1, 10, 20, 'partial', 'was so', 7), (2, 30, NULL, 'running', '', 0);
+        INSERT INTO run_audience VALUES (1, 1, 5, 4, 3, 2, 1, 'noted');
+        INSERT INTO member (audience_id, id_type, id, is_member, wanted, event_at, source_id, line)
+            VALUES (1, 1, 'u1', 1, 1, 1, 1, 1);
+        PRAGMA user_version = 1;
+    """)
+    db.close()
+    return path
+
+
+def test_a_ledger_of_version_1_keeps_what_it_holds(path: Path) -> None:
+    with Ledger(path) as ledger:
+        assert [each.key for each in ledger.read(all_audiences)] == ["shoppers"]
+        run = ledger.read(all_runs)[-1]
+        assert (run.started_at, run.ended_at, run.status) == (10, 20, RunStatus.PARTIAL)
+        assert (run.note, run.tally.read, run.added, run.removed) == ("was so", 7, 5, 4)
+        (of,) = ledger.read(run_audiences, 1)
+        assert (of.counts.rejected, of.counts.requests, of.counts.note) == (3, 2, "noted")
+        assert _version(ledger) == len(MIGRATIONS) >= 2
+        assert ledger.read(lambda db: db.execute("SELECT id FROM member").fetchall()) == [("u1",)]
+
+
+def test_a_run_that_no_version_ended_is_interrupted(path: Path) -> None:
+    with Ledger(path) as ledger:
+        run = ledger.read(all_runs)[0]
+        assert (run.id, run.status, run.ended_at) == (2, RunStatus.INTERRUPTED, 30)
+        assert run.holder == ""
+
+
+def test_it_has_the_same_tables_as_a_new_one(path: Path, tmp_path: Path) -> None:
+    with Ledger(path) as old, Ledger(tmp_path / "new.db") as new:
+        assert _tables(old) == _tables(new)
+
+
+def test_opened_again_it_is_as_it_was(path: Path) -> None:
+    with Ledger(path) as ledger:
+        before = ledger.read(all_runs)
+    with Ledger(path) as ledger:
+        assert ledger.read(all_runs) == before
+
+
+def test_a_ledger_that_is_too_new_is_refused_and_left_alone(path: Path) -> None:
+    newer = len(MIGRATIONS) + 1
+    db = sqlite3.connect(path)
+    db.execute(f"PRAGMA user_version = {newer}")
+    db.close()
+    with pytest.raises(LedgerTooNew, match=f"version {newer}.*Update amp-console"):
+        Ledger(path)
+    db = sqlite3.connect(path)
+    assert db.execute("PRAGMA user_version").fetchone() == (newer,)
+    assert db.execute("SELECT status FROM run WHERE id = 2").fetchone() == ("running",)
+    db.close()
+
+
+def _version(ledger: Ledger) -> int:
+    return int(ledger.read(lambda db: db.execute("PRAGMA user_version").fetchone()[0]))
+
+
+def _tables(ledger: Ledger) -> list[tuple[object, ...]]:
+    query = (
+        'SELECT t.name, c.name, c.type, c."notnull", c.dflt_value FROM sqlite_schema t '
+        "JOIN pragma_table_info(t.name) c WHERE t.type = 'table' ORDER BY 1, c.cid"
+    )
+    return ledger.read(lambda db: db.execute(query).fetchall())
