@@ -21,7 +21,6 @@ class FormPlace(Place):
     VERTICAL_BREAKPOINTS = [(0, "-low"), (32, "-high")]  # noqa: RUF012  # Textual's own
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("f2,ctrl+s", "save", "Save", key_display="F2", id="form.save"),
-        Binding("escape", "back", "Back", key_display="Esc", id="form.back"),
         # As the application's own, but nothing that was entered is lost.
         Binding("1", "go('audiences')", show=False),
         Binding("2", "go('errors')", show=False),

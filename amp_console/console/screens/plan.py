@@ -44,7 +44,6 @@ s, y or Enter sends it. Esc goes back with nothing sent."""
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("s,y", "send", "Send", key_display="s", id="plan.send"),
         Binding("w", "watch", "Watch the sync", id="plan.watch"),
-        Binding("escape", "back", "Back", key_display="Esc", id="plan.back"),
     ]
 
     def __init__(self, audience_ids: tuple[int, ...]) -> None:

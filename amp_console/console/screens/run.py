@@ -52,7 +52,6 @@ reason shows the users who were rejected for it."""
         Binding("c", "cancel", "Cancel", id="run.cancel"),
         Binding("x", "errors", "Errors", id="run.errors"),
         Binding("l", "log", "Log", id="run.log"),
-        Binding("escape", "back", "Back", key_display="Esc", id="run.back"),
         Binding("y", "copy", "Copy the row", show=False, id="copy"),
     ]
 

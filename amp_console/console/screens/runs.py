@@ -55,7 +55,6 @@ Enter opens a run with its requests and errors, however long ago it was."""
         Binding("x", "errors", "Errors", id="runs.errors"),
         Binding("o", "sort", "Sort", id="runs.sort"),
         Binding("slash", "filter", "Filter", key_display="/", id="filter"),
-        Binding("escape", "back", "Back", key_display="Esc", id="runs.back"),
         Binding("y", "copy", "Copy the row", show=False, id="copy"),
     ]
 

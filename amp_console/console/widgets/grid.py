@@ -65,13 +65,13 @@ class Grid(ScrollView, can_focus=True):
     }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("down,j", "move(1)", "Down", show=False),
-        Binding("up,k", "move(-1)", "Up", show=False),
-        Binding("pagedown,ctrl+d", "page(1)", "Page down", show=False),
-        Binding("pageup,ctrl+u", "page(-1)", "Page up", show=False),
-        Binding("home,g", "go_to(0)", "First row", show=False),
-        Binding("end,G", "go_to(-1)", "Last row", show=False),
-        Binding("enter", "open", "Open", show=False),
+        Binding("down,j", "move(1)", "Down", show=False, id="grid.down"),
+        Binding("up,k", "move(-1)", "Up", show=False, id="grid.up"),
+        Binding("pagedown,ctrl+d", "page(1)", "Page down", show=False, id="grid.page_down"),
+        Binding("pageup,ctrl+u", "page(-1)", "Page up", show=False, id="grid.page_up"),
+        Binding("home,g", "go_to(0)", "First row", show=False, id="grid.first"),
+        Binding("end,G", "go_to(-1)", "Last row", show=False, id="grid.last"),
+        Binding("enter", "open", "Open", show=False, id="grid.open"),
         Binding("space", "mark", "Mark", show=False, id="grid.mark"),
         Binding("a", "mark_all", "Mark all", show=False, id="grid.mark_all"),
         Binding("o", "sort", "Sort by the next column", show=False, id="grid.sort"),

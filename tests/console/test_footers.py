@@ -1,0 +1,115 @@
+"""Every place's footer: few keys, all of them to be read; and every key one that can be moved."""
+
+import pkgutil
+from collections.abc import AsyncIterator, Iterator
+from importlib import import_module
+
+import pytest
+from textual.binding import Binding, BindingsMap
+from textual.dom import DOMNode
+from textual.pilot import Pilot
+from textual.widgets._footer import FooterKey
+
+from amp_console.console import screens
+from amp_console.console.app import ConsoleApp
+from amp_console.console.screens.place import Place
+from amp_console.console.widgets.grid import Grid
+from tests.console.furniture import broken_events, furnish
+from tests.console.house import House, picture, until, until_shown
+
+pytestmark = pytest.mark.anyio
+MOST = 6  # keys in a footer
+TROUBLED = {"ctrl+h", "ctrl+i", "ctrl+j", "ctrl+m", "ctrl+s", "ctrl+q"}
+"""Many terminals give these another meaning, or keep them."""
+
+
+async def walk(pilot: Pilot[None]) -> AsyncIterator[str]:
+    """Go from place to place; the name of each is said when it stands."""
+
+    async def go(keys: str, place: str) -> str:
+        await pilot.press(*keys.split())
+        await until(pilot, lambda: type(pilot.app.screen).__name__ == place)
+        await until(pilot, lambda: list(pilot.app.screen.query(FooterKey)))
+        await pilot.app.workers.wait_for_complete()
+        await pilot.pause()
+        return place
+
+    await until_shown(pilot, "pending")
+    yield await go("1", "AudiencesPlace")
+    yield await go("s", "PlanPlace")
+    yield await go("1 e", "AudienceSettings")
+    yield await go("escape l", "LinkPlace")
+    yield await go("1 m", "MappingPlace")
+    yield await go("escape 2", "ErrorsPlace")
+    await until_shown(pilot, "ghost-1")
+    yield await go("i", "ErrorsPlace")
+    yield await go("i enter enter", "RejectedUserPlace")
+    yield await go("3", "RunsPlace")
+    yield await go("enter", "RunPlace")
+    yield await go("4", "ConnectionsPlace")
+    yield await go("n", "ConnectionForm")
+    yield await go("escape f", "PersonPlace")
+    yield await go("t 1 enter", "PersonPlace")
+    yield await go("escape 5", "EventsPlace")
+
+
+async def test_every_footer_fits_and_shows_the_place_s_own_keys(house: House) -> None:
+    furnish(house, broken_events)
+    seen = set()
+
+    async with house.open(size=(80, 24)) as pilot:
+        async for place in walk(pilot):
+            seen.add(place)
+            keys = list(pilot.app.screen.query(FooterKey))
+            footer = picture(pilot).splitlines()[-1]
+            assert 1 <= len(keys) <= MOST, f"{place}: {footer}"
+            assert all(each.region.right <= 80 and each.description in footer for each in keys), (
+                f"{place} is cut off: {footer}"
+            )
+            assert not any(each.key == "escape" for each in keys), f"{place}: {footer}"
+            assert keys[-1].description == "Help", f"{place}: {footer}"
+
+    assert seen == {each.__name__ for each in places()}
+
+
+def places() -> list[type[Place]]:
+    """Every place of the console."""
+    found = set()
+    for module in pkgutil.iter_modules(screens.__path__):
+        names = vars(import_module(f"{screens.__name__}.{module.name}")).values()
+        found |= {each for each in names if isinstance(each, type) and issubclass(each, Place)}
+    return sorted((each for each in found if each.NAME), key=lambda each: each.__name__)
+
+
+def own(kind: type[DOMNode]) -> Iterator[Binding]:
+    """The bindings that the console itself gives to a widget, a place or the application."""
+    for each in kind.__mro__:
+        if each.__module__.startswith("amp_console."):
+            yield from (binding for _, binding in BindingsMap(vars(each).get("BINDINGS", [])))
+
+
+MOVABLE: list[type[DOMNode]] = [ConsoleApp, Grid, *places()]
+"""Dialogs keep their keys: their buttons name them."""
+
+
+@pytest.mark.parametrize("kind", MOVABLE)
+def test_every_action_with_a_name_can_be_given_another_key(kind: type[DOMNode]) -> None:
+    assert [each for each in own(kind) if each.description and each.id is None] == []
+
+
+@pytest.mark.parametrize("kind", MOVABLE)
+def test_no_action_is_had_by_a_troubled_key_alone(kind: type[DOMNode]) -> None:
+    keys: dict[str, set[str]] = {}
+    for each in own(kind):
+        keys.setdefault(each.action, set()).add(each.key)
+
+    assert {action for action, found in keys.items() if found <= TROUBLED} <= {"quit"}
+
+
+def test_no_two_actions_of_a_place_have_one_id() -> None:
+    for kind in MOVABLE:
+        actions: dict[str | None, set[str]] = {}
+        for each in own(kind):
+            actions.setdefault(each.id, set()).add(each.action)
+        actions.pop(None, None)
+        assert {id_: found for id_, found in actions.items() if len(found) > 1} == {}, kind
