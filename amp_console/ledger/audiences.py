@@ -164,9 +164,14 @@ def _start_with(db: sqlite3.Connection, audience_id: int, hints: AudienceHints) 
         link_existing(db, audience_id, hints.cohort_id)
 
 
-def link_existing(db: sqlite3.Connection, audience_id: int, cohort_id: str) -> None:
-    """Link to a cohort that others filled: who is in it is unknown until delivered."""
-    set_link(db, audience_id, cohort_id, None, Link.EXISTING)
+def link_existing(
+    db: sqlite3.Connection, audience_id: int, cohort_id: str, name: str | None = None
+) -> None:
+    """Link to a cohort that others filled: who is in it is unknown until delivered.
+
+    `name` is the cohort's own, None where it is not known.
+    """
+    set_link(db, audience_id, cohort_id, name, Link.EXISTING)
     in_use = ID_TYPE_CODE[audience(db, audience_id).id_type]
     db.execute(
         "UPDATE member SET delivered = CASE WHEN id_type = ? THEN NULL ELSE 0 END "

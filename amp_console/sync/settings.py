@@ -5,7 +5,7 @@ import msgspec
 from amp_console.connections import Connection, checked_email
 from amp_console.ledger import Db, Ledger, cohorts, deliveries
 from amp_console.ledger import audiences as known
-from amp_console.ledger.audiences import Audience, Link
+from amp_console.ledger.audiences import Audience
 from amp_console.ledger.leases import AudienceBusy, busy_because, lease
 from amp_console.sync.read_only import guard
 from amp_console.sync.timing import now_in_microseconds
@@ -63,11 +63,15 @@ def _change(db: Db, audience: Audience, wish: SettingsChange) -> Audience:
     if wish.id_type is not None:
         known.set_id_type(db, audience.id, wish.id_type)
     if wish.cohort_id:
-        known.link_existing(db, audience.id, wish.cohort_id)
-        known.set_link(db, audience.id, wish.cohort_id, wish.linked_name, Link.EXISTING)
+        known.link_existing(db, audience.id, wish.cohort_id, _linked_name(audience, wish))
     if wish.unlink:
         cohorts.unlink(db, audience.id)
     return known.audience(db, audience.id)
+
+
+def _linked_name(audience: Audience, wish: SettingsChange) -> str | None:
+    is_the_same = wish.cohort_id == audience.cohort_id
+    return wish.linked_name or (audience.linked_name if is_the_same else None)
 
 
 def _either(wish: str | None, before: str | None) -> str | None:
