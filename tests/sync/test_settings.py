@@ -33,7 +33,7 @@ def test_of_a_cohort_linked_by_its_id_no_name_is_known(office: Office) -> None:
     office.enter("u1")
     office.change(SettingsChange(cohort_id="abc12345"))
     assert office.audience().linked_name is None
-    assert shown(office) == "[Segment] shoppers"
+    assert shown(office) == "shoppers"
 
 
 def test_linked_once_more_it_keeps_the_name_that_is_known(office: Office) -> None:
@@ -49,6 +49,6 @@ async def test_unlinked_it_forgets_the_name(office: Office) -> None:
     office.enter("u1")
     office.change(SettingsChange(cohort_id="abc12345", linked_name="Churn risk"))
     office.change(SettingsChange(unlink=True))
-    assert shown(office) == "[Segment] shoppers"
+    assert shown(office) == "shoppers"
     await office.sync()
-    assert office.audience().linked_name == "[Segment] shoppers"
+    assert office.audience().linked_name == "shoppers"
