@@ -24,12 +24,21 @@ _HEADERS = {
 
 
 class Call(NamedTuple):
-    """A request: a POST if it has a body. `cohort_id` is the cohort it names, if it names one."""
+    """A request: a POST if it has a body. `cohort_id` is the cohort it names, if it names one.
+
+    `is_spent` says that it takes effect although it is a GET: it starts something that counts.
+    """
 
     path: str
     params: Mapping[str, str] | None = None
     body: bytes | None = None
     cohort_id: str | None = None
+    is_spent: bool = False
+
+    @property
+    def has_effect(self) -> bool:
+        """Whether a lost answer leaves it unknown what happened."""
+        return self.body is not None or self.is_spent
 
 
 class Exchange:
@@ -86,20 +95,21 @@ class Exchange:
             content=call.body,
             headers=None if call.body is None else {"Content-Type": "application/json"},
         )
-        async with self._opened(request, self._auth) as response:
+        async with self._opened(request, self._auth, call.has_effect) as response:
             yield response
 
     @asynccontextmanager
     async def open_link(self, link: httpx.URL) -> AsyncGenerator[httpx.Response, None]:
         """Open a link to somebody else's server, without our keys; raises `AmplitudeError`."""
-        async with self._opened(self._http.build_request("GET", link), None) as response:
+        request = self._http.build_request("GET", link)
+        async with self._opened(request, None, has_effect=False) as response:
             yield response
 
     @asynccontextmanager
     async def _opened(
-        self, request: httpx.Request, auth: KeysAuth | None
+        self, request: httpx.Request, auth: KeysAuth | None, has_effect: bool
     ) -> AsyncGenerator[httpx.Response, None]:
-        with _own_errors():
+        with _own_errors(may_be_applied=has_effect):
             response = await self._http.send(request, stream=True, auth=auth)
             try:
                 yield response
@@ -117,7 +127,7 @@ class Exchange:
 
     def error(self, response: httpx.Response, call: Call) -> AmplitudeError:
         """Return the error that an answer, read in full, means."""
-        asked = Asked(call.cohort_id, is_change=call.body is not None)
+        asked = Asked(call.cohort_id, call.body is not None, call.has_effect)
         wait = retry_after(response.headers.get("Retry-After"), self._now)
         return judge(response.status_code, self._shown(response), asked, wait)
 
@@ -126,17 +136,17 @@ class Exchange:
 
 
 @contextmanager
-def _own_errors() -> Generator[None, None, None]:
+def _own_errors(*, may_be_applied: bool) -> Generator[None, None, None]:
     """Raise our errors for the library's, whose texts may quote addresses and headers."""
     try:
         yield
     except httpx.ConnectTimeout:
         raise TimedOut from None
     except httpx.TimeoutException:
-        raise TimedOut(may_be_applied=True) from None
+        raise TimedOut(may_be_applied=may_be_applied) from None
     except (httpx.ConnectError, httpx.ProxyError):
         raise NoConnection from None
     except httpx.TransportError:
-        raise NoConnection(may_be_applied=True) from None
+        raise NoConnection(may_be_applied=may_be_applied) from None
     except httpx.DecodingError:
-        raise ServerTrouble(may_be_applied=True) from None
+        raise ServerTrouble(may_be_applied=may_be_applied) from None

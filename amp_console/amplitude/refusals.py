@@ -57,10 +57,11 @@ _PLAIN: dict[int, type[KeysRefused | TimedOut | TooLarge]] = {
 
 
 class Asked(NamedTuple):
-    """What a call was about: the cohort it names, and whether it changes anything."""
+    """What a call was about: the cohort it names, whether it changes it, or has any effect."""
 
     cohort_id: str | None
     is_change: bool
+    has_effect: bool
 
 
 def judge(status: int, body: str, asked: Asked, wait: float | None) -> AmplitudeError:
@@ -70,8 +71,9 @@ def judge(status: int, body: str, asked: Asked, wait: float | None) -> Amplitude
     """
     said = (status, words(body), body[:2000])
     if not 400 <= status < 500:
-        # A redirect is not followed, so what it answers was not done.
-        return ServerTrouble(*said, may_be_applied=not 300 <= status < 400)
+        # A redirect is not followed, so what it answers was not done; a question changes nothing.
+        is_unsure = asked.has_effect and not 300 <= status < 400
+        return ServerTrouble(*said, may_be_applied=is_unsure)
     if status == 429:
         is_busy = asked.is_change and asked.cohort_id and _BUSY.search(said[1])
         return (CohortBusy if is_busy else RateLimited)(*said, retry_after=wait)

@@ -2,6 +2,7 @@
 
 import enum
 from datetime import UTC, datetime
+from pathlib import PurePath
 
 import msgspec
 
@@ -10,7 +11,7 @@ from amp_console.ledger import Db
 from amp_console.ledger.deliveries import Reason
 from amp_console.ledger.people import PersonRecord, find_person
 from amp_console.ledger.requests import RequestState
-from amp_console.values import IdType
+from amp_console.values import IdType, Operation
 
 
 class Verdict(enum.StrEnum):
@@ -86,11 +87,10 @@ def _in(record: PersonRecord) -> str:
 def _out(record: PersonRecord) -> str:
     if record.source is None:
         return "Not in the cohort, and in no event: they were only used to make the cohort with."
-    taken_out = ", and Amplitude confirmed removing them" if record.request else ""
-    return (
-        f"Not in the cohort: {_event(record)} says they left the audience"
-        f"{taken_out}{_by_run(record)}."
-    )
+    left = f"Not in the cohort: {_event(record)} says they left the audience"
+    if record.request is None or record.request.operation is Operation.ADD:
+        return f"{left}, and they never were in the cohort."
+    return f"{left}, and Amplitude confirmed removing them{_by_run(record)}."
 
 
 def _on_the_way(record: PersonRecord) -> str:
@@ -101,15 +101,16 @@ def _on_the_way(record: PersonRecord) -> str:
 def _enters(record: PersonRecord) -> str:
     unsure = " Whether an earlier request got through is unknown." if _is_unsure(record) else ""
     return (
-        f"Not in the cohort yet: {_event(record)} says they entered the audience, and the next "
-        f"sync adds them.{unsure}"
+        f"Not in the cohort yet: {_event(record)} says they entered the audience, and "
+        f"{_next_sync(record, 'adds them')}.{unsure}"
     )
 
 
 def _leaves(record: PersonRecord) -> str:
+    certain = "Still" if record.delivered else "Maybe still"
     return (
-        f"Maybe still in the cohort: {_event(record)} says they left the audience, and the next "
-        "sync removes them."
+        f"{certain} in the cohort: {_event(record)} says they left the audience, and "
+        f"{_next_sync(record, 'removes them')}."
     )
 
 
@@ -145,8 +146,8 @@ def _other_id_type(record: PersonRecord) -> str:
 
 def _no_cohort(record: PersonRecord) -> str:
     return (
-        f"In the audience, as {_event(record)} says, but it has no cohort yet: the next sync "
-        "makes one and adds them."
+        f"In the audience, as {_event(record)} says, but it has no cohort yet: "
+        f"{_next_sync(record, 'makes one and adds them')}."
     )
 
 
@@ -154,8 +155,15 @@ def _broken(record: PersonRecord) -> str:
     return f"The audience's link to its cohort is broken: {record.audience.broken}"
 
 
+def _next_sync(record: PersonRecord, does: str) -> str:
+    if record.audience.enabled:
+        return f"the next sync {does}"
+    return "no sync takes the audience while it is switched off"
+
+
 def _event(record: PersonRecord) -> str:
-    where = f" (line {record.line:,} of {record.source})" if record.source and record.line else ""
+    file = PurePath(record.source).name if record.source else ""
+    where = f" (line {record.line:,} of {file})" if file and record.line else ""
     return f"the event of {_time(record.event_at)}{where}"
 
 

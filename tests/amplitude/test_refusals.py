@@ -18,10 +18,10 @@ from amp_console.amplitude.errors import (
 )
 from amp_console.amplitude.refusals import Asked, culprits, judge, retry_after, words
 
-CHANGE = Asked("abcd1234", is_change=True)
-CREATION = Asked(None, is_change=True)
-DOWNLOAD = Asked("abcd1234", is_change=False)
-LISTING = Asked(None, is_change=False)
+CHANGE = Asked("abcd1234", True, True)
+CREATION = Asked(None, True, True)
+DOWNLOAD = Asked("abcd1234", False, False)
+LISTING = Asked(None, False, False)
 
 
 def said(text: str) -> str:

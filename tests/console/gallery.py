@@ -115,6 +115,7 @@ async def _paint(demo: DemoStage, view: View) -> dict[str, str]:
             pictures[f"{name}-{view.name}"] = await _painted(pilot, demo)
         if app.sync is not None:
             app.sync.give_up()
+            await app.sync.finished()
         await app.close_session()
     return pictures
 

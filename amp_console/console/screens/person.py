@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Container
+from textual.containers import Container, VerticalScroll
 from textual.content import Content
 from textual.widgets import Input, Static
 
@@ -16,6 +16,7 @@ from amp_console.console.widgets.grid_rows import Cell, Row
 from amp_console.console.words import ago, at
 from amp_console.console.work import KNOWN
 from amp_console.sync.person import PersonAnswer, Verdict, explain_person, recognise
+from amp_console.sync.words import plural
 
 COLUMNS = (
     Column("Audience", 18, flex=2),
@@ -36,13 +37,16 @@ TONES = {
     Verdict.BROKEN: "bad",
 }
 ASK = """\
-Type an identifier above: a User ID or an Amplitude ID, exactly as it is."""
+Type a User ID or an Amplitude ID above, exactly as it is, and press Enter."""
 NOBODY = """\
 No event ever named this identifier.
 
-It is matched exactly: capital letters and leading zeros count. If it is right, then no file that
-was imported says anything about this person: import the events, or look for their other
-identifier. Press A (with the keys on this list) to ask Amplitude whether it knows them."""
+It is matched exactly: capital letters, leading zeros and blanks count.
+If it is right, then no file that was imported says anything about this
+person: import the events, or look for their other identifier.
+
+Press A to ask Amplitude whether it knows them."""
+WAITING = "Asking Amplitude…"
 
 
 class PersonPlace(Place):
@@ -59,9 +63,9 @@ Amplitude's user search whether it knows the identifier."""
     AUTO_FOCUS = "#who"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("A", "ask", "Ask Amplitude", id="person.ask"),
-        Binding("enter", "run", "Its run", id="person.run"),
+        Binding("r", "run", "Its run", id="person.run"),
         Binding("slash", "type", "Another person", key_display="/", id="person.type"),
-        Binding("y", "copy", "Copy", show=False, id="copy"),
+        Binding("y", "copy", "Copy", id="copy"),
     ]
 
     def __init__(self, text: str = "") -> None:
@@ -72,17 +76,17 @@ Amplitude's user search whether it knows the identifier."""
 
     def body(self) -> ComposeResult:
         """The identifier, the audiences, and what is known."""
-        yield Input(self._text, placeholder="User ID or Amplitude ID, exactly as it is", id="who")
-        yield Static(id="amplitude")
+        with Container(id="who-panel", classes="panel") as panel:
+            panel.border_title = "Why is this person (not) in the cohort?"
+            yield Input(self._text, placeholder="User ID or Amplitude ID", id="who", compact=True)
+            yield Static(id="amplitude")
         with Container(id="where", classes="panel"):
             yield Grid(COLUMNS, look=self.console.look, empty=ASK, id="list")
-        with Container(id="why", classes="panel") as panel:
-            panel.border_title = "Why"
+        with VerticalScroll(id="why", classes="panel", can_focus=False):
             yield Static(id="why-text")
 
     def on_mount(self) -> None:
-        """Look at once where an identifier was handed in."""
-        super().on_mount()
+        """Put the cursor on the answers where an identifier was handed in."""
         if self._text:
             self.query_one("#list").focus()
 
@@ -93,9 +97,15 @@ Amplitude's user search whether it knows the identifier."""
         self._answers = dict(enumerate(answers))
         grid.empty = NOBODY if self._text else ASK
         grid.show([self._row(number, each) for number, each in self._answers.items()])
-        panel = self.query_one("#where")
-        panel.border_title = said(self._text or "One person", longest=80)
+        self._entitle()
         self._explain()
+
+    def _entitle(self) -> None:
+        panel, many = self.query_one("#where"), len(self._answers)
+        known = f"Known in {plural(many, 'audience')}" if many else "Known nowhere"
+        panel.border_title = known if self._text else ""
+        panel.styles.height = many + 3 if many else "1fr"  # with header and border
+        self.set_class(not many, "-nobody")
 
     def _row(self, number: int, each: PersonAnswer) -> Row:
         record = each.record
@@ -116,6 +126,8 @@ Amplitude's user search whether it knows the identifier."""
         if self._says is not None:
             self.query_one("#amplitude", Static).update(self._says)
         if chosen is not None:
+            name = chosen.record.audience.name
+            self.query_one("#why").border_title = said(name, longest=60)
             self.query_one("#why-text", Static).update(self._facts(chosen))
 
     @property
@@ -128,20 +140,21 @@ Amplitude's user search whether it knows the identifier."""
         cohort = record.audience.cohort_id or dash
         delivered = {True: "in", False: "out", None: "unknown"}[record.delivered]
         rows: list[tuple[str, Content | str]] = [
-            ("the event says", "member" if record.is_member else "no member"),
-            ("of", at(record.event_at) if record.source else dash),
-            ("it stands in", f"{record.source}, line {record.line:,}" if record.source else dash),
-            ("wanted", "in" if record.wanted else "out"),
+            ("event says", "member" if record.is_member else "no member"),
+            ("event of", at(record.event_at) if record.source else dash),
+            ("stands in", f"{record.source}, line {record.line:,}" if record.source else dash),
+            ("belongs", "in the cohort" if record.wanted else "not in the cohort"),
             ("delivered", f"{delivered} (cohort {cohort})"),
         ]
         if (carried := record.request) is not None:
             took = f"run {carried.run_id}, request {carried.id}, {at(carried.sent_at)}"
-            rows.append(("by", f"{took}, status {carried.status or 'none'}"))
-        if record.rejection is not None:
-            rows.append(("rejected", said((record.rejection.reason, BAD))))
+            rows.append(("last sent by", f"{took}, status {carried.status or 'none'}"))
+        if (why := record.rejection) is not None:
+            rows.append(("rejected", said((why.reason, BAD))))
+            rows.append(("", f"{at(why.at)}, after {plural(why.tries, 'try', 'tries')}"))
         if record.counterpart:
             rows.append((record.id_type.other.label, record.counterpart))
-        return lines(said((each.sentence, STRONG), longest=900), said(""), facts(rows, 16))
+        return lines(said((each.sentence, STRONG), longest=900), said(""), facts(rows))
 
     # Actions.
 
@@ -152,6 +165,12 @@ Amplitude's user search whether it knows the identifier."""
         if action == "run" and (self._chosen is None or self._chosen.record.request is None):
             return "No request has carried this person yet."
         return None
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """While an identifier is typed, / is a letter of it like others."""
+        if action == "type" and self.query("#who:focus"):
+            return False
+        return super().check_action(action, parameters)
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Ask about another identifier; it is taken exactly as it was typed."""
@@ -166,7 +185,11 @@ Amplitude's user search whether it knows the identifier."""
 
     def on_grid_opened(self) -> None:
         """Open the run that carried the person."""
-        self.action_run()
+        reason = self.why_not("run")
+        if reason is not None:
+            self.console.say(reason, "warning")
+        else:
+            self.action_run()
 
     def action_type(self) -> None:
         """Type another identifier."""
@@ -187,18 +210,23 @@ Amplitude's user search whether it knows the identifier."""
 
     def action_ask(self) -> None:
         """Ask Amplitude's user search."""
-        self._says = said(("Asking Amplitude…", MUTED))
+        self._says = said((WAITING, MUTED))
         self._explain()
-        self.run_worker(self._ask, exclusive=True, group="ask")
+        self.run_worker(self._ask, exclusive=True, group="ask")  # type: ignore[arg-type]
 
     async def _ask(self) -> None:
+        text = self._text
+        says = await self._answer_to(text)
+        if text == self._text:
+            self._says = says
+            self._explain()
+
+    async def _answer_to(self, text: str) -> Content:
         try:
             async with await self.session.client() as client:
-                found = await recognise(client, self._text)
+                found = await recognise(client, text)
         except KNOWN as error:
-            self._says = said((str(error), BAD))
-        else:
-            other = [each for each in (found.user_id, found.amplitude_id) if each]
-            names = f" ({' / '.join(other)})" if other else ""
-            self._says = said((found.sentence, GOOD if found.is_known else WARN), names)
-        self._explain()
+            return said((str(error), BAD))
+        other = [each for each in (found.user_id, found.amplitude_id) if each and each != text]
+        names = f" Its other identifier: {other[0]}" if other else ""
+        return said((found.sentence, GOOD if found.is_known else WARN), names)

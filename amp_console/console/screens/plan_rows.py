@@ -15,14 +15,14 @@ from amp_console.sync.standing import Status
 from amp_console.sync.words import plural
 
 COLUMNS = (
-    Column("Audience", 12, flex=2),
-    Column("Cohort", 12, flex=2, rank=1),
+    Column("Audience", 14, flex=3),
+    Column("Cohort", 14, flex=3, rank=1),
     Column("ID type", 12, rank=4),
     Column("Add", 9, right=True),
     Column("Remove", 9, right=True),
     Column("Requests", 8, right=True, rank=2),
-    Column("Owner", 14, flex=1, rank=3),
-    Column("What happens", 22, flex=1),
+    Column("Owner", 12, flex=1, rank=3),
+    Column("What happens", 19),
 )
 
 
