@@ -15,7 +15,7 @@ async def test_the_answer_is_a_sentence_and_then_the_facts(house: House) -> None
         await until_shown(pilot, LAPSED)
         await pilot.press("f", *"l3", "enter")
         await until_shown(pilot, "In the cohort: the event of 2026-05-03 19:00:00 UTC (line 4 of")
-        await until_shown(pilot, "delivered       in (cohort", "run 1, request")
+        await until_shown(pilot, "delivered     in (cohort", "run 1, request")
         await pilot.press("enter")
         await until_shown(pilot, "30 added, 0 taken out", "2 users were rejected")
 

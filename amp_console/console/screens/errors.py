@@ -244,8 +244,9 @@ line. E writes what is shown into a CSV file."""
         panel = "#invalid-panel" if self._is_invalid else "#users-panel"
         self.query_one(f"{panel} FilterBar", FilterBar).open()
 
-    def on_filter_bar_left(self) -> None:
+    def on_filter_bar_left(self, event: FilterBar.Left) -> None:  # type: ignore[override]
         """Go back from the filter to the users."""
+        event.prevent_default()  # or the place's own handler would go on to the first list
         self.query_one("#users").focus()
 
     def action_copy(self) -> None:
@@ -284,7 +285,8 @@ line. E writes what is shown into a CSV file."""
             return "An event that can't be read can't be retried: mend it, and import the file."
         if not self._groups:
             return "Nobody is rejected."
-        if self.session.connection.read_only:
+        session = self.console.session  # none any more while the console quits
+        if session is not None and session.connection.read_only:
             return "The connection is read-only: nobody is made pending again."
         meant = [self._group] if self._group is not None else self._groups.values()
         return None if any(is_retriable(each.code) for each in meant) else NOTHING_TO_SEND

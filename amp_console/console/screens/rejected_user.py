@@ -1,5 +1,6 @@
 """One rejected user, whole: who, why, what to do, and the request that carried them."""
 
+import json
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -9,6 +10,7 @@ from textual.content import Content
 from textual.widgets import Static
 
 from amp_console.console.background import aside
+from amp_console.console.screens.errors_rows import DONE
 from amp_console.console.screens.place import Place
 from amp_console.console.texts import BAD, MUTED, STRONG, facts, lines, said
 from amp_console.console.words import ago, at
@@ -16,6 +18,7 @@ from amp_console.console.work import KNOWN
 from amp_console.ledger.deliveries import Reason
 from amp_console.ledger.rejected import RejectedUser
 from amp_console.ledger.requests import RequestRecord, request
+from amp_console.sync.person import PersonAnswer, Verdict, explain_person
 from amp_console.sync.rejected import retry_these
 from amp_console.sync.words import plural
 
@@ -26,8 +29,9 @@ ADVICE = {
         "users by the same ID as Segment, and whether case and leading zeros are the same."
     ),
     Reason.REFUSED: (
-        "Amplitude refused every request that held this identifier, and took the others. Its "
-        "words are above. Correct the identifier at its source, or retry (R) once it is allowed."
+        "Amplitude refused every request that held this identifier, and took the others; why, in "
+        "its words, stands above. Correct the identifier at its source, or retry (R) once it is "
+        "allowed."
     ),
     Reason.NO_IDENTIFIER: (
         "The events of this person carry no identifier of the type the audience is matched by. "
@@ -35,6 +39,7 @@ ADVICE = {
         "or change the audience's ID type."
     ),
 }
+LONGEST = 2000  # characters of a line of the answer; the ledger keeps no more
 
 
 class RejectedUserPlace(Place):
@@ -59,6 +64,7 @@ request that carried them and Amplitude's answer. R makes the user pending again
         super().__init__()
         self._user = user
         self._request: RequestRecord | None = None
+        self._now: PersonAnswer | None = None
 
     def body(self) -> ComposeResult:
         """One text that scrolls."""
@@ -67,26 +73,47 @@ request that carried them and Amplitude's answer. R makes the user pending again
             yield Static(id="text")
 
     async def look(self) -> None:
-        """Read the request that carried the user."""
-        if self._user.request_id is not None:
-            self._request = await self.session.read(request, self._user.request_id)
+        """Read the request that carried the user, and how they stand by now."""
+        user, read = self._user, self.session.read
+        if user.request_id is not None and self._request is None:
+            self._request = await read(request, user.request_id)
+        answers = await read(explain_person, user.id)
+        self._now = next((each for each in answers if self._is_about(each)), None)
         self.query_one("#text", Static).update(self._text())
 
+    def _is_about(self, answer: PersonAnswer) -> bool:
+        of, user = answer.record, self._user
+        return (of.audience.id, of.id_type) == (user.audience_id, user.id_type)
+
+    @property
+    def _is_rejected(self) -> bool:
+        """Whether the user is rejected still; a retry or a sync may have come in between."""
+        return self._now is None or self._now.verdict in {Verdict.REJECTED, Verdict.NO_IDENTIFIER}
+
     def _text(self) -> Content:
+        blocks = [self._facts(), said("")]
+        if self._now is not None and not self._is_rejected:
+            blocks += [said(("By now", STRONG)), said(self._now.sentence, longest=900)]
+        else:
+            blocks += [said(("What to do", STRONG)), said(ADVICE[self._user.code], longest=900)]
+        if self._request is not None:
+            blocks += [said(""), *self._about_request(self._request)]
+        return lines(*blocks)
+
+    def _facts(self) -> Content:
         user, app = self._user, self.console
-        verb = "added" if user.operation == "add" else "removed"
         rows: list[tuple[str, Content | str]] = [
             ("why", said((user.reason, BAD))),
             (user.id_type.label, said((user.id, STRONG))),
             ("audience", f"{user.audience_name} (key {user.audience})"),
-            ("was to be", verb),
-            ("rejected", f"{at(user.at)} ({ago(user.at, app.now, app.look)})"),
-            ("tries", str(user.tries)),
+            ("was to be", DONE[user.operation]),
         ]
-        blocks = [facts(rows), said(""), said((ADVICE[user.code], MUTED), longest=400)]
-        if self._request is not None:
-            blocks += [said(""), *self._about_request(self._request)]
-        return lines(*blocks)
+        if user.code is not Reason.NO_IDENTIFIER:
+            rows += [
+                ("rejected", f"{at(user.at)} ({ago(user.at, app.now, app.look)})"),
+                ("tries", f"{user.tries:,}"),
+            ]
+        return facts(rows)
 
     def _about_request(self, of: RequestRecord) -> list[Content]:
         status = str(of.status) if of.status is not None else "none came"
@@ -95,18 +122,26 @@ request that carried them and Amplitude's answer. R makes the user pending again
             ("sent", f"{at(of.sent_at)}, with {plural(of.size, 'user')}"),
             ("answer", f"status {status}"),
         ]
+        return [facts(rows), *self._answer(of.answer)]
+
+    def _answer(self, text: str) -> list[Content]:
+        """Amplitude's answer; the lines that name the user stand out."""
+        name = json.dumps(self._user.id, ensure_ascii=False)
         return [
-            facts(rows),
-            *(said((line, MUTED), longest=2000) for line in of.answer.splitlines()),
+            said((line, BAD if name in line else MUTED), longest=LONGEST)
+            for line in pretty(text).splitlines()
         ]
 
     # Actions.
 
     def why_not(self, action: str) -> str | None:
         """What can't be done, and why."""
+        if action == "retry" and not self._is_rejected:
+            return "Nobody is rejected here any more: they were retried meanwhile."
         if action == "retry" and self._user.code is Reason.NO_IDENTIFIER:
             return "There is nothing to send: the events carry no such identifier."
-        if action == "retry" and self.session.connection.read_only:
+        session = self.console.session  # none any more while the console quits
+        if action == "retry" and session is not None and session.connection.read_only:
             return "The connection is read-only: nobody is made pending again."
         if action == "request" and self._user.request_id is None:
             return "No request ever carried this user."
@@ -151,3 +186,12 @@ request that carried them and Amplitude's answer. R makes the user pending again
         else:
             says = "Pending again. The next sync delivers them." if done else "Pending already."
             self.console.say(f"{user.id}: {says}")
+            self.look_again()
+
+
+def pretty(text: str) -> str:
+    """Lay out an answer that is JSON; another one, or one that was cut off, stays as it is."""
+    try:
+        return json.dumps(json.loads(text), indent=2, ensure_ascii=False)
+    except (ValueError, RecursionError):
+        return text

@@ -1,0 +1,116 @@
+"""One rejected user, whole: why, what to do, and the request that carried them."""
+
+import pytest
+from textual.pilot import Pilot
+
+from amp_console.console import Opening
+from amp_console.console.screens.rejected_user import RejectedUserPlace, pretty
+from amp_console.simulator import RefuseIds, Rule
+from amp_console.sync.settings import SettingsChange
+from amp_console.values import IdType
+from tests.console.furniture import FRESH, GHOSTS, furnish, sync
+from tests.console.house import House, console, picture, until, until_shown
+from tests.sync.office import Office, event
+
+pytestmark = pytest.mark.anyio
+
+
+def refused(office: Office) -> None:
+    """Amplitude refuses whatever holds this user's identifier."""
+    office.trouble(Rule(RefuseIds(frozenset({"bad one"}), named=True)))
+    office.read(event(user, True, audience="refused") for user in ("good one", "bad one"))
+    sync(office)
+
+
+def unidentified(office: Office) -> None:
+    office.change(SettingsChange(id_type=IdType.AMPLITUDE_ID), FRESH)
+
+
+async def open_user(pilot: Pilot[None], name: str) -> None:
+    """From home to a rejected user."""
+    await until_shown(pilot, GHOSTS)
+    await pilot.press("2")
+    await until_shown(pilot, name)
+    await pilot.press("slash", *name, "enter")
+    await until_shown(pilot, "1 user ─")
+    await pilot.press("enter")
+    await until(pilot, lambda: isinstance(pilot.app.screen, RejectedUserPlace))
+
+
+async def test_an_unknown_user_is_shown_with_request_and_answer(house: House) -> None:
+    furnish(house)
+    async with house.open(size=(80, 24)) as pilot:
+        await open_user(pilot, "ghost-2")
+        await until_shown(pilot, "why           Amplitude does not know this User ID", "What to do")
+        await until_shown(pilot, "Amplitude has never seen this identifier.", "with 5 users")
+        await pilot.press(*("j" * 20))
+        await until_shown(pilot, '"ghost-2"')
+        await pilot.press("y")
+        await until(pilot, lambda: '"skipped_ids": [' in console(pilot).clipboard)
+
+
+async def test_a_refused_user_comes_with_amplitudes_words(house: House) -> None:
+    furnish(house, refused)
+    async with house.open() as pilot:
+        await open_user(pilot, "bad one")
+        await until_shown(pilot, "why           Some ids are invalid", "status 400")
+        await until_shown(pilot, "Correct the identifier at its source")
+
+
+async def test_who_has_no_identifier_was_never_sent(house: House) -> None:
+    furnish(house, unidentified)
+    async with house.open() as pilot:
+        await open_user(pilot, "n11")
+        await until_shown(pilot, "why           No Amplitude ID in the event", "field mapping")
+        assert "tries" not in picture(pilot)
+        await pilot.press("R")
+        await until_shown(pilot, "There is nothing to send")
+        await pilot.press("enter")
+        await until_shown(pilot, "No request ever carried this user.")
+
+
+async def test_a_retried_user_says_how_they_stand_by_now(house: House) -> None:
+    connection = furnish(house, refused)
+    async with house.open() as pilot:
+        await open_user(pilot, "bad one")
+        await until_shown(pilot, "What to do")
+        await pilot.press("R")
+        await until_shown(pilot, "By now", "Not in the cohort yet")
+        await pilot.press("R")
+        await until_shown(pilot, "they were retried")
+        with house.office(connection) as office:
+            office.trouble()
+            sync(office)
+        await until_shown(pilot, "In the cohort: the event of")
+
+
+async def test_who_may_only_read_retries_nobody(house: House) -> None:
+    furnish(house)
+    async with house.open(Opening(read_only=True)) as pilot:
+        await open_user(pilot, "ghost-2")
+        await pilot.press("R")
+        await until_shown(pilot, "The connection is read-only")
+
+
+async def test_from_a_user_to_the_person_and_back(house: House) -> None:
+    furnish(house)
+    async with house.open() as pilot:
+        await open_user(pilot, "ghost-2")
+        await pilot.press("p")
+        await until_shown(pilot, "Why is this person (not) in the cohort?", "Known in 1 audience")
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(pilot.app.screen, RejectedUserPlace))
+
+
+@pytest.mark.parametrize(
+    ("answer", "shown"),
+    [
+        ('{"a":["é"]}', '{\n  "a": [\n    "é"\n  ]\n}'),
+        ('{"a": cut o', '{"a": cut o'),
+        ("<html>busy</html>", "<html>busy</html>"),
+        ("[" * 100_000, "[" * 100_000),
+        ("", ""),
+    ],
+)
+def test_answers_are_laid_out_where_they_are_json(answer: str, shown: str) -> None:
+    assert pretty(answer) == shown
