@@ -137,7 +137,7 @@ class Source:
         if not options.audience:
             raise UnreadableSource(
                 "It is a CSV of an audience's members, and does not say of which audience."
-                " Nothing was read. Name the audience with --audience KEY."
+                " Nothing was read. Import it with the key of its audience."
             )
         only_amplitude = options.amplitude_id_column and not options.user_id_column
         user_id = MemberColumns(columns, options.user_id_column or USER_ID)

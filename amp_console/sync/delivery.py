@@ -164,6 +164,6 @@ def _status(reports: list[AudienceReport], tally: Tally) -> RunStatus:
 def _broken(lane: Lane, error: CohortGone) -> str:
     return (
         f"Amplitude has no cohort {lane.cohort_id} any more ({error.words or error.status}). "
-        "The audience's users stay pending. Link another cohort with --cohort-id, or let a new "
-        "one be made with --unlink."
+        "The audience's users stay pending. Link another cohort, or unlink it so that the next "
+        "sync makes a new one."
     )

@@ -21,7 +21,7 @@ class WrongRegion(Exception):
     def __init__(self, named: Region) -> None:
         super().__init__(
             f"Amplitude does not know these keys in {named.label}; they belong to a project in "
-            f"{named.other.label}. Nothing was saved. Connect with --region {named.other}."
+            f"{named.other.label}. Nothing was saved. Connect it with that region."
         )
         self.region = named.other
 

@@ -9,7 +9,7 @@ class ReadOnly(Exception):
     def __init__(self, connection: Connection, kept: str) -> None:
         super().__init__(
             f'The connection "{connection.name}" is read-only. {kept} '
-            "Switch read-only off in its settings, or leave out --read-only."
+            "Switch read-only off in its settings, unless amp-console was started read-only."
         )
 
 

@@ -170,7 +170,7 @@ class TestImport:
         download.write_text("user_id,email\nu2,a@b.example\nu9,c@d.example\n")
         ended = operator.run("import", download)
         assert ended.status == 2
-        assert "--audience" in ended.err
+        assert "with the key of its audience" in ended.err
         taken = ("--taken-at", "2026-05-04T00:00:00Z")
         ended = operator.run("import", download, "--audience", "shoppers", "--snapshot", *taken)
         assert ended.status == 0, ended.err

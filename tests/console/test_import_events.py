@@ -110,7 +110,7 @@ async def test_a_complete_snapshot_lets_the_others_leave(house: House, tmp_path:
     async with house.open() as pilot:
         await open_dialog(pilot, file, "1 file, ")
         await pilot.press("enter")
-        await until_shown(pilot, "Give its key in the field Audience.")
+        await until_shown(pilot, "with the key of its audience.")
         await pilot.press("i")
         await until_shown(pilot, "1 file, ")
         pilot.app.screen.query_one("#key", Input).value = "shoppers"

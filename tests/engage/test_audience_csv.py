@@ -103,7 +103,7 @@ def test_a_line_without_end_is_no_member() -> None:
 
 
 def test_the_audience_must_be_named() -> None:
-    with pytest.raises(UnreadableSource, match="Name the audience with --audience KEY"):
+    with pytest.raises(UnreadableSource, match="with the key of its audience"):
         opened(b"key,user_id\nseg_1,ana\n")
 
 

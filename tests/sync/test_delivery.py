@@ -405,7 +405,7 @@ class TestLink:
         office.enter("u2", at=9)
         report = await office.sync()
         assert report.status is RunStatus.STOPPED
-        assert "--cohort-id" in (office.audience().broken or "")
+        assert "Link another cohort, or unlink it" in (office.audience().broken or "")
         assert report.audiences[0].left.pending == 1
         assert office.rejected() == []
 

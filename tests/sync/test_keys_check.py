@@ -36,7 +36,7 @@ async def test_good_keys_are_accepted_with_their_projects(
 
 
 async def test_keys_of_the_other_region_are_told_so(regions: dict[Region, Simulator]) -> None:
-    with pytest.raises(WrongRegion, match="--region europe"):
+    with pytest.raises(WrongRegion, match="a project in Europe"):
         await check(regions, EUROPEAN, Region.NORTH_AMERICA)
 
 
