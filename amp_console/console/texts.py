@@ -26,6 +26,14 @@ def said(*parts: Part, longest: int = LONGEST) -> Content:
     return Content("").join(pieces)
 
 
+def with_key(label: str, key: str) -> Content:
+    """What a button says, and the key that does the same: told apart by weight, not by colour.
+
+    A paler hint can't be read on every ground that a button has.
+    """
+    return said(label, (f" {key}", "not bold"))
+
+
 def lines(*rows: Content) -> Content:
     """Put rows under each other."""
     return Content("\n").join(rows)

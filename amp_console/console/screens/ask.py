@@ -7,7 +7,7 @@ from textual.containers import Horizontal
 from textual.widgets import Button, Input, Static
 
 from amp_console.console.screens.dialog import Dialog
-from amp_console.console.texts import BAD, MUTED, said
+from amp_console.console.texts import BAD, said, with_key
 
 Check = Callable[[str], str | None]
 """Returns what is wrong with an answer, None where it will do."""
@@ -37,10 +37,8 @@ class Ask(Dialog[str | None]):
         yield Input(self._value, id="answer")
         yield Static(id="wrong")
         with Horizontal(classes="buttons"):
-            yield Button(said("Cancel", (" esc", MUTED)), id="no", compact=True)
-            yield Button(
-                said(self._yes, (" enter", MUTED)), id="yes", variant="primary", compact=True
-            )
+            yield Button(with_key("Cancel", "esc"), id="no", compact=True)
+            yield Button(with_key(self._yes, "enter"), id="yes", variant="primary", compact=True)
 
     def on_mount(self) -> None:
         """Type at once."""

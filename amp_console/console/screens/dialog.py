@@ -11,7 +11,7 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Button, Input, Static
 
-from amp_console.console.texts import MUTED, lines, said
+from amp_console.console.texts import lines, said, with_key
 
 if TYPE_CHECKING:
     from amp_console.console.app import ConsoleApp
@@ -95,9 +95,9 @@ class Confirm(Dialog[bool]):
             yield Static(said("Type ", (self._typed, "bold"), " to go on:"))
             yield Input(id="typed")
         with Horizontal(classes="buttons"):
-            yield Button(said(self._no, (" n", MUTED)), id="no", compact=True)
+            yield Button(with_key(self._no, "n"), id="no", compact=True)
             kind: Literal["error", "primary"] = "error" if self._is_danger else "primary"
-            yield Button(said(self._yes, (" y", MUTED)), id="yes", variant=kind, compact=True)
+            yield Button(with_key(self._yes, "y"), id="yes", variant=kind, compact=True)
 
     def on_mount(self) -> None:
         """Focus the answer that does nothing."""

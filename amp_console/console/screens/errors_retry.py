@@ -10,7 +10,7 @@ from textual.widgets import Button, Static
 
 from amp_console.console.background import aside
 from amp_console.console.screens.dialog import Dialog
-from amp_console.console.texts import MUTED, lines, said
+from amp_console.console.texts import lines, said, with_key
 from amp_console.console.work import KNOWN
 from amp_console.ledger.deliveries import Reason
 from amp_console.ledger.rejected import (
@@ -74,9 +74,11 @@ class RetryDialog(Dialog[str | None]):
         """What will happen, and the three answers."""
         yield Static(lines(*(said(each) for each in _consequences(self._of))))
         with Horizontal(classes="buttons"):
-            yield Button(said("Cancel", (" n", MUTED)), id="no", compact=True)
-            yield Button(said("Retry", (" y", MUTED)), id="retry", compact=True)
-            yield Button("Retry, plan a sync s", id="sync", variant="primary", compact=True)
+            yield Button(with_key("Cancel", "n"), id="no", compact=True)
+            yield Button(with_key("Retry", "y"), id="retry", compact=True)
+            yield Button(
+                with_key("Retry, plan a sync", "s"), id="sync", variant="primary", compact=True
+            )
 
     def on_mount(self) -> None:
         """Focus the answer that does nothing."""

@@ -17,7 +17,7 @@ from amp_console.console.look import bar
 from amp_console.console.paths import Entry, Listing, completed, listing
 from amp_console.console.screens.dialog import Dialog, Sheets
 from amp_console.console.speed import Speed, seconds_left
-from amp_console.console.texts import BAD, GOOD, MUTED, STRONG, TONE, WARN, lines, said
+from amp_console.console.texts import BAD, GOOD, MUTED, STRONG, TONE, WARN, lines, said, with_key
 from amp_console.console.widgets.grid import Grid
 from amp_console.console.widgets.grid_layout import Column
 from amp_console.console.widgets.grid_rows import Cell, Row
@@ -101,16 +101,16 @@ class ImportDialog(Dialog[None]):
                 yield Input(placeholder="its key; empty: every audience in the events", id="key")
             yield Tick("This CSV download is complete: whoever is not in it has left", id="whole")
             with Horizontal(classes="buttons"):
-                yield Button(said("Cancel ", ("esc", MUTED)), id="close", compact=True)
+                yield Button(with_key("Cancel", "esc"), id="close", compact=True)
                 yield Button("Import", id="import", variant="primary", compact=True)
         with Vertical(id="reading"):
             with VerticalScroll(id="says", can_focus=False):
                 yield Static(id="progress")
             with Horizontal(classes="buttons"):
-                yield Button(said("Stop ", ("c", MUTED)), id="stop", compact=True)
-                yield Button(said("Another file ", ("i", MUTED)), id="another", compact=True)
-                yield Button(said("Invalid events ", ("x", MUTED)), id="errors", compact=True)
-                yield Button(said("Close ", ("esc", MUTED)), id="leave", compact=True)
+                yield Button(with_key("Stop", "c"), id="stop", compact=True)
+                yield Button(with_key("Another file", "i"), id="another", compact=True)
+                yield Button(with_key("Invalid events", "x"), id="errors", compact=True)
+                yield Button(with_key("Close", "esc"), id="leave", compact=True)
 
     async def on_mount(self) -> None:
         """Show the import under way, or the one whose end was not seen, else the form."""

@@ -14,7 +14,7 @@ from textual.widgets import Button, Static
 
 from amp_console.connections import checked_keys
 from amp_console.console.screens.dialog import Dialog
-from amp_console.console.texts import BAD, MUTED, said
+from amp_console.console.texts import BAD, said, with_key
 from amp_console.console.widgets.fields import Field
 from amp_console.console.widgets.key_input import KeyInput
 from amp_console.values import Credentials
@@ -83,7 +83,7 @@ class WaitingDialog(Asked[bool]):
         """Why one waits, and the way out."""
         yield Static(WAITING)
         with Horizontal(classes="buttons"):
-            yield Button(said("Stop waiting", (" esc", MUTED)), id="stop", compact=True)
+            yield Button(with_key("Stop waiting", "esc"), id="stop", compact=True)
 
     def on_mount(self) -> None:
         """Enter stops."""
@@ -112,7 +112,7 @@ class KeyringQuestion(Asked[str]):
         """What happened, and the answers."""
         yield Static(said(self._what))
         with Horizontal(classes="buttons"):
-            yield Button(said("Cancel", (" esc", MUTED)), id="cancel", compact=True)
+            yield Button(with_key("Cancel", "esc"), id="cancel", compact=True)
             yield Button("Use until I quit", id=UNTIL_QUIT, compact=True)
             if self._can_try_again:
                 yield Button("Try again", id=AGAIN, variant="primary", compact=True)
@@ -147,7 +147,7 @@ class KeysDialog(Asked[Credentials]):
         yield Field("Secret Key", KeyInput(id="secret-key"))
         yield Static(id="mistake")
         with Horizontal(classes="buttons"):
-            yield Button(said("Cancel", (" esc", MUTED)), id="cancel", compact=True)
+            yield Button(with_key("Cancel", "esc"), id="cancel", compact=True)
             yield Button("Use until I quit", id="use", variant="primary", compact=True)
 
     def on_mount(self) -> None:

@@ -11,7 +11,7 @@ from textual.widgets import Button, Static
 from amp_console.console.importing import size
 from amp_console.console.look import bar
 from amp_console.console.screens.dialog import Dialog
-from amp_console.console.texts import ACCENT, MUTED, lines, said
+from amp_console.console.texts import ACCENT, MUTED, lines, said, with_key
 from amp_console.console.work import ImportWork, SyncWork
 from amp_console.sync.words import plural
 
@@ -36,9 +36,9 @@ class QuitDialog(Dialog[None]):
         """What is under way, and the three answers."""
         yield Static(id="doing")
         with Horizontal(classes="buttons"):
-            yield Button(said("Go on ", ("esc", MUTED)), id="stay", compact=True)
-            yield Button(said("Quit when done ", ("w", MUTED)), id="wait", compact=True)
-            yield Button(said("Stop and quit s"), id="stop", variant="warning", compact=True)
+            yield Button(with_key("Go on", "esc"), id="stay", compact=True)
+            yield Button(with_key("Quit when done", "w"), id="wait", compact=True)
+            yield Button(with_key("Stop and quit", "s"), id="stop", variant="warning", compact=True)
 
     def on_mount(self) -> None:
         """Say how far it is, as long as it goes on."""
