@@ -1,0 +1,217 @@
+"""How quick the console is, measured from outside: in a pseudo-terminal, as an operator sees it.
+
+    python tests/benchmarks/console.py [--rounds 7] [--events 1000000]
+
+Measured are, in this order:
+
+- first paint of `amp-console demo`: from the start of the process until its frame is seen;
+- key to repaint on the audiences, while nothing happens: from writing `j` or `k` to the terminal
+  until the cursor is seen on another row (median and 95th percentile of 100);
+- opening a ledger of 500 audiences and 100,000 rejected users against an empty one: from the start
+  of the process until its first row, or the empty state, is seen;
+- processor time while nothing happens: of 20 s with that large ledger open;
+- key to repaint while `--events` events are imported and 60,000 users are synced to a simulated
+  Amplitude in a process of its own.
+
+The terminal's own emulation (pyte) is part of every figure: some milliseconds for a repaint.
+"""
+
+import argparse
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from amp_console.connections import Connection, Limits
+from amp_console.ledger import Db, Ledger
+from amp_console.simulator import Audience, Behaviour, Scenario, Simulator, write_file
+from tests.console.house import House
+from tests.console.terminal import Terminal
+from tests.sync.office import event
+
+COMMAND = str(Path(sys.executable).parent / "amp-console")
+CURSOR = "▸"
+
+
+def first_paint() -> float:
+    """Return the seconds until the frame of the demo is seen."""
+    with Terminal([COMMAND, "demo"]) as terminal:
+        terminal.until_shown("Audiences", "Sync")
+        seconds = time.perf_counter() - terminal.started
+        terminal.type("ctrl+q")
+        terminal.ended()
+    return seconds
+
+
+def repaints(terminal: Terminal, count: int) -> list[float]:
+    """Return the seconds from each key to its repaint."""
+    found = []
+    for number in range(count):
+        found.append(repaint(terminal, "j" if number % 4 < 2 else "k"))
+        pause(terminal, 0.03)
+    return found
+
+
+def repaint(terminal: Terminal, key: str) -> float:
+    """Return the seconds from one key to its repaint."""
+    before = row_of_cursor(terminal)
+    begun = time.perf_counter()
+    terminal.type(key)
+    terminal.until(lambda: row_of_cursor(terminal) not in {before, 0})
+    return time.perf_counter() - begun
+
+
+def row_of_cursor(terminal: Terminal) -> int:
+    """The line the cursor is seen on, 0 while it is painted."""
+    lines = terminal.picture.splitlines()
+    return next((number for number, line in enumerate(lines) if CURSOR in line), 0)
+
+
+def pause(terminal: Terminal, seconds: float) -> None:
+    """Let the console go on, and take in what it paints."""
+    end = time.perf_counter() + seconds
+    while (left := end - time.perf_counter()) > 0:
+        terminal.read(left)
+
+
+def prepared(
+    folder: Path, simulator: Simulator, limits: Limits | None = None
+) -> tuple[House, Connection]:
+    """A home with one connection to a simulator."""
+    house = House(folder, simulator)
+    return house, house.connect(limits=limits or Limits())
+
+
+def large(db: Db) -> None:
+    """500 audiences, and 100,000 rejected users in half of them."""
+    for n in range(1, 501):
+        db.execute(
+            "INSERT INTO audience (id, space_id, computation_id, key, cohort_id, link) "
+            "VALUES (?, 'spa', ?, ?, ?, 'created')",
+            (n, f"aud_{n}", f"audience_{n:03}", f"cohort{n}"),
+        )
+    db.execute("INSERT INTO run (id, started_at) VALUES (1, 1)")
+    for n in range(1, 251):
+        db.execute(
+            "INSERT INTO request (id, run_id, audience_id, kind, id_type, operation, size, "
+            "first_n, last_n, sent_at, state) VALUES (?, 1, ?, 'membership', 1, 'add', 400, 0, 0, "
+            "1, 'confirmed')",
+            (n, n),
+        )
+        db.execute(
+            "INSERT INTO rejection (id, request_id, operation, code, reason, at) VALUES "
+            "(?, ?, 'add', 'unknown_to_amplitude', 'Amplitude does not know this User ID', 1)",
+            (n, n),
+        )
+    db.executemany(
+        "INSERT INTO member (audience_id, id_type, id, is_member, wanted, event_at, source_id, "
+        "line, delivered, request_id, rejection_id) VALUES (?, 1, ?, 1, 1, 1, 1, 1, 0, ?, ?)",
+        [(1 + n % 250, f"user-{n}", 1 + n % 250, 1 + n % 250) for n in range(100_000)],
+    )
+
+
+def opened(house: House, shown: str) -> float:
+    """Return the seconds until a text of home is seen."""
+    with Terminal([COMMAND], environment=os.environ | house.environ) as terminal:
+        terminal.until_shown(shown)
+        seconds = time.perf_counter() - terminal.started
+        terminal.type("ctrl+q")
+        terminal.ended()
+    return seconds
+
+
+def idle_share(house: House) -> float:
+    """Return the share of one processor that an open console takes, over 20 s."""
+    with Terminal([COMMAND], environment=os.environ | house.environ) as terminal:
+        terminal.until_shown("audience_001")
+        pause(terminal, 3)
+        before = used(terminal.process.pid)
+        pause(terminal, 20)
+        return (used(terminal.process.pid) - before) / 20
+
+
+def used(pid: int) -> float:
+    """Return the processor seconds a process has used (Linux)."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def under_load(folder: Path, simulator: Simulator, events: int) -> tuple[list[float], float]:
+    """Return repaint times while importing and syncing, and how long the import took."""
+    house, connection = prepared(folder, simulator, Limits(first_batch=500, largest_batch=500))
+    simulator.behaviour = Behaviour(latency=0.2)
+    with house.office(connection) as office:
+        for key in ("first", "second", "third"):
+            office.read(event(f"{key}{n}", True, audience=key) for n in range(20_000))
+    scenario = Scenario(events=events, users=events, audiences=(Audience.named("Load"),))
+    write_file(folder / "events.ndjson", scenario)
+    with Terminal([COMMAND], environment=os.environ | house.environ) as terminal:
+        terminal.until_shown("third")
+        terminal.type("S")
+        terminal.until_shown("Before you send")
+        terminal.type("y")
+        terminal.until_shown("Requests")
+        terminal.type("escape")
+        terminal.until_shown("third")
+        terminal.type("i")
+        terminal.until_shown("Import events")
+        terminal.type(str(folder / "events.ndjson"), "enter")
+        begun = time.perf_counter()
+        terminal.until_shown("importing")
+        pause(terminal, 0.3)
+        terminal.type("escape")
+        terminal.until(lambda: "Import events" not in terminal.picture)
+        found: list[float] = []
+        while "importing" in terminal.picture:
+            found += repaints(terminal, 4)
+        seconds = time.perf_counter() - begun
+        terminal.type("ctrl+q")
+        pause(terminal, 1)
+    return found, seconds
+
+
+def median_of(rounds: int, measure: Callable[[], float]) -> float:
+    """The median of some rounds."""
+    return statistics.median(measure() for _ in range(rounds))
+
+
+def told(what: str, times: list[float]) -> None:
+    """Print the median and the 95th percentile in milliseconds."""
+    ordered = sorted(times)
+    high = ordered[max(0, round(len(ordered) * 0.95) - 1)] * 1000
+    print(
+        f"{what}: median {statistics.median(times) * 1000:.0f} ms, 95% {high:.0f} ms"
+        f" of {len(times)}"
+    )
+
+
+def main() -> None:
+    """Measure everything, one after the other."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--events", type=int, default=1_000_000)
+    wish = parser.parse_args()
+    print(f"first paint of the demo: {median_of(wish.rounds, first_paint):.2f} s (under 0.9)")
+    with tempfile.TemporaryDirectory() as name, Simulator() as simulator:
+        folder = Path(name)
+        empty, _ = prepared(folder / "empty", simulator)
+        full, connection = prepared(folder / "full", simulator)
+        with Ledger(full.premises.folders.ledger(connection.id)) as ledger:
+            ledger.write(large)
+        nothing = median_of(wish.rounds, lambda: opened(empty, "No audience yet."))
+        much = median_of(wish.rounds, lambda: opened(full, "audience_001"))
+        print(f"opening an empty ledger {nothing:.2f} s, a large one {much:.2f} s (within 0.3)")
+        print(f"processor while nothing happens: {idle_share(full) * 100:.1f}% (at most 1)")
+        with Terminal([COMMAND], environment=os.environ | full.environ) as terminal:
+            terminal.until_shown("audience_001")
+            pause(terminal, 2)
+            told("key to repaint, idle (95% under 50)", repaints(terminal, 100))
+        times, seconds = under_load(folder / "load", simulator, wish.events)
+        told(f"key to repaint in {seconds:.0f} s of import and sync (95% under 100)", times)
+
+
+if __name__ == "__main__":
+    main()

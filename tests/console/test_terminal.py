@@ -1,0 +1,68 @@
+"""The installed program in a real terminal: synced by keys, seen to the end, and left."""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from amp_console.simulator import Simulator
+from amp_console.values import Credentials, Secret
+from tests.cli.operator import Operator
+from tests.console.terminal import Terminal
+from tests.sync.office import event
+from tests.test_secrets import API_KEY, SECRET_KEY, shapes
+
+COMMAND = str(Path(sys.executable).parent / "amp-console")
+
+
+@pytest.mark.parametrize("size", [(120, 36), (80, 24)])
+def test_the_demo_is_synced_by_keys_and_left(size: tuple[int, int], tmp_path: Path) -> None:
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    environment = os.environ | {"TMPDIR": str(temporary)}
+    with Terminal([COMMAND, "demo", "--fast"], size=size, environment=environment) as terminal:
+        terminal.until_shown("Newsletter", "77,120", "201,77")
+        terminal.type("S")
+        terminal.until_shown("Before you send", "creates the cohort")
+        terminal.type("y")
+        terminal.until_shown("added,", "taken out in")
+        terminal.type("escape")
+        terminal.until_shown("Audiences", "Newsletter")
+        terminal.type("ctrl+q")
+        assert terminal.ended() == 0
+    assert list(temporary.iterdir()) == []
+
+
+def test_a_first_run_opens_the_form_and_nothing_holds_a_key(tmp_path: Path) -> None:
+    """Nor does Textual's own log, which would write down every key that is pressed."""
+    keys = Credentials(Secret(API_KEY), Secret(SECRET_KEY))
+    with Simulator(credentials=keys) as simulator:
+        operator = Operator(tmp_path, simulator)
+        log = tmp_path / "textual.log"
+        environment = operator.environment | {"TEXTUAL_LOG": str(log)}
+        with Terminal([COMMAND], environment=environment) as terminal:
+            terminal.until_shown("Connect an Amplitude project")
+            terminal.type("escape", "ctrl+q")
+            terminal.type("y")
+            terminal.ended()
+            painted = bytes(terminal.transcript)
+        operator.connect()
+        file = tmp_path / "events.ndjson"
+        file.write_text("".join(json.dumps(event(f"u{n}", True)) + "\n" for n in range(5)))
+        operator.run("import", file)
+        with Terminal([COMMAND], environment=environment) as terminal:
+            terminal.until_shown("shoppers")
+            terminal.type("s")
+            terminal.until_shown("Before you send")
+            terminal.type("y")
+            terminal.until_shown("5 added")
+            terminal.type("ctrl+q")
+            assert terminal.ended() == 0
+            painted += bytes(terminal.transcript)
+    assert not log.exists()
+    files = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
+    for shape in shapes():
+        assert shape not in painted
+        assert not any(shape in content for content in files)
