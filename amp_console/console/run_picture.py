@@ -99,20 +99,28 @@ def live(work: SyncWork) -> Picture:
 def past(run: Run, audiences: Sequence[RunAudience], now: int) -> Picture:
     """Return the picture of a run from the history. Moments in microseconds since 1970."""
     counts = total_of(each.counts for each in audiences)
-    is_whole = run.status in {RunStatus.DELIVERED, RunStatus.PARTIAL}
-    pending = 0 if is_whole else None
+    pending = _pending_after(run, audiences)
     ended_at = run.ended_at if run.ended_at is not None else now
     elapsed = max(0.0, (ended_at - run.started_at) / SECOND)
     return Picture(
         run.id,
         str(run.status),
-        tuple(_says_past(run, counts, elapsed)),
+        tuple(_says_past(run, counts, pending, elapsed)),
         tuple(_past_line(each) for each in audiences),
         _funnel(run.tally, counts, pending, 0),
         counts,
         elapsed,
         run.started_at,
     )
+
+
+def _pending_after(run: Run, audiences: Sequence[RunAudience]) -> int | None:
+    """Tell how many users a run left pending; None where that is not known, or not yet."""
+    if run.status in {RunStatus.DELIVERED, RunStatus.PARTIAL}:
+        return 0
+    known = [each.pending for each in audiences if each.pending is not None]
+    is_known = run.status is RunStatus.STOPPED and len(known) == len(audiences)
+    return sum(known) if is_known else None
 
 
 def _funnel(tally: Tally, counts: AudienceCounts, pending: int | None, retrying: int) -> Funnel:
@@ -167,9 +175,10 @@ def _ended(note: str, counts: AudienceCounts) -> tuple[str, str]:
 def _past_line(of: RunAudience) -> Line:
     done = of.counts.added + of.counts.removed + of.counts.rejected
     doing, tone = _ended(of.counts.note, of.counts)
-    return Line(
-        of.audience_id, of.name, done, None if of.counts.note else done, of.counts, doing, tone
-    )
+    total = None if of.counts.note else done
+    if of.pending is not None:
+        total = done + of.pending
+    return Line(of.audience_id, of.name, done, total, of.counts, doing, tone)
 
 
 # What is said about the whole of it.
@@ -214,11 +223,13 @@ def _says_live(
     yield from advice(str(report.status) if report else "stopped", counts, work.tally)
 
 
-def _says_past(run: Run, counts: AudienceCounts, elapsed: float) -> Iterator[str]:
+def _says_past(
+    run: Run, counts: AudienceCounts, pending: int | None, elapsed: float
+) -> Iterator[str]:
     if run.status is RunStatus.RUNNING and run.holder:
         yield f"Another amp-console ({run.holder}) is at it."
     else:
-        yield run.note or verdict(str(run.status), counts, None)
+        yield run.note or verdict(str(run.status), counts, pending)
     if run.ended_at is not None:
         yield did(counts, elapsed)
     yield from advice(str(run.status), counts, run.tally)

@@ -62,6 +62,8 @@ def verdict(status: str, counts: AudienceCounts, pending: int | None, rejected: 
         return f"Delivered, but for {rejected:,} {are} rejected since an earlier run."
     if status == "stopped" and pending:
         return f"Stopped with {plural(pending, 'user')} still pending."
+    if status == "stopped" and pending == 0:
+        return "Stopped; nobody is pending."
     return _ENDS.get(status, status)
 
 

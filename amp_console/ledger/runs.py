@@ -9,9 +9,11 @@ from typing import Any
 
 import msgspec
 
+from amp_console.ledger.audiences import audience
 from amp_console.ledger.dead_runs import last_sign
 from amp_console.ledger.run_locks import is_held
 from amp_console.ledger.sources import Tally
+from amp_console.ledger.standing import outstanding
 
 
 class RunStatus(enum.StrEnum):
@@ -75,12 +77,13 @@ class Run(msgspec.Struct, frozen=True):
 
 
 class RunAudience(msgspec.Struct, frozen=True):
-    """What a run did for one audience."""
+    """What a run did for one audience; so many users were `pending` after it (None: not known)."""
 
     audience_id: int
     key: str
     name: str
     counts: AudienceCounts
+    pending: int | None
 
 
 class AudienceRun(msgspec.Struct, frozen=True):
@@ -107,10 +110,13 @@ def begin_run(db: sqlite3.Connection, tally: Tally, now: int, lock: str) -> int:
 def record_audience(
     db: sqlite3.Connection, run_id: int, audience_id: int, counts: AudienceCounts, now: int
 ) -> None:
-    """Keep what a run did for an audience; called again, it replaces what was kept."""
+    """Keep what a run did for an audience, and how many users are pending after it.
+
+    Called again, it replaces what was kept.
+    """
     db.execute(
         "INSERT OR REPLACE INTO run_audience (run_id, audience_id, added, removed, rejected, "
-        "requests, retries, note) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        "requests, retries, note, pending) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             run_id,
             audience_id,
@@ -120,6 +126,7 @@ def record_audience(
             counts.requests,
             counts.retries,
             counts.note,
+            outstanding(db, audience(db, audience_id)).pending,
         ),
     )
     db.execute("UPDATE audience SET last_run_at = ? WHERE id = ?", (now, audience_id))
@@ -161,13 +168,14 @@ def run(db: sqlite3.Connection, run_id: int) -> Run | None:
 def run_audiences(db: sqlite3.Connection, run_id: int) -> list[RunAudience]:
     """What a run did for each of its audiences, by name."""
     rows = db.execute(
-        f"SELECT audience.id, key, coalesce(name, key), {_COUNTS} FROM run_audience "
+        f"SELECT audience.id, key, coalesce(name, key), pending, {_COUNTS} FROM run_audience "
         "JOIN audience ON audience.id = audience_id WHERE run_id = ? "
         "ORDER BY lower(coalesce(name, key)), audience.id",
         (run_id,),
     )
     return [
-        RunAudience(id_, key, name, AudienceCounts(*counts)) for id_, key, name, *counts in rows
+        RunAudience(id_, key, name, AudienceCounts(*counts), pending)
+        for id_, key, name, pending, *counts in rows
     ]
 
 

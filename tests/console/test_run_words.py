@@ -31,6 +31,8 @@ def test_a_verdict_names_who_is_left() -> None:
         "Delivered, but for 12 users who are rejected since an earlier run."
     )
     assert verdict("stopped", nobody, 1_000) == "Stopped with 1,000 users still pending."
+    assert verdict("stopped", nobody, None) == "Stopped with users still pending."
+    assert verdict("stopped", nobody, 0) == "Stopped; nobody is pending."
 
 
 def test_advice_says_what_to_look_at_next() -> None:

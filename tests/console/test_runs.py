@@ -34,6 +34,25 @@ async def test_runs_are_listed_with_what_they_did(
         assert isinstance(pilot.app.screen, RunPlace)
 
 
+async def test_a_run_tells_long_after_how_many_were_left_pending(
+    house: House, simulator: Simulator
+) -> None:
+    with house.office(house.connect()) as office:
+        office.enter("u-1")
+        await office.sync()
+        office.enter("u-2", "u-3", at=5)
+        simulator.faults.add(Answer(500), Call.MEMBERSHIP)
+        await office.sync()
+        simulator.faults.clear()
+        await office.sync()
+    async with house.open() as pilot:
+        await until(pilot, lambda: console(pilot).session)
+        await pilot.press("3")
+        await until_shown(pilot, "3 runs")
+        await pilot.press("down", "enter")
+        await until_shown(pilot, "run 2", "Stopped with 2 users still pending.", "0/2")
+
+
 async def test_a_run_whose_process_died_is_told_from_one_that_goes_on(house: House) -> None:
     with house.office(house.connect()) as office:
         office.enter("u-1")

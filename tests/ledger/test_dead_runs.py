@@ -121,6 +121,7 @@ def test_what_a_dead_run_did_is_kept(ledger: Ledger) -> None:
         (each,) = later.read(run_audiences, run_id)
         assert each.counts == AudienceCounts(2, 0, 2, 4, 0, each.counts.note)
         assert "process ended" in each.counts.note
+        assert each.pending is None
         found = later.read(run, run_id)
         assert found is not None
         assert (found.status, found.ended_at) == (RunStatus.INTERRUPTED, 80)

@@ -44,6 +44,15 @@ async def test_a_run_is_found_with_what_it_did(office: Office) -> None:  # noqa:
     assert [(each.run.id, each.counts.added) for each in history] == [(2, 0), (1, 2)]
 
 
+async def test_who_is_pending_after_a_run_is_kept(office: Office) -> None:  # noqa: F811
+    office.enter("u1", "u2")
+    office.trouble(Rule(Answer(500), frozenset({Call.MEMBERSHIP})))
+    await office.sync()
+    office.trouble()
+    await office.sync()
+    assert [office.ledger.read(run_audiences, n)[0].pending for n in (1, 2)] == [2, 0]
+
+
 def test_nothing_adds_up_to_nothing() -> None:
     assert total_of([]) == AudienceCounts()
 
