@@ -2,7 +2,7 @@
 
 import os
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -25,7 +25,11 @@ if TYPE_CHECKING:
 @click.option("--prefix/--no-prefix", help='Put "[Segment] " before the names of new cohorts.')
 @click.option("--user-id-path", default="$.userId", metavar="PATH", show_default=True)
 @click.option("--amplitude-id-path", metavar="PATH", help="Such as $.traits.amplitude_id.")
-@click.option("--read-only/--writable", help="Whether nothing may be sent to this project.")
+@click.option(
+    "--read-only/--writable",
+    default=None,
+    help="Whether nothing may be sent to this project. Left out, it stays as it is.",
+)
 @click.option("--keys-stdin", is_flag=True, help="Read API Key and Secret Key: two lines on stdin.")
 @click.option("--save-keys", is_flag=True, help="Keep keys that come from the environment, too.")
 def connect(
@@ -37,7 +41,7 @@ def connect(
     prefix: bool,
     user_id_path: str,
     amplitude_id_path: str | None,
-    read_only: bool,
+    read_only: bool | None,
     keys_stdin: bool,
     save_keys: bool,
 ) -> int:
@@ -54,7 +58,9 @@ def connect(
         raise click.UsageError("--region and --base-url can't go together.")
     pages = book()
     known = {each.name: each for each in pages.all()}.get(name)
-    kept = {"id": known.id, "keyring_item": known.keyring_item} if known else {}
+    kept = _kept(known) if known else {}
+    if read_only is not None:
+        kept["read_only"] = read_only
     try:
         connection = Connection(
             name=name,
@@ -65,8 +71,7 @@ def connect(
             prefix=prefix,
             user_id_path=user_id_path,
             amplitude_id_path=amplitude_id_path,
-            read_only=read_only,
-            **kept,  # type: ignore[arg-type]
+            **kept,
         )
         _check_paths(connection)
         credentials, is_from_environment = _keys(from_stdin=keys_stdin)
@@ -79,6 +84,16 @@ def connect(
         click.echo("The keys come from the environment and were not stored.")
         return Exit.DELIVERED
     return _store(connection, credentials)
+
+
+def _kept(known: "Connection") -> dict[str, Any]:
+    """What stays of a connection that is connected again."""
+    return {
+        "id": known.id,
+        "keyring_item": known.keyring_item,
+        "limits": known.limits,
+        "read_only": known.read_only,
+    }
 
 
 def _checked_url(base_url: str | None) -> str | None:

@@ -9,6 +9,7 @@ from amp_console.cli.options import connection_option, json_option
 
 if TYPE_CHECKING:
     from amp_console.cli.workplace import Workplace
+    from amp_console.ledger.people import PersonRecord
     from amp_console.sync.person import PersonAnswer, Recognition
 
 
@@ -28,11 +29,14 @@ def person(identifier: str, ask: bool, as_json: bool, connection: str | None) ->
 
     with workplace(connection) as place:
         answers = place.ledger.read(explain_person, identifier)
+        if not as_json:
+            # Before Amplitude is asked: it may not answer.
+            _print(identifier, answers)
         found = _ask(place, identifier) if ask else None
     if as_json:
         print_document(person_document(identifier, answers, found))
-    else:
-        _print(identifier, answers, found)
+    elif found is not None:
+        click.echo(found.sentence)
     return Exit.DELIVERED if answers else Exit.PARTIAL
 
 
@@ -49,8 +53,8 @@ def _ask(place: "Workplace", identifier: str) -> "Recognition":
     return asyncio.run(ask())
 
 
-def _print(identifier: str, answers: "list[PersonAnswer]", found: "Recognition | None") -> None:
-    from amp_console.cli.text import clean, moment
+def _print(identifier: str, answers: "list[PersonAnswer]") -> None:
+    from amp_console.cli.text import clean
 
     if not answers:
         click.echo(
@@ -58,22 +62,29 @@ def _print(identifier: str, answers: "list[PersonAnswer]", found: "Recognition |
             "capital letters and leading zeros count."
         )
     for each in answers:
-        record = each.record
-        click.echo(f"{clean(record.audience.name)}: {clean(each.sentence, 900)}")
-        facts = [
-            ("event", f"{moment(record.event_at) or 'none'}"),
-            ("stands in", f"{record.source}:{record.line}" if record.source else "none"),
-            ("wanted", "in" if record.wanted else "out"),
-            ("delivered", _DELIVERED[record.delivered]),
-        ]
-        if record.request is not None:
-            facts.append(("last run", str(record.request.run_id)))
-        if record.counterpart:
-            facts.append((record.id_type.other.label, record.counterpart))
-        for name, value in facts:
+        click.echo(f"{clean(each.record.audience.name)}: {clean(each.sentence, 900)}")
+        for name, value in _facts(each.record):
             click.echo(f"  {name:<14}{clean(value, 300)}")
-    if found is not None:
-        click.echo(found.sentence)
+
+
+def _facts(record: "PersonRecord") -> list[tuple[str, str]]:
+    from amp_console.cli.text import moment
+
+    found = [
+        ("cohort", record.audience.cohort_id or "none yet"),
+        ("event", moment(record.event_at) or "none"),
+        ("stands in", f"{record.source}:{record.line}" if record.source else "none"),
+        ("wanted", "in" if record.wanted else "out"),
+        ("delivered", _DELIVERED[record.delivered]),
+    ]
+    if record.request is not None:
+        found.append(("last run", str(record.request.run_id)))
+    if record.rejection is not None:
+        at = moment(record.rejection.at) or "an unreadable time"
+        found.append(("rejected", f"{at}: {record.rejection.reason}"))
+    if record.counterpart:
+        found.append((record.id_type.other.label, record.counterpart))
+    return found
 
 
 _DELIVERED = {True: "in", False: "out", None: "unknown"}

@@ -2,8 +2,10 @@
 
 import csv
 import os
+import stat
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TextIO
 
 from amp_console.ledger.rejected import RejectedUser
 from amp_console.ledger.sources import InvalidEvent
@@ -26,8 +28,7 @@ def write_errors_csv(
     """
     count = 0
     try:
-        handle = os.open(path, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600)
-        with os.fdopen(handle, "w", newline="", encoding="utf-8", errors="surrogatepass") as file:
+        with _opened(path) as file:
             rows = csv.writer(file)
             rows.writerow(HEADER)
             for u in rejected:
@@ -45,3 +46,15 @@ def write_errors_csv(
             f"{path} can't be written ({error.strerror}). Name another file."
         ) from error
     return count
+
+
+def _opened(path: Path) -> TextIO:
+    handle = os.open(path, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600)
+    file = os.fdopen(handle, "w", newline="", encoding="utf-8", errors="surrogatepass")
+    try:
+        if stat.S_ISREG(os.fstat(handle).st_mode):  # and not /dev/stdout, or a pipe
+            path.chmod(0o600)  # a file that was there before may be open to all
+    except OSError:
+        file.close()
+        raise
+    return file

@@ -1,6 +1,7 @@
 """A whole sync in a test: events go in as a file, requests go out over real HTTP."""
 
 import asyncio
+import dataclasses
 import json
 import random
 from collections.abc import Iterable
@@ -34,6 +35,17 @@ class Waits:
     async def __call__(self, seconds: float) -> None:
         self.seconds.append(seconds)
         await asyncio.sleep(0)
+
+
+class Steps:
+    """A clock that moves by a second with each look, so that every step of a run is shown."""
+
+    def __init__(self) -> None:
+        self._seconds = 0.0
+
+    def __call__(self) -> float:
+        self._seconds += 1.0
+        return self._seconds
 
 
 def event(user: str | None, is_member: bool, at: int = 0, **more: object) -> dict[str, object]:
@@ -82,6 +94,10 @@ class Office:
         """Set some of the connection's limits."""
         changed = msgspec.structs.replace(Limits(), **limits)
         self.connection = msgspec.structs.replace(self.connection, limits=changed)
+
+    def show_every_step(self) -> None:
+        """Let observers see each change of a run, which is else shown ten times a second."""
+        self.timing = dataclasses.replace(self.timing, monotonic=Steps())
 
     def trouble(self, *rules: Rule) -> None:
         """Make this trouble from now on, and no other."""

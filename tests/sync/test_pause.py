@@ -32,6 +32,7 @@ class Watcher:
 
 async def paused(office: Office) -> tuple[Watcher, "asyncio.Task[RunStatus]"]:
     office.limit(first_batch=5, largest_batch=5)
+    office.show_every_step()
     office.enter("first")
     await office.sync()
     office.enter(*(f"u{n}" for n in range(40)))
@@ -80,11 +81,13 @@ async def test_a_stopped_run_is_not_paused_any_more() -> None:
 async def test_what_is_tried_again_is_told(office: Office) -> None:
     watcher = Watcher()
     watcher.paused.set()
+    office.show_every_step()
     office.enter(*(f"u{n}" for n in range(10)))
     await office.sync()
     office.enter("late", at=9)
     office.trouble(Rule(Answer(500), frozenset({Call.MEMBERSHIP}), times=2))
     await office.sync(observe=watcher)
-    assert {now.audiences[0].tries for now in watcher.seen} >= {1}
+    assert [now.audiences[0].tries for now in watcher.seen if now.retrying == 1][-1] == 3
+    assert {now.audiences[0].tries for now in watcher.seen} == {1, 2, 3}
     last = watcher.seen[-1]
     assert (last.retrying, last.is_over, last.counts.added, last.counts.retries) == (0, True, 1, 2)

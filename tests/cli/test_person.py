@@ -1,0 +1,110 @@
+"""Why is this person (not) in the cohort: a sentence first, then the facts."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from amp_console.simulator import Answer, Call, Rule
+from tests.cli.operator import Operator
+from tests.sync.office import event
+
+
+def write(folder: Path, *events: dict[str, object]) -> Path:
+    path = folder / "events.ndjson"
+    path.write_text("".join(json.dumps(each) + "\n" for each in events))
+    return path
+
+
+@pytest.fixture
+def synced(operator: Operator, tmp_path: Path) -> Operator:
+    """u1 is in two cohorts, ghost-1 rejected from one."""
+    path = write(
+        tmp_path,
+        event("u1", True),
+        event("ghost-1", True),
+        event("u1", True, audience="newsletter"),
+    )
+    assert operator.run("sync", "--from", path, "--yes").status == 1
+    return operator
+
+
+def test_each_audience_says_why_in_a_sentence(synced: Operator) -> None:
+    ended = synced.run("person", "u1")
+    assert ended.status == 0, ended.err
+    sentences = [line for line in ended.out.splitlines() if not line.startswith(" ")]
+    assert [line.partition(":")[0] for line in sentences] == ["newsletter", "shoppers"]
+    assert all("Amplitude confirmed adding them (run 1)." in line for line in sentences)
+    assert "stands in" in ended.out
+    assert "events.ndjson:1" in ended.out
+
+
+def test_the_document_holds_the_facts(synced: Operator, tmp_path: Path) -> None:
+    ended = synced.run("person", "ghost-1", "--json")
+    assert ended.status == 0
+    document = ended.document
+    (found,) = document.pop("audiences")
+    assert document == {"id": "ghost-1", "known_to_amplitude": None}
+    assert found.pop("sentence").startswith("Rejected when they were to be added (run 1)")
+    assert found.pop("cohort_id")
+    assert found == {
+        "audience": "shoppers",
+        "name": "shoppers",
+        "id_type": "user_id",
+        "verdict": "rejected",
+        "wanted": True,
+        "delivered": False,
+        "event_at": "2026-05-03T19:00:00Z",
+        "source": str(tmp_path / "events.ndjson"),
+        "line": 2,
+        "run": 1,
+        "rejected": "Amplitude does not know this User ID",
+        "other_id": None,
+    }
+
+
+def test_the_rejection_is_among_the_facts(synced: Operator) -> None:
+    lines = synced.run("person", "ghost-1").out.splitlines()
+    assert any(line.startswith("  rejected ") and "does not know" in line for line in lines)
+
+
+def test_nobody_knows_who_is_in_no_event(synced: Operator) -> None:
+    ended = synced.run("person", "U1")
+    assert ended.status == 1
+    assert "No event ever named U1. Identifiers are matched exactly" in ended.out
+    assert synced.run("person", "U1", "--json").document["audiences"] == []
+
+
+def test_amplitude_is_asked_only_when_told_to(synced: Operator) -> None:
+    before = len(synced.simulator.requests)
+    synced.run("person", "u1")
+    assert len(synced.simulator.requests) == before
+    synced.simulator.world.add_user("ghost-1")
+    ended = synced.run("person", "ghost-1", "--ask")
+    assert ended.out.splitlines()[-1] == "Amplitude knows this User ID."
+    asked = synced.run("person", "ghost-9", "--ask", "--json")
+    assert (asked.status, asked.document["known_to_amplitude"]) == (1, False)
+
+
+def test_what_the_ledger_knows_is_told_though_amplitude_does_not_answer(synced: Operator) -> None:
+    synced.simulator.faults.set([Rule(Answer(500), calls=frozenset({Call.SEARCH}))])
+    ended = synced.run("person", "u1", "--ask")
+    assert ended.status == 4
+    assert "In the cohort" in ended.out
+    assert "trouble answering" in ended.err
+
+
+@pytest.mark.parametrize(
+    "id_", ["[red]", "\x1b[31m", "\u202eevil", "-1", "é😀", "'; --", "x" * 300]
+)
+def test_hostile_identifiers_are_shown_harmlessly(
+    operator: Operator, tmp_path: Path, id_: str
+) -> None:
+    operator.run("import", write(tmp_path, event(id_, True)))
+    found = operator.run("person", "--", id_)
+    assert found.status == 0
+    unknown = operator.run("person", "--", f"{id_}?")
+    assert unknown.status == 1
+    for ended in (found, unknown):
+        assert "\x1b" not in ended.out
+        assert "\u202e" not in ended.out

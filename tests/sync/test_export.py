@@ -1,0 +1,89 @@
+"""What could not be delivered or read, in a file for other programs: exactly as it is."""
+
+import csv
+import stat
+from pathlib import Path
+
+import pytest
+
+from amp_console.ledger.deliveries import Reason
+from amp_console.ledger.rejected import RejectedUser
+from amp_console.ledger.sources import InvalidEvent
+from amp_console.sync.export import HEADER, ExportError, write_errors_csv
+from amp_console.values import IdType, Operation
+
+ODD = [
+    "=1+1",
+    "007",
+    "a,b",
+    'a"b',
+    "a\nb",
+    "a\rb",
+    "é😀",
+    "\u202eevil",
+    "[red]",
+    "\ud800",
+    "x" * 300,
+]
+AT = 1_777_837_371_000_000  # 2026-05-03T19:42:51Z
+
+
+def rejected(id_: str) -> RejectedUser:
+    return RejectedUser(
+        audience_id=1,
+        audience="shoppers",
+        audience_name="High value shoppers",
+        id_type=IdType.USER_ID,
+        id=id_,
+        operation=Operation.ADD,
+        reason="Amplitude does not know this User ID",
+        code=Reason.UNKNOWN,
+        at=AT,
+        tries=1,
+        request_id=7,
+    )
+
+
+def rows(path: Path) -> list[list[str]]:
+    with path.open(newline="", encoding="utf-8", errors="surrogatepass") as file:
+        return list(csv.reader(file))
+
+
+def test_each_has_a_row(tmp_path: Path) -> None:
+    path = tmp_path / "errors.csv"
+    invalid = InvalidEvent("/data/e.ndjson", 12, "not JSON")
+    assert write_errors_csv(path, [rejected("u1")], [invalid]) == 2
+    why = "Amplitude does not know this User ID"
+    assert rows(path) == [
+        list(HEADER),
+        ["rejected", "shoppers", "u1", "add", why, Reason.UNKNOWN, "2026-05-03T19:42:51Z", "", ""],
+        ["invalid", "", "", "", "not JSON", "", "", "/data/e.ndjson", "12"],
+    ]
+
+
+def test_identifiers_stand_in_it_exactly_as_they_are(tmp_path: Path) -> None:
+    path = tmp_path / "errors.csv"
+    write_errors_csv(path, map(rejected, ODD), [])
+    assert [row[2] for row in rows(path)[1:]] == ODD
+
+
+def test_a_file_that_was_there_is_replaced_and_closed_to_others(tmp_path: Path) -> None:
+    path = tmp_path / "errors.csv"
+    path.write_text("before " * 1000)
+    path.chmod(0o644)
+    write_errors_csv(path, [], [])
+    assert rows(path) == [list(HEADER)]
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_what_is_no_file_keeps_its_mode() -> None:
+    null = Path("/dev/null")
+    before = null.stat().st_mode
+    assert write_errors_csv(null, [rejected("u1")], []) == 1
+    assert null.stat().st_mode == before
+
+
+@pytest.mark.parametrize("name", ["missing/errors.csv", "."])
+def test_a_place_where_no_file_can_be_is_told(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ExportError, match=r"can't be written .* Name another file"):
+        write_errors_csv(tmp_path / name, [], [])
