@@ -9,7 +9,8 @@ import msgspec
 from amp_console.ledger.audiences import Audience, all_audiences
 from amp_console.ledger.codes import ID_TYPE_CODE, ID_TYPE_OF
 from amp_console.ledger.deliveries import Reason
-from amp_console.ledger.requests import RequestRecord, request
+from amp_console.ledger.requests import RequestRecord, RequestState, request
+from amp_console.ledger.runs import RunStatus, run
 from amp_console.values import IdType, Operation
 
 
@@ -27,9 +28,10 @@ class PersonRecord(msgspec.Struct, frozen=True):
     """What one audience knows of one identifier.
 
     `is_member` is what the newest event says; `wanted` the same, but False under an ID type that
-    the audience does not use. `delivered` None is unknown. `source` and `line` are where the event
-    stands, `event_at` its time in microseconds since 1970; `source` is None for a user that no
-    event ever named (a seed). `request` is the last one that carried the person.
+    the audience does not use. `delivered` None is unknown, as it is while a request is open.
+    `source` and `line` are where the event stands, `event_at` its time in microseconds since 1970;
+    `source` is None for a user that no event ever named (a seed). `request` is the last one that
+    carried the person; `is_under_way` says that it is open, and that its run goes on.
     """
 
     audience: Audience
@@ -42,6 +44,7 @@ class PersonRecord(msgspec.Struct, frozen=True):
     line: int
     delivered: bool | None
     request: RequestRecord | None
+    is_under_way: bool
     rejection: Rejection | None
     counterpart: str | None
 
@@ -66,6 +69,8 @@ def find_person(db: sqlite3.Connection, text: str) -> list[PersonRecord]:
 
 def _record(db: sqlite3.Connection, audience: Audience, row: Sequence[Any]) -> PersonRecord:
     code, id_, is_member, wanted, event_at, source, line, delivered, carried, other, *why = row
+    last = None if carried is None else request(db, carried)
+    is_open = last is not None and last.state is RequestState.OPEN
     return PersonRecord(
         audience=audience,
         id_type=ID_TYPE_OF[code],
@@ -75,11 +80,17 @@ def _record(db: sqlite3.Connection, audience: Audience, row: Sequence[Any]) -> P
         event_at=event_at,
         source=source,
         line=line,
-        delivered=None if delivered is None else bool(delivered),
-        request=None if carried is None else request(db, carried),
+        delivered=None if delivered is None or is_open else bool(delivered),
+        request=last,
+        is_under_way=is_open and _goes_on(db, last),
         rejection=_rejection(why),
         counterpart=other,
     )
+
+
+def _goes_on(db: sqlite3.Connection, last: RequestRecord | None) -> bool:
+    of = run(db, last.run_id) if last is not None else None
+    return of is not None and of.status is RunStatus.RUNNING
 
 
 def _rejection(why: Sequence[Any]) -> Rejection | None:

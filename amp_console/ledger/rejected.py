@@ -6,14 +6,15 @@ kept anywhere, only looked up.
 """
 
 import sqlite3
-from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 import msgspec
 
 from amp_console.ledger.audiences import Audience, all_audiences
 from amp_console.ledger.codes import ID_TYPE_CODE, ID_TYPE_OF
 from amp_console.ledger.deliveries import Reason
+from amp_console.ledger.standing import IS_UNIDENTIFIED
 from amp_console.values import IdType, Operation
 
 
@@ -74,58 +75,45 @@ class RejectionGroup(msgspec.Struct, frozen=True):
 
 
 class _Query(NamedTuple):
-    """What stands after SELECT, with its values."""
+    """Which rows of `member` are meant, as what stands after WHERE, with its values."""
 
     text: str
     values: dict[str, object]
 
 
 def _refused(wish: RejectedFilter) -> _Query:
-    """Those whom Amplitude skipped or refused."""
-    conditions = ["member.rejection_id IS NOT NULL"]
-    for column, name in (
-        ("member.audience_id", "audience_id"),
-        ("rejection.operation", "operation"),
-        ("rejection.code", "code"),
-        ("rejection.reason", "reason"),
-    ):
-        if getattr(wish, name) is not None:
-            conditions.append(f"{column} = :{name}")
+    """Those whom Amplitude skipped or refused; answered by the index `member_rejected` alone."""
+    reasons = [f"{name} = :{name}" for name in ("operation", "code", "reason") if _has(wish, name)]
     if wish.run_id is not None:
-        conditions.append("rejection.request_id IN (SELECT id FROM request WHERE run_id = :run_id)")
-    return _query(
-        "FROM member JOIN rejection ON rejection.id = member.rejection_id",
-        conditions,
-        wish,
-    )
+        reasons.append("request_id IN (SELECT id FROM request WHERE run_id = :run_id)")
+    conditions = ["rejection_id IS NOT NULL"]
+    if reasons:
+        among = f"SELECT id FROM rejection WHERE {' AND '.join(reasons)}"
+        conditions.append(f"rejection_id IN ({among})")
+    return _query(conditions, wish)
 
 
-def _query(tables: str, conditions: list[str], wish: RejectedFilter) -> _Query:
-    if wish.text:
-        # instr knows no wildcards, so that nothing in the text has to be escaped.
-        conditions.append("instr(lower(member.id), lower(:text))")
-    values = msgspec.structs.asdict(wish)
-    return _Query(f"{tables} WHERE {' AND '.join(conditions)}", values)
-
-
-def _unidentified(audience: Audience, wish: RejectedFilter) -> _Query | None:
-    """Members of an audience with only the other kind of identifier; None where none are meant."""
+def _unidentified(wish: RejectedFilter) -> _Query | None:
+    """Members with only the other kind of identifier; None where nobody of them is meant."""
     meant = (
         wish.run_id is None
-        and wish.audience_id in {None, audience.id}
         and wish.code in {None, Reason.NO_IDENTIFIER}
         and wish.operation in {None, Operation.ADD}
-        and wish.reason in {None, _no_identifier(audience)}
     )
-    if not meant:
-        return None
-    conditions = [
-        f"member.audience_id = {audience.id}",
-        f"member.id_type = {ID_TYPE_CODE[audience.id_type.other]}",
-        "is_member = 1",
-        "counterpart IS NULL",
-    ]
-    return _query("FROM member", conditions, wish)
+    return _query([IS_UNIDENTIFIED], wish) if meant else None
+
+
+def _query(conditions: list[str], wish: RejectedFilter) -> _Query:
+    if wish.audience_id is not None:
+        conditions.append("audience_id = :audience_id")
+    if wish.text:
+        # instr knows no wildcards, so that nothing in the text has to be escaped.
+        conditions.append("instr(lower(id), lower(:text))")
+    return _Query(" AND ".join(conditions), msgspec.structs.asdict(wish))
+
+
+def _has(wish: RejectedFilter, name: str) -> bool:
+    return getattr(wish, name) is not None
 
 
 def _no_identifier(audience: Audience) -> str:
@@ -137,90 +125,100 @@ def rejection_groups(
 ) -> list[RejectionGroup]:
     """The rejected by audience, operation and reason, the largest group first."""
     known = {each.id: each for each in all_audiences(db)}
+    groups = [
+        RejectionGroup(of, known[of].key, known[of].name, operation, code, reason, count, at)
+        for of, operation, code, reason, count, at in (
+            *_reasons_of_refused(db, wish),
+            *_reasons_of_unidentified(db, wish, known),
+        )
+    ]
+    return sorted(groups, key=lambda each: (-each.count, each.audience_name, each.reason))
+
+
+_Reason = tuple[int, Operation, Reason, str, int, int]
+
+
+def _reasons_of_refused(db: sqlite3.Connection, wish: RejectedFilter) -> Iterator[_Reason]:
     query = _refused(wish)
     # The rejections are few, the rejected many: they are counted before they are told apart.
     rows = db.execute(
         "SELECT audience_id, operation, code, reason, sum(many), max(at) FROM ("
-        f"SELECT member.audience_id, member.rejection_id AS which, count(*) AS many {query.text} "
-        "GROUP BY 1, 2) JOIN rejection ON rejection.id = which GROUP BY 1, 2, 3, 4",
+        "SELECT audience_id, rejection_id AS which, count(*) AS many FROM member "
+        f"WHERE {query.text} GROUP BY 1, 2) "
+        "JOIN rejection ON rejection.id = which GROUP BY 1, 2, 3, 4",
         query.values,
     )
-    groups = [
-        RejectionGroup(
-            of,
-            known[of].key,
-            known[of].name,
-            Operation(operation),
-            Reason(code),
-            reason,
-            count,
-            at,
-        )
-        for of, operation, code, reason, count, at in rows
-    ]
-    groups += _groups_of_unidentified(db, wish, known.values())
-    return sorted(groups, key=lambda each: (-each.count, each.audience_name, each.reason))
+    for of, operation, code, *rest in rows:
+        yield of, Operation(operation), Reason(code), *rest
 
 
-def _groups_of_unidentified(
-    db: sqlite3.Connection, wish: RejectedFilter, audiences: Sequence[Audience] | Any
-) -> Iterator[RejectionGroup]:
-    for audience in audiences:
-        query = _unidentified(audience, wish)
-        if query is None:
-            continue
-        count, at = db.execute(
-            f"SELECT count(*), max(event_at) {query.text}", query.values
-        ).fetchone()
-        if count:
-            yield RejectionGroup(
-                audience.id,
-                audience.key,
-                audience.name,
-                Operation.ADD,
-                Reason.NO_IDENTIFIER,
-                _no_identifier(audience),
-                count,
-                at,
-            )
+def _reasons_of_unidentified(
+    db: sqlite3.Connection, wish: RejectedFilter, known: Mapping[int, Audience]
+) -> Iterator[_Reason]:
+    query = _unidentified(wish)
+    if query is None:
+        return
+    rows = db.execute(
+        f"SELECT audience_id, count(*), max(event_at) FROM member WHERE {query.text} GROUP BY 1",
+        query.values,
+    )
+    for of, count, at in rows:
+        reason = _no_identifier(known[of])
+        if wish.reason in {None, reason}:
+            yield of, Operation.ADD, Reason.NO_IDENTIFIER, reason, count, at
 
 
 def count_rejected(db: sqlite3.Connection, wish: RejectedFilter = EVERYBODY) -> int:
     """How many users are meant."""
-    count = _count(db, _refused(wish))
-    for audience in all_audiences(db):
-        if (query := _unidentified(audience, wish)) is not None:
-            count += _count(db, query)
-    return count
+    return sum(part.size for part in _parts(db, wish))
 
 
-def _count(db: sqlite3.Connection, query: _Query) -> int:
-    return int(db.execute(f"SELECT count(*) {query.text}", query.values).fetchone()[0])
+class _Part(NamedTuple):
+    """Those of one audience who are meant and of one kind: so many, found by `query`."""
+
+    audience: Audience
+    query: _Query
+    is_refused: bool
+    size: int
+
+
+def _parts(db: sqlite3.Connection, wish: RejectedFilter) -> list[_Part]:
+    """Who is meant, audience by audience; first those refused, then those without identifier."""
+    refused, unidentified = _refused(wish), _unidentified(wish)
+    sent = _counts(db, refused)
+    unsent = _counts(db, unidentified) if unidentified else {}
+    parts = []
+    for each in all_audiences(db):
+        if each.id in sent:
+            parts.append(_Part(each, refused, True, sent[each.id]))
+        if unidentified and each.id in unsent and wish.reason in {None, _no_identifier(each)}:
+            parts.append(_Part(each, unidentified, False, unsent[each.id]))
+    return parts
+
+
+def _counts(db: sqlite3.Connection, query: _Query) -> dict[int, int]:
+    return dict(
+        db.execute(
+            f"SELECT audience_id, count(*) FROM member WHERE {query.text} GROUP BY 1", query.values
+        )
+    )
 
 
 def rejected_page(
     db: sqlite3.Connection, wish: RejectedFilter, offset: int, limit: int
 ) -> list[RejectedUser]:
-    """Some of the users that are meant, in an order that stays: by audience, then as they came."""
+    """Some of the users that are meant, in an order that stays.
+
+    By audience, then as they were rejected, then those without the identifier.
+    """
     found: list[RejectedUser] = []
-    for audience in all_audiences(db):
-        if wish.audience_id not in {None, audience.id}:
-            continue
-        of_one = msgspec.structs.replace(wish, audience_id=audience.id)
-        for query, read in (
-            (_refused(of_one), _read_refused),
-            (_unidentified(audience, wish), _read_unidentified),
-        ):
-            if query is None:
-                continue
-            count = _count(db, query) if offset else None
-            if count is not None and offset >= count:
-                offset -= count
-                continue
-            found += read(db, audience, query, limit - len(found), offset)
-            offset = 0
-            if len(found) >= limit:
-                return found
+    for part in _parts(db, wish):
+        if offset < part.size:
+            read = _read_refused if part.is_refused else _read_unidentified
+            found += read(db, part.audience, part.query, limit - len(found), offset)
+        offset = max(0, offset - part.size)
+        if len(found) >= limit:
+            break
     return found
 
 
@@ -228,10 +226,12 @@ def _read_refused(
     db: sqlite3.Connection, audience: Audience, query: _Query, limit: int, offset: int
 ) -> Iterator[RejectedUser]:
     rows = db.execute(
-        "SELECT member.id_type, member.id, operation, reason, code, at, refusals, "
-        f"rejection.request_id {query.text} "
-        f"ORDER BY member.id_type, member.n LIMIT {limit} OFFSET {offset}",
-        query.values,
+        "SELECT id_type, member.id, operation, reason, code, at, refusals, rejection.request_id "
+        "FROM (SELECT n AS row, rejection_id AS which FROM member "
+        f"WHERE {query.text} AND audience_id = :of "
+        "ORDER BY rejection_id, n LIMIT :limit OFFSET :offset) "
+        "JOIN member ON n = row JOIN rejection ON rejection.id = which ORDER BY which, row",
+        {**query.values, "of": audience.id, "limit": limit, "offset": offset},
     )
     for id_type, id_, operation, reason, code, at, tries, request_id in rows:
         yield RejectedUser(
@@ -253,8 +253,9 @@ def _read_unidentified(
     db: sqlite3.Connection, audience: Audience, query: _Query, limit: int, offset: int
 ) -> Iterator[RejectedUser]:
     rows = db.execute(
-        f"SELECT member.id, event_at {query.text} ORDER BY n LIMIT {limit} OFFSET {offset}",
-        query.values,
+        f"SELECT id, event_at FROM member WHERE {query.text} AND audience_id = :of "
+        "ORDER BY n LIMIT :limit OFFSET :offset",
+        {**query.values, "of": audience.id, "limit": limit, "offset": offset},
     )
     for id_, at in rows:
         yield RejectedUser(
@@ -284,12 +285,9 @@ def retry_rejected(db: sqlite3.Connection, wish: RejectedFilter = EVERYBODY) -> 
     Whoever lacks the identifier stays: there is nothing to send for them.
     """
     query = _refused(wish)
-    done = db.execute(
-        "UPDATE member SET rejection_id = NULL WHERE rejection_id IS NOT NULL "
-        f"AND n IN (SELECT member.n {query.text})",
-        query.values,
-    )
-    return done.rowcount
+    return db.execute(
+        f"UPDATE member SET rejection_id = NULL WHERE {query.text}", query.values
+    ).rowcount
 
 
 def retry_users(db: sqlite3.Connection, users: Sequence[tuple[int, IdType, str]]) -> int:

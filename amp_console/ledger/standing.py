@@ -5,7 +5,13 @@ import sqlite3
 import msgspec
 
 from amp_console.ledger.audiences import Audience
-from amp_console.ledger.codes import ID_TYPE_CODE, ID_TYPE_OF
+from amp_console.ledger.codes import ID_TYPE_CODE
+
+IS_UNIDENTIFIED = "is_member = 1 AND wanted = 0 AND counterpart IS NULL"
+"""Who is a member, but by no identifier of the ID type in use: only there `wanted` says the same.
+
+Spelt as the index `member_unidentified` says it, or SQLite looks at every member.
+"""
 
 
 class Outstanding(msgspec.Struct, frozen=True):
@@ -42,13 +48,7 @@ def outstanding(db: sqlite3.Connection, known: Audience) -> Outstanding:
             (known.id,),
         )
     )
-    # Spelt as the index says it, or SQLite looks at every member.
-    unidentified = _count(
-        db,
-        "id_type = ? AND is_member = 1 AND counterpart IS NULL",
-        known.id,
-        ID_TYPE_CODE[known.id_type.other],
-    )
+    unidentified = _count(db, IS_UNIDENTIFIED, known.id)
     return Outstanding(
         add=pending.get(1, 0) + in_flight.get("add", 0),
         remove=pending.get(0, 0) + in_flight.get("remove", 0),
@@ -82,11 +82,7 @@ def outstanding_of_all(db: sqlite3.Connection) -> dict[int, Outstanding]:
     )
     unidentified = _by_audience(
         db,
-        # CROSS JOIN: SQLite would look at every member instead, and ask whose it is.
-        "SELECT audience.id, 0, count(*) FROM audience CROSS JOIN member "
-        "ON audience_id = audience.id "
-        f"AND member.id_type = {sum(ID_TYPE_OF)} - audience.id_type "
-        "WHERE is_member = 1 AND counterpart IS NULL GROUP BY 1",
+        f"SELECT audience_id, 0, count(*) FROM member WHERE {IS_UNIDENTIFIED} GROUP BY 1",
     )
     ids = {audience_id for audience_id, _ in pending | in_flight | rejected | unidentified}
     return {

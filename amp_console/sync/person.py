@@ -10,7 +10,6 @@ from amp_console.amplitude import AmplitudeClient
 from amp_console.ledger import Db
 from amp_console.ledger.deliveries import Reason
 from amp_console.ledger.people import PersonRecord, find_person
-from amp_console.ledger.requests import RequestState
 from amp_console.values import IdType, Operation
 
 
@@ -70,7 +69,7 @@ def _verdict(record: PersonRecord) -> Verdict:  # noqa: PLR0911  # one line a ve
         return Verdict.BROKEN
     if audience.cohort_id is None and record.wanted:
         return Verdict.NO_COHORT
-    if record.request is not None and record.request.state is RequestState.OPEN:
+    if record.is_under_way:
         return Verdict.ON_THE_WAY
     if record.delivered is not record.wanted:
         return Verdict.ENTERS if record.wanted else Verdict.LEAVES

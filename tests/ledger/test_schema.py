@@ -7,7 +7,9 @@ import pytest
 
 from amp_console.ledger import Ledger
 from amp_console.ledger.audiences import all_audiences
+from amp_console.ledger.deliveries import Reason
 from amp_console.ledger.errors import LedgerTooNew
+from amp_console.ledger.rejected import rejected_users
 from amp_console.ledger.runs import RunStatus, all_runs, run_audiences
 from amp_console.ledger.schema import MIGRATIONS
 
@@ -53,6 +55,25 @@ def test_a_run_that_no_version_ended_is_interrupted(path: Path) -> None:
 def test_it_has_the_same_tables_as_a_new_one(path: Path, tmp_path: Path) -> None:
     with Ledger(path) as old, Ledger(tmp_path / "new.db") as new:
         assert _tables(old) == _tables(new)
+        assert _indexes(old) == _indexes(new)
+
+
+def test_who_was_rejected_before_is_found_after(path: Path) -> None:
+    db = sqlite3.connect(path, isolation_level=None)
+    db.executescript("""
+        INSERT INTO rejection VALUES (1, 9, 'add', 'unknown_to_amplitude', 'nobody', 40);
+        INSERT INTO member (audience_id, id_type, id, is_member, wanted, event_at, source_id, line,
+            delivered, rejection_id) VALUES (1, 1, 'ghost', 1, 1, 1, 1, 1, 0, 1);
+        INSERT INTO member (audience_id, id_type, id, is_member, wanted, event_at, source_id, line)
+            VALUES (1, 2, '412', 1, 0, 1, 1, 1);
+    """)
+    db.close()
+    with Ledger(path) as ledger:
+        found = ledger.read(rejected_users)
+        assert [(each.id, each.code) for each in found] == [
+            ("ghost", Reason.UNKNOWN),
+            ("412", Reason.NO_IDENTIFIER),
+        ]
 
 
 def test_opened_again_it_is_as_it_was(path: Path) -> None:
@@ -77,6 +98,11 @@ def test_a_ledger_that_is_too_new_is_refused_and_left_alone(path: Path) -> None:
 
 def _version(ledger: Ledger) -> int:
     return int(ledger.read(lambda db: db.execute("PRAGMA user_version").fetchone()[0]))
+
+
+def _indexes(ledger: Ledger) -> list[tuple[object, ...]]:
+    query = "SELECT name, sql FROM sqlite_schema WHERE type = 'index' ORDER BY 1"
+    return ledger.read(lambda db: db.execute(query).fetchall())
 
 
 def _tables(ledger: Ledger) -> list[tuple[object, ...]]:

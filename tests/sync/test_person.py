@@ -3,7 +3,9 @@
 import pytest
 
 from amp_console.amplitude import AmplitudeClient
-from amp_console.ledger import deliveries
+from amp_console.ledger import deliveries, runs
+from amp_console.ledger.run_locks import hold_run
+from amp_console.ledger.sources import Tally
 from amp_console.simulator import Answer, Call, Reset, Rule
 from amp_console.sync.person import PersonAnswer, Recognition, Verdict, explain_person, recognise
 from amp_console.sync.settings import SettingsChange
@@ -39,6 +41,30 @@ async def test_who_left_and_was_removed_is_out(office: Office) -> None:
     assert "Amplitude confirmed removing them (run 2)" in found.sentence
 
 
+async def test_who_left_before_a_sync_took_them_never_was_in(office: Office) -> None:
+    office.enter("u1", "ghost-1", "u2")
+    office.leave("u1")
+    await office.sync()
+    office.leave("ghost-1")
+    await office.sync()
+    for user in ("u1", "ghost-1"):
+        assert answer(office, user).sentence.endswith("and they never were in the cohort."), user
+
+
+async def test_no_sync_is_promised_for_an_audience_that_is_switched_off(office: Office) -> None:
+    office.enter("u1", "u2")
+    office.change(SettingsChange(enabled=False))
+    off = "no sync takes the audience while it is switched off"
+    assert off in answer(office, "u1").sentence
+    office.change(SettingsChange(enabled=True))
+    await office.sync()
+    office.change(SettingsChange(enabled=False))
+    office.leave("u1", at=5)
+    office.enter("u3", at=5)
+    assert off in answer(office, "u1").sentence
+    assert off in answer(office, "u3").sentence
+
+
 async def test_who_is_pending_waits_for_the_next_sync(office: Office) -> None:
     office.enter("u1", "u2")
     await office.sync()
@@ -47,6 +73,15 @@ async def test_who_is_pending_waits_for_the_next_sync(office: Office) -> None:
     assert answer(office, "u3").verdict is Verdict.ENTERS
     assert "the next sync adds them" in answer(office, "u3").sentence
     assert answer(office, "u1").verdict is Verdict.LEAVES
+    assert answer(office, "u1").sentence.startswith("Still in the cohort")
+
+
+async def test_of_a_cohort_that_others_filled_nobody_is_sure(office: Office) -> None:
+    cohort = office.simulator.world.create_cohort("theirs", "noor@acme.example")
+    office.enter("u1")
+    office.change(SettingsChange(cohort_id=cohort.id))
+    office.leave("u1")
+    assert answer(office, "u1").sentence.startswith("Maybe still in the cohort")
 
 
 async def test_whose_answer_was_lost_is_unsure(office: Office) -> None:
@@ -59,16 +94,32 @@ async def test_whose_answer_was_lost_is_unsure(office: Office) -> None:
     assert "Whether an earlier request got through is unknown" in answer(office, "u3").sentence
 
 
+async def carried(office: Office, run_id: int) -> PersonAnswer:
+    """Somebody whom a request of this run carries that has no answer yet."""
+    office.enter("u3", at=5)
+    of, now = office.audience().id, office.timing.now()
+    office.ledger.write(deliveries.take, run_id, of, IdType.USER_ID, Operation.ADD, 10, now)
+    return answer(office, "u3")
+
+
 async def test_whom_an_open_request_carries_is_on_the_way(office: Office) -> None:
     office.enter("u1", "u2")
     await office.sync()
-    office.enter("u3", at=5)
-    of = office.audience().id
-    take = deliveries.take
-    office.ledger.write(take, 9, of, IdType.USER_ID, Operation.ADD, 10, office.timing.now())
-    found = answer(office, "u3")
-    assert found.verdict is Verdict.ON_THE_WAY
-    assert found.sentence.startswith("Being added right now (run 9)")
+    with hold_run(office.ledger.path) as lock:
+        run_id = office.ledger.write(runs.begin_run, Tally(), office.timing.now(), lock)
+        found = await carried(office, run_id)
+    assert (found.verdict, found.record.delivered) == (Verdict.ON_THE_WAY, None)
+    assert found.sentence.startswith("Being added right now (run 2)")
+
+
+async def test_whom_a_dead_process_left_in_a_request_is_unsure(office: Office) -> None:
+    office.enter("u1", "u2")
+    await office.sync()
+    with hold_run(office.ledger.path) as lock:
+        run_id = office.ledger.write(runs.begin_run, Tally(), office.timing.now(), lock)
+    found = await carried(office, run_id)
+    assert (found.verdict, found.record.delivered) == (Verdict.ENTERS, None)
+    assert "Whether an earlier request got through is unknown" in found.sentence
 
 
 async def test_who_is_rejected_is_told_why(office: Office) -> None:
