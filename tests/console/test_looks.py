@@ -1,0 +1,130 @@
+"""What is on the screen can be read: on buttons, without colour, and in poor terminals."""
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from rich.color_triplet import ColorTriplet
+from textual.color import Color
+from textual.pilot import Pilot
+from textual.widgets import Button
+
+from amp_console.console import Opening
+from amp_console.console.app import DARK, LIGHT
+from amp_console.console.screens.ask import Ask
+from amp_console.console.screens.dialog import Confirm, Dialog
+from amp_console.console.screens.quit import QuitDialog
+from tests.console.furniture import furnish
+from tests.console.house import House, until_shown
+from tests.console.terminal import Terminal
+
+pytestmark = pytest.mark.anyio
+COMMAND = str(Path(sys.executable).parent / "amp-console")
+READABLE = 4.5  # WCAG 2.2, 1.4.3: the least contrast of text
+FAINT_BUT_READABLE = 3.0  # the same, for what is large or by the way
+
+
+class Glyph(NamedTuple):
+    """One piece of painted text."""
+
+    text: str
+    ink: ColorTriplet
+    ground: ColorTriplet
+
+    @property
+    def contrast(self) -> float:
+        """From 1, nothing to be seen, to 21, black on white."""
+        low, high = sorted(_luminance(each) for each in (self.ink, self.ground))
+        return (high + 0.05) / (low + 0.05)
+
+
+def _luminance(of: ColorTriplet) -> float:
+    """WCAG's relative luminance."""
+    parts = [
+        each / 12.92 if each <= 0.04045 else ((each + 0.055) / 1.055) ** 2.4
+        for each in Color(*of).normalized
+    ]
+    return 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2]
+
+
+def glyphs(pilot: Pilot[None]) -> Iterator[tuple[int, int, Glyph]]:
+    """All text on the screen, with the column and the line where it begins."""
+    for line, strip in enumerate(pilot.app.screen._compositor.render_strips()):
+        column = 0
+        for segment in strip:
+            style = segment.style
+            if segment.text.strip() and style and style.color and style.bgcolor:
+                ink, ground = style.color.get_truecolor(), style.bgcolor.get_truecolor()
+                if style.reverse:
+                    ink, ground = ground, ink
+                yield column, line, Glyph(segment.text, ink, ground)
+            column += segment.cell_length
+
+
+def on_button(pilot: Pilot[None], button: Button) -> list[Glyph]:
+    """What a button says."""
+    return [each for x, y, each in glyphs(pilot) if button.region.contains(x, y)]
+
+
+@pytest.mark.parametrize("theme", [DARK, LIGHT])
+@pytest.mark.parametrize(
+    "dialog",
+    [
+        lambda: Confirm("Delete?", ["It goes."], "Delete it", is_danger=True),
+        lambda: Confirm("Go on?", ["It goes on."], "Go on"),
+        lambda: Ask("Name", "Which?", "x", "Save"),
+        QuitDialog,
+    ],
+)
+async def test_what_buttons_say_can_be_read(
+    house: House, theme: str, dialog: Callable[[], Dialog[object]]
+) -> None:
+    house.connect()
+    async with house.open(Opening(theme=theme), size=(80, 24)) as pilot:
+        await until_shown(pilot, "Acme prod")
+        await pilot.app.push_screen(dialog())
+        buttons = list(pilot.app.screen.query(Button))
+        for focused in buttons:
+            focused.focus()
+            await pilot.pause()
+            for each in buttons:
+                said = on_button(pilot, each)
+                assert len(said) >= 2  # what it does, and its key
+                assert [glyph for glyph in said if glyph.contrast < READABLE] == []
+
+
+async def test_without_colour_signs_and_words_say_it_all(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    furnish(house)
+
+    async with house.open(size=(80, 24)) as pilot:
+        await until_shown(pilot, "▸ ", "◐ pending", "▲ rejected", "● in sync", "◌ not linked")
+        painted = [each for _, _, each in glyphs(pilot)]
+
+        coloured = [each for each in painted if len({*each.ink}) > 1 or len({*each.ground}) > 1]
+        assert coloured == []
+        words = [each for each in painted if any(letter.isalnum() for letter in each.text)]
+        assert [each for each in words if each.contrast < FAINT_BUT_READABLE] == []
+
+
+@pytest.mark.parametrize(
+    "poor",
+    [
+        ["NO_COLOR=1"],
+        ["TERM=dumb", "COLORTERM="],
+        ["TERM=vt100", "COLORTERM=", "LC_ALL=C"],
+    ],
+)
+def test_poor_terminals_do_not_stop_the_console(tmp_path: Path, poor: list[str]) -> None:
+    command = ["env", *poor, COMMAND, "--ascii", "demo", "--fast"]
+    environment = os.environ | {"TMPDIR": str(tmp_path)}
+    with Terminal(command, size=(80, 24), environment=environment) as terminal:
+        terminal.until_shown("> ", "pending", "Status", "Help")
+        terminal.type("ctrl+q")
+
+        assert terminal.ended() == 0
