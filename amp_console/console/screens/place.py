@@ -21,6 +21,13 @@ if TYPE_CHECKING:
     from amp_console.console.session import Session
 
 
+QUITTING = "The console quits."
+
+
+class NoSession(Exception):
+    """No connection is at work: the console quits, and what was begun is of no concern."""
+
+
 class Place(Screen[None]):
     """A screen of the console.
 
@@ -46,9 +53,13 @@ class Place(Screen[None]):
 
     @property
     def session(self) -> "Session":
-        """The connection at work; places that need one are opened only when there is one."""
+        """The connection at work; places that need one are opened only when there is one.
+
+        Raises `NoSession` while the console quits.
+        """
         session = self.console.session
-        assert session is not None
+        if session is None:
+            raise NoSession
         return session
 
     def __init__(self) -> None:
@@ -106,6 +117,8 @@ class Place(Screen[None]):
         session = self.console.session
         try:
             await work()
+        except NoSession:
+            return
         except KNOWN as error:
             self.console.say(str(error), "error")
         except Exception:
@@ -115,7 +128,7 @@ class Place(Screen[None]):
     def update_keys(self) -> None:
         """Dim and undim keys, where something has changed: the footer is built anew for it."""
         bindings = self._bindings.key_to_bindings.values()
-        now = [self.why_not(_name_of(each.action)) is None for keys in bindings for each in keys]
+        now = [self._reason(each.action) is None for keys in bindings for each in keys]
         if now != self._may:
             self._may = now
             self.refresh_bindings()
@@ -124,16 +137,22 @@ class Place(Screen[None]):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Dim the key of an action that can't be had now."""
-        if self.why_not(action) is not None:
+        if self._reason(action) is not None:
             return None
         return super().check_action(action, parameters)
+
+    def _reason(self, action: str) -> str | None:
+        try:
+            return self.why_not(_name_of(action))
+        except NoSession:
+            return QUITTING
 
     def on_key(self, event: events.Key) -> None:
         """Say why, when the key of a dimmed action is pressed."""
         if self._is_taken(event.key):
             return
         for binding in self.console.bindings_of(self).key_to_bindings.get(event.key, ()):
-            reason = self.why_not(_name_of(binding.action))
+            reason = self._reason(binding.action)
             if reason is not None:
                 event.stop()
                 self.console.say(reason, "warning")
