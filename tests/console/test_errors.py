@@ -11,7 +11,8 @@ from amp_console.console import Opening
 from amp_console.console.screens.errors import ErrorsPlace
 from amp_console.console.widgets.grid import Grid
 from amp_console.ledger import Db
-from amp_console.ledger.rejected import count_rejected
+from amp_console.ledger.rejected import RejectedFilter, count_rejected
+from amp_console.sync.rejected import retry
 from amp_console.sync.settings import SettingsChange
 from amp_console.values import IdType
 from tests.console.furniture import (
@@ -325,3 +326,29 @@ async def test_invalid_events_are_exported_as_they_are_filtered(
         await export_to(pilot, str(file))
         await until_shown(pilot, "2 rows written")
     assert [row["line"] for row in rows_of(file)] == ["1", "2"]
+
+
+async def test_keys_pressed_in_a_hurry_open_a_user_of_the_reason_under_the_cursor(
+    house: House,
+) -> None:
+    furnish(house, unidentified)
+    async with house.open() as pilot:
+        await until_shown(pilot, GHOSTS)
+        await pilot.press("2")
+        await until_shown(pilot, "14 users")
+        await pilot.press("G", "enter", "enter")
+        await until_shown(pilot, "why           Amplitude does not know this User ID")
+
+
+async def test_a_sync_that_takes_everybody_leaves_the_keys_on_the_reasons(house: House) -> None:
+    connection = furnish(house, unidentified)
+    async with house.open() as pilot:
+        await until_shown(pilot, GHOSTS)
+        await pilot.press("2", "tab")
+        await until_shown(pilot, "14 users")
+        assert pilot.app.screen.query_one("#users").has_focus
+        with house.office(connection) as office:
+            office.change(SettingsChange(id_type=IdType.USER_ID), FRESH)
+            retry(office.ledger, connection, RejectedFilter())
+        await until_shown(pilot, "Nobody is rejected.")
+        await until(pilot, lambda: pilot.app.screen.query_one("#groups").has_focus)

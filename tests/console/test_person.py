@@ -2,9 +2,12 @@
 
 import pytest
 
-from amp_console.simulator import Answer, Rule
-from tests.console.furniture import GHOSTS, LAPSED, furnish
-from tests.console.house import House, picture, until, until_shown
+from amp_console.console.screens.person import PersonPlace
+from amp_console.console.screens.run import RunPlace
+from amp_console.simulator import Answer, Rule, Slow
+from tests.console.furniture import FRESH, GHOSTS, HOSTILE, LAPSED, furnish, hostile
+from tests.console.house import House, console, picture, until, until_shown
+from tests.sync.office import Office, event
 
 pytestmark = pytest.mark.anyio
 
@@ -59,3 +62,60 @@ async def test_an_amplitude_that_is_down_is_told_in_words(house: House) -> None:
         await until_shown(pilot, "In the cohort")
         await pilot.press("A")
         await until_shown(pilot, "Amplitude had trouble answering (status 503)")
+
+
+async def test_every_audience_that_knows_them_has_its_own_answer(house: House) -> None:
+    def both(office: Office) -> None:
+        office.read([event("l3", True, 90, audience=FRESH), event("s0", True, audience=FRESH)])
+
+    furnish(house, both)
+    async with house.open(size=(80, 24)) as pilot:
+        await until_shown(pilot, LAPSED)
+        await pilot.press("f", *"l3", "enter")
+        await until_shown(pilot, "Known in 2 audiences", "no cohort yet", "in the cohort")
+        await until_shown(pilot, "In the audience, as the event of")
+        await pilot.press("enter")
+        await until_shown(pilot, "No request has carried this person yet.")
+        await pilot.press("j")
+        await until_shown(pilot, "In the cohort: the event of")
+        await pilot.press("r")
+        await until(pilot, lambda: isinstance(pilot.app.screen, RunPlace))
+        await pilot.press("escape", "slash", *"x", "enter")
+        await until_shown(pilot, "Known nowhere")
+
+
+async def test_what_is_shown_is_copied(house: House) -> None:
+    furnish(house)
+    async with house.open() as pilot:
+        await until_shown(pilot, LAPSED)
+        await pilot.press("f", *"ghost-1", "enter")
+        await until_shown(pilot, "after 1 try")
+        await pilot.press("y")
+        await until(pilot, lambda: "Amplitude does not know" in console(pilot).clipboard)
+
+
+async def test_an_answer_about_somebody_else_is_not_shown(house: House) -> None:
+    furnish(house)
+    async with house.open() as pilot:
+        await until_shown(pilot, GHOSTS)
+        await pilot.press("f", *"ghost-1", "enter")
+        await until_shown(pilot, "Rejected")
+        house.simulator.faults.set([Rule(Slow(0.3))])
+        await pilot.press("A")
+        await until_shown(pilot, "Asking Amplitude…")
+        await pilot.press("slash", "end", "backspace", "2", "enter")
+        await until_shown(pilot, "ghost-2")
+        await until(pilot, lambda: all(each.group != "ask" for each in pilot.app.workers))
+        assert "Amplitude knows nobody" not in picture(pilot)
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 36)])
+async def test_hostile_identifiers_break_nothing(house: House, size: tuple[int, int]) -> None:
+    furnish(house, hostile)
+    async with house.open(size=size) as pilot:
+        await until_shown(pilot, "[red]tr")
+        pilot.app.push_screen(PersonPlace(HOSTILE))
+        await until_shown(pilot, "Known in 1 audience", "In the cohort: the event of")
+        await pilot.press("A")
+        await until_shown(pilot, "Amplitude knows")
+        assert "\x1b" not in picture(pilot)

@@ -204,14 +204,17 @@ line. E writes what is shown into a CSV file."""
         """Say how many are marked."""
         self._entitle_users()
 
-    def on_grid_opened(self, event: Grid.Opened) -> None:
+    async def on_grid_opened(self, event: Grid.Opened) -> None:
         """Go from a group to its users, and from a user to all that is known."""
         if event.grid.id == "groups":
             self.query_one("#users").focus()
-        else:
+            return
+        await self.reading(self._look_at_users)  # the cursor may have left their group just now
+        user = self._users.get(event.grid.key)
+        if user is not None:
             from amp_console.console.screens.rejected_user import RejectedUserPlace
 
-            self.app.push_screen(RejectedUserPlace(self._users[event.key]))
+            self.app.push_screen(RejectedUserPlace(user))
 
     def action_back(self) -> None:
         """From users to groups, from invalid events to rejected users, else out."""
@@ -285,8 +288,7 @@ line. E writes what is shown into a CSV file."""
             return "An event that can't be read can't be retried: mend it, and import the file."
         if not self._groups:
             return "Nobody is rejected."
-        session = self.console.session  # none any more while the console quits
-        if session is not None and session.connection.read_only:
+        if self.session.connection.read_only:
             return "The connection is read-only: nobody is made pending again."
         meant = [self._group] if self._group is not None else self._groups.values()
         return None if any(is_retriable(each.code) for each in meant) else NOTHING_TO_SEND
@@ -296,6 +298,7 @@ line. E writes what is shown into a CSV file."""
         self.run_worker(self._retry())
 
     async def _retry(self) -> None:
+        await self.reading(self._look_at_users)
         grid = self.query_one("#users", Grid)
         marked = [self._users[key] for key in grid.marked if key in self._users]
         outcome = await ask_and_retry(self.console, self._meant, marked)

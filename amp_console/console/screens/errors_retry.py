@@ -108,7 +108,7 @@ async def ask_and_retry(
 ) -> Outcome:
     """Ask, and make the marked users pending again, or without marks all that `wish` means."""
     session = console.session
-    assert session is not None
+    assert session is not None  # places that retry are opened only with one
     of = _of_users(marked) if marked else _of_groups(await session.read(rejection_groups, wish))
     if not of.many:
         console.say(NOTHING_TO_SEND, "warning")

@@ -51,7 +51,7 @@ class UserGrid(Grid):
         """Show the reason and the audience of each user, or leave them to the group."""
         columns = list(OF_ALL_GROUPS if of_all else OF_ONE_GROUP)
         if columns != self.columns:
-            self.columns, self._fitted = columns, []
+            self.reshape(columns)
 
 
 def group_rows(groups: list[RejectionGroup], look: Look, now: int) -> list[Row]:

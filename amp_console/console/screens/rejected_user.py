@@ -140,8 +140,7 @@ request that carried them and Amplitude's answer. R makes the user pending again
             return "Nobody is rejected here any more: they were retried meanwhile."
         if action == "retry" and self._user.code is Reason.NO_IDENTIFIER:
             return "There is nothing to send: the events carry no such identifier."
-        session = self.console.session  # none any more while the console quits
-        if action == "retry" and session is not None and session.connection.read_only:
+        if action == "retry" and self.session.connection.read_only:
             return "The connection is read-only: nobody is made pending again."
         if action == "request" and self._user.request_id is None:
             return "No request ever carried this user."
