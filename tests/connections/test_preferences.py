@@ -152,6 +152,19 @@ def test_a_first_theme_comes_after_the_connections(file: Path) -> None:
     assert file.read_text() == before + '\n[console]\ntheme = "nord"\n'
 
 
+def test_a_first_theme_stays_above_what_is_written_on_the_next_section(file: Path) -> None:
+    file.write_text(
+        "[console]\nascii = true\n\n# As in the old tool.\n[console.keys]\ncopy = 'c'\n"
+    )
+
+    keep_theme(file, "nord")
+
+    assert file.read_text() == (
+        '[console]\nascii = true\ntheme = "nord"\n\n'
+        "# As in the old tool.\n[console.keys]\ncopy = 'c'\n"
+    )
+
+
 @pytest.mark.parametrize("text", ["console = 5\n", "[console\n"])
 def test_a_theme_that_can_not_be_kept_harms_nothing(file: Path, text: str) -> None:
     file.write_text(text)
