@@ -8,7 +8,6 @@ from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from rich.segment import Segment
 from textual import events
 from textual.binding import Binding, BindingType
 from textual.geometry import Region, Size
@@ -18,11 +17,10 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from amp_console.console.look import PLAIN, Look
-from amp_console.console.widgets.grid_layout import GAP, Column, Fitted, fit_columns, fitted_text
+from amp_console.console.widgets.grid_layout import Column
+from amp_console.console.widgets.grid_lines import GridLines
 from amp_console.console.widgets.grid_paint import GridPaint
 from amp_console.console.widgets.grid_rows import PAGE, Listed, Paged, Row, Rows
-
-LEAD = 2  # columns before the first cell: the cursor and the mark
 
 
 class Grid(ScrollView, can_focus=True):
@@ -130,9 +128,9 @@ class Grid(ScrollView, can_focus=True):
         self._all: Sequence[Row] = ()
         self._needle = ""
         self._rows: Rows = Listed(())
-        self._fitted: list[Fitted] = []
         self._asked: set[int] = set()
         self._paint = GridPaint(self)
+        self._lines = GridLines(self.columns, look, self._paint)
 
     # What is shown.
 
@@ -140,6 +138,11 @@ class Grid(ScrollView, can_focus=True):
         """Show these rows, filtered and sorted as before; the cursor stays on its row."""
         self._all = rows
         self._list()
+
+    def reshape(self, columns: Sequence[Column]) -> None:
+        """Show other columns from now on; the next rows must have their cells."""
+        self.columns = list(columns)
+        self._lines = GridLines(self.columns, self._look, self._paint)
 
     def show_pages(self, rows: Paged) -> None:
         """Show rows that are fetched page by page; filter and order are theirs."""
@@ -239,7 +242,7 @@ class Grid(ScrollView, can_focus=True):
 
     def action_sort(self) -> None:
         """Sort by the next column; after the last one, not at all."""
-        shown = [each.at for each in self._fit()]
+        shown = [each.at for each in self._lines.fit(self._room)]
         following = [i for i in shown if self.sort_column is None or i > self.sort_column]
         self._sort_by(following[0] if following else None)
 
@@ -291,21 +294,18 @@ class Grid(ScrollView, can_focus=True):
                 self.action_open()
 
     def _click_header(self, x: int) -> None:
-        left = LEAD
-        for each in self._fit():
-            if left <= x < left + each.width + GAP:
-                if self.sort_column == each.at:
-                    self.action_reverse()
-                else:
-                    self._sort_by(each.at)
-                return
-            left += each.width + GAP
+        column = self._lines.column_at(x, self._room)
+        if column is None:
+            return
+        if self.sort_column == column:
+            self.action_reverse()
+        else:
+            self._sort_by(column)
 
     # Drawing.
 
     def on_resize(self) -> None:
-        """Fit the columns to the new width."""
-        self._fitted = []
+        """Keep the cursor in sight."""
         self.virtual_size = Size(self.size.width, len(self._rows) + 1)
         self._keep_in_sight()
 
@@ -314,61 +314,29 @@ class Grid(ScrollView, can_focus=True):
         super().notify_style_update()
         self._paint.forget()
 
+    @property
+    def _room(self) -> int:
+        return self.scrollable_content_region.width
+
     def render_line(self, y: int) -> Strip:
         """Draw one line: the header, a row, or what is said where there are no rows."""
-        width = self.scrollable_content_region.width
-        self._fit()
+        width, lines = self._room, self._lines
         if y == 0:
-            return self._header(width)
+            return lines.header(width, self.sort_column, descending=self.descending)
         if not len(self._rows):
-            return self._empty_line(y, width)
+            said = self.empty.splitlines()
+            return lines.instead(width, said[y - 2] if 2 <= y < len(said) + 2 else "")
         index = y - 1 + round(self.scroll_y)
         if index >= len(self._rows):
-            return Strip.blank(width, self._paint.style())
-        return self._row_line(index, width)
-
-    def _fit(self) -> list[Fitted]:
-        """The columns that there is room for."""
-        if not self._fitted:
-            room = self.scrollable_content_region.width - LEAD
-            self._fitted = fit_columns(self.columns, room)
-        return self._fitted
-
-    def _header(self, width: int) -> Strip:
-        style = self._paint.style("header")
-        parts = [" " * LEAD]
-        for each in self._fitted:
-            column = self.columns[each.at]
-            label = column.label
-            if each.at == self.sort_column:
-                label += " v" if self.descending else " ^"
-            parts.append(fitted_text(label, each.width, column.right, self._look.more))
-        text = parts[0] + (" " * GAP).join(parts[1:])
-        return Strip([Segment(text, style)]).adjust_cell_length(width, style)
-
-    def _empty_line(self, y: int, width: int) -> Strip:
-        style = self._paint.style("empty")
-        lines = self.empty.splitlines()
-        text = lines[y - 2] if 2 <= y < len(lines) + 2 else ""
-        shown = " " * LEAD + fitted_text(text, max(0, width - LEAD), False, self._look.more)
-        return Strip([Segment(shown, style)]).adjust_cell_length(width, style)
-
-    def _row_line(self, index: int, width: int) -> Strip:
-        row, paint = self._rows.get(index), self._paint
+            return lines.blank(width)
+        row = self._rows.get(index)
         if row is None:
             self._ask_for(index)
-            waiting = Segment(" " * LEAD + self._look.more, paint.style("dim"))
-            return Strip([waiting]).adjust_cell_length(width, paint.style())
-        is_here, is_marked = index == self.cursor, row.key in self.marked
-        ground = ("cursor" if self.has_focus else "cursor-blurred") if is_here else ""
-        base = paint.style("", ground)
-        lead = (self._look.cursor if is_here else " ") + (self._look.mark if is_marked else " ")
-        segments = [Segment(lead, paint.style("marked" if is_marked else "", ground))]
-        for each in self._fitted:
-            cell, column = row.cells[each.at], self.columns[each.at]
-            text = fitted_text(cell.text, each.width, column.right, self._look.more)
-            segments += (Segment(text, paint.style(cell.tone, ground)), Segment(" " * GAP, base))
-        return Strip(segments[:-1]).adjust_cell_length(width, base)
+            return lines.waiting(width)
+        ground = ""
+        if index == self.cursor:
+            ground = "cursor" if self.has_focus else "cursor-blurred"
+        return lines.row(width, row, ground, is_marked=row.key in self.marked)
 
     def _ask_for(self, index: int) -> None:
         rows, page = self._rows, index // PAGE

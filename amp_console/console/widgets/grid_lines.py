@@ -1,0 +1,79 @@
+"""The lines of a grid as they are painted: its header, its rows, and what stands for no rows."""
+
+from collections.abc import Sequence
+
+from rich.segment import Segment
+from textual.strip import Strip
+
+from amp_console.console.look import Look
+from amp_console.console.widgets.grid_layout import GAP, Column, Fitted, fit_columns, fitted_text
+from amp_console.console.widgets.grid_paint import GridPaint
+from amp_console.console.widgets.grid_rows import Row
+
+LEAD = 2  # columns before the first cell: the cursor and the mark
+
+
+class GridLines:
+    """Paints one line at a time; the columns are fitted to the width once."""
+
+    def __init__(self, columns: Sequence[Column], look: Look, paint: GridPaint) -> None:
+        self._columns = columns
+        self._look = look
+        self._paint = paint
+        self._fitted: list[Fitted] = []
+        self._width = -1
+
+    def fit(self, width: int) -> list[Fitted]:
+        """The columns that there is room for."""
+        if width != self._width:
+            self._width = width
+            self._fitted = fit_columns(self._columns, width - LEAD)
+        return self._fitted
+
+    def column_at(self, x: int, width: int) -> int | None:
+        """The column that stands at a place of the line."""
+        left = LEAD
+        for each in self.fit(width):
+            if left <= x < left + each.width + GAP:
+                return each.at
+            left += each.width + GAP
+        return None
+
+    def blank(self, width: int) -> Strip:
+        """A line with nothing on it."""
+        return Strip.blank(width, self._paint.style())
+
+    def header(self, width: int, sort: int | None, *, descending: bool) -> Strip:
+        """The labels, with a sign at the column the rows are sorted by."""
+        style, labels = self._paint.style("header"), []
+        for each in self.fit(width):
+            column = self._columns[each.at]
+            sign = (" v" if descending else " ^") if each.at == sort else ""
+            labels.append(
+                fitted_text(column.label + sign, each.width, column.right, self._look.more)
+            )
+        text = " " * LEAD + (" " * GAP).join(labels)
+        return Strip([Segment(text, style)]).adjust_cell_length(width, style)
+
+    def instead(self, width: int, text: str) -> Strip:
+        """A line of what is said where there are no rows."""
+        style = self._paint.style("empty")
+        shown = fitted_text(text, max(0, width - LEAD), False, self._look.more)
+        return Strip([Segment(" " * LEAD + shown, style)]).adjust_cell_length(width, style)
+
+    def waiting(self, width: int) -> Strip:
+        """A row that has yet to be fetched."""
+        text = Segment(" " * LEAD + self._look.more, self._paint.style("dim"))
+        return Strip([text]).adjust_cell_length(width, self._paint.style())
+
+    def row(self, width: int, row: Row, ground: str, *, is_marked: bool) -> Strip:
+        """A row on its ground: "" or that of the cursor."""
+        paint, look = self._paint, self._look
+        base = paint.style("", ground)
+        lead = (look.cursor if ground else " ") + (look.mark if is_marked else " ")
+        segments = [Segment(lead, paint.style("marked" if is_marked else "", ground))]
+        for each in self.fit(width):
+            cell, column = row.cells[each.at], self._columns[each.at]
+            text = fitted_text(cell.text, each.width, column.right, look.more)
+            segments += (Segment(text, paint.style(cell.tone, ground)), Segment(" " * GAP, base))
+        return Strip(segments[:-1]).adjust_cell_length(width, base)
