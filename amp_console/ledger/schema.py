@@ -158,7 +158,8 @@ _THIRD = """
 DROP INDEX member_rejected;
 CREATE INDEX member_rejected ON member (audience_id, rejection_id, n, id)
     WHERE rejection_id IS NOT NULL;
-CREATE INDEX member_unidentified ON member (audience_id, n, id, event_at)
+CREATE INDEX member_unidentified
+    ON member (audience_id, n, id, event_at, is_member, wanted, counterpart)  -- to look at no row
     WHERE is_member = 1 AND wanted = 0 AND counterpart IS NULL;
 """
 

@@ -1,6 +1,7 @@
 """How many of an audience's people are where."""
 
 import sqlite3
+from collections import Counter
 
 import msgspec
 
@@ -34,13 +35,13 @@ class Outstanding(msgspec.Struct, frozen=True):
 
 def outstanding(db: sqlite3.Connection, known: Audience) -> Outstanding:
     """Count what is left; requests without an answer yet count as pending."""
-    pending: dict[int, int] = dict(
-        db.execute(
-            "SELECT wanted, count(*) FROM member WHERE audience_id = ? "
-            "AND wanted IS NOT delivered AND rejection_id IS NULL GROUP BY wanted",
-            (known.id,),
-        )
-    )
+    pending = Counter[int]()
+    for wanted, count in db.execute(
+        "SELECT wanted, count(*) FROM member WHERE audience_id = ? "
+        "AND wanted IS NOT delivered AND rejection_id IS NULL GROUP BY id_type, wanted",
+        (known.id,),
+    ):
+        pending[wanted] += count
     in_flight: dict[str, int] = dict(
         db.execute(
             "SELECT operation, sum(size) FROM request WHERE audience_id = ? AND state = 'open' "
@@ -50,8 +51,8 @@ def outstanding(db: sqlite3.Connection, known: Audience) -> Outstanding:
     )
     unidentified = _count(db, IS_UNIDENTIFIED, known.id)
     return Outstanding(
-        add=pending.get(1, 0) + in_flight.get("add", 0),
-        remove=pending.get(0, 0) + in_flight.get("remove", 0),
+        add=pending[1] + in_flight.get("add", 0),
+        remove=pending[0] + in_flight.get("remove", 0),
         rejected=_count(db, "rejection_id IS NOT NULL", known.id) + unidentified,
         unidentified=unidentified,
     )
@@ -68,8 +69,10 @@ def outstanding_of_all(db: sqlite3.Connection) -> dict[int, Outstanding]:
     """What is left of each audience that has anything left, in four statements for them all."""
     pending = _by_audience(
         db,
+        # In the order of the index: a million need no sorting.
         "SELECT audience_id, wanted, count(*) FROM member "
-        "WHERE wanted IS NOT delivered AND rejection_id IS NULL GROUP BY audience_id, wanted",
+        "WHERE wanted IS NOT delivered AND rejection_id IS NULL "
+        "GROUP BY audience_id, id_type, wanted",
     )
     in_flight = _by_audience(
         db,
@@ -87,17 +90,20 @@ def outstanding_of_all(db: sqlite3.Connection) -> dict[int, Outstanding]:
     ids = {audience_id for audience_id, _ in pending | in_flight | rejected | unidentified}
     return {
         of: Outstanding(
-            add=pending.get((of, 1), 0) + in_flight.get((of, 1), 0),
-            remove=pending.get((of, 0), 0) + in_flight.get((of, 0), 0),
-            rejected=rejected.get((of, 0), 0) + unidentified.get((of, 0), 0),
-            unidentified=unidentified.get((of, 0), 0),
+            add=pending[of, 1] + in_flight[of, 1],
+            remove=pending[of, 0] + in_flight[of, 0],
+            rejected=rejected[of, 0] + unidentified[of, 0],
+            unidentified=unidentified[of, 0],
         )
         for of in ids
     }
 
 
-def _by_audience(db: sqlite3.Connection, query: str) -> dict[tuple[int, int], int]:
-    return {(audience_id, kind): count for audience_id, kind, count in db.execute(query)}
+def _by_audience(db: sqlite3.Connection, query: str) -> Counter[tuple[int, int]]:
+    sums = Counter[tuple[int, int]]()
+    for audience_id, kind, count in db.execute(query):
+        sums[audience_id, kind] += count
+    return sums
 
 
 def headcount(db: sqlite3.Connection, known: Audience) -> Headcount:

@@ -61,6 +61,22 @@ async def test_all_at_once_are_as_each_alone(office: Office) -> None:
     assert together[office.audience("by_number").id].unidentified == 1
 
 
+async def test_without_the_identifier_are_those_whom_no_event_gave_one(office: Office) -> None:
+    office.mapping = office.mapping.parse("$.userId", "$.traits.amplitude_id")
+    both = [event(f"b{n}", True, traits={"amplitude_id": f"4{n}"}) for n in range(3)]
+    office.read([*both, event("u1", True), event("u2", True)])
+    office.read([event(None, True, traits={"amplitude_id": "77"})])
+    office.read([event("u2", False, at=5)])
+    kinds = []
+    for id_type in (IdType.AMPLITUDE_ID, IdType.USER_ID, IdType.AMPLITUDE_ID):
+        office.change(SettingsChange(id_type=id_type))
+        found = office.rejected()
+        assert of(office, "shoppers").left.unidentified == len(found)
+        kinds.append([each.id for each in found])
+        assert of(office, "shoppers").members == 4
+    assert kinds == [["u1"], ["77"], ["u1"]]
+
+
 async def test_delivered_is_what_the_cohort_holds(office: Office) -> None:
     await furnished(office)
     for key in ("synced", "waiting", "ghosts"):

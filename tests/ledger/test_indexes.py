@@ -1,0 +1,85 @@
+"""What screens ask for often is answered from indexes: a ledger may hold millions of members."""
+
+import re
+import sqlite3
+from collections.abc import Callable
+
+import pytest
+
+from amp_console.ledger import Ledger
+from amp_console.ledger.deliveries import Reason
+from amp_console.ledger.people import find_person
+from amp_console.ledger.rejected import (
+    RejectedFilter,
+    count_rejected,
+    rejected_page,
+    rejection_groups,
+)
+from amp_console.ledger.standing import outstanding_of_all
+from amp_console.values import Operation
+from tests.ledger.helpers import deliver, enters, left, read
+
+WISHES = [
+    RejectedFilter(),
+    RejectedFilter(audience_id=1),
+    RejectedFilter(text="ghost"),
+    RejectedFilter(run_id=1),
+    RejectedFilter(operation=Operation.ADD, reason="unknown"),
+    RejectedFilter(1, Operation.ADD, Reason.UNKNOWN, "unknown", 1, "ghost"),
+    RejectedFilter(code=Reason.NO_IDENTIFIER),
+]
+ONLY = re.compile(
+    r"(SCAN|SEARCH) member USING "
+    r"(COVERING INDEX member_(rejected|unidentified|pending)|INDEX member_pending)"
+)
+ONE_ROW = re.compile(
+    r"SEARCH member USING (INTEGER PRIMARY KEY|INDEX sqlite_autoindex_member_1 \(.* AND id=\?\))"
+)
+
+
+@pytest.fixture(autouse=True)
+def some(ledger: Ledger) -> None:
+    read(ledger, [enters(user, 1) for user in ("u1", "ghost-1", "ghost-2")])
+    deliver(ledger, skipped=["ghost-1", "ghost-2"])
+    assert left(ledger).rejected == 2
+
+
+def looks(ledger: Ledger, work: Callable[[sqlite3.Connection], object]) -> list[str]:
+    """How SQLite comes to the members in each statement of a piece of work."""
+
+    def plans(db: sqlite3.Connection) -> list[str]:
+        said: list[str] = []
+        db.set_trace_callback(said.append)
+        work(db)
+        db.set_trace_callback(None)
+        steps = [row[3] for each in said for row in db.execute(f"EXPLAIN QUERY PLAN {each}")]
+        return [step for step in steps if re.search(r"\bmember\b", step)]
+
+    return ledger.read(plans)
+
+
+def test_how_audiences_stand(ledger: Ledger) -> None:
+    found = looks(ledger, outstanding_of_all)
+    assert len(found) == 3
+    assert all(ONLY.match(step) for step in found), found
+
+
+@pytest.mark.parametrize("wish", WISHES, ids=str)
+def test_groups_and_counts_of_the_rejected(ledger: Ledger, wish: RejectedFilter) -> None:
+    for work in (rejection_groups, count_rejected):
+        found = looks(ledger, lambda db, work=work: work(db, wish))  # type: ignore[misc]
+        assert found
+        assert all(ONLY.match(step) for step in found), found
+
+
+@pytest.mark.parametrize("wish", WISHES, ids=str)
+def test_a_page_reads_those_it_shows_and_no_others(ledger: Ledger, wish: RejectedFilter) -> None:
+    found = looks(ledger, lambda db: rejected_page(db, wish, 1, 1))
+    assert found
+    assert all(ONLY.match(step) or ONE_ROW.match(step) for step in found), found
+
+
+def test_one_person(ledger: Ledger) -> None:
+    found = looks(ledger, lambda db: find_person(db, "u1"))
+    assert found
+    assert all(ONE_ROW.match(step) for step in found), found
