@@ -15,8 +15,9 @@ from amp_console.console.screens import run_rows
 from amp_console.console.screens.dialog import Confirm
 from amp_console.console.screens.place import Place
 from amp_console.console.texts import MUTED, TONE, said
-from amp_console.console.widgets.grid import LEAD, Grid
+from amp_console.console.widgets.grid import Grid
 from amp_console.console.widgets.grid_layout import fit_columns
+from amp_console.console.widgets.grid_lines import LEAD
 from amp_console.console.widgets.grid_rows import Paged, Row
 from amp_console.console.widgets.top_bar import TopBar
 from amp_console.console.words import ago, at, stopwatch
