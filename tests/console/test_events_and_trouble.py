@@ -6,7 +6,7 @@ import pytest
 
 from amp_console.console import Trouble
 from tests.console.furniture import GHOSTS, furnish
-from tests.console.house import House, console, until, until_shown
+from tests.console.house import House, console, picture, until, until_shown
 
 pytestmark = pytest.mark.anyio
 
@@ -43,6 +43,22 @@ async def test_what_was_said_is_kept(house: House) -> None:
         assert "Something" in console(pilot).clipboard
 
 
+async def test_the_log_is_not_hidden_by_toasts_and_grows_while_it_is_open(house: House) -> None:
+    furnish(house)
+    async with house.open(size=(80, 24)) as pilot:
+        await until_shown(pilot, GHOSTS)
+        console(pilot).say("The first.", "warning")
+        await pilot.press("5")
+        await until_shown(pilot, "!   The first.")
+        assert not pilot.app._notifications
+        console(pilot).say("The second.")
+        await until_shown(pilot, "·   The second.")
+        await pilot.press("slash", *"FIRST", "enter")
+        await until(pilot, lambda: "The second." not in picture(pilot))
+        await pilot.press("y")
+        await until(pilot, lambda: "The first." in console(pilot).clipboard)
+
+
 async def test_nothing_said_is_an_empty_log(house: House) -> None:
     furnish(house)
     async with house.open() as pilot:
@@ -65,8 +81,11 @@ async def test_trouble_is_turned_on_and_off_by_number_and_by_enter(house: House)
         assert stage.on == {"down"}
         await pilot.press("enter")
         await until_shown(pilot, "slow is on now.")
-        await pilot.press("2", "escape")
+        await pilot.press("2")
+        await until_shown(pilot, "down is off now.")
         assert stage.on == {"slow"}
+        await pilot.press("7", "escape", "5")
+        await until_shown(pilot, "down is off now.", "slow is on now.", "down is on now.")
 
 
 async def test_outside_the_demo_no_trouble_is_made(house: House) -> None:

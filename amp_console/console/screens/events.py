@@ -6,6 +6,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container
 
+from amp_console.console.app import Happening
 from amp_console.console.screens.place import Place
 from amp_console.console.screens.text_view import TextView
 from amp_console.console.widgets.filter_bar import FilterBar
@@ -19,6 +20,7 @@ EMPTY = """\
 Nothing has happened yet.
 
 Whatever the console tells you is kept here until you quit."""
+TICK = 1.0  # seconds
 TONES = {"information": "", "warning": "warn", "error": "bad"}
 
 
@@ -30,10 +32,13 @@ class EventsPlace(Place):
 Everything that was said since the console was opened, the newest first: what was done, what was
 refused and why. Enter shows a long one whole."""
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "open", "Show whole", id="events.open"),
         Binding("y", "copy", "Copy", id="copy"),
         Binding("slash", "filter", "Filter", key_display="/", id="filter"),
     ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._shown: list[Happening] = []
 
     def body(self) -> ComposeResult:
         """The list."""
@@ -42,8 +47,19 @@ refused and why. Enter shows a long one whole."""
             yield FilterBar()
             yield Grid(COLUMNS, look=self.console.look, empty=EMPTY)
 
+    def on_mount(self) -> None:
+        """Look for what is said while the log is open, too: nothing else tells of it."""
+        self.set_interval(TICK, self._look_for_more)
+
+    def _look_for_more(self) -> None:
+        happenings = self.console.happenings
+        if happenings and happenings[-1] not in self._shown[-1:]:
+            self.look_again()
+
     async def look(self) -> None:
-        """Show what was said so far."""
+        """Show what was said so far; toasts would only hide it."""
+        self.app.clear_notifications()
+        self._shown = list(self.console.happenings)
         look = self.console.look
         signs = {"information": look.dot, "warning": "!", "error": look.bad}
         rows = [
@@ -55,16 +71,12 @@ refused and why. Enter shows a long one whole."""
                     Cell(each.text, TONES[each.severity]),
                 ),
             )
-            for number, each in enumerate(self.console.happenings)
+            for number, each in enumerate(self._shown)
         ]
         self.query_one(Grid).show(rows[::-1])
 
     def on_grid_opened(self, event: Grid.Opened) -> None:
         """Show one whole."""
         assert isinstance(event.key, int)
-        each = self.console.happenings[event.key]
+        each = self._shown[event.key]
         self.app.push_screen(TextView(f"Event log · {at(each.at)}", each.text))
-
-    def action_open(self) -> None:
-        """Show the one under the cursor whole."""
-        self.query_one(Grid).action_open()

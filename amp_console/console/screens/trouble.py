@@ -8,6 +8,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.widgets import Static
 
+from amp_console.console.app import Happening
 from amp_console.console.premises import Stage
 from amp_console.console.screens.dialog import Dialog
 from amp_console.console.texts import MUTED, said
@@ -15,6 +16,7 @@ from amp_console.console.widgets.grid import Grid
 from amp_console.console.widgets.grid_layout import Column
 from amp_console.console.widgets.grid_rows import Cell, Row
 
+ROOM_WHEN_EMPTY = 3  # lines, for what is said then
 COLUMNS = (Column("", 2), Column("Trouble", 30, flex=1), Column("Now", 4))
 
 
@@ -34,6 +36,7 @@ class TroubleDialog(Dialog[None]):
         """The list, and how to use it."""
         yield Grid(COLUMNS, look=self.console.look, empty="The scene is still being set.")
         yield Static(said(("A number or Enter turns one on or off. Esc closes.", MUTED)))
+        yield Static(id="told")
 
     def on_mount(self) -> None:
         """Show what is on."""
@@ -52,7 +55,9 @@ class TroubleDialog(Dialog[None]):
         self._toggle(event.key)
 
     def _toggle(self, name: Hashable) -> None:
-        self.console.say(self._stage.toggle(str(name)))
+        text, console = self._stage.toggle(str(name)), self.console
+        console.happenings.append(Happening(console.now, "information", text))
+        self.query_one("#told", Static).update(said(text))  # a toast would hide the list
         self._show()
 
     def _show(self) -> None:
@@ -67,4 +72,6 @@ class TroubleDialog(Dialog[None]):
             )
             for number, each in enumerate(self._stage.troubles(), 1)
         ]
-        self.query_one(Grid).show(rows)
+        grid = self.query_one(Grid)
+        grid.styles.height = 1 + max(len(rows), ROOM_WHEN_EMPTY)
+        grid.show(rows)
