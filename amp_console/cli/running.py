@@ -3,6 +3,7 @@
 import asyncio
 import signal
 import sys
+from shlex import quote
 
 import click
 
@@ -14,11 +15,12 @@ from amp_console.connections import Connection
 from amp_console.ledger import Ledger
 from amp_console.ledger.runs import RunStatus
 from amp_console.ledger.sources import Tally
-from amp_console.sync.delivery import RunReport, deliver
+from amp_console.sync.delivery import AudienceReport, RunReport, deliver
 from amp_console.sync.plan import Plan
 from amp_console.sync.timing import Stop
 
 GRACE = 10.0  # seconds the request in flight has to end after the first Ctrl-C
+LONGEST_NOTE = 1000  # characters; some of them are Amplitude's
 
 
 def plan_lines(plan: Plan) -> list[str]:
@@ -120,7 +122,8 @@ def report_lines(report: RunReport, tally: Tally) -> list[str]:
     ]
     header = ("AUDIENCE", "COHORT", "ADDED", "REMOVED", "REJECTED", "PENDING")
     lines = table(header, rows, "ADDED REMOVED REJECTED PENDING")
-    lines += [f"{clean(each.audience.name)}: {each.note}" for each in report.audiences if each.note]
+    for each in report.audiences:
+        lines += _note_lines(each)
     requests = sum(each.counts.requests for each in report.audiences)
     lines.append(
         f"Run {report.run_id}: {_VERDICT[report.status]}, "
@@ -128,8 +131,21 @@ def report_lines(report: RunReport, tally: Tally) -> list[str]:
     )
     if any(each.left.rejected for each in report.audiences) or tally.invalid:
         lines.append("See who was rejected and why with: amp-console errors")
-    if report.status is RunStatus.STOPPED:
-        lines.append("What is pending is delivered by the next run: amp-console sync")
+    if any(each.left.pending and not each.counts.is_stuck for each in report.audiences):
+        what = "What else" if any(each.counts.is_stuck for each in report.audiences) else "What"
+        lines.append(f"{what} is pending is delivered by the next run: amp-console sync")
+    return lines
+
+
+def _note_lines(of: AudienceReport) -> list[str]:
+    """Say why an audience's users are still pending, and which command sees to it."""
+    if not of.note:
+        return []
+    lines = [f"{clean(of.audience.name)}: {clean(of.note, LONGEST_NOTE)}"]
+    if of.audience.broken:
+        command = f"amp-console audience {quote(clean(of.audience.key, 300))}"
+        lines.append(f"  Link another: {command} --cohort-id ID")
+        lines.append(f"  Have a new one made: {command} --unlink")
     return lines
 
 

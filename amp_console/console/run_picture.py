@@ -105,7 +105,7 @@ def past(run: Run, audiences: Sequence[RunAudience], now: int) -> Picture:
     return Picture(
         run.id,
         str(run.status),
-        tuple(_says_past(run, counts, pending, elapsed)),
+        tuple(_says_past(run, audiences, counts, pending, elapsed)),
         tuple(_past_line(each) for each in audiences),
         _funnel(run.tally, counts, pending, 0),
         counts,
@@ -220,11 +220,21 @@ def _says_live(
         rejected = sum(each.left.rejected for each in report.audiences)
         yield verdict(str(report.status), counts, funnel.pending, rejected)
     yield did(counts, report.elapsed if report else work.elapsed)
-    yield from advice(str(report.status) if report else "stopped", counts, work.tally)
+    status = str(report.status) if report else "stopped"
+    left = [
+        _Left(each.audience.name, each.counts, each.left.pending)
+        for each in (report.audiences if report else ())
+    ]
+    said = report.keys_refused if report else None
+    yield from _advice(status, counts, work.tally, left, said)
 
 
 def _says_past(
-    run: Run, counts: AudienceCounts, pending: int | None, elapsed: float
+    run: Run,
+    audiences: Sequence[RunAudience],
+    counts: AudienceCounts,
+    pending: int | None,
+    elapsed: float,
 ) -> Iterator[str]:
     if run.status is RunStatus.RUNNING and run.holder:
         yield f"Another amp-console ({run.holder}) is at it."
@@ -232,4 +242,26 @@ def _says_past(
         yield run.note or verdict(str(run.status), counts, pending)
     if run.ended_at is not None:
         yield did(counts, elapsed)
-    yield from advice(str(run.status), counts, run.tally)
+    left = [_Left(each.name, each.counts, each.pending) for each in audiences]
+    yield from _advice(str(run.status), counts, run.tally, left, run.note)
+
+
+class _Left(NamedTuple):
+    """An audience after a run, with how many users are pending (None: not known)."""
+
+    name: str
+    counts: AudienceCounts
+    pending: int | None
+
+
+def _advice(
+    status: str, counts: AudienceCounts, tally: Tally, left: Sequence[_Left], said: str | None
+) -> Iterator[str]:
+    """Say what to look at next, but for what was `said` already."""
+    stuck = [
+        (each.name, each.counts.note)
+        for each in left
+        if each.counts.is_stuck and each.counts.note != said
+    ]
+    goes_on = not left or any(not each.counts.is_stuck and each.pending != 0 for each in left)
+    yield from advice(status, counts, tally, stuck, goes_on=goes_on)

@@ -1,12 +1,12 @@
 """Sentences about a run: what it waits for, what came of it, and what to look at next."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from amp_console.console.speed import ordinal
 from amp_console.console.words import lasting
 from amp_console.ledger.runs import AudienceCounts
 from amp_console.ledger.sources import Tally
-from amp_console.sync.words import plural
+from amp_console.sync.words import clean, plural
 
 UNDER_WAY = {
     "starting": "Looking for the keys. Your keyring may be asking for its password in another "
@@ -78,12 +78,28 @@ def did(counts: AudienceCounts, seconds: float) -> str:
     )
 
 
-def advice(status: str, counts: AudienceCounts, tally: Tally) -> Iterator[str]:
-    """Say what to look at next."""
+def advice(
+    status: str,
+    counts: AudienceCounts,
+    tally: Tally,
+    stuck: Sequence[tuple[str, str]] = (),
+    *,
+    goes_on: bool = True,
+) -> Iterator[str]:
+    """Say what to look at next.
+
+    `stuck` are the names and notes of audiences that no sync delivers before somebody has seen to
+    them; `goes_on` says whether there are others that the next sync delivers.
+    """
     if counts.rejected:
         were = "user was" if counts.rejected == 1 else "users were"
         yield f"{counts.rejected:,} {were} rejected: press x to see who and why."
     if tally.invalid:
         yield f"{plural(tally.invalid, 'event')} could not be read: press 2 to see which."
-    if status in {"stopped", "interrupted"}:
-        yield "The next sync delivers what is pending."
+    for name, note in stuck[:1]:
+        yield f"{clean(name)}: {note}"
+    if len(stuck) > 1:
+        need = "more audience needs" if len(stuck) == 2 else "more audiences need"
+        yield f"{len(stuck) - 1:,} {need} to be seen to: their lines say why."
+    if goes_on and status in {"stopped", "interrupted"}:
+        yield f"The next sync delivers what{' else' if stuck else ''} is pending."

@@ -30,7 +30,11 @@ class RunStatus(enum.StrEnum):
 
 
 class AudienceCounts(msgspec.Struct, frozen=True):
-    """What one run did for one audience."""
+    """What one run did for one audience.
+
+    `note` says why users are still pending. `is_stuck`: no sync delivers them before somebody has
+    seen to what it says.
+    """
 
     added: int = 0
     removed: int = 0
@@ -38,6 +42,7 @@ class AudienceCounts(msgspec.Struct, frozen=True):
     requests: int = 0
     retries: int = 0
     note: str = ""
+    is_stuck: bool = False
 
 
 def total_of(counted: Iterable[AudienceCounts]) -> AudienceCounts:
@@ -116,7 +121,7 @@ def record_audience(
     """
     db.execute(
         "INSERT OR REPLACE INTO run_audience (run_id, audience_id, added, removed, rejected, "
-        "requests, retries, note, pending) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "requests, retries, note, is_stuck, pending) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             run_id,
             audience_id,
@@ -126,6 +131,7 @@ def record_audience(
             counts.requests,
             counts.retries,
             counts.note,
+            counts.is_stuck,
             outstanding(db, audience(db, audience_id)).pending,
         ),
     )
@@ -149,7 +155,7 @@ _SUMMED = (
 _SUMS = 12  # where they begin
 _COUNTS = (
     "run_audience.added, run_audience.removed, run_audience.rejected, run_audience.requests, "
-    "run_audience.retries, run_audience.note"
+    "run_audience.retries, run_audience.note, run_audience.is_stuck"
 )
 
 
@@ -174,7 +180,7 @@ def run_audiences(db: sqlite3.Connection, run_id: int) -> list[RunAudience]:
         (run_id,),
     )
     return [
-        RunAudience(id_, key, name, AudienceCounts(*counts), pending)
+        RunAudience(id_, key, name, _counts(counts), pending)
         for id_, key, name, pending, *counts in rows
     ]
 
@@ -186,8 +192,14 @@ def runs_of_audience(db: sqlite3.Connection, audience_id: int, limit: int) -> li
         "ORDER BY run_id DESC LIMIT ?",
         (audience_id, limit),
     ).fetchall()
-    found = [(run(db, run_id), AudienceCounts(*counts)) for run_id, *counts in rows]
+    found = [(run(db, run_id), _counts(counts)) for run_id, *counts in rows]
     return [AudienceRun(of, counts) for of, counts in found if of is not None]
+
+
+def _counts(row: Sequence[Any]) -> AudienceCounts:
+    values = list(row)
+    values[-1] = bool(values[-1])
+    return AudienceCounts(*values)
 
 
 def _run(db: sqlite3.Connection, row: Sequence[Any]) -> Run:

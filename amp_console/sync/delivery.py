@@ -82,8 +82,7 @@ class Delivery:
         async with self._turns:
             lane = Lane(desk, await desk.ledger.aread(audience, audience_id))
             note = await self._with_lease(lane)
-        if note:
-            lane.counts = msgspec.structs.replace(lane.counts, note=note)
+        lane.counts = msgspec.structs.replace(lane.counts, note=note)
         await desk.ledger.awrite(
             runs.record_audience, desk.run_id, audience_id, lane.counts, desk.timing.now()
         )
@@ -108,18 +107,23 @@ class Delivery:
         try:
             await deliver_audience(lane)
         except Stopped:
-            return self._keys_refused or "Stopped; the rest stays pending."
+            if self._keys_refused is None:
+                return "Stopped; the rest stays pending."
+            why = self._keys_refused
         except KeysRefused as error:
-            self._keys_refused = str(error)
+            why = self._keys_refused = str(error)
             self._desk.stop.ask()
-            return str(error)
         except CohortGone as error:
             why = _broken(lane, error)
             await self._desk.ledger.awrite(break_link, lane.audience.id, why)
-            return why
-        except (OutOfPatience, GaveUp, AmplitudeError) as error:
+        except GaveUp as error:
+            why = str(error)
+        except (OutOfPatience, AmplitudeError) as error:
             return str(error)
-        return ""
+        else:
+            return ""
+        lane.counts = msgspec.structs.replace(lane.counts, is_stuck=True)
+        return why
 
 
 async def deliver(

@@ -265,6 +265,25 @@ class TestSync:
         assert operator.run("sync").status == 1
         assert operator.cohort("shoppers") == {"u1", "u2"}
 
+    def test_to_a_cohort_that_is_gone_says_which_command_helps(
+        self, operator: Operator, file: Path, tmp_path: Path
+    ) -> None:
+        settings = operator.home / "amp-console/config/config.toml"
+        settings.write_text(settings.read_text() + "limits = { tries = 1 }\n")
+        operator.run("sync", "--from", file, "--yes")
+        world = operator.simulator.world
+        world.drop_cohort(world.cohort_named("shoppers").id)
+        later = write(tmp_path / "later.ndjson", event("u9", True, 9))
+        ended = operator.run("sync", "--from", later, "--yes")
+        assert ended.status == 4
+        assert "amp-console audience shoppers --unlink" in ended.out
+        assert "is delivered by the next run" not in ended.out
+        other = write(tmp_path / "other.ndjson", event("u1", True, audience="others"))
+        operator.simulator.faults.add(Answer(500), Call.UPLOAD)
+        operator.run("import", other)
+        ended = operator.run("sync", "--yes")
+        assert "What else is pending is delivered by the next run" in ended.out
+
     def test_ctrl_c_keeps_everything(self, operator: Operator, file: Path) -> None:
         operator.simulator.faults.add(Slow(60), Call.MEMBERSHIP)
         process = operator.start("sync", "--from", file, "--yes")

@@ -156,6 +156,7 @@ async def test_refused_keys_are_told_in_words(house: House, simulator: Simulator
         await start_sync(pilot, "failed", "Amplitude refused the keys")
 
         assert "press x" not in picture(pilot)
+        assert "The next sync delivers" not in picture(pilot)
 
 
 async def test_without_keys_nothing_begins(tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -191,6 +192,13 @@ async def test_a_cohort_that_is_gone_is_said_for_its_audience(
         office.enter("u-2", at=5)
     async with house.open() as pilot:
         await start_sync(pilot, "stopped", f"Amplitude has no cohort {cohort_id} any more")
+        shown = picture(pilot)
+        assert "shoppers: Amplitude has no cohort" in shown
+        assert "Link another cohort, or unlink it" in shown
+        assert "The next sync delivers" not in shown
+    async with house.open(Opening(run_id=2)) as pilot:
+        await until_shown(pilot, "run 2", "shoppers: Amplitude has no cohort")
+        assert "The next sync delivers" not in picture(pilot)
 
 
 async def test_an_audience_that_another_process_syncs_is_left_to_it(house: House) -> None:

@@ -46,6 +46,21 @@ def test_advice_says_what_to_look_at_next() -> None:
     assert list(advice("delivered", AudienceCounts(added=1), Tally())) == []
 
 
+def test_advice_for_who_is_stuck_is_their_own_note() -> None:
+    nothing = AudienceCounts(), Tally()
+    gone = ("trial", "Link another cohort.")
+
+    assert list(advice("stopped", *nothing, [gone], goes_on=False)) == [
+        "trial: Link another cohort."
+    ]
+    assert list(advice("stopped", *nothing, [gone, ("x", "?")])) == [
+        "trial: Link another cohort.",
+        "1 more audience needs to be seen to: their lines say why.",
+        "The next sync delivers what else is pending.",
+    ]
+    assert list(advice("stopped", *nothing, goes_on=False)) == []
+
+
 def test_a_narrow_column_never_cuts_off_how_long_it_waits() -> None:
     limited = "rate limited, trying again in 12 s (2nd try)"
     trouble = "Amplitude has trouble of its own, trying again in 12 s (2nd try)"

@@ -9,7 +9,7 @@ import pytest
 
 from amp_console.ledger import deliveries
 from amp_console.ledger.leases import lease
-from amp_console.ledger.runs import RunStatus, all_runs
+from amp_console.ledger.runs import RunStatus, all_runs, run_audiences
 from amp_console.simulator import (
     Answer,
     Behaviour,
@@ -407,6 +407,8 @@ class TestLink:
         assert report.status is RunStatus.STOPPED
         assert "Link another cohort, or unlink it" in (office.audience().broken or "")
         assert report.audiences[0].left.pending == 1
+        assert report.audiences[0].counts.is_stuck
+        assert office.ledger.read(run_audiences, 2)[0].counts == report.audiences[0].counts
         assert office.rejected() == []
 
     async def test_that_is_broken_sends_nothing_until_mended(self, office: Office) -> None:
