@@ -27,7 +27,7 @@ def end_dead_runs(db: sqlite3.Connection) -> int:
     for run_id in found:
         _recount(db, run_id)
         db.execute(
-            "UPDATE run SET status = 'interrupted', ended_at = ? WHERE id = ?",
+            "UPDATE run SET status = 'interrupted', ended_at = ?, lock = NULL WHERE id = ?",
             (last_sign(db, run_id), run_id),
         )
     return len(found)

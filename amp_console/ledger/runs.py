@@ -141,7 +141,7 @@ def record_audience(
 def end_run(db: sqlite3.Connection, run_id: int, status: RunStatus, note: str, now: int) -> None:
     """Keep how a run ended."""
     db.execute(
-        "UPDATE run SET ended_at = ?, status = ?, note = ? WHERE id = ?",
+        "UPDATE run SET ended_at = ?, status = ?, note = ?, lock = NULL WHERE id = ?",
         (now, status, note, run_id),
     )
 
