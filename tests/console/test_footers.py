@@ -30,7 +30,7 @@ async def walk(pilot: Pilot[None]) -> AsyncIterator[str]:
         await pilot.press(*keys.split())
         await until(pilot, lambda: type(pilot.app.screen).__name__ == place)
         await until(pilot, lambda: list(pilot.app.screen.query(FooterKey)))
-        await pilot.app.workers.wait_for_complete()
+        await until(pilot, lambda: all(each.is_finished for each in pilot.app.workers))
         await pilot.pause()
         return place
 

@@ -34,6 +34,12 @@ def log(pilot: Pilot[None]) -> Sequence[str]:
     return [each.text for each in console(pilot).happenings]
 
 
+async def at_rest(pilot: Pilot[None]) -> None:
+    """Wait until nothing is done beside the screen any more."""
+    await pilot.pause()
+    await until(pilot, lambda: all(each.is_finished for each in pilot.app.workers))
+
+
 class Empty(Stage):
     """A demo with nothing in it."""
 
@@ -118,7 +124,7 @@ async def test_a_theme_that_the_settings_name_is_not_written_again(house: House)
         await until_shown(pilot, "Acme prod")
         console(pilot).switch_theme()
         await until(pilot, lambda: console(pilot).theme == LIGHT)
-        await pilot.app.workers.wait_for_complete()
+        await at_rest(pilot)
 
     assert file.stat().st_ino == before
 
@@ -130,8 +136,7 @@ async def test_a_demo_keeps_no_theme(house: House) -> None:
     async with house.open() as pilot:
         await until_shown(pilot, "Acme prod")
         console(pilot).switch_theme()
-        await pilot.pause()
-        await pilot.app.workers.wait_for_complete()
+        await at_rest(pilot)
 
     assert kept(house) is None
 
