@@ -12,6 +12,8 @@ from amp_console.cli.exits import Exit
 from amp_console.cli.options import common
 
 if TYPE_CHECKING:
+    from amp_console.console import Guide
+    from amp_console.demo import DemoStage
     from amp_console.ledger import Ledger
     from amp_console.simulator import Simulator, Truth
 
@@ -22,16 +24,20 @@ if TYPE_CHECKING:
 @click.option("--seed", type=int, default=1, show_default=True, help="Another seed, other people.")
 @click.option("--fast", is_flag=True, help="Quick answers, and more coming and going.")
 @click.option("--faults", is_flag=True, help="Trouble comes by itself, now and then.")
-def demo(headless: bool, events: int, seed: int, fast: bool, faults: bool) -> int:
+@click.option("--tour", is_flag=True, help="Play the main scenes by itself, with captions.")
+def demo(headless: bool, events: int, seed: int, fast: bool, faults: bool, tour: bool) -> int:
     """Open the console on a simulated Amplitude: no account, no keys, no network.
 
-    Six audiences are there, and people come and go; press ! to make trouble. With --headless there
-    is no screen: so many --events are generated, read, planned and delivered, with some trouble on
-    the way, and in the end every cohort is compared with what the events say. Nothing is left
-    behind.
+    Six audiences are there, and people come and go; press ! to make trouble. With --tour the
+    console plays its main scenes by itself: space goes on at once, p stays where the tour is, and
+    Esc ends it. With --headless there is no screen: so many --events are generated, read, planned
+    and delivered, with some trouble on the way, and in the end every cohort is compared with what
+    the events say. Nothing is left behind.
     """
+    if tour and (headless or common().read_only):
+        raise click.UsageError("The tour shows a sync: leave out --headless and --read-only.")
     if not headless:
-        return _show(seed, fast=fast, faults=faults)
+        return _show(seed, fast=fast, faults=faults, has_tour=tour)
     from amp_console.simulator import Simulator, World
 
     with (
@@ -41,7 +47,7 @@ def demo(headless: bool, events: int, seed: int, fast: bool, faults: bool) -> in
         return _play(Path(folder), simulator, events, seed)
 
 
-def _show(seed: int, *, fast: bool, faults: bool) -> int:
+def _show(seed: int, *, fast: bool, faults: bool, has_tour: bool) -> int:
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         click.echo("The demo needs a terminal. Without one, use --headless.", err=True)
         return Exit.MISUSE
@@ -50,9 +56,24 @@ def _show(seed: int, *, fast: bool, faults: bool) -> int:
 
     _end_politely()
     given = common()
-    opening = Opening(read_only=given.read_only, ascii_only=given.ascii_only, theme=given.theme)
     with DemoStage(seed=seed, fast=fast, faults=faults) as stage:
+        guide = _tour(stage, seed, fast=fast) if has_tour else None
+        opening = Opening(
+            read_only=given.read_only, ascii_only=given.ascii_only, theme=given.theme, guide=guide
+        )
         return run(stage.premises, opening)
+
+
+def _tour(stage: "DemoStage", seed: int, *, fast: bool) -> "Guide":
+    import asyncio
+
+    from amp_console.demo.tour import scenes
+    from amp_console.demo.tour_player import Tour
+
+    async def rest(seconds: float) -> None:
+        await asyncio.sleep(seconds / 2 if fast else seconds)
+
+    return Tour(scenes(seed), stage.wait, rest=rest)
 
 
 def _end_politely() -> None:

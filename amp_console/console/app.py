@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import ClassVar, NamedTuple
 
+from textual import events
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingsMap, BindingType
 from textual.dom import DOMNode
@@ -116,6 +117,14 @@ class ConsoleApp(App[None]):
         self.set_interval(TICK, self._tick)
         self.run_worker(self._take_preferences())
         await navigation.open_first(self)
+        if self.opening.guide is not None:
+            self.run_worker(self.opening.guide.lead(self))
+
+    async def on_event(self, event: events.Event) -> None:
+        """Let a guide have its keys before the places see them."""
+        guide = self.opening.guide
+        if guide is None or not isinstance(event, events.Key) or not guide.takes(event):
+            await super().on_event(event)
 
     async def open_session(self, connection: Connection) -> None:
         """Work with this connection from now on. Raises `LedgerError`."""

@@ -3,10 +3,15 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from amp_console.connections import ConnectionBook, Folders, Vault
 from amp_console.sync.timing import Timing
+
+if TYPE_CHECKING:
+    from textual.events import Key
+
+    from amp_console.console.app import ConsoleApp
 
 DEVELOPER = "AMP_CONSOLE_DEVELOPER"
 """Set, this lets Textual's own debugging variables work."""
@@ -34,6 +39,16 @@ class Stage(Protocol):
         """Turn a kind of trouble on or off; return a sentence that says what happens now."""
 
 
+class Guide(Protocol):
+    """Somebody who leads through the console by pressing its keys."""
+
+    async def lead(self, console: "ConsoleApp") -> None:
+        """Lead through a console that has just been opened; returns when it is over."""
+
+    def takes(self, key: "Key") -> bool:
+        """Take a key before the console gets it, if it is meant for the guide; say whether."""
+
+
 @dataclass(frozen=True, slots=True)
 class Opening:
     """What to open first, and how it is to look. None: what a newcomer needs."""
@@ -44,6 +59,7 @@ class Opening:
     read_only: bool = False
     ascii_only: bool = False
     theme: str | None = None
+    guide: Guide | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,199 @@
+"""The guided tour: its scenes come about in the console, and the presenter's keys are heard."""
+
+import asyncio
+import random
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from textual.pilot import Pilot
+
+from amp_console.console import Opening
+from amp_console.console.app import ConsoleApp
+from amp_console.console.widgets.caption import Caption
+from amp_console.demo import DemoStage
+from amp_console.demo.tour import Step, TourScene, scenes
+from amp_console.demo.tour_player import LOST, OVER, SETTING, Tour
+from amp_console.simulator import Simulator
+from amp_console.sync.timing import Timing
+from tests.console.house import House, console, picture, until, until_shown
+
+pytestmark = pytest.mark.anyio
+
+EVENTS = TourScene("What was said so far.", (Step("5", "EventsPlace"),))
+HOME = TourScene("Home again.", (Step("1", "AudiencesPlace"),))
+TROUBLE = TourScene(
+    "Trouble.", (Step("!", "TroubleDialog"), Step("1", "TroubleDialog", ("loses nobody",)))
+)
+NEVER = TourScene("This never comes.", (Step("5", "NoSuchPlace"),))
+
+
+async def no_rest(_: float) -> None:
+    await asyncio.sleep(0)
+
+
+async def rest_between_scenes(seconds: float) -> None:
+    """As long as nobody goes on; keys follow each other at once."""
+    if seconds > 1:
+        await asyncio.Event().wait()
+
+
+def tour_of(
+    *some: TourScene, seen: Callable[[TourScene], None] = lambda _: None, patience: float = 8.0
+) -> Tour:
+    return Tour(some, lambda: None, rest=rest_between_scenes, seen=seen, patience=patience)
+
+
+def caption(pilot: Pilot[None]) -> str:
+    """What the caption of the screen shows, as far as it is seen."""
+    region = pilot.app.screen.query_one(Caption).region
+    rows = picture(pilot).splitlines()[region.y : region.bottom]
+    return " ".join(" ".join(rows).split())
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[House]:
+    with Simulator() as simulator:
+        house = House(tmp_path, simulator)
+        house.connect()
+        yield house
+
+
+# The scenes.
+
+
+async def test_each_scene_comes_about_on_a_small_screen() -> None:
+    async def wait_for_the_trouble_to_end(_: float) -> None:
+        while any(each.is_on for each in stage.troubles()):
+            await asyncio.sleep(0.01)
+
+    timing = Timing(rng=random.Random(1), sleep=wait_for_the_trouble_to_end)
+    all_scenes, seen = scenes(seed=1), list[TourScene]()
+    with DemoStage(fast=True, lively=False, timing=timing) as stage:
+        tour = Tour(all_scenes, stage.wait, rest=no_rest, seen=seen.append, patience=30.0)
+        app = ConsoleApp(stage.premises, Opening(guide=tour))
+        async with app.run_test(size=(80, 24), notifications=True) as pilot:
+            await until(pilot, lambda: tour.is_playing)
+            while tour.is_playing:
+                await pilot.pause(0.05)
+            assert tour.lost is None, f"{tour.lost} was not seen on:\n{picture(pilot)}"
+            assert tuple(seen) == all_scenes
+            await until_shown(pilot, OVER[:30])
+            assert not any(screen.query(Caption) for screen in app.screen_stack)
+            await app.close_session()
+        assert not any(each.is_on for each in stage.troubles())
+        assert stage.simulator is not None
+        newsletter = stage.simulator.world.cohort_named("Newsletter")
+        assert stage.simulator.world.size(newsletter.id) == 77_120
+
+
+async def test_every_caption_is_read_whole_on_a_small_screen(house: House) -> None:
+    captions = [SETTING, *(each.caption for each in scenes())]
+    tour = tour_of(*(TourScene(words, ()) for words in captions))
+    async with house.open(Opening(guide=tour), size=(80, 24)) as pilot:
+        for number, words in enumerate(captions, 1):
+            count = f" {number} of {len(captions)}"
+            await until(pilot, lambda count=count: count in caption(pilot))  # type: ignore[misc]
+            assert caption(pilot).replace(count, "").removesuffix(" Esc: end") == words
+            await pilot.press("space")
+
+
+def test_a_tour_names_somebody_of_its_own_seed() -> None:
+    assert scenes(seed=1) != scenes(seed=2)
+
+
+# The presenter's keys.
+
+
+@pytest.mark.parametrize("key", ["space", "right"])
+async def test_a_key_goes_on_at_once(house: House, key: str) -> None:
+    tour = tour_of(EVENTS, HOME, EVENTS)
+    async with house.open(Opening(guide=tour)) as pilot:
+        await until_shown(pilot, "What was said so far.", "1 of 3")
+        await pilot.press(key)
+        await until_shown(pilot, "Home again.", "2 of 3", "Audiences")
+
+
+async def test_the_end_comes_by_itself_after_the_last_scene(house: House) -> None:
+    tour = tour_of(EVENTS)
+    async with house.open(Opening(guide=tour)) as pilot:
+        await until_shown(pilot, "1 of 1")
+        await pilot.press("space")
+        await until(pilot, lambda: not tour.is_playing)
+        assert [each.text for each in console(pilot).happenings] == [OVER]
+        assert not pilot.app.screen.query(Caption)
+
+
+async def test_p_stays_until_one_goes_on(house: House) -> None:
+    may_end, has_ended = asyncio.Event(), asyncio.Event()
+
+    async def rest(seconds: float) -> None:
+        if seconds > 1:
+            await may_end.wait()
+            has_ended.set()
+
+    tour = Tour([EVENTS, HOME], lambda: None, rest=rest)
+    async with house.open(Opening(guide=tour)) as pilot:
+        await until_shown(pilot, "1 of 2", "Esc: end")
+        await pilot.press("p")
+        await until_shown(pilot, "1 of 2", "Space: on")
+        may_end.set()
+        await has_ended.wait()
+        await pilot.pause()
+        assert "1 of 2" in caption(pilot)
+        await pilot.press("space")
+        await until(pilot, lambda: not tour.is_playing)
+        assert tour.lost is None
+
+
+async def test_escape_ends_it_and_leaves_the_console_usable(house: House) -> None:
+    tour = tour_of(EVENTS, HOME)
+    async with house.open(Opening(guide=tour)) as pilot:
+        await until_shown(pilot, "What was said so far.", "1 of 2")
+        await pilot.press("escape")
+        await until(pilot, lambda: not tour.is_playing and not pilot.app.screen.query(Caption))
+        await until_shown(pilot, "The tour is over")
+        await pilot.press("1")
+        await until_shown(pilot, "No audience yet")
+        await pilot.press("question_mark")
+        await until_shown(pilot, "Help · Audiences")
+
+
+async def test_other_keys_do_nothing_meanwhile(house: House) -> None:
+    tour = tour_of(EVENTS, HOME)
+    async with house.open(Opening(guide=tour)) as pilot:
+        await until_shown(pilot, "What was said so far.", "1 of 2", "Event log")
+        before = pilot.app.screen
+        await pilot.press("4", "question_mark", "enter", "f", "x")
+        assert pilot.app.screen is before
+        assert "1 of 2" in caption(pilot)
+
+
+async def test_one_can_quit_meanwhile(house: House) -> None:
+    tour = tour_of(EVENTS, HOME)
+    async with house.open(Opening(guide=tour)) as pilot:
+        await until_shown(pilot, "1 of 2")
+        await pilot.press("ctrl+q")
+        await until(pilot, lambda: console(pilot).session is None)
+
+
+async def test_a_scene_that_never_comes_ends_it_with_words(house: House) -> None:
+    tour = tour_of(NEVER, HOME, patience=0.1)
+    async with house.open(Opening(guide=tour)) as pilot:
+        await until(pilot, lambda: tour.lost is not None and not tour.is_playing)
+        assert tour.lost == NEVER.steps[0]
+        assert [each.text for each in console(pilot).happenings] == [LOST]
+        assert not pilot.app.screen.query(Caption)
+
+
+async def test_trouble_that_it_made_ends_with_it() -> None:
+    with DemoStage(lively=False) as stage:
+        stage.toggle("slow")
+        app = ConsoleApp(stage.premises, Opening(guide=tour_of(TROUBLE, HOME)))
+        async with app.run_test(size=(80, 24), notifications=True) as pilot:
+            await until_shown(pilot, "1 of 2", "loses nobody")
+            assert caption(pilot) == "Trouble. 1 of 2 Esc: end"
+            await until(pilot, lambda: next(each.is_on for each in stage.troubles()))
+            await pilot.press("escape")
+            assert [each.name for each in stage.troubles() if each.is_on] == ["slow"]
+            await app.close_session()
