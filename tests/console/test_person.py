@@ -91,7 +91,8 @@ async def test_what_is_shown_is_copied(house: House) -> None:
         await pilot.press("f", *"ghost-1", "enter")
         await until_shown(pilot, "after 1 try")
         await pilot.press("y")
-        await until(pilot, lambda: "Amplitude does not know" in console(pilot).clipboard)
+        await until(pilot, lambda: "Rejected when they" in console(pilot).clipboard)
+        assert "line 4 of events-3.ndjson" in console(pilot).clipboard
 
 
 async def test_an_answer_about_somebody_else_is_not_shown(house: House) -> None:

@@ -1,5 +1,6 @@
 """One person: why they are, or are not, in each cohort. A sentence first, then the facts."""
 
+from pathlib import PurePath
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -82,8 +83,9 @@ Amplitude's user search whether it knows the identifier."""
             yield Static(id="amplitude")
         with Container(id="where", classes="panel"):
             yield Grid(COLUMNS, look=self.console.look, empty=ASK, id="list")
-        with VerticalScroll(id="why", classes="panel", can_focus=False):
-            yield Static(id="why-text")
+        with VerticalScroll(id="why", classes="panel"):
+            yield Static(id="sentence")
+            yield Static(id="facts")
 
     def on_mount(self) -> None:
         """Put the cursor on the answers where an identifier was handed in."""
@@ -128,7 +130,8 @@ Amplitude's user search whether it knows the identifier."""
         if chosen is not None:
             name = chosen.record.audience.name
             self.query_one("#why").border_title = said(name, longest=60)
-            self.query_one("#why-text", Static).update(self._facts(chosen))
+            self.query_one("#sentence", Static).update(_sentence(chosen))
+            self.query_one("#facts", Static).update(self._facts(chosen))
 
     @property
     def _chosen(self) -> PersonAnswer | None:
@@ -139,10 +142,10 @@ Amplitude's user search whether it knows the identifier."""
         record, dash = each.record, self.console.look.dash
         cohort = record.audience.cohort_id or dash
         delivered = {True: "in", False: "out", None: "unknown"}[record.delivered]
+        when = f", {at(record.event_at)}" if record.source else ""
         rows: list[tuple[str, Content | str]] = [
-            ("event says", "member" if record.is_member else "no member"),
-            ("event of", at(record.event_at) if record.source else dash),
-            ("stands in", f"{record.source}, line {record.line:,}" if record.source else dash),
+            ("event says", f"{'member' if record.is_member else 'no member'}{when}"),
+            *_place_of(record.source, record.line),
             ("belongs", "in the cohort" if record.wanted else "not in the cohort"),
             ("delivered", f"{delivered} (cohort {cohort})"),
         ]
@@ -150,11 +153,11 @@ Amplitude's user search whether it knows the identifier."""
             took = f"run {carried.run_id}, request {carried.id}, {at(carried.sent_at)}"
             rows.append(("last sent by", f"{took}, status {carried.status or 'none'}"))
         if (why := record.rejection) is not None:
-            rows.append(("rejected", said((why.reason, BAD))))
-            rows.append(("", f"{at(why.at)}, after {plural(why.tries, 'try', 'tries')}"))
+            tries = plural(why.tries, "try", "tries")
+            rows.append(("rejected", said((f"{at(why.at)}, after {tries}", BAD))))
         if record.counterpart:
             rows.append((record.id_type.other.label, record.counterpart))
-        return lines(said((each.sentence, STRONG), longest=900), said(""), facts(rows))
+        return facts(rows)
 
     # Actions.
 
@@ -206,7 +209,8 @@ Amplitude's user search whether it knows the identifier."""
     def action_copy(self) -> None:
         """Copy the sentence and the facts."""
         if self._chosen is not None:
-            self.console.copy(self._facts(self._chosen).plain)
+            text = lines(_sentence(self._chosen), said(""), self._facts(self._chosen))
+            self.console.copy(text.plain)
 
     def action_ask(self) -> None:
         """Ask Amplitude's user search."""
@@ -230,3 +234,16 @@ Amplitude's user search whether it knows the identifier."""
         other = [each for each in (found.user_id, found.amplitude_id) if each and each != text]
         names = f" Its other identifier: {other[0]}" if other else ""
         return said((found.sentence, GOOD if found.is_known else WARN), names)
+
+
+def _sentence(each: PersonAnswer) -> Content:
+    return said((each.sentence, STRONG), longest=900)
+
+
+def _place_of(source: str | None, line: int) -> list[tuple[str, str]]:
+    """Where an event stands; the folder has a line of its own, for it may be long."""
+    if source is None:
+        return []
+    path = PurePath(source)
+    folder = [("", str(path.parent))] if str(path.parent) != "." else []
+    return [("stands in", f"line {line:,} of {path.name}"), *folder]
