@@ -1,6 +1,7 @@
 """What could not be delivered or read, in a file for other programs: exactly as it is."""
 
 import csv
+import os
 import stat
 from pathlib import Path
 
@@ -76,11 +77,16 @@ def test_a_file_that_was_there_is_replaced_and_closed_to_others(tmp_path: Path) 
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
-def test_what_is_no_file_keeps_its_mode() -> None:
-    null = Path("/dev/null")
-    before = null.stat().st_mode
-    assert write_errors_csv(null, [rejected("u1")], []) == 1
-    assert null.stat().st_mode == before
+def test_what_is_no_file_keeps_its_mode(tmp_path: Path) -> None:
+    """Whoever writes to /dev/stdout or into a pipe did not ask for it to be closed."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    pipe.chmod(0o644)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    assert write_errors_csv(pipe, [rejected("u1")], []) == 1
+    assert os.read(reader, 1000).startswith(b"kind,")
+    assert stat.S_IMODE(pipe.stat().st_mode) == 0o644
+    os.close(reader)
 
 
 @pytest.mark.parametrize("name", ["missing/errors.csv", "."])
