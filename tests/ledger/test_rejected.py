@@ -48,6 +48,7 @@ def ids(office: Office, wish: RejectedFilter, size: int = 100) -> list[str]:
     found: list[str] = []
     while page := office.ledger.read(rejected_page, wish, len(found), size):
         found += [each.id for each in page]
+        assert len(found) < 10_000, "the pages do not end"
     return found
 
 
