@@ -72,6 +72,6 @@ def reason_not_to_change(app: "ConsoleApp") -> str | None:
     if session.connection.read_only:
         return (
             f"The connection “{clean(session.connection.name)}” is read-only. Switch read-only off "
-            "(press 4, then r), or leave out --read-only."
+            "(press 4, then r), unless amp-console was started read-only."
         )
     return None

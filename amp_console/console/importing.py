@@ -11,9 +11,6 @@ from amp_console.sync.words import plural
 if TYPE_CHECKING:
     from amp_console.console.app import ConsoleApp
 
-_ON_SCREEN = {"Name the audience with --audience KEY.": "Give its key in the field Audience."}
-"""What the command line calls otherwise."""
-
 
 async def start(
     app: "ConsoleApp", paths: Sequence[str], audience: str, *, is_snapshot: bool
@@ -73,19 +70,12 @@ def details(report: IntakeReport) -> Iterator[tuple[str, str]]:
     if report.left:
         yield f"{plural(report.left, 'member')} left: the snapshot does not hold them.", ""
     for sentence in report.unreadable:
-        yield on_screen(sentence), "bad"
+        yield sentence, "bad"
     if report.tally.invalid:
         were = "event is" if report.tally.invalid == 1 else "events are"
         yield f"{report.tally.invalid:,} {were} invalid: press x to see which, and why.", "warn"
     if report.tally.changes:
         yield "Nothing was sent. Press s under Audiences to sync.", ""
-
-
-def on_screen(sentence: str) -> str:
-    """Say what a command would be told as one says it here."""
-    for there, here in _ON_SCREEN.items():
-        sentence = sentence.replace(there, here)
-    return sentence
 
 
 def size(count: float) -> str:

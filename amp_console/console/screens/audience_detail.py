@@ -24,7 +24,12 @@ _LINKS = {
     Link.NONE: "none yet",
     Link.UNLINKED: "unlinked",
 }
-_TONE = {RunStatus.DELIVERED: GOOD, RunStatus.PARTIAL: WARN, RunStatus.STOPPED: BAD}
+_TONE = {
+    RunStatus.DELIVERED: GOOD,
+    RunStatus.PARTIAL: WARN,
+    RunStatus.STOPPED: BAD,
+    RunStatus.INTERRUPTED: BAD,
+}
 
 
 async def detail(app: "ConsoleApp", session: "Session", of: Standing) -> Content:

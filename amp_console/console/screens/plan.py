@@ -114,7 +114,7 @@ s, y or Enter sends it. Esc goes back with nothing sent."""
         if self.session.connection.read_only:
             return (
                 f'The connection "{self.session.connection.name}" is read-only: nothing is sent. '
-                "Switch read-only off in its settings, or leave out --read-only."
+                "Switch read-only off in its settings, unless amp-console was started so."
             )
         if not any(plan_rows.can_be_sent(each) for each in self._plan.audiences):
             return plan_rows.nothing(self._plan)
