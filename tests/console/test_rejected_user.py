@@ -5,6 +5,7 @@ from textual.pilot import Pilot
 
 from amp_console.console import Opening
 from amp_console.console.screens.rejected_user import RejectedUserPlace, pretty
+from amp_console.console.widgets.grid import Grid
 from amp_console.simulator import RefuseIds, Rule
 from amp_console.sync.settings import SettingsChange
 from amp_console.values import IdType
@@ -13,6 +14,13 @@ from tests.console.house import House, console, picture, until, until_shown
 from tests.sync.office import Office, event
 
 pytestmark = pytest.mark.anyio
+
+
+SCROLLBAR = set("▁▂▃▄▅▆▇█")  # Textual's own
+
+
+def odd_signs(pilot: Pilot[None]) -> set[str]:
+    return {sign for sign in picture(pilot) if not sign.isascii()}
 
 
 def refused(office: Office) -> None:
@@ -32,7 +40,8 @@ async def open_user(pilot: Pilot[None], name: str) -> None:
     await pilot.press("2")
     await until_shown(pilot, name)
     await pilot.press("slash", *name, "enter")
-    await until_shown(pilot, "1 user ─")
+    await until_shown(pilot, "1 user")
+    await until(pilot, lambda: pilot.app.screen.query_one("#users", Grid).count == 1)
     await pilot.press("enter")
     await until(pilot, lambda: isinstance(pilot.app.screen, RejectedUserPlace))
 
@@ -90,6 +99,17 @@ async def test_who_may_only_read_retries_nobody(house: House) -> None:
         await open_user(pilot, "ghost-2")
         await pilot.press("R")
         await until_shown(pilot, "The connection is read-only")
+
+
+async def test_without_odd_signs_everything_is_ascii(house: House) -> None:
+    furnish(house)
+    async with house.open(Opening(ascii_only=True), size=(80, 24)) as pilot:
+        await open_user(pilot, "ghost-2")
+        await until_shown(pilot, "What to do", "Enter Request")
+        assert odd_signs(pilot) <= SCROLLBAR
+        await pilot.press("p")
+        await until_shown(pilot, "Known in 1 audience")
+        assert odd_signs(pilot) <= SCROLLBAR
 
 
 async def test_from_a_user_to_the_person_and_back(house: House) -> None:

@@ -79,4 +79,5 @@ refused and why. Enter shows a long one whole."""
         """Show one whole."""
         assert isinstance(event.key, int)
         each = self._shown[event.key]
-        self.app.push_screen(TextView(f"Event log · {at(each.at)}", each.text))
+        title = f"Event log {self.console.look.dot} {at(each.at)}"
+        self.app.push_screen(TextView(title, each.text))

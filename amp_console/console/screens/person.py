@@ -47,7 +47,7 @@ If it is right, then no file that was imported says anything about this
 person: import the events, or look for their other identifier.
 
 Press A to ask Amplitude whether it knows them."""
-WAITING = "Asking Amplitude…"
+WAITING = "Asking Amplitude"
 
 
 class PersonPlace(Place):
@@ -214,7 +214,7 @@ Amplitude's user search whether it knows the identifier."""
 
     def action_ask(self) -> None:
         """Ask Amplitude's user search."""
-        self._says = said((WAITING, MUTED))
+        self._says = said((WAITING + self.console.look.more, MUTED))
         self._explain()
         self.run_worker(self._ask, exclusive=True, group="ask")  # type: ignore[arg-type]
 

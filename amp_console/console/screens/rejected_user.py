@@ -54,7 +54,7 @@ request that carried them and Amplitude's answer. R makes the user pending again
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("R", "retry", "Retry", id="user.retry"),
         Binding("p", "person", "Why (not) in cohorts", id="user.person"),
-        Binding("enter", "request", "Request", id="user.request"),
+        Binding("enter", "request", "Request", key_display="Enter", id="user.request"),
         Binding("y", "copy", "Copy", id="copy"),
         Binding("down,j", "scroll(1)", show=False),
         Binding("up,k", "scroll(-1)", show=False),
