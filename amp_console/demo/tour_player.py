@@ -87,6 +87,8 @@ class Tour:
             self._end(LOST)
         else:
             self._end(OVER)
+        finally:
+            self._console = None  # also where the console quits meanwhile
 
     def takes(self, key: Key) -> bool:
         """Take every key of the presenter's, but for those with ctrl."""

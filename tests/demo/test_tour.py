@@ -1,7 +1,10 @@
 """The guided tour: its scenes come about in the console, and the presenter's keys are heard."""
 
 import asyncio
+import os
 import random
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,9 +20,11 @@ from amp_console.demo.tour_player import LOST, OVER, SETTING, Tour
 from amp_console.simulator import Simulator
 from amp_console.sync.timing import Timing
 from tests.console.house import House, console, picture, until, until_shown
+from tests.console.terminal import Terminal
 
 pytestmark = pytest.mark.anyio
 
+COMMAND = str(Path(sys.executable).parent / "amp-console")
 EVENTS = TourScene("What was said so far.", (Step("5", "EventsPlace"),))
 HOME = TourScene("Home again.", (Step("1", "AudiencesPlace"),))
 TROUBLE = TourScene(
@@ -175,6 +180,7 @@ async def test_one_can_quit_meanwhile(house: House) -> None:
         await until_shown(pilot, "1 of 2")
         await pilot.press("ctrl+q")
         await until(pilot, lambda: console(pilot).session is None)
+    assert not tour.is_playing
 
 
 async def test_a_scene_that_never_comes_ends_it_with_words(house: House) -> None:
@@ -197,3 +203,31 @@ async def test_trouble_that_it_made_ends_with_it() -> None:
             await pilot.press("escape")
             assert [each.name for each in stage.troubles() if each.is_on] == ["slow"]
             await app.close_session()
+
+
+# The command.
+
+
+def test_the_command_plays_it_and_the_presenter_may_end_it_while_the_scene_is_set(
+    tmp_path: Path,
+) -> None:
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    environment = os.environ | {"TMPDIR": str(temporary)}
+    command = [COMMAND, "demo", "--tour", "--fast"]
+    with Terminal(command, size=(80, 24), environment=environment) as terminal:
+        terminal.until_shown("The scene is being set.")
+        terminal.type("escape")
+        terminal.until_shown("The tour is over")
+        terminal.type("ctrl+q")
+        assert terminal.ended() == 0
+    assert list(temporary.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "command", [["demo", "--tour", "--headless"], ["--read-only", "demo", "--tour"]]
+)
+def test_a_tour_needs_a_screen_and_may_write(command: list[str]) -> None:
+    ended = subprocess.run([COMMAND, *command], capture_output=True, text=True, check=False)
+    assert ended.returncode == 2
+    assert "The tour shows a sync: leave out --headless and --read-only." in ended.stderr
