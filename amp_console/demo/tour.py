@@ -119,7 +119,7 @@ _ERRORS = (
         "the cursor below.",
         (
             Step("2", "ErrorsPlace", ("All reasons", "ghost-"), focus="groups"),
-            Step("j", "ErrorsPlace", ("does not know this User ID · High value shoppers",)),
+            Step("j", "ErrorsPlace", ("ghost-", "ID type")),
         ),
     ),
     TourScene(

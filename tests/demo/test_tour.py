@@ -103,6 +103,12 @@ async def test_every_caption_is_read_whole_on_a_small_screen(house: House) -> No
             await pilot.press("space")
 
 
+def test_it_can_be_played_in_the_ascii_look_too() -> None:
+    for each in scenes():
+        assert each.caption.isascii()
+        assert all(text.isascii() for step in each.steps for text in step.shown)
+
+
 def test_a_tour_names_somebody_of_its_own_seed() -> None:
     assert scenes(seed=1) != scenes(seed=2)
 
