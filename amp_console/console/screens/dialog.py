@@ -11,6 +11,7 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Button, Input, Static
 
+from amp_console.console.screens.errands import Errands
 from amp_console.console.texts import lines, said, with_key
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ Sheets = str | PurePath | list[str | PurePath] | None
 """Style sheets of a screen; a dialog with its own names dialog.tcss first."""
 
 
-class Dialog(ModalScreen[T], Generic[T]):
+class Dialog(Errands, ModalScreen[T], Generic[T]):
     """A box in the middle, in front of a dimmed place. Esc closes it with nothing done."""
 
     CSS_PATH: ClassVar[Sheets] = "dialog.tcss"

@@ -216,7 +216,7 @@ Amplitude's user search whether it knows the identifier."""
         """Ask Amplitude's user search."""
         self._says = said((WAITING + self.console.look.more, MUTED))
         self._explain()
-        self.run_worker(self._ask, exclusive=True, group="ask")  # type: ignore[arg-type]
+        self.run_worker(self._ask, exclusive=True, group="ask")
 
     async def _ask(self) -> None:
         text = self._text

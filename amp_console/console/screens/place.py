@@ -11,6 +11,7 @@ from textual.binding import Binding, BindingType
 from textual.screen import Screen
 from textual.widgets import Footer
 
+from amp_console.console.screens.errands import Errands
 from amp_console.console.widgets.filter_bar import FilterBar
 from amp_console.console.widgets.grid import Grid
 from amp_console.console.widgets.top_bar import TopBar
@@ -28,7 +29,7 @@ class NoSession(Exception):
     """No connection is at work: the console quits, and what was begun is of no concern."""
 
 
-class Place(Screen[None]):
+class Place(Errands, Screen[None]):
     """A screen of the console.
 
     A place says what it shows in `body`, and reads it anew in `look`, which runs when the place
@@ -97,7 +98,7 @@ class Place(Screen[None]):
     def look_again(self) -> None:
         """Look, unless another place is in front; the newest look wins."""
         if self.is_current:
-            self.run_worker(self._look, group="look", exclusive=True)  # type: ignore[arg-type]
+            self.run_worker(self._look, group="look", exclusive=True)
 
     async def _look(self) -> None:
         await self.reading(self.look)
@@ -107,7 +108,7 @@ class Place(Screen[None]):
     def read_beside(self, group: str, work: Callable[[], Awaitable[None]]) -> None:
         """Read something and show it, while keys are taken; the newest of a group wins."""
         self.run_worker(
-            partial(self.reading, work),  # type: ignore[arg-type]
+            partial(self.reading, work),
             group=group,
             exclusive=True,
         )

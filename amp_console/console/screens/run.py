@@ -91,7 +91,6 @@ reason shows the users who were rejected for it."""
             self._work = sync
             self._timer = self.set_interval(OFTEN, self._tick)
         self.query_one("#full-log").display = False
-        super().on_mount()
 
     @property
     def is_live(self) -> bool:

@@ -1,0 +1,43 @@
+"""A place can be left at any moment: what it was reading is of no concern any more."""
+
+import pytest
+
+from amp_console.console.screens.audiences import AudiencesPlace
+from amp_console.simulator import Rule, Slow
+from tests.console.furniture import FRESH, furnish
+from tests.console.house import House, console, until, until_shown
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_a_run_under_way_is_left_and_come_back_to_again_and_again(house: House) -> None:
+    furnish(house)
+    async with house.open(size=(80, 24)) as pilot:
+        await until_shown(pilot, FRESH)
+        house.simulator.faults.set([Rule(Slow(0.05))])
+        await pilot.press("S")
+        await until_shown(pilot, "Before you send")
+        await pilot.press("y")
+        await until(pilot, lambda: console(pilot).sync is not None)
+        for _ in range(25):
+            console(pilot).tell()
+            await pilot.press("escape")
+            console(pilot).tell()
+            await pilot.press("w")
+        sync = console(pilot).sync
+        assert sync is not None
+        await until(pilot, lambda: sync.is_over)
+        assert sync.failure is None
+
+
+@pytest.mark.parametrize("key", ["2", "3", "4", "5", "f", "e", "l", "m", "s", "i"])
+async def test_every_place_is_left_before_it_has_read_anything(house: House, key: str) -> None:
+    furnish(house)
+    async with house.open() as pilot:
+        await until_shown(pilot, FRESH)
+        for _ in range(5):
+            await pilot.press(key)
+            console(pilot).tell()
+            await pilot.press("escape")
+        await until(pilot, lambda: isinstance(pilot.app.screen, AudiencesPlace))
+        await until_shown(pilot, FRESH)
