@@ -1,5 +1,6 @@
 """What a screen begins and may be left during: it ends in silence when nobody is there any more."""
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -17,7 +18,8 @@ class Errands(DOMNode):
     @property
     def is_here(self) -> bool:
         """Whether the screen is open: in front, or behind others."""
-        return self.is_attached and any(each is self for each in self.app.screen_stack)
+        screens: Sequence[object] = self.app.screen_stack
+        return self.is_attached and self in screens
 
     def run_worker(self, work: Any, *args: Any, **kwargs: Any) -> Worker[Any]:
         """Run a worker as Textual does; see the class."""
