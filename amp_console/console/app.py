@@ -1,6 +1,7 @@
 """The application: which connection is at work, what is under way, and where one is."""
 
 import asyncio
+import sys
 from collections import deque
 from collections.abc import Iterable, Sequence
 from functools import partial
@@ -158,6 +159,16 @@ class ConsoleApp(App[None]):
         await self.close_session()
         self.exit()
 
+    def let_go_of_terminal(self) -> None:
+        """End the thread that reads keys, also where the terminal went away in the middle.
+
+        Textual ends it after it has put the terminal right, which fails for one that is gone; the
+        thread would read its end over and over, and the process never ends.
+        """
+        reading = getattr(self._driver, "exit_event", None)
+        if reading is not None:
+            reading.set()
+
     def _fatal_error(self) -> None:
         """Textual would print the local variables of every frame, and one may hold a key."""
         import traceback
@@ -248,7 +259,15 @@ class ConsoleApp(App[None]):
         else:
             self.tell()
 
+    def _watch_terminal(self) -> None:
+        """End when the terminal is gone, and nobody said so: it would be read from for ever."""
+        if not self.is_headless and sys.__stdin__ is not None and not sys.__stdin__.isatty():
+            for work in self.under_way:
+                work.cancel()
+            self.leave_when_done()
+
     async def _tick(self) -> None:
+        self._watch_terminal()
         session = self.session
         if session is None:
             return

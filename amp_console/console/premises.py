@@ -89,5 +89,8 @@ def run(premises: Premises, opening: Opening) -> int:
     from amp_console.console.app import ConsoleApp
 
     app = ConsoleApp(premises, opening)
-    app.run()
+    try:
+        app.run()
+    finally:
+        app.let_go_of_terminal()
     return app.return_code or 0

@@ -107,14 +107,15 @@ def _by_audience(db: sqlite3.Connection, query: str) -> Counter[tuple[int, int]]
 
 
 def headcount(db: sqlite3.Connection, known: Audience) -> Headcount:
-    """Count members and delivered under the ID type in use; it looks at each (2,000,000 a second).
+    """Count the members, and who is in the cohort by either identifier.
 
-    Whoever is carried by a request without an answer yet does not count as delivered.
+    It looks at each of them (2,000,000 a second). Whoever is carried by a request without an
+    answer yet does not count as delivered.
     """
     row = db.execute(
         "SELECT coalesce(sum(wanted), 0), coalesce(sum(delivered IS 1), 0) FROM member "
-        "WHERE audience_id = ? AND id_type = ?",
-        (known.id, ID_TYPE_CODE[known.id_type]),
+        "WHERE audience_id = ?",
+        (known.id,),
     ).fetchone()
     in_flight = db.execute(
         "SELECT coalesce(sum(size), 0) FROM request WHERE audience_id = ? AND state = 'open' "

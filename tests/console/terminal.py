@@ -71,6 +71,11 @@ class Terminal:
         for key in keys:
             os.write(self._terminal, _KEYS.get(key, key).encode())
 
+    def hang_up(self) -> None:
+        """Take the terminal away, without a word to the program."""
+        os.close(self._terminal)
+        self._terminal = os.open(os.devnull, os.O_RDWR)
+
     def read(self, seconds: float) -> bool:
         """Take in what is painted within so many seconds; False where nothing is."""
         ready, _, _ = select.select([self._terminal], [], [], seconds)

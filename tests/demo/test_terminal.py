@@ -49,6 +49,16 @@ def test_being_told_to_end_leaves_nothing(
     assert b"Traceback" not in terminal.transcript
 
 
+def test_a_terminal_that_goes_away_ends_it(temporary: Path) -> None:
+    """Also where nobody sends a signal: no process is left that reads from nothing."""
+    environment = os.environ | {"TMPDIR": str(temporary)}
+    with Terminal([COMMAND, "demo", "--fast"], environment=environment) as terminal:
+        terminal.until_shown("Recently lapsed")
+        terminal.hang_up()
+        terminal.process.wait(30)
+    assert list(temporary.iterdir()) == []
+
+
 def test_without_a_terminal_it_says_what_to_do(temporary: Path) -> None:
     ended = subprocess.run(
         [COMMAND, "demo"],

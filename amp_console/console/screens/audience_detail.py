@@ -115,7 +115,7 @@ def _run(app: "ConsoleApp", each: AudienceRun) -> Content:
     run, counts, look = each.run, each.counts, app.look
     parts: list[Part] = [(str(run.status), _TONE.get(run.status, MUTED))]
     parts.append((f" {ago(run.started_at, app.now, look)}", MUTED))
-    parts.append(f"  {changes(counts.added, counts.removed, look) or 'nothing to send'}")
+    parts.append(f"  {changes(counts.added, counts.removed, look) or 'nobody delivered'}")
     if counts.rejected:
         parts.append((f"  {counts.rejected:,} rejected", BAD))
     if counts.note:

@@ -1,8 +1,10 @@
 """Home: every audience and its cohort at a glance, and one of them in detail."""
 
+from collections import Counter
 from collections.abc import Hashable
 from typing import ClassVar
 
+import msgspec
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container, VerticalScroll
@@ -18,6 +20,7 @@ from amp_console.console.widgets.grid_layout import Column
 from amp_console.console.widgets.grid_rows import Cell, Row
 from amp_console.console.words import ago, changes, number
 from amp_console.ledger.audiences import AudienceNotFound, find_audience
+from amp_console.ledger.standing import Headcount
 from amp_console.sync.standing import Standing, Status, standings
 
 COLUMNS = (
@@ -37,6 +40,11 @@ Audiences appear by themselves from the events that Segment Engage sends.
 Press i to import a file of events: NDJSON or JSON (also .gz), the CSV of the
 AWS S3 destination, or an audience's CSV download. Nothing is sent by importing."""
 OPENING = "Opening…"
+DRIFTED = "sizes differ"  # of an audience that is in sync by our books
+NO_CONNECTION = """\
+No Amplitude project is connected.
+
+Press 4, then n, to connect one."""
 DETAIL_DELAY = 0.08  # seconds the cursor has to rest on a row before its detail is read
 
 
@@ -71,7 +79,7 @@ audience under the cursor. Nothing is sent before you have seen the plan and con
     def __init__(self) -> None:
         super().__init__()
         self._known: dict[Hashable, Standing] = {}
-        self._members: dict[int, int] = {}
+        self._counts: dict[int, Headcount] = {}  # as they were counted last
 
     def body(self) -> ComposeResult:
         """The list, and the detail of its current row."""
@@ -90,6 +98,7 @@ audience under the cursor. Nothing is sent before you have seen the plan and con
         session = self.console.session
         grid = self.query_one("#list", Grid)
         if session is None:
+            grid.empty = NO_CONNECTION
             grid.show(())
             return
         self._show(await session.read(standings, session.connection, count_members=False))
@@ -97,9 +106,11 @@ audience under the cursor. Nothing is sent before you have seen the plan and con
         self._go_to_deep_link()
 
     def _show(self, found: list[Standing]) -> None:
-        for each in found:
-            if each.members is not None:
-                self._members[each.audience.id] = each.members
+        self._counts.update((each.audience.id, each.count) for each in found if each.count)
+        found = [
+            msgspec.structs.replace(each, count=self._counts.get(each.audience.id))
+            for each in found
+        ]
         self._known = {each.audience.id: each for each in found}
         grid = self.query_one("#list", Grid)
         grid.empty = EMPTY
@@ -110,7 +121,7 @@ audience under the cursor. Nothing is sent before you have seen the plan and con
 
     def _row(self, of: Standing) -> Row:
         audience, look, now = of.audience, self.console.look, self.console.now
-        members = self._members.get(audience.id, of.members)
+        members = of.members
         is_linked = audience.cohort_id is not None
         pending = changes(of.left.add, of.left.remove, look)
         rejected = f"{of.left.rejected:,}" if of.left.rejected else ""
@@ -142,12 +153,14 @@ audience under the cursor. Nothing is sent before you have seen the plan and con
         look = self.console.look
         theirs = self.console.sizes.get(of.audience.cohort_id or "")
         if of.status is Status.IN_SYNC and sizes_differ(of, theirs):
-            return Cell(f"{look.signs[Status.REJECTED]} sizes differ", "warn")
+            return Cell(f"{look.signs[Status.REJECTED]} {DRIFTED}", "warn")
         return Cell(f"{look.signs[of.status]} {of.status}", TONES[of.status])
 
     def _summary(self, found: list[Standing]) -> str:
-        counts = [(status, sum(each.status is status for each in found)) for status in Status]
-        parts = [f"{count} {status}" for status, count in counts if count]
+        words = [self._status(each).text.partition(" ")[2] for each in found]
+        order = [DRIFTED, *Status]
+        counts = sorted(Counter(words).items(), key=lambda each: order.index(each[0]))
+        parts = [f"{count} {word}" for word, count in counts]
         return f" {self.console.look.dot} ".join([str(len(found)), *parts]) if found else ""
 
     def _go_to_deep_link(self) -> None:
@@ -180,8 +193,9 @@ audience under the cursor. Nothing is sent before you have seen the plan and con
         panel.display = chosen is not None
         if chosen is None or session is None:
             return
+        shown = await detail(self.console, session, chosen)
         panel.border_title = said(chosen.audience.name, longest=60)
-        text.update(await detail(self.console, session, chosen))
+        text.update(shown)
 
     # Actions.
 

@@ -14,6 +14,7 @@ from amp_console.console.screens.errors_retry import NOTHING_TO_SEND, ask_and_re
 from amp_console.console.screens.errors_rows import (
     GROUP_COLUMNS,
     NO_MATCH,
+    READING,
     UserGrid,
     group_rows,
     user_row,
@@ -90,7 +91,7 @@ line. E writes what is shown into a CSV file."""
                 yield Grid(GROUP_COLUMNS, look=look, id="groups")
             with Container(id="users-panel", classes="panel"):
                 yield FilterBar()
-                yield UserGrid((), look=look, empty=NO_MATCH, marks=True, id="users")
+                yield UserGrid((), look=look, empty=READING, marks=True, id="users")
         yield InvalidEvents()
 
     # Looking.
@@ -158,6 +159,7 @@ line. E writes what is shown into a CSV file."""
         if unmark:
             grid.unmark()
         grid.show_columns(of_all=self._group is None)
+        grid.empty = NO_MATCH
         grid.show_pages(pages)
         self._entitle_users()
 

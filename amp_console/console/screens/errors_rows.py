@@ -41,6 +41,7 @@ ALL = "all"
 """The key of the row that stands for every group."""
 DONE = {Operation.ADD: "added", Operation.REMOVE: "removed"}
 """What was to be done with a user."""
+READING = "Reading…"
 NO_MATCH = "Nothing here holds this text. / and Esc show everything again."
 
 
