@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from tests.console.gallery import FOLDERS, VIEWS, paint
 
-PNG_WIDTH = "1100"
+PNG_WIDTH = "840"
 
 
 def main() -> None:
