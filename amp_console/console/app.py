@@ -329,6 +329,21 @@ class ConsoleApp(App[None]):
 
         self.push_screen(TroubleDialog(self.premises.stage))
 
+    def action_command_palette(self) -> None:
+        """Find an action by its name."""
+        from amp_console.console.palette import Palette
+
+        if not isinstance(self.screen, Palette):
+            self.push_screen(Palette(id="--command-palette"))
+
+    def search_themes(self) -> None:
+        """Choose other colours by their name."""
+        from textual.theme import ThemeProvider
+
+        from amp_console.console.palette import Palette
+
+        self.push_screen(Palette(providers=[ThemeProvider], placeholder="Search for themes…"))
+
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """Every action of the place and of the console, by name."""
         yield from navigation.commands(self, screen)

@@ -1,29 +1,40 @@
-"""What a screen begins and may be left during: it ends in silence when nobody is there any more."""
+"""What comes too late for a screen: work that ends, or a key, when it was left already.
+
+Textual takes a closed screen's widgets away first, and ends its workers and its bindings last.
+Between the two, work that comes back from the ledger, the disk or Amplitude finds nothing to show
+its result in, and a key finds nothing to work on; Textual would end the whole console for it.
+"""
 
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from textual.dom import DOMNode
 from textual.worker import Worker
 
 
-class Errands(DOMNode):
-    """For screens: work of theirs that fails after they were left is of no concern.
+class Errands:
+    """Stands before `Screen`: what comes too late does nothing, and ends in silence.
 
-    Textual takes a screen's widgets away first and cancels its workers then; a worker that goes
-    on in between finds nothing where it wants to show something, and would end the console.
+    It is no `DOMNode` itself: Textual takes component classes and style sheets from the first
+    base that is one.
     """
 
     @property
     def is_here(self) -> bool:
         """Whether the screen is open: in front, or behind others."""
-        screens: Sequence[object] = self.app.screen_stack
-        return self.is_attached and self in screens
+        screens: Sequence[object] = self.app.screen_stack  # type: ignore[attr-defined]
+        return bool(self.is_attached) and self in screens  # type: ignore[attr-defined]
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """No key works on a screen that was left."""
+        if not self.is_here:
+            return False
+        return super().check_action(action, parameters)  # type: ignore[misc,no-any-return]
 
     def run_worker(self, work: Any, *args: Any, **kwargs: Any) -> Worker[Any]:
-        """Run a worker as Textual does; see the class."""
-        return super().run_worker(partial(self._until_left, work), *args, **kwargs)
+        """Run a worker as Textual does; one that fails after the screen was left is let go."""
+        until_left = partial(self._until_left, work)
+        return super().run_worker(until_left, *args, **kwargs)  # type: ignore[misc,no-any-return]
 
     async def _until_left(self, work: Any) -> Any:
         try:

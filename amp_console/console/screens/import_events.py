@@ -143,7 +143,7 @@ class ImportDialog(Dialog[None]):
         self._list()
 
     def _list(self) -> None:
-        self.run_worker(self._look_around(), group="files", exclusive=True)
+        self.run_worker(self._look_around, group="files", exclusive=True)
 
     async def _look_around(self) -> None:
         text = self.query_one("#path", Input).value

@@ -138,7 +138,7 @@ class Place(Errands, Screen[None]):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Dim the key of an action that can't be had now."""
-        if self._reason(action) is not None:
+        if self.is_here and self._reason(action) is not None:
             return None
         return super().check_action(action, parameters)
 
@@ -164,6 +164,13 @@ class Place(Errands, Screen[None]):
         chain = self.focused.ancestors_with_self if self.focused is not None else ()
         below = itertools.takewhile(lambda node: node is not self, chain)
         return any(key in self.console.bindings_of(node).key_to_bindings for node in below)
+
+    def on_grid_failed(self, event: Grid.Failed) -> None:
+        """Say why a page of rows could not be fetched; a defect of ours is not kept quiet."""
+        if isinstance(event.error, KNOWN):
+            self.console.say(str(event.error), "error")
+        elif not isinstance(event.error, NoSession):
+            raise event.error
 
     def action_back(self) -> None:
         """Go back to where one came from."""

@@ -105,6 +105,18 @@ class Grid(ScrollView, can_focus=True):
             """The grid."""
             return self.grid
 
+    @dataclass
+    class Failed(Message):
+        """A page of rows could not be fetched, and why."""
+
+        grid: "Grid"
+        error: Exception
+
+        @property
+        def control(self) -> "Grid":
+            """The grid."""
+            return self.grid
+
     def __init__(
         self,
         columns: Sequence[Column],
@@ -345,7 +357,12 @@ class Grid(ScrollView, can_focus=True):
             self.run_worker(self._fetch(rows, page), group="page")
 
     async def _fetch(self, rows: Paged, page: int) -> None:
-        await rows.fetch(page)
+        try:
+            await rows.fetch(page)
+        except Exception as error:
+            self._asked.discard(page)  # the next key asks once more
+            self.post_message(self.Failed(self, error))
+            return
         if rows is self._rows:
             self.refresh(Region(0, 0, *self.size))
             if self.cursor // PAGE == page:
