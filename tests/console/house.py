@@ -18,7 +18,7 @@ from tests.sync.office import OWNER, Office, Waits
 
 NOW = 1_777_900_000_000_000  # 2026-05-04, microseconds since 1970
 NO_KEYRING = {"PYTHON_KEYRING_BACKEND": "keyring.backends.fail.Keyring"}
-PATIENCE = 8.0  # seconds; a condition that is not met by then never is
+PATIENCE = 20.0  # seconds; a condition that is not met by then never is
 
 
 class House:
@@ -93,3 +93,10 @@ async def until(pilot: Pilot[None], condition: Callable[[], object]) -> None:
 async def until_shown(pilot: Pilot[None], *texts: str) -> None:
     """Wait until all these texts are on the screen."""
     await until(pilot, lambda: all(text in picture(pilot) for text in texts))
+
+
+async def until_said(pilot: Pilot[None], *texts: str) -> None:
+    """Wait until all these texts were said, however their toasts break them."""
+    await until(
+        pilot, lambda: all(any(t in h.text for h in console(pilot).happenings) for t in texts)
+    )

@@ -24,7 +24,7 @@ from tests.console.furniture import (
     hostile,
     sync,
 )
-from tests.console.house import House, console, picture, until, until_shown
+from tests.console.house import House, console, picture, until, until_said, until_shown
 from tests.sync.office import Office, event
 
 pytestmark = pytest.mark.anyio
@@ -160,9 +160,9 @@ async def test_what_is_shown_is_exported(house: House, tmp_path: Path) -> None:
         await pilot.press("2")
         await until_shown(pilot, "ghost-2")
         await export_to(pilot, str(tmp_path / "no/such/folder.csv"))
-        await until_shown(pilot, "can't be written")
+        await until_said(pilot, "can't be written")
         await export_to(pilot, str(file))
-        await until_shown(pilot, "2 rows written")
+        await until_said(pilot, "2 rows written")
     assert [(row["kind"], row["id"]) for row in rows_of(file)] == [
         ("rejected", "ghost-1"),
         ("rejected", "ghost-2"),
@@ -324,7 +324,7 @@ async def test_invalid_events_are_exported_as_they_are_filtered(
         await export_to(pilot, "\0")
         await until_shown(pilot, "can't be the name of a file")
         await export_to(pilot, str(file))
-        await until_shown(pilot, "2 rows written")
+        await until_said(pilot, "2 rows written")
     assert [row["line"] for row in rows_of(file)] == ["1", "2"]
 
 

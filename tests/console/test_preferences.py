@@ -11,7 +11,7 @@ from amp_console.console import Opening
 from amp_console.console.app import DARK, LIGHT
 from amp_console.console.premises import Stage, Trouble
 from tests.console.furniture import furnish
-from tests.console.house import House, console, picture, until, until_shown
+from tests.console.house import House, console, picture, until, until_said, until_shown
 
 pytestmark = pytest.mark.anyio
 
@@ -159,7 +159,7 @@ async def test_broken_settings_do_not_stop_the_console(house: House) -> None:
     house.premises.folders.config_file.write_text("[console")
 
     async with house.open() as pilot:
-        await until_shown(pilot, "can't be used", "can't be read")
+        await until_said(pilot, "can't be used: Expected")
 
 
 # Keys.
