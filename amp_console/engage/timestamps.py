@@ -6,12 +6,13 @@ from datetime import UTC, datetime, timedelta
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
-# Segment writes 2026-05-03T19:42:50.066Z. Its two halves repeat themselves from event to event,
-# and looking both up takes half the time of parsing.
-_SEGMENTS_SHAPE = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:)(\d\d\.\d{3}Z)", re.ASCII)
+# Segment writes 2026-05-03T19:42:50.066Z. Its minutes repeat themselves from event to event, and
+# looking its three pieces up takes a third of the time of parsing them.
+_SEGMENTS_SHAPE = re.compile(r"\d{4}-\d\d-\d\dT(?:[01]\d|2[0-3]):\d\d:\d\d\.\d{3}Z", re.ASCII)
 _MOST_MINUTES = 50_000
 _minutes: dict[str, int] = {}
-_seconds: dict[str, int] = {}  # at most sixty thousand
+_seconds = {f"{second:02}.": second * 1_000_000 for second in range(60)}
+_milliseconds = {f"{each:03}Z": each * 1000 for each in range(1000)}
 
 
 def microseconds(text: object) -> int | None:
@@ -20,7 +21,7 @@ def microseconds(text: object) -> int | None:
     Digits finer than a microsecond are cut off. A time without an offset is no instant.
     """
     try:
-        return _minutes[text[:17]] + _seconds[text[17:]]  # type: ignore[index]
+        return _minutes[text[:17]] + _seconds[text[17:20]] + _milliseconds[text[20:]]  # type: ignore[index]
     except (KeyError, TypeError):
         return _parsed(text.upper()) if isinstance(text, str) else None
 
@@ -30,10 +31,8 @@ def _parsed(text: str) -> int | None:
         instant = (datetime.fromisoformat(text) - _EPOCH) // _MICROSECOND
     except (TypeError, ValueError):  # TypeError: it has no offset
         return None
-    if halves := _SEGMENTS_SHAPE.fullmatch(text):
-        minute, second = halves.groups()
+    if _SEGMENTS_SHAPE.fullmatch(text):
         if len(_minutes) == _MOST_MINUTES:
             _minutes.clear()
-        _seconds[second] = round(float(second[:-1]) * 1000) * 1000
-        _minutes[minute] = instant - _seconds[second]
+        _minutes[text[:17]] = instant - instant % 60_000_000
     return instant

@@ -119,9 +119,8 @@ class Intake:
 
     def _meet(self, part: "_Part", batch: Batch) -> None:
         """Make the audiences known that are spoken of for the first time."""
-        for by_audience in part.gathered.newest.values():
-            for ref in by_audience.keys() - self._audiences.keys():
-                self._discover(ref, batch.hints.get(ref, NO_HINTS))
+        for ref in part.gathered.audiences - self._audiences.keys():
+            self._discover(ref, batch.hints.get(ref, NO_HINTS))
         for ref, hints in batch.hints.items():
             self._discover(ref, hints)
 
