@@ -19,6 +19,7 @@ from amp_console.amplitude.errors import (
     Transient,
 )
 from amp_console.amplitude.hosts import checked_base_url, region_url
+from amp_console.amplitude.members_file import CohortMember
 from amp_console.amplitude.shapes import (
     Cohort,
     Ids,
@@ -36,6 +37,7 @@ __all__ = [
     "Cohort",
     "CohortBusy",
     "CohortGone",
+    "CohortMember",
     "DownloadLinkExpired",
     "Ids",
     "KeysReason",

@@ -29,7 +29,8 @@ class Limits(msgspec.Struct, frozen=True, omit_defaults=True):
 
     Batches are counted in ids (Amplitude's Behavioral Cohorts API page: up to 100,000 in one
     request), `timeout` is seconds for one request, and `longest_wait` is seconds spent waiting
-    to try again, in total for one audience in one run.
+    to try again, in total for one audience in one run. Taking more than the share
+    `largest_removal` of its members out of a cohort wants the cohort's name typed.
 
     Raises ValueError: a limit is out of range.
     """
@@ -40,6 +41,7 @@ class Limits(msgspec.Struct, frozen=True, omit_defaults=True):
     tries: int = 8
     longest_wait: float = 600.0
     timeout: float = 30.0
+    largest_removal: float = 0.2
 
     def __post_init__(self) -> None:
         _require(
@@ -52,6 +54,7 @@ class Limits(msgspec.Struct, frozen=True, omit_defaults=True):
             (1 <= self.tries <= 100, "tries must be 1 to 100"),
             (0 <= self.longest_wait < math.inf, "longest_wait must be 0 or more seconds"),
             (0 < self.timeout < math.inf, "timeout must be more than 0 seconds"),
+            (0 <= self.largest_removal <= 1, "largest_removal must be 0 to 1"),
         )
 
 

@@ -24,6 +24,7 @@ class SourceKind(enum.StrEnum):
     JSON_ARRAY = "a JSON array of events"
     ACTIONS_CSV = "a CSV of events"
     AUDIENCE_CSV = "a CSV of an audience's members"
+    IDENTIFIERS = "a list of identifiers"
 
 
 class Format(NamedTuple):
@@ -39,10 +40,13 @@ def is_enough(head: bytes) -> bool:
     return bool(head.lstrip().partition(b"\n")[2].strip())
 
 
-def format_of(head: bytes, chosen_columns: frozenset[str] = frozenset()) -> Format:
+def format_of(
+    head: bytes, chosen_columns: frozenset[str] = frozenset(), *, is_list: bool = False
+) -> Format:
     """Tell the format. `chosen_columns` are those an audience CSV is to be read by.
 
-    Raises UnreadableSource for what is none of the formats.
+    `is_list`: it lists an audience's members, as such a CSV or one to a line. Raises
+    UnreadableSource for what is none of the formats.
     """
     if head.startswith(_UTF16):
         raise UnreadableSource("It is UTF-16 text. Nothing was read. Save it as UTF-8.")
@@ -52,6 +56,8 @@ def format_of(head: bytes, chosen_columns: frozenset[str] = frozenset()) -> Form
             "It holds binary data, not text. Nothing was read."
             " Name a JSON or CSV file, plain or gzipped."
         )
+    if is_list:
+        return _list(first)
     if first.startswith(b"["):
         lines = rest and is_whole_json(first)
         return Format(SourceKind.NDJSON if lines else SourceKind.JSON_ARRAY)
@@ -70,7 +76,24 @@ def format_of(head: bytes, chosen_columns: frozenset[str] = frozenset()) -> Form
     )
 
 
-def _table(header: str, chosen_columns: frozenset[str]) -> Format | None:
+def _list(first: bytes) -> Format:
+    table = None if first.startswith((b"{", b"[")) else _table(first.decode("utf-8", "replace"))
+    if table is None and not first.startswith((b"{", b"[")):
+        if not first.startswith(b'"') and any(mark in first for mark in (b",", b"\t", b";")):
+            raise UnreadableSource(
+                "It has several columns, and none of them is user_id or amplitude_id. Nothing was"
+                " read. Name one of them so, or leave the identifiers alone, one to a line."
+            )
+        return Format(SourceKind.IDENTIFIERS)
+    if table is None or table.kind is not SourceKind.AUDIENCE_CSV:
+        raise UnreadableSource(
+            "It holds events, and no list of members. Nothing was read. Import it, and compare"
+            " with what the ledger wants then."
+        )
+    return table
+
+
+def _table(header: str, chosen_columns: frozenset[str] = frozenset()) -> Format | None:
     columns, delimiter = columns_in(header, COLUMNS | _MEMBERS | chosen_columns)
     if "event_type" in columns:
         return Format(SourceKind.ACTIONS_CSV, tuple(columns), delimiter)

@@ -21,11 +21,13 @@ from amp_console.engage.formats import (
     format_of,
     is_enough,
 )
+from amp_console.engage.identifier_list import read_identifiers
 from amp_console.engage.intake import Intake
 from amp_console.engage.lines import LINE_LIMIT, lines_of
 from amp_console.engage.mapping import FieldMapping
 from amp_console.engage.reader import EventReader
 from amp_console.engage.tables import rows_of
+from amp_console.values import IdType
 
 BLOCK_BYTES = 1024 * 1024
 STDIN, STDIN_NAME = "-", "stdin"
@@ -38,6 +40,8 @@ class ReadOptions(msgspec.Struct, frozen=True):
     `audience` is a key: of event files it keeps that audience alone; a CSV download of members
     needs it. `taken_at` is when such a download was made, in microseconds since 1970 (UTC);
     None stands for the file's own time. The two columns are where it holds the identifiers.
+    `lists` says that only a list of members will do, by identifiers of this type: such a CSV, or
+    one to a line.
     """
 
     mapping: FieldMapping = FieldMapping.parse()
@@ -45,6 +49,7 @@ class ReadOptions(msgspec.Struct, frozen=True):
     taken_at: int | None = None
     user_id_column: str | None = None
     amplitude_id_column: str | None = None
+    lists: IdType | None = None
 
 
 class Source:
@@ -87,6 +92,11 @@ class Source:
         """Return how many bytes were taken so far, packed as they are; `size` is their sum."""
         return self._intake.position
 
+    @property
+    def trouble(self) -> str | None:
+        """Why the source broke off before its end, None where it did not, or not yet."""
+        return self._intake.trouble.reason if self._intake.trouble else None
+
     def __iter__(self) -> Iterator[Batch]:
         options, columns = self._options, self._format.columns
         reader = EventReader(options.mapping, options.audience)
@@ -95,6 +105,9 @@ class Source:
                 return _read_lines(self._intake, reader)
             case SourceKind.JSON_ARRAY:
                 return read_document(self._intake, reader)
+        if self.kind is SourceKind.IDENTIFIERS:
+            id_type = options.lists or IdType.USER_ID
+            return read_identifiers(self._intake, options.audience or "", id_type, self.taken_at)
         rows = rows_of(self._intake, columns, self._format.delimiter)
         if self.kind is SourceKind.ACTIONS_CSV:
             return read_actions(rows, reader)
@@ -127,7 +140,8 @@ class Source:
         head = head.removeprefix(_BOM)
         self._intake.put_back(head)
         chosen = (self._options.user_id_column, self._options.amplitude_id_column)
-        return format_of(head, frozenset(filter(None, chosen)))
+        is_list = self._options.lists is not None
+        return format_of(head, frozenset(filter(None, chosen)), is_list=is_list)
 
     def _member_columns(self) -> tuple[MemberColumns | None, MemberColumns | None]:
         """Find the identifiers of an audience CSV. Raises UnreadableSource."""

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from amp_console.ledger.codes import ID_TYPE_CODE, WANTED
+from amp_console.ledger.comparisons import EXTRA, Kind
 from amp_console.values import IdType, Operation
 
 
@@ -59,7 +60,15 @@ _IS_PENDING = (
     "audience_id = :audience AND id_type = :id_type AND wanted = :wanted "
     "AND wanted IS NOT delivered AND rejection_id IS NULL"
 )
+_KINDS = {Operation.ADD: f"[{int(Kind.MISSING)}]", Operation.REMOVE: str([int(k) for k in EXTRA])}
 _CHUNK = 500  # identifiers bound to one statement
+
+
+_IS_CHOSEN = (
+    "EXISTS (SELECT 1 FROM difference AS d WHERE d.comparison_id = :comparison "
+    "AND d.kind IN (SELECT value FROM json_each(:kinds)) AND d.id_type = member.id_type "
+    "AND d.id = member.id AND d.is_chosen = 1)"
+)
 
 
 class Rows(msgspec.Struct, frozen=True):
@@ -79,17 +88,24 @@ def take(
     operation: Operation,
     limit: int,
     now: int,
+    comparison_id: int | None = None,
 ) -> Batch | None:
-    """Take up to `limit` pending members into a new open request; None when none is pending."""
+    """Take up to `limit` pending members into a new open request; None when none is pending.
+
+    With a comparison, only those of its differences that were chosen.
+    """
     values = {
         "audience": audience_id,
         "id_type": ID_TYPE_CODE[id_type],
         "wanted": WANTED[operation],
         "limit": limit,
+        "comparison": comparison_id,
+        "kinds": _KINDS[operation],
     }
+    is_meant = _IS_PENDING if comparison_id is None else f"{_IS_PENDING} AND {_IS_CHOSEN}"
     found = db.execute(
         "SELECT min(n), max(n), count(*), json_group_array(id) FROM "
-        f"(SELECT n, id FROM member WHERE {_IS_PENDING} ORDER BY n LIMIT :limit)",
+        f"(SELECT n, id FROM member WHERE {is_meant} ORDER BY n LIMIT :limit)",
         values,
     ).fetchone()
     if not found[2]:
@@ -97,7 +113,7 @@ def take(
     batch = open_request(db, run_id, audience_id, id_type, operation, Rows(*found), now)
     db.execute(
         "UPDATE member SET delivered = :wanted, request_id = :request "
-        f"WHERE {_IS_PENDING} AND n BETWEEN :first AND :last",
+        f"WHERE {is_meant} AND n BETWEEN :first AND :last",
         {**values, "request": batch.request_id, "first": found[0], "last": found[1]},
     )
     return batch

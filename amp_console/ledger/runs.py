@@ -29,6 +29,14 @@ class RunStatus(enum.StrEnum):
     INTERRUPTED = "interrupted"
 
 
+class RunKind(enum.StrEnum):
+    """What a run is for: to deliver what is pending, to look at cohorts, or to put them right."""
+
+    SYNC = "sync"
+    COMPARE = "compare"
+    RECONCILE = "reconcile"
+
+
 class AudienceCounts(msgspec.Struct, frozen=True):
     """What one run did for one audience.
 
@@ -67,6 +75,7 @@ class Run(msgspec.Struct, frozen=True):
     """
 
     id: int
+    kind: RunKind
     started_at: int
     ended_at: int | None
     status: RunStatus
@@ -98,16 +107,18 @@ class AudienceRun(msgspec.Struct, frozen=True):
     counts: AudienceCounts
 
 
-def begin_run(db: sqlite3.Connection, tally: Tally, now: int, lock: str) -> int:
+def begin_run(
+    db: sqlite3.Connection, tally: Tally, now: int, lock: str, kind: RunKind = RunKind.SYNC
+) -> int:
     """Start a run that delivers, among others, what was read as `tally`; return its id.
 
     `lock` is what `hold_run` gave: the run goes on for as long as it is held.
     """
     holder = lock, os.getpid(), socket.gethostname()
     row = db.execute(
-        "INSERT INTO run (started_at, read, changes, filtered, invalid, lock, pid, host) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
-        (now, tally.read, tally.changes, tally.filtered, tally.invalid, *holder),
+        "INSERT INTO run (kind, started_at, read, changes, filtered, invalid, lock, pid, host) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
+        (kind, now, tally.read, tally.changes, tally.filtered, tally.invalid, *holder),
     ).fetchone()
     return int(row[0])
 
@@ -147,12 +158,13 @@ def end_run(db: sqlite3.Connection, run_id: int, status: RunStatus, note: str, n
 
 
 _SUMMED = (
-    "SELECT run.id, started_at, ended_at, status, run.note, read, changes, filtered, invalid, "
-    "lock, pid, host, count(audience_id), coalesce(sum(added), 0), coalesce(sum(removed), 0), "
+    "SELECT run.id, run.kind, started_at, ended_at, status, run.note, read, changes, filtered, "
+    "invalid, lock, pid, host, count(audience_id), "
+    "coalesce(sum(added), 0), coalesce(sum(removed), 0), "
     "coalesce(sum(rejected), 0), coalesce(sum(requests), 0), coalesce(sum(retries), 0) "
     "FROM run LEFT JOIN run_audience ON run_id = run.id "
 )
-_SUMS = 12  # where they begin
+_SUMS = 13  # where they begin
 _COUNTS = (
     "run_audience.added, run_audience.removed, run_audience.rejected, run_audience.requests, "
     "run_audience.retries, run_audience.note, run_audience.is_stuck"
@@ -203,9 +215,9 @@ def _counts(row: Sequence[Any]) -> AudienceCounts:
 
 
 def _run(db: sqlite3.Connection, row: Sequence[Any]) -> Run:
-    id_, start, end, status, note, *tally, lock, pid, host = row[:_SUMS]
+    id_, kind, start, end, status, note, *tally, lock, pid, host = row[:_SUMS]
     holder = f"process {pid} on {host}" if pid else ""
     if status == RunStatus.RUNNING and not is_held(db, lock):
         status, end = RunStatus.INTERRUPTED, last_sign(db, id_)
     rest = (*row[_SUMS:], holder)
-    return Run(id_, start, end, RunStatus(status), note, Tally(*tally), *rest)
+    return Run(id_, RunKind(kind), start, end, RunStatus(status), note, Tally(*tally), *rest)

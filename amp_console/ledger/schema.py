@@ -163,7 +163,62 @@ CREATE INDEX member_unidentified
     WHERE is_member = 1 AND wanted = 0 AND counterpart IS NULL;
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST, _SECOND, _THIRD)
+# A cohort as it was found in Amplitude, and where it differs from its audience.
+_FOURTH = """
+ALTER TABLE run ADD COLUMN kind TEXT NOT NULL DEFAULT 'sync';  -- sync, compare, reconcile
+CREATE TABLE download (
+    id          INTEGER PRIMARY KEY,
+    audience_id INTEGER NOT NULL,
+    cohort_id   TEXT NOT NULL,
+    request_id  TEXT,                        -- Amplitude's; NULL: its answer never came
+    started_at  INTEGER NOT NULL,
+    is_over     INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE INDEX download_at ON download (started_at);
+CREATE TABLE comparison (
+    id              INTEGER PRIMARY KEY,
+    run_id          INTEGER NOT NULL,
+    audience_id     INTEGER NOT NULL,
+    cohort_id       TEXT NOT NULL,
+    id_type         INTEGER NOT NULL,
+    at              INTEGER NOT NULL,        -- the cohort is shown as it was then
+    against         TEXT,                    -- a list's name; NULL: what the ledger wants
+    against_at      INTEGER,                 -- and its time
+    applies         INTEGER,                 -- the comparison that this one proves the repair of
+    in_audience     INTEGER NOT NULL,
+    in_cohort       INTEGER NOT NULL,
+    in_both         INTEGER NOT NULL,
+    missing         INTEGER NOT NULL,
+    missing_drifted INTEGER NOT NULL,        -- of the missing: delivered, and gone since
+    missing_rejected INTEGER NOT NULL,       -- and: Amplitude did not take them
+    has_left        INTEGER NOT NULL,
+    strangers       INTEGER NOT NULL,
+    cohort_no_id    INTEGER NOT NULL,
+    audience_no_id  INTEGER NOT NULL
+) STRICT;
+CREATE INDEX comparison_of ON comparison (audience_id, id);
+CREATE INDEX comparison_in ON comparison (run_id);
+CREATE TABLE size_check (                    -- what Amplitude's list said after a repair
+    run_id      INTEGER NOT NULL,
+    audience_id INTEGER NOT NULL,
+    at          INTEGER NOT NULL,
+    expected    INTEGER NOT NULL,
+    found       INTEGER,                     -- NULL: not computed since
+    PRIMARY KEY (run_id, audience_id)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE difference (
+    comparison_id INTEGER NOT NULL REFERENCES comparison (id) ON DELETE CASCADE,
+    kind          INTEGER NOT NULL,
+    id_type       INTEGER NOT NULL,
+    id            TEXT NOT NULL,
+    standing      INTEGER NOT NULL,          -- how the ledger knew them
+    resembles     TEXT,                      -- an identifier of the other side, spelt alike
+    is_chosen     INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (comparison_id, kind, id_type, id)
+) STRICT, WITHOUT ROWID;
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _SECOND, _THIRD, _FOURTH)
 """Step n brings a ledger from version n to n + 1. Steps are only ever appended."""
 
 

@@ -22,14 +22,15 @@ async def deliver_audience(lane: Lane) -> None:
     if lane.audience.cohort_id is None:
         return
     old, new = lane.audience.id_type.other, lane.audience.id_type
-    await _empty(lane, old, Operation.REMOVE)
-    await _empty(lane, new, Operation.REMOVE)
-    await _empty(lane, new, Operation.ADD)
+    await deliver_pending(lane, old, Operation.REMOVE)
+    await deliver_pending(lane, new, Operation.REMOVE)
+    await deliver_pending(lane, new, Operation.ADD)
 
 
-async def _empty(lane: Lane, id_type: IdType, operation: Operation) -> None:
+async def deliver_pending(lane: Lane, id_type: IdType, operation: Operation) -> None:
     """Send until nothing of this kind is pending."""
-    is_first = True
+    # The differences of a comparison tell who is in by one identifier alone.
+    is_first = lane.comparison_id is None
     while batch := await lane.take(id_type, operation):
         if is_first and id_type is not lane.audience.id_type:
             await lane.desk.ledger.awrite(deliveries.make_room, lane.audience.id, id_type)
@@ -40,7 +41,7 @@ async def _empty(lane: Lane, id_type: IdType, operation: Operation) -> None:
             await _check_cohort(lane, refusal)
             await Hunt(lane, batch).run(refusal)
         except CohortGone as error:
-            if not await _is_listed(lane):
+            if not await is_listed(lane):
                 raise
             # A cohort that is in the list is not gone, whatever one answer said.
             await lane.wait_out(ServerTrouble(error.status, error.words, error.text))
@@ -48,10 +49,11 @@ async def _empty(lane: Lane, id_type: IdType, operation: Operation) -> None:
 
 async def _check_cohort(lane: Lane, refusal: BadRequest) -> None:
     """Before looking for culprits: a refusal may be Amplitude's way to say there is no cohort."""
-    if not lane.was_taken and not refusal.culprits and not await _is_listed(lane):
+    if not lane.was_taken and not refusal.culprits and not await is_listed(lane):
         raise CohortGone(refusal.status, refusal.words, refusal.text)
 
 
-async def _is_listed(lane: Lane) -> bool:
+async def is_listed(lane: Lane) -> bool:
+    """Whether Amplitude lists the cohort of the lane's audience."""
     cohorts = await lane.ask(lane.desk.client.list_cohorts)
     return any(each.id == lane.cohort_id for each in cohorts)

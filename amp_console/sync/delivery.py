@@ -1,6 +1,8 @@
 """Delivering a plan: several audiences side by side, each under its lease."""
 
 import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
 
 import msgspec
 
@@ -12,7 +14,7 @@ from amp_console.ledger.cohorts import break_link
 from amp_console.ledger.dead_runs import end_dead_runs
 from amp_console.ledger.leases import AudienceBusy, busy_because, lease, note_holder
 from amp_console.ledger.run_locks import hold_run
-from amp_console.ledger.runs import AudienceCounts, RunStatus
+from amp_console.ledger.runs import AudienceCounts, RunKind, RunStatus
 from amp_console.ledger.sources import Tally
 from amp_console.ledger.standing import Outstanding, outstanding
 from amp_console.sync.audience_delivery import deliver_audience
@@ -20,7 +22,7 @@ from amp_console.sync.desk import Desk, GaveUp, Stopped
 from amp_console.sync.lane import Lane
 from amp_console.sync.pace import OutOfPatience
 from amp_console.sync.plan import Plan
-from amp_console.sync.progress import Observer, Progress, nobody
+from amp_console.sync.progress import AudienceProgress, Observer, Progress, nobody
 from amp_console.sync.read_only import guard
 from amp_console.sync.timing import Stop, Timing
 
@@ -48,12 +50,26 @@ class RunReport(msgspec.Struct, frozen=True):
     was_stopped: bool
 
 
-class Delivery:
-    """One run: what `deliver` does, step by step."""
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What a run is to do: for which audiences, and what with each of them.
 
-    def __init__(self, desk: Desk, plan: Plan) -> None:
+    `work` is done under the audience's lease; what it raises becomes the audience's note, as
+    `Delivery` knows how. `status_of` tells how the run ended.
+    """
+
+    kind: RunKind
+    audiences: tuple[AudienceProgress, ...]
+    work: Callable[[Lane], Awaitable[None]]
+    status_of: Callable[[Sequence[AudienceReport], Tally], RunStatus]
+
+
+class Delivery:
+    """One run: what `carry_out` does, step by step."""
+
+    def __init__(self, desk: Desk, job: Job) -> None:
         self._desk = desk
-        self._plan = plan
+        self._job = job
         self._turns = asyncio.Semaphore(desk.connection.limits.parallel_cohorts)
         self._keys_refused: str | None = None
 
@@ -62,9 +78,9 @@ class Delivery:
         desk = self._desk
         asked_before = desk.stop.is_asked
         reports = await asyncio.gather(
-            *(self._audience(each.audience_id) for each in self._plan.audiences)
+            *(self._audience(each.audience_id) for each in self._job.audiences)
         )
-        status = _status(reports, tally)
+        status = self._job.status_of(reports, tally)
         note = self._keys_refused or ""
         await desk.ledger.awrite(runs.end_run, desk.run_id, status, note, desk.timing.now())
         desk.progress.flush()
@@ -105,7 +121,7 @@ class Delivery:
 
     async def _explained(self, lane: Lane) -> str:
         try:
-            await deliver_audience(lane)
+            await self._job.work(lane)
         except Stopped:
             if self._keys_refused is None:
                 return "Stopped; the rest stays pending."
@@ -137,27 +153,49 @@ async def deliver(
     stop: Stop | None = None,
     observe: Observer = nobody,
 ) -> RunReport:
-    """Carry out a plan; the only way anything is sent that changes a cohort.
+    """Carry out a plan.
 
     `tally` is what was read for this run, and goes into its history. Raises `ReadOnly` and
     `LedgerError`; Amplitude's trouble is in the report, with the users still pending.
     """
     guard(connection, "Nothing was sent.")
-    tally = tally or Tally()
-    timing = timing or Timing()
+    audiences = tuple(
+        AudienceProgress(each.audience_id, each.key, each.name, each.add + each.remove)
+        for each in plan.audiences
+    )
+    job = Job(RunKind.SYNC, audiences, deliver_audience, _status)
+    means = Means(connection, ledger, client, timing or Timing(), stop or Stop(), observe)
+    return await carry_out(job, means, tally or Tally())
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What a run works with, and who watches it."""
+
+    connection: Connection
+    ledger: Ledger
+    client: AmplitudeClient
+    timing: Timing = field(default_factory=Timing)
+    stop: Stop = field(default_factory=Stop)
+    observe: Observer = nobody
+
+
+async def carry_out(job: Job, means: Means, tally: Tally) -> RunReport:
+    """Do a job as a run of the history; raises `LedgerError`."""
+    ledger, timing = means.ledger, means.timing
     with hold_run(ledger.path) as lock:
-        run_id = await ledger.awrite(_begin, tally, timing.now(), lock)
-        progress = Progress(run_id, plan, timing, observe)
-        desk = Desk(run_id, connection, ledger, client, timing, progress, stop or Stop())
-        return await Delivery(desk, plan).run(tally)
+        run_id = await ledger.awrite(_begin, tally, timing.now(), lock, job.kind)
+        progress = Progress(run_id, job.audiences, timing, means.observe)
+        desk = Desk(run_id, means.connection, ledger, means.client, timing, progress, means.stop)
+        return await Delivery(desk, job).run(tally)
 
 
-def _begin(db: Db, tally: Tally, now: int, lock: str) -> int:
+def _begin(db: Db, tally: Tally, now: int, lock: str, kind: RunKind) -> int:
     end_dead_runs(db)
-    return runs.begin_run(db, tally, now, lock)
+    return runs.begin_run(db, tally, now, lock, kind)
 
 
-def _status(reports: list[AudienceReport], tally: Tally) -> RunStatus:
+def _status(reports: Sequence[AudienceReport], tally: Tally) -> RunStatus:
     if any(each.left.pending or each.note for each in reports):
         return RunStatus.STOPPED
     if tally.invalid or any(each.left.rejected for each in reports):

@@ -31,11 +31,13 @@ class Lane:
     """Sends an audience's requests, one after the other, and keeps count of what came back."""
 
     def __init__(self, desk: Desk, audience: Audience) -> None:
+        """`comparison_id`, once set, limits what is taken to its chosen differences."""
         self.desk = desk
         self.audience = audience
         self.counts = AudienceCounts()
         self.patience = Patience(desk.connection.limits, desk.timing)
         self.size = BatchSize(desk.connection.limits)
+        self.comparison_id: int | None = None
         self.was_taken = False  # Amplitude has accepted a request for this cohort in this run
 
     @property
@@ -55,6 +57,7 @@ class Lane:
             operation,
             self.size.size,
             self.desk.timing.now(),
+            self.comparison_id,
         )
 
     async def send(self, batch: Batch) -> bool:

@@ -1,12 +1,11 @@
 """What a run looks like from outside: small frozen snapshots, at most ten a second."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import msgspec
 
 from amp_console.ledger.runs import AudienceCounts, total_of
-from amp_console.sync.plan import Plan
 from amp_console.sync.timing import Timing
 
 INTERVAL = 0.1  # seconds between two snapshots
@@ -76,19 +75,20 @@ def nobody(_: RunSnapshot) -> None:
 class Progress:
     """Collects what the deliveries report and hands snapshots to one observer."""
 
-    def __init__(self, run_id: int, plan: Plan, timing: Timing, observe: Observer) -> None:
+    def __init__(
+        self,
+        run_id: int,
+        audiences: Iterable[AudienceProgress],
+        timing: Timing,
+        observe: Observer,
+    ) -> None:
         self._run_id = run_id
         self._timing = timing
         self._observe = observe
         self._started = timing.monotonic()
         self._later: asyncio.TimerHandle | None = None
         self._shown = -INTERVAL
-        self._of = {
-            each.audience_id: AudienceProgress(
-                each.audience_id, each.key, each.name, each.add + each.remove
-            )
-            for each in plan.audiences
-        }
+        self._of = {each.audience_id: each for each in audiences}
 
     @property
     def elapsed(self) -> float:

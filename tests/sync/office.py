@@ -3,8 +3,11 @@
 import asyncio
 import dataclasses
 import json
+import os
 import random
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
@@ -14,16 +17,24 @@ from amp_console.connections import Connection, Limits
 from amp_console.engage import FieldMapping, ReadOptions
 from amp_console.ledger import Ledger
 from amp_console.ledger.audiences import Audience, all_audiences, find_audience
+from amp_console.ledger.comparisons import Comparison
+from amp_console.ledger.reconciling import Choice
 from amp_console.ledger.rejected import RejectedUser, rejected_users
 from amp_console.simulator import Rule, Simulator
-from amp_console.sync.delivery import RunReport, deliver
+from amp_console.sync.comparing import CompareReport, compare_audiences
+from amp_console.sync.delivery import Means, RunReport, deliver
 from amp_console.sync.intake import Intake, IntakeReport
+from amp_console.sync.listing import read_listing
 from amp_console.sync.plan import Plan, draw_up
 from amp_console.sync.progress import Observer, nobody
+from amp_console.sync.reconcile import Applied, ReconcileReport, reconcile
+from amp_console.sync.reconcile_plan import plan_reconcile
 from amp_console.sync.settings import SettingsChange, change
 from amp_console.sync.timing import Stop, Timing
+from amp_console.values import IdType, Operation
 
 OWNER = "ana@acme.example"
+BOTH = Choice(add=True, remove=True)
 
 
 class Waits:
@@ -122,13 +133,89 @@ class Office:
     def plan(self) -> Plan:
         return self.ledger.read(lambda db: draw_up(db, self.connection, all_audiences(db)))
 
-    async def sync(self, stop: Stop | None = None, observe: Observer = nobody) -> RunReport:
-        client = AmplitudeClient(
+    def client(self) -> AmplitudeClient:
+        return AmplitudeClient(
             self.simulator.base_url,
             self.simulator.credentials,
             timeout=self.connection.limits.timeout,
         )
-        async with client:
+
+    @asynccontextmanager
+    async def means(
+        self, stop: Stop | None = None, observe: Observer = nobody
+    ) -> AsyncIterator[Means]:
+        """What a run of this office works with."""
+        async with self.client() as client:
+            yield Means(self.connection, self.ledger, client, self.timing, stop or Stop(), observe)
+
+    async def compare(
+        self, key: str = "shoppers", against: Path | None = None, stop: Stop | None = None
+    ) -> Comparison:
+        """Compare an audience with its cohort; it must come to a comparison."""
+        report = await self.compare_report(key, against, stop)
+        assert not report.run.audiences[0].note, report.run.audiences[0].note
+        (comparison,) = report.comparisons.values()
+        return comparison
+
+    async def compare_report(
+        self, key: str = "shoppers", against: Path | None = None, stop: Stop | None = None
+    ) -> CompareReport:
+        of = self.audience(key)
+        listing = read_listing(self.ledger, of, str(against)) if against else None
+        async with self.means(stop) as means:
+            return await compare_audiences([of], means, listing)
+
+    async def apply(
+        self, of: Comparison, choice: Choice = BOTH, *, replace: bool = False, verify: bool = True
+    ) -> Applied:
+        """Put differences right."""
+        report = await self.apply_report(of, choice, replace=replace, verify=verify)
+        (applied,) = report.applied.values()
+        return applied
+
+    async def apply_report(
+        self,
+        of: Comparison,
+        choice: Choice = BOTH,
+        *,
+        replace: bool = False,
+        verify: bool = True,
+        stop: Stop | None = None,
+    ) -> ReconcileReport:
+        connection = self.connection
+        plan = self.ledger.write(plan_reconcile, connection, of, choice, replace=replace)
+        async with self.means(stop) as means:
+            return await reconcile([plan], means, verify=verify)
+
+    def listed(self, *users: str, at: int = 3599) -> Path:
+        """Write a list of members, whose time is `at` seconds into the hour of the events."""
+        path = self._folder / "list.txt"
+        path.write_text("".join(f"{user}\n" for user in users))
+        seconds = datetime(2026, 5, 3, 19, tzinfo=UTC).timestamp() + at
+        os.utime(path, (seconds, seconds))
+        return path
+
+    def map_amplitude_ids(self) -> None:
+        """Take Amplitude IDs from the events too."""
+        self.mapping = FieldMapping.parse(amplitude_id="$.traits.amplitude_id")
+
+    def put_in(self, *users: str, key: str = "shoppers") -> None:
+        """Put users into a cohort behind our back."""
+        self._change(Operation.ADD, users, key)
+
+    def take_out(self, *users: str, key: str = "shoppers") -> None:
+        """Take users out of a cohort behind our back."""
+        self._change(Operation.REMOVE, users, key)
+
+    def _change(self, operation: Operation, users: Sequence[str], key: str) -> None:
+        world, cohort_id = self.simulator.world, self.audience(key).cohort_id
+        assert cohort_id is not None
+        found = world.resolve(users, IdType.USER_ID)
+        assert not found.skipped
+        world.change(cohort_id, operation, found.found)
+
+    async def sync(self, stop: Stop | None = None, observe: Observer = nobody) -> RunReport:
+        async with self.client() as client:
             return await deliver(
                 self.plan(),
                 self.connection,

@@ -1,0 +1,94 @@
+"""The file of a cohort's members, record by record.
+
+CSV with every cell quoted; with properties or groups, header and cells begin with a tab inside the
+quotes. A person without a user ID has an empty cell (Amplitude's Behavioral Cohorts API page, and
+files seen).
+"""
+
+import csv
+import io
+from collections.abc import AsyncGenerator, AsyncIterator
+from typing import NamedTuple
+
+from amp_console.amplitude.errors import NoConnection, ServerTrouble
+
+_AMPLITUDE_ID, _USER_ID = "amplitude_id", "user_id"
+_LONGEST_RECORD = 1024 * 1024  # bytes; a file that goes on without a newline is no such file
+
+
+class CohortMember(NamedTuple):
+    """One person in a cohort; `user_id` is "" for whoever has none."""
+
+    amplitude_id: str
+    user_id: str
+
+
+async def members_in(pieces: AsyncIterator[bytes]) -> AsyncGenerator[list[CohortMember], None]:
+    """Yield the members that each piece completes.
+
+    Raises `ServerTrouble` for what is no such file, `NoConnection` where it breaks off within a
+    record or before its header.
+    """
+    file = _File()
+    async for piece in pieces:
+        if members := file.take(piece):
+            yield members
+    if members := file.finish():
+        yield members
+
+
+class _File:
+    def __init__(self) -> None:
+        self._rest = b""
+        self._columns: tuple[int, int] | None = None
+        self._has_tabs = False
+
+    def take(self, piece: bytes) -> list[CohortMember]:
+        text = self._rest + piece
+        end = _end_of_records(text)
+        self._rest = text[end:]
+        if len(self._rest) > _LONGEST_RECORD:
+            raise ServerTrouble
+        return self._members(text[:end])
+
+    def finish(self) -> list[CohortMember]:
+        if self._rest.count(b'"') % 2:
+            raise NoConnection
+        members = self._members(self._rest)
+        if self._columns is None:
+            raise NoConnection
+        return members
+
+    def _members(self, records: bytes) -> list[CohortMember]:
+        try:
+            rows = csv.reader(io.StringIO(records.decode("utf-8"), newline=""), strict=True)
+            if self._columns is None and (header := next(rows, None)):
+                self._understand(header)
+            if self._columns is None:
+                return []
+            amplitude_id, user_id = self._columns
+            members = [CohortMember(row[amplitude_id], row[user_id]) for row in rows if row]
+        except (UnicodeDecodeError, csv.Error, IndexError):
+            raise ServerTrouble from None
+        if self._has_tabs:
+            return [CohortMember(_bare(each[0]), _bare(each[1])) for each in members]
+        return members
+
+    def _understand(self, header: list[str]) -> None:
+        self._has_tabs = any(cell.startswith("\t") for cell in header)
+        names = [_bare(cell).strip().casefold() for cell in header]
+        if _AMPLITUDE_ID not in names or _USER_ID not in names:
+            raise ServerTrouble
+        self._columns = names.index(_AMPLITUDE_ID), names.index(_USER_ID)
+
+
+def _bare(cell: str) -> str:
+    return cell.removeprefix("\t")
+
+
+def _end_of_records(text: bytes) -> int:
+    """Where the last whole record ends: a newline with all quotes before it closed."""
+    end = text.rfind(b"\n") + 1
+    while end and text.count(b'"', 0, end) % 2:
+        end = text.rfind(b"\n", 0, end - 1) + 1
+    return end

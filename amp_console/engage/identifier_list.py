@@ -1,0 +1,57 @@
+"""Identifiers, one to a line: a list of who should be in a cohort, from wherever it comes."""
+
+import csv
+from collections.abc import Callable, Iterator
+
+from amp_console.engage.batch import Batch, Tally
+from amp_console.engage.intake import Intake
+from amp_console.engage.lines import TOO_LONG, lines_of
+from amp_console.engage.reader import NOT_UTF8, TOO_LONG_A_LINE
+from amp_console.values import AudienceRef, Change, IdType
+
+_TITLES = frozenset({"id", "ids", "identifier", "userid", "user id", "amplitude id"})
+
+
+def read_identifiers(intake: Intake, key: str, id_type: IdType, taken_at: int) -> Iterator[Batch]:
+    """Read every line as a member at `taken_at` (microseconds since 1970), exactly as it stands.
+
+    A quoted one is unquoted as in a CSV file, a blank line is nobody, and a title in the first
+    line is passed over.
+    """
+    enter = _entry(AudienceRef("", "", key), id_type, taken_at)
+    number = 1
+    for lines in lines_of(intake):
+        tally = Tally()
+        for line in lines:
+            try:
+                id_ = _identifier(line)
+                is_title = number == 1 and id_.strip().casefold() in _TITLES
+                if id_ and not is_title:
+                    tally.changes.append(enter(id_, number))
+            except ValueError as error:
+                tally.refuse(number, str(error))
+            number += 1
+        yield tally.batch()
+    if intake.trouble is not None:
+        closing = Tally()
+        closing.refusals.append(intake.trouble.refusal(number))
+        yield closing.batch()
+
+
+def _entry(audience: AudienceRef, id_type: IdType, at: int) -> Callable[[str, int], Change]:
+    if id_type is IdType.USER_ID:
+        return lambda id_, line: Change(audience, id_, None, True, at, line)
+    return lambda id_, line: Change(audience, None, id_, True, at, line)
+
+
+def _identifier(line: bytes) -> str:
+    """The identifier in a line, "" for none. Raises ValueError with why it can't be read."""
+    if line is TOO_LONG:
+        raise ValueError(TOO_LONG_A_LINE)
+    try:
+        text = line.removesuffix(b"\r").decode()
+    except UnicodeDecodeError:
+        raise ValueError(NOT_UTF8) from None
+    if text.startswith('"'):
+        text = next(csv.reader([text]), [""])[0]
+    return "" if text.isspace() else text

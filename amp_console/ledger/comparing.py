@@ -1,0 +1,291 @@
+"""Comparing a cohort with an audience: in sets, and what is delivered is set to what was found.
+
+Once `delivered` says what was found, the differences are what is pending or rejected: that costs
+no second look at the members.
+"""
+
+import sqlite3
+
+import msgspec
+
+from amp_console.ledger.audiences import audience
+from amp_console.ledger.codes import ID_TYPE_CODE
+from amp_console.ledger.comparisons import Comparison, Kind, Knew, comparison
+from amp_console.ledger.found import drift_table, found_table, listed_table
+from amp_console.ledger.standing import IS_UNIDENTIFIED
+
+KEPT = 10  # comparisons of an audience whose differences are kept
+
+_COUNTS = (
+    "in_audience",
+    "in_cohort",
+    "in_both",
+    "missing",
+    "missing_drifted",
+    "missing_rejected",
+    "has_left",
+    "strangers",
+    "cohort_no_id",
+    "audience_no_id",
+)
+_BEGIN = (
+    "INSERT INTO comparison (run_id, audience_id, cohort_id, id_type, at, against, against_at, "
+    f"applies, {', '.join(_COUNTS)}) VALUES (:run_id, :audience, :cohort_id, :id_type, :at, "
+    f":against, :against_at, :applies{', 0' * len(_COUNTS)}) RETURNING id"
+)
+_COUNTED = (
+    f"UPDATE comparison SET {', '.join(f'{name} = :{name}' for name in _COUNTS)} "
+    "WHERE id = :comparison"
+)
+_PRUNE = (
+    "DELETE FROM difference WHERE comparison_id IN (SELECT id FROM comparison "
+    f"WHERE audience_id = :audience ORDER BY id DESC LIMIT -1 OFFSET {KEPT})"
+)
+_FORMER = "audience_id = :audience AND id_type = :other_type AND wanted = 0 AND delivered IS NOT 0"
+
+
+class Occasion(msgspec.Struct, frozen=True):
+    """What a comparison is of; see `Comparison`, whose first fields these become.
+
+    `is_against_list` says that `add_listed` was told the members; else the ledger says them.
+    """
+
+    run_id: int
+    audience_id: int
+    at: int
+    against: str | None = None
+    against_at: int | None = None
+    applies: int | None = None
+
+    @property
+    def is_against_list(self) -> bool:
+        """Whether the cohort is compared with a list, and not with what the ledger wants."""
+        return self.against is not None
+
+
+def compare(db: sqlite3.Connection, occasion: Occasion) -> Comparison:
+    """Compare who was found with who belongs there, and set `delivered` to what was found."""
+    return _Comparer(db, occasion).compare()
+
+
+class _Comparer:
+    def __init__(self, db: sqlite3.Connection, occasion: Occasion) -> None:
+        self._db = db
+        self._occasion = occasion
+        known = audience(db, occasion.audience_id)
+        assert known.cohort_id is not None
+        self._audience_id, self._cohort_id = known.id, known.cohort_id
+        self._found = f"temp.{found_table(known.id)}"
+        self._drift = f"temp.{drift_table(known.id)}"
+        self._listed = f"temp.{listed_table(known.id)}"
+        self._has_former = False
+        self._values: dict[str, object] = {
+            "audience": known.id,
+            "id_type": ID_TYPE_CODE[known.id_type],
+            "other_type": ID_TYPE_CODE[known.id_type.other],
+            **msgspec.structs.asdict(occasion),
+            "cohort_id": known.cohort_id,
+        }
+
+    def compare(self) -> Comparison:
+        self._index_found("id")
+        self._note_drift()
+        self._values["comparison"] = self._number(_BEGIN)
+        self._settle_former()
+        if self._occasion.is_against_list:
+            self._differ_from_list()
+        else:
+            self._differ_from_ledger()
+        self._note_incomparable()
+        self._note_resemblances()
+        self._count()
+        self._run(_PRUNE)
+        return comparison(self._db, self._number("SELECT :comparison"))
+
+    def _run(self, sql: str) -> None:
+        self._db.execute(sql, self._values)
+
+    def _number(self, sql: str) -> int:
+        return int(self._db.execute(sql, self._values).fetchone()[0])
+
+    def _differ(self, kind: Kind, select: str) -> None:
+        """Keep as different whoever `select` finds: ID type, identifier, what the ledger knew."""
+        columns = "comparison_id, kind, id_type, id, standing"
+        self._run(
+            f"INSERT INTO difference ({columns}) SELECT :comparison, {int(kind)}, * FROM ({select})"
+        )
+
+    def _index_found(self, column: str) -> None:
+        table = found_table(self._audience_id)
+        self._run(f"CREATE INDEX {self._found}_{column} ON {table} ({column})")
+
+    def _note_drift(self) -> None:
+        """Set `delivered` to what was found, and remember of whom it said something else."""
+        self._run(
+            f"CREATE TEMP TABLE {drift_table(self._audience_id)} "
+            "(n INTEGER PRIMARY KEY, was INTEGER, now INTEGER)"
+        )
+        self._run(
+            f"INSERT INTO {self._drift} SELECT n, delivered, is_in FROM "
+            f"(SELECT n, delivered, EXISTS (SELECT 1 FROM {self._found} WHERE id = member.id) "
+            "AS is_in FROM main.member WHERE audience_id = :audience AND id_type = :id_type) "
+            "WHERE delivered IS NOT is_in ORDER BY n"
+        )
+        self._run(
+            "UPDATE main.member SET delivered = now, "
+            "rejection_id = CASE WHEN wanted = now THEN NULL ELSE rejection_id END, "
+            "refusals = CASE WHEN wanted = now THEN 0 ELSE refusals END "
+            f"FROM {self._drift} AS drift WHERE drift.n = member.n"
+        )
+
+    def _settle_former(self) -> None:
+        """See to those who were delivered by the identifier that is no longer in use.
+
+        They are out of the cohort, or in it by the identifier in use too, which says all about
+        them; or else they are extra, and can only be removed by the former one.
+        """
+        if not self._number(f"SELECT EXISTS (SELECT 1 FROM main.member WHERE {_FORMER})"):
+            return
+        self._has_former = True
+        self._index_found("other")
+        listed = f"AND found.id NOT IN (SELECT id FROM {self._listed})"
+        self._run(
+            "UPDATE main.member SET rejection_id = NULL, refusals = 0, delivered = EXISTS "
+            f"(SELECT 1 FROM {self._found} AS found WHERE other = member.id AND NOT EXISTS "
+            "(SELECT 1 FROM main.member AS m WHERE m.audience_id = :audience "
+            "AND m.id_type = :id_type AND m.id = found.id) "
+            f"{listed if self._occasion.is_against_list else ''}) WHERE {_FORMER}"
+        )
+        self._differ(
+            Kind.LEFT, f"SELECT id_type, id, {int(Knew.PENDING)} FROM main.member WHERE {_FORMER}"
+        )
+
+    def _differ_from_ledger(self) -> None:
+        for kind, wanted in ((Kind.MISSING, 1), (Kind.LEFT, 0)):
+            differ = (
+                "audience_id = :audience AND id_type = :id_type "
+                f"AND wanted = {wanted} AND delivered = {1 - wanted}"
+            )
+            for rejected in (
+                "rejection_id IS NULL AND wanted IS NOT delivered",
+                "rejection_id IS NOT NULL",
+            ):
+                self._differ(
+                    kind,
+                    f"SELECT id_type, id, {self._knew()} FROM main.member "
+                    f"LEFT JOIN {self._drift} AS drift USING (n) WHERE {differ} AND {rejected}",
+                )
+        self._differ_strangers("")
+
+    def _differ_from_list(self) -> None:
+        of = "audience_id = :audience AND id_type = :id_type AND member.id ="
+        self._differ(
+            Kind.MISSING,
+            f"SELECT :id_type, listed.id, CASE WHEN wanted = 1 THEN {self._knew()} "
+            f"ELSE {int(Knew.NOTHING)} END FROM {self._listed} AS listed "
+            f"LEFT JOIN main.member ON {of} listed.id LEFT JOIN {self._drift} AS drift USING (n) "
+            f"WHERE NOT EXISTS (SELECT 1 FROM {self._found} AS found WHERE found.id = listed.id)",
+        )
+        not_listed = f"id NOT IN (SELECT id FROM {self._listed})"
+        self._differ(
+            Kind.LEFT,
+            f"SELECT id_type, id, CASE WHEN wanted = 0 THEN {self._knew()} "
+            f"ELSE {int(Knew.NOTHING)} END FROM main.member "
+            f"LEFT JOIN {self._drift} AS drift USING (n) "
+            f"WHERE audience_id = :audience AND id_type = :id_type AND delivered = 1 "
+            f"AND {not_listed}",
+        )
+        self._differ_strangers(f"AND {not_listed}")
+
+    def _differ_strangers(self, more: str) -> None:
+        """Whoever is in the cohort and unknown to the ledger by either identifier."""
+        self._differ(
+            Kind.STRANGER,
+            f"SELECT DISTINCT :id_type, id, {int(Knew.NOTHING)} FROM {self._found} AS found "
+            "WHERE id <> '' AND NOT EXISTS (SELECT 1 FROM main.member AS m "
+            "WHERE m.audience_id = :audience AND m.id_type = :id_type AND m.id = found.id) "
+            f"{more} {self._but_former()} ORDER BY id",
+        )
+
+    def _but_former(self) -> str:
+        """Those who are extra by their former identifier are listed under it, and only there."""
+        is_former = f"other IN (SELECT id FROM main.member WHERE {_FORMER})"
+        return f"AND NOT {is_former}" if self._has_former else ""
+
+    def _knew(self) -> str:
+        """What the ledger knew of a row of `member`, beside which its `drift` stands."""
+        return (
+            f"CASE WHEN rejection_id IS NOT NULL THEN {int(Knew.REJECTED)} "
+            f"WHEN drift.was = wanted THEN {int(Knew.DELIVERED)} ELSE {int(Knew.PENDING)} END"
+        )
+
+    def _note_incomparable(self) -> None:
+        self._differ(
+            Kind.NO_ID_IN_COHORT,
+            f"SELECT DISTINCT :other_type, other, {int(Knew.NOTHING)} FROM {self._found} "
+            f"WHERE id = '' {self._but_former()}",
+        )
+        if not self._occasion.is_against_list:
+            self._differ(
+                Kind.NO_ID_IN_AUDIENCE,
+                f"SELECT id_type, id, {int(Knew.NOTHING)} FROM main.member "
+                f"WHERE audience_id = :audience AND {IS_UNIDENTIFIED}",
+            )
+
+    def _note_resemblances(self) -> None:
+        """Whoever is missing and extra at once, but for capitals, leading zeros or spaces."""
+        plain = "lower(ltrim(trim(id), '0'))"
+        extra = f"kind IN ({int(Kind.LEFT)}, {int(Kind.STRANGER)})"
+        missing = f"kind = {int(Kind.MISSING)}"
+        mine = "comparison_id = :comparison AND id_type = :id_type"
+        self._run("DROP TABLE IF EXISTS temp.alike")
+        self._run(
+            "CREATE TEMP TABLE alike AS SELECT missing.id AS missing, extra.id AS extra FROM "
+            f"(SELECT id, {plain} AS plain FROM difference WHERE {mine} AND {missing}) AS missing "
+            f"JOIN (SELECT id, {plain} AS plain FROM difference WHERE {mine} AND {extra}) AS extra "
+            "ON missing.plain = extra.plain WHERE missing.plain <> ''"
+        )
+        for where, one, other in ((missing, "missing", "extra"), (extra, "extra", "missing")):
+            self._run(
+                f"UPDATE difference SET resembles = alike.{other} FROM temp.alike "
+                f"WHERE {mine} AND {where} AND id = alike.{one}"
+            )
+        self._run("DROP TABLE temp.alike")
+
+    def _count(self) -> None:
+        """Keep the numbers. Whoever is comparable and not extra is in both."""
+        counts = dict(
+            self._db.execute(
+                "SELECT kind, count(*) FROM difference WHERE comparison_id = :comparison "
+                "GROUP BY kind",
+                self._values,
+            ).fetchall()
+        )
+        comparable = self._number(
+            f"SELECT count(DISTINCT id) FROM {self._found} WHERE id <> '' {self._but_former()}"
+        )
+        by_id = self._number(
+            "SELECT count(*) FROM difference WHERE comparison_id = :comparison "
+            f"AND id_type = :id_type AND kind IN ({int(Kind.LEFT)}, {int(Kind.STRANGER)})"
+        )
+        in_both = comparable - by_id
+        missing = counts.get(Kind.MISSING, 0)
+        self._values |= {
+            "in_audience": in_both + missing,
+            "in_cohort": self._number(f"SELECT count(*) FROM {self._found}"),
+            "in_both": in_both,
+            "missing": missing,
+            "missing_drifted": self._missing_whom(Knew.DELIVERED),
+            "missing_rejected": self._missing_whom(Knew.REJECTED),
+            "has_left": counts.get(Kind.LEFT, 0),
+            "strangers": counts.get(Kind.STRANGER, 0),
+            "cohort_no_id": counts.get(Kind.NO_ID_IN_COHORT, 0),
+            "audience_no_id": counts.get(Kind.NO_ID_IN_AUDIENCE, 0),
+        }
+        self._run(_COUNTED)
+
+    def _missing_whom(self, knew: Knew) -> int:
+        return self._number(
+            "SELECT count(*) FROM difference WHERE comparison_id = :comparison "
+            f"AND kind = {int(Kind.MISSING)} AND standing = {int(knew)}"
+        )

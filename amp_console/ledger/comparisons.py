@@ -1,0 +1,211 @@
+"""Comparisons: how a cohort, as it was found in Amplitude, differed from its audience."""
+
+import enum
+import sqlite3
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from amp_console.ledger.codes import ID_TYPE_CODE, ID_TYPE_OF
+from amp_console.values import IdType
+
+
+class Kind(enum.IntEnum):
+    """In what way a person's membership differs, or why it can't be told."""
+
+    MISSING = 1  # in the audience, not in the cohort
+    LEFT = 2  # in the cohort, although they left the audience
+    STRANGER = 3  # in the cohort, and never seen in the audience
+    NO_ID_IN_COHORT = 4  # in the cohort, without an identifier of the audience's ID type
+    NO_ID_IN_AUDIENCE = 5  # in the audience, without one
+
+
+EXTRA = (Kind.LEFT, Kind.STRANGER)
+NOT_COMPARABLE = (Kind.NO_ID_IN_COHORT, Kind.NO_ID_IN_AUDIENCE)
+
+
+class Knew(enum.IntEnum):
+    """What the ledger knew of a person before the cohort was looked at."""
+
+    DELIVERED = 1  # the cohort has changed since: nobody would have noticed
+    PENDING = 2  # the next sync does it anyway
+    REJECTED = 3  # Amplitude did not take them
+    NOTHING = 4  # or, against a list: something else
+
+
+class Comparison(msgspec.Struct, frozen=True):
+    """How a cohort and an audience differed, in numbers.
+
+    `at` is when the cohort was like this, in microseconds since 1970. `against` names the list
+    that the cohort was compared with, None where that is what the ledger wants; `against_at` is
+    the list's time. `applies` is the comparison whose differences were put right before this one.
+    `in_cohort` counts everybody in the cohort. Of the `missing`, so many had been delivered and
+    were gone, and so many are rejected.
+    """
+
+    id: int
+    run_id: int
+    audience_id: int
+    cohort_id: str
+    id_type: IdType
+    at: int
+    against: str | None
+    against_at: int | None
+    applies: int | None
+    in_audience: int
+    in_cohort: int
+    in_both: int
+    missing: int
+    missing_drifted: int
+    missing_rejected: int
+    has_left: int
+    strangers: int
+    cohort_no_id: int
+    audience_no_id: int
+
+    @property
+    def extra(self) -> int:
+        """How many are in the cohort and not in the audience."""
+        return self.has_left + self.strangers
+
+    @property
+    def not_comparable(self) -> int:
+        """How many have no identifier of the audience's ID type, on either side."""
+        return self.cohort_no_id + self.audience_no_id
+
+    @property
+    def is_equal(self) -> bool:
+        """Whether everybody who can be compared is in both."""
+        return not (self.missing or self.extra)
+
+    def count(self, kind: Kind) -> int:
+        """How many differences of a kind there are."""
+        return {
+            Kind.MISSING: self.missing,
+            Kind.LEFT: self.has_left,
+            Kind.STRANGER: self.strangers,
+            Kind.NO_ID_IN_COHORT: self.cohort_no_id,
+            Kind.NO_ID_IN_AUDIENCE: self.audience_no_id,
+        }[kind]
+
+
+class Difference(msgspec.Struct, frozen=True):
+    """One person who differs. `resembles` is an identifier of the other side that is spelt alike.
+
+    `id_type` is mostly the audience's; the other one for whoever is only known by it.
+    """
+
+    kind: Kind
+    id_type: IdType
+    id: str
+    knew: Knew
+    resembles: str | None
+
+    @property
+    def key(self) -> tuple[int, int, str]:
+        """What tells it from every other of its comparison."""
+        return self.kind, ID_TYPE_CODE[self.id_type], self.id
+
+
+class DifferenceFilter(msgspec.Struct, frozen=True):
+    """Which differences of a comparison are meant; `text` is part of the identifier."""
+
+    comparison_id: int
+    kinds: tuple[Kind, ...] = tuple(Kind)
+    text: str = ""
+
+
+class SizeCheck(msgspec.Struct, frozen=True):
+    """How many Amplitude's list said are in a cohort after it was put right; None: not yet."""
+
+    expected: int
+    found: int | None
+
+    @property
+    def agrees(self) -> bool | None:
+        """Whether the sizes agree, which proves nothing; None where that is not known."""
+        return None if self.found is None else self.found == self.expected
+
+
+_COLUMNS = ", ".join(Comparison.__struct_fields__)
+
+
+def comparison(db: sqlite3.Connection, comparison_id: int) -> Comparison:
+    """The comparison of this id, which must be there."""
+    row = db.execute(f"SELECT {_COLUMNS} FROM comparison WHERE id = ?", (comparison_id,)).fetchone()
+    return _comparison(row)
+
+
+def comparisons_in(db: sqlite3.Connection, run_id: int) -> list[Comparison]:
+    """The comparisons that a run made, in the order it made them."""
+    rows = db.execute(f"SELECT {_COLUMNS} FROM comparison WHERE run_id = ? ORDER BY id", (run_id,))
+    return [_comparison(row) for row in rows]
+
+
+def last_comparison(db: sqlite3.Connection, audience_id: int) -> Comparison | None:
+    """The newest comparison of an audience's present cohort with what the ledger wanted or a list.
+
+    None where there is none, and after the audience was linked to another cohort.
+    """
+    row = db.execute(
+        f"SELECT {_COLUMNS} FROM comparison WHERE audience_id = ?1 AND cohort_id = "
+        "(SELECT cohort_id FROM audience WHERE id = ?1) ORDER BY id DESC LIMIT 1",
+        (audience_id,),
+    ).fetchone()
+    return None if row is None else _comparison(row)
+
+
+def keep_size(
+    db: sqlite3.Connection, run_id: int, audience_id: int, check: SizeCheck, now: int
+) -> None:
+    """Keep what Amplitude's list said after a run."""
+    db.execute(
+        "INSERT OR REPLACE INTO size_check VALUES (?, ?, ?, ?, ?)",
+        (run_id, audience_id, now, check.expected, check.found),
+    )
+
+
+def size_check(db: sqlite3.Connection, run_id: int, audience_id: int) -> SizeCheck | None:
+    """What Amplitude's list said after a run, None where it was not asked."""
+    row = db.execute(
+        "SELECT expected, found FROM size_check WHERE run_id = ? AND audience_id = ?",
+        (run_id, audience_id),
+    ).fetchone()
+    return None if row is None else SizeCheck(*row)
+
+
+def differences(
+    db: sqlite3.Connection, wish: DifferenceFilter, offset: int = 0, limit: int = -1
+) -> list[Difference]:
+    """Some of the differences, by kind and identifier."""
+    where, values = _where(wish)
+    rows = db.execute(
+        f"SELECT kind, id_type, id, standing, resembles FROM difference WHERE {where} "
+        "ORDER BY kind, id_type, id LIMIT ? OFFSET ?",
+        (*values, limit, offset),
+    )
+    return [
+        Difference(Kind(kind), ID_TYPE_OF[id_type], id_, Knew(knew), like)
+        for kind, id_type, id_, knew, like in rows
+    ]
+
+
+def count_differences(db: sqlite3.Connection, wish: DifferenceFilter) -> int:
+    """How many differences there are that are meant."""
+    where, values = _where(wish)
+    row = db.execute(f"SELECT count(*) FROM difference WHERE {where}", values).fetchone()
+    return int(row[0])
+
+
+def _where(wish: DifferenceFilter) -> tuple[str, list[object]]:
+    kinds = ",".join(str(int(kind)) for kind in wish.kinds)
+    where, values = f"comparison_id = ? AND kind IN ({kinds})", [wish.comparison_id]
+    if not wish.text:
+        return where, list(values)
+    return f"{where} AND instr(lower(id), lower(?))", [*values, wish.text]
+
+
+def _comparison(row: Sequence[Any]) -> Comparison:
+    values = dict(zip(Comparison.__struct_fields__, row, strict=True))
+    return Comparison(**{**values, "id_type": ID_TYPE_OF[values["id_type"]]})

@@ -1,0 +1,62 @@
+"""Downloads of cohorts: what they cost is counted here, and none is paid for twice."""
+
+import sqlite3
+
+import msgspec
+
+
+class Download(msgspec.Struct, frozen=True):
+    """A download that Amplitude was asked for, at `started_at` (microseconds since 1970)."""
+
+    id: int
+    request_id: str
+    started_at: int
+
+
+def begin_download(db: sqlite3.Connection, audience_id: int, cohort_id: str, now: int) -> int:
+    """Write a download down before it is asked for: it may count although its answer is lost."""
+    row = db.execute(
+        "INSERT INTO download (audience_id, cohort_id, started_at) VALUES (?, ?, ?) RETURNING id",
+        (audience_id, cohort_id, now),
+    ).fetchone()
+    return int(row[0])
+
+
+def note_request(db: sqlite3.Connection, download_id: int, request_id: str) -> None:
+    """Keep the number that Amplitude gave a download."""
+    db.execute("UPDATE download SET request_id = ? WHERE id = ?", (request_id, download_id))
+
+
+def close_download(db: sqlite3.Connection, download_id: int) -> None:
+    """The download was read, or is good for nothing; it still counts."""
+    db.execute("UPDATE download SET is_over = 1 WHERE id = ?", (download_id,))
+
+
+def uncount_download(db: sqlite3.Connection, download_id: int) -> None:
+    """Amplitude refused to start the download, so it cost nothing."""
+    db.execute("DELETE FROM download WHERE id = ?", (download_id,))
+
+
+def unread_download(
+    db: sqlite3.Connection, audience_id: int, cohort_id: str, since: int
+) -> Download | None:
+    """The download that was paid for since then and never read, if it still says how things are.
+
+    It does while nothing was sent to the cohort after it was asked for.
+    """
+    row = db.execute(
+        "SELECT id, request_id, started_at FROM download WHERE audience_id = ?1 AND cohort_id = ?2 "
+        "AND is_over = 0 AND request_id IS NOT NULL AND started_at >= ?3 AND NOT EXISTS "
+        "(SELECT 1 FROM request WHERE audience_id = ?1 AND sent_at >= download.started_at) "
+        "ORDER BY id DESC LIMIT 1",
+        (audience_id, cohort_id, since),
+    ).fetchone()
+    return None if row is None else Download(*row)
+
+
+def starts_since(db: sqlite3.Connection, since: int) -> list[int]:
+    """When downloads were started since then, the oldest first; for all audiences together."""
+    rows = db.execute(
+        "SELECT started_at FROM download WHERE started_at >= ? ORDER BY started_at", (since,)
+    )
+    return [started_at for (started_at,) in rows]

@@ -1,0 +1,176 @@
+"""Putting differences right: choosing them, and making them pending, for a delivery to send."""
+
+import sqlite3
+from collections.abc import Collection
+
+import msgspec
+
+from amp_console.ledger.codes import ID_TYPE_CODE
+from amp_console.ledger.comparisons import EXTRA, Comparison, Kind
+from amp_console.ledger.deliveries import Answer, Batch, RequestKind, Rows, open_request, settle
+from amp_console.ledger.sources import begin_source
+from amp_console.ledger.uploads import BEFORE_ANY_EVENT
+from amp_console.values import IdType, Operation
+
+_CHOSEN = "comparison_id = :comparison AND is_chosen = 1"
+
+
+class Choice(msgspec.Struct, frozen=True):
+    """Which differences are to be put right; `only` are some by their keys, None is all."""
+
+    add: bool
+    remove: bool
+    only: frozenset[tuple[int, int, str]] | None = None
+
+    @property
+    def kinds(self) -> tuple[Kind, ...]:
+        """The kinds of differences that are meant."""
+        return ((Kind.MISSING,) if self.add else ()) + (EXTRA if self.remove else ())
+
+
+class Chosen(msgspec.Struct, frozen=True):
+    """How many of the differences are chosen."""
+
+    add: int
+    remove: int
+
+
+def count_chosen(db: sqlite3.Connection, of: Comparison, choice: Choice) -> Chosen:
+    """Count whom a choice means; whoever was put right since then counts no more."""
+    choose(db, of, choice)
+    counts = dict(
+        db.execute(
+            "SELECT kind, count(*) FROM difference WHERE comparison_id = ? AND is_chosen = 1 "
+            "GROUP BY kind",
+            (of.id,),
+        ).fetchall()
+    )
+    return Chosen(counts.get(Kind.MISSING, 0), sum(counts.get(kind, 0) for kind in EXTRA))
+
+
+def choose(db: sqlite3.Connection, of: Comparison, choice: Choice) -> None:
+    """Mark the differences that are to be put right, and no others."""
+    kinds = _json(choice.kinds)
+    db.execute(
+        "UPDATE difference SET is_chosen = (?3 AND kind IN (SELECT value FROM json_each(?2))) "
+        "WHERE comparison_id = ?1 AND (is_chosen OR kind IN (SELECT value FROM json_each(?2)))",
+        (of.id, kinds, choice.only is None),
+    )
+    db.executemany(
+        "UPDATE difference SET is_chosen = 1 WHERE comparison_id = ? AND kind = ? "
+        "AND id_type = ? AND id = ?",
+        [(of.id, *key) for key in choice.only or () if key[0] in choice.kinds],
+    )
+
+
+def make_chosen_pending(db: sqlite3.Connection, of: Comparison, choice: Choice, now: int) -> None:
+    """Let the ledger want what is chosen, so that it is pending.
+
+    Rejected users are tried again. A list outweighs the events before it. Of whoever the ledger
+    never heard, it now knows that they are in the cohort and are not wanted there.
+    """
+    choose(db, of, choice)
+    values = {"comparison": of.id, "audience": of.audience_id, "earliest": BEFORE_ANY_EVENT}
+    chosen = (
+        "SELECT id_type, id FROM difference WHERE comparison_id = :comparison AND is_chosen = 1"
+    )
+    if of.against is not None:
+        _follow_list(db, of, now)
+    db.execute(
+        "INSERT INTO member (audience_id, id_type, id, is_member, wanted, event_at, source_id, "
+        "line, delivered) SELECT :audience, id_type, id, 0, 0, :earliest, 0, 0, 1 FROM difference "
+        f"WHERE {_CHOSEN} AND kind = {int(Kind.STRANGER)} "
+        "ON CONFLICT (audience_id, id_type, id) DO UPDATE SET delivered = 1",
+        values,
+    )
+    db.execute(
+        "UPDATE member SET rejection_id = NULL WHERE audience_id = :audience "
+        f"AND rejection_id IS NOT NULL AND (id_type, id) IN ({chosen})",
+        values,
+    )
+
+
+def _follow_list(db: sqlite3.Connection, of: Comparison, now: int) -> None:
+    """Fold what the list says of those who were chosen, as an event of its time would be."""
+    assert of.against is not None
+    values = {
+        "comparison": of.id,
+        "audience": of.audience_id,
+        "at": of.against_at,
+        "source": begin_source(db, of.against, None, now),
+    }
+    for kind, is_member in ((Kind.MISSING, 1), (Kind.LEFT, 0)):
+        db.execute(
+            "INSERT INTO member (audience_id, id_type, id, is_member, wanted, event_at, source_id, "
+            f"line, delivered) SELECT :audience, id_type, id, {is_member}, {is_member}, :at, "
+            f":source, 0, {1 - is_member} FROM difference WHERE {_CHOSEN} "
+            f"AND kind = {int(kind)} "
+            "ON CONFLICT (audience_id, id_type, id) DO UPDATE SET is_member = excluded.is_member, "
+            "wanted = excluded.wanted, event_at = excluded.event_at, "
+            "source_id = excluded.source_id, line = 0, rejection_id = NULL, refusals = 0 "
+            "WHERE excluded.event_at >= event_at",
+            values,
+        )
+
+
+def chosen_left(db: sqlite3.Connection, of: Comparison) -> int:
+    """How many of the chosen are still pending."""
+    row = db.execute(
+        f"SELECT count(*) FROM difference AS d JOIN member USING (id_type, id) WHERE {_CHOSEN} "
+        "AND audience_id = :audience AND wanted IS NOT delivered AND rejection_id IS NULL",
+        {"comparison": of.id, "audience": of.audience_id},
+    ).fetchone()
+    return int(row[0])
+
+
+def take_content(
+    db: sqlite3.Connection, run_id: int, audience_id: int, id_type: IdType, limit: int, now: int
+) -> Batch | None:
+    """Take everybody who is wanted into one upload that replaces the cohort's content.
+
+    None where they are nobody, or more than `limit`. Until /membership has named whom Amplitude
+    skips, they count as unknown, and are pending.
+    """
+    values = {"audience": audience_id, "id_type": ID_TYPE_CODE[id_type]}
+    wanted = "audience_id = :audience AND id_type = :id_type AND wanted = 1 "
+    rows = Rows(
+        *db.execute(
+            "SELECT min(n), max(n), count(*), json_group_array(id) FROM "
+            f"(SELECT n, id FROM member WHERE {wanted} ORDER BY n)",
+            values,
+        ).fetchone()
+    )
+    if not 0 < rows.size <= limit:
+        return None
+    kind = RequestKind.UPLOAD
+    batch = open_request(db, run_id, audience_id, id_type, Operation.ADD, rows, now, kind)
+    db.execute(
+        "UPDATE member SET delivered = NULL, request_id = :request, rejection_id = NULL "
+        f"WHERE {wanted}",
+        {**values, "request": batch.request_id},
+    )
+    return batch
+
+
+def replaced(db: sqlite3.Connection, batch: Batch, answer: Answer, *, all_matched: bool) -> int:
+    """The upload replaced the content: whoever is not wanted is out; return how many were in.
+
+    If Amplitude knew everybody (`all_matched`), they are all in.
+    """
+    settle(db, batch.request_id, "confirmed", answer)
+    out = db.execute(
+        "UPDATE member SET delivered = 0 WHERE audience_id = ? AND wanted = 0 "
+        "AND delivered IS NOT 0",
+        (batch.audience_id,),
+    ).rowcount
+    if all_matched:
+        db.execute(
+            "UPDATE member SET delivered = 1 WHERE audience_id = ? AND id_type = ? "
+            "AND wanted = 1 AND delivered IS NULL AND request_id = ?",
+            (batch.audience_id, ID_TYPE_CODE[batch.id_type], batch.request_id),
+        )
+    return out
+
+
+def _json(kinds: Collection[Kind]) -> str:
+    return msgspec.json.encode([int(kind) for kind in kinds]).decode()

@@ -1,0 +1,197 @@
+"""Reading who is in a cohort: ask for an export, wait for it, read its file into the ledger.
+
+Each export counts in the month's allowance, so none is asked for twice: one that was asked for
+before a crash, or before somebody lost patience, is gone on with while it still says how things
+are.
+"""
+
+import asyncio
+from contextlib import aclosing
+
+from amp_console.amplitude import (
+    AmplitudeError,
+    BadRequest,
+    CohortGone,
+    CohortMember,
+    DownloadLinkExpired,
+    KeysRefused,
+    RateLimited,
+    Transient,
+)
+from amp_console.ledger import downloads, found
+from amp_console.ledger.downloads import Download
+from amp_console.sync.audience_delivery import is_listed
+from amp_console.sync.desk import GaveUp
+from amp_console.sync.lane import Lane, words_of
+from amp_console.sync.quota import ask_quota
+
+AT_ONCE = 4  # exports under way (Amplitude's Behavioral Cohorts API page, as the next two)
+STARTS, WINDOW = 60, 600 * 1_000_000  # exports started in so many microseconds
+GOOD_FOR = 3600 * 1_000_000  # microseconds that an export, paid for and not read, is gone on with
+LOOKS = (1, 2, 3, 5)  # seconds between two looks whether it is ready; then 10
+LONGEST = 1800  # seconds of waiting for one export; 30 to 60 and more are usual
+EXPIRED_LINKS = 5  # in a row, after which the connection is too slow for it
+CHUNK = 50_000  # members written to the ledger at once
+
+
+class Exports:
+    """Keeps a run's exports within what Amplitude makes at the same time."""
+
+    def __init__(self) -> None:
+        self._places = asyncio.Semaphore(AT_ONCE)
+
+    async def read(self, lane: Lane) -> Download:
+        """Read a cohort's members into the ledger, as found.
+
+        Raises `GaveUp`, `CohortGone`, `KeysRefused`, and what waiting raises.
+        """
+        lane.says("waiting for a place among Amplitude's exports")
+        async with self._places:
+            download = await _begun(lane)
+            await _wait_for(lane, download)
+            await _read(lane, download)
+        return download
+
+
+async def _begun(lane: Lane) -> Download:
+    desk = lane.desk
+    since = desk.timing.now() - GOOD_FOR
+    known = await desk.ledger.aread(
+        downloads.unread_download, lane.audience.id, lane.cohort_id, since
+    )
+    if known is not None:
+        return known
+    while True:
+        await lane.checkpoint()
+        await _keep_to_allowance(lane)
+        await _keep_to_pace(lane)
+        try:
+            return await _start(lane)
+        except Transient as error:
+            if isinstance(error, RateLimited) and "month" in error.words.casefold():
+                raise GaveUp(_used_up(error.words)) from None
+            await lane.wait_out(error)
+
+
+def _used_up(how: object) -> str:
+    return (
+        f"The month's downloads are used up ({how}). Nothing was downloaded or changed. Compare "
+        "again next month; the sizes in the list of audiences cost none."
+    )
+
+
+async def _keep_to_allowance(lane: Lane) -> None:
+    quota = await ask_quota(lane.desk.client, lane.desk.ledger, lane.desk.timing.now())
+    if not quota.left:
+        raise GaveUp(_used_up(quota))
+
+
+async def _keep_to_pace(lane: Lane) -> None:
+    """Wait until another export may be started, whoever of this connection started the others."""
+    timing = lane.desk.timing
+    while True:
+        now = timing.now()
+        starts = await lane.desk.ledger.aread(downloads.starts_since, now - WINDOW)
+        if len(starts) < STARTS:
+            return
+        seconds = (starts[-STARTS] + WINDOW - now) / 1_000_000 + 1
+        lane.says("60 exports were started within 10 minutes, going on", seconds)
+        await lane.desk.stop.or_sleep(timing, seconds)
+        await lane.checkpoint()
+
+
+async def _start(lane: Lane) -> Download:
+    desk, now = lane.desk, lane.desk.timing.now()
+    lane.says("asking Amplitude for the cohort's members")
+    lane.tell(requests=1)
+    begun = await desk.ledger.awrite(
+        downloads.begin_download, lane.audience.id, lane.cohort_id, now
+    )
+    try:
+        request_id = await desk.client.start_download(lane.cohort_id)
+    except AmplitudeError as error:
+        if not error.may_be_applied:
+            await desk.ledger.awrite(downloads.uncount_download, begun)
+        if isinstance(error, BadRequest | CohortGone) and not await is_listed(lane):
+            raise CohortGone(error.status, error.words, error.text) from None
+        raise
+    await desk.ledger.awrite(downloads.note_request, begun, request_id)
+    return Download(begun, request_id, now)
+
+
+async def _wait_for(lane: Lane, download: Download) -> None:
+    """Look whether the export is ready, again and again."""
+    desk = lane.desk
+    begun = desk.timing.monotonic()
+    looks = iter(LOOKS)
+    while True:
+        await lane.checkpoint()
+        try:
+            lane.tell(requests=1)
+            if await desk.client.download_ready(download.request_id):
+                return
+            lane.patience.clean()
+        except Transient as error:
+            await lane.wait_out(error)
+            continue
+        except BadRequest as error:
+            await _drop(lane, download, error)
+        for _ in range(next(looks, 10)):
+            waited = desk.timing.monotonic() - begun
+            lane.says(f"waiting for Amplitude's export, {waited:.0f} s")
+            if waited > LONGEST:
+                raise GaveUp(
+                    f"Amplitude's export is not ready after {LONGEST // 60} minutes. Nothing was "
+                    "changed, and the export is kept: compare again to go on waiting for it."
+                )
+            await desk.stop.or_sleep(desk.timing, 1)
+            await lane.checkpoint()
+
+
+async def _drop(lane: Lane, download: Download, error: BadRequest) -> None:
+    """The export failed, or is not kept any more: the next comparison asks for another one."""
+    await lane.desk.ledger.awrite(downloads.close_download, download.id)
+    raise GaveUp(
+        f"Amplitude's export of the cohort failed: {words_of(error)}. Nothing was changed. "
+        "Compare again to ask for another one, which counts as one more download."
+    )
+
+
+async def _read(lane: Lane, download: Download) -> None:
+    expired = 0
+    while True:
+        await lane.checkpoint()
+        try:
+            lane.tell(requests=1)
+            await _read_once(lane, download)
+            return
+        except DownloadLinkExpired as error:
+            expired += 1
+            if expired == EXPIRED_LINKS:
+                raise GaveUp(
+                    f"{error} {expired} links in a row were over before the file came. The "
+                    "export is kept: compare again over a faster connection."
+                ) from None
+        except Transient as error:
+            await lane.wait_out(error)
+        except KeysRefused:
+            raise
+        except BadRequest as error:
+            await _drop(lane, download, error)
+
+
+async def _read_once(lane: Lane, download: Download) -> None:
+    """Read the file from its beginning."""
+    ledger, of = lane.desk.ledger, lane.audience
+    await ledger.aread(found.begin_found, of.id)
+    read, chunk = 0, list[CohortMember]()
+    async with aclosing(lane.desk.client.members(download.request_id)) as pieces:
+        async for members in pieces:
+            chunk += members
+            if len(chunk) >= CHUNK:
+                await ledger.aread(found.add_found, of.id, of.id_type, chunk)
+                read, chunk = read + len(chunk), []
+                lane.says(f"reading the cohort, {read:,} members")
+                await lane.checkpoint()
+    await ledger.aread(found.add_found, of.id, of.id_type, chunk)
+    lane.patience.clean()

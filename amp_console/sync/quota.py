@@ -1,0 +1,67 @@
+"""The month's allowance of downloads: what is used of it, before another one is spent."""
+
+from datetime import UTC, datetime
+
+import msgspec
+
+from amp_console.amplitude import AmplitudeClient, Transient
+from amp_console.ledger import Ledger
+from amp_console.ledger.downloads import starts_since
+
+MONTHLY = 500  # Growth and Enterprise plans (Amplitude's Behavioral Cohorts API page)
+
+
+class Quota(msgspec.Struct, frozen=True):
+    """So many downloads are `used` of `limit`, until `resets_at` (ISO 8601).
+
+    `is_own_count`: Amplitude did not tell, so only those that this connection started count.
+    """
+
+    used: int
+    limit: int
+    resets_at: str | None
+    is_own_count: bool = False
+
+    @property
+    def left(self) -> int:
+        """How many can still be spent."""
+        return max(0, self.limit - self.used)
+
+    def __str__(self) -> str:
+        own = " by this connection" if self.is_own_count else ""
+        resets = reset_day(self.resets_at)
+        return f"{self.used:,} of {self.limit:,} downloads used{own}" + (
+            f", resets {resets}" if resets else ""
+        )
+
+
+def reset_day(resets_at: str | None) -> str:
+    """The day an allowance begins anew ("1 Dec"), "" where it is not known."""
+    try:
+        day = datetime.fromisoformat(resets_at or "")
+    except ValueError:
+        return ""
+    return f"{day.day} {day:%b}"
+
+
+async def ask_quota(client: AmplitudeClient, ledger: Ledger, now: int) -> Quota:
+    """Ask Amplitude, or count our own downloads where it does not say.
+
+    `now` in microseconds since 1970. Raises `AmplitudeError` for what waiting does not mend.
+    """
+    try:
+        usage = await client.usage()
+    except Transient:
+        usage = None
+    if usage is not None:
+        return Quota(usage.used, usage.limit, usage.resets_at)
+    return await own_quota(ledger, now)
+
+
+async def own_quota(ledger: Ledger, now: int) -> Quota:
+    """What this connection has used, by its own books."""
+    day = datetime.fromtimestamp(now // 1_000_000, UTC)
+    begin = day.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    end = begin.replace(year=begin.year + begin.month // 12, month=begin.month % 12 + 1)
+    used = await ledger.aread(starts_since, int(begin.timestamp()) * 1_000_000)
+    return Quota(len(used), MONTHLY, f"{end:%Y-%m-%dT%H:%M:%SZ}", is_own_count=True)

@@ -1,0 +1,259 @@
+"""Reconciling against the simulated Amplitude: drift is found to the person, and put right."""
+
+import msgspec
+import pytest
+
+from amp_console.ledger.comparisons import (
+    Comparison,
+    Difference,
+    DifferenceFilter,
+    Kind,
+    Knew,
+    comparisons_in,
+    count_differences,
+    differences,
+)
+from amp_console.ledger.reconciling import Choice
+from amp_console.ledger.runs import RunKind, RunStatus, all_runs
+from amp_console.simulator import Behaviour, Call
+from amp_console.sync.read_only import ReadOnly
+from amp_console.sync.settings import SettingsChange
+from amp_console.values import IdType, Operation
+from tests.sync.office import Office, event
+
+pytestmark = pytest.mark.anyio
+
+USERS = [f"u{n:02}" for n in range(20)]
+
+
+def who(office: Office, of: Comparison, *kinds: Kind) -> dict[str, Knew]:
+    """Who differs, and what the ledger knew of them."""
+    found = office.ledger.read(differences, DifferenceFilter(of.id, kinds or tuple(Kind)))
+    return {each.id: each.knew for each in found}
+
+
+async def test_what_is_equal_is_told_to_be(office: Office) -> None:
+    office.enter(*USERS)
+    await office.sync()
+    found = await office.compare()
+    assert (found.in_audience, found.in_cohort, found.in_both) == (20, 20, 20)
+    assert found.is_equal
+    assert who(office, found) == {}
+    run = office.ledger.read(all_runs)[0]
+    assert (run.kind, run.status) == (RunKind.COMPARE, RunStatus.DELIVERED)
+
+
+async def test_every_kind_of_drift_is_found_and_put_right(office: Office) -> None:
+    """The whole of it: behind our back, left-overs, and what Amplitude does not know."""
+    office.enter(*USERS, "ghost-1", "Caps", "0042", "gone", at=0)
+    office.leave("gone", at=1)
+    await office.sync()
+    assert [each.id for each in office.rejected()] == ["ghost-1"]
+    office.take_out("u00", "u01", "Caps", "0042")
+    office.put_in("stranger", "caps", "42", "gone")
+    nameless = office.simulator.world.add_user(None)
+    cohort_id = office.audience().cohort_id
+    assert cohort_id is not None
+    office.simulator.world.change(cohort_id, Operation.ADD, {nameless})
+    office.enter("new", at=2)
+    office.leave("u02", at=2)
+    found = await office.compare()
+    assert who(office, found, Kind.MISSING) == {
+        "u00": Knew.DELIVERED,
+        "u01": Knew.DELIVERED,
+        "Caps": Knew.DELIVERED,
+        "0042": Knew.DELIVERED,
+        "ghost-1": Knew.REJECTED,
+        "new": Knew.PENDING,
+    }
+    assert who(office, found, Kind.LEFT) == {"gone": Knew.DELIVERED, "u02": Knew.PENDING}
+    assert set(who(office, found, Kind.STRANGER)) == {"stranger", "caps", "42"}
+    assert set(who(office, found, Kind.NO_ID_IN_COHORT)) == {str(nameless)}
+    assert (found.in_audience, found.in_cohort, found.in_both) == (23, 23, 17)
+    assert (found.missing, found.missing_drifted, found.missing_rejected) == (6, 4, 1)
+    assert (found.has_left, found.strangers, found.not_comparable) == (2, 3, 1)
+    alike = office.ledger.read(differences, DifferenceFilter(found.id))
+    assert {each.id: each.resembles for each in alike if each.resembles} == {
+        "Caps": "caps",
+        "caps": "Caps",
+        "0042": "42",
+        "42": "0042",
+    }
+
+    done = await office.apply(found)
+    assert office.cohort() == {*USERS, "Caps", "0042", "new", str(nameless)} - {"u02"}
+    assert done.after is not None
+    assert (done.after.missing, done.after.extra) == (1, 0)
+    assert who(office, done.after) == {"ghost-1": Knew.REJECTED, str(nameless): Knew.NOTHING}
+    assert (done.counts.added, done.counts.removed, done.counts.rejected) == (5, 5, 1)
+    assert (done.pending, done.verified) == (0, False)
+    assert [each.id for each in office.rejected()] == ["ghost-1"]
+    run = office.ledger.read(all_runs)[0]
+    assert (run.kind, run.status, run.added) == (RunKind.RECONCILE, RunStatus.PARTIAL, 5)
+    assert office.ledger.read(comparisons_in, run.id) == [done.after]
+
+
+async def test_a_comparison_alone_sends_nothing_and_the_next_sync_is_right(office: Office) -> None:
+    office.enter(*USERS, "gone")
+    office.leave("gone")
+    await office.sync()
+    office.take_out("u00")
+    office.put_in("gone", "stranger")
+    before = office.cohort()
+    await office.compare()
+    assert office.cohort() == before
+    report = await office.sync()
+    assert (report.audiences[0].counts.added, report.audiences[0].counts.removed) == (1, 1)
+    assert office.cohort() == {*USERS, "stranger"}
+
+
+@pytest.mark.parametrize(
+    ("choice", "cohort"),
+    [
+        (Choice(add=True, remove=False), {*USERS, "stranger", "gone"}),
+        (Choice(add=False, remove=True), {*USERS} - {"u00", "u01"}),
+        (
+            Choice(
+                add=True,
+                remove=True,
+                only=frozenset({(Kind.MISSING, 1, "u01"), (Kind.STRANGER, 1, "stranger")}),
+            ),
+            {*USERS, "gone"} - {"u00"},
+        ),
+    ],
+)
+async def test_only_what_is_chosen_is_put_right(
+    office: Office, choice: Choice, cohort: set[str]
+) -> None:
+    office.enter(*USERS, "gone")
+    office.leave("gone")
+    await office.sync()
+    office.take_out("u00", "u01")
+    office.put_in("gone", "stranger")
+    done = await office.apply(await office.compare(), choice)
+    assert office.cohort() == cohort
+    assert not done.is_equal
+
+
+async def test_a_list_outweighs_what_the_ledger_wants(office: Office) -> None:
+    office.enter(*USERS, "older")
+    await office.sync()
+    listed = office.listed("u00", "u01", "brand-new", "older")
+    found = await office.compare(against=listed)
+    assert set(who(office, found, Kind.MISSING)) == {"brand-new"}
+    assert set(who(office, found, Kind.LEFT)) == set(USERS) - {"u00", "u01"}
+    assert office.plan().audiences[0].is_idle
+    done = await office.apply(found)
+    assert done.verified
+    assert office.cohort() == {"u00", "u01", "brand-new", "older"}
+    assert office.plan().audiences[0].is_idle
+
+
+async def test_events_that_are_newer_than_a_list_outweigh_it(office: Office) -> None:
+    office.enter(*USERS)
+    await office.sync()
+    listed = office.listed("u00", at=1)
+    office.enter(*USERS[1:], at=2)
+    found = await office.compare(against=listed)
+    assert found.is_equal
+
+
+async def test_people_in_by_their_former_identifier_are_found_by_it(office: Office) -> None:
+    office.map_amplitude_ids()
+    world = office.simulator.world
+    pairs = {name: world.add_user(name) for name in ("ana", "ben")}
+    nameless = world.add_user(None)
+    office.read(
+        [
+            *(event(name, True, traits={"amplitude_id": n}) for name, n in pairs.items()),
+            event(None, True, traits={"amplitude_id": nameless}),
+        ]
+    )
+    office.change(SettingsChange(id_type=IdType.AMPLITUDE_ID))
+    await office.sync()
+    assert office.cohort() == {"ana", "ben", str(nameless)}
+    office.change(SettingsChange(id_type=IdType.USER_ID))
+    found = await office.compare()
+    assert (found.missing, found.in_both, found.strangers) == (0, 2, 0)
+    assert who(office, found, Kind.LEFT) == {str(nameless): Knew.PENDING}
+    done = await office.apply(found)
+    assert office.cohort() == {"ana", "ben"}
+    assert done.verified
+    assert office.plan().audiences[0].is_idle
+
+
+@pytest.mark.parametrize("ghosts", [(), ("ghost-1",)])
+async def test_a_small_cohort_can_be_replaced_in_one_request(
+    office: Office, ghosts: tuple[str, ...]
+) -> None:
+    office.enter(*USERS, *ghosts)
+    await office.sync()
+    office.take_out("u00", "u01")
+    office.put_in("stranger")
+    found = await office.compare()
+    before = len(office.simulator.requests)
+    done = await office.apply(found, replace=True)
+    assert done.plan.replace
+    assert office.cohort() == set(USERS)
+    calls = [seen.call for seen in office.simulator.requests[before:]]
+    assert calls.count(Call.UPLOAD) == 1
+    assert calls.count(Call.MEMBERSHIP) == (1 if ghosts else 0)
+    assert done.verified is not bool(ghosts)
+    assert (done.counts.added, done.counts.removed) == (2, 1)
+    assert done.size is not None
+    assert done.size.agrees
+    assert [each.id for each in office.rejected()] == list(ghosts)
+
+
+async def test_sizes_that_disagree_are_told_without_a_download(office: Office) -> None:
+    office.enter(*USERS)
+    await office.sync()
+    office.take_out("u00")
+    found = await office.compare()
+    office.put_in("stranger")
+    done = await office.apply(found, verify=False)
+    assert done.size is not None
+    assert (done.size.expected, done.size.found) == (20, 21)
+    assert done.verified is False
+    assert not done.is_equal
+
+
+async def test_without_a_second_look_nothing_is_proven(office: Office) -> None:
+    office.enter(*USERS)
+    await office.sync()
+    office.take_out("u00")
+    done = await office.apply(await office.compare(), verify=False)
+    assert (done.verified, done.is_equal) == (None, True)
+
+
+async def test_large_files_come_by_a_link_and_with_tabs(office: Office) -> None:
+    office.simulator.behaviour = Behaviour(redirect_above=3, tabbed_cells=True)
+    office.enter(*USERS)
+    await office.sync()
+    office.put_in("stranger")
+    assert (await office.compare()).strangers == 1
+
+
+async def test_a_read_only_connection_compares_and_applies_nothing(office: Office) -> None:
+    office.enter(*USERS)
+    await office.sync()
+    office.take_out("u00")
+    office.connection = msgspec.structs.replace(office.connection, read_only=True)
+    found = await office.compare()
+    with pytest.raises(ReadOnly):
+        await office.apply(found)
+    assert "u00" not in office.cohort()
+
+
+async def test_differences_are_found_page_by_page(office: Office) -> None:
+    office.enter(*USERS)
+    await office.sync()
+    office.take_out(*USERS[:7])
+    found = await office.compare()
+    wish = DifferenceFilter(found.id, (Kind.MISSING,))
+    assert office.ledger.read(count_differences, wish) == 7
+    page = office.ledger.read(differences, wish, 5, 5)
+    assert [each.id for each in page] == USERS[5:7]
+    some = DifferenceFilter(found.id, (Kind.MISSING,), "U03")
+    assert [each.id for each in office.ledger.read(differences, some)] == ["u03"]
+    assert isinstance(page[0], Difference)
