@@ -23,6 +23,7 @@ COMMANDS = {
     "audiences": "audiences:audiences",
     "audience": "audiences:audience",
     "sync": "sync:sync",
+    "reconcile": "reconcile:reconcile",
     "errors": "errors:errors",
     "person": "person:person",
     "runs": "runs:runs",

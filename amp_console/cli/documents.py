@@ -134,6 +134,7 @@ class RunDocument(msgspec.Struct, frozen=True):
     """One run in `runs --json`."""
 
     run: int
+    kind: str
     started_at: str | None
     ended_at: str | None
     status: str
@@ -276,6 +277,7 @@ def run_document(run: Run) -> RunDocument:
     """Describe one run of the history."""
     return RunDocument(
         run=run.id,
+        kind=run.kind,
         started_at=moment(run.started_at),
         ended_at=moment(run.ended_at),
         status=run.status,

@@ -7,6 +7,7 @@ from amp_console.engage import MappingError, UnreadableSource
 from amp_console.ledger import LedgerError
 from amp_console.ledger.audiences import AudienceAmbiguous, AudienceNotFound
 from amp_console.ledger.leases import AudienceBusy
+from amp_console.sync.export import ExportError
 from amp_console.sync.read_only import ReadOnly
 
 _STATUS: dict[type[Exception], Exit] = {
@@ -21,6 +22,7 @@ _STATUS: dict[type[Exception], Exit] = {
     AudienceNotFound: Exit.MISUSE,
     AudienceAmbiguous: Exit.MISUSE,
     ReadOnly: Exit.MISUSE,
+    ExportError: Exit.MISUSE,
 }
 
 

@@ -3,7 +3,9 @@
 import asyncio
 import signal
 import sys
+from collections.abc import Callable, Coroutine
 from shlex import quote
+from typing import Any, TypeVar
 
 import click
 
@@ -18,6 +20,8 @@ from amp_console.ledger.sources import Tally
 from amp_console.sync.delivery import AudienceReport, RunReport, deliver
 from amp_console.sync.plan import Plan
 from amp_console.sync.timing import Stop
+
+T = TypeVar("T")
 
 GRACE = 10.0  # seconds the request in flight has to end after the first Ctrl-C
 LONGEST_NOTE = 1000  # characters; some of them are Amplitude's
@@ -66,30 +70,33 @@ def run_plan(
     up (KeyboardInterrupt). Either way everything is kept.
     """
     with Meter("Syncing") as meter:
-        return asyncio.run(_deliver(plan, connection, ledger, client, tally, meter))
+        return until_interrupted(
+            client,
+            lambda stop: deliver(
+                plan, connection, ledger, client, tally=tally, stop=stop, observe=meter.run
+            ),
+        )
 
 
-async def _deliver(
-    plan: Plan,
-    connection: Connection,
-    ledger: Ledger,
-    client: AmplitudeClient,
-    tally: Tally,
-    meter: Meter,
-) -> RunReport:
+def until_interrupted(client: AmplitudeClient, work: Callable[[Stop], Coroutine[Any, Any, T]]) -> T:
+    """Do a run's work with a client, and answer Ctrl-C and SIGTERM as `run_plan` says."""
+    return asyncio.run(_until_interrupted(client, work))
+
+
+async def _until_interrupted(
+    client: AmplitudeClient, work: Callable[[Stop], Coroutine[Any, Any, T]]
+) -> T:
     stop = Stop()
     async with client:
-        work = asyncio.ensure_future(
-            deliver(plan, connection, ledger, client, tally=tally, stop=stop, observe=meter.run)
-        )
-        _on_interrupt(stop, work)
+        task = asyncio.ensure_future(work(stop))
+        _on_interrupt(stop, task)
         try:
-            return await work
+            return await task
         except asyncio.CancelledError:
             raise KeyboardInterrupt from None
 
 
-def _on_interrupt(stop: Stop, work: "asyncio.Future[RunReport]") -> None:
+def _on_interrupt(stop: Stop, work: "asyncio.Future[T]") -> None:
     loop = asyncio.get_running_loop()
 
     def interrupted() -> None:

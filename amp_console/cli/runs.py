@@ -16,29 +16,31 @@ def runs(run_id: int | None, as_json: bool, connection: str | None) -> int:
 
         return open_console(common()._replace(connection=connection), run_id=run_id)
     from amp_console.cli.documents import print_document, run_document
-    from amp_console.cli.text import table
+    from amp_console.cli.text import moment, table
     from amp_console.cli.workplace import workplace
     from amp_console.ledger.runs import all_runs
+    from amp_console.sync.difference_words import outcome_of
 
     with workplace(connection) as place:
-        documents = [run_document(each) for each in place.ledger.read(all_runs)]
+        found = place.ledger.read(all_runs)
     if as_json:
-        print_document(documents)
+        print_document([run_document(each) for each in found])
         return 0
-    if not documents:
+    if not found:
         click.echo("No run yet. Start one with: amp-console sync")
         return 0
     rows = [
         (
-            str(each.run),
-            each.started_at or "",
-            each.status,
+            str(each.id),
+            moment(each.started_at) or "",
+            each.kind,
+            outcome_of(each.kind, each.status),
             *(f"{n:,}" for n in (each.added, each.removed, each.rejected, each.requests)),
             each.note,
         )
-        for each in documents
+        for each in found
     ]
-    header = ("RUN", "STARTED", "STATUS", "ADDED", "REMOVED", "REJECTED", "REQUESTS", "")
+    header = ("RUN", "STARTED", "KIND", "OUTCOME", "ADDED", "REMOVED", "REJECTED", "REQUESTS", "")
     for line in table(header, rows, "RUN ADDED REMOVED REJECTED REQUESTS"):
         click.echo(line)
     return 0

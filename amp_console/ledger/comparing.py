@@ -234,23 +234,24 @@ class _Comparer:
 
     def _note_resemblances(self) -> None:
         """Whoever is missing and extra at once, but for capitals, leading zeros or spaces."""
-        plain = "lower(ltrim(trim(id), '0'))"
         extra = f"kind IN ({int(Kind.LEFT)}, {int(Kind.STRANGER)})"
         missing = f"kind = {int(Kind.MISSING)}"
         mine = "comparison_id = :comparison AND id_type = :id_type"
-        self._run("DROP TABLE IF EXISTS temp.alike")
-        self._run(
-            "CREATE TEMP TABLE alike AS SELECT missing.id AS missing, extra.id AS extra FROM "
-            f"(SELECT id, {plain} AS plain FROM difference WHERE {mine} AND {missing}) AS missing "
-            f"JOIN (SELECT id, {plain} AS plain FROM difference WHERE {mine} AND {extra}) AS extra "
-            "ON missing.plain = extra.plain WHERE missing.plain <> ''"
-        )
+        for table, where in (("missing", missing), ("extra", extra)):
+            self._run(f"DROP TABLE IF EXISTS temp.{table}")
+            self._run(
+                f"CREATE TEMP TABLE {table} AS SELECT lower(ltrim(trim(id), '0')) AS plain, id "
+                f"FROM difference WHERE {mine} AND {where}"
+            )
+            self._run(f"CREATE INDEX temp.{table}_plain ON {table} (plain)")
         for where, one, other in ((missing, "missing", "extra"), (extra, "extra", "missing")):
             self._run(
-                f"UPDATE difference SET resembles = alike.{other} FROM temp.alike "
-                f"WHERE {mine} AND {where} AND id = alike.{one}"
+                f"UPDATE difference SET resembles = {other}.id "
+                f"FROM temp.{one} AS {one} JOIN temp.{other} AS {other} USING (plain) "
+                f"WHERE plain <> '' AND {mine} AND {where} AND difference.id = {one}.id"
             )
-        self._run("DROP TABLE temp.alike")
+        self._run("DROP TABLE temp.missing")
+        self._run("DROP TABLE temp.extra")
 
     def _count(self) -> None:
         """Keep the numbers. Whoever is comparable and not extra is in both."""

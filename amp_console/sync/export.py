@@ -3,14 +3,27 @@
 import csv
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TextIO
 
+import msgspec
+
+from amp_console.ledger.comparisons import Difference
 from amp_console.ledger.rejected import RejectedUser
 from amp_console.ledger.sources import InvalidEvent
+from amp_console.sync.difference_words import KIND_WORDS, KNEW_WORDS
 from amp_console.sync.words import moment
 
+DIFFERENCE_HEADER = (
+    "audience",
+    "when",
+    "difference",
+    "id_type",
+    "id",
+    "the_ledger_knew",
+    "resembles",
+)
 HEADER = ("kind", "audience", "id", "operation", "reason", "code", "at", "source", "line")
 
 
@@ -46,6 +59,44 @@ def write_errors_csv(
             f"{path} can't be written ({error.strerror}). Name another file."
         ) from error
     return count
+
+
+def write_differences(path: Path, found: Iterable[tuple[str, str, Iterable[Difference]]]) -> int:
+    """Write one row per difference; return how many. `found`: audience, "before" or "after", whom.
+
+    It is NDJSON where the name ends so, else CSV; else it is as `write_errors_csv` says.
+    """
+    count = 0
+    try:
+        with _opened(path) as file:
+            write = _ndjson_writer(file) if path.suffix in {".ndjson", ".jsonl"} else _csv(file)
+            for audience, when, differences in found:
+                for each in differences:
+                    kind, knew = KIND_WORDS[each.kind], KNEW_WORDS[each.knew]
+                    write((audience, when, kind, each.id_type, each.id, knew, each.resembles or ""))
+                    count += 1
+    except OSError as error:
+        raise ExportError(
+            f"{path} can't be written ({error.strerror}). Name another file."
+        ) from error
+    return count
+
+
+Write = Callable[[Sequence[str]], object]
+
+
+def _csv(file: TextIO) -> Write:
+    rows = csv.writer(file)
+    rows.writerow(DIFFERENCE_HEADER)
+    return rows.writerow
+
+
+def _ndjson_writer(file: TextIO) -> Write:
+    def write(row: Sequence[str]) -> None:
+        entry = dict(zip(DIFFERENCE_HEADER, row, strict=True))
+        file.write(msgspec.json.encode(entry).decode() + "\n")
+
+    return write
 
 
 def _opened(path: Path) -> TextIO:

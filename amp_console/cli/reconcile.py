@@ -1,0 +1,293 @@
+"""`amp-console reconcile`: how a cohort differs from its audience, and putting it right."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import click
+
+from amp_console.cli.exits import Exit
+from amp_console.cli.options import connection_option, json_option
+
+if TYPE_CHECKING:
+    from amp_console.cli.workplace import Workplace
+    from amp_console.ledger.audiences import Audience
+    from amp_console.ledger.reconciling import Choice
+    from amp_console.sync.comparing import CompareReport
+    from amp_console.sync.delivery import RunReport
+    from amp_console.sync.quota import Quota
+    from amp_console.sync.reconcile import ReconcileReport
+    from amp_console.sync.reconcile_plan import ReconcilePlan
+    from amp_console.values import Credentials
+
+
+class Wish(NamedTuple):
+    """What the operator asked for."""
+
+    apply: str | None
+    replace: bool
+    yes: bool
+    verify: bool
+
+    @property
+    def choice(self) -> "Choice":
+        """Which differences are to be put right."""
+        from amp_console.ledger.reconciling import Choice
+
+        return Choice(add=self.apply in {"add", "both"}, remove=self.apply in {"remove", "both"})
+
+
+@click.command()
+@click.argument("audiences", nargs=-1, metavar="AUDIENCE...")
+@click.option("--all", "take_all", is_flag=True, help="Take every enabled audience with a cohort.")
+@click.option("--against", metavar="PATH", help='Compare with a list of members ("-": stdin).')
+@click.option("--apply", type=click.Choice(["add", "remove", "both"]), help="Put it right.")
+@click.option("--replace", is_flag=True, help="Upload the whole content anew, where it is less.")
+@click.option("--yes", is_flag=True, help="Confirm beforehand.")
+@click.option("--verify", is_flag=True, help="Compare again afterwards: one more download.")
+@click.option("--export", type=click.Path(path_type=Path), help="Write who differs: CSV or NDJSON.")
+@json_option
+@connection_option
+def reconcile(
+    audiences: tuple[str, ...],
+    take_all: bool,
+    against: str | None,
+    apply: str | None,
+    replace: bool,
+    yes: bool,
+    verify: bool,
+    export: Path | None,
+    as_json: bool,
+    connection: str | None,
+) -> int:
+    """Compare cohorts with their audiences, and put them right.
+
+    It reads the whole cohort, which costs one of the month's downloads. Without --apply it only
+    compares. A list for --against is Segment's CSV download of the audience, or identifiers, one
+    to a line. The exit status is 0 where the two are equal, or were made so, and 1 where not.
+    """
+    from amp_console.cli import reconcile_text as text
+    from amp_console.cli.documents import print_document
+    from amp_console.cli.workplace import keys_of, workplace
+    from amp_console.sync.read_only import guard
+
+    wish = Wish(apply, replace, yes, verify)
+    if replace and apply != "both":
+        raise click.UsageError("--replace puts everything right at once: add --apply both.")
+    with workplace(connection) as place:
+        chosen = _chosen(place, audiences, take_all=take_all, against=against)
+        if apply:
+            guard(place.connection, "Nothing was downloaded or sent.")
+        credentials = keys_of(place.connection)
+        compared = _compare(place, credentials, chosen, against, yes=yes)
+        if compared is None:
+            return Exit.MISUSE
+        to_stderr = bool(as_json or apply)
+        for line in text.compare_lines(compared):
+            click.echo(line, err=to_stderr)
+        done, status = _apply(place, credentials, compared, wish)
+        if done is not None and not as_json:
+            for line in text.applied_lines(done):
+                click.echo(line)
+        if export:
+            _export(place, export, compared, done)
+        if as_json:
+            quota = _quota(place, credentials)
+            applied = done.applied if done else {}
+            documents = [
+                text.reconcile_document(
+                    each, compared.comparisons.get(each.id), applied.get(each.id), quota
+                )
+                for each in chosen
+            ]
+            alone = len(documents) == 1 and not take_all
+            print_document(documents[0] if alone else documents)
+    return status
+
+
+def _chosen(
+    place: "Workplace", names: tuple[str, ...], *, take_all: bool, against: str | None
+) -> "list[Audience]":
+    from amp_console.ledger.audiences import all_audiences, find_audience
+
+    if take_all == bool(names):
+        raise click.UsageError("Name audiences, or take them all with --all.")
+    if names:
+        chosen = [place.ledger.read(find_audience, name) for name in dict.fromkeys(names)]
+    else:
+        everything = place.ledger.read(all_audiences)
+        chosen = [each for each in everything if each.enabled and each.cohort_id]
+    if against and len(chosen) != 1:
+        raise click.UsageError("--against is a list of one audience: name one.")
+    if not chosen:
+        raise click.UsageError("No audience has a cohort yet. Sync first: amp-console sync")
+    return chosen
+
+
+def _compare(
+    place: "Workplace",
+    credentials: "Credentials",
+    chosen: "list[Audience]",
+    against: str | None,
+    *,
+    yes: bool,
+) -> "CompareReport | None":
+    """Compare, once it is known what that costs; None where the operator says no."""
+    from amp_console.cli.meter import Meter
+    from amp_console.cli.running import until_interrupted
+    from amp_console.cli.text import plural
+    from amp_console.sync.comparing import compare_audiences
+    from amp_console.sync.delivery import Means
+    from amp_console.sync.listing import read_listing
+
+    listing = read_listing(place.ledger, chosen[0], against) if against else None
+    if listing and listing.refused:
+        unread = plural(listing.refused, "line")
+        click.echo(f"{unread} of {listing.name} hold nobody, and were passed over.", err=True)
+    quota = _quota(place, credentials)
+    cost = plural(len(chosen), "download")
+    click.echo(f"{str(quota).capitalize()}. Comparing takes {cost}.", err=True)
+    if len(chosen) > quota.left:
+        click.echo("That is more than are left. Nothing was downloaded. Name fewer.", err=True)
+        return None
+    if len(chosen) > 1 and not yes and _is_watched() and not click.confirm("Go on?", err=True):
+        return None
+    client = place.client(credentials)
+    with Meter("Comparing") as meter:
+        return until_interrupted(
+            client,
+            lambda stop: compare_audiences(
+                chosen,
+                Means(place.connection, place.ledger, client, stop=stop, observe=meter.run),
+                listing,
+            ),
+        )
+
+
+def _quota(place: "Workplace", credentials: "Credentials") -> "Quota":
+    import asyncio
+
+    from amp_console.sync.quota import ask_quota
+    from amp_console.sync.timing import now_in_microseconds
+
+    async def ask() -> "Quota":
+        async with place.client(credentials) as client:
+            return await ask_quota(client, place.ledger, now_in_microseconds())
+
+    return asyncio.run(ask())
+
+
+def _apply(
+    place: "Workplace", credentials: "Credentials", compared: "CompareReport", wish: Wish
+) -> "tuple[ReconcileReport | None, Exit]":
+    """Put right what was chosen; return what was done, and the exit status."""
+    from amp_console.sync.reconcile_plan import plan_reconcile
+
+    found = compared.comparisons.values()
+    is_equal = all(each.is_equal for each in found)
+    status = _status(compared.run, is_equal=is_equal)
+    if wish.apply is None or compared.run.was_stopped or compared.run.keys_refused:
+        return None, status
+    plans = [
+        place.ledger.write(
+            plan_reconcile, place.connection, each, wish.choice, replace=wish.replace
+        )
+        for each in found
+    ]
+    plans = [each for each in plans if not each.is_idle]
+    if not plans:
+        click.echo("There is nothing to put right.", err=True)
+        return None, status
+    if not _is_agreed(plans, yes=wish.yes):
+        return None, Exit.MISUSE
+    done = _carry_out(place, credentials, plans, verify=wish.verify)
+    untouched = [each for each in found if each.audience_id not in done.applied]
+    is_equal = all(each.is_equal for each in done.applied.values()) and all(
+        each.is_equal for each in untouched
+    )
+    after = _status(done.run, is_equal=is_equal)
+    return done, max(after, status if status > Exit.PARTIAL else Exit.DELIVERED)
+
+
+def _status(run: "RunReport", *, is_equal: bool) -> Exit:
+    from amp_console.ledger.runs import RunStatus
+
+    if run.keys_refused:
+        return Exit.KEYS
+    if run.was_stopped:
+        return Exit.INTERRUPTED
+    if run.status is RunStatus.STOPPED:
+        return Exit.STOPPED
+    return Exit.DELIVERED if is_equal else Exit.PARTIAL
+
+
+def _is_agreed(plans: "list[ReconcilePlan]", *, yes: bool) -> bool:
+    """Have it confirmed; by typing the cohort's name where it takes many people out."""
+    from amp_console.cli.reconcile_text import plan_lines
+    from amp_console.cli.text import clean
+
+    if yes:
+        return True
+    for plan in plans:
+        for line in plan_lines(plan):
+            click.echo(line, err=True)
+    concerned = [plan for plan in plans if plan.concern]
+    for plan in concerned:
+        click.echo(f"This {clean(plan.concern or '', 300)}.", err=True)
+        if not _is_watched():
+            continue
+        typed = click.prompt("Type the cohort's name to confirm it", err=True)
+        if typed.strip() != plan.cohort_name.strip():
+            click.echo("That is not its name. Nothing was sent.", err=True)
+            return False
+    if not _is_watched():
+        if concerned:
+            click.echo("Nothing was sent. Confirm it beforehand with --yes.", err=True)
+        return not concerned
+    return bool(concerned) or click.confirm("Send this to Amplitude?", err=True)
+
+
+def _is_watched() -> bool:
+    import sys
+
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def _carry_out(
+    place: "Workplace", credentials: "Credentials", plans: "list[ReconcilePlan]", *, verify: bool
+) -> "ReconcileReport":
+    from amp_console.cli.meter import Meter
+    from amp_console.cli.running import until_interrupted
+    from amp_console.sync.delivery import Means
+    from amp_console.sync.reconcile import reconcile as put_right
+
+    client = place.client(credentials)
+    with Meter("Reconciling") as meter:
+        return until_interrupted(
+            client,
+            lambda stop: put_right(
+                plans,
+                Means(place.connection, place.ledger, client, stop=stop, observe=meter.run),
+                verify=verify,
+            ),
+        )
+
+
+def _export(
+    place: "Workplace", path: Path, compared: "CompareReport", done: "ReconcileReport | None"
+) -> None:
+    from amp_console.cli.text import plural
+    from amp_console.ledger.comparisons import DifferenceFilter, differences
+    from amp_console.sync.export import write_differences
+
+    keys = {each.audience.id: each.audience.key for each in compared.run.audiences}
+    found = [("before", each) for each in compared.comparisons.values()]
+    if done is not None:
+        found += [("after", each.after) for each in done.applied.values() if each.after]
+    count = write_differences(
+        path,
+        (
+            (keys[of.audience_id], when, place.ledger.read(differences, DifferenceFilter(of.id)))
+            for when, of in found
+        ),
+    )
+    click.echo(f"{plural(count, 'difference')} written to {path}.", err=True)

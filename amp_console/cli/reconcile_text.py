@@ -1,0 +1,161 @@
+"""What `amp-console reconcile` prints: tables and sentences for people, documents for scripts."""
+
+import msgspec
+
+from amp_console.cli.text import clean, plural, table
+from amp_console.ledger.audiences import Audience
+from amp_console.ledger.comparisons import Comparison, Difference, Kind
+from amp_console.sync.comparing import CompareReport
+from amp_console.sync.difference_words import sentences, verdict
+from amp_console.sync.quota import Quota
+from amp_console.sync.reconcile import Applied, ReconcileReport
+from amp_console.sync.reconcile_plan import ReconcilePlan
+
+
+class QuotaDocument(msgspec.Struct, frozen=True):
+    """The month's downloads in `reconcile --json`."""
+
+    used: int
+    limit: int
+    resets_at: str | None
+
+
+class AppliedDocument(msgspec.Struct, frozen=True):
+    """What was put right in `reconcile --json`."""
+
+    added: int
+    removed: int
+    rejected: int
+    pending: int
+
+
+class ReconcileDocument(msgspec.Struct, frozen=True):
+    """One audience in `reconcile --json`; the counts are null where it could not be compared."""
+
+    audience: str
+    cohort_id: str | None
+    id_type: str
+    in_audience: int | None
+    in_cohort: int | None
+    in_both: int | None
+    missing_from_cohort: int | None
+    extra_in_cohort: int | None
+    not_comparable: int | None
+    applied: AppliedDocument | None
+    verified: bool | None
+    quota: QuotaDocument | None
+
+
+def reconcile_document(
+    of: Audience, found: Comparison | None, done: Applied | None, quota: Quota
+) -> ReconcileDocument:
+    """Describe how one audience compared, and what was put right."""
+    applied = None
+    if done is not None:
+        counts = done.counts
+        applied = AppliedDocument(counts.added, counts.removed, counts.rejected, done.pending)
+    return ReconcileDocument(
+        audience=of.key,
+        cohort_id=of.cohort_id,
+        id_type=of.id_type,
+        in_audience=found.in_audience if found else None,
+        in_cohort=found.in_cohort if found else None,
+        in_both=found.in_both if found else None,
+        missing_from_cohort=found.missing if found else None,
+        extra_in_cohort=found.extra if found else None,
+        not_comparable=found.not_comparable if found else None,
+        applied=applied,
+        verified=done.verified if done else None,
+        quota=QuotaDocument(quota.used, quota.limit, quota.resets_at),
+    )
+
+
+def compare_lines(report: CompareReport) -> list[str]:
+    """Say how audiences compared."""
+    audiences = {each.audience.id: each.audience for each in report.run.audiences}
+    rows = [
+        (
+            audiences[audience_id].name,
+            f"{of.in_audience:,}",
+            f"{of.in_cohort:,}",
+            f"{of.in_both:,}",
+            f"{of.missing:,}",
+            f"{of.extra:,}",
+            verdict(of),
+        )
+        for audience_id, of in report.comparisons.items()
+    ]
+    header = ("AUDIENCE", "IN-AUDIENCE", "IN-COHORT", "IN-BOTH", "MISSING", "EXTRA", "")
+    lines = table(header, rows, " ".join(header[1:-1])) if rows else []
+    for audience_id, of in report.comparisons.items():
+        name = f"{clean(audiences[audience_id].name)}: " if len(rows) > 1 else ""
+        lines += [f"{name}{sentence}" for sentence in sentences(of)]
+    for each in report.run.audiences:
+        if each.note:
+            lines.append(f"{clean(each.audience.name)}: {clean(each.note, 1000)}")
+    return lines
+
+
+def plan_lines(plan: ReconcilePlan) -> list[str]:
+    """Show what would be sent for one audience."""
+    how = "replaces the whole content in" if plan.replace else "takes"
+    what = f'adds {plan.add:,} to the cohort "{clean(plan.cohort_name)}"'
+    what += f" and removes {plan.remove:,}; this {how} {plural(plan.requests, 'request')}"
+    lines = [f"{clean(plan.name)}: {what}."]
+    for kinds, word in (((Kind.MISSING,), "adds"), ((Kind.LEFT, Kind.STRANGER), "removes")):
+        some = [each for each in plan.samples if each.kind in kinds]
+        if some:
+            lines.append(f"  {word}, for example: {', '.join(_sample(each) for each in some)}")
+    if plan.can_replace and not plan.replace:
+        lines.append("  (--replace uploads the whole content anew in one request.)")
+    return lines
+
+
+def _sample(of: Difference) -> str:
+    alike = f" (spelt like {clean(of.resembles, 40)})" if of.resembles else ""
+    return clean(of.id, 40) + alike
+
+
+def applied_lines(report: ReconcileReport) -> list[str]:
+    """Say what was put right, and what is left."""
+    rows = []
+    for each in report.run.audiences:
+        done = report.applied.get(each.audience.id)
+        rows.append(
+            (
+                each.audience.name,
+                f"{each.counts.added:,}",
+                f"{each.counts.removed:,}",
+                f"{each.counts.rejected:,}",
+                f"{done.pending:,}" if done else "?",
+                outcome(done) if done else "not put right",
+            )
+        )
+    header = ("AUDIENCE", "ADDED", "REMOVED", "REJECTED", "PENDING", "")
+    lines = table(header, rows, "ADDED REMOVED REJECTED PENDING")
+    for each in report.run.audiences:
+        if each.note:
+            lines.append(f"{clean(each.audience.name)}: {clean(each.note, 1000)}")
+    if any(each.counts.rejected for each in report.run.audiences):
+        lines.append("See who was rejected and why with: amp-console errors")
+    return lines
+
+
+def outcome(done: Applied) -> str:
+    """Say how the two stand after what was put right."""
+    if done.after is not None:
+        left = [
+            f"{count:,} {what}"
+            for count, what in ((done.after.missing, "missing"), (done.after.extra, "extra"))
+            if count
+        ]
+        return f"left: {', '.join(left)}" if left else f"{verdict(done.after)}, as a download shows"
+    if done.size is not None and done.size.agrees is False:
+        return (
+            f"the sizes differ: {done.size.expected:,} expected, Amplitude says {done.size.found:,}"
+        )
+    if not done.is_equal:
+        return "differences are left"
+    if done.size is not None and done.size.agrees:
+        return "equal by size; --verify proves it"
+    return "sent; --verify proves it"

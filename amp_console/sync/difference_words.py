@@ -1,0 +1,80 @@
+"""What a comparison found, in words."""
+
+from collections.abc import Sequence
+
+from amp_console.ledger.comparisons import Comparison, Kind, Knew
+from amp_console.ledger.runs import RunKind, RunStatus
+from amp_console.sync.words import plural
+
+KIND_WORDS = {
+    Kind.MISSING: "missing from the cohort",
+    Kind.LEFT: "extra: left the audience",
+    Kind.STRANGER: "extra: never seen in the audience",
+    Kind.NO_ID_IN_COHORT: "not comparable: in the cohort without the identifier",
+    Kind.NO_ID_IN_AUDIENCE: "not comparable: in the audience without the identifier",
+}
+KNEW_WORDS = {
+    Knew.DELIVERED: "was right before",
+    Knew.PENDING: "pending: the next sync does it",
+    Knew.REJECTED: "rejected by Amplitude",
+    Knew.NOTHING: "nothing",
+}
+
+
+_OUTCOMES = {
+    (RunKind.COMPARE, RunStatus.DELIVERED): "equal",
+    (RunKind.COMPARE, RunStatus.PARTIAL): "different",
+    (RunKind.RECONCILE, RunStatus.DELIVERED): "put right",
+    (RunKind.RECONCILE, RunStatus.PARTIAL): "differences left",
+}
+
+
+def outcome_of(kind: RunKind, status: RunStatus) -> str:
+    """Say in a word or two how a run of any kind ended."""
+    return _OUTCOMES.get((kind, status), str(status))
+
+
+def verdict(of: Comparison) -> str:
+    """Say in a word or two how the two compare."""
+    if of.is_equal:
+        return "equal" if not of.not_comparable else "equal, as far as they can be compared"
+    return "different"
+
+
+def sentences(of: Comparison) -> list[str]:
+    """Say what each number of a comparison consists of; nothing of those that are none."""
+    label = of.id_type.label
+    lines = []
+    if of.missing:
+        lines.append(f"{of.missing:,} missing from the cohort: {_join(_missing(of))}.")
+    if of.extra:
+        extra = [
+            (of.has_left, "left the audience"),
+            (of.strangers, "never seen in it"),
+        ]
+        lines.append(f"{of.extra:,} extra in the cohort: {_join(extra)}.")
+    if of.cohort_no_id:
+        lines.append(
+            f"{plural(of.cohort_no_id, 'person', 'people')} in the cohort without a {label}: "
+            "they can't be compared, and are left alone."
+        )
+    if of.audience_no_id:
+        lines.append(
+            f"{plural(of.audience_no_id, 'person', 'people')} in the audience without a {label}: "
+            "no event gave one, so they can't be put in."
+        )
+    return lines
+
+
+def _missing(of: Comparison) -> list[tuple[int, str]]:
+    pending = of.missing - of.missing_drifted - of.missing_rejected
+    what = "not wanted by the ledger so far" if of.against else "pending (the next sync adds them)"
+    return [
+        (of.missing_drifted, "delivered before, and gone since"),
+        (pending, what),
+        (of.missing_rejected, "rejected (Amplitude does not take them)"),
+    ]
+
+
+def _join(parts: Sequence[tuple[int, str]]) -> str:
+    return ", ".join(f"{count:,} {text}" for count, text in parts if count)

@@ -1,0 +1,148 @@
+"""Comparing a large cohort with a large audience, and the memory it takes.
+
+    python tests/benchmarks/reconcile.py [--members 2000000] [--drift 0.01]
+
+The ledger holds so many members, all delivered. The simulated Amplitude, in a process of its own,
+holds as many: a share of them is missing, and as many strangers are in it. Ours is `amp-console
+reconcile`, a whole process: the export is read through its link, compared, and the differences
+are kept. Printed are seconds of the whole, seconds of the comparison in the ledger, and the peak
+memory of the process (MiB).
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from amp_console.connections import ConnectionBook, Folders
+from amp_console.ledger import Db, Ledger, sources
+from amp_console.ledger.audiences import discover, link_existing
+from amp_console.ledger.members import Gathered, fold
+from amp_console.simulator import Simulator, World
+from amp_console.values import AudienceRef, Change
+
+REF = AudienceRef("spa", "aud", "large")
+SERVE = """
+import sys
+from amp_console.simulator import World, run_forever
+from amp_console.values import IdType
+members, drift = int(sys.argv[1]), int(sys.argv[2])
+world = World()
+users = [f"user-{n * 2654435761 % 2**32:08x}" for n in range(drift, members + drift)]
+world.add_users(users)
+found = world.resolve(users, IdType.USER_ID).found
+cohort = world.create_cohort("large", "ana@acme.example", found)
+run_forever(0, world=world, on_ready=lambda s: print(s.base_url, cohort.id, flush=True))
+"""
+# Runs the command and says how long the comparison itself took.
+OURS = """
+import sys, time
+from amp_console.ledger import comparing
+compare = comparing.compare
+def timed(db, occasion):
+    begun = time.perf_counter()
+    try:
+        return compare(db, occasion)
+    finally:
+        print(f"compared in {time.perf_counter() - begun:.2f}", file=sys.stderr)
+comparing.compare = timed
+from amp_console.cli.app import main
+main()
+"""
+
+
+@contextmanager
+def simulator(members: int, drift: int) -> Iterator[tuple[str, str]]:
+    """Serve a simulated Amplitude with a large cohort; yields its address and the cohort's id."""
+    command = [sys.executable, "-c", SERVE, str(members), str(drift)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    try:
+        base_url, cohort_id = process.stdout.readline().split()
+        yield base_url, cohort_id
+    finally:
+        process.terminate()
+        process.wait()
+        process.stdout.close()
+
+
+def fill(path: Path, members: int, cohort_id: str) -> None:
+    """Fill a ledger with members who were all delivered."""
+    with Ledger(path) as ledger:
+        audience = ledger.write(discover, REF)
+        ledger.write(link_existing, audience.id, cohort_id, "large")
+        source_id = ledger.write(sources.begin_source, "events", None, 1)
+        for first in range(0, members, 100_000):
+            gathered = Gathered()
+            last = min(first + 100_000, members)
+            gathered.add([Change(REF, _user(n), None, True, n, n + 1) for n in range(first, last)])
+            ledger.write(fold, source_id, gathered, {REF: audience.id})
+
+        def deliver(db: Db) -> None:
+            db.execute("UPDATE member SET delivered = 1")
+
+        ledger.write(deliver)
+
+
+def _user(number: int) -> str:
+    """A user ID; their order is not that of the events."""
+    return f"user-{number * 2654435761 % 2**32:08x}"
+
+
+def measure(members: int, drift: int) -> None:
+    """Fill, compare, print."""
+    with Simulator(World()) as known, simulator(members, drift) as (base_url, cohort_id):
+        keys = known.credentials
+        with tempfile.TemporaryDirectory() as home:
+            environment = {
+                **os.environ,
+                "AMP_CONSOLE_HOME": home,
+                "AMP_CONSOLE_API_KEY": keys.api_key.reveal(),
+                "AMP_CONSOLE_SECRET_KEY": keys.secret_key.reveal(),
+            }
+            options = ["--app-id", "123456", "--owner-email", "ana@acme.example"]
+            connect = [sys.executable, "-m", "amp_console", "connect", "bench", *options]
+            quiet = subprocess.DEVNULL
+            subprocess.run(
+                [*connect, "--base-url", base_url],
+                check=True, env=environment, stdout=quiet, stderr=quiet,
+            )  # fmt: skip
+            folders = Folders.locate(environment)
+            connection = ConnectionBook(folders.config_file).pick(None)
+            fill(folders.ledger(connection.id), members, cohort_id)
+            command = [sys.executable, "-c", OURS, "reconcile", "large", "--json"]
+            begun = time.perf_counter()
+            process = subprocess.Popen(
+                command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+            )
+            assert process.stdout is not None
+            assert process.stderr is not None
+            out, err = process.stdout.read(), process.stderr.read().decode()
+            _, _, usage = os.wait4(process.pid, 0)
+            seconds = time.perf_counter() - begun
+    found = json.loads(out)
+    assert found["in_both"] == members - drift, found
+    assert found["missing_from_cohort"] == found["extra_in_cohort"] == drift, found
+    compared = next(line for line in err.splitlines() if line.startswith("compared in"))
+    print(f"{members:,} members against {members:,}, {drift:,} missing and {drift:,} extra")
+    print(f"the whole command {seconds:.1f} s, of which {compared} s (to be under 10)")
+    print(f"peak memory {usage.ru_maxrss / 1024:.0f} MiB (to be under 200)")
+
+
+def main() -> None:
+    """Measure."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--members", type=int, default=2_000_000)
+    parser.add_argument("--drift", type=float, default=0.01)
+    wish = parser.parse_args()
+    measure(wish.members, round(wish.members * wish.drift))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,222 @@
+"""`amp-console reconcile` as a command: what it prints, and how it ends."""
+
+import csv
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from amp_console.simulator import Behaviour, Simulator, World
+from amp_console.values import IdType, Operation
+from tests.cli.operator import Operator
+from tests.sync.office import event
+
+USERS = [f"u{n}" for n in range(10)]
+KEYS = {
+    "audience",
+    "cohort_id",
+    "id_type",
+    "in_audience",
+    "in_cohort",
+    "in_both",
+    "missing_from_cohort",
+    "extra_in_cohort",
+    "not_comparable",
+    "applied",
+    "verified",
+    "quota",
+}
+
+
+@pytest.fixture
+def simulator() -> Iterator[Simulator]:
+    with Simulator(World(unknown=lambda text: text.startswith("ghost-"))) as running:
+        yield running
+
+
+@pytest.fixture
+def operator(tmp_path: Path, simulator: Simulator) -> Operator:
+    """An operator whose two audiences are delivered."""
+    operator = Operator(tmp_path, simulator)
+    operator.connect()
+    file = tmp_path / "events.ndjson"
+    events = [event(user, True, audience=key) for key in ("shoppers", "tests") for user in USERS]
+    file.write_text("".join(json.dumps(each) + "\n" for each in events))
+    assert operator.run("sync", "--from", file, "--yes").status == 0
+    return operator
+
+
+def cohort_of(simulator: Simulator, name: str = "shoppers") -> str:
+    return simulator.world.cohort_named(name).id
+
+
+def drift(simulator: Simulator, *, out: tuple[str, ...] = (), into: tuple[str, ...] = ()) -> None:
+    """Change the cohort of the shoppers behind our back."""
+    world = simulator.world
+    for operation, users in ((Operation.REMOVE, out), (Operation.ADD, into)):
+        found = world.resolve(users, IdType.USER_ID).found
+        world.change(cohort_of(simulator), operation, found)
+
+
+def test_two_that_are_equal_end_with_0(operator: Operator) -> None:
+    ended = operator.run("reconcile", "shoppers", "--json")
+    assert ended.status == 0
+    assert set(ended.document) == KEYS
+    assert ended.document["in_both"] == 10
+    assert ended.document["applied"] is None
+    assert ended.document["quota"]["used"] == 1
+    assert "0 of 500 downloads used, resets 1 " in ended.err
+
+
+def test_differences_end_with_1_and_nothing_is_sent(
+    operator: Operator, simulator: Simulator
+) -> None:
+    drift(simulator, out=("u0",), into=("stranger",))
+    ended = operator.run("reconcile", "shoppers")
+    assert ended.status == 1
+    assert "1 missing from the cohort: 1 delivered before, and gone since." in ended.out
+    assert "1 extra in the cohort: 1 never seen in it." in ended.out
+    assert simulator.world.members(cohort_of(simulator)) == {*USERS[1:], "stranger"}
+
+
+def test_what_is_put_right_and_proven_ends_with_0(operator: Operator, simulator: Simulator) -> None:
+    drift(simulator, out=("u0",), into=("stranger",))
+    ended = operator.run("reconcile", "shoppers", "--apply", "both", "--yes", "--verify", "--json")
+    assert ended.status == 0
+    assert ended.document["missing_from_cohort"] == ended.document["extra_in_cohort"] == 1
+    assert ended.document["applied"] == {"added": 1, "removed": 1, "rejected": 0, "pending": 0}
+    assert ended.document["verified"] is True
+    assert ended.document["quota"]["used"] == 2
+    assert simulator.world.members(cohort_of(simulator)) == set(USERS)
+
+
+def test_one_side_alone_leaves_differences(operator: Operator, simulator: Simulator) -> None:
+    drift(simulator, out=("u0",), into=("stranger",))
+    ended = operator.run("reconcile", "shoppers", "--apply", "add", "--json")
+    assert ended.status == 1
+    assert ended.document["verified"] is None
+    assert simulator.world.members(cohort_of(simulator)) == {*USERS, "stranger"}
+
+
+def test_whom_amplitude_does_not_know_is_rejected(operator: Operator, tmp_path: Path) -> None:
+    file = tmp_path / "more.ndjson"
+    file.write_text(json.dumps(event("ghost-1", True, audience="shoppers")))
+    operator.run("import", file)
+    ended = operator.run("reconcile", "shoppers", "--apply", "both", "--yes", "--verify", "--json")
+    assert ended.status == 1
+    assert ended.document["applied"] == {"added": 0, "removed": 0, "rejected": 1, "pending": 0}
+    assert ended.document["verified"] is False
+    assert [each["id"] for each in operator.run("errors", "--json").document["rejected"]] == [
+        "ghost-1"
+    ]
+
+
+def test_a_large_removal_is_not_sent_unless_confirmed(
+    operator: Operator, simulator: Simulator
+) -> None:
+    drift(simulator, into=tuple(f"s{n}" for n in range(5)))
+    ended = operator.run("reconcile", "shoppers", "--apply", "both")
+    assert ended.status == 2
+    assert 'takes 5 of 15 members out of "shoppers"' in ended.err
+    assert simulator.world.size(cohort_of(simulator)) == 15
+    assert operator.run("reconcile", "shoppers", "--apply", "both", "--yes").status == 0
+    assert simulator.world.size(cohort_of(simulator)) == 10
+
+
+def test_a_list_is_compared_with(operator: Operator, simulator: Simulator) -> None:
+    listed = "".join(f"{user}\n" for user in (*USERS[1:], "brand-new"))
+    ended = operator.run("reconcile", "shoppers", "--against", "-", stdin=listed.encode())
+    assert ended.status == 1
+    assert "1 extra in the cohort: 1 left the audience." in ended.out
+    ended = operator.run(
+        "reconcile", "shoppers", "--against", "-", "--apply", "both", "--verify",
+        stdin=listed.encode(),
+    )  # fmt: skip
+    assert ended.status == 0
+    assert simulator.world.members(cohort_of(simulator)) == {*USERS[1:], "brand-new"}
+
+
+def test_all_are_compared_one_after_the_other(operator: Operator, simulator: Simulator) -> None:
+    drift(simulator, out=("u0",))
+    ended = operator.run("reconcile", "--all", "--json")
+    assert ended.status == 1
+    assert [(each["audience"], each["missing_from_cohort"]) for each in ended.document] == [
+        ("shoppers", 1),
+        ("tests", 0),
+    ]
+    assert "Comparing takes 2 downloads." in ended.err
+
+
+def test_more_downloads_than_are_left_are_not_begun(
+    operator: Operator, simulator: Simulator
+) -> None:
+    simulator.behaviour = Behaviour(downloads_per_month=1)
+    ended = operator.run("reconcile", "--all")
+    assert ended.status == 2
+    assert "That is more than are left. Nothing was downloaded." in ended.err
+    assert operator.run("reconcile", "shoppers").status == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ((), "Name audiences, or take them all with --all."),
+        (("shoppers", "--all"), "Name audiences, or take them all with --all."),
+        (("shoppers", "tests", "--against", "-"), "--against is a list of one audience"),
+        (("shoppers", "--replace"), "add --apply both"),
+        (("nobody",), "There is no audience 'nobody'"),
+        (("shoppers", "--against", "nowhere.csv"), "nowhere.csv does not exist"),
+    ],
+)
+def test_wrong_use_ends_with_2(operator: Operator, arguments: tuple[str, ...], words: str) -> None:
+    ended = operator.run("reconcile", *arguments)
+    assert ended.status == 2
+    assert words in ended.err
+
+
+def test_read_only_compares_and_puts_nothing_right(
+    operator: Operator, simulator: Simulator
+) -> None:
+    drift(simulator, out=("u0",))
+    ended = operator.run("--read-only", "reconcile", "shoppers", "--apply", "both", "--yes")
+    assert ended.status == 2
+    assert "read-only" in ended.err
+    assert operator.run("--read-only", "reconcile", "shoppers").status == 1
+
+
+@pytest.mark.parametrize("suffix", ["csv", "ndjson"])
+def test_who_differs_is_written_before_and_after(
+    operator: Operator, simulator: Simulator, tmp_path: Path, suffix: str
+) -> None:
+    drift(simulator, out=("u0",), into=("stranger", "U1"))
+    file = tmp_path / f"differences.{suffix}"
+    operator.run("reconcile", "shoppers", "--apply", "add", "--verify", "--export", file)
+    if suffix == "csv":
+        with file.open(newline="") as opened:
+            rows = list(csv.DictReader(opened))
+    else:
+        rows = [json.loads(line) for line in file.read_text().splitlines()]
+    assert [(row["when"], row["difference"], row["id"]) for row in rows] == [
+        ("before", "missing from the cohort", "u0"),
+        ("before", "extra: never seen in the audience", "U1"),
+        ("before", "extra: never seen in the audience", "stranger"),
+        ("after", "extra: never seen in the audience", "U1"),
+        ("after", "extra: never seen in the audience", "stranger"),
+    ]
+    assert rows[0]["the_ledger_knew"] == "was right before"
+    assert file.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_cohort_that_is_gone_is_told(operator: Operator, simulator: Simulator) -> None:
+    simulator.world.drop_cohort(cohort_of(simulator))
+    ended = operator.run("reconcile", "shoppers", "--json")
+    assert ended.status == 4
+    assert "Amplitude has no cohort" in ended.err
+    assert ended.document["in_cohort"] is None
+
+
+def test_comparing_is_in_the_history(operator: Operator) -> None:
+    operator.run("reconcile", "shoppers")
+    kinds = [run["kind"] for run in operator.run("runs", "--json").document]
+    assert kinds == ["compare", "sync"]
