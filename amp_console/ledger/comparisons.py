@@ -101,6 +101,7 @@ class Difference(msgspec.Struct, frozen=True):
     id: str
     knew: Knew
     resembles: str | None
+    is_put_right: bool = False
 
     @property
     def key(self) -> tuple[int, int, str]:
@@ -109,11 +110,15 @@ class Difference(msgspec.Struct, frozen=True):
 
 
 class DifferenceFilter(msgspec.Struct, frozen=True):
-    """Which differences of a comparison are meant; `text` is part of the identifier."""
+    """Which differences of a comparison are meant; `text` is part of the identifier.
+
+    `only_open` leaves out those that were put right since.
+    """
 
     comparison_id: int
     kinds: tuple[Kind, ...] = tuple(Kind)
     text: str = ""
+    only_open: bool = False
 
 
 class SizeCheck(msgspec.Struct, frozen=True):
@@ -181,13 +186,13 @@ def differences(
     """Some of the differences, by kind and identifier."""
     where, values = _where(wish)
     rows = db.execute(
-        f"SELECT kind, id_type, id, standing, resembles FROM difference WHERE {where} "
+        f"SELECT kind, id_type, id, standing, resembles, state = 2 FROM difference WHERE {where} "
         "ORDER BY kind, id_type, id LIMIT ? OFFSET ?",
         (*values, limit, offset),
     )
     return [
-        Difference(Kind(kind), ID_TYPE_OF[id_type], id_, Knew(knew), like)
-        for kind, id_type, id_, knew, like in rows
+        Difference(Kind(kind), ID_TYPE_OF[id_type], id_, Knew(knew), like, bool(is_put_right))
+        for kind, id_type, id_, knew, like, is_put_right in rows
     ]
 
 
@@ -201,6 +206,8 @@ def count_differences(db: sqlite3.Connection, wish: DifferenceFilter) -> int:
 def _where(wish: DifferenceFilter) -> tuple[str, list[object]]:
     kinds = ",".join(str(int(kind)) for kind in wish.kinds)
     where, values = f"comparison_id = ? AND kind IN ({kinds})", [wish.comparison_id]
+    if wish.only_open:
+        where += " AND state < 2"
     if not wish.text:
         return where, list(values)
     return f"{where} AND instr(lower(id), lower(?))", [*values, wish.text]

@@ -67,7 +67,7 @@ _CHUNK = 500  # identifiers bound to one statement
 _IS_CHOSEN = (
     "EXISTS (SELECT 1 FROM difference AS d WHERE d.comparison_id = :comparison "
     "AND d.kind IN (SELECT value FROM json_each(:kinds)) AND d.id_type = member.id_type "
-    "AND d.id = member.id AND d.is_chosen = 1)"
+    "AND d.id = member.id AND d.state = 1)"
 )
 
 

@@ -12,7 +12,7 @@ from amp_console.ledger.sources import begin_source
 from amp_console.ledger.uploads import BEFORE_ANY_EVENT
 from amp_console.values import IdType, Operation
 
-_CHOSEN = "comparison_id = :comparison AND is_chosen = 1"
+_CHOSEN = "comparison_id = :comparison AND state = 1"
 
 
 class Choice(msgspec.Struct, frozen=True):
@@ -40,7 +40,7 @@ def count_chosen(db: sqlite3.Connection, of: Comparison, choice: Choice) -> Chos
     choose(db, of, choice)
     counts = dict(
         db.execute(
-            "SELECT kind, count(*) FROM difference WHERE comparison_id = ? AND is_chosen = 1 "
+            "SELECT kind, count(*) FROM difference WHERE comparison_id = ? AND state = 1 "
             "GROUP BY kind",
             (of.id,),
         ).fetchall()
@@ -52,13 +52,14 @@ def choose(db: sqlite3.Connection, of: Comparison, choice: Choice) -> None:
     """Mark the differences that are to be put right, and no others."""
     kinds = _json(choice.kinds)
     db.execute(
-        "UPDATE difference SET is_chosen = (?3 AND kind IN (SELECT value FROM json_each(?2))) "
-        "WHERE comparison_id = ?1 AND (is_chosen OR kind IN (SELECT value FROM json_each(?2)))",
+        "UPDATE difference SET state = (?3 AND kind IN (SELECT value FROM json_each(?2))) "
+        "WHERE comparison_id = ?1 AND state < 2 "
+        "AND (state = 1 OR kind IN (SELECT value FROM json_each(?2)))",
         (of.id, kinds, choice.only is None),
     )
     db.executemany(
-        "UPDATE difference SET is_chosen = 1 WHERE comparison_id = ? AND kind = ? "
-        "AND id_type = ? AND id = ?",
+        "UPDATE difference SET state = 1 WHERE comparison_id = ? AND kind = ? "
+        "AND id_type = ? AND id = ? AND state < 2",
         [(of.id, *key) for key in choice.only or () if key[0] in choice.kinds],
     )
 
@@ -71,9 +72,7 @@ def make_chosen_pending(db: sqlite3.Connection, of: Comparison, choice: Choice, 
     """
     choose(db, of, choice)
     values = {"comparison": of.id, "audience": of.audience_id, "earliest": BEFORE_ANY_EVENT}
-    chosen = (
-        "SELECT id_type, id FROM difference WHERE comparison_id = :comparison AND is_chosen = 1"
-    )
+    chosen = f"SELECT id_type, id FROM difference WHERE {_CHOSEN}"
     if of.against is not None:
         _follow_list(db, of, now)
     db.execute(
@@ -119,6 +118,23 @@ def chosen_left(db: sqlite3.Connection, of: Comparison) -> int:
         f"SELECT count(*) FROM difference AS d JOIN member USING (id_type, id) WHERE {_CHOSEN} "
         "AND audience_id = :audience AND wanted IS NOT delivered AND rejection_id IS NULL",
         {"comparison": of.id, "audience": of.audience_id},
+    ).fetchone()
+    return int(row[0])
+
+
+def note_put_right(db: sqlite3.Connection, of: Comparison) -> int:
+    """Tell the chosen who are put right from those who are not; return how many differ still."""
+    values = {"comparison": of.id, "audience": of.audience_id}
+    db.execute(
+        f"UPDATE difference SET state = 2 WHERE {_CHOSEN} AND EXISTS (SELECT 1 FROM member AS m "
+        "WHERE m.audience_id = :audience AND m.id_type = difference.id_type "
+        "AND m.id = difference.id AND m.delivered = m.wanted)",
+        values,
+    )
+    row = db.execute(
+        "SELECT count(*) FROM difference WHERE comparison_id = :comparison AND state < 2 "
+        f"AND kind IN ({int(Kind.MISSING)}, {int(Kind.LEFT)}, {int(Kind.STRANGER)})",
+        values,
     ).fetchone()
     return int(row[0])
 

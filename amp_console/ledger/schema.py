@@ -213,7 +213,7 @@ CREATE TABLE difference (
     id            TEXT NOT NULL,
     standing      INTEGER NOT NULL,          -- how the ledger knew them
     resembles     TEXT,                      -- an identifier of the other side, spelt alike
-    is_chosen     INTEGER NOT NULL DEFAULT 0,
+    state         INTEGER NOT NULL DEFAULT 0,  -- 1: chosen, to be put right; 2: put right
     PRIMARY KEY (comparison_id, kind, id_type, id)
 ) STRICT, WITHOUT ROWID;
 """

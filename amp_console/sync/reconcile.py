@@ -25,13 +25,14 @@ from amp_console.values import Operation
 class Applied(msgspec.Struct, frozen=True):
     """What came of one plan: `pending` are those chosen who are still to be sent.
 
-    `size` is what Amplitude's list said afterwards, `after` the second comparison, None where
-    there was none.
+    So many of all differences are `left`, by what the ledger knows now. `size` is what Amplitude's
+    list said afterwards, `after` the second comparison, None where there was none.
     """
 
     plan: ReconcilePlan
     counts: AudienceCounts
     pending: int
+    left: int
     size: SizeCheck | None
     after: Comparison | None
 
@@ -50,9 +51,7 @@ class Applied(msgspec.Struct, frozen=True):
         """Whether nothing is left to put right, as far as is known."""
         if self.after is not None:
             return self.after.is_equal
-        of, plan = self.plan.comparison, self.plan
-        all_chosen = plan.add == of.missing and plan.remove == of.extra
-        return all_chosen and not (self.pending or self.counts.rejected) and self.verified is None
+        return self.left == 0 and self.verified is None
 
 
 class ReconcileReport(msgspec.Struct, frozen=True):
@@ -116,8 +115,9 @@ async def _apply(lane: Lane, plan: ReconcilePlan) -> None:
 
 
 async def _so_far(lane: Lane, plan: ReconcilePlan) -> Applied:
-    left = await lane.desk.ledger.aread(reconciling.chosen_left, plan.comparison)
-    return Applied(plan, lane.counts, left, None, None)
+    pending = await lane.desk.ledger.aread(reconciling.chosen_left, plan.comparison)
+    left = await lane.desk.ledger.awrite(reconciling.note_put_right, plan.comparison)
+    return Applied(plan, lane.counts, pending, left, None, None)
 
 
 async def _replace(lane: Lane, plan: ReconcilePlan) -> None:
@@ -191,8 +191,7 @@ async def _verify(lane: Lane, plan: ReconcilePlan, exports: Exports | None, begu
     after = None
     if exports is not None:
         after = await compare(lane, exports, applies=plan.comparison.id)
-    left = await lane.desk.ledger.aread(reconciling.chosen_left, plan.comparison)
-    return msgspec.structs.replace(so_far, size=size, after=after, pending=left)
+    return msgspec.structs.replace(so_far, size=size, after=after)
 
 
 async def _size(lane: Lane, plan: ReconcilePlan, begun: int) -> SizeCheck | None:

@@ -111,7 +111,9 @@ def plan_reconcile(
 def _samples(db: Db, of: Comparison, choice: Choice) -> list[Difference]:
     found = []
     for kinds in ((Kind.MISSING,), EXTRA):
-        wish = DifferenceFilter(of.id, tuple(kind for kind in kinds if kind in choice.kinds))
+        wish = DifferenceFilter(
+            of.id, tuple(kind for kind in kinds if kind in choice.kinds), only_open=True
+        )
         if wish.kinds:
             found += differences(db, wish, 0, SAMPLES)
     return [each for each in found if choice.only is None or each.key in choice.only]
