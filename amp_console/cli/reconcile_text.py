@@ -6,7 +6,7 @@ from amp_console.cli.text import clean, plural, table
 from amp_console.ledger.audiences import Audience
 from amp_console.ledger.comparisons import Comparison, Difference, Kind
 from amp_console.sync.comparing import CompareReport
-from amp_console.sync.difference_words import sentences, verdict
+from amp_console.sync.difference_words import outcome, sentences, verdict
 from amp_console.sync.quota import Quota
 from amp_console.sync.reconcile import Applied, ReconcileReport
 from amp_console.sync.reconcile_plan import ReconcilePlan
@@ -139,23 +139,3 @@ def applied_lines(report: ReconcileReport) -> list[str]:
     if any(each.counts.rejected for each in report.run.audiences):
         lines.append("See who was rejected and why with: amp-console errors")
     return lines
-
-
-def outcome(done: Applied) -> str:
-    """Say how the two stand after what was put right."""
-    if done.after is not None:
-        left = [
-            f"{count:,} {what}"
-            for count, what in ((done.after.missing, "missing"), (done.after.extra, "extra"))
-            if count
-        ]
-        return f"left: {', '.join(left)}" if left else f"{verdict(done.after)}, as a download shows"
-    if done.size is not None and done.size.agrees is False:
-        return (
-            f"the sizes differ: {done.size.expected:,} expected, Amplitude says {done.size.found:,}"
-        )
-    if not done.is_equal:
-        return "differences are left"
-    if done.size is not None and done.size.agrees:
-        return "equal by size; --verify proves it"
-    return "sent; --verify proves it"

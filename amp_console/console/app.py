@@ -27,11 +27,13 @@ from amp_console.console import keyring, navigation
 from amp_console.console.background import aside
 from amp_console.console.look import ASCII, PLAIN
 from amp_console.console.premises import Opening, Premises
+from amp_console.console.reconcile_work import ReconcileWork
 from amp_console.console.session import Session
 from amp_console.console.taste import choose_theme
 from amp_console.console.work import KNOWN, ImportWork, SyncWork
 from amp_console.ledger.changes import revision
 from amp_console.sync import cohort_list
+from amp_console.sync.quota import Quota, ask_quota
 
 DARK, LIGHT = "tokyo-night", "catppuccin-latte"
 MOST_HAPPENINGS = 1_000
@@ -75,6 +77,8 @@ class ConsoleApp(App[None]):
         self.session: Session | None = None
         self.sync: SyncWork | None = None
         self.reading: ImportWork | None = None
+        self.reconciling: ReconcileWork | None = None
+        self.quota: Quota | None = None
         self.sizes: dict[str, int | None] = {}
         self.happenings: deque[Happening] = deque(maxlen=MOST_HAPPENINGS)
         self.moved: Signal[None] = Signal(self, "moved")
@@ -132,7 +136,7 @@ class ConsoleApp(App[None]):
         session = await aside(Session, self.premises, connection, read_only=self.opening.read_only)
         session.find = partial(keyring.find, self)
         old, self.session = self.session, session
-        self.sizes = {}
+        self.sizes, self.quota = {}, None
         self._revision = -1
         if old is not None:
             await old.close()
@@ -228,9 +232,10 @@ class ConsoleApp(App[None]):
         return bool(self.under_way)
 
     @property
-    def under_way(self) -> list[SyncWork | ImportWork]:
+    def under_way(self) -> list[SyncWork | ImportWork | ReconcileWork]:
         """What has not ended yet."""
-        return [w for w in (self.sync, self.reading) if w is not None and not w.is_over]
+        works = (self.sync, self.reading, self.reconciling)
+        return [work for work in works if work is not None and not work.is_over]
 
     def leave_when_done(self) -> None:
         """Quit as soon as nothing is under way; the requests in flight end first."""
@@ -254,6 +259,19 @@ class ConsoleApp(App[None]):
         try:
             async with await session.client() as client:
                 self.sizes = await cohort_list.sizes(client)
+        except KNOWN as error:
+            self.say(str(error), "error")
+        else:
+            self.tell()
+
+    async def update_quota(self) -> None:
+        """Ask how many of the month's downloads are used; asking costs none."""
+        session = self.session
+        if session is None:
+            return
+        try:
+            async with await session.client() as client:
+                self.quota = await ask_quota(client, session.ledger, self.now)
         except KNOWN as error:
             self.say(str(error), "error")
         else:

@@ -38,7 +38,9 @@ async def apply(app: "ConsoleApp", audience: Audience, wish: SettingsChange) -> 
 
 def _syncs(app: "ConsoleApp", audience: Audience) -> bool:
     """Whether it is this very console that holds the audience."""
-    work = app.sync
+    work, other = app.sync, app.reconciling
+    if other is not None and other.is_at(audience.id):
+        return True
     return (
         work is not None
         and not work.is_over

@@ -15,6 +15,7 @@ class Look(NamedTuple):
     cursor: str
     full: str
     empty: str
+    extra: str
     spark: str
     dash: str
     arrow: str
@@ -39,6 +40,7 @@ PLAIN = Look(
     cursor="▸",
     full="█",
     empty="░",
+    extra="▓",
     spark="▁▂▃▄▅▆▇█",
     dash="—",
     arrow="→",
@@ -62,6 +64,7 @@ ASCII = Look(
     cursor=">",
     full="#",
     empty=".",
+    extra="x",
     spark="_.:-=+*#",
     dash="-",
     arrow="->",

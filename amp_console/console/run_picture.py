@@ -6,11 +6,26 @@ Plain values, with no screen in them: what is drawn of them, and where, is the s
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from amp_console.console.run_words import UNDER_WAY, advice, did, so_far, verdict, waiting
+from amp_console.console.run_words import (
+    UNDER_WAY,
+    advice,
+    did,
+    ended,
+    so_far,
+    verdict,
+    waiting,
+)
 from amp_console.console.speed import seconds_left
 from amp_console.console.words import SECOND
 from amp_console.console.work import SyncWork
-from amp_console.ledger.runs import AudienceCounts, Run, RunAudience, RunStatus, total_of
+from amp_console.ledger.runs import (
+    AudienceCounts,
+    Run,
+    RunAudience,
+    RunKind,
+    RunStatus,
+    total_of,
+)
 from amp_console.ledger.sources import Tally
 from amp_console.sync.progress import AudienceProgress
 from amp_console.sync.words import plural
@@ -66,6 +81,7 @@ class Picture(NamedTuple):
     counts: AudienceCounts
     elapsed: float
     started_at: int | None = None
+    kind: RunKind = RunKind.SYNC
 
     @property
     def tone(self) -> str:
@@ -96,8 +112,11 @@ def live(work: SyncWork) -> Picture:
     )
 
 
-def past(run: Run, audiences: Sequence[RunAudience], now: int) -> Picture:
-    """Return the picture of a run from the history. Moments in microseconds since 1970."""
+def past(run: Run, audiences: Sequence[RunAudience], now: int, *, is_ours: bool = False) -> Picture:
+    """Return the picture of a run from the history. Moments in microseconds since 1970.
+
+    `is_ours`: if it goes on, it does in this console.
+    """
     counts = total_of(each.counts for each in audiences)
     pending = _pending_after(run, audiences)
     ended_at = run.ended_at if run.ended_at is not None else now
@@ -105,18 +124,19 @@ def past(run: Run, audiences: Sequence[RunAudience], now: int) -> Picture:
     return Picture(
         run.id,
         str(run.status),
-        tuple(_says_past(run, audiences, counts, pending, elapsed)),
-        tuple(_past_line(each) for each in audiences),
+        tuple(_says_past(run, audiences, counts, pending, elapsed, is_ours=is_ours)),
+        tuple(_past_line(each, run.kind) for each in audiences),
         _funnel(run.tally, counts, pending, 0),
         counts,
         elapsed,
         run.started_at,
+        run.kind,
     )
 
 
 def _pending_after(run: Run, audiences: Sequence[RunAudience]) -> int | None:
     """Tell how many users a run left pending; None where that is not known, or not yet."""
-    if run.status in {RunStatus.DELIVERED, RunStatus.PARTIAL}:
+    if run.status in {RunStatus.DELIVERED, RunStatus.PARTIAL} or run.kind is RunKind.COMPARE:
         return 0
     known = [each.pending for each in audiences if each.pending is not None]
     is_known = run.status is RunStatus.STOPPED and len(known) == len(audiences)
@@ -172,11 +192,11 @@ def _ended(note: str, counts: AudienceCounts) -> tuple[str, str]:
     return "done", "good"
 
 
-def _past_line(of: RunAudience) -> Line:
+def _past_line(of: RunAudience, kind: RunKind) -> Line:
     done = of.counts.added + of.counts.removed + of.counts.rejected
     doing, tone = _ended(of.counts.note, of.counts)
     total = None if of.counts.note else done
-    if of.pending is not None:
+    if of.pending is not None and kind is RunKind.SYNC:
         total = done + of.pending
     return Line(of.audience_id, of.name, done, total, of.counts, doing, tone)
 
@@ -235,14 +255,19 @@ def _says_past(
     counts: AudienceCounts,
     pending: int | None,
     elapsed: float,
+    *,
+    is_ours: bool,
 ) -> Iterator[str]:
-    if run.status is RunStatus.RUNNING and run.holder:
+    if run.status is RunStatus.RUNNING and is_ours:
+        yield "It is under way in this console."
+    elif run.status is RunStatus.RUNNING and run.holder:
         yield f"Another amp-console ({run.holder}) is at it."
     else:
-        yield run.note or verdict(str(run.status), counts, pending)
+        yield run.note or ended(run.kind, str(run.status), counts, pending)
     if run.ended_at is not None:
-        yield did(counts, elapsed)
-    left = [_Left(each.name, each.counts, each.pending) for each in audiences]
+        yield did(counts, elapsed, run.kind)
+    is_sending = run.kind is not RunKind.COMPARE
+    left = [_Left(each.name, each.counts, each.pending if is_sending else 0) for each in audiences]
     yield from _advice(str(run.status), counts, run.tally, left, run.note)
 
 

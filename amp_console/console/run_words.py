@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from amp_console.console.speed import ordinal
 from amp_console.console.words import lasting
-from amp_console.ledger.runs import AudienceCounts
+from amp_console.ledger.runs import AudienceCounts, RunKind
 from amp_console.ledger.sources import Tally
 from amp_console.sync.words import clean, plural
 
@@ -67,8 +67,28 @@ def verdict(status: str, counts: AudienceCounts, pending: int | None, rejected: 
     return _ENDS.get(status, status)
 
 
-def did(counts: AudienceCounts, seconds: float) -> str:
+_COMPARED = {
+    "delivered": "Compared: the cohorts are equal to their audiences.",
+    "partial": "Compared: there are differences. Press 1, then r on the audience, to see who.",
+    "stopped": "Not every audience could be compared: its line says why. Nothing was sent.",
+    "interrupted": "Interrupted: its amp-console ended in the middle. Nothing was sent.",
+}
+_PUT_RIGHT = {
+    "delivered": "Put right.",
+    "partial": "Put right, but for differences that are left: press 1, then r on the audience.",
+}
+
+
+def ended(kind: RunKind, status: str, counts: AudienceCounts, pending: int | None) -> str:
+    """Say in a sentence how a run of any kind ended."""
+    words = {RunKind.COMPARE: _COMPARED, RunKind.RECONCILE: _PUT_RIGHT}.get(kind, {})
+    return words.get(status) or verdict(status, counts, pending)
+
+
+def did(counts: AudienceCounts, seconds: float, kind: RunKind = RunKind.SYNC) -> str:
     """Say in a sentence what a run did, in how many requests, and how long it took."""
+    if kind is RunKind.COMPARE:
+        return f"It asked Amplitude {plural(counts.requests, 'time')}, and took {lasting(seconds)}."
     if not counts.requests:
         return f"No request was sent. It took {lasting(seconds)}."
     retries = f" ({plural(counts.retries, 'retry', 'retries')})" if counts.retries else ""

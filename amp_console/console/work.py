@@ -1,24 +1,26 @@
-"""What is under way: a sync or an import. It belongs to the console, not to a screen.
+"""What is under way: a run or an import. It belongs to the console, not to a screen.
 
 Each piece of work keeps its last snapshot; whoever shows it looks when told, or ten times a
 second at most.
 """
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import ClassVar
 
 from amp_console.amplitude import AmplitudeError
 from amp_console.connections import KeysError
 from amp_console.console.background import aside
 from amp_console.console.session import Session
 from amp_console.console.speed import Speed
-from amp_console.engage import MappingError, ReadOptions
+from amp_console.engage import MappingError, ReadOptions, UnreadableSource
 from amp_console.ledger import LedgerError
 from amp_console.ledger.sources import Tally
 from amp_console.sync.abandoned import end_abandoned
-from amp_console.sync.delivery import RunReport, deliver
+from amp_console.sync.delivery import Means, RunReport, deliver
 from amp_console.sync.intake import Intake, IntakeProgress, IntakeReport
 from amp_console.sync.plan import Plan
 from amp_console.sync.progress import RunSnapshot
@@ -30,7 +32,15 @@ GRACE = 10.0  # seconds that the request in flight has to end
 Tell = Callable[[], None]
 """Called when there is something new to see."""
 
-KNOWN = (AmplitudeError, KeysError, LedgerError, MappingError, ReadOnly, OSError)
+KNOWN = (
+    AmplitudeError,
+    KeysError,
+    LedgerError,
+    MappingError,
+    ReadOnly,
+    UnreadableSource,
+    OSError,
+)
 """Failures whose text is a sentence for the operator."""
 
 GIVEN_UP = "Stopped before the last answer came. Whoever it was about is pending."
@@ -44,33 +54,33 @@ def unexpected(error: Exception) -> str:
     )
 
 
-class SyncWork:
-    """One run, from its plan to its report.
+class RunWork(ABC):
+    """One run, from its beginning to its end; what it does is `carry_out`."""
 
-    `tally` is what was read for it; it goes into the run's history.
-    """
+    WHAT: ClassVar[str] = "A run"
+    """What it is called."""
 
-    def __init__(
-        self,
-        session: Session,
-        plan: Plan,
-        timing: Timing,
-        tell: Tell,
-        tally: Tally | None = None,
-    ) -> None:
+    def __init__(self, session: Session, timing: Timing, tell: Tell, audiences: int) -> None:
+        """`audiences`: how many the run is for."""
         self.session = session
-        self.plan = plan
-        self.tally = tally or Tally()
         self.snapshot: RunSnapshot | None = None
-        self.report: RunReport | None = None
         self.failure: str | None = None
         self.stop = Stop()
         self.is_over = False
-        self.speeds = [Speed() for _ in plan.audiences]
+        self.speeds = [Speed() for _ in range(audiences)]
         self._timing = timing
         self._tell = tell
         self._task: asyncio.Task[None] | None = None
         self._seen_at = 0.0
+
+    @property
+    @abstractmethod
+    def planned(self) -> int:
+        """How many users are to be sent for, before it has begun."""
+
+    @abstractmethod
+    async def carry_out(self, means: Means) -> None:
+        """Do what the run is for, and keep its report."""
 
     @property
     def run_id(self) -> int | None:
@@ -86,7 +96,7 @@ class SyncWork:
         return self.snapshot.elapsed + since
 
     def start(self) -> None:
-        """Begin to deliver."""
+        """Begin."""
         self._task = asyncio.create_task(self._go())
 
     def pause(self) -> None:
@@ -122,7 +132,7 @@ class SyncWork:
 
     async def _go(self) -> None:
         try:
-            await self._deliver()
+            await self._carry_out()
         except KNOWN as error:
             await self._end(str(error))
         except asyncio.CancelledError:
@@ -133,18 +143,13 @@ class SyncWork:
             self.is_over = True
             self._tell()
 
-    async def _deliver(self) -> None:
-        client = await self.session.client()
-        async with client:
-            self.report = await deliver(
-                self.plan,
-                self.session.connection,
-                self.session.ledger,
-                client,
-                tally=self.tally,
-                timing=self._timing,
-                stop=self.stop,
-                observe=self._see,
+    async def _carry_out(self) -> None:
+        session = self.session
+        async with await session.client() as client:
+            await self.carry_out(
+                Means(
+                    session.connection, session.ledger, client, self._timing, self.stop, self._see
+                )
             )
 
     async def _end(self, failure: str) -> None:
@@ -161,6 +166,46 @@ class SyncWork:
         for speed, each in zip(self.speeds, snapshot.audiences, strict=True):
             speed.saw(snapshot.elapsed, each.done)
         self._tell()
+
+
+class SyncWork(RunWork):
+    """A sync, from its plan to its report.
+
+    `tally` is what was read for it; it goes into the run's history.
+    """
+
+    WHAT = "A sync"
+
+    def __init__(
+        self,
+        session: Session,
+        plan: Plan,
+        timing: Timing,
+        tell: Tell,
+        tally: Tally | None = None,
+    ) -> None:
+        super().__init__(session, timing, tell, len(plan.audiences))
+        self.plan = plan
+        self.tally = tally or Tally()
+        self.report: RunReport | None = None
+
+    @property
+    def planned(self) -> int:
+        """How many users the plan is for."""
+        return sum(each.add + each.remove for each in self.plan.audiences)
+
+    async def carry_out(self, means: Means) -> None:
+        """Deliver the plan."""
+        self.report = await deliver(
+            self.plan,
+            means.connection,
+            means.ledger,
+            means.client,
+            tally=self.tally,
+            timing=means.timing,
+            stop=means.stop,
+            observe=means.observe,
+        )
 
 
 class ImportWork:

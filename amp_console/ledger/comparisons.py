@@ -203,6 +203,15 @@ def count_differences(db: sqlite3.Connection, wish: DifferenceFilter) -> int:
     return int(row[0])
 
 
+def put_right(db: sqlite3.Connection, comparison_id: int) -> dict[Kind, int]:
+    """How many of each kind of difference were put right since, by what is delivered."""
+    rows = db.execute(
+        "SELECT kind, count(*) FROM difference WHERE comparison_id = ? AND state = 2 GROUP BY kind",
+        (comparison_id,),
+    )
+    return {Kind(kind): count for kind, count in rows}
+
+
 def _where(wish: DifferenceFilter) -> tuple[str, list[object]]:
     kinds = ",".join(str(int(kind)) for kind in wish.kinds)
     where, values = f"comparison_id = ? AND kind IN ({kinds})", [wish.comparison_id]

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from amp_console.ledger.comparisons import Comparison, Kind, Knew
 from amp_console.ledger.runs import RunKind, RunStatus
+from amp_console.sync.reconcile import Applied
 from amp_console.sync.words import plural
 
 KIND_WORDS = {
@@ -13,12 +14,18 @@ KIND_WORDS = {
     Kind.NO_ID_IN_COHORT: "not comparable: in the cohort without the identifier",
     Kind.NO_ID_IN_AUDIENCE: "not comparable: in the audience without the identifier",
 }
-KNEW_WORDS = {
-    Knew.DELIVERED: "was right before",
-    Knew.PENDING: "pending: the next sync does it",
+_KNEW = {
+    Knew.PENDING: "pending",
     Knew.REJECTED: "rejected by Amplitude",
     Knew.NOTHING: "nothing",
 }
+
+
+def knew(kind: Kind, known: Knew) -> str:
+    """Say what the ledger knew of a person who differs."""
+    if known is Knew.DELIVERED:
+        return "added before" if kind is Kind.MISSING else "removed before"
+    return _KNEW[known]
 
 
 _OUTCOMES = {
@@ -37,7 +44,7 @@ def outcome_of(kind: RunKind, status: RunStatus) -> str:
 def verdict(of: Comparison) -> str:
     """Say in a word or two how the two compare."""
     if of.is_equal:
-        return "equal" if not of.not_comparable else "equal, as far as they can be compared"
+        return f"equal, {of.not_comparable:,} not comparable" if of.not_comparable else "equal"
     return "different"
 
 
@@ -78,3 +85,23 @@ def _missing(of: Comparison) -> list[tuple[int, str]]:
 
 def _join(parts: Sequence[tuple[int, str]]) -> str:
     return ", ".join(f"{count:,} {text}" for count, text in parts if count)
+
+
+def outcome(done: Applied) -> str:
+    """Say how the two stand after what was put right."""
+    if done.after is not None:
+        left = [
+            f"{count:,} {what}"
+            for count, what in ((done.after.missing, "missing"), (done.after.extra, "extra"))
+            if count
+        ]
+        return f"left: {', '.join(left)}" if left else f"{verdict(done.after)}, as a download shows"
+    if done.size is not None and done.size.agrees is False:
+        return (
+            f"the sizes differ: {done.size.expected:,} expected, Amplitude says {done.size.found:,}"
+        )
+    if not done.is_equal:
+        return "differences are left"
+    if done.size is not None and done.size.agrees:
+        return "equal by size; --verify proves it"
+    return "sent; --verify proves it"

@@ -12,7 +12,7 @@ import msgspec
 from amp_console.ledger.comparisons import Difference
 from amp_console.ledger.rejected import RejectedUser
 from amp_console.ledger.sources import InvalidEvent
-from amp_console.sync.difference_words import KIND_WORDS, KNEW_WORDS
+from amp_console.sync.difference_words import KIND_WORDS, knew
 from amp_console.sync.words import moment
 
 DIFFERENCE_HEADER = (
@@ -72,8 +72,9 @@ def write_differences(path: Path, found: Iterable[tuple[str, str, Iterable[Diffe
             write = _ndjson_writer(file) if path.suffix in {".ndjson", ".jsonl"} else _csv(file)
             for audience, when, differences in found:
                 for each in differences:
-                    kind, knew = KIND_WORDS[each.kind], KNEW_WORDS[each.knew]
-                    write((audience, when, kind, each.id_type, each.id, knew, each.resembles or ""))
+                    known, alike = knew(each.kind, each.knew), each.resembles or ""
+                    kind = KIND_WORDS[each.kind]
+                    write((audience, when, kind, each.id_type, each.id, known, alike))
                     count += 1
     except OSError as error:
         raise ExportError(

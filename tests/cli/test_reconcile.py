@@ -204,7 +204,7 @@ def test_who_differs_is_written_before_and_after(
         ("after", "extra: never seen in the audience", "U1"),
         ("after", "extra: never seen in the audience", "stranger"),
     ]
-    assert rows[0]["the_ledger_knew"] == "was right before"
+    assert rows[0]["the_ledger_knew"] == "added before"
     assert file.stat().st_mode & 0o777 == 0o600
 
 

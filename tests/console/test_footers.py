@@ -36,7 +36,9 @@ async def walk(pilot: Pilot[None]) -> AsyncIterator[str]:
 
     await until_shown(pilot, "pending")
     yield await go("1", "AudiencesPlace")
-    yield await go("s", "PlanPlace")
+    yield await go("r", "ReconcilePlace")
+    yield await go("1 R", "ReconcileAllPlace")
+    yield await go("1 s", "PlanPlace")
     yield await go("1 e", "AudienceSettings")
     yield await go("escape l", "LinkPlace")
     yield await go("1 m", "MappingPlace")

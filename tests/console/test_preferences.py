@@ -230,7 +230,7 @@ async def test_an_action_that_shares_a_key_keeps_it_when_the_other_moves(house: 
         ('audiences.sync = "ctrl+p"', "ctrl+p is the key of"),
         ('audiences.sync = "a"', "a is the key of “Mark all” (grid.mark_all)"),
         ('"go.person" = "x"', "x is the key of “Errors”"),
-        ('copy = "c"', "c is the key of “Cancel” (run.cancel)"),
+        ('copy = "c"', "c is the key of “Compare” (reconcile.compare)"),
         ('audiences.sync = "z"\naudiences.edit = "z"', "audiences.edit: in “Audiences”, z is the"),
     ],
 )

@@ -65,7 +65,9 @@ audience under the cursor. Nothing is sent before you have seen the plan and con
         Binding("s", "sync", "Sync", id="audiences.sync"),
         Binding("S", "sync_all", "Sync all", show=False, id="audiences.sync_all"),
         Binding("e", "edit", "Edit", id="audiences.edit"),
-        Binding("i", "import", "Import", id="audiences.import"),
+        Binding("r", "reconcile", "Reconcile", id="audiences.reconcile"),
+        Binding("R", "reconcile_all", "Reconcile all", show=False, id="audiences.reconcile_all"),
+        Binding("i", "import", "Import", show=False, id="audiences.import"),
         Binding("l", "link", "Link to a cohort", show=False, id="audiences.link"),
         Binding("x", "errors", "Errors", id="audiences.errors"),
         Binding("t", "switch", "Switch on or off", show=False, id="audiences.switch"),
@@ -213,6 +215,7 @@ audience under the cursor. Nothing is sent before you have seen the plan and con
     def why_not(self, action: str) -> str | None:
         """What can't be done without a connection, an audience, or while a sync runs."""
         needs_row = {"sync", "edit", "link", "switch", "sync_all", "copy"}
+        needs_row |= {"reconcile", "reconcile_all"}
         needs_connection = needs_row | {"import", "errors", "sizes", "mapping"}
         if action in needs_connection and self.console.session is None:
             return "Connect an Amplitude project first: press 4."
@@ -252,6 +255,27 @@ audience under the cursor. Nothing is sent before you have seen the plan and con
             from amp_console.console.screens.link import LinkPlace
 
             self.app.push_screen(LinkPlace(self.current.audience.id))
+
+    def action_reconcile(self) -> None:
+        """Compare the cohort of the audience, or those of the marked ones."""
+        chosen = [each.audience.id for each in self.chosen]
+        if len(chosen) == 1:
+            from amp_console.console.screens.reconcile import ReconcilePlace
+
+            self.app.push_screen(ReconcilePlace(chosen[0]))
+        else:
+            self._reconcile(chosen)
+
+    def action_reconcile_all(self) -> None:
+        """Compare the cohorts of all audiences that are switched on."""
+        self._reconcile(
+            [each.audience.id for each in self._known.values() if each.audience.enabled]
+        )
+
+    def _reconcile(self, audience_ids: list[int]) -> None:
+        from amp_console.console.screens.reconcile_all import ReconcileAllPlace
+
+        self.app.push_screen(ReconcileAllPlace(tuple(audience_ids)))
 
     def action_errors(self) -> None:
         """Open the errors of the audience under the cursor."""

@@ -153,6 +153,8 @@ class Place(Errands, Screen[None]):
         if self._is_taken(event.key):
             return
         for binding in self.console.bindings_of(self).key_to_bindings.get(event.key, ()):
+            if self.check_action(_name_of(binding.action), ()) is False:
+                continue  # another action has this key just now
             reason = self._reason(binding.action)
             if reason is not None:
                 event.stop()

@@ -10,6 +10,7 @@ from textual.widgets import Button, Static
 
 from amp_console.console.importing import size
 from amp_console.console.look import bar
+from amp_console.console.reconcile_work import CompareWork, ReconcileWork
 from amp_console.console.screens.dialog import Dialog
 from amp_console.console.texts import ACCENT, MUTED, lines, said, with_key
 from amp_console.console.work import ImportWork, SyncWork
@@ -52,16 +53,17 @@ class QuitDialog(Dialog[None]):
             rows += [said(""), said((self._next(), MUTED))]
         self.query_one("#doing", Static).update(lines(*rows))
 
-    def _of(self, work: SyncWork | ImportWork) -> Content:
+    def _of(self, work: SyncWork | ImportWork | ReconcileWork) -> Content:
         look = self.console.look
+        if isinstance(work, CompareWork):
+            return said("Cohorts are being compared. Nothing is sent for it.")
         if isinstance(work, ImportWork):
             what = f"Events are being imported: {size(work.done)} of {size(work.total)} read."
             share = bar(look, work.done, work.total, BAR) if work.total else ""
         else:
             now = work.snapshot
-            left = sum(each.add + each.remove for each in work.plan.audiences)
-            left = now.total - now.done if now else left
-            what = f"A sync is under way: {plural(left, 'user')} not delivered yet."
+            left = now.total - now.done if now else work.planned
+            what = f"{work.WHAT} is under way: {plural(left, 'user')} not delivered yet."
             share = bar(look, now.done, now.total, BAR) if now else ""
         return lines(said(what), said((share, ACCENT)))
 
@@ -111,5 +113,5 @@ class QuitDialog(Dialog[None]):
         self._say()
 
 
-def _is_ending(work: SyncWork | ImportWork) -> bool:
+def _is_ending(work: SyncWork | ImportWork | ReconcileWork) -> bool:
     return work.is_stopping if isinstance(work, ImportWork) else work.stop.is_asked

@@ -24,6 +24,7 @@ from amp_console.console.words import ago, at, stopwatch
 from amp_console.console.work import SyncWork
 from amp_console.ledger import requests, runs
 from amp_console.ledger.rejected import RejectedFilter, RejectionGroup, rejection_groups
+from amp_console.ledger.runs import RunKind
 from amp_console.sync.words import plural
 
 OFTEN = 0.2  # seconds between two pictures of a run under way
@@ -31,6 +32,13 @@ SELDOM = 0.5  # seconds between two looks at its requests and rejections
 NONE_SENT = "No request yet."
 NONE_REJECTED = "Nobody is rejected."
 NO_RUN = "No run yet. Press 1, choose audiences and press s to sync them."
+
+
+_KINDS = {
+    RunKind.SYNC: "Sync",
+    RunKind.COMPARE: "Comparison",
+    RunKind.RECONCILE: "Repair",
+}
 
 
 class RunPlace(Place):
@@ -132,7 +140,9 @@ reason shows the users who were rejected for it."""
         if found is None:
             return None
         audiences = await self.session.read(runs.run_audiences, self._wanted)
-        return run_picture.past(found, audiences, self.console.now)
+        work = self.console.reconciling
+        is_ours = work is not None and work.run_id == found.id
+        return run_picture.past(found, audiences, self.console.now, is_ours=is_ours)
 
     # Showing.
 
@@ -176,7 +186,7 @@ reason shows the users who were rejected for it."""
 
     def _show_frame(self, picture: Picture) -> None:
         dot, panel = f" {self.console.look.dot} ", self.query_one("#progress")
-        parts = ["Sync", plural(len(picture.lines), "audience")]
+        parts = [_KINDS[picture.kind], plural(len(picture.lines), "audience")]
         if picture.run_id is not None:
             parts.append(f"run {picture.run_id}")
         panel.border_title = said(dot.join(parts))

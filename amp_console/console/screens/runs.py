@@ -17,12 +17,14 @@ from amp_console.console.widgets.grid_layout import Column
 from amp_console.console.widgets.grid_rows import Cell, Row
 from amp_console.console.words import SECOND, ago, lasting
 from amp_console.ledger.runs import Run, all_runs
+from amp_console.sync.difference_words import outcome_of
 from amp_console.sync.words import plural
 
 COLUMNS = (
     Column("Run", 5, right=True),
     Column("Started", 12),
-    Column("Outcome", 13),
+    Column("Kind", 9, rank=1),
+    Column("Outcome", 18),
     Column("Took", 11, right=True, rank=2),
     Column("Added", 9, right=True),
     Column("Removed", 9, right=True),
@@ -30,7 +32,7 @@ COLUMNS = (
     Column("Requests", 8, right=True, rank=3),
     Column("Retries", 7, right=True, rank=4),
     Column("Audiences", 9, right=True, rank=5),
-    Column("", 0, flex=1, rank=6),
+    Column("", 0, flex=1, rank=7),
 )
 READING = "Reading…"
 EMPTY = """\
@@ -45,8 +47,8 @@ class RunsPlace(Place):
 
     NAME = "Runs"
     HELP = """\
-Every sync there was, from this console and from the command line. Rejected counts users whom that
-run could not deliver; under Errors are those who are rejected now.
+Every sync, comparison and repair there was, from this console and from the command line. Rejected
+counts users whom that run could not deliver; under Errors are those who are rejected now.
 
 Enter opens a run with its requests and errors, however long ago it was."""
     CSS_PATH = "runs.tcss"
@@ -110,14 +112,15 @@ Enter opens a run with its requests and errors, however long ago it was."""
 
 def row(of: Run, look: Look, now: int) -> Row:
     """One run."""
-    status = str(of.status)
+    status, outcome = str(of.status), outcome_of(of.kind, of.status)
     took = None if of.ended_at is None else (of.ended_at - of.started_at) / SECOND
     return Row(
         of.id,
         (
             Cell(str(of.id), "dim"),
             Cell(ago(of.started_at, now, look)),
-            Cell(f"{sign(status, look)} {status}", OUTCOME_TONES.get(status, "")),
+            Cell(str(of.kind), "dim"),
+            Cell(f"{sign(status, look)} {outcome}", OUTCOME_TONES.get(status, "")),
             Cell("" if took is None else lasting(took)),
             Cell(f"{of.added:,}" if of.added else ""),
             Cell(f"{of.removed:,}" if of.removed else ""),
@@ -130,7 +133,8 @@ def row(of: Run, look: Look, now: int) -> Row:
         (
             of.id,
             of.started_at,
-            status,
+            str(of.kind),
+            outcome,
             took,
             of.added,
             of.removed,

@@ -63,6 +63,10 @@ def _right(app: "ConsoleApp") -> Content:
         parts += [(f"{app.look.live} {_progress(app)}", ACCENT), "  "]
     if app.reading is not None and not app.reading.is_over:
         parts += [(f"{app.look.live} importing", ACCENT), "  "]
+    if (comparing := app.reconciling) is not None and not comparing.is_over:
+        parts += [(f"{app.look.live} {comparing.VERB.lower()}", ACCENT), "  "]
+    if app.quota is not None:
+        parts += [(f"downloads {app.quota.used:,}/{app.quota.limit:,}", MUTED), "  "]
     parts.append((f"keys: {app.keys_note}", MUTED))
     return said(*parts)
 

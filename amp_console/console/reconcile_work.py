@@ -1,0 +1,123 @@
+"""Comparing and putting right while the console goes on: runs of their own."""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import ClassVar
+
+from amp_console.console.background import aside
+from amp_console.console.session import Session
+from amp_console.console.work import RunWork, Tell
+from amp_console.ledger.audiences import Audience
+from amp_console.sync.comparing import CompareReport, compare_audiences
+from amp_console.sync.delivery import Means, RunReport
+from amp_console.sync.listing import read_listing
+from amp_console.sync.progress import AudienceProgress
+from amp_console.sync.reconcile import ReconcileReport, reconcile
+from amp_console.sync.reconcile_plan import ReconcilePlan
+from amp_console.sync.timing import Timing
+
+
+class ReconcileWork(RunWork):
+    """What both have in common: the audiences, and how far each of them is."""
+
+    VERB: ClassVar[str] = ""
+    """What it does, as one says while it goes on."""
+
+    def __init__(
+        self, session: Session, timing: Timing, tell: Tell, audience_ids: Sequence[int]
+    ) -> None:
+        super().__init__(session, timing, tell, len(audience_ids))
+        self.audience_ids = tuple(audience_ids)
+
+    @property
+    @abstractmethod
+    def run_report(self) -> RunReport | None:
+        """What the run reports of itself, None before it is over."""
+
+    def note_of(self, audience_id: int) -> str:
+        """Why it did not come to its end for an audience, "" where it did, or is not over yet."""
+        if self.failure:
+            return self.failure
+        reports = self.run_report.audiences if self.run_report else ()
+        return next((each.note for each in reports if each.audience.id == audience_id), "")
+
+    def progress_of(self, audience_id: int) -> AudienceProgress | None:
+        """How far it is with an audience; None before it has begun, or where it is another's."""
+        found = self.snapshot.audiences if self.snapshot else ()
+        return next((each for each in found if each.audience_id == audience_id), None)
+
+    def is_at(self, audience_id: int) -> bool:
+        """Whether it goes on, and is for this audience."""
+        return not self.is_over and audience_id in self.audience_ids
+
+
+class CompareWork(ReconcileWork):
+    """Comparing audiences with their cohorts; `against` is a list's path, for one audience."""
+
+    VERB, WHAT = "Comparing", "A comparison"
+
+    def __init__(
+        self,
+        session: Session,
+        audiences: Sequence[Audience],
+        timing: Timing,
+        tell: Tell,
+        against: str | None = None,
+    ) -> None:
+        super().__init__(session, timing, tell, [each.id for each in audiences])
+        self.report: CompareReport | None = None
+        self._audiences = audiences
+        self._against = against
+
+    @property
+    def planned(self) -> int:
+        """Nobody is sent for."""
+        return 0
+
+    @property
+    def run_report(self) -> RunReport | None:
+        """What the run reports of itself."""
+        return self.report.run if self.report else None
+
+    async def carry_out(self, means: Means) -> None:
+        """Read the list, if there is one, then the cohorts, and compare."""
+        listing = None
+        if self._against is not None:
+            of = self._audiences[0]
+            listing = await aside(read_listing, means.ledger, of, self._against)
+        self.report = await compare_audiences(self._audiences, means, listing)
+
+
+class PutRightWork(ReconcileWork):
+    """Putting differences right; `verify` compares again afterwards."""
+
+    VERB, WHAT = "Putting right", "A repair"
+
+    def __init__(
+        self,
+        session: Session,
+        plans: Sequence[ReconcilePlan],
+        timing: Timing,
+        tell: Tell,
+        *,
+        verify: bool,
+    ) -> None:
+        ids = [each.comparison.audience_id for each in plans]
+        super().__init__(session, timing, tell, ids)
+        self.report: ReconcileReport | None = None
+        self.plans = tuple(plans)
+        self._verify = verify
+
+    @property
+    def planned(self) -> int:
+        """How many users the plans are for."""
+        return sum(each.add + each.remove for each in self.plans)
+
+    @property
+    def run_report(self) -> RunReport | None:
+        """What the run reports of itself."""
+        return self.report.run if self.report else None
+
+    async def carry_out(self, means: Means) -> None:
+        """Send what was chosen, and look again."""
+        self.report = await reconcile(self.plans, means, verify=self._verify)

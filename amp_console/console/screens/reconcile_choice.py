@@ -1,0 +1,143 @@
+"""Choosing how differences are put right, and confirming it."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.widgets import Button, Checkbox, Static
+
+from amp_console.console.screens.dialog import Confirm, Dialog
+from amp_console.console.texts import MUTED, said, with_key
+from amp_console.ledger.comparisons import EXTRA, Kind
+from amp_console.ledger.reconciling import Choice
+from amp_console.sync.reconcile_plan import ReconcilePlan
+from amp_console.sync.words import plural
+
+if TYPE_CHECKING:
+    from amp_console.console.screens.dialog import Sheets
+
+SAMPLES = 3
+
+
+class Offer(NamedTuple):
+    """What can be put right: of how many audiences, whom, and whether only the marked people."""
+
+    title: str
+    add: int
+    remove: int
+    is_marked: bool
+    can_replace: bool
+    quota: str
+
+
+class Wish(NamedTuple):
+    """What the operator chose."""
+
+    choice: Choice
+    replace: bool
+    verify: bool
+
+
+class ChoiceDialog(Dialog[Wish | None]):
+    """Asks what is to be put right. Nothing is sent yet."""
+
+    CSS_PATH: ClassVar["Sheets"] = ["dialog.tcss", "reconcile_choice.tcss"]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("a", "choose('add')", "Add the missing", show=False),
+        Binding("r", "choose('remove')", "Remove the extra", show=False),
+        Binding("b", "choose('both')", "Both", show=False),
+        Binding("u", "choose('replace')", "Replace the content", show=False),
+        Binding("v", "verify", "Compare again afterwards", show=False),
+        Binding("up", "app.focus_previous", show=False),
+        Binding("down", "app.focus_next", show=False),
+    ]
+
+    def __init__(self, offer: Offer) -> None:
+        super().__init__()
+        self._offer = offer
+
+    @property
+    def box_title(self) -> str:
+        """What it is about."""
+        return f"Put right: {self._offer.title}"
+
+    def box(self) -> ComposeResult:
+        """The ways to put it right, and whether to prove it."""
+        offer = self._offer
+        people = "the marked people" if offer.is_marked else "everybody who differs"
+        yield Static(said(f"Of {people}. You see the plan before anything is sent."))
+        with Vertical(id="ways"):
+            yield _way("add", f"Add {offer.add:,} who are missing", "a")
+            yield _way("remove", f"Remove {offer.remove:,} who are extra", "r")
+            yield _way("both", "Both", "b")
+            if offer.can_replace:
+                yield _way("replace", "Replace the whole content in one upload", "u")
+        yield Checkbox("Compare again afterwards  v", compact=True, id="verify")
+        yield Static(said((f"One more download each: {offer.quota}.", MUTED)))
+        with Horizontal(classes="buttons"):
+            yield Button(with_key("Cancel", "esc"), id="no", compact=True)
+
+    def on_mount(self) -> None:
+        """Focus the answer that does nothing; what there is nobody for can't be chosen."""
+        offer = self._offer
+        self.query_one("#add", Button).disabled = not offer.add
+        self.query_one("#remove", Button).disabled = not offer.remove
+        self.query_one("#both", Button).disabled = not (offer.add and offer.remove)
+        self.query_one("#no").focus()
+
+    def on_button_pressed(self, event: Button.Pressed) -> None:
+        """Answer."""
+        if event.button.id == "no":
+            self.dismiss(None)
+        elif event.button.id:
+            self.action_choose(event.button.id)
+
+    def action_verify(self) -> None:
+        """Switch the second comparison on or off."""
+        self.query_one("#verify", Checkbox).toggle()
+
+    def action_choose(self, way: str) -> None:
+        """Choose a way, if there is anybody to put right that way."""
+        found = self.query(f"#{way}")
+        if not found or found.first(Button).disabled:
+            return
+        choice = Choice(add=way != "remove", remove=way != "add")
+        is_proven = self.query_one("#verify", Checkbox).value
+        self.dismiss(Wish(choice, way == "replace", is_proven))
+
+
+def _way(name: str, label: str, key: str) -> Button:
+    return Button(with_key(label, key), id=name, compact=True)
+
+
+def confirm(plans: Sequence[ReconcilePlan]) -> Confirm:
+    """Ask before it is sent; where many are taken out, the cohort's name has to be typed."""
+    large = [plan for plan in plans if plan.is_large_removal]
+    rows: list[str | Content] = []
+    for plan in plans:
+        rows += _says(plan)
+    for plan in large:
+        rows += ["", f"This {plan.concern}."]
+    only = plans[0]
+    verb = f"Send {plural(sum(plan.requests for plan in plans), 'request')}"
+    title = f"Put right “{only.name}”?" if len(plans) == 1 else f"Put right {len(plans)} audiences?"
+    typed = large[0].cohort_name if len(large) == 1 else ("remove" if large else None)
+    return Confirm(title, rows, yes=verb, typed=typed, is_danger=bool(large))
+
+
+def _says(plan: ReconcilePlan) -> list[str | Content]:
+    name = f"“{plan.cohort_name}”"
+    if plan.replace:
+        says = f"The whole content of {name} is uploaded anew: {plan.add:,} are added, "
+        says += f"{plan.taken_out:,} leave it."
+    else:
+        says = f"{plan.add:,} are added to {name}, {plan.remove:,} are removed from it."
+    rows: list[str | Content] = [says]
+    for verb, kinds in (("Adds", (Kind.MISSING,)), ("Removes", EXTRA)):
+        some = [each.id for each in plan.samples if each.kind in kinds][:SAMPLES]
+        if some:
+            rows.append(said((f"{verb}, for example: {', '.join(some)}", MUTED)))
+    return rows

@@ -1,0 +1,335 @@
+"""Reconciling in the console: seeing how a cohort differs, who it is, and putting it right."""
+
+import csv
+import dataclasses
+from pathlib import Path
+
+import pytest
+from textual.pilot import Pilot
+from textual.widgets import Button, Input
+
+from amp_console.console import Opening
+from amp_console.console.screens.reconcile_choice import ChoiceDialog
+from amp_console.console.screens.reconcile_rows import shares
+from amp_console.console.widgets.grid import Grid
+from amp_console.ledger.comparisons import Comparison
+from amp_console.ledger.runs import RunKind, all_runs
+from amp_console.simulator import Answer, Behaviour, Call, Cut, Rule
+from amp_console.values import IdType
+from tests.console.furniture import sync
+from tests.console.house import NOW, House, console, picture, until, until_said, until_shown
+from tests.sync.office import event
+
+pytestmark = pytest.mark.anyio
+
+USERS = [f"u{n:02}" for n in range(20)]
+NASTY = ("[red]", "[/foo]", "emoji😀", "عربي", "tab\there", "x" * 300)
+
+
+def drifted(
+    house: House, out: tuple[str, ...] = ("u00", "u01"), into: tuple[str, ...] = ("stranger",)
+) -> None:
+    """An audience that was delivered, and whose cohort somebody has changed since."""
+    with house.office(house.connect()) as office:
+        office.timing = dataclasses.replace(office.timing, now=lambda: NOW - 1)
+        office.enter(*USERS)
+        sync(office)
+        office.take_out(*out)
+        office.put_in(*into)
+
+
+async def compare(pilot: Pilot[None]) -> None:
+    await until_shown(pilot, "shoppers")
+    await pilot.press("r")
+    await until_shown(pilot, "Not compared yet.")
+    await pilot.press("c")
+    await until_over(pilot)
+
+
+async def until_over(pilot: Pilot[None]) -> None:
+    """Wait until what was begun last is over, and shown."""
+    app = console(pilot)
+    await until(pilot, lambda: app.reconciling is not None and app.reconciling.is_over)
+    await until(pilot, lambda: all(each.is_finished for each in app.workers))
+    await pilot.pause()
+
+
+def cohort(house: House) -> set[str]:
+    world = house.simulator.world
+    return world.members(world.cohort_named("shoppers").id)
+
+
+async def test_a_cohort_is_compared_and_put_right(house: House) -> None:
+    drifted(house)
+    async with house.open() as pilot:
+        await compare(pilot)
+        await until_shown(
+            pilot,
+            "different",
+            "20 in the audience, 19 in the cohort.",
+            "2 missing from the cohort: 2 delivered before, and gone since.",
+            "1 extra in the cohort: 1 never seen in it.",
+            "1 of 500 downloads used",
+            "u00",
+        )
+        assert cohort(house) == {*USERS[2:], "stranger"}
+        await pilot.press("p")
+        await until_shown(pilot, "Add 2 who are missing", "Remove 1 who are extra")
+        await pilot.press("v", "b")
+        await until_shown(pilot, "2 are added to “shoppers”, 1 are removed from it.")
+        await pilot.press("y")
+        await until_over(pilot)
+        await until_shown(
+            pilot, "equal", "2 added, 1 removed: equal, as a download shows.", "Nobody differs"
+        )
+        assert cohort(house) == set(USERS)
+        kinds = [each.kind for each in await console(pilot).session.read(all_runs)]  # type: ignore[union-attr]
+        assert kinds == [RunKind.RECONCILE, RunKind.COMPARE, RunKind.SYNC]
+
+
+async def test_only_the_marked_people_are_put_right(house: House) -> None:
+    drifted(house)
+    async with house.open() as pilot:
+        await compare(pilot)
+        await until_shown(pilot, "u01")
+        await pilot.press("enter", "j", "space")
+        await until_shown(pilot, "1 marked")
+        await pilot.press("p")
+        await until_shown(pilot, "Of the marked people.")
+        assert isinstance(pilot.app.screen, ChoiceDialog)
+        assert pilot.app.screen.query_one("#both", Button).disabled
+        await pilot.press("a")
+        await until_shown(pilot, "1 are added")
+        await pilot.press("y")
+        await until_over(pilot)
+        assert cohort(house) == {*USERS[1:], "stranger"}
+        await until_shown(pilot, "1 of 3 differences were put right since.", "put right")
+
+
+async def test_a_large_removal_wants_the_name_typed(house: House) -> None:
+    drifted(house, into=tuple(f"s{n}" for n in range(9)))
+    async with house.open() as pilot:
+        await compare(pilot)
+        await pilot.press("p")
+        await until_shown(pilot, "Remove 9 who are extra")
+        await pilot.press("r")
+        await until_shown(pilot, "takes 9 of 27 members out", "Type shoppers to go on")
+        await pilot.press("enter")
+        await pilot.press(*"shopper", "enter")
+        assert pilot.app.screen.query_one("#typed", Input).value == "shopper"
+        await pilot.press("s", "enter")
+        await until_over(pilot)
+        assert cohort(house) == set(USERS[2:])
+
+
+async def test_leaving_a_dialog_sends_nothing(house: House) -> None:
+    drifted(house)
+    before = cohort(house)
+    async with house.open() as pilot:
+        await compare(pilot)
+        await pilot.press("p")
+        await until_shown(pilot, "Both")
+        await pilot.press("escape")
+        await pilot.press("p")
+        await until_shown(pilot, "Both")
+        await pilot.press("b")
+        await until_shown(pilot, "are removed from it")
+        await pilot.press("n")
+        await pilot.pause()
+    assert cohort(house) == before
+
+
+async def test_a_comparison_is_there_after_a_restart(house: House) -> None:
+    drifted(house)
+    async with house.open() as pilot:
+        await compare(pilot)
+    async with house.open() as pilot:
+        await until_shown(pilot, "shoppers")
+        await pilot.press("r")
+        await until_shown(pilot, "2 missing", "1 extra", "u00")
+
+
+async def test_a_list_is_compared_with(house: House) -> None:
+    drifted(house, out=(), into=())
+    listed = house.home / "list.txt"
+    listed.write_text("".join(f"{user}\n" for user in USERS[1:]))
+    async with house.open() as pilot:
+        await until_shown(pilot, "shoppers")
+        await pilot.press("r")
+        await until_shown(pilot, "Not compared yet.")
+        await pilot.press("L")
+        await until_shown(pilot, "Compare with a list")
+        await pilot.press(*str(listed), "enter")
+        await until_over(pilot)
+        await until_shown(pilot, "1 extra in the cohort: 1 left the audience.", "list.txt")
+
+
+async def test_a_list_that_can_not_be_read_is_told(house: House) -> None:
+    drifted(house)
+    async with house.open() as pilot:
+        await until_shown(pilot, "shoppers")
+        await pilot.press("r")
+        await until_shown(pilot, "Not compared yet.")
+        await pilot.press("L")
+        await until_shown(pilot, "Compare with a list")
+        await pilot.press(*"/nowhere.csv", "enter")
+        await until_over(pilot)
+        await until_shown(pilot, "/nowhere.csv does not exist.")
+        assert house.simulator.world.size(house.simulator.world.cohort_named("shoppers").id) == 19
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "rules", "words"),
+    [
+        (Behaviour(downloads_per_month=0), (), "The month's downloads are used up"),
+        (None, (Rule(Answer(403), frozenset({Call.DOWNLOAD_START})),), "Amplitude refused the"),
+        (None, (Rule(Answer(500), frozenset({Call.DOWNLOAD_STATUS})),), "Gave up after trouble"),
+        (None, (Rule(Cut(), frozenset({Call.DOWNLOAD_FILE})),), "Gave up after trouble"),
+    ],
+)
+async def test_what_keeps_a_cohort_from_being_read_is_told(
+    house: House, behaviour: Behaviour | None, rules: tuple[Rule, ...], words: str
+) -> None:
+    drifted(house)
+    if behaviour is not None:
+        house.simulator.behaviour = behaviour
+    house.simulator.faults.set(rules)
+    async with house.open() as pilot:
+        await compare(pilot)
+        await until(pilot, lambda: words in " ".join(picture(pilot).split()))
+
+
+async def test_a_comparison_can_be_cancelled(house: House) -> None:
+    drifted(house)
+    house.simulator.behaviour = Behaviour(job_polls=10_000)
+    async with house.open() as pilot:
+        await until_shown(pilot, "shoppers")
+        await pilot.press("r")
+        await until_shown(pilot, "Not compared yet.")
+        await pilot.press("c")
+        await until_shown(pilot, "waiting for Amplitude's export", "Cancel", "» comparing")
+        await pilot.press("c")
+        await until_over(pilot)
+        await until_shown(pilot, "Stopped; the rest stays pending.")
+        house.simulator.behaviour = Behaviour()
+        await pilot.press("c")
+        await until_over(pilot)
+        await until_shown(pilot, "2 missing", "1 of 500 downloads used")
+
+
+async def test_read_only_compares_and_says_why_nothing_is_put_right(house: House) -> None:
+    drifted(house)
+    async with house.open(Opening(read_only=True)) as pilot:
+        await compare(pilot)
+        await until_shown(pilot, "2 missing")
+        await pilot.press("p")
+        await until_said(pilot, "The connection is read-only: nothing is sent.")
+
+
+async def test_keys_that_do_nothing_say_why(house: House) -> None:
+    with house.office(house.connect()) as office:
+        office.enter(*USERS)
+    async with house.open() as pilot:
+        await until_shown(pilot, "shoppers")
+        await pilot.press("r")
+        await until_shown(pilot, "It has no cohort yet, so there is nothing to compare.")
+        await pilot.press("c", "p", "E")
+        await until_said(
+            pilot, "It has no cohort yet: a sync makes one.", "Compare first: press c."
+        )
+
+
+async def test_differences_are_written_into_a_file(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drifted(house)
+    monkeypatch.chdir(house.home)
+    async with house.open() as pilot:
+        await compare(pilot)
+        await pilot.press("E")
+        await until_shown(pilot, "Export the differences")
+        await pilot.press("enter")
+        await until_said(pilot, "3 rows written to")
+    with Path(house.home / "differences.csv").open(newline="") as file:
+        assert [row["id"] for row in csv.DictReader(file)] == ["u00", "u01", "stranger"]
+
+
+async def test_hostile_identifiers_break_nothing(house: House) -> None:
+    drifted(house, into=NASTY)
+    async with house.open(size=(80, 24)) as pilot:
+        await compare(pilot)
+        await pilot.press("j", "enter")
+        await until_shown(pilot, "[red]", "[/foo]", "tab\\there")
+
+
+async def test_a_person_leads_to_why(house: House) -> None:
+    drifted(house)
+    async with house.open() as pilot:
+        await compare(pilot)
+        await until_shown(pilot, "u00")
+        await pilot.press("enter", "enter")
+        await until_shown(pilot, "u00", "Not in the cohort yet")
+
+
+async def test_people_are_filtered(house: House) -> None:
+    drifted(house)
+    async with house.open() as pilot:
+        await compare(pilot)
+        await until_shown(pilot, "u00", "u01")
+        await pilot.press("slash", *"01", "enter")
+        await until(pilot, lambda: "1 person" in picture(pilot))
+        assert len(pilot.app.screen.query_one("#people", Grid)._rows) == 1
+
+
+async def test_several_are_compared_and_put_right_together(house: House) -> None:
+    with house.office(house.connect()) as office:
+        for key in ("shoppers", "tests"):
+            office.read(event(user, True, audience=key) for user in USERS)
+        sync(office)
+        office.take_out("u00")
+        office.put_in("stranger", key="tests")
+        office.enter("lonely")
+    async with house.open() as pilot:
+        await until_shown(pilot, "shoppers", "tests")
+        await pilot.press("R")
+        await until_shown(pilot, "not compared yet", "Comparing takes 2 downloads.")
+        await pilot.press("c")
+        await until_shown(pilot, "Compare 2 audiences?", "This takes 2 downloads of the month's.")
+        await pilot.press("y")
+        await until_over(pilot)
+        await until_shown(pilot, "2 differences", "1 difference")
+        await pilot.press("p")
+        await until_shown(pilot, "Add 2 who are missing", "Remove 1 who are extra")
+        await pilot.press("b")
+        await until_shown(pilot, "Put right 2 audiences?")
+        await pilot.press("y")
+        await until_over(pilot)
+        await until_shown(pilot, "put right")
+        assert "differences" not in picture(pilot)
+        assert cohort(house) == {*USERS, "lonely"}
+
+
+async def test_a_past_comparison_is_found_among_the_runs(house: House) -> None:
+    drifted(house)
+    async with house.open() as pilot:
+        await compare(pilot)
+        await pilot.press("3")
+        await until_shown(pilot, "compare", "different")
+        await pilot.press("enter")
+        await until_shown(pilot, "Comparison", "Compared: there are differences.")
+
+
+def found(missing: int, in_both: int, extra: int) -> Comparison:
+    return Comparison(
+        1, 1, 1, "c", IdType.USER_ID, 0, None, None, None, 0, 0, in_both, missing, 0, 0, extra,
+        0, 0, 0,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("counts", [(1, 1_000_000, 1), (5, 5, 5), (0, 7, 0), (9, 0, 1), (0, 0, 0)])
+def test_the_bar_is_as_wide_as_it_is_and_shows_whoever_there_is(
+    counts: tuple[int, int, int],
+) -> None:
+    parts = shares(found(*counts), 60)
+    assert sum(parts) == 60
+    assert all(part > 0 for part, count in zip(parts, counts, strict=True) if count)
