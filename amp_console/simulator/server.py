@@ -103,6 +103,11 @@ class Simulator:
         return list(self._desk.requests)
 
     @property
+    def downloads(self) -> int:
+        """How many downloads of this month's allowance are used."""
+        return self._project.quotas.downloads
+
+    @property
     def base_url(self) -> str:
         """Where it listens, without a slash at the end."""
         return f"http://{HOST}:{self._port}"
