@@ -10,7 +10,7 @@ import msgspec
 
 from amp_console.ledger.audiences import audience
 from amp_console.ledger.codes import ID_TYPE_CODE
-from amp_console.ledger.comparisons import Comparison, Kind, Knew, comparison
+from amp_console.ledger.comparisons import DISAGREEING, Comparison, Kind, Knew, comparison
 from amp_console.ledger.found import drift_table, found_table, listed_table
 from amp_console.ledger.standing import IS_UNIDENTIFIED
 
@@ -27,6 +27,7 @@ _COUNTS = (
     "strangers",
     "cohort_no_id",
     "audience_no_id",
+    "disagreeing",
 )
 _BEGIN = (
     "INSERT INTO comparison (run_id, audience_id, cohort_id, id_type, at, against, against_at, "
@@ -196,6 +197,17 @@ class _Comparer:
             f"AND {not_listed}",
         )
         self._differ_strangers(f"AND {not_listed}")
+        self._differ(
+            Kind.LISTED,
+            f"SELECT :id_type, id, {int(Knew.NOTHING)} FROM {self._listed} AS listed WHERE "
+            f"EXISTS (SELECT 1 FROM {self._found} AS found WHERE found.id = listed.id) "
+            f"AND NOT EXISTS (SELECT 1 FROM main.member WHERE {of} listed.id AND wanted = 1)",
+        )
+        self._differ(
+            Kind.UNLISTED,
+            f"SELECT id_type, id, {int(Knew.NOTHING)} FROM main.member WHERE audience_id = "
+            f":audience AND id_type = :id_type AND delivered = 0 AND wanted = 1 AND {not_listed}",
+        )
 
     def _differ_strangers(self, more: str) -> None:
         """Whoever is in the cohort and unknown to the ledger by either identifier."""
@@ -282,6 +294,7 @@ class _Comparer:
             "strangers": counts.get(Kind.STRANGER, 0),
             "cohort_no_id": counts.get(Kind.NO_ID_IN_COHORT, 0),
             "audience_no_id": counts.get(Kind.NO_ID_IN_AUDIENCE, 0),
+            "disagreeing": sum(counts.get(kind, 0) for kind in DISAGREEING),
         }
         self._run(_COUNTED)
 

@@ -19,9 +19,12 @@ class Kind(enum.IntEnum):
     STRANGER = 3  # in the cohort, and never seen in the audience
     NO_ID_IN_COHORT = 4  # in the cohort, without an identifier of the audience's ID type
     NO_ID_IN_AUDIENCE = 5  # in the audience, without one
+    LISTED = 6  # in the list and in the cohort; but the ledger wants them out
+    UNLISTED = 7  # in neither of them; but the ledger wants them in
 
 
 EXTRA = (Kind.LEFT, Kind.STRANGER)
+DISAGREEING = (Kind.LISTED, Kind.UNLISTED)
 NOT_COMPARABLE = (Kind.NO_ID_IN_COHORT, Kind.NO_ID_IN_AUDIENCE)
 
 
@@ -41,7 +44,8 @@ class Comparison(msgspec.Struct, frozen=True):
     that the cohort was compared with, None where that is what the ledger wants; `against_at` is
     the list's time. `applies` is the comparison whose differences were put right before this one.
     `in_cohort` counts everybody in the cohort. Of the `missing`, so many had been delivered and
-    were gone, and so many are rejected.
+    were gone, and so many are rejected. Of the `disagreeing` list and cohort agree, but the ledger
+    wants something else: the next sync would undo it.
     """
 
     id: int
@@ -63,6 +67,7 @@ class Comparison(msgspec.Struct, frozen=True):
     strangers: int
     cohort_no_id: int
     audience_no_id: int
+    disagreeing: int = 0
 
     @property
     def extra(self) -> int:
@@ -87,7 +92,7 @@ class Comparison(msgspec.Struct, frozen=True):
             Kind.STRANGER: self.strangers,
             Kind.NO_ID_IN_COHORT: self.cohort_no_id,
             Kind.NO_ID_IN_AUDIENCE: self.audience_no_id,
-        }[kind]
+        }.get(kind, 0)
 
 
 class Difference(msgspec.Struct, frozen=True):

@@ -6,7 +6,7 @@ from collections.abc import Collection
 import msgspec
 
 from amp_console.ledger.codes import ID_TYPE_CODE
-from amp_console.ledger.comparisons import EXTRA, Comparison, Kind
+from amp_console.ledger.comparisons import DISAGREEING, EXTRA, Comparison, Kind
 from amp_console.ledger.deliveries import Answer, Batch, RequestKind, Rows, open_request, settle
 from amp_console.ledger.sources import begin_source
 from amp_console.ledger.uploads import BEFORE_ANY_EVENT
@@ -25,14 +25,16 @@ class Choice(msgspec.Struct, frozen=True):
     @property
     def kinds(self) -> tuple[Kind, ...]:
         """The kinds of differences that are meant."""
-        return ((Kind.MISSING,) if self.add else ()) + (EXTRA if self.remove else ())
+        entering = (Kind.MISSING, Kind.LISTED) if self.add else ()
+        return entering + ((*EXTRA, Kind.UNLISTED) if self.remove else ())
 
 
 class Chosen(msgspec.Struct, frozen=True):
-    """How many of the differences are chosen."""
+    """How many of the differences are chosen; for the `followed`, nothing has to be sent."""
 
     add: int
     remove: int
+    followed: int
 
 
 def count_chosen(db: sqlite3.Connection, of: Comparison, choice: Choice) -> Chosen:
@@ -45,7 +47,11 @@ def count_chosen(db: sqlite3.Connection, of: Comparison, choice: Choice) -> Chos
             (of.id,),
         ).fetchall()
     )
-    return Chosen(counts.get(Kind.MISSING, 0), sum(counts.get(kind, 0) for kind in EXTRA))
+    return Chosen(
+        add=counts.get(Kind.MISSING, 0),
+        remove=sum(counts.get(kind, 0) for kind in EXTRA),
+        followed=sum(counts.get(kind, 0) for kind in DISAGREEING),
+    )
 
 
 def choose(db: sqlite3.Connection, of: Comparison, choice: Choice) -> None:
@@ -98,11 +104,16 @@ def _follow_list(db: sqlite3.Connection, of: Comparison, now: int) -> None:
         "at": of.against_at,
         "source": begin_source(db, of.against, None, now),
     }
-    for kind, is_member in ((Kind.MISSING, 1), (Kind.LEFT, 0)):
+    for kind, is_member, is_in in (
+        (Kind.MISSING, 1, 0),
+        (Kind.LISTED, 1, 1),
+        (Kind.LEFT, 0, 1),
+        (Kind.UNLISTED, 0, 0),
+    ):
         db.execute(
             "INSERT INTO member (audience_id, id_type, id, is_member, wanted, event_at, source_id, "
             f"line, delivered) SELECT :audience, id_type, id, {is_member}, {is_member}, :at, "
-            f":source, 0, {1 - is_member} FROM difference WHERE {_CHOSEN} "
+            f":source, 0, {is_in} FROM difference WHERE {_CHOSEN} "
             f"AND kind = {int(kind)} "
             "ON CONFLICT (audience_id, id_type, id) DO UPDATE SET is_member = excluded.is_member, "
             "wanted = excluded.wanted, event_at = excluded.event_at, "

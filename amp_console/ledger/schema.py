@@ -194,7 +194,8 @@ CREATE TABLE comparison (
     has_left        INTEGER NOT NULL,
     strangers       INTEGER NOT NULL,
     cohort_no_id    INTEGER NOT NULL,
-    audience_no_id  INTEGER NOT NULL
+    audience_no_id  INTEGER NOT NULL,
+    disagreeing     INTEGER NOT NULL         -- the list and the cohort agree, and not the ledger
 ) STRICT;
 CREATE INDEX comparison_of ON comparison (audience_id, id);
 CREATE INDEX comparison_in ON comparison (run_id);

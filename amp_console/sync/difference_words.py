@@ -13,6 +13,8 @@ KIND_WORDS = {
     Kind.STRANGER: "extra: never seen in the audience",
     Kind.NO_ID_IN_COHORT: "not comparable: in the cohort without the identifier",
     Kind.NO_ID_IN_AUDIENCE: "not comparable: in the audience without the identifier",
+    Kind.LISTED: "listed and in the cohort, not wanted by the ledger",
+    Kind.UNLISTED: "neither listed nor in the cohort, wanted by the ledger",
 }
 _KNEW = {
     Knew.PENDING: "pending",
@@ -69,6 +71,11 @@ def sentences(of: Comparison) -> list[str]:
         lines.append(
             f"{plural(of.audience_no_id, 'person', 'people')} in the audience without a {label}: "
             "no event gave one, so they can't be put in."
+        )
+    if of.disagreeing:
+        lines.append(
+            f"About {plural(of.disagreeing, 'more person', 'more people')} the ledger disagrees "
+            "with the list: the next sync would change them. Putting it right ends that."
         )
     return lines
 

@@ -24,6 +24,7 @@ SAMPLES = 5
 class ReconcilePlan(msgspec.Struct, frozen=True):
     """How the differences of one comparison would be put right.
 
+    For the `followed` nothing is sent: from then on the ledger wants what the list says.
     `replace` uploads the whole content anew in one request; `can_replace` says that this would be
     fewer requests, and possible. `allowed_share` is the share of a cohort's members that may be
     taken out without its name being typed.
@@ -37,6 +38,7 @@ class ReconcilePlan(msgspec.Struct, frozen=True):
     owner_email: str
     add: int
     remove: int
+    followed: int
     requests: int
     can_replace: bool
     replace: bool
@@ -45,8 +47,8 @@ class ReconcilePlan(msgspec.Struct, frozen=True):
 
     @property
     def is_idle(self) -> bool:
-        """Nothing would be sent."""
-        return not (self.add or self.remove)
+        """Nothing would be sent, and nothing be wanted otherwise."""
+        return not (self.add or self.remove or self.followed)
 
     @property
     def taken_out(self) -> int:
@@ -100,6 +102,7 @@ def plan_reconcile(
         owner_email=owner_email(known, connection),
         add=chosen.add,
         remove=chosen.remove,
+        followed=chosen.followed,
         requests=1 if replace else one_by_one,
         can_replace=can_replace,
         replace=replace,

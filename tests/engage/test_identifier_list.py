@@ -1,0 +1,89 @@
+"""A list of members to compare with: Segment's CSV, or identifiers, one to a line."""
+
+import gzip
+import io
+from pathlib import Path
+
+import pytest
+
+from amp_console.engage import ReadOptions, SourceKind, UnreadableSource, open_source
+from amp_console.values import IdType
+
+
+def listed(content: bytes, id_type: IdType = IdType.USER_ID) -> tuple[list[str], list[int]]:
+    """The identifiers that are read, and the lines that are refused."""
+    column = "amplitude_id" if id_type is IdType.AMPLITUDE_ID else None
+    options = ReadOptions(audience="shoppers", lists=id_type, amplitude_id_column=column)
+    with open_source("-", options, stdin=io.BytesIO(content)) as source:
+        batches = list(source)
+    changes = [change for batch in batches for change in batch.changes]
+    assert all(change.is_member and change.audience.key == "shoppers" for change in changes)
+    ids = [
+        change.user_id if id_type is IdType.USER_ID else change.amplitude_id for change in changes
+    ]
+    return [each for each in ids if each], [r.line for batch in batches for r in batch.refusals]
+
+
+@pytest.mark.parametrize(
+    ("content", "ids"),
+    [
+        (b"ana\nben\n", ["ana", "ben"]),
+        (b"ana\r\nben", ["ana", "ben"]),
+        (b"\xef\xbb\xbfana\n", ["ana"]),
+        (b"user_id\nana\n", ["ana"]),
+        (b"User ID\nana\n", ["ana"]),
+        (b"ana\nuser id\n", ["ana", "user id"]),
+        (b"\nana\n\n  \nben\n", ["ana", "ben"]),
+        (b" ana \n", [" ana "]),
+        (b'"a,b"\n"c""d"\n', ["a,b", 'c"d']),
+        (b"0042\n42\n", ["0042", "42"]),
+        ("عربي\n[red]\n😀\n".encode(), ["عربي", "[red]", "😀"]),
+        (b"x" * 10_000 + b"\n", ["x" * 10_000]),
+        (b"user_id,email\nana,a@b.example\n", ["ana"]),
+        (b"key,user_id\nshoppers,ana\n", ["ana"]),
+        (gzip.compress(b"ana\nben\n"), ["ana", "ben"]),
+    ],
+)
+def test_identifiers_are_taken_as_they_stand(content: bytes, ids: list[str]) -> None:
+    assert listed(content) == (ids, [])
+
+
+def test_amplitude_ids_are_listed_too() -> None:
+    assert listed(b"11\n12\n", IdType.AMPLITUDE_ID) == (["11", "12"], [])
+    assert listed(b"amplitude_id\n11\n", IdType.AMPLITUDE_ID) == (["11"], [])
+
+
+def test_a_line_that_is_no_text_is_refused_alone() -> None:
+    assert listed(b"ana\n\xff\nben\n") == (["ana", "ben"], [2])
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b'{"type":"identify"}\n', "It holds events, and no list of members."),
+        (b'[{"type":"identify"}]', "It holds events, and no list of members."),
+        (b"uid,email\nana,a@b.example\n", "It has several columns"),
+        (b"uid;email\nana;a@b.example\n", "It has several columns"),
+        (b"\x00\x01\x02", "It holds binary data"),
+    ],
+)
+def test_what_is_no_list_is_refused(content: bytes, words: str) -> None:
+    with pytest.raises(UnreadableSource, match=words):
+        listed(content)
+
+
+def test_a_list_is_only_read_where_one_is_wanted(tmp_path: Path) -> None:
+    file = tmp_path / "list.txt"
+    file.write_bytes(b"ana\nben\n")
+    with pytest.raises(UnreadableSource, match="Its format is unknown"):
+        open_source(str(file), ReadOptions())
+
+
+def test_a_list_that_broke_off_says_so() -> None:
+    content = gzip.compress(b"ana\n" * 10_000)[:-9]
+    options = ReadOptions(audience="shoppers", lists=IdType.USER_ID)
+    with open_source("-", options, stdin=io.BytesIO(content)) as source:
+        assert source.kind is SourceKind.IDENTIFIERS
+        assert source.trouble is None
+        list(source)
+        assert source.trouble is not None

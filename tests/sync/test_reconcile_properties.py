@@ -1,0 +1,112 @@
+"""Reconciling against a plain model: whatever happened before, and whoever is in the cohort."""
+
+import asyncio
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from amp_console.ledger import Db, Ledger
+from amp_console.ledger.comparisons import DifferenceFilter, Kind, differences
+from amp_console.simulator import Simulator, World
+from amp_console.values import Operation
+from tests.sync.office import Office, event
+
+NAMES = ("ana", "Ana", "ben", "007", "7", "ghost-1", "cem", "dua", "eve")
+KNOWN = [name for name in NAMES if not name.startswith("ghost-")]
+
+
+class Story(NamedTuple):
+    """What happens: events before a sync, after it, and who is in the cohort in the end.
+
+    `listed` is a list to compare with, None for what the ledger wants.
+    """
+
+    before: list[tuple[str, bool]]
+    after: list[tuple[str, bool]]
+    cohort: set[str]
+    nameless: int
+    listed: set[str] | None
+    replace: bool
+
+
+STORIES = st.builds(
+    Story,
+    st.lists(st.tuples(st.sampled_from(NAMES), st.booleans()), max_size=8),
+    st.lists(st.tuples(st.sampled_from(NAMES), st.booleans()), max_size=6),
+    st.sets(st.sampled_from(KNOWN)),
+    st.integers(0, 2),
+    st.none() | st.sets(st.sampled_from(NAMES), min_size=1),
+    st.booleans(),
+)
+
+
+def wanted_after(story: Story) -> set[str]:
+    """The model: the last event of each says it; a list of later than all outweighs them."""
+    last = {"founder": True, **dict(story.before), **dict(story.after)}
+    if story.listed is not None:
+        return story.listed
+    return {name for name, is_member in last.items() if is_member}
+
+
+def prepare(office: Office, story: Story) -> set[str]:
+    """Tell the story, up to the comparison; return who in the cohort has no user ID."""
+    world = office.simulator.world
+    office.read([event("founder", True)])
+    office.read(event(name, value, at) for at, (name, value) in enumerate(story.before))
+    asyncio.run(office.sync())
+    office.read(event(name, value, 100 + at) for at, (name, value) in enumerate(story.after))
+    cohort_id = office.audience().cohort_id
+    assert cohort_id is not None
+    everybody = {user.amplitude_id for user in world.users(cohort_id)}
+    world.change(cohort_id, Operation.REMOVE, everybody)
+    office.put_in(*story.cohort)
+    nameless = {world.add_user(None) for _ in range(story.nameless)}
+    world.change(cohort_id, Operation.ADD, nameless)
+    return {str(each) for each in nameless}
+
+
+def delivered(db: Db) -> dict[str, int | None]:
+    return dict(db.execute("SELECT id, delivered FROM member").fetchall())
+
+
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(story=STORIES)
+def test_it_finds_what_differs_and_puts_it_right(story: Story) -> None:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        Simulator(World(unknown=lambda text: text.startswith("ghost-"))) as simulator,
+        Ledger(Path(folder) / "ledger.db") as ledger,
+    ):
+        office = Office(simulator, ledger, Path(folder))
+        nameless = prepare(office, story)
+        against = office.listed(*story.listed) if story.listed is not None else None
+        wanted = wanted_after(story)
+
+        found = asyncio.run(office.compare(against=against))
+        people = ledger.read(differences, DifferenceFilter(found.id))
+        missing = {each.id for each in people if each.kind is Kind.MISSING}
+        extra = {each.id for each in people if each.kind in {Kind.LEFT, Kind.STRANGER}}
+        assert (missing, extra) == (wanted - story.cohort, story.cohort - wanted)
+        assert (found.in_cohort, found.cohort_no_id) == (
+            len(story.cohort) + story.nameless,
+            story.nameless,
+        )
+        assert (found.in_both, found.in_audience) == (len(wanted & story.cohort), len(wanted))
+        assert (found.missing, found.extra) == (len(missing), len(extra))
+        for name, is_in in ledger.read(delivered).items():
+            assert is_in == (name in story.cohort)
+
+        done = asyncio.run(office.apply(found, replace=story.replace))
+        kept = set[str]() if done.plan.replace else nameless
+        assert office.cohort() - kept == {name for name in wanted if name in {*KNOWN, "founder"}}
+        ghosts = wanted - {*KNOWN, "founder"}
+        assert done.after is not None
+        assert (done.after.missing, done.after.extra) == (len(ghosts), 0)
+        before = len(simulator.requests)
+        asyncio.run(office.sync())
+        assert len(simulator.requests) == before
