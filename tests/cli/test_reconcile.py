@@ -2,7 +2,10 @@
 
 import csv
 import json
+import signal
+import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -11,6 +14,7 @@ from amp_console.simulator import Behaviour, Simulator, World
 from amp_console.values import IdType, Operation
 from tests.cli.operator import Operator
 from tests.sync.office import event
+from tests.test_acceptance import kill_after_requests
 
 USERS = [f"u{n}" for n in range(10)]
 KEYS = {
@@ -220,3 +224,58 @@ def test_comparing_is_in_the_history(operator: Operator) -> None:
     operator.run("reconcile", "shoppers")
     kinds = [run["kind"] for run in operator.run("runs", "--json").document]
     assert kinds == ["compare", "sync"]
+
+
+def test_killed_after_each_request_the_next_run_mends_it(
+    operator: Operator, simulator: Simulator
+) -> None:
+    """Every request of a repair is once the last that was served before a kill."""
+    settings = operator.home / "amp-console/config/config.toml"
+    settings.write_text(settings.read_text() + "limits = { first_batch = 2, largest_batch = 2 }\n")
+    command = ("reconcile", "shoppers", "--apply", "both", "--yes", "--verify")
+    served, killed = 1, 0
+    while True:
+        drift(simulator, out=("u0", "u1", "u2"), into=("s1", "s2", "s3"))
+        before = len(simulator.requests)
+        process = operator.start(*command)
+        kill_after_requests(process, simulator, before + served)
+        if process.returncode == 0:
+            break
+        assert process.returncode == -signal.SIGKILL
+        killed += 1
+        assert simulator.world.members(cohort_of(simulator)) <= {*USERS, "s1", "s2", "s3"}
+        assert operator.run(*command).status == 0
+        assert simulator.world.members(cohort_of(simulator)) == set(USERS)
+        served += 1
+    assert killed >= 8
+    assert simulator.world.members(cohort_of(simulator)) == set(USERS)
+
+
+def test_an_export_that_was_asked_for_before_a_kill_is_not_paid_for_again(
+    operator: Operator, simulator: Simulator
+) -> None:
+    simulator.behaviour = Behaviour(job_polls=1_000_000)
+    process = operator.start("reconcile", "shoppers")
+    before = len(simulator.requests)
+    kill_after_requests(process, simulator, before + 4)
+    assert process.returncode == -signal.SIGKILL
+    simulator.behaviour = Behaviour()
+    assert operator.run("reconcile", "shoppers").status == 0
+    assert simulator.downloads == 1
+
+
+def test_ctrl_c_ends_it_with_130_and_everything_kept(
+    operator: Operator, simulator: Simulator
+) -> None:
+    simulator.behaviour = Behaviour(job_polls=1_000_000)
+    process = operator.start("reconcile", "shoppers", "--json")
+    before = len(simulator.requests)
+    while len(simulator.requests) < before + 4:
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(0.01)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate()
+    assert process.returncode == 130, err
+    simulator.behaviour = Behaviour()
+    assert operator.run("reconcile", "shoppers").status == 0
+    assert simulator.downloads == 1

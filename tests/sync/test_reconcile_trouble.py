@@ -2,10 +2,12 @@
 
 import asyncio
 import dataclasses
+import resource
 
 import pytest
 
 from amp_console.amplitude import AmplitudeClient
+from amp_console.ledger import LedgerError
 from amp_console.ledger.audiences import Link
 from amp_console.ledger.comparisons import DifferenceFilter, Kind, differences, last_comparison
 from amp_console.ledger.downloads import starts_since
@@ -389,3 +391,18 @@ async def test_a_choice_of_nobody_sends_nothing(drifted: Office) -> None:
     await drifted.apply(found, nobody, verify=False)
     calls = {seen.call for seen in drifted.simulator.requests[before:]}
     assert calls == {Call.LIST}
+
+
+async def test_a_full_disk_while_comparing_is_told_and_harms_nothing(drifted: Office) -> None:
+    """A limit on the size of files stands in for a disk without room."""
+    before = drifted.plan()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    size = drifted.ledger.path.with_name("ledger.db-wal").stat().st_size
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size + 1_000, hard))
+    try:
+        with pytest.raises(LedgerError, match="full"):
+            await drifted.compare()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert drifted.plan() == before
+    await mends(drifted)
