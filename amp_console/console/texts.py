@@ -39,10 +39,14 @@ def lines(*rows: Content) -> Content:
     return Content("\n").join(rows)
 
 
-def facts(pairs: Sequence[tuple[str, Content | str]], width: int = 14) -> Content:
-    """Lay out names and values in two columns."""
-    rows = [
-        said((f"{name:<{width}}", MUTED)) + (value if isinstance(value, Content) else said(value))
-        for name, value in pairs
-    ]
+def facts(
+    pairs: Sequence[tuple[str, Content | str]], width: int = 14, room: int | None = None
+) -> Content:
+    """Lay out names and values in two columns; with `room`, values are broken to fit into it."""
+    rows = []
+    for name, value in pairs:
+        content = value if isinstance(value, Content) else said(value)
+        parts = [content] if room is None else content.wrap(max(20, room - width)) or [content]
+        rows.append(said((f"{name:<{width}}", MUTED)) + parts[0])
+        rows += [said(" " * width) + part for part in parts[1:]]
     return lines(*rows)

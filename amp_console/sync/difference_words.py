@@ -110,5 +110,5 @@ def outcome(done: Applied) -> str:
     if not done.is_equal:
         return "differences are left"
     if done.size is not None and done.size.agrees:
-        return "equal by size; --verify proves it"
-    return "sent; --verify proves it"
+        return "equal by size; comparing again proves it"
+    return "sent; comparing again proves it"

@@ -85,7 +85,10 @@ def _in(record: PersonRecord) -> str:
 
 def _out(record: PersonRecord) -> str:
     if record.source is None:
-        return "Not in the cohort, and in no event: they were only used to make the cohort with."
+        return (
+            "Not in the cohort, and in no event: they were used to make the cohort with, or were "
+            "found in it and taken out."
+        )
     left = f"Not in the cohort: {_event(record)} says they left the audience"
     if record.request is None or record.request.operation is Operation.ADD:
         return f"{left}, and they never were in the cohort."
@@ -107,6 +110,11 @@ def _enters(record: PersonRecord) -> str:
 
 def _leaves(record: PersonRecord) -> str:
     certain = "Still" if record.delivered else "Maybe still"
+    if record.source is None:
+        return (
+            f"{certain} in the cohort, and in no event: nobody of that name is in the audience, "
+            f"and {_next_sync(record, 'removes them')}."
+        )
     return (
         f"{certain} in the cohort: {_event(record)} says they left the audience, and "
         f"{_next_sync(record, 'removes them')}."

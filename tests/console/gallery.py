@@ -21,10 +21,10 @@ from amp_console.console import Opening
 from amp_console.console.app import DARK, LIGHT, ConsoleApp
 from amp_console.console.widgets.grid import Grid
 from amp_console.demo import DemoStage
-from amp_console.demo.cast import NEWSLETTER, SHOPPERS
+from amp_console.demo.cast import LAPSED, NEWSLETTER, SHOPPERS
 from amp_console.ledger import Db
 from amp_console.ledger.audiences import find_audience
-from amp_console.simulator import Answer, Call, Rule
+from amp_console.simulator import Answer, Behaviour, Call, Rule
 from amp_console.sync.timing import Timing
 from tests.console.house import console, picture, until, until_shown
 
@@ -185,8 +185,31 @@ async def _led(pilot: Pilot[None], demo: DemoStage) -> AsyncIterator[str]:
     await _visit(pilot, "5", "could not be reached")
     yield "events"
     await _visit(pilot, "1", "201,774")
+    async for name in _reconcile(pilot, demo):
+        yield name
+    await _visit(pilot, "1", "201,774")
     await _hold_a_sync(pilot, demo)
     yield "sync"
+
+
+async def _reconcile(pilot: Pilot[None], demo: DemoStage) -> AsyncIterator[str]:
+    assert demo.simulator is not None
+    demo.simulator.behaviour = Behaviour(job_polls=0)  # no time passes in which an export is made
+    _list(pilot).go_to(await _id_of(pilot, LAPSED.key))
+    await _visit(pilot, "r", "Not compared yet.")
+    yield "reconcile-first"
+    await _visit(pilot, "c", "in both", "1 of 500 downloads used")
+    yield "reconcile"
+    await _visit(pilot, "p", "Both")
+    yield "reconcile-choice"
+    await _visit(pilot, "b", "are added to")
+    yield "reconcile-confirm"
+    await _visit(pilot, "escape", "in both")
+    await _visit(pilot, "1", "201,774")
+    await _visit(pilot, "R", "not compared yet")
+    await _visit(pilot, "c", "Compare 5 audiences?")
+    await _visit(pilot, "y", "A comparison has ended.", "5 of 500 downloads used")
+    yield "reconcile-all"
 
 
 async def _errors(pilot: Pilot[None], demo: DemoStage) -> AsyncIterator[str]:

@@ -15,7 +15,8 @@ from amp_console.ledger.comparisons import (
 )
 from amp_console.ledger.reconciling import Choice
 from amp_console.ledger.runs import RunKind, RunStatus, all_runs
-from amp_console.simulator import Behaviour, Call
+from amp_console.simulator import Answer, Behaviour, Call, Rule
+from amp_console.sync.person import Verdict, explain_person
 from amp_console.sync.read_only import ReadOnly
 from amp_console.sync.settings import SettingsChange
 from amp_console.values import IdType, Operation
@@ -257,3 +258,35 @@ async def test_differences_are_found_page_by_page(office: Office) -> None:
     some = DifferenceFilter(found.id, (Kind.MISSING,), "U03")
     assert [each.id for each in office.ledger.read(differences, some)] == ["u03"]
     assert isinstance(page[0], Difference)
+
+
+async def test_a_stranger_who_is_to_be_taken_out_is_told_of(office: Office) -> None:
+    office.enter(*USERS)
+    await office.sync()
+    office.put_in("stranger")
+    found = await office.compare()
+    office.trouble(Rule(Answer(503), frozenset({Call.MEMBERSHIP})))
+    await office.apply_report(found)
+    (answer,) = office.ledger.read(explain_person, "stranger")
+    assert answer.verdict is Verdict.LEAVES
+    assert "in the cohort, and in no event: nobody of that name" in answer.sentence
+    office.trouble()
+    await office.sync()
+    (answer,) = office.ledger.read(explain_person, "stranger")
+    assert "or were found in it and taken out" in answer.sentence
+
+
+async def test_what_list_and_cohort_agree_on_the_ledger_follows_once_applied(
+    office: Office,
+) -> None:
+    office.enter(*USERS)
+    await office.sync()
+    office.take_out("u00")
+    office.put_in("brand-new")
+    found = await office.compare(against=office.listed(*USERS[1:], "brand-new"))
+    assert found.is_equal
+    assert found.disagreeing == 2
+    assert not office.plan().audiences[0].is_idle
+    await office.apply(found)
+    assert office.plan().audiences[0].is_idle
+    assert office.cohort() == {*USERS[1:], "brand-new"}

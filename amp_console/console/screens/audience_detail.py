@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from amp_console.console.session import Session
 
 BUCKETS = 30  # of two minutes: an hour
-RUNS = 2
+RUNS, NARROW = 2, 100  # runs that are shown, where there are more columns than that
 _LINKS = {
     Link.CREATED: "made by us",
     Link.EXISTING: "there before",
@@ -32,10 +32,11 @@ _TONE = {
 }
 
 
-async def detail(app: "ConsoleApp", session: "Session", of: Standing) -> Content:
-    """Read and lay out what is known of an audience. Raises `LedgerError`."""
+async def detail(app: "ConsoleApp", session: "Session", of: Standing, room: int) -> Content:
+    """Read and lay out what is known of an audience, in so many columns. Raises `LedgerError`."""
     moves = await session.read(movement, of.audience, app.now, 2 * MINUTE, BUCKETS)
-    runs = await session.read(runs_of_audience, of.audience.id, RUNS)
+    many = RUNS if room > NARROW else 1
+    runs = await session.read(runs_of_audience, of.audience.id, many)
     rows = [
         ("key", _identity(app, of)),
         ("cohort", _cohort(app, of)),
@@ -45,7 +46,7 @@ async def detail(app: "ConsoleApp", session: "Session", of: Standing) -> Content
     ]
     if of.audience.broken:
         rows.insert(0, ("broken link", said((of.audience.broken, BAD))))
-    return facts(rows, 12)
+    return facts(rows, 12, room)
 
 
 def _identity(app: "ConsoleApp", of: Standing) -> Content:

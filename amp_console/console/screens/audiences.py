@@ -195,7 +195,8 @@ audience under the cursor. Nothing is sent before you have seen the plan and con
         panel.display = chosen is not None
         if chosen is None or session is None:
             return
-        shown = await detail(self.console, session, chosen)
+        room = panel.scrollable_content_region.width or self.size.width - 4
+        shown = await detail(self.console, session, chosen, room)
         panel.border_title = said(chosen.audience.name, longest=60)
         text.update(shown)
 

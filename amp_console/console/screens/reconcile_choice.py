@@ -7,7 +7,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
-from textual.widgets import Button, Checkbox, Static
+from textual.widgets import Button, Static
 
 from amp_console.console.screens.dialog import Confirm, Dialog
 from amp_console.console.texts import MUTED, said, with_key
@@ -58,6 +58,7 @@ class ChoiceDialog(Dialog[Wish | None]):
     def __init__(self, offer: Offer) -> None:
         super().__init__()
         self._offer = offer
+        self._is_proven = False
 
     @property
     def box_title(self) -> str:
@@ -75,7 +76,7 @@ class ChoiceDialog(Dialog[Wish | None]):
             yield _way("both", "Both", "b")
             if offer.can_replace:
                 yield _way("replace", "Replace the whole content in one upload", "u")
-        yield Checkbox("Compare again afterwards  v", compact=True, id="verify")
+            yield Button(self._proof(), id="verify", compact=True)
         yield Static(said((f"One more download each: {offer.quota}.", MUTED)))
         with Horizontal(classes="buttons"):
             yield Button(with_key("Cancel", "esc"), id="no", compact=True)
@@ -92,12 +93,19 @@ class ChoiceDialog(Dialog[Wish | None]):
         """Answer."""
         if event.button.id == "no":
             self.dismiss(None)
+        elif event.button.id == "verify":
+            self.action_verify()
         elif event.button.id:
             self.action_choose(event.button.id)
 
     def action_verify(self) -> None:
         """Switch the second comparison on or off."""
-        self.query_one("#verify", Checkbox).toggle()
+        self._is_proven = not self._is_proven
+        self.query_one("#verify", Button).label = self._proof()
+
+    def _proof(self) -> Content:
+        answer = "yes" if self._is_proven else "no"
+        return with_key(f"Compare again afterwards: {answer}", "v")
 
     def action_choose(self, way: str) -> None:
         """Choose a way, if there is anybody to put right that way."""
@@ -105,8 +113,7 @@ class ChoiceDialog(Dialog[Wish | None]):
         if not found or found.first(Button).disabled:
             return
         choice = Choice(add=way != "remove", remove=way != "add")
-        is_proven = self.query_one("#verify", Checkbox).value
-        self.dismiss(Wish(choice, way == "replace", is_proven))
+        self.dismiss(Wish(choice, way == "replace", self._is_proven))
 
 
 def _way(name: str, label: str, key: str) -> Button:
