@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from html import unescape
 from typing import NamedTuple
 
 from amp_console.amplitude.errors import (
@@ -86,6 +87,14 @@ def judge(status: int, body: str, asked: Asked, wait: float | None) -> Amplitude
     return plain(*said) if plain else BadRequest(*said, culprits=named)
 
 
+_TITLE = re.compile(r"<title\b[^>]*>.*?</title\s*>", re.IGNORECASE | re.DOTALL)
+_TAGS = re.compile(
+    r"<(script|style)\b.*?(</\1\s*>|\Z)|<!--.*?(-->|\Z)|<[^>]*(>|\Z)",
+    re.IGNORECASE | re.DOTALL,
+)
+MOST_PAGE = 10_000  # characters of a page that are looked at
+
+
 def _is_gone(status: int, said: str) -> bool:
     return status == 404 or (status == 400 and _GONE.search(said) is not None)
 
@@ -94,8 +103,11 @@ def words(body: str) -> str:
     """Return Amplitude's own words in an error's body, on one line; "" if there are none.
 
     The envelope is not always the documented one, so the places are tried in turn; where none
-    has a text, it is the body's first 200 characters.
+    has a text, it is the body's first 200 characters. Of a page, a proxy's mostly, it is the text.
     """
+    if body.lstrip().startswith("<"):
+        page = body[:MOST_PAGE]
+        return _text_of(_TITLE.sub(" ", page)) or _text_of(page)
     try:
         tree = parse(body)
     except ValueError:
@@ -107,6 +119,10 @@ def words(body: str) -> str:
         if isinstance(found, str) and found.strip():
             return _one_line(found[:MOST_WORDS])
     return _one_line(body[:200])
+
+
+def _text_of(page: str) -> str:
+    return _one_line(unescape(_TAGS.sub(" ", page)))[:200]
 
 
 def _one_line(text: str) -> str:

@@ -300,7 +300,9 @@ class ConsoleApp(App[None]):
     # Saying things.
 
     def say(self, text: str, severity: SeverityLevel = "information") -> None:
-        """Show a toast, and keep it in the event log."""
+        """Show a toast, and keep it in the event log; one that is still shown is not said again."""
+        if any(each.message == text for each in self._notifications):
+            return
         self.happenings.append(Happening(self.now, severity, text))
         self.notify(text, severity=severity, markup=False, timeout=6 if severity != "error" else 12)
 

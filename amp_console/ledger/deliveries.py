@@ -23,6 +23,7 @@ class RequestKind(enum.StrEnum):
 
     MEMBERSHIP = "membership"
     UPLOAD = "upload"
+    REPLACE = "replace"  # an upload, of all that a cohort is to hold
 
 
 class Batch(msgspec.Struct, frozen=True):

@@ -169,7 +169,7 @@ def take_content(
     )
     if not 0 < rows.size <= limit:
         return None
-    kind = RequestKind.UPLOAD
+    kind = RequestKind.REPLACE
     batch = open_request(db, run_id, audience_id, id_type, Operation.ADD, rows, now, kind)
     db.execute(
         "UPDATE member SET delivered = NULL, request_id = :request, rejection_id = NULL "

@@ -36,7 +36,7 @@ def request_text(db: Db, request_id: int) -> RequestText | None:
 
 
 def _body(of: RequestRecord, cohort: str | None, ids: Sequence[str]) -> str:
-    if of.kind is RequestKind.UPLOAD:
+    if of.kind is not RequestKind.MEMBERSHIP:
         return ""
     left = of.size - len(ids)
     listed = [*ids, f"... and {left:,} more"] if left else list(ids)

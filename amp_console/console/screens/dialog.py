@@ -96,9 +96,11 @@ class Confirm(Dialog[bool]):
             yield Static(said("Type ", (self._typed, "bold"), " to go on:"))
             yield Input(id="typed")
         with Horizontal(classes="buttons"):
-            yield Button(with_key(self._no, "n"), id="no", compact=True)
+            # Letters go into the name, where one is to be typed.
+            no, yes = ("n", "y") if self._typed is None else ("esc", "enter")
+            yield Button(with_key(self._no, no), id="no", compact=True)
             kind: Literal["error", "primary"] = "error" if self._is_danger else "primary"
-            yield Button(with_key(self._yes, "y"), id="yes", variant=kind, compact=True)
+            yield Button(with_key(self._yes, yes), id="yes", variant=kind, compact=True)
 
     def on_mount(self) -> None:
         """Focus the answer that does nothing."""

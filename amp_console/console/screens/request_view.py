@@ -13,7 +13,7 @@ from amp_console.console.screens.run_rows import answer, doing
 from amp_console.console.texts import BAD, MUTED, STRONG, facts, lines, said
 from amp_console.console.words import SECOND, at, lasting
 from amp_console.ledger.deliveries import RequestKind
-from amp_console.ledger.requests import RequestState
+from amp_console.ledger.requests import RequestRecord, RequestState
 from amp_console.sync.request_text import RequestText, request_text
 from amp_console.sync.words import plural
 
@@ -22,7 +22,14 @@ _STATES = {
     RequestState.CONFIRMED: "applied",
     RequestState.VOID: "not applied, or nobody knows: its users were made pending again",
 }
+REFUSED = "refused, and so not applied: its users were made pending again"
 LONGEST = 2000  # characters of an answer; the ledger keeps no more
+
+
+def _state(of: RequestRecord) -> str:
+    """What became of a request; of a refusal it is certain that nothing did."""
+    is_refused = of.state is RequestState.VOID and of.status is not None and 400 <= of.status < 500
+    return REFUSED if is_refused else _STATES[of.state]
 
 
 class RequestView(Dialog[None]):
@@ -86,7 +93,7 @@ class RequestView(Dialog[None]):
             ("operation", f"{doing(of)} {plural(of.size, 'user')} by {of.id_type.label}"),
             ("cohort", found.cohort or look.dash),
             ("sent", at(of.sent_at) + took),
-            ("answer", f"{answer(of, look).text}  {_STATES[of.state]}"),
+            ("answer", f"{answer(of, look).text}  {_state(of)}"),
         ]
         if of.skipped:
             words = f"{plural(of.skipped, 'user')} Amplitude does not know"
@@ -94,6 +101,8 @@ class RequestView(Dialog[None]):
         return facts(rows, width=11)
 
     def _body(self, found: RequestText) -> list[str]:
+        if found.record.kind is RequestKind.REPLACE:
+            return ["It replaced the cohort's content: everybody who is wanted in it."]
         if found.record.kind is RequestKind.UPLOAD:
             return [
                 "It made a cohort from some of the audience's members; they all go through",

@@ -136,6 +136,8 @@ def doing(of: RequestRecord) -> str:
     """What a request does, in a word."""
     if of.kind == "upload":
         return "create"
+    if of.kind == "replace":
+        return "replace"
     return "add" if of.operation is Operation.ADD else "remove"
 
 
