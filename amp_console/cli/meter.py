@@ -63,13 +63,13 @@ class Meter:
     def _draw(self, done: int, total: int | None) -> None:
         if self._bar is None:
             self._bar = click.progressbar(
-                length=total,
+                length=1 if total == 0 else total,
                 label=self._label,
                 file=sys.stderr,
                 width=BAR,
                 item_show_func=lambda _: self._text,
             )
-        self._bar.length = total
+        self._bar.length = 1 if total == 0 else total  # else it would not be drawn at all
         # What does not fit on the line would be drawn below it, again and again.
         room = shutil.get_terminal_size().columns - len(self._label) - BAR - BESIDE
         self._text = clean(self._text, max(1, room))

@@ -73,7 +73,7 @@ def _facts(record: "PersonRecord") -> list[tuple[str, str]]:
     found = [
         ("cohort", record.audience.cohort_id or "none yet"),
         ("event", moment(record.event_at) or "none"),
-        ("stands in", f"{record.source}:{record.line}" if record.source else "none"),
+        ("stands in", _place(record)),
         ("wanted", "in" if record.wanted else "out"),
         ("delivered", _DELIVERED[record.delivered]),
     ]
@@ -88,3 +88,10 @@ def _facts(record: "PersonRecord") -> list[tuple[str, str]]:
 
 
 _DELIVERED = {True: "in", False: "out", None: "unknown"}
+
+
+def _place(record: "PersonRecord") -> str:
+    """Where the newest event stands; a list that a cohort was compared with has no line."""
+    if not record.source:
+        return "none"
+    return f"{record.source}:{record.line}" if record.line else record.source

@@ -145,7 +145,7 @@ def _compare(
         click.echo(f"{unread} of {listing.name} hold nobody, and were passed over.", err=True)
     quota = _quota(place, credentials)
     cost = plural(len(chosen), "download")
-    click.echo(f"{str(quota).capitalize()}. Comparing takes {cost}.", err=True)
+    click.echo(f"{quota}. Comparing takes {cost}.", err=True)
     if len(chosen) > quota.left:
         click.echo("That is more than are left. Nothing was downloaded. Name fewer.", err=True)
         return None

@@ -58,8 +58,8 @@ def sentences(of: Comparison) -> list[str]:
         lines.append(f"{of.missing:,} missing from the cohort: {_join(_missing(of))}.")
     if of.extra:
         extra = [
-            (of.has_left, "left the audience"),
-            (of.strangers, "never seen in it"),
+            (of.has_left, "not in the list" if of.against else "left the audience"),
+            (of.strangers, "never seen in the audience" if of.against else "never seen in it"),
         ]
         lines.append(f"{of.extra:,} extra in the cohort: {_join(extra)}.")
     if of.cohort_no_id:

@@ -132,7 +132,7 @@ def test_a_list_is_compared_with(operator: Operator, simulator: Simulator) -> No
     listed = "".join(f"{user}\n" for user in (*USERS[1:], "brand-new"))
     ended = operator.run("reconcile", "shoppers", "--against", "-", stdin=listed.encode())
     assert ended.status == 1
-    assert "1 extra in the cohort: 1 left the audience." in ended.out
+    assert "1 extra in the cohort: 1 not in the list." in ended.out
     ended = operator.run(
         "reconcile", "shoppers", "--against", "-", "--apply", "both", "--verify",
         stdin=listed.encode(),

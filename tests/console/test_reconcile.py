@@ -161,7 +161,7 @@ async def test_a_list_is_compared_with(house: House) -> None:
         await until_shown(pilot, "Compare with a list")
         await pilot.press(*str(listed), "enter")
         await until_over(pilot)
-        await until_shown(pilot, "1 extra in the cohort: 1 left the audience.", "list.txt")
+        await until_shown(pilot, "1 extra in the cohort: 1 not in the list.", "list.txt")
 
 
 async def test_a_list_that_can_not_be_read_is_told(house: House) -> None:

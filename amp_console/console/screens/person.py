@@ -246,4 +246,5 @@ def _place_of(source: str | None, line: int) -> list[tuple[str, str]]:
         return []
     path = PurePath(source)
     folder = [("", str(path.parent))] if str(path.parent) != "." else []
-    return [("stands in", f"line {line:,} of {path.name}"), *folder]
+    where = f"line {line:,} of {path.name}" if line else path.name
+    return [("stands in", where), *folder]
