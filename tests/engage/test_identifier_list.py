@@ -41,7 +41,7 @@ def listed(content: bytes, id_type: IdType = IdType.USER_ID) -> tuple[list[str],
         (b"x" * 10_000 + b"\n", ["x" * 10_000]),
         (b"user_id,email\nana,a@b.example\n", ["ana"]),
         (b"key,user_id\nshoppers,ana\n", ["ana"]),
-        (gzip.compress(b"ana\nben\n"), ["ana", "ben"]),
+        (gzip.compress(b"ana\nben\n", mtime=0), ["ana", "ben"]),
     ],
 )
 def test_identifiers_are_taken_as_they_stand(content: bytes, ids: list[str]) -> None:
