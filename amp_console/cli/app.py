@@ -24,6 +24,7 @@ COMMANDS = {
     "audience": "audiences:audience",
     "sync": "sync:sync",
     "reconcile": "reconcile:reconcile",
+    "watch": "watch:watch",
     "errors": "errors:errors",
     "person": "person:person",
     "runs": "runs:runs",

@@ -30,11 +30,12 @@ class RunStatus(enum.StrEnum):
 
 
 class RunKind(enum.StrEnum):
-    """What a run is for: to deliver what is pending, to look at cohorts, or to put them right."""
+    """What a run is for: to deliver, to look at cohorts, to put them right, or to follow events."""
 
     SYNC = "sync"
     COMPARE = "compare"
     RECONCILE = "reconcile"
+    LIVE = "live"
 
 
 class AudienceCounts(msgspec.Struct, frozen=True):
@@ -147,6 +148,14 @@ def record_audience(
         ),
     )
     db.execute("UPDATE audience SET last_run_at = ? WHERE id = ?", (now, audience_id))
+
+
+def keep_tally(db: sqlite3.Connection, run_id: int, tally: Tally) -> None:
+    """Keep what was read during a run."""
+    db.execute(
+        "UPDATE run SET read = ?, changes = ?, filtered = ?, invalid = ? WHERE id = ?",
+        (tally.read, tally.changes, tally.filtered, tally.invalid, run_id),
+    )
 
 
 def end_run(db: sqlite3.Connection, run_id: int, status: RunStatus, note: str, now: int) -> None:

@@ -219,7 +219,21 @@ CREATE TABLE difference (
 ) STRICT, WITHOUT ROWID;
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST, _SECOND, _THIRD, _FOURTH)
+_FIFTH = """
+CREATE TABLE tail (                          -- how far a watched file was read
+    path      TEXT PRIMARY KEY,
+    source_id INTEGER NOT NULL,
+    device    INTEGER NOT NULL,
+    inode     INTEGER NOT NULL,
+    head_size INTEGER NOT NULL,              -- its first bytes, of which `head` is the digest
+    head      TEXT NOT NULL,
+    position  INTEGER NOT NULL,
+    line      INTEGER NOT NULL,
+    is_whole  INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH)
 """Step n brings a ledger from version n to n + 1. Steps are only ever appended."""
 
 

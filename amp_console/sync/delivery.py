@@ -97,7 +97,7 @@ class Delivery:
         desk = self._desk
         async with self._turns:
             lane = Lane(desk, await desk.ledger.aread(audience, audience_id))
-            note = await self._with_lease(lane)
+            note = await self.turn(lane)
         lane.counts = msgspec.structs.replace(lane.counts, note=note)
         await desk.ledger.awrite(
             runs.record_audience, desk.run_id, audience_id, lane.counts, desk.timing.now()
@@ -107,8 +107,13 @@ class Delivery:
         desk.progress.over(audience_id, note or "done")
         return AudienceReport(known, lane.counts, left, note)
 
-    async def _with_lease(self, lane: Lane) -> str:
-        """Deliver under the lease; return why users are still pending, "" where none are."""
+    @property
+    def keys_refused(self) -> str | None:
+        """What Amplitude said when it refused the keys, None where it did not."""
+        return self._keys_refused
+
+    async def turn(self, lane: Lane) -> str:
+        """Do the work for one audience under its lease; return why it did not end, "" if it did."""
         desk, of = self._desk, lane.audience
         try:
             with lease(desk.ledger.path, of.id):
@@ -184,13 +189,14 @@ async def carry_out(job: Job, means: Means, tally: Tally) -> RunReport:
     """Do a job as a run of the history; raises `LedgerError`."""
     ledger, timing = means.ledger, means.timing
     with hold_run(ledger.path) as lock:
-        run_id = await ledger.awrite(_begin, tally, timing.now(), lock, job.kind)
+        run_id = await ledger.awrite(begin, tally, timing.now(), lock, job.kind)
         progress = Progress(run_id, job.audiences, timing, means.observe)
         desk = Desk(run_id, means.connection, ledger, means.client, timing, progress, means.stop)
         return await Delivery(desk, job).run(tally)
 
 
-def _begin(db: Db, tally: Tally, now: int, lock: str, kind: RunKind) -> int:
+def begin(db: Db, tally: Tally, now: int, lock: str, kind: RunKind) -> int:
+    """Begin a run of the history; what dead processes left running is ended first."""
     end_dead_runs(db)
     return runs.begin_run(db, tally, now, lock, kind)
 

@@ -102,11 +102,11 @@ class Intake:
     def _read(self, source: Source) -> None:
         path = None if source.name == "stdin" else source.name
         source_id = self._ledger.write(sources.begin_source, source.name, path, self._now())
-        part = _Part()
+        part = Part()
         for batch in source:
             if part.is_full or not part.gathered.takes(batch.changes):
                 self._fold(source_id, part)
-                part = _Part()
+                part = Part()
             part.add(batch)
             self._meet(part, batch)
             self._show(source, part.tally)
@@ -117,7 +117,7 @@ class Intake:
         if self._is_snapshot and source.kind is SourceKind.AUDIENCE_CSV and not self._stop:
             self._end_snapshot(source, source_id)
 
-    def _meet(self, part: "_Part", batch: Batch) -> None:
+    def _meet(self, part: "Part", batch: Batch) -> None:
         """Make the audiences known that are spoken of for the first time."""
         for ref in part.gathered.audiences - self._audiences.keys():
             self._discover(ref, batch.hints.get(ref, NO_HINTS))
@@ -127,10 +127,10 @@ class Intake:
     def _discover(self, ref: AudienceRef, hints: AudienceHints) -> None:
         self._audiences[ref] = self._ledger.write(discover, ref, hints).id
 
-    def _fold(self, source_id: int, part: "_Part") -> None:
+    def _fold(self, source_id: int, part: "Part") -> None:
         self._tally += part.tally
         self._filtered.update(part.filtered)
-        self._folds.append(self._ledger.submit(_fold_part, source_id, part, dict(self._audiences)))
+        self._folds.append(self._ledger.submit(fold_part, source_id, part, dict(self._audiences)))
         self._wait(AHEAD)
 
     def _wait(self, ahead: int) -> None:
@@ -167,7 +167,7 @@ def _no_garbage() -> Iterator[None]:
             gc.enable()
 
 
-class _Part:
+class Part:
     """What is read between two folds, which are one transaction each."""
 
     def __init__(self) -> None:
@@ -178,9 +178,11 @@ class _Part:
 
     @property
     def is_full(self) -> bool:
+        """Whether it is to be folded before more is added."""
         return self.gathered.is_full or len(self.refusals) >= MOST_REFUSALS
 
     def add(self, batch: Batch) -> None:
+        """Add what was read next."""
         self.gathered.add(batch.changes)
         self.filtered.update(batch.filtered)
         self.refusals += batch.refusals
@@ -189,6 +191,7 @@ class _Part:
         self.tally += Tally(changes + filtered + invalid, changes, filtered, invalid)
 
 
-def _fold_part(db: Db, source_id: int, part: _Part, audiences: dict[AudienceRef, int]) -> None:
+def fold_part(db: Db, source_id: int, part: Part, audiences: dict[AudienceRef, int]) -> None:
+    """Fold a part of a source, and account for it, in the transaction under way."""
     members.fold(db, source_id, part.gathered, audiences)
     sources.account(db, source_id, part.tally, part.filtered, part.refusals)

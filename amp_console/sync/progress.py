@@ -95,6 +95,10 @@ class Progress:
         """Seconds since the run began."""
         return self._timing.monotonic() - self._started
 
+    def add(self, audience: AudienceProgress) -> None:
+        """One more audience takes part."""
+        self._of[audience.audience_id] = audience
+
     def snapshot(self) -> RunSnapshot:
         """The run as it is now."""
         return RunSnapshot(self._run_id, self.elapsed, tuple(self._of.values()))

@@ -122,7 +122,10 @@ class Office:
         return self.read_file(path)
 
     def read_file(self, path: Path) -> IntakeReport:
-        return Intake(self.ledger, ReadOptions(mapping=self.mapping)).run([str(path)])
+        return Intake(self.ledger, self.read_options()).run([str(path)])
+
+    def read_options(self) -> ReadOptions:
+        return ReadOptions(mapping=self.mapping)
 
     def enter(self, *users: str, at: int = 0) -> None:
         self.read(event(user, True, at) for user in users)
@@ -146,7 +149,12 @@ class Office:
     ) -> AsyncIterator[Means]:
         """What a run of this office works with."""
         async with self.client() as client:
-            yield Means(self.connection, self.ledger, client, self.timing, stop or Stop(), observe)
+            yield self.means_with(client, stop, observe)
+
+    def means_with(
+        self, client: AmplitudeClient, stop: Stop | None = None, observe: Observer = nobody
+    ) -> Means:
+        return Means(self.connection, self.ledger, client, self.timing, stop or Stop(), observe)
 
     async def compare(
         self, key: str = "shoppers", against: Path | None = None, stop: Stop | None = None

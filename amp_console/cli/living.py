@@ -1,0 +1,150 @@
+"""Running a live session for a command: figures now and then, and a clean end."""
+
+import asyncio
+import signal
+import time
+
+import click
+import msgspec
+
+from amp_console.amplitude import AmplitudeClient
+from amp_console.cli.exits import Exit
+from amp_console.cli.text import clean, plural
+from amp_console.sync.delivery import Means
+from amp_console.sync.live import Live, LiveReport, LiveWish, Source
+from amp_console.sync.live_progress import LiveSnapshot
+from amp_console.sync.workplace import Workplace
+
+EVERY = 10.0  # seconds between two lines
+
+
+class LiveDocument(msgspec.Struct, frozen=True):
+    """One line of `--json`: how it stands, all audiences together; times in seconds."""
+
+    at: str
+    read: int
+    changes: int
+    filtered: int
+    invalid: int
+    queue: int
+    lag: float
+    lag_95: float
+    added: int
+    removed: int
+    rejected: int
+    requests: int
+    waiting: dict[str, str]
+
+
+def live_document(now: LiveSnapshot) -> LiveDocument:
+    """Describe a session at one moment."""
+    counts, tally = now.counts, now.tally
+    return LiveDocument(
+        at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        read=tally.read,
+        changes=tally.changes,
+        filtered=tally.filtered,
+        invalid=tally.invalid,
+        queue=now.queue,
+        lag=round(now.lag, 3),
+        lag_95=round(now.lag_95, 3),
+        added=counts.added,
+        removed=counts.removed,
+        rejected=counts.rejected,
+        requests=counts.requests,
+        waiting={each.key: each.state for each in now.audiences if each.state},
+    )
+
+
+def line(now: LiveSnapshot) -> str:
+    """Say in a line how a session stands."""
+    counts = now.counts
+    parts = [
+        time.strftime("%H:%M:%S"),
+        f"{now.tally.read:,} read",
+        f"queue {now.queue:,}",
+        f"lag {now.lag:.1f} s (95%: {now.lag_95:.1f} s)",
+        f"+{counts.added:,} -{counts.removed:,}",
+        *([f"{counts.rejected:,} rejected"] if counts.rejected else []),
+        plural(counts.requests, "request"),
+    ]
+    waiting = [
+        f"{clean(each.name)} {clean(each.state, 200)}" for each in now.audiences if each.state
+    ]
+    return "  ".join(parts) + "".join(f"\n  {each}" for each in waiting)
+
+
+class _Teller:
+    """Prints a line now and then, and the last one always."""
+
+    def __init__(self, *, as_json: bool) -> None:
+        self._as_json = as_json
+        self._told = -EVERY
+
+    def __call__(self, now: LiveSnapshot) -> None:
+        if time.monotonic() - self._told >= EVERY:
+            self.tell(now)
+
+    def tell(self, now: LiveSnapshot) -> None:
+        """Print it."""
+        self._told = time.monotonic()
+        if self._as_json:
+            click.echo(msgspec.json.encode(live_document(now)).decode())
+        else:
+            click.echo(line(now))
+
+
+def run_live(
+    place: Workplace,
+    client: AmplitudeClient,
+    wish: LiveWish,
+    source: Source,
+    *,
+    as_json: bool,
+) -> Exit:
+    """Follow until SIGTERM or SIGINT, then deliver what is pending and end; the exit status.
+
+    The second signal gives up what is in flight (KeyboardInterrupt); everything is kept.
+    """
+    teller = _Teller(as_json=as_json)
+    report = asyncio.run(_run(place, client, wish, source, teller))
+    teller.tell(report.last)
+    if report.keys_refused:
+        click.echo(report.keys_refused, err=True)
+        return Exit.KEYS
+    if report.pending:
+        click.echo(f"Ended with {plural(report.pending, 'user')} pending; they are kept.", err=True)
+        return Exit.STOPPED
+    return Exit.DELIVERED
+
+
+async def _run(
+    place: Workplace,
+    client: AmplitudeClient,
+    wish: LiveWish,
+    source: Source,
+    teller: _Teller,
+) -> LiveReport:
+    async with client:
+        live = Live(Means(place.connection, place.ledger, client), wish, teller)
+        task = asyncio.ensure_future(live.run(source))
+        _on_signal(live, task)
+        try:
+            return await task
+        except asyncio.CancelledError:
+            raise KeyboardInterrupt from None
+
+
+def _on_signal(live: Live, task: "asyncio.Future[LiveReport]") -> None:
+    def asked() -> None:
+        if live.ending.is_set():
+            task.cancel()
+            return
+        click.echo("Ending: delivering what is pending (again: at once)…", err=True)
+        live.end()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        try:
+            asyncio.get_running_loop().add_signal_handler(number, asked)
+        except NotImplementedError:  # Windows: Ctrl-C ends asyncio.run, and everything is kept
+            return

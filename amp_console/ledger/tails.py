@@ -1,0 +1,41 @@
+"""How far watched files were read, kept in the same transaction as what was read of them."""
+
+import sqlite3
+
+import msgspec
+
+
+class Tail(msgspec.Struct, frozen=True):
+    """One file that is followed: which file it is, and the place from where to read on.
+
+    `position` in bytes, `line` the number of the next line. A file that is only read as a whole
+    (`is_whole`) has its size and its time (nanoseconds since 1970) there instead.
+    """
+
+    path: str
+    source_id: int
+    device: int
+    inode: int
+    head_size: int
+    head: str
+    position: int
+    line: int
+    is_whole: bool = False
+
+
+_COLUMNS = ", ".join(Tail.__struct_fields__)
+
+
+def tails(db: sqlite3.Connection) -> list[Tail]:
+    """Every file that is, or was, followed."""
+    rows = db.execute(f"SELECT {_COLUMNS} FROM tail")
+    found = [Tail(*row) for row in rows]
+    return [msgspec.structs.replace(each, is_whole=bool(each.is_whole)) for each in found]
+
+
+def keep_tail(db: sqlite3.Connection, tail: Tail) -> None:
+    """Keep how far a file was read."""
+    marks = ", ".join("?" * len(Tail.__struct_fields__))
+    db.execute(
+        f"INSERT OR REPLACE INTO tail ({_COLUMNS}) VALUES ({marks})", msgspec.structs.astuple(tail)
+    )

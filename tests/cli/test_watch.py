@@ -1,0 +1,168 @@
+"""`amp-console watch` as a process: started, ended, killed, and started again."""
+
+import json
+import random
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from time import monotonic
+
+import pytest
+
+from amp_console.simulator import Audience, Scenario, Simulator, World, write_file
+from tests.cli.operator import Operator
+from tests.sync.office import event
+
+PATIENCE = 60.0  # seconds; a condition that is not met by then never is
+
+
+@pytest.fixture
+def simulator() -> Iterator[Simulator]:
+    with Simulator(World()) as running:
+        yield running
+
+
+@pytest.fixture
+def operator(tmp_path: Path, simulator: Simulator) -> Operator:
+    operator = Operator(tmp_path, simulator)
+    operator.connect()
+    return operator
+
+
+def lines(*users: str, at: int = 0) -> str:
+    return "".join(json.dumps(event(user, True, at)) + "\n" for user in users)
+
+
+def wait_until(process: subprocess.Popen[str], condition: Callable[[], object]) -> None:
+    """Wait for a condition while a process goes on."""
+    begun = monotonic()
+    while not condition():
+        assert process.poll() is None, process.communicate()
+        assert monotonic() - begun < PATIENCE, "it never came about"
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(0.01)
+
+
+def is_in(simulator: Simulator, *users: str, name: str = "shoppers") -> Callable[[], bool]:
+    def check() -> bool:
+        found = [each for each in simulator.world.cohorts() if each.name == name]
+        return bool(found) and simulator.world.members(found[0].id) == set(users)
+
+    return check
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_delivers_what_is_pending_and_ends_with_0(
+    operator: Operator, simulator: Simulator, tmp_path: Path, number: signal.Signals
+) -> None:
+    file = tmp_path / "live.ndjson"
+    file.write_text(lines("u1"))
+    process = operator.start("watch", file, "--create", "--flush-seconds", "0.2", "--json")
+    wait_until(process, is_in(simulator, "u1"))
+    with file.open("a") as more:
+        more.write(lines("u2"))
+    process.send_signal(number)
+    out, err = process.communicate()
+    assert process.returncode == 0, err
+    documents = [json.loads(line) for line in out.splitlines()]
+    assert (documents[-1]["read"], documents[-1]["queue"], documents[-1]["added"]) == (2, 0, 2)
+    assert is_in(simulator, "u1", "u2")()
+
+
+def test_the_standard_input_is_followed_to_its_end(
+    operator: Operator, simulator: Simulator
+) -> None:
+    ended = operator.run("watch", "-", "--create", stdin=lines("u1", "u2").encode())
+    assert ended.status == 0, ended.err
+    assert is_in(simulator, "u1", "u2")()
+
+
+def test_audiences_without_a_cohort_are_listed_as_waiting(
+    operator: Operator, simulator: Simulator
+) -> None:
+    ended = operator.run("watch", "-", "--json", stdin=lines("u1").encode())
+    assert ended.status == 0
+    last = json.loads(ended.out.splitlines()[-1])
+    assert last["waiting"] == {"shoppers": "waits: it has no cohort yet, and none may be made"}
+    assert simulator.world.cohorts() == []
+
+
+def test_wrong_keys_end_it_with_3(operator: Operator) -> None:
+    operator.environment["AMP_CONSOLE_API_KEY"] = "not-a-key"
+    ended = operator.run("watch", "-", "--create", stdin=lines("u1").encode())
+    assert ended.status == 3
+    assert "Amplitude refused the keys" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("-", "other.ndjson"), "The standard input (-) is followed alone"),
+        (("/nowhere/at/all.ndjson",), "does not exist, nor does its folder"),
+        ((), "Missing argument"),
+    ],
+)
+def test_wrong_use_ends_with_2(operator: Operator, arguments: tuple[str, ...], words: str) -> None:
+    ended = operator.run("watch", *arguments)
+    assert ended.status == 2
+    assert words in ended.err
+
+
+def test_killed_at_ten_random_moments_under_load_nothing_is_lost(
+    operator: Operator, simulator: Simulator, tmp_path: Path
+) -> None:
+    """The file grows all the time; each kill comes after so many more requests."""
+    dice = random.Random(5)
+    audiences = (Audience.named("High value shoppers"), Audience.named("Newsletter"))
+    source = tmp_path / "source.ndjson"
+    scenario = Scenario(seed=11, events=20_000, users=6_000, audiences=audiences, ghosts=0.0)
+    truth = write_file(source, scenario)
+    stream = source.read_bytes().splitlines(keepends=True)
+    file = tmp_path / "live.ndjson"
+    file.touch()
+    parts = _parts(stream, 11)
+    for part in parts[:-1]:
+        process = operator.start("watch", file, "--create", "--flush-seconds", "0.1")
+        before = len(simulator.requests)
+        with file.open("ab") as growing:
+            for line in part:
+                growing.write(line)
+        wanted = before + dice.randint(1, 2)
+        wait_until(process, lambda: len(simulator.requests) >= wanted)  # noqa: B023
+        process.kill()
+        process.communicate()
+    process = operator.start("watch", file, "--create", "--flush-seconds", "0.1")
+    with file.open("ab") as growing:
+        growing.writelines(parts[-1])
+    for audience in audiences:
+        members = truth.members[audience.key]
+        wait_until(process, is_in(simulator, *members, name=audience.key))
+    process.terminate()
+    process.communicate()
+    assert process.returncode == 0
+
+
+def _parts(stream: list[bytes], count: int) -> list[list[bytes]]:
+    size = -(-len(stream) // count)
+    return [stream[n : n + size] for n in range(0, len(stream), size)]
+
+
+def test_two_processes_follow_into_the_same_cohort(
+    operator: Operator, simulator: Simulator, tmp_path: Path
+) -> None:
+    users = [f"u{n}" for n in range(200)]
+    one, two = tmp_path / "one.ndjson", tmp_path / "two.ndjson"
+    one.write_text(lines(*users[:100]))
+    two.write_text(lines(*users[100:]))
+    processes = [
+        operator.start("watch", file, "--create", "--flush-seconds", "0.1") for file in (one, two)
+    ]
+    wait_until(processes[0], is_in(simulator, *users))
+    for process in processes:
+        process.terminate()
+        process.communicate()
+        assert process.returncode == 0
+    assert len(simulator.world.cohorts()) == 1
+    assert not any(seen.status == 429 for seen in simulator.requests)
