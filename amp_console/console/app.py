@@ -300,11 +300,11 @@ class ConsoleApp(App[None]):
     # Saying things.
 
     def say(self, text: str, severity: SeverityLevel = "information") -> None:
-        """Show a toast, and keep it in the event log; one that is still shown is not said again."""
-        if any(each.message == text for each in self._notifications):
-            return
+        """Keep it in the event log, and show a toast, unless the same one is still to be seen."""
         self.happenings.append(Happening(self.now, severity, text))
-        self.notify(text, severity=severity, markup=False, timeout=6 if severity != "error" else 12)
+        if not any(each.message == text for each in self._notifications):
+            seconds = 6 if severity != "error" else 12
+            self.notify(text, severity=severity, markup=False, timeout=seconds)
 
     def tell_of_settings(self, told: Sequence[str]) -> None:
         """Put what is wrong in the settings into the event log; show one toast at most."""

@@ -39,6 +39,7 @@ No audience yet.
 Audiences appear by themselves from the events that Segment Engage sends.
 Press i to import a file of events: NDJSON or JSON (also .gz), the CSV of the
 AWS S3 destination, or an audience's CSV download. Nothing is sent by importing."""
+FRAME = 5  # columns: borders, padding and a scrollbar of the detail
 OPENING = "Opening…"
 DRIFTED = "sizes differ"  # of an audience that is in sync by our books
 NO_CONNECTION = """\
@@ -195,8 +196,7 @@ audience under the cursor. Nothing is sent before you have seen the plan and con
         panel.display = chosen is not None
         if chosen is None or session is None:
             return
-        room = panel.scrollable_content_region.width or self.size.width - 4
-        shown = await detail(self.console, session, chosen, room)
+        shown = await detail(self.console, session, chosen, self.size.width - FRAME)
         panel.border_title = said(chosen.audience.name, longest=60)
         text.update(shown)
 
