@@ -100,8 +100,8 @@ class Refusal(NamedTuple):
 class Secret:
     """A text that shows itself to nobody: masked in repr, str and format, not picklable.
 
-    `reveal` is called in two places only: where the request's auth header is built, and in the
-    keyring thread.
+    `reveal` is called in three places only: where the request's auth header is built, in the
+    keyring thread, and where a webhook's signature is checked.
     """
 
     __slots__ = ("_text",)

@@ -25,6 +25,7 @@ COMMANDS = {
     "sync": "sync:sync",
     "reconcile": "reconcile:reconcile",
     "watch": "watch:watch",
+    "listen": "listen:listen",
     "errors": "errors:errors",
     "person": "person:person",
     "runs": "runs:runs",

@@ -8,6 +8,7 @@ from amp_console.ledger import LedgerError
 from amp_console.ledger.audiences import AudienceAmbiguous, AudienceNotFound
 from amp_console.ledger.leases import AudienceBusy
 from amp_console.sync.export import ExportError
+from amp_console.sync.live_errors import CannotBind
 from amp_console.sync.read_only import ReadOnly
 
 _STATUS: dict[type[Exception], Exit] = {
@@ -22,6 +23,7 @@ _STATUS: dict[type[Exception], Exit] = {
     AudienceNotFound: Exit.MISUSE,
     AudienceAmbiguous: Exit.MISUSE,
     ReadOnly: Exit.MISUSE,
+    CannotBind: Exit.MISUSE,
     ExportError: Exit.MISUSE,
 }
 

@@ -42,7 +42,7 @@ def read_document(
     elements: list[bytes] = []
     closing = Tally()
     try:
-        for element in _elements(text):
+        for element in elements_of(text):
             elements.append(element)
             size += len(element)
             if size >= BATCH_BYTES:
@@ -56,7 +56,7 @@ def read_document(
     yield closing.batch()
 
 
-def _elements(text: str) -> Iterator[bytes]:
+def elements_of(text: str) -> Iterator[bytes]:
     """Cut out the elements of the arrays, and the objects, that the text consists of.
 
     Raises ValueError or RecursionError where the text is broken, after what stands before it.

@@ -1,0 +1,165 @@
+"""A steady stream of events into live audiences: what is lost, how late it is, what it takes.
+
+    python tests/benchmarks/live.py [--seconds 600] [--rate 1000] [--audiences 20] [--by watch|listen]
+
+Events are written to a file that `amp-console watch` follows, or posted to `amp-console listen` in
+arrays, at the rate; people enter and leave at random. In the end the process is told to end, and
+the cohorts in the simulated Amplitude must be exactly those of the events. Printed are the lag
+(95%) as the process itself says it, beside the flush time, its memory after a tenth and in the
+end (MiB), and the events' real rate.
+"""
+
+import argparse
+import json
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+
+from amp_console.simulator import Simulator, World
+
+FLUSH = 5.0
+STEP = 0.1  # seconds between two writes
+
+
+class Stream:
+    """Makes events, and knows who belongs where in the end."""
+
+    def __init__(self, audiences: int) -> None:
+        self._dice = random.Random(1)
+        self._audiences = [f"live_{n:02}" for n in range(audiences)]
+        self._at = 0
+        self.members: dict[str, set[str]] = {key: set() for key in self._audiences}
+
+    def make(self, count: int) -> list[str]:
+        """The next events, as JSON texts."""
+        return [self._one() for _ in range(count)]
+
+    def _one(self) -> str:
+        key, user = self._dice.choice(self._audiences), f"user-{self._dice.randrange(20_000):05}"
+        is_member = self._dice.random() < 0.6
+        (self.members[key].add if is_member else self.members[key].discard)(user)
+        self._at += 1
+        seconds, thousandths = divmod(self._at, 1000)
+        stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(1_700_000_000 + seconds))
+        personas = {"computation_class": "audience", "computation_key": key}
+        personas |= {"computation_id": f"aud_{key}", "space_id": "spa"}
+        return json.dumps(
+            {
+                "type": "identify",
+                "userId": user,
+                "timestamp": f"{stamp}.{thousandths:03}Z",
+                "context": {"personas": personas},
+                "traits": {key: is_member},
+            },
+            separators=(",", ":"),
+        )
+
+
+def memory_of(pid: int) -> float:
+    """What a process has in memory now, in MiB."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    line = next(each for each in status.splitlines() if each.startswith("VmRSS"))
+    return int(line.split()[1]) / 1024
+
+
+def feed(
+    process: subprocess.Popen[str],
+    stream: Stream,
+    rate: int,
+    seconds: int,
+    send: Callable[[list[str]], None],
+) -> tuple[float, float, float]:
+    """Send at the rate; return the real rate, and the memory early and late."""
+    begun, sent, early = time.monotonic(), 0, 0.0
+    while (passed := time.monotonic() - begun) < seconds:
+        due = int(passed * rate) - sent
+        if due:
+            send(stream.make(due))
+            sent += due
+        if not early and passed > seconds / 10:
+            early = memory_of(process.pid)
+        time.sleep(STEP)
+    return sent / (time.monotonic() - begun), early, memory_of(process.pid)
+
+
+def measure(by: str, seconds: int, rate: int, audiences: int) -> None:
+    """Run one stream, check, print."""
+    stream = Stream(audiences)
+    with Simulator(World()) as simulator, tempfile.TemporaryDirectory() as folder:
+        keys = simulator.credentials
+        environment = {
+            **os.environ,
+            "AMP_CONSOLE_HOME": folder,
+            "AMP_CONSOLE_API_KEY": keys.api_key.reveal(),
+            "AMP_CONSOLE_SECRET_KEY": keys.secret_key.reveal(),
+        }
+        command = [sys.executable, "-m", "amp_console"]
+        options = ["--app-id", "123456", "--owner-email", "ana@acme.example"]
+        subprocess.run(
+            [*command, "connect", "bench", *options, "--base-url", simulator.base_url],
+            check=True, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        file, port = Path(folder) / "live.ndjson", _free_port()
+        file.touch()
+        source = ["watch", str(file)] if by == "watch" else ["listen", "--port", str(port)]
+        process = subprocess.Popen(
+            [*command, *source, "--create", "--flush-seconds", str(FLUSH), "--json"],
+            env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+        )  # fmt: skip
+        time.sleep(2)
+        with file.open("a") as growing, httpx.Client(timeout=30) as client:
+
+            def write(events: list[str]) -> None:
+                growing.write("".join(f"{each}\n" for each in events))
+                growing.flush()
+
+            def post(events: list[str]) -> None:
+                body = f"[{','.join(events)}]"
+                client.post(f"http://127.0.0.1:{port}/", content=body).raise_for_status()
+
+            found = feed(process, stream, rate, seconds, write if by == "watch" else post)
+        process.send_signal(signal.SIGTERM)
+        out, _ = process.communicate()
+        assert process.returncode == 0, process.returncode
+        last = json.loads(out.splitlines()[-1])
+        for key, members in stream.members.items():
+            cohort = simulator.world.cohort_named(key)
+            assert simulator.world.members(cohort.id) == members, key
+    real, early, late = found
+    print(f"{by}: {last['read']:,} events at {real:,.0f}/s into {audiences} audiences, all exact")
+    print(
+        f"  lag (95%) {last['lag_95']:.1f} s with windows of {FLUSH:.0f} s (to be under 2 of them)"
+    )
+    print(f"  memory {early:.0f} MiB after a tenth, {late:.0f} MiB in the end (to be flat)")
+    print(f"  {last['requests']:,} requests, {last['added']:,} added, {last['removed']:,} removed")
+
+
+def _free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+def main() -> None:
+    """Measure."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=int, default=600)
+    parser.add_argument("--rate", type=int, default=1_000)
+    parser.add_argument("--audiences", type=int, default=20)
+    parser.add_argument("--by", choices=["watch", "listen"])
+    wish = parser.parse_args()
+    for by in [wish.by] if wish.by else ["watch", "listen"]:
+        measure(by, wish.seconds, wish.rate, wish.audiences)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,224 @@
+"""The receiver over real HTTP: what is answered with 2xx is in the ledger, the rest is refused."""
+
+import asyncio
+import hashlib
+import hmac
+import json
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import httpx
+import pytest
+
+from amp_console.sync import receiver
+from amp_console.sync.feed import Feed
+from amp_console.sync.live import Live, LiveReport, LiveWish
+from amp_console.sync.live_errors import CannotBind
+from amp_console.sync.receiver import Receiver, check_host
+from amp_console.values import Secret
+from tests.sync.office import Office, event
+
+pytestmark = pytest.mark.anyio
+
+SECRET = "not-a-secret"  # obviously false
+WISH = LiveWish(flush_seconds=0.05, create=True)
+USERS = [f"u{n:02}" for n in range(20)]
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+class Post:
+    """A receiver at work, and a sender of events to it."""
+
+    def __init__(self, live: Live, client: httpx.AsyncClient) -> None:
+        self.live = live
+        self.client = client
+
+    async def send(self, body: bytes, signature: str | None = None) -> httpx.Response:
+        headers = {} if signature is None else {"X-Signature": signature}
+        return await self.client.post("/", content=body, headers=headers)
+
+
+@asynccontextmanager
+async def at_work(office: Office, secret: str | None = None) -> AsyncIterator[Post]:
+    """Receive until the block ends; then everything is delivered."""
+    port = free_port()
+    post = Receiver(Feed(office.ledger, office.read_options()), Secret(secret) if secret else None)
+    async with office.client() as amplitude:
+        live = Live(office.means_with(amplitude), WISH)
+        task = asyncio.create_task(live.run(lambda live: post.follow(live, "127.0.0.1", port)))
+        base_url = f"http://127.0.0.1:{port}"
+        async with httpx.AsyncClient(base_url=base_url, timeout=30) as client:
+            await listening(client, task)
+            yield Post(live, client)
+        live.end()
+        await task
+
+
+async def listening(client: httpx.AsyncClient, task: "asyncio.Task[LiveReport]") -> None:
+    while not task.done():
+        try:
+            answer = await client.get("/healthz")
+        except httpx.TransportError:
+            await asyncio.sleep(0.01)
+        else:
+            assert answer.json()["status"] == "ok"
+            return
+    await task
+
+
+def body_of(*users: str) -> bytes:
+    return json.dumps([event(user, True) for user in users]).encode()
+
+
+def signed(text: bytes, secret: str = SECRET) -> str:
+    return hmac.new(secret.encode(), text, hashlib.sha1).hexdigest()
+
+
+def members(office: Office) -> set[str]:
+    query = "SELECT id FROM member WHERE wanted = 1"
+    return set(office.ledger.read(lambda db: [row[0] for row in db.execute(query)]))
+
+
+async def test_what_is_answered_with_200_is_in_the_ledger_and_then_in_the_cohort(
+    office: Office,
+) -> None:
+    async with at_work(office) as post:
+        one = await post.send(json.dumps(event("u1", True)).encode())
+        many = await post.send(body_of("u2", "u3"))
+        assert (one.status_code, one.json()) == (200, {"taken": 1})
+        assert (many.status_code, many.json()) == (200, {"taken": 2})
+        assert members(office) == {"u1", "u2", "u3"}
+    assert office.cohort() == {"u1", "u2", "u3"}
+
+
+async def test_a_signature_of_the_event_or_of_the_first_event_is_right(office: Office) -> None:
+    first, second = (json.dumps(event(user, True), separators=(",", ":")) for user in ("é", "u2"))
+    array = f"[{first},{second}]".encode()
+    async with at_work(office, SECRET) as post:
+        assert (await post.send(first.encode(), signed(first.encode()))).status_code == 200
+        assert (await post.send(array, signed(first.encode()))).status_code == 200
+        assert (await post.send(array, signed(first.encode()).upper())).status_code == 200
+    assert members(office) == {"é", "u2"}
+
+
+@pytest.mark.parametrize(
+    "signature",
+    [None, "", "x", signed(b"another body"), signed(body_of("u1")), signed(b"", "wrong")],
+)
+async def test_a_wrong_or_missing_signature_is_refused(
+    office: Office, signature: str | None
+) -> None:
+    async with at_work(office, SECRET) as post:
+        answer = await post.send(body_of("u1"), signature)
+        assert answer.status_code == 401
+        assert (await post.send(b"{broken", signature)).status_code == 401
+    assert members(office) == set()
+
+
+@pytest.mark.parametrize("body", [b"", b"{broken", b'{"a":1', b"17", b'"text"', b"\xff", b"[1,"])
+async def test_what_is_no_json_is_refused(office: Office, body: bytes) -> None:
+    async with at_work(office) as post:
+        assert (await post.send(body)).status_code == 400
+
+
+async def test_events_that_say_nothing_are_accounted_for_and_taken(office: Office) -> None:
+    async with at_work(office) as post:
+        odd = [event("u1", True), {"type": "page"}, 17, event(None, True)]
+        assert (await post.send(json.dumps(odd).encode())).json() == {"taken": 4}
+        assert (await post.send(b"[]")).json() == {"taken": 0}
+        tally = post.live.snapshot().tally
+        assert (tally.read, tally.changes, tally.filtered, tally.invalid) == (4, 1, 1, 2)
+
+
+async def test_a_body_of_50_megabytes_is_refused_and_the_next_one_taken(office: Office) -> None:
+    async with at_work(office) as post:
+        answer = await post.client.post("/", content=b" " * 50 * 1024 * 1024)
+        assert answer.status_code == 413
+        assert (await post.send(body_of("u1"))).status_code == 200
+
+
+async def test_a_body_without_a_length_is_measured(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(receiver, "LARGEST", 1_000)
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for _ in range(20):
+            yield b" " * 100
+
+    async with at_work(office) as post:
+        answer = await post.client.post("/", content=pieces())
+        assert answer.status_code == 413
+
+
+async def test_more_than_can_be_held_is_asked_to_come_again(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(receiver, "MOST_HELD", 10)
+    async with at_work(office) as post:
+        answer = await post.send(body_of("u1"))
+        assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
+    assert members(office) == set()
+
+
+async def test_a_full_disk_is_told_and_the_sender_tries_again(office: Office) -> None:
+    async with at_work(office) as post:
+        office.ledger.write(lambda db: db.execute("ALTER TABLE member RENAME TO elsewhere"))
+        answer = await post.send(body_of("u1"))
+        assert (answer.status_code, answer.headers["Retry-After"]) == (503, "30")
+        office.ledger.write(lambda db: db.execute("ALTER TABLE elsewhere RENAME TO member"))
+        assert (await post.send(body_of("u1"))).status_code == 200
+    assert office.cohort() == {"u1"}
+
+
+async def test_many_senders_at_once_lose_nothing(office: Office) -> None:
+    async with at_work(office) as post:
+        answers = await asyncio.gather(*(post.send(body_of(f"u{n}")) for n in range(300)))
+        taken = [n for n, answer in enumerate(answers) if answer.status_code == 200]
+        assert len(taken) >= 100
+        assert all(answer.status_code in {200, 503} for answer in answers)
+        assert {f"u{n}" for n in taken} <= members(office)
+    assert {f"u{n}" for n in taken} <= office.cohort()
+
+
+async def test_a_sender_that_goes_away_harms_nobody(office: Office) -> None:
+    async with at_work(office) as post:
+        port = post.client.base_url.port
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{")
+        await writer.drain()
+        writer.close()
+        del reader
+        assert (await post.send(body_of("u1"))).status_code == 200
+
+
+@pytest.mark.parametrize(("method", "path"), [("GET", "/"), ("POST", "/other"), ("PUT", "/")])
+async def test_other_calls_are_refused(office: Office, method: str, path: str) -> None:
+    async with at_work(office) as post:
+        answer = await post.client.request(method, path)
+        assert answer.status_code in {404, 405}
+
+
+def test_others_may_reach_it_only_with_a_secret() -> None:
+    check_host("127.0.0.1", None)
+    check_host("0.0.0.0", Secret(SECRET))  # noqa: S104
+    with pytest.raises(CannotBind, match="AMP_CONSOLE_WEBHOOK_SECRET"):
+        check_host("0.0.0.0", None)  # noqa: S104
+
+
+async def test_a_port_in_use_is_told(office: Office) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        post = Receiver(Feed(office.ledger, office.read_options()), None)
+        port = taken.getsockname()[1]
+        async with office.client() as amplitude:
+            live = Live(office.means_with(amplitude), WISH)
+            with pytest.raises(CannotBind, match="Nothing can listen on"):
+                await live.run(lambda live: post.follow(live, "127.0.0.1", port))
