@@ -1,6 +1,6 @@
 """A steady stream of events into live audiences: what is lost, how late it is, what it takes.
 
-    python tests/benchmarks/live.py [--seconds 600] [--rate 1000] [--audiences 20] [--by watch|listen]
+    python tests/benchmarks/live.py [--seconds 600] [--rate 1000] [--by watch|listen]
 
 Events are written to a file that `amp-console watch` follows, or posted to `amp-console listen` in
 arrays, at the rate; people enter and leave at random. In the end the process is told to end, and
