@@ -25,6 +25,7 @@ from amp_console.connections import (
 )
 from amp_console.console import keyring, navigation
 from amp_console.console.background import aside
+from amp_console.console.live_work import LiveWork
 from amp_console.console.look import ASCII, PLAIN
 from amp_console.console.premises import Opening, Premises
 from amp_console.console.reconcile_work import ReconcileWork
@@ -64,6 +65,7 @@ class ConsoleApp(App[None]):
         Binding("3", "go('runs')", "Runs", show=False, id="go.runs"),
         Binding("4", "go('connections')", "Connections", show=False, id="go.connections"),
         Binding("5", "go('events')", "Event log", show=False, id="go.events"),
+        Binding("6", "go('live')", "Live", show=False, id="go.live"),
         Binding("exclamation_mark", "trouble", "Make trouble", show=False, id="trouble"),
     ]
 
@@ -78,6 +80,7 @@ class ConsoleApp(App[None]):
         self.sync: SyncWork | None = None
         self.reading: ImportWork | None = None
         self.reconciling: ReconcileWork | None = None
+        self.following: LiveWork | None = None
         self.quota: Quota | None = None
         self.sizes: dict[str, int | None] = {}
         self.happenings: deque[Happening] = deque(maxlen=MOST_HAPPENINGS)
@@ -232,9 +235,9 @@ class ConsoleApp(App[None]):
         return bool(self.under_way)
 
     @property
-    def under_way(self) -> list[SyncWork | ImportWork | ReconcileWork]:
+    def under_way(self) -> list[SyncWork | ImportWork | ReconcileWork | LiveWork]:
         """What has not ended yet."""
-        works = (self.sync, self.reading, self.reconciling)
+        works = (self.sync, self.reading, self.reconciling, self.following)
         return [work for work in works if work is not None and not work.is_over]
 
     def leave_when_done(self) -> None:

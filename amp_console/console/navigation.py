@@ -23,6 +23,7 @@ PLACES = {
     "connections": "connections:ConnectionsPlace",
     "events": "events:EventsPlace",
     "person": "person:PersonPlace",
+    "live": "live:LivePlace",
 }
 """The main places by name: module and class."""
 WITHOUT_CONNECTION = {"audiences", "connections", "events"}

@@ -31,8 +31,8 @@ from amp_console.sync.progress import AudienceProgress, Progress
 from amp_console.sync.read_only import guard
 from amp_console.sync.timing import Stop
 
-NO_COHORT = "waits: it has no cohort yet, and none may be made"
-OFF = "waits: it is switched off"
+NO_COHORT = "waits: no cohort yet"
+OFF = "waits: switched off"
 LOOK_AGAIN = 5.0  # seconds until an audience that could not be delivered is tried again
 GRACE = 30.0  # seconds that the last deliveries have when the session is to end
 SHOWN = 1.0  # seconds between two snapshots
@@ -149,7 +149,8 @@ class Live:
         known = of.lane.audience
         lag = now - of.arrivals[0][0] if of.arrivals else 0.0
         counts = of.lane.counts
-        return LiveAudience(known.id, known.key, known.name, of.queue, lag, counts, of.state)
+        waits = of.state in {NO_COHORT, OFF}
+        return LiveAudience(known.id, known.key, known.name, of.queue, lag, counts, of.state, waits)
 
     # One audience.
 

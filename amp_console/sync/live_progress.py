@@ -13,7 +13,8 @@ SAMPLES = 2_000  # arrivals whose lag is remembered
 class LiveAudience(msgspec.Struct, frozen=True):
     """One audience as it follows: `queue` changes are not delivered yet, the oldest `lag` seconds.
 
-    `state` says what it does, or why its users wait.
+    `state` says why its users are pending, "" while it follows; `waits` says that it may not be
+    delivered at all for now, so that its lag is nobody's fault.
     """
 
     audience_id: int
@@ -23,6 +24,7 @@ class LiveAudience(msgspec.Struct, frozen=True):
     lag: float
     counts: AudienceCounts
     state: str
+    waits: bool = False
 
 
 class LiveSnapshot(msgspec.Struct, frozen=True):
@@ -37,12 +39,12 @@ class LiveSnapshot(msgspec.Struct, frozen=True):
     @property
     def lag(self) -> float:
         """The age of the oldest change that is not delivered yet."""
-        return max((each.lag for each in self.audiences), default=0.0)
+        return max((each.lag for each in self.audiences if not each.waits), default=0.0)
 
     @property
     def queue(self) -> int:
-        """Changes that are not delivered yet."""
-        return sum(each.queue for each in self.audiences)
+        """Changes that are not delivered yet, of audiences that may be delivered."""
+        return sum(each.queue for each in self.audiences if not each.waits)
 
     @property
     def counts(self) -> AudienceCounts:

@@ -85,7 +85,7 @@ def test_audiences_without_a_cohort_are_listed_as_waiting(
     ended = operator.run("watch", "-", "--json", stdin=lines("u1").encode())
     assert ended.status == 0
     last = json.loads(ended.out.splitlines()[-1])
-    assert last["waiting"] == {"shoppers": "waits: it has no cohort yet, and none may be made"}
+    assert last["waiting"] == {"shoppers": "waits: no cohort yet"}
     assert simulator.world.cohorts() == []
 
 

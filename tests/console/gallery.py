@@ -12,6 +12,7 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import chdir, contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import NamedTuple
 
 from textual.pilot import Pilot
@@ -19,13 +20,19 @@ from textual.widgets import Input
 
 from amp_console.console import Opening
 from amp_console.console.app import DARK, LIGHT, ConsoleApp
+from amp_console.console.live_work import LiveWork
 from amp_console.console.widgets.grid import Grid
 from amp_console.demo import DemoStage
 from amp_console.demo.cast import LAPSED, NEWSLETTER, SHOPPERS
 from amp_console.ledger import Db
 from amp_console.ledger.audiences import find_audience
+from amp_console.ledger.runs import AudienceCounts
+from amp_console.ledger.sources import Tally
 from amp_console.simulator import Answer, Behaviour, Call, Rule
+from amp_console.sync.live import NO_COHORT, LiveWish
+from amp_console.sync.live_progress import LiveAudience, LiveSnapshot
 from amp_console.sync.timing import Timing
+from amp_console.sync.watching import WatchedFile
 from tests.console.house import console, picture, until, until_shown
 
 NOW = 1_795_608_000_000_000  # 2026-11-25T12:00:00Z, microseconds since 1970
@@ -187,9 +194,59 @@ async def _led(pilot: Pilot[None], demo: DemoStage) -> AsyncIterator[str]:
     await _visit(pilot, "1", "201,774")
     async for name in _reconcile(pilot, demo):
         yield name
+    _follow(pilot)
+    await _visit(pilot, "6", "» live", "newsletter.ndjson")
+    yield "live"
+    console(pilot).following = None
     await _visit(pilot, "1", "201,774")
     await _hold_a_sync(pilot, demo)
     yield "sync"
+
+
+def _follow(pilot: Pilot[None]) -> None:
+    """A live session as it is after a minute; a real one would not stand still."""
+    app = console(pilot)
+    assert app.session is not None
+    work = LiveWork(app.session, [], LiveWish(), app.premises.timing, app.tell)
+    for second in range(60):
+        work.history.append(_moment(second, second * (150 + second % 7 * 25), second // 5 * 5))
+    work.snapshot = work.history[-1]
+    folder = f"{HOME}/{SAMPLE}/segment-logs"
+    work._watching = SimpleNamespace(  # type: ignore[assignment]
+        files={
+            name: WatchedFile(f"{folder}/{name}", size, size, trouble)
+            for name, size, trouble in (
+                ("high-value-shoppers.ndjson", 9_120_400, None),
+                ("newsletter.ndjson", 3_980_112, None),
+                ("trial.gz", 88_120, "The gzip file ends too early: the rest of it is missing."),
+            )
+        }
+    )
+    app.following = work
+
+
+def _moment(second: int, read: int, delivered_until: int) -> LiveSnapshot:
+    done = 31 * delivered_until
+    return LiveSnapshot(
+        run_id=14,
+        elapsed=float(second),
+        tally=Tally(read, read - read // 50, read // 50, 0),
+        lag_95=5.2,
+        audiences=(
+            LiveAudience(
+                1, SHOPPERS.key, SHOPPERS.name, 214, 3.4,
+                AudienceCounts(done, done // 6, 2, second // 5), "",
+            ),
+            LiveAudience(
+                2, LAPSED.key, LAPSED.name, 0, 0.0,
+                AudienceCounts(done // 4, done // 9, 0, second // 8), "",
+            ),
+            LiveAudience(
+                3, NEWSLETTER.key, NEWSLETTER.name, 8_041, 58.0,
+                AudienceCounts(), NO_COHORT, waits=True,
+            ),
+        ),
+    )  # fmt: skip
 
 
 async def _reconcile(pilot: Pilot[None], demo: DemoStage) -> AsyncIterator[str]:

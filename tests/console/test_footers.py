@@ -53,6 +53,7 @@ async def walk(pilot: Pilot[None]) -> AsyncIterator[str]:
     yield await go("escape f", "PersonPlace")
     yield await go("t 1 enter", "PersonPlace")
     yield await go("escape 5", "EventsPlace")
+    yield await go("6", "LivePlace")
 
 
 async def test_every_footer_fits_and_shows_the_place_s_own_keys(house: House) -> None:

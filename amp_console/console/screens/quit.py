@@ -9,6 +9,7 @@ from textual.content import Content
 from textual.widgets import Button, Static
 
 from amp_console.console.importing import size
+from amp_console.console.live_work import LiveWork
 from amp_console.console.look import bar
 from amp_console.console.reconcile_work import CompareWork, ReconcileWork
 from amp_console.console.screens.dialog import Dialog
@@ -18,6 +19,9 @@ from amp_console.sync.words import plural
 
 BAR = 30  # columns
 ENDED = "What was under way has ended."
+
+
+Work = SyncWork | ImportWork | ReconcileWork | LiveWork
 
 
 class QuitDialog(Dialog[None]):
@@ -53,8 +57,11 @@ class QuitDialog(Dialog[None]):
             rows += [said(""), said((self._next(), MUTED))]
         self.query_one("#doing", Static).update(lines(*rows))
 
-    def _of(self, work: SyncWork | ImportWork | ReconcileWork) -> Content:
+    def _of(self, work: Work) -> Content:
         look = self.console.look
+        if isinstance(work, LiveWork):
+            queue = work.snapshot.queue if work.snapshot else 0
+            return said(f"Audiences are followed live: {plural(queue, 'change')} not delivered.")
         if isinstance(work, CompareWork):
             return said("Cohorts are being compared. Nothing is sent for it.")
         if isinstance(work, ImportWork):
@@ -113,5 +120,7 @@ class QuitDialog(Dialog[None]):
         self._say()
 
 
-def _is_ending(work: SyncWork | ImportWork | ReconcileWork) -> bool:
+def _is_ending(work: Work) -> bool:
+    if isinstance(work, LiveWork):
+        return work.is_ending
     return work.is_stopping if isinstance(work, ImportWork) else work.stop.is_asked

@@ -38,6 +38,7 @@ _KINDS = {
     RunKind.SYNC: "Sync",
     RunKind.COMPARE: "Comparison",
     RunKind.RECONCILE: "Repair",
+    RunKind.LIVE: "Live",
 }
 
 
@@ -140,8 +141,10 @@ reason shows the users who were rejected for it."""
         if found is None:
             return None
         audiences = await self.session.read(runs.run_audiences, self._wanted)
-        work = self.console.reconciling
+        work, live = self.console.reconciling, self.console.following
         is_ours = work is not None and work.run_id == found.id
+        if live is not None and live.snapshot is not None:
+            is_ours = is_ours or live.snapshot.run_id == found.id
         return run_picture.past(found, audiences, self.console.now, is_ours=is_ours)
 
     # Showing.
