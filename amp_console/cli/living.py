@@ -12,6 +12,7 @@ from amp_console.cli.exits import Exit
 from amp_console.cli.text import clean, plural
 from amp_console.sync.delivery import Means
 from amp_console.sync.live import Live, LiveReport, LiveWish, Source
+from amp_console.sync.live_alerts import Alerts
 from amp_console.sync.live_progress import LiveSnapshot
 from amp_console.sync.workplace import Workplace
 
@@ -80,8 +81,11 @@ class _Teller:
     def __init__(self, *, as_json: bool) -> None:
         self._as_json = as_json
         self._told = -EVERY
+        self._alerts = Alerts()
 
     def __call__(self, now: LiveSnapshot) -> None:
+        for alert in self._alerts.look(now):
+            click.echo(alert.text, err=True)
         if time.monotonic() - self._told >= EVERY:
             self.tell(now)
 

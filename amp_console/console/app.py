@@ -34,6 +34,7 @@ from amp_console.console.taste import choose_theme
 from amp_console.console.work import KNOWN, ImportWork, SyncWork
 from amp_console.ledger.changes import revision
 from amp_console.sync import cohort_list
+from amp_console.sync.live_alerts import Alert
 from amp_console.sync.quota import Quota, ask_quota
 
 DARK, LIGHT = "tokyo-night", "catppuccin-latte"
@@ -308,6 +309,12 @@ class ConsoleApp(App[None]):
         if not any(each.message == text for each in self._notifications):
             seconds = 6 if severity != "error" else 12
             self.notify(text, severity=severity, markup=False, timeout=seconds)
+
+    def alarm(self, alert: Alert) -> None:
+        """Tell of something in a live session, with the terminal's bell where it is bad."""
+        self.say(alert.text, "information" if alert.is_over else "warning")
+        if not alert.is_over:
+            self.bell()
 
     def tell_of_settings(self, told: Sequence[str]) -> None:
         """Put what is wrong in the settings into the event log; show one toast at most."""

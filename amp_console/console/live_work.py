@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import ClassVar
 
@@ -12,11 +12,16 @@ from amp_console.console.work import KNOWN, Tell, unexpected
 from amp_console.sync.delivery import Means
 from amp_console.sync.feed import Feed
 from amp_console.sync.live import Live, LiveReport, LiveWish
+from amp_console.sync.live_alerts import Alert, Alerts
 from amp_console.sync.live_progress import LiveSnapshot
 from amp_console.sync.timing import Timing
 from amp_console.sync.watching import WatchedFile, Watching, readable
 
 REMEMBERED = 60  # snapshots, a second each, of which the lines are drawn
+
+
+Alarm = Callable[[Alert], None]
+"""Called when there is something that the operator should hear of."""
 
 
 class LiveWork:
@@ -25,7 +30,13 @@ class LiveWork:
     WHAT: ClassVar[str] = "A live session"
 
     def __init__(
-        self, session: Session, paths: Sequence[str], wish: LiveWish, timing: Timing, tell: Tell
+        self,
+        session: Session,
+        paths: Sequence[str],
+        wish: LiveWish,
+        timing: Timing,
+        tell: Tell,
+        alarm: Alarm = lambda _: None,
     ) -> None:
         self.session = session
         self.paths = tuple(paths)
@@ -38,6 +49,8 @@ class LiveWork:
         self.is_ending = False
         self._timing = timing
         self._tell = tell
+        self._alarm = alarm
+        self._alerts = Alerts()
         self._live: Live | None = None
         self._watching: Watching | None = None
         self._task: asyncio.Task[None] | None = None
@@ -108,4 +121,6 @@ class LiveWork:
     def _see(self, snapshot: LiveSnapshot) -> None:
         self.snapshot = snapshot
         self.history.append(snapshot)
+        for alert in self._alerts.look(snapshot):
+            self._alarm(alert)
         self._tell()

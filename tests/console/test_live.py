@@ -142,3 +142,14 @@ def test_a_row_shows_hostile_names_as_they_are() -> None:
     of = LiveAudience(1, "k", HOSTILE, 3, 1.5, AudienceCounts(added=1_000), "")
     row = audience_row(of, ASCII)
     assert [cell.text for cell in row.cells[:4]] == [HOSTILE, "3", "1.5 s", "1,000"]
+
+
+async def test_what_goes_wrong_is_told_and_kept_in_the_event_log(
+    house: House, tmp_path: Path
+) -> None:
+    house.connect()
+    file = tmp_path / "live.ndjson"
+    file.write_text("{broken\n" * 200 + lines("u1"))
+    async with house.open() as pilot:
+        await follow(pilot, file)
+        await until_said(pilot, "100% of the last 201 events were invalid")

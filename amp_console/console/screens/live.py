@@ -149,6 +149,7 @@ is delivered first. Leaving this view ends nothing. A session of another process
             LiveWish(create=create),
             console.premises.timing,
             console.tell,
+            console.alarm,
         )
         console.following = work
         work.start()

@@ -1,0 +1,61 @@
+"""What is told of in a live session: once when it begins, and once when it is over."""
+
+from amp_console.ledger.runs import AudienceCounts
+from amp_console.ledger.sources import Tally
+from amp_console.sync.live_alerts import AlertLimits, Alerts
+from amp_console.sync.live_progress import LiveAudience, LiveSnapshot
+
+LIMITS = AlertLimits(lag=60, silence=600, error_share=0.05, least=100)
+
+
+def snapshot(
+    elapsed: float = 0.0,
+    *,
+    lag: float = 0.0,
+    read: int = 0,
+    invalid: int = 0,
+    rejected: int = 0,
+    waits: bool = False,
+) -> LiveSnapshot:
+    counts = AudienceCounts(rejected=rejected)
+    audience = LiveAudience(1, "k", "K", 1, lag, counts, "", waits)
+    return LiveSnapshot(1, elapsed, Tally(read, read - invalid, 0, invalid), 0.0, (audience,))
+
+
+def told(*snapshots: LiveSnapshot) -> list[list[str]]:
+    """The first two words of what is told at each look."""
+    alerts = Alerts(LIMITS)
+    return [
+        [" ".join(each.text.split()[:2]) for each in alerts.look(snapshot)]
+        for snapshot in snapshots
+    ]
+
+
+def test_lag_is_told_once_and_when_it_is_over() -> None:
+    looks = [snapshot(lag=lag) for lag in (59, 61, 70, 10, 61)]
+    assert told(*looks) == [[], ["The oldest"], [], ["The cohorts"], ["The oldest"]]
+
+
+def test_audiences_that_wait_for_the_operator_do_not_lag() -> None:
+    assert told(snapshot(lag=999, waits=True)) == [[]]
+
+
+def test_silence_is_told_once_and_when_it_is_over() -> None:
+    looks = [
+        snapshot(0, read=1),
+        snapshot(600, read=1),
+        snapshot(602, read=1),
+        snapshot(700, read=1),
+        snapshot(701, read=2),
+    ]
+    assert told(*looks) == [[], [], ["No event"], [], ["Events come"]]
+
+
+def test_a_share_of_errors_is_told_when_there_are_events_enough_to_say_so() -> None:
+    looks = [
+        snapshot(read=50, invalid=50),
+        snapshot(read=200, invalid=50, rejected=3),
+        snapshot(read=320, invalid=50, rejected=20),
+        snapshot(read=500, invalid=52, rejected=20),
+    ]
+    assert told(*looks) == [[], ["26% of"], [], ["Few events"]]
