@@ -45,7 +45,7 @@ NO_COHORT = """\
 It has no cohort yet, so there is nothing to compare.
 
 A sync makes one, or link it to a cohort that is there: press l on the audiences."""
-EQUAL = "Nobody differs: everybody in the audience is in the cohort, and nobody else."
+EQUAL = "Nobody differs: the cohort holds its audience, and nobody else."
 NO_MATCH = "Nobody here has this text in their identifier. / and Esc show everybody again."
 
 
