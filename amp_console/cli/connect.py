@@ -91,6 +91,7 @@ def _kept(known: "Connection") -> dict[str, Any]:
     return {
         "id": known.id,
         "keyring_item": known.keyring_item,
+        "webhook_item": known.webhook_item,
         "limits": known.limits,
         "read_only": known.read_only,
     }

@@ -8,12 +8,12 @@ from amp_console.cli.options import connection_option, json_option
 
 if TYPE_CHECKING:
     from amp_console.sync.live import Live
-    from amp_console.values import Secret
-
-SECRET = "AMP_CONSOLE_WEBHOOK_SECRET"  # noqa: S105  # the variable's name
 
 
 @click.command()
+@click.option(
+    "--save-secret", is_flag=True, help="Ask for the shared secret, keep it in the keyring, end."
+)
 @click.option("--create", is_flag=True, help="Make cohorts for audiences that have none.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option(
@@ -29,6 +29,7 @@ SECRET = "AMP_CONSOLE_WEBHOOK_SECRET"  # noqa: S105  # the variable's name
 @json_option
 @connection_option
 def listen(
+    save_secret: bool,
     create: bool,
     host: str,
     port: int,
@@ -39,19 +40,25 @@ def listen(
     """Receive events of Segment's Webhooks (Actions) destination, until Ctrl-C.
 
     POST / takes an event or an array of events, and answers 2xx once they are in the ledger. The
-    shared secret of the destination is taken from AMP_CONSOLE_WEBHOOK_SECRET; without one only
-    this machine can reach it. GET /healthz says that it is there.
+    shared secret of the destination is kept in the keyring (--save-secret), or taken from
+    AMP_CONSOLE_WEBHOOK_SECRET; without one only this machine can reach it. GET /healthz says that
+    it is there.
     """
+    import os
+
     from amp_console.cli.living import run_live
-    from amp_console.cli.workplace import keys_of, workplace
+    from amp_console.cli.workplace import keys_of, vault, workplace
+    from amp_console.connections import find_webhook_secret
     from amp_console.sync.feed import Feed
     from amp_console.sync.live import LiveWish
     from amp_console.sync.read_only import guard
     from amp_console.sync.receiver import Receiver, check_host
 
-    secret = _secret()
-    check_host(host, secret)
+    if save_secret:
+        return _save_secret(connection)
     with workplace(connection) as place:
+        secret = find_webhook_secret(place.connection, os.environ, vault())
+        check_host(host, secret)
         guard(place.connection, "Nothing was opened.")
         credentials = keys_of(place.connection)
         feed = Feed(place.ledger, place.read_options())
@@ -64,10 +71,22 @@ def listen(
         return run_live(place, place.client(credentials), wish, source, as_json=as_json)
 
 
-def _secret() -> "Secret | None":
-    import os
+def _save_secret(name: str | None) -> int:
+    """Keep the secret that is typed, hidden, or stands in a line on stdin."""
+    import sys
 
-    from amp_console.values import Secret
+    from amp_console.cli.workplace import book, vault
+    from amp_console.connections import checked_secret, store_webhook_secret
 
-    text = os.environ.get(SECRET, "").strip()
-    return Secret(text) if text else None
+    pages = book()
+    connection = pages.pick(name)
+    is_typed = sys.stdin.isatty()
+    text = click.prompt("Shared secret", hide_input=True) if is_typed else sys.stdin.readline()
+    try:
+        secret = checked_secret(text)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+    ring = vault()
+    store_webhook_secret(pages, ring, connection, secret)
+    click.echo(f"The shared secret is in your keyring ({ring.backend_name()}).")
+    return 0

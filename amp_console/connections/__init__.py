@@ -31,6 +31,11 @@ from amp_console.connections.settings_errors import (
 )
 from amp_console.connections.texts import checked_email, checked_name
 from amp_console.connections.vault import Vault
+from amp_console.connections.webhook_secret import (
+    checked_secret,
+    find_webhook_secret,
+    store_webhook_secret,
+)
 
 __all__ = [
     "Connection",
@@ -51,7 +56,9 @@ __all__ = [
     "checked_email",
     "checked_keys",
     "checked_name",
+    "checked_secret",
     "find_keys",
+    "find_webhook_secret",
     "forget_connection",
     "keep_theme",
     "keys_from_environment",
@@ -60,5 +67,6 @@ __all__ = [
     "redact",
     "retry_forgotten",
     "store_keys",
+    "store_webhook_secret",
     "without_keys",
 ]

@@ -61,7 +61,8 @@ class Limits(msgspec.Struct, frozen=True, omit_defaults=True):
 class Connection(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """One Amplitude project and how it is reached. It holds no keys.
 
-    `keyring_item` names the keyring's item that holds them; None is no keys stored. `base_url`
+    `keyring_item` names the keyring's item that holds them; None is no keys stored. `webhook_item`
+    names the one with the shared secret of the webhook destination. `base_url`
     replaces the region's address; the paths say where an event holds its identifiers.
 
     Raises ValueError: the id, name, App ID or owner can't be right.
@@ -78,6 +79,7 @@ class Connection(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     amplitude_id_path: str | None = None
     read_only: bool = False
     keyring_item: str | None = None
+    webhook_item: str | None = None
     limits: Limits = Limits()
 
     def __post_init__(self) -> None:

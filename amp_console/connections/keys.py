@@ -3,7 +3,12 @@
 import re
 from collections.abc import Mapping
 
-from amp_console.connections.keys_errors import KEY_VARIABLES, KeysError, KeysProblem
+from amp_console.connections.keys_errors import (
+    KEY_VARIABLES,
+    WEBHOOK_VARIABLE,
+    KeysError,
+    KeysProblem,
+)
 from amp_console.connections.texts import trimmed
 from amp_console.values import Credentials, Secret
 
@@ -69,4 +74,5 @@ def keys_from_environment(environ: Mapping[str, str]) -> Credentials | None:
 
 def without_keys(environ: Mapping[str, str]) -> dict[str, str]:
     """Return an environment for a child process (editor, pager), which needs no keys."""
-    return {name: value for name, value in environ.items() if name not in KEY_VARIABLES}
+    hidden = {*KEY_VARIABLES, WEBHOOK_VARIABLE}
+    return {name: value for name, value in environ.items() if name not in hidden}

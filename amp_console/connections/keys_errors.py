@@ -4,6 +4,7 @@ import enum
 from collections.abc import Iterator
 
 KEY_VARIABLES = ("AMP_CONSOLE_API_KEY", "AMP_CONSOLE_SECRET_KEY")
+WEBHOOK_VARIABLE = "AMP_CONSOLE_WEBHOOK_SECRET"
 
 SET_BOTH = f"set {KEY_VARIABLES[0]} and {KEY_VARIABLES[1]}"
 

@@ -19,7 +19,8 @@ class Page(NamedTuple):
     @property
     def items(self) -> frozenset[str]:
         """The keyring items that connections point to."""
-        return frozenset(each.keyring_item for each in self.connections if each.keyring_item)
+        pairs = ((each.keyring_item, each.webhook_item) for each in self.connections)
+        return frozenset(item for pair in pairs for item in pair if item)
 
 
 class _File(msgspec.Struct, frozen=True):

@@ -11,7 +11,7 @@ from amp_console.connections.keyring_thread import KeyringThread
 from amp_console.connections.keys import checked_keys
 from amp_console.connections.keys_errors import KeysError, KeysProblem
 from amp_console.connections.rings import Ring
-from amp_console.values import Credentials
+from amp_console.values import Credentials, Secret
 
 _USERNAME = "credentials"
 _LONGEST = 1280  # characters: Windows takes 2,560 bytes of UTF-16, and we check on every system
@@ -25,10 +25,17 @@ class _Stored(msgspec.Struct, frozen=True):
     version: Literal[1] = 1
 
 
-class Vault:
-    """Reads, writes and deletes key pairs in the keyring. Every method may block, and may raise.
+class _StoredSecret(msgspec.Struct, frozen=True):
+    """The text of an item that holds the shared secret of a webhook destination, as JSON."""
 
-    What it raises is a KeysError that says why. `on_waiting` is called once for each call that
+    webhook_secret: str
+    version: Literal[1] = 1
+
+
+class Vault:
+    """Reads, writes and deletes key pairs, and webhook secrets, in the keyring.
+
+    Every method may block, and may raise. What it raises is a KeysError that says why. `on_waiting` is called once for each call that
     takes longer than `say_after` seconds, in the thread that called, so that a front can say
     that the keyring asks for a password; after `patience` seconds the call gives up (WAITING).
     Nothing is ever stored elsewhere instead.
@@ -76,8 +83,28 @@ class Vault:
 
         Raises KeysError: the keys are not stored.
         """
+        return self._store(_encode(credentials))
+
+    def read_secret(self, item: str) -> Secret:
+        """Return the webhook secret in an item; raises as `read` does."""
+
+        def work(ring: Ring) -> Secret:
+            text = ring.get_password(_service(item), _USERNAME)
+            if text is None:
+                raise KeysError(KeysProblem.MISSING, ring.name)
+            try:
+                return Secret(msgspec.json.decode(text, type=_StoredSecret).webhook_secret)
+            except ValueError:
+                raise KeysError(KeysProblem.DAMAGED, ring.name) from None
+
+        return self._thread.ask(work)
+
+    def write_secret(self, secret: Secret) -> str:
+        """Store a webhook secret in a new item, as `write` does."""
+        return self._store(_fitting(msgspec.json.encode(_StoredSecret(secret.reveal())).decode()))
+
+    def _store(self, text: str) -> str:
         item = new_id()
-        text = _encode(credentials)
         stored = False
 
         def work(ring: Ring) -> None:
@@ -130,7 +157,10 @@ def _service(item: str) -> str:
 
 def _encode(credentials: Credentials) -> str:
     stored = _Stored(credentials.api_key.reveal(), credentials.secret_key.reveal())
-    text = msgspec.json.encode(stored).decode()
+    return _fitting(msgspec.json.encode(stored).decode())
+
+
+def _fitting(text: str) -> str:
     if len(text) > _LONGEST:
         raise KeysError(KeysProblem.TOO_LONG)
     return text

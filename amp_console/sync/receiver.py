@@ -233,5 +233,6 @@ def check_host(host: str, secret: Secret | None) -> None:
     if host not in LOOPBACK and secret is None:
         raise CannotBind(
             f"Others can reach {host}, and there is no shared secret to tell Segment from them. "
-            "Nothing was opened. Set AMP_CONSOLE_WEBHOOK_SECRET to the secret of the destination."
+            "Nothing was opened. Keep the destination's secret in the keyring first, or set "
+            "AMP_CONSOLE_WEBHOOK_SECRET."
         )

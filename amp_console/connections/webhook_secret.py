@@ -1,0 +1,49 @@
+"""The shared secret of a connection's webhook destination: kept and found like the keys."""
+
+from collections.abc import Mapping
+from contextlib import suppress
+
+import msgspec
+
+from amp_console.connections.book import ConnectionBook
+from amp_console.connections.connection import Connection
+from amp_console.connections.key_store import retry_forgotten
+from amp_console.connections.keys_errors import WEBHOOK_VARIABLE, KeysError
+from amp_console.connections.settings_errors import SettingsError
+from amp_console.connections.vault import Vault
+from amp_console.values import Secret
+
+
+def checked_secret(text: str) -> Secret:
+    """Return a shared secret without blanks at its ends. Raises ValueError where it is empty."""
+    if not text.strip():
+        raise ValueError("The shared secret is empty.")
+    return Secret(text.strip())
+
+
+def find_webhook_secret(
+    connection: Connection, environ: Mapping[str, str], vault: Vault
+) -> Secret | None:
+    """Return it from AMP_CONSOLE_WEBHOOK_SECRET, or else from the keyring; None is none.
+
+    Raises KeysError: the keyring didn't give it.
+    """
+    if text := environ.get(WEBHOOK_VARIABLE, "").strip():
+        return Secret(text)
+    return vault.read_secret(connection.webhook_item) if connection.webhook_item else None
+
+
+def store_webhook_secret(
+    book: ConnectionBook, vault: Vault, connection: Connection, secret: Secret
+) -> Connection:
+    """Keep the secret, and delete the one before; raises as `store_keys` does."""
+    item = vault.write_secret(secret)
+    stored = msgspec.structs.replace(connection, webhook_item=item)
+    try:
+        book.save(stored)
+    except SettingsError:
+        with suppress(KeysError):
+            vault.delete(item)
+        raise
+    retry_forgotten(book, vault)
+    return stored
