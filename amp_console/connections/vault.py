@@ -35,10 +35,10 @@ class _StoredSecret(msgspec.Struct, frozen=True):
 class Vault:
     """Reads, writes and deletes key pairs, and webhook secrets, in the keyring.
 
-    Every method may block, and may raise. What it raises is a KeysError that says why. `on_waiting` is called once for each call that
-    takes longer than `say_after` seconds, in the thread that called, so that a front can say
-    that the keyring asks for a password; after `patience` seconds the call gives up (WAITING).
-    Nothing is ever stored elsewhere instead.
+    Every method may block, and may raise. What it raises is a KeysError that says why.
+    `on_waiting` is called once for each call that takes longer than `say_after` seconds, in the
+    thread that called, so that a front can say that the keyring asks for a password; after
+    `patience` seconds the call gives up (WAITING). Nothing is ever stored elsewhere instead.
     """
 
     def __init__(

@@ -222,3 +222,23 @@ async def test_a_port_in_use_is_told(office: Office) -> None:
             live = Live(office.means_with(amplitude), WISH)
             with pytest.raises(CannotBind, match="Nothing can listen on"):
                 await live.run(lambda live: post.follow(live, "127.0.0.1", port))
+
+
+async def test_slow_connections_beyond_the_limit_are_refused_and_nothing_is_lost(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They send a beginning and then nothing: whoever is refused meanwhile can come again."""
+    monkeypatch.setattr(receiver, "MOST_CONNECTIONS", 50)
+    async with at_work(office) as post:
+        port = post.client.base_url.port
+        slow = [await asyncio.open_connection("127.0.0.1", port) for _ in range(300)]
+        for _, writer in slow:
+            writer.write(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Le")
+        refused = await post.send(body_of("u1"))
+        assert refused.status_code == 503
+        for _, writer in slow:
+            writer.close()
+        taken = refused
+        while taken.status_code != 200:
+            taken = await post.send(body_of("u1"))
+    assert office.cohort() == {"u1"}
