@@ -74,6 +74,23 @@ class LiveWork:
             self.session.stop_waiting()
         self._tell()
 
+    @property
+    def is_paused(self) -> bool:
+        """Whether events are taken in, and nothing is sent."""
+        return self._live is not None and self._live.is_paused
+
+    def pause(self) -> None:
+        """Go on taking events in, and send nothing until `resume`."""
+        if self._live is not None:
+            self._live.pause()
+            self._tell()
+
+    def resume(self) -> None:
+        """Send again."""
+        if self._live is not None:
+            self._live.resume()
+            self._tell()
+
     def give_up(self) -> None:
         """End now, whether or not the request in flight has been answered."""
         if self._task is not None and not self.is_over:

@@ -98,8 +98,24 @@ class Live:
     def end(self) -> None:
         """Take no more in, deliver what is pending, and end; in the event loop's thread."""
         self.ending.set()
+        self.resume()
         for each in self._followers.values():
             each.full.set()
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether events are taken in, and nothing is sent."""
+        return self._desk is not None and self._desk.stop.is_paused
+
+    def pause(self) -> None:
+        """Go on taking events in, and send nothing until `resume`; in the event loop's thread."""
+        if self._desk is not None and not self.ending.is_set():
+            self._desk.stop.pause()
+
+    def resume(self) -> None:
+        """Send again."""
+        if self._desk is not None:
+            self._desk.stop.resume()
 
     async def run(self, source: Source) -> LiveReport:
         """Follow until the source ends or `end` is called. Raises `ReadOnly`, `LedgerError`."""

@@ -78,6 +78,25 @@ async def test_audiences_without_a_cohort_wait(house: House, tmp_path: Path) -> 
     assert house.simulator.world.cohorts() == []
 
 
+async def test_a_pause_takes_events_in_and_sends_nothing(house: House, tmp_path: Path) -> None:
+    house.connect()
+    file = tmp_path / "live.ndjson"
+    file.write_text(lines("u1"))
+    async with house.open() as pilot:
+        work = await follow(pilot, file)
+        await until(pilot, lambda: members(house) == {"u1"})
+        await pilot.press("p")
+        await until_shown(pilot, "paused: events are taken in", "p Go on")
+        with file.open("a") as more:
+            more.write(lines("u2"))
+        await until(pilot, lambda: work.snapshot and work.snapshot.tally.read == 2)
+        assert members(house) == {"u1"}
+        await pilot.press("p")
+        await until(pilot, lambda: members(house) == {"u1", "u2"})
+        await pilot.press("p", "e")
+        await until(pilot, lambda: work.is_over)
+
+
 async def test_quitting_asks_and_delivers_first(house: House, tmp_path: Path) -> None:
     house.connect()
     file = tmp_path / "live.ndjson"

@@ -36,13 +36,17 @@ n follows files and folders: growing files line by line, others once they are wh
 in the ledger at once, and in its cohort after the window (five seconds). Audiences that have no
 cohort yet wait, unless N was pressed, which allows to make theirs.
 
-Lag is the age of the oldest change that is not delivered yet. e ends the session: what is pending
-is delivered first. Leaving this view ends nothing. A session of another process on this connection
-(amp-console watch, listen) is among the runs, under 3."""
+Lag is the age of the oldest change that is not delivered yet. p pauses: events are taken in, and
+nothing is sent until p is pressed again. To pause one audience, switch it off (t on the audiences).
+
+e ends the session: what is pending is delivered first. Leaving this view ends nothing. A session of
+another process on this connection (amp-console watch, listen) is among the runs, under 3."""
     CSS_PATH = "live.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("n", "follow(False)", "Follow", id="live.follow"),
-        Binding("N", "follow(True)", "Follow, make cohorts", id="live.follow_create"),
+        Binding("N", "follow(True)", "Follow, make cohorts", show=False, id="live.follow_create"),
+        Binding("p", "pause", "Pause", id="live.pause"),
+        Binding("p", "resume", "Go on", id="live.resume"),
         Binding("e", "end", "End", id="live.end"),
         Binding("x", "errors", "Errors", id="live.errors"),
         Binding("w", "run", "Requests", id="live.run"),
@@ -117,6 +121,13 @@ is delivered first. Leaving this view ends nothing. A session of another process
 
     # Doing something about it.
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """One key is pause and resume; the one that does not apply is not there."""
+        is_paused = self._work is not None and self._work.is_paused
+        if self.is_here and action == ("pause" if is_paused else "resume"):
+            return False
+        return super().check_action(action, parameters)
+
     def why_not(self, action: str) -> str | None:
         """What can't be done now, and why."""
         if action == "follow":
@@ -124,8 +135,8 @@ is delivered first. Leaving this view ends nothing. A session of another process
                 return "A session is under way: press e to end it first."
             if self.session.connection.read_only:
                 return "The connection is read-only: nothing is sent."
-        if action == "end" and not self._is_live:
-            return "Nothing is followed: there is nothing to end."
+        if action in {"end", "pause", "resume"} and not self._is_live:
+            return f"Nothing is followed: there is nothing to {action}."
         if action == "run" and (self._work is None or self._work.snapshot is None):
             return "No session was begun since the console was opened. Past ones: press 3."
         return None
@@ -160,6 +171,20 @@ is delivered first. Leaving this view ends nothing. A session of another process
         if self._work is not None:
             self._work.cancel()
             self._show()
+
+    def action_pause(self) -> None:
+        """Send nothing more until told to go on."""
+        if self._work is not None:
+            self._work.pause()
+            self._show()
+            self.refresh_bindings()
+
+    def action_resume(self) -> None:
+        """Go on."""
+        if self._work is not None:
+            self._work.resume()
+            self._show()
+            self.refresh_bindings()
 
     def action_errors(self) -> None:
         """Open the errors of all audiences."""

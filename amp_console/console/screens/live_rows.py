@@ -62,6 +62,8 @@ def _state(work: LiveWork, look: Look) -> tuple[str, str, str]:
         return look.signs[Status.OFF], "ended", MUTED
     if work.is_ending:
         return look.live, "ending: what is pending is delivered first", WARN
+    if work.is_paused:
+        return look.signs[Status.PENDING], "paused: events are taken in, nothing is sent", WARN
     return look.live, "live" if work.snapshot else "starting", ACCENT
 
 
