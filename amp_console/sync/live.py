@@ -10,11 +10,12 @@ sync, compare or change the audience in between.
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import msgspec
 
-from amp_console.ledger import runs
+from amp_console.ledger import LedgerError, runs
 from amp_console.ledger.audiences import all_audiences, audience
 from amp_console.ledger.run_locks import hold_run
 from amp_console.ledger.runs import RunKind, RunStatus
@@ -25,6 +26,7 @@ from amp_console.sync.delivery import Delivery, Job, Means, begin
 from amp_console.sync.desk import Desk
 from amp_console.sync.feed import Taken
 from amp_console.sync.lane import Lane
+from amp_console.sync.live_errors import CannotBind
 from amp_console.sync.live_progress import Lags, LiveAudience, LiveSnapshot
 from amp_console.sync.pace import Patience
 from amp_console.sync.progress import AudienceProgress, Progress
@@ -92,6 +94,7 @@ class Live:
         self._lags = Lags()
         self.ending = asyncio.Event()
         self._is_over = False  # the source has ended: nothing more arrives
+        self._defect: Exception | None = None
         self._desk: Desk | None = None
         self._delivery: Delivery | None = None
 
@@ -133,8 +136,13 @@ class Live:
             try:
                 await self._follow_what_is_pending()
                 await source(self)
-            finally:
-                await self._finish(ticker)
+            except BaseException as error:
+                await self._break_off(run_id, ticker, error)
+                raise
+            await self._finish(ticker)
+            if self._defect is not None:
+                await self._break_off(run_id, ticker, self._defect)
+                raise self._defect
             return await self._close(run_id)
 
     async def arrived(self, taken: Taken) -> None:
@@ -177,8 +185,15 @@ class Live:
             self._desk.progress.add(AudienceProgress(known.id, known.key, known.name, 0))
             follower = _Follower(Lane(self._desk, known))
             self._followers[audience_id] = follower
-            self._tasks[audience_id] = asyncio.create_task(self._follow(audience_id, follower))
+            task = asyncio.create_task(self._follow(audience_id, follower))
+            task.add_done_callback(self._look_at)
+            self._tasks[audience_id] = task
         return self._followers[audience_id]
+
+    def _look_at(self, task: "asyncio.Task[None]") -> None:
+        """A defect of ours ends the session, and not one audience in silence."""
+        if not task.cancelled() and task.exception() is not None:
+            self.end()
 
     async def _follow_what_is_pending(self) -> None:
         """Begin with what an earlier session, or an import, left pending."""
@@ -194,7 +209,13 @@ class Live:
             of.came.clear()
             if of.arrivals:
                 await self._window(of)
-                await self._deliver(audience_id, of)
+                try:
+                    await self._deliver(audience_id, of)
+                except LedgerError as error:  # a full disk, say: it is tried again
+                    of.state = str(error)
+                if of.state and not self.ending.is_set():
+                    await self._full_or_later(of, LOOK_AGAIN)
+                    of.came.set()
             if self._is_over and not of.came.is_set():
                 return
 
@@ -235,9 +256,6 @@ class Live:
             )
             if self._delivery.keys_refused:
                 self.end()
-        if of.state and not self.ending.is_set():
-            await self._full_or_later(of, LOOK_AGAIN)
-            of.came.set()
 
     def _why_not(self, lane: Lane) -> str:
         if not lane.audience.enabled:
@@ -273,7 +291,21 @@ class Live:
                 self._desk.stop.ask()
                 await asyncio.wait(late, timeout=GRACE)
         ticker.cancel()
-        await asyncio.gather(*self._tasks.values(), ticker, return_exceptions=True)
+        ended = await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        self._defect = next((each for each in ended if isinstance(each, Exception)), None)
+
+    async def _break_off(
+        self, run_id: int, ticker: "asyncio.Task[None]", error: BaseException
+    ) -> None:
+        """End the run in the history, with why; who gives up waits for nobody."""
+        if isinstance(error, asyncio.CancelledError):
+            for task in self._tasks.values():
+                task.cancel()
+        await self._finish(ticker)
+        words = str(error) if isinstance(error, LedgerError | CannotBind) else type(error).__name__
+        with suppress(LedgerError):
+            now = self._means.timing.now()
+            await self._means.ledger.awrite(runs.end_run, run_id, RunStatus.STOPPED, words, now)
 
     async def _close(self, run_id: int) -> LiveReport:
         assert self._delivery is not None

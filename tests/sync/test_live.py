@@ -219,6 +219,33 @@ async def test_an_outage_longer_than_the_patience_is_outlived(
         assert [each.state for each in session.now().audiences] == [""]
 
 
+async def test_a_ledger_that_fails_for_a_while_is_tried_again(
+    office: Office, tmp_path: Path
+) -> None:
+    """A table that is not there stands in for a disk that is full."""
+    office.enter("u1")
+    await office.sync()
+    async with Session(office, tmp_path) as session:
+        office.ledger.write(lambda db: db.execute("ALTER TABLE request RENAME TO elsewhere"))
+        session.write(lines("u2", at=1))
+        await until(lambda: any("failed" in each.state for each in session.now().audiences))
+        office.ledger.write(lambda db: db.execute("ALTER TABLE elsewhere RENAME TO request"))
+        await until(is_in(office, "u1", "u2"))
+
+
+async def test_a_defect_ends_the_session_and_is_raised(office: Office, tmp_path: Path) -> None:
+    def fail(_: object) -> str:
+        raise ZeroDivisionError
+
+    async with Session(office, tmp_path) as session:
+        assert session.live is not None
+        session.live._why_not = fail  # type: ignore[assignment, method-assign]
+        session.write(lines("u1"))
+        with pytest.raises(ZeroDivisionError):
+            await asyncio.wait_for(session._task, PATIENCE)  # type: ignore[arg-type]
+    assert office.ledger.read(all_runs)[0].note == "ZeroDivisionError"
+
+
 async def test_refused_keys_end_it_with_everything_kept(office: Office, tmp_path: Path) -> None:
     office.trouble(Rule(Answer(403, words="Invalid API Key")))
     async with Session(office, tmp_path) as session:

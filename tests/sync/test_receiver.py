@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 import httpx
 import pytest
 
+from amp_console.ledger.runs import RunStatus, all_runs
 from amp_console.sync import receiver
 from amp_console.sync.feed import Feed
 from amp_console.sync.live import Live, LiveReport, LiveWish
@@ -222,6 +223,9 @@ async def test_a_port_in_use_is_told(office: Office) -> None:
             live = Live(office.means_with(amplitude), WISH)
             with pytest.raises(CannotBind, match="Nothing can listen on"):
                 await live.run(lambda live: post.follow(live, "127.0.0.1", port))
+    (run,) = office.ledger.read(all_runs)
+    assert run.status is RunStatus.STOPPED
+    assert "Nothing can listen on" in run.note
 
 
 async def test_slow_connections_beyond_the_limit_are_refused_and_nothing_is_lost(
