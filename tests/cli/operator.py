@@ -33,6 +33,7 @@ class Operator:
     def __init__(self, home: Path, simulator: Simulator) -> None:
         self.home = home
         self.simulator = simulator
+        self._started: list[subprocess.Popen[str]] = []
         keys = simulator.credentials
         self.environment = {
             **os.environ,
@@ -43,7 +44,7 @@ class Operator:
 
     def start(self, *arguments: str | Path) -> subprocess.Popen[str]:
         """Start a command and return at once."""
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [*MODULE, *map(str, arguments)],
             env=self.environment,
             stdin=subprocess.DEVNULL,
@@ -51,6 +52,15 @@ class Operator:
             stderr=subprocess.PIPE,
             text=True,
         )
+        self._started.append(process)
+        return process
+
+    def end(self) -> None:
+        """Kill what was started and still runs, also where a test has failed."""
+        for process in self._started:
+            if process.poll() is None:
+                process.kill()
+                process.communicate()
 
     def run(self, *arguments: str | Path, stdin: bytes = b"", without: Iterable[str] = ()) -> Ended:
         """Run a command to its end, without these variables of the environment."""

@@ -28,10 +28,11 @@ def simulator() -> Iterator[Simulator]:
 
 
 @pytest.fixture
-def operator(tmp_path: Path, simulator: Simulator) -> Operator:
+def operator(tmp_path: Path, simulator: Simulator) -> Iterator[Operator]:
     operator = Operator(tmp_path, simulator)
     operator.connect()
-    return operator
+    yield operator
+    operator.end()
 
 
 def free_port() -> int:

@@ -35,7 +35,9 @@ KEYS = {
 
 @pytest.fixture
 def simulator() -> Iterator[Simulator]:
-    with Simulator(World(unknown=lambda text: text.startswith("ghost-"))) as running:
+    """Exports are ready at once: nobody waits in a test."""
+    world = World(unknown=lambda text: text.startswith("ghost-"))
+    with Simulator(world, behaviour=Behaviour(job_polls=0)) as running:
         yield running
 
 
