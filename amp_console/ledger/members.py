@@ -63,6 +63,10 @@ class Gathered:
         """The audiences whose changes it holds."""
         return {ref for ref, _ in self._groups}
 
+    def drop(self, ref: AudienceRef) -> None:
+        """Forget what was gathered for an audience."""
+        self._groups = {key: group for key, group in self._groups.items() if key[0] != ref}
+
     @property
     def is_full(self) -> bool:
         """True when it should be folded: changes of 100,000 identifiers."""

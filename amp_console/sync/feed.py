@@ -1,13 +1,14 @@
 """Taking events in as they come: every part is in the ledger, with its place, before the next."""
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import NamedTuple
 
 from amp_console.engage import Batch, ReadOptions
 from amp_console.ledger import Db, Ledger, sources
-from amp_console.ledger.audiences import NO_HINTS, discover
+from amp_console.ledger.audiences import NO_HINTS, AudienceAmbiguous, discover
 from amp_console.ledger.sources import Tally
-from amp_console.sync.intake import Part, fold_part
+from amp_console.sync.intake import Part, fold_part, in_order
 from amp_console.sync.timing import now_in_microseconds
 from amp_console.values import AudienceRef
 
@@ -50,15 +51,20 @@ class Feed:
             part.add(batch)
             self._meet(part, batch)
             for change in batch.changes:
-                audience_id = self._audiences[change.audience]
-                taken.changes[audience_id] = taken.changes.get(audience_id, 0) + 1
+                audience_id = self._audiences.get(change.audience)
+                if audience_id is not None:
+                    taken.changes[audience_id] = taken.changes.get(audience_id, 0) + 1
         return self._fold(source_id, part, taken, keep)
 
     def _meet(self, part: Part, batch: Batch) -> None:
-        for ref in part.gathered.audiences - self._audiences.keys():
-            self._discover(ref, batch)
+        for ref in in_order(part.gathered.audiences - self._audiences.keys()):
+            try:
+                self._discover(ref, batch)
+            except AudienceAmbiguous:
+                part.refuse(ref, batch)
         for ref in batch.hints:
-            self._discover(ref, batch)
+            with suppress(AudienceAmbiguous):  # whose events, if there are any, were refused above
+                self._discover(ref, batch)
 
     def _discover(self, ref: AudienceRef, batch: Batch) -> None:
         hints = batch.hints.get(ref, NO_HINTS)

@@ -4,19 +4,20 @@ import gc
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import msgspec
 
 from amp_console.engage import Batch, ReadOptions, Source, SourceKind, UnreadableSource, open_source
 from amp_console.ledger import Db, Ledger, members, sources
-from amp_console.ledger.audiences import NO_HINTS, discover
+from amp_console.ledger.audiences import NO_HINTS, AudienceAmbiguous, discover
 from amp_console.ledger.members import Gathered
 from amp_console.ledger.sources import Tally
 from amp_console.sync.timing import now_in_microseconds
 from amp_console.values import AudienceHints, AudienceRef, IdType, Refusal
 
 AHEAD = 1  # parts that wait for the ledger while the next one is read
+AMBIGUOUS = "several audiences have this key, and the event does not say which is meant"
 MOST_REFUSALS = 10_000  # in one part
 
 
@@ -108,7 +109,7 @@ class Intake:
                 self._fold(source_id, part)
                 part = Part()
             part.add(batch)
-            self._meet(part, batch)
+            self._meet(part, batch, may_refuse=source.kind is not SourceKind.AUDIENCE_CSV)
             self._show(source, part.tally)
             if self._stop:
                 break
@@ -117,12 +118,22 @@ class Intake:
         if self._is_snapshot and source.kind is SourceKind.AUDIENCE_CSV and not self._stop:
             self._end_snapshot(source, source_id)
 
-    def _meet(self, part: "Part", batch: Batch) -> None:
-        """Make the audiences known that are spoken of for the first time."""
-        for ref in part.gathered.audiences - self._audiences.keys():
-            self._discover(ref, batch.hints.get(ref, NO_HINTS))
+    def _meet(self, part: "Part", batch: Batch, *, may_refuse: bool) -> None:
+        """Make the audiences known that are spoken of for the first time.
+
+        Events whose key alone means several audiences are refused; a list of members is the
+        operator's choice of one, and raises.
+        """
+        for ref in in_order(part.gathered.audiences - self._audiences.keys()):
+            try:
+                self._discover(ref, batch.hints.get(ref, NO_HINTS))
+            except AudienceAmbiguous:
+                if not may_refuse:
+                    raise
+                part.refuse(ref, batch)
         for ref, hints in batch.hints.items():
-            self._discover(ref, hints)
+            with suppress(AudienceAmbiguous):  # whose events, if there are any, were refused above
+                self._discover(ref, hints)
 
     def _discover(self, ref: AudienceRef, hints: AudienceHints) -> None:
         self._audiences[ref] = self._ledger.write(discover, ref, hints).id
@@ -189,6 +200,18 @@ class Part:
         changes, filtered = len(batch.changes), sum(batch.filtered.values())
         invalid = len(batch.refusals)
         self.tally += Tally(changes + filtered + invalid, changes, filtered, invalid)
+
+    def refuse(self, ref: AudienceRef, batch: Batch) -> None:
+        """Refuse the changes of an audience, all of which stand in the batch added last."""
+        lines = [change.line for change in batch.changes if change.audience == ref]
+        self.gathered.drop(ref)
+        self.refusals += [Refusal(line, AMBIGUOUS) for line in lines]
+        self.tally += Tally(changes=-len(lines), invalid=len(lines))
+
+
+def in_order(refs: Iterable[AudienceRef]) -> list[AudienceRef]:
+    """Sort audiences so that those known by their key alone come after those they may mean."""
+    return sorted(refs, key=lambda ref: (not ref.computation_id, ref))
 
 
 def fold_part(db: Db, source_id: int, part: Part, audiences: dict[AudienceRef, int]) -> None:

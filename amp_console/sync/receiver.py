@@ -85,9 +85,11 @@ class Receiver:
         serving = asyncio.create_task(server.serve([listening]))
         ending = asyncio.create_task(live.ending.wait())
         try:
-            await asyncio.wait({serving, ending}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({serving, ending, folding}, return_when=asyncio.FIRST_COMPLETED)
             server.should_exit = True
             await serving
+            if folding.done():  # a defect of ours: a receiver that takes nothing in must not stay
+                await folding
         finally:
             listening.close()
             ending.cancel()

@@ -11,7 +11,7 @@ from amp_console.engage import ReadOptions
 from amp_console.ledger import Ledger, LedgerError
 from amp_console.ledger.audiences import Link, all_audiences
 from amp_console.ledger.sources import Tally, invalid_events
-from amp_console.sync.intake import Intake, IntakeProgress
+from amp_console.sync.intake import AMBIGUOUS, Intake, IntakeProgress
 from amp_console.values import IdType
 from tests.sync.office import Office, event
 
@@ -118,3 +118,22 @@ def test_a_full_disk_is_told_and_harms_nothing(tmp_path: Path) -> None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     with Ledger(ledger_file) as ledger:
         assert Intake(ledger, ReadOptions()).run([str(path)]).tally.changes == 20_000
+
+
+def test_an_event_that_means_several_audiences_is_refused_alone(tmp_path: Path) -> None:
+    path = tmp_path / "events.ndjson"
+    path.write_text(
+        lines(
+            event("u1", True, personas={"computation_id": "one"}),
+            event("u2", True, personas={"computation_id": "two"}),
+            event("u3", True, personas={"computation_id": ""}),
+            event("u4", True, personas={"computation_id": "one"}),
+        )
+    )
+    with Ledger(tmp_path / "ledger.db") as ledger:
+        report = Intake(ledger, ReadOptions()).run([str(path)])
+        kept = ledger.read(lambda db: db.execute("SELECT id FROM member ORDER BY id").fetchall())
+        (invalid,) = ledger.read(invalid_events)
+    assert (report.tally.read, report.tally.changes, report.tally.invalid) == (4, 3, 1)
+    assert [id_ for (id_,) in kept] == ["u1", "u2", "u4"]
+    assert (invalid.line, invalid.reason) == (3, AMBIGUOUS)

@@ -1,6 +1,7 @@
 """The receiver over real HTTP: what is answered with 2xx is in the ledger, the rest is refused."""
 
 import asyncio
+import contextlib
 import hashlib
 import hmac
 import json
@@ -246,3 +247,33 @@ async def test_slow_connections_beyond_the_limit_are_refused_and_nothing_is_lost
         while taken.status_code != 200:
             taken = await post.send(body_of("u1"))
     assert office.cohort() == {"u1"}
+
+
+async def test_an_event_that_means_several_audiences_is_refused_and_the_next_are_taken(
+    office: Office,
+) -> None:
+    one, two = (event(f"u{n}", True, personas={"computation_id": f"id{n}"}) for n in (1, 2))
+    async with at_work(office) as post:
+        for each in (one, two, event("u3", True, personas={"computation_id": ""}), one):
+            assert (await post.send(json.dumps(each).encode())).status_code == 200
+        assert post.live.snapshot().tally.invalid == 1
+    assert members(office) == {"u1", "u2"}
+
+
+async def test_a_receiver_that_can_take_nothing_in_ends(office: Office) -> None:
+    post = Receiver(Feed(office.ledger, office.read_options()), None)
+
+    def fail(_: object) -> None:
+        raise ZeroDivisionError
+
+    post._fold = fail  # type: ignore[assignment, method-assign]
+    port = free_port()
+    async with office.client() as amplitude:
+        live = Live(office.means_with(amplitude), WISH)
+        task = asyncio.create_task(live.run(lambda live: post.follow(live, "127.0.0.1", port)))
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
+            await listening(client, task)
+            with contextlib.suppress(httpx.TransportError):
+                assert (await client.post("/", content=body_of("u1"))).status_code >= 400
+        with pytest.raises(ZeroDivisionError):
+            await asyncio.wait_for(task, 20)

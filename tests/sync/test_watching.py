@@ -238,3 +238,15 @@ def test_an_event_and_its_place_are_kept_together(office: Office, folder: Path) 
     with pytest.raises(Exception, match="failed"):
         watcher.look()
     assert members(office.ledger) == set()
+
+
+def test_an_event_that_means_several_audiences_stops_nothing(
+    watcher: Watcher, office: Office, folder: Path
+) -> None:
+    ids = ("one", "two", "", "one")
+    events = [event(f"u{n}", True, personas={"computation_id": id_}) for n, id_ in enumerate(ids)]
+    (folder / "a.ndjson").write_text("".join(json.dumps(each) + "\n" for each in events))
+    assert watcher.look() == 4
+    assert watcher.look() == 0
+    assert members(office.ledger) == {"u0", "u1", "u3"}
+    assert [each.line for each in office.ledger.read(invalid_events)] == [3]
