@@ -1,13 +1,8 @@
 """`amp-console listen`: cohorts that follow the events that Segment's webhooks bring."""
 
-from typing import TYPE_CHECKING
-
 import click
 
 from amp_console.cli.options import connection_option, json_option
-
-if TYPE_CHECKING:
-    from amp_console.sync.live import Live
 
 
 @click.command()
@@ -50,7 +45,7 @@ def listen(
     from amp_console.cli.workplace import keys_of, vault, workplace
     from amp_console.connections import find_webhook_secret
     from amp_console.sync.feed import Feed
-    from amp_console.sync.live import LiveWish
+    from amp_console.sync.follower import LiveWish
     from amp_console.sync.read_only import guard
     from amp_console.sync.receiver import Receiver, check_host
 
@@ -62,11 +57,9 @@ def listen(
         guard(place.connection, "Nothing was opened.")
         credentials = keys_of(place.connection)
         feed = Feed(place.ledger, place.read_options())
-
-        async def source(live: "Live") -> None:
-            click.echo(f"Listening on http://{host}:{port}/", err=True)
-            await Receiver(feed, secret).follow(live, host, port)
-
+        source = Receiver(feed, secret, host, port)
+        source.open()
+        click.echo(f"Listening on {source.sources()[0].name}", err=True)
         wish = LiveWish(flush_seconds=flush_seconds, create=create)
         return run_live(place, place.client(credentials), wish, source, as_json=as_json)
 

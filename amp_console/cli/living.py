@@ -11,9 +11,10 @@ from amp_console.amplitude import AmplitudeClient
 from amp_console.cli.exits import Exit
 from amp_console.cli.text import clean, plural
 from amp_console.sync.delivery import Means
-from amp_console.sync.live import Live, LiveReport, LiveWish, Source
+from amp_console.sync.follower import LiveWish
+from amp_console.sync.live import EventSource, Live
 from amp_console.sync.live_alerts import Alerts
-from amp_console.sync.live_progress import LiveSnapshot
+from amp_console.sync.live_progress import LiveReport, LiveSnapshot
 from amp_console.sync.workplace import Workplace
 
 EVERY = 10.0  # seconds between two lines
@@ -35,6 +36,7 @@ class LiveDocument(msgspec.Struct, frozen=True):
     rejected: int
     requests: int
     waiting: dict[str, str]
+    trouble: dict[str, str]
 
 
 def live_document(now: LiveSnapshot) -> LiveDocument:
@@ -54,6 +56,7 @@ def live_document(now: LiveSnapshot) -> LiveDocument:
         rejected=counts.rejected,
         requests=counts.requests,
         waiting={each.key: each.state for each in now.audiences if each.state},
+        trouble={each.name: each.trouble for each in now.sources if each.trouble},
     )
 
 
@@ -102,7 +105,7 @@ def run_live(
     place: Workplace,
     client: AmplitudeClient,
     wish: LiveWish,
-    source: Source,
+    source: EventSource,
     *,
     as_json: bool,
 ) -> Exit:
@@ -126,7 +129,7 @@ async def _run(
     place: Workplace,
     client: AmplitudeClient,
     wish: LiveWish,
-    source: Source,
+    source: EventSource,
     teller: _Teller,
 ) -> LiveReport:
     async with client:

@@ -7,7 +7,7 @@ import click
 from amp_console.cli.options import connection_option, json_option
 
 if TYPE_CHECKING:
-    from amp_console.sync.live import Live
+    from amp_console.sync.live import EventSource
 
 
 @click.command()
@@ -39,8 +39,8 @@ def watch(
     from amp_console.cli.living import run_live
     from amp_console.cli.workplace import keys_of, workplace
     from amp_console.sync.feed import Feed
-    from amp_console.sync.live import LiveWish
-    from amp_console.sync.live_sources import follow_paths, follow_stream
+    from amp_console.sync.follower import LiveWish
+    from amp_console.sync.live_sources import PathSource, StreamSource
     from amp_console.sync.read_only import guard
     from amp_console.sync.watching import Watching, readable
 
@@ -51,13 +51,10 @@ def watch(
         guard(place.connection, "Nothing was read or sent.")
         credentials = keys_of(place.connection)
         feed = Feed(place.ledger, place.read_options())
-        watching = None if is_stream else Watching(feed, readable(paths))
-
-        async def source(live: "Live") -> None:
-            if watching is None:
-                await follow_stream(live, feed, sys.stdin.buffer, "stdin")
-            else:
-                await follow_paths(live, watching)
-
+        source: EventSource
+        if is_stream:
+            source = StreamSource(feed, sys.stdin.buffer, "stdin")
+        else:
+            source = PathSource(Watching(feed, readable(paths)))
         wish = LiveWish(flush_seconds=flush_seconds, create=create)
         return run_live(place, place.client(credentials), wish, source, as_json=as_json)

@@ -1,8 +1,8 @@
-"""Following audiences while the console is open."""
+"""Following audiences while the console is open: what is under way, and where it comes from."""
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from typing import ClassVar
 
@@ -11,35 +11,38 @@ from amp_console.console.session import Session
 from amp_console.console.work import KNOWN, Tell, unexpected
 from amp_console.sync.delivery import Means
 from amp_console.sync.feed import Feed
-from amp_console.sync.live import Live, LiveReport, LiveWish
+from amp_console.sync.follower import LiveWish
+from amp_console.sync.live import EventSource, Live
 from amp_console.sync.live_alerts import Alert, Alerts
-from amp_console.sync.live_progress import LiveSnapshot
+from amp_console.sync.live_errors import CannotBind
+from amp_console.sync.live_progress import LiveReport, LiveSnapshot
 from amp_console.sync.timing import Timing
-from amp_console.sync.watching import WatchedFile, Watching, readable
+from amp_console.values import Secret
 
 REMEMBERED = 60  # snapshots, a second each, of which the lines are drawn
 
+Bring = Callable[[Session], EventSource]
+"""Opens where the events come from; it may block. Raises what `KNOWN` says, or `CannotBind`."""
 
 Alarm = Callable[[Alert], None]
 """Called when there is something that the operator should hear of."""
 
 
 class LiveWork:
-    """One live session, from its start to its report; it follows files and folders."""
+    """One live session, from its start to its report."""
 
     WHAT: ClassVar[str] = "A live session"
 
     def __init__(
         self,
         session: Session,
-        paths: Sequence[str],
+        bring: Bring,
         wish: LiveWish,
         timing: Timing,
         tell: Tell,
         alarm: Alarm = lambda _: None,
     ) -> None:
         self.session = session
-        self.paths = tuple(paths)
         self.wish = wish
         self.snapshot: LiveSnapshot | None = None
         self.history: deque[LiveSnapshot] = deque(maxlen=REMEMBERED)
@@ -52,14 +55,8 @@ class LiveWork:
         self._alarm = alarm
         self._alerts = Alerts()
         self._live: Live | None = None
-        self._watching: Watching | None = None
+        self._bring = bring
         self._task: asyncio.Task[None] | None = None
-
-    @property
-    def files(self) -> list[WatchedFile]:
-        """What is followed, by name."""
-        found = dict(self._watching.files) if self._watching else {}
-        return [found[name] for name in sorted(found)]
 
     def start(self) -> None:
         """Begin to follow."""
@@ -79,17 +76,35 @@ class LiveWork:
         """Whether events are taken in, and nothing is sent."""
         return self._live is not None and self._live.is_paused
 
-    def pause(self) -> None:
-        """Go on taking events in, and send nothing until `resume`."""
+    def pause(self, audience_id: int | None = None) -> None:
+        """Go on taking events in, and send nothing until `resume`, for one audience or all."""
         if self._live is not None:
-            self._live.pause()
-            self._tell()
+            self._live.pause(audience_id)
+            self._look()
 
-    def resume(self) -> None:
-        """Send again."""
+    def resume(self, audience_id: int | None = None) -> None:
+        """Send again for one audience, or for all."""
         if self._live is not None:
-            self._live.resume()
-            self._tell()
+            self._live.resume(audience_id)
+            self._look()
+
+    def go_live(self, audience_id: int) -> None:
+        """Allow to make the audience's cohort, and look at it now."""
+        if self._live is not None:
+            self._live.go_live(audience_id)
+            self._look()
+
+    def hurry(self, audience_id: int) -> None:
+        """Look at an audience now: what is set for it has changed."""
+        if self._live is not None:
+            self._live.hurry(audience_id)
+            self._look()
+
+    def _look(self) -> None:
+        """Show at once what was asked for, not with the next second."""
+        if self._live is not None and self.snapshot is not None:
+            self.snapshot = self._live.snapshot()
+        self._tell()
 
     def give_up(self) -> None:
         """End now, whether or not the request in flight has been answered."""
@@ -105,7 +120,7 @@ class LiveWork:
     async def _go(self) -> None:
         try:
             await self._follow()
-        except KNOWN as error:
+        except (*KNOWN, CannotBind) as error:
             self.failure = str(error)
         except asyncio.CancelledError:
             self.failure = "Ended before the last answers came. Whoever they were about is pending."
@@ -122,18 +137,8 @@ class LiveWork:
             self._live = Live(means, self.wish, self._see)
             if self.is_ending:
                 return
-            self._watching = await aside(self._watch)
-            self.report = await self._live.run(self._source)
-
-    def _watch(self) -> Watching:
-        feed = Feed(self.session.ledger, self.session.place.read_options())
-        return Watching(feed, readable(self.paths))
-
-    async def _source(self, live: Live) -> None:
-        from amp_console.sync.live_sources import follow_paths
-
-        assert self._watching is not None
-        await follow_paths(live, self._watching)
+            source = await aside(self._bring, session)
+            self.report = await self._live.run(source)
 
     def _see(self, snapshot: LiveSnapshot) -> None:
         self.snapshot = snapshot
@@ -141,3 +146,33 @@ class LiveWork:
         for alert in self._alerts.look(snapshot):
             self._alarm(alert)
         self._tell()
+
+
+def paths(*names: str) -> Bring:
+    """Follow files that grow, and folders."""
+
+    def bring(session: Session) -> EventSource:
+        from amp_console.sync.live_sources import PathSource
+        from amp_console.sync.watching import Watching, readable
+
+        return PathSource(Watching(_feed(session), readable(names)))
+
+    return bring
+
+
+def address(host: str, port: int, secret: Secret | None) -> Bring:
+    """Receive what Segment's webhooks bring."""
+
+    def bring(session: Session) -> EventSource:
+        from amp_console.sync.receiver import Receiver, check_host
+
+        check_host(host, secret)
+        receiver = Receiver(_feed(session), secret, host, port)
+        receiver.open()
+        return receiver
+
+    return bring
+
+
+def _feed(session: Session) -> Feed:
+    return Feed(session.ledger, session.place.read_options())

@@ -66,7 +66,8 @@ class Opening:
 class Premises:
     """The places a console works in. `environ` is asked for keys before the keyring is.
 
-    A keyring that takes longer than `say_waiting_after` seconds is waited for in a dialog.
+    A keyring that takes longer than `say_waiting_after` seconds is waited for in a dialog. A live
+    session delivers `flush_seconds` after the first change.
     """
 
     folders: Folders
@@ -75,6 +76,7 @@ class Premises:
     timing: Timing = field(default_factory=Timing)
     stage: Stage | None = None
     say_waiting_after: float = 2.0
+    flush_seconds: float = 5.0
 
     @property
     def book(self) -> ConnectionBook:

@@ -13,26 +13,41 @@ LINE_LIMIT = 32 * 1024 * 1024
 TOO_LONG = b'"longer than 32 MiB"!'
 
 
-class _Unfinished:
-    """The line that a block ended in. Past the limit it is measured, and no longer kept."""
+class LineSplitter:
+    """Cuts blocks into lines; the line that the last block ended in is kept for the next.
 
-    def __init__(self, limit: int) -> None:
+    Past the limit a line is measured, and no longer kept: it becomes `TOO_LONG`.
+    """
+
+    def __init__(self, limit: int = LINE_LIMIT) -> None:
         self._limit = limit
         self._pieces: list[bytes] = []
-        self._size = 0
+        self.left = 0
+        """How many bytes the unfinished line has so far."""
 
-    def add(self, piece: bytes) -> None:
-        self._size += len(piece)
-        if self._size <= self._limit:
+    def push(self, block: bytes) -> list[bytes]:
+        """Return the lines that the block completes, without their newlines."""
+        lines = block.split(b"\n")
+        self._add(lines[0])
+        if len(lines) == 1:
+            return []
+        lines[0] = self.take()
+        self._add(lines.pop())
+        return lines
+
+    def take(self) -> bytes:
+        """Return the unfinished line, as if it ended here."""
+        line = b"".join(self._pieces) if self.left <= self._limit else TOO_LONG
+        self._pieces.clear()
+        self.left = 0
+        return line
+
+    def _add(self, piece: bytes) -> None:
+        self.left += len(piece)
+        if self.left <= self._limit:
             self._pieces.append(piece)
         else:
             self._pieces.clear()
-
-    def take(self) -> bytes:
-        line = b"".join(self._pieces) if self._size <= self._limit else TOO_LONG
-        self._pieces.clear()
-        self._size = 0
-        return line
 
 
 def lines_of(intake: Intake, limit: int = LINE_LIMIT) -> Iterator[list[bytes]]:
@@ -41,15 +56,11 @@ def lines_of(intake: Intake, limit: int = LINE_LIMIT) -> Iterator[list[bytes]]:
     Where the input broke off, the line it broke in is left out: a cut identifier would be
     another identifier. Only a whole JSON text can't have been cut.
     """
-    unfinished = _Unfinished(limit)
+    splitter = LineSplitter(limit)
     for block in intake:
-        lines = block.split(b"\n")
-        unfinished.add(lines[0])
-        if len(lines) > 1:
-            lines[0] = unfinished.take()
-            unfinished.add(lines.pop())
+        if lines := splitter.push(block):
             yield lines
-    last = unfinished.take()
+    last = splitter.take()
     if last and (intake.trouble is None or is_whole_json(last)):
         yield [last]
 

@@ -1,17 +1,18 @@
 """Following a file that grows, as `tail -F` does: each of its lines once, whatever becomes of it.
 
 A file is told by its device and inode, and by how it begins, since an inode is used again. A line
-is read once its newline stands there. A file that was moved away is read to its end under its new
-name in the same folder; one that was cut short is read from its beginning, as a file of its own.
+is read once its newline stands there, or once it is a whole JSON text, which nothing can be added
+to. A file that was moved away is read to its end under its new name in the same folder; one that
+was cut short is read from its beginning, as a file of its own.
 """
 
 import hashlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
-from amp_console.engage.lines import LINE_LIMIT, TOO_LONG
+from amp_console.engage.lines import LineSplitter, is_whole_json
 
 HEAD = 256  # bytes by which a file is told from another one of the same inode
 BLOCK = 1024 * 1024  # bytes read at once
@@ -42,59 +43,77 @@ class Lines(NamedTuple):
     after: Place
 
 
-def identity_of(path: Path, head_size: int = HEAD) -> Identity | None:
-    """Tell which file stands at a path; None where there is none that can be read."""
-    try:
-        with path.open("rb") as file:
-            found = os.fstat(file.fileno())
-            head = file.read(head_size)
-    except OSError:
-        return None
-    digest = hashlib.blake2b(head, digest_size=16).hexdigest()
-    return Identity(found.st_dev, found.st_ino, len(head), digest)
+def identity_of(file: BinaryIO, head_size: int = HEAD) -> Identity:
+    """Tell which file is open, by as many of its first bytes; raises OSError."""
+    found = os.fstat(file.fileno())
+    return _identity(found.st_dev, found.st_ino, os.pread(file.fileno(), head_size, 0))
 
 
-def is_same(path: Path, known: Identity) -> bool:
-    """Whether the file that was read before stands at a path, however far it has grown."""
-    found = identity_of(path, known.head_size)
-    return found == known
+def is_same(file: BinaryIO, known: Identity) -> bool:
+    """Whether it is the file that was read before, however far it has grown; raises OSError."""
+    return identity_of(file, known.head_size) == known
+
+
+def begins_alike(file: BinaryIO, known: Identity) -> bool:
+    """Whether it may be a copy of the file that was read before; raises OSError."""
+    return known.head_size > 0 and identity_of(file, known.head_size).head == known.head
 
 
 def moved_to(path: Path, known: Identity) -> Path | None:
-    """Where in its folder a file stands now that was at `path`; None where it is nowhere."""
+    """Where in its folder a file stands now that was at `path`; None where it is nowhere.
+
+    A log that is copied and then cut short (logrotate's copytruncate) goes on in its copy, whose
+    name begins with its own.
+    """
     try:
-        others = [each for each in path.parent.iterdir() if each.is_file()]
+        others = [each for each in path.parent.iterdir() if each != path and each.is_file()]
     except OSError:
         return None
-    return next((each for each in others if is_same(each, known)), None)
+    for each in others:
+        try:
+            if each.stat().st_ino != known.inode and not each.name.startswith(path.name):
+                continue
+            with each.open("rb") as file:
+                if is_same(file, known) or begins_alike(file, known):
+                    return each
+        except OSError:
+            continue
+    return None
 
 
-def read_on(path: Path, place: Place) -> Iterator[Lines]:
+def read_on(file: BinaryIO, place: Place) -> Iterator[Lines]:
     """Yield the lines that stand behind a place and are whole; raises OSError.
 
-    A line longer than the limit is passed over as one that can't be read.
+    A line longer than the limit is passed over as one that can't be read. The identity grows with
+    what is there, until it has its full size; no lines may come with it. Nothing is yielded of a
+    file that is another one.
     """
-    with path.open("rb") as file:
-        file.seek(place.position)
-        rest, is_too_long = b"", False
-        while block := file.read(BLOCK):
-            text = rest + block
-            end = text.rfind(b"\n") + 1
-            if not end:
-                rest = text
-                if len(rest) > LINE_LIMIT:
-                    rest, is_too_long = b"", True
-                    place = place._replace(position=place.position + len(text))
-                continue
-            rest = text[end:]
-            lines = text[: end - 1].split(b"\n")
-            if is_too_long:
-                lines[0], is_too_long = TOO_LONG, False
-            after = Place(place.identity, place.position + end, place.line + len(lines))
-            yield Lines(lines, place.line, after)
-            place = after
+    device, inode, head_size, _ = place.identity
+    head = os.pread(file.fileno(), head_size, 0)
+    if _identity(device, inode, head) != place.identity:
+        return  # it was written anew since it was opened
+    head = head if len(head) == HEAD else head[: place.position]
+    splitter, at, line = LineSplitter(), place.position, place.line
+    file.seek(at)
+    while block := file.read(BLOCK):
+        at += len(block)
+        head += block[: HEAD - len(head)]
+        if lines := splitter.push(block):
+            identity = _identity(device, inode, head)
+            yield Lines(lines, line, Place(identity, at - splitter.left, line + len(lines)))
+            line += len(lines)
+    begun = at - splitter.left
+    last, identity = splitter.take(), _identity(device, inode, head)
+    if is_whole_json(last):  # its newline is still to come: an empty rest of the same line
+        yield Lines([last], line, Place(identity, at, line))
+    elif len(head) > head_size and begun == place.position:
+        yield Lines([], line, Place(identity, begun, line))
 
 
 def beginning_of(identity: Identity) -> Place:
     """The place before anything was read of a file."""
     return Place(identity, 0, 1)
+
+
+def _identity(device: int, inode: int, head: bytes) -> Identity:
+    return Identity(device, inode, len(head), hashlib.blake2b(head, digest_size=16).hexdigest())

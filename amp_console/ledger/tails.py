@@ -39,3 +39,8 @@ def keep_tail(db: sqlite3.Connection, tail: Tail) -> None:
     db.execute(
         f"INSERT OR REPLACE INTO tail ({_COLUMNS}) VALUES ({marks})", msgspec.structs.astuple(tail)
     )
+
+
+def forget_tail(db: sqlite3.Connection, path: str) -> None:
+    """Forget a file that is gone; one of its name is read from its beginning then."""
+    db.execute("DELETE FROM tail WHERE path = ?", (path,))

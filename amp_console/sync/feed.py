@@ -1,26 +1,51 @@
 """Taking events in as they come: every part is in the ledger, with its place, before the next."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from typing import NamedTuple
+
+import msgspec
 
 from amp_console.engage import Batch, ReadOptions
 from amp_console.ledger import Db, Ledger, sources
-from amp_console.ledger.audiences import NO_HINTS, AudienceAmbiguous, discover
 from amp_console.ledger.sources import Tally
-from amp_console.sync.intake import Part, fold_part, in_order
+from amp_console.sync.known_audiences import KnownAudiences
+from amp_console.sync.part import Part, fold_part
 from amp_console.sync.timing import now_in_microseconds
-from amp_console.values import AudienceRef
+
+LATEST = 50  # changes of one part that are shown
 
 Keep = Callable[[Db], None]
 """What is to be kept in the same transaction as what was read."""
 
 
-class Taken(NamedTuple):
-    """What was taken in: what became of the events, and how many changes of which audiences."""
+class Recent(NamedTuple):
+    """A change that was taken in: the person as the event names them."""
 
-    tally: Tally
-    changes: dict[int, int]
+    audience_id: int
+    id: str
+    is_member: bool
+
+
+class Taken(msgspec.Struct, frozen=True):
+    """What was taken in: what became of the events, and how many entered and left by audience.
+
+    `latest` are the last changes of them, in their order.
+    """
+
+    tally: Tally = Tally()
+    entered: Counter[int] = msgspec.field(default_factory=Counter)
+    left: Counter[int] = msgspec.field(default_factory=Counter)
+    latest: tuple[Recent, ...] = ()
+
+    def plus(self, more: "Taken") -> "Taken":
+        """Both, this one before the other."""
+        return Taken(
+            self.tally + more.tally,
+            self.entered + more.entered,
+            self.left + more.left,
+            (self.latest + more.latest)[-LATEST:],
+        )
 
 
 class Feed:
@@ -35,7 +60,7 @@ class Feed:
         self.ledger = ledger
         self.options = options
         self._now = now
-        self._audiences: dict[AudienceRef, int] = {}
+        self._audiences = KnownAudiences(ledger)
 
     def begin(self, name: str) -> int:
         """Begin a source that can't be read again from its beginning; return its id."""
@@ -43,35 +68,33 @@ class Feed:
 
     def take(self, source_id: int, batches: Iterable[Batch], keep: Keep | None = None) -> Taken:
         """Take batches in, and keep the place with the last of them. Raises `LedgerError`."""
-        part, taken = Part(), Taken(Tally(), {})
+        part, taken = Part(), Taken()
         for batch in batches:
-            if part.is_full or not part.gathered.takes(batch.changes):
-                taken = self._fold(source_id, part, taken, None)
-                part = Part()
+            if not part.has_room_for(batch):
+                self._fold(source_id, part, None)
+                taken, part = taken.plus(Taken(part.tally)), Part()
             part.add(batch)
-            self._meet(part, batch)
-            for change in batch.changes:
-                audience_id = self._audiences.get(change.audience)
-                if audience_id is not None:
-                    taken.changes[audience_id] = taken.changes.get(audience_id, 0) + 1
-        return self._fold(source_id, part, taken, keep)
+            self._audiences.meet(part, batch)
+            taken = taken.plus(self._counted(batch))
+        self._fold(source_id, part, keep)
+        return taken.plus(Taken(part.tally))
 
-    def _meet(self, part: Part, batch: Batch) -> None:
-        for ref in in_order(part.gathered.audiences - self._audiences.keys()):
-            try:
-                self._discover(ref, batch)
-            except AudienceAmbiguous:
-                part.refuse(ref, batch)
-        for ref in batch.hints:
-            with suppress(AudienceAmbiguous):  # whose events, if there are any, were refused above
-                self._discover(ref, batch)
+    def _counted(self, batch: Batch) -> Taken:
+        """Count the changes of a batch that were not refused, as all of one audience may be."""
+        ids, entered, left = self._audiences.ids, Counter[int](), Counter[int]()
+        for change in batch.changes:
+            audience_id = ids.get(change.audience)
+            if audience_id is not None:
+                (entered if change.is_member else left)[audience_id] += 1
+        latest = (
+            Recent(ids[each.audience], each.user_id or each.amplitude_id or "", each.is_member)
+            for each in batch.changes[-LATEST:]
+            if each.audience in ids
+        )
+        return Taken(Tally(), entered, left, tuple(latest))
 
-    def _discover(self, ref: AudienceRef, batch: Batch) -> None:
-        hints = batch.hints.get(ref, NO_HINTS)
-        self._audiences[ref] = self.ledger.write(discover, ref, hints).id
-
-    def _fold(self, source_id: int, part: Part, taken: Taken, keep: Keep | None) -> Taken:
-        audiences = dict(self._audiences)
+    def _fold(self, source_id: int, part: Part, keep: Keep | None) -> None:
+        audiences = dict(self._audiences.ids)
 
         def fold(db: Db) -> None:
             fold_part(db, source_id, part, audiences)
@@ -79,4 +102,3 @@ class Feed:
                 keep(db)
 
         self.ledger.write(fold)
-        return Taken(taken.tally + part.tally, taken.changes)

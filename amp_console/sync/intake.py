@@ -4,21 +4,19 @@ import gc
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
 import msgspec
 
-from amp_console.engage import Batch, ReadOptions, Source, SourceKind, UnreadableSource, open_source
-from amp_console.ledger import Db, Ledger, members, sources
-from amp_console.ledger.audiences import NO_HINTS, AudienceAmbiguous, discover
-from amp_console.ledger.members import Gathered
+from amp_console.engage import ReadOptions, Source, SourceKind, UnreadableSource, open_source
+from amp_console.ledger import Ledger, members, sources
 from amp_console.ledger.sources import Tally
+from amp_console.sync.known_audiences import KnownAudiences
+from amp_console.sync.part import Part, fold_part
 from amp_console.sync.timing import now_in_microseconds
-from amp_console.values import AudienceHints, AudienceRef, IdType, Refusal
+from amp_console.values import AudienceRef, IdType
 
 AHEAD = 1  # parts that wait for the ledger while the next one is read
-AMBIGUOUS = "several audiences have this key, and the event does not say which is meant"
-MOST_REFUSALS = 10_000  # in one part
 
 
 class IntakeProgress(msgspec.Struct, frozen=True):
@@ -65,7 +63,7 @@ class Intake:
         self._is_snapshot = is_snapshot
         self._watch = watch
         self._now = now
-        self._audiences: dict[AudienceRef, int] = {}
+        self._audiences = KnownAudiences(ledger)
         self._folds: deque[Future[None]] = deque()
         self._tally = Tally()
         self._filtered: Counter[str] = Counter()
@@ -94,7 +92,7 @@ class Intake:
         return IntakeReport(
             self._tally,
             dict(self._filtered),
-            tuple(dict.fromkeys(self._audiences.values())),
+            tuple(dict.fromkeys(self._audiences.ids.values())),
             tuple(unreadable),
             self._left,
             self._stop,
@@ -105,11 +103,11 @@ class Intake:
         source_id = self._ledger.write(sources.begin_source, source.name, path, self._now())
         part = Part()
         for batch in source:
-            if part.is_full or not part.gathered.takes(batch.changes):
+            if not part.has_room_for(batch):
                 self._fold(source_id, part)
                 part = Part()
             part.add(batch)
-            self._meet(part, batch, may_refuse=source.kind is not SourceKind.AUDIENCE_CSV)
+            self._audiences.meet(part, batch, may_refuse=source.kind is not SourceKind.AUDIENCE_CSV)
             self._show(source, part.tally)
             if self._stop:
                 break
@@ -118,30 +116,12 @@ class Intake:
         if self._is_snapshot and source.kind is SourceKind.AUDIENCE_CSV and not self._stop:
             self._end_snapshot(source, source_id)
 
-    def _meet(self, part: "Part", batch: Batch, *, may_refuse: bool) -> None:
-        """Make the audiences known that are spoken of for the first time.
-
-        Events whose key alone means several audiences are refused; a list of members is the
-        operator's choice of one, and raises.
-        """
-        for ref in in_order(part.gathered.audiences - self._audiences.keys()):
-            try:
-                self._discover(ref, batch.hints.get(ref, NO_HINTS))
-            except AudienceAmbiguous:
-                if not may_refuse:
-                    raise
-                part.refuse(ref, batch)
-        for ref, hints in batch.hints.items():
-            with suppress(AudienceAmbiguous):  # whose events, if there are any, were refused above
-                self._discover(ref, hints)
-
-    def _discover(self, ref: AudienceRef, hints: AudienceHints) -> None:
-        self._audiences[ref] = self._ledger.write(discover, ref, hints).id
-
     def _fold(self, source_id: int, part: "Part") -> None:
         self._tally += part.tally
         self._filtered.update(part.filtered)
-        self._folds.append(self._ledger.submit(fold_part, source_id, part, dict(self._audiences)))
+        self._folds.append(
+            self._ledger.submit(fold_part, source_id, part, dict(self._audiences.ids))
+        )
         self._wait(AHEAD)
 
     def _wait(self, ahead: int) -> None:
@@ -156,13 +136,12 @@ class Intake:
 
     def _end_snapshot(self, source: Source, source_id: int) -> None:
         ref = AudienceRef("", "", self._options.audience or "")
-        if ref not in self._audiences:
-            self._discover(ref, NO_HINTS)
+        audience_id = self._audiences.ids.get(ref) or self._audiences.discover(ref)
         id_types = [IdType.USER_ID]
         if self._options.amplitude_id_column:
             id_types.append(IdType.AMPLITUDE_ID)
         self._left += self._ledger.write(
-            members.fold_snapshot, self._audiences[ref], source_id, source.taken_at, id_types
+            members.fold_snapshot, audience_id, source_id, source.taken_at, id_types
         )
 
 
@@ -176,45 +155,3 @@ def _no_garbage() -> Iterator[None]:
     finally:
         if was_on:
             gc.enable()
-
-
-class Part:
-    """What is read between two folds, which are one transaction each."""
-
-    def __init__(self) -> None:
-        self.gathered = Gathered()
-        self.tally = Tally()
-        self.filtered: Counter[str] = Counter()
-        self.refusals: list[Refusal] = []
-
-    @property
-    def is_full(self) -> bool:
-        """Whether it is to be folded before more is added."""
-        return self.gathered.is_full or len(self.refusals) >= MOST_REFUSALS
-
-    def add(self, batch: Batch) -> None:
-        """Add what was read next."""
-        self.gathered.add(batch.changes)
-        self.filtered.update(batch.filtered)
-        self.refusals += batch.refusals
-        changes, filtered = len(batch.changes), sum(batch.filtered.values())
-        invalid = len(batch.refusals)
-        self.tally += Tally(changes + filtered + invalid, changes, filtered, invalid)
-
-    def refuse(self, ref: AudienceRef, batch: Batch) -> None:
-        """Refuse the changes of an audience, all of which stand in the batch added last."""
-        lines = [change.line for change in batch.changes if change.audience == ref]
-        self.gathered.drop(ref)
-        self.refusals += [Refusal(line, AMBIGUOUS) for line in lines]
-        self.tally += Tally(changes=-len(lines), invalid=len(lines))
-
-
-def in_order(refs: Iterable[AudienceRef]) -> list[AudienceRef]:
-    """Sort audiences so that those known by their key alone come after those they may mean."""
-    return sorted(refs, key=lambda ref: (not ref.computation_id, ref))
-
-
-def fold_part(db: Db, source_id: int, part: Part, audiences: dict[AudienceRef, int]) -> None:
-    """Fold a part of a source, and account for it, in the transaction under way."""
-    members.fold(db, source_id, part.gathered, audiences)
-    sources.account(db, source_id, part.tally, part.filtered, part.refusals)

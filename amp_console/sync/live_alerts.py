@@ -32,6 +32,7 @@ class Alerts:
         self._limits = limits or AlertLimits()
         self._told: set[str] = set()
         self._read, self._read_at = 0, 0.0
+        self._troubles: set[str] = set()
         self._before = (0, 0)  # events, and errors, at the last look at the share
 
     def look(self, now: LiveSnapshot) -> list[Alert]:
@@ -44,7 +45,16 @@ class Alerts:
             "It is kept, and delivered when it can be.",
             "The cohorts have caught up.",
         )
-        return found + self._silence(now) + self._errors(now)
+        return found + self._silence(now) + self._errors(now) + self._sources(now)
+
+    def _sources(self, now: LiveSnapshot) -> list[Alert]:
+        """Tell once of each trouble of a source, and when none of them has any more."""
+        troubles = {f"{each.name}: {each.trouble}" for each in now.sources if each.trouble}
+        new = sorted(troubles - self._troubles)
+        is_over = bool(self._troubles) and not troubles
+        self._troubles = troubles if not troubles else self._troubles | troubles
+        over = [Alert("All sources can be read again.", is_over=True)] if is_over else []
+        return [Alert(each) for each in new] + over
 
     def _silence(self, now: LiveSnapshot) -> list[Alert]:
         if now.tally.read != self._read:

@@ -8,13 +8,29 @@ from amp_console.ledger.runs import AudienceCounts, total_of
 from amp_console.ledger.sources import Tally
 
 SAMPLES = 2_000  # arrivals whose lag is remembered
+MINUTES = 30  # whose changes are counted one by one
+
+
+class LiveSource(msgspec.Struct, frozen=True):
+    """Where events come from: how many since the session began, and `last` when (monotonic, s).
+
+    Of a file `position` of `size` bytes are read; both are None for what has no end.
+    """
+
+    name: str
+    events: int = 0
+    last: float | None = None
+    position: int | None = None
+    size: int | None = None
+    trouble: str = ""
 
 
 class LiveAudience(msgspec.Struct, frozen=True):
     """One audience as it follows: `queue` changes are not delivered yet, the oldest `lag` seconds.
 
     `state` says why its users are pending, "" while it follows; `waits` says that it may not be
-    delivered at all for now, so that its lag is nobody's fault.
+    delivered at all for now, so that its lag is nobody's fault. `entered` and `left` count the
+    changes of the last minutes, the current one last.
     """
 
     audience_id: int
@@ -25,16 +41,34 @@ class LiveAudience(msgspec.Struct, frozen=True):
     counts: AudienceCounts
     state: str
     waits: bool = False
+    is_paused: bool = False
+    entered: tuple[int, ...] = ()
+    left: tuple[int, ...] = ()
+
+
+class LiveChange(msgspec.Struct, frozen=True):
+    """A change that was taken in at a time of day (microseconds since 1970, UTC)."""
+
+    at: int
+    audience: str
+    id: str
+    is_member: bool
 
 
 class LiveSnapshot(msgspec.Struct, frozen=True):
-    """A live session at one moment; all times in seconds."""
+    """A live session at one moment; all times in seconds. `latest` holds the newest change first.
+
+    `now` is the moment on the clock of the sources' times.
+    """
 
     run_id: int
     elapsed: float
     tally: Tally
     lag_95: float
     audiences: tuple[LiveAudience, ...]
+    sources: tuple[LiveSource, ...] = ()
+    latest: tuple[LiveChange, ...] = ()
+    now: float = 0.0
 
     @property
     def lag(self) -> float:
@@ -50,6 +84,15 @@ class LiveSnapshot(msgspec.Struct, frozen=True):
     def counts(self) -> AudienceCounts:
         """What was done for all audiences together."""
         return total_of(each.counts for each in self.audiences)
+
+
+class LiveReport(msgspec.Struct, frozen=True):
+    """How a session ended; so many users are `pending` in audiences that may be delivered."""
+
+    run_id: int
+    last: LiveSnapshot
+    pending: int
+    keys_refused: str | None
 
 
 class Lags:
@@ -71,3 +114,27 @@ class Lags:
             if left <= 0:
                 return seconds
         return 0.0
+
+
+class Minutes:
+    """How many entered and left, minute by minute."""
+
+    def __init__(self) -> None:
+        self._counts: deque[tuple[int, int, int]] = deque(maxlen=MINUTES)
+
+    def add(self, now: float, entered: int, left: int) -> None:
+        """So many more have, at a moment in seconds."""
+        minute = int(now // 60)
+        if self._counts and self._counts[-1][0] == minute:
+            _, before, gone = self._counts.pop()
+            entered, left = entered + before, left + gone
+        self._counts.append((minute, entered, left))
+
+    def last(self, now: float) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Those who entered, and those who left, in each of the last minutes."""
+        if not self._counts:
+            return (), ()
+        known = {minute: counts for minute, *counts in self._counts}
+        current = int(now // 60)
+        shown = [known.get(current - n, [0, 0]) for n in reversed(range(MINUTES))]
+        return tuple(each[0] for each in shown), tuple(each[1] for each in shown)

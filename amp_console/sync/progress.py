@@ -99,6 +99,10 @@ class Progress:
         """One more audience takes part."""
         self._of[audience.audience_id] = audience
 
+    def of(self, audience_id: int) -> AudienceProgress:
+        """One audience as it is now."""
+        return self._of[audience_id]
+
     def snapshot(self) -> RunSnapshot:
         """The run as it is now."""
         return RunSnapshot(self._run_id, self.elapsed, tuple(self._of.values()))

@@ -9,9 +9,9 @@ import asyncio
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from time import monotonic
 
 import msgspec
-import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
@@ -21,30 +21,32 @@ from amp_console.engage import Batch
 from amp_console.engage.reader import EventReader
 from amp_console.engage.webhook import SIGNATURE, BrokenBody, events_in, is_signed
 from amp_console.ledger import LedgerError
+from amp_console.sync.door import MOST_CONNECTIONS, SOON, Server
 from amp_console.sync.feed import Feed, Taken
 from amp_console.sync.live import Live
 from amp_console.sync.live_errors import CannotBind
+from amp_console.sync.live_progress import LiveSource
 from amp_console.values import Secret
 
 LARGEST = 16 * 1024 * 1024  # bytes of one body; 4,000 events are about 3 MB
 MOST_LET_GO = 256 * 1024 * 1024  # bytes that are read of a body that is too large
 MOST_HELD = 64 * 1024 * 1024  # bytes of all bodies that are held at once
-MOST_CONNECTIONS = 512
-SOON, LATER = "1", "30"  # seconds, for Retry-After
+BODY_SECONDS = 30.0  # until a body has to be there
+LATER = "30"  # seconds, for Retry-After
 LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 
 
 class _Refused(Exception):
     """A request that is not taken."""
 
-    def __init__(self, status: int, words: str, retry_after: str | None = None) -> None:
+    def __init__(self, status: int, words: str, **headers: str) -> None:
+        """The headers by their names, with "_" for "-"."""
         super().__init__(words)
         self.status = status
-        self.retry_after = retry_after
+        self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
 
     def response(self) -> Response:
-        headers = {"Retry-After": self.retry_after} if self.retry_after else {}
-        return JSONResponse({"error": str(self)}, self.status, headers)
+        return JSONResponse({"error": str(self)}, self.status, self.headers)
 
 
 class _Waiting(msgspec.Struct):
@@ -54,18 +56,46 @@ class _Waiting(msgspec.Struct):
     taken: "asyncio.Future[None]"
 
 
+class _Hold:
+    """What one request holds of the bytes that all of them may hold."""
+
+    held = 0
+
+    def __init__(self, all_of_them: "_Hold | None" = None) -> None:
+        self._all = all_of_them
+
+    def takes(self, size: int) -> bool:
+        """Hold so many bytes more, if there is room for them."""
+        assert self._all is not None
+        if self._all.held + size > MOST_HELD:
+            return False
+        self.held += size
+        self._all.held += size
+        return True
+
+    def let_go(self) -> None:
+        assert self._all is not None
+        self._all.held -= self.held
+        self.held = 0
+
+
 class Receiver:
     """One receiver, for one session. Without a secret, whoever reaches it is believed."""
 
-    def __init__(self, feed: Feed, secret: Secret | None) -> None:
+    def __init__(self, feed: Feed, secret: Secret | None, host: str, port: int) -> None:
         self._feed = feed
         self._secret = secret
+        self._host = host
+        self._port = port
         self._reader = EventReader(feed.options.mapping, feed.options.audience)
-        self._held = 0
+        self._held = _Hold()
         self._waiting: list[_Waiting] = []
         self._come = asyncio.Event()
         self._source_id: int | None = None
         self._number = 1
+        self._socket: socket.socket | None = None
+        name = f"[{host}]" if ":" in host else host
+        self._seen = LiveSource(f"http://{name}:{port}/")
         self.app = Starlette(
             routes=[
                 Route("/", self._receive, methods=["POST"]),
@@ -73,16 +103,25 @@ class Receiver:
             ]
         )
 
-    async def follow(self, live: Live, host: str, port: int) -> None:
+    def open(self) -> None:
+        """Bind the address, if it is not bound yet; raises `CannotBind`."""
+        self._socket = self._socket or _listen(self._host, self._port)
+
+    def sources(self) -> tuple[LiveSource, ...]:
+        """The address, with why the last request was refused, if it was."""
+        return (self._seen,)
+
+    async def follow(self, live: Live) -> None:
         """Listen until the session ends; requests in work are answered first.
 
         Raises `CannotBind` and `LedgerError`.
         """
-        listening = _listen(host, port)
+        self.open()
+        assert self._socket is not None
         self._source_id = await asyncio.to_thread(self._feed.begin, "webhook")
-        server = _Server(self.app)
+        server = Server(self.app)
         folding = asyncio.create_task(self._fold_for_ever(live))
-        serving = asyncio.create_task(server.serve([listening]))
+        serving = asyncio.create_task(server.serve([self._socket]))
         ending = asyncio.create_task(live.ending.wait())
         try:
             await asyncio.wait({serving, ending, folding}, return_when=asyncio.FIRST_COMPLETED)
@@ -91,7 +130,7 @@ class Receiver:
             if folding.done():  # a defect of ours: a receiver that takes nothing in must not stay
                 await folding
         finally:
-            listening.close()
+            self._socket.close()
             ending.cancel()
             folding.cancel()
             await asyncio.gather(folding, ending, return_exceptions=True)
@@ -100,43 +139,63 @@ class Receiver:
 
     async def _receive(self, request: Request) -> Response:
         try:
-            with self._room_for(request):
-                body = await self._body(request)
+            with self._holding() as hold:
+                body = await self._body(request, hold)
                 events = self._checked(body, request.headers.get(SIGNATURE))
                 await self._take(events)
         except _Refused as refused:
+            self._see(trouble=f"The last request was refused ({refused.status}). {refused}")
             return refused.response()
         except ClientDisconnect:
             return Response(status_code=400)
+        self._see(len(body), len(events))
         return JSONResponse({"taken": len(events)})
+
+    def _see(self, size: int = 0, events: int = 0, trouble: str = "") -> None:
+        seen = self._seen
+        last = monotonic() if events else seen.last
+        size += seen.position or 0
+        self._seen = LiveSource(seen.name, seen.events + events, last, size, trouble=trouble)
 
     async def _health(self, _: Request) -> Response:
         return JSONResponse({"status": "ok", "waiting": len(self._waiting)})
 
     @contextmanager
-    def _room_for(self, request: Request) -> Iterator[None]:
-        """Keep what is held at once within bounds, by what the request says it brings."""
-        text = request.headers.get("content-length", "")
-        length = min(int(text), LARGEST) if text.isdigit() else LARGEST
-        if self._held + length > MOST_HELD:
-            raise _Refused(503, "Too much is being taken in at once. Send it again.", SOON)
-        self._held += length
+    def _holding(self) -> Iterator[_Hold]:
+        hold = _Hold(self._held)
         try:
-            yield
+            yield hold
         finally:
-            self._held -= length
+            hold.let_go()
 
-    async def _body(self, request: Request) -> bytes:
-        """Read the body; of one that is too large the rest is let go, or no answer is heard."""
+    async def _body(self, request: Request, hold: _Hold) -> bytes:
+        """Read the body; of one that is refused the rest is let go, or no answer is heard."""
+        try:
+            async with asyncio.timeout(BODY_SECONDS):
+                return await self._body_in_time(request, hold)
+        except TimeoutError:
+            words = f"The body was not there after {BODY_SECONDS:.0f} seconds."
+            raise _Refused(408, words, Connection="close") from None
+
+    async def _body_in_time(self, request: Request, hold: _Hold) -> bytes:
         body, size = bytearray(), 0
+        refused: _Refused | None = None
         async for piece in request.stream():
             size += len(piece)
-            if size <= LARGEST:
-                body += piece
-            elif size > MOST_LET_GO:
+            if size > MOST_LET_GO:
                 break
-        if size > LARGEST:
-            raise _Refused(413, f"The body is larger than {LARGEST // 1024 // 1024} MiB.")
+            if size > LARGEST:
+                refused = _Refused(413, f"The body is larger than {LARGEST // 1024 // 1024} MiB.")
+            elif refused is None and not hold.takes(len(piece)):
+                words = "Too much is being taken in at once. Send it again."
+                refused = _Refused(503, words, Retry_After=SOON)
+            if refused is None:
+                body += piece
+            elif body:
+                body.clear()
+                hold.let_go()
+        if refused is not None:
+            raise refused
         return bytes(body)
 
     def _checked(self, body: bytes, signature: str | None) -> list[bytes]:
@@ -159,7 +218,7 @@ class Receiver:
         try:
             await waiting.taken
         except LedgerError as error:
-            raise _Refused(503, f"Nothing was taken: {error}", LATER) from None
+            raise _Refused(503, f"Nothing was taken: {error}", Retry_After=LATER) from None
 
     # All of them together.
 
@@ -195,28 +254,6 @@ def _answer(waiting: list[_Waiting], error: LedgerError | None) -> None:
             each.taken.set_result(None)
         else:
             each.taken.set_exception(error)
-
-
-class _Server(uvicorn.Server):
-    """uvicorn without signal handlers of its own: the session has them."""
-
-    def __init__(self, app: Starlette) -> None:
-        super().__init__(
-            uvicorn.Config(
-                app,
-                lifespan="off",
-                log_level="critical",  # a log line could quote an event
-                access_log=False,
-                server_header=False,
-                limit_concurrency=MOST_CONNECTIONS,
-                timeout_graceful_shutdown=10,
-            )
-        )
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Leave the signals alone."""
-        yield
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -1,13 +1,16 @@
 """Watching files and folders: what grows is followed, what appears is read."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from time import monotonic
+from typing import BinaryIO, NamedTuple
 
 import msgspec
 
-from amp_console.engage import Batch, UnreadableSource, open_source
+from amp_console.engage import UnreadableSource, open_source
 from amp_console.engage.reader import EventReader
 from amp_console.engage.tail import (
     Identity,
@@ -19,13 +22,16 @@ from amp_console.engage.tail import (
     read_on,
 )
 from amp_console.ledger import Db
-from amp_console.ledger.sources import Tally
-from amp_console.ledger.tails import Tail, keep_tail, tails
+from amp_console.ledger.tails import Tail, forget_tail, keep_tail, tails
 from amp_console.sync.feed import Feed, Taken
+from amp_console.sync.live_progress import LiveSource
 
 GROWING = {".ndjson", ".jsonl", ".log", ".txt", ""}
 """How the names of files end that grow by whole lines; others are read once they are whole."""
 WHOLE = {".json", ".gz", ".csv"}
+REMEMBERED = 86_400.0  # seconds that the place in a file is kept which is gone
+LATE = 3_600.0  # seconds for which a file that was moved away may still be written to
+MOST_SHOWN = 100  # files
 
 
 class Stamp(NamedTuple):
@@ -46,49 +52,76 @@ class Stamp(NamedTuple):
         return cls(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
 
 
-class WatchedFile(msgspec.Struct, frozen=True):
-    """One watched file as one sees it: how far it was read, and what is wrong with it, if it is."""
+@dataclass(slots=True)
+class _Watched:
+    """What is known of one file since this process has watched it."""
 
-    path: str
-    position: int
-    size: int
-    trouble: str | None = None
+    seen: Stamp | None = None  # as it was when it was read last
+    settled: Stamp | None = None  # as it was at the last look, where it has to be whole
+    events: int = 0
+    last: float | None = None
+    trouble: str = ""
 
 
 class Watching:
     """Looks at paths again and again; `scan` takes in what is new. It may block."""
 
-    def __init__(self, feed: Feed, paths: Sequence[Path]) -> None:
-        """The places where reading goes on come from the ledger."""
+    def __init__(
+        self, feed: Feed, paths: Sequence[Path], now: Callable[[], float] = monotonic
+    ) -> None:
+        """The places where reading goes on come from the ledger. `now` is in seconds."""
         self._feed = feed
-        self.paths = [path.absolute() for path in paths]
+        self.paths = {path.absolute() for path in paths}
+        self._now = now
         self._tails = {each.path: each for each in feed.ledger.read(tails)}
-        self._by_inode: dict[tuple[int, int], list[str]] = {}
-        for each in self._tails.values():
-            self._by_inode.setdefault((each.device, each.inode), []).append(each.path)
-        self._seen: dict[Path, Stamp] = {}
-        self._settled: dict[Path, Stamp] = {}
+        self._by_inode = {(each.device, each.inode): each for each in self._tails.values()}
+        self._files: dict[Path, _Watched] = {}
+        self._gone: dict[Path, float] = {}
+        self._moved: dict[Path, float] = {}
+        self._displaced: list[Tail] = []
         self._reader = EventReader(feed.options.mapping, feed.options.audience)
-        self.files: dict[str, WatchedFile] = {}
 
     def scan(self) -> Taken:
         """Take in what is new since the last look. Raises `LedgerError`."""
-        total = Taken(Tally(), {})
+        total, there = Taken(), set()
         for path in self._found():
             stamp = Stamp.of(path)
-            if stamp is None or self._seen.get(path) == stamp:
+            if stamp is None:
                 continue
-            if self._is_whole(path) and self._settled.get(path) != stamp:
-                self._settled[path] = stamp  # it may still be written to
+            there.add(path)
+            self._gone.pop(path, None)
+            of = self._files.setdefault(path, _Watched())
+            if of.seen == stamp:
                 continue
-            total = _sum(total, self._take(path, stamp))
-            self._seen[path] = stamp
-        return total
+            if is_whole(path) and of.settled != stamp:
+                of.settled = stamp  # it may still be written to
+                continue
+            total = total.plus(self._take(path, of, stamp))
+        return total.plus(self._let_go(there)).plus(self._finish_displaced())
 
     @property
     def is_settling(self) -> bool:
         """Whether a file waits for its second look, to be sure that it is whole."""
-        return any(self._seen.get(path) != stamp for path, stamp in self._settled.items())
+        return any(of.settled != of.seen for path, of in self._files.items() if is_whole(path))
+
+    def has_news(self) -> bool:
+        """Whether one of the single files has changed since it was read; folders are not asked."""
+        files = self._files
+        return any(
+            path in self.paths and Stamp.of(path) != of.seen for path, of in list(files.items())
+        ) or any(path not in files and path.is_file() for path in self.paths)
+
+    def sources(self) -> tuple[LiveSource, ...]:
+        """How far the files were read: those in trouble, and those that brought events last."""
+        found = list(self._files.items())  # at once: another thread may be looking at files
+        found.sort(key=lambda item: (not item[1].trouble, -(item[1].last or 0.0)))
+        return tuple(self._shown(path, of) for path, of in found[:MOST_SHOWN])
+
+    def _shown(self, path: Path, of: _Watched) -> LiveSource:
+        size = of.seen.size if of.seen else 0
+        tail = self._tails.get(str(path))
+        position = 0 if tail is None else size if tail.is_whole else tail.position
+        return LiveSource(str(path), of.events, of.last, position, size, of.trouble)
 
     def _found(self) -> Iterator[Path]:
         for path in self.paths:
@@ -102,117 +135,156 @@ class Watching:
                 )
             else:
                 yield path
+        yield from [path for path, since in self._moved.items() if self._now() - since < LATE]
 
-    def _is_whole(self, path: Path) -> bool:
-        return path.suffix.lower() in WHOLE
-
-    def _take(self, path: Path, stamp: Stamp) -> Taken:
+    def _take(self, path: Path, of: _Watched, stamp: Stamp) -> Taken:
         try:
-            taken = self._take_whole(path) if self._is_whole(path) else self._follow(path)
-        except (OSError, UnreadableSource) as error:
-            self.files[str(path)] = WatchedFile(str(path), 0, stamp.size, str(error))
-            return Taken(Tally(), {})
-        known = self._tails.get(str(path))
-        position = known.position if known else 0
-        self.files[str(path)] = WatchedFile(str(path), position, stamp.size)
+            if is_whole(path):
+                taken, of.trouble = self._take_whole(path)
+            else:
+                taken, of.trouble = self._follow(path), ""
+            of.seen = stamp
+        except UnreadableSource as error:  # its content: it is looked at again when it changes
+            of.seen, of.trouble = stamp, str(error)
+            return Taken()
+        except OSError as error:  # it is tried again
+            of.trouble = f"It can't be read ({error.strerror}). It is tried again."
+            of.settled = None
+            return Taken()
+        if taken.tally.read:
+            of.events += taken.tally.read
+            of.last = self._now()
         return taken
+
+    def _let_go(self, there: set[Path]) -> Taken:
+        """Read the rest of what was moved away; forget what is gone, or days would fill memory."""
+        now, total = self._now(), Taken()
+        for path in self._files.keys() - there:
+            known = self._tails.get(str(path))
+            if known is not None:
+                total = total.plus(self._finish(path, known))
+            del self._files[path]
+            self._gone[path] = now
+        for path in [path for path, since in self._gone.items() if now - since > REMEMBERED]:
+            del self._gone[path]
+            self._moved.pop(path, None)
+            known = self._tails.pop(str(path), None)
+            if known is not None:
+                self._by_inode.pop((known.device, known.inode), None)
+                self._feed.ledger.write(forget_tail, known.path)
+        return total
 
     # Files that are read as a whole.
 
-    def _take_whole(self, path: Path) -> Taken:
-        stamp, identity = Stamp.of(path), identity_of(path)
-        known = self._tails.get(str(path))
-        if stamp is None or identity is None:
-            return Taken(Tally(), {})
-        if known and known.is_whole and (known.position, known.line) == (stamp.size, stamp.time):
-            return Taken(Tally(), {})
-        source_id = self._feed.begin(str(path))
-        tail = self._tail(path, source_id, Place(identity, stamp.size, stamp.time), is_whole=True)
+    def _take_whole(self, path: Path) -> tuple[Taken, str]:
+        """Read a file; return with what was taken why it broke off, "" if it did not."""
+        with path.open("rb") as file:
+            found, identity = os.fstat(file.fileno()), identity_of(file)
+        known, size, time = self._tails.get(str(path)), found.st_size, found.st_mtime_ns
+        if known and known.is_whole and (known.position, known.line) == (size, time):
+            return Taken(), ""
         with open_source(str(path), self._feed.options) as source:
+            source_id = self._feed.begin(str(path))
+            tail = _tail(path, source_id, Place(identity, size, time), is_whole=True)
             taken = self._feed.take(source_id, source, lambda db: keep_tail(db, tail))
-            if source.trouble:
-                raise UnreadableSource(source.trouble)
-        return taken
+            self._remember(tail)
+            return taken, source.trouble or ""
 
     # Files that grow.
 
     def _follow(self, path: Path) -> Taken:
-        known = self._known_at(path)
-        taken = Taken(Tally(), {})
-        if known is not None and not is_same(path, _identity(known)):
-            moved = moved_to(path, _identity(known))
-            if moved is not None:
-                taken = self._read(moved, known)
-                self._keep(self._tails[str(moved)])
-            known = None
-        if known is not None and path.stat().st_size < known.position:
-            known = None  # cut short, to be written anew
-        if known is None:
-            identity = identity_of(path)
-            if identity is None:
-                return taken
-            place = beginning_of(identity)
-            known = self._tail(path, self._feed.begin(str(path)), place)
-        return _sum(taken, self._read(path, known))
+        with path.open("rb") as file:
+            known, taken = self._tails.get(str(path)), Taken()
+            if known is not None and not self._goes_on(file, known):
+                taken, known = self._finish(path, known), None
+            known = known or self._elsewhere(path, file)
+            if known is None:
+                place = beginning_of(identity_of(file))
+                known = _tail(path, self._feed.begin(str(path)), place)
+                self._remember(known)
+            return taken.plus(self._read(file, known))
 
-    def _known_at(self, path: Path) -> Tail | None:
-        """How far the file at a path was read; it may have been read under another name."""
-        known = self._tails.get(str(path))
-        if known is not None and is_same(path, _identity(known)):
-            return known
-        stamp = Stamp.of(path)
-        names = self._by_inode.get((stamp.device, stamp.inode), []) if stamp else []
-        for name in names:
-            other = self._tails[name]
-            if not other.is_whole and is_same(path, _identity(other)):
-                return msgspec.structs.replace(other, path=str(path))
-        return known
+    @staticmethod
+    def _goes_on(file: BinaryIO, known: Tail) -> bool:
+        """Whether it is the file that was read before, and was not cut short since."""
+        is_long_enough = os.fstat(file.fileno()).st_size >= known.position
+        return not known.is_whole and is_long_enough and is_same(file, _identity(known))
 
-    def _read(self, path: Path, known: Tail) -> Taken:
-        total = Taken(Tally(), {})
-        place = Place(_identity(known), known.position, known.line)
-        for part in read_on(path, place):
-            tail = self._tail(path, known.source_id, part.after)
-            batch = self._reader.read(part.lines, part.first)
-            total = _sum(total, self._take_lines(known.source_id, batch, tail))
-        if str(path) not in self._tails:
-            self._keep(msgspec.structs.replace(known, path=str(path)))
+    def _finish(self, path: Path, known: Tail) -> Taken:
+        """Read the rest of a file that was moved away, or copied before it was cut short."""
+        moved = None if known.is_whole else moved_to(path, _identity(known))
+        if moved is None:
+            return Taken()
+        with suppress(OSError), moved.open("rb") as file:  # it may be gone again by now
+            device, inode, _, _ = identity_of(file)
+            there = msgspec.structs.replace(known, path=str(moved), device=device, inode=inode)
+            already = self._by_inode.get((device, inode))
+            if already is not None and self._goes_on(file, already):
+                there = msgspec.structs.replace(already, path=str(moved))
+            self._keep(there)
+            self._moved[moved] = self._now()
+            return self._read(file, there)
+        return Taken()
+
+    def _finish_displaced(self) -> Taken:
+        """Read the rest of files whose names others took, where nobody has come upon them."""
+        total = Taken()
+        while self._displaced:
+            tail = self._displaced.pop()
+            if self._by_inode.get((tail.device, tail.inode)) is tail:
+                total = total.plus(self._finish(Path(tail.path), tail))
         return total
 
-    def _take_lines(self, source_id: int, batch: Batch, tail: Tail) -> Taken:
-        def keep(db: Db) -> None:
-            keep_tail(db, tail)
+    def _elsewhere(self, path: Path, file: BinaryIO) -> Tail | None:
+        """How far a file was read under another name."""
+        found = os.fstat(file.fileno())
+        other = self._by_inode.get((found.st_dev, found.st_ino))
+        if other is None or not self._goes_on(file, other):
+            return None
+        known = msgspec.structs.replace(other, path=str(path))
+        self._keep(known)
+        return known
 
-        taken = self._feed.take(source_id, [batch], keep)
-        self._remember(tail)
-        return taken
+    def _read(self, file: BinaryIO, known: Tail) -> Taken:
+        total = Taken()
+        for part in read_on(file, Place(_identity(known), known.position, known.line)):
+            tail = _tail(Path(known.path), known.source_id, part.after)
+            if not part.lines:
+                self._keep(tail)
+                continue
+            batch = self._reader.read(part.lines, part.first)
+            keep = self._keeper(tail)
+            total = total.plus(self._feed.take(known.source_id, [batch], keep))
+            self._remember(tail)
+        return total
+
+    @staticmethod
+    def _keeper(tail: Tail) -> Callable[[Db], None]:
+        return lambda db: keep_tail(db, tail)
 
     def _keep(self, tail: Tail) -> None:
         self._feed.ledger.write(keep_tail, tail)
         self._remember(tail)
 
     def _remember(self, tail: Tail) -> None:
+        before = self._tails.get(tail.path)
+        if before is not None and before.inode != tail.inode:
+            self._displaced.append(before)
         self._tails[tail.path] = tail
-        names = self._by_inode.setdefault((tail.device, tail.inode), [])
-        if tail.path not in names:
-            names.append(tail.path)
+        self._by_inode[tail.device, tail.inode] = tail
 
-    def _tail(self, path: Path, source_id: int, place: Place, *, is_whole: bool = False) -> Tail:
-        tail = Tail(str(path), source_id, *place.identity, place.position, place.line, is_whole)
-        if is_whole:
-            self._remember(tail)
-        return tail
+
+def is_whole(path: Path) -> bool:
+    """Whether a file is read once it is whole; others grow by whole lines."""
+    return path.suffix.lower() in WHOLE
+
+
+def _tail(path: Path, source_id: int, place: Place, *, is_whole: bool = False) -> Tail:
+    return Tail(str(path), source_id, *place.identity, place.position, place.line, is_whole)
 
 
 def _identity(of: Tail) -> Identity:
     return Identity(of.device, of.inode, of.head_size, of.head)
-
-
-def _sum(one: Taken, other: Taken) -> Taken:
-    changes = dict(one.changes)
-    for audience_id, count in other.changes.items():
-        changes[audience_id] = changes.get(audience_id, 0) + count
-    return Taken(one.tally + other.tally, changes)
 
 
 def readable(paths: Sequence[str]) -> list[Path]:

@@ -12,7 +12,6 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import chdir, contextmanager
 from pathlib import Path
-from types import SimpleNamespace
 from typing import NamedTuple
 
 from textual.pilot import Pilot
@@ -20,7 +19,7 @@ from textual.widgets import Input
 
 from amp_console.console import Opening
 from amp_console.console.app import DARK, LIGHT, ConsoleApp
-from amp_console.console.live_work import LiveWork
+from amp_console.console.live_work import LiveWork, paths
 from amp_console.console.widgets.grid import Grid
 from amp_console.demo import DemoStage
 from amp_console.demo.cast import LAPSED, NEWSLETTER, SHOPPERS
@@ -29,10 +28,9 @@ from amp_console.ledger.audiences import find_audience
 from amp_console.ledger.runs import AudienceCounts
 from amp_console.ledger.sources import Tally
 from amp_console.simulator import Answer, Behaviour, Call, Rule
-from amp_console.sync.live import NO_COHORT, LiveWish
-from amp_console.sync.live_progress import LiveAudience, LiveSnapshot
+from amp_console.sync.follower import NO_COHORT, PAUSED, LiveWish
+from amp_console.sync.live_progress import LiveAudience, LiveChange, LiveSnapshot, LiveSource
 from amp_console.sync.timing import Timing
-from amp_console.sync.watching import WatchedFile
 from tests.console.house import console, picture, until, until_shown
 
 NOW = 1_795_608_000_000_000  # 2026-11-25T12:00:00Z, microseconds since 1970
@@ -207,26 +205,17 @@ def _follow(pilot: Pilot[None]) -> None:
     """A live session as it is after a minute; a real one would not stand still."""
     app = console(pilot)
     assert app.session is not None
-    work = LiveWork(app.session, [], LiveWish(), app.premises.timing, app.tell)
+    work = LiveWork(app.session, paths(), LiveWish(), app.premises.timing, app.tell)
     for second in range(60):
         work.history.append(_moment(second, second * (150 + second % 7 * 25), second // 5 * 5))
     work.snapshot = work.history[-1]
-    folder = f"{HOME}/{SAMPLE}/segment-logs"
-    work._watching = SimpleNamespace(  # type: ignore[assignment]
-        files={
-            name: WatchedFile(f"{folder}/{name}", size, size, trouble)
-            for name, size, trouble in (
-                ("high-value-shoppers.ndjson", 9_120_400, None),
-                ("newsletter.ndjson", 3_980_112, None),
-                ("trial.gz", 88_120, "The gzip file ends too early: the rest of it is missing."),
-            )
-        }
-    )
     app.following = work
 
 
 def _moment(second: int, read: int, delivered_until: int) -> LiveSnapshot:
     done = 31 * delivered_until
+    minutes = tuple(40 + 9 * n % 37 if n > 5 else 0 for n in range(30))
+    fewer = tuple(n // 3 for n in minutes)
     return LiveSnapshot(
         run_id=14,
         elapsed=float(second),
@@ -236,17 +225,38 @@ def _moment(second: int, read: int, delivered_until: int) -> LiveSnapshot:
             LiveAudience(
                 1, SHOPPERS.key, SHOPPERS.name, 214, 3.4,
                 AudienceCounts(done, done // 6, 2, second // 5), "",
+                entered=minutes, left=fewer,
             ),
             LiveAudience(
-                2, LAPSED.key, LAPSED.name, 0, 0.0,
-                AudienceCounts(done // 4, done // 9, 0, second // 8), "",
+                2, LAPSED.key, LAPSED.name, 31, 12.0,
+                AudienceCounts(done // 4, done // 9, 0, second // 8), PAUSED,
+                waits=True, is_paused=True, entered=fewer, left=minutes,
             ),
             LiveAudience(
                 3, NEWSLETTER.key, NEWSLETTER.name, 8_041, 58.0,
-                AudienceCounts(), NO_COHORT, waits=True,
+                AudienceCounts(), NO_COHORT, waits=True, entered=minutes, left=fewer,
             ),
         ),
+        sources=_sources(second, read),
+        latest=tuple(
+            LiveChange(NOW - n * 700_000, SHOPPERS.name, f"user-{4_711 + 37 * n % 900}", n % 4 != 2)
+            for n in range(20)
+        ),
+        now=float(second),
     )  # fmt: skip
+
+
+def _sources(second: int, read: int) -> tuple[LiveSource, ...]:
+    folder = f"{HOME}/{SAMPLE}/segment-logs"
+    ago = float(second)
+    cut = "The gzip file ends too early: the rest of it is missing."
+    return (
+        LiveSource(f"{folder}/trial.gz", 310, ago - 41, 88_120, 88_120, cut),
+        LiveSource(
+            f"{folder}/high-value-shoppers.ndjson", read * 2 // 3, ago, 9_120_400, 9_120_400
+        ),
+        LiveSource(f"{folder}/newsletter.ndjson", read // 3, ago - 3, 3_980_112, 3_981_000),
+    )
 
 
 async def _reconcile(pilot: Pilot[None], demo: DemoStage) -> AsyncIterator[str]:

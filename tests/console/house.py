@@ -36,7 +36,9 @@ class House:
         folders = Folders.locate(self.environ)
         folders.prepare()
         timing = Timing(now=lambda: NOW, sleep=self.waits, rng=random.Random(1))
-        self.premises = Premises(folders, Vault(NO_KEYRING), self.environ, timing)
+        self.premises = Premises(
+            folders, Vault(NO_KEYRING), self.environ, timing, flush_seconds=0.1
+        )
 
     def connect(self, name: str = "Acme prod", **more: object) -> Connection:
         """Write a connection to the simulated project into the settings."""

@@ -1,31 +1,52 @@
 """Live in the console: following begins, is watched, and ends with everything delivered."""
 
+import hashlib
+import hmac
 import json
+import socket
 from pathlib import Path
 
+import httpx
 import pytest
 from textual.pilot import Pilot
+from textual.widgets import Input
 
 from amp_console.console import Opening
 from amp_console.console.live_work import LiveWork
 from amp_console.console.look import ASCII
+from amp_console.console.screens import live as live_screen
 from amp_console.console.screens.live_rows import audience_row
 from amp_console.ledger import runs
 from amp_console.ledger.run_locks import hold_run
 from amp_console.ledger.runs import AudienceCounts, RunKind
 from amp_console.ledger.sources import Tally
 from amp_console.simulator import Answer, Rule
+from amp_console.sync import live
 from amp_console.sync.live_progress import LiveAudience
 from tests.console.house import NOW, House, console, picture, until, until_said, until_shown
 from tests.sync.office import event
 
 pytestmark = pytest.mark.anyio
 
+SECRET = "not-a-secret"  # obviously false
 HOSTILE = "[red]x [/foo] \x1b[2J"
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Look at the session more often than an operator can."""
+    monkeypatch.setattr(live, "SHOWN", 0.25)
+    monkeypatch.setattr(live_screen, "OFTEN", 0.05)
 
 
 def lines(*users: str) -> str:
     return "".join(json.dumps(event(user, True)) + "\n" for user in users)
+
+
+async def answer(pilot: Pilot[None], text: str) -> None:
+    """Answer a question at once: to type a path takes seconds."""
+    pilot.app.screen.query_one(Input).value = text
+    await pilot.press("enter")
 
 
 async def follow(pilot: Pilot[None], path: Path, key: str = "N") -> LiveWork:
@@ -35,11 +56,23 @@ async def follow(pilot: Pilot[None], path: Path, key: str = "N") -> LiveWork:
     await until_shown(pilot, "Nothing is followed.")
     await pilot.press(key)
     await until_shown(pilot, "Which folder, or which file that grows?")
-    await pilot.press(*str(path), "enter")
+    await answer(pilot, str(path))
     await until(pilot, lambda: console(pilot).following is not None)
     work = console(pilot).following
     assert work is not None
     return work
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+def queue(work: LiveWork) -> int | None:
+    """How many changes of the one audience are not delivered; None before it is known."""
+    now = work.snapshot
+    return now.audiences[0].queue if now and now.audiences else None
 
 
 def members(house: House) -> set[str]:
@@ -84,17 +117,150 @@ async def test_a_pause_takes_events_in_and_sends_nothing(house: House, tmp_path:
     file.write_text(lines("u1"))
     async with house.open() as pilot:
         work = await follow(pilot, file)
-        await until(pilot, lambda: members(house) == {"u1"})
-        await pilot.press("p")
+        await until(pilot, lambda: members(house) == {"u1"} and queue(work) == 0)
+        await pilot.press("P")
         await until_shown(pilot, "paused: events are taken in", "p Go on")
         with file.open("a") as more:
             more.write(lines("u2"))
         await until(pilot, lambda: work.snapshot and work.snapshot.tally.read == 2)
         assert members(house) == {"u1"}
+        await pilot.press("P")
+        await until(pilot, lambda: members(house) == {"u1", "u2"})
+        await pilot.press("P", "e")
+        await until(pilot, lambda: work.is_over)
+
+
+async def test_one_audience_is_paused_by_itself(house: House, tmp_path: Path) -> None:
+    house.connect()
+    file = tmp_path / "live.ndjson"
+    file.write_text(lines("u1"))
+    async with house.open() as pilot:
+        work = await follow(pilot, file)
+        await until(pilot, lambda: members(house) == {"u1"} and queue(work) == 0)
+        await pilot.press("p")
+        await until_shown(pilot, "paused: nothing is sent", "p Go on", "» live")
+        with file.open("a") as more:
+            more.write(lines("u2"))
+        await until_shown(pilot, "2 events read")
+        assert members(house) == {"u1"}
         await pilot.press("p")
         await until(pilot, lambda: members(house) == {"u1", "u2"})
-        await pilot.press("p", "e")
+        await until_shown(pilot, "p Pause", "follows")
+        work.cancel()
         await until(pilot, lambda: work.is_over)
+
+
+async def test_what_was_paused_when_it_ends_is_pending(house: House, tmp_path: Path) -> None:
+    house.connect()
+    file = tmp_path / "live.ndjson"
+    file.write_text(lines("u1"))
+    async with house.open() as pilot:
+        work = await follow(pilot, file)
+        await until(pilot, lambda: members(house) == {"u1"} and queue(work) == 0)
+        await pilot.press("p")
+        with file.open("a") as more:
+            more.write(lines("u2"))
+        await until(pilot, lambda: queue(work) == 1)
+        await pilot.press("e")
+        await until(pilot, lambda: work.is_over)
+        await until_shown(pilot, "ended", "1 user pending")
+    assert members(house) == {"u1"}
+
+
+async def test_an_audience_that_waits_goes_live_once_its_cohort_may_be_made(
+    house: House, tmp_path: Path
+) -> None:
+    house.connect()
+    file = tmp_path / "live.ndjson"
+    file.write_text(lines("u1"))
+    async with house.open() as pilot:
+        work = await follow(pilot, file, "n")
+        await until_shown(pilot, "waits: no cohort yet")
+        await pilot.press("s")
+        await until_shown(
+            pilot, "A cohort is made for “shoppers”, and its 1 changes are delivered."
+        )
+        await pilot.press("y")
+        await until_shown(pilot, "» follows")
+        assert members(house) == {"u1"}
+        await pilot.press("s")
+        await until_said(pilot, "“shoppers” follows already.")
+        work.cancel()
+        await until(pilot, lambda: work.is_over)
+
+
+async def test_an_audience_is_switched_off_and_on_again(house: House, tmp_path: Path) -> None:
+    house.connect()
+    file = tmp_path / "live.ndjson"
+    file.write_text(lines("u1"))
+    async with house.open() as pilot:
+        work = await follow(pilot, file)
+        await until(pilot, lambda: members(house) == {"u1"} and queue(work) == 0)
+        await pilot.press("t")
+        await until_said(pilot, "“shoppers” is off: syncs of all skip it.")
+        with file.open("a") as more:
+            more.write(lines("u2"))
+        await until_shown(pilot, "waits: switched off")
+        await pilot.press("s")
+        await until(pilot, lambda: members(house) == {"u1", "u2"})
+        work.cancel()
+        await until(pilot, lambda: work.is_over)
+
+
+async def test_the_last_changes_and_the_sources_are_seen(house: House, tmp_path: Path) -> None:
+    house.connect()
+    file = tmp_path / "live.ndjson"
+    file.write_text(lines("user-one") + '{"half')
+    async with house.open() as pilot:
+        work = await follow(pilot, file)
+        await until_shown(pilot, "Last changes", "user-one", "+1 -0", "live.ndjson")
+        await pilot.resize_terminal(80, 24)
+        await until(pilot, lambda: "Last changes" not in picture(pilot))
+        await pilot.press("c")
+        await until_shown(pilot, "Last changes", "user-one")
+        work.cancel()
+        await until(pilot, lambda: work.is_over)
+
+
+async def test_webhooks_are_received(house: House) -> None:
+    house.connect()
+    house.environ["AMP_CONSOLE_WEBHOOK_SECRET"] = SECRET
+    port = free_port()
+    async with house.open() as pilot:
+        await until(pilot, lambda: console(pilot).session is not None)
+        await pilot.press("6")
+        await until_shown(pilot, "Nothing is followed.")
+        await pilot.press("L")
+        await until_shown(pilot, "On which address", "they can't be deleted")
+        await answer(pilot, "nowhere")
+        await until_shown(pilot, "An address and a port are wanted, such as 127.0.0.1:8766.")
+        await answer(pilot, f"127.0.0.1:{port}")
+        await until_shown(pilot, f"127.0.0.1:{port}", "webhooks")
+        text = json.dumps(event("u1", True)).encode()
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+            refused = await client.post("/", content=text)
+            assert refused.status_code == 401
+            await until_said(pilot, "The last request was refused (401).")
+            signature = hmac.new(SECRET.encode(), text, hashlib.sha1).hexdigest()
+            taken = await client.post("/", content=text, headers={"X-Signature": signature})
+            assert taken.status_code == 200
+        await until(pilot, lambda: members(house) == {"u1"})
+        await pilot.press("e")
+        work = console(pilot).following
+        assert work is not None
+        await until(pilot, lambda: work.is_over)
+
+
+async def test_others_are_let_in_only_with_a_secret(house: House) -> None:
+    house.connect()
+    async with house.open() as pilot:
+        await until(pilot, lambda: console(pilot).session is not None)
+        await pilot.press("6")
+        await until_shown(pilot, "Nothing is followed.")
+        await pilot.press("l")
+        await until_shown(pilot, "On which address")
+        await answer(pilot, "0.0.0.0:8766")
+        await until_shown(pilot, "failed", "there is no shared secret")
 
 
 async def test_quitting_asks_and_delivers_first(house: House, tmp_path: Path) -> None:
@@ -141,20 +307,28 @@ async def test_keys_that_do_nothing_say_why(house: House, tmp_path: Path) -> Non
         await until_said(
             pilot,
             "The connection is read-only: nothing is sent.",
-            "Nothing is followed: there is nothing to end.",
+            "Nothing is followed here: there is nothing to end.",
             "No session was begun since the console was opened.",
         )
 
 
-async def test_another_process_that_is_live_is_told_of(house: House) -> None:
+async def test_another_process_that_is_live_is_watched(house: House) -> None:
     with house.office(house.connect()) as office, hold_run(office.ledger.path) as lock:
-        office.ledger.write(runs.begin_run, Tally(), NOW, lock, RunKind.LIVE)
+        office.enter("u1")
+        audience_id = office.audience().id
+        run = office.ledger.write(runs.begin_run, Tally(), NOW, lock, RunKind.LIVE)
         async with house.open() as pilot:
             await until(pilot, lambda: console(pilot).session is not None)
             await pilot.press("6")
-            await until_shown(pilot, "is live: its run 1 is under 3.")
-            await pilot.press("3")
-            await until_shown(pilot, "live", "running")
+            await until_shown(pilot, "live in another amp-console", "run 1", "0 events read")
+            counts = AudienceCounts(added=4_711, requests=3, note="Amplitude is not there.")
+            office.ledger.write(runs.keep_tally, run, Tally(5_000, 4_999, 0, 1))
+            office.ledger.write(runs.record_audience, run, audience_id, counts, NOW)
+            await until_shown(pilot, "5,000 events read, 1 invalid", "4,711", "Amplitude is not")
+            await pilot.press("e")
+            await until_said(pilot, "Nothing is followed here: there is nothing to end.")
+            await pilot.press("w")
+            await until_shown(pilot, "run 1")
 
 
 def test_a_row_shows_hostile_names_as_they_are() -> None:

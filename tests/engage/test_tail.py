@@ -2,12 +2,14 @@
 
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from amp_console.engage.lines import LINE_LIMIT, TOO_LONG
 from amp_console.engage.tail import (
     HEAD,
+    Identity,
     Place,
     beginning_of,
     identity_of,
@@ -17,25 +19,36 @@ from amp_console.engage.tail import (
 )
 
 
+def identity(path: Path) -> Identity:
+    with path.open("rb") as file:
+        return identity_of(file)
+
+
+def same(path: Path, known: Identity) -> bool:
+    with path.open("rb") as file:
+        return is_same(file, known)
+
+
 def begin(path: Path) -> Place:
-    identity = identity_of(path)
-    assert identity is not None
-    return beginning_of(identity)
+    return beginning_of(identity(path))
 
 
 def read(path: Path, place: Place) -> tuple[list[bytes], Place]:
     """The lines behind a place, and the place after them; their numbers must be in a row."""
     lines: list[bytes] = []
-    for part in read_on(path, place):
-        assert part.first == place.line
-        place = part.after
-        assert place.line == part.first + len(part.lines)
-        lines += part.lines
+    with path.open("rb") as file:
+        for part in read_on(file, place):
+            assert part.first == place.line
+            place = part.after
+            lines += part.lines
     return lines, place
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
-@given(content=st.binary(max_size=200), cuts=st.lists(st.integers(0, 200), max_size=6).map(sorted))
+@given(
+    content=st.binary(max_size=200).filter(lambda text: not {*b"{["} & {*text}),
+    cuts=st.lists(st.integers(0, 200), max_size=6).map(sorted),
+)
 def test_each_line_is_read_once_however_it_is_written(
     tmp_path: Path, content: bytes, cuts: list[int]
 ) -> None:
@@ -47,6 +60,28 @@ def test_each_line_is_read_once_however_it_is_written(
         more, place = read(path, place)
         lines += more
     assert lines == content.split(b"\n")[:-1]
+    assert place.line == 1 + len(lines)
+    assert place.position == content.rfind(b"\n") + 1
+
+
+@pytest.mark.parametrize("cut", range(1, 25))
+def test_a_last_line_without_a_newline_is_read_once_it_is_whole_json(
+    tmp_path: Path, cut: int
+) -> None:
+    """However it is written: its newline may come later, or never."""
+    path, content = tmp_path / "growing.ndjson", b'{"a":{"b":1}}\n{"c":[2]}'
+    path.write_bytes(content[:cut])
+    early, place = read(path, begin(path))
+    path.write_bytes(content)
+    late, place = read(path, place)
+    path.write_bytes(content + b'\n{"d":3}')
+    more, place = read(path, place)
+    assert [line for line in early + late + more if line] == [
+        b'{"a":{"b":1}}',
+        b'{"c":[2]}',
+        b'{"d":3}',
+    ]
+    assert place.line == 3
 
 
 def test_a_half_written_line_is_waited_for(tmp_path: Path) -> None:
@@ -69,35 +104,64 @@ def test_a_line_that_is_too_long_is_passed_over(tmp_path: Path) -> None:
 def test_a_file_is_known_again_however_far_it_has_grown(tmp_path: Path) -> None:
     path = tmp_path / "growing.ndjson"
     path.write_bytes(b"short\n")
-    identity = identity_of(path)
-    assert identity is not None
+    known = identity(path)
     with path.open("ab") as file:
         file.write(b"x" * 10 * HEAD)
-    assert is_same(path, identity)
+    assert same(path, known)
 
 
 def test_another_file_of_the_same_inode_is_told_apart(tmp_path: Path) -> None:
     path = tmp_path / "growing.ndjson"
     path.write_bytes(b"one\n")
-    identity = identity_of(path)
-    assert identity is not None
+    known = identity(path)
     with path.open("r+b") as file:
         file.write(b"two\n")
-    assert path.stat().st_ino == identity.inode
-    assert not is_same(path, identity)
+    assert path.stat().st_ino == known.inode
+    assert not same(path, known)
 
 
 def test_a_file_that_was_moved_is_found_in_its_folder(tmp_path: Path) -> None:
     path = tmp_path / "growing.ndjson"
     path.write_bytes(b"one\n")
-    identity = identity_of(path)
-    assert identity is not None
+    known = identity(path)
     path.rename(tmp_path / "growing.ndjson.1")
     path.write_bytes(b"other\n")
-    assert moved_to(path, identity) == tmp_path / "growing.ndjson.1"
+    assert moved_to(path, known) == tmp_path / "growing.ndjson.1"
     (tmp_path / "growing.ndjson.1").unlink()
-    assert moved_to(path, identity) is None
+    assert moved_to(path, known) is None
 
 
-def test_where_there_is_no_file_there_is_no_identity(tmp_path: Path) -> None:
-    assert identity_of(tmp_path / "nowhere") is None
+def test_the_identity_grows_with_what_is_read(tmp_path: Path) -> None:
+    """A file that was empty when it was first seen is told from the one that replaces it."""
+    path = tmp_path / "growing.ndjson"
+    path.write_bytes(b"")
+    empty = begin(path)
+    path.write_bytes(b"one\ntwo\nthr")
+    _, place = read(path, empty)
+    assert place.position == 8
+    assert same(path, place.identity)
+    path.write_bytes(b"other\n" * 10)
+    assert path.stat().st_ino == place.identity.inode
+    assert not same(path, place.identity)
+    assert read(path, place) == ([], place)
+
+
+def test_an_identity_has_its_full_size_in_the_end(tmp_path: Path) -> None:
+    path = tmp_path / "growing.ndjson"
+    path.write_bytes(b"one\n")
+    place = begin(path)
+    for size in (4, 100, 300, 1_000):
+        path.write_bytes(b"one\n" * (size // 4))
+        _, place = read(path, place)
+        assert place.identity == identity(path)
+    assert place.identity.head_size == HEAD
+
+
+def test_a_copy_of_a_file_that_was_cut_short_is_found(tmp_path: Path) -> None:
+    path = tmp_path / "growing.ndjson"
+    path.write_bytes(b"one\n")
+    known = identity(path)
+    (tmp_path / "growing.ndjson.1").write_bytes(b"one\ntwo\n")
+    (tmp_path / "another.ndjson").write_bytes(b"one\ntwo\n")
+    path.write_bytes(b"")
+    assert moved_to(path, known) == tmp_path / "growing.ndjson.1"

@@ -11,7 +11,8 @@ from amp_console.engage import ReadOptions
 from amp_console.ledger import Ledger, LedgerError
 from amp_console.ledger.audiences import Link, all_audiences
 from amp_console.ledger.sources import Tally, invalid_events
-from amp_console.sync.intake import AMBIGUOUS, Intake, IntakeProgress
+from amp_console.sync.intake import Intake, IntakeProgress
+from amp_console.sync.part import AMBIGUOUS
 from amp_console.values import IdType
 from tests.sync.office import Office, event
 

@@ -11,13 +11,17 @@ from time import monotonic
 import msgspec
 import pytest
 
+from amp_console.engage.lines import LINE_LIMIT
 from amp_console.ledger.leases import lease
 from amp_console.ledger.runs import RunKind, RunStatus, all_runs, run_audiences
 from amp_console.simulator import Answer, Call, Reset, Rule
+from amp_console.sync import live as live_module
+from amp_console.sync import live_sources
 from amp_console.sync.feed import Feed
-from amp_console.sync.live import NO_COHORT, Live, LiveReport, LiveWish, Source
-from amp_console.sync.live_progress import Lags, LiveSnapshot
-from amp_console.sync.live_sources import follow_paths, follow_stream
+from amp_console.sync.follower import MOST_ARRIVALS, NO_COHORT, PAUSED, Follower, LiveWish
+from amp_console.sync.live import EventSource, Live
+from amp_console.sync.live_progress import Lags, LiveReport, LiveSnapshot, Minutes
+from amp_console.sync.live_sources import PathSource, StreamSource
 from amp_console.sync.read_only import ReadOnly
 from amp_console.sync.settings import SettingsChange
 from amp_console.sync.watching import Watching
@@ -39,6 +43,18 @@ async def until(condition: Callable[[], object]) -> None:
     while not condition():
         assert monotonic() - begun < PATIENCE, "it never came about"
         await asyncio.sleep(0.005)
+
+
+class StartedSource(PathSource):
+    """Paths that are followed; it tells when that begins."""
+
+    def __init__(self, watching: Watching, started: asyncio.Event) -> None:
+        super().__init__(watching)
+        self._started = started
+
+    async def follow(self, live: Live) -> None:
+        self._started.set()
+        await super().follow(live)
 
 
 class Session:
@@ -68,14 +84,10 @@ class Session:
         feed = Feed(office.ledger, office.read_options())
         watching = Watching(feed, [self.file])
 
-        async def source(live: Live) -> None:
-            started.set()
-            await follow_paths(live, watching)
-
         async with office.client() as client:
             self.live = Live(office.means_with(client), self.wish, self.seen.append)
             try:
-                return await self.live.run(source)
+                return await self.live.run(StartedSource(watching, started))
             finally:
                 started.set()
 
@@ -219,6 +231,234 @@ async def test_an_outage_longer_than_the_patience_is_outlived(
         assert [each.state for each in session.now().audiences] == [""]
 
 
+FASTER = 60  # a minute of the session is a second of the test
+
+
+def hurried(office: Office) -> None:
+    """Let the session's clock and its waits go faster than the world's."""
+
+    async def sleep(seconds: float) -> None:
+        await asyncio.sleep(seconds / FASTER)
+
+    office.timing = dataclasses.replace(
+        office.timing, sleep=sleep, monotonic=lambda: monotonic() * FASTER
+    )
+
+
+async def write_for(session: Session, seconds: float) -> set[str]:
+    """Write a user every few seconds for so long on the session's clock; return them."""
+    timing, written = session.office.timing, set[str]()
+    begun = timing.monotonic()
+    while timing.monotonic() - begun < seconds:
+        user = f"user-{len(written)}"
+        session.write(lines(user, at=len(written)))
+        written.add(user)
+        await timing.sleep(3)
+    return written
+
+
+async def test_amplitude_down_for_two_minutes_loses_nobody(office: Office, tmp_path: Path) -> None:
+    """With a patience of a minute, so that it is gone before Amplitude is back."""
+    hurried(office)
+    office.limit(longest_wait=60.0)
+    async with Session(office, tmp_path, LiveWish(flush_seconds=5, create=True)) as session:
+        session.write(lines("first"))
+        await until(is_in(office, "first"))
+        office.trouble(Rule(Reset()))
+        written = await write_for(session, 120)
+        assert session.now().lag > 60
+        assert session.now().queue >= 20
+        assert office.cohort() == {"first"}
+        office.trouble()
+        await until(is_in(office, "first", *written))
+        await until(lambda: session.now().queue == 0)
+        assert [each.state for each in session.now().audiences] == [""]
+        report = await session.end()
+    assert report.pending == 0
+
+
+async def test_rate_limited_for_a_minute_loses_nobody(office: Office, tmp_path: Path) -> None:
+    """Requests become fewer meanwhile, and everybody is in the cohort soon after."""
+    hurried(office)
+    async with Session(office, tmp_path, LiveWish(flush_seconds=5, create=True)) as session:
+        session.write(lines("first"))
+        await until(is_in(office, "first"))
+        office.trouble(Rule(Answer(429), frozenset({Call.MEMBERSHIP})))
+        before = len(office.simulator.requests)
+        written = await write_for(session, 60)
+        assert office.cohort() == {"first"}
+        assert any("rate limited" in each.state for each in session.now().audiences)
+        assert len(office.simulator.requests) - before <= 12  # windows alone would make as many
+        office.trouble()
+        await until(is_in(office, "first", *written))
+
+
+async def test_what_can_not_be_sent_when_it_ends_is_kept(office: Office, tmp_path: Path) -> None:
+    """Amplitude is not there: the end does not wait for it for ever."""
+    office.timing = dataclasses.replace(office.timing, sleep=asyncio.sleep)
+    office.enter("u1")
+    wish = LiveWish(flush_seconds=0.05, create=True, grace=0.2)
+    office.trouble(Rule(Reset()))
+    async with Session(office, tmp_path, wish) as session:
+        session.write(lines("u2", at=1))
+        await until(lambda: session.now().queue == 2)
+        report = await asyncio.wait_for(session.end(), PATIENCE)
+    assert report.pending == 2
+    assert office.ledger.read(all_runs)[0].status is RunStatus.STOPPED
+    office.trouble()
+    await office.sync()
+    assert office.cohort() == {"u1", "u2"}
+
+
+async def test_a_ledger_that_takes_nothing_in_for_a_while_loses_nothing(
+    office: Office, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live_sources, "TRY_AGAIN", 0.01)
+    async with Session(office, tmp_path) as session:
+        session.write(lines("u1"))
+        await until(is_in(office, "u1"))
+        office.ledger.write(lambda db: db.execute("ALTER TABLE member RENAME TO elsewhere"))
+        session.write(lines("u2"))
+        await until(lambda: session.now().sources[0].name == "ledger")
+        office.ledger.write(lambda db: db.execute("ALTER TABLE elsewhere RENAME TO member"))
+        await until(is_in(office, "u1", "u2"))
+        await until(lambda: not any(each.trouble for each in session.now().sources))
+
+
+async def test_a_ledger_that_takes_nothing_in_for_a_while_loses_nothing_of_a_stream(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live_sources, "TRY_AGAIN", 0.01)
+    feed = Feed(office.ledger, office.read_options())
+    source = StreamSource(feed, io.BytesIO(lines(*USERS).encode()), "stdin")
+    office.ledger.write(lambda db: db.execute("ALTER TABLE member RENAME TO elsewhere"))
+    async with office.client() as client:
+        live = Live(office.means_with(client), QUICK)
+        task = asyncio.create_task(live.run(source))
+        await until(lambda: source.sources()[0].trouble)
+        office.ledger.write(lambda db: db.execute("ALTER TABLE elsewhere RENAME TO member"))
+        await task
+    assert office.cohort() == set(USERS)
+    assert source.sources()[0].events == 20
+
+
+async def test_a_line_that_is_too_long_loses_no_other_line_of_a_stream(office: Office) -> None:
+    long = b"x" * (LINE_LIMIT + 10) + b"\n"
+    stream = io.BytesIO(lines("u1").encode() + long + lines("u2", "u3").encode() + long[:-1])
+    feed = Feed(office.ledger, office.read_options())
+    report = await run(office, StreamSource(feed, stream, "stdin"))
+    assert (report.last.tally.read, report.last.tally.invalid) == (5, 2)
+    assert office.cohort() == {"u1", "u2", "u3"}
+
+
+async def test_one_audience_is_paused_and_the_others_go_on(office: Office, tmp_path: Path) -> None:
+    async with Session(office, tmp_path) as session:
+        session.write(lines("u1") + lines("u1", key="buyers"))
+        await until(lambda: is_in(office, "u1")() and is_in(office, "u1", key="buyers")())
+        await until(lambda: session.now().queue == 0)
+        live, shoppers = session.live, office.audience().id
+        assert live is not None
+        live.pause(shoppers)
+        session.write(lines("u2", at=1) + lines("u2", key="buyers", at=1))
+        await until(is_in(office, "u1", "u2", key="buyers"))
+        await until(lambda: session.now().queue == 0)
+        (paused,) = (each for each in session.now().audiences if each.is_paused)
+        assert (paused.key, paused.state, paused.queue) == ("shoppers", PAUSED, 1)
+        assert (session.now().lag, live.is_paused) == (0.0, False)
+        assert office.cohort() == {"u1"}
+        live.resume(shoppers)
+        await until(is_in(office, "u1", "u2"))
+
+
+async def test_what_is_paused_when_it_ends_is_kept_and_not_sent(
+    office: Office, tmp_path: Path
+) -> None:
+    async with Session(office, tmp_path) as session:
+        session.write(lines("u1"))
+        await until(lambda: is_in(office, "u1")() and session.now().queue == 0)
+        assert session.live is not None
+        session.live.pause()
+        session.write(lines("u2", at=1) + lines("u2", key="buyers"))
+        await until(lambda: session.now().tally.read == 3)
+        assert all(each.is_paused for each in session.now().audiences)
+        report = await session.end()
+    assert report.pending == 2
+    assert office.cohort() == {"u1"}
+    assert len(office.simulator.world.cohorts()) == 1
+
+
+async def test_an_audience_that_waits_is_let_go_live_alone(office: Office, tmp_path: Path) -> None:
+    with_windows(office)
+    async with Session(office, tmp_path, LiveWish(flush_seconds=0.05)) as session:
+        session.write(lines("u1") + lines("u1", key="buyers"))
+        await until(lambda: [e.state for e in session.now().audiences] == [NO_COHORT] * 2)
+        assert session.live is not None
+        session.live.go_live(office.audience().id)
+        await until(is_in(office, "u1"))
+        assert len(office.simulator.world.cohorts()) == 1
+
+
+async def test_what_arrives_for_an_audience_that_waits_for_days_takes_no_room(
+    office: Office, tmp_path: Path
+) -> None:
+    """The times of arrivals are put together; how many there are is still known."""
+    async with Session(office, tmp_path, LiveWish(flush_seconds=0.05)) as session:
+        session.write(lines("u0"))
+        await until(lambda: session.now().audiences)
+        assert session.live is not None
+        (follower,) = session.live._followers.values()
+        for _ in range(3_000):
+            follower.pend(2)
+        await until(lambda: len(follower._arrivals) <= MOST_ARRIVALS)
+        assert follower.queue == 6_001
+        await session.end()
+
+
+async def test_the_last_changes_and_the_minutes_are_shown(office: Office, tmp_path: Path) -> None:
+    async with Session(office, tmp_path) as session:
+        session.write(lines("u1", "u2") + lines("u1", is_member=False, at=1))
+        await until(is_in(office, "u2"))
+        now = session.now()
+        assert [(each.audience, each.id, each.is_member) for each in now.latest] == [
+            ("shoppers", "u1", False),
+            ("shoppers", "u2", True),
+            ("shoppers", "u1", True),
+        ]
+        (audience,) = now.audiences
+        assert (sum(audience.entered), sum(audience.left)) == (2, 1)
+        (source,) = now.sources
+        assert (source.name, source.events) == (str(session.file), 3)
+
+
+async def test_what_was_read_is_in_the_history_while_it_goes_on(
+    office: Office, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or a session that is killed would seem to have read nothing."""
+    monkeypatch.setattr(live_module, "SHOWN", 0.01)
+    async with Session(office, tmp_path) as session:
+        session.write(lines("u1", "u2"))
+        await until(lambda: office.ledger.read(all_runs)[0].tally.read == 2)
+
+
+async def test_folders_and_single_files_are_followed_together(
+    office: Office, tmp_path: Path
+) -> None:
+    folder, file = tmp_path / "folder", tmp_path / "alone.ndjson"
+    folder.mkdir()
+    watching = Watching(Feed(office.ledger, office.read_options()), [folder, file])
+    async with office.client() as client:
+        live = Live(office.means_with(client), QUICK)
+        task = asyncio.create_task(live.run(PathSource(watching)))
+        (folder / "a.ndjson").write_text(lines("u1"))
+        await until(is_in(office, "u1"))
+        file.write_text(lines("u2"))
+        await until(is_in(office, "u1", "u2"))
+        (folder / "b.json").write_text(json.dumps([event("u3", True)]))
+        await until(is_in(office, "u1", "u2", "u3"))
+        live.end()
+        await task
+
+
 async def test_a_ledger_that_fails_for_a_while_is_tried_again(
     office: Office, tmp_path: Path
 ) -> None:
@@ -233,13 +473,11 @@ async def test_a_ledger_that_fails_for_a_while_is_tried_again(
         await until(is_in(office, "u1", "u2"))
 
 
-async def test_a_defect_ends_the_session_and_is_raised(office: Office, tmp_path: Path) -> None:
-    def fail(_: object) -> str:
-        raise ZeroDivisionError
-
+async def test_a_defect_ends_the_session_and_is_raised(
+    office: Office, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with Session(office, tmp_path) as session:
-        assert session.live is not None
-        session.live._why_not = fail  # type: ignore[assignment, method-assign]
+        monkeypatch.setattr(Follower, "_why_not", lambda *_: 1 // 0)
         session.write(lines("u1"))
         with pytest.raises(ZeroDivisionError):
             await asyncio.wait_for(session._task, PATIENCE)  # type: ignore[arg-type]
@@ -311,18 +549,24 @@ async def test_read_only_follows_nothing(office: Office, tmp_path: Path) -> None
 async def test_a_stream_is_followed_to_its_end(office: Office, tmp_path: Path, ends: str) -> None:
     feed = Feed(office.ledger, office.read_options())
     stream = io.BytesIO((lines(*USERS).rstrip("\n") + ends).encode())
-
-    async def source(live: Live) -> None:
-        await follow_stream(live, feed, stream, "stdin")
-
-    report = await run(office, source)
+    report = await run(office, StreamSource(feed, stream, "stdin"))
     assert (report.last.tally.read, report.pending) == (20, 0)
     assert office.cohort() == set(USERS)
 
 
-async def run(office: Office, source: Source) -> LiveReport:
+async def run(office: Office, source: EventSource) -> LiveReport:
     async with office.client() as client:
         return await Live(office.means_with(client), QUICK).run(source)
+
+
+def test_changes_are_counted_by_the_minute() -> None:
+    minutes = Minutes()
+    assert minutes.last(0.0) == ((), ())
+    for moment, entered, left in [(60.0, 1, 0), (119.0, 2, 1), (120.0, 5, 0), (301.0, 7, 2)]:
+        minutes.add(moment, entered, left)
+    ins, outs = minutes.last(361.0)
+    assert (ins[-6:], outs[-6:]) == ((3, 5, 0, 0, 7, 0), (1, 0, 0, 0, 2, 0))
+    assert len(ins) == len(outs) == 30
 
 
 def test_the_95th_percentile_counts_changes_and_not_deliveries() -> None:

@@ -5,18 +5,22 @@ import contextlib
 import hashlib
 import hmac
 import json
+import resource
 import socket
-from collections.abc import AsyncIterator
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 
 import httpx
 import pytest
 
 from amp_console.ledger.runs import RunStatus, all_runs
-from amp_console.sync import receiver
+from amp_console.sync import door, receiver
 from amp_console.sync.feed import Feed
-from amp_console.sync.live import Live, LiveReport, LiveWish
+from amp_console.sync.follower import LiveWish
+from amp_console.sync.live import Live
 from amp_console.sync.live_errors import CannotBind
+from amp_console.sync.live_progress import LiveReport
 from amp_console.sync.receiver import Receiver, check_host
 from amp_console.values import Secret
 from tests.sync.office import Office, event
@@ -46,14 +50,18 @@ class Post:
         return await self.client.post("/", content=body, headers=headers)
 
 
+def receiver_of(office: Office, port: int, secret: Secret | None = None) -> Receiver:
+    return Receiver(Feed(office.ledger, office.read_options()), secret, "127.0.0.1", port)
+
+
 @asynccontextmanager
 async def at_work(office: Office, secret: str | None = None) -> AsyncIterator[Post]:
     """Receive until the block ends; then everything is delivered."""
     port = free_port()
-    post = Receiver(Feed(office.ledger, office.read_options()), Secret(secret) if secret else None)
+    post = receiver_of(office, port, Secret(secret) if secret else None)
     async with office.client() as amplitude:
         live = Live(office.means_with(amplitude), WISH)
-        task = asyncio.create_task(live.run(lambda live: post.follow(live, "127.0.0.1", port)))
+        task = asyncio.create_task(live.run(post))
         base_url = f"http://127.0.0.1:{port}"
         async with httpx.AsyncClient(base_url=base_url, timeout=30) as client:
             await listening(client, task)
@@ -169,6 +177,80 @@ async def test_more_than_can_be_held_is_asked_to_come_again(
     assert members(office) == set()
 
 
+@pytest.fixture
+def many_handles() -> Iterator[None]:
+    """Let this process have the handles of both ends of a few thousand connections."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 8_192), hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+async def slow_connection(port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Begin a request, and never end its head."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Le")
+    return reader, writer
+
+
+async def answer_to(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
+    """What a connection hears until it is closed; nothing, where it is cut."""
+    answer = b""
+    with contextlib.suppress(ConnectionError):
+        answer = await asyncio.wait_for(reader.read(), 30)
+    writer.close()
+    return answer.partition(b"\r\n")[0]
+
+
+async def silent_body(port: int, length: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Announce a body, and send its first byte only."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n[" % length)
+    await writer.drain()
+    return reader, writer
+
+
+async def test_bodies_that_are_announced_and_do_not_come_take_no_room(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(receiver, "BODY_SECONDS", 0.5)
+    async with at_work(office, SECRET) as post:
+        port = post.client.base_url.port
+        assert port is not None
+        silent = [await silent_body(port, receiver.LARGEST) for _ in range(50)]
+        answer = await post.send(body_of("u1"), signed(json.dumps(event("u1", True)).encode()))
+        assert answer.status_code == 200
+        ended = await asyncio.gather(*(answer_to(*each) for each in silent))
+        assert {*ended} == {b"HTTP/1.1 408 Request Timeout"}
+    assert members(office) == {"u1"}
+
+
+async def test_what_was_held_is_let_go_however_a_request_ends(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(receiver, "MOST_HELD", 5_000)
+    async with at_work(office) as post:
+        port = post.client.base_url.port
+        assert port is not None
+        for _ in range(20):
+            _, writer = await silent_body(port, 4_000)
+            writer.write(b" " * 2_000)
+            writer.close()
+            refused = await post.send(b" " * 6_000)
+            assert (refused.status_code, refused.headers["Retry-After"]) == (503, "1")
+            assert (await post.send(b"{broken" * 300)).status_code == 400
+        assert (await post.send(body_of("u1"))).status_code == 200
+        assert post.live.snapshot().sources[0].trouble == ""
+
+
+async def test_why_the_last_request_was_refused_is_seen(office: Office) -> None:
+    async with at_work(office, SECRET) as post:
+        await post.send(body_of("u1"), "wrong")
+        (source,) = post.live.snapshot().sources
+        assert source.name == f"http://127.0.0.1:{post.client.base_url.port}/"
+        assert "(401). The signature (X-Signature) is wrong." in source.trouble
+
+
 async def test_a_full_disk_is_told_and_the_sender_tries_again(office: Office) -> None:
     async with at_work(office) as post:
         office.ledger.write(lambda db: db.execute("ALTER TABLE member RENAME TO elsewhere"))
@@ -218,34 +300,40 @@ async def test_a_port_in_use_is_told(office: Office) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        post = Receiver(Feed(office.ledger, office.read_options()), None)
-        port = taken.getsockname()[1]
+        post = receiver_of(office, taken.getsockname()[1])
         async with office.client() as amplitude:
             live = Live(office.means_with(amplitude), WISH)
             with pytest.raises(CannotBind, match="Nothing can listen on"):
-                await live.run(lambda live: post.follow(live, "127.0.0.1", port))
+                await live.run(post)
     (run,) = office.ledger.read(all_runs)
     assert run.status is RunStatus.STOPPED
     assert "Nothing can listen on" in run.note
 
 
-async def test_slow_connections_beyond_the_limit_are_refused_and_nothing_is_lost(
-    office: Office, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.usefixtures("many_handles")
+async def test_10_000_slow_connections_are_turned_away_and_nothing_is_lost(
+    office: Office,
 ) -> None:
-    """They send a beginning and then nothing: whoever is refused meanwhile can come again."""
-    monkeypatch.setattr(receiver, "MOST_CONNECTIONS", 50)
+    """They take what there is; whoever comes meanwhile is asked to come again, and can soon."""
     async with at_work(office) as post:
         port = post.client.base_url.port
-        slow = [await asyncio.open_connection("127.0.0.1", port) for _ in range(300)]
-        for _, writer in slow:
-            writer.write(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Le")
-        refused = await post.send(body_of("u1"))
-        assert refused.status_code == 503
-        for _, writer in slow:
-            writer.close()
-        taken = refused
-        while taken.status_code != 200:
-            taken = await post.send(body_of("u1"))
+        assert port is not None
+        room = door.MOST_CONNECTIONS - 1  # the one that asked for its health is still open
+        first = [await slow_connection(port) for _ in range(room)]
+        heard: Counter[bytes] = Counter()
+        for _ in range(24):
+            wave = [await slow_connection(port) for _ in range(400)]
+            heard.update(await asyncio.gather(*(answer_to(*each) for each in wave)))
+        assert heard.total() == 9_600
+        assert heard.keys() <= {b"HTTP/1.1 503 Service Unavailable", b""}
+        assert heard[b"HTTP/1.1 503 Service Unavailable"] >= 9_000
+        async with httpx.AsyncClient(base_url=post.client.base_url, timeout=30) as newcomer:
+            refused = await newcomer.post("/", content=body_of("u1"))
+            assert (refused.status_code, refused.headers["Retry-After"]) == (503, "1")
+        ended = await asyncio.gather(*(answer_to(*each) for each in first))
+        assert {*ended} == {b"HTTP/1.1 408 Request Timeout"}
+        taken = await post.send(body_of("u1"))
+        assert taken.status_code == 200
     assert office.cohort() == {"u1"}
 
 
@@ -261,16 +349,16 @@ async def test_an_event_that_means_several_audiences_is_refused_and_the_next_are
 
 
 async def test_a_receiver_that_can_take_nothing_in_ends(office: Office) -> None:
-    post = Receiver(Feed(office.ledger, office.read_options()), None)
+    port = free_port()
+    post = receiver_of(office, port)
 
     def fail(_: object) -> None:
         raise ZeroDivisionError
 
     post._fold = fail  # type: ignore[assignment, method-assign]
-    port = free_port()
     async with office.client() as amplitude:
         live = Live(office.means_with(amplitude), WISH)
-        task = asyncio.create_task(live.run(lambda live: post.follow(live, "127.0.0.1", port)))
+        task = asyncio.create_task(live.run(post))
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
             await listening(client, task)
             with contextlib.suppress(httpx.TransportError):

@@ -1,15 +1,23 @@
 """Watching files and folders: each line is in the ledger once, whatever becomes of the files."""
 
+import errno
 import gzip
 import json
 import os
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import BinaryIO
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from amp_console.engage import UnreadableSource
 from amp_console.ledger import Ledger
+from amp_console.ledger.audiences import all_audiences
 from amp_console.ledger.sources import invalid_events
+from amp_console.ledger.tails import tails
+from amp_console.simulator import Simulator
 from amp_console.sync.feed import Feed
 from amp_console.sync.watching import Watching, readable
 from tests.sync.office import Office, event
@@ -21,12 +29,21 @@ class Watcher:
     def __init__(self, office: Office, *paths: Path) -> None:
         self._office = office
         self._paths = paths
+        self.now = 0.0
         self.start()
+
+    def settles(self) -> bool:
+        """Whether a file is waited for to be whole."""
+        return self.watching.is_settling
+
+    def trouble(self) -> str:
+        """What is wrong with the first of the files."""
+        return self.watching.sources()[0].trouble
 
     def start(self) -> None:
         """Start as a new process would: all it knows is in the ledger."""
         feed = Feed(self._office.ledger, self._office.read_options())
-        self.watching = Watching(feed, self._paths)
+        self.watching = Watching(feed, self._paths, lambda: self.now)
 
     def look(self) -> int:
         """Look until nothing is new; return how many events were read."""
@@ -190,10 +207,10 @@ def test_a_file_that_is_still_written_is_read_when_it_is_whole(
     file, watcher = folder / "a.gz", Watcher(office, folder)
     file.write_bytes(whole[:-10])
     watcher.look()
-    assert watcher.watching.files[str(file)].trouble
+    assert "rest of it is missing" in watcher.trouble()
     file.write_bytes(whole)
     watcher.look()
-    assert watcher.watching.files[str(file)].trouble is None
+    assert not watcher.trouble()
     assert members(office.ledger) == {"u1", "u2"}
 
 
@@ -250,3 +267,288 @@ def test_an_event_that_means_several_audiences_stops_nothing(
     assert watcher.look() == 0
     assert members(office.ledger) == {"u0", "u1", "u3"}
     assert [each.line for each in office.ledger.read(invalid_events)] == [3]
+
+
+def test_a_file_first_seen_empty_and_replaced_in_place_loses_nothing(
+    watcher: Watcher, office: Office, folder: Path
+) -> None:
+    file = folder / "a.ndjson"
+    file.touch()
+    assert watcher.look() == 0
+    file.write_text(lines("u1"))
+    assert watcher.look() == 1
+    file.write_text(lines("u2", "u3", "u4"))  # the same inode, and longer than it was
+    assert watcher.look() == 3
+    assert members(office.ledger) == {"u1", "u2", "u3", "u4"}
+
+
+def test_a_last_line_without_a_newline_is_read(
+    watcher: Watcher, office: Office, folder: Path
+) -> None:
+    file = folder / "a.ndjson"
+    file.write_text(lines("u1", "u2").rstrip("\n"))
+    assert watcher.look() == 2
+    with file.open("a") as more:
+        more.write("\n" + lines("u3"))
+    assert watcher.look() == 1
+    assert office.ledger.read(invalid_events) == []
+    with file.open("a") as more:
+        more.write("{broken\n")
+    watcher.look()
+    assert [each.line for each in office.ledger.read(invalid_events)] == [4]
+
+
+def test_a_file_that_could_not_be_opened_is_tried_again(
+    office: Office, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a.ndjson", "b.json"):
+        (folder / name).write_text(lines(name))
+    watcher = Watcher(office, folder)
+
+    def fail(*_: object) -> BinaryIO:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "open", fail)
+        for _ in range(3):
+            watcher.watching.scan()
+        found = watcher.watching.sources()
+        assert ["It can't be read (Input/output error)" in each.trouble for each in found] == [
+            True
+        ] * 2
+    assert watcher.look() == 2
+    assert [each.trouble for each in watcher.watching.sources()] == ["", ""]
+
+
+def test_what_was_read_of_a_cut_file_is_told(office: Office, folder: Path) -> None:
+    """It is in the ledger, so it has to be delivered."""
+    file, watcher = folder / "a.gz", Watcher(office, folder)
+    file.write_bytes(gzip.compress(lines("u1", "u2").encode())[:-4])
+    watcher.watching.scan()
+    taken = watcher.watching.scan()
+    (audience,) = office.ledger.read(all_audiences)
+    assert taken.entered == {audience.id: 2}
+    assert [each.id for each in taken.latest] == ["u1", "u2"]
+    assert watcher.look() == 0
+
+
+@pytest.mark.parametrize("name", ["a.json", "a.gz", "a.csv"])
+def test_a_file_that_vanishes_before_it_is_read_is_waited_for_no_longer(
+    office: Office, folder: Path, name: str
+) -> None:
+    watcher = Watcher(office, folder)
+    (folder / name).write_text("x")
+    watcher.watching.scan()
+    assert watcher.settles()
+    (folder / name).unlink()
+    watcher.watching.scan()
+    assert not watcher.settles()
+    assert watcher.watching.sources() == ()
+
+
+def test_a_file_that_is_moved_away_is_read_to_its_end_before_another_takes_its_place(
+    office: Office, folder: Path
+) -> None:
+    file, watcher = folder / "a.ndjson", Watcher(office, folder)
+    file.write_text(lines("u1"))
+    watcher.look()
+    with file.open("a") as more:
+        more.write(lines("u2"))
+        file.rename(folder / "a.ndjson.1")
+        more.flush()
+        assert watcher.look() == 1
+        more.write(lines("u3"))  # the writer does not know yet
+        more.flush()
+        file.write_text(lines("u4"))
+        assert watcher.look() == 2
+        more.write(lines("u5"))
+    assert watcher.look() == 1
+    assert watcher.look() == 0
+    assert members(office.ledger) == {"u1", "u2", "u3", "u4", "u5"}
+
+
+def test_a_file_that_is_copied_and_cut_short_is_read_to_its_end(
+    watcher: Watcher, office: Office, folder: Path
+) -> None:
+    """As logrotate does with copytruncate."""
+    file = folder / "a.ndjson"
+    file.write_text(lines("u1"))
+    watcher.look()
+    with file.open("a") as more:
+        more.write(lines("late"))
+    (folder / "a.ndjson.1").write_bytes(file.read_bytes())
+    file.write_text(lines("new"))
+    assert watcher.look() == 2
+    assert members(office.ledger) == {"u1", "late", "new"}
+    assert watcher.look() == 0
+
+
+def test_names_that_are_shifted_are_each_followed(office: Office, folder: Path) -> None:
+    one, two, three = (folder / f"{n}.log" for n in (1, 2, 3))
+    watcher = Watcher(office, folder)
+    one.write_text(lines("u1"))
+    two.write_text(lines("u2"))
+    watcher.look()
+    with one.open("a") as first, two.open("a") as second:
+        first.write(lines("u3"))
+        second.write(lines("u4"))
+    two.rename(three)
+    one.rename(two)
+    one.write_text(lines("u5"))
+    assert watcher.look() == 3
+    assert watcher.look() == 0
+    assert members(office.ledger) == {f"u{n}" for n in range(1, 6)}
+
+
+def test_places_in_files_that_are_gone_are_forgotten_after_a_day(
+    office: Office, folder: Path
+) -> None:
+    watcher = Watcher(office, folder)
+    for n in range(3):
+        (folder / f"{n}.ndjson").write_text(lines(f"u{n}"))
+    watcher.look()
+    (folder / "0.ndjson").unlink()
+    watcher.look()
+    watcher.now += 80_000
+    (folder / "1.ndjson").unlink()
+    watcher.look()
+    watcher.now += 80_000
+    watcher.look()
+    known = [Path(each.path).name for each in office.ledger.read(tails)]
+    assert sorted(known) == ["1.ndjson", "2.ndjson"]
+
+
+def test_files_in_trouble_are_listed_first_and_then_the_last_that_brought_events(
+    office: Office, folder: Path
+) -> None:
+    watcher = Watcher(office, folder)
+    for n in range(3):
+        watcher.now += 1
+        (folder / f"{n}.ndjson").write_text(lines(f"u{n}"))
+        watcher.look()
+    (folder / "broken.gz").write_bytes(gzip.compress(lines("u4").encode())[:-10])
+    watcher.look()
+    found = watcher.watching.sources()
+    assert [Path(each.name).name for each in found] == [
+        "broken.gz", "2.ndjson", "1.ndjson", "0.ndjson",
+    ]  # fmt: skip
+    size = (folder / "2.ndjson").stat().st_size
+    assert (found[1].events, found[1].last, found[1].position, found[1].size) == (1, 3, size, size)
+
+
+class Logs:
+    """Two logs of a folder, what a program and its log rotation do to them, and who was written."""
+
+    def __init__(self, folder: Path, watcher: Watcher) -> None:
+        self._files = (folder / "a.ndjson", folder / "b.ndjson")
+        self._watcher = watcher
+        self._half: dict[Path, str] = {}
+        self._olds = 0
+        self.written: list[str] = []
+        self.read = 0
+
+    def do(self, what: str, which: int) -> None:
+        """Do one thing to one of them; what is destroyed has been looked at before."""
+        getattr(self, what)(self._files[which])
+
+    def look(self, _: Path | None = None) -> None:
+        self.read += self._watcher.look()
+
+    def restart(self, _: Path) -> None:
+        self._watcher.start()
+
+    def append(self, file: Path) -> None:
+        is_new = not file.exists() or not file.stat().st_size
+        user = f"user-{len(self.written)}"
+        self.written.append(user)
+        with file.open("a") as more:
+            more.write(self._half.pop(file, "") + lines(user))
+        if is_new:
+            self.look()
+
+    def write_half(self, file: Path) -> None:
+        if file.exists() and file not in self._half:
+            user = f"user-{len(self.written)}"
+            self.written.append(user)
+            text = lines(user)
+            with file.open("a") as more:
+                more.write(text[:40])
+            self._half[file] = text[40:]
+            self.look()
+
+    def _end_line(self, file: Path) -> None:
+        if file in self._half:
+            with file.open("a") as more:
+                more.write(self._half.pop(file))
+
+    def _old(self, file: Path) -> Path:
+        self._olds += 1
+        return file.with_name(f"{file.name}.{self._olds}")
+
+    def rotate(self, file: Path) -> None:
+        self._end_line(file)
+        if file.exists():
+            file.rename(self._old(file))
+
+    def copy_and_truncate(self, file: Path) -> None:
+        self._end_line(file)
+        if file.exists():
+            self._old(file).write_bytes(file.read_bytes())
+            os.truncate(file, 0)
+            self.look()
+
+    def replace_in_place(self, file: Path) -> None:
+        self._end_line(file)
+        self.look()
+        user = f"user-{len(self.written)}"
+        self.written.append(user)
+        file.write_text(lines(user))
+        self.look()
+
+    def delete(self, file: Path) -> None:
+        self._end_line(file)
+        self.look()
+        file.unlink(missing_ok=True)
+
+    def swap(self, _: Path) -> None:
+        one, two = self._files
+        for file in self._files:
+            self._end_line(file)
+        if one.exists() and two.exists():
+            between = one.with_name(".between")
+            one.rename(between)
+            two.rename(one)
+            between.rename(two)
+            self.look()
+
+
+DEEDS = (
+    "append",
+    "write_half",
+    "look",
+    "restart",
+    "rotate",
+    "copy_and_truncate",
+    "replace_in_place",
+    "delete",
+    "swap",
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(deeds=st.lists(st.tuples(st.sampled_from(DEEDS), st.integers(0, 1)), max_size=25))
+def test_whatever_is_done_to_the_files_each_event_is_read_once(
+    simulator: Simulator, tmp_path: Path, deeds: list[tuple[str, int]]
+) -> None:
+    with TemporaryDirectory(dir=tmp_path) as name:
+        home = Path(name)
+        (home / "logs").mkdir()
+        with Ledger(home / "ledger.db") as ledger:
+            office = Office(simulator, ledger, home)
+            logs = Logs(home / "logs", Watcher(office, home / "logs"))
+            for what, which in [("append", 0), ("append", 1), *deeds, ("append", 0), ("append", 1)]:
+                logs.do(what, which)
+            logs.look()
+            assert members(ledger) == set(logs.written)
+            assert logs.read == len(logs.written)
+            assert ledger.read(invalid_events) == []

@@ -1,29 +1,31 @@
-"""Live: the cohorts that follow their audiences, seconds behind."""
+"""Live: cohorts that follow their audiences, watched second by second."""
 
 from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical
+from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.widgets import Static
 
 from amp_console.console.live_work import LiveWork
+from amp_console.console.screens import live_doing as doing
 from amp_console.console.screens import live_rows as rows
-from amp_console.console.screens.ask import Ask
 from amp_console.console.screens.place import Place
 from amp_console.console.texts import lines, said
 from amp_console.console.widgets.grid import Grid
-from amp_console.ledger.runs import Run, RunKind, RunStatus, all_runs
-from amp_console.sync.live import LiveWish
+from amp_console.ledger.runs import Run, RunAudience, RunKind, RunStatus, all_runs, run_audiences
+from amp_console.sync.live_progress import LiveAudience, LiveSnapshot
 from amp_console.sync.words import plural
 
 OFTEN = 0.5  # seconds between two pictures
 NOTHING = """\
 Nothing is followed.
 
-Press n and name a folder, or a file that grows: what arrives there is in its cohort seconds later,
-as long as the console is open. For days, use the command: amp-console watch, or listen."""
+Press n and name a folder, or a file that grows; or press l to receive what Segment's webhooks send.
+What arrives is in its cohort seconds later, as long as the console is open.
+
+For days, use the commands amp-console watch and listen; how they get on is seen here."""
 NO_CHANGE = "No change has arrived yet."
 
 
@@ -32,159 +34,216 @@ class LivePlace(Place):
 
     NAME = "Live"
     HELP = """\
-n follows files and folders: growing files line by line, others once they are whole. Each change is
-in the ledger at once, and in its cohort after the window (five seconds). Audiences that have no
-cohort yet wait, unless N was pressed, which allows to make theirs.
+n follows files and folders: growing files line by line, others once they are whole. l listens for
+Segment's webhooks. Each change is in the ledger at once, and in its cohort after the window (five
+seconds). Audiences that have no cohort yet wait: N and L allow to make all of theirs, s makes the
+one under the cursor go live.
 
-Lag is the age of the oldest change that is not delivered yet. p pauses: events are taken in, and
-nothing is sent until p is pressed again. To pause one audience, switch it off (t on the audiences).
+Lag is the age of the oldest change that is not delivered yet. p pauses the audience under the
+cursor, P all of them: events are taken in, and nothing is sent until it is pressed again. t
+switches an audience off for good, until t is pressed again.
 
-e ends the session: what is pending is delivered first. Leaving this view ends nothing. A session of
-another process on this connection (amp-console watch, listen) is among the runs, under 3."""
+e ends the session: what is pending and not paused is delivered first. Leaving this view ends
+nothing. A session of another process on this connection (amp-console watch, listen) is shown as it
+delivers; its requests are under w.
+
+c shows the last changes where there is no room for them beside the sources."""
     CSS_PATH = "live.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("n", "follow(False)", "Follow", id="live.follow"),
+        Binding("n", "follow(False)", "Follow files", id="live.follow"),
         Binding("N", "follow(True)", "Follow, make cohorts", show=False, id="live.follow_create"),
+        Binding("l", "listen(False)", "Listen", id="live.listen"),
+        Binding("L", "listen(True)", "Listen, make cohorts", show=False, id="live.listen_create"),
         Binding("p", "pause", "Pause", id="live.pause"),
         Binding("p", "resume", "Go on", id="live.resume"),
+        Binding("P", "pause_all", "Pause all", show=False, id="live.pause_all"),
+        Binding("s", "go_live", "Go live", id="live.go_live"),
+        Binding("t", "switch", "Switch on or off", show=False, id="live.switch"),
         Binding("e", "end", "End", id="live.end"),
         Binding("x", "errors", "Errors", id="live.errors"),
-        Binding("w", "run", "Requests", id="live.run"),
+        Binding("w", "run", "Requests", show=False, id="live.run"),
+        Binding("c", "changes", "Last changes", show=False, id="live.changes"),
         Binding("y", "copy", "Copy the row", show=False, id="copy"),
     ]
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._elsewhere: Run | None = None
+        self._drawn: LiveSnapshot | None = None
+
     def body(self) -> ComposeResult:
-        """The session, its audiences, its sources."""
+        """The session, its audiences; below them its sources, and the last changes."""
         look = self.console.look
         with Vertical(id="session", classes="panel") as panel:
             panel.border_title = "Live"
-            panel.border_subtitle = "the last minute, second by second"
             yield Static(id="headline")
         with Vertical(id="audiences", classes="panel"):
             yield Grid(rows.AUDIENCES, look=look, empty=NO_CHANGE, id="list")
-        with Vertical(id="sources", classes="panel") as panel:
-            panel.border_title = "Sources"
-            yield Grid(rows.SOURCES, look=look, id="files")
+            yield Static(id="closer")
+        with Horizontal(id="below"):
+            with Vertical(id="sources", classes="panel") as panel:
+                panel.border_title = "Sources"
+                yield Grid(rows.SOURCES, look=look, id="files")
+            with Vertical(id="changes", classes="panel") as panel:
+                panel.border_title = "Last changes"
+                yield Grid(rows.CHANGES, look=look, empty=NO_CHANGE, id="latest")
 
     def on_mount(self) -> None:
         """Draw the session as it goes."""
-        self.set_interval(OFTEN, self._show)
+        self.set_interval(OFTEN, self._tick)
 
     # Looking.
 
     @property
-    def _work(self) -> LiveWork | None:
+    def work(self) -> LiveWork | None:
+        """The console's own session, under way or over."""
         work = self.console.following
         return work if work is not None and work.session is self.console.session else None
 
     @property
-    def _is_live(self) -> bool:
-        return self._work is not None and not self._work.is_over
+    def is_live(self) -> bool:
+        """Whether this console follows."""
+        return self.work is not None and not self.work.is_over
+
+    @property
+    def current(self) -> LiveAudience | None:
+        """The audience under the cursor, while this console follows it."""
+        now = self.work.snapshot if self.work is not None and self.is_live else None
+        if now is None:
+            return None
+        key = self.query_one("#list", Grid).key
+        return next((each for each in now.audiences if each.audience_id == key), None)
 
     async def look(self) -> None:
-        """Show the session; without one, say whether another process has one."""
-        others = [] if self._work else await self.session.read(all_runs, 20)
-        live = [
-            each
-            for each in others
-            if each.kind is RunKind.LIVE and each.status is RunStatus.RUNNING
-        ]
-        self._show(live[0] if live else None)
-
-    def _show(self, other: Run | None = None) -> None:
-        work, look = self._work, self.console.look
-        for name in ("#audiences", "#sources"):
-            self.query_one(name).display = work is not None
-        head = self.query_one("#headline", Static)
-        if work is None:
-            if other is not None or not self.has_class("-other"):
-                head.update(self._without(other))
-            self.set_class(other is not None, "-other")
-            self.update_keys()
+        """Show the session; without one, the one that another process has."""
+        if self.work is not None:
+            self._elsewhere = None
+            self.draw()
             return
-        head.update(rows.headline(work, look))
-        audiences = work.snapshot.audiences if work.snapshot else ()
+        found = await self.session.read(all_runs, 20)
+        is_going = (RunKind.LIVE, RunStatus.RUNNING)
+        self._elsewhere = next((run for run in found if (run.kind, run.status) == is_going), None)
+        if self._elsewhere is None:
+            self._show_nothing()
+        else:
+            of = await self.session.read(run_audiences, self._elsewhere.id)
+            self._show_elsewhere(self._elsewhere, of)
+
+    def _tick(self) -> None:
+        work = self.work
+        if self.is_current and work is not None and work.snapshot is not self._drawn:
+            self.draw()
+
+    def draw(self) -> None:
+        """Show this console's session as it is now."""
+        work, look = self.work, self.console.look
+        if work is None:
+            return
+        self._drawn = now = work.snapshot
+        audiences = now.audiences if now else ()
+        self._arrange("-live", rows.headline(work, look), len(audiences))
         self.query_one("#list", Grid).show([rows.audience_row(each, look) for each in audiences])
-        self.query_one("#files", Grid).show([rows.source_row(each) for each in work.files])
-        panel = self.query_one("#audiences")
-        panel.border_title = said(plural(len(audiences), "audience"))
-        if self.is_current and self.focused is None:
-            self.query_one("#list", Grid).focus()
+        self.query_one("#files", Grid).show(rows.source_rows(work.history, look))
+        latest = list(now.latest if now else ())
+        self.query_one("#latest", Grid).show(
+            [rows.change_row(number, each, look) for number, each in enumerate(latest)]
+        )
+        self._look_closer()
+        self._focus_list()
+
+    def _show_elsewhere(self, run: Run, of: list[RunAudience]) -> None:
+        look = self.console.look
+        self._arrange("-elsewhere", rows.elsewhere(run, look), len(of))
+        self.query_one("#list", Grid).show([rows.other_row(each, look) for each in of])
+        self._focus_list()
+
+    def _show_nothing(self) -> None:
+        self._arrange("-nothing", lines(*(said(line) for line in NOTHING.splitlines())), 0)
+
+    def _arrange(self, state: str, headline: Content, audiences: int) -> None:
+        if not self.has_class(state):
+            self.remove_class("-live", "-elsewhere", "-nothing").add_class(state)
+            columns = rows.OTHERS if state == "-elsewhere" else rows.AUDIENCES
+            self.query_one("#list", Grid).reshape(columns)
+        self.query_one("#headline", Static).update(headline)
+        self.query_one("#audiences").border_title = said(plural(audiences, "audience"))
         self.update_keys()
 
-    def _without(self, other: Run | None) -> Content:
-        text = [said(line) for line in NOTHING.splitlines()]
-        if other is not None:
-            words = f"Another amp-console ({other.holder}) is live: its run {other.id} is under 3."
-            text = [said(words), said(""), *text]
-        return lines(*text)
+    def _focus_list(self) -> None:
+        if self.is_current and self.focused is None:
+            self.query_one("#list", Grid).focus()
+
+    def on_grid_moved(self) -> None:
+        """Say more of the audience that the cursor is on."""
+        self._look_closer()
+        self.update_keys()
+        self.refresh_bindings()
+
+    def _look_closer(self) -> None:
+        current = self.current
+        self.query_one("#closer", Static).update(rows.closer(current) if current else said(""))
 
     # Doing something about it.
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """One key is pause and resume; the one that does not apply is not there."""
-        is_paused = self._work is not None and self._work.is_paused
-        if self.is_here and action == ("pause" if is_paused else "resume"):
-            return False
+        """Of two keys that exclude each other, the one that does not apply is not there."""
+        if self.is_here:
+            current = self.current
+            is_paused = current is not None and current.is_paused
+            hidden = {"pause" if is_paused else "resume", "listen" if self.is_live else "go_live"}
+            if action in hidden:
+                return False
         return super().check_action(action, parameters)
 
     def why_not(self, action: str) -> str | None:
         """What can't be done now, and why."""
-        if action == "follow":
-            if self._is_live:
-                return "A session is under way: press e to end it first."
-            if self.session.connection.read_only:
-                return "The connection is read-only: nothing is sent."
-        if action in {"end", "pause", "resume"} and not self._is_live:
-            return f"Nothing is followed: there is nothing to {action}."
-        if action == "run" and (self._work is None or self._work.snapshot is None):
-            return "No session was begun since the console was opened. Past ones: press 3."
-        return None
+        return doing.why_not(self, action)
 
     def action_follow(self, create: bool) -> None:
-        """Ask what to follow, and begin."""
-        question = "Which folder, or which file that grows?"
-        if create:
-            question += " Cohorts are made for audiences that have none; they can't be deleted."
-        self.app.push_screen(
-            Ask("Follow", question, "", "Follow"), lambda path: self._begin(path, create=create)
-        )
+        """Ask which files or folders to follow, and begin."""
+        doing.ask_paths(self, create=create)
 
-    def _begin(self, path: str | None, *, create: bool) -> None:
-        if path is None:
-            return
-        console = self.console
-        work = LiveWork(
-            self.session,
-            [path.strip()],
-            LiveWish(create=create),
-            console.premises.timing,
-            console.tell,
-            console.alarm,
-        )
-        console.following = work
-        work.start()
-        self._show()
-
-    def action_end(self) -> None:
-        """End the session; what is pending is delivered first."""
-        if self._work is not None:
-            self._work.cancel()
-            self._show()
+    def action_listen(self, create: bool) -> None:
+        """Ask for the address to listen on, and begin."""
+        doing.ask_address(self, create=create)
 
     def action_pause(self) -> None:
-        """Send nothing more until told to go on."""
-        if self._work is not None:
-            self._work.pause()
-            self._show()
-            self.refresh_bindings()
+        """Send nothing more for the audience until told to go on."""
+        if self.work is not None and self.current is not None:
+            self.work.pause(self.current.audience_id)
+            self._moved()
 
     def action_resume(self) -> None:
-        """Go on."""
-        if self._work is not None:
-            self._work.resume()
-            self._show()
-            self.refresh_bindings()
+        """Go on with the audience."""
+        if self.work is not None and self.current is not None:
+            self.work.resume(self.current.audience_id)
+            self._moved()
+
+    def action_pause_all(self) -> None:
+        """Send nothing more, or go on, for all audiences."""
+        if self.work is not None:
+            (self.work.resume if self.work.is_paused else self.work.pause)()
+            self._moved()
+
+    def action_go_live(self) -> None:
+        """Let the audience follow that waits."""
+        if self.current is not None:
+            doing.go_live(self, self.current)
+
+    def action_switch(self) -> None:
+        """Switch the audience off for good, or on again."""
+        if self.current is not None:
+            self.run_worker(doing.switch(self, self.current))
+
+    def action_end(self) -> None:
+        """End the session; what is pending and not paused is delivered first."""
+        if self.work is not None:
+            self.work.cancel()
+            self._moved()
+
+    def _moved(self) -> None:
+        self.draw()
+        self.refresh_bindings()
 
     def action_errors(self) -> None:
         """Open the errors of all audiences."""
@@ -192,7 +251,19 @@ another process on this connection (amp-console watch, listen) is among the runs
 
     def action_run(self) -> None:
         """Open the session's run, with its requests."""
-        if self._work is not None and self._work.snapshot is not None:
+        run_id = self.run_id
+        if run_id is not None:
             from amp_console.console.screens.run import RunPlace
 
-            self.app.push_screen(RunPlace(self._work.snapshot.run_id))
+            self.app.push_screen(RunPlace(run_id))
+
+    @property
+    def run_id(self) -> int | None:
+        """The run of the session that is shown."""
+        if self.work is not None:
+            return self.work.snapshot.run_id if self.work.snapshot else None
+        return self._elsewhere.id if self._elsewhere else None
+
+    def action_changes(self) -> None:
+        """Show the last changes instead of the sources, or these again."""
+        self.toggle_class("-changes")

@@ -1,4 +1,4 @@
-"""What the live view shows: the session in two lines, its audiences, and its sources."""
+"""What the live view shows: the session in a few lines, its audiences, sources, last changes."""
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
@@ -12,27 +12,48 @@ from amp_console.console.look import Look, sparkline
 from amp_console.console.texts import ACCENT, BAD, GOOD, MUTED, STRONG, WARN, Part, lines, said
 from amp_console.console.widgets.grid_layout import Column
 from amp_console.console.widgets.grid_rows import Cell, Row
-from amp_console.console.words import lasting, stopwatch
-from amp_console.sync.live_progress import LiveAudience, LiveSnapshot
+from amp_console.console.words import at, clock, lasting, stopwatch
+from amp_console.ledger.runs import Run, RunAudience
+from amp_console.sync.live_progress import LiveAudience, LiveChange, LiveSnapshot, LiveSource
 from amp_console.sync.standing import Status
-from amp_console.sync.watching import WatchedFile
 from amp_console.sync.words import plural
 
+SHOWN_MINUTES = 15  # of entering and leaving, in a line
+RATED = 10  # snapshots over which the events of a second are counted
 AUDIENCES = (
-    Column("Audience", 20, flex=1),
-    Column("Queue", 8, right=True),
+    Column("Audience", 18, flex=2),
+    Column("Queue", 7, right=True),
     Column("Lag", 9, right=True),
-    Column("Added", 9, right=True, rank=1),
-    Column("Removed", 9, right=True, rank=2),
-    Column("Rejected", 8, right=True, rank=4),
-    Column("Requests", 8, right=True, rank=3),
-    Column("", 20, flex=3),
+    Column("Added", 8, right=True, rank=3),
+    Column("Removed", 8, right=True, rank=4),
+    Column("Rejected", 8, right=True, rank=2),
+    Column("Requests", 8, right=True, rank=6),
+    Column("Last 15 min", SHOWN_MINUTES, rank=5),
+    Column("", 22, flex=1),
+)
+OTHERS = (
+    Column("Audience", 18, flex=2),
+    Column("Pending", 8, right=True),
+    Column("Added", 8, right=True, rank=1),
+    Column("Removed", 8, right=True, rank=2),
+    Column("Rejected", 8, right=True, rank=3),
+    Column("Requests", 8, right=True, rank=4),
+    Column("", 22, flex=1),
 )
 SOURCES = (
-    Column("Source", 24, flex=1),
-    Column("Read", 10, right=True),
-    Column("Size", 10, right=True, rank=1),
-    Column("", 20, flex=1, rank=2),
+    Column("Source", 18, flex=1),
+    Column("Read", 9, right=True),
+    Column("Size", 9, right=True, rank=4),
+    Column("Events", 9, right=True, rank=3),
+    Column("a second", 8, right=True, rank=2),
+    Column("Last one", 10, right=True, rank=1),
+    Column("", 12, flex=2),
+)
+CHANGES = (
+    Column("Time", 8),
+    Column("", 1),
+    Column("Person", 12, flex=1),
+    Column("Audience", 12, flex=1),
 )
 
 
@@ -43,6 +64,8 @@ def headline(work: LiveWork, look: Look) -> Content:
     parts: list[Part] = [(f"{sign} {word}", f"{STRONG} {style}")]
     if now is not None:
         parts.append(f"  {plural(now.tally.read, 'event')} read in {stopwatch(now.elapsed)}")
+        if work.report is not None and work.report.pending:
+            parts.append((f", {plural(work.report.pending, 'user')} pending", WARN))
         if now.tally.invalid:
             parts.append((f", {now.tally.invalid:,} invalid", BAD))
     rows = [said(*parts)]
@@ -108,6 +131,7 @@ def audience_row(of: LiveAudience, look: Look) -> Row:
     """One audience as it follows."""
     counts = of.counts
     state = Cell(of.state, "warn") if of.state else Cell(f"{look.live} follows", "accent")
+    moved = [entered + left for entered, left in zip(of.entered, of.left, strict=True)]
     return Row(
         of.audience_id,
         (
@@ -118,14 +142,117 @@ def audience_row(of: LiveAudience, look: Look) -> Row:
             Cell(f"{counts.removed:,}" if counts.removed else ""),
             Cell(f"{counts.rejected:,}" if counts.rejected else "", "bad"),
             Cell(f"{counts.requests:,}" if counts.requests else ""),
+            Cell(sparkline(look, moved[-SHOWN_MINUTES:]) if any(moved) else "", "accent"),
             state,
         ),
-        (of.name, of.queue, of.lag, counts.added, counts.removed, counts.rejected, counts.requests),
+        (
+            of.name,
+            of.queue,
+            of.lag,
+            counts.added,
+            counts.removed,
+            counts.rejected,
+            counts.requests,
+            sum(moved),
+            of.state,
+        ),
     )
 
 
-def source_row(of: WatchedFile) -> Row:
-    """One file that is followed; its name first, which says most."""
-    path = PurePath(of.path)
-    trouble = Cell(of.trouble, "bad") if of.trouble else Cell(str(path.parent), "dim")
-    return Row(of.path, (Cell(path.name), Cell(size(of.position)), Cell(size(of.size)), trouble))
+def closer(of: LiveAudience) -> Content:
+    """What entered and left for one audience, in this minute and the one before."""
+    if not of.entered:
+        return said("")
+    (before, now), (before_left, now_left) = of.entered[-2:], of.left[-2:]
+    return said(
+        ("this minute ", MUTED),
+        (f"+{now:,}", GOOD),
+        (f" -{now_left:,}", WARN),
+        ("   the one before ", MUTED),
+        (f"+{before:,}", GOOD),
+        (f" -{before_left:,}", WARN),
+        ("   in 30 minutes ", MUTED),
+        (f"+{sum(of.entered):,}", GOOD),
+        (f" -{sum(of.left):,}", WARN),
+    )
+
+
+def source_rows(history: Sequence[LiveSnapshot], look: Look) -> list[Row]:
+    """Where events come from, as of the last snapshot."""
+    if not history:
+        return []
+    now, early = history[-1], history[max(0, len(history) - 1 - RATED)]
+    before = {each.name: each.events for each in early.sources}
+    seconds = now.elapsed - early.elapsed
+    return [
+        _source_row(
+            each,
+            (each.events - before.get(each.name, 0)) / seconds if seconds else 0.0,
+            now.now - each.last if each.last is not None else None,
+            look,
+        )
+        for each in now.sources
+    ]
+
+
+def _source_row(of: LiveSource, rate: float, since: float | None, look: Look) -> Row:
+    """One source; of a file the name first, which says most."""
+    is_address = of.size is None
+    path = PurePath(of.name)
+    where = Cell("webhooks" if is_address else str(path.parent), "dim")
+    read = "" if of.position is None else size(of.position)
+    last = look.dash if since is None else f"{lasting(since)} ago"
+    return Row(
+        of.name,
+        (
+            Cell(of.name.removeprefix("http://").strip("/") if is_address else path.name),
+            Cell(read),
+            Cell("" if of.size is None else size(of.size)),
+            Cell(f"{of.events:,}" if of.events else ""),
+            Cell(f"{rate:,.0f}" if rate >= 1 else f"{rate:.1f}" if rate else ""),
+            Cell(last),
+            Cell(of.trouble, "bad") if of.trouble else where,
+        ),
+        (of.name, of.position, of.size, of.events, rate, since, of.trouble),
+    )
+
+
+def change_row(number: int, of: LiveChange, look: Look) -> Row:
+    """One person who entered or left."""
+    sign = Cell("+", "good") if of.is_member else Cell(look.minus, "warn")
+    return Row(number, (Cell(clock(of.at), "dim"), sign, Cell(of.id), Cell(of.audience, "dim")))
+
+
+def elsewhere(run: Run, look: Look) -> Content:
+    """The session of another process, as far as the ledger knows it."""
+    tally = run.tally
+    return lines(
+        said(
+            (f"{look.live} live in another amp-console", f"{STRONG} {ACCENT}"),
+            (f" ({run.holder}), run {run.id}, since {at(run.started_at)}", MUTED),
+        ),
+        said(
+            f"{plural(tally.read, 'event')} read",
+            (f", {tally.invalid:,} invalid" if tally.invalid else "", BAD),
+            (". To end it, end that process; press w for its requests.", MUTED),
+        ),
+    )
+
+
+def other_row(of: RunAudience, look: Look) -> Row:
+    """One audience of another process's session, after its last delivery."""
+    counts, pending = of.counts, of.pending
+    state = Cell(counts.note, "warn") if counts.note else Cell(f"{look.live} follows", "accent")
+    return Row(
+        of.audience_id,
+        (
+            Cell(of.name),
+            Cell(f"{pending:,}" if pending else ""),
+            Cell(f"{counts.added:,}" if counts.added else ""),
+            Cell(f"{counts.removed:,}" if counts.removed else ""),
+            Cell(f"{counts.rejected:,}" if counts.rejected else "", "bad"),
+            Cell(f"{counts.requests:,}" if counts.requests else ""),
+            state,
+        ),
+        (of.name, pending, counts.added, counts.removed, counts.rejected, counts.requests),
+    )

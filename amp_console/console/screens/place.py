@@ -152,14 +152,17 @@ class Place(Errands, Screen[None]):
         """Say why, when the key of a dimmed action is pressed."""
         if self._is_taken(event.key):
             return
-        for binding in self.console.bindings_of(self).key_to_bindings.get(event.key, ()):
-            if self.check_action(_name_of(binding.action), ()) is False:
-                continue  # another action has this key just now
+        bindings = self.console.bindings_of(self).key_to_bindings.get(event.key, ())
+        # Where several actions share a key, the one that has it just now speaks first.
+        for binding in sorted(bindings, key=self._is_hidden):
             reason = self._reason(binding.action)
             if reason is not None:
                 event.stop()
                 self.console.say(reason, "warning")
                 return
+
+    def _is_hidden(self, binding: Binding) -> bool:
+        return self.check_action(_name_of(binding.action), ()) is False
 
     def _is_taken(self, key: str) -> bool:
         """Whether the widget that has the keys does something of its own with this one."""

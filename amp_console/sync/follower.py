@@ -1,0 +1,231 @@
+"""One audience that is followed: what has arrived for it, and its deliveries one by one.
+
+The first change opens a window, and when it closes everything pending is delivered. While Amplitude
+is slow or rate-limits, more gathers meanwhile, so windows grow by themselves, and a flip within one
+costs nothing. The lease is held for a delivery only, so that others may sync, compare or change
+the audience in between.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+import msgspec
+
+from amp_console.ledger import LedgerError, runs
+from amp_console.ledger.audiences import Audience, audience
+from amp_console.ledger.standing import outstanding
+from amp_console.sync.delivery import Delivery, Means
+from amp_console.sync.desk import Desk
+from amp_console.sync.lane import Lane
+from amp_console.sync.live_progress import Lags, LiveAudience, Minutes
+from amp_console.sync.pace import Patience
+from amp_console.sync.timing import Stop
+
+NO_COHORT = "waits: no cohort yet"
+OFF = "waits: switched off"
+PAUSED = "paused: nothing is sent"
+LOOK_AGAIN = 5.0  # seconds until an audience that could not be delivered is tried again
+MOST_ARRIVALS = 500  # of which the times are kept; more are put together
+
+
+class LiveWish(msgspec.Struct, frozen=True):
+    """How to follow: a window closes after `flush_seconds`, or `flush_changes` changes.
+
+    `create` allows to make cohorts for audiences that have none. The last deliveries have `grace`
+    seconds when the session is to end, and then as long again for the request in flight.
+    """
+
+    flush_seconds: float = 5.0
+    flush_changes: int = 20_000
+    create: bool = False
+    grace: float = 30.0
+
+
+@dataclass(slots=True)
+class Common:
+    """What the followers of a session share. `end` ends the session."""
+
+    means: Means
+    wish: LiveWish
+    delivery: Delivery
+    end: Callable[[], None]
+    lags: Lags = field(default_factory=Lags)
+    ending: asyncio.Event = field(default_factory=asyncio.Event)
+    is_over: bool = False  # the source has ended: nothing more arrives
+
+
+class Follower:
+    """Follows one audience; all methods are called in the event loop's thread."""
+
+    def __init__(self, desk: Desk, known: Audience, common: Common) -> None:
+        self.stop = Stop()
+        self._lane = Lane(replace(desk, stop=self.stop), known)
+        self._common = common
+        self._may_create = common.wish.create
+        self._state = ""
+        self._arrivals: deque[tuple[float, int]] = deque()
+        self._came = asyncio.Event()
+        self._full = asyncio.Event()
+        self._minutes = Minutes()
+
+    @property
+    def name(self) -> str:
+        """What the audience is called."""
+        return self._lane.audience.name
+
+    @property
+    def queue(self) -> int:
+        """How many changes are not delivered yet."""
+        return sum(count for _, count in self._arrivals)
+
+    def arrived(self, entered: int, left: int) -> None:
+        """So many changes are in the ledger."""
+        now = self._common.means.timing.monotonic()
+        self._minutes.add(now, entered, left)
+        self.pend(entered + left)
+
+    def pend(self, count: int) -> None:
+        """So many users are to be delivered."""
+        self._arrivals.append((self._common.means.timing.monotonic(), count))
+        self._came.set()
+        if self.queue >= self._common.wish.flush_changes:
+            self._full.set()
+
+    def hurry(self) -> None:
+        """Close the window, or end the wait, now."""
+        self._full.set()
+        self._came.set()
+
+    def go_live(self) -> None:
+        """Allow to make the audience's cohort, if it has none."""
+        self._may_create = True
+        self.hurry()
+
+    def pause(self) -> None:
+        """Go on taking changes in, and send nothing more until `resume`."""
+        self.stop.pause()
+        self.hurry()
+
+    def resume(self) -> None:
+        """Send again."""
+        self.stop.resume()
+        self.hurry()
+
+    async def follow(self) -> None:
+        """Deliver what arrives, until the session is over."""
+        common = self._common
+        while True:
+            await self._came.wait()
+            self._came.clear()
+            if self._arrivals:
+                await self._window()
+                try:
+                    await self._deliver()
+                except LedgerError as error:  # a full disk, say: it is tried again
+                    self._state = str(error)
+                if self._state and not common.ending.is_set():
+                    self._thin_out()
+                    self._full.clear()
+                    await self._full_or_later(LOOK_AGAIN)
+                    self._came.set()
+            if common.is_over and not self._came.is_set():
+                return
+
+    async def pending(self) -> int:
+        """How many users were left, though they might have been delivered; raises `LedgerError`."""
+        ledger = self._common.means.ledger
+        known = await ledger.aread(audience, self._lane.audience.id)
+        if self._why_not(known) in {NO_COHORT, OFF}:
+            return 0
+        return (await ledger.aread(outstanding, known)).pending
+
+    def shown(self, now: float) -> LiveAudience:
+        """The audience at a moment, in monotonic seconds."""
+        lane, (entered, left) = self._lane, self._minutes.last(now)
+        known = lane.audience
+        state = PAUSED if self.stop.is_paused else self._state
+        doing = lane.desk.progress.of(known.id)
+        if not state and doing.wait_until is not None:
+            state = doing.state
+        return LiveAudience(
+            known.id,
+            known.key,
+            known.name,
+            self.queue,
+            now - self._arrivals[0][0] if self._arrivals else 0.0,
+            lane.counts,
+            state,
+            waits=state in {NO_COHORT, OFF, PAUSED},
+            is_paused=self.stop.is_paused,
+            entered=entered,
+            left=left,
+        )
+
+    async def _window(self) -> None:
+        """Let the window stay open, until it is full or the session ends."""
+        common = self._common
+        if not common.ending.is_set():
+            left = common.wish.flush_seconds - (
+                common.means.timing.monotonic() - self._arrivals[0][0]
+            )
+            if left > 0:
+                await self._full_or_later(left)
+        self._full.clear()
+
+    async def _full_or_later(self, seconds: float) -> None:
+        full = asyncio.ensure_future(self._full.wait())
+        later = asyncio.ensure_future(self._common.means.timing.sleep(seconds))
+        try:
+            await asyncio.wait({full, later}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (full, later):
+                task.cancel()
+            await asyncio.gather(full, later, return_exceptions=True)
+
+    async def _deliver(self) -> None:
+        common, lane = self._common, self._lane
+        means = common.means
+        lane.audience = await means.ledger.aread(audience, lane.audience.id)
+        self._state = self._why_not(lane.audience)
+        if self._state:
+            return
+        carried = len(self._arrivals)
+        lane.patience = Patience(means.connection.limits, means.timing)
+        self._state = note = await common.delivery.turn(lane)
+        if not note:
+            self._delivered(carried)
+        lane.counts = msgspec.structs.replace(lane.counts, note=note)
+        await means.ledger.awrite(
+            runs.record_audience,
+            lane.desk.run_id,
+            lane.audience.id,
+            lane.counts,
+            means.timing.now(),
+        )
+        if common.delivery.keys_refused and not common.ending.is_set():
+            common.end()
+
+    def _why_not(self, known: Audience) -> str:
+        if self.stop.is_paused:
+            return PAUSED
+        if not known.enabled:
+            return OFF
+        if known.cohort_id is None and not self._may_create:
+            return NO_COHORT
+        return ""
+
+    def _delivered(self, carried: int) -> None:
+        """Everything that had arrived before the delivery began is delivered."""
+        now = self._common.means.timing.monotonic()
+        for _ in range(carried):
+            at, count = self._arrivals.popleft()
+            self._common.lags.add(now - at, count)
+
+    def _thin_out(self) -> None:
+        """Put neighbours together, as of the older one: an audience may wait for days."""
+        while len(self._arrivals) > MOST_ARRIVALS:
+            found = list(self._arrivals)
+            pairs = zip(found[::2], [*found[1::2], (0.0, 0)], strict=False)
+            self._arrivals = deque((at, count + more) for (at, count), (_, more) in pairs)

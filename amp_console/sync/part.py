@@ -1,0 +1,49 @@
+"""A part of a source: what is read between two folds, which are one transaction each."""
+
+from collections import Counter
+
+from amp_console.engage import Batch
+from amp_console.ledger import Db, members, sources
+from amp_console.ledger.members import Gathered
+from amp_console.ledger.sources import Tally
+from amp_console.values import AudienceRef, Refusal
+
+AMBIGUOUS = "several audiences have this key, and the event does not say which is meant"
+MOST_REFUSALS = 10_000
+
+
+class Part:
+    """Gathers batches until there is enough for a transaction."""
+
+    def __init__(self) -> None:
+        self.gathered = Gathered()
+        self.tally = Tally()
+        self.filtered: Counter[str] = Counter()
+        self.refusals: list[Refusal] = []
+
+    def has_room_for(self, batch: Batch) -> bool:
+        """Whether a batch may be added, or the part is to be folded before."""
+        is_full = self.gathered.is_full or len(self.refusals) >= MOST_REFUSALS
+        return not is_full and self.gathered.takes(batch.changes)
+
+    def add(self, batch: Batch) -> None:
+        """Add what was read next."""
+        self.gathered.add(batch.changes)
+        self.filtered.update(batch.filtered)
+        self.refusals += batch.refusals
+        changes, filtered = len(batch.changes), sum(batch.filtered.values())
+        invalid = len(batch.refusals)
+        self.tally += Tally(changes + filtered + invalid, changes, filtered, invalid)
+
+    def refuse(self, ref: AudienceRef, batch: Batch) -> None:
+        """Refuse the changes of an audience, all of which stand in the batch added last."""
+        lines = [change.line for change in batch.changes if change.audience == ref]
+        self.gathered.drop(ref)
+        self.refusals += [Refusal(line, AMBIGUOUS) for line in lines]
+        self.tally += Tally(changes=-len(lines), invalid=len(lines))
+
+
+def fold_part(db: Db, source_id: int, part: Part, audiences: dict[AudienceRef, int]) -> None:
+    """Fold a part of a source, and account for it, in the transaction under way."""
+    members.fold(db, source_id, part.gathered, audiences)
+    sources.account(db, source_id, part.tally, part.filtered, part.refusals)
