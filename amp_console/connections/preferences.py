@@ -13,19 +13,21 @@ from amp_console.connections.settings_errors import SettingsError
 from amp_console.connections.settings_file import SettingsFile
 
 SECTION = "console"
-KNOWN = ("theme", "ascii", "keys")
+KNOWN = ("theme", "ascii", "notify", "keys")
 _LONGEST = 60  # characters of a value that is told
 
 
 class Preferences(NamedTuple):
     """What the section says.
 
-    `keys` are the keys of each binding's id; whether there is such a binding or such a theme is
-    the console's to know. `told` says in sentences what was left out, and why.
+    With `notify`, alerts are notices of the desktop, too (OSC 9). `keys` are the keys of each
+    binding's id; whether there is such a binding or such a theme is the console's to know. `told`
+    says in sentences what was left out, and why.
     """
 
     theme: str | None = None
     ascii_only: bool = False
+    notify: bool = False
     keys: Mapping[str, tuple[str, ...]] = {}
     told: tuple[str, ...] = ()
 
@@ -76,7 +78,11 @@ def _understood(section: dict[str, Any]) -> Preferences:
     if not isinstance(ascii_only, bool):
         told.append(_ignored("ascii", ascii_only, "true or false"))
         ascii_only = False
-    return Preferences(theme, ascii_only, _keys(section.get("keys", {}), told), tuple(told))
+    notify = section.get("notify", False)
+    if not isinstance(notify, bool):
+        told.append(_ignored("notify", notify, "true or false"))
+        notify = False
+    return Preferences(theme, ascii_only, notify, _keys(section.get("keys", {}), told), tuple(told))
 
 
 def _keys(value: object, told: list[str]) -> dict[str, tuple[str, ...]]:

@@ -36,6 +36,7 @@ from amp_console.ledger.changes import revision
 from amp_console.sync import cohort_list
 from amp_console.sync.live_alerts import Alert
 from amp_console.sync.quota import Quota, ask_quota
+from amp_console.sync.words import clean
 
 DARK, LIGHT = "tokyo-night", "catppuccin-latte"
 MOST_HAPPENINGS = 1_000
@@ -313,8 +314,13 @@ class ConsoleApp(App[None]):
     def alarm(self, alert: Alert) -> None:
         """Tell of something in a live session, with the terminal's bell where it is bad."""
         self.say(alert.text, "information" if alert.is_over else "warning")
-        if not alert.is_over:
-            self.bell()
+        if alert.is_over:
+            return
+        self.bell()
+        if self.preferences.notify and self._driver is not None:
+            # OSC 9, which iTerm2, kitty, WezTerm, Windows Terminal and others show on the desktop;
+            # Textual has no call for it.
+            self._driver.write(f"\x1b]9;{clean(alert.text, 300)}\x07")
 
     def tell_of_settings(self, told: Sequence[str]) -> None:
         """Put what is wrong in the settings into the event log; show one toast at most."""

@@ -1,6 +1,6 @@
 """How quick the console is, measured from outside: in a pseudo-terminal, as an operator sees it.
 
-    python tests/benchmarks/console.py [--rounds 7] [--events 1000000]
+    python tests/benchmarks/console.py [--rounds 7] [--events 1000000] [--live]
 
 Measured are, in this order:
 
@@ -11,7 +11,9 @@ Measured are, in this order:
   of the process until its first row, or the empty state, is seen;
 - processor time while nothing happens: of 20 s with that large ledger open;
 - key to repaint while `--events` events are imported and 60,000 users are synced to a simulated
-  Amplitude in a process of its own.
+  Amplitude in a process of its own;
+- key to repaint in the live view, which follows a file that grows by 1,000 events a second into 20
+  audiences, a minute long: half of it with Amplitude gone, then back.
 
 The terminal's own emulation (pyte) is part of every figure: some milliseconds for a repaint.
 """
@@ -21,13 +23,15 @@ import os
 import statistics
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 from amp_console.connections import Connection, Limits
 from amp_console.ledger import Db, Ledger
-from amp_console.simulator import Audience, Behaviour, Scenario, Simulator, write_file
+from amp_console.simulator import Audience, Behaviour, Reset, Rule, Scenario, Simulator, write_file
+from tests.benchmarks.live import Stream
 from tests.console.house import House
 from tests.console.terminal import Terminal
 from tests.sync.office import event
@@ -173,6 +177,51 @@ def under_load(folder: Path, simulator: Simulator, events: int) -> tuple[list[fl
     return found, seconds
 
 
+def live(folder: Path, simulator: Simulator, seconds: float, rate: int) -> list[float]:
+    """Return repaint times in the live view while events come, and Amplitude goes and comes."""
+    simulator.behaviour = Behaviour(latency=0.2)
+    house, _ = prepared(folder, simulator)
+    stream, file = Stream(20), folder / "live.ndjson"
+    file.touch()
+    over = threading.Event()
+
+    def write() -> None:
+        begun, sent = time.monotonic(), 0
+        with file.open("a") as growing:
+            while not over.wait(0.1):
+                due = int((time.monotonic() - begun) * rate) - sent
+                growing.write("".join(f"{each}\n" for each in stream.make(due)))
+                growing.flush()
+                sent += due
+
+    writer = threading.Thread(target=write)
+    with Terminal([COMMAND], environment=os.environ | house.environ) as terminal:
+        terminal.until_shown("No audience yet.")
+        terminal.type("6")
+        terminal.until_shown("Nothing is followed.")
+        terminal.type("N")
+        terminal.until_shown("Which folder")
+        terminal.type(str(file), "enter")
+        writer.start()
+        terminal.until_shown("20 audiences")
+        pause(terminal, 8)
+        found: list[float] = []
+        for trouble in ([Rule(Reset())], []):
+            simulator.faults.set(trouble)
+            end = time.perf_counter() + seconds / 2
+            while time.perf_counter() < end:
+                found += repaints(terminal, 4)
+        over.set()
+        writer.join()
+        terminal.type("e")
+        terminal.until_shown("ended")
+        terminal.type("ctrl+q")
+        terminal.ended()
+    for key, members in stream.members.items():
+        assert simulator.world.members(simulator.world.cohort_named(key).id) == members, key
+    return found
+
+
 def median_of(rounds: int, measure: Callable[[], float]) -> float:
     """The median of some rounds."""
     return statistics.median(measure() for _ in range(rounds))
@@ -193,7 +242,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--events", type=int, default=1_000_000)
+    parser.add_argument("--live", action="store_true", help="measure the live view only")
     wish = parser.parse_args()
+    if wish.live:
+        with tempfile.TemporaryDirectory() as name, Simulator() as simulator:
+            told("key to repaint in the live view", live(Path(name), simulator, 60, 1_000))
+        return
     print(f"first paint of the demo: {median_of(wish.rounds, first_paint):.2f} s (under 0.9)")
     with tempfile.TemporaryDirectory() as name, Simulator() as simulator:
         folder = Path(name)
@@ -211,6 +265,10 @@ def main() -> None:
             told("key to repaint, idle (95% under 50)", repaints(terminal, 100))
         times, seconds = under_load(folder / "load", simulator, wish.events)
         told(f"key to repaint in {seconds:.0f} s of import and sync (95% under 100)", times)
+        told(
+            "key to repaint in the live view, 1,000 events a second (95% under 100)",
+            live(folder / "live", simulator, 60, 1_000),
+        )
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ WRITTEN_BY_HAND = """\
 [console]
 theme = "nord"  # not too bright
 ascii = true
+notify = true
 mood = "calm"
 
 # As in the old tool.
@@ -61,7 +62,7 @@ def file(tmp_path: Path) -> Path:
 def told(file: Path, text: str) -> tuple[str, ...]:
     file.write_text(text)
     found = read_preferences(file)
-    assert found[:3] == Preferences()[:3]
+    assert found[:4] == Preferences()[:4]
     return found.told
 
 
@@ -72,9 +73,9 @@ def test_without_settings_nothing_is_preferred(file: Path) -> None:
 def test_what_is_preferred_is_read(file: Path) -> None:
     file.write_text(WRITTEN_BY_HAND)
 
-    theme, ascii_only, keys, (complaint,) = read_preferences(file)
+    theme, ascii_only, notify, keys, (complaint,) = read_preferences(file)
 
-    assert (theme, ascii_only) == ("nord", True)
+    assert (theme, ascii_only, notify) == ("nord", True, True)
     assert keys == {"audiences.sync": ("r",), "audiences.edit": ("e", "f4")}
     assert "console.mood, which means nothing; it is ignored" in complaint
 
@@ -102,6 +103,7 @@ def test_keys_are_written_in_a_text_or_a_list(
         ("console = 5", "console = 5; it is ignored. It has to be a section, [console]."),
         ("[console]\ntheme = 5", "console.theme = 5; it is ignored. It has to be the name of a "),
         ("[console]\nascii = 'yes'", "console.ascii = 'yes'; it is ignored. It has to be true or"),
+        ("[console]\nnotify = 1", "console.notify = 1; it is ignored. It has to be true or false"),
         ("[console]\nkeys = 'r'", "console.keys = 'r'; it is ignored. It has to be a section, ["),
         ("[console.keys]\ncopy = 5", "console.keys.copy = 5; it is ignored. It has to be a key,"),
         ("[console.keys]\ncopy = ''", "console.keys.copy = ''; it is ignored."),

@@ -214,7 +214,7 @@ def _follow(pilot: Pilot[None]) -> None:
 
 def _moment(second: int, read: int, delivered_until: int) -> LiveSnapshot:
     done = 31 * delivered_until
-    minutes = tuple(40 + 9 * n % 37 if n > 5 else 0 for n in range(30))
+    minutes = tuple(3 + (n * n * 7) % 61 if n > 5 else 0 for n in range(30))
     fewer = tuple(n // 3 for n in minutes)
     return LiveSnapshot(
         run_id=14,

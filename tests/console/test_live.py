@@ -22,6 +22,7 @@ from amp_console.ledger.runs import AudienceCounts, RunKind
 from amp_console.ledger.sources import Tally
 from amp_console.simulator import Answer, Rule
 from amp_console.sync import live
+from amp_console.sync.live_alerts import Alert
 from amp_console.sync.live_progress import LiveAudience
 from tests.console.house import NOW, House, console, picture, until, until_said, until_shown
 from tests.sync.office import event
@@ -216,7 +217,7 @@ async def test_the_last_changes_and_the_sources_are_seen(house: House, tmp_path:
         await until_shown(pilot, "Last changes", "user-one", "+1 -0", "live.ndjson")
         await pilot.resize_terminal(80, 24)
         await until(pilot, lambda: "Last changes" not in picture(pilot))
-        await pilot.press("c")
+        await pilot.press("v")
         await until_shown(pilot, "Last changes", "user-one")
         work.cancel()
         await until(pilot, lambda: work.is_over)
@@ -346,3 +347,18 @@ async def test_what_goes_wrong_is_told_and_kept_in_the_event_log(
     async with house.open() as pilot:
         await follow(pilot, file)
         await until_said(pilot, "100% of the last 201 events were invalid")
+
+
+async def test_alerts_are_notices_of_the_desktop_where_that_is_wished(house: House) -> None:
+    house.connect()
+    with house.premises.folders.config_file.open("a") as settings:
+        settings.write("\n[console]\nnotify = true\n")
+    written: list[str] = []
+    async with house.open() as pilot:
+        driver = pilot.app._driver
+        assert driver is not None
+        driver.write = written.append  # type: ignore[assignment, method-assign]
+        console(pilot).alarm(Alert("It is late.\x07\x1b]0;mine\x07"))
+        console(pilot).alarm(Alert("It is over.", is_over=True))
+    assert "\x1b]9;It is late.\\x07\\x1b]0;mine\\x07\x07" in written
+    assert not any("It is over." in each and "]9;" in each for each in written)

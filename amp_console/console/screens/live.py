@@ -6,7 +6,6 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
-from textual.widgets import Static
 
 from amp_console.console.live_work import LiveWork
 from amp_console.console.screens import live_doing as doing
@@ -14,6 +13,7 @@ from amp_console.console.screens import live_rows as rows
 from amp_console.console.screens.place import Place
 from amp_console.console.texts import lines, said
 from amp_console.console.widgets.grid import Grid
+from amp_console.console.widgets.steady_text import SteadyText
 from amp_console.ledger.runs import Run, RunAudience, RunKind, RunStatus, all_runs, run_audiences
 from amp_console.sync.live_progress import LiveAudience, LiveSnapshot
 from amp_console.sync.words import plural
@@ -47,7 +47,7 @@ e ends the session: what is pending and not paused is delivered first. Leaving t
 nothing. A session of another process on this connection (amp-console watch, listen) is shown as it
 delivers; its requests are under w.
 
-c shows the last changes where there is no room for them beside the sources."""
+v shows the last changes where there is no room for them beside the sources."""
     CSS_PATH = "live.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("n", "follow(False)", "Follow files", id="live.follow"),
@@ -62,7 +62,7 @@ c shows the last changes where there is no room for them beside the sources."""
         Binding("e", "end", "End", id="live.end"),
         Binding("x", "errors", "Errors", id="live.errors"),
         Binding("w", "run", "Requests", show=False, id="live.run"),
-        Binding("c", "changes", "Last changes", show=False, id="live.changes"),
+        Binding("v", "changes", "Last changes", show=False, id="live.changes"),
         Binding("y", "copy", "Copy the row", show=False, id="copy"),
     ]
 
@@ -76,14 +76,15 @@ c shows the last changes where there is no room for them beside the sources."""
         look = self.console.look
         with Vertical(id="session", classes="panel") as panel:
             panel.border_title = "Live"
-            yield Static(id="headline")
+            yield SteadyText(id="headline")
         with Vertical(id="audiences", classes="panel"):
             yield Grid(rows.AUDIENCES, look=look, empty=NO_CHANGE, id="list")
-            yield Static(id="closer")
+            yield SteadyText(id="closer")
         with Horizontal(id="below"):
             with Vertical(id="sources", classes="panel") as panel:
                 panel.border_title = "Sources"
                 yield Grid(rows.SOURCES, look=look, id="files")
+                yield SteadyText(id="trouble")
             with Vertical(id="changes", classes="panel") as panel:
                 panel.border_title = "Last changes"
                 yield Grid(rows.CHANGES, look=look, empty=NO_CHANGE, id="latest")
@@ -144,6 +145,8 @@ c shows the last changes where there is no room for them beside the sources."""
         self._arrange("-live", rows.headline(work, look), len(audiences))
         self.query_one("#list", Grid).show([rows.audience_row(each, look) for each in audiences])
         self.query_one("#files", Grid).show(rows.source_rows(work.history, look))
+        ill = next((each for each in now.sources if each.trouble), None) if now else None
+        self.query_one("#trouble", SteadyText).say(rows.trouble(ill, look) if ill else said(""))
         latest = list(now.latest if now else ())
         self.query_one("#latest", Grid).show(
             [rows.change_row(number, each, look) for number, each in enumerate(latest)]
@@ -165,8 +168,10 @@ c shows the last changes where there is no room for them beside the sources."""
             self.remove_class("-live", "-elsewhere", "-nothing").add_class(state)
             columns = rows.OTHERS if state == "-elsewhere" else rows.AUDIENCES
             self.query_one("#list", Grid).reshape(columns)
-        self.query_one("#headline", Static).update(headline)
-        self.query_one("#audiences").border_title = said(plural(audiences, "audience"))
+        self.query_one("#headline", SteadyText).say(headline)
+        panel, title = self.query_one("#audiences"), plural(audiences, "audience")
+        if str(panel.border_title) != title:
+            panel.border_title = title
         self.update_keys()
 
     def _focus_list(self) -> None:
@@ -181,7 +186,7 @@ c shows the last changes where there is no room for them beside the sources."""
 
     def _look_closer(self) -> None:
         current = self.current
-        self.query_one("#closer", Static).update(rows.closer(current) if current else said(""))
+        self.query_one("#closer", SteadyText).say(rows.closer(current) if current else said(""))
 
     # Doing something about it.
 

@@ -142,7 +142,7 @@ def audience_row(of: LiveAudience, look: Look) -> Row:
             Cell(f"{counts.removed:,}" if counts.removed else ""),
             Cell(f"{counts.rejected:,}" if counts.rejected else "", "bad"),
             Cell(f"{counts.requests:,}" if counts.requests else ""),
-            Cell(sparkline(look, moved[-SHOWN_MINUTES:]) if any(moved) else "", "accent"),
+            Cell(sparkline(look, moved[-SHOWN_MINUTES:]) if any(moved) else "", "dim"),
             state,
         ),
         (
@@ -195,13 +195,18 @@ def source_rows(history: Sequence[LiveSnapshot], look: Look) -> list[Row]:
     ]
 
 
+def trouble(of: LiveSource, look: Look) -> Content:
+    """What is wrong with a source, as it was said, with its name."""
+    return said((f"{look.bad} {PurePath(of.name).name}: ", MUTED), (of.trouble, BAD))
+
+
 def _source_row(of: LiveSource, rate: float, since: float | None, look: Look) -> Row:
     """One source; of a file the name first, which says most."""
     is_address = of.size is None
     path = PurePath(of.name)
     where = Cell("webhooks" if is_address else str(path.parent), "dim")
     read = "" if of.position is None else size(of.position)
-    last = look.dash if since is None else f"{lasting(since)} ago"
+    last = look.dash if since is None else "now" if since < 1 else f"{lasting(since)} ago"
     return Row(
         of.name,
         (

@@ -148,6 +148,8 @@ class Grid(ScrollView, can_focus=True):
 
     def show(self, rows: Sequence[Row]) -> None:
         """Show these rows, filtered and sorted as before; the cursor stays on its row."""
+        if isinstance(self._rows, Listed) and rows == self._all:
+            return
         self._all = rows
         self._list()
 
@@ -155,6 +157,7 @@ class Grid(ScrollView, can_focus=True):
         """Show other columns from now on; the next rows must have their cells."""
         self.columns = list(columns)
         self._lines = GridLines(self.columns, self._look, self._paint)
+        self.refresh()
 
     def show_pages(self, rows: Paged) -> None:
         """Show rows that are fetched page by page; filter and order are theirs."""
