@@ -10,7 +10,21 @@ from amp_console.values import IdType, Operation
 
 
 async def deliver_audience(lane: Lane) -> None:
-    """Bring the cohort to what is wanted: the cohort itself, then leavers, then the rest.
+    """Bring the cohort to what is wanted, until nothing is pending."""
+    await _deliver(lane, is_one_window=False)
+
+
+async def deliver_window(lane: Lane) -> None:
+    """Bring the cohort to what was wanted when it began; what comes meanwhile is for the next time.
+
+    Where changes come all the time there is always something pending, and each request would carry
+    only what came during the one before.
+    """
+    await _deliver(lane, is_one_window=True)
+
+
+async def _deliver(lane: Lane, *, is_one_window: bool) -> None:
+    """Deliver the cohort itself, then leavers, then the rest.
 
     People delivered under the ID type not in use go first and wholly: the same person may be in
     by the other identifier, and is added again after.
@@ -23,20 +37,26 @@ async def deliver_audience(lane: Lane) -> None:
         return
     old, new = lane.audience.id_type.other, lane.audience.id_type
     await deliver_pending(lane, old, Operation.REMOVE)
-    await deliver_pending(lane, new, Operation.REMOVE)
-    await deliver_pending(lane, new, Operation.ADD)
+    await deliver_pending(lane, new, Operation.REMOVE, is_one_window=is_one_window)
+    await deliver_pending(lane, new, Operation.ADD, is_one_window=is_one_window)
 
 
-async def deliver_pending(lane: Lane, id_type: IdType, operation: Operation) -> None:
-    """Send until nothing of this kind is pending."""
+async def deliver_pending(
+    lane: Lane, id_type: IdType, operation: Operation, *, is_one_window: bool = False
+) -> None:
+    """Send until nothing of this kind is pending; in one window, until all was that once was."""
     # The differences of a comparison tell who is in by one identifier alone.
     is_first = lane.comparison_id is None
+    asked = lane.size.size
     while batch := await lane.take(id_type, operation):
+        is_all = batch.size < asked
         if is_first and id_type is not lane.audience.id_type:
             await lane.desk.ledger.awrite(deliveries.make_room, lane.audience.id, id_type)
         is_first = False
         try:
-            await lane.send(batch)
+            was_taken = await lane.send(batch)
+            if is_one_window and is_all and was_taken:
+                return
         except BadRequest as refusal:
             await _check_cohort(lane, refusal)
             await Hunt(lane, batch).run(refusal)
@@ -45,6 +65,7 @@ async def deliver_pending(lane: Lane, id_type: IdType, operation: Operation) -> 
                 raise
             # A cohort that is in the list is not gone, whatever one answer said.
             await lane.wait_out(ServerTrouble(error.status, error.words, error.text))
+        asked = lane.size.size
 
 
 async def _check_cohort(lane: Lane, refusal: BadRequest) -> None:

@@ -69,6 +69,7 @@ class Follower:
         self._came = asyncio.Event()
         self._full = asyncio.Event()
         self._minutes = Minutes()
+        self._done_before = 0  # users that were answered for before the delivery under way
 
     @property
     def name(self) -> str:
@@ -77,8 +78,9 @@ class Follower:
 
     @property
     def queue(self) -> int:
-        """How many changes are not delivered yet."""
-        return sum(count for _, count in self._arrivals)
+        """How many changes are not delivered yet; those of a delivery under way count down."""
+        done = self._lane.desk.progress.of(self._lane.audience.id).done - self._done_before
+        return max(0, sum(count for _, count in self._arrivals) - done)
 
     def arrived(self, entered: int, left: int) -> None:
         """So many changes are in the ledger."""
@@ -192,8 +194,10 @@ class Follower:
         if self._state:
             return
         carried = len(self._arrivals)
+        self._done_before = lane.desk.progress.of(lane.audience.id).done
         lane.patience = Patience(means.connection.limits, means.timing)
         self._state = note = await common.delivery.turn(lane)
+        self._done_before = lane.desk.progress.of(lane.audience.id).done
         if not note:
             self._delivered(carried)
         lane.counts = msgspec.structs.replace(lane.counts, note=note)

@@ -15,7 +15,7 @@ from amp_console.ledger.run_locks import hold_run
 from amp_console.ledger.runs import RunKind, RunStatus
 from amp_console.ledger.sources import Tally
 from amp_console.ledger.standing import outstanding
-from amp_console.sync.audience_delivery import deliver_audience
+from amp_console.sync.audience_delivery import deliver_window
 from amp_console.sync.delivery import Delivery, Job, Means, begin
 from amp_console.sync.desk import Desk
 from amp_console.sync.feed import LATEST, Taken
@@ -116,7 +116,7 @@ class Live:
             self._desk = Desk(
                 run_id, means.connection, means.ledger, means.client, timing, progress, Stop()
             )
-            job = Job(RunKind.LIVE, (), deliver_audience, lambda *_: RunStatus.DELIVERED)
+            job = Job(RunKind.LIVE, (), deliver_window, lambda *_: RunStatus.DELIVERED)
             delivery = Delivery(self._desk, job)
             self._common = Common(means, self._wish, delivery, self._give_up, ending=self.ending)
             self._source = source

@@ -14,7 +14,7 @@ import pytest
 from amp_console.engage.lines import LINE_LIMIT
 from amp_console.ledger.leases import lease
 from amp_console.ledger.runs import RunKind, RunStatus, all_runs, run_audiences
-from amp_console.simulator import Answer, Call, Reset, Rule
+from amp_console.simulator import Answer, Behaviour, Call, Reset, Rule
 from amp_console.sync import live as live_module
 from amp_console.sync import live_sources
 from amp_console.sync.feed import Feed
@@ -144,6 +144,28 @@ async def test_a_session_is_one_run_however_often_it_delivers(
 def with_windows(office: Office) -> None:
     """Let windows stay open for as long as they should; waits for trouble are short at any rate."""
     office.timing = dataclasses.replace(office.timing, sleep=asyncio.sleep)
+
+
+async def test_changes_that_come_all_the_time_are_delivered_window_by_window(
+    office: Office, tmp_path: Path
+) -> None:
+    """Requests that take a while must not become an endless row of small ones."""
+    with_windows(office)
+    office.enter("u0")
+    await office.sync()
+    office.simulator.behaviour = Behaviour(latency=0.4)
+    before = len(office.simulator.requests)
+    async with Session(office, tmp_path, LiveWish(flush_seconds=0.5)) as session:
+        written, began = 1, monotonic()
+        while session.now().lag_95 == 0 or written < 100:
+            assert monotonic() - began < PATIENCE, "no window was ever delivered"
+            session.write(lines(f"u{written}", at=written % 3_000))
+            written += 1
+            await asyncio.sleep(0.01)
+        lasted = monotonic() - began
+        requests = len(office.simulator.requests) - before
+    assert requests <= 2 + lasted / 0.5
+    assert office.cohort() == {f"u{n}" for n in range(written)}
 
 
 async def test_flips_within_a_window_cost_nothing(office: Office, tmp_path: Path) -> None:

@@ -160,11 +160,12 @@ def audience_row(of: LiveAudience, look: Look) -> Row:
 
 
 def closer(of: LiveAudience) -> Content:
-    """What entered and left for one audience, in this minute and the one before."""
+    """What entered and left for one audience lately, and why it waits, if it does."""
+    why = said((of.state, WARN)) if of.state else None
     if not of.entered:
-        return said("")
+        return why or said("")
     (before, now), (before_left, now_left) = of.entered[-2:], of.left[-2:]
-    return said(
+    moved = said(
         ("this minute ", MUTED),
         (f"+{now:,}", GOOD),
         (f" -{now_left:,}", WARN),
@@ -175,6 +176,7 @@ def closer(of: LiveAudience) -> Content:
         (f"+{sum(of.entered):,}", GOOD),
         (f" -{sum(of.left):,}", WARN),
     )
+    return lines(moved, why) if why else moved
 
 
 def source_rows(history: Sequence[LiveSnapshot], look: Look) -> list[Row]:

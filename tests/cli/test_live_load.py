@@ -1,0 +1,12 @@
+"""The benchmark of live, a few seconds long: whatever its figures are, every cohort is exact."""
+
+import pytest
+
+from tests.benchmarks.live import measure
+
+
+@pytest.mark.parametrize("by", ["watch", "listen"])
+def test_a_steady_stream_into_20_audiences_is_exact(by: str) -> None:
+    found = measure(by, seconds=4, rate=1_000, audiences=20, flush=0.5)
+    assert found.last["read"] > 1_000
+    assert (found.last["queue"], found.last["invalid"]) == (0, 0)
