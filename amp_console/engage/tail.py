@@ -63,7 +63,7 @@ def moved_to(path: Path, known: Identity) -> Path | None:
     """Where in its folder a file stands now that was at `path`; None where it is nowhere.
 
     A log that is copied and then cut short (logrotate's copytruncate) goes on in its copy, whose
-    name begins with its own.
+    name begins with its own. So must the name of a file of which nothing is known but its inode.
     """
     try:
         others = [each for each in path.parent.iterdir() if each != path and each.is_file()]
@@ -71,7 +71,8 @@ def moved_to(path: Path, known: Identity) -> Path | None:
         return None
     for each in others:
         try:
-            if each.stat().st_ino != known.inode and not each.name.startswith(path.name):
+            is_it = each.stat().st_ino == known.inode and known.head_size > 0
+            if not is_it and not each.name.startswith(path.name):
                 continue
             with each.open("rb") as file:
                 if is_same(file, known) or begins_alike(file, known):

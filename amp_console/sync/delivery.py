@@ -191,8 +191,22 @@ async def carry_out(job: Job, means: Means, tally: Tally) -> RunReport:
     with hold_run(ledger.path) as lock:
         run_id = await ledger.awrite(begin, tally, timing.now(), lock, job.kind)
         progress = Progress(run_id, job.audiences, timing, means.observe)
-        desk = Desk(run_id, means.connection, ledger, means.client, timing, progress, means.stop)
+        desk = desk_of(means, run_id, progress)
         return await Delivery(desk, job).run(tally)
+
+
+def desk_of(means: Means, run_id: int, progress: Progress) -> Desk:
+    """Put the means of a run together."""
+    return Desk(
+        run_id,
+        means.connection,
+        means.ledger,
+        means.client,
+        means.timing,
+        progress,
+        means.stop,
+        asyncio.Semaphore(means.connection.limits.parallel_cohorts),
+    )
 
 
 def begin(db: Db, tally: Tally, now: int, lock: str, kind: RunKind) -> int:

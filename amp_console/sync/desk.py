@@ -1,5 +1,6 @@
 """What the deliveries of one run share."""
 
+import asyncio
 from dataclasses import dataclass
 
 from amp_console.amplitude import AmplitudeClient
@@ -19,7 +20,10 @@ class GaveUp(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """The means of one run: where to read and write, whom to ask, how to tell."""
+    """The means of one run: where to read and write, whom to ask, how to tell.
+
+    Whoever asks Amplitude takes one of the `slots`, as many as the connection's `parallel_cohorts`.
+    """
 
     run_id: int
     connection: Connection
@@ -28,3 +32,4 @@ class Desk:
     timing: Timing
     progress: Progress
     stop: Stop
+    slots: asyncio.Semaphore

@@ -61,17 +61,20 @@ class Lane:
         )
 
     async def send(self, batch: Batch) -> bool:
-        """Send a batch and settle it; False where it is pending again after a wait.
+        """Send a batch and settle it; False where it is pending again after a wait or a pause.
 
         Raises `BadRequest`, `KeysRefused` and `CohortGone` with the batch pending again, and
         `OutOfPatience` or `Stopped` while waiting.
         """
-        self.says(f"{_DOING[batch.operation]} {batch.size:,}")
-        self.tell(requests=1)
         try:
-            answer = await self.desk.client.change_members(
-                self.cohort_id, batch.id_type, batch.operation, batch.ids
-            )
+            async with self.desk.slots:
+                if not self.desk.stop.goes_on:  # paused or ended while it waited for its turn
+                    return await self._put_back(batch)
+                self.says(f"{_DOING[batch.operation]} {batch.size:,}")
+                self.tell(requests=1)
+                answer = await self.desk.client.change_members(
+                    self.cohort_id, batch.id_type, batch.operation, batch.ids
+                )
         except AmplitudeError as error:
             await self.desk.ledger.awrite(
                 deliveries.void, batch.request_id, self.answer(error.status, str(error))
@@ -82,6 +85,12 @@ class Lane:
             return False
         await self._confirm(batch, answer.skipped, answer.text)
         return True
+
+    async def _put_back(self, batch: Batch) -> bool:
+        await self.desk.ledger.awrite(
+            deliveries.void, batch.request_id, self.answer(None, "Not sent.")
+        )
+        return False
 
     async def _confirm(self, batch: Batch, skipped: tuple[str, ...], text: str) -> None:
         rejected = await self.desk.ledger.awrite(
@@ -114,7 +123,8 @@ class Lane:
             await self.checkpoint()
             self.tell(requests=1)
             try:
-                return await call()
+                async with self.desk.slots:
+                    return await call()
             except Transient as error:
                 await self.wait_out(error)
 

@@ -16,15 +16,13 @@ from amp_console.ledger.runs import RunKind, RunStatus
 from amp_console.ledger.sources import Tally
 from amp_console.ledger.standing import outstanding
 from amp_console.sync.audience_delivery import deliver_window
-from amp_console.sync.delivery import Delivery, Job, Means, begin
-from amp_console.sync.desk import Desk
+from amp_console.sync.delivery import Delivery, Job, Means, begin, desk_of
 from amp_console.sync.feed import LATEST, Taken
 from amp_console.sync.follower import Common, Follower, LiveWish
 from amp_console.sync.live_errors import CannotBind
 from amp_console.sync.live_progress import LiveChange, LiveReport, LiveSnapshot, LiveSource
 from amp_console.sync.progress import AudienceProgress, Progress
 from amp_console.sync.read_only import guard
-from amp_console.sync.timing import Stop
 
 SHOWN = 1.0  # seconds between two snapshots
 KEPT = 10  # snapshots between two looks of the history
@@ -113,9 +111,7 @@ class Live:
         with hold_run(means.ledger.path) as lock:
             run_id = await means.ledger.awrite(begin, Tally(), timing.now(), lock, RunKind.LIVE)
             progress = Progress(run_id, (), timing, means.observe)
-            self._desk = Desk(
-                run_id, means.connection, means.ledger, means.client, timing, progress, Stop()
-            )
+            self._desk = desk_of(means, run_id, progress)
             job = Job(RunKind.LIVE, (), deliver_window, lambda *_: RunStatus.DELIVERED)
             delivery = Delivery(self._desk, job)
             self._common = Common(means, self._wish, delivery, self._give_up, ending=self.ending)

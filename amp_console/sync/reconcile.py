@@ -166,7 +166,8 @@ async def _upload(lane: Lane, plan: ReconcilePlan, batch: Batch) -> bool:
         existing_cohort_id=lane.cohort_id,
     )
     try:
-        answer = await desk.client.upload(request)
+        async with desk.slots:
+            answer = await desk.client.upload(request)
     except AmplitudeError as error:
         await desk.ledger.awrite(void, batch.request_id, lane.answer(error.status, str(error)))
         if isinstance(error, BadRequest):

@@ -54,6 +54,11 @@ class Stop:
         """Go on after a pause."""
         self._may_go_on.set()
 
+    @property
+    def goes_on(self) -> bool:
+        """Whether the run is neither paused nor to end."""
+        return self._may_go_on.is_set() and not self.is_asked
+
     async def may_go_on(self) -> bool:
         """Wait while the run is paused; say whether it goes on then, or is to end."""
         await self._may_go_on.wait()

@@ -103,7 +103,8 @@ async def upload(lane: Lane, intent: Creation, batch: Batch) -> Outcome:
         owner=intent.owner_email,
     )
     try:
-        answer = await desk.client.upload(request)
+        async with desk.slots:
+            answer = await desk.client.upload(request)
     except Transient as error:
         await _close(lane, batch, error.status, str(error))
         await lane.wait_out(error)

@@ -74,7 +74,9 @@ class Watching:
         self.paths = {path.absolute() for path in paths}
         self._now = now
         self._tails = {each.path: each for each in feed.ledger.read(tails)}
-        self._by_inode = {(each.device, each.inode): each for each in self._tails.values()}
+        self._by_inode: dict[tuple[int, int], dict[str, Tail]] = {}
+        for each in self._tails.values():
+            self._by_inode.setdefault((each.device, each.inode), {})[each.path] = each
         self._files: dict[Path, _Watched] = {}
         self._gone: dict[Path, float] = {}
         self._moved: dict[Path, float] = {}
@@ -170,7 +172,7 @@ class Watching:
             self._moved.pop(path, None)
             known = self._tails.pop(str(path), None)
             if known is not None:
-                self._by_inode.pop((known.device, known.inode), None)
+                self._by_inode[known.device, known.inode].pop(known.path, None)
                 self._feed.ledger.write(forget_tail, known.path)
         return total
 
@@ -218,8 +220,8 @@ class Watching:
         with suppress(OSError), moved.open("rb") as file:  # it may be gone again by now
             device, inode, _, _ = identity_of(file)
             there = msgspec.structs.replace(known, path=str(moved), device=device, inode=inode)
-            already = self._by_inode.get((device, inode))
-            if already is not None and self._goes_on(file, already):
+            already = self._furthest(file)
+            if already is not None:
                 there = msgspec.structs.replace(already, path=str(moved))
             self._keep(there)
             self._moved[moved] = self._now()
@@ -227,23 +229,31 @@ class Watching:
         return Taken()
 
     def _finish_displaced(self) -> Taken:
-        """Read the rest of files whose names others took, where nobody has come upon them."""
+        """Read the rest of files whose names others took."""
         total = Taken()
         while self._displaced:
             tail = self._displaced.pop()
-            if self._by_inode.get((tail.device, tail.inode)) is tail:
-                total = total.plus(self._finish(Path(tail.path), tail))
+            total = total.plus(self._finish(Path(tail.path), tail))
         return total
 
     def _elsewhere(self, path: Path, file: BinaryIO) -> Tail | None:
         """How far a file was read under another name."""
-        found = os.fstat(file.fileno())
-        other = self._by_inode.get((found.st_dev, found.st_ino))
-        if other is None or not self._goes_on(file, other):
+        other = self._furthest(file)
+        if other is None:
             return None
         known = msgspec.structs.replace(other, path=str(path))
         self._keep(known)
         return known
+
+    def _furthest(self, file: BinaryIO) -> Tail | None:
+        """How far a file was read at most, under whichever name.
+
+        An inode is used again, so several files may be known by it, most of them gone.
+        """
+        found = os.fstat(file.fileno())
+        known = self._by_inode.get((found.st_dev, found.st_ino), {}).values()
+        it = [each for each in known if each.head_size and self._goes_on(file, each)]
+        return max(it, key=lambda each: each.position, default=None)
 
     def _read(self, file: BinaryIO, known: Tail) -> Taken:
         total = Taken()
@@ -271,7 +281,7 @@ class Watching:
         if before is not None and before.inode != tail.inode:
             self._displaced.append(before)
         self._tails[tail.path] = tail
-        self._by_inode[tail.device, tail.inode] = tail
+        self._by_inode.setdefault((tail.device, tail.inode), {})[tail.path] = tail
 
 
 def is_whole(path: Path) -> bool:

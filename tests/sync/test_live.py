@@ -7,10 +7,12 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 from time import monotonic
+from typing import Any
 
 import msgspec
 import pytest
 
+from amp_console.amplitude import AmplitudeClient, MembersChanged
 from amp_console.engage.lines import LINE_LIMIT
 from amp_console.ledger.leases import lease
 from amp_console.ledger.runs import RunKind, RunStatus, all_runs, run_audiences
@@ -166,6 +168,33 @@ async def test_changes_that_come_all_the_time_are_delivered_window_by_window(
         requests = len(office.simulator.requests) - before
     assert requests <= 2 + lasted / 0.5
     assert office.cohort() == {f"u{n}" for n in range(written)}
+
+
+async def test_no_more_requests_are_under_way_than_the_connection_allows(
+    office: Office, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    under_way, most = 0, 0
+    change_members = AmplitudeClient.change_members
+
+    async def counted(*args: Any) -> MembersChanged:
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        try:
+            return await change_members(*args)
+        finally:
+            under_way -= 1
+
+    monkeypatch.setattr(AmplitudeClient, "change_members", counted)
+    office.limit(parallel_cohorts=2)
+    office.simulator.behaviour = Behaviour(latency=0.05)
+    keys = [f"audience_{n}" for n in range(8)]
+    async with Session(office, tmp_path) as session:
+        for at in range(3):
+            session.write("".join(lines(f"u{at}", key=key, at=at) for key in keys))
+        for key in keys:
+            await until(is_in(office, "u0", "u1", "u2", key=key))
+    assert most == 2
 
 
 async def test_flips_within_a_window_cost_nothing(office: Office, tmp_path: Path) -> None:
