@@ -56,6 +56,7 @@ class LiveWork:
         self._alerts = Alerts()
         self._live: Live | None = None
         self._bring = bring
+        self._followed: tuple[LiveSnapshot | None, frozenset[int]] = (None, frozenset())
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -70,6 +71,15 @@ class LiveWork:
         else:
             self.session.stop_waiting()
         self._tell()
+
+    @property
+    def followed(self) -> frozenset[int]:
+        """The ids of the audiences whose cohorts follow just now."""
+        now, (of, ids) = self.snapshot, self._followed
+        if of is not now and now is not None:
+            ids = frozenset(each.audience_id for each in now.audiences if not each.waits)
+            self._followed = now, ids
+        return frozenset() if self.is_over else ids
 
     @property
     def is_paused(self) -> bool:

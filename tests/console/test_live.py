@@ -208,6 +208,19 @@ async def test_an_audience_is_switched_off_and_on_again(house: House, tmp_path: 
         await until(pilot, lambda: work.is_over)
 
 
+async def test_the_audiences_say_which_of_them_are_live(house: House, tmp_path: Path) -> None:
+    house.connect()
+    file = tmp_path / "live.ndjson"
+    file.write_text(lines("u1"))
+    async with house.open() as pilot:
+        work = await follow(pilot, file)
+        await until(pilot, lambda: members(house) == {"u1"} and queue(work) == 0)
+        await pilot.press("1")
+        await until_shown(pilot, "1 · 1 live", "» live", "» 1 live")
+        work.cancel()
+        await until_shown(pilot, "1 · 1 in sync", "● in sync")
+
+
 async def test_the_last_changes_and_the_sources_are_seen(house: House, tmp_path: Path) -> None:
     house.connect()
     file = tmp_path / "live.ndjson"

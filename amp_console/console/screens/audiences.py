@@ -41,6 +41,8 @@ Press i to import a file of events: NDJSON or JSON (also .gz), the CSV of the
 AWS S3 destination, or an audience's CSV download. Nothing is sent by importing."""
 FRAME = 5  # columns: borders, padding and a scrollbar of the detail
 OPENING = "Opening…"
+LIVE = "live"
+FOLLOWING = {Status.IN_SYNC, Status.PENDING}  # what else there is to say is more urgent
 DRIFTED = "sizes differ"  # of an audience that is in sync by our books
 NO_CONNECTION = """\
 No Amplitude project is connected.
@@ -154,14 +156,16 @@ audience under the cursor. Nothing is sent before you have seen the plan and con
 
     def _status(self, of: Standing) -> Cell:
         look = self.console.look
-        theirs = self.console.sizes.get(of.audience.cohort_id or "")
+        live, theirs = self.console.following, self.console.sizes.get(of.audience.cohort_id or "")
+        if live is not None and of.audience.id in live.followed and of.status in FOLLOWING:
+            return Cell(f"{look.live} {LIVE}", "accent")
         if of.status is Status.IN_SYNC and sizes_differ(of, theirs):
             return Cell(f"{look.signs[Status.REJECTED]} {DRIFTED}", "warn")
         return Cell(f"{look.signs[of.status]} {of.status}", TONES[of.status])
 
     def _summary(self, found: list[Standing]) -> str:
         words = [self._status(each).text.partition(" ")[2] for each in found]
-        order = [DRIFTED, *Status]
+        order = [LIVE, DRIFTED, *Status]
         counts = sorted(Counter(words).items(), key=lambda each: order.index(each[0]))
         parts = [f"{count} {word}" for word, count in counts]
         return f" {self.console.look.dot} ".join([str(len(found)), *parts]) if found else ""
