@@ -14,6 +14,7 @@ import pytest
 
 from amp_console.amplitude import AmplitudeClient, MembersChanged
 from amp_console.engage.lines import LINE_LIMIT
+from amp_console.ledger.audiences import Audience, all_audiences
 from amp_console.ledger.leases import lease
 from amp_console.ledger.runs import RunKind, RunStatus, all_runs, run_audiences
 from amp_console.simulator import Answer, Behaviour, Call, Reset, Rule
@@ -420,6 +421,39 @@ async def test_one_audience_is_paused_and_the_others_go_on(office: Office, tmp_p
         assert office.cohort() == {"u1"}
         live.resume(shoppers)
         await until(is_in(office, "u1", "u2"))
+
+
+async def test_what_waits_for_its_turn_when_it_is_paused_is_not_sent(
+    office: Office, tmp_path: Path
+) -> None:
+    """Requests wait for each other where only one may be under way."""
+    for key in ("shoppers", "buyers"):
+        office.read([event("u1", True, audience=key)])
+    await office.sync()
+    office.limit(parallel_cohorts=1)
+    async with Session(office, tmp_path) as session:
+        live, key_of = session.live, {each.cohort_id: each.key for each in all_of(office)}
+        assert live is not None
+        office.simulator.behaviour = Behaviour(latency=0.5)
+        before = len(office.simulator.requests)
+        session.write("".join(lines("u2", key=key, at=1) for key in ("shoppers", "buyers")))
+        await until(lambda: open_requests(office) == 2)
+        live.pause()
+        await until(lambda: open_requests(office) == 0)
+        (sent,) = office.simulator.requests[before:]
+        other = ({"shoppers", "buyers"} - {key_of[sent.cohort_id]}).pop()
+        assert office.cohort(other) == {"u1"}
+        live.resume()
+        await until(is_in(office, "u1", "u2", key=other))
+
+
+def all_of(office: Office) -> list[Audience]:
+    return office.ledger.read(all_audiences)
+
+
+def open_requests(office: Office) -> int:
+    query = "SELECT count(*) FROM request WHERE state = 'open'"
+    return int(office.ledger.read(lambda db: db.execute(query).fetchone())[0])
 
 
 async def test_what_is_paused_when_it_ends_is_kept_and_not_sent(
