@@ -67,9 +67,11 @@ class Job:
 class Delivery:
     """One run: what `carry_out` does, step by step."""
 
-    def __init__(self, desk: Desk, job: Job) -> None:
+    def __init__(self, desk: Desk, job: Job, give_up: Callable[[], None] | None = None) -> None:
+        """`give_up` is called when the keys are refused; else the desk's stop is asked for."""
         self._desk = desk
         self._job = job
+        self._give_up = give_up or desk.stop.ask
         self._turns = asyncio.Semaphore(desk.connection.limits.parallel_cohorts)
         self._keys_refused: str | None = None
 
@@ -133,7 +135,7 @@ class Delivery:
             why = self._keys_refused
         except KeysRefused as error:
             why = self._keys_refused = str(error)
-            self._desk.stop.ask()
+            self._give_up()
         except CohortGone as error:
             why = _broken(lane, error)
             await self._desk.ledger.awrite(break_link, lane.audience.id, why)

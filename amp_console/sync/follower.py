@@ -8,7 +8,6 @@ the audience in between.
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import msgspec
@@ -45,12 +44,11 @@ class LiveWish(msgspec.Struct, frozen=True):
 
 @dataclass(slots=True)
 class Common:
-    """What the followers of a session share. `end` ends the session."""
+    """What the followers of a session share."""
 
     means: Means
     wish: LiveWish
     delivery: Delivery
-    end: Callable[[], None]
     lags: Lags = field(default_factory=Lags)
     ending: asyncio.Event = field(default_factory=asyncio.Event)
     is_over: bool = False  # the source has ended: nothing more arrives
@@ -208,8 +206,6 @@ class Follower:
             lane.counts,
             means.timing.now(),
         )
-        if common.delivery.keys_refused and not common.ending.is_set():
-            common.end()
 
     def _why_not(self, known: Audience) -> str:
         if self.stop.is_paused:

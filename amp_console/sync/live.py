@@ -113,8 +113,8 @@ class Live:
             progress = Progress(run_id, (), timing, means.observe)
             self._desk = desk_of(means, run_id, progress)
             job = Job(RunKind.LIVE, (), deliver_window, lambda *_: RunStatus.DELIVERED)
-            delivery = Delivery(self._desk, job)
-            self._common = Common(means, self._wish, delivery, self._give_up, ending=self.ending)
+            delivery = Delivery(self._desk, job, self._give_up)
+            self._common = Common(means, self._wish, delivery, ending=self.ending)
             self._source = source
             ticker = asyncio.create_task(self._tick())
             try:

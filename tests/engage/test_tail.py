@@ -146,6 +146,17 @@ def test_the_identity_grows_with_what_is_read(tmp_path: Path) -> None:
     assert read(path, place) == ([], place)
 
 
+def test_the_identity_grows_with_a_line_that_is_not_whole_yet(tmp_path: Path) -> None:
+    path = tmp_path / "growing.ndjson"
+    path.write_bytes(b"")
+    empty = begin(path)
+    path.write_bytes(b'{"half')
+    lines, place = read(path, empty)
+    assert (lines, place.position, place.line) == ([], 0, 1)
+    assert place.identity == identity(path)
+    assert read(path, place) == ([], place)
+
+
 def test_an_identity_has_its_full_size_in_the_end(tmp_path: Path) -> None:
     path = tmp_path / "growing.ndjson"
     path.write_bytes(b"one\n")

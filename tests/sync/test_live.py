@@ -579,6 +579,22 @@ async def test_refused_keys_end_it_with_everything_kept(office: Office, tmp_path
     assert report.pending == 20
 
 
+async def test_refused_keys_are_not_tried_for_every_audience(
+    office: Office, tmp_path: Path
+) -> None:
+    keys = [f"audience_{n}" for n in range(5)]
+    office.read(event("u1", True, audience=key) for key in keys)
+    await office.sync()
+    office.limit(parallel_cohorts=1)
+    office.trouble(Rule(Answer(403, words="Invalid API Key")))
+    before = len(office.simulator.requests)
+    async with Session(office, tmp_path) as session:
+        session.write("".join(lines("u2", key=key, at=1) for key in keys))
+        report = await asyncio.wait_for(session._task, PATIENCE)  # type: ignore[arg-type]
+    assert len(office.simulator.requests) - before <= 2  # one may be on its way by then
+    assert report.pending == 5
+
+
 async def test_another_process_at_an_audience_is_waited_for(office: Office, tmp_path: Path) -> None:
     office.enter("u1")
     await office.sync()

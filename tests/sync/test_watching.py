@@ -242,6 +242,20 @@ def test_a_file_alone_is_watched_before_it_is_there(office: Office, folder: Path
     assert watcher.look() == 1
 
 
+def test_a_file_alone_is_asked_whether_it_has_news(office: Office, folder: Path) -> None:
+    file = folder / "a.ndjson"
+    watcher = Watcher(office, file)
+    steps: list[tuple[str, bool]] = [("", False), (lines("u1"), True), (lines("u2", "u3"), True)]
+    for text, has_news in steps:
+        if text:
+            file.write_text(text)
+        assert watcher.watching.has_news() is has_news
+        watcher.look()
+        assert not watcher.watching.has_news()
+    file.unlink()
+    assert watcher.watching.has_news()
+
+
 def test_a_path_that_never_will_be_there_is_refused(folder: Path) -> None:
     with pytest.raises(UnreadableSource, match="does not exist, nor does its folder"):
         readable([str(folder / "no" / "file.ndjson")])
