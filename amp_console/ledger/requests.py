@@ -74,6 +74,20 @@ def requests_page(
     return [_record(row) for row in rows]
 
 
+def forget_requests(db: sqlite3.Connection, run_id: int, before: int) -> int:
+    """Forget those of a run's requests, sent before a time, that explain nobody any more.
+
+    Returns how many. Kept is whatever is open, carried somebody last, or was why somebody was
+    rejected; what was done is in the run's counts. It looks at every member.
+    """
+    return db.execute(
+        "DELETE FROM request WHERE run_id = ? AND sent_at < ? AND state <> 'open' "
+        "AND id NOT IN (SELECT request_id FROM rejection) "
+        "AND id NOT IN (SELECT request_id FROM member WHERE request_id IS NOT NULL)",
+        (run_id, before),
+    ).rowcount
+
+
 def _record(row: Sequence[Any]) -> RequestRecord:
     id_, run_id, of, name, kind, id_type, operation, size, sent, settled, state, *rest = row
     return RequestRecord(

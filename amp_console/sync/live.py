@@ -11,6 +11,7 @@ from typing import Protocol
 
 from amp_console.ledger import LedgerError, runs
 from amp_console.ledger.audiences import all_audiences, audience
+from amp_console.ledger.requests import forget_requests
 from amp_console.ledger.run_locks import hold_run
 from amp_console.ledger.runs import RunKind, RunStatus
 from amp_console.ledger.sources import Tally
@@ -25,7 +26,9 @@ from amp_console.sync.progress import AudienceProgress, Progress
 from amp_console.sync.read_only import guard
 
 SHOWN = 1.0  # seconds between two snapshots
-KEPT = 10  # snapshots between two looks of the history
+KEPT = 10  # snapshots after which what was read is in the history, too
+TIDIED = 3_600  # snapshots after which requests that explain nobody any more are forgotten
+HOUR = 3_600_000_000  # microseconds for which they are kept in any case
 
 Watch = Callable[[LiveSnapshot], None]
 
@@ -186,9 +189,17 @@ class Live:
             await asyncio.sleep(SHOWN)
             self._watch(self.snapshot())
             ticks += 1
-            if ticks % KEPT == 0:
-                with suppress(LedgerError):  # it is kept the next time
-                    await self._means.ledger.awrite(runs.keep_tally, self._desk.run_id, self._tally)
+            with suppress(LedgerError):  # it is done the next time
+                await self._keep(ticks)
+
+    async def _keep(self, ticks: int) -> None:
+        """Let the history know how it goes, and not grow for ever."""
+        ledger, run_id = self._means.ledger, self._desk.run_id
+        if ticks % KEPT == 0:
+            await ledger.awrite(runs.keep_tally, run_id, self._tally)
+        if ticks % TIDIED == 0:
+            before = self._means.timing.now() - HOUR
+            await ledger.awrite(forget_requests, run_id, before)
 
     async def _finish(self, ticker: "asyncio.Task[None]") -> None:
         """Deliver what is pending, while there is grace; then only the requests in flight end."""

@@ -2,11 +2,18 @@
 
 import pytest
 
+from amp_console.ledger import deliveries
 from amp_console.ledger.changes import revision
 from amp_console.ledger.database import Ledger
 from amp_console.ledger.deliveries import RequestKind
 from amp_console.ledger.movement import movement
-from amp_console.ledger.requests import RequestState, count_requests, request, requests_page
+from amp_console.ledger.requests import (
+    RequestState,
+    count_requests,
+    forget_requests,
+    request,
+    requests_page,
+)
 from amp_console.ledger.runs import (
     AudienceCounts,
     RunStatus,
@@ -18,6 +25,7 @@ from amp_console.ledger.runs import (
 )
 from amp_console.ledger.sources import count_invalid, invalid_events, invalid_page
 from amp_console.simulator import Answer, Call, Rule
+from amp_console.values import IdType, Operation
 from tests.sync.conftest import office, simulator  # noqa: F401  # fixtures
 from tests.sync.office import Office, event
 
@@ -51,6 +59,44 @@ async def test_who_is_pending_after_a_run_is_kept(office: Office) -> None:  # no
     office.trouble()
     await office.sync()
     assert [office.ledger.read(run_audiences, n)[0].pending for n in (1, 2)] == [2, 0]
+
+
+async def test_requests_that_explain_nobody_any_more_are_forgotten(office: Office) -> None:  # noqa: F811
+    office.enter("u1", "ghost-1")
+    await office.sync()
+    office.leave("u1", at=1)
+    await office.sync()
+    office.enter("u1", "u2", at=2)
+    await office.sync()
+    kept = {each.id for each in office.ledger.read(requests_page, 2, 0, 10)}
+    last = office.timing.now() + 1
+
+    def of(run_id: int) -> int:
+        return office.ledger.read(count_requests, run_id)
+
+    before = [of(n) for n in (1, 2, 3)]
+    assert office.ledger.write(forget_requests, 2, 0) == 0
+    assert office.ledger.write(forget_requests, 1, last) == before[0] - 1  # the rejection's
+    assert office.ledger.write(forget_requests, 3, last) == 0
+    assert office.ledger.write(forget_requests, 2, last) == len(kept) == 1
+    assert [of(n) for n in (1, 2, 3)] == [1, 0, before[2]]
+    assert office.rejected()[0].request_id is not None
+    await office.sync()
+    assert office.cohort() == {"u1", "u2"}
+
+
+async def test_an_open_request_is_not_forgotten(office: Office) -> None:  # noqa: F811
+    office.enter("u1")
+    await office.sync()
+    office.enter("u2", at=1)
+    batch = office.ledger.write(
+        deliveries.take, 1, office.audience().id, IdType.USER_ID, Operation.ADD, 10, 1
+    )
+    assert batch is not None
+    office.ledger.write(lambda db: db.execute("UPDATE member SET request_id = NULL"))
+    office.ledger.write(forget_requests, 1, office.timing.now() + 1)
+    assert office.ledger.read(request, batch.request_id) is not None
+    assert office.ledger.read(count_requests, 1) == 1
 
 
 def test_nothing_adds_up_to_nothing() -> None:

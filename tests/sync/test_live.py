@@ -16,6 +16,7 @@ from amp_console.amplitude import AmplitudeClient, MembersChanged
 from amp_console.engage.lines import LINE_LIMIT
 from amp_console.ledger.audiences import Audience, all_audiences
 from amp_console.ledger.leases import lease
+from amp_console.ledger.requests import count_requests
 from amp_console.ledger.runs import RunKind, RunStatus, all_runs, run_audiences
 from amp_console.simulator import Answer, Behaviour, Call, Reset, Rule
 from amp_console.sync import live as live_module
@@ -524,6 +525,23 @@ async def test_what_was_read_is_in_the_history_while_it_goes_on(
     async with Session(office, tmp_path) as session:
         session.write(lines("u1", "u2"))
         await until(lambda: office.ledger.read(all_runs)[0].tally.read == 2)
+
+
+async def test_requests_of_long_ago_are_forgotten_while_it_goes_on(
+    office: Office, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A session of days sends a million; those that explain nobody would fill the disk."""
+    monkeypatch.setattr(live_module, "SHOWN", 0.01)
+    monkeypatch.setattr(live_module, "TIDIED", 1)
+    monkeypatch.setattr(live_module, "HOUR", -1)
+    async with Session(office, tmp_path) as session:
+        for at in range(6):
+            is_member = at % 2 == 0
+            session.write(lines("u1", is_member=is_member, at=at))
+            await until(is_in(office, *(["u1"] if is_member else [])))
+        await until(lambda: office.ledger.read(count_requests, 1) == 1)
+        session.write(lines("u1", "u2", at=9))
+        await until(is_in(office, "u1", "u2"))
 
 
 async def test_folders_and_single_files_are_followed_together(
