@@ -26,6 +26,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from amp_console.connections import Connection, Limits
@@ -155,11 +156,14 @@ def under_load(folder: Path, simulator: Simulator, events: int) -> tuple[list[fl
     with Terminal([COMMAND], environment=os.environ | house.environ) as terminal:
         terminal.until_shown("third")
         terminal.type("S")
-        terminal.until_shown("Before you send")
+        terminal.until_shown("when all goes well")
         terminal.type("y")
-        terminal.until_shown("Requests")
-        terminal.type("escape")
-        terminal.until_shown("third")
+        terminal.until_shown("successful delivery")  # the run; its plan speaks of requests, too
+        for left in ("successful delivery", "Before you send"):  # back to the audiences
+            if left in terminal.picture:
+                terminal.type("escape")
+                terminal.until(partial(terminal.is_gone, left))
+                pause(terminal, 0.3)
         terminal.type("i")
         terminal.until_shown("Import events")
         terminal.type(str(folder / "events.ndjson"), "enter")

@@ -1,6 +1,6 @@
 """A steady stream of events into live audiences: what is lost, how late it is, what it takes.
 
-    python tests/benchmarks/live.py [--seconds 600] [--rate 1000] [--by watch|listen]
+    python tests/benchmarks/live.py [--seconds 600] [--rate 1000] [--by watch|listen] [--users N]
 
 Events are written to a file that `amp-console watch` follows, or posted to `amp-console listen` in
 arrays, at the rate; people enter and leave at random, and each request takes Amplitude 0.3 s. In
@@ -35,8 +35,9 @@ STEP = 0.1  # seconds between two writes
 class Stream:
     """Makes events, and knows who belongs where in the end."""
 
-    def __init__(self, audiences: int) -> None:
+    def __init__(self, audiences: int, users: int = 20_000) -> None:
         self._dice = random.Random(1)
+        self._users = users
         self._audiences = [f"live_{n:02}" for n in range(audiences)]
         self._at = 0
         self.members: dict[str, set[str]] = {key: set() for key in self._audiences}
@@ -46,7 +47,10 @@ class Stream:
         return [self._one() for _ in range(count)]
 
     def _one(self) -> str:
-        key, user = self._dice.choice(self._audiences), f"user-{self._dice.randrange(20_000):05}"
+        key, user = (
+            self._dice.choice(self._audiences),
+            f"user-{self._dice.randrange(self._users):05}",
+        )
         is_member = self._dice.random() < 0.6
         (self.members[key].add if is_member else self.members[key].discard)(user)
         self._at += 1
@@ -101,9 +105,16 @@ def feed(
     return sent / (time.monotonic() - begun), [*memory, memory_of(process.pid)]
 
 
-def measure(by: str, seconds: float, rate: int, audiences: int, flush: float = FLUSH) -> Figures:
+def measure(
+    by: str,
+    seconds: float,
+    rate: int,
+    audiences: int,
+    flush: float = FLUSH,
+    users: int = 20_000,
+) -> Figures:
     """Run one stream, and check that every cohort is exact in the end."""
-    stream = Stream(audiences)
+    stream = Stream(audiences, users)
     slow = Behaviour(latency=0.3)
     with Simulator(World(), behaviour=slow) as simulator, tempfile.TemporaryDirectory() as folder:
         keys = simulator.credentials
@@ -174,10 +185,12 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=600)
     parser.add_argument("--rate", type=int, default=1_000)
     parser.add_argument("--audiences", type=int, default=20)
+    parser.add_argument("--users", type=int, default=20_000, help="who may enter and leave")
     parser.add_argument("--by", choices=["watch", "listen"])
     wish = parser.parse_args()
     for by in [wish.by] if wish.by else ["watch", "listen"]:
-        show(by, wish.audiences, measure(by, wish.seconds, wish.rate, wish.audiences))
+        found = measure(by, wish.seconds, wish.rate, wish.audiences, FLUSH, wish.users)
+        show(by, wish.audiences, found)
 
 
 if __name__ == "__main__":

@@ -97,6 +97,10 @@ class Terminal:
             if not self.read(0.05) and self.process.poll() is not None:
                 assert condition(), f"it ended with {self.process.returncode}:\n{self.picture}"
 
+    def is_gone(self, text: str) -> bool:
+        """Whether a text is not on the screen."""
+        return text not in self.picture
+
     def until_shown(self, *texts: str) -> None:
         """Wait until all these texts are seen."""
         self.until(lambda: all(text in self.picture for text in texts))
