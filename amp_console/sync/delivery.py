@@ -18,7 +18,7 @@ from amp_console.ledger.runs import AudienceCounts, RunKind, RunStatus
 from amp_console.ledger.sources import Tally
 from amp_console.ledger.standing import Outstanding, outstanding
 from amp_console.sync.audience_delivery import deliver_audience
-from amp_console.sync.desk import Desk, GaveUp, Stopped
+from amp_console.sync.desk import Desk, GaveUp, Slots, Stopped
 from amp_console.sync.lane import Lane
 from amp_console.sync.pace import OutOfPatience
 from amp_console.sync.plan import Plan
@@ -207,7 +207,7 @@ def desk_of(means: Means, run_id: int, progress: Progress) -> Desk:
         means.timing,
         progress,
         means.stop,
-        asyncio.Semaphore(means.connection.limits.parallel_cohorts),
+        Slots(means.connection.limits.parallel_cohorts),
     )
 
 

@@ -3,7 +3,7 @@
 import asyncio
 from dataclasses import dataclass
 
-from amp_console.amplitude import AmplitudeClient
+from amp_console.amplitude import AmplitudeClient, KeysRefused
 from amp_console.connections import Connection
 from amp_console.ledger import Ledger
 from amp_console.sync.progress import Progress
@@ -16,6 +16,21 @@ class Stopped(Exception):
 
 class GaveUp(Exception):
     """An audience can't be delivered for now; its users stay pending, the text says why."""
+
+
+class Slots:
+    """How many may ask Amplitude at once; nobody may any more once it has refused the keys."""
+
+    def __init__(self, count: int) -> None:
+        self._free = asyncio.Semaphore(count)
+        self.are_closed = False
+
+    async def __aenter__(self) -> None:
+        await self._free.acquire()
+
+    async def __aexit__(self, _: object, error: BaseException | None, __: object) -> None:
+        self.are_closed = self.are_closed or isinstance(error, KeysRefused)
+        self._free.release()
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,4 +47,4 @@ class Desk:
     timing: Timing
     progress: Progress
     stop: Stop
-    slots: asyncio.Semaphore
+    slots: Slots

@@ -68,8 +68,8 @@ class Lane:
         """
         try:
             async with self.desk.slots:
-                if not self.desk.stop.goes_on:  # paused or ended while it waited for its turn
-                    return await self._put_back(batch)
+                if self.desk.slots.are_closed or not self.desk.stop.goes_on:
+                    return await self._put_back(batch)  # it has changed while this one waited
                 self.says(f"{_DOING[batch.operation]} {batch.size:,}")
                 self.tell(requests=1)
                 answer = await self.desk.client.change_members(
@@ -90,6 +90,8 @@ class Lane:
         await self.desk.ledger.awrite(
             deliveries.void, batch.request_id, self.answer(None, "Not sent.")
         )
+        if self.desk.slots.are_closed:
+            raise Stopped
         return False
 
     async def _confirm(self, batch: Batch, skipped: tuple[str, ...], text: str) -> None:
@@ -124,6 +126,8 @@ class Lane:
             self.tell(requests=1)
             try:
                 async with self.desk.slots:
+                    if self.desk.slots.are_closed:
+                        raise Stopped
                     return await call()
             except Transient as error:
                 await self.wait_out(error)

@@ -153,8 +153,8 @@ class Place(Errands, Screen[None]):
         if self._is_taken(event.key):
             return
         bindings = self.console.bindings_of(self).key_to_bindings.get(event.key, ())
-        # Where several actions share a key, the one that has it just now speaks first.
-        for binding in sorted(bindings, key=self._is_hidden):
+        shown = [each for each in bindings if not self._is_hidden(each)]
+        for binding in shown or bindings:  # of several that share a key, one has it just now
             reason = self._reason(binding.action)
             if reason is not None:
                 event.stop()

@@ -148,8 +148,8 @@ class Grid(ScrollView, can_focus=True):
 
     def show(self, rows: Sequence[Row]) -> None:
         """Show these rows, filtered and sorted as before; the cursor stays on its row."""
-        if isinstance(self._rows, Listed) and rows == self._all:
-            return
+        if rows and rows == self._all and isinstance(self._rows, Listed):
+            return  # nothing to paint; without rows, what is said instead may have changed
         self._all = rows
         self._list()
 
