@@ -12,6 +12,8 @@ from amp_console.cli.exits import Exit
 from amp_console.cli.options import common
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from amp_console.console import Guide
     from amp_console.demo import DemoStage
     from amp_console.ledger import Ledger
@@ -61,7 +63,10 @@ def _show(seed: int, *, fast: bool, faults: bool, has_tour: bool) -> int:
         opening = Opening(
             read_only=given.read_only, ascii_only=given.ascii_only, theme=given.theme, guide=guide
         )
-        return run(stage.premises, opening)
+        try:
+            return run(stage.premises, opening)
+        finally:
+            _on_signals(signal.SIG_IGN)  # the stage is put away, and no second one disturbs it
 
 
 def _tour(stage: "DemoStage", seed: int, *, fast: bool) -> "Guide":
@@ -77,14 +82,19 @@ def _tour(stage: "DemoStage", seed: int, *, fast: bool) -> "Guide":
 
 
 def _end_politely() -> None:
-    """Leave nothing behind also when the terminal is closed, or when we are told to end."""
+    """Leave nothing behind also when we are told to end while the console is not there yet."""
 
     def leave(number: int, _: object) -> None:
+        _on_signals(signal.SIG_IGN)
         sys.exit(128 + number)
 
+    _on_signals(leave)
+
+
+def _on_signals(handler: "Callable[[int, object], None] | signal.Handlers") -> None:
     for name in ("SIGTERM", "SIGHUP"):
         if hasattr(signal, name):  # Windows has no SIGHUP
-            signal.signal(getattr(signal, name), leave)
+            signal.signal(getattr(signal, name), handler)
 
 
 def _play(folder: Path, simulator: "Simulator", events: int, seed: int) -> int:

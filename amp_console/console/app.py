@@ -40,6 +40,7 @@ from amp_console.sync.words import clean
 
 DARK, LIGHT = "tokyo-night", "catppuccin-latte"
 MOST_HAPPENINGS = 1_000
+HUNG_UP = 1  # the number of SIGHUP, which Windows has not
 TICK = 1.0  # seconds between two looks whether another process has written to the ledger
 
 
@@ -163,10 +164,16 @@ class ConsoleApp(App[None]):
             return
         await self.leave()
 
-    async def leave(self) -> None:
-        """Close what is open, and quit."""
+    async def leave(self, status: int = 0) -> None:
+        """Close what is open, and quit with this exit status."""
         await self.close_session()
-        self.exit()
+        self.exit(return_code=status)
+
+    def end(self, number: int) -> None:
+        """End as a signal asks for, as soon as what is under way has come to a clean stop."""
+        for work in self.under_way:
+            work.cancel()
+        self.leave_when_done(128 + number)
 
     def let_go_of_terminal(self) -> None:
         """End the thread that reads keys, also where the terminal went away in the middle.
@@ -242,13 +249,13 @@ class ConsoleApp(App[None]):
         works = (self.sync, self.reading, self.reconciling, self.following)
         return [work for work in works if work is not None and not work.is_over]
 
-    def leave_when_done(self) -> None:
+    def leave_when_done(self, status: int = 0) -> None:
         """Quit as soon as nothing is under way; the requests in flight end first."""
 
         async def wait_and_leave() -> None:
             for work in self.under_way:
                 await work.finished()
-            await self.leave()
+            await self.leave(status)
 
         self.run_worker(wait_and_leave())
 
@@ -285,9 +292,7 @@ class ConsoleApp(App[None]):
     def _watch_terminal(self) -> None:
         """End when the terminal is gone, and nobody said so: it would be read from for ever."""
         if not self.is_headless and sys.__stdin__ is not None and not sys.__stdin__.isatty():
-            for work in self.under_way:
-                work.cancel()
-            self.leave_when_done()
+            self.end(HUNG_UP)
 
     async def _tick(self) -> None:
         self._watch_terminal()

@@ -1,11 +1,13 @@
 """What a console is given: where settings and keys are, what time it is, what to open first."""
 
+import asyncio
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from amp_console.connections import ConnectionBook, Folders, Vault
+from amp_console.console.ending import told_to_end
 from amp_console.sync.timing import Timing
 
 if TYPE_CHECKING:
@@ -85,14 +87,19 @@ class Premises:
 
 
 def run(premises: Premises, opening: Opening) -> int:
-    """Show the console until the operator quits; return the exit status."""
+    """Show the console until the operator quits, or it is told to end; return the exit status."""
     if DEVELOPER not in os.environ:
         os.environ.pop("TEXTUAL_LOG", None)  # it writes down every key press, pasted keys too
     from amp_console.console.app import ConsoleApp
 
     app = ConsoleApp(premises, opening)
     try:
-        app.run()
+        asyncio.run(_show(app))
     finally:
         app.let_go_of_terminal()
     return app.return_code or 0
+
+
+async def _show(app: "ConsoleApp") -> None:
+    with told_to_end(app.end):
+        await app.run_async()

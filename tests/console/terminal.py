@@ -35,6 +35,8 @@ class Terminal:
         ours, theirs = pty.openpty()
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
         given = dict(os.environ if environment is None else environment)
+        for name in ("COLUMNS", "LINES"):  # a size of the tests' own, which readline leaves there
+            given.pop(name, None)
         self.started = time.perf_counter()
         self.process = subprocess.Popen(
             command,

@@ -1,8 +1,13 @@
 """A place can be left at any moment: what it was reading is of no concern any more."""
 
+import asyncio
+
 import pytest
+from textual.app import ComposeResult
+from textual.widgets import Static
 
 from amp_console.console.screens.audiences import AudiencesPlace
+from amp_console.console.screens.place import Place
 from amp_console.simulator import Rule, Slow
 from tests.console.furniture import FRESH, furnish
 from tests.console.house import House, console, until, until_shown
@@ -41,3 +46,38 @@ async def test_every_place_is_left_before_it_has_read_anything(house: House, key
             await pilot.press("escape")
         await until(pilot, lambda: isinstance(pilot.app.screen, AudiencesPlace))
         await until_shown(pilot, FRESH)
+
+
+class SlowPlace(Place):
+    """Has read something when its widgets are gone, and is not."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_emptied = asyncio.Event()
+        self.has_looked = asyncio.Event()
+
+    def body(self) -> ComposeResult:
+        yield Last()
+
+    async def look(self) -> None:
+        await self.is_emptied.wait()
+        try:
+            self.query_one("#list")
+        finally:
+            self.has_looked.set()
+
+
+class Last(Static):
+    async def on_unmount(self) -> None:
+        place = self.screen
+        assert isinstance(place, SlowPlace)
+        place.is_emptied.set()
+        await place.has_looked.wait()
+
+
+async def test_the_console_ends_while_a_place_is_still_reading(house: House) -> None:
+    place = SlowPlace()
+    async with house.open() as pilot:
+        await pilot.app.push_screen(place)
+        await pilot.pause()
+    assert place.has_looked.is_set()

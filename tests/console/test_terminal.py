@@ -2,12 +2,13 @@
 
 import json
 import os
+import signal
 import sys
 from pathlib import Path
 
 import pytest
 
-from amp_console.simulator import Simulator
+from amp_console.simulator import Rule, Simulator, Slow
 from amp_console.values import Credentials, Secret
 from tests.cli.operator import Operator
 from tests.console.terminal import Terminal
@@ -35,6 +36,31 @@ def test_the_demo_is_synced_by_keys_and_left(size: tuple[int, int], tmp_path: Pa
     assert list(temporary.iterdir()) == []
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_being_told_to_end_puts_the_terminal_right_and_keeps_what_was_done(
+    number: signal.Signals, tmp_path: Path
+) -> None:
+    with Simulator() as simulator:
+        operator = Operator(tmp_path, simulator)
+        operator.connect()
+        file = tmp_path / "events.ndjson"
+        file.write_text("".join(json.dumps(event(f"u{n}", True)) + "\n" for n in range(5)))
+        operator.run("import", file)
+        simulator.faults.set([Rule(Slow(2.0))])
+        with Terminal([COMMAND], environment=operator.environment) as terminal:
+            terminal.until_shown("shoppers")
+            terminal.type("s")
+            terminal.until_shown("Before you send", "creates the cohort")
+            terminal.type("y")
+            terminal.until_shown("· run 1")
+            terminal.process.send_signal(number)
+            assert terminal.ended() == 128 + number
+        assert b"\x1b[?1049l" in terminal.transcript  # the second screen is left
+        assert b"Traceback" not in terminal.transcript
+        history = operator.run("runs").out
+        assert "stopped" in history
+
+
 def test_a_first_run_opens_the_form_and_nothing_holds_a_key(tmp_path: Path) -> None:
     """Nor does Textual's own log, which would write down every key that is pressed."""
     keys = Credentials(Secret(API_KEY), Secret(SECRET_KEY))
@@ -55,7 +81,7 @@ def test_a_first_run_opens_the_form_and_nothing_holds_a_key(tmp_path: Path) -> N
         with Terminal([COMMAND], environment=environment) as terminal:
             terminal.until_shown("shoppers")
             terminal.type("s")
-            terminal.until_shown("Before you send")
+            terminal.until_shown("Before you send", "creates the cohort")
             terminal.type("y")
             terminal.until_shown("5 added")
             terminal.type("ctrl+q")

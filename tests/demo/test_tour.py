@@ -84,7 +84,9 @@ async def test_each_scene_comes_about_on_a_small_screen() -> None:
             assert tour.lost is None, f"{tour.lost} was not seen on:\n{picture(pilot)}"
             assert tuple(seen) == all_scenes
             await until_shown(pilot, OVER[:30])
-            assert not any(screen.query(Caption) for screen in app.screen_stack)
+            await until(
+                pilot, lambda: not any(screen.query(Caption) for screen in app.screen_stack)
+            )
             await app.close_session()
         assert not any(each.is_on for each in stage.troubles())
         assert stage.simulator is not None
@@ -132,7 +134,7 @@ async def test_the_end_comes_by_itself_after_the_last_scene(house: House) -> Non
         await pilot.press("space")
         await until(pilot, lambda: not tour.is_playing)
         assert [each.text for each in console(pilot).happenings] == [OVER]
-        assert not pilot.app.screen.query(Caption)
+        await until(pilot, lambda: not pilot.app.screen.query(Caption))
 
 
 async def test_p_stays_until_one_goes_on(house: House) -> None:
@@ -195,7 +197,7 @@ async def test_a_scene_that_never_comes_ends_it_with_words(house: House) -> None
         await until(pilot, lambda: tour.lost is not None and not tour.is_playing)
         assert tour.lost == NEVER.steps[0]
         assert [each.text for each in console(pilot).happenings] == [LOST]
-        assert not pilot.app.screen.query(Caption)
+        await until(pilot, lambda: not pilot.app.screen.query(Caption))
 
 
 async def test_trouble_that_it_made_ends_with_it() -> None:

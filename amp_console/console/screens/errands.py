@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
+from textual.app import App
 from textual.worker import Worker
 
 
@@ -21,9 +22,10 @@ class Errands:
 
     @property
     def is_here(self) -> bool:
-        """Whether the screen is open: in front, or behind others."""
-        screens: Sequence[object] = self.app.screen_stack  # type: ignore[attr-defined]
-        return bool(self.is_attached) and self in screens  # type: ignore[attr-defined]
+        """Whether the screen is open, in front or behind others, and the console goes on."""
+        app: App[object] = self.app  # type: ignore[attr-defined]
+        screens: Sequence[object] = app.screen_stack
+        return app.is_running and bool(self.is_attached) and self in screens  # type: ignore[attr-defined]
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """No key works on a screen that was left."""
