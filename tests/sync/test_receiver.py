@@ -73,7 +73,7 @@ async def at_work(office: Office, secret: str | None = None) -> AsyncIterator[Po
 async def listening(client: httpx.AsyncClient, task: "asyncio.Task[LiveReport]") -> None:
     while not task.done():
         try:
-            answer = await client.get("/healthz")
+            answer = await client.get("/healthz", headers={"Connection": "close"})
         except httpx.TransportError:
             await asyncio.sleep(0.01)
         else:
@@ -312,15 +312,15 @@ async def test_a_port_in_use_is_told(office: Office) -> None:
 
 @pytest.mark.usefixtures("many_handles")
 async def test_10_000_slow_connections_are_turned_away_and_nothing_is_lost(
-    office: Office,
+    office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """They take what there is; whoever comes meanwhile is asked to come again, and can soon."""
+    monkeypatch.setattr(door, "HEAD_SECONDS", 3_600.0)  # however slow this machine is
     async with at_work(office) as post:
         port = post.client.base_url.port
         assert port is not None
-        room = door.MOST_CONNECTIONS - 1  # the one that asked for its health is still open
         silent = [await asyncio.open_connection("127.0.0.1", port) for _ in range(20)]
-        first = [*silent, *[await slow_connection(port) for _ in range(room - 20)]]
+        slow = [await slow_connection(port) for _ in range(door.MOST_CONNECTIONS - 20)]
         heard: Counter[bytes] = Counter()
         for _ in range(24):
             wave = [await slow_connection(port) for _ in range(400)]
@@ -328,13 +328,28 @@ async def test_10_000_slow_connections_are_turned_away_and_nothing_is_lost(
         assert heard.total() == 9_600
         assert heard.keys() <= {b"HTTP/1.1 503 Service Unavailable", b""}
         assert heard[b"HTTP/1.1 503 Service Unavailable"] >= 9_000
-        async with httpx.AsyncClient(base_url=post.client.base_url, timeout=30) as newcomer:
-            refused = await newcomer.post("/", content=body_of("u1"))
-            assert (refused.status_code, refused.headers["Retry-After"]) == (503, "1")
-        ended = await asyncio.gather(*(answer_to(*each) for each in first))
-        assert {*ended} == {b"HTTP/1.1 408 Request Timeout"}
-        taken = await post.send(body_of("u1"))
+        refused = await post.send(body_of("u1"))
+        assert (refused.status_code, refused.headers["Retry-After"]) == (503, "1")
+        for _, writer in silent + slow:
+            writer.close()
+        while (taken := await post.send(body_of("u1"))).status_code == 503:
+            await asyncio.sleep(0.01)
         assert taken.status_code == 200
+    assert office.cohort() == {"u1"}
+
+
+async def test_whoever_takes_too_long_makes_room(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(door, "HEAD_SECONDS", 0.2)
+    async with at_work(office) as post:
+        port = post.client.base_url.port
+        assert port is not None
+        silent = [await asyncio.open_connection("127.0.0.1", port) for _ in range(20)]
+        slow = [await slow_connection(port) for _ in range(20)]
+        ended = await asyncio.gather(*(answer_to(*each) for each in silent + slow))
+        assert {*ended} == {b"HTTP/1.1 408 Request Timeout"}
+        assert (await post.send(body_of("u1"))).status_code == 200
     assert office.cohort() == {"u1"}
 
 
