@@ -1,58 +1,34 @@
 """The application: which connection is at work, what is under way, and where one is."""
 
-import asyncio
 import sys
-from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from functools import partial
-from pathlib import Path
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 from textual import events
-from textual.app import App, SystemCommand
-from textual.binding import Binding, BindingsMap, BindingType
-from textual.dom import DOMNode
-from textual.notifications import SeverityLevel
+from textual.app import SystemCommand
+from textual.binding import Binding, BindingType
 from textual.screen import Screen
 from textual.signal import Signal
 
-from amp_console.connections import (
-    Connection,
-    KeySource,
-    SettingsError,
-    keep_theme,
-    read_preferences,
-)
+from amp_console.connections import Connection, KeySource
 from amp_console.console import keyring, navigation
 from amp_console.console.background import aside
+from amp_console.console.liking import DARK, LIGHT, LikedApp
 from amp_console.console.live_work import LiveWork
-from amp_console.console.look import ASCII, PLAIN
 from amp_console.console.premises import Opening, Premises
 from amp_console.console.reconcile_work import ReconcileWork
 from amp_console.console.session import Session
-from amp_console.console.taste import choose_theme
 from amp_console.console.work import KNOWN, ImportWork, SyncWork
 from amp_console.ledger.changes import revision
 from amp_console.sync import cohort_list
-from amp_console.sync.live_alerts import Alert
 from amp_console.sync.quota import Quota, ask_quota
-from amp_console.sync.words import clean
 
-DARK, LIGHT = "tokyo-night", "catppuccin-latte"
-MOST_HAPPENINGS = 1_000
 HUNG_UP = 1  # the number of SIGHUP, which Windows has not
 TICK = 1.0  # seconds between two looks whether another process has written to the ledger
 
 
-class Happening(NamedTuple):
-    """One line of the event log; `at` in microseconds since 1970."""
-
-    at: int
-    severity: SeverityLevel
-    text: str
-
-
-class ConsoleApp(App[None]):
+class ConsoleApp(LikedApp):
     """The console. Screens ask it for the session, for work, and to go places."""
 
     TITLE = "amp-console"
@@ -73,12 +49,7 @@ class ConsoleApp(App[None]):
     ]
 
     def __init__(self, premises: Premises, opening: Opening) -> None:
-        super().__init__()
-        self.premises = premises
-        self.opening = opening
-        self.preferences = read_preferences(premises.folders.config_file)
-        is_ascii = opening.ascii_only or self.preferences.ascii_only
-        self.look = ASCII if is_ascii else PLAIN
+        super().__init__(premises, opening)
         self.session: Session | None = None
         self.sync: SyncWork | None = None
         self.reading: ImportWork | None = None
@@ -86,22 +57,9 @@ class ConsoleApp(App[None]):
         self.following: LiveWork | None = None
         self.quota: Quota | None = None
         self.sizes: dict[str, int | None] = {}
-        self.happenings: deque[Happening] = deque(maxlen=MOST_HAPPENINGS)
         self.moved: Signal[None] = Signal(self, "moved")
         self.deep_audience = opening.audience
         self._revision = -1
-        self.keys: dict[str, str] = {}
-        self._worn, self._no_themes = choose_theme(
-            (opening.theme, self.preferences.theme), self.available_themes, DARK
-        )
-        self.theme = self._worn
-        self._keeping = asyncio.Lock()
-        self.set_class(is_ascii, "-ascii")
-
-    @property
-    def now(self) -> int:
-        """The time of day in microseconds since 1970."""
-        return self.premises.timing.now()
 
     @property
     def keys_note(self) -> str:
@@ -126,7 +84,7 @@ class ConsoleApp(App[None]):
         if self.premises.stage is not None:
             self.call_after_refresh(self.premises.stage.open)
         self.set_interval(TICK, self._tick)
-        self.run_worker(self._take_preferences())
+        self.run_worker(self.take_preferences())
         await navigation.open_first(self)
         if self.opening.guide is not None:
             self.run_worker(self.opening.guide.lead(self))
@@ -195,46 +153,6 @@ class ConsoleApp(App[None]):
         # Only where it happened; no values.
         self._exit_renderables.append(Text(traceback.format_exc(limit=-8)))
         self._close_messages_no_wait()
-
-    # How it is liked.
-
-    async def _take_preferences(self) -> None:
-        """Take the keys of the settings, and tell what in the settings can't be had."""
-        told = [*self._no_themes, *self.preferences.told]
-        if self.preferences.keys:
-            from amp_console.console import keymap
-
-            checked = await aside(keymap.check, self.preferences.keys, self._bindings)
-            self.keys = checked.keymap
-            self.set_keymap(self.keys)
-            told += checked.told
-        self.tell_of_settings(told)
-
-    def bindings_of(self, node: DOMNode) -> BindingsMap:
-        """A node's bindings, with the keys that the settings give them."""
-        from amp_console.console import keymap
-
-        return keymap.bindings(node._bindings, self.keys)
-
-    def watch_theme(self, theme: str) -> None:
-        """Keep a theme that was chosen, unless the settings name it already."""
-        if theme == self._worn:
-            return
-        self._worn = theme
-        if self.premises.stage is None:
-            self.run_worker(self._keep_theme(), group="theme")
-
-    async def _keep_theme(self) -> None:
-        async with self._keeping:  # the last one that was chosen is the last one written
-            theme = self.theme
-            if theme == self.preferences.theme:
-                return
-            try:
-                await aside(keep_theme, self.premises.folders.config_file, theme)
-            except SettingsError as error:
-                self.say(str(error), "warning")
-            else:
-                self.preferences = self.preferences._replace(theme=theme)
 
     # What is under way.
 
@@ -307,50 +225,6 @@ class ConsoleApp(App[None]):
             self._revision = now
             self.tell()
 
-    # Saying things.
-
-    def say(self, text: str, severity: SeverityLevel = "information") -> None:
-        """Keep it in the event log, and show a toast, unless the same one is still to be seen."""
-        self.happenings.append(Happening(self.now, severity, text))
-        if not any(each.message == text for each in self._notifications):
-            seconds = 6 if severity != "error" else 12
-            self.notify(text, severity=severity, markup=False, timeout=seconds)
-
-    def alarm(self, alert: Alert) -> None:
-        """Tell of something in a live session, with the terminal's bell where it is bad."""
-        self.say(alert.text, "information" if alert.is_over else "warning")
-        if alert.is_over:
-            return
-        self.bell()
-        if self.preferences.notify and self._driver is not None:
-            # OSC 9, which iTerm2, kitty, WezTerm, Windows Terminal and others show on the desktop;
-            # Textual has no call for it.
-            self._driver.write(f"\x1b]9;{clean(alert.text, 300)}\x07")
-
-    def tell_of_settings(self, told: Sequence[str]) -> None:
-        """Put what is wrong in the settings into the event log; show one toast at most."""
-        if len(told) == 1:
-            self.say(told[0], "warning")
-        elif told:
-            self.happenings.extend(Happening(self.now, "warning", each) for each in told)
-            self.notify(
-                f"{len(told)} things in the settings can't be had. Press 5: the event log says "
-                "which.",
-                severity="warning",
-                markup=False,
-            )
-
-    def copy(self, text: str) -> None:
-        """Copy by OSC 52, and into a file: no terminal says whether it took it."""
-        self.copy_to_clipboard(text)
-        file = self.premises.folders.data / "copied.txt"
-        try:
-            _write_private(file, text)
-        except OSError:
-            self.say("Copied, if your terminal allows it.")
-        else:
-            self.say(f"Copied. If your terminal did not take it: {file}")
-
     # Going places.
 
     def action_go(self, name: str) -> None:
@@ -377,28 +251,8 @@ class ConsoleApp(App[None]):
         if not isinstance(self.screen, Palette):
             self.push_screen(Palette(id="--command-palette"))
 
-    def search_themes(self) -> None:
-        """Choose other colours by their name."""
-        from textual.theme import ThemeProvider
-
-        from amp_console.console.palette import Palette
-
-        self.push_screen(Palette(providers=[ThemeProvider], placeholder="Search for themes…"))
-
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """Every action of the place and of the console, by name."""
         yield from navigation.commands(self, screen)
         yield SystemCommand("Theme", "Choose other colours", self.action_change_theme)
         yield SystemCommand("Light or dark", f"{DARK} or {LIGHT}", self.switch_theme)
-
-    def switch_theme(self) -> None:
-        """Switch between the dark theme and the light one."""
-        self.theme = LIGHT if self.current_theme.dark else DARK
-
-
-def _write_private(file: Path, text: str) -> None:
-    import os
-
-    handle = os.open(file, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600)
-    with os.fdopen(handle, "w", encoding="utf-8") as out:
-        out.write(text)

@@ -18,7 +18,8 @@ from textual.pilot import Pilot
 from textual.widgets import Input
 
 from amp_console.console import Opening
-from amp_console.console.app import DARK, LIGHT, ConsoleApp
+from amp_console.console.app import ConsoleApp
+from amp_console.console.liking import DARK, LIGHT
 from amp_console.console.live_work import LiveWork, paths
 from amp_console.console.widgets.grid import Grid
 from amp_console.demo import DemoStage

@@ -13,7 +13,7 @@ from textual.pilot import Pilot
 from textual.widgets import Button
 
 from amp_console.console import Opening
-from amp_console.console.app import DARK, LIGHT
+from amp_console.console.liking import DARK, LIGHT
 from amp_console.console.screens.ask import Ask
 from amp_console.console.screens.dialog import Confirm, Dialog
 from amp_console.console.screens.quit import QuitDialog

@@ -8,7 +8,7 @@ import pytest
 from textual.pilot import Pilot
 
 from amp_console.console import Opening
-from amp_console.console.app import DARK, LIGHT
+from amp_console.console.liking import DARK, LIGHT
 from amp_console.console.premises import Stage, Trouble
 from tests.console.furniture import furnish
 from tests.console.house import House, console, picture, until, until_said, until_shown

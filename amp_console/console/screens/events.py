@@ -6,7 +6,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container
 
-from amp_console.console.app import Happening
+from amp_console.console.saying import Happening
 from amp_console.console.screens.place import Place
 from amp_console.console.screens.text_view import TextView
 from amp_console.console.widgets.filter_bar import FilterBar

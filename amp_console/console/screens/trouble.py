@@ -8,8 +8,8 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.widgets import Static
 
-from amp_console.console.app import Happening
 from amp_console.console.premises import Stage
+from amp_console.console.saying import Happening
 from amp_console.console.screens.dialog import Dialog
 from amp_console.console.texts import MUTED, said
 from amp_console.console.widgets.grid import Grid
