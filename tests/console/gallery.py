@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from textual.pilot import Pilot
+from textual.strip import Strip
 from textual.widgets import Input
 
 from amp_console.console import Opening
@@ -32,7 +33,7 @@ from amp_console.simulator import Answer, Behaviour, Call, Rule
 from amp_console.sync.follower import NO_COHORT, PAUSED, LiveWish
 from amp_console.sync.live_progress import LiveAudience, LiveChange, LiveSnapshot, LiveSource
 from amp_console.sync.timing import Timing
-from tests.console.house import console, picture, until, until_shown
+from tests.console.house import console, until, until_shown
 
 NOW = 1_795_608_000_000_000  # 2026-11-25T12:00:00Z, microseconds since 1970
 HOME = Path("/tmp")  # noqa: S108  # its length is seen in pictures, so it must not differ
@@ -131,9 +132,9 @@ async def _painted(pilot: Pilot[None], demo: DemoStage) -> str:
     await until(pilot, lambda: not any(w.is_running for w in app.workers if w.group in READING))
     for field in app.screen.query(Input):
         field.cursor_blink = False
-    before = ""
-    while before != picture(pilot):
-        before = picture(pilot)
+    before: list[Strip] = []
+    while before != (now := app.screen._compositor.render_strips()):  # colours and all
+        before = now
         await pilot.pause(0.05)
     svg = re.sub(r"terminal-\d+", "terminal-picture", app.export_screenshot(title="amp-console"))
     port = demo.connection.base_url or ""

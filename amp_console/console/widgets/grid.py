@@ -1,67 +1,24 @@
-"""A table that draws only the lines that are seen: as quick with a million rows as with ten.
+"""What keys and the mouse do with a table: open, mark, sort."""
 
-Textual's DataTable takes 0.3 ms for each row it is given, and redraws all it knows when one cell
-changes; a ledger may hold 100,000 rejected users, and a sync changes cells ten times a second.
-"""
-
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
 from textual import events
 from textual.binding import Binding, BindingType
-from textual.geometry import Region, Size
 from textual.message import Message
-from textual.reactive import reactive
-from textual.scroll_view import ScrollView
-from textual.strip import Strip
 
-from amp_console.console.look import PLAIN, Look
-from amp_console.console.widgets.grid_layout import Column
-from amp_console.console.widgets.grid_lines import GridLines
-from amp_console.console.widgets.grid_paint import GridPaint
-from amp_console.console.widgets.grid_rows import PAGE, Listed, Paged, Row, Rows
+from amp_console.console.widgets.grid_rows import Listed, Paged
+from amp_console.console.widgets.grid_view import GridView
 
 
-class Grid(ScrollView, can_focus=True):
+class Grid(GridView):
     """Rows under a header, with a cursor, marks and a column to sort by.
 
     It says `Moved` when the cursor comes to another row, `Opened` for Enter or a second click,
-    `MarksChanged` and `SortChanged`. Text is drawn as it is: nothing in it is markup.
+    and `MarksChanged`.
     """
 
-    COMPONENT_CLASSES: ClassVar[set[str]] = {
-        "grid--header",
-        "grid--cursor",
-        "grid--cursor-blurred",
-        "grid--marked",
-        "grid--good",
-        "grid--warn",
-        "grid--bad",
-        "grid--dim",
-        "grid--accent",
-        "grid--empty",
-    }
-    DEFAULT_CSS = """
-    Grid {
-        height: 1fr;
-        min-height: 2;
-        overflow-x: hidden;
-        scrollbar-size-vertical: 1;
-        background: transparent;
-        color: $foreground;
-        & > .grid--header { color: $foreground 60%; text-style: bold; }
-        & > .grid--cursor { background: $primary 30%; text-style: bold; }
-        & > .grid--cursor-blurred { background: $primary 12%; }
-        & > .grid--marked { color: $text-accent; text-style: bold; }
-        & > .grid--good { color: $text-success; }
-        & > .grid--warn { color: $text-warning; }
-        & > .grid--bad { color: $text-error; }
-        & > .grid--dim { color: $foreground 60%; }
-        & > .grid--accent { color: $text-accent; }
-        & > .grid--empty { color: $foreground 70%; }
-    }
-    """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("down,j", "move(1)", "Down", show=False, id="grid.down"),
         Binding("up,k", "move(-1)", "Up", show=False, id="grid.up"),
@@ -76,22 +33,8 @@ class Grid(ScrollView, can_focus=True):
         Binding("O", "reverse", "Reverse the order", show=False, id="grid.reverse"),
     ]
 
-    cursor: reactive[int] = reactive(0)
-
     @dataclass
-    class Moved(Message):
-        """The cursor is on another row; `key` is None where there is none."""
-
-        grid: "Grid"
-        key: Hashable | None
-
-        @property
-        def control(self) -> "Grid":
-            """The grid."""
-            return self.grid
-
-    @dataclass
-    class Opened(Moved):
+    class Opened(GridView.Moved):
         """The row was opened."""
 
     @dataclass
@@ -105,92 +48,7 @@ class Grid(ScrollView, can_focus=True):
             """The grid."""
             return self.grid
 
-    @dataclass
-    class Failed(Message):
-        """A page of rows could not be fetched, and why."""
-
-        grid: "Grid"
-        error: Exception
-
-        @property
-        def control(self) -> "Grid":
-            """The grid."""
-            return self.grid
-
-    def __init__(
-        self,
-        columns: Sequence[Column],
-        *,
-        empty: str = "",
-        look: Look = PLAIN,
-        marks: bool = False,
-        sort: int | None = None,
-        id: str | None = None,  # noqa: A002  # Textual's word
-        classes: str | None = None,
-    ) -> None:
-        """`empty` is shown where there are no rows; `marks` lets rows be marked."""
-        super().__init__(id=id, classes=classes)
-        self.columns = list(columns)
-        self.empty = empty
-        self.marked: set[Hashable] = set()
-        self.sort_column = sort
-        self.descending = False
-        self._look = look
-        self._may_mark = marks
-        self._all: Sequence[Row] = ()
-        self._needle = ""
-        self._rows: Rows = Listed(())
-        self._asked: set[int] = set()
-        self._paint = GridPaint(self)
-        self._lines = GridLines(self.columns, look, self._paint)
-
-    # What is shown.
-
-    def show(self, rows: Sequence[Row]) -> None:
-        """Show these rows, filtered and sorted as before; the cursor stays on its row."""
-        if rows and rows == self._all and isinstance(self._rows, Listed):
-            return  # nothing to paint; without rows, what is said instead may have changed
-        self._all = rows
-        self._list()
-
-    def reshape(self, columns: Sequence[Column]) -> None:
-        """Show other columns from now on; the next rows must have their cells."""
-        self.columns = list(columns)
-        self._lines = GridLines(self.columns, self._look, self._paint)
-        self.refresh()
-
-    def show_pages(self, rows: Paged) -> None:
-        """Show rows that are fetched page by page; filter and order are theirs."""
-        self._asked.clear()
-        self._replace(rows)
-
-    def filter(self, needle: str) -> None:
-        """Show only rows that hold this text in any cell, whatever its case."""
-        self._needle = needle
-        self._list()
-
-    @property
-    def key(self) -> Hashable | None:
-        """The key of the row under the cursor."""
-        row = self.row
-        return row.key if row else None
-
-    @property
-    def row(self) -> Row | None:
-        """The row under the cursor."""
-        return self._rows.get(self.cursor) if self.cursor < len(self._rows) else None
-
-    @property
-    def count(self) -> int:
-        """How many rows are shown."""
-        return len(self._rows)
-
-    def go_to(self, key: Hashable) -> bool:
-        """Put the cursor on the row of this key; False where it is not shown."""
-        place = self._rows.find(key)
-        if place is not None:
-            self.cursor = place
-        return place is not None
+    # Marks, order, keys and mouse.
 
     def chosen(self) -> list[Hashable]:
         """The keys of the marked rows; without marks, that of the row under the cursor."""
@@ -200,23 +58,6 @@ class Grid(ScrollView, can_focus=True):
 
     def _order(self) -> Iterable[Hashable]:
         return (row.key for row in self._all) if self._all else sorted(self.marked, key=repr)
-
-    def _list(self) -> None:
-        self._replace(Listed(self._all, self._needle, self.sort_column, self.descending))
-
-    def _replace(self, rows: Rows) -> None:
-        key, before = self.key, self.cursor
-        self._rows = rows
-        self.virtual_size = Size(self.size.width, len(rows) + 1)
-        place = rows.find(key) if key is not None else None
-        place = before if place is None else place
-        self.set_reactive(Grid.cursor, max(0, min(place, len(rows) - 1)))
-        self._keep_in_sight()
-        self.refresh()
-        if self.key != key:
-            self.post_message(self.Moved(self, self.key))
-
-    # Keys and mouse.
 
     def action_move(self, by: int) -> None:
         """Move the cursor by rows."""
@@ -277,23 +118,6 @@ class Grid(ScrollView, can_focus=True):
         self.refresh()
         self.post_message(self.MarksChanged(self))
 
-    def _put(self, place: int) -> None:
-        self.cursor = max(0, min(place, len(self._rows) - 1))
-
-    def watch_cursor(self) -> None:
-        """Show the cursor where it is now, and tell."""
-        self._keep_in_sight()
-        self.refresh()
-        self.post_message(self.Moved(self, self.key))
-
-    def _keep_in_sight(self) -> None:
-        height = max(1, self.size.height - 1)
-        top = round(self.scroll_y)
-        if self.cursor < top:
-            self.scroll_to(y=self.cursor, animate=False, immediate=True)
-        elif self.cursor >= top + height:
-            self.scroll_to(y=self.cursor - height + 1, animate=False, immediate=True)
-
     def on_click(self, event: events.Click) -> None:
         """Put the cursor on a row, open it with the second click; sort by a header."""
         place = event.get_content_offset(self)
@@ -316,57 +140,3 @@ class Grid(ScrollView, can_focus=True):
             self.action_reverse()
         else:
             self._sort_by(column)
-
-    # Drawing.
-
-    def on_resize(self) -> None:
-        """Keep the cursor in sight."""
-        self.virtual_size = Size(self.size.width, len(self._rows) + 1)
-        self._keep_in_sight()
-
-    def notify_style_update(self) -> None:
-        """Forget the styles of another theme."""
-        super().notify_style_update()
-        self._paint.forget()
-
-    @property
-    def _room(self) -> int:
-        return self.scrollable_content_region.width
-
-    def render_line(self, y: int) -> Strip:
-        """Draw one line: the header, a row, or what is said where there are no rows."""
-        width, lines = self._room, self._lines
-        if y == 0:
-            return lines.header(width, self.sort_column, descending=self.descending)
-        if not len(self._rows):
-            said = self.empty.splitlines()
-            return lines.instead(width, said[y - 2] if 2 <= y < len(said) + 2 else "")
-        index = y - 1 + round(self.scroll_y)
-        if index >= len(self._rows):
-            return lines.blank(width)
-        row = self._rows.get(index)
-        if row is None:
-            self._ask_for(index)
-            return lines.waiting(width)
-        ground = ""
-        if index == self.cursor:
-            ground = "cursor" if self.has_focus else "cursor-blurred"
-        return lines.row(width, row, ground, is_marked=row.key in self.marked)
-
-    def _ask_for(self, index: int) -> None:
-        rows, page = self._rows, index // PAGE
-        if isinstance(rows, Paged) and page not in self._asked and rows.lacks(page):
-            self._asked.add(page)
-            self.run_worker(self._fetch(rows, page), group="page")
-
-    async def _fetch(self, rows: Paged, page: int) -> None:
-        try:
-            await rows.fetch(page)
-        except Exception as error:
-            self._asked.discard(page)  # the next key asks once more
-            self.post_message(self.Failed(self, error))
-            return
-        if rows is self._rows:
-            self.refresh(Region(0, 0, *self.size))
-            if self.cursor // PAGE == page:
-                self.post_message(self.Moved(self, self.key))
