@@ -7,6 +7,7 @@ import msgspec
 from amp_console.engage.intake import Intake
 
 LINE_LIMIT = 32 * 1024 * 1024
+BOM = b"\xef\xbb\xbf"  # how some programs begin a file in UTF-8; it is no part of its first line
 
 # Stands for a line that was skipped for its length. It is broken as JSON and as CSV, so whoever
 # reads lines needs no check for it until one of them turns out to be broken.
@@ -67,6 +68,7 @@ def lines_of(intake: Intake, limit: int = LINE_LIMIT) -> Iterator[list[bytes]]:
 
 def is_whole_json(line: bytes) -> bool:
     """Tell whether the line is a JSON object or array from its beginning to its end."""
+    line = line.removeprefix(BOM)
     if not line.lstrip().startswith((b"{", b"[")):
         return False
     try:

@@ -9,7 +9,7 @@ from amp_console.engage.batch import Batch, Tally
 from amp_console.engage.event import NO_PERSONAS, Event, personas_in, regular
 from amp_console.engage.hints import hints_in
 from amp_console.engage.identifiers import identifier
-from amp_console.engage.lines import TOO_LONG
+from amp_console.engage.lines import BOM, TOO_LONG
 from amp_console.engage.mapping import FieldMapping, FieldPath
 from amp_console.engage.membership import Filtered, audience_of, membership
 from amp_console.engage.timestamps import microseconds
@@ -39,6 +39,8 @@ class EventReader:
     def read(self, lines: Sequence[bytes], first: int) -> Batch:
         """Judge the lines, of which `first` is the number of the first one."""
         tally = Tally()
+        if first == 1 and lines and lines[0].startswith(BOM):
+            lines = [lines[0].removeprefix(BOM), *lines[1:]]
         self.judge(enumerate(lines, first), tally, are_ascii=all(map(bytes.isascii, lines)))
         return tally.batch()
 

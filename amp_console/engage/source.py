@@ -23,7 +23,7 @@ from amp_console.engage.formats import (
 )
 from amp_console.engage.identifier_list import read_identifiers
 from amp_console.engage.intake import Intake
-from amp_console.engage.lines import LINE_LIMIT, lines_of
+from amp_console.engage.lines import BOM, LINE_LIMIT, lines_of
 from amp_console.engage.mapping import FieldMapping
 from amp_console.engage.reader import EventReader
 from amp_console.engage.tables import rows_of
@@ -31,7 +31,6 @@ from amp_console.values import IdType
 
 BLOCK_BYTES = 1024 * 1024
 STDIN, STDIN_NAME = "-", "stdin"
-_BOM = b"\xef\xbb\xbf"
 
 
 class ReadOptions(msgspec.Struct, frozen=True):
@@ -137,7 +136,7 @@ class Source:
         trouble = self._intake.trouble
         if not head and trouble is not None and not trouble.has_line:
             raise UnreadableSource(trouble.reason)
-        head = head.removeprefix(_BOM)
+        head = head.removeprefix(BOM)
         self._intake.put_back(head)
         chosen = (self._options.user_id_column, self._options.amplitude_id_column)
         is_list = self._options.lists is not None

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from amp_console.amplitude import AmplitudeClient, MembersChanged
-from amp_console.engage.lines import LINE_LIMIT
+from amp_console.engage.lines import BOM, LINE_LIMIT
 from amp_console.ledger.audiences import Audience, all_audiences
 from amp_console.ledger.leases import lease
 from amp_console.ledger.requests import count_requests
@@ -665,10 +665,11 @@ async def test_read_only_follows_nothing(office: Office, tmp_path: Path) -> None
             await session.end()
 
 
+@pytest.mark.parametrize("begins", [b"", BOM])
 @pytest.mark.parametrize("ends", ["\n", ""])
-async def test_a_stream_is_followed_to_its_end(office: Office, tmp_path: Path, ends: str) -> None:
+async def test_a_stream_is_followed_to_its_end(office: Office, begins: bytes, ends: str) -> None:
     feed = Feed(office.ledger, office.read_options())
-    stream = io.BytesIO((lines(*USERS).rstrip("\n") + ends).encode())
+    stream = io.BytesIO(begins + (lines(*USERS).rstrip("\n") + ends).encode())
     report = await run(office, StreamSource(feed, stream, "stdin"))
     assert (report.last.tally.read, report.pending) == (20, 0)
     assert office.cohort() == set(USERS)

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from amp_console.engage import UnreadableSource
+from amp_console.engage.lines import BOM
 from amp_console.ledger import Ledger
 from amp_console.ledger.audiences import all_audiences
 from amp_console.ledger.sources import invalid_events
@@ -96,6 +97,20 @@ def test_a_file_that_grows_is_read_once(watcher: Watcher, office: Office, folder
         more.write(lines("u4")[20:])
     assert watcher.look() == 1
     assert members(office.ledger) == {"u1", "u2", "u3", "u4"}
+    assert office.ledger.read(invalid_events) == []
+
+
+@pytest.mark.parametrize("ends", ["\r\n", ""])
+def test_a_byte_order_mark_costs_nobody_their_event(
+    watcher: Watcher, office: Office, folder: Path, ends: str
+) -> None:
+    file = folder / "a.ndjson"
+    file.write_bytes(BOM + (lines("u1").rstrip("\n") + ends).encode())
+    assert watcher.look() == 1
+    with file.open("a") as more:
+        more.write("\n" + lines("u2"))
+    watcher.look()
+    assert members(office.ledger) == {"u1", "u2"}
     assert office.ledger.read(invalid_events) == []
 
 
