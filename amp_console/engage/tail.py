@@ -9,6 +9,7 @@ was cut short is read from its beginning, as a file of its own.
 import hashlib
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -69,17 +70,18 @@ def moved_to(path: Path, known: Identity) -> Path | None:
         others = [each for each in path.parent.iterdir() if each != path and each.is_file()]
     except OSError:
         return None
+    moved, copied = [], []
     for each in others:
-        try:
+        with suppress(OSError):
             is_it = each.stat().st_ino == known.inode and known.head_size > 0
             if not is_it and not each.name.startswith(path.name):
                 continue
             with each.open("rb") as file:
-                if is_same(file, known) or begins_alike(file, known):
-                    return each
-        except OSError:
-            continue
-    return None
+                if is_same(file, known):
+                    moved.append(each)
+                elif begins_alike(file, known):
+                    copied.append(each)
+    return next(iter(moved + copied), None)  # logs of one program may begin alike
 
 
 def read_on(file: BinaryIO, place: Place) -> Iterator[Lines]:

@@ -194,6 +194,7 @@ class Follower:
         carried = len(self._arrivals)
         self._done_before = lane.desk.progress.of(lane.audience.id).done
         lane.patience = Patience(means.connection.limits, means.timing)
+        lane.was_taken = False  # the cohort may have been deleted since the last turn
         self._state = note = await common.delivery.turn(lane)
         self._done_before = lane.desk.progress.of(lane.audience.id).done
         if not note:

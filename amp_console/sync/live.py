@@ -27,6 +27,7 @@ from amp_console.sync.read_only import guard
 
 SHOWN = 1.0  # seconds between two snapshots
 KEPT = 10  # snapshots after which what was read is in the history, too
+ANEW = 60  # snapshots after which the ledger is asked what is pending, whatever was told
 TIDIED = 3_600  # snapshots after which requests that explain nobody any more are forgotten
 HOUR = 3_600_000_000  # microseconds for which they are kept in any case
 
@@ -56,6 +57,7 @@ class Live:
         self._latest: deque[LiveChange] = deque(maxlen=LATEST)
         self._defect: Exception | None = None
         self._is_paused = False
+        self._is_behind = False
         self._source: EventSource | None = None
         self.ending = asyncio.Event()
 
@@ -99,8 +101,13 @@ class Live:
 
     def hurry(self, audience_id: int) -> None:
         """Look at an audience now: what is set for it has changed."""
+        self.look_anew()
         for each in self._chosen(audience_id):
             each.hurry()
+
+    def look_anew(self) -> None:
+        """Look soon at what is pending in the ledger: something may have been missed."""
+        self._is_behind = True
 
     def _chosen(self, audience_id: int | None) -> list[Follower]:
         if audience_id is None:
@@ -121,8 +128,9 @@ class Live:
             self._source = source
             ticker = asyncio.create_task(self._tick())
             try:
-                await self._follow_what_is_pending()
+                await self._catch_up()
                 await source.follow(self)
+                await self._catch_up()
             except BaseException as error:
                 await self._break_off(run_id, ticker, error)
                 raise
@@ -175,13 +183,19 @@ class Live:
         if not task.cancelled() and task.exception() is not None:
             self.end()
 
-    async def _follow_what_is_pending(self) -> None:
-        """Begin with what an earlier session, or an import, left pending."""
+    async def _catch_up(self) -> None:
+        """Follow what is pending, and was not told of.
+
+        So it is with what an earlier session, another process or an import has left, with what was
+        read when the ledger or the disk failed in the middle, and with an audience whose ID type
+        or cohort was changed.
+        """
         ledger = self._means.ledger
         for each in await ledger.aread(all_audiences):
-            left = await ledger.aread(outstanding, each)
-            if left.pending:
-                (await self._follower(each.id)).pend(left.pending)
+            left, known = await ledger.aread(outstanding, each), self._followers.get(each.id)
+            missed = left.pending - (known.queue if known else 0)
+            if missed > 0:
+                (await self._follower(each.id)).pend(missed)
 
     async def _tick(self) -> None:
         ticks = 0
@@ -195,6 +209,9 @@ class Live:
     async def _keep(self, ticks: int) -> None:
         """Let the history know how it goes, and not grow for ever."""
         ledger, run_id = self._means.ledger, self._desk.run_id
+        if self._is_behind or ticks % ANEW == 0:
+            await self._catch_up()
+            self._is_behind = False
         if ticks % KEPT == 0:
             await ledger.awrite(runs.keep_tally, run_id, self._tally)
         if ticks % TIDIED == 0:

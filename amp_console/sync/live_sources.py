@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import CancelledError
 from contextlib import suppress
 from time import monotonic
 from typing import Any, BinaryIO, Literal, TypeVar
@@ -50,6 +51,7 @@ class PathSource:
                 self._trouble = ""
             except LedgerError as error:
                 self._trouble = str(error)
+                live.look_anew()  # a part may have been taken in before it failed
                 await _or_ending(live, TRY_AGAIN)
         # What was written up to the end is taken, too.
         await live.arrived(await asyncio.to_thread(self._watching.scan))
@@ -161,7 +163,7 @@ def _read_aside(stream: BinaryIO, blocks: "asyncio.Queue[bytes]") -> None:
 
     def pump() -> None:
         block = b"begin"
-        with suppress(RuntimeError):  # the loop is closed: nobody reads on
+        with suppress(RuntimeError, CancelledError):  # the loop is closed: nobody reads on
             while block:
                 try:
                     block = read(BLOCK)

@@ -230,6 +230,7 @@ class Receiver:
             try:
                 await live.arrived(await asyncio.to_thread(self._fold, waiting))
             except LedgerError as error:
+                live.look_anew()  # they may be in the ledger for all that
                 _answer(waiting, error)
             except BaseException:
                 for each in waiting:

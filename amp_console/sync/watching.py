@@ -81,11 +81,15 @@ class Watching:
         self._gone: dict[Path, float] = {}
         self._moved: dict[Path, float] = {}
         self._displaced: list[Tail] = []
+        self._taken = Taken()
         self._reader = EventReader(feed.options.mapping, feed.options.audience)
 
     def scan(self) -> Taken:
-        """Take in what is new since the last look. Raises `LedgerError`."""
-        total, there = Taken(), set()
+        """Take in what is new since the last look. Raises `LedgerError`.
+
+        What was taken in before a look failed is returned by the next one.
+        """
+        there = set()
         for path in self._found():
             stamp = Stamp.of(path)
             if stamp is None:
@@ -98,8 +102,11 @@ class Watching:
             if is_whole(path) and of.settled != stamp:
                 of.settled = stamp  # it may still be written to
                 continue
-            total = total.plus(self._take(path, of, stamp))
-        return total.plus(self._let_go(there)).plus(self._finish_displaced())
+            self._take(path, of, stamp)
+        self._let_go(there)
+        self._finish_displaced()
+        taken, self._taken = self._taken, Taken()
+        return taken
 
     @property
     def is_settling(self) -> bool:
@@ -128,43 +135,36 @@ class Watching:
     def _found(self) -> Iterator[Path]:
         for path in self.paths:
             if path.is_dir():
-                yield from sorted(
-                    each
-                    for each in path.rglob("*")
-                    if each.suffix.lower() in GROWING | WHOLE
-                    and not each.name.startswith(".")
-                    and each.is_file()
-                )
+                yield from sorted(_files_in(path))
             else:
                 yield path
         yield from [path for path, since in self._moved.items() if self._now() - since < LATE]
 
-    def _take(self, path: Path, of: _Watched, stamp: Stamp) -> Taken:
+    def _take(self, path: Path, of: _Watched, stamp: Stamp) -> None:
+        before = self._taken.tally.read
         try:
             if is_whole(path):
-                taken, of.trouble = self._take_whole(path)
+                of.trouble = self._take_whole(path)
             else:
-                taken, of.trouble = self._follow(path), ""
+                self._follow(path)
+                of.trouble = ""
             of.seen = stamp
         except UnreadableSource as error:  # its content: it is looked at again when it changes
             of.seen, of.trouble = stamp, str(error)
-            return Taken()
         except OSError as error:  # it is tried again
             of.trouble = f"It can't be read ({error.strerror}). It is tried again."
             of.settled = None
-            return Taken()
-        if taken.tally.read:
-            of.events += taken.tally.read
+        if events := self._taken.tally.read - before:
+            of.events += events
             of.last = self._now()
-        return taken
 
-    def _let_go(self, there: set[Path]) -> Taken:
+    def _let_go(self, there: set[Path]) -> None:
         """Read the rest of what was moved away; forget what is gone, or days would fill memory."""
-        now, total = self._now(), Taken()
+        now = self._now()
         for path in self._files.keys() - there:
             known = self._tails.get(str(path))
             if known is not None:
-                total = total.plus(self._finish(path, known))
+                self._finish(path, known)
             del self._files[path]
             self._gone[path] = now
         for path in [path for path, since in self._gone.items() if now - since > REMEMBERED]:
@@ -174,37 +174,38 @@ class Watching:
             if known is not None:
                 self._by_inode[known.device, known.inode].pop(known.path, None)
                 self._feed.ledger.write(forget_tail, known.path)
-        return total
 
     # Files that are read as a whole.
 
-    def _take_whole(self, path: Path) -> tuple[Taken, str]:
-        """Read a file; return with what was taken why it broke off, "" if it did not."""
+    def _take_whole(self, path: Path) -> str:
+        """Read a file; return why it broke off, "" if it did not."""
         with path.open("rb") as file:
             found, identity = os.fstat(file.fileno()), identity_of(file)
         known, size, time = self._tails.get(str(path)), found.st_size, found.st_mtime_ns
         if known and known.is_whole and (known.position, known.line) == (size, time):
-            return Taken(), ""
+            return ""
         with open_source(str(path), self._feed.options) as source:
             source_id = self._feed.begin(str(path))
             tail = _tail(path, source_id, Place(identity, size, time), is_whole=True)
             taken = self._feed.take(source_id, source, lambda db: keep_tail(db, tail))
+            self._taken = self._taken.plus(taken)
             self._remember(tail)
-            return taken, source.trouble or ""
+            return source.trouble or ""
 
     # Files that grow.
 
-    def _follow(self, path: Path) -> Taken:
+    def _follow(self, path: Path) -> None:
         with path.open("rb") as file:
-            known, taken = self._tails.get(str(path)), Taken()
+            known = self._tails.get(str(path))
             if known is not None and not self._goes_on(file, known):
-                taken, known = self._finish(path, known), None
+                self._finish(path, known)
+                known = None
             known = known or self._elsewhere(path, file)
             if known is None:
                 place = beginning_of(identity_of(file))
                 known = _tail(path, self._feed.begin(str(path)), place)
                 self._remember(known)
-            return taken.plus(self._read(file, known))
+            self._read(file, known)
 
     @staticmethod
     def _goes_on(file: BinaryIO, known: Tail) -> bool:
@@ -212,11 +213,11 @@ class Watching:
         is_long_enough = os.fstat(file.fileno()).st_size >= known.position
         return not known.is_whole and is_long_enough and is_same(file, _identity(known))
 
-    def _finish(self, path: Path, known: Tail) -> Taken:
+    def _finish(self, path: Path, known: Tail) -> None:
         """Read the rest of a file that was moved away, or copied before it was cut short."""
         moved = None if known.is_whole else moved_to(path, _identity(known))
         if moved is None:
-            return Taken()
+            return
         with suppress(OSError), moved.open("rb") as file:  # it may be gone again by now
             device, inode, _, _ = identity_of(file)
             there = msgspec.structs.replace(known, path=str(moved), device=device, inode=inode)
@@ -225,16 +226,13 @@ class Watching:
                 there = msgspec.structs.replace(already, path=str(moved))
             self._keep(there)
             self._moved[moved] = self._now()
-            return self._read(file, there)
-        return Taken()
+            self._read(file, there)
 
-    def _finish_displaced(self) -> Taken:
+    def _finish_displaced(self) -> None:
         """Read the rest of files whose names others took."""
-        total = Taken()
         while self._displaced:
             tail = self._displaced.pop()
-            total = total.plus(self._finish(Path(tail.path), tail))
-        return total
+            self._finish(Path(tail.path), tail)
 
     def _elsewhere(self, path: Path, file: BinaryIO) -> Tail | None:
         """How far a file was read under another name."""
@@ -255,8 +253,7 @@ class Watching:
         it = [each for each in known if each.head_size and self._goes_on(file, each)]
         return max(it, key=lambda each: each.position, default=None)
 
-    def _read(self, file: BinaryIO, known: Tail) -> Taken:
-        total = Taken()
+    def _read(self, file: BinaryIO, known: Tail) -> None:
         for part in read_on(file, Place(_identity(known), known.position, known.line)):
             tail = _tail(Path(known.path), known.source_id, part.after)
             if not part.lines:
@@ -264,9 +261,8 @@ class Watching:
                 continue
             batch = self._reader.read(part.lines, part.first)
             keep = self._keeper(tail)
-            total = total.plus(self._feed.take(known.source_id, [batch], keep))
+            self._taken = self._taken.plus(self._feed.take(known.source_id, [batch], keep))
             self._remember(tail)
-        return total
 
     @staticmethod
     def _keeper(tail: Tail) -> Callable[[Db], None]:
@@ -282,6 +278,16 @@ class Watching:
             self._displaced.append(before)
         self._tails[tail.path] = tail
         self._by_inode.setdefault((tail.device, tail.inode), {})[tail.path] = tail
+
+
+def _files_in(folder: Path) -> Iterator[Path]:
+    """The files of a folder and those below it; folders that vanish or are closed are passed by."""
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            each = Path(parent, name)
+            is_wanted = each.suffix.lower() in GROWING | WHOLE and not name.startswith(".")
+            if is_wanted and os.path.isfile(each):  # noqa: PTH113  # it never raises
+                yield each
 
 
 def is_whole(path: Path) -> bool:
@@ -307,6 +313,8 @@ def readable(paths: Sequence[str]) -> list[Path]:
         path = Path(text).expanduser().absolute()
         if not path.exists() and not path.parent.is_dir():
             raise UnreadableSource(f"{path} does not exist, nor does its folder. Check the name.")
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            raise UnreadableSource(f"{path} is neither a file nor a folder. Pipe it in instead: -")
         if path.exists() and not os.access(path, os.R_OK):
             raise UnreadableSource(f"{path} may not be read by you. Ask its owner for access.")
         found.append(path)

@@ -131,6 +131,16 @@ def test_a_file_that_was_moved_is_found_in_its_folder(tmp_path: Path) -> None:
     assert moved_to(path, known) is None
 
 
+def test_a_file_that_was_moved_is_told_from_others_that_begin_alike(tmp_path: Path) -> None:
+    path, head = tmp_path / "growing.ndjson", b"x" * 300
+    for number in range(10):
+        (tmp_path / f"growing.ndjson.{number}").write_bytes(head + b"older\n")
+    path.write_bytes(head + b"one\n")
+    known = identity(path)
+    path.rename(tmp_path / "growing.ndjson.5")
+    assert moved_to(path, known) == tmp_path / "growing.ndjson.5"
+
+
 def test_the_identity_grows_with_what_is_read(tmp_path: Path) -> None:
     """A file that was empty when it was first seen is told from the one that replaces it."""
     path = tmp_path / "growing.ndjson"

@@ -18,6 +18,7 @@ from amp_console.ledger.audiences import Audience, all_audiences
 from amp_console.ledger.leases import lease
 from amp_console.ledger.requests import count_requests
 from amp_console.ledger.runs import RunKind, RunStatus, all_runs, run_audiences
+from amp_console.ledger.standing import outstanding
 from amp_console.simulator import Answer, Behaviour, Call, Reset, Rule
 from amp_console.sync import live as live_module
 from amp_console.sync import live_sources
@@ -29,6 +30,7 @@ from amp_console.sync.live_sources import PathSource, StreamSource
 from amp_console.sync.read_only import ReadOnly
 from amp_console.sync.settings import SettingsChange
 from amp_console.sync.watching import Watching
+from amp_console.values import IdType
 from tests.sync.office import Office, event
 
 pytestmark = pytest.mark.anyio
@@ -377,6 +379,62 @@ async def test_a_ledger_that_takes_nothing_in_for_a_while_loses_nothing(
         office.ledger.write(lambda db: db.execute("ALTER TABLE elsewhere RENAME TO member"))
         await until(is_in(office, "u1", "u2"))
         await until(lambda: not any(each.trouble for each in session.now().sources))
+
+
+async def test_what_was_taken_in_before_the_ledger_failed_is_delivered_too(
+    office: Office, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live_sources, "TRY_AGAIN", 0.01)
+    fails = "BEFORE INSERT ON member WHEN NEW.id = 'u2' BEGIN SELECT RAISE(FAIL, 'full'); END"
+    office.ledger.write(lambda db: db.execute(f"CREATE TRIGGER full {fails}"))
+    (tmp_path / "a.ndjson").write_text(lines("u1"))
+    (tmp_path / "b.ndjson").write_text(lines("u2", key="buyers"))
+    source = PathSource(Watching(Feed(office.ledger, office.read_options()), [tmp_path]))
+    async with office.client() as client:
+        live = Live(office.means_with(client), QUICK)
+        task = asyncio.create_task(live.run(source))
+        await until(lambda: source.sources() and source.sources()[0].name == "ledger")
+        office.ledger.write(lambda db: db.execute("DROP TRIGGER full"))
+        await until(is_in(office, "u2", key="buyers"))
+        await until(is_in(office, "u1"))
+        live.end()
+        report = await task
+    assert (report.last.tally.read, report.pending) == (2, 0)
+
+
+async def test_another_id_type_is_delivered_though_nothing_arrives(
+    office: Office, tmp_path: Path
+) -> None:
+    office.map_amplitude_ids()
+    async with Session(office, tmp_path) as session:
+        session.write(json.dumps(event("u1", True, traits={"amplitude_id": "11"})) + "\n")
+        await until(is_in(office, "u1"))
+        await until(lambda: session.now().queue == 0)
+        office.change(SettingsChange(id_type=IdType.AMPLITUDE_ID))
+        known = office.audience()
+        assert office.ledger.read(outstanding, known).pending > 0
+        assert session.live is not None
+        session.live.hurry(known.id)
+        await until(lambda: office.ledger.read(outstanding, known).pending == 0)
+
+
+async def test_a_cohort_that_is_deleted_meanwhile_rejects_nobody(
+    office: Office, tmp_path: Path
+) -> None:
+    """Whatever words Amplitude refuses it with, as in a sync of its own."""
+    async with Session(office, tmp_path) as session:
+        session.write(lines("u1", "u2"))
+        await until(is_in(office, "u1", "u2"))
+        await until(lambda: session.now().queue == 0)
+        world = office.simulator.world
+        world.drop_cohort(world.cohort_named("shoppers").id)
+        refused = Answer(400, words="Invalid request")
+        office.simulator.faults.set([Rule(refused, frozenset({Call.MEMBERSHIP}))])
+        session.write(lines(*USERS, at=2))
+        await until(lambda: any(each.counts.note for each in session.now().audiences))
+        await session.end()
+    assert office.rejected() == []
+    assert office.audience().broken
 
 
 async def test_a_ledger_that_takes_nothing_in_for_a_while_loses_nothing_of_a_stream(

@@ -20,7 +20,7 @@ from amp_console.ledger.sources import invalid_events
 from amp_console.ledger.tails import tails
 from amp_console.simulator import Simulator
 from amp_console.sync.feed import Feed
-from amp_console.sync.watching import Watching, readable
+from amp_console.sync.watching import Watching, _files_in, readable
 from tests.sync.office import Office, event
 
 
@@ -269,6 +269,13 @@ def test_a_file_alone_is_asked_whether_it_has_news(office: Office, folder: Path)
         assert not watcher.watching.has_news()
     file.unlink()
     assert watcher.watching.has_news()
+
+
+def test_a_pipe_is_refused_because_reading_it_never_ends(folder: Path) -> None:
+    os.mkfifo(folder / "pipe.ndjson")
+    with pytest.raises(UnreadableSource, match="neither a file nor a folder"):
+        readable([str(folder / "pipe.ndjson")])
+    assert list(_files_in(folder)) == []
 
 
 def test_a_path_that_never_will_be_there_is_refused(folder: Path) -> None:
