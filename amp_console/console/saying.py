@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from textual.app import App
+from textual.driver import Driver
 from textual.notifications import SeverityLevel
 
 from amp_console.connections import read_preferences
+from amp_console.console.lasting_driver import lasting
 from amp_console.console.premises import Opening, Premises
 from amp_console.sync.live_alerts import Alert
 from amp_console.sync.words import clean
@@ -33,6 +35,10 @@ class SpeakingApp(App[None]):
         self.opening = opening
         self.preferences = read_preferences(premises.folders.config_file)
         self.happenings: deque[Happening] = deque(maxlen=MOST_HAPPENINGS)
+
+    def get_driver_class(self) -> type[Driver]:
+        """Textual's driver of this platform, which outlasts its terminal."""
+        return lasting(super().get_driver_class())
 
     @property
     def now(self) -> int:

@@ -130,7 +130,8 @@ class Watching:
         size = of.seen.size if of.seen else 0
         tail = self._tails.get(str(path))
         position = 0 if tail is None else size if tail.is_whole else tail.position
-        return LiveSource(str(path), of.events, of.last, position, size, of.trouble)
+        name = os.fsencode(path).decode(errors="replace")
+        return LiveSource(name, of.events, of.last, position, size, of.trouble)
 
     def _found(self) -> Iterator[Path]:
         for path in self.paths:
@@ -151,6 +152,8 @@ class Watching:
             of.seen = stamp
         except UnreadableSource as error:  # its content: it is looked at again when it changes
             of.seen, of.trouble = stamp, str(error)
+        except UnicodeEncodeError:
+            of.seen, of.trouble = stamp, "Its name is not in UTF-8. Rename it to have it read."
         except OSError as error:  # it is tried again
             of.trouble = f"It can't be read ({error.strerror}). It is tried again."
             of.settled = None

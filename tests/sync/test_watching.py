@@ -271,6 +271,16 @@ def test_a_file_alone_is_asked_whether_it_has_news(office: Office, folder: Path)
     assert watcher.watching.has_news()
 
 
+def test_a_name_that_is_not_in_utf_8_is_told_and_the_others_are_read(
+    watcher: Watcher, office: Office, folder: Path
+) -> None:
+    (folder / os.fsdecode(b"caf\xe9.ndjson")).write_text(lines("u1"))
+    (folder / "zoo.ndjson").write_text(lines("u2"))
+    assert watcher.look() == 1
+    assert members(office.ledger) == {"u2"}
+    assert "not in UTF-8" in watcher.trouble()
+
+
 def test_a_pipe_is_refused_because_reading_it_never_ends(folder: Path) -> None:
     os.mkfifo(folder / "pipe.ndjson")
     with pytest.raises(UnreadableSource, match="neither a file nor a folder"):

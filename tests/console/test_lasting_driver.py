@@ -1,0 +1,22 @@
+"""A terminal that goes away holds up nobody who paints."""
+
+import os
+from contextlib import suppress
+
+from textual.drivers._writer_thread import WriterThread
+
+from amp_console.console.lasting_driver import LastingFile
+
+
+def test_what_is_painted_on_a_terminal_that_is_gone_is_dropped() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    file = os.fdopen(writing, "w")
+    thread = WriterThread(LastingFile(file))  # type: ignore[arg-type]
+    thread.daemon = True
+    thread.start()
+    for _ in range(100):  # more than its queue takes
+        thread.write("picture" * 1_000)
+    thread.stop()
+    with suppress(BrokenPipeError):
+        file.close()
