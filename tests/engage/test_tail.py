@@ -171,11 +171,21 @@ def test_an_identity_has_its_full_size_in_the_end(tmp_path: Path) -> None:
     path = tmp_path / "growing.ndjson"
     path.write_bytes(b"one\n")
     place = begin(path)
-    for size in (4, 100, 300, 1_000):
+    for size in (4, 100, 300, 2 * HEAD):
         path.write_bytes(b"one\n" * (size // 4))
         _, place = read(path, place)
         assert place.identity == identity(path)
     assert place.identity.head_size == HEAD
+
+
+def test_a_longer_log_of_the_same_audience_is_told_apart(tmp_path: Path) -> None:
+    """Its events begin alike for some hundred bytes."""
+    path, alike = tmp_path / "growing.ndjson", b'{"context":{"personas":{' + b"x" * 450
+    path.write_bytes(b"".join(alike + b"%d\n" % n for n in range(3)))
+    lines, place = read(path, begin(path))
+    path.write_bytes(b"".join(alike + b"%d\n" % n for n in range(10, 20)))
+    assert len(lines) == 3
+    assert not same(path, place.identity)
 
 
 def test_a_copy_of_a_file_that_was_cut_short_is_found(tmp_path: Path) -> None:

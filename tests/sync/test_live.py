@@ -493,7 +493,7 @@ async def test_what_waits_for_its_turn_when_it_is_paused_is_not_sent(
     async with Session(office, tmp_path) as session:
         live, key_of = session.live, {each.cohort_id: each.key for each in all_of(office)}
         assert live is not None
-        office.simulator.behaviour = Behaviour(latency=0.5)
+        office.simulator.behaviour = Behaviour(latency=2.0)
         before = len(office.simulator.requests)
         session.write("".join(lines("u2", key=key, at=1) for key in ("shoppers", "buyers")))
         await until(lambda: open_requests(office) == 2)
