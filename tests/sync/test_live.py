@@ -496,6 +496,7 @@ async def test_what_waits_for_its_turn_when_it_is_paused_is_not_sent(
         office.simulator.behaviour = Behaviour(latency=2.0)
         before = len(office.simulator.requests)
         session.write("".join(lines("u2", key=key, at=1) for key in ("shoppers", "buyers")))
+        await until(lambda: sum(each.counts.requests for each in session.now().audiences) == 1)
         await until(lambda: open_requests(office) == 2)
         live.pause()
         await until(lambda: open_requests(office) == 0)
