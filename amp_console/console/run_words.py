@@ -88,7 +88,7 @@ def ended(kind: RunKind, status: str, counts: AudienceCounts, pending: int | Non
 def did(counts: AudienceCounts, seconds: float, kind: RunKind = RunKind.SYNC) -> str:
     """Say in a sentence what a run did, in how many requests, and how long it took."""
     if kind is RunKind.COMPARE:
-        return f"It asked Amplitude {plural(counts.requests, 'time')}, and took {lasting(seconds)}."
+        return f"It only read, and sent nothing. It took {lasting(seconds)}."
     if not counts.requests:
         return f"No request was sent. It took {lasting(seconds)}."
     retries = f" ({plural(counts.retries, 'retry', 'retries')})" if counts.retries else ""

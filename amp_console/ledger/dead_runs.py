@@ -47,9 +47,13 @@ def _recount(db: sqlite3.Connection, run_id: int) -> None:
         "SELECT run_id, audience_id, "
         "sum(iif(is_settled AND operation = 'add', size - skipped, 0)), "
         "sum(iif(is_settled AND operation = 'remove', size - skipped, 0)), "
-        "sum(skipped + is_refused), count(*), ? FROM ("
-        " SELECT *, kind = 'membership' AND state = 'confirmed' AS is_settled, id IN ("
-        "  SELECT request_id FROM rejection WHERE code = 'refused_by_amplitude') AS is_refused"
-        " FROM request WHERE run_id = ?) GROUP BY audience_id",
+        "sum(skipped + refused), count(*), ? FROM ("
+        " SELECT request.*, kind = 'membership' AND state = 'confirmed' AS is_settled,"
+        "  coalesce(users, 0) AS refused"
+        " FROM request LEFT JOIN ("
+        "  SELECT rejection.request_id, count(*) AS users FROM rejection JOIN member"
+        "  ON rejection_id = rejection.id WHERE code = 'refused_by_amplitude'"
+        "  GROUP BY rejection.request_id) AS named ON named.request_id = request.id"
+        " WHERE run_id = ?) GROUP BY audience_id",
         (INTERRUPTED, run_id),
     )

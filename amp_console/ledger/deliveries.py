@@ -201,6 +201,17 @@ def refuse(db: sqlite3.Connection, batch: Batch, culprit: str, answer: Answer) -
     return _reject(db, batch, [culprit], Reason.REFUSED, words, answer.at)
 
 
+def refuse_named(
+    db: sqlite3.Connection, batch: Batch, culprits: Sequence[str], answer: Answer
+) -> int:
+    """Amplitude refused the request, now void, and named the users it refused it for.
+
+    Returns how many were rejected: not those whom a newer request carries, or none has to.
+    """
+    words = answer.words or f"Amplitude answered with status {answer.status}"
+    return _reject(db, batch, culprits, Reason.REFUSED, words, answer.at)
+
+
 def _reject(
     db: sqlite3.Connection,
     batch: Batch,
@@ -247,6 +258,18 @@ def void(db: sqlite3.Connection, request_id: int, answer: Answer) -> None:
         "UPDATE member SET delivered = NULL WHERE audience_id = ? AND id_type = ? "
         "AND n BETWEEN ? AND ? AND request_id = ?",
         (*row, request_id),
+    )
+
+
+def withdraw(db: sqlite3.Connection, batch: Batch) -> None:
+    """Delete a request that was never sent; its members are pending as before it."""
+    first, last = db.execute(
+        "DELETE FROM request WHERE id = ? RETURNING first_n, last_n", (batch.request_id,)
+    ).fetchone()
+    db.execute(
+        "UPDATE member SET delivered = NULL, request_id = NULL WHERE audience_id = ? "
+        "AND id_type = ? AND n BETWEEN ? AND ? AND request_id = ?",
+        (batch.audience_id, ID_TYPE_CODE[batch.id_type], first, last, batch.request_id),
     )
 
 

@@ -1,6 +1,7 @@
 """Putting differences right: choosing them, and making them pending, for a delivery to send."""
 
 import sqlite3
+from collections import Counter
 from collections.abc import Collection
 
 import msgspec
@@ -30,27 +31,35 @@ class Choice(msgspec.Struct, frozen=True):
 
 
 class Chosen(msgspec.Struct, frozen=True):
-    """How many of the differences are chosen; for the `followed`, nothing has to be sent."""
+    """How many of the differences are chosen; for the `followed`, nothing has to be sent.
+
+    Of those to `remove`, so many are in the cohort by the ID type that is not in use.
+    """
 
     add: int
     remove: int
+    remove_by_other_id: int
     followed: int
 
 
 def count_chosen(db: sqlite3.Connection, of: Comparison, choice: Choice) -> Chosen:
     """Count whom a choice means; whoever was put right since then counts no more."""
     choose(db, of, choice)
-    counts = dict(
-        db.execute(
-            "SELECT kind, count(*) FROM difference WHERE comparison_id = ? AND state = 1 "
-            "GROUP BY kind",
-            (of.id,),
-        ).fetchall()
-    )
+    other = ID_TYPE_CODE[of.id_type.other]
+    counts: Counter[int] = Counter()
+    by_other_id = 0
+    for kind, id_type, count in db.execute(
+        "SELECT kind, id_type, count(*) FROM difference WHERE comparison_id = ? AND state = 1 "
+        "GROUP BY kind, id_type",
+        (of.id,),
+    ):
+        counts[kind] += count
+        by_other_id += count if kind in EXTRA and id_type == other else 0
     return Chosen(
-        add=counts.get(Kind.MISSING, 0),
-        remove=sum(counts.get(kind, 0) for kind in EXTRA),
-        followed=sum(counts.get(kind, 0) for kind in DISAGREEING),
+        add=counts[Kind.MISSING],
+        remove=sum(counts[kind] for kind in EXTRA),
+        remove_by_other_id=by_other_id,
+        followed=sum(counts[kind] for kind in DISAGREEING),
     )
 
 

@@ -58,6 +58,46 @@ def outstanding(db: sqlite3.Connection, known: Audience) -> Outstanding:
     )
 
 
+class ToSend(msgspec.Struct, frozen=True):
+    """How many users a delivery removes and adds, in the order in which it sends them.
+
+    `remove_by_other_id` are in the cohort by the ID type that is not in use. Removing them may
+    remove members who are in it by both, so `add` then includes all members that are in it.
+    """
+
+    remove_by_other_id: int
+    remove: int
+    add: int
+
+
+def to_send(db: sqlite3.Connection, known: Audience) -> ToSend:
+    """Count what a delivery sends; requests without an answer yet are sent again."""
+    counts = Counter[tuple[int, int]]()
+    pending = (
+        "SELECT id_type, wanted, count(*) FROM member WHERE audience_id = ? "
+        "AND wanted IS NOT delivered AND rejection_id IS NULL GROUP BY id_type, wanted"
+    )
+    in_flight = (
+        "SELECT id_type, operation = 'add', sum(size) FROM request WHERE audience_id = ? "
+        "AND state = 'open' AND kind = 'membership' GROUP BY 1, 2"
+    )
+    for query in (pending, in_flight):
+        for id_type, wanted, count in db.execute(query, (known.id,)):
+            counts[id_type, wanted] += count
+    used, other = ID_TYPE_CODE[known.id_type], ID_TYPE_CODE[known.id_type.other]
+    again = 0
+    if counts[other, 0]:
+        is_open = "request_id IN (SELECT id FROM request WHERE state = 'open')"
+        again = _count(
+            db,
+            "id_type = ? AND wanted = 1 AND delivered = 1 AND rejection_id IS NULL "
+            f"AND coalesce({is_open}, 0) = 0",
+            known.id,
+            used,
+        )
+    return ToSend(counts[other, 0], counts[used, 0], counts[used, 1] + again)
+
+
 class Headcount(msgspec.Struct, frozen=True):
     """How many people are wanted in a cohort, and how many it holds by our books."""
 

@@ -103,7 +103,6 @@ async def _keep_to_pace(lane: Lane) -> None:
 async def _start(lane: Lane) -> Download:
     desk, now = lane.desk, lane.desk.timing.now()
     lane.says("asking Amplitude for the cohort's members")
-    lane.tell(requests=1)
     begun = await desk.ledger.awrite(
         downloads.begin_download, lane.audience.id, lane.cohort_id, now
     )
@@ -127,7 +126,6 @@ async def _wait_for(lane: Lane, download: Download) -> None:
     while True:
         await lane.checkpoint()
         try:
-            lane.tell(requests=1)
             if await desk.client.download_ready(download.request_id):
                 return
             lane.patience.clean()
@@ -162,7 +160,6 @@ async def _read(lane: Lane, download: Download) -> None:
     while True:
         await lane.checkpoint()
         try:
-            lane.tell(requests=1)
             await _read_once(lane, download)
             return
         except DownloadLinkExpired as error:

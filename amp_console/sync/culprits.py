@@ -83,10 +83,16 @@ class Hunt:
         lane.count(batch, rejected)
 
     async def _reject_named(self, named: set[str], refusal: BadRequest) -> None:
-        for id_ in sorted(named):
-            batch = await self._take([id_])
-            if batch is not None:
-                await self._reject(batch, refusal)
+        if not named:
+            return
+        lane = self._lane
+        rejected = await lane.desk.ledger.awrite(
+            deliveries.refuse_named,
+            self._batch,
+            sorted(named),
+            lane.answer(refusal.status, words_of(refusal)),
+        )
+        lane.tell(rejected=rejected, done=rejected)
 
 
 def _halves(ids: list[str]) -> list[list[str]]:

@@ -87,9 +87,7 @@ class Lane:
         return True
 
     async def _put_back(self, batch: Batch) -> bool:
-        await self.desk.ledger.awrite(
-            deliveries.void, batch.request_id, self.answer(None, "Not sent.")
-        )
+        await self.desk.ledger.awrite(deliveries.withdraw, batch)
         if self.desk.slots.are_closed:
             raise Stopped
         return False
@@ -118,12 +116,12 @@ class Lane:
     async def ask(self, call: Callable[[], Awaitable[T]]) -> T:
         """Ask Amplitude something that changes nothing, as often as it takes.
 
+        It does not count as a request: those are the calls that change a cohort or create one.
         A clean answer to a question does not renew the patience with changes that fail.
         Raises what the call raises, but for transient trouble; `OutOfPatience` and `Stopped`.
         """
         while True:
             await self.checkpoint()
-            self.tell(requests=1)
             try:
                 async with self.desk.slots:
                     if self.desk.slots.are_closed:

@@ -4,6 +4,8 @@ Retrying is not repeating here: after trouble the next batch may be smaller, and
 come and gone. So there is no retry around a call; the loop that empties the pending asks these.
 """
 
+from collections.abc import Iterable
+
 from amp_console.amplitude import RateLimited, TimedOut, TooLarge, Transient
 from amp_console.connections import Limits
 from amp_console.sync.timing import Timing
@@ -87,12 +89,17 @@ class BatchSize:
             self._ceiling = self.size
 
 
-def requests_for(count: int, limits: Limits) -> int:
-    """How many requests `count` ids take when all goes well."""
+def requests_for(counts: Iterable[int], limits: Limits) -> int:
+    """How many requests these counts of ids take, one count after the other, without trouble.
+
+    They share one batch size, as the operations of an audience do: it grows from one to the next.
+    """
     size = BatchSize(limits)
     requests = 0
-    while count > 0:
-        count -= size.size
-        requests += 1
-        size.grow()
+    for count in counts:
+        left = count
+        while left > 0:
+            left -= size.size
+            requests += 1
+            size.grow()
     return requests

@@ -7,7 +7,7 @@ import msgspec
 from amp_console.connections import Connection
 from amp_console.ledger import Db
 from amp_console.ledger.audiences import Audience
-from amp_console.ledger.standing import in_cohort, outstanding
+from amp_console.ledger.standing import ToSend, in_cohort, members, outstanding, to_send
 from amp_console.sync.pace import requests_for
 from amp_console.values import IdType
 
@@ -16,7 +16,11 @@ LARGE_SHARE = 0.5  # of a cohort's members; taking out more is never routine
 
 
 class AudiencePlan(msgspec.Struct, frozen=True):
-    """What would be sent for one audience; `obstacle` says why nothing can be."""
+    """What would be sent for one audience; `obstacle` says why nothing can be.
+
+    `requests` change the cohort or create it: so many does a run without trouble send. An audience
+    `is_empty` without a cohort and members: a seed user creates its cohort, and is removed again.
+    """
 
     audience_id: int
     key: str
@@ -29,13 +33,14 @@ class AudiencePlan(msgspec.Struct, frozen=True):
     remove: int
     in_cohort: int
     unidentified: int
+    is_empty: bool
     requests: int
     obstacle: str | None
 
     @property
     def creates(self) -> bool:
         """A cohort would be made; Amplitude's API can't delete it again."""
-        return self.cohort_id is None and (self.add > 0 or self.unidentified == 0)
+        return self.cohort_id is None and (self.add > 0 or self.is_empty)
 
     @property
     def is_large_removal(self) -> bool:
@@ -96,7 +101,8 @@ def draw_up(db: Db, connection: Connection, audiences: Iterable[Audience]) -> Pl
 
 
 def _plan(db: Db, connection: Connection, audience: Audience) -> AudiencePlan:
-    left = outstanding(db, audience)
+    left, sent = outstanding(db, audience), to_send(db, audience)
+    is_new = audience.cohort_id is None and left.add == 0 and left.unidentified == 0
     plan = AudiencePlan(
         audience_id=audience.id,
         key=audience.key,
@@ -105,15 +111,25 @@ def _plan(db: Db, connection: Connection, audience: Audience) -> AudiencePlan:
         cohort_id=audience.cohort_id,
         cohort_name=audience.linked_name or cohort_name(audience, connection),
         owner_email=owner_email(audience, connection),
-        add=left.add,
+        add=sent.add,
         remove=left.remove,
         in_cohort=in_cohort(db, audience) if left.remove else 0,
         unidentified=left.unidentified,
-        requests=requests_for(left.add, connection.limits)
-        + requests_for(left.remove, connection.limits),
+        is_empty=is_new and members(db, audience) == 0,
+        requests=0,
         obstacle=audience.broken,
     )
-    if not plan.creates:
-        return plan
-    seed = 2 if plan.add == 0 else 1
-    return msgspec.structs.replace(plan, requests=plan.requests + seed)
+    return (
+        plan
+        if plan.obstacle
+        else msgspec.structs.replace(plan, requests=_requests(plan, sent, connection))
+    )
+
+
+def _requests(plan: AudiencePlan, sent: ToSend, connection: Connection) -> int:
+    """Count the requests as a delivery sends them: one upload, removals, then additions."""
+    first, then = sent.remove_by_other_id, sent.remove
+    if plan.creates and plan.is_empty:  # the seed user is a User ID, whatever the ID type
+        is_other = plan.id_type is not IdType.USER_ID
+        first, then = first + is_other, then + (not is_other)
+    return plan.creates + requests_for((first, then, sent.add), connection.limits)

@@ -83,7 +83,8 @@ def plan_reconcile(
     """Say what would be sent; it marks whom the choice means. `replace` where it can be."""
     known, chosen = audience(db, of.audience_id), count_chosen(db, of, choice)
     limits = connection.limits
-    one_by_one = requests_for(chosen.add, limits) + requests_for(chosen.remove, limits)
+    first = chosen.remove_by_other_id
+    one_by_one = requests_for((first, chosen.remove - first, chosen.add), limits)
     can_replace = (
         choice.add
         and choice.remove

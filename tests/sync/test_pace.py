@@ -58,7 +58,7 @@ def test_batches_never_shrink_below_one() -> None:
     ("count", "requests"), [(0, 0), (1, 1), (10_000, 1), (10_001, 2), (30_000, 2), (250_000, 5)]
 )
 def test_a_plan_counts_the_requests_of_a_calm_run(count: int, requests: int) -> None:
-    assert requests_for(count, LIMITS) == requests
+    assert requests_for([count], LIMITS) == requests
 
 
 class TestPatience:
