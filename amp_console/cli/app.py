@@ -78,7 +78,7 @@ class Commands(click.Group):
 @click.option(
     "--connection", metavar="NAME", envvar="AMP_CONSOLE_CONNECTION", help="The connection to use."
 )
-@click.option("--read-only", is_flag=True, help="Send nothing and change no audience's settings.")
+@click.option("--read-only", is_flag=True, help="Send nothing; change no settings or keys.")
 @click.option("--audience", metavar="KEY", help="Console: go to this audience.")
 @click.option("--theme", metavar="NAME", help="Console: colours, such as catppuccin-latte.")
 @click.option("--ascii", "ascii_only", is_flag=True, help="Console: plain ASCII signs.")

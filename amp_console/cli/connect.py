@@ -57,6 +57,7 @@ def connect(
     if region and base_url:
         raise click.UsageError("--region and --base-url can't go together.")
     pages = book()
+    pages.check_writable()
     known = {each.name: each for each in pages.all()}.get(name)
     kept = _kept(known) if known else {}
     if read_only is not None:

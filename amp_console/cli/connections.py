@@ -47,6 +47,7 @@ def disconnect(name: str, yes: bool) -> int:
     from amp_console.connections import forget_connection
 
     pages = book()
+    pages.check_writable()
     connection = pages.get(name)
     if not yes and sys.stdin.isatty():
         question = f'Forget "{clean(name)}" and delete its keys from the keyring?'

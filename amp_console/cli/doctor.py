@@ -35,8 +35,8 @@ def doctor() -> int:
 
 
 def _findings() -> Iterator[Finding]:
-    from amp_console.cli.workplace import vault
-    from amp_console.connections import ConnectionBook, Folders, KeysError, SettingsError
+    from amp_console.cli.workplace import book, vault
+    from amp_console.connections import Folders, KeysError, SettingsError
 
     python = f"Python {platform.python_version()}"
     yield Finding("version", True, f"amp-console {__version__}, {python}")
@@ -54,7 +54,7 @@ def _findings() -> Iterator[Finding]:
     except KeysError as error:
         yield Finding("keyring", False, str(error))
     try:
-        connections = ConnectionBook(found.config_file).all()
+        connections = book().all()
     except SettingsError as error:
         yield Finding("connections", False, str(error))
         return

@@ -72,6 +72,7 @@ def _save_secret(name: str | None) -> int:
     from amp_console.connections import checked_secret, store_webhook_secret
 
     pages = book()
+    pages.check_writable()
     connection = pages.pick(name)
     is_typed = sys.stdin.isatty()
     text = click.prompt("Shared secret", hide_input=True) if is_typed else sys.stdin.readline()

@@ -5,10 +5,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import click
-import msgspec
 
 from amp_console.cli.options import common
-from amp_console.connections import Connection, ConnectionBook, Folders, Vault, find_keys
+from amp_console.connections import (
+    Connection,
+    ConnectionBook,
+    Folders,
+    Vault,
+    find_keys,
+    restricted,
+)
 from amp_console.ledger import Ledger
 from amp_console.sync.workplace import Workplace, client_for
 from amp_console.values import Credentials
@@ -22,8 +28,8 @@ def folders() -> Folders:
 
 
 def book() -> ConnectionBook:
-    """Return the book of connections."""
-    return ConnectionBook(folders().config_file)
+    """Return the book of connections; --read-only keeps it as it is."""
+    return ConnectionBook(folders().config_file, read_only=common().read_only)
 
 
 def vault() -> Vault:
@@ -43,7 +49,7 @@ def workplace(name: str | None) -> Iterator[Workplace]:
     """Open the connection called `name`, or the only one there is. Raises `SettingsError`."""
     connection = book().pick(name)
     if common().read_only:
-        connection = msgspec.structs.replace(connection, read_only=True)
+        connection = restricted(connection)
     with Ledger(folders().ledger(connection.id)) as ledger:
         yield Workplace(connection, ledger)
 

@@ -21,6 +21,12 @@ from amp_console.connections.keys import (
 )
 from amp_console.connections.keys_errors import KeysError, KeysProblem
 from amp_console.connections.preferences import Preferences, keep_theme, read_preferences
+from amp_console.connections.read_only import (
+    ReadOnly,
+    RestrictedConnection,
+    SettingsReadOnly,
+    restricted,
+)
 from amp_console.connections.redaction import RedactingFormatter, redact
 from amp_console.connections.settings_errors import (
     NameTaken,
@@ -48,8 +54,11 @@ __all__ = [
     "NameTaken",
     "NoConnections",
     "Preferences",
+    "ReadOnly",
     "RedactingFormatter",
+    "RestrictedConnection",
     "SettingsError",
+    "SettingsReadOnly",
     "SeveralConnections",
     "UnknownConnection",
     "Vault",
@@ -65,6 +74,7 @@ __all__ = [
     "keys_from_two_lines",
     "read_preferences",
     "redact",
+    "restricted",
     "retry_forgotten",
     "store_keys",
     "store_webhook_secret",

@@ -24,8 +24,16 @@ from amp_console.connections.settings_file import SettingsFile
 class ConnectionBook:
     """The connections by name. Every method may raise a SettingsError about the file."""
 
-    def __init__(self, file: Path) -> None:
-        self._file = SettingsFile(file)
+    def __init__(self, file: Path, *, read_only: bool = False) -> None:
+        """With `read_only`, whatever changes settings or keys raises `SettingsReadOnly`."""
+        self._file = SettingsFile(file, read_only=read_only)
+
+    def check_writable(self) -> None:
+        """Raise `SettingsReadOnly` if settings and keys may not be changed.
+
+        Who writes to the keyring calls this first: the book is the index of what is in there.
+        """
+        self._file.check_writable()
 
     def all(self) -> tuple[Connection, ...]:
         """Return the connections, in the order of the file."""

@@ -72,6 +72,7 @@ def store_keys(
     Raises KeysError: the keyring didn't take the keys. The book is as it was. Raises SettingsError:
     the book wasn't saved. The new keys are out of the keyring again.
     """
+    book.check_writable()
     item = vault.write(credentials)
     stored = msgspec.structs.replace(connection, keyring_item=item)
     try:
@@ -99,6 +100,7 @@ def retry_forgotten(book: ConnectionBook, vault: Vault) -> tuple[str, ...]:
 
     It stops at a keyring that is locked, silent or absent: one prompt is enough.
     """
+    book.check_writable()
     for item in book.forgotten():
         try:
             vault.delete(item)

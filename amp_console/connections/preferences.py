@@ -45,14 +45,14 @@ def read_preferences(file: Path) -> Preferences:
     return _understood(section)
 
 
-def keep_theme(file: Path, theme: str) -> None:
+def keep_theme(file: Path, theme: str, *, read_only: bool = False) -> None:
     """Write the theme into the settings, and leave everything else as it stands there.
 
     Raises SettingsError: the file can't be read, edited or written; it is as it was.
     """
     from amp_console.connections.rewrite import put
 
-    settings = SettingsFile(file)
+    settings = SettingsFile(file, read_only=read_only)
     with settings.locked():
         text = settings.read()
         try:

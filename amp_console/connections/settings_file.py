@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from amp_console.connections.folders import make_private
+from amp_console.connections.read_only import SettingsReadOnly
 from amp_console.connections.settings_errors import SettingsError
 
 _PATIENCE = 10.0  # seconds; a save takes milliseconds
@@ -15,8 +16,15 @@ _PATIENCE = 10.0  # seconds; a save takes milliseconds
 class SettingsFile:
     """Reads whole texts and replaces them whole: a crash leaves the old text or the new one."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
+        """With `read_only`, whatever would change the text raises `SettingsReadOnly`."""
         self.path = path
+        self._read_only = read_only
+
+    def check_writable(self) -> None:
+        """Raise `SettingsReadOnly` if this process may not change the settings."""
+        if self._read_only:
+            raise SettingsReadOnly
 
     def read(self) -> str:
         """Return the text, or "" where there is no file yet.
@@ -38,6 +46,7 @@ class SettingsFile:
 
         Raises SettingsError: the disk didn't take it; the old text is still there.
         """
+        self.check_writable()
         try:
             self._replace(text)
         except OSError as error:
@@ -54,6 +63,7 @@ class SettingsFile:
         """
         import filelock
 
+        self.check_writable()
         lock = filelock.FileLock(f"{self.path}.lock", timeout=_PATIENCE, mode=0o600)
         try:
             make_private(self.path.parent)  # or the lock makes it, open to all

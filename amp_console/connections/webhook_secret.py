@@ -37,6 +37,7 @@ def store_webhook_secret(
     book: ConnectionBook, vault: Vault, connection: Connection, secret: Secret
 ) -> Connection:
     """Keep the secret, and delete the one before; raises as `store_keys` does."""
+    book.check_writable()
     item = vault.write_secret(secret)
     stored = msgspec.structs.replace(connection, webhook_item=item)
     try:

@@ -2,11 +2,12 @@
 
 from typing import TYPE_CHECKING
 
+from amp_console.connections import SettingsReadOnly
 from amp_console.console.background import aside
 from amp_console.ledger import LedgerError
 from amp_console.ledger.audiences import Audience
 from amp_console.ledger.leases import AudienceBusy
-from amp_console.sync.read_only import ReadOnly
+from amp_console.sync.read_only import ReadOnly, refusal
 from amp_console.sync.settings import SettingsChange, change
 from amp_console.sync.words import clean
 
@@ -72,8 +73,10 @@ def reason_not_to_change(app: "ConsoleApp") -> str | None:
     if session is None:
         return "Connect an Amplitude project first: press 4."
     if session.connection.read_only:
-        return (
-            f"The connection “{clean(session.connection.name)}” is read-only. Switch read-only off "
-            "(press 4, then r), unless amp-console was started read-only."
-        )
+        return refusal(session.connection)
     return None
+
+
+def reason_not_to_save(app: "ConsoleApp") -> str | None:
+    """Say why connections and keys can't be changed in this process; None where they can."""
+    return str(SettingsReadOnly()) if app.premises.read_only else None

@@ -5,7 +5,7 @@ import asyncio
 from textual.binding import BindingsMap
 from textual.dom import DOMNode
 
-from amp_console.connections import SettingsError, keep_theme
+from amp_console.connections import SettingsError, SettingsReadOnly, keep_theme
 from amp_console.console.background import aside
 from amp_console.console.look import ASCII, PLAIN
 from amp_console.console.premises import Opening, Premises
@@ -62,7 +62,17 @@ class LikedApp(SpeakingApp):
             if theme == self.preferences.theme:
                 return
             try:
-                await aside(keep_theme, self.premises.folders.config_file, theme)
+                await aside(
+                    keep_theme,
+                    self.premises.folders.config_file,
+                    theme,
+                    read_only=self.premises.read_only,
+                )
+            except SettingsReadOnly:
+                self.say(
+                    "The theme holds for this session. amp-console was started with --read-only, "
+                    "so the settings were not changed."
+                )
             except SettingsError as error:
                 self.say(str(error), "warning")
             else:

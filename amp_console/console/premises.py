@@ -69,7 +69,8 @@ class Premises:
     """The places a console works in. `environ` is asked for keys before the keyring is.
 
     A keyring that takes longer than `say_waiting_after` seconds is waited for in a dialog. A live
-    session delivers `flush_seconds` after the first change.
+    session delivers `flush_seconds` after the first change. With `read_only`, settings and keys
+    stay as they are.
     """
 
     folders: Folders
@@ -79,11 +80,12 @@ class Premises:
     stage: Stage | None = None
     say_waiting_after: float = 2.0
     flush_seconds: float = 5.0
+    read_only: bool = False
 
     @property
     def book(self) -> ConnectionBook:
         """The book of connections."""
-        return ConnectionBook(self.folders.config_file)
+        return ConnectionBook(self.folders.config_file, read_only=self.read_only)
 
 
 def run(premises: Premises, opening: Opening) -> int:

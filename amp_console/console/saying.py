@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,7 +32,7 @@ class SpeakingApp(App[None]):
 
     def __init__(self, premises: Premises, opening: Opening) -> None:
         super().__init__()
-        self.premises = premises
+        self.premises = replace(premises, read_only=premises.read_only or opening.read_only)
         self.opening = opening
         self.preferences = read_preferences(premises.folders.config_file)
         self.happenings: deque[Happening] = deque(maxlen=MOST_HAPPENINGS)

@@ -4,10 +4,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Concatenate, ParamSpec, TypeVar
 
-import msgspec
-
 from amp_console.amplitude import AmplitudeClient
-from amp_console.connections import Connection, KeysError, KeySource, find_keys
+from amp_console.connections import Connection, KeysError, KeySource, find_keys, restricted
 from amp_console.console.background import aside
 from amp_console.console.premises import Premises
 from amp_console.ledger import Db, Ledger
@@ -50,7 +48,7 @@ class Session:
 
     def _restricted(self, connection: Connection) -> Connection:
         if self._must_not_write:
-            return msgspec.structs.replace(connection, read_only=True)
+            return restricted(connection)
         return connection
 
     async def read(

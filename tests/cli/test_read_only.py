@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from amp_console.cli.app import COMMANDS
 from tests.cli.operator import Operator
 from tests.sync.office import event
 
@@ -21,26 +22,52 @@ def sent(operator: Operator) -> int:
     return len(operator.simulator.requests)
 
 
-@pytest.mark.parametrize(
-    ("command", "kept"),
-    [
-        (("sync", "--yes"), "Nothing was sent."),
-        (("audience", "shoppers", "--disable"), "Nothing was changed."),
-        (("audience", "shoppers", "--unlink"), "Nothing was changed."),
-        (("errors", "--retry"), "Nothing was changed."),
-    ],
-    ids=str,
-)
-def test_before_a_command_it_holds_for_that_command(
-    operator: Operator, file: Path, command: tuple[str, ...], kept: str
-) -> None:
+EVERY_COMMAND: dict[str, tuple[str, ...] | None] = {
+    "connect": ("other", "--app-id", "1", "--owner-email", "ana@acme.example", "--save-keys"),
+    "connections": (),
+    "disconnect": ("acme", "--yes"),
+    "doctor": (),
+    "import": ("-",),
+    "audiences": (),
+    "audience": ("shoppers", "--id-type", "amplitude_id"),
+    "sync": ("--yes",),
+    "reconcile": ("shoppers", "--apply", "both", "--yes"),
+    "watch": (".",),
+    "listen": ("--save-secret",),
+    "errors": ("--retry",),
+    "person": ("u1",),
+    "runs": (),
+    "simulate": None,  # it runs until Ctrl-C, and knows no settings
+    "demo": None,  # it has settings of its own, which it deletes
+}
+KEPT = {
+    "connect": "Nothing was changed.",
+    "disconnect": "Nothing was changed.",
+    "audience": "Nothing was changed.",
+    "sync": "Nothing was sent.",
+    "reconcile": "Nothing was downloaded or sent.",
+    "watch": "Nothing was read or sent.",
+    "listen": "Nothing was changed.",
+    "errors": "Nothing was changed.",
+}
+"""Of the commands that would send or change something: what they say."""
+
+
+def test_no_command_sends_or_changes_settings(operator: Operator, file: Path) -> None:
+    assert set(EVERY_COMMAND) == set(COMMANDS), "list the new command here"
     operator.run("sync", "--from", file, "--yes")
-    before = sent(operator), operator.run("audiences", "--json").document
-    ended = operator.run("--read-only", *command)
-    assert ended.status == 2
-    assert f'The connection "acme" is read-only. {kept}' in ended.err
-    assert (sent(operator), operator.run("audiences", "--json").document) == before
-    assert operator.run("sync", "--yes").status == 1
+    config = operator.home / "amp-console/config/config.toml"
+    audiences = operator.run("audiences", "--json").out
+    before = config.read_bytes(), sent(operator)
+    for command, arguments in EVERY_COMMAND.items():
+        if arguments is None:
+            continue
+        ended = operator.run("--read-only", command, *arguments)
+        assert (config.read_bytes(), sent(operator)) == before, command
+        assert (ended.status == 2) == (command in KEPT), (command, ended)
+        said = f"amp-console was started with --read-only. {KEPT.get(command)}"
+        assert ended.err.startswith(said) == (command in KEPT), (command, ended)
+    assert operator.run("audiences", "--json").out == audiences
 
 
 def test_looking_and_reading_go_on(operator: Operator, file: Path) -> None:
@@ -57,7 +84,9 @@ def test_a_connection_stays_read_only_until_it_is_made_writable(
     assert fresh.connect("acme", "--read-only").status == 0
     fresh.run("import", file)
     before = sent(fresh)
-    assert fresh.run("sync", "--yes").status == 2
+    refused = fresh.run("sync", "--yes")
+    assert refused.status == 2
+    assert "The connection “acme” is read-only. Nothing was sent." in refused.err
     assert sent(fresh) == before
     assert fresh.connect("acme").status == 0, "connected again, for other keys"
     assert fresh.run("sync", "--yes").status == 2

@@ -13,7 +13,7 @@ from amp_console.console.screens.connections import ConnectionsPlace
 from amp_console.console.work import ImportWork
 from amp_console.simulator import Answer, Rule
 from tests.console.furniture import HOSTILE, furnish
-from tests.console.house import House, console, picture, until, until_shown
+from tests.console.house import House, console, picture, until, until_said, until_shown
 from tests.console.keyrings import give_ring, real_keyring, rings
 
 LEAK = "ignore:unclosed:ResourceWarning"  # each KeyringLocked leaks a socket
@@ -87,7 +87,7 @@ async def test_read_only_is_turned_on_and_off_and_seen_at_once(house: House) -> 
         await until(pilot, lambda: "READ-ONLY" not in picture(pilot))
 
 
-async def test_read_only_for_this_run_is_not_written_down(house: House) -> None:
+async def test_read_only_for_this_run_saves_nothing(house: House) -> None:
     house.connect("Acme prod")
     async with house.open(Opening(read_only=True)) as pilot:
         await until(pilot, lambda: console(pilot).session)
@@ -96,7 +96,12 @@ async def test_read_only_for_this_run_is_not_written_down(house: House) -> None:
         await pilot.press("e")
         await until(pilot, lambda: isinstance(pilot.app.screen, ConnectionForm))
         await pilot.press("f2")
-        await until(pilot, lambda: last(pilot).startswith("Saved"))
+        await until(pilot, lambda: "started with --read-only" in last(pilot))
+        await pilot.press("escape")
+        for key in ("n", "r", "D"):
+            console(pilot).happenings.clear()
+            await pilot.press(key)
+            await until_said(pilot, "started with --read-only")
         assert not house.premises.book.get("Acme prod").read_only
         session = console(pilot).session
         assert session is not None

@@ -320,7 +320,7 @@ async def test_keys_that_do_nothing_say_why(house: House, tmp_path: Path) -> Non
         await pilot.press("n", "e", "w")
         await until_said(
             pilot,
-            "The connection is read-only: nothing is sent.",
+            "amp-console was started with --read-only.",
             "Nothing is followed here: there is nothing to end.",
             "No session was begun since the console was opened.",
         )

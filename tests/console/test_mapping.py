@@ -6,7 +6,6 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import Static, TextArea
 
-from amp_console.console import Opening
 from amp_console.console.screens.audiences import AudiencesPlace
 from amp_console.console.screens.mapping import MappingPlace
 from tests.console.house import House, console, picture, until, until_shown
@@ -75,14 +74,13 @@ async def test_it_is_said_why_an_event_is_filtered_or_can_not_be_used(house: Hou
 
 async def test_paths_are_kept_and_used_from_then_on(house: House) -> None:
     house.connect()
-    async with house.open(Opening(read_only=True)) as pilot:
+    async with house.open() as pilot:
         await opened(pilot)
         await paste(pilot, "amplitude-id", "$.traits.amplitude_id")
         await pilot.press("f2")
         await until(pilot, lambda: isinstance(pilot.app.screen, AudiencesPlace))
         kept = house.premises.book.get("Acme prod")
         assert kept.amplitude_id_path == "$.traits.amplitude_id"
-        assert not kept.read_only
         session = console(pilot).session
         assert session is not None
         options = session.place.read_options()

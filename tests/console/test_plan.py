@@ -6,7 +6,7 @@ from amp_console.console.screens.plan import PlanPlace
 from amp_console.console.screens.run import RunPlace
 from amp_console.simulator import Simulator
 from tests.console.held import hold, rate_limit, start_sync
-from tests.console.house import House, console, picture, until, until_shown
+from tests.console.house import House, console, picture, until, until_said, until_shown
 from tests.sync.office import event
 
 pytestmark = pytest.mark.anyio
@@ -107,7 +107,7 @@ async def test_read_only_dims_sending_and_says_why(house: House) -> None:
         assert pilot.app.screen.check_action("send", ()) is None
 
         await pilot.press("s")
-        await until_shown(pilot, "is read-only")
+        await until_said(pilot, "amp-console was started with --read-only.")
         await pilot.press("enter")
 
         assert console(pilot).sync is None

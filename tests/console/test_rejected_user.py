@@ -10,7 +10,7 @@ from amp_console.simulator import RefuseIds, Rule
 from amp_console.sync.settings import SettingsChange
 from amp_console.values import IdType
 from tests.console.furniture import FRESH, GHOSTS, furnish, sync
-from tests.console.house import House, console, picture, until, until_shown
+from tests.console.house import House, console, picture, until, until_said, until_shown
 from tests.sync.office import Office, event
 
 pytestmark = pytest.mark.anyio
@@ -98,7 +98,7 @@ async def test_who_may_only_read_retries_nobody(house: House) -> None:
     async with house.open(Opening(read_only=True)) as pilot:
         await open_user(pilot, "ghost-2")
         await pilot.press("R")
-        await until_shown(pilot, "The connection is read-only")
+        await until_said(pilot, "amp-console was started with --read-only.")
 
 
 async def test_without_odd_signs_everything_is_ascii(house: House) -> None:

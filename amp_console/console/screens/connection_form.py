@@ -12,6 +12,7 @@ from textual.worker import Worker
 
 from amp_console.connections import Connection, SettingsError
 from amp_console.console.background import aside
+from amp_console.console.changing import reason_not_to_save
 from amp_console.console.connection_draft import Draft, Entered, Mistakes, draft
 from amp_console.console.connection_saving import keys_for, save, session_of
 from amp_console.console.keys_trial import TONES, Outcome, Verdict, try_keys
@@ -167,7 +168,9 @@ file. Up, down and Tab go from field to field; left, right and space choose."""
     # Testing and saving.
 
     def why_not(self, action: str) -> str | None:
-        """One thing at a time."""
+        """One thing at a time, and nothing is saved in a read-only process."""
+        if action == "save" and (reason := reason_not_to_save(self.console)):
+            return reason
         is_working = self._working is not None and not self._working.is_finished
         if action in {"test", "save"} and is_working:
             return "The keys are being tested or stored."
@@ -191,14 +194,14 @@ file. Up, down and Tab go from field to field; left, right and space choose."""
 
     def action_test(self) -> None:
         """Ask Amplitude whether it takes the keys."""
-        self._work(self._test_alone())
+        self._work(self._test_alone(), "test")
 
     def action_save(self) -> None:
         """Test the keys, and keep them with the connection."""
-        self._work(self._test_and_save())
+        self._work(self._test_and_save(), "save")
 
-    def _work(self, work: Coroutine[None, None, object]) -> None:
-        reason = self.why_not("save")
+    def _work(self, work: Coroutine[None, None, object], action: str) -> None:
+        reason = self.why_not(action)
         if reason is None:
             self._working = self.run_worker(self._guarded(work))
             self.update_keys()

@@ -18,6 +18,7 @@ from amp_console.connections import (
     retry_forgotten,
 )
 from amp_console.console.background import aside
+from amp_console.console.changing import reason_not_to_save
 from amp_console.console.connection_saving import keys_for, session_of
 from amp_console.console.keyring import UntilQuit, ask_keyring
 from amp_console.console.keys_trial import TONES, Outcome, Verdict, try_keys
@@ -37,6 +38,9 @@ from amp_console.console.widgets.filter_bar import FilterBar
 from amp_console.console.widgets.grid import Grid
 from amp_console.console.work import KNOWN
 from amp_console.sync.words import plural
+
+WRITES = frozenset({"new", "read_only", "delete", "clean_up"})
+"""Actions that change settings or keys. Editing opens a form, which can be read in any case."""
 
 
 class ConnectionsPlace(Place):
@@ -129,6 +133,8 @@ Read-only keeps everybody from sending and changing anything by accident."""
         """What can't be done without a connection, or while work is under way."""
         if action in {"edit", "test", "read_only", "delete", "copy"} and not self._known:
             return "There is no connection yet: press n."
+        if action in WRITES and (reason := reason_not_to_save(self.console)):
+            return reason
         if action == "test" and self._testing is not None:
             return "A test is under way."
         if action == "clean_up" and not self._forgotten:

@@ -34,6 +34,7 @@ from amp_console.ledger.rejected import (
     rejection_groups,
 )
 from amp_console.ledger.sources import count_invalid
+from amp_console.sync.read_only import refusal
 from amp_console.sync.words import plural
 
 NOBODY = """\
@@ -291,7 +292,7 @@ line. E writes what is shown into a CSV file."""
         if not self._groups:
             return "Nobody is rejected."
         if self.session.connection.read_only:
-            return "The connection is read-only: nobody is made pending again."
+            return refusal(self.session.connection)
         meant = [self._group] if self._group is not None else self._groups.values()
         return None if any(is_retriable(each.code) for each in meant) else NOTHING_TO_SEND
 

@@ -12,6 +12,7 @@ from amp_console.console.screens.dialog import Confirm
 from amp_console.ledger.audiences import audience
 from amp_console.sync.follower import NO_COHORT, OFF, LiveWish
 from amp_console.sync.live_progress import LiveAudience
+from amp_console.sync.read_only import refusal
 from amp_console.sync.words import clean
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def why_not(place: "LivePlace", action: str) -> str | None:
         if place.is_live:
             return "A session is under way: press e to end it first."
         if place.session.connection.read_only:
-            return "The connection is read-only: nothing is sent."
+            return refusal(place.session.connection)
     if action == "run" and place.run_id is None:
         return "No session was begun since the console was opened. Past ones: press 3."
     if action not in _DOING:

@@ -13,6 +13,7 @@ from textual.widgets import Input, Static, TextArea
 from amp_console.connections import Connection, SettingsError
 from amp_console.connections.texts import trimmed
 from amp_console.console.background import aside
+from amp_console.console.changing import reason_not_to_save
 from amp_console.console.screens.form_place import F1, FormPlace
 from amp_console.console.texts import BAD, GOOD, MUTED, Part, facts, said
 from amp_console.console.widgets.fields import Field, Form, entered
@@ -126,6 +127,10 @@ own over the sample to be sure."""
         self.query_one("#found-text", Static).update(_told(mapping, text))
 
     # Saving.
+
+    def why_not(self, action: str) -> str | None:
+        """Nothing is saved in a read-only process."""
+        return reason_not_to_save(self.console) if action == "save" else super().why_not(action)
 
     def action_save(self) -> None:
         """Read events by these paths from now on."""

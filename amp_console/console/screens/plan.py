@@ -19,6 +19,7 @@ from amp_console.ledger.audiences import audience
 from amp_console.ledger.read_since import read_since_last_run
 from amp_console.ledger.sources import Tally
 from amp_console.sync.plan import AudiencePlan, Plan, draw_up
+from amp_console.sync.read_only import refusal
 from amp_console.sync.words import plural
 
 READING = "Reading…"
@@ -112,10 +113,7 @@ s, y or Enter sends it. Esc goes back with nothing sent."""
         if self._plan is None:
             return "The plan is still being read."
         if self.session.connection.read_only:
-            return (
-                f'The connection "{self.session.connection.name}" is read-only: nothing is sent. '
-                "Switch read-only off in its settings, unless amp-console was started so."
-            )
+            return refusal(self.session.connection)
         if not any(plan_rows.can_be_sent(each) for each in self._plan.audiences):
             return plan_rows.nothing(self._plan)
         return None

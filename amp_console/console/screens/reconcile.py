@@ -32,6 +32,7 @@ from amp_console.ledger.comparisons import (
     put_right,
 )
 from amp_console.ledger.reconciling import Choice
+from amp_console.sync.read_only import refusal
 from amp_console.sync.reconcile_plan import ReconcilePlan, plan_reconcile
 from amp_console.sync.words import clean
 
@@ -318,7 +319,7 @@ identifier to a line. E writes the differences into a file. w shows the requests
         if self._found.is_equal:
             return "They are equal: there is nothing to put right."
         if self.session.connection.read_only:
-            return "The connection is read-only: nothing is sent."
+            return refusal(self.session.connection)
         return None
 
     def action_compare(self) -> None:

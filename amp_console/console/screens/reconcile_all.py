@@ -23,6 +23,7 @@ from amp_console.console.texts import MUTED, said
 from amp_console.console.widgets.grid import Grid
 from amp_console.ledger.comparisons import Comparison
 from amp_console.ledger.reconciling import Choice
+from amp_console.sync.read_only import refusal
 from amp_console.sync.reconcile_plan import ReconcilePlan, plan_reconcile
 from amp_console.sync.words import plural
 
@@ -143,7 +144,7 @@ Enter opens one audience, with everybody who differs."""
         if not self._different:
             return "Nothing is known to differ."
         if self.session.connection.read_only:
-            return "The connection is read-only: nothing is sent."
+            return refusal(self.session.connection)
         return None
 
     @property

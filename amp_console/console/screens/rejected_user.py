@@ -19,6 +19,7 @@ from amp_console.ledger.deliveries import Reason
 from amp_console.ledger.rejected import RejectedUser
 from amp_console.ledger.requests import RequestRecord, request
 from amp_console.sync.person import PersonAnswer, Verdict, explain_person
+from amp_console.sync.read_only import refusal
 from amp_console.sync.rejected import retry_these
 from amp_console.sync.words import plural
 
@@ -141,7 +142,7 @@ request that carried them and Amplitude's answer. R makes the user pending again
         if action == "retry" and self._user.code is Reason.NO_IDENTIFIER:
             return "There is nothing to send: the events carry no such identifier."
         if action == "retry" and self.session.connection.read_only:
-            return "The connection is read-only: nobody is made pending again."
+            return refusal(self.session.connection)
         if action == "request" and self._user.request_id is None:
             return "No request ever carried this user."
         return None

@@ -1,0 +1,67 @@
+"""Read-only: what may not be written, and which switch makes it so.
+
+There are two switches. `amp-console --read-only` holds for one process: it sends nothing and
+changes no settings and no keys. A connection's own setting holds for good: nothing is sent to its
+project and nothing is set for its audiences, but the connection itself can still be edited.
+"""
+
+import msgspec
+
+from amp_console.connections.connection import Connection
+from amp_console.connections.settings_errors import SettingsError
+
+OPTION = "--read-only"
+WITHOUT = f"Start it without {OPTION} to do this."
+
+
+class ReadOnly(Exception):
+    """Nothing may be sent or changed; the text says which switch makes it so."""
+
+
+class SettingsReadOnly(ReadOnly, SettingsError):
+    """amp-console was started with --read-only: settings and keys stay as they are."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            f"amp-console was started with {OPTION}. Nothing was changed. Start it without "
+            f"{OPTION} to change settings and keys."
+        )
+
+
+class RestrictedConnection(Connection, frozen=True, kw_only=True):
+    """A connection in a process that was started with --read-only. It is never saved.
+
+    `has_own_switch`: its settings make it read-only, too.
+    """
+
+    has_own_switch: bool
+
+
+def restricted(connection: Connection) -> RestrictedConnection:
+    """Return a connection as a process started with --read-only uses it."""
+    fields = msgspec.structs.asdict(connection) | {"read_only": True}
+    fields.setdefault("has_own_switch", connection.read_only)
+    return RestrictedConnection(**fields)
+
+
+def guard(connection: Connection, kept: str = "Nothing was changed.") -> None:
+    """Raise `ReadOnly` if a connection is read-only; `kept` says what was not done."""
+    if connection.read_only:
+        raise ReadOnly(refusal(connection, kept))
+
+
+def refusal(connection: Connection, kept: str = "") -> str:
+    """Say which switch makes a read-only connection so, what was not done, and how to turn it off.
+
+    Raises nothing; `kept` is a sentence, or "" where nothing was tried.
+    """
+    name = connection.name
+    off = "Press 4, then r in the console, or connect it again with --writable."
+    if not isinstance(connection, RestrictedConnection):
+        said = (f"The connection “{name}” is read-only.", kept, off)
+    elif connection.has_own_switch:
+        both = f"and the connection “{name}” is read-only, too."
+        said = (f"amp-console was started with {OPTION},", f"{both} {kept}".strip(), WITHOUT)
+    else:
+        said = (f"amp-console was started with {OPTION}.", kept, WITHOUT)
+    return " ".join(filter(None, said))

@@ -1,0 +1,129 @@
+"""A process started with --read-only changes no settings and no keys, whichever way it is asked."""
+
+import ast
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+import amp_console
+from amp_console.connections import (
+    Connection,
+    ConnectionBook,
+    SettingsReadOnly,
+    Vault,
+    forget_connection,
+    keep_theme,
+    restricted,
+    retry_forgotten,
+    store_keys,
+    store_webhook_secret,
+)
+from amp_console.connections.read_only import guard, refusal
+from amp_console.values import Credentials, Secret
+from tests.connections import rings
+
+RING = {"PYTHON_KEYRING_BACKEND": f"{rings.Memory.__module__}.Memory"}
+
+Write = Callable[[ConnectionBook, Vault, Connection, Credentials], object]
+WRITERS: dict[str, Write] = {
+    "save": lambda book, _, of, __: book.save(msgspec.structs.replace(of, app_id=7)),
+    "remove": lambda book, _, of, __: book.remove(of.name),
+    "mark_deleted": lambda book, _, __, ___: book.mark_deleted("item"),
+    "store_keys": store_keys,
+    "store_webhook_secret": lambda book, vault, of, _: store_webhook_secret(
+        book, vault, of, Secret("not-a-secret")
+    ),
+    "forget_connection": lambda book, vault, of, _: forget_connection(book, vault, of.name),
+    "retry_forgotten": lambda book, vault, _, __: retry_forgotten(book, vault),
+}
+
+
+@pytest.fixture(autouse=True)
+def _fresh_rings() -> Iterator[None]:
+    rings.Memory.clear()
+    yield
+    rings.Memory.clear()
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_no_writer_of_settings_or_keys_works(
+    book: ConnectionBook, connection: Connection, keys: Credentials, tmp_path: Path, name: str
+) -> None:
+    vault, file = Vault(RING), tmp_path / "config" / "config.toml"
+    stored = store_keys(book, vault, connection, keys)
+    store_keys(book, vault, stored, keys)
+    book.remove(stored.name)  # so that an item waits to be deleted
+    book.save(stored)
+    before = file.read_bytes(), dict(rings.Memory.items)
+    with pytest.raises(SettingsReadOnly, match="started with --read-only"):
+        WRITERS[name](ConnectionBook(file, read_only=True), vault, stored, keys)
+    assert (file.read_bytes(), rings.Memory.items) == before
+
+
+def test_every_public_method_of_the_book_that_writes_is_tried() -> None:
+    reads = {"all", "get", "pick", "forgotten", "check_writable"}
+    public = {name for name in vars(ConnectionBook) if not name.startswith("_")}
+    assert public - reads <= set(WRITERS)
+
+
+def test_a_theme_is_not_kept(tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    with pytest.raises(SettingsReadOnly):
+        keep_theme(file, "nord", read_only=True)
+    assert not file.exists()
+
+
+def test_the_refusal_names_the_switch(connection: Connection) -> None:
+    own = msgspec.structs.replace(connection, read_only=True)
+    assert refusal(own, "Nothing was sent.").startswith(
+        "The connection “Shop” is read-only. Nothing was sent. Press 4"
+    )
+    assert refusal(restricted(connection), "Nothing was sent.") == (
+        "amp-console was started with --read-only. Nothing was sent. "
+        "Start it without --read-only to do this."
+    )
+    both = refusal(restricted(own))
+    assert "started with --read-only" in both
+    assert "“Shop” is read-only, too" in both
+    assert restricted(restricted(own)) == restricted(own)
+
+
+def test_a_restricted_connection_is_read_only_and_a_writable_one_is_not(
+    connection: Connection,
+) -> None:
+    guard(connection)
+    changed = msgspec.structs.replace(restricted(connection), app_id=9)
+    assert changed.read_only, "also after other settings changed"
+
+
+def calls(*packages: str) -> Iterator[tuple[str, ast.Call]]:
+    """Yield every call in these packages, with its file."""
+    root = Path(amp_console.__file__).parent
+    for package in packages:
+        for file in sorted((root / package).rglob("*.py")):
+            for node in ast.walk(ast.parse(file.read_text())):
+                if isinstance(node, ast.Call):
+                    yield str(file.relative_to(root)), node
+
+
+def test_front_ends_write_settings_and_keys_through_the_book_alone() -> None:
+    """So that an action or command that is added later can't forget --read-only."""
+    for file, call in calls("cli", "console", "sync"):
+        function = ast.unparse(call.func)
+        assert function != "SettingsFile", file
+        assert not re.search(r"vault\.(write|write_secret|delete)$", function), file
+        if function in {"ConnectionBook", "keep_theme"} or "keep_theme" in map(
+            ast.unparse, call.args
+        ):
+            assert "read_only" in {each.arg for each in call.keywords}, file
+
+
+def test_front_ends_change_the_ledger_through_sync_alone() -> None:
+    """Whatever is set for audiences there is refused for a read-only connection."""
+    marks = {"plan_reconcile"}  # differences that a plan is about; sending it is refused
+    for file, call in calls("cli", "console"):
+        if re.search(r"ledger\.(write|awrite|submit)$", ast.unparse(call.func)):
+            assert ast.unparse(call.args[0]) in marks, file
