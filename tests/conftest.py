@@ -6,6 +6,7 @@ import pytest
 
 REAL_ENVIRONMENT = ("AMP_CONSOLE_API_KEY", "AMP_CONSOLE_SECRET_KEY", "AMP_CONSOLE_CONNECTION")
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy")
+CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "NO_PROXY", "no_proxy")
 
 
 @pytest.fixture
@@ -21,5 +22,5 @@ def _own_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AMP_CONSOLE_HOME", str(tmp_path / "amp-console"))
     monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.fail.Keyring")
     monkeypatch.delenv("DBUS_SESSION_BUS_ADDRESS", raising=False)
-    for name in REAL_ENVIRONMENT + PROXIES:
+    for name in REAL_ENVIRONMENT + PROXIES + CERTIFICATES:
         monkeypatch.delenv(name, raising=False)

@@ -5,21 +5,25 @@ import logging
 from amp_console.amplitude.client import AmplitudeClient
 from amp_console.amplitude.errors import (
     AmplitudeError,
+    AnswerTooLong,
     BadRequest,
     CohortBusy,
     CohortGone,
     DownloadLinkExpired,
     KeysReason,
     KeysRefused,
+    NetworkSettingInvalid,
     NoConnection,
     RateLimited,
     ServerTrouble,
     TimedOut,
     TooLarge,
     Transient,
+    Unreachable,
 )
 from amp_console.amplitude.hosts import checked_base_url, region_url
 from amp_console.amplitude.members_file import CohortMember
+from amp_console.amplitude.network import NetworkSettings
 from amp_console.amplitude.shapes import (
     Cohort,
     Ids,
@@ -33,6 +37,7 @@ from amp_console.amplitude.shapes import (
 __all__ = [
     "AmplitudeClient",
     "AmplitudeError",
+    "AnswerTooLong",
     "BadRequest",
     "Cohort",
     "CohortBusy",
@@ -43,12 +48,15 @@ __all__ = [
     "KeysReason",
     "KeysRefused",
     "MembersChanged",
+    "NetworkSettingInvalid",
+    "NetworkSettings",
     "NoConnection",
     "RateLimited",
     "ServerTrouble",
     "TimedOut",
     "TooLarge",
     "Transient",
+    "Unreachable",
     "Upload",
     "Uploaded",
     "Usage",

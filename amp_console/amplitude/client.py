@@ -4,7 +4,8 @@ The calls are those of Amplitude's Behavioral Cohorts API page, and the user sea
 Dashboard REST API page.
 """
 
-from collections.abc import AsyncGenerator, Callable
+import os
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from datetime import UTC, datetime
 from typing import Self
@@ -13,7 +14,7 @@ from urllib.parse import quote
 from amp_console.amplitude import reading
 from amp_console.amplitude.download import streamed
 from amp_console.amplitude.errors import BadRequest
-from amp_console.amplitude.exchange import Call, Exchange
+from amp_console.amplitude.exchange import Call, Exchange, Options
 from amp_console.amplitude.members_file import CohortMember, members_in
 from amp_console.amplitude.shapes import (
     Cohort,
@@ -29,6 +30,7 @@ from amp_console.values import Credentials, IdType, Operation
 
 _COHORTS = "/api/3/cohorts"
 _DOWNLOADS = "/api/5/cohorts"
+LARGEST_ANSWER = 64 * 1024 * 1024  # bytes; 100,000 skipped ids of 500 characters fit
 
 
 def _utc_now() -> datetime:
@@ -38,8 +40,11 @@ def _utc_now() -> datetime:
 class AmplitudeClient:
     """Calls Amplitude for one project; an async context manager. Nothing is tried twice.
 
-    `timeout` is in seconds, for connecting and for each pause of an answer; `now` reads dates in
-    Retry-After. Every call raises `AmplitudeError`. A bad base URL raises ValueError.
+    `timeout` is in seconds, for a whole call from connecting to the end of its answer; of a file
+    that is streamed it limits the beginning, and then each stall. `now` reads dates in Retry-After.
+    `largest_answer` is in bytes, unpacked. `environ` holds proxies and certificates. Every call
+    raises `AmplitudeError`; entering raises `NetworkSettingInvalid` where none could be made. A
+    bad base URL raises ValueError.
     """
 
     def __init__(
@@ -49,10 +54,14 @@ class AmplitudeClient:
         *,
         timeout: float = 30.0,
         now: Callable[[], datetime] = _utc_now,
+        largest_answer: int = LARGEST_ANSWER,
+        environ: Mapping[str, str] = os.environ,
     ) -> None:
-        self._exchange = Exchange(base_url, credentials, timeout, now)
+        options = Options(timeout, now, largest_answer, environ)
+        self._exchange = Exchange(base_url, credentials, options)
 
     async def __aenter__(self) -> Self:
+        self._exchange.prepare()
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
@@ -108,7 +117,7 @@ class AmplitudeClient:
         The status code says it; the words of the body vary.
         """
         call = Call(f"{_DOWNLOADS}/request-status/{quote(request_id, safe='')}")
-        return (await self._exchange.send(call)).status_code == 200
+        return (await self._exchange.send(call)).status == 200
 
     def download(self, request_id: str) -> AsyncGenerator[bytes, None]:
         """Yield the file's CSV piece by piece, unpacked; it can be had for 7 days.

@@ -33,15 +33,15 @@ class AmplitudeError(Exception):
 
     def __str__(self) -> str:
         words = f": {self.words.rstrip('.')}" if self.words else ""
-        kept = (
-            "It is not known whether the request took effect."
-            if self.may_be_applied
-            else "Nothing was changed at Amplitude."
-        )
-        return f"{self._happened()}{words}. {kept} {self._next()}"
+        return f"{self._happened()}{words}. {self._kept()} {self._next()}"
 
     def _happened(self) -> str:
         return self._HAPPENED
+
+    def _kept(self) -> str:
+        if self.may_be_applied:
+            return "It is not known whether the request took effect."
+        return "Nothing was changed at Amplitude."
 
     def _next(self) -> str:
         return self._NEXT
@@ -180,15 +180,142 @@ class ServerTrouble(Transient):
         return "Try again later."
 
 
-class NoConnection(Transient):
-    """Amplitude could not be reached, or the connection was lost before its answer was complete."""
-
-    _NEXT = "Check the network, then try again."
+class AnswerTooLong(ServerTrouble):
+    """An answer that is longer than any of Amplitude's, and was not read to its end."""
 
     def _happened(self) -> str:
-        if self.may_be_applied:
-            return "The connection to Amplitude was lost"
-        return "Amplitude could not be reached"
+        return "The answer was far too long, and was not read to its end"
+
+
+class Unreachable(enum.Enum):
+    """Why no connection was made: what happened at `{where}`, and what to do next."""
+
+    NAME_UNKNOWN = (
+        "The name of {where} could not be looked up (DNS)",
+        "Check the network and the spelling of the name, then try again.",
+    )
+    REFUSED = (
+        "{where} refused the connection",
+        "Check the address and the port, then try again.",
+    )
+    NO_ROUTE = (
+        "There is no network route to {where}",
+        "Check that this machine is online, then try again.",
+    )
+    NO_ANSWER = (
+        "{where} did not accept the connection in time",
+        "Check the network and any firewall, then try again.",
+    )
+    UNKNOWN_AUTHORITY = (
+        "The certificate of {where} comes from an authority that this machine does not trust",
+        "If your network inspects TLS, set SSL_CERT_FILE to your organization's CA file.",
+    )
+    WRONG_HOST = (
+        "The certificate of {where} is for another host name",
+        "Check the address. If it is right, another server answers in its place.",
+    )
+    EXPIRED = (
+        "The certificate of {where} has expired",
+        "Check this machine's clock. If it is right, the server needs a new certificate.",
+    )
+    NOT_YET_VALID = (
+        "The certificate of {where} is not valid yet",
+        "Check this machine's clock, then try again.",
+    )
+    BAD_CERTIFICATE = (
+        "The certificate of {where} could not be verified",
+        "Check the address, and SSL_CERT_FILE if it is set, then try again.",
+    )
+    NOT_TLS = (
+        "{where} does not speak TLS (https) on this port",
+        "Check the address and the port, then try again.",
+    )
+    TLS_FAILED = (
+        "{where} broke off while TLS (https) was set up",
+        "Check the address and the port, then try again.",
+    )
+    PROXY_PASSWORD = (
+        "{where} wants a user name and password, or refuses those that are set",
+        "Set them as in http://USER:PASSWORD@HOST:PORT, then try again.",
+    )
+    PROXY_REFUSED = (
+        "{where} refused to connect to Amplitude",
+        "Ask for access, or name Amplitude's host in NO_PROXY, then try again.",
+    )
+    PROXY_ODD = (
+        "{where} does not answer as a proxy does",
+        "Check its address, its port, and whether it is an HTTP or a SOCKS proxy.",
+    )
+    LOST = (
+        "The connection to {where} was lost before the answer was complete",
+        "Check the network, then try again.",
+    )
+    OTHER = (
+        "{where} could not be reached",
+        "Check the network, then try again.",
+    )
+
+    @property
+    def happened(self) -> str:
+        """What happened, with `{where}` for the host."""
+        return self.value[0]
+
+    @property
+    def next(self) -> str:
+        """What to do next."""
+        return self.value[1]
+
+
+class NoConnection(Transient):
+    """Amplitude could not be reached, or the connection was lost before its answer was complete.
+
+    `reason` says why, LOST where there was a connection; `where` is the host or the proxy.
+    """
+
+    def __init__(
+        self,
+        reason: Unreachable = Unreachable.OTHER,
+        where: str = "Amplitude",
+        *,
+        status: int | None = None,
+        may_be_applied: bool = False,
+    ) -> None:
+        super().__init__(status, may_be_applied=may_be_applied)
+        self.reason = Unreachable.LOST if may_be_applied else reason
+        self.where = where
+
+    def _happened(self) -> str:
+        text = self.reason.happened.format(where=self.where)
+        if text.startswith("the "):
+            text = f"T{text[1:]}"
+        return f"{text} (status {self.status})" if self.status else text
+
+    def _kept(self) -> str:
+        return super()._kept() if self.reason is Unreachable.LOST else "Nothing was sent."
+
+    def _next(self) -> str:
+        return self.reason.next
+
+
+class NetworkSettingInvalid(AmplitudeError):
+    """A setting of the environment makes any connection impossible; `variable` is its name.
+
+    `problem` never quotes a value that may hold a password.
+    """
+
+    def __init__(self, variable: str, problem: str) -> None:
+        super().__init__()
+        self.variable = variable
+        self._problem = problem
+
+    def _happened(self) -> str:
+        return f"No connection can be made, because {self.variable} is not usable: {self._problem}"
+
+    def _kept(self) -> str:
+        return "Nothing was sent."
+
+    def _next(self) -> str:
+        return f"Correct or unset {self.variable}, then try again."
 
 
 class TimedOut(Transient):

@@ -1,26 +1,32 @@
 """One request and its answer: the keys go on, trouble comes back as one of our own errors."""
 
-from collections.abc import AsyncGenerator, Callable, Generator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import NamedTuple, TypeVar
 
 import httpx
 
 from amp_console import __version__
-from amp_console.amplitude.errors import AmplitudeError, NoConnection, ServerTrouble, TimedOut
+from amp_console.amplitude.attempt import Attempt
+from amp_console.amplitude.errors import AmplitudeError, AnswerTooLong
 from amp_console.amplitude.hosts import checked_base_url
 from amp_console.amplitude.keys import KeysAuth
+from amp_console.amplitude.network import NetworkSettings
 from amp_console.amplitude.refusals import Asked, judge, retry_after
+from amp_console.amplitude.transport import Transport
 from amp_console.amplitude.trees import Answer, parse
+from amp_console.amplitude.unpacking import unpacked
 from amp_console.values import Credentials
 
 T = TypeVar("T")
 
 _HEADERS = {
     "User-Agent": f"amp-console/{__version__}",
-    "Accept-Encoding": "gzip",  # the one that downloads are unpacked from
+    "Accept-Encoding": "gzip",  # the one that `unpacked` knows
 }
+SLOWEST = 1024  # bytes of a file that have to come within the time of a stall
 
 
 class Call(NamedTuple):
@@ -41,26 +47,63 @@ class Call(NamedTuple):
         return self.body is not None or self.is_spent
 
 
+class Received(NamedTuple):
+    """An answer, read in full and unpacked."""
+
+    response: httpx.Response
+    body: bytes
+
+    @property
+    def status(self) -> int:
+        """The HTTP status."""
+        return self.response.status_code
+
+
+class Opened(NamedTuple):
+    """An answer whose body is still to be read, by `deadline` in the event loop's time."""
+
+    response: httpx.Response
+    attempt: Attempt
+    deadline: float
+
+
+class Options(NamedTuple):
+    """The limits of an exchange, and where it gets the time and the network's settings from.
+
+    `timeout` is in seconds, for a whole call from connecting to the end of its answer; of a file
+    that is streamed it limits the beginning, and then each stall. `largest_answer` is in bytes,
+    unpacked. `now` reads dates in Retry-After.
+    """
+
+    timeout: float
+    now: Callable[[], datetime]
+    largest_answer: int
+    environ: Mapping[str, str]
+
+
 class Exchange:
     """Sends calls to one project, and follows links without its keys.
 
-    `timeout` is in seconds, for connecting and for each pause of an answer. Raises ValueError as
-    `checked_base_url` does.
+    Raises ValueError as `checked_base_url` does.
     """
 
-    def __init__(
-        self, base_url: str, credentials: Credentials, timeout: float, now: Callable[[], datetime]
-    ) -> None:
+    def __init__(self, base_url: str, credentials: Credentials, options: Options) -> None:
         self._base_url = checked_base_url(base_url)
         self._auth = KeysAuth(credentials)
-        self._now = now
+        self._options = options
+        self._settings = NetworkSettings(options.environ)
+        self._transport = Transport(self._settings)
         self._http = httpx.AsyncClient(
             headers=_HEADERS,
-            timeout=httpx.Timeout(timeout, pool=None),
+            timeout=httpx.Timeout(options.timeout, pool=None),
             follow_redirects=False,
-            # A proxy from the environment would get to read plain http, keys and all.
-            trust_env=self._base_url.startswith("https:"),
+            transport=self._transport,
+            trust_env=False,  # `NetworkSettings` reads the environment instead
         )
+
+    def prepare(self) -> None:
+        """Raise `NetworkSettingInvalid` if the environment makes every call fail."""
+        self._transport.prepare(httpx.URL(self._base_url))
 
     async def close(self) -> None:
         """Close all connections."""
@@ -71,22 +114,21 @@ class Exchange:
 
         Raises `AmplitudeError`.
         """
-        response = await self.send(call)
+        received = await self.send(call)
         try:
-            tree = parse(response.content)
-            return reader(Answer(tree, self._shown(response)[:2000]))
+            tree = parse(received.body)
+            return reader(Answer(tree, self._shown(received)[:2000]))
         except ValueError:
-            raise self.error(response, call) from None
+            raise self._error(received, call) from None
 
-    async def send(self, call: Call) -> httpx.Response:
+    async def send(self, call: Call) -> Received:
         """Send a call and return its whole answer, a 2xx one; raises `AmplitudeError`."""
-        async with self.open(call) as response:
-            await self.check(response, call)
-            await response.aread()
-        return response
+        async with self.open(call) as answer:
+            await self.check(answer, call)
+            return await self._whole(answer)
 
     @asynccontextmanager
-    async def open(self, call: Call) -> AsyncGenerator[httpx.Response, None]:
+    async def open(self, call: Call) -> AsyncGenerator[Opened, None]:
         """Send a call and open its answer, whatever it is; raises `AmplitudeError`."""
         request = self._http.build_request(
             "GET" if call.body is None else "POST",
@@ -95,58 +137,79 @@ class Exchange:
             content=call.body,
             headers=None if call.body is None else {"Content-Type": "application/json"},
         )
-        async with self._opened(request, self._auth, call.has_effect) as response:
-            yield response
+        async with self._opened(request, self._auth, call.has_effect) as answer:
+            yield answer
 
     @asynccontextmanager
-    async def open_link(self, link: httpx.URL) -> AsyncGenerator[httpx.Response, None]:
+    async def open_link(self, link: httpx.URL) -> AsyncGenerator[Opened, None]:
         """Open a link to somebody else's server, without our keys; raises `AmplitudeError`."""
         request = self._http.build_request("GET", link)
-        async with self._opened(request, None, has_effect=False) as response:
-            yield response
+        async with self._opened(request, None, has_effect=False) as answer:
+            yield answer
 
     @asynccontextmanager
     async def _opened(
         self, request: httpx.Request, auth: KeysAuth | None, has_effect: bool
-    ) -> AsyncGenerator[httpx.Response, None]:
-        with _own_errors(may_be_applied=has_effect):
-            response = await self._http.send(request, stream=True, auth=auth)
+    ) -> AsyncGenerator[Opened, None]:
+        proxy = self._settings.proxy_for(request.url)
+        attempt = Attempt(request.url, proxy, has_effect=has_effect)
+        request.extensions["trace"] = attempt.trace
+        with attempt.own_errors():
+            deadline = asyncio.get_running_loop().time() + self._options.timeout
             try:
-                yield response
+                async with asyncio.timeout_at(deadline):
+                    response = await self._http.send(request, stream=True, auth=auth)
+            except BaseException:
+                await attempt.abandon()
+                raise
+            try:
+                yield Opened(response, attempt, deadline)
             finally:
                 await response.aclose()
 
-    async def check(self, response: httpx.Response, call: Call) -> None:
+    async def check(self, answer: Opened, call: Call) -> None:
         """Raise the error that an answer means, unless it is a 2xx one and no web page.
 
         Amplitude never answers these calls with a page; a proxy on the way does.
         """
+        response = answer.response
         if not response.is_success or "html" in response.headers.get("Content-Type", ""):
-            await response.aread()
-            raise self.error(response, call)
+            raise self._error(await self._whole(answer), call)
 
-    def error(self, response: httpx.Response, call: Call) -> AmplitudeError:
-        """Return the error that an answer, read in full, means."""
+    async def _whole(self, answer: Opened) -> Received:
+        """Read an answer; of one that is too long the beginning, if its status says enough."""
+        response, body = answer.response, bytearray()
+        async with asyncio.timeout_at(answer.deadline):
+            async for piece in unpacked(response.aiter_raw()):
+                body += piece
+                if len(body) > self._options.largest_answer:
+                    if response.is_success:
+                        unsure = answer.attempt.has_effect
+                        raise AnswerTooLong(response.status_code, may_be_applied=unsure)
+                    break
+        return Received(response, bytes(body))
+
+    async def pieces(self, answer: Opened) -> AsyncGenerator[bytes, None]:
+        """Yield a file unpacked; raises `TimedOut` where it stalls, or merely trickles."""
+        async for piece in unpacked(self._flowing(answer.response.aiter_raw())):
+            yield piece
+
+    async def _flowing(self, pieces: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
+        time = asyncio.get_running_loop().time
+        since, count = time(), 0
+        async for piece in pieces:
+            count += len(piece)
+            if time() - since > self._options.timeout:
+                if count < SLOWEST:
+                    raise TimeoutError
+                since, count = time(), 0
+            yield piece
+
+    def _error(self, received: Received, call: Call) -> AmplitudeError:
+        """Return the error that an answer means."""
         asked = Asked(call.cohort_id, call.body is not None, call.has_effect)
-        wait = retry_after(response.headers.get("Retry-After"), self._now)
-        return judge(response.status_code, self._shown(response), asked, wait)
+        wait = retry_after(received.response.headers.get("Retry-After"), self._options.now)
+        return judge(received.status, self._shown(received), asked, wait)
 
-    def _shown(self, response: httpx.Response) -> str:
-        return self._auth.hide(response.content.decode(errors="replace"))
-
-
-@contextmanager
-def _own_errors(*, may_be_applied: bool) -> Generator[None, None, None]:
-    """Raise our errors for the library's, whose texts may quote addresses and headers."""
-    try:
-        yield
-    except httpx.ConnectTimeout:
-        raise TimedOut from None
-    except httpx.TimeoutException:
-        raise TimedOut(may_be_applied=may_be_applied) from None
-    except (httpx.ConnectError, httpx.ProxyError):
-        raise NoConnection from None
-    except httpx.TransportError:
-        raise NoConnection(may_be_applied=may_be_applied) from None
-    except httpx.DecodingError:
-        raise ServerTrouble(may_be_applied=may_be_applied) from None
+    def _shown(self, received: Received) -> str:
+        return self._auth.hide(received.body.decode(errors="replace"))

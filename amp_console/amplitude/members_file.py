@@ -10,7 +10,7 @@ import io
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import NamedTuple
 
-from amp_console.amplitude.errors import NoConnection, ServerTrouble
+from amp_console.amplitude.errors import NoConnection, ServerTrouble, Unreachable
 
 _AMPLITUDE_ID, _USER_ID = "amplitude_id", "user_id"
 _LONGEST_RECORD = 1024 * 1024  # bytes; a file that goes on without a newline is no such file
@@ -53,10 +53,10 @@ class _File:
 
     def finish(self) -> list[CohortMember]:
         if self._rest.count(b'"') % 2:
-            raise NoConnection
+            raise NoConnection(Unreachable.LOST)
         members = self._members(self._rest)
         if self._columns is None:
-            raise NoConnection
+            raise NoConnection(Unreachable.LOST)
         return members
 
     def _members(self, records: bytes) -> list[CohortMember]:

@@ -58,6 +58,7 @@ def _findings() -> Iterator[Finding]:
     except SettingsError as error:
         yield Finding("connections", False, str(error))
         return
+    yield from _network()
     if not connections:
         yield Finding("connections", True, "none yet; make one with: amp-console connect NAME …")
     for each in connections:
@@ -68,6 +69,13 @@ def _findings() -> Iterator[Finding]:
 def _private(what: str, folder: Path) -> Finding:
     is_private = os.name == "nt" or folder.stat().st_mode & 0o077 == 0
     return Finding(what, is_private, f"{folder}{'' if is_private else ': others can read it'}")
+
+
+def _network() -> Iterator[Finding]:
+    from amp_console.amplitude import NetworkSettings
+
+    for each in NetworkSettings(os.environ).effective():
+        yield Finding("network", each.is_valid, f"{each.variable}: {each.text}")
 
 
 def _keys(connection: "Connection", ring: "Vault") -> Finding:

@@ -1,6 +1,6 @@
 """Which exit status belongs to which failure."""
 
-from amp_console.amplitude import AmplitudeError, KeysRefused
+from amp_console.amplitude import AmplitudeError, KeysRefused, NetworkSettingInvalid
 from amp_console.cli.exits import Exit
 from amp_console.connections import KeysError, SettingsError
 from amp_console.engage import MappingError, UnreadableSource
@@ -14,6 +14,7 @@ from amp_console.sync.read_only import ReadOnly
 _STATUS: dict[type[Exception], Exit] = {
     KeysError: Exit.KEYS,
     KeysRefused: Exit.KEYS,
+    NetworkSettingInvalid: Exit.MISUSE,
     AmplitudeError: Exit.STOPPED,
     LedgerError: Exit.STOPPED,
     AudienceBusy: Exit.STOPPED,

@@ -139,7 +139,7 @@ class Lane:
             self.size.shrink(error)
         seconds = self.patience.wait_after(error)
         self.tell(retries=1)
-        what = "rate limited" if isinstance(error, RateLimited) else str(error).split(".")[0]
+        what = "rate limited" if isinstance(error, RateLimited) else str(error).partition(". ")[0]
         self.desk.progress.retries(self.audience.id, users, self.patience.failures + 1)
         self.says(f"{what}, trying again (try {self.patience.failures + 1})", seconds)
         await self.desk.stop.or_sleep(self.desk.timing, seconds)

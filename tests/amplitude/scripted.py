@@ -3,9 +3,10 @@
 import asyncio
 import enum
 import socket
+import ssl
 import struct
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from http import HTTPStatus
 from typing import NamedTuple
 
@@ -18,6 +19,7 @@ class Then(enum.Enum):
     CLOSE = enum.auto()
     RESET = enum.auto()
     SILENCE = enum.auto()
+    TRICKLE = enum.auto()  # a byte every 10 ms, for ever
 
 
 class Reply(NamedTuple):
@@ -54,6 +56,7 @@ class ScriptedServer:
         self.seen: list[Seen] = []
         self.url = ""
         self._over = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
 
     def will(self, *replies: Reply) -> None:
         self.replies += replies
@@ -63,25 +66,47 @@ class ScriptedServer:
         return self.seen[-1]
 
     @asynccontextmanager
-    async def running(self) -> AsyncGenerator["ScriptedServer", None]:
-        server = await asyncio.start_server(self._answer, "127.0.0.1", 0)
-        self.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async def running(
+        self, tls: ssl.SSLContext | None = None
+    ) -> AsyncGenerator["ScriptedServer", None]:
+        server = await asyncio.start_server(self._answer, "127.0.0.1", 0, ssl=tls)
+        scheme = "https" if tls else "http"
+        self.url = f"{scheme}://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         async with server:
-            yield self
-            self._over.set()
+            try:
+                yield self
+            finally:
+                self._over.set()
+                tasks = list(self._tasks)
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.seen.append(await _request(reader))
-        given = self.replies.pop(0)
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        try:
+            self.seen.append(await _request(reader))
+            with suppress(ConnectionError):  # the client may have left before the end
+                await self._write(self.replies.pop(0), writer)
+        finally:
+            writer.close()
+            self._tasks.discard(task)
+
+    async def _write(self, given: Reply, writer: asyncio.StreamWriter) -> None:
         writer.write(given.data)
         await writer.drain()
         if given.then is Then.SILENCE:
             await self._over.wait()
+        while given.then is Then.TRICKLE and not self._over.is_set():
+            writer.write(b" ")
+            await writer.drain()
+            await asyncio.sleep(0.01)
         if given.then is Then.RESET:
             linger_for_no_time = struct.pack("ii", 1, 0)  # closing then sends RST instead of FIN
             connection = writer.get_extra_info("socket")
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger_for_no_time)
-        writer.close()
 
 
 async def _request(reader: asyncio.StreamReader) -> Seen:

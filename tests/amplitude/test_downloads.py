@@ -16,7 +16,7 @@ from amp_console.amplitude import (
     TimedOut,
     Transient,
 )
-from amp_console.amplitude.download import unpacked
+from amp_console.amplitude.unpacking import LARGEST_PIECE, unpacked
 from amp_console.values import Credentials
 from tests.amplitude.scripted import Reply, ScriptedServer, Then, json_reply, reply
 
@@ -232,6 +232,24 @@ async def test_a_file_comes_piece_by_piece(
         assert (await anext(pieces)).startswith(b'"amplitude_id"')
         with pytest.raises(TimedOut):
             await whole(pieces)
+
+
+async def test_a_file_that_merely_trickles_is_given_up(
+    server: ScriptedServer, credentials: Credentials
+) -> None:
+    server.will(Reply(reply(200, CSV + b" " * 9999).data[:-9999], Then.TRICKLE))
+    async with AmplitudeClient(server.url, credentials, timeout=0.1) as client:
+        with pytest.raises(TimedOut):
+            await whole(client.download("Rq0001"))
+
+
+async def test_a_file_is_unpacked_in_pieces_of_bounded_size(
+    client: AmplitudeClient, server: ScriptedServer
+) -> None:
+    server.will(reply(200, gzip.compress(bytes(20_000_000))))
+    sizes = [len(piece) async for piece in client.download("Rq0001")]
+    assert sum(sizes) == 20_000_000
+    assert max(sizes) <= LARGEST_PIECE
 
 
 async def test_a_download_can_be_left_before_its_end(

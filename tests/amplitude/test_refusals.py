@@ -221,7 +221,7 @@ def test_retry_after_is_read_as_seconds_or_as_a_date(
         (
             NoConnection(),
             (
-                "Amplitude could not be reached. Nothing was changed at Amplitude. "
+                "Amplitude could not be reached. Nothing was sent. "
                 "Check the network, then try again."
             ),
         ),

@@ -1,3 +1,4 @@
+import gzip
 import socket
 from datetime import UTC, datetime
 
@@ -6,6 +7,7 @@ import pytest
 from amp_console.amplitude import (
     AmplitudeClient,
     AmplitudeError,
+    AnswerTooLong,
     BadRequest,
     CohortBusy,
     CohortGone,
@@ -16,6 +18,7 @@ from amp_console.amplitude import (
     ServerTrouble,
     TimedOut,
     TooLarge,
+    Unreachable,
 )
 from amp_console.values import Credentials, IdType, Operation
 from tests.amplitude.scripted import Reply, ScriptedServer, Then, json_reply, reply
@@ -81,6 +84,33 @@ async def test_a_silent_server_is_not_waited_for(
     assert caught.value.status is None
 
 
+@pytest.mark.parametrize("head", [b"HTTP/1.1 200 OK\r\nX: ", reply(200, WHOLE, cut=9).data])
+async def test_an_answer_that_trickles_has_no_longer_than_any_other(
+    server: ScriptedServer, credentials: Credentials, head: bytes
+) -> None:
+    head = head.replace(b"Content-Length: 48", b"Content-Length: 4800")
+    server.will(Reply(head, Then.TRICKLE))
+    async with AmplitudeClient(server.url, credentials, timeout=0.2) as client:
+        with pytest.raises(TimedOut) as caught:
+            await change(client)
+    assert caught.value.may_be_applied
+
+
+@pytest.mark.parametrize("status", [200, 400, 403, 429, 500])
+@pytest.mark.parametrize("is_packed", [True, False])
+async def test_an_answer_without_end_is_not_read_to_its_end(
+    server: ScriptedServer, credentials: Credentials, status: int, is_packed: bool
+) -> None:
+    body = b"[" + b" " * 3_000_000 + b"]"
+    server.will(reply(status, gzip.compress(body) if is_packed else body))
+    async with AmplitudeClient(server.url, credentials, largest_answer=100_000) as client:
+        with pytest.raises(AmplitudeError) as caught:
+            await change(client)
+    kinds = {200: AnswerTooLong, 400: BadRequest, 403: KeysRefused, 429: RateLimited}
+    assert type(caught.value) is kinds.get(status, ServerTrouble)
+    assert caught.value.may_be_applied is (status in {200, 500})
+
+
 async def test_an_address_without_a_server_changes_nothing(credentials: Credentials) -> None:
     with socket.socket() as unheard:
         unheard.bind(("127.0.0.1", 0))
@@ -89,7 +119,8 @@ async def test_an_address_without_a_server_changes_nothing(credentials: Credenti
             with pytest.raises(NoConnection) as caught:
                 await change(client)
     assert not caught.value.may_be_applied
-    assert str(caught.value).startswith("Amplitude could not be reached.")
+    assert caught.value.reason is Unreachable.REFUSED
+    assert str(caught.value).startswith(f"{url.removeprefix('http://')} refused the connection. ")
 
 
 async def test_the_client_goes_on_after_trouble(

@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -62,9 +62,16 @@ class Operator:
                 process.kill()
                 process.communicate()
 
-    def run(self, *arguments: str | Path, stdin: bytes = b"", without: Iterable[str] = ()) -> Ended:
-        """Run a command to its end, without these variables of the environment."""
+    def run(
+        self,
+        *arguments: str | Path,
+        stdin: bytes = b"",
+        without: Iterable[str] = (),
+        more: Mapping[str, str] | None = None,
+    ) -> Ended:
+        """Run a command to its end, without these variables of the environment, or with more."""
         environment = {k: v for k, v in self.environment.items() if k not in set(without)}
+        environment.update(more or {})
         done = subprocess.run(
             [*MODULE, *map(str, arguments)],
             env=environment,

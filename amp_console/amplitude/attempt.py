@@ -1,0 +1,153 @@
+"""How far one request came, and what its failure means.
+
+The library raises the same few errors for a dozen causes, and can't tell whether anything had been
+sent. Its trace events and the causes behind its errors can.
+"""
+
+import errno
+import re
+import socket
+import ssl
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+import socksio
+
+from amp_console.amplitude.errors import (
+    NoConnection,
+    ServerTrouble,
+    TimedOut,
+    Transient,
+    Unreachable,
+)
+from amp_console.amplitude.network import Proxy
+from amp_console.amplitude.unpacking import BrokenOff, Damaged
+
+# OpenSSL's numbers (x509_vfy.h), which are stable.
+_CERTIFICATES = {
+    2: Unreachable.UNKNOWN_AUTHORITY,  # unable to get issuer certificate
+    9: Unreachable.NOT_YET_VALID,
+    10: Unreachable.EXPIRED,
+    18: Unreachable.UNKNOWN_AUTHORITY,  # self-signed
+    19: Unreachable.UNKNOWN_AUTHORITY,  # self-signed in the chain
+    20: Unreachable.UNKNOWN_AUTHORITY,  # unable to get local issuer certificate
+    21: Unreachable.UNKNOWN_AUTHORITY,  # unable to verify the first certificate
+    62: Unreachable.WRONG_HOST,
+    64: Unreachable.WRONG_HOST,  # another IP address
+}
+_NOT_TLS = {"WRONG_VERSION_NUMBER", "UNKNOWN_PROTOCOL", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG"}
+_NO_ROUTE = {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EHOSTDOWN}
+_NO_PROXY_ANSWER = (socksio.SOCKSError, AssertionError, UnicodeError)
+_WANTS_PASSWORD = re.compile(r"username/password|from proxy server, but got", re.IGNORECASE)
+
+
+class Attempt:
+    """One request on its way to `url`, through `proxy` if there is one.
+
+    `has_effect` says whether a lost answer leaves it unknown what happened.
+    """
+
+    def __init__(self, url: httpx.URL, proxy: Proxy | None, *, has_effect: bool) -> None:
+        self.has_effect = has_effect
+        self._host = url.netloc.decode("ascii", "replace")
+        self._proxy = proxy
+        self._is_past_proxy = proxy is None
+        self._is_sent = False
+        self._stream: Any = None
+
+    async def trace(self, event: str, info: dict[str, Any]) -> None:
+        """Note how far it has come; the library calls this."""
+        if event.endswith(".connect_tcp.complete"):
+            self._stream = info["return_value"]
+        elif event in {"proxy.start_tls.started", "socks.start_tls.started"}:
+            self._is_past_proxy = True
+        elif event == "http11.send_request_headers.started":
+            # A proxy is asked for its tunnel with a request of its own.
+            is_for_proxy = getattr(info["request"], "method", b"") == b"CONNECT"
+            if not is_for_proxy:
+                self._is_past_proxy = self._is_sent = True
+
+    async def abandon(self) -> None:
+        """Close what a failed attempt leaves open.
+
+        httpcore 1.0.9 forgets a connection that is refused by a SOCKS proxy, and one that is
+        cancelled while TLS is set up.
+        """
+        if not self._is_sent and self._stream is not None:
+            await self._stream.aclose()
+
+    @contextmanager
+    def own_errors(self) -> Generator[None, None, None]:
+        """Raise our errors for the library's, whose texts may quote addresses and headers."""
+        try:
+            yield
+        except (TimeoutError, httpx.TimeoutException):
+            raise self._timed_out() from None
+        except _NO_PROXY_ANSWER as error:  # not the library's own errors: it lets them through
+            raise self._failed(error) from None
+        except (httpx.TransportError, BrokenOff) as error:
+            raise self._failed(error) from None
+        except Damaged:
+            raise ServerTrouble(may_be_applied=self.has_effect) from None
+
+    def _timed_out(self) -> Transient:
+        if self._is_sent:
+            return TimedOut(may_be_applied=self.has_effect)
+        return self._unreachable(Unreachable.NO_ANSWER)
+
+    def _failed(self, error: BaseException) -> NoConnection:
+        if self._is_sent:
+            return NoConnection(Unreachable.LOST, may_be_applied=self.has_effect)
+        if isinstance(error, httpx.ProxyError):
+            return self._refused_by_proxy(str(error))
+        found = [reason for cause in _causes(error) if (reason := _reason(cause))]
+        return self._unreachable(found[-1] if found else self._default(error))
+
+    def _refused_by_proxy(self, text: str) -> NoConnection:
+        found = re.match(r"[1-5][0-9]{2}\b", text)
+        status = int(found[0]) if found else None
+        if status == 407 or _WANTS_PASSWORD.search(text):
+            return self._unreachable(Unreachable.PROXY_PASSWORD, status)
+        return self._unreachable(Unreachable.PROXY_REFUSED, status)
+
+    def _default(self, error: BaseException) -> Unreachable:
+        if not self._is_past_proxy and not isinstance(error, httpx.ConnectError):
+            return Unreachable.PROXY_ODD
+        is_tls_cut = any(type(cause).__name__ in _CUT for cause in _causes(error))
+        return Unreachable.TLS_FAILED if is_tls_cut else Unreachable.OTHER
+
+    def _unreachable(self, reason: Unreachable, status: int | None = None) -> NoConnection:
+        where = self._host
+        if self._proxy is not None and not self._is_past_proxy:
+            where = f"the proxy {self._proxy} ({self._proxy.variable})"
+        return NoConnection(reason, where, status=status)
+
+
+_CUT = {"EndOfStream", "BrokenResourceError", "ConnectionResetError", "SSLEOFError"}
+
+
+def _reason(cause: BaseException) -> Unreachable | None:
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return _CERTIFICATES.get(cause.verify_code, Unreachable.BAD_CERTIFICATE)
+    if isinstance(cause, ssl.SSLError):
+        is_plain = getattr(cause, "reason", None) in _NOT_TLS
+        return Unreachable.NOT_TLS if is_plain else Unreachable.TLS_FAILED
+    if isinstance(cause, socket.gaierror | UnicodeError):
+        return Unreachable.NAME_UNKNOWN
+    if isinstance(cause, ConnectionRefusedError):
+        return Unreachable.REFUSED
+    if isinstance(cause, OSError) and cause.errno in _NO_ROUTE:
+        return Unreachable.NO_ROUTE
+    return None
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield an error and what caused it, the first cause last."""
+    while error is not None:
+        yield error
+        if isinstance(error, BaseExceptionGroup):
+            for member in error.exceptions:
+                yield from _causes(member)
+        error = error.__cause__ or error.__context__

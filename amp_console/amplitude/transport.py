@@ -1,0 +1,53 @@
+"""Connections to Amplitude: direct or through the proxy that the environment sets."""
+
+import ssl
+
+import httpx
+
+from amp_console.amplitude.network import NetworkSettings, Proxy
+
+
+class Transport(httpx.AsyncBaseTransport):
+    """Sends each request directly or through the proxy, whichever its address calls for.
+
+    Connections are set up when they are first needed; raises `NetworkSettingInvalid` then.
+    """
+
+    def __init__(self, settings: NetworkSettings) -> None:
+        self._settings = settings
+        self._transports: dict[tuple[bool, bool], httpx.AsyncHTTPTransport] = {}
+
+    def prepare(self, url: httpx.URL) -> None:
+        """Set up what this address needs, so that invalid settings are told early."""
+        self._for(url)
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send one request."""
+        return await self._for(request.url).handle_async_request(request)
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        for transport in self._transports.values():
+            await transport.aclose()
+
+    def _for(self, url: httpx.URL) -> httpx.AsyncHTTPTransport:
+        is_tls, proxy = url.scheme == "https", self._settings.proxy_for(url)
+        key = is_tls, proxy is not None
+        if key not in self._transports:
+            self._transports[key] = self._new(proxy, is_tls=is_tls)
+        return self._transports[key]
+
+    def _new(self, proxy: Proxy | None, *, is_tls: bool) -> httpx.AsyncHTTPTransport:
+        if not is_tls:  # the library wants a context; certificates are not even read for this one
+            return httpx.AsyncHTTPTransport(
+                verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), trust_env=False
+            )
+        context = self._settings.ssl_context()
+        return httpx.AsyncHTTPTransport(
+            verify=context, trust_env=False, proxy=proxy and _through(proxy, context)
+        )
+
+
+def _through(proxy: Proxy, context: ssl.SSLContext) -> httpx.Proxy:
+    own_context = context if proxy.scheme == "https" else None
+    return httpx.Proxy(proxy.url, auth=proxy.auth, ssl_context=own_context)

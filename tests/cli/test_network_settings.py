@@ -1,0 +1,62 @@
+"""Settings of the environment that make connections impossible stop only what needs one."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from amp_console.simulator import Simulator
+from tests.cli.operator import Operator
+from tests.sync.office import event
+
+BAD = {
+    "HTTPS_PROXY": "http://ana:example-password@proxy.example:99999",
+    "ALL_PROXY": "gopher://ana:example-password@proxy.example",
+    "SSL_CERT_FILE": "/nowhere/certificates.pem",
+    "SSL_CERT_DIR": "/nowhere",
+}
+
+
+@pytest.fixture(scope="module")
+def behind_tls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
+    """An operator whose connection goes to an https address."""
+    with Simulator() as simulator:
+        operator = Operator(tmp_path_factory.mktemp("home"), simulator)
+        assert operator.connect().status == 0
+        (settings,) = operator.home.rglob("*.toml")
+        settings.write_text(settings.read_text().replace("http://127", "https://127"))
+        yield operator
+
+
+@pytest.mark.parametrize("variable", BAD)
+def test_a_command_that_needs_the_network_ends_with_a_sentence(
+    behind_tls: Operator, variable: str
+) -> None:
+    ended = behind_tls.run("sync", "--yes", without=BAD, more={variable: BAD[variable]})
+    assert ended.status == 2
+    assert f"because {variable} is not usable" in ended.err
+    assert "Nothing was sent." in ended.err
+    assert "Traceback" not in ended.err
+    assert "example-password" not in ended.err
+
+
+def test_a_command_that_needs_none_is_not_held_up(behind_tls: Operator, tmp_path: Path) -> None:
+    file = tmp_path / "events.ndjson"
+    file.write_text(json.dumps(event("u1", True)))
+    more = {**BAD, "NO_PROXY": "::1,fe80::/10,["}
+    for command in (("import", file), ("audiences",), ("errors",), ("sync", "--dry-run")):
+        ended = behind_tls.run(*command, more=more)
+        assert (ended.status, "Traceback" in ended.err) == (0, False), command
+
+
+def test_the_doctor_lists_what_is_in_effect_without_passwords(behind_tls: Operator) -> None:
+    proxy = "http://ana:example-password@proxy.example:3128"
+    more = {"HTTPS_PROXY": proxy, "NO_PROXY": "10.0.0.0/8", "SSL_CERT_FILE": "/nowhere/ca.pem"}
+    ended = behind_tls.run("doctor", more=more)
+    assert ended.status == 1
+    assert "HTTPS_PROXY: http proxy proxy.example:3128" in ended.out
+    assert "NO_PROXY: no proxy for 10.0.0.0/8" in ended.out
+    assert "SSL_CERT_FILE is not usable: /nowhere/ca.pem can't be read" in ended.out
+    assert "ana" not in ended.out.replace(str(behind_tls.home), "").split("HTTPS_PROXY")[1][:80]
+    assert "example-password" not in ended.out + ended.err
