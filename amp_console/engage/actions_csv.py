@@ -7,8 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from amp_console.engage.batch import Batch, Tally
-from amp_console.engage.event import regular
-from amp_console.engage.reader import TOO_DEEP, EventReader
+from amp_console.engage.reader import EventReader
 from amp_console.engage.tables import Row, batches, json_in
 from amp_console.values import Refusal
 
@@ -34,12 +33,7 @@ def read_actions(rows: Iterator[Row | Refusal], reader: EventReader) -> Iterator
     """Judge the rows as the events that they were made from."""
 
     def enter(row: Row, tally: Tally) -> None:
-        try:
-            line = regular(event_of(row.cells))
-        except RecursionError:
-            tally.refuse(row.line, TOO_DEEP)
-        else:
-            reader.judge([(row.line, line)], tally)
+        reader.judge(row.line, [event_of(row.cells)], tally)
 
     return batches(rows, enter)
 

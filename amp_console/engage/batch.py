@@ -40,6 +40,13 @@ class Tally:
         """Count an event as unreadable."""
         self.refusals.append(Refusal(line, reason))
 
+    def absorb(self, other: "Tally") -> None:
+        """Count what another tally has counted, too."""
+        self.changes += other.changes
+        self.refusals += other.refusals
+        self.filtered += other.filtered
+        self.hints |= other.hints
+
     def batch(self) -> Batch:
         """Return what was gathered."""
         return Batch(self.changes, self.refusals, self.filtered, self.hints)

@@ -6,53 +6,39 @@ from collections.abc import Iterator
 
 from amp_console.engage.batch import Batch, Tally
 from amp_console.engage.intake import Intake
+from amp_console.engage.json_text import ELEMENT_LIMIT, DocumentSplitter
 from amp_console.engage.reader import EventReader
-from amp_console.values import Refusal
 
-DOCUMENT_LIMIT = 256 * 1024 * 1024
-BATCH_BYTES = 1024 * 1024
-
-_TOO_LARGE = (
-    "The file is one JSON document larger than 256 MiB. Nothing of it was read."
-    " Write one event per line instead, and import that."
-)
 _BROKEN = (
     "The JSON document is broken from here on. The events before it were read."
     " Get the file again and import it again."
 )
 _SPACE = re.compile(r"[ \t\n\r]*")
 # Faults inside an element (a raw newline in a text, say) are the reader's to find, one by one.
-_decoder = json.JSONDecoder(strict=False)
+# Numbers are cut out as texts: int refuses those of more than 4,300 digits.
+_decoder = json.JSONDecoder(strict=False, parse_int=str, parse_float=str)
 
 
 def read_document(
-    intake: Intake, reader: EventReader, limit: int = DOCUMENT_LIMIT
+    intake: Intake, reader: EventReader, limit: int = ELEMENT_LIMIT
 ) -> Iterator[Batch]:
-    """Read the elements of the document as if each stood on a line; lines are their numbers."""
-    content = bytearray()
-    for block in intake:
-        content += block
-        if len(content) > limit:
-            yield Batch(refusals=[Refusal(0, _TOO_LARGE)])
-            return
-    text = content.decode("utf-8", "surrogateescape")
-    del content
+    """Read the elements of the document as if each was on a line; lines are their numbers.
 
-    number, size = 1, 0
-    elements: list[bytes] = []
+    No more than a block and one element is held, so a document may be of any size.
+    """
+    splitter = DocumentSplitter(unwraps=True, limit=limit)
+    number = 1
+    for block in intake:
+        elements = splitter.push(block)
+        yield reader.read(elements, number)
+        number += len(elements)
+        if splitter.is_broken:
+            break
     closing = Tally()
-    try:
-        for element in elements_of(text):
-            elements.append(element)
-            size += len(element)
-            if size >= BATCH_BYTES:
-                yield reader.read(elements, number)
-                number, size, elements = number + len(elements), 0, []
-    except (ValueError, RecursionError):
-        closing.refuse(number + len(elements), _BROKEN)
-    yield reader.read(elements, number)
     if intake.trouble is not None:
-        closing.refusals[:] = [intake.trouble.refusal(number + len(elements))]
+        closing.refusals.append(intake.trouble.refusal(number))
+    elif splitter.is_broken or splitter.is_inside:
+        closing.refuse(number, _BROKEN)
     yield closing.batch()
 
 

@@ -4,7 +4,8 @@ Decoding into these Structs is most of the speed of an import: what is not named
 without becoming an object.
 """
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, cast
 
 import msgspec
 
@@ -29,7 +30,7 @@ class Context(msgspec.Struct, gc=False):
 
 
 class Event(msgspec.Struct, gc=False, rename={"user_id": "userId"}):
-    """One identify or track call. The fields are Any: whoever sent it may have sent anything."""
+    """One identify or track call. The fields are Any: a sender may put anything there."""
 
     type: Any = None
     user_id: Any = None
@@ -39,21 +40,34 @@ class Event(msgspec.Struct, gc=False, rename={"user_id": "userId"}):
     properties: Any = None
 
 
-def personas_in(text: msgspec.Raw) -> Personas | None:
-    """Decode the personas of an event; None where they have no such shape."""
-    try:
-        return _decode_personas(text)
-    except msgspec.ValidationError:
-        return None
+def event_in(content: Mapping[str, Any]) -> Event:
+    """Return the event that was decoded without types before.
 
-
-def regular(event: dict[str, Any]) -> bytes:
-    """Write an event that was decoded without types as JSON that fits an Event.
-
-    A context that is no object says nothing, so it can go.
+    A context that is no object says nothing, so it counts as none. The personas stay as they were
+    decoded, which `personas_in` understands.
     """
-    context = event.get("context")
-    return msgspec.json.encode(event if isinstance(context, dict) else {**event, "context": None})
+    context = content.get("context")
+    personas = context.get("personas") if isinstance(context, dict) else None
+    return Event(
+        content.get("type"),
+        content.get("userId"),
+        content.get("timestamp"),
+        Context(cast("msgspec.Raw", personas)) if isinstance(context, dict) else None,
+        content.get("traits"),
+        content.get("properties"),
+    )
+
+
+def personas_in(found: msgspec.Raw | Mapping[str, Any] | None) -> Personas | None:
+    """Decode the personas of an event; None where there are none.
+
+    Raises ValueError for a text that has to be decoded with care, or has another shape.
+    """
+    if isinstance(found, msgspec.Raw):
+        return None if found == NO_PERSONAS else _decode_personas(found)
+    if not isinstance(found, Mapping):
+        return None
+    return Personas(*[found.get(field) for field in Personas.__struct_fields__])
 
 
 _decode_personas = msgspec.json.Decoder(Personas).decode

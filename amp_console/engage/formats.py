@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 from amp_console.engage.actions_csv import COLUMNS
 from amp_console.engage.audience_csv import AMPLITUDE_ID, EXTERNAL_IDS, USER_ID
+from amp_console.engage.intake import GZIP_MAGIC
+from amp_console.engage.json_text import BOM, documents_in
 from amp_console.engage.lines import is_whole_json
 from amp_console.engage.tables import columns_in
 
@@ -74,6 +76,22 @@ def format_of(
         "Its format is unknown. Nothing was read. Name a file of JSON events, a CSV of the"
         " AWS S3 (Actions) destination, or Segment's CSV download of an audience."
     )
+
+
+def grows(head: bytes, chosen_columns: frozenset[str] = frozenset()) -> bool | None:
+    """Tell how a file is followed that may still be written to, by how it begins.
+
+    True: events to a line, each of which is read as it comes. False: it is read once it is whole
+    (gzip, a table, one JSON document). None: too little is there to tell. Raises UnreadableSource
+    for what is none of the formats. The name of a file says nothing: destinations name their
+    CSVs .txt.
+    """
+    head = head.removeprefix(BOM).lstrip()
+    if head.startswith(GZIP_MAGIC):
+        return False
+    if b"\n" not in head and not documents_in(head)[0]:
+        return None
+    return format_of(head, chosen_columns).kind is SourceKind.NDJSON
 
 
 def _list(first: bytes) -> Format:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from amp_console.engage.event import Personas
+from amp_console.engage.json_text import is_text
 from amp_console.values import AudienceHints, IdType
 
 _ID_TYPES = {"BY_USER_ID": IdType.USER_ID, "BY_AMP_ID": IdType.AMPLITUDE_ID}
@@ -27,4 +28,4 @@ def hints_in(personas: Personas) -> AudienceHints | None:
 
 
 def _text(value: Any) -> str | None:
-    return value if isinstance(value, str) and value.strip() else None
+    return value if isinstance(value, str) and value.strip() and is_text(value) else None

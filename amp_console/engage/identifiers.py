@@ -1,19 +1,43 @@
 """What may identify a person."""
 
-# Beyond this a float no longer tells neighbouring integers apart.
-_EXACT_FLOATS = 2.0**53
+from decimal import Decimal
+
+LONGEST_NUMBER = 1_024  # digits; Amplitude takes no longer User ID
+
+
+class InexactNumber(ValueError):
+    """A number whose digits were lost when it was decoded: decode its text with care."""
+
+
+class UnusableIdentifier(ValueError):
+    """An identifier that can't be kept exactly as it was sent; the text says why."""
 
 
 def identifier(value: object) -> str | None:
-    """Return the identifier as text, exactly as it is; None for what identifies nobody.
+    """Return the identifier as text, exactly as it is; None for what identifies no person.
 
-    A number becomes its text (Segment sends numeric userIds); 7.0 is the same JSON number as 7.
-    Booleans, objects, null and blank text identify nobody.
+    A number becomes its digits, all of them (Segment sends numeric userIds); 7.0 and 0.7e1 are
+    the same JSON number as 7. Booleans, objects, null and blank text identify no person. Raises
+    `InexactNumber` for a float, `UnusableIdentifier` for a number that is too long to write.
     """
     if isinstance(value, str):
         return None if not value or value.isspace() else value
-    if isinstance(value, float) and value.is_integer() and abs(value) < _EXACT_FLOATS:
-        return str(int(value))
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return str(value)
+    if isinstance(value, float):
+        raise InexactNumber
+    if isinstance(value, Decimal):
+        return _digits(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return _digits(Decimal(value)) if value.bit_length() > 3_000 else str(value)
     return None
+
+
+def _digits(number: Decimal) -> str:
+    digits, exponent = number.as_tuple()[1:]
+    assert isinstance(exponent, int)  # JSON has no infinities
+    if len(digits) + abs(exponent) > LONGEST_NUMBER:
+        raise UnusableIdentifier(
+            f"the identifier is a number of more than {LONGEST_NUMBER:,} digits"
+        )
+    text = f"{number:f}"
+    text = text.rstrip("0").removesuffix(".") if "." in text else text
+    return "0" if text == "-0" else text

@@ -48,8 +48,9 @@ class Intake:
         return self._put_back.pop() if self._put_back else next(self._blocks)
 
     def put_back(self, block: bytes) -> None:
-        """Give a block back, to be the next one."""
-        self._put_back.append(block)
+        """Give bytes back, to come next, in blocks of the usual size."""
+        begins = range(0, len(block), self._block_bytes)
+        self._put_back += [block[at : at + self._block_bytes] for at in reversed(begins)]
 
     def _unpacked(self) -> Iterator[bytes]:
         first = self._read()

@@ -2,26 +2,27 @@
 
 from collections.abc import Iterator
 
-import msgspec
-
 from amp_console.engage.intake import Intake
+from amp_console.engage.json_text import BOM, TOO_LONG, documents_in
 
 LINE_LIMIT = 32 * 1024 * 1024
-BOM = b"\xef\xbb\xbf"  # how some programs begin a file in UTF-8; it is no part of its first line
+LONG_LINE = 64 * 1024  # bytes without a newline, after which a line may be many JSON documents
 
-# Stands for a line that was skipped for its length. It is broken as JSON and as CSV, so whoever
-# reads lines needs no check for it until one of them turns out to be broken.
-TOO_LONG = b'"longer than 32 MiB"!'
+__all__ = ["BOM", "LINE_LIMIT", "TOO_LONG", "LineSplitter", "is_whole_json", "lines_of"]
 
 
 class LineSplitter:
     """Cuts blocks into lines; the line that the last block ended in is kept for the next.
 
-    Past the limit a line is measured, and no longer kept: it becomes `TOO_LONG`.
+    Past the limit a line is measured, and no longer kept: it becomes `TOO_LONG`. Delivery streams
+    write JSON documents one after another without a newline. A splitter for JSON takes each as a
+    line of its own where the line is long; in a short line the reader finds them.
     """
 
-    def __init__(self, limit: int = LINE_LIMIT) -> None:
+    def __init__(self, limit: int = LINE_LIMIT, *, is_json: bool = False) -> None:
         self._limit = limit
+        self._is_json = is_json
+        self._next_cut = LONG_LINE
         self._pieces: list[bytes] = []
         self.left = 0
         """How many bytes the unfinished line has so far."""
@@ -30,17 +31,33 @@ class LineSplitter:
         """Return the lines that the block completes, without their newlines."""
         lines = block.split(b"\n")
         self._add(lines[0])
-        if len(lines) == 1:
-            return []
-        lines[0] = self.take()
-        self._add(lines.pop())
+        if len(lines) > 1:
+            lines[0] = self.take()
+            self._add(lines.pop())
+        else:
+            lines = []
+        if self.left > self._next_cut and self._is_json:
+            lines += self.documents()
+            self._next_cut = max(LONG_LINE, 2 * self.left)  # or one long document takes for ever
         return lines
+
+    def documents(self) -> list[bytes]:
+        """Return the JSON documents that are whole in the unfinished line, and keep the rest.
+
+        Nothing can be added to them: what follows, a newline too, is a line of its own.
+        """
+        if self.left > self._limit:
+            return []
+        documents, rest = documents_in(b"".join(self._pieces))
+        self._pieces, self.left = [rest], len(rest)
+        return documents
 
     def take(self) -> bytes:
         """Return the unfinished line, as if it ended here."""
         line = b"".join(self._pieces) if self.left <= self._limit else TOO_LONG
         self._pieces.clear()
         self.left = 0
+        self._next_cut = LONG_LINE
         return line
 
     def _add(self, piece: bytes) -> None:
@@ -51,28 +68,26 @@ class LineSplitter:
             self._pieces.clear()
 
 
-def lines_of(intake: Intake, limit: int = LINE_LIMIT) -> Iterator[list[bytes]]:
+def lines_of(
+    intake: Intake, limit: int = LINE_LIMIT, *, is_json: bool = False
+) -> Iterator[list[bytes]]:
     """Yield the lines that each block completes, without their newlines.
 
     Where the input broke off, the line it broke in is left out: a cut identifier would be
-    another identifier. Only a whole JSON text can't have been cut.
+    another identifier. Only a whole JSON document can't have been cut.
     """
-    splitter = LineSplitter(limit)
+    splitter = LineSplitter(limit, is_json=is_json)
     for block in intake:
         if lines := splitter.push(block):
             yield lines
-    last = splitter.take()
-    if last and (intake.trouble is None or is_whole_json(last)):
-        yield [last]
+    last = splitter.documents() if is_json else []
+    if intake.trouble is None and splitter.left:
+        last.append(splitter.take())
+    if last:
+        yield last
 
 
 def is_whole_json(line: bytes) -> bool:
     """Tell whether the line is a JSON object or array from its beginning to its end."""
-    line = line.removeprefix(BOM)
-    if not line.lstrip().startswith((b"{", b"[")):
-        return False
-    try:
-        msgspec.json.decode(line, type=msgspec.Raw)
-    except (ValueError, RecursionError):
-        return False
-    return True
+    documents, rest = documents_in(line)
+    return len(documents) == 1 and not rest.strip()

@@ -5,7 +5,8 @@ import enum
 from amp_console.engage.event import Event, Personas
 from amp_console.values import AudienceRef
 
-_CLASSES = ("audience", "journey_step")
+JOURNEY_STEP = "journey_step"
+_CLASSES = ("audience", JOURNEY_STEP)
 
 
 class Filtered(enum.StrEnum):
@@ -15,6 +16,7 @@ class Filtered(enum.StrEnum):
     OTHER_AUDIENCE = "another audience"
     NO_KEY = "membership undetermined: the event names no audience"
     NO_BOOLEAN = "membership undetermined: neither true nor false under the audience's key"
+    JOURNEY = "membership undetermined: a step of a Journey, which says neither in nor out"
 
 
 def audience_of(personas: Personas | None) -> AudienceRef | Filtered:

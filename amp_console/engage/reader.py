@@ -1,28 +1,30 @@
 """Events in, changes and refusals out: the one place where an event is judged."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
+from amp_console.engage import json_text
 from amp_console.engage.batch import Batch, Tally
-from amp_console.engage.event import NO_PERSONAS, Event, personas_in, regular
+from amp_console.engage.envelopes import contents_of, may_be_envelope
+from amp_console.engage.event import NO_PERSONAS, Event, event_in, personas_in
 from amp_console.engage.hints import hints_in
 from amp_console.engage.identifiers import identifier
-from amp_console.engage.lines import BOM, TOO_LONG
+from amp_console.engage.json_text import BOM, TOO_LONG, documents_in, is_text
 from amp_console.engage.mapping import FieldMapping, FieldPath
-from amp_console.engage.membership import Filtered, audience_of, membership
+from amp_console.engage.membership import JOURNEY_STEP, Filtered, audience_of, membership
 from amp_console.engage.timestamps import microseconds
 from amp_console.values import AudienceHints, AudienceRef, Change
 
 NO_TIME = "no readable timestamp"
 NOT_AN_OBJECT = "not a JSON object"
 NOT_UTF8 = "not UTF-8 text"
-TOO_DEEP = "nested too deep"
 TOO_LONG_A_LINE = "longer than 32 MiB"
+BROKEN_IDENTIFIER = "the identifier is not valid text: it holds half of a character"
+BROKEN_AUDIENCE = "the audience's key or ID is not valid text: it holds half of a character"
 
 _decode = msgspec.json.Decoder(Event).decode
-_decode_whole = msgspec.json.Decoder().decode
 _new = tuple.__new__  # Change(…) goes through a Python function, and takes twice as long
 
 
@@ -41,15 +43,41 @@ class EventReader:
         tally = Tally()
         if first == 1 and lines and lines[0].startswith(BOM):
             lines = [lines[0].removeprefix(BOM), *lines[1:]]
-        self.judge(enumerate(lines, first), tally, are_ascii=all(map(bytes.isascii, lines)))
+        self._judge(enumerate(lines, first), tally, _decode, json_text.decode)
         return tally.batch()
 
-    def judge(
-        self, numbered: Iterable[tuple[int, bytes]], tally: Tally, *, are_ascii: bool = False
+    def judge(self, number: int, contents: Iterable[object], tally: Tally) -> None:
+        """Enter events in the tally that were decoded by `json_text.decode`."""
+        own = Tally()
+        events = []
+        for content in contents:
+            if isinstance(content, dict):
+                events.append((number, content))
+            else:
+                own.refuse(number, NOT_AN_OBJECT)
+        self._judge(events, own, event_in, _as_it_is)
+        changes, own.changes = own.changes, []
+        for change in changes:
+            if not all(map(is_text, change.audience)):
+                own.refuse(number, BROKEN_AUDIENCE)
+            elif not is_text(f"{change.user_id}{change.amplitude_id}"):
+                own.refuse(number, BROKEN_IDENTIFIER)
+            else:
+                own.changes.append(change)
+        own.hints = {ref: hints for ref, hints in own.hints.items() if all(map(is_text, ref))}
+        tally.absorb(own)
+
+    def _judge(
+        self,
+        numbered: Iterable[tuple[int, Any]],
+        tally: Tally,
+        decode: Callable[[Any], Event],
+        whole: Callable[[Any], Any],
     ) -> None:
         """Enter the event of every line in the tally, exactly once.
 
-        This loop is where an import spends its time, hence the local names.
+        A line is a text for `decode` and `whole`, or was decoded already. This loop is where an
+        import spends its time, hence the local names. What it refuses is looked at with care.
         """
         add, filtered = tally.changes.append, tally.filtered
         user_path = None if self._user_id.steps == ("userId",) else self._user_id
@@ -58,36 +86,39 @@ class EventReader:
         audience: AudienceRef | Filtered = Filtered.NOT_AN_AUDIENCE
         for number, line in numbered:
             try:
-                if not are_ascii:
-                    line.decode()  # the decoder does not look into the texts that it skips
-                event = _decode(line)
+                event = decode(line)
                 context = event.context
                 personas = context.personas if context is not None else NO_PERSONAS
                 if personas != known:  # events of one audience come in runs
                     audience = self._audience(personas, tally)
                     known = personas
                 if not isinstance(audience, AudienceRef):
-                    filtered[audience] += 1
+                    if context is not None or not self._opens(number, line, tally):
+                        filtered[audience] += 1
                     continue
                 is_member = membership(event, audience.key)
                 if not isinstance(is_member, bool):
-                    filtered[is_member] += 1
+                    filtered[_undetermined(is_member, personas)] += 1
                     continue
-                user_id = identifier(_at(user_path, event, line) if user_path else event.user_id)
-                other = identifier(_at(amplitude_path, event, line)) if amplitude_path else None
+                user_id = identifier(
+                    _at(user_path, event, line, whole) if user_path else event.user_id
+                )
+                other = (
+                    identifier(_at(amplitude_path, event, line, whole)) if amplitude_path else None
+                )
                 if user_id is None and other is None:
                     tally.refuse(number, self._no_identifier)
                     continue
                 at = microseconds(event.timestamp)
-                if at is None and (at := _other_time(line)) is None:
+                if at is None and (at := _other_time(whole(line))) is None:
                     tally.refuse(number, NO_TIME)
                     continue
                 add(_new(Change, (audience, user_id, other, is_member, at, number)))
             except (ValueError, RecursionError) as error:
                 self._judge_odd(number, line, error, tally)
 
-    def _audience(self, text: msgspec.Raw, tally: Tally) -> AudienceRef | Filtered:
-        personas = personas_in(text)
+    def _audience(self, found: msgspec.Raw, tally: Tally) -> AudienceRef | Filtered:
+        personas = personas_in(found)
         audience = audience_of(personas)
         if personas is None or not isinstance(audience, AudienceRef):
             return audience
@@ -98,55 +129,70 @@ class EventReader:
             self._told[audience] = tally.hints[audience] = hints
         return audience
 
-    def _judge_odd(self, number: int, line: bytes, error: Exception, tally: Tally) -> None:
-        """Judge a line that is not shaped like one event."""
-        if isinstance(error, msgspec.ValidationError):
-            try:
-                content = _decode_whole(line)
-            except (ValueError, RecursionError) as worse:
-                error = worse
-            else:
-                for event in content if isinstance(content, list) else [content]:
-                    self._judge_alone(number, event, tally)
-                return
-        if line.strip():
-            tally.refuse(number, _fault(line, error))
+    def _opens(self, number: int, line: Any, tally: Tally) -> bool:
+        """Judge the events in an envelope; False where the line is none."""
+        if isinstance(line, bytes):
+            line = json_text.decode(line) if may_be_envelope(line) else None
+        contents = contents_of(line) if isinstance(line, dict) else None
+        if contents is not None:
+            self.judge(number, contents, tally)
+        return contents is not None
 
-    def _judge_alone(self, number: int, event: object, tally: Tally) -> None:
-        if not isinstance(event, dict):
-            tally.refuse(number, NOT_AN_OBJECT)
-            return
+    def _judge_odd(self, number: int, line: Any, error: Exception, tally: Tally) -> None:
+        """Judge a line that the fast decoder does not take for one event."""
+        if not isinstance(line, bytes):  # it was decoded with care already
+            tally.refuse(number, str(error))
+        elif line is TOO_LONG:
+            tally.refuse(number, TOO_LONG_A_LINE)
+        elif line.strip():
+            self._judge_carefully(number, line, error, tally)
+
+    def _judge_carefully(self, number: int, line: bytes, error: Exception, tally: Tally) -> None:
         try:
-            line = regular(event)
-        except RecursionError:
-            tally.refuse(number, TOO_DEEP)
+            content = json_text.decode(line)
+        except ValueError as worse:
+            documents, rest = documents_in(line)
+            if not documents or documents == [line]:
+                tally.refuse(number, _fault(error, worse))
+                return
+            self._judge(((number, text) for text in documents), tally, _decode, json_text.decode)
+            if rest.strip():
+                self._judge_odd(number, rest, error, tally)
         else:
-            self.judge([(number, line)], tally)
+            self.judge(number, content if isinstance(content, list) else [content], tally)
 
 
-def _fault(line: bytes, error: Exception) -> str:
-    if line is TOO_LONG:
-        return TOO_LONG_A_LINE
-    if isinstance(error, RecursionError):
-        return TOO_DEEP
-    if isinstance(error, UnicodeDecodeError):
-        return NOT_UTF8
-    # The position is left out: one fault in a thousand lines is one reason, not a thousand.
-    fault = str(error).removeprefix("JSON is malformed: ")
-    return f"not JSON: {fault.partition(' (byte ')[0].partition(' - at ')[0]}"
+def _fault(error: Exception, worse: ValueError) -> str:
+    """Say what is wrong with a text, in the words of the decoder that looked at its grammar.
+
+    The position is left out: one fault in a thousand lines is one reason, not a thousand.
+    """
+    is_grammar = isinstance(error, msgspec.DecodeError)
+    is_grammar = is_grammar and not isinstance(error, msgspec.ValidationError)
+    fault = str(error if is_grammar else worse).removeprefix("JSON is malformed: ")
+    return f"not JSON: {fault.partition(' (byte ')[0].partition(': line ')[0]}"
 
 
-def _at(path: FieldPath, event: Event, line: bytes) -> object:
+def _as_it_is(content: Any) -> Any:
+    return content
+
+
+def _undetermined(reason: Filtered, found: msgspec.Raw) -> Filtered:
+    personas = personas_in(found)
+    is_step = personas is not None and personas.computation_class == JOURNEY_STEP
+    return Filtered.JOURNEY if is_step and reason is Filtered.NO_BOOLEAN else reason
+
+
+def _at(path: FieldPath, event: Event, line: Any, whole: Callable[[Any], Any]) -> object:
     """Follow a path, without decoding once more what is decoded already."""
     match path.steps[0]:
         case "traits":
             return path.value_in({"traits": event.traits})
         case "properties":
             return path.value_in({"properties": event.properties})
-    return path.value_in(_decode_whole(line))
+    return path.value_in(whole(line))
 
 
-def _other_time(line: bytes) -> int | None:
-    whole: dict[str, Any] = _decode_whole(line)
+def _other_time(whole: Mapping[str, Any]) -> int | None:
     original = microseconds(whole.get("originalTimestamp"))
     return original if original is not None else microseconds(whole.get("receivedAt"))

@@ -212,7 +212,7 @@ def _why_not(file: Path, error: Exception) -> str:
 
 def _read_lines(intake: Intake, reader: EventReader) -> Iterator[Batch]:
     number = 1
-    for lines in lines_of(intake):
+    for lines in lines_of(intake, is_json=True):
         yield reader.read(lines, number)
         number += len(lines)
     if intake.trouble is not None:

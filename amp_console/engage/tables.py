@@ -4,8 +4,7 @@ import csv
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-import msgspec
-
+from amp_console.engage import json_text
 from amp_console.engage.batch import Batch, Tally
 from amp_console.engage.intake import Intake
 from amp_console.engage.lines import LINE_LIMIT, lines_of
@@ -95,8 +94,8 @@ def batches(rows: Iterator[Row | Refusal], enter: Callable[[Row, Tally], None]) 
 def json_in(column: str, cell: str) -> Any:
     """Decode a cell. Raises BrokenCell."""
     try:
-        return msgspec.json.decode(cell)
-    except (ValueError, RecursionError):
+        return json_text.decode(cell.encode("utf-8", "surrogateescape"))
+    except ValueError:
         raise BrokenCell(f"the {column} cell is not JSON") from None
 
 

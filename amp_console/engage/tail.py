@@ -1,9 +1,9 @@
 """Following a file that grows, as `tail -F` does: each of its lines once, whatever becomes of it.
 
 A file is told by its device and inode, and by how it begins, since an inode is used again. A line
-is read once its newline stands there, or once it is a whole JSON text, which nothing can be added
-to. A file that was moved away is read to its end under its new name in the same folder; one that
-was cut short is read from its beginning, as a file of its own.
+is read once its newline is there, and a JSON document once it is whole, since nothing can be
+added to it. A file that was moved away is read to its end under its new name in the same folder;
+one that was cut short is read from its beginning, as a file of its own.
 """
 
 import hashlib
@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from amp_console.engage.lines import LineSplitter, is_whole_json
+from amp_console.engage.lines import LineSplitter
 
 HEAD = 4096  # bytes by which a file is told from another; events of one audience begin alike
 BLOCK = 1024 * 1024  # bytes read at once
@@ -96,7 +96,7 @@ def read_on(file: BinaryIO, place: Place) -> Iterator[Lines]:
     if _identity(device, inode, head[:head_size]) != place.identity:
         return  # it was written anew since it was opened
     head = head[: place.position]
-    splitter, at, line = LineSplitter(), place.position, place.line
+    splitter, at, line = LineSplitter(is_json=True), place.position, place.line
     file.seek(at)
     while block := file.read(BLOCK):
         at += len(block)
@@ -106,9 +106,9 @@ def read_on(file: BinaryIO, place: Place) -> Iterator[Lines]:
             yield Lines(lines, line, Place(identity, at - splitter.left, line + len(lines)))
             line += len(lines)
     begun = at - splitter.left
-    last, identity = splitter.take(), _identity(device, inode, head)
-    if is_whole_json(last):  # its newline is still to come: an empty rest of the same line
-        yield Lines([last], line, Place(identity, at, line))
+    last, identity = splitter.documents(), _identity(device, inode, head)
+    if last:  # a newline may still come: an empty rest of the same line
+        yield Lines(last, line, Place(identity, at - splitter.left, line + len(last) - 1))
     elif len(head) > head_size and begun == place.position:
         yield Lines([], line, Place(identity, begun, line))
 

@@ -16,7 +16,7 @@ from amp_console.values import AudienceRef, Change, IdType
 # A change crosses into SQLite as one integer, (time << 21 | line << 1 | member), its time counted
 # from the beginning of its epoch and its line from the first of its part, and a whole part as one
 # flat JSON object of identifiers and integers: 1.5 times as fast as a row of values each. Of two
-# such integers the larger is the newer change.
+# such integers the larger is the newer change, their last bits aside.
 _LINES = (1 << 20) - 1
 _EPOCH_BITS = 42  # microseconds: 50 days
 _TIMES = (1 << _EPOCH_BITS) - 1
@@ -92,11 +92,13 @@ class Gathered:
                 group = self._groups.setdefault((ref, last_epoch), _Group())
                 users = group.newest[IdType.USER_ID]
             packed = (at & _TIMES) << 21 | (line - first_line) << 1 | is_member
-            if user_id is not None and packed > users.get(user_id, -1):
+            # The last bit is no age: of two changes in one line the later one is the newer.
+            if user_id is not None and packed | 1 >= users.get(user_id, -1):
                 users[user_id] = packed
             if amplitude_id is not None:
                 others = group.newest[IdType.AMPLITUDE_ID]
-                others[amplitude_id] = max(packed, others.get(amplitude_id, -1))
+                if packed | 1 >= others.get(amplitude_id, -1):
+                    others[amplitude_id] = packed
                 if user_id is not None and users[user_id] == packed:
                     group.pairs[user_id] = amplitude_id
 

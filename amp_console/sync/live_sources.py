@@ -107,13 +107,13 @@ class StreamSource:
         ledger that fails is tried again. Raises `LedgerError` where it fails in the end.
         """
         source_id = await self._kept_trying(live, lambda: self._feed.begin(self._seen.name))
-        splitter = LineSplitter()
+        splitter = LineSplitter(is_json=True)
         blocks: asyncio.Queue[bytes] = asyncio.Queue(maxsize=2)
         _read_aside(self._stream, blocks)
         ending = asyncio.create_task(live.ending.wait())
         try:
             while block := await _next(blocks, ending):
-                await self._take(live, source_id, splitter.push(block))
+                await self._take(live, source_id, splitter.push(block) + splitter.documents())
             if not live.ending.is_set():
                 await self._take(live, source_id, [splitter.take()])
         finally:

@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from amp_console.engage import FieldMapping, SourceKind
-from amp_console.engage.documents import BATCH_BYTES, read_document
+from amp_console.engage.documents import read_document
 from amp_console.engage.intake import Intake
 from amp_console.engage.reader import EventReader
+from amp_console.engage.source import BLOCK_BYTES
 from tests.engage.events import event, members, opened, read
 
 USERS = ["ana", "ben", "çem"]
@@ -61,7 +62,7 @@ def test_an_empty_array_holds_no_events(text: str) -> None:
 
 
 def test_an_element_that_is_no_event_stops_nothing() -> None:
-    odd = b'[\n{"userId":"\xff"}, 7, {"a":"\x01"}, {"a":NaN}, ' + json.dumps(EVENTS[0]).encode()
+    odd = b'[\n{"userId":oops}, 7, {"a":"\x01"}, {"a":NaN}, ' + json.dumps(EVENTS[0]).encode()
     batch = read(odd + b"]")
     assert [refusal.line for refusal in batch.refusals] == [1, 2, 3, 4]
     assert [(change.user_id, change.line) for change in batch.changes] == [("ana", 5)]
@@ -87,13 +88,13 @@ def test_something_after_the_array_is_told() -> None:
     assert [refusal.line for refusal in batch.refusals] == [4]
 
 
-def test_a_document_past_the_limit_is_refused_as_a_whole() -> None:
-    intake = Intake(io.BytesIO(json.dumps(EVENTS).encode()), 64)
-    [batch] = read_document(intake, EventReader(FieldMapping.parse()), limit=100)
-    [refusal] = batch.refusals
-    assert refusal.line == 0
-    assert refusal.reason.startswith("The file is one JSON document larger than 256 MiB.")
-    assert batch.read == 0
+def test_an_element_past_the_limit_is_refused_alone() -> None:
+    elements = [EVENTS[0], {"x": ["y" * 400]}, EVENTS[1]]
+    intake = Intake(io.BytesIO(json.dumps(elements).encode()), 64)
+    batches = list(read_document(intake, EventReader(FieldMapping.parse()), limit=350))
+    refusals = [refusal for batch in batches for refusal in batch.refusals]
+    assert refusals == [(2, "longer than 32 MiB")]
+    assert [change.user_id for batch in batches for change in batch.changes] == ["ana", "ben"]
 
 
 def test_a_large_document_comes_in_several_batches() -> None:
@@ -101,7 +102,7 @@ def test_a_large_document_comes_in_several_batches() -> None:
     with opened(json.dumps(events).encode()) as source:
         batches = list(source)
     assert len(batches) > 2
-    assert max(len(batch.changes) for batch in batches) * 1000 < BATCH_BYTES
+    assert max(len(batch.changes) for batch in batches) * 1000 < BLOCK_BYTES
     changes = [change for batch in batches for change in batch.changes]
     assert [change.line for change in changes] == list(range(1, 3_001))
 

@@ -72,7 +72,7 @@ def test_what_stands_before_the_damage_in_a_gzip_is_read(block_bytes: int) -> No
     assert members(batch)[:certain] == [f"user-{n}" for n in range(certain)]
     damage = batch.refusals[-1]
     assert damage.reason.startswith("The gzip file is damaged from here on.")
-    assert batch.read == damage.line
+    assert batch.read >= damage.line  # a garbled line may hold pieces of several events
 
 
 @pytest.mark.parametrize("block_bytes", [50, 1 << 20])

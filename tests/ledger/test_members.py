@@ -31,6 +31,26 @@ def test_of_equal_times_the_later_in_the_file_wins(ledger: Ledger) -> None:
     assert wanted(ledger) == {"u1"}
 
 
+@pytest.mark.parametrize("id_type", list(IdType))
+@pytest.mark.parametrize("steps", [1, 2, 3])
+@pytest.mark.parametrize("is_member", [True, False])
+def test_of_equal_times_in_one_line_the_later_event_wins(
+    ledger: Ledger, id_type: IdType, steps: int, is_member: bool
+) -> None:
+    """However the events of the line come in, and however often."""
+    user_id = "u1" if id_type is IdType.USER_ID else None
+    amplitude_id = "u1" if user_id is None else None
+    changes = [
+        Change(REF, user_id, amplitude_id, is_member is (n % 2 == 0), NOW, 7) for n in range(3)
+    ]
+    start(ledger)
+    for _ in range(2):
+        for at in range(0, len(changes), steps):
+            read(ledger, changes[at : at + steps])
+    found = ledger.read(lambda db: db.execute("SELECT is_member FROM member").fetchall())
+    assert found == [(is_member,)]
+
+
 def test_of_equal_times_the_later_file_wins_however_often_the_first_is_read(
     ledger: Ledger,
 ) -> None:
