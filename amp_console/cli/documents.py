@@ -1,8 +1,11 @@
 """The JSON documents that commands print; scripts rely on their keys."""
 
+from collections.abc import Iterable
+
 import click
 import msgspec
 
+from amp_console.ledger.refused_requests import RefusedRequests
 from amp_console.ledger.rejected import RejectedUser
 from amp_console.ledger.runs import Run
 from amp_console.ledger.sources import InvalidEvent, Tally
@@ -130,6 +133,16 @@ class PersonDocument(msgspec.Struct, frozen=True):
     known_to_amplitude: bool | None
 
 
+class RefusedDocument(msgspec.Struct, frozen=True):
+    """Requests that a receiver refused for one reason, with the last one's time and words."""
+
+    reason: str
+    status: int
+    count: int
+    last_at: str | None
+    words: str
+
+
 class RunDocument(msgspec.Struct, frozen=True):
     """One run in `runs --json`."""
 
@@ -145,6 +158,7 @@ class RunDocument(msgspec.Struct, frozen=True):
     requests: int
     retries: int
     note: str
+    refused: list[RefusedDocument]
 
 
 def print_document(document: object) -> None:
@@ -288,4 +302,13 @@ def run_document(run: Run) -> RunDocument:
         requests=run.requests,
         retries=run.retries,
         note=run.note,
+        refused=refused_documents(run.refused),
     )
+
+
+def refused_documents(refused: Iterable[RefusedRequests]) -> list[RefusedDocument]:
+    """Describe the requests that were refused, by reason."""
+    return [
+        RefusedDocument(str(each.reason), each.status, each.count, moment(each.last_at), each.words)
+        for each in refused
+    ]

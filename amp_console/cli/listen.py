@@ -21,6 +21,11 @@ from amp_console.cli.options import connection_option, json_option
     show_default=True,
     help="Deliver this long after the first change.",
 )
+@click.option(
+    "--single-events",
+    is_flag=True,
+    help="Refuse arrays: of an array only the first event is signed.",
+)
 @json_option
 @connection_option
 def listen(
@@ -29,12 +34,13 @@ def listen(
     host: str,
     port: int,
     flush_seconds: float,
+    single_events: bool,
     as_json: bool,
     connection: str | None,
 ) -> int:
     """Receive events of Segment's Webhooks (Actions) destination, until Ctrl-C.
 
-    POST / takes an event or an array of events, and answers 2xx once they are in the ledger. The
+    POST / takes an event or one array of events, and answers 2xx once they are in the ledger. The
     shared secret of the destination is kept in the keyring (--save-secret), or taken from
     AMP_CONSOLE_WEBHOOK_SECRET; without one only this machine can reach it. GET /healthz says that
     it is there.
@@ -47,7 +53,7 @@ def listen(
     from amp_console.sync.feed import Feed
     from amp_console.sync.follower import LiveWish
     from amp_console.sync.read_only import guard
-    from amp_console.sync.receiver import Receiver, check_host
+    from amp_console.sync.receiver import Receiver, ReceiverOptions, check_host
 
     if save_secret:
         return _save_secret(connection)
@@ -57,9 +63,10 @@ def listen(
         guard(place.connection, "Nothing was opened.")
         credentials = keys_of(place.connection)
         feed = Feed(place.ledger, place.read_options())
-        source = Receiver(feed, secret, host, port)
+        options = ReceiverOptions(host=host, port=port, secret=secret, single_events=single_events)
+        source = Receiver(feed, options)
         source.open()
-        click.echo(f"Listening on {source.sources()[0].name}", err=True)
+        click.echo(f"Listening on {options.url}", err=True)
         wish = LiveWish(flush_seconds=flush_seconds, create=create)
         return run_live(place, place.client(credentials), wish, source, as_json=as_json)
 

@@ -8,6 +8,7 @@ import click
 import msgspec
 
 from amp_console.amplitude import AmplitudeClient
+from amp_console.cli.documents import RefusedDocument, refused_documents
 from amp_console.cli.exits import Exit
 from amp_console.cli.text import clean, plural
 from amp_console.sync.delivery import Means
@@ -15,6 +16,7 @@ from amp_console.sync.follower import LiveWish
 from amp_console.sync.live import EventSource, Live
 from amp_console.sync.live_alerts import Alerts
 from amp_console.sync.live_progress import LiveReport, LiveSnapshot
+from amp_console.sync.refusal_log import refused_words
 from amp_console.sync.workplace import Workplace
 
 EVERY = 10.0  # seconds between two lines
@@ -37,6 +39,7 @@ class LiveDocument(msgspec.Struct, frozen=True):
     requests: int
     waiting: dict[str, str]
     trouble: dict[str, str]
+    refused: list[RefusedDocument]
 
 
 def live_document(now: LiveSnapshot) -> LiveDocument:
@@ -57,6 +60,7 @@ def live_document(now: LiveSnapshot) -> LiveDocument:
         requests=counts.requests,
         waiting={each.key: each.state for each in now.audiences if each.state},
         trouble={each.name: each.trouble for each in now.sources if each.trouble},
+        refused=refused_documents(now.refused),
     )
 
 
@@ -71,6 +75,7 @@ def line(now: LiveSnapshot) -> str:
         f"+{counts.added:,} -{counts.removed:,}",
         *([f"{counts.rejected:,} rejected"] if counts.rejected else []),
         plural(counts.requests, "request"),
+        *([refused_words(now.refused)] if now.refused else []),
     ]
     waiting = [
         f"{clean(each.name)} {clean(each.state, 200)}" for each in now.audiences if each.state

@@ -20,6 +20,7 @@ def runs(run_id: int | None, as_json: bool, connection: str | None) -> int:
     from amp_console.cli.workplace import workplace
     from amp_console.ledger.runs import all_runs
     from amp_console.sync.difference_words import outcome_of
+    from amp_console.sync.refusal_log import refused_words
 
     with workplace(connection) as place:
         found = place.ledger.read(all_runs)
@@ -36,7 +37,7 @@ def runs(run_id: int | None, as_json: bool, connection: str | None) -> int:
             each.kind,
             outcome_of(each.kind, each.status),
             *(f"{n:,}" for n in (each.added, each.removed, each.rejected, each.requests)),
-            each.note,
+            each.note or refused_words(each.refused),
         )
         for each in found
     ]

@@ -170,14 +170,15 @@ def paths(*names: str) -> Bring:
     return bring
 
 
-def address(host: str, port: int, secret: Secret | None) -> Bring:
-    """Receive what Segment's webhooks bring."""
+def address(host: str, port: int, secret: Secret | None, *, single_events: bool = False) -> Bring:
+    """Receive what Segment's webhooks send; `single_events` refuses arrays."""
 
     def bring(session: Session) -> EventSource:
-        from amp_console.sync.receiver import Receiver, check_host
+        from amp_console.sync.receiver import Receiver, ReceiverOptions, check_host
 
         check_host(host, secret)
-        receiver = Receiver(_feed(session), secret, host, port)
+        options = ReceiverOptions(host=host, port=port, secret=secret, single_events=single_events)
+        receiver = Receiver(_feed(session), options)
         receiver.open()
         return receiver
 

@@ -28,6 +28,7 @@ from amp_console.ledger.runs import (
 )
 from amp_console.ledger.sources import Tally
 from amp_console.sync.progress import AudienceProgress
+from amp_console.sync.refusal_log import refused_words
 from amp_console.sync.words import plural
 
 OUTCOME_TONES = {
@@ -266,6 +267,8 @@ def _says_past(
         yield run.note or ended(run.kind, str(run.status), counts, pending)
     if run.ended_at is not None:
         yield did(counts, elapsed, run.kind)
+    if run.refused:
+        yield f"Requests: {refused_words(run.refused)}. The last one: {run.refused[0].words}"
     is_sending = run.kind is not RunKind.COMPARE
     left = [_Left(each.name, each.counts, each.pending if is_sending else 0) for each in audiences]
     yield from _advice(str(run.status), counts, run.tally, left, run.note)

@@ -1,36 +1,169 @@
 """Segment's Webhooks (Actions) destination: one event or an array of them, signed.
 
 `X-Signature` is the hex HMAC-SHA1 of the JSON text as it was sent; of an array only the first
-event is signed (Segment's page on the destination).
+event is signed (Segment's page on the destination). Senders that sign the whole body are believed
+as well.
+
+Bodies are cut into events by their brackets and texts alone, without building what they hold: the
+signature is checked before anything else is parsed, and cutting never takes long at a time.
 """
 
 import hashlib
 import hmac
+import json
+import re
+from collections.abc import Generator, Iterator
 
-from amp_console.engage.documents import elements_of
+import msgspec
+
+from amp_console.engage.lines import BOM
 
 SIGNATURE = "x-signature"
+LARGEST_EVENT = 1024 * 1024  # bytes; Segment's own limit is 32 KB
+DEEPEST = 500  # brackets within brackets
+STEP = 500  # events cut in one step
+
+NOT_JSON = "The body is not JSON: an event, or an array of events."
+SEVERAL = "The body holds several JSON documents. Send one event, or one array of events."
+TOO_DEEP = f"The body nests its brackets more than {DEEPEST} deep."
+TOO_LARGE = f"One event is larger than {LARGEST_EVENT // 1024} KiB."
+
+_SPACE = re.compile(rb"[ \t\n\r]*+")
+# Possessive, so that no text makes the expression go back; an open text is matched to its end.
+_MARK = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+("?)|[\[{]|[\]}]', re.DOTALL)
+_PLAIN = re.compile(rb"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?|true|false|null")
 
 
 class BrokenBody(ValueError):
-    """The body is no JSON object, nor an array of them."""
+    """The body is neither one JSON object nor one array; the text says what is wrong."""
 
 
-def events_in(body: bytes) -> list[bytes]:
-    """Cut the events out of a body, as their bytes stand in it. Raises `BrokenBody`."""
+class EventTooLarge(ValueError):
+    """One of the events is larger than `LARGEST_EVENT`."""
+
+
+def is_array(body: bytes) -> bool:
+    """Whether the body is an array of events."""
+    return body.startswith(b"[", _beginning(body))
+
+
+def is_signed(body: bytes, signature: str, secret: str) -> bool:
+    """Whether the signature is that of the first event, or of the whole body.
+
+    It reads one event of the body at most, and hashes the body once.
+    """
+    given = signature.strip().lower().encode()
+    signed = [body]
+    first = _first_event(body)
+    if first is not None:
+        signed.append(first)
+    key = secret.encode()
+    digests = [hmac.new(key, text, hashlib.sha1).hexdigest().encode() for text in signed]
+    return any(hmac.compare_digest(digest, given) for digest in digests)
+
+
+def cut_events(body: bytes) -> Iterator[list[bytes]]:
+    """Cut the events out of a body, as their bytes were sent, some at a time.
+
+    What an event of an array holds between its brackets is not checked here: one that is broken
+    is refused alone, as on a line of a file. Raises `BrokenBody` and `EventTooLarge`.
+    """
+    at = _beginning(body)
+    if is_array(body):
+        at = yield from _cut_array(body, at)
+    else:
+        if not body.startswith(b"{", at):
+            raise BrokenBody(NOT_JSON)
+        end = _end_of(body, at)
+        event = body[at:end]
+        if not _is_json(event):
+            raise BrokenBody(NOT_JSON)
+        yield [event]
+        at = end
+    if _past_space(body, at) < len(body):
+        raise BrokenBody(SEVERAL)
+
+
+def _cut_array(body: bytes, at: int) -> Generator[list[bytes], None, int]:
+    """Yield the array's events; return where it ends."""
+    events: list[bytes] = []
+    at = _past_space(body, at + 1)
+    is_over = body.startswith(b"]", at)
+    while not is_over:
+        end = _end_of(body, at)
+        events.append(body[at:end])
+        at = _past_space(body, end)
+        is_over = body.startswith(b"]", at)
+        if not is_over:
+            if not body.startswith(b",", at):
+                raise BrokenBody(NOT_JSON)
+            at = _past_space(body, at + 1)
+        if len(events) == STEP:
+            yield events
+            events = []
+    if events:
+        yield events
+    return at + 1
+
+
+def _first_event(body: bytes) -> bytes | None:
+    """The event of the body, or the first one of its array; None where that can't be told."""
+    at = _beginning(body)
+    if is_array(body):
+        at = _past_space(body, at + 1)
     try:
-        text = body.decode()
-        found = list(elements_of(text))
-    except (ValueError, RecursionError):
-        raise BrokenBody from None
-    if not text.strip() or (not found and not text.lstrip().startswith("[")):
-        raise BrokenBody
-    return found
+        return body[at : _end_of(body, at)]
+    except (BrokenBody, EventTooLarge):
+        return None
 
 
-def is_signed(events: list[bytes], signature: str | None, secret: str) -> bool:
-    """Whether the signature is the first event's, in constant time."""
-    if signature is None or not events:
+def _end_of(body: bytes, at: int) -> int:
+    """Where the value ends that begins at `at`."""
+    if not body.startswith((b"{", b"[", b'"'), at):
+        plain = _PLAIN.match(body, at)
+        if plain is None:
+            raise BrokenBody(NOT_JSON)
+        return plain.end()
+    depth = 0
+    limit = min(len(body), at + LARGEST_EVENT)
+    for mark in _MARK.finditer(body, at, limit):
+        first = body[mark.start()]
+        if first in b"[{":
+            depth += 1
+            if depth > DEEPEST:
+                raise BrokenBody(TOO_DEEP)
+        elif first in b"]}":
+            depth -= 1
+        elif not mark[1]:  # a text without an end
+            break
+        if depth <= 0:
+            return mark.end()
+    if limit < len(body):
+        raise EventTooLarge(TOO_LARGE)
+    raise BrokenBody(NOT_JSON)
+
+
+def _is_json(event: bytes) -> bool:
+    try:
+        msgspec.json.decode(event, type=msgspec.Raw)
+    except RecursionError:
         return False
-    expected = hmac.new(secret.encode(), events[0], hashlib.sha1).hexdigest()
-    return hmac.compare_digest(expected.encode(), signature.strip().lower().encode())
+    except ValueError:
+        try:  # half a surrogate pair, or a raw newline in a text: the reader judges those
+            json.loads(event.decode("utf-8", "surrogateescape"), strict=False, parse_constant=_fail)
+        except (ValueError, RecursionError):
+            return False
+    return True
+
+
+def _fail(constant: str) -> None:
+    raise ValueError(constant)
+
+
+def _beginning(body: bytes) -> int:
+    return _past_space(body, len(BOM) if body.startswith(BOM) else 0)
+
+
+def _past_space(body: bytes, at: int) -> int:
+    space = _SPACE.match(body, at)
+    return space.end() if space else at

@@ -11,6 +11,7 @@ import msgspec
 
 from amp_console.ledger.audiences import audience
 from amp_console.ledger.dead_runs import last_sign
+from amp_console.ledger.refused_requests import RefusedRequests, refused_requests
 from amp_console.ledger.run_locks import is_held
 from amp_console.ledger.sources import Tally
 from amp_console.ledger.standing import outstanding
@@ -71,7 +72,8 @@ def total_of(counted: Iterable[AudienceCounts]) -> AudienceCounts:
 class Run(msgspec.Struct, frozen=True):
     """One run, summed over its audiences. A run without an end goes on.
 
-    `tally` is what was read for it; `holder` says whose it is ("process 71 on desk"). An
+    `tally` is what was read for it; `holder` says whose it is ("process 71 on desk"); `refused` are
+    the requests that a receiver of webhooks refused, the most recent reason first. An
     interrupted run ended when it was last seen alive.
     """
 
@@ -89,6 +91,7 @@ class Run(msgspec.Struct, frozen=True):
     requests: int
     retries: int
     holder: str
+    refused: tuple[RefusedRequests, ...] = ()
 
 
 class RunAudience(msgspec.Struct, frozen=True):
@@ -228,5 +231,6 @@ def _run(db: sqlite3.Connection, row: Sequence[Any]) -> Run:
     holder = f"process {pid} on {host}" if pid else ""
     if status == RunStatus.RUNNING and not is_held(db, lock):
         status, end = RunStatus.INTERRUPTED, last_sign(db, id_)
-    rest = (*row[_SUMS:], holder)
+    refused = refused_requests(db, id_) if kind == RunKind.LIVE else ()
+    rest = (*row[_SUMS:], holder, tuple(refused))
     return Run(id_, RunKind(kind), start, end, RunStatus(status), note, Tally(*tally), *rest)

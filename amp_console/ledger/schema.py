@@ -233,7 +233,20 @@ CREATE TABLE tail (                          -- how far a watched file was read
 ) STRICT, WITHOUT ROWID;
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH)
+# What a receiver of webhooks refused during a run, by reason.
+_REFUSED_REQUESTS = """
+CREATE TABLE refused_requests (
+    run_id  INTEGER NOT NULL REFERENCES run (id) ON DELETE CASCADE,
+    reason  TEXT NOT NULL,
+    status  INTEGER NOT NULL,                -- HTTP
+    count   INTEGER NOT NULL,
+    last_at INTEGER NOT NULL,
+    words   TEXT NOT NULL,                   -- what the last one was told
+    PRIMARY KEY (run_id, reason, status)
+) STRICT, WITHOUT ROWID;
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH, _REFUSED_REQUESTS)
 """Step n brings a ledger from version n to n + 1. Steps are only ever appended."""
 
 

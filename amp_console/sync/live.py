@@ -11,6 +11,7 @@ from typing import Protocol
 
 from amp_console.ledger import LedgerError, runs
 from amp_console.ledger.audiences import all_audiences, audience
+from amp_console.ledger.refused_requests import keep_refused
 from amp_console.ledger.requests import forget_requests
 from amp_console.ledger.run_locks import hold_run
 from amp_console.ledger.runs import RunKind, RunStatus
@@ -214,6 +215,7 @@ class Live:
             self._is_behind = False
         if ticks % KEPT == 0:
             await ledger.awrite(runs.keep_tally, run_id, self._tally)
+            await ledger.awrite(keep_refused, run_id, self.snapshot().refused)
         if ticks % TIDIED == 0:
             before = self._means.timing.now() - HOUR
             await ledger.awrite(forget_requests, run_id, before)
@@ -256,6 +258,7 @@ class Live:
         status = RunStatus.STOPPED if pending or refused else RunStatus.DELIVERED
         now = self._means.timing.now()
         await ledger.awrite(runs.keep_tally, run_id, self._tally)
+        await ledger.awrite(keep_refused, run_id, last.refused)
         await ledger.awrite(runs.end_run, run_id, status, refused or "", now)
         self._watch(last)
         return LiveReport(run_id, last, pending, refused)

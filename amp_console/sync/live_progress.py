@@ -4,6 +4,7 @@ from collections import deque
 
 import msgspec
 
+from amp_console.ledger.refused_requests import RefusedRequests
 from amp_console.ledger.runs import AudienceCounts, total_of
 from amp_console.ledger.sources import Tally
 
@@ -14,7 +15,8 @@ MINUTES = 30  # whose changes are counted one by one
 class LiveSource(msgspec.Struct, frozen=True):
     """Where events come from: how many since the session began, and `last` when (monotonic, s).
 
-    Of a file `position` of `size` bytes are read; both are None for what has no end.
+    Of a file `position` of `size` bytes are read; both are None for what has no end. A receiver
+    counts in `refused` the requests that it refused.
     """
 
     name: str
@@ -23,6 +25,7 @@ class LiveSource(msgspec.Struct, frozen=True):
     position: int | None = None
     size: int | None = None
     trouble: str = ""
+    refused: tuple[RefusedRequests, ...] = ()
 
 
 class LiveAudience(msgspec.Struct, frozen=True):
@@ -79,6 +82,11 @@ class LiveSnapshot(msgspec.Struct, frozen=True):
     def queue(self) -> int:
         """Changes that are not delivered yet, of audiences that may be delivered."""
         return sum(each.queue for each in self.audiences if not each.waits)
+
+    @property
+    def refused(self) -> tuple[RefusedRequests, ...]:
+        """The requests that receivers refused, by reason."""
+        return tuple(refused for source in self.sources for refused in source.refused)
 
     @property
     def counts(self) -> AudienceCounts:

@@ -124,12 +124,29 @@ def test_the_secret_comes_from_the_environment_and_is_shown_nowhere(
     wait_until(process, is_in(simulator, "u1"))
     process.terminate()
     out, err = process.communicate()
+    assert "1 refused (1 missing signature)" in out.splitlines()[-1]
+    (run,) = operator.run("runs", "--json").document
+    (kept,) = run["refused"]
+    assert (kept["status"], kept["count"]) == (401, 1)
+    assert kept["words"] == "The signature (X-Signature) is missing."
     written = [out, err, *(_text(file) for file in operator.home.rglob("*") if file.is_file())]
     assert not any(SECRET in each for each in written)
 
 
 def _text(file: Path) -> str:
     return file.read_bytes().decode("latin-1")
+
+
+def test_single_events_refuses_arrays(operator: Operator) -> None:
+    port = free_port()
+    process = start(operator, port, "--single-events", "--json")
+    url = f"http://127.0.0.1:{port}/"
+    assert httpx.post(url, content=body_of("u1")).status_code == 400
+    assert httpx.post(url, content=json.dumps(event("u2", True)).encode()).status_code == 200
+    process.terminate()
+    out, _ = process.communicate()
+    (refused,) = json.loads(out.splitlines()[-1])["refused"]
+    assert (refused["reason"], refused["count"]) == ("an array, with single events only", 1)
 
 
 def test_without_a_secret_it_opens_to_nobody_else(operator: Operator) -> None:

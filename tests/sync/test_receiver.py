@@ -2,97 +2,37 @@
 
 import asyncio
 import contextlib
-import hashlib
-import hmac
 import json
 import resource
 import socket
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
 
 import httpx
 import pytest
+from msgspec.structs import replace
 
 from amp_console.ledger.runs import RunStatus, all_runs
-from amp_console.sync import door, receiver
-from amp_console.sync.feed import Feed
-from amp_console.sync.follower import LiveWish
+from amp_console.sync.door import DoorLimits
 from amp_console.sync.live import Live
 from amp_console.sync.live_errors import CannotBind
-from amp_console.sync.live_progress import LiveReport
-from amp_console.sync.receiver import Receiver, check_host
+from amp_console.sync.receiver import check_host
 from amp_console.values import Secret
 from tests.sync.office import Office, event
+from tests.sync.receiving import (
+    LIMITS,
+    SECRET,
+    WISH,
+    at_work,
+    body_of,
+    free_port,
+    listening,
+    members,
+    receiver_of,
+    signed,
+)
 
 pytestmark = pytest.mark.anyio
-
-SECRET = "not-a-secret"  # obviously false
-WISH = LiveWish(flush_seconds=0.05, create=True)
-USERS = [f"u{n:02}" for n in range(20)]
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
-
-
-class Post:
-    """A receiver at work, and a sender of events to it."""
-
-    def __init__(self, live: Live, client: httpx.AsyncClient) -> None:
-        self.live = live
-        self.client = client
-
-    async def send(self, body: bytes, signature: str | None = None) -> httpx.Response:
-        headers = {} if signature is None else {"X-Signature": signature}
-        return await self.client.post("/", content=body, headers=headers)
-
-
-def receiver_of(office: Office, port: int, secret: Secret | None = None) -> Receiver:
-    return Receiver(Feed(office.ledger, office.read_options()), secret, "127.0.0.1", port)
-
-
-@asynccontextmanager
-async def at_work(office: Office, secret: str | None = None) -> AsyncIterator[Post]:
-    """Receive until the block ends; then everything is delivered."""
-    port = free_port()
-    post = receiver_of(office, port, Secret(secret) if secret else None)
-    async with office.client() as amplitude:
-        live = Live(office.means_with(amplitude), WISH)
-        task = asyncio.create_task(live.run(post))
-        base_url = f"http://127.0.0.1:{port}"
-        async with httpx.AsyncClient(base_url=base_url, timeout=30) as client:
-            await listening(client, task)
-            yield Post(live, client)
-        live.end()
-        await task
-
-
-async def listening(client: httpx.AsyncClient, task: "asyncio.Task[LiveReport]") -> None:
-    while not task.done():
-        try:
-            answer = await client.get("/healthz", headers={"Connection": "close"})
-        except httpx.TransportError:
-            await asyncio.sleep(0.01)
-        else:
-            assert answer.json()["status"] == "ok"
-            return
-    await task
-
-
-def body_of(*users: str) -> bytes:
-    return json.dumps([event(user, True) for user in users]).encode()
-
-
-def signed(text: bytes, secret: str = SECRET) -> str:
-    return hmac.new(secret.encode(), text, hashlib.sha1).hexdigest()
-
-
-def members(office: Office) -> set[str]:
-    query = "SELECT id FROM member WHERE wanted = 1"
-    return set(office.ledger.read(lambda db: [row[0] for row in db.execute(query)]))
 
 
 async def test_what_is_answered_with_200_is_in_the_ledger_and_then_in_the_cohort(
@@ -107,19 +47,21 @@ async def test_what_is_answered_with_200_is_in_the_ledger_and_then_in_the_cohort
     assert office.cohort() == {"u1", "u2", "u3"}
 
 
-async def test_a_signature_of_the_event_or_of_the_first_event_is_right(office: Office) -> None:
+async def test_a_signature_of_the_first_event_or_of_the_whole_body_is_right(office: Office) -> None:
     first, second = (json.dumps(event(user, True), separators=(",", ":")) for user in ("é", "u2"))
     array = f"[{first},{second}]".encode()
     async with at_work(office, SECRET) as post:
         assert (await post.send(first.encode(), signed(first.encode()))).status_code == 200
         assert (await post.send(array, signed(first.encode()))).status_code == 200
         assert (await post.send(array, signed(first.encode()).upper())).status_code == 200
+        assert (await post.send(array, signed(array))).status_code == 200
+        assert (await post.send(array, signed(second.encode()))).status_code == 401
     assert members(office) == {"é", "u2"}
 
 
 @pytest.mark.parametrize(
     "signature",
-    [None, "", "x", signed(b"another body"), signed(body_of("u1")), signed(b"", "wrong")],
+    [None, "", "x", "é", signed(b"another body"), signed(body_of("u2")), signed(b"", "wrong")],
 )
 async def test_a_wrong_or_missing_signature_is_refused(
     office: Office, signature: str | None
@@ -154,24 +96,20 @@ async def test_a_body_of_50_megabytes_is_refused_and_the_next_one_taken(office: 
 
 
 async def test_a_body_without_a_length_is_measured(
-    office: Office, monkeypatch: pytest.MonkeyPatch
+    office: Office,
 ) -> None:
-    monkeypatch.setattr(receiver, "LARGEST", 1_000)
 
     async def pieces() -> AsyncIterator[bytes]:
         for _ in range(20):
             yield b" " * 100
 
-    async with at_work(office) as post:
+    async with at_work(office, limits=replace(LIMITS, body=1_000)) as post:
         answer = await post.client.post("/", content=pieces())
         assert answer.status_code == 413
 
 
-async def test_more_than_can_be_held_is_asked_to_come_again(
-    office: Office, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(receiver, "MOST_HELD", 10)
-    async with at_work(office) as post:
+async def test_more_than_can_be_held_is_asked_to_come_again(office: Office) -> None:
+    async with at_work(office, limits=replace(LIMITS, held=10)) as post:
         answer = await post.send(body_of("u1"))
         assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
     assert members(office) == set()
@@ -205,19 +143,17 @@ async def answer_to(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) 
 async def silent_body(port: int, length: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     """Announce a body, and send its first byte only."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n[" % length)
+    signature = b"X-Signature: announced"
+    writer.write(
+        b"POST / HTTP/1.1\r\n%s\r\nHost: x\r\nContent-Length: %d\r\n\r\n[" % (signature, length)
+    )
     await writer.drain()
     return reader, writer
 
 
-async def test_bodies_that_are_announced_and_do_not_come_take_no_room(
-    office: Office, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(receiver, "BODY_SECONDS", 0.5)
-    async with at_work(office, SECRET) as post:
-        port = post.client.base_url.port
-        assert port is not None
-        silent = [await silent_body(port, receiver.LARGEST) for _ in range(50)]
+async def test_bodies_that_are_announced_and_do_not_come_take_no_room(office: Office) -> None:
+    async with at_work(office, SECRET, limits=replace(LIMITS, body_seconds=0.5)) as post:
+        silent = [await silent_body(post.port, LIMITS.body) for _ in range(50)]
         answer = await post.send(body_of("u1"), signed(json.dumps(event("u1", True)).encode()))
         assert answer.status_code == 200
         ended = await asyncio.gather(*(answer_to(*each) for each in silent))
@@ -225,15 +161,10 @@ async def test_bodies_that_are_announced_and_do_not_come_take_no_room(
     assert members(office) == {"u1"}
 
 
-async def test_what_was_held_is_let_go_however_a_request_ends(
-    office: Office, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(receiver, "MOST_HELD", 5_000)
-    async with at_work(office) as post:
-        port = post.client.base_url.port
-        assert port is not None
+async def test_what_was_held_is_let_go_however_a_request_ends(office: Office) -> None:
+    async with at_work(office, limits=replace(LIMITS, held=5_000)) as post:
         for _ in range(20):
-            _, writer = await silent_body(port, 4_000)
+            _, writer = await silent_body(post.port, 4_000)
             writer.write(b" " * 2_000)
             writer.close()
             refused = await post.send(b" " * 6_000)
@@ -312,15 +243,14 @@ async def test_a_port_in_use_is_told(office: Office) -> None:
 
 @pytest.mark.usefixtures("many_handles")
 async def test_10_000_slow_connections_are_turned_away_and_nothing_is_lost(
-    office: Office, monkeypatch: pytest.MonkeyPatch
+    office: Office,
 ) -> None:
-    """They take what there is; whoever comes meanwhile is asked to come again, and can soon."""
-    monkeypatch.setattr(door, "HEAD_SECONDS", 3_600.0)  # however slow this machine is
-    async with at_work(office) as post:
-        port = post.client.base_url.port
-        assert port is not None
+    """They take what there is; who comes meanwhile is asked to come again, and can soon."""
+    door = DoorLimits(head_seconds=3_600.0)  # however slow this machine is
+    async with at_work(office, limits=replace(LIMITS, door=door)) as post:
+        port = post.port
         silent = [await asyncio.open_connection("127.0.0.1", port) for _ in range(20)]
-        slow = [await slow_connection(port) for _ in range(door.MOST_CONNECTIONS - 20)]
+        slow = [await slow_connection(port) for _ in range(door.connections - 20)]
         heard: Counter[bytes] = Counter()
         for _ in range(24):
             wave = [await slow_connection(port) for _ in range(400)]
@@ -330,6 +260,7 @@ async def test_10_000_slow_connections_are_turned_away_and_nothing_is_lost(
         assert heard[b"HTTP/1.1 503 Service Unavailable"] >= 9_000
         refused = await post.send(body_of("u1"))
         assert (refused.status_code, refused.headers["Retry-After"]) == (503, "1")
+        assert post.refused()["too much at once"] == (503, 9_601)
         for _, writer in silent + slow:
             writer.close()
         while (taken := await post.send(body_of("u1"))).status_code == 503:
@@ -338,13 +269,10 @@ async def test_10_000_slow_connections_are_turned_away_and_nothing_is_lost(
     assert office.cohort() == {"u1"}
 
 
-async def test_whoever_takes_too_long_makes_room(
-    office: Office, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(door, "HEAD_SECONDS", 0.2)
-    async with at_work(office) as post:
-        port = post.client.base_url.port
-        assert port is not None
+async def test_a_connection_that_takes_too_long_makes_room(office: Office) -> None:
+    door = DoorLimits(head_seconds=0.2)
+    async with at_work(office, limits=replace(LIMITS, door=door)) as post:
+        port = post.port
         silent = [await asyncio.open_connection("127.0.0.1", port) for _ in range(20)]
         slow = [await slow_connection(port) for _ in range(20)]
         ended = await asyncio.gather(*(answer_to(*each) for each in silent + slow))

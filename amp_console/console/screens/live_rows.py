@@ -13,8 +13,10 @@ from amp_console.console.texts import ACCENT, BAD, GOOD, MUTED, STRONG, WARN, Pa
 from amp_console.console.widgets.grid_layout import Column
 from amp_console.console.widgets.grid_rows import Cell, Row
 from amp_console.console.words import at, clock, lasting, stopwatch
+from amp_console.ledger.refused_requests import RefusedRequests
 from amp_console.ledger.runs import Run, RunAudience
 from amp_console.sync.live_progress import LiveAudience, LiveChange, LiveSnapshot, LiveSource
+from amp_console.sync.refusal_log import refused_words
 from amp_console.sync.standing import Status
 from amp_console.sync.words import plural
 
@@ -74,6 +76,8 @@ def headline(work: LiveWork, look: Look) -> Content:
         rows.append(said((work.failure or refused or "", BAD)))
     elif now is not None:
         rows.append(_numbers(now, look))
+        if now.refused:
+            rows.append(refused_row(now.refused))
         rows.append(_lines(work.history, look))
     return lines(*rows)
 
@@ -108,6 +112,17 @@ def _numbers(now: LiveSnapshot, look: Look) -> Content:
         (f"{counts.rejected:,}", BAD if counts.rejected else MUTED),
         (f"{dot}requests ", MUTED),
         f"{counts.requests:,}",
+    )
+
+
+def refused_row(refused: Sequence[RefusedRequests]) -> Content:
+    """How many requests a receiver refused, and what the last one was told."""
+    last = refused[0]
+    return said(
+        ("requests: ", MUTED),
+        (refused_words(refused), BAD),
+        (f"; the last one at {clock(last.last_at)} ({last.status}): ", MUTED),
+        last.words,
     )
 
 

@@ -1,0 +1,59 @@
+"""Requests that a receiver refused, counted by reason and kept with their run."""
+
+import enum
+import sqlite3
+from collections.abc import Iterable
+
+import msgspec
+
+
+class RefusalReason(enum.StrEnum):
+    """Why a receiver refused a request, as operators read it. A closed set: counts stay few."""
+
+    MISSING_SIGNATURE = "missing signature"
+    WRONG_SIGNATURE = "wrong signature"
+    NOT_JSON = "not JSON"
+    SEVERAL_DOCUMENTS = "several documents"
+    SINGLE_EVENTS_ONLY = "an array, with single events only"
+    OTHER_PATH = "another path"
+    OTHER_METHOD = "another method"
+    TOO_LARGE = "too large"
+    TOO_SLOW = "too slow"
+    TOO_BUSY = "too much at once"
+    LEDGER_FAILED = "the ledger failed"
+    BAD_HTTP = "broken HTTP"
+
+
+class RefusedRequests(msgspec.Struct, frozen=True):
+    """Requests refused for one reason, with an HTTP status. `last_at` and `words` are the last's.
+
+    `last_at` is in microseconds since 1970 (UTC).
+    """
+
+    reason: RefusalReason
+    status: int
+    count: int
+    last_at: int
+    words: str
+
+
+def keep_refused(db: sqlite3.Connection, run_id: int, refused: Iterable[RefusedRequests]) -> None:
+    """Keep how many requests were refused during a run. Called again, it replaces what was kept."""
+    db.executemany(
+        "INSERT OR REPLACE INTO refused_requests (run_id, reason, status, count, last_at, words) "
+        "VALUES (?, ?, ?, ?, ?, ?)",
+        [
+            (run_id, each.reason, each.status, each.count, each.last_at, each.words)
+            for each in refused
+        ],
+    )
+
+
+def refused_requests(db: sqlite3.Connection, run_id: int) -> list[RefusedRequests]:
+    """What was refused during a run, the most recent reason first."""
+    rows = db.execute(
+        "SELECT reason, status, count, last_at, words FROM refused_requests WHERE run_id = ? "
+        "ORDER BY last_at DESC, reason",
+        (run_id,),
+    )
+    return [RefusedRequests(RefusalReason(reason), *rest) for reason, *rest in rows]

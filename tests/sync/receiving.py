@@ -1,0 +1,114 @@
+"""A receiver of webhooks at work in a test, and senders to it."""
+
+import asyncio
+import hashlib
+import hmac
+import json
+import socket
+from collections.abc import AsyncIterator
+from concurrent.futures import Executor
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+
+from amp_console.sync.feed import Feed
+from amp_console.sync.follower import LiveWish
+from amp_console.sync.live import Live
+from amp_console.sync.live_progress import LiveReport
+from amp_console.sync.receiver import Receiver, ReceiverLimits, ReceiverOptions
+from amp_console.values import Secret
+from tests.sync.office import Office, event
+
+SECRET = "not-a-secret"  # obviously false
+WISH = LiveWish(flush_seconds=0.05, create=True)
+LIMITS = ReceiverLimits()
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+class Post:
+    """A receiver at work, and a sender of events to it."""
+
+    def __init__(self, live: Live, client: httpx.AsyncClient) -> None:
+        self.live = live
+        self.client = client
+
+    @property
+    def port(self) -> int:
+        port = self.client.base_url.port
+        assert port is not None
+        return port
+
+    def refused(self) -> dict[str, tuple[int, int]]:
+        """How many requests were refused by reason, with their status."""
+        return {
+            str(each.reason): (each.status, each.count) for each in self.live.snapshot().refused
+        }
+
+    async def send(self, body: bytes, signature: str | None = None) -> httpx.Response:
+        headers = {} if signature is None else {b"X-Signature": signature.encode()}
+        return await self.client.post("/", content=body, headers=headers)
+
+
+def receiver_of(
+    office: Office,
+    port: int,
+    secret: str | None = None,
+    *,
+    limits: ReceiverLimits = LIMITS,
+    single_events: bool = False,
+    parser: Executor | None = None,
+) -> Receiver:
+    options = ReceiverOptions(
+        port=port,
+        secret=Secret(secret) if secret else None,
+        limits=limits,
+        single_events=single_events,
+    )
+    return Receiver(Feed(office.ledger, office.read_options()), options, parser)
+
+
+@asynccontextmanager
+async def at_work(office: Office, secret: str | None = None, **options: Any) -> AsyncIterator[Post]:
+    """Receive until the block ends; then everything is delivered."""
+    port = free_port()
+    post = receiver_of(office, port, secret, **options)
+    async with office.client() as amplitude:
+        live = Live(office.means_with(amplitude), WISH)
+        task = asyncio.create_task(live.run(post))
+        base_url = f"http://127.0.0.1:{port}"
+        async with httpx.AsyncClient(base_url=base_url, timeout=30) as client:
+            await listening(client, task)
+            yield Post(live, client)
+        live.end()
+        await task
+
+
+async def listening(client: httpx.AsyncClient, task: "asyncio.Task[LiveReport]") -> None:
+    while not task.done():
+        try:
+            answer = await client.get("/healthz", headers={"Connection": "close"})
+        except httpx.TransportError:
+            await asyncio.sleep(0.01)
+        else:
+            assert answer.json()["status"] == "ok"
+            return
+    await task
+
+
+def body_of(*users: str) -> bytes:
+    return json.dumps([event(user, True) for user in users]).encode()
+
+
+def signed(text: bytes, secret: str = SECRET) -> str:
+    return hmac.new(secret.encode(), text, hashlib.sha1).hexdigest()
+
+
+def members(office: Office) -> set[str]:
+    query = "SELECT id FROM member WHERE wanted = 1"
+    return set(office.ledger.read(lambda db: [row[0] for row in db.execute(query)]))
