@@ -10,6 +10,7 @@ from amp_console.amplitude.errors import (
     CohortBusy,
     CohortGone,
     DownloadLinkExpired,
+    ForeignAnswer,
     KeysReason,
     KeysRefused,
     NetworkSettingInvalid,
@@ -19,6 +20,7 @@ from amp_console.amplitude.errors import (
     TimedOut,
     TooLarge,
     Transient,
+    Unconfirmed,
     Unreachable,
 )
 from amp_console.amplitude.hosts import checked_base_url, region_url
@@ -44,6 +46,7 @@ __all__ = [
     "CohortGone",
     "CohortMember",
     "DownloadLinkExpired",
+    "ForeignAnswer",
     "Ids",
     "KeysReason",
     "KeysRefused",
@@ -56,6 +59,7 @@ __all__ = [
     "TimedOut",
     "TooLarge",
     "Transient",
+    "Unconfirmed",
     "Unreachable",
     "Upload",
     "Uploaded",

@@ -8,12 +8,13 @@ import os
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from datetime import UTC, datetime
+from functools import partial
 from typing import Self
 from urllib.parse import quote
 
 from amp_console.amplitude import reading
 from amp_console.amplitude.download import streamed
-from amp_console.amplitude.errors import BadRequest
+from amp_console.amplitude.errors import BadRequest, ForeignAnswer
 from amp_console.amplitude.exchange import Call, Exchange, Options
 from amp_console.amplitude.members_file import CohortMember, members_in
 from amp_console.amplitude.shapes import (
@@ -75,7 +76,7 @@ class AmplitudeClient:
         """Return the month's allowance of downloads; None where Amplitude does not tell it."""
         try:
             return await self._exchange.read(Call(f"{_COHORTS}/usage"), reading.usage)
-        except BadRequest as refusal:
+        except (BadRequest, ForeignAnswer) as refusal:
             if refusal.status == 404:
                 return None
             raise
@@ -84,7 +85,7 @@ class AmplitudeClient:
         """Make a static cohort, or replace the content of one."""
         body, cohort_id = upload_body(request), request.existing_cohort_id
         call = Call(f"{_COHORTS}/upload", body=body, cohort_id=cohort_id)
-        return await self._exchange.read(call, reading.uploaded)
+        return await self._exchange.read(call, partial(reading.uploaded, sent=request))
 
     async def change_members(
         self, cohort_id: str, id_type: IdType, operation: Operation, ids: Ids
@@ -95,7 +96,8 @@ class AmplitudeClient:
         """
         body = membership_body(cohort_id, id_type, operation, ids)
         call = Call(f"{_COHORTS}/membership", body=body, cohort_id=cohort_id)
-        return await self._exchange.read(call, reading.members_changed)
+        sent = reading.MembersChange(cohort_id, id_type, operation, ids)
+        return await self._exchange.read(call, partial(reading.members_changed, sent=sent))
 
     async def find_users(self, text: str) -> tuple[UserMatch, ...]:
         """Search by user ID, its beginning, device ID or Amplitude ID; 360 times an hour."""
@@ -109,7 +111,7 @@ class AmplitudeClient:
         """
         path = f"{_DOWNLOADS}/request/{quote(cohort_id, safe='')}"
         call = Call(path, {"props": "0"}, cohort_id=cohort_id, is_spent=True)
-        return await self._exchange.read(call, reading.request_id)
+        return await self._exchange.read(call, partial(reading.request_id, cohort_id=cohort_id))
 
     async def download_ready(self, request_id: str) -> bool:
         """Say whether the file is there: 30 to 60 seconds and more after the start.

@@ -180,6 +180,31 @@ class ServerTrouble(Transient):
         return "Try again later."
 
 
+class Unconfirmed(Transient):
+    """A 2xx answer that does not name the cohort and the operation that the request was about.
+
+    `words` say what is wrong with the answer. Nothing it says counts: it may be a proxy's, a cached
+    one, or the answer to another request.
+    """
+
+    _NEXT = "Check the base URL, and any proxy on the way, then try again."
+
+    def _happened(self) -> str:
+        return "Amplitude's answer does not confirm the request"
+
+
+class ForeignAnswer(Transient):
+    """A 4xx answer in none of Amplitude's forms: a proxy, a firewall or a login page wrote it.
+
+    It says nothing about users, keys or cohorts.
+    """
+
+    _NEXT = "Check any proxy, firewall or login page on the way, then try again."
+
+    def _happened(self) -> str:
+        return f"Something on the way to Amplitude answered in its place (status {self.status})"
+
+
 class AnswerTooLong(ServerTrouble):
     """An answer that is longer than any of Amplitude's, and was not read to its end."""
 

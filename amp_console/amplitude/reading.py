@@ -1,11 +1,27 @@
 """Amplitude's answers, made into the shapes that leave this room.
 
 Readers raise ValueError where an answer is none of the call's: read as an empty one, it would be
-taken for a fact, and a second cohort made or a user counted as delivered.
+taken for a fact, and a second cohort made or a user counted as delivered. An answer of the right
+shape that is about something else than the request raises `Unconfirmed`.
 """
 
-from amp_console.amplitude.shapes import Cohort, MembersChanged, Uploaded, Usage, UserMatch
-from amp_console.amplitude.trees import Answer, dig, items, text, texts, whole
+from typing import NamedTuple
+
+import msgspec
+
+from amp_console.amplitude.errors import Unconfirmed
+from amp_console.amplitude.shapes import (
+    Cohort,
+    Ids,
+    MembersChanged,
+    Upload,
+    Uploaded,
+    Usage,
+    UserMatch,
+)
+from amp_console.amplitude.trees import Answer, dig, items, one_line, text, texts, whole
+from amp_console.amplitude.wire import MEMBERSHIP_ID_TYPES, OPERATION_WORDS
+from amp_console.values import IdType, Operation
 
 
 def cohorts(answer: Answer) -> tuple[Cohort, ...]:
@@ -51,27 +67,95 @@ def usage(answer: Answer) -> Usage | None:
     return Usage(limit, used, text(dig(allowance, "resets_at")))
 
 
-def uploaded(answer: Answer) -> Uploaded:
-    """Return what an upload came to. The key is `cohortId` here and `cohort_id` elsewhere."""
-    tree, metadata = _required_object(answer), dig(answer.tree, "metadata")
+def uploaded(answer: Answer, sent: Upload) -> Uploaded:
+    """Return what an upload came to. The key is `cohortId` here and `cohort_id` elsewhere.
+
+    Raises `Unconfirmed` for an answer without the upload's numbers, or about another upload.
+    """
+    tree = _confirming(answer)
+    cohort_id = text(dig(tree, "cohortId")) or text(dig(tree, "cohort_id")) or None
+    metadata = dig(tree, "metadata")
+    matched, total = whole(dig(metadata, "matched")), whole(dig(metadata, "totals"))
+    if matched is None or total is None or not 0 <= matched <= total:
+        raise _unconfirmed(answer, "it does not say how many of the users Amplitude knows")
+    if sent.existing_cohort_id and cohort_id != sent.existing_cohort_id:
+        raise _unconfirmed(answer, _other_cohort(cohort_id))
+    if cohort_id is None and matched:
+        raise _unconfirmed(answer, _other_cohort(None))
+    sample = dig(metadata, "invalid_ids_sample")
     return Uploaded(
-        cohort_id=text(dig(tree, "cohortId")) or text(dig(tree, "cohort_id")) or None,
-        matched=whole(dig(metadata, "matched")),
-        total=whole(dig(metadata, "totals")),
-        invalid_sample=texts(items(metadata, "invalid_ids_sample")),
+        cohort_id=cohort_id,
+        matched=matched,
+        total=total,
+        invalid_sample=_sent_ids(answer, [] if sample is None else sample, sent.ids),
         text=answer.text,
     )
 
 
-def members_changed(answer: Answer) -> MembersChanged:
-    """Return what a change of members passed over; nothing where the result is missing or odd."""
-    return MembersChanged(skipped_ids(_required_object(answer)), answer.text)
+class MembersChange(NamedTuple):
+    """A change of members as it was sent."""
+
+    cohort_id: str
+    id_type: IdType
+    operation: Operation
+    ids: Ids
 
 
-def _required_object(answer: Answer) -> object:
+def members_changed(answer: Answer, sent: MembersChange) -> MembersChanged:
+    """Return what a change of members skipped.
+
+    Raises `Unconfirmed` unless the answer names the cohort, and has one result: of this operation,
+    of this ID type if it names one, skipping none but the ids that were sent.
+    """
+    tree = _confirming(answer)
+    cohort_id = text(dig(tree, "cohort_id"))
+    if cohort_id != sent.cohort_id:
+        raise _unconfirmed(answer, _other_cohort(cohort_id))
+    results = dig(tree, "memberships_result")
+    if not isinstance(results, list) or len(results) != 1:
+        raise _unconfirmed(answer, "it has no result, or more than one")
+    result = results[0]
+    if dig(result, "operation") != OPERATION_WORDS[sent.operation]:
+        raise _unconfirmed(answer, f"its result is not one of {OPERATION_WORDS[sent.operation]}")
+    if dig(result, "id_type") not in {None, *MEMBERSHIP_ID_TYPES[sent.id_type]}:
+        raise _unconfirmed(answer, f"its result is not about the {sent.id_type.label}s sent")
+    return MembersChanged(_sent_ids(answer, dig(result, "skipped_ids"), sent.ids), answer.text)
+
+
+def _sent_ids(answer: Answer, named: object, sent: Ids) -> tuple[str, ...]:
+    """Return the ids that an answer names, as texts; raises `Unconfirmed` if one was not sent."""
+    if not isinstance(named, list):
+        raise _unconfirmed(answer, "it has no list of the users it skipped")
+    ids = tuple(dict.fromkeys(text(each) for each in named))
+    if not ids:
+        return ()  # as a rule: then a large batch is not looked into
+    if isinstance(sent, msgspec.Raw):
+        sent = msgspec.json.decode(sent, type=list[str])
+    known = set[str | None](sent)
+    if not known.issuperset(ids):
+        raise _unconfirmed(answer, "it skips a user who was not sent")
+    return tuple(each for each in ids if each is not None)
+
+
+def _confirming(answer: Answer) -> object:
+    """Return the answer's object; raises `Unconfirmed` where it reports a failure."""
     if not isinstance(answer.tree, dict):
         raise ValueError("The answer is no object.")
+    if answer.tree.get("error") or answer.tree.get("errors"):
+        raise _unconfirmed(answer, "it reports an error")
+    if answer.tree.get("success") is False:
+        raise _unconfirmed(answer, "it says that the request failed")
     return answer.tree
+
+
+def _other_cohort(named: str | None) -> str:
+    return "it names another cohort" if named else "it names no cohort"
+
+
+def _unconfirmed(answer: Answer, why: str) -> Unconfirmed:
+    # Of the answer itself only `text` may be quoted: there, keys are hidden.
+    words = f"{why} ({one_line(answer.text[:200])})"
+    return Unconfirmed(200, words, answer.text, may_be_applied=True)
 
 
 def skipped_ids(tree: object) -> tuple[str, ...]:
@@ -80,11 +164,13 @@ def skipped_ids(tree: object) -> tuple[str, ...]:
     return tuple(found for entry in entries for found in texts(items(entry, "skipped_ids")))
 
 
-def request_id(answer: Answer) -> str:
-    """Return the id of a download that was started."""
-    found = text(dig(answer.tree, "request_id"))
+def request_id(answer: Answer, cohort_id: str) -> str:
+    """Return the id of a cohort's download that was started."""
+    found, of = text(dig(answer.tree, "request_id")), text(dig(answer.tree, "cohort_id"))
     if not found:
         raise ValueError("The answer has no request id.")
+    if of not in {None, cohort_id}:
+        raise _unconfirmed(answer, _other_cohort(of))
     return found
 
 

@@ -12,6 +12,7 @@ from amp_console.amplitude.errors import (
     BadRequest,
     CohortBusy,
     CohortGone,
+    ForeignAnswer,
     KeysRefused,
     RateLimited,
     ServerTrouble,
@@ -19,7 +20,7 @@ from amp_console.amplitude.errors import (
     TooLarge,
 )
 from amp_console.amplitude.reading import skipped_ids
-from amp_console.amplitude.trees import dig, items, parse, texts
+from amp_console.amplitude.trees import dig, items, one_line, parse, texts, whole
 
 # Guesses: Amplitude documents neither the statuses nor the texts of these refusals.
 _GONE = re.compile(  # with the cohort's id taken out
@@ -49,13 +50,6 @@ _CULPRITS: tuple[tuple[str, ...], ...] = (("error", "metadata"), ("error",), ("m
 
 MOST_WORDS = 500  # characters; a refusal may name thousands of ids
 
-_PLAIN: dict[int, type[KeysRefused | TimedOut | TooLarge]] = {
-    401: KeysRefused,
-    403: KeysRefused,
-    408: TimedOut,
-    413: TooLarge,
-}
-
 
 class Asked(NamedTuple):
     """What a call was about: the cohort it names, whether it changes it, or has any effect."""
@@ -68,7 +62,8 @@ class Asked(NamedTuple):
 def judge(status: int, body: str, asked: Asked, wait: float | None) -> AmplitudeError:
     """Return the error that an answer means; any answer that is not the wanted one is an error.
 
-    `wait` is what its Retry-After asks for, in seconds.
+    `wait` is what its Retry-After asks for, in seconds. Only Amplitude itself can refuse keys,
+    users or a cohort, so a 4xx in none of its forms is trouble on the way there.
     """
     said = (status, words(body), body[:2000])
     if not 400 <= status < 500:
@@ -78,13 +73,47 @@ def judge(status: int, body: str, asked: Asked, wait: float | None) -> Amplitude
     if status == 429:
         is_busy = asked.is_change and asked.cohort_id and _BUSY.search(said[1])
         return (CohortBusy if is_busy else RateLimited)(*said, retry_after=wait)
-    if asked.cohort_id and _is_gone(status, said[1].replace(asked.cohort_id, "")):
-        return CohortGone(*said)
-    named = culprits(body)
-    if status == 400 and not named and _TOO_MANY.search(said[1]):
+    if status == 413:
         return TooLarge(*said)
-    plain = _PLAIN.get(status)
-    return plain(*said) if plain else BadRequest(*said, culprits=named)
+    if not is_amplitudes(body):
+        # Whoever wrote it may have passed the request on.
+        kind = TimedOut if status == 408 else ForeignAnswer
+        return kind(*said, may_be_applied=asked.has_effect)
+    return _refusal(said, body, asked)
+
+
+def _refusal(said: tuple[int, str, str], body: str, asked: Asked) -> AmplitudeError:
+    """Return the error that a 4xx of Amplitude's own means."""
+    status, text, _ = said
+    if asked.cohort_id and _is_gone(status, text.replace(asked.cohort_id, "")):
+        return CohortGone(*said)
+    if status == 408:
+        return TimedOut(*said)
+    if status in {401, 403}:
+        return KeysRefused(*said)
+    named = culprits(body)
+    if status == 400 and not named and _TOO_MANY.search(text):
+        return TooLarge(*said)
+    return BadRequest(*said, culprits=named)
+
+
+def is_amplitudes(body: str) -> bool:
+    """Whether a refusal has one of the forms in which Amplitude writes them.
+
+    That is a JSON object with an error's text or number, or with the ids that it names.
+    """
+    try:
+        tree = parse(body)
+    except ValueError:
+        return False
+    if whole(dig(tree, "error", "http_code")) is not None:
+        return True
+    return any(_said(tree, path) for path in _WORDS) or bool(culprits(body))
+
+
+def _said(tree: object, path: tuple[str | int, ...]) -> str:
+    found = dig(tree, *path)
+    return one_line(found[:MOST_WORDS]) if isinstance(found, str) else ""
 
 
 _TITLE = re.compile(r"<title\b[^>]*>.*?</title\s*>", re.IGNORECASE | re.DOTALL)
@@ -111,23 +140,14 @@ def words(body: str) -> str:
     try:
         tree = parse(body)
     except ValueError:
-        return _one_line(body[:200])
+        return one_line(body[:200])
     if tree is None:
         return ""
-    for path in _WORDS:
-        found = dig(tree, *path)
-        if isinstance(found, str) and found.strip():
-            return _one_line(found[:MOST_WORDS])
-    return _one_line(body[:200])
+    return next(filter(None, (_said(tree, path) for path in _WORDS)), one_line(body[:200]))
 
 
 def _text_of(page: str) -> str:
-    return _one_line(unescape(_TAGS.sub(" ", page)))[:200]
-
-
-def _one_line(text: str) -> str:
-    """These words reach a terminal: no line breaks, no control characters."""
-    return " ".join("".join(char if char.isprintable() else " " for char in text).split())
+    return one_line(unescape(_TAGS.sub(" ", page)))[:200]
 
 
 def culprits(body: str) -> tuple[str, ...]:

@@ -52,6 +52,11 @@ def texts(values: list[object]) -> tuple[str, ...]:
     return tuple(found for value in values if (found := text(value)) is not None)
 
 
+def one_line(value: str) -> str:
+    """Return a text for a terminal: no line breaks, no control characters."""
+    return " ".join("".join(char if char.isprintable() else " " for char in value).split())
+
+
 def whole(value: object) -> int | None:
     """Return a whole number, however it is written."""
     try:

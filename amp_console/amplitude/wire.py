@@ -9,7 +9,12 @@ from amp_console.values import IdType, Operation
 # Amplitude's page says BY_ID here, and only its page is followed.
 _MEMBERSHIP_WORDS = {IdType.USER_ID: "BY_NAME", IdType.AMPLITUDE_ID: "BY_ID"}
 _UPLOAD_WORDS = {IdType.USER_ID: "BY_USER_ID", IdType.AMPLITUDE_ID: "BY_AMP_ID"}
-_OPERATION_WORDS = {Operation.ADD: "ADD", Operation.REMOVE: "REMOVE"}
+OPERATION_WORDS = {Operation.ADD: "ADD", Operation.REMOVE: "REMOVE"}
+
+MEMBERSHIP_ID_TYPES = {
+    id_type: {_MEMBERSHIP_WORDS[id_type], _UPLOAD_WORDS[id_type]} for id_type in IdType
+}
+"""The words by which a result of a change of members may name each ID type."""
 
 
 class _Entry(msgspec.Struct):
@@ -40,7 +45,7 @@ def membership_body(cohort_id: str, id_type: IdType, operation: Operation, ids: 
 
     Adding and removing at once makes Amplitude answer 429, so one request carries one operation.
     """
-    entry = _Entry(_listed(ids), _MEMBERSHIP_WORDS[id_type], _OPERATION_WORDS[operation])
+    entry = _Entry(_listed(ids), _MEMBERSHIP_WORDS[id_type], OPERATION_WORDS[operation])
     return msgspec.json.encode(_Membership(cohort_id, (entry,)))
 
 

@@ -149,6 +149,26 @@ def take_these(
     return part_batch
 
 
+def take_control(
+    db: sqlite3.Connection, run_id: int, audience_id: int, id_type: IdType, now: int
+) -> Batch | None:
+    """Take a delivered user, or else one who is known to be out, into a request that repeats that.
+
+    Doing it again is harmless, and shows whether the cohort accepts requests. None: nobody is.
+    """
+    for operation in (Operation.ADD, Operation.REMOVE):
+        row = db.execute(
+            "SELECT n, n, 1, json_array(id) FROM member WHERE audience_id = ? AND id_type = ? "
+            "AND wanted = ? AND delivered = wanted AND rejection_id IS NULL LIMIT 1",
+            (audience_id, ID_TYPE_CODE[id_type], WANTED[operation]),
+        ).fetchone()
+        if row is not None:
+            batch = open_request(db, run_id, audience_id, id_type, operation, Rows(*row), now)
+            db.execute("UPDATE member SET request_id = ? WHERE n = ?", (batch.request_id, row[0]))
+            return batch
+    return None
+
+
 def open_request(
     db: sqlite3.Connection,
     run_id: int,
@@ -194,20 +214,9 @@ def confirm(
     return _reject(db, batch, skipped, Reason.UNKNOWN, reason, answer.at) if skipped else 0
 
 
-def refuse(db: sqlite3.Connection, batch: Batch, culprit: str, answer: Answer) -> int:
-    """Amplitude refused the request because of one user, the only one it carried."""
+def refuse(db: sqlite3.Connection, batch: Batch, culprits: Sequence[str], answer: Answer) -> int:
+    """Amplitude refused the request because of these users, and again, although it took others."""
     settle(db, batch.request_id, "void", answer, 0)
-    words = answer.words or f"Amplitude answered with status {answer.status}"
-    return _reject(db, batch, [culprit], Reason.REFUSED, words, answer.at)
-
-
-def refuse_named(
-    db: sqlite3.Connection, batch: Batch, culprits: Sequence[str], answer: Answer
-) -> int:
-    """Amplitude refused the request, now void, and named the users it refused it for.
-
-    Returns how many were rejected: not those whom a newer request carries, or none has to.
-    """
     words = answer.words or f"Amplitude answered with status {answer.status}"
     return _reject(db, batch, culprits, Reason.REFUSED, words, answer.at)
 

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import hmac
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Generic, TypeVar
@@ -15,7 +16,7 @@ from starlette.routing import Route
 
 from amp_console.simulator import cohorts, control, downloads, trouble, users, wire
 from amp_console.simulator.calls import Ask, Call, Refused, Reply, Seen
-from amp_console.simulator.faults import Fate, Faults, Reset
+from amp_console.simulator.faults import Body, Fate, Faults, Late
 from amp_console.simulator.project import Project
 from amp_console.simulator.quotas import Lines
 from amp_console.values import Credentials
@@ -119,7 +120,20 @@ class Desk:
         with self._lines.enter(ask.line, self._limit(ask.line)):
             if seconds := self.project.behaviour.seconds_for(len(ask.ids)) + fate.delay:
                 await self._sleep(seconds)
-            return trouble.instead(ask, fate) or service.work(self.project, ask.order)
+            return self._served(service, ask, fate)
+
+    def _served(self, service: Service[T], ask: Ask[T], fate: Fate) -> Reply:
+        for work in self.faults.due(ask.cohort_id):
+            work()
+        if isinstance(fate.trouble, Late):
+            self.faults.hold(fate.trouble, ask.cohort_id, partial(self._later, service, ask))
+        reply = trouble.instead(ask, fate) or service.work(self.project, ask.order)
+        return trouble.told(fate.trouble, ask) if isinstance(fate.trouble, Body) else reply
+
+    def _later(self, service: Service[T], ask: Ask[T]) -> None:
+        """Do the work of a request that was answered long ago."""
+        with suppress(Refused):  # the cohort may have gone meanwhile
+            service.work(self.project, ask.order)
 
     def _limit(self, line: str) -> int:
         behaviour = self.project.behaviour
@@ -155,6 +169,6 @@ def _seen(call: Call, ask: Ask[Any], fate: Fate, reply: Reply) -> Seen:
         reply.cohort_id or ask.cohort_id,
         ask.operation,
         len(ask.ids),
-        0 if isinstance(fate.trouble, Reset) else reply.status,
+        0 if trouble.is_silent(reply, fate) else reply.status,
         reply.applied,
     )

@@ -46,6 +46,14 @@ class ResetResponse(Response):
         await _until_gone(receive)
 
 
+class SilentResponse(Response):
+    """No answer, on a connection that stays open until the client has waited long enough."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
+        """Wait for the client to go."""
+        await _until_gone(receive)
+
+
 class CutResponse(Response):
     """An answer that promises its whole length, and of which only the first half is sent."""
 

@@ -7,8 +7,10 @@
 
 A POST replaces all rules (`[]` makes no more trouble). The kinds, with what else they take:
 `answer` (status, retry_after, html, words), `reset` (applied), `cut`, `slow` (seconds, jitter),
-`refuse-ids` (ids, named), `too-large` (above). A rule may have `calls` (see `Call`), `every`,
-`share` and `times`. There are no keys: the simulator listens on loopback only.
+`late` (status, after), `body` (text, status, content_type, applied), `refuse-ids` (ids, named),
+`too-large` (above). A rule may have `calls` (see `Call`), `every`, `share` and `times`. A POST to
+/_simulator/release lets what is `late` take effect. There are no keys: the simulator listens on
+loopback only.
 """
 
 from collections.abc import Sized
@@ -55,7 +57,11 @@ def routes(world: World, faults: Faults, requests: Sized) -> list[Route]:
             return Response(text, HTTPStatus.BAD_REQUEST, media_type="text/plain")
         return Response(status_code=HTTPStatus.NO_CONTENT)
 
+    async def release(request: Request) -> Response:  # noqa: ARG001
+        return Response(f"{faults.release()}\n", media_type="text/plain")
+
     return [
         Route("/_simulator/state", show),
+        Route("/_simulator/release", release, methods=["POST"]),
         Route("/_simulator/faults", make_trouble, methods=["POST"]),
     ]

@@ -2,7 +2,7 @@
 
 import random
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Annotated
 
 import msgspec
@@ -42,6 +42,30 @@ class Slow(msgspec.Struct, frozen=True, tag_field="kind", tag="slow", forbid_unk
     jitter: float = 0.0
 
 
+class Late(msgspec.Struct, frozen=True, tag_field="kind", tag="late", forbid_unknown_fields=True):
+    """Answer as if nothing were done, and do the work later.
+
+    `status` is answered now; 0 resets the connection, None never answers. The work is done after
+    `after` more requests that name the same cohort (any, where it names none), before the next one
+    is served; None waits for `Faults.release`, and so does what is still held then.
+    """
+
+    status: int | None = 504
+    after: int | None = None
+
+
+class Body(msgspec.Struct, frozen=True, tag_field="kind", tag="body", forbid_unknown_fields=True):
+    """Answer `text`, whatever it says; `applied`: the work was done nevertheless.
+
+    In the text, `$cohort_id`, `$operation` and `$ids` (a JSON array) are those of the request.
+    """
+
+    text: str
+    status: int = 200
+    content_type: str = "application/json"
+    applied: bool = False
+
+
 class RefuseIds(
     msgspec.Struct, frozen=True, tag_field="kind", tag="refuse-ids", forbid_unknown_fields=True
 ):
@@ -59,7 +83,7 @@ class TooLarge(
     above: int
 
 
-Trouble = Answer | Reset | Cut | Slow | RefuseIds | TooLarge
+Trouble = Answer | Reset | Cut | Slow | Late | Body | RefuseIds | TooLarge
 
 
 class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -92,7 +116,7 @@ class Fate(msgspec.Struct, frozen=True):
     """What is to happen to one request: a delay in seconds, then perhaps trouble."""
 
     delay: float = 0.0
-    trouble: Answer | Reset | Cut | RefuseIds | TooLarge | None = None
+    trouble: Answer | Reset | Cut | Late | Body | RefuseIds | TooLarge | None = None
 
 
 class _Tally:
@@ -116,6 +140,24 @@ class _Tally:
         return True
 
 
+class _Held:
+    """Work that is done later, and after how many more requests."""
+
+    __slots__ = ("cohort_id", "left", "work")
+
+    def __init__(self, cohort_id: str | None, left: int | None, work: Callable[[], object]) -> None:
+        self.cohort_id = cohort_id
+        self.left = left
+        self.work = work
+
+    def is_due(self, cohort_id: str | None) -> bool:
+        """Count one more request, which names a cohort or none; say whether the work is due."""
+        if self.left is None or self.cohort_id not in {None, cohort_id}:
+            return False
+        self.left -= 1
+        return self.left < 0
+
+
 class Faults:
     """The trouble of one simulator. Rules may be set from any thread while it runs.
 
@@ -127,6 +169,7 @@ class Faults:
         self._lock = threading.Lock()
         self._rng = random.Random(seed)
         self._tallies = [_Tally(rule) for rule in rules]
+        self._held: list[_Held] = []
 
     @property
     def rules(self) -> tuple[Rule, ...]:
@@ -164,6 +207,32 @@ class Faults:
                     return Fate(delay, trouble)
                 delay += trouble.seconds + trouble.jitter * self._rng.random()
         return Fate(delay)
+
+    def hold(self, late: Late, cohort_id: str | None, work: Callable[[], object]) -> None:
+        """Keep the work of a request until it is to take effect."""
+        with self._lock:
+            self._held.append(_Held(cohort_id, late.after, work))
+
+    @property
+    def held(self) -> int:
+        """How many requests are still to take effect."""
+        with self._lock:
+            return len(self._held)
+
+    def due(self, cohort_id: str | None) -> list[Callable[[], object]]:
+        """Return the work that takes effect before a request which names a cohort, or none."""
+        with self._lock:
+            due = [each for each in self._held if each.is_due(cohort_id)]
+            self._held = [each for each in self._held if each not in due]
+        return [each.work for each in due]
+
+    def release(self) -> int:
+        """Do all the work that is held, in its order; return how many requests that were."""
+        with self._lock:
+            held, self._held = self._held, []
+        for each in held:
+            each.work()
+        return len(held)
 
     def _append(self, rule: Rule) -> None:
         with self._lock:

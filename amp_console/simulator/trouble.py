@@ -1,13 +1,15 @@
 """How the trouble that was decided on reaches the client."""
 
+from string import Template
 from typing import Any
 
+import msgspec
 from starlette.responses import Response
 
 from amp_console.simulator import wire
 from amp_console.simulator.calls import Ask, Refused, Reply
-from amp_console.simulator.connection import CutResponse, ResetResponse
-from amp_console.simulator.faults import Answer, Cut, Fate, RefuseIds, Reset, TooLarge
+from amp_console.simulator.connection import CutResponse, ResetResponse, SilentResponse
+from amp_console.simulator.faults import Answer, Body, Cut, Fate, Late, RefuseIds, Reset, TooLarge
 
 PROXY_PAGE = "<html><head><title>{0}</title></head><body><h1>{0}</h1></body></html>"
 
@@ -22,6 +24,10 @@ def instead(ask: Ask[Any], fate: Fate) -> Reply | None:
             return _answered(answer)
         case Reset(applied=False):
             return Reply(b"")
+        case Late(status=status):
+            return wire.refusal(Refused(status, "Simulated trouble")) if status else Reply(b"")
+        case Body(applied=False) as body:
+            return told(body, ask)
         case TooLarge():
             raise Refused(413, "Request Entity Too Large")
         case RefuseIds(ids=ids, named=named):
@@ -30,10 +36,26 @@ def instead(ask: Ask[Any], fate: Fate) -> Reply | None:
             return None
 
 
+def told(body: Body, ask: Ask[Any]) -> Reply:
+    """Return the answer that was chosen for a request."""
+    text = Template(body.text).safe_substitute(
+        cohort_id=ask.cohort_id or "",
+        operation=(ask.operation or "").upper(),
+        ids=msgspec.json.encode(ask.ids).decode(),
+    )
+    return Reply(text.encode(), body.status, (("Content-Type", body.content_type),))
+
+
+def is_silent(reply: Reply, fate: Fate) -> bool:
+    """Whether the client gets no answer at all."""
+    return isinstance(fate.trouble, Reset) or (isinstance(fate.trouble, Late) and not reply.body)
+
+
 def response(reply: Reply, fate: Fate) -> Response:
     """Send a reply whole, in half, or never."""
-    if isinstance(fate.trouble, Reset):
-        return ResetResponse()
+    if is_silent(reply, fate):
+        hangs = isinstance(fate.trouble, Late) and fate.trouble.status is None
+        return SilentResponse() if hangs else ResetResponse()
     kind = CutResponse if isinstance(fate.trouble, Cut) else Response
     return kind(reply.body, reply.status, dict(reply.headers))
 

@@ -1,5 +1,7 @@
 """Making the cohort of an audience that has none: from its own members, once, crash or no crash."""
 
+from functools import partial
+
 from amp_console.amplitude import BadRequest
 from amp_console.ledger import uploads
 from amp_console.ledger.cohorts import Creation
@@ -76,7 +78,15 @@ async def _take(lane: Lane, tries: Tries) -> tuple[Batch, int] | None:
 
 
 async def _reject_everybody(lane: Lane, last: Batch, words: str) -> None:
-    """Amplitude knows no member: nobody can be delivered, and there is no cohort to make."""
+    """Amplitude knows no member: nobody can be delivered, and there is no cohort to make.
+
+    If it refused them by name, one of them is searched for first: whom it finds, it knows.
+    """
+    if words and await _is_known(lane, last.identifiers()[0]):
+        raise GaveUp(
+            f"Amplitude refused to make the cohort from any member: {words}. It knows at least one "
+            "of them, so all users stay pending. Check the cohort owner's e-mail and the App ID."
+        )
     rejected = await lane.desk.ledger.awrite(
         uploads.reject_everybody,
         last,
@@ -84,3 +94,8 @@ async def _reject_everybody(lane: Lane, last: Batch, words: str) -> None:
         lane.desk.timing.now(),
     )
     lane.tell(rejected=rejected, done=rejected)
+
+
+async def _is_known(lane: Lane, id_: str) -> bool:
+    found = await lane.ask(partial(lane.desk.client.find_users, id_))
+    return any(id_ in {match.user_id, match.amplitude_id} for match in found)

@@ -1,6 +1,6 @@
 """Finding the users because of whom Amplitude refuses a whole batch, and delivering the rest."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from amp_console.amplitude import BadRequest
 from amp_console.ledger import deliveries
@@ -9,35 +9,57 @@ from amp_console.sync.desk import GaveUp
 from amp_console.sync.lane import Lane, words_of
 
 MOST_SUSPECTS = 20
-"""So many users refused one by one, and none taken: it is not about the users."""
+"""So many users refused one by one, and nothing accepted in between: ask with a control request."""
 
 
 class Hunt:
     """Halves a refused batch until the users stand alone whom Amplitude refuses.
 
-    Until Amplitude takes anything, a refused user is a suspect only: a request that is refused for
-    its form would otherwise make everybody a culprit.
+    A refused user, alone or by name, is a suspect only: for a while everything may be refused.
+    Users are rejected once the same cohort has accepted something else after they were refused, and
+    they are refused again. If nothing else is left to send, a control request shows it: one that
+    adds a user who is in the cohort, or removes one who is not.
     """
 
     def __init__(self, lane: Lane, batch: Batch) -> None:
         self._lane = lane
         self._batch = batch
-        self._suspects: list[tuple[Batch, BadRequest]] = []
+        self._alone: list[str] = []  # refused one by one, since the cohort last accepted anything
+        self._named: list[str] = []  # named by a refusal, likewise
+        self._again: list[list[str]] = []  # suspects to be sent once more
 
     async def run(self, refusal: BadRequest) -> None:
         """Deliver all but the culprits, who are rejected with Amplitude's words.
 
         Raises `GaveUp` where Amplitude refuses everybody, and what `Lane.send` raises.
         """
-        ids = self._batch.identifiers()
-        named = set(refusal.culprits) & set(ids)
-        await self._reject_named(named, refusal)
-        rest = [id_ for id_ in ids if id_ not in named]
-        parts = [rest] if named or len(rest) == 1 else _halves(rest)
+        parts = await self._suspect(self._batch.identifiers(), refusal)
         while parts:
             parts += await self._deliver(parts.pop())
-        for batch, error in self._suspects:
-            await self._reject(batch, error)
+        if self._alone or self._named:
+            await self._ask_control(refusal)
+        while self._again:
+            await self._send_again(self._again.pop())
+
+    async def _suspect(self, ids: list[str], refusal: BadRequest) -> list[list[str]]:
+        """Note who is suspect in a refused batch; return the parts in which to send the others."""
+        named = set(refusal.culprits) & set(ids)
+        if named:
+            self._named += sorted(named)
+            return [[id_ for id_ in ids if id_ not in named]]
+        if len(ids) > 1:
+            return _halves(ids)
+        self._alone += ids
+        if len(self._alone) >= MOST_SUSPECTS:
+            await self._ask_control(refusal)
+        return []
+
+    def _accepted(self) -> None:
+        """The cohort accepts requests: the suspects so far are sent once more at the end."""
+        self._again += [[id_] for id_ in self._alone]
+        if self._named:
+            self._again.append(self._named)
+        self._alone, self._named = [], []
 
     async def _deliver(self, ids: list[str]) -> list[list[str]]:
         """Send these users; return the parts in which they are to be sent again."""
@@ -45,14 +67,27 @@ class Hunt:
         if batch is None:
             return []
         try:
-            if await self._lane.send(batch):
-                return []
-            return _halves(ids) if len(ids) > self._lane.size.size else [ids]
+            if not await self._lane.send(batch):
+                return _halves(ids) if len(ids) > self._lane.size.size else [ids]
         except BadRequest as refusal:
-            if batch.size > 1:
-                return _halves(batch.identifiers())
-            await self._suspect(batch, refusal)
-            return []
+            return await self._suspect(batch.identifiers(), refusal)
+        self._accepted()
+        return []
+
+    async def _send_again(self, ids: list[str]) -> None:
+        """Send suspects once more, now that the cohort accepts requests; reject the refused."""
+        batch = await self._take(ids)
+        if batch is None:
+            return
+        try:
+            if not await self._lane.send(batch):
+                self._again.append(ids)
+        except BadRequest as refusal:
+            ids = batch.identifiers()
+            culprits = set(ids) if len(ids) == 1 else set(refusal.culprits) & set(ids)
+            await self._reject(batch, culprits, refusal)
+            rest = [id_ for id_ in ids if id_ not in culprits]
+            self._again += [part for part in ([rest] if culprits else _halves(rest)) if part]
 
     async def _take(self, ids: Sequence[str]) -> Batch | None:
         await self._lane.checkpoint()
@@ -61,38 +96,44 @@ class Hunt:
             deliveries.take_these, desk.run_id, self._batch, ids, desk.timing.now()
         )
 
-    async def _suspect(self, batch: Batch, refusal: BadRequest) -> None:
-        if self._lane.was_taken:
-            await self._reject(batch, refusal)
-            return
-        self._suspects.append((batch, refusal))
-        if len(self._suspects) >= MOST_SUSPECTS:
+    async def _ask_control(self, refusal: BadRequest) -> None:
+        """See whether the cohort accepts anything; raise `GaveUp` where it does not."""
+        lane, is_answered = self._lane, False
+        try:
+            while not is_answered:
+                batch = await self._take_control()
+                if batch is None:
+                    raise GaveUp(_no_control(refusal))
+                is_answered = await lane.send(batch, is_control=True)
+        except BadRequest as error:
             raise GaveUp(
-                f"Amplitude refuses every request for this cohort: {words_of(refusal)}. "
+                f"Amplitude refuses every request for this cohort: {words_of(error)}. "
                 "All users stay pending. Check the cohort and the connection's settings."
-            )
+            ) from None
+        self._accepted()
 
-    async def _reject(self, batch: Batch, refusal: BadRequest) -> None:
-        lane = self._lane
-        rejected = await lane.desk.ledger.awrite(
-            deliveries.refuse,
-            batch,
-            batch.identifiers()[0],
-            lane.answer(refusal.status, words_of(refusal)),
+    async def _take_control(self) -> Batch | None:
+        await self._lane.checkpoint()
+        desk, of = self._lane.desk, self._lane.audience
+        return await desk.ledger.awrite(
+            deliveries.take_control, desk.run_id, of.id, of.id_type, desk.timing.now()
         )
-        lane.count(batch, rejected)
 
-    async def _reject_named(self, named: set[str], refusal: BadRequest) -> None:
-        if not named:
+    async def _reject(self, batch: Batch, ids: Iterable[str], refusal: BadRequest) -> None:
+        lane, ids = self._lane, sorted(ids)
+        if not ids:
             return
-        lane = self._lane
-        rejected = await lane.desk.ledger.awrite(
-            deliveries.refuse_named,
-            self._batch,
-            sorted(named),
-            lane.answer(refusal.status, words_of(refusal)),
-        )
+        answer = lane.answer(refusal.status, words_of(refusal))
+        rejected = await lane.desk.ledger.awrite(deliveries.refuse, batch, ids, answer)
         lane.tell(rejected=rejected, done=rejected)
+
+
+def _no_control(refusal: BadRequest) -> str:
+    return (
+        f"Amplitude refuses every request for this cohort: {words_of(refusal)}. No other user is "
+        "delivered yet to check with whether it refuses these users alone. All users stay "
+        "pending. Check the cohort and the connection's settings."
+    )
 
 
 def _halves(ids: list[str]) -> list[list[str]]:

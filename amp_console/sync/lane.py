@@ -8,11 +8,13 @@ import msgspec
 from amp_console.amplitude import (
     AmplitudeError,
     BadRequest,
+    ForeignAnswer,
     RateLimited,
     ServerTrouble,
     TimedOut,
     TooLarge,
     Transient,
+    Unconfirmed,
 )
 from amp_console.ledger import deliveries
 from amp_console.ledger.audiences import Audience
@@ -24,7 +26,8 @@ from amp_console.values import IdType, Operation
 
 T = TypeVar("T")
 
-TOO_MUCH = (TimedOut, TooLarge, ServerTrouble)  # a smaller request may pass where this one did not
+# A smaller request may pass where this one did not.
+TOO_MUCH = (TimedOut, TooLarge, ServerTrouble, ForeignAnswer, Unconfirmed)
 
 
 class Lane:
@@ -60,8 +63,10 @@ class Lane:
             self.comparison_id,
         )
 
-    async def send(self, batch: Batch) -> bool:
+    async def send(self, batch: Batch, *, is_control: bool = False) -> bool:
         """Send a batch and settle it; False where it is pending again after a wait or a pause.
+
+        A control request changes nothing: its users count neither as added nor as removed.
 
         Raises `BadRequest`, `KeysRefused` and `CohortGone` with the batch pending again, and
         `OutOfPatience` or `Stopped` while waiting.
@@ -83,7 +88,11 @@ class Lane:
                 raise
             await self.wait_out(error, batch.size)
             return False
-        await self._confirm(batch, answer.skipped, answer.text)
+        if is_control and batch.operation is Operation.REMOVE:
+            answer = msgspec.structs.replace(answer, skipped=())  # unknown users are out anyway
+        rejected = await self._confirm(batch, answer.skipped, answer.text)
+        if not is_control:
+            self.count(batch, rejected)
         return True
 
     async def _put_back(self, batch: Batch) -> bool:
@@ -92,7 +101,7 @@ class Lane:
             raise Stopped
         return False
 
-    async def _confirm(self, batch: Batch, skipped: tuple[str, ...], text: str) -> None:
+    async def _confirm(self, batch: Batch, skipped: tuple[str, ...], text: str) -> int:
         rejected = await self.desk.ledger.awrite(
             deliveries.confirm,
             batch,
@@ -103,7 +112,7 @@ class Lane:
         self.was_taken = True
         self.patience.clean()
         self.size.grow()
-        self.count(batch, rejected)
+        return rejected
 
     def count(self, batch: Batch, rejected: int) -> None:
         """Count a batch that is settled for good, `rejected` of it as rejected."""

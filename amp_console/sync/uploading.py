@@ -6,7 +6,16 @@ is looked through for a cohort of that name which was not there before: that one
 
 import enum
 
-from amp_console.amplitude import AmplitudeError, BadRequest, Cohort, TimedOut, Transient, Upload
+from amp_console.amplitude import (
+    AmplitudeError,
+    BadRequest,
+    Cohort,
+    TimedOut,
+    Transient,
+    Unconfirmed,
+    Upload,
+    Uploaded,
+)
 from amp_console.ledger import cohorts, uploads
 from amp_console.ledger.audiences import all_audiences, audience
 from amp_console.ledger.cohorts import Creation
@@ -36,7 +45,8 @@ async def begin(lane: Lane) -> Creation | None:
 
 async def _look_for(lane: Lane, intent: Creation, error: Transient) -> bool:
     """Adopt the cohort if it was made; one whose request timed out may still be in the making."""
-    for seconds in (0.0, *LATER_LOOKS) if isinstance(error, TimedOut) else (0.0,):
+    is_slow = isinstance(error, TimedOut) or error.status == 504
+    for seconds in (0.0, *LATER_LOOKS) if is_slow else (0.0,):
         if seconds:
             lane.says("looking whether the cohort was made", seconds)
             await lane.desk.stop.or_sleep(lane.desk.timing, seconds)
@@ -105,6 +115,7 @@ async def upload(lane: Lane, intent: Creation, batch: Batch) -> Outcome:
     try:
         async with desk.slots:
             answer = await desk.client.upload(request)
+        await _check_is_new(lane, intent, answer)
     except Transient as error:
         await _close(lane, batch, error.status, str(error))
         await lane.wait_out(error)
@@ -119,6 +130,15 @@ async def upload(lane: Lane, intent: Creation, batch: Batch) -> Outcome:
     lane.patience.clean()
     await _link(lane, answer.cohort_id, intent.name)
     return Outcome.MADE
+
+
+async def _check_is_new(lane: Lane, intent: Creation, answer: Uploaded) -> None:
+    """Raise `Unconfirmed` for a cohort that was there before the upload."""
+    taken = {each.cohort_id for each in await lane.desk.ledger.aread(all_audiences)}
+    if answer.cohort_id is not None and answer.cohort_id in taken | intent.known_ids:
+        raise Unconfirmed(
+            200, "it names a cohort that was there before", answer.text, may_be_applied=True
+        )
 
 
 async def _close(lane: Lane, batch: Batch, status: int | None, words: str) -> None:

@@ -7,8 +7,10 @@ from amp_console.amplitude import (
     BadRequest,
     Cohort,
     CohortGone,
+    ForeignAnswer,
     Ids,
     ServerTrouble,
+    Unconfirmed,
     Upload,
     Usage,
     UserMatch,
@@ -17,6 +19,9 @@ from amp_console.values import Credentials, IdType, Operation
 from tests.amplitude.scripted import ScriptedServer, json_reply, reply
 
 pytestmark = pytest.mark.anyio
+
+CHANGED = {"cohort_id": "abcd1234", "memberships_result": [{"skipped_ids": [], "operation": "ADD"}]}
+UPLOADED = {"cohortId": "abcd1234", "metadata": {"matched": 2, "totals": 2}}
 
 LISTED = {
     "appId": 123456,
@@ -125,9 +130,13 @@ async def test_usage_is_told_where_its_shape_is_known(
 async def test_usage_is_not_told_where_there_is_no_such_call(
     client: AmplitudeClient, server: ScriptedServer
 ) -> None:
-    server.will(reply(404), reply(400))
+    refused = {"error": {"message": "No"}}
+    server.will(reply(404), json_reply(404, refused), json_reply(400, refused), reply(400))
+    assert await client.usage() is None
     assert await client.usage() is None
     with pytest.raises(BadRequest):
+        await client.usage()
+    with pytest.raises(ForeignAnswer):
         await client.usage()
 
 
@@ -162,16 +171,18 @@ async def test_an_upload_says_what_the_cohort_is(
 async def test_an_upload_can_replace_the_content_of_a_cohort(
     client: AmplitudeClient, server: ScriptedServer
 ) -> None:
-    server.will(json_reply(200, {"cohort_id": "abcd1234"}))
+    answer = {"cohort_id": "abcd1234", "metadata": {"matched": 1, "totals": 2}}
+    server.will(json_reply(200, answer))
     made = await client.upload(an_upload(existing_cohort_id="abcd1234"))
-    assert (made.cohort_id, made.matched, made.total) == ("abcd1234", None, None)
+    assert (made.cohort_id, made.matched, made.total) == ("abcd1234", 1, 2)
     assert b'"existing_cohort_id":"abcd1234"' in server.last.body
 
 
 async def test_only_an_upload_into_a_cohort_can_find_it_gone(
     client: AmplitudeClient, server: ScriptedServer
 ) -> None:
-    server.will(reply(404), reply(404))
+    refused = json_reply(404, {"error": {"message": "No"}})
+    server.will(refused, refused)
     with pytest.raises(CohortGone):
         await client.upload(an_upload(existing_cohort_id="abcd1234"))
     with pytest.raises(BadRequest):
@@ -181,7 +192,7 @@ async def test_only_an_upload_into_a_cohort_can_find_it_gone(
 async def test_an_upload_may_come_to_nothing(
     client: AmplitudeClient, server: ScriptedServer
 ) -> None:
-    server.will(json_reply(200, {"cohortId": None, "metadata": {"matched": 0}}))
+    server.will(json_reply(200, {"cohortId": None, "metadata": {"matched": 0, "totals": 2}}))
     assert (await client.upload(an_upload())).cohort_id is None
 
 
@@ -199,7 +210,7 @@ async def test_the_two_calls_name_the_id_types_differently(
     on_membership: bytes,
     on_upload: bytes,
 ) -> None:
-    server.will(json_reply(200, {}), json_reply(200, {}))
+    server.will(json_reply(200, CHANGED), json_reply(200, UPLOADED))
     await client.change_members("abcd1234", id_type, Operation.ADD, ["1"])
     assert on_membership in server.last.body
     await client.upload(msgspec.structs.replace(an_upload(), id_type=id_type))
@@ -212,7 +223,8 @@ async def test_the_two_calls_name_the_id_types_differently(
 async def test_a_change_of_members_is_one_entry(
     client: AmplitudeClient, server: ScriptedServer, operation: Operation, word: str
 ) -> None:
-    server.will(json_reply(200, {}))
+    result = [{"skipped_ids": [], "id_type": "BY_NAME", "operation": word}]
+    server.will(json_reply(200, {"cohort_id": "abcd1234", "memberships_result": result}))
     await client.change_members("abcd1234", IdType.USER_ID, operation, ("a", "ü"))
     assert (server.last.method, server.last.target) == ("POST", "/api/3/cohorts/membership")
     assert server.last.headers["content-type"] == "application/json"
@@ -225,7 +237,7 @@ async def test_a_change_of_members_is_one_entry(
 
 async def test_raw_ids_arrive_as_they_are(client: AmplitudeClient, server: ScriptedServer) -> None:
     raw = rb'[ "a" ,"\u00fc\ud83d\ude00",  "\/"]'
-    server.will(json_reply(200, {}), json_reply(200, {}))
+    server.will(json_reply(200, CHANGED), json_reply(200, UPLOADED))
     await client.change_members("abcd1234", IdType.USER_ID, Operation.ADD, msgspec.Raw(raw))
     assert b'"ids":' + raw + b"," in server.last.body
     await client.upload(an_upload(msgspec.Raw(raw)))
@@ -233,34 +245,142 @@ async def test_raw_ids_arrive_as_they_are(client: AmplitudeClient, server: Scrip
 
 
 @pytest.mark.parametrize(
-    ("result", "skipped"),
+    ("skipped_ids", "skipped"),
     [
-        ('[{"skipped_ids": ["a", "b"], "operation": "ADD"}]', ("a", "b")),
-        ('[{"skipped_ids": ["a"]}, {"skipped_ids": ["b"]}]', ("a", "b")),
-        ('[{"skipped_ids": [123456789012, 7.0, 1.2e11]}]', ("123456789012", "7", "120000000000")),
-        ('[{"skipped_ids": [12345678901234567890123]}]', ("12345678901234567890123",)),
-        ('[{"skipped_ids": [null, true, {}, [], "x"]}]', ("x",)),
-        ('[{"skipped_ids": null}, {}, null, 3]', ()),
         ("[]", ()),
-        ("{}", ()),
-        ("null", ()),
-        ('"odd"', ()),
+        ('["a", "ü"]', ("a", "ü")),
+        ("[7, 123456789012, 8.0]", ("7", "123456789012", "8")),
+        ("[12345678901234567890123]", ("12345678901234567890123",)),
+        ('["a", "a"]', ("a",)),
     ],
 )
-async def test_skipped_ids_are_texts_whatever_came_back(
-    client: AmplitudeClient, server: ScriptedServer, result: str, skipped: tuple[str, ...]
+@pytest.mark.parametrize("named", ["", '"id_type":"BY_NAME",', '"id_type":null,'])
+@pytest.mark.parametrize("is_raw", [True, False])
+async def test_skipped_ids_are_those_that_were_sent(
+    client: AmplitudeClient,
+    server: ScriptedServer,
+    skipped_ids: str,
+    skipped: tuple[str, ...],
+    named: str,
+    is_raw: bool,
 ) -> None:
-    body = f'{{"cohort_id": "abcd1234", "memberships_result": {result}}}'
+    result = f'[{{{named}"skipped_ids":{skipped_ids},"operation":"ADD","more":1}}]'
+    body = f'{{"cohort_id":"abcd1234","memberships_result":{result},"more":1}}'
     server.will(reply(200, body.encode()))
-    changed = await client.change_members("abcd1234", IdType.USER_ID, Operation.ADD, ["a"])
-    assert changed.skipped == skipped
-    assert changed.text == body
+    ids = ["a", "ü", "7", "8", "123456789012", "12345678901234567890123"]
+    sent = msgspec.Raw(msgspec.json.encode(ids)) if is_raw else ids
+    changed = await client.change_members("abcd1234", IdType.USER_ID, Operation.ADD, sent)
+    assert (changed.skipped, changed.text) == (skipped, body)
+
+
+def changed(result: str, cohort: str = '"abcd1234"') -> str:
+    return f'{{"cohort_id":{cohort},"memberships_result":{result}}}'
+
+
+CLEAN = '[{"skipped_ids":[],"operation":"ADD"}]'
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "{}",
+        '{"success":true}',
+        '{"cohort_id":"abcd1234"}',
+        f'{{"memberships_result":{CLEAN}}}',
+        changed(CLEAN, '"abcd12345"'),
+        changed(CLEAN, '"ABCD1234"'),
+        changed(CLEAN, "null"),
+        changed("null"),
+        changed("[]"),
+        changed("{}"),
+        changed("7"),
+        changed('"done"'),
+        changed("[null]"),
+        changed("[{}]"),
+        changed('[{"skipped_ids":[]}]'),
+        changed('[{"operation":"ADD"}]'),
+        changed('[{"skipped_ids":[],"operation":"REMOVE"}]'),
+        changed('[{"skipped_ids":[],"operation":null}]'),
+        changed('[{"skipped_ids":[],"operation":"ADD","id_type":"BY_ID"}]'),
+        changed('[{"skipped_ids":[],"operation":"ADD","id_type":"BY_AMP_ID"}]'),
+        changed('[{"skipped_ids":[],"operation":"ADD"},{"skipped_ids":[],"operation":"ADD"}]'),
+        changed('[{"skipped_ids":[],"operation":"ADD"},{"skipped_ids":[],"operation":"REMOVE"}]'),
+        changed('[{"skipped_ids":null,"operation":"ADD"}]'),
+        changed('[{"skipped_ids":"a","operation":"ADD"}]'),
+        changed('[{"skipped_ids":{"a":1},"operation":"ADD"}]'),
+        *(
+            changed(f'[{{"skipped_ids":[{odd}],"operation":"ADD"}}]')
+            for odd in ('" a"', '"a "', '"A"', '"b"', "7", "null", "true", "[]", "{}", '"a","b"')
+        ),
+        '{"error":{"message":"No"},' + changed(CLEAN)[1:],
+        '{"error":"No",' + changed(CLEAN)[1:],
+        '{"errors":[{"message":"No"}],' + changed(CLEAN)[1:],
+        '{"success":false,' + changed(CLEAN)[1:],
+    ],
+)
+async def test_only_an_answer_about_this_change_confirms_it(
+    client: AmplitudeClient, server: ScriptedServer, body: str
+) -> None:
+    server.will(reply(200, body.encode()), reply(200, changed(CLEAN).encode()))
+    with pytest.raises(Unconfirmed, match=r"does not confirm the request: it .* not known") as odd:
+        await client.change_members("abcd1234", IdType.USER_ID, Operation.ADD, ["a"])
+    assert (odd.value.status, odd.value.text, odd.value.may_be_applied) == (200, body, True)
+    await client.change_members("abcd1234", IdType.USER_ID, Operation.ADD, ["a"])
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"success": True},
+        {"cohortId": "abcd1234"},
+        {"cohortId": "abcd1234", "metadata": None},
+        {"cohortId": "abcd1234", "metadata": {"matched": 2}},
+        {"cohortId": "abcd1234", "metadata": {"matched": "all", "totals": 2}},
+        {"cohortId": "abcd1234", "metadata": {"matched": 3, "totals": 2}},
+        {"cohortId": "abcd1234", "metadata": {"matched": -1, "totals": 2}},
+        {"metadata": {"matched": 2, "totals": 2}},
+        {"cohortId": None, "metadata": {"matched": 2, "totals": 2}},
+        {**UPLOADED, "metadata": {"matched": 1, "totals": 2, "invalid_ids_sample": ["c"]}},
+        {**UPLOADED, "metadata": {"matched": 1, "totals": 2, "invalid_ids_sample": "b"}},
+        {**UPLOADED, "error": {"message": "No"}},
+        {**UPLOADED, "success": False},
+    ],
+)
+async def test_only_an_answer_about_this_upload_confirms_it(
+    client: AmplitudeClient, server: ScriptedServer, body: object
+) -> None:
+    server.will(json_reply(200, body))
+    with pytest.raises(Unconfirmed) as odd:
+        await client.upload(an_upload())
+    assert odd.value.may_be_applied
+
+
+async def test_an_upload_into_a_cohort_is_confirmed_for_that_cohort_alone(
+    client: AmplitudeClient, server: ScriptedServer
+) -> None:
+    server.will(json_reply(200, UPLOADED), json_reply(200, UPLOADED))
+    await client.upload(an_upload(existing_cohort_id="abcd1234"))
+    with pytest.raises(Unconfirmed, match="names another cohort"):
+        await client.upload(an_upload(existing_cohort_id="other123"))
+
+
+async def test_a_download_is_started_for_the_cohort_that_was_named(
+    client: AmplitudeClient, server: ScriptedServer
+) -> None:
+    started = {"request_id": "aB3dE6", "cohort_id": "abcd1234"}
+    server.will(*(json_reply(202, started) for _ in range(2)), json_reply(202, {}))
+    assert await client.start_download("abcd1234") == "aB3dE6"
+    with pytest.raises(Unconfirmed):
+        await client.start_download("other123")
+    with pytest.raises(ServerTrouble):
+        await client.start_download("abcd1234")
 
 
 async def test_the_text_for_the_log_is_the_beginning_of_the_body(
     client: AmplitudeClient, server: ScriptedServer
 ) -> None:
-    body = b'{"padding":"' + b"x" * 5000 + b'"}'
+    body = msgspec.json.encode({**CHANGED, "padding": "x" * 5000})
     server.will(reply(200, body))
     changed = await client.change_members("abcd1234", IdType.USER_ID, Operation.ADD, ["a"])
     assert changed.text == body[:2000].decode()

@@ -10,6 +10,7 @@ from amp_console.amplitude import (
     BadRequest,
     CohortGone,
     DownloadLinkExpired,
+    ForeignAnswer,
     KeysRefused,
     NoConnection,
     ServerTrouble,
@@ -64,7 +65,7 @@ async def test_a_start_without_a_request_id_is_none(
 async def test_a_cohort_that_is_gone_can_not_be_downloaded(
     client: AmplitudeClient, server: ScriptedServer
 ) -> None:
-    server.will(reply(404))
+    server.will(json_reply(404, {"error": {"message": "No such cohort"}}))
     with pytest.raises(CohortGone):
         await client.start_download("abcd1234")
 
@@ -185,7 +186,13 @@ async def test_a_link_that_is_over_is_to_be_asked_for_again(
 
 @pytest.mark.parametrize(
     ("given", "kind"),
-    [(reply(403), KeysRefused), (reply(404), BadRequest), (reply(500), ServerTrouble)],
+    [
+        (json_reply(403, {"error": "No"}), KeysRefused),
+        (json_reply(404, {"error": "No"}), BadRequest),
+        (reply(403), ForeignAnswer),
+        (reply(404), ForeignAnswer),
+        (reply(500), ServerTrouble),
+    ],
 )
 async def test_a_refused_download_is_an_error(
     client: AmplitudeClient, server: ScriptedServer, given: Reply, kind: type[AmplitudeError]

@@ -7,6 +7,7 @@ from amp_console.amplitude.errors import (
     BadRequest,
     CohortBusy,
     CohortGone,
+    ForeignAnswer,
     KeysReason,
     KeysRefused,
     NoConnection,
@@ -15,6 +16,7 @@ from amp_console.amplitude.errors import (
     TimedOut,
     TooLarge,
     Transient,
+    Unconfirmed,
 )
 from amp_console.amplitude.refusals import Asked, culprits, judge, retry_after, words
 
@@ -67,11 +69,11 @@ def test_the_words_are_found_in_their_order(body: str, found: str) -> None:
 @pytest.mark.parametrize(
     ("status", "body", "asked", "kind"),
     [
-        (401, "", LISTING, KeysRefused),
-        (403, "<html>", CHANGE, KeysRefused),
-        (404, "", CHANGE, CohortGone),
-        (404, "", DOWNLOAD, CohortGone),
-        (404, "", LISTING, BadRequest),
+        (401, said("No"), LISTING, KeysRefused),
+        (403, said("No"), CHANGE, KeysRefused),
+        (404, said("No"), CHANGE, CohortGone),
+        (404, said("No"), DOWNLOAD, CohortGone),
+        (404, said("No"), LISTING, BadRequest),
         (400, said("Cohort abcd1234 not found"), CHANGE, CohortGone),
         (400, said("cohort_id 'abcd1234' does not exist"), CHANGE, CohortGone),
         (400, said("Cohort with id abcd1234 doesn't exist"), DOWNLOAD, CohortGone),
@@ -84,14 +86,16 @@ def test_the_words_are_found_in_their_order(body: str, found: str) -> None:
         (400, said("No more than 100,000 ids in a request"), CREATION, TooLarge),
         (400, said("Request body is too large"), CHANGE, TooLarge),
         (400, said("Too many requests of yours were odd"), CHANGE, BadRequest),
-        (400, "", CHANGE, BadRequest),
-        (422, "null", CHANGE, BadRequest),
+        (400, '{"error":"No"}', CHANGE, BadRequest),
+        (422, '{"errors":[{"message":"No"}]}', CHANGE, BadRequest),
+        (400, '{"error":{"http_code":400,"type":"invalid_request"}}', CHANGE, BadRequest),
         (429, "", CHANGE, RateLimited),
         (429, said("Exceeded concurrent limit with query of cost 415"), CHANGE, CohortBusy),
         (429, said("Another update is in progress"), CHANGE, CohortBusy),
         (429, said("Exceeded concurrent limit"), CREATION, RateLimited),
         (429, said("Exceeded concurrent limit"), DOWNLOAD, RateLimited),
         (408, "", CHANGE, TimedOut),
+        (408, said("Slow"), CHANGE, TimedOut),
         (500, "", CHANGE, ServerTrouble),
         (503, "[]", LISTING, ServerTrouble),
         (302, "", LISTING, ServerTrouble),
@@ -111,9 +115,55 @@ def test_each_status_means_one_error(
     [(200, True), (500, True), (504, True), (302, False), (400, False), (408, False), (429, False)],
 )
 def test_only_a_lost_answer_may_have_taken_effect(status: int, maybe: bool) -> None:
-    error = judge(status, "", CHANGE, None)
+    error = judge(status, said("No"), CHANGE, None)
     assert error.may_be_applied is maybe
     assert ("not known whether" in str(error)) is maybe
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 407, 422, 451])
+@pytest.mark.parametrize("asked", [CHANGE, CREATION, DOWNLOAD, LISTING])
+@pytest.mark.parametrize(
+    "body",
+    [
+        "",
+        "null",
+        "[]",
+        "17",
+        '"Invalid API Key"',
+        "Access denied",
+        "<html><title>Blocked</title><body>Cohort abcd1234 not found</body></html>",
+        "{}",
+        '{"message":"Forbidden"}',
+        '{"status":"blocked","detail":"Invalid API Key"}',
+        '{"error":null}',
+        '{"error":""}',
+        '{"error":{}}',
+        '{"errors":[]}',
+        '{"errors":["x"]}',
+        '{"error":{"message"',
+    ],
+)
+def test_a_refusal_in_another_form_than_amplitudes_is_trouble_on_the_way(
+    status: int, asked: Asked, body: str
+) -> None:
+    error = judge(status, body, asked, None)
+    assert type(error) is ForeignAnswer
+    assert (error.status, error.words) == (status, words(body))
+    assert error.may_be_applied is asked.has_effect
+
+
+def test_an_answer_from_the_way_is_quoted() -> None:
+    page = "<html><title>Blocked</title><body>Ask <b>IT</b> for access</body></html>"
+    assert str(judge(403, page, LISTING, None)) == (
+        "Something on the way to Amplitude answered in its place (status 403): Ask IT for access. "
+        "Nothing was changed at Amplitude. Check any proxy, firewall or login page on the way, "
+        "then try again."
+    )
+
+
+@pytest.mark.parametrize("body", ["", "<html>Too big</html>", said("Too big")])
+def test_a_413_is_about_the_size_whoever_says_so(body: str) -> None:
+    assert type(judge(413, body, CHANGE, None)) is TooLarge
 
 
 @pytest.mark.parametrize(
@@ -147,8 +197,8 @@ def test_refused_keys_say_why(details: str, reason: KeysReason, maybe_wrong_regi
 def test_the_named_ids_are_the_culprits(body: str, named: tuple[str, ...]) -> None:
     assert culprits(body) == named
     error = judge(400, body, CHANGE, None)
-    assert isinstance(error, BadRequest)
-    assert error.culprits == named
+    assert getattr(error, "culprits", ()) == named
+    assert isinstance(error, BadRequest if named else ForeignAnswer)
 
 
 def test_a_refusal_that_names_ids_is_about_them_and_not_about_their_number() -> None:
@@ -234,7 +284,17 @@ def test_an_error_says_what_happened_what_was_kept_and_what_to_do(
 
 
 @pytest.mark.parametrize(
-    "kind", [RateLimited, CohortBusy, TooLarge, ServerTrouble, NoConnection, TimedOut]
+    "kind",
+    [
+        RateLimited,
+        CohortBusy,
+        TooLarge,
+        ServerTrouble,
+        NoConnection,
+        TimedOut,
+        ForeignAnswer,
+        Unconfirmed,
+    ],
 )
 def test_passing_trouble_is_transient(kind: type[AmplitudeError]) -> None:
     assert issubclass(kind, Transient)

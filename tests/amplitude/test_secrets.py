@@ -3,7 +3,7 @@ import traceback
 
 import pytest
 
-from amp_console.amplitude import AmplitudeClient, AmplitudeError
+from amp_console.amplitude import AmplitudeClient, AmplitudeError, Unconfirmed
 from amp_console.values import Credentials, IdType, Operation
 from tests.amplitude.scripted import Reply, ScriptedServer, Then, json_reply, reply
 
@@ -50,10 +50,34 @@ async def test_no_error_shows_a_key(
 
 
 async def test_no_answer_shows_a_key(client: AmplitudeClient, server: ScriptedServer) -> None:
-    server.will(json_reply(200, {"note": ECHO.decode()}))
+    result = [{"skipped_ids": [], "operation": "ADD"}]
+    whole = {"cohort_id": "abcd1234", "memberships_result": result, "note": ECHO.decode()}
+    server.will(json_reply(200, whole))
     changed = await client.change_members("abcd1234", IdType.USER_ID, Operation.ADD, ["a"])
     assert "You sent ***" in changed.text
     assert not shows_a_key(changed.text)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"cohort_id": ECHO.decode()},
+        {"cohort_id": "abcd1234", "error": ECHO.decode()},
+        {
+            "cohort_id": "abcd1234",
+            "memberships_result": [{"skipped_ids": [ECHO.decode()], "operation": "ADD"}],
+        },
+    ],
+)
+async def test_no_answer_that_confirms_nothing_shows_a_key(
+    client: AmplitudeClient, server: ScriptedServer, answer: object
+) -> None:
+    server.will(json_reply(200, answer))
+    with pytest.raises(Unconfirmed) as caught:
+        await client.change_members("abcd1234", IdType.USER_ID, Operation.ADD, ["a"])
+    error = caught.value
+    assert "***" in str(error)
+    assert not [text for text in (str(error), repr(error), error.text) if shows_a_key(text)]
 
 
 async def test_no_repr_shows_a_key(client: AmplitudeClient) -> None:

@@ -11,6 +11,7 @@ from amp_console.amplitude import (
     BadRequest,
     CohortBusy,
     CohortGone,
+    ForeignAnswer,
     KeysRefused,
     MembersChanged,
     NoConnection,
@@ -18,6 +19,7 @@ from amp_console.amplitude import (
     ServerTrouble,
     TimedOut,
     TooLarge,
+    Unconfirmed,
     Unreachable,
 )
 from amp_console.values import Credentials, IdType, Operation
@@ -26,7 +28,7 @@ from tests.amplitude.scripted import Reply, ScriptedServer, Then, json_reply, re
 pytestmark = pytest.mark.anyio
 
 HTML = {"Content-Type": "text/html; charset=utf-8"}
-WHOLE = b'{"cohort_id":"abcd1234","memberships_result":[]}'
+WHOLE = b'{"cohort_id":"abcd1234","memberships_result":[{"skipped_ids":[],"operation":"ADD"}]}'
 
 
 async def change(client: AmplitudeClient) -> MembersChanged:
@@ -37,10 +39,14 @@ async def change(client: AmplitudeClient) -> MembersChanged:
     ("given", "kind", "maybe"),
     [
         (reply(403, b'{"error":{"metadata":{"details":"Invalid API Key"}}}'), KeysRefused, False),
-        (reply(404), CohortGone, False),
+        (reply(404, b'{"error":{"message":"No such thing"}}'), CohortGone, False),
+        (reply(403, b"<html>Blocked</html>", HTML), ForeignAnswer, True),
+        (reply(404), ForeignAnswer, True),
         (reply(400, b'{"error":{"message":"Cohort abcd1234 not found"}}'), CohortGone, False),
         (reply(413), TooLarge, False),
-        (reply(400, b"null"), BadRequest, False),
+        (reply(400, b"null"), ForeignAnswer, True),
+        (reply(400, b'{"error":"Odd"}'), BadRequest, False),
+        (reply(200, b"{}"), Unconfirmed, True),
         (reply(429), RateLimited, False),
         (reply(429, b'{"error":"Exceeded concurrent limit"}'), CohortBusy, False),
         (reply(500), ServerTrouble, True),
@@ -88,7 +94,7 @@ async def test_a_silent_server_is_not_waited_for(
 async def test_an_answer_that_trickles_has_no_longer_than_any_other(
     server: ScriptedServer, credentials: Credentials, head: bytes
 ) -> None:
-    head = head.replace(b"Content-Length: 48", b"Content-Length: 4800")
+    head = head.replace(b"Content-Length: ", b"Content-Length: 9")
     server.will(Reply(head, Then.TRICKLE))
     async with AmplitudeClient(server.url, credentials, timeout=0.2) as client:
         with pytest.raises(TimedOut) as caught:
@@ -106,9 +112,9 @@ async def test_an_answer_without_end_is_not_read_to_its_end(
     async with AmplitudeClient(server.url, credentials, largest_answer=100_000) as client:
         with pytest.raises(AmplitudeError) as caught:
             await change(client)
-    kinds = {200: AnswerTooLong, 400: BadRequest, 403: KeysRefused, 429: RateLimited}
+    kinds = {200: AnswerTooLong, 400: ForeignAnswer, 403: ForeignAnswer, 429: RateLimited}
     assert type(caught.value) is kinds.get(status, ServerTrouble)
-    assert caught.value.may_be_applied is (status in {200, 500})
+    assert caught.value.may_be_applied is (status != 429)
 
 
 async def test_an_address_without_a_server_changes_nothing(credentials: Credentials) -> None:

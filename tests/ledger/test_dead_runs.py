@@ -114,7 +114,7 @@ def test_what_a_dead_run_did_is_kept(ledger: Ledger) -> None:
             return batch
 
         ledger.write(deliveries.confirm, take(3, 20), Answer(30, 200), ["u1"], "unknown")
-        ledger.write(deliveries.refuse, take(1, 40), "u3", Answer(50, 400, "malformed"))
+        ledger.write(deliveries.refuse, take(1, 40), ["u3"], Answer(50, 400, "malformed"))
         ledger.write(deliveries.void, take(2, 60).request_id, Answer(70, 503, "down"))
         take(2, 80)  # and dies
     with Ledger(ledger.path) as later:

@@ -153,7 +153,7 @@ def test_a_culprit_is_rejected_with_amplitudes_words(ledger: Ledger) -> None:
     read(ledger, [enters("bad", 1)])
     batch = take(ledger, ADD)
     assert batch
-    ledger.write(deliveries.refuse, batch, "bad", Answer(2, 400, "malformed id"))
+    ledger.write(deliveries.refuse, batch, ["bad"], Answer(2, 400, "malformed id"))
     assert [u.reason for u in ledger.read(rejected_users)] == ["malformed id"]
 
 

@@ -7,9 +7,11 @@ import pytest
 from amp_console.simulator import (
     Answer,
     Behaviour,
+    Body,
     Call,
     Cut,
     Faults,
+    Late,
     RefuseIds,
     Reset,
     Rule,
@@ -215,3 +217,69 @@ def test_a_call_takes_longer_the_more_ids_it_carries(
 def test_a_refusal_may_say_other_words(simulator: Simulator, http: httpx.Client) -> None:
     simulator.faults.once(Answer(429, words="Too many requests"), Call.LIST)
     assert http.get("/api/3/cohorts").json()["error"]["message"] == "Too many requests"
+
+
+class TestLate:
+    @pytest.mark.parametrize("status", [504, 500, 0, None])
+    def test_work_is_done_when_it_is_released(
+        self, simulator: Simulator, http: httpx.Client, status: int | None
+    ) -> None:
+        cohort_id = upload(http).json()["cohortId"]
+        simulator.faults.once(Late(status), Call.MEMBERSHIP)
+        if status:
+            assert add(http, cohort_id, "bob").status_code == status
+        else:
+            http.timeout = 0.2
+            with pytest.raises(httpx.TransportError):
+                add(http, cohort_id, "bob")
+        assert simulator.world.members(cohort_id) == {"ada"}
+        assert add(http, cohort_id, "eve").status_code == 200
+        assert simulator.world.members(cohort_id) == {"ada", "eve"}
+        assert (simulator.faults.held, simulator.faults.release()) == (1, 1)
+        assert simulator.world.members(cohort_id) == {"ada", "bob", "eve"}
+        assert (simulator.faults.held, simulator.faults.release()) == (0, 0)
+
+    @pytest.mark.parametrize("after", [0, 1, 2])
+    def test_work_is_done_after_so_many_more_requests_on_the_cohort(
+        self, simulator: Simulator, http: httpx.Client, after: int
+    ) -> None:
+        cohort_id, other = (upload(http).json()["cohortId"] for _ in range(2))
+        simulator.faults.once(Late(504, after), Call.MEMBERSHIP)
+        add(http, cohort_id, "bob")
+        add(http, other, "eve")
+        for number in range(4):
+            assert ("bob" in simulator.world.members(cohort_id)) is (number > after)
+            add(http, cohort_id, "eve")
+
+    def test_work_on_a_cohort_that_is_gone_does_nothing(
+        self, simulator: Simulator, http: httpx.Client
+    ) -> None:
+        cohort_id = upload(http).json()["cohortId"]
+        simulator.faults.once(Late(), Call.MEMBERSHIP)
+        add(http, cohort_id, "bob")
+        simulator.world.drop_cohort(cohort_id)
+        assert simulator.faults.release() == 1
+
+    def test_work_is_released_from_another_process(
+        self, simulator: Simulator, http: httpx.Client
+    ) -> None:
+        cohort_id = upload(http).json()["cohortId"]
+        rules = [{"trouble": {"kind": "late", "status": 504}, "calls": ["membership"]}]
+        http.post("/_simulator/faults", json=rules)
+        add(http, cohort_id, "bob")
+        assert http.post("/_simulator/release").text == "1\n"
+        assert simulator.world.members(cohort_id) == {"ada", "bob"}
+
+
+@pytest.mark.parametrize("applied", [True, False])
+def test_an_answer_can_be_chosen(simulator: Simulator, http: httpx.Client, applied: bool) -> None:
+    cohort_id = upload(http).json()["cohortId"]
+    text = '{"cohort_id":"$cohort_id","results":["$operation",$ids],"costs":"$5"}'
+    simulator.faults.once(Body(text, applied=applied), Call.MEMBERSHIP)
+    answer = add(http, cohort_id, "bob")
+    assert answer.json() == {"cohort_id": cohort_id, "results": ["ADD", ["bob"]], "costs": "$5"}
+    assert ("bob" in simulator.world.members(cohort_id)) is applied
+    simulator.faults.once(Body("<p>No</p>", 403, "text/html"), Call.LIST)
+    page = http.get("/api/3/cohorts")
+    assert (page.status_code, page.text) == (403, "<p>No</p>")
+    assert page.headers["Content-Type"] == "text/html"

@@ -13,6 +13,7 @@ from amp_console.ledger.runs import RunStatus, all_runs, run_audiences
 from amp_console.simulator import (
     Answer,
     Behaviour,
+    Body,
     Call,
     Cut,
     RefuseIds,
@@ -217,6 +218,162 @@ class TestCulprits:
         office.ledger.write(retry_rejected)
         await office.sync()
         assert office.cohort() == {"u1", "bad"}
+
+    async def test_are_told_by_a_control_request_where_nothing_else_is_left_to_send(
+        self, office: Office
+    ) -> None:
+        office.enter("u1")
+        await office.sync()
+        office.enter("bad", at=9)
+        office.trouble(Rule(RefuseIds(frozenset({"bad"}))))
+        before = len(office.simulator.requests)
+        report = await office.sync()
+        assert [u.id for u in office.rejected()] == ["bad"]
+        sent = office.simulator.requests[before:]
+        assert [(seen.call, seen.status) for seen in sent] == [
+            (Call.MEMBERSHIP, 400),
+            (Call.LIST, 200),
+            (Call.MEMBERSHIP, 200),  # adds u1, who is in already
+            (Call.MEMBERSHIP, 400),
+        ]
+        assert (report.audiences[0].counts.added, report.audiences[0].counts.rejected) == (0, 1)
+        assert office.cohort() == {"u1"}
+
+    async def test_are_told_by_a_removal_where_nobody_is_in_the_cohort(
+        self, office: Office
+    ) -> None:
+        office.enter("u1")
+        await office.sync()
+        office.leave("u1", at=5)
+        await office.sync()
+        office.enter("bad", at=9)
+        office.trouble(Rule(RefuseIds(frozenset({"bad"}))))
+        await office.sync()
+        assert [u.id for u in office.rejected()] == ["bad"]
+        assert office.simulator.requests[-2].operation is Operation.REMOVE
+        assert office.cohort() == set()
+
+    async def test_stay_pending_where_there_is_nobody_to_check_with(self, office: Office) -> None:
+        there = office.simulator.world.create_cohort("There before", "ana@acme.example")
+        office.enter("bad")
+        office.change(SettingsChange(cohort_id=there.id))
+        office.trouble(Rule(RefuseIds(frozenset({"bad"}))))
+        report = await office.sync()
+        assert (report.audiences[0].left.pending, office.rejected()) == (1, [])
+        assert "refuses every request for this cohort: Some ids" in report.audiences[0].note
+        office.trouble()
+        await office.sync()
+        assert office.cohort() == {"bad"}
+
+    @pytest.mark.parametrize("refused", range(1, 30, 4))
+    @pytest.mark.parametrize("named", [True, False])
+    async def test_are_none_where_everything_is_refused_for_a_while(
+        self, office: Office, refused: int, named: bool
+    ) -> None:
+        """Amplitude itself refuses so many requests, whatever they carry."""
+        office.enter(*USERS)
+        await office.sync()
+        office.leave(*USERS[:6], at=9)
+        office.enter(*(f"new-{n}" for n in range(6)), at=9)
+        everybody = frozenset(USERS) | {f"new-{n}" for n in range(6)}
+        office.trouble(Rule(RefuseIds(everybody, named=named), times=refused))
+        for _ in range(refused + 1):
+            report = await office.sync()
+            assert office.rejected() == []
+            if report.status is RunStatus.DELIVERED:
+                break
+        assert office.cohort() == {*USERS[6:], *(f"new-{n}" for n in range(6))}
+
+
+PAGES = {
+    "page": Body("<html><title>Blocked</title><p>Ask IT for access</p></html>", 403, "text/html"),
+    "page of a login": Body("<form>Sign in</form>", 401, "text/html"),
+    "nothing": Body("", 400, "text/plain"),
+    "text": Body("Payment Required", 402, "text/plain"),
+    "page of no cohort": Body("<h1>Cohort $cohort_id not found</h1>", 404, "text/html"),
+    "text of a proxy": Body("Proxy Authentication Required", 407, "text/plain"),
+    "large": Body("<h1>Request Entity Too Large</h1>", 413, "text/html"),
+    "JSON of a gateway": Body('{"message":"Forbidden"}', 403),
+    "JSON of a filter": Body('{"blocked":true,"ids":$ids}', 451),
+    "null": Body("null", 400),
+    "empty object": Body("{}", 200),
+    "failure": Body('{"success":false}', 200),
+    "error": Body('{"error":{"message":"Try later"}}', 200),
+    "page with 200": Body("<html>Welcome to the hotel</html>", 200, "text/html"),
+    "another cohort": Body(
+        '{"cohort_id":"zzzz9999","memberships_result":[{"skipped_ids":[],"operation":"ADD"},'
+        '{"skipped_ids":[],"operation":"REMOVE"}]}'
+    ),
+    "no result": Body('{"cohort_id":"$cohort_id","memberships_result":null}'),
+    "empty result": Body('{"cohort_id":"$cohort_id","memberships_result":[]}'),
+    "text for a result": Body('{"cohort_id":"$cohort_id","memberships_result":"done"}'),
+    "stranger skipped": Body(
+        '{"cohort_id":"$cohort_id","memberships_result":[{"operation":"$operation",'
+        '"skipped_ids":["somebody else"]}]}'
+    ),
+}
+
+
+class TestAnswersOnTheWay:
+    """Answers that are not Amplitude's, or not to this request, change nothing."""
+
+    @pytest.mark.parametrize("body", PAGES.values(), ids=PAGES)
+    async def test_leave_everybody_pending_and_nothing_broken(
+        self, office: Office, body: Body
+    ) -> None:
+        office.limit(tries=3, first_batch=8)
+        office.enter(*USERS[:12])
+        await office.sync()
+        office.leave(*USERS[:6], at=9)
+        office.enter("new", at=9)
+        office.trouble(Rule(body))
+        for _ in range(2):
+            report = await office.sync()
+            assert report.status is RunStatus.STOPPED
+            assert (report.keys_refused, office.rejected()) == (None, [])
+            assert report.audiences[0].left.pending == 7
+            assert report.audiences[0].note.startswith("Gave up after trouble 3 times in a row.")
+            assert office.audience().broken is None
+        assert office.cohort() == set(USERS[:12])
+        office.trouble()
+        assert (await office.sync()).status is RunStatus.DELIVERED
+        assert office.cohort() == {*USERS[6:12], "new"}
+
+    @pytest.mark.parametrize("body", PAGES.values(), ids=PAGES)
+    async def test_make_no_cohort_and_reject_nobody(self, office: Office, body: Body) -> None:
+        office.limit(tries=3)
+        office.enter("u1", "u2")
+        office.trouble(Rule(body, frozenset({Call.UPLOAD})))
+        report = await office.sync()
+        assert (report.audiences[0].left.pending, office.rejected()) == (2, [])
+        assert (office.audience().cohort_id, report.keys_refused) == (None, None)
+        assert report.audiences[0].note
+        office.trouble()
+        assert (await office.sync()).status is RunStatus.DELIVERED
+        assert office.cohort() == {"u1", "u2"}
+
+    async def test_are_quoted(self, office: Office) -> None:
+        office.limit(tries=1)
+        office.enter("u1")
+        office.trouble(Rule(PAGES["page"]))
+        note = (await office.sync()).audiences[0].note
+        assert "Something on the way to Amplitude answered in its place (status 403)" in note
+        assert "Ask IT for access" in note
+
+    async def test_of_a_cohort_that_was_there_before_links_nothing(self, office: Office) -> None:
+        office.limit(tries=1)
+        there = office.simulator.world.create_cohort("shoppers", "ana@acme.example")
+        office.enter("u1")
+        answer = f'{{"cohortId":"{there.id}","metadata":{{"matched":1,"totals":1}}}}'
+        office.trouble(Rule(Body(answer), frozenset({Call.UPLOAD})))
+        await office.sync()
+        assert office.audience().cohort_id is None
+
+    async def test_that_hide_what_was_applied_are_made_good(self, office: Office) -> None:
+        office.enter(*USERS)
+        office.trouble(Rule(Body("{}", applied=True), frozenset({Call.MEMBERSHIP}), times=2))
+        assert (await office.sync()).status is RunStatus.DELIVERED
+        assert office.cohort() == set(USERS)
 
 
 class TestCreation:

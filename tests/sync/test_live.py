@@ -19,7 +19,7 @@ from amp_console.ledger.leases import lease
 from amp_console.ledger.requests import count_requests
 from amp_console.ledger.runs import RunKind, RunStatus, all_runs, run_audiences
 from amp_console.ledger.standing import outstanding
-from amp_console.simulator import Answer, Behaviour, Call, Reset, Rule
+from amp_console.simulator import Answer, Behaviour, Body, Call, Reset, Rule
 from amp_console.sync import live as live_module
 from amp_console.sync import live_sources
 from amp_console.sync.feed import Feed
@@ -364,6 +364,25 @@ async def test_what_can_not_be_sent_when_it_ends_is_kept(office: Office, tmp_pat
     office.trouble()
     await office.sync()
     assert office.cohort() == {"u1", "u2"}
+
+
+async def test_a_spell_of_refusals_by_a_proxy_rejects_nobody(
+    office: Office, tmp_path: Path
+) -> None:
+    page = Body("<html><h1>Blocked by policy</h1></html>", 400, "text/html")
+    async with Session(office, tmp_path) as session:
+        session.write(lines(*USERS[:12]))
+        await until(is_in(office, *USERS[:12]))
+        office.trouble(Rule(page, frozenset({Call.MEMBERSHIP})))
+        session.write(lines(*USERS[:6], is_member=False, at=2) + lines(*USERS[12:], at=2))
+        await until(lambda: len([r for r in office.simulator.requests if r.status == 400]) > 20)
+        await until(lambda: "Blocked by policy" in session.now().audiences[0].counts.note)
+        assert office.rejected() == []
+        office.trouble()
+        await until(is_in(office, *USERS[6:]))
+        assert (await session.end()).pending == 0
+    assert office.rejected() == []
+    assert office.audience().broken is None
 
 
 async def test_a_ledger_that_takes_nothing_in_for_a_while_loses_nothing(
