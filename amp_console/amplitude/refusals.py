@@ -76,7 +76,7 @@ def judge(status: int, body: str, asked: Asked, wait: float | None) -> Amplitude
     if status == 413:
         return TooLarge(*said)
     if not is_amplitudes(body):
-        # Whoever wrote it may have passed the request on.
+        # The proxy that wrote it may have passed the request on.
         kind = TimedOut if status == 408 else ForeignAnswer
         return kind(*said, may_be_applied=asked.has_effect)
     return _refusal(said, body, asked)

@@ -78,9 +78,9 @@ async def _take(lane: Lane, tries: Tries) -> tuple[Batch, int] | None:
 
 
 async def _reject_everybody(lane: Lane, last: Batch, words: str) -> None:
-    """Amplitude knows no member: nobody can be delivered, and there is no cohort to make.
+    """Amplitude knows no member: none can be delivered, and there is no cohort to make.
 
-    If it refused them by name, one of them is searched for first: whom it finds, it knows.
+    If it refused them by name, search for one of them first: a user it finds is known to it.
     """
     if words and await _is_known(lane, last.identifiers()[0]):
         raise GaveUp(

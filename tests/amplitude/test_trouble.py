@@ -112,6 +112,7 @@ async def test_an_answer_without_end_is_not_read_to_its_end(
     async with AmplitudeClient(server.url, credentials, largest_answer=100_000) as client:
         with pytest.raises(AmplitudeError) as caught:
             await change(client)
+    kinds: dict[int, type[AmplitudeError]]
     kinds = {200: AnswerTooLong, 400: ForeignAnswer, 403: ForeignAnswer, 429: RateLimited}
     assert type(caught.value) is kinds.get(status, ServerTrouble)
     assert caught.value.may_be_applied is (status != 429)
