@@ -9,6 +9,7 @@ from amp_console.cli.options import connection_option
 
 if TYPE_CHECKING:
     from amp_console.cli.workplace import Workplace
+    from amp_console.sync.snapshot import SnapshotReader, SnapshotReport
 
 
 @click.command("import")
@@ -21,8 +22,14 @@ if TYPE_CHECKING:
 @click.option(
     "--snapshot",
     is_flag=True,
-    help="The CSV download holds all members: whoever is not in it has left.",
+    help="The CSV download holds all members: those who are not in it have left.",
 )
+@click.option(
+    "--allow-incomplete",
+    is_flag=True,
+    help="Remove members even if the snapshot broke off or rows of it were refused.",
+)
+@click.option("--yes", is_flag=True, help="Confirm a snapshot that removes many members.")
 @click.option("--taken-at", metavar="TIME", help="When the CSV was downloaded (ISO 8601).")
 @click.option("--user-id-column", metavar="NAME", help="The CSV's column of user IDs.")
 @click.option("--amplitude-id-column", metavar="NAME", help="The CSV's column of Amplitude IDs.")
@@ -31,6 +38,8 @@ def import_events(
     paths: tuple[str, ...],
     audience: str | None,
     snapshot: bool,
+    allow_incomplete: bool,
+    yes: bool,
     taken_at: str | None,
     user_id_column: str | None,
     amplitude_id_column: str | None,
@@ -39,10 +48,14 @@ def import_events(
     """Read files of Engage events ("-" is stdin); nothing is sent.
 
     NDJSON (also .gz), JSON arrays, the CSV of the AWS S3 destination, and an audience's CSV
-    download. Reading a file again changes nothing.
+    download. Reading a file again changes nothing. Several files with --snapshot are the parts of
+    one download. A snapshot that removes more than a fifth of the audience has to be confirmed.
     """
+    import msgspec
+
     from amp_console.cli.reading import describe, exit_of, read_events
     from amp_console.cli.workplace import workplace
+    from amp_console.sync.snapshot import SnapshotReader
 
     if snapshot and not audience:
         raise click.UsageError("--snapshot needs --audience KEY: a snapshot is of one audience.")
@@ -53,10 +66,31 @@ def import_events(
             user_id_column=user_id_column,
             amplitude_id_column=amplitude_id_column,
         )
-        report = read_events(place.ledger, paths, options, is_snapshot=snapshot)
+        reader = SnapshotReader(place.ledger, allow_incomplete=allow_incomplete)
+        report = read_events(place.ledger, paths, options, snapshot=reader if snapshot else None)
+        if report.snapshot:
+            decided = _decided(reader, report.snapshot, yes=yes)
+            report = msgspec.structs.replace(report, snapshot=decided)
     for line in describe(report):
         click.echo(line)
     return exit_of(report)
+
+
+def _decided(reader: "SnapshotReader", report: "SnapshotReport", *, yes: bool) -> "SnapshotReport":
+    """Have a snapshot that removes many members confirmed, and apply it."""
+    from amp_console.cli.running import is_watched
+    from amp_console.cli.text import clean
+    from amp_console.sync.snapshot import SnapshotState
+
+    while report.state is SnapshotState.ASKS and report.removal is not None:
+        click.echo(clean(report.question, 300), err=True)
+        if not yes and not is_watched():
+            click.echo("Confirm it beforehand with --yes.", err=True)
+            return reader.decline(report.removal)
+        if not yes and not click.confirm("Remove them?", err=True):
+            return reader.decline(report.removal)
+        report = reader.confirm(report.removal)
+    return report
 
 
 def _key(place: "Workplace", name: str | None) -> str | None:

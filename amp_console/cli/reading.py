@@ -1,23 +1,28 @@
 """Reading event files for a command, with progress and what to say about it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import click
 
 from amp_console.cli.exits import Exit
 from amp_console.cli.meter import Meter
-from amp_console.cli.text import plural
+from amp_console.cli.text import clean, plural
 from amp_console.engage import ReadOptions
 from amp_console.ledger import Ledger
 from amp_console.sync.intake import Intake, IntakeReport
+from amp_console.sync.snapshot import SnapshotReader, SnapshotReport, SnapshotState
 
 
 def read_events(
-    ledger: Ledger, paths: Iterable[str], options: ReadOptions, *, is_snapshot: bool = False
+    ledger: Ledger,
+    paths: Iterable[str],
+    options: ReadOptions,
+    *,
+    snapshot: SnapshotReader | None = None,
 ) -> IntakeReport:
     """Take event files in; says on stderr what was read and what could not be."""
     with Meter("Reading") as meter:
-        report = Intake(ledger, options, is_snapshot=is_snapshot, watch=meter.intake).run(paths)
+        report = Intake(ledger, options, snapshot=snapshot, watch=meter.intake).run(paths)
     for sentence in report.unreadable:
         click.echo(sentence, err=True)
     return report
@@ -31,15 +36,47 @@ def describe(report: IntakeReport) -> list[str]:
     )
     lines = [f"Read {plural(tally.read, 'event')}: {found}."]
     lines += [f"  filtered: {reason} ({count:,})" for reason, count in report.filtered.items()]
-    if report.left:
-        lines.append(f"  {plural(report.left, 'member')} left: the snapshot does not hold them.")
+    for name in report.events:
+        lines.append(
+            f"  {clean(name, 300)} holds events, not a list of members: --snapshot does nothing "
+            "for it."
+        )
+    if report.snapshot:
+        lines += [f"  {line}" for line in _snapshot_lines(report.snapshot)]
     if tally.invalid:
         lines.append("See the invalid events with: amp-console errors")
     return lines
 
 
+def _snapshot_lines(of: SnapshotReport) -> Iterator[str]:
+    match of.state:
+        case SnapshotState.APPLIED:
+            if of.problems:
+                yield "The snapshot is incomplete, and was applied anyway:"
+                yield from _problems(of)
+            if of.removed:
+                yield f"{plural(of.removed, 'member')} left: the snapshot does not hold them."
+        case SnapshotState.INCOMPLETE:
+            yield "No one was removed, because the snapshot is incomplete:"
+            yield from _problems(of)
+            if of.can_be_insisted:
+                yield "The members it lists were read. To remove the others anyway, add"
+                yield "--allow-incomplete."
+        case SnapshotState.DECLINED | SnapshotState.ASKS:
+            yield "The snapshot was not confirmed. Nothing was changed."
+    if of.note:
+        yield of.note
+
+
+def _problems(of: SnapshotReport) -> Iterator[str]:
+    return (f"- {clean(problem, 1000)}" for problem in of.problems)
+
+
 def exit_of(report: IntakeReport) -> Exit:
     """Return the exit status that reading alone gives."""
-    if report.unreadable:
+    state = report.snapshot.state if report.snapshot else SnapshotState.APPLIED
+    if report.unreadable or state in {SnapshotState.ASKS, SnapshotState.DECLINED}:
         return Exit.MISUSE
-    return Exit.PARTIAL if report.tally.invalid else Exit.DELIVERED
+    if report.tally.invalid or state is SnapshotState.INCOMPLETE:
+        return Exit.PARTIAL
+    return Exit.DELIVERED

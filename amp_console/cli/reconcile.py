@@ -133,7 +133,7 @@ def _compare(
 ) -> "CompareReport | None":
     """Compare, once it is known what that costs; None where the operator says no."""
     from amp_console.cli.meter import Meter
-    from amp_console.cli.running import until_interrupted
+    from amp_console.cli.running import is_watched, until_interrupted
     from amp_console.cli.text import plural
     from amp_console.sync.comparing import compare_audiences
     from amp_console.sync.delivery import Means
@@ -149,7 +149,7 @@ def _compare(
     if len(chosen) > quota.left:
         click.echo("That is more than are left. Nothing was downloaded. Name fewer.", err=True)
         return None
-    if len(chosen) > 1 and not yes and _is_watched() and not click.confirm("Go on?", err=True):
+    if len(chosen) > 1 and not yes and is_watched() and not click.confirm("Go on?", err=True):
         return None
     client = place.client(credentials)
     with Meter("Comparing") as meter:
@@ -223,6 +223,7 @@ def _status(run: "RunReport", *, is_equal: bool) -> Exit:
 def _is_agreed(plans: "list[ReconcilePlan]", *, yes: bool) -> bool:
     """Have it confirmed; by typing the cohort's name where it takes many people out."""
     from amp_console.cli.reconcile_text import plan_lines
+    from amp_console.cli.running import is_watched
     from amp_console.cli.text import clean
 
     if yes:
@@ -233,23 +234,17 @@ def _is_agreed(plans: "list[ReconcilePlan]", *, yes: bool) -> bool:
     concerned = [plan for plan in plans if plan.concern]
     for plan in concerned:
         click.echo(f"This {clean(plan.concern or '', 300)}.", err=True)
-        if not _is_watched():
+        if not is_watched():
             continue
         typed = click.prompt("Type the cohort's name to confirm it", err=True)
         if typed.strip() != plan.cohort_name.strip():
             click.echo("That is not its name. Nothing was sent.", err=True)
             return False
-    if not _is_watched():
+    if not is_watched():
         if concerned:
             click.echo("Nothing was sent. Confirm it beforehand with --yes.", err=True)
         return not concerned
     return bool(concerned) or click.confirm("Send this to Amplitude?", err=True)
-
-
-def _is_watched() -> bool:
-    import sys
-
-    return sys.stdin.isatty() and sys.stderr.isatty()
 
 
 def _carry_out(

@@ -53,12 +53,17 @@ def is_agreed(plan: Plan, *, yes: bool) -> bool:
         click.echo(line, err=True)
     for concern in plan.concerns:
         click.echo(f"This {clean(concern, 300)}.", err=True)
-    if sys.stdin.isatty() and sys.stderr.isatty():
+    if is_watched():
         return click.confirm("Send this to Amplitude?", err=True)
     if plan.concerns:
         click.echo("Nothing was sent. Confirm it beforehand with --yes.", err=True)
         return False
     return True
+
+
+def is_watched() -> bool:
+    """Whether a person is at the terminal, who can be asked."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
 
 
 def run_plan(

@@ -3,9 +3,11 @@
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from amp_console.console.screens.dialog import Confirm
 from amp_console.console.work import ImportWork
 from amp_console.ledger.audiences import AudienceNotFound, find_audience
 from amp_console.sync.intake import IntakeReport
+from amp_console.sync.snapshot import SnapshotReport, SnapshotState
 from amp_console.sync.words import plural
 
 if TYPE_CHECKING:
@@ -29,9 +31,10 @@ async def start(
     async def tell_the_end() -> None:
         await work.finished()
         if not work.is_watched:
+            waits = " The snapshot waits for your confirmation." if work.asks else ""
             app.say(
-                f"{ended(work)} Press i under Audiences for more.",
-                "error" if work.failure else "information",
+                f"{ended(work)}{waits} Press i under Audiences for more.",
+                "error" if work.failure else "warning" if waits else "information",
             )
 
     app.run_worker(tell_the_end())
@@ -67,15 +70,46 @@ def details(report: IntakeReport) -> Iterator[tuple[str, str]]:
         yield f"filtered: {reason} ({count:,})", "dim"
     if report.audience_ids:
         yield f"The changes are of {plural(len(report.audience_ids), 'audience')}.", ""
-    if report.left:
-        yield f"{plural(report.left, 'member')} left: the snapshot does not hold them.", ""
+    if report.snapshot:
+        yield from _snapshot(report.snapshot)
+    for name in report.events:
+        yield f"{name} holds events, not a list of members: no one left because of it.", "warn"
     for sentence in report.unreadable:
         yield sentence, "bad"
     if report.tally.invalid:
         were = "event is" if report.tally.invalid == 1 else "events are"
         yield f"{report.tally.invalid:,} {were} invalid: press x to see which, and why.", "warn"
-    if report.tally.changes:
+    changed_nothing = report.snapshot and report.snapshot.changed_nothing
+    if report.tally.changes and not changed_nothing:
         yield "Nothing was sent. Press s under Audiences to sync.", ""
+
+
+def _snapshot(of: SnapshotReport) -> Iterator[tuple[str, str]]:
+    if of.removed:
+        yield f"{plural(of.removed, 'member')} left: the snapshot does not hold them.", ""
+    if of.state is SnapshotState.ASKS:
+        yield f"{of.question} No one was removed yet.", "warn"
+    elif of.state is SnapshotState.DECLINED:
+        yield "The snapshot was not confirmed. Nothing was changed.", "warn"
+    elif of.problems:
+        kept = of.state is SnapshotState.INCOMPLETE
+        yield "The snapshot is incomplete" + (": no one was removed." if kept else "."), "warn"
+    yield from ((problem, "bad") for problem in of.problems)
+    if of.note:
+        yield of.note, "warn"
+
+
+def confirmation(of: SnapshotReport) -> Confirm:
+    """Ask before a snapshot removes many members, or is applied although it is incomplete."""
+    leaving = of.removal.leaving if of.removal else 0
+    rows = [of.question, *of.problems, "No one is removed from a cohort before the next sync."]
+    return Confirm(
+        "Apply this snapshot?",
+        rows,
+        yes=f"Remove {plural(leaving, 'member')}",
+        no="Change nothing",
+        is_danger=True,
+    )
 
 
 def size(count: float) -> str:

@@ -11,6 +11,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import ClassVar
 
+import msgspec
+
 from amp_console.amplitude import AmplitudeError
 from amp_console.connections import KeysError
 from amp_console.console.background import aside
@@ -18,6 +20,7 @@ from amp_console.console.session import Session
 from amp_console.console.speed import Speed
 from amp_console.engage import MappingError, ReadOptions, UnreadableSource
 from amp_console.ledger import LedgerError
+from amp_console.ledger.snapshots import Removal
 from amp_console.ledger.sources import Tally
 from amp_console.sync.abandoned import end_abandoned
 from amp_console.sync.delivery import Means, RunReport, deliver
@@ -25,6 +28,7 @@ from amp_console.sync.intake import Intake, IntakeProgress, IntakeReport
 from amp_console.sync.plan import Plan
 from amp_console.sync.progress import RunSnapshot
 from amp_console.sync.read_only import ReadOnly
+from amp_console.sync.snapshot import SnapshotReader, SnapshotReport, SnapshotState
 from amp_console.sync.timing import Stop, Timing
 
 GRACE = 10.0  # seconds that the request in flight has to end
@@ -231,7 +235,8 @@ class ImportWork:
         self.sizes: tuple[int, ...] = ()
         self._tell = tell
         self._task: asyncio.Task[None] | None = None
-        self._intake = Intake(session.ledger, options, is_snapshot=is_snapshot, watch=self._see)
+        self._snapshot = SnapshotReader(session.ledger) if is_snapshot else None
+        self._intake = Intake(session.ledger, options, snapshot=self._snapshot, watch=self._see)
 
     @property
     def total(self) -> int:
@@ -247,6 +252,32 @@ class ImportWork:
         names = [str(Path(path).absolute()) for path in self.paths]
         before = names.index(now.source) if now.source in names else 0
         return sum(self.sizes[:before]) + now.position
+
+    @property
+    def asks(self) -> SnapshotReport | None:
+        """The snapshot that waits to be confirmed, None where there is none."""
+        found = self.report.snapshot if self.report else None
+        return found if found is not None and found.state is SnapshotState.ASKS else None
+
+    async def insist(self) -> None:
+        """Ask for an incomplete snapshot to be applied after all."""
+        await self._decide(lambda reader, _: reader.insist())
+
+    async def answer(self, *, is_yes: bool) -> None:
+        """Confirm the snapshot that waits for it, or decline it."""
+        await self._decide(lambda reader, of: reader.confirm(of) if is_yes else reader.decline(of))
+
+    async def _decide(self, decide: Callable[[SnapshotReader, Removal], SnapshotReport]) -> None:
+        report, reader = self.report, self._snapshot
+        found = report.snapshot if report else None
+        if report is None or reader is None or found is None or found.removal is None:
+            return
+        try:
+            decided = await aside(decide, reader, found.removal)
+            self.report = msgspec.structs.replace(report, snapshot=decided)
+        except KNOWN as error:
+            self.report, self.failure = None, str(error)
+        self._tell()
 
     def start(self) -> None:
         """Begin to read."""

@@ -92,6 +92,12 @@ class Source:
         return self._intake.position
 
     @property
+    def id_types(self) -> tuple[IdType, ...]:
+        """The ID types by which a CSV of an audience's members lists them."""
+        found = zip((IdType.USER_ID, IdType.AMPLITUDE_ID), self._members, strict=True)
+        return tuple(id_type for id_type, columns in found if columns)
+
+    @property
     def trouble(self) -> str | None:
         """Why the source broke off before its end, None where it did not, or not yet."""
         return self._intake.trouble.reason if self._intake.trouble else None

@@ -5,7 +5,7 @@ maximum: reading again, out of order or twice changes nothing.
 """
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
@@ -21,12 +21,7 @@ _LINES = (1 << 20) - 1
 _EPOCH_BITS = 42  # microseconds: 50 days
 _TIMES = (1 << _EPOCH_BITS) - 1
 
-_FOLD = """
-INSERT INTO member
-    (audience_id, id_type, id, is_member, wanted, event_at, source_id, line, delivered)
-SELECT :audience, :id_type, key, value & 1, value & :in_use, (value >> 21) + :first_at, :source,
-       ((value >> 1) & 1048575) + :first_line, :delivered
-  FROM {rows} WHERE true ORDER BY key
+KEEP_NEWEST = """
     ON CONFLICT (audience_id, id_type, id) DO UPDATE SET
        is_member = excluded.is_member, wanted = excluded.wanted, event_at = excluded.event_at,
        source_id = excluded.source_id, line = excluded.line,
@@ -34,8 +29,15 @@ SELECT :audience, :id_type, key, value & 1, value & :in_use, (value >> 21) + :fi
        refusals = CASE WHEN wanted = excluded.wanted THEN refusals ELSE 0 END
  WHERE (excluded.event_at, excluded.source_id, excluded.line) >= (event_at, source_id, line)
 """
-_FOLD_ALL = _FOLD.format(rows="json_each(:changes)")
-_FOLD_ONE = _FOLD.format(rows="(SELECT :id AS key, :change AS value)")
+_FOLD = """
+INSERT INTO member
+    (audience_id, id_type, id, is_member, wanted, event_at, source_id, line, delivered)
+SELECT :audience, :id_type, key, value & 1, value & :in_use, (value >> 21) + :first_at, :source,
+       ((value >> 1) & 1048575) + :first_line, :delivered
+  FROM {rows} WHERE true ORDER BY key {keep_newest}
+"""
+_FOLD_ALL = _FOLD.format(rows="json_each(:changes)", keep_newest=KEEP_NEWEST)
+_FOLD_ONE = _FOLD.format(rows="(SELECT :id AS key, :change AS value)", keep_newest=KEEP_NEWEST)
 
 
 class _Group:
@@ -152,33 +154,3 @@ def _remember_pairs(db: sqlite3.Connection, audience_id: int, pairs: dict[str, s
             "AND id = ?3 AND counterpart IS NOT ?4",
             [(audience_id, code, id_, other) for id_, other in ordered],
         )
-
-
-def fold_snapshot(
-    db: sqlite3.Connection,
-    audience_id: int,
-    source_id: int,
-    at: int,
-    id_types: Iterable[IdType],
-) -> int:
-    """Let everybody leave whom a snapshot taken at `at` (microseconds) does not hold.
-
-    To be called when the snapshot's members have been folded from `source_id`, for the ID types it
-    lists. Those with a newer event stay as that event says. Returns how many left.
-    """
-    left = 0
-    for id_type in id_types:
-        left += db.execute(
-            "UPDATE member SET is_member = 0, wanted = 0, event_at = :at, source_id = :source, "
-            "line = 0, rejection_id = CASE WHEN wanted = 0 THEN rejection_id END, "
-            "refusals = CASE WHEN wanted = 0 THEN refusals ELSE 0 END "
-            "WHERE audience_id = :audience AND id_type = :id_type AND is_member = 1 "
-            "AND event_at <= :at AND NOT (source_id = :source AND event_at = :at)",
-            {
-                "at": at,
-                "source": source_id,
-                "audience": audience_id,
-                "id_type": ID_TYPE_CODE[id_type],
-            },
-        ).rowcount
-    return left

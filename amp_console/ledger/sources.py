@@ -32,6 +32,14 @@ class Tally(msgspec.Struct, frozen=True):
             self.invalid + other.invalid,
         )
 
+    def __sub__(self, other: "Tally") -> "Tally":
+        return Tally(
+            self.read - other.read,
+            self.changes - other.changes,
+            self.filtered - other.filtered,
+            self.invalid - other.invalid,
+        )
+
 
 def begin_source(db: sqlite3.Connection, name: str, path: str | None, now: int) -> int:
     """Start reading a source and return its id.

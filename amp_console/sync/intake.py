@@ -9,12 +9,13 @@ from contextlib import contextmanager
 import msgspec
 
 from amp_console.engage import ReadOptions, Source, SourceKind, UnreadableSource, open_source
-from amp_console.ledger import Ledger, members, sources
+from amp_console.ledger import Ledger, sources
 from amp_console.ledger.sources import Tally
 from amp_console.sync.known_audiences import KnownAudiences
 from amp_console.sync.part import Part, fold_part
+from amp_console.sync.snapshot import SnapshotReader, SnapshotReport
 from amp_console.sync.timing import now_in_microseconds
-from amp_console.values import AudienceRef, IdType
+from amp_console.values import AudienceRef
 
 AHEAD = 1  # parts that wait for the ledger while the next one is read
 
@@ -31,15 +32,17 @@ class IntakeProgress(msgspec.Struct, frozen=True):
 class IntakeReport(msgspec.Struct, frozen=True):
     """What was read: from all sources together, for which audiences, and what could not be opened.
 
-    `left` counts those who left because a snapshot does not hold them.
+    `snapshot` is what became of a snapshot, where the sources are the parts of one; `events` names
+    those of them that hold events, which say themselves who leaves.
     """
 
     tally: Tally
     filtered: dict[str, int]
     audience_ids: tuple[int, ...]
     unreadable: tuple[str, ...]
-    left: int
     was_stopped: bool
+    snapshot: SnapshotReport | None = None
+    events: tuple[str, ...] = ()
 
 
 Watch = Callable[[IntakeProgress], None]
@@ -53,21 +56,21 @@ class Intake:
         ledger: Ledger,
         options: ReadOptions,
         *,
-        is_snapshot: bool = False,
+        snapshot: SnapshotReader | None = None,
         watch: Watch | None = None,
         now: Callable[[], int] = now_in_microseconds,
     ) -> None:
-        """`is_snapshot`: an audience's CSV download holds all its members; the others left."""
+        """`snapshot`: the CSV downloads of an audience hold all its members; the others left."""
         self._ledger = ledger
         self._options = options
-        self._is_snapshot = is_snapshot
+        self._snapshot = snapshot
         self._watch = watch
         self._now = now
         self._audiences = KnownAudiences(ledger)
         self._folds: deque[Future[None]] = deque()
         self._tally = Tally()
         self._filtered: Counter[str] = Counter()
-        self._left = 0
+        self._events: list[str] = []
         self._stop = False
 
     def stop(self) -> None:
@@ -77,7 +80,7 @@ class Intake:
     def run(self, paths: Iterable[str]) -> IntakeReport:
         """Read every source; one that can't be read stops none of the others.
 
-        Raises `LedgerError`.
+        Raises `LedgerError`, and `AudienceAmbiguous` for a list of members.
         """
         unreadable: list[str] = []
         with _no_garbage():
@@ -89,32 +92,54 @@ class Intake:
                         self._read(source)
                 except UnreadableSource as error:
                     unreadable.append(str(error))
+                    if self._snapshot:
+                        self._snapshot.note_problem(str(error))
+        ended = self._snapshot.finish(was_stopped=self._stop) if self._snapshot else None
         return IntakeReport(
             self._tally,
             dict(self._filtered),
             tuple(dict.fromkeys(self._audiences.ids.values())),
             tuple(unreadable),
-            self._left,
             self._stop,
+            ended,
+            tuple(self._events),
         )
 
     def _read(self, source: Source) -> None:
         path = None if source.name == "stdin" else source.name
         source_id = self._ledger.write(sources.begin_source, source.name, path, self._now())
-        part = Part()
+        is_list = source.kind is SourceKind.AUDIENCE_CSV
+        staged = self._snapshot if is_list else None
+        if staged:
+            staged.begin(self._listed_audience(), source_id, source)
+        part, before = Part(), self._tally
         for batch in source:
             if not part.has_room_for(batch):
                 self._fold(source_id, part)
                 part = Part()
-            part.add(batch)
-            self._audiences.meet(part, batch, may_refuse=source.kind is not SourceKind.AUDIENCE_CSV)
+            part.add(batch, is_staged=staged is not None)
+            if staged:
+                staged.add(batch)
+            else:
+                self._audiences.meet(part, batch, may_refuse=not is_list)
             self._show(source, part.tally)
             if self._stop:
                 break
         self._fold(source_id, part)
         self._wait(0)
-        if self._is_snapshot and source.kind is SourceKind.AUDIENCE_CSV and not self._stop:
-            self._end_snapshot(source, source_id)
+        self._end(source, staged, self._tally - before)
+
+    def _end(self, source: Source, staged: SnapshotReader | None, tally: Tally) -> None:
+        if staged:
+            staged.end(source, tally.invalid)
+        elif self._snapshot and tally.read:
+            self._events.append(source.name)
+        elif self._snapshot:
+            self._snapshot.note_problem(f"{source.name} is empty: it has not even a header.")
+
+    def _listed_audience(self) -> int:
+        ref = AudienceRef("", "", self._options.audience or "")
+        return self._audiences.ids.get(ref) or self._audiences.discover(ref)
 
     def _fold(self, source_id: int, part: "Part") -> None:
         self._tally += part.tally
@@ -133,16 +158,6 @@ class Intake:
         if self._watch:
             tally = self._tally + since
             self._watch(IntakeProgress(source.name, source.position(), source.size, tally))
-
-    def _end_snapshot(self, source: Source, source_id: int) -> None:
-        ref = AudienceRef("", "", self._options.audience or "")
-        audience_id = self._audiences.ids.get(ref) or self._audiences.discover(ref)
-        id_types = [IdType.USER_ID]
-        if self._options.amplitude_id_column:
-            id_types.append(IdType.AMPLITUDE_ID)
-        self._left += self._ledger.write(
-            members.fold_snapshot, audience_id, source_id, source.taken_at, id_types
-        )
 
 
 @contextmanager

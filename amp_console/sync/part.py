@@ -26,9 +26,10 @@ class Part:
         is_full = self.gathered.is_full or len(self.refusals) >= MOST_REFUSALS
         return not is_full and self.gathered.takes(batch.changes)
 
-    def add(self, batch: Batch) -> None:
-        """Add what was read next."""
-        self.gathered.add(batch.changes)
+    def add(self, batch: Batch, *, is_staged: bool = False) -> None:
+        """Add what was read next; `is_staged` changes are counted only, and merged elsewhere."""
+        if not is_staged:
+            self.gathered.add(batch.changes)
         self.filtered.update(batch.filtered)
         self.refusals += batch.refusals
         changes, filtered = len(batch.changes), sum(batch.filtered.values())

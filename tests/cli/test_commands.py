@@ -173,6 +173,10 @@ class TestImport:
         assert "with the key of its audience" in ended.err
         taken = ("--taken-at", "2026-05-04T00:00:00Z")
         ended = operator.run("import", download, "--audience", "shoppers", "--snapshot", *taken)
+        assert ended.status == 2
+        ended = operator.run(
+            "import", download, "--audience", "shoppers", "--snapshot", "--yes", *taken
+        )
         assert ended.status == 0, ended.err
         (audience,) = operator.run("audiences", "--json").document
         assert audience["members"] == 2

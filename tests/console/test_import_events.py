@@ -8,7 +8,7 @@ from textual.widgets import Input
 
 from amp_console.console.background import aside
 from amp_console.console.screens.audiences import AudiencesPlace
-from amp_console.console.screens.import_events import ImportDialog
+from amp_console.console.screens.import_events import ImportDialog, Tick
 from amp_console.ledger.standing import outstanding
 from tests.console.house import House, console, picture, until, until_shown
 from tests.sync.office import event
@@ -100,6 +100,72 @@ async def test_what_is_missing_is_said_at_once(house: House, tmp_path: Path) -> 
         assert console(pilot).reading is None
 
 
+async def _import_snapshot(pilot: Pilot[None], file: Path) -> None:
+    await open_dialog(pilot, file, "1 file, ")
+    pilot.app.screen.query_one("#key", Input).value = "shoppers"
+    pilot.app.screen.query_one("#whole", Tick).value = True
+    await until_shown(pilot, "[x]")
+    await pilot.press("enter")
+
+
+@pytest.mark.parametrize("is_confirmed", [True, False])
+async def test_a_snapshot_that_removes_many_is_confirmed_first(
+    house: House, tmp_path: Path, is_confirmed: bool
+) -> None:
+    connection = house.connect()
+    with house.office(connection) as office:
+        office.enter("u-1", "u-2", "u-3")
+        await office.sync()
+    file = tmp_path / "download.csv"
+    file.write_text("user_id\nu-1\nnew\n")
+    async with house.open() as pilot:
+        await _import_snapshot(pilot, file)
+        await until_shown(
+            pilot,
+            "Apply this snapshot?",
+            "The snapshot lists 2 members. It removes 2 of the 3 members",
+        )
+        with house.office(connection) as office:
+            left = office.ledger.read(outstanding, office.audience())
+            assert (left.add, left.remove) == (0, 0)
+        await pilot.press("y" if is_confirmed else "n")
+        if is_confirmed:
+            await until_shown(pilot, "2 members left: the snapshot does not hold them.")
+        else:
+            await until_shown(pilot, "The snapshot was not confirmed. Nothing was changed.")
+    with house.office(connection) as office:
+        left = office.ledger.read(outstanding, office.audience())
+        assert (left.add, left.remove) == ((1, 2) if is_confirmed else (0, 0))
+
+
+async def test_a_damaged_snapshot_removes_no_one_unless_the_operator_insists(
+    house: House, tmp_path: Path
+) -> None:
+    connection = house.connect()
+    with house.office(connection) as office:
+        office.enter("u-1", "u-2")
+        await office.sync()
+    file = tmp_path / "download.csv"
+    file.write_text("user_id,city\nu-1,Graz\n,Linz\n")
+    async with house.open() as pilot:
+        await _import_snapshot(pilot, file)
+        await until_shown(
+            pilot, "The snapshot is incomplete: no one was removed.", "1 row was refused in"
+        )
+        with house.office(connection) as office:
+            assert office.ledger.read(outstanding, office.audience()).remove == 0
+        await pilot.press("a")
+        await until_shown(pilot, "Apply this snapshot?", "It removes 1 of the 2 members")
+        await pilot.press("n")
+        await until_shown(pilot, "The snapshot is incomplete: no one was removed.")
+        await pilot.press("a")
+        await until_shown(pilot, "Apply this snapshot?")
+        await pilot.press("y")
+        await until_shown(pilot, "1 member left: the snapshot does not hold them.")
+    with house.office(connection) as office:
+        assert office.ledger.read(outstanding, office.audience()).remove == 1
+
+
 async def test_a_complete_snapshot_lets_the_others_leave(house: House, tmp_path: Path) -> None:
     connection = house.connect()
     with house.office(connection) as office:
@@ -116,6 +182,8 @@ async def test_a_complete_snapshot_lets_the_others_leave(house: House, tmp_path:
         pilot.app.screen.query_one("#key", Input).value = "shoppers"
         await pilot.click("#whole")
         await pilot.click("#import")
+        await until_shown(pilot, "It removes 1 of the 2 members")
+        await pilot.press("y")
 
         await until_shown(pilot, "1 member left: the snapshot does not hold them.")
     with house.office(connection) as office:

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amp_console.ledger import Ledger, members, sources
+from amp_console.ledger import Ledger, members, snapshots, sources
+from amp_console.ledger.snapshots import Snapshot
 from amp_console.values import AudienceRef, Change, IdType, Operation
 from tests.ledger.helpers import REF, deliver, enters, leaves, left, read, start, wanted
 
@@ -143,10 +144,13 @@ class TestSnapshot:
     def _snapshot(self, ledger: Ledger, ids: list[str], at: int) -> int:
         audience = start(ledger)
         source = ledger.write(sources.begin_source, "/snapshot.csv", "/snapshot.csv", 1)
-        gathered = members.Gathered()
-        gathered.add([enters(id_, at, n + 2) for n, id_ in enumerate(ids)])
-        ledger.write(members.fold, source, gathered, {REF: audience.id})
-        return ledger.write(members.fold_snapshot, audience.id, source, at, [IdType.USER_ID])
+        ledger.write(snapshots.begin_staging, audience.id)
+        rows = [enters(id_, at, n + 2) for n, id_ in enumerate(ids)]
+        ledger.write(snapshots.stage, audience.id, source, rows)
+        of = Snapshot(audience.id, source, at, (IdType.USER_ID,))
+        found = ledger.write(snapshots.removal, of)
+        assert ledger.write(snapshots.apply_snapshot, of, found.leaving) is None
+        return found.leaving
 
     def test_whoever_is_not_in_it_has_left(self, ledger: Ledger) -> None:
         read(ledger, [enters("u1", NOW), enters("u2", NOW, 2)])

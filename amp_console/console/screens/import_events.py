@@ -80,6 +80,7 @@ class ImportDialog(Dialog[None]):
         Binding("x", "errors", "Invalid events", show=False, id="import.errors"),
         Binding("c", "stop", "Stop reading", show=False, id="import.stop"),
         Binding("i", "another", "Another file", show=False, id="import.another"),
+        Binding("a", "insist", "Remove anyway", show=False, id="import.insist"),
     ]
 
     def __init__(self) -> None:
@@ -87,6 +88,7 @@ class ImportDialog(Dialog[None]):
         self.found = Listing((), (), "")
         self._timer: Timer | None = None
         self._speed = Speed()
+        self._is_asking = False
 
     # What is in the box.
 
@@ -99,7 +101,9 @@ class ImportDialog(Dialog[None]):
             with Horizontal(classes="field"):
                 yield Static("Audience", classes="label")
                 yield Input(placeholder="its key; empty: every audience in the events", id="key")
-            yield Tick("This CSV download is complete: whoever is not in it has left", id="whole")
+            yield Tick(
+                "This CSV download is complete: those who are not in it have left", id="whole"
+            )
             with Horizontal(classes="buttons"):
                 yield Button(with_key("Cancel", "esc"), id="close", compact=True)
                 yield Button("Import", id="import", variant="primary", compact=True)
@@ -110,6 +114,7 @@ class ImportDialog(Dialog[None]):
                 yield Button(with_key("Stop", "c"), id="stop", compact=True)
                 yield Button(with_key("Another file", "i"), id="another", compact=True)
                 yield Button(with_key("Invalid events", "x"), id="errors", compact=True)
+                yield Button(with_key("Remove the others anyway", "a"), id="insist", compact=True)
                 yield Button(with_key("Close", "esc"), id="leave", compact=True)
 
     async def on_mount(self) -> None:
@@ -232,6 +237,7 @@ class ImportDialog(Dialog[None]):
         self.query_one("#stop", Button).disabled = work.is_stopping
         self.query_one("#another").display = is_over
         self.query_one("#errors").display = has_invalid
+        self.query_one("#insist").display = self._can_insist
         if is_over:
             work.was_told = True
             self._show_end(work)
@@ -244,6 +250,22 @@ class ImportDialog(Dialog[None]):
         if work.report is not None:
             rows += [said((text, TONE[tone])) for text, tone in importing.details(work.report)]
         self.query_one("#progress", Static).update(lines(*rows))
+        if work.asks and not self._is_asking:
+            self._is_asking = True
+            self.run_worker(self._confirm(work))
+
+    async def _confirm(self, work: ImportWork) -> None:
+        """Have a snapshot that removes many members confirmed."""
+        while (asked := work.asks) is not None:
+            is_yes = await self.console.push_screen_wait(importing.confirmation(asked))
+            await work.answer(is_yes=bool(is_yes))
+        self._is_asking = False
+        self._show(work)
+
+    @property
+    def _can_insist(self) -> bool:
+        report = self.work.report if self.work is not None else None
+        return bool(report and report.snapshot and report.snapshot.can_be_insisted)
 
     def _show_progress(self, work: ImportWork) -> None:
         now, look = work.progress, self.console.look
@@ -297,6 +319,8 @@ class ImportDialog(Dialog[None]):
                 self.run_worker(self._show_form())
             case "errors":
                 self.action_errors()
+            case "insist":
+                self.action_insist()
 
     @property
     def _is_form(self) -> bool:
@@ -307,6 +331,17 @@ class ImportDialog(Dialog[None]):
         if not self._is_form and self.work is not None and not self.work.is_over:
             self.work.cancel()
             self._show(self.work)
+
+    def action_insist(self) -> None:
+        """Apply a snapshot although it is incomplete, once that is confirmed."""
+        if not self._is_form and self._can_insist:
+            self.run_worker(self._insist())
+
+    async def _insist(self) -> None:
+        work = self.work
+        if work is not None:
+            await work.insist()
+            self._show(work)
 
     def action_another(self) -> None:
         """Back to the form, once nothing is read any more."""

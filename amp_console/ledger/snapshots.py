@@ -1,0 +1,191 @@
+"""A snapshot lists everyone who is in an audience at one moment, so the others have left.
+
+Its rows are staged in a temporary table first: nothing changes until `apply_snapshot`, which is
+one transaction. A crash before it, or while the operator is asked, changes nothing.
+"""
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from amp_console.ledger.audiences import Link, audience
+from amp_console.ledger.codes import ID_TYPE_CODE
+from amp_console.ledger.members import KEEP_NEWEST
+from amp_console.values import Change, IdType
+
+LARGE_SHARE = 0.2  # of an audience's members; a snapshot that removes more is never routine
+
+
+class Snapshot(msgspec.Struct, frozen=True):
+    """What a snapshot covers: taken at `at` (microseconds since 1970), listing these ID types.
+
+    `source_id` is the last source it was read from.
+    """
+
+    audience_id: int
+    source_id: int
+    at: int
+    id_types: tuple[IdType, ...]
+
+
+class Removal(msgspec.Struct, frozen=True):
+    """How many of an audience's `members` a snapshot of `listed` people removes."""
+
+    members: int
+    listed: int
+    leaving: int
+
+    @property
+    def needs_consent(self) -> bool:
+        """Whether it removes more than a fifth of the members, or lists no one."""
+        if not self.leaving:
+            return False
+        return not self.listed or self.leaving > LARGE_SHARE * self.members
+
+
+def stage_table(audience_id: int) -> str:
+    """The name of the temporary table of staged rows."""
+    return f"snapshot_{int(audience_id)}"
+
+
+def begin_staging(db: sqlite3.Connection, audience_id: int) -> None:
+    """Start a snapshot of an audience; what was staged before is dropped."""
+    drop_staged(db, audience_id)
+    db.execute(
+        f"CREATE TEMP TABLE {stage_table(audience_id)} (id_type INTEGER NOT NULL, "
+        "id TEXT NOT NULL, other TEXT, at INTEGER NOT NULL, source_id INTEGER NOT NULL, "
+        "line INTEGER NOT NULL, PRIMARY KEY (id_type, id)) WITHOUT ROWID"
+    )
+    db.execute(f"CREATE TEMP TABLE {_leavers(audience_id)} (n INTEGER PRIMARY KEY)")
+
+
+def drop_staged(db: sqlite3.Connection, audience_id: int) -> None:
+    """Drop what was staged for an audience."""
+    for table in (stage_table(audience_id), _leavers(audience_id)):
+        db.execute(f"DROP TABLE IF EXISTS temp.{table}")
+
+
+def stage(
+    db: sqlite3.Connection, audience_id: int, source_id: int, changes: Sequence[Change]
+) -> None:
+    """Stage members that the snapshot lists; of an identifier the newest row counts."""
+    rows = []
+    for _, user_id, amplitude_id, _, at, line in changes:
+        pair = ((IdType.USER_ID, user_id), (IdType.AMPLITUDE_ID, amplitude_id))
+        for (id_type, id_), (_, other) in zip(pair, pair[::-1], strict=True):
+            if id_ is not None:
+                rows.append((ID_TYPE_CODE[id_type], id_, other, at, source_id, line))
+    db.executemany(
+        f"INSERT INTO temp.{stage_table(audience_id)} VALUES (?, ?, ?, ?, ?, ?) "
+        "ON CONFLICT (id_type, id) DO UPDATE SET other = coalesce(excluded.other, other), "
+        "at = excluded.at, source_id = excluded.source_id, line = excluded.line "
+        "WHERE (excluded.at, excluded.source_id, excluded.line) >= (at, source_id, line)",
+        rows,
+    )
+
+
+def removal(db: sqlite3.Connection, of: Snapshot) -> Removal:
+    """Count whom the snapshot would remove, if it were applied now."""
+    values = _values(db, of)
+    _find_leavers(db, of, values)
+    # A person with identifiers of both types counts once, by the one in use.
+    person = "(id_type = :used OR counterpart IS NULL)"
+    members = (
+        f"SELECT count(*) FROM main.member WHERE audience_id = :audience AND is_member = 1 "
+        f"AND {person}"
+    )
+    leaving = (
+        f"SELECT count(*) FROM temp.{_leavers(of.audience_id)} JOIN main.member USING (n) "
+        f"WHERE {person}"
+    )
+    listed = (
+        f"SELECT coalesce(max(rows), 0) FROM (SELECT count(*) AS rows "
+        f"FROM temp.{stage_table(of.audience_id)} GROUP BY id_type)"
+    )
+    return Removal(
+        *(int(db.execute(sql, values).fetchone()[0]) for sql in (members, listed, leaving))
+    )
+
+
+def apply_snapshot(db: sqlite3.Connection, of: Snapshot, agreed: int) -> Removal | None:
+    """Merge the listed members, and let the others leave, of whom there are at most `agreed`.
+
+    Returns None once that is done. Where more would leave by now, nothing changes, and it returns
+    the new numbers. Members with a newer event stay as that event says.
+    """
+    now = removal(db, of)
+    if now.leaving > agreed:
+        return now
+    merge_staged(db, of.audience_id)
+    db.execute(
+        "UPDATE main.member SET is_member = 0, wanted = 0, event_at = :at, source_id = :source, "
+        "line = 0, rejection_id = CASE WHEN wanted = 0 THEN rejection_id END, "
+        "refusals = CASE WHEN wanted = 0 THEN refusals ELSE 0 END "
+        f"WHERE n IN (SELECT n FROM temp.{_leavers(of.audience_id)})",
+        {"at": of.at, "source": of.source_id},
+    )
+    drop_staged(db, of.audience_id)
+    return None
+
+
+def merge_staged(db: sqlite3.Connection, audience_id: int) -> None:
+    """Merge the listed members into the audience; no one leaves."""
+    known, table = audience(db, audience_id), f"temp.{stage_table(audience_id)}"
+    used = ID_TYPE_CODE[known.id_type]
+    db.execute(
+        "INSERT INTO member (audience_id, id_type, id, is_member, wanted, event_at, source_id, "
+        "line, delivered) SELECT :audience, id_type, id, 1, id_type = :used, at, source_id, line, "
+        f"CASE WHEN id_type = :used AND :is_existing THEN NULL ELSE 0 END FROM {table} "
+        f"WHERE true ORDER BY id_type, id {KEEP_NEWEST}",
+        {"audience": audience_id, "used": used, "is_existing": known.link is Link.EXISTING},
+    )
+    db.execute(
+        "UPDATE main.member SET counterpart = staged.other "
+        f"FROM {table} AS staged WHERE member.audience_id = ? "
+        "AND member.id_type = staged.id_type AND member.id = staged.id "
+        "AND staged.other IS NOT NULL AND counterpart IS NOT staged.other",
+        (audience_id,),
+    )
+
+
+def _leavers(audience_id: int) -> str:
+    return f"leaver_{int(audience_id)}"
+
+
+def _values(db: sqlite3.Connection, of: Snapshot) -> dict[str, object]:
+    used = audience(db, of.audience_id).id_type
+    return {"audience": of.audience_id, "at": of.at, "used": ID_TYPE_CODE[used]}
+
+
+def _find_leavers(db: sqlite3.Connection, of: Snapshot, values: dict[str, object]) -> None:
+    """Find the members who are not listed by either identifier, and have no newer event.
+
+    Where the snapshot lists one ID type only, a person known by both leaves by both.
+    """
+    leavers, table = f"temp.{_leavers(of.audience_id)}", f"temp.{stage_table(of.audience_id)}"
+    db.execute(f"DELETE FROM {leavers}")
+    present = (
+        f"INSERT INTO {leavers} SELECT n FROM main.member WHERE audience_id = :audience "
+        "AND id_type = :id_type AND is_member = 1 AND event_at <= :at AND NOT EXISTS "
+        f"(SELECT 1 FROM {table} AS staged WHERE staged.id_type = :id_type "
+        "AND staged.id = member.id) AND NOT EXISTS "
+        f"(SELECT 1 FROM {table} AS staged WHERE staged.id_type = :other_type "
+        "AND staged.id = member.counterpart)"
+    )
+    for id_type in _sorted(of.id_types):
+        db.execute(present, {**values, **_types(id_type)})
+    for id_type in _sorted(set(IdType) - set(of.id_types)):
+        db.execute(
+            f"{present} AND counterpart IN (SELECT id FROM {leavers} JOIN main.member USING (n) "
+            "WHERE id_type = :other_type)",
+            {**values, **_types(id_type)},
+        )
+
+
+def _types(id_type: IdType) -> dict[str, int]:
+    return {"id_type": ID_TYPE_CODE[id_type], "other_type": ID_TYPE_CODE[id_type.other]}
+
+
+def _sorted(id_types: Iterable[IdType]) -> list[IdType]:
+    return sorted(id_types, key=ID_TYPE_CODE.__getitem__)
