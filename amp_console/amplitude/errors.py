@@ -129,6 +129,7 @@ class RateLimited(Transient):
     """Too many requests, or an allowance is spent (429).
 
     `retry_after` is how many seconds Amplitude asks to wait, None where it does not say.
+    `is_about_cohort`: the request was a change of one cohort.
     """
 
     _HAPPENED = "Amplitude asks for fewer requests"
@@ -140,13 +141,24 @@ class RateLimited(Transient):
         text: str = "",
         *,
         retry_after: float | None = None,
+        is_about_cohort: bool = False,
     ) -> None:
         super().__init__(status, words, text)
         self.retry_after = retry_after
+        self.is_about_cohort = is_about_cohort
 
     def _next(self) -> str:
-        wait = "a little" if self.retry_after is None else f"{self.retry_after:.0f} s"
-        return f"Wait {wait}, then try again."
+        return f"Wait {_duration(self.retry_after)}, then try again."
+
+
+def _duration(seconds: float | None) -> str:
+    if seconds is None:
+        return "a little"
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    if seconds < 7200:
+        return f"{seconds / 60:.0f} minutes"
+    return f"{seconds / 3600:,.0f} hours"
 
 
 class CohortBusy(RateLimited):

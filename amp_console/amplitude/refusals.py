@@ -71,8 +71,11 @@ def judge(status: int, body: str, asked: Asked, wait: float | None) -> Amplitude
         is_unsure = asked.has_effect and not 300 <= status < 400
         return ServerTrouble(*said, may_be_applied=is_unsure)
     if status == 429:
-        is_busy = asked.is_change and asked.cohort_id and _BUSY.search(said[1])
-        return (CohortBusy if is_busy else RateLimited)(*said, retry_after=wait)
+        is_about_cohort = asked.is_change and asked.cohort_id is not None
+        is_busy = is_about_cohort and _BUSY.search(said[1])
+        return (CohortBusy if is_busy else RateLimited)(
+            *said, retry_after=wait, is_about_cohort=is_about_cohort
+        )
     if status == 413:
         return TooLarge(*said)
     if not is_amplitudes(body):

@@ -143,7 +143,9 @@ def report_lines(report: RunReport, tally: Tally) -> list[str]:
     )
     if any(each.left.rejected for each in report.audiences) or tally.invalid:
         lines.append("See who was rejected and why with: amp-console errors")
-    if any(each.left.pending and not each.counts.is_stuck for each in report.audiences):
+    if any(each.left.pending and each.held_until for each in report.audiences):
+        lines.append("Send before that time with: amp-console sync --now")
+    elif any(each.left.pending and not each.counts.is_stuck for each in report.audiences):
         what = "What else" if any(each.counts.is_stuck for each in report.audiences) else "What"
         lines.append(f"{what} is pending is delivered by the next run: amp-console sync")
     return lines

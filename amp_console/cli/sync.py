@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 )
 @click.option("--dry-run", is_flag=True, help="Show the plan and send nothing.")
 @click.option("--yes", is_flag=True, help="Confirm the plan beforehand.")
+@click.option("--now", is_flag=True, help="Send although Amplitude has asked to wait.")
 @json_option
 @connection_option
 def sync(
@@ -27,6 +28,7 @@ def sync(
     paths: tuple[str, ...],
     dry_run: bool,
     yes: bool,
+    now: bool,
     as_json: bool,
     connection: str | None,
 ) -> int:
@@ -38,6 +40,7 @@ def sync(
     from amp_console.cli import documents, running
     from amp_console.cli.reading import describe, read_events
     from amp_console.cli.workplace import keys_of, workplace
+    from amp_console.ledger.holds import release
     from amp_console.sync.plan import draw_up
 
     with workplace(connection) as place:
@@ -54,6 +57,8 @@ def sync(
             return _worse(Exit.DELIVERED, intake)
         if not running.is_agreed(plan, yes=yes):
             return Exit.MISUSE
+        if now:
+            place.ledger.write(release, [each.audience_id for each in plan.audiences])
         client = place.client(credentials)
         report = running.run_plan(plan, place.connection, place.ledger, client, intake.tally)
     if as_json:

@@ -246,7 +246,20 @@ CREATE TABLE refused_requests (
 ) STRICT, WITHOUT ROWID;
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH, _REFUSED_REQUESTS)
+_HOLDS = """
+-- Until when Amplitude has asked for no more requests, in microseconds since 1970. An audience_id
+-- of 0 means the whole connection.
+CREATE TABLE hold (
+    audience_id INTEGER PRIMARY KEY,
+    until       INTEGER NOT NULL
+) STRICT;
+"""
+
+MIGRATIONS: tuple[str, ...] = (
+    *(_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH),
+    _REFUSED_REQUESTS,
+    _HOLDS,
+)
 """Step n brings a ledger from version n to n + 1. Steps are only ever appended."""
 
 

@@ -8,7 +8,7 @@ import msgspec
 
 from amp_console.amplitude import AmplitudeClient, AmplitudeError, CohortGone, KeysRefused
 from amp_console.connections import Connection
-from amp_console.ledger import Db, Ledger, deliveries, runs
+from amp_console.ledger import Db, Ledger, deliveries, holds, runs
 from amp_console.ledger.audiences import Audience, audience
 from amp_console.ledger.cohorts import break_link
 from amp_console.ledger.dead_runs import end_dead_runs
@@ -19,6 +19,7 @@ from amp_console.ledger.sources import Tally
 from amp_console.ledger.standing import Outstanding, outstanding
 from amp_console.sync.audience_delivery import deliver_audience
 from amp_console.sync.desk import Desk, GaveUp, Slots, Stopped
+from amp_console.sync.held import held_note
 from amp_console.sync.lane import Lane
 from amp_console.sync.pace import OutOfPatience
 from amp_console.sync.plan import Plan
@@ -30,13 +31,15 @@ from amp_console.sync.timing import Stop, Timing
 class AudienceReport(msgspec.Struct, frozen=True):
     """What a run did for one audience, and how the audience stands now.
 
-    `note` says in words why users are still pending, "" where none are.
+    `note` says in words why users are still pending, "" where none are. `held_until` is the time
+    before which Amplitude asks not to be asked again, in microseconds since 1970.
     """
 
     audience: Audience
     counts: AudienceCounts
     left: Outstanding
     note: str
+    held_until: int | None = None
 
 
 class RunReport(msgspec.Struct, frozen=True):
@@ -107,7 +110,7 @@ class Delivery:
         known = await desk.ledger.aread(audience, audience_id)
         left = await desk.ledger.aread(outstanding, known)
         desk.progress.over(audience_id, note or "done")
-        return AudienceReport(known, lane.counts, left, note)
+        return AudienceReport(known, lane.counts, left, note, lane.held_until)
 
     @property
     def keys_refused(self) -> str | None:
@@ -117,14 +120,37 @@ class Delivery:
     async def turn(self, lane: Lane) -> str:
         """Do the work for one audience under its lease; return why it did not end, "" if it did."""
         desk, of = self._desk, lane.audience
+        if note := await self._held(lane):
+            return note
         try:
             with lease(desk.ledger.path, of.id):
                 await desk.ledger.awrite(note_holder, of.id, desk.timing.now())
                 await desk.ledger.awrite(deliveries.void_open, of.id, desk.timing.now())
                 lane.audience = await desk.ledger.aread(audience, of.id)
-                return await self._explained(lane)
+                return await self._hold(lane, await self._explained(lane))
         except AudienceBusy:
             return await desk.ledger.aread(busy_because, of.id)
+
+    async def _held(self, lane: Lane) -> str:
+        """Say until when Amplitude has asked for nothing for this audience; "" if it has not."""
+        desk, now = self._desk, self._desk.timing.now()
+        lane.held_until = None
+        if self._job.kind is not RunKind.COMPARE:  # the limits on downloads are limits apart
+            lane.held_until = await desk.ledger.aread(holds.held_until, lane.audience.id, now)
+        return held_note(lane.held_until, now) if lane.held_until is not None else ""
+
+    async def _hold(self, lane: Lane, note: str) -> str:
+        """Keep for the next run what Amplitude has asked for last, unless it answered since."""
+        desk, asked, now = self._desk, lane.asked_to_wait, self._desk.timing.now()
+        is_over = not note or asked is None or asked.until <= now
+        if asked is None or is_over or self._job.kind is RunKind.COMPARE:
+            return note
+        of = lane.audience.id if asked.is_about_cohort else holds.ALL
+        await desk.ledger.awrite(holds.hold, of, asked.until)
+        lane.held_until = asked.until
+        if lane.counts.is_stuck:
+            return note
+        return held_note(asked.until, now, is_cut=asked.is_cut)
 
     async def _explained(self, lane: Lane) -> str:
         try:

@@ -25,6 +25,7 @@ from amp_console.sync.timing import Stop
 NO_COHORT = "waits: no cohort yet"
 OFF = "waits: switched off"
 PAUSED = "paused: nothing is sent"
+LONGEST_HELD = 60.0  # seconds until an audience that Amplitude asks to wait is looked at again
 LOOK_AGAIN = 5.0  # seconds until an audience that could not be delivered is tried again
 MOST_ARRIVALS = 500  # of which the times are kept; more are put together
 
@@ -128,7 +129,7 @@ class Follower:
                 if self._state and not common.ending.is_set():
                     self._thin_out()
                     self._full.clear()
-                    await self._full_or_later(LOOK_AGAIN)
+                    await self._full_or_later(self._rest())
                     self._came.set()
             if common.is_over and not self._came.is_set():
                 return
@@ -174,6 +175,18 @@ class Follower:
                 await self._full_or_later(left)
         self._full.clear()
 
+    def _rest(self) -> float:
+        """Seconds until an audience that could not be delivered is looked at again.
+
+        The ledger says whether it is still held, so Amplitude is not asked: an operator may have
+        released it.
+        """
+        until = self._lane.held_until
+        if until is None:
+            return LOOK_AGAIN
+        left = (until - self._common.means.timing.now()) / 1_000_000
+        return min(max(left, LOOK_AGAIN), LONGEST_HELD)
+
     async def _full_or_later(self, seconds: float) -> None:
         full = asyncio.ensure_future(self._full.wait())
         later = asyncio.ensure_future(self._common.means.timing.sleep(seconds))
@@ -194,6 +207,7 @@ class Follower:
         carried = len(self._arrivals)
         self._done_before = lane.desk.progress.of(lane.audience.id).done
         lane.patience = Patience(means.connection.limits, means.timing)
+        lane.asked_to_wait = None
         lane.was_taken = False  # the cohort may have been deleted since the last turn
         self._state = note = await common.delivery.turn(lane)
         self._done_before = lane.desk.progress.of(lane.audience.id).done

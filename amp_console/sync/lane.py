@@ -21,6 +21,7 @@ from amp_console.ledger.audiences import Audience
 from amp_console.ledger.deliveries import Answer, Batch
 from amp_console.ledger.runs import AudienceCounts
 from amp_console.sync.desk import Desk, Stopped
+from amp_console.sync.held import AskedToWait, asked_to_wait
 from amp_console.sync.pace import BatchSize, Patience
 from amp_console.values import IdType, Operation
 
@@ -41,6 +42,8 @@ class Lane:
         self.patience = Patience(desk.connection.limits, desk.timing)
         self.size = BatchSize(desk.connection.limits)
         self.comparison_id: int | None = None
+        self.held_until: int | None = None  # what an earlier run, or this one, was asked for
+        self.asked_to_wait: AskedToWait | None = None
         self.was_taken = False  # Amplitude has accepted a request for this cohort in this run
 
     @property
@@ -110,6 +113,7 @@ class Lane:
             f"Amplitude does not know this {batch.id_type.label}",
         )
         self.was_taken = True
+        self.asked_to_wait = None
         self.patience.clean()
         self.size.grow()
         return rejected
@@ -146,6 +150,7 @@ class Lane:
         """
         if isinstance(error, TOO_MUCH):
             self.size.shrink(error)
+        self.asked_to_wait = asked_to_wait(error, self.desk.timing.now()) or self.asked_to_wait
         seconds = self.patience.wait_after(error)
         self.tell(retries=1)
         what = "rate limited" if isinstance(error, RateLimited) else str(error).partition(". ")[0]

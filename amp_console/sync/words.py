@@ -35,6 +35,13 @@ def moment(microseconds: int | None) -> str | None:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def clock_time(at: int, now: int) -> str:
+    """A time of the ledger's as time of day in UTC, with the date where it is not today's."""
+    time, today = (datetime.fromtimestamp(each // 1_000_000, UTC) for each in (at, now))
+    day = "" if time.date() == today.date() else f"{time:%Y-%m-%d} "
+    return f"{day}{time:%H:%M} UTC"
+
+
 def plural(count: int, one: str, many: str | None = None) -> str:
     """A count with its noun: "1 user", "2,000 users"."""
     return f"{count:,} {one if count == 1 else many or one + 's'}"

@@ -349,6 +349,30 @@ async def test_rate_limited_for_a_minute_loses_nobody(office: Office, tmp_path: 
         await until(is_in(office, "first", "early", *written))
 
 
+async def test_an_audience_waits_for_hours_while_the_others_go_on(
+    office: Office, tmp_path: Path
+) -> None:
+    """It says until when, Amplitude is not asked meanwhile, and the session can still be ended."""
+    hurried(office)
+    async with Session(office, tmp_path) as session:
+        session.write(lines("u1") + lines("u1", key="buyers"))
+        await until(lambda: len(session.now().audiences) == 2 and session.now().queue == 0)
+        wait = Rule(Answer(429, retry_after="10800"), frozenset({Call.MEMBERSHIP}), times=1)
+        office.trouble(wait)
+        session.write(lines("u2"))
+        await until(
+            lambda: any("no more requests before" in each.state for each in session.now().audiences)
+        )
+        asked = len(office.simulator.requests)
+        session.write(lines("u2", key="buyers"))
+        session.write(lines("u3"))
+        await until(is_in(office, "u1", "u2", key="buyers"))
+        assert len(office.simulator.requests) == asked + 1
+        assert office.cohort() == {"u1"}
+        report = await session.end()
+    assert report.pending == 2
+
+
 async def test_what_can_not_be_sent_when_it_ends_is_kept(office: Office, tmp_path: Path) -> None:
     """Amplitude is not there: the end does not wait for it for ever."""
     office.timing = dataclasses.replace(office.timing, sleep=asyncio.sleep)

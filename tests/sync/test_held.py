@@ -1,0 +1,130 @@
+"""A wait of hours that Amplitude asks for is kept, by later runs too, and never for ever."""
+
+import dataclasses
+from datetime import UTC, datetime
+
+import pytest
+
+from amp_console.ledger.holds import release
+from amp_console.ledger.runs import RunStatus
+from amp_console.simulator import Answer, Call, Rule
+from amp_console.sync.delivery import RunReport
+from tests.sync.office import Office, event
+
+pytestmark = pytest.mark.anyio
+
+HOUR = 3_600_000_000
+START = int(datetime(2026, 5, 3, 9, 15, tzinfo=UTC).timestamp()) * 1_000_000
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = START
+
+    def __call__(self) -> int:
+        return self.now
+
+
+@pytest.fixture
+def clock(office: Office) -> Clock:
+    clock = Clock()
+    office.timing = dataclasses.replace(office.timing, now=clock)
+    return clock
+
+
+async def asked_to_wait(office: Office, seconds: str, call: Call = Call.MEMBERSHIP) -> RunReport:
+    """A run that meets a 429 for one call, once."""
+    office.enter("u1")
+    office.read([event("u1", True, audience="buyers")])
+    office.trouble(Rule(Answer(429, retry_after=seconds), frozenset({call}), times=1))
+    return await office.sync()
+
+
+def notes(report: RunReport) -> dict[str, str]:
+    return {each.audience.key: each.note for each in report.audiences if each.note}
+
+
+async def test_the_audience_says_until_when_and_the_others_are_delivered(
+    office: Office, clock: Clock
+) -> None:
+    report = await asked_to_wait(office, "10800")
+    assert report.status is RunStatus.STOPPED
+    (note,) = notes(report).values()
+    assert note == (
+        "Amplitude asks for no more requests before 12:15 UTC. "
+        "Nothing is sent until then; what is pending stays pending."
+    )
+    assert sum(each.left.pending for each in report.audiences) == 1
+
+
+async def test_the_next_run_asks_nothing_before_that_time(office: Office, clock: Clock) -> None:
+    held = notes(await asked_to_wait(office, "10800"))
+    asked = len(office.simulator.requests)
+    clock.now += 3 * HOUR - 1
+    again = await office.sync()
+    assert notes(again) == held
+    assert len(office.simulator.requests) == asked
+    clock.now += 1
+    assert (await office.sync()).status is RunStatus.DELIVERED
+
+
+async def test_an_operator_can_send_before_that_time(office: Office, clock: Clock) -> None:
+    report = await asked_to_wait(office, "10800")
+    office.ledger.write(release, [each.audience.id for each in report.audiences])
+    assert (await office.sync()).status is RunStatus.DELIVERED
+
+
+async def test_a_short_wait_that_was_waited_holds_nothing(office: Office, clock: Clock) -> None:
+    assert (await asked_to_wait(office, "30")).status is RunStatus.DELIVERED
+    assert office.waits.seconds == [30.0]
+    office.enter("u2", at=9)
+    assert (await office.sync()).status is RunStatus.DELIVERED
+
+
+async def test_a_wait_that_concerns_no_cohort_holds_every_audience(
+    office: Office, clock: Clock
+) -> None:
+    office.limit(parallel_cohorts=1)
+    report = await asked_to_wait(office, "10800", Call.UPLOAD)
+    assert set(notes(report)) == {"shoppers", "buyers"}
+    asked = len(office.simulator.requests)
+    await office.sync()
+    assert len(office.simulator.requests) == asked
+
+
+async def test_a_wait_of_years_lasts_a_day(office: Office, clock: Clock) -> None:
+    (note,) = notes(await asked_to_wait(office, "99999999")).values()
+    assert (
+        "before 2026-05-04 09:15 UTC. It asked for longer, but is asked again after a day." in note
+    )
+    clock.now += 24 * HOUR
+    assert (await office.sync()).status is RunStatus.DELIVERED
+
+
+@pytest.mark.parametrize("jump", [-365 * 24 * HOUR, 365 * 24 * HOUR])
+async def test_a_clock_that_jumps_locks_no_audience(
+    office: Office, clock: Clock, jump: int
+) -> None:
+    await asked_to_wait(office, "10800")
+    clock.now += jump
+    assert (await office.sync()).status is RunStatus.DELIVERED
+
+
+async def test_the_limits_on_downloads_hold_no_delivery(office: Office, clock: Clock) -> None:
+    office.enter("u1")
+    await office.sync()
+    office.trouble(Rule(Answer(429, retry_after="10800"), frozenset({Call.DOWNLOAD_START})))
+    report = await office.compare_report()
+    assert report.run.audiences[0].note
+    office.enter("u2", at=9)
+    assert (await office.sync()).status is RunStatus.DELIVERED
+
+
+async def test_a_held_audience_is_compared_all_the_same(office: Office, clock: Clock) -> None:
+    office.enter("u1")
+    await office.sync()
+    office.enter("u2", at=9)
+    office.trouble(Rule(Answer(429, retry_after="10800"), frozenset({Call.MEMBERSHIP})))
+    await office.sync()
+    office.trouble()
+    assert (await office.compare()).is_equal is not None
