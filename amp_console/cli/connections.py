@@ -45,6 +45,7 @@ def disconnect(name: str, yes: bool) -> int:
     from amp_console.cli.text import clean
     from amp_console.cli.workplace import book, folders, vault
     from amp_console.connections import forget_connection
+    from amp_console.ledger.backups import backup_folder
 
     pages = book()
     pages.check_writable()
@@ -57,5 +58,7 @@ def disconnect(name: str, yes: bool) -> int:
     click.echo(f'Forgot "{clean(name)}" and its keys.')
     ledger = folders().ledger(connection.id)
     if ledger.exists():
-        click.echo(f"Its ledger is still in {ledger}.")
+        backups = backup_folder(ledger)
+        more = f", and its backups in {backups}" if backups.exists() else ""
+        click.echo(f"Its ledger is still in {ledger}{more}.")
     return 0

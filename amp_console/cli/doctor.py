@@ -4,6 +4,7 @@ import os
 import platform
 from collections.abc import Iterator
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, NamedTuple
 
 import click
@@ -15,12 +16,16 @@ if TYPE_CHECKING:
     from amp_console.connections import Connection, Folders, Vault
 
 
+LONGEST = 2_000  # characters of a line: commands have to be whole, and paths are long
+
+
 class Finding(NamedTuple):
     """One thing that was looked at."""
 
     what: str
     is_well: bool
     says: str
+    more: tuple[str, ...] = ()
 
 
 @click.command()
@@ -30,7 +35,11 @@ def doctor() -> int:
 
     findings = list(_findings())
     for each in findings:
-        click.echo(f"{'ok  ' if each.is_well else 'look'}  {each.what:<12}{clean(each.says, 300)}")
+        click.echo(
+            f"{'ok  ' if each.is_well else 'look'}  {each.what:<12}{clean(each.says, LONGEST)}"
+        )
+        for line in each.more:
+            click.echo(f"{'':<18}{clean(line, LONGEST)}")
     return Exit.DELIVERED if all(each.is_well for each in findings) else Exit.PARTIAL
 
 
@@ -63,7 +72,7 @@ def _findings() -> Iterator[Finding]:
         yield Finding("connections", True, "none yet; make one with: amp-console connect NAME …")
     for each in connections:
         yield _keys(each, ring)
-        yield _ledger(each, found)
+        yield from _ledger(each, found)
 
 
 def _private(what: str, folder: Path) -> Finding:
@@ -88,19 +97,52 @@ def _keys(connection: "Connection", ring: "Vault") -> Finding:
     return Finding("keys", True, f"{connection.name}: from the {source.value}")
 
 
-def _ledger(connection: "Connection", folders: "Folders") -> Finding:
-    from amp_console.ledger import Ledger, LedgerError
-    from amp_console.ledger.audiences import all_audiences
-    from amp_console.ledger.database import trouble_in
+def _ledger(connection: "Connection", folders: "Folders") -> Iterator[Finding]:
+    from amp_console.cli.text import plural
+    from amp_console.ledger import LedgerError
+    from amp_console.ledger.database import examine
 
     path = folders.ledger(connection.id)
-    if not path.exists():
-        return Finding("ledger", True, f"{connection.name}: none yet")
-    try:
-        with Ledger(path) as ledger:
-            trouble = ledger.read(trouble_in)
-            count = len(ledger.read(all_audiences))
-    except LedgerError as error:
-        return Finding("ledger", False, f"{connection.name}: {error}")
-    says = f"{connection.name}: {path}, {count} audiences"
-    return Finding("ledger", trouble is None, says if trouble is None else f"{says}: {trouble}")
+    if path.exists():
+        try:
+            found = examine(path)
+        except LedgerError as error:
+            yield Finding("ledger", False, f"{connection.name}: {error}")
+        else:
+            says = f"{connection.name}: {path}, {plural(found.audiences, 'audience')}"
+            trouble = f": it is damaged ({found.trouble})" if found.trouble else ""
+            yield Finding("ledger", not found.trouble, says + trouble)
+    else:
+        yield Finding("ledger", True, f"{connection.name}: none yet")
+    yield from _backups(connection, path)
+
+
+def _backups(connection: "Connection", ledger: Path) -> Iterator[Finding]:
+    from amp_console.cli.text import plural
+    from amp_console.ledger.backups import backup_folder, list_backups
+
+    found = list_backups(ledger)
+    if not found:
+        return
+    count = plural(len(found), "backup")
+    listed = (f"{each.path.name}  {each.size / 1_048_576:,.1f} MiB" for each in found)
+    yield Finding(
+        "backups",
+        True,
+        f"{connection.name}: {count} in {backup_folder(ledger)}",
+        (*listed, *_restoring(ledger, found[0].path)),
+    )
+
+
+def _restoring(ledger: Path, newest: Path) -> list[str]:
+    """Say how to go back to a backup; the commands are a POSIX shell's."""
+    path = quote(str(ledger))
+    return [
+        "To restore the newest one, end every amp-console that uses this connection, and run:",
+        f"  set_aside={path}.damaged-$(date +%s)",
+        "  for end in '' -wal -shm; do",
+        f'    [ ! -e {path}$end ] || mv {path}$end "$set_aside$end"; done',
+        f"  cp {quote(str(newest))} {path}",
+        "Then import the event files again. Events that came by webhook or stdin after the",
+        "backup are lost; `amp-console reconcile --all` shows what differs in the cohorts.",
+    ]

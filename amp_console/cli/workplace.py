@@ -51,6 +51,8 @@ def workplace(name: str | None) -> Iterator[Workplace]:
     if common().read_only:
         connection = restricted(connection)
     with Ledger(folders().ledger(connection.id)) as ledger:
+        for notice in ledger.notices:
+            click.echo(notice, err=True)
         yield Workplace(connection, ledger)
 
 

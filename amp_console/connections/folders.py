@@ -64,6 +64,7 @@ def make_private(folder: Path) -> None:
     make_private(folder.parent)
     try:
         folder.mkdir(mode=0o700)
+        folder.chmod(0o700)  # whatever the umask is
     except FileExistsError:
         if not folder.is_dir():  # else another process was quicker
             raise

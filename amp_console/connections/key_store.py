@@ -9,7 +9,13 @@ import msgspec
 from amp_console.connections.book import ConnectionBook
 from amp_console.connections.connection import Connection
 from amp_console.connections.keys import keys_from_environment
-from amp_console.connections.keys_errors import SET_BOTH, KeysError, KeysProblem
+from amp_console.connections.keys_errors import (
+    KEYS_NOT_KEPT,
+    SET_BOTH,
+    KeysError,
+    KeysProblem,
+    without_keyring,
+)
 from amp_console.connections.settings_errors import SettingsError
 from amp_console.connections.vault import Vault
 from amp_console.values import Credentials
@@ -73,7 +79,8 @@ def store_keys(
     the book wasn't saved. The new keys are out of the keyring again.
     """
     book.check_writable()
-    item = vault.write(credentials)
+    with without_keyring(KEYS_NOT_KEPT):
+        item = vault.write(credentials)
     stored = msgspec.structs.replace(connection, keyring_item=item)
     try:
         book.save(stored)

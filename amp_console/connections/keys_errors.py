@@ -2,11 +2,20 @@
 
 import enum
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 KEY_VARIABLES = ("AMP_CONSOLE_API_KEY", "AMP_CONSOLE_SECRET_KEY")
 WEBHOOK_VARIABLE = "AMP_CONSOLE_WEBHOOK_SECRET"
 
 SET_BOTH = f"set {KEY_VARIABLES[0]} and {KEY_VARIABLES[1]}"
+KEYS_NOT_KEPT = (
+    "This machine has no keyring, so nothing was saved. The keys work until you quit. To keep "
+    f"them: sign in to a desktop session, or {SET_BOTH}."
+)
+SECRET_NOT_KEPT = (
+    "This machine has no keyring, so the shared secret was not saved. Sign in to a desktop "
+    f"session and try again, or set {WEBHOOK_VARIABLE}."
+)
 
 
 class KeysProblem(enum.Enum):
@@ -34,8 +43,8 @@ _WORDS = {
     "keyring takes, so nothing was saved. Check what was pasted.",
     KeysProblem.DAMAGED: "What your keyring holds for this connection is not a pair of keys. It "
     f"was left as it is. Store the keys again, or {SET_BOTH}.",
-    KeysProblem.NO_KEYRING: "This machine has no keyring, so nothing was saved. The keys work "
-    f"until you quit. To keep them: sign in to a desktop session, or {SET_BOTH}.",
+    KeysProblem.NO_KEYRING: "This machine has no keyring now. To keep keys in one, sign in to a "
+    f"desktop session. Without one, {SET_BOTH}.",
     KeysProblem.FAILED: "Your keyring failed{cause}. Nothing was changed. Try again, "
     f"or {SET_BOTH}.",
 }
@@ -54,6 +63,17 @@ class KeysError(Exception):
         super().__init__(words or _WORDS[problem].format(cause=cause and f" ({cause})"))
         self.problem = problem
         self.backend_name = backend_name
+
+
+@contextmanager
+def without_keyring(words: str) -> Iterator[None]:
+    """Tell a missing keyring in these words: they say what was not done."""
+    try:
+        yield
+    except KeysError as error:
+        if str(error) == _WORDS[KeysProblem.NO_KEYRING]:
+            raise KeysError(error.problem, error.backend_name, words=words) from None
+        raise
 
 
 # Many failures are not the keyring library's own errors, and importing those costs time: types

@@ -53,8 +53,8 @@ def open_ring(environ: Mapping[str, str]) -> Ring:
     if any(map(_keeps_nothing_safely, origins)):
         raise KeysError(
             KeysProblem.NO_KEYRING,
-            words=f"{_NAMED_BY} names {origins[0]}, which does not keep keys safely, so nothing "
-            f"was saved. {_INSTEAD}",
+            words=f"{_NAMED_BY} names {origins[0]}, which does not keep keys safely and is "
+            f"not used. {_INSTEAD}",
         )
     return ring
 

@@ -8,7 +8,13 @@ import msgspec
 from amp_console.connections.book import ConnectionBook
 from amp_console.connections.connection import Connection
 from amp_console.connections.key_store import retry_forgotten
-from amp_console.connections.keys_errors import WEBHOOK_VARIABLE, KeysError
+from amp_console.connections.keys_errors import (
+    SECRET_NOT_KEPT,
+    WEBHOOK_VARIABLE,
+    KeysError,
+    KeysProblem,
+    without_keyring,
+)
 from amp_console.connections.settings_errors import SettingsError
 from amp_console.connections.vault import Vault
 from amp_console.values import Secret
@@ -30,7 +36,28 @@ def find_webhook_secret(
     """
     if text := environ.get(WEBHOOK_VARIABLE, "").strip():
         return Secret(text)
-    return vault.read_secret(connection.webhook_item) if connection.webhook_item else None
+    if connection.webhook_item is None:
+        return None
+    try:
+        return vault.read_secret(connection.webhook_item)
+    except KeysError as error:
+        raise _about(connection, error) from None
+
+
+def _about(connection: Connection, error: KeysError) -> KeysError:
+    """Say that it is the shared secret that the keyring didn't give."""
+    match error.problem:
+        case KeysProblem.MISSING | KeysProblem.DAMAGED:
+            why = "does not hold"
+        case KeysProblem.NO_KEYRING:
+            why = "is not there now, so it can't give"
+        case _:
+            return error
+    words = (
+        f"The keyring {why} the shared secret of “{connection.name}”. Store it again with: "
+        f"amp-console listen --save-secret, or set {WEBHOOK_VARIABLE}."
+    )
+    return KeysError(error.problem, error.backend_name, words=words)
 
 
 def store_webhook_secret(
@@ -38,7 +65,8 @@ def store_webhook_secret(
 ) -> Connection:
     """Keep the secret, and delete the one before; raises as `store_keys` does."""
     book.check_writable()
-    item = vault.write_secret(secret)
+    with without_keyring(SECRET_NOT_KEPT):
+        item = vault.write_secret(secret)
     stored = msgspec.structs.replace(connection, webhook_item=item)
     try:
         book.save(stored)

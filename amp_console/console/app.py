@@ -100,6 +100,8 @@ class ConsoleApp(LikedApp):
         session = await aside(Session, self.premises, connection, read_only=self.opening.read_only)
         session.find = partial(keyring.find, self)
         old, self.session = self.session, session
+        for notice in session.ledger.notices:
+            self.say(notice, "warning")
         self.sizes, self.quota = {}, None
         self._revision = -1
         if old is not None:

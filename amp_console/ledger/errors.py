@@ -1,7 +1,10 @@
 """What can go wrong with a ledger, one type per thing an operator can do about it."""
 
+import errno
 import sqlite3
 from pathlib import Path
+
+from amp_console.ledger.backups import list_backups
 
 
 class LedgerError(Exception):
@@ -34,35 +37,73 @@ class LedgerDamaged(LedgerError):
     """The file is not a ledger, or not a whole one."""
 
 
+_KEPT = "What it held before is kept; the last step was undone."
 _KINDS: dict[str, tuple[type[LedgerError], str]] = {
-    "SQLITE_FULL": (LedgerFull, "The disk is full: {path} can't grow. Make room and run it again."),
+    "SQLITE_FULL": (
+        LedgerFull,
+        f"The disk is full: {{path}} can't grow. {_KEPT} Make room and run it again.",
+    ),
     "SQLITE_READONLY": (
         LedgerReadOnly,
-        "The ledger {path} can't be written. Check its permissions and the disk.",
+        f"The ledger {{path}} can't be written. {_KEPT} Check its permissions and the disk.",
     ),
     "SQLITE_CANTOPEN": (
         LedgerReadOnly,
-        "The ledger {path} can't be opened. Check its folder's permissions.",
+        "The ledger {path} can't be opened. Nothing was changed. Check its folder's permissions.",
     ),
     "SQLITE_BUSY": (
         LedgerBusy,
-        "Another amp-console kept the ledger {path} busy. Try again when it has finished.",
-    ),
-    "SQLITE_NOTADB": (LedgerDamaged, "{path} is not a ledger. Move it away to start a new one."),
-    "SQLITE_CORRUPT": (
-        LedgerDamaged,
-        "The ledger {path} is damaged. Move it away, and import the event files again.",
+        f"Another amp-console kept {{path}} busy. {_KEPT} Try again when it has finished.",
     ),
     "SQLITE_IOERR": (
         LedgerFull,
-        "The disk did not take {path}: it is full, or it fails. See to it and run it again.",
+        (
+            "The disk failed to read or write {path} ({name}). Check the disk, then check the "
+            "ledger with: amp-console doctor"
+        ),
     ),
 }
+_DAMAGES = {"SQLITE_NOTADB": "is not a ledger", "SQLITE_CORRUPT": "is damaged"}
 
 
 def explain(error: sqlite3.Error, path: Path) -> LedgerError:
-    """Turn SQLite's error into the operator's; what was committed before is kept."""
+    """Turn SQLite's error into the operator's."""
     name = getattr(error, "sqlite_errorname", "") or ""
     primary = "_".join(name.split("_")[:2])  # SQLITE_IOERR_WRITE is one of SQLITE_IOERR
-    kind, text = _KINDS.get(primary, (LedgerError, "The ledger {path} failed ({name})."))
-    return kind(text.format(path=path, name=name or type(error).__name__) + " Nothing was lost.")
+    if primary in _DAMAGES:
+        return damaged(path, _DAMAGES[primary])
+    kind, text = _KINDS.get(
+        primary, (LedgerError, f"The ledger {{path}} failed ({{name}}). {_KEPT}")
+    )
+    return kind(text.format(path=path, name=name or type(error).__name__))
+
+
+def explain_os(error: OSError, path: Path) -> LedgerError:
+    """Turn the system's error, met while a ledger's files were made, into the operator's."""
+    if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
+        return LedgerFull(f"The disk is full: {path} can't be made. Make room and run it again.")
+    return LedgerReadOnly(
+        f"The ledger {path} can't be opened ({error.strerror or type(error).__name__}). Nothing "
+        "was changed. Check its folder's permissions."
+    )
+
+
+def damaged(path: Path, what: str) -> LedgerDamaged:
+    """Return the error of a file that is no whole ledger: what can be recovered, and how.
+
+    Event files can be imported again. Events from webhooks and the standard input are in no file,
+    so of those, only what a backup holds can be recovered.
+    """
+    backups = list_backups(path)
+    start = f"The ledger {path} {what}. It was left as it is. "
+    if backups:
+        return LedgerDamaged(
+            f"{start}The newest of {len(backups)} backups is of {backups[0].when}: `amp-console "
+            "doctor` says how to restore it. Event files can be imported again. Events that came "
+            "by webhook or standard input after the backup are lost."
+        )
+    return LedgerDamaged(
+        f"{start}There is no backup. Event files can be imported into a new ledger: move this "
+        "file away, with those beside it that end in -wal and -shm. Events that came by webhook "
+        "or standard input are in no other file, so keep it."
+    )

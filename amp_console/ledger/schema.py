@@ -5,6 +5,7 @@ wanted and what is delivered. Pending is where the two differ; it is never store
 """
 
 import sqlite3
+from collections.abc import Callable
 
 from amp_console.ledger.errors import LedgerTooNew
 
@@ -263,16 +264,19 @@ MIGRATIONS: tuple[str, ...] = (
 """Step n brings a ledger from version n to n + 1. Steps are only ever appended."""
 
 
-def migrate(db: sqlite3.Connection) -> None:
+def migrate(db: sqlite3.Connection, before: Callable[[int], None] = lambda _: None) -> None:
     """Bring the ledger to the newest version, in one transaction.
 
-    Raises `LedgerTooNew` for a ledger that a newer amp-console has written.
+    `before` is called with the version it has, if it is an older one; no other process can change
+    the ledger meanwhile. Raises `LedgerTooNew` for a ledger that a newer amp-console has written.
     """
     db.execute("BEGIN IMMEDIATE")
     try:
         version = int(db.execute("PRAGMA user_version").fetchone()[0])
         if version > len(MIGRATIONS):
             raise LedgerTooNew(version, len(MIGRATIONS))
+        if 0 < version < len(MIGRATIONS):
+            before(version)
         for step in MIGRATIONS[version:]:
             for statement in _statements(step):
                 db.execute(statement)

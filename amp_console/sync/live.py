@@ -21,6 +21,7 @@ from amp_console.sync.audience_delivery import deliver_window
 from amp_console.sync.delivery import Delivery, Job, Means, begin, desk_of
 from amp_console.sync.feed import LATEST, Taken
 from amp_console.sync.follower import Common, Follower, LiveWish
+from amp_console.sync.live_backups import DailyBackups
 from amp_console.sync.live_errors import CannotBind
 from amp_console.sync.live_progress import LiveChange, LiveReport, LiveSnapshot, LiveSource
 from amp_console.sync.progress import AudienceProgress, Progress
@@ -29,6 +30,8 @@ from amp_console.sync.read_only import guard
 SHOWN = 1.0  # seconds between two snapshots
 KEPT = 10  # snapshots after which what was read is in the history, too
 ANEW = 60  # snapshots after which the ledger is asked what is pending, whatever was told
+BACKUPS = 3_600  # snapshots between two checks whether a backup is due; the first is early
+FIRST_BACKUP = 10
 TIDIED = 3_600  # snapshots after which requests that explain nobody any more are forgotten
 HOUR = 3_600_000_000  # microseconds for which they are kept in any case
 
@@ -60,6 +63,7 @@ class Live:
         self._is_paused = False
         self._is_behind = False
         self._source: EventSource | None = None
+        self._backups = DailyBackups(means.ledger, means.timing.now)
         self.ending = asyncio.Event()
 
     def end(self) -> None:
@@ -164,6 +168,7 @@ class Live:
             self._source.sources() if self._source else (),
             tuple(self._latest),
             now,
+            self._backups.trouble,
         )
 
     async def _follower(self, audience_id: int) -> Follower:
@@ -216,6 +221,8 @@ class Live:
         if ticks % KEPT == 0:
             await ledger.awrite(runs.keep_tally, run_id, self._tally)
             await ledger.awrite(keep_refused, run_id, self.snapshot().refused)
+        if ticks % BACKUPS == FIRST_BACKUP:
+            self._backups.check()
         if ticks % TIDIED == 0:
             before = self._means.timing.now() - HOUR
             await ledger.awrite(forget_requests, run_id, before)
@@ -235,6 +242,7 @@ class Live:
             for task in late:
                 task.cancel()
         ticker.cancel()
+        await self._backups.end()
         ended = await asyncio.gather(*self._tasks.values(), return_exceptions=True)
         self._defect = next((each for each in ended if isinstance(each, Exception)), None)
 

@@ -45,6 +45,12 @@ class Alerts:
             "It is kept, and delivered when it can be.",
             "The cohorts have caught up.",
         )
+        found += self._change(
+            "backup",
+            now.backup_trouble is not None,
+            now.backup_trouble or "",
+            "The ledger is backed up again.",
+        )
         return found + self._silence(now) + self._errors(now) + self._sources(now)
 
     def _sources(self, now: LiveSnapshot) -> list[Alert]:

@@ -61,7 +61,8 @@ class LiveChange(msgspec.Struct, frozen=True):
 class LiveSnapshot(msgspec.Struct, frozen=True):
     """A live session at one moment; all times in seconds. `latest` holds the newest change first.
 
-    `now` is the moment on the clock of the sources' times.
+    `now` is the moment on the clock of the sources' times. `backup_trouble` says why the ledger's
+    last backup was not made.
     """
 
     run_id: int
@@ -72,6 +73,7 @@ class LiveSnapshot(msgspec.Struct, frozen=True):
     sources: tuple[LiveSource, ...] = ()
     latest: tuple[LiveChange, ...] = ()
     now: float = 0.0
+    backup_trouble: str | None = None
 
     @property
     def lag(self) -> float:

@@ -5,10 +5,12 @@ import gzip
 import json
 import signal
 import stat
+import subprocess
 from pathlib import Path
 
 import pytest
 
+from amp_console.ledger.backups import DAILY, BackupOptions, back_up
 from amp_console.simulator import Answer, Call, Rule, Simulator, Slow
 from tests.cli.operator import Operator
 from tests.sync.office import event
@@ -431,7 +433,8 @@ def test_a_run_goes_on_until_its_process_is_killed(operator: Operator, file: Pat
 
 def test_doctor_finds_what_is_wrong(operator: Operator) -> None:
     ended = operator.run("doctor")
-    assert "look  keyring" in ended.out
+    assert "look  keyring     This machine has no keyring now." in ended.out
+    assert "saved" not in ended.out
     assert "environment" in ended.out
     config = operator.home / "amp-console/config/config.toml"
     config.write_text("this is [not toml")
@@ -452,8 +455,28 @@ def test_a_damaged_ledger_is_told_and_left_alone(operator: Operator, file: Path)
     ledger.write_bytes(b"not a database at all" * 100)
     ended = operator.run("audiences")
     assert ended.status == 4
-    assert "is not a ledger" in ended.err
+    assert "is not a ledger. It was left as it is. There is no backup." in ended.err
     assert "Traceback" not in ended.err
+
+
+def test_a_backup_is_restored_as_doctor_says(operator: Operator, file: Path) -> None:
+    operator.run("import", file)
+    (ledger,) = (operator.home / "amp-console/data/ledgers").glob("*.db")
+    made = back_up(ledger, DAILY, 1_777_900_000_000_000, BackupOptions(spare=0))
+    assert made is not None
+    before = operator.run("audiences", "--json").out
+    ledger.write_bytes(b"")
+    assert "is empty (0 bytes)" in operator.run("audiences").err
+    told = operator.run("doctor")
+    assert told.status == 1
+    assert f"1 backup in {made.path.parent}" in told.out
+    lines = [each.strip() for each in told.out.splitlines()]
+    assert any(each.startswith(made.path.name) and each.endswith("MiB") for each in lines)
+    begin = next(n for n, each in enumerate(lines) if each.startswith("set_aside="))
+    subprocess.run(["sh", "-c", "\n".join(lines[begin : begin + 4])], check=True)
+    assert operator.run("audiences", "--json").out == before
+    assert operator.run("doctor").out.count("ok    ledger ") == 1
+    assert len(list(ledger.parent.glob("*.db.damaged-*"))) == 1
 
 
 def wait_for_call(simulator: Simulator, call: Call) -> None:

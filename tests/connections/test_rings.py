@@ -52,13 +52,13 @@ def test_a_keyring_that_keeps_nothing_safely_is_refused(name: str) -> None:
     error = problem_with(name)
 
     assert name in str(error)
-    assert "does not keep keys safely, so nothing was saved" in str(error)
+    assert "does not keep keys safely and is not used" in str(error)
 
 
 def test_the_failing_keyring_is_no_keyring() -> None:
     assert str(problem_with("keyring.backends.fail.Keyring")) == (
-        "This machine has no keyring, so nothing was saved. The keys work until you quit. To keep "
-        "them: sign in to a desktop session, or set AMP_CONSOLE_API_KEY and AMP_CONSOLE_SECRET_KEY."
+        "This machine has no keyring now. To keep keys in one, sign in to a desktop session. "
+        "Without one, set AMP_CONSOLE_API_KEY and AMP_CONSOLE_SECRET_KEY."
     )
 
 

@@ -1,5 +1,7 @@
 """What is told of in a live session: once when it begins, and once when it is over."""
 
+import msgspec
+
 from amp_console.ledger.runs import AudienceCounts
 from amp_console.ledger.sources import Tally
 from amp_console.sync.live_alerts import AlertLimits, Alerts
@@ -38,6 +40,12 @@ def test_lag_is_told_once_and_when_it_is_over() -> None:
 
 def test_audiences_that_wait_for_the_operator_do_not_lag() -> None:
     assert told(snapshot(lag=999, waits=True)) == [[]]
+
+
+def test_a_backup_that_is_not_made_is_told_once_and_when_it_is_over() -> None:
+    well = snapshot()
+    ill = msgspec.structs.replace(well, backup_trouble="The ledger was not backed up.")
+    assert told(well, ill, ill, well) == [[], ["The ledger"], [], ["The ledger"]]
 
 
 def test_silence_is_told_once_and_when_it_is_over() -> None:

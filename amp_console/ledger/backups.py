@@ -1,0 +1,199 @@
+"""Dated copies of a ledger, in a folder beside it.
+
+One is made before each migration, and one a day while a live session runs. Event files can be
+imported again, but events from webhooks and from the standard input are in the ledger alone.
+
+A copy is one consistent state: a read transaction is held while SQLite's backup API copies it page
+by page, through a connection of its own, so that others go on reading and writing. It gets its
+name once it is complete and SQLite has checked it, so a crash leaves no half backup, and a damaged
+ledger never replaces a good copy.
+"""
+
+import os
+import re
+import shutil
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+from filelock import FileLock, Timeout
+
+from amp_console.ledger.folders import lock_folder, make_folder
+
+DAILY = "daily"
+SUFFIX = ".backups"
+DAY = 86_400_000_000  # microseconds
+_NAME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d-\d\d-\d\dZ)\.([a-z0-9-]+)\.db")
+_STAMP = "%Y-%m-%dT%H-%M-%SZ"
+_MIB = 1024 * 1024
+
+
+class BackupOptions(msgspec.Struct, frozen=True):
+    """How many backups are kept, how far apart daily ones are, and what a disk has to have left.
+
+    `every` is in microseconds, `spare` in bytes beyond the backup itself. `pages` are copied at a
+    time: between two such steps a backup can be stopped. `patience` is how many seconds a backup
+    waits for one that another process is making.
+    """
+
+    keep: int = 7
+    every: int = DAY
+    spare: int = 128 * _MIB
+    pages: int = 512
+    patience: float = 30.0
+
+
+class Backup(NamedTuple):
+    """One copy: its time in microseconds since 1970, why it was made, and its size in bytes."""
+
+    path: Path
+    at: int
+    reason: str
+    size: int
+
+    @property
+    def when(self) -> str:
+        """Its time for people, in UTC."""
+        return f"{datetime.fromtimestamp(self.at // 1_000_000, UTC):%Y-%m-%d %H:%M} UTC"
+
+
+class BackupSkipped(Exception):
+    """No backup was made; the text says why, in a sentence. The older ones are kept."""
+
+
+class _Stopped(Exception):
+    pass
+
+
+def backup_folder(ledger: Path) -> Path:
+    """Return the folder of a ledger's backups, which may not exist yet."""
+    return ledger.resolve().with_suffix(SUFFIX)
+
+
+def list_backups(ledger: Path) -> list[Backup]:
+    """Return a ledger's backups, the newest first; none where the folder can't be read."""
+    found = []
+    with suppress(OSError):
+        for path in backup_folder(ledger).iterdir():
+            if name := _NAME.fullmatch(path.name):
+                at = datetime.strptime(name[1], _STAMP).replace(tzinfo=UTC)
+                found.append(
+                    Backup(path, int(at.timestamp()) * 1_000_000, name[2], path.stat().st_size)
+                )
+    return sorted(found, key=lambda each: (each.at, each.path.name), reverse=True)
+
+
+def is_due(ledger: Path, now: int, options: BackupOptions) -> bool:
+    """Whether the newest backup is older than `options.every`; `now` in microseconds."""
+    return all(each.at <= now - options.every for each in list_backups(ledger))
+
+
+def back_up(
+    ledger: Path,
+    reason: str,
+    now: int,
+    options: BackupOptions,
+    is_stopped: Callable[[], bool] = lambda: False,
+) -> Backup | None:
+    """Copy a ledger and delete the oldest copies beyond `options.keep`. It may block for long.
+
+    `now` is in microseconds since 1970. Returns None if `is_stopped` said so in the middle. Raises
+    `BackupSkipped`.
+    """
+    name = f"{datetime.fromtimestamp(now // 1_000_000, UTC).strftime(_STAMP)}.{reason}.db"
+    try:
+        with FileLock(lock_folder(ledger) / "backup.lock", mode=0o600, timeout=options.patience):
+            folder = _prepared(ledger)
+            _copy(ledger, folder / "unfinished", options, is_stopped)
+            (folder / "unfinished").replace(folder / name)
+            for old in list_backups(ledger)[options.keep :]:
+                old.path.unlink()
+        return next(each for each in list_backups(ledger) if each.path.name == name)
+    except _Stopped:
+        return None
+    except Timeout:
+        raise BackupSkipped(
+            f"The ledger {ledger} was not backed up: another amp-console is doing that."
+        ) from None
+    except (OSError, sqlite3.Error) as error:
+        why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise BackupSkipped(
+            f"The ledger {ledger} was not backed up ({why}). Older backups are kept. Check the "
+            f"disk and the folder {backup_folder(ledger)}."
+        ) from error
+
+
+def _prepared(ledger: Path) -> Path:
+    """Make the folder, and delete what a process that died has left there; under the lock."""
+    folder = backup_folder(ledger)
+    make_folder(folder)
+    _clear(folder / "unfinished")
+    return folder
+
+
+def _clear(file: Path) -> None:
+    for end in ("", "-journal", "-wal", "-shm"):
+        file.with_name(file.name + end).unlink(missing_ok=True)
+
+
+def _copy(
+    ledger: Path, target: Path, options: BackupOptions, is_stopped: Callable[[], bool]
+) -> None:
+    def after_step(*_: int) -> None:
+        if is_stopped():
+            raise _Stopped
+
+    with closing(open_to_read(ledger)) as db:
+        db.execute("BEGIN")
+        pages, size = (db.execute(f"PRAGMA {each}").fetchone()[0] for each in _SIZES)
+        _require_room(ledger, pages * size, options)
+        os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        target.chmod(0o600)  # whatever the umask is
+        try:
+            with closing(sqlite3.connect(target, isolation_level=None)) as copy:
+                copy.execute("PRAGMA synchronous = OFF")
+                db.backup(copy, pages=options.pages, progress=after_step)
+            _check(ledger, target)
+        except BaseException:
+            with suppress(OSError):
+                _clear(target)
+            raise
+
+
+_SIZES = ("page_count", "page_size")
+
+
+def open_to_read(ledger: Path) -> sqlite3.Connection:
+    """Open a ledger so that nothing can be changed, not even to bring it up to date."""
+    return sqlite3.connect(f"{ledger.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None)
+
+
+def _require_room(ledger: Path, needed: int, options: BackupOptions) -> None:
+    free = shutil.disk_usage(backup_folder(ledger)).free
+    if free < needed + options.spare:
+        raise BackupSkipped(
+            f"The ledger {ledger} was not backed up: that takes {needed / _MIB:,.0f} MiB, and "
+            f"{options.spare / _MIB:,.0f} MiB have to stay free, but only {free / _MIB:,.0f} MiB "
+            "are. Older backups are kept. Make room on the disk."
+        )
+
+
+def _check(ledger: Path, copy: Path) -> None:
+    """Make a copy one whole file on the disk; raise `BackupSkipped` if it is damaged."""
+    with closing(sqlite3.connect(copy, isolation_level=None)) as db:
+        db.execute("PRAGMA journal_mode = DELETE")  # or it would need files beside it
+        says = str(db.execute("PRAGMA quick_check(1)").fetchone()[0])
+    if says != "ok":
+        raise BackupSkipped(
+            f"The ledger {ledger} was not backed up: it is damaged ({says}). Older backups are "
+            "kept. `amp-console doctor` says how to restore one."
+        )
+    handle = os.open(copy, os.O_RDWR)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

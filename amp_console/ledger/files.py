@@ -1,0 +1,82 @@
+"""A ledger's file: made whole or not at all, and refused where something has emptied it."""
+
+import os
+import sqlite3
+from contextlib import closing, suppress
+from pathlib import Path
+
+from filelock import FileLock
+
+from amp_console.ledger.backups import list_backups
+from amp_console.ledger.errors import LedgerDamaged, damaged, explain_os
+from amp_console.ledger.folders import lock_folder
+from amp_console.ledger.schema import migrate
+
+PAGE_BYTES = 16384  # 1,000,000 random ids go in 1.3 times as fast as with 4,096
+EMPTY = "is empty (0 bytes), as a full disk or a crash may leave it"
+_PATIENCE = 30.0  # seconds; making a ledger takes milliseconds
+
+
+def prepare(path: Path) -> str | None:
+    """See that there is a ledger file; return a notice if it is new although there are backups.
+
+    An empty file is never one of ours. Opened all the same, it would look like a new ledger, and
+    SQLite would delete the -wal file beside it. Raises `LedgerError`.
+    """
+    try:
+        if path.exists():
+            if path.stat().st_size == 0:
+                raise damaged(path, EMPTY)
+            return None
+        _create(path.resolve())
+    except OSError as error:
+        raise explain_os(error, path) from error
+    backups = list_backups(path)
+    if not backups:
+        return None
+    return (
+        f"The ledger {path} was not there, so a new one was made. There are backups of an older "
+        "one: `amp-console doctor` lists them and says how to restore one."
+    )
+
+
+def _create(path: Path) -> None:
+    """Make an empty ledger under another name, and rename it: a crash leaves it or nothing."""
+    file = lock_folder(path) / "create.lock"
+    with FileLock(file, mode=0o600, timeout=_PATIENCE):
+        if not path.exists():  # else another process was quicker
+            _refuse_leftover(path)
+            new = path.with_name(f"{path.name}.new")
+            new.unlink(missing_ok=True)  # of a process that died in the middle
+            # SQLite makes files 0644; -wal and -shm take the mode of the file itself.
+            os.close(os.open(new, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+            new.chmod(0o600)  # whatever the umask is
+            _fill(new)
+            new.rename(path)
+        with suppress(OSError):  # nobody needs it once there is a ledger
+            file.unlink()
+
+
+def _fill(new: Path) -> None:
+    with closing(sqlite3.connect(new, isolation_level=None)) as db:
+        db.execute(f"PRAGMA page_size = {PAGE_BYTES}")
+        db.execute("PRAGMA journal_mode = MEMORY")  # the file counts once it has its name
+        db.execute("PRAGMA synchronous = OFF")
+        migrate(db)
+    handle = os.open(new, os.O_RDWR)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _refuse_leftover(path: Path) -> None:
+    """SQLite would play another ledger's -wal file into the new one."""
+    for end in ("-wal", "-journal"):
+        left = path.with_name(path.name + end)
+        if left.exists() and left.stat().st_size:
+            raise LedgerDamaged(
+                f"The ledger {path} is missing, but {left.name} is there, which belongs to it. "
+                "Nothing was changed. Put the ledger back beside it, or move that file away to "
+                "start a new ledger."
+            )

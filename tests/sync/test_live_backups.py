@@ -1,0 +1,60 @@
+"""While a live session runs, its ledger is backed up once a day."""
+
+import msgspec
+import pytest
+
+from amp_console.ledger.backups import DAY, list_backups
+from amp_console.sync.live_backups import DailyBackups
+from tests.sync.office import Office
+
+pytestmark = pytest.mark.anyio
+
+NOW = 1_777_900_000_000_000  # microseconds since 1970
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = NOW
+
+    def __call__(self) -> int:
+        return self.now
+
+
+async def checked(backups: DailyBackups) -> None:
+    backups.check()
+    assert backups._task is not None
+    await backups._task
+
+
+async def test_one_is_made_a_day_once_there_is_something_in_the_ledger(office: Office) -> None:
+    office.ledger.backups = msgspec.structs.replace(office.ledger.backups, spare=0)
+    clock = Clock()
+    backups = DailyBackups(office.ledger, clock)
+    await checked(backups)
+    assert list_backups(office.ledger.path) == []
+    office.enter("u1")
+    for clock.now in (NOW, NOW + DAY - 1, NOW + DAY):
+        await checked(backups)
+    assert [each.at for each in list_backups(office.ledger.path)] == [NOW + DAY, NOW]
+    assert backups.trouble is None
+
+
+async def test_why_none_was_made_is_told_until_one_is(office: Office) -> None:
+    office.enter("u1")
+    enough = msgspec.structs.replace(office.ledger.backups, spare=0)
+    office.ledger.backups = msgspec.structs.replace(enough, spare=1 << 60)
+    backups = DailyBackups(office.ledger, lambda: NOW)
+    await checked(backups)
+    assert "was not backed up" in str(backups.trouble)
+    office.ledger.backups = enough
+    await checked(backups)
+    assert backups.trouble is None
+
+
+async def test_ending_stops_one_that_is_under_way(office: Office) -> None:
+    office.enter("u1")
+    office.ledger.backups = msgspec.structs.replace(office.ledger.backups, spare=0, pages=1)
+    backups = DailyBackups(office.ledger, lambda: NOW)
+    backups.check()
+    await backups.end()
+    assert list_backups(office.ledger.path) == []
