@@ -8,7 +8,7 @@ from typing import Any
 
 from amp_console.engage.batch import Batch, Tally
 from amp_console.engage.reader import EventReader
-from amp_console.engage.tables import Row, batches, json_in
+from amp_console.engage.tables import BrokenCell, Row, batches, json_in
 from amp_console.values import Refusal
 
 _TEXT_FIELDS = {
@@ -20,7 +20,7 @@ _TEXT_FIELDS = {
     "timestamp": "timestamp",
 }
 _JSON_FIELDS = ("traits", "properties", "context")
-_BOOLEANS = {"true": True, "false": False}
+_ACTIONS = {"true": True, "false": False, "": None}  # spreadsheets write TRUE
 
 COLUMNS = frozenset(_TEXT_FIELDS).union(
     _JSON_FIELDS,
@@ -33,23 +33,29 @@ def read_actions(rows: Iterator[Row | Refusal], reader: EventReader) -> Iterator
     """Judge the rows as the events that they were made from."""
 
     def enter(row: Row, tally: Tally) -> None:
-        reader.judge(row.line, [event_of(row.cells)], tally)
+        reader.judge(row.line, [event_of(row.cells, reader.fields)], tally)
 
     return batches(rows, enter)
 
 
-def event_of(cells: Mapping[str, str]) -> dict[str, Any]:
-    """Assemble the event that a row was made from. Raises BrokenCell.
+def event_of(cells: Mapping[str, str], fields: frozenset[str] = frozenset()) -> dict[str, Any]:
+    """Assemble the event that a row was made from; `fields` may hold identifiers.
 
-    Where its personas are not in the file, the audience columns say the same; where its traits
-    or properties are not, `audience_action` does ("" is neither in nor out).
+    Raises BrokenCell, but not for a cell that decides nothing. Where its personas are not in the
+    file, the audience columns say the same.
     """
     event: dict[str, Any] = {
         field: cells[column] for column, field in _TEXT_FIELDS.items() if cells.get(column)
     }
+    container = "properties" if event.get("type") == "track" else "traits"
+    needed = {*fields, container, *({"context"} if not cells.get("audience_name") else ())}
     for column in _JSON_FIELDS:
         if cells.get(column, "").strip():
-            event[column] = json_in(column, cells[column])
+            try:
+                event[column] = json_in(column, cells[column])
+            except BrokenCell:
+                if column in needed:
+                    raise
     context = event.setdefault("context", {})
     if isinstance(context, dict) and "personas" not in context and cells.get("audience_name"):
         context["personas"] = {
@@ -58,10 +64,26 @@ def event_of(cells: Mapping[str, str]) -> dict[str, Any]:
             "computation_id": cells.get("audience_id"),
             "space_id": cells.get("audience_space_id"),
         }
-    container = "properties" if event.get("type") == "track" else "traits"
-    action = _BOOLEANS.get(cells.get("audience_action", ""))
-    if container not in cells and action is not None:
-        personas = context.get("personas") if isinstance(context, dict) else None
-        key = personas.get("computation_key") if isinstance(personas, dict) else None
-        event[container] = {key: action} if isinstance(key, str) else None
+    _decide(event, container, cells.get("audience_action", ""))
     return event
+
+
+def _decide(event: dict[str, Any], container: str, action: str) -> None:
+    """Let the action say who is in, where the event does not. Raises BrokenCell.
+
+    Segment's rule reads the event's own traits or properties, and the destination fills the
+    column from them. So the event counts where the two differ.
+    """
+    context = event["context"]
+    personas = context.get("personas") if isinstance(context, dict) else None
+    key = personas.get("computation_key") if isinstance(personas, dict) else None
+    values = event.get(container)
+    values = values if isinstance(values, dict) else {}
+    if not isinstance(key, str) or isinstance(values.get(key), bool):
+        return
+    try:
+        is_member = _ACTIONS[action.strip().casefold()]
+    except KeyError:
+        raise BrokenCell("the audience_action cell is neither true nor false") from None
+    if is_member is not None:
+        event[container] = {**values, key: is_member}

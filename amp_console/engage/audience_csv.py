@@ -5,7 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import zip_longest
 
 from amp_console.engage.batch import Batch, Tally
-from amp_console.engage.identifiers import identifier
+from amp_console.engage.identifiers import BROKEN_IDENTIFIER, identifier
+from amp_console.engage.json_text import is_text
 from amp_console.engage.tables import BrokenCell, Row, batches, json_in
 from amp_console.values import AudienceRef, Change, Refusal
 
@@ -26,11 +27,17 @@ class MemberColumns:
         self.exist = bool(self._columns) or EXTERNAL_IDS in columns
 
     def values_in(self, cells: Mapping[str, str]) -> list[str]:
-        """Return every identifier of this kind in the row, once. Raises BrokenCell."""
+        """Return every identifier of this kind in the row, once.
+
+        Raises BrokenCell or UnusableIdentifier.
+        """
         values: list[object] = [cells[column] for column in self._columns]
         if not self._columns:
             values = self._external(cells[EXTERNAL_IDS])
-        return list(dict.fromkeys(text for value in values if (text := identifier(value))))
+        ids = list(dict.fromkeys(text for value in values if (text := identifier(value))))
+        if not all(map(is_text, ids)):
+            raise BrokenCell(BROKEN_IDENTIFIER)
+        return ids
 
     def _external(self, cell: str) -> list[object]:
         if not cell.strip():

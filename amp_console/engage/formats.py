@@ -1,17 +1,19 @@
 """Which of the formats a source has, told from its beginning."""
 
-import codecs
 import enum
 from typing import NamedTuple
 
 from amp_console.engage.actions_csv import COLUMNS
 from amp_console.engage.audience_csv import AMPLITUDE_ID, EXTERNAL_IDS, USER_ID
-from amp_console.engage.intake import GZIP_MAGIC
+from amp_console.engage.intake import GZIP_MAGIC, UTF16
 from amp_console.engage.json_text import BOM, documents_in
 from amp_console.engage.lines import is_whole_json
-from amp_console.engage.tables import columns_in
+from amp_console.engage.tables import Header, cells_of, header_in
 
-_UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_BINARY = (
+    "It holds binary data, not text. Nothing was read. Name a JSON or CSV file, plain or gzipped."
+)
+_SEPARATOR = (b"sep=", b'"sep=')
 _MEMBERS = frozenset({"key", EXTERNAL_IDS, USER_ID, AMPLITUDE_ID})
 
 
@@ -30,16 +32,23 @@ class SourceKind(enum.StrEnum):
 
 
 class Format(NamedTuple):
-    """A kind of source; the CSV kinds have columns."""
+    """A kind of source; the CSV kinds have a header."""
 
     kind: SourceKind
-    columns: tuple[str, ...] = ()
-    delimiter: str = ","
+    header: Header = Header(())
 
 
 def is_enough(head: bytes) -> bool:
     """Tell whether a beginning suffices: it takes one line, and whether another follows."""
-    return bool(head.lstrip().partition(b"\n")[2].strip())
+    first, _, rest = head.lstrip().replace(b"\r", b"\n").partition(b"\n")
+    if first.lower().startswith(_SEPARATOR):
+        rest = rest.strip().partition(b"\n")[2]
+    return bool(rest.strip())
+
+
+def has_lone_returns(head: bytes) -> bool:
+    """Tell whether the lines end in carriage returns alone, as old spreadsheets write them."""
+    return b"\r" in head.strip() and b"\n" not in head and head.lstrip()[:1] not in b"{["
 
 
 def format_of(
@@ -50,16 +59,12 @@ def format_of(
     `is_list`: it lists an audience's members, as such a CSV or one to a line. Raises
     UnreadableSource for what is none of the formats.
     """
-    if head.startswith(_UTF16):
-        raise UnreadableSource("It is UTF-16 text. Nothing was read. Save it as UTF-8.")
     first, _, rest = head.strip().partition(b"\n")
-    if b"\0" in (first if first.startswith((b"{", b"[")) else head):
-        raise UnreadableSource(
-            "It holds binary data, not text. Nothing was read."
-            " Name a JSON or CSV file, plain or gzipped."
-        )
+    if b"\0" in first:
+        raise UnreadableSource(_BINARY)
+    text = head.decode("utf-8", "replace").strip()
     if is_list:
-        return _list(first)
+        return _list(text)
     if first.startswith(b"["):
         lines = rest and is_whole_json(first)
         return Format(SourceKind.NDJSON if lines else SourceKind.JSON_ARRAY)
@@ -67,14 +72,17 @@ def format_of(
         return Format(SourceKind.JSON_ARRAY)
     if first.startswith(b"{") or not first:
         return Format(SourceKind.NDJSON)
-    table = _table(first.decode("utf-8", "replace"), chosen_columns)
+    table = _table(text, chosen_columns)
     if table is not None:
         return table
     if rest.lstrip().startswith((b"{", b"[")):  # one broken line never stops a file
         return Format(SourceKind.NDJSON)
+    if b"\0" in head:
+        raise UnreadableSource(_BINARY)
     raise UnreadableSource(
         "Its format is unknown. Nothing was read. Name a file of JSON events, a CSV of the"
-        " AWS S3 (Actions) destination, or Segment's CSV download of an audience."
+        " AWS S3 (Actions) destination, or Segment's CSV download of an audience. If it lists"
+        " members in a column of another name, name that column (--user-id-column)."
     )
 
 
@@ -86,18 +94,23 @@ def grows(head: bytes, chosen_columns: frozenset[str] = frozenset()) -> bool | N
     for what is none of the formats. The name of a file says nothing: destinations name their
     CSVs .txt.
     """
-    head = head.removeprefix(BOM).lstrip()
-    if head.startswith(GZIP_MAGIC):
+    if head.startswith((GZIP_MAGIC, *UTF16)):
         return False
+    head = head.removeprefix(BOM).lstrip()
+    if has_lone_returns(head):
+        head = head.replace(b"\r", b"\n")
     if b"\n" not in head and not documents_in(head)[0]:
         return None
     return format_of(head, chosen_columns).kind is SourceKind.NDJSON
 
 
-def _list(first: bytes) -> Format:
-    table = None if first.startswith((b"{", b"[")) else _table(first.decode("utf-8", "replace"))
-    if table is None and not first.startswith((b"{", b"[")):
-        if not first.startswith(b'"') and any(mark in first for mark in (b",", b"\t", b";")):
+def _list(text: str) -> Format:
+    first, is_json = text.partition("\n")[0], text.startswith(("{", "["))
+    table = None if is_json else _table(text)
+    if table is None and not is_json:
+        if "\0" in text:
+            raise UnreadableSource(_BINARY)
+        if any(len(cells_of(first, mark)) > 1 for mark in ",\t;"):
             raise UnreadableSource(
                 "It has several columns, and none of them is user_id or amplitude_id. Nothing was"
                 " read. Name one of them so, or leave the identifiers alone, one to a line."
@@ -111,15 +124,17 @@ def _list(first: bytes) -> Format:
     return table
 
 
-def _table(header: str, chosen_columns: frozenset[str] = frozenset()) -> Format | None:
-    columns, delimiter = columns_in(header, COLUMNS | _MEMBERS | chosen_columns)
-    if "event_type" in columns:
-        return Format(SourceKind.ACTIONS_CSV, tuple(columns), delimiter)
-    if not COLUMNS.difference({USER_ID, "email"}).isdisjoint(columns):
+def _table(text: str, chosen_columns: frozenset[str] = frozenset()) -> Format | None:
+    header = header_in(text, COLUMNS | _MEMBERS | chosen_columns)
+    events = header.renamed(COLUMNS)
+    if "event_type" in events.columns:
+        return Format(SourceKind.ACTIONS_CSV, events)
+    if not COLUMNS.difference({USER_ID, "email"}).isdisjoint(header.columns):
         raise UnreadableSource(
             "It is a CSV of events without a column event_type. Nothing was read."
             " Add that column to the AWS S3 (Actions) destination, and export again."
         )
-    if not (_MEMBERS | chosen_columns).isdisjoint(columns):
-        return Format(SourceKind.AUDIENCE_CSV, tuple(columns), delimiter)
+    members = header.renamed(_MEMBERS, chosen_columns)
+    if not (_MEMBERS | chosen_columns).isdisjoint(members.columns):
+        return Format(SourceKind.AUDIENCE_CSV, members)
     return None

@@ -9,22 +9,27 @@ from amp_console.engage.lines import TOO_LONG, lines_of
 from amp_console.engage.reader import NOT_UTF8, TOO_LONG_A_LINE
 from amp_console.values import AudienceRef, Change, IdType
 
+SEVERAL = "several cells in a list of one identifier to a line"
 _TITLES = frozenset({"id", "ids", "identifier", "userid", "user id", "amplitude id"})
 
 
 def read_identifiers(intake: Intake, key: str, id_type: IdType, taken_at: int) -> Iterator[Batch]:
-    """Read every line as a member at `taken_at` (microseconds since 1970), exactly as it stands.
+    """Read every line as a member at `taken_at` (microseconds since 1970), exactly as it is.
 
-    A quoted one is unquoted as in a CSV file, a blank line is nobody, and a title in the first
-    line is passed over.
+    A quoted one is unquoted as in a CSV file, a blank line is no member, and a title in the first
+    line is passed over. Where the first one begins with a tab, as in Amplitude's exports, a tab
+    before any of them is no part of it.
     """
     enter = _entry(AudienceRef("", "", key), id_type, taken_at)
-    number = 1
+    number, margin = 1, ""
     for lines in lines_of(intake):
         tally = Tally()
         for line in lines:
             try:
                 id_ = _identifier(line)
+                if number == 1 and id_.startswith("\t"):
+                    margin = "\t"
+                id_ = id_.removeprefix(margin)
                 is_title = number == 1 and id_.strip().casefold() in _TITLES
                 if id_ and not is_title:
                     tally.changes.append(enter(id_, number))
@@ -53,5 +58,7 @@ def _identifier(line: bytes) -> str:
     except UnicodeDecodeError:
         raise ValueError(NOT_UTF8) from None
     if text.startswith('"'):
-        text = next(csv.reader([text]), [""])[0]
+        text, *others = next(csv.reader([text]), [""])
+        if others:
+            raise ValueError(SEVERAL)
     return "" if text.isspace() else text

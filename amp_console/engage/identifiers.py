@@ -3,6 +3,7 @@
 from decimal import Decimal
 
 LONGEST_NUMBER = 1_024  # digits; Amplitude takes no longer User ID
+BROKEN_IDENTIFIER = "the identifier is not valid text: half of a character, or not UTF-8"
 
 
 class InexactNumber(ValueError):

@@ -1,13 +1,16 @@
 """The bytes of one source, unpacked, block by block; and what stopped them, if anything did."""
 
+import codecs
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from itertools import chain
 from typing import BinaryIO, NamedTuple
 
 from amp_console.values import Refusal
 
 GZIP_MAGIC = b"\x1f\x8b"
+UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _GZIP = 31  # zlib's wbits for: a gzip header, the largest window, a checksum at the end
 
 _AGAIN = "Everything before it was read. Get the file again and import it again."
@@ -51,6 +54,12 @@ class Intake:
         """Give bytes back, to come next, in blocks of the usual size."""
         begins = range(0, len(block), self._block_bytes)
         self._put_back += [block[at : at + self._block_bytes] for at in reversed(begins)]
+
+    def convert(self, step: Callable[[Iterable[bytes]], Iterator[bytes]]) -> None:
+        """Let what comes next go through a step, blocks in and blocks out."""
+        waiting = self._put_back[::-1]
+        self._put_back = []
+        self._blocks = step(chain(waiting, self._blocks))
 
     def _unpacked(self) -> Iterator[bytes]:
         first = self._read()
@@ -102,6 +111,25 @@ class Intake:
         while packed and not (packed := packed.lstrip(b"\0")):
             packed = self._read()
         return packed
+
+
+def from_utf16(blocks: Iterable[bytes]) -> Iterator[bytes]:
+    """Write UTF-16, which begins with its byte order mark, as UTF-8.
+
+    What is no character there is none here, so only a text that needs it is refused.
+    """
+    decoder = codecs.getincrementaldecoder("utf-16")("surrogatepass")
+    for block in blocks:
+        if text := decoder.decode(block):
+            yield text.encode("utf-8", "surrogatepass")
+    if decoder.getstate()[0]:
+        yield b"\xff"
+
+
+def from_lone_returns(blocks: Iterable[bytes]) -> Iterator[bytes]:
+    """Write newlines for the carriage returns that end lines."""
+    for block in blocks:
+        yield block.replace(b"\r", b"\n")
 
 
 def _salvaged(unzip: "zlib._Decompress", packed: bytes) -> bytes:

@@ -10,7 +10,7 @@ from amp_console.engage.batch import Batch, Tally
 from amp_console.engage.envelopes import contents_of, may_be_envelope
 from amp_console.engage.event import NO_PERSONAS, Event, event_in, personas_in
 from amp_console.engage.hints import hints_in
-from amp_console.engage.identifiers import identifier
+from amp_console.engage.identifiers import BROKEN_IDENTIFIER, identifier
 from amp_console.engage.json_text import BOM, TOO_LONG, documents_in, is_text
 from amp_console.engage.mapping import FieldMapping, FieldPath
 from amp_console.engage.membership import JOURNEY_STEP, Filtered, audience_of, membership
@@ -21,8 +21,7 @@ NO_TIME = "no readable timestamp"
 NOT_AN_OBJECT = "not a JSON object"
 NOT_UTF8 = "not UTF-8 text"
 TOO_LONG_A_LINE = "longer than 32 MiB"
-BROKEN_IDENTIFIER = "the identifier is not valid text: it holds half of a character"
-BROKEN_AUDIENCE = "the audience's key or ID is not valid text: it holds half of a character"
+BROKEN_AUDIENCE = "the audience's key or ID is not valid text: half of a character, or not UTF-8"
 
 _decode = msgspec.json.Decoder(Event).decode
 _new = tuple.__new__  # Change(…) goes through a Python function, and takes twice as long
@@ -37,6 +36,9 @@ class EventReader:
         self._amplitude_id = mapping.amplitude_id
         self._no_identifier = f"no usable identifier at {mapping}"
         self._told: dict[AudienceRef, AudienceHints] = {}
+        paths = (mapping.user_id, mapping.amplitude_id)
+        self.fields = frozenset(str(path.steps[0]) for path in paths if path)
+        """The fields of an event that may hold an identifier."""
 
     def read(self, lines: Sequence[bytes], first: int) -> Batch:
         """Judge the lines, of which `first` is the number of the first one."""

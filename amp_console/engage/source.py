@@ -19,10 +19,11 @@ from amp_console.engage.formats import (
     SourceKind,
     UnreadableSource,
     format_of,
+    has_lone_returns,
     is_enough,
 )
 from amp_console.engage.identifier_list import read_identifiers
-from amp_console.engage.intake import Intake
+from amp_console.engage.intake import UTF16, Intake, from_lone_returns, from_utf16
 from amp_console.engage.lines import BOM, LINE_LIMIT, lines_of
 from amp_console.engage.mapping import FieldMapping
 from amp_console.engage.reader import EventReader
@@ -103,7 +104,7 @@ class Source:
         return self._intake.trouble.reason if self._intake.trouble else None
 
     def __iter__(self) -> Iterator[Batch]:
-        options, columns = self._options, self._format.columns
+        options = self._options
         reader = EventReader(options.mapping, options.audience)
         match self.kind:
             case SourceKind.NDJSON:
@@ -113,7 +114,7 @@ class Source:
         if self.kind is SourceKind.IDENTIFIERS:
             id_type = options.lists or IdType.USER_ID
             return read_identifiers(self._intake, options.audience or "", id_type, self.taken_at)
-        rows = rows_of(self._intake, columns, self._format.delimiter)
+        rows = rows_of(self._intake, self._format.header)
         if self.kind is SourceKind.ACTIONS_CSV:
             return read_actions(rows, reader)
         return read_members(rows, self._members, options.audience or "", self.taken_at)
@@ -134,6 +135,10 @@ class Source:
             self._stream.close()
 
     def _sniffed(self) -> Format:
+        first = next(self._intake, b"")
+        self._intake.put_back(first)
+        if first.startswith(UTF16):
+            self._intake.convert(from_utf16)
         head = b""
         for block in self._intake:
             head += block
@@ -144,6 +149,9 @@ class Source:
             raise UnreadableSource(trouble.reason)
         head = head.removeprefix(BOM)
         self._intake.put_back(head)
+        if has_lone_returns(head):
+            self._intake.convert(from_lone_returns)
+            head = head.replace(b"\r", b"\n")
         chosen = (self._options.user_id_column, self._options.amplitude_id_column)
         is_list = self._options.lists is not None
         return format_of(head, frozenset(filter(None, chosen)), is_list=is_list)
@@ -152,7 +160,7 @@ class Source:
         """Find the identifiers of an audience CSV. Raises UnreadableSource."""
         if self.kind is not SourceKind.AUDIENCE_CSV:
             return None, None
-        options, columns = self._options, self._format.columns
+        options, columns = self._options, self._format.header.columns
         if not options.audience:
             raise UnreadableSource(
                 "It is a CSV of an audience's members, and does not say of which audience."

@@ -1,14 +1,15 @@
 """Rows out of CSV files, each with the line it starts on."""
 
 import csv
-from collections.abc import Callable, Iterator, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 from amp_console.engage import json_text
 from amp_console.engage.batch import Batch, Tally
+from amp_console.engage.identifiers import UnusableIdentifier
 from amp_console.engage.intake import Intake
 from amp_console.engage.lines import LINE_LIMIT, lines_of
-from amp_console.engage.reader import NOT_UTF8
 from amp_console.values import Refusal
 
 BATCH_ROWS = 2_000
@@ -17,39 +18,74 @@ DELIMITERS = ",|\t;:"
 # A cell may hold all the traits of a person. The csv module knows one limit for all its users.
 csv.field_size_limit(LINE_LIMIT)
 
+_NEVER_CLOSES = "a quote opens in this row and never closes"
+_BETWEEN_WORDS = re.compile(r"[\s_-]+")
+
 
 class BrokenCell(ValueError):
-    """A cell that should hold JSON and does not; the text says which."""
+    """A cell that can't be used although it is needed; the text says why."""
 
 
 class Row(NamedTuple):
-    """A row under its header: the cells by the names of their columns."""
+    """A row under its header: the cells by the names of their columns.
+
+    What is not UTF-8 in a cell is lone surrogates: only a cell that is needed has to be text.
+    """
 
     line: int
     cells: dict[str, str]
 
 
-def columns_in(header: str, known: frozenset[str]) -> tuple[list[str], str]:
-    """Split a header line by the delimiter that gives most of the known columns.
+class Header(NamedTuple):
+    """The first row of a table, and how the others are written.
 
-    Returns the columns and the delimiter.
+    `has_tabs`: every cell begins with a tab, as in Amplitude's own exports. `lines_before` counts
+    lines before the header: spreadsheets write `sep=;` there.
     """
 
-    def split(delimiter: str) -> list[str]:
-        try:
-            cells = next(csv.reader([header], delimiter=delimiter), [])
-        except csv.Error:  # lone carriage returns, or a line without end
-            return []
-        return [cell.strip() for cell in cells]
+    columns: tuple[str, ...]
+    delimiter: str = ","
+    has_tabs: bool = False
+    lines_before: int = 0
 
-    best = max(DELIMITERS, key=lambda delimiter: len(known.intersection(split(delimiter))))
-    return split(best), best
+    def renamed(self, known: Iterable[str], kept: frozenset[str] = frozenset()) -> "Header":
+        """Call columns by their known names, however they are spelt ("User ID", "userId").
+
+        A column that has a known name already, or one of those `kept`, is that column.
+        """
+        names = {_squeezed(name): name for name in known if name not in self.columns}
+        columns = []
+        for column in self.columns:
+            name = None if column in kept else names.pop(_squeezed(column), None)
+            columns.append(name or column)
+        return self._replace(columns=tuple(columns))
 
 
-def rows_of(intake: Intake, columns: Sequence[str], delimiter: str) -> Iterator[Row | Refusal]:
+def header_in(head: str, known: frozenset[str]) -> Header:
+    """Read the header by the delimiter that gives most of the known columns.
+
+    A first line `sep=;` names the delimiter.
+    """
+    first, _, rest = head.partition("\n")
+    separator = re.fullmatch(r'"?sep=(.)"?[\s,;]*', first, re.IGNORECASE)
+    if separator:
+        return _split(rest.strip().partition("\n")[0], separator[1])._replace(lines_before=1)
+    found = [_split(first, delimiter) for delimiter in DELIMITERS]
+    return max(found, key=lambda header: len(known.intersection(header.renamed(known).columns)))
+
+
+def cells_of(line: str, delimiter: str) -> list[str]:
+    """Split a line into its cells; none where it is not one row."""
+    try:
+        return next(csv.reader([line], delimiter=delimiter), [])
+    except csv.Error:  # carriage returns within it, or a line without end
+        return []
+
+
+def rows_of(intake: Intake, header: Header) -> Iterator[Row | Refusal]:
     """Yield the rows after the header; what is no row, as a refusal."""
-    reader = csv.reader(_texts(intake), delimiter=delimiter, strict=True)
-    is_header = True
+    columns, to_skip = header.columns, header.lines_before + 1
+    reader = csv.reader(_texts(intake), delimiter=header.delimiter, strict=True)
     while True:
         line = reader.line_num + 1
         try:
@@ -58,24 +94,27 @@ def rows_of(intake: Intake, columns: Sequence[str], delimiter: str) -> Iterator[
             break
         except csv.Error as error:
             if intake.trouble is None:
-                yield Refusal(line, f"not a CSV row: {error}")
+                yield Refusal(line, _fault(error, reader.line_num - line))
             continue
         if len(cells) <= 1 and not "".join(cells).strip():
             continue
-        if is_header:
-            is_header = False
-        elif len(cells) != len(columns):
+        if to_skip:
+            to_skip -= 1
+        elif (row := _fitted(cells, columns)) is None:
             yield Refusal(line, f"cells in the row: {len(cells)}, in the header: {len(columns)}")
-        elif not _is_text(cells):
-            yield Refusal(line, NOT_UTF8)
         else:
-            yield Row(line, dict(zip(columns, cells, strict=True)))
+            if header.has_tabs:
+                row = [cell.removeprefix("\t") for cell in row]
+            yield Row(line, dict(zip(columns, row, strict=True)))
     if intake.trouble is not None:
         yield intake.trouble.refusal(line)
 
 
 def batches(rows: Iterator[Row | Refusal], enter: Callable[[Row, Tally], None]) -> Iterator[Batch]:
-    """Let `enter` put the rows into one tally after another; it may raise BrokenCell."""
+    """Let `enter` put the rows into one tally after another.
+
+    It may raise BrokenCell or UnusableIdentifier.
+    """
     tally = Tally()
     for count, row in enumerate(rows, 1):
         try:
@@ -83,7 +122,7 @@ def batches(rows: Iterator[Row | Refusal], enter: Callable[[Row, Tally], None]) 
                 tally.refusals.append(row)
             else:
                 enter(row, tally)
-        except BrokenCell as error:
+        except (BrokenCell, UnusableIdentifier) as error:
             tally.refuse(row.line, str(error))
         if count % BATCH_ROWS == 0:
             yield tally.batch()
@@ -99,15 +138,38 @@ def json_in(column: str, cell: str) -> Any:
         raise BrokenCell(f"the {column} cell is not JSON") from None
 
 
+def _split(line: str, delimiter: str) -> Header:
+    cells = cells_of(line, delimiter)
+    has_tabs = any(cell.startswith("\t") for cell in cells)
+    return Header(tuple(cell.strip() for cell in cells), delimiter, has_tabs)
+
+
+def _squeezed(name: str) -> str:
+    return _BETWEEN_WORDS.sub("", name).casefold()
+
+
+def _fitted(cells: list[str], columns: tuple[str, ...]) -> list[str] | None:
+    """The cells, one for each column; None where they don't fit.
+
+    A delimiter after the last cell, in the rows or in the header alone, moves nothing.
+    """
+    surplus = len(cells) - len(columns)
+    if surplus > 0 and not any(cell.strip() for cell in cells[len(columns) :]):
+        return cells[: len(columns)]
+    if surplus == -1 and not columns[-1]:
+        return [*cells, ""]
+    return None if surplus else cells
+
+
+def _fault(error: csv.Error, lines_after: int) -> str:
+    if "unexpected end of data" not in str(error):
+        return f"not a CSV row: {error}"
+    if lines_after < 2:
+        return _NEVER_CLOSES + ": the line after it was not read" * lines_after
+    return f"{_NEVER_CLOSES}: the {lines_after:,} lines after it were not read"
+
+
 def _texts(intake: Intake) -> Iterator[str]:
     for lines in lines_of(intake):
         for line in lines:
             yield line.decode("utf-8", "surrogateescape") + "\n"
-
-
-def _is_text(cells: list[str]) -> bool:
-    try:
-        "".join(cells).encode()
-    except UnicodeEncodeError:
-        return False
-    return True

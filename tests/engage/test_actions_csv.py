@@ -10,6 +10,7 @@ import pytest
 
 from amp_console.engage import FieldMapping, ReadOptions, SourceKind
 from amp_console.engage.actions_csv import event_of
+from amp_console.engage.identifiers import BROKEN_IDENTIFIER
 from tests.engage.events import AT, PERSONAS, TIME, members, opened, read
 
 ROW = {
@@ -39,7 +40,11 @@ def table(*rows: dict[str, str], without: tuple[str, ...] = (), delimiter: str =
     )
     writer.writeheader()
     writer.writerows(rows)
-    return text.getvalue().encode()
+    return text.getvalue().encode("utf-8", "surrogateescape")
+
+
+NEITHER = "the audience_action cell is neither true nor false"
+TIMES = f",{TIME},m,{{}},shoppers,aud_1,spa_1,true".encode()
 
 
 @pytest.mark.parametrize("delimiter", [",", "|", "\t", ";", ":"])
@@ -99,10 +104,9 @@ def test_the_audience_columns_stand_in_for_what_is_not_in_the_file(
 @pytest.mark.parametrize(
     ("row", "without", "reason"),
     [
-        ({**ROW, "traits": ""}, (), "membership undetermined"),
-        ({**ROW, "traits": "[]"}, (), "membership undetermined"),
-        ({**ROW, "audience_action": ""}, ("traits",), "membership undetermined"),
-        ({**ROW, "audience_action": "TRUE"}, ("traits",), "membership undetermined"),
+        ({**ROW, "traits": ""}, ("audience_action",), "membership undetermined"),
+        ({**ROW, "traits": "[]", "audience_action": ""}, (), "membership undetermined"),
+        ({**ROW, "audience_action": " "}, ("traits",), "membership undetermined"),
         ({**ROW, "audience_name": ""}, ("context",), "not an audience event"),
         ({**ROW, "context": '{"personas": null}'}, (), "not an audience event"),
         ({**ROW, "context": '"odd"'}, (), "not an audience event"),
@@ -120,8 +124,10 @@ def test_nothing_is_guessed(row: dict[str, str], without: tuple[str, ...], reaso
     ("row", "reason"),
     [
         ({**ROW, "traits": "{"}, "the traits cell is not JSON"),
-        ({**ROW, "context": "[" * 5000}, "the context cell is not JSON"),
-        ({**ROW, "properties": "oops"}, "the properties cell is not JSON"),
+        ({**ROW, "context": "[" * 5000, "audience_name": ""}, "the context cell is not JSON"),
+        ({**TRACK, "properties": "oops"}, "the properties cell is not JSON"),
+        ({**ROW, "traits": "", "audience_action": "1"}, NEITHER),
+        ({**ROW, "traits": "{}", "audience_action": "enter"}, NEITHER),
         ({**ROW, "user_id": ""}, "no usable identifier at $.userId"),
         ({**ROW, "user_id": " "}, "no usable identifier at $.userId"),
         ({**ROW, "timestamp": "yesterday"}, "no readable timestamp"),
@@ -137,9 +143,9 @@ def test_a_broken_row_is_invalid_and_stops_nothing(row: dict[str, str], reason: 
     ("line", "reason"),
     [
         (b"a,b", "cells in the row: 2, in the header: 15"),
-        (b"," * 15, "cells in the row: 16, in the header: 15"),
+        (b"," * 15 + b"x", "cells in the row: 16, in the header: 15"),
         (b'"a"b,', "not a CSV row: ',' expected after '\"'"),
-        (b"\xff" + b"," * 14, "not UTF-8 text"),
+        (b',identify,"an\xff"' + b"," * 5 + TIMES, BROKEN_IDENTIFIER),
     ],
 )
 def test_what_is_no_row_is_invalid_and_stops_nothing(line: bytes, reason: str) -> None:
@@ -152,7 +158,67 @@ def test_what_is_no_row_is_invalid_and_stops_nothing(line: bytes, reason: str) -
 def test_a_quote_that_never_closes_is_told() -> None:
     batch = read(table(ROW) + b'"identify')
     assert members(batch) == ["ana"]
-    assert batch.refusals == [(3, "not a CSV row: unexpected end of data")]
+    assert batch.refusals == [(3, "a quote opens in this row and never closes")]
+
+
+@pytest.mark.parametrize(
+    ("after", "words"),
+    [("a\n", "the line after it was not read"), ("a\nb\nc", "the 3 lines after it were not read")],
+)
+def test_lines_that_a_quote_has_swallowed_are_counted(after: str, words: str) -> None:
+    batch = read(table(ROW) + b'"identify\n' + after.encode())
+    assert members(batch) == ["ana"]
+    assert batch.refusals == [(3, f"a quote opens in this row and never closes: {words}")]
+
+
+@pytest.mark.parametrize(
+    ("action", "is_member"),
+    [("true", True), ("TRUE", True), (" True ", True), ("false", False), ("FALSE", False)],
+)
+@pytest.mark.parametrize("traits", ["", "{}", "[]", '{"email":"x"}', '{"shoppers":null}'])
+def test_the_action_decides_where_the_traits_do_not(
+    action: str, is_member: bool, traits: str
+) -> None:
+    row = {**ROW, "traits": traits, "audience_action": action}
+    [change] = read(table(row)).changes
+    assert (change.user_id, change.is_member) == ("ana", is_member)
+
+
+@pytest.mark.parametrize("action", ["false", "FALSE", "", "0", "oops"])
+def test_the_traits_decide_where_they_can(action: str) -> None:
+    [change] = read(table({**ROW, "audience_action": action})).changes
+    assert change.is_member is True
+
+
+def test_an_action_under_another_spelling_of_the_header_is_read() -> None:
+    content = b"Event Type,userId,timestamp,Audience Name,audience_id,AUDIENCE_ACTION\n"
+    content += f"identify,o-1,{TIME},vip,aud_1,TRUE\nidentify,o-2,{TIME},vip,aud_1,FALSE".encode()
+    assert [change[1:4] for change in read(content).changes] == [
+        ("o-1", None, True),
+        ("o-2", None, False),
+    ]
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        {"properties": "oops"},
+        {"email": "K\udcf6ln"},
+        {"traits": '{"shoppers": true, "city": "K\udcf6ln"}'},
+        {"traits": '{"shoppers": true, "bio": "\\ud83d", "sum": 1e400}'},
+        {"context": "oops"},
+        {"message_id": "a\x00b"},
+    ],
+)
+def test_a_cell_that_is_not_needed_refuses_nothing(cells: dict[str, str]) -> None:
+    batch = read(table({**ROW, **cells}))
+    assert (members(batch), batch.refusals) == (["ana"], [])
+
+
+def test_a_cell_with_an_identifier_is_needed() -> None:
+    mapping = FieldMapping.parse("$.userId", "$.properties.amplitude_id")
+    batch = read(table({**ROW, "properties": "oops"}), ReadOptions(mapping=mapping))
+    assert batch.refusals == [(2, "the properties cell is not JSON")]
 
 
 def test_a_row_that_the_file_breaks_off_in_is_told_once() -> None:

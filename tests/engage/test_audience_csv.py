@@ -5,6 +5,7 @@ import gzip
 import pytest
 
 from amp_console.engage import ReadOptions, SourceKind, UnreadableSource
+from amp_console.engage.identifiers import BROKEN_IDENTIFIER
 from amp_console.values import AudienceRef
 from tests.engage.events import AT, opened, read
 
@@ -112,3 +113,80 @@ def test_a_column_that_is_not_there_is_told_with_those_that_are(chosen: str) -> 
     options = ReadOptions(audience="shoppers", **{chosen: "nothing"})  # type: ignore[arg-type]
     with pytest.raises(UnreadableSource, match=r"no column nothing\. .* key, user_id\."):
         opened(b"key,user_id\nseg_1,ana\n", options)
+
+
+TABBED = '"\tamplitude_id","\tuser_id","\tcity"\n"\t900","\t\tana","\tBonn"\n"\t901","\t",""\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "ids"),
+    [
+        (TABBED.replace('"\t",""', '"\tben",""'), ["\tana", "ben"]),
+        ("\ufeffsep=;\r\nuser_id;city\r\n00042;Bonn\r\nu,comma;Köln\r\n", ["00042", "u,comma"]),
+        ('"sep=\t"\ncity\tuser_id\nBonn\tana\n', ["ana"]),
+        ("SEP=|\nuser_id|city\nana|Bonn\n", ["ana"]),
+        ('User ID,email\r\n"q""uote",x\r\n 7 ,y\r\n', ['q"uote', " 7 "]),
+        ("amplitudeID,userID\n900,ana\n", ["ana"]),
+        ("Amplitude ID;User Id;user_name\n900;ana;x\n", ["ana"]),
+        ("userId\nana\n", ["ana"]),
+        ("USER-ID,userId_1\nana,ben\n", ["ana"]),
+        ("User ID,user_id\nben,ana\n", ["ana"]),
+        ("user_id,city\rana,Bonn\rben,Ulm\r", ["ana", "ben"]),
+        ("user_id;city;\nana;Bonn;\nben;Ulm\n", ["ana", "ben"]),
+        ("user_id,city\nana,Bonn,\nben,Ulm, ,\n", ["ana", "ben"]),
+        ('External IDs\n"{""user_id"":[""ana""]}"\n', ["ana"]),
+        (
+            'external_ids\n"{""user_id"":[12345678901234567890, 1e3]}"\n',
+            ["12345678901234567890", "1000"],
+        ),
+    ],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_tables_of_other_programs_are_read(text: str, ids: list[str], encoding: str) -> None:
+    batch = read(text.encode(encoding), OPTIONS)
+    assert [change.user_id for change in batch.changes] == ids
+    assert batch.refusals == []
+
+
+def test_a_tab_before_a_blank_cell_is_no_identifier() -> None:
+    batch = read(TABBED.encode(), OPTIONS)
+    assert batch.refusals == [(3, "no user_id in this row")]
+
+
+def test_a_tab_is_part_of_an_identifier_where_the_header_has_none() -> None:
+    assert found('user_id,city\n"\tana","\tBonn"\n') == [("\tana", None, 2)]
+
+
+def test_a_column_that_was_chosen_keeps_its_name() -> None:
+    options = ReadOptions(audience="shoppers", user_id_column="User ID")
+    assert [change.user_id for change in read(b"User ID,city\nana,Bonn\n", options).changes] == [
+        "ana"
+    ]
+
+
+def test_a_table_without_a_known_column_is_told_which_option_helps() -> None:
+    with pytest.raises(UnreadableSource, match="name that column \\(--user-id-column\\)"):
+        opened(b"Member,City\nana,Bonn\n", OPTIONS)
+
+
+def test_a_column_that_is_not_needed_refuses_no_row() -> None:
+    content = "user_id,city\nana,Köln\nbeñ,Ulm\ncem,Bonn\n".encode("cp1252")
+    batch = read(content, OPTIONS)
+    assert [change.user_id for change in batch.changes] == ["ana", "cem"]
+    assert batch.refusals == [(3, BROKEN_IDENTIFIER)]
+
+
+def test_what_is_wrong_with_a_row_refuses_that_row() -> None:
+    rows = [
+        b"ana,Bonn",
+        b'ben,"Bo"nn',
+        b"cem,Bonn,Ulm",
+        b"dea",
+        b"eva,a\0b",
+        b'fay,"Bonn',
+        b"gus,Ulm",
+    ]
+    batch = read(b"user_id,city\n" + b"\n".join(rows), OPTIONS)
+    assert [change.user_id for change in batch.changes] == ["ana", "eva"]
+    assert [refusal.line for refusal in batch.refusals] == [3, 4, 5, 7]
+    assert batch.refusals[-1].reason.endswith("never closes: the line after it was not read")

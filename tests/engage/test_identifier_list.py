@@ -42,6 +42,15 @@ def listed(content: bytes, id_type: IdType = IdType.USER_ID) -> tuple[list[str],
         (b"user_id,email\nana,a@b.example\n", ["ana"]),
         (b"key,user_id\nshoppers,ana\n", ["ana"]),
         (gzip.compress(b"ana\nben\n", mtime=0), ["ana", "ben"]),
+        (b'"\tamplitude_id","\tuser_id"\n"\t900","\tana"\n', ["ana"]),
+        (b'"\tuser_id"\n"\tana"\n', ["ana"]),
+        (b'"\tID"\n"\tana"\n"\tben"\n', ["ana", "ben"]),
+        (b'"\tana"\n"\tben"\n', ["ana", "ben"]),
+        (b"ana\n\tben\n", ["ana", "\tben"]),
+        (b"amplitudeID,userID\n900,ana\n", ["ana"]),
+        (b"sep=;\nUser ID;city\nana;Bonn\n", ["ana"]),
+        (b"ana\rben\r", ["ana", "ben"]),
+        ("ana\nben\n".encode("utf-16"), ["ana", "ben"]),
     ],
 )
 def test_identifiers_are_taken_as_they_stand(content: bytes, ids: list[str]) -> None:
@@ -64,6 +73,7 @@ def test_a_line_that_is_no_text_is_refused_alone() -> None:
         (b'[{"type":"identify"}]', "It holds events, and no list of members."),
         (b"uid,email\nana,a@b.example\n", "It has several columns"),
         (b"uid;email\nana;a@b.example\n", "It has several columns"),
+        (b'"uid","email"\n"ana","x"\n', "It has several columns"),
         (b"\x00\x01\x02", "It holds binary data"),
     ],
 )
@@ -87,3 +97,7 @@ def test_a_list_that_broke_off_says_so() -> None:
         assert source.trouble is None
         list(source)
         assert source.trouble is not None
+
+
+def test_a_line_of_several_cells_is_refused_alone() -> None:
+    assert listed(b'"ana"\n"ben","x"\n"c,em"\n') == (["ana", "c,em"], [2])

@@ -1,12 +1,14 @@
 """Opening: which files can be read, and what is said of the others."""
 
 import gzip
+import json
 import os
 from pathlib import Path
 
 import pytest
 
 from amp_console.engage import ReadOptions, SourceKind, UnreadableSource, open_source
+from amp_console.engage.formats import grows
 from tests.engage.events import AT, DEFAULTS, event, joined, lines, members, opened, read
 
 
@@ -75,11 +77,12 @@ def test_an_empty_file_holds_no_events(content: bytes) -> None:
         (b"\x89PNG\r\n\x1a\n\0\0\0", "It holds binary data"),
         (b'{\0"\0t\0', "It holds binary data"),
         (gzip.compress(gzip.compress(b"", mtime=0), mtime=0), "It holds binary data"),
-        ('{"type":"identify"}'.encode("utf-16"), "It is UTF-16 text"),
-        (gzip.compress("a,b".encode("utf-16"), mtime=0), "It is UTF-16 text"),
+        ("a,b".encode("utf-16-le"), "It holds binary data"),
+        (gzip.compress("a,b".encode("utf-16"), mtime=0), "Its format is unknown"),
         (b"hello\nworld\n", "Its format is unknown"),
         (b"a,b\n1,2\n", "Its format is unknown"),
-        (b"user_id\rana\rben\r", "Its format is unknown"),
+        (b"a,b\r1,2\r", "Its format is unknown"),
+        (b"user_id\rana\rben\r", "It is a CSV of an audience's members"),
         (b"user_id,traits\nana,{}\n", "It is a CSV of events without a column event_type"),
     ],
 )
@@ -117,3 +120,56 @@ def test_a_file_of_somebody_else_is_told(file: Path) -> None:
     file.touch(mode=0o000)
     with pytest.raises(UnreadableSource, match="may not be read by you"):
         open_source(str(file), DEFAULTS)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("block_bytes", [2, 3, 1 << 20])
+def test_utf_16_is_read_like_utf_8(encoding: str, block_bytes: int) -> None:
+    """As PowerShell and spreadsheets write it, after a byte order mark."""
+    mark = "" if encoding == "utf-16" else "\ufeff"
+    text = lines(event("an\u00e4"), event("👩")).decode()
+    assert members(read((mark + text).encode(encoding), block_bytes=block_bytes)) == [
+        "an\u00e4",
+        "👩",
+    ]
+
+
+def test_a_text_that_breaks_off_within_a_character_is_no_identifier() -> None:
+    options = ReadOptions(audience="shoppers")
+    batch = read("\ufeffuser_id\nana\nben".encode("utf-16-le") + b"x", options)
+    assert members(batch) == ["ana"]
+    assert [refusal.line for refusal in batch.refusals] == [3]
+
+
+LINE = json.dumps(event("ana")).encode()
+
+
+@pytest.mark.parametrize(
+    ("head", "expected"),
+    [
+        (b"", None),
+        (b" \n\t", None),
+        (LINE[:50], None),
+        (LINE, True),
+        (LINE + b"\n", True),
+        (b"\xef\xbb\xbf" + LINE + LINE[:9], True),
+        (b"half a line}\n" + LINE, True),
+        (b"[" + LINE + b"]\n[", True),
+        (b"[" + LINE + b",\n", False),
+        (b"{\n  " + LINE[1:], False),
+        (gzip.compress(LINE), False),
+        (b"event_type,user_id\n", False),
+        (b"user_id,city\nana,Bonn\n", False),
+        (b"sep=;\r\nuser_id;city\r\n1;", False),
+        (b"user_id\rana\r", False),
+        ("\ufeffuser_id\r\n".encode("utf-16-le"), False),
+    ],
+)
+def test_how_a_file_is_followed_is_told_by_its_content(head: bytes, expected: bool | None) -> None:
+    assert grows(head) is expected
+
+
+@pytest.mark.parametrize("head", [b"\x89PNG\r\n\x1a\n\0\0", b"hello\nworld\n"])
+def test_what_is_none_of_the_formats_is_not_followed(head: bytes) -> None:
+    with pytest.raises(UnreadableSource, match="Nothing was read"):
+        grows(head)
