@@ -8,7 +8,7 @@ import msgspec
 from amp_console.ledger.refused_requests import RefusedRequests
 from amp_console.ledger.rejected import RejectedUser
 from amp_console.ledger.runs import Run
-from amp_console.ledger.sources import InvalidEvent, Tally
+from amp_console.ledger.sources import InvalidEvent, InvalidGroup, Tally
 from amp_console.sync.delivery import RunReport
 from amp_console.sync.person import PersonAnswer, Recognition
 from amp_console.sync.plan import Plan
@@ -99,11 +99,24 @@ class RejectedDocument(msgspec.Struct, frozen=True):
     at: str | None
 
 
+class InvalidReason(msgspec.Struct, frozen=True):
+    """One reason in `errors --json`: how many events of how many sources."""
+
+    reason: str
+    events: int
+    sources: int
+
+
 class ErrorsDocument(msgspec.Struct, frozen=True):
-    """What `errors --json` prints."""
+    """What `errors --json` prints.
+
+    `invalid_events` lists the first 10,000 of each source; `invalid_by_reason` counts all.
+    """
 
     rejected: list[RejectedDocument]
     invalid_events: list[InvalidEvent]
+    invalid: int
+    invalid_by_reason: list[InvalidReason]
 
 
 class PersonInAudience(msgspec.Struct, frozen=True):
@@ -244,7 +257,9 @@ def plan_document(plan: Plan, tally: Tally) -> PlanDocument:
 
 
 def errors_document(
-    rejected: list[RejectedUser], invalid_events: list[InvalidEvent]
+    rejected: list[RejectedUser],
+    invalid_events: list[InvalidEvent],
+    groups: list[InvalidGroup],
 ) -> ErrorsDocument:
     """Describe everything that could not be delivered or read."""
     return ErrorsDocument(
@@ -253,6 +268,8 @@ def errors_document(
             for u in rejected
         ],
         invalid_events,
+        sum(group.count for group in groups),
+        [InvalidReason(group.reason, group.count, group.sources) for group in groups],
     )
 
 

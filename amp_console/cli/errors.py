@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from amp_console.cli.workplace import Workplace
     from amp_console.ledger.audiences import Audience
     from amp_console.ledger.rejected import RejectedUser
-    from amp_console.ledger.sources import InvalidEvent
+    from amp_console.ledger.sources import InvalidEvent, InvalidGroup
 
 
 @click.command()
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 def errors(
     audience: str | None, retry: bool, csv_file: Path | None, as_json: bool, connection: str | None
 ) -> int:
-    """List rejected users and invalid events, each with the reason."""
+    """List rejected users with the reason, and invalid events by reason."""
     from amp_console.cli.documents import errors_document, print_document
     from amp_console.cli.workplace import workplace
     from amp_console.ledger.audiences import find_audience
     from amp_console.ledger.rejected import rejected_users
-    from amp_console.ledger.sources import invalid_events
+    from amp_console.ledger.sources import invalid_events, invalid_groups
 
     with workplace(connection) as place:
         only = place.ledger.read(find_audience, audience) if audience else None
@@ -38,13 +38,14 @@ def errors(
         rejected = place.ledger.read(rejected_users, only)
         # An invalid event belongs to no audience that could be known.
         invalid = [] if only else place.ledger.read(invalid_events)
-    document = errors_document(rejected, invalid)
+        groups = [] if only else place.ledger.read(invalid_groups)
+    document = errors_document(rejected, invalid, groups)
     if csv_file:
         _write_csv(csv_file, rejected, invalid)
     if as_json:
         print_document(document)
     else:
-        _print(document, csv_file)
+        _print(document, groups, csv_file)
     return status
 
 
@@ -78,25 +79,44 @@ def _retry(place: "Workplace", only: "Audience | None") -> Exit:
     return running.exit_of(report)
 
 
-def _print(document: "ErrorsDocument", csv_file: Path | None) -> None:
-    from amp_console.cli.text import clean, plural, table
+def _print(document: "ErrorsDocument", groups: "list[InvalidGroup]", csv_file: Path | None) -> None:
+    from amp_console.cli.text import plural, table
 
-    if not document.rejected and not document.invalid_events:
-        click.echo("No errors: nobody is rejected and no event was invalid.")
+    if not document.rejected and not document.invalid:
+        click.echo("No errors: 0 users are rejected and 0 events are invalid.")
         return
     click.echo(
         f"{plural(len(document.rejected), 'rejected user')}, "
-        f"{plural(len(document.invalid_events), 'invalid event')}"
+        f"{plural(document.invalid, 'invalid event')}"
     )
+    listed = len(document.invalid_events)
     if csv_file:
         click.echo(f"Written to {csv_file}")
+        if listed < document.invalid:
+            click.echo(
+                f"It lists {listed:,} of the {plural(document.invalid, 'invalid event')}: "
+                "amp-console keeps the first 10,000 of each source, and counts the others."
+            )
         return
     users = [(u.audience, u.id, u.operation, u.reason, u.at or "") for u in document.rejected]
     if users:
         for line in table(("AUDIENCE", "ID", "OPERATION", "REASON", "AT"), users):
             click.echo(line)
-    for event in document.invalid_events:
-        click.echo(f"{clean(event.source, 200)}:{event.line}: {clean(event.reason, 300)}")
+    for group in groups:
+        _print_group(group)
+    if listed > sum(len(group.samples) for group in groups):
+        click.echo("List them one by one with: amp-console errors --csv FILE (or --json)")
+
+
+def _print_group(group: "InvalidGroup") -> None:
+    from amp_console.cli.text import clean, plural
+
+    sources = f" in {plural(group.sources, 'source')}" if group.sources > 1 else ""
+    click.echo(f"{plural(group.count, 'invalid event')}{sources}: {clean(group.reason, 300)}")
+    for event in group.samples:
+        click.echo(f"  {clean(event.source, 200)}:{event.line}")
+    if group.count > len(group.samples):
+        click.echo(f"  and {group.count - len(group.samples):,} more")
 
 
 def _write_csv(path: Path, rejected: "list[RejectedUser]", invalid: "list[InvalidEvent]") -> None:

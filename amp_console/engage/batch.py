@@ -1,30 +1,47 @@
 """What reading gives: changes, refusals and counts, about a mebibyte of input at a time."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from amp_console.values import AudienceHints, AudienceRef, Change, Refusal
 
+LISTED = 10_000
+"""Refusals that a batch lists; past them it counts by reason, or a file of noise fills memory."""
+
+
+def batched(lines: list[bytes]) -> Iterator[list[bytes]]:
+    """Yield the lines in lists short enough that one is judged in a fraction of a second."""
+    for at in range(0, len(lines), LISTED):
+        yield lines[at : at + LISTED]
+
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """The outcome of a stretch of input. Every event in it is in exactly one of the first three.
+    """The outcome of a stretch of input. Every event in it is in exactly one of the collections.
 
     `filtered` counts, by reason, the events that say nothing about a member. `hints` tells what
-    Segment's destination knew about an audience, where it is seen first or has changed.
+    Segment's destination knew about an audience, where it is seen first or has changed. `unlisted`
+    counts, by reason, the refusals past `LISTED`.
     """
 
     changes: list[Change] = field(default_factory=list)
     refusals: list[Refusal] = field(default_factory=list)
     filtered: Mapping[str, int] = field(default_factory=dict)
     hints: Mapping[AudienceRef, AudienceHints] = field(default_factory=dict)
+    unlisted: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def invalid(self) -> int:
+        """How many refusals there are, listed or not."""
+        return len(self.refusals) + sum(self.unlisted.values())
 
     @property
     def read(self) -> int:
         """How many events it accounts for; a refusal of the whole source is not an event."""
         refused = sum(refusal.line > 0 for refusal in self.refusals)
-        return len(self.changes) + refused + sum(self.filtered.values())
+        unlisted = sum(self.unlisted.values())
+        return len(self.changes) + refused + unlisted + sum(self.filtered.values())
 
 
 class Tally:
@@ -35,18 +52,27 @@ class Tally:
         self.refusals: list[Refusal] = []
         self.filtered: Counter[str] = Counter()
         self.hints: dict[AudienceRef, AudienceHints] = {}
+        self.unlisted: Counter[str] = Counter()
 
     def refuse(self, line: int, reason: str) -> None:
-        """Count an event as unreadable."""
+        """Count an event as unreadable; of each reason at least one is listed."""
+        is_full = len(self.refusals) >= LISTED
+        if is_full and reason in self.unlisted:
+            self.unlisted[reason] += 1
+            return
         self.refusals.append(Refusal(line, reason))
+        if is_full:
+            self.unlisted[reason] = 0
 
     def absorb(self, other: "Tally") -> None:
         """Count what another tally has counted, too."""
         self.changes += other.changes
-        self.refusals += other.refusals
+        for refusal in other.refusals:
+            self.refuse(*refusal)
+        self.unlisted.update(other.unlisted)
         self.filtered += other.filtered
         self.hints |= other.hints
 
     def batch(self) -> Batch:
         """Return what was gathered."""
-        return Batch(self.changes, self.refusals, self.filtered, self.hints)
+        return Batch(self.changes, self.refusals, self.filtered, self.hints, self.unlisted)

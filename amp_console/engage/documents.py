@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Iterator
 
-from amp_console.engage.batch import Batch, Tally
+from amp_console.engage.batch import Batch, Tally, batched
 from amp_console.engage.intake import Intake
 from amp_console.engage.json_text import ELEMENT_LIMIT, DocumentSplitter
 from amp_console.engage.reader import EventReader
@@ -30,8 +30,9 @@ def read_document(
     number = 1
     for block in intake:
         elements = splitter.push(block)
-        yield reader.read(elements, number)
-        number += len(elements)
+        for some in batched(elements):
+            yield reader.read(some, number)
+            number += len(some)
         if splitter.is_broken:
             break
     closing = Tally()

@@ -22,7 +22,7 @@ BOM = b"\xef\xbb\xbf"  # how some programs begin a file in UTF-8; it is no part 
 
 # A text that is cut off has no closing quote. Possessive, so that it takes linear time.
 _TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)|[\[{]++|[\]}]++', re.DOTALL)
-_SCALAR = re.compile(rb"-?[0-9][0-9.eE+-]*|-?Infinity|NaN|true|false|null")
+SCALAR = re.compile(rb"-?[0-9][0-9.eE+-]*|-?Infinity|NaN|true|false|null")
 _SPACE = b" \t\r\n"
 
 
@@ -95,8 +95,11 @@ class DocumentSplitter:
         self._cut_scalars()
         if self._depth and len(self._text) - self._begin > self._limit:
             self._is_too_long = True
-            self._text, self._scanned = self._text[self._scanned :], 0
-            self._begin = 0
+            rest = self._text[self._scanned :]
+            # An unfinished text is known by its quote, and by a backslash that may end a block.
+            is_escaping = (len(rest) - len(rest.rstrip(b"\\"))) % 2 == 1
+            self._text = rest[:1] + (b"\\" if is_escaping and len(rest) > 1 else b"")
+            self._begin = self._scanned = 0
         found, self._found = self._found, []
         return found
 
@@ -179,7 +182,7 @@ class DocumentSplitter:
             self.is_broken = True
         if not self.is_broken:
             for part in parts:
-                self.is_broken = self.is_broken or not _SCALAR.fullmatch(part)
+                self.is_broken = self.is_broken or not SCALAR.fullmatch(part)
                 if not self.is_broken:
                     self._found.append(part)
             self._needs_comma = False

@@ -146,6 +146,8 @@ class EventReader:
             tally.refuse(number, str(error))
         elif line is TOO_LONG:
             tally.refuse(number, TOO_LONG_A_LINE)
+        elif json_text.SCALAR.fullmatch(line):
+            tally.refuse(number, NOT_AN_OBJECT)
         elif line.strip():
             self._judge_carefully(number, line, error, tally)
 

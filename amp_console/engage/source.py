@@ -12,7 +12,7 @@ import msgspec
 
 from amp_console.engage.actions_csv import read_actions
 from amp_console.engage.audience_csv import AMPLITUDE_ID, USER_ID, MemberColumns, read_members
-from amp_console.engage.batch import Batch, Tally
+from amp_console.engage.batch import Batch, Tally, batched
 from amp_console.engage.documents import read_document
 from amp_console.engage.formats import (
     Format,
@@ -24,13 +24,14 @@ from amp_console.engage.formats import (
 )
 from amp_console.engage.identifier_list import read_identifiers
 from amp_console.engage.intake import UTF16, Intake, from_lone_returns, from_utf16
-from amp_console.engage.lines import BOM, LINE_LIMIT, lines_of
+from amp_console.engage.lines import BOM, lines_of
 from amp_console.engage.mapping import FieldMapping
 from amp_console.engage.reader import EventReader
 from amp_console.engage.tables import rows_of
 from amp_console.values import IdType
 
 BLOCK_BYTES = 1024 * 1024
+SNIFFED = 2 * 1024 * 1024  # bytes that are enough to tell the format of a first line of any length
 STDIN, STDIN_NAME = "-", "stdin"
 
 
@@ -142,7 +143,7 @@ class Source:
         head = b""
         for block in self._intake:
             head += block
-            if is_enough(head) or len(head) > LINE_LIMIT:
+            if is_enough(head) or len(head) > SNIFFED:
                 break
         trouble = self._intake.trouble
         if not head and trouble is not None and not trouble.has_line:
@@ -226,9 +227,10 @@ def _why_not(file: Path, error: Exception) -> str:
 
 def _read_lines(intake: Intake, reader: EventReader) -> Iterator[Batch]:
     number = 1
-    for lines in lines_of(intake, is_json=True):
-        yield reader.read(lines, number)
-        number += len(lines)
+    for block in lines_of(intake, is_json=True):
+        for lines in batched(block):
+            yield reader.read(lines, number)
+            number += len(lines)
     if intake.trouble is not None:
         closing = Tally()
         closing.refusals.append(intake.trouble.refusal(number))

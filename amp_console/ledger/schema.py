@@ -256,10 +256,23 @@ CREATE TABLE hold (
 ) STRICT;
 """
 
+_INVALID_REASONS = """
+CREATE TABLE invalid_reason (                -- how many events of a source are invalid, and why
+    source_id INTEGER NOT NULL REFERENCES source (id) ON DELETE CASCADE,
+    reason    TEXT NOT NULL,
+    count     INTEGER NOT NULL,              -- all of them; invalid_event lists a limited number
+    PRIMARY KEY (source_id, reason)
+) STRICT, WITHOUT ROWID;
+INSERT INTO invalid_reason (source_id, reason, count)
+    SELECT source_id, reason, count(*) FROM invalid_event GROUP BY source_id, reason;
+CREATE INDEX invalid_event_by_reason ON invalid_event (reason, id);
+"""
+
 MIGRATIONS: tuple[str, ...] = (
     *(_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH),
     _REFUSED_REQUESTS,
     _HOLDS,
+    _INVALID_REASONS,
 )
 """Step n brings a ledger from version n to n + 1. Steps are only ever appended."""
 

@@ -1,11 +1,26 @@
 """Sources of events: what was read from each, and what of it could not be used."""
 
 import sqlite3
+from collections import Counter
 from collections.abc import Iterable, Mapping
 
 import msgspec
 
 from amp_console.values import Refusal
+
+
+class InvalidLimits(msgspec.Struct, frozen=True):
+    """How many of a source's invalid events are listed; past that they are only counted.
+
+    `of_reason` are listed of each reason in any case. Past `reasons` they count as `OTHER`.
+    """
+
+    of_source: int = 10_000
+    of_reason: int = 10
+    reasons: int = 500
+
+
+OTHER = "other reasons"
 
 
 class InvalidEvent(msgspec.Struct, frozen=True):
@@ -14,6 +29,15 @@ class InvalidEvent(msgspec.Struct, frozen=True):
     source: str
     line: int
     reason: str
+
+
+class InvalidGroup(msgspec.Struct, frozen=True):
+    """Events that are invalid for the same reason, in so many sources, with some `samples`."""
+
+    reason: str
+    count: int
+    sources: int
+    samples: tuple[InvalidEvent, ...]
 
 
 class Tally(msgspec.Struct, frozen=True):
@@ -59,8 +83,8 @@ def begin_source(db: sqlite3.Connection, name: str, path: str | None, now: int) 
         "WHERE id = ?",
         (now, row[0]),
     )
-    db.execute("DELETE FROM invalid_event WHERE source_id = ?", row)
-    db.execute("DELETE FROM filtered WHERE source_id = ?", row)
+    for table in ("invalid_event", "invalid_reason", "filtered"):
+        db.execute(f"DELETE FROM {table} WHERE source_id = ?", row)
     return int(row[0])
 
 
@@ -70,8 +94,10 @@ def account(
     tally: Tally,
     filtered: Mapping[str, int],
     refusals: Iterable[Refusal],
+    unlisted: Mapping[str, int] | None = None,
+    limits: InvalidLimits = InvalidLimits(),  # noqa: B008  # it is frozen
 ) -> None:
-    """Add what became of a part of a source's events."""
+    """Add what became of a part of a source's events; `unlisted` as in `engage.Batch`."""
     db.execute(
         "UPDATE source SET read = read + ?, changes = changes + ?, filtered = filtered + ?, "
         "invalid = invalid + ? WHERE id = ?",
@@ -82,25 +108,52 @@ def account(
         "ON CONFLICT DO UPDATE SET count = count + excluded.count",
         [(source_id, reason, count) for reason, count in filtered.items()],
     )
+    _account_invalid(db, source_id, list(refusals), unlisted or {}, limits)
+
+
+def _account_invalid(
+    db: sqlite3.Connection,
+    source_id: int,
+    refusals: list[Refusal],
+    unlisted: Mapping[str, int],
+    limits: InvalidLimits,
+) -> None:
+    if not refusals and not unlisted:
+        return
+    known = "SELECT reason, count FROM invalid_reason WHERE source_id = ?"
+    counts = Counter(dict(db.execute(known, (source_id,)).fetchall()))
+    query = "SELECT count(*) FROM invalid_event WHERE source_id = ?"
+    listed = int(db.execute(query, (source_id,)).fetchone()[0])
+    rows = []
+    for line, reason in refusals:
+        is_known = reason in counts or len(counts) < limits.reasons
+        if listed < limits.of_source or (is_known and counts[reason] < limits.of_reason):
+            rows.append((source_id, line, reason))
+            listed += 1
+        counts[reason if is_known else OTHER] += 1
+    for reason, count in unlisted.items():
+        counts[reason if reason in counts else OTHER] += count
+    db.executemany("INSERT INTO invalid_event (source_id, line, reason) VALUES (?, ?, ?)", rows)
     db.executemany(
-        "INSERT INTO invalid_event (source_id, line, reason) VALUES (?, ?, ?)",
-        [(source_id, *refusal) for refusal in refusals],
+        "INSERT OR REPLACE INTO invalid_reason (source_id, reason, count) VALUES (?, ?, ?)",
+        [(source_id, reason, count) for reason, count in counts.items()],
     )
 
 
 _INVALID = "FROM invalid_event JOIN source ON source.id = source_id "
+_COUNTED = "FROM invalid_reason JOIN source ON source.id = source_id "
 _MATCHES = "WHERE (:text = '' OR instr(lower(name || char(10) || reason), lower(:text))) "
 
 
 def invalid_events(db: sqlite3.Connection) -> list[InvalidEvent]:
-    """Every event the newest reading of its source refused, in the order they stand there."""
+    """Every listed event that the newest reading of its source refused, in their order there."""
     return invalid_page(db, 0, -1)
 
 
 def invalid_page(
     db: sqlite3.Connection, offset: int, limit: int, text: str = ""
 ) -> list[InvalidEvent]:
-    """Some of the invalid events; `text` is a part of the source's name or of the reason."""
+    """Some of the listed events; `text` is a part of the source's name or of the reason."""
     rows = db.execute(
         f"SELECT name, line, reason {_INVALID} {_MATCHES} "
         "ORDER BY source_id, invalid_event.id LIMIT :limit OFFSET :offset",
@@ -109,7 +162,31 @@ def invalid_page(
     return [InvalidEvent(*row) for row in rows]
 
 
+def invalid_groups(db: sqlite3.Connection, text: str = "", samples: int = 3) -> list[InvalidGroup]:
+    """The invalid events by reason, most first; `text` as in `invalid_page`."""
+    rows = db.execute(
+        f"SELECT reason, sum(count), count(*) {_COUNTED} {_MATCHES} "
+        "GROUP BY reason ORDER BY 2 DESC, 1",
+        {"text": text},
+    ).fetchall()
+    return [
+        InvalidGroup(reason, count, of, _samples(db, reason, text, samples))
+        for reason, count, of in rows
+    ]
+
+
+def _samples(
+    db: sqlite3.Connection, reason: str, text: str, limit: int
+) -> tuple[InvalidEvent, ...]:
+    rows = db.execute(
+        f"SELECT name, line, reason {_INVALID} {_MATCHES} AND reason = :reason "
+        "ORDER BY invalid_event.id LIMIT :limit",
+        {"text": text, "reason": reason, "limit": limit},
+    )
+    return tuple(InvalidEvent(*row) for row in rows)
+
+
 def count_invalid(db: sqlite3.Connection, text: str = "") -> int:
-    """How many events are invalid."""
-    row = db.execute(f"SELECT count(*) {_INVALID} {_MATCHES}", {"text": text}).fetchone()
-    return int(row[0])
+    """How many events are invalid, listed or not."""
+    query = f"SELECT coalesce(sum(count), 0) {_COUNTED} {_MATCHES}"
+    return int(db.execute(query, {"text": text}).fetchone()[0])

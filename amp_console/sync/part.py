@@ -20,6 +20,7 @@ class Part:
         self.tally = Tally()
         self.filtered: Counter[str] = Counter()
         self.refusals: list[Refusal] = []
+        self.unlisted: Counter[str] = Counter()
 
     def has_room_for(self, batch: Batch) -> bool:
         """Whether a batch may be added, or the part is to be folded before."""
@@ -32,8 +33,9 @@ class Part:
             self.gathered.add(batch.changes)
         self.filtered.update(batch.filtered)
         self.refusals += batch.refusals
+        self.unlisted.update(batch.unlisted)
         changes, filtered = len(batch.changes), sum(batch.filtered.values())
-        invalid = len(batch.refusals)
+        invalid = batch.invalid
         self.tally += Tally(changes + filtered + invalid, changes, filtered, invalid)
 
     def refuse(self, ref: AudienceRef, batch: Batch) -> None:
@@ -47,4 +49,4 @@ class Part:
 def fold_part(db: Db, source_id: int, part: Part, audiences: dict[AudienceRef, int]) -> None:
     """Fold a part of a source, and account for it, in the transaction under way."""
     members.fold(db, source_id, part.gathered, audiences)
-    sources.account(db, source_id, part.tally, part.filtered, part.refusals)
+    sources.account(db, source_id, part.tally, part.filtered, part.refusals, part.unlisted)

@@ -351,6 +351,27 @@ class TestErrors:
         assert (row["kind"], row["id"], row["audience"]) == ("rejected", "ghost-1", "shoppers")
         assert stat.S_IMODE(target.stat().st_mode) == 0o600
 
+    def test_invalid_events_are_grouped_by_reason_with_samples(
+        self, operator: Operator, tmp_path: Path
+    ) -> None:
+        for name in ("a.ndjson", "b.ndjson"):
+            events = [event(None, True) for _ in range(12_000 if name == "a.ndjson" else 2)]
+            (tmp_path / name).write_text("\n".join(map(json.dumps, [*events, {"x": 1}])))
+            operator.run("import", tmp_path / name)
+        lines = operator.run("errors").out.splitlines()
+        assert lines == [
+            "0 rejected users, 12,002 invalid events",
+            "12,002 invalid events in 2 sources: no usable identifier at $.userId",
+            *(f"  {tmp_path / 'a.ndjson'}:{line}" for line in (1, 2, 3)),
+            "  and 11,999 more",
+            "List them one by one with: amp-console errors --csv FILE (or --json)",
+        ]
+        document = operator.run("errors", "--json").document
+        assert (document["invalid"], len(document["invalid_events"])) == (12_002, 10_002)
+        assert document["invalid_by_reason"][0]["events"] == 12_002
+        exported = operator.run("errors", "--csv", tmp_path / "errors.csv")
+        assert "It lists 10,002 of the 12,002 invalid events" in exported.out
+
 
 class TestAudience:
     def test_lists_how_each_stands(self, operator: Operator, file: Path) -> None:

@@ -134,7 +134,7 @@ async def test_invalid_events_are_listed_with_file_and_line(house: House) -> Non
         await pilot.press("2", "i")
         await until_shown(pilot, "Invalid events", "no usable identifier", "2 events")
         await pilot.press("enter")
-        await until_shown(pilot, "line 1", "no usable identifier at $.userId")
+        await until_shown(pilot, "line 1", "line 2", "no usable identifier at $.userId")
         await pilot.press("escape", "slash", *"nothing")
         await until_shown(pilot, "0 events")
         await pilot.press("escape", "escape")

@@ -51,14 +51,16 @@ def read(content: bytes, options: ReadOptions = DEFAULTS, block_bytes: int = 1 <
 
 def joined(source: Source) -> Batch:
     """The batches of a source as one."""
-    whole = Batch(filtered=Counter(), hints={})
+    whole = Batch(filtered=Counter(), hints={}, unlisted=Counter())
     assert isinstance(whole.filtered, Counter)
+    assert isinstance(whole.unlisted, Counter)
     assert isinstance(whole.hints, dict)
     for batch in source:
         whole.changes.extend(batch.changes)
         whole.refusals.extend(batch.refusals)
         whole.filtered.update(batch.filtered)
         whole.hints.update(batch.hints)
+        whole.unlisted.update(batch.unlisted)
     return whole
 
 

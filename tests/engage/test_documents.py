@@ -1,13 +1,17 @@
 """Webhook batches and pretty-printed events: files that are one JSON document."""
 
+import gzip
 import io
 import json
+import tracemalloc
+from contextlib import suppress
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amp_console.engage import FieldMapping, SourceKind
+from amp_console.engage import FieldMapping, SourceKind, UnreadableSource
+from amp_console.engage.batch import LISTED
 from amp_console.engage.documents import read_document
 from amp_console.engage.intake import Intake
 from amp_console.engage.reader import EventReader
@@ -95,6 +99,42 @@ def test_an_element_past_the_limit_is_refused_alone() -> None:
     refusals = [refusal for batch in batches for refusal in batch.refusals]
     assert refusals == [(2, "longer than 32 MiB")]
     assert [change.user_id for batch in batches for change in batch.changes] == ["ana", "ben"]
+
+
+@pytest.mark.parametrize(
+    ("begin", "repeated", "most"),
+    [
+        (b"[", b'"' + b"x" * 5_000 + b'",\n', 16),
+        (b"[", b'{"x":[[[[[[[],[],"' + b"x" * 9_000 + b'"]]]]]]},', 16),
+        (b'[{"x":"', b"x" * 1_000, 80),  # an element may have 32 MiB
+        (b"[[", b'"' + b"x" * 9_000 + b'",', 80),
+        (b"", b"x" * 1_000, 48),
+    ],
+    ids=["many texts", "many events", "one long text", "one long array", "one long line"],
+)
+def test_what_a_file_unpacks_to_takes_little_memory(
+    begin: bytes, repeated: bytes, most: int
+) -> None:
+    """40 MiB out of some kilobytes."""
+    packed = gzip.compress(begin + repeated * ((40 << 20) // len(repeated)) + b"1", 1)
+    tracemalloc.start()
+    try:
+        with suppress(UnreadableSource), opened(packed) as source:
+            assert sum(batch.read for batch in source) > 0
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < most << 20
+
+
+def test_past_the_limit_refusals_are_counted_and_each_reason_is_listed() -> None:
+    document = read(b"[" + b"1," * (3 * LISTED) + b"{}]")
+    assert (document.read, document.invalid) == (3 * LISTED + 1, 3 * LISTED)
+    line = b"[" + b"1," * (LISTED + 50) + json.dumps(event(None)).encode() + b"]\n"
+    batch = read(line + b"{}\n")
+    assert (batch.read, batch.invalid) == (LISTED + 52, LISTED + 51)
+    assert len(batch.refusals) == LISTED + 2
+    assert sorted(batch.unlisted.values()) == [0, 49]
 
 
 def test_a_large_document_comes_in_several_batches() -> None:

@@ -1,5 +1,7 @@
 """What is kept of runs and requests, and when people came and went."""
 
+from typing import Any
+
 import pytest
 
 from amp_console.ledger import deliveries
@@ -23,9 +25,19 @@ from amp_console.ledger.runs import (
     runs_of_audience,
     total_of,
 )
-from amp_console.ledger.sources import count_invalid, invalid_events, invalid_page
+from amp_console.ledger.sources import (
+    OTHER,
+    InvalidLimits,
+    Tally,
+    account,
+    begin_source,
+    count_invalid,
+    invalid_events,
+    invalid_groups,
+    invalid_page,
+)
 from amp_console.simulator import Answer, Call, Rule
-from amp_console.values import IdType, Operation
+from amp_console.values import IdType, Operation, Refusal
 from tests.sync.conftest import office, simulator  # noqa: F401  # fixtures
 from tests.sync.office import Office, event
 
@@ -148,3 +160,43 @@ def test_invalid_events_come_in_pages(office: Office) -> None:  # noqa: F811
     assert [each for page in pages for each in page] == everything
     assert office.ledger.read(count_invalid, "EVENTS-2") == 1
     assert office.ledger.read(count_invalid, "%") == 0
+
+
+def invalid_source(ledger: Ledger, *refusals: Refusal, **more: Any) -> None:
+    source_id = ledger.write(begin_source, "noise.ndjson", "/noise.ndjson", 1)
+    ledger.write(account, source_id, Tally(invalid=len(refusals)), {}, refusals, **more)
+
+
+def test_invalid_events_past_the_limit_are_counted_and_not_kept(ledger: Ledger) -> None:
+    limits = InvalidLimits(of_source=5, of_reason=2, reasons=3)
+    noise = [Refusal(line, "no identifier") for line in range(1, 1_001)]
+    invalid_source(ledger, *noise, Refusal(2_000, "not JSON"), limits=limits)
+    (source_id,) = ledger.read(lambda db: db.execute("SELECT id FROM source").fetchone())
+    more: dict[str, Any] = {"unlisted": {"no identifier": 40}, "limits": limits}
+    ledger.write(account, source_id, Tally(), {}, [Refusal(3_000, "no identifier")], **more)
+    groups = ledger.read(invalid_groups)
+    assert [(group.reason, group.count, group.sources) for group in groups] == [
+        ("no identifier", 1_041, 1),
+        ("not JSON", 1, 1),
+    ]
+    assert [sample.line for sample in groups[0].samples] == [1, 2, 3]
+    assert [each.line for each in ledger.read(invalid_events)] == [1, 2, 3, 4, 5, 2_000]
+    assert ledger.read(count_invalid) == 1_042
+
+
+def test_a_source_with_a_reason_for_each_line_keeps_few_reasons(ledger: Ledger) -> None:
+    limits = InvalidLimits(of_source=5, of_reason=2, reasons=3)
+    invalid_source(ledger, *(Refusal(n, f"odd {n}") for n in range(1, 101)), limits=limits)
+    groups = ledger.read(invalid_groups)
+    assert {group.reason: group.count for group in groups} == {
+        OTHER: 97, "odd 1": 1, "odd 2": 1, "odd 3": 1,
+    }  # fmt: skip
+    assert len(ledger.read(invalid_events)) == 5
+
+
+def test_reading_a_source_again_counts_its_invalid_events_anew(ledger: Ledger) -> None:
+    for _ in range(2):
+        invalid_source(ledger, Refusal(1, "not JSON"))
+    assert ledger.read(count_invalid) == 1
+    assert ledger.read(count_invalid, "NOISE") == 1
+    assert ledger.read(count_invalid, "%") == 0

@@ -1,17 +1,16 @@
-"""The events that could not be read: page by page, with file and line."""
+"""The events that could not be read: by reason, with file and line of some."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable
 from typing import TYPE_CHECKING, cast
 
 from textual.app import ComposeResult
 from textual.containers import Container
 
-from amp_console.console.screens.errors_rows import EVENT_COLUMNS, NO_MATCH, event_row
+from amp_console.console.screens.errors_rows import EVENT_COLUMNS, NO_MATCH, invalid_row, where
 from amp_console.console.screens.text_view import TextView
 from amp_console.console.widgets.filter_bar import FilterBar
 from amp_console.console.widgets.grid import Grid
-from amp_console.console.widgets.grid_rows import Paged, Row
-from amp_console.ledger.sources import InvalidEvent, count_invalid, invalid_page
+from amp_console.ledger.sources import InvalidEvent, InvalidGroup, invalid_groups, invalid_page
 from amp_console.sync.words import plural
 
 if TYPE_CHECKING:
@@ -27,6 +26,7 @@ The event was passed over, and nothing of it was kept. Mend it where it comes fr
 Field mapping (m on the audiences) where its identifiers stand. Then import the file again: what \
 was read from it before changes nothing."""
 EVERYTHING = -1  # as a limit
+SAMPLES = 10  # events that are shown of each reason
 
 
 class InvalidEvents(Container):
@@ -34,8 +34,7 @@ class InvalidEvents(Container):
 
     def __init__(self) -> None:
         super().__init__(id="invalid-panel", classes="panel")
-        self._events: dict[Hashable, InvalidEvent] = {}
-        self._shown: tuple[str, int] | None = None
+        self._groups: dict[Hashable, InvalidGroup] = {}
 
     @property
     def _place(self) -> "Place":
@@ -52,27 +51,19 @@ class InvalidEvents(Container):
         yield Grid(EVENT_COLUMNS, look=self._place.console.look, id="events")
 
     async def look(self) -> None:
-        """Read how many there are; pages are read when they are looked at."""
-        text, session = self._text, self._place.session
-        count = await session.read(count_invalid, text)
-        if text != self._text or self._shown == (text, count):
-            return  # another filter by now, or the pages that were fetched are still right
-        self._shown = text, count
-        self.border_subtitle = plural(count, "event")
-
-        async def load(offset: int, limit: int) -> Sequence[Row]:
-            events = await session.read(invalid_page, offset, limit, text)
-            self._events.update(enumerate(events, offset))
-            return [event_row(number, each) for number, each in enumerate(events, offset)]
-
-        pages = Paged(count, load)
-        await pages.fetch(0)
+        """Read the groups anew."""
+        text = self._text
+        groups = await self._place.session.read(invalid_groups, text, SAMPLES)
+        if text != self._text:
+            return  # another filter by now
+        self._groups = {group.reason: group for group in groups}
+        self.border_subtitle = plural(sum(group.count for group in groups), "event")
         grid = self.query_one(Grid)
         grid.empty = NO_MATCH if text else ALL_READ
-        grid.show_pages(pages)
+        grid.show([invalid_row(group) for group in groups])
 
     async def all_shown(self) -> list[InvalidEvent]:
-        """Every event the filter lets through."""
+        """Every listed event that matches the filter."""
         return await self._place.session.read(invalid_page, 0, EVERYTHING, self._text)
 
     def on_filter_bar_filtered(self, event: FilterBar.Filtered) -> None:
@@ -86,8 +77,11 @@ class InvalidEvents(Container):
         self.query_one(Grid).focus()
 
     def on_grid_opened(self, event: Grid.Opened) -> None:
-        """Show one whole, and what to do about it."""
+        """Show a reason with some of its events, and what to do about it."""
         event.stop()
-        each = self._events[event.key]
-        where = f"{each.source}\nline {each.line:,}" if each.line else each.source
-        self.app.push_screen(TextView("Invalid event", f"{where}\n\n{each.reason}\n\n{WHAT_NOW}"))
+        group = self._groups[event.key]
+        lines = [where(sample) for sample in group.samples]
+        if group.count > len(lines):
+            lines.append(f"and {group.count - len(lines):,} more; E exports them")
+        text = "\n".join([group.reason, "", *lines, "", WHAT_NOW])
+        self.app.push_screen(TextView(plural(group.count, "invalid event"), text))

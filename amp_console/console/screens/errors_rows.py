@@ -8,7 +8,7 @@ from amp_console.console.widgets.grid_layout import Column
 from amp_console.console.widgets.grid_rows import Cell, Row
 from amp_console.console.words import ago
 from amp_console.ledger.rejected import RejectedUser, RejectionGroup
-from amp_console.ledger.sources import InvalidEvent
+from amp_console.ledger.sources import InvalidEvent, InvalidGroup
 from amp_console.values import Operation
 
 GROUP_COLUMNS = (
@@ -34,8 +34,8 @@ OF_ALL_GROUPS = (
 )
 EVENT_COLUMNS = (
     Column("Reason", 34, flex=3),
-    Column("Line", 9, right=True),
-    Column("File", 20, flex=2),
+    Column("Events", 9, right=True),
+    Column("First one", 20, flex=2),
 )
 ALL = "all"
 """The key of the row that stands for every group."""
@@ -97,9 +97,15 @@ def user_row(each: RejectedUser, look: Look, now: int, *, of_all: bool) -> Row:
     return Row((each.audience_id, each.id_type, each.id), (identifier, *between, tries, when))
 
 
-def event_row(number: int, each: InvalidEvent) -> Row:
-    """One invalid event; of a long path the file's name comes first, which says most."""
-    line = f"{each.line:,}" if each.line else ""
-    path = PurePath(each.source)
-    folder = "" if str(path.parent) == "." else f"  {path.parent}"
-    return Row(number, (Cell(each.reason), Cell(line), Cell(f"{path.name}{folder}")))
+def invalid_row(group: InvalidGroup) -> Row:
+    """Events that are invalid for one reason, and where the first one is."""
+    first = where(group.samples[0]) if group.samples else ""
+    count = Cell(f"{group.count:,}", "bad")
+    return Row(group.reason, (Cell(group.reason), count, Cell(first)))
+
+
+def where(event: InvalidEvent) -> str:
+    """Where an event is; of a long path the file's name comes first, which says most."""
+    path = PurePath(event.source)
+    line = f", line {event.line:,}" if event.line else ""
+    return f"{path.name}{line}" + ("" if str(path.parent) == "." else f"  {path.parent}")
