@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from amp_console.ledger.reconciling import Choice
     from amp_console.sync.comparing import CompareReport
     from amp_console.sync.delivery import RunReport
+    from amp_console.sync.listing import Listing
     from amp_console.sync.quota import Quota
     from amp_console.sync.reconcile import ReconcileReport
     from amp_console.sync.reconcile_plan import ReconcilePlan
@@ -27,6 +28,8 @@ class Wish(NamedTuple):
     replace: bool
     yes: bool
     verify: bool
+    allow_incomplete: bool
+    allow_no_overlap: bool
 
     @property
     def choice(self) -> "Choice":
@@ -40,6 +43,14 @@ class Wish(NamedTuple):
 @click.argument("audiences", nargs=-1, metavar="AUDIENCE...")
 @click.option("--all", "take_all", is_flag=True, help="Take every enabled audience with a cohort.")
 @click.option("--against", metavar="PATH", help='Compare with a list of members ("-": stdin).')
+@click.option(
+    "--allow-incomplete", is_flag=True, help="Use the list even if rows of it were refused."
+)
+@click.option(
+    "--allow-no-overlap",
+    is_flag=True,
+    help="Apply a list even if none of its identifiers is in the cohort or audience.",
+)
 @click.option("--apply", type=click.Choice(["add", "remove", "both"]), help="Put it right.")
 @click.option("--replace", is_flag=True, help="Upload the whole content anew, where it is less.")
 @click.option("--yes", is_flag=True, help="Confirm beforehand.")
@@ -51,6 +62,8 @@ def reconcile(
     audiences: tuple[str, ...],
     take_all: bool,
     against: str | None,
+    allow_incomplete: bool,
+    allow_no_overlap: bool,
     apply: str | None,
     replace: bool,
     yes: bool,
@@ -70,7 +83,7 @@ def reconcile(
     from amp_console.cli.workplace import keys_of, workplace
     from amp_console.sync.read_only import guard
 
-    wish = Wish(apply, replace, yes, verify)
+    wish = Wish(apply, replace, yes, verify, allow_incomplete, allow_no_overlap)
     if replace and apply != "both":
         raise click.UsageError("--replace puts everything right at once: add --apply both.")
     with workplace(connection) as place:
@@ -78,7 +91,7 @@ def reconcile(
         if apply:
             guard(place.connection, "Nothing was downloaded or sent.")
         credentials = keys_of(place.connection)
-        compared = _compare(place, credentials, chosen, against, yes=yes)
+        compared = _compare(place, credentials, chosen, against, wish)
         if compared is None:
             return Exit.MISUSE
         to_stderr = bool(as_json or apply)
@@ -128,8 +141,7 @@ def _compare(
     credentials: "Credentials",
     chosen: "list[Audience]",
     against: str | None,
-    *,
-    yes: bool,
+    wish: Wish,
 ) -> "CompareReport | None":
     """Compare, once it is known what that costs; None where the operator says no."""
     from amp_console.cli.meter import Meter
@@ -137,19 +149,15 @@ def _compare(
     from amp_console.cli.text import plural
     from amp_console.sync.comparing import compare_audiences
     from amp_console.sync.delivery import Means
-    from amp_console.sync.listing import read_listing
 
-    listing = read_listing(place.ledger, chosen[0], against) if against else None
-    if listing and listing.refused:
-        unread = plural(listing.refused, "line")
-        click.echo(f"{unread} of {listing.name} hold nobody, and were passed over.", err=True)
+    listing = _read_list(place, chosen[0], against, wish) if against else None
     quota = _quota(place, credentials)
     cost = plural(len(chosen), "download")
     click.echo(f"{quota}. Comparing takes {cost}.", err=True)
     if len(chosen) > quota.left:
         click.echo("That is more than are left. Nothing was downloaded. Name fewer.", err=True)
         return None
-    if len(chosen) > 1 and not yes and is_watched() and not click.confirm("Go on?", err=True):
+    if len(chosen) > 1 and not wish.yes and is_watched() and not click.confirm("Go on?", err=True):
         return None
     client = place.client(credentials)
     with Meter("Comparing") as meter:
@@ -161,6 +169,22 @@ def _compare(
                 listing,
             ),
         )
+
+
+def _read_list(place: "Workplace", of: "Audience", path: str, wish: Wish) -> "Listing":
+    from amp_console.cli.text import clean, plural
+    from amp_console.sync.listing import IncompleteList, read_listing
+
+    try:
+        listing = read_listing(place.ledger, of, path, allow_incomplete=wish.allow_incomplete)
+    except IncompleteList:
+        click.echo("To compare with it anyway, add --allow-incomplete.", err=True)
+        raise
+    if listing.refused:
+        rows = plural(listing.refused, "row")
+        were = "was" if listing.refused == 1 else "were"
+        click.echo(f"{rows} of {clean(listing.name, 300)} {were} refused.", err=True)
+    return listing
 
 
 def _quota(place: "Workplace", credentials: "Credentials") -> "Quota":
@@ -197,7 +221,7 @@ def _apply(
     if not plans:
         click.echo("There is nothing to put right.", err=True)
         return None, status
-    if not _is_agreed(plans, yes=wish.yes):
+    if not _is_agreed(plans, wish):
         return None, Exit.MISUSE
     done = _carry_out(place, credentials, plans, verify=wish.verify)
     untouched = [each for each in found if each.audience_id not in done.applied]
@@ -220,13 +244,15 @@ def _status(run: "RunReport", *, is_equal: bool) -> Exit:
     return Exit.DELIVERED if is_equal else Exit.PARTIAL
 
 
-def _is_agreed(plans: "list[ReconcilePlan]", *, yes: bool) -> bool:
+def _is_agreed(plans: "list[ReconcilePlan]", wish: Wish) -> bool:
     """Have it confirmed; by typing the cohort's name where it takes many people out."""
     from amp_console.cli.reconcile_text import plan_lines
     from amp_console.cli.running import is_watched
     from amp_console.cli.text import clean
 
-    if yes:
+    if not all(_is_known_list(plan, wish) for plan in plans):
+        return False
+    if wish.yes:
         return True
     for plan in plans:
         for line in plan_lines(plan):
@@ -245,6 +271,24 @@ def _is_agreed(plans: "list[ReconcilePlan]", *, yes: bool) -> bool:
             click.echo("Nothing was sent. Confirm it beforehand with --yes.", err=True)
         return not concerned
     return bool(concerned) or click.confirm("Send this to Amplitude?", err=True)
+
+
+def _is_known_list(plan: "ReconcilePlan", wish: Wish) -> bool:
+    """Have a list that shares no identifier confirmed in so many words; --yes is not enough."""
+    from amp_console.cli.running import is_watched
+    from amp_console.cli.text import clean
+
+    if plan.foreign_list is None or wish.allow_no_overlap:
+        return True
+    click.echo(f"{clean(plan.foreign_list, 500)}.", err=True)
+    if not is_watched():
+        click.echo("Nothing was sent. If it is the right list, add --allow-no-overlap.", err=True)
+        return False
+    typed = click.prompt("Type the list's name to apply it", err=True)
+    if typed.strip() != plan.list_name.strip():
+        click.echo("That is not its name. Nothing was sent.", err=True)
+        return False
+    return True
 
 
 def _carry_out(

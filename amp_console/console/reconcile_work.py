@@ -10,7 +10,7 @@ from amp_console.console.work import RunWork, Tell
 from amp_console.ledger.audiences import Audience
 from amp_console.sync.comparing import CompareReport, compare_audiences
 from amp_console.sync.delivery import Means, RunReport
-from amp_console.sync.listing import read_listing
+from amp_console.sync.listing import IncompleteList, read_listing
 from amp_console.sync.progress import AudienceProgress
 from amp_console.sync.reconcile import ReconcileReport, reconcile
 from amp_console.sync.reconcile_plan import ReconcilePlan
@@ -63,11 +63,16 @@ class CompareWork(ReconcileWork):
         timing: Timing,
         tell: Tell,
         against: str | None = None,
+        *,
+        allow_incomplete: bool = False,
     ) -> None:
         super().__init__(session, timing, tell, [each.id for each in audiences])
+        self.against = against
+        self.is_incomplete = False
+        """Whether it ended because the list is incomplete: the operator can insist on it."""
+        self._allow_incomplete = allow_incomplete
         self.report: CompareReport | None = None
         self._audiences = audiences
-        self._against = against
 
     @property
     def planned(self) -> int:
@@ -82,9 +87,18 @@ class CompareWork(ReconcileWork):
     async def carry_out(self, means: Means) -> None:
         """Read the list, if there is one, then the cohorts, and compare."""
         listing = None
-        if self._against is not None:
-            of = self._audiences[0]
-            listing = await aside(read_listing, means.ledger, of, self._against)
+        if self.against is not None:
+            try:
+                listing = await aside(
+                    read_listing,
+                    means.ledger,
+                    self._audiences[0],
+                    self.against,
+                    allow_incomplete=self._allow_incomplete,
+                )
+            except IncompleteList:
+                self.is_incomplete = True
+                raise
         self.report = await compare_audiences(self._audiences, means, listing)
 
 

@@ -28,6 +28,7 @@ _COUNTS = (
     "cohort_no_id",
     "audience_no_id",
     "disagreeing",
+    "list_overlap",
 )
 _BEGIN = (
     "INSERT INTO comparison (run_id, audience_id, cohort_id, id_type, at, against, against_at, "
@@ -48,7 +49,8 @@ _FORMER = "audience_id = :audience AND id_type = :other_type AND wanted = 0 AND 
 class Occasion(msgspec.Struct, frozen=True):
     """What a comparison is of; see `Comparison`, whose first fields these become.
 
-    `is_against_list` says that `add_listed` was told the members; else the ledger says them.
+    `is_against_list` says that `add_listed` was told the members; else the ledger says them. Of
+    the list's identifiers, `list_known` ones occur in the audience.
     """
 
     run_id: int
@@ -57,6 +59,7 @@ class Occasion(msgspec.Struct, frozen=True):
     against: str | None = None
     against_at: int | None = None
     applies: int | None = None
+    list_known: int = 0
 
     @property
     def is_against_list(self) -> bool:
@@ -294,9 +297,21 @@ class _Comparer:
             "strangers": counts.get(Kind.STRANGER, 0),
             "cohort_no_id": counts.get(Kind.NO_ID_IN_COHORT, 0),
             "audience_no_id": counts.get(Kind.NO_ID_IN_AUDIENCE, 0),
+            "list_overlap": self._list_overlap(),
             "disagreeing": sum(counts.get(kind, 0) for kind in DISAGREEING),
         }
         self._run(_COUNTED)
+
+    def _list_overlap(self) -> int | None:
+        """Count the list's identifiers that occur in the audience or in the cohort."""
+        if not self._occasion.is_against_list:
+            return None
+        return self._occasion.list_known + self._number(
+            f"SELECT count(*) FROM {self._listed} AS listed WHERE is_named = 1 "
+            f"AND EXISTS (SELECT 1 FROM {self._found} AS found WHERE found.id = listed.id) "
+            "AND NOT EXISTS (SELECT 1 FROM main.member WHERE audience_id = :audience "
+            "AND id_type = :id_type AND member.id = listed.id AND source_id <> 0)"
+        )
 
     def _missing_whom(self, knew: Knew) -> int:
         return self._number(

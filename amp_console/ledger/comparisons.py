@@ -45,7 +45,8 @@ class Comparison(msgspec.Struct, frozen=True):
     the list's time. `applies` is the comparison whose differences were put right before this one.
     `in_cohort` counts everybody in the cohort. Of the `missing`, so many had been delivered and
     were gone, and so many are rejected. Of the `disagreeing` list and cohort agree, but the ledger
-    wants something else: the next sync would undo it.
+    wants something else: the next sync would undo it. `list_overlap` counts the identifiers in the
+    list itself that occur in the cohort or in the audience; None where that is not known.
     """
 
     id: int
@@ -68,6 +69,12 @@ class Comparison(msgspec.Struct, frozen=True):
     cohort_no_id: int
     audience_no_id: int
     disagreeing: int = 0
+    list_overlap: int | None = None
+
+    @property
+    def is_foreign_list(self) -> bool:
+        """Whether no identifier of the list occurs in the cohort or in the audience."""
+        return self.against is not None and self.list_overlap == 0
 
     @property
     def extra(self) -> int:

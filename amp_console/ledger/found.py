@@ -69,26 +69,37 @@ def forget_listed(db: sqlite3.Connection, audience_id: int) -> None:
 def begin_listed(db: sqlite3.Connection, audience_id: int) -> None:
     """Begin to read a list of members."""
     forget_listed(db, audience_id)
-    columns = "(id TEXT NOT NULL PRIMARY KEY)"
+    columns = "(id TEXT NOT NULL PRIMARY KEY, is_named INTEGER NOT NULL DEFAULT 1)"
     db.execute(f"CREATE TEMP TABLE {listed_table(audience_id)} {columns} WITHOUT ROWID")
 
 
 def add_listed(db: sqlite3.Connection, audience_id: int, ids: Sequence[str]) -> None:
     """Add identifiers that the list names."""
     db.executemany(
-        f"INSERT OR IGNORE INTO temp.{listed_table(audience_id)} VALUES (?)",
+        f"INSERT OR IGNORE INTO temp.{listed_table(audience_id)} (id) VALUES (?)",
         [(id_,) for id_ in ids],
     )
 
 
-def end_listed(db: sqlite3.Connection, audience_id: int, id_type: IdType, at: int) -> int:
-    """Let events that are newer than the list outweigh it; return how many it lists then."""
+class Listed(msgspec.Struct, frozen=True):
+    """How many people a list names once newer events are counted in.
+
+    Of the identifiers in the list itself, `known` ones occur in the audience, too.
+    """
+
+    members: int
+    known: int
+
+
+def end_listed(db: sqlite3.Connection, audience_id: int, id_type: IdType, at: int) -> Listed:
+    """Let events that are newer than the list outweigh it."""
     values = {"audience": audience_id, "id_type": ID_TYPE_CODE[id_type], "at": at}
-    newer = (
-        "SELECT id FROM main.member WHERE audience_id = :audience AND id_type = :id_type "
-        "AND event_at > :at AND is_member ="
-    )
+    known = "FROM main.member WHERE audience_id = :audience AND id_type = :id_type"
+    newer = f"{known} AND event_at > :at AND is_member ="
     table = f"temp.{listed_table(audience_id)}"
-    db.execute(f"DELETE FROM {table} WHERE id IN ({newer} 0)", values)
-    db.execute(f"INSERT OR IGNORE INTO {table} {newer} 1", values)
-    return int(db.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
+    in_both = f"SELECT count(*) FROM {table} WHERE id IN (SELECT id {known} AND source_id <> 0)"
+    overlap = int(db.execute(in_both, values).fetchone()[0])
+    db.execute(f"DELETE FROM {table} WHERE id IN (SELECT id {newer} 0)", values)
+    db.execute(f"INSERT OR IGNORE INTO {table} SELECT id, 0 {newer} 1", values)
+    members = int(db.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
+    return Listed(members, overlap)

@@ -268,11 +268,16 @@ INSERT INTO invalid_reason (source_id, reason, count)
 CREATE INDEX invalid_event_by_reason ON invalid_event (reason, id);
 """
 
+_LIST_OVERLAP = """
+ALTER TABLE comparison ADD COLUMN list_overlap INTEGER;  -- identifiers of the list that are known
+"""
+
 MIGRATIONS: tuple[str, ...] = (
     *(_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH),
     _REFUSED_REQUESTS,
     _HOLDS,
     _INVALID_REASONS,
+    _LIST_OVERLAP,
 )
 """Step n brings a ledger from version n to n + 1. Steps are only ever appended."""
 

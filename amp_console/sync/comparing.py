@@ -71,6 +71,7 @@ async def compare(
             against=against.name if against else None,
             against_at=against.at if against else None,
             applies=applies,
+            list_known=against.known if against else 0,
         )
         return await desk.ledger.awrite(_compare, occasion, download.id)
     finally:

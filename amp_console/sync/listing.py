@@ -2,30 +2,41 @@
 
 import msgspec
 
-from amp_console.engage import ReadOptions, UnreadableSource, open_source
+from amp_console.engage import ReadOptions, Source, UnreadableSource, open_source
 from amp_console.ledger import Ledger, found
 from amp_console.ledger.audiences import Audience
-from amp_console.values import Change, IdType
+from amp_console.sync.words import plural
+from amp_console.values import Change, IdType, Refusal
+
+
+class IncompleteList(UnreadableSource):
+    """A list that broke off, or of which rows were refused: it may lack members."""
 
 
 class Listing(msgspec.Struct, frozen=True):
     """A list that was read: `at` is its time in microseconds since 1970.
 
-    So many people are `listed`, after newer events outweighed it; `refused` lines had nobody.
+    So many people are `listed`, after newer events outweighed it; `refused` rows were not used. Of
+    the list's own identifiers, `known` ones occur in the audience.
     """
 
     name: str
     at: int
     listed: int
     refused: int
+    known: int
 
 
-def read_listing(ledger: Ledger, of: Audience, path: str) -> Listing:
+def read_listing(
+    ledger: Ledger, of: Audience, path: str, *, allow_incomplete: bool = False
+) -> Listing:
     """Read a list of an audience's members, from a file or the standard input ("-").
 
     It is Segment's CSV download of the audience, or identifiers of its ID type, one to a line. It
-    may block. Raises `UnreadableSource` and `LedgerError`; the ledger then wants what it wanted.
+    may block. Raises `UnreadableSource`, `IncompleteList` unless that is allowed, and
+    `LedgerError`; the ledger then wants what it wanted.
     """
+    refusals: list[Refusal] = []
     refused = 0
     with open_source(path, _options(of)) as source:
         ledger.read(found.begin_listed, of.id)
@@ -33,12 +44,25 @@ def read_listing(ledger: Ledger, of: Audience, path: str) -> Listing:
             ids = [_identifier(change, of.id_type) for change in batch.changes]
             ledger.read(found.add_listed, of.id, [id_ for id_ in ids if id_ is not None])
             refused += len(batch.refusals)
-        if source.trouble:  # half a list would take the other half out
-            raise UnreadableSource(f"{source.name} can't be compared with. {source.trouble}")
+            refusals += batch.refusals[: 1 - len(refusals)]
+        if refused and not allow_incomplete:
+            raise IncompleteList(_why_incomplete(source, refused, refusals[0]))
         listed = ledger.read(found.end_listed, of.id, of.id_type, source.taken_at)
-        if not listed:
-            raise UnreadableSource(f"{source.name} lists nobody. Nothing was compared.")
-        return Listing(source.name, source.taken_at, listed, refused)
+        if not listed.members:
+            raise UnreadableSource(f"{source.name} lists no one. Nothing was compared.")
+        return Listing(source.name, source.taken_at, listed.members, refused, listed.known)
+
+
+def _why_incomplete(source: Source, refused: int, first: Refusal) -> str:
+    """Say why a list can't be used: a missing member would be removed from the cohort."""
+    if source.trouble:
+        return f"{source.name} can't be compared with. {source.trouble}"
+    rows = plural(refused, "row")
+    were = "was" if refused == 1 else "were"
+    return (
+        f"{source.name} can't be compared with: {rows} {were} refused, first line {first.line} "
+        f"({first.reason}). Nothing was compared. Correct the list, or insist on it as it is."
+    )
 
 
 def _options(of: Audience) -> ReadOptions:

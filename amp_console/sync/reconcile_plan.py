@@ -1,5 +1,7 @@
 """What putting differences right would send, as plain data, before anything is sent."""
 
+from pathlib import PurePath
+
 import msgspec
 
 from amp_console.connections import Connection
@@ -60,6 +62,22 @@ class ReconcilePlan(msgspec.Struct, frozen=True):
         """More than the allowed share of the cohort would be taken out, or more than would stay."""
         before = self.comparison.in_cohort
         return self.taken_out > self.allowed_share * before or self.taken_out > before / 2
+
+    @property
+    def foreign_list(self) -> str | None:
+        """What an operator must agree to in so many words: the list may be of someone else."""
+        if not self.comparison.is_foreign_list:
+            return None
+        return (
+            f"No identifier in {self.list_name} occurs in the cohort "
+            f'"{self.cohort_name}" or in the audience: it may be the list of another audience, or '
+            f"hold other identifiers than {self.comparison.id_type.label}s"
+        )
+
+    @property
+    def list_name(self) -> str:
+        """What the list that the cohort was compared with is called, without its folder."""
+        return PurePath(self.comparison.against or "").name
 
     @property
     def concern(self) -> str | None:

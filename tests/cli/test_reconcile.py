@@ -143,6 +143,34 @@ def test_a_list_is_compared_with(operator: Operator, simulator: Simulator) -> No
     assert simulator.world.members(cohort_of(simulator)) == {*USERS[1:], "brand-new"}
 
 
+def test_an_incomplete_list_is_refused_unless_it_is_allowed(
+    operator: Operator, simulator: Simulator
+) -> None:
+    listed = "user_id,city\n" + "".join(f"{user},Graz\n" for user in USERS[1:]) + ",Linz\n"
+    arguments = ("reconcile", "shoppers", "--against", "-", "--apply", "both", "--yes")
+    ended = operator.run(*arguments, stdin=listed.encode())
+    assert ended.status == 2
+    assert "1 row was refused, first line" in ended.err
+    assert "add --allow-incomplete" in ended.err
+    assert simulator.world.size(cohort_of(simulator)) == len(USERS)
+    ended = operator.run(*arguments, "--allow-incomplete", stdin=listed.encode())
+    assert simulator.world.members(cohort_of(simulator)) == set(USERS[1:])
+
+
+def test_a_list_that_shares_no_identifier_needs_more_than_yes(
+    operator: Operator, simulator: Simulator
+) -> None:
+    listed = "".join(f"someone-{number}\n" for number in range(10))
+    arguments = ("reconcile", "shoppers", "--against", "-", "--apply", "both", "--yes")
+    ended = operator.run(*arguments, stdin=listed.encode())
+    assert ended.status == 2
+    assert 'No identifier in stdin occurs in the cohort "shoppers" or in the audience' in ended.err
+    assert "--allow-no-overlap" in ended.err
+    assert simulator.world.members(cohort_of(simulator)) == set(USERS)
+    operator.run(*arguments, "--allow-no-overlap", stdin=listed.encode())
+    assert simulator.world.members(cohort_of(simulator)) == set(listed.split())
+
+
 def test_all_are_compared_one_after_the_other(operator: Operator, simulator: Simulator) -> None:
     drift(simulator, out=("u0",))
     ended = operator.run("reconcile", "--all", "--json")

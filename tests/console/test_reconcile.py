@@ -46,6 +46,17 @@ async def compare(pilot: Pilot[None]) -> None:
     await until_over(pilot)
 
 
+async def compare_with(pilot: Pilot[None], file: Path) -> None:
+    """Ask for a comparison with a list."""
+    await until_shown(pilot, "shoppers")
+    await pilot.press("r")
+    await until_shown(pilot, "Not compared yet.")
+    await pilot.press("L")
+    await until_shown(pilot, "Which list?")
+    pilot.app.screen.query_one(Input).value = str(file)
+    await pilot.press("enter")
+
+
 async def until_over(pilot: Pilot[None]) -> None:
     """Wait until what was begun last is over, and shown."""
     app = console(pilot)
@@ -307,6 +318,43 @@ async def test_several_are_compared_and_put_right_together(house: House) -> None
         await until_shown(pilot, "put right")
         assert "differences" not in picture(pilot)
         assert cohort(house) == {*USERS, "lonely"}
+
+
+async def test_an_incomplete_list_is_used_only_where_the_operator_insists(
+    house: House, tmp_path: Path
+) -> None:
+    drifted(house)
+    file = tmp_path / "list.csv"
+    file.write_text("user_id,city\n" + "".join(f"{user},Graz\n" for user in USERS) + ",Linz\n")
+    async with house.open() as pilot:
+        await compare_with(pilot, file)
+        await until_shown(pilot, "Compare with an incomplete list?", "1 row was refused")
+        await pilot.press("y")
+        await until_shown(pilot, "with list.csv")
+
+
+async def test_a_list_that_shares_no_identifier_is_applied_once_its_name_is_typed(
+    house: House, tmp_path: Path
+) -> None:
+    drifted(house)
+    before = cohort(house)
+    file = tmp_path / "strangers.txt"
+    file.write_text("x-1\nx-2\n")
+    async with house.open() as pilot:
+        await compare_with(pilot, file)
+        await until_over(pilot)
+        await until_shown(pilot, "with strangers.txt")
+        await pilot.press("p")
+        await until_shown(pilot, "who are missing")
+        await pilot.press("b")
+        await until_shown(pilot, "No identifier in strangers.txt occurs in the cohort")
+        await until_shown(pilot, "Type strangers.txt to go on:")
+        await pilot.press("enter")
+        assert cohort(house) == before
+        pilot.app.screen.query_one("#typed", Input).value = "strangers.txt"
+        await pilot.press("enter")
+        await until_over(pilot)
+        await until(pilot, lambda: cohort(house) == {"x-1", "x-2"})
 
 
 async def test_a_past_comparison_is_found_among_the_runs(house: House) -> None:

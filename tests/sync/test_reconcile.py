@@ -1,5 +1,8 @@
 """Reconciling against the simulated Amplitude: drift is found to the person, and put right."""
 
+import gzip
+from pathlib import Path
+
 import msgspec
 import pytest
 
@@ -16,11 +19,13 @@ from amp_console.ledger.comparisons import (
 from amp_console.ledger.reconciling import Choice
 from amp_console.ledger.runs import RunKind, RunStatus, all_runs
 from amp_console.simulator import Answer, Behaviour, Call, Rule
+from amp_console.sync.listing import IncompleteList, read_listing
 from amp_console.sync.person import Verdict, explain_person
 from amp_console.sync.read_only import ReadOnly
+from amp_console.sync.reconcile_plan import plan_reconcile
 from amp_console.sync.settings import SettingsChange
 from amp_console.values import IdType, Operation
-from tests.sync.office import Office, event
+from tests.sync.office import BOTH, Office, event
 
 pytestmark = pytest.mark.anyio
 
@@ -290,3 +295,53 @@ async def test_what_list_and_cohort_agree_on_the_ledger_follows_once_applied(
     await office.apply(found)
     assert office.plan().audiences[0].is_idle
     assert office.cohort() == {*USERS[1:], "brand-new"}
+
+
+INCOMPLETE_LISTS = {
+    "a row without its identifier": b"user_id,city\nu00,Graz\n,Linz\n",
+    "an identifier that is not UTF-8": b"u00\nu\xff1\n",
+    "a ragged row": b"user_id,city\nu00,Graz\nu01\n",
+    "an unclosed quote": b'user_id,city\nu00,Graz\nu01,"Linz\n',
+    "a gzip file that ends early": gzip.compress(b"user_id\n" + b"u00\nu01\n" * 99)[:-9],
+}
+
+
+@pytest.mark.parametrize("content", INCOMPLETE_LISTS.values(), ids=INCOMPLETE_LISTS)
+def test_an_incomplete_list_is_compared_with_only_where_the_operator_insists(
+    office: Office, tmp_path: Path, content: bytes
+) -> None:
+    office.enter(*USERS)
+    path = tmp_path / "list.csv"
+    path.write_bytes(content)
+    of = office.audience()
+    with pytest.raises(IncompleteList, match="can't be compared with"):
+        read_listing(office.ledger, of, str(path))
+    listing = read_listing(office.ledger, of, str(path), allow_incomplete=True)
+    assert (listing.refused, listing.known) == (1, listing.listed)
+
+
+@pytest.mark.parametrize(
+    ("users", "in_cohort", "overlap"),
+    [
+        (("x-1", "x-2"), (), 0),
+        (("x-1", "u01"), (), 1),
+        (("x-1", "stranger"), ("stranger",), 1),
+        (("x-1", "gone"), (), 1),
+        (("x-1",), ("newer",), 0),
+    ],
+)
+async def test_a_list_that_shares_no_identifier_is_told_apart(
+    office: Office, users: tuple[str, ...], in_cohort: tuple[str, ...], overlap: int
+) -> None:
+    office.enter(*USERS, "gone")
+    office.leave("gone")
+    await office.sync()
+    office.put_in(*in_cohort)
+    listed = office.listed(*users, at=100)
+    office.enter("newer", at=200)
+    found = await office.compare(against=listed)
+    assert found.list_overlap == overlap
+    assert found.is_foreign_list is (overlap == 0)
+    assert not (await office.compare()).is_foreign_list
+    plan = office.ledger.write(plan_reconcile, office.connection, found, BOTH)
+    assert (plan.foreign_list is not None) is (overlap == 0)

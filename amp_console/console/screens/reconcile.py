@@ -12,6 +12,7 @@ from textual.widgets import Static
 from amp_console.console.reconcile_work import CompareWork, PutRightWork, ReconcileWork
 from amp_console.console.screens import reconcile_rows as rows
 from amp_console.console.screens.ask import Ask
+from amp_console.console.screens.dialog import Confirm
 from amp_console.console.screens.place import Place
 from amp_console.console.screens.reconcile_choice import ChoiceDialog, Offer, Wish, confirm
 from amp_console.console.screens.reconcile_doing import came_of, doing
@@ -230,6 +231,8 @@ identifier to a line. E writes the differences into a file. w shows the requests
             self._told = work
             self.run_worker(self.console.update_quota())
             self.look_again()
+            if isinstance(work, CompareWork) and work.is_incomplete:
+                self.run_worker(self._insist(work))
         self.update_keys()
 
     # Moving about.
@@ -326,12 +329,28 @@ identifier to a line. E writes the differences into a file. w shows the requests
         """Read the cohort and compare it."""
         self._compare(None)
 
-    def _compare(self, against: str | None) -> None:
+    async def _insist(self, work: CompareWork) -> None:
+        """Ask whether a list that is incomplete is to be used as it is."""
+        question = Confirm(
+            "Compare with an incomplete list?",
+            [work.failure or "", "Members who are missing in it count as extra in the cohort."],
+            yes="Compare anyway",
+            is_danger=True,
+        )
+        if await self.console.push_screen_wait(question):
+            self._compare(work.against, allow_incomplete=True)
+
+    def _compare(self, against: str | None, *, allow_incomplete: bool = False) -> None:
         if self._audience is None:
             return
         console = self.console
         work = CompareWork(
-            self.session, [self._audience], console.premises.timing, console.tell, against
+            self.session,
+            [self._audience],
+            console.premises.timing,
+            console.tell,
+            against,
+            allow_incomplete=allow_incomplete,
         )
         console.reconciling = work
         work.start()

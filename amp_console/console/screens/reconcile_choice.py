@@ -128,11 +128,16 @@ def confirm(plans: Sequence[ReconcilePlan]) -> Confirm:
         rows += _says(plan)
     for plan in large:
         rows += ["", f"This {plan.concern}."]
+    foreign = [plan for plan in plans if plan.foreign_list]
+    for plan in foreign:
+        rows += ["", f"{plan.foreign_list}."]
     only = plans[0]
     verb = f"Send {plural(sum(plan.requests for plan in plans), 'request')}"
     title = f"Put right “{only.name}”?" if len(plans) == 1 else f"Put right {len(plans)} audiences?"
     typed = large[0].cohort_name if len(large) == 1 else ("remove" if large else None)
-    return Confirm(title, rows, yes=verb, typed=typed, is_danger=bool(large))
+    if foreign:
+        typed = foreign[0].list_name
+    return Confirm(title, rows, yes=verb, typed=typed, is_danger=bool(large or foreign))
 
 
 def _says(plan: ReconcilePlan) -> list[str | Content]:
