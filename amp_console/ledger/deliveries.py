@@ -154,7 +154,8 @@ def take_control(
 ) -> Batch | None:
     """Take a delivered user, or else one who is known to be out, into a request that repeats that.
 
-    Doing it again is harmless, and shows whether the cohort accepts requests. None if there is no such user.
+    Doing it again is harmless, and shows whether the cohort accepts requests. None if there is no
+    such user.
     """
     for operation in (Operation.ADD, Operation.REMOVE):
         row = db.execute(
