@@ -23,7 +23,10 @@ EVERY = 10.0  # seconds between two lines
 
 
 class LiveDocument(msgspec.Struct, frozen=True):
-    """One line of `--json`: how it stands, all audiences together; times in seconds."""
+    """One line of `--json`: all audiences together; times in seconds.
+
+    `queue_waiting` are changes of audiences that wait for the operator, beside those in `queue`.
+    """
 
     at: str
     read: int
@@ -31,6 +34,7 @@ class LiveDocument(msgspec.Struct, frozen=True):
     filtered: int
     invalid: int
     queue: int
+    queue_waiting: int
     lag: float
     lag_95: float
     added: int
@@ -52,6 +56,7 @@ def live_document(now: LiveSnapshot) -> LiveDocument:
         filtered=tally.filtered,
         invalid=tally.invalid,
         queue=now.queue,
+        queue_waiting=now.waiting,
         lag=round(now.lag, 3),
         lag_95=round(now.lag_95, 3),
         added=counts.added,
@@ -70,9 +75,9 @@ def line(now: LiveSnapshot) -> str:
     parts = [
         time.strftime("%H:%M:%S"),
         f"{now.tally.read:,} read",
-        f"queue {now.queue:,}",
+        f"queue {now.queue:,}" + (f" + {now.waiting:,} waiting" if now.waiting else ""),
         f"lag {now.lag:.1f} s (95%: {now.lag_95:.1f} s)",
-        f"+{counts.added:,} -{counts.removed:,}",
+        f"{counts.added:,} added, {counts.removed:,} removed",
         *([f"{counts.rejected:,} rejected"] if counts.rejected else []),
         plural(counts.requests, "request"),
         *([refused_words(now.refused)] if now.refused else []),

@@ -56,7 +56,7 @@ class LiveWork:
         self._alerts = Alerts()
         self._live: Live | None = None
         self._bring = bring
-        self._followed: tuple[LiveSnapshot | None, frozenset[int]] = (None, frozenset())
+        self._seen_at: float | None = None
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -75,11 +75,25 @@ class LiveWork:
     @property
     def followed(self) -> frozenset[int]:
         """The ids of the audiences whose cohorts follow just now."""
-        now, (of, ids) = self.snapshot, self._followed
-        if of is not now and now is not None:
-            ids = frozenset(each.audience_id for each in now.audiences if not each.waits)
-            self._followed = now, ids
-        return frozenset() if self.is_over else ids
+        now = self.snapshot
+        return frozenset() if self.is_over or now is None else now.live
+
+    @property
+    def summary(self) -> str:
+        """The session in two words: how many audiences are live, or what else it does."""
+        if self.is_ending:
+            return "live: ending"
+        if self.is_paused:
+            return "live: paused"
+        return f"{len(self.followed)} live" if self.followed else "live session"
+
+    @property
+    def now(self) -> float:
+        """The moment on the clock of the snapshots' times; it goes on between two of them."""
+        if self.snapshot is None:
+            return 0.0
+        since = 0.0 if self._seen_at is None else self._timing.monotonic() - self._seen_at
+        return self.snapshot.now + since
 
     @property
     def is_paused(self) -> bool:
@@ -113,7 +127,7 @@ class LiveWork:
     def _look(self) -> None:
         """Show at once what was asked for, not with the next second."""
         if self._live is not None and self.snapshot is not None:
-            self.snapshot = self._live.snapshot()
+            self._keep(self._live.snapshot())
         self._tell()
 
     def give_up(self) -> None:
@@ -150,8 +164,12 @@ class LiveWork:
             source = await aside(self._bring, session)
             self.report = await self._live.run(source)
 
-    def _see(self, snapshot: LiveSnapshot) -> None:
+    def _keep(self, snapshot: LiveSnapshot) -> None:
         self.snapshot = snapshot
+        self._seen_at = self._timing.monotonic()
+
+    def _see(self, snapshot: LiveSnapshot) -> None:
+        self._keep(snapshot)
         self.history.append(snapshot)
         for alert in self._alerts.look(snapshot):
             self._alarm(alert)

@@ -14,16 +14,16 @@ import msgspec
 
 from amp_console.ledger import LedgerError, runs
 from amp_console.ledger.audiences import Audience, audience
-from amp_console.ledger.standing import outstanding
+from amp_console.ledger.standing import Outstanding, outstanding
 from amp_console.sync.delivery import Delivery, Means
 from amp_console.sync.desk import Desk
 from amp_console.sync.lane import Lane
-from amp_console.sync.live_progress import Lags, LiveAudience, Minutes
+from amp_console.sync.live_progress import Lags, LiveAudience, LivePhase, Minutes
 from amp_console.sync.pace import Patience
 from amp_console.sync.timing import Stop
 
-NO_COHORT = "waits: no cohort yet"
-OFF = "waits: switched off"
+NO_COHORT = "waiting: no cohort"
+OFF = "waiting: switched off"
 PAUSED = "paused: nothing is sent"
 LONGEST_HELD = 60.0  # seconds until an audience that Amplitude asks to wait is looked at again
 LOOK_AGAIN = 5.0  # seconds until an audience that could not be delivered is tried again
@@ -69,6 +69,7 @@ class Follower:
         self._full = asyncio.Event()
         self._minutes = Minutes()
         self._done_before = 0  # users that were answered for before the delivery under way
+        self._is_over = False
 
     @property
     def name(self) -> str:
@@ -112,6 +113,8 @@ class Follower:
     def resume(self) -> None:
         """Send again."""
         self.stop.resume()
+        if self._state == PAUSED:
+            self._state = ""
         self.hurry()
 
     async def follow(self) -> None:
@@ -120,7 +123,7 @@ class Follower:
         while True:
             await self._came.wait()
             self._came.clear()
-            if self._arrivals:
+            if self._arrivals or self._state:
                 await self._window()
                 try:
                     await self._deliver()
@@ -134,40 +137,53 @@ class Follower:
             if common.is_over and not self._came.is_set():
                 return
 
-    async def pending(self) -> int:
-        """How many users were left, though they might have been delivered; raises `LedgerError`."""
-        ledger = self._common.means.ledger
-        known = await ledger.aread(audience, self._lane.audience.id)
-        if self._why_not(known) in {NO_COHORT, OFF}:
-            return 0
-        return (await ledger.aread(outstanding, known)).pending
+    async def close(self) -> Outstanding:
+        """Count what is left after the session, and keep it with the run; raises `LedgerError`."""
+        ledger, lane = self._common.means.ledger, self._lane
+        lane.audience = await ledger.aread(audience, lane.audience.id)
+        left = await ledger.aread(outstanding, lane.audience)
+        self._set_queue(left.pending, len(self._arrivals))
+        why = self._why_not(lane.audience)
+        self._state = (why or self._state) if left.pending else ""
+        self._is_over = True
+        await self._record(self._state)
+        return left
 
     def shown(self, now: float) -> LiveAudience:
         """The audience at a moment, in monotonic seconds."""
         lane, (entered, left) = self._lane, self._minutes.last(now)
-        known = lane.audience
+        known, queue = lane.audience, self.queue
         state = PAUSED if self.stop.is_paused else self._state
         doing = lane.desk.progress.of(known.id)
-        if not state and doing.wait_until is not None:
+        if not (state or self._is_over) and doing.wait_until is not None:
             state = doing.state
         return LiveAudience(
             known.id,
             known.key,
             known.name,
-            self.queue,
-            now - self._arrivals[0][0] if self._arrivals else 0.0,
+            queue,
+            now - self._arrivals[0][0] if queue else 0.0,
             lane.counts,
             state,
-            waits=state in {NO_COHORT, OFF, PAUSED},
+            self._phase(state),
             is_paused=self.stop.is_paused,
             entered=entered,
             left=left,
         )
 
+    def _phase(self, state: str) -> LivePhase:
+        if state in {NO_COHORT, OFF}:
+            return LivePhase.WAITING
+        if self._is_over:
+            return LivePhase.ENDED
+        if state == PAUSED or (state and self._lane.counts.is_stuck):
+            return LivePhase.WAITING
+        return LivePhase.DELAYED if state else LivePhase.LIVE
+
     async def _window(self) -> None:
         """Let the window stay open, until it is full or the session ends."""
         common = self._common
-        if not common.ending.is_set():
+        if self._arrivals and not common.ending.is_set():
             left = common.wish.flush_seconds - (
                 common.means.timing.monotonic() - self._arrivals[0][0]
             )
@@ -201,11 +217,14 @@ class Follower:
         common, lane = self._common, self._lane
         means = common.means
         lane.audience = await means.ledger.aread(audience, lane.audience.id)
-        self._state = self._why_not(lane.audience)
-        if self._state:
+        await self._recount()
+        if why := self._why_not(lane.audience):
+            if why != self._state:
+                self._state = why
+                await self._record(why)
             return
         carried = len(self._arrivals)
-        self._done_before = lane.desk.progress.of(lane.audience.id).done
+        lane.counts = msgspec.structs.replace(lane.counts, is_stuck=False)
         lane.patience = Patience(means.connection.limits, means.timing)
         lane.asked_to_wait = None
         lane.was_taken = False  # the cohort may have been deleted since the last turn
@@ -213,6 +232,11 @@ class Follower:
         self._done_before = lane.desk.progress.of(lane.audience.id).done
         if not note:
             self._delivered(carried)
+        await self._record(note)
+
+    async def _record(self, note: str) -> None:
+        """Keep with the run what was done for the audience, and why users are pending."""
+        lane, means = self._lane, self._common.means
         lane.counts = msgspec.structs.replace(lane.counts, note=note)
         await means.ledger.awrite(
             runs.record_audience,
@@ -221,6 +245,30 @@ class Follower:
             lane.counts,
             means.timing.now(),
         )
+
+    async def _recount(self) -> None:
+        """Ask the ledger how many users are pending.
+
+        Events repeat what is delivered already, and a person may enter and leave in one window.
+        """
+        carried = len(self._arrivals)
+        known = self._lane.audience
+        left = await self._common.means.ledger.aread(outstanding, known)
+        self._set_queue(left.pending, carried)
+
+    def _set_queue(self, pending: int, carried: int) -> None:
+        """Let the first `carried` arrivals be `pending` users, the oldest of them first."""
+        later = list(self._arrivals)[carried:]
+        kept = []
+        for at, count in list(self._arrivals)[:carried]:
+            if pending > 0:
+                kept.append((at, min(count, pending)))
+            pending -= count
+        if pending > 0:  # others were pending before
+            at, count = kept.pop() if kept else (self._common.means.timing.monotonic(), 0)
+            kept.append((at, count + pending))
+        self._arrivals = deque([*kept, *later])
+        self._done_before = self._lane.desk.progress.of(self._lane.audience.id).done
 
     def _why_not(self, known: Audience) -> str:
         if self.stop.is_paused:

@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import Protocol
 
 from amp_console.ledger import LedgerError, runs
-from amp_console.ledger.audiences import all_audiences, audience
+from amp_console.ledger.audiences import Audience, all_audiences, audience
 from amp_console.ledger.refused_requests import keep_refused
 from amp_console.ledger.requests import forget_requests
 from amp_console.ledger.run_locks import hold_run
@@ -62,6 +62,7 @@ class Live:
         self._defect: Exception | None = None
         self._is_paused = False
         self._is_behind = False
+        self._is_over = False
         self._source: EventSource | None = None
         self._backups = DailyBackups(means.ledger, means.timing.now)
         self.ending = asyncio.Event()
@@ -169,20 +170,25 @@ class Live:
             tuple(self._latest),
             now,
             self._backups.trouble,
+            self._is_over,
         )
 
     async def _follower(self, audience_id: int) -> Follower:
         if audience_id not in self._followers:
             known = await self._means.ledger.aread(audience, audience_id)
-            self._desk.progress.add(AudienceProgress(known.id, known.key, known.name, 0))
-            follower = Follower(self._desk, known, self._common)
-            if self._is_paused:
-                follower.pause()
-            self._followers[audience_id] = follower
-            task = asyncio.create_task(follower.follow())
-            task.add_done_callback(self._look_at)
-            self._tasks[audience_id] = task
+            if audience_id not in self._followers:  # another source may have met it meanwhile
+                self._begin_to_follow(known)
         return self._followers[audience_id]
+
+    def _begin_to_follow(self, known: Audience) -> None:
+        self._desk.progress.add(AudienceProgress(known.id, known.key, known.name, 0))
+        follower = Follower(self._desk, known, self._common)
+        if self._is_paused:
+            follower.pause()
+        self._followers[known.id] = follower
+        task = asyncio.create_task(follower.follow())
+        task.add_done_callback(self._look_at)
+        self._tasks[known.id] = task
 
     def _look_at(self, task: "asyncio.Task[None]") -> None:
         """A defect of ours ends the session, and not one audience in silence."""
@@ -260,13 +266,24 @@ class Live:
             await self._means.ledger.awrite(runs.end_run, run_id, RunStatus.STOPPED, words, now)
 
     async def _close(self, run_id: int) -> LiveReport:
-        ledger, last = self._means.ledger, self.snapshot()
-        pending = sum([await each.pending() for each in self._followers.values()])
-        refused = self._common.delivery.keys_refused
-        status = RunStatus.STOPPED if pending or refused else RunStatus.DELIVERED
+        ledger = self._means.ledger
+        left = [await each.close() for each in self._followers.values()]
+        self._is_over = True
+        last, refused = self.snapshot(), self._common.delivery.keys_refused
+        rejected = sum(each.rejected for each in left)
+        status = _status(last, rejected, keys_refused=refused is not None)
         now = self._means.timing.now()
         await ledger.awrite(runs.keep_tally, run_id, self._tally)
         await ledger.awrite(keep_refused, run_id, last.refused)
         await ledger.awrite(runs.end_run, run_id, status, refused or "", now)
         self._watch(last)
-        return LiveReport(run_id, last, pending, refused)
+        return LiveReport(run_id, last, last.queue, refused)
+
+
+def _status(last: LiveSnapshot, rejected: int, *, keys_refused: bool) -> RunStatus:
+    """How a session ended, as a sync would say; users who wait for a cohort are not delivered."""
+    if last.queue or keys_refused:
+        return RunStatus.STOPPED
+    if last.waiting or last.tally.invalid or rejected:
+        return RunStatus.PARTIAL
+    return RunStatus.DELIVERED

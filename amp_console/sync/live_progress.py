@@ -1,5 +1,6 @@
 """What a live session looks like: lag, queue, what was done, and who waits."""
 
+import enum
 from collections import deque
 
 import msgspec
@@ -28,12 +29,23 @@ class LiveSource(msgspec.Struct, frozen=True):
     refused: tuple[RefusedRequests, ...] = ()
 
 
-class LiveAudience(msgspec.Struct, frozen=True):
-    """One audience as it follows: `queue` changes are not delivered yet, the oldest `lag` seconds.
+class LivePhase(enum.StrEnum):
+    """Whether an audience's cohort follows. `delayed`: trouble, and it is tried again by itself.
 
-    `state` says why its users are pending, "" while it follows; `waits` says that it may not be
-    delivered at all for now, so that its lag is nobody's fault. `entered` and `left` count the
-    changes of the last minutes, the current one last.
+    `waiting`: it needs the operator (no cohort, switched off, paused, a broken link).
+    """
+
+    LIVE = "live"
+    DELAYED = "delayed"
+    WAITING = "waiting"
+    ENDED = "ended"
+
+
+class LiveAudience(msgspec.Struct, frozen=True):
+    """One audience: `queue` changes are not delivered yet, the oldest of them for `lag` seconds.
+
+    `state` says in words why they are pending, "" while it is live or where nothing is pending
+    after the end. `entered` and `left` count the changes of the last minutes, the current one last.
     """
 
     audience_id: int
@@ -43,10 +55,15 @@ class LiveAudience(msgspec.Struct, frozen=True):
     lag: float
     counts: AudienceCounts
     state: str
-    waits: bool = False
+    phase: LivePhase = LivePhase.LIVE
     is_paused: bool = False
     entered: tuple[int, ...] = ()
     left: tuple[int, ...] = ()
+
+    @property
+    def waits(self) -> bool:
+        """Whether nothing is delivered before the operator has done something."""
+        return self.phase is LivePhase.WAITING
 
 
 class LiveChange(msgspec.Struct, frozen=True):
@@ -62,7 +79,7 @@ class LiveSnapshot(msgspec.Struct, frozen=True):
     """A live session at one moment; all times in seconds. `latest` holds the newest change first.
 
     `now` is the moment on the clock of the sources' times. `backup_trouble` says why the ledger's
-    last backup was not made.
+    last backup was not made. Every change that is not delivered counts in `queue` or in `waiting`.
     """
 
     run_id: int
@@ -74,6 +91,7 @@ class LiveSnapshot(msgspec.Struct, frozen=True):
     latest: tuple[LiveChange, ...] = ()
     now: float = 0.0
     backup_trouble: str | None = None
+    is_over: bool = False
 
     @property
     def lag(self) -> float:
@@ -82,8 +100,19 @@ class LiveSnapshot(msgspec.Struct, frozen=True):
 
     @property
     def queue(self) -> int:
-        """Changes that are not delivered yet, of audiences that may be delivered."""
+        """Changes that are not delivered yet, of audiences that do not wait for the operator."""
         return sum(each.queue for each in self.audiences if not each.waits)
+
+    @property
+    def waiting(self) -> int:
+        """Changes of audiences that wait for the operator."""
+        return sum(each.queue for each in self.audiences if each.waits)
+
+    @property
+    def live(self) -> frozenset[int]:
+        """The ids of the audiences whose cohorts follow just now."""
+        found = (each for each in self.audiences if each.phase is LivePhase.LIVE)
+        return frozenset(each.audience_id for each in found)
 
     @property
     def refused(self) -> tuple[RefusedRequests, ...]:

@@ -202,7 +202,7 @@ def live(folder: Path, simulator: Simulator, seconds: float, rate: int) -> list[
     with Terminal([COMMAND], environment=os.environ | house.environ) as terminal:
         terminal.until_shown("No audience yet.")
         terminal.type("6")
-        terminal.until_shown("Nothing is followed.")
+        terminal.until_shown("No live session.")
         terminal.type("N")
         terminal.until_shown("Which folder")
         terminal.type(str(file), "enter")

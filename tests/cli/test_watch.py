@@ -86,7 +86,7 @@ def test_audiences_without_a_cohort_are_listed_as_waiting(
     ended = operator.run("watch", "-", "--json", stdin=lines("u1").encode())
     assert ended.status == 0
     last = json.loads(ended.out.splitlines()[-1])
-    assert last["waiting"] == {"shoppers": "waits: no cohort yet"}
+    assert last["waiting"] == {"shoppers": "waiting: no cohort"}
     assert simulator.world.cohorts() == []
 
 

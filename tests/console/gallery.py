@@ -31,7 +31,13 @@ from amp_console.ledger.runs import AudienceCounts
 from amp_console.ledger.sources import Tally
 from amp_console.simulator import Answer, Behaviour, Call, Rule
 from amp_console.sync.follower import NO_COHORT, PAUSED, LiveWish
-from amp_console.sync.live_progress import LiveAudience, LiveChange, LiveSnapshot, LiveSource
+from amp_console.sync.live_progress import (
+    LiveAudience,
+    LiveChange,
+    LivePhase,
+    LiveSnapshot,
+    LiveSource,
+)
 from amp_console.sync.timing import Timing
 from tests.console.house import console, until, until_shown
 
@@ -232,11 +238,11 @@ def _moment(second: int, read: int, delivered_until: int) -> LiveSnapshot:
             LiveAudience(
                 2, LAPSED.key, LAPSED.name, 31, 12.0,
                 AudienceCounts(done // 4, done // 9, 0, second // 8), PAUSED,
-                waits=True, is_paused=True, entered=fewer, left=minutes,
+                phase=LivePhase.WAITING, is_paused=True, entered=fewer, left=minutes,
             ),
             LiveAudience(
                 3, NEWSLETTER.key, NEWSLETTER.name, 8_041, 58.0,
-                AudienceCounts(), NO_COHORT, waits=True, entered=minutes, left=fewer,
+                AudienceCounts(), NO_COHORT, phase=LivePhase.WAITING, entered=minutes, left=fewer,
             ),
         ),
         sources=_sources(second, read),

@@ -54,7 +54,7 @@ async def follow(pilot: Pilot[None], path: Path, key: str = "N") -> LiveWork:
     """Begin to follow a path."""
     await until(pilot, lambda: console(pilot).session is not None)
     await pilot.press("6")
-    await until_shown(pilot, "Nothing is followed.")
+    await until_shown(pilot, "No live session.")
     await pilot.press(key)
     await until_shown(pilot, "Which folder, or which file that grows?")
     await answer(pilot, str(path))
@@ -92,7 +92,7 @@ async def test_what_arrives_is_seen_and_is_in_its_cohort(house: House, tmp_path:
         with file.open("a") as more:
             more.write(lines("u3"))
         await until(pilot, lambda: members(house) == {"u1", "u2", "u3"})
-        await until_shown(pilot, "» live", "shoppers", "follows", "live.ndjson", "» 1 live", "lag")
+        await until_shown(pilot, "» live", "shoppers", "» live", "live.ndjson", "» 1 live", "lag")
         await pilot.press("e")
         await until(pilot, lambda: work.is_over)
         await until_shown(pilot, "ended", "3 events read")
@@ -106,7 +106,7 @@ async def test_audiences_without_a_cohort_wait(house: House, tmp_path: Path) -> 
     file.write_text(lines("u1"))
     async with house.open() as pilot:
         work = await follow(pilot, file, "n")
-        await until_shown(pilot, "waits: no cohort yet")
+        await until_shown(pilot, "waiting: no cohort")
         work.cancel()
         await until(pilot, lambda: work.is_over)
     assert house.simulator.world.cohorts() == []
@@ -120,7 +120,7 @@ async def test_a_pause_takes_events_in_and_sends_nothing(house: House, tmp_path:
         work = await follow(pilot, file)
         await until(pilot, lambda: members(house) == {"u1"} and queue(work) == 0)
         await pilot.press("P")
-        await until_shown(pilot, "paused: events are taken in", "p Go on")
+        await until_shown(pilot, "paused: events are read", "p Go on")
         with file.open("a") as more:
             more.write(lines("u2"))
         await until(pilot, lambda: work.snapshot and work.snapshot.tally.read == 2)
@@ -146,7 +146,7 @@ async def test_one_audience_is_paused_by_itself(house: House, tmp_path: Path) ->
         assert members(house) == {"u1"}
         await pilot.press("p")
         await until(pilot, lambda: members(house) == {"u1", "u2"})
-        await until_shown(pilot, "p Pause", "follows")
+        await until_shown(pilot, "p Pause", "» live")
         work.cancel()
         await until(pilot, lambda: work.is_over)
 
@@ -176,16 +176,16 @@ async def test_an_audience_that_waits_goes_live_once_its_cohort_may_be_made(
     file.write_text(lines("u1"))
     async with house.open() as pilot:
         work = await follow(pilot, file, "n")
-        await until_shown(pilot, "waits: no cohort yet")
+        await until_shown(pilot, "waiting: no cohort")
         await pilot.press("s")
         await until_shown(
             pilot, "A cohort is made for “shoppers”, and its 1 changes are delivered."
         )
         await pilot.press("y")
-        await until_shown(pilot, "» follows")
+        await until_shown(pilot, "» live")
         assert members(house) == {"u1"}
         await pilot.press("s")
-        await until_said(pilot, "“shoppers” follows already.")
+        await until_said(pilot, "“shoppers” is live already.")
         work.cancel()
         await until(pilot, lambda: work.is_over)
 
@@ -201,7 +201,7 @@ async def test_an_audience_is_switched_off_and_on_again(house: House, tmp_path: 
         await until_said(pilot, "“shoppers” is off: syncs of all skip it.")
         with file.open("a") as more:
             more.write(lines("u2"))
-        await until_shown(pilot, "waits: switched off")
+        await until_shown(pilot, "waiting: switched off")
         await pilot.press("s")
         await until(pilot, lambda: members(house) == {"u1", "u2"})
         work.cancel()
@@ -227,7 +227,7 @@ async def test_the_last_changes_and_the_sources_are_seen(house: House, tmp_path:
     file.write_text(lines("user-one") + '{"half')
     async with house.open() as pilot:
         work = await follow(pilot, file)
-        await until_shown(pilot, "Last changes", "user-one", "+1 -0", "live.ndjson")
+        await until_shown(pilot, "Last changes", "user-one", "1 entered, 0 left", "live.ndjson")
         await pilot.resize_terminal(80, 24)
         await until(pilot, lambda: "Last changes" not in picture(pilot))
         await pilot.press("v")
@@ -243,7 +243,7 @@ async def test_webhooks_are_received(house: House) -> None:
     async with house.open() as pilot:
         await until(pilot, lambda: console(pilot).session is not None)
         await pilot.press("6")
-        await until_shown(pilot, "Nothing is followed.")
+        await until_shown(pilot, "No live session.")
         await pilot.press("L")
         await until_shown(pilot, "On which address", "they can't be deleted")
         await answer(pilot, "nowhere")
@@ -270,7 +270,7 @@ async def test_others_are_let_in_only_with_a_secret(house: House) -> None:
     async with house.open() as pilot:
         await until(pilot, lambda: console(pilot).session is not None)
         await pilot.press("6")
-        await until_shown(pilot, "Nothing is followed.")
+        await until_shown(pilot, "No live session.")
         await pilot.press("l")
         await until_shown(pilot, "On which address")
         await answer(pilot, "0.0.0.0:8766")
@@ -316,12 +316,12 @@ async def test_keys_that_do_nothing_say_why(house: House, tmp_path: Path) -> Non
     async with house.open(Opening(read_only=True)) as pilot:
         await until(pilot, lambda: console(pilot).session is not None)
         await pilot.press("6")
-        await until_shown(pilot, "Nothing is followed.")
+        await until_shown(pilot, "No live session.")
         await pilot.press("n", "e", "w")
         await until_said(
             pilot,
             "amp-console was started with --read-only.",
-            "Nothing is followed here: there is nothing to end.",
+            "No live session here: there is nothing to end.",
             "No session was begun since the console was opened.",
         )
 
@@ -340,7 +340,7 @@ async def test_another_process_that_is_live_is_watched(house: House) -> None:
             office.ledger.write(runs.record_audience, run, audience_id, counts, NOW)
             await until_shown(pilot, "5,000 events read, 1 invalid", "4,711", "Amplitude is not")
             await pilot.press("e")
-            await until_said(pilot, "Nothing is followed here: there is nothing to end.")
+            await until_said(pilot, "No live session here: there is nothing to end.")
             await pilot.press("w")
             await until_shown(pilot, "run 1")
 

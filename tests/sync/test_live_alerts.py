@@ -5,7 +5,7 @@ import msgspec
 from amp_console.ledger.runs import AudienceCounts
 from amp_console.ledger.sources import Tally
 from amp_console.sync.live_alerts import AlertLimits, Alerts
-from amp_console.sync.live_progress import LiveAudience, LiveSnapshot
+from amp_console.sync.live_progress import LiveAudience, LivePhase, LiveSnapshot
 
 LIMITS = AlertLimits(lag=60, silence=600, error_share=0.05, least=100)
 
@@ -20,7 +20,8 @@ def snapshot(
     waits: bool = False,
 ) -> LiveSnapshot:
     counts = AudienceCounts(rejected=rejected)
-    audience = LiveAudience(1, "k", "K", 1, lag, counts, "", waits)
+    phase = LivePhase.WAITING if waits else LivePhase.LIVE
+    audience = LiveAudience(1, "k", "K", 1, lag, counts, "", phase)
     return LiveSnapshot(1, elapsed, Tally(read, read - invalid, 0, invalid), 0.0, (audience,))
 
 

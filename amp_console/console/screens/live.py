@@ -15,17 +15,17 @@ from amp_console.console.texts import lines, said
 from amp_console.console.widgets.grid import Grid
 from amp_console.console.widgets.steady_text import SteadyText
 from amp_console.ledger.runs import Run, RunAudience, RunKind, RunStatus, all_runs, run_audiences
-from amp_console.sync.live_progress import LiveAudience, LiveSnapshot
+from amp_console.sync.live_progress import LiveAudience
 from amp_console.sync.words import plural
 
 OFTEN = 0.5  # seconds between two pictures
 NOTHING = """\
-Nothing is followed.
+No live session.
 
-Press n and name a folder, or a file that grows; or press l to receive what Segment's webhooks send.
+Press n to follow a folder or a growing file, l to receive Segment's webhooks, or both.
 What arrives is in its cohort seconds later, as long as the console is open.
 
-For days, use the commands amp-console watch and listen; how they get on is seen here."""
+For long sessions run amp-console watch or listen; their progress shows here."""
 NO_CHANGE = "No change has arrived yet."
 
 
@@ -69,7 +69,6 @@ v shows the last changes where there is no room for them beside the sources."""
     def __init__(self) -> None:
         super().__init__()
         self._elsewhere: Run | None = None
-        self._drawn: LiveSnapshot | None = None
 
     def body(self) -> ComposeResult:
         """The session, its audiences; below them its sources, and the last changes."""
@@ -132,19 +131,19 @@ v shows the last changes where there is no room for them beside the sources."""
 
     def _tick(self) -> None:
         work = self.work
-        if self.is_current and work is not None and work.snapshot is not self._drawn:
-            self.draw()
+        if self.is_current and work is not None:
+            self.draw()  # also where nothing is new: ages go on
 
     def draw(self) -> None:
         """Show this console's session as it is now."""
         work, look = self.work, self.console.look
         if work is None:
             return
-        self._drawn = now = work.snapshot
+        now = work.snapshot
         audiences = now.audiences if now else ()
         self._arrange("-live", rows.headline(work, look), len(audiences))
         self.query_one("#list", Grid).show([rows.audience_row(each, look) for each in audiences])
-        self.query_one("#files", Grid).show(rows.source_rows(work.history, look))
+        self.query_one("#files", Grid).show(rows.source_rows(work.history, work.now, look))
         ill = next((each for each in now.sources if each.trouble), None) if now else None
         self.query_one("#trouble", SteadyText).say(rows.trouble(ill, look) if ill else said(""))
         latest = list(now.latest if now else ())

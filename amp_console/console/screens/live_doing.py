@@ -34,7 +34,7 @@ def why_not(place: "LivePlace", action: str) -> str | None:
     if action not in _DOING:
         return None
     if not place.is_live:
-        return f"Nothing is followed here: there is nothing to {_DOING[action]}."
+        return f"No live session here: there is nothing to {_DOING[action]}."
     return _why_not_one(place.current, action)
 
 
@@ -42,7 +42,7 @@ def _why_not_one(of: LiveAudience | None, action: str) -> str | None:
     if action in {"pause", "resume", "go_live", "switch"} and of is None:
         return "No change has arrived yet: there is no audience to choose."
     if action == "go_live" and of is not None and not _waits(of):
-        return f"“{clean(of.name)}” follows already."
+        return f"“{clean(of.name)}” is live already."
     return None
 
 

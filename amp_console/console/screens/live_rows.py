@@ -15,7 +15,13 @@ from amp_console.console.widgets.grid_rows import Cell, Row
 from amp_console.console.words import at, clock, lasting, stopwatch
 from amp_console.ledger.refused_requests import RefusedRequests
 from amp_console.ledger.runs import Run, RunAudience
-from amp_console.sync.live_progress import LiveAudience, LiveChange, LiveSnapshot, LiveSource
+from amp_console.sync.live_progress import (
+    LiveAudience,
+    LiveChange,
+    LivePhase,
+    LiveSnapshot,
+    LiveSource,
+)
 from amp_console.sync.refusal_log import refused_words
 from amp_console.sync.standing import Status
 from amp_console.sync.words import plural
@@ -30,7 +36,7 @@ AUDIENCES = (
     Column("Removed", 8, right=True, rank=4),
     Column("Rejected", 8, right=True, rank=2),
     Column("Requests", 8, right=True, rank=6),
-    Column("Last 15 min", SHOWN_MINUTES, rank=5),
+    Column("Moves, 15 min", SHOWN_MINUTES, rank=5),
     Column("", 22, flex=1),
 )
 OTHERS = (
@@ -47,8 +53,8 @@ SOURCES = (
     Column("Read", 9, right=True),
     Column("Size", 9, right=True, rank=4),
     Column("Events", 9, right=True, rank=3),
-    Column("a second", 8, right=True, rank=2),
-    Column("Last one", 10, right=True, rank=1),
+    Column("/s", 7, right=True, rank=2),
+    Column("Last event", 10, right=True, rank=1),
     Column("", 12, flex=2),
 )
 CHANGES = (
@@ -60,14 +66,14 @@ CHANGES = (
 
 
 def headline(work: LiveWork, look: Look) -> Content:
-    """How the session stands, in a sign, a word and a few numbers."""
+    """The session in a sign, a word and a few numbers."""
     now = work.snapshot
     sign, word, style = _state(work, look)
     parts: list[Part] = [(f"{sign} {word}", f"{STRONG} {style}")]
     if now is not None:
         parts.append(f"  {plural(now.tally.read, 'event')} read in {stopwatch(now.elapsed)}")
-        if work.report is not None and work.report.pending:
-            parts.append((f", {plural(work.report.pending, 'user')} pending", WARN))
+        if now.is_over:
+            parts += [(f", {text}", WARN) for text in _left_after(now)]
         if now.tally.invalid:
             parts.append((f", {now.tally.invalid:,} invalid", BAD))
     rows = [said(*parts)]
@@ -82,15 +88,21 @@ def headline(work: LiveWork, look: Look) -> Content:
     return lines(*rows)
 
 
+def _left_after(now: LiveSnapshot) -> list[str]:
+    """What a session left when it ended."""
+    left = [f"{plural(now.queue, 'user')} pending"] if now.queue else []
+    return left + ([f"{now.waiting:,} waiting"] if now.waiting else [])
+
+
 def _state(work: LiveWork, look: Look) -> tuple[str, str, str]:
     if work.failure:
         return look.bad, "failed", BAD
     if work.is_over:
         return look.signs[Status.OFF], "ended", MUTED
     if work.is_ending:
-        return look.live, "ending: what is pending is delivered first", WARN
+        return look.live, "ending: delivering what is pending first", WARN
     if work.is_paused:
-        return look.signs[Status.PENDING], "paused: events are taken in, nothing is sent", WARN
+        return look.signs[Status.PENDING], "paused: events are read, nothing is sent", WARN
     return look.live, "live" if work.snapshot else "starting", ACCENT
 
 
@@ -98,13 +110,8 @@ def _numbers(now: LiveSnapshot, look: Look) -> Content:
     dot = f" {look.dot} "
     counts = now.counts
     return said(
-        ("lag ", MUTED),
-        (lasting(now.lag), STRONG),
-        (" now, ", MUTED),
-        lasting(now.lag_95),
-        (f" for 95%{dot}queue ", MUTED),
-        f"{now.queue:,}",
-        (f"{dot}added ", MUTED),
+        *([] if now.is_over else _behind(now, dot)),
+        ("added ", MUTED),
         (f"{counts.added:,}", GOOD),
         (f"{dot}removed ", MUTED),
         (f"{counts.removed:,}", WARN),
@@ -113,6 +120,21 @@ def _numbers(now: LiveSnapshot, look: Look) -> Content:
         (f"{dot}requests ", MUTED),
         f"{counts.requests:,}",
     )
+
+
+def _behind(now: LiveSnapshot, dot: str) -> list[Part]:
+    """How far the cohorts are behind; what waits for the operator does not count as lag."""
+    waiting: list[Part] = [(f" + {now.waiting:,} waiting", WARN)] if now.waiting else []
+    return [
+        ("lag ", MUTED),
+        (lasting(now.lag), STRONG),
+        (" now, ", MUTED),
+        lasting(now.lag_95),
+        (f" for 95%{dot}queue ", MUTED),
+        f"{now.queue:,}",
+        *waiting,
+        (dot, MUTED),
+    ]
 
 
 def refused_row(refused: Sequence[RefusedRequests]) -> Content:
@@ -143,27 +165,27 @@ def _lines(history: Sequence[LiveSnapshot], look: Look) -> Content:
 
 
 def audience_row(of: LiveAudience, look: Look) -> Row:
-    """One audience as it follows."""
+    """One audience of the session."""
     counts = of.counts
-    state = Cell(of.state, "warn") if of.state else Cell(f"{look.live} follows", "accent")
+    is_late = of.queue > 0 and of.phase in {LivePhase.LIVE, LivePhase.DELAYED}
     moved = [entered + left for entered, left in zip(of.entered, of.left, strict=True)]
     return Row(
         of.audience_id,
         (
             Cell(of.name),
             Cell(f"{of.queue:,}" if of.queue else ""),
-            Cell(lasting(of.lag) if of.queue else ""),
+            Cell(lasting(of.lag) if is_late else ""),
             Cell(f"{counts.added:,}" if counts.added else ""),
             Cell(f"{counts.removed:,}" if counts.removed else ""),
             Cell(f"{counts.rejected:,}" if counts.rejected else "", "bad"),
             Cell(f"{counts.requests:,}" if counts.requests else ""),
             Cell(sparkline(look, moved[-SHOWN_MINUTES:]) if any(moved) else "", "dim"),
-            state,
+            _phase(of, look),
         ),
         (
             of.name,
             of.queue,
-            of.lag,
+            of.lag if is_late else 0.0,
             counts.added,
             counts.removed,
             counts.rejected,
@@ -174,6 +196,14 @@ def audience_row(of: LiveAudience, look: Look) -> Row:
     )
 
 
+def _phase(of: LiveAudience, look: Look) -> Cell:
+    if of.state:
+        return Cell(of.state, "warn")
+    if of.phase is LivePhase.ENDED:
+        return Cell(str(of.phase), "dim")
+    return Cell(f"{look.live} {LivePhase.LIVE}", "accent")
+
+
 def closer(of: LiveAudience) -> Content:
     """What entered and left for one audience lately, and why it waits, if it does."""
     why = said((of.state, WARN)) if of.state else None
@@ -181,21 +211,26 @@ def closer(of: LiveAudience) -> Content:
         return why or said("")
     (before, now), (before_left, now_left) = of.entered[-2:], of.left[-2:]
     moved = said(
-        ("this minute ", MUTED),
-        (f"+{now:,}", GOOD),
-        (f" -{now_left:,}", WARN),
-        ("   the one before ", MUTED),
-        (f"+{before:,}", GOOD),
-        (f" -{before_left:,}", WARN),
-        ("   in 30 minutes ", MUTED),
-        (f"+{sum(of.entered):,}", GOOD),
-        (f" -{sum(of.left):,}", WARN),
+        ("events  ", MUTED),
+        *_moved("this minute", now, now_left),
+        *_moved("previous minute", before, before_left),
+        *_moved("last 30 min", sum(of.entered), sum(of.left)),
     )
     return lines(moved, why) if why else moved
 
 
-def source_rows(history: Sequence[LiveSnapshot], look: Look) -> list[Row]:
-    """Where events come from, as of the last snapshot."""
+def _moved(when: str, entered: int, left: int) -> list[Part]:
+    return [
+        (f"{when}: ", MUTED),
+        (f"{entered:,} entered", GOOD if entered else MUTED),
+        (", ", MUTED),
+        (f"{left:,} left", WARN if left else MUTED),
+        "   ",
+    ]
+
+
+def source_rows(history: Sequence[LiveSnapshot], clock: float, look: Look) -> list[Row]:
+    """Where events come from; ages are counted from `clock`, on the clock of the snapshots."""
     if not history:
         return []
     now, early = history[-1], history[max(0, len(history) - 1 - RATED)]
@@ -205,7 +240,7 @@ def source_rows(history: Sequence[LiveSnapshot], look: Look) -> list[Row]:
         _source_row(
             each,
             (each.events - before.get(each.name, 0)) / seconds if seconds else 0.0,
-            now.now - each.last if each.last is not None else None,
+            clock - each.last if each.last is not None else None,
             look,
         )
         for each in now.sources
@@ -264,7 +299,7 @@ def elsewhere(run: Run, look: Look) -> Content:
 def other_row(of: RunAudience, look: Look) -> Row:
     """One audience of another process's session, after its last delivery."""
     counts, pending = of.counts, of.pending
-    state = Cell(counts.note, "warn") if counts.note else Cell(f"{look.live} follows", "accent")
+    state = Cell(counts.note, "warn") if counts.note else Cell(f"{look.live} live", "accent")
     return Row(
         of.audience_id,
         (

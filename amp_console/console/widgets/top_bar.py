@@ -66,7 +66,7 @@ def _right(app: "ConsoleApp") -> Content:
     if (comparing := app.reconciling) is not None and not comparing.is_over:
         parts += [(f"{app.look.live} {comparing.VERB.lower()}", ACCENT), "  "]
     if (live := app.following) is not None and not live.is_over:
-        parts += [(f"{app.look.live} {len(live.followed)} live", ACCENT), "  "]
+        parts += [(f"{app.look.live} {live.summary}", ACCENT), "  "]
     if app.quota is not None:
         parts += [(f"downloads {app.quota.used:,}/{app.quota.limit:,}", MUTED), "  "]
     parts.append((f"keys: {app.keys_note}", MUTED))

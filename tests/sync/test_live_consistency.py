@@ -1,0 +1,121 @@
+"""No number of a live session contradicts another, from its first event to its place in history."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from amp_console.ledger.runs import RunStatus, all_runs, run_audiences
+from amp_console.ledger.standing import outstanding
+from amp_console.simulator import RefuseIds, Rule
+from amp_console.sync.follower import NO_COHORT, LiveWish
+from amp_console.sync.live_progress import LivePhase, LiveSnapshot
+from amp_console.sync.settings import SettingsChange
+from tests.sync.office import Office, event
+from tests.sync.test_live import Session, all_of, is_in, lines, until
+
+pytestmark = pytest.mark.anyio
+
+NO_NEW_COHORTS = LiveWish(flush_seconds=0.05)
+
+
+def agrees(now: LiveSnapshot) -> None:
+    """Everything that is said of a session as a whole is the sum of what its audiences say."""
+    rows = now.audiences
+    assert now.queue + now.waiting == sum(each.queue for each in rows)
+    assert now.waiting == sum(each.queue for each in rows if each.phase is LivePhase.WAITING)
+    assert now.live == {each.audience_id for each in rows if each.phase is LivePhase.LIVE}
+    assert now.counts.added == sum(each.counts.added for each in rows)
+    assert now.counts.rejected == sum(each.counts.rejected for each in rows)
+    assert all(not each.state for each in rows if each.phase is LivePhase.LIVE)
+    assert all(each.state for each in rows if each.phase in {LivePhase.WAITING, LivePhase.DELAYED})
+
+
+async def test_head_and_rows_agree_from_arrival_to_end(office: Office, tmp_path: Path) -> None:
+    office.enter("u0")
+    await office.sync()
+    office.simulator.faults.set([Rule(RefuseIds(frozenset({"u-bad"}), named=True))])
+    async with Session(office, tmp_path, NO_NEW_COHORTS) as session:
+        live = session.live
+        assert live is not None
+        session.write(lines("u1", "u2"))
+        await until(is_in(office, "u0", "u1", "u2"))
+        await until(lambda: session.now().queue == 0)
+        live.pause(office.audience().id)
+        session.write(lines("u3", "u-bad"))
+        await until(lambda: session.now().waiting == 2)
+        assert (session.now().lag, session.now().live) == (0.0, frozenset())
+        session.write(lines("w1", "w2", "w3", key="waiters"))
+        await until(lambda: session.now().waiting == 5)
+        live.resume(office.audience().id)
+        await until(lambda: session.now().counts.rejected == 1)
+        await until(lambda: session.now().waiting == 3 and session.now().queue == 0)
+        agrees(session.now())
+        report = await session.end()
+    for snapshot in [*session.seen, report.last]:
+        agrees(snapshot)
+    last = report.last
+    assert last.is_over
+    assert {each.phase for each in last.audiences} == {LivePhase.ENDED, LivePhase.WAITING}
+    assert {each.key: each.state for each in last.audiences if each.queue} == {"waiters": NO_COHORT}
+    left = [office.ledger.read(outstanding, each) for each in all_of(office)]
+    assert last.queue + last.waiting == sum(each.pending for each in left) == 3
+    assert report.pending == 0
+
+
+async def test_events_that_repeat_what_is_delivered_do_not_wait(
+    office: Office, tmp_path: Path
+) -> None:
+    """Files that are read again carry many events, and hardly anything is pending."""
+    async with Session(office, tmp_path, NO_NEW_COHORTS) as session:
+        for at in range(4):
+            session.write(lines("w1", "w2", at=at))
+        await until(lambda: [each.state for each in session.now().audiences] == [NO_COHORT])
+        await until(lambda: session.now().waiting == 2)
+
+
+@pytest.mark.parametrize(
+    ("events", "status", "pending"),
+    [
+        ([event("u1", True)], RunStatus.DELIVERED, 0),
+        ([event("ghost-1", True)], RunStatus.PARTIAL, 0),
+        ([event("u1", True), {"type": "identify"}, 17], RunStatus.PARTIAL, 0),
+        ([event("u1", True), event("w1", True, audience="waiters")], RunStatus.PARTIAL, 1),
+    ],
+    ids=["delivered", "rejected", "invalid", "waiting for a cohort"],
+)
+async def test_the_history_says_how_a_session_ended_as_for_a_sync(
+    office: Office, tmp_path: Path, events: list[object], status: RunStatus, pending: int
+) -> None:
+    office.enter("u0")
+    await office.sync()
+    async with Session(office, tmp_path, NO_NEW_COHORTS) as session:
+        session.write("".join(json.dumps(each) + "\n" for each in events))
+        await until(lambda: session.now().tally.read == len(events))
+    run = office.ledger.read(all_runs)[0]
+    assert run.status is status
+    kept = office.ledger.read(run_audiences, run.id)
+    assert sum(each.pending or 0 for each in kept) == pending
+    assert {each.counts.note for each in kept if each.pending} == (
+        {NO_COHORT} if pending else set()
+    )
+
+
+async def test_a_broken_link_is_not_lag_and_is_forgotten_once_it_is_mended(
+    office: Office, tmp_path: Path
+) -> None:
+    async with Session(office, tmp_path) as session:
+        session.write(lines("u1"))
+        await until(is_in(office, "u1"))
+        await until(lambda: session.now().queue == 0)
+        world = office.simulator.world
+        world.drop_cohort(world.cohort_named("shoppers").id)
+        session.write(lines("u2", at=1))
+        await until(lambda: [e.phase for e in session.now().audiences] == [LivePhase.WAITING])
+        assert session.now().lag == 0.0
+        office.change(SettingsChange(unlink=True))
+        assert session.live is not None
+        session.live.hurry(office.audience().id)
+        await until(is_in(office, "u1", "u2"))
+        await until(lambda: [e.phase for e in session.now().audiences] == [LivePhase.LIVE])
+        assert not session.now().audiences[0].counts.is_stuck
