@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from amp_console.cli.exits import Exit
-from amp_console.cli.options import connection_option, json_option
+from amp_console.cli.options import connection_option, exact_option, json_option
 
 if TYPE_CHECKING:
     from amp_console.cli.documents import ErrorsDocument
@@ -20,18 +20,30 @@ if TYPE_CHECKING:
 @click.argument("audience", required=False)
 @click.option("--retry", is_flag=True, help="Make them pending again and deliver them now.")
 @click.option("--csv", "csv_file", type=click.Path(path_type=Path), help="Write them to a file.")
+@exact_option
 @json_option
 @connection_option
 def errors(
-    audience: str | None, retry: bool, csv_file: Path | None, as_json: bool, connection: str | None
+    audience: str | None,
+    retry: bool,
+    csv_file: Path | None,
+    exact: bool,
+    as_json: bool,
+    connection: str | None,
 ) -> int:
-    """List rejected users with the reason, and invalid events by reason."""
+    """List rejected users with the reason, and invalid events by reason.
+
+    In a CSV, cells that a spreadsheet would run as formulas (=, +, -, @ in front) begin with an
+    apostrophe, unless --exact is given.
+    """
     from amp_console.cli.documents import errors_document, print_document
     from amp_console.cli.workplace import workplace
     from amp_console.ledger.audiences import find_audience
     from amp_console.ledger.rejected import rejected_users
     from amp_console.ledger.sources import invalid_events, invalid_groups
 
+    if exact and csv_file is None:
+        raise click.UsageError("--exact says how to write a CSV: add --csv FILE.")
     with workplace(connection) as place:
         only = place.ledger.read(find_audience, audience) if audience else None
         status = _retry(place, only) if retry else Exit.DELIVERED
@@ -41,7 +53,7 @@ def errors(
         groups = [] if only else place.ledger.read(invalid_groups)
     document = errors_document(rejected, invalid, groups)
     if csv_file:
-        _write_csv(csv_file, rejected, invalid)
+        _write_csv(csv_file, rejected, invalid, exact=exact)
     if as_json:
         print_document(document)
     else:
@@ -119,10 +131,12 @@ def _print_group(group: "InvalidGroup") -> None:
         click.echo(f"  and {group.count - len(group.samples):,} more")
 
 
-def _write_csv(path: Path, rejected: "list[RejectedUser]", invalid: "list[InvalidEvent]") -> None:
+def _write_csv(
+    path: Path, rejected: "list[RejectedUser]", invalid: "list[InvalidEvent]", *, exact: bool
+) -> None:
     from amp_console.sync.export import ExportError, write_errors_csv
 
     try:
-        write_errors_csv(path, rejected, invalid)
+        write_errors_csv(path, rejected, invalid, exact=exact)
     except ExportError as error:
         raise click.UsageError(str(error)) from None

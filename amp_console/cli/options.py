@@ -35,6 +35,13 @@ def connection_option(command: F) -> F:
     )(command)
 
 
+exact_option = click.option(
+    "--exact",
+    is_flag=True,
+    help="Write cells to a CSV as they are, even those a spreadsheet would run as formulas.",
+)
+
+
 def json_option(command: F) -> F:
     """Add --json."""
     return click.option(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import click
 
 from amp_console.cli.exits import Exit
-from amp_console.cli.options import connection_option, json_option
+from amp_console.cli.options import connection_option, exact_option, json_option
 
 if TYPE_CHECKING:
     from amp_console.cli.workplace import Workplace
@@ -56,6 +56,7 @@ class Wish(NamedTuple):
 @click.option("--yes", is_flag=True, help="Confirm beforehand.")
 @click.option("--verify", is_flag=True, help="Compare again afterwards: one more download.")
 @click.option("--export", type=click.Path(path_type=Path), help="Write who differs: CSV or NDJSON.")
+@exact_option
 @json_option
 @connection_option
 def reconcile(
@@ -69,6 +70,7 @@ def reconcile(
     yes: bool,
     verify: bool,
     export: Path | None,
+    exact: bool,
     as_json: bool,
     connection: str | None,
 ) -> int:
@@ -86,6 +88,8 @@ def reconcile(
     wish = Wish(apply, replace, yes, verify, allow_incomplete, allow_no_overlap)
     if replace and apply != "both":
         raise click.UsageError("--replace puts everything right at once: add --apply both.")
+    if exact and export is None:
+        raise click.UsageError("--exact says how to write a CSV: add --export FILE.")
     with workplace(connection) as place:
         chosen = _chosen(place, audiences, take_all=take_all, against=against)
         if apply:
@@ -102,7 +106,7 @@ def reconcile(
             for line in text.applied_lines(done):
                 click.echo(line)
         if export:
-            _export(place, export, compared, done)
+            _export(place, export, compared, done, exact=exact)
         if as_json:
             quota = _quota(place, credentials)
             applied = done.applied if done else {}
@@ -312,7 +316,12 @@ def _carry_out(
 
 
 def _export(
-    place: "Workplace", path: Path, compared: "CompareReport", done: "ReconcileReport | None"
+    place: "Workplace",
+    path: Path,
+    compared: "CompareReport",
+    done: "ReconcileReport | None",
+    *,
+    exact: bool,
 ) -> None:
     from amp_console.cli.text import plural
     from amp_console.ledger.comparisons import DifferenceFilter, differences
@@ -328,5 +337,6 @@ def _export(
             (keys[of.audience_id], when, place.ledger.read(differences, DifferenceFilter(of.id)))
             for when, of in found
         ),
+        exact=exact,
     )
     click.echo(f"{plural(count, 'difference')} written to {path}.", err=True)

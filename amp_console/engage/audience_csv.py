@@ -7,6 +7,7 @@ from itertools import zip_longest
 from amp_console.engage.batch import Batch, Tally
 from amp_console.engage.identifiers import BROKEN_IDENTIFIER, identifier
 from amp_console.engage.json_text import is_text
+from amp_console.engage.spreadsheets import DEFUSED, is_defused
 from amp_console.engage.tables import BrokenCell, Row, batches, json_in
 from amp_console.values import AudienceRef, Change, Refusal
 
@@ -37,6 +38,8 @@ class MemberColumns:
         ids = list(dict.fromkeys(text for value in values if (text := identifier(value))))
         if not all(map(is_text, ids)):
             raise BrokenCell(BROKEN_IDENTIFIER)
+        if any(map(is_defused, ids)):
+            raise BrokenCell(f"{self.name} {DEFUSED}")
         return ids
 
     def _external(self, cell: str) -> list[object]:

@@ -7,6 +7,7 @@ from amp_console.engage.batch import Batch, Tally
 from amp_console.engage.intake import Intake
 from amp_console.engage.lines import TOO_LONG, lines_of
 from amp_console.engage.reader import NOT_UTF8, TOO_LONG_A_LINE
+from amp_console.engage.spreadsheets import DEFUSED, is_defused
 from amp_console.values import AudienceRef, Change, IdType
 
 SEVERAL = "several cells in a list of one identifier to a line"
@@ -61,4 +62,6 @@ def _identifier(line: bytes) -> str:
         text, *others = next(csv.reader([text]), [""])
         if others:
             raise ValueError(SEVERAL)
+    if is_defused(text):
+        raise ValueError(f"the identifier {DEFUSED}")
     return "" if text.isspace() else text

@@ -9,6 +9,7 @@ from typing import TextIO
 
 import msgspec
 
+from amp_console.engage.spreadsheets import defuse
 from amp_console.ledger.comparisons import Difference
 from amp_console.ledger.rejected import RejectedUser
 from amp_console.ledger.sources import InvalidEvent
@@ -24,6 +25,7 @@ DIFFERENCE_HEADER = (
     "the_ledger_knew",
     "resembles",
 )
+NDJSON = frozenset({".ndjson", ".jsonl"})
 HEADER = ("kind", "audience", "id", "operation", "reason", "code", "at", "source", "line")
 
 
@@ -32,27 +34,28 @@ class ExportError(Exception):
 
 
 def write_errors_csv(
-    path: Path, rejected: Iterable[RejectedUser], invalid: Iterable[InvalidEvent]
+    path: Path,
+    rejected: Iterable[RejectedUser],
+    invalid: Iterable[InvalidEvent],
+    *,
+    exact: bool = False,
 ) -> int:
     """Write one row per rejected user and per invalid event; return how many.
 
-    Only this user may read the file (0600). Identifiers stand in it exactly as they are.
-    Raises `ExportError`.
+    Only this user may read the file (0600). Cells that a spreadsheet would run as formulas get an
+    apostrophe in front; with `exact`, every cell is written as it is. Raises `ExportError`.
     """
     count = 0
     try:
         with _opened(path) as file:
-            rows = csv.writer(file)
-            rows.writerow(HEADER)
+            write = _csv_writer(file, HEADER, exact=exact)
             for u in rejected:
-                at = moment(u.at)
-                rows.writerow(
-                    ("rejected", u.audience, u.id, u.operation, u.reason, u.code, at, "", "")
-                )
+                at = moment(u.at) or ""
+                write(("rejected", u.audience, u.id, u.operation, u.reason, u.code, at, "", ""))
                 count += 1
             for event in invalid:
-                place = (event.source, event.line)
-                rows.writerow(("invalid", "", "", "", event.reason, "", "", *place))
+                where = (event.source, str(event.line))
+                write(("invalid", "", "", "", event.reason, "", "", *where))
                 count += 1
     except OSError as error:
         raise ExportError(
@@ -61,15 +64,21 @@ def write_errors_csv(
     return count
 
 
-def write_differences(path: Path, found: Iterable[tuple[str, str, Iterable[Difference]]]) -> int:
+def write_differences(
+    path: Path, found: Iterable[tuple[str, str, Iterable[Difference]]], *, exact: bool = False
+) -> int:
     """Write one row per difference; return how many. `found`: audience, "before" or "after", whom.
 
-    It is NDJSON where the name ends so, else CSV; else it is as `write_errors_csv` says.
+    It is NDJSON, which is always exact, where the name ends so; else it is CSV, as
+    `write_errors_csv` says.
     """
     count = 0
     try:
         with _opened(path) as file:
-            write = _ndjson_writer(file) if path.suffix in {".ndjson", ".jsonl"} else _csv(file)
+            if path.suffix in NDJSON:
+                write = _ndjson_writer(file)
+            else:
+                write = _csv_writer(file, DIFFERENCE_HEADER, exact=exact)
             for audience, when, differences in found:
                 for each in differences:
                     known, alike = knew(each.kind, each.knew), each.resembles or ""
@@ -86,10 +95,12 @@ def write_differences(path: Path, found: Iterable[tuple[str, str, Iterable[Diffe
 Write = Callable[[Sequence[str]], object]
 
 
-def _csv(file: TextIO) -> Write:
+def _csv_writer(file: TextIO, header: Sequence[str], *, exact: bool) -> Write:
     rows = csv.writer(file)
-    rows.writerow(DIFFERENCE_HEADER)
-    return rows.writerow
+    rows.writerow(header)
+    if exact:
+        return rows.writerow
+    return lambda row: rows.writerow([defuse(cell) for cell in row])
 
 
 def _ndjson_writer(file: TextIO) -> Write:

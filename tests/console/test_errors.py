@@ -34,6 +34,12 @@ def unidentified(office: Office) -> None:
     office.change(SettingsChange(id_type=IdType.AMPLITUDE_ID), FRESH)
 
 
+def formula(office: Office) -> None:
+    """A rejected user of an audience whose key is a formula."""
+    office.read([event("ghost-1", True, audience="=1+1")])
+    sync(office)
+
+
 async def export_to(pilot: Pilot[None], path: str) -> None:
     """Export what is shown into this file."""
     await pilot.press("E")
@@ -309,11 +315,32 @@ async def test_who_may_only_read_retries_nobody(house: House) -> None:
         await until_said(pilot, "amp-console was started with --read-only.")
 
 
+async def test_cells_are_safe_for_a_spreadsheet_unless_exact_ones_are_chosen(
+    house: House, tmp_path: Path
+) -> None:
+    furnish(house, formula)
+    file = tmp_path / "users.csv"
+    async with house.open() as pilot:
+        await until_shown(pilot, GHOSTS)
+        await pilot.press("2")
+        await until_shown(pilot, "=1+1")
+        await export_to(pilot, str(file))
+        await until_said(pilot, "3 rows written")
+        assert "'=1+1" in {row["audience"] for row in rows_of(file)}
+        await pilot.press("E")
+        await until(pilot, lambda: pilot.app.screen.query("#answer"))
+        pilot.app.screen.query_one("#answer", Input).value = str(file)
+        await pilot.press("tab", "space")
+        pilot.app.screen.query_one("#answer", Input).focus()
+        await pilot.press("enter")
+        await until(pilot, lambda: "=1+1" in {row["audience"] for row in rows_of(file)})
+
+
 async def test_invalid_events_are_exported_as_they_are_filtered(
     house: House, tmp_path: Path
 ) -> None:
     broken, file = tmp_path / "broken.ndjson", tmp_path / "invalid.csv"
-    broken.write_text('not json\n[/foo] "\n')
+    broken.write_text('not json\n[/foo]\n')
     furnish(house, broken_events, lambda office: office.read_file(broken))
     async with house.open() as pilot:
         await until_shown(pilot, GHOSTS)
@@ -322,7 +349,8 @@ async def test_invalid_events_are_exported_as_they_are_filtered(
         await pilot.press("slash", *"broken", "enter")
         await until_shown(pilot, "2 events")
         await export_to(pilot, "\0")
-        await until_shown(pilot, "can't be the name of a file")
+        await until_shown(pilot, "This is not a file name.")
+        await pilot.press("escape")
         await export_to(pilot, str(file))
         await until_said(pilot, "2 rows written")
     assert [row["line"] for row in rows_of(file)] == ["1", "2"]

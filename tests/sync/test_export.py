@@ -1,12 +1,17 @@
-"""What could not be delivered or read, in a file for other programs: exactly as it is."""
+"""What could not be delivered or read, in a file: safe for a spreadsheet, or exactly as it is."""
 
 import csv
+import io
 import os
 import stat
 from pathlib import Path
 
+import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from amp_console.engage.spreadsheets import defuse
 from amp_console.ledger.deliveries import Reason
 from amp_console.ledger.rejected import RejectedUser
 from amp_console.ledger.sources import InvalidEvent
@@ -64,8 +69,37 @@ def test_each_has_a_row(tmp_path: Path) -> None:
 
 def test_identifiers_stand_in_it_exactly_as_they_are(tmp_path: Path) -> None:
     path = tmp_path / "errors.csv"
-    write_errors_csv(path, map(rejected, ODD), [])
+    write_errors_csv(path, map(rejected, ODD), [], exact=True)
     assert [row[2] for row in rows(path)[1:]] == ODD
+
+
+RISKY = ["=1+1", "+4915112345", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "\uff1d1+1", "'=1"]
+
+
+@pytest.mark.parametrize("cell", [*RISKY, "a;=1+1", "a\t@x", "a\n+1", 'a,"-1', "''+49", "a\r\n=1"])
+def test_no_spreadsheet_runs_a_cell(tmp_path: Path, cell: str) -> None:
+    """Not even one that cuts the row elsewhere, as those of other countries do."""
+    path = tmp_path / "errors.csv"
+    hostile = InvalidEvent(cell, 12, cell)
+    write_errors_csv(path, [msgspec.structs.replace(rejected(cell), audience=cell)], [hostile])
+    text = path.read_bytes().decode()
+    for delimiter in ",;\t":
+        for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter):
+            for found in row:
+                assert not found.lstrip('"').startswith(STARTS), (delimiter, row)
+
+
+STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+
+
+@given(st.text(alphabet="'=+-@\t\r\n;,ab1\uff1d"), st.text(alphabet="'=+-@\t\r\n;,ab1\uff1d"))
+def test_different_texts_stay_different(one: str, other: str) -> None:
+    assert (defuse(one) == defuse(other)) == (one == other)
+
+
+@pytest.mark.parametrize("id_", ["u1", "a-b", "a+b@c.de", "1=1", "", "O'Neil", "a, -1", "'a"])
+def test_what_no_spreadsheet_runs_is_as_it_is(id_: str) -> None:
+    assert defuse(id_) == id_
 
 
 def test_a_file_that_was_there_is_replaced_and_closed_to_others(tmp_path: Path) -> None:

@@ -1,0 +1,35 @@
+"""A defused cell of an export for spreadsheets is not taken for an identifier."""
+
+import io
+
+import pytest
+
+from amp_console.engage import ReadOptions, open_source
+from amp_console.values import IdType
+
+OPTIONS = {
+    "a list": ReadOptions(audience="vips", lists=IdType.USER_ID),
+    "a download": ReadOptions(audience="vips"),
+}
+HEADS = {"a list": b"", "a download": b"user_id,email\n"}
+
+
+@pytest.mark.parametrize("kind", OPTIONS)
+def test_it_is_refused_with_the_option_that_helps(
+    monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    rows = b"u1\n'+4915112345\n'abc\n+4915112346\n'-1\n"
+    if kind == "a download":
+        rows = rows.replace(b"\n", b",x\n")
+    text = HEADS[kind] + rows
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text)))
+    with open_source("-", OPTIONS[kind]) as source:
+        batches = list(source)
+    assert [each.user_id for batch in batches for each in batch.changes] == [
+        "u1",
+        "'abc",
+        "+4915112346",
+    ]
+    refusals = [each for batch in batches for each in batch.refusals]
+    assert len(refusals) == 2
+    assert all("export it exactly instead (--exact)" in each.reason for each in refusals)
