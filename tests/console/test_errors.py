@@ -340,7 +340,7 @@ async def test_invalid_events_are_exported_as_they_are_filtered(
     house: House, tmp_path: Path
 ) -> None:
     broken, file = tmp_path / "broken.ndjson", tmp_path / "invalid.csv"
-    broken.write_text('not json\n[/foo]\n')
+    broken.write_text("not json\n[/foo]\n")
     furnish(house, broken_events, lambda office: office.read_file(broken))
     async with house.open() as pilot:
         await until_shown(pilot, GHOSTS)
