@@ -38,7 +38,7 @@ class ExportDialog(Dialog[ExportRequest | None]):
         super().__init__()
         self._title = title
         self._question = question
-        self._name = name
+        self._file_name = name
 
     @property
     def box_title(self) -> str:
@@ -49,7 +49,7 @@ class ExportDialog(Dialog[ExportRequest | None]):
         """The question, the line for the file, the choice, and the two buttons."""
         look = self.console.look
         yield Static(said(self._question))
-        yield Input(str(Path.cwd() / self._name), id="answer")
+        yield Input(str(Path.cwd() / self._file_name), id="answer")
         yield Field("CSV cells", yes_no(False, "safe", "exact", look=look, id="exact"))
         yield Static(said((ABOUT, MUTED)))
         yield Static(id="wrong")
@@ -77,16 +77,20 @@ class ExportDialog(Dialog[ExportRequest | None]):
             self.dismiss(None)
 
     def _answer(self) -> None:
-        name = entered(self, "answer").strip()
-        try:
-            path = Path(name).expanduser()
-            is_name = bool(name) and "\0" not in name
-        except RuntimeError:  # the home of an unknown user
-            is_name = False
-        if is_name:
-            self.dismiss(ExportRequest(path, chosen(self, "exact") == "yes"))
-        else:
+        path = _file_named(entered(self, "answer").strip())
+        if path is None:
             self.query_one("#wrong", Static).update(said(("This is not a file name.", BAD)))
+        else:
+            self.dismiss(ExportRequest(path, chosen(self, "exact") == "yes"))
+
+
+def _file_named(name: str) -> Path | None:
+    if not name or "\0" in name:
+        return None
+    try:
+        return Path(name).expanduser()
+    except RuntimeError:  # the home of an unknown user
+        return None
 
 
 async def export_to(
