@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from amp_console.cli.exits import Exit
-from amp_console.cli.options import common
+from amp_console.cli.options import common, console_options
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 @click.option("--fast", is_flag=True, help="Quick answers, and more coming and going.")
 @click.option("--faults", is_flag=True, help="Trouble comes by itself, now and then.")
 @click.option("--tour", is_flag=True, help="Play the main scenes by itself, with captions.")
+@console_options
 def demo(headless: bool, events: int, seed: int, fast: bool, faults: bool, tour: bool) -> int:
     """Open the console on a simulated Amplitude: no account, no keys, no network.
 

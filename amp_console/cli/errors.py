@@ -111,8 +111,9 @@ def _print(document: "ErrorsDocument", groups: "list[InvalidGroup]", csv_file: P
             )
         return
     users = [(u.audience, u.id, u.operation, u.reason, u.at or "") for u in document.rejected]
+    header = ("AUDIENCE", "ID", "OPERATION", "REASON", "AT")
     if users:
-        for line in table(("AUDIENCE", "ID", "OPERATION", "REASON", "AT"), users):
+        for line in table(header, users, long="AUDIENCE ID REASON"):
             click.echo(line)
     for group in groups:
         _print_group(group)

@@ -35,6 +35,42 @@ def connection_option(command: F) -> F:
     )(command)
 
 
+def console_options(command: F) -> F:
+    """Add the options of the console, for a command that opens it, so that both places do."""
+
+    def keep(ctx: click.Context, parameter: click.Parameter, value: object) -> None:
+        if value:
+            root = ctx.find_root()
+            root.obj = root.obj._replace(**{str(parameter.name): value})
+
+    for option in (
+        click.option(
+            "--ascii",
+            "ascii_only",
+            is_flag=True,
+            callback=keep,
+            expose_value=False,
+            help="Plain ASCII signs.",
+        ),
+        click.option(
+            "--theme",
+            metavar="NAME",
+            callback=keep,
+            expose_value=False,
+            help="Colours, such as catppuccin-latte.",
+        ),
+        click.option(
+            "--read-only",
+            is_flag=True,
+            callback=keep,
+            expose_value=False,
+            help="Send nothing; change no settings or keys.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
 exact_option = click.option(
     "--exact",
     is_flag=True,

@@ -9,7 +9,7 @@ from amp_console.cli.meter import Meter
 from amp_console.cli.text import clean, plural
 from amp_console.engage import ReadOptions
 from amp_console.ledger import Ledger
-from amp_console.sync.intake import Intake, IntakeReport
+from amp_console.sync.intake import Intake, IntakeReport, changes_of
 from amp_console.sync.snapshot import SnapshotReader, SnapshotReport, SnapshotState
 
 
@@ -31,9 +31,7 @@ def read_events(
 def describe(report: IntakeReport) -> list[str]:
     """Say in lines what became of the events."""
     tally = report.tally
-    found = (
-        f"{plural(tally.changes, 'change')}, {tally.filtered:,} filtered, {tally.invalid:,} invalid"
-    )
+    found = f"{changes_of(report)}, {tally.filtered:,} filtered, {tally.invalid:,} invalid"
     lines = [f"Read {plural(tally.read, 'event')}: {found}."]
     lines += [f"  filtered: {reason} ({count:,})" for reason, count in report.filtered.items()]
     for name in report.events:

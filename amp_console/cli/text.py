@@ -2,12 +2,24 @@
 
 from collections.abc import Iterable, Sequence
 
-from amp_console.sync.words import clean, moment, plural, width
+from amp_console.sync.words import LONGEST, clean, moment, plural, width
+
+LONG = 300  # characters of a cell that says why, or who
 
 
-def table(header: Sequence[str], rows: Iterable[Sequence[str]], right: str = "") -> list[str]:
-    """Lay out rows under a header; columns whose header is in `right` are aligned right."""
-    cells = [list(header), *([clean(cell) for cell in row] for row in rows)]
+def table(
+    header: Sequence[str], rows: Iterable[Sequence[str]], right: str = "", long: str = ""
+) -> list[str]:
+    """Lay out rows under a header; columns whose header is in `right` are aligned right.
+
+    Cells are cut at 60 characters, and at 300 in columns whose header is in `long`: reasons and
+    identifiers often begin alike.
+    """
+    limits = [LONG if name in long.split() else LONGEST for name in header]
+    cells = [
+        list(header),
+        *([clean(cell, most) for cell, most in zip(row, limits, strict=True)] for row in rows),
+    ]
     widths = [max(width(row[i]) for row in cells) for i in range(len(header))]
     lines = []
     for row in cells:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from amp_console.console.screens.dialog import Confirm
 from amp_console.console.work import ImportWork
 from amp_console.ledger.audiences import AudienceNotFound, find_audience
-from amp_console.sync.intake import IntakeReport
+from amp_console.sync.intake import IntakeReport, changes_of
 from amp_console.sync.snapshot import SnapshotReport, SnapshotState
 from amp_console.sync.words import plural
 
@@ -59,7 +59,7 @@ def ended(work: ImportWork) -> str:
     tally = work.report.tally
     begin = "Stopped; what was read is kept:" if work.report.was_stopped else "Read"
     return (
-        f"{begin} {plural(tally.read, 'event')}: {plural(tally.changes, 'change')}, "
+        f"{begin} {plural(tally.read, 'event')}: {changes_of(work.report)}, "
         f"{tally.filtered:,} filtered, {tally.invalid:,} invalid."
     )
 

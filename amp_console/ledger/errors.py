@@ -58,8 +58,8 @@ _KINDS: dict[str, tuple[type[LedgerError], str]] = {
     "SQLITE_IOERR": (
         LedgerFull,
         (
-            "The disk failed to read or write {path} ({name}). Check the disk, then check the "
-            "ledger with: amp-console doctor"
+            "The ledger {path} can't be read or written ({name}): the disk is full, or it fails. "
+            "Check the disk, then check the ledger with: amp-console doctor"
         ),
     ),
 }

@@ -28,6 +28,8 @@ KEEP_NEWEST = """
        rejection_id = CASE WHEN wanted = excluded.wanted THEN rejection_id END,
        refusals = CASE WHEN wanted = excluded.wanted THEN refusals ELSE 0 END
  WHERE (excluded.event_at, excluded.source_id, excluded.line) >= (event_at, source_id, line)
+   AND (excluded.is_member, excluded.wanted, excluded.event_at, excluded.source_id, excluded.line)
+       <> (is_member, wanted, event_at, source_id, line)
 """
 _FOLD = """
 INSERT INTO member
@@ -110,10 +112,15 @@ def fold(
     source_id: int,
     gathered: Gathered,
     audiences: dict[AudienceRef, int],
-) -> None:
-    """Fold what was gathered from one source into the ledger; `audiences` names them by id."""
+) -> int:
+    """Fold what was gathered from one source into the ledger; `audiences` names them by id.
+
+    Returns for how many members something was new: none, where the same lines were read before.
+    """
+    updated = 0
     for ref, first_at, group in gathered:
         known = audience(db, audiences[ref])
+        rows = []
         for id_type, newest in group.newest.items():
             in_use = known.id_type is id_type
             values = {
@@ -125,21 +132,25 @@ def fold(
                 "first_line": gathered.first_line,
                 "delivered": None if in_use and known.link is Link.EXISTING else 0,
             }
-            _fold_newest(db, values, newest)
+            rows.append(_fold_newest(db, values, newest))
+        updated += max(rows)  # the same people, by their other identifier
         _remember_pairs(db, known.id, group.pairs)
+    return updated
 
 
 def _fold_newest(
     db: sqlite3.Connection, values: dict[str, int | None], newest: dict[str, int]
-) -> None:
+) -> int:
+    updated = 0
     text = msgspec.json.encode(newest)
     if b"\\u0000" in text:
         # SQLite ends a JSON text at an escaped NUL, so the few that hold one are bound one by one.
         for id_, change in newest.items():
             if "\0" in id_:
-                db.execute(_FOLD_ONE, {**values, "id": id_, "change": change})
+                one = {**values, "id": id_, "change": change}
+                updated += db.execute(_FOLD_ONE, one).rowcount
         text = msgspec.json.encode({id_: each for id_, each in newest.items() if "\0" not in id_})
-    db.execute(_FOLD_ALL, {**values, "changes": text.decode()})
+    return updated + db.execute(_FOLD_ALL, {**values, "changes": text.decode()}).rowcount
 
 
 def _remember_pairs(db: sqlite3.Connection, audience_id: int, pairs: dict[str, str]) -> None:

@@ -15,6 +15,7 @@ from amp_console.sync.known_audiences import KnownAudiences
 from amp_console.sync.part import Part, fold_part
 from amp_console.sync.snapshot import SnapshotReader, SnapshotReport
 from amp_console.sync.timing import now_in_microseconds
+from amp_console.sync.words import plural
 from amp_console.values import AudienceRef
 
 AHEAD = 1  # parts that wait for the ledger while the next one is read
@@ -33,7 +34,8 @@ class IntakeReport(msgspec.Struct, frozen=True):
     """What was read: from all sources together, for which audiences, and what could not be opened.
 
     `snapshot` is what became of a snapshot, where the sources are the parts of one; `events` names
-    those of them that hold events, which say themselves who leaves.
+    those of them that hold events, which say themselves who leaves. `updated` counts the members
+    for whom something was new, those of a snapshot aside.
     """
 
     tally: Tally
@@ -43,6 +45,15 @@ class IntakeReport(msgspec.Struct, frozen=True):
     was_stopped: bool
     snapshot: SnapshotReport | None = None
     events: tuple[str, ...] = ()
+    updated: int = 0
+
+
+def changes_of(report: IntakeReport) -> str:
+    """Say how many changes were read, and what was new in them: "3 changes (1 member updated)"."""
+    changes = plural(report.tally.changes, "change")
+    if report.snapshot or not report.tally.changes:
+        return changes
+    return f"{changes} ({plural(report.updated, 'member')} updated)"
 
 
 Watch = Callable[[IntakeProgress], None]
@@ -67,8 +78,9 @@ class Intake:
         self._watch = watch
         self._now = now
         self._audiences = KnownAudiences(ledger)
-        self._folds: deque[Future[None]] = deque()
+        self._folds: deque[Future[int]] = deque()
         self._tally = Tally()
+        self._updated = 0
         self._filtered: Counter[str] = Counter()
         self._events: list[str] = []
         self._stop = False
@@ -103,6 +115,7 @@ class Intake:
             self._stop,
             ended,
             tuple(self._events),
+            self._updated,
         )
 
     def _read(self, source: Source) -> None:
@@ -152,7 +165,7 @@ class Intake:
     def _wait(self, ahead: int) -> None:
         """Let the ledger catch up until `ahead` parts are left; raises its errors."""
         while len(self._folds) > ahead:
-            self._folds.popleft().result()
+            self._updated += self._folds.popleft().result()
 
     def _show(self, source: Source, since: Tally) -> None:
         if self._watch:

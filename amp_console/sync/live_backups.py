@@ -4,7 +4,7 @@ import asyncio
 import threading
 from collections.abc import Callable
 
-from amp_console.ledger import Ledger
+from amp_console.ledger import Ledger, LedgerError
 from amp_console.ledger.audiences import all_audiences
 from amp_console.ledger.backups import DAILY, BackupSkipped, back_up, is_due
 
@@ -37,13 +37,13 @@ class DailyBackups:
         ledger = self._ledger
         if not is_due(ledger.path, self._now(), ledger.backups):
             return
-        if not await ledger.aread(all_audiences):  # there is nothing in it yet
-            return
         try:
+            if not await ledger.aread(all_audiences):  # there is nothing in it yet
+                return
             await asyncio.to_thread(
                 back_up, ledger.path, DAILY, self._now(), ledger.backups, self._ending.is_set
             )
-        except BackupSkipped as skipped:
+        except (BackupSkipped, LedgerError) as skipped:
             self.trouble = str(skipped)
         else:
             self.trouble = None

@@ -46,7 +46,11 @@ class Part:
         self.tally += Tally(changes=-len(lines), invalid=len(lines))
 
 
-def fold_part(db: Db, source_id: int, part: Part, audiences: dict[AudienceRef, int]) -> None:
-    """Fold a part of a source, and account for it, in the transaction under way."""
-    members.fold(db, source_id, part.gathered, audiences)
+def fold_part(db: Db, source_id: int, part: Part, audiences: dict[AudienceRef, int]) -> int:
+    """Fold a part of a source, and account for it, in the transaction under way.
+
+    Returns for how many members something was new.
+    """
+    updated = members.fold(db, source_id, part.gathered, audiences)
     sources.account(db, source_id, part.tally, part.filtered, part.refusals, part.unlisted)
+    return updated

@@ -138,7 +138,9 @@ class TestImport:
         path.write_text("\n".join([json.dumps(event("u1", True)), "{broken", json.dumps(trait)]))
         ended = operator.run("import", path)
         assert ended.status == 1
-        assert "Read 3 events: 1 change, 1 filtered, 1 invalid." in ended.out
+        said = "Read 3 events: 1 change ({}), 1 filtered, 1 invalid."
+        assert said.format("1 member updated") in ended.out
+        assert said.format("0 members updated") in operator.run("import", path).out
         (invalid,) = operator.run("errors", "--json").document["invalid_events"]
         assert (invalid["source"], invalid["line"]) == (str(path), 2)
         assert invalid["reason"].startswith("not JSON")

@@ -104,7 +104,10 @@ def test_connecting_again_keeps_the_limits(operator: Operator) -> None:
     assert "tries = 3" in config.read_text()
 
 
-@pytest.mark.parametrize("command", [(), ("runs", "--open", "1"), ("demo",)], ids=str)
+NEED_A_TERMINAL = [(), ("runs", "--open", "1"), ("demo",), ("demo", "--ascii", "--theme", "nord")]
+
+
+@pytest.mark.parametrize("command", NEED_A_TERMINAL, ids=str)
 def test_what_needs_a_terminal_says_so_in_a_pipe(
     operator: Operator, command: tuple[str, ...]
 ) -> None:

@@ -10,7 +10,7 @@ from amp_console.console.background import aside
 from amp_console.console.screens.audiences import AudiencesPlace
 from amp_console.console.screens.import_events import ImportDialog, Tick
 from amp_console.ledger.standing import outstanding
-from tests.console.house import House, console, picture, until, until_shown
+from tests.console.house import House, console, picture, until, until_said, until_shown
 from tests.sync.office import event
 
 pytestmark = pytest.mark.anyio
@@ -44,7 +44,7 @@ async def test_a_file_is_read_and_told_about(
 
         await until_shown(
             pilot,
-            "Read 3 events: 1 change, 1 filtered, 1 invalid.",
+            "Read 3 events: 1 change (1 member updated), 1 filtered, 1 invalid.",
             "filtered: not an audience event (1)",
             "1 event is invalid: press x to see which, and why.",
             "Nothing was sent.",
@@ -209,7 +209,7 @@ async def test_the_dialog_is_left_and_come_back_to_while_reading_goes_on(
             await until_shown(pilot, "» importing")
             writer.write(json.dumps(event("u-1", True)) + "\n")
 
-        await until_shown(pilot, "Read 1 event: 1 change, 0 filtered, 0 invalid.")  # a toast
+        await until_said(pilot, "Read 1 event: 1 change (1 member updated), 0 filtered, 0 invalid.")
         await pilot.press("i")
         await until_shown(pilot, "The changes are of 1 audience.")
         await pilot.press("escape", "i")

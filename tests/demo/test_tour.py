@@ -233,7 +233,12 @@ def test_the_command_plays_it_and_the_presenter_may_end_it_while_the_scene_is_se
 
 
 @pytest.mark.parametrize(
-    "command", [["demo", "--tour", "--headless"], ["--read-only", "demo", "--tour"]]
+    "command",
+    [
+        ["demo", "--tour", "--headless"],
+        ["--read-only", "demo", "--tour"],
+        ["demo", "--tour", "--read-only"],
+    ],
 )
 def test_a_tour_needs_a_screen_and_may_write(command: list[str]) -> None:
     ended = subprocess.run([COMMAND, *command], capture_output=True, text=True, check=False)
