@@ -92,7 +92,7 @@ def audience(
 
 
 def _print_table(documents: "list[AudienceDocument]") -> None:
-    from amp_console.cli.text import table
+    from amp_console.cli.text import clean, table
 
     rows = [
         (
@@ -111,6 +111,9 @@ def _print_table(documents: "list[AudienceDocument]") -> None:
     header = ("AUDIENCE", "KEY", "COHORT", "ID-TYPE", "MEMBERS", "ADD", "REMOVE", "REJECTED")
     for line in table((*header, "STATUS"), rows, "MEMBERS ADD REMOVE REJECTED"):
         click.echo(line)
+    for each in documents:
+        if each.notice:
+            click.echo(f"{clean(each.key)}: {each.notice}")
 
 
 def _print_audience(
@@ -138,5 +141,6 @@ def _print_audience(
         ("last run", document.last_run_at or "never"),
         ("connection", connection.name),
     )
-    for name, value in lines:
-        click.echo(f"{name:<14}{clean(value, 300)}")
+    notice = (("notice", document.notice),) if document.notice else ()
+    for name, value in (*lines, *notice):
+        click.echo(f"{name:<14}{clean(value, 400)}")

@@ -33,6 +33,8 @@ class AudienceDocument(msgspec.Struct, frozen=True):
     rejected: int
     status: str
     last_run_at: str | None
+    dated_ahead: int
+    notice: str | None
 
 
 class SyncedAudience(msgspec.Struct, frozen=True):
@@ -198,6 +200,8 @@ def audience_document(of: Standing) -> AudienceDocument:
         rejected=of.left.rejected,
         status=of.status,
         last_run_at=moment(audience.last_run_at),
+        dated_ahead=of.count.ahead if of.count else 0,
+        notice=of.notice,
     )
 
 

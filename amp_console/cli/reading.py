@@ -9,8 +9,11 @@ from amp_console.cli.meter import Meter
 from amp_console.cli.text import clean, plural
 from amp_console.engage import ReadOptions
 from amp_console.ledger import Ledger
+from amp_console.sync.dated_ahead import taken_ahead
 from amp_console.sync.intake import Intake, IntakeReport, changes_of
 from amp_console.sync.snapshot import SnapshotReader, SnapshotReport, SnapshotState
+
+MOST_FILES = 5  # files that gave nothing and are named, of an import of many
 
 
 def read_events(
@@ -39,11 +42,20 @@ def describe(report: IntakeReport) -> list[str]:
             f"  {clean(name, 300)} holds events, not a list of members: --snapshot does nothing "
             "for it."
         )
+    lines += _remarks(report)
     if report.snapshot:
         lines += [f"  {line}" for line in _snapshot_lines(report.snapshot)]
     if tally.invalid:
         lines.append("See the invalid events with: amp-console errors")
     return lines
+
+
+def _remarks(report: IntakeReport) -> Iterator[str]:
+    yield from report.nothing_taken[:MOST_FILES]
+    if (more := len(report.nothing_taken) - MOST_FILES) > 0:
+        yield f"The same is true of {plural(more, 'more file', 'more files')}."
+    if report.dated_ahead:
+        yield f"{taken_ahead(report.dated_ahead)} It is in: amp-console audiences"
 
 
 def _snapshot_lines(of: SnapshotReport) -> Iterator[str]:
@@ -75,6 +87,6 @@ def exit_of(report: IntakeReport) -> Exit:
     state = report.snapshot.state if report.snapshot else SnapshotState.APPLIED
     if report.unreadable or state in {SnapshotState.ASKS, SnapshotState.DECLINED}:
         return Exit.MISUSE
-    if report.tally.invalid or state is SnapshotState.INCOMPLETE:
+    if report.nothing_taken or report.tally.invalid or state is SnapshotState.INCOMPLETE:
         return Exit.PARTIAL
     return Exit.DELIVERED

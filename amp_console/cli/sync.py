@@ -102,5 +102,6 @@ def _show_plan(document: object, lines: list[str], as_json: bool) -> None:
 
 def _worse(status: Exit, intake: "IntakeReport") -> Exit:
     """Input that could not be read outweighs what went well."""
-    calm = status in {Exit.DELIVERED, Exit.PARTIAL}
-    return Exit.MISUSE if intake.unreadable and calm else status
+    if status not in {Exit.DELIVERED, Exit.PARTIAL}:
+        return status
+    return Exit.MISUSE if intake.unreadable else Exit.PARTIAL if intake.nothing_taken else status

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from amp_console.console.screens.dialog import Confirm
 from amp_console.console.work import ImportWork
 from amp_console.ledger.audiences import AudienceNotFound, find_audience
+from amp_console.sync.dated_ahead import taken_ahead
 from amp_console.sync.intake import IntakeReport, changes_of
 from amp_console.sync.snapshot import SnapshotReport, SnapshotState
 from amp_console.sync.words import plural
@@ -74,6 +75,10 @@ def details(report: IntakeReport) -> Iterator[tuple[str, str]]:
         yield from _snapshot(report.snapshot)
     for name in report.events:
         yield f"{name} holds events, not a list of members: no one left because of it.", "warn"
+    for sentence in report.nothing_taken:
+        yield sentence, "warn"
+    if report.dated_ahead:
+        yield taken_ahead(report.dated_ahead), "warn"
     for sentence in report.unreadable:
         yield sentence, "bad"
     if report.tally.invalid:

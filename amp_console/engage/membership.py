@@ -6,6 +6,7 @@ from amp_console.engage.event import Event, Personas
 from amp_console.values import AudienceRef
 
 JOURNEY_STEP = "journey_step"
+_JOURNEY_FIELDS = frozenset({"journey_context", "journey_metadata"})
 _CLASSES = ("audience", JOURNEY_STEP)
 
 
@@ -13,16 +14,18 @@ class Filtered(enum.StrEnum):
     """Why an event says nothing about a member: the counted reasons."""
 
     NOT_AN_AUDIENCE = "not an audience event"
+    NO_EVENT = "not an audience event: it has no type, as every Segment event has"
+    COMPUTED_TRAIT = "not an audience event: it is a computed trait"
     OTHER_AUDIENCE = "another audience"
     NO_KEY = "membership undetermined: the event names no audience"
     NO_BOOLEAN = "membership undetermined: neither true nor false under the audience's key"
-    JOURNEY = "membership undetermined: a step of a Journey, which says neither in nor out"
+    JOURNEY = "membership undetermined: a step of a Journey that says neither in nor out"
 
 
 def audience_of(personas: Personas | None) -> AudienceRef | Filtered:
     """Return the audience that the personas of an event name, or why they name none."""
     if personas is None or personas.computation_class not in _CLASSES:
-        return Filtered.NOT_AN_AUDIENCE
+        return _reason(personas)
     key = personas.computation_key
     if not isinstance(key, str) or not key:
         return Filtered.NO_KEY
@@ -49,3 +52,24 @@ def membership(event: Event, key: str) -> bool | Filtered:
         return Filtered.NOT_AN_AUDIENCE
     value = values.get(key) if isinstance(values, dict) else None
     return value if isinstance(value, bool) else Filtered.NO_BOOLEAN
+
+
+def undetermined(reason: Filtered, event: Event, personas: Personas | None) -> Filtered:
+    """Return the reason more exactly, where the event is a Journey's.
+
+    Journeys send the step that a person has reached. Only some of them say true or false under
+    the step's key; event-triggered ones bring their context instead.
+    """
+    values = event.properties if isinstance(event.properties, dict) else {}
+    is_step = personas is not None and personas.computation_class == JOURNEY_STEP
+    is_journey = is_step or not _JOURNEY_FIELDS.isdisjoint(values)
+    return Filtered.JOURNEY if is_journey and reason is Filtered.NO_BOOLEAN else reason
+
+
+def _reason(personas: Personas | None) -> Filtered:
+    kind = personas.computation_class if personas else None
+    if not isinstance(kind, str):
+        return Filtered.NOT_AN_AUDIENCE
+    if kind.startswith("journey"):
+        return Filtered.JOURNEY
+    return Filtered.COMPUTED_TRAIT if kind.endswith("trait") else Filtered.NOT_AN_AUDIENCE

@@ -13,7 +13,7 @@ from amp_console.engage.hints import hints_in
 from amp_console.engage.identifiers import BROKEN_IDENTIFIER, identifier
 from amp_console.engage.json_text import BOM, TOO_LONG, documents_in, is_text
 from amp_console.engage.mapping import FieldMapping, FieldPath
-from amp_console.engage.membership import JOURNEY_STEP, Filtered, audience_of, membership
+from amp_console.engage.membership import Filtered, audience_of, membership, undetermined
 from amp_console.engage.timestamps import microseconds
 from amp_console.values import AudienceHints, AudienceRef, Change
 
@@ -96,11 +96,11 @@ class EventReader:
                     known = personas
                 if not isinstance(audience, AudienceRef):
                     if context is not None or not self._opens(number, line, tally):
-                        filtered[audience] += 1
+                        filtered[audience if event.type else Filtered.NO_EVENT] += 1
                     continue
                 is_member = membership(event, audience.key)
                 if not isinstance(is_member, bool):
-                    filtered[_undetermined(is_member, personas)] += 1
+                    filtered[undetermined(is_member, event, personas_in(personas))] += 1
                     continue
                 user_id = identifier(
                     _at(user_path, event, line, whole) if user_path else event.user_id
@@ -179,12 +179,6 @@ def _fault(error: Exception, worse: ValueError) -> str:
 
 def _as_it_is(content: Any) -> Any:
     return content
-
-
-def _undetermined(reason: Filtered, found: msgspec.Raw) -> Filtered:
-    personas = personas_in(found)
-    is_step = personas is not None and personas.computation_class == JOURNEY_STEP
-    return Filtered.JOURNEY if is_step and reason is Filtered.NO_BOOLEAN else reason
 
 
 def _at(path: FieldPath, event: Event, line: Any, whole: Callable[[Any], Any]) -> object:

@@ -3,6 +3,7 @@
 import msgspec
 
 from amp_console.engage import json_text
+from amp_console.engage.envelopes import contents_of
 from amp_console.engage.event import event_in, personas_in
 from amp_console.engage.identifiers import UnusableIdentifier, identifier
 from amp_console.engage.mapping import FieldMapping
@@ -27,6 +28,8 @@ def try_mapping(mapping: FieldMapping, text: str) -> Trial:
         raise ValueError("This is not JSON.") from None
     if not isinstance(event, dict):
         raise ValueError("This is JSON, but not one event: it has to be an object.")
+    if not event.get("context"):
+        event = next((each for each in contents_of(event) or () if isinstance(each, dict)), event)
     other = mapping.amplitude_id
     audience, verdict = _audience_and_verdict(event)
     try:

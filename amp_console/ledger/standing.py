@@ -99,10 +99,16 @@ def to_send(db: sqlite3.Connection, known: Audience) -> ToSend:
 
 
 class Headcount(msgspec.Struct, frozen=True):
-    """How many people are wanted in a cohort, and how many it holds by our books."""
+    """How many people are wanted in a cohort, and how many the ledger says it holds.
+
+    `ahead` have an event that is dated later than a limit, the last of which is at `ahead_until`
+    (microseconds since 1970).
+    """
 
     members: int
     delivered: int
+    ahead: int = 0
+    ahead_until: int | None = None
 
 
 def outstanding_of_all(db: sqlite3.Connection) -> dict[int, Outstanding]:
@@ -146,23 +152,24 @@ def _by_audience(db: sqlite3.Connection, query: str) -> Counter[tuple[int, int]]
     return sums
 
 
-def headcount(db: sqlite3.Connection, known: Audience) -> Headcount:
-    """Count the members, and who is in the cohort by either identifier.
+def headcount(db: sqlite3.Connection, known: Audience, limit: int) -> Headcount:
+    """Count the members, who is in the cohort by either identifier, and who is dated too late.
 
     It looks at each of them (2,000,000 a second). Whoever is carried by a request without an
-    answer yet does not count as delivered.
+    answer yet does not count as delivered. `limit` is in microseconds since 1970.
     """
-    row = db.execute(
-        "SELECT coalesce(sum(wanted), 0), coalesce(sum(delivered IS 1), 0) FROM member "
-        "WHERE audience_id = ?",
-        (known.id,),
+    members, delivered, ahead, until = db.execute(
+        "SELECT coalesce(sum(wanted), 0), coalesce(sum(delivered IS 1), 0), "
+        "coalesce(sum(id_type = :id_type AND event_at > :limit), 0), max(event_at) "
+        "FROM member WHERE audience_id = :audience",
+        {"audience": known.id, "id_type": ID_TYPE_CODE[known.id_type], "limit": limit},
     ).fetchone()
     in_flight = db.execute(
         "SELECT coalesce(sum(size), 0) FROM request WHERE audience_id = ? AND state = 'open' "
         "AND kind = 'membership' AND operation = 'add'",
         (known.id,),
     ).fetchone()
-    return Headcount(row[0], max(0, row[1] - in_flight[0]))
+    return Headcount(members, max(0, delivered - in_flight[0]), ahead, until if ahead else None)
 
 
 def members(db: sqlite3.Connection, known: Audience) -> int:

@@ -5,18 +5,23 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
+from operator import attrgetter
 
 import msgspec
 
-from amp_console.engage import ReadOptions, Source, SourceKind, UnreadableSource, open_source
+from amp_console.engage import Batch, ReadOptions, Source, SourceKind, UnreadableSource, open_source
 from amp_console.ledger import Ledger, sources
 from amp_console.ledger.sources import Tally
+from amp_console.sync.dated_ahead import latest_credible
 from amp_console.sync.known_audiences import KnownAudiences
+from amp_console.sync.nothing_taken import nothing_taken
 from amp_console.sync.part import Part, fold_part
 from amp_console.sync.snapshot import SnapshotReader, SnapshotReport
 from amp_console.sync.timing import now_in_microseconds
-from amp_console.sync.words import plural
+from amp_console.sync.words import clean, plural
 from amp_console.values import AudienceRef
+
+_at = attrgetter("at")
 
 AHEAD = 1  # parts that wait for the ledger while the next one is read
 
@@ -35,7 +40,9 @@ class IntakeReport(msgspec.Struct, frozen=True):
 
     `snapshot` is what became of a snapshot, where the sources are the parts of one; `events` names
     those of them that hold events, which say themselves who leaves. `updated` counts the members
-    for whom something was new, those of a snapshot aside.
+    for whom something was new, those of a snapshot aside. `nothing_taken` says of each
+    source that held events, and no change, what it looks like. `dated_ahead` counts changes that
+    are dated more than a day in the future.
     """
 
     tally: Tally
@@ -46,6 +53,8 @@ class IntakeReport(msgspec.Struct, frozen=True):
     snapshot: SnapshotReport | None = None
     events: tuple[str, ...] = ()
     updated: int = 0
+    nothing_taken: tuple[str, ...] = ()
+    dated_ahead: int = 0
 
 
 def changes_of(report: IntakeReport) -> str:
@@ -83,6 +92,9 @@ class Intake:
         self._updated = 0
         self._filtered: Counter[str] = Counter()
         self._events: list[str] = []
+        self._nothing_taken: list[str] = []
+        self._dated_ahead = 0
+        self._latest = latest_credible(now())
         self._stop = False
 
     def stop(self) -> None:
@@ -116,6 +128,8 @@ class Intake:
             ended,
             tuple(self._events),
             self._updated,
+            tuple(self._nothing_taken),
+            self._dated_ahead,
         )
 
     def _read(self, source: Source) -> None:
@@ -125,7 +139,7 @@ class Intake:
         staged = self._snapshot if is_list else None
         if staged:
             staged.begin(self._listed_audience(), source_id, source)
-        part, before = Part(), self._tally
+        part, before, filtered = Part(), self._tally, self._filtered.copy()
         for batch in source:
             if not part.has_room_for(batch):
                 self._fold(source_id, part)
@@ -135,12 +149,21 @@ class Intake:
                 staged.add(batch)
             else:
                 self._audiences.meet(part, batch, may_refuse=not is_list)
+            self._count_ahead(batch)
             self._show(source, part.tally)
             if self._stop:
                 break
         self._fold(source_id, part)
         self._wait(0)
-        self._end(source, staged, self._tally - before)
+        tally = self._tally - before
+        self._end(source, staged, tally)
+        if tally.filtered and not tally.changes and not self._stop:
+            name = clean(source.name, 300)
+            self._nothing_taken.append(nothing_taken(name, self._filtered - filtered))
+
+    def _count_ahead(self, batch: Batch) -> None:
+        if max(map(_at, batch.changes), default=0) > self._latest:
+            self._dated_ahead += sum(at > self._latest for at in map(_at, batch.changes))
 
     def _end(self, source: Source, staged: SnapshotReader | None, tally: Tally) -> None:
         if staged:

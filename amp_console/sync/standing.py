@@ -1,6 +1,7 @@
 """How audiences stand: in one word, and in the few numbers an operator looks at."""
 
 import enum
+from collections.abc import Callable
 
 import msgspec
 
@@ -14,7 +15,9 @@ from amp_console.ledger.standing import (
     outstanding,
     outstanding_of_all,
 )
+from amp_console.sync.dated_ahead import dated_ahead, latest_credible
 from amp_console.sync.plan import cohort_name, owner_email
+from amp_console.sync.timing import now_in_microseconds
 
 
 class Status(enum.StrEnum):
@@ -47,6 +50,13 @@ class Standing(msgspec.Struct, frozen=True):
         return self.count.members if self.count else None
 
     @property
+    def notice(self) -> str | None:
+        """What is wrong with the times of its events; None for nothing."""
+        if self.count is None or not self.count.ahead:
+            return None
+        return dated_ahead(self.count.ahead, self.count.ahead_until)
+
+    @property
     def delivered(self) -> int | None:
         """How many people the cohort holds by our books; None where they were not counted."""
         return self.count.delivered if self.count else None
@@ -65,30 +75,42 @@ def status_of(audience: Audience, left: Outstanding) -> Status:
     return Status.REJECTED if left.rejected else Status.IN_SYNC
 
 
-def standings(db: Db, connection: Connection, *, count_members: bool = True) -> list[Standing]:
+def standings(
+    db: Db,
+    connection: Connection,
+    *,
+    count_members: bool = True,
+    now: Callable[[], int] = now_in_microseconds,
+) -> list[Standing]:
     """How every audience stands, by name. Counting members looks at each of them."""
     left = outstanding_of_all(db)
+    limit = latest_credible(now()) if count_members else None
     return [
-        _standing(db, connection, each, left.get(each.id, NOTHING_LEFT), count_members)
+        _standing(db, connection, each, left.get(each.id, NOTHING_LEFT), limit)
         for each in all_audiences(db)
     ]
 
 
-def standing(db: Db, connection: Connection, audience_id: int) -> Standing:
+def standing(
+    db: Db,
+    connection: Connection,
+    audience_id: int,
+    now: Callable[[], int] = now_in_microseconds,
+) -> Standing:
     """How one audience stands, its members counted."""
     known = audience(db, audience_id)
-    return _standing(db, connection, known, outstanding(db, known), True)
+    return _standing(db, connection, known, outstanding(db, known), latest_credible(now()))
 
 
 def _standing(
-    db: Db, connection: Connection, known: Audience, left: Outstanding, count_members: bool
+    db: Db, connection: Connection, known: Audience, left: Outstanding, limit: int | None
 ) -> Standing:
     return Standing(
         audience=known,
         cohort_name=known.linked_name or cohort_name(known, connection),
         owner_email=owner_email(known, connection),
         left=left,
-        count=headcount(db, known) if count_members else None,
+        count=None if limit is None else headcount(db, known, limit),
         status=status_of(known, left),
     )
 

@@ -145,6 +145,26 @@ class TestImport:
         assert (invalid["source"], invalid["line"]) == (str(path), 2)
         assert invalid["reason"].startswith("not JSON")
 
+    def test_of_a_file_of_which_nothing_is_taken_says_what_it_looks_like(
+        self, operator: Operator, tmp_path: Path
+    ) -> None:
+        path = tmp_path / "odd.ndjson"
+        path.write_text('{"id":1}\n{"id":2}\n')
+        ended = operator.run("import", path)
+        assert ended.status == 1
+        assert f"{path}: no change in 2 events. They have no type" in ended.out
+
+    def test_tells_of_events_dated_in_the_future(self, operator: Operator, tmp_path: Path) -> None:
+        path = tmp_path / "ahead.ndjson"
+        path.write_text(json.dumps({**event("u1", True), "timestamp": "9999-01-01T00:00:00Z"}))
+        ended = operator.run("import", path)
+        assert (ended.status, "1 change is dated more than a day" in ended.out) == (0, True)
+        notice = "1 person has an event dated in the future, up to 9999-01-01T00:00:00Z."
+        assert f"shoppers: {notice}" in operator.run("audiences").out
+        shown = operator.run("audience", "shoppers", "--json").document
+        assert (shown["dated_ahead"], shown["notice"].startswith(notice)) == (1, True)
+        assert f"notice        {notice}" in operator.run("audience", "shoppers").out
+
     def test_twice_changes_nothing(self, operator: Operator, file: Path) -> None:
         operator.run("import", file)
         before = operator.run("audiences", "--json").document
@@ -394,6 +414,8 @@ class TestAudience:
             "rejected": 0,
             "status": "not linked",
             "last_run_at": None,
+            "dated_ahead": 0,
+            "notice": None,
         }
 
     def test_keeps_overrides_and_forgets_them_again(self, operator: Operator, file: Path) -> None:

@@ -13,6 +13,7 @@ from amp_console.ledger.audiences import Link, all_audiences
 from amp_console.ledger.sources import Tally, invalid_events
 from amp_console.sync.intake import Intake, IntakeProgress
 from amp_console.sync.part import AMBIGUOUS
+from amp_console.sync.standing import standing, standings
 from amp_console.values import IdType
 from tests.sync.office import Office, event
 
@@ -25,7 +26,79 @@ def test_every_event_is_a_change_filtered_or_invalid(office: Office) -> None:
     trait = event("u1", True, personas={"computation_class": "computed_trait"})
     report = office.read([event("u1", True), trait, event(None, True), event("u2", False)])
     assert report.tally == Tally(read=4, changes=2, filtered=1, invalid=1)
-    assert report.filtered == {"not an audience event": 1}
+    assert report.filtered == {"not an audience event: it is a computed trait": 1}
+    assert (report.nothing_taken, report.dated_ahead) == ((), 0)
+
+
+STEP = {"computation_class": "journey_step"}
+
+
+@pytest.mark.parametrize(
+    ("events", "audience", "words"),
+    [
+        ([{"id": 1}, {"id": 2}, {"type": "page"}], None, "They have no type"),
+        ([{"type": "page"}, {"type": "track", "context": {}}], None, "ordinary Segment events"),
+        ([event("u1", True, personas={"computation_class": "trait"})], None, "computed traits"),
+        (
+            [
+                event(
+                    "u1",
+                    True,
+                    traits={"shoppers": 1},
+                    personas={"computation_class": "journey_step"},
+                )
+            ],
+            None,
+            "(V1, or",
+        ),
+        ([event("u1", True)], "vips", "other audiences than the one that was named"),
+        ([event("u1", True, personas={"computation_key": ""})], None, "They name no audience"),
+        (
+            [event("u1", True, traits={"shoppers": "yes"})],
+            None,
+            "neither true nor false under the audience's key",
+        ),
+    ],
+)
+def test_a_file_of_which_nothing_was_taken_says_what_it_looks_like(
+    office: Office, tmp_path: Path, events: list[object], audience: str | None, words: str
+) -> None:
+    paths = [tmp_path / "odd.ndjson", tmp_path / "good.ndjson", tmp_path / "empty.ndjson"]
+    paths[0].write_text(lines(*events))
+    paths[1].write_text(lines(event("u1", True, audience=audience or "shoppers")))
+    paths[2].write_text("")
+    report = Intake(office.ledger, ReadOptions(audience=audience)).run(map(str, paths))
+    [sentence] = report.nothing_taken
+    noun = "1 event" if len(events) == 1 else f"{len(events)} events"
+    assert sentence.startswith(f"{paths[0]}: no change in {noun}. ")
+    assert words in sentence
+
+
+DAY = 24 * 3600 * 1_000_000
+
+
+def test_changes_dated_in_the_future_are_counted_and_are_a_notice(
+    office: Office, tmp_path: Path
+) -> None:
+    now = 1_777_838_400_000_000
+    times = ["2026-05-03T20:00:00Z", "2026-05-04T20:00:00Z", "2026-05-04T20:00:01Z", "9999-01-01T"]
+    times[-1] += "00:00:00Z"
+    path = tmp_path / "ahead.ndjson"
+    path.write_text(lines(*({**event(time, True), "timestamp": time} for time in times)))
+    report = Intake(office.ledger, ReadOptions(), now=lambda: now).run([str(path)])
+    assert report.dated_ahead == 2
+    [audience] = report.audience_ids
+    alone = office.ledger.read(standing, office.connection, audience, lambda: now)
+    assert alone.notice is not None
+    assert alone.notice.startswith("2 people have an event dated in the future, up to 9999-01-01")
+    assert alone.members == 4
+    together = office.ledger.read(lambda db: standings(db, office.connection, now=lambda: now))
+    assert together == [alone]
+    later = office.ledger.read(standing, office.connection, audience, lambda: now + DAY)
+    assert later.notice is not None
+    assert later.notice.startswith("1 person has an event dated in the future")
+    then = office.ledger.read(standing, office.connection, audience, lambda: now * 1_000)
+    assert then.notice is None
 
 
 def test_reading_again_lists_invalid_events_once(office: Office, tmp_path: Path) -> None:

@@ -44,6 +44,8 @@ async def detail(app: "ConsoleApp", session: "Session", of: Standing, room: int)
         ("last hour", _moves(app, moves)),
         *((f"run {each.run.id}", _run(app, each)) for each in runs),
     ]
+    if of.notice:
+        rows.insert(0, ("notice", said((of.notice, WARN), longest=400)))
     if of.audience.broken:
         rows.insert(0, ("broken link", said((of.audience.broken, BAD))))
     return facts(rows, 12, room)

@@ -1,0 +1,30 @@
+"""Events dated in the future: the newest event of a person wins, so they win until then."""
+
+from amp_console.sync.words import moment, plural
+
+DAY = 24 * 3600 * 1_000_000  # microseconds; clocks and time zones that are set wrong stay within it
+
+
+def latest_credible(now: int) -> int:
+    """Return the time after which an event's own time can't be right, in microseconds."""
+    return now + DAY
+
+
+def dated_ahead(count: int, until: int | None) -> str:
+    """Say how many people have such an event, what that means and what helps."""
+    have, them = ("has", "that person") if count == 1 else ("have", "them")
+    return (
+        f"{plural(count, 'person', 'people')} {have} an event dated in the future, up to "
+        f"{moment(until) or 'a time that no calendar holds'}. Until then no other event changes "
+        f"{them}. Correct the sender's clock. To change {them} earlier, import an event with a "
+        "later time."
+    )
+
+
+def taken_ahead(count: int) -> str:
+    """Say that an import has read such changes."""
+    are = "is" if count == 1 else "are"
+    return (
+        f"{plural(count, 'change')} {are} dated more than a day in the future. Until then no other "
+        "event changes these people: see the notice on the audience."
+    )
