@@ -13,6 +13,11 @@ from amp_console.sync.dated_ahead import taken_ahead
 from amp_console.sync.intake import Intake, IntakeReport, changes_of
 from amp_console.sync.snapshot import SnapshotReader, SnapshotReport, SnapshotState
 
+_OPTIONS = {
+    "choose that as the column of user IDs": "--user-id-column NAME",
+    "Choose one of its columns": "--user-id-column NAME, --amplitude-id-column NAME",
+    "with the key of its audience": "--audience KEY",
+}
 MOST_FILES = 5  # files that gave nothing and are named, of an import of many
 
 
@@ -28,6 +33,9 @@ def read_events(
         report = Intake(ledger, options, snapshot=snapshot, watch=meter.intake).run(paths)
     for sentence in report.unreadable:
         click.echo(sentence, err=True)
+        for words, option in _OPTIONS.items():
+            if words in sentence:
+                click.echo(f"  The option for that: {option}", err=True)
     return report
 
 

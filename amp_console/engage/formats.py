@@ -82,7 +82,7 @@ def format_of(
     raise UnreadableSource(
         "Its format is unknown. Nothing was read. Name a file of JSON events, a CSV of the"
         " AWS S3 (Actions) destination, or Segment's CSV download of an audience. If it lists"
-        " members in a column of another name, name that column (--user-id-column)."
+        " members in a column of another name, choose that as the column of user IDs."
     )
 
 

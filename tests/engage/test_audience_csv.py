@@ -164,8 +164,8 @@ def test_a_column_that_was_chosen_keeps_its_name() -> None:
     ]
 
 
-def test_a_table_without_a_known_column_is_told_which_option_helps() -> None:
-    with pytest.raises(UnreadableSource, match="name that column \\(--user-id-column\\)"):
+def test_a_table_without_a_known_column_is_told_what_helps() -> None:
+    with pytest.raises(UnreadableSource, match="choose that as the column of user IDs"):
         opened(b"Member,City\nana,Bonn\n", OPTIONS)
 
 

@@ -157,7 +157,7 @@ LINE = json.dumps(event("ana")).encode()
         (b"[" + LINE + b"]\n[", True),
         (b"[" + LINE + b",\n", False),
         (b"{\n  " + LINE[1:], False),
-        (gzip.compress(LINE), False),
+        (gzip.compress(LINE, mtime=0), False),
         (b"event_type,user_id\n", False),
         (b"user_id,city\nana,Bonn\n", False),
         (b"sep=;\r\nuser_id;city\r\n1;", False),
