@@ -14,7 +14,7 @@ _DEFUSED = re.compile(f"'+[{_STARTS}]")
 
 DEFUSED = (
     "begins with an apostrophe before =, +, - or @, as an export for spreadsheets writes it; "
-    "export it exactly instead (--exact)"
+    "export it exactly instead"
 )
 
 
