@@ -38,6 +38,8 @@ def read_document(
     closing = Tally()
     if intake.trouble is not None:
         closing.refusals.append(intake.trouble.refusal(number))
+    elif splitter.is_inside and not splitter.is_broken and intake.may_grow:
+        intake.is_cut = True
     elif splitter.is_broken or splitter.is_inside:
         closing.refuse(number, _BROKEN)
     yield closing.batch()

@@ -33,12 +33,15 @@ class Intake:
     """Iterates over the unpacked bytes of a stream, once.
 
     It never raises for what is wrong with the input: it ends, and `trouble` says why.
-    `position` counts the bytes taken from the stream, packed as they are.
+    `position` counts the bytes taken from the stream, packed as they are. Where the input may
+    still grow, what is not whole at its end is left out, and `is_cut` says so.
     """
 
-    def __init__(self, stream: BinaryIO, block_bytes: int) -> None:
+    def __init__(self, stream: BinaryIO, block_bytes: int, *, may_grow: bool = False) -> None:
         self.position = 0
         self.trouble: Trouble | None = None
+        self.may_grow = may_grow
+        self.is_cut = False
         self._stream = stream
         self._block_bytes = max(block_bytes, len(GZIP_MAGIC))
         self._blocks = self._unpacked()
@@ -55,6 +58,10 @@ class Intake:
         begins = range(0, len(block), self._block_bytes)
         self._put_back += [block[at : at + self._block_bytes] for at in reversed(begins)]
 
+    def skip(self, count: int) -> None:
+        """Let what comes next begin after so many of the unpacked bytes."""
+        self.convert(lambda blocks: _without(blocks, count))
+
     def convert(self, step: Callable[[Iterable[bytes]], Iterator[bytes]]) -> None:
         """Let what comes next go through a step, blocks in and blocks out."""
         waiting = self._put_back[::-1]
@@ -64,6 +71,7 @@ class Intake:
     def _unpacked(self) -> Iterator[bytes]:
         first = self._read()
         if first.startswith(GZIP_MAGIC):
+            self.may_grow = False  # the end of a gzip file says that it is the end
             yield from self._inflated(first)
             return
         while first:
@@ -130,6 +138,13 @@ def from_lone_returns(blocks: Iterable[bytes]) -> Iterator[bytes]:
     """Write newlines for the carriage returns that end lines."""
     for block in blocks:
         yield block.replace(b"\r", b"\n")
+
+
+def _without(blocks: Iterable[bytes], count: int) -> Iterator[bytes]:
+    for block in blocks:
+        if count < len(block):
+            yield block[count:]
+        count = max(0, count - len(block))
 
 
 def _salvaged(unzip: "zlib._Decompress", packed: bytes) -> bytes:

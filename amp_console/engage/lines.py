@@ -82,7 +82,10 @@ def lines_of(
             yield lines
     last = splitter.documents() if is_json else []
     if intake.trouble is None and splitter.left:
-        last.append(splitter.take())
+        if intake.may_grow:
+            intake.is_cut = True
+        else:
+            last.append(splitter.take())
     if last:
         yield last
 

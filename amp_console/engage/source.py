@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Self
+from typing import BinaryIO, NamedTuple, Self
 
 import msgspec
 
@@ -23,7 +23,7 @@ from amp_console.engage.formats import (
     is_enough,
 )
 from amp_console.engage.identifier_list import read_identifiers
-from amp_console.engage.intake import UTF16, Intake, from_lone_returns, from_utf16
+from amp_console.engage.intake import GZIP_MAGIC, UTF16, Intake, from_lone_returns, from_utf16
 from amp_console.engage.lines import BOM, lines_of
 from amp_console.engage.mapping import FieldMapping
 from amp_console.engage.reader import EventReader
@@ -33,6 +33,16 @@ from amp_console.values import IdType
 BLOCK_BYTES = 1024 * 1024
 SNIFFED = 2 * 1024 * 1024  # bytes that are enough to tell the format of a first line of any length
 STDIN, STDIN_NAME = "-", "stdin"
+
+
+class Start(NamedTuple):
+    """Where reading begins: after so many unpacked bytes, with the line of this number."""
+
+    skipped: int
+    line: int
+
+
+BEGINNING = Start(0, 1)
 
 
 class ReadOptions(msgspec.Struct, frozen=True):
@@ -69,6 +79,9 @@ class Source:
         size: int | None,
         taken_at: int,
         block_bytes: int = BLOCK_BYTES,
+        *,
+        start: Start = BEGINNING,
+        may_grow: bool = False,
     ) -> None:
         """Tell the format. Raises UnreadableSource."""
         self.name = name
@@ -76,7 +89,10 @@ class Source:
         self.taken_at = taken_at
         self._stream = stream
         self._options = options
-        self._intake = Intake(stream, block_bytes)
+        self._first_line = start.line
+        self._intake = Intake(stream, block_bytes, may_grow=may_grow)
+        if start.skipped:
+            self._intake.skip(start.skipped)
         try:
             self._format = self._sniffed()
             self._members = self._member_columns()
@@ -104,12 +120,17 @@ class Source:
         """Why the source broke off before its end, None where it did not, or not yet."""
         return self._intake.trouble.reason if self._intake.trouble else None
 
+    @property
+    def is_cut(self) -> bool:
+        """Whether its last row or element was left out, since the source may still grow."""
+        return self._intake.is_cut
+
     def __iter__(self) -> Iterator[Batch]:
         options = self._options
         reader = EventReader(options.mapping, options.audience)
         match self.kind:
             case SourceKind.NDJSON:
-                return _read_lines(self._intake, reader)
+                return _read_lines(self._intake, reader, self._first_line)
             case SourceKind.JSON_ARRAY:
                 return read_document(self._intake, reader)
         if self.kind is SourceKind.IDENTIFIERS:
@@ -190,8 +211,13 @@ def open_source(
     stdin: BinaryIO | None = None,
     now: Callable[[], int] = time.time_ns,
     block_bytes: int = BLOCK_BYTES,
+    start: Start = BEGINNING,
+    may_grow: bool = False,
 ) -> Source:
     """Open a file, or the standard input for "-". Raises UnreadableSource.
+
+    `start` leaves out the beginning of an NDJSON file. A file that `may_grow` is read without a
+    row or element that its end may have cut: `Source.is_cut`.
 
     `now` gives nanoseconds since 1970 (UTC); an audience download without a file's time needs it.
     """
@@ -212,7 +238,22 @@ def open_source(
     if taken_at is None:
         taken_at = (found.st_mtime_ns if is_file else now()) // 1000
     size = found.st_size if is_file else None
-    return Source(str(file), stream, options, size, taken_at, block_bytes)
+    return Source(
+        str(file), stream, options, size, taken_at, block_bytes, start=start, may_grow=may_grow
+    )
+
+
+def grows_by_lines(head: bytes) -> bool:
+    """Tell from its beginning whether a file is NDJSON, which can be followed line by line.
+
+    Other formats are read from beginning to end.
+    """
+    if head.startswith((GZIP_MAGIC, *UTF16)) or len(head.strip()) < 2 or has_lone_returns(head):
+        return False
+    try:
+        return format_of(head.removeprefix(BOM)).kind is SourceKind.NDJSON
+    except UnreadableSource:
+        return False
 
 
 def _why_not(file: Path, error: Exception) -> str:
@@ -225,8 +266,7 @@ def _why_not(file: Path, error: Exception) -> str:
     return f"{file} can't be opened: {reason}. Nothing was read. Check the name and the disk."
 
 
-def _read_lines(intake: Intake, reader: EventReader) -> Iterator[Batch]:
-    number = 1
+def _read_lines(intake: Intake, reader: EventReader, number: int) -> Iterator[Batch]:
     for block in lines_of(intake, is_json=True):
         for lines in batched(block):
             yield reader.read(lines, number)

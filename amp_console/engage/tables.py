@@ -22,6 +22,9 @@ _NEVER_CLOSES = "a quote opens in this row and never closes"
 _BETWEEN_WORDS = re.compile(r"[\s_-]+")
 
 
+_UNENDED = "unexpected end of data"
+
+
 class BrokenCell(ValueError):
     """A cell that can't be used although it is needed; the text says why."""
 
@@ -93,7 +96,7 @@ def rows_of(intake: Intake, header: Header) -> Iterator[Row | Refusal]:
         except StopIteration:
             break
         except csv.Error as error:
-            if intake.trouble is None:
+            if not _may_continue(intake, error):
                 yield Refusal(line, _fault(error, reader.line_num - line))
             continue
         if len(cells) <= 1 and not "".join(cells).strip():
@@ -108,6 +111,12 @@ def rows_of(intake: Intake, header: Header) -> Iterator[Row | Refusal]:
             yield Row(line, dict(zip(columns, row, strict=True)))
     if intake.trouble is not None:
         yield intake.trouble.refusal(line)
+
+
+def _may_continue(intake: Intake, error: csv.Error) -> bool:
+    """Whether the rest of a row that is not whole is missing, or may still come."""
+    intake.is_cut = intake.is_cut or (intake.may_grow and _UNENDED in str(error))
+    return intake.is_cut or intake.trouble is not None
 
 
 def batches(rows: Iterator[Row | Refusal], enter: Callable[[Row, Tally], None]) -> Iterator[Batch]:
@@ -162,7 +171,7 @@ def _fitted(cells: list[str], columns: tuple[str, ...]) -> list[str] | None:
 
 
 def _fault(error: csv.Error, lines_after: int) -> str:
-    if "unexpected end of data" not in str(error):
+    if _UNENDED not in str(error):
         return f"not a CSV row: {error}"
     if lines_after < 2:
         return _NEVER_CLOSES + ": the line after it was not read" * lines_after

@@ -1,19 +1,22 @@
 """Following a file that grows, as `tail -F` does: each of its lines once, whatever becomes of it.
 
-A file is told by its device and inode, and by how it begins, since an inode is used again. A line
+A file is told by its device and inode, by how it begins, since an inode is used again, and by the
+bytes before the offset, since a log that is copied and cut short may begin as it did before. A line
 is read once its newline is there, and a JSON document once it is whole, since nothing can be
-added to it. A file that was moved away is read to its end under its new name in the same folder;
-one that was cut short is read from its beginning, as a file of its own.
+added to it.
 """
 
+import gzip
 import hashlib
 import os
+import zlib
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from amp_console.engage.lines import LineSplitter
+from amp_console.engage.intake import GZIP_MAGIC
+from amp_console.engage.lines import LINE_LIMIT, LineSplitter
 
 HEAD = 4096  # bytes by which a file is told from another; events of one audience begin alike
 BLOCK = 1024 * 1024  # bytes read at once
@@ -29,11 +32,15 @@ class Identity(NamedTuple):
 
 
 class Place(NamedTuple):
-    """How far a file was read: bytes, and the number of the next line."""
+    """How far a file was read: bytes, and the number of the next line.
+
+    `before` is the digest of the last `HEAD` bytes before `position`; "" where it is not known.
+    """
 
     identity: Identity
     position: int
     line: int
+    before: str = ""
 
 
 class Lines(NamedTuple):
@@ -50,42 +57,45 @@ def identity_of(file: BinaryIO, head_size: int = HEAD) -> Identity:
     return _identity(found.st_dev, found.st_ino, os.pread(file.fileno(), head_size, 0))
 
 
-def is_same(file: BinaryIO, known: Identity) -> bool:
-    """Whether it is the file that was read before, however far it has grown; raises OSError."""
-    return identity_of(file, known.head_size) == known
+def continues(file: BinaryIO, place: Place) -> bool:
+    """Whether it is the file that was read up to a place; raises OSError."""
+    return identity_of(file, place.identity.head_size) == place.identity and _reaches(file, place)
 
 
-def begins_alike(file: BinaryIO, known: Identity) -> bool:
-    """Whether it may be a copy of the file that was read before; raises OSError."""
-    return known.head_size > 0 and identity_of(file, known.head_size).head == known.head
+def is_copy(file: BinaryIO, place: Place) -> bool:
+    """Whether it holds what was read up to a place, under whichever inode; raises OSError."""
+    known = place.identity
+    is_alike = identity_of(file, known.head_size).head == known.head
+    return known.head_size > 0 and is_alike and _reaches(file, place)
 
 
-def moved_to(path: Path, known: Identity) -> Path | None:
-    """Where in its folder a file stands now that was at `path`; None where it is nowhere.
+def is_packed(file: BinaryIO) -> bool:
+    """Whether it is a gzip file; raises OSError."""
+    return os.pread(file.fileno(), len(GZIP_MAGIC), 0) == GZIP_MAGIC
 
-    A log that is copied and then cut short (logrotate's copytruncate) goes on in its copy, whose
-    name begins with its own. So must the name of a file of which nothing is known but its inode.
-    """
-    try:
-        others = [each for each in path.parent.iterdir() if each != path and each.is_file()]
-    except OSError:
-        return None
-    moved, copied = [], []
-    for each in others:
-        with suppress(OSError):
-            is_it = each.stat().st_ino == known.inode and known.head_size > 0
-            if not is_it and not each.name.startswith(path.name):
-                continue
-            with each.open("rb") as file:
-                if is_same(file, known):
-                    moved.append(each)
-                elif begins_alike(file, known):
-                    copied.append(each)
-    return next(iter(moved + copied), None)  # logs of one program may begin alike
+
+def head_of_packed(path: Path) -> bytes:
+    """Return the first bytes of what a gzip file holds; b"" where that can't be read."""
+    with suppress(OSError, EOFError, zlib.error), gzip.open(path) as file:
+        return file.read(HEAD)
+    return b""
+
+
+def is_packed_copy(path: Path, head: bytes, place: Place) -> bool:
+    """Whether a gzip file that begins with `head` holds what was read up to a place."""
+    known = place.identity
+    if known.head_size == 0 or digest(head[: known.head_size]) != known.head:
+        return False
+    size = min(HEAD, place.position)
+    with suppress(OSError, EOFError, zlib.error), gzip.open(path) as file:
+        file.seek(place.position - size)
+        before = file.read(size)
+        return len(before) == size and place.before in {"", digest(before)}
+    return False
 
 
 def read_on(file: BinaryIO, place: Place) -> Iterator[Lines]:
-    """Yield the lines that stand behind a place and are whole; raises OSError.
+    """Yield the lines that are whole behind a place; raises OSError.
 
     A line longer than the limit is passed over as one that can't be read. The identity grows with
     what is there, until it has its full size; no lines may come with it. Nothing is yielded of a
@@ -93,7 +103,8 @@ def read_on(file: BinaryIO, place: Place) -> Iterator[Lines]:
     """
     device, inode, head_size, _ = place.identity
     head = os.pread(file.fileno(), max(head_size, min(HEAD, place.position)), 0)
-    if _identity(device, inode, head[:head_size]) != place.identity:
+    recent = _before(file, place.position)
+    if _identity(device, inode, head[:head_size]) != place.identity or not _fits(recent, place):
         return  # it was written anew since it was opened
     head = head[: place.position]
     splitter, at, line = LineSplitter(is_json=True), place.position, place.line
@@ -101,16 +112,21 @@ def read_on(file: BinaryIO, place: Place) -> Iterator[Lines]:
     while block := file.read(BLOCK):
         at += len(block)
         head += block[: HEAD - len(head)]
-        if lines := splitter.push(block):
+        lines = splitter.push(block)
+        recent = (recent + block)[-(HEAD + min(splitter.left, LINE_LIMIT)) :]
+        if lines:
             identity = _identity(device, inode, head)
-            yield Lines(lines, line, Place(identity, at - splitter.left, line + len(lines)))
+            before = _digest_before(recent, splitter.left)
+            yield Lines(lines, line, Place(identity, at - splitter.left, line + len(lines), before))
             line += len(lines)
     begun = at - splitter.left
     last, identity = splitter.documents(), _identity(device, inode, head)
+    before = _digest_before(recent, splitter.left)
     if last:  # a newline may still come: an empty rest of the same line
-        yield Lines(last, line, Place(identity, at - splitter.left, line + len(last) - 1))
+        after = Place(identity, at - splitter.left, line + len(last) - 1, before)
+        yield Lines(last, line, after)
     elif len(head) > head_size and begun == place.position:
-        yield Lines([], line, Place(identity, begun, line))
+        yield Lines([], line, Place(identity, begun, line, before))
 
 
 def beginning_of(identity: Identity) -> Place:
@@ -118,5 +134,31 @@ def beginning_of(identity: Identity) -> Place:
     return Place(identity, 0, 1)
 
 
+def digest(content: bytes) -> str:
+    """Return the digest by which bytes are known again."""
+    return hashlib.blake2b(content, digest_size=16).hexdigest()
+
+
+def _reaches(file: BinaryIO, place: Place) -> bool:
+    is_long_enough = os.fstat(file.fileno()).st_size >= place.position
+    return is_long_enough and _fits(_before(file, place.position), place)
+
+
+def _before(file: BinaryIO, position: int) -> bytes:
+    size = min(HEAD, position)
+    return os.pread(file.fileno(), size, position - size)
+
+
+def _fits(before: bytes, place: Place) -> bool:
+    return place.position == 0 or place.before in {"", digest(before)}
+
+
+def _digest_before(recent: bytes, left: int) -> str:
+    """The digest before an offset; `left` bytes of what was read last are behind it."""
+    if left > LINE_LIMIT:
+        return ""
+    return digest(recent[: len(recent) - left][-HEAD:])
+
+
 def _identity(device: int, inode: int, head: bytes) -> Identity:
-    return Identity(device, inode, len(head), hashlib.blake2b(head, digest_size=16).hexdigest())
+    return Identity(device, inode, len(head), digest(head))

@@ -272,12 +272,18 @@ _LIST_OVERLAP = """
 ALTER TABLE comparison ADD COLUMN list_overlap INTEGER;  -- identifiers of the list that are known
 """
 
+_OFFSETS = """
+ALTER TABLE tail ADD COLUMN before TEXT NOT NULL DEFAULT '';  -- digest of the bytes before it
+ALTER TABLE tail ADD COLUMN modified INTEGER NOT NULL DEFAULT 0;  -- the file's time
+"""
+
 MIGRATIONS: tuple[str, ...] = (
     *(_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH),
     _REFUSED_REQUESTS,
     _HOLDS,
     _INVALID_REASONS,
     _LIST_OVERLAP,
+    _OFFSETS,
 )
 """Step n brings a ledger from version n to n + 1. Steps are only ever appended."""
 

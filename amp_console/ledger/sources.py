@@ -78,14 +78,19 @@ def begin_source(db: sqlite3.Connection, name: str, path: str | None, now: int) 
             (name, path, now),
         ).fetchone()
         return int(row[0])
+    restart_source(db, row[0], now)
+    return int(row[0])
+
+
+def restart_source(db: sqlite3.Connection, source_id: int, now: int) -> None:
+    """Read a source again from its beginning: what was counted and listed of it is forgotten."""
     db.execute(
         "UPDATE source SET read_at = ?, read = 0, changes = 0, filtered = 0, invalid = 0 "
         "WHERE id = ?",
-        (now, row[0]),
+        (now, source_id),
     )
     for table in ("invalid_event", "invalid_reason", "filtered"):
-        db.execute(f"DELETE FROM {table} WHERE source_id = ?", row)
-    return int(row[0])
+        db.execute(f"DELETE FROM {table} WHERE source_id = ?", (source_id,))
 
 
 def account(

@@ -8,8 +8,10 @@ import msgspec
 class Tail(msgspec.Struct, frozen=True):
     """One file that is followed: which file it is, and the place from where to read on.
 
-    `position` in bytes, `line` the number of the next line. A file that is only read as a whole
-    (`is_whole`) has its size and its time (nanoseconds since 1970) there instead.
+    `position` in bytes, `line` the number of the next line; `before` is the digest of the bytes
+    before it. A file that is only read as a whole (`is_whole`) has its size and its time
+    (nanoseconds since 1970) there instead, or `UNFINISHED` while it is read. `modified` is the time
+    of the file when it was read last (nanoseconds since 1970).
     """
 
     path: str
@@ -21,7 +23,12 @@ class Tail(msgspec.Struct, frozen=True):
     position: int
     line: int
     is_whole: bool = False
+    before: str = ""
+    modified: int = 0
 
+
+UNFINISHED = -1
+"""The position in a file that is read as a whole, and was not read to its end yet."""
 
 _COLUMNS = ", ".join(Tail.__struct_fields__)
 

@@ -66,6 +66,10 @@ class Feed:
         """Begin a source that can't be read again from its beginning; return its id."""
         return self.ledger.write(sources.begin_source, name, None, self._now())
 
+    def begin_again(self, source_id: int) -> None:
+        """Read a source again from its beginning."""
+        self.ledger.write(sources.restart_source, source_id, self._now())
+
     def take(self, source_id: int, batches: Iterable[Batch], keep: Keep | None = None) -> Taken:
         """Take batches in, and keep the place with the last of them. Raises `LedgerError`."""
         part, taken = Part(), Taken()

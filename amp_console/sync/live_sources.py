@@ -47,13 +47,14 @@ class PathSource:
         """
         async for _ in self._wake_ups(live):
             try:
-                await live.arrived(await asyncio.to_thread(self._watching.scan))
+                scan = self._watching.scan
+                await live.arrived(await asyncio.to_thread(scan, live.ending.is_set))
                 self._trouble = ""
             except LedgerError as error:
                 self._trouble = str(error)
                 live.look_anew()  # a part may have been taken in before it failed
                 await _or_ending(live, TRY_AGAIN)
-        # What was written up to the end is taken, too.
+        # What was written up to the end is taken, too, as far as one look reads.
         await live.arrived(await asyncio.to_thread(self._watching.scan))
 
     async def _wake_ups(self, live: Live) -> AsyncIterator[None]:
@@ -64,6 +65,8 @@ class PathSource:
                 news.clear()
                 looked = monotonic()
                 yield
+                if self._watching.has_more:
+                    continue
                 while not (live.ending.is_set() or news.is_set() or self._watching.is_settling):
                     await _or_ending(live, OFTEN)
                     since = monotonic() - looked

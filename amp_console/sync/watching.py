@@ -1,37 +1,47 @@
-"""Watching files and folders: what grows is followed, what appears is read."""
+"""Watching files and folders: what grows is followed, what appears is read.
+
+Files take turns: each reading takes one step after the other, and a look takes a limited number
+of them, so no file holds up the others or the end of the session.
+"""
 
 import os
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
-from amp_console.engage import UnreadableSource, open_source
-from amp_console.engage.reader import EventReader
-from amp_console.engage.tail import (
-    Identity,
-    Place,
-    beginning_of,
-    identity_of,
-    is_same,
-    moved_to,
-    read_on,
-)
-from amp_console.ledger import Db
-from amp_console.ledger.tails import Tail, forget_tail, keep_tail, tails
+from amp_console.engage import UnreadableSource
 from amp_console.sync.feed import Feed, Taken
+from amp_console.sync.file_reading import CUT, FileReader, Reading, ends_complete, grows
 from amp_console.sync.live_progress import LiveSource
+from amp_console.sync.offsets import Offsets
 
-GROWING = {".ndjson", ".jsonl", ".log", ".txt", ""}
-"""How the names of files end that grow by whole lines; others are read once they are whole."""
-WHOLE = {".json", ".gz", ".csv"}
-REMEMBERED = 86_400.0  # seconds that the place in a file is kept which is gone
-LATE = 3_600.0  # seconds for which a file that was moved away may still be written to
+TEMPORARY = (".tmp", ".part", ".partial", ".filepart", ".crdownload", ".download", ".swp", "~")
+"""How the names of files end that are renamed when they are whole."""
 MOST_SHOWN = 100  # files
+COST_OF_FILE = 4096  # bytes; opening a file costs as much as reading so many
+
+_MISSING = "It does not exist. It is read as soon as it is there."
+
+
+class WatchOptions(msgspec.Struct, frozen=True):
+    """Limits of watching; times in seconds.
+
+    An incomplete file is `patient` long expected to grow before it is read as far as it is
+    complete, and shown as waiting. A file that was moved away may be written to for `late`; the
+    offset of one that is gone is kept for `remembered`. A look reads about `turn` bytes, from
+    at most `opened` files at once.
+    """
+
+    patient: float = 60.0
+    late: float = 3_600.0
+    remembered: float = 86_400.0
+    turn: int = 16 * 1024 * 1024
+    opened: int = 64
 
 
 class Stamp(NamedTuple):
@@ -56,254 +66,235 @@ class Stamp(NamedTuple):
 class _Watched:
     """What is known of one file since this process has watched it."""
 
+    stamp: Stamp  # as it is now
+    changed: float  # when that was first seen
     seen: Stamp | None = None  # as it was when it was read last
-    settled: Stamp | None = None  # as it was at the last look, where it has to be whole
+    is_settling: bool = False  # it has to look the same twice before it is read
     events: int = 0
     last: float | None = None
     trouble: str = ""
+
+
+class _Turn(NamedTuple):
+    """A file that is being read, as it was when its reading began."""
+
+    path: Path
+    reading: Reading
+    stamp: Stamp | None
 
 
 class Watching:
     """Looks at paths again and again; `scan` takes in what is new. It may block."""
 
     def __init__(
-        self, feed: Feed, paths: Sequence[Path], now: Callable[[], float] = monotonic
+        self,
+        feed: Feed,
+        paths: Sequence[Path],
+        now: Callable[[], float] = monotonic,
+        options: WatchOptions | None = None,
     ) -> None:
-        """The places where reading goes on come from the ledger. `now` is in seconds."""
-        self._feed = feed
+        """Where reading begins comes from the ledger. `now` is in seconds."""
         self.paths = {path.absolute() for path in paths}
         self._now = now
-        self._tails = {each.path: each for each in feed.ledger.read(tails)}
-        self._by_inode: dict[tuple[int, int], dict[str, Tail]] = {}
-        for each in self._tails.values():
-            self._by_inode.setdefault((each.device, each.inode), {})[each.path] = each
+        self._options = options or WatchOptions()
+        self._offsets = Offsets(feed.ledger)
+        self._reader = FileReader(feed, self._offsets)
         self._files: dict[Path, _Watched] = {}
-        self._gone: dict[Path, float] = {}
+        self._aliases: set[Path] = set()
+        self._gone = dict.fromkeys(map(Path, self._offsets.paths()), now())
         self._moved: dict[Path, float] = {}
-        self._displaced: list[Tail] = []
-        self._taken = Taken()
-        self._reader = EventReader(feed.options.mapping, feed.options.audience)
+        self._turns: deque[_Turn] = deque()
+        self._lost = {path for path in self._gone if path in self.paths and not path.exists()}
 
-    def scan(self) -> Taken:
-        """Take in what is new since the last look. Raises `LedgerError`.
+    def scan(self, is_over: Callable[[], bool] = lambda: False) -> Taken:
+        """Take in some of what is new since the last look. Raises `LedgerError`.
 
-        What was taken in before a look failed is returned by the next one.
+        It returns early once `is_over`. What was taken in before a look failed is returned by the
+        next one; where `has_more`, the next one has more to read at once.
         """
-        there = set()
-        for path in self._found():
-            stamp = Stamp.of(path)
-            if stamp is None:
-                continue
-            there.add(path)
-            self._gone.pop(path, None)
-            of = self._files.setdefault(path, _Watched())
-            if of.seen == stamp:
-                continue
-            if is_whole(path) and of.settled != stamp:
-                of.settled = stamp  # it may still be written to
-                continue
-            self._take(path, of, stamp)
-        self._let_go(there)
-        self._finish_displaced()
-        taken, self._taken = self._taken, Taken()
-        return taken
+        self._look()
+        left = self._options.turn
+        while self._turns and left > 0 and not is_over():
+            left -= self._advance()
+        for path in self._reader.moved:
+            self._moved.setdefault(path, self._now())
+        self._reader.moved.clear()
+        return self._reader.taken()
+
+    @property
+    def has_more(self) -> bool:
+        """Whether a file was not read to its end yet."""
+        return bool(self._turns)
 
     @property
     def is_settling(self) -> bool:
         """Whether a file waits for its second look, to be sure that it is whole."""
-        return any(of.settled != of.seen for path, of in self._files.items() if is_whole(path))
+        return any(of.is_settling for of in self._files.values())
 
     def has_news(self) -> bool:
-        """Whether one of the single files has changed since it was read; folders are not asked."""
+        """Whether one of the single files has changed since the last look; folders aren't asked."""
         files = self._files
-        return any(
-            path in self.paths and Stamp.of(path) != of.seen for path, of in list(files.items())
-        ) or any(path not in files and path.is_file() for path in self.paths)
+        known = [(path, of) for path, of in list(files.items()) if path in self.paths]
+        return any(Stamp.of(path) != of.stamp for path, of in known) or any(
+            path not in files and path not in self._aliases and path.is_file()
+            for path in self.paths
+        )
 
     def sources(self) -> tuple[LiveSource, ...]:
         """How far the files were read: those in trouble, and those that brought events last."""
         found = list(self._files.items())  # at once: another thread may be looking at files
-        found.sort(key=lambda item: (not item[1].trouble, -(item[1].last or 0.0)))
-        return tuple(self._shown(path, of) for path, of in found[:MOST_SHOWN])
+        missing = [path for path in sorted(self.paths) if not path.exists()]
+        shown = [LiveSource(_name(path), trouble=_MISSING) for path in missing]
+        shown += [self._shown(path, of) for path, of in found if path not in missing]
+        shown.sort(key=lambda source: (not source.trouble, -(source.last or 0.0)))
+        return tuple(shown[:MOST_SHOWN])
 
     def _shown(self, path: Path, of: _Watched) -> LiveSource:
-        size = of.seen.size if of.seen else 0
-        tail = self._tails.get(str(path))
+        tail, size = self._offsets.of(path), of.stamp.size
         position = 0 if tail is None else size if tail.is_whole else tail.position
-        name = os.fsencode(path).decode(errors="replace")
-        return LiveSource(name, of.events, of.last, position, size, of.trouble)
+        position = self._reader.positions.get(path, position)
+        is_quiet = self._now() - of.changed >= self._options.patient
+        trouble = "" if of.trouble == CUT and not is_quiet else of.trouble
+        if not trouble and is_quiet and of.seen == of.stamp and position < size and tail:
+            trouble = (
+                f"Line {tail.line:,} is not complete: its last {size - position:,} bytes wait for"
+                " the rest."
+            )
+        return LiveSource(_name(path), of.events, of.last, position, size, trouble)
 
-    def _found(self) -> Iterator[Path]:
-        for path in self.paths:
+    # Looking.
+
+    def _look(self) -> None:
+        """Begin to read what is new or has grown."""
+        there: set[Path] = set()
+        reading = {turn.path for turn in self._turns}
+        for path, stamp in self._found():
+            there.add(path)
+            self._gone.pop(path, None)
+            of = self._files.get(path)
+            if of is None or of.stamp != stamp:
+                of = of or _Watched(stamp, self._now())
+                of.stamp, of.changed, of.is_settling = stamp, self._now(), True
+                self._files[path] = of
+            else:
+                of.is_settling = False
+            if of.seen == stamp:
+                of.is_settling = False
+            elif path not in reading:
+                self._begin(path, of)
+        self._let_go(there)
+        for path in self._lost - reading:
+            self._lost.discard(path)
+            rest = self._reader.catch_up(path, is_alone=self._is_alone(path))
+            self._turns.append(_Turn(path, rest, None))
+
+    def _begin(self, path: Path, of: _Watched) -> None:
+        try:
+            with path.open("rb") as file:
+                if grows(file, self._offsets.of(path)):
+                    reading = self._reader.follow(path, is_alone=self._is_alone(path))
+                elif of.is_settling:
+                    return
+                elif ends_complete(file) or self._now() - of.changed >= self._options.patient:
+                    reading = self._reader.whole(path)
+                else:
+                    return
+        except OSError as error:
+            of.trouble, of.is_settling = _unreadable(error), False
+            return
+        of.is_settling = False
+        self._turns.append(_Turn(path, reading, of.stamp))
+
+    def _found(self) -> list[tuple[Path, Stamp]]:
+        """The files, the oldest first, each under one of its names."""
+        named: dict[tuple[int, int], tuple[Path, Stamp]] = {}
+        aliases = set()
+        for path in self._candidates():
+            stamp = Stamp.of(path)
+            if stamp is None:
+                continue
+            other = named.setdefault((stamp.device, stamp.inode), (path, stamp))[0]
+            if other != path:
+                is_better = path in self._files and other not in self._files
+                aliases.add(other if is_better else path)
+                if is_better:
+                    named[stamp.device, stamp.inode] = path, stamp
+        self._aliases = aliases
+        return sorted(named.values(), key=lambda found: (found[1].time, found[0]))
+
+    def _candidates(self) -> Iterator[Path]:
+        for path in sorted(self.paths):
             if path.is_dir():
                 yield from sorted(_files_in(path))
-            else:
+            elif path.is_file():
                 yield path
-        yield from [path for path, since in self._moved.items() if self._now() - since < LATE]
+        late, now = self._options.late, self._now()
+        yield from [path for path, since in self._moved.items() if now - since < late]
 
-    def _take(self, path: Path, of: _Watched, stamp: Stamp) -> None:
-        before = self._taken.tally.read
-        try:
-            if is_whole(path):
-                of.trouble = self._take_whole(path)
-            else:
-                self._follow(path)
-                of.trouble = ""
-            of.seen = stamp
-        except UnreadableSource as error:  # its content: it is looked at again when it changes
-            of.seen, of.trouble = stamp, str(error)
-        except UnicodeEncodeError:
-            of.seen, of.trouble = stamp, "Its name is not in UTF-8. Rename it to have it read."
-        except OSError as error:  # it is tried again
-            of.trouble = f"It can't be read ({error.strerror}). It is tried again."
-            of.settled = None
-        if events := self._taken.tally.read - before:
-            of.events += events
-            of.last = self._now()
+    def _is_alone(self, path: Path) -> bool:
+        """Whether a file is watched by its name, so that its folder is not looked at."""
+        return not any(folder in path.parents for folder in self.paths)
 
     def _let_go(self, there: set[Path]) -> None:
         """Read the rest of what was moved away; forget what is gone, or days would fill memory."""
         now = self._now()
         for path in self._files.keys() - there:
-            known = self._tails.get(str(path))
-            if known is not None:
-                self._finish(path, known)
+            if path not in self._aliases:
+                self._lost.add(path)
             del self._files[path]
             self._gone[path] = now
-        for path in [path for path, since in self._gone.items() if now - since > REMEMBERED]:
+        remembered = self._options.remembered
+        for path in [path for path, since in self._gone.items() if now - since > remembered]:
             del self._gone[path]
             self._moved.pop(path, None)
-            known = self._tails.pop(str(path), None)
-            if known is not None:
-                self._by_inode[known.device, known.inode].pop(known.path, None)
-                self._feed.ledger.write(forget_tail, known.path)
+            self._offsets.forget(path)
 
-    # Files that are read as a whole.
+    # Reading, in turns.
 
-    def _take_whole(self, path: Path) -> str:
-        """Read a file; return why it broke off, "" if it did not."""
-        with path.open("rb") as file:
-            found, identity = os.fstat(file.fileno()), identity_of(file)
-        known, size, time = self._tails.get(str(path)), found.st_size, found.st_mtime_ns
-        if known and known.is_whole and (known.position, known.line) == (size, time):
-            return ""
-        with open_source(str(path), self._feed.options) as source:
-            source_id = self._feed.begin(str(path))
-            tail = _tail(path, source_id, Place(identity, size, time), is_whole=True)
-            taken = self._feed.take(source_id, source, lambda db: keep_tail(db, tail))
-            self._taken = self._taken.plus(taken)
-            self._remember(tail)
-            return source.trouble or ""
+    def _advance(self) -> int:
+        """Let the reading whose turn it is take a step; return what it cost, in bytes."""
+        turn = self._turns.popleft()
+        before, cost, of = self._reader.read, 0, self._files.get(turn.path)
+        try:
+            cost = next(turn.reading)
+        except StopIteration as over:
+            self._end(turn, str(over.value or ""))
+        except UnreadableSource as error:  # its content: it is looked at again when it changes
+            self._end(turn, str(error))
+        except UnicodeEncodeError:
+            self._end(turn, "Its name is not in UTF-8. Rename it to have it read.")
+        except OSError as error:
+            if of is not None:
+                of.trouble = _unreadable(error)
+        else:
+            self._turns.insert(min(len(self._turns), self._options.opened - 1), turn)
+        if of is not None and (events := self._reader.read - before):
+            of.events += events
+            of.last = self._now()
+        return COST_OF_FILE + cost
 
-    # Files that grow.
+    def _end(self, turn: _Turn, trouble: str) -> None:
+        of = self._files.get(turn.path)
+        if of is not None:
+            of.seen, of.trouble = turn.stamp, trouble
 
-    def _follow(self, path: Path) -> None:
-        with path.open("rb") as file:
-            known = self._tails.get(str(path))
-            if known is not None and not self._goes_on(file, known):
-                self._finish(path, known)
-                known = None
-            known = known or self._elsewhere(path, file)
-            if known is None:
-                place = beginning_of(identity_of(file))
-                known = _tail(path, self._feed.begin(str(path)), place)
-                self._remember(known)
-            self._read(file, known)
 
-    @staticmethod
-    def _goes_on(file: BinaryIO, known: Tail) -> bool:
-        """Whether it is the file that was read before, and was not cut short since."""
-        is_long_enough = os.fstat(file.fileno()).st_size >= known.position
-        return not known.is_whole and is_long_enough and is_same(file, _identity(known))
+def _unreadable(error: OSError) -> str:
+    return f"It can't be read ({error.strerror}). It is tried again."
 
-    def _finish(self, path: Path, known: Tail) -> None:
-        """Read the rest of a file that was moved away, or copied before it was cut short."""
-        moved = None if known.is_whole else moved_to(path, _identity(known))
-        if moved is None:
-            return
-        with suppress(OSError), moved.open("rb") as file:  # it may be gone again by now
-            device, inode, _, _ = identity_of(file)
-            there = msgspec.structs.replace(known, path=str(moved), device=device, inode=inode)
-            already = self._furthest(file)
-            if already is not None:
-                there = msgspec.structs.replace(already, path=str(moved))
-            self._keep(there)
-            self._moved[moved] = self._now()
-            self._read(file, there)
 
-    def _finish_displaced(self) -> None:
-        """Read the rest of files whose names others took."""
-        while self._displaced:
-            tail = self._displaced.pop()
-            self._finish(Path(tail.path), tail)
-
-    def _elsewhere(self, path: Path, file: BinaryIO) -> Tail | None:
-        """How far a file was read under another name."""
-        other = self._furthest(file)
-        if other is None:
-            return None
-        known = msgspec.structs.replace(other, path=str(path))
-        self._keep(known)
-        return known
-
-    def _furthest(self, file: BinaryIO) -> Tail | None:
-        """How far a file was read at most, under whichever name.
-
-        An inode is used again, so several files may be known by it, most of them gone.
-        """
-        found = os.fstat(file.fileno())
-        known = self._by_inode.get((found.st_dev, found.st_ino), {}).values()
-        it = [each for each in known if each.head_size and self._goes_on(file, each)]
-        return max(it, key=lambda each: each.position, default=None)
-
-    def _read(self, file: BinaryIO, known: Tail) -> None:
-        for part in read_on(file, Place(_identity(known), known.position, known.line)):
-            tail = _tail(Path(known.path), known.source_id, part.after)
-            if not part.lines:
-                self._keep(tail)
-                continue
-            batch = self._reader.read(part.lines, part.first)
-            keep = self._keeper(tail)
-            self._taken = self._taken.plus(self._feed.take(known.source_id, [batch], keep))
-            self._remember(tail)
-
-    @staticmethod
-    def _keeper(tail: Tail) -> Callable[[Db], None]:
-        return lambda db: keep_tail(db, tail)
-
-    def _keep(self, tail: Tail) -> None:
-        self._feed.ledger.write(keep_tail, tail)
-        self._remember(tail)
-
-    def _remember(self, tail: Tail) -> None:
-        before = self._tails.get(tail.path)
-        if before is not None and before.inode != tail.inode:
-            self._displaced.append(before)
-        self._tails[tail.path] = tail
-        self._by_inode.setdefault((tail.device, tail.inode), {})[tail.path] = tail
+def _name(path: Path) -> str:
+    return os.fsencode(path).decode(errors="replace")
 
 
 def _files_in(folder: Path) -> Iterator[Path]:
     """The files of a folder and those below it; folders that vanish or are closed are passed by."""
     for parent, _, names in os.walk(folder):
         for name in names:
-            each = Path(parent, name)
-            is_wanted = each.suffix.lower() in GROWING | WHOLE and not name.startswith(".")
-            if is_wanted and os.path.isfile(each):  # noqa: PTH113  # it never raises
-                yield each
-
-
-def is_whole(path: Path) -> bool:
-    """Whether a file is read once it is whole; others grow by whole lines."""
-    return path.suffix.lower() in WHOLE
-
-
-def _tail(path: Path, source_id: int, place: Place, *, is_whole: bool = False) -> Tail:
-    return Tail(str(path), source_id, *place.identity, place.position, place.line, is_whole)
-
-
-def _identity(of: Tail) -> Identity:
-    return Identity(of.device, of.inode, of.head_size, of.head)
+            path = Path(parent, name)
+            is_hidden = name.startswith(".") or name.lower().endswith(TEMPORARY)
+            if not is_hidden and os.path.isfile(path):  # noqa: PTH113  # it never raises
+                yield path
 
 
 def readable(paths: Sequence[str]) -> list[Path]:

@@ -6,15 +6,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from amp_console.engage import tail
 from amp_console.engage.lines import LINE_LIMIT, TOO_LONG
 from amp_console.engage.tail import (
     HEAD,
     Identity,
     Place,
     beginning_of,
+    continues,
+    digest,
     identity_of,
-    is_same,
-    moved_to,
     read_on,
 )
 
@@ -26,7 +27,7 @@ def identity(path: Path) -> Identity:
 
 def same(path: Path, known: Identity) -> bool:
     with path.open("rb") as file:
-        return is_same(file, known)
+        return continues(file, beginning_of(known))
 
 
 def begin(path: Path) -> Place:
@@ -120,27 +121,6 @@ def test_another_file_of_the_same_inode_is_told_apart(tmp_path: Path) -> None:
     assert not same(path, known)
 
 
-def test_a_file_that_was_moved_is_found_in_its_folder(tmp_path: Path) -> None:
-    path = tmp_path / "growing.ndjson"
-    path.write_bytes(b"one\n")
-    known = identity(path)
-    path.rename(tmp_path / "growing.ndjson.1")
-    path.write_bytes(b"other\n")
-    assert moved_to(path, known) == tmp_path / "growing.ndjson.1"
-    (tmp_path / "growing.ndjson.1").unlink()
-    assert moved_to(path, known) is None
-
-
-def test_a_file_that_was_moved_is_told_from_others_that_begin_alike(tmp_path: Path) -> None:
-    path, head = tmp_path / "growing.ndjson", b"x" * 300
-    for number in range(10):
-        (tmp_path / f"growing.ndjson.{number}").write_bytes(head + b"older\n")
-    path.write_bytes(head + b"one\n")
-    known = identity(path)
-    path.rename(tmp_path / "growing.ndjson.5")
-    assert moved_to(path, known) == tmp_path / "growing.ndjson.5"
-
-
 def test_the_identity_grows_with_what_is_read(tmp_path: Path) -> None:
     """A file that was empty when it was first seen is told from the one that replaces it."""
     path = tmp_path / "growing.ndjson"
@@ -188,11 +168,32 @@ def test_a_longer_log_of_the_same_audience_is_told_apart(tmp_path: Path) -> None
     assert not same(path, place.identity)
 
 
-def test_a_copy_of_a_file_that_was_cut_short_is_found(tmp_path: Path) -> None:
+@pytest.mark.parametrize("position", [HEAD, HEAD + 4, 10 * HEAD])
+def test_a_file_that_begins_alike_is_told_by_what_is_before_the_offset(
+    tmp_path: Path, position: int
+) -> None:
+    """A log that was copied and cut short may grow past its old size between two looks."""
     path = tmp_path / "growing.ndjson"
-    path.write_bytes(b"one\n")
-    known = identity(path)
-    (tmp_path / "growing.ndjson.1").write_bytes(b"one\ntwo\n")
-    (tmp_path / "another.ndjson").write_bytes(b"one\ntwo\n")
-    path.write_bytes(b"")
-    assert moved_to(path, known) == tmp_path / "growing.ndjson.1"
+    path.write_bytes(b"one\n" * (position // 4))
+    _, place = read(path, begin(path))
+    assert place.position == position
+    with path.open("rb") as file:
+        assert continues(file, place)
+    path.write_bytes(b"one\n" * (HEAD // 4) + b"two\n" * (20 * HEAD))
+    with path.open("rb") as file:
+        assert continues(file, place) is (position == HEAD)
+    assert bool(read(path, place)[0]) is (position == HEAD)
+
+
+@pytest.mark.parametrize("block", [1, 7, 4096, 1 << 20])
+def test_what_is_before_the_offset_is_taken_from_what_was_read(
+    tmp_path: Path, block: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tail, "BLOCK", block)
+    path = tmp_path / "growing.ndjson"
+    size = 60 if block == 1 else 30_000
+    content = b"".join(b"line %d\n" % n for n in range(size // 9)) + b"half"
+    path.write_bytes(content)
+    _, place = read(path, begin(path))
+    assert place.before == digest(content[: place.position][-HEAD:])
+    assert read(path, place)[1].position == place.position

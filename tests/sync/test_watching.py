@@ -4,6 +4,7 @@ import errno
 import gzip
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import BinaryIO
@@ -20,14 +21,15 @@ from amp_console.ledger.sources import invalid_events
 from amp_console.ledger.tails import tails
 from amp_console.simulator import Simulator
 from amp_console.sync.feed import Feed
-from amp_console.sync.watching import Watching, _files_in, readable
+from amp_console.sync.watching import Watching, WatchOptions, _files_in, readable
 from tests.sync.office import Office, event
 
 
 class Watcher:
     """Looks at paths, and may be started anew at any time."""
 
-    def __init__(self, office: Office, *paths: Path) -> None:
+    def __init__(self, office: Office, *paths: Path, options: WatchOptions | None = None) -> None:
+        self.options = options
         self._office = office
         self._paths = paths
         self.now = 0.0
@@ -44,12 +46,12 @@ class Watcher:
     def start(self) -> None:
         """Start as a new process would: all it knows is in the ledger."""
         feed = Feed(self._office.ledger, self._office.read_options())
-        self.watching = Watching(feed, self._paths, lambda: self.now)
+        self.watching = Watching(feed, self._paths, lambda: self.now, self.options)
 
     def look(self) -> int:
         """Look until nothing is new; return how many events were read."""
         read = self.watching.scan().tally.read
-        while self.watching.is_settling:
+        while self.watching.is_settling or self.watching.has_more:
             read += self.watching.scan().tally.read
         return read
 
@@ -241,13 +243,13 @@ def test_folders_in_folders_are_watched_and_hidden_files_are_not(
 
 
 def test_many_files_are_each_read_once(office: Office, folder: Path) -> None:
-    for n in range(10_000):
+    for n in range(3_000):
         (folder / f"{n}.ndjson").write_text(lines(f"u{n}"))
     watcher = Watcher(office, folder)
-    assert watcher.look() == 10_000
+    assert watcher.look() == 3_000
     watcher.start()
     assert watcher.look() == 0
-    assert len(members(office.ledger)) == 10_000
+    assert len(members(office.ledger)) == 3_000
 
 
 def test_a_file_alone_is_watched_before_it_is_there(office: Office, folder: Path) -> None:
@@ -480,6 +482,349 @@ def test_files_in_trouble_are_listed_first_and_then_the_last_that_brought_events
     ]  # fmt: skip
     size = (folder / "2.ndjson").stat().st_size
     assert (found[1].events, found[1].last, found[1].position, found[1].size) == (1, 3, size, size)
+
+
+CSV_HEADER = "user_id,event_type,timestamp,context,traits\n"
+
+
+def csv_rows(*users: str, at: int = 0) -> str:
+    cells = [
+        (
+            user,
+            "identify",
+            entry["timestamp"],
+            json.dumps(entry["context"]),
+            json.dumps(entry["traits"]),
+        )
+        for user in users
+        for entry in [event(user, True, at)]
+    ]
+    return "".join(
+        ",".join('"' + str(cell).replace('"', '""') + '"' for cell in row) + "\n" for row in cells
+    )
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a.csv", "a.log", "a", "a.ndjson", "a.json", "a.data"])
+@pytest.mark.parametrize("kind", ["lines", "csv", "array", "gzip", "concatenated", "pretty"])
+def test_the_content_decides_how_a_file_is_read_and_not_its_name(
+    watcher: Watcher, office: Office, folder: Path, name: str, kind: str
+) -> None:
+    events = [event("u1", True), event("u2", True)]
+    content = {
+        "lines": lines("u1", "u2").encode(),
+        "csv": (CSV_HEADER + csv_rows("u1", "u2")).encode(),
+        "array": json.dumps(events).encode(),
+        "gzip": gzip.compress(lines("u1", "u2").encode()),
+        "concatenated": "".join(map(json.dumps, events)).encode(),
+        "pretty": "\n".join(json.dumps(each, indent=1) for each in events).encode(),
+    }[kind]
+    (folder / name).write_bytes(content)
+    assert watcher.look() == 2
+    assert watcher.look() == 0
+    assert members(office.ledger) == {"u1", "u2"}
+    assert not watcher.trouble()
+    assert office.ledger.read(invalid_events) == []
+
+
+def test_a_file_in_no_known_format_is_told_until_it_has_one(
+    watcher: Watcher, office: Office, folder: Path
+) -> None:
+    (folder / "notes.txt").write_text("to do: nothing\n")
+    assert watcher.look() == 0
+    assert "Its format is unknown" in watcher.trouble()
+    (folder / "notes.txt").write_text(lines("u1"))
+    assert watcher.look() == 1
+    assert not watcher.trouble()
+
+
+@pytest.mark.parametrize("cut", [1, 5, 7, 60, 200])
+def test_a_csv_that_pauses_in_the_middle_of_a_row_waits_for_its_rest(
+    office: Office, folder: Path, cut: int
+) -> None:
+    """A cut identifier would be another identifier."""
+    content = CSV_HEADER + csv_rows("user-1", "user-2")
+    begun = content[: len(CSV_HEADER) + len(csv_rows("user-1")) + cut]
+    file, watcher = folder / "a.csv", Watcher(office, folder)
+    file.write_text(begun)
+    assert watcher.look() == 0
+    watcher.now += 61
+    assert watcher.look() == 1
+    assert members(office.ledger) == {"user-1"}
+    assert "waits for the rest" in watcher.trouble()
+    file.write_text(content + csv_rows("user-3"))
+    watcher.look()
+    assert members(office.ledger) == {"user-1", "user-2", "user-3"}
+    assert not watcher.trouble()
+    assert office.ledger.read(invalid_events) == []
+
+
+@pytest.mark.parametrize(
+    "begun",
+    [
+        CSV_HEADER + csv_rows("u1").rstrip('"\n'),
+        CSV_HEADER + csv_rows("u1").replace('{""shoppers""', '{\n""shoppers""').rpartition('""')[0],
+        json.dumps([event("u1", True), event("u2", True)], indent=1)[:-40],
+        '[{"type": "identify",',
+    ],
+    ids=["row", "cell with a newline", "array", "element"],
+)
+def test_what_is_not_complete_is_told_as_waiting_and_refuses_nothing(
+    office: Office, folder: Path, begun: str
+) -> None:
+    watcher = Watcher(office, folder)
+    (folder / "a").write_text(begun)
+    watcher.look()
+    assert not watcher.trouble()
+    watcher.now += 61
+    watcher.look()
+    assert "waits for the rest" in watcher.trouble()
+    assert office.ledger.read(invalid_events) == []
+
+
+def test_a_line_that_waits_for_a_minute_is_told_with_its_number(
+    office: Office, folder: Path
+) -> None:
+    file, watcher = folder / "a.ndjson", Watcher(office, folder)
+    file.write_text(lines("u1") + lines("u2")[:30])
+    assert watcher.look() == 1
+    watcher.now += 59
+    watcher.look()
+    assert not watcher.trouble()
+    watcher.now += 2
+    assert watcher.trouble() == ("Line 2 is not complete: its last 30 bytes wait for the rest.")
+    with file.open("a") as more:
+        more.write(lines("u2")[30:])
+    assert watcher.look() == 1
+    assert not watcher.trouble()
+
+
+def test_a_path_that_is_missing_is_told(office: Office, folder: Path) -> None:
+    file, watcher = folder / "a.ndjson", Watcher(office, folder / "a.ndjson")
+    assert watcher.look() == 0
+    assert watcher.trouble().startswith("It does not exist.")
+    file.write_text(lines("u1"))
+    watcher.look()
+    assert not watcher.trouble()
+    file.unlink()
+    watcher.look()
+    assert watcher.trouble().startswith("It does not exist.")
+
+
+@pytest.mark.parametrize("link", [os.link, os.symlink])
+@pytest.mark.parametrize("kind", ["a.ndjson", "a.json"])
+def test_a_file_with_two_names_is_read_and_counted_once(
+    watcher: Watcher, office: Office, folder: Path, link: Callable[[Path, Path], None], kind: str
+) -> None:
+    file, other = folder / kind, folder / f"0-{kind}"
+    content = lines("u1") if kind == "a.ndjson" else json.dumps([event("u1", True)])
+    file.write_text(content)
+    assert watcher.look() == 1
+    link(file, other)
+    assert watcher.look() == 0
+    if kind == "a.ndjson":
+        with other.open("a") as more:
+            more.write(lines("u2"))
+        assert watcher.look() == 1
+    if link is os.link:
+        file.unlink()
+        assert watcher.look() == 0
+
+
+def test_files_take_turns(office: Office, folder: Path) -> None:
+    """One that unpacks to a thousand times its size holds up no other one."""
+    bomb = gzip.compress(b"[" + b"1," * 2_000_000 + b"1]")
+    assert len(bomb) < 20_000
+    (folder / "0.json.gz").write_bytes(bomb)
+    options = WatchOptions(turn=200_000)
+    watcher = Watcher(office, folder, options=options)
+    watcher.watching.scan()
+    (folder / "1.ndjson").write_text(lines("u1"))
+    looks = 0
+    while members(office.ledger) != {"u1"}:
+        watcher.watching.scan()
+        looks += 1
+    assert looks <= 2
+    assert watcher.watching.has_more
+    before = watcher.watching.sources()
+    assert watcher.watching.scan(lambda: True).tally.read == 0
+    assert watcher.watching.sources() == before
+    kept = len(office.ledger.read(invalid_events))
+    assert 0 < kept <= 10_000
+
+
+def test_a_backlog_shows_how_far_it_is(office: Office, folder: Path) -> None:
+    file = folder / "a.ndjson"
+    file.write_text(lines(*(f"u{n}" for n in range(12_000))))
+    watcher = Watcher(office, folder, options=WatchOptions(turn=1))
+    seen = []
+    while watcher.watching.scan().tally.read or watcher.watching.has_more:
+        (source,) = watcher.watching.sources()
+        seen.append((source.events, source.position))
+    size = file.stat().st_size
+    assert 0 < (seen[0][1] or 0) < size
+    assert seen == sorted(seen)
+    assert seen[-1] == (12_000, size)
+
+
+def test_reading_that_was_interrupted_begins_anew_and_lists_nothing_twice(
+    office: Office, folder: Path
+) -> None:
+    rows = "".join(csv_rows(f"u{n}") for n in range(3_000)) + "broken\n"
+    (folder / "a.csv").write_text(CSV_HEADER + "broken\n" + rows)
+    watcher = Watcher(office, folder, options=WatchOptions(turn=1))
+    while not members(office.ledger):
+        watcher.watching.scan()
+    assert watcher.watching.has_more
+    watcher.start()
+    watcher.look()
+    assert len(members(office.ledger)) == 3_000
+    assert [each.line for each in office.ledger.read(invalid_events)] == [2, 3_003]
+    watcher.start()
+    assert watcher.look() == 0
+
+
+def pack(path: Path) -> None:
+    """Compress a file as gzip does: its time stays."""
+    found = path.stat()
+    packed = path.with_name(path.name + ".gz")
+    packed.write_bytes(gzip.compress(path.read_bytes()))
+    os.utime(packed, ns=(found.st_atime_ns, found.st_mtime_ns))
+    path.unlink()
+
+
+class Rotation:
+    """A log, a program that writes to it, and log rotation in one of its ways."""
+
+    def __init__(self, folder: Path, way: str) -> None:
+        self.log = folder / "app.log"
+        self._way = way
+        self._rotations = 0
+        self.written: list[str] = []
+
+    def write(self, count: int) -> None:
+        users = [f"u{len(self.written) + n}" for n in range(count)]
+        self.written += users
+        with self.log.open("a") as log:
+            log.write(lines(*users))
+        self._set_time(self.log)
+
+    def _set_time(self, path: Path) -> None:
+        moment = 1_000_000_000 + len(self.written)
+        os.utime(path, (moment, moment))
+
+    def rotate(self) -> None:
+        self._rotations += 1
+        if not self.log.exists():
+            return
+        if self._way == "dates":
+            self._move(self.log.with_name(f"app.log-202611{self._rotations:02}"))
+        elif self._way == "dates within":
+            self._move(self.log.with_name(f"app-2026-11-{self._rotations:02}.log"))
+        else:
+            self._shift()
+            self._move(self.log.with_name("app.log.1"))
+
+    def _shift(self) -> None:
+        packs = "compress" in self._way
+        for number in range(40, 0, -1):
+            for ending in ("", ".gz"):
+                old = self.log.with_name(f"app.log.{number}{ending}")
+                if old.exists():
+                    new = old.with_name(f"app.log.{number + 1}{ending}")
+                    old.rename(new)
+                    if packs and not ending:
+                        pack(new)
+
+    def _move(self, other: Path) -> None:
+        if self._way.startswith("copytruncate"):
+            other.write_bytes(self.log.read_bytes())
+            self._set_time(other)
+            os.truncate(self.log, 0)
+        else:
+            self.log.rename(other)
+        if self._way == "compress at once":
+            pack(other)
+
+
+WAYS = [
+    "rename", "compress", "compress at once", "copytruncate", "copytruncate, compress", "dates",
+    "dates within",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("is_alone", [True, False], ids=["the log alone", "its folder"])
+@pytest.mark.parametrize("way", WAYS)
+def test_a_log_that_was_rotated_while_no_session_ran_is_read_on_where_it_was_left(
+    office: Office, folder: Path, way: str, *, is_alone: bool
+) -> None:
+    rotation = Rotation(folder, way)
+    rotation.write(2)
+    paths = [rotation.log if is_alone else folder]
+    watcher = Watcher(office, *paths)
+    assert watcher.look() == 2
+    rotation.write(1)
+    for _ in range(3):
+        rotation.rotate()
+        rotation.write(2)
+    watcher.start()
+    assert watcher.look() == 7
+    watcher.start()
+    assert watcher.look() == 0
+    assert members(office.ledger) == set(rotation.written)
+    assert not watcher.trouble()
+
+
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60
+)
+@given(
+    way=st.sampled_from(WAYS),
+    is_alone=st.booleans(),
+    steps=st.lists(st.sampled_from(["write", "rotate", "look", "restart"]), max_size=14),
+)
+def test_however_a_log_is_rotated_between_sessions_each_event_is_read_once(
+    simulator: Simulator, tmp_path: Path, way: str, steps: list[str], *, is_alone: bool
+) -> None:
+    with TemporaryDirectory(dir=tmp_path) as name:
+        home = Path(name)
+        (home / "logs").mkdir()
+        rotation = Rotation(home / "logs", way)
+        with Ledger(home / "ledger.db") as ledger:
+            office = Office(simulator, ledger, home)
+            rotation.write(1)
+            watcher = Watcher(office, rotation.log if is_alone else home / "logs")
+            read = watcher.look()
+            for step in [*steps, "restart"]:
+                match step:
+                    case "write":
+                        rotation.write(1)
+                    case "rotate":
+                        rotation.rotate()
+                    case "restart":
+                        watcher.start()
+                    case _:
+                        read += watcher.look()
+            read += watcher.look()
+            assert members(ledger) == set(rotation.written)
+            assert read == len(rotation.written)
+            assert ledger.read(invalid_events) == []
+
+
+def test_a_log_of_which_the_rest_is_gone_is_told_and_the_later_ones_are_read(
+    office: Office, folder: Path
+) -> None:
+    rotation = Rotation(folder, "rename")
+    rotation.write(2)
+    watcher = Watcher(office, rotation.log)
+    watcher.look()
+    rotation.write(1)
+    for _ in range(3):
+        rotation.rotate()
+        rotation.write(1)
+    (folder / "app.log.3").unlink()
+    watcher.start()
+    assert watcher.look() == 3
+    assert "read up to line 2 is gone" in watcher.trouble()
 
 
 class Logs:

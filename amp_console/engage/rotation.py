@@ -1,0 +1,60 @@
+"""The files beside a log that hold what was written to it before: rotated, dated, compressed."""
+
+import re
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+_PACKED = re.compile(r"\.(?:gz|bz2|xz|zst|lz4)$", re.IGNORECASE)
+_ROTATED = re.compile(r"[._-]?(?:\d[\dTZ:._-]*|old|bak|prev)?", re.IGNORECASE)
+_COUNTED = 10_000  # numbers below count rotations; those above are dates
+
+
+class _Rotated(NamedTuple):
+    path: Path
+    numbers: tuple[int, ...]
+    time: int
+
+    @property
+    def is_counted(self) -> bool:
+        return len(self.numbers) == 1 and self.numbers[0] < _COUNTED
+
+
+def rotations_of(path: Path) -> list[Path]:
+    """Return what log rotation has made of a log, oldest first, without the log itself.
+
+    Known are `app.log.1`, `app.log.2.gz`, `app.log-20261101`, `app-2026-11-01.log`, `app.log.old`
+    and the like, in the log's folder and in that of the file it links to.
+    """
+    found: dict[Path, _Rotated] = {}
+    with suppress(OSError):
+        for folder in {path.parent, path.resolve().parent}:
+            for other in folder.iterdir():
+                numbers = _numbers(path.name, other.name)
+                if numbers is not None and other.is_file():
+                    found[other] = _Rotated(other, numbers, other.stat().st_mtime_ns)
+    return [each.path for each in _ordered(list(found.values()))]
+
+
+def _numbers(name: str, other: str) -> tuple[int, ...] | None:
+    """The numbers that a rotated log's name has more than the log's; None for another file."""
+    bare = _PACKED.sub("", other)
+    stem, dot, suffix = name.rpartition(".")
+    rest = None
+    if bare.startswith(name):
+        rest = bare[len(name) :]
+    elif dot and bare.startswith(stem) and bare.endswith(dot + suffix):
+        rest = bare[len(stem) : -len(dot + suffix)] or None
+        rest = rest if rest and rest[0] in "._-" else None
+    if other == name or rest is None or not _ROTATED.fullmatch(rest):
+        return None
+    return tuple(int(digits) for digits in re.findall(r"\d+", rest))
+
+
+def _ordered(found: list[_Rotated]) -> list[_Rotated]:
+    """Order by the names where they are of one kind, else by the times of the files."""
+    if all(each.is_counted for each in found):
+        return sorted(found, key=lambda each: -each.numbers[0])
+    if all(each.numbers and not each.is_counted for each in found):
+        return sorted(found, key=lambda each: (each.numbers, each.time))
+    return sorted(found, key=lambda each: each.time)
