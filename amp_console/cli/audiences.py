@@ -91,6 +91,13 @@ def audience(
     return 0
 
 
+def _states(document: "AudienceDocument") -> str:
+    """Everything that is true of an audience, in words."""
+    from amp_console.sync.standing import State, Status
+
+    return ", ".join(str(State(Status(each.state), each.users)) for each in document.states)
+
+
 def _print_table(documents: "list[AudienceDocument]") -> None:
     from amp_console.cli.text import clean, table
 
@@ -104,7 +111,7 @@ def _print_table(documents: "list[AudienceDocument]") -> None:
             f"+{each.pending_add:,}" if each.pending_add else "",
             f"-{each.pending_remove:,}" if each.pending_remove else "",
             f"{each.rejected:,}" if each.rejected else "",
-            each.status,
+            _states(each),
         )
         for each in documents
     ]
@@ -129,7 +136,7 @@ def _print_audience(
         ("key", document.key),
         ("space", audience.space_id),
         ("computation", audience.computation_id),
-        ("status", document.status + (f": {audience.broken}" if audience.broken else "")),
+        ("status", _states(document) + (f": {audience.broken}" if audience.broken else "")),
         ("cohort", f"{document.cohort_id or 'none yet'} ({audience.link})"),
         ("cohort name", f"{document.cohort_name} ({set_or_default(audience.cohort_name)})"),
         ("cohort owner", f"{document.owner_email} ({set_or_default(audience.owner_email)})"),

@@ -20,6 +20,13 @@ if TYPE_CHECKING:
     from amp_console.simulator import Simulator, Truth
 
 
+NEXT = (
+    "Nothing is left behind. What to try next:",
+    "  amp-console demo            the console on a simulated Amplitude, with trouble on request",
+    "  amp-console connect --help  how to connect your own project",
+)
+
+
 @click.command()
 @click.option("--headless", is_flag=True, help="Run one whole sync and end.")
 @click.option("--events", type=click.IntRange(1), default=20_000, show_default=True)
@@ -54,12 +61,14 @@ def _show(seed: int, *, fast: bool, faults: bool, has_tour: bool) -> int:
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         click.echo("The demo needs a terminal. Without one, use --headless.", err=True)
         return Exit.MISUSE
-    from amp_console.console import Opening, run
     from amp_console.demo import DemoStage
 
     _end_politely()
     given = common()
     with DemoStage(seed=seed, fast=fast, faults=faults) as stage:
+        stage.open()  # before Textual is imported: the scene is set by the time it is shown
+        from amp_console.console import Opening, run
+
         guide = _tour(stage, seed, fast=fast) if has_tour else None
         opening = Opening(
             read_only=given.read_only, ascii_only=given.ascii_only, theme=given.theme, guide=guide
@@ -106,6 +115,7 @@ def _play(folder: Path, simulator: "Simulator", events: int, seed: int) -> int:
     from amp_console.engage import FieldMapping, ReadOptions
     from amp_console.ledger import Ledger
     from amp_console.ledger.audiences import all_audiences
+    from amp_console.ledger.rejected import rejection_groups
     from amp_console.simulator import Answer, Call, Reset, demo_scenario, write_file
     from amp_console.sync.plan import draw_up
 
@@ -125,17 +135,22 @@ def _play(folder: Path, simulator: "Simulator", events: int, seed: int) -> int:
     with Ledger(folder / "demo.db") as ledger:
         intake = read_events(ledger, [str(file)], ReadOptions(mapping=FieldMapping.parse()))
         plan = ledger.read(draw_up, connection, ledger.read(all_audiences))
-        for line in [*describe(intake), "", *running.plan_lines(plan), ""]:
+        read = describe(intake, has_commands=False)
+        for line in [*read, "", *running.plan_lines(plan), ""]:
             click.echo(line)
         client = AmplitudeClient(simulator.base_url, simulator.credentials)
         report = running.run_plan(plan, connection, ledger, client, intake.tally)
-        for line in running.report_lines(report, intake.tally):
+        for line in running.report_lines(report, intake.tally, has_commands=False):
             click.echo(line)
+        for group in ledger.read(rejection_groups):
+            click.echo(f"  rejected: {group.audience_name}: {group.reason} ({group.count:,})")
         wrong = _differences(simulator, truth, ledger)
     if wrong:
         click.echo(f"These cohorts are not what the events say: {', '.join(wrong)}.")
         return 4
     click.echo("Every cohort holds exactly the members that the events say and Amplitude knows.")
+    for line in NEXT:
+        click.echo(line)
     return 0
 
 

@@ -16,8 +16,18 @@ from amp_console.sync.standing import Standing
 from amp_console.sync.words import moment
 
 
+class StateDocument(msgspec.Struct, frozen=True):
+    """One thing that is true of an audience, and how many users it concerns (0: no count)."""
+
+    state: str
+    users: int
+
+
 class AudienceDocument(msgspec.Struct, frozen=True):
-    """One audience in `audiences --json`."""
+    """One audience in `audiences --json`.
+
+    `states` is everything that is true now, the most dangerous first; `status` is one of these.
+    """
 
     key: str
     name: str
@@ -32,6 +42,7 @@ class AudienceDocument(msgspec.Struct, frozen=True):
     pending_remove: int
     rejected: int
     status: str
+    states: list[StateDocument]
     last_run_at: str | None
     dated_ahead: int
     notice: str | None
@@ -199,6 +210,7 @@ def audience_document(of: Standing) -> AudienceDocument:
         pending_remove=of.left.remove,
         rejected=of.left.rejected,
         status=of.status,
+        states=[StateDocument(str(each.status), each.users) for each in of.states()],
         last_run_at=moment(audience.last_run_at),
         dated_ahead=of.count.ahead if of.count else 0,
         notice=of.notice,

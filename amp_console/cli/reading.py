@@ -39,8 +39,8 @@ def read_events(
     return report
 
 
-def describe(report: IntakeReport) -> list[str]:
-    """Say in lines what became of the events."""
+def describe(report: IntakeReport, *, has_commands: bool = True) -> list[str]:
+    """Say in lines what became of the events; `has_commands` names the one that shows more."""
     tally = report.tally
     found = f"{changes_of(report)}, {tally.filtered:,} filtered, {tally.invalid:,} invalid"
     lines = [f"Read {plural(tally.read, 'event')}: {found}."]
@@ -53,7 +53,7 @@ def describe(report: IntakeReport) -> list[str]:
     lines += _remarks(report)
     if report.snapshot:
         lines += [f"  {line}" for line in _snapshot_lines(report.snapshot)]
-    if tally.invalid:
+    if tally.invalid and has_commands:
         lines.append("See the invalid events with: amp-console errors")
     return lines
 

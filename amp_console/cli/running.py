@@ -119,8 +119,8 @@ def _on_interrupt(stop: Stop, work: "asyncio.Future[T]") -> None:
             return
 
 
-def report_lines(report: RunReport, tally: Tally) -> list[str]:
-    """Say in lines what a run did and what to look at."""
+def report_lines(report: RunReport, tally: Tally, *, has_commands: bool = True) -> list[str]:
+    """Say in lines what a run did, and with which commands to look at it."""
     rows = [
         (
             each.audience.name,
@@ -141,6 +141,12 @@ def report_lines(report: RunReport, tally: Tally) -> list[str]:
         f"Run {report.run_id}: {_VERDICT[report.status]}, "
         f"{plural(requests, 'request')}, {report.elapsed:.1f} s."
     )
+    return [*lines, *_next_commands(report, tally)] if has_commands else lines
+
+
+def _next_commands(report: RunReport, tally: Tally) -> list[str]:
+    """Say with which commands to look at what is left."""
+    lines = []
     if any(each.left.rejected for each in report.audiences) or tally.invalid:
         lines.append("See who was rejected and why with: amp-console errors")
     if any(each.left.pending and each.held_until for each in report.audiences):

@@ -34,9 +34,11 @@ def checked_email(text: str) -> str:
 
     Whether Amplitude knows its owner is for Amplitude to say.
 
-    Raises ValueError: it doesn't look like an address.
+    Raises ValueError: it is empty, or doesn't look like an address.
     """
     email = trimmed(text)
+    if not email:
+        raise ValueError("The e-mail address is missing. Enter the login of the cohort owner.")
     mailbox, _, domain = email.rpartition("@")
     visible = email.isprintable() and not any(character.isspace() for character in email)
     if not (mailbox and all(domain.split(".")) and "." in domain and visible) or len(email) > 254:

@@ -19,6 +19,7 @@ from amp_console.console.live_work import LiveWork
 from amp_console.console.premises import Opening, Premises
 from amp_console.console.reconcile_work import ReconcileWork
 from amp_console.console.session import Session
+from amp_console.console.words import ago
 from amp_console.console.work import KNOWN, ImportWork, SyncWork
 from amp_console.ledger.changes import revision
 from amp_console.sync import cohort_list
@@ -57,9 +58,16 @@ class ConsoleApp(LikedApp):
         self.following: LiveWork | None = None
         self.quota: Quota | None = None
         self.sizes: dict[str, int | None] = {}
+        self.sizes_at = 0
+        """When Amplitude was asked for them, in microseconds since 1970."""
         self.moved: Signal[None] = Signal(self, "moved")
         self.deep_audience = opening.audience
         self._revision = -1
+        self.aged: Signal[None] = Signal(self, "aged")
+        self.age_now = self.now
+        """What all ages on the screen are counted to, in microseconds since 1970."""
+        self.is_opening = True
+        """Whether the connection is still being opened: that there is none yet means nothing."""
 
     @property
     def keys_note(self) -> str:
@@ -77,15 +85,34 @@ class ConsoleApp(LikedApp):
             return "environment"
         return "keyring" if self.session.connection.keyring_item else "none stored"
 
+    @property
+    def no_session_reason(self) -> str:
+        """Why there is no connection to work with, and what to do about it."""
+        if self.is_opening:
+            return "The connection is still being opened."
+        return "Connect an Amplitude project first: press 4."
+
+    def age_of(self, moment: int | None) -> str:
+        """How long ago a moment was, by the one clock that all ages on the screen come from.
+
+        It ticks once a second, and everything with an age is painted anew then: one moment never
+        has two ages on one screen.
+        """
+        return ago(moment, self.age_now, self.look)
+
     # Beginning and end.
 
     async def on_mount(self) -> None:
         """Show home at once; the ledger is opened behind it."""
         if self.premises.stage is not None:
-            self.call_after_refresh(self.premises.stage.open)
+            self.premises.stage.open()
         self.set_interval(TICK, self._tick)
         self.run_worker(self.take_preferences())
-        await navigation.open_first(self)
+        if self.premises.stage is None:
+            await navigation.open_first(self)
+        else:
+            # The scene is being set meanwhile, and keys are taken.
+            self.run_worker(navigation.open_first(self))
         if self.opening.guide is not None:
             self.run_worker(self.opening.guide.lead(self))
 
@@ -188,9 +215,10 @@ class ConsoleApp(LikedApp):
         session = self.session
         if session is None:
             return
+        asked_at = self.now
         try:
             async with await session.client() as client:
-                self.sizes = await cohort_list.sizes(client)
+                self.sizes, self.sizes_at = await cohort_list.sizes(client), asked_at
         except KNOWN as error:
             self.say(str(error), "error")
         else:
@@ -216,6 +244,8 @@ class ConsoleApp(LikedApp):
 
     async def _tick(self) -> None:
         self._watch_terminal()
+        self.age_now = self.now
+        self.aged.publish(None)
         session = self.session
         if session is None:
             return
@@ -237,10 +267,15 @@ class ConsoleApp(LikedApp):
         """Ask about one person."""
         navigation.go(self, "person")
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Offer trouble in the demo only."""
+        if action == "trouble" and self.premises.stage is None:
+            return False
+        return super().check_action(action, parameters)
+
     def action_trouble(self) -> None:
         """In the demo: make trouble, and watch it handled."""
         if self.premises.stage is None:
-            self.say("Trouble can be made in the demo only: amp-console demo", "warning")
             return
         from amp_console.console.screens.trouble import TroubleDialog
 

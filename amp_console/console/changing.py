@@ -71,7 +71,7 @@ def reason_not_to_change(app: "ConsoleApp") -> str | None:
     """Say why nothing can be set for audiences now; None where it can."""
     session = app.session
     if session is None:
-        return "Connect an Amplitude project first: press 4."
+        return app.no_session_reason
     if session.connection.read_only:
         return refusal(session.connection)
     return None

@@ -34,6 +34,7 @@ PLAIN = Look(
         Status.BROKEN: "✖",
         Status.OFF: "○",
         Status.NOT_LINKED: "◌",
+        Status.DIFFERS: "▲",
     },
     live="»",
     mark="✓",
@@ -58,6 +59,7 @@ ASCII = Look(
         Status.BROKEN: "x",
         Status.OFF: "o",
         Status.NOT_LINKED: "?",
+        Status.DIFFERS: "!",
     },
     live=">",
     mark="v",
@@ -82,6 +84,7 @@ TONES = {
     Status.BROKEN: "bad",
     Status.OFF: "dim",
     Status.NOT_LINKED: "warn",
+    Status.DIFFERS: "bad",
 }
 """The tone each status is shown in; its sign and word say the same."""
 

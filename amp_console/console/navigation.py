@@ -1,5 +1,6 @@
 """Which places there are, how one gets there, and what the palette lists."""
 
+import asyncio
 import importlib
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ from amp_console.ledger import LedgerError
 
 if TYPE_CHECKING:
     from amp_console.console.app import ConsoleApp
+    from amp_console.console.premises import Stage
     from amp_console.console.screens.place import Place
 
 PLACES = {
@@ -26,6 +28,7 @@ PLACES = {
     "live": "live:LivePlace",
 }
 """The main places by name: module and class."""
+PROGRESS_EVERY = 0.1  # seconds between two pictures of how far a demo's ledger is filled
 WITHOUT_CONNECTION = {"audiences", "connections", "events"}
 
 
@@ -42,7 +45,7 @@ def go(app: "ConsoleApp", name: str) -> None:
     if app.screen.is_modal:
         return
     if app.session is None and name not in WITHOUT_CONNECTION:
-        app.say("Connect an Amplitude project first.", "warning")
+        app.say(app.no_session_reason, "warning")
         return
     kind = place(name)
     while len(app.screen_stack) > 2:  # home stays, right above Textual's blank screen
@@ -56,6 +59,23 @@ def go(app: "ConsoleApp", name: str) -> None:
 async def open_first(app: "ConsoleApp") -> None:
     """Show home; open the connection and the place that were asked for, or the first-run form."""
     await app.push_screen(place("audiences")())
+    try:
+        if app.premises.stage is not None:
+            await _until_ready(app, app.premises.stage)
+        await _open_connection(app)
+    finally:
+        app.is_opening = False
+        app.tell()
+
+
+async def _until_ready(app: "ConsoleApp", stage: "Stage") -> None:
+    """Show how far the demo's ledger is filled, until it is."""
+    while not stage.is_ready():
+        app.tell()
+        await asyncio.sleep(PROGRESS_EVERY)
+
+
+async def _open_connection(app: "ConsoleApp") -> None:
     opening = app.opening
     try:
         known = app.premises.book.all()
@@ -96,6 +116,8 @@ def commands(app: "ConsoleApp", screen: Screen[object]) -> Iterator[SystemComman
         for _, binding in app.bindings_of(owner):
             if not binding.description or binding.action in seen:
                 continue
+            if owner.check_action(binding.action.partition("(")[0], ()) is False:
+                continue  # it makes no sense here and now
             seen.add(binding.action)
             reason = screen.why_not(binding.action) if isinstance(screen, Place) else None
             about = reason or f"Key: {app.get_key_display(binding)}"

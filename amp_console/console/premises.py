@@ -34,6 +34,12 @@ class Stage(Protocol):
     def open(self) -> None:
         """Fill the ledger and let people come and go, in a thread of its own; returns at once."""
 
+    def is_ready(self) -> bool:
+        """Whether the ledger is filled. Raises what kept it from being filled."""
+
+    def progress(self) -> float:
+        """How much of the ledger is filled, from 0.0 to 1.0."""
+
     def troubles(self) -> tuple[Trouble, ...]:
         """The kinds of trouble there are, and which of them are on."""
 
@@ -69,8 +75,7 @@ class Premises:
     """The places a console works in. `environ` is asked for keys before the keyring is.
 
     A keyring that takes longer than `say_waiting_after` seconds is waited for in a dialog. A live
-    session delivers `flush_seconds` after the first change, and `live_folder` is offered to follow.
-    With `read_only`, settings and keys
+    session delivers `flush_seconds` after the first change. With `read_only`, settings and keys
     stay as they are.
     """
 
@@ -82,7 +87,6 @@ class Premises:
     say_waiting_after: float = 2.0
     flush_seconds: float = 5.0
     read_only: bool = False
-    live_folder: str = ""
 
     @property
     def book(self) -> ConnectionBook:

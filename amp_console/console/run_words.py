@@ -9,8 +9,7 @@ from amp_console.ledger.sources import Tally
 from amp_console.sync.words import clean, plural
 
 UNDER_WAY = {
-    "starting": "Looking for the keys. Your keyring may be asking for its password in another "
-    "window.",
+    "starting": "The run is starting.",
     "stopping": "The request in flight ends, then the run. What is not delivered stays pending.",
     "paused": "What is in flight ends, then nothing is sent until you press p again.",
 }

@@ -1,4 +1,4 @@
-"""What the console says: toasts, the event log, alarms, and what is copied."""
+"""What the console says: notifications, the event log, alarms, and what is copied."""
 
 from collections import deque
 from collections.abc import Sequence
@@ -9,9 +9,11 @@ from typing import NamedTuple
 from textual.app import App
 from textual.driver import Driver
 from textual.notifications import SeverityLevel
+from textual.signal import Signal
 
 from amp_console.connections import read_preferences
 from amp_console.console.lasting_driver import lasting
+from amp_console.console.notices import Notices
 from amp_console.console.premises import Opening, Premises
 from amp_console.sync.live_alerts import Alert
 from amp_console.sync.words import clean
@@ -36,6 +38,10 @@ class SpeakingApp(App[None]):
         self.opening = opening
         self.preferences = read_preferences(premises.folders.config_file)
         self.happenings: deque[Happening] = deque(maxlen=MOST_HAPPENINGS)
+        self.said_count = 0
+        """How many notifications there were ever: the log keeps the last ones only."""
+        self.noticed: Signal[None] = Signal(self, "noticed")
+        self.notices = Notices(self.set_timer, lambda: self.noticed.publish(None))
 
     def get_driver_class(self) -> type[Driver]:
         """Textual's driver of this platform, which outlasts its terminal."""
@@ -47,11 +53,30 @@ class SpeakingApp(App[None]):
         return self.premises.timing.now()
 
     def say(self, text: str, severity: SeverityLevel = "information") -> None:
-        """Keep it in the event log, and show a toast, unless the same one is still to be seen."""
+        """Keep it in the event log, and show it above the footer for a while."""
+        self.keep(text, severity)
+        self._show_notice(text, severity)
+
+    def keep(self, text: str, severity: SeverityLevel = "information") -> None:
+        """Keep it in the event log alone."""
         self.happenings.append(Happening(self.now, severity, text))
-        if not any(each.message == text for each in self._notifications):
-            seconds = 6 if severity != "error" else 12
-            self.notify(text, severity=severity, markup=False, timeout=seconds)
+        self.said_count += 1
+
+    def notify(
+        self,
+        message: str,
+        *,
+        title: str = "",  # noqa: ARG002  # a line has no room for it
+        severity: SeverityLevel = "information",
+        timeout: float | None = None,  # noqa: ARG002  # each severity has its own
+        markup: bool = True,  # noqa: ARG002  # nothing here is markup
+    ) -> None:
+        """Show Textual's own notifications above the footer too: a toast would cover something."""
+        self.say(message, severity)
+
+    def _show_notice(self, text: str, severity: SeverityLevel) -> None:
+        if not self._disable_notifications:
+            self.notices.post(text, severity)
 
     def alarm(self, alert: Alert) -> None:
         """Tell of something in a live session, with the terminal's bell where it is bad."""
@@ -65,16 +90,14 @@ class SpeakingApp(App[None]):
             self._driver.write(f"\x1b]9;{clean(alert.text, 300)}\x07")
 
     def tell_of_settings(self, told: Sequence[str]) -> None:
-        """Put what is wrong in the settings into the event log; show one toast at most."""
+        """Put what is wrong in the settings into the event log; show one notification at most."""
         if len(told) == 1:
             self.say(told[0], "warning")
         elif told:
-            self.happenings.extend(Happening(self.now, "warning", each) for each in told)
-            self.notify(
-                f"{len(told)} things in the settings can't be had. Press 5: the event log says "
-                "which.",
-                severity="warning",
-                markup=False,
+            for each in told:
+                self.keep(each, "warning")
+            self._show_notice(
+                f"{len(told)} settings are invalid. Press 5: the event log says which.", "warning"
             )
 
     def copy(self, text: str) -> None:

@@ -3,8 +3,10 @@
 from datetime import datetime
 
 from amp_console.console.look import Look
+from amp_console.console.widgets.grid_rows import Cell
 
 SECOND = 1_000_000  # microseconds
+JITTER = 10 * SECOND  # a moment so little ahead of a clock that ticks is now
 MINUTE, HOUR, DAY = 60 * SECOND, 3_600 * SECOND, 86_400 * SECOND
 
 
@@ -24,7 +26,7 @@ def ago(then: int | None, now: int, look: Look) -> str:
     if then is None:
         return look.dash
     passed = now - then
-    if passed < 0:
+    if passed < -JITTER:
         return at(then)
     if passed < 10 * SECOND:
         return "just now"
@@ -32,6 +34,11 @@ def ago(then: int | None, now: int, look: Look) -> str:
         if passed < most:
             return f"{passed // size} {unit} ago"
     return f"{passed // DAY} days ago"
+
+
+def aged(moment: int | None, now: int, look: Look, tone: str = "dim") -> Cell:
+    """Return a cell of a list that says how long ago a moment was, also later."""
+    return Cell(ago(moment, now, look), tone, moment)
 
 
 def at(moment: int | None) -> str:

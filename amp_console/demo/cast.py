@@ -22,10 +22,10 @@ class Role(NamedTuple):
     has_amplitude_ids: bool = False
 
 
-SHOPPERS = Role("high_value_shoppers", "High value shoppers", "aud_2fyHighValue0001", 48_210)
-ABANDONERS = Role("cart_abandoners", "Cart abandoners", "aud_2fyCartAband0002", 201_774)
-CHURN = Role("churn_risk_beta", "Churn risk (beta)", "aud_2fyChurnRisk0003", 9_006, True)
-NEWSLETTER = Role("newsletter", "Newsletter", "aud_2fyNewsletter004", 77_120)
+SHOPPERS = Role("high_value_shoppers", "High value shoppers", "aud_2fyHighValue0001", 8_210)
+ABANDONERS = Role("cart_abandoners", "Cart abandoners", "aud_2fyCartAband0002", 11_774)
+CHURN = Role("churn_risk_beta", "Churn risk (beta)", "aud_2fyChurnRisk0003", 1_506, True)
+NEWSLETTER = Role("newsletter", "Newsletter", "aud_2fyNewsletter004", 12_120)
 TRIAL = Role("trial_day_7", "Trial day 7", "aud_2fyTrialDay70005", 1_204)
 LAPSED = Role("recently_lapsed", "Recently lapsed", "aud_2fyRecentLaps006", 5_310)
 ROLES = (SHOPPERS, ABANDONERS, CHURN, NEWSLETTER, TRIAL, LAPSED)
@@ -76,7 +76,7 @@ def stamp(at: int) -> str:
 
 
 def event_lines(role: Role, crossing: Crossing) -> str:
-    """The events of a crossing, one a line; a template, for there may be 200,000 of them."""
+    """The events of a crossing, one a line; a template, for there are tens of thousands."""
     head = (
         f'{{"type":"identify","context":{{"personas":{{"computation_class":"audience",'
         f'"computation_id":"{role.computation_id}","computation_key":"{role.key}",'

@@ -33,22 +33,22 @@ OWNER, OTHER_OWNER = "ana@acme.example", "noor@acme.example"
 CHURN_COHORT = "Churn risk – CS team"
 COMPUTED, UPLOADED = "redshift", "manual_upload"  # Amplitude's words for the types of cohorts
 OTHERS = (
-    ("Power users (30 days)", "lin@acme.example", COMPUTED, 12_480),
+    ("Power users (30 days)", "lin@acme.example", COMPUTED, 4_480),
     ("Signed up last week", OTHER_OWNER, COMPUTED, 3_912),
-    ("Paying customers", "lin@acme.example", COMPUTED, 6_730),
+    ("Paying customers", "lin@acme.example", COMPUTED, 2_730),
     ("Beta testers", OWNER, UPLOADED, 214),
     ("Webinar guests, spring", "tomas@acme.example", UPLOADED, 1_067),
-    ("Churn risk – CS team (old)", OTHER_OWNER, UPLOADED, 8_455),
+    ("Churn risk – CS team (old)", OTHER_OWNER, UPLOADED, 1_155),
     ("Do not contact", "legal@acme.example", UPLOADED, 2_203),
 )
 """Cohorts beside ours: name, owner, type, size."""
 
-FIRST_SHOPPERS = 47_500  # are in since the first run; the others came the day after
+FIRST_SHOPPERS = 7_500  # are in since the first run; the others came the day after
 GHOSTS = tuple(f"ghost-{number:04x}" for number in range(0x2A7, 0x2A7 + 8 * 0x11, 0x11))
 """Shoppers whom Amplitude does not know."""
 REFUSED = 2  # shoppers whom Amplitude refuses
 UNIDENTIFIED = 3  # people at risk of churning whose events carry no Amplitude ID
-IN_THE_CS_COHORT = 8_455  # people at risk of churning who were in the cohort before we came
+IN_THE_CS_COHORT = 1_155  # people at risk of churning who were in the cohort before we came
 LATE_TRIALS = 18  # people on trial who came after their cohort was deleted
 NEWLY_IN, NEWLY_OUT = 312, 40  # shoppers within the last hour
 GONE, BY_HAND = 212, 37  # lapsed people taken out, and others put in, behind our back
@@ -62,6 +62,8 @@ class Scene:
         self._hand = hand
         self._seed = seed
         self._ago = hand.clock.ago
+        self.progress = 0.0
+        """How much of the past is played, from 0.0 to 1.0."""
 
     def refused(self) -> frozenset[str]:
         """Whom Amplitude refuses, with everybody they are sent together with."""
@@ -73,14 +75,23 @@ class Scene:
         Raises `Curtain` once the demo is over.
         """
         self._crowd()
-        await self._first_run(client)
-        await self._churn(client)
-        await self._shoppers(client)
-        await self._trial_breaks(client)
+        steps = (
+            self._first_run,
+            self._churn,
+            self._shoppers,
+            self._trial_breaks,
+            self._lately,
+            self._abandoners,
+        )
+        for number, step in enumerate(steps, 1):
+            await step(client)
+            self.progress = number / len(steps)
+
+    async def _lately(self, _: AmplitudeClient) -> None:
+        """What no run has delivered yet."""
         self._behind_our_back()
         self._shoppers_lately()
         self._newsletter()
-        await self._abandoners(client)
 
     def _crowd(self) -> None:
         """Make the cohorts of other people."""

@@ -1,7 +1,8 @@
 """The stage of the demo: a simulated Amplitude, a home that is thrown away, and the play.
 
-The first picture waits for nothing: the simulator's modules, the scene and the street are loaded
-in the play's own thread, while requests to the simulator wait in its socket.
+The simulator's modules, the scene and the street are loaded in the play's own thread, so that the
+scene is set while Textual is imported and the first picture is painted. Requests to the simulator
+wait in its socket meanwhile.
 """
 
 import random
@@ -23,13 +24,13 @@ from amp_console.sync.timing import Timing
 from amp_console.values import Credentials, Secret
 
 if TYPE_CHECKING:
+    from amp_console.demo.scene import Scene
     from amp_console.simulator import Behaviour, Simulator
     from amp_console.sync.workplace import Workplace
 
 APP_ID = 153957
 KEYS = Credentials(Secret("simulated-api-key"), Secret("simulated-secret-key"))
 NO_KEYRING = {"PYTHON_KEYRING_BACKEND": "keyring.backends.fail.Keyring"}
-LIVE = Path("segment-logs", "live")  # where people who come and go are written: Live follows it
 PAUSE, FAST_PAUSE = 2.0, 0.5  # seconds between two groups of people on the street
 
 
@@ -65,6 +66,7 @@ class DemoStage:
         self._play: threading.Thread | None = None
         self._troubles = Troubles()
         self._failure: BaseException | None = None
+        self._scene: Scene | None = None
         self.simulator: Simulator | None = None
 
     def __enter__(self) -> Self:
@@ -78,12 +80,7 @@ class DemoStage:
             self.connection = self._connection(self._listener.getsockname()[1])
             ConnectionBook(folders.config_file).save(self.connection)
             self.premises = Premises(
-                folders,
-                Vault(NO_KEYRING),
-                _environ(),
-                timing=self._timing,
-                stage=self,
-                live_folder=str(self.home / LIVE),
+                folders, Vault(NO_KEYRING), _environ(), timing=self._timing, stage=self
             )
             stack.callback(self._end)
             self._stack = stack.pop_all()
@@ -112,6 +109,16 @@ class DemoStage:
         if self._failure is not None:
             raise self._failure
 
+    def is_ready(self) -> bool:
+        """Whether the scene is set; raises what kept it from being set."""
+        if self._failure is not None:
+            raise self._failure
+        return self._set.is_set()
+
+    def progress(self) -> float:
+        """How much of the scene is set, from 0.0 to 1.0."""
+        return self._scene.progress if self._scene is not None else 0.0
+
     def troubles(self) -> tuple[Trouble, ...]:
         """The kinds of trouble there are."""
         return self._troubles.all()
@@ -128,7 +135,7 @@ class DemoStage:
             owner_email="ana@acme.example",
             base_url=f"http://127.0.0.1:{port}",
             amplitude_id_path="$.traits.amplitude_id",
-            limits=Limits(first_batch=2_000, largest_batch=10_000),
+            limits=Limits(first_batch=500, largest_batch=2_000),
         )
 
     def _end(self) -> None:
@@ -149,14 +156,14 @@ class DemoStage:
 
         clock = Clock(self._timing.now)
         segment = self.home / "segment-logs"
-        (self.home / LIVE).mkdir(mode=0o700, parents=True)
+        segment.mkdir(mode=0o700)
         with suppress(Curtain), self._amplitude(clock) as simulator, self._place() as place:
             self._set_scene(simulator, place, segment, clock)
             self._set.set()
             if self._lively:
                 from amp_console.demo.street import Street
 
-                street = Street(place, self.home / LIVE, self._timing, seed=self._seed)
+                street = Street(place, segment, self._timing, seed=self._seed)
                 street.run(FAST_PAUSE if self._fast else PAUSE, self._over)
             self._over.wait()
 
@@ -187,7 +194,7 @@ class DemoStage:
         from amp_console.simulator import RefuseIds, Rule, Slow
 
         hand = Stagehand(place, segment, clock, random.Random(self._seed), self._over)
-        scene = Scene(simulator, hand, self._seed)
+        scene = self._scene = Scene(simulator, hand, self._seed)
         refused = Rule(RefuseIds(scene.refused(), named=True))
         simulator.faults.set([refused])
 
@@ -224,4 +231,4 @@ def _behaviour(*, fast: bool) -> "Behaviour":
 
     if fast:
         return Behaviour(latency=0.05)
-    return Behaviour(latency=0.3, latency_per_1000=0.08)
+    return Behaviour(latency=0.3, latency_per_1000=0.3)

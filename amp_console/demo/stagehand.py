@@ -85,7 +85,9 @@ class Stagehand:
         """Link an audience to a cohort that was there before, and change its settings."""
         wish = msgspec.structs.replace(wish, cohort_id=cohort.id)
         place = self._place
-        known = change(place.ledger, place.connection, self.audience(role), wish)
+        known = change(
+            place.ledger, place.connection, self.audience(role), wish, now=self.clock.now
+        )
         place.ledger.write(set_link, known.id, cohort.id, cohort.name, Link.EXISTING)
 
     async def sync(self, client: AmplitudeClient, at: int, *roles: Role) -> None:

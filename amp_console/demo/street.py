@@ -12,7 +12,7 @@ from amp_console.sync.workplace import Workplace
 BUSY = ((SHOPPERS, 5), (ABANDONERS, 9))
 """Which audiences are lively, and how many people cross their border at a time, at most."""
 FIRST_NEWCOMER = 500_000  # the number of the first person who is new
-FIRST_LEAVER = 5_000  # everybody of a lower number stays
+FIRST_LEAVER = 2_000  # everybody of a lower number stays
 
 
 class Street:
@@ -43,7 +43,7 @@ class Street:
         file = self._folder / f"live-{self._files:05}.ndjson"
         file.write_text("".join(lines), encoding="utf-8")
         options = self._place.read_options()
-        Intake(self._place.ledger, options, now=self._timing.now).run([str(file)])
+        Intake(self._place.ledger, options, now=self._timing.now, is_logged=False).run([str(file)])
 
     def _cross(self, role: Role) -> str:
         """One person enters or leaves; nobody does so twice."""

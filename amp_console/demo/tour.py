@@ -44,12 +44,12 @@ _HOME = (
     TourScene(
         "Home: six audiences of Segment Engage, each beside its cohort in Amplitude. A sign and a "
         "word say how each one stands.",
-        (Step("g", "AudiencesPlace", ("77,120", "Trial day 7")),),
+        (Step("g", "AudiencesPlace", ("12,120", "Trial day 7")),),
     ),
     TourScene(
         "Members belong in the cohort. Pending are on their way in (+) or out (-). Rejected are "
         "users whom Amplitude did not take.",
-        (Step("jj", "AudiencesPlace", ("48,", "Rejected")),),
+        (Step("jj", "AudiencesPlace", ("8,", "Rejected")),),
     ),
     TourScene(
         "Below is the audience under the cursor: its ids, its cohort, its settings, who came and "
@@ -59,7 +59,7 @@ _HOME = (
     TourScene(
         "One cheap question to Amplitude, and cohorts that are not what our books say stand out: "
         "somebody changed one by hand.",
-        (Step("u", "AudiencesPlace", ("sizes differ",)),),
+        (Step("u", "AudiencesPlace", ("differs by",)),),
     ),
     TourScene(
         "What is set for one audience: how its people are matched, and whose cohort it is. An "
@@ -73,8 +73,8 @@ _SYNC = (
         "The newsletter has people and no cohort yet. A sync begins with its plan, and nothing is "
         "sent before it is confirmed.",
         (
-            Step(("escape",), "AudiencesPlace", ("77,120",)),
-            Step("js", "PlanPlace", ("creates a cohort", "77,120", "Before you send")),
+            Step(("escape",), "AudiencesPlace", ("12,120",)),
+            Step("js", "PlanPlace", ("creates a cohort", "12,120", "Before you send")),
         ),
         LONG,
     ),
@@ -108,7 +108,7 @@ _SYNC = (
     TourScene(
         "The end of a run says what changed and what to look at. Below: every event, from read to "
         "delivered, and every request.",
-        (Step((), "RunPlace", ("77,120/77,120",)),),
+        (Step((), "RunPlace", ("12,120/12,120",)),),
         LONG,
     ),
 )

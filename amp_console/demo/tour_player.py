@@ -113,7 +113,7 @@ class Tour:
         for number, scene in enumerate(self._scenes, 1):
             self._words, self._count = scene.caption, f"{number} of {len(self._scenes)}"
             self._told.clear()
-            self._app.clear_notifications()  # of the scene before; the event log keeps them
+            self._app.notices.clear()  # of the scene before; the event log keeps them
             self._show()
             for step in scene.steps:
                 await self._take(step, scene.pause)

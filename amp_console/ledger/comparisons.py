@@ -224,6 +224,20 @@ def put_right(db: sqlite3.Connection, comparison_id: int) -> dict[Kind, int]:
     return {Kind(kind): count for kind, count in rows}
 
 
+def open_strangers(db: sqlite3.Connection, audience_id: int) -> int:
+    """How many users of the audience's cohort never were in the audience, and still are there.
+
+    Counted from the last comparison with what the ledger wants; 0 where there is none.
+    """
+    row = db.execute(
+        "SELECT count(*) FROM difference WHERE kind = ?2 AND state < 2 AND comparison_id = "
+        "(SELECT max(id) FROM comparison WHERE audience_id = ?1 AND against IS NULL "
+        "AND cohort_id = (SELECT cohort_id FROM audience WHERE id = ?1))",
+        (audience_id, int(Kind.STRANGER)),
+    ).fetchone()
+    return int(row[0])
+
+
 def _where(wish: DifferenceFilter) -> tuple[str, list[object]]:
     kinds = ",".join(str(int(kind)) for kind in wish.kinds)
     where, values = f"comparison_id = ? AND kind IN ({kinds})", [wish.comparison_id]

@@ -277,6 +277,16 @@ ALTER TABLE tail ADD COLUMN before TEXT NOT NULL DEFAULT '';  -- digest of the b
 ALTER TABLE tail ADD COLUMN modified INTEGER NOT NULL DEFAULT 0;  -- the file's time
 """
 
+_LOG = """
+CREATE TABLE log_entry (                     -- what was done, in words; runs are in `run`
+    id     INTEGER PRIMARY KEY,
+    at     INTEGER NOT NULL,
+    kind   TEXT NOT NULL,
+    text   TEXT NOT NULL,
+    is_bad INTEGER NOT NULL
+) STRICT;
+"""
+
 MIGRATIONS: tuple[str, ...] = (
     *(_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH),
     _REFUSED_REQUESTS,
@@ -284,6 +294,7 @@ MIGRATIONS: tuple[str, ...] = (
     _INVALID_REASONS,
     _LIST_OVERLAP,
     _OFFSETS,
+    _LOG,
 )
 """Step n brings a ledger from version n to n + 1. Steps are only ever appended."""
 

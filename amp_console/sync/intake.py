@@ -11,8 +11,10 @@ import msgspec
 
 from amp_console.engage import Batch, ReadOptions, Source, SourceKind, UnreadableSource, open_source
 from amp_console.ledger import Ledger, sources
+from amp_console.ledger.event_log import add_log_entry
 from amp_console.ledger.sources import Tally
 from amp_console.sync.dated_ahead import latest_credible
+from amp_console.sync.history import import_entry
 from amp_console.sync.known_audiences import KnownAudiences
 from amp_console.sync.nothing_taken import nothing_taken
 from amp_console.sync.part import Part, fold_part
@@ -79,8 +81,13 @@ class Intake:
         snapshot: SnapshotReader | None = None,
         watch: Watch | None = None,
         now: Callable[[], int] = now_in_microseconds,
+        is_logged: bool = True,
     ) -> None:
-        """`snapshot`: the CSV downloads of an audience hold all its members; the others left."""
+        """`snapshot`: the CSV downloads of an audience hold all its members; the others left.
+
+        `is_logged` writes a line into the ledger's log.
+        """
+        self._is_logged = is_logged
         self._ledger = ledger
         self._options = options
         self._snapshot = snapshot
@@ -107,10 +114,12 @@ class Intake:
         Raises `LedgerError`, and `AudienceAmbiguous` for a list of members.
         """
         unreadable: list[str] = []
+        names: list[str] = []
         with _no_garbage():
             for path in paths:
                 if self._stop:
                     break
+                names.append(path)
                 try:
                     with open_source(path, self._options) as source:
                         self._read(source)
@@ -118,6 +127,8 @@ class Intake:
                     unreadable.append(str(error))
                     if self._snapshot:
                         self._snapshot.note_problem(str(error))
+        if self._is_logged and names:
+            self._log(names, unreadable)
         ended = self._snapshot.finish(was_stopped=self._stop) if self._snapshot else None
         return IntakeReport(
             self._tally,
@@ -131,6 +142,17 @@ class Intake:
             tuple(self._nothing_taken),
             self._dated_ahead,
         )
+
+    def _log(self, names: list[str], unreadable: list[str]) -> None:
+        entry = import_entry(
+            names,
+            self._tally,
+            self._now(),
+            was_stopped=self._stop,
+            unreadable=unreadable,
+            is_snapshot=self._snapshot is not None,
+        )
+        self._ledger.write(add_log_entry, entry)
 
     def _read(self, source: Source) -> None:
         path = None if source.name == "stdin" else source.name

@@ -1,15 +1,22 @@
 """Changing what is set for an audience, under its lease."""
 
+from collections.abc import Callable, Iterator
+
 import msgspec
 
 from amp_console.connections import Connection, checked_email
 from amp_console.ledger import Db, Ledger, cohorts, deliveries
 from amp_console.ledger import audiences as known
 from amp_console.ledger.audiences import Audience
+from amp_console.ledger.event_log import add_log_entry
 from amp_console.ledger.leases import AudienceBusy, busy_because, lease
+from amp_console.sync.history import settings_entry
 from amp_console.sync.read_only import guard
 from amp_console.sync.timing import now_in_microseconds
+from amp_console.sync.words import clean
 from amp_console.values import IdType
+
+LONGEST = 100  # characters of a name in the log
 
 
 class SettingsChange(msgspec.Struct, frozen=True):
@@ -29,7 +36,12 @@ class SettingsChange(msgspec.Struct, frozen=True):
 
 
 def change(
-    ledger: Ledger, connection: Connection, audience: Audience, wish: SettingsChange
+    ledger: Ledger,
+    connection: Connection,
+    audience: Audience,
+    wish: SettingsChange,
+    *,
+    now: Callable[[], int] = now_in_microseconds,
 ) -> Audience:
     """Change an audience's settings and return it as it is then.
 
@@ -45,13 +57,13 @@ def change(
             raise ValueError(f"The {name.replace('_', ' ')} is blank. Nothing was changed.")
     try:
         with lease(ledger.path, audience.id):
-            return ledger.write(_change, audience, wish)
+            return ledger.write(_change, audience, wish, now())
     except AudienceBusy:
         raise AudienceBusy(ledger.read(busy_because, audience.id)) from None
 
 
-def _change(db: Db, audience: Audience, wish: SettingsChange) -> Audience:
-    deliveries.void_open(db, audience.id, now_in_microseconds())
+def _change(db: Db, audience: Audience, wish: SettingsChange, now: int) -> Audience:
+    deliveries.void_open(db, audience.id, now)
     known.set_overrides(
         db,
         audience.id,
@@ -66,7 +78,29 @@ def _change(db: Db, audience: Audience, wish: SettingsChange) -> Audience:
         known.link_existing(db, audience.id, wish.cohort_id, _linked_name(audience, wish))
     if wish.unlink:
         cohorts.unlink(db, audience.id)
-    return known.audience(db, audience.id)
+    changed = known.audience(db, audience.id)
+    entry = settings_entry(changed, _told(audience, changed), now)
+    if entry is not None:
+        add_log_entry(db, entry)
+    return changed
+
+
+def _told(before: Audience, after: Audience) -> Iterator[str]:
+    """Say in words what was changed."""
+    if after.id_type is not before.id_type:
+        yield f"ID type {after.id_type.label}"
+    for label, old, new in (
+        ("cohort name", before.cohort_name, after.cohort_name),
+        ("cohort owner", before.owner_email, after.owner_email),
+        ("seed user", before.seed_user, after.seed_user),
+    ):
+        if new != old:
+            yield f"{label} {clean(new, LONGEST)}" if new else f"{label} as by default"
+    if after.enabled is not before.enabled:
+        yield "switched on" if after.enabled else "switched off"
+    if after.cohort_id != before.cohort_id:
+        cohort = after.linked_name or after.cohort_id
+        yield f"linked to cohort {clean(cohort, LONGEST)}" if cohort else "not linked any more"
 
 
 def _linked_name(audience: Audience, wish: SettingsChange) -> str | None:

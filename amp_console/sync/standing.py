@@ -8,6 +8,7 @@ import msgspec
 from amp_console.connections import Connection
 from amp_console.ledger import Db
 from amp_console.ledger.audiences import Audience, all_audiences, audience
+from amp_console.ledger.comparisons import open_strangers
 from amp_console.ledger.standing import (
     Headcount,
     Outstanding,
@@ -29,6 +30,34 @@ class Status(enum.StrEnum):
     NOT_LINKED = "not linked"
     BROKEN = "broken link"
     OFF = "off"
+    DIFFERS = "differs"
+
+
+BY_DANGER = (
+    Status.BROKEN,
+    Status.DIFFERS,
+    Status.REJECTED,
+    Status.NOT_LINKED,
+    Status.PENDING,
+    Status.OFF,
+    Status.IN_SYNC,
+)
+"""The most dangerous first: what nothing but an operator mends, then what the next sync mends."""
+
+
+class State(msgspec.Struct, frozen=True):
+    """One thing that is true of an audience now, and how many users it concerns (0: no count)."""
+
+    status: Status
+    users: int = 0
+
+    def __str__(self) -> str:
+        """In words: "10 rejected", "differs by 6", "broken link"."""
+        if not self.users:
+            return str(self.status)
+        if self.status is Status.DIFFERS:
+            return f"differs by {self.users:,}"
+        return f"{self.users:,} {self.status}"
 
 
 class Standing(msgspec.Struct, frozen=True):
@@ -43,11 +72,23 @@ class Standing(msgspec.Struct, frozen=True):
     left: Outstanding
     count: Headcount | None
     status: Status
+    strangers: int = 0
+    """Users that the last comparison found in the cohort without a reason; no sync removes them."""
 
     @property
     def members(self) -> int | None:
         """How many people belong in the cohort; None where they were not counted."""
         return self.count.members if self.count else None
+
+    def states(self, size: int | None = None) -> tuple[State, ...]:
+        """Everything that is true of the audience now, the most dangerous first.
+
+        `size` is the size of its cohort as Amplitude tells it, where that is known.
+        """
+        drift = self.strangers
+        if size is not None and self.delivered is not None:
+            drift = abs(size - self.delivered)
+        return states_of(self.audience, self.left, drift)
 
     @property
     def notice(self) -> str | None:
@@ -73,6 +114,23 @@ def status_of(audience: Audience, left: Outstanding) -> Status:
     if left.pending:
         return Status.PENDING
     return Status.REJECTED if left.rejected else Status.IN_SYNC
+
+
+def states_of(audience: Audience, left: Outstanding, drift: int = 0) -> tuple[State, ...]:
+    """Everything that is true of an audience, the most dangerous first.
+
+    `drift` is by how many users its cohort differs from what the ledger has delivered.
+    """
+    users = {Status.DIFFERS: drift, Status.REJECTED: left.rejected, Status.PENDING: left.pending}
+    found = [State(status, count) for status, count in users.items() if count]
+    if audience.broken:
+        found.append(State(Status.BROKEN))
+    elif audience.cohort_id is None:
+        found.append(State(Status.NOT_LINKED))
+    if not audience.enabled:
+        found.append(State(Status.OFF))
+    found.sort(key=lambda state: BY_DANGER.index(state.status))
+    return tuple(found) or (State(Status.IN_SYNC),)
 
 
 def standings(
@@ -112,6 +170,7 @@ def _standing(
         left=left,
         count=None if limit is None else headcount(db, known, limit),
         status=status_of(known, left),
+        strangers=open_strangers(db, known.id),
     )
 
 

@@ -327,17 +327,6 @@ class TestSync:
         assert operator.run("sync", "--yes").status == 1
         assert operator.cohort("shoppers") == {"u1", "u2"}
 
-    def test_one_ctrl_c_ends_a_wait_at_once_with_130(self, operator: Operator, file: Path) -> None:
-        operator.simulator.faults.add(Answer(429, retry_after="60"), Call.MEMBERSHIP)
-        process = operator.start("sync", "--from", file, "--yes")
-        wait_for_call(operator.simulator, Call.MEMBERSHIP)
-        process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=60)
-        assert process.returncode == 130, err
-        assert "stopped with users pending" in out
-        (audience,) = operator.run("audiences", "--json").document
-        assert audience["pending_add"] == 3
-
     def test_of_an_unknown_audience_names_the_known(self, operator: Operator, file: Path) -> None:
         operator.run("import", file)
         ended = operator.run("sync", "shopers")
@@ -424,6 +413,10 @@ class TestAudience:
             "pending_remove": 0,
             "rejected": 0,
             "status": "not linked",
+            "states": [
+                {"state": "not linked", "users": 0},
+                {"state": "pending", "users": 3},
+            ],
             "last_run_at": None,
             "dated_ahead": 0,
             "notice": None,
@@ -503,6 +496,15 @@ def test_demo_ends_by_itself_with_every_cohort_right(fresh: Operator) -> None:
     assert ended.status == 0, ended.err
     assert "Every cohort holds exactly the members" in ended.out
     assert not (fresh.home / "amp-console").exists()
+
+
+def test_the_commands_that_the_demo_ends_with_work(fresh: Operator) -> None:
+    ended = fresh.run("demo", "--headless", "--events", "300")
+    lines = [each.strip() for each in ended.out.splitlines() if "amp-console " in each]
+    commands = [line.partition("  ")[0].split()[1:] for line in lines]
+    assert commands == [["demo"], ["connect", "--help"]]
+    assert fresh.run("connect", "--help").status == 0
+    assert fresh.run("demo").err == "The demo needs a terminal. Without one, use --headless.\n"
 
 
 def test_a_damaged_ledger_is_told_and_left_alone(operator: Operator, file: Path) -> None:

@@ -151,20 +151,20 @@ async def _painted(pilot: Pilot[None], demo: DemoStage) -> str:
 
 async def _led(pilot: Pilot[None], demo: DemoStage) -> AsyncIterator[str]:
     """Go from screen to screen; the name of each is said when it stands."""
-    await until_shown(pilot, "Newsletter", "77,120", "201,774")
+    await until_shown(pilot, "Newsletter", "12,120", "11,774")
     _list(pilot).go_to(await _id_of(pilot, SHOPPERS.key))
     await pilot.press("u")
-    await until_shown(pilot, "sizes differ", "entered")
+    await until_shown(pilot, "differs by", "entered")
     yield "audiences"
     await _visit(pilot, "e", "Cohort owner")
     yield "settings"
     await _visit(pilot, "escape", "Newsletter")
     await _visit(pilot, "l", "Beta testers")
     yield "link"
-    await _visit(pilot, "escape", "201,774")
+    await _visit(pilot, "escape", "11,774")
     await _visit(pilot, "S", "creates a cohort")
     yield "plan"
-    await _visit(pilot, "escape", "201,774")
+    await _visit(pilot, "escape", "11,774")
     async for name in _errors(pilot, demo):
         yield name
     await _visit(pilot, "3", "stopped")
@@ -177,19 +177,19 @@ async def _led(pilot: Pilot[None], demo: DemoStage) -> AsyncIterator[str]:
     await _visit(pilot, "n", "Secret Key")
     yield "connection-form"
     await _visit(pilot, "escape", "Demo")
-    await _visit(pilot, "1", "201,774")
+    await _visit(pilot, "1", "11,774")
     await _visit(pilot, "m", "$.userId")
     yield "mapping"
-    await _visit(pilot, "escape", "201,774")
+    await _visit(pilot, "escape", "11,774")
     await _visit(pilot, "i", "Import")
     yield "import"
-    await _visit(pilot, "escape", "201,774")
+    await _visit(pilot, "escape", "11,774")
     await _visit(pilot, "question_mark", "Help · Audiences")
     yield "help"
-    await _visit(pilot, "escape", "201,774")
+    await _visit(pilot, "escape", "11,774")
     await _visit(pilot, "exclamation_mark", "Rate limit")
     yield "trouble"
-    await _visit(pilot, "escape", "201,774")
+    await _visit(pilot, "escape", "11,774")
     console(pilot).say("Copied. If your terminal did not take it: /home/ana/copied.txt")
     console(pilot).say("The connection is read-only: nobody is made pending again.", "warning")
     console(pilot).say(
@@ -197,14 +197,14 @@ async def _led(pilot: Pilot[None], demo: DemoStage) -> AsyncIterator[str]:
     )
     await _visit(pilot, "5", "could not be reached")
     yield "events"
-    await _visit(pilot, "1", "201,774")
+    await _visit(pilot, "1", "11,774")
     async for name in _reconcile(pilot, demo):
         yield name
     _follow(pilot)
     await _visit(pilot, "6", "» live", "newsletter.ndjson")
     yield "live"
     console(pilot).following = None
-    await _visit(pilot, "1", "201,774")
+    await _visit(pilot, "1", "11,774")
     await _hold_a_sync(pilot, demo)
     yield "sync"
 
@@ -280,7 +280,7 @@ async def _reconcile(pilot: Pilot[None], demo: DemoStage) -> AsyncIterator[str]:
     await _visit(pilot, "b", "are added to")
     yield "reconcile-confirm"
     await _visit(pilot, "escape", "in both")
-    await _visit(pilot, "1", "201,774")
+    await _visit(pilot, "1", "11,774")
     await _visit(pilot, "R", "not compared yet")
     await _visit(pilot, "c", "Compare 5 audiences?")
     await _visit(pilot, "y", "A comparison has ended.", "5 of 500 downloads used")

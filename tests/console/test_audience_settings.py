@@ -121,6 +121,9 @@ async def test_mistakes_are_told_at_their_fields(house: House) -> None:
         await until(pilot, lambda: "isn't an e-mail address" in told(pilot, "owner"))
         assert told(pilot, "cohort-name").startswith("These are only blanks.")
         assert of(house) == known
+        await paste(pilot, "owner", "noor@acme.example")
+        await until(pilot, lambda: told(pilot, "owner") == "")
+        assert told(pilot, "cohort-name").startswith("These are only blanks.")
 
 
 async def test_another_id_type_is_explained_before_it_is_kept(house: House) -> None:

@@ -74,7 +74,7 @@ async def test_every_mistake_is_told_at_its_field_and_nothing_is_asked(newcomer:
         await fill(pilot, newcomer, name=" \u200b", app_id="twelve", owner="nobody")
         await paste(pilot, "secret-key", "with a blank")
         await pilot.press("f2")
-        await until_shown(pilot, "Nothing was saved: correct what is marked.")
+        await until_shown(pilot, "Not saved. Fix the fields that are marked.")
         assert told(pilot, "name") == "A connection needs a name."
         assert "a blank" in told(pilot, "secret-key")
         assert told(pilot, "app-id") == "The App ID is a number, such as 153957."
@@ -82,6 +82,39 @@ async def test_every_mistake_is_told_at_its_field_and_nothing_is_asked(newcomer:
         assert told(pilot, "api-key") == ""
         assert pilot.app.focused is line(pilot, "name")
         assert newcomer.simulator.requests == []
+
+
+async def test_a_mistake_is_taken_back_as_soon_as_it_is_corrected(newcomer: House) -> None:
+    async with newcomer.open() as pilot:
+        await until_shown(pilot, "Welcome.")
+        await fill(pilot, newcomer, app_id="twelve", owner="")
+        await pilot.press("f2")
+        await until_shown(pilot, "Not saved. Fix the fields that are marked.")
+        assert told(pilot, "owner").startswith("The e-mail address is missing.")
+        line(pilot, "owner").value = "ana"
+        await until(pilot, lambda: "isn't an e-mail address" in told(pilot, "owner"))
+        line(pilot, "owner").value = "ana@acme.example"
+        await until(pilot, lambda: told(pilot, "owner") == "")
+        assert told(pilot, "app-id") != ""
+        line(pilot, "app-id").value = "12"
+        await until(pilot, lambda: told(pilot, "app-id") == "")
+        await until(pilot, lambda: "Not saved." not in picture(pilot))
+
+
+async def test_what_amplitude_said_of_a_field_stays_until_the_field_is_changed(
+    newcomer: House,
+) -> None:
+    async with newcomer.open() as pilot:
+        await until_shown(pilot, "Welcome.")
+        await fill(pilot, newcomer)
+        form = pilot.app.screen
+        assert isinstance(form, ConnectionForm)
+        form.tell({"secret-key": "Amplitude refused it."}, is_answer=True)
+        line(pilot, "name").value = "Another name"
+        await pilot.pause()
+        assert told(pilot, "secret-key") == "Amplitude refused it."
+        line(pilot, "secret-key").value = "another-key"
+        await until(pilot, lambda: told(pilot, "secret-key") == "")
 
 
 async def test_missing_keys_are_told_apart(newcomer: House) -> None:

@@ -1,10 +1,11 @@
-"""The event log keeps what toasts say; trouble is made in the demo, and nowhere else."""
+"""The event log keeps what was done and said; trouble is made in the demo, and nowhere else."""
 
 from dataclasses import replace
 
 import pytest
 
 from amp_console.console import Trouble
+from amp_console.sync.settings import SettingsChange
 from tests.console.furniture import GHOSTS, furnish
 from tests.console.house import House, console, picture, until, until_shown
 
@@ -20,6 +21,12 @@ class Stage:
 
     def open(self) -> None:
         self.is_open = True
+
+    def is_ready(self) -> bool:
+        return True
+
+    def progress(self) -> float:
+        return 1.0
 
     def troubles(self) -> tuple[Trouble, ...]:
         return tuple(Trouble(name, f"[{name}]", name in self.on) for name in ("slow", "down"))
@@ -37,7 +44,7 @@ async def test_what_was_said_is_kept(house: House) -> None:
         console(pilot).say("x" * 400)
         await pilot.press("5")
         await until_shown(pilot, "[red]Something[/foo] happened.\\nTwice.", "xxxx…")
-        await pilot.press("j", "enter")
+        await pilot.press("G", "enter")
         await until_shown(pilot, "Event log ·", "Twice.")
         await pilot.press("y", "escape")
         assert "Something" in console(pilot).clipboard
@@ -50,7 +57,7 @@ async def test_the_log_is_not_hidden_by_toasts_and_grows_while_it_is_open(house:
         console(pilot).say("The first.", "warning")
         await pilot.press("5")
         await until_shown(pilot, "!   The first.")
-        assert not pilot.app._notifications
+        assert console(pilot).notices.current is None
         console(pilot).say("The second.")
         await until_shown(pilot, "·   The second.")
         await pilot.press("slash", *"FIRST", "enter")
@@ -59,12 +66,27 @@ async def test_the_log_is_not_hidden_by_toasts_and_grows_while_it_is_open(house:
         await until(pilot, lambda: "The first." in console(pilot).clipboard)
 
 
-async def test_nothing_said_is_an_empty_log(house: House) -> None:
+async def test_nothing_done_is_an_empty_log(house: House) -> None:
+    house.connect()
+    async with house.open() as pilot:
+        await until_shown(pilot, "No audience yet")
+        await pilot.press("5")
+        await until_shown(pilot, "Nothing has happened yet.")
+
+
+async def test_what_was_done_before_by_other_processes_stands_in_the_log(house: House) -> None:
     furnish(house)
     async with house.open() as pilot:
         await until_shown(pilot, GHOSTS)
         await pilot.press("5")
-        await until_shown(pilot, "Nothing has happened yet.")
+        await until_shown(pilot, "Import of ", "Sync ended: run 1", "Sync of 3 audiences started")
+        with house.office(house.premises.book.pick(None)) as office:
+            office.change(SettingsChange(cohort_name="VIPs"), GHOSTS)
+        await until_shown(pilot, f"Settings of “{GHOSTS}” changed: cohort name VIPs.")
+        await pilot.press("slash", *"ended", "enter")
+        await until(pilot, lambda: "Import of" not in picture(pilot))
+        await pilot.press("enter")
+        await until_shown(pilot, "run 1", "Requests")
 
 
 async def test_trouble_is_turned_on_and_off_by_number_and_by_enter(house: House) -> None:
@@ -92,8 +114,9 @@ async def test_outside_the_demo_no_trouble_is_made(house: House) -> None:
     furnish(house)
     async with house.open() as pilot:
         await until_shown(pilot, GHOSTS)
-        await pilot.press("exclamation_mark")
-        await until_shown(pilot, "Trouble can be made in the demo only")
+        await pilot.press("exclamation_mark", "y")
+        await until_shown(pilot, "Copied")
+        assert "Make trouble" not in picture(pilot)
 
 
 async def test_what_was_copied_is_in_a_file_too(house: House) -> None:

@@ -45,6 +45,12 @@ class Empty(Stage):
 
     def open(self) -> None: ...
 
+    def is_ready(self) -> bool:
+        return True
+
+    def progress(self) -> float:
+        return 1.0
+
     def troubles(self) -> tuple[Trouble, ...]:
         return ()
 
@@ -60,7 +66,7 @@ async def test_the_settings_choose_theme_and_signs(house: House) -> None:
     like(house, 'theme = "nord"', "ascii = true")
 
     async with house.open() as pilot:
-        await until_shown(pilot, "~ pending")
+        await until_shown(pilot, "~ 4 pending")
 
         assert pilot.app.theme == "nord"
         assert pilot.app.has_class("-ascii")
@@ -249,12 +255,14 @@ async def test_a_key_that_can_not_be_had_is_told_and_the_usual_one_stays(
         assert ("z" in console(pilot).keys.values()) == ('"z"' in line)
 
 
-async def test_several_complaints_are_one_toast_and_each_a_line_of_the_log(house: House) -> None:
+async def test_several_complaints_are_one_notification_and_each_a_line_of_the_log(
+    house: House,
+) -> None:
     house.connect()
     like(house, "ascii = 1", "[console.keys]", 'audiences.sync = "x"', 'nothing = "z"')
 
     async with house.open() as pilot:
-        await until_shown(pilot, "3 things in the settings can't be had")
+        await until_shown(pilot, "3 settings are invalid")
         await pilot.press("5")
 
         await until_shown(pilot, "console.ascii = 1", "console.keys.audiences.sync", "nothing")

@@ -24,7 +24,7 @@ def test_the_demo_is_synced_by_keys_and_left(size: tuple[int, int], tmp_path: Pa
     temporary.mkdir()
     environment = os.environ | {"TMPDIR": str(temporary)}
     with Terminal([COMMAND, "demo", "--fast"], size=size, environment=environment) as terminal:
-        terminal.until_shown("Newsletter", "77,120", "201,77")
+        terminal.until_shown("Newsletter", "12,120", "11,77")
         terminal.type("S")
         terminal.until_shown("Before you send", "creates the cohort")
         terminal.type("y")

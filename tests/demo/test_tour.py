@@ -91,7 +91,7 @@ async def test_each_scene_comes_about_on_a_small_screen() -> None:
         assert not any(each.is_on for each in stage.troubles())
         assert stage.simulator is not None
         newsletter = stage.simulator.world.cohort_named("Newsletter")
-        assert stage.simulator.world.size(newsletter.id) == 77_120
+        assert stage.simulator.world.size(newsletter.id) == 12_120
 
 
 async def test_every_caption_is_read_whole_on_a_small_screen(house: House) -> None:

@@ -7,7 +7,7 @@ from amp_console.ledger.audiences import all_audiences
 from amp_console.ledger.standing import outstanding, outstanding_of_all
 from amp_console.sync.settings import SettingsChange
 from amp_console.sync.standing import NOTHING_LEFT, Standing, Status, standing, standings
-from amp_console.values import IdType
+from amp_console.values import IdType, Operation
 from tests.sync.office import Office, event
 
 pytestmark = pytest.mark.anyio
@@ -50,6 +50,36 @@ async def test_each_audience_is_told_in_one_word(office: Office) -> None:
     }
     assert of(office, "gone").status is Status.BROKEN
     assert of(office, "unlinked").status is Status.NOT_LINKED
+
+
+async def test_no_state_hides_another_and_the_most_dangerous_comes_first(office: Office) -> None:
+    await furnished(office)
+    office.read([event("ghost-2", True, 12, audience="ghosts")])
+    await office.sync()
+    office.read([event("more", True, 13, audience="ghosts")])
+    ghosts, gone, off = of(office, "ghosts"), of(office, "gone"), of(office, "off")
+    assert [str(each) for each in ghosts.states()] == ["2 rejected", "1 pending"]
+    assert ghosts.delivered == 3
+    told = [str(each) for each in ghosts.states(size=1_009)]
+    assert told == ["differs by 1,006", "2 rejected", "1 pending"]
+    assert [str(each) for each in ghosts.states(size=3)] == ["2 rejected", "1 pending"]
+    assert [str(each) for each in gone.states()] == ["broken link", "1 pending"]
+    assert [str(each) for each in off.states()] == ["off"]
+    assert [str(each) for each in of(office, "synced").states()] == ["in sync"]
+
+
+async def test_strangers_that_a_comparison_found_are_told_until_they_are_removed(
+    office: Office,
+) -> None:
+    office.enter("u-1", "u-2")
+    await office.sync()
+    world, cohort = office.simulator.world, office.audience().cohort_id
+    assert cohort is not None
+    world.change(cohort, Operation.ADD, {world.add_user("stranger")})
+    await office.compare()
+    (only,) = office.ledger.read(standings, office.connection)
+    assert [str(each) for each in only.states()] == ["differs by 1"]
+    assert only.status is Status.IN_SYNC
 
 
 async def test_all_at_once_are_as_each_alone(office: Office) -> None:

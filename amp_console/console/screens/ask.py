@@ -24,6 +24,7 @@ class Ask(Dialog[str | None]):
         self._question = question
         self._value = value
         self._yes = yes
+        self._is_told = False
         self._wrong = check or (lambda text: None if text.strip() else "It is empty.")
 
     @property
@@ -44,6 +45,11 @@ class Ask(Dialog[str | None]):
         """Type at once."""
         self.query_one(Input).focus()
 
+    def on_input_changed(self) -> None:
+        """Take back what was wrong as soon as it is corrected."""
+        if self._is_told:
+            self._tell(self._wrong(self.query_one(Input).value))
+
     def on_input_submitted(self) -> None:
         """Answer."""
         self._answer()
@@ -61,4 +67,8 @@ class Ask(Dialog[str | None]):
         if wrong is None:
             self.dismiss(text)
         else:
-            self.query_one("#wrong", Static).update(said((wrong, BAD)))
+            self._tell(wrong)
+
+    def _tell(self, wrong: str | None) -> None:
+        self._is_told = wrong is not None
+        self.query_one("#wrong", Static).update(said((wrong or "", BAD)))

@@ -1,16 +1,16 @@
 """One audience in detail: its keys, what will be used, its cohort's size, and its last runs."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from textual.content import Content
 
-from amp_console.console.look import sparkline
-from amp_console.console.texts import ACCENT, BAD, GOOD, MUTED, WARN, Part, facts, said
-from amp_console.console.words import MINUTE, ago, changes, number
+from amp_console.console.look import TONES, sparkline
+from amp_console.console.texts import ACCENT, BAD, GOOD, MUTED, TONE, WARN, Part, facts, said
+from amp_console.console.words import MINUTE, changes, number
 from amp_console.ledger.audiences import Link
 from amp_console.ledger.movement import Movement, movement
 from amp_console.ledger.runs import AudienceRun, RunStatus, runs_of_audience
-from amp_console.sync.standing import Standing, Status
+from amp_console.sync.standing import Standing
 
 if TYPE_CHECKING:
     from amp_console.console.app import ConsoleApp
@@ -32,17 +32,36 @@ _TONE = {
 }
 
 
-async def detail(app: "ConsoleApp", session: "Session", of: Standing, room: int) -> Content:
-    """Read and lay out what is known of an audience, in so many columns. Raises `LedgerError`."""
+class Detail(NamedTuple):
+    """What is shown of one audience: its state, who moved lately, and its last runs."""
+
+    of: Standing
+    moves: Movement
+    runs: list[AudienceRun]
+
+
+async def read_detail(app: "ConsoleApp", session: "Session", of: Standing) -> Detail:
+    """Read what is known of an audience. Raises `LedgerError`."""
     moves = await session.read(movement, of.audience, app.now, 2 * MINUTE, BUCKETS)
-    many = RUNS if room > NARROW else 1
-    runs = await session.read(runs_of_audience, of.audience.id, many)
+    return Detail(of, moves, await session.read(runs_of_audience, of.audience.id, RUNS))
+
+
+def lay_out(app: "ConsoleApp", detail: Detail, room: int) -> Content:
+    """Lay out what is known of an audience, in so many columns."""
+    of, moves, runs = detail
+    last_run_at = of.audience.last_run_at
+    runs = runs[: RUNS if room > NARROW else 1]
     rows = [
+        ("state", badges(app, of)),
         ("key", _identity(app, of)),
         ("cohort", _cohort(app, of)),
         ("settings", _settings(of)),
         ("last hour", _moves(app, moves)),
-        *((f"run {each.run.id}", _run(app, each)) for each in runs),
+        *(
+            # The newest one has the age that the list says, which counts from where it ended.
+            (f"run {each.run.id}", _run(app, each, each.run.ended_at if at else last_run_at))
+            for at, each in enumerate(runs)
+        ),
     ]
     if of.notice:
         rows.insert(0, ("notice", said((of.notice, WARN), longest=400)))
@@ -65,21 +84,34 @@ def _cohort(app: "ConsoleApp", of: Standing) -> Content:
     known, look = of.audience, app.look
     if known.cohort_id is None:
         return said((f"{_LINKS[known.link]}; the next sync makes one", MUTED))
-    theirs = app.sizes.get(known.cohort_id)
+    theirs = size_of(app, of)
     parts: list[Part] = [known.cohort_id, (f" ({_LINKS[known.link]})", MUTED)]
     parts += [(f" {look.dot} holds ", MUTED), number(of.delivered, look), (" by our books", MUTED)]
     if theirs is None:
         parts.append((f" {look.dot} u asks Amplitude", MUTED))
     else:
         parts += [(", ", MUTED), number(theirs, look), (" in Amplitude", MUTED)]
-        if sizes_differ(of, theirs):
-            parts.append((f"  {look.signs[Status.REJECTED]} sizes differ", WARN))
     return said(*parts)
 
 
-def sizes_differ(of: Standing, theirs: int | None) -> bool:
-    """Whether a cohort's size in Amplitude is not what our books say."""
-    return theirs is not None and of.delivered is not None and theirs != of.delivered
+def size_of(app: "ConsoleApp", of: Standing) -> int | None:
+    """The size of an audience's cohort in Amplitude.
+
+    None where it is not known, or where a run has changed the cohort since Amplitude was asked.
+    """
+    ran_at = of.audience.last_run_at
+    if ran_at is not None and ran_at > app.sizes_at:
+        return None
+    return app.sizes.get(of.audience.cohort_id or "")
+
+
+def badges(app: "ConsoleApp", of: Standing) -> Content:
+    """Every state of an audience, the most dangerous first, each with its sign."""
+    parts: list[Part] = []
+    for state in of.states(size_of(app, of)):
+        parts += ["  "] if parts else []
+        parts.append((f"{app.look.signs[state.status]} {state}", TONE[TONES[state.status]]))
+    return said(*parts)
 
 
 def _settings(of: Standing) -> Content:
@@ -114,10 +146,10 @@ def _moves(app: "ConsoleApp", moves: Movement) -> Content:
     )
 
 
-def _run(app: "ConsoleApp", each: AudienceRun) -> Content:
+def _run(app: "ConsoleApp", each: AudienceRun, ended_at: int | None) -> Content:
     run, counts, look = each.run, each.counts, app.look
     parts: list[Part] = [(str(run.status), _TONE.get(run.status, MUTED))]
-    parts.append((f" {ago(run.started_at, app.now, look)}", MUTED))
+    parts.append((f" {app.age_of(ended_at or run.started_at)}", MUTED))
     parts.append(f"  {changes(counts.added, counts.removed, look) or 'nobody delivered'}")
     if counts.rejected:
         parts.append((f"  {counts.rejected:,} rejected", BAD))

@@ -188,6 +188,10 @@ as it is, and lets the next sync make a new one."""
             chosen(self, "enabled") == "yes",
         )
 
+    def mistakes(self) -> dict[str, str]:
+        """What is wrong with what is entered now."""
+        return mistakes(self._entered())
+
     def action_save(self) -> None:
         """Keep what was entered; explain first what another ID type does."""
         assert self._standing is not None

@@ -1,8 +1,9 @@
 """Home: every audience and its cohort at a glance, and one of them in detail."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Hashable
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import msgspec
 from textual.app import ComposeResult
@@ -11,17 +12,17 @@ from textual.containers import Container, VerticalScroll
 from textual.widgets import Static
 
 from amp_console.console.look import TONES
-from amp_console.console.screens.audience_detail import detail, sizes_differ
+from amp_console.console.screens.audience_detail import Detail, lay_out, read_detail, size_of
 from amp_console.console.screens.place import Place
 from amp_console.console.texts import said
 from amp_console.console.widgets.filter_bar import FilterBar
 from amp_console.console.widgets.grid import Grid
 from amp_console.console.widgets.grid_layout import Column
 from amp_console.console.widgets.grid_rows import Cell, Row
-from amp_console.console.words import ago, changes, number
+from amp_console.console.words import aged, changes, number
 from amp_console.ledger.audiences import AudienceNotFound, find_audience
 from amp_console.ledger.standing import Headcount
-from amp_console.sync.standing import Standing, Status, standings
+from amp_console.sync.standing import BY_DANGER, Standing, Status, standings
 
 COLUMNS = (
     Column("Audience", 18, flex=3),
@@ -42,13 +43,23 @@ AWS S3 destination, or an audience's CSV download. Nothing is sent by importing.
 FRAME = 5  # columns: borders, padding and a scrollbar of the detail
 OPENING = "Opening…"
 LIVE = "live"
-FOLLOWING = {Status.IN_SYNC, Status.PENDING}  # what else there is to say is more urgent
-DRIFTED = "sizes differ"  # of an audience that is in sync by our books
+FOLLOWING = {Status.IN_SYNC, Status.PENDING}
+WIDE = 110  # columns from which there is room for several states
+STATUS_ROOM, STATUS_ROOM_NARROW = 44, 18  # columns
 NO_CONNECTION = """\
 No Amplitude project is connected.
 
 Press 4, then n, to connect one."""
+COUNTED_WITHIN = 0.3  # seconds that the first picture waits for the members to be counted
 DETAIL_DELAY = 0.08  # seconds the cursor has to rest on a row before its detail is read
+
+
+class Badge(NamedTuple):
+    """One state as it is shown: its text, its tone, and the word it is counted under."""
+
+    text: str
+    tone: str
+    word: str
 
 
 class AudiencesPlace(Place):
@@ -85,6 +96,7 @@ audience under the cursor. Nothing is sent before you have seen the plan and con
         super().__init__()
         self._known: dict[Hashable, Standing] = {}
         self._counts: dict[int, Headcount] = {}  # as they were counted last
+        self._detail: Detail | None = None
 
     def body(self) -> ComposeResult:
         """The list, and the detail of its current row."""
@@ -92,7 +104,7 @@ audience under the cursor. Nothing is sent before you have seen the plan and con
             with Container(id="audiences", classes="panel") as panel:
                 panel.border_title = "Audiences"
                 yield FilterBar()
-                yield Grid(COLUMNS, empty=OPENING, look=self.console.look, marks=True, id="list")
+                yield Grid(COLUMNS, empty=EMPTY, look=self.console.look, marks=True, id="list")
             with VerticalScroll(id="detail", classes="panel", can_focus=False):
                 yield Static(id="detail-text")
 
@@ -103,12 +115,27 @@ audience under the cursor. Nothing is sent before you have seen the plan and con
         session = self.console.session
         grid = self.query_one("#list", Grid)
         if session is None:
-            grid.empty = NO_CONNECTION
-            grid.show(())
+            if self.console.is_opening:
+                grid.load(self._opening())
+            else:
+                grid.clear(NO_CONNECTION)
             return
-        self._show(await session.read(standings, session.connection, count_members=False))
-        self._show(await session.read(standings, session.connection))
+        cheap = await session.read(standings, session.connection, count_members=False)
+        counting = asyncio.ensure_future(session.read(standings, session.connection))
+        try:
+            if not self._counts:  # a column of dashes that fills a moment later looks like news
+                await asyncio.wait({counting}, timeout=COUNTED_WITHIN)
+            if not counting.done():
+                self._show(cheap)
+            self._show(await counting)
+        finally:
+            counting.cancel()
         self._go_to_deep_link()
+
+    def _opening(self) -> str:
+        """What is said until the connection is open; a demo fills its ledger meanwhile."""
+        stage = self.console.premises.stage
+        return OPENING if stage is None else f"Setting the scene… {stage.progress():.0%}"
 
     def _show(self, found: list[Standing]) -> None:
         self._counts.update((each.audience.id, each.count) for each in found if each.count)
@@ -118,14 +145,18 @@ audience under the cursor. Nothing is sent before you have seen the plan and con
         ]
         self._known = {each.audience.id: each for each in found}
         grid = self.query_one("#list", Grid)
-        grid.empty = EMPTY
+        self._fit_status(found)
         grid.show([self._row(each) for each in found])
         panel = self.query_one("#audiences")
         panel.border_subtitle = said(self._summary(found))
+        if self._detail is not None and (now := self._known.get(self._detail.of.audience.id)):
+            # At once, or list and detail would show two numbers of the same users.
+            self._detail = self._detail._replace(of=now)
+            self._lay_out()
         self._show_detail()
 
     def _row(self, of: Standing) -> Row:
-        audience, look, now = of.audience, self.console.look, self.console.now
+        audience, look, now = of.audience, self.console.look, self.console.age_now
         members = of.members
         is_linked = audience.cohort_id is not None
         pending = changes(of.left.add, of.left.remove, look)
@@ -140,7 +171,7 @@ audience under the cursor. Nothing is sent before you have seen the plan and con
                 Cell(pending),
                 Cell(rejected, "bad"),
                 self._status(of),
-                Cell(ago(audience.last_run_at, now, look), "dim"),
+                aged(audience.last_run_at, now, look),
             ),
             (
                 audience.name,
@@ -149,26 +180,61 @@ audience under the cursor. Nothing is sent before you have seen the plan and con
                 members,
                 of.left.pending,
                 of.left.rejected,
-                list(Status).index(of.status),
+                min(BY_DANGER.index(each.status) for each in of.states(size_of(self.console, of))),
                 audience.last_run_at,
             ),
         )
 
+    def _states(self, of: Standing) -> list[Badge]:
+        """What is true of an audience now, the most dangerous first."""
+        look, live = self.console.look, self.console.following
+        found = of.states(size_of(self.console, of))
+        badges = [
+            Badge(f"{look.signs[each.status]} {each}", TONES[each.status], str(each.status))
+            for each in found
+        ]
+        if live is not None and of.audience.id in live.followed:
+            # The session sees to what is pending; what else there is to say is more urgent.
+            urgent = [each for each in badges if each.word not in FOLLOWING]
+            badges = [*urgent, Badge(f"{look.live} {LIVE}", "accent", LIVE)]
+        return badges
+
     def _status(self, of: Standing) -> Cell:
-        look = self.console.look
-        live, theirs = self.console.following, self.console.sizes.get(of.audience.cohort_id or "")
-        if live is not None and of.audience.id in live.followed and of.status in FOLLOWING:
-            return Cell(f"{look.live} {LIVE}", "accent")
-        if of.status is Status.IN_SYNC and sizes_differ(of, theirs):
-            return Cell(f"{look.signs[Status.REJECTED]} {DRIFTED}", "warn")
-        return Cell(f"{look.signs[of.status]} {of.status}", TONES[of.status])
+        """The states of an audience as far as there is room; the detail says all."""
+        worst, *others = self._states(of)
+        text, left = worst.text, len(others)
+        for each in others:
+            more = f"{text}  {each.text}"
+            if len(more) + (3 if left > 1 else 0) > self._status_room:
+                return Cell(f"{text} +{left}", worst.tone)
+            text, left = more, left - 1
+        return Cell(text, worst.tone)
+
+    @property
+    def _status_room(self) -> int:
+        return STATUS_ROOM if self.size.width >= WIDE else STATUS_ROOM_NARROW
+
+    def _fit_status(self, found: list[Standing]) -> None:
+        """Give the states the room that they need."""
+        most = max((len(self._status(each).text) for each in found), default=0)
+        columns = [
+            each._replace(width=max(each.width, most)) if each.label == "Status" else each
+            for each in COLUMNS
+        ]
+        grid = self.query_one("#list", Grid)
+        if columns != grid.columns:
+            grid.reshape(columns)
 
     def _summary(self, found: list[Standing]) -> str:
-        words = [self._status(each).text.partition(" ")[2] for each in found]
-        order = [LIVE, DRIFTED, *Status]
-        counts = sorted(Counter(words).items(), key=lambda each: order.index(each[0]))
+        words = Counter(state.word for each in found for state in self._states(each))
+        order = [*BY_DANGER[:-1], LIVE, Status.IN_SYNC]
+        counts = sorted(words.items(), key=lambda each: order.index(each[0]))
         parts = [f"{count} {word}" for word, count in counts]
         return f" {self.console.look.dot} ".join([str(len(found)), *parts]) if found else ""
+
+    def on_resize(self) -> None:
+        """Show as many states as there is room for now."""
+        self.look_again()
 
     def _go_to_deep_link(self) -> None:
         """Go to the audience that the command line named, once."""
@@ -196,13 +262,23 @@ audience under the cursor. Nothing is sent before you have seen the plan and con
 
     async def _look_closer(self) -> None:
         chosen, session = self.current, self.console.session
-        panel, text = self.query_one("#detail"), self.query_one("#detail-text", Static)
+        panel = self.query_one("#detail")
         panel.display = chosen is not None
         if chosen is None or session is None:
             return
-        shown = await detail(self.console, session, chosen, self.size.width - FRAME)
+        self._detail = await read_detail(self.console, session, chosen)
         panel.border_title = said(chosen.audience.name, longest=60)
-        text.update(shown)
+        self._lay_out()
+
+    def show_ages(self) -> None:
+        """Say how long ago everything was by now."""
+        super().show_ages()
+        self._lay_out()
+
+    def _lay_out(self) -> None:
+        if self._detail is not None:
+            shown = lay_out(self.console, self._detail, self.size.width - FRAME)
+            self.query_one("#detail-text", Static).update(shown)
 
     # Actions.
 
@@ -223,7 +299,7 @@ audience under the cursor. Nothing is sent before you have seen the plan and con
         needs_row |= {"reconcile", "reconcile_all"}
         needs_connection = needs_row | {"import", "errors", "sizes", "mapping"}
         if action in needs_connection and self.console.session is None:
-            return "Connect an Amplitude project first: press 4."
+            return self.console.no_session_reason
         if action in needs_row and not self._known:
             return "There is no audience yet: press i to import a file of events."
         if action == "work" and self.console.sync is None:

@@ -30,6 +30,7 @@ WELCOME = """\
 Welcome. Connect the Amplitude project whose cohorts shall follow audiences.
 Keys and App ID: Amplitude {to} Settings {to} Projects {to} your project {to} General.
 Both keys can be pasted at once: two lines, the API Key first."""
+NOT_SAVED = "Not saved. Fix the fields that are marked."
 TESTING = "Testing the keys…"
 LATER = "Switch to it when the work under way is over."
 STORING = "Saving…"
@@ -58,6 +59,7 @@ file. Up, down and Tab go from field to field; left, right and space choose."""
         super().__init__()
         self._known = connection
         self._working: Worker[None] | None = None
+        self._others: tuple[Connection, ...] = ()
 
     # What it looks like.
 
@@ -140,18 +142,30 @@ file. Up, down and Tab go from field to field; left, right and space choose."""
 
     async def _draft(self) -> Draft | None:
         """What may be tested; None where mistakes were told at their fields."""
-        others = await aside(self.console.premises.book.all)
+        self._others = await aside(self.console.premises.book.all)
         try:
-            made = draft(self._entered(), self._known, others)
+            made = draft(self._entered(), self._known, self._others)
         except Mistakes as mistakes:
             self.query("#welcome").set(display=False)  # what is wrong needs the room
             self.tell(mistakes.told)
             if "base-url" in mistakes.told:
                 self.action_advanced()
-            self._say("Nothing was saved: correct what is marked.", "bad")
+            self._say(NOT_SAVED, "bad")
             return None
         self.tell({})
         return made
+
+    def mistakes(self) -> dict[str, str]:
+        """What is wrong with what is entered now."""
+        try:
+            draft(self._entered(), self._known, self._others)
+        except Mistakes as found:
+            return found.told
+        return {}
+
+    def all_corrected(self) -> None:
+        """Take back what is said below the fields, too."""
+        self._say(TOUCHES_NOTHING, "dim")
 
     def on_key_input_both_pasted(self, event: KeyInput.BothPasted) -> None:
         """Both keys were pasted into one line: each goes to its own."""
@@ -163,7 +177,8 @@ file. Up, down and Tab go from field to field; left, right and space choose."""
     def on_key_input_refused(self, event: KeyInput.Refused) -> None:
         """More lines were pasted than there are keys."""
         name = event.input.id or ""
-        self.tell({name: f"{event.lines} lines were pasted: expected are one key, or two lines."})
+        told = f"{event.lines} lines were pasted: expected are one key, or two lines."
+        self.tell({name: told}, is_answer=True)
 
     # Testing and saving.
 
@@ -234,7 +249,7 @@ file. Up, down and Tab go from field to field; left, right and space choose."""
             tone = TONES[outcome.verdict]
             self._say("" if outcome.field else outcome.text, tone)
             if outcome.field:
-                self.tell({outcome.field: outcome.text}, tone)
+                self.tell({outcome.field: outcome.text}, tone, is_answer=True)
             if not await self._takes_instead(outcome):
                 return made, outcome
         return None

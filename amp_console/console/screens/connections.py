@@ -93,6 +93,7 @@ Read-only keeps everybody from sending and changing anything by accident."""
             self._forgotten = len(await aside(self.console.premises.book.forgotten))
         except SettingsError as error:
             self.console.say(str(error), "error")
+            self.query_one("#list", Grid).fail(str(error))
             return
         self._known = {each.id: each for each in found}
         self.query_one("#list", Grid).show([row(self.console, each) for each in found])

@@ -13,6 +13,7 @@ from textual.widgets import Button, Input, Static
 
 from amp_console.console.screens.errands import Errands
 from amp_console.console.texts import lines, said, with_key
+from amp_console.console.widgets.notice_line import NoticeLine
 
 if TYPE_CHECKING:
     from amp_console.console.app import ConsoleApp
@@ -48,6 +49,7 @@ class Dialog(Errands, ModalScreen[T], Generic[T]):
         with Vertical(classes="dialog") as frame:
             frame.border_title = said(self.box_title, longest=60)
             yield from self.box()
+        yield NoticeLine()
 
     def box(self) -> ComposeResult:
         """What is in the box."""

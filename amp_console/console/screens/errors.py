@@ -14,7 +14,6 @@ from amp_console.console.screens.errors_retry import NOTHING_TO_SEND, ask_and_re
 from amp_console.console.screens.errors_rows import (
     GROUP_COLUMNS,
     NO_MATCH,
-    READING,
     UserGrid,
     group_rows,
     user_row,
@@ -92,7 +91,7 @@ line. E writes what is shown into a CSV file."""
                 yield Grid(GROUP_COLUMNS, look=look, id="groups")
             with Container(id="users-panel", classes="panel"):
                 yield FilterBar()
-                yield UserGrid((), look=look, empty=READING, marks=True, id="users")
+                yield UserGrid((), look=look, empty=NO_MATCH, marks=True, id="users")
         yield InvalidEvents()
 
     # Looking.
@@ -118,7 +117,7 @@ line. E writes what is shown into a CSV file."""
 
     def _show_groups(self, title: str, groups: list[RejectionGroup], invalid: int) -> None:
         grid, panel = self.query_one("#groups", Grid), self.query_one("#groups-panel")
-        rows = group_rows(groups, self.console.look, self.console.now)
+        rows = group_rows(groups, self.console.look, self.console.age_now)
         grid.empty = self._nobody(invalid)
         grid.show(rows)
         panel.border_title = said(title, longest=80)
@@ -142,7 +141,7 @@ line. E writes what is shown into a CSV file."""
 
         async def load(offset: int, limit: int) -> Sequence[Row]:
             users = await self.session.read(rejected_page, wish, offset, limit)
-            look, now = self.console.look, self.console.now
+            look, now = self.console.look, self.console.age_now
             rows = [user_row(each, look, now, of_all=group is None) for each in users]
             self._users.update(zip((row.key for row in rows), users, strict=True))
             return rows
@@ -160,7 +159,6 @@ line. E writes what is shown into a CSV file."""
         if unmark:
             grid.unmark()
         grid.show_columns(of_all=self._group is None)
-        grid.empty = NO_MATCH
         grid.show_pages(pages)
         self._entitle_users()
 

@@ -6,7 +6,7 @@ from amp_console.console.look import Look
 from amp_console.console.widgets.grid import Grid
 from amp_console.console.widgets.grid_layout import Column
 from amp_console.console.widgets.grid_rows import Cell, Row
-from amp_console.console.words import ago
+from amp_console.console.words import aged
 from amp_console.ledger.rejected import RejectedUser, RejectionGroup
 from amp_console.ledger.sources import InvalidEvent, InvalidGroup
 from amp_console.values import Operation
@@ -41,7 +41,6 @@ ALL = "all"
 """The key of the row that stands for every group."""
 DONE = {Operation.ADD: "added", Operation.REMOVE: "removed"}
 """What was to be done with a user."""
-READING = "Reading…"
 NO_MATCH = "Nothing here holds this text. / and Esc show everything again."
 
 
@@ -67,7 +66,7 @@ def group_rows(groups: list[RejectionGroup], look: Look, now: int) -> list[Row]:
             Cell(""),
             Cell(""),
             Cell(f"{total:,}", "bad"),
-            Cell(ago(latest, now, look), "dim"),
+            aged(latest, now, look),
         ),
     )
     return [everything, *(_group_row(each, look, now) for each in groups)]
@@ -81,7 +80,7 @@ def _group_row(each: RejectionGroup, look: Look, now: int) -> Row:
             Cell(each.audience_name),
             Cell(DONE[each.operation], "dim"),
             Cell(f"{each.count:,}", "bad"),
-            Cell(ago(each.latest_at, now, look), "dim"),
+            aged(each.latest_at, now, look),
         ),
     )
 
@@ -89,7 +88,7 @@ def _group_row(each: RejectionGroup, look: Look, now: int) -> Row:
 def user_row(each: RejectedUser, look: Look, now: int, *, of_all: bool) -> Row:
     """One user; `of_all` as in `UserGrid.show_columns`."""
     identifier, tries = Cell(each.id), Cell(str(each.tries) if each.tries else look.dash)
-    when = Cell(ago(each.at, now, look), "dim")
+    when = aged(each.at, now, look)
     between: tuple[Cell, ...] = (Cell(each.id_type.label, "dim"),)
     if of_all:
         done = Cell(DONE[each.operation])

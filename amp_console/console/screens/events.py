@@ -1,36 +1,56 @@
-"""The event log: everything the console has said, also when its toast is long gone."""
+"""The event log: what was done with the ledger, by any process, and what the console has said."""
 
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container
 
-from amp_console.console.saying import Happening
 from amp_console.console.screens.place import Place
 from amp_console.console.screens.text_view import TextView
+from amp_console.console.texts import said
 from amp_console.console.widgets.filter_bar import FilterBar
 from amp_console.console.widgets.grid import Grid
 from amp_console.console.widgets.grid_layout import Column
 from amp_console.console.widgets.grid_rows import Cell, Row
-from amp_console.console.words import at, clock
+from amp_console.console.words import at
+from amp_console.sync.history import history
+from amp_console.sync.words import plural
 
-COLUMNS = (Column("Time", 8), Column("", 2), Column("What happened", 30, flex=1))
+MOST = 1_000  # entries of the ledger's history that are shown
+COLUMNS = (
+    Column("Time", 19),
+    Column("", 2),
+    Column("What happened", 30, flex=1),
+)
 EMPTY = """\
 Nothing has happened yet.
 
-Whatever the console tells you is kept here until you quit."""
+Imports, runs, comparisons, live sessions and changed settings are listed here, also those of
+other processes, and everything that the console tells you."""
 TICK = 1.0  # seconds
 TONES = {"information": "", "warning": "warn", "error": "bad"}
 
 
+class Line(NamedTuple):
+    """One line of the log. `run_id` is the run that it is about."""
+
+    at: int
+    severity: str
+    text: str
+    run_id: int | None = None
+
+
 class EventsPlace(Place):
-    """What was said, the newest first."""
+    """What was done and said, the newest first."""
 
     NAME = "Event log"
     HELP = """\
-Everything that was said since the console was opened, the newest first: what was done, what was
-refused and why. Enter shows a long one whole."""
+Everything that was done with this connection, the newest first: imports with their counts, runs,
+comparisons, live sessions and changed settings, from this console and from other processes. What
+the console told you since it was opened is among them.
+
+Enter opens the run of a line, or shows a long line whole."""
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y", "copy", "Copy", id="copy"),
         Binding("slash", "filter", "Filter", key_display="/", id="filter"),
@@ -38,11 +58,12 @@ refused and why. Enter shows a long one whole."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._shown: list[Happening] = []
+        self._shown: dict[object, Line] = {}
+        self._said = 0  # notifications that are shown
 
     def body(self) -> ComposeResult:
         """The list."""
-        with Container(classes="panel fill") as panel:
+        with Container(id="log", classes="panel fill") as panel:
             panel.border_title = "Event log"
             yield FilterBar()
             yield Grid(COLUMNS, look=self.console.look, empty=EMPTY)
@@ -52,32 +73,44 @@ refused and why. Enter shows a long one whole."""
         self.set_interval(TICK, self._look_for_more)
 
     def _look_for_more(self) -> None:
-        happenings = self.console.happenings
-        if happenings and happenings[-1] not in self._shown[-1:]:
+        if self.console.said_count != self._said:
             self.look_again()
 
     async def look(self) -> None:
-        """Show what was said so far; toasts would only hide it."""
-        self.app.clear_notifications()
-        self._shown = list(self.console.happenings)
-        look = self.console.look
-        signs = {"information": look.dot, "warning": "!", "error": look.bad}
+        """Show what was done and said; the line above the footer would only repeat it."""
+        console = self.console
+        console.notices.clear()
+        self._said = console.said_count
+        lines = [Line(each.at, each.severity, each.text) for each in console.happenings]
+        if console.session is not None:
+            for done in await console.session.read(history, MOST):
+                severity = "warning" if done.is_bad else "information"
+                lines.append(Line(done.at, severity, done.text, done.run_id))
+        lines.sort(key=lambda each: each.at)
+        signs = {"information": console.look.dot, "warning": "!", "error": console.look.bad}
+        self._shown = dict(enumerate(lines))
         rows = [
             Row(
                 number,
                 (
-                    Cell(clock(each.at), "dim"),
+                    Cell(at(each.at), "dim"),
                     Cell(signs[each.severity], TONES[each.severity]),
                     Cell(each.text, TONES[each.severity]),
                 ),
             )
-            for number, each in enumerate(self._shown)
+            for number, each in self._shown.items()
         ]
         self.query_one(Grid).show(rows[::-1])
+        count = plural(len(lines), "entry", "entries") if lines else ""
+        self.query_one("#log").border_subtitle = said(count)
 
     def on_grid_opened(self, event: Grid.Opened) -> None:
-        """Show one whole."""
-        assert isinstance(event.key, int)
-        each = self._shown[event.key]
-        title = f"Event log {self.console.look.dot} {at(each.at)}"
-        self.app.push_screen(TextView(title, each.text))
+        """Open the run of a line, or show it whole."""
+        line = self._shown[event.key]
+        if line.run_id is not None:
+            from amp_console.console.screens.run import RunPlace
+
+            self.app.push_screen(RunPlace(line.run_id))
+            return
+        title = f"Event log {self.console.look.dot} {at(line.at)}"
+        self.app.push_screen(TextView(title, line.text))

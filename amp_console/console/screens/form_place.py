@@ -3,7 +3,9 @@
 from collections.abc import Callable, Mapping
 from typing import ClassVar
 
+from textual import on
 from textual.binding import Binding, BindingType
+from textual.widget import Widget
 from textual.widgets import Input
 
 from amp_console.console.screens.dialog import Confirm
@@ -32,6 +34,7 @@ class FormPlace(Place):
     def __init__(self) -> None:
         super().__init__()
         self._at_first: tuple[str, ...] | None = None
+        self._answers: set[str] = set()  # fields that show an answer of Amplitude
 
     def entries(self) -> tuple[str, ...]:
         """All that is entered, to be compared with what it was at first."""
@@ -52,11 +55,50 @@ class FormPlace(Place):
         """The field of this name."""
         return self.query_one(f"#field-{name}", Field)
 
-    def tell(self, told: Mapping[str, str], tone: str = "bad") -> None:
-        """Tell each mistake at its field, none at the others, and go to the first."""
+    def mistakes(self) -> Mapping[str, str]:
+        """What is wrong with what is entered now, by field."""
+        return {}
+
+    def all_corrected(self) -> None:
+        """No field has a mistake any more."""
+
+    @on(Input.Changed)
+    def _input_changed(self, event: Input.Changed) -> None:
+        """Take a mistake back as soon as it is corrected."""
+        self._check_again(event.input)
+
+    @on(Choice.Changed)
+    def _choice_changed(self, event: Choice.Changed) -> None:
+        """Take a mistake back as soon as it is corrected."""
+        self._check_again(event.choice)
+
+    def _check_again(self, changed: Widget) -> None:
+        """Say what is wrong by now at the fields that are marked; others are still being filled.
+
+        An answer of Amplitude's stays until its field is changed.
+        """
+        marked = [each for each in self.query(Field) if each.told]
+        if not marked:
+            return
+        wrong = self.mistakes()
+        for each in marked:
+            name = _name(each)
+            if each.control is changed:
+                self._answers.discard(name)
+            if name not in self._answers:
+                each.tell(wrong.get(name, ""))
+        if not any(each.told for each in marked):
+            self.all_corrected()
+
+    def tell(self, told: Mapping[str, str], tone: str = "bad", *, is_answer: bool = False) -> None:
+        """Tell each mistake at its field, none at the others, and go to the first.
+
+        `is_answer`: Amplitude said so, so it can't be checked here.
+        """
+        self._answers = set(told) if is_answer else set()
         fields = list(self.query(Field))
         for each in fields:
-            each.tell(told.get((each.id or "").removeprefix("field-"), ""), tone)
+            each.tell(told.get(_name(each), ""), tone)
         wrong = next((each for each in fields if each.told), None)
         if wrong is not None:
             wrong.control.focus()
@@ -88,3 +130,7 @@ class FormPlace(Place):
             is_danger=True,
         )
         self.app.push_screen(question, lambda is_meant: go() if is_meant else None)
+
+
+def _name(field: Field) -> str:
+    return (field.id or "").removeprefix("field-")

@@ -12,13 +12,17 @@ from textual.widgets import Static
 
 from amp_console.console.screens.place import Place
 from amp_console.console.texts import ACCENT, MUTED, STRONG, lines, said
+from amp_console.console.widgets.grid import Grid
 
-MOVING = (
-    ("↑ ↓  j k  g G", "move; first and last row"),
-    ("Enter", "open"),
-    ("space  a", "mark a row; mark all"),
-    ("o  O", "sort by the next column; turn the order round"),
+LISTS = (
+    (("up", "down", "j", "k", "g", "G"), "↑ ↓  j k  g G", "move; first and last row"),
+    (("enter",), "Enter", "open"),
+    (("space",), "space", "mark a row"),
+    (("a",), "a", "mark all rows; unmark them"),
+    (("o",), "o", "sort by the next column"),
+    (("O",), "O", "reverse the order"),
 )
+"""The keys of lists: which ones, how they are shown, and what they do."""
 
 
 class HelpScreen(ModalScreen[None]):
@@ -34,6 +38,7 @@ class HelpScreen(ModalScreen[None]):
     def __init__(self, place: Place) -> None:
         super().__init__()
         self._place = place
+        self._told: set[str] = set()  # keys that were said already, by the names of events
 
     def compose(self) -> ComposeResult:
         """One box of text."""
@@ -48,22 +53,43 @@ class HelpScreen(ModalScreen[None]):
 
     def _text(self) -> Content:
         rows = [said(paragraph, longest=900) for paragraph in _paragraphs(self._place.HELP)]
-        rows += [said(""), said(("In this place", STRONG))]
-        rows += self._keys(self._place)
-        if self._place.query("Grid"):
-            rows += [said(""), said(("In lists", STRONG))]
-            rows += [_key(key, what) for key, what in MOVING]
+        in_lists = self._list_keys()  # a list has its keys before its place has them
+        rows += [said(""), said(("On this screen", STRONG)), *self._keys(self._place)]
+        if in_lists:
+            rows += [said(""), said(("In lists", STRONG)), *in_lists]
         rows += [said(""), said(("Everywhere", STRONG)), _key("ctrl+p", "every action, by name")]
         rows += self._keys(self.app)
         return lines(*rows)
 
+    def _list_keys(self) -> list[Content]:
+        """What the keys of the place's lists do: only those that work in one of them."""
+        grids = [each for each in self._place.query(Grid) if each.visible and each.region]
+        bindings = self._place.console.bindings_of(grids[0]).key_to_bindings if grids else {}
+        works = {
+            key
+            for grid in grids
+            for key, found in bindings.items()
+            if any(grid.check_action(each.action.partition("(")[0], ()) for each in found)
+        }
+        rows = []
+        for keys, shown, what in LISTS:
+            if works.issuperset(keys):
+                self._told.update(keys)
+                rows.append(_key(shown, what))
+        return rows
+
     def _keys(self, owner: DOMNode) -> list[Content]:
+        """The keys of a place or of the application that work now and were not said before."""
         bindings: list[Binding] = [
             binding
             for keys in self._place.console.bindings_of(owner).key_to_bindings.values()
             for binding in keys
-            if binding.description and binding.id is not None
+            if binding.description
+            and binding.id is not None
+            and binding.key not in self._told
+            and owner.check_action(binding.action.partition("(")[0], ()) is not False
         ]
+        self._told.update(each.key for each in bindings)
         shown = {each.action: each for each in reversed(bindings)}
         order = [each for each in bindings if shown.get(each.action) is each]
         return [self._line(each) for each in order]

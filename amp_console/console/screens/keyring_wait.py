@@ -138,6 +138,7 @@ class KeysDialog(Asked[Credentials]):
     def __init__(self, why: str) -> None:
         super().__init__()
         self._why = why
+        self._is_told = False
 
     def box(self) -> ComposeResult:
         """Why they are asked for, and two masked lines."""
@@ -174,9 +175,24 @@ class KeysDialog(Asked[Credentials]):
         else:
             self.give(None)
 
+    def on_input_changed(self) -> None:
+        """Take a mistake back as soon as it is corrected."""
+        if self._is_told:
+            self._checked()
+
     def _use(self) -> None:
+        keys = self._checked()
+        if keys is not None:
+            self.give(keys)
+
+    def _checked(self) -> Credentials | None:
+        """The keys as entered; None where something is wrong with them, which is told."""
         api_key, secret_key = (each.value for each in self.query(KeyInput))
+        keys, wrong = None, ""
         try:
-            self.give(checked_keys(api_key, secret_key))
+            keys = checked_keys(api_key, secret_key)
         except ValueError as error:
-            self.query_one("#mistake", Static).update(said((str(error), BAD)))
+            wrong = str(error)
+        self._is_told = bool(wrong)
+        self.query_one("#mistake", Static).update(said((wrong, BAD)))
+        return keys

@@ -79,7 +79,7 @@ touched. One cohort should follow one audience: two would undo each other's work
             panel.border_title = "Link to a cohort"
             yield Static(said(ABOUT), id="about")
             yield FilterBar()
-            yield Grid(COLUMNS, empty=LOADING, look=self.console.look, id="list")
+            yield Grid(COLUMNS, empty=NONE, look=self.console.look, id="list")
 
     def on_mount(self) -> None:
         """Ask for the cohorts once; they are not asked for again by themselves."""
@@ -100,25 +100,26 @@ touched. One cohort should follow one audience: two would undo each other's work
 
     async def _load(self) -> None:
         grid = self.query_one("#list", Grid)
-        self._is_asking, grid.empty = True, LOADING
-        self._cohorts = None
+        self._is_asking, self._cohorts = True, None
+        grid.load(LOADING)
         self._show()
         try:
             async with await self.session.client() as client:
                 found = await static_cohorts(client)
         except KNOWN as error:
-            grid.empty = UNREACHABLE.format(why=_wrapped(str(error)))
+            grid.fail(UNREACHABLE.format(why=error))
         else:
             self._cohorts = {each.id: each for each in found}
-            grid.empty = NONE
         finally:
             self._is_asking = False
         self._show()
 
     def _show(self) -> None:
-        cohorts = list((self._cohorts or {}).values())
-        self.query_one("#list", Grid).show([self._row(each) for each in cohorts])
-        counted = plural(len(cohorts), "static cohort") if self._cohorts is not None else ""
+        counted = ""
+        if self._cohorts is not None:
+            counted = plural(len(self._cohorts), "static cohort")
+            rows = [self._row(each) for each in self._cohorts.values()]
+            self.query_one("#list", Grid).show(rows)
         self.query_one("#cohorts").border_subtitle = said(counted)
         self.update_keys()
 
@@ -226,10 +227,3 @@ touched. One cohort should follow one audience: two would undo each other's work
 
 def _name(cohort: Cohort) -> str:
     return clean(cohort.name or cohort.id)
-
-
-def _wrapped(text: str) -> str:
-    """Break a sentence into lines that a narrow grid shows whole."""
-    import textwrap
-
-    return "\n".join(textwrap.wrap(text, 70))

@@ -109,13 +109,16 @@ own over the sample to be sure."""
 
     def _mapping(self) -> FieldMapping | None:
         """The paths as entered; None where mistakes were told at their fields."""
-        user_id, amplitude_id = self._paths()
-        told = {USER_ID: _wrong(user_id)}
-        if amplitude_id is not None:
-            told[AMPLITUDE_ID] = _wrong(amplitude_id)
+        told = self.mistakes()
         for name in (USER_ID, AMPLITUDE_ID):
-            self.field(name).tell(told.get(name) or "")
-        return None if any(told.values()) else FieldMapping.parse(user_id, amplitude_id)
+            self.field(name).tell(told.get(name, ""))
+        return None if told else FieldMapping.parse(*self._paths())
+
+    def mistakes(self) -> dict[str, str]:
+        """What is wrong with the paths, by field."""
+        paths = dict(zip((USER_ID, AMPLITUDE_ID), self._paths(), strict=True))
+        wrong = {name: _wrong(path) for name, path in paths.items() if path is not None}
+        return {name: why for name, why in wrong.items() if why is not None}
 
     def _paths(self) -> tuple[str, str | None]:
         user_id, amplitude_id = trimmed(entered(self, USER_ID)), entered(self, AMPLITUDE_ID)

@@ -14,7 +14,7 @@ from amp_console.console.texts import BAD, GOOD, MUTED, STRONG, WARN, facts, lin
 from amp_console.console.widgets.grid import Grid
 from amp_console.console.widgets.grid_layout import Column
 from amp_console.console.widgets.grid_rows import Cell, Row
-from amp_console.console.words import ago, at
+from amp_console.console.words import aged, at
 from amp_console.console.work import KNOWN
 from amp_console.sync.person import PersonAnswer, Verdict, explain_person, recognise
 from amp_console.sync.words import plural
@@ -82,7 +82,7 @@ Amplitude's user search whether it knows the identifier."""
             yield Input(self._text, placeholder="User ID or Amplitude ID", id="who", compact=True)
             yield Static(id="amplitude")
         with Container(id="where", classes="panel"):
-            yield Grid(COLUMNS, look=self.console.look, empty=ASK, id="list")
+            yield Grid(COLUMNS, look=self.console.look, empty=NOBODY, id="list")
         with VerticalScroll(id="why", classes="panel"):
             yield Static(id="sentence")
             yield Static(id="facts")
@@ -97,8 +97,10 @@ Amplitude's user search whether it knows the identifier."""
         grid = self.query_one("#list", Grid)
         answers = await self.session.read(explain_person, self._text) if self._text else []
         self._answers = dict(enumerate(answers))
-        grid.empty = NOBODY if self._text else ASK
-        grid.show([self._row(number, each) for number, each in self._answers.items()])
+        if self._text:
+            grid.show([self._row(number, each) for number, each in self._answers.items()])
+        else:
+            grid.clear(ASK)
         self._entitle()
         self._explain()
 
@@ -117,7 +119,7 @@ Amplitude's user search whether it knows the identifier."""
                 Cell(record.audience.name),
                 Cell(record.id_type.label, "dim"),
                 Cell(str(each.verdict), TONES[each.verdict]),
-                Cell(ago(record.event_at, self.console.now, self.console.look), "dim"),
+                aged(record.event_at, self.console.age_now, self.console.look),
             ),
         )
 
@@ -178,7 +180,10 @@ Amplitude's user search whether it knows the identifier."""
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Ask about another identifier; it is taken exactly as it was typed."""
         self._text, self._says = event.value, None
-        self.query_one("#list").focus()
+        grid = self.query_one("#list", Grid)
+        grid.clear("")  # those rows are about another person
+        grid.load()
+        grid.focus()
         self.look_again()
 
     def on_grid_moved(self) -> None:

@@ -14,6 +14,8 @@ from textual.widgets import Footer
 from amp_console.console.screens.errands import Errands
 from amp_console.console.widgets.filter_bar import FilterBar
 from amp_console.console.widgets.grid import Grid
+from amp_console.console.widgets.grid_view import RowsState
+from amp_console.console.widgets.notice_line import NoticeLine
 from amp_console.console.widgets.top_bar import TopBar
 from amp_console.console.work import KNOWN
 
@@ -71,6 +73,7 @@ class Place(Errands, Screen[None]):
         """Put the body between the line on top and the footer."""
         yield TopBar()
         yield from self.body()
+        yield NoticeLine()
         yield Footer(show_command_palette=False, compact=True)
 
     def body(self) -> ComposeResult:
@@ -84,11 +87,17 @@ class Place(Errands, Screen[None]):
         """Say why an action can't be had now; None where it can."""
         return None
 
+    def show_ages(self) -> None:
+        """Show all ages anew; places that show some outside their lists do so, too."""
+        for grid in self.query(Grid):
+            grid.refresh()
+
     # Looking again.
 
     def on_mount(self) -> None:
         """Look for the first time, and whenever something has moved."""
         self.console.moved.subscribe(self, lambda _: self.look_again())
+        self.console.aged.subscribe(self, lambda _: self.show_ages())
         self.look_again()
 
     def on_screen_resume(self) -> None:
@@ -122,6 +131,9 @@ class Place(Errands, Screen[None]):
             return
         except KNOWN as error:
             self.console.say(str(error), "error")
+            for grid in self.query(Grid):
+                if grid.state is RowsState.LOADING:
+                    grid.fail(str(error))
         except Exception:
             if self.console.session is session:
                 raise  # else the ledger was closed meanwhile: the console quits, or another is open

@@ -22,7 +22,6 @@ from amp_console.sync.plan import AudiencePlan, Plan, draw_up
 from amp_console.sync.read_only import refusal
 from amp_console.sync.words import plural
 
-READING = "Reading…"
 NO_AUDIENCE = """\
 No audience is chosen.
 
@@ -59,7 +58,7 @@ s, y or Enter sends it. Esc goes back with nothing sent."""
         with Vertical(id="plan", classes="panel") as panel:
             panel.border_title = "Plan"
             yield Static(id="headline")
-            yield Grid(plan_rows.COLUMNS, empty=READING, look=look, id="audiences")
+            yield Grid(plan_rows.COLUMNS, empty=NO_AUDIENCE, look=look, id="audiences")
             yield Static(id="of-audience")
         with VerticalScroll(id="beforehand", classes="panel", can_focus=False) as panel:
             panel.border_title = "Before you send"
@@ -74,7 +73,6 @@ s, y or Enter sends it. Esc goes back with nothing sent."""
         self._tally = await self.session.read(read_since_last_run)
         self._plan = plan
         console_look, grid = self.console.look, self.query_one("#audiences", Grid)
-        grid.empty = NO_AUDIENCE
         grid.show([plan_rows.row(each, console_look) for each in plan.audiences])
         self.query_one("#headline", Static).update(plan_rows.headline(plan))
         self.query_one("#concerns", Static).update(

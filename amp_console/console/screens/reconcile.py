@@ -139,11 +139,21 @@ identifier to a line. E writes the differences into a file. w shows the requests
             head.update(lines(*(said(line) for line in text.splitlines())))
             panel.border_subtitle = ""
             return
-        panel.border_subtitle = said(rows.compared(of, self.console.now, look), longest=110)
+        self._show_age()
         head.update(rows.headline(of, mended, look))
         width = max(10, panel.scrollable_content_region.width)
         self.query_one("#bar", Static).update(rows.bar(of, look, width))
         self.query_one("#legend", Static).update(rows.legend(of, look))
+
+    def show_ages(self) -> None:
+        """Say how old the comparison is by now."""
+        super().show_ages()
+        self._show_age()
+
+    def _show_age(self) -> None:
+        if self._found is not None:
+            compared = rows.compared(self._found, self.console.age_now, self.console.look)
+            self.query_one("#picture").border_subtitle = said(compared, longest=110)
 
     def _show_kinds(self, mended: dict[Kind, int]) -> None:
         grid, panel = self.query_one("#kinds", Grid), self.query_one("#kinds-panel")
@@ -159,6 +169,8 @@ identifier to a line. E writes the differences into a file. w shows the requests
     async def _look_at_people(self) -> None:
         wish = self._meant
         if wish is None:
+            if self._audience is not None:  # else it is not known yet whether there is any
+                self.query_one("#people", Grid).clear("")
             return
         count = await self.session.read(count_differences, wish)
 

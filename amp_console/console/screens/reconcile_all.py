@@ -46,7 +46,6 @@ Enter opens one audience, with everybody who differs."""
         Binding("c", "compare", "Compare", id="reconcile_all.compare"),
         Binding("c", "cancel", "Cancel", id="reconcile_all.cancel"),
         Binding("p", "put_right", "Put right", id="reconcile_all.put_right"),
-        Binding("enter", "open", "Open", key_display="Enter", id="reconcile_all.open"),
         Binding("y", "copy", "Copy the row", show=False, id="copy"),
     ]
 
@@ -54,6 +53,7 @@ Enter opens one audience, with everybody who differs."""
         super().__init__()
         self._ids = audience_ids
         self._known: dict[Hashable, Known] = {}
+        self._is_read = False
         self._told: ReconcileWork | None = None
 
     def body(self) -> ComposeResult:
@@ -76,11 +76,14 @@ Enter opens one audience, with everybody who differs."""
         """Read the last comparison of each audience."""
         found = await self.session.read(read_known, self._ids)
         self._known = {each.audience.id: each for each in found}
+        self._is_read = True
         self._show()
 
     def _show(self) -> None:
+        if not self._is_read:
+            return
         grid, look, work = self.query_one("#list", Grid), self.console.look, self._work
-        grid.show([row(each, work, look, self.console.now) for each in self._known.values()])
+        grid.show([row(each, work, look, self.console.age_now) for each in self._known.values()])
         panel = self.query_one("#several")
         panel.border_subtitle = said(plural(len(self._known), "audience"))
         self.query_one("#says", Static).update(said((self._says(), MUTED)))
@@ -128,8 +131,6 @@ Enter opens one audience, with everybody who differs."""
 
     def why_not(self, action: str) -> str | None:
         """What can't be done now, and why."""
-        if action == "open":
-            return None if self._known else EMPTY
         if action not in {"compare", "put_right"}:
             return None
         if self._is_busy:

@@ -6,7 +6,7 @@ from amp_console.console.look import Look
 from amp_console.console.reconcile_work import ReconcileWork
 from amp_console.console.widgets.grid_layout import Column
 from amp_console.console.widgets.grid_rows import Cell, Row
-from amp_console.console.words import ago, number
+from amp_console.console.words import aged, number
 from amp_console.ledger import Db
 from amp_console.ledger.audiences import Audience, audience
 from amp_console.ledger.comparisons import Comparison, last_comparison, put_right
@@ -62,7 +62,7 @@ def row(of: Known, work: ReconcileWork | None, look: Look, now: int) -> Row:
             Cell(number(counts[1], look)),
             Cell(number(missing, look), "warn" if missing else ""),
             Cell(number(extra, look), "bad" if extra else ""),
-            Cell(ago(last.at, now, look) if last else look.dash, "dim"),
+            aged(last.at if last else None, now, look),
             _state(of, work, look),
         ),
         (of.audience.name, *counts, last.at if last else None, ""),

@@ -13,7 +13,7 @@ from amp_console.console.background import aside
 from amp_console.console.screens.errors_rows import DONE
 from amp_console.console.screens.place import Place
 from amp_console.console.texts import BAD, MUTED, STRONG, facts, lines, said
-from amp_console.console.words import ago, at
+from amp_console.console.words import at
 from amp_console.console.work import KNOWN
 from amp_console.ledger.deliveries import Reason
 from amp_console.ledger.rejected import RejectedUser
@@ -66,6 +66,7 @@ request that carried them and Amplitude's answer. R makes the user pending again
         self._user = user
         self._request: RequestRecord | None = None
         self._now: PersonAnswer | None = None
+        self._is_read = False
 
     def body(self) -> ComposeResult:
         """One text that scrolls."""
@@ -80,7 +81,13 @@ request that carried them and Amplitude's answer. R makes the user pending again
             self._request = await read(request, user.request_id)
         answers = await read(explain_person, user.id)
         self._now = next((each for each in answers if self._is_about(each)), None)
+        self._is_read = True
         self.query_one("#text", Static).update(self._text())
+
+    def show_ages(self) -> None:
+        """Say how long ago it was by now."""
+        if self._is_read:
+            self.query_one("#text", Static).update(self._text())
 
     def _is_about(self, answer: PersonAnswer) -> bool:
         of, user = answer.record, self._user
@@ -111,7 +118,7 @@ request that carried them and Amplitude's answer. R makes the user pending again
         ]
         if user.code is not Reason.NO_IDENTIFIER:
             rows += [
-                ("rejected", f"{at(user.at)} ({ago(user.at, app.now, app.look)})"),
+                ("rejected", f"{at(user.at)} ({app.age_of(user.at)})"),
                 ("tries", f"{user.tries:,}"),
             ]
         return facts(rows)

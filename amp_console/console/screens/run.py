@@ -20,7 +20,7 @@ from amp_console.console.widgets.grid_layout import fit_columns
 from amp_console.console.widgets.grid_lines import LEAD
 from amp_console.console.widgets.grid_rows import Paged, Row
 from amp_console.console.widgets.top_bar import TopBar
-from amp_console.console.words import ago, at, stopwatch
+from amp_console.console.words import at, stopwatch
 from amp_console.console.work import SyncWork
 from amp_console.ledger import requests, runs
 from amp_console.ledger.rejected import RejectedFilter, RejectionGroup, rejection_groups
@@ -153,6 +153,8 @@ reason shows the users who were rejected for it."""
         before, self._picture = self._picture, picture
         head = self.query_one("#headline", Static)
         if picture is None:
+            for grid in self.query(Grid):
+                grid.clear("")
             missing = NO_RUN if self._wanted is None else f"There is no run {self._wanted}."
             head.update(said((missing, MUTED)))
             return
@@ -195,9 +197,15 @@ reason shows the users who were rejected for it."""
         panel.border_title = said(dot.join(parts))
         time = f"{stopwatch(picture.elapsed)} elapsed"
         if picture.started_at is not None:
-            when = ago(picture.started_at, self.console.now, self.console.look)
+            when = self.console.age_of(picture.started_at)
             time = f"{at(picture.started_at)} ({when}){dot}{stopwatch(picture.elapsed)}"
         panel.border_subtitle = said(time)
+
+    def show_ages(self) -> None:
+        """Say how long ago the run began by now."""
+        super().show_ages()
+        if self._picture is not None:
+            self._show_frame(self._picture)
 
     def on_resize(self) -> None:
         """Fit the bars to the new width."""
@@ -220,6 +228,10 @@ reason shows the users who were rejected for it."""
 
     async def _read_ledger(self) -> None:
         run_id = self._picture.run_id if self._picture else None
+        if run_id is None and self._picture is not None:  # it has not begun
+            self.query_one("#reasons", Grid).show(())
+            for grid in (self.query_one("#log", Grid), self.query_one("#full-log", Grid)):
+                grid.show(())
         if run_id is None or (self._work and self._work.session is not self.console.session):
             return
         of = self._of_audience[0] if self._of_audience else None
@@ -246,9 +258,14 @@ reason shows the users who were rejected for it."""
         return [row(each, self.console.look) for each in found]
 
     def _show_reasons(self, groups: list[RejectionGroup]) -> None:
-        rows = [run_rows.reason_row(each) for each in groups]
+        of_several = len({each.audience_id for each in groups}) > 1
+        rows = [run_rows.reason_row(each, of_several=of_several) for each in groups]
         self._reasons = {row.key: each for row, each in zip(rows, groups, strict=True)}
-        self.query_one("#reasons", Grid).show(rows)
+        grid = self.query_one("#reasons", Grid)
+        columns = run_rows.REASONS_OF_SEVERAL if of_several else run_rows.REASONS
+        if tuple(grid.columns) != columns:
+            grid.reshape(columns)
+        grid.show(rows)
         total = sum(each.count for each in groups)
         panel = self.query_one("#rejected")
         panel.border_title = said(f"Rejected ({total:,})" if total else "Rejected")

@@ -53,6 +53,12 @@ FULL_REQUESTS = (
     Column("Amplitude said", 16, flex=3, rank=2),
 )
 REASONS = (Column("Reason", 12, flex=1), Column("Users", 7, right=True))
+REASONS_OF_SEVERAL = (
+    Column("Reason", 10, flex=2),
+    Column("Audience", 8, flex=1),
+    Column("Users", 6, right=True),
+)
+"""Where the rejected users are of several audiences: two reasons may be cut alike."""
 _SHORT_FUNNEL = 90  # columns; with less room the words are shorter
 
 
@@ -152,10 +158,13 @@ def answer(of: RequestRecord, look: Look) -> Cell:
     return Cell(f"{look.bad} {of.status}", "warn" if of.status in {429, 503} else "bad")
 
 
-def reason_row(of: RejectionGroup) -> Row:
-    """One reason of rejection, with how many users it met."""
+def reason_row(of: RejectionGroup, *, of_several: bool) -> Row:
+    """One reason of rejection, with how many users it met; `of_several` names the audience."""
     key = (of.audience_id, of.operation, of.code, of.reason)
-    return Row(key, (Cell(of.reason), Cell(f"{of.count:,}", "bad")), (of.reason, of.count))
+    audience = (Cell(of.audience_name, "dim"),) if of_several else ()
+    names = (of.audience_name,) if of_several else ()
+    count = Cell(f"{of.count:,}", "bad")
+    return Row(key, (Cell(of.reason), *audience, count), (of.reason, *names, of.count))
 
 
 def funnel(of: Funnel, look: Look, width: int) -> Content:

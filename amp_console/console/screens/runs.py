@@ -15,7 +15,7 @@ from amp_console.console.widgets.filter_bar import FilterBar
 from amp_console.console.widgets.grid import Grid
 from amp_console.console.widgets.grid_layout import Column
 from amp_console.console.widgets.grid_rows import Cell, Row
-from amp_console.console.words import SECOND, ago, lasting
+from amp_console.console.words import SECOND, aged, lasting
 from amp_console.ledger.runs import Run, all_runs
 from amp_console.sync.difference_words import outcome_of
 from amp_console.sync.words import plural
@@ -34,7 +34,6 @@ COLUMNS = (
     Column("Audiences", 9, right=True, rank=5),
     Column("", 0, flex=1, rank=7),
 )
-READING = "Reading…"
 EMPTY = """\
 No run yet.
 
@@ -53,9 +52,7 @@ counts users whom that run could not deliver; under Errors are those who are rej
 Enter opens a run with its requests and errors, however long ago it was."""
     CSS_PATH = "runs.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "open", "Open", key_display="Enter", id="runs.open"),
         Binding("x", "errors", "Errors", id="runs.errors"),
-        Binding("o", "sort", "Sort", id="runs.sort"),
         Binding("slash", "filter", "Filter", key_display="/", id="filter"),
         Binding("y", "copy", "Copy the row", show=False, id="copy"),
     ]
@@ -65,14 +62,13 @@ Enter opens a run with its requests and errors, however long ago it was."""
         with Container(id="runs", classes="panel") as panel:
             panel.border_title = "Runs"
             yield FilterBar()
-            yield Grid(COLUMNS, empty=READING, look=self.console.look, id="list")
+            yield Grid(COLUMNS, empty=EMPTY, look=self.console.look, id="list")
 
     async def look(self) -> None:
         """Read the history."""
         found = await self.session.read(all_runs)
         grid = self.query_one(Grid)
-        grid.empty = EMPTY
-        grid.show([row(each, self.console.look, self.console.now) for each in found])
+        grid.show([row(each, self.console.look, self.console.age_now) for each in found])
         self.query_one("#runs").border_subtitle = said(plural(len(found), "run") if found else "")
 
     def on_grid_moved(self) -> None:
@@ -81,7 +77,7 @@ Enter opens a run with its requests and errors, however long ago it was."""
 
     def why_not(self, action: str) -> str | None:
         """Nothing can be opened while there is no run."""
-        if action in {"open", "errors", "copy"} and self.query_one(Grid).key is None:
+        if action in {"errors", "copy"} and self.query_one(Grid).key is None:
             return "There is no run here to open."
         return None
 
@@ -105,10 +101,6 @@ Enter opens a run with its requests and errors, however long ago it was."""
         if isinstance(key, int):
             self.app.push_screen(ErrorsPlace(run_id=key))
 
-    def action_sort(self) -> None:
-        """Sort by the next column."""
-        self.query_one(Grid).action_sort()
-
 
 def row(of: Run, look: Look, now: int) -> Row:
     """One run."""
@@ -118,7 +110,7 @@ def row(of: Run, look: Look, now: int) -> Row:
         of.id,
         (
             Cell(str(of.id), "dim"),
-            Cell(ago(of.started_at, now, look)),
+            aged(of.started_at, now, look, ""),
             Cell(str(of.kind), "dim"),
             Cell(f"{sign(status, look)} {outcome}", OUTCOME_TONES.get(status, "")),
             Cell("" if took is None else lasting(took)),

@@ -9,7 +9,6 @@ from textual.binding import Binding, BindingType
 from textual.widgets import Static
 
 from amp_console.console.premises import Stage
-from amp_console.console.saying import Happening
 from amp_console.console.screens.dialog import Dialog
 from amp_console.console.texts import MUTED, said
 from amp_console.console.widgets.grid import Grid
@@ -56,8 +55,8 @@ class TroubleDialog(Dialog[None]):
 
     def _toggle(self, name: Hashable) -> None:
         text, console = self._stage.toggle(str(name)), self.console
-        console.happenings.append(Happening(console.now, "information", text))
-        self.query_one("#told", Static).update(said(text))  # a toast would hide the list
+        console.keep(text)
+        self.query_one("#told", Static).update(said(text))
         self._show()
 
     def _show(self) -> None:

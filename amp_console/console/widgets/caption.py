@@ -10,7 +10,7 @@ from amp_console.console.texts import MUTED, lines, said
 class Caption(Horizontal):
     """Two lines right above the footer: a sentence or two, and notes at the end of each line."""
 
-    SCOPED_CSS = False  # toasts are beside it, not in it
+    SCOPED_CSS = False
     DEFAULT_CSS = """
     Caption {
         dock: bottom;
@@ -21,7 +21,6 @@ class Caption(Horizontal):
     }
     Caption .caption-words { width: 1fr; height: 2; margin-right: 2; }
     Caption .caption-notes { width: auto; height: 2; text-align: right; }
-    .-captioned ToastRack { margin-bottom: 3; }
     """
 
     def __init__(self, words: str, *notes: str) -> None:
@@ -41,9 +40,9 @@ class Caption(Horizontal):
         self._notes.update(lines(*(said((note, MUTED)) for note in notes)))
 
     def on_mount(self) -> None:
-        """Keep toasts off the caption."""
+        """Keep notifications off the caption."""
         self.screen.add_class("-captioned")
 
     def on_unmount(self) -> None:
-        """Let toasts come down again."""
+        """Let notifications come down again."""
         self.screen.remove_class("-captioned")

@@ -8,7 +8,7 @@ from textual import events
 from textual.binding import Binding, BindingType
 from textual.message import Message
 
-from amp_console.console.widgets.grid_rows import Listed, Paged
+from amp_console.console.widgets.grid_rows import Listed
 from amp_console.console.widgets.grid_view import GridView
 
 
@@ -96,19 +96,42 @@ class Grid(GridView):
             self.marked = set()
             self._marks_changed()
 
+    @property
+    def can_sort(self) -> bool:
+        """Whether the rows can be sorted: those that come page by page have an order of theirs."""
+        return isinstance(self._rows, Listed)
+
+    @property
+    def can_mark(self) -> bool:
+        """Whether rows can be marked."""
+        return self._may_mark
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Offer only what works with these rows."""
+        if action in {"sort", "reverse"} and not self.can_sort:
+            return False
+        if action in {"mark", "mark_all"} and not self._may_mark:
+            return False
+        if action == "mark_all" and not isinstance(self._rows, Listed):
+            return False
+        return super().check_action(action, parameters)
+
     def action_sort(self) -> None:
         """Sort by the next column; after the last one, not at all."""
+        if not self.can_sort:
+            return
         shown = [each.at for each in self._lines.fit(self._room)]
         following = [i for i in shown if self.sort_column is None or i > self.sort_column]
         self._sort_by(following[0] if following else None)
 
     def action_reverse(self) -> None:
-        """Turn the order round."""
-        self.descending = not self.descending
-        self._list()
+        """Reverse the order."""
+        if self.can_sort:
+            self.descending = not self.descending
+            self._list()
 
     def _sort_by(self, column: int | None) -> None:
-        if isinstance(self._rows, Paged):
+        if not self.can_sort:
             return
         self.descending = column is not None and self.columns[column].right
         self.sort_column = column

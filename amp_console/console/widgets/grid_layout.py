@@ -1,5 +1,6 @@
 """How wide the columns of a grid are, and how text is made to fit: no widget, only arithmetic."""
 
+import textwrap
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
@@ -63,6 +64,15 @@ def _shrunk(columns: Sequence[Column], fitted: list[Fitted], room: int) -> list[
         over -= give
         result.append(Fitted(each.at, each.width - give))
     return result
+
+
+@lru_cache(maxsize=64)
+def wrapped(text: str, width: int) -> tuple[str, ...]:
+    """Break a text into lines of at most `width` columns; its own line breaks stay."""
+    rows: list[str] = []
+    for line in text.splitlines():
+        rows += textwrap.wrap(line, width, drop_whitespace=True) or [""]
+    return tuple(rows)
 
 
 @lru_cache(maxsize=16_384)

@@ -1,6 +1,6 @@
 """The lines of a grid as they are painted: its header, its rows, and what stands for no rows."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from rich.segment import Segment
 from textual.strip import Strip
@@ -8,7 +8,7 @@ from textual.strip import Strip
 from amp_console.console.look import Look
 from amp_console.console.widgets.grid_layout import GAP, Column, Fitted, fit_columns, fitted_text
 from amp_console.console.widgets.grid_paint import GridPaint
-from amp_console.console.widgets.grid_rows import Row
+from amp_console.console.widgets.grid_rows import Cell, Row
 
 LEAD = 2  # columns before the first cell: the cursor and the mark
 
@@ -16,7 +16,15 @@ LEAD = 2  # columns before the first cell: the cursor and the mark
 class GridLines:
     """Paints one line at a time; the columns are fitted to the width once."""
 
-    def __init__(self, columns: Sequence[Column], look: Look, paint: GridPaint) -> None:
+    def __init__(
+        self,
+        columns: Sequence[Column],
+        look: Look,
+        paint: GridPaint,
+        age: Callable[[Cell], str] = lambda cell: cell.text,
+    ) -> None:
+        """`age` says what a cell with a moment says by now."""
+        self._age = age
         self._columns = columns
         self._look = look
         self._paint = paint
@@ -55,9 +63,9 @@ class GridLines:
         text = " " * LEAD + (" " * GAP).join(labels)
         return Strip([Segment(text, style)]).adjust_cell_length(width, style)
 
-    def instead(self, width: int, text: str) -> Strip:
+    def instead(self, width: int, text: str, tone: str = "empty") -> Strip:
         """A line of what is said where there are no rows."""
-        style = self._paint.style("empty")
+        style = self._paint.style(tone)
         shown = fitted_text(text, max(0, width - LEAD), False, self._look.more)
         return Strip([Segment(" " * LEAD + shown, style)]).adjust_cell_length(width, style)
 
@@ -74,6 +82,7 @@ class GridLines:
         segments = [Segment(lead, paint.style("marked" if is_marked else "", ground))]
         for each in self.fit(width):
             cell, column = row.cells[each.at], self._columns[each.at]
-            text = fitted_text(cell.text, each.width, column.right, look.more)
+            said = cell.text if cell.since is None else self._age(cell)
+            text = fitted_text(said, each.width, column.right, look.more)
             segments += (Segment(text, paint.style(cell.tone, ground)), Segment(" " * GAP, base))
         return Strip(segments[:-1]).adjust_cell_length(width, base)

@@ -7,10 +7,15 @@ PAGE = 200  # rows
 
 
 class Cell(NamedTuple):
-    """One cell's text and the tone it is said in: good, warn, bad, dim, accent or ""."""
+    """One cell's text and the tone it is said in: good, warn, bad, dim, accent or "".
+
+    `since` is a moment in microseconds since 1970 whose age the cell says: the text is what it was
+    when the row was made, and the grid paints what it is by now.
+    """
 
     text: str
     tone: str = ""
+    since: int | None = None
 
 
 class Row(NamedTuple):
@@ -48,6 +53,8 @@ class Listed:
         found = [row for row in rows if not wanted or wanted in _text_of(row)]
         if sort is not None:
             found.sort(key=lambda row: _sortable(row, sort), reverse=descending)
+        elif descending:
+            found.reverse()
         self.total = len(rows)
         self._rows = found
         self._at = {row.key: index for index, row in enumerate(found)}

@@ -4,7 +4,8 @@ Textual's DataTable takes 0.3 ms for each row it is given, and redraws all it kn
 changes; a ledger may hold 100,000 rejected users, and a sync changes cells ten times a second.
 """
 
-from collections.abc import Hashable, Sequence
+import enum
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -15,16 +16,28 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from amp_console.console.look import PLAIN, Look
-from amp_console.console.widgets.grid_layout import Column
-from amp_console.console.widgets.grid_lines import GridLines
+from amp_console.console.widgets.grid_layout import Column, wrapped
+from amp_console.console.widgets.grid_lines import LEAD, GridLines
 from amp_console.console.widgets.grid_paint import GridPaint
-from amp_console.console.widgets.grid_rows import PAGE, Listed, Paged, Row, Rows
+from amp_console.console.widgets.grid_rows import PAGE, Cell, Listed, Paged, Row, Rows
+
+READING = "Reading…"
+
+
+class RowsState(enum.Enum):
+    """What is known of the rows of a grid."""
+
+    UNKNOWN = enum.auto()  # nothing has asked for rows yet
+    LOADING = enum.auto()
+    LOADED = enum.auto()  # all of them, which may be none
+    FAILED = enum.auto()
 
 
 class GridView(ScrollView, can_focus=True):
     """Rows under a header, with a cursor. It says `Moved` when the cursor comes to another row.
 
-    Text is drawn as it is: nothing in it is markup.
+    A grid begins in the state LOADING, so that it never claims to be empty before its rows were
+    read. Text is drawn as it is: nothing in it is markup.
     """
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {
@@ -96,10 +109,12 @@ class GridView(ScrollView, can_focus=True):
         id: str | None = None,  # noqa: A002  # Textual's word
         classes: str | None = None,
     ) -> None:
-        """`empty` is shown where there are no rows; `marks` lets rows be marked."""
+        """`empty` is shown once it is known that there are no rows; `marks` lets rows be marked."""
         super().__init__(id=id, classes=classes)
         self.columns = list(columns)
         self.empty = empty
+        self.state = RowsState.LOADING
+        self._instead = READING  # what is shown in place of rows, unless they were read
         self.marked: set[Hashable] = set()
         self.sort_column = sort
         self.descending = False
@@ -109,27 +124,47 @@ class GridView(ScrollView, can_focus=True):
         self._needle = ""
         self._rows: Rows = Listed(())
         self._asked: set[int] = set()
-        self._missed: Hashable | None = None  # the cursor's row, while it is not shown
         self._paint = GridPaint(self)
-        self._lines = GridLines(self.columns, look, self._paint)
+        self._lines = GridLines(self.columns, look, self._paint, self._age)
 
     # What is shown.
 
     def show(self, rows: Sequence[Row]) -> None:
         """Show these rows, filtered and sorted as before; the cursor stays on its row."""
+        self.state = RowsState.LOADED
         if rows and rows == self._all and isinstance(self._rows, Listed):
             return  # nothing to paint; without rows, what is said instead may have changed
         self._all = rows
         self._list()
 
+    def load(self, text: str = READING) -> None:
+        """Say that rows are being read; those that were read before stay until then."""
+        self._without_rows(RowsState.LOADING, text)
+
+    def fail(self, why: str) -> None:
+        """Say why rows could not be read; those that were read before stay."""
+        self._without_rows(RowsState.FAILED, f"{self._look.bad} {why}")
+
+    def clear(self, text: str) -> None:
+        """Show no rows, and say what to do to see some."""
+        self._all = ()
+        self._list()
+        self._without_rows(RowsState.UNKNOWN, text)
+
+    def _without_rows(self, state: RowsState, text: str) -> None:
+        if (state, text) != (self.state, self._instead):
+            self.state, self._instead = state, text
+            self.refresh()
+
     def reshape(self, columns: Sequence[Column]) -> None:
         """Show other columns from now on; the next rows must have their cells."""
         self.columns = list(columns)
-        self._lines = GridLines(self.columns, self._look, self._paint)
+        self._lines = GridLines(self.columns, self._look, self._paint, self._age)
         self.refresh()
 
     def show_pages(self, rows: Paged) -> None:
         """Show rows that are fetched page by page; filter and order are theirs."""
+        self.state = RowsState.LOADED
         self._asked.clear()
         self._replace(rows)
 
@@ -168,11 +203,7 @@ class GridView(ScrollView, can_focus=True):
         key, before = self.key, self.cursor
         self._rows = rows
         self.virtual_size = Size(self.size.width, len(rows) + 1)
-        wanted = key if self._missed is None else self._missed
-        place = rows.find(wanted) if wanted is not None else None
-        self._missed = wanted if place is None else None
-        if place is None:
-            place = rows.find(key) if key is not None else None
+        place = rows.find(key) if key is not None else None
         place = before if place is None else place
         self.set_reactive(GridView.cursor, max(0, min(place, len(rows) - 1)))
         self._keep_in_sight()
@@ -180,12 +211,16 @@ class GridView(ScrollView, can_focus=True):
         if self.key != key:
             self.post_message(self.Moved(self, self.key))
 
+    def _age(self, cell: Cell) -> str:
+        """What a cell with a moment says by now, by the clock that all ages of the screen have."""
+        age_of: Callable[[int | None], str] | None = getattr(self.app, "age_of", None)
+        return cell.text if age_of is None else age_of(cell.since)
+
     def _put(self, place: int) -> None:
         self.cursor = max(0, min(place, len(self._rows) - 1))
 
     def watch_cursor(self) -> None:
         """Show the cursor where it is now, and tell."""
-        self._missed = None
         self._keep_in_sight()
         self.refresh()
         self.post_message(self.Moved(self, self.key))
@@ -220,8 +255,7 @@ class GridView(ScrollView, can_focus=True):
         if y == 0:
             return lines.header(width, self.sort_column, descending=self.descending)
         if not len(self._rows):
-            said = self.empty.splitlines()
-            return lines.instead(width, said[y - 2] if 2 <= y < len(said) + 2 else "")
+            return self._line_instead(width, y - 2)
         index = y - 1 + round(self.scroll_y)
         if index >= len(self._rows):
             return lines.blank(width)
@@ -233,6 +267,13 @@ class GridView(ScrollView, can_focus=True):
         if index == self.cursor:
             ground = "cursor" if self.has_focus else "cursor-blurred"
         return lines.row(width, row, ground, is_marked=row.key in self.marked)
+
+    def _line_instead(self, width: int, number: int) -> Strip:
+        """One line of what is said where there are no rows."""
+        text = self.empty if self.state is RowsState.LOADED else self._instead
+        said = wrapped(text, max(1, width - LEAD))
+        tone = {RowsState.LOADING: "dim", RowsState.FAILED: "bad"}.get(self.state, "empty")
+        return self._lines.instead(width, said[number] if 0 <= number < len(said) else "", tone)
 
     def _ask_for(self, index: int) -> None:
         rows, page = self._rows, index // PAGE

@@ -1,0 +1,61 @@
+"""The line above the footer that says what has just happened."""
+
+from typing import TYPE_CHECKING, cast
+
+from textual.widgets import Static
+
+from amp_console.console.texts import BAD, GOOD, MUTED, WARN, said
+from amp_console.sync.words import clean
+
+if TYPE_CHECKING:
+    from amp_console.console.app import ConsoleApp
+
+MOST_LINES, MARGIN = 3, 8  # lines that it takes; columns that padding and word breaks cost
+LONGEST = 1_000  # characters; the event log shows a longer notification whole
+STYLES = {"information": GOOD, "warning": WARN, "error": BAD}
+
+
+class NoticeLine(Static):
+    """Shows the current notification; it takes room of its own, so it covers nothing."""
+
+    SCOPED_CSS = False
+    DEFAULT_CSS = """
+    NoticeLine {
+        dock: bottom;
+        display: none;
+        height: auto;
+        max-height: 4;
+        margin-bottom: 1;
+        padding: 0 1;
+        background: $panel;
+    }
+    NoticeLine.-shown { display: block; }
+    .-captioned NoticeLine { margin-bottom: 3; }
+    """
+
+    def on_mount(self) -> None:
+        """Show what is current now, and what comes."""
+        app = cast("ConsoleApp", self.app)
+        app.noticed.subscribe(self, lambda _: self._show())
+        self._show()
+
+    def _show(self) -> None:
+        app = cast("ConsoleApp", self.app)
+        notice = app.notices.current
+        self.set_class(notice is not None, "-shown")
+        if notice is None:
+            return
+        look = app.look
+        sign = {"information": look.ok, "warning": "!", "error": look.bad}[notice.severity]
+        more = f"  (+{notice.more:,} more: press 5)" if notice.more else ""
+        text = clean(notice.text, LONGEST)
+        room = MOST_LINES * (app.size.width - MARGIN) - len(more)
+        if len(text) > room:
+            more = more or "  (whole: press 5)"
+            text = text[: room - len(more)] + look.more
+        line = said((f"{sign} ", STYLES[notice.severity]), text, (more, MUTED), longest=LONGEST)
+        self.update(line)
+
+    def on_resize(self) -> None:
+        """Cut the text for another width."""
+        self._show()

@@ -1,0 +1,185 @@
+"""A list that is still being read says so, and claims nothing about what it will hold."""
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+import pytest
+from textual.pilot import Pilot
+
+from amp_console.connections import ConnectionBook
+from amp_console.console import Trouble
+from amp_console.console.widgets.grid import Grid
+from amp_console.console.widgets.grid_view import READING, RowsState
+from amp_console.ledger import Db
+from tests.console.furniture import GHOSTS, furnish
+from tests.console.house import House, console, picture, until, until_shown
+
+pytestmark = pytest.mark.anyio
+
+CLAIMS = (
+    "No audience yet",
+    "No Amplitude project",
+    "No connection yet",
+    "No matches",
+    "Nobody",
+    "No run yet",
+    "No request yet",
+    "No audience is chosen",
+    "No event was invalid",
+    "No static cohort",
+    "Nothing has happened",
+    "Nothing here holds",
+    "equal",
+)
+"""What lists say once it is known that they hold nothing."""
+SCREENS = {
+    "r": "ReconcilePlace",
+    "R": "ReconcileAllPlace",
+    "s": "PlanPlace",
+    "2": "ErrorsPlace",
+    "2 i": "ErrorsPlace",
+    "3": "RunsPlace",
+    "6": "LivePlace",
+}
+
+
+@contextmanager
+def held_reads(pilot: Pilot[None]) -> Iterator[None]:
+    """Keep the ledger from being read for the screen."""
+    session, gate = console(pilot).session, threading.Event()
+    assert session is not None
+
+    def wait(_: Db) -> None:
+        gate.wait()
+
+    held = asyncio.ensure_future(session.pictures.aread(wait))
+    try:
+        yield
+    finally:
+        gate.set()
+        held.add_done_callback(lambda _: None)
+
+
+def shown(pilot: Pilot[None]) -> list[Grid]:
+    """The lists that are seen."""
+    return [each for each in pilot.app.screen.query(Grid) if each.region and each.visible]
+
+
+@pytest.mark.parametrize(("keys", "screen"), SCREENS.items())
+async def test_a_list_says_that_it_is_being_read(house: House, keys: str, screen: str) -> None:
+    furnish(house)
+    async with house.open() as pilot:
+        await until_shown(pilot, GHOSTS)
+        with held_reads(pilot):
+            await pilot.press(*keys.split())
+            await until(pilot, lambda: type(pilot.app.screen).__name__ == screen)
+            await until(pilot, lambda: shown(pilot))
+            for grid in shown(pilot):
+                assert grid.state is RowsState.LOADING, grid
+            await until_shown(pilot, READING)
+            told = picture(pilot)
+            assert not [each for each in CLAIMS if each in told], told
+        await until(
+            pilot, lambda: all(each.state is not RowsState.LOADING for each in shown(pilot))
+        )
+
+
+async def test_a_run_and_its_requests_are_read_before_they_are_said_to_be_none(
+    house: House,
+) -> None:
+    furnish(house)
+    async with house.open() as pilot:
+        await until_shown(pilot, GHOSTS)
+        await pilot.press("3")
+        await until_shown(pilot, "Outcome", "partial")
+        with held_reads(pilot):
+            await pilot.press("enter")
+            await until(pilot, lambda: type(pilot.app.screen).__name__ == "RunPlace")
+            await until_shown(pilot, READING)
+            assert "No request yet" not in picture(pilot)
+            assert "Nobody is rejected" not in picture(pilot)
+        await until_shown(pilot, "create", "add")
+
+
+async def test_a_person_is_not_unknown_before_a_ledger_was_asked(house: House) -> None:
+    furnish(house)
+    async with house.open() as pilot:
+        await until_shown(pilot, GHOSTS)
+        await pilot.press("f")
+        await until_shown(pilot, "Type a User ID")
+        with held_reads(pilot):
+            await pilot.press("s", "1", "enter")
+            await until_shown(pilot, READING)
+            assert "No event ever named" not in picture(pilot)
+        await until_shown(pilot, "In the cohort")
+
+
+async def test_what_can_not_be_read_says_why_in_its_list(house: House) -> None:
+    furnish(house)
+    async with house.open() as pilot:
+        await until_shown(pilot, GHOSTS)
+        session = console(pilot).session
+        assert session is not None
+        session.pictures.read(lambda db: db.execute("DROP TABLE run_audience"))
+        await pilot.press("3")
+        await until_shown(pilot, "✖ The ledger", "failed")
+        (grid,) = shown(pilot)
+        assert grid.state is RowsState.FAILED
+
+
+class Slow:
+    """A demo whose ledger is being filled."""
+
+    def __init__(self) -> None:
+        self.share = 0.0
+        self.failure: Exception | None = None
+
+    def open(self) -> None: ...
+
+    def is_ready(self) -> bool:
+        if self.failure is not None:
+            raise self.failure
+        return self.share >= 1.0
+
+    def progress(self) -> float:
+        return self.share
+
+    def troubles(self) -> tuple[Trouble, ...]:
+        return ()
+
+    def toggle(self, name: str) -> str:
+        return name
+
+
+async def test_a_demo_shows_how_far_its_scene_is_and_then_all_of_the_scene(house: House) -> None:
+    furnish(house)
+    stage = Slow()
+    house.premises = replace(house.premises, stage=stage)
+    async with house.open() as pilot:
+        await until_shown(pilot, "Setting the scene… 0%")
+        assert "No audience yet" not in picture(pilot)
+        assert "No Amplitude project" not in picture(pilot)
+        await pilot.press("s")
+        await until_shown(pilot, "The connection is still being opened.")
+        stage.share = 0.4
+        await until_shown(pilot, "Setting the scene… 40%")
+        assert console(pilot).session is None
+        stage.share = 1.0
+        await until_shown(pilot, GHOSTS, "pending")
+
+
+async def test_while_a_connection_is_opened_none_is_said_to_be_missing(house: House) -> None:
+    furnish(house)
+    stage = Slow()
+    house.premises = replace(house.premises, stage=stage)
+    assert isinstance(house.premises.book, ConnectionBook)
+    async with house.open() as pilot:
+        await pilot.press("3")
+        await until_shown(pilot, "The connection is still being opened.")
+        stage.share = 1.0
+        await until_shown(pilot, GHOSTS)
+        await pilot.press("3")
+        await until_shown(pilot, "partial")

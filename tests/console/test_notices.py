@@ -1,0 +1,128 @@
+"""Notifications have a line of their own: they cover no warning and no number."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from textual.pilot import Pilot
+
+from amp_console.console.notices import Notice, Notices
+from amp_console.console.widgets.notice_line import NoticeLine
+from amp_console.sync.timing import Timing
+from tests.console.furniture import GHOSTS, SHOPPERS, furnish
+from tests.console.house import NOW, House, console, picture, until, until_shown
+
+pytestmark = pytest.mark.anyio
+SECOND = 1_000_000  # microseconds
+
+
+class Later:
+    """Calls what is to be called later when it is told to."""
+
+    def __init__(self) -> None:
+        self.calls: list[Callable[[], None]] = []
+
+    def __call__(self, _: float, call: Callable[[], None]) -> None:
+        self.calls.append(call)
+
+
+def test_the_worst_notification_is_shown_and_the_newest_of_several() -> None:
+    notices = Notices(Later(), lambda: None)
+    notices.post("Copied.", "information")
+    notices.post("Amplitude refused the keys.", "error")
+    notices.post("Amplitude can't be reached.", "error")
+    notices.post("Saved.", "information")
+    assert notices.current == Notice("Amplitude can't be reached.", "error", more=3)
+
+
+def test_each_notification_goes_after_its_time_and_one_said_twice_counts_once() -> None:
+    later, changes = Later(), list[Notice | None]()
+    notices = Notices(later, lambda: changes.append(notices.current))
+    notices.post("Copied.", "information")
+    notices.post("Copied.", "information")
+    notices.post("Read-only.", "warning")
+    later.calls[1]()
+    later.calls[0]()
+    assert changes == [
+        Notice("Copied.", "information"),
+        Notice("Read-only.", "warning", more=1),
+        Notice("Copied.", "information"),
+        None,
+    ]
+
+
+def test_one_that_was_cleared_takes_none_with_it_that_came_later() -> None:
+    later = Later()
+    notices = Notices(later, lambda: None)
+    notices.post("Copied.", "information")
+    notices.clear()
+    notices.post("Copied.", "information")
+    later.calls[0]()
+    assert notices.current == Notice("Copied.", "information")
+
+
+def covered(pilot: Pilot[None]) -> list[object]:
+    """The widgets that the line of notifications lies over."""
+    screen = pilot.app.screen
+    line = screen.query_one(NoticeLine).region
+    outer = set(screen.query_one(NoticeLine).ancestors_with_self)
+    return [
+        each
+        for each in screen.query("*")
+        if each not in outer and each.region and each.region.overlaps(line)
+    ]
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 36)])
+async def test_no_notification_covers_the_warnings_of_a_plan(
+    house: House, size: tuple[int, int]
+) -> None:
+    furnish(house)
+    async with house.open(size=size) as pilot:
+        await until_shown(pilot, GHOSTS)
+        await pilot.press("S")
+        await until_shown(pilot, "Before you send", "creates the cohort")
+        console(pilot).say(
+            "The ledger is locked by another process. Nothing was lost. " * 5, "error"
+        )
+        console(pilot).say("Copied.")
+        await until_shown(pilot, "✖ The ledger is locked", "(+1 more: press 5)")
+        assert covered(pilot) == []
+        for text in ("Before you send", "creates the cohort", "Help"):
+            assert text in picture(pilot)
+        console(pilot).notices.clear()
+        await until(pilot, lambda: "✖ The ledger" not in picture(pilot))
+
+
+async def test_one_said_over_a_dialog_is_seen_too(house: House) -> None:
+    furnish(house)
+    async with house.open() as pilot:
+        await until_shown(pilot, GHOSTS)
+        await pilot.press("i")
+        await until_shown(pilot, "Import")
+        console(pilot).notify("Textual says so, too.", severity="warning")
+        await until_shown(pilot, "! Textual says so, too.")
+        assert covered(pilot) == []
+
+
+async def test_ages_go_on_and_a_moment_has_one_age_on_a_screen(house: House) -> None:
+    furnish(house)
+    moment = [NOW]
+    timing: Timing = replace(house.premises.timing, now=lambda: moment[0])
+    house.premises = replace(house.premises, timing=timing)
+    with house.office(house.premises.book.pick(None)) as office:
+        runs = office.ledger.read(
+            lambda db: [row[0] for row in db.execute("SELECT max(last_run_at) FROM audience")]
+        )
+    moment[0] = runs[0] + 30 * SECOND
+    async with house.open() as pilot:
+        await until_shown(pilot, SHOPPERS, "run 1")
+        moment[0] = runs[0] + 49 * SECOND
+        await until(pilot, lambda: picture(pilot).count("49 s ago") >= 2)
+        assert picture(pilot).count("s ago") == picture(pilot).count("49 s ago") == 4
+        moment[0] = runs[0] + 130 * SECOND
+        await until(pilot, lambda: picture(pilot).count("2 min ago") == 4)
+        await pilot.press("3")
+        await until_shown(pilot, "2 min ago")
+        moment[0] = runs[0] + 190 * SECOND
+        await until_shown(pilot, "3 min ago")
