@@ -83,3 +83,34 @@ def json_option(command: F) -> F:
     return click.option(
         "--json", "as_json", is_flag=True, help="Print one JSON document instead of text."
     )(command)
+
+
+def live_options(command: F) -> F:
+    """Add what every live session takes: --create and --flush-seconds."""
+    window = click.option(
+        "--flush-seconds",
+        type=click.FloatRange(0.1, 3600),
+        default=5.0,
+        show_default=True,
+        help="Deliver this long after the first change.",
+    )
+    create = click.option(
+        "--create", is_flag=True, help="Make cohorts for audiences that have none."
+    )
+    return create(window(command))
+
+
+def receiver_options(command: F) -> F:
+    """Add where a receiver of webhooks listens, and what it accepts."""
+    single = click.option(
+        "--single-events",
+        is_flag=True,
+        help="Refuse arrays: of an array only the first event is signed.",
+    )
+    port = click.option(
+        "--port", type=click.IntRange(1, 65535), default=8766, show_default=True, help="The port."
+    )
+    host = click.option(
+        "--host", default="127.0.0.1", show_default=True, help="The address to listen on."
+    )
+    return host(port(single(command)))

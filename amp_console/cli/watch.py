@@ -1,60 +1,71 @@
 """`amp-console watch`: cohorts that follow the files in which events arrive."""
 
-from typing import TYPE_CHECKING
-
 import click
 
-from amp_console.cli.options import connection_option, json_option
+from amp_console.cli.options import (
+    connection_option,
+    json_option,
+    live_options,
+    receiver_options,
+)
 
-if TYPE_CHECKING:
-    from amp_console.sync.live import EventSource
+RECEIVERS_OWN = ("host", "port", "single_events")
 
 
 @click.command()
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
-@click.option("--create", is_flag=True, help="Make cohorts for audiences that have none.")
+@live_options
 @click.option(
-    "--flush-seconds",
-    type=click.FloatRange(0.1, 3600),
-    default=5.0,
-    show_default=True,
-    help="Deliver this long after the first change.",
+    "--listen", "is_listening", is_flag=True, help="Receive webhooks in the same session."
 )
+@receiver_options
 @json_option
 @connection_option
 def watch(
     paths: tuple[str, ...],
     create: bool,
     flush_seconds: float,
+    is_listening: bool,
+    host: str,
+    port: int,
+    single_events: bool,
     as_json: bool,
     connection: str | None,
 ) -> int:
     """Follow files that grow and folders in which files appear ("-": stdin), until Ctrl-C.
 
     Each line is read once, across restarts too, and is in its cohort seconds later. Audiences
-    that have no cohort yet wait, unless --create allows to make theirs.
+    that have no cohort yet wait, unless --create allows to make theirs. With --listen the session
+    receives Segment's webhooks, too, as the command listen does.
     """
-    import sys
-
+    from amp_console.cli.live_sources import path_source, webhook_source
     from amp_console.cli.living import run_live
     from amp_console.cli.workplace import keys_of, workplace
-    from amp_console.sync.feed import Feed
     from amp_console.sync.follower import LiveWish
-    from amp_console.sync.live_sources import PathSource, StreamSource
     from amp_console.sync.read_only import guard
-    from amp_console.sync.watching import Watching, readable
+    from amp_console.sync.source_group import SourceGroup
 
-    is_stream = "-" in paths
-    if is_stream and len(paths) > 1:
-        raise click.UsageError("The standard input (-) is followed alone, without other paths.")
+    _check_options(is_listening=is_listening)
+
     with workplace(connection) as place:
         guard(place.connection, "Nothing was read or sent.")
         credentials = keys_of(place.connection)
-        feed = Feed(place.ledger, place.read_options())
-        source: EventSource
-        if is_stream:
-            source = StreamSource(feed, sys.stdin.buffer, "stdin")
-        else:
-            source = PathSource(Watching(feed, readable(paths)))
+        sources = [path_source(place, paths)]
+        if is_listening:
+            sources.append(webhook_source(place, host, port, single_events=single_events))
         wish = LiveWish(flush_seconds=flush_seconds, create=create)
-        return run_live(place, place.client(credentials), wish, source, as_json=as_json)
+        return run_live(
+            place, place.client(credentials), wish, SourceGroup(*sources), as_json=as_json
+        )
+
+
+def _check_options(*, is_listening: bool) -> None:
+    """Refuse options of a receiver where there is none: they would do nothing."""
+    context = click.get_current_context()
+    given = [
+        name
+        for name in RECEIVERS_OWN
+        if context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT
+    ]
+    if given and not is_listening:
+        raise click.UsageError(f"--{given[0].replace('_', '-')} needs --listen.")

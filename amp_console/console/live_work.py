@@ -16,6 +16,7 @@ from amp_console.sync.live import EventSource, Live
 from amp_console.sync.live_alerts import Alert, Alerts
 from amp_console.sync.live_errors import CannotBind
 from amp_console.sync.live_progress import LiveReport, LiveSnapshot
+from amp_console.sync.source_group import SourceGroup
 from amp_console.sync.timing import Timing
 from amp_console.values import Secret
 
@@ -56,12 +57,20 @@ class LiveWork:
         self._alerts = Alerts()
         self._live: Live | None = None
         self._bring = bring
+        self._group = SourceGroup()
         self._seen_at: float | None = None
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         """Begin to follow."""
         self._task = asyncio.create_task(self._go())
+
+    async def add(self, bring: Bring) -> None:
+        """Take in events from one more place. Raises what `KNOWN` says, or `CannotBind`."""
+        source = await aside(bring, self.session)
+        if not (self.is_over or self.is_ending):
+            self._group.add(source)
+            self._look()
 
     def cancel(self) -> None:
         """Take no more in, deliver what is pending, and end."""
@@ -161,8 +170,8 @@ class LiveWork:
             self._live = Live(means, self.wish, self._see)
             if self.is_ending:
                 return
-            source = await aside(self._bring, session)
-            self.report = await self._live.run(source)
+            self._group.add(await aside(self._bring, session))
+            self.report = await self._live.run(self._group)
 
     def _keep(self, snapshot: LiveSnapshot) -> None:
         self.snapshot = snapshot

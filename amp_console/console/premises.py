@@ -75,7 +75,8 @@ class Premises:
     """The places a console works in. `environ` is asked for keys before the keyring is.
 
     A keyring that takes longer than `say_waiting_after` seconds is waited for in a dialog. A live
-    session delivers `flush_seconds` after the first change. With `read_only`, settings and keys
+    session delivers `flush_seconds` after the first change, and `live_folder` is offered to follow.
+    With `read_only`, settings and keys
     stay as they are.
     """
 
@@ -87,6 +88,7 @@ class Premises:
     say_waiting_after: float = 2.0
     flush_seconds: float = 5.0
     read_only: bool = False
+    live_folder: str = ""
 
     @property
     def book(self) -> ConnectionBook:

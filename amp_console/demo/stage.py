@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 APP_ID = 153957
 KEYS = Credentials(Secret("simulated-api-key"), Secret("simulated-secret-key"))
 NO_KEYRING = {"PYTHON_KEYRING_BACKEND": "keyring.backends.fail.Keyring"}
+LIVE = Path("segment-logs", "live")  # where people who come and go are written: Live follows it
 PAUSE, FAST_PAUSE = 2.0, 0.5  # seconds between two groups of people on the street
 
 
@@ -80,7 +81,12 @@ class DemoStage:
             self.connection = self._connection(self._listener.getsockname()[1])
             ConnectionBook(folders.config_file).save(self.connection)
             self.premises = Premises(
-                folders, Vault(NO_KEYRING), _environ(), timing=self._timing, stage=self
+                folders,
+                Vault(NO_KEYRING),
+                _environ(),
+                timing=self._timing,
+                stage=self,
+                live_folder=str(self.home / LIVE),
             )
             stack.callback(self._end)
             self._stack = stack.pop_all()
@@ -156,14 +162,14 @@ class DemoStage:
 
         clock = Clock(self._timing.now)
         segment = self.home / "segment-logs"
-        segment.mkdir(mode=0o700)
+        (self.home / LIVE).mkdir(mode=0o700, parents=True)
         with suppress(Curtain), self._amplitude(clock) as simulator, self._place() as place:
             self._set_scene(simulator, place, segment, clock)
             self._set.set()
             if self._lively:
                 from amp_console.demo.street import Street
 
-                street = Street(place, segment, self._timing, seed=self._seed)
+                street = Street(place, self.home / LIVE, self._timing, seed=self._seed)
                 street.run(FAST_PAUSE if self._fast else PAUSE, self._over)
             self._over.wait()
 

@@ -189,6 +189,16 @@ def all_runs(db: sqlite3.Connection, limit: int = -1) -> list[Run]:
     return [_run(db, row) for row in rows.fetchall()]
 
 
+def runs_under_way(db: sqlite3.Connection, kind: RunKind) -> list[Run]:
+    """The runs of a kind whose processes are at work, the oldest first."""
+    rows = db.execute(
+        f"{_SUMMED} WHERE run.kind = ? AND run.status = ? GROUP BY run.id ORDER BY run.id",
+        (kind, RunStatus.RUNNING),
+    )
+    found = [_run(db, row) for row in rows.fetchall()]
+    return [each for each in found if each.status is RunStatus.RUNNING]
+
+
 def run(db: sqlite3.Connection, run_id: int) -> Run | None:
     """One run, None where there is none of this number."""
     row = db.execute(f"{_SUMMED} WHERE run.id = ? GROUP BY run.id", (run_id,)).fetchone()

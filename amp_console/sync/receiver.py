@@ -172,10 +172,17 @@ class Receiver:
         """
         self.open()
         assert self._socket is not None
-        self._source_id = await asyncio.to_thread(self._feed.begin, "webhook")
+        try:
+            self._source_id = await asyncio.to_thread(self._feed.begin, "webhook")
+            await self._serve(live, self._socket)
+        finally:
+            self._socket.close()
+            self._parser.shutdown(wait=False, cancel_futures=True)
+
+    async def _serve(self, live: Live, listener: socket.socket) -> None:
         server = Server(self._app, self._options.limits.door, self._count_refused)
         folding = asyncio.create_task(self._fold_for_ever(live))
-        serving = asyncio.create_task(server.serve([self._socket]))
+        serving = asyncio.create_task(server.serve([listener]))
         ending = asyncio.create_task(live.ending.wait())
         try:
             await asyncio.wait({serving, ending, folding}, return_when=asyncio.FIRST_COMPLETED)
@@ -184,11 +191,10 @@ class Receiver:
             if folding.done():  # a defect of ours: a receiver that takes nothing in must not stay
                 await folding
         finally:
-            self._socket.close()
-            self._parser.shutdown(wait=False, cancel_futures=True)
+            server.should_exit = server.force_exit = True
             ending.cancel()
             folding.cancel()
-            await asyncio.gather(folding, ending, return_exceptions=True)
+            await asyncio.gather(serving, folding, ending, return_exceptions=True)
 
     # One request.
 

@@ -327,6 +327,17 @@ class TestSync:
         assert operator.run("sync", "--yes").status == 1
         assert operator.cohort("shoppers") == {"u1", "u2"}
 
+    def test_one_ctrl_c_ends_a_wait_at_once_with_130(self, operator: Operator, file: Path) -> None:
+        operator.simulator.faults.add(Answer(429, retry_after="60"), Call.MEMBERSHIP)
+        process = operator.start("sync", "--from", file, "--yes")
+        wait_for_call(operator.simulator, Call.MEMBERSHIP)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+        assert process.returncode == 130, err
+        assert "stopped with users pending" in out
+        (audience,) = operator.run("audiences", "--json").document
+        assert audience["pending_add"] == 3
+
     def test_of_an_unknown_audience_names_the_known(self, operator: Operator, file: Path) -> None:
         operator.run("import", file)
         ended = operator.run("sync", "shopers")

@@ -137,6 +137,31 @@ def _text(file: Path) -> str:
     return file.read_bytes().decode("latin-1")
 
 
+@pytest.mark.parametrize("command", ["listen", "watch"])
+def test_files_and_webhooks_are_one_session(
+    operator: Operator, simulator: Simulator, tmp_path: Path, command: str
+) -> None:
+    file, port = tmp_path / "live.ndjson", free_port()
+    file.write_text(json.dumps(event("u1", True)) + "\n")
+    both = {"listen": ["listen", "--watch", str(file)], "watch": ["watch", str(file), "--listen"]}
+    more = ["--port", str(port), "--flush-seconds", "0.1", "--create", "--json"]
+    process = operator.start(*both[command], *more)
+    wait_until(process, lambda: is_there(port))
+    assert httpx.post(f"http://127.0.0.1:{port}/", content=body_of("u2")).status_code == 200
+    wait_until(process, is_in(simulator, "u1", "u2"))
+    process.terminate()
+    out, err = process.communicate()
+    assert process.returncode == 0, err
+    assert json.loads(out.splitlines()[-1])["read"] == 2
+    assert len(operator.run("runs", "--json").document) == 1
+
+
+def test_a_receivers_options_need_a_receiver(operator: Operator, tmp_path: Path) -> None:
+    ended = operator.run("watch", str(tmp_path), "--port", "9000")
+    assert ended.status == 2
+    assert "--port needs --listen" in ended.err
+
+
 def test_single_events_refuses_arrays(operator: Operator) -> None:
     port = free_port()
     process = start(operator, port, "--single-events", "--json")

@@ -15,15 +15,16 @@ from amp_console.console import Opening
 from amp_console.console.live_work import LiveWork
 from amp_console.console.look import ASCII
 from amp_console.console.screens import live as live_screen
-from amp_console.console.screens.live_rows import audience_row
+from amp_console.console.screens.import_events import Tick
+from amp_console.console.screens.live_rows import audience_row, source_rows
 from amp_console.ledger import runs
 from amp_console.ledger.run_locks import hold_run
-from amp_console.ledger.runs import AudienceCounts, RunKind
+from amp_console.ledger.runs import AudienceCounts, RunKind, RunStatus
 from amp_console.ledger.sources import Tally
 from amp_console.simulator import Answer, Rule
 from amp_console.sync import live
 from amp_console.sync.live_alerts import Alert
-from amp_console.sync.live_progress import LiveAudience
+from amp_console.sync.live_progress import LiveAudience, LiveSnapshot, LiveSource
 from tests.console.house import NOW, House, console, picture, until, until_said, until_shown
 from tests.sync.office import event
 
@@ -44,6 +45,13 @@ def lines(*users: str) -> str:
     return "".join(json.dumps(event(user, True)) + "\n" for user in users)
 
 
+async def end(pilot: Pilot[None]) -> None:
+    """End the session, and confirm it."""
+    await pilot.press("e")
+    await until_shown(pilot, "End the live session?")
+    await pilot.press("y")
+
+
 async def answer(pilot: Pilot[None], text: str) -> None:
     """Answer a question at once: to type a path takes seconds."""
     pilot.app.screen.query_one(Input).value = text
@@ -56,7 +64,7 @@ async def follow(pilot: Pilot[None], path: Path, key: str = "N") -> LiveWork:
     await pilot.press("6")
     await until_shown(pilot, "No live session.")
     await pilot.press(key)
-    await until_shown(pilot, "Which folder, or which file that grows?")
+    await until_shown(pilot, "Folder or file to follow.")
     await answer(pilot, str(path))
     await until(pilot, lambda: console(pilot).following is not None)
     work = console(pilot).following
@@ -93,7 +101,7 @@ async def test_what_arrives_is_seen_and_is_in_its_cohort(house: House, tmp_path:
             more.write(lines("u3"))
         await until(pilot, lambda: members(house) == {"u1", "u2", "u3"})
         await until_shown(pilot, "» live", "shoppers", "» live", "live.ndjson", "» 1 live", "lag")
-        await pilot.press("e")
+        await end(pilot)
         await until(pilot, lambda: work.is_over)
         await until_shown(pilot, "ended", "3 events read")
         assert work.report is not None
@@ -120,14 +128,15 @@ async def test_a_pause_takes_events_in_and_sends_nothing(house: House, tmp_path:
         work = await follow(pilot, file)
         await until(pilot, lambda: members(house) == {"u1"} and queue(work) == 0)
         await pilot.press("P")
-        await until_shown(pilot, "paused: events are read", "p Go on")
+        await until_shown(pilot, "paused: events are read", "p Resume")
         with file.open("a") as more:
             more.write(lines("u2"))
         await until(pilot, lambda: work.snapshot and work.snapshot.tally.read == 2)
         assert members(house) == {"u1"}
         await pilot.press("P")
         await until(pilot, lambda: members(house) == {"u1", "u2"})
-        await pilot.press("P", "e")
+        await pilot.press("P")
+        await end(pilot)
         await until(pilot, lambda: work.is_over)
 
 
@@ -139,7 +148,7 @@ async def test_one_audience_is_paused_by_itself(house: House, tmp_path: Path) ->
         work = await follow(pilot, file)
         await until(pilot, lambda: members(house) == {"u1"} and queue(work) == 0)
         await pilot.press("p")
-        await until_shown(pilot, "paused: nothing is sent", "p Go on", "» live")
+        await until_shown(pilot, "paused: nothing is sent", "p Resume", "» live")
         with file.open("a") as more:
             more.write(lines("u2"))
         await until_shown(pilot, "2 events read")
@@ -162,7 +171,7 @@ async def test_what_was_paused_when_it_ends_is_pending(house: House, tmp_path: P
         with file.open("a") as more:
             more.write(lines("u2"))
         await until(pilot, lambda: queue(work) == 1)
-        await pilot.press("e")
+        await end(pilot)
         await until(pilot, lambda: work.is_over)
         await until_shown(pilot, "ended", "1 user pending")
     assert members(house) == {"u1"}
@@ -178,12 +187,10 @@ async def test_an_audience_that_waits_goes_live_once_its_cohort_may_be_made(
         work = await follow(pilot, file, "n")
         await until_shown(pilot, "waiting: no cohort")
         await pilot.press("s")
-        await until_shown(
-            pilot, "A cohort is made for “shoppers”, and its 1 changes are delivered."
-        )
+        await until_shown(pilot, "Creates a cohort for “shoppers” and delivers 1 change.")
         await pilot.press("y")
-        await until_shown(pilot, "» live")
-        assert members(house) == {"u1"}
+        await until(pilot, lambda: members(house) == {"u1"})
+        await until_shown(pilot, "» 1 live")
         await pilot.press("s")
         await until_said(pilot, "“shoppers” is live already.")
         work.cancel()
@@ -245,9 +252,9 @@ async def test_webhooks_are_received(house: House) -> None:
         await pilot.press("6")
         await until_shown(pilot, "No live session.")
         await pilot.press("L")
-        await until_shown(pilot, "On which address", "they can't be deleted")
+        await until_shown(pilot, "Listen on address", "can't be deleted")
         await answer(pilot, "nowhere")
-        await until_shown(pilot, "An address and a port are wanted, such as 127.0.0.1:8766.")
+        await until_shown(pilot, "Enter an address and a port, e.g. 127.0.0.1:8766.")
         await answer(pilot, f"127.0.0.1:{port}")
         await until_shown(pilot, f"127.0.0.1:{port}", "webhooks")
         text = json.dumps(event("u1", True)).encode()
@@ -259,7 +266,7 @@ async def test_webhooks_are_received(house: House) -> None:
             taken = await client.post("/", content=text, headers={"X-Signature": signature})
             assert taken.status_code == 200
         await until(pilot, lambda: members(house) == {"u1"})
-        await pilot.press("e")
+        await end(pilot)
         work = console(pilot).following
         assert work is not None
         await until(pilot, lambda: work.is_over)
@@ -272,7 +279,7 @@ async def test_others_are_let_in_only_with_a_secret(house: House) -> None:
         await pilot.press("6")
         await until_shown(pilot, "No live session.")
         await pilot.press("l")
-        await until_shown(pilot, "On which address")
+        await until_shown(pilot, "Listen on address")
         await answer(pilot, "0.0.0.0:8766")
         await until_shown(pilot, "failed", "there is no shared secret")
 
@@ -375,3 +382,115 @@ async def test_alerts_are_notices_of_the_desktop_where_that_is_wished(house: Hou
         console(pilot).alarm(Alert("It is over.", is_over=True))
     assert "\x1b]9;It is late.\\x07\\x1b]0;mine\\x07\x07" in written
     assert not any("It is over." in each and "]9;" in each for each in written)
+
+
+async def test_one_key_ends_nothing_without_asking(house: House, tmp_path: Path) -> None:
+    house.connect()
+    file = tmp_path / "live.ndjson"
+    file.write_text(lines("u1"))
+    async with house.open() as pilot:
+        work = await follow(pilot, file)
+        await until(pilot, lambda: members(house) == {"u1"})
+        await pilot.press("e")
+        await until_shown(pilot, "End the live session?", "Changes that are not delivered yet are")
+        await pilot.press("n")
+        assert not work.is_ending
+        await end(pilot)
+        await until(pilot, lambda: work.is_over)
+
+
+async def test_files_and_webhooks_are_followed_at_once(house: House, tmp_path: Path) -> None:
+    house.connect()
+    file = tmp_path / "live.ndjson"
+    file.write_text(lines("u1"))
+    port = free_port()
+    async with house.open() as pilot:
+        work = await follow(pilot, file)
+        await until(pilot, lambda: members(house) == {"u1"})
+        await pilot.press("l")
+        await until_shown(pilot, "Listen on address", "Refuse arrays of events")
+        pilot.app.screen.query_one(Tick).value = True
+        await answer(pilot, f"127.0.0.1:{port}")
+        await until_shown(pilot, f"127.0.0.1:{port}", "live.ndjson")
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+            array = json.dumps([event("u2", True)]).encode()
+            assert (await client.post("/", content=array)).status_code == 400
+            assert (await client.post("/", content=array[1:-1])).status_code == 200
+        await until_shown(pilot, "1 refused (1 an array, with single events only)")
+        await pilot.press("l")
+        await answer(pilot, f"127.0.0.1:{port}")
+        await until_said(pilot, "Nothing can listen on")
+        with file.open("a") as more:
+            more.write(lines("u3"))
+        await until(pilot, lambda: members(house) == {"u1", "u2", "u3"})
+        await end(pilot)
+        await until(pilot, lambda: work.is_over)
+        assert work.report is not None
+        assert len(work.report.last.sources) == 2
+
+
+async def test_head_and_table_agree_and_nothing_is_live_after_the_end(
+    house: House, tmp_path: Path
+) -> None:
+    with house.office(house.connect()) as office:
+        office.enter("u0")
+        await office.sync()
+    file = tmp_path / "live.ndjson"
+    file.write_text(lines("u1") + lines("w1", "w2").replace("shoppers", "waiters"))
+    async with house.open() as pilot:
+        work = await follow(pilot, file, "n")
+        await until(pilot, lambda: members(house) == {"u0", "u1"})
+        await until_shown(pilot, "» 1 live", "queue 0 + 2 waiting", "waiting: no cohort")
+        await end(pilot)
+        await until(pilot, lambda: work.is_over)
+        await until_shown(pilot, "ended  3 events read", "2 waiting", "waiting: no cohort")
+        assert "» live" not in picture(pilot)
+        assert "1 live" not in picture(pilot)
+
+
+async def test_a_session_without_a_live_audience_is_a_session(house: House, tmp_path: Path) -> None:
+    house.connect()
+    file = tmp_path / "live.ndjson"
+    file.touch()
+    async with house.open() as pilot:
+        work = await follow(pilot, file)
+        await until_shown(pilot, "» live session", "» live  0 events read")
+        work.cancel()
+        await until(pilot, lambda: work.is_over)
+
+
+async def test_every_session_of_other_processes_is_seen(house: House, tmp_path: Path) -> None:
+    with house.office(house.connect()) as office, hold_run(office.ledger.path) as lock:
+        office.enter("u1")
+        audience_id = office.audience().id
+        for n in (1, 2):
+            run = office.ledger.write(runs.begin_run, Tally(), NOW, lock, RunKind.LIVE)
+            office.ledger.write(
+                runs.record_audience, run, audience_id, AudienceCounts(added=100 * n), NOW
+            )
+        for _ in range(25):  # a long session is not among the last runs
+            ended = office.ledger.write(runs.begin_run, Tally(), NOW, lock)
+            office.ledger.write(runs.end_run, ended, RunStatus.DELIVERED, "", NOW)
+        async with house.open() as pilot:
+            await until(pilot, lambda: console(pilot).session is not None)
+            await pilot.press("6")
+            await until_shown(pilot, "run 1, since", "run 2, since", "2 audiences", "100", "200")
+            await pilot.press("down", "w")
+            await until_shown(pilot, "run 2")
+            await pilot.press("escape")
+            file = tmp_path / "live.ndjson"
+            file.touch()
+            await pilot.press("n")
+            await until_shown(pilot, "Folder or file to follow.")
+            await answer(pilot, str(file))
+            await until_shown(pilot, "» live  0 events read", "run 1, since", "run 2, since")
+            work = console(pilot).following
+            assert work is not None
+            work.cancel()
+            await until(pilot, lambda: work.is_over)
+
+
+def test_ages_of_sources_go_on_between_snapshots() -> None:
+    now = LiveSnapshot(1, 9.0, Tally(), 0.0, (), (LiveSource("a", last=90.0),), now=100.0)
+    ages = [source_rows([now], clock, ASCII)[0].cells[5].text for clock in (100.0, 112.0)]
+    assert ages == ["10 s ago", "22 s ago"]

@@ -224,6 +224,23 @@ class TestUploads:
         ledger.write(deliveries.void_open, 1, 9)
         assert deliver(ledger)[REMOVE] == ["seed"]
 
+    @pytest.mark.parametrize("is_rejected", [False, True])
+    def test_a_seed_who_had_left_is_removed_all_the_same(
+        self, ledger: Ledger, is_rejected: bool
+    ) -> None:
+        """The ledger knows them to be out, which the upload makes untrue."""
+        start(ledger)
+        read(ledger, [enters("seed", 1)])
+        assert deliver(ledger)[ADD] == ["seed"]
+        read(ledger, [leaves("seed", 2)], "/later")
+        batch = take(ledger, REMOVE)
+        assert batch is not None
+        ledger.write(deliveries.confirm, batch, OK, ["seed"] if is_rejected else [])
+        assert deliver(ledger)[REMOVE] == []
+        ledger.write(uploads.take_seed, 1, 1, "seed", 1)
+        ledger.write(deliveries.void_open, 1, 9)
+        assert deliver(ledger) == {REMOVE: ["seed"], ADD: []}
+
     def test_a_seed_who_enters_the_audience_stays(self, ledger: Ledger) -> None:
         start(ledger)
         ledger.write(uploads.take_seed, 1, 1, "seed", 1)

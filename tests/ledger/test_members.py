@@ -61,6 +61,15 @@ def test_of_equal_times_the_later_file_wins_however_often_the_first_is_read(
     assert wanted(ledger) == set()
 
 
+def test_of_equal_times_in_one_file_the_later_line_wins_however_far_it_is_read_again(
+    ledger: Ledger,
+) -> None:
+    """As when a second reading of it is stopped in the middle."""
+    read(ledger, [enters("u1", NOW, 1), leaves("u1", NOW, 5)])
+    read(ledger, [enters("u1", NOW, 1)])
+    assert wanted(ledger) == set()
+
+
 def test_times_years_apart_fit_in_one_fold(ledger: Ledger) -> None:
     changes = [enters(f"u{n}", NOW - n * YEAR, n + 1) for n in range(60)]
     read(ledger, [*changes, leaves("u59", NOW, 61)])

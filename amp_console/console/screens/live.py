@@ -14,7 +14,7 @@ from amp_console.console.screens.place import Place
 from amp_console.console.texts import lines, said
 from amp_console.console.widgets.grid import Grid
 from amp_console.console.widgets.steady_text import SteadyText
-from amp_console.ledger.runs import Run, RunAudience, RunKind, RunStatus, all_runs, run_audiences
+from amp_console.ledger.runs import Run, RunAudience, RunKind, run_audiences, runs_under_way
 from amp_console.sync.live_progress import LiveAudience
 from amp_console.sync.words import plural
 
@@ -34,18 +34,21 @@ class LivePlace(Place):
 
     NAME = "Live"
     HELP = """\
-n follows files and folders: growing files line by line, others once they are whole. l listens for
-Segment's webhooks. Each change is in the ledger at once, and in its cohort after the window (five
-seconds). Audiences that have no cohort yet wait: N and L allow to make all of theirs, s makes the
-one under the cursor go live.
+n follows files and folders: growing files line by line, others once they are whole. l receives
+Segment's webhooks. Both work at once: press the other key during a session. Each change is in the
+ledger at once, and in its cohort after the window (five seconds). Audiences without a cohort wait:
+N and L begin a session that creates theirs, s lets the one under the cursor go live.
 
-Lag is the age of the oldest change that is not delivered yet. p pauses the audience under the
-cursor, P all of them: events are taken in, and nothing is sent until it is pressed again. t
-switches an audience off for good, until t is pressed again.
+Queue counts changes that are not delivered yet, Lag is the age of the oldest of them. What waits
+for you (no cohort, paused, switched off) is counted apart, and is no lag. Moves are people who
+entered or left, minute by minute.
 
-e ends the session: what is pending and not paused is delivered first. Leaving this view ends
-nothing. A session of another process on this connection (amp-console watch, listen) is shown as it
-delivers; its requests are under w.
+p pauses the audience under the cursor, P all of them: events are read, and nothing is sent until
+you press it again. t disables an audience until you press t again.
+
+e ends the session after you confirm it: what is pending and not paused is delivered first. Leaving
+this view ends nothing. Sessions of other processes on this connection (amp-console watch, listen)
+are shown, too; w opens the requests of the one under the cursor.
 
 v shows the last changes where there is no room for them beside the sources."""
     CSS_PATH = "live.tcss"
@@ -55,7 +58,7 @@ v shows the last changes where there is no room for them beside the sources."""
         Binding("l", "listen(False)", "Listen", id="live.listen"),
         Binding("L", "listen(True)", "Listen, make cohorts", show=False, id="live.listen_create"),
         Binding("p", "pause", "Pause", id="live.pause"),
-        Binding("p", "resume", "Go on", id="live.resume"),
+        Binding("p", "resume", "Resume", id="live.resume"),
         Binding("P", "pause_all", "Pause all", show=False, id="live.pause_all"),
         Binding("s", "go_live", "Go live", id="live.go_live"),
         Binding("t", "switch", "Switch on or off", show=False, id="live.switch"),
@@ -68,7 +71,7 @@ v shows the last changes where there is no room for them beside the sources."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._elsewhere: Run | None = None
+        self._others: list[Run] = []
 
     def body(self) -> ComposeResult:
         """The session, its audiences; below them its sources, and the last changes."""
@@ -115,19 +118,21 @@ v shows the last changes where there is no room for them beside the sources."""
         return next((each for each in now.audiences if each.audience_id == key), None)
 
     async def look(self) -> None:
-        """Show the session; without one, the one that another process has."""
+        """Show the session, and those of other processes."""
+        found = await self.session.read(runs_under_way, RunKind.LIVE)
+        ours = self.work.snapshot.run_id if self.work and self.work.snapshot else None
+        self._others = [run for run in found if run.id != ours]
         if self.work is not None:
-            self._elsewhere = None
             self.draw()
-            return
-        found = await self.session.read(all_runs, 20)
-        is_going = (RunKind.LIVE, RunStatus.RUNNING)
-        self._elsewhere = next((run for run in found if (run.kind, run.status) == is_going), None)
-        if self._elsewhere is None:
-            self._show_nothing()
+        elif self._others:
+            of = [
+                (run, each)
+                for run in self._others
+                for each in await self.session.read(run_audiences, run.id)
+            ]
+            self._show_others(of)
         else:
-            of = await self.session.read(run_audiences, self._elsewhere.id)
-            self._show_elsewhere(self._elsewhere, of)
+            self._show_nothing()
 
     def _tick(self) -> None:
         work = self.work
@@ -141,7 +146,8 @@ v shows the last changes where there is no room for them beside the sources."""
             return
         now = work.snapshot
         audiences = now.audiences if now else ()
-        self._arrange("-live", rows.headline(work, look), len(audiences))
+        others = [rows.other_line(run, look) for run in self._others]
+        self._arrange("-live", lines(rows.headline(work, look), *others), len(audiences))
         self.query_one("#list", Grid).show([rows.audience_row(each, look) for each in audiences])
         self.query_one("#files", Grid).show(rows.source_rows(work.history, work.now, look))
         ill = next((each for each in now.sources if each.trouble), None) if now else None
@@ -153,10 +159,11 @@ v shows the last changes where there is no room for them beside the sources."""
         self._look_closer()
         self._focus_list()
 
-    def _show_elsewhere(self, run: Run, of: list[RunAudience]) -> None:
+    def _show_others(self, of: list[tuple[Run, RunAudience]]) -> None:
         look = self.console.look
-        self._arrange("-elsewhere", rows.elsewhere(run, look), len(of))
-        self.query_one("#list", Grid).show([rows.other_row(each, look) for each in of])
+        told = [rows.other_line(run, look) for run in self._others]
+        self._arrange("-elsewhere", lines(*told, rows.HOW_TO_END), len(of))
+        self.query_one("#list", Grid).show([rows.other_row(run, each, look) for run, each in of])
         self._focus_list()
 
     def _show_nothing(self) -> None:
@@ -194,7 +201,8 @@ v shows the last changes where there is no room for them beside the sources."""
         if self.is_here:
             current = self.current
             is_paused = current is not None and current.is_paused
-            hidden = {"pause" if is_paused else "resume", "listen" if self.is_live else "go_live"}
+            hidden = {"pause" if is_paused else "resume"}
+            hidden |= set() if self.is_live else {"go_live"}
             if action in hidden:
                 return False
         return super().check_action(action, parameters)
@@ -240,10 +248,8 @@ v shows the last changes where there is no room for them beside the sources."""
             self.run_worker(doing.switch(self, self.current))
 
     def action_end(self) -> None:
-        """End the session; what is pending and not paused is delivered first."""
-        if self.work is not None:
-            self.work.cancel()
-            self._moved()
+        """Ask, then end the session; what is pending and not paused is delivered first."""
+        doing.ask_to_end(self)
 
     def _moved(self) -> None:
         self.draw()
@@ -263,10 +269,13 @@ v shows the last changes where there is no room for them beside the sources."""
 
     @property
     def run_id(self) -> int | None:
-        """The run of the session that is shown."""
+        """The run of the session that is shown; of several, that of the row under the cursor."""
         if self.work is not None:
             return self.work.snapshot.run_id if self.work.snapshot else None
-        return self._elsewhere.id if self._elsewhere else None
+        key = self.query_one("#list", Grid).key
+        if isinstance(key, tuple):
+            return int(key[0])
+        return self._others[0].id if self._others else None
 
     def action_changes(self) -> None:
         """Show the last changes instead of the sources, or these again."""

@@ -9,33 +9,45 @@ from amp_console.console.keyring import UntilQuit, ask_keyring
 from amp_console.console.live_work import Bring, LiveWork, address, paths
 from amp_console.console.screens.ask import Ask
 from amp_console.console.screens.dialog import Confirm
+from amp_console.console.screens.live_listen import ListenDialog, ListenRequest
+from amp_console.console.work import KNOWN
 from amp_console.ledger.audiences import audience
 from amp_console.sync.follower import NO_COHORT, OFF, LiveWish
+from amp_console.sync.live_errors import CannotBind
 from amp_console.sync.live_progress import LiveAudience
 from amp_console.sync.read_only import refusal
-from amp_console.sync.words import clean
+from amp_console.sync.words import clean, plural
 
 if TYPE_CHECKING:
     from amp_console.console.screens.live import LivePlace
 
-ADDRESS = "127.0.0.1:8766"
-COHORTS = " Cohorts are made for audiences that have none; they can't be deleted."
+COHORTS = " Audiences without a cohort get one; cohorts can't be deleted over the API."
 
 
 def why_not(place: "LivePlace", action: str) -> str | None:
     """What can't be done in the live view now, and why."""
     if action in {"follow", "listen"}:
-        if place.is_live:
-            return "A session is under way: press e to end it first."
-        if place.session.connection.read_only:
-            return refusal(place.session.connection)
+        return _why_not_begin(place)
     if action == "run" and place.run_id is None:
         return "No session was begun since the console was opened. Past ones: press 3."
     if action not in _DOING:
         return None
     if not place.is_live:
         return f"No live session here: there is nothing to {_DOING[action]}."
+    if action == "end":
+        return "The session is ending already." if _is_ending(place) else None
     return _why_not_one(place.current, action)
+
+
+def _why_not_begin(place: "LivePlace") -> str | None:
+    if _is_ending(place):
+        return "The session is ending: begin another one when it has ended."
+    connection = place.session.connection
+    return refusal(connection) if connection.read_only else None
+
+
+def _is_ending(place: "LivePlace") -> bool:
+    return place.is_live and place.work is not None and place.work.is_ending
 
 
 def _why_not_one(of: LiveAudience | None, action: str) -> str | None:
@@ -61,41 +73,33 @@ def _waits(of: LiveAudience) -> bool:
 
 
 def ask_paths(place: "LivePlace", *, create: bool) -> None:
-    """Ask which folder or file to follow, and begin."""
+    """Ask which folder or file to follow, and begin, or add it to the session under way."""
 
     def begun(path: str | None) -> None:
         if path is not None:
-            begin(place, paths(path.strip()), create=create)
+            follow(place, paths(path.strip()), create=create)
 
-    question = "Which folder, or which file that grows?" + (COHORTS if create else "")
-    place.app.push_screen(Ask("Follow", question, "", "Follow"), begun)
+    question = "Folder or file to follow." + _more(place, create=create)
+    offered = place.console.premises.live_folder
+    place.app.push_screen(Ask("Follow", question, offered, "Follow"), begun)
 
 
 def ask_address(place: "LivePlace", *, create: bool) -> None:
-    """Ask for the address to listen on, and begin."""
+    """Ask for the address to listen on, and begin, or add it to the session under way."""
 
-    def begun(text: str | None) -> None:
-        if text is not None:
-            place.run_worker(_listen(place, text, create=create))
+    def begun(request: ListenRequest | None) -> None:
+        if request is not None:
+            place.run_worker(_listen(place, request, create=create))
 
-    question = (
-        "On which address are the events of Segment's Webhooks destination to arrive? Other "
-        "machines reach it only with a shared secret: amp-console listen --save-secret keeps it."
-    )
-    place.app.push_screen(
-        Ask("Listen", question + (COHORTS if create else ""), ADDRESS, "Listen", _wrong), begun
-    )
+    place.app.push_screen(ListenDialog(_more(place, create=create)), begun)
 
 
-def _wrong(text: str) -> str | None:
-    host, _, port = text.strip().rpartition(":")
-    if host and port.isdecimal() and 0 < int(port) < 65_536:
-        return None
-    return f"An address and a port are wanted, such as {ADDRESS}."
+def _more(place: "LivePlace", *, create: bool) -> str:
+    """What is said of cohorts: a session under way keeps what it was begun with."""
+    return COHORTS if create and not place.is_live else ""
 
 
-async def _listen(place: "LivePlace", text: str, *, create: bool) -> None:
-    host, _, port = text.strip().rpartition(":")
+async def _listen(place: "LivePlace", request: ListenRequest, *, create: bool) -> None:
     console, premises = place.console, place.console.premises
     connection = place.session.connection
     look = partial(find_webhook_secret, connection, premises.environ, premises.vault)
@@ -106,7 +110,24 @@ async def _listen(place: "LivePlace", text: str, *, create: bool) -> None:
     except KeysError as error:
         console.say(str(error), "error")
         return
-    begin(place, address(host.strip("[]"), int(port), secret), create=create)
+    host, port, single_events = request
+    follow(place, address(host, port, secret, single_events=single_events), create=create)
+
+
+def follow(place: "LivePlace", bring: Bring, *, create: bool) -> None:
+    """Begin a session with this source, or add it to the one under way."""
+    work = place.work
+    if work is not None and place.is_live:
+        place.run_worker(_add(place, work, bring))
+    else:
+        begin(place, bring, create=create)
+
+
+async def _add(place: "LivePlace", work: LiveWork, bring: Bring) -> None:
+    try:
+        await work.add(bring)
+    except (*KNOWN, CannotBind) as error:
+        place.console.say(str(error), "error")
 
 
 def begin(place: "LivePlace", bring: Bring, *, create: bool) -> None:
@@ -126,8 +147,28 @@ def begin(place: "LivePlace", bring: Bring, *, create: bool) -> None:
     place.refresh_bindings()
 
 
+def ask_to_end(place: "LivePlace") -> None:
+    """Ask, then end the session; what is pending and not paused is delivered first."""
+    work = place.work
+    if work is None:
+        return
+    consequences = [
+        "It stops reading events. Changes that are not delivered yet are sent first.",
+        "What is paused, or waits for a cohort, stays pending.",
+    ]
+
+    def answered(is_meant: bool | None) -> None:
+        if is_meant:
+            work.cancel()
+            place.draw()
+            place.refresh_bindings()
+
+    question = Confirm("End the live session?", consequences, "End it", "Keep it")
+    place.app.push_screen(question, answered)
+
+
 def go_live(place: "LivePlace", of: LiveAudience) -> None:
-    """Let an audience follow that waits: go on, switch it on, or make its cohort."""
+    """Let an audience go live that waits: resume, switch it on, or make its cohort."""
     work = place.work
     if work is None:
         return
@@ -137,7 +178,7 @@ def go_live(place: "LivePlace", of: LiveAudience) -> None:
         place.run_worker(switch(place, of))
     else:
         consequences = [
-            f"A cohort is made for “{clean(of.name)}”, and its {of.queue:,} changes are delivered.",
+            f"Creates a cohort for “{clean(of.name)}” and delivers {plural(of.queue, 'change')}.",
             "Cohorts can't be deleted over the API.",
         ]
 
@@ -146,11 +187,11 @@ def go_live(place: "LivePlace", of: LiveAudience) -> None:
                 work.go_live(of.audience_id)
                 place.draw()
 
-        place.app.push_screen(Confirm("Go live?", consequences, "Make the cohort"), answered)
+        place.app.push_screen(Confirm("Go live?", consequences, "Create the cohort"), answered)
 
 
 async def switch(place: "LivePlace", of: LiveAudience) -> None:
-    """Switch an audience off for good, or on again; it follows at once then."""
+    """Switch an audience off for good, or on again; it goes live at once then."""
     known = await place.session.read(audience, of.audience_id)
     await changing.switch(place.console, known)
     if place.work is not None and not known.enabled:

@@ -40,6 +40,7 @@ AUDIENCES = (
     Column("", 22, flex=1),
 )
 OTHERS = (
+    Column("Run", 5, right=True),
     Column("Audience", 18, flex=2),
     Column("Pending", 8, right=True),
     Column("Added", 8, right=True, rank=1),
@@ -280,29 +281,29 @@ def change_row(number: int, of: LiveChange, look: Look) -> Row:
     return Row(number, (Cell(clock(of.at), "dim"), sign, Cell(of.id), Cell(of.audience, "dim")))
 
 
-def elsewhere(run: Run, look: Look) -> Content:
+HOW_TO_END = said(("To end a session, end its process. w opens its requests.", MUTED))
+
+
+def other_line(run: Run, look: Look) -> Content:
     """The session of another process, as far as the ledger knows it."""
-    tally = run.tally
-    return lines(
-        said(
-            (f"{look.live} live in another amp-console", f"{STRONG} {ACCENT}"),
-            (f" ({run.holder}), run {run.id}, since {at(run.started_at)}", MUTED),
-        ),
-        said(
-            f"{plural(tally.read, 'event')} read",
-            (f", {tally.invalid:,} invalid" if tally.invalid else "", BAD),
-            (". To end it, end that process; press w for its requests.", MUTED),
-        ),
-    )
+    parts: list[Part] = [
+        (f"{look.live} live in another amp-console", f"{STRONG} {ACCENT}"),
+        (f" ({run.holder}), run {run.id}, since {at(run.started_at)}: ", MUTED),
+        f"{plural(run.tally.read, 'event')} read",
+        (f", {run.tally.invalid:,} invalid" if run.tally.invalid else "", BAD),
+        (f", {refused_words(run.refused)}" if run.refused else "", BAD),
+    ]
+    return said(*parts)
 
 
-def other_row(of: RunAudience, look: Look) -> Row:
+def other_row(run: Run, of: RunAudience, look: Look) -> Row:
     """One audience of another process's session, after its last delivery."""
     counts, pending = of.counts, of.pending
     state = Cell(counts.note, "warn") if counts.note else Cell(f"{look.live} live", "accent")
     return Row(
-        of.audience_id,
+        (run.id, of.audience_id),
         (
+            Cell(str(run.id), "dim"),
             Cell(of.name),
             Cell(f"{pending:,}" if pending else ""),
             Cell(f"{counts.added:,}" if counts.added else ""),
@@ -311,5 +312,5 @@ def other_row(of: RunAudience, look: Look) -> Row:
             Cell(f"{counts.requests:,}" if counts.requests else ""),
             state,
         ),
-        (of.name, pending, counts.added, counts.removed, counts.rejected, counts.requests),
+        (run.id, of.name, pending, counts.added, counts.removed, counts.rejected, counts.requests),
     )

@@ -124,6 +124,7 @@ class GridView(ScrollView, can_focus=True):
         self._needle = ""
         self._rows: Rows = Listed(())
         self._asked: set[int] = set()
+        self._missed: Hashable | None = None  # the cursor's row, while it is not shown
         self._paint = GridPaint(self)
         self._lines = GridLines(self.columns, look, self._paint, self._age)
 
@@ -203,7 +204,11 @@ class GridView(ScrollView, can_focus=True):
         key, before = self.key, self.cursor
         self._rows = rows
         self.virtual_size = Size(self.size.width, len(rows) + 1)
-        place = rows.find(key) if key is not None else None
+        wanted = key if self._missed is None else self._missed
+        place = rows.find(wanted) if wanted is not None else None
+        self._missed = wanted if place is None else None
+        if place is None:
+            place = rows.find(key) if key is not None else None
         place = before if place is None else place
         self.set_reactive(GridView.cursor, max(0, min(place, len(rows) - 1)))
         self._keep_in_sight()
@@ -221,6 +226,7 @@ class GridView(ScrollView, can_focus=True):
 
     def watch_cursor(self) -> None:
         """Show the cursor where it is now, and tell."""
+        self._missed = None
         self._keep_in_sight()
         self.refresh()
         self.post_message(self.Moved(self, self.key))

@@ -1,0 +1,49 @@
+"""The cursor of a table stays with its row, also while that row is not shown."""
+
+import pytest
+from textual.app import App, ComposeResult
+
+from amp_console.console.widgets.grid import Grid
+from amp_console.console.widgets.grid_layout import Column
+from amp_console.console.widgets.grid_rows import Cell, Row
+
+pytestmark = pytest.mark.anyio
+
+
+class Sheet(App[None]):
+    """One table."""
+
+    def compose(self) -> ComposeResult:
+        yield Grid((Column("Name", 10),))
+
+    def grid(self) -> Grid:
+        return self.query_one(Grid)
+
+
+def rows(*names: str) -> list[Row]:
+    return [Row(name, (Cell(name),)) for name in names]
+
+
+async def test_it_returns_to_a_row_that_comes_back() -> None:
+    app = Sheet()
+    async with app.run_test():
+        grid = app.grid()
+        grid.show(rows("a", "b", "c"))
+        grid.go_to("c")
+        for without in (rows("a", "b"), rows(), rows("b")):
+            grid.show(without)
+            grid.show(rows("a", "b", "c", "d"))
+            assert grid.key == "c"
+
+
+async def test_it_stays_where_the_operator_has_moved_it_meanwhile() -> None:
+    app = Sheet()
+    async with app.run_test() as pilot:
+        grid = app.grid()
+        grid.show(rows("a", "b", "c"))
+        grid.go_to("c")
+        grid.show(rows("a", "b"))
+        grid.focus()
+        await pilot.press("home")
+        grid.show(rows("a", "b", "c"))
+        assert grid.key == "a"
