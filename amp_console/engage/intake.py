@@ -37,11 +37,21 @@ class Intake:
     still grow, what is not whole at its end is left out, and `is_cut` says so.
     """
 
-    def __init__(self, stream: BinaryIO, block_bytes: int, *, may_grow: bool = False) -> None:
+    def __init__(
+        self,
+        stream: BinaryIO,
+        block_bytes: int,
+        *,
+        may_grow: bool = False,
+        is_live: bool = False,
+    ) -> None:
         self.position = 0
         self.trouble: Trouble | None = None
         self.may_grow = may_grow
+        self.is_live = is_live
         self.is_cut = False
+        self.unfinished = 0
+        """How many bytes of a line were read whose end was not; it is kept by the reader."""
         self._stream = stream
         self._block_bytes = max(block_bytes, len(GZIP_MAGIC))
         self._blocks = self._unpacked()

@@ -78,7 +78,11 @@ def lines_of(
     """
     splitter = LineSplitter(limit, is_json=is_json)
     for block in intake:
-        if lines := splitter.push(block):
+        lines = splitter.push(block)
+        if is_json and intake.is_live and splitter.left <= LONG_LINE:
+            lines += splitter.documents()  # a newline may not come for long
+        intake.unfinished = splitter.left
+        if lines:
             yield lines
     last = splitter.documents() if is_json else []
     if intake.trouble is None and splitter.left:

@@ -19,11 +19,12 @@ from amp_console.engage.formats import (
     SourceKind,
     UnreadableSource,
     format_of,
+    grows,
     has_lone_returns,
     is_enough,
 )
 from amp_console.engage.identifier_list import read_identifiers
-from amp_console.engage.intake import GZIP_MAGIC, UTF16, Intake, from_lone_returns, from_utf16
+from amp_console.engage.intake import UTF16, Intake, from_lone_returns, from_utf16
 from amp_console.engage.lines import BOM, lines_of
 from amp_console.engage.mapping import FieldMapping
 from amp_console.engage.reader import EventReader
@@ -82,6 +83,7 @@ class Source:
         *,
         start: Start = BEGINNING,
         may_grow: bool = False,
+        is_live: bool = False,
     ) -> None:
         """Tell the format. Raises UnreadableSource."""
         self.name = name
@@ -90,7 +92,8 @@ class Source:
         self._stream = stream
         self._options = options
         self._first_line = start.line
-        self._intake = Intake(stream, block_bytes, may_grow=may_grow)
+        self._is_live = is_live
+        self._intake = Intake(stream, block_bytes, may_grow=may_grow, is_live=is_live)
         if start.skipped:
             self._intake.skip(start.skipped)
         try:
@@ -119,6 +122,11 @@ class Source:
     def trouble(self) -> str | None:
         """Why the source broke off before its end, None where it did not, or not yet."""
         return self._intake.trouble.reason if self._intake.trouble else None
+
+    @property
+    def unfinished(self) -> int:
+        """How many bytes the line has so far that is not complete."""
+        return self._intake.unfinished
 
     @property
     def is_cut(self) -> bool:
@@ -164,7 +172,7 @@ class Source:
         head = b""
         for block in self._intake:
             head += block
-            if is_enough(head) or len(head) > SNIFFED:
+            if is_enough(head) or len(head) > SNIFFED or _begins_event(head):
                 break
         trouble = self._intake.trouble
         if not head and trouble is not None and not trouble.has_line:
@@ -176,7 +184,12 @@ class Source:
             head = head.replace(b"\r", b"\n")
         chosen = (self._options.user_id_column, self._options.amplitude_id_column)
         is_list = self._options.lists is not None
-        return format_of(head, frozenset(filter(None, chosen)), is_list=is_list)
+        try:
+            return format_of(head, frozenset(filter(None, chosen)), is_list=is_list)
+        except UnreadableSource:
+            if self._is_live:  # a program may say something before its first event
+                return Format(SourceKind.NDJSON)
+            raise
 
     def _member_columns(self) -> tuple[MemberColumns | None, MemberColumns | None]:
         """Find the identifiers of an audience CSV. Raises UnreadableSource."""
@@ -213,11 +226,13 @@ def open_source(
     block_bytes: int = BLOCK_BYTES,
     start: Start = BEGINNING,
     may_grow: bool = False,
+    is_live: bool = False,
 ) -> Source:
     """Open a file, or the standard input for "-". Raises UnreadableSource.
 
     `start` leaves out the beginning of an NDJSON file. A file that `may_grow` is read without a
-    row or element that its end may have cut: `Source.is_cut`.
+    row or element that its end may have cut: `Source.is_cut`. A stream that `is_live` gives each
+    event as soon as it is complete, and what has no known format is read line by line.
 
     `now` gives nanoseconds since 1970 (UTC); an audience download without a file's time needs it.
     """
@@ -225,7 +240,7 @@ def open_source(
     if path == STDIN:
         taken_at = now() // 1000 if taken_at is None else taken_at
         stream = stdin or sys.stdin.buffer
-        return Source(STDIN_NAME, stream, options, None, taken_at, block_bytes)
+        return Source(STDIN_NAME, stream, options, None, taken_at, block_bytes, is_live=is_live)
     file = Path(path).absolute()
     try:
         found = file.stat()
@@ -248,12 +263,17 @@ def grows_by_lines(head: bytes) -> bool:
 
     Other formats are read from beginning to end.
     """
-    if head.startswith((GZIP_MAGIC, *UTF16)) or len(head.strip()) < 2 or has_lone_returns(head):
-        return False
     try:
-        return format_of(head.removeprefix(BOM)).kind is SourceKind.NDJSON
+        found = grows(head)
     except UnreadableSource:
         return False
+    return found is True or (found is None and _begins_event(head))
+
+
+def _begins_event(head: bytes) -> bool:
+    """Whether what begins so is one event to a line, whatever follows."""
+    first = head.removeprefix(BOM).lstrip().partition(b"\n")[0]
+    return first.startswith(b"{") and len(first.strip()) > 1
 
 
 def _why_not(file: Path, error: Exception) -> str:

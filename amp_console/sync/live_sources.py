@@ -2,20 +2,22 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import CancelledError
 from contextlib import suppress
 from time import monotonic
-from typing import Any, BinaryIO, Literal, TypeVar
+from typing import BinaryIO, TypeVar, cast
 
+import msgspec
 from watchfiles import awatch
 
-from amp_console.engage.lines import LineSplitter
-from amp_console.engage.reader import EventReader
+from amp_console.engage import Batch, Source, open_source
+from amp_console.engage.source import STDIN
 from amp_console.ledger import LedgerError
 from amp_console.sync.feed import Feed
 from amp_console.sync.live import Live
 from amp_console.sync.live_progress import LiveSource
+from amp_console.sync.pipe import EndableStream
 from amp_console.sync.watching import Watching
 
 OFTEN = 0.25  # seconds between two looks at single files, and at files that may not be whole yet
@@ -23,7 +25,7 @@ SELDOM = 10.0  # seconds until folders are looked at all the same, whatever the 
 BLIND = 1.0  # ... where the system tells nothing of them
 TRY_AGAIN = 5.0  # seconds until a ledger that failed is tried again
 WAKE_UP = 1_000  # milliseconds until the watcher sees that it is to end
-BLOCK = 1024 * 1024  # bytes
+GIVEN_UP = 5.0  # seconds for which the end of the reading thread is waited for
 
 T = TypeVar("T")
 
@@ -90,47 +92,103 @@ class PathSource:
 
 
 class StreamSource:
-    """A stream of lines, such as the standard input."""
+    """A stream, such as the standard input, in any format that an import reads."""
 
-    def __init__(self, feed: Feed, stream: BinaryIO, name: str) -> None:
+    def __init__(
+        self,
+        feed: Feed,
+        stream: BinaryIO,
+        name: str,
+        now: Callable[[], float] = monotonic,
+        patient: float = 60.0,
+    ) -> None:
+        """A line that is not complete is shown as waiting after `patient` seconds."""
         self._feed = feed
-        self._stream = stream
-        self._reader = EventReader(feed.options.mapping, feed.options.audience)
+        self._stream = EndableStream(stream)
+        self._source: Source | None = None
         self._seen = LiveSource(name)
-        self._number = 1
+        self._now = now
+        self._patient = patient
+        self._changed = now()
 
     def sources(self) -> tuple[LiveSource, ...]:
         """The stream."""
-        return (self._seen,)
+        seen, waiting = self._seen, self._source.unfinished if self._source else 0
+        if waiting and not seen.trouble and self._now() - self._changed >= self._patient:
+            trouble = f"Its last line is not complete: {waiting:,} bytes wait for the rest."
+            return (msgspec.structs.replace(seen, trouble=trouble),)
+        return (seen,)
 
     async def follow(self, live: Live) -> None:
-        """Take in the stream line by line, until it or the session ends.
+        """Take in the stream, until it or the session ends; all that was read is taken in.
 
-        It is read by a thread of its own, which may hang in its read when the session ends. A
-        ledger that fails is tried again. Raises `LedgerError` where it fails in the end.
+        It is read by a thread of its own. A ledger that fails is tried again. Raises `LedgerError`
+        where it fails in the end, and `UnreadableSource` where nothing of the stream can be read.
         """
         source_id = await self._kept_trying(live, lambda: self._feed.begin(self._seen.name))
-        splitter = LineSplitter(is_json=True)
-        blocks: asyncio.Queue[bytes] = asyncio.Queue(maxsize=2)
-        _read_aside(self._stream, blocks)
-        ending = asyncio.create_task(live.ending.wait())
+        batches: asyncio.Queue[Batch | Exception | None] = asyncio.Queue(maxsize=1)
+        thread = self._read_aside(batches)
+        ending = asyncio.create_task(self._end_with(live))
         try:
-            while block := await _next(blocks, ending):
-                await self._take(live, source_id, splitter.push(block) + splitter.documents())
-            if not live.ending.is_set():
-                await self._take(live, source_id, [splitter.take()])
+            while (batch := await self._next(batches, ending)) is not None:
+                if isinstance(batch, Exception):
+                    raise batch
+                await self._take(live, source_id, batch)
         finally:
             ending.cancel()
+            self._stream.end()
+            if self._stream.can_end:
+                await asyncio.to_thread(thread.join, GIVEN_UP)
+            if not thread.is_alive():
+                self._stream.close()
 
-    async def _take(self, live: Live, source_id: int, lines: list[bytes]) -> None:
-        if not lines:
-            return
-        batch = self._reader.read(lines, self._number)
-        self._number += len(lines)
+    async def _end_with(self, live: Live) -> None:
+        await live.ending.wait()
+        self._stream.end()
+
+    async def _next(
+        self, batches: "asyncio.Queue[Batch | Exception | None]", ending: "asyncio.Task[None]"
+    ) -> Batch | Exception | None:
+        coming = asyncio.ensure_future(batches.get())
+        if not self._stream.can_end:
+            await asyncio.wait({coming, ending}, return_when=asyncio.FIRST_COMPLETED)
+            if not coming.done():
+                coming.cancel()
+                return None
+        return await coming
+
+    def _read_aside(self, batches: "asyncio.Queue[Batch | Exception | None]") -> threading.Thread:
+        loop = asyncio.get_running_loop()
+
+        def put(batch: Batch | Exception | None) -> None:
+            asyncio.run_coroutine_threadsafe(batches.put(batch), loop).result()
+
+        def read() -> None:
+            with suppress(RuntimeError, CancelledError):  # the loop is closed: no one reads on
+                try:
+                    for batch in self._batches():
+                        put(batch)
+                    put(None)
+                except Exception as error:  # it is raised where it is awaited
+                    put(error)
+
+        thread = threading.Thread(target=read, daemon=True, name="stream")
+        thread.start()
+        return thread
+
+    def _batches(self) -> Iterator[Batch]:
+        self._source = open_source(
+            STDIN, self._feed.options, stdin=cast("BinaryIO", self._stream), is_live=True
+        )
+        for batch in self._source:
+            self._changed = self._now()
+            yield batch
+
+    async def _take(self, live: Live, source_id: int, batch: Batch) -> None:
         taken = await self._kept_trying(live, lambda: self._feed.take(source_id, [batch]))
-        position = (self._seen.position or 0) + sum(map(len, lines)) + len(lines)
+        position = self._source.position() if self._source else 0
         events = self._seen.events + taken.tally.read
-        self._seen = LiveSource(self._seen.name, events, monotonic(), position)
+        self._seen = LiveSource(self._seen.name, events, self._now(), position)
         await live.arrived(taken)
 
     async def _kept_trying(self, live: Live, work: Callable[[], T]) -> T:
@@ -147,31 +205,3 @@ class StreamSource:
 async def _or_ending(live: Live, seconds: float) -> None:
     with suppress(TimeoutError):
         await asyncio.wait_for(live.ending.wait(), seconds)
-
-
-async def _next(blocks: "asyncio.Queue[bytes]", ending: "asyncio.Task[Literal[True]]") -> bytes:
-    """Wait for the next block; there is none once the session is to end."""
-    coming = asyncio.create_task(blocks.get())
-    both: set[asyncio.Task[Any]] = {coming, ending}
-    await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
-    if coming.done():
-        return coming.result()
-    coming.cancel()
-    return b""
-
-
-def _read_aside(stream: BinaryIO, blocks: "asyncio.Queue[bytes]") -> None:
-    loop = asyncio.get_running_loop()
-    read = getattr(stream, "read1", stream.read)
-
-    def pump() -> None:
-        block = b"begin"
-        with suppress(RuntimeError, CancelledError):  # the loop is closed: nobody reads on
-            while block:
-                try:
-                    block = read(BLOCK)
-                except OSError:  # a terminal that has gone away
-                    block = b""
-                asyncio.run_coroutine_threadsafe(blocks.put(block), loop).result()
-
-    threading.Thread(target=pump, daemon=True, name="stream").start()

@@ -2,8 +2,12 @@
 
 import asyncio
 import dataclasses
+import gzip
 import io
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from time import monotonic
@@ -775,6 +779,117 @@ async def test_a_stream_is_followed_to_its_end(office: Office, begins: bytes, en
     report = await run(office, StreamSource(feed, stream, "stdin"))
     assert (report.last.tally.read, report.pending) == (20, 0)
     assert office.cohort() == set(USERS)
+
+
+class Pipe:
+    """The standard input as a pipe whose other end stays open."""
+
+    def __init__(self) -> None:
+        self._reading, self._writing = os.pipe()
+        self.stream = os.fdopen(self._reading, "rb")
+
+    def write(self, text: str) -> None:
+        os.write(self._writing, text.encode())
+
+    def left(self) -> str:
+        """What no one has read."""
+        os.close(self._writing)
+        with self.stream:
+            return self.stream.read().decode()
+
+
+@pytest.mark.parametrize("ends", ["\n", ""])
+async def test_events_of_an_open_pipe_are_taken_in_as_they_come(office: Office, ends: str) -> None:
+    pipe = Pipe()
+    source = StreamSource(Feed(office.ledger, office.read_options()), pipe.stream, "stdin")
+    async with office.client() as client:
+        live = Live(office.means_with(client), QUICK)
+        task = asyncio.create_task(live.run(source))
+        for at in range(3):
+            pipe.write(lines(f"u{at}", at=at).rstrip("\n") + ends)
+            await until(is_in(office, *(f"u{n}" for n in range(at + 1))))
+        live.end()
+        report = await task
+    assert (report.last.tally.read, report.last.tally.invalid, pipe.left()) == (3, 0, "")
+
+
+async def test_what_was_taken_from_a_pipe_is_taken_in_when_the_session_ends(
+    office: Office,
+) -> None:
+    """The line under way, too; the rest stays in the pipe."""
+    pipe = Pipe()
+    source = StreamSource(Feed(office.ledger, office.read_options()), pipe.stream, "stdin")
+    async with office.client() as client:
+        live = Live(office.means_with(client), QUICK)
+        task = asyncio.create_task(live.run(source))
+        pipe.write(lines("u1") + lines("u2")[:50])
+        await until(lambda: source._source is not None and source._source.unfinished == 50)
+        live.ending.set()
+        pipe.write(lines("u2")[50:] + lines("u3"))
+        report = await task
+    in_pipe = pipe.left()
+    taken = report.last.tally.read
+    assert report.last.tally.invalid == 0
+    assert office.cohort() == {f"u{n + 1}" for n in range(taken)}
+    assert in_pipe == lines(*(f"u{n + 1}" for n in range(taken, 3)))
+    assert taken >= 2
+
+
+@pytest.mark.parametrize("kind", ["array", "gzip", "pretty", "noise before"])
+async def test_a_stream_is_read_in_any_format(office: Office, kind: str) -> None:
+    events = [event(user, True) for user in USERS]
+    content = {
+        "array": json.dumps(events).encode(),
+        "gzip": gzip.compress(lines(*USERS).encode()),
+        "pretty": "\n".join(json.dumps(each, indent=1) for each in events).encode(),
+        "noise before": b"starting...\nready\n" + lines(*USERS).encode(),
+    }[kind]
+    feed = Feed(office.ledger, office.read_options())
+    await run(office, StreamSource(feed, io.BytesIO(content), "stdin"))
+    assert office.cohort() == set(USERS)
+
+
+async def test_a_line_that_waits_for_its_rest_is_told(office: Office) -> None:
+    pipe, clock = Pipe(), [0.0]
+    feed = Feed(office.ledger, office.read_options())
+    source = StreamSource(feed, pipe.stream, "stdin", lambda: clock[0])
+    async with office.client() as client:
+        live = Live(office.means_with(client), QUICK)
+        task = asyncio.create_task(live.run(source))
+        pipe.write(lines("u1") + lines("u2")[:50])
+        await until(lambda: source._source is not None and source._source.unfinished == 50)
+        assert not source.sources()[0].trouble
+        clock[0] = 61.0
+        assert source.sources()[0].trouble.startswith("Its last line is not complete: 50 bytes")
+        live.end()
+        report = await task
+    assert (report.last.tally.read, report.last.tally.invalid) == (2, 1)
+    pipe.left()
+
+
+def test_a_quiet_pipe_lets_the_interpreter_end() -> None:
+    """A thread that waits in a buffered reader would make it abort."""
+    script = """
+import sys, threading
+from amp_console.sync.pipe import EndableStream
+stream = EndableStream(sys.stdin.buffer)
+began = threading.Event()
+def read():
+    began.set()
+    stream.read(100)
+thread = threading.Thread(target=read, daemon=True)
+thread.start()
+began.wait()
+if sys.argv[1] == "end":
+    stream.end()
+    thread.join()
+"""
+    reading, writing = os.pipe()
+    for how in ("end", "leave"):
+        command = [sys.executable, "-c", script, how]
+        assert subprocess.run(command, stdin=reading, check=False).returncode == 0
+    os.close(reading)
+    os.close(writing)
 
 
 async def run(office: Office, source: EventSource) -> LiveReport:
