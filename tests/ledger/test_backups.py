@@ -1,6 +1,7 @@
 """Backups: whole, dated, few, never in anybody's way, and of use when the ledger is not."""
 
 import os
+import resource
 import signal
 import sqlite3
 import stat
@@ -300,3 +301,21 @@ def test_examining_changes_nothing(old: Path, empty: Path) -> None:
         examine(empty)
     with pytest.raises(LedgerError, match="can't be opened"):
         examine(old.with_name("missing.db"))
+
+
+def test_a_disk_that_gets_full_meanwhile_is_told_and_leaves_no_half_copy(path: Path) -> None:
+    """A limit on the size of files stands in for a disk without room."""
+    back_up(path, DAILY, NOW, OPTIONS)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def fill() -> bool:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+        return False
+
+    try:
+        with pytest.raises(BackupSkipped, match=r"Older backups are kept\. Check the disk"):
+            back_up(path, DAILY, NOW + DAY, OPTIONS, fill)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert [each.at for each in list_backups(path)] == [NOW]
+    assert len(list(backup_folder(path).iterdir())) == 1
