@@ -202,11 +202,27 @@ class TestCulprits:
         await office.sync()
         office.leave(*USERS, at=9)
         office.trouble(Rule(RefuseIds(frozenset(USERS))))
+        before = len(office.simulator.requests)
         report = await office.sync()
+        assert len(office.simulator.requests) - before < 60, "not each of them was asked about"
         assert report.status is RunStatus.STOPPED
         assert report.audiences[0].left.pending == 40
         assert office.rejected() == []
         assert "refuses every request" in report.audiences[0].note
+
+    @pytest.mark.parametrize("named", [True, False])
+    async def test_are_those_alone_who_are_refused_again(self, office: Office, named: bool) -> None:
+        """A first refusal names two; the second one is about one of them."""
+        office.enter(*USERS)
+        await office.sync()
+        office.enter("bad", "good", at=9)
+        office.trouble(
+            Rule(RefuseIds(frozenset({"bad", "good"}), named=True), times=1),
+            Rule(RefuseIds(frozenset({"bad"}), named=named)),
+        )
+        await office.sync()
+        assert [u.id for u in office.rejected()] == ["bad"]
+        assert office.cohort() == {*USERS, "good"}
 
     async def test_can_be_tried_again(self, office: Office) -> None:
         office.enter("u1", "bad")
@@ -643,16 +659,21 @@ class TestRun:
         assert "Another amp-console" in report.audiences[0].note
         assert office.simulator.requests == []
 
-    async def test_what_a_killed_process_left_open_is_delivered(self, office: Office) -> None:
+    @pytest.mark.parametrize("leaves_meanwhile", [False, True])
+    async def test_what_a_killed_process_left_open_is_delivered(
+        self, office: Office, leaves_meanwhile: bool
+    ) -> None:
         office.enter("u1")
         await office.sync()
         office.enter("u2", at=5)
         of = office.audience().id
         office.ledger.write(deliveries.take, 9, of, IdType.USER_ID, Operation.ADD, 10, 1)
-        office.leave("u2", at=9)
+        if leaves_meanwhile:
+            office.leave("u2", at=9)
         await office.sync()
-        assert office.cohort() == {"u1"}
-        assert office.simulator.requests[-1].operation is Operation.REMOVE
+        assert office.cohort() == ({"u1"} if leaves_meanwhile else {"u1", "u2"})
+        last = Operation.REMOVE if leaves_meanwhile else Operation.ADD
+        assert office.simulator.requests[-1].operation is last
 
     async def test_stops_when_asked_and_goes_on_next_time(self, office: Office) -> None:
         office.limit(first_batch=5, largest_batch=5)

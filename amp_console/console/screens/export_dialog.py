@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 ABOUT = (
     "A spreadsheet runs cells that begin with =, +, - or @ as formulas. Safe cells get an "
-    "apostrophe in front. For other programs, and for numbers such as +49…, choose exact."
+    "apostrophe in front. For other programs, and for identifiers such as -1, choose exact."
 )
 
 
