@@ -5,14 +5,15 @@ import nothing but click: that takes 0.1 s, where httpx and the rest would add a
 """
 
 import importlib
-import os
 import sys
 
 import click
 
 from amp_console import __version__
+from amp_console.cli import output
 from amp_console.cli.exits import Exit
 from amp_console.cli.options import Common
+from amp_console.cli.output import say
 
 COMMANDS = {
     "connect": "connect:connect",
@@ -59,14 +60,24 @@ class Commands(click.Group):
             return super().invoke(ctx)
         except (click.ClickException, click.Abort, click.exceptions.Exit):
             raise
+        except UnicodeEncodeError as error:
+            if not _came_from_arguments(error):
+                raise
+            say("An argument is not valid UTF-8. Nothing was done with it.", err=True)
+            return Exit.MISUSE
         except Exception as error:
             from amp_console.cli.failures import failure
 
             found = failure(error)
             if found is None:
                 raise
-            click.echo(str(error), err=True)
+            say(str(error), err=True)
             return found
+
+
+def _came_from_arguments(error: UnicodeEncodeError) -> bool:
+    """Whether bytes that are no text came in as an argument: Python passes them as surrogates."""
+    return any(error.object[error.start : error.end] in argument for argument in sys.argv)
 
 
 @click.command(
@@ -106,16 +117,16 @@ def commands(
 
 def main() -> None:
     """Run the command line and exit with its status."""
+    output.prepare()
     try:
         status = commands.main(prog_name="amp-console", standalone_mode=False)
     except click.ClickException as error:
-        error.show()
+        output.say_misuse(error)
         status = error.exit_code
     except (click.Abort, KeyboardInterrupt):
-        click.echo("Interrupted. Everything that was read or delivered is kept.", err=True)
+        say("Interrupted. Everything that was read or delivered is kept.", err=True)
         status = Exit.INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read our output has left; Python must not try to flush it once more.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except Exception as error:
+        output.say_defect(error)
         status = Exit.PARTIAL
-    sys.exit(status if isinstance(status, int) else 0)
+    sys.exit(output.finish(status if isinstance(status, int) else 0))

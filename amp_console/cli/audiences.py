@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import click
 
 from amp_console.cli.options import connection_option, json_option
+from amp_console.cli.output import say
 
 if TYPE_CHECKING:
     from amp_console.cli.documents import AudienceDocument
@@ -30,7 +31,7 @@ def audiences(as_json: bool, connection: str | None) -> int:
     elif documents:
         _print_table(documents)
     else:
-        click.echo("No audience yet. Read a file of Engage events with: amp-console import PATH")
+        say("No audience yet. Read a file of Engage events with: amp-console import PATH")
     return 0
 
 
@@ -117,10 +118,10 @@ def _print_table(documents: "list[AudienceDocument]") -> None:
     ]
     header = ("AUDIENCE", "KEY", "COHORT", "ID-TYPE", "MEMBERS", "ADD", "REMOVE", "REJECTED")
     for line in table((*header, "STATUS"), rows, "MEMBERS ADD REMOVE REJECTED"):
-        click.echo(line)
+        say(line)
     for each in documents:
         if each.notice:
-            click.echo(f"{clean(each.key)}: {each.notice}")
+            say(f"{clean(each.key)}: {each.notice}")
 
 
 def _print_audience(
@@ -150,4 +151,4 @@ def _print_audience(
     )
     notice = (("notice", document.notice),) if document.notice else ()
     for name, value in (*lines, *notice):
-        click.echo(f"{name:<14}{clean(value, 400)}")
+        say(f"{name:<14}{clean(value, 400)}")

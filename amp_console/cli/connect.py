@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from amp_console.cli.exits import Exit
+from amp_console.cli.output import ask_for, say
 
 if TYPE_CHECKING:
     from amp_console.connections import Connection
@@ -82,7 +83,7 @@ def connect(
     _say_accepted(connection, accepted)
     pages.save(connection)
     if is_from_environment and not save_keys:
-        click.echo("The keys come from the environment and were not stored.")
+        say("The keys come from the environment and were not stored.")
         return Exit.DELIVERED
     return _store(connection, credentials)
 
@@ -127,8 +128,8 @@ def _keys(*, from_stdin: bool) -> "tuple[Credentials, bool]":
         return found, True
     if not sys.stdin.isatty():
         raise KeysError(KeysProblem.MISSING)
-    api_key = click.prompt("API Key", hide_input=True, err=True)
-    secret_key = click.prompt("Secret Key", hide_input=True, err=True)
+    api_key = ask_for("API Key", is_hidden=True)
+    secret_key = ask_for("Secret Key", is_hidden=True)
     return checked_keys(api_key, secret_key), False
 
 
@@ -146,26 +147,26 @@ def _test(connection: "Connection", credentials: "Credentials") -> "KeysAccepted
 
         return client_for(msgspec.structs.replace(connection, region=region), credentials)
 
-    click.echo("Testing the keys…", err=True)
+    say("Testing the keys…", err=True)
     try:
         return asyncio.run(
             check_keys(client, connection.region, has_other=connection.base_url is None)
         )
     except WrongRegion as error:
-        click.echo(str(error), err=True)
+        say(str(error), err=True)
         raise click.exceptions.Exit(Exit.KEYS) from None
 
 
 def _say_accepted(connection: "Connection", accepted: "KeysAccepted") -> None:
     from amp_console.cli.text import clean, plural
 
-    click.echo(
+    say(
         f'Connected "{clean(connection.name)}": Amplitude takes the keys and lists '
         f"{plural(accepted.cohorts, 'cohort')}."
     )
     if accepted.app_ids and connection.app_id not in accepted.app_ids:
         found = ", ".join(str(each) for each in sorted(accepted.app_ids))
-        click.echo(
+        say(
             f"But its cohorts belong to App ID {found}, not {connection.app_id}: new cohorts may "
             "be refused. Connect again with the right --app-id.",
             err=True,
@@ -182,12 +183,12 @@ def _store(connection: "Connection", credentials: "Credentials") -> int:
     except KeysError as error:
         if error.problem is not KeysProblem.NO_KEYRING:
             raise
-        click.echo(
+        say(
             "This machine has no keyring, so the keys were not saved; the connection was. "
             "Sign in to a desktop session and connect again, or set AMP_CONSOLE_API_KEY and "
             "AMP_CONSOLE_SECRET_KEY for each run.",
             err=True,
         )
         return Exit.KEYS
-    click.echo(f"The keys are in your keyring ({ring.backend_name()}).")
+    say(f"The keys are in your keyring ({ring.backend_name()}).")
     return Exit.DELIVERED

@@ -5,6 +5,7 @@ import sys
 import click
 
 from amp_console.cli.options import json_option
+from amp_console.cli.output import ask, say
 
 
 @click.command()
@@ -20,7 +21,7 @@ def connections(as_json: bool) -> int:
         print_document(known)
         return 0
     if not known:
-        click.echo("There is no connection yet. Make one with: amp-console connect NAME …")
+        say("There is no connection yet. Make one with: amp-console connect NAME …")
         return 0
     rows = [
         (
@@ -33,7 +34,7 @@ def connections(as_json: bool) -> int:
         for each in known
     ]
     for line in table(("NAME", "APP-ID", "WHERE", "COHORT-OWNER", "KEYS"), rows, "APP-ID"):
-        click.echo(line)
+        say(line)
     return 0
 
 
@@ -52,13 +53,13 @@ def disconnect(name: str, yes: bool) -> int:
     connection = pages.get(name)
     if not yes and sys.stdin.isatty():
         question = f'Forget "{clean(name)}" and delete its keys from the keyring?'
-        if not click.confirm(question, err=True):
+        if not ask(question):
             return 2
     forget_connection(pages, vault(), name)
-    click.echo(f'Forgot "{clean(name)}" and its keys.')
+    say(f'Forgot "{clean(name)}" and its keys.')
     ledger = folders().ledger(connection.id)
     if ledger.exists():
         backups = backup_folder(ledger)
         more = f", and its backups in {backups}" if backups.exists() else ""
-        click.echo(f"Its ledger is still in {ledger}{more}.")
+        say(f"Its ledger is still in {ledger}{more}.")
     return 0

@@ -7,6 +7,7 @@ import click
 
 from amp_console.cli.exits import Exit
 from amp_console.cli.options import Common
+from amp_console.cli.output import say
 
 
 def open_console(given: Common, *, audience: str | None = None, run_id: int | None = None) -> int:
@@ -15,8 +16,9 @@ def open_console(given: Common, *, audience: str | None = None, run_id: int | No
     It needs a terminal: in a pipe the commands are meant, so their help is shown instead.
     """
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        click.echo(click.get_current_context().find_root().get_help(), err=True)
-        click.echo("\nThe console needs a terminal. Name a command.", err=True)
+        root = click.get_current_context().find_root()
+        say(*root.get_help().splitlines(), "", err=True)
+        say("The console needs a terminal. Name a command.", err=True)
         return Exit.MISUSE
     from amp_console.cli.workplace import folders
     from amp_console.connections import Vault

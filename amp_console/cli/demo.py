@@ -10,6 +10,7 @@ import click
 
 from amp_console.cli.exits import Exit
 from amp_console.cli.options import common, console_options
+from amp_console.cli.output import say
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,7 +60,7 @@ def demo(headless: bool, events: int, seed: int, fast: bool, faults: bool, tour:
 
 def _show(seed: int, *, fast: bool, faults: bool, has_tour: bool) -> int:
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        click.echo("The demo needs a terminal. Without one, use --headless.", err=True)
+        say("The demo needs a terminal. Without one, use --headless.", err=True)
         return Exit.MISUSE
     from amp_console.demo import DemoStage
 
@@ -119,11 +120,11 @@ def _play(folder: Path, simulator: "Simulator", events: int, seed: int) -> int:
     from amp_console.simulator import Answer, Call, Reset, demo_scenario, write_file
     from amp_console.sync.plan import draw_up
 
-    click.echo(f"A simulated Amplitude listens on {simulator.base_url}.")
+    say(f"A simulated Amplitude listens on {simulator.base_url}.")
     scenario = demo_scenario(seed, events=events, users=max(10, events * 2 // 5))
     file = folder / "events.ndjson"
     truth = write_file(file, scenario)
-    click.echo(f"Wrote {events:,} Engage events, some of them late, doubled or broken.")
+    say(f"Wrote {events:,} Engage events, some of them late, doubled or broken.")
     connection = Connection(
         name="demo",
         app_id=simulator.world.app_id,
@@ -137,20 +138,20 @@ def _play(folder: Path, simulator: "Simulator", events: int, seed: int) -> int:
         plan = ledger.read(draw_up, connection, ledger.read(all_audiences))
         read = describe(intake, has_commands=False)
         for line in [*read, "", *running.plan_lines(plan), ""]:
-            click.echo(line)
+            say(line)
         client = AmplitudeClient(simulator.base_url, simulator.credentials)
         report = running.run_plan(plan, connection, ledger, client, intake.tally)
         for line in running.report_lines(report, intake.tally, has_commands=False):
-            click.echo(line)
+            say(line)
         for group in ledger.read(rejection_groups):
-            click.echo(f"  rejected: {group.audience_name}: {group.reason} ({group.count:,})")
+            say(f"  rejected: {group.audience_name}: {group.reason} ({group.count:,})")
         wrong = _differences(simulator, truth, ledger)
     if wrong:
-        click.echo(f"These cohorts are not what the events say: {', '.join(wrong)}.")
+        say(f"These cohorts are not what the events say: {', '.join(wrong)}.")
         return 4
-    click.echo("Every cohort holds exactly the members that the events say and Amplitude knows.")
+    say("Every cohort holds exactly the members that the events say and Amplitude knows.")
     for line in NEXT:
-        click.echo(line)
+        say(line)
     return 0
 
 

@@ -11,6 +11,7 @@ import click
 
 from amp_console import __version__
 from amp_console.cli.exits import Exit
+from amp_console.cli.output import say
 
 if TYPE_CHECKING:
     from amp_console.connections import Connection, Folders, Vault
@@ -35,11 +36,9 @@ def doctor() -> int:
 
     findings = list(_findings())
     for each in findings:
-        click.echo(
-            f"{'ok  ' if each.is_well else 'look'}  {each.what:<12}{clean(each.says, LONGEST)}"
-        )
+        say(f"{'ok  ' if each.is_well else 'look'}  {each.what:<12}{clean(each.says, LONGEST)}")
         for line in each.more:
-            click.echo(f"{'':<18}{clean(line, LONGEST)}")
+            say(f"{'':<18}{clean(line, LONGEST)}")
     return Exit.DELIVERED if all(each.is_well for each in findings) else Exit.PARTIAL
 
 

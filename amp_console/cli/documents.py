@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable
 
-import click
 import msgspec
 
+from amp_console.cli.output import say_json
 from amp_console.ledger.refused_requests import RefusedRequests
 from amp_console.ledger.rejected import RejectedUser
 from amp_console.ledger.runs import Run
@@ -189,8 +189,7 @@ class RunDocument(msgspec.Struct, frozen=True):
 
 def print_document(document: object) -> None:
     """Print a document, indented, to stdout."""
-    text = msgspec.json.format(msgspec.json.encode(document), indent=2)
-    click.echo(text.decode())
+    say_json(msgspec.json.format(msgspec.json.encode(document), indent=2))
 
 
 def audience_document(of: Standing) -> AudienceDocument:

@@ -7,6 +7,7 @@ import click
 
 from amp_console.cli.exits import Exit
 from amp_console.cli.options import connection_option, exact_option, json_option
+from amp_console.cli.output import say
 
 if TYPE_CHECKING:
     from amp_console.cli.documents import ErrorsDocument
@@ -80,14 +81,14 @@ def _retry(place: "Workplace", only: "Audience | None") -> Exit:
     ]
     plan = place.ledger.read(draw_up, place.connection, [each for each in again if each.enabled])
     if not plan.audiences:
-        click.echo("There is nobody to try again.", err=True)
+        say("There is nobody to try again.", err=True)
         return Exit.DELIVERED
     if not running.is_agreed(plan, yes=False):
         return Exit.MISUSE
     client = place.client(credentials)
     report = running.run_plan(plan, place.connection, place.ledger, client, Tally())
     for line in running.report_lines(report, Tally()):
-        click.echo(line, err=True)
+        say(line, err=True)
     return running.exit_of(report)
 
 
@@ -95,17 +96,17 @@ def _print(document: "ErrorsDocument", groups: "list[InvalidGroup]", csv_file: P
     from amp_console.cli.text import plural, table
 
     if not document.rejected and not document.invalid:
-        click.echo("No errors: 0 users are rejected and 0 events are invalid.")
+        say("No errors: 0 users are rejected and 0 events are invalid.")
         return
-    click.echo(
+    say(
         f"{plural(len(document.rejected), 'rejected user')}, "
         f"{plural(document.invalid, 'invalid event')}"
     )
     listed = len(document.invalid_events)
     if csv_file:
-        click.echo(f"Written to {csv_file}")
+        say(f"Written to {csv_file}")
         if listed < document.invalid:
-            click.echo(
+            say(
                 f"It lists {listed:,} of the {plural(document.invalid, 'invalid event')}: "
                 "amp-console keeps the first 10,000 of each source, and counts the others."
             )
@@ -114,22 +115,22 @@ def _print(document: "ErrorsDocument", groups: "list[InvalidGroup]", csv_file: P
     header = ("AUDIENCE", "ID", "OPERATION", "REASON", "AT")
     if users:
         for line in table(header, users, long="AUDIENCE ID REASON"):
-            click.echo(line)
+            say(line)
     for group in groups:
         _print_group(group)
     if listed > sum(len(group.samples) for group in groups):
-        click.echo("List them one by one with: amp-console errors --csv FILE (or --json)")
+        say("List them one by one with: amp-console errors --csv FILE (or --json)")
 
 
 def _print_group(group: "InvalidGroup") -> None:
     from amp_console.cli.text import clean, plural
 
     sources = f" in {plural(group.sources, 'source')}" if group.sources > 1 else ""
-    click.echo(f"{plural(group.count, 'invalid event')}{sources}: {clean(group.reason, 300)}")
+    say(f"{plural(group.count, 'invalid event')}{sources}: {clean(group.reason, 300)}")
     for event in group.samples:
-        click.echo(f"  {clean(event.source, 200)}:{event.line}")
+        say(f"  {clean(event.source, 200)}:{event.line}")
     if group.count > len(group.samples):
-        click.echo(f"  and {group.count - len(group.samples):,} more")
+        say(f"  and {group.count - len(group.samples):,} more")
 
 
 def _write_csv(

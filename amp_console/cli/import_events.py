@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from amp_console.cli.options import connection_option
+from amp_console.cli.output import ask, say
 
 if TYPE_CHECKING:
     from amp_console.cli.workplace import Workplace
@@ -72,7 +73,7 @@ def import_events(
             decided = _decided(reader, report.snapshot, yes=yes)
             report = msgspec.structs.replace(report, snapshot=decided)
     for line in describe(report):
-        click.echo(line)
+        say(line)
     return exit_of(report)
 
 
@@ -83,11 +84,11 @@ def _decided(reader: "SnapshotReader", report: "SnapshotReport", *, yes: bool) -
     from amp_console.sync.snapshot import SnapshotState
 
     while report.state is SnapshotState.ASKS and report.removal is not None:
-        click.echo(clean(report.question, 300), err=True)
+        say(clean(report.question, 300), err=True)
         if not yes and not is_watched():
-            click.echo("Confirm it beforehand with --yes.", err=True)
+            say("Confirm it beforehand with --yes.", err=True)
             return reader.decline(report.removal)
-        if not yes and not click.confirm("Remove them?", err=True):
+        if not yes and not ask("Remove them?"):
             return reader.decline(report.removal)
         report = reader.confirm(report.removal)
     return report

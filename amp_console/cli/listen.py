@@ -8,6 +8,7 @@ from amp_console.cli.options import (
     live_options,
     receiver_options,
 )
+from amp_console.cli.output import ask_for, say
 
 
 @click.command()
@@ -75,12 +76,12 @@ def _save_secret(name: str | None) -> int:
     pages.check_writable()
     connection = pages.pick(name)
     is_typed = sys.stdin.isatty()
-    text = click.prompt("Shared secret", hide_input=True) if is_typed else sys.stdin.readline()
+    text = ask_for("Shared secret", is_hidden=True) if is_typed else sys.stdin.readline()
     try:
         secret = checked_secret(text)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
     ring = vault()
     store_webhook_secret(pages, ring, connection, secret)
-    click.echo(f"The shared secret is in your keyring ({ring.backend_name()}).")
+    say(f"The shared secret is in your keyring ({ring.backend_name()}).")
     return 0

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import click
 
+from amp_console.cli.output import say
 from amp_console.cli.workplace import vault
 from amp_console.connections import find_webhook_secret
 from amp_console.sync.feed import Feed
@@ -35,5 +36,5 @@ def webhook_source(place: Workplace, host: str, port: int, *, single_events: boo
     options = ReceiverOptions(host=host, port=port, secret=secret, single_events=single_events)
     source = Receiver(Feed(place.ledger, place.read_options()), options)
     source.open()
-    click.echo(f"Listening on {options.url}", err=True)
+    say(f"Listening on {options.url}", err=True)
     return source

@@ -4,12 +4,12 @@ import asyncio
 import signal
 import time
 
-import click
 import msgspec
 
 from amp_console.amplitude import AmplitudeClient
 from amp_console.cli.documents import RefusedDocument, refused_documents
 from amp_console.cli.exits import Exit
+from amp_console.cli.output import is_read, say, say_json
 from amp_console.cli.text import clean, plural
 from amp_console.sync.delivery import Means
 from amp_console.sync.follower import LiveWish
@@ -69,8 +69,8 @@ def live_document(now: LiveSnapshot) -> LiveDocument:
     )
 
 
-def line(now: LiveSnapshot) -> str:
-    """Say in a line how a session stands."""
+def line(now: LiveSnapshot) -> list[str]:
+    """Say in a line how a session stands, and in one more for each audience that waits."""
     counts = now.counts
     parts = [
         time.strftime("%H:%M:%S"),
@@ -85,7 +85,7 @@ def line(now: LiveSnapshot) -> str:
     waiting = [
         f"{clean(each.name)} {clean(each.state, 200)}" for each in now.audiences if each.state
     ]
-    return "  ".join(parts) + "".join(f"\n  {each}" for each in waiting)
+    return ["  ".join(parts), *(f"  {each}" for each in waiting)]
 
 
 class _Teller:
@@ -95,10 +95,11 @@ class _Teller:
         self._as_json = as_json
         self._told = -EVERY
         self._alerts = Alerts()
+        self._is_unread = False
 
     def __call__(self, now: LiveSnapshot) -> None:
         for alert in self._alerts.look(now):
-            click.echo(alert.text, err=True)
+            say(alert.text, err=True)
         if time.monotonic() - self._told >= EVERY:
             self.tell(now)
 
@@ -106,9 +107,12 @@ class _Teller:
         """Print it."""
         self._told = time.monotonic()
         if self._as_json:
-            click.echo(msgspec.json.encode(live_document(now)).decode())
+            say_json(msgspec.json.encode(live_document(now)))
         else:
-            click.echo(line(now))
+            say(*line(now))
+        if not self._is_unread and not is_read():
+            self._is_unread = True
+            say("The output is no longer read. Events are still delivered.", err=True)
 
 
 def run_live(
@@ -127,10 +131,10 @@ def run_live(
     report = asyncio.run(_run(place, client, wish, source, teller))
     teller.tell(report.last)
     if report.keys_refused:
-        click.echo(report.keys_refused, err=True)
+        say(report.keys_refused, err=True)
         return Exit.KEYS
     if report.pending:
-        click.echo(f"Ended with {plural(report.pending, 'user')} pending; they are kept.", err=True)
+        say(f"Ended with {plural(report.pending, 'user')} pending; they are kept.", err=True)
         return Exit.STOPPED
     return Exit.DELIVERED
 
@@ -157,7 +161,7 @@ def _on_signal(live: Live, task: "asyncio.Future[LiveReport]") -> None:
         if live.ending.is_set():
             task.cancel()
             return
-        click.echo("Ending: delivering what is pending (again: at once)…", err=True)
+        say("Ending: delivering what is pending (again: at once)…", err=True)
         live.end()
 
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -8,6 +8,7 @@ from typing import Any, Self
 
 import click
 
+from amp_console.cli.output import say
 from amp_console.cli.text import clean, plural
 from amp_console.sync.intake import IntakeProgress
 from amp_console.sync.progress import RunSnapshot
@@ -58,7 +59,7 @@ class Meter:
             self._draw(done, total)
         elif time.monotonic() - self._shown >= SELDOM:
             self._shown = time.monotonic()
-            click.echo(f"{self._label}: {text}", err=True)
+            say(f"{self._label}: {text}", err=True)
 
     def _draw(self, done: int, total: int | None) -> None:
         if self._bar is None:

@@ -6,6 +6,7 @@ import click
 
 from amp_console.cli.exits import Exit
 from amp_console.cli.options import connection_option, json_option
+from amp_console.cli.output import say
 
 if TYPE_CHECKING:
     from amp_console.cli.workplace import Workplace
@@ -36,7 +37,7 @@ def person(identifier: str, ask: bool, as_json: bool, connection: str | None) ->
     if as_json:
         print_document(person_document(identifier, answers, found))
     elif found is not None:
-        click.echo(found.sentence)
+        say(found.sentence)
     return Exit.DELIVERED if answers else Exit.PARTIAL
 
 
@@ -57,14 +58,14 @@ def _print(identifier: str, answers: "list[PersonAnswer]") -> None:
     from amp_console.cli.text import clean
 
     if not answers:
-        click.echo(
+        say(
             f"No event ever named {clean(identifier, 300)}. Identifiers are matched exactly: "
             "capital letters and leading zeros count."
         )
     for each in answers:
-        click.echo(f"{clean(each.record.audience.name)}: {clean(each.sentence, 900)}")
+        say(f"{clean(each.record.audience.name)}: {clean(each.sentence, 900)}")
         for name, value in _facts(each.record):
-            click.echo(f"  {name:<14}{clean(value, 300)}")
+            say(f"  {name:<14}{clean(value, 300)}")
 
 
 def _facts(record: "PersonRecord") -> list[tuple[str, str]]:

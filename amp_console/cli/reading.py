@@ -2,10 +2,9 @@
 
 from collections.abc import Iterable, Iterator
 
-import click
-
 from amp_console.cli.exits import Exit
 from amp_console.cli.meter import Meter
+from amp_console.cli.output import say
 from amp_console.cli.text import clean, plural
 from amp_console.engage import ReadOptions
 from amp_console.ledger import Ledger
@@ -32,10 +31,10 @@ def read_events(
     with Meter("Reading") as meter:
         report = Intake(ledger, options, snapshot=snapshot, watch=meter.intake).run(paths)
     for sentence in report.unreadable:
-        click.echo(sentence, err=True)
+        say(sentence, err=True)
         for words, option in _OPTIONS.items():
             if words in sentence:
-                click.echo(f"  The option for that: {option}", err=True)
+                say(f"  The option for that: {option}", err=True)
     return report
 
 

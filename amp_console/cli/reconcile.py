@@ -7,6 +7,7 @@ import click
 
 from amp_console.cli.exits import Exit
 from amp_console.cli.options import connection_option, exact_option, json_option
+from amp_console.cli.output import ask, ask_for, say
 
 if TYPE_CHECKING:
     from amp_console.cli.workplace import Workplace
@@ -100,11 +101,11 @@ def reconcile(
             return Exit.MISUSE
         to_stderr = bool(as_json or apply)
         for line in text.compare_lines(compared):
-            click.echo(line, err=to_stderr)
+            say(line, err=to_stderr)
         done, status = _apply(place, credentials, compared, wish)
         if done is not None and not as_json:
             for line in text.applied_lines(done):
-                click.echo(line)
+                say(line)
         if export:
             _export(place, export, compared, done, exact=exact)
         if as_json:
@@ -157,11 +158,11 @@ def _compare(
     listing = _read_list(place, chosen[0], against, wish) if against else None
     quota = _quota(place, credentials)
     cost = plural(len(chosen), "download")
-    click.echo(f"{quota}. Comparing takes {cost}.", err=True)
+    say(f"{quota}. Comparing takes {cost}.", err=True)
     if len(chosen) > quota.left:
-        click.echo("That is more than are left. Nothing was downloaded. Name fewer.", err=True)
+        say("That is more than are left. Nothing was downloaded. Name fewer.", err=True)
         return None
-    if len(chosen) > 1 and not wish.yes and is_watched() and not click.confirm("Go on?", err=True):
+    if len(chosen) > 1 and not wish.yes and is_watched() and not ask("Go on?"):
         return None
     client = place.client(credentials)
     with Meter("Comparing") as meter:
@@ -182,12 +183,12 @@ def _read_list(place: "Workplace", of: "Audience", path: str, wish: Wish) -> "Li
     try:
         listing = read_listing(place.ledger, of, path, allow_incomplete=wish.allow_incomplete)
     except IncompleteList:
-        click.echo("To compare with it anyway, add --allow-incomplete.", err=True)
+        say("To compare with it anyway, add --allow-incomplete.", err=True)
         raise
     if listing.refused:
         rows = plural(listing.refused, "row")
         were = "was" if listing.refused == 1 else "were"
-        click.echo(f"{rows} of {clean(listing.name, 300)} {were} refused.", err=True)
+        say(f"{rows} of {clean(listing.name, 300)} {were} refused.", err=True)
     return listing
 
 
@@ -223,7 +224,7 @@ def _apply(
     ]
     plans = [each for each in plans if not each.is_idle]
     if not plans:
-        click.echo("There is nothing to put right.", err=True)
+        say("There is nothing to put right.", err=True)
         return None, status
     if not _is_agreed(plans, wish):
         return None, Exit.MISUSE
@@ -260,21 +261,21 @@ def _is_agreed(plans: "list[ReconcilePlan]", wish: Wish) -> bool:
         return True
     for plan in plans:
         for line in plan_lines(plan):
-            click.echo(line, err=True)
+            say(line, err=True)
     concerned = [plan for plan in plans if plan.concern]
     for plan in concerned:
-        click.echo(f"This {clean(plan.concern or '', 300)}.", err=True)
+        say(f"This {clean(plan.concern or '', 300)}.", err=True)
         if not is_watched():
             continue
-        typed = click.prompt("Type the cohort's name to confirm it", err=True)
+        typed = ask_for("Type the cohort's name to confirm it")
         if typed.strip() != plan.cohort_name.strip():
-            click.echo("That is not its name. Nothing was sent.", err=True)
+            say("That is not its name. Nothing was sent.", err=True)
             return False
     if not is_watched():
         if concerned:
-            click.echo("Nothing was sent. Confirm it beforehand with --yes.", err=True)
+            say("Nothing was sent. Confirm it beforehand with --yes.", err=True)
         return not concerned
-    return bool(concerned) or click.confirm("Send this to Amplitude?", err=True)
+    return bool(concerned) or ask("Send this to Amplitude?")
 
 
 def _is_known_list(plan: "ReconcilePlan", wish: Wish) -> bool:
@@ -284,13 +285,13 @@ def _is_known_list(plan: "ReconcilePlan", wish: Wish) -> bool:
 
     if plan.foreign_list is None or wish.allow_no_overlap:
         return True
-    click.echo(f"{clean(plan.foreign_list, 500)}.", err=True)
+    say(f"{clean(plan.foreign_list, 500)}.", err=True)
     if not is_watched():
-        click.echo("Nothing was sent. If it is the right list, add --allow-no-overlap.", err=True)
+        say("Nothing was sent. If it is the right list, add --allow-no-overlap.", err=True)
         return False
-    typed = click.prompt("Type the list's name to apply it", err=True)
+    typed = ask_for("Type the list's name to apply it")
     if typed.strip() != plan.list_name.strip():
-        click.echo("That is not its name. Nothing was sent.", err=True)
+        say("That is not its name. Nothing was sent.", err=True)
         return False
     return True
 
@@ -339,4 +340,4 @@ def _export(
         ),
         exact=exact,
     )
-    click.echo(f"{plural(count, 'difference')} written to {path}.", err=True)
+    say(f"{plural(count, 'difference')} written to {path}.", err=True)

@@ -7,11 +7,10 @@ from collections.abc import Callable, Coroutine
 from shlex import quote
 from typing import Any, TypeVar
 
-import click
-
 from amp_console.amplitude import AmplitudeClient
 from amp_console.cli.exits import Exit
 from amp_console.cli.meter import Meter
+from amp_console.cli.output import ask, say
 from amp_console.cli.text import clean, plural, table
 from amp_console.connections import Connection
 from amp_console.ledger import Ledger
@@ -50,13 +49,13 @@ def is_agreed(plan: Plan, *, yes: bool) -> bool:
     if yes or all(each.is_idle for each in plan.audiences):
         return True
     for line in plan_lines(plan):
-        click.echo(line, err=True)
+        say(line, err=True)
     for concern in plan.concerns:
-        click.echo(f"This {clean(concern, 300)}.", err=True)
+        say(f"This {clean(concern, 300)}.", err=True)
     if is_watched():
-        return click.confirm("Send this to Amplitude?", err=True)
+        return ask("Send this to Amplitude?")
     if plan.concerns:
-        click.echo("Nothing was sent. Confirm it beforehand with --yes.", err=True)
+        say("Nothing was sent. Confirm it beforehand with --yes.", err=True)
         return False
     return True
 
@@ -108,7 +107,7 @@ def _on_interrupt(stop: Stop, work: "asyncio.Future[T]") -> None:
         if stop.is_asked:
             work.cancel()
             return
-        click.echo("Stopping when the request in flight has ended (again: at once)…", err=True)
+        say("Stopping when the request in flight has ended (again: at once)…", err=True)
         stop.ask()
         loop.call_later(GRACE, work.cancel)
 

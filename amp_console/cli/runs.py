@@ -3,6 +3,7 @@
 import click
 
 from amp_console.cli.options import common, connection_option, json_option
+from amp_console.cli.output import say
 
 
 @click.command()
@@ -28,7 +29,7 @@ def runs(run_id: int | None, as_json: bool, connection: str | None) -> int:
         print_document([run_document(each) for each in found])
         return 0
     if not found:
-        click.echo("No run yet. Start one with: amp-console sync")
+        say("No run yet. Start one with: amp-console sync")
         return 0
     rows = [
         (
@@ -43,5 +44,5 @@ def runs(run_id: int | None, as_json: bool, connection: str | None) -> int:
     ]
     header = ("RUN", "STARTED", "KIND", "OUTCOME", "ADDED", "REMOVED", "REJECTED", "REQUESTS", "")
     for line in table(header, rows, "RUN ADDED REMOVED REJECTED REQUESTS"):
-        click.echo(line)
+        say(line)
     return 0

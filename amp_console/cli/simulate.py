@@ -2,6 +2,8 @@
 
 import click
 
+from amp_console.cli.output import say
+
 
 @click.command()
 @click.option("--port", type=click.IntRange(0, 65535), default=8765, show_default=True)
@@ -12,19 +14,19 @@ def simulate(port: int) -> int:
     """
     from amp_console.simulator import Simulator, run_forever
 
-    def say(simulator: Simulator) -> None:
+    def welcome(simulator: Simulator) -> None:
         keys = simulator.credentials
-        click.echo(f"A simulated Amplitude listens on {simulator.base_url}")
-        click.echo(f"  export AMP_CONSOLE_API_KEY={keys.api_key.reveal()}")
-        click.echo(f"  export AMP_CONSOLE_SECRET_KEY={keys.secret_key.reveal()}")
-        click.echo(
+        say(f"A simulated Amplitude listens on {simulator.base_url}")
+        say(f"  export AMP_CONSOLE_API_KEY={keys.api_key.reveal()}")
+        say(f"  export AMP_CONSOLE_SECRET_KEY={keys.secret_key.reveal()}")
+        say(
             f"  amp-console connect simulated --app-id {simulator.world.app_id} "
             f"--owner-email ana@acme.example --base-url {simulator.base_url}"
         )
-        click.echo("Ctrl-C ends it.")
+        say("Ctrl-C ends it.")
 
     try:
-        run_forever(port, on_ready=say)
+        run_forever(port, on_ready=welcome)
     except OSError as error:
         raise click.UsageError(
             f"Port {port} can't be used ({error.strerror}). Name another with --port."

@@ -6,6 +6,7 @@ import click
 
 from amp_console.cli.exits import Exit
 from amp_console.cli.options import connection_option, json_option
+from amp_console.cli.output import say
 
 if TYPE_CHECKING:
     from amp_console.cli.workplace import Workplace
@@ -47,7 +48,7 @@ def sync(
         credentials = None if dry_run else keys_of(place.connection)
         intake = read_events(place.ledger, paths, place.read_options())
         for line in describe(intake) if paths else ():
-            click.echo(line, err=True)
+            say(line, err=True)
         chosen = _chosen(place, audiences, intake if paths else None)
         plan = place.ledger.read(draw_up, place.connection, chosen)
         if credentials is None:
@@ -65,7 +66,7 @@ def sync(
         documents.print_document(documents.sync_document(report, plan, intake.tally))
     else:
         for line in running.report_lines(report, intake.tally):
-            click.echo(line)
+            say(line)
     return _worse(running.exit_of(report), intake)
 
 
@@ -96,8 +97,8 @@ def _show_plan(document: object, lines: list[str], as_json: bool) -> None:
         print_document(document)
         return
     for line in lines:
-        click.echo(line)
-    click.echo("This is what would be sent. Nothing was.")
+        say(line)
+    say("This is what would be sent. Nothing was.")
 
 
 def _worse(status: Exit, intake: "IntakeReport") -> Exit:

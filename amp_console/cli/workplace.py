@@ -4,9 +4,8 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import click
-
 from amp_console.cli.options import common
+from amp_console.cli.output import say
 from amp_console.connections import (
     Connection,
     ConnectionBook,
@@ -35,7 +34,7 @@ def book() -> ConnectionBook:
 def vault() -> Vault:
     """Return the keyring, which says so when it makes us wait."""
     waiting = "Waiting for your keyring… it is asking for your password in another window."
-    return Vault(os.environ, on_waiting=lambda: click.echo(waiting, err=True))
+    return Vault(os.environ, on_waiting=lambda: say(waiting, err=True))
 
 
 def keys_of(connection: Connection) -> Credentials:
@@ -52,7 +51,7 @@ def workplace(name: str | None) -> Iterator[Workplace]:
         connection = restricted(connection)
     with Ledger(folders().ledger(connection.id)) as ledger:
         for notice in ledger.notices:
-            click.echo(notice, err=True)
+            say(notice, err=True)
         yield Workplace(connection, ledger)
 
 

@@ -11,6 +11,7 @@ from amp_console.console.look import ASCII, PLAIN
 from amp_console.console.premises import Opening, Premises
 from amp_console.console.saying import SpeakingApp
 from amp_console.console.taste import choose_theme
+from amp_console.console.terminal_text import draws_signs
 
 DARK, LIGHT = "tokyo-night", "catppuccin-latte"
 
@@ -20,7 +21,8 @@ class LikedApp(SpeakingApp):
 
     def __init__(self, premises: Premises, opening: Opening) -> None:
         super().__init__(premises, opening)
-        is_ascii = opening.ascii_only or self.preferences.ascii_only
+        has_signs = draws_signs(premises.encoding)
+        is_ascii = opening.ascii_only or self.preferences.ascii_only or not has_signs
         self.look = ASCII if is_ascii else PLAIN
         self.set_class(is_ascii, "-ascii")
         self.keys: dict[str, str] = {}

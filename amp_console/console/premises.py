@@ -3,7 +3,7 @@
 import asyncio
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
 from amp_console.connections import ConnectionBook, Folders, Vault
@@ -76,8 +76,7 @@ class Premises:
 
     A keyring that takes longer than `say_waiting_after` seconds is waited for in a dialog. A live
     session delivers `flush_seconds` after the first change, and `live_folder` is offered to follow.
-    With `read_only`, settings and keys
-    stay as they are.
+    With `read_only`, settings and keys stay as they are. `encoding` is the terminal's.
     """
 
     folders: Folders
@@ -89,6 +88,7 @@ class Premises:
     flush_seconds: float = 5.0
     read_only: bool = False
     live_folder: str = ""
+    encoding: str = "utf-8"
 
     @property
     def book(self) -> ConnectionBook:
@@ -101,8 +101,9 @@ def run(premises: Premises, opening: Opening) -> int:
     if DEVELOPER not in os.environ:
         os.environ.pop("TEXTUAL_LOG", None)  # it writes down every key press, pasted keys too
     from amp_console.console.app import ConsoleApp
+    from amp_console.console.terminal_text import terminal_encoding
 
-    app = ConsoleApp(premises, opening)
+    app = ConsoleApp(replace(premises, encoding=terminal_encoding()), opening)
     try:
         asyncio.run(_show(app))
     finally:

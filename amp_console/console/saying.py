@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from textual.app import App
 from textual.driver import Driver
+from textual.filter import LineFilter
 from textual.notifications import SeverityLevel
 from textual.signal import Signal
 
@@ -15,8 +16,9 @@ from amp_console.connections import read_preferences
 from amp_console.console.lasting_driver import lasting
 from amp_console.console.notices import Notices
 from amp_console.console.premises import Opening, Premises
+from amp_console.console.terminal_text import TerminalText
 from amp_console.sync.live_alerts import Alert
-from amp_console.sync.words import clean
+from amp_console.sync.words import clean, escaped
 
 MOST_HAPPENINGS = 1_000
 
@@ -33,6 +35,7 @@ class SpeakingApp(App[None]):
     """An application that keeps what it says."""
 
     def __init__(self, premises: Premises, opening: Opening) -> None:
+        self._terminal_text = TerminalText(premises.encoding)  # Textual asks for it at once
         super().__init__()
         self.premises = replace(premises, read_only=premises.read_only or opening.read_only)
         self.opening = opening
@@ -42,6 +45,10 @@ class SpeakingApp(App[None]):
         """How many notifications there were ever: the log keeps the last ones only."""
         self.noticed: Signal[None] = Signal(self, "noticed")
         self.notices = Notices(self.set_timer, lambda: self.noticed.publish(None))
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        """Textual's filters, and the one that keeps the terminal from harm."""
+        return [*super().get_line_filters(), self._terminal_text]
 
     def get_driver_class(self) -> type[Driver]:
         """Textual's driver of this platform, which outlasts its terminal."""
@@ -54,6 +61,7 @@ class SpeakingApp(App[None]):
 
     def say(self, text: str, severity: SeverityLevel = "information") -> None:
         """Keep it in the event log, and show it above the footer for a while."""
+        text = escaped(text)
         self.keep(text, severity)
         self._show_notice(text, severity)
 

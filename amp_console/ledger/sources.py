@@ -69,8 +69,10 @@ def begin_source(db: sqlite3.Connection, name: str, path: str | None, now: int) 
     """Start reading a source and return its id.
 
     A path read before keeps its id, so that its events keep their place in the order of all
-    events; what it was refused for is listed anew.
+    events; what it was refused for is listed anew. Bytes of a name that are not UTF-8 are escaped.
     """
+    name = _as_text(name)
+    path = None if path is None else _as_text(path)
     row = db.execute("SELECT id FROM source WHERE path = ?", (path,)).fetchone()
     if row is None:
         row = db.execute(
@@ -91,6 +93,10 @@ def restart_source(db: sqlite3.Connection, source_id: int, now: int) -> None:
     )
     for table in ("invalid_event", "invalid_reason", "filtered"):
         db.execute(f"DELETE FROM {table} WHERE source_id = ?", (source_id,))
+
+
+def _as_text(name: str) -> str:
+    return name.encode("utf-8", "backslashreplace").decode()
 
 
 def account(

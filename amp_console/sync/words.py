@@ -3,16 +3,23 @@
 import unicodedata
 from datetime import UTC, datetime
 
-_SAFE = {"Cc", "Cf", "Cs", "Zl", "Zp"}  # control, bidirectional and other invisible characters
+_STEERING = {"Cc", "Cf", "Cs", "Zl", "Zp"}  # control, bidirectional and other invisible characters
 LONGEST = 60
 
 
-def clean(text: str, longest: int = LONGEST) -> str:
-    """Escape what is invisible or would steer the terminal, and cut what is too long."""
-    shown = "".join(
-        char.encode("unicode_escape").decode() if unicodedata.category(char) in _SAFE else char
-        for char in text[: longest + 1]
+def escaped(text: str) -> str:
+    """Escape what is invisible or would steer the terminal, line breaks too."""
+    if text.isprintable():
+        return text
+    return "".join(
+        char.encode("unicode_escape").decode() if unicodedata.category(char) in _STEERING else char
+        for char in text
     )
+
+
+def clean(text: str, longest: int = LONGEST) -> str:
+    """Escape as `escaped` does, and cut what is too long."""
+    shown = escaped(text[: longest + 1])
     return shown if len(text) <= longest else shown[: longest - 1] + "…"
 
 

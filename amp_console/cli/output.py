@@ -1,0 +1,187 @@
+"""The one place where text leaves for a terminal, a pipe or a file.
+
+Nothing that is printed steers a terminal, whatever the events, the file names and Amplitude's
+answers hold. Nothing ends in a traceback because the output can't be written or has no such
+characters: what a command did counts more than what it says.
+"""
+
+import codecs
+import io
+import os
+import re
+import sys
+import traceback
+from typing import TextIO
+
+import click
+
+from amp_console.cli.exits import Exit
+
+_PLAIN = {"…": "...", "–": "-", "—": "-", "−": "-", "→": "->", "·": "|", "×": "x", "»": ">"}
+_NOT_JSON_SAFE = re.compile(
+    "[\x7f-\x9f\xad\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u180e"
+    "\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000110bd\U000110cd"
+    "\U00013430-\U0001343f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0001-\U000e007f]"
+)
+
+
+class GuardedStream(io.TextIOBase):
+    """A standard stream that drops what it can't write, and remembers why."""
+
+    def __init__(self, stream: TextIO, *, is_output: bool) -> None:
+        self._stream = stream
+        self._is_output = is_output
+        self.lost: OSError | None = None
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        """The encoding of the stream."""
+        return self._stream.encoding
+
+    @property
+    def errors(self) -> str | None:  # type: ignore[override]
+        """What becomes of characters that the encoding has not."""
+        return self._stream.errors
+
+    def write(self, text: str) -> int:
+        """Write, unless it can't be."""
+        if self.lost is None:
+            try:
+                self._stream.write(text)
+            except OSError as error:
+                self._lose(error)
+        return len(text)
+
+    def flush(self) -> None:
+        """Send what was written, unless it can't be."""
+        if self.lost is None:
+            try:
+                self._stream.flush()
+            except OSError as error:
+                self._lose(error)
+
+    def fileno(self) -> int:
+        """The number of its handle."""
+        return self._stream.fileno()
+
+    def isatty(self) -> bool:
+        """Whether it is a terminal."""
+        return self._stream.isatty()
+
+    def writable(self) -> bool:
+        """It takes everything."""
+        return True
+
+    def _lose(self, error: OSError) -> None:
+        self.lost = error
+        # What is still buffered would be written, and fail, when Python ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
+        if self._is_output and not isinstance(error, BrokenPipeError):
+            say(
+                f"The output can't be written: {error.strerror}. What was done is kept, and the "
+                "command goes to its end.",
+                err=True,
+            )
+
+
+def prepare() -> None:
+    """Make the standard streams safe; to be called once, before anything is printed."""
+    _fill_closed_handles()
+    if sys.stdin is None:
+        sys.stdin = open(os.devnull, encoding="utf-8")  # noqa: SIM115, PTH123  # for good
+    codecs.register_error("amp-console", _replaced)
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            stream = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123  # for good
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="amp-console")
+        setattr(sys, name, GuardedStream(stream, is_output=name == "stdout"))
+
+
+def _fill_closed_handles() -> None:
+    """Give the handles 0 to 2 to the null device where they are closed.
+
+    A file that is opened later would get the number, and what is meant for a terminal.
+    """
+    while (handle := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(handle, True)
+    os.close(handle)
+
+
+def _replaced(error: UnicodeError) -> tuple[str, int]:
+    assert isinstance(error, UnicodeEncodeError)
+    wrong = error.object[error.start : error.end]
+    return "".join(_PLAIN.get(char, "?") for char in wrong), error.end
+
+
+def say(*lines: str, err: bool = False) -> None:
+    """Print lines; what steers a terminal in one is escaped, line breaks too."""
+    stream = sys.stderr if err else sys.stdout
+    for line in lines:
+        stream.write(f"{_escaped(line)}\n")
+    stream.flush()
+
+
+def _escaped(line: str) -> str:
+    if line.isprintable():
+        return line
+    from amp_console.sync.words import escaped  # --help needs nothing but click
+
+    return escaped(line)
+
+
+def say_json(document: bytes) -> None:
+    """Print JSON that any terminal and any encoding takes; it says exactly the same."""
+    text = document.decode()
+    is_unicode = codecs.lookup(sys.stdout.encoding or "ascii").name.startswith("utf")
+    steering = _NOT_JSON_SAFE if is_unicode else _NOT_ASCII
+    sys.stdout.write(f"{steering.sub(_json_escape, text)}\n")
+    sys.stdout.flush()
+
+
+_NOT_ASCII = re.compile("[^\x00-\x7e]")
+
+
+def _json_escape(found: re.Match[str]) -> str:
+    units = found[0].encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{units[i]:02x}{units[i + 1]:02x}" for i in range(0, len(units), 2))
+
+
+def ask(question: str) -> bool:
+    """Ask for a yes or no at the terminal."""
+    return click.confirm(_escaped(question), err=True)
+
+
+def ask_for(what: str, *, is_hidden: bool = False) -> str:
+    """Ask for a text at the terminal."""
+    return str(click.prompt(_escaped(what), hide_input=is_hidden, err=True))
+
+
+def say_misuse(error: click.ClickException) -> None:
+    """Print what is wrong with a command's arguments."""
+    if isinstance(error, click.UsageError) and error.ctx is not None:
+        say(*error.ctx.get_usage().splitlines(), err=True)
+        say(f"Try '{error.ctx.command_path} --help' for help.", "", err=True)
+    say(f"Error: {error.format_message()}", err=True)
+
+
+def say_defect(error: Exception) -> None:
+    """Print the traceback of a defect of ours."""
+    for part in traceback.format_exception(error):
+        say(*part.splitlines(), err=True)
+
+
+def is_read() -> bool:
+    """Whether what is printed still reaches anything."""
+    return getattr(sys.stdout, "lost", None) is None
+
+
+def finish(status: int) -> int:
+    """Send what is left, and return the exit status: 1 where a good end could not be told."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    lost = getattr(sys.stdout, "lost", None)
+    if lost is not None and not isinstance(lost, BrokenPipeError):
+        return status or Exit.PARTIAL
+    return status

@@ -1,0 +1,69 @@
+"""What reaches the terminal: no control characters, and none that its encoding has not.
+
+Texts are made harmless where they are composed (`texts.said`): what was escaped there can be read.
+This is the second net, under every widget: whatever slips through is dropped here.
+"""
+
+import codecs
+import sys
+import unicodedata
+
+from rich.cells import cell_len
+from rich.segment import Segment
+from textual.color import Color
+from textual.filter import LineFilter
+
+_STEERING = {"Cc", "Cf", "Zl", "Zp"}
+_PLAIN = str.maketrans(
+    "─│┌┐└┘├┤┬┴┼━┃╭╮╯╰▁▂▃▄▅▆▇█░▓…–—−→←↑↓·×»✓✔✖●○▸",
+    "-|+++++++++-|++++########.x~---><^v|x>v+x*o>",
+)
+
+
+def terminal_encoding() -> str:
+    """Return the encoding of what Textual paints to."""
+    stream = sys.__stderr__
+    return codecs.lookup((stream and stream.encoding) or "ascii").name
+
+
+def draws_signs(encoding: str) -> bool:
+    """Say whether a terminal of this encoding has the signs of the usual look."""
+    return encoding.startswith("utf")
+
+
+class TerminalText(LineFilter):
+    """Drops what steers a terminal, and replaces what its encoding can't say."""
+
+    def __init__(self, encoding: str) -> None:
+        super().__init__()
+        self._encoding = encoding
+        self._is_unicode = draws_signs(encoding)
+
+    def apply(self, segments: list[Segment], background: Color) -> list[Segment]:
+        """Return segments of the same width that are safe to write."""
+        del background
+        if all(self._is_safe(each.text) for each in segments):
+            return segments
+        return [
+            each if each.control else Segment(self._safe(each.text), each.style)
+            for each in segments
+        ]
+
+    def _is_safe(self, text: str) -> bool:
+        return text.isprintable() and (self._is_unicode or text.isascii())
+
+    def _safe(self, text: str) -> str:
+        kept = (char for char in text if unicodedata.category(char) not in _STEERING)
+        return "".join(char if self._has(char) else _other(char) for char in kept)
+
+    def _has(self, char: str) -> bool:
+        try:
+            char.encode(self._encoding)
+        except UnicodeEncodeError:
+            return False
+        return True
+
+
+def _other(char: str) -> str:
+    plain = char.translate(_PLAIN)
+    return plain if plain.isascii() else "?" * cell_len(char)

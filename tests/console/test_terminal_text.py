@@ -1,0 +1,94 @@
+"""No text steers the terminal, on no screen, and none is painted that its encoding has not."""
+
+import importlib
+import pkgutil
+import unicodedata
+from dataclasses import replace
+
+import pytest
+from rich.segment import Segment
+from textual.color import Color
+from textual.content import Content
+from textual.widget import Widget
+from textual.widgets import Static
+
+import amp_console.console
+from amp_console.console.navigation import PLACES
+from amp_console.console.terminal_text import TerminalText
+from tests.console.furniture import furnish
+from tests.console.house import House, console, picture, until, until_shown
+from tests.sync.office import Office, event
+
+pytestmark = pytest.mark.anyio
+
+HOSTILE = "evil\x1b[2J\x1b]0;title\x07\x9b31m\u202e\u2066\u200b\u2028\nINJECTED\r\t\x00\x7f"
+
+
+def hostile(office: Office) -> None:
+    office.read(
+        [
+            event("u1", True, audience=HOSTILE),
+            event(f"ghost-{HOSTILE}", True, audience=HOSTILE),
+            event(HOSTILE + "x" * 10_000, True, audience=HOSTILE + "x" * 10_000),
+        ]
+    )
+
+
+def steers(text: str) -> bool:
+    return any(
+        unicodedata.category(char) in {"Cc", "Cf", "Cs", "Zl", "Zp"}
+        for char in text.replace("\n", "")
+    )
+
+
+async def test_no_place_shows_what_steers_a_terminal(house: House) -> None:
+    furnish(house, hostile)
+    async with house.open() as pilot:
+        await until_shown(pilot, "evil\\x1b[2J")
+        for name in PLACES:
+            console(pilot).action_go(name)
+            await pilot.pause(0.1)
+            console(pilot).say(f"About {name}: {HOSTILE}", "error")
+            await pilot.pause(0.1)
+            assert not steers(picture(pilot)), name
+
+
+async def test_what_slips_through_is_dropped(house: House) -> None:
+    furnish(house)
+    async with house.open() as pilot:
+        await until_shown(pilot, "Audiences")
+        await pilot.app.screen.mount(Static(Content(HOSTILE + " \ud83d here")))
+        await until(pilot, lambda: "title" in picture(pilot) or "evil" in picture(pilot))
+        assert not steers(picture(pilot))
+
+
+async def test_a_terminal_that_is_not_utf_8_gets_plain_ascii_by_itself(house: House) -> None:
+    furnish(house, lambda office: office.read([event("u1", True, audience="größe 漢字")]))
+    house.premises = replace(house.premises, encoding="ascii")
+    async with house.open() as pilot:
+        await until_shown(pilot, "gr??e ????")
+        assert picture(pilot).isascii()
+
+
+def test_every_widget_goes_through_it() -> None:
+    for module in pkgutil.walk_packages(amp_console.console.__path__, "amp_console.console."):
+        found = vars(importlib.import_module(module.name)).values()
+        for kind in found:
+            if isinstance(kind, type) and issubclass(kind, Widget):
+                assert kind.get_line_filters is Widget.get_line_filters, kind
+
+
+@pytest.mark.parametrize(
+    ("encoding", "text", "shown"),
+    [
+        ("utf-8", "plain — ●", "plain — ●"),
+        ("utf-8", "a\x1b[31mb\x9b\u202ec", "a[31mbc"),
+        ("utf-8", "\ud83d", "?"),
+        ("ascii", "│é●漢→", "|?*??>"),
+        ("latin-1", "é●", "é*"),
+    ],
+)
+def test_each_character_is_kept_replaced_or_dropped(encoding: str, text: str, shown: str) -> None:
+    background = Color(0, 0, 0)
+    (segment,) = TerminalText(encoding).apply([Segment(text)], background)
+    assert segment.text == shown
