@@ -130,7 +130,7 @@ async def test_cancelling_asks_and_leaves_the_rest_pending(
 
         await until_shown(pilot, "Stopped as you asked: 2 users stay pending.")
         await pilot.press("p")
-        await until_shown(pilot, "does not go on")
+        await until_shown(pilot, "This run has finished")
     with house.office(connection) as office:
         assert office.ledger.read(outstanding, office.audience()).add == 2
 
@@ -272,8 +272,10 @@ async def test_a_run_looks_the_same_after_a_restart(house: House, size: tuple[in
         await until_shown(pilot, "Delivered, but for 1 rejected user.", "1 added", "✔ 200")
 
         assert f"run {report.run_id}" in picture(pilot)
+        assert "Pause" not in picture(pilot)
+        assert "Cancel" not in picture(pilot)
         await pilot.press("p")
-        await until_shown(pilot, "does not go on")
+        await until_shown(pilot, "This run has finished")
 
 
 async def test_a_run_that_does_not_exist_is_said_to(house: House) -> None:

@@ -24,7 +24,7 @@ from amp_console.console.words import at, stopwatch
 from amp_console.console.work import SyncWork
 from amp_console.ledger import requests, runs
 from amp_console.ledger.rejected import RejectedFilter, RejectionGroup, rejection_groups
-from amp_console.ledger.runs import RunKind
+from amp_console.ledger.runs import RunKind, RunStatus
 from amp_console.sync.words import plural
 
 OFTEN = 0.2  # seconds between two pictures of a run under way
@@ -277,9 +277,11 @@ reason shows the users who were rejected for it."""
     # Actions.
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """One key is pause and resume; the one that does not apply is not there."""
+        """One key is pause and resume, and a run that is over or not ours offers neither."""
         is_paused = self._work is not None and self._work.stop.is_paused
         if action == ("pause" if is_paused else "resume"):
+            return False
+        if action in {"pause", "cancel"} and self.is_here and not self.is_live:
             return False
         return super().check_action(action, parameters)
 
@@ -287,12 +289,20 @@ reason shows the users who were rejected for it."""
         """What can't be done with a run that is over, or that is not ours."""
         if action in {"pause", "resume", "cancel"}:
             if not self.is_live:
-                return "This run does not go on: there is nothing to pause or cancel."
+                return self._why_not_ours()
             if self._work is not None and self._work.stop.is_asked:
                 return "The run is ending already: it waits for the request in flight."
         if action in {"errors", "log"} and (self._picture is None or self._picture.run_id is None):
             return "The run has not begun."
         return None
+
+    def _why_not_ours(self) -> str:
+        picture = self._picture
+        if picture is None or picture.outcome != str(RunStatus.RUNNING):
+            return "This run has finished: there is nothing to pause or cancel."
+        if picture.kind is RunKind.LIVE:
+            return "A live session is paused and ended where it runs; this console's under 6."
+        return "This run is under way elsewhere: pause or cancel it there."
 
     def action_pause(self) -> None:
         """Send nothing more until told to go on."""
