@@ -111,6 +111,17 @@ def test_a_rejected_user_is_tried_again_on_request(ledger: Ledger) -> None:
     assert [u.tries for u in ledger.read(rejected_users)] == [2]
 
 
+def test_a_rejected_removal_is_tried_again_on_request(ledger: Ledger) -> None:
+    """Nobody knows whether they are out, so they are no less pending than before."""
+    read(ledger, [enters("u1", 1)])
+    deliver(ledger)
+    read(ledger, [leaves("u1", 2)], "/later")
+    deliver(ledger, skipped=["u1"])
+    assert [u.operation for u in ledger.read(rejected_users)] == [REMOVE]
+    assert ledger.write(retry_rejected) == 1
+    assert deliver(ledger)[REMOVE] == ["u1"]
+
+
 def test_a_rejected_user_who_leaves_is_settled_and_tried_again_on_return(ledger: Ledger) -> None:
     read(ledger, [enters("ghost", 1)])
     deliver(ledger, skipped=["ghost"])
