@@ -14,7 +14,7 @@ _BINARY = (
     "It holds binary data, not text. Nothing was read. Name a JSON or CSV file, plain or gzipped."
 )
 _SEPARATOR = (b"sep=", b'"sep=')
-_MEMBERS = frozenset({"key", EXTERNAL_IDS, USER_ID, AMPLITUDE_ID})
+MEMBERS = frozenset({"key", EXTERNAL_IDS, USER_ID, AMPLITUDE_ID})
 
 
 class UnreadableSource(Exception):
@@ -125,7 +125,7 @@ def _list(text: str) -> Format:
 
 
 def _table(text: str, chosen_columns: frozenset[str] = frozenset()) -> Format | None:
-    header = header_in(text, COLUMNS | _MEMBERS | chosen_columns)
+    header = header_in(text, COLUMNS | MEMBERS | chosen_columns)
     events = header.renamed(COLUMNS)
     if "event_type" in events.columns:
         return Format(SourceKind.ACTIONS_CSV, events)
@@ -134,7 +134,7 @@ def _table(text: str, chosen_columns: frozenset[str] = frozenset()) -> Format | 
             "It is a CSV of events without a column event_type. Nothing was read."
             " Add that column to the AWS S3 (Actions) destination, and export again."
         )
-    members = header.renamed(_MEMBERS, chosen_columns)
-    if not (_MEMBERS | chosen_columns).isdisjoint(members.columns):
+    members = header.renamed(MEMBERS, chosen_columns)
+    if not (MEMBERS | chosen_columns).isdisjoint(members.columns):
         return Format(SourceKind.AUDIENCE_CSV, members)
     return None

@@ -34,7 +34,8 @@ class Intake:
 
     It never raises for what is wrong with the input: it ends, and `trouble` says why.
     `position` counts the bytes taken from the stream, packed as they are. Where the input may
-    still grow, what is not whole at its end is left out, and `is_cut` says so.
+    still grow, what is not whole at its end is left out, and `is_cut` says so; `cut_line` is the
+    line there.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class Intake:
         self.may_grow = may_grow
         self.is_live = is_live
         self.is_cut = False
+        self.cut_line = b""
         self.unfinished = 0
         """How many bytes of a line were read whose end was not; it is kept by the reader."""
         self._stream = stream

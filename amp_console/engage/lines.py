@@ -87,7 +87,7 @@ def lines_of(
     last = splitter.documents() if is_json else []
     if intake.trouble is None and splitter.left:
         if intake.may_grow:
-            intake.is_cut = True
+            intake.is_cut, intake.cut_line = True, splitter.take()
         else:
             last.append(splitter.take())
     if last:

@@ -10,11 +10,12 @@ from typing import BinaryIO, NamedTuple, Self
 
 import msgspec
 
-from amp_console.engage.actions_csv import read_actions
+from amp_console.engage.actions_csv import COLUMNS, read_actions
 from amp_console.engage.audience_csv import AMPLITUDE_ID, USER_ID, MemberColumns, read_members
 from amp_console.engage.batch import Batch, Tally, batched
 from amp_console.engage.documents import read_document
 from amp_console.engage.formats import (
+    MEMBERS,
     Format,
     SourceKind,
     UnreadableSource,
@@ -144,7 +145,8 @@ class Source:
         if self.kind is SourceKind.IDENTIFIERS:
             id_type = options.lists or IdType.USER_ID
             return read_identifiers(self._intake, options.audience or "", id_type, self.taken_at)
-        rows = rows_of(self._intake, self._format.header)
+        chosen = filter(None, (options.user_id_column, options.amplitude_id_column))
+        rows = rows_of(self._intake, self._format.header, COLUMNS | MEMBERS | frozenset(chosen))
         if self.kind is SourceKind.ACTIONS_CSV:
             return read_actions(rows, reader)
         return read_members(rows, self._members, options.audience or "", self.taken_at)

@@ -85,9 +85,15 @@ def cells_of(line: str, delimiter: str) -> list[str]:
         return []
 
 
-def rows_of(intake: Intake, header: Header) -> Iterator[Row | Refusal]:
-    """Yield the rows after the header; what is no row, as a refusal."""
-    columns, to_skip = header.columns, header.lines_before + 1
+def rows_of(
+    intake: Intake, header: Header, needed: frozenset[str] = frozenset()
+) -> Iterator[Row | Refusal]:
+    """Yield the rows after the header; what is no row, as a refusal.
+
+    Many programs write no newline after the last row. Where the input may still grow, such a row
+    counts if nothing can be missing: its last cell is in quotes, or in no `needed` column.
+    """
+    to_skip = header.lines_before + 1
     reader = csv.reader(_texts(intake), delimiter=header.delimiter, strict=True)
     while True:
         line = reader.line_num + 1
@@ -99,18 +105,36 @@ def rows_of(intake: Intake, header: Header) -> Iterator[Row | Refusal]:
             if not _may_continue(intake, error):
                 yield Refusal(line, _fault(error, reader.line_num - line))
             continue
+        if _is_unfinished(cells, intake, header, needed):
+            break
         if len(cells) <= 1 and not "".join(cells).strip():
             continue
         if to_skip:
             to_skip -= 1
-        elif (row := _fitted(cells, columns)) is None:
-            yield Refusal(line, f"cells in the row: {len(cells)}, in the header: {len(columns)}")
         else:
-            if header.has_tabs:
-                row = [cell.removeprefix("\t") for cell in row]
-            yield Row(line, dict(zip(columns, row, strict=True)))
+            yield _row(line, cells, header)
     if intake.trouble is not None:
         yield intake.trouble.refusal(line)
+
+
+def _row(line: int, cells: list[str], header: Header) -> Row | Refusal:
+    columns = header.columns
+    row = _fitted(cells, columns)
+    if row is None:
+        return Refusal(line, f"cells in the row: {len(cells)}, in the header: {len(columns)}")
+    if header.has_tabs:
+        row = [cell.removeprefix("\t") for cell in row]
+    return Row(line, dict(zip(columns, row, strict=True)))
+
+
+def _is_unfinished(
+    cells: list[str], intake: Intake, header: Header, needed: frozenset[str]
+) -> bool:
+    """Whether a row is the last one, and may have been cut."""
+    if intake.is_cut and _fitted(cells, header.columns) is not None:
+        is_closed = intake.cut_line.rstrip(b"\r").endswith(b'"')
+        intake.is_cut = not is_closed and header.columns[-1] in needed
+    return intake.is_cut
 
 
 def _may_continue(intake: Intake, error: csv.Error) -> bool:
@@ -182,3 +206,5 @@ def _texts(intake: Intake) -> Iterator[str]:
     for lines in lines_of(intake):
         for line in lines:
             yield line.decode("utf-8", "surrogateescape") + "\n"
+    if intake.is_cut:
+        yield intake.cut_line.decode("utf-8", "surrogateescape")

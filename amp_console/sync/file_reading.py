@@ -225,7 +225,7 @@ def ends_complete(file: BinaryIO) -> bool:
     """Whether a file that is read as a whole ends as complete ones do; raises OSError."""
     size = os.fstat(file.fileno()).st_size
     end = os.pread(file.fileno(), 64, max(0, size - 64)).rstrip(b" \t\0")
-    return is_packed(file) or not end or end.endswith((b"\n", b"\r", b"]", b"}"))
+    return is_packed(file) or not end or end.endswith((b"\n", b"\r", b"]", b"}", b'"'))
 
 
 def _tail(path: Path, source_id: int, after: Place, modified: int) -> Tail:

@@ -5,6 +5,7 @@ import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import CancelledError
 from contextlib import suppress
+from functools import partial
 from time import monotonic
 from typing import BinaryIO, TypeVar, cast
 
@@ -25,6 +26,7 @@ SELDOM = 10.0  # seconds until folders are looked at all the same, whatever the 
 BLIND = 1.0  # ... where the system tells nothing of them
 TRY_AGAIN = 5.0  # seconds until a ledger that failed is tried again
 WAKE_UP = 1_000  # milliseconds until the watcher sees that it is to end
+LAST_TURN = 4 * 1024 * 1024  # bytes that are read when the session is to end
 GIVEN_UP = 5.0  # seconds for which the end of the reading thread is waited for
 
 T = TypeVar("T")
@@ -56,8 +58,9 @@ class PathSource:
                 self._trouble = str(error)
                 live.look_anew()  # a part may have been taken in before it failed
                 await _or_ending(live, TRY_AGAIN)
-        # What was written up to the end is taken, too, as far as one look reads.
-        await live.arrived(await asyncio.to_thread(self._watching.scan))
+        # What was written up to the end is taken in, too, unless it is a backlog.
+        scan = partial(self._watching.scan, turn=LAST_TURN)
+        await live.arrived(await asyncio.to_thread(scan))
 
     async def _wake_ups(self, live: Live) -> AsyncIterator[None]:
         news = asyncio.Event()

@@ -106,14 +106,15 @@ class Watching:
         self._turns: deque[_Turn] = deque()
         self._lost = {path for path in self._gone if path in self.paths and not path.exists()}
 
-    def scan(self, is_over: Callable[[], bool] = lambda: False) -> Taken:
+    def scan(self, is_over: Callable[[], bool] = lambda: False, turn: int | None = None) -> Taken:
         """Take in some of what is new since the last look. Raises `LedgerError`.
 
-        It returns early once `is_over`. What was taken in before a look failed is returned by the
-        next one; where `has_more`, the next one has more to read at once.
+        It returns early once `is_over`; `turn` as in `WatchOptions`. What was taken in before a
+        look failed is returned by the next one; where `has_more`, the next one has more to read at
+        once.
         """
         self._look()
-        left = self._options.turn
+        left = self._options.turn if turn is None else turn
         while self._turns and left > 0 and not is_over():
             left -= self._advance()
         for path in self._reader.moved:

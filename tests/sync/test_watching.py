@@ -546,15 +546,43 @@ def test_a_csv_that_pauses_in_the_middle_of_a_row_waits_for_its_rest(
     begun = content[: len(CSV_HEADER) + len(csv_rows("user-1")) + cut]
     file, watcher = folder / "a.csv", Watcher(office, folder)
     file.write_text(begun)
-    assert watcher.look() == 0
+    read = watcher.look()
     watcher.now += 61
-    assert watcher.look() == 1
+    assert read + watcher.look() == 1
     assert members(office.ledger) == {"user-1"}
     assert "waits for the rest" in watcher.trouble()
     file.write_text(content + csv_rows("user-3"))
     watcher.look()
     assert members(office.ledger) == {"user-1", "user-2", "user-3"}
     assert not watcher.trouble()
+    assert office.ledger.read(invalid_events) == []
+
+
+@pytest.mark.parametrize(
+    ("header", "last", "is_read"),
+    [
+        ("user_id,event_type,timestamp,context,traits", None, True),
+        ("user_id,event_type,timestamp,context,traits,batch_size", ',"20"', True),
+        ("user_id,event_type,timestamp,context,traits,batch_size", ",20", True),
+        ("user_id,event_type,timestamp,context,traits,batch_size", "", False),
+        ("event_type,timestamp,context,traits,user_id", ',"u1"', True),
+        ("event_type,timestamp,context,traits,user_id", ",u1", False),
+        ("event_type,timestamp,context,traits,user_id", ',"u1', False),
+    ],
+)
+def test_a_last_row_without_a_newline_is_read_where_nothing_can_be_missing(
+    office: Office, folder: Path, header: str, last: str | None, *, is_read: bool
+) -> None:
+    """As the AWS S3 (Actions) destination writes it."""
+    row = csv_rows("u1").rstrip("\n")
+    row = row.partition(",")[2] if header.endswith("user_id") else row
+    (folder / "a.txt").write_text(f"{header}\n{row}{last or ''}")
+    watcher = Watcher(office, folder)
+    watcher.look()
+    watcher.now += 61
+    watcher.look()
+    assert members(office.ledger) == ({"u1"} if is_read else set())
+    assert ("waits for the rest" in watcher.trouble()) is not is_read
     assert office.ledger.read(invalid_events) == []
 
 
