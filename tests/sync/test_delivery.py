@@ -9,7 +9,9 @@ import pytest
 
 from amp_console.ledger import deliveries
 from amp_console.ledger.leases import lease
-from amp_console.ledger.runs import RunStatus, all_runs, run_audiences
+from amp_console.ledger.run_locks import hold_run
+from amp_console.ledger.runs import RunKind, RunStatus, all_runs, run_audiences
+from amp_console.ledger.sources import Tally
 from amp_console.simulator import (
     Answer,
     Behaviour,
@@ -23,8 +25,9 @@ from amp_console.simulator import (
     Slow,
     TooLarge,
 )
-from amp_console.sync.delivery import RunReport
-from amp_console.sync.progress import RunSnapshot
+from amp_console.sync.delivery import Delivery, Job, RunReport, begin, desk_of
+from amp_console.sync.lane import Lane
+from amp_console.sync.progress import Progress, RunSnapshot, nobody
 from amp_console.sync.read_only import ReadOnly
 from amp_console.sync.settings import SettingsChange
 from amp_console.sync.timing import Stop, Timing
@@ -658,6 +661,23 @@ class TestRun:
         assert report.status is RunStatus.STOPPED
         assert "Another amp-console" in report.audiences[0].note
         assert office.simulator.requests == []
+
+    async def test_what_is_set_until_the_lease_is_held_counts(self, office: Office) -> None:
+        office.enter("u1")
+        names: list[str | None] = []
+
+        async def work(lane: Lane) -> None:
+            names.append(lane.audience.cohort_name)
+
+        async with office.means() as means:
+            with hold_run(office.ledger.path) as lock:
+                run_id = office.ledger.write(begin, Tally(), 1, lock, RunKind.SYNC)
+                desk = desk_of(means, run_id, Progress(run_id, (), means.timing, nobody))
+                lane = Lane(desk, office.audience())
+                office.change(SettingsChange(cohort_name="Set meanwhile"))
+                job = Job(RunKind.SYNC, (), work, lambda *_: RunStatus.DELIVERED)
+                assert await Delivery(desk, job).turn(lane) == ""
+        assert names == ["Set meanwhile"]
 
     @pytest.mark.parametrize("leaves_meanwhile", [False, True])
     async def test_what_a_killed_process_left_open_is_delivered(
