@@ -128,6 +128,7 @@ def _print_audience(
     document: "AudienceDocument", audience: "Audience", connection: "Connection"
 ) -> None:
     from amp_console.cli.text import clean
+    from amp_console.sync.words import uncertain_text
 
     def set_or_default(value: str | None) -> str:
         return "override" if value else "default"
@@ -146,6 +147,11 @@ def _print_audience(
         ("members", f"{document.members:,}"),
         ("pending", f"+{document.pending_add:,} -{document.pending_remove:,}"),
         ("rejected", f"{document.rejected:,}"),
+        *(
+            [("not certain", uncertain_text(document.uncertain, document.certain_at))]
+            if document.uncertain
+            else []
+        ),
         ("last run", document.last_run_at or "never"),
         ("connection", connection.name),
     )

@@ -41,6 +41,8 @@ class AudienceDocument(msgspec.Struct, frozen=True):
     pending_add: int
     pending_remove: int
     rejected: int
+    uncertain: int
+    certain_at: str | None
     status: str
     states: list[StateDocument]
     last_run_at: str | None
@@ -60,6 +62,8 @@ class SyncedAudience(msgspec.Struct, frozen=True):
     removed: int
     rejected: int
     pending: int
+    uncertain: int
+    certain_at: str | None
     requests: int
 
 
@@ -87,6 +91,9 @@ class PlannedAudience(msgspec.Struct, frozen=True):
     creates: bool
     add: int
     remove: int
+    confirm_again: int
+    uncertain: int
+    certain_at: str | None
     requests: int
     obstacle: str | None
 
@@ -143,6 +150,7 @@ class PersonInAudience(msgspec.Struct, frozen=True):
     sentence: str
     wanted: bool
     delivered: bool | None
+    certain_at: str | None
     event_at: str | None
     source: str | None
     line: int
@@ -208,6 +216,8 @@ def audience_document(of: Standing) -> AudienceDocument:
         pending_add=of.left.add,
         pending_remove=of.left.remove,
         rejected=of.left.rejected,
+        uncertain=of.left.uncertain,
+        certain_at=moment(of.left.certain_at),
         status=of.status,
         states=[StateDocument(str(each.status), each.users) for each in of.states()],
         last_run_at=moment(audience.last_run_at),
@@ -230,6 +240,8 @@ def sync_document(report: RunReport, plan: Plan, tally: Tally) -> SyncDocument:
             removed=each.counts.removed,
             rejected=each.left.rejected,
             pending=each.left.pending,
+            uncertain=each.left.uncertain,
+            certain_at=moment(each.left.certain_at),
             requests=each.counts.requests,
         )
         for each in report.audiences
@@ -261,6 +273,9 @@ def plan_document(plan: Plan, tally: Tally) -> PlanDocument:
                 creates=each.creates,
                 add=each.add,
                 remove=each.remove,
+                confirm_again=each.again,
+                uncertain=each.uncertain,
+                certain_at=moment(each.certain_at),
                 requests=each.requests,
                 obstacle=each.obstacle,
             )
@@ -310,6 +325,7 @@ def _person_in_audience(each: PersonAnswer) -> PersonInAudience:
         sentence=each.sentence,
         wanted=record.wanted,
         delivered=record.delivered,
+        certain_at=moment(record.certain_at),
         event_at=moment(record.event_at) if record.source else None,
         source=record.source,
         line=record.line,

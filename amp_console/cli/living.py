@@ -136,6 +136,10 @@ def run_live(
     if report.pending:
         say(f"Ended with {plural(report.pending, 'user')} pending; they are kept.", err=True)
         return Exit.STOPPED
+    if report.uncertain:
+        who = plural(report.uncertain, "user")
+        say(f"Ended with {who} not yet certain. The next run or session confirms.", err=True)
+        return Exit.STOPPED
     return Exit.DELIVERED
 
 

@@ -30,7 +30,8 @@ class Limits(msgspec.Struct, frozen=True, omit_defaults=True):
     Batches are counted in ids (Amplitude's Behavioral Cohorts API page: up to 100,000 in one
     request), `timeout` is seconds for one request, and `longest_wait` is seconds spent waiting
     to try again, in total for one audience in one run. Taking more than the share
-    `largest_removal` of its members out of a cohort wants the cohort's name typed.
+    `largest_removal` of its members out of a cohort wants the cohort's name typed. After
+    `quiet_time` seconds a request without an answer can no longer take effect; with 0 it never can.
 
     Raises ValueError: a limit is out of range.
     """
@@ -42,6 +43,7 @@ class Limits(msgspec.Struct, frozen=True, omit_defaults=True):
     longest_wait: float = 600.0
     timeout: float = 30.0
     largest_removal: float = 0.2
+    quiet_time: float = 600.0
 
     def __post_init__(self) -> None:
         _require(
@@ -54,8 +56,21 @@ class Limits(msgspec.Struct, frozen=True, omit_defaults=True):
             (1 <= self.tries <= 100, "tries must be 1 to 100"),
             (0 <= self.longest_wait < math.inf, "longest_wait must be 0 or more seconds"),
             (0 < self.timeout < math.inf, "timeout must be more than 0 seconds"),
+            (0 <= self.quiet_time < math.inf, "quiet_time must be 0 or more seconds"),
             (0 <= self.largest_removal <= 1, "largest_removal must be 0 to 1"),
         )
+
+    @property
+    def quiet(self) -> int:
+        """The quiet time in microseconds."""
+        return round(self.quiet_time * 1_000_000)
+
+    def late_until(self, now: int) -> int | None:
+        """Until when a request that is given up `now` may take effect; None: not any more.
+
+        Both in microseconds since 1970.
+        """
+        return now + self.quiet if self.quiet else None
 
 
 class Connection(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):

@@ -30,6 +30,7 @@ PLAIN = Look(
     signs={
         Status.IN_SYNC: "●",
         Status.PENDING: "◐",
+        Status.UNCERTAIN: "◑",
         Status.REJECTED: "▲",
         Status.BROKEN: "✖",
         Status.OFF: "○",
@@ -55,6 +56,7 @@ ASCII = Look(
     signs={
         Status.IN_SYNC: "*",
         Status.PENDING: "~",
+        Status.UNCERTAIN: "=",
         Status.REJECTED: "!",
         Status.BROKEN: "x",
         Status.OFF: "o",
@@ -80,6 +82,7 @@ ASCII = Look(
 TONES = {
     Status.IN_SYNC: "good",
     Status.PENDING: "warn",
+    Status.UNCERTAIN: "warn",
     Status.REJECTED: "bad",
     Status.BROKEN: "bad",
     Status.OFF: "dim",

@@ -9,10 +9,11 @@ member is written once per delivery, and a lost answer can't lose a person.
 
 import enum
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import msgspec
 
+from amp_console.ledger import late_effects
 from amp_console.ledger.codes import ID_TYPE_CODE, WANTED
 from amp_console.ledger.comparisons import EXTRA, Kind
 from amp_console.values import IdType, Operation
@@ -212,6 +213,7 @@ def confirm(
     Whoever can't be added is out. Of whoever can't be removed nothing is known.
     """
     settle(db, batch.request_id, "confirmed", answer, len(skipped))
+    late_effects.settle_confirmed(db, batch.request_id)
     return _reject(db, batch, skipped, Reason.UNKNOWN, reason, answer.at) if skipped else 0
 
 
@@ -225,11 +227,12 @@ def refuse(db: sqlite3.Connection, batch: Batch, culprits: Sequence[str], answer
 def _reject(
     db: sqlite3.Connection,
     batch: Batch,
-    ids: Iterable[str],
+    ids: Sequence[str],
     code: Reason,
     reason: str,
     at: int,
 ) -> int:
+    late_effects.rule_out(db, batch.audience_id, batch.id_type, batch.operation, ids)
     rejection = db.execute(
         "INSERT INTO rejection (request_id, operation, code, reason, at) VALUES (?, ?, ?, ?, ?) "
         "RETURNING id",
@@ -258,8 +261,13 @@ def _reject(
     return done.rowcount
 
 
-def void(db: sqlite3.Connection, request_id: int, answer: Answer) -> None:
-    """Nobody knows whether the request was applied: its members are unknown, and so pending."""
+def void(
+    db: sqlite3.Connection, request_id: int, answer: Answer, late_until: int | None = None
+) -> None:
+    """It is not known whether the request was applied: its members are unknown, and so pending.
+
+    It may take effect until `late_until`, in microseconds since 1970; None: it was not applied.
+    """
     row = db.execute(
         "SELECT audience_id, id_type, first_n, last_n FROM request WHERE id = ?", (request_id,)
     ).fetchone()
@@ -269,6 +277,8 @@ def void(db: sqlite3.Connection, request_id: int, answer: Answer) -> None:
         "AND n BETWEEN ? AND ? AND request_id = ?",
         (*row, request_id),
     )
+    if late_until is not None:
+        late_effects.remember(db, request_id, late_until)
 
 
 def withdraw(db: sqlite3.Connection, batch: Batch) -> None:
@@ -283,13 +293,17 @@ def withdraw(db: sqlite3.Connection, batch: Batch) -> None:
     )
 
 
-def void_open(db: sqlite3.Connection, audience_id: int, now: int) -> int:
-    """Void what a dead process left open; only for the holder of the lease. Returns how many."""
+def void_open(db: sqlite3.Connection, audience_id: int, now: int, late_until: int | None) -> int:
+    """Void what a dead process left open; only for the holder of the lease. Returns how many.
+
+    What it sent may take effect until `late_until`, in microseconds since 1970; None: it can't.
+    """
     requests = db.execute(
         "SELECT id FROM request WHERE audience_id = ? AND state = 'open'", (audience_id,)
     ).fetchall()
     for (request_id,) in requests:
-        void(db, request_id, Answer(now, None, "The process ended before the answer came."))
+        answer = Answer(now, None, "The process ended before the answer came.")
+        void(db, request_id, answer, late_until)
     return len(requests)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from amp_console.ledger import late_effects
 from amp_console.ledger.audiences import Audience, all_audiences
 from amp_console.ledger.codes import ID_TYPE_CODE, ID_TYPE_OF
 from amp_console.ledger.deliveries import Reason
@@ -31,7 +32,8 @@ class PersonRecord(msgspec.Struct, frozen=True):
     the audience does not use. `delivered` None is unknown, as it is while a request is open.
     `source` and `line` are where the event stands, `event_at` its time in microseconds since 1970;
     `source` is None for a user that no event ever named (a seed). `request` is the last one that
-    carried the person; `is_under_way` says that it is open, and that its run goes on.
+    carried the person; `is_under_way` says that it is open, and its run still active. Until
+    `certain_at`, in microseconds since 1970, an earlier request may still undo what is delivered.
     """
 
     audience: Audience
@@ -47,6 +49,7 @@ class PersonRecord(msgspec.Struct, frozen=True):
     is_under_way: bool
     rejection: Rejection | None
     counterpart: str | None
+    certain_at: int | None = None
 
 
 def find_person(db: sqlite3.Connection, text: str) -> list[PersonRecord]:
@@ -85,6 +88,7 @@ def _record(db: sqlite3.Connection, audience: Audience, row: Sequence[Any]) -> P
         is_under_way=is_open and _goes_on(db, last),
         rejection=_rejection(why),
         counterpart=other,
+        certain_at=late_effects.uncertain_until(db, audience.id, ID_TYPE_OF[code], id_),
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Collection
 
 import msgspec
 
+from amp_console.ledger import late_effects
 from amp_console.ledger.codes import ID_TYPE_CODE
 from amp_console.ledger.comparisons import DISAGREEING, EXTRA, Comparison, Kind
 from amp_console.ledger.deliveries import Answer, Batch, RequestKind, Rows, open_request, settle
@@ -194,6 +195,7 @@ def replaced(db: sqlite3.Connection, batch: Batch, answer: Answer, *, all_matche
     If Amplitude knew everybody (`all_matched`), they are all in.
     """
     settle(db, batch.request_id, "confirmed", answer)
+    late_effects.settle_confirmed(db, batch.request_id)
     out = db.execute(
         "UPDATE member SET delivered = 0 WHERE audience_id = ? AND wanted = 0 "
         "AND delivered IS NOT 0",

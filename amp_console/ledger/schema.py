@@ -256,6 +256,24 @@ CREATE TABLE hold (
 ) STRICT;
 """
 
+# What requests without an answer may still do: add (1) or remove (0) a member of a cohort.
+_LATE_EFFECTS = """
+CREATE TABLE late_effect (
+    audience_id INTEGER NOT NULL,
+    cohort_id   TEXT NOT NULL,               -- '': one that was being created
+    n           INTEGER NOT NULL,            -- the member
+    operation   INTEGER NOT NULL,
+    until       INTEGER NOT NULL,            -- afterwards it can't happen any more
+    PRIMARY KEY (audience_id, cohort_id, n, operation)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE late_replacement (              -- it would remove the members after `after_n`, too
+    audience_id INTEGER NOT NULL,
+    cohort_id   TEXT NOT NULL,
+    after_n     INTEGER NOT NULL,
+    until       INTEGER NOT NULL
+) STRICT;
+"""
+
 _INVALID_REASONS = """
 CREATE TABLE invalid_reason (                -- how many events of a source are invalid, and why
     source_id INTEGER NOT NULL REFERENCES source (id) ON DELETE CASCADE,
@@ -295,6 +313,7 @@ MIGRATIONS: tuple[str, ...] = (
     _LIST_OVERLAP,
     _OFFSETS,
     _LOG,
+    _LATE_EFFECTS,
 )
 """Step n brings a ledger from version n to n + 1. Steps are only ever appended."""
 

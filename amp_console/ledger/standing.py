@@ -5,6 +5,7 @@ from collections import Counter
 
 import msgspec
 
+from amp_console.ledger import late_effects
 from amp_console.ledger.audiences import Audience
 from amp_console.ledger.codes import ID_TYPE_CODE
 
@@ -19,13 +20,16 @@ class Outstanding(msgspec.Struct, frozen=True):
     """What is left to do for an audience, counted from indexes alone: cheap at any size.
 
     `rejected` includes the `unidentified`: members whom no event ever gave an identifier of the
-    audience's ID type.
+    audience's ID type. What is delivered of the `uncertain`, a request without an answer may still
+    undo; they can be confirmed again from `certain_at` on, in microseconds since 1970.
     """
 
     add: int
     remove: int
     rejected: int
     unidentified: int
+    uncertain: int = 0
+    certain_at: int | None = None
 
     @property
     def pending(self) -> int:
@@ -50,11 +54,14 @@ def outstanding(db: sqlite3.Connection, known: Audience) -> Outstanding:
         )
     )
     unidentified = _count(db, IS_UNIDENTIFIED, known.id)
+    uncertain = late_effects.uncertain(db, known.id).get(known.id)
     return Outstanding(
         add=pending[1] + in_flight.get("add", 0),
         remove=pending[0] + in_flight.get("remove", 0),
         rejected=_count(db, "rejection_id IS NOT NULL", known.id) + unidentified,
         unidentified=unidentified,
+        uncertain=uncertain.users if uncertain else 0,
+        certain_at=uncertain.until if uncertain else None,
     )
 
 
@@ -70,9 +77,12 @@ class ToSend(msgspec.Struct, frozen=True):
     add: int
 
 
-def to_send(db: sqlite3.Connection, known: Audience) -> ToSend:
-    """Count what a delivery sends; requests without an answer yet are sent again."""
-    counts = Counter[tuple[int, int]]()
+def to_send(db: sqlite3.Connection, known: Audience, now: int) -> ToSend:
+    """Count what a delivery sends; requests without an answer yet are sent again.
+
+    It includes those who have to be confirmed again by `now`, in microseconds since 1970.
+    """
+    counts = late_effects.due(db, known.id, now)
     pending = (
         "SELECT id_type, wanted, count(*) FROM member WHERE audience_id = ? "
         "AND wanted IS NOT delivered AND rejection_id IS NULL GROUP BY id_type, wanted"
@@ -112,7 +122,7 @@ class Headcount(msgspec.Struct, frozen=True):
 
 
 def outstanding_of_all(db: sqlite3.Connection) -> dict[int, Outstanding]:
-    """What is left of each audience that has anything left, in four statements for them all."""
+    """What is left of each audience that has anything left, in five statements for them all."""
     pending = _by_audience(
         db,
         # In the order of the index: a million need no sorting.
@@ -133,6 +143,7 @@ def outstanding_of_all(db: sqlite3.Connection) -> dict[int, Outstanding]:
         db,
         f"SELECT audience_id, 0, count(*) FROM member WHERE {IS_UNIDENTIFIED} GROUP BY 1",
     )
+    uncertain = late_effects.uncertain(db)
     ids = {audience_id for audience_id, _ in pending | in_flight | rejected | unidentified}
     return {
         of: Outstanding(
@@ -140,8 +151,10 @@ def outstanding_of_all(db: sqlite3.Connection) -> dict[int, Outstanding]:
             remove=pending[of, 0] + in_flight[of, 0],
             rejected=rejected[of, 0] + unidentified[of, 0],
             unidentified=unidentified[of, 0],
+            uncertain=uncertain[of].users if of in uncertain else 0,
+            certain_at=uncertain[of].until if of in uncertain else None,
         )
-        for of in ids
+        for of in ids | set(uncertain)
     }
 
 

@@ -9,6 +9,7 @@ from collections.abc import Collection, Sequence
 
 import msgspec
 
+from amp_console.ledger import late_effects
 from amp_console.ledger.codes import ID_TYPE_CODE
 from amp_console.ledger.deliveries import (
     Answer,
@@ -71,7 +72,9 @@ def take_seed(
         "rejection_id = NULL RETURNING n, id",
         (audience_id, ID_TYPE_CODE[IdType.USER_ID], user_id, BEFORE_ANY_EVENT),
     ).fetchone()
-    return _open(db, run_id, audience_id, IdType.USER_ID, [row], now)
+    batch = _open(db, run_id, audience_id, IdType.USER_ID, [row], now)
+    db.execute("UPDATE member SET request_id = ? WHERE n = ?", (batch.request_id, row[0]))
+    return batch
 
 
 def _open(
@@ -92,9 +95,21 @@ def _json(ids: Collection[str]) -> str:
     return msgspec.json.encode(sorted(ids)).decode()
 
 
-def close(db: sqlite3.Connection, batch: Batch, answer: Answer) -> None:
-    """Note what an upload was answered; who of the batch is in, only /membership will say."""
-    settle(db, batch.request_id, "confirmed" if answer.status == 200 else "void", answer)
+def close(
+    db: sqlite3.Connection,
+    batch: Batch,
+    answer: Answer,
+    *,
+    is_confirmed: bool,
+    late_until: int | None = None,
+) -> None:
+    """Note what an upload was answered; who of the batch is in, only /membership will say.
+
+    It may take effect until `late_until`, in microseconds since 1970; None: it can't any more.
+    """
+    settle(db, batch.request_id, "confirmed" if is_confirmed else "void", answer)
+    if late_until is not None:
+        late_effects.remember(db, batch.request_id, late_until)
 
 
 def reject_everybody(db: sqlite3.Connection, batch: Batch, reason: str, at: int) -> int:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 import msgspec
 
 from amp_console.amplitude import AmplitudeClient, AmplitudeError, CohortGone, KeysRefused
-from amp_console.connections import Connection
-from amp_console.ledger import Db, Ledger, deliveries, holds, runs
+from amp_console.connections import Connection, Limits
+from amp_console.ledger import Db, Ledger, deliveries, holds, late_effects, runs
 from amp_console.ledger.audiences import Audience, audience
 from amp_console.ledger.cohorts import break_link
 from amp_console.ledger.dead_runs import end_dead_runs
@@ -26,13 +26,15 @@ from amp_console.sync.plan import Plan
 from amp_console.sync.progress import AudienceProgress, Observer, Progress, nobody
 from amp_console.sync.read_only import guard
 from amp_console.sync.timing import Stop, Timing
+from amp_console.sync.words import uncertain_text
 
 
 class AudienceReport(msgspec.Struct, frozen=True):
     """What a run did for one audience, and how the audience stands now.
 
-    `note` says in words why users are still pending, "" where none are. `held_until` is the time
-    before which Amplitude asks not to be asked again, in microseconds since 1970.
+    `note` says in words why users are still pending or not yet certain, "" where none are.
+    `held_until` is the time before which Amplitude asks not to be asked again, in microseconds
+    since 1970.
     """
 
     audience: Audience
@@ -76,6 +78,7 @@ class Delivery:
         self._job = job
         self._give_up = give_up or desk.stop.ask
         self._turns = asyncio.Semaphore(desk.connection.limits.parallel_cohorts)
+        self._limits = desk.connection.limits
         self._keys_refused: str | None = None
 
     async def run(self, tally: Tally) -> RunReport:
@@ -109,6 +112,12 @@ class Delivery:
         )
         known = await desk.ledger.aread(audience, audience_id)
         left = await desk.ledger.aread(outstanding, known)
+        if not note and left.uncertain and self._job.kind is not RunKind.COMPARE:
+            note = uncertain_text(left.uncertain, left.certain_at)
+            lane.counts = msgspec.structs.replace(lane.counts, note=note)
+            await desk.ledger.awrite(
+                runs.record_audience, desk.run_id, audience_id, lane.counts, desk.timing.now()
+            )
         desk.progress.over(audience_id, note or "done")
         return AudienceReport(known, lane.counts, left, note, lane.held_until)
 
@@ -125,7 +134,7 @@ class Delivery:
         try:
             with lease(desk.ledger.path, of.id):
                 await desk.ledger.awrite(note_holder, of.id, desk.timing.now())
-                await desk.ledger.awrite(deliveries.void_open, of.id, desk.timing.now())
+                await desk.ledger.awrite(_begin_turn, of.id, desk.timing.now(), self._limits)
                 lane.audience = await desk.ledger.aread(audience, of.id)
                 return await self._hold(lane, await self._explained(lane))
         except AudienceBusy:
@@ -173,6 +182,12 @@ class Delivery:
             return ""
         lane.counts = msgspec.structs.replace(lane.counts, is_stuck=True)
         return why
+
+
+def _begin_turn(db: Db, audience_id: int, now: int, limits: Limits) -> None:
+    """Settle what earlier requests left behind; only for the holder of the lease."""
+    deliveries.void_open(db, audience_id, now, limits.late_until(now))
+    late_effects.make_due_pending(db, audience_id, now, limits.quiet)
 
 
 async def deliver(

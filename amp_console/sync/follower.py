@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 import msgspec
 
-from amp_console.ledger import LedgerError, runs
+from amp_console.ledger import LedgerError, late_effects, runs
 from amp_console.ledger.audiences import Audience, audience
 from amp_console.ledger.standing import Outstanding, outstanding
 from amp_console.sync.delivery import Delivery, Means
@@ -21,6 +21,7 @@ from amp_console.sync.lane import Lane
 from amp_console.sync.live_progress import Lags, LiveAudience, LivePhase, Minutes
 from amp_console.sync.pace import Patience
 from amp_console.sync.timing import Stop
+from amp_console.sync.words import uncertain_text
 
 NO_COHORT = "waiting: no cohort"
 OFF = "waiting: switched off"
@@ -121,7 +122,7 @@ class Follower:
         """Deliver what arrives, until the session is over."""
         common = self._common
         while True:
-            await self._came.wait()
+            await self._came_or_due()
             self._came.clear()
             if self._arrivals or self._state:
                 await self._window()
@@ -145,9 +146,39 @@ class Follower:
         self._set_queue(left.pending, len(self._arrivals))
         why = self._why_not(lane.audience)
         self._state = (why or self._state) if left.pending else ""
+        if left.uncertain and not self._state:
+            self._state = uncertain_text(left.uncertain, left.certain_at)
         self._is_over = True
         await self._record(self._state)
         return left
+
+    def wake(self) -> None:
+        """See whether users have to be confirmed again, and when."""
+        self._came.set()
+
+    async def _came_or_due(self) -> None:
+        """Wait for a change, or until users are to be confirmed again."""
+        common = self._common
+        while not self._came.is_set() and not common.ending.is_set():
+            seconds = await self._until_due()
+            if seconds is None:
+                break
+            if seconds <= 0:
+                self.pend(1)
+                return
+            await self._either(self._came, seconds)
+        await self._came.wait()
+
+    async def _until_due(self) -> float | None:
+        """In how many seconds the next users are to be confirmed again; None if there are none."""
+        ledger, of = self._common.means.ledger, self._lane.audience.id
+        try:
+            found = (await ledger.aread(late_effects.uncertain, of)).get(of)
+        except LedgerError:
+            return None  # the session looks again, too
+        if found is None:
+            return None
+        return (found.first_until - self._common.means.timing.now()) / 1_000_000
 
     def shown(self, now: float) -> LiveAudience:
         """The audience at a moment, in monotonic seconds."""
@@ -204,7 +235,11 @@ class Follower:
         return min(max(left, LOOK_AGAIN), LONGEST_HELD)
 
     async def _full_or_later(self, seconds: float) -> None:
-        full = asyncio.ensure_future(self._full.wait())
+        await self._either(self._full, seconds)
+
+    async def _either(self, event: asyncio.Event, seconds: float) -> None:
+        """Wait for an event, and no longer than that."""
+        full = asyncio.ensure_future(event.wait())
         later = asyncio.ensure_future(self._common.means.timing.sleep(seconds))
         try:
             await asyncio.wait({full, later}, return_when=asyncio.FIRST_COMPLETED)

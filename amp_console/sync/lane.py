@@ -85,7 +85,10 @@ class Lane:
                 )
         except AmplitudeError as error:
             await self.desk.ledger.awrite(
-                deliveries.void, batch.request_id, self.answer(error.status, str(error))
+                deliveries.void,
+                batch.request_id,
+                self.answer(error.status, str(error)),
+                self.late_until(error),
             )
             if not isinstance(error, Transient):
                 raise
@@ -165,6 +168,11 @@ class Lane:
             self.says("paused")
         if not await self.desk.stop.may_go_on():
             raise Stopped
+
+    def late_until(self, error: AmplitudeError) -> int | None:
+        """Until when a failed request may take effect, in microseconds; None if it can't."""
+        limits = self.desk.connection.limits
+        return limits.late_until(self.desk.timing.now()) if error.may_be_applied else None
 
     def answer(self, status: int | None, words: str) -> Answer:
         """What came back just now."""

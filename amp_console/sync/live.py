@@ -208,6 +208,8 @@ class Live:
             missed = left.pending - (known.queue if known else 0)
             if missed > 0:
                 (await self._follower(each.id)).pend(missed)
+            elif left.uncertain:
+                (await self._follower(each.id)).wake()
 
     async def _tick(self) -> None:
         ticks = 0
@@ -271,18 +273,19 @@ class Live:
         self._is_over = True
         last, refused = self.snapshot(), self._common.delivery.keys_refused
         rejected = sum(each.rejected for each in left)
-        status = _status(last, rejected, keys_refused=refused is not None)
+        uncertain = sum(each.uncertain for each in left)
+        status = _status(last, rejected, uncertain, keys_refused=refused is not None)
         now = self._means.timing.now()
         await ledger.awrite(runs.keep_tally, run_id, self._tally)
         await ledger.awrite(keep_refused, run_id, last.refused)
         await ledger.awrite(runs.end_run, run_id, status, refused or "", now)
         self._watch(last)
-        return LiveReport(run_id, last, last.queue, refused)
+        return LiveReport(run_id, last, last.queue, refused, uncertain)
 
 
-def _status(last: LiveSnapshot, rejected: int, *, keys_refused: bool) -> RunStatus:
+def _status(last: LiveSnapshot, rejected: int, uncertain: int, *, keys_refused: bool) -> RunStatus:
     """How a session ended, as a sync would say; users who wait for a cohort are not delivered."""
-    if last.queue or keys_refused:
+    if last.queue or uncertain or keys_refused:
         return RunStatus.STOPPED
     if last.waiting or last.tally.invalid or rejected:
         return RunStatus.PARTIAL

@@ -126,12 +126,16 @@ class LiveSnapshot(msgspec.Struct, frozen=True):
 
 
 class LiveReport(msgspec.Struct, frozen=True):
-    """How a session ended; so many users are `pending` in audiences that may be delivered."""
+    """How a session ended; so many users are `pending` in audiences that may be delivered.
+
+    What is delivered of the `uncertain`, a request without an answer may still undo.
+    """
 
     run_id: int
     last: LiveSnapshot
     pending: int
     keys_refused: str | None
+    uncertain: int = 0
 
 
 class Lags:

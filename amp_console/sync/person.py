@@ -19,6 +19,7 @@ class Verdict(enum.StrEnum):
     IN = "in the cohort"
     OUT = "not in the cohort"
     ON_THE_WAY = "on the way"
+    UNCERTAIN = "not yet certain"
     ENTERS = "waits to enter"
     LEAVES = "waits to leave"
     REJECTED = "rejected"
@@ -73,6 +74,8 @@ def _verdict(record: PersonRecord) -> Verdict:  # noqa: PLR0911  # one line a ve
         return Verdict.ON_THE_WAY
     if record.delivered is not record.wanted:
         return Verdict.ENTERS if record.wanted else Verdict.LEAVES
+    if record.certain_at is not None:
+        return Verdict.UNCERTAIN
     return Verdict.IN if record.wanted else Verdict.OUT
 
 
@@ -93,6 +96,15 @@ def _out(record: PersonRecord) -> str:
     if record.request is None or record.request.operation is Operation.ADD:
         return f"{left}, and they never were in the cohort."
     return f"{left}, and Amplitude confirmed removing them{_by_run(record)}."
+
+
+def _uncertain(record: PersonRecord) -> str:
+    assert record.certain_at is not None
+    known = _in(record) if record.wanted else _out(record)
+    return (
+        f"{known} But an earlier request without an answer may still take effect and undo this. "
+        f"A run after {_time(record.certain_at)}, or a live session, confirms it again."
+    )
 
 
 def _on_the_way(record: PersonRecord) -> str:
@@ -196,6 +208,7 @@ _SENTENCES = {
     Verdict.IN: _in,
     Verdict.OUT: _out,
     Verdict.ON_THE_WAY: _on_the_way,
+    Verdict.UNCERTAIN: _uncertain,
     Verdict.ENTERS: _enters,
     Verdict.LEAVES: _leaves,
     Verdict.REJECTED: _rejected,

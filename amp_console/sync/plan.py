@@ -5,10 +5,12 @@ from collections.abc import Iterable
 import msgspec
 
 from amp_console.connections import Connection
-from amp_console.ledger import Db
+from amp_console.ledger import Db, late_effects
 from amp_console.ledger.audiences import Audience
 from amp_console.ledger.standing import ToSend, in_cohort, members, outstanding, to_send
 from amp_console.sync.pace import requests_for
+from amp_console.sync.timing import now_in_microseconds
+from amp_console.sync.words import moment, plural
 from amp_console.values import IdType
 
 PREFIX = "[Segment] "  # what Segment's own destination puts before cohort names
@@ -17,6 +19,9 @@ LARGE_SHARE = 0.5  # of a cohort's members; taking out more is never routine
 
 class AudiencePlan(msgspec.Struct, frozen=True):
     """What would be sent for one audience; `obstacle` says why nothing can be.
+
+    Of those it adds and removes, `again` users are confirmed again. More are `uncertain`: they are
+    not confirmed again before `certain_at`, in microseconds since 1970.
 
     `requests` change the cohort or create it: so many does a run without trouble send. An audience
     `is_empty` without a cohort and members: a seed user creates its cohort, and is removed again.
@@ -36,6 +41,9 @@ class AudiencePlan(msgspec.Struct, frozen=True):
     is_empty: bool
     requests: int
     obstacle: str | None
+    again: int = 0
+    uncertain: int = 0
+    certain_at: int | None = None
 
     @property
     def creates(self) -> bool:
@@ -84,6 +92,15 @@ class Plan(msgspec.Struct, frozen=True):
         return tuple(found)
 
 
+def again_text(of: AudiencePlan) -> str:
+    """Say who is confirmed again, because a request without an answer may have undone it."""
+    parts = [f"{plural(of.again, 'user')} to confirm again"] if of.again else []
+    if of.uncertain:
+        when = moment(of.certain_at)
+        parts.append(f"{plural(of.uncertain, 'user')} to confirm again after {when}")
+    return ", ".join(parts)
+
+
 def cohort_name(audience: Audience, connection: Connection) -> str:
     """The name a new cohort gets: the override, else the audience's, prefixed if so set."""
     prefix = PREFIX if connection.prefix else ""
@@ -95,13 +112,21 @@ def owner_email(audience: Audience, connection: Connection) -> str:
     return audience.owner_email or connection.owner_email
 
 
-def draw_up(db: Db, connection: Connection, audiences: Iterable[Audience]) -> Plan:
-    """Read where wanted and delivered differ, and say what would be sent."""
-    return Plan(connection.name, tuple(_plan(db, connection, each) for each in audiences))
+def draw_up(
+    db: Db, connection: Connection, audiences: Iterable[Audience], now: int | None = None
+) -> Plan:
+    """Read where wanted and delivered differ, and say what would be sent.
+
+    `now` decides who has to be confirmed again by then, in microseconds since 1970; None is now.
+    """
+    now = now_in_microseconds() if now is None else now
+    return Plan(connection.name, tuple(_plan(db, connection, each, now) for each in audiences))
 
 
-def _plan(db: Db, connection: Connection, audience: Audience) -> AudiencePlan:
-    left, sent = outstanding(db, audience), to_send(db, audience)
+def _plan(db: Db, connection: Connection, audience: Audience, now: int) -> AudiencePlan:
+    left, sent = outstanding(db, audience), to_send(db, audience, now)
+    again = late_effects.due(db, audience.id, now)
+    remove = left.remove + sum(count for (_, wanted), count in again.items() if not wanted)
     is_new = audience.cohort_id is None and left.add == 0 and left.unidentified == 0
     plan = AudiencePlan(
         audience_id=audience.id,
@@ -112,12 +137,15 @@ def _plan(db: Db, connection: Connection, audience: Audience) -> AudiencePlan:
         cohort_name=audience.linked_name or cohort_name(audience, connection),
         owner_email=owner_email(audience, connection),
         add=sent.add,
-        remove=left.remove,
-        in_cohort=in_cohort(db, audience) if left.remove else 0,
+        remove=remove,
+        in_cohort=in_cohort(db, audience) if remove else 0,
         unidentified=left.unidentified,
         is_empty=is_new and members(db, audience) == 0,
         requests=0,
         obstacle=audience.broken,
+        again=again.total(),
+        uncertain=left.uncertain - again.total(),
+        certain_at=left.certain_at,
     )
     return (
         plan

@@ -169,7 +169,8 @@ async def _upload(lane: Lane, plan: ReconcilePlan, batch: Batch) -> bool:
         async with desk.slots:
             answer = await desk.client.upload(request)
     except AmplitudeError as error:
-        await desk.ledger.awrite(void, batch.request_id, lane.answer(error.status, str(error)))
+        settled = lane.answer(error.status, str(error))
+        await desk.ledger.awrite(void, batch.request_id, settled, lane.late_until(error))
         if isinstance(error, BadRequest):
             raise GaveUp(
                 f"Amplitude refused to replace the cohort's content: {words_of(error)}. Its "

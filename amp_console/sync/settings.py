@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 
-from amp_console.connections import Connection, checked_email
+from amp_console.connections import Connection, Limits, checked_email
 from amp_console.ledger import Db, Ledger, cohorts, deliveries
 from amp_console.ledger import audiences as known
 from amp_console.ledger.audiences import Audience
@@ -57,13 +57,13 @@ def change(
             raise ValueError(f"The {name.replace('_', ' ')} is blank. Nothing was changed.")
     try:
         with lease(ledger.path, audience.id):
-            return ledger.write(_change, audience, wish, now())
+            return ledger.write(_change, audience, wish, now(), connection.limits)
     except AudienceBusy:
         raise AudienceBusy(ledger.read(busy_because, audience.id)) from None
 
 
-def _change(db: Db, audience: Audience, wish: SettingsChange, now: int) -> Audience:
-    deliveries.void_open(db, audience.id, now)
+def _change(db: Db, audience: Audience, wish: SettingsChange, now: int, limits: Limits) -> Audience:
+    deliveries.void_open(db, audience.id, now, limits.late_until(now))
     known.set_overrides(
         db,
         audience.id,

@@ -26,6 +26,7 @@ class Status(enum.StrEnum):
 
     IN_SYNC = "in sync"
     PENDING = "pending"
+    UNCERTAIN = "not yet certain"
     REJECTED = "rejected"
     NOT_LINKED = "not linked"
     BROKEN = "broken link"
@@ -38,6 +39,7 @@ BY_DANGER = (
     Status.DIFFERS,
     Status.REJECTED,
     Status.NOT_LINKED,
+    Status.UNCERTAIN,
     Status.PENDING,
     Status.OFF,
     Status.IN_SYNC,
@@ -113,6 +115,8 @@ def status_of(audience: Audience, left: Outstanding) -> Status:
         return Status.NOT_LINKED
     if left.pending:
         return Status.PENDING
+    if left.uncertain:
+        return Status.UNCERTAIN
     return Status.REJECTED if left.rejected else Status.IN_SYNC
 
 
@@ -121,7 +125,12 @@ def states_of(audience: Audience, left: Outstanding, drift: int = 0) -> tuple[St
 
     `drift` is by how many users its cohort differs from what the ledger has delivered.
     """
-    users = {Status.DIFFERS: drift, Status.REJECTED: left.rejected, Status.PENDING: left.pending}
+    users = {
+        Status.DIFFERS: drift,
+        Status.REJECTED: left.rejected,
+        Status.UNCERTAIN: left.uncertain,
+        Status.PENDING: left.pending,
+    }
     found = [State(status, count) for status, count in users.items() if count]
     if audience.broken:
         found.append(State(Status.BROKEN))

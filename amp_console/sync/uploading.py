@@ -117,14 +117,15 @@ async def upload(lane: Lane, intent: Creation, batch: Batch) -> Outcome:
             answer = await desk.client.upload(request)
         await _check_is_new(lane, intent, answer)
     except Transient as error:
-        await _close(lane, batch, error.status, str(error))
+        await _close(lane, batch, error)
         await lane.wait_out(error)
         is_made = error.may_be_applied and await _look_for(lane, intent, error)
         return Outcome.MADE if is_made else Outcome.LOST
     except AmplitudeError as error:
-        await _close(lane, batch, error.status, str(error))
+        await _close(lane, batch, error)
         raise
-    await _close(lane, batch, 200, answer.text)
+    settled = lane.answer(200, answer.text)
+    await desk.ledger.awrite(uploads.close, batch, settled, is_confirmed=True)
     if answer.cohort_id is None:
         return Outcome.UNKNOWN
     lane.patience.clean()
@@ -141,8 +142,14 @@ async def _check_is_new(lane: Lane, intent: Creation, answer: Uploaded) -> None:
         )
 
 
-async def _close(lane: Lane, batch: Batch, status: int | None, words: str) -> None:
-    await lane.desk.ledger.awrite(uploads.close, batch, lane.answer(status, words))
+async def _close(lane: Lane, batch: Batch, error: AmplitudeError) -> None:
+    await lane.desk.ledger.awrite(
+        uploads.close,
+        batch,
+        lane.answer(error.status, str(error)),
+        is_confirmed=False,
+        late_until=lane.late_until(error),
+    )
 
 
 def refused_text(refusal: BadRequest) -> str:

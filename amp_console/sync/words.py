@@ -52,3 +52,17 @@ def clock_time(at: int, now: int) -> str:
 def plural(count: int, one: str, many: str | None = None) -> str:
     """A count with its noun: "1 user", "2,000 users"."""
     return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def uncertain_text(users: int, certain_at: int | str | None) -> str:
+    """Say that a late effect may undo what was delivered, and when that is settled.
+
+    `certain_at` in microseconds since 1970, or as `moment` writes it.
+    """
+    when = certain_at if isinstance(certain_at, str) else moment(certain_at)
+    they = "The user is" if users == 1 else "They are"
+    return (
+        f"{plural(users, 'user')} not yet certain: an earlier request without an answer may still "
+        f"take effect and undo this. {they} confirmed again by a run after {when}, "
+        "or by a live session."
+    )

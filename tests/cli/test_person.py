@@ -54,6 +54,7 @@ def test_the_document_holds_the_facts(synced: Operator, tmp_path: Path) -> None:
         "verdict": "rejected",
         "wanted": True,
         "delivered": False,
+        "certain_at": None,
         "event_at": "2026-05-03T19:00:00Z",
         "source": str(tmp_path / "events.ndjson"),
         "line": 2,

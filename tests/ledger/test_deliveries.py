@@ -1,7 +1,7 @@
 """Deliveries: nobody is lost to a lost answer, and nobody is sent twice for nothing."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from amp_console.ledger import Ledger, cohorts, deliveries, uploads
@@ -83,14 +83,14 @@ def test_who_leaves_while_the_request_is_open_is_removed(ledger: Ledger, is_answ
     if is_answered:
         ledger.write(deliveries.confirm, batch, OK)
     else:
-        ledger.write(deliveries.void_open, 1, 9)
+        ledger.write(deliveries.void_open, 1, 9, 9)
     assert deliver(ledger) == {ADD: [], REMOVE: ["u1"]}
 
 
 def test_what_a_dead_process_left_open_is_sent_again(ledger: Ledger) -> None:
     read(ledger, [enters("u1", 1)])
     take(ledger, ADD)
-    assert ledger.write(deliveries.void_open, 1, 9) == 1
+    assert ledger.write(deliveries.void_open, 1, 9, 9) == 1
     assert deliver(ledger) == {ADD: ["u1"], REMOVE: []}
 
 
@@ -217,7 +217,7 @@ class TestUploads:
         read(ledger, [enters("u1", 1), enters("u2", 1, 2)])
         taken = ledger.write(uploads.take_members, 1, 1, IdType.USER_ID, 0, 1, (), 1)
         assert taken
-        ledger.write(uploads.close, taken[0], OK)
+        ledger.write(uploads.close, taken[0], OK, is_confirmed=True)
         ledger.write(cohorts.link_created, 1, "abc12345", "Shoppers")
         assert deliver(ledger)[ADD] == ["u1", "u2"]
 
@@ -225,14 +225,14 @@ class TestUploads:
         read(ledger, [enters("u1", 1)])
         ledger.write(uploads.take_members, 1, 1, IdType.USER_ID, 0, 1, (), 1)
         read(ledger, [leaves("u1", 2)], "/later")
-        ledger.write(deliveries.void_open, 1, 9)
+        ledger.write(deliveries.void_open, 1, 9, 9)
         assert deliver(ledger) == {REMOVE: ["u1"], ADD: []}
 
     def test_a_seed_is_pending_removal_before_it_is_sent(self, ledger: Ledger) -> None:
         start(ledger)
         batch = ledger.write(uploads.take_seed, 1, 1, "seed", 1)
         assert batch.identifiers() == ["seed"]
-        ledger.write(deliveries.void_open, 1, 9)
+        ledger.write(deliveries.void_open, 1, 9, 9)
         assert deliver(ledger)[REMOVE] == ["seed"]
 
     @pytest.mark.parametrize("is_rejected", [False, True])
@@ -249,14 +249,14 @@ class TestUploads:
         ledger.write(deliveries.confirm, batch, OK, ["seed"] if is_rejected else [])
         assert deliver(ledger)[REMOVE] == []
         ledger.write(uploads.take_seed, 1, 1, "seed", 1)
-        ledger.write(deliveries.void_open, 1, 9)
+        ledger.write(deliveries.void_open, 1, 9, 9)
         assert deliver(ledger) == {REMOVE: ["seed"], ADD: []}
 
     def test_a_seed_who_enters_the_audience_stays(self, ledger: Ledger) -> None:
         start(ledger)
         ledger.write(uploads.take_seed, 1, 1, "seed", 1)
         read(ledger, [enters("seed", 1)])
-        ledger.write(deliveries.void_open, 1, 9)
+        ledger.write(deliveries.void_open, 1, 9, 9)
         assert deliver(ledger) == {REMOVE: [], ADD: ["seed"]}
 
 
@@ -268,6 +268,7 @@ Step = st.one_of(
 )
 
 
+@settings(deadline=None)
 @given(steps=st.lists(Step, max_size=40), is_existing=st.booleans())
 def test_whatever_happens_the_cohort_ends_as_the_events_say(
     steps: list[tuple[str, object, object]],
@@ -302,9 +303,9 @@ def test_whatever_happens_the_cohort_ends_as_the_events_say(
                 elif kind == "answer":
                     ledger.write(deliveries.void, open_batch.request_id, LOST)
                 else:
-                    ledger.write(deliveries.void_open, 1, number)
+                    ledger.write(deliveries.void_open, 1, number, number)
                 open_batch = None
-        ledger.write(deliveries.void_open, 1, 99)
+        ledger.write(deliveries.void_open, 1, 99, 99)
         sent = deliver(ledger)
         cohort = (cohort - set(sent[REMOVE])) | set(sent[ADD])
         assert left(ledger).pending == 0

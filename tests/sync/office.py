@@ -48,6 +48,19 @@ class Waits:
         await asyncio.sleep(0)
 
 
+class Clock:
+    """A time of day that moves only when told to, in microseconds since 1970."""
+
+    def __init__(self) -> None:
+        self.now = 1_777_836_170_000_000
+
+    def __call__(self) -> int:
+        return self.now
+
+    def advance(self, seconds: float) -> None:
+        self.now += round(seconds * 1_000_000)
+
+
 class Steps:
     """A clock that moves by a second with each look, so that every step of a run is shown."""
 
@@ -134,7 +147,8 @@ class Office:
         self.read(event(user, False, at) for user in users)
 
     def plan(self) -> Plan:
-        return self.ledger.read(lambda db: draw_up(db, self.connection, all_audiences(db)))
+        now = self.timing.now()
+        return self.ledger.read(lambda db: draw_up(db, self.connection, all_audiences(db), now))
 
     def client(self) -> AmplitudeClient:
         return AmplitudeClient(

@@ -113,7 +113,7 @@ class TestTrouble:
     async def test_is_waited_out_and_the_cohort_is_right(
         self, office: Office, trouble: Answer | Reset | Cut
     ) -> None:
-        office.limit(first_batch=5, largest_batch=5)
+        office.limit(first_batch=5, largest_batch=5, quiet_time=0)
         office.trouble(Rule(trouble, every=3))
         office.enter(*USERS)
         office.leave(*USERS[:10])

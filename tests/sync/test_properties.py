@@ -63,7 +63,7 @@ def test_the_cohort_ends_as_the_events_say(
         Ledger(folder / "ledger.db") as ledger,
     ):
         office = Office(simulator, ledger, folder)
-        office.limit(first_batch=batch, largest_batch=batch, tries=3)
+        office.limit(first_batch=batch, largest_batch=batch, tries=3, quiet_time=0)
         office.leave("seed", at=0)
         office.change(SettingsChange(seed_user="seed"))
         if is_existing:

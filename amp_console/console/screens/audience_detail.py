@@ -11,6 +11,7 @@ from amp_console.ledger.audiences import Link
 from amp_console.ledger.movement import Movement, movement
 from amp_console.ledger.runs import AudienceRun, RunStatus, runs_of_audience
 from amp_console.sync.standing import Standing
+from amp_console.sync.words import uncertain_text
 
 if TYPE_CHECKING:
     from amp_console.console.app import ConsoleApp
@@ -65,6 +66,9 @@ def lay_out(app: "ConsoleApp", detail: Detail, room: int) -> Content:
     ]
     if of.notice:
         rows.insert(0, ("notice", said((of.notice, WARN), longest=400)))
+    if of.left.uncertain:
+        words = uncertain_text(of.left.uncertain, of.left.certain_at)
+        rows.insert(0, ("not certain", said((words, WARN), longest=400)))
     if of.audience.broken:
         rows.insert(0, ("broken link", said((of.audience.broken, BAD))))
     return facts(rows, 12, room)

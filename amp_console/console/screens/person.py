@@ -28,6 +28,7 @@ COLUMNS = (
 TONES = {
     Verdict.IN: "good",
     Verdict.OUT: "dim",
+    Verdict.UNCERTAIN: "warn",
     Verdict.ENTERS: "warn",
     Verdict.LEAVES: "warn",
     Verdict.ON_THE_WAY: "warn",

@@ -10,7 +10,7 @@ from amp_console.console.texts import BAD, MUTED, STRONG, WARN, Part, said
 from amp_console.console.widgets.grid_layout import Column
 from amp_console.console.widgets.grid_rows import Cell, Row
 from amp_console.console.words import number
-from amp_console.sync.plan import AudiencePlan, Plan
+from amp_console.sync.plan import AudiencePlan, Plan, again_text
 from amp_console.sync.standing import Status
 from amp_console.sync.words import plural
 
@@ -57,11 +57,13 @@ def _what(of: AudiencePlan, look: Look) -> tuple[str, str]:
         return f"{look.signs[Status.BROKEN]} can't be sent", "bad"
     if of.creates:
         return f"{look.live} creates a cohort", "warn"
+    if of.is_idle and of.uncertain:
+        return f"{look.signs[Status.UNCERTAIN]} {again_text(of)}", "warn"
     if of.is_idle:
         return f"{look.signs[Status.IN_SYNC]} nothing to send", "good"
     if of.is_large_removal:
         return f"{look.signs[Status.REJECTED]} takes most out", "bad"
-    return f"{look.signs[Status.PENDING]} changes", ""
+    return f"{look.signs[Status.PENDING]} {again_text(of) or 'changes'}", ""
 
 
 def headline(plan: Plan) -> Content:

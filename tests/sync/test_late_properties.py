@@ -1,0 +1,218 @@
+"""Late, lost, refused and empty answers in any order: the cohort ends as a plain model says.
+
+The model is a set of who is wanted; what Amplitude applied is what the simulator did. After each
+step, every user who is in the wrong place is listed as pending, rejected or not yet certain.
+"""
+
+import asyncio
+import dataclasses
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from amp_console.ledger import Db, Ledger, deliveries, late_effects
+from amp_console.ledger.rejected import retry_rejected
+from amp_console.simulator import (
+    Answer,
+    Body,
+    Call,
+    Cut,
+    Late,
+    RefuseIds,
+    Reset,
+    Rule,
+    Simulator,
+    World,
+)
+from amp_console.values import IdType, Operation
+from tests.sync.office import Clock, Office, event
+
+QUIET = 600.0
+UNDELIVERABLE = {"ghost-1", "poison"}
+USERS = ["u1", "u2", "u3", *sorted(UNDELIVERABLE)]
+POISON = Rule(RefuseIds(frozenset({"poison"})), calls=frozenset({Call.MEMBERSHIP}))
+ODD = [
+    "{}",
+    '{"success":false}',
+    '{"error":{"message":"Try later"}}',
+    '{"cohort_id":"zzzz9999","memberships_result":[{"skipped_ids":[],"operation":"$operation"}]}',
+    '{"cohort_id":"$cohort_id","memberships_result":null}',
+    '{"cohort_id":"$cohort_id","memberships_result":[{"skipped_ids":[" u1"],"operation":"ADD"}]}',
+]
+
+
+class Flip(NamedTuple):
+    """These users enter if they are out, and leave if they are in."""
+
+    users: set[str]
+
+
+class Run(NamedTuple):
+    """A sync with trouble."""
+
+    rules: list[Rule]
+
+
+class Kill(NamedTuple):
+    """A process that dies with a request on its way: applied at once, later, or never."""
+
+    operation: Operation
+    applied: bool | None
+
+
+class Wait(NamedTuple):
+    """Time passes; what is late takes effect before the quiet time is over."""
+
+    seconds: float
+
+
+class Land(NamedTuple):
+    """What is late takes effect."""
+
+
+Step = Flip | Run | Kill | Wait | Land
+
+LATE = [Late(status, after) for status in (504, 0) for after in (None, None, 0, 1, 2)]
+OTHER = [
+    Reset(applied=True),
+    Reset(),
+    Cut(),
+    *(Answer(status, html=html) for status in (400, 500) for html in (True, False)),
+    *(Body(text, applied=applied) for text in ODD for applied in (True, False)),
+]
+RULES = st.builds(
+    Rule,
+    st.booleans().flatmap(lambda is_late: st.sampled_from(LATE if is_late else OTHER)),
+    calls=st.just(frozenset({Call.MEMBERSHIP})),
+    times=st.integers(1, 3),
+)
+THEN = [
+    Land(),
+    Wait(1.0),
+    Wait(QUIET + 1),
+    Run([]),
+    *(Kill(operation, applied) for operation in Operation for applied in (True, False, None)),
+]
+ROUNDS = st.lists(
+    st.tuples(
+        st.builds(Flip, st.sets(st.sampled_from(USERS), min_size=1)),
+        st.builds(Run, st.lists(RULES, max_size=2)),
+        st.sampled_from(THEN),
+    ),
+    min_size=3,
+    max_size=6,
+)
+
+
+class History:
+    """One audience through a history, beside the model of who is wanted."""
+
+    def __init__(self, office: Office, clock: Clock) -> None:
+        self.office = office
+        self.clock = clock
+        self.wanted = {"founder"}
+        self._flips = 0
+
+    def take(self, step: Step) -> None:
+        office = self.office
+        match step:
+            case Flip(users):
+                self._flips += 1
+                self.wanted ^= users
+                office.read(event(user, user in self.wanted, self._flips) for user in sorted(users))
+            case Run(rules):
+                office.trouble(POISON, *rules)
+                asyncio.run(office.sync())
+            case Kill(operation, applied):
+                self._kill(operation, applied)
+            case Wait(seconds):
+                if seconds >= QUIET:
+                    office.simulator.faults.release()
+                self.clock.advance(seconds)
+            case Land():
+                office.simulator.faults.release()
+
+    def _kill(self, operation: Operation, applied: bool | None) -> None:
+        office, of = self.office, self.office.audience()
+        batch = office.ledger.write(
+            deliveries.take, 99, of.id, IdType.USER_ID, operation, 2, self.clock()
+        )
+        if batch is None:
+            return
+        world, cohort_id = office.simulator.world, of.cohort_id
+        assert cohort_id is not None
+        found = world.resolve(batch.identifiers(), IdType.USER_ID).found
+
+        def work() -> None:
+            world.change(cohort_id, operation, found)
+
+        if applied:
+            work()
+        elif applied is None and not POISON.concerns(Call.MEMBERSHIP, batch.identifiers()):
+            office.simulator.faults.hold(Late(), cohort_id, work)
+
+    def listed(self) -> set[str]:
+        """Who is pending, rejected or not yet certain."""
+        of = self.office.audience().id
+        return self.office.ledger.read(_listed, of)
+
+    def wrong(self) -> set[str]:
+        """Who is in the cohort and should not be, or the other way round."""
+        return self.office.cohort() ^ self.wanted
+
+
+def _listed(db: Db, audience_id: int) -> set[str]:
+    rows = db.execute(
+        "SELECT member.id, rejection_id IS NOT NULL OR wanted IS NOT delivered "
+        "OR request.state = 'open' FROM member LEFT JOIN request ON request.id = request_id "
+        "WHERE member.audience_id = ?",
+        (audience_id,),
+    ).fetchall()
+    return {
+        id_
+        for id_, is_open in rows
+        if is_open or late_effects.uncertain_until(db, audience_id, IdType.USER_ID, id_) is not None
+    }
+
+
+@pytest.fixture(scope="module")
+def amplitude() -> Iterator[Simulator]:
+    with Simulator(World(unknown=lambda text: text.startswith("ghost-"))) as simulator:
+        yield simulator
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[*HealthCheck])
+@given(rounds=ROUNDS, batch=st.integers(1, 3))
+def test_the_cohort_ends_right_and_in_between_every_doubt_is_listed(
+    rounds: list[tuple[Step, Step, Step]],
+    batch: int,
+    amplitude: Simulator,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    folder = tmp_path_factory.mktemp("late")
+    amplitude.faults.release()
+    amplitude.faults.clear()
+    with Ledger(folder / "ledger.db") as ledger:
+        clock = Clock()
+        office = Office(amplitude, ledger, folder)
+        office.timing = dataclasses.replace(office.timing, now=clock)
+        office.limit(first_batch=batch, largest_batch=batch, tries=3, quiet_time=QUIET)
+        office.enter("founder")
+        asyncio.run(office.sync())
+        history = History(office, clock)
+        for step in (step for steps in rounds for step in steps):
+            history.take(step)
+            assert history.wrong() <= history.listed()
+
+        history.take(Wait(QUIET + 1))
+        history.take(Run([]))
+        assert history.wrong() <= history.listed()
+        ledger.write(retry_rejected)
+        for _ in range(3):  # the last ones were given up in the run before
+            history.take(Wait(QUIET + 1))
+            history.take(Run([]))
+        assert history.wrong() <= UNDELIVERABLE
+        assert history.listed() <= UNDELIVERABLE
