@@ -25,6 +25,11 @@ _TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)|[\[{]++|[\]}]++', re.DOTAL
 SCALAR = re.compile(rb"-?[0-9][0-9.eE+-]*|-?Infinity|NaN|true|false|null")
 _SPACE = b" \t\r\n"
 
+# Most documents are objects, and end at the first brace that another object follows.
+_START = re.compile(rb"[ \t\r\n]*+(,?)[ \t\r\n]*+(?=\{)")
+_SEAM = re.compile(rb"\}(?=[ \t\r\n]*+,?[ \t\r\n]*+\{)")
+_SEAM_WITHIN = 64 * 1024  # bytes
+
 
 def decode(text: bytes) -> Any:
     """Decode a JSON text without losing anything that is valid.
@@ -104,14 +109,39 @@ class DocumentSplitter:
         return found
 
     def _scan(self) -> None:
+        while not self.is_broken:
+            if self._depth == 0:
+                self._guess()
+            if not self._scan_document():
+                return
+
+    def _guess(self) -> None:
+        """Cut objects as long as they end where it seems: ten times as fast as reading tokens."""
         text = self._text
+        while start := _START.match(text, self._begin):
+            needs_comma = self._in_array and self._needs_comma
+            seam = _SEAM.search(text, start.end(), start.end() + _SEAM_WITHIN)
+            if bool(start[1]) is not needs_comma or seam is None:
+                return
+            document = text[start.end() : seam.end()]
+            try:
+                _skip(document)
+            except (ValueError, RecursionError):
+                return
+            self._found.append(document)
+            self._begin = self._scanned = seam.end()
+            self._needs_comma = True
+
+    def _scan_document(self) -> bool:
+        """Read tokens up to the end of a document; False where the text ends before."""
+        text, found = self._text, len(self._found)
         for token in _TOKEN.finditer(text, self._scanned):
             start, end = token.span()
             first = text[start]
             if first == 0x22:
                 if end == len(text) and not _is_closed(text, start):
                     self._scanned = start
-                    return
+                    return False
                 if self._depth == 0:
                     self._begin_document(start)
                     self._end_document(end)
@@ -120,9 +150,10 @@ class DocumentSplitter:
             else:
                 self._close(start, end)
             self._scanned = end
-            if self.is_broken:
-                return
+            if self.is_broken or len(self._found) > found:
+                return True
         self._scanned = len(text)
+        return False
 
     def _open(self, start: int, end: int) -> None:
         if self._depth:
@@ -251,5 +282,6 @@ def _constant(text: str) -> NoReturn:
     raise ValueError(f"invalid value {text}")
 
 
+_skip = msgspec.json.Decoder(msgspec.Raw).decode
 _fast = msgspec.json.Decoder(float_hook=_number).decode
 _careful = json.JSONDecoder(parse_float=_number, parse_int=_integer, parse_constant=_constant)

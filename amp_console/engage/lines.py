@@ -38,7 +38,7 @@ class LineSplitter:
             lines = []
         if self.left > self._next_cut and self._is_json:
             lines += self.documents()
-            self._next_cut = max(LONG_LINE, 2 * self.left)  # or one long document takes for ever
+            self._next_cut = max(LONG_LINE, 8 * self.left)  # or one long document takes for ever
         return lines
 
     def documents(self) -> list[bytes]:
