@@ -30,6 +30,7 @@ class AudienceDocument(msgspec.Struct, frozen=True):
     """
 
     key: str
+    computation_id: str
     name: str
     space_id: str
     cohort_id: str | None
@@ -54,6 +55,7 @@ class SyncedAudience(msgspec.Struct, frozen=True):
     """One audience in `sync --json`. `rejected` and `pending` are how it stands now."""
 
     key: str
+    computation_id: str
     name: str
     cohort_id: str | None
     cohort_name: str
@@ -84,6 +86,7 @@ class PlannedAudience(msgspec.Struct, frozen=True):
     """One audience in `sync --dry-run --json`."""
 
     key: str
+    computation_id: str
     name: str
     cohort_id: str | None
     cohort_name: str
@@ -109,9 +112,13 @@ class PlanDocument(msgspec.Struct, frozen=True):
 
 
 class RejectedDocument(msgspec.Struct, frozen=True):
-    """One rejected user in `errors --json`."""
+    """One rejected user in `errors --json`.
+
+    `audience` is its key, or its computation ID where another audience has the same key.
+    """
 
     audience: str
+    computation_id: str
     id: str
     operation: str
     reason: str
@@ -143,6 +150,7 @@ class PersonInAudience(msgspec.Struct, frozen=True):
     """One audience in `person --json`; `delivered` null is unknown."""
 
     audience: str
+    computation_id: str
     name: str
     cohort_id: str | None
     id_type: str
@@ -205,6 +213,7 @@ def audience_document(of: Standing) -> AudienceDocument:
     audience = of.audience
     return AudienceDocument(
         key=audience.key,
+        computation_id=audience.computation_id,
         name=audience.name,
         space_id=audience.space_id,
         cohort_id=audience.cohort_id,
@@ -232,6 +241,7 @@ def sync_document(report: RunReport, plan: Plan, tally: Tally) -> SyncDocument:
     audiences = [
         SyncedAudience(
             key=each.audience.key,
+            computation_id=each.audience.computation_id,
             name=each.audience.name,
             cohort_id=each.audience.cohort_id,
             cohort_name=each.audience.linked_name or names[each.audience.id],
@@ -266,6 +276,7 @@ def plan_document(plan: Plan, tally: Tally) -> PlanDocument:
         audiences=[
             PlannedAudience(
                 key=each.key,
+                computation_id=each.computation_id,
                 name=each.name,
                 cohort_id=each.cohort_id,
                 cohort_name=each.cohort_name,
@@ -294,7 +305,9 @@ def errors_document(
     """Describe everything that could not be delivered or read."""
     return ErrorsDocument(
         [
-            RejectedDocument(u.audience, u.id, u.operation, u.reason, u.code, moment(u.at))
+            RejectedDocument(
+                u.audience, u.computation_id, u.id, u.operation, u.reason, u.code, moment(u.at)
+            )
             for u in rejected
         ],
         invalid_events,
@@ -318,6 +331,7 @@ def _person_in_audience(each: PersonAnswer) -> PersonInAudience:
     record = each.record
     return PersonInAudience(
         audience=record.audience.key,
+        computation_id=record.audience.computation_id,
         name=record.audience.name,
         cohort_id=record.audience.cohort_id,
         id_type=record.id_type,

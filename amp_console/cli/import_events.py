@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
 @click.option(
     "--audience",
-    metavar="KEY",
+    metavar="NAME",
     help="Take in this audience only; an audience's CSV download needs it.",
 )
 @click.option(
@@ -62,7 +62,7 @@ def import_events(
         raise click.UsageError("--snapshot needs --audience KEY: a snapshot is of one audience.")
     with workplace(connection) as place:
         options = place.read_options(
-            audience=_key(place, audience),
+            **_chosen(place, audience),
             taken_at=_microseconds(taken_at),
             user_id_column=user_id_column,
             amplitude_id_column=amplitude_id_column,
@@ -94,16 +94,11 @@ def _decided(reader: "SnapshotReader", report: "SnapshotReport", *, yes: bool) -
     return report
 
 
-def _key(place: "Workplace", name: str | None) -> str | None:
-    """The key of the audience that was named; a new one is called as it was named."""
-    from amp_console.ledger.audiences import AudienceNotFound, find_audience
+def _chosen(place: "Workplace", name: str | None) -> dict[str, object]:
+    """Say which audience was named; a new one is called as it was named."""
+    from amp_console.sync.workplace import audience_options
 
-    if name is None:
-        return None
-    try:
-        return place.ledger.read(find_audience, name).key
-    except AudienceNotFound:
-        return name
+    return place.ledger.read(audience_options, name) if name else {}
 
 
 def _microseconds(text: str | None) -> int | None:

@@ -328,7 +328,7 @@ def _export(
     from amp_console.ledger.comparisons import DifferenceFilter, differences
     from amp_console.sync.export import write_differences
 
-    keys = {each.audience.id: each.audience.key for each in compared.run.audiences}
+    keys = {each.audience.id: each.audience.handle for each in compared.run.audiences}
     found = [("before", each) for each in compared.comparisons.values()]
     if done is not None:
         found += [("after", each.after) for each in done.applied.values() if each.after]

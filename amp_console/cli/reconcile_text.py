@@ -33,6 +33,7 @@ class ReconcileDocument(msgspec.Struct, frozen=True):
     """One audience in `reconcile --json`; the counts are null where it could not be compared."""
 
     audience: str
+    computation_id: str
     cohort_id: str | None
     id_type: str
     in_audience: int | None
@@ -56,6 +57,7 @@ def reconcile_document(
         applied = AppliedDocument(counts.added, counts.removed, counts.rejected, done.pending)
     return ReconcileDocument(
         audience=of.key,
+        computation_id=of.computation_id,
         cohort_id=of.cohort_id,
         id_type=of.id_type,
         in_audience=found.in_audience if found else None,

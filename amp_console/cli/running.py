@@ -162,7 +162,7 @@ def _note_lines(of: AudienceReport) -> list[str]:
         return []
     lines = [f"{clean(of.audience.name)}: {clean(of.note, LONGEST_NOTE)}"]
     if of.audience.broken:
-        command = f"amp-console audience {quote(clean(of.audience.key, 300))}"
+        command = f"amp-console audience {quote(clean(of.audience.handle, 300))}"
         lines.append(f"  Link another: {command} --cohort-id ID")
         lines.append(f"  Have a new one made: {command} --unlink")
     return lines

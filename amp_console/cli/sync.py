@@ -77,7 +77,7 @@ def _chosen(
 
     if names:
         named = [place.ledger.read(find_audience, name) for name in dict.fromkeys(names)]
-        off = [each.key for each in named if not each.enabled]
+        off = [each.handle for each in named if not each.enabled]
         if off:
             raise click.UsageError(
                 f"{', '.join(off)}: switched off. Switch it on with: "

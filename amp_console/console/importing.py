@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING
 
 from amp_console.console.screens.dialog import Confirm
 from amp_console.console.work import ImportWork
-from amp_console.ledger.audiences import AudienceNotFound, find_audience
 from amp_console.sync.dated_ahead import taken_ahead
 from amp_console.sync.intake import IntakeReport, changes_of
 from amp_console.sync.snapshot import SnapshotReport, SnapshotState
 from amp_console.sync.words import plural
+from amp_console.sync.workplace import audience_options
 
 if TYPE_CHECKING:
     from amp_console.console.app import ConsoleApp
@@ -23,8 +23,10 @@ async def start(
     Raises `AudienceAmbiguous`, `MappingError` and `LedgerError`.
     """
     assert app.session is not None
-    key = await audience_key(app, audience)
-    options = app.session.place.read_options(audience=key)
+    name, more = audience.strip(), {}
+    if name:
+        more = await app.session.read(audience_options, name)
+    options = app.session.place.read_options(**more)
     work = ImportWork(app.session, paths, options, app.tell, is_snapshot=is_snapshot)
     app.reading = work
     work.start()
@@ -40,17 +42,6 @@ async def start(
 
     app.run_worker(tell_the_end())
     return work
-
-
-async def audience_key(app: "ConsoleApp", name: str) -> str | None:
-    """The key of the audience that was named; a new one is called as it was named."""
-    assert app.session is not None
-    if not name.strip():
-        return None
-    try:
-        return (await app.session.read(find_audience, name.strip())).key
-    except AudienceNotFound:
-        return name.strip()
 
 
 def ended(work: ImportWork) -> str:

@@ -28,10 +28,17 @@ _new = tuple.__new__  # Change(…) goes through a Python function, and takes tw
 
 
 class EventReader:
-    """Judges events under one mapping; with an audience's key, other audiences are filtered."""
+    """Judges events under one mapping; with an audience's key, other audiences are filtered.
 
-    def __init__(self, mapping: FieldMapping, audience: str | None = None) -> None:
+    `ref` says which audience of this key is meant; an event that has no computation ID is judged by
+    its key alone.
+    """
+
+    def __init__(
+        self, mapping: FieldMapping, audience: str | None = None, ref: AudienceRef | None = None
+    ) -> None:
         self._only_key = audience
+        self._only = ref
         self._user_id = mapping.user_id
         self._amplitude_id = mapping.amplitude_id
         self._no_identifier = f"no usable identifier at {mapping}"
@@ -124,12 +131,19 @@ class EventReader:
         audience = audience_of(personas)
         if personas is None or not isinstance(audience, AudienceRef):
             return audience
-        if self._only_key not in (None, audience.key):
+        if self._only_key not in (None, audience.key) or self._is_another(audience):
             return Filtered.OTHER_AUDIENCE
         hints = hints_in(personas)
         if hints is not None and self._told.get(audience) != hints:
             self._told[audience] = tally.hints[audience] = hints
         return audience
+
+    def _is_another(self, audience: AudienceRef) -> bool:
+        """Whether it only has the key of the audience that is meant."""
+        only = self._only
+        if only is None or not (only.computation_id and audience.computation_id):
+            return False
+        return only.computation_id != audience.computation_id
 
     def _opens(self, number: int, line: Any, tally: Tally) -> bool:
         """Judge the events in an envelope; False where the line is none."""

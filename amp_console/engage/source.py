@@ -30,7 +30,7 @@ from amp_console.engage.lines import BOM, lines_of
 from amp_console.engage.mapping import FieldMapping
 from amp_console.engage.reader import EventReader
 from amp_console.engage.tables import rows_of
-from amp_console.values import IdType
+from amp_console.values import AudienceRef, IdType
 
 BLOCK_BYTES = 1024 * 1024
 SNIFFED = 2 * 1024 * 1024  # bytes that are enough to tell the format of a first line of any length
@@ -51,14 +51,15 @@ class ReadOptions(msgspec.Struct, frozen=True):
     """How a source is to be read.
 
     `audience` is a key: of event files it keeps that audience alone; a CSV download of members
-    needs it. `taken_at` is when such a download was made, in microseconds since 1970 (UTC);
-    None stands for the file's own time. The two columns are where it holds the identifiers.
-    `lists` says that only a list of members will do, by identifiers of this type: such a CSV, or
-    one to a line.
+    needs it. `ref` says which one is meant where several have this key. `taken_at` is when such a
+    download was made, in microseconds since 1970 (UTC); None stands for the file's own time. The
+    two columns are where it holds the identifiers. `lists` says that only a list of members will
+    do, by identifiers of this type: such a CSV, or one to a line.
     """
 
     mapping: FieldMapping = FieldMapping.parse()
     audience: str | None = None
+    ref: AudienceRef | None = None
     taken_at: int | None = None
     user_id_column: str | None = None
     amplitude_id_column: str | None = None
@@ -136,7 +137,7 @@ class Source:
 
     def __iter__(self) -> Iterator[Batch]:
         options = self._options
-        reader = EventReader(options.mapping, options.audience)
+        reader = EventReader(options.mapping, options.audience, options.ref)
         match self.kind:
             case SourceKind.NDJSON:
                 return _read_lines(self._intake, reader, self._first_line)

@@ -21,7 +21,11 @@ class Link(enum.StrEnum):
 
 
 class Audience(msgspec.Struct, frozen=True):
-    """One audience with its settings and its link; overrides are None where the default holds."""
+    """One audience with its settings and its link; overrides are None where the default holds.
+
+    `name` is what it is called on screens: with its computation ID where another audience has the
+    same key or name (`is_alike`). `own_name` is the name alone.
+    """
 
     id: int
     space_id: str
@@ -38,6 +42,20 @@ class Audience(msgspec.Struct, frozen=True):
     link: Link
     broken: str | None
     last_run_at: int | None
+    own_name: str
+    is_alike: bool
+
+    @property
+    def handle(self) -> str:
+        """What to call it in a command: its key, or what tells it from others of the same key."""
+        if not self.is_alike:
+            return self.key
+        return self.computation_id or f"{self.space_id}/{self.key}"
+
+    @property
+    def ref(self) -> AudienceRef:
+        """Its identity, as events state it."""
+        return AudienceRef(self.space_id, self.computation_id, self.key)
 
 
 class AudienceNotFound(LookupError):
@@ -50,10 +68,28 @@ class AudienceAmbiguous(LookupError):
 
 NO_HINTS = AudienceHints()
 
-_COLUMNS = (
-    "id, space_id, computation_id, key, coalesce(name, key), enabled, id_type, cohort_name, "
-    "owner_email, seed_user, cohort_id, linked_name, link, broken, last_run_at"
+_NAME = "coalesce(audience.name, audience.key)"
+_TOLD_APART = (
+    f"{_NAME} || ' (' || coalesce(nullif(audience.computation_id, ''), "
+    "'space ' || audience.space_id) || ')'"
 )
+_IS_ALIKE = (
+    "EXISTS (SELECT 1 FROM audience AS twin WHERE twin.id <> audience.id "
+    f"AND (twin.key = audience.key OR coalesce(twin.name, twin.key) = {_NAME}))"
+)
+LABEL = f"CASE WHEN {_IS_ALIKE} THEN {_TOLD_APART} ELSE {_NAME} END"
+"""What a row of the table `audience` is called, in SQL; see `Audience.name`."""
+
+_COLUMNS = (
+    f"id, space_id, computation_id, key, {LABEL}, enabled, id_type, cohort_name, owner_email, "
+    f"seed_user, cohort_id, linked_name, link, broken, last_run_at, {_NAME}, {_IS_ALIKE}"
+)
+# Of all audiences at once, those that are alike are found by sorting instead of by comparing each
+# with each.
+_ALIKE_OF_ALL = (
+    f"max(count(*) OVER (PARTITION BY audience.key), count(*) OVER (PARTITION BY {_NAME})) > 1"
+)
+_COLUMNS_OF_ALL = _COLUMNS.replace(_IS_ALIKE, _ALIKE_OF_ALL)
 
 
 def _audience(row: Sequence[Any]) -> Audience:
@@ -61,12 +97,13 @@ def _audience(row: Sequence[Any]) -> Audience:
     values[5] = bool(values[5])
     values[6] = ID_TYPE_OF[values[6]]
     values[12] = Link(values[12])
+    values[16] = bool(values[16])
     return Audience(*values)
 
 
 def all_audiences(db: sqlite3.Connection) -> list[Audience]:
     """Every audience, by name."""
-    rows = db.execute(f"SELECT {_COLUMNS} FROM audience ORDER BY lower(coalesce(name, key)), id")
+    rows = db.execute(f"SELECT {_COLUMNS_OF_ALL} FROM audience ORDER BY lower({_NAME}), id")
     return [_audience(row) for row in rows]
 
 
@@ -77,26 +114,40 @@ def audience(db: sqlite3.Connection, audience_id: int) -> Audience:
 
 
 def find_audience(db: sqlite3.Connection, name: str) -> Audience:
-    """The audience that `name` means: its key, else its computation id, else its name.
+    """The audience that `name` means: its key, else its computation ID, else its name.
 
-    Raises `AudienceNotFound` and `AudienceAmbiguous`.
+    SPACE/KEY, and the name with the computation ID as screens show it, are understood too. Raises
+    `AudienceNotFound` and `AudienceAmbiguous`.
     """
     everything = all_audiences(db)
     for matches in (
         [a for a in everything if a.key == name],
         [a for a in everything if a.computation_id == name],
-        [a for a in everything if a.name == name],
+        [a for a in everything if a.own_name == name],
+        [a for a in everything if name in (a.name, f"{a.space_id}/{a.key}")],
     ):
         if len(matches) == 1:
             return matches[0]
         if matches:
-            ids = ", ".join(a.computation_id or f"(none, space {a.space_id!r})" for a in matches)
             raise AudienceAmbiguous(
-                f"{len(matches)} audiences are called {name!r}. "
-                f"Name one by its computation id: {ids}."
+                f"{len(matches)} audiences are called {name!r}. {_told_apart(matches)}"
             )
-    known = ", ".join(a.key for a in everything[:20]) or "none yet: import a file of events first"
+    known = ", ".join(a.handle for a in everything[:20])
+    known = known or "none yet: import a file of events first"
     raise AudienceNotFound(f"There is no audience {name!r}. Known audiences: {known}.")
+
+
+def _told_apart(alike: Sequence[Audience]) -> str:
+    by = "computation ID" if all(each.computation_id for each in alike) else "space and key"
+    return f"Name one by its {by}: {', '.join(each.handle for each in alike)}."
+
+
+def audience_of(db: sqlite3.Connection, ref: AudienceRef) -> int | None:
+    """The id of the audience with exactly this identity, None if there is none."""
+    row = db.execute(
+        "SELECT id FROM audience WHERE (space_id, computation_id, key) = (?, ?, ?)", ref
+    ).fetchone()
+    return None if row is None else int(row[0])
 
 
 def discover(db: sqlite3.Connection, ref: AudienceRef, hints: AudienceHints = NO_HINTS) -> Audience:
@@ -146,8 +197,10 @@ def _by_key_alone(db: sqlite3.Connection, ref: AudienceRef) -> int | None:
         (ref.key, ref.space_id),
     ).fetchall()
     if len(rows) > 1:
+        alike = [audience(db, audience_id) for (audience_id,) in rows]
         raise AudienceAmbiguous(
-            f"{len(rows)} audiences have the key {ref.key!r}; nothing of it was taken in."
+            f"{len(rows)} audiences have the key {ref.key!r}. Nothing was read for them. "
+            f"{_told_apart(alike)}"
         )
     return int(rows[0][0]) if rows else None
 

@@ -27,6 +27,7 @@ class RejectedUser(msgspec.Struct, frozen=True):
 
     audience_id: int
     audience: str
+    computation_id: str
     audience_name: str
     id_type: IdType
     id: str
@@ -126,7 +127,7 @@ def rejection_groups(
     """The rejected by audience, operation and reason, the largest group first."""
     known = {each.id: each for each in all_audiences(db)}
     groups = [
-        RejectionGroup(of, known[of].key, known[of].name, operation, code, reason, count, at)
+        RejectionGroup(of, known[of].handle, known[of].name, operation, code, reason, count, at)
         for of, operation, code, reason, count, at in (
             *_reasons_of_refused(db, wish),
             *_reasons_of_unidentified(db, wish, known),
@@ -236,7 +237,8 @@ def _read_refused(
     for id_type, id_, operation, reason, code, at, tries, request_id in rows:
         yield RejectedUser(
             audience.id,
-            audience.key,
+            audience.handle,
+            audience.computation_id,
             audience.name,
             ID_TYPE_OF[id_type],
             id_,
@@ -260,7 +262,8 @@ def _read_unidentified(
     for id_, at in rows:
         yield RejectedUser(
             audience.id,
-            audience.key,
+            audience.handle,
+            audience.computation_id,
             audience.name,
             audience.id_type.other,
             id_,

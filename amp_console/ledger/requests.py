@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from amp_console.ledger.audiences import LABEL
 from amp_console.ledger.codes import ID_TYPE_OF
 from amp_console.ledger.deliveries import RequestKind
 from amp_console.values import IdType, Operation
@@ -43,7 +44,7 @@ class RequestRecord(msgspec.Struct, frozen=True):
 
 
 _SELECT = (
-    "SELECT request.id, run_id, audience_id, coalesce(audience.name, audience.key, ''), kind, "
+    f"SELECT request.id, run_id, audience_id, coalesce({LABEL}, ''), kind, "
     "request.id_type, operation, size, sent_at, settled_at, state, status, answer, skipped "
     "FROM request LEFT JOIN audience ON audience.id = audience_id "
 )

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from amp_console.ledger.audiences import audience
+from amp_console.ledger.audiences import LABEL, audience
 from amp_console.ledger.dead_runs import last_sign
 from amp_console.ledger.refused_requests import RefusedRequests, refused_requests
 from amp_console.ledger.run_locks import is_held
@@ -208,7 +208,7 @@ def run(db: sqlite3.Connection, run_id: int) -> Run | None:
 def run_audiences(db: sqlite3.Connection, run_id: int) -> list[RunAudience]:
     """What a run did for each of its audiences, by name."""
     rows = db.execute(
-        f"SELECT audience.id, key, coalesce(name, key), pending, {_COUNTS} FROM run_audience "
+        f"SELECT audience.id, key, {LABEL}, pending, {_COUNTS} FROM run_audience "
         "JOIN audience ON audience.id = audience_id WHERE run_id = ? "
         "ORDER BY lower(coalesce(name, key)), audience.id",
         (run_id,),

@@ -190,7 +190,7 @@ class Follower:
             state = doing.state
         return LiveAudience(
             known.id,
-            known.key,
+            known.handle,
             known.name,
             queue,
             now - self._arrivals[0][0] if queue else 0.0,

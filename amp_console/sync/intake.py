@@ -170,7 +170,9 @@ class Intake:
             if staged:
                 staged.add(batch)
             else:
-                self._audiences.meet(part, batch, may_refuse=not is_list)
+                if is_list and batch.changes:
+                    self._listed_audience()
+                self._audiences.meet(part, batch)
             self._count_ahead(batch)
             self._show(source, part.tally)
             if self._stop:
@@ -196,7 +198,10 @@ class Intake:
             self._snapshot.note_problem(f"{source.name} is empty: it has not even a header.")
 
     def _listed_audience(self) -> int:
+        """The audience of a list of members: the one that was named exactly, else by its key."""
         ref = AudienceRef("", "", self._options.audience or "")
+        if self._options.ref is not None:
+            self._audiences.choose(ref, self._options.ref)
         return self._audiences.ids.get(ref) or self._audiences.discover(ref)
 
     def _fold(self, source_id: int, part: "Part") -> None:

@@ -4,7 +4,7 @@ from contextlib import suppress
 
 from amp_console.engage import Batch
 from amp_console.ledger import Ledger
-from amp_console.ledger.audiences import NO_HINTS, AudienceAmbiguous, discover
+from amp_console.ledger.audiences import NO_HINTS, AudienceAmbiguous, audience_of, discover
 from amp_console.sync.part import Part
 from amp_console.values import AudienceHints, AudienceRef
 
@@ -16,12 +16,11 @@ class KnownAudiences:
         self._ledger = ledger
         self.ids: dict[AudienceRef, int] = {}
 
-    def meet(self, part: Part, batch: Batch, *, may_refuse: bool = True) -> None:
+    def meet(self, part: Part, batch: Batch) -> None:
         """Make the audiences known that are spoken of for the first time; raises `LedgerError`.
 
         The batch is the one added to the part last. Events whose key alone means several
-        audiences are refused; a list of members is the operator's choice of one, and raises
-        `AudienceAmbiguous`.
+        audiences are refused.
         """
         # Those known by their key alone come after those they may mean.
         unknown = sorted(
@@ -31,12 +30,16 @@ class KnownAudiences:
             try:
                 self.discover(ref, batch.hints.get(ref, NO_HINTS))
             except AudienceAmbiguous:
-                if not may_refuse:
-                    raise
                 part.refuse(ref, batch)
         for ref, hints in batch.hints.items():
             with suppress(AudienceAmbiguous):  # whose events, if there are any, were refused above
                 self.discover(ref, hints)
+
+    def choose(self, by_key: AudienceRef, exactly: AudienceRef) -> None:
+        """Let a key alone mean one audience of the ledger: the operator's choice for a list."""
+        found = self._ledger.read(audience_of, exactly)
+        if found is not None:
+            self.ids[by_key] = found
 
     def discover(self, ref: AudienceRef, hints: AudienceHints = NO_HINTS) -> int:
         """Enter an audience, or find it there; raises as `discover` of the ledger does."""

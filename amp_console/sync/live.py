@@ -181,7 +181,7 @@ class Live:
         return self._followers[audience_id]
 
     def _begin_to_follow(self, known: Audience) -> None:
-        self._desk.progress.add(AudienceProgress(known.id, known.key, known.name, 0))
+        self._desk.progress.add(AudienceProgress(known.id, known.handle, known.name, 0))
         follower = Follower(self._desk, known, self._common)
         if self._is_paused:
             follower.pause()

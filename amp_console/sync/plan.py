@@ -29,6 +29,7 @@ class AudiencePlan(msgspec.Struct, frozen=True):
 
     audience_id: int
     key: str
+    computation_id: str
     name: str
     id_type: IdType
     cohort_id: str | None
@@ -104,7 +105,7 @@ def again_text(of: AudiencePlan) -> str:
 def cohort_name(audience: Audience, connection: Connection) -> str:
     """The name a new cohort gets: the override, else the audience's, prefixed if so set."""
     prefix = PREFIX if connection.prefix else ""
-    return prefix + (audience.cohort_name or audience.name)
+    return prefix + (audience.cohort_name or audience.own_name)
 
 
 def owner_email(audience: Audience, connection: Connection) -> str:
@@ -131,6 +132,7 @@ def _plan(db: Db, connection: Connection, audience: Audience, now: int) -> Audie
     plan = AudiencePlan(
         audience_id=audience.id,
         key=audience.key,
+        computation_id=audience.computation_id,
         name=audience.name,
         id_type=audience.id_type,
         cohort_id=audience.cohort_id,

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from amp_console.amplitude import AmplitudeClient, checked_base_url, region_url
 from amp_console.connections import Connection
 from amp_console.engage import FieldMapping, ReadOptions
-from amp_console.ledger import Ledger
+from amp_console.ledger import Db, Ledger
+from amp_console.ledger.audiences import AudienceNotFound, find_audience
 from amp_console.values import Credentials
 
 
@@ -24,6 +25,18 @@ class Workplace:
         """How this connection's events are read. Raises `MappingError`."""
         paths = self.connection.user_id_path, self.connection.amplitude_id_path
         return ReadOptions(mapping=FieldMapping.parse(*paths), **more)  # type: ignore[arg-type]
+
+
+def audience_options(db: Db, name: str) -> dict[str, object]:
+    """Return the read options that keep the audience called `name`; a new one has it as its key.
+
+    Raises `AudienceAmbiguous`.
+    """
+    try:
+        known = find_audience(db, name)
+    except AudienceNotFound:
+        return {"audience": name}
+    return {"audience": known.key, "ref": known.ref}
 
 
 def client_for(connection: Connection, credentials: Credentials) -> AmplitudeClient:

@@ -225,6 +225,7 @@ class TestSync:
         cohort = operator.simulator.world.cohort_named("shoppers")
         assert audience == {
             "key": "shoppers",
+            "computation_id": "aud_shoppers",
             "name": "shoppers",
             "cohort_id": cohort.id,
             "cohort_name": "shoppers",
@@ -359,6 +360,7 @@ class TestErrors:
         assert user.pop("at").endswith("Z")
         assert user == {
             "audience": "shoppers",
+            "computation_id": "aud_shoppers",
             "id": "ghost-1",
             "operation": "add",
             "reason": "Amplitude does not know this User ID",
@@ -412,6 +414,7 @@ class TestAudience:
         (audience,) = operator.run("audiences", "--json").document
         assert audience == {
             "key": "shoppers",
+            "computation_id": "aud_shoppers",
             "name": "shoppers",
             "space_id": "spa_1",
             "cohort_id": None,

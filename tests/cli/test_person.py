@@ -49,6 +49,7 @@ def test_the_document_holds_the_facts(synced: Operator, tmp_path: Path) -> None:
     assert found.pop("cohort_id")
     assert found == {
         "audience": "shoppers",
+        "computation_id": "aud_shoppers",
         "name": "shoppers",
         "id_type": "user_id",
         "verdict": "rejected",

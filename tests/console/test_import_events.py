@@ -166,6 +166,28 @@ async def test_a_damaged_snapshot_removes_no_one_unless_the_operator_insists(
         assert office.ledger.read(outstanding, office.audience()).remove == 1
 
 
+async def test_audiences_of_one_key_are_told_apart_and_named_by_computation_id(
+    house: House, tmp_path: Path
+) -> None:
+    connection = house.connect()
+    with house.office(connection) as office:
+        office.read(event(of, True, personas={"computation_id": of}) for of in ("one", "two"))
+    file = tmp_path / "download.csv"
+    file.write_text("user_id\nu-1\nu-2\n")
+    async with house.open() as pilot:
+        await until_shown(pilot, "shoppers (one)", "shoppers (two)")
+        await open_dialog(pilot, file, "1 file, ")
+        key = pilot.app.screen.query_one("#key", Input)
+        key.value = "shoppers"
+        await pilot.press("enter")
+        await until_shown(pilot, "Name one by its computation ID: one, two.")
+        key.value = "two"
+        await pilot.press("enter")
+        await until_shown(pilot, "Read 2 events: 2 changes")
+        await pilot.press("escape")
+        await until_shown(pilot, "shoppers (two)", "+3")
+
+
 async def test_a_complete_snapshot_lets_the_others_leave(house: House, tmp_path: Path) -> None:
     connection = house.connect()
     with house.office(connection) as office:

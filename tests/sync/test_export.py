@@ -38,6 +38,7 @@ def rejected(id_: str) -> RejectedUser:
     return RejectedUser(
         audience_id=1,
         audience="shoppers",
+        computation_id="aud_shoppers",
         audience_name="High value shoppers",
         id_type=IdType.USER_ID,
         id=id_,

@@ -123,7 +123,7 @@ as it is, and lets the next sync make a new one."""
     def _show_defaults(self, known: Audience) -> None:
         connection = self.session.connection
         prefix = PREFIX if connection.prefix else ""
-        self.query_one("#cohort-name", Input).placeholder = _shown(prefix + known.name)
+        self.query_one("#cohort-name", Input).placeholder = _shown(prefix + known.own_name)
         self.query_one("#owner", Input).placeholder = _shown(connection.owner_email)
         self._mark()
 

@@ -139,7 +139,7 @@ class ImportDialog(Dialog[None]):
         session = self.console.session
         if session is not None:
             known = await session.read(all_audiences)
-            keys = SuggestFromList([each.key for each in known], case_sensitive=False)
+            keys = SuggestFromList([each.handle for each in known], case_sensitive=False)
             self.query_one("#key", Input).suggester = keys
         self._list()
 
