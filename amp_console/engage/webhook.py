@@ -143,21 +143,30 @@ def _end_of(body: bytes, at: int) -> int:
     raise BrokenBody(NOT_JSON)
 
 
+def _refuse_constant(name: str) -> None:
+    """NaN and infinities are no JSON."""
+    raise ValueError(name)
+
+
+# Numbers stay texts: int refuses those of more than 4,300 digits.
+_decoder = json.JSONDecoder(
+    strict=False, parse_int=str, parse_float=str, parse_constant=_refuse_constant
+)
+
+
 def _is_json(event: bytes) -> bool:
     try:
-        msgspec.json.decode(event, type=msgspec.Raw)
-    except RecursionError:
+        text = event.decode()
+    except UnicodeDecodeError:
         return False
-    except ValueError:
+    try:
+        msgspec.json.decode(event, type=msgspec.Raw)
+    except (ValueError, RecursionError):
         try:  # half a surrogate pair, or a raw newline in a text: the reader judges those
-            json.loads(event.decode("utf-8", "surrogateescape"), strict=False, parse_constant=_fail)
+            _decoder.decode(text)
         except (ValueError, RecursionError):
             return False
     return True
-
-
-def _fail(constant: str) -> None:
-    raise ValueError(constant)
 
 
 def _beginning(body: bytes) -> int:

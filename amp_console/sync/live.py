@@ -227,13 +227,19 @@ class Live:
             await self._catch_up()
             self._is_behind = False
         if ticks % KEPT == 0:
-            await ledger.awrite(runs.keep_tally, run_id, self._tally)
-            await ledger.awrite(keep_refused, run_id, self.snapshot().refused)
+            await self._keep_counts(run_id)
         if ticks % BACKUPS == FIRST_BACKUP:
             self._backups.check()
         if ticks % TIDIED == 0:
             before = self._means.timing.now() - HOUR
             await ledger.awrite(forget_requests, run_id, before)
+
+    async def _keep_counts(self, run_id: int) -> None:
+        """Keep with the run what was read so far, and which requests were refused."""
+        await self._means.ledger.awrite(runs.keep_tally, run_id, self._tally)
+        refused = self.snapshot().refused
+        if refused:
+            await self._means.ledger.awrite(keep_refused, run_id, refused)
 
     async def _finish(self, ticker: "asyncio.Task[None]") -> None:
         """Deliver what is pending, while there is grace; then only the requests in flight end."""
@@ -264,6 +270,7 @@ class Live:
         await self._finish(ticker)
         words = str(error) if isinstance(error, LedgerError | CannotBind) else type(error).__name__
         with suppress(LedgerError):
+            await self._keep_counts(run_id)
             now = self._means.timing.now()
             await self._means.ledger.awrite(runs.end_run, run_id, RunStatus.STOPPED, words, now)
 
@@ -276,8 +283,7 @@ class Live:
         uncertain = sum(each.uncertain for each in left)
         status = _status(last, rejected, uncertain, keys_refused=refused is not None)
         now = self._means.timing.now()
-        await ledger.awrite(runs.keep_tally, run_id, self._tally)
-        await ledger.awrite(keep_refused, run_id, last.refused)
+        await self._keep_counts(run_id)
         await ledger.awrite(runs.end_run, run_id, status, refused or "", now)
         self._watch(last)
         return LiveReport(run_id, last, last.queue, refused, uncertain)

@@ -59,7 +59,7 @@ class Alerts:
         new = sorted(troubles - self._troubles)
         is_over = bool(self._troubles) and not troubles
         self._troubles = troubles if not troubles else self._troubles | troubles
-        over = [Alert("All sources can be read again.", is_over=True)] if is_over else []
+        over = [Alert("All sources work again.", is_over=True)] if is_over else []
         return [Alert(each) for each in new] + over
 
     def _silence(self, now: LiveSnapshot) -> list[Alert]:

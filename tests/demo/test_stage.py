@@ -94,6 +94,7 @@ def test_nothing_is_left_although_people_come_and_go(folder: Path) -> None:
             before = ledger.read(revision)
             while ledger.read(revision) == before:
                 pass
+        assert list(Path(stage.premises.live_folder).iterdir())  # Live has something to follow
     assert_nothing_is_left(folder, stage)
 
 

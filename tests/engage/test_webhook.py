@@ -78,6 +78,8 @@ def test_any_other_body_is_refused_and_nothing_else_goes_wrong(body: bytes) -> N
         b"NaN",
         b"[NaN]",
         b'{"a":NaN}',
+        b'{"a":"\\ud83d","n":NaN}',
+        b'{"a":"\xff"}',
         b"[1,]",
         b"[,1]",
         b"[1 2]",
@@ -108,7 +110,9 @@ def test_a_byte_order_mark_is_no_part_of_the_first_event() -> None:
 
 
 def test_half_a_surrogate_pair_is_for_the_reader_to_judge() -> None:
-    assert events_in(b'{"a":"\\ud83d"}') == [b'{"a":"\\ud83d"}']
+    for number in (b"1", b"1" * 5_000):
+        event = b'{"a":"\\ud83d","n":' + number + b"}"
+        assert events_in(event) == [event]
 
 
 def test_many_events_come_in_steps_and_one_that_is_too_large_ends_them() -> None:
