@@ -43,6 +43,7 @@ def sync(
     from amp_console.cli.workplace import keys_of, workplace
     from amp_console.ledger.holds import release
     from amp_console.sync.plan import draw_up
+    from amp_console.sync.read_only import guard
 
     with workplace(connection) as place:
         credentials = None if dry_run else keys_of(place.connection)
@@ -58,6 +59,7 @@ def sync(
             return _worse(Exit.DELIVERED, intake)
         if not running.is_agreed(plan, yes=yes):
             return Exit.MISUSE
+        guard(place.connection, "Nothing was sent.")
         if now:
             place.ledger.write(release, [each.audience_id for each in plan.audiences])
         client = place.client(credentials)

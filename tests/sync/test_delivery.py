@@ -181,6 +181,16 @@ class TestTrouble:
         assert sent(office.simulator, Call.MEMBERSHIP) == [5, 10, 20, 5]
 
 
+@pytest.mark.parametrize(("leaving", "is_asked"), [(5, False), (6, True)])
+async def test_taking_out_more_than_half_is_asked_for(
+    office: Office, leaving: int, is_asked: bool
+) -> None:
+    office.enter(*USERS[:10])
+    await office.sync()
+    office.leave(*USERS[:leaving], at=9)
+    assert bool(office.plan().concerns) == is_asked
+
+
 class TestCulprits:
     @pytest.mark.parametrize("named", [True, False])
     async def test_are_found_and_the_rest_is_delivered(self, office: Office, named: bool) -> None:

@@ -240,6 +240,22 @@ async def test_large_files_come_by_a_link_and_with_tabs(office: Office) -> None:
     assert (await office.compare()).strangers == 1
 
 
+async def test_more_than_would_stay_is_asked_for_whatever_share_is_allowed(office: Office) -> None:
+    office.limit(largest_removal=1.0)
+    office.enter(*USERS)
+    await office.sync()
+    office.put_in("stranger")
+    plan = office.ledger.write(plan_reconcile, office.connection, await office.compare(), BOTH)
+
+    def removes(count: int, without_id: int = 0, *, replaces: bool = False) -> bool:
+        of = msgspec.structs.replace(plan.comparison, in_cohort=10, cohort_no_id=without_id)
+        changed = msgspec.structs.replace(plan, comparison=of, remove=count, replace=replaces)
+        return changed.is_large_removal and changed.concern is not None
+
+    assert (removes(5), removes(6)) == (False, True)
+    assert (removes(4, 2), removes(4, 2, replaces=True)) == (False, True), "they go, too"
+
+
 async def test_a_read_only_connection_compares_and_applies_nothing(office: Office) -> None:
     office.enter(*USERS)
     await office.sync()
