@@ -41,6 +41,13 @@ async def test_the_row_under_the_cursor_is_shown_in_detail(house: House) -> None
         await until_shown(pilot, f"key         {GHOSTS}", "holds 3 by our books", "2 rejected")
 
 
+async def test_events_dated_in_the_future_are_a_notice_in_the_detail(house: House) -> None:
+    ahead = {**event("u-1", True, audience=SHOPPERS), "timestamp": "9999-01-01T00:00:00Z"}
+    furnish(house, lambda office: office.read([ahead]))
+    async with house.open() as pilot:
+        await until_shown(pilot, "notice      1 person has an event dated in the future, up to")
+
+
 async def test_without_audiences_it_says_how_to_bring_some_in(house: House) -> None:
     house.connect()
     async with house.open() as pilot:

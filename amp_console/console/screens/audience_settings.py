@@ -98,7 +98,9 @@ as it is, and lets the next sync make a new one."""
     async def look(self) -> None:
         """Read how the audience stands; what is being entered is left alone."""
         session = self.session
-        now = await session.read(standing, session.connection, self._audience_id)
+        now = await session.read(
+            standing, session.connection, self._audience_id, self.console.premises.timing.now
+        )
         is_first, self._standing = self._standing is None, now
         if is_first:
             self._fill(now.audience)

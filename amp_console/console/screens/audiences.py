@@ -121,7 +121,9 @@ audience under the cursor. Nothing is sent before you have seen the plan and con
                 grid.clear(NO_CONNECTION)
             return
         cheap = await session.read(standings, session.connection, count_members=False)
-        counting = asyncio.ensure_future(session.read(standings, session.connection))
+        counting = asyncio.ensure_future(
+            session.read(standings, session.connection, now=self.console.premises.timing.now)
+        )
         try:
             if not self._counts:  # a column of dashes that fills a moment later looks like news
                 await asyncio.wait({counting}, timeout=COUNTED_WITHIN)
