@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +15,7 @@ from amp_console.sync.settings import SettingsChange
 from amp_console.sync.standing import Status, standing
 from amp_console.values import IdType, Operation
 from tests.sync.office import Clock, Office, event
+from tests.sync.test_live import Session, is_in, lines, until
 
 pytestmark = pytest.mark.anyio
 
@@ -340,3 +342,61 @@ async def test_two_directions_at_once_are_both_made_good(office: Office, clock: 
     clock.advance(QUIET + 1)
     assert (await office.sync()).status is RunStatus.DELIVERED
     assert office.cohort() == {"u0"}
+
+
+class TestLive:
+    """A session confirms by itself, whether or not events come."""
+
+    @pytest.fixture
+    def passed(self, office: Office) -> asyncio.Event:
+        """Set it, and the quiet time is over; shorter waits are over at once."""
+        clock, passed = Clock(), asyncio.Event()
+
+        async def sleep(seconds: float) -> None:
+            if seconds < QUIET / 2:
+                await asyncio.sleep(0)
+                return
+            await passed.wait()
+            clock.advance(QUIET + 1)
+            passed.clear()
+
+        office.timing = dataclasses.replace(office.timing, now=clock, sleep=sleep)
+        return passed
+
+    async def _doubtful(self, office: Office, session: Session) -> None:
+        session.write(lines("u0"))
+        await until(is_in(office, "u0"))
+        await until(lambda: session.now().queue == 0)
+        office.trouble(LATE)
+        session.write(lines("u1", at=1))
+        await until(is_in(office, "u0", "u1"))
+        session.write(lines("u1", is_member=False, at=2))
+        await until(is_in(office, "u0"))
+        await until(lambda: status(office) is Status.UNCERTAIN)
+        land(office)
+        assert office.cohort() == {"u0", "u1"}
+
+    async def test_wakes_when_the_quiet_time_is_over(
+        self, office: Office, tmp_path: Path, passed: asyncio.Event
+    ) -> None:
+        async with Session(office, tmp_path) as session:
+            await self._doubtful(office, session)
+            passed.set()
+            await until(is_in(office, "u0"))
+            await until(lambda: status(office) is Status.IN_SYNC)
+            report = await session.end()
+        assert (report.pending, report.uncertain) == (0, 0)
+
+    async def test_ends_as_not_certain_and_the_next_session_confirms(
+        self, office: Office, tmp_path: Path, passed: asyncio.Event
+    ) -> None:
+        async with Session(office, tmp_path) as session:
+            await self._doubtful(office, session)
+            report = await session.end()
+        assert (report.pending, report.uncertain) == (0, 1)
+        assert office.ledger.read(all_runs)[0].status is RunStatus.STOPPED
+        async with Session(office, tmp_path) as session:
+            passed.set()
+            await until(is_in(office, "u0"))
+            await until(lambda: status(office) is Status.IN_SYNC)
+            assert (await session.end()).uncertain == 0
