@@ -62,7 +62,7 @@ def verdict(status: str, counts: AudienceCounts, pending: int | None, rejected: 
     if status == "stopped" and pending:
         return f"Stopped with {plural(pending, 'user')} still pending."
     if status == "stopped" and pending == 0:
-        return "Stopped; nobody is pending."
+        return "No user is pending. The line of the audience says what is still open."
     return _ENDS.get(status, status)
 
 

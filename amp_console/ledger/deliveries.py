@@ -214,6 +214,7 @@ def confirm(
     """
     settle(db, batch.request_id, "confirmed", answer, len(skipped))
     late_effects.settle_confirmed(db, batch.request_id)
+    late_effects.rule_out(db, batch.audience_id, batch.id_type, batch.operation, skipped)
     return _reject(db, batch, skipped, Reason.UNKNOWN, reason, answer.at) if skipped else 0
 
 
@@ -232,7 +233,6 @@ def _reject(
     reason: str,
     at: int,
 ) -> int:
-    late_effects.rule_out(db, batch.audience_id, batch.id_type, batch.operation, ids)
     rejection = db.execute(
         "INSERT INTO rejection (request_id, operation, code, reason, at) VALUES (?, ?, ?, ?, ?) "
         "RETURNING id",

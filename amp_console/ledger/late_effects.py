@@ -154,8 +154,8 @@ def rule_out(
     operation: Operation,
     ids: Sequence[str],
 ) -> None:
-    """Forget what can't have taken effect: Amplitude does not accept these users."""
-    if not _has_any(db, audience_id):
+    """Forget what can't have taken effect: Amplitude does not know these users."""
+    if not ids or not _has_any(db, audience_id):
         return
     db.executemany(
         "DELETE FROM late_effect WHERE audience_id = ?1 AND operation = ?2 AND n = "

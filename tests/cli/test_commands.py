@@ -234,6 +234,8 @@ class TestSync:
             "removed": 0,
             "rejected": 1,
             "pending": 0,
+            "uncertain": 0,
+            "certain_at": None,
             "requests": document["requests"],
         }
         assert operator.cohort("shoppers") == {"u1", "u2"}
@@ -426,6 +428,8 @@ class TestAudience:
             "pending_add": 3,
             "pending_remove": 0,
             "rejected": 0,
+            "uncertain": 0,
+            "certain_at": None,
             "status": "not linked",
             "states": [
                 {"state": "not linked", "users": 0},

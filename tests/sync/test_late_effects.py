@@ -170,16 +170,25 @@ async def test_a_user_whom_amplitude_does_not_know_is_not_waited_for(
     assert office.rejected() == []
 
 
-async def test_a_culprit_is_not_waited_for(office: Office, clock: Clock) -> None:
+async def test_a_user_whom_amplitude_refuses_later_may_still_be_put_in(
+    office: Office, clock: Clock
+) -> None:
+    office.limit(tries=1)
     office.enter("u0")
     await office.sync()
     office.enter("bad", at=1)
-    office.trouble(LATE, Rule(RefuseIds(frozenset({"bad"})), MEMBERSHIP))
+    office.trouble(LATE)
+    await office.sync()
+    office.trouble(Rule(RefuseIds(frozenset({"bad"})), MEMBERSHIP))
     await office.sync()
     assert [each.id for each in office.rejected()] == ["bad"]
     office.leave("bad", at=2)
-    clock.advance(1)
-    assert (await office.sync()).status is RunStatus.DELIVERED
+    assert (await office.sync()).audiences[0].left.uncertain == 1
+    land(office)
+    office.trouble()
+    clock.advance(QUIET + 1)
+    await office.sync()
+    assert office.cohort() == {"u0"}
 
 
 async def test_what_was_sent_to_another_cohort_is_no_doubt_about_this_one(

@@ -140,7 +140,7 @@ class History:
         batch = office.ledger.write(
             deliveries.take, 99, of.id, IdType.USER_ID, operation, 2, self.clock()
         )
-        if batch is None:
+        if batch is None or POISON.concerns(Call.MEMBERSHIP, batch.identifiers()):
             return
         world, cohort_id = office.simulator.world, of.cohort_id
         assert cohort_id is not None
@@ -151,7 +151,7 @@ class History:
 
         if applied:
             work()
-        elif applied is None and not POISON.concerns(Call.MEMBERSHIP, batch.identifiers()):
+        elif applied is None:
             office.simulator.faults.hold(Late(), cohort_id, work)
 
     def listed(self) -> set[str]:
