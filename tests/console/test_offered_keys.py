@@ -3,20 +3,25 @@
 from collections import Counter
 
 import pytest
+from textual.app import App, ComposeResult
 from textual.pilot import Pilot
 
 from amp_console.console.screens.help import HelpScreen
 from amp_console.console.widgets.grid import Grid
+from amp_console.console.widgets.grid_layout import Column
+from amp_console.console.widgets.grid_rows import MOST_SORTED, Cell, Row, rows_or_pages
 from tests.console.furniture import GHOSTS, broken_events, furnish
-from tests.console.house import House, console, picture, until, until_shown
+from tests.console.house import House, console, until, until_shown
 from tests.console.test_footers import walk
 
 pytestmark = pytest.mark.anyio
 LIST_KEYS = {"sort": "o", "reverse": "O", "mark": "space", "mark_all": "a"}
 
 
-def cells(grid: Grid) -> list[object]:
-    return [grid._rows.get(index) for index in range(grid.count)]
+def cells(grid: Grid) -> list[Row]:
+    """The rows of a grid, in their order, as far as they are there."""
+    found = (grid._rows.get(index) for index in range(grid.count))
+    return [row for row in found if row is not None]
 
 
 async def try_keys_of(pilot: Pilot[None], grid: Grid) -> None:
@@ -62,18 +67,44 @@ async def test_each_key_that_a_list_offers_works_in_it(house: House) -> None:
     assert tried > 10
 
 
-async def test_users_that_come_page_by_page_stay_when_their_order_is_reversed(
-    house: House,
-) -> None:
+async def test_rejected_users_are_sorted_and_all_of_them_stay(house: House) -> None:
     furnish(house)
     async with house.open() as pilot:
         await until_shown(pilot, GHOSTS)
         await pilot.press("2")
         await until_shown(pilot, "ghost-1", "2 users")
-        await pilot.press("tab", "O", "o")
+        grid = pilot.app.screen.query_one("#users", Grid)
+        order = [row.cells[0].text for row in cells(grid)]
+        await pilot.press("tab", "O")
+        await until(pilot, lambda: [row.cells[0].text for row in cells(grid)] == order[::-1])
+        await pilot.press("o")
+        await until(pilot, lambda: [row.cells[0].text for row in cells(grid)] == sorted(order))
+
+
+async def test_a_list_that_comes_page_by_page_keeps_its_rows_and_offers_no_order() -> None:
+    async def load(offset: int, limit: int) -> list[Row]:
+        return [Row(n, (Cell(f"user {n:05}"),)) for n in range(offset, offset + limit)]
+
+    class Host(App[None]):
+        def compose(self) -> ComposeResult:
+            yield Grid([Column("Identifier", 20)])
+
+    app = Host()
+    async with app.run_test() as pilot:
+        grid = app.query_one(Grid)
+        grid.focus()
+        rows = await rows_or_pages(MOST_SORTED + 1, load)
+        grid.show_rows_or_pages(rows)
+        await pilot.press("O", "o", "a")
         await pilot.pause()
-        assert "ghost-1" in picture(pilot)
-        assert pilot.app.screen.query_one("#users", Grid).count == 2
+        assert grid.count == MOST_SORTED + 1
+        assert grid.row is not None
+        assert (grid.sort_column, grid.descending, grid.marked) == (None, False, set())
+        assert grid.check_action("sort", ()) is False
+        grid.show_rows_or_pages(await rows_or_pages(MOST_SORTED, load))
+        await pilot.press("O")
+        assert grid.descending
+        assert grid.count == MOST_SORTED
 
 
 async def test_the_help_names_each_key_once_and_only_those_that_work(house: House) -> None:

@@ -22,7 +22,7 @@ from amp_console.console.screens.place import Place
 from amp_console.console.texts import said
 from amp_console.console.widgets.filter_bar import FilterBar
 from amp_console.console.widgets.grid import Grid
-from amp_console.console.widgets.grid_rows import Paged, Row
+from amp_console.console.widgets.grid_rows import Paged, Row, rows_or_pages
 from amp_console.ledger.audiences import audience
 from amp_console.ledger.rejected import (
     RejectedFilter,
@@ -146,20 +146,19 @@ line. E writes what is shown into a CSV file."""
             self._users.update(zip((row.key for row in rows), users, strict=True))
             return rows
 
-        pages = Paged(count, load)
-        await pages.fetch(0)
+        rows = await rows_or_pages(count, load)
         if wish != self._meant:
             return  # the cursor is elsewhere by now
         is_other = self._shown is None or self._shown[0] != wish
         self._shown, self._count = shown, count
-        self._show_users(pages, unmark=is_other)
+        self._show_users(rows, unmark=is_other)
 
-    def _show_users(self, pages: Paged, *, unmark: bool) -> None:
+    def _show_users(self, rows: Sequence[Row] | Paged, *, unmark: bool) -> None:
         grid = self.query_one("#users", UserGrid)
         if unmark:
             grid.unmark()
         grid.show_columns(of_all=self._group is None)
-        grid.show_pages(pages)
+        grid.show_rows_or_pages(rows)
         self._entitle_users()
 
     def _entitle_users(self) -> None:

@@ -93,7 +93,9 @@ def user_row(each: RejectedUser, look: Look, now: int, *, of_all: bool) -> Row:
     if of_all:
         done = Cell(DONE[each.operation])
         between = (Cell(each.reason), Cell(each.audience_name), done)
-    return Row((each.audience_id, each.id_type, each.id), (identifier, *between, tries, when))
+    texts = [cell.text for cell in between]
+    key = each.audience_id, each.id_type, each.id
+    return Row(key, (identifier, *between, tries, when), (each.id, *texts, each.tries, each.at))
 
 
 def invalid_row(group: InvalidGroup) -> Row:

@@ -20,7 +20,7 @@ from amp_console.console.screens.reconcile_export import export
 from amp_console.console.texts import MUTED, lines, said
 from amp_console.console.widgets.filter_bar import FilterBar
 from amp_console.console.widgets.grid import Grid
-from amp_console.console.widgets.grid_rows import Paged, Row
+from amp_console.console.widgets.grid_rows import Row, rows_or_pages
 from amp_console.ledger.audiences import Audience, audience
 from amp_console.ledger.comparisons import (
     Comparison,
@@ -179,15 +179,14 @@ identifier to a line. E writes the differences into a file. w shows the requests
             self._people.update((each.key, each) for each in found)
             return [rows.person_row(each, self.console.look) for each in found]
 
-        pages = Paged(count, load)
-        await pages.fetch(0)
+        rows = await rows_or_pages(count, load)
         if wish != self._meant:
             return  # the cursor is elsewhere by now
         grid = self.query_one("#people", Grid)
         if self._shown is None or self._shown[0] != wish:
             grid.unmark()
         self._shown = wish, count
-        grid.show_pages(pages)
+        grid.show_rows_or_pages(rows)
         self._entitle_people()
 
     def _entitle_people(self) -> None:

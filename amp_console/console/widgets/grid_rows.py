@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Hashable, Sequence
 from typing import NamedTuple, Protocol
 
 PAGE = 200  # rows
+MOST_SORTED = 1_000  # rows; a longer list comes page by page, in the order that it has
 
 
 class Cell(NamedTuple):
@@ -121,3 +122,12 @@ class Paged:
         rows = await self._load(page * PAGE, PAGE)
         self._pages[page] = rows
         self._at.update((row.key, page * PAGE + place) for place, row in enumerate(rows))
+
+
+async def rows_or_pages(count: int, load: Load) -> Sequence[Row] | Paged:
+    """Fetch all rows of a short list, which can be sorted then; of a long one the first page."""
+    if count <= MOST_SORTED:
+        return await load(0, count)
+    pages = Paged(count, load)
+    await pages.fetch(0)
+    return pages

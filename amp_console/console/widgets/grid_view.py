@@ -159,12 +159,22 @@ class GridView(ScrollView, can_focus=True):
 
     def reshape(self, columns: Sequence[Column]) -> None:
         """Show other columns from now on; the next rows must have their cells."""
+        if [each.label for each in columns] != [each.label for each in self.columns]:
+            self.sort_column, self.descending = None, False  # it was another column's
         self.columns = list(columns)
         self._lines = GridLines(self.columns, self._look, self._paint, self._age)
         self.refresh()
 
+    def show_rows_or_pages(self, rows: Sequence[Row] | Paged) -> None:
+        """Show what `rows_or_pages` fetched."""
+        if isinstance(rows, Paged):
+            self.show_pages(rows)
+        else:
+            self.show(rows)
+
     def show_pages(self, rows: Paged) -> None:
         """Show rows that are fetched page by page; filter and order are theirs."""
+        self.sort_column, self.descending = None, False
         self.state = RowsState.LOADED
         self._asked.clear()
         self._replace(rows)
