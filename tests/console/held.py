@@ -1,10 +1,14 @@
 """A sync that stands still where it waits, so that a test can look at it as long as it likes."""
 
 import asyncio
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 from textual.pilot import Pilot
 
+from amp_console.ledger import Db
 from amp_console.simulator import Answer, Call, Simulator
 from tests.console.house import House, console, until, until_shown
 
@@ -46,3 +50,20 @@ async def start_sync(pilot: Pilot[None], *shown: str) -> None:
     await until(pilot, lambda: console(pilot).screen.check_action("send", ()))
     await pilot.press("s")
     await until_shown(pilot, *(shown or ("Requests",)))
+
+
+@contextmanager
+def held_reads(pilot: Pilot[None]) -> Iterator[None]:
+    """Keep the ledger from being read for the screen."""
+    session, gate = console(pilot).session, threading.Event()
+    assert session is not None
+
+    def wait(_: Db) -> None:
+        gate.wait()
+
+    held = asyncio.ensure_future(session.pictures.aread(wait))
+    try:
+        yield
+    finally:
+        gate.set()
+        held.add_done_callback(lambda _: None)

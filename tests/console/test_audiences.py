@@ -4,11 +4,14 @@ import time
 from dataclasses import replace
 
 import pytest
+from msgspec import structs
 
 from amp_console.console import Opening
 from amp_console.console.screens.audiences import AudiencesPlace
 from amp_console.console.widgets.grid import Grid
+from amp_console.sync.standing import standings
 from tests.console.furniture import FRESH, GHOSTS, LAPSED, SHOPPERS, furnish, hostile
+from tests.console.held import held_reads
 from tests.console.house import House, console, picture, until, until_shown
 from tests.sync.office import event
 
@@ -46,6 +49,23 @@ async def test_events_dated_in_the_future_are_a_notice_in_the_detail(house: Hous
     furnish(house, lambda office: office.read([ahead]))
     async with house.open() as pilot:
         await until_shown(pilot, "notice      1 person has an event dated in the future, up to")
+
+
+async def test_list_and_detail_say_the_same_numbers_although_the_detail_is_read_later(
+    house: House,
+) -> None:
+    furnish(house)
+    async with house.open() as pilot:
+        await until_shown(pilot, f"key         {SHOPPERS}", "◐ 4 pending")
+        place, session = pilot.app.screen, console(pilot).session
+        assert isinstance(place, AudiencesPlace)
+        assert session is not None
+        found = await session.read(standings, session.connection)
+        left = found[0].left
+        found[0] = structs.replace(found[0], left=structs.replace(left, add=left.add + 5))
+        with held_reads(pilot):
+            place._show(found)
+            await until(pilot, lambda: picture(pilot).count("◐ 9 pending") == 2)
 
 
 async def test_without_audiences_it_says_how_to_bring_some_in(house: House) -> None:

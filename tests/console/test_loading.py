@@ -1,9 +1,5 @@
 """A list that is still being read says so, and claims nothing about what it will hold."""
 
-import asyncio
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
@@ -13,8 +9,8 @@ from amp_console.connections import ConnectionBook
 from amp_console.console import Trouble
 from amp_console.console.widgets.grid import Grid
 from amp_console.console.widgets.grid_view import READING, RowsState
-from amp_console.ledger import Db
 from tests.console.furniture import GHOSTS, furnish
+from tests.console.held import held_reads
 from tests.console.house import House, console, picture, until, until_shown
 
 pytestmark = pytest.mark.anyio
@@ -44,23 +40,6 @@ SCREENS = {
     "3": "RunsPlace",
     "6": "LivePlace",
 }
-
-
-@contextmanager
-def held_reads(pilot: Pilot[None]) -> Iterator[None]:
-    """Keep the ledger from being read for the screen."""
-    session, gate = console(pilot).session, threading.Event()
-    assert session is not None
-
-    def wait(_: Db) -> None:
-        gate.wait()
-
-    held = asyncio.ensure_future(session.pictures.aread(wait))
-    try:
-        yield
-    finally:
-        gate.set()
-        held.add_done_callback(lambda _: None)
 
 
 def shown(pilot: Pilot[None]) -> list[Grid]:

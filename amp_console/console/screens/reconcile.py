@@ -179,14 +179,14 @@ identifier to a line. E writes the differences into a file. w shows the requests
             self._people.update((each.key, each) for each in found)
             return [rows.person_row(each, self.console.look) for each in found]
 
-        rows = await rows_or_pages(count, load)
+        people = await rows_or_pages(count, load)
         if wish != self._meant:
             return  # the cursor is elsewhere by now
         grid = self.query_one("#people", Grid)
         if self._shown is None or self._shown[0] != wish:
             grid.unmark()
         self._shown = wish, count
-        grid.show_rows_or_pages(rows)
+        grid.show_rows_or_pages(people)
         self._entitle_people()
 
     def _entitle_people(self) -> None:
