@@ -31,7 +31,11 @@ if TYPE_CHECKING:
     help="Remove members even if the snapshot broke off or rows of it were refused.",
 )
 @click.option("--yes", is_flag=True, help="Confirm a snapshot that removes many members.")
-@click.option("--taken-at", metavar="TIME", help="When the CSV was downloaded (ISO 8601).")
+@click.option(
+    "--taken-at",
+    metavar="TIME",
+    help="When the CSV was downloaded (ISO 8601; local time unless it has an offset).",
+)
 @click.option("--user-id-column", metavar="NAME", help="The CSV's column of user IDs.")
 @click.option("--amplitude-id-column", metavar="NAME", help="The CSV's column of Amplitude IDs.")
 @connection_option
@@ -101,14 +105,28 @@ def _chosen(place: "Workplace", name: str | None) -> dict[str, object]:
     return place.ledger.read(audience_options, name) if name else {}
 
 
+def taken_at_time(text: str, now: datetime) -> datetime:
+    """Read --taken-at; without an offset it is local time. Raises `click.UsageError`.
+
+    `now` is an aware time. A download of the future would outweigh every event until then.
+    """
+    try:
+        moment = datetime.fromisoformat(text).astimezone()
+    except (ValueError, OverflowError, OSError):
+        raise click.UsageError(
+            f"--taken-at {text!r} is not a time. Write it like 2026-05-03T19:42:50Z."
+        ) from None
+    if moment > now:
+        raise click.UsageError(
+            f"--taken-at {text!r} is in the future: {moment.isoformat()}. Nothing was read. "
+            "Give the time at which the CSV was downloaded."
+        )
+    return moment
+
+
 def _microseconds(text: str | None) -> int | None:
     if text is None:
         return None
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise click.UsageError(
-            f"--taken-at {text!r} is no time. Write it like 2026-05-03T19:42:50Z."
-        ) from None
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return int(moment.timestamp() * 1_000_000)
+    moment = taken_at_time(text, datetime.now(UTC))
+    click.echo(f"Taken at {moment.isoformat()}.", err=True)
+    return round(moment.timestamp() * 1_000_000)
