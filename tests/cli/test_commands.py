@@ -330,6 +330,17 @@ class TestSync:
         assert operator.run("sync", "--yes").status == 1
         assert operator.cohort("shoppers") == {"u1", "u2"}
 
+    def test_of_a_file_that_is_missing_delivers_the_others_and_ends_with_2(
+        self, operator: Operator, file: Path, tmp_path: Path
+    ) -> None:
+        operator.run("import", file)
+        known = write(tmp_path / "known.ndjson", event("u1", True))
+        missing = tmp_path / "missing.ndjson"
+        ended = operator.run("sync", "shoppers", "--from", missing, "--from", known, "--yes")
+        assert ended.status == 2
+        assert "missing.ndjson" in ended.err
+        assert operator.cohort("shoppers") == {"u1", "u2"}
+
     def test_one_ctrl_c_ends_a_wait_at_once_with_130(self, operator: Operator, file: Path) -> None:
         operator.simulator.faults.add(Answer(429, retry_after="60"), Call.MEMBERSHIP)
         process = operator.start("sync", "--from", file, "--yes")
