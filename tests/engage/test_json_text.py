@@ -94,6 +94,15 @@ def test_junk_on_a_line_an_array_and_a_document_is_read_alike(junk: str) -> None
         assert members(read(content, OPTIONS)) == ["ana"]
 
 
+@pytest.mark.parametrize("junk", JUNK)
+def test_junk_in_a_single_field_is_passed_over_by_the_fast_decoder_too(junk: str) -> None:
+    assert members(read(written([f'"x": {junk}'], [], [], []), OPTIONS)) == ["ana"]
+    assert members(read(written([], [f'"ip": {junk}'], [], []), OPTIONS)) == ["ana"]
+    settings = f'"audience_settings": {{"x": {junk}}}'
+    assert members(read(written([], [], [settings], []), OPTIONS)) == ["ana"]
+    assert members(read(written([], [], [], [f'"bio": {junk}']), OPTIONS)) == ["ana"]
+
+
 @pytest.mark.parametrize("text", [b"\xff", b"\xed\xa0\x80", b"K\xf6ln"])
 def test_bytes_that_are_not_utf_8_are_skipped_too(text: bytes) -> None:
     for field in ('"x": "?"', '"properties": {"?": "?"}'):
