@@ -53,7 +53,7 @@ def _create(path: Path) -> None:
             new.chmod(0o600)  # whatever the umask is
             _fill(new)
             new.rename(path)
-        with suppress(OSError):  # nobody needs it once there is a ledger
+        with suppress(OSError):  # it has no use once there is a ledger
             file.unlink()
 
 

@@ -42,7 +42,7 @@ class IntakeReport(msgspec.Struct, frozen=True):
 
     `snapshot` is what became of a snapshot, where the sources are the parts of one; `events` names
     those of them that hold events, which say themselves who leaves. `updated` counts the members
-    for whom something was new, those of a snapshot aside. `nothing_taken` says of each
+    with something new, except those of a snapshot. `nothing_taken` says of each
     source that held events, and no change, what it looks like. `dated_ahead` counts changes that
     are dated more than a day in the future.
     """

@@ -304,7 +304,7 @@ def test_examining_changes_nothing(old: Path, empty: Path) -> None:
 
 
 def test_a_disk_that_gets_full_meanwhile_is_told_and_leaves_no_half_copy(path: Path) -> None:
-    """A limit on the size of files stands in for a disk without room."""
+    """A limit on the size of files acts as a disk without room."""
     back_up(path, DAILY, NOW, OPTIONS)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
 

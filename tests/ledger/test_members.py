@@ -64,7 +64,7 @@ def test_of_equal_times_the_later_file_wins_however_often_the_first_is_read(
 def test_of_equal_times_in_one_file_the_later_line_wins_however_far_it_is_read_again(
     ledger: Ledger,
 ) -> None:
-    """As when a second reading of it is stopped in the middle."""
+    """As when a second reading is stopped in the middle."""
     read(ledger, [enters("u1", NOW, 1), leaves("u1", NOW, 5)])
     read(ledger, [enters("u1", NOW, 1)])
     assert wanted(ledger) == set()
