@@ -24,8 +24,20 @@ if TYPE_CHECKING:
 )
 @click.option("--base-url", metavar="URL", help="Another address: a proxy, or the simulator.")
 @click.option("--prefix/--no-prefix", help='Put "[Segment] " before the names of new cohorts.')
-@click.option("--user-id-path", default="$.userId", metavar="PATH", show_default=True)
-@click.option("--amplitude-id-path", metavar="PATH", help="Such as $.traits.amplitude_id.")
+@click.option(
+    "--user-id-path",
+    default=["$.userId"],
+    metavar="PATH",
+    multiple=True,
+    show_default=True,
+    help="Given more than once, the first field that is there counts.",
+)
+@click.option(
+    "--amplitude-id-path",
+    metavar="PATH",
+    multiple=True,
+    help="E.g. $.traits.amplitude_id and, for track calls, $.properties.amplitude_id.",
+)
 @click.option(
     "--read-only/--writable",
     default=None,
@@ -40,8 +52,8 @@ def connect(
     region: str | None,
     base_url: str | None,
     prefix: bool,
-    user_id_path: str,
-    amplitude_id_path: str | None,
+    user_id_path: tuple[str, ...],
+    amplitude_id_path: tuple[str, ...],
     read_only: bool | None,
     keys_stdin: bool,
     save_keys: bool,
@@ -71,8 +83,8 @@ def connect(
             region=Region(region or Region.NORTH_AMERICA),
             base_url=_checked_url(base_url),
             prefix=prefix,
-            user_id_path=user_id_path,
-            amplitude_id_path=amplitude_id_path,
+            user_id_path=", ".join(user_id_path),
+            amplitude_id_path=", ".join(amplitude_id_path) or None,
             **kept,
         )
         _check_paths(connection)

@@ -5,6 +5,7 @@ from typing import Self
 
 import msgspec
 
+_SEVERAL = re.compile(r"\s*,\s*(?=\$)")
 _STEP = re.compile(
     r"""\.(?P<name>[^.\[\]'"\s]+)"""
     r"""|\[(?P<index>[0-9]{1,9})\]"""
@@ -17,17 +18,26 @@ class MappingError(ValueError):
 
 
 class FieldPath(msgspec.Struct, frozen=True):
-    """The way from an event to one of its fields, written as in a Segment mapping."""
+    """The way from an event to one of its fields, written as in a Segment mapping.
+
+    Where the field is absent or empty, the first of the `others` that is there counts.
+    """
 
     text: str
     steps: tuple[str | int, ...]
+    others: tuple["FieldPath", ...] = ()
 
     @classmethod
     def parse(cls, text: str) -> Self:
         """Read `$.traits.amplitude_id`, `$.context.externalIds[0].id` or `$.traits['odd.key']`.
 
-        Raises MappingError.
+        Several are separated by commas. Raises MappingError.
         """
+        first, *others = [cls._parse_one(part) for part in _SEVERAL.split(text)]
+        return cls(text, first.steps, tuple(others)) if others else first
+
+    @classmethod
+    def _parse_one(cls, text: str) -> Self:
         steps: list[str | int] = []
         position = 1 if text.startswith("$") else 0
         while position and (step := _STEP.match(text, position)):
@@ -43,6 +53,14 @@ class FieldPath(msgspec.Struct, frozen=True):
 
     def value_in(self, event: object) -> object:
         """Return what stands at the path; None where the path leads nowhere."""
+        found = self._own_value(event)
+        for other in self.others:
+            if found not in (None, ""):
+                break
+            found = other.value_in(event)
+        return found
+
+    def _own_value(self, event: object) -> object:
         found = event
         for step in self.steps:
             if isinstance(step, int):

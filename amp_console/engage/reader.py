@@ -44,7 +44,8 @@ class EventReader:
         self._no_identifier = f"no usable identifier at {mapping}"
         self._told: dict[AudienceRef, AudienceHints] = {}
         paths = (mapping.user_id, mapping.amplitude_id)
-        self.fields = frozenset(str(path.steps[0]) for path in paths if path)
+        every = [each for path in paths if path for each in (path, *path.others)]
+        self.fields = frozenset(str(path.steps[0]) for path in every)
         """The fields of an event that may hold an identifier."""
 
     def read(self, lines: Sequence[bytes], first: int) -> Batch:
@@ -89,7 +90,8 @@ class EventReader:
         import spends its time, hence the local names. What it refuses is looked at with care.
         """
         add, filtered = tally.changes.append, tally.filtered
-        user_path = None if self._user_id.steps == ("userId",) else self._user_id
+        is_default = self._user_id.steps == ("userId",) and not self._user_id.others
+        user_path = None if is_default else self._user_id
         amplitude_path = self._amplitude_id
         known: msgspec.Raw | None = None
         audience: AudienceRef | Filtered = Filtered.NOT_AN_AUDIENCE
@@ -197,6 +199,8 @@ def _as_it_is(content: Any) -> Any:
 
 def _at(path: FieldPath, event: Event, line: Any, whole: Callable[[Any], Any]) -> object:
     """Follow a path, without decoding once more what is decoded already."""
+    if path.others:
+        return path.value_in(whole(line))
     match path.steps[0]:
         case "traits":
             return path.value_in({"traits": event.traits})

@@ -84,3 +84,39 @@ def test_none_of_two_identifiers_is_told_with_both_paths() -> None:
     options = mapped(amplitude_id="$.traits.amplitude_id")
     [refusal] = read(lines(event(None)), options).refusals
     assert refusal.reason == "no usable identifier at $.userId or $.traits.amplitude_id"
+
+
+BOTH = "$.traits.amplitude_id, $.properties.amplitude_id"
+
+
+@pytest.mark.parametrize(
+    ("fields", "found"),
+    [
+        ({"traits": {"shoppers": True, "amplitude_id": "1"}}, "1"),
+        (
+            {"type": "track", "event": "Audience Entered", "properties": {
+                "audience_key": "shoppers", "shoppers": True, "amplitude_id": "2"}},
+            "2",
+        ),
+        ({"traits": {"shoppers": True, "amplitude_id": ""},
+          "properties": {"amplitude_id": "3"}}, "3"),
+        ({"traits": {"shoppers": True, "amplitude_id": "4"},
+          "properties": {"amplitude_id": "5"}}, "4"),
+        ({"traits": {"shoppers": True}}, None),
+    ],
+)  # fmt: skip
+def test_of_several_paths_the_first_that_is_there_counts(
+    fields: dict[str, object], found: str | None
+) -> None:
+    batch = read(lines(event(**fields)), mapped(amplitude_id=BOTH))
+    assert [change.amplitude_id for change in batch.changes] == [found]
+
+
+def test_the_user_id_may_have_several_paths_too() -> None:
+    paths = "$.userId, $.traits['odd.key']"
+    batch = read(
+        lines(event(userId=None, traits={"shoppers": True, "odd.key": "x"})), mapped(paths)
+    )
+    assert [change.user_id for change in batch.changes] == ["x"]
+    with pytest.raises(MappingError):
+        FieldPath.parse("$.userId, $.traits.")
