@@ -2,7 +2,12 @@
 
 from pathlib import Path
 
+import hypothesis
 import pytest
+
+# Tests are never timed. With CI set, Hypothesis's own profile makes each run the same.
+hypothesis.settings.register_profile("untimed", hypothesis.settings(), deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 REAL_ENVIRONMENT = ("AMP_CONSOLE_API_KEY", "AMP_CONSOLE_SECRET_KEY", "AMP_CONSOLE_CONNECTION")
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy")

@@ -75,7 +75,7 @@ def fields(*names: str) -> st.SearchStrategy[list[str]]:
     fields('"external_audience_id"', '"audience_settings"', '"namespace"'),
     fields('"bio"', '"email"'),
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_junk_in_fields_that_are_not_needed_changes_nothing(
     top: list[str], context: list[str], personas: list[str], traits: list[str]
 ) -> None:
@@ -191,7 +191,6 @@ def cut(splitter: DocumentSplitter, content: bytes, step: int) -> list[bytes]:
 
 
 @given(DOCUMENTS, st.sampled_from(["", " ", "\n", "\r\n\t"]), st.integers(1, 300))
-@settings(deadline=None)
 def test_documents_end_where_they_end(found: list[str], between: str, step: int) -> None:
     splitter = DocumentSplitter()
     assert cut(splitter, with_junk(between.join(found)), step) == list(map(with_junk, found))
@@ -199,7 +198,6 @@ def test_documents_end_where_they_end(found: list[str], between: str, step: int)
 
 
 @given(st.lists(VALUES, max_size=4), st.integers(1, 300))
-@settings(deadline=None)
 def test_elements_end_where_they_end(found: list[str], step: int) -> None:
     splitter = DocumentSplitter(unwraps=True)
     content = with_junk(f" [ {' ,'.join(found)} ]\n")

@@ -45,7 +45,7 @@ def read(path: Path, place: Place) -> tuple[list[bytes], Place]:
     return lines, place
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     content=st.binary(max_size=200).filter(lambda text: not {*b"{["} & {*text}),
     cuts=st.lists(st.integers(0, 200), max_size=6).map(sorted),

@@ -1,7 +1,7 @@
 """Deliveries: nobody is lost to a lost answer, and nobody is sent twice for nothing."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from amp_console.ledger import Ledger, cohorts, deliveries, uploads
@@ -268,7 +268,6 @@ Step = st.one_of(
 )
 
 
-@settings(deadline=None)
 @given(steps=st.lists(Step, max_size=40), is_existing=st.booleans())
 def test_whatever_happens_the_cohort_ends_as_the_events_say(
     steps: list[tuple[str, object, object]],

@@ -802,9 +802,7 @@ def test_a_log_that_was_rotated_while_no_session_ran_is_read_on_where_it_was_lef
     assert not watcher.trouble()
 
 
-@settings(
-    suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60
-)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 @given(
     way=st.sampled_from(WAYS),
     is_alone=st.booleans(),
@@ -954,7 +952,7 @@ DEEDS = (
 )
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(deeds=st.lists(st.tuples(st.sampled_from(DEEDS), st.integers(0, 1)), max_size=25))
 def test_whatever_is_done_to_the_files_each_event_is_read_once(
     simulator: Simulator, tmp_path: Path, deeds: list[tuple[str, int]]

@@ -158,7 +158,13 @@ class GridView(ScrollView, can_focus=True):
             self.refresh()
 
     def reshape(self, columns: Sequence[Column]) -> None:
-        """Show other columns from now on; the next rows must have their cells."""
+        """Show other columns from now on; the next rows must have their cells.
+
+        Rows with another number of cells can't be painted under them, so those go at once.
+        """
+        if len(columns) != len(self.columns):
+            self._all, self._rows = (), Listed(())
+            self.load()
         if [each.label for each in columns] != [each.label for each in self.columns]:
             self.sort_column, self.descending = None, False  # it was another column's
         self.columns = list(columns)
