@@ -20,6 +20,8 @@ from amp_console.sync.refusal_log import refused_words
 from amp_console.sync.workplace import Workplace
 
 EVERY = 10.0  # seconds between two lines
+BACKLOG = 1_000_000  # bytes left to read from which a file's progress is shown
+MOST_BACKLOGS = 3  # files
 
 
 class LiveDocument(msgspec.Struct, frozen=True):
@@ -70,7 +72,7 @@ def live_document(now: LiveSnapshot) -> LiveDocument:
 
 
 def line(now: LiveSnapshot) -> list[str]:
-    """Say in a line how a session stands, and in one more for each audience that waits."""
+    """Say in a line how a session stands, and in more for backlogs and audiences that wait."""
     counts = now.counts
     parts = [
         time.strftime("%H:%M:%S"),
@@ -85,7 +87,20 @@ def line(now: LiveSnapshot) -> list[str]:
     waiting = [
         f"{clean(each.name)} {clean(each.state, 200)}" for each in now.audiences if each.state
     ]
-    return ["  ".join(parts), *(f"  {each}" for each in waiting)]
+    return ["  ".join(parts), *(f"  {text}" for text in (*backlog(now), *waiting))]
+
+
+def backlog(now: LiveSnapshot) -> list[str]:
+    """Say how far large files are that are not read to their end."""
+    found = [
+        (source.name, source.position or 0, source.size)
+        for source in now.sources
+        if source.size and source.size - (source.position or 0) >= BACKLOG
+    ]
+    return [
+        f"{clean(name, 60)}: {position / size:.0%} of {size / 1_000_000:,.0f} MB read"
+        for name, position, size in found[:MOST_BACKLOGS]
+    ]
 
 
 class _Teller:
