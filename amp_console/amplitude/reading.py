@@ -5,6 +5,7 @@ taken for a fact, and a second cohort made or a user counted as delivered. An an
 shape that is about something else than the request raises `Unconfirmed`.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -126,15 +127,30 @@ def _sent_ids(answer: Answer, named: object, sent: Ids) -> tuple[str, ...]:
     """Return the ids that an answer names, as texts; raises `Unconfirmed` if one was not sent."""
     if not isinstance(named, list):
         raise _unconfirmed(answer, "it has no list of the users it skipped")
-    ids = tuple(dict.fromkeys(text(each) for each in named))
-    if not ids:
+    if not named:
         return ()  # as a rule: then a large batch is not looked into
     if isinstance(sent, msgspec.Raw):
         sent = msgspec.json.decode(sent, type=list[str])
-    known = set[str | None](sent)
-    if not known.issuperset(ids):
+    by_number = _by_number(sent) if any(type(each) is int for each in named) else {}
+    ids = {_sent_as(each, by_number) if type(each) is int else text(each) for each in named}
+    if not ids.issubset(sent):
         raise _unconfirmed(answer, "it skips a user who was not sent")
-    return tuple(each for each in ids if each is not None)
+    return tuple(each for each in sent if each in ids)
+
+
+def _by_number(sent: Sequence[str]) -> dict[str, set[str]]:
+    """Return the ids that were sent by how a number would write them: 7 may be "7" or "007"."""
+    written: dict[str, set[str]] = {}
+    for id_ in sent:
+        if id_.isascii() and id_.isdecimal():
+            written.setdefault(id_.lstrip("0") or "0", set()).add(id_)
+    return written
+
+
+def _sent_as(number: int, by_number: dict[str, set[str]]) -> str | None:
+    """Return the id that was sent and comes back as a number; None for none, or for several."""
+    alike = by_number.get(str(number), set())
+    return next(iter(alike)) if len(alike) == 1 else None
 
 
 def _confirming(answer: Answer) -> object:

@@ -88,11 +88,22 @@ async def test_users_amplitude_does_not_know_are_rejected_with_the_reason(office
     assert office.cohort() == {"u1"}
 
 
-async def test_skipped_ids_that_come_back_as_numbers_are_recognized(office: Office) -> None:
-    office.simulator.behaviour = Behaviour(numeric_skipped_ids=True)
-    office.enter("u1", "9", "9007199254740993")
-    await office.sync()
-    assert {u.id for u in office.rejected()} == {"9", "9007199254740993"}
+async def test_skipped_ids_that_come_back_as_numbers_are_recognized(strict: Office) -> None:
+    strict.simulator.behaviour = Behaviour(numeric_skipped_ids=True)
+    strict.simulator.world.add_user("u1")
+    strict.enter("u1", "9", "0012", "9007199254740993")
+    await strict.sync()
+    assert {u.id for u in strict.rejected()} == {"9", "0012", "9007199254740993"}
+    assert strict.cohort() == {"u1"}
+
+
+async def test_a_number_that_may_be_either_of_two_ids_confirms_nothing(strict: Office) -> None:
+    strict.simulator.behaviour = Behaviour(numeric_skipped_ids=True)
+    strict.simulator.world.add_user("u1")
+    strict.enter("u1", "7", "007")
+    report = await strict.sync()
+    assert not strict.rejected()
+    assert report.audiences[0].left.add == 3
 
 
 class TestTrouble:
