@@ -132,10 +132,11 @@ def _sent_ids(answer: Answer, named: object, sent: Ids) -> tuple[str, ...]:
     if isinstance(sent, msgspec.Raw):
         sent = msgspec.json.decode(sent, type=list[str])
     by_number = _by_number(sent) if any(type(each) is int for each in named) else {}
-    ids = {_sent_as(each, by_number) if type(each) is int else text(each) for each in named}
-    if not ids.issubset(sent):
+    found = (_sent_as(each, by_number) if type(each) is int else text(each) for each in named)
+    ids = tuple(dict.fromkeys(found))
+    if not set[str | None](sent).issuperset(ids):
         raise _unconfirmed(answer, "it skips a user who was not sent")
-    return tuple(each for each in sent if each in ids)
+    return tuple(each for each in ids if each is not None)
 
 
 def _by_number(sent: Sequence[str]) -> dict[str, set[str]]:
