@@ -128,5 +128,5 @@ def _microseconds(text: str | None) -> int | None:
     if text is None:
         return None
     moment = taken_at_time(text, datetime.now(UTC))
-    click.echo(f"Taken at {moment.isoformat()}.", err=True)
+    say(f"Taken at {moment.isoformat()}.", err=True)
     return round(moment.timestamp() * 1_000_000)

@@ -19,6 +19,7 @@ from tests.test_acceptance import kill_after_requests
 USERS = [f"u{n}" for n in range(10)]
 KEYS = {
     "audience",
+    "computation_id",
     "cohort_id",
     "id_type",
     "in_audience",

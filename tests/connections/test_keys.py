@@ -141,11 +141,17 @@ def test_an_email_address_is_trimmed(text: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "owner", "@example.com", "owner@", "owner@example", "owner@.com", "owner@example.",
+    ["owner", "@example.com", "owner@", "owner@example", "owner@.com", "owner@example.",
      "a b@c.d", "a@b.c\u200bd", "a@b.c\nd@e.f", "a" * 250 + "@b.cd"],
 )  # fmt: skip
 def test_what_is_not_an_email_address_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"should look like owner@example\.com"):
+        checked_email(text)
+
+
+@pytest.mark.parametrize("text", ["", "  "])
+def test_a_missing_email_address_is_told_as_missing(text: str) -> None:
+    with pytest.raises(ValueError, match="e-mail address is missing"):
         checked_email(text)
 
 

@@ -206,7 +206,7 @@ async def test_without_a_network_keys_can_be_kept_untested(
         await until_shown(pilot, "Welcome.")
         await fill(pilot, newcomer)
         await pilot.press("ctrl+t")
-        await until_shown(pilot, "Amplitude could not be reached")
+        await until_shown(pilot, "127.0.0.1:1 refused the connection")
         await pilot.press("f2")
         await until_shown(pilot, "Save without testing?")
         await pilot.press("n")

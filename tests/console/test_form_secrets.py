@@ -66,7 +66,7 @@ async def test_the_forms_keep_the_keys_to_themselves(house: House) -> None:
         await until_shown(pilot, "Welcome.")
         await fill(pilot, house, owner="nobody")
         await pilot.press("f2")
-        await until_shown(pilot, "Nothing was saved")
+        await until_shown(pilot, "Not saved.")
         evidence.take(pilot)
         await paste(pilot, "secret-key", f"{API_KEY}\n{SECRET_KEY}")
         await pilot.press("shift+tab", "ctrl+shift+a", "ctrl+c", "ctrl+x")

@@ -103,7 +103,7 @@ async def test_without_colour_signs_and_words_say_it_all(
     furnish(house)
 
     async with house.open(size=(80, 24)) as pilot:
-        await until_shown(pilot, "▸ ", "◐ pending", "▲ rejected", "● in sync", "◌ not linked")
+        await until_shown(pilot, "▸ ", "◐ 4 pending", "▲ 2 rejected", "● in sync", "◌ not linked")
         painted = [each for _, _, each in glyphs(pilot)]
 
         coloured = [each for each in painted if len({*each.ink}) > 1 or len({*each.ground}) > 1]
