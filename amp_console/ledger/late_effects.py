@@ -26,6 +26,8 @@ _UNDOES = (
     "AND m.rejection_id IS NULL"
 )
 _UNCERTAIN = f"{_UNDOES} AND m.delivered = m.wanted"
+# Whatever is wanted: what is known of them may be true no more.
+_CONTRADICTS = "m.delivered IS NOT NULL AND late.operation <> m.delivered"
 _KEEP_LATEST = (
     "ON CONFLICT (audience_id, cohort_id, n, operation) "
     "DO UPDATE SET until = max(until, excluded.until)"
@@ -95,7 +97,7 @@ def make_due_pending(db: sqlite3.Connection, audience_id: int, now: int, quiet: 
     due = "late.audience_id = :audience AND late.until <= :now"
     db.execute(
         "UPDATE member SET delivered = NULL WHERE n IN "
-        f"(SELECT m.n FROM {_JOINED} WHERE {due} AND {_UNCERTAIN})",
+        f"(SELECT m.n FROM {_JOINED} WHERE {due} AND ({_UNCERTAIN} OR {_CONTRADICTS}))",
         values,
     )
     db.execute(

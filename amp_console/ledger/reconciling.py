@@ -83,8 +83,9 @@ def choose(db: sqlite3.Connection, of: Comparison, choice: Choice) -> None:
 def make_chosen_pending(db: sqlite3.Connection, of: Comparison, choice: Choice, now: int) -> None:
     """Let the ledger want what is chosen, so that it is pending.
 
-    Rejected users are tried again. A list outweighs the events before it. Of whoever the ledger
-    never heard, it now knows that they are in the cohort and are not wanted there.
+    Rejected users are tried again. A list outweighs the events before it. Of users whom the ledger
+    did not know, it now knows that they are in the cohort and are not wanted there. Where an event
+    has come since, they are unknown: a delivery may have moved them.
     """
     choose(db, of, choice)
     values = {"comparison": of.id, "audience": of.audience_id, "earliest": BEFORE_ANY_EVENT}
@@ -95,7 +96,7 @@ def make_chosen_pending(db: sqlite3.Connection, of: Comparison, choice: Choice, 
         "INSERT INTO member (audience_id, id_type, id, is_member, wanted, event_at, source_id, "
         "line, delivered) SELECT :audience, id_type, id, 0, 0, :earliest, 0, 0, 1 FROM difference "
         f"WHERE {_CHOSEN} AND kind = {int(Kind.STRANGER)} "
-        "ON CONFLICT (audience_id, id_type, id) DO UPDATE SET delivered = 1",
+        "ON CONFLICT (audience_id, id_type, id) DO UPDATE SET delivered = NULL",
         values,
     )
     db.execute(
@@ -190,21 +191,22 @@ def take_content(
 
 
 def replaced(db: sqlite3.Connection, batch: Batch, answer: Answer, *, all_matched: bool) -> int:
-    """The upload replaced the content: whoever is not wanted is out; return how many were in.
+    """The upload replaced the content: users it does not carry are out; return how many were in.
 
-    If Amplitude knew everybody (`all_matched`), they are all in.
+    If Amplitude knew everybody in it (`all_matched`), they are all in. What is wanted may have
+    changed since it was sent, so that says nothing about where they are.
     """
     settle(db, batch.request_id, "confirmed", answer)
     late_effects.settle_confirmed(db, batch.request_id)
     out = db.execute(
-        "UPDATE member SET delivered = 0 WHERE audience_id = ? AND wanted = 0 "
+        "UPDATE member SET delivered = 0 WHERE audience_id = ? AND request_id IS NOT ? "
         "AND delivered IS NOT 0",
-        (batch.audience_id,),
+        (batch.audience_id, batch.request_id),
     ).rowcount
     if all_matched:
         db.execute(
             "UPDATE member SET delivered = 1 WHERE audience_id = ? AND id_type = ? "
-            "AND wanted = 1 AND delivered IS NULL AND request_id = ?",
+            "AND delivered IS NULL AND request_id = ?",
             (batch.audience_id, ID_TYPE_CODE[batch.id_type], batch.request_id),
         )
     return out

@@ -13,6 +13,7 @@ from amp_console.sync.person import Verdict, explain_person
 from amp_console.sync.plan import again_text
 from amp_console.sync.settings import SettingsChange
 from amp_console.sync.standing import Status, standing
+from amp_console.sync.timing import Stop
 from amp_console.values import IdType, Operation
 from tests.sync.office import Clock, Office, event
 from tests.sync.test_live import Session, is_in, lines, until
@@ -409,3 +410,42 @@ class TestLive:
             await until(is_in(office, "u0"))
             await until(lambda: status(office) is Status.IN_SYNC)
             assert (await session.end()).uncertain == 0
+
+
+async def test_a_refused_user_who_was_added_late_is_removed_when_they_leave(
+    office: Office, clock: Clock
+) -> None:
+    office.enter("u0")
+    await office.sync()
+    office.enter("u1", at=1)
+    refuse = Rule(RefuseIds(frozenset({"u1"})), MEMBERSHIP)
+    office.trouble(LATE, refuse)
+    await office.sync()
+    assert [each.id for each in office.rejected()] == ["u1"]
+    land(office)
+    clock.advance(QUIET + 1)
+    await office.sync()
+    office.trouble()
+    office.leave("u1", at=2)
+    await office.sync()
+    assert office.cohort() == {"u0"}
+
+
+async def test_a_user_who_was_found_out_and_was_added_late_is_removed_when_they_leave(
+    office: Office, clock: Clock
+) -> None:
+    office.enter("u0")
+    await office.sync()
+    office.enter("u1", at=1)
+    office.limit(tries=1)
+    office.trouble(LATE)
+    await office.sync()
+    assert (await office.compare()).missing == 1
+    land(office)
+    clock.advance(QUIET + 1)
+    stop = Stop()
+    stop.ask()
+    await office.sync(stop)  # it sends nothing any more
+    office.leave("u1", at=2)
+    await office.sync()
+    assert office.cohort() == {"u0"}

@@ -292,6 +292,41 @@ async def test_a_lost_answer_to_a_replacement_is_mended(drifted: Office, applied
     assert drifted.cohort() == set(USERS)
 
 
+@pytest.mark.parametrize("knows_all", [True, False])
+async def test_events_that_come_during_a_replacement_are_delivered_after_it(
+    drifted: Office, knows_all: bool
+) -> None:
+    drifted.leave("u02", at=1)
+    if not knows_all:
+        drifted.enter("ghost-1")
+    found = await drifted.compare()
+    plan = drifted.ledger.write(plan_reconcile, drifted.connection, found, BOTH, replace=True)
+
+    def observe(snapshot: RunSnapshot) -> None:
+        if any(each.state.startswith("replacing") for each in snapshot.audiences):
+            drifted.leave("u03", at=2)  # the replacement carries this user
+            drifted.enter("u02", at=2)  # but not this one
+
+    drifted.show_every_step()
+    async with drifted.means(observe=observe) as means:
+        await reconcile([plan], means)
+    await drifted.sync()
+    assert drifted.cohort() == set(USERS) - {"u03"}
+
+
+async def test_a_stranger_who_has_moved_since_the_comparison_ends_where_events_say(
+    drifted: Office,
+) -> None:
+    found = await drifted.compare()
+    for at, move in enumerate((drifted.enter, drifted.leave), 1):
+        move("stranger", at=at)
+        await drifted.sync()
+    drifted.enter("stranger", at=3)
+    await drifted.apply(found, verify=False)
+    await drifted.sync()
+    assert drifted.cohort() == {*USERS, "stranger"}
+
+
 async def test_a_replacement_that_is_refused_leaves_it_pending(drifted: Office) -> None:
     found = await drifted.compare()
     drifted.trouble(Rule(Answer(400, words="Not a static cohort"), frozenset({Call.UPLOAD})))
