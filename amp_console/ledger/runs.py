@@ -230,6 +230,15 @@ def runs_of_audience(db: sqlite3.Connection, audience_id: int, limit: int) -> li
     return [AudienceRun(of, counts) for of, counts in found if of is not None]
 
 
+def this_process() -> str:
+    """Name this process as `Run.holder` does."""
+    return _process(os.getpid(), socket.gethostname())
+
+
+def _process(pid: int, host: str) -> str:
+    return f"process {pid} on {host}"
+
+
 def _counts(row: Sequence[Any]) -> AudienceCounts:
     values = list(row)
     values[-1] = bool(values[-1])
@@ -238,7 +247,7 @@ def _counts(row: Sequence[Any]) -> AudienceCounts:
 
 def _run(db: sqlite3.Connection, row: Sequence[Any]) -> Run:
     id_, kind, start, end, status, note, *tally, lock, pid, host = row[:_SUMS]
-    holder = f"process {pid} on {host}" if pid else ""
+    holder = _process(pid, host) if pid else ""
     if status == RunStatus.RUNNING and not is_held(db, lock):
         status, end = RunStatus.INTERRUPTED, last_sign(db, id_)
     refused = refused_requests(db, id_) if kind == RunKind.LIVE else ()

@@ -8,7 +8,7 @@ import msgspec
 from amp_console.ledger import Db
 from amp_console.ledger.audiences import Audience
 from amp_console.ledger.event_log import LogEntry, LogKind, log_entries
-from amp_console.ledger.runs import Run, RunKind, RunStatus, all_runs
+from amp_console.ledger.runs import Run, RunKind, RunStatus, all_runs, this_process
 from amp_console.ledger.sources import Tally
 from amp_console.sync.difference_words import outcome_of
 from amp_console.sync.words import clean, plural
@@ -50,7 +50,7 @@ def _of_run(run: Run) -> Iterator[HistoryEntry]:
     if run.ended_at is not None:
         yield HistoryEntry(run.ended_at, _ended(run, name), run.status in _BAD, run.id)
     of = f" of {plural(run.audiences, 'audience')}" if run.audiences else ""
-    holder = f", {run.holder}" if run.holder else ""
+    holder = f", {run.holder}" if run.holder not in {"", this_process()} else ""
     yield HistoryEntry(run.started_at, f"{name}{of} started: run {run.id}{holder}.", run_id=run.id)
 
 

@@ -32,7 +32,7 @@ async def test_imports_and_runs_are_told_the_newest_first(office: Office) -> Non
     assert read.text.endswith(": 3 events, 2 changes, 0 filtered, 1 invalid.")
     assert read.text.startswith("Import of ")
     assert read.is_bad
-    assert started.text.startswith("Sync of 1 audience started: run 1, process ")
+    assert started.text == "Sync of 1 audience started: run 1."
     assert ended.text.startswith("Sync ended: run 1, partial. 1 added, 1 rejected, ")
     assert (started.run_id, ended.run_id, read.run_id) == (1, 1, None)
     assert ended.at >= started.at >= read.at
@@ -67,12 +67,19 @@ async def test_each_kind_of_run_is_told_when_it_starts_and_when_it_ends(
     with hold_run(office.ledger.path) as lock:
         run_id = office.ledger.write(begin_run, Tally(), LATER, lock, kind)
         (going,) = office.ledger.read(history, 100)
-        assert going.text.startswith(f"{name} started: run 1, process ")
+        assert going.text == f"{name} started: run 1."
         office.ledger.write(end_run, run_id, RunStatus.STOPPED, "No network.", LATER + 1)
     ended, _ = office.ledger.read(history, 100)
     assert ended == HistoryEntry(
         LATER + 1, f"{name} ended: run 1, stopped. 0 requests. No network.", True, 1
     )
+
+
+async def test_a_run_of_another_process_names_it(office: Office) -> None:
+    office.enter("u-1")
+    await office.sync()
+    office.ledger.write(lambda db: db.execute("UPDATE run SET pid = 71, host = 'desk'"))
+    assert "Sync of 1 audience started: run 1, process 71 on desk." in texts(office)
 
 
 def test_the_log_keeps_its_newest_entries(office: Office) -> None:

@@ -211,10 +211,12 @@ def closer(of: LiveAudience) -> Content:
     if not of.entered:
         return why or said("")
     (before, now), (before_left, now_left) = of.entered[-2:], of.left[-2:]
+    gap = "   "
     moved = said(
-        ("events  ", MUTED),
         *_moved("this minute", now, now_left),
+        gap,
         *_moved("previous minute", before, before_left),
+        gap,
         *_moved("last 30 min", sum(of.entered), sum(of.left)),
     )
     return lines(moved, why) if why else moved
@@ -222,11 +224,10 @@ def closer(of: LiveAudience) -> Content:
 
 def _moved(when: str, entered: int, left: int) -> list[Part]:
     return [
-        (f"{when}: ", MUTED),
+        (f"{when} ", MUTED),
         (f"{entered:,} entered", GOOD if entered else MUTED),
         (", ", MUTED),
         (f"{left:,} left", WARN if left else MUTED),
-        "   ",
     ]
 
 
