@@ -9,7 +9,7 @@ from amp_console.cli.text import clean, plural
 from amp_console.engage import ReadOptions
 from amp_console.ledger import Ledger
 from amp_console.sync.dated_ahead import taken_ahead
-from amp_console.sync.intake import Intake, IntakeReport, changes_of
+from amp_console.sync.intake import Intake, IntakeReport, audience_sentences, changes_of
 from amp_console.sync.snapshot import SnapshotReader, SnapshotReport, SnapshotState
 
 _OPTIONS = {
@@ -44,6 +44,7 @@ def describe(report: IntakeReport, *, has_commands: bool = True) -> list[str]:
     found = f"{changes_of(report)}, {tally.filtered:,} filtered, {tally.invalid:,} invalid"
     lines = [f"Read {plural(tally.read, 'event')}: {found}."]
     lines += [f"  filtered: {reason} ({count:,})" for reason, count in report.filtered.items()]
+    lines += audience_sentences(report)
     for name in report.events:
         lines.append(
             f"  {clean(name, 300)} holds events, not a list of members: --snapshot does nothing "

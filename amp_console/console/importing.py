@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from amp_console.console.screens.dialog import Confirm
 from amp_console.console.work import ImportWork
 from amp_console.sync.dated_ahead import taken_ahead
-from amp_console.sync.intake import IntakeReport, changes_of
+from amp_console.sync.intake import IntakeReport, audience_sentences, changes_of
 from amp_console.sync.snapshot import SnapshotReport, SnapshotState
 from amp_console.sync.words import plural
 from amp_console.sync.workplace import audience_options
@@ -60,8 +60,8 @@ def details(report: IntakeReport) -> Iterator[tuple[str, str]]:
     """Say line by line what else there is to know; each with a tone."""
     for reason, count in report.filtered.items():
         yield f"filtered: {reason} ({count:,})", "dim"
-    if report.audience_ids:
-        yield f"The changes are of {plural(len(report.audience_ids), 'audience')}.", ""
+    for sentence in audience_sentences(report):
+        yield sentence, ""
     if report.snapshot:
         yield from _snapshot(report.snapshot)
     for name in report.events:

@@ -11,6 +11,7 @@ import msgspec
 
 from amp_console.engage import Batch, ReadOptions, Source, SourceKind, UnreadableSource, open_source
 from amp_console.ledger import Ledger, sources
+from amp_console.ledger.audiences import all_audiences
 from amp_console.ledger.event_log import add_log_entry
 from amp_console.ledger.sources import Tally
 from amp_console.sync.dated_ahead import latest_credible
@@ -44,7 +45,8 @@ class IntakeReport(msgspec.Struct, frozen=True):
     those of them that hold events, which say themselves who leaves. `updated` counts the members
     with something new, except those of a snapshot. `nothing_taken` says of each
     source that held events, and no change, what it looks like. `dated_ahead` counts changes that
-    are dated more than a day in the future.
+    are dated more than a day in the future. `audiences` names those that the sources speak of and
+    that the ledger knew before; `new_audiences` names those that the sources added to it.
     """
 
     tally: Tally
@@ -57,6 +59,36 @@ class IntakeReport(msgspec.Struct, frozen=True):
     updated: int = 0
     nothing_taken: tuple[str, ...] = ()
     dated_ahead: int = 0
+    audiences: tuple[str, ...] = ()
+    new_audiences: tuple[str, ...] = ()
+
+
+MOST_AUDIENCES = 5  # that a sentence names
+
+
+def audience_sentences(report: IntakeReport) -> Iterator[str]:
+    """Say which audiences the sources speak of, and which of them are new to the ledger."""
+    if report.audiences:
+        noun = "Audience" if len(report.audiences) == 1 else "Audiences"
+        yield f"{noun}: {_listed(report.audiences)}."
+    if not report.new_audiences:
+        return
+    is_one = len(report.new_audiences) == 1
+    noun, cohorts, them = (
+        ("New audience", "a cohort for it", "it")
+        if is_one
+        else ("New audiences", "cohorts for them", "them")
+    )
+    yield (
+        f"{noun}: {_listed(report.new_audiences)}. The next sync creates {cohorts}, unless you "
+        f"disable or link {them} first."
+    )
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    shown = ", ".join(clean(name, 100) for name in names[:MOST_AUDIENCES])
+    more = len(names) - MOST_AUDIENCES
+    return f"{shown} and {more:,} more" if more > 0 else shown
 
 
 def changes_of(report: IntakeReport) -> str:
@@ -115,6 +147,7 @@ class Intake:
         """
         unreadable: list[str] = []
         names: list[str] = []
+        known = {each.id for each in self._ledger.read(all_audiences)}
         with _no_garbage():
             for path in paths:
                 if self._stop:
@@ -130,10 +163,12 @@ class Intake:
         if self._is_logged and names:
             self._log(names, unreadable)
         ended = self._snapshot.finish(was_stopped=self._stop) if self._snapshot else None
+        met = dict.fromkeys(self._audiences.ids.values())
+        audiences = [each for each in self._ledger.read(all_audiences) if each.id in met]
         return IntakeReport(
             self._tally,
             dict(self._filtered),
-            tuple(dict.fromkeys(self._audiences.ids.values())),
+            tuple(met),
             tuple(unreadable),
             self._stop,
             ended,
@@ -141,6 +176,8 @@ class Intake:
             self._updated,
             tuple(self._nothing_taken),
             self._dated_ahead,
+            tuple(each.name for each in audiences if each.id in known),
+            tuple(each.name for each in audiences if each.id not in known),
         )
 
     def _log(self, names: list[str], unreadable: list[str]) -> None:

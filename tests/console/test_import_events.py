@@ -233,7 +233,7 @@ async def test_the_dialog_is_left_and_come_back_to_while_reading_goes_on(
 
         await until_said(pilot, "Read 1 event: 1 change (1 member updated), 0 filtered, 0 invalid.")
         await pilot.press("i")
-        await until_shown(pilot, "The changes are of 1 audience.")
+        await until_shown(pilot, "New audience: ")
         await pilot.press("escape", "i")
         await until_shown(pilot, "its key; empty")  # the form again: the end was seen
 
