@@ -1,7 +1,7 @@
 """What reading gives: changes, refusals and counts, about a mebibyte of input at a time."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from amp_console.values import AudienceHints, AudienceRef, Change, Refusal
@@ -10,8 +10,8 @@ LISTED = 10_000
 """Refusals that a batch lists; past them it counts by reason, or a file of noise fills memory."""
 
 
-def batched(lines: list[bytes]) -> Iterator[list[bytes]]:
-    """Yield the lines in lists short enough that one is judged in a fraction of a second."""
+def batched(lines: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
+    """Yield the lines in lists of at most `LISTED`."""
     for at in range(0, len(lines), LISTED):
         yield lines[at : at + LISTED]
 
@@ -47,7 +47,9 @@ class Batch:
 class Tally:
     """A batch while it is being made."""
 
-    def __init__(self) -> None:
+    def __init__(self, listed: int = LISTED) -> None:
+        """Refusals past `listed` are counted by reason."""
+        self._listed = listed
         self.changes: list[Change] = []
         self.refusals: list[Refusal] = []
         self.filtered: Counter[str] = Counter()
@@ -56,7 +58,7 @@ class Tally:
 
     def refuse(self, line: int, reason: str) -> None:
         """Count an event as unreadable; of each reason at least one is listed."""
-        is_full = len(self.refusals) >= LISTED
+        is_full = len(self.refusals) >= self._listed
         if is_full and reason in self.unlisted:
             self.unlisted[reason] += 1
             return

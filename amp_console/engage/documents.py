@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from amp_console.engage.batch import Batch, Tally, batched
+from amp_console.engage.batch import Batch, Tally
 from amp_console.engage.intake import Intake
 from amp_console.engage.json_text import ELEMENT_LIMIT, DocumentSplitter
 from amp_console.engage.reader import EventReader
@@ -24,9 +24,8 @@ def read_document(
     number = 1
     for block in intake:
         elements = splitter.push(block)
-        for some in batched(elements):
-            yield reader.read(some, number)
-            number += len(some)
+        yield from reader.batches(elements, number)
+        number += len(elements)
         if splitter.is_broken:
             break
     closing = Tally()

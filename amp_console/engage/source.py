@@ -12,7 +12,7 @@ import msgspec
 
 from amp_console.engage.actions_csv import COLUMNS, read_actions
 from amp_console.engage.audience_csv import AMPLITUDE_ID, USER_ID, MemberColumns, read_members
-from amp_console.engage.batch import Batch, Tally, batched
+from amp_console.engage.batch import Batch, Tally
 from amp_console.engage.documents import read_document
 from amp_console.engage.formats import (
     MEMBERS,
@@ -290,10 +290,9 @@ def _why_not(file: Path, error: Exception) -> str:
 
 
 def _read_lines(intake: Intake, reader: EventReader, number: int) -> Iterator[Batch]:
-    for block in lines_of(intake, is_json=True):
-        for lines in batched(block):
-            yield reader.read(lines, number)
-            number += len(lines)
+    for lines in lines_of(intake, is_json=True):
+        yield from reader.batches(lines, number)
+        number += len(lines)
     if intake.trouble is not None:
         closing = Tally()
         closing.refusals.append(intake.trouble.refusal(number))

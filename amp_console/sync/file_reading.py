@@ -12,8 +12,7 @@ from typing import BinaryIO, NamedTuple
 
 import msgspec
 
-from amp_console.engage import open_source
-from amp_console.engage.batch import batched
+from amp_console.engage import Batch, open_source
 from amp_console.engage.reader import EventReader
 from amp_console.engage.rotation import rotations_of
 from amp_console.engage.source import BEGINNING, Start, grows_by_lines
@@ -189,10 +188,11 @@ class FileReader:
             if not part.lines:
                 self._offsets.keep(tail)
                 continue
-            batches, first = [], part.first
-            for lines in batched(part.lines):
-                batches.append(self._events.read(lines, first))
-                first += len(lines)
+            batches: list[Batch] = []
+            for batch in self._events.batches(part.lines, part.first):
+                if batches:  # one line may hold events by the million
+                    yield COST_OF_EVENT * batches[-1].read
+                batches.append(batch)
             self._add(self._feed.take(known.source_id, batches, keeper(tail)))
             self._offsets.remember(tail)
             yield part.after.position - known.position

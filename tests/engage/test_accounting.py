@@ -1,13 +1,16 @@
 """Every event is a change, filtered or invalid: exactly one of them, whatever it is."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from amp_console.engage import FieldMapping, ReadOptions
+from amp_console.engage import Batch, FieldMapping, ReadOptions
+from amp_console.engage.batch import LISTED
+from amp_console.engage.reader import BROKEN_LINE, EventReader
 from tests.engage.events import PERSONAS, event, lines, members, read
 
 FAULTS = [
@@ -139,3 +142,35 @@ def test_an_event_is_judged_alike_on_a_line_and_in_an_array(odd: dict[str, Any])
 def test_where_blocks_end_does_not_matter(mess: list[bytes], block_bytes: int) -> None:
     content = lines(event("first"), event("second"), *mess).removesuffix(b"\n")
     assert read(content, block_bytes=block_bytes) == read(content)
+
+
+def in_batches(*texts: bytes) -> Sequence[Batch]:
+    return list(EventReader(FieldMapping.parse()).batches(texts, 7))
+
+
+@pytest.mark.parametrize("between", [b"", b"\r", b" , "], ids=["joined", "returns", "an array"])
+def test_a_long_line_is_judged_in_pieces_and_the_later_of_its_events_is_the_later_change(
+    between: bytes,
+) -> None:
+    events = [json.dumps(event(f"u{n % 7}")).encode() for n in range(25_000)]
+    text = between.join(events)
+    found = in_batches(b"[" + text + b"]" if between == b" , " else text)
+    assert len(found) > 2
+    assert max(batch.read for batch in found) <= LISTED
+    changes = [change for batch in found for change in batch.changes]
+    assert [change.user_id for change in changes] == [f"u{n % 7}" for n in range(25_000)]
+    assert {change.line for change in changes} == {7}
+
+
+def test_a_long_line_of_noise_is_counted_whole_and_listed_up_to_the_limit() -> None:
+    found = in_batches(b"[" + b"1," * 40_000 + b"1]", b"{}")
+    assert sum(batch.invalid for batch in found) == 40_001
+    assert sum(len(batch.refusals) for batch in found) <= LISTED + len(found)
+    assert sum(sum(batch.filtered.values()) for batch in found) == 1
+
+
+def test_of_a_long_line_that_breaks_off_the_events_before_that_are_read() -> None:
+    events = b",".join(json.dumps(event(f"u{n}")).encode() for n in range(500))
+    found = in_batches(b"[" + events + b', {"userId": "cut')
+    assert sum(len(batch.changes) for batch in found) == 500
+    assert [each for batch in found for each in batch.refusals] == [(7, BROKEN_LINE)]

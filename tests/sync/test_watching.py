@@ -680,6 +680,22 @@ def test_files_take_turns(office: Office, folder: Path) -> None:
     assert 0 < kept <= 10_000
 
 
+def test_one_line_of_a_log_that_holds_events_by_the_thousand_takes_turns_too(
+    office: Office, folder: Path
+) -> None:
+    (folder / "0.ndjson").write_text("[" + "1," * 50_000 + "1]\n" + lines("u0"))
+    (folder / "1.ndjson").write_text(lines("u1"))
+    for name in ("0.ndjson", "1.ndjson"):
+        os.utime(folder / name, (1, 1))
+    watcher = Watcher(office, folder, options=WatchOptions(turn=1))
+    while not members(office.ledger):
+        watcher.watching.scan()
+    assert members(office.ledger) == {"u1"}
+    assert office.ledger.read(invalid_events) == []
+    assert watcher.look() == 50_002
+    assert members(office.ledger) == {"u0", "u1"}
+
+
 def test_a_backlog_shows_how_far_it_is(office: Office, folder: Path) -> None:
     file = folder / "a.ndjson"
     file.write_text(lines(*(f"u{n}" for n in range(12_000))))
