@@ -113,11 +113,23 @@ class Hunt:
         self._accepted()
 
     async def _take_control(self) -> Batch | None:
+        """Take a user for a control request, if there is one.
+
+        While users are removed by the ID type not in use, the others are added again after: then a
+        user who was removed by it before serves, too. A comparison does not add the others again.
+        """
         await self._lane.checkpoint()
         desk, of = self._lane.desk, self._lane.audience
-        return await desk.ledger.awrite(
-            deliveries.take_control, desk.run_id, of.id, of.id_type, desk.timing.now()
-        )
+        id_types = [of.id_type]
+        if self._lane.comparison_id is None and self._batch.id_type is not of.id_type:
+            id_types.append(self._batch.id_type)
+        for id_type in id_types:
+            batch = await desk.ledger.awrite(
+                deliveries.take_control, desk.run_id, of.id, id_type, desk.timing.now()
+            )
+            if batch is not None:
+                return batch
+        return None
 
     async def _reject(self, batch: Batch, ids: Iterable[str], refusal: BadRequest) -> None:
         lane, ids = self._lane, sorted(ids)

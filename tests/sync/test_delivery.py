@@ -10,6 +10,7 @@ import pytest
 from amp_console.ledger import deliveries
 from amp_console.ledger.leases import lease
 from amp_console.ledger.run_locks import hold_run
+from amp_console.ledger.rejected import retry_rejected
 from amp_console.ledger.runs import RunKind, RunStatus, all_runs, run_audiences
 from amp_console.ledger.sources import Tally
 from amp_console.simulator import (
@@ -762,3 +763,27 @@ class TestRun:
         report = await office.sync()
         keys = office.simulator.credentials
         assert not re.search(keys.api_key.reveal(), report.audiences[0].note)
+
+
+async def test_a_refused_removal_by_the_former_identifier_holds_up_no_one_when_it_is_retried(
+    office: Office,
+) -> None:
+    office.map_amplitude_ids()
+    known = {user: str(office.simulator.world.add_user(user)) for user in ("u0", "u1", "u2")}
+
+    def enter(*users: str) -> None:
+        office.read(event(user, True, traits={"amplitude_id": known[user]}) for user in users)
+
+    enter("u0", "u1")
+    await office.sync()
+    office.trouble(Rule(RefuseIds(frozenset({"u1"})), calls=frozenset({Call.MEMBERSHIP})))
+    office.change(SettingsChange(id_type=IdType.AMPLITUDE_ID))
+    await office.sync()
+    assert [each.id for each in office.rejected()] == ["u1"]
+
+    office.ledger.write(retry_rejected)
+    enter("u2")
+    report = await office.sync()
+    assert report.audiences[0].left.pending == 0, report.audiences[0].note
+    assert [each.id for each in office.rejected()] == ["u1"]
+    assert office.cohort() == {"u0", "u1", "u2"}
