@@ -9,7 +9,7 @@ member is written once per delivery, and a lost answer can't lose a person.
 
 import enum
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import msgspec
 
@@ -91,10 +91,11 @@ def take(
     limit: int,
     now: int,
     comparison_id: int | None = None,
+    avoid: Collection[str] = (),
 ) -> Batch | None:
     """Take up to `limit` pending members into a new open request; None when none is pending.
 
-    With a comparison, only those of its differences that were chosen.
+    With a comparison, only those of its differences that were chosen; never the ids in `avoid`.
     """
     values = {
         "audience": audience_id,
@@ -103,8 +104,11 @@ def take(
         "limit": limit,
         "comparison": comparison_id,
         "kinds": _KINDS[operation],
+        "avoid": msgspec.json.encode(sorted(avoid)).decode(),
     }
     is_meant = _IS_PENDING if comparison_id is None else f"{_IS_PENDING} AND {_IS_CHOSEN}"
+    if avoid:
+        is_meant += " AND id NOT IN (SELECT value FROM json_each(:avoid))"
     found = db.execute(
         "SELECT min(n), max(n), count(*), json_group_array(id) FROM "
         f"(SELECT n, id FROM member WHERE {is_meant} ORDER BY n LIMIT :limit)",
@@ -210,7 +214,8 @@ def confirm(
 ) -> int:
     """Amplitude applied the request, except for the `skipped`; return how many were rejected.
 
-    Whoever can't be added is out. Of whoever can't be removed nothing is known.
+    Users whom Amplitude does not know are out if they were to be added. Of those who were to be
+    removed, nothing is known.
     """
     settle(db, batch.request_id, "confirmed", answer, len(skipped))
     late_effects.settle_confirmed(db, batch.request_id)
@@ -219,7 +224,10 @@ def confirm(
 
 
 def refuse(db: sqlite3.Connection, batch: Batch, culprits: Sequence[str], answer: Answer) -> int:
-    """Amplitude refused the request because of these users, and again, although it took others."""
+    """Amplitude refused the request because of these users, and again, although it took others.
+
+    That says nothing about whether they are in: an upload may have added them.
+    """
     settle(db, batch.request_id, "void", answer, 0)
     words = answer.words or f"Amplitude answered with status {answer.status}"
     return _reject(db, batch, culprits, Reason.REFUSED, words, answer.at)
@@ -246,7 +254,7 @@ def _reject(
         "WHERE audience_id = ? AND id_type = ? AND id = ? AND request_id = ?",
         [
             (
-                0 if batch.operation is Operation.ADD else None,
+                0 if code is Reason.UNKNOWN and batch.operation is Operation.ADD else None,
                 wanted,
                 rejection,
                 wanted,

@@ -89,7 +89,14 @@ def make_due_pending(db: sqlite3.Connection, audience_id: int, now: int, quiet: 
     if not _has_any(db, audience_id):
         return
     values = {"audience": audience_id, "now": now, "latest": now + quiet}
-    _extend_replacements(db, values)
+    _extend_replacements(db, audience_id)
+    db.execute(
+        "UPDATE late_replacement SET until = min(until, :latest) WHERE audience_id = :audience",
+        values,
+    )
+    db.execute(
+        "DELETE FROM late_replacement WHERE audience_id = :audience AND until <= :now", values
+    )
     db.execute(
         "UPDATE late_effect SET until = :latest WHERE audience_id = :audience AND until > :latest",
         values,
@@ -117,22 +124,18 @@ def _has_any(db: sqlite3.Connection, audience_id: int) -> bool:
     return bool(row[0])
 
 
-def _extend_replacements(db: sqlite3.Connection, values: dict[str, int]) -> None:
+def _extend_replacements(db: sqlite3.Connection, audience_id: int) -> None:
     """Remember those who have come since a replacement was given up: it would remove them."""
     db.execute(
         "INSERT INTO late_effect SELECT m.audience_id, r.cohort_id, m.n, 0, r.until "
         "FROM late_replacement AS r JOIN member AS m "
         "ON m.audience_id = r.audience_id AND m.n > r.after_n "
-        f"WHERE r.audience_id = :audience {_KEEP_LATEST}",
-        values,
+        f"WHERE r.audience_id = ? {_KEEP_LATEST}",
+        (audience_id,),
     )
     db.execute(
-        "UPDATE late_replacement SET after_n = (SELECT max(n) FROM member), "
-        "until = min(until, :latest) WHERE audience_id = :audience",
-        values,
-    )
-    db.execute(
-        "DELETE FROM late_replacement WHERE audience_id = :audience AND until <= :now", values
+        "UPDATE late_replacement SET after_n = (SELECT max(n) FROM member) WHERE audience_id = ?",
+        (audience_id,),
     )
 
 
@@ -142,6 +145,7 @@ def settle_confirmed(db: sqlite3.Connection, request_id: int) -> None:
         "SELECT audience_id, sent_at, first_n, last_n FROM request WHERE id = ?", (request_id,)
     ).fetchone()
     audience_id, sent_at, first, last = row
+    _extend_replacements(db, audience_id)
     db.execute(
         "DELETE FROM late_effect WHERE audience_id = ? AND until <= ? AND n BETWEEN ? AND ? "
         "AND n IN (SELECT n FROM member WHERE n BETWEEN ? AND ? AND request_id = ?)",

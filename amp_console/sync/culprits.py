@@ -1,15 +1,17 @@
 """Finding the users because of whom Amplitude refuses a whole batch, and delivering the rest."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from amp_console.amplitude import BadRequest
 from amp_console.ledger import deliveries
 from amp_console.ledger.deliveries import Batch
 from amp_console.sync.desk import GaveUp
 from amp_console.sync.lane import Lane, words_of
+from amp_console.values import Operation
 
 MOST_SUSPECTS = 20
 """So many users refused one by one, and nothing accepted in between: ask with a control request."""
+MOST_OTHERS = 10  # users sent one by one where there is no user for a control request
 
 
 class Hunt:
@@ -18,7 +20,8 @@ class Hunt:
     A refused user, alone or by name, is a suspect only: for a while everything may be refused.
     Users are rejected once the same cohort has accepted something else after they were refused, and
     they are refused again. If nothing else is left to send, a control request shows it: one that
-    adds a user who is in the cohort, or removes one who is not.
+    adds a user who is in the cohort, or removes one who is not. While no one is known to be either,
+    other pending users are sent instead.
     """
 
     def __init__(self, lane: Lane, batch: Batch) -> None:
@@ -103,7 +106,8 @@ class Hunt:
             while not is_answered:
                 batch = await self._take_control()
                 if batch is None:
-                    raise GaveUp(_no_control(refusal))
+                    await self._send_others(refusal)
+                    return
                 is_answered = await lane.send(batch, is_control=True)
         except BadRequest as error:
             raise GaveUp(
@@ -111,6 +115,43 @@ class Hunt:
                 "All users stay pending. Check the cohort and the connection's settings."
             ) from None
         self._accepted()
+
+    async def _send_others(self, refusal: BadRequest) -> None:
+        """Send other pending users one by one, in place of a control request, until one passes."""
+        avoid = {*self._alone, *self._named}
+        refused = 0
+        while refused < MOST_OTHERS:
+            batch = await self._take_other(avoid)
+            if batch is None:
+                break
+            try:
+                if await self._lane.send(batch):
+                    self._accepted()
+                    return
+            except BadRequest:
+                avoid.update(batch.identifiers())
+                refused += 1
+        raise GaveUp(_no_control(refusal))
+
+    async def _take_other(self, avoid: Collection[str]) -> Batch | None:
+        """Take one pending user. Removals by the ID type not in use come before all others."""
+        await self._lane.checkpoint()
+        desk, of, id_type = self._lane.desk, self._lane.audience, self._batch.id_type
+        for operation in Operation if id_type is of.id_type else (Operation.REMOVE,):
+            batch = await desk.ledger.awrite(
+                deliveries.take,
+                desk.run_id,
+                of.id,
+                id_type,
+                operation,
+                1,
+                desk.timing.now(),
+                self._lane.comparison_id,
+                avoid,
+            )
+            if batch is not None:
+                return batch
+        return None
 
     async def _take_control(self) -> Batch | None:
         """Take a user for a control request, if there is one.

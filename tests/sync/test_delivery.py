@@ -9,8 +9,8 @@ import pytest
 
 from amp_console.ledger import deliveries
 from amp_console.ledger.leases import lease
-from amp_console.ledger.run_locks import hold_run
 from amp_console.ledger.rejected import retry_rejected
+from amp_console.ledger.run_locks import hold_run
 from amp_console.ledger.runs import RunKind, RunStatus, all_runs, run_audiences
 from amp_console.ledger.sources import Tally
 from amp_console.simulator import (
@@ -787,3 +787,37 @@ async def test_a_refused_removal_by_the_former_identifier_holds_up_no_one_when_i
     assert report.audiences[0].left.pending == 0, report.audiences[0].note
     assert [each.id for each in office.rejected()] == ["u1"]
     assert office.cohort() == {"u0", "u1", "u2"}
+
+
+async def test_a_refused_removal_holds_up_no_one_while_no_one_is_known_to_be_delivered(
+    office: Office,
+) -> None:
+    office.enter("u0", "u1")
+    await office.sync()
+    cohort_id = office.audience().cohort_id
+    office.leave("u1")
+    office.enter("u2", at=2)
+    office.change(SettingsChange(cohort_id=cohort_id))  # now all of them are unknown
+    office.trouble(Rule(RefuseIds(frozenset({"u1"})), calls=frozenset({Call.MEMBERSHIP})))
+    report = await office.sync()
+    assert report.audiences[0].left.pending == 0, report.audiences[0].note
+    assert [each.id for each in office.rejected()] == ["u1"]
+    assert office.cohort() == {"u0", "u1", "u2"}
+
+
+async def test_a_refused_user_who_is_in_the_cohort_is_removed_when_they_leave(
+    office: Office,
+) -> None:
+    refuse = Rule(RefuseIds(frozenset({"u1"})), calls=frozenset({Call.MEMBERSHIP}))
+    office.enter("u0", "u1")
+    office.trouble(refuse)
+    await office.sync()  # the upload that makes the cohort adds both
+    assert [each.id for each in office.rejected()] == ["u1"]
+    assert office.cohort() == {"u0", "u1"}
+    office.leave("u1")
+    await office.sync()
+    assert [each.id for each in office.rejected()] == ["u1"]
+    office.trouble()
+    office.ledger.write(retry_rejected)
+    await office.sync()
+    assert office.cohort() == {"u0"}

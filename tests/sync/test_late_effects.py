@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 
 from amp_console.ledger import deliveries
+from amp_console.ledger.people import find_person
 from amp_console.ledger.runs import RunStatus, all_runs
 from amp_console.simulator import Call, Late, RefuseIds, Reset, Rule
 from amp_console.sync.person import Verdict, explain_person
 from amp_console.sync.plan import again_text
+from amp_console.sync.progress import RunSnapshot
 from amp_console.sync.settings import SettingsChange
 from amp_console.sync.standing import Status, standing
 from amp_console.sync.timing import Stop
@@ -183,10 +185,10 @@ async def test_a_user_whom_amplitude_refuses_later_may_still_be_put_in(
     office.trouble(Rule(RefuseIds(frozenset({"bad"})), MEMBERSHIP))
     await office.sync()
     assert [each.id for each in office.rejected()] == ["bad"]
+    office.trouble()
     office.leave("bad", at=2)
     assert (await office.sync()).audiences[0].left.uncertain == 1
     land(office)
-    office.trouble()
     clock.advance(QUIET + 1)
     await office.sync()
     assert office.cohort() == {"u0"}
@@ -449,3 +451,26 @@ async def test_a_user_who_was_found_out_and_was_added_late_is_removed_when_they_
     office.leave("u1", at=2)
     await office.sync()
     assert office.cohort() == {"u0"}
+
+
+async def test_users_who_enter_after_a_lost_replacement_are_not_yet_certain_at_once(
+    office: Office, clock: Clock
+) -> None:
+    office.enter("u0")
+    await office.sync()
+    office.take_out("u0")
+    office.put_in("stranger")
+    found = await office.compare()
+    office.limit(tries=1)
+    office.trouble(Rule(Late(504), frozenset({Call.UPLOAD}), times=1))
+    done = await office.apply(found, replace=True, verify=False)
+    assert done.plan.replace
+
+    def enter(snapshot: RunSnapshot) -> None:
+        if not office.ledger.read(find_person, "u9"):
+            office.enter("u9", at=9)
+
+    office.enter("u1", at=2)
+    report = await office.sync(observe=enter)
+    assert office.cohort() == {"u0", "u1", "u9"}
+    assert report.audiences[0].left.uncertain == 2
