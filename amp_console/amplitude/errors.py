@@ -214,14 +214,14 @@ class ForeignAnswer(Transient):
     _NEXT = "Check any proxy, firewall or login page on the way, then try again."
 
     def _happened(self) -> str:
-        return f"Something on the way to Amplitude answered in its place (status {self.status})"
+        return f"A proxy or another server answered instead of Amplitude (status {self.status})"
 
 
 class AnswerTooLong(ServerTrouble):
     """An answer that is longer than any of Amplitude's, and was not read to its end."""
 
     def _happened(self) -> str:
-        return "The answer was far too long, and was not read to its end"
+        return "The answer was far too long and was not read to the end"
 
 
 class Unreachable(enum.Enum):
@@ -268,11 +268,11 @@ class Unreachable(enum.Enum):
         "Check the address and the port, then try again.",
     )
     TLS_FAILED = (
-        "{where} broke off while TLS (https) was set up",
+        "{where} closed the connection during the TLS (https) handshake",
         "Check the address and the port, then try again.",
     )
     PROXY_PASSWORD = (
-        "{where} wants a user name and password, or refuses those that are set",
+        "{where} requires a user name and password, or refuses the ones that are set",
         "Set them as in http://USER:PASSWORD@HOST:PORT, then try again.",
     )
     PROXY_REFUSED = (
@@ -280,7 +280,7 @@ class Unreachable(enum.Enum):
         "Ask for access, or name Amplitude's host in NO_PROXY, then try again.",
     )
     PROXY_ODD = (
-        "{where} does not answer as a proxy does",
+        "{where} does not answer like a proxy",
         "Check its address, its port, and whether it is an HTTP or a SOCKS proxy.",
     )
     LOST = (
@@ -346,7 +346,7 @@ class NetworkSettingInvalid(AmplitudeError):
         self._problem = problem
 
     def _happened(self) -> str:
-        return f"No connection can be made, because {self.variable} is not usable: {self._problem}"
+        return f"Can't connect, because {self.variable} is invalid: {self._problem}"
 
     def _kept(self) -> str:
         return "Nothing was sent."

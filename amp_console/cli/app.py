@@ -63,7 +63,7 @@ class Commands(click.Group):
         except UnicodeEncodeError as error:
             if not _came_from_arguments(error):
                 raise
-            say("An argument is not valid UTF-8. Nothing was done with it.", err=True)
+            say("An argument is not valid UTF-8. Nothing was done.", err=True)
             return Exit.MISUSE
         except Exception as error:
             from amp_console.cli.failures import failure
@@ -91,7 +91,7 @@ def _came_from_arguments(error: UnicodeEncodeError) -> bool:
 )
 @click.option("--read-only", is_flag=True, help="Send nothing; change no settings or keys.")
 @click.option("--audience", metavar="KEY", help="Console: go to this audience.")
-@click.option("--theme", metavar="NAME", help="Console: colours, such as catppuccin-latte.")
+@click.option("--theme", metavar="NAME", help="Console: colours, e.g. catppuccin-latte.")
 @click.option("--ascii", "ascii_only", is_flag=True, help="Console: plain ASCII signs.")
 @click.pass_context
 def commands(

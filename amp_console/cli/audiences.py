@@ -31,7 +31,7 @@ def audiences(as_json: bool, connection: str | None) -> int:
     elif documents:
         _print_table(documents)
     else:
-        say("No audience yet. Read a file of Engage events with: amp-console import PATH")
+        say("No audiences yet. Import a file of Engage events with: amp-console import PATH")
     return 0
 
 

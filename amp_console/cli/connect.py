@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     metavar="PATH",
     multiple=True,
     show_default=True,
-    help="Given more than once, the first field that is there counts.",
+    help="Repeatable: the first field that is present counts.",
 )
 @click.option(
     "--amplitude-id-path",
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 @click.option(
     "--read-only/--writable",
     default=None,
-    help="Whether nothing may be sent to this project. Left out, it stays as it is.",
+    help="Protect this project: send nothing to it. Default: unchanged.",
 )
 @click.option("--keys-stdin", is_flag=True, help="Read API Key and Secret Key: two lines on stdin.")
 @click.option("--save-keys", is_flag=True, help="Keep keys that come from the environment, too.")

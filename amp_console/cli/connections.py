@@ -21,7 +21,7 @@ def connections(as_json: bool) -> int:
         print_document(known)
         return 0
     if not known:
-        say("There is no connection yet. Make one with: amp-console connect NAME …")
+        say("No connections yet. Create one with: amp-console connect NAME …")
         return 0
     rows = [
         (

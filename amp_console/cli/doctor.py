@@ -36,9 +36,9 @@ def doctor() -> int:
 
     findings = list(_findings())
     for each in findings:
-        say(f"{'ok  ' if each.is_well else 'look'}  {each.what:<12}{clean(each.says, LONGEST)}")
+        say(f"{'ok' if each.is_well else 'check':<5}  {each.what:<12}{clean(each.says, LONGEST)}")
         for line in each.more:
-            say(f"{'':<18}{clean(line, LONGEST)}")
+            say(f"{'':<19}{clean(line, LONGEST)}")
     return Exit.DELIVERED if all(each.is_well for each in findings) else Exit.PARTIAL
 
 
@@ -68,7 +68,7 @@ def _findings() -> Iterator[Finding]:
         return
     yield from _network()
     if not connections:
-        yield Finding("connections", True, "none yet; make one with: amp-console connect NAME …")
+        yield Finding("connections", True, "none yet; create one with: amp-console connect NAME …")
     for each in connections:
         yield _keys(each, ring)
         yield from _ledger(each, found)

@@ -81,7 +81,7 @@ def _retry(place: "Workplace", only: "Audience | None") -> Exit:
     ]
     plan = place.ledger.read(draw_up, place.connection, [each for each in again if each.enabled])
     if not plan.audiences:
-        say("There is nobody to try again.", err=True)
+        say("There are no rejected users to retry.", err=True)
         return Exit.DELIVERED
     if not running.is_agreed(plan, yes=False):
         return Exit.MISUSE

@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 @click.option(
     "--snapshot",
     is_flag=True,
-    help="The CSV download holds all members: those who are not in it have left.",
+    help="The CSV download is complete: members missing from it have left.",
 )
 @click.option(
     "--allow-incomplete",
     is_flag=True,
-    help="Remove members even if the snapshot broke off or rows of it were refused.",
+    help="Remove members even if the snapshot is incomplete.",
 )
 @click.option("--yes", is_flag=True, help="Confirm a snapshot that removes many members.")
 @click.option(
@@ -119,7 +119,7 @@ def taken_at_time(text: str, now: datetime) -> datetime:
     if moment > now:
         raise click.UsageError(
             f"--taken-at {text!r} is in the future: {moment.isoformat()}. Nothing was read. "
-            "Give the time at which the CSV was downloaded."
+            "Give the time when the CSV was downloaded."
         )
     return moment
 

@@ -21,7 +21,7 @@ from amp_console.cli.output import ask_for, say
     "paths",
     multiple=True,
     metavar="PATH",
-    help="Follow this file or folder in the same session, too (may be repeated).",
+    help="Also follow this file or folder (repeatable).",
 )
 @receiver_options
 @json_option

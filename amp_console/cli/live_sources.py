@@ -25,7 +25,7 @@ def path_source(place: Workplace, paths: Sequence[str]) -> EventSource:
     if STDIN not in paths:
         return PathSource(Watching(feed, readable(paths)))
     if len(paths) > 1:
-        raise click.UsageError("The standard input (-) is followed alone, without other paths.")
+        raise click.UsageError("Standard input (-) can't be combined with other paths.")
     return StreamSource(feed, sys.stdin.buffer, "stdin")
 
 

@@ -153,7 +153,7 @@ def run_live(
         return Exit.STOPPED
     if report.uncertain:
         who = plural(report.uncertain, "user")
-        say(f"Ended with {who} not yet certain. The next run or session confirms.", err=True)
+        say(f"Ended with {who} not yet certain. The next run or session confirms them again.", err=True)
         return Exit.STOPPED
     return Exit.DELIVERED
 
@@ -180,7 +180,7 @@ def _on_signal(live: Live, task: "asyncio.Future[LiveReport]") -> None:
         if live.ending.is_set():
             task.cancel()
             return
-        say("Ending: delivering what is pending (again: at once)…", err=True)
+        say("Ending: delivering what is pending (Ctrl-C again stops at once)…", err=True)
         live.end()
 
     for number in (signal.SIGINT, signal.SIGTERM):

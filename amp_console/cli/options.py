@@ -57,7 +57,7 @@ def console_options(command: F) -> F:
             metavar="NAME",
             callback=keep,
             expose_value=False,
-            help="Colours, such as catppuccin-latte.",
+            help="Colours, e.g. catppuccin-latte.",
         ),
         click.option(
             "--read-only",
@@ -95,7 +95,7 @@ def live_options(command: F) -> F:
         help="Deliver this long after the first change.",
     )
     create = click.option(
-        "--create", is_flag=True, help="Make cohorts for audiences that have none."
+        "--create", is_flag=True, help="Create cohorts for audiences that have none."
     )
     return create(window(command))
 
@@ -105,7 +105,7 @@ def receiver_options(command: F) -> F:
     single = click.option(
         "--single-events",
         is_flag=True,
-        help="Refuse arrays: of an array only the first event is signed.",
+        help="Refuse arrays: only their first event is signed.",
     )
     port = click.option(
         "--port", type=click.IntRange(1, 65535), default=8766, show_default=True, help="The port."

@@ -78,8 +78,8 @@ class GuardedStream(io.TextIOBase):
         os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
         if self._is_output and not isinstance(error, BrokenPipeError):
             say(
-                f"The output can't be written: {error.strerror}. What was done is kept, and the "
-                "command goes to its end.",
+                f"The output can't be written: {error.strerror}. The command continues, and "
+                "everything it does is kept.",
                 err=True,
             )
 

@@ -74,7 +74,7 @@ def _facts(record: "PersonRecord") -> list[tuple[str, str]]:
     found = [
         ("cohort", record.audience.cohort_id or "none yet"),
         ("event", moment(record.event_at) or "none"),
-        ("stands in", _place(record)),
+        ("source", _place(record)),
         ("wanted", "in" if record.wanted else "out"),
         ("delivered", _DELIVERED[record.delivered]),
     ]

@@ -63,7 +63,7 @@ def _remarks(report: IntakeReport) -> Iterator[str]:
     if (more := len(report.nothing_taken) - MOST_FILES) > 0:
         yield f"The same is true of {plural(more, 'more file', 'more files')}."
     if report.dated_ahead:
-        yield f"{taken_ahead(report.dated_ahead)} It is in: amp-console audiences"
+        yield f"{taken_ahead(report.dated_ahead)} Show it with: amp-console audiences"
 
 
 def _snapshot_lines(of: SnapshotReport) -> Iterator[str]:
@@ -73,12 +73,12 @@ def _snapshot_lines(of: SnapshotReport) -> Iterator[str]:
                 yield "The snapshot is incomplete, and was applied anyway:"
                 yield from _problems(of)
             if of.removed:
-                yield f"{plural(of.removed, 'member')} left: the snapshot does not hold them."
+                yield f"{plural(of.removed, 'member')} left: they are not in the snapshot."
         case SnapshotState.INCOMPLETE:
             yield "No one was removed, because the snapshot is incomplete:"
             yield from _problems(of)
             if of.can_be_insisted:
-                yield "The members it lists were read. To remove the others anyway, add"
+                yield "The members it lists were imported. To remove the others anyway, add"
                 yield "--allow-incomplete."
         case SnapshotState.DECLINED | SnapshotState.ASKS:
             yield "The snapshot was not confirmed. Nothing was changed."

@@ -45,7 +45,7 @@ class Wish(NamedTuple):
 @click.option("--all", "take_all", is_flag=True, help="Take every enabled audience with a cohort.")
 @click.option("--against", metavar="PATH", help='Compare with a list of members ("-": stdin).')
 @click.option(
-    "--allow-incomplete", is_flag=True, help="Use the list even if rows of it were refused."
+    "--allow-incomplete", is_flag=True, help="Use the list even if it is incomplete."
 )
 @click.option(
     "--allow-no-overlap",
@@ -160,7 +160,7 @@ def _compare(
     cost = plural(len(chosen), "download")
     say(f"{quota}. Comparing takes {cost}.", err=True)
     if len(chosen) > quota.left:
-        say("That is more than are left. Nothing was downloaded. Name fewer.", err=True)
+        say("Not enough downloads are left. Nothing was downloaded. Name fewer audiences.", err=True)
         return None
     if len(chosen) > 1 and not wish.yes and is_watched() and not ask("Go on?"):
         return None
@@ -224,7 +224,7 @@ def _apply(
     ]
     plans = [each for each in plans if not each.is_idle]
     if not plans:
-        say("There is nothing to put right.", err=True)
+        say("There is nothing to repair.", err=True)
         return None, status
     if not _is_agreed(plans, wish):
         return None, Exit.MISUSE

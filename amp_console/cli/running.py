@@ -107,7 +107,7 @@ def _on_interrupt(stop: Stop, work: "asyncio.Future[T]") -> None:
         if stop.is_asked:
             work.cancel()
             return
-        say("Stopping when the request in flight has ended (again: at once)…", err=True)
+        say("Stopping after the current request (Ctrl-C again stops at once)…", err=True)
         stop.ask()
         loop.call_later(GRACE, work.cancel)
 

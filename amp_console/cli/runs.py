@@ -29,7 +29,7 @@ def runs(run_id: int | None, as_json: bool, connection: str | None) -> int:
         print_document([run_document(each) for each in found])
         return 0
     if not found:
-        say("No run yet. Start one with: amp-console sync")
+        say("No runs yet. Start one with: amp-console sync")
         return 0
     rows = [
         (

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 )
 @click.option("--dry-run", is_flag=True, help="Show the plan and send nothing.")
 @click.option("--yes", is_flag=True, help="Confirm the plan beforehand.")
-@click.option("--now", is_flag=True, help="Send although Amplitude has asked to wait.")
+@click.option("--now", is_flag=True, help="Send even if Amplitude asked to wait.")
 @json_option
 @connection_option
 def sync(

@@ -20,7 +20,7 @@ class NoConnections(SettingsError):
     """No connection was made yet."""
 
     def __init__(self) -> None:
-        super().__init__("There is no connection yet. Make one with: amp-console connect NAME …")
+        super().__init__("No connections yet. Create one with: amp-console connect NAME …")
 
 
 class SeveralConnections(SettingsError):

@@ -38,7 +38,7 @@ def checked_email(text: str) -> str:
     """
     email = trimmed(text)
     if not email:
-        raise ValueError("The e-mail address is missing. Enter the login of the cohort owner.")
+        raise ValueError("The email address is missing. Enter the login of the cohort owner.")
     mailbox, _, domain = email.rpartition("@")
     visible = email.isprintable() and not any(character.isspace() for character in email)
     if not (mailbox and all(domain.split(".")) and "." in domain and visible) or len(email) > 254:

@@ -62,7 +62,7 @@ async def unlink(app: "ConsoleApp", audience: Audience) -> Audience | None:
     changed = await apply(app, audience, SettingsChange(unlink=True))
     if changed is not None:
         app.say(
-            f"“{clean(changed.name)}” is not linked any more. The next sync makes a new cohort."
+            f"“{clean(changed.name)}” is unlinked. The next sync makes a new cohort."
         )
     return changed
 

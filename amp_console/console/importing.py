@@ -65,7 +65,7 @@ def details(report: IntakeReport) -> Iterator[tuple[str, str]]:
     if report.snapshot:
         yield from _snapshot(report.snapshot)
     for name in report.events:
-        yield f"{name} holds events, not a list of members: no one left because of it.", "warn"
+        yield f"{name} holds events, not a list of members, so no one left.", "warn"
     for sentence in report.nothing_taken:
         yield sentence, "warn"
     if report.dated_ahead:
@@ -82,9 +82,9 @@ def details(report: IntakeReport) -> Iterator[tuple[str, str]]:
 
 def _snapshot(of: SnapshotReport) -> Iterator[tuple[str, str]]:
     if of.removed:
-        yield f"{plural(of.removed, 'member')} left: the snapshot does not hold them.", ""
+        yield f"{plural(of.removed, 'member')} left: they are not in the snapshot.", ""
     if of.state is SnapshotState.ASKS:
-        yield f"{of.question} No one was removed yet.", "warn"
+        yield f"{of.question} No one has been removed yet.", "warn"
     elif of.state is SnapshotState.DECLINED:
         yield "The snapshot was not confirmed. Nothing was changed.", "warn"
     elif of.problems:

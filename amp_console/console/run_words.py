@@ -62,7 +62,7 @@ def verdict(status: str, counts: AudienceCounts, pending: int | None, rejected: 
     if status == "stopped" and pending:
         return f"Stopped with {plural(pending, 'user')} still pending."
     if status == "stopped" and pending == 0:
-        return "No user is pending. The line of the audience says what is still open."
+        return "No users are pending. The audience's row says what is left to do."
     return _ENDS.get(status, status)
 
 

@@ -105,7 +105,7 @@ class SpeakingApp(App[None]):
             for each in told:
                 self.keep(each, "warning")
             self._show_notice(
-                f"{len(told)} settings are invalid. Press 5: the event log says which.", "warning"
+                f"{len(told)} settings are invalid. Press 5 for details.", "warning"
             )
 
     def copy(self, text: str) -> None:

@@ -14,7 +14,7 @@ class Filtered(enum.StrEnum):
     """Why an event says nothing about a member: the counted reasons."""
 
     NOT_AN_AUDIENCE = "not an audience event"
-    NO_EVENT = "not an audience event: it has no type, as every Segment event has"
+    NO_EVENT = "not an audience event: it has no type, which every Segment event has"
     COMPUTED_TRAIT = "not an audience event: it is a computed trait"
     OTHER_AUDIENCE = "another audience"
     NO_KEY = "membership undetermined: the event names no audience"

@@ -23,7 +23,7 @@ LARGEST_EVENT = 1024 * 1024  # bytes; Segment's own limit is 32 KB
 DEEPEST = 500  # brackets within brackets
 STEP = 500  # events cut in one step
 
-NOT_JSON = "The body is not JSON: an event, or an array of events."
+NOT_JSON = "The body is not JSON. Send one event, or one array of events."
 SEVERAL = "The body holds several JSON documents. Send one event, or one array of events."
 TOO_DEEP = f"The body nests its brackets more than {DEEPEST} deep."
 TOO_LARGE = f"One event is larger than {LARGEST_EVENT // 1024} KiB."

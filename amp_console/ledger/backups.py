@@ -117,7 +117,7 @@ def back_up(
         return None
     except Timeout:
         raise BackupSkipped(
-            f"The ledger {ledger} was not backed up: another amp-console is doing that."
+            f"The ledger {ledger} was not backed up: another amp-console is backing it up."
         ) from None
     except (OSError, sqlite3.Error) as error:
         why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)

@@ -98,7 +98,7 @@ def damaged(path: Path, what: str) -> LedgerDamaged:
     start = f"The ledger {path} {what}. It was left as it is. "
     if backups:
         return LedgerDamaged(
-            f"{start}The newest of {len(backups)} backups is of {backups[0].when}: `amp-console "
+            f"{start}The newest of {len(backups)} backups is from {backups[0].when}: `amp-console "
             "doctor` says how to restore it. Event files can be imported again. Events that came "
             "by webhook or standard input after the backup are lost."
         )

@@ -23,8 +23,8 @@ def dated_ahead(count: int, until: int | None) -> str:
 
 def taken_ahead(count: int) -> str:
     """Say that an import has read such changes."""
-    are = "is" if count == 1 else "are"
+    are, whose = ("is", "this person") if count == 1 else ("are", "these people")
     return (
         f"{plural(count, 'change')} {are} dated more than a day in the future. Until then no other "
-        "event changes these people: see the notice on the audience."
+        f"event changes {whose}: see the notice on the audience."
     )

@@ -34,7 +34,7 @@ COST_OF_EVENT = 100  # bytes; a file may unpack to a thousand times its size
 Reading = Generator[int, None, str]
 """Yields what each step cost, in bytes; returns what is wrong with the file, "" if nothing is."""
 
-CUT = "Its last row or element is not complete, and waits for the rest. What is before it was read."
+CUT = "Its last row or element is incomplete and waits for the rest. Everything before it was read."
 
 
 class _Candidate(NamedTuple):

@@ -24,7 +24,7 @@ from amp_console.sync.timing import Stop
 from amp_console.sync.words import uncertain_text
 
 NO_COHORT = "waiting: no cohort"
-OFF = "waiting: switched off"
+OFF = "waiting: disabled"
 PAUSED = "paused: nothing is sent"
 LONGEST_HELD = 60.0  # seconds until an audience that Amplitude asks to wait is looked at again
 LOOK_AGAIN = 5.0  # seconds until an audience that could not be delivered is tried again

@@ -29,8 +29,8 @@ def asked_to_wait(error: Transient, now: int) -> AskedToWait | None:
 
 def held_note(until: int, now: int, *, is_cut: bool = False) -> str:
     """Say until when nothing is sent for an audience, and what becomes of its users."""
-    longer = " It asked for longer, but is asked again after a day." if is_cut else ""
+    longer = " It asked for longer, but no wait is longer than a day." if is_cut else ""
     return (
-        f"Amplitude asks for no more requests before {clock_time(until, now)}.{longer} "
-        "Nothing is sent until then; what is pending stays pending."
+        f"Amplitude asked to wait until {clock_time(until, now)}.{longer} "
+        "Nothing is sent until then; pending users stay pending."
     )

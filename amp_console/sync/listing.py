@@ -61,7 +61,7 @@ def _why_incomplete(source: Source, refused: int, first: Refusal) -> str:
     were = "was" if refused == 1 else "were"
     return (
         f"{source.name} can't be compared with: {rows} {were} refused, first line {first.line} "
-        f"({first.reason}). Nothing was compared. Correct the list, or insist on it as it is."
+        f"({first.reason}). Nothing was compared. Correct the list, or use it as it is."
     )
 
 

@@ -118,7 +118,7 @@ class StreamSource:
         """The stream."""
         seen, waiting = self._seen, self._source.unfinished if self._source else 0
         if waiting and not seen.trouble and self._now() - self._changed >= self._patient:
-            trouble = f"Its last line is not complete: {waiting:,} bytes wait for the rest."
+            trouble = f"Its last line is incomplete: {waiting:,} bytes wait for the rest."
             return (msgspec.structs.replace(seen, trouble=trouble),)
         return (seen,)
 

@@ -21,7 +21,7 @@ _LOOKS_LIKE = {
         "they can't be read as memberships. Sync an audience of the same people instead"
     ),
     Filtered.OTHER_AUDIENCE: (
-        "They are of other audiences than the one that was named. Check its key"
+        "They belong to other audiences than the one you named. Check its key"
     ),
     Filtered.NO_KEY: "They name no audience: context.personas.computation_key is missing",
     Filtered.NO_BOOLEAN: (

@@ -87,7 +87,7 @@ class Plan(msgspec.Struct, frozen=True):
                 )
             if each.is_large_removal:
                 found.append(
-                    f"takes {each.remove:,} of {each.in_cohort:,} members out of "
+                    f"removes {each.remove:,} of {each.in_cohort:,} members from "
                     f'"{each.cohort_name}"'
                 )
         return tuple(found)

@@ -235,11 +235,11 @@ class Receiver:
 
     async def _other_path(self, request: Request, _: Exception) -> Response:
         path = clean(request.url.path)
-        words = f"Nothing is at {path}. Send events to /."
+        words = f"There is nothing at {path}. Send events to /."
         return self._refuse(_Refused(RefusalReason.OTHER_PATH, 404, words))
 
     async def _other_method(self, request: Request, error: Exception) -> Response:
-        words = f"{clean(request.method)} is not for this path. Send events with POST to /."
+        words = f"{clean(request.method)} is not allowed here. Send events with POST to /."
         allowed: str = (getattr(error, "headers", None) or {}).get("Allow", "POST")
         return self._refuse(_Refused(RefusalReason.OTHER_METHOD, 405, words, Allow=allowed))
 
@@ -345,7 +345,7 @@ class Receiver:
         try:
             await waiting.taken
         except LedgerError as error:
-            words = f"Nothing was taken: {error}"
+            words = f"Nothing was saved: {error}"
             raise _Refused(RefusalReason.LEDGER_FAILED, 503, words, Retry_After=LATER) from None
 
     # All of them together.

@@ -85,7 +85,7 @@ class ReconcilePlan(msgspec.Struct, frozen=True):
         if not self.is_large_removal:
             return None
         return (
-            f"takes {self.taken_out:,} of {self.comparison.in_cohort:,} members out of "
+            f"removes {self.taken_out:,} of {self.comparison.in_cohort:,} members from "
             f'"{self.cohort_name}"'
         )
 

@@ -40,5 +40,5 @@ def _body(of: RequestRecord, cohort: str | None, ids: Sequence[str]) -> str:
         return ""
     left = of.size - len(ids)
     listed = [*ids, f"... and {left:,} more"] if left else list(ids)
-    body = membership_body(cohort or "(not linked any more)", of.id_type, of.operation, listed)
+    body = membership_body(cohort or "(unlinked)", of.id_type, of.operation, listed)
     return msgspec.json.format(body, indent=2).decode()

@@ -95,12 +95,12 @@ def _told(before: Audience, after: Audience) -> Iterator[str]:
         ("seed user", before.seed_user, after.seed_user),
     ):
         if new != old:
-            yield f"{label} {clean(new, LONGEST)}" if new else f"{label} as by default"
+            yield f"{label} {clean(new, LONGEST)}" if new else f"{label} reset to the default"
     if after.enabled is not before.enabled:
-        yield "switched on" if after.enabled else "switched off"
+        yield "enabled" if after.enabled else "disabled"
     if after.cohort_id != before.cohort_id:
         cohort = after.linked_name or after.cohort_id
-        yield f"linked to cohort {clean(cohort, LONGEST)}" if cohort else "not linked any more"
+        yield f"linked to cohort {clean(cohort, LONGEST)}" if cohort else "unlinked"
 
 
 def _linked_name(audience: Audience, wish: SettingsChange) -> str | None:

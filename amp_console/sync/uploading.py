@@ -138,7 +138,7 @@ async def _check_is_new(lane: Lane, intent: Creation, answer: Uploaded) -> None:
     taken = {each.cohort_id for each in await lane.desk.ledger.aread(all_audiences)}
     if answer.cohort_id is not None and answer.cohort_id in taken | intent.known_ids:
         raise Unconfirmed(
-            200, "it names a cohort that was there before", answer.text, may_be_applied=True
+            200, "it names a cohort that existed before", answer.text, may_be_applied=True
         )
 
 
@@ -155,6 +155,6 @@ async def _close(lane: Lane, batch: Batch, error: AmplitudeError) -> None:
 def refused_text(refusal: BadRequest) -> str:
     """Say that no cohort could be made, and what to look at."""
     return (
-        f"Amplitude refused to make the cohort: {words_of(refusal)}. All users stay pending. "
-        "Check the cohort owner's e-mail and the App ID."
+        f"Amplitude refused to create the cohort: {words_of(refusal)}. All users stay pending. "
+        "Check the cohort owner's email and the App ID."
     )

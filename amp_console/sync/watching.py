@@ -25,7 +25,7 @@ TEMPORARY = (".tmp", ".part", ".partial", ".filepart", ".crdownload", ".download
 MOST_SHOWN = 100  # files
 COST_OF_FILE = 4096  # bytes; opening a file costs as much as reading so many
 
-_MISSING = "It does not exist. It is read as soon as it is there."
+_MISSING = "It does not exist. It will be read as soon as it does."
 
 
 class WatchOptions(msgspec.Struct, frozen=True):
@@ -281,7 +281,7 @@ class Watching:
 
 
 def _unreadable(error: OSError) -> str:
-    return f"It can't be read ({error.strerror}). It is tried again."
+    return f"It can't be read ({error.strerror}). The session keeps trying."
 
 
 def _name(path: Path) -> str:

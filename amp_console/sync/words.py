@@ -60,9 +60,8 @@ def uncertain_text(users: int, certain_at: int | str | None) -> str:
     `certain_at` in microseconds since 1970, or as `moment` writes it.
     """
     when = certain_at if isinstance(certain_at, str) else moment(certain_at)
-    they = "The user is" if users == 1 else "They are"
+    them = "the user" if users == 1 else "them"
     return (
         f"{plural(users, 'user')} not yet certain: an earlier request without an answer may still "
-        f"take effect and undo this. {they} confirmed again by a run after {when}, "
-        "or by a live session."
+        f"take effect and undo this. A run after {when}, or a live session, confirms {them} again."
     )

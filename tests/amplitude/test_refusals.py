@@ -155,7 +155,7 @@ def test_a_refusal_in_another_form_than_amplitudes_is_trouble_on_the_way(
 def test_an_answer_from_the_way_is_quoted() -> None:
     page = "<html><title>Blocked</title><body>Ask <b>IT</b> for access</body></html>"
     assert str(judge(403, page, LISTING, None)) == (
-        "Something on the way to Amplitude answered in its place (status 403): Ask IT for access. "
+        "A proxy or another server answered instead of Amplitude (status 403): Ask IT for access. "
         "Nothing was changed at Amplitude. Check any proxy, firewall or login page on the way, "
         "then try again."
     )

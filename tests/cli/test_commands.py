@@ -256,7 +256,7 @@ class TestSync:
         left = write(tmp_path / "b.ndjson", *(event(u, False, 9) for u in users[:3]))
         ended = operator.run("sync", "--from", left)
         assert ended.status == 2
-        assert "takes 3 of 4 members out" in ended.err
+        assert "removes 3 of 4 members" in ended.err
         assert len(operator.cohort("shoppers")) == 4
 
     def test_that_is_routine_just_runs(self, operator: Operator, tmp_path: Path) -> None:
@@ -511,7 +511,7 @@ def test_a_run_goes_on_until_its_process_is_killed(operator: Operator, file: Pat
 
 def test_doctor_finds_what_is_wrong(operator: Operator) -> None:
     ended = operator.run("doctor")
-    assert "look  keyring     This machine has no keyring now." in ended.out
+    assert "check  keyring     This machine has no keyring now." in ended.out
     assert "saved" not in ended.out
     assert "environment" in ended.out
     config = operator.home / "amp-console/config/config.toml"
@@ -562,7 +562,7 @@ def test_a_backup_is_restored_as_doctor_says(operator: Operator, file: Path) -> 
     begin = next(n for n, each in enumerate(lines) if each.startswith("set_aside="))
     subprocess.run(["sh", "-c", "\n".join(lines[begin : begin + 4])], check=True)
     assert operator.run("audiences", "--json").out == before
-    assert operator.run("doctor").out.count("ok    ledger ") == 1
+    assert operator.run("doctor").out.count("ok     ledger ") == 1
     assert len(list(ledger.parent.glob("*.db.damaged-*"))) == 1
 
 

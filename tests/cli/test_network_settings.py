@@ -35,7 +35,7 @@ def test_a_command_that_needs_the_network_ends_with_a_sentence(
 ) -> None:
     ended = behind_tls.run("sync", "--yes", without=BAD, more={variable: BAD[variable]})
     assert ended.status == 2
-    assert f"because {variable} is not usable" in ended.err
+    assert f"because {variable} is invalid" in ended.err
     assert "Nothing was sent." in ended.err
     assert "Traceback" not in ended.err
     assert "example-password" not in ended.err
@@ -57,6 +57,6 @@ def test_the_doctor_lists_what_is_in_effect_without_passwords(behind_tls: Operat
     assert ended.status == 1
     assert "HTTPS_PROXY: http proxy proxy.example:3128" in ended.out
     assert "NO_PROXY: no proxy for 10.0.0.0/8" in ended.out
-    assert "SSL_CERT_FILE is not usable: /nowhere/ca.pem can't be read" in ended.out
+    assert "SSL_CERT_FILE is invalid: /nowhere/ca.pem can't be read" in ended.out
     assert "ana" not in ended.out.replace(str(behind_tls.home), "").split("HTTPS_PROXY")[1][:80]
     assert "example-password" not in ended.out + ended.err

@@ -35,7 +35,7 @@ def test_each_audience_says_why_in_a_sentence(synced: Operator) -> None:
     sentences = [line for line in ended.out.splitlines() if not line.startswith(" ")]
     assert [line.partition(":")[0] for line in sentences] == ["newsletter", "shoppers"]
     assert all("Amplitude confirmed adding them (run 1)." in line for line in sentences)
-    assert "stands in" in ended.out
+    assert "source" in ended.out
     assert "events.ndjson:1" in ended.out
 
 

@@ -125,7 +125,7 @@ def test_a_large_removal_is_not_sent_unless_confirmed(
     drift(simulator, into=tuple(f"s{n}" for n in range(5)))
     ended = operator.run("reconcile", "shoppers", "--apply", "both")
     assert ended.status == 2
-    assert 'takes 5 of 15 members out of "shoppers"' in ended.err
+    assert 'removes 5 of 15 members from "shoppers"' in ended.err
     assert simulator.world.size(cohort_of(simulator)) == 15
     assert operator.run("reconcile", "shoppers", "--apply", "both", "--yes").status == 0
     assert simulator.world.size(cohort_of(simulator)) == 10
@@ -189,7 +189,7 @@ def test_more_downloads_than_are_left_are_not_begun(
     simulator.behaviour = Behaviour(downloads_per_month=1)
     ended = operator.run("reconcile", "--all")
     assert ended.status == 2
-    assert "That is more than are left. Nothing was downloaded." in ended.err
+    assert "Not enough downloads are left. Nothing was downloaded." in ended.err
     assert operator.run("reconcile", "shoppers").status == 0
 
 

@@ -100,7 +100,7 @@ def test_wrong_keys_end_it_with_3(operator: Operator) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("-", "other.ndjson"), "The standard input (-) is followed alone"),
+        (("-", "other.ndjson"), "Standard input (-) can't be combined"),
         (("/nowhere/at/all.ndjson",), "does not exist, nor does its folder"),
         ((), "Missing argument"),
     ],

@@ -289,7 +289,7 @@ async def test_a_hostile_name_is_shown_as_it_is(house: House) -> None:
         await pilot.press("f4")
         await until_shown(pilot, "Unlink “[red]trial")
         await pilot.press("y")
-        await until(pilot, lambda: "is not linked any more" in last(pilot))
+        await until(pilot, lambda: "is unlinked" in last(pilot))
         assert "\x1b" not in last(pilot)
 
 

@@ -90,7 +90,7 @@ async def test_a_mistake_is_taken_back_as_soon_as_it_is_corrected(newcomer: Hous
         await fill(pilot, newcomer, app_id="twelve", owner="")
         await pilot.press("f2")
         await until_shown(pilot, "Not saved. Fix the fields that are marked.")
-        assert told(pilot, "owner").startswith("The e-mail address is missing.")
+        assert told(pilot, "owner").startswith("The email address is missing.")
         line(pilot, "owner").value = "ana"
         await until(pilot, lambda: "isn't an e-mail address" in told(pilot, "owner"))
         line(pilot, "owner").value = "ana@acme.example"

@@ -349,7 +349,7 @@ async def test_invalid_events_are_exported_as_they_are_filtered(
         await pilot.press("slash", *"broken", "enter")
         await until_shown(pilot, "2 events")
         await export_to(pilot, "\0")
-        await until_shown(pilot, "This is not a file name.")
+        await until_shown(pilot, "This is not a valid file name.")
         await pilot.press("escape")
         await export_to(pilot, str(file))
         await until_said(pilot, "2 rows written")

@@ -130,7 +130,7 @@ async def test_a_snapshot_that_removes_many_is_confirmed_first(
             assert (left.add, left.remove) == (0, 0)
         await pilot.press("y" if is_confirmed else "n")
         if is_confirmed:
-            await until_shown(pilot, "2 members left: the snapshot does not hold them.")
+            await until_shown(pilot, "2 members left: they are not in the snapshot.")
         else:
             await until_shown(pilot, "The snapshot was not confirmed. Nothing was changed.")
     with house.office(connection) as office:
@@ -161,7 +161,7 @@ async def test_a_damaged_snapshot_removes_no_one_unless_the_operator_insists(
         await pilot.press("a")
         await until_shown(pilot, "Apply this snapshot?")
         await pilot.press("y")
-        await until_shown(pilot, "1 member left: the snapshot does not hold them.")
+        await until_shown(pilot, "1 member left: they are not in the snapshot.")
     with house.office(connection) as office:
         assert office.ledger.read(outstanding, office.audience()).remove == 1
 
@@ -207,7 +207,7 @@ async def test_a_complete_snapshot_lets_the_others_leave(house: House, tmp_path:
         await until_shown(pilot, "It removes 1 of the 2 members")
         await pilot.press("y")
 
-        await until_shown(pilot, "1 member left: the snapshot does not hold them.")
+        await until_shown(pilot, "1 member left: they are not in the snapshot.")
     with house.office(connection) as office:
         assert office.ledger.read(outstanding, office.audience()).remove == 1
 

@@ -208,7 +208,7 @@ async def test_an_audience_is_switched_off_and_on_again(house: House, tmp_path: 
         await until_said(pilot, "“shoppers” is off: syncs of all skip it.")
         with file.open("a") as more:
             more.write(lines("u2"))
-        await until_shown(pilot, "waiting: switched off")
+        await until_shown(pilot, "waiting: disabled")
         await pilot.press("s")
         await until(pilot, lambda: members(house) == {"u1", "u2"})
         work.cancel()

@@ -19,6 +19,6 @@ async def test_it_is_told_and_the_console_goes_on(
     async with house.open() as pilot:
         await until_shown(pilot, "Audiences", "newsletter")
         await console(pilot).update_sizes()
-        await until_said(pilot, "SSL_CERT_FILE is not usable: /nowhere/ca.pem can't be read")
+        await until_said(pilot, "SSL_CERT_FILE is invalid: /nowhere/ca.pem can't be read")
         await pilot.press("5")
         await until_shown(pilot, "Event log", "SSL_CERT_FILE")

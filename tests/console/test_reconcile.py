@@ -124,7 +124,7 @@ async def test_a_large_removal_wants_the_name_typed(house: House) -> None:
         await pilot.press("p")
         await until_shown(pilot, "Remove 9 who are extra")
         await pilot.press("r")
-        await until_shown(pilot, "takes 9 of 27 members out", "Type shoppers to go on")
+        await until_shown(pilot, "removes 9 of 27 members", "Type shoppers to go on")
         await pilot.press("enter")
         await pilot.press(*"shopper", "enter")
         assert pilot.app.screen.query_one("#typed", Input).value == "shopper"

@@ -33,7 +33,7 @@ def test_a_verdict_names_who_is_left() -> None:
     assert verdict("stopped", nobody, 1_000) == "Stopped with 1,000 users still pending."
     assert verdict("stopped", nobody, None) == "Stopped with users still pending."
     said = verdict("stopped", nobody, 0)
-    assert said == "No user is pending. The line of the audience says what is still open."
+    assert said == "No users are pending. The audience's row says what is left to do."
 
 
 def test_advice_says_what_to_look_at_next() -> None:

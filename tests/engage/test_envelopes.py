@@ -77,7 +77,7 @@ def test_what_is_no_envelope_is_one_event(odd: object) -> None:
     batch = read(lines(odd, event("ben")))
     assert (members(batch), batch.read) == (["ben"], 2)
     assert list(batch.filtered) == [
-        "not an audience event: it has no type, as every Segment event has"
+        "not an audience event: it has no type, which every Segment event has"
     ]
 
 

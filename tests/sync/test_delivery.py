@@ -398,7 +398,7 @@ class TestAnswersOnTheWay:
         office.enter("u1")
         office.trouble(Rule(PAGES["page"]))
         note = (await office.sync()).audiences[0].note
-        assert "Something on the way to Amplitude answered in its place (status 403)" in note
+        assert "A proxy or another server answered instead of Amplitude (status 403)" in note
         assert "Ask IT for access" in note
 
     async def test_of_a_cohort_that_was_there_before_links_nothing(self, office: Office) -> None:
@@ -490,7 +490,7 @@ class TestCreation:
         assert report.status is RunStatus.STOPPED
         assert report.audiences[0].left.pending == 40
         assert office.rejected() == []
-        assert "Check the cohort owner's e-mail" in report.audiences[0].note
+        assert "Check the cohort owner's email" in report.audiences[0].note
 
     @pytest.mark.parametrize("trouble", [Reset(applied=True), Cut()], ids=str)
     async def test_whose_answer_is_lost_makes_no_second_cohort(

@@ -51,8 +51,8 @@ async def test_the_audience_says_until_when_and_the_others_are_delivered(
     assert report.status is RunStatus.STOPPED
     (note,) = notes(report).values()
     assert note == (
-        "Amplitude asks for no more requests before 12:15 UTC. "
-        "Nothing is sent until then; what is pending stays pending."
+        "Amplitude asked to wait until 12:15 UTC. "
+        "Nothing is sent until then; pending users stay pending."
     )
     assert sum(each.left.pending for each in report.audiences) == 1
 
@@ -95,7 +95,7 @@ async def test_a_wait_that_concerns_no_cohort_holds_every_audience(
 async def test_a_wait_of_years_lasts_a_day(office: Office, clock: Clock) -> None:
     (note,) = notes(await asked_to_wait(office, "99999999")).values()
     assert (
-        "before 2026-05-04 09:15 UTC. It asked for longer, but is asked again after a day." in note
+        "until 2026-05-04 09:15 UTC. It asked for longer, but no wait is longer than a day." in note
     )
     clock.now += 24 * HOUR
     assert (await office.sync()).status is RunStatus.DELIVERED

@@ -14,7 +14,7 @@ from tests.sync.office import Office, event
 
 pytestmark = pytest.mark.anyio
 CHANGED_BACK = (
-    "Settings of “shoppers” changed: cohort name as by default; switched on; "
+    "Settings of “shoppers” changed: cohort name reset to the default; enabled; "
     "linked to cohort 26umsb5."
 )
 LATER = 5_000_000_000_000_000  # microseconds; after everything that an office does
@@ -48,7 +48,7 @@ async def test_settings_that_are_changed_are_told_and_those_that_are_not_are_not
     office.change(SettingsChange(cohort_name="", cohort_id="26umsb5", enabled=True))
     told = texts(office)[: len(texts(office)) - before]
     assert sorted(told) == [
-        "Settings of “shoppers” changed: ID type Amplitude ID; cohort name VIPs; switched off.",
+        "Settings of “shoppers” changed: ID type Amplitude ID; cohort name VIPs; disabled.",
         CHANGED_BACK,
     ]
 

@@ -758,7 +758,7 @@ async def test_a_switched_off_audience_waits(office: Office, tmp_path: Path) -> 
     office.change(SettingsChange(enabled=False))
     async with Session(office, tmp_path) as session:
         session.write(lines("u2", at=1))
-        await until(lambda: any("switched off" in e.state for e in session.now().audiences))
+        await until(lambda: any("disabled" in e.state for e in session.now().audiences))
         office.change(SettingsChange(enabled=True))
         await until(is_in(office, "u1", "u2"))
 
@@ -860,7 +860,7 @@ async def test_a_line_that_waits_for_its_rest_is_told(office: Office) -> None:
         await until(lambda: source._source is not None and source._source.unfinished == 50)
         assert not source.sources()[0].trouble
         clock[0] = 61.0
-        assert source.sources()[0].trouble.startswith("Its last line is not complete: 50 bytes")
+        assert source.sources()[0].trouble.startswith("Its last line is incomplete: 50 bytes")
         live.end()
         report = await task
     assert (report.last.tally.read, report.last.tally.invalid) == (2, 1)

@@ -177,7 +177,7 @@ file. Up, down and Tab go from field to field; left, right and space choose."""
     def on_key_input_refused(self, event: KeyInput.Refused) -> None:
         """More lines were pasted than there are keys."""
         name = event.input.id or ""
-        told = f"{event.lines} lines were pasted: expected are one key, or two lines."
+        told = f"{event.lines} lines were pasted. Paste one key, or both keys on two lines."
         self.tell({name: told}, is_answer=True)
 
     # Testing and saving.

@@ -79,7 +79,7 @@ class ExportDialog(Dialog[ExportRequest | None]):
     def _answer(self) -> None:
         path = _file_named(entered(self, "answer").strip())
         if path is None:
-            self.query_one("#wrong", Static).update(said(("This is not a file name.", BAD)))
+            self.query_one("#wrong", Static).update(said(("This is not a valid file name.", BAD)))
         else:
             self.dismiss(ExportRequest(path, chosen(self, "exact") == "yes"))
 

@@ -41,7 +41,7 @@ def why_not(place: "LivePlace", action: str) -> str | None:
 
 def _why_not_begin(place: "LivePlace") -> str | None:
     if _is_ending(place):
-        return "The session is ending: begin another one when it has ended."
+        return "The session is ending. Start another one afterwards."
     connection = place.session.connection
     return refusal(connection) if connection.read_only else None
 
@@ -154,7 +154,7 @@ def ask_to_end(place: "LivePlace") -> None:
         return
     consequences = [
         "It stops reading events. Changes that are not delivered yet are sent first.",
-        "What is paused, or waits for a cohort, stays pending.",
+        "Paused audiences and those that wait for a cohort stay pending.",
     ]
 
     def answered(is_meant: bool | None) -> None:

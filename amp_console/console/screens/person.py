@@ -253,4 +253,4 @@ def _place_of(source: str | None, line: int) -> list[tuple[str, str]]:
     path = PurePath(source)
     folder = [("", str(path.parent))] if str(path.parent) != "." else []
     where = f"line {line:,} of {path.name}" if line else path.name
-    return [("stands in", where), *folder]
+    return [("source", where), *folder]

@@ -344,7 +344,7 @@ identifier to a line. E writes the differences into a file. w shows the requests
         """Ask whether a list that is incomplete is to be used as it is."""
         question = Confirm(
             "Compare with an incomplete list?",
-            [work.failure or "", "Members who are missing in it count as extra in the cohort."],
+            [work.failure or "", "Members missing from it count as extra in the cohort."],
             yes="Compare anyway",
             is_danger=True,
         )

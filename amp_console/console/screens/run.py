@@ -301,8 +301,8 @@ reason shows the users who were rejected for it."""
         if picture is None or picture.outcome != str(RunStatus.RUNNING):
             return "This run has finished: there is nothing to pause or cancel."
         if picture.kind is RunKind.LIVE:
-            return "A live session is paused and ended where it runs; this console's under 6."
-        return "This run is under way elsewhere: pause or cancel it there."
+            return "Pause or end a live session where it runs; for this console's, press 6."
+        return "Another process carries out this run. Pause or cancel it there."
 
     def action_pause(self) -> None:
         """Send nothing more until told to go on."""
