@@ -153,7 +153,7 @@ def run_live(
         return Exit.STOPPED
     if report.uncertain:
         who = plural(report.uncertain, "user")
-        say(f"Ended with {who} not yet certain. The next run or session confirms them again.", err=True)
+        say(f"Ended with {who} not yet certain. The next run or session confirms again.", err=True)
         return Exit.STOPPED
     return Exit.DELIVERED
 

@@ -44,9 +44,7 @@ class Wish(NamedTuple):
 @click.argument("audiences", nargs=-1, metavar="AUDIENCE...")
 @click.option("--all", "take_all", is_flag=True, help="Take every enabled audience with a cohort.")
 @click.option("--against", metavar="PATH", help='Compare with a list of members ("-": stdin).')
-@click.option(
-    "--allow-incomplete", is_flag=True, help="Use the list even if it is incomplete."
-)
+@click.option("--allow-incomplete", is_flag=True, help="Use the list even if it is incomplete.")
 @click.option(
     "--allow-no-overlap",
     is_flag=True,
@@ -160,7 +158,7 @@ def _compare(
     cost = plural(len(chosen), "download")
     say(f"{quota}. Comparing takes {cost}.", err=True)
     if len(chosen) > quota.left:
-        say("Not enough downloads are left. Nothing was downloaded. Name fewer audiences.", err=True)
+        say("Not enough downloads are left. Nothing was downloaded. Name fewer.", err=True)
         return None
     if len(chosen) > 1 and not wish.yes and is_watched() and not ask("Go on?"):
         return None

@@ -61,9 +61,7 @@ async def unlink(app: "ConsoleApp", audience: Audience) -> Audience | None:
     """Forget an audience's cohort; the next sync makes a new one."""
     changed = await apply(app, audience, SettingsChange(unlink=True))
     if changed is not None:
-        app.say(
-            f"“{clean(changed.name)}” is unlinked. The next sync makes a new cohort."
-        )
+        app.say(f"“{clean(changed.name)}” is unlinked. The next sync makes a new cohort.")
     return changed
 
 

@@ -104,9 +104,7 @@ class SpeakingApp(App[None]):
         elif told:
             for each in told:
                 self.keep(each, "warning")
-            self._show_notice(
-                f"{len(told)} settings are invalid. Press 5 for details.", "warning"
-            )
+            self._show_notice(f"{len(told)} settings are invalid. Press 5 for details.", "warning")
 
     def copy(self, text: str) -> None:
         """Copy by OSC 52, and into a file: no terminal says whether it took it."""

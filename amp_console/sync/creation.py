@@ -84,8 +84,8 @@ async def _reject_everybody(lane: Lane, last: Batch, words: str) -> None:
     """
     if words and await _is_known(lane, last.identifiers()[0]):
         raise GaveUp(
-            f"Amplitude refused to create the cohort from any member: {words}. It knows at least one "
-            "of them, so all users stay pending. Check the cohort owner's email and the App ID."
+            f"Amplitude refused to create the cohort from any member: {words}. It knows at least "
+            "one of them, so all users stay pending. Check the cohort owner's email and the App ID."
         )
     rejected = await lane.desk.ledger.awrite(
         uploads.reject_everybody,
