@@ -48,7 +48,7 @@ class Usage(msgspec.Struct, frozen=True):
 class Upload(msgspec.Struct, frozen=True, kw_only=True):
     """A new static cohort; with `existing_cohort_id`, the whole new content of an old one.
 
-    `owner` is the e-mail address of a login at Amplitude. Ids that Amplitude does not know are
+    `owner` is the email address of a login at Amplitude. Ids that Amplitude does not know are
     skipped; a cohort without any known id is refused.
     """
 

@@ -30,7 +30,7 @@ def checked_name(text: str) -> str:
 
 
 def checked_email(text: str) -> str:
-    """Return an e-mail address, trimmed: something, an @, and a domain with a dot.
+    """Return an email address, trimmed: something, an @, and a domain with a dot.
 
     Whether Amplitude knows its owner is for Amplitude to say.
 
@@ -42,5 +42,5 @@ def checked_email(text: str) -> str:
     mailbox, _, domain = email.rpartition("@")
     visible = email.isprintable() and not any(character.isspace() for character in email)
     if not (mailbox and all(domain.split(".")) and "." in domain and visible) or len(email) > 254:
-        raise ValueError("That isn't an e-mail address. It should look like owner@example.com.")
+        raise ValueError("That isn't an email address. It should look like owner@example.com.")
     return email

@@ -35,7 +35,7 @@ class World:
     """One project of a simulated Amplitude. Safe to read and change from any thread.
 
     `known` says which ids mean somebody, `unknown` which never do where everybody is known.
-    `organisation` holds the e-mails that may own a cohort; None lets any e-mail.
+    `organisation` holds the emails that may own a cohort; None lets any email.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class World:
             return self._people.search(text, limit)
 
     def accepts_owner(self, email: str) -> bool:
-        """Say whether this login e-mail may own a cohort."""
+        """Say whether this login email may own a cohort."""
         return "@" in email if self.organisation is None else email in self.organisation
 
     def create_cohort(

@@ -109,7 +109,7 @@ def cohort_name(audience: Audience, connection: Connection) -> str:
 
 
 def owner_email(audience: Audience, connection: Connection) -> str:
-    """The e-mail of a new cohort's owner: the override, else the connection's."""
+    """The email of a new cohort's owner: the override, else the connection's."""
     return audience.owner_email or connection.owner_email
 
 

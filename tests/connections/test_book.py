@@ -315,7 +315,7 @@ def test_a_file_from_a_windows_editor_is_read(book: ConnectionBook, file: Path) 
         (SHOP.replace("= 1", "= 0"), r"connections\.shop: app_id must be a whole number above 0"),
         (SHOP.replace("app_id = 1", ""), r"connections\.shop: .*missing required field `app_id`"),
         (SHOP.replace("Shop", "S\\u001b[2Jp"), r"connections\.shop: The name holds"),
-        (SHOP.replace("@", " at "), r"connections\.shop: That isn't an e-mail address"),
+        (SHOP.replace("@", " at "), r"connections\.shop: That isn't an email address"),
         (SHOP.replace(".shop", '."../shop"'), r"connections\.\.\./shop: id must be"),
         (SHOP + 'region = "Mars"', r"connections\.shop\.region: Invalid enum value 'Mars'"),
         (SHOP + "limits.tries = 0", r"connections\.shop\.limits: tries must be 1 to 100"),

@@ -118,7 +118,7 @@ async def test_mistakes_are_told_at_their_fields(house: House) -> None:
         await paste(pilot, "owner", "nobody")
         await paste(pilot, "cohort-name", "  ")
         await pilot.press("f2")
-        await until(pilot, lambda: "isn't an e-mail address" in told(pilot, "owner"))
+        await until(pilot, lambda: "isn't an email address" in told(pilot, "owner"))
         assert told(pilot, "cohort-name").startswith("These are only blanks.")
         assert of(house) == known
         await paste(pilot, "owner", "noor@acme.example")

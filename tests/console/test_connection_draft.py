@@ -48,7 +48,7 @@ def told(form: Entered, known: Connection | None = None, *others: Connection) ->
         ("app-id", {"app_id": "-7"}, "is a number"),
         ("app-id", {"app_id": "٧"}, "is a number"),
         ("app-id", {"app_id": "9" * 5000}, "is a number"),
-        ("owner", {"owner": "ana@acme"}, "e-mail"),
+        ("owner", {"owner": "ana@acme"}, "email"),
         ("base-url", {"base_url": "http://example.com"}, "https"),
     ],
 )

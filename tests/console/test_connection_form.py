@@ -78,7 +78,7 @@ async def test_every_mistake_is_told_at_its_field_and_nothing_is_asked(newcomer:
         assert told(pilot, "name") == "A connection needs a name."
         assert "a blank" in told(pilot, "secret-key")
         assert told(pilot, "app-id") == "The App ID is a number, such as 153957."
-        assert "isn't an e-mail address" in told(pilot, "owner")
+        assert "isn't an email address" in told(pilot, "owner")
         assert told(pilot, "api-key") == ""
         assert pilot.app.focused is line(pilot, "name")
         assert newcomer.simulator.requests == []
@@ -92,7 +92,7 @@ async def test_a_mistake_is_taken_back_as_soon_as_it_is_corrected(newcomer: Hous
         await until_shown(pilot, "Not saved. Fix the fields that are marked.")
         assert told(pilot, "owner").startswith("The email address is missing.")
         line(pilot, "owner").value = "ana"
-        await until(pilot, lambda: "isn't an e-mail address" in told(pilot, "owner"))
+        await until(pilot, lambda: "isn't an email address" in told(pilot, "owner"))
         line(pilot, "owner").value = "ana@acme.example"
         await until(pilot, lambda: told(pilot, "owner") == "")
         assert told(pilot, "app-id") != ""

@@ -365,7 +365,7 @@ async def test_an_audience_waits_for_hours_while_the_others_go_on(
         office.trouble(wait)
         session.write(lines("u2"))
         await until(
-            lambda: any("no more requests before" in each.state for each in session.now().audiences)
+            lambda: any("asked to wait until" in each.state for each in session.now().audiences)
         )
         asked = len(office.simulator.requests)
         session.write(lines("u2", key="buyers"))

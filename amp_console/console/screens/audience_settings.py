@@ -31,7 +31,7 @@ HINTS = {
     "Amplitude ID, to match by Amplitude's own number: events must carry it.",
     "cohort-name": "The name of the cohort that the next sync makes. A cohort that is there "
     "already keeps its name.",
-    "owner": "The login e-mail of who shall own a new cohort in Amplitude. A cohort that is "
+    "owner": "The login email of the owner of a new cohort in Amplitude. A cohort that is "
     "there already keeps its owner.",
     "seed": "Amplitude makes no empty cohort: while the audience has no member, this user is put "
     "in and taken out again. A User ID that Amplitude knows.",

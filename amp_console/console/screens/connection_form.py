@@ -90,7 +90,7 @@ file. Up, down and Tab go from field to field; left, right and space choose."""
         )
         yield _line("app-id", "App ID", str(known.app_id) if known else "", "such as 153957")
         owner = known.owner_email if known else ""
-        yield _line("owner", "Cohort owner", owner, "login e-mail of who shall own new cohorts")
+        yield _line("owner", "Cohort owner", owner, "login email of the owner of new cohorts")
         region = known.region if known else Region.NORTH_AMERICA
         regions = [(str(each), each.label) for each in Region]
         yield Field("Region", Choice(regions, region, look=look, id="region"), id="field-region")

@@ -25,7 +25,7 @@ EMPTY = """\
 No connection yet.
 
 Press n to connect an Amplitude project. You need its API Key and Secret Key,
-its App ID, and the e-mail of who shall own new cohorts."""
+its App ID, and the email of the owner of new cohorts."""
 NO_KEYS = "It has no keys stored."
 STILL_THERE = (
     "Its keys are still in your keyring, which did not let them be deleted. Press K to try again; "
