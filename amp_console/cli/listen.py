@@ -12,9 +12,7 @@ from amp_console.cli.output import ask_for, say
 
 
 @click.command()
-@click.option(
-    "--save-secret", is_flag=True, help="Ask for the shared secret, keep it in the keyring, end."
-)
+@click.option("--save-secret", is_flag=True, help="Save the shared secret in the keyring and exit.")
 @live_options
 @click.option(
     "--watch",
@@ -41,8 +39,9 @@ def listen(
 
     POST / takes an event or one array of events, and answers 2xx once they are in the ledger. The
     shared secret of the destination is kept in the keyring (--save-secret), or taken from
-    AMP_CONSOLE_WEBHOOK_SECRET; without one only this machine can reach it. GET /healthz says that
-    it is there. With --watch the session follows files and folders, too, as the command watch does.
+    AMP_CONSOLE_WEBHOOK_SECRET; without one only this machine can reach it. GET
+    /healthz answers while it runs. With --watch the session follows files and folders, too, as the
+    command watch does.
     """
     from amp_console.cli.live_sources import path_source, webhook_source
     from amp_console.cli.living import run_live

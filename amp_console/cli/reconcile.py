@@ -50,7 +50,9 @@ class Wish(NamedTuple):
     is_flag=True,
     help="Apply a list even if none of its identifiers is in the cohort or audience.",
 )
-@click.option("--apply", type=click.Choice(["add", "remove", "both"]), help="Put it right.")
+@click.option(
+    "--apply", type=click.Choice(["add", "remove", "both"]), help="Repair the differences."
+)
 @click.option("--replace", is_flag=True, help="Upload the whole content anew, where it is less.")
 @click.option("--yes", is_flag=True, help="Confirm beforehand.")
 @click.option("--verify", is_flag=True, help="Compare again afterwards: one more download.")
@@ -73,7 +75,7 @@ def reconcile(
     as_json: bool,
     connection: str | None,
 ) -> int:
-    """Compare cohorts with their audiences, and put them right.
+    """Compare cohorts with their audiences, and repair them.
 
     It reads the whole cohort, which costs one of the month's downloads. Without --apply it only
     compares. A list for --against is Segment's CSV download of the audience, or identifiers, one
@@ -86,7 +88,7 @@ def reconcile(
 
     wish = Wish(apply, replace, yes, verify, allow_incomplete, allow_no_overlap)
     if replace and apply != "both":
-        raise click.UsageError("--replace puts everything right at once: add --apply both.")
+        raise click.UsageError("--replace repairs everything at once: add --apply both.")
     if exact and export is None:
         raise click.UsageError("--exact says how to write a CSV: add --export FILE.")
     with workplace(connection) as place:

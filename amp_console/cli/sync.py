@@ -36,7 +36,7 @@ def sync(
     """Deliver what is pending to Amplitude.
 
     Without names it takes every enabled audience; with --from, those of the files. A plan that
-    makes cohorts, or takes more than half of the members out of one, wants to be confirmed.
+    creates cohorts, or removes more than half of a cohort's members, must be confirmed.
     """
     from amp_console.cli import documents, running
     from amp_console.cli.reading import describe, read_events

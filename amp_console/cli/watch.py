@@ -35,7 +35,7 @@ def watch(
     """Follow files that grow and folders in which files appear ("-": stdin), until Ctrl-C.
 
     Each line is read once, across restarts too, and is in its cohort seconds later. Audiences
-    that have no cohort yet wait, unless --create allows to make theirs. With --listen the session
+    that have no cohort yet wait, unless --create creates theirs. With --listen the session
     receives Segment's webhooks, too, as the command listen does.
     """
     from amp_console.cli.live_sources import path_source, webhook_source

@@ -4,7 +4,7 @@ One is made before each migration, and one a day while a live session runs. Even
 imported again, but events from webhooks and from the standard input are in the ledger alone.
 
 A copy is one consistent state: a read transaction is held while SQLite's backup API copies it page
-by page, through a connection of its own, so that others go on reading and writing. It gets its
+by page, through a connection of its own, so that others keep reading and writing. It gets its
 name once it is complete and SQLite has checked it, so a crash leaves no half backup, and a damaged
 ledger never replaces a good copy.
 """

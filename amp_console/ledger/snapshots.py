@@ -86,7 +86,7 @@ def stage(
 
 
 def removal(db: sqlite3.Connection, of: Snapshot) -> Removal:
-    """Count whom the snapshot would remove, if it were applied now."""
+    """Count the members that the snapshot would remove now."""
     values = _values(db, of)
     _find_leavers(db, of, values)
     # A person with identifiers of both types counts once, by the one in use.

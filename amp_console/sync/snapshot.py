@@ -67,7 +67,7 @@ class SnapshotReport(msgspec.Struct, frozen=True):
 class SnapshotReader:
     """Stages the parts of a snapshot, and applies it when all of them were read.
 
-    Several files are the parts of one download: whoever is in one of them has not left.
+    Several files are the parts of one download: a member in any of them has not left.
     """
 
     def __init__(self, ledger: Ledger, *, allow_incomplete: bool = False) -> None:
