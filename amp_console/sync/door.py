@@ -82,6 +82,11 @@ class Connection(H11Protocol):
         elif self._slow is None:
             self._expect_head()
 
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """Stay open for the answer where a sender closes its side after a whole request."""
+        cycle = cast("RequestResponseCycle | None", self.cycle)
+        return cycle is not None and not (cycle.more_body or cycle.response_complete)
+
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget it."""
         self._in_time()

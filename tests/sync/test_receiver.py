@@ -213,6 +213,20 @@ async def test_a_sender_that_goes_away_harms_nobody(office: Office) -> None:
         assert (await post.send(body_of("u1"))).status_code == 200
 
 
+async def test_a_sender_that_closes_its_side_after_the_request_hears_the_answer(
+    office: Office,
+) -> None:
+    body = body_of("u1")
+    async with at_work(office) as post:
+        reader, writer = await asyncio.open_connection("127.0.0.1", post.port)
+        writer.write(
+            b"POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s"
+            % (len(body), body)
+        )
+        writer.write_eof()
+        assert await answer_to(reader, writer) == b"HTTP/1.1 200 OK"
+
+
 @pytest.mark.parametrize(("method", "path"), [("GET", "/"), ("POST", "/other"), ("PUT", "/")])
 async def test_other_calls_are_refused(office: Office, method: str, path: str) -> None:
     async with at_work(office) as post:
