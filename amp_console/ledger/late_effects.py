@@ -107,10 +107,11 @@ def make_due_pending(db: sqlite3.Connection, audience_id: int, now: int, quiet: 
         f"(SELECT m.n FROM {_JOINED} WHERE {due} AND ({_UNCERTAIN} OR {_CONTRADICTS}))",
         values,
     )
+    # Not with NOT IN: SQLite would go through all of them for each.
     db.execute(
-        "DELETE FROM late_effect WHERE audience_id = :audience AND until <= :now "
-        f"AND (cohort_id, n, operation) NOT IN (SELECT late.cohort_id, m.n, late.operation "
-        f"FROM {_JOINED} WHERE {due} AND {_UNDOES})",
+        f"DELETE FROM late_effect AS late WHERE {due} AND NOT EXISTS (SELECT 1 FROM audience AS a "
+        "JOIN member AS m ON m.n = late.n WHERE a.id = late.audience_id "
+        f"AND (late.cohort_id = '' OR late.cohort_id IS a.cohort_id) AND {_UNDOES})",
         values,
     )
 
