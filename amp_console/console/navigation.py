@@ -48,11 +48,12 @@ def go(app: "ConsoleApp", name: str) -> None:
         app.say(app.no_session_reason, "warning")
         return
     kind = place(name)
-    while len(app.screen_stack) > 2:  # home stays, right above Textual's blank screen
-        if isinstance(app.screen, kind):
-            return
+    # Home stays, right above Textual's blank screen.
+    while len(app.screen_stack) > 2 and not isinstance(app.screen, kind):
         app.pop_screen()
-    if not isinstance(app.screen, kind):
+    if isinstance(app.screen, kind):
+        app.screen.go_again()
+    else:
         app.push_screen(kind())
 
 

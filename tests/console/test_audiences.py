@@ -10,10 +10,10 @@ from amp_console.console import Opening
 from amp_console.console.screens.audiences import AudiencesPlace
 from amp_console.console.widgets.grid import Grid
 from amp_console.sync.standing import standings
-from tests.console.furniture import FRESH, GHOSTS, LAPSED, SHOPPERS, furnish, hostile
+from tests.console.furniture import FRESH, GHOSTS, LAPSED, SHOPPERS, furnish, hostile, sync
 from tests.console.held import held_reads
 from tests.console.house import House, console, picture, until, until_shown
-from tests.sync.office import event
+from tests.sync.office import Office, event
 
 pytestmark = pytest.mark.anyio
 
@@ -32,6 +32,19 @@ async def test_each_audience_is_a_row_with_its_numbers_and_its_status(house: Hou
         assert "● in sync" in line_of(shown, LAPSED)
         assert "▲ 2 rejected" in line_of(shown, GHOSTS)
         assert "4 · 1 rejected · 1 not linked · 2 pending · 1 in sync" in shown
+
+
+@pytest.mark.parametrize("width", [80, 120])
+async def test_a_number_is_never_cut(house: House, width: int) -> None:
+    def many(office: Office) -> None:
+        office.read(event(f"a{n}", True, audience="churned") for n in range(120))
+        sync(office)
+        office.read(event(f"a{n}", False, 90, audience="churned") for n in range(120))
+        office.read(event(f"b{n}", True, audience="churned") for n in range(1_228))
+
+    furnish(house, many)
+    async with house.open(size=(width, 36)) as pilot:
+        await until_shown(pilot, "+1,228  −120")
 
 
 async def test_the_row_under_the_cursor_is_shown_in_detail(house: House) -> None:

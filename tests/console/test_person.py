@@ -1,6 +1,7 @@
 """Why is this person (not) in the cohort? Asked from anywhere, answered in a sentence."""
 
 import pytest
+from textual.widgets import Input
 
 from amp_console.console.screens.person import PersonPlace
 from amp_console.console.screens.run import RunPlace
@@ -31,6 +32,23 @@ async def test_it_can_be_asked_from_anywhere(house: House) -> None:
             await pilot.press(place)
             await pilot.press("f", *"ghost-1", "enter")
             await until_shown(pilot, "Rejected when they were to be added")
+
+
+@pytest.mark.parametrize("away", [(), ("enter",)], ids=["answers", "run"])
+async def test_f_puts_the_cursor_back_into_the_input_and_selects_its_text(
+    house: House, away: tuple[str, ...]
+) -> None:
+    furnish(house)
+    async with house.open() as pilot:
+        await until_shown(pilot, LAPSED)
+        await pilot.press("f", *"l3", "enter")
+        await until_shown(pilot, "delivered     in (cohort")
+        await pilot.press(*away)
+        await until(pilot, lambda: isinstance(pilot.app.screen, RunPlace) == bool(away))
+        await pilot.press("f", *"R2!S")
+        place = pilot.app.screen
+        assert isinstance(place, PersonPlace)
+        assert place.query_one("#who", Input).value == "R2!S"
 
 
 async def test_somebody_nobody_knows_is_told_what_that_means(house: House) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Hashable
 from typing import ClassVar, NamedTuple
 
 import msgspec
+from rich.cells import cell_len
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container, VerticalScroll
@@ -29,7 +30,7 @@ COLUMNS = (
     Column("Cohort", 14, flex=3, rank=2),
     Column("ID type", 12, rank=4),
     Column("Members", 9, right=True, rank=1),
-    Column("Pending", 9, flex=1, right=True),
+    Column("Pending", 9, right=True),
     Column("Rejected", 8, right=True),
     Column("Status", 14),
     Column("Last run", 12, rank=3),
@@ -147,8 +148,9 @@ audience under the cursor. Nothing is sent before you have seen the plan and con
         ]
         self._known = {each.audience.id: each for each in found}
         grid = self.query_one("#list", Grid)
-        self._fit_status(found)
-        grid.show([self._row(each) for each in found])
+        rows = [self._row(each) for each in found]
+        self._fit_columns(rows)
+        grid.show(rows)
         panel = self.query_one("#audiences")
         panel.border_subtitle = said(self._summary(found))
         if self._detail is not None and (now := self._known.get(self._detail.of.audience.id)):
@@ -216,12 +218,13 @@ audience under the cursor. Nothing is sent before you have seen the plan and con
     def _status_room(self) -> int:
         return STATUS_ROOM if self.size.width >= WIDE else STATUS_ROOM_NARROW
 
-    def _fit_status(self, found: list[Standing]) -> None:
-        """Give the states the room that they need."""
-        most = max((len(self._status(each).text) for each in found), default=0)
+    def _fit_columns(self, rows: list[Row]) -> None:
+        """Give numbers and states the room that they need; text shares the rest."""
         columns = [
-            each._replace(width=max(each.width, most)) if each.label == "Status" else each
-            for each in COLUMNS
+            each._replace(width=max([each.width, *(cell_len(row.cells[at].text) for row in rows)]))
+            if each.right or each.label == "Status"
+            else each
+            for at, each in enumerate(COLUMNS)
         ]
         grid = self.query_one("#list", Grid)
         if columns != grid.columns:

@@ -201,8 +201,15 @@ Amplitude's user search whether it knows the identifier."""
             self.action_run()
 
     def action_type(self) -> None:
-        """Type another identifier."""
-        self.query_one("#who").focus()
+        """Type another identifier in place of the one that is there."""
+        field = self.query_one("#who", Input)
+        self.set_focus(field)  # at once: the next key belongs to the input already
+        field.select_all()
+
+    def go_again(self) -> None:
+        """Ask about another person: the key that opens this screen works on it, too."""
+        if self.query("#who"):
+            self.action_type()
 
     def action_run(self) -> None:
         """Open the run that carried the person last."""

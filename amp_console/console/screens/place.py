@@ -92,6 +92,9 @@ class Place(Errands, Screen[None]):
         for grid in self.query(Grid):
             grid.refresh()
 
+    def go_again(self) -> None:
+        """Do what is due when the key that leads to this screen is pressed while it is open."""
+
     # Looking again.
 
     def on_mount(self) -> None:
