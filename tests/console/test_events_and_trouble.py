@@ -110,6 +110,24 @@ async def test_trouble_is_turned_on_and_off_by_number_and_by_enter(house: House)
         await until_shown(pilot, "down is off now.", "slow is on now.", "down is on now.")
 
 
+async def test_trouble_that_is_on_is_shown_after_its_dialog_is_closed(house: House) -> None:
+    furnish(house)
+    house.premises = replace(house.premises, stage=Stage())
+    async with house.open() as pilot:
+        await until_shown(pilot, GHOSTS, "keys: simulated")
+        assert "trouble:" not in picture(pilot)
+        await pilot.press("exclamation_mark")
+        await until_shown(pilot, "Make trouble", "[slow]")
+        await pilot.press("1", "2", "escape")
+        await until_shown(pilot, "trouble: [slow], [down]")
+        await pilot.press("3")
+        await until_shown(pilot, "trouble: [slow], [down]", "Runs")
+        await pilot.press("exclamation_mark")
+        await until_shown(pilot, "Make trouble", "[slow]")
+        await pilot.press("1", "2", "escape")
+        await until(pilot, lambda: "trouble:" not in picture(pilot))
+
+
 async def test_outside_the_demo_no_trouble_is_made(house: House) -> None:
     furnish(house)
     async with house.open() as pilot:

@@ -57,6 +57,10 @@ def _right(app: "ConsoleApp") -> Content:
     parts: list[Part] = []
     if app.session is None:
         return said("")
+    if (stage := app.premises.stage) is not None:
+        trouble = [each.label.partition(":")[0] for each in stage.troubles() if each.is_on]
+        if trouble:
+            parts += [(f"trouble: {', '.join(trouble)}", f"bold {WARN}"), "  "]
     if app.session.connection.read_only:
         parts += [(" READ-ONLY ", f"bold reverse {WARN}"), "  "]
     if (work := app.sync) is not None and not work.is_over:
