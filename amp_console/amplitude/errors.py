@@ -4,6 +4,7 @@ Each one's text says what happened, whether anything was changed at Amplitude, a
 """
 
 import enum
+import re
 
 
 class AmplitudeError(Exception):
@@ -32,8 +33,10 @@ class AmplitudeError(Exception):
         self.may_be_applied = may_be_applied
 
     def __str__(self) -> str:
-        words = f": {self.words.rstrip('.')}" if self.words else ""
-        return f"{self._happened()}{words}. {self._kept()} {self._next()}"
+        happened, said = self._happened(), self.words.rstrip(".")
+        is_repeated = f"(status {self.status})" in happened and _is_only(self.status, said)
+        words = f": {said}" if said and not is_repeated else ""
+        return f"{happened}{words}. {self._kept()} {self._next()}"
 
     def _happened(self) -> str:
         return self._HAPPENED
@@ -45,6 +48,13 @@ class AmplitudeError(Exception):
 
     def _next(self) -> str:
         return self._NEXT
+
+
+def _is_only(status: int | None, words: str) -> bool:
+    """Whether Amplitude's words are the status and nothing else: "503", "HTTP 503", "Error 503"."""
+    return (
+        re.fullmatch(rf"(\W|http|status|error|code)*{status}\W*", words, re.IGNORECASE) is not None
+    )
 
 
 class KeysReason(enum.StrEnum):

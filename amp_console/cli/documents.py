@@ -83,7 +83,10 @@ class SyncDocument(msgspec.Struct, frozen=True):
 
 
 class PlannedAudience(msgspec.Struct, frozen=True):
-    """One audience in `sync --dry-run --json`."""
+    """One audience in `sync --dry-run --json`.
+
+    `is_empty`: a seed user creates its cohort, and is removed again, which `remove` counts.
+    """
 
     key: str
     computation_id: str
@@ -92,6 +95,7 @@ class PlannedAudience(msgspec.Struct, frozen=True):
     cohort_name: str
     id_type: str
     creates: bool
+    is_empty: bool
     add: int
     remove: int
     confirm_again: int
@@ -282,6 +286,7 @@ def plan_document(plan: Plan, tally: Tally) -> PlanDocument:
                 cohort_name=each.cohort_name,
                 id_type=each.id_type,
                 creates=each.creates,
+                is_empty=each.is_empty,
                 add=each.add,
                 remove=each.remove,
                 confirm_again=each.again,

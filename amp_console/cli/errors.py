@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("audience", required=False)
 @click.option("--retry", is_flag=True, help="Make them pending again and deliver them now.")
-@click.option("--csv", "csv_file", type=click.Path(path_type=Path), help="Write them to a file.")
+@click.option(
+    "--csv", "csv_file", type=click.Path(path_type=Path), help="Write them to a file (- is stdout)."
+)
 @exact_option
 @json_option
 @connection_option
@@ -45,6 +47,9 @@ def errors(
 
     if exact and csv_file is None:
         raise click.UsageError("--exact says how to write a CSV: add --csv FILE.")
+    is_stdout = csv_file is not None and str(csv_file) == "-"
+    if is_stdout and as_json:
+        raise click.UsageError("--json and --csv - both write to the standard output: choose one.")
     with workplace(connection) as place:
         only = place.ledger.read(find_audience, audience) if audience else None
         status = _retry(place, only) if retry else Exit.DELIVERED
@@ -57,8 +62,10 @@ def errors(
         _write_csv(csv_file, rejected, invalid, exact=exact)
     if as_json:
         print_document(document)
+    elif csv_file:
+        _print_written(document, csv_file, err=is_stdout)
     else:
-        _print(document, groups, csv_file)
+        _print(document, groups)
     return status
 
 
@@ -92,25 +99,33 @@ def _retry(place: "Workplace", only: "Audience | None") -> Exit:
     return running.exit_of(report)
 
 
-def _print(document: "ErrorsDocument", groups: "list[InvalidGroup]", csv_file: Path | None) -> None:
-    from amp_console.cli.text import plural, table
+def _print_written(document: "ErrorsDocument", csv_file: Path, *, err: bool) -> None:
+    from amp_console.cli.text import plural
+
+    say(_summary(document), err=err)
+    if not err:
+        say(f"Written to {csv_file}")
+    if (listed := len(document.invalid_events)) < document.invalid:
+        say(
+            f"It lists {listed:,} of the {plural(document.invalid, 'invalid event')}: "
+            "amp-console keeps the first 10,000 of each source, and counts the others.",
+            err=err,
+        )
+
+
+def _summary(document: "ErrorsDocument") -> str:
+    from amp_console.cli.text import plural
 
     if not document.rejected and not document.invalid:
-        say("No errors: 0 users are rejected and 0 events are invalid.")
-        return
-    say(
-        f"{plural(len(document.rejected), 'rejected user')}, "
-        f"{plural(document.invalid, 'invalid event')}"
-    )
-    listed = len(document.invalid_events)
-    if csv_file:
-        say(f"Written to {csv_file}")
-        if listed < document.invalid:
-            say(
-                f"It lists {listed:,} of the {plural(document.invalid, 'invalid event')}: "
-                "amp-console keeps the first 10,000 of each source, and counts the others."
-            )
-        return
+        return "No errors: 0 users are rejected and 0 events are invalid."
+    rejected = plural(len(document.rejected), "rejected user")
+    return f"{rejected}, {plural(document.invalid, 'invalid event')}"
+
+
+def _print(document: "ErrorsDocument", groups: "list[InvalidGroup]") -> None:
+    from amp_console.cli.text import table
+
+    say(_summary(document))
     users = [(u.audience, u.id, u.operation, u.reason, u.at or "") for u in document.rejected]
     header = ("AUDIENCE", "ID", "OPERATION", "REASON", "AT")
     if users:
@@ -118,7 +133,7 @@ def _print(document: "ErrorsDocument", groups: "list[InvalidGroup]", csv_file: P
             say(line)
     for group in groups:
         _print_group(group)
-    if listed > sum(len(group.samples) for group in groups):
+    if len(document.invalid_events) > sum(len(group.samples) for group in groups):
         say("List them one by one with: amp-console errors --csv FILE (or --json)")
 
 

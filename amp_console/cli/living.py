@@ -77,6 +77,7 @@ def line(now: LiveSnapshot) -> list[str]:
     parts = [
         time.strftime("%H:%M:%S"),
         f"{now.tally.read:,} read",
+        *([f"{now.tally.invalid:,} invalid"] if now.tally.invalid else []),
         f"queue {now.queue:,}" + (f" + {now.waiting:,} waiting" if now.waiting else ""),
         f"lag {now.lag:.1f} s (95%: {now.lag_95:.1f} s)",
         f"{counts.added:,} added, {counts.removed:,} removed",

@@ -56,7 +56,11 @@ class Wish(NamedTuple):
 @click.option("--replace", is_flag=True, help="Upload the whole content anew, where it is less.")
 @click.option("--yes", is_flag=True, help="Confirm beforehand.")
 @click.option("--verify", is_flag=True, help="Compare again afterwards: one more download.")
-@click.option("--export", type=click.Path(path_type=Path), help="Write who differs: CSV or NDJSON.")
+@click.option(
+    "--export",
+    type=click.Path(path_type=Path),
+    help="Write who differs: CSV or NDJSON (- is stdout).",
+)
 @exact_option
 @json_option
 @connection_option
@@ -89,8 +93,7 @@ def reconcile(
     wish = Wish(apply, replace, yes, verify, allow_incomplete, allow_no_overlap)
     if replace and apply != "both":
         raise click.UsageError("--replace repairs everything at once: add --apply both.")
-    if exact and export is None:
-        raise click.UsageError("--exact says how to write a CSV: add --export FILE.")
+    is_stdout = _is_to_stdout(export, exact=exact, as_json=as_json)
     with workplace(connection) as place:
         chosen = _chosen(place, audiences, take_all=take_all, against=against)
         if apply:
@@ -99,13 +102,13 @@ def reconcile(
         compared = _compare(place, credentials, chosen, against, wish)
         if compared is None:
             return Exit.MISUSE
-        to_stderr = bool(as_json or apply)
+        to_stderr = bool(as_json or apply or is_stdout)
         for line in text.compare_lines(compared):
             say(line, err=to_stderr)
         done, status = _apply(place, credentials, compared, wish)
         if done is not None and not as_json:
             for line in text.applied_lines(done):
-                say(line)
+                say(line, err=is_stdout)
         if export:
             _export(place, export, compared, done, exact=exact)
         if as_json:
@@ -120,6 +123,16 @@ def reconcile(
             alone = len(documents) == 1 and not take_all
             print_document(documents[0] if alone else documents)
     return status
+
+
+def _is_to_stdout(export: Path | None, *, exact: bool, as_json: bool) -> bool:
+    """Whether the export goes to the standard output. Raises `click.UsageError`."""
+    if exact and export is None:
+        raise click.UsageError("--exact says how to write a CSV: add --export FILE.")
+    is_stdout = export is not None and str(export) == "-"
+    if is_stdout and as_json:
+        raise click.UsageError("--json and --export - both write to the standard output.")
+    return is_stdout
 
 
 def _chosen(
@@ -340,4 +353,5 @@ def _export(
         ),
         exact=exact,
     )
-    say(f"{plural(count, 'difference')} written to {path}.", err=True)
+    where = "the standard output" if str(path) == "-" else path
+    say(f"{plural(count, 'difference')} written to {where}.", err=True)

@@ -17,7 +17,7 @@ from amp_console.ledger import Ledger
 from amp_console.ledger.runs import RunStatus
 from amp_console.ledger.sources import Tally
 from amp_console.sync.delivery import AudienceReport, RunReport, deliver
-from amp_console.sync.plan import Plan, again_text
+from amp_console.sync.plan import Plan, remarks
 from amp_console.sync.timing import Stop
 
 T = TypeVar("T")
@@ -36,7 +36,7 @@ def plan_lines(plan: Plan) -> list[str]:
             f"+{each.add:,}" if each.add else "",
             f"-{each.remove:,}" if each.remove else "",
             f"{each.requests:,}",
-            each.obstacle or again_text(each),
+            remarks(each),
         )
         for each in plan.audiences
     ]
@@ -137,7 +137,7 @@ def report_lines(report: RunReport, tally: Tally, *, has_commands: bool = True) 
         lines += _note_lines(each)
     requests = sum(each.counts.requests for each in report.audiences)
     lines.append(
-        f"Run {report.run_id}: {_verdict(report)}, "
+        f"Run {report.run_id}: {_verdict(report, tally)}, "
         f"{plural(requests, 'request')}, {report.elapsed:.1f} s."
     )
     return [*lines, *_next_commands(report, tally)] if has_commands else lines
@@ -168,18 +168,25 @@ def _note_lines(of: AudienceReport) -> list[str]:
     return lines
 
 
-def _verdict(report: RunReport) -> str:
-    """Say how a run ended."""
+def _verdict(report: RunReport, tally: Tally) -> str:
+    """Say how a run ended; `tally` is of the events that were read for it."""
     uncertain = sum(each.left.uncertain for each in report.audiences)
     is_certain = not uncertain or any(each.left.pending for each in report.audiences)
     if is_certain or report.was_stopped or report.keys_refused:
+        if report.status is RunStatus.PARTIAL:
+            return _partial(sum(each.left.rejected for each in report.audiences), tally.invalid)
         return _VERDICT[report.status]
     return f"everything sent, {plural(uncertain, 'user')} to confirm again"
 
 
+def _partial(rejected: int, invalid: int) -> str:
+    left = [plural(rejected, "rejected user")] if rejected else []
+    left += [plural(invalid, "invalid event")] if invalid else []
+    return f"delivered, except {' and '.join(left)}"
+
+
 _VERDICT = {
     RunStatus.DELIVERED: "everything delivered",
-    RunStatus.PARTIAL: "delivered, but for the rejected users and invalid events",
     RunStatus.STOPPED: "stopped with users pending",
 }
 

@@ -15,7 +15,7 @@ UNDER_WAY = {
 }
 _ENDS = {
     "delivered": "Everything is delivered.",
-    "partial": "Delivered, but for users rejected earlier, or invalid events.",
+    "partial": "Delivered, except users rejected earlier, or invalid events.",
     "stopped": "Stopped with users still pending.",
     "interrupted": "Interrupted: its amp-console ended in the middle. Whoever it had no answer "
     "about is pending.",
@@ -55,10 +55,10 @@ def so_far(done: int, total: int, speed: float, left: float | None) -> str:
 def verdict(status: str, counts: AudienceCounts, pending: int | None, rejected: int = 0) -> str:
     """Say in a sentence how a run ended; `rejected` are all who are rejected after it."""
     if status == "partial" and counts.rejected:
-        return f"Delivered, but for {plural(counts.rejected, 'rejected user')}."
+        return f"Delivered, except {plural(counts.rejected, 'rejected user')}."
     if status == "partial" and rejected:
         are = "user who is" if rejected == 1 else "users who are"
-        return f"Delivered, but for {rejected:,} {are} rejected since an earlier run."
+        return f"Delivered, except {rejected:,} {are} rejected since an earlier run."
     if status == "stopped" and pending:
         return f"Stopped with {plural(pending, 'user')} still pending."
     if status == "stopped" and pending == 0:
@@ -74,7 +74,7 @@ _COMPARED = {
 }
 _PUT_RIGHT = {
     "delivered": "Put right.",
-    "partial": "Put right, but for differences that are left: press 1, then r on the audience.",
+    "partial": "Repaired, except the differences that are left: press 1, then r on the audience.",
 }
 
 

@@ -45,5 +45,7 @@ def note_holder(db: Connection, audience_id: int, now: int) -> None:
 def busy_because(db: Connection, audience_id: int) -> str:
     """Say who holds the lease that could not be had."""
     row = db.execute("SELECT pid, host FROM lease WHERE audience_id = ?", (audience_id,)).fetchone()
+    if row == (os.getpid(), socket.gethostname()):
+        return "A run of this console is delivering this audience. Try again when it has finished."
     who = f" (process {row[0]} on {row[1]})" if row else ""
     return f"Another amp-console{who} is syncing this audience. Try again when it has finished."

@@ -3,6 +3,7 @@
 import csv
 import os
 import stat
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TextIO
@@ -14,7 +15,7 @@ from amp_console.ledger.comparisons import Difference
 from amp_console.ledger.rejected import RejectedUser
 from amp_console.ledger.sources import InvalidEvent
 from amp_console.sync.difference_words import KIND_WORDS, knew
-from amp_console.sync.words import moment
+from amp_console.sync.words import escaped, moment
 
 DIFFERENCE_HEADER = (
     "audience",
@@ -25,6 +26,7 @@ DIFFERENCE_HEADER = (
     "the_ledger_knew",
     "resembles",
 )
+STDOUT = Path("-")
 NDJSON = frozenset({".ndjson", ".jsonl"})
 HEADER = ("kind", "audience", "id", "operation", "reason", "code", "at", "source", "line")
 
@@ -58,6 +60,8 @@ def write_errors_csv(
                 write(("invalid", "", "", "", event.reason, "", "", *where))
                 count += 1
     except OSError as error:
+        if path == STDOUT and isinstance(error, BrokenPipeError):
+            return count  # the reader, such as head, has enough
         raise ExportError(
             f"{path} can't be written ({error.strerror}). Name another file."
         ) from error
@@ -86,6 +90,8 @@ def write_differences(
                     write((audience, when, kind, each.id_type, each.id, known, alike))
                     count += 1
     except OSError as error:
+        if path == STDOUT and isinstance(error, BrokenPipeError):
+            return count  # the reader, such as head, has enough
         raise ExportError(
             f"{path} can't be written ({error.strerror}). Name another file."
         ) from error
@@ -98,6 +104,8 @@ Write = Callable[[Sequence[str]], object]
 def _csv_writer(file: TextIO, header: Sequence[str], *, exact: bool) -> Write:
     rows = csv.writer(file)
     rows.writerow(header)
+    if file.isatty():  # a cell must not steer the terminal
+        return lambda row: rows.writerow([escaped(cell) for cell in row])
     if exact:
         return rows.writerow
     return lambda row: rows.writerow([defuse(cell) for cell in row])
@@ -112,10 +120,17 @@ def _ndjson_writer(file: TextIO) -> Write:
 
 
 def _opened(path: Path) -> TextIO:
-    handle = os.open(path, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600)
+    """Open a file for this user alone; "-" is the standard output, as a handle of its own."""
+    if path == STDOUT:
+        sys.stdout.flush()
+        handle = os.dup(sys.stdout.fileno())
+    else:
+        handle = os.open(path, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600)
     file = os.fdopen(handle, "w", newline="", encoding="utf-8", errors="surrogatepass")
     try:
-        if stat.S_ISREG(os.fstat(handle).st_mode):  # and not /dev/stdout, or a pipe
+        if path != STDOUT and stat.S_ISREG(
+            os.fstat(handle).st_mode
+        ):  # and not /dev/stdout, or a pipe
             path.chmod(0o600)  # a file that was there before may be open to all
     except OSError:
         file.close()

@@ -20,6 +20,7 @@ from amp_console.sync.live import Live
 from amp_console.sync.live_progress import LiveSource
 from amp_console.sync.pipe import EndableStream
 from amp_console.sync.watching import Watching
+from amp_console.sync.words import unnamed
 
 OFTEN = 0.25  # seconds between two looks at single files, and at files that may not be whole yet
 SELDOM = 10.0  # seconds until folders are looked at all the same, whatever the system tells
@@ -201,7 +202,9 @@ class StreamSource:
             except LedgerError as error:
                 if live.ending.is_set():
                     raise
-                self._seen = LiveSource(self._seen.name, self._seen.events, trouble=str(error))
+                self._seen = LiveSource(
+                    self._seen.name, self._seen.events, trouble=unnamed(error, self._seen.name)
+                )
                 await _or_ending(live, TRY_AGAIN)
 
 

@@ -133,13 +133,16 @@ def _leaves(record: PersonRecord) -> str:
     )
 
 
+_RETRY = "(on the Errors screen, or with: amp-console errors --retry)"
+
+
 def _rejected(record: PersonRecord) -> str:
     assert record.rejection is not None
     why, tries = record.rejection, record.rejection.tries
     times = f" {tries} times" if tries > 1 else ""
     todo = {
-        Reason.UNKNOWN: "Once Amplitude has seen the user, retry them under Errors.",
-        Reason.REFUSED: "See what Amplitude says of the identifier, then retry them under Errors.",
+        Reason.UNKNOWN: f"Once Amplitude has seen the user, retry them {_RETRY}.",
+        Reason.REFUSED: f"Check what Amplitude says about the identifier, then retry {_RETRY}.",
     }.get(why.code, "")
     return (
         f"Rejected{times} when they were to be {_VERB[why.operation]}{_by_run(record)}: "

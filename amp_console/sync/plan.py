@@ -14,6 +14,7 @@ from amp_console.sync.words import moment, plural
 from amp_console.values import IdType
 
 PREFIX = "[Segment] "  # what Segment's own destination puts before cohort names
+SEEDS = 1  # users that create the cohort of an empty audience, and are removed again
 LARGE_SHARE = 0.5  # of a cohort's members; taking out more is never routine
 
 
@@ -24,7 +25,8 @@ class AudiencePlan(msgspec.Struct, frozen=True):
     not confirmed again before `certain_at`, in microseconds since 1970.
 
     `requests` change the cohort or create it: so many does a run without trouble send. An audience
-    `is_empty` without a cohort and members: a seed user creates its cohort, and is removed again.
+    `is_empty` without a cohort and members: a seed user creates its cohort, and is removed again,
+    which `remove` counts.
     """
 
     audience_id: int
@@ -54,7 +56,7 @@ class AudiencePlan(msgspec.Struct, frozen=True):
     @property
     def is_large_removal(self) -> bool:
         """More than half of those who are, or may be, in the cohort would leave it."""
-        return self.remove > LARGE_SHARE * self.in_cohort
+        return not self.is_empty and self.remove > LARGE_SHARE * self.in_cohort
 
     @property
     def is_idle(self) -> bool:
@@ -102,6 +104,12 @@ def again_text(of: AudiencePlan) -> str:
     return ", ".join(parts)
 
 
+def remarks(of: AudiencePlan) -> str:
+    """Say what the numbers of a plan alone don't: why nothing is sent, or who else is."""
+    seed = "a seed user creates the cohort and is removed again" if of.is_empty else ""
+    return of.obstacle or ", ".join(filter(None, (seed, again_text(of))))
+
+
 def cohort_name(audience: Audience, connection: Connection) -> str:
     """The name a new cohort gets: the override, else the audience's, prefixed if so set."""
     prefix = PREFIX if connection.prefix else ""
@@ -129,6 +137,7 @@ def _plan(db: Db, connection: Connection, audience: Audience, now: int) -> Audie
     again = late_effects.due(db, audience.id, now)
     remove = left.remove + sum(count for (_, wanted), count in again.items() if not wanted)
     is_new = audience.cohort_id is None and left.add == 0 and left.unidentified == 0
+    is_empty = is_new and members(db, audience) == 0
     plan = AudiencePlan(
         audience_id=audience.id,
         key=audience.key,
@@ -139,10 +148,10 @@ def _plan(db: Db, connection: Connection, audience: Audience, now: int) -> Audie
         cohort_name=audience.linked_name or cohort_name(audience, connection),
         owner_email=owner_email(audience, connection),
         add=sent.add,
-        remove=remove,
+        remove=max(remove, SEEDS) if is_empty and not audience.broken else remove,
         in_cohort=in_cohort(db, audience) if remove else 0,
         unidentified=left.unidentified,
-        is_empty=is_new and members(db, audience) == 0,
+        is_empty=is_empty,
         requests=0,
         obstacle=audience.broken,
         again=again.total(),

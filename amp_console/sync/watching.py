@@ -19,6 +19,7 @@ from amp_console.sync.feed import Feed, Taken
 from amp_console.sync.file_reading import CUT, FileReader, Reading, ends_complete, grows
 from amp_console.sync.live_progress import LiveSource
 from amp_console.sync.offsets import Offsets
+from amp_console.sync.words import unnamed
 
 TEMPORARY = (".tmp", ".part", ".partial", ".filepart", ".crdownload", ".download", ".swp", "~")
 """How the names of files end that are renamed when they are whole."""
@@ -261,7 +262,7 @@ class Watching:
         except StopIteration as over:
             self._end(turn, str(over.value or ""))
         except UnreadableSource as error:  # its content: it is looked at again when it changes
-            self._end(turn, str(error))
+            self._end(turn, unnamed(error, str(turn.path)))
         except UnicodeEncodeError:
             self._end(turn, "Its name is not in UTF-8. Rename it to have it read.")
         except OSError as error:

@@ -65,3 +65,10 @@ def uncertain_text(users: int, certain_at: int | str | None) -> str:
         f"{plural(users, 'user')} not yet certain: an earlier request without an answer may still "
         f"take effect and undo this. A run after {when}, or a live session, confirms {them} again."
     )
+
+
+def unnamed(error: Exception, name: str) -> str:
+    """Return an error's text for a line that begins with the source's name already."""
+    text = str(error)
+    rest = text.removeprefix(f"{name} ")
+    return text if rest == text else f"It {rest}"

@@ -20,3 +20,10 @@ def test_a_backlog_shows_its_progress_until_it_is_read() -> None:
 def test_few_backlogs_are_shown_at_once() -> None:
     sources = tuple(LiveSource(f"{n}.log", position=0, size=2_000_000) for n in range(50))
     assert len(backlog(LiveSnapshot(1, 0.0, Tally(), 0.0, (), sources))) == 3
+
+
+def test_events_that_are_invalid_are_counted_in_the_line() -> None:
+    some = LiveSnapshot(1, 0.0, Tally(read=5, changes=3, invalid=2), 0.0, (), ())
+    assert "5 read  2 invalid  queue" in line(some)[0]
+    none = LiveSnapshot(1, 0.0, Tally(read=3, changes=3), 0.0, (), ())
+    assert "invalid" not in line(none)[0]

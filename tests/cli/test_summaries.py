@@ -1,5 +1,7 @@
 """What commands say they did: it names only what there is."""
 
+import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,6 +10,7 @@ import pytest
 from amp_console.simulator import Simulator
 from tests.cli.inside import Streams
 from tests.cli.operator import OWNER
+from tests.sync.office import event
 
 
 @pytest.fixture
@@ -46,3 +49,49 @@ def test_an_import_names_its_audience_and_says_that_it_is_new(streams: Streams) 
     assert streams.run("import", "--audience", "vip", file) == 0
     assert "New audience" not in streams.out
     assert "Audience: vip." in streams.out
+
+
+def test_a_verdict_names_only_what_there_is(streams: Streams) -> None:
+    for invalid, ghost, words in (
+        (0, "ghost-1", "1 rejected user"),
+        (2, "ghost-1", "1 rejected user and 2 invalid events"),
+        (1, "u1", "1 invalid event"),
+    ):
+        name = f"audience-{invalid}"
+        file = Path("events.ndjson")
+        events = [event(user, True, audience=name) for user in ("u1", ghost)]
+        file.write_text("".join(f"{json.dumps(one)}\n" for one in events) + "nonsense\n" * invalid)
+        assert streams.run("sync", "--yes", "--from", file) == 1
+        assert f": delivered, except {words}, " in streams.out
+
+
+def test_a_dash_is_the_standard_output(streams: Streams, capfd: pytest.CaptureFixture[str]) -> None:
+    streams.run("import", "--audience", "vip", members_csv("u1", "ghost-1"))
+    streams.run("sync", "--yes")
+    with os.fdopen(os.dup(1), "w", encoding="utf-8") as stdout:
+        assert streams.run("errors", "--csv", "-", stdout=stdout) == 0, streams.err
+    header, row = capfd.readouterr().out.splitlines()
+    assert header.startswith("kind,audience,id")
+    assert row.startswith("rejected,vip,ghost-1")
+    assert "1 rejected user, 0 invalid events" in streams.err
+    with os.fdopen(os.dup(1), "w", encoding="utf-8") as stdout:
+        streams.run("reconcile", "vip", "--export", "-", stdout=stdout)
+    header = capfd.readouterr().out
+    assert header.startswith("audience,when,difference")
+    assert not Path("-").exists()
+    assert streams.run("errors", "--csv", "-", "--json") == 2
+
+
+def test_a_plan_and_its_result_agree_about_a_seed_user(streams: Streams) -> None:
+    left = Path("left.ndjson")
+    left.write_text(json.dumps(event("u1", False, audience="vip")) + "\n")
+    streams.run("import", left)
+    streams.run("sync", "--dry-run")
+    assert "a seed user creates the cohort and is removed again" in streams.out
+    streams.run("sync", "--dry-run", "--json")
+    (planned,) = json.loads(streams.out)["audiences"]
+    assert planned["is_empty"]
+    streams.run("sync", "--yes", "--json")
+    (synced,) = json.loads(streams.out)["audiences"]
+    for plan, result in (("add", "added"), ("remove", "removed"), ("requests", "requests")):
+        assert planned[plan] == synced[result]

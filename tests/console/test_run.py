@@ -27,7 +27,7 @@ async def test_a_run_ends_with_what_it_changed_and_what_to_look_at(
     with house.office(house.connect()) as office:
         office.enter("ghost-1", *(f"u-{n}" for n in range(20)))
     async with house.open(size=size) as pilot:
-        await start_sync(pilot, "partial", "Delivered, but for 1 rejected user.")
+        await start_sync(pilot, "partial", "Delivered, except 1 rejected user.")
 
         shown = picture(pilot)
         assert "20 added, 0 taken out in" in shown
@@ -269,7 +269,7 @@ async def test_a_run_looks_the_same_after_a_restart(house: House, size: tuple[in
         office.enter("u-1", "ghost-1")
         report = await office.sync()
     async with house.open(Opening(run_id=report.run_id), size) as pilot:
-        await until_shown(pilot, "Delivered, but for 1 rejected user.", "1 added", "✔ 200")
+        await until_shown(pilot, "Delivered, except 1 rejected user.", "1 added", "✔ 200")
 
         assert f"run {report.run_id}" in picture(pilot)
         assert "Pause" not in picture(pilot)

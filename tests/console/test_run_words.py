@@ -25,10 +25,10 @@ def test_a_verdict_names_who_is_left() -> None:
 
     assert verdict("delivered", nobody, 0) == "Everything is delivered."
     assert verdict("partial", AudienceCounts(rejected=1), 0) == (
-        "Delivered, but for 1 rejected user."
+        "Delivered, except 1 rejected user."
     )
     assert verdict("partial", nobody, 0, 12) == (
-        "Delivered, but for 12 users who are rejected since an earlier run."
+        "Delivered, except 12 users who are rejected since an earlier run."
     )
     assert verdict("stopped", nobody, 1_000) == "Stopped with 1,000 users still pending."
     assert verdict("stopped", nobody, None) == "Stopped with users still pending."

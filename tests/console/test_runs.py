@@ -30,7 +30,7 @@ async def test_runs_are_listed_with_what_they_did(
         await until(pilot, lambda: "stopped" not in picture(pilot))
         await pilot.press("enter")
 
-        await until_shown(pilot, "run 1", "Delivered, but for 1 rejected user.")
+        await until_shown(pilot, "run 1", "Delivered, except 1 rejected user.")
         assert isinstance(pilot.app.screen, RunPlace)
 
 
