@@ -20,6 +20,6 @@ def test_words_that_say_more_are_shown() -> None:
 
 
 def test_a_line_that_begins_with_a_name_does_not_repeat_it() -> None:
-    error = UnreadableSource("/tmp/x.csv can't be read. It is empty.")
-    assert unnamed(error, "/tmp/x.csv") == "It can't be read. It is empty."
-    assert unnamed(error, "/tmp/x") == "/tmp/x.csv can't be read. It is empty."
+    error = UnreadableSource("/logs/x.csv can't be read. It is empty.")
+    assert unnamed(error, "/logs/x.csv") == "It can't be read. It is empty."
+    assert unnamed(error, "/logs/x") == "/logs/x.csv can't be read. It is empty."
