@@ -107,6 +107,12 @@ def make_due_pending(db: sqlite3.Connection, audience_id: int, now: int, quiet: 
         f"(SELECT m.n FROM {_JOINED} WHERE {due} AND ({_UNCERTAIN} OR {_CONTRADICTS}))",
         values,
     )
+    # An export that was started before may not show what landed since, so it is not resumed.
+    db.execute(
+        "UPDATE download SET is_over = 1 WHERE audience_id = :audience AND is_over = 0 "
+        f"AND started_at <= (SELECT max(late.until) FROM late_effect AS late WHERE {due})",
+        values,
+    )
     # Not with NOT IN: SQLite would go through all of them for each.
     db.execute(
         f"DELETE FROM late_effect AS late WHERE {due} AND NOT EXISTS (SELECT 1 FROM audience AS a "
