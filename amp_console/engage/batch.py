@@ -22,7 +22,8 @@ class Batch:
 
     `filtered` counts, by reason, the events that say nothing about a member. `hints` tells what
     Segment's destination knew about an audience, where it is seen first or has changed. `unlisted`
-    counts, by reason, the refusals past `LISTED`.
+    counts, by reason, the refusals past `LISTED`. `lines` is how many lines or elements were
+    judged: an empty one holds no event, an envelope several.
     """
 
     changes: list[Change] = field(default_factory=list)
@@ -30,6 +31,7 @@ class Batch:
     filtered: Mapping[str, int] = field(default_factory=dict)
     hints: Mapping[AudienceRef, AudienceHints] = field(default_factory=dict)
     unlisted: Mapping[str, int] = field(default_factory=dict)
+    lines: int = 0
 
     @property
     def invalid(self) -> int:
@@ -50,6 +52,7 @@ class Tally:
     def __init__(self, listed: int = LISTED) -> None:
         """Refusals past `listed` are counted by reason."""
         self._listed = listed
+        self.lines = 0
         self.changes: list[Change] = []
         self.refusals: list[Refusal] = []
         self.filtered: Counter[str] = Counter()
@@ -77,4 +80,6 @@ class Tally:
 
     def batch(self) -> Batch:
         """Return what was gathered."""
-        return Batch(self.changes, self.refusals, self.filtered, self.hints, self.unlisted)
+        return Batch(
+            self.changes, self.refusals, self.filtered, self.hints, self.unlisted, self.lines
+        )

@@ -59,6 +59,7 @@ class EventReader:
     def read(self, lines: Sequence[bytes], first: int) -> Batch:
         """Judge the lines, of which `first` is the number of the first one."""
         tally = Tally()
+        tally.lines = len(lines)
         if first == 1 and lines and lines[0].startswith(BOM):
             lines = [lines[0].removeprefix(BOM), *lines[1:]]
         self._judge(enumerate(lines, first), tally, _decode, json_text.decode)
@@ -102,6 +103,7 @@ class EventReader:
     def _judge_elements(self, texts: Sequence[bytes], number: int, tally: Tally) -> None:
         """Judge the elements of an array; those that can't be events need no look at all."""
         events = [(number, text) for text in texts if text.startswith((b"{", b"["))]
+        tally.lines = len(texts)
         self._judge(events, tally, _decode, json_text.decode)
         for _ in range(len(texts) - len(events)):
             tally.refuse(number, NOT_AN_OBJECT)

@@ -88,8 +88,11 @@ def list_backups(ledger: Path) -> list[Backup]:
 
 
 def is_due(ledger: Path, now: int, options: BackupOptions) -> bool:
-    """Whether the newest backup is older than `options.every`; `now` in microseconds."""
-    return all(each.at <= now - options.every for each in list_backups(ledger))
+    """Whether no backup was made in the last `options.every`; `now` in microseconds.
+
+    One that is dated in the future, before the clock was set back, doesn't count.
+    """
+    return not any(now - options.every < each.at <= now for each in list_backups(ledger))
 
 
 def back_up(
@@ -110,9 +113,12 @@ def back_up(
             folder = _prepared(ledger)
             _copy(ledger, folder / "unfinished", options, is_stopped)
             (folder / "unfinished").replace(folder / name)
-            for old in list_backups(ledger)[options.keep :]:
+            backups = list_backups(ledger)
+            # The new one stays, also where the clock was set back and others are dated later.
+            others = [each for each in backups if each.path.name != name]
+            for old in others[options.keep - 1 :]:
                 old.path.unlink()
-        return next(each for each in list_backups(ledger) if each.path.name == name)
+            return next(each for each in backups if each.path.name == name)
     except _Stopped:
         return None
     except Timeout:

@@ -117,7 +117,7 @@ class FileReader:
                         before = self.positions.get(path, 0)
                         self._add(self._feed.take(source_id, [batch]))
                         self.positions[path] = source.position()
-                        yield max(source.position() - before, COST_OF_EVENT * batch.read)
+                        yield max(source.position() - before, _cost(batch))
                 finally:
                     self.positions.pop(path, None)
                 self._offsets.keep(done)
@@ -191,7 +191,7 @@ class FileReader:
             batches: list[Batch] = []
             for batch in self._events.batches(part.lines, part.first):
                 if batches:  # one line may hold events by the million
-                    yield COST_OF_EVENT * batches[-1].read
+                    yield _cost(batches[-1])
                 batches.append(batch)
             self._add(self._feed.take(known.source_id, batches, keeper(tail)))
             self._offsets.remember(tail)
@@ -226,6 +226,11 @@ def ends_complete(file: BinaryIO) -> bool:
     size = os.fstat(file.fileno()).st_size
     end = os.pread(file.fileno(), 64, max(0, size - 64)).rstrip(b" \t\0")
     return is_packed(file) or not end or end.endswith((b"\n", b"\r", b"]", b"}", b'"'))
+
+
+def _cost(batch: Batch) -> int:
+    """What judging took, in bytes; also of a million empty lines, which are no events."""
+    return COST_OF_EVENT * max(batch.lines, batch.read)
 
 
 def _tail(path: Path, source_id: int, after: Place, modified: int) -> Tail:

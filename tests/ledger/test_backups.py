@@ -105,6 +105,15 @@ def test_one_is_due_a_day_after_the_last(path: Path) -> None:
     assert is_due(path, NOW + DAY, OPTIONS)
 
 
+def test_a_clock_that_was_set_back_stops_no_backups(path: Path) -> None:
+    options = msgspec.structs.replace(OPTIONS, keep=2)
+    later = [back_up(path, DAILY, NOW + number * DAY, options) for number in (1, 2)]
+    assert is_due(path, NOW, options)
+    made = back_up(path, DAILY, NOW, options)
+    assert list_backups(path) == [later[1], made]
+    assert not is_due(path, NOW + 1, options)
+
+
 def test_without_enough_room_none_is_made_and_that_is_told(path: Path) -> None:
     back_up(path, DAILY, NOW, OPTIONS)
     greedy = msgspec.structs.replace(OPTIONS, spare=1 << 60)

@@ -680,6 +680,26 @@ def test_files_take_turns(office: Office, folder: Path) -> None:
     assert 0 < kept <= 10_000
 
 
+@pytest.mark.parametrize(
+    "content",
+    [b"[" + b"[]," * 300_000 + b"1]", lines("u0").encode() + b"\n" * 900_000],
+    ids=["empty arrays", "empty lines"],
+)
+def test_what_holds_no_events_at_all_takes_turns_too(
+    office: Office, folder: Path, content: bytes
+) -> None:
+    (folder / "0.gz").write_bytes(gzip.compress(content))
+    watcher = Watcher(office, folder, options=WatchOptions(turn=200_000))
+    watcher.watching.scan()
+    watcher.watching.scan()
+    assert watcher.watching.has_more
+    (folder / "1.ndjson").write_text(lines("u1"))
+    for _ in range(3):
+        watcher.watching.scan()
+    assert "u1" in members(office.ledger)
+    assert watcher.watching.has_more
+
+
 def test_one_line_of_a_log_that_holds_events_by_the_thousand_takes_turns_too(
     office: Office, folder: Path
 ) -> None:
