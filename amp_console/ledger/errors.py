@@ -98,8 +98,8 @@ def damaged(path: Path, what: str) -> LedgerDamaged:
     start = f"The ledger {path} {what}. It was left as it is. "
     if backups:
         return LedgerDamaged(
-            f"{start}The newest of {len(backups)} backups is from {backups[0].when}: `amp-console "
-            "doctor` says how to restore it. Event files can be imported again. Events that came "
+            f"{start}The newest backup is from {backups[0].when}: `amp-console doctor` says how to "
+            "restore it. Event files can be imported again. Events that came "
             "by webhook or standard input after the backup are lost."
         )
     return LedgerDamaged(

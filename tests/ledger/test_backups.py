@@ -237,7 +237,7 @@ def test_the_words_for_a_damaged_ledger_are_true(path: Path) -> None:
         Ledger(other)
     text = str(found.value)
     assert "is not a ledger. It was left as it is." in text
-    assert "The newest of 1 backups is of 2026-05-04 13:06 UTC" in text
+    assert "The newest backup is from 2026-05-04 13:06 UTC" in text
     assert "Event files can be imported again." in text
     assert "by webhook or standard input after the backup are lost" in text
 
