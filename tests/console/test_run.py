@@ -201,12 +201,16 @@ async def test_a_cohort_that_is_gone_is_said_for_its_audience(
         assert "The next sync delivers" not in picture(pilot)
 
 
-async def test_an_audience_that_another_process_syncs_is_left_to_it(house: House) -> None:
+async def test_an_audience_that_another_process_syncs_is_left_to_it(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
     connection = house.connect()
     with house.office(connection) as office:
         office.enter("u-1")
         audience = office.audience()
-        office.ledger.write(note_holder, audience.id, NOW)
+        with monkeypatch.context() as another:
+            another.setattr("os.getpid", lambda: -1)
+            office.ledger.write(note_holder, audience.id, NOW)
         path = office.ledger.path
     async with house.open() as pilot:
         with lease(path, audience.id):
