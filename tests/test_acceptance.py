@@ -36,9 +36,9 @@ SCENARIO = Scenario(
     ghosts=0.0005,
     broken=0.001,
 )
-LIMITS = "limits = { first_batch = 400, largest_batch = 1200 }\n"
+LIMITS = "limits = { first_batch = 400, largest_batch = 1200, quiet_time = 0 }\n"
 """Small batches: about a hundred requests, so that every 19th says something."""
-SMALLER_LIMITS = "limits = { first_batch = 100, largest_batch = 200 }\n"
+SMALLER_LIMITS = "limits = { first_batch = 100, largest_batch = 200, quiet_time = 0 }\n"
 """Hundreds of requests, so that there is work left after ten kills."""
 
 

@@ -98,7 +98,7 @@ class LiveWork:
 
     @property
     def now(self) -> float:
-        """The moment on the clock of the snapshots' times; it goes on between two of them."""
+        """The moment on the clock of the snapshots' times; it advances between two of them."""
         if self.snapshot is None:
             return 0.0
         since = 0.0 if self._seen_at is None else self._timing.monotonic() - self._seen_at

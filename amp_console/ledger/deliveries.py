@@ -214,8 +214,7 @@ def confirm(
 ) -> int:
     """Amplitude applied the request, except for the `skipped`; return how many were rejected.
 
-    Users whom Amplitude does not know are out if they were to be added. Of those who were to be
-    removed, nothing is known.
+    A skipped user who was to be added is out. One who was to be removed may be in or out.
     """
     settle(db, batch.request_id, "confirmed", answer, len(skipped))
     late_effects.settle_confirmed(db, batch.request_id)

@@ -83,9 +83,9 @@ def choose(db: sqlite3.Connection, of: Comparison, choice: Choice) -> None:
 def make_chosen_pending(db: sqlite3.Connection, of: Comparison, choice: Choice, now: int) -> None:
     """Let the ledger want what is chosen, so that it is pending.
 
-    Rejected users are tried again. A list outweighs the events before it. Of users whom the ledger
-    did not know, it now knows that they are in the cohort and are not wanted there. Where an event
-    has come since, they are unknown: a delivery may have moved them.
+    Rejected users are tried again. A list outweighs the events before it. The ledger
+    learns that strangers are in the cohort and are not wanted there. Where an event has come since,
+    they are unknown: a delivery may have moved them.
     """
     choose(db, of, choice)
     values = {"comparison": of.id, "audience": of.audience_id, "earliest": BEFORE_ANY_EVENT}

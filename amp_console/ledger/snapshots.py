@@ -109,7 +109,7 @@ def removal(db: sqlite3.Connection, of: Snapshot) -> Removal:
 
 
 def apply_snapshot(db: sqlite3.Connection, of: Snapshot, agreed: int) -> Removal | None:
-    """Merge the listed members, and let the others leave, of whom there are at most `agreed`.
+    """Merge the listed members, and let the others leave if they are at most `agreed`.
 
     Returns None once that is done. Where more would leave by now, nothing changes, and it returns
     the new numbers. Members with a newer event stay as that event says.

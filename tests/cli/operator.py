@@ -88,6 +88,16 @@ class Operator:
         where = ("--base-url", self.simulator.base_url)
         return self.run("connect", name, "--app-id", app_id, "--owner-email", OWNER, *where, *more)
 
+    def limit(self, **limits: float) -> None:
+        """Set limits of the connection made last, which has none yet.
+
+        Where a kill decides what is under way, `quiet_time=0`: else users who have changed their
+        minds since are rightly not yet certain for minutes.
+        """
+        settings = self.home / "amp-console/config/config.toml"
+        table = ", ".join(f"{name} = {value}" for name, value in limits.items())
+        settings.write_text(f"{settings.read_text()}limits = {{ {table} }}\n")
+
     def cohort(self, name: str) -> set[str]:
         """Who is in the cohort of this name."""
         world = self.simulator.world

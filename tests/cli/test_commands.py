@@ -286,8 +286,7 @@ class TestSync:
     def test_that_gives_up_says_so_and_goes_on_next_time(
         self, operator: Operator, file: Path
     ) -> None:
-        settings = operator.home / "amp-console/config/config.toml"
-        settings.write_text(settings.read_text() + "limits = { tries = 1 }\n")
+        operator.limit(tries=1)
         operator.simulator.faults.set([Rule(Answer(500), frozenset({Call.MEMBERSHIP}))])
         ended = operator.run("sync", "--from", file, "--yes")
         assert ended.status == 4
@@ -299,8 +298,7 @@ class TestSync:
     def test_to_a_cohort_that_is_gone_says_which_command_helps(
         self, operator: Operator, file: Path, tmp_path: Path
     ) -> None:
-        settings = operator.home / "amp-console/config/config.toml"
-        settings.write_text(settings.read_text() + "limits = { tries = 1 }\n")
+        operator.limit(tries=1)
         operator.run("sync", "--from", file, "--yes")
         world = operator.simulator.world
         world.drop_cohort(world.cohort_named("shoppers").id)

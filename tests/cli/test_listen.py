@@ -79,6 +79,7 @@ def test_what_was_answered_is_kept_through_ten_kills(
     operator: Operator, simulator: Simulator
 ) -> None:
     """As Segment does, the sender sends again what was not answered with 200."""
+    operator.limit(quiet_time=0)
     dice, port = random.Random(7), free_port()
     entered: set[str] = set()
     at = 0

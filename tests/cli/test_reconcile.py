@@ -261,8 +261,7 @@ def test_killed_after_each_request_the_next_run_mends_it(
     operator: Operator, simulator: Simulator
 ) -> None:
     """Every request of a repair is once the last that was served before a kill."""
-    settings = operator.home / "amp-console/config/config.toml"
-    settings.write_text(settings.read_text() + "limits = { first_batch = 2, largest_batch = 2 }\n")
+    operator.limit(first_batch=2, largest_batch=2)
     command = ("reconcile", "shoppers", "--apply", "both", "--yes", "--verify")
     served, killed = 1, 0
     while True:
