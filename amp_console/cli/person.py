@@ -66,6 +66,8 @@ def _print(identifier: str, answers: "list[PersonAnswer]") -> None:
         say(f"{clean(each.record.audience.name)}: {clean(each.sentence, 900)}")
         for name, value in _facts(each.record):
             say(f"  {name:<14}{clean(value, 300)}")
+    if any(each.record.rejection is not None for each in answers):
+        say("Retry rejected users with: amp-console errors --retry")
 
 
 def _facts(record: "PersonRecord") -> list[tuple[str, str]]:

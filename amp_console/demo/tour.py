@@ -44,7 +44,7 @@ _HOME = (
     TourScene(
         "Home: six audiences of Segment Engage, each beside its cohort in Amplitude. A sign and a "
         "word say how each one stands.",
-        (Step("g", "AudiencesPlace", ("12,120", "Trial day 7")),),
+        (Step("g", "AudiencesPlace", ("11,774", "High value")),),
     ),
     TourScene(
         "Members belong in the cohort. Pending are on their way in (+) or out (-). Rejected are "

@@ -133,16 +133,13 @@ def _leaves(record: PersonRecord) -> str:
     )
 
 
-_RETRY = "(on the Errors screen, or with: amp-console errors --retry)"
-
-
 def _rejected(record: PersonRecord) -> str:
     assert record.rejection is not None
     why, tries = record.rejection, record.rejection.tries
     times = f" {tries} times" if tries > 1 else ""
     todo = {
-        Reason.UNKNOWN: f"Once Amplitude has seen the user, retry them {_RETRY}.",
-        Reason.REFUSED: f"Check what Amplitude says about the identifier, then retry {_RETRY}.",
+        Reason.UNKNOWN: "Once Amplitude has seen the user, retry the rejected users.",
+        Reason.REFUSED: "Check what Amplitude says about the identifier, then retry.",
     }.get(why.code, "")
     return (
         f"Rejected{times} when they were to be {_VERB[why.operation]}{_by_run(record)}: "

@@ -160,7 +160,7 @@ async def test_an_audience_that_is_being_synced_elsewhere_is_left_alone(house: H
         with other_process(house, known):
             await paste(pilot, "seed", "u1")
             await pilot.press("f2")
-            await until(pilot, lambda: "is syncing this audience" in last(pilot))
+            await until(pilot, lambda: "is delivering this audience" in last(pilot))
         assert isinstance(pilot.app.screen, AudienceSettings)
         assert pilot.app.screen.query_one("#seed", Input).value == "u1"
         await pilot.press("f2")

@@ -51,7 +51,7 @@ STEP = {"computation_class": "journey_step"}
             None,
             "(V1, or",
         ),
-        ([event("u1", True)], "vips", "other audiences than the one that was named"),
+        ([event("u1", True)], "vips", "other audiences than the one you named"),
         ([event("u1", True, personas={"computation_key": ""})], None, "They name no audience"),
         (
             [event("u1", True, traits={"shoppers": "yes"})],

@@ -725,7 +725,9 @@ async def test_another_process_at_an_audience_is_waited_for(office: Office, tmp_
     async with Session(office, tmp_path) as session:
         with lease(office.ledger.path, office.audience().id):
             session.write(lines("u2", at=1))
-            await until(lambda: any("Another" in each.state for each in session.now().audiences))
+            await until(
+                lambda: any("is delivering this" in each.state for each in session.now().audiences)
+            )
         await until(is_in(office, "u1", "u2"))
 
 

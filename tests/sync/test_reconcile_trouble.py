@@ -341,7 +341,7 @@ async def test_a_replacement_that_is_refused_leaves_it_pending(drifted: Office) 
 async def test_another_run_at_the_audience_is_told(drifted: Office) -> None:
     with lease(drifted.ledger.path, drifted.audience().id):
         report = await drifted.compare_report()
-    assert "Another amp-console" in note(report)
+    assert "delivering this audience" in note(report)
     assert spent(drifted) == 0
 
 
