@@ -17,9 +17,9 @@ def options_of(command: click.Command) -> set[str]:
     """The long options of a command."""
     found = (
         option
-        for each in command.params
-        if isinstance(each, click.Option)
-        for option in (*each.opts, *each.secondary_opts)
+        for param in command.params
+        if isinstance(param, click.Option)
+        for option in (*param.opts, *param.secondary_opts)
     )
     return {option for option in found if option.startswith("--")} - COMMON
 

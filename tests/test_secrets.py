@@ -20,8 +20,8 @@ def shapes() -> list[bytes]:
     """How a key could stand in a file."""
     pair = f"{API_KEY}:{SECRET_KEY}".encode()
     raw = [API_KEY.encode(), SECRET_KEY.encode()]
-    encoded = [base64.b64encode(each) for each in (*raw, pair)]
-    quoted = [urllib.parse.quote(each, safe="").encode() for each in (API_KEY, SECRET_KEY)]
+    encoded = [base64.b64encode(item) for item in (*raw, pair)]
+    quoted = [urllib.parse.quote(item, safe="").encode() for item in (API_KEY, SECRET_KEY)]
     inner = [base64.b64encode(pair)[3:-4]]
     return [*raw, *encoded, *quoted, *inner]
 
@@ -36,7 +36,7 @@ def operator(tmp_path: Path) -> Iterator[Operator]:
 def test_no_file_and_no_output_holds_a_key(operator: Operator, tmp_path: Path) -> None:
     events = tmp_path / "events.ndjson"
     lines = [event(f"u{n}", True) for n in range(30)]
-    events.write_text("".join(f"{json.dumps(each)}\n" for each in lines) + "{broken\n")
+    events.write_text("".join(f"{json.dumps(line)}\n" for line in lines) + "{broken\n")
     faults = operator.simulator.faults
     said = []
     for rules, *command in (

@@ -14,7 +14,7 @@ from amp_console.amplitude.errors import AmplitudeError, AnswerTooLong
 from amp_console.amplitude.hosts import checked_base_url
 from amp_console.amplitude.keys import KeysAuth
 from amp_console.amplitude.network import NetworkSettings
-from amp_console.amplitude.refusals import Asked, judge, retry_after
+from amp_console.amplitude.refusals import RefusedCall, judge, retry_after
 from amp_console.amplitude.transport import Transport
 from amp_console.amplitude.trees import Answer, parse
 from amp_console.amplitude.unpacking import unpacked
@@ -59,7 +59,7 @@ class Received(NamedTuple):
         return self.response.status_code
 
 
-class Opened(NamedTuple):
+class OpenedResponse(NamedTuple):
     """An answer whose body is still to be read, by `deadline` in the event loop's time."""
 
     response: httpx.Response
@@ -128,7 +128,7 @@ class Exchange:
             return await self._whole(answer)
 
     @asynccontextmanager
-    async def open(self, call: Call) -> AsyncGenerator[Opened, None]:
+    async def open(self, call: Call) -> AsyncGenerator[OpenedResponse, None]:
         """Send a call and open its answer, whatever it is; raises `AmplitudeError`."""
         request = self._http.build_request(
             "GET" if call.body is None else "POST",
@@ -141,7 +141,7 @@ class Exchange:
             yield answer
 
     @asynccontextmanager
-    async def open_link(self, link: httpx.URL) -> AsyncGenerator[Opened, None]:
+    async def open_link(self, link: httpx.URL) -> AsyncGenerator[OpenedResponse, None]:
         """Open a link to somebody else's server, without our keys; raises `AmplitudeError`."""
         request = self._http.build_request("GET", link)
         async with self._opened(request, None, has_effect=False) as answer:
@@ -150,7 +150,7 @@ class Exchange:
     @asynccontextmanager
     async def _opened(
         self, request: httpx.Request, auth: KeysAuth | None, has_effect: bool
-    ) -> AsyncGenerator[Opened, None]:
+    ) -> AsyncGenerator[OpenedResponse, None]:
         proxy = self._settings.proxy_for(request.url)
         attempt = Attempt(request.url, proxy, has_effect=has_effect)
         request.extensions["trace"] = attempt.trace
@@ -163,11 +163,11 @@ class Exchange:
                 await attempt.abandon()
                 raise
             try:
-                yield Opened(response, attempt, deadline)
+                yield OpenedResponse(response, attempt, deadline)
             finally:
                 await response.aclose()
 
-    async def check(self, answer: Opened, call: Call) -> None:
+    async def check(self, answer: OpenedResponse, call: Call) -> None:
         """Raise the error that an answer means, unless it is a 2xx one and no web page.
 
         Amplitude never answers these calls with a page; a proxy on the way does.
@@ -176,7 +176,7 @@ class Exchange:
         if not response.is_success or "html" in response.headers.get("Content-Type", ""):
             raise self._error(await self._whole(answer), call)
 
-    async def _whole(self, answer: Opened) -> Received:
+    async def _whole(self, answer: OpenedResponse) -> Received:
         """Read an answer; of one that is too long the beginning, if its status says enough."""
         response, body = answer.response, bytearray()
         async with asyncio.timeout_at(answer.deadline):
@@ -189,7 +189,7 @@ class Exchange:
                     break
         return Received(response, bytes(body))
 
-    async def pieces(self, answer: Opened) -> AsyncGenerator[bytes, None]:
+    async def pieces(self, answer: OpenedResponse) -> AsyncGenerator[bytes, None]:
         """Yield a file unpacked; raises `TimedOut` where it stalls, or merely trickles."""
         async for piece in unpacked(self._flowing(answer.response.aiter_raw())):
             yield piece
@@ -207,7 +207,7 @@ class Exchange:
 
     def _error(self, received: Received, call: Call) -> AmplitudeError:
         """Return the error that an answer means."""
-        asked = Asked(call.cohort_id, call.body is not None, call.has_effect)
+        asked = RefusedCall(call.cohort_id, call.body is not None, call.has_effect)
         wait = retry_after(received.response.headers.get("Retry-After"), self._options.now)
         return judge(received.status, self._shown(received), asked, wait)
 

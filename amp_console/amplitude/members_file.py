@@ -71,7 +71,7 @@ class _File:
         except (UnicodeDecodeError, csv.Error, IndexError):
             raise ServerTrouble from None
         if self._has_tabs:
-            return [CohortMember(_bare(each[0]), _bare(each[1])) for each in members]
+            return [CohortMember(_bare(member[0]), _bare(member[1])) for member in members]
         return members
 
     def _understand(self, header: list[str]) -> None:

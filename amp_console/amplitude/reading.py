@@ -131,12 +131,12 @@ def _sent_ids(answer: Answer, named: object, sent: Ids) -> tuple[str, ...]:
         return ()  # as a rule: then a large batch is not looked into
     if isinstance(sent, msgspec.Raw):
         sent = msgspec.json.decode(sent, type=list[str])
-    by_number = _by_number(sent) if any(type(each) is int for each in named) else {}
-    found = (_sent_as(each, by_number) if type(each) is int else text(each) for each in named)
+    by_number = _by_number(sent) if any(type(item) is int for item in named) else {}
+    found = (_sent_as(item, by_number) if type(item) is int else text(item) for item in named)
     ids = tuple(dict.fromkeys(found))
     if not set[str | None](sent).issuperset(ids):
         raise _unconfirmed(answer, "it skips a user who was not sent")
-    return tuple(each for each in ids if each is not None)
+    return tuple(id_ for id_ in ids if id_ is not None)
 
 
 def _by_number(sent: Sequence[str]) -> dict[str, set[str]]:

@@ -51,7 +51,7 @@ _CULPRITS: tuple[tuple[str, ...], ...] = (("error", "metadata"), ("error",), ("m
 MOST_WORDS = 500  # characters; a refusal may name thousands of ids
 
 
-class Asked(NamedTuple):
+class RefusedCall(NamedTuple):
     """What a call was about: the cohort it names, whether it changes it, or has any effect."""
 
     cohort_id: str | None
@@ -59,7 +59,7 @@ class Asked(NamedTuple):
     has_effect: bool
 
 
-def judge(status: int, body: str, asked: Asked, wait: float | None) -> AmplitudeError:
+def judge(status: int, body: str, asked: RefusedCall, wait: float | None) -> AmplitudeError:
     """Return the error that an answer means; any answer that is not the wanted one is an error.
 
     `wait` is what its Retry-After asks for, in seconds. Only Amplitude itself can refuse keys,
@@ -85,7 +85,7 @@ def judge(status: int, body: str, asked: Asked, wait: float | None) -> Amplitude
     return _refusal(said, body, asked)
 
 
-def _refusal(said: tuple[int, str, str], body: str, asked: Asked) -> AmplitudeError:
+def _refusal(said: tuple[int, str, str], body: str, asked: RefusedCall) -> AmplitudeError:
     """Return the error that a 4xx of Amplitude's own means."""
     status, text, _ = said
     if asked.cohort_id and _is_gone(status, text.replace(asked.cohort_id, "")):

@@ -12,7 +12,7 @@ import click
 from amp_console import __version__
 from amp_console.cli import output
 from amp_console.cli.exits import Exit
-from amp_console.cli.options import Common
+from amp_console.cli.options import CommonOptions
 from amp_console.cli.output import say
 
 COMMANDS = {
@@ -107,7 +107,7 @@ def commands(
     Without a command it opens the console. Every user who could not be delivered is listed with
     the reason, and nothing that was read is lost. Begin with `amp-console demo`.
     """
-    ctx.obj = Common(connection, read_only, theme, ascii_only)
+    ctx.obj = CommonOptions(connection, read_only, theme, ascii_only)
     if ctx.invoked_subcommand is not None:
         return Exit.DELIVERED
     from amp_console.cli.console import open_console

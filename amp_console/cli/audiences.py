@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 def audiences(as_json: bool, connection: str | None) -> int:
     """List the audiences, their cohorts, and what is pending."""
     from amp_console.cli.documents import audience_document, print_document
-    from amp_console.cli.workplace import workplace
-    from amp_console.sync.standing import standings
+    from amp_console.cli.workspace import workplace
+    from amp_console.sync.queries.status import standings
 
     with workplace(connection) as place:
         documents = [
-            audience_document(each) for each in place.ledger.read(standings, place.connection)
+            audience_document(item) for item in place.ledger.read(standings, place.connection)
         ]
     if as_json:
         print_document(documents)
@@ -60,10 +60,10 @@ def audience(
 ) -> int:
     """Show an audience, or change what is set for it. KEY may be its name or computation id too."""
     from amp_console.cli.documents import audience_document, print_document
-    from amp_console.cli.workplace import workplace
+    from amp_console.cli.workspace import workplace
     from amp_console.ledger import audiences as known
-    from amp_console.sync import settings
-    from amp_console.sync.standing import standing
+    from amp_console.sync import audience_settings as settings
+    from amp_console.sync.queries.status import standing
     from amp_console.values import IdType
 
     if unlink and cohort_id:
@@ -94,9 +94,9 @@ def audience(
 
 def _states(document: "AudienceDocument") -> str:
     """Everything that is true of an audience, in words."""
-    from amp_console.sync.standing import State, Status
+    from amp_console.sync.queries.status import State, Status
 
-    return ", ".join(str(State(Status(each.state), each.users)) for each in document.states)
+    return ", ".join(str(State(Status(state.state), state.users)) for state in document.states)
 
 
 def _print_table(documents: "list[AudienceDocument]") -> None:
@@ -104,24 +104,24 @@ def _print_table(documents: "list[AudienceDocument]") -> None:
 
     rows = [
         (
-            each.name,
-            each.key,
-            each.cohort_name if each.cohort_id else "–",
-            "User ID" if each.id_type == "user_id" else "Amplitude ID",
-            f"{each.members:,}",
-            f"+{each.pending_add:,}" if each.pending_add else "",
-            f"-{each.pending_remove:,}" if each.pending_remove else "",
-            f"{each.rejected:,}" if each.rejected else "",
-            _states(each),
+            document.name,
+            document.key,
+            document.cohort_name if document.cohort_id else "–",
+            "User ID" if document.id_type == "user_id" else "Amplitude ID",
+            f"{document.members:,}",
+            f"+{document.pending_add:,}" if document.pending_add else "",
+            f"-{document.pending_remove:,}" if document.pending_remove else "",
+            f"{document.rejected:,}" if document.rejected else "",
+            _states(document),
         )
-        for each in documents
+        for document in documents
     ]
     header = ("AUDIENCE", "KEY", "COHORT", "ID-TYPE", "MEMBERS", "ADD", "REMOVE", "REJECTED")
     for line in table((*header, "STATUS"), rows, "MEMBERS ADD REMOVE REJECTED"):
         say(line)
-    for each in documents:
-        if each.notice:
-            say(f"{clean(each.key)}: {each.notice}")
+    for document in documents:
+        if document.notice:
+            say(f"{clean(document.key)}: {document.notice}")
 
 
 def _print_audience(

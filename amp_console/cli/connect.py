@@ -11,7 +11,7 @@ from amp_console.cli.output import ask_for, say
 
 if TYPE_CHECKING:
     from amp_console.connections import Connection
-    from amp_console.sync.keys_check import KeysAccepted
+    from amp_console.sync.queries.key_check import KeysAccepted
     from amp_console.values import Credentials
 
 
@@ -63,7 +63,7 @@ def connect(
     The keys come from a hidden prompt, from stdin, or from AMP_CONSOLE_API_KEY and
     AMP_CONSOLE_SECRET_KEY; they are tested, and kept in the OS keyring only.
     """
-    from amp_console.cli.workplace import book
+    from amp_console.cli.workspace import book
     from amp_console.connections import Connection
     from amp_console.values import Region
 
@@ -71,7 +71,7 @@ def connect(
         raise click.UsageError("--region and --base-url can't go together.")
     pages = book()
     pages.check_writable()
-    known = {each.name: each for each in pages.all()}.get(name)
+    known = {page.name: page for page in pages.all()}.get(name)
     kept = _kept(known) if known else {}
     if read_only is not None:
         kept["read_only"] = read_only
@@ -150,8 +150,8 @@ def _test(connection: "Connection", credentials: "Credentials") -> "KeysAccepted
     import asyncio
 
     from amp_console.amplitude import AmplitudeClient
-    from amp_console.cli.workplace import client_for
-    from amp_console.sync.keys_check import WrongRegion, check_keys
+    from amp_console.cli.workspace import client_for
+    from amp_console.sync.queries.key_check import WrongRegion, check_keys
     from amp_console.values import Region
 
     def client(region: Region) -> AmplitudeClient:
@@ -177,7 +177,7 @@ def _say_accepted(connection: "Connection", accepted: "KeysAccepted") -> None:
         f"{plural(accepted.cohorts, 'cohort')}."
     )
     if accepted.app_ids and connection.app_id not in accepted.app_ids:
-        found = ", ".join(str(each) for each in sorted(accepted.app_ids))
+        found = ", ".join(str(app_id_) for app_id_ in sorted(accepted.app_ids))
         say(
             f"But its cohorts belong to App ID {found}, not {connection.app_id}: new cohorts may "
             "be refused. Connect again with the right --app-id.",
@@ -186,7 +186,7 @@ def _say_accepted(connection: "Connection", accepted: "KeysAccepted") -> None:
 
 
 def _store(connection: "Connection", credentials: "Credentials") -> int:
-    from amp_console.cli.workplace import book, vault
+    from amp_console.cli.workspace import book, vault
     from amp_console.connections import KeysError, KeysProblem, store_keys
 
     ring = vault()

@@ -14,7 +14,7 @@ def connections(as_json: bool) -> int:
     """List the connections."""
     from amp_console.cli.documents import print_document
     from amp_console.cli.text import table
-    from amp_console.cli.workplace import book
+    from amp_console.cli.workspace import book
 
     known = book().all()
     if as_json:
@@ -25,13 +25,13 @@ def connections(as_json: bool) -> int:
         return 0
     rows = [
         (
-            each.name,
-            str(each.app_id),
-            each.base_url or each.region.label,
-            each.owner_email,
-            "keyring" if each.keyring_item else "not stored",
+            item.name,
+            str(item.app_id),
+            item.base_url or item.region.label,
+            item.owner_email,
+            "keyring" if item.keyring_item else "not stored",
         )
-        for each in known
+        for item in known
     ]
     for line in table(("NAME", "APP-ID", "WHERE", "COHORT-OWNER", "KEYS"), rows, "APP-ID"):
         say(line)
@@ -44,7 +44,7 @@ def connections(as_json: bool) -> int:
 def disconnect(name: str, yes: bool) -> int:
     """Forget a connection and delete its keys from the keyring. Its ledger file stays."""
     from amp_console.cli.text import clean
-    from amp_console.cli.workplace import book, folders, vault
+    from amp_console.cli.workspace import book, folders, vault
     from amp_console.connections import forget_connection
     from amp_console.ledger.backups import backup_folder
 

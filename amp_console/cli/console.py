@@ -6,11 +6,13 @@ import sys
 import click
 
 from amp_console.cli.exits import Exit
-from amp_console.cli.options import Common
+from amp_console.cli.options import CommonOptions
 from amp_console.cli.output import say
 
 
-def open_console(given: Common, *, audience: str | None = None, run_id: int | None = None) -> int:
+def open_console(
+    given: CommonOptions, *, audience: str | None = None, run_id: int | None = None
+) -> int:
     """Show the console on this user's connections; return the exit status.
 
     It needs a terminal: in a pipe the commands are meant, so their help is shown instead.
@@ -20,11 +22,11 @@ def open_console(given: Common, *, audience: str | None = None, run_id: int | No
         say(*root.get_help().splitlines(), "", err=True)
         say("The console needs a terminal. Name a command.", err=True)
         return Exit.MISUSE
-    from amp_console.cli.workplace import folders
+    from amp_console.cli.workspace import folders
     from amp_console.connections import Vault
-    from amp_console.console import Opening, Premises, run
+    from amp_console.console import Environment, LaunchOptions, run
 
-    opening = Opening(
+    opening = LaunchOptions(
         connection=given.connection,
         audience=audience,
         run_id=run_id,
@@ -32,4 +34,4 @@ def open_console(given: Common, *, audience: str | None = None, run_id: int | No
         ascii_only=given.ascii_only,
         theme=given.theme,
     )
-    return run(Premises(folders(), Vault(os.environ), os.environ), opening)
+    return run(Environment(folders(), Vault(os.environ), os.environ), opening)

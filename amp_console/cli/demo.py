@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from amp_console.console import Guide
-    from amp_console.demo import DemoStage
+    from amp_console.demo import SimulatedSession
     from amp_console.ledger import Ledger
     from amp_console.simulator import Simulator, Truth
 
@@ -62,16 +62,16 @@ def _show(seed: int, *, fast: bool, faults: bool, has_tour: bool) -> int:
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         say("The demo needs a terminal. Without one, use --headless.", err=True)
         return Exit.MISUSE
-    from amp_console.demo import DemoStage
+    from amp_console.demo import SimulatedSession
 
     _end_politely()
     given = common()
-    with DemoStage(seed=seed, fast=fast, faults=faults) as stage:
+    with SimulatedSession(seed=seed, fast=fast, faults=faults) as stage:
         stage.open()  # before Textual is imported: the scene is set by the time it is shown
-        from amp_console.console import Opening, run
+        from amp_console.console import LaunchOptions, run
 
         guide = _tour(stage, seed, fast=fast) if has_tour else None
-        opening = Opening(
+        opening = LaunchOptions(
             read_only=given.read_only, ascii_only=given.ascii_only, theme=given.theme, guide=guide
         )
         try:
@@ -80,7 +80,7 @@ def _show(seed: int, *, fast: bool, faults: bool, has_tour: bool) -> int:
             _on_signals(signal.SIG_IGN)  # the stage is put away, and no second one disturbs it
 
 
-def _tour(stage: "DemoStage", seed: int, *, fast: bool) -> "Guide":
+def _tour(stage: "SimulatedSession", seed: int, *, fast: bool) -> "Guide":
     import asyncio
 
     from amp_console.demo.tour import scenes
@@ -118,7 +118,7 @@ def _play(folder: Path, simulator: "Simulator", events: int, seed: int) -> int:
     from amp_console.ledger.audiences import all_audiences
     from amp_console.ledger.rejected import rejection_groups
     from amp_console.simulator import Answer, Call, Reset, demo_scenario, write_file
-    from amp_console.sync.plan import draw_up
+    from amp_console.sync.delivery.plan import draw_up
 
     say(f"A simulated Amplitude listens on {simulator.base_url}.")
     scenario = demo_scenario(seed, events=events, users=max(10, events * 2 // 5))
@@ -160,9 +160,9 @@ def _differences(simulator: "Simulator", truth: "Truth", ledger: "Ledger") -> li
     from amp_console.ledger.audiences import all_audiences
 
     wrong = []
-    for each in ledger.read(all_audiences):
-        told = {id_ for id_ in truth.members[each.key] if not id_.startswith("ghost-")}
-        is_there = each.cohort_id is not None
-        if told != (simulator.world.members(each.cohort_id or "") if is_there else set()):
-            wrong.append(each.name)
+    for audience in ledger.read(all_audiences):
+        told = {id_ for id_ in truth.members[audience.key] if not id_.startswith("ghost-")}
+        is_there = audience.cohort_id is not None
+        if told != (simulator.world.members(audience.cohort_id or "") if is_there else set()):
+            wrong.append(audience.name)
     return wrong

@@ -35,15 +35,18 @@ def doctor() -> int:
     from amp_console.cli.text import clean
 
     findings = list(_findings())
-    for each in findings:
-        say(f"{'ok' if each.is_well else 'check':<5}  {each.what:<12}{clean(each.says, LONGEST)}")
-        for line in each.more:
+    for finding in findings:
+        say(
+            f"{'ok' if finding.is_well else 'check':<5}  {finding.what:<12}"
+            f"{clean(finding.says, LONGEST)}"
+        )
+        for line in finding.more:
             say(f"{'':<19}{clean(line, LONGEST)}")
-    return Exit.DELIVERED if all(each.is_well for each in findings) else Exit.PARTIAL
+    return Exit.DELIVERED if all(finding.is_well for finding in findings) else Exit.PARTIAL
 
 
 def _findings() -> Iterator[Finding]:
-    from amp_console.cli.workplace import book, vault
+    from amp_console.cli.workspace import book, vault
     from amp_console.connections import Folders, KeysError, SettingsError
 
     python = f"Python {platform.python_version()}"
@@ -69,9 +72,9 @@ def _findings() -> Iterator[Finding]:
     yield from _network()
     if not connections:
         yield Finding("connections", True, "none yet; create one with: amp-console connect NAME …")
-    for each in connections:
-        yield _keys(each, ring)
-        yield from _ledger(each, found)
+    for connection in connections:
+        yield _keys(connection, ring)
+        yield from _ledger(connection, found)
 
 
 def _private(what: str, folder: Path) -> Finding:
@@ -82,8 +85,8 @@ def _private(what: str, folder: Path) -> Finding:
 def _network() -> Iterator[Finding]:
     from amp_console.amplitude import NetworkSettings
 
-    for each in NetworkSettings(os.environ).effective():
-        yield Finding("network", each.is_valid, f"{each.variable}: {each.text}")
+    for item in NetworkSettings(os.environ).effective():
+        yield Finding("network", item.is_valid, f"{item.variable}: {item.text}")
 
 
 def _keys(connection: "Connection", ring: "Vault") -> Finding:
@@ -124,7 +127,7 @@ def _backups(connection: "Connection", ledger: Path) -> Iterator[Finding]:
     if not found:
         return
     count = plural(len(found), "backup")
-    listed = (f"{each.path.name}  {each.size / 1_048_576:,.1f} MiB" for each in found)
+    listed = (f"{item.path.name}  {item.size / 1_048_576:,.1f} MiB" for item in found)
     yield Finding(
         "backups",
         True,

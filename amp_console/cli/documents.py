@@ -8,11 +8,11 @@ from amp_console.cli.output import say_json
 from amp_console.ledger.refused_requests import RefusedRequests
 from amp_console.ledger.rejected import RejectedUser
 from amp_console.ledger.runs import Run
-from amp_console.ledger.sources import InvalidEvent, InvalidGroup, Tally
-from amp_console.sync.delivery import RunReport
-from amp_console.sync.person import PersonAnswer, Recognition
-from amp_console.sync.plan import Plan
-from amp_console.sync.standing import Standing
+from amp_console.ledger.sources import InvalidEvent, InvalidGroup, ReadCounts
+from amp_console.sync.delivery.plan import Plan
+from amp_console.sync.delivery.run import RunReport
+from amp_console.sync.queries.person import PersonAnswer, Recognition
+from amp_console.sync.queries.status import Standing
 from amp_console.sync.words import moment
 
 
@@ -75,7 +75,7 @@ class SyncDocument(msgspec.Struct, frozen=True):
     run: int
     status: str
     connection: str
-    events: Tally
+    events: ReadCounts
     audiences: list[SyncedAudience]
     requests: int
     retries: int
@@ -109,7 +109,7 @@ class PlanDocument(msgspec.Struct, frozen=True):
     """What `sync --dry-run --json` prints; nothing was sent."""
 
     connection: str
-    events: Tally
+    events: ReadCounts
     audiences: list[PlannedAudience]
     requests: int
     needs_confirmation: list[str]
@@ -232,33 +232,33 @@ def audience_document(of: Standing) -> AudienceDocument:
         uncertain=of.left.uncertain,
         certain_at=moment(of.left.certain_at),
         status=of.status,
-        states=[StateDocument(str(each.status), each.users) for each in of.states()],
+        states=[StateDocument(str(state.status), state.users) for state in of.states()],
         last_run_at=moment(audience.last_run_at),
         dated_ahead=of.count.ahead if of.count else 0,
         notice=of.notice,
     )
 
 
-def sync_document(report: RunReport, plan: Plan, tally: Tally) -> SyncDocument:
+def sync_document(report: RunReport, plan: Plan, tally: ReadCounts) -> SyncDocument:
     """Describe a run that ended."""
-    names = {each.audience_id: each.cohort_name for each in plan.audiences}
+    names = {audience.audience_id: audience.cohort_name for audience in plan.audiences}
     audiences = [
         SyncedAudience(
-            key=each.audience.key,
-            computation_id=each.audience.computation_id,
-            name=each.audience.name,
-            cohort_id=each.audience.cohort_id,
-            cohort_name=each.audience.linked_name or names[each.audience.id],
-            id_type=each.audience.id_type,
-            added=each.counts.added,
-            removed=each.counts.removed,
-            rejected=each.left.rejected,
-            pending=each.left.pending,
-            uncertain=each.left.uncertain,
-            certain_at=moment(each.left.certain_at),
-            requests=each.counts.requests,
+            key=audience.audience.key,
+            computation_id=audience.audience.computation_id,
+            name=audience.audience.name,
+            cohort_id=audience.audience.cohort_id,
+            cohort_name=audience.audience.linked_name or names[audience.audience.id],
+            id_type=audience.audience.id_type,
+            added=audience.counts.added,
+            removed=audience.counts.removed,
+            rejected=audience.left.rejected,
+            pending=audience.left.pending,
+            uncertain=audience.left.uncertain,
+            certain_at=moment(audience.left.certain_at),
+            requests=audience.counts.requests,
         )
-        for each in report.audiences
+        for audience in report.audiences
     ]
     return SyncDocument(
         run=report.run_id,
@@ -266,36 +266,36 @@ def sync_document(report: RunReport, plan: Plan, tally: Tally) -> SyncDocument:
         connection=plan.connection,
         events=tally,
         audiences=audiences,
-        requests=sum(each.requests for each in audiences),
-        retries=sum(each.counts.retries for each in report.audiences),
+        requests=sum(audience.requests for audience in audiences),
+        retries=sum(audience.counts.retries for audience in report.audiences),
         elapsed_seconds=round(report.elapsed, 3),
     )
 
 
-def plan_document(plan: Plan, tally: Tally) -> PlanDocument:
+def plan_document(plan: Plan, tally: ReadCounts) -> PlanDocument:
     """Describe a plan."""
     return PlanDocument(
         connection=plan.connection,
         events=tally,
         audiences=[
             PlannedAudience(
-                key=each.key,
-                computation_id=each.computation_id,
-                name=each.name,
-                cohort_id=each.cohort_id,
-                cohort_name=each.cohort_name,
-                id_type=each.id_type,
-                creates=each.creates,
-                is_empty=each.is_empty,
-                add=each.add,
-                remove=each.remove,
-                confirm_again=each.again,
-                uncertain=each.uncertain,
-                certain_at=moment(each.certain_at),
-                requests=each.requests,
-                obstacle=each.obstacle,
+                key=audience.key,
+                computation_id=audience.computation_id,
+                name=audience.name,
+                cohort_id=audience.cohort_id,
+                cohort_name=audience.cohort_name,
+                id_type=audience.id_type,
+                creates=audience.creates,
+                is_empty=audience.is_empty,
+                add=audience.add,
+                remove=audience.remove,
+                confirm_again=audience.again,
+                uncertain=audience.uncertain,
+                certain_at=moment(audience.certain_at),
+                requests=audience.requests,
+                obstacle=audience.obstacle,
             )
-            for each in plan.audiences
+            for audience in plan.audiences
         ],
         requests=plan.requests,
         needs_confirmation=list(plan.concerns),
@@ -327,7 +327,7 @@ def person_document(
     """Describe how a person stands to every cohort."""
     return PersonDocument(
         identifier,
-        [_person_in_audience(each) for each in answers],
+        [_person_in_audience(answer) for answer in answers],
         found.is_known if found else None,
     )
 
@@ -376,6 +376,6 @@ def run_document(run: Run) -> RunDocument:
 def refused_documents(refused: Iterable[RefusedRequests]) -> list[RefusedDocument]:
     """Describe the requests that were refused, by reason."""
     return [
-        RefusedDocument(str(each.reason), each.status, each.count, moment(each.last_at), each.words)
-        for each in refused
+        RefusedDocument(str(item.reason), item.status, item.count, moment(item.last_at), item.words)
+        for item in refused
     ]

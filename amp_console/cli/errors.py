@@ -11,7 +11,7 @@ from amp_console.cli.output import say
 
 if TYPE_CHECKING:
     from amp_console.cli.documents import ErrorsDocument
-    from amp_console.cli.workplace import Workplace
+    from amp_console.cli.workspace import Workspace
     from amp_console.ledger.audiences import Audience
     from amp_console.ledger.rejected import RejectedUser
     from amp_console.ledger.sources import InvalidEvent, InvalidGroup
@@ -40,7 +40,7 @@ def errors(
     apostrophe, unless --exact is given.
     """
     from amp_console.cli.documents import errors_document, print_document
-    from amp_console.cli.workplace import workplace
+    from amp_console.cli.workspace import workplace
     from amp_console.ledger.audiences import find_audience
     from amp_console.ledger.rejected import rejected_users
     from amp_console.ledger.sources import invalid_events, invalid_groups
@@ -69,32 +69,32 @@ def errors(
     return status
 
 
-def _retry(place: "Workplace", only: "Audience | None") -> Exit:
+def _retry(place: "Workspace", only: "Audience | None") -> Exit:
     """Deliver the rejected once more, with whatever else is pending for their audiences."""
     from amp_console.cli import running
-    from amp_console.cli.workplace import keys_of
+    from amp_console.cli.workspace import keys_of
     from amp_console.ledger.audiences import all_audiences
     from amp_console.ledger.rejected import RejectedFilter
-    from amp_console.ledger.sources import Tally
-    from amp_console.sync.plan import draw_up
-    from amp_console.sync.rejected import retry
+    from amp_console.ledger.sources import ReadCounts
+    from amp_console.sync.delivery.plan import draw_up
+    from amp_console.sync.delivery.retry import retry
 
     credentials = keys_of(place.connection)
     wanted = [only] if only else place.ledger.read(all_audiences)
     again = [
-        each
-        for each in wanted
-        if retry(place.ledger, place.connection, RejectedFilter(audience_id=each.id))
+        item
+        for item in wanted
+        if retry(place.ledger, place.connection, RejectedFilter(audience_id=item.id))
     ]
-    plan = place.ledger.read(draw_up, place.connection, [each for each in again if each.enabled])
+    plan = place.ledger.read(draw_up, place.connection, [item for item in again if item.enabled])
     if not plan.audiences:
         say("There are no rejected users to retry.", err=True)
         return Exit.DELIVERED
     if not running.is_agreed(plan, yes=False):
         return Exit.MISUSE
     client = place.client(credentials)
-    report = running.run_plan(plan, place.connection, place.ledger, client, Tally())
-    for line in running.report_lines(report, Tally()):
+    report = running.run_plan(plan, place.connection, place.ledger, client, ReadCounts())
+    for line in running.report_lines(report, ReadCounts()):
         say(line, err=True)
     return running.exit_of(report)
 
@@ -151,7 +151,7 @@ def _print_group(group: "InvalidGroup") -> None:
 def _write_csv(
     path: Path, rejected: "list[RejectedUser]", invalid: "list[InvalidEvent]", *, exact: bool
 ) -> None:
-    from amp_console.sync.export import ExportError, write_errors_csv
+    from amp_console.sync.queries.export import ExportError, write_errors_csv
 
     try:
         write_errors_csv(path, rejected, invalid, exact=exact)

@@ -9,8 +9,8 @@ from amp_console.cli.options import connection_option
 from amp_console.cli.output import ask, say
 
 if TYPE_CHECKING:
-    from amp_console.cli.workplace import Workplace
-    from amp_console.sync.snapshot import SnapshotReader, SnapshotReport
+    from amp_console.cli.workspace import Workspace
+    from amp_console.sync.ingest.snapshot import SnapshotReader, SnapshotReport
 
 
 @click.command("import")
@@ -59,8 +59,8 @@ def import_events(
     import msgspec
 
     from amp_console.cli.reading import describe, exit_of, read_events
-    from amp_console.cli.workplace import workplace
-    from amp_console.sync.snapshot import SnapshotReader
+    from amp_console.cli.workspace import workplace
+    from amp_console.sync.ingest.snapshot import SnapshotReader
 
     if snapshot and not audience:
         raise click.UsageError("--snapshot needs --audience KEY: a snapshot is of one audience.")
@@ -85,7 +85,7 @@ def _decided(reader: "SnapshotReader", report: "SnapshotReport", *, yes: bool) -
     """Have a snapshot that removes many members confirmed, and apply it."""
     from amp_console.cli.running import is_watched
     from amp_console.cli.text import clean
-    from amp_console.sync.snapshot import SnapshotState
+    from amp_console.sync.ingest.snapshot import SnapshotState
 
     while report.state is SnapshotState.ASKS and report.removal is not None:
         say(clean(report.question, 300), err=True)
@@ -98,9 +98,9 @@ def _decided(reader: "SnapshotReader", report: "SnapshotReport", *, yes: bool) -
     return report
 
 
-def _chosen(place: "Workplace", name: str | None) -> dict[str, object]:
+def _chosen(place: "Workspace", name: str | None) -> dict[str, object]:
     """Say which audience was named; a new one is called as it was named."""
-    from amp_console.sync.workplace import audience_options
+    from amp_console.sync.workspace import audience_options
 
     return place.ledger.read(audience_options, name) if name else {}
 

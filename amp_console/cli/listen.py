@@ -45,10 +45,10 @@ def listen(
     """
     from amp_console.cli.live_sources import path_source, webhook_source
     from amp_console.cli.living import run_live
-    from amp_console.cli.workplace import keys_of, workplace
-    from amp_console.sync.follower import LiveWish
+    from amp_console.cli.workspace import keys_of, workplace
+    from amp_console.sync.live.follower import LiveOptions
     from amp_console.sync.read_only import guard
-    from amp_console.sync.source_group import SourceGroup
+    from amp_console.sync.sources.group import SourceGroup
 
     if save_secret:
         return _save_secret(connection)
@@ -58,7 +58,7 @@ def listen(
         sources = [webhook_source(place, host, port, single_events=single_events)]
         if paths:
             sources.append(path_source(place, paths))
-        wish = LiveWish(flush_seconds=flush_seconds, create=create)
+        wish = LiveOptions(flush_seconds=flush_seconds, create=create)
         return run_live(
             place, place.client(credentials), wish, SourceGroup(*sources), as_json=as_json
         )
@@ -68,7 +68,7 @@ def _save_secret(name: str | None) -> int:
     """Keep the secret that is typed, hidden, or stands in a line on stdin."""
     import sys
 
-    from amp_console.cli.workplace import book, vault
+    from amp_console.cli.workspace import book, vault
     from amp_console.connections import checked_secret, store_webhook_secret
 
     pages = book()

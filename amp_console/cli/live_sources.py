@@ -7,21 +7,21 @@ from collections.abc import Sequence
 import click
 
 from amp_console.cli.output import say
-from amp_console.cli.workplace import vault
+from amp_console.cli.workspace import vault
 from amp_console.connections import find_webhook_secret
-from amp_console.sync.feed import Feed
-from amp_console.sync.live import EventSource
-from amp_console.sync.live_sources import PathSource, StreamSource
-from amp_console.sync.receiver import Receiver, ReceiverOptions, check_host
-from amp_console.sync.watching import Watching, readable
-from amp_console.sync.workplace import Workplace
+from amp_console.sync.ingest.stream import StreamIngestor
+from amp_console.sync.live.session import EventStream
+from amp_console.sync.sources.streams import PathSource, StreamSource
+from amp_console.sync.sources.watcher import Watching, readable
+from amp_console.sync.sources.webhook import Receiver, ReceiverOptions, check_host
+from amp_console.sync.workspace import Workspace
 
 STDIN = "-"
 
 
-def path_source(place: Workplace, paths: Sequence[str]) -> EventSource:
+def path_source(place: Workspace, paths: Sequence[str]) -> EventStream:
     """Follow these paths; raises `UnreadableSource` and `UsageError`."""
-    feed = Feed(place.ledger, place.read_options())
+    feed = StreamIngestor(place.ledger, place.read_options())
     if STDIN not in paths:
         return PathSource(Watching(feed, readable(paths)))
     if len(paths) > 1:
@@ -29,12 +29,12 @@ def path_source(place: Workplace, paths: Sequence[str]) -> EventSource:
     return StreamSource(feed, sys.stdin.buffer, "stdin")
 
 
-def webhook_source(place: Workplace, host: str, port: int, *, single_events: bool) -> EventSource:
+def webhook_source(place: Workspace, host: str, port: int, *, single_events: bool) -> EventStream:
     """Listen for webhooks, at once; raises `CannotBind` and `KeysError`."""
     secret = find_webhook_secret(place.connection, os.environ, vault())
     check_host(host, secret)
     options = ReceiverOptions(host=host, port=port, secret=secret, single_events=single_events)
-    source = Receiver(Feed(place.ledger, place.read_options()), options)
+    source = Receiver(StreamIngestor(place.ledger, place.read_options()), options)
     source.open()
     say(f"Listening on {options.url}", err=True)
     return source

@@ -11,13 +11,13 @@ from amp_console.cli.documents import RefusedDocument, refused_documents
 from amp_console.cli.exits import Exit
 from amp_console.cli.output import is_read, say, say_json
 from amp_console.cli.text import clean, plural
-from amp_console.sync.delivery import Means
-from amp_console.sync.follower import LiveWish
-from amp_console.sync.live import EventSource, Live
-from amp_console.sync.live_alerts import Alerts
-from amp_console.sync.live_progress import LiveReport, LiveSnapshot
-from amp_console.sync.refusal_log import refused_words
-from amp_console.sync.workplace import Workplace
+from amp_console.sync.delivery.run import Means
+from amp_console.sync.live.alerts import Alerts
+from amp_console.sync.live.follower import LiveOptions
+from amp_console.sync.live.progress import LiveReport, LiveSnapshot
+from amp_console.sync.live.session import EventStream, LiveSession
+from amp_console.sync.sources.refusal_log import refused_words
+from amp_console.sync.workspace import Workspace
 
 EVERY = 10.0  # seconds between two lines
 BACKLOG = 1_000_000  # bytes left to read from which a file's progress is shown
@@ -65,8 +65,8 @@ def live_document(now: LiveSnapshot) -> LiveDocument:
         removed=counts.removed,
         rejected=counts.rejected,
         requests=counts.requests,
-        waiting={each.key: each.state for each in now.audiences if each.state},
-        trouble={each.name: each.trouble for each in now.sources if each.trouble},
+        waiting={audience.key: audience.state for audience in now.audiences if audience.state},
+        trouble={source.name: source.trouble for source in now.sources if source.trouble},
         refused=refused_documents(now.refused),
     )
 
@@ -86,7 +86,9 @@ def line(now: LiveSnapshot) -> list[str]:
         *([refused_words(now.refused)] if now.refused else []),
     ]
     waiting = [
-        f"{clean(each.name)} {clean(each.state, 200)}" for each in now.audiences if each.state
+        f"{clean(audience.name)} {clean(audience.state, 200)}"
+        for audience in now.audiences
+        if audience.state
     ]
     return ["  ".join(parts), *(f"  {text}" for text in (*backlog(now), *waiting))]
 
@@ -114,7 +116,7 @@ class _Teller:
         self._is_unread = False
 
     def __call__(self, now: LiveSnapshot) -> None:
-        for alert in self._alerts.look(now):
+        for alert in self._alerts.observe(now):
             say(alert.text, err=True)
         if time.monotonic() - self._told >= EVERY:
             self.tell(now)
@@ -132,10 +134,10 @@ class _Teller:
 
 
 def run_live(
-    place: Workplace,
+    place: Workspace,
     client: AmplitudeClient,
-    wish: LiveWish,
-    source: EventSource,
+    wish: LiveOptions,
+    source: EventStream,
     *,
     as_json: bool,
 ) -> Exit:
@@ -160,14 +162,14 @@ def run_live(
 
 
 async def _run(
-    place: Workplace,
+    place: Workspace,
     client: AmplitudeClient,
-    wish: LiveWish,
-    source: EventSource,
+    wish: LiveOptions,
+    source: EventStream,
     teller: _Teller,
 ) -> LiveReport:
     async with client:
-        live = Live(Means(place.connection, place.ledger, client), wish, teller)
+        live = LiveSession(Means(place.connection, place.ledger, client), wish, teller)
         task = asyncio.ensure_future(live.run(source))
         _on_signal(live, task)
         try:
@@ -176,7 +178,7 @@ async def _run(
             raise KeyboardInterrupt from None
 
 
-def _on_signal(live: Live, task: "asyncio.Future[LiveReport]") -> None:
+def _on_signal(live: LiveSession, task: "asyncio.Future[LiveReport]") -> None:
     def asked() -> None:
         if live.ending.is_set():
             task.cancel()

@@ -10,8 +10,8 @@ import click
 
 from amp_console.cli.output import say
 from amp_console.cli.text import clean, plural
-from amp_console.sync.intake import IntakeProgress
-from amp_console.sync.progress import RunSnapshot
+from amp_console.sync.delivery.progress import RunSnapshot
+from amp_console.sync.ingest.importer import ImportProgress
 
 SELDOM = 10.0  # seconds between two lines
 BAR = 20  # columns
@@ -40,13 +40,13 @@ class Meter:
         if self._bar is not None:
             self._bar.render_finish()
 
-    def intake(self, now: IntakeProgress) -> None:
+    def intake(self, now: ImportProgress) -> None:
         """Show the reading of a source, in bytes of it."""
         self.update(now.position, now.size, f"{clean(now.source, 30)}: {now.tally.read:,} events")
 
     def run(self, now: RunSnapshot) -> None:
         """Show a run, in users, with the first audience that is at work."""
-        busy = [each for each in now.audiences if not each.is_over]
+        busy = [audience for audience in now.audiences if not audience.is_over]
         text = f"{clean(busy[0].name, 30)}: {clean(busy[0].state)}" if busy else "done"
         if busy and busy[0].wait_until is not None:
             text += f" in {max(0, busy[0].wait_until - now.elapsed):.0f} s"

@@ -8,7 +8,7 @@ import click
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class Common(NamedTuple):
+class CommonOptions(NamedTuple):
     """What stands before the command: options for all of them, and how the console looks."""
 
     connection: str | None = None
@@ -17,10 +17,10 @@ class Common(NamedTuple):
     ascii_only: bool = False
 
 
-def common() -> Common:
+def common() -> CommonOptions:
     """What stood before the command that is running."""
     found = click.get_current_context().find_root().obj
-    assert isinstance(found, Common)
+    assert isinstance(found, CommonOptions)
     return found
 
 

@@ -9,9 +9,9 @@ from amp_console.cli.options import connection_option, json_option
 from amp_console.cli.output import say
 
 if TYPE_CHECKING:
-    from amp_console.cli.workplace import Workplace
+    from amp_console.cli.workspace import Workspace
     from amp_console.ledger.people import PersonRecord
-    from amp_console.sync.person import PersonAnswer, Recognition
+    from amp_console.sync.queries.person import PersonAnswer, Recognition
 
 
 @click.command()
@@ -25,8 +25,8 @@ def person(identifier: str, ask: bool, as_json: bool, connection: str | None) ->
     The exit status is 1 where no audience knows the identifier.
     """
     from amp_console.cli.documents import person_document, print_document
-    from amp_console.cli.workplace import workplace
-    from amp_console.sync.person import explain_person
+    from amp_console.cli.workspace import workplace
+    from amp_console.sync.queries.person import explain_person
 
     with workplace(connection) as place:
         answers = place.ledger.read(explain_person, identifier)
@@ -41,11 +41,11 @@ def person(identifier: str, ask: bool, as_json: bool, connection: str | None) ->
     return Exit.DELIVERED if answers else Exit.PARTIAL
 
 
-def _ask(place: "Workplace", identifier: str) -> "Recognition":
+def _ask(place: "Workspace", identifier: str) -> "Recognition":
     import asyncio
 
-    from amp_console.cli.workplace import keys_of
-    from amp_console.sync.person import recognise
+    from amp_console.cli.workspace import keys_of
+    from amp_console.sync.queries.person import recognise
 
     async def ask() -> "Recognition":
         async with place.client(keys_of(place.connection)) as client:
@@ -62,11 +62,11 @@ def _print(identifier: str, answers: "list[PersonAnswer]") -> None:
             f"No event ever named {clean(identifier, 300)}. Identifiers are matched exactly: "
             "capital letters and leading zeros count."
         )
-    for each in answers:
-        say(f"{clean(each.record.audience.name)}: {clean(each.sentence, 900)}")
-        for name, value in _facts(each.record):
+    for answer in answers:
+        say(f"{clean(answer.record.audience.name)}: {clean(answer.sentence, 900)}")
+        for name, value in _facts(answer.record):
             say(f"  {name:<14}{clean(value, 300)}")
-    if any(each.record.rejection is not None for each in answers):
+    if any(answer.record.rejection is not None for answer in answers):
         say("Retry rejected users with: amp-console errors --retry")
 
 

@@ -8,9 +8,9 @@ from amp_console.cli.output import say
 from amp_console.cli.text import clean, plural
 from amp_console.engage import ReadOptions
 from amp_console.ledger import Ledger
-from amp_console.sync.dated_ahead import taken_ahead
-from amp_console.sync.intake import Intake, IntakeReport, audience_sentences, changes_of
-from amp_console.sync.snapshot import SnapshotReader, SnapshotReport, SnapshotState
+from amp_console.sync.ingest.future_events import taken_ahead
+from amp_console.sync.ingest.importer import Importer, ImportReport, audience_sentences, changes_of
+from amp_console.sync.ingest.snapshot import SnapshotReader, SnapshotReport, SnapshotState
 
 _OPTIONS = {
     "choose that as the column of user IDs": "--user-id-column NAME",
@@ -26,10 +26,10 @@ def read_events(
     options: ReadOptions,
     *,
     snapshot: SnapshotReader | None = None,
-) -> IntakeReport:
+) -> ImportReport:
     """Take event files in; says on stderr what was read and what could not be."""
     with Meter("Reading") as meter:
-        report = Intake(ledger, options, snapshot=snapshot, watch=meter.intake).run(paths)
+        report = Importer(ledger, options, snapshot=snapshot, watch=meter.intake).run(paths)
     for sentence in report.unreadable:
         say(sentence, err=True)
         for words, option in _OPTIONS.items():
@@ -38,7 +38,7 @@ def read_events(
     return report
 
 
-def describe(report: IntakeReport, *, has_commands: bool = True) -> list[str]:
+def describe(report: ImportReport, *, has_commands: bool = True) -> list[str]:
     """Say in lines what became of the events; `has_commands` names the one that shows more."""
     tally = report.tally
     found = f"{changes_of(report)}, {tally.filtered:,} filtered, {tally.invalid:,} invalid"
@@ -58,7 +58,7 @@ def describe(report: IntakeReport, *, has_commands: bool = True) -> list[str]:
     return lines
 
 
-def _remarks(report: IntakeReport) -> Iterator[str]:
+def _remarks(report: ImportReport) -> Iterator[str]:
     yield from report.nothing_taken[:MOST_FILES]
     if (more := len(report.nothing_taken) - MOST_FILES) > 0:
         yield f"The same is true of {plural(more, 'more file', 'more files')}."
@@ -90,7 +90,7 @@ def _problems(of: SnapshotReport) -> Iterator[str]:
     return (f"- {clean(problem, 1000)}" for problem in of.problems)
 
 
-def exit_of(report: IntakeReport) -> Exit:
+def exit_of(report: ImportReport) -> Exit:
     """Return the exit status that reading alone gives."""
     state = report.snapshot.state if report.snapshot else SnapshotState.APPLIED
     if report.unreadable or state in {SnapshotState.ASKS, SnapshotState.DECLINED}:

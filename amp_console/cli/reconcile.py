@@ -10,19 +10,19 @@ from amp_console.cli.options import connection_option, exact_option, json_option
 from amp_console.cli.output import ask, ask_for, say
 
 if TYPE_CHECKING:
-    from amp_console.cli.workplace import Workplace
+    from amp_console.cli.workspace import Workspace
     from amp_console.ledger.audiences import Audience
-    from amp_console.ledger.reconciling import Choice
-    from amp_console.sync.comparing import CompareReport
-    from amp_console.sync.delivery import RunReport
-    from amp_console.sync.listing import Listing
-    from amp_console.sync.quota import Quota
-    from amp_console.sync.reconcile import ReconcileReport
-    from amp_console.sync.reconcile_plan import ReconcilePlan
+    from amp_console.ledger.reconciling import RepairChoice
+    from amp_console.sync.delivery.run import RunReport
+    from amp_console.sync.reconcile.compare import CompareReport
+    from amp_console.sync.reconcile.member_list import MemberList
+    from amp_console.sync.reconcile.plan import ReconcilePlan
+    from amp_console.sync.reconcile.quota import Quota
+    from amp_console.sync.reconcile.repair import ReconcileReport
     from amp_console.values import Credentials
 
 
-class Wish(NamedTuple):
+class ReconcileRequest(NamedTuple):
     """What the operator asked for."""
 
     apply: str | None
@@ -33,11 +33,13 @@ class Wish(NamedTuple):
     allow_no_overlap: bool
 
     @property
-    def choice(self) -> "Choice":
+    def choice(self) -> "RepairChoice":
         """Which differences are to be put right."""
-        from amp_console.ledger.reconciling import Choice
+        from amp_console.ledger.reconciling import RepairChoice
 
-        return Choice(add=self.apply in {"add", "both"}, remove=self.apply in {"remove", "both"})
+        return RepairChoice(
+            add=self.apply in {"add", "both"}, remove=self.apply in {"remove", "both"}
+        )
 
 
 @click.command()
@@ -87,10 +89,10 @@ def reconcile(
     """
     from amp_console.cli import reconcile_text as text
     from amp_console.cli.documents import print_document
-    from amp_console.cli.workplace import keys_of, workplace
+    from amp_console.cli.workspace import keys_of, workplace
     from amp_console.sync.read_only import guard
 
-    wish = Wish(apply, replace, yes, verify, allow_incomplete, allow_no_overlap)
+    wish = ReconcileRequest(apply, replace, yes, verify, allow_incomplete, allow_no_overlap)
     if replace and apply != "both":
         raise click.UsageError("--replace repairs everything at once: add --apply both.")
     is_stdout = _is_to_stdout(export, exact=exact, as_json=as_json)
@@ -116,9 +118,9 @@ def reconcile(
             applied = done.applied if done else {}
             documents = [
                 text.reconcile_document(
-                    each, compared.comparisons.get(each.id), applied.get(each.id), quota
+                    item, compared.comparisons.get(item.id), applied.get(item.id), quota
                 )
-                for each in chosen
+                for item in chosen
             ]
             alone = len(documents) == 1 and not take_all
             print_document(documents[0] if alone else documents)
@@ -136,7 +138,7 @@ def _is_to_stdout(export: Path | None, *, exact: bool, as_json: bool) -> bool:
 
 
 def _chosen(
-    place: "Workplace", names: tuple[str, ...], *, take_all: bool, against: str | None
+    place: "Workspace", names: tuple[str, ...], *, take_all: bool, against: str | None
 ) -> "list[Audience]":
     from amp_console.ledger.audiences import all_audiences, find_audience
 
@@ -146,7 +148,7 @@ def _chosen(
         chosen = [place.ledger.read(find_audience, name) for name in dict.fromkeys(names)]
     else:
         everything = place.ledger.read(all_audiences)
-        chosen = [each for each in everything if each.enabled and each.cohort_id]
+        chosen = [item for item in everything if item.enabled and item.cohort_id]
     if against and len(chosen) != 1:
         raise click.UsageError("--against is a list of one audience: name one.")
     if not chosen:
@@ -155,18 +157,18 @@ def _chosen(
 
 
 def _compare(
-    place: "Workplace",
+    place: "Workspace",
     credentials: "Credentials",
     chosen: "list[Audience]",
     against: str | None,
-    wish: Wish,
+    wish: ReconcileRequest,
 ) -> "CompareReport | None":
     """Compare, once it is known what that costs; None where the operator says no."""
     from amp_console.cli.meter import Meter
     from amp_console.cli.running import is_watched, until_interrupted
     from amp_console.cli.text import plural
-    from amp_console.sync.comparing import compare_audiences
-    from amp_console.sync.delivery import Means
+    from amp_console.sync.delivery.run import Means
+    from amp_console.sync.reconcile.compare import compare_audiences
 
     listing = _read_list(place, chosen[0], against, wish) if against else None
     quota = _quota(place, credentials)
@@ -189,9 +191,11 @@ def _compare(
         )
 
 
-def _read_list(place: "Workplace", of: "Audience", path: str, wish: Wish) -> "Listing":
+def _read_list(
+    place: "Workspace", of: "Audience", path: str, wish: ReconcileRequest
+) -> "MemberList":
     from amp_console.cli.text import clean, plural
-    from amp_console.sync.listing import IncompleteList, read_listing
+    from amp_console.sync.reconcile.member_list import IncompleteList, read_listing
 
     try:
         listing = read_listing(place.ledger, of, path, allow_incomplete=wish.allow_incomplete)
@@ -205,10 +209,10 @@ def _read_list(place: "Workplace", of: "Audience", path: str, wish: Wish) -> "Li
     return listing
 
 
-def _quota(place: "Workplace", credentials: "Credentials") -> "Quota":
+def _quota(place: "Workspace", credentials: "Credentials") -> "Quota":
     import asyncio
 
-    from amp_console.sync.quota import ask_quota
+    from amp_console.sync.reconcile.quota import ask_quota
     from amp_console.sync.timing import now_in_microseconds
 
     async def ask() -> "Quota":
@@ -219,32 +223,35 @@ def _quota(place: "Workplace", credentials: "Credentials") -> "Quota":
 
 
 def _apply(
-    place: "Workplace", credentials: "Credentials", compared: "CompareReport", wish: Wish
+    place: "Workspace",
+    credentials: "Credentials",
+    compared: "CompareReport",
+    wish: ReconcileRequest,
 ) -> "tuple[ReconcileReport | None, Exit]":
     """Put right what was chosen; return what was done, and the exit status."""
-    from amp_console.sync.reconcile_plan import plan_reconcile
+    from amp_console.sync.reconcile.plan import plan_reconcile
 
     found = compared.comparisons.values()
-    is_equal = all(each.is_equal for each in found)
+    is_equal = all(item.is_equal for item in found)
     status = _status(compared.run, is_equal=is_equal)
     if wish.apply is None or compared.run.was_stopped or compared.run.keys_refused:
         return None, status
     plans = [
         place.ledger.write(
-            plan_reconcile, place.connection, each, wish.choice, replace=wish.replace
+            plan_reconcile, place.connection, item, wish.choice, replace=wish.replace
         )
-        for each in found
+        for item in found
     ]
-    plans = [each for each in plans if not each.is_idle]
+    plans = [plan for plan in plans if not plan.is_idle]
     if not plans:
         say("There is nothing to repair.", err=True)
         return None, status
     if not _is_agreed(plans, wish):
         return None, Exit.MISUSE
     done = _carry_out(place, credentials, plans, verify=wish.verify)
-    untouched = [each for each in found if each.audience_id not in done.applied]
-    is_equal = all(each.is_equal for each in done.applied.values()) and all(
-        each.is_equal for each in untouched
+    untouched = [item for item in found if item.audience_id not in done.applied]
+    is_equal = all(item.is_equal for item in done.applied.values()) and all(
+        item.is_equal for item in untouched
     )
     after = _status(done.run, is_equal=is_equal)
     return done, max(after, status if status > Exit.PARTIAL else Exit.DELIVERED)
@@ -262,7 +269,7 @@ def _status(run: "RunReport", *, is_equal: bool) -> Exit:
     return Exit.DELIVERED if is_equal else Exit.PARTIAL
 
 
-def _is_agreed(plans: "list[ReconcilePlan]", wish: Wish) -> bool:
+def _is_agreed(plans: "list[ReconcilePlan]", wish: ReconcileRequest) -> bool:
     """Have it confirmed; by typing the cohort's name where it takes many people out."""
     from amp_console.cli.reconcile_text import plan_lines
     from amp_console.cli.running import is_watched
@@ -291,7 +298,7 @@ def _is_agreed(plans: "list[ReconcilePlan]", wish: Wish) -> bool:
     return bool(concerned) or ask("Send this to Amplitude?")
 
 
-def _is_known_list(plan: "ReconcilePlan", wish: Wish) -> bool:
+def _is_known_list(plan: "ReconcilePlan", wish: ReconcileRequest) -> bool:
     """Have a list that shares no identifier confirmed in so many words; --yes is not enough."""
     from amp_console.cli.running import is_watched
     from amp_console.cli.text import clean
@@ -310,12 +317,12 @@ def _is_known_list(plan: "ReconcilePlan", wish: Wish) -> bool:
 
 
 def _carry_out(
-    place: "Workplace", credentials: "Credentials", plans: "list[ReconcilePlan]", *, verify: bool
+    place: "Workspace", credentials: "Credentials", plans: "list[ReconcilePlan]", *, verify: bool
 ) -> "ReconcileReport":
     from amp_console.cli.meter import Meter
     from amp_console.cli.running import until_interrupted
-    from amp_console.sync.delivery import Means
-    from amp_console.sync.reconcile import reconcile as put_right
+    from amp_console.sync.delivery.run import Means
+    from amp_console.sync.reconcile.repair import reconcile as put_right
 
     client = place.client(credentials)
     with Meter("Reconciling") as meter:
@@ -330,7 +337,7 @@ def _carry_out(
 
 
 def _export(
-    place: "Workplace",
+    place: "Workspace",
     path: Path,
     compared: "CompareReport",
     done: "ReconcileReport | None",
@@ -339,12 +346,12 @@ def _export(
 ) -> None:
     from amp_console.cli.text import plural
     from amp_console.ledger.comparisons import DifferenceFilter, differences
-    from amp_console.sync.export import write_differences
+    from amp_console.sync.queries.export import write_differences
 
-    keys = {each.audience.id: each.audience.handle for each in compared.run.audiences}
-    found = [("before", each) for each in compared.comparisons.values()]
+    keys = {audience.audience.id: audience.audience.handle for audience in compared.run.audiences}
+    found = [("before", comparison) for comparison in compared.comparisons.values()]
     if done is not None:
-        found += [("after", each.after) for each in done.applied.values() if each.after]
+        found += [("after", item.after) for item in done.applied.values() if item.after]
     count = write_differences(
         path,
         (

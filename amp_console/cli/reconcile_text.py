@@ -4,12 +4,12 @@ import msgspec
 
 from amp_console.cli.text import clean, plural, table
 from amp_console.ledger.audiences import Audience
-from amp_console.ledger.comparisons import Comparison, Difference, Kind
-from amp_console.sync.comparing import CompareReport
-from amp_console.sync.difference_words import outcome, sentences, verdict
-from amp_console.sync.quota import Quota
-from amp_console.sync.reconcile import Applied, ReconcileReport
-from amp_console.sync.reconcile_plan import ReconcilePlan
+from amp_console.ledger.comparisons import Comparison, Difference, DifferenceKind
+from amp_console.sync.reconcile.compare import CompareReport
+from amp_console.sync.reconcile.descriptions import outcome, sentences, verdict
+from amp_console.sync.reconcile.plan import ReconcilePlan
+from amp_console.sync.reconcile.quota import Quota
+from amp_console.sync.reconcile.repair import Applied, ReconcileReport
 
 
 class QuotaDocument(msgspec.Struct, frozen=True):
@@ -74,7 +74,7 @@ def reconcile_document(
 
 def compare_lines(report: CompareReport) -> list[str]:
     """Say how audiences compared."""
-    audiences = {each.audience.id: each.audience for each in report.run.audiences}
+    audiences = {audience.audience.id: audience.audience for audience in report.run.audiences}
     rows = [
         (
             audiences[audience_id].name,
@@ -92,9 +92,9 @@ def compare_lines(report: CompareReport) -> list[str]:
     for audience_id, of in report.comparisons.items():
         name = f"{clean(audiences[audience_id].name)}: " if len(rows) > 1 else ""
         lines += [f"{name}{sentence}" for sentence in sentences(of)]
-    for each in report.run.audiences:
-        if each.note:
-            lines.append(f"{clean(each.audience.name)}: {clean(each.note, 1000)}")
+    for audience in report.run.audiences:
+        if audience.note:
+            lines.append(f"{clean(audience.audience.name)}: {clean(audience.note, 1000)}")
     return lines
 
 
@@ -104,10 +104,13 @@ def plan_lines(plan: ReconcilePlan) -> list[str]:
     what = f'adds {plan.add:,} to the cohort "{clean(plan.cohort_name)}"'
     what += f" and removes {plan.remove:,}; this {how} {plural(plan.requests, 'request')}"
     lines = [f"{clean(plan.name)}: {what}."]
-    for kinds, word in (((Kind.MISSING,), "adds"), ((Kind.LEFT, Kind.STRANGER), "removes")):
-        some = [each for each in plan.samples if each.kind in kinds]
+    for kinds, word in (
+        ((DifferenceKind.MISSING,), "adds"),
+        ((DifferenceKind.LEFT, DifferenceKind.STRANGER), "removes"),
+    ):
+        some = [sample for sample in plan.samples if sample.kind in kinds]
         if some:
-            lines.append(f"  {word}, for example: {', '.join(_sample(each) for each in some)}")
+            lines.append(f"  {word}, for example: {', '.join(_sample(item) for item in some)}")
     if plan.can_replace and not plan.replace:
         lines.append("  (--replace uploads the whole content anew in one request.)")
     return lines
@@ -121,23 +124,23 @@ def _sample(of: Difference) -> str:
 def applied_lines(report: ReconcileReport) -> list[str]:
     """Say what was put right, and what is left."""
     rows = []
-    for each in report.run.audiences:
-        done = report.applied.get(each.audience.id)
+    for audience in report.run.audiences:
+        done = report.applied.get(audience.audience.id)
         rows.append(
             (
-                each.audience.name,
-                f"{each.counts.added:,}",
-                f"{each.counts.removed:,}",
-                f"{each.counts.rejected:,}",
+                audience.audience.name,
+                f"{audience.counts.added:,}",
+                f"{audience.counts.removed:,}",
+                f"{audience.counts.rejected:,}",
                 f"{done.pending:,}" if done else "?",
                 outcome(done) if done else "not put right",
             )
         )
     header = ("AUDIENCE", "ADDED", "REMOVED", "REJECTED", "PENDING", "")
     lines = table(header, rows, "ADDED REMOVED REJECTED PENDING")
-    for each in report.run.audiences:
-        if each.note:
-            lines.append(f"{clean(each.audience.name)}: {clean(each.note, 1000)}")
-    if any(each.counts.rejected for each in report.run.audiences):
+    for audience in report.run.audiences:
+        if audience.note:
+            lines.append(f"{clean(audience.audience.name)}: {clean(audience.note, 1000)}")
+    if any(audience.counts.rejected for audience in report.run.audiences):
         lines.append("See who was rejected and why with: amp-console errors")
     return lines

@@ -15,9 +15,9 @@ from amp_console.cli.text import clean, plural, table
 from amp_console.connections import Connection
 from amp_console.ledger import Ledger
 from amp_console.ledger.runs import RunStatus
-from amp_console.ledger.sources import Tally
-from amp_console.sync.delivery import AudienceReport, RunReport, deliver
-from amp_console.sync.plan import Plan, remarks
+from amp_console.ledger.sources import ReadCounts
+from amp_console.sync.delivery.plan import Plan, remarks
+from amp_console.sync.delivery.run import AudienceReport, RunReport, deliver
 from amp_console.sync.timing import Stop
 
 T = TypeVar("T")
@@ -30,15 +30,15 @@ def plan_lines(plan: Plan) -> list[str]:
     """Show a plan to a person."""
     rows = [
         (
-            each.name,
-            f"{'create ' if each.creates else ''}{each.cohort_name}",
-            each.id_type.label,
-            f"+{each.add:,}" if each.add else "",
-            f"-{each.remove:,}" if each.remove else "",
-            f"{each.requests:,}",
-            remarks(each),
+            audience.name,
+            f"{'create ' if audience.creates else ''}{audience.cohort_name}",
+            audience.id_type.label,
+            f"+{audience.add:,}" if audience.add else "",
+            f"-{audience.remove:,}" if audience.remove else "",
+            f"{audience.requests:,}",
+            remarks(audience),
         )
-        for each in plan.audiences
+        for audience in plan.audiences
     ]
     header = ("AUDIENCE", "COHORT", "ID-TYPE", "ADD", "REMOVE", "REQUESTS", "")
     return table(header, rows, "ADD REMOVE REQUESTS")
@@ -46,7 +46,7 @@ def plan_lines(plan: Plan) -> list[str]:
 
 def is_agreed(plan: Plan, *, yes: bool) -> bool:
     """Have the plan confirmed: by --yes, by the person at the terminal, or by being routine."""
-    if yes or all(each.is_idle for each in plan.audiences):
+    if yes or all(audience.is_idle for audience in plan.audiences):
         return True
     for line in plan_lines(plan):
         say(line, err=True)
@@ -66,7 +66,7 @@ def is_watched() -> bool:
 
 
 def run_plan(
-    plan: Plan, connection: Connection, ledger: Ledger, client: AmplitudeClient, tally: Tally
+    plan: Plan, connection: Connection, ledger: Ledger, client: AmplitudeClient, tally: ReadCounts
 ) -> RunReport:
     """Deliver a plan, with progress on stderr.
 
@@ -118,24 +118,24 @@ def _on_interrupt(stop: Stop, work: "asyncio.Future[T]") -> None:
             return
 
 
-def report_lines(report: RunReport, tally: Tally, *, has_commands: bool = True) -> list[str]:
+def report_lines(report: RunReport, tally: ReadCounts, *, has_commands: bool = True) -> list[str]:
     """Say in lines what a run did, and with which commands to look at it."""
     rows = [
         (
-            each.audience.name,
-            each.audience.cohort_id or "–",
-            f"{each.counts.added:,}",
-            f"{each.counts.removed:,}",
-            f"{each.left.rejected:,}",
-            f"{each.left.pending:,}",
+            audience.audience.name,
+            audience.audience.cohort_id or "–",
+            f"{audience.counts.added:,}",
+            f"{audience.counts.removed:,}",
+            f"{audience.left.rejected:,}",
+            f"{audience.left.pending:,}",
         )
-        for each in report.audiences
+        for audience in report.audiences
     ]
     header = ("AUDIENCE", "COHORT", "ADDED", "REMOVED", "REJECTED", "PENDING")
     lines = table(header, rows, "ADDED REMOVED REJECTED PENDING")
-    for each in report.audiences:
-        lines += _note_lines(each)
-    requests = sum(each.counts.requests for each in report.audiences)
+    for audience in report.audiences:
+        lines += _note_lines(audience)
+    requests = sum(audience.counts.requests for audience in report.audiences)
     lines.append(
         f"Run {report.run_id}: {_verdict(report, tally)}, "
         f"{plural(requests, 'request')}, {report.elapsed:.1f} s."
@@ -143,15 +143,21 @@ def report_lines(report: RunReport, tally: Tally, *, has_commands: bool = True) 
     return [*lines, *_next_commands(report, tally)] if has_commands else lines
 
 
-def _next_commands(report: RunReport, tally: Tally) -> list[str]:
+def _next_commands(report: RunReport, tally: ReadCounts) -> list[str]:
     """Say with which commands to look at what is left."""
     lines = []
-    if any(each.left.rejected for each in report.audiences) or tally.invalid:
+    if any(audience.left.rejected for audience in report.audiences) or tally.invalid:
         lines.append("See who was rejected and why with: amp-console errors")
-    if any(each.left.pending and each.held_until for each in report.audiences):
+    if any(audience.left.pending and audience.held_until for audience in report.audiences):
         lines.append("Send before that time with: amp-console sync --now")
-    elif any(each.left.pending and not each.counts.is_stuck for each in report.audiences):
-        what = "What else" if any(each.counts.is_stuck for each in report.audiences) else "What"
+    elif any(
+        audience.left.pending and not audience.counts.is_stuck for audience in report.audiences
+    ):
+        what = (
+            "What else"
+            if any(audience.counts.is_stuck for audience in report.audiences)
+            else "What"
+        )
         lines.append(f"{what} is pending is delivered by the next run: amp-console sync")
     return lines
 
@@ -168,13 +174,15 @@ def _note_lines(of: AudienceReport) -> list[str]:
     return lines
 
 
-def _verdict(report: RunReport, tally: Tally) -> str:
+def _verdict(report: RunReport, tally: ReadCounts) -> str:
     """Say how a run ended; `tally` is of the events that were read for it."""
-    uncertain = sum(each.left.uncertain for each in report.audiences)
-    is_certain = not uncertain or any(each.left.pending for each in report.audiences)
+    uncertain = sum(audience.left.uncertain for audience in report.audiences)
+    is_certain = not uncertain or any(audience.left.pending for audience in report.audiences)
     if is_certain or report.was_stopped or report.keys_refused:
         if report.status is RunStatus.PARTIAL:
-            return _partial(sum(each.left.rejected for each in report.audiences), tally.invalid)
+            return _partial(
+                sum(audience.left.rejected for audience in report.audiences), tally.invalid
+            )
         return _VERDICT[report.status]
     return f"everything sent, {plural(uncertain, 'user')} to confirm again"
 

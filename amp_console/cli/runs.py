@@ -18,29 +18,29 @@ def runs(run_id: int | None, as_json: bool, connection: str | None) -> int:
         return open_console(common()._replace(connection=connection), run_id=run_id)
     from amp_console.cli.documents import print_document, run_document
     from amp_console.cli.text import moment, table
-    from amp_console.cli.workplace import workplace
+    from amp_console.cli.workspace import workplace
     from amp_console.ledger.runs import all_runs
-    from amp_console.sync.difference_words import outcome_of
-    from amp_console.sync.refusal_log import refused_words
+    from amp_console.sync.reconcile.descriptions import outcome_of
+    from amp_console.sync.sources.refusal_log import refused_words
 
     with workplace(connection) as place:
         found = place.ledger.read(all_runs)
     if as_json:
-        print_document([run_document(each) for each in found])
+        print_document([run_document(item) for item in found])
         return 0
     if not found:
         say("No runs yet. Start one with: amp-console sync")
         return 0
     rows = [
         (
-            str(each.id),
-            moment(each.started_at) or "",
-            each.kind,
-            outcome_of(each.kind, each.status),
-            *(f"{n:,}" for n in (each.added, each.removed, each.rejected, each.requests)),
-            each.note or refused_words(each.refused),
+            str(item.id),
+            moment(item.started_at) or "",
+            item.kind,
+            outcome_of(item.kind, item.status),
+            *(f"{n:,}" for n in (item.added, item.removed, item.rejected, item.requests)),
+            item.note or refused_words(item.refused),
         )
-        for each in found
+        for item in found
     ]
     header = ("RUN", "STARTED", "KIND", "OUTCOME", "ADDED", "REMOVED", "REJECTED", "REQUESTS", "")
     for line in table(header, rows, "RUN ADDED REMOVED REJECTED REQUESTS"):

@@ -9,9 +9,9 @@ from amp_console.cli.options import connection_option, json_option
 from amp_console.cli.output import say
 
 if TYPE_CHECKING:
-    from amp_console.cli.workplace import Workplace
+    from amp_console.cli.workspace import Workspace
     from amp_console.ledger.audiences import Audience
-    from amp_console.sync.intake import IntakeReport
+    from amp_console.sync.ingest.importer import ImportReport
 
 
 @click.command()
@@ -40,9 +40,9 @@ def sync(
     """
     from amp_console.cli import documents, running
     from amp_console.cli.reading import describe, read_events
-    from amp_console.cli.workplace import keys_of, workplace
+    from amp_console.cli.workspace import keys_of, workplace
     from amp_console.ledger.holds import release
-    from amp_console.sync.plan import draw_up
+    from amp_console.sync.delivery.plan import draw_up
     from amp_console.sync.read_only import guard
 
     with workplace(connection) as place:
@@ -61,7 +61,7 @@ def sync(
             return Exit.MISUSE
         guard(place.connection, "Nothing was sent.")
         if now:
-            place.ledger.write(release, [each.audience_id for each in plan.audiences])
+            place.ledger.write(release, [audience.audience_id for audience in plan.audiences])
         client = place.client(credentials)
         report = running.run_plan(plan, place.connection, place.ledger, client, intake.tally)
     if as_json:
@@ -73,23 +73,23 @@ def sync(
 
 
 def _chosen(
-    place: "Workplace", names: tuple[str, ...], intake: "IntakeReport | None"
+    place: "Workspace", names: tuple[str, ...], intake: "ImportReport | None"
 ) -> "list[Audience]":
     from amp_console.ledger.audiences import all_audiences, find_audience
 
     if names:
         named = [place.ledger.read(find_audience, name) for name in dict.fromkeys(names)]
-        off = [each.handle for each in named if not each.enabled]
+        off = [item.handle for item in named if not item.enabled]
         if off:
             raise click.UsageError(
                 f"{', '.join(off)}: switched off. Switch it on with: "
                 f"amp-console audience {off[0]} --enable"
             )
         return named
-    enabled = [each for each in place.ledger.read(all_audiences) if each.enabled]
+    enabled = [audience for audience in place.ledger.read(all_audiences) if audience.enabled]
     if intake is None:
         return enabled
-    return [each for each in enabled if each.id in intake.audience_ids]
+    return [item for item in enabled if item.id in intake.audience_ids]
 
 
 def _show_plan(document: object, lines: list[str], as_json: bool) -> None:
@@ -103,7 +103,7 @@ def _show_plan(document: object, lines: list[str], as_json: bool) -> None:
     say("This is what would be sent. Nothing was.")
 
 
-def _worse(status: Exit, intake: "IntakeReport") -> Exit:
+def _worse(status: Exit, intake: "ImportReport") -> Exit:
     """Input that could not be read outweighs what went well."""
     if status not in {Exit.DELIVERED, Exit.PARTIAL}:
         return status

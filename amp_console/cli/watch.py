@@ -40,10 +40,10 @@ def watch(
     """
     from amp_console.cli.live_sources import path_source, webhook_source
     from amp_console.cli.living import run_live
-    from amp_console.cli.workplace import keys_of, workplace
-    from amp_console.sync.follower import LiveWish
+    from amp_console.cli.workspace import keys_of, workplace
+    from amp_console.sync.live.follower import LiveOptions
     from amp_console.sync.read_only import guard
-    from amp_console.sync.source_group import SourceGroup
+    from amp_console.sync.sources.group import SourceGroup
 
     _check_options(is_listening=is_listening)
 
@@ -53,7 +53,7 @@ def watch(
         sources = [path_source(place, paths)]
         if is_listening:
             sources.append(webhook_source(place, host, port, single_events=single_events))
-        wish = LiveWish(flush_seconds=flush_seconds, create=create)
+        wish = LiveOptions(flush_seconds=flush_seconds, create=create)
         return run_live(
             place, place.client(credentials), wish, SourceGroup(*sources), as_json=as_json
         )

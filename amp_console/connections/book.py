@@ -57,7 +57,7 @@ class ConnectionBook:
         if not connections:
             raise NoConnections
         if len(connections) > 1:
-            raise SeveralConnections(each.name for each in connections)
+            raise SeveralConnections(connection.name for connection in connections)
         return connections[0]
 
     def save(self, connection: Connection) -> None:
@@ -67,8 +67,8 @@ class ConnectionBook:
         """
 
         def put(page: Page) -> Page:
-            by_id = {each.id: each for each in page.connections} | {connection.id: connection}
-            if [each.name for each in by_id.values()].count(connection.name) > 1:
+            by_id = {item.id: item for item in page.connections} | {connection.id: connection}
+            if [item.name for item in by_id.values()].count(connection.name) > 1:
                 raise NameTaken(connection.name)
             return page._replace(connections=tuple(by_id.values()))
 
@@ -82,7 +82,7 @@ class ConnectionBook:
 
         def take_out(page: Page) -> Page:
             gone = _named(page.connections, name)
-            left = tuple(each for each in page.connections if each.id != gone.id)
+            left = tuple(connection for connection in page.connections if connection.id != gone.id)
             return page._replace(connections=left)
 
         self._change(take_out)
@@ -95,7 +95,7 @@ class ConnectionBook:
         """Drop a forgotten item that is in the keyring no more."""
 
         def cross_off(page: Page) -> Page:
-            left = tuple(each for each in page.forgotten if each != item)
+            left = tuple(entry for entry in page.forgotten if entry != item)
             return page._replace(forgotten=left)
 
         self._change(cross_off)
@@ -129,15 +129,15 @@ class ConnectionBook:
 def _named(connections: Iterable[Connection], name: str) -> Connection:
     wanted = unicodedata.normalize("NFC", name)
     known = tuple(connections)
-    for each in known:
-        if each.name == wanted:
-            return each
+    for item in known:
+        if item.name == wanted:
+            return item
     if not known:
         raise NoConnections
-    raise UnknownConnection(name, (each.name for each in known))
+    raise UnknownConnection(name, (item.name for item in known))
 
 
 def _remember_items(before: Page, after: Page) -> Page:
     """Add to the forgotten the items that a change left without a connection."""
     waiting = dict.fromkeys([*after.forgotten, *sorted(before.items - after.items)])
-    return after._replace(forgotten=tuple(each for each in waiting if each not in after.items))
+    return after._replace(forgotten=tuple(item for item in waiting if item not in after.items))

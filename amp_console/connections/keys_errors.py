@@ -99,7 +99,7 @@ _BY_CODE = {
 
 def explain(error: BaseException, backend_name: str) -> KeysError:
     """Return what a keyring's exception means; of the exception, only its type's name is used."""
-    problems = [problem for each in _causes(error) for problem in _problems(each)]
+    problems = [problem for cause in _causes(error) for problem in _problems(cause)]
     problem = problems[-1] if problems else KeysProblem.FAILED
     return KeysError(problem, backend_name, cause=type(error).__name__)
 

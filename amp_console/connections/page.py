@@ -19,7 +19,9 @@ class Page(NamedTuple):
     @property
     def items(self) -> frozenset[str]:
         """The keyring items that connections point to."""
-        pairs = ((each.keyring_item, each.webhook_item) for each in self.connections)
+        pairs = (
+            (connection.keyring_item, connection.webhook_item) for connection in self.connections
+        )
         return frozenset(item for pair in pairs for item in pair if item)
 
 
@@ -41,7 +43,7 @@ def parse(text: str) -> Page:
         _convert({**entry, "id": id_}, Connection, f"connections.{id_}")
         for id_, entry in file.connections.items()
     )
-    names = [each.name for each in connections]
+    names = [connection.name for connection in connections]
     for name in names:
         if names.count(name) > 1:
             raise ValueError(f"two connections are called “{name}”")

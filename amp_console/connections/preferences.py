@@ -113,9 +113,9 @@ def _listed(given: object) -> tuple[str, ...]:
     """Return the keys of "r", "r,f5" or ["r", "f5"]; none where that is no key."""
     if isinstance(given, str):
         given = given.split(",") if given.strip(" ,") else [given]  # a comma is a key, too
-    if not isinstance(given, list) or not all(isinstance(each, str) for each in given):
+    if not isinstance(given, list) or not all(isinstance(item, str) for item in given):
         return ()
-    keys = tuple(each if each == " " else each.strip() for each in given)
+    keys = tuple(item if item == " " else item.strip() for item in given)
     return keys if all(keys) else ()
 
 

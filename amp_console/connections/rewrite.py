@@ -61,7 +61,7 @@ def _edited(document: tomlkit.TOMLDocument, page: Page) -> str:
     else:
         document.pop("forgotten", None)
     entries = document.setdefault("connections", tomlkit.table(is_super_table=True))
-    for gone in set(entries) - {each.id for each in page.connections}:
+    for gone in set(entries) - {item.id for item in page.connections}:
         del entries[gone]
     for connection in page.connections:
         entry = entries.setdefault(connection.id, tomlkit.table())

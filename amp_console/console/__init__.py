@@ -4,6 +4,13 @@ Nothing here decides, asks Amplitude or reads a ledger by itself: keys become ca
 below, and what comes back becomes pictures.
 """
 
-from amp_console.console.premises import Guide, Opening, Premises, Stage, Trouble, run
+from amp_console.console.environment import (
+    DemoSession,
+    DemoTrouble,
+    Environment,
+    Guide,
+    LaunchOptions,
+    run,
+)
 
-__all__ = ["Guide", "Opening", "Premises", "Stage", "Trouble", "run"]
+__all__ = ["DemoSession", "DemoTrouble", "Environment", "Guide", "LaunchOptions", "run"]

@@ -13,17 +13,17 @@ from textual.signal import Signal
 
 from amp_console.connections import Connection, KeySource
 from amp_console.console import keyring, navigation
+from amp_console.console.appearance import DARK, LIGHT, LikedApp
 from amp_console.console.background import aside
-from amp_console.console.liking import DARK, LIGHT, LikedApp
-from amp_console.console.live_work import LiveWork
-from amp_console.console.premises import Opening, Premises
-from amp_console.console.reconcile_work import ReconcileWork
+from amp_console.console.environment import Environment, LaunchOptions
+from amp_console.console.jobs.live import LiveJob
+from amp_console.console.jobs.reconcile import ReconcileJob
+from amp_console.console.jobs.runs import KNOWN, ImportJob, SyncJob
 from amp_console.console.session import Session
 from amp_console.console.words import ago
-from amp_console.console.work import KNOWN, ImportWork, SyncWork
 from amp_console.ledger.changes import revision
-from amp_console.sync import cohort_list
-from amp_console.sync.quota import Quota, ask_quota
+from amp_console.sync.queries import cohorts as cohort_list
+from amp_console.sync.reconcile.quota import Quota, ask_quota
 
 HUNG_UP = 1  # the number of SIGHUP, which Windows has not
 TICK = 1.0  # seconds between two looks whether another process has written to the ledger
@@ -49,13 +49,13 @@ class ConsoleApp(LikedApp):
         Binding("exclamation_mark", "trouble", "Make trouble", show=False, id="trouble"),
     ]
 
-    def __init__(self, premises: Premises, opening: Opening) -> None:
+    def __init__(self, premises: Environment, opening: LaunchOptions) -> None:
         super().__init__(premises, opening)
         self.session: Session | None = None
-        self.sync: SyncWork | None = None
-        self.reading: ImportWork | None = None
-        self.reconciling: ReconcileWork | None = None
-        self.following: LiveWork | None = None
+        self.sync: SyncJob | None = None
+        self.reading: ImportJob | None = None
+        self.reconciling: ReconcileJob | None = None
+        self.following: LiveJob | None = None
         self.quota: Quota | None = None
         self.sizes: dict[str, int | None] = {}
         self.sizes_at = 0
@@ -98,7 +98,7 @@ class ConsoleApp(LikedApp):
         It ticks once a second, and everything with an age is painted anew then: one moment never
         has two ages on one screen.
         """
-        return ago(moment, self.age_now, self.look)
+        return ago(moment, self.age_now, self.glyphs)
 
     # Beginning and end.
 
@@ -144,7 +144,7 @@ class ConsoleApp(LikedApp):
     async def action_quit(self) -> None:
         """Quit; while something is under way, ask whether to wait for it."""
         if self.is_busy:
-            from amp_console.console.screens.quit import QuitDialog
+            from amp_console.console.dialogs.quit import QuitDialog
 
             if not isinstance(self.screen, QuitDialog):
                 self.push_screen(QuitDialog())
@@ -191,7 +191,7 @@ class ConsoleApp(LikedApp):
         return bool(self.under_way)
 
     @property
-    def under_way(self) -> list[SyncWork | ImportWork | ReconcileWork | LiveWork]:
+    def under_way(self) -> list[SyncJob | ImportJob | ReconcileJob | LiveJob]:
         """What has not ended yet."""
         works = (self.sync, self.reading, self.reconciling, self.following)
         return [work for work in works if work is not None and not work.is_over]
@@ -277,7 +277,7 @@ class ConsoleApp(LikedApp):
         """In the demo: make trouble, and watch it handled."""
         if self.premises.stage is None:
             return
-        from amp_console.console.screens.trouble import TroubleDialog
+        from amp_console.console.dialogs.trouble import TroubleDialog
 
         self.push_screen(TroubleDialog(self.premises.stage))
 

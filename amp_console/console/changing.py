@@ -7,8 +7,8 @@ from amp_console.console.background import aside
 from amp_console.ledger import LedgerError
 from amp_console.ledger.audiences import Audience
 from amp_console.ledger.leases import AudienceBusy
+from amp_console.sync.audience_settings import SettingsChange, change
 from amp_console.sync.read_only import ReadOnly, refusal
-from amp_console.sync.settings import SettingsChange, change
 from amp_console.sync.words import clean
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def _syncs(app: "ConsoleApp", audience: Audience) -> bool:
     return (
         work is not None
         and not work.is_over
-        and any(each.audience_id == audience.id for each in work.plan.audiences)
+        and any(item.audience_id == audience.id for item in work.plan.audiences)
     )
 
 

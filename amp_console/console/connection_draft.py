@@ -67,7 +67,7 @@ def draft(entered: Entered, known: Connection | None, others: Iterable[Connectio
             told[field] = str(error)
             return None
 
-    taken = {each.name for each in others if known is None or each.id != known.id}
+    taken = {other.name for other in others if known is None or other.id != known.id}
     name = judged("name", lambda text: _free_name(text, taken), entered.name)
     credentials = _credentials(entered, told)
     app_id = judged("app-id", _app_id, entered.app_id)

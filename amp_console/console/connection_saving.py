@@ -87,7 +87,7 @@ async def _stored(
 
 
 async def _goes_on_without(app: "ConsoleApp", error: KeysError) -> bool:
-    from amp_console.console.screens.keyring_wait import KeyringQuestion
+    from amp_console.console.dialogs.keyring_wait import KeyringQuestion
 
     return await KeyringQuestion(str(error), can_try_again=False).asked(app) is not None
 

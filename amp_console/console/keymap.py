@@ -68,13 +68,13 @@ def bindings(of: BindingsMap, keymap: Mapping[str, str]) -> BindingsMap:
 def _places() -> Iterator[tuple[str, BindingsMap, BindingsMap]]:
     """Every place there is, with the bindings of its lists and its own."""
     from amp_console.console import screens
-    from amp_console.console.screens.place import Place
+    from amp_console.console.screens.base import BaseScreen
     from amp_console.console.widgets.grid import Grid
 
-    for module in pkgutil.iter_modules(screens.__path__):
-        found = vars(importlib.import_module(f"{screens.__name__}.{module.name}"))
+    for module in pkgutil.walk_packages(screens.__path__, f"{screens.__name__}."):
+        found = vars(importlib.import_module(module.name))
         for kind in found.values():
-            if isinstance(kind, type) and issubclass(kind, Place) and kind.NAME:
+            if isinstance(kind, type) and issubclass(kind, BaseScreen) and kind.NAME:
                 assert Grid._merged_bindings is not None
                 assert kind._merged_bindings is not None
                 yield kind.NAME, Grid._merged_bindings, kind._merged_bindings
@@ -82,16 +82,16 @@ def _places() -> Iterator[tuple[str, BindingsMap, BindingsMap]]:
 
 def _layers(*maps: BindingsMap) -> tuple[Layer, ...]:
     layers: list[Layer] = []
-    for each in maps:
+    for bindings_map in maps:
         layer: Layer = {}
-        for _, binding in each:
+        for _, binding in bindings_map:
             layer.setdefault(binding.id or binding.action, []).append(binding)
         layers.append(layer)
     return tuple(layers)
 
 
 def _keys_of(id_: str, layer: Layer, keymap: Mapping[str, str]) -> list[str]:
-    return keymap[id_].split(",") if id_ in keymap else [each.key for each in layer[id_]]
+    return keymap[id_].split(",") if id_ in keymap else [item.key for item in layer[id_]]
 
 
 def _clash(
@@ -109,8 +109,8 @@ def _clash(
 
 def _moved(id_: str, layers: tuple[Layer, ...], keymap: Mapping[str, str]) -> list[str]:
     """The keys that an action has in a place only because they are wished for."""
-    layer = next((each for each in layers if id_ in each), None)
-    own = [each.key for each in layer[id_]] if layer is not None else keymap[id_].split(",")
+    layer = next((item for item in layers if id_ in item), None)
+    own = [item.key for item in layer[id_]] if layer is not None else keymap[id_].split(",")
     return [key for key in keymap[id_].split(",") if key not in own]
 
 
@@ -132,9 +132,9 @@ def _pinned(
     pinned = {}
     for _, layers in stacks:
         for layer in layers:
-            gone = {each.key for id_ in keymap if id_ in layer for each in layer[id_]}
+            gone = {item.key for id_ in keymap if id_ in layer for item in layer[id_]}
             for id_, found in layer.items():
-                keys = [each.key for each in found]
+                keys = [item.key for item in found]
                 if found[0].id and id_ not in keymap and gone & set(keys):
                     pinned[id_] = ",".join(keys)
     return pinned

@@ -29,7 +29,7 @@ async def ask_keyring(app: "ConsoleApp", work: Callable[[], T]) -> T:
     A dialog says so when it takes long; a keyring that is locked, or that nobody answers, is
     asked again as often as the operator wants. Raises `KeysError`, and `UntilQuit`.
     """
-    from amp_console.console.screens.keyring_wait import AGAIN, KeyringQuestion
+    from amp_console.console.dialogs.keyring_wait import AGAIN, KeyringQuestion
 
     while True:
         try:
@@ -52,12 +52,12 @@ async def find(app: "ConsoleApp", connection: Connection) -> tuple[Credentials, 
 
     Raises `KeysError`: there are none.
     """
-    from amp_console.console.screens.keyring_wait import KeysDialog
+    from amp_console.console.dialogs.keyring_wait import KeysDialog
 
     premises = app.premises
-    look = partial(find_keys, connection, premises.environ, premises.vault)
+    glyphs = partial(find_keys, connection, premises.environ, premises.vault)
     try:
-        return await ask_keyring(app, look)
+        return await ask_keyring(app, glyphs)
     except UntilQuit:
         why = f"Type the keys of “{connection.name}”."
     except KeysError as error:
@@ -91,7 +91,7 @@ class _Stopped(Exception):
 
 async def _waited_for(app: "ConsoleApp", work: Callable[[], T]) -> T:
     """Do the work; while it takes long, show that, and let the operator stop waiting."""
-    from amp_console.console.screens.keyring_wait import WaitingDialog
+    from amp_console.console.dialogs.keyring_wait import WaitingDialog
 
     vault = app.premises.vault
     working = asyncio.ensure_future(aside(work))

@@ -10,29 +10,29 @@ from textual.binding import Binding
 from textual.screen import Screen
 
 from amp_console.connections import SettingsError
-from amp_console.console.work import KNOWN
+from amp_console.console.jobs.runs import KNOWN
 from amp_console.ledger import LedgerError
 
 if TYPE_CHECKING:
     from amp_console.console.app import ConsoleApp
-    from amp_console.console.premises import Stage
-    from amp_console.console.screens.place import Place
+    from amp_console.console.environment import DemoSession
+    from amp_console.console.screens.base import BaseScreen
 
 PLACES = {
-    "audiences": "audiences:AudiencesPlace",
-    "errors": "errors:ErrorsPlace",
-    "runs": "runs:RunsPlace",
-    "connections": "connections:ConnectionsPlace",
-    "events": "events:EventsPlace",
-    "person": "person:PersonPlace",
-    "live": "live:LivePlace",
+    "audiences": "audiences.list:AudiencesScreen",
+    "errors": "errors.list:ErrorsScreen",
+    "runs": "runs.list:RunsScreen",
+    "connections": "connections.list:ConnectionsScreen",
+    "events": "events:EventsScreen",
+    "person": "person:PersonScreen",
+    "live": "live.view:LiveScreen",
 }
 """The main places by name: module and class."""
 PROGRESS_EVERY = 0.1  # seconds between two pictures of how far a demo's ledger is filled
 WITHOUT_CONNECTION = {"audiences", "connections", "events"}
 
 
-def place(name: str) -> "type[Place]":
+def place(name: str) -> "type[BaseScreen]":
     """Import a place; only what is opened is ever imported."""
     module, kind = PLACES[name].split(":")
     found = getattr(importlib.import_module(f"amp_console.console.screens.{module}"), kind)
@@ -52,7 +52,7 @@ def go(app: "ConsoleApp", name: str) -> None:
     while len(app.screen_stack) > 2 and not isinstance(app.screen, kind):
         app.pop_screen()
     if isinstance(app.screen, kind):
-        app.screen.go_again()
+        app.screen.revisit()
     else:
         app.push_screen(kind())
 
@@ -69,7 +69,7 @@ async def open_first(app: "ConsoleApp") -> None:
         app.tell()
 
 
-async def _until_ready(app: "ConsoleApp", stage: "Stage") -> None:
+async def _until_ready(app: "ConsoleApp", stage: "DemoSession") -> None:
     """Show how far the demo's ledger is filled, until it is."""
     while not stage.is_ready():
         app.tell()
@@ -94,23 +94,23 @@ async def _open_connection(app: "ConsoleApp") -> None:
 async def open_deep(app: "ConsoleApp") -> None:
     """Go where the command line asked to go."""
     if app.opening.run_id is not None:
-        from amp_console.console.screens.run import RunPlace
+        from amp_console.console.screens.runs.view import RunScreen
 
-        await app.push_screen(RunPlace(app.opening.run_id))
+        await app.push_screen(RunScreen(app.opening.run_id))
 
 
 async def _ask_for_connection(app: "ConsoleApp", *, has_some: bool) -> None:
     if has_some:
         await app.push_screen(place("connections")())
         return
-    from amp_console.console.screens.connection_form import ConnectionForm
+    from amp_console.console.screens.connections.form import ConnectionForm
 
     await app.push_screen(ConnectionForm())
 
 
 def commands(app: "ConsoleApp", screen: Screen[object]) -> Iterator[SystemCommand]:
     """Every binding of the place and of the application that has a name."""
-    from amp_console.console.screens.place import Place
+    from amp_console.console.screens.base import BaseScreen
 
     seen: set[str] = set()
     for owner in (screen, app):
@@ -120,7 +120,9 @@ def commands(app: "ConsoleApp", screen: Screen[object]) -> Iterator[SystemComman
             if owner.check_action(binding.action.partition("(")[0], ()) is False:
                 continue  # it makes no sense here and now
             seen.add(binding.action)
-            reason = screen.why_not(binding.action) if isinstance(screen, Place) else None
+            reason = (
+                screen.disabled_reason(binding.action) if isinstance(screen, BaseScreen) else None
+            )
             about = reason or f"Key: {app.get_key_display(binding)}"
             yield SystemCommand(binding.description, about, _runner(app, owner, binding))
 

@@ -34,7 +34,7 @@ class Notices:
         """The most severe notification, of several the newest."""
         if not self._shown:
             return None
-        worst = max(reversed(self._shown), key=lambda each: _SEVERITY[each.severity])
+        worst = max(reversed(self._shown), key=lambda item: _SEVERITY[item.severity])
         return worst._replace(more=len(self._shown) - 1)
 
     def post(self, text: str, severity: SeverityLevel) -> None:
@@ -53,6 +53,6 @@ class Notices:
             self._changed()
 
     def _expire(self, notice: Notice) -> None:
-        if any(each is notice for each in self._shown):
-            self._shown = [each for each in self._shown if each is not notice]
+        if any(item is notice for item in self._shown):
+            self._shown = [item for item in self._shown if item is not notice]
             self._changed()

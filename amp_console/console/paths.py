@@ -21,7 +21,7 @@ class Entry(NamedTuple):
     modified: int | None
 
 
-class Listing(NamedTuple):
+class PathListing(NamedTuple):
     """What a text means: the files that it names, and the entries it could go on with.
 
     `note` says why it names no file, "" where it does.
@@ -35,29 +35,29 @@ class Listing(NamedTuple):
     def bytes(self) -> int:
         """The size of the named files together."""
         named = set(self.files)
-        return sum(each.size or 0 for each in self.entries if _full(each.path) in named)
+        return sum(entry.size or 0 for entry in self.entries if _full(entry.path) in named)
 
 
-def listing(text: str) -> Listing:
+def listing(text: str) -> PathListing:
     """Look what a path, the beginning of one, or a pattern means on this disk; it may block."""
     path = Path(_full(text)) if text.strip() else Path()
     try:
         if text.strip() and path.is_file():
-            return Listing((_entry(path, text),), (str(path),), "")
+            return PathListing((_entry(path, text),), (str(path),), "")
         if WILD & set(text):
             return _matching(text)
         if not text or text.endswith(("/", os.sep)) or (path.is_dir() and text != "."):
             return _folder(path, text, "")
         return _folder(path.parent, text[: len(text) - len(path.name)], path.name)
     except (OSError, ValueError) as error:
-        return Listing((), (), _reason(error))
+        return PathListing((), (), _reason(error))
 
 
 def completed(text: str, found: Iterable[Entry]) -> str:
     """Return the text, completed as far as all entries agree, like a shell does."""
     if WILD & set(text):
         return text
-    paths = [each.path + ("/" if each.is_folder else "") for each in found]
+    paths = [item.path + ("/" if item.is_folder else "") for item in found]
     longest = os.path.commonprefix(paths)  # noqa: RUF071  # letter by letter is meant
     return longest if len(longest) > len(text) else text
 
@@ -66,33 +66,33 @@ def _full(text: str) -> str:
     return str(Path(text).expanduser().absolute())
 
 
-def _matching(text: str) -> Listing:
+def _matching(text: str) -> PathListing:
     pattern = str(Path(text).expanduser())
     found = islice(glob.iglob(pattern), MOST)  # noqa: PTH207  # it takes any pattern
-    paths = sorted(Path(each) for each in found)
+    paths = sorted(Path(item) for item in found)
     files = [path for path in paths if path.is_file()]
     entries = tuple(_entry(path, str(path)) for path in files)
     note = "" if files else "No file matches this pattern."
-    return Listing(entries, tuple(str(path.absolute()) for path in files), note)
+    return PathListing(entries, tuple(str(path.absolute()) for path in files), note)
 
 
-def _folder(folder: Path, typed: str, begins: str) -> Listing:
+def _folder(folder: Path, typed: str, begins: str) -> PathListing:
     """List a folder; `typed` is what stands before the names in it."""
     if typed and not typed.endswith(("/", os.sep)):
         typed += "/"
     with os.scandir(folder) as scan:
         found = [
-            _entry(Path(each.path), typed + each.name)
-            for each in islice(scan, MOST)
-            if each.name.casefold().startswith(begins.casefold())
-            and (begins or not each.name.startswith("."))
+            _entry(Path(item.path), typed + item.name)
+            for item in islice(scan, MOST)
+            if item.name.casefold().startswith(begins.casefold())
+            and (begins or not item.name.startswith("."))
         ]
-    found.sort(key=lambda each: (not each.is_folder, each.name.casefold()))
+    found.sort(key=lambda item: (not item.is_folder, item.name.casefold()))
     if begins:
         note = "Go on typing, or choose below." if found else "There is no such file."
     else:
         note = "Choose a file, or type a pattern such as *.gz." if found else "The folder is empty."
-    return Listing(tuple(found), (), note)
+    return PathListing(tuple(found), (), note)
 
 
 def _entry(path: Path, typed: str) -> Entry:

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 
-from amp_console.console.speed import ordinal
+from amp_console.console.jobs.speed import ordinal
 from amp_console.console.words import lasting
 from amp_console.ledger.runs import AudienceCounts, RunKind
-from amp_console.ledger.sources import Tally
+from amp_console.ledger.sources import ReadCounts
 from amp_console.sync.words import clean, plural
 
 UNDER_WAY = {
@@ -100,7 +100,7 @@ def did(counts: AudienceCounts, seconds: float, kind: RunKind = RunKind.SYNC) ->
 def advice(
     status: str,
     counts: AudienceCounts,
-    tally: Tally,
+    tally: ReadCounts,
     stuck: Sequence[tuple[str, str]] = (),
     *,
     goes_on: bool = True,

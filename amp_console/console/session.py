@@ -7,9 +7,9 @@ from typing import Concatenate, ParamSpec, TypeVar
 from amp_console.amplitude import AmplitudeClient
 from amp_console.connections import Connection, KeysError, KeySource, find_keys, restricted
 from amp_console.console.background import aside
-from amp_console.console.premises import Premises
+from amp_console.console.environment import Environment
 from amp_console.ledger import Db, Ledger
-from amp_console.sync.workplace import Workplace
+from amp_console.sync.workspace import Workspace
 from amp_console.values import Credentials
 
 P = ParamSpec("P")
@@ -24,7 +24,7 @@ class Session:
     The ledger is opened twice: pictures are read beside the thread that an import keeps busy.
     """
 
-    def __init__(self, premises: Premises, connection: Connection, *, read_only: bool) -> None:
+    def __init__(self, premises: Environment, connection: Connection, *, read_only: bool) -> None:
         """Open the ledger; it may block. Raises `LedgerError`."""
         path = premises.folders.ledger(connection.id)
         self.ledger = Ledger(path)
@@ -38,9 +38,9 @@ class Session:
         self.connection = self._restricted(connection)
 
     @property
-    def place(self) -> Workplace:
+    def place(self) -> Workspace:
         """The connection and its ledger, as the rooms below take them."""
-        return Workplace(self.connection, self.ledger)
+        return Workspace(self.connection, self.ledger)
 
     def change(self, connection: Connection) -> None:
         """Go on with other settings of the same connection."""

@@ -42,11 +42,11 @@ class TerminalText(LineFilter):
     def apply(self, segments: list[Segment], background: Color) -> list[Segment]:
         """Return segments of the same width that are safe to write."""
         del background
-        if all(self._is_safe(each.text) for each in segments):
+        if all(self._is_safe(segment.text) for segment in segments):
             return segments
         return [
-            each if each.control else Segment(self._safe(each.text), each.style)
-            for each in segments
+            segment if segment.control else Segment(self._safe(segment.text), segment.style)
+            for segment in segments
         ]
 
     def _is_safe(self, text: str) -> bool:

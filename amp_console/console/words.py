@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from amp_console.console.look import Look
+from amp_console.console.glyphs import Glyphs
 from amp_console.console.widgets.grid_rows import Cell
 
 SECOND = 1_000_000  # microseconds
@@ -10,21 +10,21 @@ JITTER = 10 * SECOND  # a moment so little ahead of a clock that ticks is now
 MINUTE, HOUR, DAY = 60 * SECOND, 3_600 * SECOND, 86_400 * SECOND
 
 
-def number(value: int | None, look: Look) -> str:
+def number(value: int | None, glyphs: Glyphs) -> str:
     """Return 48,210; a dash for what is not known."""
-    return look.dash if value is None else f"{value:,}"
+    return glyphs.dash if value is None else f"{value:,}"
 
 
-def changes(add: int, remove: int, look: Look) -> str:
+def changes(add: int, remove: int, glyphs: Glyphs) -> str:
     """Return "+312  −40": what is still to be added and removed; "" where nothing is."""
-    parts = [f"+{add:,}" if add else "", f"{look.minus}{remove:,}" if remove else ""]
+    parts = [f"+{add:,}" if add else "", f"{glyphs.minus}{remove:,}" if remove else ""]
     return "  ".join(part for part in parts if part)
 
 
-def ago(then: int | None, now: int, look: Look) -> str:
+def ago(then: int | None, now: int, glyphs: Glyphs) -> str:
     """Return "4 min ago" for two moments in microseconds since 1970."""
     if then is None:
-        return look.dash
+        return glyphs.dash
     passed = now - then
     if passed < -JITTER:
         return at(then)
@@ -36,9 +36,9 @@ def ago(then: int | None, now: int, look: Look) -> str:
     return f"{passed // DAY} days ago"
 
 
-def aged(moment: int | None, now: int, look: Look, tone: str = "dim") -> Cell:
+def aged(moment: int | None, now: int, glyphs: Glyphs, tone: str = "dim") -> Cell:
     """Return a cell of a list that says how long ago a moment was, also later."""
-    return Cell(ago(moment, now, look), tone, moment)
+    return Cell(ago(moment, now, glyphs), tone, moment)
 
 
 def at(moment: int | None) -> str:

@@ -4,6 +4,6 @@ It stands between the commands and the console: it hands the console premises of
 plays on the product's own doors, so that what is seen is what an operator would see.
 """
 
-from amp_console.demo.stage import DemoStage
+from amp_console.demo.session import SimulatedSession
 
-__all__ = ["DemoStage"]
+__all__ = ["SimulatedSession"]

@@ -7,7 +7,8 @@ by real runs against the simulated Amplitude; only the clock is a scripted one.
 from typing import TYPE_CHECKING
 
 from amp_console.amplitude import AmplitudeClient
-from amp_console.demo.cast import (
+from amp_console.demo.clock import DAY, HOUR, MINUTE, SECOND
+from amp_console.demo.dataset import (
     ABANDONERS,
     CHURN,
     LAPSED,
@@ -21,9 +22,8 @@ from amp_console.demo.cast import (
     spread,
     user_ids,
 )
-from amp_console.demo.clock import DAY, HOUR, MINUTE, SECOND
-from amp_console.demo.stagehand import Stagehand
-from amp_console.sync.settings import SettingsChange
+from amp_console.demo.seeder import Seeder
+from amp_console.sync.audience_settings import SettingsChange
 from amp_console.values import IdType, Operation
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ GONE, BY_HAND = 212, 37  # lapsed people taken out, and others put in, behind ou
 class Scene:
     """Fills a ledger and a simulated Amplitude."""
 
-    def __init__(self, simulator: "Simulator", hand: Stagehand, seed: int) -> None:
+    def __init__(self, simulator: "Simulator", hand: Seeder, seed: int) -> None:
         self._simulator = simulator
         self._hand = hand
         self._seed = seed

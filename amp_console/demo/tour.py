@@ -7,7 +7,7 @@ other: each begins where the one before has led.
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from amp_console.demo.cast import SHOPPERS, user_ids
+from amp_console.demo.dataset import SHOPPERS, user_ids
 
 CALM, TYPING = 0.8, 0.06  # seconds between two keys
 SHORT, USUAL, LONG = 4.0, 7.0, 9.0  # seconds that a scene rests

@@ -141,8 +141,8 @@ class Tour:
         try:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for each in waits:
-                each.cancel()
+            for wait in waits:
+                wait.cancel()
 
     def _press(self, key: str) -> None:
         event = Key(NAMES.get(key, key), key if len(key) == 1 else None)
@@ -156,7 +156,7 @@ class Tour:
         if step.focus is not None and (screen.focused is None or screen.focused.id != step.focus):
             return False
         text = text_of(screen)
-        return all(each in text for each in step.shown)
+        return all(item in text for item in step.shown)
 
     # Saying.
 
@@ -193,7 +193,7 @@ class Tour:
 
     def _troubles(self, console: "ConsoleApp") -> set[str]:
         stage = console.premises.stage
-        return {each.name for each in stage.troubles() if each.is_on} if stage else set()
+        return {trouble.name for trouble in stage.troubles() if trouble.is_on} if stage else set()
 
 
 def text_of(screen: "Screen[object]") -> str:

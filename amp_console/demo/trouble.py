@@ -4,13 +4,13 @@ import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from amp_console.console.premises import Trouble
+from amp_console.console.environment import DemoTrouble
 
 if TYPE_CHECKING:
     from amp_console.simulator import Faults, Rule
 
 
-class Kind(NamedTuple):
+class TroubleKind(NamedTuple):
     """A kind of trouble: its name, its label, and what is said when it comes and goes."""
 
     name: str
@@ -20,25 +20,25 @@ class Kind(NamedTuple):
 
 
 KINDS = (
-    Kind(
+    TroubleKind(
         "rate-limit",
         "Rate limit: most changes must wait 5 s (429)",
         "Amplitude limits the rate now. A sync waits as it is told, and loses nobody.",
         "Amplitude takes requests as they come again.",
     ),
-    Kind(
+    TroubleKind(
         "down",
         "Amplitude down: 503 and broken connections",
         "Amplitude is down now. A sync tries again with growing pauses, then keeps the rest.",
         "Amplitude is up again.",
     ),
-    Kind(
+    TroubleKind(
         "slow",
         "Slow: every answer takes 2 to 4 s",
         "Amplitude is slow now. A sync takes its time; nothing else waits for it.",
         "Amplitude answers as quickly as before.",
     ),
-    Kind(
+    TroubleKind(
         "keys",
         "Wrong keys: 403 on everything",
         "Amplitude refuses the keys now. A sync stops at once, and keeps everybody pending.",
@@ -65,13 +65,13 @@ class Troubles:
             self._faults, self._always = faults, tuple(always)
             self._apply()
 
-    def all(self) -> tuple[Trouble, ...]:
+    def all(self) -> tuple[DemoTrouble, ...]:
         """The kinds there are."""
-        return tuple(Trouble(each.name, each.label, each.name in self._on) for each in KINDS)
+        return tuple(DemoTrouble(kind.name, kind.label, kind.name in self._on) for kind in KINDS)
 
     def toggle(self, name: str) -> str:
         """Turn a kind on or off; return what to say about it. Raises ValueError."""
-        kind = next((each for each in KINDS if each.name == name), None)
+        kind = next((item for item in KINDS if item.name == name), None)
         if kind is None:
             raise ValueError(f"There is no trouble {name!r}.")
         with self._lock:

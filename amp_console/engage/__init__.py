@@ -4,14 +4,14 @@
 every event in its stretch of the input, and knows nothing of what becomes of the changes.
 """
 
-from amp_console.engage.batch import Batch
+from amp_console.engage.batch import EventBatch
 from amp_console.engage.formats import SourceKind, UnreadableSource
 from amp_console.engage.mapping import FieldMapping, MappingError
 from amp_console.engage.source import ReadOptions, Source, open_source
 from amp_console.engage.trial import Trial, try_mapping
 
 __all__ = [
-    "Batch",
+    "EventBatch",
     "FieldMapping",
     "MappingError",
     "ReadOptions",

@@ -6,9 +6,9 @@ Which columns there are is the operator's choice there; these are the default on
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from amp_console.engage.batch import Batch, Tally
+from amp_console.engage.batch import EventBatch, EventCounts
 from amp_console.engage.reader import EventReader
-from amp_console.engage.tables import BrokenCell, Row, batches, json_in
+from amp_console.engage.tables import BrokenCell, TableRow, batches, json_in
 from amp_console.values import Refusal
 
 _TEXT_FIELDS = {
@@ -29,10 +29,10 @@ COLUMNS = frozenset(_TEXT_FIELDS).union(
 )
 
 
-def read_actions(rows: Iterator[Row | Refusal], reader: EventReader) -> Iterator[Batch]:
+def read_actions(rows: Iterator[TableRow | Refusal], reader: EventReader) -> Iterator[EventBatch]:
     """Judge the rows as the events that they were made from."""
 
-    def enter(row: Row, tally: Tally) -> None:
+    def enter(row: TableRow, tally: EventCounts) -> None:
         reader.judge(row.line, [event_of(row.cells, reader.fields)], tally)
 
     return batches(rows, enter)

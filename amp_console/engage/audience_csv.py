@@ -4,11 +4,11 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import zip_longest
 
-from amp_console.engage.batch import Batch, Tally
+from amp_console.engage.batch import EventBatch, EventCounts
 from amp_console.engage.identifiers import BROKEN_IDENTIFIER, identifier
 from amp_console.engage.json_text import is_text
 from amp_console.engage.spreadsheets import DEFUSED, is_defused
-from amp_console.engage.tables import BrokenCell, Row, batches, json_in
+from amp_console.engage.tables import BrokenCell, TableRow, batches, json_in
 from amp_console.values import AudienceRef, Change, Refusal
 
 EXTERNAL_IDS = "external_ids"
@@ -54,8 +54,11 @@ class MemberColumns:
 
 
 def read_members(
-    rows: Iterator[Row | Refusal], kinds: Sequence[MemberColumns | None], key: str, taken_at: int
-) -> Iterator[Batch]:
+    rows: Iterator[TableRow | Refusal],
+    kinds: Sequence[MemberColumns | None],
+    key: str,
+    taken_at: int,
+) -> Iterator[EventBatch]:
     """Read every row as an entry into the audience at `taken_at` (microseconds since 1970).
 
     `kinds` are the columns of the User ID and of the Amplitude ID, in this order.
@@ -63,7 +66,7 @@ def read_members(
     audience = AudienceRef("", "", key)
     missing = f"no {' or '.join(kind.name for kind in kinds if kind)} in this row"
 
-    def enter(row: Row, tally: Tally) -> None:
+    def enter(row: TableRow, tally: EventCounts) -> None:
         found = [kind.values_in(row.cells) if kind else [] for kind in kinds]
         for user_id, amplitude_id in zip_longest(*found):
             change = Change(audience, user_id, amplitude_id, True, taken_at, row.line)

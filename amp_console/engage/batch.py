@@ -17,7 +17,7 @@ def batched(lines: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class EventBatch:
     """The outcome of a stretch of input. Every event in it is in exactly one of the collections.
 
     `filtered` counts, by reason, the events that say nothing about a member. `hints` tells what
@@ -46,7 +46,7 @@ class Batch:
         return len(self.changes) + refused + unlisted + sum(self.filtered.values())
 
 
-class Tally:
+class EventCounts:
     """A batch while it is being made."""
 
     def __init__(self, listed: int = LISTED) -> None:
@@ -69,7 +69,7 @@ class Tally:
         if is_full:
             self.unlisted[reason] = 0
 
-    def absorb(self, other: "Tally") -> None:
+    def absorb(self, other: "EventCounts") -> None:
         """Count what another tally has counted, too."""
         self.changes += other.changes
         for refusal in other.refusals:
@@ -78,8 +78,8 @@ class Tally:
         self.filtered += other.filtered
         self.hints |= other.hints
 
-    def batch(self) -> Batch:
+    def batch(self) -> EventBatch:
         """Return what was gathered."""
-        return Batch(
+        return EventBatch(
             self.changes, self.refusals, self.filtered, self.hints, self.unlisted, self.lines
         )

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from amp_console.engage.batch import Batch, Tally
-from amp_console.engage.intake import Intake
+from amp_console.engage.batch import EventBatch, EventCounts
+from amp_console.engage.byte_stream import ByteStream
 from amp_console.engage.json_text import ELEMENT_LIMIT, DocumentSplitter
 from amp_console.engage.reader import EventReader
 
@@ -14,8 +14,8 @@ _BROKEN = (
 
 
 def read_document(
-    intake: Intake, reader: EventReader, limit: int = ELEMENT_LIMIT
-) -> Iterator[Batch]:
+    intake: ByteStream, reader: EventReader, limit: int = ELEMENT_LIMIT
+) -> Iterator[EventBatch]:
     """Read the elements of the document as if each was on a line; lines are their numbers.
 
     No more than a block and one element is held, so a document may be of any size.
@@ -28,7 +28,7 @@ def read_document(
         number += len(elements)
         if splitter.is_broken:
             break
-    closing = Tally()
+    closing = EventCounts()
     if intake.trouble is not None:
         closing.refusals.append(intake.trouble.refusal(number))
     elif splitter.is_inside and not splitter.is_broken and intake.may_grow:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from amp_console.engage.actions_csv import COLUMNS
 from amp_console.engage.audience_csv import AMPLITUDE_ID, EXTERNAL_IDS, USER_ID
-from amp_console.engage.intake import GZIP_MAGIC, UTF16
+from amp_console.engage.byte_stream import GZIP_MAGIC, UTF16
 from amp_console.engage.json_text import BOM, documents_in
 from amp_console.engage.lines import is_whole_json
 from amp_console.engage.tables import Header, cells_of, header_in

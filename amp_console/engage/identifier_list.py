@@ -3,8 +3,8 @@
 import csv
 from collections.abc import Callable, Iterator
 
-from amp_console.engage.batch import Batch, Tally
-from amp_console.engage.intake import Intake
+from amp_console.engage.batch import EventBatch, EventCounts
+from amp_console.engage.byte_stream import ByteStream
 from amp_console.engage.lines import TOO_LONG, lines_of
 from amp_console.engage.reader import NOT_UTF8, TOO_LONG_A_LINE
 from amp_console.engage.spreadsheets import DEFUSED, is_defused
@@ -14,7 +14,9 @@ SEVERAL = "several cells in a list of one identifier to a line"
 _TITLES = frozenset({"id", "ids", "identifier", "userid", "user id", "amplitude id"})
 
 
-def read_identifiers(intake: Intake, key: str, id_type: IdType, taken_at: int) -> Iterator[Batch]:
+def read_identifiers(
+    intake: ByteStream, key: str, id_type: IdType, taken_at: int
+) -> Iterator[EventBatch]:
     """Read every line as a member at `taken_at` (microseconds since 1970), exactly as it is.
 
     A quoted one is unquoted as in a CSV file, a blank line is no member, and a title in the first
@@ -24,7 +26,7 @@ def read_identifiers(intake: Intake, key: str, id_type: IdType, taken_at: int) -
     enter = _entry(AudienceRef("", "", key), id_type, taken_at)
     number, margin = 1, ""
     for lines in lines_of(intake):
-        tally = Tally()
+        tally = EventCounts()
         for line in lines:
             try:
                 id_ = _identifier(line)
@@ -39,7 +41,7 @@ def read_identifiers(intake: Intake, key: str, id_type: IdType, taken_at: int) -
             number += 1
         yield tally.batch()
     if intake.trouble is not None:
-        closing = Tally()
+        closing = EventCounts()
         closing.refusals.append(intake.trouble.refusal(number))
         yield closing.batch()
 

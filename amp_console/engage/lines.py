@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from amp_console.engage.intake import Intake
+from amp_console.engage.byte_stream import ByteStream
 from amp_console.engage.json_text import BOM, TOO_LONG, documents_in
 
 LINE_LIMIT = 32 * 1024 * 1024
@@ -69,7 +69,7 @@ class LineSplitter:
 
 
 def lines_of(
-    intake: Intake, limit: int = LINE_LIMIT, *, is_json: bool = False
+    intake: ByteStream, limit: int = LINE_LIMIT, *, is_json: bool = False
 ) -> Iterator[list[bytes]]:
     """Yield the lines that each block completes, without their newlines.
 

@@ -10,7 +10,7 @@ _JOURNEY_FIELDS = frozenset({"journey_context", "journey_metadata"})
 _CLASSES = ("audience", JOURNEY_STEP)
 
 
-class Filtered(enum.StrEnum):
+class FilterReason(enum.StrEnum):
     """Why an event says nothing about a member: the counted reasons."""
 
     NOT_AN_AUDIENCE = "not an audience event"
@@ -22,13 +22,13 @@ class Filtered(enum.StrEnum):
     JOURNEY = "membership undetermined: a step of a Journey that says neither in nor out"
 
 
-def audience_of(personas: Personas | None) -> AudienceRef | Filtered:
+def audience_of(personas: Personas | None) -> AudienceRef | FilterReason:
     """Return the audience that the personas of an event name, or why they name none."""
     if personas is None or personas.computation_class not in _CLASSES:
         return _reason(personas)
     key = personas.computation_key
     if not isinstance(key, str) or not key:
-        return Filtered.NO_KEY
+        return FilterReason.NO_KEY
     space_id, computation_id = personas.space_id, personas.computation_id
     return AudienceRef(
         space_id if isinstance(space_id, str) else "",
@@ -37,7 +37,7 @@ def audience_of(personas: Personas | None) -> AudienceRef | Filtered:
     )
 
 
-def membership(event: Event, key: str) -> bool | Filtered:
+def membership(event: Event, key: str) -> bool | FilterReason:
     """Return True for in, False for out, or the reason why the event says neither.
 
     The boolean stands under the audience's key, in the traits of an identify and the properties
@@ -49,12 +49,12 @@ def membership(event: Event, key: str) -> bool | Filtered:
     elif event.type == "track":
         values = event.properties
     else:
-        return Filtered.NOT_AN_AUDIENCE
+        return FilterReason.NOT_AN_AUDIENCE
     value = values.get(key) if isinstance(values, dict) else None
-    return value if isinstance(value, bool) else Filtered.NO_BOOLEAN
+    return value if isinstance(value, bool) else FilterReason.NO_BOOLEAN
 
 
-def undetermined(reason: Filtered, event: Event, personas: Personas | None) -> Filtered:
+def undetermined(reason: FilterReason, event: Event, personas: Personas | None) -> FilterReason:
     """Return the reason more exactly, where the event is a Journey's.
 
     Journeys send the step that a person has reached. Only some of them say true or false under
@@ -63,13 +63,13 @@ def undetermined(reason: Filtered, event: Event, personas: Personas | None) -> F
     values = event.properties if isinstance(event.properties, dict) else {}
     is_step = personas is not None and personas.computation_class == JOURNEY_STEP
     is_journey = is_step or not _JOURNEY_FIELDS.isdisjoint(values)
-    return Filtered.JOURNEY if is_journey and reason is Filtered.NO_BOOLEAN else reason
+    return FilterReason.JOURNEY if is_journey and reason is FilterReason.NO_BOOLEAN else reason
 
 
-def _reason(personas: Personas | None) -> Filtered:
+def _reason(personas: Personas | None) -> FilterReason:
     kind = personas.computation_class if personas else None
     if not isinstance(kind, str):
-        return Filtered.NOT_AN_AUDIENCE
+        return FilterReason.NOT_AN_AUDIENCE
     if kind.startswith("journey"):
-        return Filtered.JOURNEY
-    return Filtered.COMPUTED_TRAIT if kind.endswith("trait") else Filtered.NOT_AN_AUDIENCE
+        return FilterReason.JOURNEY
+    return FilterReason.COMPUTED_TRAIT if kind.endswith("trait") else FilterReason.NOT_AN_AUDIENCE

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from amp_console.engage import json_text
-from amp_console.engage.batch import LISTED, Batch, Tally, batched
+from amp_console.engage.batch import LISTED, EventBatch, EventCounts, batched
 from amp_console.engage.envelopes import contents_of, may_be_envelope
 from amp_console.engage.event import NO_PERSONAS, Event, event_in, personas_in
 from amp_console.engage.hints import hints_in
@@ -19,7 +19,7 @@ from amp_console.engage.json_text import (
     is_text,
 )
 from amp_console.engage.mapping import FieldMapping, FieldPath
-from amp_console.engage.membership import Filtered, audience_of, membership, undetermined
+from amp_console.engage.membership import FilterReason, audience_of, membership, undetermined
 from amp_console.engage.timestamps import microseconds
 from amp_console.values import AudienceHints, AudienceRef, Change
 
@@ -52,20 +52,20 @@ class EventReader:
         self._no_identifier = f"no usable identifier at {mapping}"
         self._told: dict[AudienceRef, AudienceHints] = {}
         paths = (mapping.user_id, mapping.amplitude_id)
-        every = [each for path in paths if path for each in (path, *path.others)]
+        every = [item for path in paths if path for item in (path, *path.others)]
         self.fields = frozenset(str(path.steps[0]) for path in every)
         """The fields of an event that may hold an identifier."""
 
-    def read(self, lines: Sequence[bytes], first: int) -> Batch:
+    def read(self, lines: Sequence[bytes], first: int) -> EventBatch:
         """Judge the lines, of which `first` is the number of the first one."""
-        tally = Tally()
+        tally = EventCounts()
         tally.lines = len(lines)
         if first == 1 and lines and lines[0].startswith(BOM):
             lines = [lines[0].removeprefix(BOM), *lines[1:]]
         self._judge(enumerate(lines, first), tally, _decode, json_text.decode)
         return tally.batch()
 
-    def batches(self, lines: Sequence[bytes], first: int) -> Iterator[Batch]:
+    def batches(self, lines: Sequence[bytes], first: int) -> Iterator[EventBatch]:
         """Judge lines as `read` does, in batches of which each takes a fraction of a second."""
         begin = 0
         for at, line in enumerate(lines):
@@ -75,17 +75,17 @@ class EventReader:
                 begin = at + 1
         yield from self._batches_of(lines[begin:], first + begin)
 
-    def _batches_of(self, lines: Sequence[bytes], first: int) -> Iterator[Batch]:
+    def _batches_of(self, lines: Sequence[bytes], first: int) -> Iterator[EventBatch]:
         for some in batched(lines):
             yield self.read(some, first)
             first += len(some)
 
-    def _read_long(self, line: bytes, number: int) -> Iterator[Batch]:
+    def _read_long(self, line: bytes, number: int) -> Iterator[EventBatch]:
         """Judge the documents of a line, and of its arrays the elements; all have its number."""
         splitter, listed, is_empty = DocumentSplitter(unwraps=True), LISTED, True
         for at in range(0, len(line), LONG_LINE):
             for some in batched(splitter.push(line[at : at + LONG_LINE])):
-                tally, is_empty = Tally(listed), False
+                tally, is_empty = EventCounts(listed), False
                 self._judge_elements(some, number, tally)
                 listed = max(0, listed - len(tally.refusals))
                 yield tally.batch()
@@ -96,11 +96,11 @@ class EventReader:
         if is_empty:
             yield self.read([line], number)
         else:
-            tally = Tally()
+            tally = EventCounts()
             tally.refuse(number, BROKEN_LINE)
             yield tally.batch()
 
-    def _judge_elements(self, texts: Sequence[bytes], number: int, tally: Tally) -> None:
+    def _judge_elements(self, texts: Sequence[bytes], number: int, tally: EventCounts) -> None:
         """Judge the elements of an array; those that can't be events need no look at all."""
         events = [(number, text) for text in texts if text.startswith((b"{", b"["))]
         tally.lines = len(texts)
@@ -108,9 +108,9 @@ class EventReader:
         for _ in range(len(texts) - len(events)):
             tally.refuse(number, NOT_AN_OBJECT)
 
-    def judge(self, number: int, contents: Iterable[object], tally: Tally) -> None:
+    def judge(self, number: int, contents: Iterable[object], tally: EventCounts) -> None:
         """Enter events in the tally that were decoded by `json_text.decode`."""
-        own = Tally()
+        own = EventCounts()
         events = []
         for content in contents:
             if isinstance(content, dict):
@@ -132,7 +132,7 @@ class EventReader:
     def _judge(
         self,
         numbered: Iterable[tuple[int, Any]],
-        tally: Tally,
+        tally: EventCounts,
         decode: Callable[[Any], Event],
         whole: Callable[[Any], Any],
     ) -> None:
@@ -146,7 +146,7 @@ class EventReader:
         user_path = None if is_default else self._user_id
         amplitude_path = self._amplitude_id
         known: msgspec.Raw | None = None
-        audience: AudienceRef | Filtered = Filtered.NOT_AN_AUDIENCE
+        audience: AudienceRef | FilterReason = FilterReason.NOT_AN_AUDIENCE
         for number, line in numbered:
             try:
                 event = decode(line)
@@ -157,7 +157,7 @@ class EventReader:
                     known = personas
                 if not isinstance(audience, AudienceRef):
                     if context is not None or not self._opens(number, line, tally):
-                        filtered[audience if event.type else Filtered.NO_EVENT] += 1
+                        filtered[audience if event.type else FilterReason.NO_EVENT] += 1
                     continue
                 is_member = membership(event, audience.key)
                 if not isinstance(is_member, bool):
@@ -180,13 +180,13 @@ class EventReader:
             except (ValueError, RecursionError) as error:
                 self._judge_odd(number, line, error, tally)
 
-    def _audience(self, found: msgspec.Raw, tally: Tally) -> AudienceRef | Filtered:
+    def _audience(self, found: msgspec.Raw, tally: EventCounts) -> AudienceRef | FilterReason:
         personas = personas_in(found)
         audience = audience_of(personas)
         if personas is None or not isinstance(audience, AudienceRef):
             return audience
         if self._only_key not in (None, audience.key) or self._is_another(audience):
-            return Filtered.OTHER_AUDIENCE
+            return FilterReason.OTHER_AUDIENCE
         hints = hints_in(personas)
         if hints is not None and self._told.get(audience) != hints:
             self._told[audience] = tally.hints[audience] = hints
@@ -199,7 +199,7 @@ class EventReader:
             return False
         return only.computation_id != audience.computation_id
 
-    def _opens(self, number: int, line: Any, tally: Tally) -> bool:
+    def _opens(self, number: int, line: Any, tally: EventCounts) -> bool:
         """Judge the events in an envelope; False where the line is none."""
         if isinstance(line, bytes):
             line = json_text.decode(line) if may_be_envelope(line) else None
@@ -208,7 +208,7 @@ class EventReader:
             self.judge(number, contents, tally)
         return contents is not None
 
-    def _judge_odd(self, number: int, line: Any, error: Exception, tally: Tally) -> None:
+    def _judge_odd(self, number: int, line: Any, error: Exception, tally: EventCounts) -> None:
         """Judge a line that the fast decoder does not take for one event."""
         if not isinstance(line, bytes):  # it was decoded with care already
             tally.refuse(number, str(error))
@@ -219,7 +219,9 @@ class EventReader:
         elif line.strip():
             self._judge_carefully(number, line, error, tally)
 
-    def _judge_carefully(self, number: int, line: bytes, error: Exception, tally: Tally) -> None:
+    def _judge_carefully(
+        self, number: int, line: bytes, error: Exception, tally: EventCounts
+    ) -> None:
         try:
             content = json_text.decode(line)
         except ValueError as worse:

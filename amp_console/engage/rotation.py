@@ -33,7 +33,7 @@ def rotations_of(path: Path) -> list[Path]:
                 numbers = _numbers(path.name, other.name)
                 if numbers is not None and other.is_file():
                     found[other] = _Rotated(other, numbers, other.stat().st_mtime_ns)
-    return [each.path for each in _ordered(list(found.values()))]
+    return [item.path for item in _ordered(list(found.values()))]
 
 
 def _numbers(name: str, other: str) -> tuple[int, ...] | None:
@@ -53,8 +53,8 @@ def _numbers(name: str, other: str) -> tuple[int, ...] | None:
 
 def _ordered(found: list[_Rotated]) -> list[_Rotated]:
     """Order by the names where they are of one kind, else by the times of the files."""
-    if all(each.is_counted for each in found):
-        return sorted(found, key=lambda each: -each.numbers[0])
-    if all(each.numbers and not each.is_counted for each in found):
-        return sorted(found, key=lambda each: (each.numbers, each.time))
-    return sorted(found, key=lambda each: each.time)
+    if all(item.is_counted for item in found):
+        return sorted(found, key=lambda item: -item.numbers[0])
+    if all(item.numbers and not item.is_counted for item in found):
+        return sorted(found, key=lambda item: (item.numbers, item.time))
+    return sorted(found, key=lambda item: item.time)

@@ -12,7 +12,8 @@ import msgspec
 
 from amp_console.engage.actions_csv import COLUMNS, read_actions
 from amp_console.engage.audience_csv import AMPLITUDE_ID, USER_ID, MemberColumns, read_members
-from amp_console.engage.batch import Batch, Tally
+from amp_console.engage.batch import EventBatch, EventCounts
+from amp_console.engage.byte_stream import UTF16, ByteStream, from_lone_returns, from_utf16
 from amp_console.engage.documents import read_document
 from amp_console.engage.formats import (
     MEMBERS,
@@ -25,7 +26,6 @@ from amp_console.engage.formats import (
     is_enough,
 )
 from amp_console.engage.identifier_list import read_identifiers
-from amp_console.engage.intake import UTF16, Intake, from_lone_returns, from_utf16
 from amp_console.engage.lines import BOM, lines_of
 from amp_console.engage.mapping import FieldMapping
 from amp_console.engage.reader import EventReader
@@ -95,7 +95,7 @@ class Source:
         self._options = options
         self._first_line = start.line
         self._is_live = is_live
-        self._intake = Intake(stream, block_bytes, may_grow=may_grow, is_live=is_live)
+        self._intake = ByteStream(stream, block_bytes, may_grow=may_grow, is_live=is_live)
         if start.skipped:
             self._intake.skip(start.skipped)
         try:
@@ -135,7 +135,7 @@ class Source:
         """Whether its last row or element was left out, since the source may still grow."""
         return self._intake.is_cut
 
-    def __iter__(self) -> Iterator[Batch]:
+    def __iter__(self) -> Iterator[EventBatch]:
         options = self._options
         reader = EventReader(options.mapping, options.audience, options.ref)
         match self.kind:
@@ -289,11 +289,11 @@ def _why_not(file: Path, error: Exception) -> str:
     return f"{file} can't be opened: {reason}. Nothing was read. Check the name and the disk."
 
 
-def _read_lines(intake: Intake, reader: EventReader, number: int) -> Iterator[Batch]:
+def _read_lines(intake: ByteStream, reader: EventReader, number: int) -> Iterator[EventBatch]:
     for lines in lines_of(intake, is_json=True):
         yield from reader.batches(lines, number)
         number += len(lines)
     if intake.trouble is not None:
-        closing = Tally()
+        closing = EventCounts()
         closing.refusals.append(intake.trouble.refusal(number))
         yield closing.batch()

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 from amp_console.engage import json_text
-from amp_console.engage.batch import Batch, Tally
+from amp_console.engage.batch import EventBatch, EventCounts
+from amp_console.engage.byte_stream import ByteStream
 from amp_console.engage.identifiers import UnusableIdentifier
-from amp_console.engage.intake import Intake
 from amp_console.engage.lines import LINE_LIMIT, lines_of
 from amp_console.values import Refusal
 
@@ -29,7 +29,7 @@ class BrokenCell(ValueError):
     """A cell that can't be used although it is needed; the text says why."""
 
 
-class Row(NamedTuple):
+class TableRow(NamedTuple):
     """A row under its header: the cells by the names of their columns.
 
     What is not UTF-8 in a cell is lone surrogates: only a cell that is needed has to be text.
@@ -86,8 +86,8 @@ def cells_of(line: str, delimiter: str) -> list[str]:
 
 
 def rows_of(
-    intake: Intake, header: Header, needed: frozenset[str] = frozenset()
-) -> Iterator[Row | Refusal]:
+    intake: ByteStream, header: Header, needed: frozenset[str] = frozenset()
+) -> Iterator[TableRow | Refusal]:
     """Yield the rows after the header; what is no row, as a refusal.
 
     Many programs write no newline after the last row. Where the input may still grow, such a row
@@ -117,18 +117,18 @@ def rows_of(
         yield intake.trouble.refusal(line)
 
 
-def _row(line: int, cells: list[str], header: Header) -> Row | Refusal:
+def _row(line: int, cells: list[str], header: Header) -> TableRow | Refusal:
     columns = header.columns
     row = _fitted(cells, columns)
     if row is None:
         return Refusal(line, f"cells in the row: {len(cells)}, in the header: {len(columns)}")
     if header.has_tabs:
         row = [cell.removeprefix("\t") for cell in row]
-    return Row(line, dict(zip(columns, row, strict=True)))
+    return TableRow(line, dict(zip(columns, row, strict=True)))
 
 
 def _is_unfinished(
-    cells: list[str], intake: Intake, header: Header, needed: frozenset[str]
+    cells: list[str], intake: ByteStream, header: Header, needed: frozenset[str]
 ) -> bool:
     """Whether a row is the last one, and may have been cut."""
     if intake.is_cut and _fitted(cells, header.columns) is not None:
@@ -137,18 +137,20 @@ def _is_unfinished(
     return intake.is_cut
 
 
-def _may_continue(intake: Intake, error: csv.Error) -> bool:
+def _may_continue(intake: ByteStream, error: csv.Error) -> bool:
     """Whether the rest of a row that is not whole is missing, or may still come."""
     intake.is_cut = intake.is_cut or (intake.may_grow and _UNENDED in str(error))
     return intake.is_cut or intake.trouble is not None
 
 
-def batches(rows: Iterator[Row | Refusal], enter: Callable[[Row, Tally], None]) -> Iterator[Batch]:
+def batches(
+    rows: Iterator[TableRow | Refusal], enter: Callable[[TableRow, EventCounts], None]
+) -> Iterator[EventBatch]:
     """Let `enter` put the rows into one tally after another.
 
     It may raise BrokenCell or UnusableIdentifier.
     """
-    tally = Tally()
+    tally = EventCounts()
     for count, row in enumerate(rows, 1):
         try:
             if isinstance(row, Refusal):
@@ -159,7 +161,7 @@ def batches(rows: Iterator[Row | Refusal], enter: Callable[[Row, Tally], None]) 
             tally.refuse(row.line, str(error))
         if count % BATCH_ROWS == 0:
             yield tally.batch()
-            tally = Tally()
+            tally = EventCounts()
     yield tally.batch()
 
 
@@ -202,7 +204,7 @@ def _fault(error: csv.Error, lines_after: int) -> str:
     return f"{_NEVER_CLOSES}: the {lines_after:,} lines after it were not read"
 
 
-def _texts(intake: Intake) -> Iterator[str]:
+def _texts(intake: ByteStream) -> Iterator[str]:
     for lines in lines_of(intake):
         for line in lines:
             yield line.decode("utf-8", "surrogateescape") + "\n"

@@ -15,14 +15,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from amp_console.engage.intake import GZIP_MAGIC
+from amp_console.engage.byte_stream import GZIP_MAGIC
 from amp_console.engage.lines import LINE_LIMIT, LineSplitter
 
 HEAD = 4096  # bytes by which a file is told from another; events of one audience begin alike
 BLOCK = 1024 * 1024  # bytes read at once
 
 
-class Identity(NamedTuple):
+class FileIdentity(NamedTuple):
     """Which file it is: `head` is the digest of its first `head_size` bytes."""
 
     device: int
@@ -31,13 +31,13 @@ class Identity(NamedTuple):
     head: str
 
 
-class Place(NamedTuple):
+class FileOffset(NamedTuple):
     """How far a file was read: bytes, and the number of the next line.
 
     `before` is the digest of the last `HEAD` bytes before `position`; "" where it is not known.
     """
 
-    identity: Identity
+    identity: FileIdentity
     position: int
     line: int
     before: str = ""
@@ -48,21 +48,21 @@ class Lines(NamedTuple):
 
     lines: list[bytes]
     first: int
-    after: Place
+    after: FileOffset
 
 
-def identity_of(file: BinaryIO, head_size: int = HEAD) -> Identity:
+def identity_of(file: BinaryIO, head_size: int = HEAD) -> FileIdentity:
     """Tell which file is open, by as many of its first bytes; raises OSError."""
     found = os.fstat(file.fileno())
     return _identity(found.st_dev, found.st_ino, os.pread(file.fileno(), head_size, 0))
 
 
-def continues(file: BinaryIO, place: Place) -> bool:
+def continues(file: BinaryIO, place: FileOffset) -> bool:
     """Whether it is the file that was read up to a place; raises OSError."""
     return identity_of(file, place.identity.head_size) == place.identity and _reaches(file, place)
 
 
-def is_copy(file: BinaryIO, place: Place) -> bool:
+def is_copy(file: BinaryIO, place: FileOffset) -> bool:
     """Whether it holds what was read up to a place, under whichever inode; raises OSError."""
     known = place.identity
     is_alike = identity_of(file, known.head_size).head == known.head
@@ -81,7 +81,7 @@ def head_of_packed(path: Path) -> bytes:
     return b""
 
 
-def is_packed_copy(path: Path, head: bytes, place: Place) -> bool:
+def is_packed_copy(path: Path, head: bytes, place: FileOffset) -> bool:
     """Whether a gzip file that begins with `head` holds what was read up to a place."""
     known = place.identity
     if known.head_size == 0 or digest(head[: known.head_size]) != known.head:
@@ -94,7 +94,7 @@ def is_packed_copy(path: Path, head: bytes, place: Place) -> bool:
     return False
 
 
-def read_on(file: BinaryIO, place: Place) -> Iterator[Lines]:
+def read_on(file: BinaryIO, place: FileOffset) -> Iterator[Lines]:
     """Yield the lines that are whole behind a place; raises OSError.
 
     A line longer than the limit is passed over as one that can't be read. The identity grows with
@@ -117,21 +117,23 @@ def read_on(file: BinaryIO, place: Place) -> Iterator[Lines]:
         if lines:
             identity = _identity(device, inode, head)
             before = _digest_before(recent, splitter.left)
-            yield Lines(lines, line, Place(identity, at - splitter.left, line + len(lines), before))
+            yield Lines(
+                lines, line, FileOffset(identity, at - splitter.left, line + len(lines), before)
+            )
             line += len(lines)
     begun = at - splitter.left
     last, identity = splitter.documents(), _identity(device, inode, head)
     before = _digest_before(recent, splitter.left)
     if last:  # a newline may still come: an empty rest of the same line
-        after = Place(identity, at - splitter.left, line + len(last) - 1, before)
+        after = FileOffset(identity, at - splitter.left, line + len(last) - 1, before)
         yield Lines(last, line, after)
     elif len(head) > head_size and begun == place.position:
-        yield Lines([], line, Place(identity, begun, line, before))
+        yield Lines([], line, FileOffset(identity, begun, line, before))
 
 
-def beginning_of(identity: Identity) -> Place:
+def beginning_of(identity: FileIdentity) -> FileOffset:
     """The place before anything was read of a file."""
-    return Place(identity, 0, 1)
+    return FileOffset(identity, 0, 1)
 
 
 def digest(content: bytes) -> str:
@@ -139,7 +141,7 @@ def digest(content: bytes) -> str:
     return hashlib.blake2b(content, digest_size=16).hexdigest()
 
 
-def _reaches(file: BinaryIO, place: Place) -> bool:
+def _reaches(file: BinaryIO, place: FileOffset) -> bool:
     is_long_enough = os.fstat(file.fileno()).st_size >= place.position
     return is_long_enough and _fits(_before(file, place.position), place)
 
@@ -149,7 +151,7 @@ def _before(file: BinaryIO, position: int) -> bytes:
     return os.pread(file.fileno(), size, position - size)
 
 
-def _fits(before: bytes, place: Place) -> bool:
+def _fits(before: bytes, place: FileOffset) -> bool:
     return place.position == 0 or place.before in {"", digest(before)}
 
 
@@ -160,5 +162,5 @@ def _digest_before(recent: bytes, left: int) -> str:
     return digest(recent[: len(recent) - left][-HEAD:])
 
 
-def _identity(device: int, inode: int, head: bytes) -> Identity:
-    return Identity(device, inode, len(head), digest(head))
+def _identity(device: int, inode: int, head: bytes) -> FileIdentity:
+    return FileIdentity(device, inode, len(head), digest(head))

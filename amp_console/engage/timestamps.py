@@ -12,7 +12,7 @@ _SEGMENTS_SHAPE = re.compile(r"\d{4}-\d\d-\d\dT(?:[01]\d|2[0-3]):\d\d:\d\d\.\d{3
 _MOST_MINUTES = 50_000
 _minutes: dict[str, int] = {}
 _seconds = {f"{second:02}.": second * 1_000_000 for second in range(60)}
-_milliseconds = {f"{each:03}Z": each * 1000 for each in range(1000)}
+_milliseconds = {f"{item:03}Z": item * 1000 for item in range(1000)}
 
 
 def microseconds(text: object) -> int | None:

@@ -7,7 +7,7 @@ from amp_console.engage.envelopes import contents_of
 from amp_console.engage.event import event_in, personas_in
 from amp_console.engage.identifiers import UnusableIdentifier, identifier
 from amp_console.engage.mapping import FieldMapping
-from amp_console.engage.membership import Filtered, audience_of, membership
+from amp_console.engage.membership import FilterReason, audience_of, membership
 from amp_console.values import AudienceRef
 
 
@@ -29,7 +29,7 @@ def try_mapping(mapping: FieldMapping, text: str) -> Trial:
     if not isinstance(event, dict):
         raise ValueError("This is JSON, but not one event: it has to be an object.")
     if not event.get("context"):
-        event = next((each for each in contents_of(event) or () if isinstance(each, dict)), event)
+        event = next((item for item in contents_of(event) or () if isinstance(item, dict)), event)
     other = mapping.amplitude_id
     audience, verdict = _audience_and_verdict(event)
     try:
@@ -46,9 +46,9 @@ def _audience_and_verdict(event: dict[str, object]) -> tuple[AudienceRef | None,
     known = event_in(event)
     personas = personas_in(known.context.personas) if known.context else None
     audience = audience_of(personas)
-    if isinstance(audience, Filtered):
+    if isinstance(audience, FilterReason):
         return None, f"filtered: {audience}"
     is_member = membership(known, audience.key)
-    if isinstance(is_member, Filtered):
+    if isinstance(is_member, FilterReason):
         return None, f"filtered: {is_member}"
     return audience, "enters the audience" if is_member else "leaves the audience"

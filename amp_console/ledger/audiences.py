@@ -138,8 +138,8 @@ def find_audience(db: sqlite3.Connection, name: str) -> Audience:
 
 
 def _told_apart(alike: Sequence[Audience]) -> str:
-    by = "computation ID" if all(each.computation_id for each in alike) else "space and key"
-    return f"Name one by its {by}: {', '.join(each.handle for each in alike)}."
+    by = "computation ID" if all(item.computation_id for item in alike) else "space and key"
+    return f"Name one by its {by}: {', '.join(item.handle for item in alike)}."
 
 
 def audience_of(db: sqlite3.Connection, ref: AudienceRef) -> int | None:

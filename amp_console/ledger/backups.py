@@ -84,7 +84,7 @@ def list_backups(ledger: Path) -> list[Backup]:
                 found.append(
                     Backup(path, int(at.timestamp()) * 1_000_000, name[2], path.stat().st_size)
                 )
-    return sorted(found, key=lambda each: (each.at, each.path.name), reverse=True)
+    return sorted(found, key=lambda item: (item.at, item.path.name), reverse=True)
 
 
 def is_due(ledger: Path, now: int, options: BackupOptions) -> bool:
@@ -92,7 +92,7 @@ def is_due(ledger: Path, now: int, options: BackupOptions) -> bool:
 
     One that is dated in the future, before the clock was set back, doesn't count.
     """
-    return not any(now - options.every < each.at <= now for each in list_backups(ledger))
+    return not any(now - options.every < backup.at <= now for backup in list_backups(ledger))
 
 
 def back_up(
@@ -115,10 +115,10 @@ def back_up(
             (folder / "unfinished").replace(folder / name)
             backups = list_backups(ledger)
             # The new one stays, also where the clock was set back and others are dated later.
-            others = [each for each in backups if each.path.name != name]
+            others = [backup for backup in backups if backup.path.name != name]
             for old in others[options.keep - 1 :]:
                 old.path.unlink()
-            return next(each for each in backups if each.path.name == name)
+            return next(backup for backup in backups if backup.path.name == name)
     except _Stopped:
         return None
     except Timeout:
@@ -155,7 +155,7 @@ def _copy(
 
     with closing(open_to_read(ledger)) as db:
         db.execute("BEGIN")
-        pages, size = (db.execute(f"PRAGMA {each}").fetchone()[0] for each in _SIZES)
+        pages, size = (db.execute(f"PRAGMA {size}").fetchone()[0] for size in _SIZES)
         _require_room(ledger, pages * size, options)
         os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
         target.chmod(0o600)  # whatever the umask is

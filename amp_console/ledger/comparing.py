@@ -10,8 +10,14 @@ import msgspec
 
 from amp_console.ledger.audiences import audience
 from amp_console.ledger.codes import ID_TYPE_CODE
-from amp_console.ledger.comparisons import DISAGREEING, Comparison, Kind, Knew, comparison
-from amp_console.ledger.found import drift_table, found_table, listed_table
+from amp_console.ledger.comparisons import (
+    DISAGREEING,
+    Comparison,
+    DifferenceKind,
+    PriorState,
+    comparison,
+)
+from amp_console.ledger.export_staging import drift_table, found_table, listed_table
 from amp_console.ledger.standing import IS_UNIDENTIFIED
 
 KEPT = 10  # comparisons of an audience whose differences are kept
@@ -46,7 +52,7 @@ _PRUNE = (
 _FORMER = "audience_id = :audience AND id_type = :other_type AND wanted = 0 AND delivered IS NOT 0"
 
 
-class Occasion(msgspec.Struct, frozen=True):
+class ComparisonSpec(msgspec.Struct, frozen=True):
     """What a comparison is of; see `Comparison`, whose first fields these become.
 
     `is_against_list` says that `add_listed` was told the members; else the ledger says them. Of
@@ -67,13 +73,13 @@ class Occasion(msgspec.Struct, frozen=True):
         return self.against is not None
 
 
-def compare(db: sqlite3.Connection, occasion: Occasion) -> Comparison:
+def compare(db: sqlite3.Connection, occasion: ComparisonSpec) -> Comparison:
     """Compare who was found with who belongs there, and set `delivered` to what was found."""
     return _Comparer(db, occasion).compare()
 
 
 class _Comparer:
-    def __init__(self, db: sqlite3.Connection, occasion: Occasion) -> None:
+    def __init__(self, db: sqlite3.Connection, occasion: ComparisonSpec) -> None:
         self._db = db
         self._occasion = occasion
         known = audience(db, occasion.audience_id)
@@ -112,7 +118,7 @@ class _Comparer:
     def _number(self, sql: str) -> int:
         return int(self._db.execute(sql, self._values).fetchone()[0])
 
-    def _differ(self, kind: Kind, select: str) -> None:
+    def _differ(self, kind: DifferenceKind, select: str) -> None:
         """Keep as different whoever `select` finds: ID type, identifier, what the ledger knew."""
         columns = "comparison_id, kind, id_type, id, standing"
         self._run(
@@ -161,11 +167,12 @@ class _Comparer:
             f"{listed if self._occasion.is_against_list else ''}) WHERE {_FORMER}"
         )
         self._differ(
-            Kind.LEFT, f"SELECT id_type, id, {int(Knew.PENDING)} FROM main.member WHERE {_FORMER}"
+            DifferenceKind.LEFT,
+            f"SELECT id_type, id, {int(PriorState.PENDING)} FROM main.member WHERE {_FORMER}",
         )
 
     def _differ_from_ledger(self) -> None:
-        for kind, wanted in ((Kind.MISSING, 1), (Kind.LEFT, 0)):
+        for kind, wanted in ((DifferenceKind.MISSING, 1), (DifferenceKind.LEFT, 0)):
             differ = (
                 "audience_id = :audience AND id_type = :id_type "
                 f"AND wanted = {wanted} AND delivered = {1 - wanted}"
@@ -184,39 +191,39 @@ class _Comparer:
     def _differ_from_list(self) -> None:
         of = "audience_id = :audience AND id_type = :id_type AND member.id ="
         self._differ(
-            Kind.MISSING,
+            DifferenceKind.MISSING,
             f"SELECT :id_type, listed.id, CASE WHEN wanted = 1 THEN {self._knew()} "
-            f"ELSE {int(Knew.NOTHING)} END FROM {self._listed} AS listed "
+            f"ELSE {int(PriorState.NOTHING)} END FROM {self._listed} AS listed "
             f"LEFT JOIN main.member ON {of} listed.id LEFT JOIN {self._drift} AS drift USING (n) "
             f"WHERE NOT EXISTS (SELECT 1 FROM {self._found} AS found WHERE found.id = listed.id)",
         )
         not_listed = f"id NOT IN (SELECT id FROM {self._listed})"
         self._differ(
-            Kind.LEFT,
+            DifferenceKind.LEFT,
             f"SELECT id_type, id, CASE WHEN wanted = 0 THEN {self._knew()} "
-            f"ELSE {int(Knew.NOTHING)} END FROM main.member "
+            f"ELSE {int(PriorState.NOTHING)} END FROM main.member "
             f"LEFT JOIN {self._drift} AS drift USING (n) "
             f"WHERE audience_id = :audience AND id_type = :id_type AND delivered = 1 "
             f"AND {not_listed}",
         )
         self._differ_strangers(f"AND {not_listed}")
         self._differ(
-            Kind.LISTED,
-            f"SELECT :id_type, id, {int(Knew.NOTHING)} FROM {self._listed} AS listed WHERE "
+            DifferenceKind.LISTED,
+            f"SELECT :id_type, id, {int(PriorState.NOTHING)} FROM {self._listed} AS listed WHERE "
             f"EXISTS (SELECT 1 FROM {self._found} AS found WHERE found.id = listed.id) "
             f"AND NOT EXISTS (SELECT 1 FROM main.member WHERE {of} listed.id AND wanted = 1)",
         )
         self._differ(
-            Kind.UNLISTED,
-            f"SELECT id_type, id, {int(Knew.NOTHING)} FROM main.member WHERE audience_id = "
+            DifferenceKind.UNLISTED,
+            f"SELECT id_type, id, {int(PriorState.NOTHING)} FROM main.member WHERE audience_id = "
             f":audience AND id_type = :id_type AND delivered = 0 AND wanted = 1 AND {not_listed}",
         )
 
     def _differ_strangers(self, more: str) -> None:
         """Whoever is in the cohort and unknown to the ledger by either identifier."""
         self._differ(
-            Kind.STRANGER,
-            f"SELECT DISTINCT :id_type, id, {int(Knew.NOTHING)} FROM {self._found} AS found "
+            DifferenceKind.STRANGER,
+            f"SELECT DISTINCT :id_type, id, {int(PriorState.NOTHING)} FROM {self._found} AS found "
             "WHERE id <> '' AND NOT EXISTS (SELECT 1 FROM main.member AS m "
             "WHERE m.audience_id = :audience AND m.id_type = :id_type AND m.id = found.id) "
             f"{more} {self._but_former()} ORDER BY id",
@@ -230,27 +237,28 @@ class _Comparer:
     def _knew(self) -> str:
         """What the ledger knew of a row of `member`, beside which its `drift` stands."""
         return (
-            f"CASE WHEN rejection_id IS NOT NULL THEN {int(Knew.REJECTED)} "
-            f"WHEN drift.was = wanted THEN {int(Knew.DELIVERED)} ELSE {int(Knew.PENDING)} END"
+            f"CASE WHEN rejection_id IS NOT NULL THEN {int(PriorState.REJECTED)} "
+            f"WHEN drift.was = wanted THEN {int(PriorState.DELIVERED)} "
+            f"ELSE {int(PriorState.PENDING)} END"
         )
 
     def _note_incomparable(self) -> None:
         self._differ(
-            Kind.NO_ID_IN_COHORT,
-            f"SELECT DISTINCT :other_type, other, {int(Knew.NOTHING)} FROM {self._found} "
+            DifferenceKind.NO_ID_IN_COHORT,
+            f"SELECT DISTINCT :other_type, other, {int(PriorState.NOTHING)} FROM {self._found} "
             f"WHERE id = '' {self._but_former()}",
         )
         if not self._occasion.is_against_list:
             self._differ(
-                Kind.NO_ID_IN_AUDIENCE,
-                f"SELECT id_type, id, {int(Knew.NOTHING)} FROM main.member "
+                DifferenceKind.NO_ID_IN_AUDIENCE,
+                f"SELECT id_type, id, {int(PriorState.NOTHING)} FROM main.member "
                 f"WHERE audience_id = :audience AND {IS_UNIDENTIFIED}",
             )
 
     def _note_resemblances(self) -> None:
         """Whoever is missing and extra at once, but for capitals, leading zeros or spaces."""
-        extra = f"kind IN ({int(Kind.LEFT)}, {int(Kind.STRANGER)})"
-        missing = f"kind = {int(Kind.MISSING)}"
+        extra = f"kind IN ({int(DifferenceKind.LEFT)}, {int(DifferenceKind.STRANGER)})"
+        missing = f"kind = {int(DifferenceKind.MISSING)}"
         mine = "comparison_id = :comparison AND id_type = :id_type"
         for table, where in (("missing", missing), ("extra", extra)):
             self._run(f"DROP TABLE IF EXISTS temp.{table}")
@@ -282,21 +290,22 @@ class _Comparer:
         )
         by_id = self._number(
             "SELECT count(*) FROM difference WHERE comparison_id = :comparison "
-            f"AND id_type = :id_type AND kind IN ({int(Kind.LEFT)}, {int(Kind.STRANGER)})"
+            "AND id_type = :id_type AND kind IN "
+            f"({int(DifferenceKind.LEFT)}, {int(DifferenceKind.STRANGER)})"
         )
         in_both = comparable - by_id
-        missing = counts.get(Kind.MISSING, 0)
+        missing = counts.get(DifferenceKind.MISSING, 0)
         self._values |= {
             "in_audience": in_both + missing,
             "in_cohort": self._number(f"SELECT count(*) FROM {self._found}"),
             "in_both": in_both,
             "missing": missing,
-            "missing_drifted": self._missing_whom(Knew.DELIVERED),
-            "missing_rejected": self._missing_whom(Knew.REJECTED),
-            "has_left": counts.get(Kind.LEFT, 0),
-            "strangers": counts.get(Kind.STRANGER, 0),
-            "cohort_no_id": counts.get(Kind.NO_ID_IN_COHORT, 0),
-            "audience_no_id": counts.get(Kind.NO_ID_IN_AUDIENCE, 0),
+            "missing_drifted": self._missing_whom(PriorState.DELIVERED),
+            "missing_rejected": self._missing_whom(PriorState.REJECTED),
+            "has_left": counts.get(DifferenceKind.LEFT, 0),
+            "strangers": counts.get(DifferenceKind.STRANGER, 0),
+            "cohort_no_id": counts.get(DifferenceKind.NO_ID_IN_COHORT, 0),
+            "audience_no_id": counts.get(DifferenceKind.NO_ID_IN_AUDIENCE, 0),
             "list_overlap": self._list_overlap(),
             "disagreeing": sum(counts.get(kind, 0) for kind in DISAGREEING),
         }
@@ -313,8 +322,8 @@ class _Comparer:
             "AND id_type = :id_type AND member.id = listed.id AND source_id <> 0)"
         )
 
-    def _missing_whom(self, knew: Knew) -> int:
+    def _missing_whom(self, knew: PriorState) -> int:
         return self._number(
             "SELECT count(*) FROM difference WHERE comparison_id = :comparison "
-            f"AND kind = {int(Kind.MISSING)} AND standing = {int(knew)}"
+            f"AND kind = {int(DifferenceKind.MISSING)} AND standing = {int(knew)}"
         )

@@ -11,7 +11,7 @@ from amp_console.ledger.codes import ID_TYPE_CODE, ID_TYPE_OF
 from amp_console.values import IdType
 
 
-class Kind(enum.IntEnum):
+class DifferenceKind(enum.IntEnum):
     """In what way a person's membership differs, or why it can't be told."""
 
     MISSING = 1  # in the audience, not in the cohort
@@ -23,12 +23,12 @@ class Kind(enum.IntEnum):
     UNLISTED = 7  # in neither of them; but the ledger wants them in
 
 
-EXTRA = (Kind.LEFT, Kind.STRANGER)
-DISAGREEING = (Kind.LISTED, Kind.UNLISTED)
-NOT_COMPARABLE = (Kind.NO_ID_IN_COHORT, Kind.NO_ID_IN_AUDIENCE)
+EXTRA = (DifferenceKind.LEFT, DifferenceKind.STRANGER)
+DISAGREEING = (DifferenceKind.LISTED, DifferenceKind.UNLISTED)
+NOT_COMPARABLE = (DifferenceKind.NO_ID_IN_COHORT, DifferenceKind.NO_ID_IN_AUDIENCE)
 
 
-class Knew(enum.IntEnum):
+class PriorState(enum.IntEnum):
     """What the ledger knew of a person before the cohort was looked at."""
 
     DELIVERED = 1  # the cohort has changed since: nobody would have noticed
@@ -91,14 +91,14 @@ class Comparison(msgspec.Struct, frozen=True):
         """Whether everybody who can be compared is in both."""
         return not (self.missing or self.extra)
 
-    def count(self, kind: Kind) -> int:
+    def count(self, kind: DifferenceKind) -> int:
         """How many differences of a kind there are."""
         return {
-            Kind.MISSING: self.missing,
-            Kind.LEFT: self.has_left,
-            Kind.STRANGER: self.strangers,
-            Kind.NO_ID_IN_COHORT: self.cohort_no_id,
-            Kind.NO_ID_IN_AUDIENCE: self.audience_no_id,
+            DifferenceKind.MISSING: self.missing,
+            DifferenceKind.LEFT: self.has_left,
+            DifferenceKind.STRANGER: self.strangers,
+            DifferenceKind.NO_ID_IN_COHORT: self.cohort_no_id,
+            DifferenceKind.NO_ID_IN_AUDIENCE: self.audience_no_id,
         }.get(kind, 0)
 
 
@@ -108,10 +108,10 @@ class Difference(msgspec.Struct, frozen=True):
     `id_type` is mostly the audience's; the other one for whoever is only known by it.
     """
 
-    kind: Kind
+    kind: DifferenceKind
     id_type: IdType
     id: str
-    knew: Knew
+    knew: PriorState
     resembles: str | None
     is_put_right: bool = False
 
@@ -128,7 +128,7 @@ class DifferenceFilter(msgspec.Struct, frozen=True):
     """
 
     comparison_id: int
-    kinds: tuple[Kind, ...] = tuple(Kind)
+    kinds: tuple[DifferenceKind, ...] = tuple(DifferenceKind)
     text: str = ""
     only_open: bool = False
 
@@ -203,7 +203,14 @@ def differences(
         (*values, limit, offset),
     )
     return [
-        Difference(Kind(kind), ID_TYPE_OF[id_type], id_, Knew(knew), like, bool(is_put_right))
+        Difference(
+            DifferenceKind(kind),
+            ID_TYPE_OF[id_type],
+            id_,
+            PriorState(knew),
+            like,
+            bool(is_put_right),
+        )
         for kind, id_type, id_, knew, like, is_put_right in rows
     ]
 
@@ -215,13 +222,13 @@ def count_differences(db: sqlite3.Connection, wish: DifferenceFilter) -> int:
     return int(row[0])
 
 
-def put_right(db: sqlite3.Connection, comparison_id: int) -> dict[Kind, int]:
+def put_right(db: sqlite3.Connection, comparison_id: int) -> dict[DifferenceKind, int]:
     """How many of each kind of difference were put right since, by what is delivered."""
     rows = db.execute(
         "SELECT kind, count(*) FROM difference WHERE comparison_id = ? AND state = 2 GROUP BY kind",
         (comparison_id,),
     )
-    return {Kind(kind): count for kind, count in rows}
+    return {DifferenceKind(kind): count for kind, count in rows}
 
 
 def open_strangers(db: sqlite3.Connection, audience_id: int) -> int:
@@ -233,7 +240,7 @@ def open_strangers(db: sqlite3.Connection, audience_id: int) -> int:
         "SELECT count(*) FROM difference WHERE kind = ?2 AND state < 2 AND comparison_id = "
         "(SELECT max(id) FROM comparison WHERE audience_id = ?1 AND against IS NULL "
         "AND cohort_id = (SELECT cohort_id FROM audience WHERE id = ?1))",
-        (audience_id, int(Kind.STRANGER)),
+        (audience_id, int(DifferenceKind.STRANGER)),
     ).fetchone()
     return int(row[0])
 

@@ -15,7 +15,7 @@ import msgspec
 
 from amp_console.ledger import late_effects
 from amp_console.ledger.codes import ID_TYPE_CODE, WANTED
-from amp_console.ledger.comparisons import EXTRA, Kind
+from amp_console.ledger.comparisons import EXTRA, DifferenceKind
 from amp_console.values import IdType, Operation
 
 
@@ -27,7 +27,7 @@ class RequestKind(enum.StrEnum):
     REPLACE = "replace"  # an upload, of all that a cohort is to hold
 
 
-class Batch(msgspec.Struct, frozen=True):
+class DeliveryBatch(msgspec.Struct, frozen=True):
     """The members one request carries; `ids` is the JSON text of an array of identifiers."""
 
     request_id: int
@@ -42,7 +42,7 @@ class Batch(msgspec.Struct, frozen=True):
         return msgspec.json.decode(self.ids, type=list[str])
 
 
-class Answer(msgspec.Struct, frozen=True):
+class BatchAnswer(msgspec.Struct, frozen=True):
     """What came back: HTTP status (None: no answer), Amplitude's words, and when (microseconds)."""
 
     at: int
@@ -62,7 +62,10 @@ _IS_PENDING = (
     "audience_id = :audience AND id_type = :id_type AND wanted = :wanted "
     "AND wanted IS NOT delivered AND rejection_id IS NULL"
 )
-_KINDS = {Operation.ADD: f"[{int(Kind.MISSING)}]", Operation.REMOVE: str([int(k) for k in EXTRA])}
+_KINDS = {
+    Operation.ADD: f"[{int(DifferenceKind.MISSING)}]",
+    Operation.REMOVE: str([int(k) for k in EXTRA]),
+}
 _CHUNK = 500  # identifiers bound to one statement
 
 
@@ -73,7 +76,7 @@ _IS_CHOSEN = (
 )
 
 
-class Rows(msgspec.Struct, frozen=True):
+class BatchRows(msgspec.Struct, frozen=True):
     """Some members: between which rows they stand, how many, and the JSON text of their ids."""
 
     first: int
@@ -92,7 +95,7 @@ def take(
     now: int,
     comparison_id: int | None = None,
     avoid: Collection[str] = (),
-) -> Batch | None:
+) -> DeliveryBatch | None:
     """Take up to `limit` pending members into a new open request; None when none is pending.
 
     With a comparison, only those of its differences that were chosen; never the ids in `avoid`.
@@ -116,7 +119,7 @@ def take(
     ).fetchone()
     if not found[2]:
         return None
-    batch = open_request(db, run_id, audience_id, id_type, operation, Rows(*found), now)
+    batch = open_request(db, run_id, audience_id, id_type, operation, BatchRows(*found), now)
     db.execute(
         "UPDATE member SET delivered = :wanted, request_id = :request "
         f"WHERE {is_meant} AND n BETWEEN :first AND :last",
@@ -126,8 +129,8 @@ def take(
 
 
 def take_these(
-    db: sqlite3.Connection, run_id: int, batch: Batch, ids: Sequence[str], now: int
-) -> Batch | None:
+    db: sqlite3.Connection, run_id: int, batch: DeliveryBatch, ids: Sequence[str], now: int
+) -> DeliveryBatch | None:
     """Take those of `ids` that are still pending as they were in `batch`, into a new request."""
     still: list[tuple[int, str]] = []
     code = ID_TYPE_CODE[batch.id_type]
@@ -143,7 +146,7 @@ def take_these(
         return None
     numbers = [n for n, _ in still]
     text = msgspec.json.encode([id_ for _, id_ in still]).decode()
-    row = Rows(min(numbers), max(numbers), len(still), text)
+    row = BatchRows(min(numbers), max(numbers), len(still), text)
     part_batch = open_request(
         db, run_id, batch.audience_id, batch.id_type, batch.operation, row, now
     )
@@ -156,7 +159,7 @@ def take_these(
 
 def take_control(
     db: sqlite3.Connection, run_id: int, audience_id: int, id_type: IdType, now: int
-) -> Batch | None:
+) -> DeliveryBatch | None:
     """Take a delivered user, or else one who is known to be out, into a request that repeats that.
 
     Doing it again is harmless, and shows whether the cohort accepts requests. None if there is no
@@ -169,7 +172,7 @@ def take_control(
             (audience_id, ID_TYPE_CODE[id_type], WANTED[operation]),
         ).fetchone()
         if row is not None:
-            batch = open_request(db, run_id, audience_id, id_type, operation, Rows(*row), now)
+            batch = open_request(db, run_id, audience_id, id_type, operation, BatchRows(*row), now)
             db.execute("UPDATE member SET request_id = ? WHERE n = ?", (batch.request_id, row[0]))
             return batch
     return None
@@ -181,10 +184,10 @@ def open_request(
     audience_id: int,
     id_type: IdType,
     operation: Operation,
-    row: Rows,
+    row: BatchRows,
     now: int,
     kind: RequestKind = RequestKind.MEMBERSHIP,
-) -> Batch:
+) -> DeliveryBatch:
     """Write a request down before it is sent."""
     request_id = db.execute(
         "INSERT INTO request (run_id, audience_id, kind, id_type, operation, size, first_n, "
@@ -202,13 +205,13 @@ def open_request(
         ),
     ).fetchone()[0]
     ids = msgspec.Raw(row.ids.encode())
-    return Batch(request_id, audience_id, id_type, operation, row.size, ids)
+    return DeliveryBatch(request_id, audience_id, id_type, operation, row.size, ids)
 
 
 def confirm(
     db: sqlite3.Connection,
-    batch: Batch,
-    answer: Answer,
+    batch: DeliveryBatch,
+    answer: BatchAnswer,
     skipped: Sequence[str] = (),
     reason: str = "",
 ) -> int:
@@ -222,7 +225,9 @@ def confirm(
     return _reject(db, batch, skipped, Reason.UNKNOWN, reason, answer.at) if skipped else 0
 
 
-def refuse(db: sqlite3.Connection, batch: Batch, culprits: Sequence[str], answer: Answer) -> int:
+def refuse(
+    db: sqlite3.Connection, batch: DeliveryBatch, culprits: Sequence[str], answer: BatchAnswer
+) -> int:
     """Amplitude refused the request because of these users, and again, although it took others.
 
     That says nothing about whether they are in: an upload may have added them.
@@ -234,7 +239,7 @@ def refuse(db: sqlite3.Connection, batch: Batch, culprits: Sequence[str], answer
 
 def _reject(
     db: sqlite3.Connection,
-    batch: Batch,
+    batch: DeliveryBatch,
     ids: Sequence[str],
     code: Reason,
     reason: str,
@@ -269,7 +274,7 @@ def _reject(
 
 
 def void(
-    db: sqlite3.Connection, request_id: int, answer: Answer, late_until: int | None = None
+    db: sqlite3.Connection, request_id: int, answer: BatchAnswer, late_until: int | None = None
 ) -> None:
     """It is not known whether the request was applied: its members are unknown, and so pending.
 
@@ -288,7 +293,7 @@ def void(
         late_effects.remember(db, request_id, late_until)
 
 
-def withdraw(db: sqlite3.Connection, batch: Batch) -> None:
+def withdraw(db: sqlite3.Connection, batch: DeliveryBatch) -> None:
     """Delete a request that was never sent; its members are pending as before it."""
     first, last = db.execute(
         "DELETE FROM request WHERE id = ? RETURNING first_n, last_n", (batch.request_id,)
@@ -309,13 +314,13 @@ def void_open(db: sqlite3.Connection, audience_id: int, now: int, late_until: in
         "SELECT id FROM request WHERE audience_id = ? AND state = 'open'", (audience_id,)
     ).fetchall()
     for (request_id,) in requests:
-        answer = Answer(now, None, "The process ended before the answer came.")
+        answer = BatchAnswer(now, None, "The process ended before the answer came.")
         void(db, request_id, answer, late_until)
     return len(requests)
 
 
 def settle(
-    db: sqlite3.Connection, request_id: int, state: str, answer: Answer, skipped: int = 0
+    db: sqlite3.Connection, request_id: int, state: str, answer: BatchAnswer, skipped: int = 0
 ) -> None:
     """Close a request with what came back; its members are the caller's business."""
     db.execute(

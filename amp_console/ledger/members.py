@@ -149,7 +149,7 @@ def _fold_newest(
             if "\0" in id_:
                 one = {**values, "id": id_, "change": change}
                 updated += db.execute(_FOLD_ONE, one).rowcount
-        text = msgspec.json.encode({id_: each for id_, each in newest.items() if "\0" not in id_})
+        text = msgspec.json.encode({id_: item for id_, item in newest.items() if "\0" not in id_})
     return updated + db.execute(_FOLD_ALL, {**values, "changes": text.decode()}).rowcount
 
 

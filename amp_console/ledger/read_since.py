@@ -2,14 +2,14 @@
 
 import sqlite3
 
-from amp_console.ledger.sources import Tally
+from amp_console.ledger.sources import ReadCounts
 
 
-def read_since_last_run(db: sqlite3.Connection) -> Tally:
+def read_since_last_run(db: sqlite3.Connection) -> ReadCounts:
     """Sum up the sources whose reading began after the last run did."""
     row = db.execute(
         "SELECT coalesce(sum(read), 0), coalesce(sum(changes), 0), coalesce(sum(filtered), 0), "
         "coalesce(sum(invalid), 0) FROM source "
         "WHERE read_at > coalesce((SELECT max(started_at) FROM run), -1)"
     ).fetchone()
-    return Tally(*row)
+    return ReadCounts(*row)

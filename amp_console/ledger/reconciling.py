@@ -8,8 +8,15 @@ import msgspec
 
 from amp_console.ledger import late_effects
 from amp_console.ledger.codes import ID_TYPE_CODE
-from amp_console.ledger.comparisons import DISAGREEING, EXTRA, Comparison, Kind
-from amp_console.ledger.deliveries import Answer, Batch, RequestKind, Rows, open_request, settle
+from amp_console.ledger.comparisons import DISAGREEING, EXTRA, Comparison, DifferenceKind
+from amp_console.ledger.deliveries import (
+    BatchAnswer,
+    BatchRows,
+    DeliveryBatch,
+    RequestKind,
+    open_request,
+    settle,
+)
 from amp_console.ledger.sources import begin_source
 from amp_console.ledger.uploads import BEFORE_ANY_EVENT
 from amp_console.values import IdType, Operation
@@ -17,7 +24,7 @@ from amp_console.values import IdType, Operation
 _CHOSEN = "comparison_id = :comparison AND state = 1"
 
 
-class Choice(msgspec.Struct, frozen=True):
+class RepairChoice(msgspec.Struct, frozen=True):
     """Which differences are to be put right; `only` are some by their keys, None is all."""
 
     add: bool
@@ -25,10 +32,10 @@ class Choice(msgspec.Struct, frozen=True):
     only: frozenset[tuple[int, int, str]] | None = None
 
     @property
-    def kinds(self) -> tuple[Kind, ...]:
+    def kinds(self) -> tuple[DifferenceKind, ...]:
         """The kinds of differences that are meant."""
-        entering = (Kind.MISSING, Kind.LISTED) if self.add else ()
-        return entering + ((*EXTRA, Kind.UNLISTED) if self.remove else ())
+        entering = (DifferenceKind.MISSING, DifferenceKind.LISTED) if self.add else ()
+        return entering + ((*EXTRA, DifferenceKind.UNLISTED) if self.remove else ())
 
 
 class Chosen(msgspec.Struct, frozen=True):
@@ -43,7 +50,7 @@ class Chosen(msgspec.Struct, frozen=True):
     followed: int
 
 
-def count_chosen(db: sqlite3.Connection, of: Comparison, choice: Choice) -> Chosen:
+def count_chosen(db: sqlite3.Connection, of: Comparison, choice: RepairChoice) -> Chosen:
     """Count whom a choice means; whoever was put right since then counts no more."""
     choose(db, of, choice)
     other = ID_TYPE_CODE[of.id_type.other]
@@ -57,14 +64,14 @@ def count_chosen(db: sqlite3.Connection, of: Comparison, choice: Choice) -> Chos
         counts[kind] += count
         by_other_id += count if kind in EXTRA and id_type == other else 0
     return Chosen(
-        add=counts[Kind.MISSING],
+        add=counts[DifferenceKind.MISSING],
         remove=sum(counts[kind] for kind in EXTRA),
         remove_by_other_id=by_other_id,
         followed=sum(counts[kind] for kind in DISAGREEING),
     )
 
 
-def choose(db: sqlite3.Connection, of: Comparison, choice: Choice) -> None:
+def choose(db: sqlite3.Connection, of: Comparison, choice: RepairChoice) -> None:
     """Mark the differences that are to be put right, and no others."""
     kinds = _json(choice.kinds)
     db.execute(
@@ -80,7 +87,9 @@ def choose(db: sqlite3.Connection, of: Comparison, choice: Choice) -> None:
     )
 
 
-def make_chosen_pending(db: sqlite3.Connection, of: Comparison, choice: Choice, now: int) -> None:
+def make_chosen_pending(
+    db: sqlite3.Connection, of: Comparison, choice: RepairChoice, now: int
+) -> None:
     """Let the ledger want what is chosen, so that it is pending.
 
     Rejected users are tried again. A list outweighs the events before it. The ledger
@@ -95,7 +104,7 @@ def make_chosen_pending(db: sqlite3.Connection, of: Comparison, choice: Choice, 
     db.execute(
         "INSERT INTO member (audience_id, id_type, id, is_member, wanted, event_at, source_id, "
         "line, delivered) SELECT :audience, id_type, id, 0, 0, :earliest, 0, 0, 1 FROM difference "
-        f"WHERE {_CHOSEN} AND kind = {int(Kind.STRANGER)} "
+        f"WHERE {_CHOSEN} AND kind = {int(DifferenceKind.STRANGER)} "
         "ON CONFLICT (audience_id, id_type, id) DO UPDATE SET delivered = NULL",
         values,
     )
@@ -116,10 +125,10 @@ def _follow_list(db: sqlite3.Connection, of: Comparison, now: int) -> None:
         "source": begin_source(db, of.against, None, now),
     }
     for kind, is_member, is_in in (
-        (Kind.MISSING, 1, 0),
-        (Kind.LISTED, 1, 1),
-        (Kind.LEFT, 0, 1),
-        (Kind.UNLISTED, 0, 0),
+        (DifferenceKind.MISSING, 1, 0),
+        (DifferenceKind.LISTED, 1, 1),
+        (DifferenceKind.LEFT, 0, 1),
+        (DifferenceKind.UNLISTED, 0, 0),
     ):
         db.execute(
             "INSERT INTO member (audience_id, id_type, id, is_member, wanted, event_at, source_id, "
@@ -155,7 +164,8 @@ def note_put_right(db: sqlite3.Connection, of: Comparison) -> int:
     )
     row = db.execute(
         "SELECT count(*) FROM difference WHERE comparison_id = :comparison AND state < 2 "
-        f"AND kind IN ({int(Kind.MISSING)}, {int(Kind.LEFT)}, {int(Kind.STRANGER)})",
+        f"AND kind IN ({int(DifferenceKind.MISSING)}, {int(DifferenceKind.LEFT)}, "
+        f"{int(DifferenceKind.STRANGER)})",
         values,
     ).fetchone()
     return int(row[0])
@@ -163,7 +173,7 @@ def note_put_right(db: sqlite3.Connection, of: Comparison) -> int:
 
 def take_content(
     db: sqlite3.Connection, run_id: int, audience_id: int, id_type: IdType, limit: int, now: int
-) -> Batch | None:
+) -> DeliveryBatch | None:
     """Take everybody who is wanted into one upload that replaces the cohort's content.
 
     None where they are nobody, or more than `limit`. Until /membership has named whom Amplitude
@@ -171,7 +181,7 @@ def take_content(
     """
     values = {"audience": audience_id, "id_type": ID_TYPE_CODE[id_type]}
     wanted = "audience_id = :audience AND id_type = :id_type AND wanted = 1 "
-    rows = Rows(
+    rows = BatchRows(
         *db.execute(
             "SELECT min(n), max(n), count(*), json_group_array(id) FROM "
             f"(SELECT n, id FROM member WHERE {wanted} ORDER BY n)",
@@ -190,7 +200,9 @@ def take_content(
     return batch
 
 
-def replaced(db: sqlite3.Connection, batch: Batch, answer: Answer, *, all_matched: bool) -> int:
+def replaced(
+    db: sqlite3.Connection, batch: DeliveryBatch, answer: BatchAnswer, *, all_matched: bool
+) -> int:
     """The upload replaced the content: users it does not carry are out; return how many were in.
 
     If Amplitude knew everybody in it (`all_matched`), they are all in. What is wanted may have
@@ -212,5 +224,5 @@ def replaced(db: sqlite3.Connection, batch: Batch, answer: Answer, *, all_matche
     return out
 
 
-def _json(kinds: Collection[Kind]) -> str:
+def _json(kinds: Collection[DifferenceKind]) -> str:
     return msgspec.json.encode([int(kind) for kind in kinds]).decode()

@@ -43,8 +43,8 @@ def keep_refused(db: sqlite3.Connection, run_id: int, refused: Iterable[RefusedR
         "INSERT OR REPLACE INTO refused_requests (run_id, reason, status, count, last_at, words) "
         "VALUES (?, ?, ?, ?, ?, ?)",
         [
-            (run_id, each.reason, each.status, each.count, each.last_at, each.words)
-            for each in refused
+            (run_id, item.reason, item.status, item.count, item.last_at, item.words)
+            for item in refused
         ],
     )
 

@@ -125,7 +125,7 @@ def rejection_groups(
     db: sqlite3.Connection, wish: RejectedFilter = EVERYBODY
 ) -> list[RejectionGroup]:
     """The rejected by audience, operation and reason, the largest group first."""
-    known = {each.id: each for each in all_audiences(db)}
+    known = {audience.id: audience for audience in all_audiences(db)}
     groups = [
         RejectionGroup(of, known[of].handle, known[of].name, operation, code, reason, count, at)
         for of, operation, code, reason, count, at in (
@@ -133,7 +133,7 @@ def rejection_groups(
             *_reasons_of_unidentified(db, wish, known),
         )
     ]
-    return sorted(groups, key=lambda each: (-each.count, each.audience_name, each.reason))
+    return sorted(groups, key=lambda group: (-group.count, group.audience_name, group.reason))
 
 
 _Reason = tuple[int, Operation, Reason, str, int, int]
@@ -189,11 +189,15 @@ def _parts(db: sqlite3.Connection, wish: RejectedFilter) -> list[_Part]:
     sent = _counts(db, refused)
     unsent = _counts(db, unidentified) if unidentified else {}
     parts = []
-    for each in all_audiences(db):
-        if each.id in sent:
-            parts.append(_Part(each, refused, True, sent[each.id]))
-        if unidentified and each.id in unsent and wish.reason in {None, _no_identifier(each)}:
-            parts.append(_Part(each, unidentified, False, unsent[each.id]))
+    for audience in all_audiences(db):
+        if audience.id in sent:
+            parts.append(_Part(audience, refused, True, sent[audience.id]))
+        if (
+            unidentified
+            and audience.id in unsent
+            and wish.reason in {None, _no_identifier(audience)}
+        ):
+            parts.append(_Part(audience, unidentified, False, unsent[audience.id]))
     return parts
 
 

@@ -13,7 +13,7 @@ from amp_console.ledger.audiences import LABEL, audience
 from amp_console.ledger.dead_runs import last_sign
 from amp_console.ledger.refused_requests import RefusedRequests, refused_requests
 from amp_console.ledger.run_locks import is_held
-from amp_console.ledger.sources import Tally
+from amp_console.ledger.sources import ReadCounts
 from amp_console.ledger.standing import outstanding
 
 
@@ -58,13 +58,13 @@ class AudienceCounts(msgspec.Struct, frozen=True):
 def total_of(counted: Iterable[AudienceCounts]) -> AudienceCounts:
     """The sum over audiences, without their notes."""
     total = AudienceCounts()
-    for each in counted:
+    for item in counted:
         total = AudienceCounts(
-            total.added + each.added,
-            total.removed + each.removed,
-            total.rejected + each.rejected,
-            total.requests + each.requests,
-            total.retries + each.retries,
+            total.added + item.added,
+            total.removed + item.removed,
+            total.rejected + item.rejected,
+            total.requests + item.requests,
+            total.retries + item.retries,
         )
     return total
 
@@ -83,7 +83,7 @@ class Run(msgspec.Struct, frozen=True):
     ended_at: int | None
     status: RunStatus
     note: str
-    tally: Tally
+    tally: ReadCounts
     audiences: int
     added: int
     removed: int
@@ -112,7 +112,7 @@ class AudienceRun(msgspec.Struct, frozen=True):
 
 
 def begin_run(
-    db: sqlite3.Connection, tally: Tally, now: int, lock: str, kind: RunKind = RunKind.SYNC
+    db: sqlite3.Connection, tally: ReadCounts, now: int, lock: str, kind: RunKind = RunKind.SYNC
 ) -> int:
     """Start a run that delivers, among others, what was read as `tally`; return its id.
 
@@ -153,7 +153,7 @@ def record_audience(
     db.execute("UPDATE audience SET last_run_at = ? WHERE id = ?", (now, audience_id))
 
 
-def keep_tally(db: sqlite3.Connection, run_id: int, tally: Tally) -> None:
+def keep_tally(db: sqlite3.Connection, run_id: int, tally: ReadCounts) -> None:
     """Keep what was read during a run."""
     db.execute(
         "UPDATE run SET read = ?, changes = ?, filtered = ?, invalid = ? WHERE id = ?",
@@ -196,7 +196,7 @@ def runs_under_way(db: sqlite3.Connection, kind: RunKind) -> list[Run]:
         (kind, RunStatus.RUNNING),
     )
     found = [_run(db, row) for row in rows.fetchall()]
-    return [each for each in found if each.status is RunStatus.RUNNING]
+    return [item for item in found if item.status is RunStatus.RUNNING]
 
 
 def run(db: sqlite3.Connection, run_id: int) -> Run | None:
@@ -252,4 +252,4 @@ def _run(db: sqlite3.Connection, row: Sequence[Any]) -> Run:
         status, end = RunStatus.INTERRUPTED, last_sign(db, id_)
     refused = refused_requests(db, id_) if kind == RunKind.LIVE else ()
     rest = (*row[_SUMS:], holder, tuple(refused))
-    return Run(id_, RunKind(kind), start, end, RunStatus(status), note, Tally(*tally), *rest)
+    return Run(id_, RunKind(kind), start, end, RunStatus(status), note, ReadCounts(*tally), *rest)

@@ -40,7 +40,7 @@ class InvalidGroup(msgspec.Struct, frozen=True):
     samples: tuple[InvalidEvent, ...]
 
 
-class Tally(msgspec.Struct, frozen=True):
+class ReadCounts(msgspec.Struct, frozen=True):
     """What became of the events that were read; `read` is the sum of the other three."""
 
     read: int = 0
@@ -48,16 +48,16 @@ class Tally(msgspec.Struct, frozen=True):
     filtered: int = 0
     invalid: int = 0
 
-    def __add__(self, other: "Tally") -> "Tally":
-        return Tally(
+    def __add__(self, other: "ReadCounts") -> "ReadCounts":
+        return ReadCounts(
             self.read + other.read,
             self.changes + other.changes,
             self.filtered + other.filtered,
             self.invalid + other.invalid,
         )
 
-    def __sub__(self, other: "Tally") -> "Tally":
-        return Tally(
+    def __sub__(self, other: "ReadCounts") -> "ReadCounts":
+        return ReadCounts(
             self.read - other.read,
             self.changes - other.changes,
             self.filtered - other.filtered,
@@ -102,7 +102,7 @@ def _as_text(name: str) -> str:
 def account(
     db: sqlite3.Connection,
     source_id: int,
-    tally: Tally,
+    tally: ReadCounts,
     filtered: Mapping[str, int],
     refusals: Iterable[Refusal],
     unlisted: Mapping[str, int] | None = None,

@@ -37,7 +37,7 @@ def tails(db: sqlite3.Connection) -> list[Tail]:
     """Every file that is, or was, followed."""
     rows = db.execute(f"SELECT {_COLUMNS} FROM tail")
     found = [Tail(*row) for row in rows]
-    return [msgspec.structs.replace(each, is_whole=bool(each.is_whole)) for each in found]
+    return [msgspec.structs.replace(item, is_whole=bool(item.is_whole)) for item in found]
 
 
 def keep_tail(db: sqlite3.Connection, tail: Tail) -> None:

@@ -12,11 +12,11 @@ import msgspec
 from amp_console.ledger import late_effects
 from amp_console.ledger.codes import ID_TYPE_CODE
 from amp_console.ledger.deliveries import (
-    Answer,
-    Batch,
+    BatchAnswer,
+    BatchRows,
+    DeliveryBatch,
     Reason,
     RequestKind,
-    Rows,
     open_request,
     settle,
 )
@@ -34,7 +34,7 @@ def take_members(
     limit: int,
     avoid: Collection[str],
     now: int,
-) -> tuple[Batch, int] | None:
+) -> tuple[DeliveryBatch, int] | None:
     """Take up to `limit` real members beyond row `after`, but none of `avoid`; None at the end.
 
     With them comes the row to go on after. Under the ID type not in use these are members whose
@@ -59,7 +59,7 @@ def take_members(
 
 def take_seed(
     db: sqlite3.Connection, run_id: int, audience_id: int, user_id: str, now: int
-) -> Batch:
+) -> DeliveryBatch:
     """Take a user who is no member, for the cohort of an empty audience.
 
     Before anything is sent the ledger wants them out of it and does not know them to be out: a
@@ -84,9 +84,9 @@ def _open(
     id_type: IdType,
     rows: Sequence[tuple[int, str]],
     now: int,
-) -> Batch:
+) -> DeliveryBatch:
     ids = msgspec.json.encode([id_ for _, id_ in rows]).decode()
-    taken = Rows(rows[0][0], rows[-1][0], len(rows), ids)
+    taken = BatchRows(rows[0][0], rows[-1][0], len(rows), ids)
     kind = RequestKind.UPLOAD
     return open_request(db, run_id, audience_id, id_type, Operation.ADD, taken, now, kind)
 
@@ -97,8 +97,8 @@ def _json(ids: Collection[str]) -> str:
 
 def close(
     db: sqlite3.Connection,
-    batch: Batch,
-    answer: Answer,
+    batch: DeliveryBatch,
+    answer: BatchAnswer,
     *,
     is_confirmed: bool,
     late_until: int | None = None,
@@ -112,7 +112,7 @@ def close(
         late_effects.remember(db, batch.request_id, late_until)
 
 
-def reject_everybody(db: sqlite3.Connection, batch: Batch, reason: str, at: int) -> int:
+def reject_everybody(db: sqlite3.Connection, batch: DeliveryBatch, reason: str, at: int) -> int:
     """Reject all who are to be added: Amplitude knows none of them; `batch` was the last tried."""
     rejection = db.execute(
         "INSERT INTO rejection (request_id, operation, code, reason, at) VALUES (?, ?, ?, ?, ?) "

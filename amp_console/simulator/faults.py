@@ -222,16 +222,16 @@ class Faults:
     def due(self, cohort_id: str | None) -> list[Callable[[], object]]:
         """Return the work that takes effect before a request which names a cohort, or none."""
         with self._lock:
-            due = [each for each in self._held if each.is_due(cohort_id)]
-            self._held = [each for each in self._held if each not in due]
-        return [each.work for each in due]
+            due = [item for item in self._held if item.is_due(cohort_id)]
+            self._held = [item for item in self._held if item not in due]
+        return [item.work for item in due]
 
     def release(self) -> int:
         """Do all the work that is held, in its order; return how many requests that were."""
         with self._lock:
             held, self._held = self._held, []
-        for each in held:
-            each.work()
+        for item in held:
+            item.work()
         return len(held)
 
     def _append(self, rule: Rule) -> None:

@@ -44,7 +44,7 @@ def moment(microseconds: int | None) -> str | None:
 
 def clock_time(at: int, now: int) -> str:
     """A time of the ledger's as time of day in UTC, with the date where it is not today's."""
-    time, today = (datetime.fromtimestamp(each // 1_000_000, UTC) for each in (at, now))
+    time, today = (datetime.fromtimestamp(item // 1_000_000, UTC) for item in (at, now))
     day = "" if time.date() == today.date() else f"{time:%Y-%m-%d} "
     return f"{day}{time:%H:%M} UTC"
 

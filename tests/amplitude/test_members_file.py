@@ -23,7 +23,7 @@ async def pieces_of(parts: Iterable[bytes]) -> AsyncIterator[bytes]:
 
 
 async def read(*parts: bytes) -> list[CohortMember]:
-    return [each async for members in members_in(pieces_of(parts)) for each in members]
+    return [member async for members in members_in(pieces_of(parts)) for member in members]
 
 
 @pytest.mark.parametrize(

@@ -107,7 +107,7 @@ def test_a_proxy_that_can_not_be_one_is_told_by_its_variable(variable: str, valu
     assert variable in str(caught.value)
     shown = "".join(traceback.format_exception(caught.value))
     assert "example-password" not in shown
-    assert [each.is_valid for each in settings.effective()] == [False]
+    assert [item.is_valid for item in settings.effective()] == [False]
 
 
 class TestCertificates:
@@ -120,7 +120,7 @@ class TestCertificates:
     def test_a_file_is_read(self, ca: Path) -> None:
         settings = NetworkSettings({"SSL_CERT_FILE": str(ca)})
         assert len(settings.ssl_context().get_ca_certs()) == 1
-        assert [(each.variable, each.is_valid) for each in settings.effective()] == [
+        assert [(item.variable, item.is_valid) for item in settings.effective()] == [
             ("SSL_CERT_FILE", True)
         ]
 

@@ -18,12 +18,12 @@ from amp_console.amplitude.errors import (
     Transient,
     Unconfirmed,
 )
-from amp_console.amplitude.refusals import Asked, culprits, judge, retry_after, words
+from amp_console.amplitude.refusals import RefusedCall, culprits, judge, retry_after, words
 
-CHANGE = Asked("abcd1234", True, True)
-CREATION = Asked(None, True, True)
-DOWNLOAD = Asked("abcd1234", False, False)
-LISTING = Asked(None, False, False)
+CHANGE = RefusedCall("abcd1234", True, True)
+CREATION = RefusedCall(None, True, True)
+DOWNLOAD = RefusedCall("abcd1234", False, False)
+LISTING = RefusedCall(None, False, False)
 
 
 def said(text: str) -> str:
@@ -103,7 +103,7 @@ def test_the_words_are_found_in_their_order(body: str, found: str) -> None:
     ],
 )
 def test_each_status_means_one_error(
-    status: int, body: str, asked: Asked, kind: type[AmplitudeError]
+    status: int, body: str, asked: RefusedCall, kind: type[AmplitudeError]
 ) -> None:
     error = judge(status, body, asked, None)
     assert type(error) is kind
@@ -144,7 +144,7 @@ def test_only_a_lost_answer_may_have_taken_effect(status: int, maybe: bool) -> N
     ],
 )
 def test_a_refusal_in_another_form_than_amplitudes_is_trouble_on_the_way(
-    status: int, asked: Asked, body: str
+    status: int, asked: RefusedCall, body: str
 ) -> None:
     error = judge(status, body, asked, None)
     assert type(error) is ForeignAnswer

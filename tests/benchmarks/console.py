@@ -194,7 +194,7 @@ def live(folder: Path, simulator: Simulator, seconds: float, rate: int) -> list[
         with file.open("a") as growing:
             while not over.wait(0.1):
                 due = int((time.monotonic() - begun) * rate) - sent
-                growing.write("".join(f"{each}\n" for each in stream.make(due)))
+                growing.write("".join(f"{item}\n" for item in stream.make(due)))
                 growing.flush()
                 sent += due
 

@@ -73,7 +73,7 @@ class Stream:
 def memory_of(pid: int) -> float:
     """What a process has in memory now, in MiB."""
     status = Path(f"/proc/{pid}/status").read_text()
-    line = next(each for each in status.splitlines() if each.startswith("VmRSS"))
+    line = next(item for item in status.splitlines() if item.startswith("VmRSS"))
     return int(line.split()[1]) / 1024
 
 
@@ -140,7 +140,7 @@ def measure(
         with file.open("a") as growing, _client(port) as client:
 
             def write(events: list[str]) -> None:
-                growing.write("".join(f"{each}\n" for each in events))
+                growing.write("".join(f"{event}\n" for event in events))
                 growing.flush()
 
             def post(events: list[str]) -> None:
@@ -168,7 +168,7 @@ def show(by: str, audiences: int, found: Figures) -> None:
     last = found.last
     print(f"{by}: {last['read']:,} events at {found.rate:,.0f}/s into {audiences} audiences, exact")
     print(f"  lag (95%) {last['lag_95']:.1f} s; windows of {FLUSH:.0f} s (to be under 2 of them)")
-    memory = ", ".join(f"{each:.0f}" for each in found.memory)
+    memory = ", ".join(f"{item:.0f}" for item in found.memory)
     print(f"  memory by tenths of the time (MiB): {memory} (to be flat)")
     print(f"  {last['requests']:,} requests, {last['added']:,} added, {last['removed']:,} removed")
 

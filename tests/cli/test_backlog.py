@@ -1,8 +1,8 @@
 """What a live session prints while it reads files that were large when it began."""
 
 from amp_console.cli.living import backlog, line
-from amp_console.ledger.sources import Tally
-from amp_console.sync.live_progress import LiveSnapshot, LiveSource
+from amp_console.ledger.sources import ReadCounts
+from amp_console.sync.live.progress import LiveSnapshot, LiveSource
 
 
 def test_a_backlog_shows_its_progress_until_it_is_read() -> None:
@@ -12,18 +12,18 @@ def test_a_backlog_shows_its_progress_until_it_is_read() -> None:
         LiveSource("/logs/read.log", position=400_000_000, size=400_000_000),
         LiveSource("stdin", position=7),
     )
-    now = LiveSnapshot(1, 0.0, Tally(), 0.0, (), sources)
+    now = LiveSnapshot(1, 0.0, ReadCounts(), 0.0, (), sources)
     assert backlog(now) == ["/logs/large.log: 25% of 400 MB read"]
     assert line(now)[1:] == ["  /logs/large.log: 25% of 400 MB read"]
 
 
 def test_few_backlogs_are_shown_at_once() -> None:
     sources = tuple(LiveSource(f"{n}.log", position=0, size=2_000_000) for n in range(50))
-    assert len(backlog(LiveSnapshot(1, 0.0, Tally(), 0.0, (), sources))) == 3
+    assert len(backlog(LiveSnapshot(1, 0.0, ReadCounts(), 0.0, (), sources))) == 3
 
 
 def test_events_that_are_invalid_are_counted_in_the_line() -> None:
-    some = LiveSnapshot(1, 0.0, Tally(read=5, changes=3, invalid=2), 0.0, (), ())
+    some = LiveSnapshot(1, 0.0, ReadCounts(read=5, changes=3, invalid=2), 0.0, (), ())
     assert "5 read  2 invalid  queue" in line(some)[0]
-    none = LiveSnapshot(1, 0.0, Tally(read=3, changes=3), 0.0, (), ())
+    none = LiveSnapshot(1, 0.0, ReadCounts(read=3, changes=3), 0.0, (), ())
     assert "invalid" not in line(none)[0]

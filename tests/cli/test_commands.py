@@ -17,7 +17,7 @@ from tests.sync.office import event
 
 
 def write(path: Path, *events: object) -> Path:
-    path.write_text("".join(f"{json.dumps(each)}\n" for each in events))
+    path.write_text("".join(f"{json.dumps(item)}\n" for item in events))
     return path
 
 
@@ -527,7 +527,7 @@ def test_demo_ends_by_itself_with_every_cohort_right(fresh: Operator) -> None:
 
 def test_the_commands_that_the_demo_ends_with_work(fresh: Operator) -> None:
     ended = fresh.run("demo", "--headless", "--events", "300")
-    lines = [each.strip() for each in ended.out.splitlines() if "amp-console " in each]
+    lines = [item.strip() for item in ended.out.splitlines() if "amp-console " in item]
     commands = [line.partition("  ")[0].split()[1:] for line in lines]
     assert commands == [["demo"], ["connect", "--help"]]
     assert fresh.run("connect", "--help").status == 0
@@ -555,9 +555,9 @@ def test_a_backup_is_restored_as_doctor_says(operator: Operator, file: Path) -> 
     told = operator.run("doctor")
     assert told.status == 1
     assert f"1 backup in {made.path.parent}" in told.out
-    lines = [each.strip() for each in told.out.splitlines()]
-    assert any(each.startswith(made.path.name) and each.endswith("MiB") for each in lines)
-    begin = next(n for n, each in enumerate(lines) if each.startswith("set_aside="))
+    lines = [line.strip() for line in told.out.splitlines()]
+    assert any(line.startswith(made.path.name) and line.endswith("MiB") for line in lines)
+    begin = next(n for n, line in enumerate(lines) if line.startswith("set_aside="))
     subprocess.run(["sh", "-c", "\n".join(lines[begin : begin + 4])], check=True)
     assert operator.run("audiences", "--json").out == before
     assert operator.run("doctor").out.count("ok     ledger ") == 1

@@ -131,7 +131,7 @@ def test_the_secret_comes_from_the_environment_and_is_shown_nowhere(
     assert (kept["status"], kept["count"]) == (401, 1)
     assert kept["words"] == "The signature (X-Signature) is missing."
     written = [out, err, *(_text(file) for file in operator.home.rglob("*") if file.is_file())]
-    assert not any(SECRET in each for each in written)
+    assert not any(SECRET in item for item in written)
 
 
 def _text(file: Path) -> str:

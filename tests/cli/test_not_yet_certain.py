@@ -10,7 +10,7 @@ from tests.sync.office import event
 
 def write(folder: Path, *events: dict[str, object]) -> Path:
     path = folder / "events.ndjson"
-    path.write_text("".join(json.dumps(each) + "\n" for each in events))
+    path.write_text("".join(json.dumps(item) + "\n" for item in events))
     return path
 
 
@@ -37,4 +37,4 @@ def test_every_command_says_so_until_they_are_confirmed_again(
     simulator.faults.release()
     document = operator.run("sync", "--json").document
     assert document["status"] == "stopped"
-    assert [each["uncertain"] for each in document["audiences"]] == [1]
+    assert [item["uncertain"] for item in document["audiences"]] == [1]

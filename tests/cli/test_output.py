@@ -64,7 +64,7 @@ def streams(monkeypatch: pytest.MonkeyPatch, simulator: Simulator, tmp_path: Pat
         event("u2", True, audience="other", personas={"computation_id": HOSTILE, "space_id": "s"}),
     ]
     file = tmp_path / NAME
-    file.write_text("".join(json.dumps(each) + "\n" for each in events) + f"not JSON {HOSTILE!r}\n")
+    file.write_text("".join(json.dumps(item) + "\n" for item in events) + f"not JSON {HOSTILE!r}\n")
     streams.run("import", file)
     return streams
 
@@ -127,7 +127,7 @@ def test_nor_does_what_is_no_command(streams: Streams, argument: str) -> None:
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii", "latin-1"])
 def test_json_says_exactly_what_is_meant(streams: Streams, encoding: str) -> None:
     assert streams.run("audiences", "--json", encoding=encoding) == 0
-    assert {HOSTILE, LONG} <= {each["key"] for each in json.loads(streams.out)}
+    assert {HOSTILE, LONG} <= {document["key"] for document in json.loads(streams.out)}
     assert not steers(streams.out.replace("\n", ""))
 
 

@@ -12,7 +12,7 @@ from tests.sync.office import event
 
 def write(folder: Path, *events: dict[str, object]) -> Path:
     path = folder / "events.ndjson"
-    path.write_text("".join(json.dumps(each) + "\n" for each in events))
+    path.write_text("".join(json.dumps(item) + "\n" for item in events))
     return path
 
 

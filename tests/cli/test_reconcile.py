@@ -49,7 +49,7 @@ def operator(tmp_path: Path, simulator: Simulator) -> Operator:
     operator.connect()
     file = tmp_path / "events.ndjson"
     events = [event(user, True, audience=key) for key in ("shoppers", "tests") for user in USERS]
-    file.write_text("".join(json.dumps(each) + "\n" for each in events))
+    file.write_text("".join(json.dumps(item) + "\n" for item in events))
     assert operator.run("sync", "--from", file, "--yes").status == 0
     return operator
 
@@ -114,7 +114,7 @@ def test_whom_amplitude_does_not_know_is_rejected(operator: Operator, tmp_path: 
     assert ended.status == 1
     assert ended.document["applied"] == {"added": 0, "removed": 0, "rejected": 1, "pending": 0}
     assert ended.document["verified"] is False
-    assert [each["id"] for each in operator.run("errors", "--json").document["rejected"]] == [
+    assert [item["id"] for item in operator.run("errors", "--json").document["rejected"]] == [
         "ghost-1"
     ]
 
@@ -176,7 +176,7 @@ def test_all_are_compared_one_after_the_other(operator: Operator, simulator: Sim
     drift(simulator, out=("u0",))
     ended = operator.run("reconcile", "--all", "--json")
     assert ended.status == 1
-    assert [(each["audience"], each["missing_from_cohort"]) for each in ended.document] == [
+    assert [(item["audience"], item["missing_from_cohort"]) for item in ended.document] == [
         ("shoppers", 1),
         ("tests", 0),
     ]

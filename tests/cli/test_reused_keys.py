@@ -19,7 +19,7 @@ def spring(operator: Operator, tmp_path: Path) -> Operator:
         for of, user in ((OLD, "old-0"), (OLD, "old-1"), (NEW, "new-0"))
     ]
     path = tmp_path / "events.ndjson"
-    path.write_text("".join(f"{json.dumps(each)}\n" for each in events))
+    path.write_text("".join(f"{json.dumps(item)}\n" for item in events))
     assert operator.run("import", path).status == 0
     return operator
 
@@ -33,7 +33,7 @@ def download(tmp_path: Path) -> Path:
 
 def members(operator: Operator) -> dict[str, int]:
     document = operator.run("audiences", "--json").document
-    return {each["computation_id"]: each["members"] for each in document}
+    return {item["computation_id"]: item["members"] for item in document}
 
 
 @pytest.mark.parametrize(("of", "counts"), [(NEW, {OLD: 2, NEW: 2}), (OLD, {OLD: 4, NEW: 1})])
@@ -100,7 +100,7 @@ def test_errors_name_the_audience_by_its_computation_id(spring: Operator, tmp_pa
         assert spring.run("audience", of, "--id-type", "amplitude_id").status == 0
     for of, count in ((OLD, 2), (NEW, 1)):
         rejected = spring.run("errors", of, "--json").document["rejected"]
-        assert [(each["audience"], each["computation_id"]) for each in rejected] == [
+        assert [(item["audience"], item["computation_id"]) for item in rejected] == [
             (of, of)
         ] * count
     assert NEW in spring.run("errors").out
@@ -114,10 +114,10 @@ def test_an_audience_without_a_computation_id_is_named_by_its_space(
         for space in ("spa_1", "spa_2")
     ]
     path = tmp_path / "events.ndjson"
-    path.write_text("".join(f"{json.dumps(each)}\n" for each in events))
+    path.write_text("".join(f"{json.dumps(item)}\n" for item in events))
     assert operator.run("import", path).status == 0
     ended = operator.run("import", download, "--audience", "spring")
     assert "Name one by its space and key: spa_1/spring, spa_2/spring." in ended.err
     assert operator.run("import", download, "--audience", "spa_2/spring").status == 0
     document = operator.run("audiences", "--json").document
-    assert {each["space_id"]: each["members"] for each in document} == {"spa_1": 1, "spa_2": 3}
+    assert {item["space_id"]: item["members"] for item in document} == {"spa_1": 1, "spa_2": 3}

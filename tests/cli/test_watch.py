@@ -48,7 +48,7 @@ def wait_until(process: subprocess.Popen[str], condition: Callable[[], object]) 
 
 def is_in(simulator: Simulator, *users: str, name: str = "shoppers") -> Callable[[], bool]:
     def check() -> bool:
-        found = [each for each in simulator.world.cohorts() if each.name == name]
+        found = [cohort for cohort in simulator.world.cohorts() if cohort.name == name]
         return bool(found) and simulator.world.members(found[0].id) == set(users)
 
     return check

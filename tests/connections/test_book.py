@@ -142,7 +142,7 @@ def test_any_name_that_can_be_shown_comes_back(book: ConnectionBook, name: str) 
     assert book.get(name).name == name
     assert book.pick(name) == book.get(name)
     book.remove(name)
-    assert [each.name for each in book.all()] == ["Neighbour"]
+    assert [item.name for item in book.all()] == ["Neighbour"]
 
 
 def test_a_name_is_found_in_either_form_of_its_accents(book: ConnectionBook) -> None:
@@ -207,11 +207,11 @@ def test_tables_in_any_order_are_edited(book: ConnectionBook, file: Path) -> Non
         'name = "B"\napp_id = 1\nowner_email = "a@b.example"\n'
         '[connections.a]\nname = "A"\napp_id = 1\nowner_email = "a@b.example"\n'
     )
-    for each in book.all():
-        book.save(msgspec.structs.replace(each, app_id=2, limits=Limits(tries=4), read_only=True))
+    for item in book.all():
+        book.save(msgspec.structs.replace(item, app_id=2, limits=Limits(tries=4), read_only=True))
     book.save(other("C"))
 
-    assert {each.name: each.app_id for each in book.all()} == {"A": 2, "B": 2, "C": 2}
+    assert {item.name: item.app_id for item in book.all()} == {"A": 2, "B": 2, "C": 2}
     assert "\n[other]\n# mine\nx = 1\n" in file.read_text()
 
 
@@ -294,7 +294,7 @@ def test_changed_limits_keep_their_comments(book: ConnectionBook, file: Path) ->
     assert "# Gently: it is a small project.\n" in text
     assert "tries = 4  # not more\n" in text
     assert 'mood = "calm"' in text
-    assert [each.limits for each in book.all()] == [Limits(tries=4, timeout=9)] * 2 + [Limits()]
+    assert [item.limits for item in book.all()] == [Limits(tries=4, timeout=9)] * 2 + [Limits()]
 
 
 def test_a_file_from_a_windows_editor_is_read(book: ConnectionBook, file: Path) -> None:
@@ -302,7 +302,7 @@ def test_a_file_from_a_windows_editor_is_read(book: ConnectionBook, file: Path) 
 
     book.save(msgspec.structs.replace(book.get("Shop"), app_id=7))
 
-    assert [each.app_id for each in book.all()] == [7, 16, 3]
+    assert [item.app_id for item in book.all()] == [7, 16, 3]
 
 
 @pytest.mark.parametrize(
@@ -410,7 +410,7 @@ def test_a_disk_that_refuses_leaves_the_old_file_and_no_other(
         book.save(other("Blog"))
 
     assert file.read_bytes() == before
-    assert {each.name for each in file.parent.iterdir()} == {"config.toml", "config.toml.lock"}
+    assert {item.name for item in file.parent.iterdir()} == {"config.toml", "config.toml.lock"}
 
 
 SAVE_TEN = """
@@ -429,7 +429,7 @@ def test_processes_that_save_at_once_lose_nothing(book: ConnectionBook, file: Pa
     ]
 
     assert [writer.wait(60) for writer in writers] == [0, 0, 0, 0]
-    assert {each.name for each in book.all()} == {f"{a}-{b}" for a in "abcd" for b in range(10)}
+    assert {item.name for item in book.all()} == {f"{a}-{b}" for a in "abcd" for b in range(10)}
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege there")

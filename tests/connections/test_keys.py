@@ -177,4 +177,4 @@ def test_each_connection_gets_an_id_of_its_own() -> None:
     made = {Connection(name="a", app_id=1, owner_email="a@b.example").id for _ in range(100)}
 
     assert len(made) == 100
-    assert {len(each) for each in made} == {12}
+    assert {len(item) for item in made} == {12}

@@ -187,8 +187,8 @@ def test_the_book_leaves_the_preferences_alone(
 
     book.save(msgspec.structs.replace(connection, name="Third"))
     assert read_preferences(file) == before
-    for each in book.all():
-        book.remove(each.name)
+    for item in book.all():
+        book.remove(item.name)
 
     assert read_preferences(file) == before
     left = {line for line in text.splitlines() if "console" in line or line.startswith("theme")}

@@ -118,7 +118,7 @@ def test_front_ends_write_settings_and_keys_through_the_book_alone() -> None:
         if function in {"ConnectionBook", "keep_theme"} or "keep_theme" in map(
             ast.unparse, call.args
         ):
-            assert "read_only" in {each.arg for each in call.keywords}, file
+            assert "read_only" in {keyword.arg for keyword in call.keywords}, file
 
 
 def test_front_ends_change_the_ledger_through_sync_alone() -> None:

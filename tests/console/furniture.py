@@ -35,8 +35,8 @@ def furnish(house: House, *more: Callable[[Office], object]) -> Connection:
         office.read(event(f"new{n}", True, 60, audience=SHOPPERS) for n in range(3))
         office.read([event("s0", False, 60, audience=SHOPPERS)])
         office.read(event(f"n{n}", True, audience=FRESH) for n in range(12))
-        for each in more:
-            each(office)
+        for item in more:
+            item(office)
     return connection
 
 

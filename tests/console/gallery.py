@@ -18,20 +18,20 @@ from textual.pilot import Pilot
 from textual.strip import Strip
 from textual.widgets import Input
 
-from amp_console.console import Opening
+from amp_console.console import LaunchOptions
 from amp_console.console.app import ConsoleApp
-from amp_console.console.liking import DARK, LIGHT
-from amp_console.console.live_work import LiveWork, paths
+from amp_console.console.appearance import DARK, LIGHT
+from amp_console.console.jobs.live import LiveJob, paths
 from amp_console.console.widgets.grid import Grid
-from amp_console.demo import DemoStage
-from amp_console.demo.cast import LAPSED, NEWSLETTER, SHOPPERS
+from amp_console.demo import SimulatedSession
+from amp_console.demo.dataset import LAPSED, NEWSLETTER, SHOPPERS
 from amp_console.ledger import Db
 from amp_console.ledger.audiences import find_audience
 from amp_console.ledger.runs import AudienceCounts
-from amp_console.ledger.sources import Tally
+from amp_console.ledger.sources import ReadCounts
 from amp_console.simulator import Answer, Behaviour, Call, Rule
-from amp_console.sync.follower import NO_COHORT, PAUSED, LiveWish
-from amp_console.sync.live_progress import (
+from amp_console.sync.live.follower import NO_COHORT, PAUSED, LiveOptions
+from amp_console.sync.live.progress import (
     LiveAudience,
     LiveChange,
     LivePhase,
@@ -85,7 +85,7 @@ async def _for_ever(_: float) -> None:
 
 
 @contextmanager
-def _stage() -> Iterator[DemoStage]:
+def _stage() -> Iterator[SimulatedSession]:
     """The demo with its scene set, at a moment that stands still, in UTC."""
     zone = os.environ.get("TZ")
     os.environ["TZ"] = "UTC"
@@ -93,7 +93,7 @@ def _stage() -> Iterator[DemoStage]:
     timing = Timing(now=lambda: NOW, monotonic=Moment(), sleep=_for_ever, rng=random.Random(1))
     home = HOME / f"{SAMPLE[:-7]}{os.getpid():07}"
     try:
-        with DemoStage(fast=True, lively=False, timing=timing, home=home) as demo:
+        with SimulatedSession(fast=True, lively=False, timing=timing, home=home) as demo:
             demo.open()
             demo.wait()
             with chdir(_logs(demo)):
@@ -105,7 +105,7 @@ def _stage() -> Iterator[DemoStage]:
         time.tzset()
 
 
-def _logs(demo: DemoStage) -> Path:
+def _logs(demo: SimulatedSession) -> Path:
     """The folder of event files, with files that are all of the same age."""
     assert demo.home is not None
     folder = demo.home / "segment-logs"
@@ -120,8 +120,8 @@ def paint(view: View) -> dict[str, str]:
         return asyncio.run(_paint(demo, view))
 
 
-async def _paint(demo: DemoStage, view: View) -> dict[str, str]:
-    app = ConsoleApp(demo.premises, Opening(theme=view.theme))
+async def _paint(demo: SimulatedSession, view: View) -> dict[str, str]:
+    app = ConsoleApp(demo.premises, LaunchOptions(theme=view.theme))
     pictures = {}
     async with app.run_test(size=view.size, notifications=False) as pilot:
         async for name in _led(pilot, demo):
@@ -133,7 +133,7 @@ async def _paint(demo: DemoStage, view: View) -> dict[str, str]:
     return pictures
 
 
-async def _painted(pilot: Pilot[None], demo: DemoStage) -> str:
+async def _painted(pilot: Pilot[None], demo: SimulatedSession) -> str:
     app = pilot.app
     await until(pilot, lambda: not any(w.is_running for w in app.workers if w.group in READING))
     for field in app.screen.query(Input):
@@ -149,7 +149,7 @@ async def _painted(pilot: Pilot[None], demo: DemoStage) -> str:
     return re.sub(r"^ +$|[ \t]+$", "", svg, flags=re.MULTILINE).rstrip() + "\n"
 
 
-async def _led(pilot: Pilot[None], demo: DemoStage) -> AsyncIterator[str]:
+async def _led(pilot: Pilot[None], demo: SimulatedSession) -> AsyncIterator[str]:
     """Go from screen to screen; the name of each is said when it stands."""
     await until_shown(pilot, "Newsletter", "12,120", "11,774")
     _list(pilot).go_to(await _id_of(pilot, SHOPPERS.key))
@@ -213,7 +213,7 @@ def _follow(pilot: Pilot[None]) -> None:
     """A live session as it is after a minute; a real one would not stand still."""
     app = console(pilot)
     assert app.session is not None
-    work = LiveWork(app.session, paths(), LiveWish(), app.premises.timing, app.tell)
+    work = LiveJob(app.session, paths(), LiveOptions(), app.premises.timing, app.tell)
     for second in range(60):
         work.history.append(_moment(second, second * (150 + second % 7 * 25), second // 5 * 5))
     work.snapshot = work.history[-1]
@@ -227,7 +227,7 @@ def _moment(second: int, read: int, delivered_until: int) -> LiveSnapshot:
     return LiveSnapshot(
         run_id=14,
         elapsed=float(second),
-        tally=Tally(read, read - read // 50, read // 50, 0),
+        tally=ReadCounts(read, read - read // 50, read // 50, 0),
         lag_95=5.2,
         audiences=(
             LiveAudience(
@@ -267,7 +267,7 @@ def _sources(second: int, read: int) -> tuple[LiveSource, ...]:
     )
 
 
-async def _reconcile(pilot: Pilot[None], demo: DemoStage) -> AsyncIterator[str]:
+async def _reconcile(pilot: Pilot[None], demo: SimulatedSession) -> AsyncIterator[str]:
     assert demo.simulator is not None
     demo.simulator.behaviour = Behaviour(job_polls=0)  # no time passes in which an export is made
     _list(pilot).go_to(await _id_of(pilot, LAPSED.key))
@@ -287,7 +287,7 @@ async def _reconcile(pilot: Pilot[None], demo: DemoStage) -> AsyncIterator[str]:
     yield "reconcile-all"
 
 
-async def _errors(pilot: Pilot[None], demo: DemoStage) -> AsyncIterator[str]:
+async def _errors(pilot: Pilot[None], demo: SimulatedSession) -> AsyncIterator[str]:
     await _visit(pilot, "2", "All reasons", "ghost-")
     yield "errors"
     await pilot.press("j", "enter")
@@ -319,7 +319,7 @@ def _somebody(db: Db) -> str:
     return str(db.execute(query, (of,)).fetchone()[0])
 
 
-async def _hold_a_sync(pilot: Pilot[None], demo: DemoStage) -> None:
+async def _hold_a_sync(pilot: Pilot[None], demo: SimulatedSession) -> None:
     """Sync the newsletter up to a rate limit, and stay there."""
     assert demo.simulator is not None
     _list(pilot).go_to(await _id_of(pilot, NEWSLETTER.key))

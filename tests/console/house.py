@@ -9,7 +9,7 @@ from time import monotonic
 from textual.pilot import Pilot
 
 from amp_console.connections import Connection, Folders, Vault
-from amp_console.console import Opening, Premises
+from amp_console.console import Environment, LaunchOptions
 from amp_console.console.app import ConsoleApp
 from amp_console.ledger import Ledger
 from amp_console.simulator import Simulator
@@ -36,7 +36,7 @@ class House:
         folders = Folders.locate(self.environ)
         folders.prepare()
         timing = Timing(now=lambda: NOW, sleep=self.waits, rng=random.Random(1))
-        self.premises = Premises(
+        self.premises = Environment(
             folders, Vault(NO_KEYRING), self.environ, timing, flush_seconds=0.1
         )
 
@@ -62,10 +62,10 @@ class House:
 
     @asynccontextmanager
     async def open(
-        self, opening: Opening | None = None, size: tuple[int, int] = (120, 36)
+        self, opening: LaunchOptions | None = None, size: tuple[int, int] = (120, 36)
     ) -> AsyncIterator[Pilot[None]]:
         """Open the console, and close it in the end."""
-        app = ConsoleApp(self.premises, opening or Opening())
+        app = ConsoleApp(self.premises, opening or LaunchOptions())
         async with app.run_test(size=size, notifications=True) as pilot:
             yield pilot
             if app.session is not None:

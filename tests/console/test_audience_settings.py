@@ -8,19 +8,19 @@ from textual.pilot import Pilot
 from textual.widgets import Input
 
 from amp_console.console import changing
-from amp_console.console.screens.audience_settings import AudienceSettings
-from amp_console.console.screens.audiences import AudiencesPlace
-from amp_console.console.screens.connections import ConnectionsPlace
-from amp_console.console.screens.dialog import Confirm
-from amp_console.console.screens.link import LinkPlace
+from amp_console.console.dialogs.base import Confirm
+from amp_console.console.jobs.runs import SyncJob
+from amp_console.console.screens.audiences.link import LinkScreen
+from amp_console.console.screens.audiences.list import AudiencesScreen
+from amp_console.console.screens.audiences.settings import AudienceSettings
+from amp_console.console.screens.connections.list import ConnectionsScreen
 from amp_console.console.widgets.fields import Choice
-from amp_console.console.work import SyncWork
 from amp_console.engage import FieldMapping
 from amp_console.ledger.audiences import Audience, Link
 from amp_console.ledger.id_types import OtherIdType, other_id_type
 from amp_console.ledger.leases import lease
-from amp_console.sync.plan import draw_up
-from amp_console.sync.settings import SettingsChange, change
+from amp_console.sync.audience_settings import SettingsChange, change
+from amp_console.sync.delivery.plan import draw_up
 from amp_console.values import IdType
 from tests.console.furniture import FRESH, HOSTILE, SHOPPERS, furnish, hostile, sync
 from tests.console.house import House, console, picture, until, until_shown
@@ -43,7 +43,7 @@ def with_both_ids(house: House) -> Audience:
     with house.office(connection) as office:
         office.mapping = FieldMapping.parse("$.userId", AMPLITUDE_PATH)
         known = [{"amplitude_id": 1000 + n} if n < 4 else {} for n in range(6)]
-        office.read(event(f"u{n}", True, traits=each) for n, each in enumerate(known))
+        office.read(event(f"u{n}", True, traits=item) for n, item in enumerate(known))
         sync(office)
         return office.audience()
 
@@ -81,7 +81,7 @@ async def test_each_field_shows_what_is_used_when_it_is_empty(house: House) -> N
         await paste(pilot, "owner", "noor@acme.example")
         await until_shown(pilot, "override")
         await pilot.press("f2")
-        await until(pilot, lambda: isinstance(pilot.app.screen, AudiencesPlace))
+        await until(pilot, lambda: isinstance(pilot.app.screen, AudiencesScreen))
         assert of(house, FRESH).owner_email == "noor@acme.example"
         assert last(pilot) == f"Saved the settings of “{FRESH}”."
 
@@ -175,7 +175,7 @@ async def test_an_audience_that_is_being_synced_here_is_left_alone_too(house: Ho
         app = console(pilot)
         assert app.session is not None
         plan = await app.session.read(draw_up, app.session.connection, [known])
-        app.sync = work = SyncWork(app.session, plan, app.premises.timing, app.tell)
+        app.sync = work = SyncJob(app.session, plan, app.premises.timing, app.tell)
         work.pause()
         work.start()
         await until(pilot, lambda: work.snapshot)
@@ -228,7 +228,7 @@ async def test_another_cohort_is_chosen_from_here(house: House) -> None:
     async with house.open() as pilot:
         await opened(pilot, known.id)
         await pilot.press("f3")
-        await until(pilot, lambda: isinstance(pilot.app.screen, LinkPlace))
+        await until(pilot, lambda: isinstance(pilot.app.screen, LinkScreen))
         await until_shown(pilot, "this audience")
 
 
@@ -264,7 +264,7 @@ async def test_no_key_leads_away_from_what_was_entered_without_a_question(house:
         await pilot.press("n")
         await until(pilot, lambda: isinstance(pilot.app.screen, AudienceSettings))
         await pilot.press("left", "4")
-        await until(pilot, lambda: isinstance(pilot.app.screen, ConnectionsPlace))
+        await until(pilot, lambda: isinstance(pilot.app.screen, ConnectionsScreen))
 
 
 async def test_choices_are_made_by_mouse_too(house: House) -> None:

@@ -6,10 +6,10 @@ from dataclasses import replace
 import pytest
 from msgspec import structs
 
-from amp_console.console import Opening
-from amp_console.console.screens.audiences import AudiencesPlace
+from amp_console.console import LaunchOptions
+from amp_console.console.screens.audiences.list import AudiencesScreen
 from amp_console.console.widgets.grid import Grid
-from amp_console.sync.standing import standings
+from amp_console.sync.queries.status import standings
 from tests.console.furniture import FRESH, GHOSTS, LAPSED, SHOPPERS, furnish, hostile, sync
 from tests.console.held import held_reads
 from tests.console.house import House, console, picture, until, until_shown
@@ -71,7 +71,7 @@ async def test_list_and_detail_say_the_same_numbers_although_the_detail_is_read_
     async with house.open() as pilot:
         await until_shown(pilot, f"key         {SHOPPERS}", "◐ 4 pending")
         place, session = pilot.app.screen, console(pilot).session
-        assert isinstance(place, AudiencesPlace)
+        assert isinstance(place, AudiencesScreen)
         assert session is not None
         found = await session.read(standings, session.connection)
         left = found[0].left
@@ -147,9 +147,9 @@ async def test_marks_choose_several(house: House) -> None:
     async with house.open() as pilot:
         await until_shown(pilot, LAPSED)
         place = pilot.app.screen
-        assert isinstance(place, AudiencesPlace)
+        assert isinstance(place, AudiencesScreen)
         await pilot.press("space", "space")
-        assert [each.audience.key for each in place.chosen] == [SHOPPERS, FRESH]
+        assert [item.audience.key for item in place.chosen] == [SHOPPERS, FRESH]
         await pilot.press("a")
         assert len(place.chosen) == 4
         await pilot.press("a")
@@ -175,19 +175,19 @@ async def test_sizes_are_asked_for_with_the_list_and_a_drift_is_seen(house: Hous
 
 async def test_the_command_line_may_name_an_audience(house: House) -> None:
     furnish(house)
-    async with house.open(Opening(audience=LAPSED)) as pilot:
+    async with house.open(LaunchOptions(audience=LAPSED)) as pilot:
         await until_shown(pilot, f"key         {LAPSED}")
 
 
 async def test_one_that_is_not_there_is_told(house: House) -> None:
     furnish(house)
-    async with house.open(Opening(audience="nothing")) as pilot:
+    async with house.open(LaunchOptions(audience="nothing")) as pilot:
         await until_shown(pilot, "There is no audience 'nothing'")
 
 
 async def test_read_only_is_seen_on_top(house: House) -> None:
     furnish(house)
-    async with house.open(Opening(read_only=True)) as pilot:
+    async with house.open(LaunchOptions(read_only=True)) as pilot:
         await until_shown(pilot, "READ-ONLY", LAPSED)
 
 
@@ -206,7 +206,7 @@ async def test_hostile_names_break_nothing(house: House, size: tuple[int, int]) 
 
 async def test_plain_ascii_draws_nothing_else(house: House) -> None:
     furnish(house)
-    async with house.open(Opening(ascii_only=True)) as pilot:
+    async with house.open(LaunchOptions(ascii_only=True)) as pilot:
         await until_shown(pilot, LAPSED, "* in sync", "? not linked", "! 2 rejected")
         assert picture(pilot).isascii()
 
@@ -218,7 +218,7 @@ async def test_help_tells_of_the_place_and_its_keys(house: House) -> None:
         await pilot.press("question_mark")
         await until_shown(pilot, "Help · Audiences", "Sync all", "Update sizes")
         await pilot.press("escape")
-        assert isinstance(pilot.app.screen, AudiencesPlace)
+        assert isinstance(pilot.app.screen, AudiencesScreen)
 
 
 async def test_the_palette_finds_every_action_by_name(house: House) -> None:

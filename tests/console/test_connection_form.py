@@ -8,9 +8,9 @@ from textual.widgets import Input
 
 from amp_console.amplitude import hosts
 from amp_console.connections import KeySource
-from amp_console.console.screens.audiences import AudiencesPlace
-from amp_console.console.screens.connection_form import ConnectionForm
-from amp_console.console.screens.keyring_wait import KeyringQuestion, WaitingDialog
+from amp_console.console.dialogs.keyring_wait import KeyringQuestion, WaitingDialog
+from amp_console.console.screens.audiences.list import AudiencesScreen
+from amp_console.console.screens.connections.form import ConnectionForm
 from amp_console.console.widgets.fields import Choice
 from amp_console.simulator import Answer, Rule, Simulator
 from amp_console.values import Credentials, Region, Secret
@@ -46,7 +46,7 @@ def line(pilot: Pilot[None], name: str) -> Input:
 
 
 async def saved(pilot: Pilot[None]) -> None:
-    await until(pilot, lambda: isinstance(pilot.app.screen, AudiencesPlace))
+    await until(pilot, lambda: isinstance(pilot.app.screen, AudiencesScreen))
 
 
 async def test_a_newcomer_is_told_what_is_needed_and_where_it_is(newcomer: House) -> None:

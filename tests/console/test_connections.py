@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator
 import pytest
 from textual.pilot import Pilot
 
-from amp_console.console import Opening
-from amp_console.console.screens.audiences import AudiencesPlace
-from amp_console.console.screens.connection_form import ConnectionForm
-from amp_console.console.screens.connections import ConnectionsPlace
-from amp_console.console.work import ImportWork
+from amp_console.console import LaunchOptions
+from amp_console.console.jobs.runs import ImportJob
+from amp_console.console.screens.audiences.list import AudiencesScreen
+from amp_console.console.screens.connections.form import ConnectionForm
+from amp_console.console.screens.connections.list import ConnectionsScreen
 from amp_console.simulator import Answer, Rule
 from tests.console.furniture import HOSTILE, furnish
 from tests.console.house import House, console, picture, until, until_said, until_shown
@@ -39,7 +39,7 @@ async def test_with_several_the_operator_chooses_first(house: House) -> None:
         await until_shown(pilot, "Acme prod", "Acme staging", "2 connections")
         assert console(pilot).session is None
         await pilot.press("down", "enter")
-        await until(pilot, lambda: isinstance(pilot.app.screen, AudiencesPlace))
+        await until(pilot, lambda: isinstance(pilot.app.screen, AudiencesScreen))
         session = console(pilot).session
         assert session is not None
         assert session.connection.name == "Acme staging"
@@ -51,7 +51,7 @@ async def test_without_any_it_says_how_to_make_one(house: House) -> None:
     async with house.open() as pilot:
         await until(pilot, lambda: isinstance(pilot.app.screen, ConnectionForm))
         await pilot.press("escape")
-        await until(pilot, lambda: isinstance(pilot.app.screen, AudiencesPlace))
+        await until(pilot, lambda: isinstance(pilot.app.screen, AudiencesScreen))
         await pilot.press("4")
         await until_shown(pilot, "No connection yet.", "Press n to connect")
         await pilot.press("D")
@@ -89,7 +89,7 @@ async def test_read_only_is_turned_on_and_off_and_seen_at_once(house: House) -> 
 
 async def test_read_only_for_this_run_saves_nothing(house: House) -> None:
     house.connect("Acme prod")
-    async with house.open(Opening(read_only=True)) as pilot:
+    async with house.open(LaunchOptions(read_only=True)) as pilot:
         await until(pilot, lambda: console(pilot).session)
         await pilot.press("4")
         await until_shown(pilot, "Acme prod", "READ-ONLY")
@@ -111,7 +111,7 @@ async def test_read_only_for_this_run_saves_nothing(house: House) -> None:
 async def test_switching_is_refused_while_work_is_under_way(house: House) -> None:
     furnish(house)
     house.connect("Acme staging")
-    async with house.open(Opening(connection="Acme prod")) as pilot:
+    async with house.open(LaunchOptions(connection="Acme prod")) as pilot:
         await until_shown(pilot, "newsletter")
         release = hold_the_ledger(pilot)
         try:
@@ -131,7 +131,7 @@ def hold_the_ledger(pilot: Pilot[None]) -> Callable[[], object]:
     assert app.session is not None
     pipe = app.premises.folders.data / "pipe.ndjson"
     os.mkfifo(pipe)
-    app.reading = ImportWork(app.session, [str(pipe)], app.session.place.read_options(), app.tell)
+    app.reading = ImportJob(app.session, [str(pipe)], app.session.place.read_options(), app.tell)
     app.reading.start()
     return lambda: pipe.write_text("")
 
@@ -195,9 +195,9 @@ async def test_a_hostile_name_steers_nothing(house: House) -> None:
         await pilot.press("t")
         await until_shown(pilot, "Amplitude takes the keys")
         await pilot.press("enter")
-        await until(pilot, lambda: isinstance(pilot.app.screen, AudiencesPlace))
+        await until(pilot, lambda: isinstance(pilot.app.screen, AudiencesScreen))
         await pilot.press("4")
-        await until(pilot, lambda: isinstance(pilot.app.screen, ConnectionsPlace))
+        await until(pilot, lambda: isinstance(pilot.app.screen, ConnectionsScreen))
         await until_shown(pilot, "[red]trial")
         await pilot.press("D")
         await until_shown(pilot, "Delete “[red]trial [/foo]")

@@ -7,13 +7,13 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import Input
 
-from amp_console.console import Opening
-from amp_console.console.screens.errors import ErrorsPlace
+from amp_console.console import LaunchOptions
+from amp_console.console.screens.errors.list import ErrorsScreen
 from amp_console.console.widgets.grid import Grid
 from amp_console.ledger import Db
 from amp_console.ledger.rejected import RejectedFilter, count_rejected
-from amp_console.sync.rejected import retry
-from amp_console.sync.settings import SettingsChange
+from amp_console.sync.audience_settings import SettingsChange
+from amp_console.sync.delivery.retry import retry
 from amp_console.values import IdType
 from tests.console.furniture import (
     FRESH,
@@ -216,7 +216,7 @@ async def test_hostile_text_breaks_nothing(house: House, size: tuple[int, int]) 
         await pilot.press("y", "p")
         await until_shown(pilot, "Why")
         await pilot.press("escape", "escape", "escape", "escape")
-        await until(pilot, lambda: not isinstance(pilot.app.screen, ErrorsPlace))
+        await until(pilot, lambda: not isinstance(pilot.app.screen, ErrorsScreen))
 
 
 async def test_a_retry_leads_to_the_plan_of_a_sync_at_once(house: House) -> None:
@@ -253,7 +253,7 @@ async def test_users_of_all_reasons_say_theirs(house: House) -> None:
         await until_shown(pilot, GHOSTS)
         await pilot.press("2")
         await until_shown(pilot, "14 users", "ghost-1 ")
-        line = next(each for each in picture(pilot).splitlines() if "ghost-1 " in each)
+        line = next(item for item in picture(pilot).splitlines() if "ghost-1 " in item)
         assert "Amplitude does not know this User ID" in line
         assert GHOSTS in line
 
@@ -287,7 +287,7 @@ async def test_errors_of_a_run_are_those_its_requests_brought(house: House) -> N
     furnish(house, unidentified)
     async with house.open() as pilot:
         await until_shown(pilot, GHOSTS)
-        pilot.app.push_screen(ErrorsPlace(run_id=1))
+        pilot.app.push_screen(ErrorsScreen(run_id=1))
         await until_shown(pilot, "Errors · run 1", "ghost-1", "2 users")
         await pilot.press("A")
         await until_shown(pilot, "Errors · all audiences", "14 users")
@@ -307,7 +307,7 @@ async def test_a_sync_elsewhere_moves_what_is_shown(house: House) -> None:
 
 async def test_who_may_only_read_retries_nobody(house: House) -> None:
     furnish(house)
-    async with house.open(Opening(read_only=True)) as pilot:
+    async with house.open(LaunchOptions(read_only=True)) as pilot:
         await until_shown(pilot, GHOSTS, "READ-ONLY")
         await pilot.press("2")
         await until_shown(pilot, "ghost-2")

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from amp_console.console import Trouble
-from amp_console.sync.settings import SettingsChange
+from amp_console.console import DemoTrouble
+from amp_console.sync.audience_settings import SettingsChange
 from tests.console.furniture import GHOSTS, furnish
 from tests.console.house import House, console, picture, until, until_shown
 
@@ -28,8 +28,8 @@ class Stage:
     def progress(self) -> float:
         return 1.0
 
-    def troubles(self) -> tuple[Trouble, ...]:
-        return tuple(Trouble(name, f"[{name}]", name in self.on) for name in ("slow", "down"))
+    def troubles(self) -> tuple[DemoTrouble, ...]:
+        return tuple(DemoTrouble(name, f"[{name}]", name in self.on) for name in ("slow", "down"))
 
     def toggle(self, name: str) -> str:
         self.on ^= {name}

@@ -12,7 +12,7 @@ from textual.widgets._footer import FooterKey
 
 from amp_console.console import screens
 from amp_console.console.app import ConsoleApp
-from amp_console.console.screens.place import Place
+from amp_console.console.screens.base import BaseScreen
 from amp_console.console.widgets.grid import Grid
 from tests.console.furniture import broken_events, furnish
 from tests.console.house import House, picture, until, until_shown
@@ -30,7 +30,7 @@ async def walk(pilot: Pilot[None]) -> AsyncIterator[str]:
         await pilot.press(*keys.split())
         await until(pilot, lambda: type(pilot.app.screen).__name__ == place)
         await until(pilot, lambda: list(pilot.app.screen.query(FooterKey)))
-        await until(pilot, lambda: all(each.is_finished for each in pilot.app.workers))
+        await until(pilot, lambda: all(worker.is_finished for worker in pilot.app.workers))
         await pilot.pause()
         return place
 
@@ -66,29 +66,29 @@ async def test_every_footer_fits_and_shows_the_place_s_own_keys(house: House) ->
             keys = list(pilot.app.screen.query(FooterKey))
             footer = picture(pilot).splitlines()[-1]
             assert 1 <= len(keys) <= MOST, f"{place}: {footer}"
-            assert all(each.region.right <= 80 and each.description in footer for each in keys), (
+            assert all(key.region.right <= 80 and key.description in footer for key in keys), (
                 f"{place} is cut off: {footer}"
             )
-            assert not any(each.key == "escape" for each in keys), f"{place}: {footer}"
+            assert not any(key.key == "escape" for key in keys), f"{place}: {footer}"
             assert keys[-1].description == "Help", f"{place}: {footer}"
 
-    assert seen == {each.__name__ for each in places()}
+    assert seen == {item.__name__ for item in places()}
 
 
-def places() -> list[type[Place]]:
+def places() -> list[type[BaseScreen]]:
     """Every place of the console."""
     found = set()
-    for module in pkgutil.iter_modules(screens.__path__):
-        names = vars(import_module(f"{screens.__name__}.{module.name}")).values()
-        found |= {each for each in names if isinstance(each, type) and issubclass(each, Place)}
-    return sorted((each for each in found if each.NAME), key=lambda each: each.__name__)
+    for module in pkgutil.walk_packages(screens.__path__, f"{screens.__name__}."):
+        names = vars(import_module(module.name)).values()
+        found |= {name for name in names if isinstance(name, type) and issubclass(name, BaseScreen)}
+    return sorted((item for item in found if item.NAME), key=lambda item: item.__name__)
 
 
 def own(kind: type[DOMNode]) -> Iterator[Binding]:
     """The bindings that the console itself gives to a widget, a place or the application."""
-    for each in kind.__mro__:
-        if each.__module__.startswith("amp_console."):
-            yield from (binding for _, binding in BindingsMap(vars(each).get("BINDINGS", [])))
+    for item in kind.__mro__:
+        if item.__module__.startswith("amp_console."):
+            yield from (binding for _, binding in BindingsMap(vars(item).get("BINDINGS", [])))
 
 
 MOVABLE: list[type[DOMNode]] = [ConsoleApp, Grid, *places()]
@@ -97,14 +97,14 @@ MOVABLE: list[type[DOMNode]] = [ConsoleApp, Grid, *places()]
 
 @pytest.mark.parametrize("kind", MOVABLE)
 def test_every_action_with_a_name_can_be_given_another_key(kind: type[DOMNode]) -> None:
-    assert [each for each in own(kind) if each.description and each.id is None] == []
+    assert [item for item in own(kind) if item.description and item.id is None] == []
 
 
 @pytest.mark.parametrize("kind", MOVABLE)
 def test_no_action_is_had_by_a_troubled_key_alone(kind: type[DOMNode]) -> None:
     keys: dict[str, set[str]] = {}
-    for each in own(kind):
-        keys.setdefault(each.action, set()).add(each.key)
+    for item in own(kind):
+        keys.setdefault(item.action, set()).add(item.key)
 
     assert {action for action, found in keys.items() if found <= TROUBLED} <= {"quit"}
 
@@ -112,7 +112,7 @@ def test_no_action_is_had_by_a_troubled_key_alone(kind: type[DOMNode]) -> None:
 def test_no_two_actions_of_a_place_have_one_id() -> None:
     for kind in MOVABLE:
         actions: dict[str | None, set[str]] = {}
-        for each in own(kind):
-            actions.setdefault(each.id, set()).add(each.action)
+        for item in own(kind):
+            actions.setdefault(item.id, set()).add(item.action)
         actions.pop(None, None)
         assert {id_: found for id_, found in actions.items() if len(found) > 1} == {}, kind

@@ -9,8 +9,8 @@ from textual.widgets import Input
 
 from amp_console.amplitude import hosts
 from amp_console.connections import Connection
-from amp_console.console.screens.connection_form import TESTING, ConnectionForm
-from amp_console.console.screens.keyring_wait import KeyringQuestion, KeysDialog
+from amp_console.console.dialogs.keyring_wait import KeyringQuestion, KeysDialog
+from amp_console.console.screens.connections.form import TESTING, ConnectionForm
 from amp_console.simulator import Answer, Rule, Simulator
 from amp_console.values import Credentials, Region, Secret
 from tests.console.house import House, console, picture, until, until_shown
@@ -43,8 +43,8 @@ class Evidence:
         """Look at the screen, as it is, as a picture, and as a log would name its parts."""
         app = console(pilot)
         self._texts += [picture(pilot), app.export_screenshot(), app.clipboard]
-        self._texts += [each.text for each in app.happenings]
-        self._texts += [repr(each) for each in app.screen.walk_children()]
+        self._texts += [happening.text for happening in app.happenings]
+        self._texts += [repr(widget) for widget in app.screen.walk_children()]
 
     def add(self, text: str) -> None:
         """Remember a text."""
@@ -52,7 +52,7 @@ class Evidence:
 
     def holds_no_key(self) -> None:
         """Fail where a key is found, in whatever shape."""
-        files = [each.read_bytes() for each in self._house.home.rglob("*") if each.is_file()]
+        files = [item.read_bytes() for item in self._house.home.rglob("*") if item.is_file()]
         assert files or self._texts
         for shape in shapes():
             assert not any(shape in text.encode() for text in self._texts), shape

@@ -7,8 +7,8 @@ from textual.pilot import Pilot
 from textual.widgets import Input
 
 from amp_console.console.background import aside
-from amp_console.console.screens.audiences import AudiencesPlace
-from amp_console.console.screens.import_events import ImportDialog, Tick
+from amp_console.console.dialogs.import_events import ImportDialog, Tick
+from amp_console.console.screens.audiences.list import AudiencesScreen
 from amp_console.ledger.standing import outstanding
 from tests.console.house import House, console, picture, until, until_said, until_shown
 from tests.sync.office import event
@@ -19,7 +19,7 @@ SIZES = [(80, 24), (120, 36)]
 
 
 def write(path: Path, *events: object) -> Path:
-    path.write_text("".join(json.dumps(each) + "\n" for each in events))
+    path.write_text("".join(json.dumps(item) + "\n" for item in events))
     return path
 
 
@@ -219,7 +219,7 @@ async def test_the_dialog_is_left_and_come_back_to_while_reading_goes_on(
     pipe = tmp_path / "events.ndjson"
     os.mkfifo(pipe)
     async with house.open() as pilot:
-        from amp_console.console import importing
+        from amp_console.console.jobs import importing
 
         await until(pilot, lambda: console(pilot).session)
         await importing.start(console(pilot), [str(pipe)], "", is_snapshot=False)
@@ -227,7 +227,7 @@ async def test_the_dialog_is_left_and_come_back_to_while_reading_goes_on(
             await pilot.press("i")
             await until_shown(pilot, "Opening…")
             await pilot.press("escape")
-            await until(pilot, lambda: isinstance(pilot.app.screen, AudiencesPlace))
+            await until(pilot, lambda: isinstance(pilot.app.screen, AudiencesScreen))
             await until_shown(pilot, "» importing")
             writer.write(json.dumps(event("u-1", True)) + "\n")
 
@@ -243,7 +243,7 @@ async def test_stopping_keeps_what_was_read(house: House, tmp_path: Path) -> Non
     pipe = tmp_path / "events.ndjson"
     os.mkfifo(pipe)
     async with house.open() as pilot:
-        from amp_console.console import importing
+        from amp_console.console.jobs import importing
 
         await until(pilot, lambda: console(pilot).session)
         await importing.start(console(pilot), [str(pipe)], "", is_snapshot=False)

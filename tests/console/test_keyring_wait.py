@@ -6,10 +6,10 @@ import msgspec
 import pytest
 
 from amp_console.connections import Connection, KeySource
-from amp_console.console.screens.audiences import AudiencesPlace
-from amp_console.console.screens.keyring_wait import KeyringQuestion, KeysDialog, WaitingDialog
-from amp_console.console.screens.plan import PlanPlace
-from amp_console.console.screens.quit import QuitDialog
+from amp_console.console.dialogs.keyring_wait import KeyringQuestion, KeysDialog, WaitingDialog
+from amp_console.console.dialogs.quit import QuitDialog
+from amp_console.console.screens.audiences.list import AudiencesScreen
+from amp_console.console.screens.plan.view import PlanScreen
 from tests.console.furniture import furnish
 from tests.console.house import House, console, until, until_shown
 from tests.console.keyrings import give_ring, paste, real_keyring, rings
@@ -53,7 +53,7 @@ async def test_one_is_told_who_keeps_us_waiting_and_the_answer_ends_it(resident:
         await until(pilot, lambda: isinstance(pilot.app.screen, WaitingDialog))
         rings.Silent.answered.set()
         await until(pilot, lambda: resident.simulator.requests)
-        await until(pilot, lambda: isinstance(pilot.app.screen, AudiencesPlace))
+        await until(pilot, lambda: isinstance(pilot.app.screen, AudiencesScreen))
 
 
 async def test_two_who_want_the_keys_wait_in_one_dialog(resident: House) -> None:
@@ -64,7 +64,7 @@ async def test_two_who_want_the_keys_wait_in_one_dialog(resident: House) -> None
             pilot.app.run_worker(console(pilot).update_sizes())
         await until(pilot, lambda: isinstance(pilot.app.screen, WaitingDialog))
         await pilot.pause()
-        dialogs = [each for each in pilot.app.screen_stack if isinstance(each, WaitingDialog)]
+        dialogs = [item for item in pilot.app.screen_stack if isinstance(item, WaitingDialog)]
         assert len(dialogs) == 1
         rings.Silent.answered.set()
         await until(pilot, lambda: len(resident.simulator.requests) == 2)
@@ -140,7 +140,7 @@ async def test_a_sync_waits_for_its_keys_and_one_can_quit_all_the_same(resident:
     async with resident.open() as pilot:
         await until_shown(pilot, "newsletter")
         await pilot.press("S")
-        await until(pilot, lambda: isinstance(pilot.app.screen, PlanPlace))
+        await until(pilot, lambda: isinstance(pilot.app.screen, PlanScreen))
         await until_shown(pilot, "newsletter")
         await pilot.press("s")
         await until(pilot, lambda: isinstance(pilot.app.screen, WaitingDialog))
@@ -163,4 +163,4 @@ async def test_a_dialog_behind_another_one_closes_when_that_is_gone(resident: Ho
         await until(pilot, lambda: resident.simulator.requests)
         assert isinstance(pilot.app.screen, QuitDialog)
         await pilot.press("escape")
-        await until(pilot, lambda: isinstance(pilot.app.screen, AudiencesPlace))
+        await until(pilot, lambda: isinstance(pilot.app.screen, AudiencesScreen))

@@ -5,7 +5,7 @@ from contextlib import suppress
 
 from textual.drivers._writer_thread import WriterThread
 
-from amp_console.console.lasting_driver import LastingFile
+from amp_console.console.resilient_driver import LastingFile
 
 
 def test_what_is_painted_on_a_terminal_that_is_gone_is_dropped() -> None:

@@ -6,8 +6,8 @@ import pytest
 from textual.app import ComposeResult
 from textual.widgets import Static
 
-from amp_console.console.screens.audiences import AudiencesPlace
-from amp_console.console.screens.place import Place
+from amp_console.console.screens.audiences.list import AudiencesScreen
+from amp_console.console.screens.base import BaseScreen
 from amp_console.simulator import Rule, Slow
 from tests.console.furniture import FRESH, furnish
 from tests.console.house import House, console, until, until_shown
@@ -44,11 +44,11 @@ async def test_every_place_is_left_before_it_has_read_anything(house: House, key
             await pilot.press(key)
             console(pilot).tell()
             await pilot.press("escape")
-        await until(pilot, lambda: isinstance(pilot.app.screen, AudiencesPlace))
+        await until(pilot, lambda: isinstance(pilot.app.screen, AudiencesScreen))
         await until_shown(pilot, FRESH)
 
 
-class SlowPlace(Place):
+class SlowPlace(BaseScreen):
     """Has read something when its widgets are gone, and is not."""
 
     def __init__(self) -> None:

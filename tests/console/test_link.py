@@ -3,9 +3,9 @@
 import pytest
 from textual.pilot import Pilot
 
-from amp_console.console.screens.audiences import AudiencesPlace
-from amp_console.console.screens.dialog import Confirm
-from amp_console.console.screens.link import LinkPlace
+from amp_console.console.dialogs.base import Confirm
+from amp_console.console.screens.audiences.link import LinkScreen
+from amp_console.console.screens.audiences.list import AudiencesScreen
 from amp_console.ledger.audiences import Audience, Link
 from amp_console.simulator import Answer, Rule
 from amp_console.values import IdType
@@ -67,12 +67,12 @@ async def test_linking_says_what_is_unknown_and_keeps_the_name(house: House) -> 
         await pilot.press("enter")
         await until_shown(pilot, "a cohort of 12 users", "is unknown until people are delivered")
         await pilot.press("enter")
-        await until(pilot, lambda: isinstance(pilot.app.screen, LinkPlace))
+        await until(pilot, lambda: isinstance(pilot.app.screen, LinkScreen))
         assert of(house, FRESH).cohort_id is None
         await pilot.press("enter")
         await until(pilot, lambda: isinstance(pilot.app.screen, Confirm))
         await pilot.press("y")
-        await until(pilot, lambda: isinstance(pilot.app.screen, AudiencesPlace))
+        await until(pilot, lambda: isinstance(pilot.app.screen, AudiencesScreen))
         await until_shown(pilot, "A webinar's")
         linked = of(house, FRESH)
         assert (linked.cohort_id, linked.link) == (cohort_id, Link.EXISTING)
@@ -111,7 +111,7 @@ async def test_a_new_one_can_be_had_instead(house: House) -> None:
         await until_shown(pilot, f"Unlink “{SHOPPERS}”?")
         await pilot.press("y")
         await until(pilot, lambda: of(house, SHOPPERS).link is Link.UNLINKED)
-        await until(pilot, lambda: isinstance(pilot.app.screen, AudiencesPlace))
+        await until(pilot, lambda: isinstance(pilot.app.screen, AudiencesScreen))
 
 
 async def test_an_audience_without_a_cohort_needs_no_unlinking(house: House) -> None:

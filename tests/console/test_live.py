@@ -11,20 +11,20 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import Input
 
-from amp_console.console import Opening
-from amp_console.console.live_work import LiveWork
-from amp_console.console.look import ASCII
-from amp_console.console.screens import live as live_screen
-from amp_console.console.screens.import_events import Tick
-from amp_console.console.screens.live_rows import audience_row, source_rows
+from amp_console.console import LaunchOptions
+from amp_console.console.dialogs.import_events import Tick
+from amp_console.console.glyphs import ASCII
+from amp_console.console.jobs.live import LiveJob
+from amp_console.console.screens.live import view as live_screen
+from amp_console.console.screens.live.rows import audience_row, source_rows
 from amp_console.ledger import runs
 from amp_console.ledger.run_locks import hold_run
 from amp_console.ledger.runs import AudienceCounts, RunKind, RunStatus
-from amp_console.ledger.sources import Tally
+from amp_console.ledger.sources import ReadCounts
 from amp_console.simulator import Answer, Rule
-from amp_console.sync import live
-from amp_console.sync.live_alerts import Alert
-from amp_console.sync.live_progress import LiveAudience, LiveSnapshot, LiveSource
+from amp_console.sync.live import session as live
+from amp_console.sync.live.alerts import Alert
+from amp_console.sync.live.progress import LiveAudience, LiveSnapshot, LiveSource
 from tests.console.house import NOW, House, console, picture, until, until_said, until_shown
 from tests.sync.office import event
 
@@ -58,7 +58,7 @@ async def answer(pilot: Pilot[None], text: str) -> None:
     await pilot.press("enter")
 
 
-async def follow(pilot: Pilot[None], path: Path, key: str = "N") -> LiveWork:
+async def follow(pilot: Pilot[None], path: Path, key: str = "N") -> LiveJob:
     """Begin to follow a path."""
     await until(pilot, lambda: console(pilot).session is not None)
     await pilot.press("6")
@@ -78,7 +78,7 @@ def free_port() -> int:
         return int(found.getsockname()[1])
 
 
-def queue(work: LiveWork) -> int | None:
+def queue(work: LiveJob) -> int | None:
     """How many changes of the one audience are not delivered; None before it is known."""
     now = work.snapshot
     return now.audiences[0].queue if now and now.audiences else None
@@ -86,7 +86,7 @@ def queue(work: LiveWork) -> int | None:
 
 def members(house: House) -> set[str]:
     world = house.simulator.world
-    found = [each for each in world.cohorts() if each.name == "shoppers"]
+    found = [cohort for cohort in world.cohorts() if cohort.name == "shoppers"]
     return world.members(found[0].id) if found else set()
 
 
@@ -320,7 +320,7 @@ async def test_refused_keys_end_it_and_say_so(house: House, tmp_path: Path) -> N
 
 async def test_keys_that_do_nothing_say_why(house: House, tmp_path: Path) -> None:
     house.connect()
-    async with house.open(Opening(read_only=True)) as pilot:
+    async with house.open(LaunchOptions(read_only=True)) as pilot:
         await until(pilot, lambda: console(pilot).session is not None)
         await pilot.press("6")
         await until_shown(pilot, "No live session.")
@@ -337,13 +337,13 @@ async def test_another_process_that_is_live_is_watched(house: House) -> None:
     with house.office(house.connect()) as office, hold_run(office.ledger.path) as lock:
         office.enter("u1")
         audience_id = office.audience().id
-        run = office.ledger.write(runs.begin_run, Tally(), NOW, lock, RunKind.LIVE)
+        run = office.ledger.write(runs.begin_run, ReadCounts(), NOW, lock, RunKind.LIVE)
         async with house.open() as pilot:
             await until(pilot, lambda: console(pilot).session is not None)
             await pilot.press("6")
             await until_shown(pilot, "live in another amp-console", "run 1", "0 events read")
             counts = AudienceCounts(added=4_711, requests=3, note="Amplitude is not there.")
-            office.ledger.write(runs.keep_tally, run, Tally(5_000, 4_999, 0, 1))
+            office.ledger.write(runs.keep_tally, run, ReadCounts(5_000, 4_999, 0, 1))
             office.ledger.write(runs.record_audience, run, audience_id, counts, NOW)
             await until_shown(pilot, "5,000 events read, 1 invalid", "4,711", "Amplitude is not")
             await pilot.press("e")
@@ -381,7 +381,7 @@ async def test_alerts_are_notices_of_the_desktop_where_that_is_wished(house: Hou
         console(pilot).alarm(Alert("It is late.\x07\x1b]0;mine\x07"))
         console(pilot).alarm(Alert("It is over.", is_over=True))
     assert "\x1b]9;It is late.\\x07\\x1b]0;mine\\x07\x07" in written
-    assert not any("It is over." in each and "]9;" in each for each in written)
+    assert not any("It is over." in item and "]9;" in item for item in written)
 
 
 async def test_one_key_ends_nothing_without_asking(house: House, tmp_path: Path) -> None:
@@ -464,12 +464,12 @@ async def test_every_session_of_other_processes_is_seen(house: House, tmp_path: 
         office.enter("u1")
         audience_id = office.audience().id
         for n in (1, 2):
-            run = office.ledger.write(runs.begin_run, Tally(), NOW, lock, RunKind.LIVE)
+            run = office.ledger.write(runs.begin_run, ReadCounts(), NOW, lock, RunKind.LIVE)
             office.ledger.write(
                 runs.record_audience, run, audience_id, AudienceCounts(added=100 * n), NOW
             )
         for _ in range(25):  # a long session is not among the last runs
-            ended = office.ledger.write(runs.begin_run, Tally(), NOW, lock)
+            ended = office.ledger.write(runs.begin_run, ReadCounts(), NOW, lock)
             office.ledger.write(runs.end_run, ended, RunStatus.DELIVERED, "", NOW)
         async with house.open() as pilot:
             await until(pilot, lambda: console(pilot).session is not None)
@@ -491,6 +491,6 @@ async def test_every_session_of_other_processes_is_seen(house: House, tmp_path: 
 
 
 def test_ages_of_sources_go_on_between_snapshots() -> None:
-    now = LiveSnapshot(1, 9.0, Tally(), 0.0, (), (LiveSource("a", last=90.0),), now=100.0)
+    now = LiveSnapshot(1, 9.0, ReadCounts(), 0.0, (), (LiveSource("a", last=90.0),), now=100.0)
     ages = [source_rows([now], clock, ASCII)[0].cells[5].text for clock in (100.0, 112.0)]
     assert ages == ["10 s ago", "22 s ago"]

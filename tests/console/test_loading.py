@@ -6,7 +6,7 @@ import pytest
 from textual.pilot import Pilot
 
 from amp_console.connections import ConnectionBook
-from amp_console.console import Trouble
+from amp_console.console import DemoTrouble
 from amp_console.console.widgets.grid import Grid
 from amp_console.console.widgets.grid_view import READING, RowsState
 from tests.console.furniture import GHOSTS, furnish
@@ -44,7 +44,7 @@ SCREENS = {
 
 def shown(pilot: Pilot[None]) -> list[Grid]:
     """The lists that are seen."""
-    return [each for each in pilot.app.screen.query(Grid) if each.region and each.visible]
+    return [item for item in pilot.app.screen.query(Grid) if item.region and item.visible]
 
 
 @pytest.mark.parametrize(("keys", "screen"), SCREENS.items())
@@ -60,9 +60,9 @@ async def test_a_list_says_that_it_is_being_read(house: House, keys: str, screen
                 assert grid.state is RowsState.LOADING, grid
             await until_shown(pilot, READING)
             told = picture(pilot)
-            assert not [each for each in CLAIMS if each in told], told
+            assert not [claim for claim in CLAIMS if claim in told], told
         await until(
-            pilot, lambda: all(each.state is not RowsState.LOADING for each in shown(pilot))
+            pilot, lambda: all(item.state is not RowsState.LOADING for item in shown(pilot))
         )
 
 
@@ -126,7 +126,7 @@ class Slow:
     def progress(self) -> float:
         return self.share
 
-    def troubles(self) -> tuple[Trouble, ...]:
+    def troubles(self) -> tuple[DemoTrouble, ...]:
         return ()
 
     def toggle(self, name: str) -> str:

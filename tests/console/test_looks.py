@@ -12,11 +12,11 @@ from textual.color import Color
 from textual.pilot import Pilot
 from textual.widgets import Button
 
-from amp_console.console import Opening
-from amp_console.console.liking import DARK, LIGHT
-from amp_console.console.screens.ask import Ask
-from amp_console.console.screens.dialog import Confirm, Dialog
-from amp_console.console.screens.quit import QuitDialog
+from amp_console.console import LaunchOptions
+from amp_console.console.appearance import DARK, LIGHT
+from amp_console.console.dialogs.ask import Ask
+from amp_console.console.dialogs.base import Confirm, Dialog
+from amp_console.console.dialogs.quit import QuitDialog
 from tests.console.furniture import furnish
 from tests.console.house import House, until_shown
 from tests.console.terminal import Terminal
@@ -37,15 +37,15 @@ class Glyph(NamedTuple):
     @property
     def contrast(self) -> float:
         """From 1, nothing to be seen, to 21, black on white."""
-        low, high = sorted(_luminance(each) for each in (self.ink, self.ground))
+        low, high = sorted(_luminance(item) for item in (self.ink, self.ground))
         return (high + 0.05) / (low + 0.05)
 
 
 def _luminance(of: ColorTriplet) -> float:
     """WCAG's relative luminance."""
     parts = [
-        each / 12.92 if each <= 0.04045 else ((each + 0.055) / 1.055) ** 2.4
-        for each in Color(*of).normalized
+        item / 12.92 if item <= 0.04045 else ((item + 0.055) / 1.055) ** 2.4
+        for item in Color(*of).normalized
     ]
     return 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2]
 
@@ -66,7 +66,7 @@ def glyphs(pilot: Pilot[None]) -> Iterator[tuple[int, int, Glyph]]:
 
 def on_button(pilot: Pilot[None], button: Button) -> list[Glyph]:
     """What a button says."""
-    return [each for x, y, each in glyphs(pilot) if button.region.contains(x, y)]
+    return [glyph for x, y, glyph in glyphs(pilot) if button.region.contains(x, y)]
 
 
 @pytest.mark.parametrize("theme", [DARK, LIGHT])
@@ -83,15 +83,15 @@ async def test_what_buttons_say_can_be_read(
     house: House, theme: str, dialog: Callable[[], Dialog[object]]
 ) -> None:
     house.connect()
-    async with house.open(Opening(theme=theme), size=(80, 24)) as pilot:
+    async with house.open(LaunchOptions(theme=theme), size=(80, 24)) as pilot:
         await until_shown(pilot, "Acme prod")
         await pilot.app.push_screen(dialog())
         buttons = list(pilot.app.screen.query(Button))
         for focused in buttons:
             focused.focus()
             await pilot.pause()
-            for each in buttons:
-                said = on_button(pilot, each)
+            for button in buttons:
+                said = on_button(pilot, button)
                 assert len(said) >= 2  # what it does, and its key
                 assert [glyph for glyph in said if glyph.contrast < READABLE] == []
 
@@ -104,12 +104,12 @@ async def test_without_colour_signs_and_words_say_it_all(
 
     async with house.open(size=(80, 24)) as pilot:
         await until_shown(pilot, "▸ ", "◐ 4 pending", "▲ 2 rejected", "● in sync", "◌ not linked")
-        painted = [each for _, _, each in glyphs(pilot)]
+        painted = [glyph for _, _, glyph in glyphs(pilot)]
 
-        coloured = [each for each in painted if len({*each.ink}) > 1 or len({*each.ground}) > 1]
+        coloured = [item for item in painted if len({*item.ink}) > 1 or len({*item.ground}) > 1]
         assert coloured == []
-        words = [each for each in painted if any(letter.isalnum() for letter in each.text)]
-        assert [each for each in words if each.contrast < FAINT_BUT_READABLE] == []
+        words = [item for item in painted if any(letter.isalnum() for letter in item.text)]
+        assert [word for word in words if word.contrast < FAINT_BUT_READABLE] == []
 
 
 @pytest.mark.parametrize(

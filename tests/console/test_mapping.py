@@ -6,8 +6,8 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import Static, TextArea
 
-from amp_console.console.screens.audiences import AudiencesPlace
-from amp_console.console.screens.mapping import MappingPlace
+from amp_console.console.screens.audiences.list import AudiencesScreen
+from amp_console.console.screens.connections.mapping import MappingScreen
 from tests.console.house import House, console, picture, until, until_shown
 from tests.console.keyrings import paste, told
 from tests.sync.office import event
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.anyio
 
 async def opened(pilot: Pilot[None]) -> None:
     await until(pilot, lambda: console(pilot).session)
-    pilot.app.push_screen(MappingPlace())
+    pilot.app.push_screen(MappingScreen())
     await until_shown(pilot, "What is found in it", "u-10442")
 
 
@@ -78,7 +78,7 @@ async def test_paths_are_kept_and_used_from_then_on(house: House) -> None:
         await opened(pilot)
         await paste(pilot, "amplitude-id", "$.traits.amplitude_id")
         await pilot.press("f2")
-        await until(pilot, lambda: isinstance(pilot.app.screen, AudiencesPlace))
+        await until(pilot, lambda: isinstance(pilot.app.screen, AudiencesScreen))
         kept = house.premises.book.get("Acme prod")
         assert kept.amplitude_id_path == "$.traits.amplitude_id"
         session = console(pilot).session
@@ -95,4 +95,4 @@ async def test_nothing_typed_is_lost_by_going_back(house: House) -> None:
         await pilot.press("escape")
         await until_shown(pilot, "Go without saving?")
         await pilot.press("y")
-        await until(pilot, lambda: isinstance(pilot.app.screen, AudiencesPlace))
+        await until(pilot, lambda: isinstance(pilot.app.screen, AudiencesScreen))

@@ -67,9 +67,9 @@ def covered(pilot: Pilot[None]) -> list[object]:
     line = screen.query_one(NoticeLine).region
     outer = set(screen.query_one(NoticeLine).ancestors_with_self)
     return [
-        each
-        for each in screen.query("*")
-        if each not in outer and each.region and each.region.overlaps(line)
+        item
+        for item in screen.query("*")
+        if item not in outer and item.region and item.region.overlaps(line)
     ]
 
 

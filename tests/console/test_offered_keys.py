@@ -6,7 +6,7 @@ import pytest
 from textual.app import App, ComposeResult
 from textual.pilot import Pilot
 
-from amp_console.console.screens.help import HelpScreen
+from amp_console.console.dialogs.help import HelpScreen
 from amp_console.console.widgets.grid import Grid
 from amp_console.console.widgets.grid_layout import Column
 from amp_console.console.widgets.grid_rows import MOST_SORTED, Cell, Row, rows_or_pages
@@ -58,7 +58,7 @@ async def test_each_key_that_a_list_offers_works_in_it(house: House) -> None:
     async with house.open() as pilot:
         async for _ in walk(pilot):
             screen, focused = pilot.app.screen, pilot.app.focused
-            for grid in [each for each in screen.query(Grid) if each.region and each.count]:
+            for grid in [item for item in screen.query(Grid) if item.region and item.count]:
                 await try_keys_of(pilot, grid)
                 tried += 1
             if focused is not None:
@@ -128,6 +128,9 @@ async def test_outside_the_demo_the_palette_has_no_trouble(house: House) -> None
     furnish(house)
     async with house.open() as pilot:
         await until_shown(pilot, GHOSTS)
-        names = [each.title for each in console(pilot).get_system_commands(pilot.app.screen)]
+        names = [
+            system_command.title
+            for system_command in console(pilot).get_system_commands(pilot.app.screen)
+        ]
         assert "Sync all" in names
         assert "Make trouble" not in names

@@ -17,16 +17,19 @@ def folder(tmp_path: Path) -> Path:
 def test_a_folder_lists_folders_first_and_hides_what_is_hidden(folder: Path) -> None:
     found = listing(f"{folder}/")
 
-    names = [each.name for each in found.entries]
+    names = [entry.name for entry in found.entries]
     assert names == ["old", "events-1.gz", "events-2.gz", "Notes [red].txt"]
     assert found.files == ()
     assert found.note == "Choose a file, or type a pattern such as *.gz."
 
 
 def test_a_beginning_lists_what_it_may_become_whatever_its_case(folder: Path) -> None:
-    assert [each.name for each in listing(f"{folder}/EV").entries] == ["events-1.gz", "events-2.gz"]
+    assert [entry.name for entry in listing(f"{folder}/EV").entries] == [
+        "events-1.gz",
+        "events-2.gz",
+    ]
     assert listing(f"{folder}/nothing").note == "There is no such file."
-    assert [each.name for each in listing(f"{folder}/.h").entries] == [".hidden"]
+    assert [entry.name for entry in listing(f"{folder}/.h").entries] == [".hidden"]
 
 
 def test_a_file_names_itself_even_if_its_name_looks_like_a_pattern(folder: Path) -> None:

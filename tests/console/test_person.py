@@ -3,8 +3,8 @@
 import pytest
 from textual.widgets import Input
 
-from amp_console.console.screens.person import PersonPlace
-from amp_console.console.screens.run import RunPlace
+from amp_console.console.screens.person import PersonScreen
+from amp_console.console.screens.runs.view import RunScreen
 from amp_console.simulator import Answer, Rule, Slow
 from tests.console.furniture import FRESH, GHOSTS, HOSTILE, LAPSED, furnish, hostile
 from tests.console.house import House, console, picture, until, until_shown
@@ -44,10 +44,10 @@ async def test_f_puts_the_cursor_back_into_the_input_and_selects_its_text(
         await pilot.press("f", *"l3", "enter")
         await until_shown(pilot, "delivered     in (cohort")
         await pilot.press(*away)
-        await until(pilot, lambda: isinstance(pilot.app.screen, RunPlace) == bool(away))
+        await until(pilot, lambda: isinstance(pilot.app.screen, RunScreen) == bool(away))
         await pilot.press("f", *"R2!S")
         place = pilot.app.screen
-        assert isinstance(place, PersonPlace)
+        assert isinstance(place, PersonScreen)
         assert place.query_one("#who", Input).value == "R2!S"
 
 
@@ -97,7 +97,7 @@ async def test_every_audience_that_knows_them_has_its_own_answer(house: House) -
         await pilot.press("j")
         await until_shown(pilot, "In the cohort: the event of")
         await pilot.press("r")
-        await until(pilot, lambda: isinstance(pilot.app.screen, RunPlace))
+        await until(pilot, lambda: isinstance(pilot.app.screen, RunScreen))
         await pilot.press("escape", "slash", *"x", "enter")
         await until_shown(pilot, "Known nowhere")
 
@@ -124,7 +124,7 @@ async def test_an_answer_about_somebody_else_is_not_shown(house: House) -> None:
         await until_shown(pilot, "Asking Amplitude…")
         await pilot.press("slash", "end", "backspace", "2", "enter")
         await until_shown(pilot, "ghost-2")
-        await until(pilot, lambda: all(each.group != "ask" for each in pilot.app.workers))
+        await until(pilot, lambda: all(worker.group != "ask" for worker in pilot.app.workers))
         assert "Amplitude knows nobody" not in picture(pilot)
 
 
@@ -133,7 +133,7 @@ async def test_hostile_identifiers_break_nothing(house: House, size: tuple[int, 
     furnish(house, hostile)
     async with house.open(size=size) as pilot:
         await until_shown(pilot, "[red]tr")
-        pilot.app.push_screen(PersonPlace(HOSTILE))
+        pilot.app.push_screen(PersonScreen(HOSTILE))
         await until_shown(pilot, "Known in 1 audience", "In the cohort: the event of")
         await pilot.press("A")
         await until_shown(pilot, "Amplitude knows")

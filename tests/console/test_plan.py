@@ -1,9 +1,9 @@
 import pytest
 from textual.pilot import Pilot
 
-from amp_console.console import Opening
-from amp_console.console.screens.plan import PlanPlace
-from amp_console.console.screens.run import RunPlace
+from amp_console.console import LaunchOptions
+from amp_console.console.screens.plan.view import PlanScreen
+from amp_console.console.screens.runs.view import RunScreen
 from amp_console.simulator import Simulator
 from tests.console.held import hold, rate_limit, start_sync
 from tests.console.house import House, console, picture, until, until_said, until_shown
@@ -76,7 +76,7 @@ async def test_an_idle_plan_says_that_there_is_nothing_to_send(house: House) -> 
         await pilot.press("s")
         await pilot.press("enter")
 
-        assert isinstance(pilot.app.screen, PlanPlace)
+        assert isinstance(pilot.app.screen, PlanScreen)
         assert console(pilot).sync is None
 
 
@@ -102,7 +102,7 @@ async def test_a_large_removal_is_asked_about_by_name_and_number(house: House) -
 async def test_read_only_dims_sending_and_says_why(house: House) -> None:
     with house.office(house.connect()) as office:
         office.enter("u-1")
-    async with house.open(Opening(read_only=True)) as pilot:
+    async with house.open(LaunchOptions(read_only=True)) as pilot:
         await open_plan(pilot, "adds 1 user", "READ-ONLY")
         assert pilot.app.screen.check_action("send", ()) is None
 
@@ -128,7 +128,7 @@ async def test_a_second_sync_is_refused_and_the_first_one_offered(
         await pilot.press("s")
         await until_shown(pilot, "A sync is under way", "one sync at a time")
         await pilot.press("y")
-        await until(pilot, lambda: isinstance(pilot.app.screen, RunPlace))
+        await until(pilot, lambda: isinstance(pilot.app.screen, RunScreen))
 
         assert console(pilot).sync is first
         held.let_go()

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import pytest
 from textual.pilot import Pilot
 
-from amp_console.console import Opening
-from amp_console.console.liking import DARK, LIGHT
-from amp_console.console.premises import Stage, Trouble
+from amp_console.console import LaunchOptions
+from amp_console.console.appearance import DARK, LIGHT
+from amp_console.console.environment import DemoSession, DemoTrouble
 from tests.console.furniture import furnish
 from tests.console.house import House, console, picture, until, until_said, until_shown
 
@@ -31,16 +31,16 @@ def kept(house: House) -> object:
 
 def log(pilot: Pilot[None]) -> Sequence[str]:
     """What the event log says."""
-    return [each.text for each in console(pilot).happenings]
+    return [happening.text for happening in console(pilot).happenings]
 
 
 async def at_rest(pilot: Pilot[None]) -> None:
     """Wait until nothing is done beside the screen any more."""
     await pilot.pause()
-    await until(pilot, lambda: all(each.is_finished for each in pilot.app.workers))
+    await until(pilot, lambda: all(worker.is_finished for worker in pilot.app.workers))
 
 
-class Empty(Stage):
+class Empty(DemoSession):
     """A demo with nothing in it."""
 
     def open(self) -> None: ...
@@ -51,7 +51,7 @@ class Empty(Stage):
     def progress(self) -> float:
         return 1.0
 
-    def troubles(self) -> tuple[Trouble, ...]:
+    def troubles(self) -> tuple[DemoTrouble, ...]:
         return ()
 
     def toggle(self, name: str) -> str:
@@ -77,7 +77,7 @@ async def test_the_command_line_is_stronger_and_is_not_kept(house: House) -> Non
     house.connect()
     like(house, 'theme = "nord"')
 
-    async with house.open(Opening(theme="dracula")) as pilot:
+    async with house.open(LaunchOptions(theme="dracula")) as pilot:
         await until_shown(pilot, "Acme prod")
 
         assert pilot.app.theme == "dracula"
@@ -89,12 +89,12 @@ async def test_an_unknown_theme_is_told_with_some_that_are_known(house: House, n
     house.connect()
     like(house, 'theme = "nord"')
 
-    async with house.open(Opening(theme=name)) as pilot:
+    async with house.open(LaunchOptions(theme=name)) as pilot:
         await until_shown(pilot, "There is no theme called", "gruvbox")
 
         assert pilot.app.theme == "nord"
         assert "\x1b" not in "".join(log(pilot))
-    async with house.open(Opening(theme="gruvbux")) as pilot:
+    async with house.open(LaunchOptions(theme="gruvbux")) as pilot:
         await until(pilot, lambda: "Some that there are: gruvbox, " in "".join(log(pilot)))
 
 
@@ -126,7 +126,7 @@ async def test_a_theme_that_the_settings_name_is_not_written_again(house: House)
     file = house.premises.folders.config_file
     before = file.stat().st_ino  # a file that is written is another one
 
-    async with house.open(Opening(theme=DARK)) as pilot:
+    async with house.open(LaunchOptions(theme=DARK)) as pilot:
         await until_shown(pilot, "Acme prod")
         console(pilot).switch_theme()
         await until(pilot, lambda: console(pilot).theme == LIGHT)

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from amp_console.console import importing
 from amp_console.console.background import aside
-from amp_console.console.screens.quit import QuitDialog
+from amp_console.console.dialogs.quit import QuitDialog
+from amp_console.console.jobs import importing
 from amp_console.ledger.standing import outstanding
 from amp_console.simulator import Simulator
 from tests.console.held import hold, rate_limit, start_sync

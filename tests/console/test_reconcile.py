@@ -8,9 +8,9 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import Button, Input
 
-from amp_console.console import Opening
-from amp_console.console.screens.reconcile_choice import ChoiceDialog
-from amp_console.console.screens.reconcile_rows import shares
+from amp_console.console import LaunchOptions
+from amp_console.console.screens.reconcile.choice import ChoiceDialog
+from amp_console.console.screens.reconcile.rows import shares
 from amp_console.console.widgets.grid import Grid
 from amp_console.ledger.comparisons import Comparison
 from amp_console.ledger.runs import RunKind, all_runs
@@ -61,7 +61,7 @@ async def until_over(pilot: Pilot[None]) -> None:
     """Wait until what was begun last is over, and shown."""
     app = console(pilot)
     await until(pilot, lambda: app.reconciling is not None and app.reconciling.is_over)
-    await until(pilot, lambda: all(each.is_finished for each in app.workers))
+    await until(pilot, lambda: all(worker.is_finished for worker in app.workers))
     await pilot.pause()
 
 
@@ -94,7 +94,7 @@ async def test_a_cohort_is_compared_and_put_right(house: House) -> None:
             pilot, "equal", "2 added, 1 removed: equal, as a download shows.", "Nobody differs"
         )
         assert cohort(house) == set(USERS)
-        kinds = [each.kind for each in await console(pilot).session.read(all_runs)]  # type: ignore[union-attr]
+        kinds = [run.kind for run in await console(pilot).session.read(all_runs)]  # type: ignore[union-attr]
         assert kinds == [RunKind.RECONCILE, RunKind.COMPARE, RunKind.SYNC]
 
 
@@ -230,7 +230,7 @@ async def test_a_comparison_can_be_cancelled(house: House) -> None:
 
 async def test_read_only_compares_and_says_why_nothing_is_put_right(house: House) -> None:
     drifted(house)
-    async with house.open(Opening(read_only=True)) as pilot:
+    async with house.open(LaunchOptions(read_only=True)) as pilot:
         await compare(pilot)
         await until_shown(pilot, "2 missing")
         await pilot.press("p")

@@ -3,11 +3,11 @@
 import pytest
 from textual.pilot import Pilot
 
-from amp_console.console import Opening
-from amp_console.console.screens.rejected_user import RejectedUserPlace, pretty
+from amp_console.console import LaunchOptions
+from amp_console.console.screens.errors.rejected_user import RejectedUserScreen, pretty
 from amp_console.console.widgets.grid import Grid
 from amp_console.simulator import RefuseIds, Rule
-from amp_console.sync.settings import SettingsChange
+from amp_console.sync.audience_settings import SettingsChange
 from amp_console.values import IdType
 from tests.console.furniture import FRESH, GHOSTS, furnish, sync
 from tests.console.house import House, console, picture, until, until_said, until_shown
@@ -43,7 +43,7 @@ async def open_user(pilot: Pilot[None], name: str) -> None:
     await until_shown(pilot, "1 user")
     await until(pilot, lambda: pilot.app.screen.query_one("#users", Grid).count == 1)
     await pilot.press("enter")
-    await until(pilot, lambda: isinstance(pilot.app.screen, RejectedUserPlace))
+    await until(pilot, lambda: isinstance(pilot.app.screen, RejectedUserScreen))
 
 
 async def test_an_unknown_user_is_shown_with_request_and_answer(house: House) -> None:
@@ -95,7 +95,7 @@ async def test_a_retried_user_says_how_they_stand_by_now(house: House) -> None:
 
 async def test_who_may_only_read_retries_nobody(house: House) -> None:
     furnish(house)
-    async with house.open(Opening(read_only=True)) as pilot:
+    async with house.open(LaunchOptions(read_only=True)) as pilot:
         await open_user(pilot, "ghost-2")
         await pilot.press("R")
         await until_said(pilot, "amp-console was started with --read-only.")
@@ -103,7 +103,7 @@ async def test_who_may_only_read_retries_nobody(house: House) -> None:
 
 async def test_without_odd_signs_everything_is_ascii(house: House) -> None:
     furnish(house)
-    async with house.open(Opening(ascii_only=True), size=(80, 24)) as pilot:
+    async with house.open(LaunchOptions(ascii_only=True), size=(80, 24)) as pilot:
         await open_user(pilot, "ghost-2")
         await until_shown(pilot, "What to do", "Enter Request")
         assert odd_signs(pilot) <= SCROLLBAR
@@ -119,7 +119,7 @@ async def test_from_a_user_to_the_person_and_back(house: House) -> None:
         await pilot.press("p")
         await until_shown(pilot, "Why is this person (not) in the cohort?", "Known in 1 audience")
         await pilot.press("escape")
-        await until(pilot, lambda: isinstance(pilot.app.screen, RejectedUserPlace))
+        await until(pilot, lambda: isinstance(pilot.app.screen, RejectedUserScreen))
 
 
 @pytest.mark.parametrize(

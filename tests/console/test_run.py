@@ -1,11 +1,11 @@
 import pytest
 from textual.pilot import Pilot
 
-from amp_console.console import Opening
-from amp_console.console.screens.audiences import AudiencesPlace
-from amp_console.console.screens.request_view import RequestView
-from amp_console.console.screens.run import RunPlace
-from amp_console.console.work import SyncWork
+from amp_console.console import LaunchOptions
+from amp_console.console.dialogs.request_view import RequestView
+from amp_console.console.jobs.runs import SyncJob
+from amp_console.console.screens.audiences.list import AudiencesScreen
+from amp_console.console.screens.runs.view import RunScreen
 from amp_console.ledger.leases import lease, note_holder
 from amp_console.ledger.runs import all_runs
 from amp_console.ledger.standing import outstanding
@@ -53,7 +53,7 @@ def _funnel(shown: str) -> tuple[str, list[str]]:
     rows = shown.splitlines()
     at = next(index for index, row in enumerate(rows) if "events read" in row)
     words = " ".join(rows[at].strip("│ ").split())
-    return words, [each.strip() for each in rows[at + 1].strip("│ ").split("→")]
+    return words, [item.strip() for item in rows[at + 1].strip("│ ").split("→")]
 
 
 async def test_a_rate_limit_is_counted_down_and_waited_out(
@@ -99,7 +99,7 @@ async def test_a_run_is_left_and_come_back_to(house: House, simulator: Simulator
     async with house.open() as pilot:
         await start_sync(pilot, "rate limited")
         await pilot.press("escape")
-        await until(pilot, lambda: isinstance(pilot.app.screen, AudiencesPlace))
+        await until(pilot, lambda: isinstance(pilot.app.screen, AudiencesScreen))
         await until_shown(pilot, "» sync")
 
         await pilot.press("w")
@@ -196,7 +196,7 @@ async def test_a_cohort_that_is_gone_is_said_for_its_audience(
         assert "shoppers: Amplitude has no cohort" in shown
         assert "Link another cohort, or unlink it" in shown
         assert "The next sync delivers" not in shown
-    async with house.open(Opening(run_id=2)) as pilot:
+    async with house.open(LaunchOptions(run_id=2)) as pilot:
         await until_shown(pilot, "run 2", "shoppers: Amplitude has no cohort")
         assert "The next sync delivers" not in picture(pilot)
 
@@ -272,7 +272,7 @@ async def test_a_run_looks_the_same_after_a_restart(house: House, size: tuple[in
     with house.office(house.connect()) as office:
         office.enter("u-1", "ghost-1")
         report = await office.sync()
-    async with house.open(Opening(run_id=report.run_id), size) as pilot:
+    async with house.open(LaunchOptions(run_id=report.run_id), size) as pilot:
         await until_shown(pilot, "Delivered, except 1 rejected user.", "1 added", "✔ 200")
 
         assert f"run {report.run_id}" in picture(pilot)
@@ -284,7 +284,7 @@ async def test_a_run_looks_the_same_after_a_restart(house: House, size: tuple[in
 
 async def test_a_run_that_does_not_exist_is_said_to(house: House) -> None:
     house.connect()
-    async with house.open(Opening(run_id=404)) as pilot:
+    async with house.open(LaunchOptions(run_id=404)) as pilot:
         await until_shown(pilot, "There is no run 404.")
 
 
@@ -297,7 +297,7 @@ async def test_hostile_names_break_nothing(house: House) -> None:
         await pilot.press("S")
         await until_shown(pilot, "This makes 6 cohorts", "[/foo]")
         await pilot.press("s")
-        await until(pilot, lambda: isinstance(pilot.app.screen, RunPlace) and _work(pilot).is_over)
+        await until(pilot, lambda: isinstance(pilot.app.screen, RunScreen) and _work(pilot).is_over)
         await until_shown(pilot, "[/foo]", "[red]alert")
 
         assert "\x1b" not in picture(pilot)
@@ -311,7 +311,7 @@ async def test_no_timer_runs_once_the_run_is_over(house: House) -> None:
         await start_sync(pilot, "Everything is delivered.")
 
         place = pilot.app.screen
-        assert isinstance(place, RunPlace)
+        assert isinstance(place, RunScreen)
         assert place._timer is None
 
 
@@ -331,7 +331,7 @@ async def test_a_run_given_up_in_the_middle_is_over_in_the_history_too(
         assert str(office.ledger.read(all_runs)[0].status) == "stopped"
 
 
-def _work(pilot: Pilot[None]) -> SyncWork:
+def _work(pilot: Pilot[None]) -> SyncJob:
     work = console(pilot).sync
     assert work is not None
     return work

@@ -1,6 +1,6 @@
 from amp_console.console.run_words import advice, did, shortened, so_far, verdict, waiting
 from amp_console.ledger.runs import AudienceCounts
-from amp_console.ledger.sources import Tally
+from amp_console.ledger.sources import ReadCounts
 
 
 def test_waits_are_counted_down_with_the_try_that_comes() -> None:
@@ -37,18 +37,18 @@ def test_a_verdict_names_who_is_left() -> None:
 
 
 def test_advice_says_what_to_look_at_next() -> None:
-    told = list(advice("stopped", AudienceCounts(rejected=12), Tally(read=3, invalid=3)))
+    told = list(advice("stopped", AudienceCounts(rejected=12), ReadCounts(read=3, invalid=3)))
 
     assert told == [
         "12 users were rejected: press x to see who and why.",
         "3 events could not be read: press 2, then i, to see which.",
         "The next sync delivers what is pending.",
     ]
-    assert list(advice("delivered", AudienceCounts(added=1), Tally())) == []
+    assert list(advice("delivered", AudienceCounts(added=1), ReadCounts())) == []
 
 
 def test_advice_for_who_is_stuck_is_their_own_note() -> None:
-    nothing = AudienceCounts(), Tally()
+    nothing = AudienceCounts(), ReadCounts()
     gone = ("trial", "Link another cohort.")
 
     assert list(advice("stopped", *nothing, [gone], goes_on=False)) == [

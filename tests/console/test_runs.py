@@ -1,9 +1,9 @@
 import pytest
 
-from amp_console.console.screens.run import RunPlace
+from amp_console.console.screens.runs.view import RunScreen
 from amp_console.ledger.run_locks import hold_run
 from amp_console.ledger.runs import begin_run
-from amp_console.ledger.sources import Tally
+from amp_console.ledger.sources import ReadCounts
 from amp_console.simulator import Answer, Call, Simulator
 from tests.console.house import NOW, House, console, picture, until, until_shown
 
@@ -31,7 +31,7 @@ async def test_runs_are_listed_with_what_they_did(
         await pilot.press("enter")
 
         await until_shown(pilot, "run 1", "Delivered, except 1 rejected user.")
-        assert isinstance(pilot.app.screen, RunPlace)
+        assert isinstance(pilot.app.screen, RunScreen)
 
 
 async def test_a_run_tells_long_after_how_many_were_left_pending(
@@ -58,9 +58,9 @@ async def test_a_run_whose_process_died_is_told_from_one_that_goes_on(house: Hou
         office.enter("u-1")
         ledger = office.ledger
         with hold_run(ledger.path) as lock:
-            ledger.write(begin_run, Tally(), NOW - 60 * 1_000_000, lock)
+            ledger.write(begin_run, ReadCounts(), NOW - 60 * 1_000_000, lock)
         with hold_run(ledger.path) as lock:
-            ledger.write(begin_run, Tally(), NOW - 1_000_000, lock)
+            ledger.write(begin_run, ReadCounts(), NOW - 1_000_000, lock)
             async with house.open(size=(80, 24)) as pilot:
                 await until(pilot, lambda: console(pilot).session)
                 await pilot.press("3")

@@ -1,4 +1,4 @@
-from amp_console.console.speed import Speed, ordinal, seconds_left
+from amp_console.console.jobs.speed import Speed, ordinal, seconds_left
 
 
 def test_nothing_is_said_before_anything_was_done() -> None:

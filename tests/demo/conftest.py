@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from amp_console.demo import DemoStage
+from amp_console.demo import SimulatedSession
 from amp_console.ledger import Ledger
 from tests.demo.theatre import Theatre, still_timing
 
@@ -12,7 +12,7 @@ from tests.demo.theatre import Theatre, still_timing
 @pytest.fixture(scope="session")
 def theatre() -> Iterator[Theatre]:
     """Nobody may change anything here."""
-    with DemoStage(lively=False, timing=still_timing()) as stage:
+    with SimulatedSession(lively=False, timing=still_timing()) as stage:
         stage.open()
         stage.wait()
         with Ledger(stage.premises.folders.ledger(stage.connection.id)) as ledger:

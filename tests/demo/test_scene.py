@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from amp_console.demo import DemoStage
-from amp_console.demo.cast import (
+from amp_console.demo import SimulatedSession
+from amp_console.demo.dataset import (
     ABANDONERS,
     CHURN,
     LAPSED,
@@ -25,8 +25,8 @@ from amp_console.ledger.requests import requests_page
 from amp_console.ledger.runs import RunStatus, all_runs
 from amp_console.ledger.sources import invalid_events
 from amp_console.ledger.standing import Outstanding
-from amp_console.sync.person import explain_person
-from amp_console.sync.standing import Status, standings
+from amp_console.sync.queries.person import explain_person
+from amp_console.sync.queries.status import Status, standings
 from amp_console.values import IdType
 from tests.demo.theatre import DAY, MINUTE, NOW, Theatre, content, files_read, still_timing, tables
 
@@ -63,7 +63,7 @@ def test_the_audiences_stand_as_they_should(
 
 def test_there_are_six_audiences(theatre: Theatre) -> None:
     found = theatre.ledger.read(standings, theatre.stage.connection)
-    assert {each.audience.key for each in found} == {role.key for role in ROLES}
+    assert {item.audience.key for item in found} == {role.key for role in ROLES}
 
 
 def test_the_cohorts_hold_what_the_books_say_but_for_the_one_that_drifted(
@@ -95,7 +95,7 @@ def test_one_link_is_broken_and_says_why(theatre: Theatre) -> None:
 
 def test_people_are_rejected_for_three_reasons(theatre: Theatre) -> None:
     groups = theatre.ledger.read(rejection_groups)
-    assert {(each.audience, each.code, each.count) for each in groups} == {
+    assert {(group.audience, group.code, group.count) for group in groups} == {
         (SHOPPERS.key, Reason.UNKNOWN, 8),
         (SHOPPERS.key, Reason.REFUSED, 2),
         (CHURN.key, Reason.NO_IDENTIFIER, 3),
@@ -104,9 +104,9 @@ def test_people_are_rejected_for_three_reasons(theatre: Theatre) -> None:
 
 def test_invalid_events_stand_in_a_file_that_can_be_looked_into(theatre: Theatre) -> None:
     found = theatre.ledger.read(invalid_events)
-    assert [each.line for each in found] == [1, 2, 3, 5]
-    for each in found:
-        assert len(Path(each.source).read_text(encoding="utf-8").splitlines()) == 5
+    assert [item.line for item in found] == [1, 2, 3, 5]
+    for item in found:
+        assert len(Path(item.source).read_text(encoding="utf-8").splitlines()) == 5
 
 
 def test_the_runs_lie_in_the_past_and_ended_in_different_ways(theatre: Theatre) -> None:
@@ -151,20 +151,20 @@ def test_people_have_come_and_gone_within_the_hour(theatre: Theatre) -> None:
 
 def test_there_are_cohorts_of_others_to_choose_from(theatre: Theatre) -> None:
     ours = {theatre.standing(role).audience.cohort_id for role in ROLES}
-    others = [each for each in theatre.simulator.world.cohorts() if each.id not in ours]
-    assert Counter(each.type for each in others) == {"redshift": 3, "manual_upload": 4}
-    assert len({owner for each in others for owner in each.owners}) == 5
-    assert all(theatre.simulator.world.size(each.id) > 0 for each in others)
+    others = [cohort for cohort in theatre.simulator.world.cohorts() if cohort.id not in ours]
+    assert Counter(other.type for other in others) == {"redshift": 3, "manual_upload": 4}
+    assert len({owner for other in others for owner in other.owners}) == 5
+    assert all(theatre.simulator.world.size(other.id) > 0 for other in others)
 
 
 def test_one_person_may_be_in_several_audiences(theatre: Theatre) -> None:
     (who,) = user_ids(1, SHOPPERS, 7, 1)
     answers = theatre.ledger.read(explain_person, who)
-    assert {each.record.audience.key for each in answers} == {SHOPPERS.key, NEWSLETTER.key}
+    assert {answer.record.audience.key for answer in answers} == {SHOPPERS.key, NEWSLETTER.key}
 
 
 def test_the_same_seed_is_the_same_ledger(theatre: Theatre) -> None:
-    with DemoStage(lively=False, timing=still_timing()) as again:
+    with SimulatedSession(lively=False, timing=still_timing()) as again:
         again.open()
         again.wait()
         for table in tables(again):

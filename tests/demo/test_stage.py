@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from amp_console.connections import KeysError, KeySource, find_keys
-from amp_console.demo import DemoStage
+from amp_console.demo import SimulatedSession
 from amp_console.ledger import Ledger, LedgerError
 from amp_console.ledger.changes import revision
 
@@ -26,7 +26,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def assert_nothing_is_left(folder: Path, stage: DemoStage) -> None:
+def assert_nothing_is_left(folder: Path, stage: SimulatedSession) -> None:
     assert list(folder.iterdir()) == []
     assert set(threading.enumerate()) <= THREADS_BEFORE
     port = int(str(stage.connection.base_url).rpartition(":")[2])
@@ -35,7 +35,7 @@ def assert_nothing_is_left(folder: Path, stage: DemoStage) -> None:
 
 
 def test_the_home_is_the_owners_alone_and_holds_one_connection(folder: Path) -> None:
-    with DemoStage() as stage:
+    with SimulatedSession() as stage:
         (home,) = folder.iterdir()
         assert stat.S_IMODE(home.stat().st_mode) == 0o700
         assert stage.premises.book.all() == (stage.connection,)
@@ -49,7 +49,7 @@ def test_the_keys_come_with_it_and_nothing_else_of_the_environment(
 ) -> None:
     monkeypatch.setenv("AMP_CONSOLE_API_KEY", "a-real-key")
     monkeypatch.setenv("AMP_CONSOLE_SECRET_KEY", "a-real-secret")
-    with DemoStage() as stage:
+    with SimulatedSession() as stage:
         premises = stage.premises
         keys, source = find_keys(stage.connection, premises.environ, premises.vault)
     assert set(premises.environ) == {"AMP_CONSOLE_API_KEY", "AMP_CONSOLE_SECRET_KEY"}
@@ -59,19 +59,19 @@ def test_the_keys_come_with_it_and_nothing_else_of_the_environment(
 
 def test_no_keyring_is_touched(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "a.keyring.that.must.not.be.Loaded")
-    with DemoStage() as stage, pytest.raises(KeysError):
+    with SimulatedSession() as stage, pytest.raises(KeysError):
         find_keys(stage.connection, {}, stage.premises.vault)
 
 
 def test_nothing_is_left_of_a_demo_that_was_never_opened(folder: Path) -> None:
-    with DemoStage() as stage:
+    with SimulatedSession() as stage:
         pass
     assert_nothing_is_left(folder, stage)
 
 
 @pytest.mark.parametrize("parts", [0, 1, 3, 6])
 def test_nothing_is_left_although_the_scene_was_still_being_set(folder: Path, parts: int) -> None:
-    with DemoStage() as stage:
+    with SimulatedSession() as stage:
         stage.open()
         segment = stage.home / "segment-logs"
         while len(list(segment.glob("*"))) < parts:
@@ -80,14 +80,14 @@ def test_nothing_is_left_although_the_scene_was_still_being_set(folder: Path, pa
 
 
 def test_nothing_is_left_after_an_error(folder: Path) -> None:
-    with pytest.raises(ZeroDivisionError), DemoStage() as stage:  # noqa: PT012
+    with pytest.raises(ZeroDivisionError), SimulatedSession() as stage:  # noqa: PT012
         stage.open()
         _ = 1 / 0
     assert_nothing_is_left(folder, stage)
 
 
 def test_nothing_is_left_although_people_come_and_go(folder: Path) -> None:
-    with DemoStage(fast=True) as stage:
+    with SimulatedSession(fast=True) as stage:
         stage.open()
         stage.wait()
         with Ledger(stage.premises.folders.ledger(stage.connection.id)) as ledger:
@@ -99,7 +99,7 @@ def test_nothing_is_left_although_people_come_and_go(folder: Path) -> None:
 
 
 def test_what_keeps_the_scene_from_being_set_is_told(folder: Path) -> None:
-    with pytest.raises(LedgerError), DemoStage() as stage:  # noqa: PT012
+    with pytest.raises(LedgerError), SimulatedSession() as stage:  # noqa: PT012
         stage.premises.folders.ledger(stage.connection.id).write_bytes(b"no ledger" * 1_000)
         stage.open()
         with pytest.raises(LedgerError):
@@ -110,7 +110,7 @@ def test_what_keeps_the_scene_from_being_set_is_told(folder: Path) -> None:
 def test_nothing_is_left_where_it_can_not_begin(folder: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(OSError, match="in use"), DemoStage(port=port):
+        with pytest.raises(OSError, match="in use"), SimulatedSession(port=port):
             pass
     assert list(folder.iterdir()) == []
 
@@ -118,22 +118,22 @@ def test_nothing_is_left_where_it_can_not_begin(folder: Path) -> None:
 def test_a_home_that_is_there_already_is_left_alone(tmp_path: Path) -> None:
     home = tmp_path / "mine"
     home.mkdir()
-    with pytest.raises(FileExistsError), DemoStage(home=home):
+    with pytest.raises(FileExistsError), SimulatedSession(home=home):
         pass
     assert home.exists()
 
 
 def test_a_home_that_was_asked_for_is_thrown_away_too(tmp_path: Path) -> None:
     home = tmp_path / "demo"
-    with DemoStage(home=home):
+    with SimulatedSession(home=home):
         assert stat.S_IMODE(home.stat().st_mode) == 0o700
     assert not home.exists()
 
 
 def test_opening_it_twice_plays_once() -> None:
-    with DemoStage() as stage:
+    with SimulatedSession() as stage:
         stage.open()
         stage.open()
-        assert [each.name for each in threading.enumerate() if each not in THREADS_BEFORE].count(
+        assert [item.name for item in threading.enumerate() if item not in THREADS_BEFORE].count(
             "demo"
         ) == 1

@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 
 from amp_console.connections import Connection
-from amp_console.demo.cast import ABANDONERS, SHOPPERS, Crossing, event_lines, user_ids
-from amp_console.demo.street import FIRST_LEAVER, Street
+from amp_console.demo.dataset import ABANDONERS, SHOPPERS, Crossing, event_lines, user_ids
+from amp_console.demo.traffic import FIRST_LEAVER, Traffic
 from amp_console.engage import FieldMapping, ReadOptions
 from amp_console.ledger import Ledger
 from amp_console.ledger.audiences import all_audiences, find_audience
 from amp_console.ledger.movement import movement
-from amp_console.sync.intake import Intake
+from amp_console.sync.ingest.importer import Importer
 from amp_console.sync.timing import Timing
-from amp_console.sync.workplace import Workplace
+from amp_console.sync.workspace import Workspace
 from tests.demo.theatre import MINUTE, NOW
 
 LATER = NOW + MINUTE
@@ -30,7 +30,7 @@ class Quarter:
         timing = Timing(now=lambda: LATER, rng=random.Random(1))
         self.ledger = ledger
         self.folder = folder
-        self.street = Street(Workplace(connection, ledger), folder, timing, seed=1)
+        self.street = Traffic(Workspace(connection, ledger), folder, timing, seed=1)
 
     def moved(self, key: str) -> tuple[int, int]:
         """How many entered and left within the last two minutes."""
@@ -59,7 +59,7 @@ def test_those_who_leave_were_in(quarter: Quarter) -> None:
     inside = user_ids(1, SHOPPERS, 0, SHOPPERS.people)
     file = quarter.folder / "everybody.ndjson"
     file.write_text(event_lines(SHOPPERS, Crossing(NOW - MINUTE, True, inside)))
-    Intake(quarter.ledger, ReadOptions(mapping=FieldMapping.parse())).run([str(file)])
+    Importer(quarter.ledger, ReadOptions(mapping=FieldMapping.parse())).run([str(file)])
     for _ in range(20):
         quarter.street.step()
     audience = quarter.ledger.read(find_audience, SHOPPERS.key)

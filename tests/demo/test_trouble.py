@@ -100,7 +100,7 @@ async def test_trouble_goes_away(scene: Scene, name: str) -> None:
         await client.list_cohorts()
         await scene.add(client, "usr_1")
     assert scene.naps == []
-    assert not any(each.is_on for each in scene.troubles.all())
+    assert not any(trouble.is_on for trouble in scene.troubles.all())
 
 
 async def test_trouble_goes_away_and_what_was_there_before_stays(scene: Scene) -> None:
@@ -108,7 +108,7 @@ async def test_trouble_goes_away_and_what_was_there_before_stays(scene: Scene) -
     scene.troubles.meet(scene.simulator.faults, [refused])
     scene.troubles.toggle("down")
     scene.troubles.toggle("slow")
-    assert [each.name for each in scene.troubles.all() if each.is_on] == ["down", "slow"]
+    assert [trouble.name for trouble in scene.troubles.all() if trouble.is_on] == ["down", "slow"]
     scene.troubles.toggle("slow")
     scene.troubles.toggle("down")
     assert scene.simulator.faults.rules == (refused,)
@@ -135,7 +135,7 @@ async def test_now_and_then_a_change_fails_but_most_pass(scene: Scene) -> None:
         for number in range(35):
             with suppress(RateLimited, ServerTrouble, NoConnection):
                 await scene.add(client, f"usr_{number}")
-    seen = [each.status for each in scene.simulator.requests]
+    seen = [request.status for request in scene.simulator.requests]
     assert {status for status in seen if status != 200} == {429, 502, 0}
     assert seen.count(200) > 20
 

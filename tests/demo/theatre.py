@@ -5,12 +5,12 @@ import sqlite3
 from contextlib import closing
 from dataclasses import dataclass
 
-from amp_console.demo import DemoStage
-from amp_console.demo.cast import Role
+from amp_console.demo import SimulatedSession
+from amp_console.demo.dataset import Role
 from amp_console.ledger import Ledger
 from amp_console.ledger.audiences import find_audience
 from amp_console.simulator import Simulator
-from amp_console.sync.standing import Standing, standing
+from amp_console.sync.queries.status import Standing, standing
 from amp_console.sync.timing import Timing
 
 NOW = 1_777_900_000_000_000  # 2026-05-04, microseconds since 1970
@@ -26,7 +26,7 @@ def still_timing() -> Timing:
 class Theatre:
     """A stage with its ledger open."""
 
-    stage: DemoStage
+    stage: SimulatedSession
     ledger: Ledger
 
     @property
@@ -45,17 +45,17 @@ class Theatre:
         return self.simulator.world.size(cohort_id)
 
 
-def _open(stage: DemoStage) -> closing[sqlite3.Connection]:
+def _open(stage: SimulatedSession) -> closing[sqlite3.Connection]:
     return closing(sqlite3.connect(stage.premises.folders.ledger(stage.connection.id)))
 
 
-def tables(stage: DemoStage) -> list[str]:
+def tables(stage: SimulatedSession) -> list[str]:
     """The tables of a stage's ledger."""
     with _open(stage) as db:
         return [name for (name,) in db.execute("SELECT name FROM sqlite_schema WHERE type='table'")]
 
 
-def content(stage: DemoStage, table: str) -> list[tuple[object, ...]]:
+def content(stage: SimulatedSession, table: str) -> list[tuple[object, ...]]:
     """All that a table holds; files are called by their place in the stage's home."""
     with _open(stage) as db:
         if table == "source":
@@ -65,7 +65,7 @@ def content(stage: DemoStage, table: str) -> list[tuple[object, ...]]:
         return db.execute(f"SELECT * FROM {table}").fetchall()
 
 
-def files_read(stage: DemoStage) -> list[tuple[int, int]]:
+def files_read(stage: SimulatedSession) -> list[tuple[int, int]]:
     """When each file was read, and how many events stood in it."""
     with _open(stage) as db:
         return db.execute("SELECT read_at, read FROM source ORDER BY id").fetchall()

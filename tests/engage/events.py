@@ -4,7 +4,7 @@ import io
 import json
 from collections import Counter
 
-from amp_console.engage import Batch, ReadOptions, Source, open_source
+from amp_console.engage import EventBatch, ReadOptions, Source, open_source
 
 TIME = "2026-05-03T19:42:50.066Z"
 AT = 1_777_837_370_066_000
@@ -43,15 +43,15 @@ def opened(content: bytes, options: ReadOptions = DEFAULTS, block_bytes: int = 1
     )
 
 
-def read(content: bytes, options: ReadOptions = DEFAULTS, block_bytes: int = 1 << 20) -> Batch:
+def read(content: bytes, options: ReadOptions = DEFAULTS, block_bytes: int = 1 << 20) -> EventBatch:
     """All batches as one."""
     with opened(content, options, block_bytes) as source:
         return joined(source)
 
 
-def joined(source: Source) -> Batch:
+def joined(source: Source) -> EventBatch:
     """The batches of a source as one."""
-    whole = Batch(filtered=Counter(), hints={}, unlisted=Counter())
+    whole = EventBatch(filtered=Counter(), hints={}, unlisted=Counter())
     assert isinstance(whole.filtered, Counter)
     assert isinstance(whole.unlisted, Counter)
     assert isinstance(whole.hints, dict)
@@ -64,5 +64,5 @@ def joined(source: Source) -> Batch:
     return whole
 
 
-def members(batch: Batch) -> list[str | None]:
+def members(batch: EventBatch) -> list[str | None]:
     return [change.user_id for change in batch.changes]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from amp_console.engage import Batch, FieldMapping, ReadOptions
+from amp_console.engage import EventBatch, FieldMapping, ReadOptions
 from amp_console.engage.batch import LISTED
 from amp_console.engage.reader import BROKEN_LINE, EventReader
 from tests.engage.events import PERSONAS, event, lines, members, read
@@ -144,7 +144,7 @@ def test_where_blocks_end_does_not_matter(mess: list[bytes], block_bytes: int) -
     assert read(content, block_bytes=block_bytes) == read(content)
 
 
-def in_batches(*texts: bytes) -> Sequence[Batch]:
+def in_batches(*texts: bytes) -> Sequence[EventBatch]:
     return list(EventReader(FieldMapping.parse()).batches(texts, 7))
 
 
@@ -173,4 +173,4 @@ def test_of_a_long_line_that_breaks_off_the_events_before_that_are_read() -> Non
     events = b",".join(json.dumps(event(f"u{n}")).encode() for n in range(500))
     found = in_batches(b"[" + events + b', {"userId": "cut')
     assert sum(len(batch.changes) for batch in found) == 500
-    assert [each for batch in found for each in batch.refusals] == [(7, BROKEN_LINE)]
+    assert [refusal for batch in found for refusal in batch.refusals] == [(7, BROKEN_LINE)]

@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from amp_console.engage import Batch, ReadOptions, SourceKind, open_source
+from amp_console.engage import EventBatch, ReadOptions, SourceKind, open_source
 from tests.engage.events import joined
 
 CASES = Path(__file__).parent.parent / "data/cases"
 EXCEL = ["1001", "00042", "Zoë-77", "u,comma", 'q"uote', "a@b.example", "12345678901234567"]
 
 
-def read_case(name: str, audience: str | None = None) -> tuple[SourceKind, Batch]:
+def read_case(name: str, audience: str | None = None) -> tuple[SourceKind, EventBatch]:
     with open_source(str(CASES / name), ReadOptions(audience=audience)) as source:
         return source.kind, joined(source)
 

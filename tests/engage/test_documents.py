@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from amp_console.engage import FieldMapping, SourceKind, UnreadableSource
 from amp_console.engage.batch import LISTED
+from amp_console.engage.byte_stream import ByteStream
 from amp_console.engage.documents import read_document
-from amp_console.engage.intake import Intake
 from amp_console.engage.reader import EventReader
 from amp_console.engage.source import BLOCK_BYTES
 from tests.engage.events import event, members, opened, read
@@ -94,7 +94,7 @@ def test_something_after_the_array_is_told() -> None:
 
 def test_an_element_past_the_limit_is_refused_alone() -> None:
     elements = [EVENTS[0], {"x": ["y" * 400]}, EVENTS[1]]
-    intake = Intake(io.BytesIO(json.dumps(elements).encode()), 64)
+    intake = ByteStream(io.BytesIO(json.dumps(elements).encode()), 64)
     batches = list(read_document(intake, EventReader(FieldMapping.parse()), limit=350))
     refusals = [refusal for batch in batches for refusal in batch.refusals]
     assert refusals == [(2, "longer than 32 MiB")]

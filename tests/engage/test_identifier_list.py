@@ -21,7 +21,7 @@ def listed(content: bytes, id_type: IdType = IdType.USER_ID) -> tuple[list[str],
     ids = [
         change.user_id if id_type is IdType.USER_ID else change.amplitude_id for change in changes
     ]
-    return [each for each in ids if each], [r.line for batch in batches for r in batch.refusals]
+    return [id_ for id_ in ids if id_], [r.line for batch in batches for r in batch.refusals]
 
 
 @pytest.mark.parametrize(

@@ -6,15 +6,15 @@ import zlib
 
 import pytest
 
-from amp_console.engage import Batch, UnreadableSource, open_source
-from amp_console.engage.intake import GZIP_MAGIC, Intake
+from amp_console.engage import EventBatch, UnreadableSource, open_source
+from amp_console.engage.byte_stream import GZIP_MAGIC, ByteStream
 from tests.engage.events import DEFAULTS, event, joined, lines, members, read
 
 MANY = [event(f"user-{n}", n % 3 == 0) for n in range(2_000)]
 PACKED = gzip.compress(lines(*MANY), mtime=0)
 
 
-def refused(batch: Batch) -> tuple[int, str]:
+def refused(batch: EventBatch) -> tuple[int, str]:
     [refusal] = batch.refusals
     return refusal.line, refusal.reason.partition(".")[0]
 
@@ -51,7 +51,7 @@ def test_what_a_gzip_that_ends_early_holds_is_read(kept: float, block_bytes: int
 def test_wherever_a_gzip_is_cut_not_a_byte_before_it_is_lost(block_bytes: int) -> None:
     packed = gzip.compress(lines(event("ana"), event("x" * 300)))
     for cut in range(len(GZIP_MAGIC), len(packed)):
-        intake = Intake(io.BytesIO(packed[:cut]), block_bytes)
+        intake = ByteStream(io.BytesIO(packed[:cut]), block_bytes)
         assert b"".join(intake) == zlib.decompressobj(31).decompress(packed[:cut])
 
 

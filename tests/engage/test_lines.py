@@ -2,13 +2,13 @@ import io
 
 import pytest
 
-from amp_console.engage.intake import Intake
+from amp_console.engage.byte_stream import ByteStream
 from amp_console.engage.lines import LINE_LIMIT, TOO_LONG, LineSplitter, lines_of
 from tests.engage.events import event, lines, members, read
 
 
 def split(content: bytes, block_bytes: int, limit: int = LINE_LIMIT) -> list[bytes]:
-    blocks = lines_of(Intake(io.BytesIO(content), block_bytes), limit)
+    blocks = lines_of(ByteStream(io.BytesIO(content), block_bytes), limit)
     return [line for block in blocks for line in block]
 
 

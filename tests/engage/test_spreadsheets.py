@@ -25,11 +25,11 @@ def test_it_is_refused_with_the_option_that_helps(
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text)))
     with open_source("-", OPTIONS[kind]) as source:
         batches = list(source)
-    assert [each.user_id for batch in batches for each in batch.changes] == [
+    assert [change.user_id for batch in batches for change in batch.changes] == [
         "u1",
         "'abc",
         "+4915112346",
     ]
-    refusals = [each for batch in batches for each in batch.refusals]
+    refusals = [refusal for batch in batches for refusal in batch.refusals]
     assert len(refusals) == 2
-    assert all("export it exactly instead" in each.reason for each in refusals)
+    assert all("export it exactly instead" in refusal.reason for refusal in refusals)

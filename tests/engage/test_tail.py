@@ -10,8 +10,8 @@ from amp_console.engage import tail
 from amp_console.engage.lines import LINE_LIMIT, TOO_LONG
 from amp_console.engage.tail import (
     HEAD,
-    Identity,
-    Place,
+    FileIdentity,
+    FileOffset,
     beginning_of,
     continues,
     digest,
@@ -20,21 +20,21 @@ from amp_console.engage.tail import (
 )
 
 
-def identity(path: Path) -> Identity:
+def identity(path: Path) -> FileIdentity:
     with path.open("rb") as file:
         return identity_of(file)
 
 
-def same(path: Path, known: Identity) -> bool:
+def same(path: Path, known: FileIdentity) -> bool:
     with path.open("rb") as file:
         return continues(file, beginning_of(known))
 
 
-def begin(path: Path) -> Place:
+def begin(path: Path) -> FileOffset:
     return beginning_of(identity(path))
 
 
-def read(path: Path, place: Place) -> tuple[list[bytes], Place]:
+def read(path: Path, place: FileOffset) -> tuple[list[bytes], FileOffset]:
     """The lines behind a place, and the place after them; their numbers must be in a row."""
     lines: list[bytes] = []
     with path.open("rb") as file:

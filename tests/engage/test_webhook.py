@@ -44,7 +44,7 @@ def signature(text: bytes) -> str:
 def test_events_are_cut_where_json_ends_them(
     events: list[object], space: str, is_ascii: bool
 ) -> None:
-    texts = [json.dumps(each, ensure_ascii=is_ascii).encode("utf-8") for each in events]
+    texts = [json.dumps(event, ensure_ascii=is_ascii).encode("utf-8") for event in events]
     padded = space.encode()
     inner = (padded + b"," + padded).join(texts)
     body = padded + b"[" + padded + inner + padded + b"]" + padded

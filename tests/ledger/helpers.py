@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from amp_console.ledger import Ledger, deliveries, members, sources
 from amp_console.ledger.audiences import NO_HINTS, Audience, audience, discover
-from amp_console.ledger.deliveries import Answer, Batch
+from amp_console.ledger.deliveries import BatchAnswer, DeliveryBatch
 from amp_console.ledger.members import Gathered
 from amp_console.ledger.standing import Outstanding, outstanding
 from amp_console.values import AudienceHints, AudienceRef, Change, IdType, Operation
@@ -37,7 +37,7 @@ def read(ledger: Ledger, changes: Iterable[Change], path: str = "/events.ndjson"
 
 def take(
     ledger: Ledger, operation: Operation, limit: int = 100, id_type: IdType = IdType.USER_ID
-) -> Batch | None:
+) -> DeliveryBatch | None:
     of = start(ledger).id
     return ledger.write(deliveries.take, 1, of, id_type, operation, limit, 1)
 
@@ -50,7 +50,7 @@ def deliver(ledger: Ledger, skipped: Iterable[str] = ()) -> dict[Operation, list
             while batch := take(ledger, operation, id_type=id_type):
                 sent[operation] += batch.identifiers()
                 gone = [id_ for id_ in skipped if id_ in batch.identifiers()]
-                ledger.write(deliveries.confirm, batch, Answer(2, 200), gone, "unknown")
+                ledger.write(deliveries.confirm, batch, BatchAnswer(2, 200), gone, "unknown")
     return sent
 
 

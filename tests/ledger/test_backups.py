@@ -68,7 +68,7 @@ def test_a_backup_is_a_whole_ledger_for_this_user_alone(path: Path) -> None:
     assert members(made.path) == {"u1"}
     assert stat.S_IMODE(made.path.stat().st_mode) == 0o600
     assert stat.S_IMODE(made.path.parent.stat().st_mode) == 0o700
-    assert [each.name for each in made.path.parent.iterdir()] == [made.path.name]
+    assert [item.name for item in made.path.parent.iterdir()] == [made.path.name]
 
 
 def test_who_writes_meanwhile_is_not_held_up_and_not_in_it(ledger: Ledger, path: Path) -> None:
@@ -95,7 +95,7 @@ def test_the_newest_are_kept(path: Path) -> None:
     options = msgspec.structs.replace(OPTIONS, keep=3)
     for day in range(5):
         back_up(path, DAILY, NOW + day * DAY, options)
-    assert [each.at for each in list_backups(path)] == [NOW + day * DAY for day in (4, 3, 2)]
+    assert [backup.at for backup in list_backups(path)] == [NOW + day * DAY for day in (4, 3, 2)]
 
 
 def test_one_is_due_a_day_after_the_last(path: Path) -> None:
@@ -119,7 +119,7 @@ def test_without_enough_room_none_is_made_and_that_is_told(path: Path) -> None:
     greedy = msgspec.structs.replace(OPTIONS, spare=1 << 60)
     with pytest.raises(BackupSkipped, match=r"have to stay free.*Older backups are kept"):
         back_up(path, DAILY, NOW + DAY, greedy)
-    assert [each.at for each in list_backups(path)] == [NOW]
+    assert [backup.at for backup in list_backups(path)] == [NOW]
 
 
 def test_a_damaged_ledger_replaces_no_good_copy(tmp_path: Path) -> None:
@@ -134,7 +134,7 @@ def test_a_damaged_ledger_replaces_no_good_copy(tmp_path: Path) -> None:
         file.write(b"\xff" * 3 * 16384)
     with pytest.raises(BackupSkipped, match=r"damaged|malformed"):
         back_up(path, DAILY, NOW + DAY, only_one)
-    assert [each.at for each in list_backups(path)] == [NOW]
+    assert [backup.at for backup in list_backups(path)] == [NOW]
 
 
 def test_a_folder_that_takes_nothing_is_told(path: Path) -> None:
@@ -160,7 +160,7 @@ back_up(Path({str(path)!r}), {reason!r}, {NOW}, BackupOptions(spare=0, pages=1),
     assert list_backups(path) == []
     made = back_up(path, DAILY, NOW, OPTIONS)
     assert made is not None
-    assert [each.name for each in backup_folder(path).iterdir()] == [made.path.name]
+    assert [item.name for item in backup_folder(path).iterdir()] == [made.path.name]
 
 
 def test_an_older_ledger_is_backed_up_before_it_is_changed(old: Path) -> None:
@@ -179,7 +179,7 @@ def test_without_room_it_is_brought_up_to_date_all_the_same(old: Path) -> None:
     with Ledger(old, backups=msgspec.structs.replace(OPTIONS, spare=1 << 60)) as ledger:
         (notice,) = ledger.notices
         assert "was not backed up" in notice
-        assert [each.key for each in ledger.read(all_audiences)] == ["k"]
+        assert [audience.key for audience in ledger.read(all_audiences)] == ["k"]
 
 
 def test_killed_in_the_middle_of_a_migration_it_is_as_before(old: Path) -> None:
@@ -205,7 +205,7 @@ Ledger(Path({str(old)!r}))
         assert db.execute("PRAGMA user_version").fetchone() == (1,)
         assert db.execute("PRAGMA quick_check").fetchone() == ("ok",)
     with Ledger(old, backups=OPTIONS) as ledger:
-        assert [each.key for each in ledger.read(all_audiences)] == ["k"]
+        assert [audience.key for audience in ledger.read(all_audiences)] == ["k"]
 
 
 # What is no ledger.
@@ -275,7 +275,7 @@ def test_a_process_killed_while_it_makes_a_ledger_leaves_none(tmp_path: Path) ->
     path.with_name("new.db.new").write_bytes(b"half")
     with Ledger(path) as ledger:
         assert ledger.notices == ()
-    assert {each.name for each in tmp_path.glob("new.db*")} == {"new.db"}
+    assert {item.name for item in tmp_path.glob("new.db*")} == {"new.db"}
 
 
 @pytest.fixture(params=[0o000, 0o022, 0o777], ids=oct)
@@ -290,7 +290,7 @@ def test_whatever_the_umask_only_this_user_reads_a_ledger(tmp_path: Path) -> Non
     path = tmp_path / "ledger.db"
     with Ledger(path) as ledger:
         start(ledger)
-        modes = {each.name: stat.S_IMODE(each.stat().st_mode) for each in tmp_path.glob("*.db*")}
+        modes = {item.name: stat.S_IMODE(item.stat().st_mode) for item in tmp_path.glob("*.db*")}
         assert modes == dict.fromkeys(("ledger.db", "ledger.db-wal", "ledger.db-shm"), 0o600)
 
 
@@ -326,5 +326,5 @@ def test_a_disk_that_gets_full_meanwhile_is_told_and_leaves_no_half_copy(path: P
             back_up(path, DAILY, NOW + DAY, OPTIONS, fill)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert [each.at for each in list_backups(path)] == [NOW]
+    assert [backup.at for backup in list_backups(path)] == [NOW]
     assert len(list(backup_folder(path).iterdir())) == 1

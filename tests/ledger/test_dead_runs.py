@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from amp_console.ledger import Ledger, deliveries
-from amp_console.ledger.deliveries import Answer
+from amp_console.ledger.deliveries import BatchAnswer
 from amp_console.ledger.run_locks import hold_run
 from amp_console.ledger.runs import (
     AudienceCounts,
@@ -17,7 +17,7 @@ from amp_console.ledger.runs import (
     run,
     run_audiences,
 )
-from amp_console.ledger.sources import Tally
+from amp_console.ledger.sources import ReadCounts
 from amp_console.values import IdType, Operation
 from tests.ledger.helpers import enters, read, start
 
@@ -48,7 +48,7 @@ def kept(ledger: Ledger) -> str:
 
 def test_a_run_that_goes_on_is_running_for_everybody(ledger: Ledger) -> None:
     with hold_run(ledger.path) as lock:
-        ledger.write(begin_run, Tally(), 1, lock)
+        ledger.write(begin_run, ReadCounts(), 1, lock)
         assert status(ledger) is RunStatus.RUNNING
         with Ledger(ledger.path) as other:
             assert status(other) is RunStatus.RUNNING
@@ -60,7 +60,7 @@ def test_a_run_that_goes_on_is_running_for_everybody(ledger: Ledger) -> None:
 def test_the_lock_counts_and_not_the_number_of_the_process(ledger: Ledger) -> None:
     """This process lives, and has the number that is written down."""
     with hold_run(ledger.path) as lock:
-        ledger.write(begin_run, Tally(), 5, lock)
+        ledger.write(begin_run, ReadCounts(), 5, lock)
     (of,) = ledger.read(all_runs)
     assert (of.status, of.ended_at) == (RunStatus.INTERRUPTED, 5)
     assert kept(ledger) == "running"
@@ -89,13 +89,15 @@ def test_a_ledger_met_by_another_path_is_the_same(ledger: Ledger, tmp_path: Path
     link = tmp_path / "other" / "link.db"
     link.symlink_to(ledger.path)
     with hold_run(link) as lock:
-        ledger.write(begin_run, Tally(), 1, lock)
+        ledger.write(begin_run, ReadCounts(), 1, lock)
         assert status(ledger) is RunStatus.RUNNING
 
 
 def test_an_ended_run_leaves_no_lock_file(ledger: Ledger) -> None:
     with hold_run(ledger.path) as lock:
-        ledger.write(end_run, ledger.write(begin_run, Tally(), 1, lock), RunStatus.STOPPED, "", 2)
+        ledger.write(
+            end_run, ledger.write(begin_run, ReadCounts(), 1, lock), RunStatus.STOPPED, "", 2
+        )
     assert status(ledger) is RunStatus.STOPPED
     assert list(ledger.path.with_suffix(".leases").iterdir()) == []
 
@@ -104,18 +106,18 @@ def test_what_a_dead_run_did_is_kept(ledger: Ledger) -> None:
     read(ledger, [enters(f"u{n}", 1, n + 1) for n in range(7)])
     of = start(ledger).id
     with hold_run(ledger.path) as lock:
-        run_id = ledger.write(begin_run, Tally(read=7), 10, lock)
+        run_id = ledger.write(begin_run, ReadCounts(read=7), 10, lock)
 
-        def take(size: int, at: int) -> deliveries.Batch:
+        def take(size: int, at: int) -> deliveries.DeliveryBatch:
             batch = ledger.write(
                 deliveries.take, run_id, of, IdType.USER_ID, Operation.ADD, size, at
             )
             assert batch is not None
             return batch
 
-        ledger.write(deliveries.confirm, take(3, 20), Answer(30, 200), ["u1"], "unknown")
-        ledger.write(deliveries.refuse, take(1, 40), ["u3"], Answer(50, 400, "malformed"))
-        ledger.write(deliveries.void, take(2, 60).request_id, Answer(70, 503, "down"))
+        ledger.write(deliveries.confirm, take(3, 20), BatchAnswer(30, 200), ["u1"], "unknown")
+        ledger.write(deliveries.refuse, take(1, 40), ["u3"], BatchAnswer(50, 400, "malformed"))
+        ledger.write(deliveries.void, take(2, 60).request_id, BatchAnswer(70, 503, "down"))
         take(2, 80)  # and dies
     with Ledger(ledger.path) as later:
         (each,) = later.read(run_audiences, run_id)
@@ -133,7 +135,7 @@ def test_audiences_it_was_through_with_keep_their_own_counts(ledger: Ledger) -> 
     of = start(ledger).id
     counts = AudienceCounts(added=1, requests=5, retries=2)
     with hold_run(ledger.path) as lock:
-        run_id = ledger.write(begin_run, Tally(), 1, lock)
+        run_id = ledger.write(begin_run, ReadCounts(), 1, lock)
         ledger.write(deliveries.take, run_id, of, IdType.USER_ID, Operation.ADD, 1, 2)
         ledger.write(record_audience, run_id, of, counts, 3)
     with Ledger(ledger.path) as later:

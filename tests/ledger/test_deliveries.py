@@ -6,14 +6,14 @@ from hypothesis import strategies as st
 
 from amp_console.ledger import Ledger, cohorts, deliveries, uploads
 from amp_console.ledger.audiences import link_existing, set_id_type
-from amp_console.ledger.deliveries import Answer
+from amp_console.ledger.deliveries import BatchAnswer
 from amp_console.ledger.rejected import rejected_users, retry_rejected
 from amp_console.values import Change, IdType, Operation
 from tests.ledger.helpers import REF, deliver, enters, leaves, left, read, start, take
 
 ADD, REMOVE = Operation.ADD, Operation.REMOVE
-OK = Answer(2, 200)
-LOST = Answer(2, None, "lost")
+OK = BatchAnswer(2, 200)
+LOST = BatchAnswer(2, None, "lost")
 
 
 def test_whoever_enters_is_added_once(ledger: Ledger) -> None:
@@ -152,7 +152,7 @@ def test_part_of_a_refused_batch_is_taken_by_name(ledger: Ledger) -> None:
     read(ledger, [enters(f"u{n}", 1, n + 1) for n in range(4)])
     batch = take(ledger, ADD)
     assert batch
-    ledger.write(deliveries.void, batch.request_id, Answer(2, 400, "bad"))
+    ledger.write(deliveries.void, batch.request_id, BatchAnswer(2, 400, "bad"))
     part = ledger.write(deliveries.take_these, 1, batch, ["u1", "u3"], 3)
     assert part
     assert sorted(part.identifiers()) == ["u1", "u3"]
@@ -164,7 +164,7 @@ def test_a_culprit_is_rejected_with_amplitudes_words(ledger: Ledger) -> None:
     read(ledger, [enters("bad", 1)])
     batch = take(ledger, ADD)
     assert batch
-    ledger.write(deliveries.refuse, batch, ["bad"], Answer(2, 400, "malformed id"))
+    ledger.write(deliveries.refuse, batch, ["bad"], BatchAnswer(2, 400, "malformed id"))
     assert [u.reason for u in ledger.read(rejected_users)] == ["malformed id"]
 
 

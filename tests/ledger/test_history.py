@@ -28,7 +28,7 @@ from amp_console.ledger.runs import (
 from amp_console.ledger.sources import (
     OTHER,
     InvalidLimits,
-    Tally,
+    ReadCounts,
     account,
     begin_source,
     count_invalid,
@@ -54,14 +54,14 @@ async def test_a_run_is_found_with_what_it_did(office: Office) -> None:  # noqa:
     found = office.ledger.read(run, 1)
     assert found is not None
     assert (found.status, found.added, found.rejected) == (RunStatus.PARTIAL, 3, 1)
-    assert [each.id for each in office.ledger.read(all_runs)] == [2, 1]
-    assert [each.id for each in office.ledger.read(all_runs, 1)] == [2]
+    assert [item.id for item in office.ledger.read(all_runs)] == [2, 1]
+    assert [item.id for item in office.ledger.read(all_runs, 1)] == [2]
     assert office.ledger.read(run, 99) is None
     of = office.ledger.read(run_audiences, 1)
-    assert [(each.key, each.counts.added) for each in of] == [("others", 1), ("shoppers", 2)]
-    assert total_of(each.counts for each in of).added == 3
+    assert [(item.key, item.counts.added) for item in of] == [("others", 1), ("shoppers", 2)]
+    assert total_of(item.counts for item in of).added == 3
     history = office.ledger.read(runs_of_audience, office.audience().id, 5)
-    assert [(each.run.id, each.counts.added) for each in history] == [(2, 0), (1, 2)]
+    assert [(item.run.id, item.counts.added) for item in history] == [(2, 0), (1, 2)]
 
 
 async def test_who_is_pending_after_a_run_is_kept(office: Office) -> None:  # noqa: F811
@@ -80,7 +80,7 @@ async def test_requests_that_explain_nobody_any_more_are_forgotten(office: Offic
     await office.sync()
     office.enter("u1", "u2", at=2)
     await office.sync()
-    kept = {each.id for each in office.ledger.read(requests_page, 2, 0, 10)}
+    kept = {item.id for item in office.ledger.read(requests_page, 2, 0, 10)}
     last = office.timing.now() + 1
 
     def of(run_id: int) -> int:
@@ -124,9 +124,9 @@ async def test_requests_are_kept_the_newest_first(office: Office) -> None:  # no
     page = office.ledger.read(requests_page, 1, 0, 100)
     assert len(page) == count
     assert page[-1].kind is RequestKind.UPLOAD
-    assert [each.id for each in page] == sorted((each.id for each in page), reverse=True)
+    assert [item.id for item in page] == sorted((item.id for item in page), reverse=True)
     assert page[0].audience_name == "shoppers"
-    assert [each.state for each in page].count(RequestState.VOID) == 1
+    assert [item.state for item in page].count(RequestState.VOID) == 1
     assert page[0].status == 200
     assert office.ledger.read(requests_page, 1, 1, 1) == page[1:2]
     assert office.ledger.read(request, page[0].id) == page[0]
@@ -157,14 +157,14 @@ def test_invalid_events_come_in_pages(office: Office) -> None:  # noqa: F811
     everything = office.ledger.read(invalid_events)
     assert len(everything) == office.ledger.read(count_invalid) == 6
     pages = [office.ledger.read(invalid_page, offset, 4) for offset in (0, 4, 8)]
-    assert [each for page in pages for each in page] == everything
+    assert [item for page in pages for item in page] == everything
     assert office.ledger.read(count_invalid, "EVENTS-2") == 1
     assert office.ledger.read(count_invalid, "%") == 0
 
 
 def invalid_source(ledger: Ledger, *refusals: Refusal, **more: Any) -> None:
     source_id = ledger.write(begin_source, "noise.ndjson", "/noise.ndjson", 1)
-    ledger.write(account, source_id, Tally(invalid=len(refusals)), {}, refusals, **more)
+    ledger.write(account, source_id, ReadCounts(invalid=len(refusals)), {}, refusals, **more)
 
 
 def test_invalid_events_past_the_limit_are_counted_and_not_kept(ledger: Ledger) -> None:
@@ -173,14 +173,21 @@ def test_invalid_events_past_the_limit_are_counted_and_not_kept(ledger: Ledger) 
     invalid_source(ledger, *noise, Refusal(2_000, "not JSON"), limits=limits)
     (source_id,) = ledger.read(lambda db: db.execute("SELECT id FROM source").fetchone())
     more: dict[str, Any] = {"unlisted": {"no identifier": 40}, "limits": limits}
-    ledger.write(account, source_id, Tally(), {}, [Refusal(3_000, "no identifier")], **more)
+    ledger.write(account, source_id, ReadCounts(), {}, [Refusal(3_000, "no identifier")], **more)
     groups = ledger.read(invalid_groups)
     assert [(group.reason, group.count, group.sources) for group in groups] == [
         ("no identifier", 1_041, 1),
         ("not JSON", 1, 1),
     ]
     assert [sample.line for sample in groups[0].samples] == [1, 2, 3]
-    assert [each.line for each in ledger.read(invalid_events)] == [1, 2, 3, 4, 5, 2_000]
+    assert [invalid_event.line for invalid_event in ledger.read(invalid_events)] == [
+        1,
+        2,
+        3,
+        4,
+        5,
+        2_000,
+    ]
     assert ledger.read(count_invalid) == 1_042
 
 

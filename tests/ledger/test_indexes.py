@@ -52,7 +52,7 @@ def looks(ledger: Ledger, work: Callable[[sqlite3.Connection], object]) -> list[
         db.set_trace_callback(said.append)
         work(db)
         db.set_trace_callback(None)
-        steps = [row[3] for each in said for row in db.execute(f"EXPLAIN QUERY PLAN {each}")]
+        steps = [row[3] for item in said for row in db.execute(f"EXPLAIN QUERY PLAN {item}")]
         return [step for step in steps if re.search(r"\bmember\b", step)]
 
     return ledger.read(plans)

@@ -17,7 +17,7 @@ from amp_console.ledger.rejected import (
     retry_users,
 )
 from amp_console.simulator import RefuseIds, Rule, Simulator
-from amp_console.sync.settings import SettingsChange
+from amp_console.sync.audience_settings import SettingsChange
 from amp_console.values import IdType, Operation
 from tests.sync.office import Office, event
 
@@ -47,7 +47,7 @@ def ids(office: Office, wish: RejectedFilter, size: int = 100) -> list[str]:
     """All pages, put together."""
     found: list[str] = []
     while page := office.ledger.read(rejected_page, wish, len(found), size):
-        found += [each.id for each in page]
+        found += [item.id for item in page]
         assert len(found) < 10_000, "the pages do not end"
     return found
 
@@ -58,7 +58,7 @@ def test_the_one_whom_amplitude_knows_is_in_the_cohort(office: Office) -> None:
 
 
 def test_the_pages_are_everybody_once(office: Office) -> None:
-    everybody = [each.id for each in office.ledger.read(rejected_users)]
+    everybody = [rejected_user.id for rejected_user in office.ledger.read(rejected_users)]
     assert len(everybody) == 450 + len(ODD) + 1 + 30 + 1
     for size in (1000, 97, 7):
         assert ids(office, RejectedFilter(), size) == everybody
@@ -86,7 +86,7 @@ def test_a_run_has_its_own(office: Office) -> None:
 @pytest.mark.parametrize("text", [*ODD, "%", "_", "abc", "ABC"])
 def test_text_is_looked_for_as_it_is(office: Office, text: str) -> None:
     found = ids(office, RejectedFilter(text=text))
-    assert sorted(found) == sorted(each for each in ODD if text.lower() in each.lower())
+    assert sorted(found) == sorted(item for item in ODD if text.lower() in item.lower())
 
 
 def test_operation_and_audience_narrow_it_down(office: Office) -> None:

@@ -35,7 +35,7 @@ def path(tmp_path: Path) -> Path:
 
 def test_a_ledger_of_version_1_keeps_what_it_holds(path: Path) -> None:
     with Ledger(path) as ledger:
-        assert [each.key for each in ledger.read(all_audiences)] == ["shoppers"]
+        assert [audience.key for audience in ledger.read(all_audiences)] == ["shoppers"]
         run = ledger.read(all_runs)[-1]
         assert (run.started_at, run.ended_at, run.status) == (10, 20, RunStatus.PARTIAL)
         assert (run.note, run.tally.read, run.added, run.removed) == ("was so", 7, 5, 4)
@@ -70,7 +70,7 @@ def test_who_was_rejected_before_is_found_after(path: Path) -> None:
     db.close()
     with Ledger(path) as ledger:
         found = ledger.read(rejected_users)
-        assert [(each.id, each.code) for each in found] == [
+        assert [(item.id, item.code) for item in found] == [
             ("ghost", Reason.UNKNOWN),
             ("412", Reason.NO_IDENTIFIER),
         ]

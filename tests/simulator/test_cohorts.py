@@ -190,7 +190,7 @@ def test_the_list_tells_computed_cohorts_from_uploaded_ones(
     upload(http)
     simulator.world.create_cohort("Power users", "owner@acme.example", type="redshift")
     listed = http.get("/api/3/cohorts").json()["cohorts"]
-    assert {each["name"]: each["type"] for each in listed} == {
+    assert {item["name"]: item["type"] for item in listed} == {
         "Churn risk": "manual_upload",
         "Power users": "redshift",
     }

@@ -18,23 +18,23 @@ from amp_console.engage import FieldMapping, ReadOptions
 from amp_console.ledger import Ledger
 from amp_console.ledger.audiences import Audience, all_audiences, find_audience
 from amp_console.ledger.comparisons import Comparison
-from amp_console.ledger.reconciling import Choice
+from amp_console.ledger.reconciling import RepairChoice
 from amp_console.ledger.rejected import RejectedUser, rejected_users
 from amp_console.simulator import Rule, Simulator
-from amp_console.sync.comparing import CompareReport, compare_audiences
-from amp_console.sync.delivery import Means, RunReport, deliver
-from amp_console.sync.intake import Intake, IntakeReport
-from amp_console.sync.listing import read_listing
-from amp_console.sync.plan import Plan, draw_up
-from amp_console.sync.progress import Observer, nobody
-from amp_console.sync.reconcile import Applied, ReconcileReport, reconcile
-from amp_console.sync.reconcile_plan import plan_reconcile
-from amp_console.sync.settings import SettingsChange, change
+from amp_console.sync.audience_settings import SettingsChange, change
+from amp_console.sync.delivery.plan import Plan, draw_up
+from amp_console.sync.delivery.progress import Observer, nobody
+from amp_console.sync.delivery.run import Means, RunReport, deliver
+from amp_console.sync.ingest.importer import Importer, ImportReport
+from amp_console.sync.reconcile.compare import CompareReport, compare_audiences
+from amp_console.sync.reconcile.member_list import read_listing
+from amp_console.sync.reconcile.plan import plan_reconcile
+from amp_console.sync.reconcile.repair import Applied, ReconcileReport, reconcile
 from amp_console.sync.timing import Stop, Timing
 from amp_console.values import IdType, Operation
 
 OWNER = "ana@acme.example"
-BOTH = Choice(add=True, remove=True)
+BOTH = RepairChoice(add=True, remove=True)
 
 
 class Waits:
@@ -127,15 +127,15 @@ class Office:
         """Make this trouble from now on, and no other."""
         self.simulator.faults.set(rules)
 
-    def read(self, events: Iterable[dict[str, object]]) -> IntakeReport:
+    def read(self, events: Iterable[dict[str, object]]) -> ImportReport:
         """Read events as one more file."""
         self._files += 1
         path = self._folder / f"events-{self._files}.ndjson"
-        path.write_text("".join(json.dumps(each) + "\n" for each in events))
+        path.write_text("".join(json.dumps(item) + "\n" for item in events))
         return self.read_file(path)
 
-    def read_file(self, path: Path) -> IntakeReport:
-        return Intake(self.ledger, self.read_options()).run([str(path)])
+    def read_file(self, path: Path) -> ImportReport:
+        return Importer(self.ledger, self.read_options()).run([str(path)])
 
     def read_options(self) -> ReadOptions:
         return ReadOptions(mapping=self.mapping)
@@ -188,7 +188,12 @@ class Office:
             return await compare_audiences([of], means, listing)
 
     async def apply(
-        self, of: Comparison, choice: Choice = BOTH, *, replace: bool = False, verify: bool = True
+        self,
+        of: Comparison,
+        choice: RepairChoice = BOTH,
+        *,
+        replace: bool = False,
+        verify: bool = True,
     ) -> Applied:
         """Put differences right."""
         report = await self.apply_report(of, choice, replace=replace, verify=verify)
@@ -198,7 +203,7 @@ class Office:
     async def apply_report(
         self,
         of: Comparison,
-        choice: Choice = BOTH,
+        choice: RepairChoice = BOTH,
         *,
         replace: bool = False,
         verify: bool = True,

@@ -12,16 +12,16 @@ from typing import Any
 
 import httpx
 
-from amp_console.sync.feed import Feed
-from amp_console.sync.follower import LiveWish
-from amp_console.sync.live import Live
-from amp_console.sync.live_progress import LiveReport
-from amp_console.sync.receiver import Receiver, ReceiverLimits, ReceiverOptions
+from amp_console.sync.ingest.stream import StreamIngestor
+from amp_console.sync.live.follower import LiveOptions
+from amp_console.sync.live.progress import LiveReport
+from amp_console.sync.live.session import LiveSession
+from amp_console.sync.sources.webhook import Receiver, ReceiverLimits, ReceiverOptions
 from amp_console.values import Secret
 from tests.sync.office import Office, event
 
 SECRET = "not-a-secret"  # obviously false
-WISH = LiveWish(flush_seconds=0.05, create=True)
+WISH = LiveOptions(flush_seconds=0.05, create=True)
 LIMITS = ReceiverLimits()
 
 
@@ -34,7 +34,7 @@ def free_port() -> int:
 class Post:
     """A receiver at work, and a sender of events to it."""
 
-    def __init__(self, live: Live, client: httpx.AsyncClient) -> None:
+    def __init__(self, live: LiveSession, client: httpx.AsyncClient) -> None:
         self.live = live
         self.client = client
 
@@ -47,7 +47,7 @@ class Post:
     def refused(self) -> dict[str, tuple[int, int]]:
         """How many requests were refused by reason, with their status."""
         return {
-            str(each.reason): (each.status, each.count) for each in self.live.snapshot().refused
+            str(item.reason): (item.status, item.count) for item in self.live.snapshot().refused
         }
 
     async def send(self, body: bytes, signature: str | None = None) -> httpx.Response:
@@ -70,7 +70,7 @@ def receiver_of(
         limits=limits,
         single_events=single_events,
     )
-    return Receiver(Feed(office.ledger, office.read_options()), options, parser)
+    return Receiver(StreamIngestor(office.ledger, office.read_options()), options, parser)
 
 
 @asynccontextmanager
@@ -79,7 +79,7 @@ async def at_work(office: Office, secret: str | None = None, **options: Any) -> 
     port = free_port()
     post = receiver_of(office, port, secret, **options)
     async with office.client() as amplitude:
-        live = Live(office.means_with(amplitude), WISH)
+        live = LiveSession(office.means_with(amplitude), WISH)
         task = asyncio.create_task(live.run(post))
         base_url = f"http://127.0.0.1:{port}"
         async with httpx.AsyncClient(base_url=base_url, timeout=30) as client:

@@ -4,7 +4,7 @@ import pytest
 
 from amp_console.amplitude import AmplitudeClient, AmplitudeError
 from amp_console.simulator import Answer, Rule
-from amp_console.sync.cohort_list import sizes, static_cohorts
+from amp_console.sync.queries.cohorts import sizes, static_cohorts
 from tests.sync.office import Office
 
 pytestmark = pytest.mark.anyio
@@ -21,7 +21,10 @@ async def test_only_those_whose_members_were_uploaded_can_be_synced_to(office: O
     world.create_cohort("computed", "noor@acme.example", type="redshift")
     world.create_cohort("hidden", "noor@acme.example", published=False)
     async with client(office) as asked:
-        assert [each.name for each in await static_cohorts(asked)] == ["Apple", "zebra"]
+        assert [static_cohort.name for static_cohort in await static_cohorts(asked)] == [
+            "Apple",
+            "zebra",
+        ]
 
 
 async def test_sizes_are_told_for_every_cohort(office: Office) -> None:

@@ -12,7 +12,7 @@ from amp_console.ledger.leases import lease
 from amp_console.ledger.rejected import retry_rejected
 from amp_console.ledger.run_locks import hold_run
 from amp_console.ledger.runs import RunKind, RunStatus, all_runs, run_audiences
-from amp_console.ledger.sources import Tally
+from amp_console.ledger.sources import ReadCounts
 from amp_console.simulator import (
     Answer,
     Behaviour,
@@ -26,13 +26,13 @@ from amp_console.simulator import (
     Slow,
     TooLarge,
 )
-from amp_console.sync.delivery import Delivery, Job, RunReport, begin, desk_of
-from amp_console.sync.lane import Lane
-from amp_console.sync.progress import Progress, RunSnapshot, nobody
+from amp_console.sync.audience_settings import SettingsChange
+from amp_console.sync.delivery.progress import Progress, RunSnapshot, nobody
+from amp_console.sync.delivery.run import Delivery, Job, RunReport, begin, context_of
+from amp_console.sync.delivery.uploading import LATER_LOOKS
+from amp_console.sync.delivery.worker import AudienceWorker
 from amp_console.sync.read_only import ReadOnly
-from amp_console.sync.settings import SettingsChange
 from amp_console.sync.timing import Stop, Timing
-from amp_console.sync.uploading import LATER_LOOKS
 from amp_console.values import Credentials, IdType, Operation, Secret
 from tests.sync.office import Office, event
 
@@ -688,14 +688,14 @@ class TestRun:
         office.enter("u1")
         names: list[str | None] = []
 
-        async def work(lane: Lane) -> None:
+        async def work(lane: AudienceWorker) -> None:
             names.append(lane.audience.cohort_name)
 
         async with office.means() as means:
             with hold_run(office.ledger.path) as lock:
-                run_id = office.ledger.write(begin, Tally(), 1, lock, RunKind.SYNC)
-                desk = desk_of(means, run_id, Progress(run_id, (), means.timing, nobody))
-                lane = Lane(desk, office.audience())
+                run_id = office.ledger.write(begin, ReadCounts(), 1, lock, RunKind.SYNC)
+                desk = context_of(means, run_id, Progress(run_id, (), means.timing, nobody))
+                lane = AudienceWorker(desk, office.audience())
                 office.change(SettingsChange(cohort_name="Set meanwhile"))
                 job = Job(RunKind.SYNC, (), work, lambda *_: RunStatus.DELIVERED)
                 assert await Delivery(desk, job).turn(lane) == ""
@@ -753,7 +753,7 @@ class TestRun:
         office.enter(*USERS)
         report: RunReport = await office.sync(observe=seen.append)
         assert (seen[-1].done, seen[-1].total) == (40, 40)
-        assert all(each.is_over for each in seen[-1].audiences)
+        assert all(audience.is_over for audience in seen[-1].audiences)
         assert report.elapsed >= seen[0].elapsed
 
     async def test_notes_never_hold_the_keys(self, office: Office) -> None:
@@ -779,13 +779,13 @@ async def test_a_refused_removal_by_the_former_identifier_holds_up_no_one_when_i
     office.trouble(Rule(RefuseIds(frozenset({"u1"})), calls=frozenset({Call.MEMBERSHIP})))
     office.change(SettingsChange(id_type=IdType.AMPLITUDE_ID))
     await office.sync()
-    assert [each.id for each in office.rejected()] == ["u1"]
+    assert [item.id for item in office.rejected()] == ["u1"]
 
     office.ledger.write(retry_rejected)
     enter("u2")
     report = await office.sync()
     assert report.audiences[0].left.pending == 0, report.audiences[0].note
-    assert [each.id for each in office.rejected()] == ["u1"]
+    assert [item.id for item in office.rejected()] == ["u1"]
     assert office.cohort() == {"u0", "u1", "u2"}
 
 
@@ -801,7 +801,7 @@ async def test_a_refused_removal_holds_up_no_one_while_no_one_is_known_to_be_del
     office.trouble(Rule(RefuseIds(frozenset({"u1"})), calls=frozenset({Call.MEMBERSHIP})))
     report = await office.sync()
     assert report.audiences[0].left.pending == 0, report.audiences[0].note
-    assert [each.id for each in office.rejected()] == ["u1"]
+    assert [item.id for item in office.rejected()] == ["u1"]
     assert office.cohort() == {"u0", "u1", "u2"}
 
 
@@ -812,11 +812,11 @@ async def test_a_refused_user_who_is_in_the_cohort_is_removed_when_they_leave(
     office.enter("u0", "u1")
     office.trouble(refuse)
     await office.sync()  # the upload that makes the cohort adds both
-    assert [each.id for each in office.rejected()] == ["u1"]
+    assert [item.id for item in office.rejected()] == ["u1"]
     assert office.cohort() == {"u0", "u1"}
     office.leave("u1")
     await office.sync()
-    assert [each.id for each in office.rejected()] == ["u1"]
+    assert [item.id for item in office.rejected()] == ["u1"]
     office.trouble()
     office.ledger.write(retry_rejected)
     await office.sync()

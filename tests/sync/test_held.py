@@ -8,7 +8,7 @@ import pytest
 from amp_console.ledger.holds import release
 from amp_console.ledger.runs import RunStatus
 from amp_console.simulator import Answer, Call, Rule
-from amp_console.sync.delivery import RunReport
+from amp_console.sync.delivery.run import RunReport
 from tests.sync.office import Office, event
 
 pytestmark = pytest.mark.anyio
@@ -41,7 +41,7 @@ async def asked_to_wait(office: Office, seconds: str, call: Call = Call.MEMBERSH
 
 
 def notes(report: RunReport) -> dict[str, str]:
-    return {each.audience.key: each.note for each in report.audiences if each.note}
+    return {audience.audience.key: audience.note for audience in report.audiences if audience.note}
 
 
 async def test_the_audience_says_until_when_and_the_others_are_delivered(
@@ -54,7 +54,7 @@ async def test_the_audience_says_until_when_and_the_others_are_delivered(
         "Amplitude asked to wait until 12:15 UTC. "
         "Nothing is sent until then; pending users stay pending."
     )
-    assert sum(each.left.pending for each in report.audiences) == 1
+    assert sum(audience.left.pending for audience in report.audiences) == 1
 
 
 async def test_the_next_run_asks_nothing_before_that_time(office: Office, clock: Clock) -> None:
@@ -70,7 +70,7 @@ async def test_the_next_run_asks_nothing_before_that_time(office: Office, clock:
 
 async def test_an_operator_can_send_before_that_time(office: Office, clock: Clock) -> None:
     report = await asked_to_wait(office, "10800")
-    office.ledger.write(release, [each.audience.id for each in report.audiences])
+    office.ledger.write(release, [audience.audience.id for audience in report.audiences])
     assert (await office.sync()).status is RunStatus.DELIVERED
 
 

@@ -6,9 +6,9 @@ from amp_console.ledger import Db
 from amp_console.ledger.event_log import MOST, LogEntry, LogKind, add_log_entry, log_entries
 from amp_console.ledger.run_locks import hold_run
 from amp_console.ledger.runs import RunKind, RunStatus, begin_run, end_run
-from amp_console.ledger.sources import Tally
-from amp_console.sync.history import HistoryEntry, history
-from amp_console.sync.settings import SettingsChange
+from amp_console.ledger.sources import ReadCounts
+from amp_console.sync.audience_settings import SettingsChange
+from amp_console.sync.queries.history import HistoryEntry, history
 from amp_console.values import IdType
 from tests.sync.office import Office, event
 
@@ -22,7 +22,7 @@ LATER = 5_000_000_000_000_000  # microseconds; after everything that an office d
 
 def texts(office: Office) -> list[str]:
     """What the history says, the newest first."""
-    return [each.text for each in office.ledger.read(history, 100)]
+    return [item.text for item in office.ledger.read(history, 100)]
 
 
 async def test_imports_and_runs_are_told_the_newest_first(office: Office) -> None:
@@ -65,7 +65,7 @@ async def test_each_kind_of_run_is_told_when_it_starts_and_when_it_ends(
     office: Office, kind: RunKind, name: str
 ) -> None:
     with hold_run(office.ledger.path) as lock:
-        run_id = office.ledger.write(begin_run, Tally(), LATER, lock, kind)
+        run_id = office.ledger.write(begin_run, ReadCounts(), LATER, lock, kind)
         (going,) = office.ledger.read(history, 100)
         assert going.text == f"{name} started: run 1."
         office.ledger.write(end_run, run_id, RunStatus.STOPPED, "No network.", LATER + 1)

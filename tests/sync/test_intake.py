@@ -10,22 +10,22 @@ import pytest
 from amp_console.engage import ReadOptions
 from amp_console.ledger import Ledger, LedgerError
 from amp_console.ledger.audiences import Link, all_audiences
-from amp_console.ledger.sources import Tally, invalid_events
-from amp_console.sync.intake import Intake, IntakeProgress
-from amp_console.sync.part import AMBIGUOUS
-from amp_console.sync.standing import standing, standings
+from amp_console.ledger.sources import ReadCounts, invalid_events
+from amp_console.sync.ingest.buffer import AMBIGUOUS
+from amp_console.sync.ingest.importer import Importer, ImportProgress
+from amp_console.sync.queries.status import standing, standings
 from amp_console.values import IdType
 from tests.sync.office import Office, event
 
 
 def lines(*events: object) -> str:
-    return "".join(f"{json.dumps(each)}\n" for each in events)
+    return "".join(f"{json.dumps(item)}\n" for item in events)
 
 
 def test_every_event_is_a_change_filtered_or_invalid(office: Office) -> None:
     trait = event("u1", True, personas={"computation_class": "computed_trait"})
     report = office.read([event("u1", True), trait, event(None, True), event("u2", False)])
-    assert report.tally == Tally(read=4, changes=2, filtered=1, invalid=1)
+    assert report.tally == ReadCounts(read=4, changes=2, filtered=1, invalid=1)
     assert report.filtered == {"not an audience event: it is a computed trait": 1}
     assert (report.nothing_taken, report.dated_ahead) == ((), 0)
 
@@ -67,7 +67,7 @@ def test_a_file_of_which_nothing_was_taken_says_what_it_looks_like(
     paths[0].write_text(lines(*events))
     paths[1].write_text(lines(event("u1", True, audience=audience or "shoppers")))
     paths[2].write_text("")
-    report = Intake(office.ledger, ReadOptions(audience=audience)).run(map(str, paths))
+    report = Importer(office.ledger, ReadOptions(audience=audience)).run(map(str, paths))
     [sentence] = report.nothing_taken
     noun = "1 event" if len(events) == 1 else f"{len(events)} events"
     assert sentence.startswith(f"{paths[0]}: no change in {noun}. ")
@@ -85,7 +85,7 @@ def test_changes_dated_in_the_future_are_counted_and_are_a_notice(
     times[-1] += "00:00:00Z"
     path = tmp_path / "ahead.ndjson"
     path.write_text(lines(*({**event(time, True), "timestamp": time} for time in times)))
-    report = Intake(office.ledger, ReadOptions(), now=lambda: now).run([str(path)])
+    report = Importer(office.ledger, ReadOptions(), now=lambda: now).run([str(path)])
     assert report.dated_ahead == 2
     [audience] = report.audience_ids
     alone = office.ledger.read(standing, office.connection, audience, lambda: now)
@@ -106,20 +106,20 @@ def test_reading_again_lists_invalid_events_once(office: Office, tmp_path: Path)
     path.write_text("{broken\n" + lines(event("u1", True)))
     for _ in range(3):
         office.read_file(path)
-    assert [each.line for each in office.ledger.read(invalid_events)] == [1]
+    assert [invalid_event.line for invalid_event in office.ledger.read(invalid_events)] == [1]
 
 
 def test_a_source_that_cannot_be_read_stops_no_other(office: Office, tmp_path: Path) -> None:
     good = tmp_path / "good.ndjson.gz"
     good.write_bytes(gzip.compress(lines(event("u1", True)).encode()))
     paths = [str(tmp_path / "missing"), str(tmp_path), str(good)]
-    report = Intake(office.ledger, ReadOptions()).run(paths)
+    report = Importer(office.ledger, ReadOptions()).run(paths)
     assert (report.tally.changes, len(report.unreadable)) == (1, 2)
 
 
 def test_audiences_of_one_file_are_told_apart(office: Office) -> None:
     office.read([event("u1", True, audience="a"), event("u1", True, audience="b")])
-    assert [each.key for each in office.ledger.read(all_audiences)] == ["a", "b"]
+    assert [audience.key for audience in office.ledger.read(all_audiences)] == ["a", "b"]
 
 
 def test_the_same_key_in_another_computation_is_another_audience(office: Office) -> None:
@@ -139,7 +139,7 @@ def test_what_segments_destination_knew_is_what_an_audience_starts_with(office: 
 
 
 def test_an_unlinked_audience_is_not_linked_again_by_an_event(office: Office) -> None:
-    from amp_console.sync.settings import SettingsChange, change
+    from amp_console.sync.audience_settings import SettingsChange, change
 
     linked = event("u1", True, personas={"external_audience_id": "26umsb5"})
     office.read([linked])
@@ -154,7 +154,7 @@ def test_an_audience_known_by_its_key_becomes_the_one_events_speak_of(
     download = tmp_path / "download.csv"
     download.write_text("user_id\nu1\n")
     options = ReadOptions(audience="shoppers", taken_at=1)
-    Intake(office.ledger, options).run([str(download)])
+    Importer(office.ledger, options).run([str(download)])
     office.read([event("u2", True)])
     (audience,) = office.ledger.read(all_audiences)
     assert (audience.space_id, audience.computation_id) == ("spa_1", "aud_shoppers")
@@ -163,13 +163,13 @@ def test_an_audience_known_by_its_key_becomes_the_one_events_speak_of(
 def test_progress_is_shown_and_a_stop_keeps_what_was_read(office: Office, tmp_path: Path) -> None:
     path = tmp_path / "events.ndjson"
     path.write_text(lines(*(event(f"user-{n}", True) for n in range(8_000))))
-    seen: list[IntakeProgress] = []
+    seen: list[ImportProgress] = []
 
-    def stop_at_once(now: IntakeProgress) -> None:
+    def stop_at_once(now: ImportProgress) -> None:
         seen.append(now)
         intake.stop()
 
-    intake = Intake(office.ledger, ReadOptions(), watch=stop_at_once)
+    intake = Importer(office.ledger, ReadOptions(), watch=stop_at_once)
     report = intake.run([str(path)])
     assert report.was_stopped
     assert len(seen) == 1
@@ -187,11 +187,11 @@ def test_a_full_disk_is_told_and_harms_nothing(tmp_path: Path) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (600_000, hard))
         try:
             with pytest.raises(LedgerError, match="is full"):
-                Intake(ledger, ReadOptions()).run([str(path)])
+                Importer(ledger, ReadOptions()).run([str(path)])
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     with Ledger(ledger_file) as ledger:
-        assert Intake(ledger, ReadOptions()).run([str(path)]).tally.changes == 20_000
+        assert Importer(ledger, ReadOptions()).run([str(path)]).tally.changes == 20_000
 
 
 def test_an_event_that_means_several_audiences_is_refused_alone(tmp_path: Path) -> None:
@@ -205,7 +205,7 @@ def test_an_event_that_means_several_audiences_is_refused_alone(tmp_path: Path) 
         )
     )
     with Ledger(tmp_path / "ledger.db") as ledger:
-        report = Intake(ledger, ReadOptions()).run([str(path)])
+        report = Importer(ledger, ReadOptions()).run([str(path)])
         kept = ledger.read(lambda db: db.execute("SELECT id FROM member ORDER BY id").fetchall())
         (invalid,) = ledger.read(invalid_events)
     assert (report.tally.read, report.tally.changes, report.tally.invalid) == (4, 3, 1)

@@ -6,7 +6,7 @@ import pytest
 
 from amp_console.amplitude import AmplitudeClient, KeysReason, KeysRefused
 from amp_console.simulator import Simulator
-from amp_console.sync.keys_check import WrongRegion, check_keys
+from amp_console.sync.queries.key_check import WrongRegion, check_keys
 from amp_console.values import Credentials, Region, Secret
 
 pytestmark = pytest.mark.anyio

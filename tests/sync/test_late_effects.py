@@ -10,11 +10,11 @@ from amp_console.ledger import deliveries
 from amp_console.ledger.people import find_person
 from amp_console.ledger.runs import RunStatus, all_runs
 from amp_console.simulator import Call, Late, RefuseIds, Reset, Rule
-from amp_console.sync.person import Verdict, explain_person
-from amp_console.sync.plan import again_text
-from amp_console.sync.progress import RunSnapshot
-from amp_console.sync.settings import SettingsChange
-from amp_console.sync.standing import Status, standing
+from amp_console.sync.audience_settings import SettingsChange
+from amp_console.sync.delivery.plan import again_text
+from amp_console.sync.delivery.progress import RunSnapshot
+from amp_console.sync.queries.person import PersonVerdict, explain_person
+from amp_console.sync.queries.status import Status, standing
 from amp_console.sync.timing import Stop
 from amp_console.values import IdType, Operation
 from tests.sync.office import Clock, Office, event
@@ -184,7 +184,7 @@ async def test_a_user_whom_amplitude_refuses_later_may_still_be_put_in(
     await office.sync()
     office.trouble(Rule(RefuseIds(frozenset({"bad"})), MEMBERSHIP))
     await office.sync()
-    assert [each.id for each in office.rejected()] == ["bad"]
+    assert [item.id for item in office.rejected()] == ["bad"]
     office.trouble()
     office.leave("bad", at=2)
     assert (await office.sync()).audiences[0].left.uncertain == 1
@@ -299,7 +299,7 @@ async def test_it_is_told_wherever_the_audience_is_shown(office: Office, clock: 
     await office.sync()
     assert status(office) is Status.UNCERTAIN
     (answer,) = office.ledger.read(explain_person, "u1")
-    assert answer.verdict is Verdict.UNCERTAIN
+    assert answer.verdict is PersonVerdict.UNCERTAIN
     assert "may still take effect and undo this" in answer.sentence
     (plan,) = office.plan().audiences
     assert plan.is_idle
@@ -312,7 +312,7 @@ async def test_it_is_told_wherever_the_audience_is_shown(office: Office, clock: 
     await office.sync()
     assert status(office) is Status.IN_SYNC
     (answer,) = office.ledger.read(explain_person, "u1")
-    assert answer.verdict is Verdict.OUT
+    assert answer.verdict is PersonVerdict.OUT
 
 
 async def test_with_a_quiet_time_of_0_nothing_lands_late(office: Office) -> None:
@@ -423,7 +423,7 @@ async def test_a_refused_user_who_was_added_late_is_removed_when_they_leave(
     refuse = Rule(RefuseIds(frozenset({"u1"})), MEMBERSHIP)
     office.trouble(LATE, refuse)
     await office.sync()
-    assert [each.id for each in office.rejected()] == ["u1"]
+    assert [item.id for item in office.rejected()] == ["u1"]
     land(office)
     clock.advance(QUIET + 1)
     await office.sync()

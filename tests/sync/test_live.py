@@ -24,23 +24,23 @@ from amp_console.ledger.requests import count_requests
 from amp_console.ledger.runs import RunKind, RunStatus, all_runs, run_audiences
 from amp_console.ledger.standing import outstanding
 from amp_console.simulator import Answer, Behaviour, Body, Call, Reset, Rule
-from amp_console.sync import live as live_module
-from amp_console.sync import live_sources
-from amp_console.sync.feed import Feed
-from amp_console.sync.follower import MOST_ARRIVALS, NO_COHORT, PAUSED, Follower, LiveWish
-from amp_console.sync.live import EventSource, Live
-from amp_console.sync.live_progress import Lags, LiveReport, LiveSnapshot, Minutes
-from amp_console.sync.live_sources import PathSource, StreamSource
+from amp_console.sync.audience_settings import SettingsChange
+from amp_console.sync.ingest.stream import StreamIngestor
+from amp_console.sync.live import session as live_module
+from amp_console.sync.live.follower import MOST_ARRIVALS, NO_COHORT, PAUSED, Follower, LiveOptions
+from amp_console.sync.live.progress import Lags, LiveReport, LiveSnapshot, Minutes
+from amp_console.sync.live.session import EventStream, LiveSession
 from amp_console.sync.read_only import ReadOnly
-from amp_console.sync.settings import SettingsChange
-from amp_console.sync.watching import Watching
+from amp_console.sync.sources import streams as live_sources
+from amp_console.sync.sources.streams import PathSource, StreamSource
+from amp_console.sync.sources.watcher import Watching
 from amp_console.values import IdType
 from tests.sync.office import Office, event
 
 pytestmark = pytest.mark.anyio
 
 USERS = [f"u{n:02}" for n in range(20)]
-QUICK = LiveWish(flush_seconds=0.05, create=True)
+QUICK = LiveOptions(flush_seconds=0.05, create=True)
 PATIENCE = 20.0  # seconds; a condition that is not met by then never is
 
 
@@ -62,7 +62,7 @@ class StartedSource(PathSource):
         super().__init__(watching)
         self._started = started
 
-    async def follow(self, live: Live) -> None:
+    async def follow(self, live: LiveSession) -> None:
         self._started.set()
         await super().follow(live)
 
@@ -70,12 +70,12 @@ class StartedSource(PathSource):
 class Session:
     """A session of an office that follows one file."""
 
-    def __init__(self, office: Office, folder: Path, wish: LiveWish = QUICK) -> None:
+    def __init__(self, office: Office, folder: Path, wish: LiveOptions = QUICK) -> None:
         self.office = office
         self.file = folder / "live.ndjson"
         self.seen: list[LiveSnapshot] = []
         self.wish = wish
-        self.live: Live | None = None
+        self.live: LiveSession | None = None
         self._task: asyncio.Task[LiveReport] | None = None
 
     def write(self, text: str) -> None:
@@ -91,11 +91,11 @@ class Session:
 
     async def _run(self, started: asyncio.Event) -> LiveReport:
         office = self.office
-        feed = Feed(office.ledger, office.read_options())
+        feed = StreamIngestor(office.ledger, office.read_options())
         watching = Watching(feed, [self.file])
 
         async with office.client() as client:
-            self.live = Live(office.means_with(client), self.wish, self.seen.append)
+            self.live = LiveSession(office.means_with(client), self.wish, self.seen.append)
             try:
                 return await self.live.run(StartedSource(watching, started))
             finally:
@@ -119,7 +119,7 @@ class Session:
 def is_in(office: Office, *users: str, key: str = "shoppers") -> Callable[[], bool]:
     def check() -> bool:
         world = office.simulator.world
-        cohorts = [each for each in world.cohorts() if each.name == key]
+        cohorts = [cohort for cohort in world.cohorts() if cohort.name == key]
         return bool(cohorts) and world.members(cohorts[0].id) == set(users)
 
     return check
@@ -165,7 +165,7 @@ async def test_changes_that_come_all_the_time_are_delivered_window_by_window(
     await office.sync()
     office.simulator.behaviour = Behaviour(latency=0.4)
     before = len(office.simulator.requests)
-    async with Session(office, tmp_path, LiveWish(flush_seconds=0.5)) as session:
+    async with Session(office, tmp_path, LiveOptions(flush_seconds=0.5)) as session:
         written, began = 1, monotonic()
         while session.now().lag_95 == 0 or written < 100:
             assert monotonic() - began < PATIENCE, "no window was ever delivered"
@@ -210,7 +210,7 @@ async def test_flips_within_a_window_cost_nothing(office: Office, tmp_path: Path
     await office.sync()
     with_windows(office)
     before = len(office.simulator.requests)
-    async with Session(office, tmp_path, LiveWish(flush_seconds=3600)) as session:
+    async with Session(office, tmp_path, LiveOptions(flush_seconds=3600)) as session:
         for n in range(10):
             session.write(lines("u2", is_member=n % 2 == 0, at=n + 1))
             await until(lambda: session.now().tally.read == n + 1)  # noqa: B023
@@ -220,7 +220,7 @@ async def test_flips_within_a_window_cost_nothing(office: Office, tmp_path: Path
 
 async def test_a_full_window_closes_at_once(office: Office, tmp_path: Path) -> None:
     with_windows(office)
-    wish = LiveWish(flush_seconds=3600, flush_changes=10, create=True)
+    wish = LiveOptions(flush_seconds=3600, flush_changes=10, create=True)
     async with Session(office, tmp_path, wish) as session:
         session.write(lines(*USERS[:12]))
         await until(is_in(office, *USERS[:12]))
@@ -228,7 +228,7 @@ async def test_a_full_window_closes_at_once(office: Office, tmp_path: Path) -> N
 
 async def test_the_end_delivers_what_is_pending(office: Office, tmp_path: Path) -> None:
     with_windows(office)
-    async with Session(office, tmp_path, LiveWish(flush_seconds=3600, create=True)) as session:
+    async with Session(office, tmp_path, LiveOptions(flush_seconds=3600, create=True)) as session:
         session.write(lines(*USERS))
         await until(lambda: session.now().queue == 20)
         report = await session.end()
@@ -245,9 +245,9 @@ async def test_what_was_pending_before_is_delivered_too(office: Office, tmp_path
 async def test_audiences_without_a_cohort_wait_unless_they_may_have_one(
     office: Office, tmp_path: Path
 ) -> None:
-    async with Session(office, tmp_path, LiveWish(flush_seconds=0.05)) as session:
+    async with Session(office, tmp_path, LiveOptions(flush_seconds=0.05)) as session:
         session.write(lines("u1"))
-        await until(lambda: [each.state for each in session.now().audiences] == [NO_COHORT])
+        await until(lambda: [audience.state for audience in session.now().audiences] == [NO_COHORT])
         report = await session.end()
     assert office.simulator.world.cohorts() == []
     assert report.pending == 0
@@ -283,11 +283,11 @@ async def test_an_outage_longer_than_the_patience_is_outlived(
     office.trouble(Rule(Answer(503), frozenset({Call.MEMBERSHIP, Call.UPLOAD, Call.LIST})))
     async with Session(office, tmp_path) as session:
         session.write(lines(*USERS))
-        await until(lambda: any(each.state for each in session.now().audiences))
+        await until(lambda: any(audience.state for audience in session.now().audiences))
         office.trouble()
         await until(is_in(office, *USERS))
         await until(lambda: session.now().queue == 0)
-        assert [each.state for each in session.now().audiences] == [""]
+        assert [audience.state for audience in session.now().audiences] == [""]
 
 
 FASTER = 60  # a minute of the session is a second of the test
@@ -320,7 +320,7 @@ async def test_amplitude_down_for_two_minutes_loses_nobody(office: Office, tmp_p
     """With a patience of a minute, so that it is gone before Amplitude is back."""
     hurried(office)
     office.limit(longest_wait=60.0)
-    async with Session(office, tmp_path, LiveWish(flush_seconds=5, create=True)) as session:
+    async with Session(office, tmp_path, LiveOptions(flush_seconds=5, create=True)) as session:
         session.write(lines("first"))
         await until(is_in(office, "first"))
         office.trouble(Rule(Reset()))
@@ -331,7 +331,7 @@ async def test_amplitude_down_for_two_minutes_loses_nobody(office: Office, tmp_p
         office.trouble()
         await until(is_in(office, "first", *written))
         await until(lambda: session.now().queue == 0)
-        assert [each.state for each in session.now().audiences] == [""]
+        assert [audience.state for audience in session.now().audiences] == [""]
         report = await session.end()
     assert report.pending == 0
 
@@ -339,7 +339,7 @@ async def test_amplitude_down_for_two_minutes_loses_nobody(office: Office, tmp_p
 async def test_rate_limited_for_a_minute_loses_nobody(office: Office, tmp_path: Path) -> None:
     """Requests become fewer meanwhile, and everybody is in the cohort soon after."""
     hurried(office)
-    async with Session(office, tmp_path, LiveWish(flush_seconds=5, create=True)) as session:
+    async with Session(office, tmp_path, LiveOptions(flush_seconds=5, create=True)) as session:
         session.write(lines("first"))
         await until(is_in(office, "first"))
         office.trouble(Rule(Answer(429), frozenset({Call.MEMBERSHIP})))
@@ -365,7 +365,9 @@ async def test_an_audience_waits_for_hours_while_the_others_go_on(
         office.trouble(wait)
         session.write(lines("u2"))
         await until(
-            lambda: any("asked to wait until" in each.state for each in session.now().audiences)
+            lambda: any(
+                "asked to wait until" in audience.state for audience in session.now().audiences
+            )
         )
         asked = len(office.simulator.requests)
         session.write(lines("u2", key="buyers"))
@@ -381,7 +383,7 @@ async def test_what_can_not_be_sent_when_it_ends_is_kept(office: Office, tmp_pat
     """Amplitude is not there: the end does not wait for it for ever."""
     office.timing = dataclasses.replace(office.timing, sleep=asyncio.sleep)
     office.enter("u1")
-    wish = LiveWish(flush_seconds=0.05, create=True, grace=0.2)
+    wish = LiveOptions(flush_seconds=0.05, create=True, grace=0.2)
     office.trouble(Rule(Reset()))
     async with Session(office, tmp_path, wish) as session:
         session.write(lines("u2", at=1))
@@ -425,7 +427,7 @@ async def test_a_ledger_that_takes_nothing_in_for_a_while_loses_nothing(
         await until(lambda: session.now().sources[0].name == "ledger")
         office.ledger.write(lambda db: db.execute("ALTER TABLE elsewhere RENAME TO member"))
         await until(is_in(office, "u1", "u2"))
-        await until(lambda: not any(each.trouble for each in session.now().sources))
+        await until(lambda: not any(source.trouble for source in session.now().sources))
 
 
 async def test_what_was_taken_in_before_the_ledger_failed_is_delivered_too(
@@ -436,9 +438,9 @@ async def test_what_was_taken_in_before_the_ledger_failed_is_delivered_too(
     office.ledger.write(lambda db: db.execute(f"CREATE TRIGGER full {fails}"))
     (tmp_path / "a.ndjson").write_text(lines("u1"))
     (tmp_path / "b.ndjson").write_text(lines("u2", key="buyers"))
-    source = PathSource(Watching(Feed(office.ledger, office.read_options()), [tmp_path]))
+    source = PathSource(Watching(StreamIngestor(office.ledger, office.read_options()), [tmp_path]))
     async with office.client() as client:
-        live = Live(office.means_with(client), QUICK)
+        live = LiveSession(office.means_with(client), QUICK)
         task = asyncio.create_task(live.run(source))
         await until(lambda: source.sources() and source.sources()[0].name == "ledger")
         office.ledger.write(lambda db: db.execute("DROP TRIGGER full"))
@@ -478,7 +480,7 @@ async def test_a_cohort_that_is_deleted_meanwhile_rejects_nobody(
         refused = Answer(400, words="Invalid request")
         office.simulator.faults.set([Rule(refused, frozenset({Call.MEMBERSHIP}))])
         session.write(lines(*USERS, at=2))
-        await until(lambda: any(each.counts.note for each in session.now().audiences))
+        await until(lambda: any(audience.counts.note for audience in session.now().audiences))
         await session.end()
     assert office.rejected() == []
     assert office.audience().broken
@@ -488,11 +490,11 @@ async def test_a_ledger_that_takes_nothing_in_for_a_while_loses_nothing_of_a_str
     office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(live_sources, "TRY_AGAIN", 0.01)
-    feed = Feed(office.ledger, office.read_options())
+    feed = StreamIngestor(office.ledger, office.read_options())
     source = StreamSource(feed, io.BytesIO(lines(*USERS).encode()), "stdin")
     office.ledger.write(lambda db: db.execute("ALTER TABLE member RENAME TO elsewhere"))
     async with office.client() as client:
-        live = Live(office.means_with(client), QUICK)
+        live = LiveSession(office.means_with(client), QUICK)
         task = asyncio.create_task(live.run(source))
         await until(lambda: source.sources()[0].trouble)
         office.ledger.write(lambda db: db.execute("ALTER TABLE elsewhere RENAME TO member"))
@@ -504,7 +506,7 @@ async def test_a_ledger_that_takes_nothing_in_for_a_while_loses_nothing_of_a_str
 async def test_a_line_that_is_too_long_loses_no_other_line_of_a_stream(office: Office) -> None:
     long = b"x" * (LINE_LIMIT + 10) + b"\n"
     stream = io.BytesIO(lines("u1").encode() + long + lines("u2", "u3").encode() + long[:-1])
-    feed = Feed(office.ledger, office.read_options())
+    feed = StreamIngestor(office.ledger, office.read_options())
     report = await run(office, StreamSource(feed, stream, "stdin"))
     assert (report.last.tally.read, report.last.tally.invalid) == (5, 2)
     assert office.cohort() == {"u1", "u2", "u3"}
@@ -521,7 +523,7 @@ async def test_one_audience_is_paused_and_the_others_go_on(office: Office, tmp_p
         session.write(lines("u2", at=1) + lines("u2", key="buyers", at=1))
         await until(is_in(office, "u1", "u2", key="buyers"))
         await until(lambda: session.now().queue == 0)
-        (paused,) = (each for each in session.now().audiences if each.is_paused)
+        (paused,) = (audience for audience in session.now().audiences if audience.is_paused)
         assert (paused.key, paused.state, paused.queue) == ("shoppers", PAUSED, 1)
         assert (session.now().lag, live.is_paused) == (0.0, False)
         assert office.cohort() == {"u1"}
@@ -538,12 +540,14 @@ async def test_what_waits_for_its_turn_when_it_is_paused_is_not_sent(
     await office.sync()
     office.limit(parallel_cohorts=1)
     async with Session(office, tmp_path) as session:
-        live, key_of = session.live, {each.cohort_id: each.key for each in all_of(office)}
+        live, key_of = session.live, {item.cohort_id: item.key for item in all_of(office)}
         assert live is not None
         office.simulator.behaviour = Behaviour(latency=2.0)
         before = len(office.simulator.requests)
         session.write("".join(lines("u2", key=key, at=1) for key in ("shoppers", "buyers")))
-        await until(lambda: sum(each.counts.requests for each in session.now().audiences) == 1)
+        await until(
+            lambda: sum(audience.counts.requests for audience in session.now().audiences) == 1
+        )
         await until(lambda: open_requests(office) == 2)
         live.pause()
         await until(lambda: open_requests(office) == 0)
@@ -573,7 +577,7 @@ async def test_what_is_paused_when_it_ends_is_kept_and_not_sent(
         session.live.pause()
         session.write(lines("u2", at=1) + lines("u2", key="buyers"))
         await until(lambda: session.now().tally.read == 3)
-        assert all(each.is_paused for each in session.now().audiences)
+        assert all(audience.is_paused for audience in session.now().audiences)
         report = await session.end()
     assert report.pending == 2
     assert office.cohort() == {"u1"}
@@ -582,7 +586,7 @@ async def test_what_is_paused_when_it_ends_is_kept_and_not_sent(
 
 async def test_an_audience_that_waits_is_let_go_live_alone(office: Office, tmp_path: Path) -> None:
     with_windows(office)
-    async with Session(office, tmp_path, LiveWish(flush_seconds=0.05)) as session:
+    async with Session(office, tmp_path, LiveOptions(flush_seconds=0.05)) as session:
         session.write(lines("u1") + lines("u1", key="buyers"))
         await until(lambda: [e.state for e in session.now().audiences] == [NO_COHORT] * 2)
         assert session.live is not None
@@ -595,7 +599,7 @@ async def test_what_arrives_for_an_audience_that_waits_for_days_takes_no_room(
     office: Office, tmp_path: Path
 ) -> None:
     """The times of arrivals are put together, and the ledger says how many users are pending."""
-    async with Session(office, tmp_path, LiveWish(flush_seconds=0.05)) as session:
+    async with Session(office, tmp_path, LiveOptions(flush_seconds=0.05)) as session:
         session.write(lines("u0"))
         await until(lambda: session.now().audiences)
         assert session.live is not None
@@ -612,7 +616,7 @@ async def test_the_last_changes_and_the_minutes_are_shown(office: Office, tmp_pa
         session.write(lines("u1", "u2") + lines("u1", is_member=False, at=1))
         await until(is_in(office, "u2"))
         now = session.now()
-        assert [(each.audience, each.id, each.is_member) for each in now.latest] == [
+        assert [(item.audience, item.id, item.is_member) for item in now.latest] == [
             ("shoppers", "u1", False),
             ("shoppers", "u2", True),
             ("shoppers", "u1", True),
@@ -655,9 +659,9 @@ async def test_folders_and_single_files_are_followed_together(
 ) -> None:
     folder, file = tmp_path / "folder", tmp_path / "alone.ndjson"
     folder.mkdir()
-    watching = Watching(Feed(office.ledger, office.read_options()), [folder, file])
+    watching = Watching(StreamIngestor(office.ledger, office.read_options()), [folder, file])
     async with office.client() as client:
-        live = Live(office.means_with(client), QUICK)
+        live = LiveSession(office.means_with(client), QUICK)
         task = asyncio.create_task(live.run(PathSource(watching)))
         (folder / "a.ndjson").write_text(lines("u1"))
         await until(is_in(office, "u1"))
@@ -678,7 +682,7 @@ async def test_a_ledger_that_fails_for_a_while_is_tried_again(
     async with Session(office, tmp_path) as session:
         office.ledger.write(lambda db: db.execute("ALTER TABLE request RENAME TO elsewhere"))
         session.write(lines("u2", at=1))
-        await until(lambda: any("failed" in each.state for each in session.now().audiences))
+        await until(lambda: any("failed" in audience.state for audience in session.now().audiences))
         office.ledger.write(lambda db: db.execute("ALTER TABLE elsewhere RENAME TO request"))
         await until(is_in(office, "u1", "u2"))
 
@@ -726,7 +730,9 @@ async def test_another_process_at_an_audience_is_waited_for(office: Office, tmp_
         with lease(office.ledger.path, office.audience().id):
             session.write(lines("u2", at=1))
             await until(
-                lambda: any("is delivering this" in each.state for each in session.now().audiences)
+                lambda: any(
+                    "is delivering this" in audience.state for audience in session.now().audiences
+                )
             )
         await until(is_in(office, "u1", "u2"))
 
@@ -776,7 +782,7 @@ async def test_read_only_follows_nothing(office: Office, tmp_path: Path) -> None
 @pytest.mark.parametrize("begins", [b"", BOM])
 @pytest.mark.parametrize("ends", ["\n", ""])
 async def test_a_stream_is_followed_to_its_end(office: Office, begins: bytes, ends: str) -> None:
-    feed = Feed(office.ledger, office.read_options())
+    feed = StreamIngestor(office.ledger, office.read_options())
     stream = io.BytesIO(begins + (lines(*USERS).rstrip("\n") + ends).encode())
     report = await run(office, StreamSource(feed, stream, "stdin"))
     assert (report.last.tally.read, report.pending) == (20, 0)
@@ -803,9 +809,11 @@ class Pipe:
 @pytest.mark.parametrize("ends", ["\n", ""])
 async def test_events_of_an_open_pipe_are_taken_in_as_they_come(office: Office, ends: str) -> None:
     pipe = Pipe()
-    source = StreamSource(Feed(office.ledger, office.read_options()), pipe.stream, "stdin")
+    source = StreamSource(
+        StreamIngestor(office.ledger, office.read_options()), pipe.stream, "stdin"
+    )
     async with office.client() as client:
-        live = Live(office.means_with(client), QUICK)
+        live = LiveSession(office.means_with(client), QUICK)
         task = asyncio.create_task(live.run(source))
         for at in range(3):
             pipe.write(lines(f"u{at}", at=at).rstrip("\n") + ends)
@@ -820,9 +828,11 @@ async def test_what_was_taken_from_a_pipe_is_taken_in_when_the_session_ends(
 ) -> None:
     """The line under way, too; the rest stays in the pipe."""
     pipe = Pipe()
-    source = StreamSource(Feed(office.ledger, office.read_options()), pipe.stream, "stdin")
+    source = StreamSource(
+        StreamIngestor(office.ledger, office.read_options()), pipe.stream, "stdin"
+    )
     async with office.client() as client:
-        live = Live(office.means_with(client), QUICK)
+        live = LiveSession(office.means_with(client), QUICK)
         task = asyncio.create_task(live.run(source))
         pipe.write(lines("u1") + lines("u2")[:50])
         await until(lambda: source._source is not None and source._source.unfinished == 50)
@@ -843,20 +853,20 @@ async def test_a_stream_is_read_in_any_format(office: Office, kind: str) -> None
     content = {
         "array": json.dumps(events).encode(),
         "gzip": gzip.compress(lines(*USERS).encode()),
-        "pretty": "\n".join(json.dumps(each, indent=1) for each in events).encode(),
+        "pretty": "\n".join(json.dumps(item, indent=1) for item in events).encode(),
         "noise before": b"starting...\nready\n" + lines(*USERS).encode(),
     }[kind]
-    feed = Feed(office.ledger, office.read_options())
+    feed = StreamIngestor(office.ledger, office.read_options())
     await run(office, StreamSource(feed, io.BytesIO(content), "stdin"))
     assert office.cohort() == set(USERS)
 
 
 async def test_a_line_that_waits_for_its_rest_is_told(office: Office) -> None:
     pipe, clock = Pipe(), [0.0]
-    feed = Feed(office.ledger, office.read_options())
+    feed = StreamIngestor(office.ledger, office.read_options())
     source = StreamSource(feed, pipe.stream, "stdin", lambda: clock[0])
     async with office.client() as client:
-        live = Live(office.means_with(client), QUICK)
+        live = LiveSession(office.means_with(client), QUICK)
         task = asyncio.create_task(live.run(source))
         pipe.write(lines("u1") + lines("u2")[:50])
         await until(lambda: source._source is not None and source._source.unfinished == 50)
@@ -873,7 +883,7 @@ def test_a_quiet_pipe_lets_the_interpreter_end() -> None:
     """A thread that waits in a buffered reader would make it abort."""
     script = """
 import sys, threading
-from amp_console.sync.pipe import EndableStream
+from amp_console.sync.sources.pipe import EndableStream
 stream = EndableStream(sys.stdin.buffer)
 began = threading.Event()
 def read():
@@ -894,9 +904,9 @@ if sys.argv[1] == "end":
     os.close(writing)
 
 
-async def run(office: Office, source: EventSource) -> LiveReport:
+async def run(office: Office, source: EventStream) -> LiveReport:
     async with office.client() as client:
-        return await Live(office.means_with(client), QUICK).run(source)
+        return await LiveSession(office.means_with(client), QUICK).run(source)
 
 
 def test_changes_are_counted_by_the_minute() -> None:

@@ -3,9 +3,9 @@
 import msgspec
 
 from amp_console.ledger.runs import AudienceCounts
-from amp_console.ledger.sources import Tally
-from amp_console.sync.live_alerts import AlertLimits, Alerts
-from amp_console.sync.live_progress import LiveAudience, LivePhase, LiveSnapshot
+from amp_console.ledger.sources import ReadCounts
+from amp_console.sync.live.alerts import AlertLimits, Alerts
+from amp_console.sync.live.progress import LiveAudience, LivePhase, LiveSnapshot
 
 LIMITS = AlertLimits(lag=60, silence=600, error_share=0.05, least=100)
 
@@ -22,14 +22,14 @@ def snapshot(
     counts = AudienceCounts(rejected=rejected)
     phase = LivePhase.WAITING if waits else LivePhase.LIVE
     audience = LiveAudience(1, "k", "K", 1, lag, counts, "", phase)
-    return LiveSnapshot(1, elapsed, Tally(read, read - invalid, 0, invalid), 0.0, (audience,))
+    return LiveSnapshot(1, elapsed, ReadCounts(read, read - invalid, 0, invalid), 0.0, (audience,))
 
 
 def told(*snapshots: LiveSnapshot) -> list[list[str]]:
     """The first two words of what is told at each look."""
     alerts = Alerts(LIMITS)
     return [
-        [" ".join(each.text.split()[:2]) for each in alerts.look(snapshot)]
+        [" ".join(item.text.split()[:2]) for item in alerts.observe(snapshot)]
         for snapshot in snapshots
     ]
 

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from amp_console.ledger.backups import DAY, list_backups
-from amp_console.sync.live_backups import DailyBackups
+from amp_console.sync.live.backups import DailyBackups
 from tests.sync.office import Office
 
 pytestmark = pytest.mark.anyio
@@ -35,7 +35,7 @@ async def test_one_is_made_a_day_once_there_is_something_in_the_ledger(office: O
     office.enter("u1")
     for clock.now in (NOW, NOW + DAY - 1, NOW + DAY):
         await checked(backups)
-    assert [each.at for each in list_backups(office.ledger.path)] == [NOW + DAY, NOW]
+    assert [backup.at for backup in list_backups(office.ledger.path)] == [NOW + DAY, NOW]
     assert backups.trouble is None
 
 

@@ -8,27 +8,27 @@ import pytest
 from amp_console.ledger.runs import RunStatus, all_runs, run_audiences
 from amp_console.ledger.standing import outstanding
 from amp_console.simulator import RefuseIds, Rule
-from amp_console.sync.follower import NO_COHORT, LiveWish
-from amp_console.sync.live_progress import LivePhase, LiveSnapshot
-from amp_console.sync.settings import SettingsChange
+from amp_console.sync.audience_settings import SettingsChange
+from amp_console.sync.live.follower import NO_COHORT, LiveOptions
+from amp_console.sync.live.progress import LivePhase, LiveSnapshot
 from tests.sync.office import Office, event
 from tests.sync.test_live import Session, all_of, is_in, lines, until
 
 pytestmark = pytest.mark.anyio
 
-NO_NEW_COHORTS = LiveWish(flush_seconds=0.05)
+NO_NEW_COHORTS = LiveOptions(flush_seconds=0.05)
 
 
 def agrees(now: LiveSnapshot) -> None:
     """Everything that is said of a session as a whole is the sum of what its audiences say."""
     rows = now.audiences
-    assert now.queue + now.waiting == sum(each.queue for each in rows)
-    assert now.waiting == sum(each.queue for each in rows if each.phase is LivePhase.WAITING)
-    assert now.live == {each.audience_id for each in rows if each.phase is LivePhase.LIVE}
-    assert now.counts.added == sum(each.counts.added for each in rows)
-    assert now.counts.rejected == sum(each.counts.rejected for each in rows)
-    assert all(not each.state for each in rows if each.phase is LivePhase.LIVE)
-    assert all(each.state for each in rows if each.phase in {LivePhase.WAITING, LivePhase.DELAYED})
+    assert now.queue + now.waiting == sum(row.queue for row in rows)
+    assert now.waiting == sum(row.queue for row in rows if row.phase is LivePhase.WAITING)
+    assert now.live == {row.audience_id for row in rows if row.phase is LivePhase.LIVE}
+    assert now.counts.added == sum(row.counts.added for row in rows)
+    assert now.counts.rejected == sum(row.counts.rejected for row in rows)
+    assert all(not row.state for row in rows if row.phase is LivePhase.LIVE)
+    assert all(row.state for row in rows if row.phase in {LivePhase.WAITING, LivePhase.DELAYED})
 
 
 async def test_head_and_rows_agree_from_arrival_to_end(office: Office, tmp_path: Path) -> None:
@@ -56,10 +56,12 @@ async def test_head_and_rows_agree_from_arrival_to_end(office: Office, tmp_path:
         agrees(snapshot)
     last = report.last
     assert last.is_over
-    assert {each.phase for each in last.audiences} == {LivePhase.ENDED, LivePhase.WAITING}
-    assert {each.key: each.state for each in last.audiences if each.queue} == {"waiters": NO_COHORT}
-    left = [office.ledger.read(outstanding, each) for each in all_of(office)]
-    assert last.queue + last.waiting == sum(each.pending for each in left) == 3
+    assert {audience.phase for audience in last.audiences} == {LivePhase.ENDED, LivePhase.WAITING}
+    assert {audience.key: audience.state for audience in last.audiences if audience.queue} == {
+        "waiters": NO_COHORT
+    }
+    left = [office.ledger.read(outstanding, item) for item in all_of(office)]
+    assert last.queue + last.waiting == sum(item.pending for item in left) == 3
     assert report.pending == 0
 
 
@@ -70,7 +72,7 @@ async def test_events_that_repeat_what_is_delivered_do_not_wait(
     async with Session(office, tmp_path, NO_NEW_COHORTS) as session:
         for at in range(4):
             session.write(lines("w1", "w2", at=at))
-        await until(lambda: [each.state for each in session.now().audiences] == [NO_COHORT])
+        await until(lambda: [audience.state for audience in session.now().audiences] == [NO_COHORT])
         await until(lambda: session.now().waiting == 2)
 
 
@@ -90,13 +92,13 @@ async def test_the_history_says_how_a_session_ended_as_for_a_sync(
     office.enter("u0")
     await office.sync()
     async with Session(office, tmp_path, NO_NEW_COHORTS) as session:
-        session.write("".join(json.dumps(each) + "\n" for each in events))
+        session.write("".join(json.dumps(item) + "\n" for item in events))
         await until(lambda: session.now().tally.read == len(events))
     run = office.ledger.read(all_runs)[0]
     assert run.status is status
     kept = office.ledger.read(run_audiences, run.id)
-    assert sum(each.pending or 0 for each in kept) == pending
-    assert {each.counts.note for each in kept if each.pending} == (
+    assert sum(item.pending or 0 for item in kept) == pending
+    assert {item.counts.note for item in kept if item.pending} == (
         {NO_COHORT} if pending else set()
     )
 

@@ -13,7 +13,7 @@ from amp_console.amplitude import (
     Transient,
 )
 from amp_console.connections import Limits
-from amp_console.sync.pace import BatchSize, OutOfPatience, Patience, requests_for
+from amp_console.sync.delivery.backoff import BatchSize, RetriesExhausted, RetryBudget, requests_for
 from amp_console.sync.timing import Timing
 
 LIMITS = Limits(first_batch=10_000, largest_batch=100_000, tries=5, longest_wait=100.0)
@@ -62,8 +62,8 @@ def test_a_plan_counts_the_requests_of_a_calm_run(count: int, requests: int) -> 
 
 
 class TestPatience:
-    def _patience(self) -> Patience:
-        return Patience(LIMITS, Timing(rng=random.Random(1)))
+    def _patience(self) -> RetryBudget:
+        return RetryBudget(LIMITS, Timing(rng=random.Random(1)))
 
     def test_waits_as_told(self) -> None:
         assert self._patience().wait_after(RateLimited(429, retry_after=17.0)) == 17.0
@@ -77,7 +77,7 @@ class TestPatience:
         patience = self._patience()
         for _ in range(4):
             patience.wait_after(ServerTrouble(500))
-        with pytest.raises(OutOfPatience, match="5 times in a row"):
+        with pytest.raises(RetriesExhausted, match="5 times in a row"):
             patience.wait_after(ServerTrouble(500))
 
     def test_begins_anew_after_a_clean_answer(self) -> None:
@@ -91,5 +91,5 @@ class TestPatience:
         for _ in range(5):
             patience.wait_after(RateLimited(429, retry_after=20.0))
             patience.clean()
-        with pytest.raises(OutOfPatience):
+        with pytest.raises(RetriesExhausted):
             patience.wait_after(RateLimited(429, retry_after=20.0))

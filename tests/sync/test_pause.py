@@ -6,7 +6,7 @@ import pytest
 
 from amp_console.ledger.runs import RunStatus
 from amp_console.simulator import Answer, Call, Rule
-from amp_console.sync.progress import RunSnapshot
+from amp_console.sync.delivery.progress import RunSnapshot
 from amp_console.sync.timing import Stop
 from tests.sync.office import Office
 

@@ -5,10 +5,16 @@ import pytest
 from amp_console.amplitude import AmplitudeClient
 from amp_console.ledger import deliveries, runs
 from amp_console.ledger.run_locks import hold_run
-from amp_console.ledger.sources import Tally
+from amp_console.ledger.sources import ReadCounts
 from amp_console.simulator import Answer, Call, Reset, Rule
-from amp_console.sync.person import PersonAnswer, Recognition, Verdict, explain_person, recognise
-from amp_console.sync.settings import SettingsChange
+from amp_console.sync.audience_settings import SettingsChange
+from amp_console.sync.queries.person import (
+    PersonAnswer,
+    PersonVerdict,
+    Recognition,
+    explain_person,
+    recognise,
+)
 from amp_console.values import IdType, Operation
 from tests.sync.office import Office, event
 
@@ -25,7 +31,7 @@ async def test_whom_amplitude_confirmed_is_in(office: Office) -> None:
     office.enter("u1")
     await office.sync()
     found = answer(office, "u1")
-    assert found.verdict is Verdict.IN
+    assert found.verdict is PersonVerdict.IN
     assert found.sentence.startswith("In the cohort: the event of 2026-05-03 19:00:00 UTC (line 1")
     assert found.sentence.endswith("Amplitude confirmed adding them (run 1).")
     assert found.record.request is not None
@@ -37,7 +43,7 @@ async def test_who_left_and_was_removed_is_out(office: Office) -> None:
     office.leave("u1")
     await office.sync()
     found = answer(office, "u1")
-    assert found.verdict is Verdict.OUT
+    assert found.verdict is PersonVerdict.OUT
     assert "Amplitude confirmed removing them (run 2)" in found.sentence
 
 
@@ -70,9 +76,9 @@ async def test_who_is_pending_waits_for_the_next_sync(office: Office) -> None:
     await office.sync()
     office.enter("u3", at=5)
     office.leave("u1", at=5)
-    assert answer(office, "u3").verdict is Verdict.ENTERS
+    assert answer(office, "u3").verdict is PersonVerdict.ENTERS
     assert "the next sync adds them" in answer(office, "u3").sentence
-    assert answer(office, "u1").verdict is Verdict.LEAVES
+    assert answer(office, "u1").verdict is PersonVerdict.LEAVES
     assert answer(office, "u1").sentence.startswith("Still in the cohort")
 
 
@@ -106,9 +112,9 @@ async def test_whom_an_open_request_carries_is_on_the_way(office: Office) -> Non
     office.enter("u1", "u2")
     await office.sync()
     with hold_run(office.ledger.path) as lock:
-        run_id = office.ledger.write(runs.begin_run, Tally(), office.timing.now(), lock)
+        run_id = office.ledger.write(runs.begin_run, ReadCounts(), office.timing.now(), lock)
         found = await carried(office, run_id)
-    assert (found.verdict, found.record.delivered) == (Verdict.ON_THE_WAY, None)
+    assert (found.verdict, found.record.delivered) == (PersonVerdict.ON_THE_WAY, None)
     assert found.sentence.startswith("Being added right now (run 2)")
 
 
@@ -116,9 +122,9 @@ async def test_whom_a_dead_process_left_in_a_request_is_unsure(office: Office) -
     office.enter("u1", "u2")
     await office.sync()
     with hold_run(office.ledger.path) as lock:
-        run_id = office.ledger.write(runs.begin_run, Tally(), office.timing.now(), lock)
+        run_id = office.ledger.write(runs.begin_run, ReadCounts(), office.timing.now(), lock)
     found = await carried(office, run_id)
-    assert (found.verdict, found.record.delivered) == (Verdict.ENTERS, None)
+    assert (found.verdict, found.record.delivered) == (PersonVerdict.ENTERS, None)
     assert "Whether an earlier request got through is unknown" in found.sentence
 
 
@@ -126,14 +132,14 @@ async def test_who_is_rejected_is_told_why(office: Office) -> None:
     office.enter("u1", "ghost-1")
     await office.sync()
     found = answer(office, "ghost-1")
-    assert found.verdict is Verdict.REJECTED
+    assert found.verdict is PersonVerdict.REJECTED
     assert "Amplitude does not know this User ID" in found.sentence
     assert "(run 1)" in found.sentence
 
 
 async def test_without_a_cohort_the_next_sync_makes_one(office: Office) -> None:
     office.enter("u1")
-    assert answer(office, "u1").verdict is Verdict.NO_COHORT
+    assert answer(office, "u1").verdict is PersonVerdict.NO_COHORT
 
 
 async def test_a_broken_link_says_so(office: Office) -> None:
@@ -144,14 +150,14 @@ async def test_a_broken_link_says_so(office: Office) -> None:
     office.simulator.world.drop_cohort(cohort)
     office.enter("u2", at=5)
     await office.sync()
-    assert answer(office, "u2").verdict is Verdict.BROKEN
+    assert answer(office, "u2").verdict is PersonVerdict.BROKEN
 
 
 def test_without_the_identifier_it_says_which_is_missing(office: Office) -> None:
     office.enter("u1")
     office.change(SettingsChange(id_type=IdType.AMPLITUDE_ID))
     found = answer(office, "u1")
-    assert found.verdict is Verdict.NO_IDENTIFIER
+    assert found.verdict is PersonVerdict.NO_IDENTIFIER
     assert "matched by Amplitude ID" in found.sentence
 
 
@@ -159,14 +165,14 @@ def test_the_other_identifier_is_named(office: Office) -> None:
     office.mapping = office.mapping.parse("$.userId", "$.traits.amplitude_id")
     office.read([event("u1", True, traits={"amplitude_id": "412"})])
     found = answer(office, "412")
-    assert found.verdict is Verdict.OTHER_ID_TYPE
+    assert found.verdict is PersonVerdict.OTHER_ID_TYPE
     assert found.sentence == "The audience is matched by User ID: look for u1."
 
 
 def test_every_audience_that_knows_them_answers(office: Office) -> None:
     office.read([event("u1", True, audience=key) for key in ("one", "two")])
     found = office.ledger.read(explain_person, "u1")
-    assert [each.record.audience.key for each in found] == ["one", "two"]
+    assert [item.record.audience.key for item in found] == ["one", "two"]
 
 
 @pytest.mark.parametrize(

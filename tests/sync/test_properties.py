@@ -20,7 +20,7 @@ from amp_console.simulator import (
     TooLarge,
     World,
 )
-from amp_console.sync.settings import SettingsChange
+from amp_console.sync.audience_settings import SettingsChange
 from tests.sync.office import Office, event
 
 USERS = ["u1", "u2", "u3", "u4", "u5", "u6", "poison", "ghost-1", "é😀", "007"]
@@ -88,7 +88,7 @@ def test_the_cohort_ends_as_the_events_say(
             assert bool(left.pending) == bool(report.audiences[0].note)
             return
         assert report.audiences[0].left.pending == 0, report.audiences[0].note
-        assert {each.id for each in office.rejected()} >= truth & UNDELIVERABLE
+        assert {item.id for item in office.rejected()} >= truth & UNDELIVERABLE
         assert len(world.cohorts()) == (1 if is_existing or office.audience().cohort_id else 0)
         assert office.cohort() - {"u0"} == truth - UNDELIVERABLE
         assert report.status in {RunStatus.DELIVERED, RunStatus.PARTIAL}

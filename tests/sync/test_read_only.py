@@ -4,9 +4,9 @@ import msgspec
 import pytest
 
 from amp_console.ledger.rejected import RejectedFilter
+from amp_console.sync.audience_settings import SettingsChange
+from amp_console.sync.delivery.retry import retry, retry_these
 from amp_console.sync.read_only import ReadOnly
-from amp_console.sync.rejected import retry, retry_these
-from amp_console.sync.settings import SettingsChange
 from amp_console.values import IdType
 from tests.sync.office import Office
 
@@ -43,7 +43,7 @@ async def test_nobody_is_made_pending(closed: Office) -> None:
         retry(closed.ledger, closed.connection, RejectedFilter())
     with pytest.raises(ReadOnly):
         retry_these(closed.ledger, closed.connection, [(of, IdType.USER_ID, "ghost-1")])
-    assert [each.id for each in closed.rejected()] == ["ghost-1"]
+    assert [item.id for item in closed.rejected()] == ["ghost-1"]
 
 
 async def test_events_may_still_be_read(closed: Office) -> None:

@@ -13,10 +13,10 @@ import pytest
 from msgspec.structs import replace
 
 from amp_console.ledger.runs import RunStatus, all_runs
-from amp_console.sync.door import DoorLimits
-from amp_console.sync.live import Live
-from amp_console.sync.live_errors import CannotBind
-from amp_console.sync.receiver import check_host
+from amp_console.sync.live.session import LiveSession
+from amp_console.sync.sources.errors import CannotBind
+from amp_console.sync.sources.http_server import ConnectionLimits
+from amp_console.sync.sources.webhook import check_host
 from amp_console.values import Secret
 from tests.sync.office import Office, event
 from tests.sync.receiving import (
@@ -156,7 +156,7 @@ async def test_bodies_that_are_announced_and_do_not_come_take_no_room(office: Of
         silent = [await silent_body(post.port, LIMITS.body) for _ in range(50)]
         answer = await post.send(body_of("u1"), signed(json.dumps(event("u1", True)).encode()))
         assert answer.status_code == 200
-        ended = await asyncio.gather(*(answer_to(*each) for each in silent))
+        ended = await asyncio.gather(*(answer_to(*item) for item in silent))
         assert {*ended} == {b"HTTP/1.1 408 Request Timeout"}
     assert members(office) == {"u1"}
 
@@ -247,7 +247,7 @@ async def test_a_port_in_use_is_told(office: Office) -> None:
         taken.listen()
         post = receiver_of(office, taken.getsockname()[1])
         async with office.client() as amplitude:
-            live = Live(office.means_with(amplitude), WISH)
+            live = LiveSession(office.means_with(amplitude), WISH)
             with pytest.raises(CannotBind, match="Nothing can listen on"):
                 await live.run(post)
     (run,) = office.ledger.read(all_runs)
@@ -260,7 +260,7 @@ async def test_10_000_slow_connections_are_turned_away_and_nothing_is_lost(
     office: Office,
 ) -> None:
     """They take what there is; who comes meanwhile is asked to come again, and can soon."""
-    door = DoorLimits(head_seconds=3_600.0)  # however slow this machine is
+    door = ConnectionLimits(head_seconds=3_600.0)  # however slow this machine is
     async with at_work(office, limits=replace(LIMITS, door=door)) as post:
         port = post.port
         silent = [await asyncio.open_connection("127.0.0.1", port) for _ in range(20)]
@@ -268,7 +268,7 @@ async def test_10_000_slow_connections_are_turned_away_and_nothing_is_lost(
         heard: Counter[bytes] = Counter()
         for _ in range(24):
             wave = [await slow_connection(port) for _ in range(400)]
-            heard.update(await asyncio.gather(*(answer_to(*each) for each in wave)))
+            heard.update(await asyncio.gather(*(answer_to(*item) for item in wave)))
         assert heard.total() == 9_600
         assert heard.keys() <= {b"HTTP/1.1 503 Service Unavailable", b""}
         assert heard[b"HTTP/1.1 503 Service Unavailable"] >= 9_000
@@ -284,12 +284,12 @@ async def test_10_000_slow_connections_are_turned_away_and_nothing_is_lost(
 
 
 async def test_a_connection_that_takes_too_long_makes_room(office: Office) -> None:
-    door = DoorLimits(head_seconds=0.2)
+    door = ConnectionLimits(head_seconds=0.2)
     async with at_work(office, limits=replace(LIMITS, door=door)) as post:
         port = post.port
         silent = [await asyncio.open_connection("127.0.0.1", port) for _ in range(20)]
         slow = [await slow_connection(port) for _ in range(20)]
-        ended = await asyncio.gather(*(answer_to(*each) for each in silent + slow))
+        ended = await asyncio.gather(*(answer_to(*item) for item in silent + slow))
         assert {*ended} == {b"HTTP/1.1 408 Request Timeout"}
         assert (await post.send(body_of("u1"))).status_code == 200
     assert office.cohort() == {"u1"}
@@ -300,8 +300,8 @@ async def test_an_event_that_means_several_audiences_is_refused_and_the_next_are
 ) -> None:
     one, two = (event(f"u{n}", True, personas={"computation_id": f"id{n}"}) for n in (1, 2))
     async with at_work(office) as post:
-        for each in (one, two, event("u3", True, personas={"computation_id": ""}), one):
-            assert (await post.send(json.dumps(each).encode())).status_code == 200
+        for item in (one, two, event("u3", True, personas={"computation_id": ""}), one):
+            assert (await post.send(json.dumps(item).encode())).status_code == 200
         assert post.live.snapshot().tally.invalid == 1
     assert members(office) == {"u1", "u2"}
 
@@ -315,7 +315,7 @@ async def test_a_receiver_that_can_take_nothing_in_ends(office: Office) -> None:
 
     post._fold = fail  # type: ignore[assignment, method-assign]
     async with office.client() as amplitude:
-        live = Live(office.means_with(amplitude), WISH)
+        live = LiveSession(office.means_with(amplitude), WISH)
         task = asyncio.create_task(live.run(post))
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
             await listening(client, task)

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from amp_console.ledger import runs
 from amp_console.ledger.refused_requests import refused_requests
-from amp_console.sync.door import DoorLimits
+from amp_console.sync.sources.http_server import ConnectionLimits
 from tests.sync.office import Office, event
 from tests.sync.receiving import LIMITS, SECRET, at_work, body_of, members, signed
 
@@ -70,7 +70,7 @@ async def test_bodies_are_cut_in_turns(office: Office) -> None:
         while parser._work_queue.qsize() == 0:
             await asyncio.sleep(0)
         parser.may_go_on.set()
-        assert {(await each).status_code for each in (first, second)} == {200}
+        assert {(await item).status_code for item in (first, second)} == {200}
 
 
 @pytest.mark.parametrize(
@@ -193,7 +193,7 @@ async def test_a_broken_request_after_a_good_one_is_refused(office: Office) -> N
 
 
 async def test_refusals_are_kept_with_the_run(office: Office) -> None:
-    limits = replace(LIMITS, body=1_000, door=DoorLimits(head_seconds=0.2))
+    limits = replace(LIMITS, body=1_000, door=ConnectionLimits(head_seconds=0.2))
     async with at_work(office, limits=limits) as post:
         await post.send(b"{broken")
         await post.send(b" " * 2_000)
@@ -203,12 +203,12 @@ async def test_refusals_are_kept_with_the_run(office: Office) -> None:
         assert b"408" in await heard(post.port, b"POST")
     (run,) = office.ledger.read(runs.all_runs)
     kept = office.ledger.read(refused_requests, run.id)
-    assert {(each.status, str(each.reason), each.count) for each in kept} == {
+    assert {(item.status, str(item.reason), item.count) for item in kept} == {
         (400, "not JSON", 1),
         (413, "too large", 2),
         (404, "another path", 1),
         (405, "another method", 1),
         (408, "too slow", 1),
     }
-    assert all(each.last_at > 0 and each.words for each in kept)
+    assert all(item.last_at > 0 and item.words for item in kept)
     assert kept[0].reason == "too slow"

@@ -10,20 +10,20 @@ from amp_console.ledger.comparisons import (
     Comparison,
     Difference,
     DifferenceFilter,
-    Kind,
-    Knew,
+    DifferenceKind,
+    PriorState,
     comparisons_in,
     count_differences,
     differences,
 )
-from amp_console.ledger.reconciling import Choice
+from amp_console.ledger.reconciling import RepairChoice
 from amp_console.ledger.runs import RunKind, RunStatus, all_runs
 from amp_console.simulator import Answer, Behaviour, Call, Rule
-from amp_console.sync.listing import IncompleteList, read_listing
-from amp_console.sync.person import Verdict, explain_person
+from amp_console.sync.audience_settings import SettingsChange
+from amp_console.sync.queries.person import PersonVerdict, explain_person
 from amp_console.sync.read_only import ReadOnly
-from amp_console.sync.reconcile_plan import plan_reconcile
-from amp_console.sync.settings import SettingsChange
+from amp_console.sync.reconcile.member_list import IncompleteList, read_listing
+from amp_console.sync.reconcile.plan import plan_reconcile
 from amp_console.values import IdType, Operation
 from tests.sync.office import BOTH, Office, event
 
@@ -32,10 +32,10 @@ pytestmark = pytest.mark.anyio
 USERS = [f"u{n:02}" for n in range(20)]
 
 
-def who(office: Office, of: Comparison, *kinds: Kind) -> dict[str, Knew]:
+def who(office: Office, of: Comparison, *kinds: DifferenceKind) -> dict[str, PriorState]:
     """Who differs, and what the ledger knew of them."""
-    found = office.ledger.read(differences, DifferenceFilter(of.id, kinds or tuple(Kind)))
-    return {each.id: each.knew for each in found}
+    found = office.ledger.read(differences, DifferenceFilter(of.id, kinds or tuple(DifferenceKind)))
+    return {item.id: item.knew for item in found}
 
 
 async def test_what_is_equal_is_told_to_be(office: Office) -> None:
@@ -54,7 +54,7 @@ async def test_every_kind_of_drift_is_found_and_put_right(office: Office) -> Non
     office.enter(*USERS, "ghost-1", "Caps", "0042", "gone", at=0)
     office.leave("gone", at=1)
     await office.sync()
-    assert [each.id for each in office.rejected()] == ["ghost-1"]
+    assert [item.id for item in office.rejected()] == ["ghost-1"]
     office.take_out("u00", "u01", "Caps", "0042")
     office.put_in("stranger", "caps", "42", "gone")
     nameless = office.simulator.world.add_user(None)
@@ -64,22 +64,25 @@ async def test_every_kind_of_drift_is_found_and_put_right(office: Office) -> Non
     office.enter("new", at=2)
     office.leave("u02", at=2)
     found = await office.compare()
-    assert who(office, found, Kind.MISSING) == {
-        "u00": Knew.DELIVERED,
-        "u01": Knew.DELIVERED,
-        "Caps": Knew.DELIVERED,
-        "0042": Knew.DELIVERED,
-        "ghost-1": Knew.REJECTED,
-        "new": Knew.PENDING,
+    assert who(office, found, DifferenceKind.MISSING) == {
+        "u00": PriorState.DELIVERED,
+        "u01": PriorState.DELIVERED,
+        "Caps": PriorState.DELIVERED,
+        "0042": PriorState.DELIVERED,
+        "ghost-1": PriorState.REJECTED,
+        "new": PriorState.PENDING,
     }
-    assert who(office, found, Kind.LEFT) == {"gone": Knew.DELIVERED, "u02": Knew.PENDING}
-    assert set(who(office, found, Kind.STRANGER)) == {"stranger", "caps", "42"}
-    assert set(who(office, found, Kind.NO_ID_IN_COHORT)) == {str(nameless)}
+    assert who(office, found, DifferenceKind.LEFT) == {
+        "gone": PriorState.DELIVERED,
+        "u02": PriorState.PENDING,
+    }
+    assert set(who(office, found, DifferenceKind.STRANGER)) == {"stranger", "caps", "42"}
+    assert set(who(office, found, DifferenceKind.NO_ID_IN_COHORT)) == {str(nameless)}
     assert (found.in_audience, found.in_cohort, found.in_both) == (23, 23, 17)
     assert (found.missing, found.missing_drifted, found.missing_rejected) == (6, 4, 1)
     assert (found.has_left, found.strangers, found.not_comparable) == (2, 3, 1)
     alike = office.ledger.read(differences, DifferenceFilter(found.id))
-    assert {each.id: each.resembles for each in alike if each.resembles} == {
+    assert {item.id: item.resembles for item in alike if item.resembles} == {
         "Caps": "caps",
         "caps": "Caps",
         "0042": "42",
@@ -90,10 +93,13 @@ async def test_every_kind_of_drift_is_found_and_put_right(office: Office) -> Non
     assert office.cohort() == {*USERS, "Caps", "0042", "new", str(nameless)} - {"u02"}
     assert done.after is not None
     assert (done.after.missing, done.after.extra) == (1, 0)
-    assert who(office, done.after) == {"ghost-1": Knew.REJECTED, str(nameless): Knew.NOTHING}
+    assert who(office, done.after) == {
+        "ghost-1": PriorState.REJECTED,
+        str(nameless): PriorState.NOTHING,
+    }
     assert (done.counts.added, done.counts.removed, done.counts.rejected) == (5, 5, 1)
     assert (done.pending, done.verified) == (0, False)
-    assert [each.id for each in office.rejected()] == ["ghost-1"]
+    assert [item.id for item in office.rejected()] == ["ghost-1"]
     run = office.ledger.read(all_runs)[0]
     assert (run.kind, run.status, run.added) == (RunKind.RECONCILE, RunStatus.PARTIAL, 5)
     assert office.ledger.read(comparisons_in, run.id) == [done.after]
@@ -116,20 +122,22 @@ async def test_a_comparison_alone_sends_nothing_and_the_next_sync_is_right(offic
 @pytest.mark.parametrize(
     ("choice", "cohort"),
     [
-        (Choice(add=True, remove=False), {*USERS, "stranger", "gone"}),
-        (Choice(add=False, remove=True), {*USERS} - {"u00", "u01"}),
+        (RepairChoice(add=True, remove=False), {*USERS, "stranger", "gone"}),
+        (RepairChoice(add=False, remove=True), {*USERS} - {"u00", "u01"}),
         (
-            Choice(
+            RepairChoice(
                 add=True,
                 remove=True,
-                only=frozenset({(Kind.MISSING, 1, "u01"), (Kind.STRANGER, 1, "stranger")}),
+                only=frozenset(
+                    {(DifferenceKind.MISSING, 1, "u01"), (DifferenceKind.STRANGER, 1, "stranger")}
+                ),
             ),
             {*USERS, "gone"} - {"u00"},
         ),
     ],
 )
 async def test_only_what_is_chosen_is_put_right(
-    office: Office, choice: Choice, cohort: set[str]
+    office: Office, choice: RepairChoice, cohort: set[str]
 ) -> None:
     office.enter(*USERS, "gone")
     office.leave("gone")
@@ -146,8 +154,8 @@ async def test_a_list_outweighs_what_the_ledger_wants(office: Office) -> None:
     await office.sync()
     listed = office.listed("u00", "u01", "brand-new", "older")
     found = await office.compare(against=listed)
-    assert set(who(office, found, Kind.MISSING)) == {"brand-new"}
-    assert set(who(office, found, Kind.LEFT)) == set(USERS) - {"u00", "u01"}
+    assert set(who(office, found, DifferenceKind.MISSING)) == {"brand-new"}
+    assert set(who(office, found, DifferenceKind.LEFT)) == set(USERS) - {"u00", "u01"}
     assert office.plan().audiences[0].is_idle
     done = await office.apply(found)
     assert done.verified
@@ -181,7 +189,7 @@ async def test_people_in_by_their_former_identifier_are_found_by_it(office: Offi
     office.change(SettingsChange(id_type=IdType.USER_ID))
     found = await office.compare()
     assert (found.missing, found.in_both, found.strangers) == (0, 2, 0)
-    assert who(office, found, Kind.LEFT) == {str(nameless): Knew.PENDING}
+    assert who(office, found, DifferenceKind.LEFT) == {str(nameless): PriorState.PENDING}
     done = await office.apply(found)
     assert office.cohort() == {"ana", "ben"}
     assert done.verified
@@ -208,7 +216,7 @@ async def test_a_small_cohort_can_be_replaced_in_one_request(
     assert (done.counts.added, done.counts.removed) == (2, 1)
     assert done.size is not None
     assert done.size.agrees
-    assert [each.id for each in office.rejected()] == list(ghosts)
+    assert [item.id for item in office.rejected()] == list(ghosts)
 
 
 async def test_sizes_that_disagree_are_told_without_a_download(office: Office) -> None:
@@ -272,12 +280,12 @@ async def test_differences_are_found_page_by_page(office: Office) -> None:
     await office.sync()
     office.take_out(*USERS[:7])
     found = await office.compare()
-    wish = DifferenceFilter(found.id, (Kind.MISSING,))
+    wish = DifferenceFilter(found.id, (DifferenceKind.MISSING,))
     assert office.ledger.read(count_differences, wish) == 7
     page = office.ledger.read(differences, wish, 5, 5)
-    assert [each.id for each in page] == USERS[5:7]
-    some = DifferenceFilter(found.id, (Kind.MISSING,), "U03")
-    assert [each.id for each in office.ledger.read(differences, some)] == ["u03"]
+    assert [item.id for item in page] == USERS[5:7]
+    some = DifferenceFilter(found.id, (DifferenceKind.MISSING,), "U03")
+    assert [difference.id for difference in office.ledger.read(differences, some)] == ["u03"]
     assert isinstance(page[0], Difference)
 
 
@@ -289,7 +297,7 @@ async def test_a_stranger_who_is_to_be_taken_out_is_told_of(office: Office) -> N
     office.trouble(Rule(Answer(503), frozenset({Call.MEMBERSHIP})))
     await office.apply_report(found)
     (answer,) = office.ledger.read(explain_person, "stranger")
-    assert answer.verdict is Verdict.LEAVES
+    assert answer.verdict is PersonVerdict.LEAVES
     assert "in the cohort, and in no event: nobody of that name" in answer.sentence
     office.trouble()
     await office.sync()

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from amp_console.ledger import Db, Ledger
-from amp_console.ledger.comparisons import DifferenceFilter, Kind, differences
+from amp_console.ledger.comparisons import DifferenceFilter, DifferenceKind, differences
 from amp_console.simulator import Simulator, World
 from amp_console.values import Operation
 from tests.sync.office import Office, event
@@ -65,7 +65,7 @@ def prepare(office: Office, story: Story) -> set[str]:
     office.put_in(*story.cohort)
     nameless = {world.add_user(None) for _ in range(story.nameless)}
     world.change(cohort_id, Operation.ADD, nameless)
-    return {str(each) for each in nameless}
+    return {str(item) for item in nameless}
 
 
 def delivered(db: Db) -> dict[str, int | None]:
@@ -87,8 +87,12 @@ def test_it_finds_what_differs_and_puts_it_right(story: Story) -> None:
 
         found = asyncio.run(office.compare(against=against))
         people = ledger.read(differences, DifferenceFilter(found.id))
-        missing = {each.id for each in people if each.kind is Kind.MISSING}
-        extra = {each.id for each in people if each.kind in {Kind.LEFT, Kind.STRANGER}}
+        missing = {person.id for person in people if person.kind is DifferenceKind.MISSING}
+        extra = {
+            person.id
+            for person in people
+            if person.kind in {DifferenceKind.LEFT, DifferenceKind.STRANGER}
+        }
         assert (missing, extra) == (wanted - story.cohort, story.cohort - wanted)
         assert (found.in_cohort, found.cohort_no_id) == (
             len(story.cohort) + story.nameless,

@@ -9,19 +9,24 @@ import pytest
 from amp_console.amplitude import AmplitudeClient
 from amp_console.ledger import LedgerError
 from amp_console.ledger.audiences import Link
-from amp_console.ledger.comparisons import DifferenceFilter, Kind, differences, last_comparison
+from amp_console.ledger.comparisons import (
+    DifferenceFilter,
+    DifferenceKind,
+    differences,
+    last_comparison,
+)
 from amp_console.ledger.downloads import starts_since
 from amp_console.ledger.leases import lease
-from amp_console.ledger.reconciling import Choice
+from amp_console.ledger.reconciling import RepairChoice
 from amp_console.ledger.runs import RunStatus
 from amp_console.simulator import Answer, Behaviour, Call, Cut, RefuseIds, Reset, Rule
-from amp_console.sync.cohort_download import EXPIRED_LINKS, STARTS, WINDOW
-from amp_console.sync.comparing import CompareReport, compare_audiences
-from amp_console.sync.progress import RunSnapshot
-from amp_console.sync.quota import Quota, ask_quota, reset_day
-from amp_console.sync.reconcile import reconcile
-from amp_console.sync.reconcile_plan import plan_reconcile
-from amp_console.sync.settings import SettingsChange
+from amp_console.sync.audience_settings import SettingsChange
+from amp_console.sync.delivery.progress import RunSnapshot
+from amp_console.sync.reconcile.compare import CompareReport, compare_audiences
+from amp_console.sync.reconcile.download import EXPIRED_LINKS, STARTS, WINDOW
+from amp_console.sync.reconcile.plan import plan_reconcile
+from amp_console.sync.reconcile.quota import Quota, ask_quota, reset_day
+from amp_console.sync.reconcile.repair import reconcile
 from amp_console.sync.timing import Stop
 from amp_console.values import Credentials, Secret
 from tests.sync.office import BOTH, Office
@@ -280,7 +285,7 @@ async def test_whom_amplitude_refuses_is_found_and_the_rest_is_put_right(drifted
     done = await drifted.apply(found)
     assert drifted.cohort() == set(USERS) - {"u00"}
     assert (done.counts.rejected, done.verified) == (1, False)
-    assert [each.id for each in drifted.rejected()] == ["u00"]
+    assert [item.id for item in drifted.rejected()] == ["u00"]
 
 
 @pytest.mark.parametrize("applied", [False, True])
@@ -303,7 +308,7 @@ async def test_events_that_come_during_a_replacement_are_delivered_after_it(
     plan = drifted.ledger.write(plan_reconcile, drifted.connection, found, BOTH, replace=True)
 
     def observe(snapshot: RunSnapshot) -> None:
-        if any(each.state.startswith("replacing") for each in snapshot.audiences):
+        if any(audience.state.startswith("replacing") for audience in snapshot.audiences):
             drifted.leave("u03", at=2)  # the replacement carries this user
             drifted.enter("u02", at=2)  # but not this one
 
@@ -421,7 +426,9 @@ async def test_only_the_last_ten_comparisons_keep_their_people(drifted: Office) 
 
 async def test_a_choice_of_nobody_sends_nothing(drifted: Office) -> None:
     found = await drifted.compare()
-    nobody = Choice(add=True, remove=True, only=frozenset({(Kind.MISSING, 1, "nobody")}))
+    nobody = RepairChoice(
+        add=True, remove=True, only=frozenset({(DifferenceKind.MISSING, 1, "nobody")})
+    )
     before = len(drifted.simulator.requests)
     await drifted.apply(found, nobody, verify=False)
     calls = {seen.call for seen in drifted.simulator.requests[before:]}

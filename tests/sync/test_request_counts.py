@@ -7,11 +7,11 @@ import pytest
 from amp_console.ledger import runs
 from amp_console.ledger.requests import count_requests
 from amp_console.simulator import Answer, Call, RefuseIds, Reset, Rule
-from amp_console.sync.delivery import RunReport
-from amp_console.sync.progress import RunSnapshot
-from amp_console.sync.reconcile import reconcile
-from amp_console.sync.reconcile_plan import plan_reconcile
-from amp_console.sync.settings import SettingsChange
+from amp_console.sync.audience_settings import SettingsChange
+from amp_console.sync.delivery.progress import RunSnapshot
+from amp_console.sync.delivery.run import RunReport
+from amp_console.sync.reconcile.plan import plan_reconcile
+from amp_console.sync.reconcile.repair import reconcile
 from amp_console.values import IdType
 from tests.sync.office import BOTH, Office, event
 
@@ -30,13 +30,13 @@ def counts_of(office: Office, report: RunReport, last: RunSnapshot) -> set[int]:
     run = office.ledger.read(runs.run, report.run_id)
     assert run is not None
     by_audience = office.ledger.read(runs.run_audiences, report.run_id)
-    for each in by_audience:
-        sent = office.ledger.read(count_requests, report.run_id, each.audience_id)
-        assert each.counts.requests == sent
+    for item in by_audience:
+        sent = office.ledger.read(count_requests, report.run_id, item.audience_id)
+        assert item.counts.requests == sent
     return {
         last.counts.requests,
-        sum(each.counts.requests for each in report.audiences),
-        sum(each.counts.requests for each in by_audience),
+        sum(audience.counts.requests for audience in report.audiences),
+        sum(item.counts.requests for item in by_audience),
         run.requests,
         office.ledger.read(count_requests, report.run_id),
     }
@@ -50,8 +50,8 @@ async def sync(office: Office) -> tuple[int, set[int]]:
     """Sync; return the plan's requests, and every count of the requests that were sent."""
     plan, before, seen = office.plan(), served(office), list[RunSnapshot]()
     report = await office.sync(observe=seen.append)
-    answered = [each.counts.added + each.counts.rejected for each in report.audiences]
-    assert answered == [each.add for each in plan.audiences]
+    answered = [audience.counts.added + audience.counts.rejected for audience in report.audiences]
+    assert answered == [audience.add for audience in plan.audiences]
     return plan.requests, counts_of(office, report, seen[-1]) | {served(office) - before}
 
 
@@ -168,7 +168,7 @@ async def test_a_repair_sends_the_requests_its_plan_counts_and_a_comparison_none
     office.limit(first_batch=2, largest_batch=8)
     await prepare(office)
     compared = await office.compare_report()
-    assert sum(each.counts.requests for each in compared.run.audiences) == 0
+    assert sum(audience.counts.requests for audience in compared.run.audiences) == 0
     assert office.ledger.read(count_requests, compared.run.run_id) == 0
     (comparison,) = compared.comparisons.values()
     plan = office.ledger.write(plan_reconcile, office.connection, comparison, BOTH, replace=replace)

@@ -3,8 +3,8 @@
 import pytest
 
 from amp_console.ledger.audiences import Link
-from amp_console.sync.settings import SettingsChange
-from amp_console.sync.standing import standings
+from amp_console.sync.audience_settings import SettingsChange
+from amp_console.sync.queries.status import standings
 from tests.sync.office import Office
 
 pytestmark = pytest.mark.anyio

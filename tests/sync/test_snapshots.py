@@ -10,9 +10,9 @@ import pytest
 
 from amp_console.engage import ReadOptions
 from amp_console.ledger import snapshots
-from amp_console.sync.intake import Intake, IntakeReport
-from amp_console.sync.settings import SettingsChange
-from amp_console.sync.snapshot import SnapshotReader, SnapshotReport, SnapshotState
+from amp_console.sync.audience_settings import SettingsChange
+from amp_console.sync.ingest.importer import Importer, ImportReport
+from amp_console.sync.ingest.snapshot import SnapshotReader, SnapshotReport, SnapshotState
 from amp_console.values import IdType
 from tests.sync.office import Office, event
 
@@ -33,7 +33,7 @@ def listed(*users: str) -> bytes:
 
 def read(
     office: Office, *contents: bytes, allow_incomplete: bool = False, **options: object
-) -> tuple[SnapshotReader, IntakeReport]:
+) -> tuple[SnapshotReader, ImportReport]:
     """Read these contents as the parts of a snapshot."""
     paths = []
     for number, content in enumerate(contents):
@@ -42,7 +42,7 @@ def read(
         paths.append(str(path))
     reader = SnapshotReader(office.ledger, allow_incomplete=allow_incomplete)
     chosen = ReadOptions(**{"audience": "shoppers", "taken_at": AT, **options})  # type: ignore[arg-type]
-    return reader, Intake(office.ledger, chosen, snapshot=reader).run(paths)
+    return reader, Importer(office.ledger, chosen, snapshot=reader).run(paths)
 
 
 def outcome(office: Office, *contents: bytes, **options: object) -> SnapshotReport:
@@ -110,7 +110,7 @@ def test_a_stop_in_the_middle_removes_no_one(office: Office, tmp_path: Path) -> 
     path.write_bytes(listed(*(f"user-{number}" for number in range(5_000))))
     reader = SnapshotReader(office.ledger, allow_incomplete=True)
     options = ReadOptions(audience="shoppers", taken_at=AT)
-    intake = Intake(office.ledger, options, snapshot=reader, watch=lambda _: intake.stop())
+    intake = Importer(office.ledger, options, snapshot=reader, watch=lambda _: intake.stop())
     report = intake.run([str(path)])
     assert report.snapshot is not None
     assert report.snapshot.state is INCOMPLETE
@@ -183,7 +183,7 @@ def test_a_missing_part_removes_no_one(office: Office, tmp_path: Path) -> None:
     path.write_bytes(listed(*MEMBERS[:9]))
     reader = SnapshotReader(office.ledger)
     options = ReadOptions(audience="shoppers", taken_at=AT)
-    report = Intake(office.ledger, options, snapshot=reader).run([str(path), str(path) + "-2"])
+    report = Importer(office.ledger, options, snapshot=reader).run([str(path), str(path) + "-2"])
     assert report.snapshot is not None
     assert report.snapshot.state is INCOMPLETE
     assert wanted(office) == set(MEMBERS)
@@ -260,7 +260,7 @@ def test_a_file_without_a_stated_time_has_its_own(office: Office, tmp_path: Path
     path.write_bytes(listed(*MEMBERS[:9]))
     os.utime(path, (AT / 1_000_000, AT / 1_000_000))
     reader = SnapshotReader(office.ledger)
-    report = Intake(office.ledger, ReadOptions(audience="shoppers"), snapshot=reader).run(
+    report = Importer(office.ledger, ReadOptions(audience="shoppers"), snapshot=reader).run(
         [str(path)]
     )
     assert report.snapshot is not None

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from amp_console.sync.feed import Feed
-from amp_console.sync.live import Live
-from amp_console.sync.live_errors import CannotBind
-from amp_console.sync.live_sources import PathSource
-from amp_console.sync.source_group import SourceGroup
-from amp_console.sync.watching import Watching
+from amp_console.sync.ingest.stream import StreamIngestor
+from amp_console.sync.live.session import LiveSession
+from amp_console.sync.sources.errors import CannotBind
+from amp_console.sync.sources.group import SourceGroup
+from amp_console.sync.sources.streams import PathSource
+from amp_console.sync.sources.watcher import Watching
 from tests.sync.office import Office
 from tests.sync.receiving import WISH, free_port, receiver_of
 from tests.sync.test_live import is_in, lines, until
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.anyio
 
 
 def source_of(office: Office, file: Path) -> PathSource:
-    return PathSource(Watching(Feed(office.ledger, office.read_options()), [file]))
+    return PathSource(Watching(StreamIngestor(office.ledger, office.read_options()), [file]))
 
 
 async def test_a_source_added_later_is_followed_too(office: Office, tmp_path: Path) -> None:
@@ -29,12 +29,12 @@ async def test_a_source_added_later_is_followed_too(office: Office, tmp_path: Pa
     second.write_text(lines("u2"))
     async with office.client() as client:
         group = SourceGroup(source_of(office, first))
-        live = Live(office.means_with(client), WISH)
+        live = LiveSession(office.means_with(client), WISH)
         task = asyncio.create_task(live.run(group))
         await until(is_in(office, "u1"))
         group.add(source_of(office, second))
         await until(is_in(office, "u1", "u2"))
-        assert [Path(each.name).name for each in group.sources()] == ["a.ndjson", "b.ndjson"]
+        assert [Path(source.name).name for source in group.sources()] == ["a.ndjson", "b.ndjson"]
         live.end()
         assert (await task).last.tally.read == 2
 
@@ -47,7 +47,7 @@ async def test_two_sources_that_meet_an_audience_at_once_share_it(
         file.write_text(lines(f"u{n}"))
     async with office.client() as client:
         group = SourceGroup(*(source_of(office, file) for file in files))
-        live = Live(office.means_with(client), WISH)
+        live = LiveSession(office.means_with(client), WISH)
         task = asyncio.create_task(live.run(group))
         await until(is_in(office, *(f"u{n}" for n in range(6))))
         assert len(live.snapshot().audiences) == len(live._tasks) == 1
@@ -60,7 +60,7 @@ async def test_a_source_that_fails_ends_the_others(office: Office, tmp_path: Pat
     first, second = receiver_of(office, port), receiver_of(office, port)
     first.open()
     async with office.client() as client:
-        live = Live(office.means_with(client), WISH)
+        live = LiveSession(office.means_with(client), WISH)
         with pytest.raises(CannotBind):
             await live.run(SourceGroup(first, second, source_of(office, tmp_path / "a.ndjson")))
     with socket.create_server(("127.0.0.1", port)):

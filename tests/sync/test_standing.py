@@ -5,8 +5,8 @@ import pytest
 
 from amp_console.ledger.audiences import all_audiences
 from amp_console.ledger.standing import outstanding, outstanding_of_all
-from amp_console.sync.settings import SettingsChange
-from amp_console.sync.standing import NOTHING_LEFT, Standing, Status, standing, standings
+from amp_console.sync.audience_settings import SettingsChange
+from amp_console.sync.queries.status import NOTHING_LEFT, Standing, Status, standing, standings
 from amp_console.values import IdType, Operation
 from tests.sync.office import Office, event
 
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.anyio
 
 def of(office: Office, key: str) -> Standing:
     found = office.ledger.read(standings, office.connection)
-    return next(each for each in found if each.audience.key == key)
+    return next(item for item in found if item.audience.key == key)
 
 
 async def furnished(office: Office) -> None:
@@ -58,14 +58,14 @@ async def test_no_state_hides_another_and_the_most_dangerous_comes_first(office:
     await office.sync()
     office.read([event("more", True, 13, audience="ghosts")])
     ghosts, gone, off = of(office, "ghosts"), of(office, "gone"), of(office, "off")
-    assert [str(each) for each in ghosts.states()] == ["2 rejected", "1 pending"]
+    assert [str(state) for state in ghosts.states()] == ["2 rejected", "1 pending"]
     assert ghosts.delivered == 3
-    told = [str(each) for each in ghosts.states(size=1_009)]
+    told = [str(state) for state in ghosts.states(size=1_009)]
     assert told == ["differs by 1,006", "2 rejected", "1 pending"]
-    assert [str(each) for each in ghosts.states(size=3)] == ["2 rejected", "1 pending"]
-    assert [str(each) for each in gone.states()] == ["broken link", "1 pending"]
-    assert [str(each) for each in off.states()] == ["off"]
-    assert [str(each) for each in of(office, "synced").states()] == ["in sync"]
+    assert [str(state) for state in ghosts.states(size=3)] == ["2 rejected", "1 pending"]
+    assert [str(state) for state in gone.states()] == ["broken link", "1 pending"]
+    assert [str(state) for state in off.states()] == ["off"]
+    assert [str(state) for state in of(office, "synced").states()] == ["in sync"]
 
 
 async def test_strangers_that_a_comparison_found_are_told_until_they_are_removed(
@@ -78,7 +78,7 @@ async def test_strangers_that_a_comparison_found_are_told_until_they_are_removed
     world.change(cohort, Operation.ADD, {world.add_user("stranger")})
     await office.compare()
     (only,) = office.ledger.read(standings, office.connection)
-    assert [str(each) for each in only.states()] == ["differs by 1"]
+    assert [str(state) for state in only.states()] == ["differs by 1"]
     assert only.status is Status.IN_SYNC
 
 
@@ -102,7 +102,7 @@ async def test_without_the_identifier_are_those_whom_no_event_gave_one(office: O
         office.change(SettingsChange(id_type=id_type))
         found = office.rejected()
         assert of(office, "shoppers").left.unidentified == len(found)
-        kinds.append([each.id for each in found])
+        kinds.append([item.id for item in found])
         assert of(office, "shoppers").members == 4
     assert kinds == [["u1"], ["77"], ["u1"]]
 
@@ -124,6 +124,6 @@ async def test_one_alone_is_as_in_the_list(office: Office) -> None:
 def test_members_may_be_left_uncounted(office: Office) -> None:
     office.enter("u1")
     found = office.ledger.read(standings, office.connection, count_members=False)
-    assert [(each.members, each.delivered) for each in found] == [(None, None)]
+    assert [(item.members, item.delivered) for item in found] == [(None, None)]
     office.connection = msgspec.structs.replace(office.connection, prefix=True)
     assert of(office, "shoppers").cohort_name == "[Segment] shoppers"

@@ -20,8 +20,8 @@ from amp_console.ledger.audiences import all_audiences
 from amp_console.ledger.sources import invalid_events
 from amp_console.ledger.tails import tails
 from amp_console.simulator import Simulator
-from amp_console.sync.feed import Feed
-from amp_console.sync.watching import Watching, WatchOptions, _files_in, readable
+from amp_console.sync.ingest.stream import StreamIngestor
+from amp_console.sync.sources.watcher import Watching, WatchOptions, _files_in, readable
 from tests.sync.office import Office, event
 
 
@@ -45,7 +45,7 @@ class Watcher:
 
     def start(self) -> None:
         """Start as a new process would: all it knows is in the ledger."""
-        feed = Feed(self._office.ledger, self._office.read_options())
+        feed = StreamIngestor(self._office.ledger, self._office.read_options())
         self.watching = Watching(feed, self._paths, lambda: self.now, self.options)
 
     def look(self) -> int:
@@ -310,11 +310,11 @@ def test_an_event_that_means_several_audiences_stops_nothing(
 ) -> None:
     ids = ("one", "two", "", "one")
     events = [event(f"u{n}", True, personas={"computation_id": id_}) for n, id_ in enumerate(ids)]
-    (folder / "a.ndjson").write_text("".join(json.dumps(each) + "\n" for each in events))
+    (folder / "a.ndjson").write_text("".join(json.dumps(item) + "\n" for item in events))
     assert watcher.look() == 4
     assert watcher.look() == 0
     assert members(office.ledger) == {"u0", "u1", "u3"}
-    assert [each.line for each in office.ledger.read(invalid_events)] == [3]
+    assert [invalid_event.line for invalid_event in office.ledger.read(invalid_events)] == [3]
 
 
 def test_a_file_first_seen_empty_and_replaced_in_place_loses_nothing(
@@ -343,7 +343,7 @@ def test_a_last_line_without_a_newline_is_read(
     with file.open("a") as more:
         more.write("{broken\n")
     watcher.look()
-    assert [each.line for each in office.ledger.read(invalid_events)] == [4]
+    assert [invalid_event.line for invalid_event in office.ledger.read(invalid_events)] == [4]
 
 
 def test_a_file_that_could_not_be_opened_is_tried_again(
@@ -361,11 +361,11 @@ def test_a_file_that_could_not_be_opened_is_tried_again(
         for _ in range(3):
             watcher.watching.scan()
         found = watcher.watching.sources()
-        assert ["It can't be read (Input/output error)" in each.trouble for each in found] == [
+        assert ["It can't be read (Input/output error)" in item.trouble for item in found] == [
             True
         ] * 2
     assert watcher.look() == 2
-    assert [each.trouble for each in watcher.watching.sources()] == ["", ""]
+    assert [source.trouble for source in watcher.watching.sources()] == ["", ""]
 
 
 def test_what_was_read_of_a_cut_file_is_told(office: Office, folder: Path) -> None:
@@ -376,7 +376,7 @@ def test_what_was_read_of_a_cut_file_is_told(office: Office, folder: Path) -> No
     taken = watcher.watching.scan()
     (audience,) = office.ledger.read(all_audiences)
     assert taken.entered == {audience.id: 2}
-    assert [each.id for each in taken.latest] == ["u1", "u2"]
+    assert [item.id for item in taken.latest] == ["u1", "u2"]
     assert watcher.look() == 0
 
 
@@ -462,7 +462,7 @@ def test_places_in_files_that_are_gone_are_forgotten_after_a_day(
     watcher.look()
     watcher.now += 80_000
     watcher.look()
-    known = [Path(each.path).name for each in office.ledger.read(tails)]
+    known = [Path(tail.path).name for tail in office.ledger.read(tails)]
     assert sorted(known) == ["1.ndjson", "2.ndjson"]
 
 
@@ -477,7 +477,7 @@ def test_files_in_trouble_are_listed_first_and_then_the_last_that_brought_events
     (folder / "broken.gz").write_bytes(gzip.compress(lines("u4").encode())[:-10])
     watcher.look()
     found = watcher.watching.sources()
-    assert [Path(each.name).name for each in found] == [
+    assert [Path(item.name).name for item in found] == [
         "broken.gz", "2.ndjson", "1.ndjson", "0.ndjson",
     ]  # fmt: skip
     size = (folder / "2.ndjson").stat().st_size
@@ -516,7 +516,7 @@ def test_the_content_decides_how_a_file_is_read_and_not_its_name(
         "array": json.dumps(events).encode(),
         "gzip": gzip.compress(lines("u1", "u2").encode()),
         "concatenated": "".join(map(json.dumps, events)).encode(),
-        "pretty": "\n".join(json.dumps(each, indent=1) for each in events).encode(),
+        "pretty": "\n".join(json.dumps(item, indent=1) for item in events).encode(),
     }[kind]
     (folder / name).write_bytes(content)
     assert watcher.look() == 2
@@ -742,7 +742,10 @@ def test_reading_that_was_interrupted_begins_anew_and_lists_nothing_twice(
     watcher.start()
     watcher.look()
     assert len(members(office.ledger)) == 3_000
-    assert [each.line for each in office.ledger.read(invalid_events)] == [2, 3_003]
+    assert [invalid_event.line for invalid_event in office.ledger.read(invalid_events)] == [
+        2,
+        3_003,
+    ]
     watcher.start()
     assert watcher.look() == 0
 

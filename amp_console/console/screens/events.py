@@ -6,15 +6,15 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container
 
-from amp_console.console.screens.place import Place
-from amp_console.console.screens.text_view import TextView
+from amp_console.console.dialogs.text_view import TextView
+from amp_console.console.screens.base import BaseScreen
 from amp_console.console.texts import said
 from amp_console.console.widgets.filter_bar import FilterBar
 from amp_console.console.widgets.grid import Grid
 from amp_console.console.widgets.grid_layout import Column
 from amp_console.console.widgets.grid_rows import Cell, Row
 from amp_console.console.words import at
-from amp_console.sync.history import history
+from amp_console.sync.queries.history import history
 from amp_console.sync.words import plural
 
 MOST = 1_000  # entries of the ledger's history that are shown
@@ -32,7 +32,7 @@ TICK = 1.0  # seconds
 TONES = {"information": "", "warning": "warn", "error": "bad"}
 
 
-class Line(NamedTuple):
+class LogLine(NamedTuple):
     """One line of the log. `run_id` is the run that it is about."""
 
     at: int
@@ -41,7 +41,7 @@ class Line(NamedTuple):
     run_id: int | None = None
 
 
-class EventsPlace(Place):
+class EventsScreen(BaseScreen):
     """What was done and said, the newest first."""
 
     NAME = "Event log"
@@ -58,7 +58,7 @@ Enter opens the run of a line, or shows a long line whole."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._shown: dict[object, Line] = {}
+        self._shown: dict[object, LogLine] = {}
         self._said = 0  # notifications that are shown
 
     def body(self) -> ComposeResult:
@@ -66,7 +66,7 @@ Enter opens the run of a line, or shows a long line whole."""
         with Container(id="log", classes="panel fill") as panel:
             panel.border_title = "Event log"
             yield FilterBar()
-            yield Grid(COLUMNS, look=self.console.look, empty=EMPTY)
+            yield Grid(COLUMNS, glyphs=self.console.glyphs, empty=EMPTY)
 
     def on_mount(self) -> None:
         """Look for what is said while the log is open, too: nothing else tells of it."""
@@ -74,31 +74,34 @@ Enter opens the run of a line, or shows a long line whole."""
 
     def _look_for_more(self) -> None:
         if self.console.said_count != self._said:
-            self.look_again()
+            self.reload()
 
-    async def look(self) -> None:
+    async def load(self) -> None:
         """Show what was done and said; the line above the footer would only repeat it."""
         console = self.console
         console.notices.clear()
         self._said = console.said_count
-        lines = [Line(each.at, each.severity, each.text) for each in console.happenings]
+        lines = [
+            LogLine(happening.at, happening.severity, happening.text)
+            for happening in console.happenings
+        ]
         if console.session is not None:
             for done in await console.session.read(history, MOST):
                 severity = "warning" if done.is_bad else "information"
-                lines.append(Line(done.at, severity, done.text, done.run_id))
-        lines.sort(key=lambda each: each.at)
-        signs = {"information": console.look.dot, "warning": "!", "error": console.look.bad}
+                lines.append(LogLine(done.at, severity, done.text, done.run_id))
+        lines.sort(key=lambda item: item.at)
+        signs = {"information": console.glyphs.dot, "warning": "!", "error": console.glyphs.bad}
         self._shown = dict(enumerate(lines))
         rows = [
             Row(
                 number,
                 (
-                    Cell(at(each.at), "dim"),
-                    Cell(signs[each.severity], TONES[each.severity]),
-                    Cell(each.text, TONES[each.severity]),
+                    Cell(at(item.at), "dim"),
+                    Cell(signs[item.severity], TONES[item.severity]),
+                    Cell(item.text, TONES[item.severity]),
                 ),
             )
-            for number, each in self._shown.items()
+            for number, item in self._shown.items()
         ]
         self.query_one(Grid).show(rows[::-1])
         count = plural(len(lines), "entry", "entries") if lines else ""
@@ -108,9 +111,9 @@ Enter opens the run of a line, or shows a long line whole."""
         """Open the run of a line, or show it whole."""
         line = self._shown[event.key]
         if line.run_id is not None:
-            from amp_console.console.screens.run import RunPlace
+            from amp_console.console.screens.runs.view import RunScreen
 
-            self.app.push_screen(RunPlace(line.run_id))
+            self.app.push_screen(RunScreen(line.run_id))
             return
-        title = f"Event log {self.console.look.dot} {at(line.at)}"
+        title = f"Event log {self.console.glyphs.dot} {at(line.at)}"
         self.app.push_screen(TextView(title, line.text))

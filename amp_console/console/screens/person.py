@@ -9,14 +9,14 @@ from textual.containers import Container, VerticalScroll
 from textual.content import Content
 from textual.widgets import Input, Static
 
-from amp_console.console.screens.place import Place
+from amp_console.console.jobs.runs import KNOWN
+from amp_console.console.screens.base import BaseScreen
 from amp_console.console.texts import BAD, GOOD, MUTED, STRONG, WARN, facts, lines, said
 from amp_console.console.widgets.grid import Grid
 from amp_console.console.widgets.grid_layout import Column
 from amp_console.console.widgets.grid_rows import Cell, Row
 from amp_console.console.words import aged, at
-from amp_console.console.work import KNOWN
-from amp_console.sync.person import PersonAnswer, Verdict, explain_person, recognise
+from amp_console.sync.queries.person import PersonAnswer, PersonVerdict, explain_person, recognise
 from amp_console.sync.words import plural
 
 COLUMNS = (
@@ -26,17 +26,17 @@ COLUMNS = (
     Column("Since", 12, rank=1),
 )
 TONES = {
-    Verdict.IN: "good",
-    Verdict.OUT: "dim",
-    Verdict.UNCERTAIN: "warn",
-    Verdict.ENTERS: "warn",
-    Verdict.LEAVES: "warn",
-    Verdict.ON_THE_WAY: "warn",
-    Verdict.NO_COHORT: "warn",
-    Verdict.OTHER_ID_TYPE: "dim",
-    Verdict.REJECTED: "bad",
-    Verdict.NO_IDENTIFIER: "bad",
-    Verdict.BROKEN: "bad",
+    PersonVerdict.IN: "good",
+    PersonVerdict.OUT: "dim",
+    PersonVerdict.UNCERTAIN: "warn",
+    PersonVerdict.ENTERS: "warn",
+    PersonVerdict.LEAVES: "warn",
+    PersonVerdict.ON_THE_WAY: "warn",
+    PersonVerdict.NO_COHORT: "warn",
+    PersonVerdict.OTHER_ID_TYPE: "dim",
+    PersonVerdict.REJECTED: "bad",
+    PersonVerdict.NO_IDENTIFIER: "bad",
+    PersonVerdict.BROKEN: "bad",
 }
 ASK = """\
 Type a User ID or an Amplitude ID above, exactly as it is, and press Enter."""
@@ -51,7 +51,7 @@ Press A to ask Amplitude whether it knows them."""
 WAITING = "Asking Amplitude"
 
 
-class PersonPlace(Place):
+class PersonScreen(BaseScreen):
     """What every audience knows of one identifier."""
 
     NAME = "One person"
@@ -83,7 +83,7 @@ Amplitude's user search whether it knows the identifier."""
             yield Input(self._text, placeholder="User ID or Amplitude ID", id="who", compact=True)
             yield Static(id="amplitude")
         with Container(id="where", classes="panel"):
-            yield Grid(COLUMNS, look=self.console.look, empty=NOBODY, id="list")
+            yield Grid(COLUMNS, glyphs=self.console.glyphs, empty=NOBODY, id="list")
         with VerticalScroll(id="why", classes="panel"):
             yield Static(id="sentence")
             yield Static(id="facts")
@@ -93,13 +93,13 @@ Amplitude's user search whether it knows the identifier."""
         if self._text:
             self.query_one("#list").focus()
 
-    async def look(self) -> None:
+    async def load(self) -> None:
         """Ask the ledger about the identifier."""
         grid = self.query_one("#list", Grid)
         answers = await self.session.read(explain_person, self._text) if self._text else []
         self._answers = dict(enumerate(answers))
         if self._text:
-            grid.show([self._row(number, each) for number, each in self._answers.items()])
+            grid.show([self._row(number, answer) for number, answer in self._answers.items()])
         else:
             grid.clear(ASK)
         self._entitle()
@@ -120,7 +120,7 @@ Amplitude's user search whether it knows the identifier."""
                 Cell(record.audience.name),
                 Cell(record.id_type.label, "dim"),
                 Cell(str(each.verdict), TONES[each.verdict]),
-                aged(record.event_at, self.console.age_now, self.console.look),
+                aged(record.event_at, self.console.age_now, self.console.glyphs),
             ),
         )
 
@@ -142,7 +142,7 @@ Amplitude's user search whether it knows the identifier."""
         return self._answers.get(key) if isinstance(key, int) else None
 
     def _facts(self, each: PersonAnswer) -> Content:
-        record, dash = each.record, self.console.look.dash
+        record, dash = each.record, self.console.glyphs.dash
         cohort = record.audience.cohort_id or dash
         delivered = {True: "in", False: "out", None: "unknown"}[record.delivered]
         when = f", {at(record.event_at)}" if record.source else ""
@@ -164,7 +164,7 @@ Amplitude's user search whether it knows the identifier."""
 
     # Actions.
 
-    def why_not(self, action: str) -> str | None:
+    def disabled_reason(self, action: str) -> str | None:
         """What can't be done, and why."""
         if action == "ask" and not self._text:
             return "Type an identifier first."
@@ -185,7 +185,7 @@ Amplitude's user search whether it knows the identifier."""
         grid.clear("")  # those rows are about another person
         grid.load()
         grid.focus()
-        self.look_again()
+        self.reload()
 
     def on_grid_moved(self) -> None:
         """Explain another audience."""
@@ -194,7 +194,7 @@ Amplitude's user search whether it knows the identifier."""
 
     def on_grid_opened(self) -> None:
         """Open the run that carried the person."""
-        reason = self.why_not("run")
+        reason = self.disabled_reason("run")
         if reason is not None:
             self.console.say(reason, "warning")
         else:
@@ -206,7 +206,7 @@ Amplitude's user search whether it knows the identifier."""
         self.set_focus(field)  # at once: the next key belongs to the input already
         field.select_all()
 
-    def go_again(self) -> None:
+    def revisit(self) -> None:
         """Ask about another person: the key that opens this screen works on it, too."""
         if self.query("#who"):
             self.action_type()
@@ -215,9 +215,9 @@ Amplitude's user search whether it knows the identifier."""
         """Open the run that carried the person last."""
         chosen = self._chosen
         if chosen is not None and chosen.record.request is not None:
-            from amp_console.console.screens.run import RunPlace
+            from amp_console.console.screens.runs.view import RunScreen
 
-            self.app.push_screen(RunPlace(chosen.record.request.run_id))
+            self.app.push_screen(RunScreen(chosen.record.request.run_id))
 
     def action_copy(self) -> None:
         """Copy the sentence and the facts."""
@@ -227,7 +227,7 @@ Amplitude's user search whether it knows the identifier."""
 
     def action_ask(self) -> None:
         """Ask Amplitude's user search."""
-        self._says = said((WAITING + self.console.look.more, MUTED))
+        self._says = said((WAITING + self.console.glyphs.more, MUTED))
         self._explain()
         self.run_worker(self._ask, exclusive=True, group="ask")
 
@@ -244,7 +244,7 @@ Amplitude's user search whether it knows the identifier."""
                 found = await recognise(client, text)
         except KNOWN as error:
             return said((str(error), BAD))
-        other = [each for each in (found.user_id, found.amplitude_id) if each and each != text]
+        other = [item for item in (found.user_id, found.amplitude_id) if item and item != text]
         names = f" Its other identifier: {other[0]}" if other else ""
         return said((found.sentence, GOOD if found.is_known else WARN), names)
 

@@ -14,9 +14,9 @@ from textual.reactive import reactive
 from textual.widget import Widget
 from textual.widgets import Input, Static
 
-from amp_console.console.look import PLAIN, Look
+from amp_console.console.glyphs import PLAIN, Glyphs
 from amp_console.console.texts import ACCENT, MUTED, TONE, Part, said
-from amp_console.sync.standing import Status
+from amp_console.sync.queries.status import Status
 
 if TYPE_CHECKING:
     from amp_console.console.app import ConsoleApp
@@ -87,10 +87,10 @@ class Field(Vertical):
 
     def tell(self, text: str, tone: str = "bad") -> None:
         """Say what is wrong with what was entered; "" takes it back."""
-        look = cast("ConsoleApp", self.app).look
-        signs = {"bad": look.bad, "warn": look.signs[Status.REJECTED], "good": look.ok}
+        glyphs = cast("ConsoleApp", self.app).glyphs
+        signs = {"bad": glyphs.bad, "warn": glyphs.signs[Status.REJECTED], "good": glyphs.ok}
         self.told = text
-        line = said((f"{signs.get(tone, look.dot)} {text}", TONE[tone])) if text else said("")
+        line = said((f"{signs.get(tone, glyphs.dot)} {text}", TONE[tone])) if text else said("")
         self.query_one(".told", Static).update(line)
         self.set_class(bool(text), "-told")
 
@@ -132,13 +132,13 @@ class Choice(Widget, can_focus=True):
         options: Sequence[tuple[str, str]],
         value: str,
         *,
-        look: Look = PLAIN,
+        glyphs: Glyphs = PLAIN,
         id: str | None = None,  # noqa: A002  # Textual's word
     ) -> None:
         """`options` are values with the words they are shown by."""
         super().__init__(id=id)
         self._options = options
-        self._look = look
+        self._load = glyphs
         self.set_reactive(Choice.value, value)
 
     def render(self) -> Content:
@@ -146,7 +146,7 @@ class Choice(Widget, can_focus=True):
         parts: list[Part] = []
         for value, label in self._options:
             is_it = value == self.value
-            sign = self._look.signs[Status.IN_SYNC if is_it else Status.OFF]
+            sign = self._load.signs[Status.IN_SYNC if is_it else Status.OFF]
             parts.append((f"{sign} {label}", f"bold {ACCENT}" if is_it else MUTED))
             parts.append(" " * GAP)
         return said(*parts[:-1])
@@ -171,9 +171,9 @@ class Choice(Widget, can_focus=True):
             left = right + GAP
 
 
-def yes_no(is_so: bool, no: str, yes: str, *, look: Look, id: str) -> Choice:  # noqa: A002
+def yes_no(is_so: bool, no: str, yes: str, *, glyphs: Glyphs, id: str) -> Choice:  # noqa: A002
     """A choice between no and yes."""
-    return Choice((("no", no), ("yes", yes)), "yes" if is_so else "no", look=look, id=id)
+    return Choice((("no", no), ("yes", yes)), "yes" if is_so else "no", glyphs=glyphs, id=id)
 
 
 def entered(of: Widget, name: str) -> str:

@@ -120,7 +120,7 @@ class Grid(GridView):
         """Sort by the next column; after the last one, not at all."""
         if not self.can_sort:
             return
-        shown = [each.at for each in self._lines.fit(self._room)]
+        shown = [item.at for item in self._lines.fit(self._room)]
         following = [i for i in shown if self.sort_column is None or i > self.sort_column]
         self._sort_by(following[0] if following else None)
 

@@ -57,12 +57,12 @@ def _needed(columns: Sequence[Column], shown: Sequence[int]) -> int:
 
 def _shrunk(columns: Sequence[Column], fitted: list[Fitted], room: int) -> list[Fitted]:
     """Where even what must be shown is too wide, the flexible ones give way."""
-    over = sum(each.width for each in fitted) + GAP * max(0, len(fitted) - 1) - room
+    over = sum(item.width for item in fitted) + GAP * max(0, len(fitted) - 1) - room
     result = []
-    for each in fitted:
-        give = min(max(0, over), max(0, each.width - 4)) if columns[each.at].flex else 0
+    for item in fitted:
+        give = min(max(0, over), max(0, item.width - 4)) if columns[item.at].flex else 0
         over -= give
-        result.append(Fitted(each.at, each.width - give))
+        result.append(Fitted(item.at, item.width - give))
     return result
 
 

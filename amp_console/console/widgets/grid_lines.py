@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from rich.segment import Segment
 from textual.strip import Strip
 
-from amp_console.console.look import Look
+from amp_console.console.glyphs import Glyphs
 from amp_console.console.widgets.grid_layout import GAP, Column, Fitted, fit_columns, fitted_text
 from amp_console.console.widgets.grid_paint import GridPaint
 from amp_console.console.widgets.grid_rows import Cell, Row
@@ -19,14 +19,14 @@ class GridLines:
     def __init__(
         self,
         columns: Sequence[Column],
-        look: Look,
+        glyphs: Glyphs,
         paint: GridPaint,
         age: Callable[[Cell], str] = lambda cell: cell.text,
     ) -> None:
         """`age` says what a cell with a moment says by now."""
         self._age = age
         self._columns = columns
-        self._look = look
+        self._load = glyphs
         self._paint = paint
         self._fitted: list[Fitted] = []
         self._width = -1
@@ -41,10 +41,10 @@ class GridLines:
     def column_at(self, x: int, width: int) -> int | None:
         """The column that stands at a place of the line."""
         left = LEAD
-        for each in self.fit(width):
-            if left <= x < left + each.width + GAP:
-                return each.at
-            left += each.width + GAP
+        for item in self.fit(width):
+            if left <= x < left + item.width + GAP:
+                return item.at
+            left += item.width + GAP
         return None
 
     def blank(self, width: int) -> Strip:
@@ -54,11 +54,11 @@ class GridLines:
     def header(self, width: int, sort: int | None, *, descending: bool) -> Strip:
         """The labels, with a sign at the column the rows are sorted by."""
         style, labels = self._paint.style("header"), []
-        for each in self.fit(width):
-            column = self._columns[each.at]
-            sign = (" v" if descending else " ^") if each.at == sort else ""
+        for item in self.fit(width):
+            column = self._columns[item.at]
+            sign = (" v" if descending else " ^") if item.at == sort else ""
             labels.append(
-                fitted_text(column.label + sign, each.width, column.right, self._look.more)
+                fitted_text(column.label + sign, item.width, column.right, self._load.more)
             )
         text = " " * LEAD + (" " * GAP).join(labels)
         return Strip([Segment(text, style)]).adjust_cell_length(width, style)
@@ -66,23 +66,23 @@ class GridLines:
     def instead(self, width: int, text: str, tone: str = "empty") -> Strip:
         """A line of what is said where there are no rows."""
         style = self._paint.style(tone)
-        shown = fitted_text(text, max(0, width - LEAD), False, self._look.more)
+        shown = fitted_text(text, max(0, width - LEAD), False, self._load.more)
         return Strip([Segment(" " * LEAD + shown, style)]).adjust_cell_length(width, style)
 
     def waiting(self, width: int) -> Strip:
         """A row that has yet to be fetched."""
-        text = Segment(" " * LEAD + self._look.more, self._paint.style("dim"))
+        text = Segment(" " * LEAD + self._load.more, self._paint.style("dim"))
         return Strip([text]).adjust_cell_length(width, self._paint.style())
 
     def row(self, width: int, row: Row, ground: str, *, is_marked: bool) -> Strip:
         """A row on its ground: "" or that of the cursor."""
-        paint, look = self._paint, self._look
+        paint, glyphs = self._paint, self._load
         base = paint.style("", ground)
-        lead = (look.cursor if ground else " ") + (look.mark if is_marked else " ")
+        lead = (glyphs.cursor if ground else " ") + (glyphs.mark if is_marked else " ")
         segments = [Segment(lead, paint.style("marked" if is_marked else "", ground))]
-        for each in self.fit(width):
-            cell, column = row.cells[each.at], self._columns[each.at]
+        for item in self.fit(width):
+            cell, column = row.cells[item.at], self._columns[item.at]
             said = cell.text if cell.since is None else self._age(cell)
-            text = fitted_text(said, each.width, column.right, look.more)
+            text = fitted_text(said, item.width, column.right, glyphs.more)
             segments += (Segment(text, paint.style(cell.tone, ground)), Segment(" " * GAP, base))
         return Strip(segments[:-1]).adjust_cell_length(width, base)

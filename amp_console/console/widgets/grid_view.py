@@ -15,7 +15,7 @@ from textual.reactive import reactive
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from amp_console.console.look import PLAIN, Look
+from amp_console.console.glyphs import PLAIN, Glyphs
 from amp_console.console.widgets.grid_layout import Column, wrapped
 from amp_console.console.widgets.grid_lines import LEAD, GridLines
 from amp_console.console.widgets.grid_paint import GridPaint
@@ -103,7 +103,7 @@ class GridView(ScrollView, can_focus=True):
         columns: Sequence[Column],
         *,
         empty: str = "",
-        look: Look = PLAIN,
+        glyphs: Glyphs = PLAIN,
         marks: bool = False,
         sort: int | None = None,
         id: str | None = None,  # noqa: A002  # Textual's word
@@ -118,7 +118,7 @@ class GridView(ScrollView, can_focus=True):
         self.marked: set[Hashable] = set()
         self.sort_column = sort
         self.descending = False
-        self._look = look
+        self._load = glyphs
         self._may_mark = marks
         self._all: Sequence[Row] = ()
         self._needle = ""
@@ -126,7 +126,7 @@ class GridView(ScrollView, can_focus=True):
         self._asked: set[int] = set()
         self._missed: Hashable | None = None  # the cursor's row, while it is not shown
         self._paint = GridPaint(self)
-        self._lines = GridLines(self.columns, look, self._paint, self._age)
+        self._lines = GridLines(self.columns, glyphs, self._paint, self._age)
 
     # What is shown.
 
@@ -144,7 +144,7 @@ class GridView(ScrollView, can_focus=True):
 
     def fail(self, why: str) -> None:
         """Say why rows could not be read; those that were read before stay."""
-        self._without_rows(RowsState.FAILED, f"{self._look.bad} {why}")
+        self._without_rows(RowsState.FAILED, f"{self._load.bad} {why}")
 
     def clear(self, text: str) -> None:
         """Show no rows, and say what to do to see some."""
@@ -165,10 +165,10 @@ class GridView(ScrollView, can_focus=True):
         if len(columns) != len(self.columns):
             self._all, self._rows = (), Listed(())
             self.load()
-        if [each.label for each in columns] != [each.label for each in self.columns]:
+        if [column.label for column in columns] != [column.label for column in self.columns]:
             self.sort_column, self.descending = None, False  # it was another column's
         self.columns = list(columns)
-        self._lines = GridLines(self.columns, self._look, self._paint, self._age)
+        self._lines = GridLines(self.columns, self._load, self._paint, self._age)
         self.refresh()
 
     def show_rows_or_pages(self, rows: Sequence[Row] | Paged) -> None:

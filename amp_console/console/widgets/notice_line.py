@@ -45,14 +45,14 @@ class NoticeLine(Static):
         self.set_class(notice is not None, "-shown")
         if notice is None:
             return
-        look = app.look
-        sign = {"information": look.ok, "warning": "!", "error": look.bad}[notice.severity]
+        glyphs = app.glyphs
+        sign = {"information": glyphs.ok, "warning": "!", "error": glyphs.bad}[notice.severity]
         more = f"  (+{notice.more:,} more: press 5)" if notice.more else ""
         text = clean(notice.text, LONGEST)
         room = MOST_LINES * (app.size.width - MARGIN) - len(more)
         if len(text) > room:
             more = more or "  (whole: press 5)"
-            text = text[: room - len(more)] + look.more
+            text = text[: room - len(more)] + glyphs.more
         line = said((f"{sign} ", STYLES[notice.severity]), text, (more, MUTED), longest=LONGEST)
         self.update(line)
 

@@ -15,6 +15,6 @@ class SteadyText(Static):
         """Show a text."""
         if not text.is_same(self._said):
             width = self.content_size.width
-            heights = {len(each.wrap(width)) for each in (text, self._said)} if width else set()
+            heights = {len(item.wrap(width)) for item in (text, self._said)} if width else set()
             self._said = text
             self.update(text, layout=len(heights) != 1 or self.content_size.height not in heights)

@@ -40,7 +40,7 @@ def _left(app: "ConsoleApp") -> Content:
     name: Part = ("amp-console", f"{STRONG} {ACCENT}")
     if app.session is None:
         return said(name)
-    known, dot = app.session.connection, f" {app.look.dot} "
+    known, dot = app.session.connection, f" {app.glyphs.dot} "
     where = known.base_url or known.region.label
     if app.premises.stage is not None:
         where = "simulated Amplitude"
@@ -58,19 +58,19 @@ def _right(app: "ConsoleApp") -> Content:
     if app.session is None:
         return said("")
     if (stage := app.premises.stage) is not None:
-        trouble = [each.label.partition(":")[0] for each in stage.troubles() if each.is_on]
+        trouble = [item.label.partition(":")[0] for item in stage.troubles() if item.is_on]
         if trouble:
             parts += [(f"trouble: {', '.join(trouble)}", f"bold {WARN}"), "  "]
     if app.session.connection.read_only:
         parts += [(" READ-ONLY ", f"bold reverse {WARN}"), "  "]
     if (work := app.sync) is not None and not work.is_over:
-        parts += [(f"{app.look.live} {_progress(app)}", ACCENT), "  "]
+        parts += [(f"{app.glyphs.live} {_progress(app)}", ACCENT), "  "]
     if app.reading is not None and not app.reading.is_over:
-        parts += [(f"{app.look.live} importing", ACCENT), "  "]
+        parts += [(f"{app.glyphs.live} importing", ACCENT), "  "]
     if (comparing := app.reconciling) is not None and not comparing.is_over:
-        parts += [(f"{app.look.live} {comparing.VERB.lower()}", ACCENT), "  "]
+        parts += [(f"{app.glyphs.live} {comparing.VERB.lower()}", ACCENT), "  "]
     if (live := app.following) is not None and not live.is_over:
-        parts += [(f"{app.look.live} {live.summary}", ACCENT), "  "]
+        parts += [(f"{app.glyphs.live} {live.summary}", ACCENT), "  "]
     if app.quota is not None:
         parts += [(f"downloads {app.quota.used:,}/{app.quota.limit:,}", MUTED), "  "]
     parts.append((f"keys: {app.keys_note}", MUTED))

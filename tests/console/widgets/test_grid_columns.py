@@ -33,10 +33,10 @@ async def test_rows_for_other_columns_are_not_painted(
     async with app.run_test():
         grid = app.query_one(Grid)
         grid.reshape(before)
-        grid.show([Row("a", tuple(Cell(f"old {each.label}") for each in before))])
+        grid.show([Row("a", tuple(Cell(f"old {item.label}") for item in before))])
         assert "old Name" in painted(grid)
         grid.reshape(after)
         assert "old" not in painted(grid)
         assert "Reading" in painted(grid)
-        grid.show([Row("a", tuple(Cell(f"new {each.label}") for each in after))])
+        grid.show([Row("a", tuple(Cell(f"new {item.label}") for item in after))])
         assert "new Name" in painted(grid)

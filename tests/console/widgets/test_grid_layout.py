@@ -15,17 +15,17 @@ COLUMNS = (
 
 def taken(room: int) -> int:
     fitted = fit_columns(COLUMNS, room)
-    return sum(each.width for each in fitted) + GAP * (len(fitted) - 1)
+    return sum(item.width for item in fitted) + GAP * (len(fitted) - 1)
 
 
 def test_a_wide_screen_gives_what_is_left_to_those_that_flex() -> None:
-    widths = [each.width for each in fit_columns(COLUMNS, 46 + 30)]
+    widths = [column.width for column in fit_columns(COLUMNS, 46 + 30)]
     assert widths == [30, 20, 8, 12]
 
 
 def test_a_narrow_screen_leaves_out_the_highest_rank_first() -> None:
-    assert [each.at for each in fit_columns(COLUMNS, 45)] == [0, 2, 3]
-    assert [each.at for each in fit_columns(COLUMNS, 33)] == [0, 3]
+    assert [column.at for column in fit_columns(COLUMNS, 45)] == [0, 2, 3]
+    assert [column.at for column in fit_columns(COLUMNS, 33)] == [0, 3]
 
 
 @pytest.mark.parametrize("room", range(18, 200))

@@ -1,0 +1,1 @@
+"""Dialogs that open in front of a screen."""

@@ -1,0 +1,142 @@
+"""Boxes in front of a place, and questions with a yes and a no."""
+
+from collections.abc import Sequence
+from pathlib import PurePath
+from typing import TYPE_CHECKING, ClassVar, Generic, Literal, TypeVar, cast
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import Button, Input, Static
+
+from amp_console.console.screens.lifecycle import LateEventGuard
+from amp_console.console.texts import lines, said, with_key
+from amp_console.console.widgets.notice_line import NoticeLine
+
+if TYPE_CHECKING:
+    from amp_console.console.app import ConsoleApp
+
+T = TypeVar("T")
+Sheets = str | PurePath | list[str | PurePath] | None
+"""Style sheets of a screen; a dialog with its own names dialog.tcss first."""
+
+
+class Dialog(LateEventGuard, ModalScreen[T], Generic[T]):
+    """A box in the middle, in front of a dimmed place. Esc closes it with nothing done."""
+
+    CSS_PATH: ClassVar[Sheets] = "base.tcss"
+    TITLE_TEXT: ClassVar[str] = ""
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "dismiss(None)", "Close", show=False),
+        Binding("left", "app.focus_previous", show=False),
+        Binding("right", "app.focus_next", show=False),
+    ]
+
+    @property
+    def console(self) -> "ConsoleApp":
+        """The application."""
+        return cast("ConsoleApp", self.app)
+
+    @property
+    def box_title(self) -> str:
+        """What stands in the box's border."""
+        return self.TITLE_TEXT
+
+    def compose(self) -> ComposeResult:
+        """The box with what is in it."""
+        with Vertical(classes="dialog") as frame:
+            frame.border_title = said(self.box_title, longest=60)
+            yield from self.box()
+        yield NoticeLine()
+
+    def box(self) -> ComposeResult:
+        """What is in the box."""
+        yield from ()
+
+
+class Confirm(Dialog[bool]):
+    """Asks before harm. The no has the focus; the yes says what it does.
+
+    `typed` is a name that has to be typed before yes can be said.
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,n", "no", "No", show=False),
+        Binding("y", "yes", "Yes", show=False),
+    ]
+
+    def __init__(
+        self,
+        title: str,
+        consequences: Sequence[str | Content],
+        yes: str,
+        no: str = "Cancel",
+        *,
+        typed: str | None = None,
+        is_danger: bool = False,
+    ) -> None:
+        super().__init__()
+        self._title = title
+        self._consequences = consequences
+        self._yes, self._no = yes, no
+        self._typed = typed
+        self._is_danger = is_danger
+
+    @property
+    def box_title(self) -> str:
+        """The question."""
+        return self._title
+
+    def box(self) -> ComposeResult:
+        """What will happen, and the two answers."""
+        rows = [
+            consequence if isinstance(consequence, Content) else said(consequence)
+            for consequence in self._consequences
+        ]
+        with VerticalScroll(classes="dialog-text", can_focus=False):
+            yield Static(lines(*rows))
+        if self._typed is not None:
+            yield Static(said("Type ", (self._typed, "bold"), " to go on:"))
+            yield Input(id="typed")
+        with Horizontal(classes="buttons"):
+            # Letters go into the name, where one is to be typed.
+            no, yes = ("n", "y") if self._typed is None else ("esc", "enter")
+            yield Button(with_key(self._no, no), id="no", compact=True)
+            kind: Literal["error", "primary"] = "error" if self._is_danger else "primary"
+            yield Button(with_key(self._yes, yes), id="yes", variant=kind, compact=True)
+
+    def on_mount(self) -> None:
+        """Focus the answer that does nothing."""
+        self._check()
+        self.query_one("#typed" if self._typed is not None else "#no").focus()
+
+    def on_input_changed(self) -> None:
+        """Let yes be said once the name stands there."""
+        self._check()
+
+    def on_input_submitted(self) -> None:
+        """Enter after the name is a yes."""
+        self.action_yes()
+
+    def on_button_pressed(self, event: Button.Pressed) -> None:
+        """Answer."""
+        if event.button.id == "yes":
+            self.action_yes()
+        else:
+            self.action_no()
+
+    def action_yes(self) -> None:
+        """Answer yes, if that may be said."""
+        if not self.query_one("#yes", Button).disabled:
+            self.dismiss(True)
+
+    def action_no(self) -> None:
+        """Answer no."""
+        self.dismiss(False)
+
+    def _check(self) -> None:
+        if self._typed is not None:
+            is_right = self.query_one("#typed", Input).value.strip() == self._typed.strip()
+            self.query_one("#yes", Button).disabled = not is_right

@@ -1,0 +1,110 @@
+"""What can be done in a place: its few words, and all its keys."""
+
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import VerticalScroll
+from textual.content import Content
+from textual.dom import DOMNode
+from textual.screen import ModalScreen
+from textual.widgets import Static
+
+from amp_console.console.screens.base import BaseScreen
+from amp_console.console.texts import ACCENT, MUTED, STRONG, lines, said
+from amp_console.console.widgets.grid import Grid
+
+LISTS = (
+    (("up", "down", "j", "k", "g", "G"), "↑ ↓  j k  g G", "move; first and last row"),
+    (("enter",), "Enter", "open"),
+    (("space",), "space", "mark a row"),
+    (("a",), "a", "mark all rows; unmark them"),
+    (("o",), "o", "sort by the next column"),
+    (("O",), "O", "reverse the order"),
+)
+"""The keys of lists: which ones, how they are shown, and what they do."""
+
+
+class HelpScreen(ModalScreen[None]):
+    """Help for the place below it."""
+
+    CSS_PATH = "help.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,question_mark,f1,q,enter", "app.pop_screen", "Close"),
+        Binding("down,j", "scroll(1)", show=False),
+        Binding("up,k", "scroll(-1)", show=False),
+    ]
+
+    def __init__(self, place: BaseScreen) -> None:
+        super().__init__()
+        self._place = place
+        self._told: set[str] = set()  # keys that were said already, by the names of events
+
+    def compose(self) -> ComposeResult:
+        """One box of text."""
+        with VerticalScroll(id="help") as box:
+            box.border_title = f"Help · {self._place.NAME}"
+            box.border_subtitle = "Esc closes"
+            yield Static(self._text())
+
+    def action_scroll(self, by: int) -> None:
+        """Scroll by a line."""
+        self.query_one("#help").scroll_relative(y=by, animate=False)
+
+    def _text(self) -> Content:
+        rows = [said(paragraph, longest=900) for paragraph in _paragraphs(self._place.HELP)]
+        in_lists = self._list_keys()  # a list has its keys before its place has them
+        rows += [said(""), said(("On this screen", STRONG)), *self._keys(self._place)]
+        if in_lists:
+            rows += [said(""), said(("In lists", STRONG)), *in_lists]
+        rows += [said(""), said(("Everywhere", STRONG)), _key("ctrl+p", "every action, by name")]
+        rows += self._keys(self.app)
+        return lines(*rows)
+
+    def _list_keys(self) -> list[Content]:
+        """What the keys of the place's lists do: only those that work in one of them."""
+        grids = [item for item in self._place.query(Grid) if item.visible and item.region]
+        bindings = self._place.console.bindings_of(grids[0]).key_to_bindings if grids else {}
+        works = {
+            key
+            for grid in grids
+            for key, found in bindings.items()
+            if any(grid.check_action(item.action.partition("(")[0], ()) for item in found)
+        }
+        rows = []
+        for keys, shown, what in LISTS:
+            if works.issuperset(keys):
+                self._told.update(keys)
+                rows.append(_key(shown, what))
+        return rows
+
+    def _keys(self, owner: DOMNode) -> list[Content]:
+        """The keys of a place or of the application that work now and were not said before."""
+        bindings: list[Binding] = [
+            binding
+            for keys in self._place.console.bindings_of(owner).key_to_bindings.values()
+            for binding in keys
+            if binding.description
+            and binding.id is not None
+            and binding.key not in self._told
+            and owner.check_action(binding.action.partition("(")[0], ()) is not False
+        ]
+        self._told.update(item.key for item in bindings)
+        shown = {item.action: item for item in reversed(bindings)}
+        order = [item for item in bindings if shown.get(item.action) is item]
+        return [self._line(item) for item in order]
+
+    def _line(self, binding: Binding) -> Content:
+        reason = self._place.disabled_reason(binding.action.partition("(")[0])
+        what = _key(self.app.get_key_display(binding), binding.description)
+        return what + said((f"  ({reason})", MUTED)) if reason else what
+
+
+def _paragraphs(text: str) -> list[str]:
+    """Text as it is written in the code, without the line breaks inside its paragraphs."""
+    found = (" ".join(part.split()) for part in text.split("\n\n"))
+    return [line for part in found for line in (part, "")][:-1]
+
+
+def _key(key: str, what: str) -> Content:
+    return said((f"  {key:<16}", ACCENT), what)

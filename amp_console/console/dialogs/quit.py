@@ -1,0 +1,126 @@
+"""Quitting while something is under way: wait for it, or stop it and keep the rest pending."""
+
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.widgets import Button, Static
+
+from amp_console.console.dialogs.base import Dialog
+from amp_console.console.glyphs import bar
+from amp_console.console.jobs.importing import size
+from amp_console.console.jobs.live import LiveJob
+from amp_console.console.jobs.reconcile import CompareJob, ReconcileJob
+from amp_console.console.jobs.runs import ImportJob, SyncJob
+from amp_console.console.texts import ACCENT, MUTED, lines, said, with_key
+from amp_console.sync.words import plural
+
+BAR = 30  # columns
+ENDED = "What was under way has ended."
+
+
+Work = SyncJob | ImportJob | ReconcileJob | LiveJob
+
+
+class QuitDialog(Dialog[None]):
+    """Asks how to quit. Going on has the focus."""
+
+    TITLE_TEXT = "Quit?"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("w", "wait", "Quit when it is done", show=False),
+        Binding("s", "stop", "Stop it and quit", show=False),
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._is_leaving = False
+
+    def box(self) -> ComposeResult:
+        """What is under way, and the three answers."""
+        yield Static(id="doing")
+        with Horizontal(classes="buttons"):
+            yield Button(with_key("Go on", "esc"), id="stay", compact=True)
+            yield Button(with_key("Quit when done", "w"), id="wait", compact=True)
+            yield Button(with_key("Stop and quit", "s"), id="stop", variant="warning", compact=True)
+
+    def on_mount(self) -> None:
+        """Say how far it is, as long as it goes on."""
+        self.console.moved.subscribe(self, lambda _: self._say())
+        self._say()
+        self.query_one("#stay").focus()
+
+    def _say(self) -> None:
+        rows = [self._of(work) for work in self.console.under_way] or [said(ENDED)]
+        if self.console.under_way:
+            rows += [said(""), said((self._next(), MUTED))]
+        self.query_one("#doing", Static).update(lines(*rows))
+
+    def _of(self, work: Work) -> Content:
+        glyphs = self.console.glyphs
+        if isinstance(work, LiveJob):
+            queue = work.snapshot.queue if work.snapshot else 0
+            return said(f"Audiences are followed live: {plural(queue, 'change')} not delivered.")
+        if isinstance(work, CompareJob):
+            return said("Cohorts are being compared. Nothing is sent for it.")
+        if isinstance(work, ImportJob):
+            what = f"Events are being imported: {size(work.done)} of {size(work.total)} read."
+            share = bar(glyphs, work.done, work.total, BAR) if work.total else ""
+        else:
+            now = work.snapshot
+            left = now.total - now.done if now else work.planned
+            what = f"{work.WHAT} is under way: {plural(left, 'user')} not delivered yet."
+            share = bar(glyphs, now.done, now.total, BAR) if now else ""
+        return lines(said(what), said((share, ACCENT)))
+
+    def _next(self) -> str:
+        if self._is_leaving and any(_is_ending(work) for work in self.console.under_way):
+            return "The request in flight ends, for ten seconds at most. The rest stays pending."
+        if self._is_leaving:
+            return "The console closes when this is done."
+        return "If you stop it, what is delivered or read is kept; the rest stays pending."
+
+    # Answers.
+
+    def on_button_pressed(self, event: Button.Pressed) -> None:
+        """Answer."""
+        match event.button.id:
+            case "stay":
+                self.dismiss(None)
+            case "wait":
+                self.action_wait()
+            case "stop":
+                self.action_stop()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """There is no going back once the console closes."""
+        if self._is_leaving and action in {"dismiss", "wait"}:
+            return False
+        return super().check_action(action, parameters)
+
+    def action_wait(self) -> None:
+        """Close the console when everything has ended by itself."""
+        self._leave("Quitting when it is done…")
+
+    def action_stop(self) -> None:
+        """End everything and close the console."""
+        for work in self.console.under_way:
+            work.cancel()
+        self.query_one("#stop", Button).disabled = True
+        self._leave("Quitting when the request in flight has ended…")
+
+    def _leave(self, title: str) -> None:
+        self.query_one("#stay", Button).disabled = True
+        self.query_one("#wait", Button).disabled = True
+        self.query_one(".dialog", Vertical).border_title = said(title)
+        if not self._is_leaving:
+            self._is_leaving = True
+            self.console.leave_when_done()
+        self._say()
+
+
+def _is_ending(work: Work) -> bool:
+    if isinstance(work, LiveJob):
+        return work.is_ending
+    return work.is_stopping if isinstance(work, ImportJob) else work.stop.is_asked

@@ -1,0 +1,124 @@
+"""One request, whole: what was sent, and what Amplitude answered. It can be copied."""
+
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import VerticalScroll
+from textual.content import Content
+from textual.widgets import Static
+
+from amp_console.console.dialogs.base import Dialog, Sheets
+from amp_console.console.screens.runs.rows import answer, doing
+from amp_console.console.texts import BAD, MUTED, STRONG, facts, lines, said
+from amp_console.console.words import SECOND, at, lasting
+from amp_console.ledger.deliveries import RequestKind
+from amp_console.ledger.requests import RequestRecord, RequestState
+from amp_console.sync.queries.request import RequestText, request_text
+from amp_console.sync.words import plural
+
+_STATES = {
+    RequestState.OPEN: "sent; its answer has not come yet",
+    RequestState.CONFIRMED: "applied",
+    RequestState.VOID: "not applied, or nobody knows: its users were made pending again",
+}
+REFUSED = "refused, and so not applied: its users were made pending again"
+LONGEST = 2000  # characters of an answer; the ledger keeps no more
+
+
+def _state(of: RequestRecord) -> str:
+    """What became of a request; of a refusal it is certain that nothing did."""
+    is_refused = of.state is RequestState.VOID and of.status is not None and 400 <= of.status < 500
+    return REFUSED if is_refused else _STATES[of.state]
+
+
+class RequestView(Dialog[None]):
+    """A request and its answer."""
+
+    CSS_PATH: ClassVar[Sheets] = ["base.tcss", "request_view.tcss"]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("y", "copy", "Copy", show=False),
+        Binding("enter,q", "dismiss(None)", "Close", show=False),
+        Binding("down,j", "scroll(1)", show=False),
+        Binding("up,k", "scroll(-1)", show=False),
+        Binding("pagedown,space", "scroll(10)", show=False),
+        Binding("pageup", "scroll(-10)", show=False),
+    ]
+
+    def __init__(self, request_id: int) -> None:
+        super().__init__()
+        self._request_id = request_id
+        self._found: RequestText | None = None
+
+    @property
+    def box_title(self) -> str:
+        """Which request."""
+        return f"Request {self._request_id}"
+
+    def box(self) -> ComposeResult:
+        """One text to scroll."""
+        with VerticalScroll(id="request-text"):
+            yield Static(id="request")
+        yield Static(said(("y copies it   Esc closes", MUTED)), id="request-keys")
+
+    async def on_mount(self) -> None:
+        """Read it."""
+        self.query_one("#request-text").focus()
+        session = self.console.session
+        if session is not None:
+            self._found = await session.read(request_text, self._request_id)
+        self.query_one("#request", Static).update(self._text())
+
+    def _text(self) -> Content:
+        if self._found is None:
+            return said(f"There is no request {self._request_id}.")
+        return lines(
+            self._facts(self._found),
+            said(""),
+            said(("Request", STRONG), ("  (the keys go with it, and are never shown)", MUTED)),
+            *[said(line) for line in self._body(self._found)],
+            said(""),
+            said(("Answer", STRONG)),
+            *[said(line, longest=LONGEST) for line in self._answer(self._found)],
+        )
+
+    def _facts(self, found: RequestText) -> Content:
+        of, glyphs = found.record, self.console.glyphs
+        took = ""
+        if of.settled_at is not None:
+            took = f"  (answered after {lasting((of.settled_at - of.sent_at) / SECOND)})"
+        rows = [
+            ("audience", of.audience_name),
+            ("run", str(of.run_id)),
+            ("operation", f"{doing(of)} {plural(of.size, 'user')} by {of.id_type.label}"),
+            ("cohort", found.cohort or glyphs.dash),
+            ("sent", at(of.sent_at) + took),
+            ("answer", f"{answer(of, glyphs).text}  {_state(of)}"),
+        ]
+        if of.skipped:
+            words = f"{plural(of.skipped, 'user')} Amplitude does not know"
+            return facts([*rows, ("skipped", said((words, BAD)))], width=11)
+        return facts(rows, width=11)
+
+    def _body(self, found: RequestText) -> list[str]:
+        if found.record.kind is RequestKind.REPLACE:
+            return ["It replaced the cohort's content: everybody who is wanted in it."]
+        if found.record.kind is RequestKind.UPLOAD:
+            return [
+                "It made a cohort from some of the audience's members; they all go through",
+                "the requests after it once more, which name everybody who is not known.",
+            ]
+        return found.body.splitlines()
+
+    def _answer(self, found: RequestText) -> list[str]:
+        if found.record.state is RequestState.OPEN:
+            return ["None yet."]
+        return found.record.answer.splitlines() or ["An empty one."]
+
+    def action_scroll(self, by: int) -> None:
+        """Scroll by lines."""
+        self.query_one("#request-text").scroll_relative(y=by, animate=False)
+
+    def action_copy(self) -> None:
+        """Copy the request and its answer."""
+        self.console.copy(self._text().plain)

@@ -1,0 +1,42 @@
+"""A long text, whole, to be read and copied."""
+
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import VerticalScroll
+from textual.widgets import Static
+
+from amp_console.console.dialogs.base import Dialog
+from amp_console.console.texts import MUTED, lines, said
+
+LONGEST = 4_000  # characters of one line
+
+
+class TextView(Dialog[None]):
+    """A box with a text that scrolls."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("y", "copy", "Copy", show=False),
+        Binding("enter,q", "dismiss(None)", "Close", show=False),
+    ]
+
+    def __init__(self, title: str, text: str) -> None:
+        super().__init__()
+        self._title = title
+        self._text = text
+
+    @property
+    def box_title(self) -> str:
+        """What the text is."""
+        return self._title
+
+    def box(self) -> ComposeResult:
+        """The text, and how to copy it."""
+        with VerticalScroll(classes="dialog-text"):
+            yield Static(lines(*(said(row, longest=LONGEST) for row in self._text.splitlines())))
+        yield Static(said(("y copies it   Esc closes", MUTED)), classes="dialog-keys")
+
+    def action_copy(self) -> None:
+        """Copy the text."""
+        self.console.copy(self._text)

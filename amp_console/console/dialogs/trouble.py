@@ -1,0 +1,76 @@
+"""In the demo: trouble on request, to watch how it is handled."""
+
+from collections.abc import Hashable
+from typing import ClassVar
+
+from textual import events
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.widgets import Static
+
+from amp_console.console.dialogs.base import Dialog
+from amp_console.console.environment import DemoSession
+from amp_console.console.texts import MUTED, said
+from amp_console.console.widgets.grid import Grid
+from amp_console.console.widgets.grid_layout import Column
+from amp_console.console.widgets.grid_rows import Cell, Row
+
+ROOM_WHEN_EMPTY = 3  # lines, for what is said then
+COLUMNS = (Column("", 2), Column("Trouble", 30, flex=1), Column("Now", 4))
+
+
+class TroubleDialog(Dialog[None]):
+    """The kinds of trouble, each with its number; Enter or the number turns one on or off."""
+
+    TITLE_TEXT = "Make trouble"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("exclamation_mark", "dismiss(None)", "Close", show=False)
+    ]
+
+    def __init__(self, stage: DemoSession) -> None:
+        super().__init__()
+        self._stage = stage
+
+    def box(self) -> ComposeResult:
+        """The list, and how to use it."""
+        yield Grid(COLUMNS, glyphs=self.console.glyphs, empty="The scene is still being set.")
+        yield Static(said(("A number or Enter turns one on or off. Esc closes.", MUTED)))
+        yield Static(id="told")
+
+    def on_mount(self) -> None:
+        """Show what is on."""
+        self._show()
+        self.query_one(Grid).focus()
+
+    def on_key(self, event: events.Key) -> None:
+        """Turn the one of this number on or off."""
+        kinds = self._stage.troubles()
+        if event.key.isdecimal() and 1 <= int(event.key) <= len(kinds):
+            event.stop()
+            self._toggle(kinds[int(event.key) - 1].name)
+
+    def on_grid_opened(self, event: Grid.Opened) -> None:
+        """Turn the one under the cursor on or off."""
+        self._toggle(event.key)
+
+    def _toggle(self, name: Hashable) -> None:
+        text, console = self._stage.toggle(str(name)), self.console
+        console.keep(text)
+        self.query_one("#told", Static).update(said(text))
+        self._show()
+
+    def _show(self) -> None:
+        rows = [
+            Row(
+                trouble.name,
+                (
+                    Cell(str(number), "accent"),
+                    Cell(trouble.label),
+                    Cell("on", "bad") if trouble.is_on else Cell("off", "dim"),
+                ),
+            )
+            for number, trouble in enumerate(self._stage.troubles(), 1)
+        ]
+        grid = self.query_one(Grid)
+        grid.styles.height = 1 + max(len(rows), ROOM_WHEN_EMPTY)
+        grid.show(rows)

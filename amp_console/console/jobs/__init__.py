@@ -1,0 +1,1 @@
+"""What is under way: syncs, imports, comparisons and live sessions."""

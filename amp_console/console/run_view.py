@@ -1,0 +1,302 @@
+"""What a run looks like: the same picture of one under way and of one long over.
+
+Plain values, with no screen in them: what is drawn of them, and where, is the screen's business.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from amp_console.console.jobs.runs import SyncJob
+from amp_console.console.jobs.speed import seconds_left
+from amp_console.console.run_words import (
+    UNDER_WAY,
+    advice,
+    did,
+    ended,
+    so_far,
+    verdict,
+    waiting,
+)
+from amp_console.console.words import SECOND
+from amp_console.ledger.runs import (
+    AudienceCounts,
+    Run,
+    RunAudience,
+    RunKind,
+    RunStatus,
+    total_of,
+)
+from amp_console.ledger.sources import ReadCounts
+from amp_console.sync.delivery.progress import AudienceProgress
+from amp_console.sync.sources.refusal_log import refused_words
+from amp_console.sync.words import plural
+
+OUTCOME_TONES = {
+    "delivered": "good",
+    "partial": "bad",
+    "stopped": "warn",
+    "interrupted": "warn",
+    "running": "accent",
+    "failed": "bad",
+}
+
+
+class RunLine(NamedTuple):
+    """How far one audience is: `done` of `total` users (None: not known any more).
+
+    `doing` is a sentence on what it does, or on why users are still pending. `speed` in users
+    per second, `left` in seconds.
+    """
+
+    audience_id: int
+    name: str
+    done: int
+    total: int | None
+    counts: AudienceCounts
+    doing: str
+    tone: str = ""
+    speed: float | None = None
+    left: float | None = None
+    is_over: bool = True
+
+
+class Funnel(NamedTuple):
+    """Where people are, in Segment's words. None: not known any more."""
+
+    read: int
+    filtered: int
+    pending: int | None
+    retrying: int
+    failed: int
+    delivered: int
+
+
+class RunView(NamedTuple):
+    """A run at one moment. `outcome` is one of `OUTCOME_TONES`, or what it is doing."""
+
+    run_id: int | None
+    outcome: str
+    says: tuple[str, ...]
+    lines: tuple[RunLine, ...]
+    funnel: Funnel
+    counts: AudienceCounts
+    elapsed: float
+    started_at: int | None = None
+    kind: RunKind = RunKind.SYNC
+
+    @property
+    def tone(self) -> str:
+        """The tone its outcome is said in."""
+        return OUTCOME_TONES.get(self.outcome, "accent")
+
+
+def live(work: SyncJob) -> RunView:
+    """Return the picture of a run that this console carries out, or has carried out."""
+    lines = tuple(_live_line(work, at) for at in range(len(work.plan.audiences)))
+    counts = total_of(line.counts for line in lines)
+    now = work.snapshot
+    retrying = now.retrying if now else 0
+    total, done = sum(line.total or 0 for line in lines), sum(line.done for line in lines)
+    if work.report is not None:  # counted anew at the end; people come and go meanwhile
+        pending = sum(audience.left.pending for audience in work.report.audiences)
+    else:
+        pending = total - done - retrying
+    funnel = _funnel(work.tally, counts, max(0, pending), retrying)
+    return RunView(
+        work.run_id,
+        _outcome(work),
+        tuple(_says_live(work, lines, counts, funnel)),
+        lines,
+        funnel,
+        counts,
+        work.report.elapsed if work.report else work.elapsed,
+    )
+
+
+def past(run: Run, audiences: Sequence[RunAudience], now: int, *, is_ours: bool = False) -> RunView:
+    """Return the picture of a run from the history. Moments in microseconds since 1970.
+
+    `is_ours`: if it goes on, it does in this console.
+    """
+    counts = total_of(audience.counts for audience in audiences)
+    pending = _pending_after(run, audiences)
+    ended_at = run.ended_at if run.ended_at is not None else now
+    elapsed = max(0.0, (ended_at - run.started_at) / SECOND)
+    return RunView(
+        run.id,
+        str(run.status),
+        tuple(_says_past(run, audiences, counts, pending, elapsed, is_ours=is_ours)),
+        tuple(_past_line(audience, run.kind) for audience in audiences),
+        _funnel(run.tally, counts, pending, 0),
+        counts,
+        elapsed,
+        run.started_at,
+        run.kind,
+    )
+
+
+def _pending_after(run: Run, audiences: Sequence[RunAudience]) -> int | None:
+    """Tell how many users a run left pending; None where that is not known, or not yet."""
+    if run.status in {RunStatus.DELIVERED, RunStatus.PARTIAL} or run.kind is RunKind.COMPARE:
+        return 0
+    known = [audience.pending for audience in audiences if audience.pending is not None]
+    is_known = run.status is RunStatus.STOPPED and len(known) == len(audiences)
+    return sum(known) if is_known else None
+
+
+def _funnel(
+    tally: ReadCounts, counts: AudienceCounts, pending: int | None, retrying: int
+) -> Funnel:
+    delivered = counts.added + counts.removed
+    return Funnel(tally.read, tally.filtered, pending, retrying, counts.rejected, delivered)
+
+
+# One audience.
+
+
+def _live_line(work: SyncJob, at: int) -> RunLine:
+    plan = work.plan.audiences[at]
+    if work.snapshot is None:
+        doing = "not begun" if work.is_over else "waiting its turn"
+        return RunLine(
+            plan.audience_id, plan.name, 0, plan.add + plan.remove, AudienceCounts(), doing
+        )
+    now = work.snapshot.audiences[at]
+    is_over = now.is_over or work.is_over
+    speed = None if is_over else work.speeds[at].per_second(work.elapsed)
+    doing, tone = _doing(work, now, is_over)
+    return RunLine(
+        plan.audience_id,
+        plan.name,
+        now.done,
+        now.total,
+        now.counts,
+        doing,
+        tone,
+        speed,
+        None if is_over else seconds_left(now.total - now.done, speed),
+        is_over,
+    )
+
+
+def _doing(work: SyncJob, now: AudienceProgress, is_over: bool) -> tuple[str, str]:
+    if is_over and not now.is_over:
+        return "stopped; the rest stays pending", "warn"
+    if is_over:
+        return _ended(now.state, now.counts)
+    if now.wait_until is not None:
+        return waiting(now.state, now.wait_until - work.elapsed, now.tries), "warn"
+    return now.state, "dim" if now.state in {"waiting its turn", "paused"} else ""
+
+
+def _ended(note: str, counts: AudienceCounts) -> tuple[str, str]:
+    if note not in {"", "done"}:
+        return note, "warn"
+    if counts.rejected:
+        return f"done; {counts.rejected:,} rejected", "bad"
+    return "done", "good"
+
+
+def _past_line(of: RunAudience, kind: RunKind) -> RunLine:
+    done = of.counts.added + of.counts.removed + of.counts.rejected
+    doing, tone = _ended(of.counts.note, of.counts)
+    total = None if of.counts.note else done
+    if of.pending is not None and kind is RunKind.SYNC:
+        total = done + of.pending
+    return RunLine(of.audience_id, of.name, done, total, of.counts, doing, tone)
+
+
+# What is said about the whole of it.
+
+
+def _outcome(work: SyncJob) -> str:
+    if work.report is not None:
+        return "failed" if work.report.keys_refused else str(work.report.status)
+    if work.is_over:
+        return "failed" if not work.stop.is_asked else "stopped"
+    if work.stop.is_asked:
+        return "stopping"
+    if work.snapshot is None:
+        return "starting"
+    return "paused" if work.stop.is_paused else "running"
+
+
+def _so_far(lines: Sequence[RunLine]) -> str:
+    done, total = sum(line.done for line in lines), sum(line.total or 0 for line in lines)
+    speed = sum(line.speed or 0.0 for line in lines)
+    left = [line.left for line in lines if not line.is_over]
+    known = [seconds for seconds in left if seconds is not None]
+    longest = max(known) if known and len(known) == len(left) else None  # they go side by side
+    return so_far(done, total, speed, longest)
+
+
+def _says_live(
+    work: SyncJob, lines: Sequence[RunLine], counts: AudienceCounts, funnel: Funnel
+) -> Iterator[str]:
+    if not work.is_over:
+        yield UNDER_WAY.get(_outcome(work)) or _so_far(lines)
+        return
+    report = work.report
+    if report is None or report.keys_refused:
+        yield (report.keys_refused if report else work.failure) or ""
+    elif report.status is RunStatus.STOPPED and report.was_stopped:
+        yield f"Stopped as you asked: {plural(funnel.pending or 0, 'user')} stay pending."
+    else:
+        rejected = sum(audience.left.rejected for audience in report.audiences)
+        yield verdict(str(report.status), counts, funnel.pending, rejected)
+    yield did(counts, report.elapsed if report else work.elapsed)
+    status = str(report.status) if report else "stopped"
+    left = [
+        _Left(audience.audience.name, audience.counts, audience.left.pending)
+        for audience in (report.audiences if report else ())
+    ]
+    said = report.keys_refused if report else None
+    yield from _advice(status, counts, work.tally, left, said)
+
+
+def _says_past(
+    run: Run,
+    audiences: Sequence[RunAudience],
+    counts: AudienceCounts,
+    pending: int | None,
+    elapsed: float,
+    *,
+    is_ours: bool,
+) -> Iterator[str]:
+    if run.status is RunStatus.RUNNING and is_ours:
+        yield "It is under way in this console."
+    elif run.status is RunStatus.RUNNING and run.holder:
+        yield f"Another amp-console ({run.holder}) is at it."
+    else:
+        yield run.note or ended(run.kind, str(run.status), counts, pending)
+    if run.ended_at is not None:
+        yield did(counts, elapsed, run.kind)
+    if run.refused:
+        yield f"Requests: {refused_words(run.refused)}. The last one: {run.refused[0].words}"
+    is_sending = run.kind is not RunKind.COMPARE
+    left = [
+        _Left(audience.name, audience.counts, audience.pending if is_sending else 0)
+        for audience in audiences
+    ]
+    yield from _advice(str(run.status), counts, run.tally, left, run.note)
+
+
+class _Left(NamedTuple):
+    """An audience after a run, with how many users are pending (None: not known)."""
+
+    name: str
+    counts: AudienceCounts
+    pending: int | None
+
+
+def _advice(
+    status: str, counts: AudienceCounts, tally: ReadCounts, left: Sequence[_Left], said: str | None
+) -> Iterator[str]:
+    """Say what to look at next, but for what was `said` already."""
+    stuck = [
+        (item.name, item.counts.note)
+        for item in left
+        if item.counts.is_stuck and item.counts.note != said
+    ]
+    goes_on = not left or any(not item.counts.is_stuck and item.pending != 0 for item in left)
+    yield from advice(status, counts, tally, stuck, goes_on=goes_on)

@@ -1,0 +1,1 @@
+"""Audiences: the home screen, details, settings, and the link to a cohort."""

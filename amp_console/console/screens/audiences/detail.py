@@ -1,0 +1,166 @@
+"""One audience in detail: its keys, what will be used, its cohort's size, and its last runs."""
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from textual.content import Content
+
+from amp_console.console.glyphs import TONES, sparkline
+from amp_console.console.texts import ACCENT, BAD, GOOD, MUTED, TONE, WARN, Part, facts, said
+from amp_console.console.words import MINUTE, changes, number
+from amp_console.ledger.audiences import Link
+from amp_console.ledger.movement import Movement, movement
+from amp_console.ledger.runs import AudienceRun, RunStatus, runs_of_audience
+from amp_console.sync.queries.status import Standing
+from amp_console.sync.words import uncertain_text
+
+if TYPE_CHECKING:
+    from amp_console.console.app import ConsoleApp
+    from amp_console.console.session import Session
+
+BUCKETS = 30  # of two minutes: an hour
+RUNS, NARROW = 2, 100  # runs that are shown, where there are more columns than that
+_LINKS = {
+    Link.CREATED: "made by us",
+    Link.EXISTING: "there before",
+    Link.NONE: "none yet",
+    Link.UNLINKED: "unlinked",
+}
+_TONE = {
+    RunStatus.DELIVERED: GOOD,
+    RunStatus.PARTIAL: WARN,
+    RunStatus.STOPPED: BAD,
+    RunStatus.INTERRUPTED: BAD,
+}
+
+
+class Detail(NamedTuple):
+    """What is shown of one audience: its state, who moved lately, and its last runs."""
+
+    of: Standing
+    moves: Movement
+    runs: list[AudienceRun]
+
+
+async def read_detail(app: "ConsoleApp", session: "Session", of: Standing) -> Detail:
+    """Read what is known of an audience. Raises `LedgerError`."""
+    moves = await session.read(movement, of.audience, app.now, 2 * MINUTE, BUCKETS)
+    return Detail(of, moves, await session.read(runs_of_audience, of.audience.id, RUNS))
+
+
+def lay_out(app: "ConsoleApp", detail: Detail, room: int) -> Content:
+    """Lay out what is known of an audience, in so many columns."""
+    of, moves, runs = detail
+    last_run_at = of.audience.last_run_at
+    runs = runs[: RUNS if room > NARROW else 1]
+    rows = [
+        ("state", badges(app, of)),
+        ("key", _identity(app, of)),
+        ("cohort", _cohort(app, of)),
+        ("settings", _settings(of)),
+        ("last hour", _moves(app, moves)),
+        *(
+            # The newest one has the age that the list says, which counts from where it ended.
+            (f"run {run.run.id}", _run(app, run, run.run.ended_at if at else last_run_at))
+            for at, run in enumerate(runs)
+        ),
+    ]
+    if of.notice:
+        rows.insert(0, ("notice", said((of.notice, WARN), longest=400)))
+    if of.left.uncertain:
+        words = uncertain_text(of.left.uncertain, of.left.certain_at)
+        rows.insert(0, ("not certain", said((words, WARN), longest=400)))
+    if of.audience.broken:
+        rows.insert(0, ("broken link", said((of.audience.broken, BAD))))
+    return facts(rows, 12, room)
+
+
+def _identity(app: "ConsoleApp", of: Standing) -> Content:
+    known, dot = of.audience, f" {app.glyphs.dot} "
+    parts: list[Part] = [known.key]
+    if known.space_id:
+        parts += [(f"{dot}space ", MUTED), known.space_id]
+    if known.computation_id:
+        parts += [(f"{dot}computation ", MUTED), known.computation_id]
+    return said(*parts, longest=60)
+
+
+def _cohort(app: "ConsoleApp", of: Standing) -> Content:
+    known, glyphs = of.audience, app.glyphs
+    if known.cohort_id is None:
+        return said((f"{_LINKS[known.link]}; the next sync makes one", MUTED))
+    theirs = size_of(app, of)
+    parts: list[Part] = [known.cohort_id, (f" ({_LINKS[known.link]})", MUTED)]
+    parts += [
+        (f" {glyphs.dot} holds ", MUTED),
+        number(of.delivered, glyphs),
+        (" by our books", MUTED),
+    ]
+    if theirs is None:
+        parts.append((f" {glyphs.dot} u asks Amplitude", MUTED))
+    else:
+        parts += [(", ", MUTED), number(theirs, glyphs), (" in Amplitude", MUTED)]
+    return said(*parts)
+
+
+def size_of(app: "ConsoleApp", of: Standing) -> int | None:
+    """The size of an audience's cohort in Amplitude.
+
+    None where it is not known, or where a run has changed the cohort since Amplitude was asked.
+    """
+    ran_at = of.audience.last_run_at
+    if ran_at is not None and ran_at > app.sizes_at:
+        return None
+    return app.sizes.get(of.audience.cohort_id or "")
+
+
+def badges(app: "ConsoleApp", of: Standing) -> Content:
+    """Every state of an audience, the most dangerous first, each with its sign."""
+    parts: list[Part] = []
+    for state in of.states(size_of(app, of)):
+        parts += ["  "] if parts else []
+        parts.append((f"{app.glyphs.signs[state.status]} {state}", TONE[TONES[state.status]]))
+    return said(*parts)
+
+
+def _settings(of: Standing) -> Content:
+    known = of.audience
+    return said(
+        ("by ", MUTED),
+        known.id_type.label,
+        ("  owner ", MUTED),
+        of.owner_email,
+        _origin(known.owner_email),
+        ("  name ", MUTED),
+        of.cohort_name,
+        _origin(known.cohort_name),
+        longest=40,
+    )
+
+
+def _origin(override: str | None) -> Part:
+    return (" (override)", ACCENT) if override else (" (default)", MUTED)
+
+
+def _moves(app: "ConsoleApp", moves: Movement) -> Content:
+    entered, left = sum(moves.entered), sum(moves.left)
+    if not entered and not left:
+        return said(("nobody entered or left", MUTED))
+    glyphs = app.glyphs
+    return said(
+        (sparkline(glyphs, moves.entered), GOOD),
+        f" {entered:,} entered  ",
+        (sparkline(glyphs, moves.left), WARN),
+        f" {left:,} left",
+    )
+
+
+def _run(app: "ConsoleApp", each: AudienceRun, ended_at: int | None) -> Content:
+    run, counts, glyphs = each.run, each.counts, app.glyphs
+    parts: list[Part] = [(str(run.status), _TONE.get(run.status, MUTED))]
+    parts.append((f" {app.age_of(ended_at or run.started_at)}", MUTED))
+    parts.append(f"  {changes(counts.added, counts.removed, glyphs) or 'nobody delivered'}")
+    if counts.rejected:
+        parts.append((f"  {counts.rejected:,} rejected", BAD))
+    if counts.note:
+        parts.append((f"  {counts.note}", MUTED))
+    return said(*parts, longest=160)

@@ -1,0 +1,231 @@
+"""Choosing one of Amplitude's cohorts for an audience."""
+
+from collections.abc import Hashable
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Container
+from textual.widgets import Static
+
+from amp_console.amplitude import Cohort
+from amp_console.console import changing
+from amp_console.console.dialogs.base import Confirm
+from amp_console.console.jobs.runs import KNOWN
+from amp_console.console.screens.audiences.unlink import unlink
+from amp_console.console.screens.base import BaseScreen
+from amp_console.console.texts import WARN, said
+from amp_console.console.widgets.filter_bar import FilterBar
+from amp_console.console.widgets.grid import Grid
+from amp_console.console.widgets.grid_layout import Column
+from amp_console.console.widgets.grid_rows import Cell, Row
+from amp_console.console.words import number
+from amp_console.ledger.audiences import Audience, all_audiences
+from amp_console.sync.audience_settings import SettingsChange
+from amp_console.sync.queries.cohorts import static_cohorts
+from amp_console.sync.words import clean, plural
+
+COLUMNS = (
+    Column("Cohort", 20, flex=4),
+    Column("Owner", 18, flex=2, rank=1),
+    Column("Size", 9, right=True),
+    Column("Type", 6, rank=2),
+    Column("ID", 9),
+    Column("Linked to", 16, flex=2),
+)
+LOADING = "Asking Amplitude for its cohorts…"
+NONE = """\
+Amplitude lists no static cohort in this project.
+
+Press n to let the next sync make one."""
+UNREACHABLE = """\
+The cohorts could not be had from Amplitude; nothing was changed.
+
+{why}
+
+Press r to try again."""
+ABOUT = "Static cohorts only: others are computed, and can't be synced to."
+
+
+class LinkScreen(BaseScreen):
+    """The cohorts that an audience can be linked to."""
+
+    NAME = "Link to a cohort"
+    HELP = """\
+Amplitude's static cohorts: those whose members were uploaded. Enter links the audience to the one
+under the cursor.
+
+Who is in such a cohort is unknown until people were delivered. The next sync adds all members of
+the audience, and takes out those who left the audience. Nobody else who is in the cohort is
+touched. One cohort should follow one audience: two would undo each other's work."""
+    CSS_PATH = "link.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("n", "make_new", "Have a new one made", id="link.new"),
+        Binding("r", "reload", "Ask again", id="link.reload"),
+        Binding("slash", "filter", "Filter", key_display="/", id="filter"),
+        Binding("y", "copy", "Copy the row", show=False, id="copy"),
+    ]
+
+    def __init__(self, audience_id: int) -> None:
+        super().__init__()
+        self._audience_id = audience_id
+        self._cohorts: dict[Hashable, Cohort] | None = None
+        self._audiences: dict[int, Audience] = {}
+        self._is_asking = False
+
+    def body(self) -> ComposeResult:
+        """What is listed, and the list."""
+        with Container(id="cohorts", classes="panel") as panel:
+            panel.border_title = "Link to a cohort"
+            yield Static(said(ABOUT), id="about")
+            yield FilterBar()
+            yield Grid(COLUMNS, empty=NONE, glyphs=self.console.glyphs, id="list")
+
+    def on_mount(self) -> None:
+        """Ask for the cohorts once; they are not asked for again by themselves."""
+        self.action_reload()
+
+    async def load(self) -> None:
+        """Read which audiences are linked to what."""
+        found = await self.session.read(all_audiences)
+        self._audiences = {item.id: item for item in found}
+        if (known := self._audiences.get(self._audience_id)) is not None:
+            title = said("Link ", known.name, " to a cohort", longest=50)
+            self.query_one("#cohorts").border_title = title
+        self._show()
+
+    def action_reload(self) -> None:
+        """Ask Amplitude for its cohorts: one list call, no download."""
+        self.run_worker(self._load(), group="load", exclusive=True)
+
+    async def _load(self) -> None:
+        grid = self.query_one("#list", Grid)
+        self._is_asking, self._cohorts = True, None
+        grid.load(LOADING)
+        self._show()
+        try:
+            async with await self.session.client() as client:
+                found = await static_cohorts(client)
+        except KNOWN as error:
+            grid.fail(UNREACHABLE.format(why=error))
+        else:
+            self._cohorts = {item.id: item for item in found}
+        finally:
+            self._is_asking = False
+        self._show()
+
+    def _show(self) -> None:
+        counted = ""
+        if self._cohorts is not None:
+            counted = plural(len(self._cohorts), "static cohort")
+            rows = [self._row(cohort) for cohort in self._cohorts.values()]
+            self.query_one("#list", Grid).show(rows)
+        self.query_one("#cohorts").border_subtitle = said(counted)
+        self.update_keys()
+
+    def _row(self, cohort: Cohort) -> Row:
+        owners = ", ".join(cohort.owners)
+        linked = self._linked_to(cohort.id)
+        mine = any(item.id == self._audience_id for item in linked)
+        taken = ", ".join(item.name for item in linked if item.id != self._audience_id)
+        state = Cell("this audience", "good") if mine else Cell(taken, "warn")
+        return Row(
+            cohort.id,
+            (
+                Cell(cohort.name or cohort.id),
+                Cell(owners),
+                Cell(number(cohort.size, self.console.glyphs)),
+                Cell("static"),
+                Cell(cohort.id, "dim"),
+                state,
+            ),
+            (cohort.name, owners, cohort.size, "static", cohort.id, state.text),
+        )
+
+    def _linked_to(self, cohort_id: str) -> list[Audience]:
+        return [
+            audience for audience in self._audiences.values() if audience.cohort_id == cohort_id
+        ]
+
+    # Actions.
+
+    @property
+    def audience(self) -> Audience | None:
+        """The audience as it stands."""
+        return self._audiences.get(self._audience_id)
+
+    def disabled_reason(self, action: str) -> str | None:
+        """What can't be done now."""
+        if action in {"make_new", "link"}:
+            if (reason := changing.reason_not_to_change(self.console)) is not None:
+                return reason
+            if self.audience is None:
+                return "The audience is still being read."
+        if action == "make_new" and self.audience and self.audience.cohort_id is None:
+            return "The audience is not linked: the next sync makes a new cohort anyway."
+        if action == "reload" and self._is_asking:
+            return "Amplitude is being asked."
+        if action in {"filter", "copy"} and not self._cohorts:
+            return "There is nothing in the list yet."
+        return None
+
+    def on_grid_opened(self) -> None:
+        """Link to the cohort under the cursor."""
+        cohort = (self._cohorts or {}).get(self.query_one("#list", Grid).key)
+        if cohort is None:
+            return
+        if (reason := self.disabled_reason("link")) is not None:
+            self.console.say(reason, "warning")
+        else:
+            self.run_worker(self._link(cohort), group="link", exclusive=True)
+
+    async def _link(self, cohort: Cohort) -> None:
+        known = self.audience
+        assert known is not None
+        if known.cohort_id == cohort.id and known.broken is None:
+            self.console.say("The audience is linked to this cohort already.")
+            return
+        if not await self.app.push_screen_wait(self._question(known, cohort)):
+            return
+        wish = SettingsChange(cohort_id=cohort.id, linked_name=cohort.name or None)
+        changed = await changing.apply(self.console, known, wish)
+        if changed is not None:
+            self.console.say(
+                f"“{clean(changed.name)}” is linked to “{_name(cohort)}”. Nothing was sent: "
+                "the next sync adds all members."
+            )
+            self.action_back()
+
+    def _question(self, known: Audience, cohort: Cohort) -> Confirm:
+        size = "of unknown size" if cohort.size is None else f"of {plural(cohort.size, 'user')}"
+        told = [
+            said(f"“{_name(cohort)}”, a cohort {size}."),
+            said(""),
+            said(
+                "Who is in it is unknown until people are delivered. The next sync adds all "
+                "members of the audience, and takes out those who left it. Nobody else is touched."
+            ),
+        ]
+        others = [item for item in self._linked_to(cohort.id) if item.id != known.id]
+        if others:
+            names = ", ".join(f"“{clean(other.name)}”" for other in others)
+            warning = f"It follows {names} already: two audiences undo each other's work."
+            told += [said(""), said((warning, WARN))]
+        if known.cohort_id is not None and known.cohort_id != cohort.id:
+            before = clean(known.linked_name or known.cohort_id)
+            told += [said(""), said(f"The cohort it follows now, “{before}”, stays as it is.")]
+        yes = "Link it all the same" if others else "Link"
+        return Confirm(f"Link “{clean(known.name)}”?", told, yes=yes, is_danger=bool(others))
+
+    def action_make_new(self) -> None:
+        """Unlink, so that the next sync makes a new cohort."""
+        self.run_worker(self._make_new(), group="link", exclusive=True)
+
+    async def _make_new(self) -> None:
+        assert self.audience is not None
+        if await unlink(self.console, self.audience):
+            self.action_back()
+
+
+def _name(cohort: Cohort) -> str:
+    return clean(cohort.name or cohort.id)

@@ -1,0 +1,255 @@
+"""What is set for one audience, what holds where nothing is, and its link to a cohort."""
+
+from typing import ClassVar
+
+from textual import events
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.widgets import Button, Input, Static
+
+from amp_console.console import changing
+from amp_console.console.audience_form import EnteredSettings, consequences, mistakes, wish
+from amp_console.console.dialogs.base import Confirm
+from amp_console.console.screens.audiences.unlink import unlink
+from amp_console.console.screens.form import F1, FormScreen
+from amp_console.console.texts import ACCENT, BAD, MUTED, Part, facts, lines, said
+from amp_console.console.widgets.fields import Choice, Field, Form, chosen, entered, yes_no
+from amp_console.console.words import number
+from amp_console.ledger.audiences import Audience, Link
+from amp_console.ledger.id_types import other_id_type
+from amp_console.sync.audience_settings import SettingsChange
+from amp_console.sync.delivery.plan import PREFIX
+from amp_console.sync.queries.status import Standing, standing
+from amp_console.sync.words import clean
+from amp_console.values import IdType
+
+SEED = "none: a search at Amplitude finds one"
+HINTS = {
+    "id-type": "User ID, when Amplitude identifies users by the same ID as Segment's userId. "
+    "Amplitude ID, to match by Amplitude's own number: events must carry it.",
+    "cohort-name": "The name of the cohort that the next sync makes. A cohort that is there "
+    "already keeps its name.",
+    "owner": "The login email of the owner of a new cohort in Amplitude. A cohort that is "
+    "there already keeps its owner.",
+    "seed": "Amplitude makes no empty cohort: while the audience has no member, this user is put "
+    "in and taken out again. A User ID that Amplitude knows.",
+    "enabled": "Syncs of all audiences skip those that are switched off. Events are read all the "
+    "same.",
+}
+LINKS = {
+    Link.CREATED: "made by amp-console",
+    Link.EXISTING: "there before: others may be in it",
+    Link.NONE: "not linked yet: the next sync makes a cohort",
+    Link.UNLINKED: "unlinked: the next sync makes a new cohort",
+}
+
+
+class AudienceSettings(FormScreen):
+    """The settings of one audience."""
+
+    NAME = "Settings of an audience"
+    HELP = """\
+What is set for this audience alone. A field that is left empty takes the default, which stands
+in it in grey; "override" marks what you set.
+
+Switching the ID type of an audience that was synced takes its people out under the old identifier
+and puts them in under the new one; you are told how many before anything is kept.
+
+Link chooses an existing cohort of Amplitude's. Unlink forgets the cohort, which stays in Amplitude
+as it is, and lets the next sync make a new one."""
+    CSS_PATH = "settings.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("f3", "link", "Link…", key_display="F3", id="audience.link"),
+        Binding("f4", "unlink", "Unlink", key_display="F4", id="audience.unlink"),
+        F1,
+    ]
+
+    def __init__(self, audience_id: int) -> None:
+        super().__init__()
+        self._audience_id = audience_id
+        self._standing: Standing | None = None
+
+    def body(self) -> ComposeResult:
+        """The fields, and below them the cohort."""
+        glyphs = self.console.glyphs
+        with Vertical(id="settings", classes="panel"):
+            with Form():
+                types = [(str(item), item.label) for item in IdType]
+                id_type = Choice(types, IdType.USER_ID, glyphs=glyphs, id="id-type")
+                yield Field("ID type", id_type, id="field-id-type")
+                yield _line("cohort-name", "Cohort name")
+                yield _line("owner", "Cohort owner")
+                yield _line("seed", "Seed user", SEED)
+                enabled = yes_no(True, "skip it", "include it", glyphs=glyphs, id="enabled")
+                yield Field("Syncs of all", enabled, id="field-enabled")
+            yield Static(id="hint")
+        with Vertical(id="cohort", classes="panel") as panel:
+            panel.border_title = "Cohort"
+            yield Static(id="cohort-text")
+            with Horizontal(id="buttons"):
+                yield Button("Save", id="save", variant="primary", compact=True)
+                yield Button("Link…", id="link", compact=True)
+                yield Button("Unlink", id="unlink", compact=True)
+
+    # Looking.
+
+    async def load(self) -> None:
+        """Read how the audience stands; what is being entered is left alone."""
+        session = self.session
+        now = await session.read(
+            standing, session.connection, self._audience_id, self.console.premises.timing.now
+        )
+        is_first, self._standing = self._standing is None, now
+        if is_first:
+            self._fill(now.audience)
+        self._show_defaults(now.audience)
+        self.query_one("#cohort-text", Static).update(self._cohort(now))
+        title = said("Settings of ", now.audience.name, longest=50)
+        self.query_one("#settings").border_title = title
+        self.query_one("#unlink", Button).disabled = self.disabled_reason("unlink") is not None
+
+    def _fill(self, known: Audience) -> None:
+        self.query_one("#id-type", Choice).value = known.id_type
+        self.query_one("#enabled", Choice).value = "yes" if known.enabled else "no"
+        texts = {
+            "cohort-name": known.cohort_name,
+            "owner": known.owner_email,
+            "seed": known.seed_user,
+        }
+        for name, text in texts.items():
+            self.query_one(f"#{name}", Input).value = text or ""
+        self.begin()
+
+    def _show_defaults(self, known: Audience) -> None:
+        connection = self.session.connection
+        prefix = PREFIX if connection.prefix else ""
+        self.query_one("#cohort-name", Input).placeholder = _shown(prefix + known.own_name)
+        self.query_one("#owner", Input).placeholder = _shown(connection.owner_email)
+        self._mark()
+
+    def _mark(self) -> None:
+        """Say beside each line whether the default holds."""
+        for name in ("cohort-name", "owner", "seed"):
+            text: Part = ("override", ACCENT) if entered(self, name) else ("default ", MUTED)
+            self.field(name).mark(text)
+
+    def _cohort(self, of: Standing) -> Content:
+        known, glyphs = of.audience, self.console.glyphs
+        if known.cohort_id is None:
+            return facts([("cohort", said((LINKS[known.link], MUTED)))], 10)
+        size = self.console.sizes.get(known.cohort_id)
+        there: Part = f"{size:,} in Amplitude" if size is not None else ("u at home asks", MUTED)
+        rows: list[tuple[str, Content | str]] = [
+            ("cohort", said(known.linked_name or known.cohort_id, longest=50)),
+            ("id", said(known.cohort_id, (f"  {LINKS[known.link]}", MUTED))),
+            ("holds", said(number(of.delivered, glyphs), (" by our books, ", MUTED), there)),
+        ]
+        shown = facts(rows, 10)
+        return lines(shown, said((known.broken, BAD))) if known.broken else shown
+
+    def on_input_changed(self) -> None:
+        """An override begins with its first letter."""
+        self._mark()
+
+    def on_descendant_focus(self, event: events.DescendantFocus) -> None:
+        """Say what the field is about."""
+        hint = HINTS.get(event.widget.id or "")
+        if hint is not None:
+            self.query_one("#hint", Static).update(said(hint))
+
+    # Actions.
+
+    def disabled_reason(self, action: str) -> str | None:
+        """What can't be changed now."""
+        if action in {"save", "link", "unlink"}:
+            if (reason := changing.reason_not_to_change(self.console)) is not None:
+                return reason
+            if self._standing is None:
+                return "The audience is still being read."
+        if action == "unlink" and self._standing and self._standing.audience.cohort_id is None:
+            return "The audience is not linked to a cohort."
+        return None
+
+    def on_button_pressed(self, event: Button.Pressed) -> None:
+        """Do what the button says, or say why not."""
+        action = event.button.id or ""
+        reason = self.disabled_reason(action)
+        if reason is not None:
+            self.console.say(reason, "warning")
+            return
+        {"save": self.action_save, "link": self.action_link, "unlink": self.action_unlink}[action]()
+
+    def _entered(self) -> EnteredSettings:
+        return EnteredSettings(
+            IdType(chosen(self, "id-type")),
+            entered(self, "cohort-name"),
+            entered(self, "owner"),
+            entered(self, "seed"),
+            chosen(self, "enabled") == "yes",
+        )
+
+    def mistakes(self) -> dict[str, str]:
+        """What is wrong with what is entered now."""
+        return mistakes(self._entered())
+
+    def action_save(self) -> None:
+        """Keep what was entered; explain first what another ID type does."""
+        assert self._standing is not None
+        made = self._entered()
+        told = mistakes(made)
+        self.tell(told)
+        if told:
+            return
+        change = wish(made, self._standing.audience)
+        if change is None:
+            self.console.say("Nothing was changed.")
+            self.leave()
+            return
+        self.run_worker(self._save(self._standing.audience, change), group="save", exclusive=True)
+
+    async def _save(self, known: Audience, change: SettingsChange) -> None:
+        if change.id_type is not None and not await self._agrees(known):
+            return
+        changed = await changing.apply(self.console, known, change)
+        if changed is not None:
+            self.console.say(f"Saved the settings of “{clean(changed.name)}”.")
+            self.leave()
+
+    async def _agrees(self, known: Audience) -> bool:
+        """Whether the operator wants what another ID type does to people in the cohort."""
+        other = await self.session.read(other_id_type, known)
+        if known.cohort_id is None and not other.leave and not other.unknown:
+            return True
+        has_path = self.session.connection.amplitude_id_path is not None
+        question = Confirm(
+            f"Match by {known.id_type.other.label} from now on?",
+            consequences(known, other, has_path=has_path),
+            yes=f"Switch to {known.id_type.other.label}",
+            is_danger=other.leave > 0,
+        )
+        is_meant = await self.app.push_screen_wait(question)
+        return bool(is_meant)
+
+    def action_link(self) -> None:
+        """Choose an existing cohort."""
+        from amp_console.console.screens.audiences.link import LinkScreen
+
+        self.app.push_screen(LinkScreen(self._audience_id))
+
+    def action_unlink(self) -> None:
+        """Forget the cohort, after a question."""
+        assert self._standing is not None
+        known = self._standing.audience
+        self.run_worker(unlink(self.console, known), group="save", exclusive=True)
+
+
+def _line(name: str, label: str, placeholder: str = "") -> Field:
+    line = Input(placeholder=placeholder, id=name, select_on_focus=False)
+    return Field(label, line, id=f"field-{name}")
+
+
+def _shown(text: str) -> str:
+    """A default as a line shows it: on one line, and steering nothing."""
+    return said(text, longest=120).plain

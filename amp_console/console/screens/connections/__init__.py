@@ -1,0 +1,1 @@
+"""Connections: the list, the form and the field mapping."""

@@ -1,0 +1,324 @@
+"""A connection's settings and keys: the first thing a newcomer sees, and the place to edit them."""
+
+from collections.abc import Coroutine
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.widgets import Button, Input, Static
+from textual.worker import Worker
+
+from amp_console.connections import Connection, SettingsError
+from amp_console.console.background import aside
+from amp_console.console.changing import reason_not_to_save
+from amp_console.console.connection_draft import Draft, Entered, Mistakes, draft
+from amp_console.console.connection_saving import keys_for, save, session_of
+from amp_console.console.dialogs.base import Confirm
+from amp_console.console.glyphs import Glyphs
+from amp_console.console.jobs.runs import KNOWN
+from amp_console.console.key_check import TONES, KeyCheckResult, KeyVerdict, try_keys
+from amp_console.console.screens.form import F1, FormScreen
+from amp_console.console.texts import MUTED, TONE, lines, said
+from amp_console.console.widgets.fields import Choice, Field, Form, chosen, entered, yes_no
+from amp_console.console.widgets.key_input import KeyInput
+from amp_console.sync.words import clean
+from amp_console.values import Region, Secret
+
+WELCOME = """\
+Welcome. Connect the Amplitude project whose cohorts shall follow audiences.
+Keys and App ID: Amplitude {to} Settings {to} Projects {to} your project {to} General.
+Both keys can be pasted at once: two lines, the API Key first."""
+NOT_SAVED = "Not saved. Fix the fields that are marked."
+TESTING = "Testing the keys…"
+LATER = "Switch to it when the work under way is over."
+STORING = "Saving…"
+TOUCHES_NOTHING = "Testing asks for the list of cohorts, and changes nothing."
+
+
+class ConnectionForm(FormScreen):
+    """The form for a new connection, or for one that is known."""
+
+    NAME = "Connection"
+    HELP = """\
+An Amplitude project: where it is, who owns new cohorts, and the keys to it.
+
+API Key, Secret Key and App ID (there called "Project ID") stand in Amplitude under Settings,
+Projects, your project, General. Paste both keys at once, one on each line, into either field.
+
+The keys are tested before they are kept, and kept in your system's keyring only: never in a
+file. Up, down and Tab go from field to field; left, right and space choose."""
+    CSS_PATH = "form.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("ctrl+t", "test", "Test", id="connection.test"),
+        F1,
+    ]
+
+    def __init__(self, connection: Connection | None = None) -> None:
+        super().__init__()
+        self._known = connection
+        self._working: Worker[None] | None = None
+        self._others: tuple[Connection, ...] = ()
+
+    # What it looks like.
+
+    def body(self) -> ComposeResult:
+        """The fields, the buttons, and what a test came to."""
+        with Vertical(id="form", classes="panel") as panel:
+            known = self._known
+            name = known.name if known else "Connect an Amplitude project"
+            panel.border_title = said(name, longest=50)
+            with Form():
+                if known is None:
+                    yield Static(_welcome(self.console.glyphs), id="welcome")
+                yield from self._fields()
+            yield Static(said((TOUCHES_NOTHING, MUTED)), id="told")
+            with Horizontal(id="buttons"):
+                yield Button("Test", id="test", compact=True)
+                yield Button("Save", id="save", variant="primary", compact=True)
+                if not (known and known.base_url):
+                    yield Button("Advanced", id="advanced", compact=True)
+
+    def _fields(self) -> ComposeResult:
+        known, glyphs = self._known, self.console.glyphs
+        yield _line("name", "Name", known.name if known else "", "such as Acme prod")
+        hint = self._keys_hint()
+        yield Field("API Key", KeyInput(placeholder=hint, id="api-key"), id="field-api-key")
+        yield Field(
+            "Secret Key", KeyInput(placeholder=hint, id="secret-key"), id="field-secret-key"
+        )
+        yield _line("app-id", "App ID", str(known.app_id) if known else "", "such as 153957")
+        owner = known.owner_email if known else ""
+        yield _line("owner", "Cohort owner", owner, "login email of the owner of new cohorts")
+        region = known.region if known else Region.NORTH_AMERICA
+        regions = [(str(item), item.label) for item in Region]
+        yield Field(
+            "Region", Choice(regions, region, glyphs=glyphs, id="region"), id="field-region"
+        )
+        is_read_only = bool(known and known.read_only)
+        words = "may send and change", "read-only: nothing is ever sent"
+        yield Field("Mode", yes_no(is_read_only, *words, glyphs=glyphs, id="read-only"))
+        words = "as the audience", '"[Segment] " before it'
+        has_prefix = bool(known and known.prefix)
+        yield Field("Cohort names", yes_no(has_prefix, *words, glyphs=glyphs, id="prefix"))
+        url = (known.base_url if known else None) or ""
+        base = _line("base-url", "Base URL", url, "instead of the region's: a proxy, the simulator")
+        base.display = bool(url)
+        yield base
+
+    def _keys_hint(self) -> str:
+        if self._known is not None and self._known.keyring_item:
+            return "leave empty to keep the stored one"
+        return "leave empty to use the environment's" if self._has_keys() else ""
+
+    def on_mount(self) -> None:
+        """Begin with the first field."""
+        self.begin()
+
+    # What is entered.
+
+    def _has_keys(self) -> bool:
+        """Whether keys are known without typing any."""
+        environ, known = self.console.premises.environ, self._known
+        if environ.get("AMP_CONSOLE_API_KEY") or environ.get("AMP_CONSOLE_SECRET_KEY"):
+            return True
+        if known is None:
+            return False
+        session = session_of(self.console, known)
+        return bool(known.keyring_item or (session and session.key_source))
+
+    def _entered(self) -> Entered:
+        return Entered(
+            name=entered(self, "name"),
+            api_key=Secret(entered(self, "api-key")),
+            secret_key=Secret(entered(self, "secret-key")),
+            app_id=entered(self, "app-id"),
+            owner=entered(self, "owner"),
+            region=Region(chosen(self, "region")),
+            read_only=chosen(self, "read-only") == "yes",
+            prefix=chosen(self, "prefix") == "yes",
+            base_url=entered(self, "base-url"),
+            has_keys=self._has_keys(),
+        )
+
+    async def _draft(self) -> Draft | None:
+        """What may be tested; None where mistakes were told at their fields."""
+        self._others = await aside(self.console.premises.book.all)
+        try:
+            made = draft(self._entered(), self._known, self._others)
+        except Mistakes as mistakes:
+            self.query("#welcome").set(display=False)  # what is wrong needs the room
+            self.tell(mistakes.told)
+            if "base-url" in mistakes.told:
+                self.action_advanced()
+            self._say(NOT_SAVED, "bad")
+            return None
+        self.tell({})
+        return made
+
+    def mistakes(self) -> dict[str, str]:
+        """What is wrong with what is entered now."""
+        try:
+            draft(self._entered(), self._known, self._others)
+        except Mistakes as found:
+            return found.told
+        return {}
+
+    def all_corrected(self) -> None:
+        """Take back what is said below the fields, too."""
+        self._say(TOUCHES_NOTHING, "dim")
+
+    def on_key_input_both_pasted(self, event: KeyInput.BothPasted) -> None:
+        """Both keys were pasted into one line: each goes to its own."""
+        self.query_one("#api-key", KeyInput).value = event.api_key.reveal()
+        self.query_one("#secret-key", KeyInput).value = event.secret_key.reveal()
+        self.query_one("#app-id").focus()
+        self._say("Both keys are filled in: the first line is the API Key.", "good")
+
+    def on_key_input_refused(self, event: KeyInput.Refused) -> None:
+        """More lines were pasted than there are keys."""
+        name = event.input.id or ""
+        told = f"{event.lines} lines were pasted. Paste one key, or both keys on two lines."
+        self.tell({name: told}, is_answer=True)
+
+    # Testing and saving.
+
+    def disabled_reason(self, action: str) -> str | None:
+        """One thing at a time, and nothing is saved in a read-only process."""
+        if action == "save" and (reason := reason_not_to_save(self.console)):
+            return reason
+        is_working = self._working is not None and not self._working.is_finished
+        if action in {"test", "save"} and is_working:
+            return "The keys are being tested or stored."
+        return None
+
+    def on_button_pressed(self, event: Button.Pressed) -> None:
+        """Do what the button says."""
+        match event.button.id:
+            case "test":
+                self.action_test()
+            case "save":
+                self.action_save()
+            case "advanced":
+                self.action_advanced()
+
+    def action_advanced(self) -> None:
+        """Show what few need."""
+        self.field("base-url").display = True
+        self.query("#advanced").remove()
+        self.query_one("#base-url").focus()
+
+    def action_test(self) -> None:
+        """Ask Amplitude whether it takes the keys."""
+        self._work(self._test_alone(), "test")
+
+    def action_save(self) -> None:
+        """Test the keys, and keep them with the connection."""
+        self._work(self._test_and_save(), "save")
+
+    def _work(self, work: Coroutine[None, None, object], action: str) -> None:
+        reason = self.disabled_reason(action)
+        if reason is None:
+            self._working = self.run_worker(self._guarded(work))
+            self.update_keys()
+        else:
+            work.close()
+            self.console.say(reason, "warning")
+
+    async def _guarded(self, work: Coroutine[None, None, object]) -> None:
+        try:
+            await work
+        except (*KNOWN, SettingsError) as error:
+            self._say(str(error), "bad")
+        finally:
+            self.call_later(self.update_keys)
+
+    async def _test_alone(self) -> None:
+        tested = await self._test()
+        if tested is not None and tested[1].verdict is KeyVerdict.ACCEPTED:
+            self._say(f"{tested[1].text} F2 saves the connection.", "good")
+
+    async def _test(self) -> tuple[Draft, KeyCheckResult] | None:
+        """Test what is entered, and what the operator takes instead where it is wrong.
+
+        None: mistakes were told at their fields.
+        """
+        while (made := await self._draft()) is not None:
+            self._say(TESTING, "dim")
+            credentials = made.credentials or await keys_for(self.console, made.connection)
+            outcome = await try_keys(made.connection, credentials)
+            tone = TONES[outcome.verdict]
+            self._say("" if outcome.field else outcome.text, tone)
+            if outcome.field:
+                self.tell({outcome.field: outcome.text}, tone, is_answer=True)
+            if not await self._takes_instead(outcome):
+                return made, outcome
+        return None
+
+    async def _takes_instead(self, outcome: KeyCheckResult) -> bool:
+        """Offer what would be right, and enter it if the operator wants."""
+        if outcome.region is not None:
+            name, value, label = "region", str(outcome.region), outcome.region.label
+        elif outcome.app_id is not None:
+            name, value, label = "app-id", str(outcome.app_id), f"App ID {outcome.app_id}"
+        else:
+            return False
+        question = Confirm(
+            f"Use {label} instead?", [outcome.text], yes=f"Use {label}", no="Leave it as it is"
+        )
+        if not await self.app.push_screen_wait(question):
+            return False
+        control = self.field(name).control
+        assert isinstance(control, Input | Choice)
+        control.value = value
+        return True
+
+    async def _test_and_save(self) -> None:
+        made = await self._draft()
+        if made is None:
+            return
+        if made.reaches_as(self._known):  # then there is nothing new to be tested
+            await self._keep(made, "")
+            return
+        tested = await self._test()
+        if tested is None or tested[1].verdict is KeyVerdict.REFUSED:
+            return
+        made, outcome = tested
+        if outcome.verdict is KeyVerdict.UNTESTED and not await self._saves_untested(outcome):
+            return
+        await self._keep(made, f" {outcome.text}")
+
+    async def _keep(self, made: Draft, tested: str) -> None:
+        self._say(STORING, "dim")
+        is_new = self._known is None or self.console.session is None
+        where = await save(self.console, made, opens=is_new)
+        if where is None:
+            self._say("Nothing was saved.", "warn")
+            return
+        name = clean(made.connection.name)
+        later = "" if session_of(self.console, made.connection) or not is_new else f" {LATER}"
+        self.console.say(f"Saved “{name}”.{tested} {where}{later}")
+        self.leave()
+
+    async def _saves_untested(self, outcome: KeyCheckResult) -> bool:
+        question = Confirm(
+            "Save without testing?",
+            [outcome.text, "", "The keys are kept as they are. Test them later: press 4, then t."],
+            yes="Save untested",
+            no="Don't save",
+        )
+        is_meant = await self.app.push_screen_wait(question)
+        return bool(is_meant)
+
+    def _say(self, text: str, tone: str) -> None:
+        self.query_one("#told", Static).update(said((text, TONE[tone])))
+
+
+def _welcome(glyphs: Glyphs) -> Content:
+    return lines(*(said(line) for line in WELCOME.format(to=glyphs.arrow).splitlines()))
+
+
+def _line(name: str, label: str, value: str, placeholder: str) -> Field:
+    line = Input(value, placeholder=placeholder, id=name, select_on_focus=False)
+    return Field(label, line, id=f"field-{name}")

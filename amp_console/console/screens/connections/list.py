@@ -1,0 +1,297 @@
+"""The connections: which there are, which one is at work, and where their keys are."""
+
+from collections.abc import Hashable
+from functools import partial
+from typing import ClassVar
+
+import msgspec
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Container, VerticalScroll
+from textual.widgets import Static
+
+from amp_console.connections import (
+    Connection,
+    KeysError,
+    SettingsError,
+    forget_connection,
+    retry_forgotten,
+)
+from amp_console.console.background import aside
+from amp_console.console.changing import reason_not_to_save
+from amp_console.console.connection_saving import keys_for, session_of
+from amp_console.console.dialogs.base import Confirm
+from amp_console.console.jobs.runs import KNOWN
+from amp_console.console.key_check import TONES, KeyCheckResult, KeyVerdict, try_keys
+from amp_console.console.keyring import UntilQuit, ask_keyring
+from amp_console.console.screens.base import BaseScreen
+from amp_console.console.screens.connections.rows import (
+    COLUMNS,
+    EMPTY,
+    NO_KEYS,
+    STILL_THERE,
+    detail,
+    row,
+    told_after,
+)
+from amp_console.console.texts import MUTED, TONE, WARN, Part, said
+from amp_console.console.widgets.filter_bar import FilterBar
+from amp_console.console.widgets.grid import Grid
+from amp_console.sync.words import plural
+
+WRITES = frozenset({"new", "read_only", "delete", "clean_up"})
+"""Actions that change settings or keys. Editing opens a form, which can be read in any case."""
+
+
+class ConnectionsScreen(BaseScreen):
+    """All connections. Enter works with one of them."""
+
+    NAME = "Connections"
+    HELP = """\
+Each connection is one Amplitude project with its own ledger of audiences. Enter switches to it.
+
+Keys are kept in your system's keyring only. Where it is locked or there is none, keys can be
+used until you quit. Deleting a connection deletes its keys from the keyring, and looks that they
+are gone; its ledger file stays.
+
+Read-only keeps everybody from sending and changing anything by accident."""
+    CSS_PATH = "list.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("n", "new", "New", id="connections.new"),
+        Binding("e", "edit", "Edit", id="connections.edit"),
+        Binding("t,T", "test", "Test", key_display="t", id="connections.test"),
+        Binding("r", "read_only", "Read-only", id="connections.read_only"),
+        Binding("D", "delete", "Delete", id="connections.delete"),
+        Binding("K", "clean_up", "Delete forgotten keys", show=False, id="connections.clean_up"),
+        Binding("m", "mapping", "Field mapping", show=False, id="connections.mapping"),
+        Binding("slash", "filter", "Filter", key_display="/", show=False, id="filter"),
+        Binding("y", "copy", "Copy the row", show=False, id="copy"),
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._known: dict[Hashable, Connection] = {}
+        self._tested: dict[str, KeyCheckResult] = {}
+        self._testing: str | None = None
+        self._forgotten = 0
+
+    def body(self) -> ComposeResult:
+        """The list, and more about its current row."""
+        with Container(id="connections", classes="panel") as panel:
+            panel.border_title = "Connections"
+            yield FilterBar()
+            yield Grid(COLUMNS, empty=EMPTY, glyphs=self.console.glyphs, id="list")
+        with VerticalScroll(id="detail", classes="panel", can_focus=False):
+            yield Static(id="detail-text")
+
+    # Looking.
+
+    async def load(self) -> None:
+        """Read the settings anew; somebody may have edited the file."""
+        try:
+            found = await aside(self.console.premises.book.all)
+            self._forgotten = len(await aside(self.console.premises.book.forgotten))
+        except SettingsError as error:
+            self.console.say(str(error), "error")
+            self.query_one("#list", Grid).fail(str(error))
+            return
+        self._known = {item.id: item for item in found}
+        self.query_one("#list", Grid).show([row(self.console, item) for item in found])
+        waiting = plural(self._forgotten, "deleted one")
+        left: Part = (f"  keys of {waiting} still in the keyring: K", WARN)
+        parts: list[Part] = [plural(len(found), "connection"), *([left] if self._forgotten else [])]
+        self.query_one("#connections").border_subtitle = said(*parts)
+        self._show_detail()
+
+    def on_grid_moved(self) -> None:
+        """Tell about the connection under the cursor."""
+        self.update_keys()
+        self._show_detail()
+
+    def _show_detail(self) -> None:
+        of, panel = self.current, self.query_one("#detail")
+        panel.display = of is not None
+        if of is not None:
+            panel.border_title = said(of.name, longest=60)
+            self.query_one("#detail-text", Static).update(
+                detail(self.console, of, self._test_of(of))
+            )
+
+    def _test_of(self, of: Connection) -> Part | None:
+        if self._testing == of.id:
+            return ("Testing the keys…", MUTED)
+        outcome = self._tested.get(of.id)
+        return (outcome.text, TONE[TONES[outcome.verdict]]) if outcome else None
+
+    # Actions.
+
+    @property
+    def current(self) -> Connection | None:
+        """The connection under the cursor."""
+        return self._known.get(self.query_one("#list", Grid).key)
+
+    def disabled_reason(self, action: str) -> str | None:
+        """What can't be done without a connection, or while work is under way."""
+        if action in {"edit", "test", "read_only", "delete", "copy"} and not self._known:
+            return "There is no connection yet: press n."
+        if action in WRITES and (reason := reason_not_to_save(self.console)):
+            return reason
+        if action == "test" and self._testing is not None:
+            return "A test is under way."
+        if action == "clean_up" and not self._forgotten:
+            return "No keys of deleted connections are left in the keyring."
+        if action == "mapping" and self.console.session is None:
+            return "Open a connection first: Enter."
+        return None
+
+    def on_grid_opened(self) -> None:
+        """Work with this connection from now on."""
+        of = self.current
+        if of is None:
+            return
+        if session_of(self.console, of) is not None:
+            self.action_go_home()
+        elif self.console.is_busy:
+            self.console.say(
+                "A sync or an import is under way. Switch when it is over: press w at home.",
+                "warning",
+            )
+        else:
+            self.run_worker(self._switch_to(of))
+
+    async def _switch_to(self, of: Connection) -> None:
+        try:
+            await self.console.open_session(of)
+        except KNOWN as error:
+            self.console.say(str(error), "error")
+        else:
+            self.console.say(f"Switched to “{of.name}”.")
+            self.action_go_home()
+
+    def action_go_home(self) -> None:
+        """Go back to the audiences."""
+        self.console.action_go("audiences")
+
+    def action_new(self) -> None:
+        """Connect another project."""
+        self._open_form(None)
+
+    def action_edit(self) -> None:
+        """Change settings, or replace the keys."""
+        if self.current is not None:
+            self._open_form(self.current)
+
+    def _open_form(self, of: Connection | None) -> None:
+        from amp_console.console.screens.connections.form import ConnectionForm
+
+        self.app.push_screen(ConnectionForm(of))
+
+    def action_mapping(self) -> None:
+        """Say where events of the open connection carry the identifiers."""
+        from amp_console.console.screens.connections.mapping import MappingScreen
+
+        self.app.push_screen(MappingScreen())
+
+    def action_test(self) -> None:
+        """Ask Amplitude whether it takes the keys."""
+        if self.current is not None:
+            self.run_worker(self._test(self.current))
+
+    async def _test(self, of: Connection) -> None:
+        self._testing = of.id
+        self._show_detail()
+        self.update_keys()
+        try:
+            outcome = await try_keys(of, await keys_for(self.console, of))
+        except KNOWN as error:
+            outcome = KeyCheckResult(KeyVerdict.UNTESTED, str(error))
+        finally:
+            self._testing = None
+        self._tested[of.id] = outcome
+        self.reload()
+
+    def action_read_only(self) -> None:
+        """Turn read-only on or off."""
+        if self.current is not None:
+            self.run_worker(self._turn(self.current))
+
+    async def _turn(self, of: Connection) -> None:
+        changed = msgspec.structs.replace(of, read_only=not of.read_only)
+        try:
+            await aside(self.console.premises.book.save, changed)
+        except SettingsError as error:
+            self.console.say(str(error), "error")
+            return
+        session = session_of(self.console, of)
+        if session is not None:
+            session.change(changed)
+        on, off = "is read-only now: nothing is sent", "may send and change things now"
+        self.console.say(f"“{of.name}” {on if changed.read_only else off}.")
+        self.console.tell()
+
+    # Deleting.
+
+    def action_delete(self) -> None:
+        """Forget a connection and its keys, after a question."""
+        of = self.current
+        if of is None:
+            return
+        if session_of(self.console, of) is not None and self.console.is_busy:
+            self.console.say(
+                "A sync or an import of it is under way. Nothing was deleted.", "warning"
+            )
+            return
+        keys = "Its keys are deleted from your keyring." if of.keyring_item else NO_KEYS
+        ledger = self.console.premises.folders.ledger(of.id)
+        question = Confirm(
+            f"Delete “{of.name}”?",
+            [
+                f"{keys} Its cohorts in Amplitude stay as they are.",
+                f"Its ledger stays: {ledger}",
+                "",
+            ],
+            yes="Delete it",
+            typed=of.name,
+            is_danger=True,
+        )
+        self.app.push_screen(question, partial(self._delete_if, of))
+
+    def _delete_if(self, of: Connection, is_meant: bool | None) -> None:
+        if is_meant:
+            self.run_worker(self._delete(of))
+
+    async def _delete(self, of: Connection) -> None:
+        console = self.console
+        if session_of(console, of) is not None:
+            await console.close_session()
+        book, vault = console.premises.book, console.premises.vault
+        try:
+            waiting = await ask_keyring(console, partial(forget_connection, book, vault, of.name))
+        except UntilQuit:
+            waiting = await aside(book.forgotten)
+        except (KeysError, SettingsError) as error:
+            console.say(str(error), "error")
+            return
+        text, is_gone = told_after(of, waiting)
+        ledger = console.premises.folders.ledger(of.id)
+        kept = f" Its ledger stays: {ledger}" if ledger.exists() else ""
+        console.say(f"Deleted “{of.name}”. {text}{kept}", "information" if is_gone else "warning")
+        self.reload()
+
+    def action_clean_up(self) -> None:
+        """Delete keys of deleted connections that the keyring did not let go before."""
+        self.run_worker(self._clean_up())
+
+    async def _clean_up(self) -> None:
+        console = self.console
+        book, vault = console.premises.book, console.premises.vault
+        try:
+            left = len(await ask_keyring(console, partial(retry_forgotten, book, vault)))
+        except (UntilQuit, KeysError, SettingsError) as error:
+            console.say(str(error) or STILL_THERE, "error")
+            return
+        if left:
+            console.say("They are still there: your keyring is locked, or refuses.", "warning")
+        else:
+            console.say("The keys of deleted connections are gone from your keyring.")
+        self.reload()

@@ -1,0 +1,203 @@
+"""Where the connection's events carry the identifiers, tried at once on a sample event."""
+
+import json
+from typing import ClassVar
+
+import msgspec
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Container, VerticalScroll
+from textual.content import Content
+from textual.widgets import Input, Static, TextArea
+
+from amp_console.connections import Connection, SettingsError
+from amp_console.connections.texts import trimmed
+from amp_console.console.background import aside
+from amp_console.console.changing import reason_not_to_save
+from amp_console.console.screens.form import F1, FormScreen
+from amp_console.console.texts import BAD, GOOD, MUTED, Part, facts, said
+from amp_console.console.widgets.fields import Field, Form, entered
+from amp_console.engage import FieldMapping, MappingError
+from amp_console.engage.mapping import FieldPath
+from amp_console.engage.trial import Trial, try_mapping
+
+USER_ID, AMPLITUDE_ID = "user-id", "amplitude-id"
+ABOUT = "Events imported before stay as they were read: import them again."
+SAMPLE = json.dumps(
+    {
+        "type": "identify",
+        "userId": "u-10442",
+        "timestamp": "2026-05-03T19:42:51.000Z",
+        "context": {
+            "personas": {
+                "computation_class": "audience",
+                "computation_id": "aud_2Hk8",
+                "computation_key": "high_value_shoppers",
+                "space_id": "spa_o1E9",
+            }
+        },
+        "traits": {"high_value_shoppers": True, "amplitude_id": 418203995117},
+    },
+    indent=2,
+)
+LARGEST_SAMPLE = 100_000  # characters; a sample is tried anew at every key
+
+
+class MappingScreen(FormScreen):
+    """The field mapping of the open connection."""
+
+    NAME = "Field mapping"
+    HELP = """\
+The same two paths as in the mapping of Segment's destination. User ID is where an event carries
+Segment's user ID, nearly always $.userId. Amplitude ID is where it carries Amplitude's own number
+for the person; leave it empty if your events carry none.
+
+A path is written as in Segment: $.traits.amplitude_id, $.context.externalIds[0].id, or
+$.traits['odd.key']. What it finds in the sample event is shown at once; paste an event of your
+own over the sample to be sure."""
+    CSS_PATH = "mapping.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("f5", "sample", "Sample again", key_display="F5", id="mapping.sample"),
+        F1,
+    ]
+
+    def body(self) -> ComposeResult:
+        """The two paths, the sample, and what is found in it."""
+        known = self.session.connection
+        with Container(id="paths", classes="panel") as panel:
+            panel.border_title = "Where events carry the identifiers"
+            yield Static(said(ABOUT), id="about")
+            with Form():
+                user = Input(
+                    known.user_id_path, placeholder="$.userId", id=USER_ID, select_on_focus=False
+                )
+                yield Field("User ID", user, id=f"field-{USER_ID}")
+                other = Input(
+                    known.amplitude_id_path or "",
+                    placeholder="none, or such as $.traits.amplitude_id",
+                    id=AMPLITUDE_ID,
+                    select_on_focus=False,
+                )
+                yield Field("Amplitude ID", other, id=f"field-{AMPLITUDE_ID}")
+        with Container(id="trial"):
+            with Container(id="sample", classes="panel") as panel:
+                panel.border_title = "Sample event: paste one of yours"
+                yield TextArea(SAMPLE, id="event", highlight_cursor_line=False)
+            with VerticalScroll(id="found", classes="panel", can_focus=False) as panel:
+                panel.border_title = "What is found in it"
+                yield Static(id="found-text")
+
+    def on_mount(self) -> None:
+        """Try what is set."""
+        self.query_one("#event", TextArea).indent_type = "spaces"
+        self.begin()
+        self._try()
+
+    def on_input_changed(self) -> None:
+        """Try at every key."""
+        self._try()
+
+    def on_text_area_changed(self) -> None:
+        """Try at every key."""
+        self._try()
+
+    def action_sample(self) -> None:
+        """Put the sample back."""
+        self.query_one("#event", TextArea).load_text(SAMPLE)
+
+    # Trying.
+
+    def _mapping(self) -> FieldMapping | None:
+        """The paths as entered; None where mistakes were told at their fields."""
+        told = self.mistakes()
+        for name in (USER_ID, AMPLITUDE_ID):
+            self.field(name).tell(told.get(name, ""))
+        return None if told else FieldMapping.parse(*self._paths())
+
+    def mistakes(self) -> dict[str, str]:
+        """What is wrong with the paths, by field."""
+        paths = dict(zip((USER_ID, AMPLITUDE_ID), self._paths(), strict=True))
+        wrong = {name: _wrong(path) for name, path in paths.items() if path is not None}
+        return {name: why for name, why in wrong.items() if why is not None}
+
+    def _paths(self) -> tuple[str, str | None]:
+        user_id, amplitude_id = trimmed(entered(self, USER_ID)), entered(self, AMPLITUDE_ID)
+        return user_id or "$.userId", trimmed(amplitude_id) or None
+
+    def _try(self) -> None:
+        mapping = self._mapping()
+        text = self.query_one("#event", TextArea).text
+        self.query_one("#found-text", Static).update(_told(mapping, text))
+
+    # Saving.
+
+    def disabled_reason(self, action: str) -> str | None:
+        """Nothing is saved in a read-only process."""
+        return (
+            reason_not_to_save(self.console)
+            if action == "save"
+            else super().disabled_reason(action)
+        )
+
+    def action_save(self) -> None:
+        """Read events by these paths from now on."""
+        if self._mapping() is None:
+            self.console.say("Nothing was saved: correct the path that is marked.", "warning")
+        elif not self.is_changed:
+            self.console.say("Nothing was changed.")
+        else:
+            self.run_worker(self._save(), exclusive=True, group="save")
+
+    async def _save(self) -> None:
+        user_id, amplitude_id = self._paths()
+        book, session = self.console.premises.book, self.session
+        try:
+            known = _stored(await aside(book.all), session.connection)
+            changed = msgspec.structs.replace(
+                known, user_id_path=user_id, amplitude_id_path=amplitude_id
+            )
+            await aside(book.save, changed)
+        except SettingsError as error:
+            self.console.say(str(error), "error")
+            return
+        session.change(changed)
+        self.console.say(f"Saved. {ABOUT}")
+        self.leave()
+
+
+def _stored(all_of_them: tuple[Connection, ...], connection: Connection) -> Connection:
+    """The connection as it stands in the settings: the open one may be read-only for this run."""
+    return next((item for item in all_of_them if item.id == connection.id), connection)
+
+
+def _wrong(path: str) -> str | None:
+    try:
+        FieldPath.parse(path)
+    except MappingError:
+        return "Not a path. Write it as in Segment: $.traits.id"
+    return None
+
+
+def _told(mapping: FieldMapping | None, text: str) -> Content:
+    if mapping is None:
+        return said(("Correct the path first.", MUTED))
+    if len(text) > LARGEST_SAMPLE:
+        return said(("This is too much for a sample: paste a single event.", BAD))
+    try:
+        trial = try_mapping(mapping, text)
+    except ValueError as error:
+        return said((str(error), BAD))
+    return facts(_rows(trial, has_other=mapping.amplitude_id is not None), 14)
+
+
+def _rows(trial: Trial, *, has_other: bool) -> list[tuple[str, Content | str]]:
+    audience = trial.audience
+    nobody: Part = ("nothing usable there", MUTED)
+    other: Part = trial.amplitude_id or (nobody if has_other else ("no path is set", MUTED))
+    is_taken = audience is not None and not trial.verdict.startswith(("filtered", "invalid"))
+    return [
+        ("User ID", said(trial.user_id or nobody)),
+        ("Amplitude ID", said(other)),
+        ("audience", said(audience.key if audience else ("none", MUTED))),
+        ("the event", said((trial.verdict, GOOD if is_taken else BAD))),
+    ]

@@ -1,0 +1,90 @@
+"""The rows of the list of connections, one of them in detail, and words about their keys."""
+
+from typing import TYPE_CHECKING
+
+from textual.content import Content
+
+from amp_console.connections import Connection
+from amp_console.console.connection_saving import session_of
+from amp_console.console.texts import MUTED, WARN, Part, facts, said
+from amp_console.console.widgets.grid_layout import Column
+from amp_console.console.widgets.grid_rows import Cell, Row
+
+if TYPE_CHECKING:
+    from amp_console.console.app import ConsoleApp
+
+COLUMNS = (
+    Column("Connection", 16, flex=3),
+    Column("Region", 13, flex=1),
+    Column("App ID", 9, right=True),
+    Column("Cohort owner", 18, flex=2, rank=1),
+    Column("Keys", 14),
+    Column("State", 11),
+)
+EMPTY = """\
+No connection yet.
+
+Press n to connect an Amplitude project. You need its API Key and Secret Key,
+its App ID, and the email of the owner of new cohorts."""
+NO_KEYS = "It has no keys stored."
+STILL_THERE = (
+    "Its keys are still in your keyring, which did not let them be deleted. Press K to try again; "
+    "so does every later change of keys."
+)
+
+
+def row(app: "ConsoleApp", of: Connection) -> Row:
+    """One connection in the list."""
+    is_open = session_of(app, of) is not None
+    sign = f"{app.glyphs.live} " if is_open else ""
+    return Row(
+        of.id,
+        (
+            Cell(of.name, "accent" if is_open else ""),
+            Cell(of.base_url or of.region.label),
+            Cell(str(of.app_id)),
+            Cell(of.owner_email),
+            Cell(where_keys_are(app, of), "" if of.keyring_item or is_open else "dim"),
+            Cell(f"{sign}read-only", "warn")
+            if of.read_only
+            else Cell(f"{sign}open" if is_open else "", "accent"),
+        ),
+        (of.name, of.base_url or of.region.label, of.app_id),
+    )
+
+
+def where_keys_are(app: "ConsoleApp", of: Connection) -> str:
+    """Where a connection's keys come from, in a word or two."""
+    if session_of(app, of) is not None:
+        return app.keys_note
+    if app.premises.environ.get("AMP_CONSOLE_API_KEY"):
+        return "environment"
+    return "keyring" if of.keyring_item else "none stored"
+
+
+def detail(app: "ConsoleApp", of: Connection, test: Part | None) -> Content:
+    """Lay out one connection; `test` says what its last test came to."""
+    ledger = app.premises.folders.ledger(of.id)
+    names = '"[Segment] " before the name' if of.prefix else "the audience's name"
+    mode: Part = ("read-only: nothing is sent", WARN) if of.read_only else "may send"
+    is_open = session_of(app, of) is not None
+    state = "open now" if is_open else "Enter switches to it"
+    paths = " or ".join(filter(None, (of.user_id_path, of.amplitude_id_path)))
+    rows: list[tuple[str, Content | str]] = [
+        ("state", said(state, ("  mode ", MUTED), mode)),
+        ("owner", said(of.owner_email, ("  new cohorts get ", MUTED), names)),
+        ("identifiers", said(paths, longest=120)),
+        ("ledger", said(str(ledger), longest=200)),
+    ]
+    if test is not None:
+        rows.insert(0, ("test", said(test)))
+    return facts(rows, 13)
+
+
+def told_after(of: Connection, waiting: tuple[str, ...]) -> tuple[str, bool]:
+    """Say where a deleted connection's keys are, and whether that is as it should be."""
+    if of.keyring_item is None:
+        return NO_KEYS, True
+    if of.keyring_item in waiting:
+        return STILL_THERE, False
+    return "Its keys are gone from your keyring: a look for them found nothing.", True

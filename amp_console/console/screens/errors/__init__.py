@@ -1,0 +1,1 @@
+"""Rejected users and invalid events."""

@@ -1,0 +1,87 @@
+"""The events that could not be read: by reason, with file and line of some."""
+
+from collections.abc import Hashable
+from typing import TYPE_CHECKING, cast
+
+from textual.app import ComposeResult
+from textual.containers import Container
+
+from amp_console.console.dialogs.text_view import TextView
+from amp_console.console.screens.errors.rows import EVENT_COLUMNS, NO_MATCH, invalid_row, where
+from amp_console.console.widgets.filter_bar import FilterBar
+from amp_console.console.widgets.grid import Grid
+from amp_console.ledger.sources import InvalidEvent, InvalidGroup, invalid_groups, invalid_page
+from amp_console.sync.words import plural
+
+if TYPE_CHECKING:
+    from amp_console.console.screens.base import BaseScreen
+
+ALL_READ = """\
+No event was invalid.
+
+Broken lines, and events without a usable identifier, are listed here with
+file and line."""
+WHAT_NOW = """\
+The event was passed over, and nothing of it was kept. Mend it where it comes from, or say under \
+Field mapping (m on the audiences) where its identifiers stand. Then import the file again: what \
+was read from it before changes nothing."""
+EVERYTHING = -1  # as a limit
+SAMPLES = 10  # events that are shown of each reason
+
+
+class InvalidEvents(Container):
+    """The list, with its filter."""
+
+    def __init__(self) -> None:
+        super().__init__(id="invalid-panel", classes="panel")
+        self._groups: dict[Hashable, InvalidGroup] = {}
+
+    @property
+    def _place(self) -> "BaseScreen":
+        return cast("BaseScreen", self.screen)
+
+    @property
+    def _text(self) -> str:
+        return self.query_one(FilterBar).value
+
+    def compose(self) -> ComposeResult:
+        """The filter and the list."""
+        self.border_title = "Invalid events"
+        yield FilterBar()
+        yield Grid(EVENT_COLUMNS, glyphs=self._place.console.glyphs, id="events")
+
+    async def load(self) -> None:
+        """Read the groups anew."""
+        text = self._text
+        groups = await self._place.session.read(invalid_groups, text, SAMPLES)
+        if text != self._text:
+            return  # another filter by now
+        self._groups = {group.reason: group for group in groups}
+        self.border_subtitle = plural(sum(group.count for group in groups), "event")
+        grid = self.query_one(Grid)
+        grid.empty = NO_MATCH if text else ALL_READ
+        grid.show([invalid_row(group) for group in groups])
+
+    async def all_shown(self) -> list[InvalidEvent]:
+        """Every listed event that matches the filter."""
+        return await self._place.session.read(invalid_page, 0, EVERYTHING, self._text)
+
+    def on_filter_bar_filtered(self, event: FilterBar.Filtered) -> None:
+        """Look for another text, in file and reason."""
+        event.stop()
+        self._place.read_beside("events", self.load)
+
+    def on_filter_bar_left(self, event: FilterBar.Left) -> None:
+        """Go back from the filter to the rows."""
+        event.stop()
+        self.query_one(Grid).focus()
+
+    def on_grid_opened(self, event: Grid.Opened) -> None:
+        """Show a reason with some of its events, and what to do about it."""
+        event.stop()
+        group = self._groups[event.key]
+        lines = [where(sample) for sample in group.samples]
+        if group.count > len(lines):
+            lines.append(f"and {group.count - len(lines):,} more; E exports them")
+        text = "\n".join([group.reason, "", *lines, "", WHAT_NOW])
+        self.app.push_screen(TextView(plural(group.count, "invalid event"), text))

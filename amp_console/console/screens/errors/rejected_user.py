@@ -1,0 +1,207 @@
+"""One rejected user, whole: who, why, what to do, and the request that carried them."""
+
+import json
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import VerticalScroll
+from textual.content import Content
+from textual.widgets import Static
+
+from amp_console.console.background import aside
+from amp_console.console.jobs.runs import KNOWN
+from amp_console.console.screens.base import BaseScreen
+from amp_console.console.screens.errors.rows import DONE
+from amp_console.console.texts import BAD, MUTED, STRONG, facts, lines, said
+from amp_console.console.words import at
+from amp_console.ledger.deliveries import Reason
+from amp_console.ledger.rejected import RejectedUser
+from amp_console.ledger.requests import RequestRecord, request
+from amp_console.sync.delivery.retry import retry_these
+from amp_console.sync.queries.person import PersonAnswer, PersonVerdict, explain_person
+from amp_console.sync.read_only import refusal
+from amp_console.sync.words import plural
+
+ADVICE = {
+    Reason.UNKNOWN: (
+        "Amplitude has never seen this identifier. It may know it later, when the user shows up "
+        "in its events: then retry (R). If it should know it, look whether Amplitude identifies "
+        "users by the same ID as Segment, and whether case and leading zeros are the same."
+    ),
+    Reason.REFUSED: (
+        "Amplitude refused every request that held this identifier, and took the others; why, in "
+        "its words, stands above. Correct the identifier at its source, or retry (R) once it is "
+        "allowed."
+    ),
+    Reason.NO_IDENTIFIER: (
+        "The events of this person carry no identifier of the type the audience is matched by. "
+        "Say where events carry it (field mapping: m on the audiences), import the events again, "
+        "or change the audience's ID type."
+    ),
+}
+LONGEST = 2000  # characters of a line of the answer; the ledger keeps no more
+
+
+class RejectedUserScreen(BaseScreen):
+    """All that is known of one rejected user."""
+
+    NAME = "Rejected user"
+    HELP = """\
+Everything that is known of one user whom Amplitude did not take: why, how often it was tried, the
+request that carried them and Amplitude's answer. R makes the user pending again."""
+    CSS_PATH = "rejected_user.tcss"
+    AUTO_FOCUS = "#whole"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("R", "retry", "Retry", id="user.retry"),
+        Binding("p", "person", "Why (not) in cohorts", id="user.person"),
+        Binding("enter", "request", "Request", key_display="Enter", id="user.request"),
+        Binding("y", "copy", "Copy", id="copy"),
+        Binding("down,j", "scroll(1)", show=False),
+        Binding("up,k", "scroll(-1)", show=False),
+    ]
+
+    def __init__(self, user: RejectedUser) -> None:
+        super().__init__()
+        self._user = user
+        self._request: RequestRecord | None = None
+        self._now: PersonAnswer | None = None
+        self._is_read = False
+
+    def body(self) -> ComposeResult:
+        """One text that scrolls."""
+        with VerticalScroll(id="whole", classes="panel") as panel:
+            panel.border_title = said(self._user.id, longest=80)
+            yield Static(id="text")
+
+    async def load(self) -> None:
+        """Read the request that carried the user, and how they stand by now."""
+        user, read = self._user, self.session.read
+        if user.request_id is not None and self._request is None:
+            self._request = await read(request, user.request_id)
+        answers = await read(explain_person, user.id)
+        self._now = next((answer for answer in answers if self._is_about(answer)), None)
+        self._is_read = True
+        self.query_one("#text", Static).update(self._text())
+
+    def show_ages(self) -> None:
+        """Say how long ago it was by now."""
+        if self._is_read:
+            self.query_one("#text", Static).update(self._text())
+
+    def _is_about(self, answer: PersonAnswer) -> bool:
+        of, user = answer.record, self._user
+        return (of.audience.id, of.id_type) == (user.audience_id, user.id_type)
+
+    @property
+    def _is_rejected(self) -> bool:
+        """Whether the user is rejected still; a retry or a sync may have come in between."""
+        return self._now is None or self._now.verdict in {
+            PersonVerdict.REJECTED,
+            PersonVerdict.NO_IDENTIFIER,
+        }
+
+    def _text(self) -> Content:
+        blocks = [self._facts(), said("")]
+        if self._now is not None and not self._is_rejected:
+            blocks += [said(("By now", STRONG)), said(self._now.sentence, longest=900)]
+        else:
+            blocks += [said(("What to do", STRONG)), said(ADVICE[self._user.code], longest=900)]
+        if self._request is not None:
+            blocks += [said(""), *self._about_request(self._request)]
+        return lines(*blocks)
+
+    def _facts(self) -> Content:
+        user, app = self._user, self.console
+        rows: list[tuple[str, Content | str]] = [
+            ("why", said((user.reason, BAD))),
+            (user.id_type.label, said((user.id, STRONG))),
+            ("audience", f"{user.audience_name} (key {user.audience})"),
+            ("was to be", DONE[user.operation]),
+        ]
+        if user.code is not Reason.NO_IDENTIFIER:
+            rows += [
+                ("rejected", f"{at(user.at)} ({app.age_of(user.at)})"),
+                ("tries", f"{user.tries:,}"),
+            ]
+        return facts(rows)
+
+    def _about_request(self, of: RequestRecord) -> list[Content]:
+        status = str(of.status) if of.status is not None else "none came"
+        rows = [
+            ("request", f"{of.id} of run {of.run_id} (Enter shows it whole)"),
+            ("sent", f"{at(of.sent_at)}, with {plural(of.size, 'user')}"),
+            ("answer", f"status {status}"),
+        ]
+        return [facts(rows), *self._answer(of.answer)]
+
+    def _answer(self, text: str) -> list[Content]:
+        """Amplitude's answer; the lines that name the user stand out."""
+        name = json.dumps(self._user.id, ensure_ascii=False)
+        return [
+            said((line, BAD if name in line else MUTED), longest=LONGEST)
+            for line in pretty(text).splitlines()
+        ]
+
+    # Actions.
+
+    def disabled_reason(self, action: str) -> str | None:
+        """What can't be done, and why."""
+        if action == "retry" and not self._is_rejected:
+            return "Nobody is rejected here any more: they were retried meanwhile."
+        if action == "retry" and self._user.code is Reason.NO_IDENTIFIER:
+            return "There is nothing to send: the events carry no such identifier."
+        if action == "retry" and self.session.connection.read_only:
+            return refusal(self.session.connection)
+        if action == "request" and self._user.request_id is None:
+            return "No request ever carried this user."
+        return None
+
+    def action_scroll(self, by: int) -> None:
+        """Scroll by lines."""
+        self.query_one("#whole").scroll_relative(y=by, animate=False)
+
+    def action_request(self) -> None:
+        """Show the request and its answer."""
+        if self._user.request_id is not None:
+            from amp_console.console.dialogs.request_view import RequestView
+
+            self.app.push_screen(RequestView(self._user.request_id))
+
+    def action_person(self) -> None:
+        """Ask how this person stands to every cohort."""
+        from amp_console.console.screens.person import PersonScreen
+
+        self.app.push_screen(PersonScreen(self._user.id))
+
+    def action_copy(self) -> None:
+        """Copy all of it."""
+        self.console.copy(self._text().plain)
+
+    def action_retry(self) -> None:
+        """Make the user pending again."""
+        self.run_worker(self._retry())
+
+    async def _retry(self) -> None:
+        user, session = self._user, self.session
+        try:
+            done = await aside(
+                retry_these,
+                session.ledger,
+                session.connection,
+                [(user.audience_id, user.id_type, user.id)],
+            )
+        except KNOWN as error:
+            self.console.say(str(error), "error")
+        else:
+            says = "Pending again. The next sync delivers them." if done else "Pending already."
+            self.console.say(f"{user.id}: {says}")
+            self.reload()
+
+
+def pretty(text: str) -> str:
+    """Lay out an answer that is JSON; another one, or one that was cut off, stays as it is."""
+    try:
+        return json.dumps(json.loads(text), indent=2, ensure_ascii=False)
+    except (ValueError, RecursionError):
+        return text

@@ -1,0 +1,112 @@
+"""The rows of the errors view: groups, users and invalid events."""
+
+from pathlib import PurePath
+
+from amp_console.console.glyphs import Glyphs
+from amp_console.console.widgets.grid import Grid
+from amp_console.console.widgets.grid_layout import Column
+from amp_console.console.widgets.grid_rows import Cell, Row
+from amp_console.console.words import aged
+from amp_console.ledger.rejected import RejectedUser, RejectionGroup
+from amp_console.ledger.sources import InvalidEvent, InvalidGroup
+from amp_console.values import Operation
+
+GROUP_COLUMNS = (
+    Column("Reason", 36, flex=3),
+    Column("Audience", 16, flex=2, rank=1),
+    Column("To be", 7, rank=3),
+    Column("Users", 8, right=True),
+    Column("Latest", 12, rank=2),
+)
+OF_ONE_GROUP = (
+    Column("Identifier", 24, flex=1),
+    Column("ID type", 12, rank=2),
+    Column("Tries", 5, right=True, rank=1),
+    Column("Rejected", 12),
+)
+OF_ALL_GROUPS = (
+    Column("Identifier", 18, flex=3),
+    Column("Reason", 36, flex=3),
+    Column("Audience", 14, flex=2, rank=1),
+    Column("To be", 7, rank=3),
+    Column("Tries", 5, right=True, rank=4),
+    Column("Rejected", 12, rank=2),
+)
+EVENT_COLUMNS = (
+    Column("Reason", 34, flex=3),
+    Column("Events", 9, right=True),
+    Column("First one", 20, flex=2),
+)
+ALL = "all"
+"""The key of the row that stands for every group."""
+DONE = {Operation.ADD: "added", Operation.REMOVE: "removed"}
+"""What was to be done with a user."""
+NO_MATCH = "Nothing here holds this text. / and Esc show everything again."
+
+
+class UserGrid(Grid):
+    """Users page by page, of one group or of all: what the group says is not said in each row."""
+
+    def show_columns(self, *, of_all: bool) -> None:
+        """Show the reason and the audience of each user, or leave them to the group."""
+        columns = list(OF_ALL_GROUPS if of_all else OF_ONE_GROUP)
+        if columns != self.columns:
+            self.reshape(columns)
+
+
+def group_rows(groups: list[RejectionGroup], glyphs: Glyphs, now: int) -> list[Row]:
+    """One row a group, after one that stands for all of them."""
+    if not groups:
+        return []
+    total, latest = sum(group.count for group in groups), max(group.latest_at for group in groups)
+    everything = Row(
+        ALL,
+        (
+            Cell("All reasons"),
+            Cell(""),
+            Cell(""),
+            Cell(f"{total:,}", "bad"),
+            aged(latest, now, glyphs),
+        ),
+    )
+    return [everything, *(_group_row(group, glyphs, now) for group in groups)]
+
+
+def _group_row(each: RejectionGroup, glyphs: Glyphs, now: int) -> Row:
+    return Row(
+        each.filter,
+        (
+            Cell(each.reason),
+            Cell(each.audience_name),
+            Cell(DONE[each.operation], "dim"),
+            Cell(f"{each.count:,}", "bad"),
+            aged(each.latest_at, now, glyphs),
+        ),
+    )
+
+
+def user_row(each: RejectedUser, glyphs: Glyphs, now: int, *, of_all: bool) -> Row:
+    """One user; `of_all` as in `UserGrid.show_columns`."""
+    identifier, tries = Cell(each.id), Cell(str(each.tries) if each.tries else glyphs.dash)
+    when = aged(each.at, now, glyphs)
+    between: tuple[Cell, ...] = (Cell(each.id_type.label, "dim"),)
+    if of_all:
+        done = Cell(DONE[each.operation])
+        between = (Cell(each.reason), Cell(each.audience_name), done)
+    texts = [cell.text for cell in between]
+    key = each.audience_id, each.id_type, each.id
+    return Row(key, (identifier, *between, tries, when), (each.id, *texts, each.tries, each.at))
+
+
+def invalid_row(group: InvalidGroup) -> Row:
+    """Events that are invalid for one reason, and where the first one is."""
+    first = where(group.samples[0]) if group.samples else ""
+    count = Cell(f"{group.count:,}", "bad")
+    return Row(group.reason, (Cell(group.reason), count, Cell(first)))
+
+
+def where(event: InvalidEvent) -> str:
+    """Where an event is; of a long path the file's name comes first, which says most."""
+    path = PurePath(event.source)
+    line = f", line {event.line:,}" if event.line else ""
+    return f"{path.name}{line}" + ("" if str(path.parent) == "." else f"  {path.parent}")

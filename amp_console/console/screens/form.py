@@ -1,0 +1,136 @@
+"""What places with a form have in common: saving, mistakes at their fields, and going back."""
+
+from collections.abc import Callable, Mapping
+from typing import ClassVar
+
+from textual import on
+from textual.binding import Binding, BindingType
+from textual.widget import Widget
+from textual.widgets import Input
+
+from amp_console.console.dialogs.base import Confirm
+from amp_console.console.screens.base import BaseScreen
+from amp_console.console.widgets.fields import Choice, Field
+
+F1 = Binding("f1", "screen.help", "Help", key_display="F1", id="help")
+"""The last key of a form's footer: a question mark would be typed into the line."""
+
+
+class FormScreen(BaseScreen):
+    """A place where something is entered. Nothing is lost on the way back without a question."""
+
+    AUTO_FOCUS = "Input, Choice"
+    VERTICAL_BREAKPOINTS = [(0, "-low"), (32, "-high")]  # noqa: RUF012  # Textual's own
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("f2,ctrl+s", "save", "Save", key_display="F2", id="form.save"),
+        # As the application's own, but nothing that was entered is lost.
+        Binding("1", "go('audiences')", show=False),
+        Binding("2", "go('errors')", show=False),
+        Binding("3", "go('runs')", show=False),
+        Binding("4", "go('connections')", show=False),
+        Binding("5", "go('events')", show=False),
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._at_first: tuple[str, ...] | None = None
+        self._answers: set[str] = set()  # fields that show an answer of Amplitude
+
+    def entries(self) -> tuple[str, ...]:
+        """All that is entered, to be compared with what it was at first."""
+        return tuple(
+            item.value for item in self.query("Input, Choice") if isinstance(item, Input | Choice)
+        )
+
+    def begin(self) -> None:
+        """What is entered now is how it was."""
+        self._at_first = self.entries()
+
+    @property
+    def is_changed(self) -> bool:
+        """Whether something is entered that was not saved."""
+        return self._at_first is not None and self.entries() != self._at_first
+
+    def field(self, name: str) -> Field:
+        """The field of this name."""
+        return self.query_one(f"#field-{name}", Field)
+
+    def mistakes(self) -> Mapping[str, str]:
+        """What is wrong with what is entered now, by field."""
+        return {}
+
+    def all_corrected(self) -> None:
+        """No field has a mistake any more."""
+
+    @on(Input.Changed)
+    def _input_changed(self, event: Input.Changed) -> None:
+        """Take a mistake back as soon as it is corrected."""
+        self._check_again(event.input)
+
+    @on(Choice.Changed)
+    def _choice_changed(self, event: Choice.Changed) -> None:
+        """Take a mistake back as soon as it is corrected."""
+        self._check_again(event.choice)
+
+    def _check_again(self, changed: Widget) -> None:
+        """Say what is wrong by now at the fields that are marked; others are still being filled.
+
+        An answer of Amplitude's stays until its field is changed.
+        """
+        marked = [item for item in self.query(Field) if item.told]
+        if not marked:
+            return
+        wrong = self.mistakes()
+        for item in marked:
+            name = _name(item)
+            if item.control is changed:
+                self._answers.discard(name)
+            if name not in self._answers:
+                item.tell(wrong.get(name, ""))
+        if not any(item.told for item in marked):
+            self.all_corrected()
+
+    def tell(self, told: Mapping[str, str], tone: str = "bad", *, is_answer: bool = False) -> None:
+        """Tell each mistake at its field, none at the others, and go to the first.
+
+        `is_answer`: Amplitude said so, so it can't be checked here.
+        """
+        self._answers = set(told) if is_answer else set()
+        fields = list(self.query(Field))
+        for field in fields:
+            field.tell(told.get(_name(field), ""), tone)
+        wrong = next((field for field in fields if field.told), None)
+        if wrong is not None:
+            wrong.control.focus()
+
+    def action_save(self) -> None:
+        """Keep what was entered."""
+
+    def action_back(self) -> None:
+        """Go back; ask first, where something would be lost."""
+        self._unless_lost(self.leave)
+
+    def action_go(self, name: str) -> None:
+        """Go to one of the main places; ask first, where something would be lost."""
+        self._unless_lost(lambda: self.console.action_go(name))
+
+    def leave(self) -> None:
+        """Go back to where one came from."""
+        super().action_back()
+
+    def _unless_lost(self, go: Callable[[], None]) -> None:
+        if not self.is_changed:
+            go()
+            return
+        question = Confirm(
+            "Go without saving?",
+            ["What you entered here is not saved yet."],
+            yes="Throw it away",
+            no="Stay here",
+            is_danger=True,
+        )
+        self.app.push_screen(question, lambda is_meant: go() if is_meant else None)
+
+
+def _name(field: Field) -> str:
+    return (field.id or "").removeprefix("field-")

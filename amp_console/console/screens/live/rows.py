@@ -1,0 +1,317 @@
+"""What the live view shows: the session in a few lines, its audiences, sources, last changes."""
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from pathlib import PurePath
+
+from textual.content import Content
+
+from amp_console.console.glyphs import Glyphs, sparkline
+from amp_console.console.jobs.importing import size
+from amp_console.console.jobs.live import LiveJob
+from amp_console.console.texts import ACCENT, BAD, GOOD, MUTED, STRONG, WARN, Part, lines, said
+from amp_console.console.widgets.grid_layout import Column
+from amp_console.console.widgets.grid_rows import Cell, Row
+from amp_console.console.words import at, clock, lasting, stopwatch
+from amp_console.ledger.refused_requests import RefusedRequests
+from amp_console.ledger.runs import Run, RunAudience
+from amp_console.sync.live.progress import (
+    LiveAudience,
+    LiveChange,
+    LivePhase,
+    LiveSnapshot,
+    LiveSource,
+)
+from amp_console.sync.queries.status import Status
+from amp_console.sync.sources.refusal_log import refused_words
+from amp_console.sync.words import plural
+
+SHOWN_MINUTES = 15  # of entering and leaving, in a line
+RATED = 10  # snapshots over which the events of a second are counted
+AUDIENCES = (
+    Column("Audience", 18, flex=2),
+    Column("Queue", 7, right=True),
+    Column("Lag", 9, right=True),
+    Column("Added", 8, right=True, rank=3),
+    Column("Removed", 8, right=True, rank=4),
+    Column("Rejected", 8, right=True, rank=2),
+    Column("Requests", 8, right=True, rank=6),
+    Column("Moves, 15 min", SHOWN_MINUTES, rank=5),
+    Column("", 22, flex=1),
+)
+OTHERS = (
+    Column("Run", 5, right=True),
+    Column("Audience", 18, flex=2),
+    Column("Pending", 8, right=True),
+    Column("Added", 8, right=True, rank=1),
+    Column("Removed", 8, right=True, rank=2),
+    Column("Rejected", 8, right=True, rank=3),
+    Column("Requests", 8, right=True, rank=4),
+    Column("", 22, flex=1),
+)
+SOURCES = (
+    Column("Source", 18, flex=1),
+    Column("Read", 9, right=True),
+    Column("Size", 9, right=True, rank=4),
+    Column("Events", 9, right=True, rank=3),
+    Column("/s", 7, right=True, rank=2),
+    Column("Last event", 10, right=True, rank=1),
+    Column("", 12, flex=2),
+)
+CHANGES = (
+    Column("Time", 8),
+    Column("", 1),
+    Column("Person", 12, flex=1),
+    Column("Audience", 12, flex=1),
+)
+
+
+def headline(work: LiveJob, glyphs: Glyphs) -> Content:
+    """The session in a sign, a word and a few numbers."""
+    now = work.snapshot
+    sign, word, style = _state(work, glyphs)
+    parts: list[Part] = [(f"{sign} {word}", f"{STRONG} {style}")]
+    if now is not None:
+        parts.append(f"  {plural(now.tally.read, 'event')} read in {stopwatch(now.elapsed)}")
+        if now.is_over:
+            parts += [(f", {text}", WARN) for text in _left_after(now)]
+        if now.tally.invalid:
+            parts.append((f", {now.tally.invalid:,} invalid", BAD))
+    rows = [said(*parts)]
+    refused = work.report.keys_refused if work.report else None
+    if work.failure or refused:
+        rows.append(said((work.failure or refused or "", BAD)))
+    elif now is not None:
+        rows.append(_numbers(now, glyphs))
+        if now.refused:
+            rows.append(refused_row(now.refused))
+        rows.append(_lines(work.history, glyphs))
+    return lines(*rows)
+
+
+def _left_after(now: LiveSnapshot) -> list[str]:
+    """What a session left when it ended."""
+    left = [f"{plural(now.queue, 'user')} pending"] if now.queue else []
+    return left + ([f"{now.waiting:,} waiting"] if now.waiting else [])
+
+
+def _state(work: LiveJob, glyphs: Glyphs) -> tuple[str, str, str]:
+    if work.failure:
+        return glyphs.bad, "failed", BAD
+    if work.is_over:
+        return glyphs.signs[Status.OFF], "ended", MUTED
+    if work.is_ending:
+        return glyphs.live, "ending: delivering what is pending first", WARN
+    if work.is_paused:
+        return glyphs.signs[Status.PENDING], "paused: events are read, nothing is sent", WARN
+    return glyphs.live, "live" if work.snapshot else "starting", ACCENT
+
+
+def _numbers(now: LiveSnapshot, glyphs: Glyphs) -> Content:
+    dot = f" {glyphs.dot} "
+    counts = now.counts
+    return said(
+        *([] if now.is_over else _behind(now, dot)),
+        ("added ", MUTED),
+        (f"{counts.added:,}", GOOD),
+        (f"{dot}removed ", MUTED),
+        (f"{counts.removed:,}", WARN),
+        (f"{dot}rejected ", MUTED),
+        (f"{counts.rejected:,}", BAD if counts.rejected else MUTED),
+        (f"{dot}requests ", MUTED),
+        f"{counts.requests:,}",
+    )
+
+
+def _behind(now: LiveSnapshot, dot: str) -> list[Part]:
+    """How far the cohorts are behind; what waits for the operator does not count as lag."""
+    waiting: list[Part] = [(f" + {now.waiting:,} waiting", WARN)] if now.waiting else []
+    return [
+        ("lag ", MUTED),
+        (lasting(now.lag), STRONG),
+        (" now, ", MUTED),
+        lasting(now.lag_95),
+        (f" for 95%{dot}queue ", MUTED),
+        f"{now.queue:,}",
+        *waiting,
+        (dot, MUTED),
+    ]
+
+
+def refused_row(refused: Sequence[RefusedRequests]) -> Content:
+    """How many requests a receiver refused, and what the last one was told."""
+    last = refused[0]
+    return said(
+        ("requests: ", MUTED),
+        (refused_words(refused), BAD),
+        (f"; the last one at {clock(last.last_at)} ({last.status}): ", MUTED),
+        last.words,
+    )
+
+
+def _lines(history: Sequence[LiveSnapshot], glyphs: Glyphs) -> Content:
+    """What came and what went out, second by second."""
+
+    def rises(of: Callable[[LiveSnapshot], int]) -> list[int]:
+        return [max(0, of(late) - of(early)) for early, late in pairwise(history)]
+
+    read = rises(lambda item: item.tally.read)
+    sent = rises(lambda item: item.counts.added + item.counts.removed)
+    if not read:
+        return said("")
+    return lines(
+        said(("read      ", MUTED), (sparkline(glyphs, read), ACCENT)),
+        said(("delivered ", MUTED), (sparkline(glyphs, sent), GOOD)),
+    )
+
+
+def audience_row(of: LiveAudience, glyphs: Glyphs) -> Row:
+    """One audience of the session."""
+    counts = of.counts
+    is_late = of.queue > 0 and of.phase in {LivePhase.LIVE, LivePhase.DELAYED}
+    moved = [entered + left for entered, left in zip(of.entered, of.left, strict=True)]
+    return Row(
+        of.audience_id,
+        (
+            Cell(of.name),
+            Cell(f"{of.queue:,}" if of.queue else ""),
+            Cell(lasting(of.lag) if is_late else ""),
+            Cell(f"{counts.added:,}" if counts.added else ""),
+            Cell(f"{counts.removed:,}" if counts.removed else ""),
+            Cell(f"{counts.rejected:,}" if counts.rejected else "", "bad"),
+            Cell(f"{counts.requests:,}" if counts.requests else ""),
+            Cell(sparkline(glyphs, moved[-SHOWN_MINUTES:]) if any(moved) else "", "dim"),
+            _phase(of, glyphs),
+        ),
+        (
+            of.name,
+            of.queue,
+            of.lag if is_late else 0.0,
+            counts.added,
+            counts.removed,
+            counts.rejected,
+            counts.requests,
+            sum(moved),
+            of.state,
+        ),
+    )
+
+
+def _phase(of: LiveAudience, glyphs: Glyphs) -> Cell:
+    if of.state:
+        return Cell(of.state, "warn")
+    if of.phase is LivePhase.ENDED:
+        return Cell(str(of.phase), "dim")
+    return Cell(f"{glyphs.live} {LivePhase.LIVE}", "accent")
+
+
+def closer(of: LiveAudience) -> Content:
+    """What entered and left for one audience lately, and why it waits, if it does."""
+    why = said((of.state, WARN)) if of.state else None
+    if not of.entered:
+        return why or said("")
+    (before, now), (before_left, now_left) = of.entered[-2:], of.left[-2:]
+    gap = "   "
+    moved = said(
+        *_moved("this minute", now, now_left),
+        gap,
+        *_moved("previous minute", before, before_left),
+        gap,
+        *_moved("last 30 min", sum(of.entered), sum(of.left)),
+    )
+    return lines(moved, why) if why else moved
+
+
+def _moved(when: str, entered: int, left: int) -> list[Part]:
+    return [
+        (f"{when} ", MUTED),
+        (f"{entered:,} entered", GOOD if entered else MUTED),
+        (", ", MUTED),
+        (f"{left:,} left", WARN if left else MUTED),
+    ]
+
+
+def source_rows(history: Sequence[LiveSnapshot], clock: float, glyphs: Glyphs) -> list[Row]:
+    """Where events come from; ages are counted from `clock`, on the clock of the snapshots."""
+    if not history:
+        return []
+    now, early = history[-1], history[max(0, len(history) - 1 - RATED)]
+    before = {source.name: source.events for source in early.sources}
+    seconds = now.elapsed - early.elapsed
+    return [
+        _source_row(
+            source,
+            (source.events - before.get(source.name, 0)) / seconds if seconds else 0.0,
+            clock - source.last if source.last is not None else None,
+            glyphs,
+        )
+        for source in now.sources
+    ]
+
+
+def trouble(of: LiveSource, glyphs: Glyphs) -> Content:
+    """What is wrong with a source, as it was said, with its name."""
+    return said((f"{glyphs.bad} {PurePath(of.name).name}: ", MUTED), (of.trouble, BAD))
+
+
+def _source_row(of: LiveSource, rate: float, since: float | None, glyphs: Glyphs) -> Row:
+    """One source; of a file the name first, which says most."""
+    is_address = of.size is None
+    path = PurePath(of.name)
+    where = Cell("webhooks" if is_address else str(path.parent), "dim")
+    read = "" if of.position is None else size(of.position)
+    last = glyphs.dash if since is None else "now" if since < 1 else f"{lasting(since)} ago"
+    return Row(
+        of.name,
+        (
+            Cell(of.name.removeprefix("http://").strip("/") if is_address else path.name),
+            Cell(read),
+            Cell("" if of.size is None else size(of.size)),
+            Cell(f"{of.events:,}" if of.events else ""),
+            Cell(f"{rate:,.0f}" if rate >= 1 else f"{rate:.1f}" if rate else ""),
+            Cell(last),
+            Cell(of.trouble, "bad") if of.trouble else where,
+        ),
+        (of.name, of.position, of.size, of.events, rate, since, of.trouble),
+    )
+
+
+def change_row(number: int, of: LiveChange, glyphs: Glyphs) -> Row:
+    """One person who entered or left."""
+    sign = Cell("+", "good") if of.is_member else Cell(glyphs.minus, "warn")
+    return Row(number, (Cell(clock(of.at), "dim"), sign, Cell(of.id), Cell(of.audience, "dim")))
+
+
+HOW_TO_END = said(("To end a session, end its process. w opens its requests.", MUTED))
+
+
+def other_line(run: Run, glyphs: Glyphs) -> Content:
+    """The session of another process, as far as the ledger knows it."""
+    parts: list[Part] = [
+        (f"{glyphs.live} live in another amp-console", f"{STRONG} {ACCENT}"),
+        (f" ({run.holder}), run {run.id}, since {at(run.started_at)}: ", MUTED),
+        f"{plural(run.tally.read, 'event')} read",
+        (f", {run.tally.invalid:,} invalid" if run.tally.invalid else "", BAD),
+        (f", {refused_words(run.refused)}" if run.refused else "", BAD),
+    ]
+    return said(*parts)
+
+
+def other_row(run: Run, of: RunAudience, glyphs: Glyphs) -> Row:
+    """One audience of another process's session, after its last delivery."""
+    counts, pending = of.counts, of.pending
+    state = Cell(counts.note, "warn") if counts.note else Cell(f"{glyphs.live} live", "accent")
+    return Row(
+        (run.id, of.audience_id),
+        (
+            Cell(str(run.id), "dim"),
+            Cell(of.name),
+            Cell(f"{pending:,}" if pending else ""),
+            Cell(f"{counts.added:,}" if counts.added else ""),
+            Cell(f"{counts.removed:,}" if counts.removed else ""),
+            Cell(f"{counts.rejected:,}" if counts.rejected else "", "bad"),
+            Cell(f"{counts.requests:,}" if counts.requests else ""),
+            state,
+        ),
+        (run.id, of.name, pending, counts.added, counts.removed, counts.rejected, counts.requests),
+    )

@@ -1,0 +1,192 @@
+"""The plan of a sync: what would be sent, before anything is."""
+
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical, VerticalScroll
+from textual.widgets import Static
+
+from amp_console.connections import Connection
+from amp_console.console.dialogs.base import Confirm
+from amp_console.console.jobs.runs import SyncJob
+from amp_console.console.screens.base import BaseScreen
+from amp_console.console.screens.plan import rows as plan_rows
+from amp_console.console.texts import lines, said
+from amp_console.console.widgets.grid import Grid
+from amp_console.ledger import Db
+from amp_console.ledger.audiences import audience
+from amp_console.ledger.read_since import read_since_last_run
+from amp_console.ledger.sources import ReadCounts
+from amp_console.sync.delivery.plan import AudiencePlan, Plan, draw_up
+from amp_console.sync.read_only import refusal
+from amp_console.sync.words import plural
+
+NO_AUDIENCE = """\
+No audience is chosen.
+
+Go back with Esc, mark audiences with space, and press s again."""
+
+
+class PlanScreen(BaseScreen):
+    """The plan for some audiences. Confirming it starts the sync and shows the run."""
+
+    NAME = "Plan of a sync"
+    HELP = """\
+Everything a sync would send, read from the ledger; nothing has been sent yet.
+
+Add and Remove count users. A cohort that is made belongs to the owner shown, and can't be deleted
+through Amplitude's API. Requests are counted for the case that all goes well; trouble is waited
+out and retried.
+
+s, y or Enter sends it. Esc goes back with nothing sent."""
+    CSS_PATH = "view.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("s,y", "send", "Send", key_display="s", id="plan.send"),
+        Binding("w", "watch", "Watch the sync", id="plan.watch"),
+    ]
+
+    def __init__(self, audience_ids: tuple[int, ...]) -> None:
+        super().__init__()
+        self._audience_ids = audience_ids
+        self._plan: Plan | None = None
+        self._tally = ReadCounts()
+
+    def body(self) -> ComposeResult:
+        """What happens in a sentence, the audiences, and what one should know beforehand."""
+        glyphs = self.console.glyphs
+        with Vertical(id="plan", classes="panel") as panel:
+            panel.border_title = "Plan"
+            yield Static(id="headline")
+            yield Grid(plan_rows.COLUMNS, empty=NO_AUDIENCE, glyphs=glyphs, id="audiences")
+            yield Static(id="of-audience")
+        with VerticalScroll(id="beforehand", classes="panel", can_focus=False) as panel:
+            panel.border_title = "Before you send"
+            yield Static(id="concerns")
+
+    # Looking.
+
+    async def load(self) -> None:
+        """Read the plan anew."""
+        connection = self.session.connection
+        plan = await self.session.read(_draw_up, connection, self._audience_ids)
+        self._tally = await self.session.read(read_since_last_run)
+        self._plan = plan
+        console_look, grid = self.console.glyphs, self.query_one("#audiences", Grid)
+        grid.show([plan_rows.row(item, console_look) for item in plan.audiences])
+        self.query_one("#headline", Static).update(plan_rows.headline(plan))
+        self.query_one("#concerns", Static).update(
+            lines(
+                *plan_rows.concerns(plan, console_look),
+                plan_rows.limits(connection.limits, console_look),
+            )
+        )
+        panel = self.query_one("#plan")
+        panel.border_subtitle = said(plural(len(plan.audiences), "audience"))
+        self._show_detail()
+
+    def on_grid_moved(self) -> None:
+        """Tell about the audience under the cursor."""
+        self._show_detail()
+
+    def _show_detail(self) -> None:
+        key = self.query_one("#audiences", Grid).key
+        of = next((item for item in self._audiences() if item.audience_id == key), None)
+        text = self.query_one("#of-audience", Static)
+        text.display = of is not None
+        if of is not None:
+            text.update(plan_rows.detail(of))
+
+    def _audiences(self) -> tuple[AudiencePlan, ...]:
+        return self._plan.audiences if self._plan else ()
+
+    # Sending.
+
+    def disabled_reason(self, action: str) -> str | None:
+        """What stands in the way of sending the plan."""
+        if action == "watch" and self.console.sync is None:
+            return "No sync was started since the console was opened. Past ones: press 3."
+        if action != "send":
+            return None
+        if self._plan is None:
+            return "The plan is still being read."
+        if self.session.connection.read_only:
+            return refusal(self.session.connection)
+        if not any(plan_rows.can_be_sent(item) for item in self._plan.audiences):
+            return plan_rows.nothing(self._plan)
+        return None
+
+    def on_grid_opened(self) -> None:
+        """Enter sends."""
+        reason = self.disabled_reason("send")
+        if reason is None:
+            self.action_send()
+        else:
+            self.console.say(reason, "warning")
+
+    def action_send(self) -> None:
+        """Send the plan; ask first, where most of a cohort would be taken out."""
+        assert self._plan is not None
+        sync = self.console.sync
+        if sync is not None and not sync.is_over:
+            self.app.push_screen(_under_way(), self._watch_if)
+            return
+        large = plan_rows.large_removals(self._plan)
+        if large:
+            self.app.push_screen(_large_removal(large), self._send_if)
+        else:
+            self._send()
+
+    def _send_if(self, is_meant: bool | None) -> None:
+        if is_meant:
+            self._send()
+
+    def _watch_if(self, is_meant: bool | None) -> None:
+        if is_meant:
+            self.action_watch()
+
+    def _send(self) -> None:
+        from amp_console.console.screens.runs.view import RunScreen
+
+        console, plan = self.console, self._plan
+        assert plan is not None
+        console.sync = SyncJob(
+            self.session, plan, console.premises.timing, console.tell, self._tally
+        )
+        console.sync.start()
+        self.app.switch_screen(RunScreen())
+
+    def action_watch(self) -> None:
+        """Open the sync that was started last."""
+        from amp_console.console.screens.runs.view import RunScreen
+
+        self.app.switch_screen(RunScreen())
+
+
+def _draw_up(db: Db, connection: Connection, audience_ids: tuple[int, ...]) -> Plan:
+    return draw_up(db, connection, [audience(db, audience_id) for audience_id in audience_ids])
+
+
+def _under_way() -> Confirm:
+    return Confirm(
+        "A sync is under way",
+        ["The console carries out one sync at a time. Nothing of this plan was sent."],
+        yes="Watch it",
+        no="Stay here",
+    )
+
+
+def _large_removal(large: list[AudiencePlan]) -> Confirm:
+    rows = [
+        f"{item.remove:,} of {plural(item.in_cohort, 'member')} leave the cohort "
+        f'"{item.cohort_name}".'
+        for item in large
+    ]
+    only = large[0]
+    yes = f"Take {only.remove:,} out" if len(large) == 1 else "Take them out"
+    return Confirm(
+        "Take most members out?",
+        [*rows, "", "If that is not what happened in Segment, look at the events first."],
+        yes=yes,
+        is_danger=True,
+    )

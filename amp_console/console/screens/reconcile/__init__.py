@@ -1,0 +1,1 @@
+"""Cohorts beside their audiences: differences and repairs."""

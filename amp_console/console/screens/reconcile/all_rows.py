@@ -1,0 +1,95 @@
+"""The table of several comparisons."""
+
+from typing import NamedTuple
+
+from amp_console.console.glyphs import Glyphs
+from amp_console.console.jobs.reconcile import ReconcileJob
+from amp_console.console.widgets.grid_layout import Column
+from amp_console.console.widgets.grid_rows import Cell, Row
+from amp_console.console.words import aged, number
+from amp_console.ledger import Db
+from amp_console.ledger.audiences import Audience, audience
+from amp_console.ledger.comparisons import Comparison, last_comparison, put_right
+from amp_console.sync.queries.status import Status
+from amp_console.sync.reconcile.descriptions import verdict
+from amp_console.sync.words import plural
+
+COLUMNS = (
+    Column("Audience", 16, flex=1),
+    Column("In audience", 11, right=True, rank=2),
+    Column("In cohort", 11, right=True, rank=3),
+    Column("Missing", 9, right=True),
+    Column("Extra", 9, right=True),
+    Column("Compared", 12, rank=1),
+    Column("", 24, flex=4),
+)
+
+
+class Known(NamedTuple):
+    """An audience, its last comparison, and how many of its differences were put right since."""
+
+    audience: Audience
+    comparison: Comparison | None
+    put_right: int
+
+
+def read_known(db: Db, audience_ids: tuple[int, ...]) -> list[Known]:
+    """Read the last comparison of each audience."""
+    found = []
+    for audience_id in audience_ids:
+        last = last_comparison(db, audience_id)
+        mended = sum(put_right(db, last.id).values()) if last else 0
+        found.append(Known(audience(db, audience_id), last, mended))
+    return found
+
+
+def is_over(work: ReconcileJob, audience_id: int) -> bool:
+    """Whether work is through with an audience."""
+    now = work.progress_of(audience_id)
+    return now is not None and now.is_over
+
+
+def row(of: Known, work: ReconcileJob | None, glyphs: Glyphs, now: int) -> Row:
+    """One audience, with what work under way does for it."""
+    last = of.comparison
+    counts = (last.in_audience, last.in_cohort, last.missing, last.extra) if last else (None,) * 4
+    missing, extra = counts[2], counts[3]
+    return Row(
+        of.audience.id,
+        (
+            Cell(of.audience.name),
+            Cell(number(counts[0], glyphs)),
+            Cell(number(counts[1], glyphs)),
+            Cell(number(missing, glyphs), "warn" if missing else ""),
+            Cell(number(extra, glyphs), "bad" if extra else ""),
+            aged(last.at if last else None, now, glyphs),
+            _state(of, work, glyphs),
+        ),
+        (of.audience.name, *counts, last.at if last else None, ""),
+    )
+
+
+def _state(of: Known, work: ReconcileJob | None, glyphs: Glyphs) -> Cell:
+    at_work = _at_work(of, work, glyphs) if work is not None else None
+    if at_work is not None:
+        return at_work
+    last, signs = of.comparison, glyphs.signs
+    if of.audience.cohort_id is None:
+        return Cell(f"{signs[Status.NOT_LINKED]} no cohort yet", "dim")
+    if last is None:
+        return Cell("not compared yet", "dim")
+    left = last.missing + last.extra - of.put_right
+    if left:
+        return Cell(f"{signs[Status.REJECTED]} {plural(left, 'difference')}", "bad")
+    word = verdict(last) if last.is_equal else "put right"
+    return Cell(f"{signs[Status.IN_SYNC]} {word}", "good")
+
+
+def _at_work(of: Known, work: ReconcileJob, glyphs: Glyphs) -> Cell | None:
+    """What work does, or why it did not come to its end; None where there is nothing to say."""
+    if of.audience.id not in work.audience_ids:
+        return None
+    now, note = work.progress_of(of.audience.id), work.note_of(of.audience.id)
+    if not work.is_over and now is not None and not now.is_over:
+        return Cell(f"{glyphs.live} {now.state}", "accent")
+    return Cell(f"{glyphs.bad} {note}", "bad") if note else None

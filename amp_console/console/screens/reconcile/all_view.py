@@ -1,0 +1,241 @@
+"""Several cohorts beside their audiences: the queue while they are compared, and one table."""
+
+from collections.abc import Hashable
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Container, Vertical
+from textual.widgets import Static
+
+from amp_console.console.dialogs.base import Confirm
+from amp_console.console.jobs.reconcile import CompareJob, ReconcileJob, RepairJob
+from amp_console.console.screens.base import BaseScreen
+from amp_console.console.screens.reconcile.all_rows import (
+    COLUMNS,
+    Known,
+    is_over,
+    read_known,
+    row,
+)
+from amp_console.console.screens.reconcile.choice import ChoiceDialog, Offer, confirm
+from amp_console.console.texts import MUTED, said
+from amp_console.console.widgets.grid import Grid
+from amp_console.ledger.comparisons import Comparison
+from amp_console.ledger.reconciling import RepairChoice
+from amp_console.sync.read_only import refusal
+from amp_console.sync.reconcile.plan import ReconcilePlan, plan_reconcile
+from amp_console.sync.words import plural
+
+OFTEN = 0.2  # seconds between two pictures of work under way
+EMPTY = "No audience is switched on. Press t on the audiences to switch one on."
+
+
+class ReconcileAllScreen(BaseScreen):
+    """Several audiences and their cohorts."""
+
+    NAME = "Reconcile several"
+    HELP = """\
+c compares the marked audiences, or all of the list: each costs one of the month's downloads, and
+at most four are exported at a time. The table says how each went, and keeps it.
+
+p puts right what differs, in the marked audiences or all of them, once you have seen the plan.
+Enter opens one audience, with everybody who differs."""
+    CSS_PATH = "all_view.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("c", "compare", "Compare", id="reconcile_all.compare"),
+        Binding("c", "cancel", "Cancel", id="reconcile_all.cancel"),
+        Binding("p", "put_right", "Put right", id="reconcile_all.put_right"),
+        Binding("y", "copy", "Copy the row", show=False, id="copy"),
+    ]
+
+    def __init__(self, audience_ids: tuple[int, ...]) -> None:
+        super().__init__()
+        self._ids = audience_ids
+        self._known: dict[Hashable, Known] = {}
+        self._is_read = False
+        self._told: ReconcileJob | None = None
+
+    def body(self) -> ComposeResult:
+        """One table, and a line on what is under way."""
+        with Vertical(id="several", classes="panel") as panel:
+            panel.border_title = "Reconcile"
+            yield Grid(COLUMNS, empty=EMPTY, glyphs=self.console.glyphs, marks=True, id="list")
+        with Container(id="state", classes="panel"):
+            yield Static(id="says")
+
+    def on_mount(self) -> None:
+        """Draw work under way as it goes, and ask how many downloads are left."""
+        self.set_interval(OFTEN, self._show)
+        if self.console.quota is None:
+            self.run_worker(self.console.update_quota())
+
+    # Looking.
+
+    async def load(self) -> None:
+        """Read the last comparison of each audience."""
+        found = await self.session.read(read_known, self._ids)
+        self._known = {item.audience.id: item for item in found}
+        self._is_read = True
+        self._show()
+
+    def _show(self) -> None:
+        if not self._is_read:
+            return
+        grid, glyphs, work = self.query_one("#list", Grid), self.console.glyphs, self._work
+        grid.show([row(item, work, glyphs, self.console.age_now) for item in self._known.values()])
+        panel = self.query_one("#several")
+        panel.border_subtitle = said(plural(len(self._known), "audience"))
+        self.query_one("#says", Static).update(said((self._says(), MUTED)))
+        if work is not None and work.is_over and self._told is not work:
+            self._told = work
+            self.run_worker(self.console.update_quota())
+            self.reload()
+        self.update_keys()
+
+    def _says(self) -> str:
+        work, quota = self._work, self.console.quota
+        asked = f"{quota}." if quota else ""
+        if work is None:
+            return f"{asked} Comparing takes {plural(len(self._chosen), 'download')}.".strip()
+        if work.is_over:
+            return work.failure or f"{work.WHAT} has ended. {asked}"
+        left = [audience_id for audience_id in work.audience_ids if not is_over(work, audience_id)]
+        return f"{work.VERB}: {len(left)} of {len(work.audience_ids)} to go. {asked}"
+
+    @property
+    def _work(self) -> ReconcileJob | None:
+        work = self.console.reconciling
+        if work is None or not set(work.audience_ids) & set(self._ids):
+            return None
+        return work if work.session is self.console.session else None
+
+    @property
+    def _is_busy(self) -> bool:
+        return self.console.reconciling is not None and not self.console.reconciling.is_over
+
+    @property
+    def _chosen(self) -> list[Known]:
+        """The marked audiences that have a cohort, else all that have one."""
+        marked = self.query_one("#list", Grid).marked
+        wanted = [self._known[key] for key in self._known if not marked or key in marked]
+        return [item for item in wanted if item.audience.cohort_id]
+
+    # Doing something about it.
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """One key compares and cancels; the one that does not apply is not there."""
+        if self.is_here and action == ("compare" if self._is_busy else "cancel"):
+            return False
+        return super().check_action(action, parameters)
+
+    def disabled_reason(self, action: str) -> str | None:
+        """What can't be done now, and why."""
+        if action not in {"compare", "put_right"}:
+            return None
+        if self._is_busy:
+            return "A comparison or a repair is under way already: wait for it, or cancel it."
+        if not self._chosen:
+            return "None of them has a cohort yet: a sync makes them."
+        return self._why_not_put_right() if action == "put_right" else None
+
+    def _why_not_put_right(self) -> str | None:
+        if not any(item.comparison for item in self._chosen):
+            return "Compare first: press c."
+        if not self._different:
+            return "Nothing is known to differ."
+        if self.session.connection.read_only:
+            return refusal(self.session.connection)
+        return None
+
+    @property
+    def _different(self) -> list[Comparison]:
+        found = [item.comparison for item in self._chosen if item.comparison]
+        return [item for item in found if not item.is_equal]
+
+    def on_grid_opened(self) -> None:
+        """Open the audience under the cursor."""
+        self.action_open()
+
+    def action_open(self) -> None:
+        """Open the audience under the cursor."""
+        known = self._known.get(self.query_one("#list", Grid).key)
+        if known is not None:
+            from amp_console.console.screens.reconcile.view import ReconcileScreen
+
+            self.app.push_screen(ReconcileScreen(known.audience.id))
+
+    def action_compare(self) -> None:
+        """Say what it costs, then compare."""
+        chosen, quota = self._chosen, self.console.quota
+        if quota is not None and len(chosen) > quota.left:
+            self.console.say(
+                f"That takes {plural(len(chosen), 'download')}, and {quota.left:,} are left. "
+                "Mark fewer audiences.",
+                "warning",
+            )
+            return
+        left = f"{quota}." if quota else "How many are used is not known."
+        question = Confirm(
+            f"Compare {plural(len(chosen), 'audience')}?",
+            [
+                f"This takes {plural(len(chosen), 'download')} of the month's. {left}",
+                "Nothing is sent. What the ledger takes for delivered is set to what is found.",
+            ],
+            yes="Compare",
+        )
+        self.app.push_screen(question, self._compare_if)
+
+    def _compare_if(self, is_meant: bool | None) -> None:
+        if is_meant:
+            audiences = [item.audience for item in self._chosen]
+            timing, tell = self.console.premises.timing, self.console.tell
+            self._start(CompareJob(self.session, audiences, timing, tell))
+
+    def _start(self, work: ReconcileJob) -> None:
+        self.console.reconciling = work
+        work.start()
+        self.query_one("#list", Grid).unmark()
+        self.refresh_bindings()
+
+    def action_cancel(self) -> None:
+        """End what is under way; what was sent stays sent."""
+        if self.console.reconciling is not None:
+            self.console.reconciling.cancel()
+
+    def action_put_right(self) -> None:
+        """Choose what is put right, see the plan, and confirm it."""
+        self.run_worker(self._put_right())
+
+    async def _put_right(self) -> None:
+        both = await self._plans(RepairChoice(add=True, remove=True))
+        if not both:
+            self.console.say("Everybody who can be put right is. Press c to compare again.")
+            return
+        quota = self.console.quota
+        offer = Offer(
+            plural(len(both), "audience"),
+            sum(item.add for item in both),
+            sum(item.remove for item in both),
+            is_marked=False,
+            can_replace=False,
+            quota=str(quota) if quota else "how many are left is not known",
+        )
+        wish = await self.console.push_screen_wait(ChoiceDialog(offer))
+        if wish is None:
+            return
+        plans = await self._plans(wish.choice)
+        if not plans:
+            return
+        is_meant = await self.console.push_screen_wait(confirm(plans))
+        if is_meant:
+            timing, tell = self.console.premises.timing, self.console.tell
+            self._start(RepairJob(self.session, plans, timing, tell, verify=wish.verify))
+
+    async def _plans(self, choice: RepairChoice) -> list[ReconcilePlan]:
+        session = self.session
+        plans = [
+            await session.ledger.awrite(plan_reconcile, session.connection, item, choice)
+            for item in self._different
+        ]
+        return [plan for plan in plans if not plan.is_idle]

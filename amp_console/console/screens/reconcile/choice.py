@@ -1,0 +1,155 @@
+"""Choosing how differences are put right, and confirming it."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.widgets import Button, Static
+
+from amp_console.console.dialogs.base import Confirm, Dialog
+from amp_console.console.texts import MUTED, said, with_key
+from amp_console.ledger.comparisons import EXTRA, DifferenceKind
+from amp_console.ledger.reconciling import RepairChoice
+from amp_console.sync.reconcile.plan import ReconcilePlan
+from amp_console.sync.words import plural
+
+if TYPE_CHECKING:
+    from amp_console.console.dialogs.base import Sheets
+
+SAMPLES = 3
+
+
+class Offer(NamedTuple):
+    """What can be put right: of how many audiences, whom, and whether only the marked people."""
+
+    title: str
+    add: int
+    remove: int
+    is_marked: bool
+    can_replace: bool
+    quota: str
+
+
+class RepairRequest(NamedTuple):
+    """What the operator chose."""
+
+    choice: RepairChoice
+    replace: bool
+    verify: bool
+
+
+class ChoiceDialog(Dialog[RepairRequest | None]):
+    """Asks what is to be put right. Nothing is sent yet."""
+
+    CSS_PATH: ClassVar["Sheets"] = ["../../dialogs/base.tcss", "choice.tcss"]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("a", "choose('add')", "Add the missing", show=False),
+        Binding("r", "choose('remove')", "Remove the extra", show=False),
+        Binding("b", "choose('both')", "Both", show=False),
+        Binding("u", "choose('replace')", "Replace the content", show=False),
+        Binding("v", "verify", "Compare again afterwards", show=False),
+        Binding("up", "app.focus_previous", show=False),
+        Binding("down", "app.focus_next", show=False),
+    ]
+
+    def __init__(self, offer: Offer) -> None:
+        super().__init__()
+        self._offer = offer
+        self._is_proven = False
+
+    @property
+    def box_title(self) -> str:
+        """What it is about."""
+        return f"Put right: {self._offer.title}"
+
+    def box(self) -> ComposeResult:
+        """The ways to put it right, and whether to prove it."""
+        offer = self._offer
+        people = "the marked people" if offer.is_marked else "everybody who differs"
+        yield Static(said(f"Of {people}. You see the plan before anything is sent."))
+        with Vertical(id="ways"):
+            yield _way("add", f"Add {offer.add:,} who are missing", "a")
+            yield _way("remove", f"Remove {offer.remove:,} who are extra", "r")
+            yield _way("both", "Both", "b")
+            if offer.can_replace:
+                yield _way("replace", "Replace the whole content in one upload", "u")
+            yield Button(self._proof(), id="verify", compact=True)
+        yield Static(said((f"One more download each: {offer.quota}.", MUTED)))
+        with Horizontal(classes="buttons"):
+            yield Button(with_key("Cancel", "esc"), id="no", compact=True)
+
+    def on_mount(self) -> None:
+        """Focus the answer that does nothing; what there is nobody for can't be chosen."""
+        offer = self._offer
+        self.query_one("#add", Button).disabled = not offer.add
+        self.query_one("#remove", Button).disabled = not offer.remove
+        self.query_one("#both", Button).disabled = not (offer.add and offer.remove)
+        self.query_one("#no").focus()
+
+    def on_button_pressed(self, event: Button.Pressed) -> None:
+        """Answer."""
+        if event.button.id == "no":
+            self.dismiss(None)
+        elif event.button.id == "verify":
+            self.action_verify()
+        elif event.button.id:
+            self.action_choose(event.button.id)
+
+    def action_verify(self) -> None:
+        """Switch the second comparison on or off."""
+        self._is_proven = not self._is_proven
+        self.query_one("#verify", Button).label = self._proof()
+
+    def _proof(self) -> Content:
+        answer = "yes" if self._is_proven else "no"
+        return with_key(f"Compare again afterwards: {answer}", "v")
+
+    def action_choose(self, way: str) -> None:
+        """Choose a way, if there is anybody to put right that way."""
+        found = self.query(f"#{way}")
+        if not found or found.first(Button).disabled:
+            return
+        choice = RepairChoice(add=way != "remove", remove=way != "add")
+        self.dismiss(RepairRequest(choice, way == "replace", self._is_proven))
+
+
+def _way(name: str, label: str, key: str) -> Button:
+    return Button(with_key(label, key), id=name, compact=True)
+
+
+def confirm(plans: Sequence[ReconcilePlan]) -> Confirm:
+    """Ask before it is sent; where many are taken out, the cohort's name has to be typed."""
+    large = [plan for plan in plans if plan.is_large_removal]
+    rows: list[str | Content] = []
+    for plan in plans:
+        rows += _says(plan)
+    for plan in large:
+        rows += ["", f"This {plan.concern}."]
+    foreign = [plan for plan in plans if plan.foreign_list]
+    for plan in foreign:
+        rows += ["", f"{plan.foreign_list}."]
+    only = plans[0]
+    verb = f"Send {plural(sum(plan.requests for plan in plans), 'request')}"
+    title = f"Put right “{only.name}”?" if len(plans) == 1 else f"Put right {len(plans)} audiences?"
+    typed = large[0].cohort_name if len(large) == 1 else ("remove" if large else None)
+    if foreign:
+        typed = foreign[0].list_name
+    return Confirm(title, rows, yes=verb, typed=typed, is_danger=bool(large or foreign))
+
+
+def _says(plan: ReconcilePlan) -> list[str | Content]:
+    name = f"“{plan.cohort_name}”"
+    if plan.replace:
+        says = f"The whole content of {name} is uploaded anew: {plan.add:,} are added, "
+        says += f"{plan.taken_out:,} leave it."
+    else:
+        says = f"{plan.add:,} are added to {name}, {plan.remove:,} are removed from it."
+    rows: list[str | Content] = [says]
+    for verb, kinds in (("Adds", (DifferenceKind.MISSING,)), ("Removes", EXTRA)):
+        some = [sample.id for sample in plan.samples if sample.kind in kinds][:SAMPLES]
+        if some:
+            rows.append(said((f"{verb}, for example: {', '.join(some)}", MUTED)))
+    return rows

@@ -1,0 +1,145 @@
+"""What the reconcile view shows: the picture of a comparison, kinds of differences, people."""
+
+from collections.abc import Mapping
+from pathlib import PurePath
+
+from textual.content import Content
+
+from amp_console.console.glyphs import Glyphs
+from amp_console.console.texts import ACCENT, BAD, GOOD, MUTED, STRONG, WARN, Part, lines, said
+from amp_console.console.widgets.grid_layout import Column
+from amp_console.console.widgets.grid_rows import Cell, Row
+from amp_console.console.words import ago, at
+from amp_console.ledger.comparisons import Comparison, Difference, DifferenceKind, PriorState
+from amp_console.sync.queries.status import Status
+from amp_console.sync.reconcile.descriptions import knew, sentences, verdict
+
+KINDS = (
+    Column("Difference", 26, flex=1),
+    Column("People", 9, right=True),
+    Column("Put right", 9, right=True, rank=1),
+    Column("", 41, flex=1, rank=2),
+)
+PEOPLE = (
+    Column("Identifier", 22, flex=3),
+    Column("The ledger knew", 21, flex=1, rank=1),
+    Column("Spelt like", 14, flex=2, rank=2),
+    Column("Now", 11),
+)
+NAMES = {
+    DifferenceKind.MISSING: "Missing from the cohort",
+    DifferenceKind.LEFT: "Extra: left the audience",
+    DifferenceKind.STRANGER: "Extra: never seen in it",
+    DifferenceKind.NO_ID_IN_COHORT: "Not comparable (cohort)",
+    DifferenceKind.NO_ID_IN_AUDIENCE: "Not comparable (audience)",
+}
+_MEANS = {
+    DifferenceKind.MISSING: "Putting it right adds them.",
+    DifferenceKind.LEFT: "Putting it right removes them.",
+    DifferenceKind.STRANGER: "Not by us. Putting it right removes them.",
+    DifferenceKind.NO_ID_IN_COHORT: "Without a {label}: left alone.",
+    DifferenceKind.NO_ID_IN_AUDIENCE: "Without a {label}: nothing to send.",
+}
+_TONES = {
+    DifferenceKind.MISSING: "warn",
+    DifferenceKind.LEFT: "bad",
+    DifferenceKind.STRANGER: "bad",
+}
+MISSING, BOTH, EXTRA = 0, 1, 2  # the parts of the bar
+
+
+def shares(of: Comparison, width: int) -> tuple[int, int, int]:
+    """Share `width` columns among missing, both and extra; whoever there is gets one at least."""
+    counts = (of.missing, of.in_both, of.extra)
+    total = sum(counts)
+    if not total or width < len(counts):
+        return 0, width, 0
+    edges = [max(1, round(width * count / total)) if count else 0 for count in counts]
+    largest = max(range(len(edges)), key=lambda index: edges[index])
+    edges[largest] += width - sum(edges)
+    return edges[0], edges[1], edges[2]
+
+
+def bar(of: Comparison, glyphs: Glyphs, width: int) -> Content:
+    """The cohort and the audience as one bar: who is missing, in both, and extra."""
+    missing, both, extra = shares(of, width)
+    return said(
+        (glyphs.empty * missing, WARN),
+        (glyphs.full * both, GOOD),
+        (glyphs.extra * extra, BAD),
+        longest=max(width, 1),
+    )
+
+
+def legend(of: Comparison, glyphs: Glyphs) -> Content:
+    """What the parts of the bar are, with their numbers."""
+    parts: list[Part] = [
+        (f"{glyphs.empty} ", WARN),
+        f"{of.missing:,} missing   ",
+        (f"{glyphs.full} ", GOOD),
+        f"{of.in_both:,} in both   ",
+        (f"{glyphs.extra} ", BAD),
+        f"{of.extra:,} extra",
+    ]
+    if of.not_comparable:
+        parts.append((f"   {of.not_comparable:,} not comparable", MUTED))
+    return said(*parts)
+
+
+def headline(of: Comparison, mended: Mapping[DifferenceKind, int], glyphs: Glyphs) -> Content:
+    """The verdict in a sign and a word, and the sentences that say what it consists of."""
+    done, open_ = sum(mended.values()), of.missing + of.extra
+    if of.is_equal:
+        sign, style, word = glyphs.signs[Status.IN_SYNC], GOOD, verdict(of)
+    elif done == open_:
+        sign, style, word = glyphs.signs[Status.IN_SYNC], GOOD, "put right"
+    else:
+        sign, style, word = glyphs.signs[Status.REJECTED], BAD, verdict(of)
+    counted = f"{of.in_audience:,} in the audience, {of.in_cohort:,} in the cohort."
+    rows = [said((f"{sign} {word}", f"{STRONG} {style}"), f"  {counted}")]
+    if done:
+        prove = "were put right since. Compare again to prove it."
+        rows.append(
+            said((f"  {glyphs.arrow} ", ACCENT), f"{done:,} of {open_:,} differences {prove}")
+        )
+    rows += [
+        said((f"  {glyphs.arrow} ", ACCENT), sentence) for sentence in sentences(of)[:2] if not done
+    ]
+    return lines(*rows)
+
+
+def compared(of: Comparison, now: int, glyphs: Glyphs) -> str:
+    """When the cohort was like this, and what it was compared with."""
+    dot = f" {glyphs.dot} "
+    with_list = f"{dot}with {PurePath(of.against).name}" if of.against else ""
+    return f"cohort {of.cohort_id}{dot}{at(of.at)} ({ago(of.at, now, glyphs)}){with_list}"
+
+
+def kind_rows(of: Comparison, mended: Mapping[DifferenceKind, int]) -> list[Row]:
+    """One row for each kind of difference that there is."""
+    label = of.id_type.label
+    return [
+        Row(
+            kind,
+            (
+                Cell(NAMES[kind]),
+                Cell(f"{of.count(kind):,}", _TONES.get(kind, "dim")),
+                Cell(f"{mended[kind]:,}" if mended.get(kind) else "", "good"),
+                Cell(_MEANS[kind].format(label=label), "dim"),
+            ),
+        )
+        for kind in DifferenceKind
+        if of.count(kind)
+    ]
+
+
+def person_row(of: Difference, glyphs: Glyphs) -> Row:
+    """One person who differs."""
+    if of.is_put_right:
+        now = Cell(f"{glyphs.ok} put right", "good")
+    elif of.kind in NAMES and of.kind in _TONES:
+        now = Cell("differs", _TONES[of.kind])
+    else:
+        now = Cell("left alone", "dim")
+    known = "" if of.knew is PriorState.NOTHING else knew(of.kind, of.knew)
+    return Row(of.key, (Cell(of.id), Cell(known, "dim"), Cell(of.resembles or "", "warn"), now))

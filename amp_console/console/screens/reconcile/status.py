@@ -1,0 +1,42 @@
+"""What a comparison or a repair is doing, and what came of it, in a line."""
+
+from textual.content import Content
+
+from amp_console.console.glyphs import Glyphs, bar
+from amp_console.console.jobs.reconcile import ReconcileJob, RepairJob
+from amp_console.console.texts import ACCENT, BAD, GOOD, WARN, said
+from amp_console.sync.reconcile.descriptions import outcome
+
+BAR = 24  # columns
+
+
+def doing(work: ReconcileJob, audience_id: int, glyphs: Glyphs) -> Content:
+    """What work under way does for an audience just now."""
+    now = work.progress_of(audience_id)
+    if work.stop.is_asked:
+        return said((f"{glyphs.live} stopping: the request in flight ends first", WARN))
+    if now is None:
+        return said((f"{glyphs.live} {work.VERB.lower()}: looking for the keys", ACCENT))
+    wait = ""
+    if now.wait_until is not None:
+        wait = f" in {max(0, now.wait_until - work.elapsed):.0f} s"
+    share = f"{bar(glyphs, now.done, now.total, BAR)} " if now.total else ""
+    count = f"  {now.done:,}/{now.total:,}" if now.total else ""
+    return said((f"{glyphs.live} {share}", ACCENT), f"{now.state}{wait}{count}")
+
+
+def came_of(work: ReconcileJob, audience_id: int) -> Content | None:
+    """What came of work that is over; None where the comparison says all."""
+    note = work.note_of(audience_id)
+    if note:
+        return said((note, BAD if work.failure else WARN))
+    if not isinstance(work, RepairJob) or work.report is None:
+        return None
+    done = work.report.applied.get(audience_id)
+    if done is None:
+        return None
+    counts = done.counts
+    rejected = f", {counts.rejected:,} rejected" if counts.rejected else ""
+    what = f"{counts.added:,} added, {counts.removed:,} removed{rejected}"
+    tone = GOOD if done.is_equal else WARN
+    return said((f"{what}: {outcome(done)}.", tone))

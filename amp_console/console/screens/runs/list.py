@@ -1,0 +1,139 @@
+"""The history: every run, how it ended and what it did."""
+
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Container
+
+from amp_console.console.glyphs import Glyphs
+from amp_console.console.run_view import OUTCOME_TONES
+from amp_console.console.screens.base import BaseScreen
+from amp_console.console.screens.runs.rows import sign
+from amp_console.console.texts import said
+from amp_console.console.widgets.filter_bar import FilterBar
+from amp_console.console.widgets.grid import Grid
+from amp_console.console.widgets.grid_layout import Column
+from amp_console.console.widgets.grid_rows import Cell, Row
+from amp_console.console.words import SECOND, aged, lasting
+from amp_console.ledger.runs import Run, all_runs
+from amp_console.sync.reconcile.descriptions import outcome_of
+from amp_console.sync.words import plural
+
+COLUMNS = (
+    Column("Run", 5, right=True),
+    Column("Started", 12),
+    Column("Kind", 9, rank=1),
+    Column("Outcome", 18),
+    Column("Took", 11, right=True, rank=2),
+    Column("Added", 9, right=True),
+    Column("Removed", 9, right=True),
+    Column("Rejected", 8, right=True),
+    Column("Requests", 8, right=True, rank=3),
+    Column("Retries", 7, right=True, rank=4),
+    Column("Audiences", 9, right=True, rank=5),
+    Column("", 0, flex=1, rank=7),
+)
+EMPTY = """\
+No run yet.
+
+Press 1 for the audiences, then s to sync one, or S for all of them. You see the plan
+first, and nothing is sent before you have confirmed it."""
+
+
+class RunsScreen(BaseScreen):
+    """All runs, the newest first."""
+
+    NAME = "Runs"
+    HELP = """\
+Every sync, comparison and repair there was, from this console and from the command line. Rejected
+counts users whom that run could not deliver; under Errors are those who are rejected now.
+
+Enter opens a run with its requests and errors, however long ago it was."""
+    CSS_PATH = "list.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("x", "errors", "Errors", id="runs.errors"),
+        Binding("slash", "filter", "Filter", key_display="/", id="filter"),
+        Binding("y", "copy", "Copy the row", show=False, id="copy"),
+    ]
+
+    def body(self) -> ComposeResult:
+        """One grid."""
+        with Container(id="runs", classes="panel") as panel:
+            panel.border_title = "Runs"
+            yield FilterBar()
+            yield Grid(COLUMNS, empty=EMPTY, glyphs=self.console.glyphs, id="list")
+
+    async def load(self) -> None:
+        """Read the history."""
+        found = await self.session.read(all_runs)
+        grid = self.query_one(Grid)
+        grid.show([row(item, self.console.glyphs, self.console.age_now) for item in found])
+        self.query_one("#runs").border_subtitle = said(plural(len(found), "run") if found else "")
+
+    def on_grid_moved(self) -> None:
+        """Dim what can't be done without a run."""
+        self.refresh_bindings()
+
+    def disabled_reason(self, action: str) -> str | None:
+        """Nothing can be opened while there is no run."""
+        if action in {"errors", "copy"} and self.query_one(Grid).key is None:
+            return "There is no run here to open."
+        return None
+
+    def on_grid_opened(self) -> None:
+        """Open the run under the cursor."""
+        self.action_open()
+
+    def action_open(self) -> None:
+        """Open the run under the cursor."""
+        from amp_console.console.screens.runs.view import RunScreen
+
+        key = self.query_one(Grid).key
+        if isinstance(key, int):
+            self.app.push_screen(RunScreen(key))
+
+    def action_errors(self) -> None:
+        """Open the users whom the run's requests rejected."""
+        from amp_console.console.screens.errors.list import ErrorsScreen
+
+        key = self.query_one(Grid).key
+        if isinstance(key, int):
+            self.app.push_screen(ErrorsScreen(run_id=key))
+
+
+def row(of: Run, glyphs: Glyphs, now: int) -> Row:
+    """One run."""
+    status, outcome = str(of.status), outcome_of(of.kind, of.status)
+    took = None if of.ended_at is None else (of.ended_at - of.started_at) / SECOND
+    return Row(
+        of.id,
+        (
+            Cell(str(of.id), "dim"),
+            aged(of.started_at, now, glyphs, ""),
+            Cell(str(of.kind), "dim"),
+            Cell(f"{sign(status, glyphs)} {outcome}", OUTCOME_TONES.get(status, "")),
+            Cell("" if took is None else lasting(took)),
+            Cell(f"{of.added:,}" if of.added else ""),
+            Cell(f"{of.removed:,}" if of.removed else ""),
+            Cell(f"{of.rejected:,}" if of.rejected else "", "bad"),
+            Cell(f"{of.requests:,}"),
+            Cell(f"{of.retries:,}" if of.retries else "", "warn"),
+            Cell(f"{of.audiences:,}"),
+            Cell(of.note, "dim"),
+        ),
+        (
+            of.id,
+            of.started_at,
+            str(of.kind),
+            outcome,
+            took,
+            of.added,
+            of.removed,
+            of.rejected,
+            of.requests,
+            of.retries,
+            of.audiences,
+            of.note,
+        ),
+    )

@@ -1,0 +1,107 @@
+"""Who was found in a cohort, and a list that it may be compared with: tables for the time being.
+
+They are temporary tables, which SQLite keeps out of memory and takes away with its process.
+Whoever compares an audience holds its lease, so each audience has one of them at most.
+"""
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from amp_console.ledger.codes import ID_TYPE_CODE
+from amp_console.values import IdType
+
+
+def found_table(audience_id: int) -> str:
+    """The name of the table of who was found in the cohort."""
+    return f"found_{int(audience_id)}"
+
+
+def drift_table(audience_id: int) -> str:
+    """The name of the table of those of whom something else was found than the ledger knew."""
+    return f"drift_{int(audience_id)}"
+
+
+def listed_table(audience_id: int) -> str:
+    """The name of the table of a list that the cohort is compared with."""
+    return f"listed_{int(audience_id)}"
+
+
+def forget_found(db: sqlite3.Connection, audience_id: int) -> None:
+    """Forget who was found in the cohort, and what was found to differ on the way."""
+    db.execute(f"DROP TABLE IF EXISTS temp.{found_table(audience_id)}")
+    db.execute(f"DROP TABLE IF EXISTS temp.{drift_table(audience_id)}")
+
+
+def begin_found(db: sqlite3.Connection, audience_id: int) -> None:
+    """Begin to look at a cohort anew."""
+    forget_found(db, audience_id)
+    db.execute(
+        f"CREATE TEMP TABLE {found_table(audience_id)} (id TEXT NOT NULL, other TEXT NOT NULL)"
+    )
+
+
+def add_found(
+    db: sqlite3.Connection,
+    audience_id: int,
+    id_type: IdType,
+    members: Iterable[tuple[str, str]],
+) -> None:
+    """Add people who are in the cohort: their Amplitude ID and their User ID ("": none)."""
+    by_amplitude_id = dict(members)
+    text = msgspec.json.encode(by_amplitude_id)
+    columns = "value, key" if id_type is IdType.USER_ID else "key, value"
+    table = f"temp.{found_table(audience_id)}"
+    if b"\\u0000" not in text:  # where SQLite ends a JSON text
+        rows = f"SELECT {columns} FROM json_each(?)"
+        db.execute(f"INSERT INTO {table} {rows}", (text.decode(),))
+        return
+    order = "(?2, ?1)" if id_type is IdType.USER_ID else "(?1, ?2)"
+    db.executemany(f"INSERT INTO {table} VALUES {order}", by_amplitude_id.items())
+
+
+def forget_listed(db: sqlite3.Connection, audience_id: int) -> None:
+    """Forget the list that a cohort is compared with."""
+    db.execute(f"DROP TABLE IF EXISTS temp.{listed_table(audience_id)}")
+
+
+def begin_listed(db: sqlite3.Connection, audience_id: int) -> None:
+    """Begin to read a list of members."""
+    forget_listed(db, audience_id)
+    columns = "(id TEXT NOT NULL PRIMARY KEY, is_named INTEGER NOT NULL DEFAULT 1)"
+    db.execute(f"CREATE TEMP TABLE {listed_table(audience_id)} {columns} WITHOUT ROWID")
+
+
+def add_listed(db: sqlite3.Connection, audience_id: int, ids: Sequence[str]) -> None:
+    """Add identifiers that the list names."""
+    db.executemany(
+        f"INSERT OR IGNORE INTO temp.{listed_table(audience_id)} (id) VALUES (?)",
+        [(id_,) for id_ in ids],
+    )
+
+
+class ExportedMember(msgspec.Struct, frozen=True):
+    """How many people a list names once newer events are counted in.
+
+    Of the identifiers in the list itself, `known` ones occur in the audience, too.
+    """
+
+    members: int
+    known: int
+
+
+def end_listed(
+    db: sqlite3.Connection, audience_id: int, id_type: IdType, at: int
+) -> ExportedMember:
+    """Let events that are newer than the list outweigh it."""
+    values = {"audience": audience_id, "id_type": ID_TYPE_CODE[id_type], "at": at}
+    known = "FROM main.member WHERE audience_id = :audience AND id_type = :id_type"
+    newer = f"{known} AND event_at > :at AND is_member ="
+    table = f"temp.{listed_table(audience_id)}"
+    in_both = f"SELECT count(*) FROM {table} WHERE id IN (SELECT id {known} AND source_id <> 0)"
+    overlap = int(db.execute(in_both, values).fetchone()[0])
+    db.execute(f"DELETE FROM {table} WHERE id IN (SELECT id {newer} 0)", values)
+    db.execute(f"INSERT OR IGNORE INTO {table} SELECT id, 0 {newer} 1", values)
+    members = int(db.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
+    return ExportedMember(members, overlap)

@@ -1,0 +1,112 @@
+"""Changing what is set for an audience, under its lease."""
+
+from collections.abc import Callable, Iterator
+
+import msgspec
+
+from amp_console.connections import Connection, Limits, checked_email
+from amp_console.ledger import Db, Ledger, cohorts, deliveries
+from amp_console.ledger import audiences as known
+from amp_console.ledger.audiences import Audience
+from amp_console.ledger.event_log import add_log_entry
+from amp_console.ledger.leases import AudienceBusy, busy_because, lease
+from amp_console.sync.queries.history import settings_entry
+from amp_console.sync.read_only import guard
+from amp_console.sync.timing import now_in_microseconds
+from amp_console.sync.words import clean
+from amp_console.values import IdType
+
+LONGEST = 100  # characters of a name in the log
+
+
+class SettingsChange(msgspec.Struct, frozen=True):
+    """What to change: None leaves a setting alone, "" makes it the default again.
+
+    `linked_name` is the name of the cohort `cohort_id`, where it is known.
+    """
+
+    id_type: IdType | None = None
+    cohort_name: str | None = None
+    owner_email: str | None = None
+    seed_user: str | None = None
+    cohort_id: str | None = None
+    linked_name: str | None = None
+    unlink: bool = False
+    enabled: bool | None = None
+
+
+def change(
+    ledger: Ledger,
+    connection: Connection,
+    audience: Audience,
+    wish: SettingsChange,
+    *,
+    now: Callable[[], int] = now_in_microseconds,
+) -> Audience:
+    """Change an audience's settings and return it as it is then.
+
+    Raises ValueError for a setting that can't be right, `AudienceBusy` while another process
+    syncs the audience, and `ReadOnly`.
+    """
+    guard(connection)
+    if wish.owner_email:
+        checked_email(wish.owner_email)
+    for name in ("cohort_name", "cohort_id", "seed_user"):
+        value = getattr(wish, name)
+        if value and not value.strip():
+            raise ValueError(f"The {name.replace('_', ' ')} is blank. Nothing was changed.")
+    try:
+        with lease(ledger.path, audience.id):
+            return ledger.write(_change, audience, wish, now(), connection.limits)
+    except AudienceBusy:
+        raise AudienceBusy(ledger.read(busy_because, audience.id)) from None
+
+
+def _change(db: Db, audience: Audience, wish: SettingsChange, now: int, limits: Limits) -> Audience:
+    deliveries.void_open(db, audience.id, now, limits.late_until(now))
+    known.set_overrides(
+        db,
+        audience.id,
+        cohort_name=_either(wish.cohort_name, audience.cohort_name),
+        owner_email=_either(wish.owner_email, audience.owner_email),
+        seed_user=_either(wish.seed_user, audience.seed_user),
+        enabled=audience.enabled if wish.enabled is None else wish.enabled,
+    )
+    if wish.id_type is not None:
+        known.set_id_type(db, audience.id, wish.id_type)
+    if wish.cohort_id:
+        known.link_existing(db, audience.id, wish.cohort_id, _linked_name(audience, wish))
+    if wish.unlink:
+        cohorts.unlink(db, audience.id)
+    changed = known.audience(db, audience.id)
+    entry = settings_entry(changed, _told(audience, changed), now)
+    if entry is not None:
+        add_log_entry(db, entry)
+    return changed
+
+
+def _told(before: Audience, after: Audience) -> Iterator[str]:
+    """Say in words what was changed."""
+    if after.id_type is not before.id_type:
+        yield f"ID type {after.id_type.label}"
+    for label, old, new in (
+        ("cohort name", before.cohort_name, after.cohort_name),
+        ("cohort owner", before.owner_email, after.owner_email),
+        ("seed user", before.seed_user, after.seed_user),
+    ):
+        if new != old:
+            yield f"{label} {clean(new, LONGEST)}" if new else f"{label} reset to the default"
+    if after.enabled is not before.enabled:
+        yield "enabled" if after.enabled else "disabled"
+    if after.cohort_id != before.cohort_id:
+        cohort = after.linked_name or after.cohort_id
+        yield f"linked to cohort {clean(cohort, LONGEST)}" if cohort else "unlinked"
+
+
+def _linked_name(audience: Audience, wish: SettingsChange) -> str | None:
+    is_the_same = wish.cohort_id == audience.cohort_id
+    return wish.linked_name or (audience.linked_name if is_the_same else None)
+
+
+def _either(wish: str | None, before: str | None) -> str | None:
+    return before if wish is None else wish or None

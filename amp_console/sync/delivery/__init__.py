@@ -1,0 +1,1 @@
+"""From the ledger to Amplitude: plan, run, one worker per audience."""

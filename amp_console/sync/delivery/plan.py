@@ -1,0 +1,176 @@
+"""The plan: what a sync would send, as plain data, before anything is sent."""
+
+from collections.abc import Iterable
+
+import msgspec
+
+from amp_console.connections import Connection
+from amp_console.ledger import Db, late_effects
+from amp_console.ledger.audiences import Audience
+from amp_console.ledger.standing import ToSend, in_cohort, members, outstanding, to_send
+from amp_console.sync.delivery.backoff import requests_for
+from amp_console.sync.timing import now_in_microseconds
+from amp_console.sync.words import moment, plural
+from amp_console.values import IdType
+
+PREFIX = "[Segment] "  # what Segment's own destination puts before cohort names
+SEEDS = 1  # users that create the cohort of an empty audience, and are removed again
+LARGE_SHARE = 0.5  # of a cohort's members; taking out more is never routine
+
+
+class AudiencePlan(msgspec.Struct, frozen=True):
+    """What would be sent for one audience; `obstacle` says why nothing can be.
+
+    Of those it adds and removes, `again` users are confirmed again. More are `uncertain`: they are
+    not confirmed again before `certain_at`, in microseconds since 1970.
+
+    `requests` change the cohort or create it: so many does a run without trouble send. An audience
+    `is_empty` without a cohort and members: a seed user creates its cohort, and is removed again,
+    which `remove` counts.
+    """
+
+    audience_id: int
+    key: str
+    computation_id: str
+    name: str
+    id_type: IdType
+    cohort_id: str | None
+    cohort_name: str
+    owner_email: str
+    add: int
+    remove: int
+    in_cohort: int
+    unidentified: int
+    is_empty: bool
+    requests: int
+    obstacle: str | None
+    again: int = 0
+    uncertain: int = 0
+    certain_at: int | None = None
+
+    @property
+    def creates(self) -> bool:
+        """A cohort would be made; Amplitude's API can't delete it again."""
+        return self.cohort_id is None and (self.add > 0 or self.is_empty)
+
+    @property
+    def is_large_removal(self) -> bool:
+        """More than half of those who are, or may be, in the cohort would leave it."""
+        return not self.is_empty and self.remove > LARGE_SHARE * self.in_cohort
+
+    @property
+    def is_idle(self) -> bool:
+        """Nothing would be sent."""
+        return not (self.add or self.remove or self.creates)
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """What would be sent for a connection's audiences."""
+
+    connection: str
+    audiences: tuple[AudiencePlan, ...]
+
+    @property
+    def requests(self) -> int:
+        """How many requests it takes when all goes well."""
+        return sum(audience.requests for audience in self.audiences)
+
+    @property
+    def concerns(self) -> tuple[str, ...]:
+        """What an operator must agree to: things that can't be undone, or that look wrong."""
+        found: list[str] = []
+        for audience in self.audiences:
+            if audience.obstacle:
+                continue
+            if audience.creates:
+                found.append(
+                    f'creates the cohort "{audience.cohort_name}" '
+                    "(cohorts can't be deleted through Amplitude's API)"
+                )
+            if audience.is_large_removal:
+                found.append(
+                    f"removes {audience.remove:,} of {audience.in_cohort:,} members from "
+                    f'"{audience.cohort_name}"'
+                )
+        return tuple(found)
+
+
+def again_text(of: AudiencePlan) -> str:
+    """Say who is confirmed again, because a request without an answer may have undone it."""
+    parts = [f"{plural(of.again, 'user')} to confirm again"] if of.again else []
+    if of.uncertain:
+        when = moment(of.certain_at)
+        parts.append(f"{plural(of.uncertain, 'user')} to confirm again after {when}")
+    return ", ".join(parts)
+
+
+def remarks(of: AudiencePlan) -> str:
+    """Say what the numbers of a plan alone don't: why nothing is sent, or who else is."""
+    seed = "a seed user creates the cohort and is removed again" if of.is_empty else ""
+    return of.obstacle or ", ".join(filter(None, (seed, again_text(of))))
+
+
+def cohort_name(audience: Audience, connection: Connection) -> str:
+    """The name a new cohort gets: the override, else the audience's, prefixed if so set."""
+    prefix = PREFIX if connection.prefix else ""
+    return prefix + (audience.cohort_name or audience.own_name)
+
+
+def owner_email(audience: Audience, connection: Connection) -> str:
+    """The email of a new cohort's owner: the override, else the connection's."""
+    return audience.owner_email or connection.owner_email
+
+
+def draw_up(
+    db: Db, connection: Connection, audiences: Iterable[Audience], now: int | None = None
+) -> Plan:
+    """Read where wanted and delivered differ, and say what would be sent.
+
+    `now` decides who has to be confirmed again by then, in microseconds since 1970; None is now.
+    """
+    now = now_in_microseconds() if now is None else now
+    return Plan(
+        connection.name, tuple(_plan(db, connection, audience, now) for audience in audiences)
+    )
+
+
+def _plan(db: Db, connection: Connection, audience: Audience, now: int) -> AudiencePlan:
+    left, sent = outstanding(db, audience), to_send(db, audience, now)
+    again = late_effects.due(db, audience.id, now)
+    remove = left.remove + sum(count for (_, wanted), count in again.items() if not wanted)
+    is_new = audience.cohort_id is None and left.add == 0 and left.unidentified == 0
+    is_empty = is_new and members(db, audience) == 0
+    plan = AudiencePlan(
+        audience_id=audience.id,
+        key=audience.key,
+        computation_id=audience.computation_id,
+        name=audience.name,
+        id_type=audience.id_type,
+        cohort_id=audience.cohort_id,
+        cohort_name=audience.linked_name or cohort_name(audience, connection),
+        owner_email=owner_email(audience, connection),
+        add=sent.add,
+        remove=max(remove, SEEDS) if is_empty and not audience.broken else remove,
+        in_cohort=in_cohort(db, audience) if remove else 0,
+        unidentified=left.unidentified,
+        is_empty=is_empty,
+        requests=0,
+        obstacle=audience.broken,
+        again=again.total(),
+        uncertain=left.uncertain - again.total(),
+        certain_at=left.certain_at,
+    )
+    return (
+        plan
+        if plan.obstacle
+        else msgspec.structs.replace(plan, requests=_requests(plan, sent, connection))
+    )
+
+
+def _requests(plan: AudiencePlan, sent: ToSend, connection: Connection) -> int:
+    """Count the requests as a delivery sends them: one upload, removals, then additions."""
+    first, then = sent.remove_by_other_id, sent.remove
+    if plan.creates and plan.is_empty:  # the seed user is a User ID, whatever the ID type
+        is_other = plan.id_type is not IdType.USER_ID
+        first, then = first + is_other, then + (not is_other)
+    return plan.creates + requests_for((first, then, sent.add), connection.limits)

@@ -1,0 +1,145 @@
+"""What a run looks like from outside: small frozen snapshots, at most ten a second."""
+
+import asyncio
+from collections.abc import Callable, Iterable
+
+import msgspec
+
+from amp_console.ledger.runs import AudienceCounts, total_of
+from amp_console.sync.timing import Timing
+
+INTERVAL = 0.1  # seconds between two snapshots
+
+
+class AudienceProgress(msgspec.Struct, frozen=True):
+    """How far one audience is. `done` counts users answered for, of `total` planned.
+
+    `state` says in words what it is doing; `wait_until` is when it goes on, in seconds of the
+    run's own clock (`RunSnapshot.elapsed`), while it waits. `retrying` are the users of the request
+    that failed last and is tried for the `tries`th time: Segment's "pending retry".
+    """
+
+    audience_id: int
+    key: str
+    name: str
+    total: int
+    done: int = 0
+    counts: AudienceCounts = AudienceCounts()
+    state: str = "waiting its turn"
+    wait_until: float | None = None
+    retrying: int = 0
+    tries: int = 1
+    is_over: bool = False
+
+
+class RunSnapshot(msgspec.Struct, frozen=True):
+    """A run at one moment; `elapsed` in seconds."""
+
+    run_id: int
+    elapsed: float
+    audiences: tuple[AudienceProgress, ...]
+
+    @property
+    def total(self) -> int:
+        """Users to be answered for."""
+        return sum(audience.total for audience in self.audiences)
+
+    @property
+    def done(self) -> int:
+        """Users answered for."""
+        return sum(audience.done for audience in self.audiences)
+
+    @property
+    def retrying(self) -> int:
+        """Users whose request failed and is tried again."""
+        return sum(audience.retrying for audience in self.audiences)
+
+    @property
+    def counts(self) -> AudienceCounts:
+        """What was done for all audiences together."""
+        return total_of(audience.counts for audience in self.audiences)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether every audience is through."""
+        return all(audience.is_over for audience in self.audiences)
+
+
+Observer = Callable[[RunSnapshot], None]
+
+
+def nobody(_: RunSnapshot) -> None:
+    """Watch nothing."""
+
+
+class Progress:
+    """Collects what the deliveries report and hands snapshots to one observer."""
+
+    def __init__(
+        self,
+        run_id: int,
+        audiences: Iterable[AudienceProgress],
+        timing: Timing,
+        observe: Observer,
+    ) -> None:
+        self._run_id = run_id
+        self._timing = timing
+        self._observe = observe
+        self._started = timing.monotonic()
+        self._later: asyncio.TimerHandle | None = None
+        self._shown = -INTERVAL
+        self._of = {audience.audience_id: audience for audience in audiences}
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the run began."""
+        return self._timing.monotonic() - self._started
+
+    def add(self, audience: AudienceProgress) -> None:
+        """One more audience takes part."""
+        self._of[audience.audience_id] = audience
+
+    def of(self, audience_id: int) -> AudienceProgress:
+        """One audience as it is now."""
+        return self._of[audience_id]
+
+    def snapshot(self) -> RunSnapshot:
+        """The run as it is now."""
+        return RunSnapshot(self._run_id, self.elapsed, tuple(self._of.values()))
+
+    def says(self, audience_id: int, state: str, wait: float | None = None) -> None:
+        """An audience does something else now, or waits for `wait` seconds."""
+        until = None if wait is None else self.elapsed + wait
+        self._change(audience_id, state=state, wait_until=until)
+
+    def counts(self, audience_id: int, counts: AudienceCounts, done: int) -> None:
+        """An audience has got further: `done` more users are answered for."""
+        known = self._of[audience_id]
+        if done:
+            self._change(audience_id, retrying=0, tries=1)
+        done = known.done + done
+        self._change(audience_id, counts=counts, done=done, total=max(known.total, done))
+
+    def retries(self, audience_id: int, users: int, tries: int) -> None:
+        """A request failed: `users` are pending again, and are tried for the `tries`th time."""
+        self._change(audience_id, retrying=users, tries=tries)
+
+    def over(self, audience_id: int, state: str) -> None:
+        """An audience is through with this run."""
+        self._change(audience_id, state=state, wait_until=None, retrying=0, is_over=True)
+
+    def flush(self) -> None:
+        """Show the last state now."""
+        if self._later is not None:
+            self._later.cancel()
+            self._later = None
+        self._shown = self.elapsed
+        self._observe(self.snapshot())
+
+    def _change(self, audience_id: int, **fields: object) -> None:
+        self._of[audience_id] = msgspec.structs.replace(self._of[audience_id], **fields)
+        wait = self._shown + INTERVAL - self.elapsed
+        if wait <= 0:
+            self.flush()
+        elif self._later is None:
+            self._later = asyncio.get_running_loop().call_later(wait, self.flush)

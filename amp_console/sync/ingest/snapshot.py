@@ -1,0 +1,174 @@
+"""Reading a snapshot of an audience: all its members at one moment, so the others have left.
+
+It is read as a whole before anything of it is wanted. A list that is incomplete removes no one,
+unless the operator insists, and one that removes many is confirmed first.
+"""
+
+import enum
+
+import msgspec
+
+from amp_console.engage import EventBatch, Source
+from amp_console.ledger import Ledger, snapshots
+from amp_console.ledger.audiences import audience
+from amp_console.ledger.snapshots import Removal, Snapshot
+from amp_console.sync.words import plural
+
+
+class SnapshotState(enum.StrEnum):
+    """What became of a snapshot."""
+
+    APPLIED = "applied"
+    INCOMPLETE = "incomplete"  # its members were merged, and no one was removed
+    ASKS = "asks"  # it waits to be confirmed; nothing was changed
+    DECLINED = "declined"  # nothing was changed
+
+
+class SnapshotReport(msgspec.Struct, frozen=True):
+    """What became of a snapshot of the audience called `name`.
+
+    `problems` are sentences on why it is incomplete. `removal` says how many people it removed, or
+    would remove; None where no list of members could be read. `note` is what else to know.
+    """
+
+    name: str
+    state: SnapshotState
+    removal: Removal | None
+    problems: tuple[str, ...] = ()
+    note: str = ""
+
+    @property
+    def removed(self) -> int:
+        """How many members left because the snapshot does not list them."""
+        is_applied = self.state is SnapshotState.APPLIED and self.removal is not None
+        return self.removal.leaving if is_applied and self.removal else 0
+
+    @property
+    def changed_nothing(self) -> bool:
+        """Whether not even the members it lists were merged."""
+        return self.state in {SnapshotState.ASKS, SnapshotState.DECLINED}
+
+    @property
+    def can_be_insisted(self) -> bool:
+        """Whether the members that an incomplete snapshot does not list can be removed anyway."""
+        return self.state is SnapshotState.INCOMPLETE and self.removal is not None
+
+    @property
+    def question(self) -> str:
+        """What there is to confirm, in a sentence."""
+        of = self.removal or Removal(0, 0, 0)
+        lists = plural(of.listed, "member") if of.listed else "no members"
+        return (
+            f"The snapshot lists {lists}. It removes {of.leaving:,} of the "
+            f'{plural(of.members, "member")} of "{self.name}".'
+        )
+
+
+class SnapshotReader:
+    """Stages the parts of a snapshot, and applies it when all of them were read.
+
+    Several files are the parts of one download: a member in any of them has not left.
+    """
+
+    def __init__(self, ledger: Ledger, *, allow_incomplete: bool = False) -> None:
+        self._ledger = ledger
+        self._allow_incomplete = allow_incomplete
+        self._audience_id: int | None = None
+        self._snapshot: Snapshot | None = None
+        self._problems: list[str] = []
+        self._is_merged = False
+        self._name = ""
+        self._note = ""
+
+    def begin(self, audience_id: int, source_id: int, source: Source) -> None:
+        """Start on one more list of members. Raises `LedgerError`."""
+        if self._snapshot is None:
+            self._ledger.write(snapshots.begin_staging, audience_id)
+            known = self._ledger.read(audience, audience_id)
+            self._name = known.name
+            if known.id_type not in source.id_types:
+                self._note = (
+                    f"It has no column of {known.id_type.label}s, which this audience uses: "
+                    f"members known by {known.id_type.label} alone stay."
+                )
+            self._snapshot = Snapshot(audience_id, source_id, source.taken_at, source.id_types)
+        before = self._snapshot
+        both = tuple(id_type_ for id_type_ in before.id_types if id_type_ in source.id_types)
+        at = min(before.at, source.taken_at)
+        self._snapshot = Snapshot(audience_id, source_id, at, both)
+
+    def add(self, batch: EventBatch) -> None:
+        """Stage what was read next."""
+        assert self._snapshot is not None
+        of = self._snapshot
+        self._ledger.write(snapshots.stage, of.audience_id, of.source_id, batch.changes)
+
+    def end(self, source: Source, refused: int) -> None:
+        """Note what is wrong with a list that was read to its end, so many rows `refused`."""
+        if source.trouble:
+            self._problems.append(f"{source.name} broke off. {source.trouble}")
+            refused -= 1  # the trouble itself
+        if refused > 0:
+            were = "row was" if refused == 1 else "rows were"
+            self._problems.append(f"{refused:,} {were} refused in {source.name}.")
+
+    def note_problem(self, problem: str) -> None:
+        """Note that a part of the snapshot could not be read at all."""
+        self._problems.append(problem)
+
+    def finish(self, *, was_stopped: bool) -> SnapshotReport | None:
+        """Apply the snapshot, unless it is incomplete or has to be confirmed.
+
+        Returns None where there was nothing to read it from. Raises `LedgerError`.
+        """
+        if was_stopped:
+            self._problems.append("Reading was stopped before the end.")
+        of = self._snapshot
+        if of is None:
+            state = SnapshotState.INCOMPLETE
+            return self._report(state, None) if self._problems else None
+        if was_stopped or (self._problems and not self._allow_incomplete):
+            self._ledger.write(snapshots.merge_staged, of.audience_id)
+            self._is_merged = True
+            return self._report(SnapshotState.INCOMPLETE, self._removal(of))
+        return self._apply_if_routine(of, self._removal(of))
+
+    def insist(self) -> SnapshotReport:
+        """Ask for an incomplete snapshot to be applied after all. Raises `LedgerError`."""
+        of = self._staged
+        return self._report(SnapshotState.ASKS, self._removal(of))
+
+    def confirm(self, agreed: Removal) -> SnapshotReport:
+        """Apply the snapshot; where more people would leave by now, it asks again."""
+        of = self._staged
+        more = self._ledger.write(snapshots.apply_snapshot, of, agreed.leaving)
+        if more is not None:
+            return self._report(SnapshotState.ASKS, more)
+        return self._report(SnapshotState.APPLIED, agreed)
+
+    def decline(self, asked: Removal) -> SnapshotReport:
+        """Remove no one. What an incomplete snapshot lists was merged before; else nothing was."""
+        if self._is_merged:
+            return self._report(SnapshotState.INCOMPLETE, asked)
+        self._ledger.write(snapshots.drop_staged, self._staged.audience_id)
+        return self._report(SnapshotState.DECLINED, asked)
+
+    @property
+    def _staged(self) -> Snapshot:
+        assert self._snapshot is not None
+        return self._snapshot
+
+    def _removal(self, of: Snapshot) -> Removal:
+        return self._ledger.write(snapshots.removal, of)
+
+    def _apply_if_routine(self, of: Snapshot, found: Removal) -> SnapshotReport:
+        now: Removal | None = found
+        while now is not None and not now.needs_consent:
+            found = now
+            now = self._ledger.write(snapshots.apply_snapshot, of, found.leaving)
+        if now is None:
+            return self._report(SnapshotState.APPLIED, found)
+        return self._report(SnapshotState.ASKS, now)
+
+    def _report(self, state: SnapshotState, found: Removal | None) -> SnapshotReport:
+        return SnapshotReport(self._name, state, found, tuple(self._problems), self._note)

@@ -1,0 +1,110 @@
+"""Taking events in as they come: every part is in the ledger, with its place, before the next."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+import msgspec
+
+from amp_console.engage import EventBatch, ReadOptions
+from amp_console.ledger import Db, Ledger, sources
+from amp_console.ledger.sources import ReadCounts
+from amp_console.sync.ingest.buffer import ChangeBuffer, merge_changes
+from amp_console.sync.ingest.known_audiences import KnownAudiences
+from amp_console.sync.timing import now_in_microseconds
+
+LATEST = 50  # changes of one part that are shown
+
+Keep = Callable[[Db], None]
+"""What is to be kept in the same transaction as what was read."""
+
+
+class Recent(NamedTuple):
+    """A change that was taken in: the person as the event names them."""
+
+    audience_id: int
+    id: str
+    is_member: bool
+
+
+class IngestResult(msgspec.Struct, frozen=True):
+    """What was taken in: what became of the events, and how many entered and left by audience.
+
+    `latest` are the last changes of them, in their order.
+    """
+
+    tally: ReadCounts = ReadCounts()
+    entered: Counter[int] = msgspec.field(default_factory=Counter)
+    left: Counter[int] = msgspec.field(default_factory=Counter)
+    latest: tuple[Recent, ...] = ()
+
+    def plus(self, more: "IngestResult") -> "IngestResult":
+        """Both, this one before the other."""
+        return IngestResult(
+            self.tally + more.tally,
+            self.entered + more.entered,
+            self.left + more.left,
+            (self.latest + more.latest)[-LATEST:],
+        )
+
+
+class StreamIngestor:
+    """The door of live events into the ledger. It may block; one thread uses it at a time."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        options: ReadOptions,
+        now: Callable[[], int] = now_in_microseconds,
+    ) -> None:
+        self.ledger = ledger
+        self.options = options
+        self._now = now
+        self._audiences = KnownAudiences(ledger)
+
+    def begin(self, name: str) -> int:
+        """Begin a source that can't be read again from its beginning; return its id."""
+        return self.ledger.write(sources.begin_source, name, None, self._now())
+
+    def begin_again(self, source_id: int) -> None:
+        """Read a source again from its beginning."""
+        self.ledger.write(sources.restart_source, source_id, self._now())
+
+    def take(
+        self, source_id: int, batches: Iterable[EventBatch], keep: Keep | None = None
+    ) -> IngestResult:
+        """Take batches in, and keep the place with the last of them. Raises `LedgerError`."""
+        part, taken = ChangeBuffer(), IngestResult()
+        for batch in batches:
+            if not part.has_room_for(batch):
+                self._fold(source_id, part, None)
+                taken, part = taken.plus(IngestResult(part.tally)), ChangeBuffer()
+            part.add(batch)
+            self._audiences.meet(part, batch)
+            taken = taken.plus(self._counted(batch))
+        self._fold(source_id, part, keep)
+        return taken.plus(IngestResult(part.tally))
+
+    def _counted(self, batch: EventBatch) -> IngestResult:
+        """Count the changes of a batch that were not refused, as all of one audience may be."""
+        ids, entered, left = self._audiences.ids, Counter[int](), Counter[int]()
+        for change in batch.changes:
+            audience_id = ids.get(change.audience)
+            if audience_id is not None:
+                (entered if change.is_member else left)[audience_id] += 1
+        latest = (
+            Recent(ids[item.audience], item.user_id or item.amplitude_id or "", item.is_member)
+            for item in batch.changes[-LATEST:]
+            if item.audience in ids
+        )
+        return IngestResult(ReadCounts(), entered, left, tuple(latest))
+
+    def _fold(self, source_id: int, part: ChangeBuffer, keep: Keep | None) -> None:
+        audiences = dict(self._audiences.ids)
+
+        def fold(db: Db) -> None:
+            merge_changes(db, source_id, part, audiences)
+            if keep is not None:
+                keep(db)
+
+        self.ledger.write(fold)

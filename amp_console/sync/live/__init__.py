@@ -1,0 +1,1 @@
+"""Live sessions: events arrive all the time, and cohorts follow seconds later."""

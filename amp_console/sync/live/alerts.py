@@ -1,0 +1,99 @@
+"""What an operator should hear of in a live session: once when it begins, and when it is over."""
+
+import msgspec
+
+from amp_console.sync.live.progress import LiveSnapshot
+
+
+class AlertLimits(msgspec.Struct, frozen=True):
+    """When to tell: seconds of lag, seconds without an event, and a share of errors among events.
+
+    The share counts events that were invalid and users who were rejected since the last look at
+    `least` events or more.
+    """
+
+    lag: float = 60.0
+    silence: float = 600.0
+    error_share: float = 0.05
+    least: int = 100
+
+
+class Alert(msgspec.Struct, frozen=True):
+    """Something to be told; `is_over` where it is good news."""
+
+    text: str
+    is_over: bool = False
+
+
+class Alerts:
+    """Looks at snapshots, in their order."""
+
+    def __init__(self, limits: AlertLimits | None = None) -> None:
+        self._limits = limits or AlertLimits()
+        self._told: set[str] = set()
+        self._read, self._read_at = 0, 0.0
+        self._troubles: set[str] = set()
+        self._before = (0, 0)  # events, and errors, at the last look at the share
+
+    def observe(self, now: LiveSnapshot) -> list[Alert]:
+        """What is to be told of now."""
+        limits = self._limits
+        found = self._change(
+            "lag",
+            now.lag > limits.lag,
+            f"The oldest change has waited for {now.lag:.0f} s: Amplitude is slow, or not there. "
+            "It is kept, and delivered when it can be.",
+            "The cohorts have caught up.",
+        )
+        found += self._change(
+            "backup",
+            now.backup_trouble is not None,
+            now.backup_trouble or "",
+            "The ledger is backed up again.",
+        )
+        return found + self._silence(now) + self._errors(now) + self._sources(now)
+
+    def _sources(self, now: LiveSnapshot) -> list[Alert]:
+        """Tell once of each trouble of a source, and when none of them has any more."""
+        troubles = {f"{source.name}: {source.trouble}" for source in now.sources if source.trouble}
+        new = sorted(troubles - self._troubles)
+        is_over = bool(self._troubles) and not troubles
+        self._troubles = troubles if not troubles else self._troubles | troubles
+        over = [Alert("All sources work again.", is_over=True)] if is_over else []
+        return [Alert(item) for item in new] + over
+
+    def _silence(self, now: LiveSnapshot) -> list[Alert]:
+        if now.tally.read != self._read:
+            self._read, self._read_at = now.tally.read, now.elapsed
+        silent = now.elapsed - self._read_at
+        return self._change(
+            "silence",
+            silent > self._limits.silence,
+            f"No event has come for {silent / 60:.0f} minutes. See whether the source still works.",
+            "Events come again.",
+        )
+
+    def _errors(self, now: LiveSnapshot) -> list[Alert]:
+        events = now.tally.read
+        errors = now.tally.invalid + now.counts.rejected
+        more = events - self._before[0]
+        if more < self._limits.least:
+            return []
+        share = (errors - self._before[1]) / more
+        self._before = events, errors
+        return self._change(
+            "errors",
+            share > self._limits.error_share,
+            f"{share:.0%} of the last {more:,} events were invalid, or their users rejected. See "
+            "the errors for who and why.",
+            "Few events are invalid again, and few users rejected.",
+        )
+
+    def _change(self, name: str, is_so: bool, begins: str, ends: str) -> list[Alert]:
+        if is_so == (name in self._told):
+            return []
+        if is_so:
+            self._told.add(name)
+            return [Alert(begins)]
+        self._told.discard(name)
+        return [Alert(ends, is_over=True)]

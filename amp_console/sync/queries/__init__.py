@@ -1,0 +1,1 @@
+"""What the front ends ask: status, one person, one request, history, cohorts."""

@@ -1,0 +1,22 @@
+"""What Amplitude's list of cohorts says: one call, which costs none of the downloads."""
+
+from amp_console.amplitude import AmplitudeClient, Cohort
+
+
+async def sizes(client: AmplitudeClient) -> dict[str, int | None]:
+    """The size of each cohort by its id; None until Amplitude has computed it.
+
+    Raises `AmplitudeError`.
+    """
+    return {cohort.id: cohort.size for cohort in await client.list_cohorts()}
+
+
+async def static_cohorts(client: AmplitudeClient) -> list[Cohort]:
+    """The cohorts that can be synced to, by name: those whose members were uploaded.
+
+    Others are computed from behaviour, and can't be changed. Raises `AmplitudeError`.
+    """
+    found = [
+        cohort for cohort in await client.list_cohorts() if cohort.is_static and not cohort.archived
+    ]
+    return sorted(found, key=lambda item: (item.name.casefold(), item.id))

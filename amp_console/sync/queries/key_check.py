@@ -1,0 +1,57 @@
+"""Testing a connection's keys before they are kept."""
+
+from collections.abc import Callable
+
+import msgspec
+
+from amp_console.amplitude import AmplitudeClient, AmplitudeError, KeysReason, KeysRefused
+from amp_console.values import Region
+
+
+class KeysAccepted(msgspec.Struct, frozen=True):
+    """The keys work. `app_ids` are the projects that the listed cohorts say they belong to."""
+
+    cohorts: int
+    app_ids: frozenset[int]
+
+
+class WrongRegion(Exception):
+    """The keys are unknown in the region that was named, and work in the other one."""
+
+    def __init__(self, named: Region) -> None:
+        super().__init__(
+            f"Amplitude does not know these keys in {named.label}; they belong to a project in "
+            f"{named.other.label}. Nothing was saved. Connect it with that region."
+        )
+        self.region = named.other
+
+
+async def check_keys(
+    client_for: Callable[[Region], AmplitudeClient], region: Region, *, has_other: bool
+) -> KeysAccepted:
+    """Ask Amplitude for its cohorts with the keys; the call costs none of the quotas.
+
+    Raises `KeysRefused`, saying whether key or secret is wrong, `WrongRegion` where the other
+    region (if `has_other`: there is one) takes the keys, and other `AmplitudeError`s.
+    """
+    try:
+        return await _ask(client_for(region))
+    except KeysRefused as error:
+        if has_other and error.reason is KeysReason.UNKNOWN_KEY:
+            await _look_elsewhere(client_for(region.other), region)
+        raise
+
+
+async def _look_elsewhere(client: AmplitudeClient, named: Region) -> None:
+    try:
+        await _ask(client)
+    except AmplitudeError:
+        return  # then the first refusal says it all
+    raise WrongRegion(named)
+
+
+async def _ask(client: AmplitudeClient) -> KeysAccepted:
+    async with client:
+        cohorts = await client.list_cohorts()
+    ids = frozenset(cohort.app_id for cohort in cohorts if cohort.app_id is not None)
+    return KeysAccepted(len(cohorts), ids)

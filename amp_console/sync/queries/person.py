@@ -1,0 +1,241 @@
+"""Why a person is, or is not, in a cohort: the question that operators are asked most."""
+
+import enum
+from datetime import UTC, datetime
+from pathlib import PurePath
+
+import msgspec
+
+from amp_console.amplitude import AmplitudeClient
+from amp_console.ledger import Db
+from amp_console.ledger.deliveries import Reason
+from amp_console.ledger.people import PersonRecord, find_person
+from amp_console.values import IdType, Operation
+
+
+class PersonVerdict(enum.StrEnum):
+    """How a person stands to one cohort."""
+
+    IN = "in the cohort"
+    OUT = "not in the cohort"
+    ON_THE_WAY = "on the way"
+    UNCERTAIN = "not yet certain"
+    ENTERS = "waits to enter"
+    LEAVES = "waits to leave"
+    REJECTED = "rejected"
+    NO_IDENTIFIER = "no identifier"
+    OTHER_ID_TYPE = "other ID type"
+    NO_COHORT = "no cohort yet"
+    BROKEN = "broken link"
+
+
+class PersonAnswer(msgspec.Struct, frozen=True):
+    """How a person stands to one audience's cohort: a sentence that says why, and the facts."""
+
+    record: PersonRecord
+    verdict: PersonVerdict
+    sentence: str
+
+
+class Recognition(msgspec.Struct, frozen=True):
+    """Whether Amplitude knows an identifier, and as whom."""
+
+    is_known: bool
+    user_id: str | None
+    amplitude_id: str | None
+    sentence: str
+
+
+def explain_person(db: Db, text: str) -> list[PersonAnswer]:
+    """Say for every audience that knows the identifier how the person stands, and why.
+
+    Identifiers are matched exactly: case counts, as it does in Amplitude.
+    """
+    return [_explained(record) for record in find_person(db, text)]
+
+
+def _explained(record: PersonRecord) -> PersonAnswer:
+    verdict = _verdict(record)
+    return PersonAnswer(record, verdict, _SENTENCES[verdict](record))
+
+
+def _verdict(record: PersonRecord) -> PersonVerdict:  # noqa: PLR0911  # one line a verdict
+    audience = record.audience
+    if record.id_type is not audience.id_type:
+        has_other = record.counterpart is not None or not record.is_member
+        return PersonVerdict.OTHER_ID_TYPE if has_other else PersonVerdict.NO_IDENTIFIER
+    if record.rejection is not None:
+        return PersonVerdict.REJECTED
+    if audience.broken:
+        return PersonVerdict.BROKEN
+    if audience.cohort_id is None and record.wanted:
+        return PersonVerdict.NO_COHORT
+    if record.is_under_way:
+        return PersonVerdict.ON_THE_WAY
+    if record.delivered is not record.wanted:
+        return PersonVerdict.ENTERS if record.wanted else PersonVerdict.LEAVES
+    if record.certain_at is not None:
+        return PersonVerdict.UNCERTAIN
+    return PersonVerdict.IN if record.wanted else PersonVerdict.OUT
+
+
+def _in(record: PersonRecord) -> str:
+    return (
+        f"In the cohort: {_event(record)} says they entered the audience, and Amplitude "
+        f"confirmed adding them{_by_run(record)}."
+    )
+
+
+def _out(record: PersonRecord) -> str:
+    if record.source is None:
+        return (
+            "Not in the cohort, and in no event: they were used to make the cohort with, or were "
+            "found in it and taken out."
+        )
+    left = f"Not in the cohort: {_event(record)} says they left the audience"
+    if record.request is None or record.request.operation is Operation.ADD:
+        return f"{left}, and they never were in the cohort."
+    return f"{left}, and Amplitude confirmed removing them{_by_run(record)}."
+
+
+def _uncertain(record: PersonRecord) -> str:
+    assert record.certain_at is not None
+    known = _in(record) if record.wanted else _out(record)
+    return (
+        f"{known} But an earlier request without an answer may still take effect and undo this. "
+        f"A run after {_time(record.certain_at)}, or a live session, confirms it again."
+    )
+
+
+def _on_the_way(record: PersonRecord) -> str:
+    verb = "added" if record.wanted else "removed"
+    return f"Being {verb} right now{_by_run(record)}; Amplitude has not answered yet."
+
+
+def _enters(record: PersonRecord) -> str:
+    unsure = " Whether an earlier request got through is unknown." if _is_unsure(record) else ""
+    return (
+        f"Not in the cohort yet: {_event(record)} says they entered the audience, and "
+        f"{_next_sync(record, 'adds them')}.{unsure}"
+    )
+
+
+def _leaves(record: PersonRecord) -> str:
+    certain = "Still" if record.delivered else "Maybe still"
+    if record.source is None:
+        return (
+            f"{certain} in the cohort, and in no event: nobody of that name is in the audience, "
+            f"and {_next_sync(record, 'removes them')}."
+        )
+    return (
+        f"{certain} in the cohort: {_event(record)} says they left the audience, and "
+        f"{_next_sync(record, 'removes them')}."
+    )
+
+
+def _rejected(record: PersonRecord) -> str:
+    assert record.rejection is not None
+    why, tries = record.rejection, record.rejection.tries
+    times = f" {tries} times" if tries > 1 else ""
+    todo = {
+        Reason.UNKNOWN: "Once Amplitude has seen the user, retry the rejected users.",
+        Reason.REFUSED: "Check what Amplitude says about the identifier, then retry.",
+    }.get(why.code, "")
+    return (
+        f"Rejected{times} when they were to be {_VERB[why.operation]}{_by_run(record)}: "
+        f"{why.reason}. {todo}".rstrip()
+    )
+
+
+def _no_identifier(record: PersonRecord) -> str:
+    wanted = record.audience.id_type.label
+    return (
+        f"Not in the cohort: the audience is matched by {wanted}, and {_event(record)} carries "
+        f"only a {record.id_type.label}. Map the {wanted}, or change the audience's ID type."
+    )
+
+
+def _other_id_type(record: PersonRecord) -> str:
+    wanted = record.audience.id_type.label
+    other = record.counterpart
+    if other is None:
+        return f"Left the audience, as {_event(record)} says; it is matched by {wanted}."
+    return f"The audience is matched by {wanted}: look for {other}."
+
+
+def _no_cohort(record: PersonRecord) -> str:
+    return (
+        f"In the audience, as {_event(record)} says, but it has no cohort yet: "
+        f"{_next_sync(record, 'makes one and adds them')}."
+    )
+
+
+def _broken(record: PersonRecord) -> str:
+    return f"The audience's link to its cohort is broken: {record.audience.broken}"
+
+
+def _next_sync(record: PersonRecord, does: str) -> str:
+    if record.audience.enabled:
+        return f"the next sync {does}"
+    return "no sync takes the audience while it is switched off"
+
+
+def _event(record: PersonRecord) -> str:
+    file = PurePath(record.source).name if record.source else ""
+    where = f" (line {record.line:,} of {file})" if file and record.line else ""
+    return f"the event of {_time(record.event_at)}{where}"
+
+
+def _by_run(record: PersonRecord) -> str:
+    return f" (run {record.request.run_id})" if record.request is not None else ""
+
+
+def _is_unsure(record: PersonRecord) -> bool:
+    return record.delivered is None and record.request is not None
+
+
+def _time(microseconds: int) -> str:
+    try:
+        return datetime.fromtimestamp(microseconds / 1_000_000, UTC).strftime(
+            "%Y-%m-%d %H:%M:%S UTC"
+        )
+    except (OverflowError, ValueError, OSError):
+        return "an unreadable time"
+
+
+_VERB = {"add": "added", "remove": "removed"}
+_SENTENCES = {
+    PersonVerdict.IN: _in,
+    PersonVerdict.OUT: _out,
+    PersonVerdict.ON_THE_WAY: _on_the_way,
+    PersonVerdict.UNCERTAIN: _uncertain,
+    PersonVerdict.ENTERS: _enters,
+    PersonVerdict.LEAVES: _leaves,
+    PersonVerdict.REJECTED: _rejected,
+    PersonVerdict.NO_IDENTIFIER: _no_identifier,
+    PersonVerdict.OTHER_ID_TYPE: _other_id_type,
+    PersonVerdict.NO_COHORT: _no_cohort,
+    PersonVerdict.BROKEN: _broken,
+}
+
+
+async def recognise(client: AmplitudeClient, text: str) -> Recognition:
+    """Ask Amplitude's user search for exactly this identifier, of either kind.
+
+    The search also finds users whose ID only begins so; those do not count. It may be asked 360
+    times an hour. Raises `AmplitudeError`.
+    """
+    for match in await client.find_users(text):
+        if match.user_id == text:
+            return Recognition(
+                True, text, match.amplitude_id, f"Amplitude knows this {IdType.USER_ID.label}."
+            )
+        if match.amplitude_id == text:
+            label = IdType.AMPLITUDE_ID.label
+            return Recognition(True, match.user_id, text, f"Amplitude knows this {label}.")
+    return Recognition(
+        False,
+        None,
+        None,
+        "Amplitude knows nobody by this identifier: it would skip it. It may know them later.",
+    )

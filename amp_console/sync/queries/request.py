@@ -1,0 +1,44 @@
+"""A request as it was sent, to be shown: its keys are no part of it, and long lists are cut."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from amp_console.amplitude.wire import membership_body
+from amp_console.ledger import Db
+from amp_console.ledger.audiences import audience
+from amp_console.ledger.deliveries import RequestKind
+from amp_console.ledger.request_members import carried
+from amp_console.ledger.requests import RequestRecord, request
+
+SHOWN = 50  # identifiers
+
+
+class RequestText(msgspec.Struct, frozen=True):
+    """A request and the body it was sent with, as far as that is still known.
+
+    `cohort` is the id of the audience's cohort as it is linked now, None where it is not.
+    """
+
+    record: RequestRecord
+    cohort: str | None
+    body: str
+
+
+def request_text(db: Db, request_id: int) -> RequestText | None:
+    """Return a request with its body; None where there is none of this number."""
+    record = request(db, request_id)
+    if record is None:
+        return None
+    cohort = audience(db, record.audience_id).cohort_id
+    ids = carried(db, record, SHOWN)
+    return RequestText(record, cohort, _body(record, cohort, ids))
+
+
+def _body(of: RequestRecord, cohort: str | None, ids: Sequence[str]) -> str:
+    if of.kind is not RequestKind.MEMBERSHIP:
+        return ""
+    left = of.size - len(ids)
+    listed = [*ids, f"... and {left:,} more"] if left else list(ids)
+    body = membership_body(cohort or "(unlinked)", of.id_type, of.operation, listed)
+    return msgspec.json.format(body, indent=2).decode()

@@ -1,0 +1,186 @@
+"""How audiences stand: in one word, and in the few numbers an operator looks at."""
+
+import enum
+from collections.abc import Callable
+
+import msgspec
+
+from amp_console.connections import Connection
+from amp_console.ledger import Db
+from amp_console.ledger.audiences import Audience, all_audiences, audience
+from amp_console.ledger.comparisons import open_strangers
+from amp_console.ledger.standing import (
+    Headcount,
+    Outstanding,
+    headcount,
+    outstanding,
+    outstanding_of_all,
+)
+from amp_console.sync.delivery.plan import cohort_name, owner_email
+from amp_console.sync.ingest.future_events import dated_ahead, latest_credible
+from amp_console.sync.timing import now_in_microseconds
+
+
+class Status(enum.StrEnum):
+    """How an audience stands, in the words of the screen."""
+
+    IN_SYNC = "in sync"
+    PENDING = "pending"
+    UNCERTAIN = "not yet certain"
+    REJECTED = "rejected"
+    NOT_LINKED = "not linked"
+    BROKEN = "broken link"
+    OFF = "off"
+    DIFFERS = "differs"
+
+
+BY_DANGER = (
+    Status.BROKEN,
+    Status.DIFFERS,
+    Status.REJECTED,
+    Status.NOT_LINKED,
+    Status.UNCERTAIN,
+    Status.PENDING,
+    Status.OFF,
+    Status.IN_SYNC,
+)
+"""The most dangerous first: what nothing but an operator mends, then what the next sync mends."""
+
+
+class State(msgspec.Struct, frozen=True):
+    """One thing that is true of an audience now, and how many users it concerns (0: no count)."""
+
+    status: Status
+    users: int = 0
+
+    def __str__(self) -> str:
+        """In words: "10 rejected", "differs by 6", "broken link"."""
+        if not self.users:
+            return str(self.status)
+        if self.status is Status.DIFFERS:
+            return f"differs by {self.users:,}"
+        return f"{self.users:,} {self.status}"
+
+
+class Standing(msgspec.Struct, frozen=True):
+    """One audience with what will be used for it, and what is left to do.
+
+    `count` is None where the members were not counted.
+    """
+
+    audience: Audience
+    cohort_name: str
+    owner_email: str
+    left: Outstanding
+    count: Headcount | None
+    status: Status
+    strangers: int = 0
+    """Users that the last comparison found in the cohort without a reason; no sync removes them."""
+
+    @property
+    def members(self) -> int | None:
+        """How many people belong in the cohort; None where they were not counted."""
+        return self.count.members if self.count else None
+
+    def states(self, size: int | None = None) -> tuple[State, ...]:
+        """Everything that is true of the audience now, the most dangerous first.
+
+        `size` is the size of its cohort as Amplitude tells it, where that is known.
+        """
+        drift = self.strangers
+        if size is not None and self.delivered is not None:
+            drift = abs(size - self.delivered)
+        return states_of(self.audience, self.left, drift)
+
+    @property
+    def notice(self) -> str | None:
+        """What is wrong with the times of its events; None for nothing."""
+        if self.count is None or not self.count.ahead:
+            return None
+        return dated_ahead(self.count.ahead, self.count.ahead_until)
+
+    @property
+    def delivered(self) -> int | None:
+        """How many people the cohort holds by our books; None where they were not counted."""
+        return self.count.delivered if self.count else None
+
+
+def status_of(audience: Audience, left: Outstanding) -> Status:
+    """Tell how an audience stands; the first that holds counts."""
+    if not audience.enabled:
+        return Status.OFF
+    if audience.broken:
+        return Status.BROKEN
+    if audience.cohort_id is None:
+        return Status.NOT_LINKED
+    if left.pending:
+        return Status.PENDING
+    if left.uncertain:
+        return Status.UNCERTAIN
+    return Status.REJECTED if left.rejected else Status.IN_SYNC
+
+
+def states_of(audience: Audience, left: Outstanding, drift: int = 0) -> tuple[State, ...]:
+    """Everything that is true of an audience, the most dangerous first.
+
+    `drift` is by how many users its cohort differs from what the ledger has delivered.
+    """
+    users = {
+        Status.DIFFERS: drift,
+        Status.REJECTED: left.rejected,
+        Status.UNCERTAIN: left.uncertain,
+        Status.PENDING: left.pending,
+    }
+    found = [State(status, count) for status, count in users.items() if count]
+    if audience.broken:
+        found.append(State(Status.BROKEN))
+    elif audience.cohort_id is None:
+        found.append(State(Status.NOT_LINKED))
+    if not audience.enabled:
+        found.append(State(Status.OFF))
+    found.sort(key=lambda state: BY_DANGER.index(state.status))
+    return tuple(found) or (State(Status.IN_SYNC),)
+
+
+def standings(
+    db: Db,
+    connection: Connection,
+    *,
+    count_members: bool = True,
+    now: Callable[[], int] = now_in_microseconds,
+) -> list[Standing]:
+    """How every audience stands, by name. Counting members looks at each of them."""
+    left = outstanding_of_all(db)
+    limit = latest_credible(now()) if count_members else None
+    return [
+        _standing(db, connection, item, left.get(item.id, NOTHING_LEFT), limit)
+        for item in all_audiences(db)
+    ]
+
+
+def standing(
+    db: Db,
+    connection: Connection,
+    audience_id: int,
+    now: Callable[[], int] = now_in_microseconds,
+) -> Standing:
+    """How one audience stands, its members counted."""
+    known = audience(db, audience_id)
+    return _standing(db, connection, known, outstanding(db, known), latest_credible(now()))
+
+
+def _standing(
+    db: Db, connection: Connection, known: Audience, left: Outstanding, limit: int | None
+) -> Standing:
+    return Standing(
+        audience=known,
+        cohort_name=known.linked_name or cohort_name(known, connection),
+        owner_email=owner_email(known, connection),
+        left=left,
+        count=None if limit is None else headcount(db, known, limit),
+        status=status_of(known, left),
+        strangers=open_strangers(db, known.id),
+    )
+
+
+NOTHING_LEFT = Outstanding(add=0, remove=0, rejected=0, unidentified=0)

@@ -1,0 +1,1 @@
+"""Cohorts compared with their audiences, and differences repaired."""

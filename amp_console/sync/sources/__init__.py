@@ -1,0 +1,1 @@
+"""Where events come from: files, growing files, folders, webhooks and streams."""

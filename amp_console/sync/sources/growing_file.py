@@ -1,0 +1,256 @@
+"""Reading one file into the ledger step by step, so that files can take turns.
+
+A log that was rotated since it was read last is first read on where it is now: renamed, copied or
+compressed, and then the logs that were written after it.
+"""
+
+import os
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+import msgspec
+
+from amp_console.engage import EventBatch, open_source
+from amp_console.engage.reader import EventReader
+from amp_console.engage.rotation import rotations_of
+from amp_console.engage.source import BEGINNING, Start, grows_by_lines
+from amp_console.engage.tail import (
+    FileOffset,
+    beginning_of,
+    continues,
+    identity_of,
+    is_packed,
+    read_on,
+)
+from amp_console.ledger.tails import UNFINISHED, Tail
+from amp_console.sync.ingest.stream import IngestResult, StreamIngestor
+from amp_console.sync.sources.offsets import Offsets, keeper, place
+
+SNIFFED = 64 * 1024  # bytes from which the format is told
+COST_OF_EVENT = 100  # bytes; a file may unpack to a thousand times its size
+
+Reading = Generator[int, None, str]
+"""Yields what each step cost, in bytes; returns what is wrong with the file, "" if nothing is."""
+
+CUT = "Its last row or element is incomplete and waits for the rest. Everything before it was read."
+
+
+class _Candidate(NamedTuple):
+    """A file beside a log: how far it was read, and its time in nanoseconds since 1970."""
+
+    path: Path
+    tail: Tail | None
+    time: int
+
+
+class FileReader:
+    """Makes the readings of files; one step of one reading is taken at a time."""
+
+    def __init__(self, feed: StreamIngestor, offsets: Offsets) -> None:
+        self._feed = feed
+        self._offsets = offsets
+        self._events = EventReader(feed.options.mapping, feed.options.audience)
+        self._open: set[Path] = set()
+        self._followed: set[Path] = set()
+        self._taken = IngestResult()
+        self.read = 0
+        """How many events were read."""
+        self.positions: dict[Path, int] = {}
+        """How far the files were read that are read as a whole, and are under way; in bytes."""
+        self.moved: list[Path] = []
+        """Where logs were found that had been moved away, since the list was cleared last."""
+
+    def taken(self) -> IngestResult:
+        """Return what was taken in since the last call."""
+        taken, self._taken = self._taken, IngestResult()
+        return taken
+
+    def follow(self, path: Path, *, is_alone: bool) -> Reading:
+        """Read what was added to a file. Raises `LedgerError`, OSError and UnreadableSource.
+
+        `is_alone`: its folder is not watched, so rotated logs beside it are found only here.
+        """
+        while path in self._open:  # as what another log has become
+            yield 0
+        with self._opened(path) as file:
+            known, notice = self._offsets.of(path), ""
+            if known is not None and (known.is_whole or not continues(file, place(known))):
+                if not known.is_whole:
+                    notice = yield from self.catch_up(path, is_alone=is_alone)
+                known = None
+            self._followed.add(path)
+            yield from self._follow_on(path, file, known or self._known_elsewhere(path, file))
+        return notice
+
+    def whole(self, path: Path) -> Reading:
+        """Read a file from its beginning to its end; raises as `follow`."""
+        while path in self._open:
+            yield 0
+        with self._opened(path) as file:
+            found, identity = os.fstat(file.fileno()), identity_of(file)
+            known = self._offsets.whole(path, file)
+            log = self._offsets.of_packed(path) if is_packed(file) else None
+            modified = found.st_mtime_ns
+            done = Tail(
+                str(path), 0, *identity, found.st_size, modified, is_whole=True, modified=modified
+            )
+            if known and (known.position, known.line) == (done.position, done.line):
+                if known.path != done.path:
+                    self._offsets.keep(msgspec.structs.replace(known, path=done.path))
+                return ""
+            start = Start(log.position, log.line) if log else BEGINNING
+            options = self._feed.options
+            with open_source(str(path), options, start=start, may_grow=True) as source:
+                if log is not None:
+                    source_id = log.source_id
+                elif known is not None:
+                    source_id = known.source_id
+                    self._feed.begin_again(source_id)
+                else:
+                    source_id = self._feed.begin(str(path))
+                done = msgspec.structs.replace(done, source_id=source_id)
+                self._offsets.keep(msgspec.structs.replace(done, position=UNFINISHED))
+                try:
+                    for batch in source:
+                        before = self.positions.get(path, 0)
+                        self._add(self._feed.take(source_id, [batch]))
+                        self.positions[path] = source.position()
+                        yield max(source.position() - before, _cost(batch))
+                finally:
+                    self.positions.pop(path, None)
+                self._offsets.keep(done)
+                return source.trouble or (CUT if source.is_cut else "")
+
+    def catch_up(self, path: Path, *, is_alone: bool) -> Reading:
+        """Read on in what has become of a log, and in what was written after it."""
+        known = self._offsets.of(path)
+        if known is None or known.is_whole:
+            return ""
+        found = self._candidates(path, known)
+        is_it = [other.tail is not None and _is_same_log(other.tail, known) for other in found]
+        begin = is_it.index(True) if any(is_it) else -1
+        for number, other in enumerate(found):
+            is_newer = number > begin if begin >= 0 else other.time > known.modified
+            if other.tail is not None or (is_alone and is_newer):
+                self.moved.append(other.path)
+                with suppress(FileNotFoundError):  # it may be gone again by now
+                    yield from self._catch_up_in(other.path)
+        is_told = begin < 0 and known.position > 0 and is_alone and path not in self._followed
+        return _lost(known) if is_told else ""
+
+    def _candidates(self, path: Path, known: Tail) -> list[_Candidate]:
+        """The files beside a log in which it may be continued, oldest first."""
+        paths = rotations_of(path)
+        with suppress(OSError):
+            for other in path.parent.iterdir():
+                if other != path and other not in paths and other.stat().st_ino == known.inode:
+                    paths.append(other)
+        found = []
+        for other in paths:
+            with suppress(OSError), other.open("rb") as file:
+                if other in self._open:
+                    continue
+                is_gzip = is_packed(file)
+                tail = self._offsets.of_packed(other) if is_gzip else None
+                tail = tail or self._offsets.whole(other, file)
+                tail = tail or self._offsets.of_file(other, file)
+                found.append(_Candidate(other, tail, os.fstat(file.fileno()).st_mtime_ns))
+        return found
+
+    def _catch_up_in(self, path: Path) -> Reading:
+        if path in self._open:
+            return ""
+        with path.open("rb") as file:
+            is_followed = grows(file, self._offsets.of_file(path, file))
+        if not is_followed:
+            return (yield from self.whole(path))
+        with self._opened(path) as file:
+            yield from self._follow_on(path, file, self._known_elsewhere(path, file))
+        return ""
+
+    def _known_elsewhere(self, path: Path, file: BinaryIO) -> Tail | None:
+        """How far a file was read under another name."""
+        known = self._offsets.of_file(path, file)
+        if known is not None:
+            self._offsets.keep(known)
+        return known
+
+    def _follow_on(self, path: Path, file: BinaryIO, known: Tail | None) -> Generator[int]:
+        if known is None:
+            begin = beginning_of(identity_of(file))
+            known = _tail(path, self._feed.begin(str(path)), begin, 0)
+            self._offsets.remember(known)
+        modified = os.fstat(file.fileno()).st_mtime_ns
+        for part in read_on(file, place(known)):
+            tail = _tail(path, known.source_id, part.after, modified)
+            if not part.lines:
+                self._offsets.keep(tail)
+                continue
+            batches: list[EventBatch] = []
+            for batch in self._events.batches(part.lines, part.first):
+                if batches:  # one line may hold events by the million
+                    yield _cost(batches[-1])
+                batches.append(batch)
+            self._add(self._feed.take(known.source_id, batches, keeper(tail)))
+            self._offsets.remember(tail)
+            yield part.after.position - known.position
+            known = tail
+
+    def _add(self, taken: IngestResult) -> None:
+        self._taken = self._taken.plus(taken)
+        self.read += taken.tally.read
+
+    @contextmanager
+    def _opened(self, path: Path) -> Iterator[BinaryIO]:
+        with path.open("rb") as file:
+            self._open.add(path)
+            try:
+                yield file
+            finally:
+                self._open.discard(path)
+
+
+def grows(file: BinaryIO, known: Tail | None) -> bool:
+    """Whether an open file is followed line by line, by what it holds; raises OSError."""
+    is_followed = known is not None and not known.is_whole and known.position > 0
+    if is_followed and known is not None and continues(file, place(known)):
+        return True
+    head = os.pread(file.fileno(), SNIFFED, 0)
+    return not head or grows_by_lines(head)
+
+
+def ends_complete(file: BinaryIO) -> bool:
+    """Whether a file that is read as a whole ends as complete ones do; raises OSError."""
+    size = os.fstat(file.fileno()).st_size
+    end = os.pread(file.fileno(), 64, max(0, size - 64)).rstrip(b" \t\0")
+    return is_packed(file) or not end or end.endswith((b"\n", b"\r", b"]", b"}", b'"'))
+
+
+def _cost(batch: EventBatch) -> int:
+    """What judging took, in bytes; also of a million empty lines, which are no events."""
+    return COST_OF_EVENT * max(batch.lines, batch.read)
+
+
+def _tail(path: Path, source_id: int, after: FileOffset, modified: int) -> Tail:
+    return Tail(
+        str(path),
+        source_id,
+        *after.identity,
+        after.position,
+        after.line,
+        before=after.before,
+        modified=modified,
+    )
+
+
+def _is_same_log(tail: Tail, known: Tail) -> bool:
+    return tail.source_id == known.source_id
+
+
+def _lost(known: Tail) -> str:
+    return (
+        f"It was rotated while no session followed it, and the file that was read up to line"
+        f" {known.line - 1:,} is gone: lines that were added to it later were not read."
+    )

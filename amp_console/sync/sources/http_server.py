@@ -1,0 +1,160 @@
+"""The receiver's connections: how many there may be, and how long they may take to say what for.
+
+uvicorn bounds requests, but neither connections nor the time until a request's head has come; a
+thousand silent connections would take every file handle there is. What is changed of uvicorn's
+protocol is all here.
+"""
+
+import asyncio
+import http
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, cast
+
+import msgspec
+import uvicorn
+from starlette.types import ASGIApp
+from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
+
+from amp_console.ledger.refused_requests import RefusalReason
+
+BACKLOG = 400  # connections that the system keeps until they are accepted
+LINGER_SECONDS = 1.0  # for a sender that is turned away to hear why
+SOON = "1"  # seconds, for Retry-After
+
+OnRefused = Callable[[RefusalReason, int, str], None]
+"""Called with the reason, the HTTP status and what was wrong, for what never became a request."""
+
+
+class ConnectionLimits(msgspec.Struct, frozen=True):
+    """How many connections there may be, and the seconds until a request's head has to be there.
+
+    As many again are told to come later; with those it stays below the usual 1,024 file handles.
+    """
+
+    connections: int = 400
+    head_seconds: float = 10.0
+
+
+def _answer(status: int, *headers: str) -> bytes:
+    phrase = http.HTTPStatus(status).phrase
+    lines = [f"HTTP/1.1 {status} {phrase}", *headers, "Connection: close", "Content-Length: 0"]
+    return "".join(f"{line}\r\n" for line in [*lines, ""]).encode()
+
+
+class BoundedConnection(H11Protocol):
+    """One connection; beyond the limit it is told to come again, whatever it wants."""
+
+    is_turned_away = False
+    _slow: asyncio.TimerHandle | None = None
+
+    def __init__(self, limits: ConnectionLimits, refused: OnRefused, **settings: Any) -> None:
+        """The settings are uvicorn's."""
+        super().__init__(**settings)
+        self._limits = limits
+        self._refused = refused
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Let it in, or turn it away."""
+        super().connection_made(transport)
+        limit = self._limits.connections
+        others = cast("set[BoundedConnection]", self.connections)
+        is_crowded = len(others) > 2 * limit
+        if is_crowded or sum(not other.is_turned_away for other in others) > limit:
+            words = f"More than {limit} connections at once."
+            self._refused(RefusalReason.TOO_BUSY, 503, words)
+            if is_crowded:
+                transport.abort()
+                return
+            self._turn_away(_answer(503, f"Retry-After: {SOON}"))
+        else:
+            self._expect_head()
+
+    def data_received(self, data: bytes) -> None:
+        """Take in what comes, as long as a request is under way before its time is over."""
+        if self.is_turned_away:
+            return
+        super().data_received(data)
+        cycle = cast("RequestResponseCycle | None", self.cycle)  # None before the first request
+        if cycle is not None and not cycle.response_complete:
+            self._in_time()
+        elif self._slow is None:
+            self._expect_head()
+
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """Stay open for the answer where a sender closes its side after a whole request."""
+        cycle = cast("RequestResponseCycle | None", self.cycle)
+        return cycle is not None and not (cycle.more_body or cycle.response_complete)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget it."""
+        self._in_time()
+        super().connection_lost(exc)
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is no HTTP: uvicorn calls this while it handles h11's error.
+
+        The error knows the right status (431 for a head that is too long) and says more.
+        """
+        error = sys.exception()
+        status = int(getattr(error, "error_status_hint", 400))
+        what = str(error or msg).partition(":")[0]  # what follows quotes the request
+        self._refused(RefusalReason.BAD_HTTP, status, f"{what}.")
+        cycle = cast("RequestResponseCycle | None", self.cycle)
+        if cycle is not None and not cycle.response_complete:
+            if cycle.response_started:
+                self.transport.close()  # in the middle of another answer
+                return
+            cycle.disconnected = True  # its handler must not answer as well
+            cycle.message_event.set()
+        self._turn_away(_answer(status))
+
+    def _expect_head(self) -> None:
+        self._slow = self.loop.call_later(self._limits.head_seconds, self._give_up)
+
+    def _give_up(self) -> None:
+        words = f"No complete request head after {self._limits.head_seconds:g} seconds."
+        self._refused(RefusalReason.TOO_SLOW, 408, words)
+        self._turn_away(_answer(408))
+
+    def _in_time(self) -> None:
+        if self._slow is not None:
+            self._slow.cancel()
+            self._slow = None
+
+    def _turn_away(self, answer: bytes) -> None:
+        """Answer, and close; at once would throw the answer away with what is not read yet."""
+        self._in_time()
+        self.is_turned_away = True
+        self.transport.write(answer)
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self.loop.call_later(LINGER_SECONDS, self.transport.abort)
+
+
+class Server(uvicorn.Server):
+    """uvicorn behind this door, without signal handlers of its own: the session has them."""
+
+    def __init__(self, app: ASGIApp, limits: ConnectionLimits, refused: OnRefused) -> None:
+        def connection(**settings: Any) -> BoundedConnection:
+            return BoundedConnection(limits, refused, **settings)
+
+        super().__init__(
+            uvicorn.Config(
+                app,
+                http=cast("type[asyncio.Protocol]", connection),  # uvicorn only ever calls it
+                interface="asgi3",
+                ws="none",
+                lifespan="off",
+                log_level="critical",  # a log line could quote an event
+                access_log=False,
+                server_header=False,
+                timeout_graceful_shutdown=10,
+            )
+        )
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave the signals alone."""
+        yield

@@ -1,0 +1,215 @@
+"""Where live events come from: watched paths, and a stream such as the standard input."""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import CancelledError
+from contextlib import suppress
+from functools import partial
+from time import monotonic
+from typing import BinaryIO, TypeVar, cast
+
+import msgspec
+from watchfiles import awatch
+
+from amp_console.engage import EventBatch, Source, open_source
+from amp_console.engage.source import STDIN
+from amp_console.ledger import LedgerError
+from amp_console.sync.ingest.stream import StreamIngestor
+from amp_console.sync.live.progress import LiveSource
+from amp_console.sync.live.session import LiveSession
+from amp_console.sync.sources.pipe import EndableStream
+from amp_console.sync.sources.watcher import Watching
+from amp_console.sync.words import unnamed
+
+OFTEN = 0.25  # seconds between two looks at single files, and at files that may not be whole yet
+SELDOM = 10.0  # seconds until folders are looked at all the same, whatever the system tells
+BLIND = 1.0  # ... where the system tells nothing of them
+TRY_AGAIN = 5.0  # seconds until a ledger that failed is tried again
+WAKE_UP = 1_000  # milliseconds until the watcher sees that it is to end
+LAST_TURN = 4 * 1024 * 1024  # bytes that are read when the session is to end
+GIVEN_UP = 5.0  # seconds for which the end of the reading thread is waited for
+
+T = TypeVar("T")
+
+
+class PathSource:
+    """Files that grow, and folders in which files appear."""
+
+    def __init__(self, watching: Watching) -> None:
+        self._watching = watching
+        self._trouble = ""
+
+    def sources(self) -> tuple[LiveSource, ...]:
+        """The files; before them the ledger, while it can't take in what stands in them."""
+        found = self._watching.sources()
+        return (LiveSource("ledger", trouble=self._trouble), *found) if self._trouble else found
+
+    async def follow(self, live: LiveSession) -> None:
+        """Take in what grows and appears, until the session ends.
+
+        A ledger that fails is tried again. Raises `LedgerError` where it fails in the end.
+        """
+        async for _ in self._wake_ups(live):
+            try:
+                scan = self._watching.scan
+                await live.arrived(await asyncio.to_thread(scan, live.ending.is_set))
+                self._trouble = ""
+            except LedgerError as error:
+                self._trouble = str(error)
+                live.look_anew()  # a part may have been taken in before it failed
+                await _or_ending(live, TRY_AGAIN)
+        # What was written up to the end is taken in, too, unless it is a backlog.
+        scan = partial(self._watching.scan, turn=LAST_TURN)
+        await live.arrived(await asyncio.to_thread(scan))
+
+    async def _wake_ups(self, live: LiveSession) -> AsyncIterator[None]:
+        news = asyncio.Event()
+        folders = asyncio.create_task(self._tell(live, news))
+        try:
+            while not live.ending.is_set():
+                news.clear()
+                looked = monotonic()
+                yield
+                if self._watching.has_more:
+                    continue
+                while not (live.ending.is_set() or news.is_set() or self._watching.is_settling):
+                    await _or_ending(live, OFTEN)
+                    since = monotonic() - looked
+                    if self._watching.has_news() or since > (BLIND if folders.done() else SELDOM):
+                        break
+                if self._watching.is_settling:
+                    await _or_ending(live, OFTEN)
+        finally:
+            folders.cancel()
+            await asyncio.gather(folders, return_exceptions=True)
+
+    async def _tell(self, live: LiveSession, news: asyncio.Event) -> None:
+        """Tell of changes in folders; it ends where the system does not (too many of them, say)."""
+        folders = [path for path in self._watching.paths if path.is_dir()]
+        if not folders:
+            await live.ending.wait()
+            return
+        with suppress(OSError, RuntimeError):
+            async for _ in awatch(*folders, rust_timeout=WAKE_UP):
+                news.set()
+
+
+class StreamSource:
+    """A stream, such as the standard input, in any format that an import reads."""
+
+    def __init__(
+        self,
+        feed: StreamIngestor,
+        stream: BinaryIO,
+        name: str,
+        now: Callable[[], float] = monotonic,
+        patient: float = 60.0,
+    ) -> None:
+        """A line that is not complete is shown as waiting after `patient` seconds."""
+        self._feed = feed
+        self._stream = EndableStream(stream)
+        self._source: Source | None = None
+        self._seen = LiveSource(name)
+        self._now = now
+        self._patient = patient
+        self._changed = now()
+
+    def sources(self) -> tuple[LiveSource, ...]:
+        """The stream."""
+        seen, waiting = self._seen, self._source.unfinished if self._source else 0
+        if waiting and not seen.trouble and self._now() - self._changed >= self._patient:
+            trouble = f"Its last line is incomplete: {waiting:,} bytes wait for the rest."
+            return (msgspec.structs.replace(seen, trouble=trouble),)
+        return (seen,)
+
+    async def follow(self, live: LiveSession) -> None:
+        """Take in the stream, until it or the session ends; all that was read is taken in.
+
+        It is read by a thread of its own. A ledger that fails is tried again. Raises `LedgerError`
+        where it fails in the end, and `UnreadableSource` where nothing of the stream can be read.
+        """
+        source_id = await self._kept_trying(live, lambda: self._feed.begin(self._seen.name))
+        batches: asyncio.Queue[EventBatch | Exception | None] = asyncio.Queue(maxsize=1)
+        thread = self._read_aside(batches)
+        ending = asyncio.create_task(self._end_with(live))
+        try:
+            while (batch := await self._next(batches, ending)) is not None:
+                if isinstance(batch, Exception):
+                    raise batch
+                await self._take(live, source_id, batch)
+        finally:
+            ending.cancel()
+            self._stream.end()
+            if self._stream.can_end:
+                await asyncio.to_thread(thread.join, GIVEN_UP)
+            if not thread.is_alive():
+                self._stream.close()
+
+    async def _end_with(self, live: LiveSession) -> None:
+        await live.ending.wait()
+        self._stream.end()
+
+    async def _next(
+        self, batches: "asyncio.Queue[EventBatch | Exception | None]", ending: "asyncio.Task[None]"
+    ) -> EventBatch | Exception | None:
+        coming = asyncio.ensure_future(batches.get())
+        if not self._stream.can_end:
+            await asyncio.wait({coming, ending}, return_when=asyncio.FIRST_COMPLETED)
+            if not coming.done():
+                coming.cancel()
+                return None
+        return await coming
+
+    def _read_aside(
+        self, batches: "asyncio.Queue[EventBatch | Exception | None]"
+    ) -> threading.Thread:
+        loop = asyncio.get_running_loop()
+
+        def put(batch: EventBatch | Exception | None) -> None:
+            asyncio.run_coroutine_threadsafe(batches.put(batch), loop).result()
+
+        def read() -> None:
+            with suppress(RuntimeError, CancelledError):  # the loop is closed: no one reads on
+                try:
+                    for batch in self._batches():
+                        put(batch)
+                    put(None)
+                except Exception as error:  # it is raised where it is awaited
+                    put(error)
+
+        thread = threading.Thread(target=read, daemon=True, name="stream")
+        thread.start()
+        return thread
+
+    def _batches(self) -> Iterator[EventBatch]:
+        self._source = open_source(
+            STDIN, self._feed.options, stdin=cast("BinaryIO", self._stream), is_live=True
+        )
+        for batch in self._source:
+            self._changed = self._now()
+            yield batch
+
+    async def _take(self, live: LiveSession, source_id: int, batch: EventBatch) -> None:
+        taken = await self._kept_trying(live, lambda: self._feed.take(source_id, [batch]))
+        position = self._source.position() if self._source else 0
+        events = self._seen.events + taken.tally.read
+        self._seen = LiveSource(self._seen.name, events, self._now(), position)
+        await live.arrived(taken)
+
+    async def _kept_trying(self, live: LiveSession, work: Callable[[], T]) -> T:
+        while True:
+            try:
+                return await asyncio.to_thread(work)
+            except LedgerError as error:
+                if live.ending.is_set():
+                    raise
+                self._seen = LiveSource(
+                    self._seen.name, self._seen.events, trouble=unnamed(error, self._seen.name)
+                )
+                await _or_ending(live, TRY_AGAIN)
+
+
+async def _or_ending(live: LiveSession, seconds: float) -> None:
+    with suppress(TimeoutError):
+        await asyncio.wait_for(live.ending.wait(), seconds)

@@ -1,0 +1,319 @@
+"""Watching files and folders: what grows is followed, what appears is read.
+
+Files take turns: each reading takes one step after the other, and a look takes a limited number
+of them, so no file holds up the others or the end of the session.
+"""
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+from typing import NamedTuple
+
+import msgspec
+
+from amp_console.engage import UnreadableSource
+from amp_console.sync.ingest.stream import IngestResult, StreamIngestor
+from amp_console.sync.live.progress import LiveSource
+from amp_console.sync.sources.growing_file import CUT, FileReader, Reading, ends_complete, grows
+from amp_console.sync.sources.offsets import Offsets
+from amp_console.sync.words import unnamed
+
+TEMPORARY = (".tmp", ".part", ".partial", ".filepart", ".crdownload", ".download", ".swp", "~")
+"""How the names of files end that are renamed when they are whole."""
+MOST_SHOWN = 100  # files
+COST_OF_FILE = 4096  # bytes; opening a file costs as much as reading so many
+
+_MISSING = "It does not exist. It will be read as soon as it does."
+
+
+class WatchOptions(msgspec.Struct, frozen=True):
+    """Limits of watching; times in seconds.
+
+    An incomplete file is `patient` long expected to grow before it is read as far as it is
+    complete, and shown as waiting. A file that was moved away may be written to for `late`; the
+    offset of one that is gone is kept for `remembered`. A look reads about `turn` bytes, from
+    at most `opened` files at once.
+    """
+
+    patient: float = 60.0
+    late: float = 3_600.0
+    remembered: float = 86_400.0
+    turn: int = 16 * 1024 * 1024
+    opened: int = 64
+
+
+class Stamp(NamedTuple):
+    """What a file looks like from outside; as long as it stays so, nothing is new in it."""
+
+    device: int
+    inode: int
+    size: int
+    time: int
+
+    @classmethod
+    def of(cls, path: Path) -> "Stamp | None":
+        """Look at a file; None where there is none."""
+        try:
+            found = path.stat()
+        except OSError:
+            return None
+        return cls(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
+
+
+@dataclass(slots=True)
+class _Watched:
+    """What is known of one file since this process has watched it."""
+
+    stamp: Stamp  # as it is now
+    changed: float  # when that was first seen
+    seen: Stamp | None = None  # as it was when it was read last
+    is_settling: bool = False  # it has to look the same twice before it is read
+    events: int = 0
+    last: float | None = None
+    trouble: str = ""
+
+
+class _Turn(NamedTuple):
+    """A file that is being read, as it was when its reading began."""
+
+    path: Path
+    reading: Reading
+    stamp: Stamp | None
+
+
+class Watching:
+    """Looks at paths again and again; `scan` takes in what is new. It may block."""
+
+    def __init__(
+        self,
+        feed: StreamIngestor,
+        paths: Sequence[Path],
+        now: Callable[[], float] = monotonic,
+        options: WatchOptions | None = None,
+    ) -> None:
+        """Where reading begins comes from the ledger. `now` is in seconds."""
+        self.paths = {path.absolute() for path in paths}
+        self._now = now
+        self._options = options or WatchOptions()
+        self._offsets = Offsets(feed.ledger)
+        self._reader = FileReader(feed, self._offsets)
+        self._files: dict[Path, _Watched] = {}
+        self._aliases: set[Path] = set()
+        self._gone = dict.fromkeys(map(Path, self._offsets.paths()), now())
+        self._moved: dict[Path, float] = {}
+        self._turns: deque[_Turn] = deque()
+        self._lost = {path for path in self._gone if path in self.paths and not path.exists()}
+
+    def scan(
+        self, is_over: Callable[[], bool] = lambda: False, turn: int | None = None
+    ) -> IngestResult:
+        """Take in some of what is new since the last look. Raises `LedgerError`.
+
+        It returns early once `is_over`; `turn` as in `WatchOptions`. What was taken in before a
+        look failed is returned by the next one; where `has_more`, the next one has more to read at
+        once.
+        """
+        self._look()
+        left = self._options.turn if turn is None else turn
+        while self._turns and left > 0 and not is_over():
+            left -= self._advance()
+        for path in self._reader.moved:
+            self._moved.setdefault(path, self._now())
+        self._reader.moved.clear()
+        return self._reader.taken()
+
+    @property
+    def has_more(self) -> bool:
+        """Whether a file was not read to its end yet."""
+        return bool(self._turns)
+
+    @property
+    def is_settling(self) -> bool:
+        """Whether a file waits for its second look, to be sure that it is whole."""
+        return any(of.is_settling for of in self._files.values())
+
+    def has_news(self) -> bool:
+        """Whether one of the single files has changed since the last look; folders aren't asked."""
+        files = self._files
+        known = [(path, of) for path, of in list(files.items()) if path in self.paths]
+        return any(Stamp.of(path) != of.stamp for path, of in known) or any(
+            path not in files and path not in self._aliases and path.is_file()
+            for path in self.paths
+        )
+
+    def sources(self) -> tuple[LiveSource, ...]:
+        """How far the files were read: those in trouble, and those that brought events last."""
+        found = list(self._files.items())  # at once: another thread may be looking at files
+        missing = [path for path in sorted(self.paths) if not path.exists()]
+        shown = [LiveSource(_name(path), trouble=_MISSING) for path in missing]
+        shown += [self._shown(path, of) for path, of in found if path not in missing]
+        shown.sort(key=lambda source: (not source.trouble, -(source.last or 0.0)))
+        return tuple(shown[:MOST_SHOWN])
+
+    def _shown(self, path: Path, of: _Watched) -> LiveSource:
+        tail, size = self._offsets.of(path), of.stamp.size
+        position = 0 if tail is None else size if tail.is_whole else tail.position
+        position = self._reader.positions.get(path, position)
+        is_quiet = self._now() - of.changed >= self._options.patient
+        trouble = "" if of.trouble == CUT and not is_quiet else of.trouble
+        if not trouble and is_quiet and of.seen == of.stamp and position < size and tail:
+            trouble = (
+                f"Line {tail.line:,} is not complete: its last {size - position:,} bytes wait for"
+                " the rest."
+            )
+        return LiveSource(_name(path), of.events, of.last, position, size, trouble)
+
+    # Looking.
+
+    def _look(self) -> None:
+        """Begin to read what is new or has grown."""
+        there: set[Path] = set()
+        reading = {turn.path for turn in self._turns}
+        for path, stamp in self._found():
+            there.add(path)
+            self._gone.pop(path, None)
+            of = self._files.get(path)
+            if of is None or of.stamp != stamp:
+                of = of or _Watched(stamp, self._now())
+                of.stamp, of.changed, of.is_settling = stamp, self._now(), True
+                self._files[path] = of
+            else:
+                of.is_settling = False
+            if of.seen == stamp:
+                of.is_settling = False
+            elif path not in reading:
+                self._begin(path, of)
+        self._let_go(there)
+        for path in self._lost - reading:
+            self._lost.discard(path)
+            rest = self._reader.catch_up(path, is_alone=self._is_alone(path))
+            self._turns.append(_Turn(path, rest, None))
+
+    def _begin(self, path: Path, of: _Watched) -> None:
+        try:
+            with path.open("rb") as file:
+                if grows(file, self._offsets.of(path)):
+                    reading = self._reader.follow(path, is_alone=self._is_alone(path))
+                elif of.is_settling:
+                    return
+                elif ends_complete(file) or self._now() - of.changed >= self._options.patient:
+                    reading = self._reader.whole(path)
+                else:
+                    return
+        except OSError as error:
+            of.trouble, of.is_settling = _unreadable(error), False
+            return
+        of.is_settling = False
+        self._turns.append(_Turn(path, reading, of.stamp))
+
+    def _found(self) -> list[tuple[Path, Stamp]]:
+        """The files, the oldest first, each under one of its names."""
+        named: dict[tuple[int, int], tuple[Path, Stamp]] = {}
+        aliases = set()
+        for path in self._candidates():
+            stamp = Stamp.of(path)
+            if stamp is None:
+                continue
+            other = named.setdefault((stamp.device, stamp.inode), (path, stamp))[0]
+            if other != path:
+                is_better = path in self._files and other not in self._files
+                aliases.add(other if is_better else path)
+                if is_better:
+                    named[stamp.device, stamp.inode] = path, stamp
+        self._aliases = aliases
+        return sorted(named.values(), key=lambda found: (found[1].time, found[0]))
+
+    def _candidates(self) -> Iterator[Path]:
+        for path in sorted(self.paths):
+            if path.is_dir():
+                yield from sorted(_files_in(path))
+            elif path.is_file():
+                yield path
+        late, now = self._options.late, self._now()
+        yield from [path for path, since in self._moved.items() if now - since < late]
+
+    def _is_alone(self, path: Path) -> bool:
+        """Whether a file is watched by its name, so that its folder is not looked at."""
+        return not any(folder in path.parents for folder in self.paths)
+
+    def _let_go(self, there: set[Path]) -> None:
+        """Read the rest of what was moved away; forget what is gone, or days would fill memory."""
+        now = self._now()
+        for path in self._files.keys() - there:
+            if path not in self._aliases:
+                self._lost.add(path)
+            del self._files[path]
+            self._gone[path] = now
+        remembered = self._options.remembered
+        for path in [path for path, since in self._gone.items() if now - since > remembered]:
+            del self._gone[path]
+            self._moved.pop(path, None)
+            self._offsets.forget(path)
+
+    # Reading, in turns.
+
+    def _advance(self) -> int:
+        """Let the reading whose turn it is take a step; return what it cost, in bytes."""
+        turn = self._turns.popleft()
+        before, cost, of = self._reader.read, 0, self._files.get(turn.path)
+        try:
+            cost = next(turn.reading)
+        except StopIteration as over:
+            self._end(turn, str(over.value or ""))
+        except UnreadableSource as error:  # its content: it is looked at again when it changes
+            self._end(turn, unnamed(error, str(turn.path)))
+        except UnicodeEncodeError:
+            self._end(turn, "Its name is not in UTF-8. Rename it to have it read.")
+        except OSError as error:
+            if of is not None:
+                of.trouble = _unreadable(error)
+        else:
+            self._turns.insert(min(len(self._turns), self._options.opened - 1), turn)
+        if of is not None and (events := self._reader.read - before):
+            of.events += events
+            of.last = self._now()
+        return COST_OF_FILE + cost
+
+    def _end(self, turn: _Turn, trouble: str) -> None:
+        of = self._files.get(turn.path)
+        if of is not None:
+            of.seen, of.trouble = turn.stamp, trouble
+
+
+def _unreadable(error: OSError) -> str:
+    return f"It can't be read ({error.strerror}). The session keeps trying."
+
+
+def _name(path: Path) -> str:
+    return os.fsencode(path).decode(errors="replace")
+
+
+def _files_in(folder: Path) -> Iterator[Path]:
+    """The files of a folder and those below it; folders that vanish or are closed are passed by."""
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            path = Path(parent, name)
+            is_hidden = name.startswith(".") or name.lower().endswith(TEMPORARY)
+            if not is_hidden and os.path.isfile(path):  # noqa: PTH113  # it never raises
+                yield path
+
+
+def readable(paths: Sequence[str]) -> list[Path]:
+    """Return the paths to watch; raises `UnreadableSource` where nothing ever will be there.
+
+    A file may still be missing, as a log does until it is first written; its folder may not.
+    """
+    found = []
+    for text in paths:
+        path = Path(text).expanduser().absolute()
+        if not path.exists() and not path.parent.is_dir():
+            raise UnreadableSource(f"{path} does not exist, nor does its folder. Check the name.")
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            raise UnreadableSource(f"{path} is neither a file nor a folder. Pipe it in instead: -")
+        if path.exists() and not os.access(path, os.R_OK):
+            raise UnreadableSource(f"{path} may not be read by you. Ask its owner for access.")
+        found.append(path)
+    return found
