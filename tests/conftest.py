@@ -1,5 +1,6 @@
 """What every test stands on: no keyring of the developer's, no home of theirs, asyncio only."""
 
+import signal
 from pathlib import Path
 
 import hypothesis
@@ -17,6 +18,16 @@ CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "NO_PROXY", "no_proxy")
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _interruptible() -> None:
+    """Let processes of a test hear Ctrl-C, also where the tests run in the background.
+
+    A shell starts background jobs with SIGINT ignored, and what is ignored is inherited.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

@@ -1,30 +1,16 @@
-"""An operator at a shell: runs the commands as processes, in a home of their own."""
+"""An operator at a shell, whose commands have a home of their own."""
 
-import json
 import os
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
 
 from amp_console.simulator import Simulator
+from tests.cli.inside import Ended, run_inside
 
 MODULE = (sys.executable, "-m", "amp_console")
 OWNER = "ana@acme.example"
-
-
-class Ended(NamedTuple):
-    """How a command ended."""
-
-    status: int
-    out: str
-    err: str
-
-    @property
-    def document(self) -> Any:
-        """The JSON document on stdout."""
-        return json.loads(self.out)
 
 
 class Operator:
@@ -71,10 +57,13 @@ class Operator:
     ) -> Ended:
         """Run a command to its end, without these variables of the environment, or with more."""
         environment = {k: v for k, v in self.environment.items() if k not in set(without)}
-        environment.update(more or {})
+        return run_inside(arguments, {**environment, **(more or {})}, stdin=stdin)
+
+    def run_process(self, *arguments: str | Path, stdin: bytes = b"") -> Ended:
+        """Run a command to its end in a process of its own."""
         done = subprocess.run(
             [*MODULE, *map(str, arguments)],
-            env=environment,
+            env=self.environment,
             input=stdin,
             capture_output=True,
             check=False,

@@ -1,4 +1,4 @@
-"""The commands as an operator runs them: processes, exit statuses, stdout and stderr."""
+"""The commands as an operator runs them: arguments, exit statuses, stdout and stderr."""
 
 import csv
 import gzip
@@ -37,7 +37,7 @@ def file(tmp_path: Path) -> Path:
 class TestHelp:
     @pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["sync", "--help"]])
     def test_needs_no_settings(self, fresh: Operator, arguments: list[str]) -> None:
-        ended = fresh.run(*arguments)
+        ended = fresh.run_process(*arguments)
         assert (ended.status, ended.err) == (0, "")
         assert "amp-console" in ended.out or "Usage" in ended.out
         assert not (fresh.home / "amp-console").exists()
@@ -172,7 +172,7 @@ class TestImport:
         assert operator.run("audiences", "--json").document == before
 
     def test_reads_gzip_from_stdin(self, operator: Operator, file: Path) -> None:
-        ended = operator.run("import", "-", stdin=gzip.compress(file.read_bytes()))
+        ended = operator.run_process("import", "-", stdin=gzip.compress(file.read_bytes()))
         assert ended.status == 0
         assert "Read 5 events: 5 changes" in ended.out
 
@@ -208,7 +208,7 @@ class TestImport:
 
 class TestSync:
     def test_from_a_file_prints_one_document(self, operator: Operator, file: Path) -> None:
-        ended = operator.run("sync", "--from", file, "--yes", "--json")
+        ended = operator.run_process("sync", "--from", file, "--yes", "--json")
         assert ended.status == 1
         document = ended.document
         (audience,) = document.pop("audiences")

@@ -51,7 +51,7 @@ def streams(monkeypatch: pytest.MonkeyPatch, simulator: Simulator, tmp_path: Pat
     monkeypatch.setenv("AMP_CONSOLE_API_KEY", keys.api_key.reveal())
     monkeypatch.setenv("AMP_CONSOLE_SECRET_KEY", keys.secret_key.reveal())
     monkeypatch.chdir(tmp_path)
-    streams = Streams(monkeypatch)
+    streams = Streams()
     where = ("--owner-email", OWNER, "--base-url", simulator.base_url)
     app_id = str(simulator.world.app_id)
     assert streams.run("connect", "acme", "--app-id", app_id, *where) == 0

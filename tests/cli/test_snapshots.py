@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.operator import MODULE, Ended, Operator
+from tests.cli.inside import Ended
+from tests.cli.operator import MODULE, Operator
 
 MEMBERS = [f"m-{number}" for number in range(10)]
 LATER = ("--taken-at", "2026-05-04T00:00:00Z")

@@ -29,7 +29,7 @@ def streams(monkeypatch: pytest.MonkeyPatch, simulator: Simulator, tmp_path: Pat
     folder = tmp_path / "folder"
     folder.mkdir()
     monkeypatch.chdir(folder)
-    streams = Streams(monkeypatch)
+    streams = Streams()
     where = ("--owner-email", OWNER, "--base-url", simulator.base_url)
     app_id = str(simulator.world.app_id)
     assert streams.run("connect", "acme", "--app-id", app_id, *where) == 0
