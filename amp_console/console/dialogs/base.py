@@ -1,7 +1,7 @@
 """Boxes in front of a place, and questions with a yes and a no."""
 
 from collections.abc import Sequence
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, ClassVar, Generic, Literal, TypeVar, cast
 
 from textual.app import ComposeResult
@@ -20,13 +20,15 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Sheets = str | PurePath | list[str | PurePath] | None
-"""Style sheets of a screen; a dialog with its own names dialog.tcss first."""
+"""Style sheets of a screen; a dialog with a sheet of its own names `DIALOG_SHEET` first."""
+DIALOG_SHEET = Path(__file__).with_name("base.tcss")
+"""Absolute: Textual looks for a relative one beside the subclass, in whatever package that is."""
 
 
 class Dialog(LateEventGuard, ModalScreen[T], Generic[T]):
     """A box in the middle, in front of a dimmed place. Esc closes it with nothing done."""
 
-    CSS_PATH: ClassVar[Sheets] = "base.tcss"
+    CSS_PATH: ClassVar[Sheets] = DIALOG_SHEET
     TITLE_TEXT: ClassVar[str] = ""
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "dismiss(None)", "Close", show=False),

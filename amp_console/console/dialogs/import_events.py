@@ -12,7 +12,7 @@ from textual.timer import Timer
 from textual.widgets import Button, Checkbox, Input, Static
 
 from amp_console.console.background import aside
-from amp_console.console.dialogs.base import Dialog, Sheets
+from amp_console.console.dialogs.base import DIALOG_SHEET, Dialog, Sheets
 from amp_console.console.glyphs import bar
 from amp_console.console.jobs import importing
 from amp_console.console.jobs.runs import KNOWN, ImportJob
@@ -74,7 +74,7 @@ class Tick(Checkbox):
 class ImportDialog(Dialog[None]):
     """Chooses files, then shows them being read. It can be left and come back to meanwhile."""
 
-    CSS_PATH: ClassVar[Sheets] = ["base.tcss", "import_events.tcss"]
+    CSS_PATH: ClassVar[Sheets] = [DIALOG_SHEET, "import_events.tcss"]
     TITLE_TEXT = "Import events"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("x", "errors", "Invalid events", show=False, id="import.errors"),

@@ -31,7 +31,6 @@ class ListenRequest(NamedTuple):
 class ListenDialog(Dialog[ListenRequest | None]):
     """Asks where to listen; Esc answers nothing."""
 
-    CSS_PATH = "base.tcss"
     TITLE_TEXT = "Listen"
 
     def __init__(self, more: str = "") -> None:

@@ -8,7 +8,7 @@ from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.widgets import Static
 
-from amp_console.console.dialogs.base import Dialog, Sheets
+from amp_console.console.dialogs.base import DIALOG_SHEET, Dialog, Sheets
 from amp_console.console.screens.runs.rows import answer, doing
 from amp_console.console.texts import BAD, MUTED, STRONG, facts, lines, said
 from amp_console.console.words import SECOND, at, lasting
@@ -35,7 +35,7 @@ def _state(of: RequestRecord) -> str:
 class RequestView(Dialog[None]):
     """A request and its answer."""
 
-    CSS_PATH: ClassVar[Sheets] = ["base.tcss", "request_view.tcss"]
+    CSS_PATH: ClassVar[Sheets] = [DIALOG_SHEET, "request_view.tcss"]
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y", "copy", "Copy", show=False),
         Binding("enter,q", "dismiss(None)", "Close", show=False),

@@ -1,7 +1,7 @@
 """Choosing how differences are put right, and confirming it."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -9,15 +9,12 @@ from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.widgets import Button, Static
 
-from amp_console.console.dialogs.base import Confirm, Dialog
+from amp_console.console.dialogs.base import DIALOG_SHEET, Confirm, Dialog, Sheets
 from amp_console.console.texts import MUTED, said, with_key
 from amp_console.ledger.comparisons import EXTRA, DifferenceKind
 from amp_console.ledger.reconciling import RepairChoice
 from amp_console.sync.reconcile.plan import ReconcilePlan
 from amp_console.sync.words import plural
-
-if TYPE_CHECKING:
-    from amp_console.console.dialogs.base import Sheets
 
 SAMPLES = 3
 
@@ -44,7 +41,7 @@ class RepairRequest(NamedTuple):
 class ChoiceDialog(Dialog[RepairRequest | None]):
     """Asks what is to be put right. Nothing is sent yet."""
 
-    CSS_PATH: ClassVar["Sheets"] = ["../../dialogs/base.tcss", "choice.tcss"]
+    CSS_PATH: ClassVar[Sheets] = [DIALOG_SHEET, "choice.tcss"]
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("a", "choose('add')", "Add the missing", show=False),
         Binding("r", "choose('remove')", "Remove the extra", show=False),
