@@ -11,7 +11,7 @@ import pytest
 from amp_console.simulator import Answer, Call, Cut, RefuseIds, Reset, Rule, Simulator
 from amp_console.values import Credentials, Secret
 from tests.cli.operator import Operator
-from tests.sync.office import event
+from tests.sync.workspace import event
 
 API_KEY, SECRET_KEY = "canary-api-key-5d1f", "canary+secret/key=77ab"
 

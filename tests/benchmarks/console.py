@@ -33,9 +33,9 @@ from amp_console.connections import Connection, Limits
 from amp_console.ledger import Db, Ledger
 from amp_console.simulator import Audience, Behaviour, Reset, Rule, Scenario, Simulator, write_file
 from tests.benchmarks.live import Stream
-from tests.console.house import House
+from tests.console.harness import ConsoleHarness
 from tests.console.terminal import Terminal
-from tests.sync.office import event
+from tests.sync.workspace import event
 
 COMMAND = str(Path(sys.executable).parent / "amp-console")
 CURSOR = "▸"
@@ -84,10 +84,10 @@ def pause(terminal: Terminal, seconds: float) -> None:
 
 def prepared(
     folder: Path, simulator: Simulator, limits: Limits | None = None
-) -> tuple[House, Connection]:
+) -> tuple[ConsoleHarness, Connection]:
     """A home with one connection to a simulator."""
-    house = House(folder, simulator)
-    return house, house.connect(limits=limits or Limits())
+    harness = ConsoleHarness(folder, simulator)
+    return harness, harness.connect(limits=limits or Limits())
 
 
 def large(db: Db) -> None:
@@ -118,9 +118,9 @@ def large(db: Db) -> None:
     )
 
 
-def opened(house: House, shown: str) -> float:
+def opened(harness: ConsoleHarness, shown: str) -> float:
     """Return the seconds until a text of home is seen."""
-    with Terminal([COMMAND], environment=os.environ | house.environ) as terminal:
+    with Terminal([COMMAND], environment=os.environ | harness.environ) as terminal:
         terminal.until_shown(shown)
         seconds = time.perf_counter() - terminal.started
         terminal.type("ctrl+q")
@@ -128,9 +128,9 @@ def opened(house: House, shown: str) -> float:
     return seconds
 
 
-def idle_share(house: House) -> float:
+def idle_share(harness: ConsoleHarness) -> float:
     """Return the share of one processor that an open console takes, over 20 s."""
-    with Terminal([COMMAND], environment=os.environ | house.environ) as terminal:
+    with Terminal([COMMAND], environment=os.environ | harness.environ) as terminal:
         terminal.until_shown("audience_001")
         pause(terminal, 3)
         before = used(terminal.process.pid)
@@ -146,14 +146,14 @@ def used(pid: int) -> float:
 
 def under_load(folder: Path, simulator: Simulator, events: int) -> tuple[list[float], float]:
     """Return repaint times while importing and syncing, and how long the import took."""
-    house, connection = prepared(folder, simulator, Limits(first_batch=500, largest_batch=500))
+    harness, connection = prepared(folder, simulator, Limits(first_batch=500, largest_batch=500))
     simulator.behaviour = Behaviour(latency=0.2)
-    with house.office(connection) as office:
+    with harness.workspace(connection) as workspace:
         for key in ("first", "second", "third"):
-            office.read(event(f"{key}{n}", True, audience=key) for n in range(20_000))
+            workspace.read(event(f"{key}{n}", True, audience=key) for n in range(20_000))
     scenario = Scenario(events=events, users=events, audiences=(Audience.named("Load"),))
     write_file(folder / "events.ndjson", scenario)
-    with Terminal([COMMAND], environment=os.environ | house.environ) as terminal:
+    with Terminal([COMMAND], environment=os.environ | harness.environ) as terminal:
         terminal.until_shown("third")
         terminal.type("S")
         terminal.until_shown("when all goes well")
@@ -184,7 +184,7 @@ def under_load(folder: Path, simulator: Simulator, events: int) -> tuple[list[fl
 def live(folder: Path, simulator: Simulator, seconds: float, rate: int) -> list[float]:
     """Return repaint times in the live view while events come, and Amplitude goes and comes."""
     simulator.behaviour = Behaviour(latency=0.2)
-    house, _ = prepared(folder, simulator)
+    harness, _ = prepared(folder, simulator)
     stream, file = Stream(20), folder / "live.ndjson"
     file.touch()
     over = threading.Event()
@@ -199,7 +199,7 @@ def live(folder: Path, simulator: Simulator, seconds: float, rate: int) -> list[
                 sent += due
 
     writer = threading.Thread(target=write)
-    with Terminal([COMMAND], environment=os.environ | house.environ) as terminal:
+    with Terminal([COMMAND], environment=os.environ | harness.environ) as terminal:
         terminal.until_shown("No audience yet.")
         terminal.type("6")
         terminal.until_shown("No live session.")
@@ -257,7 +257,7 @@ def main() -> None:
         folder = Path(name)
         empty, _ = prepared(folder / "empty", simulator)
         full, connection = prepared(folder / "full", simulator)
-        with Ledger(full.premises.folders.ledger(connection.id)) as ledger:
+        with Ledger(full.environment.folders.ledger(connection.id)) as ledger:
             ledger.write(large)
         nothing = median_of(wish.rounds, lambda: opened(empty, "No audience yet."))
         much = median_of(wish.rounds, lambda: opened(full, "audience_001"))

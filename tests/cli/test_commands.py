@@ -13,7 +13,7 @@ import pytest
 from amp_console.ledger.backups import DAILY, BackupOptions, back_up
 from amp_console.simulator import Answer, Call, Rule, Simulator, Slow
 from tests.cli.operator import Operator
-from tests.sync.office import event
+from tests.sync.workspace import event
 
 
 def write(path: Path, *events: object) -> Path:

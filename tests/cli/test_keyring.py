@@ -8,7 +8,7 @@ import pytest
 
 from tests.cli.operator import Operator
 from tests.secret_service import SecretService, secret_service
-from tests.sync.office import event
+from tests.sync.workspace import event
 
 KEYS = ("AMP_CONSOLE_API_KEY", "AMP_CONSOLE_SECRET_KEY")
 

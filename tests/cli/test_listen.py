@@ -18,7 +18,7 @@ import pytest
 from amp_console.simulator import Simulator, World
 from tests.cli.operator import Operator
 from tests.cli.test_watch import is_in, wait_until
-from tests.sync.office import event
+from tests.sync.workspace import event
 
 SECRET = "not-a-secret"  # obviously false
 

@@ -8,7 +8,7 @@ import pytest
 
 from amp_console.simulator import Simulator
 from tests.cli.operator import Operator
-from tests.sync.office import event
+from tests.sync.workspace import event
 
 BAD = {
     "HTTPS_PROXY": "http://ana:example-password@proxy.example:99999",

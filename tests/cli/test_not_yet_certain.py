@@ -5,7 +5,7 @@ from pathlib import Path
 
 from amp_console.simulator import Call, Late, Simulator
 from tests.cli.operator import Operator
-from tests.sync.office import event
+from tests.sync.workspace import event
 
 
 def write(folder: Path, *events: dict[str, object]) -> Path:

@@ -16,7 +16,7 @@ from amp_console.cli.app import COMMANDS
 from amp_console.simulator import Answer, Call, Rule, Simulator
 from tests.cli.inside import Streams, full, unread
 from tests.cli.operator import MODULE, OWNER
-from tests.sync.office import event
+from tests.sync.workspace import event
 
 STEERING = "\x1b[2J\x1b]0;title\x07\x9b31m\x85\u202e\u2066\u200b\u2028\nINJECTED\r\t\x00\x7f"
 HOSTILE = f"evil{STEERING}"

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from tests.cli.operator import Operator
-from tests.sync.office import event
+from tests.sync.workspace import event
 
 
 def test_the_first_path_that_is_there_counts(fresh: Operator, tmp_path: Path) -> None:

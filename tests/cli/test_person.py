@@ -7,7 +7,7 @@ import pytest
 
 from amp_console.simulator import Answer, Call, Rule
 from tests.cli.operator import Operator
-from tests.sync.office import event
+from tests.sync.workspace import event
 
 
 def write(folder: Path, *events: dict[str, object]) -> Path:

@@ -7,7 +7,7 @@ import pytest
 
 from amp_console.cli.app import COMMANDS
 from tests.cli.operator import Operator
-from tests.sync.office import event
+from tests.sync.workspace import event
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import pytest
 from amp_console.simulator import Behaviour, Simulator, World
 from amp_console.values import IdType, Operation
 from tests.cli.operator import Operator
-from tests.sync.office import event
+from tests.sync.workspace import event
 from tests.test_acceptance import kill_after_requests
 
 USERS = [f"u{n}" for n in range(10)]

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.operator import Operator
-from tests.sync.office import event
+from tests.sync.workspace import event
 
 OLD, NEW = "aud_old", "aud_new"
 

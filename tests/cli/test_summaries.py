@@ -10,7 +10,7 @@ import pytest
 from amp_console.simulator import Simulator
 from tests.cli.inside import Streams
 from tests.cli.operator import OWNER
-from tests.sync.office import event
+from tests.sync.workspace import event
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import pytest
 
 from amp_console.simulator import Audience, Scenario, Simulator, World, write_file
 from tests.cli.operator import Operator
-from tests.sync.office import event
+from tests.sync.workspace import event
 
 PATIENCE = 60.0  # seconds; a condition that is not met by then never is
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from amp_console.simulator import Simulator
-from tests.console.house import House
+from tests.console.harness import ConsoleHarness
 
 
 @pytest.fixture
@@ -16,5 +16,5 @@ def simulator() -> Iterator[Simulator]:
 
 
 @pytest.fixture
-def house(tmp_path: Path, simulator: Simulator) -> House:
-    return House(tmp_path / "house", simulator)
+def harness(tmp_path: Path, simulator: Simulator) -> ConsoleHarness:
+    return ConsoleHarness(tmp_path / "harness", simulator)

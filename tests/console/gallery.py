@@ -39,7 +39,7 @@ from amp_console.sync.live.progress import (
     LiveSource,
 )
 from amp_console.sync.timing import Timing
-from tests.console.house import console, until, until_shown
+from tests.console.harness import console, until, until_shown
 
 NOW = 1_795_608_000_000_000  # 2026-11-25T12:00:00Z, microseconds since 1970
 HOME = Path("/tmp")  # noqa: S108  # its length is seen in pictures, so it must not differ

@@ -12,33 +12,37 @@ from textual.pilot import Pilot
 from amp_console.connections import Vault
 from amp_console.console.widgets.fields import Field
 from tests.connections import rings
-from tests.console.house import House
+from tests.console.harness import ConsoleHarness
 from tests.secret_service import SecretService, secret_service
-from tests.sync.office import OWNER
+from tests.sync.workspace import OWNER
 
-__all__ = ["fill", "give_ring", "paste", "real_keyring", "rings", "told"]
+__all__ = ["fill", "paste", "real_keyring", "rings", "told", "use_keyring"]
 
 
-def give_ring(house: House, ring: type[rings.Memory], *, say_after: float = 60.0) -> None:
+def use_keyring(
+    harness: ConsoleHarness, ring: type[rings.Memory], *, say_after: float = 60.0
+) -> None:
     """Let the console's keys be kept in this keyring; `say_after` is seconds."""
     rings.Memory.clear()
-    _give(house, {"PYTHON_KEYRING_BACKEND": f"{ring.__module__}.{ring.__name__}"}, say_after)
+    _give(harness, {"PYTHON_KEYRING_BACKEND": f"{ring.__module__}.{ring.__name__}"}, say_after)
 
 
 @contextmanager
-def real_keyring(house: House, monkeypatch: pytest.MonkeyPatch) -> Iterator[SecretService]:
+def real_keyring(
+    harness: ConsoleHarness, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[SecretService]:
     """Let the console's keys be kept in a real keyring of its own."""
     with secret_service() as service:
         monkeypatch.setenv("DBUS_SESSION_BUS_ADDRESS", service.address)
         monkeypatch.delenv("PYTHON_KEYRING_BACKEND")
-        _give(house, {}, 60.0)
+        _give(harness, {}, 60.0)
         yield service
         gc.collect()  # now, not in the next test: each KeyringLocked leaks a socket
 
 
-def _give(house: House, environ: Mapping[str, str], say_after: float) -> None:
-    house.premises = dataclasses.replace(
-        house.premises, vault=Vault(environ), say_waiting_after=say_after
+def _give(harness: ConsoleHarness, environ: Mapping[str, str], say_after: float) -> None:
+    harness.environment = dataclasses.replace(
+        harness.environment, vault=Vault(environ), say_waiting_after=say_after
     )
 
 
@@ -50,14 +54,14 @@ async def paste(pilot: Pilot[None], name: str, text: str) -> None:
     await pilot.pause()
 
 
-async def fill(pilot: Pilot[None], house: House, **more: str) -> None:
+async def fill(pilot: Pilot[None], harness: ConsoleHarness, **more: str) -> None:
     """Fill the form for the simulated project; `more` are other texts by field."""
-    keys = house.simulator.credentials
+    keys = harness.simulator.credentials
     texts = {
         "name": "Acme prod",
         "api_key": keys.api_key.reveal(),
         "secret_key": keys.secret_key.reveal(),
-        "app_id": str(house.simulator.world.app_id),
+        "app_id": str(harness.simulator.world.app_id),
         "owner": OWNER,
     }
     for name, text in (texts | more).items():

@@ -22,10 +22,17 @@ from amp_console.ledger.leases import lease
 from amp_console.sync.audience_settings import SettingsChange, change
 from amp_console.sync.delivery.plan import draw_up
 from amp_console.values import IdType
-from tests.console.furniture import FRESH, HOSTILE, SHOPPERS, furnish, hostile, sync
-from tests.console.house import House, console, picture, until, until_shown
+from tests.console.harness import ConsoleHarness, console, picture, until, until_shown
 from tests.console.keyrings import paste, told
-from tests.sync.office import Office, event
+from tests.console.sample_audiences import (
+    FRESH,
+    HOSTILE,
+    SHOPPERS,
+    connect_with_audiences,
+    hostile_audience,
+    sync,
+)
+from tests.sync.workspace import Workspace, event
 
 pytestmark = pytest.mark.anyio
 AMPLITUDE_PATH = "$.traits.amplitude_id"
@@ -37,27 +44,27 @@ def last(pilot: Pilot[None]) -> str:
     return happenings[-1].text if happenings else ""
 
 
-def with_both_ids(house: House) -> Audience:
+def with_both_ids(harness: ConsoleHarness) -> Audience:
     """A synced audience of six, of whom four came with an Amplitude ID as well."""
-    connection = house.connect(amplitude_id_path=AMPLITUDE_PATH)
-    with house.office(connection) as office:
-        office.mapping = FieldMapping.parse("$.userId", AMPLITUDE_PATH)
+    connection = harness.connect(amplitude_id_path=AMPLITUDE_PATH)
+    with harness.workspace(connection) as workspace:
+        workspace.mapping = FieldMapping.parse("$.userId", AMPLITUDE_PATH)
         known = [{"amplitude_id": 1000 + n} if n < 4 else {} for n in range(6)]
-        office.read(event(f"u{n}", True, traits=item) for n, item in enumerate(known))
-        sync(office)
-        return office.audience()
+        workspace.read(event(f"u{n}", True, traits=item) for n, item in enumerate(known))
+        sync(workspace)
+        return workspace.audience()
 
 
-def of(house: House, key: str = "shoppers") -> Audience:
+def of(harness: ConsoleHarness, key: str = "shoppers") -> Audience:
     """An audience as it stands in the ledger."""
-    with house.office(house.premises.book.get("Acme prod")) as office:
-        return office.audience(key)
+    with harness.workspace(harness.environment.book.get("Acme prod")) as workspace:
+        return workspace.audience(key)
 
 
 @contextmanager
-def other_process(house: House, known: Audience) -> Iterator[None]:
+def other_process(harness: ConsoleHarness, known: Audience) -> Iterator[None]:
     """Somebody else holds the audience."""
-    path = house.premises.folders.ledger(house.premises.book.get("Acme prod").id)
+    path = harness.environment.folders.ledger(harness.environment.book.get("Acme prod").id)
     with lease(path, known.id):
         yield
 
@@ -68,9 +75,9 @@ async def opened(pilot: Pilot[None], audience_id: int) -> None:
     await until_shown(pilot, "Settings of", "by our books")
 
 
-async def test_each_field_shows_what_is_used_when_it_is_empty(house: House) -> None:
-    furnish(house)
-    async with house.open(size=(80, 24)) as pilot:
+async def test_each_field_shows_what_is_used_when_it_is_empty(harness: ConsoleHarness) -> None:
+    connect_with_audiences(harness)
+    async with harness.open(size=(80, 24)) as pilot:
         await until_shown(pilot, SHOPPERS)
         await pilot.press("j", "enter")
         await until_shown(pilot, f"Settings of {FRESH}", "not linked yet")
@@ -82,53 +89,53 @@ async def test_each_field_shows_what_is_used_when_it_is_empty(house: House) -> N
         await until_shown(pilot, "override")
         await pilot.press("f2")
         await until(pilot, lambda: isinstance(pilot.app.screen, AudiencesScreen))
-        assert of(house, FRESH).owner_email == "noor@acme.example"
+        assert of(harness, FRESH).owner_email == "noor@acme.example"
         assert last(pilot) == f"Saved the settings of “{FRESH}”."
 
 
-async def test_the_prefix_stands_in_the_default_name(house: House) -> None:
-    connection = house.connect(prefix=True)
-    with house.office(connection) as office:
-        office.enter("u1")
-        known = office.audience()
-    async with house.open() as pilot:
+async def test_the_prefix_stands_in_the_default_name(harness: ConsoleHarness) -> None:
+    connection = harness.connect(prefix=True)
+    with harness.workspace(connection) as workspace:
+        workspace.enter("u1")
+        known = workspace.audience()
+    async with harness.open() as pilot:
         await until(pilot, lambda: console(pilot).session)
         pilot.app.push_screen(AudienceSettings(known.id))
         await until_shown(pilot, "[Segment] shoppers")
 
 
-async def test_an_empty_field_is_the_default_again(house: House) -> None:
-    known = with_both_ids(house)
-    connection = house.premises.book.get("Acme prod")
-    with house.office(connection) as office:
-        change(office.ledger, connection, known, SettingsChange(cohort_name="Big ones"))
-    async with house.open() as pilot:
+async def test_an_empty_field_is_the_default_again(harness: ConsoleHarness) -> None:
+    known = with_both_ids(harness)
+    connection = harness.environment.book.get("Acme prod")
+    with harness.workspace(connection) as workspace:
+        change(workspace.ledger, connection, known, SettingsChange(cohort_name="Big ones"))
+    async with harness.open() as pilot:
         await opened(pilot, known.id)
         assert pilot.app.screen.query_one("#cohort-name", Input).value == "Big ones"
         pilot.app.screen.query_one("#cohort-name", Input).value = ""
         await pilot.press("f2")
         await until(pilot, lambda: last(pilot).startswith("Saved"))
-        assert of(house).cohort_name is None
+        assert of(harness).cohort_name is None
 
 
-async def test_mistakes_are_told_at_their_fields(house: House) -> None:
-    known = with_both_ids(house)
-    async with house.open() as pilot:
+async def test_mistakes_are_told_at_their_fields(harness: ConsoleHarness) -> None:
+    known = with_both_ids(harness)
+    async with harness.open() as pilot:
         await opened(pilot, known.id)
         await paste(pilot, "owner", "nobody")
         await paste(pilot, "cohort-name", "  ")
         await pilot.press("f2")
         await until(pilot, lambda: "isn't an email address" in told(pilot, "owner"))
         assert told(pilot, "cohort-name").startswith("These are only blanks.")
-        assert of(house) == known
+        assert of(harness) == known
         await paste(pilot, "owner", "noor@acme.example")
         await until(pilot, lambda: told(pilot, "owner") == "")
         assert told(pilot, "cohort-name").startswith("These are only blanks.")
 
 
-async def test_another_id_type_is_explained_before_it_is_kept(house: House) -> None:
-    known = with_both_ids(house)
-    async with house.open(size=(80, 24)) as pilot:
+async def test_another_id_type_is_explained_before_it_is_kept(harness: ConsoleHarness) -> None:
+    known = with_both_ids(harness)
+    async with harness.open(size=(80, 24)) as pilot:
         await opened(pilot, known.id)
         await pilot.press("right", "f2")
         await until(pilot, lambda: isinstance(pilot.app.screen, Confirm))
@@ -136,28 +143,32 @@ async def test_another_id_type_is_explained_before_it_is_kept(house: House) -> N
         await until_shown(pilot, "puts 4 members in by Amplitude ID", "2 people came without")
         await pilot.press("enter")
         await until(pilot, lambda: isinstance(pilot.app.screen, AudienceSettings))
-        assert of(house).id_type is IdType.USER_ID
+        assert of(harness).id_type is IdType.USER_ID
         await pilot.press("f2")
         await until(pilot, lambda: isinstance(pilot.app.screen, Confirm))
         await pilot.press("y")
         await until(pilot, lambda: last(pilot).startswith("Saved"))
-        assert of(house).id_type is IdType.AMPLITUDE_ID
+        assert of(harness).id_type is IdType.AMPLITUDE_ID
 
 
-async def test_without_a_path_to_it_an_amplitude_id_is_said_to_be_nowhere(house: House) -> None:
-    furnish(house)
-    known = of(house, SHOPPERS)
-    async with house.open() as pilot:
+async def test_without_a_path_to_it_an_amplitude_id_is_said_to_be_nowhere(
+    harness: ConsoleHarness,
+) -> None:
+    connect_with_audiences(harness)
+    known = of(harness, SHOPPERS)
+    async with harness.open() as pilot:
         await opened(pilot, known.id)
         await pilot.press("right", "f2")
         await until_shown(pilot, "No path to the Amplitude ID is set")
 
 
-async def test_an_audience_that_is_being_synced_elsewhere_is_left_alone(house: House) -> None:
-    known = with_both_ids(house)
-    async with house.open() as pilot:
+async def test_an_audience_that_is_being_synced_elsewhere_is_left_alone(
+    harness: ConsoleHarness,
+) -> None:
+    known = with_both_ids(harness)
+    async with harness.open() as pilot:
         await opened(pilot, known.id)
-        with other_process(house, known):
+        with other_process(harness, known):
             await paste(pilot, "seed", "u1")
             await pilot.press("f2")
             await until(pilot, lambda: "is delivering this audience" in last(pilot))
@@ -167,10 +178,12 @@ async def test_an_audience_that_is_being_synced_elsewhere_is_left_alone(house: H
         await until(pilot, lambda: last(pilot).startswith("Saved"))
 
 
-async def test_an_audience_that_is_being_synced_here_is_left_alone_too(house: House) -> None:
-    furnish(house)
-    known = of(house, FRESH)
-    async with house.open() as pilot:
+async def test_an_audience_that_is_being_synced_here_is_left_alone_too(
+    harness: ConsoleHarness,
+) -> None:
+    connect_with_audiences(harness)
+    known = of(harness, FRESH)
+    async with harness.open() as pilot:
         await until(pilot, lambda: console(pilot).session)
         app = console(pilot)
         assert app.session is not None
@@ -187,7 +200,7 @@ async def test_an_audience_that_is_being_synced_here_is_left_alone_too(house: Ho
         await until(pilot, lambda: work.is_over)
         await pilot.press("f2")
         await until(pilot, lambda: last(pilot).startswith("Saved"))
-        assert of(house, FRESH).seed_user == "u1"
+        assert of(harness, FRESH).seed_user == "u1"
 
 
 async def opened_unlinked(pilot: Pilot[None], audience_id: int) -> None:
@@ -195,12 +208,14 @@ async def opened_unlinked(pilot: Pilot[None], audience_id: int) -> None:
     await until_shown(pilot, "Settings of", "not linked yet")
 
 
-async def test_a_read_only_connection_says_why_nothing_can_be_saved(house: House) -> None:
-    connection = house.connect(read_only=True)
-    with house.office(connection) as office:
-        office.enter("u1")
-        known = office.audience()
-    async with house.open() as pilot:
+async def test_a_read_only_connection_says_why_nothing_can_be_saved(
+    harness: ConsoleHarness,
+) -> None:
+    connection = harness.connect(read_only=True)
+    with harness.workspace(connection) as workspace:
+        workspace.enter("u1")
+        known = workspace.audience()
+    async with harness.open() as pilot:
         await until(pilot, lambda: console(pilot).session)
         pilot.app.push_screen(AudienceSettings(known.id))
         await until_shown(pilot, "Settings of shoppers")
@@ -210,31 +225,31 @@ async def test_a_read_only_connection_says_why_nothing_can_be_saved(house: House
             await until(pilot, lambda: "is read-only" in last(pilot))
 
 
-async def test_unlinking_asks_and_keeps_the_cohort(house: House) -> None:
-    known = with_both_ids(house)
-    async with house.open(size=(80, 24)) as pilot:
+async def test_unlinking_asks_and_keeps_the_cohort(harness: ConsoleHarness) -> None:
+    known = with_both_ids(harness)
+    async with harness.open(size=(80, 24)) as pilot:
         await opened(pilot, known.id)
         await pilot.press("f4")
         await until_shown(pilot, "Unlink “shoppers”?", "stays in Amplitude")
         await pilot.press("y")
         await until_shown(pilot, "unlinked: the next sync makes a new cohort")
-        assert of(house).link is Link.UNLINKED
+        assert of(harness).link is Link.UNLINKED
         assert known.cohort_id is not None
-        assert len(house.simulator.world.members(known.cohort_id)) == 6
+        assert len(harness.simulator.world.members(known.cohort_id)) == 6
 
 
-async def test_another_cohort_is_chosen_from_here(house: House) -> None:
-    known = with_both_ids(house)
-    async with house.open() as pilot:
+async def test_another_cohort_is_chosen_from_here(harness: ConsoleHarness) -> None:
+    known = with_both_ids(harness)
+    async with harness.open() as pilot:
         await opened(pilot, known.id)
         await pilot.press("f3")
         await until(pilot, lambda: isinstance(pilot.app.screen, LinkScreen))
         await until_shown(pilot, "this audience")
 
 
-async def test_an_audience_is_switched_off_and_on_at_home(house: House) -> None:
-    furnish(house)
-    async with house.open() as pilot:
+async def test_an_audience_is_switched_off_and_on_at_home(harness: ConsoleHarness) -> None:
+    connect_with_audiences(harness)
+    async with harness.open() as pilot:
         await until_shown(pilot, SHOPPERS, "pending")
         await pilot.press("t")
         await until_shown(pilot, "○ off")
@@ -243,9 +258,9 @@ async def test_an_audience_is_switched_off_and_on_at_home(house: House) -> None:
         await until(pilot, lambda: "is on: syncs of all include it" in last(pilot))
 
 
-async def test_what_is_typed_survives_a_look_at_the_ledger(house: House) -> None:
-    known = with_both_ids(house)
-    async with house.open() as pilot:
+async def test_what_is_typed_survives_a_look_at_the_ledger(harness: ConsoleHarness) -> None:
+    known = with_both_ids(harness)
+    async with harness.open() as pilot:
         await opened(pilot, known.id)
         await paste(pilot, "cohort-name", "Half typed")
         console(pilot).tell()
@@ -255,9 +270,11 @@ async def test_what_is_typed_survives_a_look_at_the_ledger(house: House) -> None
         await until_shown(pilot, "Go without saving?")
 
 
-async def test_no_key_leads_away_from_what_was_entered_without_a_question(house: House) -> None:
-    known = with_both_ids(house)
-    async with house.open() as pilot:
+async def test_no_key_leads_away_from_what_was_entered_without_a_question(
+    harness: ConsoleHarness,
+) -> None:
+    known = with_both_ids(harness)
+    async with harness.open() as pilot:
         await opened(pilot, known.id)
         await pilot.press("right", "4")
         await until_shown(pilot, "Go without saving?")
@@ -267,22 +284,22 @@ async def test_no_key_leads_away_from_what_was_entered_without_a_question(house:
         await until(pilot, lambda: isinstance(pilot.app.screen, ConnectionsScreen))
 
 
-async def test_choices_are_made_by_mouse_too(house: House) -> None:
-    known = with_both_ids(house)
-    async with house.open() as pilot:
+async def test_choices_are_made_by_mouse_too(harness: ConsoleHarness) -> None:
+    known = with_both_ids(harness)
+    async with harness.open() as pilot:
         await opened(pilot, known.id)
         await pilot.click("#enabled", offset=(3, 0))
         choice = pilot.app.screen.query_one("#enabled", Choice)
         assert choice.value == "no"
         await pilot.click("#save")
         await until(pilot, lambda: last(pilot).startswith("Saved"))
-        assert not of(house).enabled
+        assert not of(harness).enabled
 
 
-async def test_a_hostile_name_is_shown_as_it_is(house: House) -> None:
-    furnish(house, hostile)
-    known = of(house, HOSTILE)
-    async with house.open(size=(80, 24)) as pilot:
+async def test_a_hostile_name_is_shown_as_it_is(harness: ConsoleHarness) -> None:
+    connect_with_audiences(harness, hostile_audience)
+    known = of(harness, HOSTILE)
+    async with harness.open(size=(80, 24)) as pilot:
         await opened(pilot, known.id)
         await until_shown(pilot, "[red]trial [/foo]")
         assert "\x1b" not in picture(pilot)
@@ -293,15 +310,17 @@ async def test_a_hostile_name_is_shown_as_it_is(house: House) -> None:
         assert "\x1b" not in last(pilot)
 
 
-def test_what_the_other_id_type_would_do_is_what_it_does(house: House) -> None:
-    known = with_both_ids(house)
-    with house.office(house.premises.book.get("Acme prod")) as office:
-        said = office.ledger.read(other_id_type, known)
+def test_what_the_other_id_type_would_do_is_what_it_does(harness: ConsoleHarness) -> None:
+    known = with_both_ids(harness)
+    with harness.workspace(harness.environment.book.get("Acme prod")) as workspace:
+        said = workspace.ledger.read(other_id_type, known)
         assert said == OtherIdType(leave=6, enter=4, unknown=2)
-        assert _plan_after_switch(office, known) == (said.enter, said.leave, said.unknown)
+        assert _plan_after_switch(workspace, known) == (said.enter, said.leave, said.unknown)
 
 
-def _plan_after_switch(office: Office, known: Audience) -> tuple[int, int, int]:
-    change(office.ledger, office.connection, known, SettingsChange(id_type=IdType.AMPLITUDE_ID))
-    (plan,) = office.plan().audiences
+def _plan_after_switch(workspace: Workspace, known: Audience) -> tuple[int, int, int]:
+    change(
+        workspace.ledger, workspace.connection, known, SettingsChange(id_type=IdType.AMPLITUDE_ID)
+    )
+    (plan,) = workspace.plan().audiences
     return plan.add, plan.remove, plan.unidentified

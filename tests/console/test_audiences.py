@@ -10,10 +10,18 @@ from amp_console.console import LaunchOptions
 from amp_console.console.screens.audiences.list import AudiencesScreen
 from amp_console.console.widgets.grid import Grid
 from amp_console.sync.queries.status import standings
-from tests.console.furniture import FRESH, GHOSTS, LAPSED, SHOPPERS, furnish, hostile, sync
-from tests.console.held import held_reads
-from tests.console.house import House, console, picture, until, until_shown
-from tests.sync.office import Office, event
+from tests.console.gate import blocked_reads
+from tests.console.harness import ConsoleHarness, console, picture, until, until_shown
+from tests.console.sample_audiences import (
+    FRESH,
+    GHOSTS,
+    LAPSED,
+    SHOPPERS,
+    connect_with_audiences,
+    hostile_audience,
+    sync,
+)
+from tests.sync.workspace import Workspace, event
 
 pytestmark = pytest.mark.anyio
 
@@ -22,9 +30,11 @@ def line_of(shown: str, text: str) -> str:
     return next(line for line in shown.splitlines() if text in line)
 
 
-async def test_each_audience_is_a_row_with_its_numbers_and_its_status(house: House) -> None:
-    furnish(house)
-    async with house.open() as pilot:
+async def test_each_audience_is_a_row_with_its_numbers_and_its_status(
+    harness: ConsoleHarness,
+) -> None:
+    connect_with_audiences(harness)
+    async with harness.open() as pilot:
         await until_shown(pilot, SHOPPERS, "12", "◌ not linked")
         shown = picture(pilot)
         assert "+3  −1" in line_of(shown, SHOPPERS)
@@ -35,21 +45,21 @@ async def test_each_audience_is_a_row_with_its_numbers_and_its_status(house: Hou
 
 
 @pytest.mark.parametrize("width", [80, 120])
-async def test_a_number_is_never_cut(house: House, width: int) -> None:
-    def many(office: Office) -> None:
-        office.read(event(f"a{n}", True, audience="churned") for n in range(120))
-        sync(office)
-        office.read(event(f"a{n}", False, 90, audience="churned") for n in range(120))
-        office.read(event(f"b{n}", True, audience="churned") for n in range(1_228))
+async def test_a_number_is_never_cut(harness: ConsoleHarness, width: int) -> None:
+    def many(workspace: Workspace) -> None:
+        workspace.read(event(f"a{n}", True, audience="churned") for n in range(120))
+        sync(workspace)
+        workspace.read(event(f"a{n}", False, 90, audience="churned") for n in range(120))
+        workspace.read(event(f"b{n}", True, audience="churned") for n in range(1_228))
 
-    furnish(house, many)
-    async with house.open(size=(width, 36)) as pilot:
+    connect_with_audiences(harness, many)
+    async with harness.open(size=(width, 36)) as pilot:
         await until_shown(pilot, "+1,228  −120")
 
 
-async def test_the_row_under_the_cursor_is_shown_in_detail(house: House) -> None:
-    furnish(house)
-    async with house.open() as pilot:
+async def test_the_row_under_the_cursor_is_shown_in_detail(harness: ConsoleHarness) -> None:
+    connect_with_audiences(harness)
+    async with harness.open() as pilot:
         await until_shown(pilot, f"key         {SHOPPERS}")
         await pilot.press("j")
         await until_shown(pilot, f"key         {FRESH}", "none yet; the next sync makes one")
@@ -57,18 +67,20 @@ async def test_the_row_under_the_cursor_is_shown_in_detail(house: House) -> None
         await until_shown(pilot, f"key         {GHOSTS}", "holds 3 by our books", "2 rejected")
 
 
-async def test_events_dated_in_the_future_are_a_notice_in_the_detail(house: House) -> None:
+async def test_events_dated_in_the_future_are_a_notice_in_the_detail(
+    harness: ConsoleHarness,
+) -> None:
     ahead = {**event("u-1", True, audience=SHOPPERS), "timestamp": "9999-01-01T00:00:00Z"}
-    furnish(house, lambda office: office.read([ahead]))
-    async with house.open() as pilot:
+    connect_with_audiences(harness, lambda workspace: workspace.read([ahead]))
+    async with harness.open() as pilot:
         await until_shown(pilot, "notice      1 person has an event dated in the future, up to")
 
 
 async def test_list_and_detail_say_the_same_numbers_although_the_detail_is_read_later(
-    house: House,
+    harness: ConsoleHarness,
 ) -> None:
-    furnish(house)
-    async with house.open() as pilot:
+    connect_with_audiences(harness)
+    async with harness.open() as pilot:
         await until_shown(pilot, f"key         {SHOPPERS}", "◐ 4 pending")
         place, session = pilot.app.screen, console(pilot).session
         assert isinstance(place, AudiencesScreen)
@@ -76,22 +88,22 @@ async def test_list_and_detail_say_the_same_numbers_although_the_detail_is_read_
         found = await session.read(standings, session.connection)
         left = found[0].left
         found[0] = structs.replace(found[0], left=structs.replace(left, add=left.add + 5))
-        with held_reads(pilot):
+        with blocked_reads(pilot):
             place._show(found)
             await until(pilot, lambda: picture(pilot).count("◐ 9 pending") == 2)
 
 
-async def test_without_audiences_it_says_how_to_bring_some_in(house: House) -> None:
-    house.connect()
-    async with house.open() as pilot:
+async def test_without_audiences_it_says_how_to_bring_some_in(harness: ConsoleHarness) -> None:
+    harness.connect()
+    async with harness.open() as pilot:
         await until_shown(pilot, "No audience yet.", "Press i to import a file of events")
         await pilot.press("s")
         await until_shown(pilot, "There is no audience yet: press i")
 
 
-async def test_a_filter_stays_until_it_is_emptied(house: House) -> None:
-    furnish(house)
-    async with house.open() as pilot:
+async def test_a_filter_stays_until_it_is_emptied(harness: ConsoleHarness) -> None:
+    connect_with_audiences(harness)
+    async with harness.open() as pilot:
         await until_shown(pilot, LAPSED)
         await pilot.press("slash", *"LAPS", "enter")
         await until(pilot, lambda: SHOPPERS not in picture(pilot))
@@ -107,9 +119,9 @@ def order(grid: Grid) -> list[str]:
     return [row.cells[0].text for row in map(grid._rows.get, range(4)) if row]
 
 
-async def test_rows_are_sorted_by_any_column(house: House) -> None:
-    furnish(house)
-    async with house.open() as pilot:
+async def test_rows_are_sorted_by_any_column(harness: ConsoleHarness) -> None:
+    connect_with_audiences(harness)
+    async with harness.open() as pilot:
         await until_shown(pilot, "12", LAPSED)
         grid = pilot.app.screen.query_one(Grid)
         as_they_come = order(grid)
@@ -128,23 +140,23 @@ async def test_rows_are_sorted_by_any_column(house: House) -> None:
         await until(pilot, lambda: grid.descending)
 
 
-async def test_the_cursor_stays_on_its_row_when_others_come(house: House) -> None:
-    connection = furnish(house)
-    async with house.open() as pilot:
+async def test_the_cursor_stays_on_its_row_when_others_come(harness: ConsoleHarness) -> None:
+    connection = connect_with_audiences(harness)
+    async with harness.open() as pilot:
         await until_shown(pilot, LAPSED)
         grid = pilot.app.screen.query_one(Grid)
         await pilot.press("G")
         key = grid.key
-        with house.office(connection) as office:
-            office.read([event("u1", True, audience="aaa_first")])
+        with harness.workspace(connection) as workspace:
+            workspace.read([event("u1", True, audience="aaa_first")])
         await until_shown(pilot, "aaa_first")
         assert grid.key == key
         assert grid.cursor == 4
 
 
-async def test_marks_choose_several(house: House) -> None:
-    furnish(house)
-    async with house.open() as pilot:
+async def test_marks_choose_several(harness: ConsoleHarness) -> None:
+    connect_with_audiences(harness)
+    async with harness.open() as pilot:
         await until_shown(pilot, LAPSED)
         place = pilot.app.screen
         assert isinstance(place, AudiencesScreen)
@@ -156,45 +168,47 @@ async def test_marks_choose_several(house: House) -> None:
         assert len(place.chosen) == 1
 
 
-async def test_sizes_are_asked_for_with_the_list_and_a_drift_is_seen(house: House) -> None:
-    furnish(house)
-    world = house.simulator.world
+async def test_sizes_are_asked_for_with_the_list_and_a_drift_is_seen(
+    harness: ConsoleHarness,
+) -> None:
+    connect_with_audiences(harness)
+    world = harness.simulator.world
     cohort = world.cohort_named(LAPSED)
     world.replace(cohort.id, {world.add_user("stranger")})
     later = time.time_ns() // 1_000  # sizes that are older than the last run say nothing
-    timing = replace(house.premises.timing, now=lambda: later)
-    house.premises = replace(house.premises, timing=timing)
-    async with house.open() as pilot:
+    timing = replace(harness.environment.timing, now=lambda: later)
+    harness.environment = replace(harness.environment, timing=timing)
+    async with harness.open() as pilot:
         await until_shown(pilot, LAPSED)
-        before = len(house.simulator.requests)
+        before = len(harness.simulator.requests)
         await pilot.press("u")
         await until_shown(pilot, "▲ differs by 6")
-        assert [seen.call for seen in house.simulator.requests[before:]] == ["list"]
+        assert [seen.call for seen in harness.simulator.requests[before:]] == ["list"]
         console(pilot).screen.query_one(Grid).go_to(3)
 
 
-async def test_the_command_line_may_name_an_audience(house: House) -> None:
-    furnish(house)
-    async with house.open(LaunchOptions(audience=LAPSED)) as pilot:
+async def test_the_command_line_may_name_an_audience(harness: ConsoleHarness) -> None:
+    connect_with_audiences(harness)
+    async with harness.open(LaunchOptions(audience=LAPSED)) as pilot:
         await until_shown(pilot, f"key         {LAPSED}")
 
 
-async def test_one_that_is_not_there_is_told(house: House) -> None:
-    furnish(house)
-    async with house.open(LaunchOptions(audience="nothing")) as pilot:
+async def test_one_that_is_not_there_is_told(harness: ConsoleHarness) -> None:
+    connect_with_audiences(harness)
+    async with harness.open(LaunchOptions(audience="nothing")) as pilot:
         await until_shown(pilot, "There is no audience 'nothing'")
 
 
-async def test_read_only_is_seen_on_top(house: House) -> None:
-    furnish(house)
-    async with house.open(LaunchOptions(read_only=True)) as pilot:
+async def test_read_only_is_seen_on_top(harness: ConsoleHarness) -> None:
+    connect_with_audiences(harness)
+    async with harness.open(LaunchOptions(read_only=True)) as pilot:
         await until_shown(pilot, "READ-ONLY", LAPSED)
 
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 36), (200, 50), (30, 8)])
-async def test_hostile_names_break_nothing(house: House, size: tuple[int, int]) -> None:
-    furnish(house, hostile)
-    async with house.open(size=size) as pilot:
+async def test_hostile_names_break_nothing(harness: ConsoleHarness, size: tuple[int, int]) -> None:
+    connect_with_audiences(harness, hostile_audience)
+    async with harness.open(size=size) as pilot:
         await until_shown(pilot, "[red]tr")
         await pilot.press("j", "j", "j", "j", "o", "slash", "[", "enter")
         await pilot.pause()
@@ -204,16 +218,16 @@ async def test_hostile_names_break_nothing(house: House, size: tuple[int, int]) 
         assert all(len(line) <= size[0] + 4 for line in shown.splitlines())
 
 
-async def test_plain_ascii_draws_nothing_else(house: House) -> None:
-    furnish(house)
-    async with house.open(LaunchOptions(ascii_only=True)) as pilot:
+async def test_plain_ascii_draws_nothing_else(harness: ConsoleHarness) -> None:
+    connect_with_audiences(harness)
+    async with harness.open(LaunchOptions(ascii_only=True)) as pilot:
         await until_shown(pilot, LAPSED, "* in sync", "? not linked", "! 2 rejected")
         assert picture(pilot).isascii()
 
 
-async def test_help_tells_of_the_place_and_its_keys(house: House) -> None:
-    furnish(house)
-    async with house.open() as pilot:
+async def test_help_tells_of_the_place_and_its_keys(harness: ConsoleHarness) -> None:
+    connect_with_audiences(harness)
+    async with harness.open() as pilot:
         await until_shown(pilot, LAPSED)
         await pilot.press("question_mark")
         await until_shown(pilot, "Help · Audiences", "Sync all", "Update sizes")
@@ -221,27 +235,27 @@ async def test_help_tells_of_the_place_and_its_keys(house: House) -> None:
         assert isinstance(pilot.app.screen, AudiencesScreen)
 
 
-async def test_the_palette_finds_every_action_by_name(house: House) -> None:
-    furnish(house)
-    async with house.open() as pilot:
+async def test_the_palette_finds_every_action_by_name(harness: ConsoleHarness) -> None:
+    connect_with_audiences(harness)
+    async with harness.open() as pilot:
         await until_shown(pilot, LAPSED)
         await pilot.press("ctrl+p", *"field map")
         await until_shown(pilot, "Field mapping")
         await pilot.press("escape")
 
 
-async def test_quitting_with_nothing_under_way_asks_nothing(house: House) -> None:
-    furnish(house)
-    async with house.open() as pilot:
+async def test_quitting_with_nothing_under_way_asks_nothing(harness: ConsoleHarness) -> None:
+    connect_with_audiences(harness)
+    async with harness.open() as pilot:
         await until_shown(pilot, LAPSED)
         await pilot.press("ctrl+q")
         await until(pilot, lambda: not pilot.app.is_running)
         assert pilot.app.return_code == 0
 
 
-async def test_a_crash_prints_where_but_no_values(house: House) -> None:
-    furnish(house)
-    async with house.open() as pilot:
+async def test_a_crash_prints_where_but_no_values(harness: ConsoleHarness) -> None:
+    connect_with_audiences(harness)
+    async with harness.open() as pilot:
         await until_shown(pilot, LAPSED)
         app = console(pilot)
         secret = "canary" + "-key"

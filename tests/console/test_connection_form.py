@@ -14,25 +14,25 @@ from amp_console.console.screens.connections.form import ConnectionForm
 from amp_console.console.widgets.fields import Choice
 from amp_console.simulator import Answer, Rule, Simulator
 from amp_console.values import Credentials, Region, Secret
-from tests.console.house import House, console, picture, until, until_shown
-from tests.console.keyrings import fill, give_ring, paste, real_keyring, rings, told
-from tests.sync.office import OWNER
+from tests.console.harness import ConsoleHarness, console, picture, until, until_shown
+from tests.console.keyrings import fill, paste, real_keyring, rings, told, use_keyring
+from tests.sync.workspace import OWNER
 
 LEAK = "ignore:unclosed:ResourceWarning"  # each KeyringLocked leaks a socket
 pytestmark = [pytest.mark.anyio, pytest.mark.filterwarnings(LEAK)]
 
 
 @pytest.fixture
-def newcomer(house: House, monkeypatch: pytest.MonkeyPatch) -> House:
+def newcomer(harness: ConsoleHarness, monkeypatch: pytest.MonkeyPatch) -> ConsoleHarness:
     """A home without a connection, and without keys in the environment.
 
     The simulated Amplitude stands for North America; nobody answers in Europe.
     """
-    monkeypatch.setitem(hosts._HOSTS, Region.NORTH_AMERICA, house.simulator.base_url)
+    monkeypatch.setitem(hosts._HOSTS, Region.NORTH_AMERICA, harness.simulator.base_url)
     monkeypatch.setitem(hosts._HOSTS, Region.EUROPE, "http://127.0.0.1:1")
-    house.environ.pop("AMP_CONSOLE_API_KEY")
-    house.environ.pop("AMP_CONSOLE_SECRET_KEY")
-    return house
+    harness.environ.pop("AMP_CONSOLE_API_KEY")
+    harness.environ.pop("AMP_CONSOLE_SECRET_KEY")
+    return harness
 
 
 @pytest.fixture(autouse=True)
@@ -49,26 +49,28 @@ async def saved(pilot: Pilot[None]) -> None:
     await until(pilot, lambda: isinstance(pilot.app.screen, AudiencesScreen))
 
 
-async def test_a_newcomer_is_told_what_is_needed_and_where_it_is(newcomer: House) -> None:
+async def test_a_newcomer_is_told_what_is_needed_and_where_it_is(newcomer: ConsoleHarness) -> None:
     async with newcomer.open(size=(80, 24)) as pilot:
         await until_shown(pilot, "Welcome.", "Settings → Projects", "API Key", "Secret Key")
         assert isinstance(pilot.app.focused, Input)
 
 
-async def test_keys_are_tested_kept_and_said_to_be_in_the_keyring(newcomer: House) -> None:
-    give_ring(newcomer, rings.Memory)
+async def test_keys_are_tested_kept_and_said_to_be_in_the_keyring(newcomer: ConsoleHarness) -> None:
+    use_keyring(newcomer, rings.Memory)
     async with newcomer.open() as pilot:
         await until_shown(pilot, "Welcome.")
         await fill(pilot, newcomer)
         await pilot.press("f2")
         await saved(pilot)
         await until_shown(pilot, "Saved “Acme prod”.", "The keys are in your keyring")
-        (connection,) = newcomer.premises.book.all()
+        (connection,) = newcomer.environment.book.all()
         assert rings.Memory.items.keys() == {f"amp-console:{connection.keyring_item}"}
         assert console(pilot).session is not None
 
 
-async def test_every_mistake_is_told_at_its_field_and_nothing_is_asked(newcomer: House) -> None:
+async def test_every_mistake_is_told_at_its_field_and_nothing_is_asked(
+    newcomer: ConsoleHarness,
+) -> None:
     async with newcomer.open() as pilot:
         await until_shown(pilot, "Welcome.")
         await fill(pilot, newcomer, name=" \u200b", app_id="twelve", owner="nobody")
@@ -84,7 +86,7 @@ async def test_every_mistake_is_told_at_its_field_and_nothing_is_asked(newcomer:
         assert newcomer.simulator.requests == []
 
 
-async def test_a_mistake_is_taken_back_as_soon_as_it_is_corrected(newcomer: House) -> None:
+async def test_a_mistake_is_taken_back_as_soon_as_it_is_corrected(newcomer: ConsoleHarness) -> None:
     async with newcomer.open() as pilot:
         await until_shown(pilot, "Welcome.")
         await fill(pilot, newcomer, app_id="twelve", owner="")
@@ -102,7 +104,7 @@ async def test_a_mistake_is_taken_back_as_soon_as_it_is_corrected(newcomer: Hous
 
 
 async def test_what_amplitude_said_of_a_field_stays_until_the_field_is_changed(
-    newcomer: House,
+    newcomer: ConsoleHarness,
 ) -> None:
     async with newcomer.open() as pilot:
         await until_shown(pilot, "Welcome.")
@@ -117,14 +119,14 @@ async def test_what_amplitude_said_of_a_field_stays_until_the_field_is_changed(
         await until(pilot, lambda: told(pilot, "secret-key") == "")
 
 
-async def test_missing_keys_are_told_apart(newcomer: House) -> None:
+async def test_missing_keys_are_told_apart(newcomer: ConsoleHarness) -> None:
     async with newcomer.open() as pilot:
         await until_shown(pilot, "Welcome.")
         await pilot.press("f2")
         await until_shown(pilot, "The API Key is missing.", "The Secret Key is missing.")
 
 
-async def test_both_keys_can_be_pasted_at_once(newcomer: House) -> None:
+async def test_both_keys_can_be_pasted_at_once(newcomer: ConsoleHarness) -> None:
     async with newcomer.open() as pilot:
         await until_shown(pilot, "Welcome.")
         await paste(
@@ -136,7 +138,7 @@ async def test_both_keys_can_be_pasted_at_once(newcomer: House) -> None:
         assert "api-key-1" not in picture(pilot)
 
 
-async def test_a_paste_of_more_lines_is_refused(newcomer: House) -> None:
+async def test_a_paste_of_more_lines_is_refused(newcomer: ConsoleHarness) -> None:
     async with newcomer.open() as pilot:
         await until_shown(pilot, "Welcome.")
         await paste(pilot, "api-key", "one\ntwo\nthree")
@@ -145,7 +147,7 @@ async def test_a_paste_of_more_lines_is_refused(newcomer: House) -> None:
         assert line(pilot, "api-key").value == ""
 
 
-async def test_a_masked_line_is_neither_copied_nor_cut(newcomer: House) -> None:
+async def test_a_masked_line_is_neither_copied_nor_cut(newcomer: ConsoleHarness) -> None:
     async with newcomer.open() as pilot:
         await until_shown(pilot, "Welcome.")
         await paste(pilot, "secret-key", "secret-key-2")
@@ -154,7 +156,7 @@ async def test_a_masked_line_is_neither_copied_nor_cut(newcomer: House) -> None:
         assert line(pilot, "secret-key").value == "secret-key-2"
 
 
-async def test_a_wrong_key_and_a_wrong_secret_are_told_apart(newcomer: House) -> None:
+async def test_a_wrong_key_and_a_wrong_secret_are_told_apart(newcomer: ConsoleHarness) -> None:
     async with newcomer.open() as pilot:
         await until_shown(pilot, "Welcome.")
         await fill(pilot, newcomer, secret_key="another-secret")
@@ -165,14 +167,14 @@ async def test_a_wrong_key_and_a_wrong_secret_are_told_apart(newcomer: House) ->
         await until(pilot, lambda: "does not know this API Key" in told(pilot, "api-key"))
         await pilot.press("f2")
         await until(pilot, lambda: "does not know this API Key" in told(pilot, "api-key"))
-        assert newcomer.premises.book.all() == ()
+        assert newcomer.environment.book.all() == ()
 
 
 async def test_the_other_region_is_offered_where_it_knows_the_keys(
-    newcomer: House, monkeypatch: pytest.MonkeyPatch
+    newcomer: ConsoleHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     european = Credentials(Secret("european-key"), Secret("european-secret"))
-    give_ring(newcomer, rings.Memory)
+    use_keyring(newcomer, rings.Memory)
     with Simulator(credentials=european) as europe:
         monkeypatch.setitem(hosts._HOSTS, Region.EUROPE, europe.base_url)
         async with newcomer.open() as pilot:
@@ -182,10 +184,10 @@ async def test_the_other_region_is_offered_where_it_knows_the_keys(
             await until_shown(pilot, "Use Europe instead?", "they belong")
             await pilot.press("y")
             await saved(pilot)
-            assert newcomer.premises.book.get("Acme prod").region is Region.EUROPE
+            assert newcomer.environment.book.get("Acme prod").region is Region.EUROPE
 
 
-async def test_another_app_id_is_told_and_offered(newcomer: House) -> None:
+async def test_another_app_id_is_told_and_offered(newcomer: ConsoleHarness) -> None:
     newcomer.simulator.world.create_cohort("There before", "ana@acme.example")
     async with newcomer.open() as pilot:
         await until_shown(pilot, "Welcome.")
@@ -198,9 +200,9 @@ async def test_another_app_id_is_told_and_offered(newcomer: House) -> None:
 
 
 async def test_without_a_network_keys_can_be_kept_untested(
-    newcomer: House, monkeypatch: pytest.MonkeyPatch
+    newcomer: ConsoleHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    give_ring(newcomer, rings.Memory)
+    use_keyring(newcomer, rings.Memory)
     monkeypatch.setitem(hosts._HOSTS, Region.NORTH_AMERICA, "http://127.0.0.1:1")
     async with newcomer.open() as pilot:
         await until_shown(pilot, "Welcome.")
@@ -211,15 +213,15 @@ async def test_without_a_network_keys_can_be_kept_untested(
         await until_shown(pilot, "Save without testing?")
         await pilot.press("n")
         await until(pilot, lambda: isinstance(pilot.app.screen, ConnectionForm))
-        assert newcomer.premises.book.all() == ()
+        assert newcomer.environment.book.all() == ()
         await pilot.press("f2")
         await until_shown(pilot, "Save without testing?")
         await pilot.press("y")
         await saved(pilot)
-        assert newcomer.premises.book.get("Acme prod").keyring_item
+        assert newcomer.environment.book.get("Acme prod").keyring_item
 
 
-async def test_trouble_at_amplitude_is_told_in_words(newcomer: House) -> None:
+async def test_trouble_at_amplitude_is_told_in_words(newcomer: ConsoleHarness) -> None:
     newcomer.simulator.faults.set([Rule(Answer(503))])
     async with newcomer.open() as pilot:
         await until_shown(pilot, "Welcome.")
@@ -228,7 +230,7 @@ async def test_trouble_at_amplitude_is_told_in_words(newcomer: House) -> None:
         await until_shown(pilot, "Amplitude had trouble answering (status 503)")
 
 
-async def test_without_a_keyring_keys_can_be_used_until_one_quits(newcomer: House) -> None:
+async def test_without_a_keyring_keys_can_be_used_until_one_quits(newcomer: ConsoleHarness) -> None:
     async with newcomer.open() as pilot:
         await until_shown(pilot, "Welcome.")
         await fill(pilot, newcomer)
@@ -241,12 +243,12 @@ async def test_without_a_keyring_keys_can_be_used_until_one_quits(newcomer: Hous
         assert session is not None
         assert session.key_source is KeySource.THIS_RUN
         await until_shown(pilot, "keys: until you quit")
-        assert newcomer.premises.book.get("Acme prod").keyring_item is None
+        assert newcomer.environment.book.get("Acme prod").keyring_item is None
         await console(pilot).update_sizes()
         assert newcomer.simulator.requests[-1].status == 200
 
 
-async def test_going_on_without_a_keyring_can_be_declined(newcomer: House) -> None:
+async def test_going_on_without_a_keyring_can_be_declined(newcomer: ConsoleHarness) -> None:
     async with newcomer.open() as pilot:
         await until_shown(pilot, "Welcome.")
         await fill(pilot, newcomer)
@@ -254,11 +256,11 @@ async def test_going_on_without_a_keyring_can_be_declined(newcomer: House) -> No
         await until(pilot, lambda: isinstance(pilot.app.screen, KeyringQuestion))
         await pilot.press("escape")
         await until_shown(pilot, "Nothing was saved.")
-        assert newcomer.premises.book.all() == ()
+        assert newcomer.environment.book.all() == ()
 
 
-async def test_a_keyring_that_asks_elsewhere_freezes_nothing(newcomer: House) -> None:
-    give_ring(newcomer, rings.Silent, say_after=0.0)
+async def test_a_keyring_that_asks_elsewhere_freezes_nothing(newcomer: ConsoleHarness) -> None:
+    use_keyring(newcomer, rings.Silent, say_after=0.0)
     async with newcomer.open() as pilot:
         await until_shown(pilot, "Welcome.")
         await fill(pilot, newcomer)
@@ -267,11 +269,13 @@ async def test_a_keyring_that_asks_elsewhere_freezes_nothing(newcomer: House) ->
         assert "Waiting for your keyring… it is asking for your password" in picture(pilot)
         rings.Silent.answered.set()
         await saved(pilot)
-        assert newcomer.premises.book.get("Acme prod").keyring_item
+        assert newcomer.environment.book.get("Acme prod").keyring_item
 
 
-async def test_waiting_can_be_stopped_and_nothing_is_kept_after_all(newcomer: House) -> None:
-    give_ring(newcomer, rings.Silent, say_after=0.0)
+async def test_waiting_can_be_stopped_and_nothing_is_kept_after_all(
+    newcomer: ConsoleHarness,
+) -> None:
+    use_keyring(newcomer, rings.Silent, say_after=0.0)
     async with newcomer.open() as pilot:
         await until_shown(pilot, "Welcome.")
         await fill(pilot, newcomer)
@@ -284,11 +288,11 @@ async def test_waiting_can_be_stopped_and_nothing_is_kept_after_all(newcomer: Ho
         await until_shown(pilot, "Nothing was changed.")
         rings.Silent.answered.set()
         await until(pilot, lambda: rings.Memory.writes and not rings.Memory.items)
-        assert newcomer.premises.book.all() == ()
+        assert newcomer.environment.book.all() == ()
 
 
-async def test_one_can_quit_while_the_keyring_waits(newcomer: House) -> None:
-    give_ring(newcomer, rings.Silent, say_after=0.0)
+async def test_one_can_quit_while_the_keyring_waits(newcomer: ConsoleHarness) -> None:
+    use_keyring(newcomer, rings.Silent, say_after=0.0)
     async with newcomer.open() as pilot:
         await until_shown(pilot, "Welcome.")
         await fill(pilot, newcomer)
@@ -296,11 +300,11 @@ async def test_one_can_quit_while_the_keyring_waits(newcomer: House) -> None:
         await until(pilot, lambda: isinstance(pilot.app.screen, WaitingDialog))
         await pilot.press("ctrl+q")
         await until(pilot, lambda: not pilot.app.is_running)
-        assert newcomer.premises.book.all() == ()
+        assert newcomer.environment.book.all() == ()
 
 
 async def test_a_locked_keyring_is_asked_again(
-    newcomer: House, monkeypatch: pytest.MonkeyPatch
+    newcomer: ConsoleHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with real_keyring(newcomer, monkeypatch) as keyring:
         keyring.lock()
@@ -315,23 +319,23 @@ async def test_a_locked_keyring_is_asked_again(
             await pilot.press("enter")
             await saved(pilot)
             (service,) = keyring.items()
-            item = newcomer.premises.book.get("Acme prod").keyring_item
+            item = newcomer.environment.book.get("Acme prod").keyring_item
             assert service == f"amp-console:{item}"
 
 
-async def test_empty_keys_keep_the_stored_ones(newcomer: House) -> None:
-    give_ring(newcomer, rings.Memory)
-    item = newcomer.premises.vault.write(newcomer.simulator.credentials)
+async def test_empty_keys_keep_the_stored_ones(newcomer: ConsoleHarness) -> None:
+    use_keyring(newcomer, rings.Memory)
+    item = newcomer.environment.vault.write(newcomer.simulator.credentials)
     newcomer.connect(keyring_item=item)
     async with newcomer.open() as pilot:
         await until(pilot, lambda: console(pilot).session)
-        pilot.app.push_screen(ConnectionForm(newcomer.premises.book.get("Acme prod")))
+        pilot.app.push_screen(ConnectionForm(newcomer.environment.book.get("Acme prod")))
         await until_shown(pilot, "leave empty to keep the stored one", "Base URL")
         await paste(pilot, "name", " EU")
         pilot.app.screen.query_one("#read-only", Choice).focus()
         await pilot.press("right", "f2")
         await saved(pilot)
-        (connection,) = newcomer.premises.book.all()
+        (connection,) = newcomer.environment.book.all()
         assert (connection.name, connection.read_only) == ("Acme prod EU", True)
         assert connection.keyring_item == item
         session = console(pilot).session
@@ -340,28 +344,28 @@ async def test_empty_keys_keep_the_stored_ones(newcomer: House) -> None:
 
 
 async def test_what_does_not_touch_the_keys_needs_no_keyring_and_no_network(
-    newcomer: House,
+    newcomer: ConsoleHarness,
 ) -> None:
-    give_ring(newcomer, rings.Silent, say_after=0.0)
+    use_keyring(newcomer, rings.Silent, say_after=0.0)
     newcomer.connect(keyring_item="abc")
     async with newcomer.open() as pilot:
         await until(pilot, lambda: console(pilot).session)
-        pilot.app.push_screen(ConnectionForm(newcomer.premises.book.get("Acme prod")))
+        pilot.app.push_screen(ConnectionForm(newcomer.environment.book.get("Acme prod")))
         await until_shown(pilot, "leave empty to keep the stored one")
         await paste(pilot, "owner", ".org")
         await pilot.press("f2")
         await saved(pilot)
-        assert newcomer.premises.book.get("Acme prod").owner_email == f"{OWNER}.org"
+        assert newcomer.environment.book.get("Acme prod").owner_email == f"{OWNER}.org"
         assert newcomer.simulator.requests == []
 
 
-async def test_new_keys_replace_the_old_ones(newcomer: House) -> None:
-    give_ring(newcomer, rings.Memory)
+async def test_new_keys_replace_the_old_ones(newcomer: ConsoleHarness) -> None:
+    use_keyring(newcomer, rings.Memory)
     old = Credentials(Secret("old-key"), Secret("old-secret"))
-    newcomer.connect(keyring_item=newcomer.premises.vault.write(old))
+    newcomer.connect(keyring_item=newcomer.environment.vault.write(old))
     async with newcomer.open() as pilot:
         await until(pilot, lambda: console(pilot).session)
-        pilot.app.push_screen(ConnectionForm(newcomer.premises.book.get("Acme prod")))
+        pilot.app.push_screen(ConnectionForm(newcomer.environment.book.get("Acme prod")))
         await until_shown(pilot, "leave empty to keep the stored one")
         await pilot.press("ctrl+t")
         await until(pilot, lambda: "does not know this API Key" in told(pilot, "api-key"))
@@ -375,7 +379,7 @@ async def test_new_keys_replace_the_old_ones(newcomer: House) -> None:
         assert newcomer.simulator.requests[-1].status == 200
 
 
-async def test_what_was_entered_is_not_lost_by_going_back(newcomer: House) -> None:
+async def test_what_was_entered_is_not_lost_by_going_back(newcomer: ConsoleHarness) -> None:
     async with newcomer.open() as pilot:
         await until_shown(pilot, "Welcome.")
         await paste(pilot, "name", "Acme")
@@ -386,19 +390,21 @@ async def test_what_was_entered_is_not_lost_by_going_back(newcomer: House) -> No
         assert line(pilot, "name").value == "Acme"
 
 
-async def test_the_environment_s_keys_are_used_and_not_stored(house: House) -> None:
-    house.simulator.world.create_cohort("There before", "ana@acme.example")
-    async with house.open() as pilot:
+async def test_the_environment_s_keys_are_used_and_not_stored(harness: ConsoleHarness) -> None:
+    harness.simulator.world.create_cohort("There before", "ana@acme.example")
+    async with harness.open() as pilot:
         await until_shown(pilot, "leave empty to use the environment's")
-        await fill(pilot, house, api_key="", secret_key="")
+        await fill(pilot, harness, api_key="", secret_key="")
         await pilot.click("#advanced")
-        await paste(pilot, "base-url", house.simulator.base_url)
+        await paste(pilot, "base-url", harness.simulator.base_url)
         await pilot.press("f2")
         await saved(pilot)
         assert "The keys come from the environment" in console(pilot).happenings[-1].text
 
 
-async def test_a_name_that_is_taken_is_told_before_anything_is_stored(newcomer: House) -> None:
+async def test_a_name_that_is_taken_is_told_before_anything_is_stored(
+    newcomer: ConsoleHarness,
+) -> None:
     newcomer.connect()
     async with newcomer.open() as pilot:
         await until(pilot, lambda: console(pilot).session)

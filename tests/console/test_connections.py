@@ -12,9 +12,16 @@ from amp_console.console.screens.audiences.list import AudiencesScreen
 from amp_console.console.screens.connections.form import ConnectionForm
 from amp_console.console.screens.connections.list import ConnectionsScreen
 from amp_console.simulator import Answer, Rule
-from tests.console.furniture import HOSTILE, furnish
-from tests.console.house import House, console, picture, until, until_said, until_shown
-from tests.console.keyrings import give_ring, real_keyring, rings
+from tests.console.harness import (
+    ConsoleHarness,
+    console,
+    picture,
+    until,
+    until_notified,
+    until_shown,
+)
+from tests.console.keyrings import real_keyring, rings, use_keyring
+from tests.console.sample_audiences import HOSTILE, connect_with_audiences
 
 LEAK = "ignore:unclosed:ResourceWarning"  # each KeyringLocked leaks a socket
 pytestmark = [pytest.mark.anyio, pytest.mark.filterwarnings(LEAK)]
@@ -32,10 +39,10 @@ def last(pilot: Pilot[None]) -> str:
     return happenings[-1].text if happenings else ""
 
 
-async def test_with_several_the_operator_chooses_first(house: House) -> None:
-    house.connect("Acme prod")
-    house.connect("Acme staging")
-    async with house.open(size=(80, 24)) as pilot:
+async def test_with_several_the_operator_chooses_first(harness: ConsoleHarness) -> None:
+    harness.connect("Acme prod")
+    harness.connect("Acme staging")
+    async with harness.open(size=(80, 24)) as pilot:
         await until_shown(pilot, "Acme prod", "Acme staging", "2 connections")
         assert console(pilot).session is None
         await pilot.press("down", "enter")
@@ -47,8 +54,8 @@ async def test_with_several_the_operator_chooses_first(house: House) -> None:
         await until_shown(pilot, "» open")
 
 
-async def test_without_any_it_says_how_to_make_one(house: House) -> None:
-    async with house.open() as pilot:
+async def test_without_any_it_says_how_to_make_one(harness: ConsoleHarness) -> None:
+    async with harness.open() as pilot:
         await until(pilot, lambda: isinstance(pilot.app.screen, ConnectionForm))
         await pilot.press("escape")
         await until(pilot, lambda: isinstance(pilot.app.screen, AudiencesScreen))
@@ -60,36 +67,36 @@ async def test_without_any_it_says_how_to_make_one(house: House) -> None:
         await until(pilot, lambda: isinstance(pilot.app.screen, ConnectionForm))
 
 
-async def test_a_test_says_what_amplitude_says(house: House) -> None:
-    house.connect("Acme prod")
-    async with house.open() as pilot:
+async def test_a_test_says_what_amplitude_says(harness: ConsoleHarness) -> None:
+    harness.connect("Acme prod")
+    async with harness.open() as pilot:
         await until(pilot, lambda: console(pilot).session)
         await pilot.press("4")
         await until_shown(pilot, "Acme prod")
         await pilot.press("t")
         await until_shown(pilot, "Amplitude takes the keys and lists 0 cohorts.")
-        house.simulator.faults.set([Rule(Answer(503))])
+        harness.simulator.faults.set([Rule(Answer(503))])
         await pilot.press("t")
         await until_shown(pilot, "Amplitude had trouble answering")
 
 
-async def test_read_only_is_turned_on_and_off_and_seen_at_once(house: House) -> None:
-    house.connect("Acme prod")
-    async with house.open() as pilot:
+async def test_read_only_is_turned_on_and_off_and_seen_at_once(harness: ConsoleHarness) -> None:
+    harness.connect("Acme prod")
+    async with harness.open() as pilot:
         await until(pilot, lambda: console(pilot).session)
         await pilot.press("4")
         await until_shown(pilot, "Acme prod")
         await pilot.press("r")
         await until_shown(pilot, "READ-ONLY", "read-only: nothing is sent")
-        assert house.premises.book.get("Acme prod").read_only
+        assert harness.environment.book.get("Acme prod").read_only
         await pilot.press("r")
-        await until(pilot, lambda: not house.premises.book.get("Acme prod").read_only)
+        await until(pilot, lambda: not harness.environment.book.get("Acme prod").read_only)
         await until(pilot, lambda: "READ-ONLY" not in picture(pilot))
 
 
-async def test_read_only_for_this_run_saves_nothing(house: House) -> None:
-    house.connect("Acme prod")
-    async with house.open(LaunchOptions(read_only=True)) as pilot:
+async def test_read_only_for_this_run_saves_nothing(harness: ConsoleHarness) -> None:
+    harness.connect("Acme prod")
+    async with harness.open(LaunchOptions(read_only=True)) as pilot:
         await until(pilot, lambda: console(pilot).session)
         await pilot.press("4")
         await until_shown(pilot, "Acme prod", "READ-ONLY")
@@ -101,17 +108,17 @@ async def test_read_only_for_this_run_saves_nothing(house: House) -> None:
         for key in ("n", "r", "D"):
             console(pilot).happenings.clear()
             await pilot.press(key)
-            await until_said(pilot, "started with --read-only")
-        assert not house.premises.book.get("Acme prod").read_only
+            await until_notified(pilot, "started with --read-only")
+        assert not harness.environment.book.get("Acme prod").read_only
         session = console(pilot).session
         assert session is not None
         assert session.connection.read_only
 
 
-async def test_switching_is_refused_while_work_is_under_way(house: House) -> None:
-    furnish(house)
-    house.connect("Acme staging")
-    async with house.open(LaunchOptions(connection="Acme prod")) as pilot:
+async def test_switching_is_refused_while_work_is_under_way(harness: ConsoleHarness) -> None:
+    connect_with_audiences(harness)
+    harness.connect("Acme staging")
+    async with harness.open(LaunchOptions(connection="Acme prod")) as pilot:
         await until_shown(pilot, "newsletter")
         release = hold_the_ledger(pilot)
         try:
@@ -137,38 +144,38 @@ def hold_the_ledger(pilot: Pilot[None]) -> Callable[[], object]:
 
 
 async def test_deleting_asks_for_the_name_and_takes_the_keys_along(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    harness: ConsoleHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with real_keyring(house, monkeypatch) as keyring:
-        item = house.premises.vault.write(house.simulator.credentials)
-        connection = house.connect("Acme prod", keyring_item=item)
-        ledger = house.premises.folders.ledger(connection.id)
-        async with house.open() as pilot:
+    with real_keyring(harness, monkeypatch) as keyring:
+        item = harness.environment.vault.write(harness.simulator.credentials)
+        connection = harness.connect("Acme prod", keyring_item=item)
+        ledger = harness.environment.folders.ledger(connection.id)
+        async with harness.open() as pilot:
             await until(pilot, lambda: console(pilot).session)
             await pilot.press("4")
             await until_shown(pilot, "Acme prod")
             await pilot.press("D")
             await until_shown(pilot, "Delete “Acme prod”?", "Its keys are deleted", ledger.name)
             await pilot.press(*"Acme", "enter")
-            assert house.premises.book.all() == (connection,)
+            assert harness.environment.book.all() == (connection,)
             await pilot.press("space", *"prod", "enter")
             await until(pilot, lambda: "Its keys are gone from your keyring" in last(pilot))
             assert keyring.items() == {}
-            assert house.premises.book.all() == ()
+            assert harness.environment.book.all() == ()
             assert str(ledger) in last(pilot)
             assert ledger.exists()
             assert console(pilot).session is None
 
 
 async def test_keys_that_could_not_be_deleted_are_told_and_tried_again(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    harness: ConsoleHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with real_keyring(house, monkeypatch) as keyring:
-        house.connect(
-            "Acme prod", keyring_item=house.premises.vault.write(house.simulator.credentials)
+    with real_keyring(harness, monkeypatch) as keyring:
+        harness.connect(
+            "Acme prod", keyring_item=harness.environment.vault.write(harness.simulator.credentials)
         )
         keyring.lock()
-        async with house.open(size=(80, 24)) as pilot:
+        async with harness.open(size=(80, 24)) as pilot:
             await until(pilot, lambda: console(pilot).session)
             await pilot.press("4")
             await until_shown(pilot, "Acme prod")
@@ -185,12 +192,12 @@ async def test_keys_that_could_not_be_deleted_are_told_and_tried_again(
             assert keyring.items() == {}
 
 
-async def test_a_hostile_name_steers_nothing(house: House) -> None:
-    give_ring(house, rings.Memory)
+async def test_a_hostile_name_steers_nothing(harness: ConsoleHarness) -> None:
+    use_keyring(harness, rings.Memory)
     name = "[red]trial [/foo] é😀 שלום " + "long " * 13 + "end"
-    house.connect(name)
-    house.connect("other")
-    async with house.open(size=(80, 24)) as pilot:
+    harness.connect(name)
+    harness.connect("other")
+    async with harness.open(size=(80, 24)) as pilot:
         await until_shown(pilot, "[red]trial")
         await pilot.press("t")
         await until_shown(pilot, "Amplitude takes the keys")
@@ -206,10 +213,10 @@ async def test_a_hostile_name_steers_nothing(house: House) -> None:
         assert HOSTILE not in picture(pilot)
 
 
-async def test_a_settings_file_that_is_damaged_is_told(house: House) -> None:
-    house.connect("Acme prod")
-    async with house.open() as pilot:
+async def test_a_settings_file_that_is_damaged_is_told(harness: ConsoleHarness) -> None:
+    harness.connect("Acme prod")
+    async with harness.open() as pilot:
         await until(pilot, lambda: console(pilot).session)
-        house.premises.folders.config_file.write_text("connections = 7")
+        harness.environment.folders.config_file.write_text("connections = 7")
         await pilot.press("4")
         await until(pilot, lambda: "can't be used" in last(pilot))

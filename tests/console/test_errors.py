@@ -15,29 +15,36 @@ from amp_console.ledger.rejected import RejectedFilter, count_rejected
 from amp_console.sync.audience_settings import SettingsChange
 from amp_console.sync.delivery.retry import retry
 from amp_console.values import IdType
-from tests.console.furniture import (
+from tests.console.harness import (
+    ConsoleHarness,
+    console,
+    picture,
+    until,
+    until_notified,
+    until_shown,
+)
+from tests.console.sample_audiences import (
     FRESH,
     GHOSTS,
     SHOPPERS,
     broken_events,
-    furnish,
-    hostile,
+    connect_with_audiences,
+    hostile_audience,
     sync,
 )
-from tests.console.house import House, console, picture, until, until_said, until_shown
-from tests.sync.office import Office, event
+from tests.sync.workspace import Workspace, event
 
 pytestmark = pytest.mark.anyio
 
 
-def unidentified(office: Office) -> None:
-    office.change(SettingsChange(id_type=IdType.AMPLITUDE_ID), FRESH)
+def unidentified(workspace: Workspace) -> None:
+    workspace.change(SettingsChange(id_type=IdType.AMPLITUDE_ID), FRESH)
 
 
-def formula(office: Office) -> None:
+def formula(workspace: Workspace) -> None:
     """A rejected user of an audience whose key is a formula."""
-    office.read([event("ghost-1", True, audience="=1+1")])
-    sync(office)
+    workspace.read([event("ghost-1", True, audience="=1+1")])
+    sync(workspace)
 
 
 async def export_to(pilot: Pilot[None], path: str) -> None:
@@ -52,17 +59,17 @@ def rows_of(file: Path) -> list[dict[str, str]]:
     return list(csv.DictReader(file.read_text().splitlines()))
 
 
-async def test_two_keystrokes_from_home_to_who_failed_and_why(house: House) -> None:
-    furnish(house)
-    async with house.open() as pilot:
+async def test_two_keystrokes_from_home_to_who_failed_and_why(harness: ConsoleHarness) -> None:
+    connect_with_audiences(harness)
+    async with harness.open() as pilot:
         await until_shown(pilot, GHOSTS)
         await pilot.press("2")
         await until_shown(pilot, "Amplitude does not know this User ID", "ghost-1", "ghost-2")
 
 
-async def test_the_audience_under_the_cursor_is_looked_at(house: House) -> None:
-    furnish(house)
-    async with house.open() as pilot:
+async def test_the_audience_under_the_cursor_is_looked_at(harness: ConsoleHarness) -> None:
+    connect_with_audiences(harness)
+    async with harness.open() as pilot:
         await until_shown(pilot, GHOSTS)
         await pilot.press("x")
         await until_shown(pilot, f"Errors · {SHOPPERS}", "Nobody is rejected.")
@@ -70,9 +77,9 @@ async def test_the_audience_under_the_cursor_is_looked_at(house: House) -> None:
         await until_shown(pilot, "Errors · all audiences", "ghost-1")
 
 
-async def test_groups_lead_to_users_and_users_to_everything(house: House) -> None:
-    furnish(house, unidentified)
-    async with house.open() as pilot:
+async def test_groups_lead_to_users_and_users_to_everything(harness: ConsoleHarness) -> None:
+    connect_with_audiences(harness, unidentified)
+    async with harness.open() as pilot:
         await until_shown(pilot, GHOSTS)
         await pilot.press("2")
         await until_shown(pilot, "All reasons", "14", "No Amplitude ID in the event")
@@ -89,9 +96,9 @@ async def test_groups_lead_to_users_and_users_to_everything(house: House) -> Non
         await until_shown(pilot, "● in sync")
 
 
-async def test_a_group_is_retried_and_synced(house: House) -> None:
-    furnish(house)
-    async with house.open() as pilot:
+async def test_a_group_is_retried_and_synced(harness: ConsoleHarness) -> None:
+    connect_with_audiences(harness)
+    async with harness.open() as pilot:
         await until_shown(pilot, GHOSTS)
         await pilot.press("2")
         await until_shown(pilot, "All reasons")
@@ -108,9 +115,9 @@ async def test_a_group_is_retried_and_synced(house: House) -> None:
         await until_shown(pilot, GHOSTS, "+2")
 
 
-async def test_marked_users_alone_are_retried(house: House) -> None:
-    furnish(house)
-    async with house.open() as pilot:
+async def test_marked_users_alone_are_retried(harness: ConsoleHarness) -> None:
+    connect_with_audiences(harness)
+    async with harness.open() as pilot:
         await until_shown(pilot, GHOSTS)
         await pilot.press("2")
         await until_shown(pilot, "ghost-2")
@@ -121,9 +128,9 @@ async def test_marked_users_alone_are_retried(house: House) -> None:
         await until(pilot, lambda: "ghost-1 " not in picture(pilot))
 
 
-async def test_what_cannot_be_retried_says_why(house: House) -> None:
-    furnish(house, unidentified)
-    async with house.open() as pilot:
+async def test_what_cannot_be_retried_says_why(harness: ConsoleHarness) -> None:
+    connect_with_audiences(harness, unidentified)
+    async with harness.open() as pilot:
         await until_shown(pilot, GHOSTS)
         await pilot.press("2")
         await until_shown(pilot, "No Amplitude ID in the event")
@@ -133,9 +140,9 @@ async def test_what_cannot_be_retried_says_why(house: House) -> None:
         await until_shown(pilot, "There is nothing to send for them")
 
 
-async def test_invalid_events_are_listed_with_file_and_line(house: House) -> None:
-    furnish(house, broken_events)
-    async with house.open() as pilot:
+async def test_invalid_events_are_listed_with_file_and_line(harness: ConsoleHarness) -> None:
+    connect_with_audiences(harness, broken_events)
+    async with harness.open() as pilot:
         await until_shown(pilot, GHOSTS)
         await pilot.press("2", "i")
         await until_shown(pilot, "Invalid events", "no usable identifier", "2 events")
@@ -147,9 +154,9 @@ async def test_invalid_events_are_listed_with_file_and_line(house: House) -> Non
         await until_shown(pilot, "All reasons")
 
 
-async def test_a_filter_looks_for_part_of_the_identifier(house: House) -> None:
-    furnish(house)
-    async with house.open() as pilot:
+async def test_a_filter_looks_for_part_of_the_identifier(harness: ConsoleHarness) -> None:
+    connect_with_audiences(harness)
+    async with harness.open() as pilot:
         await until_shown(pilot, GHOSTS)
         await pilot.press("2")
         await until_shown(pilot, "ghost-2")
@@ -158,17 +165,17 @@ async def test_a_filter_looks_for_part_of_the_identifier(house: House) -> None:
         await until_shown(pilot, "1 user", "ghost-2")
 
 
-async def test_what_is_shown_is_exported(house: House, tmp_path: Path) -> None:
-    furnish(house, broken_events)
+async def test_what_is_shown_is_exported(harness: ConsoleHarness, tmp_path: Path) -> None:
+    connect_with_audiences(harness, broken_events)
     file = tmp_path / "out.csv"
-    async with house.open() as pilot:
+    async with harness.open() as pilot:
         await until_shown(pilot, GHOSTS)
         await pilot.press("2")
         await until_shown(pilot, "ghost-2")
         await export_to(pilot, str(tmp_path / "no/such/folder.csv"))
-        await until_said(pilot, "can't be written")
+        await until_notified(pilot, "can't be written")
         await export_to(pilot, str(file))
-        await until_said(pilot, "2 rows written")
+        await until_notified(pilot, "2 rows written")
     assert [(row["kind"], row["id"]) for row in rows_of(file)] == [
         ("rejected", "ghost-1"),
         ("rejected", "ghost-2"),
@@ -176,9 +183,9 @@ async def test_what_is_shown_is_exported(house: House, tmp_path: Path) -> None:
     assert file.stat().st_mode & 0o077 == 0
 
 
-async def test_a_hundred_thousand_errors_are_paged(house: House) -> None:
-    def many(office: Office) -> None:
-        of = office.audience(GHOSTS).id
+async def test_a_hundred_thousand_errors_are_paged(harness: ConsoleHarness) -> None:
+    def many(workspace: Workspace) -> None:
+        of = workspace.audience(GHOSTS).id
 
         def fill(db: Db) -> None:
             rejection = db.execute("SELECT max(id) FROM rejection").fetchone()[0]
@@ -188,10 +195,10 @@ async def test_a_hundred_thousand_errors_are_paged(house: House) -> None:
                 [(of, f"many-{n:06}", rejection) for n in range(100_000)],
             )
 
-        office.ledger.write(fill)
+        workspace.ledger.write(fill)
 
-    furnish(house, many)
-    async with house.open() as pilot:
+    connect_with_audiences(harness, many)
+    async with harness.open() as pilot:
         await until_shown(pilot, "100,002")
         await pilot.press("2")
         await until_shown(pilot, "100,002 users", "ghost-1")
@@ -204,9 +211,9 @@ async def test_a_hundred_thousand_errors_are_paged(house: House) -> None:
 
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 36)])
-async def test_hostile_text_breaks_nothing(house: House, size: tuple[int, int]) -> None:
-    furnish(house, hostile)
-    async with house.open(size=size) as pilot:
+async def test_hostile_text_breaks_nothing(harness: ConsoleHarness, size: tuple[int, int]) -> None:
+    connect_with_audiences(harness, hostile_audience)
+    async with harness.open(size=size) as pilot:
         await until_shown(pilot, "[red]tr")
         await pilot.press("2")
         await until_shown(pilot, "ghost-[/bold]", "ghost-[red]")
@@ -219,9 +226,9 @@ async def test_hostile_text_breaks_nothing(house: House, size: tuple[int, int]) 
         await until(pilot, lambda: not isinstance(pilot.app.screen, ErrorsScreen))
 
 
-async def test_a_retry_leads_to_the_plan_of_a_sync_at_once(house: House) -> None:
-    furnish(house, unidentified)
-    async with house.open() as pilot:
+async def test_a_retry_leads_to_the_plan_of_a_sync_at_once(harness: ConsoleHarness) -> None:
+    connect_with_audiences(harness, unidentified)
+    async with harness.open() as pilot:
         await until_shown(pilot, GHOSTS)
         await pilot.press("2")
         await until_shown(pilot, "14 users")
@@ -234,9 +241,9 @@ async def test_a_retry_leads_to_the_plan_of_a_sync_at_once(house: House) -> None
         await until(pilot, lambda: "Amplitude does not know" not in picture(pilot))
 
 
-async def test_marks_of_one_reason_are_not_retried_under_another(house: House) -> None:
-    furnish(house, unidentified)
-    async with house.open() as pilot:
+async def test_marks_of_one_reason_are_not_retried_under_another(harness: ConsoleHarness) -> None:
+    connect_with_audiences(harness, unidentified)
+    async with harness.open() as pilot:
         await until_shown(pilot, GHOSTS)
         await pilot.press("2", "j", "j")
         await until_shown(pilot, f"Amplitude does not know this User ID · {GHOSTS}", "2 users")
@@ -247,9 +254,9 @@ async def test_marks_of_one_reason_are_not_retried_under_another(house: House) -
         assert not pilot.app.screen.query_one("#users", Grid).marked
 
 
-async def test_users_of_all_reasons_say_theirs(house: House) -> None:
-    furnish(house, unidentified)
-    async with house.open(size=(80, 24)) as pilot:
+async def test_users_of_all_reasons_say_theirs(harness: ConsoleHarness) -> None:
+    connect_with_audiences(harness, unidentified)
+    async with harness.open(size=(80, 24)) as pilot:
         await until_shown(pilot, GHOSTS)
         await pilot.press("2")
         await until_shown(pilot, "14 users", "ghost-1 ")
@@ -258,9 +265,9 @@ async def test_users_of_all_reasons_say_theirs(house: House) -> None:
         assert GHOSTS in line
 
 
-async def test_nothing_rejected_says_what_else_there_is_to_see(house: House) -> None:
-    house.connect()
-    async with house.open(size=(80, 24)) as pilot:
+async def test_nothing_rejected_says_what_else_there_is_to_see(harness: ConsoleHarness) -> None:
+    harness.connect()
+    async with harness.open(size=(80, 24)) as pilot:
         await until_shown(pilot, "No audience yet.")
         await pilot.press("2")
         await until_shown(pilot, "Nobody is rejected.", "No event was invalid.")
@@ -273,9 +280,9 @@ async def test_nothing_rejected_says_what_else_there_is_to_see(house: House) -> 
         await until_shown(pilot, "No audience yet.")
 
 
-async def test_a_filter_that_matches_nobody_says_so(house: House) -> None:
-    furnish(house)
-    async with house.open() as pilot:
+async def test_a_filter_that_matches_nobody_says_so(harness: ConsoleHarness) -> None:
+    connect_with_audiences(harness)
+    async with harness.open() as pilot:
         await until_shown(pilot, GHOSTS)
         await pilot.press("2")
         await until_shown(pilot, "ghost-2")
@@ -283,9 +290,9 @@ async def test_a_filter_that_matches_nobody_says_so(house: House) -> None:
         await until_shown(pilot, "0 users", "Nothing here holds this text.")
 
 
-async def test_errors_of_a_run_are_those_its_requests_brought(house: House) -> None:
-    furnish(house, unidentified)
-    async with house.open() as pilot:
+async def test_errors_of_a_run_are_those_its_requests_brought(harness: ConsoleHarness) -> None:
+    connect_with_audiences(harness, unidentified)
+    async with harness.open() as pilot:
         await until_shown(pilot, GHOSTS)
         pilot.app.push_screen(ErrorsScreen(run_id=1))
         await until_shown(pilot, "Errors · run 1", "ghost-1", "2 users")
@@ -293,39 +300,39 @@ async def test_errors_of_a_run_are_those_its_requests_brought(house: House) -> N
         await until_shown(pilot, "Errors · all audiences", "14 users")
 
 
-async def test_a_sync_elsewhere_moves_what_is_shown(house: House) -> None:
-    connection = furnish(house)
-    async with house.open() as pilot:
+async def test_a_sync_elsewhere_moves_what_is_shown(harness: ConsoleHarness) -> None:
+    connection = connect_with_audiences(harness)
+    async with harness.open() as pilot:
         await until_shown(pilot, GHOSTS)
         await pilot.press("2")
         await until_shown(pilot, "2 users")
-        with house.office(connection) as office:
-            office.read([event("ghost-3", True, 90, audience=GHOSTS)])
-            sync(office)
+        with harness.workspace(connection) as workspace:
+            workspace.read([event("ghost-3", True, 90, audience=GHOSTS)])
+            sync(workspace)
         await until_shown(pilot, "ghost-3", "3 users")
 
 
-async def test_who_may_only_read_retries_nobody(house: House) -> None:
-    furnish(house)
-    async with house.open(LaunchOptions(read_only=True)) as pilot:
+async def test_who_may_only_read_retries_nobody(harness: ConsoleHarness) -> None:
+    connect_with_audiences(harness)
+    async with harness.open(LaunchOptions(read_only=True)) as pilot:
         await until_shown(pilot, GHOSTS, "READ-ONLY")
         await pilot.press("2")
         await until_shown(pilot, "ghost-2")
         await pilot.press("R")
-        await until_said(pilot, "amp-console was started with --read-only.")
+        await until_notified(pilot, "amp-console was started with --read-only.")
 
 
 async def test_cells_are_safe_for_a_spreadsheet_unless_exact_ones_are_chosen(
-    house: House, tmp_path: Path
+    harness: ConsoleHarness, tmp_path: Path
 ) -> None:
-    furnish(house, formula)
+    connect_with_audiences(harness, formula)
     file = tmp_path / "users.csv"
-    async with house.open() as pilot:
+    async with harness.open() as pilot:
         await until_shown(pilot, GHOSTS)
         await pilot.press("2")
         await until_shown(pilot, "=1+1")
         await export_to(pilot, str(file))
-        await until_said(pilot, "3 rows written")
+        await until_notified(pilot, "3 rows written")
         assert "'=1+1" in {row["audience"] for row in rows_of(file)}
         await pilot.press("E")
         await until(pilot, lambda: pilot.app.screen.query("#answer"))
@@ -337,12 +344,12 @@ async def test_cells_are_safe_for_a_spreadsheet_unless_exact_ones_are_chosen(
 
 
 async def test_invalid_events_are_exported_as_they_are_filtered(
-    house: House, tmp_path: Path
+    harness: ConsoleHarness, tmp_path: Path
 ) -> None:
     broken, file = tmp_path / "broken.ndjson", tmp_path / "invalid.csv"
     broken.write_text("not json\n[/foo]\n")
-    furnish(house, broken_events, lambda office: office.read_file(broken))
-    async with house.open() as pilot:
+    connect_with_audiences(harness, broken_events, lambda workspace: workspace.read_file(broken))
+    async with harness.open() as pilot:
         await until_shown(pilot, GHOSTS)
         await pilot.press("2", "i")
         await until_shown(pilot, "4 events")
@@ -352,15 +359,15 @@ async def test_invalid_events_are_exported_as_they_are_filtered(
         await until_shown(pilot, "This is not a valid file name.")
         await pilot.press("escape")
         await export_to(pilot, str(file))
-        await until_said(pilot, "2 rows written")
+        await until_notified(pilot, "2 rows written")
     assert [row["line"] for row in rows_of(file)] == ["1", "2"]
 
 
 async def test_keys_pressed_in_a_hurry_open_a_user_of_the_reason_under_the_cursor(
-    house: House,
+    harness: ConsoleHarness,
 ) -> None:
-    furnish(house, unidentified)
-    async with house.open() as pilot:
+    connect_with_audiences(harness, unidentified)
+    async with harness.open() as pilot:
         await until_shown(pilot, GHOSTS)
         await pilot.press("2")
         await until_shown(pilot, "14 users")
@@ -368,15 +375,17 @@ async def test_keys_pressed_in_a_hurry_open_a_user_of_the_reason_under_the_curso
         await until_shown(pilot, "why           Amplitude does not know this User ID")
 
 
-async def test_a_sync_that_takes_everybody_leaves_the_keys_on_the_reasons(house: House) -> None:
-    connection = furnish(house, unidentified)
-    async with house.open() as pilot:
+async def test_a_sync_that_takes_everybody_leaves_the_keys_on_the_reasons(
+    harness: ConsoleHarness,
+) -> None:
+    connection = connect_with_audiences(harness, unidentified)
+    async with harness.open() as pilot:
         await until_shown(pilot, GHOSTS)
         await pilot.press("2", "tab")
         await until_shown(pilot, "14 users")
         assert pilot.app.screen.query_one("#users").has_focus
-        with house.office(connection) as office:
-            office.change(SettingsChange(id_type=IdType.USER_ID), FRESH)
-            retry(office.ledger, connection, RejectedFilter())
+        with harness.workspace(connection) as workspace:
+            workspace.change(SettingsChange(id_type=IdType.USER_ID), FRESH)
+            retry(workspace.ledger, connection, RejectedFilter())
         await until_shown(pilot, "Nobody is rejected.")
         await until(pilot, lambda: pilot.app.screen.query_one("#groups").has_focus)

@@ -6,8 +6,8 @@ import pytest
 
 from amp_console.console import DemoTrouble
 from amp_console.sync.audience_settings import SettingsChange
-from tests.console.furniture import GHOSTS, furnish
-from tests.console.house import House, console, picture, until, until_shown
+from tests.console.harness import ConsoleHarness, console, picture, until, until_shown
+from tests.console.sample_audiences import GHOSTS, connect_with_audiences
 
 pytestmark = pytest.mark.anyio
 
@@ -36,9 +36,9 @@ class Stage:
         return f"{name} is {'on' if name in self.on else 'off'} now."
 
 
-async def test_what_was_said_is_kept(house: House) -> None:
-    furnish(house)
-    async with house.open() as pilot:
+async def test_what_was_said_is_kept(harness: ConsoleHarness) -> None:
+    connect_with_audiences(harness)
+    async with harness.open() as pilot:
         await until_shown(pilot, GHOSTS)
         console(pilot).say("[red]Something[/foo] happened.\nTwice.", "error")
         console(pilot).say("x" * 400)
@@ -50,9 +50,11 @@ async def test_what_was_said_is_kept(house: House) -> None:
         assert "Something" in console(pilot).clipboard
 
 
-async def test_the_log_is_not_hidden_by_toasts_and_grows_while_it_is_open(house: House) -> None:
-    furnish(house)
-    async with house.open(size=(80, 24)) as pilot:
+async def test_the_log_is_not_hidden_by_toasts_and_grows_while_it_is_open(
+    harness: ConsoleHarness,
+) -> None:
+    connect_with_audiences(harness)
+    async with harness.open(size=(80, 24)) as pilot:
         await until_shown(pilot, GHOSTS)
         console(pilot).say("The first.", "warning")
         await pilot.press("5")
@@ -66,22 +68,24 @@ async def test_the_log_is_not_hidden_by_toasts_and_grows_while_it_is_open(house:
         await until(pilot, lambda: "The first." in console(pilot).clipboard)
 
 
-async def test_nothing_done_is_an_empty_log(house: House) -> None:
-    house.connect()
-    async with house.open() as pilot:
+async def test_nothing_done_is_an_empty_log(harness: ConsoleHarness) -> None:
+    harness.connect()
+    async with harness.open() as pilot:
         await until_shown(pilot, "No audience yet")
         await pilot.press("5")
         await until_shown(pilot, "Nothing has happened yet.")
 
 
-async def test_what_was_done_before_by_other_processes_stands_in_the_log(house: House) -> None:
-    furnish(house)
-    async with house.open() as pilot:
+async def test_what_was_done_before_by_other_processes_stands_in_the_log(
+    harness: ConsoleHarness,
+) -> None:
+    connect_with_audiences(harness)
+    async with harness.open() as pilot:
         await until_shown(pilot, GHOSTS)
         await pilot.press("5")
         await until_shown(pilot, "Import of ", "Sync ended: run 1", "Sync of 3 audiences started")
-        with house.office(house.premises.book.pick(None)) as office:
-            office.change(SettingsChange(cohort_name="VIPs"), GHOSTS)
+        with harness.workspace(harness.environment.book.pick(None)) as workspace:
+            workspace.change(SettingsChange(cohort_name="VIPs"), GHOSTS)
         await until_shown(pilot, f"Settings of “{GHOSTS}” changed: cohort name VIPs.")
         await pilot.press("slash", *"ended", "enter")
         await until(pilot, lambda: "Import of" not in picture(pilot))
@@ -89,11 +93,11 @@ async def test_what_was_done_before_by_other_processes_stands_in_the_log(house: 
         await until_shown(pilot, "run 1", "Requests")
 
 
-async def test_trouble_is_turned_on_and_off_by_number_and_by_enter(house: House) -> None:
-    furnish(house)
+async def test_trouble_is_turned_on_and_off_by_number_and_by_enter(harness: ConsoleHarness) -> None:
+    connect_with_audiences(harness)
     stage = Stage()
-    house.premises = replace(house.premises, stage=stage)
-    async with house.open() as pilot:
+    harness.environment = replace(harness.environment, stage=stage)
+    async with harness.open() as pilot:
         await until_shown(pilot, GHOSTS, "keys: simulated")
         await until(pilot, lambda: stage.is_open)
         await pilot.press("exclamation_mark")
@@ -110,10 +114,12 @@ async def test_trouble_is_turned_on_and_off_by_number_and_by_enter(house: House)
         await until_shown(pilot, "down is off now.", "slow is on now.", "down is on now.")
 
 
-async def test_trouble_that_is_on_is_shown_after_its_dialog_is_closed(house: House) -> None:
-    furnish(house)
-    house.premises = replace(house.premises, stage=Stage())
-    async with house.open() as pilot:
+async def test_trouble_that_is_on_is_shown_after_its_dialog_is_closed(
+    harness: ConsoleHarness,
+) -> None:
+    connect_with_audiences(harness)
+    harness.environment = replace(harness.environment, stage=Stage())
+    async with harness.open() as pilot:
         await until_shown(pilot, GHOSTS, "keys: simulated")
         assert "trouble:" not in picture(pilot)
         await pilot.press("exclamation_mark")
@@ -128,21 +134,21 @@ async def test_trouble_that_is_on_is_shown_after_its_dialog_is_closed(house: Hou
         await until(pilot, lambda: "trouble:" not in picture(pilot))
 
 
-async def test_outside_the_demo_no_trouble_is_made(house: House) -> None:
-    furnish(house)
-    async with house.open() as pilot:
+async def test_outside_the_demo_no_trouble_is_made(harness: ConsoleHarness) -> None:
+    connect_with_audiences(harness)
+    async with harness.open() as pilot:
         await until_shown(pilot, GHOSTS)
         await pilot.press("exclamation_mark", "y")
         await until_shown(pilot, "Copied")
         assert "Make trouble" not in picture(pilot)
 
 
-async def test_what_was_copied_is_in_a_file_too(house: House) -> None:
-    furnish(house)
-    async with house.open() as pilot:
+async def test_what_was_copied_is_in_a_file_too(harness: ConsoleHarness) -> None:
+    connect_with_audiences(harness)
+    async with harness.open() as pilot:
         await until_shown(pilot, GHOSTS)
         await pilot.press("y")
         await until_shown(pilot, "Copied.")
-        file = house.premises.folders.data / "copied.txt"
+        file = harness.environment.folders.data / "copied.txt"
         assert file.read_text().startswith("high_value_shoppers\t")
         assert file.stat().st_mode & 0o077 == 0

@@ -14,8 +14,8 @@ from amp_console.console import screens
 from amp_console.console.app import ConsoleApp
 from amp_console.console.screens.base import BaseScreen
 from amp_console.console.widgets.grid import Grid
-from tests.console.furniture import broken_events, furnish
-from tests.console.house import House, picture, until, until_shown
+from tests.console.harness import ConsoleHarness, picture, until, until_shown
+from tests.console.sample_audiences import broken_events, connect_with_audiences
 
 pytestmark = pytest.mark.anyio
 MOST = 6  # keys in a footer
@@ -56,11 +56,11 @@ async def walk(pilot: Pilot[None]) -> AsyncIterator[str]:
     yield await go("6", "LivePlace")
 
 
-async def test_every_footer_fits_and_shows_the_place_s_own_keys(house: House) -> None:
-    furnish(house, broken_events)
+async def test_every_footer_fits_and_shows_the_place_s_own_keys(harness: ConsoleHarness) -> None:
+    connect_with_audiences(harness, broken_events)
     seen = set()
 
-    async with house.open(size=(80, 24)) as pilot:
+    async with harness.open(size=(80, 24)) as pilot:
         async for place in walk(pilot):
             seen.add(place)
             keys = list(pilot.app.screen.query(FooterKey))

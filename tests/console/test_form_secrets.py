@@ -13,8 +13,8 @@ from amp_console.console.dialogs.keyring_wait import KeyringQuestion, KeysDialog
 from amp_console.console.screens.connections.form import TESTING, ConnectionForm
 from amp_console.simulator import Answer, Rule, Simulator
 from amp_console.values import Credentials, Region, Secret
-from tests.console.house import House, console, picture, until, until_shown
-from tests.console.keyrings import fill, give_ring, paste, rings
+from tests.console.harness import ConsoleHarness, console, picture, until, until_shown
+from tests.console.keyrings import fill, paste, rings, use_keyring
 from tests.test_secrets import API_KEY, SECRET_KEY, shapes
 
 pytestmark = pytest.mark.anyio
@@ -25,18 +25,18 @@ class Crash(Exception):
 
 
 @pytest.fixture
-def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
+def harness(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ConsoleHarness]:
     with Simulator(credentials=Credentials(Secret(API_KEY), Secret(SECRET_KEY))) as simulator:
         monkeypatch.setitem(hosts._HOSTS, Region.NORTH_AMERICA, simulator.base_url)
         monkeypatch.setitem(hosts._HOSTS, Region.EUROPE, "http://127.0.0.1:1")
-        yield House(tmp_path / "house", simulator, has_keys=False)
+        yield ConsoleHarness(tmp_path / "harness", simulator, has_keys=False)
 
 
 class Evidence:
     """Everything that was written: pictures, what was said, what was copied, and the home."""
 
-    def __init__(self, house: House) -> None:
-        self._house = house
+    def __init__(self, harness: ConsoleHarness) -> None:
+        self._house = harness
         self._texts: list[str] = []
 
     def take(self, pilot: Pilot[None]) -> None:
@@ -59,12 +59,12 @@ class Evidence:
             assert not any(shape in content for content in files), shape
 
 
-async def test_the_forms_keep_the_keys_to_themselves(house: House) -> None:
-    give_ring(house, rings.Memory)
-    evidence = Evidence(house)
-    async with house.open() as pilot:
+async def test_the_forms_keep_the_keys_to_themselves(harness: ConsoleHarness) -> None:
+    use_keyring(harness, rings.Memory)
+    evidence = Evidence(harness)
+    async with harness.open() as pilot:
         await until_shown(pilot, "Welcome.")
-        await fill(pilot, house, owner="nobody")
+        await fill(pilot, harness, owner="nobody")
         await pilot.press("f2")
         await until_shown(pilot, "Not saved.")
         evidence.take(pilot)
@@ -74,13 +74,13 @@ async def test_the_forms_keep_the_keys_to_themselves(house: House) -> None:
         evidence.take(pilot)
         await paste(pilot, "owner", "@acme.example")
         for rule in (Rule(Answer(500)), Rule(Answer(403)), Rule(Answer(502, html=True))):
-            house.simulator.faults.set([rule])
+            harness.simulator.faults.set([rule])
             await pilot.press("ctrl+t")
             await until(pilot, lambda: not _is_testing(pilot))
             evidence.take(pilot)
-        house.simulator.faults.set([])
+        harness.simulator.faults.set([])
         await pilot.press("f2")
-        await until(pilot, house.premises.book.all)
+        await until(pilot, harness.environment.book.all)
         await until(pilot, lambda: not isinstance(pilot.app.screen, ConnectionForm))
         evidence.take(pilot)
         await pilot.press("4")
@@ -96,11 +96,11 @@ def _is_testing(pilot: Pilot[None]) -> bool:
     return TESTING in picture(pilot)
 
 
-async def test_keys_for_this_run_are_written_nowhere(house: House) -> None:
-    evidence = Evidence(house)
-    async with house.open() as pilot:
+async def test_keys_for_this_run_are_written_nowhere(harness: ConsoleHarness) -> None:
+    evidence = Evidence(harness)
+    async with harness.open() as pilot:
         await until_shown(pilot, "Welcome.")
-        await fill(pilot, house)
+        await fill(pilot, harness)
         await pilot.press("f2")
         await until(pilot, lambda: isinstance(pilot.app.screen, KeyringQuestion))
         evidence.take(pilot)
@@ -111,10 +111,10 @@ async def test_keys_for_this_run_are_written_nowhere(house: House) -> None:
     evidence.holds_no_key()
 
 
-async def test_typed_keys_are_masked_too(house: House) -> None:
-    house.premises.book.save(Connection(name="Acme", app_id=7, owner_email="ana@acme.example"))
-    evidence = Evidence(house)
-    async with house.open() as pilot:
+async def test_typed_keys_are_masked_too(harness: ConsoleHarness) -> None:
+    harness.environment.book.save(Connection(name="Acme", app_id=7, owner_email="ana@acme.example"))
+    evidence = Evidence(harness)
+    async with harness.open() as pilot:
         await until(pilot, lambda: console(pilot).session)
         await pilot.press("u")
         await until(pilot, lambda: isinstance(pilot.app.screen, KeysDialog))
@@ -123,28 +123,28 @@ async def test_typed_keys_are_masked_too(house: House) -> None:
         await pilot.press("ctrl+c", "ctrl+x")
         evidence.take(pilot)
         await pilot.press("enter")
-        await until(pilot, lambda: house.simulator.requests)
+        await until(pilot, lambda: harness.simulator.requests)
         evidence.take(pilot)
     evidence.holds_no_key()
 
 
 async def test_a_crash_prints_where_it_was_and_no_key(
-    house: House, capfd: pytest.CaptureFixture[str]
+    harness: ConsoleHarness, capfd: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(Crash):
-        await _crash(house)
+        await _crash(harness)
     printed = "".join(capfd.readouterr())
     assert "raise Crash" in printed
-    evidence = Evidence(house)
+    evidence = Evidence(harness)
     evidence.add(printed)
     evidence.holds_no_key()
 
 
-async def _crash(house: House) -> None:
+async def _crash(harness: ConsoleHarness) -> None:
     """Crash with both keys on the form, and with one of them in a variable."""
-    async with house.open() as pilot:
+    async with harness.open() as pilot:
         await until_shown(pilot, "Welcome.")
-        await fill(pilot, house)
+        await fill(pilot, harness)
         form = pilot.app.screen
 
         def crash() -> None:

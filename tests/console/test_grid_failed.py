@@ -5,21 +5,21 @@ import sqlite3
 import pytest
 
 from amp_console.ledger import Ledger
-from tests.console.furniture import GHOSTS, furnish, sync
-from tests.console.house import House, console, until, until_shown
-from tests.sync.office import Office, event
+from tests.console.harness import ConsoleHarness, console, until, until_shown
+from tests.console.sample_audiences import GHOSTS, connect_with_audiences, sync
+from tests.sync.workspace import Workspace, event
 
 
-def many_ghosts(office: Office) -> None:
-    office.read(event(f"ghost-{n}", True, audience=GHOSTS) for n in range(2000))
-    sync(office)
+def many_ghosts(workspace: Workspace) -> None:
+    workspace.read(event(f"ghost-{n}", True, audience=GHOSTS) for n in range(2000))
+    sync(workspace)
 
 
 async def test_a_page_that_cant_be_fetched_is_told_and_ends_nothing(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    harness: ConsoleHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    furnish(house, many_ghosts)
-    async with house.open() as pilot:
+    connect_with_audiences(harness, many_ghosts)
+    async with harness.open() as pilot:
         await until_shown(pilot, "newsletter")
         await pilot.press("2")
         await until_shown(pilot, "ghost-1")

@@ -10,8 +10,15 @@ from amp_console.console.background import aside
 from amp_console.console.dialogs.import_events import ImportDialog, Tick
 from amp_console.console.screens.audiences.list import AudiencesScreen
 from amp_console.ledger.standing import outstanding
-from tests.console.house import House, console, picture, until, until_said, until_shown
-from tests.sync.office import event
+from tests.console.harness import (
+    ConsoleHarness,
+    console,
+    picture,
+    until,
+    until_notified,
+    until_shown,
+)
+from tests.sync.workspace import event
 
 pytestmark = pytest.mark.anyio
 
@@ -34,11 +41,11 @@ async def open_dialog(pilot: Pilot[None], path: object, *shown: str) -> None:
 
 @pytest.mark.parametrize("size", SIZES)
 async def test_a_file_is_read_and_told_about(
-    house: House, tmp_path: Path, size: tuple[int, int]
+    harness: ConsoleHarness, tmp_path: Path, size: tuple[int, int]
 ) -> None:
-    house.connect()
+    harness.connect()
     file = write(tmp_path / "e.ndjson", event("u-1", True), {"type": "page"}, "nonsense")
-    async with house.open(size=size) as pilot:
+    async with harness.open(size=size) as pilot:
         await open_dialog(pilot, file, "1 file, ", "press Enter to read")
         await pilot.press("enter")
 
@@ -54,11 +61,11 @@ async def test_a_file_is_read_and_told_about(
         await until_shown(pilot, "not a JSON object")
 
 
-async def test_a_pattern_reads_every_file_it_names(house: House, tmp_path: Path) -> None:
-    house.connect()
+async def test_a_pattern_reads_every_file_it_names(harness: ConsoleHarness, tmp_path: Path) -> None:
+    harness.connect()
     for number in range(3):
         write(tmp_path / f"e{number}.ndjson", event(f"u-{number}", True))
-    async with house.open() as pilot:
+    async with harness.open() as pilot:
         await open_dialog(pilot, tmp_path / "*.ndjson", "3 files")
         await pilot.press("enter")
         await until_shown(pilot, "Read 3 events: 3 changes")
@@ -67,11 +74,13 @@ async def test_a_pattern_reads_every_file_it_names(house: House, tmp_path: Path)
         await until_shown(pilot, "shoppers", "+3")
 
 
-async def test_tab_completes_and_files_are_chosen_below(house: House, tmp_path: Path) -> None:
-    house.connect()
+async def test_tab_completes_and_files_are_chosen_below(
+    harness: ConsoleHarness, tmp_path: Path
+) -> None:
+    harness.connect()
     (tmp_path / "deep").mkdir()
     write(tmp_path / "deep" / "events.ndjson", event("u-1", True))
-    async with house.open() as pilot:
+    async with harness.open() as pilot:
         await open_dialog(pilot, tmp_path / "de", "deep/")
         await pilot.press("tab")
         await until_shown(pilot, "events.ndjson")
@@ -82,10 +91,10 @@ async def test_tab_completes_and_files_are_chosen_below(house: House, tmp_path: 
         await until_shown(pilot, "Read 1 event: 1 change")
 
 
-async def test_what_is_missing_is_said_at_once(house: House, tmp_path: Path) -> None:
-    house.connect()
+async def test_what_is_missing_is_said_at_once(harness: ConsoleHarness, tmp_path: Path) -> None:
+    harness.connect()
     file = write(tmp_path / "e.ndjson", event("u-1", True))
-    async with house.open() as pilot:
+    async with harness.open() as pilot:
         await open_dialog(pilot, tmp_path / "nothing", "There is no such file.")
         await pilot.press("enter")
         assert console(pilot).reading is None
@@ -110,50 +119,50 @@ async def _import_snapshot(pilot: Pilot[None], file: Path) -> None:
 
 @pytest.mark.parametrize("is_confirmed", [True, False])
 async def test_a_snapshot_that_removes_many_is_confirmed_first(
-    house: House, tmp_path: Path, is_confirmed: bool
+    harness: ConsoleHarness, tmp_path: Path, is_confirmed: bool
 ) -> None:
-    connection = house.connect()
-    with house.office(connection) as office:
-        office.enter("u-1", "u-2", "u-3")
-        await office.sync()
+    connection = harness.connect()
+    with harness.workspace(connection) as workspace:
+        workspace.enter("u-1", "u-2", "u-3")
+        await workspace.sync()
     file = tmp_path / "download.csv"
     file.write_text("user_id\nu-1\nnew\n")
-    async with house.open() as pilot:
+    async with harness.open() as pilot:
         await _import_snapshot(pilot, file)
         await until_shown(
             pilot,
             "Apply this snapshot?",
             "The snapshot lists 2 members. It removes 2 of the 3 members",
         )
-        with house.office(connection) as office:
-            left = office.ledger.read(outstanding, office.audience())
+        with harness.workspace(connection) as workspace:
+            left = workspace.ledger.read(outstanding, workspace.audience())
             assert (left.add, left.remove) == (0, 0)
         await pilot.press("y" if is_confirmed else "n")
         if is_confirmed:
             await until_shown(pilot, "2 members left: they are not in the snapshot.")
         else:
             await until_shown(pilot, "The snapshot was not confirmed. Nothing was changed.")
-    with house.office(connection) as office:
-        left = office.ledger.read(outstanding, office.audience())
+    with harness.workspace(connection) as workspace:
+        left = workspace.ledger.read(outstanding, workspace.audience())
         assert (left.add, left.remove) == ((1, 2) if is_confirmed else (0, 0))
 
 
 async def test_a_damaged_snapshot_removes_no_one_unless_the_operator_insists(
-    house: House, tmp_path: Path
+    harness: ConsoleHarness, tmp_path: Path
 ) -> None:
-    connection = house.connect()
-    with house.office(connection) as office:
-        office.enter("u-1", "u-2")
-        await office.sync()
+    connection = harness.connect()
+    with harness.workspace(connection) as workspace:
+        workspace.enter("u-1", "u-2")
+        await workspace.sync()
     file = tmp_path / "download.csv"
     file.write_text("user_id,city\nu-1,Graz\n,Linz\n")
-    async with house.open() as pilot:
+    async with harness.open() as pilot:
         await _import_snapshot(pilot, file)
         await until_shown(
             pilot, "The snapshot is incomplete: no one was removed.", "1 row was refused in"
         )
-        with house.office(connection) as office:
-            assert office.ledger.read(outstanding, office.audience()).remove == 0
+        with harness.workspace(connection) as workspace:
+            assert workspace.ledger.read(outstanding, workspace.audience()).remove == 0
         await pilot.press("a")
         await until_shown(pilot, "Apply this snapshot?", "It removes 1 of the 2 members")
         await pilot.press("n")
@@ -162,19 +171,19 @@ async def test_a_damaged_snapshot_removes_no_one_unless_the_operator_insists(
         await until_shown(pilot, "Apply this snapshot?")
         await pilot.press("y")
         await until_shown(pilot, "1 member left: they are not in the snapshot.")
-    with house.office(connection) as office:
-        assert office.ledger.read(outstanding, office.audience()).remove == 1
+    with harness.workspace(connection) as workspace:
+        assert workspace.ledger.read(outstanding, workspace.audience()).remove == 1
 
 
 async def test_audiences_of_one_key_are_told_apart_and_named_by_computation_id(
-    house: House, tmp_path: Path
+    harness: ConsoleHarness, tmp_path: Path
 ) -> None:
-    connection = house.connect()
-    with house.office(connection) as office:
-        office.read(event(of, True, personas={"computation_id": of}) for of in ("one", "two"))
+    connection = harness.connect()
+    with harness.workspace(connection) as workspace:
+        workspace.read(event(of, True, personas={"computation_id": of}) for of in ("one", "two"))
     file = tmp_path / "download.csv"
     file.write_text("user_id\nu-1\nu-2\n")
-    async with house.open() as pilot:
+    async with harness.open() as pilot:
         await until_shown(pilot, "shoppers (one)", "shoppers (two)")
         await open_dialog(pilot, file, "1 file, ")
         key = pilot.app.screen.query_one("#key", Input)
@@ -188,14 +197,16 @@ async def test_audiences_of_one_key_are_told_apart_and_named_by_computation_id(
         await until_shown(pilot, "shoppers (two)", "+3")
 
 
-async def test_a_complete_snapshot_lets_the_others_leave(house: House, tmp_path: Path) -> None:
-    connection = house.connect()
-    with house.office(connection) as office:
-        office.enter("u-1", "u-2")
-        await office.sync()
+async def test_a_complete_snapshot_lets_the_others_leave(
+    harness: ConsoleHarness, tmp_path: Path
+) -> None:
+    connection = harness.connect()
+    with harness.workspace(connection) as workspace:
+        workspace.enter("u-1", "u-2")
+        await workspace.sync()
     file = tmp_path / "download.csv"
     file.write_text("user_id\nu-1\n")
-    async with house.open() as pilot:
+    async with harness.open() as pilot:
         await open_dialog(pilot, file, "1 file, ")
         await pilot.press("enter")
         await until_shown(pilot, "with the key of its audience.")
@@ -208,17 +219,17 @@ async def test_a_complete_snapshot_lets_the_others_leave(house: House, tmp_path:
         await pilot.press("y")
 
         await until_shown(pilot, "1 member left: they are not in the snapshot.")
-    with house.office(connection) as office:
-        assert office.ledger.read(outstanding, office.audience()).remove == 1
+    with harness.workspace(connection) as workspace:
+        assert workspace.ledger.read(outstanding, workspace.audience()).remove == 1
 
 
 async def test_the_dialog_is_left_and_come_back_to_while_reading_goes_on(
-    house: House, tmp_path: Path
+    harness: ConsoleHarness, tmp_path: Path
 ) -> None:
-    house.connect()
+    harness.connect()
     pipe = tmp_path / "events.ndjson"
     os.mkfifo(pipe)
-    async with house.open() as pilot:
+    async with harness.open() as pilot:
         from amp_console.console.jobs import importing
 
         await until(pilot, lambda: console(pilot).session)
@@ -231,18 +242,20 @@ async def test_the_dialog_is_left_and_come_back_to_while_reading_goes_on(
             await until_shown(pilot, "» importing")
             writer.write(json.dumps(event("u-1", True)) + "\n")
 
-        await until_said(pilot, "Read 1 event: 1 change (1 member updated), 0 filtered, 0 invalid.")
+        await until_notified(
+            pilot, "Read 1 event: 1 change (1 member updated), 0 filtered, 0 invalid."
+        )
         await pilot.press("i")
         await until_shown(pilot, "New audience: ")
         await pilot.press("escape", "i")
         await until_shown(pilot, "its key; empty")  # the form again: the end was seen
 
 
-async def test_stopping_keeps_what_was_read(house: House, tmp_path: Path) -> None:
-    house.connect()
+async def test_stopping_keeps_what_was_read(harness: ConsoleHarness, tmp_path: Path) -> None:
+    harness.connect()
     pipe = tmp_path / "events.ndjson"
     os.mkfifo(pipe)
-    async with house.open() as pilot:
+    async with harness.open() as pilot:
         from amp_console.console.jobs import importing
 
         await until(pilot, lambda: console(pilot).session)
@@ -257,14 +270,14 @@ async def test_stopping_keeps_what_was_read(house: House, tmp_path: Path) -> Non
         await until_shown(pilot, "Stopped; what was read is kept: 1 event")
 
 
-async def test_hostile_file_names_break_nothing(house: House, tmp_path: Path) -> None:
-    house.connect()
+async def test_hostile_file_names_break_nothing(harness: ConsoleHarness, tmp_path: Path) -> None:
+    harness.connect()
     names = ("[foo]", "[red]", "\x1b[31m", "\u202eolleh", "n" * 250)
     folder = tmp_path / "events"
     folder.mkdir()
     for name in names:
         write(folder / name, event("u-1", True))
-    async with house.open() as pilot:
+    async with harness.open() as pilot:
         await open_dialog(pilot, f"{folder}/", "[foo]", "[red]")
         await pilot.press("down", "G", "enter")
 

@@ -10,20 +10,20 @@ from amp_console.console.dialogs.keyring_wait import KeyringQuestion, KeysDialog
 from amp_console.console.dialogs.quit import QuitDialog
 from amp_console.console.screens.audiences.list import AudiencesScreen
 from amp_console.console.screens.plan.view import PlanScreen
-from tests.console.furniture import furnish
-from tests.console.house import House, console, until, until_shown
-from tests.console.keyrings import give_ring, paste, real_keyring, rings
+from tests.console.harness import ConsoleHarness, console, until, until_shown
+from tests.console.keyrings import paste, real_keyring, rings, use_keyring
+from tests.console.sample_audiences import connect_with_audiences
 
 LEAK = "ignore:unclosed:ResourceWarning"  # each KeyringLocked leaks a socket
 pytestmark = [pytest.mark.anyio, pytest.mark.filterwarnings(LEAK)]
 
 
 @pytest.fixture
-def resident(house: House) -> House:
+def resident(harness: ConsoleHarness) -> ConsoleHarness:
     """A home whose keys are not in the environment."""
-    house.environ.pop("AMP_CONSOLE_API_KEY")
-    house.environ.pop("AMP_CONSOLE_SECRET_KEY")
-    return house
+    harness.environ.pop("AMP_CONSOLE_API_KEY")
+    harness.environ.pop("AMP_CONSOLE_SECRET_KEY")
+    return harness
 
 
 @pytest.fixture(autouse=True)
@@ -32,20 +32,24 @@ def _answered() -> Iterator[None]:
     rings.Silent.answered.set()
 
 
-def stored(house: House) -> Connection:
-    """A connection whose keys are in the house's keyring, which has to give them now."""
-    return house.connect(keyring_item=house.premises.vault.write(house.simulator.credentials))
+def stored(harness: ConsoleHarness) -> Connection:
+    """A connection whose keys are in a keyring that must answer."""
+    return harness.connect(
+        keyring_item=harness.environment.vault.write(harness.simulator.credentials)
+    )
 
 
-def silent(house: House) -> None:
+def silent(harness: ConsoleHarness) -> None:
     """Keys in a keyring that does not answer any more."""
-    give_ring(house, rings.Silent, say_after=0.0)
+    use_keyring(harness, rings.Silent, say_after=0.0)
     rings.Silent.answered.set()
-    stored(house)
+    stored(harness)
     rings.Silent.answered.clear()
 
 
-async def test_one_is_told_who_keeps_us_waiting_and_the_answer_ends_it(resident: House) -> None:
+async def test_one_is_told_who_keeps_us_waiting_and_the_answer_ends_it(
+    resident: ConsoleHarness,
+) -> None:
     silent(resident)
     async with resident.open() as pilot:
         await until(pilot, lambda: console(pilot).session)
@@ -56,7 +60,7 @@ async def test_one_is_told_who_keeps_us_waiting_and_the_answer_ends_it(resident:
         await until(pilot, lambda: isinstance(pilot.app.screen, AudiencesScreen))
 
 
-async def test_two_who_want_the_keys_wait_in_one_dialog(resident: House) -> None:
+async def test_two_who_want_the_keys_wait_in_one_dialog(resident: ConsoleHarness) -> None:
     silent(resident)
     async with resident.open() as pilot:
         await until(pilot, lambda: console(pilot).session)
@@ -70,7 +74,7 @@ async def test_two_who_want_the_keys_wait_in_one_dialog(resident: House) -> None
         await until(pilot, lambda: len(resident.simulator.requests) == 2)
 
 
-async def test_whoever_stops_waiting_may_type_the_keys(resident: House) -> None:
+async def test_whoever_stops_waiting_may_type_the_keys(resident: ConsoleHarness) -> None:
     silent(resident)
     async with resident.open() as pilot:
         await until(pilot, lambda: console(pilot).session)
@@ -89,7 +93,7 @@ async def test_whoever_stops_waiting_may_type_the_keys(resident: House) -> None:
         assert session.key_source is KeySource.THIS_RUN
 
 
-async def test_a_connection_without_keys_asks_for_them(resident: House) -> None:
+async def test_a_connection_without_keys_asks_for_them(resident: ConsoleHarness) -> None:
     resident.connect()
     async with resident.open(size=(80, 24)) as pilot:
         await until(pilot, lambda: console(pilot).session)
@@ -103,7 +107,7 @@ async def test_a_connection_without_keys_asks_for_them(resident: House) -> None:
         assert resident.simulator.requests == []
 
 
-async def test_half_a_pair_in_the_environment_is_told(resident: House) -> None:
+async def test_half_a_pair_in_the_environment_is_told(resident: ConsoleHarness) -> None:
     resident.environ["AMP_CONSOLE_API_KEY"] = "alone"
     resident.connect()
     async with resident.open() as pilot:
@@ -114,7 +118,7 @@ async def test_half_a_pair_in_the_environment_is_told(resident: House) -> None:
 
 
 async def test_a_locked_keyring_is_told_and_asked_again(
-    resident: House, monkeypatch: pytest.MonkeyPatch
+    resident: ConsoleHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with real_keyring(resident, monkeypatch) as keyring:
         stored(resident)
@@ -129,14 +133,16 @@ async def test_a_locked_keyring_is_told_and_asked_again(
             await until_shown(pilot, "keys: keyring")
 
 
-async def test_a_sync_waits_for_its_keys_and_one_can_quit_all_the_same(resident: House) -> None:
-    furnish(resident)
-    connection = resident.premises.book.get("Acme prod")
-    give_ring(resident, rings.Silent, say_after=0.0)
+async def test_a_sync_waits_for_its_keys_and_one_can_quit_all_the_same(
+    resident: ConsoleHarness,
+) -> None:
+    connect_with_audiences(resident)
+    connection = resident.environment.book.get("Acme prod")
+    use_keyring(resident, rings.Silent, say_after=0.0)
     rings.Silent.answered.set()
-    item = resident.premises.vault.write(resident.simulator.credentials)
+    item = resident.environment.vault.write(resident.simulator.credentials)
     rings.Silent.answered.clear()
-    resident.premises.book.save(msgspec.structs.replace(connection, keyring_item=item))
+    resident.environment.book.save(msgspec.structs.replace(connection, keyring_item=item))
     async with resident.open() as pilot:
         await until_shown(pilot, "newsletter")
         await pilot.press("S")
@@ -151,7 +157,9 @@ async def test_a_sync_waits_for_its_keys_and_one_can_quit_all_the_same(resident:
         await until(pilot, lambda: not pilot.app.is_running)
 
 
-async def test_a_dialog_behind_another_one_closes_when_that_is_gone(resident: House) -> None:
+async def test_a_dialog_behind_another_one_closes_when_that_is_gone(
+    resident: ConsoleHarness,
+) -> None:
     silent(resident)
     async with resident.open() as pilot:
         await until(pilot, lambda: console(pilot).session)

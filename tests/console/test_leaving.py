@@ -9,17 +9,19 @@ from textual.widgets import Static
 from amp_console.console.screens.audiences.list import AudiencesScreen
 from amp_console.console.screens.base import BaseScreen
 from amp_console.simulator import Rule, Slow
-from tests.console.furniture import FRESH, furnish
-from tests.console.house import House, console, until, until_shown
+from tests.console.harness import ConsoleHarness, console, until, until_shown
+from tests.console.sample_audiences import FRESH, connect_with_audiences
 
 pytestmark = pytest.mark.anyio
 
 
-async def test_a_run_under_way_is_left_and_come_back_to_again_and_again(house: House) -> None:
-    furnish(house)
-    async with house.open(size=(80, 24)) as pilot:
+async def test_a_run_under_way_is_left_and_come_back_to_again_and_again(
+    harness: ConsoleHarness,
+) -> None:
+    connect_with_audiences(harness)
+    async with harness.open(size=(80, 24)) as pilot:
         await until_shown(pilot, FRESH)
-        house.simulator.faults.set([Rule(Slow(0.05))])
+        harness.simulator.faults.set([Rule(Slow(0.05))])
         await pilot.press("S")
         await until_shown(pilot, "Before you send")
         await pilot.press("y")
@@ -36,9 +38,11 @@ async def test_a_run_under_way_is_left_and_come_back_to_again_and_again(house: H
 
 
 @pytest.mark.parametrize("key", ["2", "3", "4", "5", "f", "e", "l", "m", "s", "i"])
-async def test_every_place_is_left_before_it_has_read_anything(house: House, key: str) -> None:
-    furnish(house)
-    async with house.open() as pilot:
+async def test_every_place_is_left_before_it_has_read_anything(
+    harness: ConsoleHarness, key: str
+) -> None:
+    connect_with_audiences(harness)
+    async with harness.open() as pilot:
         await until_shown(pilot, FRESH)
         for _ in range(5):
             await pilot.press(key)
@@ -75,9 +79,9 @@ class Last(Static):
         await place.has_looked.wait()
 
 
-async def test_the_console_ends_while_a_place_is_still_reading(house: House) -> None:
+async def test_the_console_ends_while_a_place_is_still_reading(harness: ConsoleHarness) -> None:
     place = SlowPlace()
-    async with house.open() as pilot:
+    async with harness.open() as pilot:
         await pilot.app.push_screen(place)
         await pilot.pause()
     assert place.has_looked.is_set()

@@ -9,8 +9,8 @@ from amp_console.console.screens.audiences.list import AudiencesScreen
 from amp_console.ledger.audiences import Audience, Link
 from amp_console.simulator import Answer, Rule
 from amp_console.values import IdType
-from tests.console.furniture import FRESH, HOSTILE, SHOPPERS, furnish
-from tests.console.house import House, console, picture, until, until_shown
+from tests.console.harness import ConsoleHarness, console, picture, until, until_shown
+from tests.console.sample_audiences import FRESH, HOSTILE, SHOPPERS, connect_with_audiences
 
 pytestmark = pytest.mark.anyio
 
@@ -21,23 +21,25 @@ def last(pilot: Pilot[None]) -> str:
     return happenings[-1].text if happenings else ""
 
 
-def of(house: House, key: str) -> Audience:
-    with house.office(house.premises.book.get("Acme prod")) as office:
-        return office.audience(key)
+def of(harness: ConsoleHarness, key: str) -> Audience:
+    with harness.workspace(harness.environment.book.get("Acme prod")) as workspace:
+        return workspace.audience(key)
 
 
-def cohort(house: House, name: str, size: int = 0, *, kind: str = "manual_upload") -> str:
+def cohort(
+    harness: ConsoleHarness, name: str, size: int = 0, *, kind: str = "manual_upload"
+) -> str:
     """Make a cohort in Amplitude beside ours, and return its id."""
-    world = house.simulator.world
+    world = harness.simulator.world
     people = world.resolve([f"{name[:3]}-{n}" for n in range(size)], IdType.USER_ID).found
     return world.create_cohort(name, "noor@acme.example", people, type=kind).id
 
 
-async def test_static_cohorts_are_listed_with_owner_and_size(house: House) -> None:
-    furnish(house)
-    cohort_id = cohort(house, "Webinar guests", 1067)
-    cohort(house, "Computed", 5, kind="redshift")
-    async with house.open() as pilot:
+async def test_static_cohorts_are_listed_with_owner_and_size(harness: ConsoleHarness) -> None:
+    connect_with_audiences(harness)
+    cohort_id = cohort(harness, "Webinar guests", 1067)
+    cohort(harness, "Computed", 5, kind="redshift")
+    async with harness.open() as pilot:
         await until_shown(pilot, SHOPPERS)
         await pilot.press("l")
         await until_shown(pilot, "Webinar guests", "noor@acme.example", "1,067", cohort_id)
@@ -45,10 +47,10 @@ async def test_static_cohorts_are_listed_with_owner_and_size(house: House) -> No
         assert "Computed" not in picture(pilot)
 
 
-async def test_the_list_is_searched_by_typing(house: House) -> None:
-    furnish(house)
-    cohort(house, "Webinar guests")
-    async with house.open(size=(80, 24)) as pilot:
+async def test_the_list_is_searched_by_typing(harness: ConsoleHarness) -> None:
+    connect_with_audiences(harness)
+    cohort(harness, "Webinar guests")
+    async with harness.open(size=(80, 24)) as pilot:
         await until_shown(pilot, SHOPPERS)
         await pilot.press("l")
         await until_shown(pilot, "Webinar guests")
@@ -57,10 +59,10 @@ async def test_the_list_is_searched_by_typing(house: House) -> None:
         assert "Webinar guests" in picture(pilot)
 
 
-async def test_linking_says_what_is_unknown_and_keeps_the_name(house: House) -> None:
-    furnish(house)
-    cohort_id = cohort(house, "A webinar's guests", 12)
-    async with house.open(size=(80, 24)) as pilot:
+async def test_linking_says_what_is_unknown_and_keeps_the_name(harness: ConsoleHarness) -> None:
+    connect_with_audiences(harness)
+    cohort_id = cohort(harness, "A webinar's guests", 12)
+    async with harness.open(size=(80, 24)) as pilot:
         await until_shown(pilot, SHOPPERS)
         await pilot.press("j", "l")
         await until_shown(pilot, f"Link {FRESH} to a cohort", "A webinar's guests")
@@ -68,22 +70,22 @@ async def test_linking_says_what_is_unknown_and_keeps_the_name(house: House) -> 
         await until_shown(pilot, "a cohort of 12 users", "is unknown until people are delivered")
         await pilot.press("enter")
         await until(pilot, lambda: isinstance(pilot.app.screen, LinkScreen))
-        assert of(house, FRESH).cohort_id is None
+        assert of(harness, FRESH).cohort_id is None
         await pilot.press("enter")
         await until(pilot, lambda: isinstance(pilot.app.screen, Confirm))
         await pilot.press("y")
         await until(pilot, lambda: isinstance(pilot.app.screen, AudiencesScreen))
         await until_shown(pilot, "A webinar's")
-        linked = of(house, FRESH)
+        linked = of(harness, FRESH)
         assert (linked.cohort_id, linked.link) == (cohort_id, Link.EXISTING)
         assert linked.linked_name == "A webinar's guests"
 
 
 async def test_a_cohort_that_another_audience_follows_is_taken_knowingly_only(
-    house: House,
+    harness: ConsoleHarness,
 ) -> None:
-    furnish(house)
-    async with house.open() as pilot:
+    connect_with_audiences(harness)
+    async with harness.open() as pilot:
         await until_shown(pilot, SHOPPERS)
         await pilot.press("j", "l")
         await until_shown(pilot, SHOPPERS, "3 static cohorts")
@@ -91,9 +93,9 @@ async def test_a_cohort_that_another_audience_follows_is_taken_knowingly_only(
         await until_shown(pilot, f"It follows “{SHOPPERS}” already", "Link it all the same")
 
 
-async def test_the_cohort_it_has_is_not_linked_again(house: House) -> None:
-    furnish(house)
-    async with house.open() as pilot:
+async def test_the_cohort_it_has_is_not_linked_again(harness: ConsoleHarness) -> None:
+    connect_with_audiences(harness)
+    async with harness.open() as pilot:
         await until_shown(pilot, SHOPPERS)
         await pilot.press("l")
         await until_shown(pilot, "this audience")
@@ -101,22 +103,22 @@ async def test_the_cohort_it_has_is_not_linked_again(house: House) -> None:
         await until(pilot, lambda: "linked to this cohort already" in last(pilot))
 
 
-async def test_a_new_one_can_be_had_instead(house: House) -> None:
-    furnish(house)
-    async with house.open() as pilot:
+async def test_a_new_one_can_be_had_instead(harness: ConsoleHarness) -> None:
+    connect_with_audiences(harness)
+    async with harness.open() as pilot:
         await until_shown(pilot, SHOPPERS)
         await pilot.press("l")
         await until_shown(pilot, "this audience")
         await pilot.press("n")
         await until_shown(pilot, f"Unlink “{SHOPPERS}”?")
         await pilot.press("y")
-        await until(pilot, lambda: of(house, SHOPPERS).link is Link.UNLINKED)
+        await until(pilot, lambda: of(harness, SHOPPERS).link is Link.UNLINKED)
         await until(pilot, lambda: isinstance(pilot.app.screen, AudiencesScreen))
 
 
-async def test_an_audience_without_a_cohort_needs_no_unlinking(house: House) -> None:
-    furnish(house)
-    async with house.open() as pilot:
+async def test_an_audience_without_a_cohort_needs_no_unlinking(harness: ConsoleHarness) -> None:
+    connect_with_audiences(harness)
+    async with harness.open() as pilot:
         await until_shown(pilot, SHOPPERS)
         await pilot.press("j", "l")
         await until_shown(pilot, f"Link {FRESH}")
@@ -124,34 +126,34 @@ async def test_an_audience_without_a_cohort_needs_no_unlinking(house: House) -> 
         await until(pilot, lambda: "the next sync makes a new cohort anyway" in last(pilot))
 
 
-async def test_amplitude_out_of_reach_is_told_and_asked_again(house: House) -> None:
-    furnish(house)
-    async with house.open(size=(80, 24)) as pilot:
+async def test_amplitude_out_of_reach_is_told_and_asked_again(harness: ConsoleHarness) -> None:
+    connect_with_audiences(harness)
+    async with harness.open(size=(80, 24)) as pilot:
         await until_shown(pilot, SHOPPERS)
-        house.simulator.faults.set([Rule(Answer(503))])
+        harness.simulator.faults.set([Rule(Answer(503))])
         await pilot.press("l")
         await until_shown(pilot, "could not be had from Amplitude", "Press r to try again.")
-        house.simulator.faults.set([])
+        harness.simulator.faults.set([])
         await pilot.press("r")
         await until_shown(pilot, "3 static cohorts")
 
 
-async def test_a_project_without_static_cohorts_says_what_to_do(house: House) -> None:
-    connection = house.connect()
-    with house.office(connection) as office:
-        office.enter("u1")
-    async with house.open() as pilot:
+async def test_a_project_without_static_cohorts_says_what_to_do(harness: ConsoleHarness) -> None:
+    connection = harness.connect()
+    with harness.workspace(connection) as workspace:
+        workspace.enter("u1")
+    async with harness.open() as pilot:
         await until_shown(pilot, "shoppers")
         await pilot.press("l")
         await until_shown(pilot, "Amplitude lists no static cohort", "Press n")
 
 
-async def test_read_only_says_so(house: House) -> None:
-    connection = house.connect(read_only=True)
-    cohort(house, "Webinar guests")
-    with house.office(connection) as office:
-        office.enter("u1")
-    async with house.open() as pilot:
+async def test_read_only_says_so(harness: ConsoleHarness) -> None:
+    connection = harness.connect(read_only=True)
+    cohort(harness, "Webinar guests")
+    with harness.workspace(connection) as workspace:
+        workspace.enter("u1")
+    async with harness.open() as pilot:
         await until_shown(pilot, "shoppers")
         await pilot.press("l")
         await until_shown(pilot, "Webinar guests")
@@ -159,10 +161,10 @@ async def test_read_only_says_so(house: House) -> None:
         await until(pilot, lambda: "is read-only" in last(pilot))
 
 
-async def test_a_hostile_name_is_shown_as_it_is(house: House) -> None:
-    furnish(house)
-    cohort(house, HOSTILE)
-    async with house.open(size=(80, 24)) as pilot:
+async def test_a_hostile_name_is_shown_as_it_is(harness: ConsoleHarness) -> None:
+    connect_with_audiences(harness)
+    cohort(harness, HOSTILE)
+    async with harness.open(size=(80, 24)) as pilot:
         await until_shown(pilot, SHOPPERS)
         await pilot.press("j", "l")
         await until_shown(pilot, "[red]trial [/foo]")

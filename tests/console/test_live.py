@@ -25,8 +25,16 @@ from amp_console.simulator import Answer, Rule
 from amp_console.sync.live import session as live
 from amp_console.sync.live.alerts import Alert
 from amp_console.sync.live.progress import LiveAudience, LiveSnapshot, LiveSource
-from tests.console.house import NOW, House, console, picture, until, until_said, until_shown
-from tests.sync.office import event
+from tests.console.harness import (
+    NOW,
+    ConsoleHarness,
+    console,
+    picture,
+    until,
+    until_notified,
+    until_shown,
+)
+from tests.sync.workspace import event
 
 pytestmark = pytest.mark.anyio
 
@@ -84,22 +92,24 @@ def queue(work: LiveJob) -> int | None:
     return now.audiences[0].queue if now and now.audiences else None
 
 
-def members(house: House) -> set[str]:
-    world = house.simulator.world
+def members(harness: ConsoleHarness) -> set[str]:
+    world = harness.simulator.world
     found = [cohort for cohort in world.cohorts() if cohort.name == "shoppers"]
     return world.members(found[0].id) if found else set()
 
 
-async def test_what_arrives_is_seen_and_is_in_its_cohort(house: House, tmp_path: Path) -> None:
-    house.connect()
+async def test_what_arrives_is_seen_and_is_in_its_cohort(
+    harness: ConsoleHarness, tmp_path: Path
+) -> None:
+    harness.connect()
     file = tmp_path / "live.ndjson"
     file.write_text(lines("u1", "u2"))
-    async with house.open() as pilot:
+    async with harness.open() as pilot:
         work = await follow(pilot, file)
-        await until(pilot, lambda: members(house) == {"u1", "u2"})
+        await until(pilot, lambda: members(harness) == {"u1", "u2"})
         with file.open("a") as more:
             more.write(lines("u3"))
-        await until(pilot, lambda: members(house) == {"u1", "u2", "u3"})
+        await until(pilot, lambda: members(harness) == {"u1", "u2", "u3"})
         await until_shown(pilot, "» live", "shoppers", "» live", "live.ndjson", "» 1 live", "lag")
         await end(pilot)
         await until(pilot, lambda: work.is_over)
@@ -108,65 +118,69 @@ async def test_what_arrives_is_seen_and_is_in_its_cohort(house: House, tmp_path:
         assert work.report.pending == 0
 
 
-async def test_audiences_without_a_cohort_wait(house: House, tmp_path: Path) -> None:
-    house.connect()
+async def test_audiences_without_a_cohort_wait(harness: ConsoleHarness, tmp_path: Path) -> None:
+    harness.connect()
     file = tmp_path / "live.ndjson"
     file.write_text(lines("u1"))
-    async with house.open() as pilot:
+    async with harness.open() as pilot:
         work = await follow(pilot, file, "n")
         await until_shown(pilot, "waiting: no cohort")
         work.cancel()
         await until(pilot, lambda: work.is_over)
-    assert house.simulator.world.cohorts() == []
+    assert harness.simulator.world.cohorts() == []
 
 
-async def test_a_pause_takes_events_in_and_sends_nothing(house: House, tmp_path: Path) -> None:
-    house.connect()
+async def test_a_pause_takes_events_in_and_sends_nothing(
+    harness: ConsoleHarness, tmp_path: Path
+) -> None:
+    harness.connect()
     file = tmp_path / "live.ndjson"
     file.write_text(lines("u1"))
-    async with house.open() as pilot:
+    async with harness.open() as pilot:
         work = await follow(pilot, file)
-        await until(pilot, lambda: members(house) == {"u1"} and queue(work) == 0)
+        await until(pilot, lambda: members(harness) == {"u1"} and queue(work) == 0)
         await pilot.press("P")
         await until_shown(pilot, "paused: events are read", "p Resume")
         with file.open("a") as more:
             more.write(lines("u2"))
         await until(pilot, lambda: work.snapshot and work.snapshot.tally.read == 2)
-        assert members(house) == {"u1"}
+        assert members(harness) == {"u1"}
         await pilot.press("P")
-        await until(pilot, lambda: members(house) == {"u1", "u2"})
+        await until(pilot, lambda: members(harness) == {"u1", "u2"})
         await pilot.press("P")
         await end(pilot)
         await until(pilot, lambda: work.is_over)
 
 
-async def test_one_audience_is_paused_by_itself(house: House, tmp_path: Path) -> None:
-    house.connect()
+async def test_one_audience_is_paused_by_itself(harness: ConsoleHarness, tmp_path: Path) -> None:
+    harness.connect()
     file = tmp_path / "live.ndjson"
     file.write_text(lines("u1"))
-    async with house.open() as pilot:
+    async with harness.open() as pilot:
         work = await follow(pilot, file)
-        await until(pilot, lambda: members(house) == {"u1"} and queue(work) == 0)
+        await until(pilot, lambda: members(harness) == {"u1"} and queue(work) == 0)
         await pilot.press("p")
         await until_shown(pilot, "paused: nothing is sent", "p Resume", "» live")
         with file.open("a") as more:
             more.write(lines("u2"))
         await until_shown(pilot, "2 events read")
-        assert members(house) == {"u1"}
+        assert members(harness) == {"u1"}
         await pilot.press("p")
-        await until(pilot, lambda: members(house) == {"u1", "u2"})
+        await until(pilot, lambda: members(harness) == {"u1", "u2"})
         await until_shown(pilot, "p Pause", "» live")
         work.cancel()
         await until(pilot, lambda: work.is_over)
 
 
-async def test_what_was_paused_when_it_ends_is_pending(house: House, tmp_path: Path) -> None:
-    house.connect()
+async def test_what_was_paused_when_it_ends_is_pending(
+    harness: ConsoleHarness, tmp_path: Path
+) -> None:
+    harness.connect()
     file = tmp_path / "live.ndjson"
     file.write_text(lines("u1"))
-    async with house.open() as pilot:
+    async with harness.open() as pilot:
         work = await follow(pilot, file)
-        await until(pilot, lambda: members(house) == {"u1"} and queue(work) == 0)
+        await until(pilot, lambda: members(harness) == {"u1"} and queue(work) == 0)
         await pilot.press("p")
         with file.open("a") as more:
             more.write(lines("u2"))
@@ -174,65 +188,71 @@ async def test_what_was_paused_when_it_ends_is_pending(house: House, tmp_path: P
         await end(pilot)
         await until(pilot, lambda: work.is_over)
         await until_shown(pilot, "ended", "1 user pending")
-    assert members(house) == {"u1"}
+    assert members(harness) == {"u1"}
 
 
 async def test_an_audience_that_waits_goes_live_once_its_cohort_may_be_made(
-    house: House, tmp_path: Path
+    harness: ConsoleHarness, tmp_path: Path
 ) -> None:
-    house.connect()
+    harness.connect()
     file = tmp_path / "live.ndjson"
     file.write_text(lines("u1"))
-    async with house.open() as pilot:
+    async with harness.open() as pilot:
         work = await follow(pilot, file, "n")
         await until_shown(pilot, "waiting: no cohort")
         await pilot.press("s")
         await until_shown(pilot, "Creates a cohort for “shoppers” and delivers 1 change.")
         await pilot.press("y")
-        await until(pilot, lambda: members(house) == {"u1"})
+        await until(pilot, lambda: members(harness) == {"u1"})
         await until_shown(pilot, "» 1 live")
         await pilot.press("s")
-        await until_said(pilot, "“shoppers” is live already.")
+        await until_notified(pilot, "“shoppers” is live already.")
         work.cancel()
         await until(pilot, lambda: work.is_over)
 
 
-async def test_an_audience_is_switched_off_and_on_again(house: House, tmp_path: Path) -> None:
-    house.connect()
+async def test_an_audience_is_switched_off_and_on_again(
+    harness: ConsoleHarness, tmp_path: Path
+) -> None:
+    harness.connect()
     file = tmp_path / "live.ndjson"
     file.write_text(lines("u1"))
-    async with house.open() as pilot:
+    async with harness.open() as pilot:
         work = await follow(pilot, file)
-        await until(pilot, lambda: members(house) == {"u1"} and queue(work) == 0)
+        await until(pilot, lambda: members(harness) == {"u1"} and queue(work) == 0)
         await pilot.press("t")
-        await until_said(pilot, "“shoppers” is off: syncs of all skip it.")
+        await until_notified(pilot, "“shoppers” is off: syncs of all skip it.")
         with file.open("a") as more:
             more.write(lines("u2"))
         await until_shown(pilot, "waiting: disabled")
         await pilot.press("s")
-        await until(pilot, lambda: members(house) == {"u1", "u2"})
+        await until(pilot, lambda: members(harness) == {"u1", "u2"})
         work.cancel()
         await until(pilot, lambda: work.is_over)
 
 
-async def test_the_audiences_say_which_of_them_are_live(house: House, tmp_path: Path) -> None:
-    house.connect()
+async def test_the_audiences_say_which_of_them_are_live(
+    harness: ConsoleHarness, tmp_path: Path
+) -> None:
+    harness.connect()
     file = tmp_path / "live.ndjson"
     file.write_text(lines("u1"))
-    async with house.open() as pilot:
+    async with harness.open() as pilot:
         work = await follow(pilot, file)
-        await until(pilot, lambda: members(house) == {"u1"} and queue(work) == 0)
+        await until(pilot, lambda: members(harness) == {"u1"} and queue(work) == 0)
         await pilot.press("1")
         await until_shown(pilot, "1 · 1 live", "» live", "» 1 live")
         work.cancel()
         await until_shown(pilot, "1 · 1 in sync", "● in sync")
 
 
-async def test_the_last_changes_and_the_sources_are_seen(house: House, tmp_path: Path) -> None:
-    house.connect()
+async def test_the_last_changes_and_the_sources_are_seen(
+    harness: ConsoleHarness, tmp_path: Path
+) -> None:
+    harness.connect()
     file = tmp_path / "live.ndjson"
     file.write_text(lines("user-one") + '{"half')
-    async with house.open() as pilot:
+    async with harness.open() as pilot:
         work = await follow(pilot, file)
         await until_shown(pilot, "Last changes", "user-one", "1 entered, 0 left", "live.ndjson")
         await pilot.resize_terminal(80, 24)
@@ -243,11 +263,11 @@ async def test_the_last_changes_and_the_sources_are_seen(house: House, tmp_path:
         await until(pilot, lambda: work.is_over)
 
 
-async def test_webhooks_are_received(house: House) -> None:
-    house.connect()
-    house.environ["AMP_CONSOLE_WEBHOOK_SECRET"] = SECRET
+async def test_webhooks_are_received(harness: ConsoleHarness) -> None:
+    harness.connect()
+    harness.environ["AMP_CONSOLE_WEBHOOK_SECRET"] = SECRET
     port = free_port()
-    async with house.open() as pilot:
+    async with harness.open() as pilot:
         await until(pilot, lambda: console(pilot).session is not None)
         await pilot.press("6")
         await until_shown(pilot, "No live session.")
@@ -261,20 +281,20 @@ async def test_webhooks_are_received(house: House) -> None:
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
             refused = await client.post("/", content=text)
             assert refused.status_code == 401
-            await until_said(pilot, "The last request was refused (401).")
+            await until_notified(pilot, "The last request was refused (401).")
             signature = hmac.new(SECRET.encode(), text, hashlib.sha1).hexdigest()
             taken = await client.post("/", content=text, headers={"X-Signature": signature})
             assert taken.status_code == 200
-        await until(pilot, lambda: members(house) == {"u1"})
+        await until(pilot, lambda: members(harness) == {"u1"})
         await end(pilot)
         work = console(pilot).following
         assert work is not None
         await until(pilot, lambda: work.is_over)
 
 
-async def test_others_are_let_in_only_with_a_secret(house: House) -> None:
-    house.connect()
-    async with house.open() as pilot:
+async def test_others_are_let_in_only_with_a_secret(harness: ConsoleHarness) -> None:
+    harness.connect()
+    async with harness.open() as pilot:
         await until(pilot, lambda: console(pilot).session is not None)
         await pilot.press("6")
         await until_shown(pilot, "No live session.")
@@ -284,48 +304,48 @@ async def test_others_are_let_in_only_with_a_secret(house: House) -> None:
         await until_shown(pilot, "failed", "there is no shared secret")
 
 
-async def test_quitting_asks_and_delivers_first(house: House, tmp_path: Path) -> None:
-    house.connect()
+async def test_quitting_asks_and_delivers_first(harness: ConsoleHarness, tmp_path: Path) -> None:
+    harness.connect()
     file = tmp_path / "live.ndjson"
     file.write_text(lines("u1"))
-    async with house.open() as pilot:
+    async with harness.open() as pilot:
         work = await follow(pilot, file)
-        await until(pilot, lambda: members(house) == {"u1"})
+        await until(pilot, lambda: members(harness) == {"u1"})
         await pilot.press("ctrl+q")
         await until_shown(pilot, "Audiences are followed live")
         with file.open("a") as more:
             more.write(lines("u2"))
         await pilot.press("s")
         await until(pilot, lambda: work.is_over)
-    assert members(house) == {"u1", "u2"}
+    assert members(harness) == {"u1", "u2"}
 
 
-async def test_what_can_not_be_followed_is_told(house: House) -> None:
-    house.connect()
-    async with house.open() as pilot:
+async def test_what_can_not_be_followed_is_told(harness: ConsoleHarness) -> None:
+    harness.connect()
+    async with harness.open() as pilot:
         await follow(pilot, Path("/nowhere/at/all.ndjson"))
         await until_shown(pilot, "failed", "does not exist, nor does its folder")
 
 
-async def test_refused_keys_end_it_and_say_so(house: House, tmp_path: Path) -> None:
-    house.connect()
+async def test_refused_keys_end_it_and_say_so(harness: ConsoleHarness, tmp_path: Path) -> None:
+    harness.connect()
     file = tmp_path / "live.ndjson"
     file.write_text(lines("u1"))
-    house.simulator.faults.set([Rule(Answer(403, words="Invalid API Key"))])
-    async with house.open() as pilot:
+    harness.simulator.faults.set([Rule(Answer(403, words="Invalid API Key"))])
+    async with harness.open() as pilot:
         work = await follow(pilot, file)
         await until(pilot, lambda: work.is_over)
         await until(pilot, lambda: "Amplitude refused the keys" in " ".join(picture(pilot).split()))
 
 
-async def test_keys_that_do_nothing_say_why(house: House, tmp_path: Path) -> None:
-    house.connect()
-    async with house.open(LaunchOptions(read_only=True)) as pilot:
+async def test_keys_that_do_nothing_say_why(harness: ConsoleHarness, tmp_path: Path) -> None:
+    harness.connect()
+    async with harness.open(LaunchOptions(read_only=True)) as pilot:
         await until(pilot, lambda: console(pilot).session is not None)
         await pilot.press("6")
         await until_shown(pilot, "No live session.")
         await pilot.press("n", "e", "w")
-        await until_said(
+        await until_notified(
             pilot,
             "amp-console was started with --read-only.",
             "No live session here: there is nothing to end.",
@@ -333,21 +353,21 @@ async def test_keys_that_do_nothing_say_why(house: House, tmp_path: Path) -> Non
         )
 
 
-async def test_another_process_that_is_live_is_watched(house: House) -> None:
-    with house.office(house.connect()) as office, hold_run(office.ledger.path) as lock:
-        office.enter("u1")
-        audience_id = office.audience().id
-        run = office.ledger.write(runs.begin_run, ReadCounts(), NOW, lock, RunKind.LIVE)
-        async with house.open() as pilot:
+async def test_another_process_that_is_live_is_watched(harness: ConsoleHarness) -> None:
+    with harness.workspace(harness.connect()) as workspace, hold_run(workspace.ledger.path) as lock:
+        workspace.enter("u1")
+        audience_id = workspace.audience().id
+        run = workspace.ledger.write(runs.begin_run, ReadCounts(), NOW, lock, RunKind.LIVE)
+        async with harness.open() as pilot:
             await until(pilot, lambda: console(pilot).session is not None)
             await pilot.press("6")
             await until_shown(pilot, "live in another amp-console", "run 1", "0 events read")
             counts = AudienceCounts(added=4_711, requests=3, note="Amplitude is not there.")
-            office.ledger.write(runs.keep_tally, run, ReadCounts(5_000, 4_999, 0, 1))
-            office.ledger.write(runs.record_audience, run, audience_id, counts, NOW)
+            workspace.ledger.write(runs.keep_tally, run, ReadCounts(5_000, 4_999, 0, 1))
+            workspace.ledger.write(runs.record_audience, run, audience_id, counts, NOW)
             await until_shown(pilot, "5,000 events read, 1 invalid", "4,711", "Amplitude is not")
             await pilot.press("e")
-            await until_said(pilot, "No live session here: there is nothing to end.")
+            await until_notified(pilot, "No live session here: there is nothing to end.")
             await pilot.press("w")
             await until_shown(pilot, "run 1")
 
@@ -359,22 +379,24 @@ def test_a_row_shows_hostile_names_as_they_are() -> None:
 
 
 async def test_what_goes_wrong_is_told_and_kept_in_the_event_log(
-    house: House, tmp_path: Path
+    harness: ConsoleHarness, tmp_path: Path
 ) -> None:
-    house.connect()
+    harness.connect()
     file = tmp_path / "live.ndjson"
     file.write_text("{broken\n" * 200 + lines("u1"))
-    async with house.open() as pilot:
+    async with harness.open() as pilot:
         await follow(pilot, file)
-        await until_said(pilot, "100% of the last 201 events were invalid")
+        await until_notified(pilot, "100% of the last 201 events were invalid")
 
 
-async def test_alerts_are_notices_of_the_desktop_where_that_is_wished(house: House) -> None:
-    house.connect()
-    with house.premises.folders.config_file.open("a") as settings:
+async def test_alerts_are_notices_of_the_desktop_where_that_is_wished(
+    harness: ConsoleHarness,
+) -> None:
+    harness.connect()
+    with harness.environment.folders.config_file.open("a") as settings:
         settings.write("\n[console]\nnotify = true\n")
     written: list[str] = []
-    async with house.open() as pilot:
+    async with harness.open() as pilot:
         driver = pilot.app._driver
         assert driver is not None
         driver.write = written.append  # type: ignore[assignment, method-assign]
@@ -384,13 +406,13 @@ async def test_alerts_are_notices_of_the_desktop_where_that_is_wished(house: Hou
     assert not any("It is over." in item and "]9;" in item for item in written)
 
 
-async def test_one_key_ends_nothing_without_asking(house: House, tmp_path: Path) -> None:
-    house.connect()
+async def test_one_key_ends_nothing_without_asking(harness: ConsoleHarness, tmp_path: Path) -> None:
+    harness.connect()
     file = tmp_path / "live.ndjson"
     file.write_text(lines("u1"))
-    async with house.open() as pilot:
+    async with harness.open() as pilot:
         work = await follow(pilot, file)
-        await until(pilot, lambda: members(house) == {"u1"})
+        await until(pilot, lambda: members(harness) == {"u1"})
         await pilot.press("e")
         await until_shown(pilot, "End the live session?", "Changes that are not delivered yet are")
         await pilot.press("n")
@@ -399,14 +421,16 @@ async def test_one_key_ends_nothing_without_asking(house: House, tmp_path: Path)
         await until(pilot, lambda: work.is_over)
 
 
-async def test_files_and_webhooks_are_followed_at_once(house: House, tmp_path: Path) -> None:
-    house.connect()
+async def test_files_and_webhooks_are_followed_at_once(
+    harness: ConsoleHarness, tmp_path: Path
+) -> None:
+    harness.connect()
     file = tmp_path / "live.ndjson"
     file.write_text(lines("u1"))
     port = free_port()
-    async with house.open() as pilot:
+    async with harness.open() as pilot:
         work = await follow(pilot, file)
-        await until(pilot, lambda: members(house) == {"u1"})
+        await until(pilot, lambda: members(harness) == {"u1"})
         await pilot.press("l")
         await until_shown(pilot, "Listen on address", "Refuse arrays of events")
         pilot.app.screen.query_one(Tick).value = True
@@ -419,10 +443,10 @@ async def test_files_and_webhooks_are_followed_at_once(house: House, tmp_path: P
         await until_shown(pilot, "1 refused (1 an array, with single events only)")
         await pilot.press("l")
         await answer(pilot, f"127.0.0.1:{port}")
-        await until_said(pilot, "Nothing can listen on")
+        await until_notified(pilot, "Nothing can listen on")
         with file.open("a") as more:
             more.write(lines("u3"))
-        await until(pilot, lambda: members(house) == {"u1", "u2", "u3"})
+        await until(pilot, lambda: members(harness) == {"u1", "u2", "u3"})
         await end(pilot)
         await until(pilot, lambda: work.is_over)
         assert work.report is not None
@@ -430,16 +454,16 @@ async def test_files_and_webhooks_are_followed_at_once(house: House, tmp_path: P
 
 
 async def test_head_and_table_agree_and_nothing_is_live_after_the_end(
-    house: House, tmp_path: Path
+    harness: ConsoleHarness, tmp_path: Path
 ) -> None:
-    with house.office(house.connect()) as office:
-        office.enter("u0")
-        await office.sync()
+    with harness.workspace(harness.connect()) as workspace:
+        workspace.enter("u0")
+        await workspace.sync()
     file = tmp_path / "live.ndjson"
     file.write_text(lines("u1") + lines("w1", "w2").replace("shoppers", "waiters"))
-    async with house.open() as pilot:
+    async with harness.open() as pilot:
         work = await follow(pilot, file, "n")
-        await until(pilot, lambda: members(house) == {"u0", "u1"})
+        await until(pilot, lambda: members(harness) == {"u0", "u1"})
         await until_shown(pilot, "» 1 live", "queue 0 + 2 waiting", "waiting: no cohort")
         await end(pilot)
         await until(pilot, lambda: work.is_over)
@@ -448,30 +472,34 @@ async def test_head_and_table_agree_and_nothing_is_live_after_the_end(
         assert "1 live" not in picture(pilot)
 
 
-async def test_a_session_without_a_live_audience_is_a_session(house: House, tmp_path: Path) -> None:
-    house.connect()
+async def test_a_session_without_a_live_audience_is_a_session(
+    harness: ConsoleHarness, tmp_path: Path
+) -> None:
+    harness.connect()
     file = tmp_path / "live.ndjson"
     file.touch()
-    async with house.open() as pilot:
+    async with harness.open() as pilot:
         work = await follow(pilot, file)
         await until_shown(pilot, "» live session", "» live  0 events read")
         work.cancel()
         await until(pilot, lambda: work.is_over)
 
 
-async def test_every_session_of_other_processes_is_seen(house: House, tmp_path: Path) -> None:
-    with house.office(house.connect()) as office, hold_run(office.ledger.path) as lock:
-        office.enter("u1")
-        audience_id = office.audience().id
+async def test_every_session_of_other_processes_is_seen(
+    harness: ConsoleHarness, tmp_path: Path
+) -> None:
+    with harness.workspace(harness.connect()) as workspace, hold_run(workspace.ledger.path) as lock:
+        workspace.enter("u1")
+        audience_id = workspace.audience().id
         for n in (1, 2):
-            run = office.ledger.write(runs.begin_run, ReadCounts(), NOW, lock, RunKind.LIVE)
-            office.ledger.write(
+            run = workspace.ledger.write(runs.begin_run, ReadCounts(), NOW, lock, RunKind.LIVE)
+            workspace.ledger.write(
                 runs.record_audience, run, audience_id, AudienceCounts(added=100 * n), NOW
             )
         for _ in range(25):  # a long session is not among the last runs
-            ended = office.ledger.write(runs.begin_run, ReadCounts(), NOW, lock)
-            office.ledger.write(runs.end_run, ended, RunStatus.DELIVERED, "", NOW)
-        async with house.open() as pilot:
+            ended = workspace.ledger.write(runs.begin_run, ReadCounts(), NOW, lock)
+            workspace.ledger.write(runs.end_run, ended, RunStatus.DELIVERED, "", NOW)
+        async with harness.open() as pilot:
             await until(pilot, lambda: console(pilot).session is not None)
             await pilot.press("6")
             await until_shown(pilot, "run 1, since", "run 2, since", "2 audiences", "100", "200")

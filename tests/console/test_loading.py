@@ -9,9 +9,9 @@ from amp_console.connections import ConnectionBook
 from amp_console.console import DemoTrouble
 from amp_console.console.widgets.grid import Grid
 from amp_console.console.widgets.grid_view import READING, RowsState
-from tests.console.furniture import GHOSTS, furnish
-from tests.console.held import held_reads
-from tests.console.house import House, console, picture, until, until_shown
+from tests.console.gate import blocked_reads
+from tests.console.harness import ConsoleHarness, console, picture, until, until_shown
+from tests.console.sample_audiences import GHOSTS, connect_with_audiences
 
 pytestmark = pytest.mark.anyio
 
@@ -48,11 +48,13 @@ def shown(pilot: Pilot[None]) -> list[Grid]:
 
 
 @pytest.mark.parametrize(("keys", "screen"), SCREENS.items())
-async def test_a_list_says_that_it_is_being_read(house: House, keys: str, screen: str) -> None:
-    furnish(house)
-    async with house.open() as pilot:
+async def test_a_list_says_that_it_is_being_read(
+    harness: ConsoleHarness, keys: str, screen: str
+) -> None:
+    connect_with_audiences(harness)
+    async with harness.open() as pilot:
         await until_shown(pilot, GHOSTS)
-        with held_reads(pilot):
+        with blocked_reads(pilot):
             await pilot.press(*keys.split())
             await until(pilot, lambda: type(pilot.app.screen).__name__ == screen)
             await until(pilot, lambda: shown(pilot))
@@ -67,14 +69,14 @@ async def test_a_list_says_that_it_is_being_read(house: House, keys: str, screen
 
 
 async def test_a_run_and_its_requests_are_read_before_they_are_said_to_be_none(
-    house: House,
+    harness: ConsoleHarness,
 ) -> None:
-    furnish(house)
-    async with house.open() as pilot:
+    connect_with_audiences(harness)
+    async with harness.open() as pilot:
         await until_shown(pilot, GHOSTS)
         await pilot.press("3")
         await until_shown(pilot, "Outcome", "partial")
-        with held_reads(pilot):
+        with blocked_reads(pilot):
             await pilot.press("enter")
             await until(pilot, lambda: type(pilot.app.screen).__name__ == "RunPlace")
             await until_shown(pilot, READING)
@@ -83,22 +85,22 @@ async def test_a_run_and_its_requests_are_read_before_they_are_said_to_be_none(
         await until_shown(pilot, "create", "add")
 
 
-async def test_a_person_is_not_unknown_before_a_ledger_was_asked(house: House) -> None:
-    furnish(house)
-    async with house.open() as pilot:
+async def test_a_person_is_not_unknown_before_a_ledger_was_asked(harness: ConsoleHarness) -> None:
+    connect_with_audiences(harness)
+    async with harness.open() as pilot:
         await until_shown(pilot, GHOSTS)
         await pilot.press("f")
         await until_shown(pilot, "Type a User ID")
-        with held_reads(pilot):
+        with blocked_reads(pilot):
             await pilot.press("s", "1", "enter")
             await until_shown(pilot, READING)
             assert "No event ever named" not in picture(pilot)
         await until_shown(pilot, "In the cohort")
 
 
-async def test_what_can_not_be_read_says_why_in_its_list(house: House) -> None:
-    furnish(house)
-    async with house.open() as pilot:
+async def test_what_can_not_be_read_says_why_in_its_list(harness: ConsoleHarness) -> None:
+    connect_with_audiences(harness)
+    async with harness.open() as pilot:
         await until_shown(pilot, GHOSTS)
         session = console(pilot).session
         assert session is not None
@@ -133,11 +135,13 @@ class Slow:
         return name
 
 
-async def test_a_demo_shows_how_far_its_scene_is_and_then_all_of_the_scene(house: House) -> None:
-    furnish(house)
+async def test_a_demo_shows_how_far_its_scene_is_and_then_all_of_the_scene(
+    harness: ConsoleHarness,
+) -> None:
+    connect_with_audiences(harness)
     stage = Slow()
-    house.premises = replace(house.premises, stage=stage)
-    async with house.open() as pilot:
+    harness.environment = replace(harness.environment, stage=stage)
+    async with harness.open() as pilot:
         await until_shown(pilot, "Setting the scene… 0%")
         assert "No audience yet" not in picture(pilot)
         assert "No Amplitude project" not in picture(pilot)
@@ -150,12 +154,14 @@ async def test_a_demo_shows_how_far_its_scene_is_and_then_all_of_the_scene(house
         await until_shown(pilot, GHOSTS, "pending")
 
 
-async def test_while_a_connection_is_opened_none_is_said_to_be_missing(house: House) -> None:
-    furnish(house)
+async def test_while_a_connection_is_opened_none_is_said_to_be_missing(
+    harness: ConsoleHarness,
+) -> None:
+    connect_with_audiences(harness)
     stage = Slow()
-    house.premises = replace(house.premises, stage=stage)
-    assert isinstance(house.premises.book, ConnectionBook)
-    async with house.open() as pilot:
+    harness.environment = replace(harness.environment, stage=stage)
+    assert isinstance(harness.environment.book, ConnectionBook)
+    async with harness.open() as pilot:
         await pilot.press("3")
         await until_shown(pilot, "The connection is still being opened.")
         stage.share = 1.0

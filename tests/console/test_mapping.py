@@ -8,9 +8,9 @@ from textual.widgets import Static, TextArea
 
 from amp_console.console.screens.audiences.list import AudiencesScreen
 from amp_console.console.screens.connections.mapping import MappingScreen
-from tests.console.house import House, console, picture, until, until_shown
+from tests.console.harness import ConsoleHarness, console, picture, until, until_shown
 from tests.console.keyrings import paste, told
-from tests.sync.office import event
+from tests.sync.workspace import event
 
 pytestmark = pytest.mark.anyio
 
@@ -30,18 +30,18 @@ def sample(pilot: Pilot[None], text: str) -> None:
     pilot.app.screen.query_one("#event", TextArea).load_text(text)
 
 
-async def test_the_sample_is_tried_at_once_and_at_every_key(house: House) -> None:
-    house.connect()
-    async with house.open(size=(80, 24)) as pilot:
+async def test_the_sample_is_tried_at_once_and_at_every_key(harness: ConsoleHarness) -> None:
+    harness.connect()
+    async with harness.open(size=(80, 24)) as pilot:
         await opened(pilot)
         await until_shown(pilot, "high_value_shoppers", "enters the audience", "no path is set")
         await paste(pilot, "amplitude-id", "$.traits.amplitude_id")
         await until_shown(pilot, "418203995117")
 
 
-async def test_a_path_that_is_none_is_told_at_its_field(house: House) -> None:
-    house.connect()
-    async with house.open() as pilot:
+async def test_a_path_that_is_none_is_told_at_its_field(harness: ConsoleHarness) -> None:
+    harness.connect()
+    async with harness.open() as pilot:
         await opened(pilot)
         await paste(pilot, "amplitude-id", "traits.x")
         await until(pilot, lambda: told(pilot, "amplitude-id").startswith("Not a path."))
@@ -49,12 +49,14 @@ async def test_a_path_that_is_none_is_told_at_its_field(house: House) -> None:
         await pilot.press("f2")
         await until(pilot, lambda: console(pilot).happenings)
         assert "Nothing was saved" in console(pilot).happenings[-1].text
-        assert house.premises.book.get("Acme prod").amplitude_id_path is None
+        assert harness.environment.book.get("Acme prod").amplitude_id_path is None
 
 
-async def test_it_is_said_why_an_event_is_filtered_or_can_not_be_used(house: House) -> None:
-    house.connect()
-    async with house.open() as pilot:
+async def test_it_is_said_why_an_event_is_filtered_or_can_not_be_used(
+    harness: ConsoleHarness,
+) -> None:
+    harness.connect()
+    async with harness.open() as pilot:
         await opened(pilot)
         for text, words in (
             (json.dumps(event("u1", False)), "leaves the audience"),
@@ -72,14 +74,14 @@ async def test_it_is_said_why_an_event_is_filtered_or_can_not_be_used(house: Hou
         await until(pilot, lambda: "enters the audience" in found(pilot))
 
 
-async def test_paths_are_kept_and_used_from_then_on(house: House) -> None:
-    house.connect()
-    async with house.open() as pilot:
+async def test_paths_are_kept_and_used_from_then_on(harness: ConsoleHarness) -> None:
+    harness.connect()
+    async with harness.open() as pilot:
         await opened(pilot)
         await paste(pilot, "amplitude-id", "$.traits.amplitude_id")
         await pilot.press("f2")
         await until(pilot, lambda: isinstance(pilot.app.screen, AudiencesScreen))
-        kept = house.premises.book.get("Acme prod")
+        kept = harness.environment.book.get("Acme prod")
         assert kept.amplitude_id_path == "$.traits.amplitude_id"
         session = console(pilot).session
         assert session is not None
@@ -87,9 +89,9 @@ async def test_paths_are_kept_and_used_from_then_on(house: House) -> None:
         assert str(options.mapping) == "$.userId or $.traits.amplitude_id"
 
 
-async def test_nothing_typed_is_lost_by_going_back(house: House) -> None:
-    house.connect()
-    async with house.open() as pilot:
+async def test_nothing_typed_is_lost_by_going_back(harness: ConsoleHarness) -> None:
+    harness.connect()
+    async with harness.open() as pilot:
         await opened(pilot)
         await paste(pilot, "amplitude-id", "$.x")
         await pilot.press("escape")

@@ -9,8 +9,8 @@ from textual.pilot import Pilot
 from amp_console.console.notices import Notice, Notices
 from amp_console.console.widgets.notice_line import NoticeLine
 from amp_console.sync.timing import Timing
-from tests.console.furniture import GHOSTS, SHOPPERS, furnish
-from tests.console.house import NOW, House, console, picture, until, until_shown
+from tests.console.harness import NOW, ConsoleHarness, console, picture, until, until_shown
+from tests.console.sample_audiences import GHOSTS, SHOPPERS, connect_with_audiences
 
 pytestmark = pytest.mark.anyio
 SECOND = 1_000_000  # microseconds
@@ -75,10 +75,10 @@ def covered(pilot: Pilot[None]) -> list[object]:
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 36)])
 async def test_no_notification_covers_the_warnings_of_a_plan(
-    house: House, size: tuple[int, int]
+    harness: ConsoleHarness, size: tuple[int, int]
 ) -> None:
-    furnish(house)
-    async with house.open(size=size) as pilot:
+    connect_with_audiences(harness)
+    async with harness.open(size=size) as pilot:
         await until_shown(pilot, GHOSTS)
         await pilot.press("S")
         await until_shown(pilot, "Before you send", "creates the cohort")
@@ -94,9 +94,9 @@ async def test_no_notification_covers_the_warnings_of_a_plan(
         await until(pilot, lambda: "✖ The ledger" not in picture(pilot))
 
 
-async def test_one_said_over_a_dialog_is_seen_too(house: House) -> None:
-    furnish(house)
-    async with house.open() as pilot:
+async def test_one_said_over_a_dialog_is_seen_too(harness: ConsoleHarness) -> None:
+    connect_with_audiences(harness)
+    async with harness.open() as pilot:
         await until_shown(pilot, GHOSTS)
         await pilot.press("i")
         await until_shown(pilot, "Import")
@@ -105,17 +105,17 @@ async def test_one_said_over_a_dialog_is_seen_too(house: House) -> None:
         assert covered(pilot) == []
 
 
-async def test_ages_go_on_and_a_moment_has_one_age_on_a_screen(house: House) -> None:
-    furnish(house)
+async def test_ages_go_on_and_a_moment_has_one_age_on_a_screen(harness: ConsoleHarness) -> None:
+    connect_with_audiences(harness)
     moment = [NOW]
-    timing: Timing = replace(house.premises.timing, now=lambda: moment[0])
-    house.premises = replace(house.premises, timing=timing)
-    with house.office(house.premises.book.pick(None)) as office:
-        runs = office.ledger.read(
+    timing: Timing = replace(harness.environment.timing, now=lambda: moment[0])
+    harness.environment = replace(harness.environment, timing=timing)
+    with harness.workspace(harness.environment.book.pick(None)) as workspace:
+        runs = workspace.ledger.read(
             lambda db: [row[0] for row in db.execute("SELECT max(last_run_at) FROM audience")]
         )
     moment[0] = runs[0] + 30 * SECOND
-    async with house.open() as pilot:
+    async with harness.open() as pilot:
         await until_shown(pilot, SHOPPERS, "run 1")
         moment[0] = runs[0] + 49 * SECOND
         await until(pilot, lambda: picture(pilot).count("49 s ago") >= 2)

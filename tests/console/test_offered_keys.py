@@ -10,8 +10,8 @@ from amp_console.console.dialogs.help import HelpScreen
 from amp_console.console.widgets.grid import Grid
 from amp_console.console.widgets.grid_layout import Column
 from amp_console.console.widgets.grid_rows import MOST_SORTED, Cell, Row, rows_or_pages
-from tests.console.furniture import GHOSTS, broken_events, furnish
-from tests.console.house import House, console, until, until_shown
+from tests.console.harness import ConsoleHarness, console, until, until_shown
+from tests.console.sample_audiences import GHOSTS, broken_events, connect_with_audiences
 from tests.console.test_footers import walk
 
 pytestmark = pytest.mark.anyio
@@ -52,10 +52,10 @@ async def try_keys_of(pilot: Pilot[None], grid: Grid) -> None:
         grid.unmark()
 
 
-async def test_each_key_that_a_list_offers_works_in_it(house: House) -> None:
-    furnish(house, broken_events)
+async def test_each_key_that_a_list_offers_works_in_it(harness: ConsoleHarness) -> None:
+    connect_with_audiences(harness, broken_events)
     tried = 0
-    async with house.open() as pilot:
+    async with harness.open() as pilot:
         async for _ in walk(pilot):
             screen, focused = pilot.app.screen, pilot.app.focused
             for grid in [item for item in screen.query(Grid) if item.region and item.count]:
@@ -67,9 +67,9 @@ async def test_each_key_that_a_list_offers_works_in_it(house: House) -> None:
     assert tried > 10
 
 
-async def test_rejected_users_are_sorted_and_all_of_them_stay(house: House) -> None:
-    furnish(house)
-    async with house.open() as pilot:
+async def test_rejected_users_are_sorted_and_all_of_them_stay(harness: ConsoleHarness) -> None:
+    connect_with_audiences(harness)
+    async with harness.open() as pilot:
         await until_shown(pilot, GHOSTS)
         await pilot.press("2")
         await until_shown(pilot, "ghost-1", "2 users")
@@ -107,9 +107,11 @@ async def test_a_list_that_comes_page_by_page_keeps_its_rows_and_offers_no_order
         assert grid.count == MOST_SORTED
 
 
-async def test_the_help_names_each_key_once_and_only_those_that_work(house: House) -> None:
-    furnish(house, broken_events)
-    async with house.open(size=(120, 60)) as pilot:
+async def test_the_help_names_each_key_once_and_only_those_that_work(
+    harness: ConsoleHarness,
+) -> None:
+    connect_with_audiences(harness, broken_events)
+    async with harness.open(size=(120, 60)) as pilot:
         async for place in walk(pilot):
             if place in {"ConnectionForm", "AudienceSettings", "PersonPlace", "MappingPlace"}:
                 continue  # a question mark is typed into their fields
@@ -124,9 +126,9 @@ async def test_the_help_names_each_key_once_and_only_those_that_work(house: Hous
             assert "Make trouble" not in text
 
 
-async def test_outside_the_demo_the_palette_has_no_trouble(house: House) -> None:
-    furnish(house)
-    async with house.open() as pilot:
+async def test_outside_the_demo_the_palette_has_no_trouble(harness: ConsoleHarness) -> None:
+    connect_with_audiences(harness)
+    async with harness.open() as pilot:
         await until_shown(pilot, GHOSTS)
         names = [
             system_command.title

@@ -6,16 +6,23 @@ from textual.widgets import Input
 from amp_console.console.screens.person import PersonScreen
 from amp_console.console.screens.runs.view import RunScreen
 from amp_console.simulator import Answer, Rule, Slow
-from tests.console.furniture import FRESH, GHOSTS, HOSTILE, LAPSED, furnish, hostile
-from tests.console.house import House, console, picture, until, until_shown
-from tests.sync.office import Office, event
+from tests.console.harness import ConsoleHarness, console, picture, until, until_shown
+from tests.console.sample_audiences import (
+    FRESH,
+    GHOSTS,
+    HOSTILE,
+    LAPSED,
+    connect_with_audiences,
+    hostile_audience,
+)
+from tests.sync.workspace import Workspace, event
 
 pytestmark = pytest.mark.anyio
 
 
-async def test_the_answer_is_a_sentence_and_then_the_facts(house: House) -> None:
-    furnish(house)
-    async with house.open() as pilot:
+async def test_the_answer_is_a_sentence_and_then_the_facts(harness: ConsoleHarness) -> None:
+    connect_with_audiences(harness)
+    async with harness.open() as pilot:
         await until_shown(pilot, LAPSED)
         await pilot.press("f", *"l3", "enter")
         await until_shown(pilot, "In the cohort: the event of 2026-05-03 19:00:00 UTC (line 4 of")
@@ -24,9 +31,9 @@ async def test_the_answer_is_a_sentence_and_then_the_facts(house: House) -> None
         await until_shown(pilot, "30 added, 0 taken out", "2 users were rejected")
 
 
-async def test_it_can_be_asked_from_anywhere(house: House) -> None:
-    furnish(house)
-    async with house.open() as pilot:
+async def test_it_can_be_asked_from_anywhere(harness: ConsoleHarness) -> None:
+    connect_with_audiences(harness)
+    async with harness.open() as pilot:
         await until_shown(pilot, LAPSED)
         for place in ("2", "3", "5"):
             await pilot.press(place)
@@ -36,10 +43,10 @@ async def test_it_can_be_asked_from_anywhere(house: House) -> None:
 
 @pytest.mark.parametrize("away", [(), ("enter",)], ids=["answers", "run"])
 async def test_f_puts_the_cursor_back_into_the_input_and_selects_its_text(
-    house: House, away: tuple[str, ...]
+    harness: ConsoleHarness, away: tuple[str, ...]
 ) -> None:
-    furnish(house)
-    async with house.open() as pilot:
+    connect_with_audiences(harness)
+    async with harness.open() as pilot:
         await until_shown(pilot, LAPSED)
         await pilot.press("f", *"l3", "enter")
         await until_shown(pilot, "delivered     in (cohort")
@@ -51,17 +58,17 @@ async def test_f_puts_the_cursor_back_into_the_input_and_selects_its_text(
         assert place.query_one("#who", Input).value == "R2!S"
 
 
-async def test_somebody_nobody_knows_is_told_what_that_means(house: House) -> None:
-    furnish(house)
-    async with house.open() as pilot:
+async def test_somebody_nobody_knows_is_told_what_that_means(harness: ConsoleHarness) -> None:
+    connect_with_audiences(harness)
+    async with harness.open() as pilot:
         await until_shown(pilot, LAPSED)
         await pilot.press("f", *"L3", "enter")
         await until_shown(pilot, "No event ever named this identifier.", "capital letters")
 
 
-async def test_amplitude_is_asked_when_one_wants_it(house: House) -> None:
-    furnish(house)
-    async with house.open() as pilot:
+async def test_amplitude_is_asked_when_one_wants_it(harness: ConsoleHarness) -> None:
+    connect_with_audiences(harness)
+    async with harness.open() as pilot:
         await until_shown(pilot, GHOSTS)
         await pilot.press("f", *"ghost-1", "enter")
         await until_shown(pilot, "Rejected")
@@ -71,23 +78,23 @@ async def test_amplitude_is_asked_when_one_wants_it(house: House) -> None:
         await until(pilot, lambda: "Asking" not in picture(pilot))
 
 
-async def test_an_amplitude_that_is_down_is_told_in_words(house: House) -> None:
-    furnish(house)
-    async with house.open() as pilot:
+async def test_an_amplitude_that_is_down_is_told_in_words(harness: ConsoleHarness) -> None:
+    connect_with_audiences(harness)
+    async with harness.open() as pilot:
         await until_shown(pilot, GHOSTS)
-        house.simulator.faults.set([Rule(Answer(503, html=True))])
+        harness.simulator.faults.set([Rule(Answer(503, html=True))])
         await pilot.press("f", *"t1", "enter")
         await until_shown(pilot, "In the cohort")
         await pilot.press("A")
         await until_shown(pilot, "Amplitude had trouble answering (status 503)")
 
 
-async def test_every_audience_that_knows_them_has_its_own_answer(house: House) -> None:
-    def both(office: Office) -> None:
-        office.read([event("l3", True, 90, audience=FRESH), event("s0", True, audience=FRESH)])
+async def test_every_audience_that_knows_them_has_its_own_answer(harness: ConsoleHarness) -> None:
+    def both(workspace: Workspace) -> None:
+        workspace.read([event("l3", True, 90, audience=FRESH), event("s0", True, audience=FRESH)])
 
-    furnish(house, both)
-    async with house.open(size=(80, 24)) as pilot:
+    connect_with_audiences(harness, both)
+    async with harness.open(size=(80, 24)) as pilot:
         await until_shown(pilot, LAPSED)
         await pilot.press("f", *"l3", "enter")
         await until_shown(pilot, "Known in 2 audiences", "no cohort yet", "in the cohort")
@@ -102,9 +109,9 @@ async def test_every_audience_that_knows_them_has_its_own_answer(house: House) -
         await until_shown(pilot, "Known nowhere")
 
 
-async def test_what_is_shown_is_copied(house: House) -> None:
-    furnish(house)
-    async with house.open() as pilot:
+async def test_what_is_shown_is_copied(harness: ConsoleHarness) -> None:
+    connect_with_audiences(harness)
+    async with harness.open() as pilot:
         await until_shown(pilot, LAPSED)
         await pilot.press("f", *"ghost-1", "enter")
         await until_shown(pilot, "after 1 try")
@@ -113,13 +120,13 @@ async def test_what_is_shown_is_copied(house: House) -> None:
         assert "line 4 of events-3.ndjson" in console(pilot).clipboard
 
 
-async def test_an_answer_about_somebody_else_is_not_shown(house: House) -> None:
-    furnish(house)
-    async with house.open() as pilot:
+async def test_an_answer_about_somebody_else_is_not_shown(harness: ConsoleHarness) -> None:
+    connect_with_audiences(harness)
+    async with harness.open() as pilot:
         await until_shown(pilot, GHOSTS)
         await pilot.press("f", *"ghost-1", "enter")
         await until_shown(pilot, "Rejected")
-        house.simulator.faults.set([Rule(Slow(0.3))])
+        harness.simulator.faults.set([Rule(Slow(0.3))])
         await pilot.press("A")
         await until_shown(pilot, "Asking Amplitude…")
         await pilot.press("slash", "end", "backspace", "2", "enter")
@@ -129,9 +136,11 @@ async def test_an_answer_about_somebody_else_is_not_shown(house: House) -> None:
 
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 36)])
-async def test_hostile_identifiers_break_nothing(house: House, size: tuple[int, int]) -> None:
-    furnish(house, hostile)
-    async with house.open(size=size) as pilot:
+async def test_hostile_identifiers_break_nothing(
+    harness: ConsoleHarness, size: tuple[int, int]
+) -> None:
+    connect_with_audiences(harness, hostile_audience)
+    async with harness.open(size=size) as pilot:
         await until_shown(pilot, "[red]tr")
         pilot.app.push_screen(PersonScreen(HOSTILE))
         await until_shown(pilot, "Known in 1 audience", "In the cohort: the event of")

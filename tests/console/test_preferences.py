@@ -10,22 +10,29 @@ from textual.pilot import Pilot
 from amp_console.console import LaunchOptions
 from amp_console.console.appearance import DARK, LIGHT
 from amp_console.console.environment import DemoSession, DemoTrouble
-from tests.console.furniture import furnish
-from tests.console.house import House, console, picture, until, until_said, until_shown
+from tests.console.harness import (
+    ConsoleHarness,
+    console,
+    picture,
+    until,
+    until_notified,
+    until_shown,
+)
+from tests.console.sample_audiences import connect_with_audiences
 
 pytestmark = pytest.mark.anyio
 
 
-def like(house: House, *lines: str) -> None:
+def like(harness: ConsoleHarness, *lines: str) -> None:
     """Add to what stands in the settings."""
-    file = house.premises.folders.config_file
+    file = harness.environment.folders.config_file
     before = file.read_text() if file.exists() else ""
     file.write_text(before + "\n[console]\n" + "\n".join(lines) + "\n")
 
 
-def kept(house: House) -> object:
+def kept(harness: ConsoleHarness) -> object:
     """The theme that stands in the settings."""
-    text = house.premises.folders.config_file.read_text()
+    text = harness.environment.folders.config_file.read_text()
     return tomllib.loads(text).get("console", {}).get("theme")
 
 
@@ -61,11 +68,11 @@ class Empty(DemoSession):
 # Colours and signs.
 
 
-async def test_the_settings_choose_theme_and_signs(house: House) -> None:
-    furnish(house)
-    like(house, 'theme = "nord"', "ascii = true")
+async def test_the_settings_choose_theme_and_signs(harness: ConsoleHarness) -> None:
+    connect_with_audiences(harness)
+    like(harness, 'theme = "nord"', "ascii = true")
 
-    async with house.open() as pilot:
+    async with harness.open() as pilot:
         await until_shown(pilot, "~ 4 pending")
 
         assert pilot.app.theme == "nord"
@@ -73,41 +80,43 @@ async def test_the_settings_choose_theme_and_signs(house: House) -> None:
         assert log(pilot) == []
 
 
-async def test_the_command_line_is_stronger_and_is_not_kept(house: House) -> None:
-    house.connect()
-    like(house, 'theme = "nord"')
+async def test_the_command_line_is_stronger_and_is_not_kept(harness: ConsoleHarness) -> None:
+    harness.connect()
+    like(harness, 'theme = "nord"')
 
-    async with house.open(LaunchOptions(theme="dracula")) as pilot:
+    async with harness.open(LaunchOptions(theme="dracula")) as pilot:
         await until_shown(pilot, "Acme prod")
 
         assert pilot.app.theme == "dracula"
-    assert kept(house) == "nord"
+    assert kept(harness) == "nord"
 
 
 @pytest.mark.parametrize("name", ["no-such-theme", "[/red]\x1b[2J", ""])
-async def test_an_unknown_theme_is_told_with_some_that_are_known(house: House, name: str) -> None:
-    house.connect()
-    like(house, 'theme = "nord"')
+async def test_an_unknown_theme_is_told_with_some_that_are_known(
+    harness: ConsoleHarness, name: str
+) -> None:
+    harness.connect()
+    like(harness, 'theme = "nord"')
 
-    async with house.open(LaunchOptions(theme=name)) as pilot:
+    async with harness.open(LaunchOptions(theme=name)) as pilot:
         await until_shown(pilot, "There is no theme called", "gruvbox")
 
         assert pilot.app.theme == "nord"
         assert "\x1b" not in "".join(log(pilot))
-    async with house.open(LaunchOptions(theme="gruvbux")) as pilot:
+    async with harness.open(LaunchOptions(theme="gruvbux")) as pilot:
         await until(pilot, lambda: "Some that there are: gruvbox, " in "".join(log(pilot)))
 
 
-async def test_a_chosen_theme_is_kept(house: House) -> None:
-    connection = house.connect()
+async def test_a_chosen_theme_is_kept(harness: ConsoleHarness) -> None:
+    connection = harness.connect()
 
-    async with house.open() as pilot:
+    async with harness.open() as pilot:
         await until_shown(pilot, "Acme prod")
-        assert kept(house) is None
+        assert kept(harness) is None
         console(pilot).switch_theme()
-        await until(pilot, lambda: kept(house) == LIGHT)
+        await until(pilot, lambda: kept(harness) == LIGHT)
         console(pilot).switch_theme()
-        await until(pilot, lambda: kept(house) == DARK)
+        await until(pilot, lambda: kept(harness) == DARK)
 
         await pilot.press("ctrl+p")
         await pilot.press(*"Theme")
@@ -115,18 +124,18 @@ async def test_a_chosen_theme_is_kept(house: House) -> None:
         await pilot.press("enter", *"dracula")
         await until(pilot, lambda: picture(pilot).count("dracula") == 2)  # typed, and found
         await pilot.press("enter")
-        await until(pilot, lambda: kept(house) == "dracula")
+        await until(pilot, lambda: kept(harness) == "dracula")
 
-    assert house.premises.book.all() == (connection,)
+    assert harness.environment.book.all() == (connection,)
 
 
-async def test_a_theme_that_the_settings_name_is_not_written_again(house: House) -> None:
-    house.connect()
-    like(house, f'theme = "{LIGHT}"')
-    file = house.premises.folders.config_file
+async def test_a_theme_that_the_settings_name_is_not_written_again(harness: ConsoleHarness) -> None:
+    harness.connect()
+    like(harness, f'theme = "{LIGHT}"')
+    file = harness.environment.folders.config_file
     before = file.stat().st_ino  # a file that is written is another one
 
-    async with house.open(LaunchOptions(theme=DARK)) as pilot:
+    async with harness.open(LaunchOptions(theme=DARK)) as pilot:
         await until_shown(pilot, "Acme prod")
         console(pilot).switch_theme()
         await until(pilot, lambda: console(pilot).theme == LIGHT)
@@ -135,24 +144,24 @@ async def test_a_theme_that_the_settings_name_is_not_written_again(house: House)
     assert file.stat().st_ino == before
 
 
-async def test_a_demo_keeps_no_theme(house: House) -> None:
-    house.connect()
-    house.premises = dataclasses.replace(house.premises, stage=Empty())
+async def test_a_demo_keeps_no_theme(harness: ConsoleHarness) -> None:
+    harness.connect()
+    harness.environment = dataclasses.replace(harness.environment, stage=Empty())
 
-    async with house.open() as pilot:
+    async with harness.open() as pilot:
         await until_shown(pilot, "Acme prod")
         console(pilot).switch_theme()
         await at_rest(pilot)
 
-    assert kept(house) is None
+    assert kept(harness) is None
 
 
-async def test_a_theme_that_can_not_be_kept_is_worn_and_told(house: House) -> None:
-    house.connect()
-    file = house.premises.folders.config_file
+async def test_a_theme_that_can_not_be_kept_is_worn_and_told(harness: ConsoleHarness) -> None:
+    harness.connect()
+    file = harness.environment.folders.config_file
     file.write_text("console = 5\n" + file.read_text())
 
-    async with house.open() as pilot:
+    async with harness.open() as pilot:
         await until(pilot, lambda: "It has to be a section" in "".join(log(pilot)))
         console(pilot).switch_theme()
         await until(pilot, lambda: "can't be kept" in log(pilot)[-1])
@@ -161,21 +170,23 @@ async def test_a_theme_that_can_not_be_kept_is_worn_and_told(house: House) -> No
     assert file.read_text().startswith("console = 5\n")
 
 
-async def test_broken_settings_do_not_stop_the_console(house: House) -> None:
-    house.premises.folders.config_file.write_text("[console")
+async def test_broken_settings_do_not_stop_the_console(harness: ConsoleHarness) -> None:
+    harness.environment.folders.config_file.write_text("[console")
 
-    async with house.open() as pilot:
-        await until_said(pilot, "can't be used: Expected")
+    async with harness.open() as pilot:
+        await until_notified(pilot, "can't be used: Expected")
 
 
 # Keys.
 
 
-async def test_a_key_of_the_settings_takes_the_place_of_the_usual_one(house: House) -> None:
-    furnish(house)
-    like(house, "[console.keys]", 'audiences.sync = "f6,z"', '"go.person" = "ctrl+f"')
+async def test_a_key_of_the_settings_takes_the_place_of_the_usual_one(
+    harness: ConsoleHarness,
+) -> None:
+    connect_with_audiences(harness)
+    like(harness, "[console.keys]", 'audiences.sync = "f6,z"', '"go.person" = "ctrl+f"')
 
-    async with house.open() as pilot:
+    async with harness.open() as pilot:
         await until_shown(pilot, "pending", "f6 Sync")
         await pilot.press("question_mark")
         await until_shown(pilot, "Help · Audiences")
@@ -190,11 +201,11 @@ async def test_a_key_of_the_settings_takes_the_place_of_the_usual_one(house: Hou
         assert log(pilot) == []
 
 
-async def test_a_dimmed_action_says_why_on_its_new_key(house: House) -> None:
-    house.connect()
-    like(house, "[console.keys]", 'audiences.sync = "f6"')
+async def test_a_dimmed_action_says_why_on_its_new_key(harness: ConsoleHarness) -> None:
+    harness.connect()
+    like(harness, "[console.keys]", 'audiences.sync = "f6"')
 
-    async with house.open() as pilot:
+    async with harness.open() as pilot:
         await until_shown(pilot, "f6 Sync")
         await pilot.press("s")
         assert log(pilot) == []
@@ -203,11 +214,11 @@ async def test_a_dimmed_action_says_why_on_its_new_key(house: House) -> None:
         await until(pilot, lambda: len(log(pilot)) == 1)
 
 
-async def test_two_keys_may_be_swapped(house: House) -> None:
-    furnish(house)
-    like(house, "[console.keys]", 'audiences.sync = "e"', 'audiences.edit = "s"')
+async def test_two_keys_may_be_swapped(harness: ConsoleHarness) -> None:
+    connect_with_audiences(harness)
+    like(harness, "[console.keys]", 'audiences.sync = "e"', 'audiences.edit = "s"')
 
-    async with house.open() as pilot:
+    async with harness.open() as pilot:
         await until_shown(pilot, "pending", "e Sync", "s Edit")
         await pilot.press("e")
 
@@ -215,11 +226,13 @@ async def test_two_keys_may_be_swapped(house: House) -> None:
         assert log(pilot) == []
 
 
-async def test_an_action_that_shares_a_key_keeps_it_when_the_other_moves(house: House) -> None:
-    house.connect()
-    like(house, "[console.keys]", 'run.pause = "z"')
+async def test_an_action_that_shares_a_key_keeps_it_when_the_other_moves(
+    harness: ConsoleHarness,
+) -> None:
+    harness.connect()
+    like(harness, "[console.keys]", 'run.pause = "z"')
 
-    async with house.open() as pilot:
+    async with harness.open() as pilot:
         await until(pilot, lambda: console(pilot).keys)
 
         assert console(pilot).keys == {"run.pause": "z", "run.resume": "p"}
@@ -241,12 +254,12 @@ async def test_an_action_that_shares_a_key_keeps_it_when_the_other_moves(house: 
     ],
 )
 async def test_a_key_that_can_not_be_had_is_told_and_the_usual_one_stays(
-    house: House, line: str, words: str
+    harness: ConsoleHarness, line: str, words: str
 ) -> None:
-    house.connect()
-    like(house, "[console.keys]", line)
+    harness.connect()
+    like(harness, "[console.keys]", line)
 
-    async with house.open() as pilot:
+    async with harness.open() as pilot:
         await until(pilot, lambda: log(pilot))
 
         (only,) = log(pilot)
@@ -256,12 +269,12 @@ async def test_a_key_that_can_not_be_had_is_told_and_the_usual_one_stays(
 
 
 async def test_several_complaints_are_one_notification_and_each_a_line_of_the_log(
-    house: House,
+    harness: ConsoleHarness,
 ) -> None:
-    house.connect()
-    like(house, "ascii = 1", "[console.keys]", 'audiences.sync = "x"', 'nothing = "z"')
+    harness.connect()
+    like(harness, "ascii = 1", "[console.keys]", 'audiences.sync = "x"', 'nothing = "z"')
 
-    async with house.open() as pilot:
+    async with harness.open() as pilot:
         await until_shown(pilot, "3 settings are invalid")
         await pilot.press("5")
 

@@ -9,56 +9,60 @@ from amp_console.console.dialogs.quit import QuitDialog
 from amp_console.console.jobs import importing
 from amp_console.ledger.standing import outstanding
 from amp_console.simulator import Simulator
-from tests.console.held import hold, rate_limit, start_sync
-from tests.console.house import House, console, until, until_shown
-from tests.sync.office import event
+from tests.console.gate import gate_sleeps, rate_limit, start_sync
+from tests.console.harness import ConsoleHarness, console, until, until_shown
+from tests.sync.workspace import event
 
 pytestmark = pytest.mark.anyio
 
 
-async def test_going_on_leaves_the_sync_alone(house: House, simulator: Simulator) -> None:
-    with house.office(house.connect()) as office:
-        office.enter("u-1", "u-2")
-    held = hold(house)
+async def test_going_on_leaves_the_sync_alone(
+    harness: ConsoleHarness, simulator: Simulator
+) -> None:
+    with harness.workspace(harness.connect()) as workspace:
+        workspace.enter("u-1", "u-2")
+    gate = gate_sleeps(harness)
     rate_limit(simulator)
-    async with house.open() as pilot:
+    async with harness.open() as pilot:
         await start_sync(pilot, "rate limited")
         await pilot.press("ctrl+q")
         await until_shown(pilot, "A sync is under way: 2 users not delivered yet.")
         await pilot.press("enter")  # going on has the focus
         assert not isinstance(pilot.app.screen, QuitDialog)
 
-        held.let_go()
+        gate.open()
 
         await until_shown(pilot, "Everything is delivered.")
 
 
-async def test_stopping_keeps_the_rest_pending(house: House, simulator: Simulator) -> None:
-    connection = house.connect()
-    with house.office(connection) as office:
-        office.enter("u-1", "u-2")
-    hold(house)
+async def test_stopping_keeps_the_rest_pending(
+    harness: ConsoleHarness, simulator: Simulator
+) -> None:
+    connection = harness.connect()
+    with harness.workspace(connection) as workspace:
+        workspace.enter("u-1", "u-2")
+    gate_sleeps(harness)
     rate_limit(simulator)
-    async with house.open() as pilot:
+    async with harness.open() as pilot:
         await start_sync(pilot, "rate limited")
         await pilot.press("ctrl+q")
         await until_shown(pilot, "Stop and quit")
         await pilot.press("s")
 
         await until(pilot, lambda: pilot.app._exit)
-    with house.office(connection) as office:
-        assert office.ledger.read(outstanding, office.audience()).add == 2
+    with harness.workspace(connection) as workspace:
+        assert workspace.ledger.read(outstanding, workspace.audience()).add == 2
 
 
 async def test_waiting_quits_when_everything_is_delivered(
-    house: House, simulator: Simulator
+    harness: ConsoleHarness, simulator: Simulator
 ) -> None:
-    connection = house.connect()
-    with house.office(connection) as office:
-        office.enter("u-1", "u-2")
-    held = hold(house)
+    connection = harness.connect()
+    with harness.workspace(connection) as workspace:
+        workspace.enter("u-1", "u-2")
+    gate = gate_sleeps(harness)
     rate_limit(simulator)
-    async with house.open() as pilot:
+    async with harness.open() as pilot:
         await start_sync(pilot, "rate limited")
         await pilot.press("ctrl+q")
         await until_shown(pilot, "Quit when done")
@@ -67,21 +71,21 @@ async def test_waiting_quits_when_everything_is_delivered(
         await pilot.press("escape")  # there is no way back
         assert isinstance(pilot.app.screen, QuitDialog)
 
-        held.let_go()
+        gate.open()
 
         await until(pilot, lambda: pilot.app._exit)
-    with house.office(connection) as office:
-        assert office.ledger.read(outstanding, office.audience()).pending == 0
+    with harness.workspace(connection) as workspace:
+        assert workspace.ledger.read(outstanding, workspace.audience()).pending == 0
 
 
 async def test_one_may_stop_after_all_what_one_waits_for(
-    house: House, simulator: Simulator
+    harness: ConsoleHarness, simulator: Simulator
 ) -> None:
-    with house.office(house.connect()) as office:
-        office.enter("u-1")
-    hold(house)
+    with harness.workspace(harness.connect()) as workspace:
+        workspace.enter("u-1")
+    gate_sleeps(harness)
     rate_limit(simulator)
-    async with house.open() as pilot:
+    async with harness.open() as pilot:
         await start_sync(pilot, "rate limited")
         await pilot.press("ctrl+q")
         await until_shown(pilot, "Quit when done")
@@ -93,11 +97,13 @@ async def test_one_may_stop_after_all_what_one_waits_for(
         await until(pilot, lambda: pilot.app._exit)
 
 
-async def test_an_import_is_stopped_and_what_was_read_is_kept(house: House, tmp_path: Path) -> None:
-    connection = house.connect()
+async def test_an_import_is_stopped_and_what_was_read_is_kept(
+    harness: ConsoleHarness, tmp_path: Path
+) -> None:
+    connection = harness.connect()
     pipe = tmp_path / "events.ndjson"
     os.mkfifo(pipe)
-    async with house.open() as pilot:
+    async with harness.open() as pilot:
         app = console(pilot)
         await until(pilot, lambda: app.session)
         await importing.start(app, [str(pipe)], "", is_snapshot=False)
@@ -109,5 +115,5 @@ async def test_an_import_is_stopped_and_what_was_read_is_kept(house: House, tmp_
             await pilot.press("s")
             await until_shown(pilot, "Quitting when")
         await until(pilot, lambda: pilot.app._exit)
-    with house.office(connection) as office:
-        assert office.ledger.read(outstanding, office.audience()).add == 1
+    with harness.workspace(connection) as workspace:
+        assert workspace.ledger.read(outstanding, workspace.audience()).add == 1

@@ -16,9 +16,17 @@ from amp_console.ledger.comparisons import Comparison
 from amp_console.ledger.runs import RunKind, all_runs
 from amp_console.simulator import Answer, Behaviour, Call, Cut, Rule
 from amp_console.values import IdType
-from tests.console.furniture import sync
-from tests.console.house import NOW, House, console, picture, until, until_said, until_shown
-from tests.sync.office import event
+from tests.console.harness import (
+    NOW,
+    ConsoleHarness,
+    console,
+    picture,
+    until,
+    until_notified,
+    until_shown,
+)
+from tests.console.sample_audiences import sync
+from tests.sync.workspace import event
 
 pytestmark = pytest.mark.anyio
 
@@ -27,15 +35,17 @@ NASTY = ("[red]", "[/foo]", "emoji😀", "عربي", "tab\there", "x" * 300)
 
 
 def drifted(
-    house: House, out: tuple[str, ...] = ("u00", "u01"), into: tuple[str, ...] = ("stranger",)
+    harness: ConsoleHarness,
+    out: tuple[str, ...] = ("u00", "u01"),
+    into: tuple[str, ...] = ("stranger",),
 ) -> None:
     """An audience that was delivered, and whose cohort somebody has changed since."""
-    with house.office(house.connect()) as office:
-        office.timing = dataclasses.replace(office.timing, now=lambda: NOW - 1)
-        office.enter(*USERS)
-        sync(office)
-        office.take_out(*out)
-        office.put_in(*into)
+    with harness.workspace(harness.connect()) as workspace:
+        workspace.timing = dataclasses.replace(workspace.timing, now=lambda: NOW - 1)
+        workspace.enter(*USERS)
+        sync(workspace)
+        workspace.remove_in_amplitude(*out)
+        workspace.add_in_amplitude(*into)
 
 
 async def compare(pilot: Pilot[None]) -> None:
@@ -65,14 +75,14 @@ async def until_over(pilot: Pilot[None]) -> None:
     await pilot.pause()
 
 
-def cohort(house: House) -> set[str]:
-    world = house.simulator.world
+def cohort(harness: ConsoleHarness) -> set[str]:
+    world = harness.simulator.world
     return world.members(world.cohort_named("shoppers").id)
 
 
-async def test_a_cohort_is_compared_and_put_right(house: House) -> None:
-    drifted(house)
-    async with house.open() as pilot:
+async def test_a_cohort_is_compared_and_put_right(harness: ConsoleHarness) -> None:
+    drifted(harness)
+    async with harness.open() as pilot:
         await compare(pilot)
         await until_shown(
             pilot,
@@ -83,7 +93,7 @@ async def test_a_cohort_is_compared_and_put_right(house: House) -> None:
             "1 of 500 downloads used",
             "u00",
         )
-        assert cohort(house) == {*USERS[2:], "stranger"}
+        assert cohort(harness) == {*USERS[2:], "stranger"}
         await pilot.press("p")
         await until_shown(pilot, "Add 2 who are missing", "Remove 1 who are extra")
         await pilot.press("v", "b")
@@ -93,14 +103,14 @@ async def test_a_cohort_is_compared_and_put_right(house: House) -> None:
         await until_shown(
             pilot, "equal", "2 added, 1 removed: equal, as a download shows.", "Nobody differs"
         )
-        assert cohort(house) == set(USERS)
+        assert cohort(harness) == set(USERS)
         kinds = [run.kind for run in await console(pilot).session.read(all_runs)]  # type: ignore[union-attr]
         assert kinds == [RunKind.RECONCILE, RunKind.COMPARE, RunKind.SYNC]
 
 
-async def test_only_the_marked_people_are_put_right(house: House) -> None:
-    drifted(house)
-    async with house.open() as pilot:
+async def test_only_the_marked_people_are_put_right(harness: ConsoleHarness) -> None:
+    drifted(harness)
+    async with harness.open() as pilot:
         await compare(pilot)
         await until_shown(pilot, "u01")
         await pilot.press("enter", "j", "space")
@@ -113,13 +123,13 @@ async def test_only_the_marked_people_are_put_right(house: House) -> None:
         await until_shown(pilot, "1 are added")
         await pilot.press("y")
         await until_over(pilot)
-        assert cohort(house) == {*USERS[1:], "stranger"}
+        assert cohort(harness) == {*USERS[1:], "stranger"}
         await until_shown(pilot, "1 of 3 differences were put right since.", "put right")
 
 
-async def test_a_large_removal_wants_the_name_typed(house: House) -> None:
-    drifted(house, into=tuple(f"s{n}" for n in range(9)))
-    async with house.open() as pilot:
+async def test_a_large_removal_wants_the_name_typed(harness: ConsoleHarness) -> None:
+    drifted(harness, into=tuple(f"s{n}" for n in range(9)))
+    async with harness.open() as pilot:
         await compare(pilot)
         await pilot.press("p")
         await until_shown(pilot, "Remove 9 who are extra")
@@ -130,13 +140,13 @@ async def test_a_large_removal_wants_the_name_typed(house: House) -> None:
         assert pilot.app.screen.query_one("#typed", Input).value == "shopper"
         await pilot.press("s", "enter")
         await until_over(pilot)
-        assert cohort(house) == set(USERS[2:])
+        assert cohort(harness) == set(USERS[2:])
 
 
-async def test_leaving_a_dialog_sends_nothing(house: House) -> None:
-    drifted(house)
-    before = cohort(house)
-    async with house.open() as pilot:
+async def test_leaving_a_dialog_sends_nothing(harness: ConsoleHarness) -> None:
+    drifted(harness)
+    before = cohort(harness)
+    async with harness.open() as pilot:
         await compare(pilot)
         await pilot.press("p")
         await until_shown(pilot, "Both")
@@ -147,24 +157,24 @@ async def test_leaving_a_dialog_sends_nothing(house: House) -> None:
         await until_shown(pilot, "are removed from it")
         await pilot.press("n")
         await pilot.pause()
-    assert cohort(house) == before
+    assert cohort(harness) == before
 
 
-async def test_a_comparison_is_there_after_a_restart(house: House) -> None:
-    drifted(house)
-    async with house.open() as pilot:
+async def test_a_comparison_is_there_after_a_restart(harness: ConsoleHarness) -> None:
+    drifted(harness)
+    async with harness.open() as pilot:
         await compare(pilot)
-    async with house.open() as pilot:
+    async with harness.open() as pilot:
         await until_shown(pilot, "shoppers")
         await pilot.press("r")
         await until_shown(pilot, "2 missing", "1 extra", "u00")
 
 
-async def test_a_list_is_compared_with(house: House) -> None:
-    drifted(house, out=(), into=())
-    listed = house.home / "list.txt"
+async def test_a_list_is_compared_with(harness: ConsoleHarness) -> None:
+    drifted(harness, out=(), into=())
+    listed = harness.home / "list.txt"
     listed.write_text("".join(f"{user}\n" for user in USERS[1:]))
-    async with house.open() as pilot:
+    async with harness.open() as pilot:
         await until_shown(pilot, "shoppers")
         await pilot.press("r")
         await until_shown(pilot, "Not compared yet.")
@@ -175,9 +185,9 @@ async def test_a_list_is_compared_with(house: House) -> None:
         await until_shown(pilot, "1 extra in the cohort: 1 not in the list.", "list.txt")
 
 
-async def test_a_list_that_can_not_be_read_is_told(house: House) -> None:
-    drifted(house)
-    async with house.open() as pilot:
+async def test_a_list_that_can_not_be_read_is_told(harness: ConsoleHarness) -> None:
+    drifted(harness)
+    async with harness.open() as pilot:
         await until_shown(pilot, "shoppers")
         await pilot.press("r")
         await until_shown(pilot, "Not compared yet.")
@@ -186,7 +196,9 @@ async def test_a_list_that_can_not_be_read_is_told(house: House) -> None:
         await pilot.press(*"/nowhere.csv", "enter")
         await until_over(pilot)
         await until_shown(pilot, "/nowhere.csv does not exist.")
-        assert house.simulator.world.size(house.simulator.world.cohort_named("shoppers").id) == 19
+        assert (
+            harness.simulator.world.size(harness.simulator.world.cohort_named("shoppers").id) == 19
+        )
 
 
 @pytest.mark.parametrize(
@@ -199,21 +211,21 @@ async def test_a_list_that_can_not_be_read_is_told(house: House) -> None:
     ],
 )
 async def test_what_keeps_a_cohort_from_being_read_is_told(
-    house: House, behaviour: Behaviour | None, rules: tuple[Rule, ...], words: str
+    harness: ConsoleHarness, behaviour: Behaviour | None, rules: tuple[Rule, ...], words: str
 ) -> None:
-    drifted(house)
+    drifted(harness)
     if behaviour is not None:
-        house.simulator.behaviour = behaviour
-    house.simulator.faults.set(rules)
-    async with house.open() as pilot:
+        harness.simulator.behaviour = behaviour
+    harness.simulator.faults.set(rules)
+    async with harness.open() as pilot:
         await compare(pilot)
         await until(pilot, lambda: words in " ".join(picture(pilot).split()))
 
 
-async def test_a_comparison_can_be_cancelled(house: House) -> None:
-    drifted(house)
-    house.simulator.behaviour = Behaviour(job_polls=10_000)
-    async with house.open() as pilot:
+async def test_a_comparison_can_be_cancelled(harness: ConsoleHarness) -> None:
+    drifted(harness)
+    harness.simulator.behaviour = Behaviour(job_polls=10_000)
+    async with harness.open() as pilot:
         await until_shown(pilot, "shoppers")
         await pilot.press("r")
         await until_shown(pilot, "Not compared yet.")
@@ -222,69 +234,71 @@ async def test_a_comparison_can_be_cancelled(house: House) -> None:
         await pilot.press("c")
         await until_over(pilot)
         await until_shown(pilot, "Stopped; the rest stays pending.")
-        house.simulator.behaviour = Behaviour()
+        harness.simulator.behaviour = Behaviour()
         await pilot.press("c")
         await until_over(pilot)
         await until_shown(pilot, "2 missing", "1 of 500 downloads used")
 
 
-async def test_read_only_compares_and_says_why_nothing_is_put_right(house: House) -> None:
-    drifted(house)
-    async with house.open(LaunchOptions(read_only=True)) as pilot:
+async def test_read_only_compares_and_says_why_nothing_is_put_right(
+    harness: ConsoleHarness,
+) -> None:
+    drifted(harness)
+    async with harness.open(LaunchOptions(read_only=True)) as pilot:
         await compare(pilot)
         await until_shown(pilot, "2 missing")
         await pilot.press("p")
-        await until_said(pilot, "amp-console was started with --read-only.")
+        await until_notified(pilot, "amp-console was started with --read-only.")
 
 
-async def test_keys_that_do_nothing_say_why(house: House) -> None:
-    with house.office(house.connect()) as office:
-        office.enter(*USERS)
-    async with house.open() as pilot:
+async def test_keys_that_do_nothing_say_why(harness: ConsoleHarness) -> None:
+    with harness.workspace(harness.connect()) as workspace:
+        workspace.enter(*USERS)
+    async with harness.open() as pilot:
         await until_shown(pilot, "shoppers")
         await pilot.press("r")
         await until_shown(pilot, "It has no cohort yet, so there is nothing to compare.")
         await pilot.press("c", "p", "E")
-        await until_said(
+        await until_notified(
             pilot, "It has no cohort yet: a sync makes one.", "Compare first: press c."
         )
 
 
 async def test_differences_are_written_into_a_file(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    harness: ConsoleHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    drifted(house)
-    monkeypatch.chdir(house.home)
-    async with house.open() as pilot:
+    drifted(harness)
+    monkeypatch.chdir(harness.home)
+    async with harness.open() as pilot:
         await compare(pilot)
         await pilot.press("E")
         await until_shown(pilot, "Export the differences")
         await pilot.press("enter")
-        await until_said(pilot, "3 rows written to")
-    with Path(house.home / "differences.csv").open(newline="") as file:
+        await until_notified(pilot, "3 rows written to")
+    with Path(harness.home / "differences.csv").open(newline="") as file:
         assert [row["id"] for row in csv.DictReader(file)] == ["u00", "u01", "stranger"]
 
 
-async def test_hostile_identifiers_break_nothing(house: House) -> None:
-    drifted(house, into=NASTY)
-    async with house.open(size=(80, 24)) as pilot:
+async def test_hostile_identifiers_break_nothing(harness: ConsoleHarness) -> None:
+    drifted(harness, into=NASTY)
+    async with harness.open(size=(80, 24)) as pilot:
         await compare(pilot)
         await pilot.press("j", "enter")
         await until_shown(pilot, "[red]", "[/foo]", "tab\\there")
 
 
-async def test_a_person_leads_to_why(house: House) -> None:
-    drifted(house)
-    async with house.open() as pilot:
+async def test_a_person_leads_to_why(harness: ConsoleHarness) -> None:
+    drifted(harness)
+    async with harness.open() as pilot:
         await compare(pilot)
         await until_shown(pilot, "u00")
         await pilot.press("enter", "enter")
         await until_shown(pilot, "u00", "Not in the cohort yet")
 
 
-async def test_people_are_filtered(house: House) -> None:
-    drifted(house)
-    async with house.open() as pilot:
+async def test_people_are_filtered(harness: ConsoleHarness) -> None:
+    drifted(harness)
+    async with harness.open() as pilot:
         await compare(pilot)
         await until_shown(pilot, "u00", "u01")
         await pilot.press("slash", *"01", "enter")
@@ -292,15 +306,15 @@ async def test_people_are_filtered(house: House) -> None:
         assert len(pilot.app.screen.query_one("#people", Grid)._rows) == 1
 
 
-async def test_several_are_compared_and_put_right_together(house: House) -> None:
-    with house.office(house.connect()) as office:
+async def test_several_are_compared_and_put_right_together(harness: ConsoleHarness) -> None:
+    with harness.workspace(harness.connect()) as workspace:
         for key in ("shoppers", "tests"):
-            office.read(event(user, True, audience=key) for user in USERS)
-        sync(office)
-        office.take_out("u00")
-        office.put_in("stranger", key="tests")
-        office.enter("lonely")
-    async with house.open() as pilot:
+            workspace.read(event(user, True, audience=key) for user in USERS)
+        sync(workspace)
+        workspace.remove_in_amplitude("u00")
+        workspace.add_in_amplitude("stranger", key="tests")
+        workspace.enter("lonely")
+    async with harness.open() as pilot:
         await until_shown(pilot, "shoppers", "tests")
         await pilot.press("R")
         await until_shown(pilot, "not compared yet", "Comparing takes 2 downloads.")
@@ -317,16 +331,16 @@ async def test_several_are_compared_and_put_right_together(house: House) -> None
         await until_over(pilot)
         await until_shown(pilot, "put right")
         assert "differences" not in picture(pilot)
-        assert cohort(house) == {*USERS, "lonely"}
+        assert cohort(harness) == {*USERS, "lonely"}
 
 
 async def test_an_incomplete_list_is_used_only_where_the_operator_insists(
-    house: House, tmp_path: Path
+    harness: ConsoleHarness, tmp_path: Path
 ) -> None:
-    drifted(house)
+    drifted(harness)
     file = tmp_path / "list.csv"
     file.write_text("user_id,city\n" + "".join(f"{user},Graz\n" for user in USERS) + ",Linz\n")
-    async with house.open() as pilot:
+    async with harness.open() as pilot:
         await compare_with(pilot, file)
         await until_shown(pilot, "Compare with an incomplete list?", "1 row was refused")
         await pilot.press("y")
@@ -334,13 +348,13 @@ async def test_an_incomplete_list_is_used_only_where_the_operator_insists(
 
 
 async def test_a_list_that_shares_no_identifier_is_applied_once_its_name_is_typed(
-    house: House, tmp_path: Path
+    harness: ConsoleHarness, tmp_path: Path
 ) -> None:
-    drifted(house)
-    before = cohort(house)
+    drifted(harness)
+    before = cohort(harness)
     file = tmp_path / "strangers.txt"
     file.write_text("x-1\nx-2\n")
-    async with house.open() as pilot:
+    async with harness.open() as pilot:
         await compare_with(pilot, file)
         await until_over(pilot)
         await until_shown(pilot, "with strangers.txt")
@@ -350,16 +364,16 @@ async def test_a_list_that_shares_no_identifier_is_applied_once_its_name_is_type
         await until_shown(pilot, "No identifier in strangers.txt occurs in the cohort")
         await until_shown(pilot, "Type strangers.txt to go on:")
         await pilot.press("enter")
-        assert cohort(house) == before
+        assert cohort(harness) == before
         pilot.app.screen.query_one("#typed", Input).value = "strangers.txt"
         await pilot.press("enter")
         await until_over(pilot)
-        await until(pilot, lambda: cohort(house) == {"x-1", "x-2"})
+        await until(pilot, lambda: cohort(harness) == {"x-1", "x-2"})
 
 
-async def test_a_past_comparison_is_found_among_the_runs(house: House) -> None:
-    drifted(house)
-    async with house.open() as pilot:
+async def test_a_past_comparison_is_found_among_the_runs(harness: ConsoleHarness) -> None:
+    drifted(harness)
+    async with harness.open() as pilot:
         await compare(pilot)
         await pilot.press("3")
         await until_shown(pilot, "compare", "different")

@@ -9,9 +9,16 @@ from amp_console.console.widgets.grid import Grid
 from amp_console.simulator import RefuseIds, Rule
 from amp_console.sync.audience_settings import SettingsChange
 from amp_console.values import IdType
-from tests.console.furniture import FRESH, GHOSTS, furnish, sync
-from tests.console.house import House, console, picture, until, until_said, until_shown
-from tests.sync.office import Office, event
+from tests.console.harness import (
+    ConsoleHarness,
+    console,
+    picture,
+    until,
+    until_notified,
+    until_shown,
+)
+from tests.console.sample_audiences import FRESH, GHOSTS, connect_with_audiences, sync
+from tests.sync.workspace import Workspace, event
 
 pytestmark = pytest.mark.anyio
 
@@ -23,15 +30,15 @@ def odd_signs(pilot: Pilot[None]) -> set[str]:
     return {sign for sign in picture(pilot) if not sign.isascii()}
 
 
-def refused(office: Office) -> None:
+def refused(workspace: Workspace) -> None:
     """Amplitude refuses whatever holds this user's identifier."""
-    office.trouble(Rule(RefuseIds(frozenset({"bad one"}), named=True)))
-    office.read(event(user, True, audience="refused") for user in ("good one", "bad one"))
-    sync(office)
+    workspace.set_faults(Rule(RefuseIds(frozenset({"bad one"}), named=True)))
+    workspace.read(event(user, True, audience="refused") for user in ("good one", "bad one"))
+    sync(workspace)
 
 
-def unidentified(office: Office) -> None:
-    office.change(SettingsChange(id_type=IdType.AMPLITUDE_ID), FRESH)
+def unidentified(workspace: Workspace) -> None:
+    workspace.change(SettingsChange(id_type=IdType.AMPLITUDE_ID), FRESH)
 
 
 async def open_user(pilot: Pilot[None], name: str) -> None:
@@ -46,9 +53,9 @@ async def open_user(pilot: Pilot[None], name: str) -> None:
     await until(pilot, lambda: isinstance(pilot.app.screen, RejectedUserScreen))
 
 
-async def test_an_unknown_user_is_shown_with_request_and_answer(house: House) -> None:
-    furnish(house)
-    async with house.open(size=(80, 24)) as pilot:
+async def test_an_unknown_user_is_shown_with_request_and_answer(harness: ConsoleHarness) -> None:
+    connect_with_audiences(harness)
+    async with harness.open(size=(80, 24)) as pilot:
         await open_user(pilot, "ghost-2")
         await until_shown(pilot, "why           Amplitude does not know this User ID", "What to do")
         await until_shown(pilot, "Amplitude has never seen this identifier.", "with 5 users")
@@ -58,17 +65,17 @@ async def test_an_unknown_user_is_shown_with_request_and_answer(house: House) ->
         await until(pilot, lambda: '"skipped_ids": [' in console(pilot).clipboard)
 
 
-async def test_a_refused_user_comes_with_amplitudes_words(house: House) -> None:
-    furnish(house, refused)
-    async with house.open() as pilot:
+async def test_a_refused_user_comes_with_amplitudes_words(harness: ConsoleHarness) -> None:
+    connect_with_audiences(harness, refused)
+    async with harness.open() as pilot:
         await open_user(pilot, "bad one")
         await until_shown(pilot, "why           Some ids are invalid", "status 400")
         await until_shown(pilot, "Correct the identifier at its source")
 
 
-async def test_who_has_no_identifier_was_never_sent(house: House) -> None:
-    furnish(house, unidentified)
-    async with house.open() as pilot:
+async def test_who_has_no_identifier_was_never_sent(harness: ConsoleHarness) -> None:
+    connect_with_audiences(harness, unidentified)
+    async with harness.open() as pilot:
         await open_user(pilot, "n11")
         await until_shown(pilot, "why           No Amplitude ID in the event", "field mapping")
         assert "tries" not in picture(pilot)
@@ -78,32 +85,32 @@ async def test_who_has_no_identifier_was_never_sent(house: House) -> None:
         await until_shown(pilot, "No request ever carried this user.")
 
 
-async def test_a_retried_user_says_how_they_stand_by_now(house: House) -> None:
-    connection = furnish(house, refused)
-    async with house.open() as pilot:
+async def test_a_retried_user_says_how_they_stand_by_now(harness: ConsoleHarness) -> None:
+    connection = connect_with_audiences(harness, refused)
+    async with harness.open() as pilot:
         await open_user(pilot, "bad one")
         await until_shown(pilot, "What to do")
         await pilot.press("R")
         await until_shown(pilot, "By now", "Not in the cohort yet")
         await pilot.press("R")
         await until_shown(pilot, "they were retried")
-        with house.office(connection) as office:
-            office.trouble()
-            sync(office)
+        with harness.workspace(connection) as workspace:
+            workspace.set_faults()
+            sync(workspace)
         await until_shown(pilot, "In the cohort: the event of")
 
 
-async def test_who_may_only_read_retries_nobody(house: House) -> None:
-    furnish(house)
-    async with house.open(LaunchOptions(read_only=True)) as pilot:
+async def test_who_may_only_read_retries_nobody(harness: ConsoleHarness) -> None:
+    connect_with_audiences(harness)
+    async with harness.open(LaunchOptions(read_only=True)) as pilot:
         await open_user(pilot, "ghost-2")
         await pilot.press("R")
-        await until_said(pilot, "amp-console was started with --read-only.")
+        await until_notified(pilot, "amp-console was started with --read-only.")
 
 
-async def test_without_odd_signs_everything_is_ascii(house: House) -> None:
-    furnish(house)
-    async with house.open(LaunchOptions(ascii_only=True), size=(80, 24)) as pilot:
+async def test_without_odd_signs_everything_is_ascii(harness: ConsoleHarness) -> None:
+    connect_with_audiences(harness)
+    async with harness.open(LaunchOptions(ascii_only=True), size=(80, 24)) as pilot:
         await open_user(pilot, "ghost-2")
         await until_shown(pilot, "What to do", "Enter Request")
         assert odd_signs(pilot) <= SCROLLBAR
@@ -112,9 +119,9 @@ async def test_without_odd_signs_everything_is_ascii(house: House) -> None:
         assert odd_signs(pilot) <= SCROLLBAR
 
 
-async def test_from_a_user_to_the_person_and_back(house: House) -> None:
-    furnish(house)
-    async with house.open() as pilot:
+async def test_from_a_user_to_the_person_and_back(harness: ConsoleHarness) -> None:
+    connect_with_audiences(harness)
+    async with harness.open() as pilot:
         await open_user(pilot, "ghost-2")
         await pilot.press("p")
         await until_shown(pilot, "Why is this person (not) in the cohort?", "Known in 1 audience")

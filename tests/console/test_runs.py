@@ -5,23 +5,23 @@ from amp_console.ledger.run_locks import hold_run
 from amp_console.ledger.runs import begin_run
 from amp_console.ledger.sources import ReadCounts
 from amp_console.simulator import Answer, Call, Simulator
-from tests.console.house import NOW, House, console, picture, until, until_shown
+from tests.console.harness import NOW, ConsoleHarness, console, picture, until, until_shown
 
 pytestmark = pytest.mark.anyio
 
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 36)])
 async def test_runs_are_listed_with_what_they_did(
-    house: House, simulator: Simulator, size: tuple[int, int]
+    harness: ConsoleHarness, simulator: Simulator, size: tuple[int, int]
 ) -> None:
-    with house.office(house.connect()) as office:
-        office.enter("u-1", "ghost-1")
-        await office.sync()
-        office.enter("u-2", at=5)
-        office.trouble()
+    with harness.workspace(harness.connect()) as workspace:
+        workspace.enter("u-1", "ghost-1")
+        await workspace.sync()
+        workspace.enter("u-2", at=5)
+        workspace.set_faults()
         simulator.faults.add(Answer(500), Call.MEMBERSHIP)
-        await office.sync()
-    async with house.open(size=size) as pilot:
+        await workspace.sync()
+    async with harness.open(size=size) as pilot:
         await until(pilot, lambda: console(pilot).session)
         await pilot.press("3")
         await until_shown(pilot, "▲ partial", "◐ stopped", "2 runs")
@@ -35,17 +35,17 @@ async def test_runs_are_listed_with_what_they_did(
 
 
 async def test_a_run_tells_long_after_how_many_were_left_pending(
-    house: House, simulator: Simulator
+    harness: ConsoleHarness, simulator: Simulator
 ) -> None:
-    with house.office(house.connect()) as office:
-        office.enter("u-1")
-        await office.sync()
-        office.enter("u-2", "u-3", at=5)
+    with harness.workspace(harness.connect()) as workspace:
+        workspace.enter("u-1")
+        await workspace.sync()
+        workspace.enter("u-2", "u-3", at=5)
         simulator.faults.add(Answer(500), Call.MEMBERSHIP)
-        await office.sync()
+        await workspace.sync()
         simulator.faults.clear()
-        await office.sync()
-    async with house.open() as pilot:
+        await workspace.sync()
+    async with harness.open() as pilot:
         await until(pilot, lambda: console(pilot).session)
         await pilot.press("3")
         await until_shown(pilot, "3 runs")
@@ -53,15 +53,17 @@ async def test_a_run_tells_long_after_how_many_were_left_pending(
         await until_shown(pilot, "run 2", "Stopped with 2 users still pending.", "0/2")
 
 
-async def test_a_run_whose_process_died_is_told_from_one_that_goes_on(house: House) -> None:
-    with house.office(house.connect()) as office:
-        office.enter("u-1")
-        ledger = office.ledger
+async def test_a_run_whose_process_died_is_told_from_one_that_goes_on(
+    harness: ConsoleHarness,
+) -> None:
+    with harness.workspace(harness.connect()) as workspace:
+        workspace.enter("u-1")
+        ledger = workspace.ledger
         with hold_run(ledger.path) as lock:
             ledger.write(begin_run, ReadCounts(), NOW - 60 * 1_000_000, lock)
         with hold_run(ledger.path) as lock:
             ledger.write(begin_run, ReadCounts(), NOW - 1_000_000, lock)
-            async with house.open(size=(80, 24)) as pilot:
+            async with harness.open(size=(80, 24)) as pilot:
                 await until(pilot, lambda: console(pilot).session)
                 await pilot.press("3")
                 await until_shown(pilot, "interrupted", "running", "2 runs")
@@ -73,9 +75,9 @@ async def test_a_run_whose_process_died_is_told_from_one_that_goes_on(house: Hou
                 await until_shown(pilot, "run 1", "Interrupted: its amp-console ended in the")
 
 
-async def test_without_runs_it_says_what_to_do(house: House) -> None:
-    house.connect()
-    async with house.open() as pilot:
+async def test_without_runs_it_says_what_to_do(harness: ConsoleHarness) -> None:
+    harness.connect()
+    async with harness.open() as pilot:
         await until(pilot, lambda: console(pilot).session)
         await pilot.press("3")
         await until_shown(pilot, "No run yet.", "then s to sync one")

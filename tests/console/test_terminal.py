@@ -12,7 +12,7 @@ from amp_console.simulator import Rule, Simulator, Slow
 from amp_console.values import Credentials, Secret
 from tests.cli.operator import Operator
 from tests.console.terminal import Terminal
-from tests.sync.office import event
+from tests.sync.workspace import event
 from tests.test_secrets import API_KEY, SECRET_KEY, shapes
 
 COMMAND = str(Path(sys.executable).parent / "amp-console")

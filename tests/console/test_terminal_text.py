@@ -15,17 +15,17 @@ from textual.widgets import Static
 import amp_console.console
 from amp_console.console.navigation import PLACES
 from amp_console.console.terminal_text import TerminalText
-from tests.console.furniture import furnish
-from tests.console.house import House, console, picture, until, until_shown
-from tests.sync.office import Office, event
+from tests.console.harness import ConsoleHarness, console, picture, until, until_shown
+from tests.console.sample_audiences import connect_with_audiences
+from tests.sync.workspace import Workspace, event
 
 pytestmark = pytest.mark.anyio
 
 HOSTILE = "evil\x1b[2J\x1b]0;title\x07\x9b31m\u202e\u2066\u200b\u2028\nINJECTED\r\t\x00\x7f"
 
 
-def hostile(office: Office) -> None:
-    office.read(
+def hostile_audience(workspace: Workspace) -> None:
+    workspace.read(
         [
             event("u1", True, audience=HOSTILE),
             event(f"ghost-{HOSTILE}", True, audience=HOSTILE),
@@ -41,9 +41,9 @@ def steers(text: str) -> bool:
     )
 
 
-async def test_no_place_shows_what_steers_a_terminal(house: House) -> None:
-    furnish(house, hostile)
-    async with house.open() as pilot:
+async def test_no_place_shows_what_steers_a_terminal(harness: ConsoleHarness) -> None:
+    connect_with_audiences(harness, hostile_audience)
+    async with harness.open() as pilot:
         await until_shown(pilot, "evil\\x1b[2J")
         for name in PLACES:
             console(pilot).action_go(name)
@@ -53,19 +53,23 @@ async def test_no_place_shows_what_steers_a_terminal(house: House) -> None:
             assert not steers(picture(pilot)), name
 
 
-async def test_what_slips_through_is_dropped(house: House) -> None:
-    furnish(house)
-    async with house.open() as pilot:
+async def test_what_slips_through_is_dropped(harness: ConsoleHarness) -> None:
+    connect_with_audiences(harness)
+    async with harness.open() as pilot:
         await until_shown(pilot, "Audiences")
         await pilot.app.screen.mount(Static(Content(HOSTILE + " \ud83d here")))
         await until(pilot, lambda: "title" in picture(pilot) or "evil" in picture(pilot))
         assert not steers(picture(pilot))
 
 
-async def test_a_terminal_that_is_not_utf_8_gets_plain_ascii_by_itself(house: House) -> None:
-    furnish(house, lambda office: office.read([event("u1", True, audience="größe 漢字")]))
-    house.premises = replace(house.premises, encoding="ascii")
-    async with house.open() as pilot:
+async def test_a_terminal_that_is_not_utf_8_gets_plain_ascii_by_itself(
+    harness: ConsoleHarness,
+) -> None:
+    connect_with_audiences(
+        harness, lambda workspace: workspace.read([event("u1", True, audience="größe 漢字")])
+    )
+    harness.environment = replace(harness.environment, encoding="ascii")
+    async with harness.open() as pilot:
         await until_shown(pilot, "gr??e ????")
         assert picture(pilot).isascii()
 

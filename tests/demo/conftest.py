@@ -1,4 +1,4 @@
-"""The scene of the demo, set once for all who only look at it."""
+"""The seeded demo, shared by every test that only reads it."""
 
 from collections.abc import Iterator
 
@@ -6,14 +6,14 @@ import pytest
 
 from amp_console.demo import SimulatedSession
 from amp_console.ledger import Ledger
-from tests.demo.theatre import Theatre, still_timing
+from tests.demo.demo_workspace import DemoWorkspace, still_timing
 
 
 @pytest.fixture(scope="session")
-def theatre() -> Iterator[Theatre]:
-    """Nobody may change anything here."""
-    with SimulatedSession(lively=False, timing=still_timing()) as stage:
-        stage.open()
-        stage.wait()
-        with Ledger(stage.premises.folders.ledger(stage.connection.id)) as ledger:
-            yield Theatre(stage, ledger)
+def demo() -> Iterator[DemoWorkspace]:
+    """Shared by the whole session: tests must not change it."""
+    with SimulatedSession(lively=False, timing=still_timing()) as session:
+        session.open()
+        session.wait()
+        with Ledger(session.premises.folders.ledger(session.connection.id)) as ledger:
+            yield DemoWorkspace(session, ledger)

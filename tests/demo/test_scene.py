@@ -28,7 +28,16 @@ from amp_console.ledger.standing import Outstanding
 from amp_console.sync.queries.person import explain_person
 from amp_console.sync.queries.status import Status, standings
 from amp_console.values import IdType
-from tests.demo.theatre import DAY, MINUTE, NOW, Theatre, content, files_read, still_timing, tables
+from tests.demo.demo_workspace import (
+    DAY,
+    MINUTE,
+    NOW,
+    DemoWorkspace,
+    content,
+    files_read,
+    still_timing,
+    tables,
+)
 
 
 def left(*, add: int = 0, remove: int = 0, rejected: int = 0, unidentified: int = 0) -> Outstanding:
@@ -48,53 +57,53 @@ def left(*, add: int = 0, remove: int = 0, rejected: int = 0, unidentified: int 
     ids=lambda value: value.key if isinstance(value, Role) else "",
 )
 def test_the_audiences_stand_as_they_should(
-    theatre: Theatre,
+    demo: DemoWorkspace,
     role: Role,
     status: Status,
     members: int,
     delivered: int,
     outstanding: Outstanding,
 ) -> None:
-    found = theatre.standing(role)
+    found = demo.standing(role)
     assert found.audience.name == role.name
     assert (found.status, found.members, found.delivered) == (status, members, delivered)
     assert found.left == outstanding
 
 
-def test_there_are_six_audiences(theatre: Theatre) -> None:
-    found = theatre.ledger.read(standings, theatre.stage.connection)
+def test_there_are_six_audiences(demo: DemoWorkspace) -> None:
+    found = demo.ledger.read(standings, demo.session.connection)
     assert {item.audience.key for item in found} == {role.key for role in ROLES}
 
 
 def test_the_cohorts_hold_what_the_books_say_but_for_the_one_that_drifted(
-    theatre: Theatre,
+    demo: DemoWorkspace,
 ) -> None:
     for role in (SHOPPERS, ABANDONERS, CHURN):
-        assert theatre.size(role) == theatre.standing(role).delivered
-    assert theatre.size(LAPSED) == 5_310 - 212 + 37
+        assert demo.size(role) == demo.standing(role).delivered
+    assert demo.size(LAPSED) == 5_310 - 212 + 37
 
 
 def test_an_audience_uses_the_amplitude_id_and_a_cohort_that_was_there_before(
-    theatre: Theatre,
+    demo: DemoWorkspace,
 ) -> None:
-    churn = theatre.standing(CHURN).audience
+    churn = demo.standing(CHURN).audience
     assert (churn.id_type, churn.link) == (IdType.AMPLITUDE_ID, Link.EXISTING)
     assert churn.owner_email == "noor@acme.example"
     assert churn.linked_name == "Churn risk – CS team" != churn.name
-    cohort = theatre.simulator.world.cohort(churn.cohort_id or "")
+    cohort = demo.simulator.world.cohort(churn.cohort_id or "")
     assert cohort is not None
     assert (cohort.name, cohort.owners) == (churn.linked_name, (churn.owner_email,))
 
 
-def test_one_link_is_broken_and_says_why(theatre: Theatre) -> None:
-    trial = theatre.standing(TRIAL).audience
+def test_one_link_is_broken_and_says_why(demo: DemoWorkspace) -> None:
+    trial = demo.standing(TRIAL).audience
     assert trial.broken is not None
     assert "Amplitude has no cohort" in trial.broken
-    assert theatre.simulator.world.cohort(trial.cohort_id or "") is None
+    assert demo.simulator.world.cohort(trial.cohort_id or "") is None
 
 
-def test_people_are_rejected_for_three_reasons(theatre: Theatre) -> None:
-    groups = theatre.ledger.read(rejection_groups)
+def test_people_are_rejected_for_three_reasons(demo: DemoWorkspace) -> None:
+    groups = demo.ledger.read(rejection_groups)
     assert {(group.audience, group.code, group.count) for group in groups} == {
         (SHOPPERS.key, Reason.UNKNOWN, 8),
         (SHOPPERS.key, Reason.REFUSED, 2),
@@ -102,15 +111,15 @@ def test_people_are_rejected_for_three_reasons(theatre: Theatre) -> None:
     }
 
 
-def test_invalid_events_stand_in_a_file_that_can_be_looked_into(theatre: Theatre) -> None:
-    found = theatre.ledger.read(invalid_events)
+def test_invalid_events_stand_in_a_file_that_can_be_looked_into(demo: DemoWorkspace) -> None:
+    found = demo.ledger.read(invalid_events)
     assert [item.line for item in found] == [1, 2, 3, 5]
     for item in found:
         assert len(Path(item.source).read_text(encoding="utf-8").splitlines()) == 5
 
 
-def test_the_runs_lie_in_the_past_and_ended_in_different_ways(theatre: Theatre) -> None:
-    runs = theatre.ledger.read(all_runs)
+def test_the_runs_lie_in_the_past_and_ended_in_different_ways(demo: DemoWorkspace) -> None:
+    runs = demo.ledger.read(all_runs)
     assert Counter(run.status for run in runs) == {
         RunStatus.DELIVERED: 3,
         RunStatus.PARTIAL: 3,
@@ -126,49 +135,49 @@ def test_the_runs_lie_in_the_past_and_ended_in_different_ways(theatre: Theatre) 
         assert run.started_at < run.ended_at < run.started_at + 5 * MINUTE < NOW + 5 * MINUTE
 
 
-def test_nothing_lies_in_the_future(theatre: Theatre) -> None:
-    runs = theatre.ledger.read(all_runs)
+def test_nothing_lies_in_the_future(demo: DemoWorkspace) -> None:
+    runs = demo.ledger.read(all_runs)
     assert all((run.ended_at or 0) <= NOW for run in runs)
     for run in runs:
-        for request in theatre.ledger.read(requests_page, run.id, 0, 100):
+        for request in demo.ledger.read(requests_page, run.id, 0, 100):
             assert request.sent_at <= (request.settled_at or 0) <= NOW
-    assert all(read_at <= NOW for read_at, _ in files_read(theatre.stage))
-    assert all(cohort.created_at * 1_000_000 <= NOW for cohort in theatre.simulator.world.cohorts())
+    assert all(read_at <= NOW for read_at, _ in files_read(demo.session))
+    assert all(cohort.created_at * 1_000_000 <= NOW for cohort in demo.simulator.world.cohorts())
 
 
-def test_every_event_that_was_read_is_told_by_one_run_or_is_new(theatre: Theatre) -> None:
-    told = sum(run.tally.read for run in theatre.ledger.read(all_runs))
+def test_every_event_that_was_read_is_told_by_one_run_or_is_new(demo: DemoWorkspace) -> None:
+    told = sum(run.tally.read for run in demo.ledger.read(all_runs))
     new = 312 + 40
-    assert told + new == sum(read for _, read in files_read(theatre.stage))
+    assert told + new == sum(read for _, read in files_read(demo.session))
 
 
-def test_people_have_come_and_gone_within_the_hour(theatre: Theatre) -> None:
-    shoppers = theatre.standing(SHOPPERS).audience
-    moves = theatre.ledger.read(movement, shoppers, NOW, 2 * MINUTE, 30)
+def test_people_have_come_and_gone_within_the_hour(demo: DemoWorkspace) -> None:
+    shoppers = demo.standing(SHOPPERS).audience
+    moves = demo.ledger.read(movement, shoppers, NOW, 2 * MINUTE, 30)
     assert (sum(moves.entered), sum(moves.left)) == (312, 40)
     assert sum(1 for entered in moves.entered if entered) > 8
 
 
-def test_there_are_cohorts_of_others_to_choose_from(theatre: Theatre) -> None:
-    ours = {theatre.standing(role).audience.cohort_id for role in ROLES}
-    others = [cohort for cohort in theatre.simulator.world.cohorts() if cohort.id not in ours]
+def test_there_are_cohorts_of_others_to_choose_from(demo: DemoWorkspace) -> None:
+    ours = {demo.standing(role).audience.cohort_id for role in ROLES}
+    others = [cohort for cohort in demo.simulator.world.cohorts() if cohort.id not in ours]
     assert Counter(other.type for other in others) == {"redshift": 3, "manual_upload": 4}
     assert len({owner for other in others for owner in other.owners}) == 5
-    assert all(theatre.simulator.world.size(other.id) > 0 for other in others)
+    assert all(demo.simulator.world.size(other.id) > 0 for other in others)
 
 
-def test_one_person_may_be_in_several_audiences(theatre: Theatre) -> None:
+def test_one_person_may_be_in_several_audiences(demo: DemoWorkspace) -> None:
     (who,) = user_ids(1, SHOPPERS, 7, 1)
-    answers = theatre.ledger.read(explain_person, who)
+    answers = demo.ledger.read(explain_person, who)
     assert {answer.record.audience.key for answer in answers} == {SHOPPERS.key, NEWSLETTER.key}
 
 
-def test_the_same_seed_is_the_same_ledger(theatre: Theatre) -> None:
+def test_the_same_seed_is_the_same_ledger(demo: DemoWorkspace) -> None:
     with SimulatedSession(lively=False, timing=still_timing()) as again:
         again.open()
         again.wait()
         for table in tables(again):
-            assert content(again, table) == content(theatre.stage, table), table
+            assert content(again, table) == content(demo.session, table), table
 
 
 def test_another_seed_is_other_people() -> None:

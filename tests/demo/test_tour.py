@@ -19,7 +19,7 @@ from amp_console.demo.tour import Step, TourScene, scenes
 from amp_console.demo.tour_player import LOST, OVER, SETTING, Tour
 from amp_console.simulator import Simulator
 from amp_console.sync.timing import Timing
-from tests.console.house import House, console, picture, until, until_shown
+from tests.console.harness import ConsoleHarness, console, picture, until, until_shown
 from tests.console.terminal import Terminal
 
 pytestmark = pytest.mark.anyio
@@ -57,11 +57,11 @@ def caption(pilot: Pilot[None]) -> str:
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
+def harness(tmp_path: Path) -> Iterator[ConsoleHarness]:
     with Simulator() as simulator:
-        house = House(tmp_path, simulator)
-        house.connect()
-        yield house
+        harness = ConsoleHarness(tmp_path, simulator)
+        harness.connect()
+        yield harness
 
 
 # The scenes.
@@ -69,14 +69,14 @@ def house(tmp_path: Path) -> Iterator[House]:
 
 async def test_each_scene_comes_about_on_a_small_screen() -> None:
     async def wait_for_the_trouble_to_end(_: float) -> None:
-        while any(trouble.is_on for trouble in stage.troubles()):
+        while any(trouble.is_on for trouble in session.troubles()):
             await asyncio.sleep(0.01)
 
     timing = Timing(rng=random.Random(1), sleep=wait_for_the_trouble_to_end)
     all_scenes, seen = scenes(seed=1), list[TourScene]()
-    with SimulatedSession(fast=True, lively=False, timing=timing) as stage:
-        tour = Tour(all_scenes, stage.wait, rest=no_rest, seen=seen.append, patience=30.0)
-        app = ConsoleApp(stage.premises, LaunchOptions(guide=tour))
+    with SimulatedSession(fast=True, lively=False, timing=timing) as session:
+        tour = Tour(all_scenes, session.wait, rest=no_rest, seen=seen.append, patience=30.0)
+        app = ConsoleApp(session.premises, LaunchOptions(guide=tour))
         async with app.run_test(size=(80, 24), notifications=True) as pilot:
             await until(pilot, lambda: tour.is_playing)
             while tour.is_playing:
@@ -88,16 +88,16 @@ async def test_each_scene_comes_about_on_a_small_screen() -> None:
                 pilot, lambda: not any(screen.query(Caption) for screen in app.screen_stack)
             )
             await app.close_session()
-        assert not any(trouble.is_on for trouble in stage.troubles())
-        assert stage.simulator is not None
-        newsletter = stage.simulator.world.cohort_named("Newsletter")
-        assert stage.simulator.world.size(newsletter.id) == 12_120
+        assert not any(trouble.is_on for trouble in session.troubles())
+        assert session.simulator is not None
+        newsletter = session.simulator.world.cohort_named("Newsletter")
+        assert session.simulator.world.size(newsletter.id) == 12_120
 
 
-async def test_every_caption_is_read_whole_on_a_small_screen(house: House) -> None:
+async def test_every_caption_is_read_whole_on_a_small_screen(harness: ConsoleHarness) -> None:
     captions = [SETTING, *(scene.caption for scene in scenes())]
     tour = tour_of(*(TourScene(words, ()) for words in captions))
-    async with house.open(LaunchOptions(guide=tour), size=(80, 24)) as pilot:
+    async with harness.open(LaunchOptions(guide=tour), size=(80, 24)) as pilot:
         for number, words in enumerate(captions, 1):
             count = f" {number} of {len(captions)}"
             await until(pilot, lambda count=count: count in caption(pilot))  # type: ignore[misc]
@@ -119,17 +119,17 @@ def test_a_tour_names_somebody_of_its_own_seed() -> None:
 
 
 @pytest.mark.parametrize("key", ["space", "right"])
-async def test_a_key_goes_on_at_once(house: House, key: str) -> None:
+async def test_a_key_goes_on_at_once(harness: ConsoleHarness, key: str) -> None:
     tour = tour_of(EVENTS, HOME, EVENTS)
-    async with house.open(LaunchOptions(guide=tour)) as pilot:
+    async with harness.open(LaunchOptions(guide=tour)) as pilot:
         await until_shown(pilot, "What was said so far.", "1 of 3")
         await pilot.press(key)
         await until_shown(pilot, "Home again.", "2 of 3", "Audiences")
 
 
-async def test_the_end_comes_by_itself_after_the_last_scene(house: House) -> None:
+async def test_the_end_comes_by_itself_after_the_last_scene(harness: ConsoleHarness) -> None:
     tour = tour_of(EVENTS)
-    async with house.open(LaunchOptions(guide=tour)) as pilot:
+    async with harness.open(LaunchOptions(guide=tour)) as pilot:
         await until_shown(pilot, "1 of 1")
         await pilot.press("space")
         await until(pilot, lambda: not tour.is_playing)
@@ -137,7 +137,7 @@ async def test_the_end_comes_by_itself_after_the_last_scene(house: House) -> Non
         await until(pilot, lambda: not pilot.app.screen.query(Caption))
 
 
-async def test_p_stays_until_one_goes_on(house: House) -> None:
+async def test_p_stays_until_one_goes_on(harness: ConsoleHarness) -> None:
     may_end, has_ended = asyncio.Event(), asyncio.Event()
 
     async def rest(seconds: float) -> None:
@@ -146,7 +146,7 @@ async def test_p_stays_until_one_goes_on(house: House) -> None:
             has_ended.set()
 
     tour = Tour([EVENTS, HOME], lambda: None, rest=rest)
-    async with house.open(LaunchOptions(guide=tour)) as pilot:
+    async with harness.open(LaunchOptions(guide=tour)) as pilot:
         await until_shown(pilot, "1 of 2", "Esc: end")
         await pilot.press("p")
         await until_shown(pilot, "1 of 2", "Space: on")
@@ -159,9 +159,9 @@ async def test_p_stays_until_one_goes_on(house: House) -> None:
         assert tour.lost is None
 
 
-async def test_escape_ends_it_and_leaves_the_console_usable(house: House) -> None:
+async def test_escape_ends_it_and_leaves_the_console_usable(harness: ConsoleHarness) -> None:
     tour = tour_of(EVENTS, HOME)
-    async with house.open(LaunchOptions(guide=tour)) as pilot:
+    async with harness.open(LaunchOptions(guide=tour)) as pilot:
         await until_shown(pilot, "What was said so far.", "1 of 2")
         await pilot.press("escape")
         await until(pilot, lambda: not tour.is_playing and not pilot.app.screen.query(Caption))
@@ -172,9 +172,9 @@ async def test_escape_ends_it_and_leaves_the_console_usable(house: House) -> Non
         await until_shown(pilot, "Help · Audiences")
 
 
-async def test_other_keys_do_nothing_meanwhile(house: House) -> None:
+async def test_other_keys_do_nothing_meanwhile(harness: ConsoleHarness) -> None:
     tour = tour_of(EVENTS, HOME)
-    async with house.open(LaunchOptions(guide=tour)) as pilot:
+    async with harness.open(LaunchOptions(guide=tour)) as pilot:
         await until_shown(pilot, "What was said so far.", "1 of 2", "Event log")
         before = pilot.app.screen
         await pilot.press("4", "question_mark", "enter", "f", "x")
@@ -182,18 +182,18 @@ async def test_other_keys_do_nothing_meanwhile(house: House) -> None:
         assert "1 of 2" in caption(pilot)
 
 
-async def test_one_can_quit_meanwhile(house: House) -> None:
+async def test_one_can_quit_meanwhile(harness: ConsoleHarness) -> None:
     tour = tour_of(EVENTS, HOME)
-    async with house.open(LaunchOptions(guide=tour)) as pilot:
+    async with harness.open(LaunchOptions(guide=tour)) as pilot:
         await until_shown(pilot, "1 of 2")
         await pilot.press("ctrl+q")
         await until(pilot, lambda: console(pilot).session is None)
     assert not tour.is_playing
 
 
-async def test_a_scene_that_never_comes_ends_it_with_words(house: House) -> None:
+async def test_a_scene_that_never_comes_ends_it_with_words(harness: ConsoleHarness) -> None:
     tour = tour_of(NEVER, HOME, patience=0.1)
-    async with house.open(LaunchOptions(guide=tour)) as pilot:
+    async with harness.open(LaunchOptions(guide=tour)) as pilot:
         await until(pilot, lambda: tour.lost is not None and not tour.is_playing)
         assert tour.lost == NEVER.steps[0]
         assert [happening.text for happening in console(pilot).happenings] == [LOST]
@@ -201,15 +201,15 @@ async def test_a_scene_that_never_comes_ends_it_with_words(house: House) -> None
 
 
 async def test_trouble_that_it_made_ends_with_it() -> None:
-    with SimulatedSession(lively=False) as stage:
-        stage.toggle("slow")
-        app = ConsoleApp(stage.premises, LaunchOptions(guide=tour_of(TROUBLE, HOME)))
+    with SimulatedSession(lively=False) as session:
+        session.toggle("slow")
+        app = ConsoleApp(session.premises, LaunchOptions(guide=tour_of(TROUBLE, HOME)))
         async with app.run_test(size=(80, 24), notifications=True) as pilot:
             await until_shown(pilot, "1 of 2", "loses nobody")
             assert caption(pilot) == "Trouble. 1 of 2 Esc: end"
-            await until(pilot, lambda: next(trouble.is_on for trouble in stage.troubles()))
+            await until(pilot, lambda: next(trouble.is_on for trouble in session.troubles()))
             await pilot.press("escape")
-            assert [trouble.name for trouble in stage.troubles() if trouble.is_on] == ["slow"]
+            assert [trouble.name for trouble in session.troubles() if trouble.is_on] == ["slow"]
             await app.close_session()
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from amp_console.engage import FieldMapping, try_mapping
 from amp_console.values import AudienceRef
-from tests.sync.office import event
+from tests.sync.workspace import event
 
 MAPPING = FieldMapping.parse("$.userId", "$.traits.amplitude_id")
 SHOPPERS = AudienceRef("spa_1", "aud_shoppers", "shoppers")

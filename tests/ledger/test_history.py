@@ -38,128 +38,128 @@ from amp_console.ledger.sources import (
 )
 from amp_console.simulator import Answer, Call, Rule
 from amp_console.values import IdType, Operation, Refusal
-from tests.sync.conftest import office, simulator  # noqa: F401  # fixtures
-from tests.sync.office import Office, event
+from tests.sync.conftest import simulator, workspace  # noqa: F401  # fixtures
+from tests.sync.workspace import Workspace, event
 
 pytestmark = pytest.mark.anyio
 MINUTE = 60_000_000
-START = 1_777_834_800_000_000  # 2026-05-03T19:00:00Z, where the office's hour begins
+START = 1_777_834_800_000_000  # 2026-05-03T19:00:00Z, the start of the workspace's hour
 
 
-async def test_a_run_is_found_with_what_it_did(office: Office) -> None:  # noqa: F811
-    office.enter("u1", "u2", "ghost-1")
-    office.read([event("v1", True, audience="others")])
-    await office.sync()
-    await office.sync()
-    found = office.ledger.read(run, 1)
+async def test_a_run_is_found_with_what_it_did(workspace: Workspace) -> None:  # noqa: F811
+    workspace.enter("u1", "u2", "ghost-1")
+    workspace.read([event("v1", True, audience="others")])
+    await workspace.sync()
+    await workspace.sync()
+    found = workspace.ledger.read(run, 1)
     assert found is not None
     assert (found.status, found.added, found.rejected) == (RunStatus.PARTIAL, 3, 1)
-    assert [item.id for item in office.ledger.read(all_runs)] == [2, 1]
-    assert [item.id for item in office.ledger.read(all_runs, 1)] == [2]
-    assert office.ledger.read(run, 99) is None
-    of = office.ledger.read(run_audiences, 1)
+    assert [item.id for item in workspace.ledger.read(all_runs)] == [2, 1]
+    assert [item.id for item in workspace.ledger.read(all_runs, 1)] == [2]
+    assert workspace.ledger.read(run, 99) is None
+    of = workspace.ledger.read(run_audiences, 1)
     assert [(item.key, item.counts.added) for item in of] == [("others", 1), ("shoppers", 2)]
     assert total_of(item.counts for item in of).added == 3
-    history = office.ledger.read(runs_of_audience, office.audience().id, 5)
+    history = workspace.ledger.read(runs_of_audience, workspace.audience().id, 5)
     assert [(item.run.id, item.counts.added) for item in history] == [(2, 0), (1, 2)]
 
 
-async def test_who_is_pending_after_a_run_is_kept(office: Office) -> None:  # noqa: F811
-    office.enter("u1", "u2")
-    office.trouble(Rule(Answer(500), frozenset({Call.MEMBERSHIP})))
-    await office.sync()
-    office.trouble()
-    await office.sync()
-    assert [office.ledger.read(run_audiences, n)[0].pending for n in (1, 2)] == [2, 0]
+async def test_who_is_pending_after_a_run_is_kept(workspace: Workspace) -> None:  # noqa: F811
+    workspace.enter("u1", "u2")
+    workspace.set_faults(Rule(Answer(500), frozenset({Call.MEMBERSHIP})))
+    await workspace.sync()
+    workspace.set_faults()
+    await workspace.sync()
+    assert [workspace.ledger.read(run_audiences, n)[0].pending for n in (1, 2)] == [2, 0]
 
 
-async def test_requests_that_explain_nobody_any_more_are_forgotten(office: Office) -> None:  # noqa: F811
-    office.enter("u1", "ghost-1")
-    await office.sync()
-    office.leave("u1", at=1)
-    await office.sync()
-    office.enter("u1", "u2", at=2)
-    await office.sync()
-    kept = {item.id for item in office.ledger.read(requests_page, 2, 0, 10)}
-    last = office.timing.now() + 1
+async def test_requests_that_explain_nobody_any_more_are_forgotten(workspace: Workspace) -> None:  # noqa: F811
+    workspace.enter("u1", "ghost-1")
+    await workspace.sync()
+    workspace.leave("u1", at=1)
+    await workspace.sync()
+    workspace.enter("u1", "u2", at=2)
+    await workspace.sync()
+    kept = {item.id for item in workspace.ledger.read(requests_page, 2, 0, 10)}
+    last = workspace.timing.now() + 1
 
     def of(run_id: int) -> int:
-        return office.ledger.read(count_requests, run_id)
+        return workspace.ledger.read(count_requests, run_id)
 
     before = [of(n) for n in (1, 2, 3)]
-    assert office.ledger.write(forget_requests, 2, 0) == 0
-    assert office.ledger.write(forget_requests, 1, last) == before[0] - 1  # the rejection's
-    assert office.ledger.write(forget_requests, 3, last) == 0
-    assert office.ledger.write(forget_requests, 2, last) == len(kept) == 1
+    assert workspace.ledger.write(forget_requests, 2, 0) == 0
+    assert workspace.ledger.write(forget_requests, 1, last) == before[0] - 1  # the rejection's
+    assert workspace.ledger.write(forget_requests, 3, last) == 0
+    assert workspace.ledger.write(forget_requests, 2, last) == len(kept) == 1
     assert [of(n) for n in (1, 2, 3)] == [1, 0, before[2]]
-    assert office.rejected()[0].request_id is not None
-    await office.sync()
-    assert office.cohort() == {"u1", "u2"}
+    assert workspace.rejected()[0].request_id is not None
+    await workspace.sync()
+    assert workspace.cohort() == {"u1", "u2"}
 
 
-async def test_an_open_request_is_not_forgotten(office: Office) -> None:  # noqa: F811
-    office.enter("u1")
-    await office.sync()
-    office.enter("u2", at=1)
-    batch = office.ledger.write(
-        deliveries.take, 1, office.audience().id, IdType.USER_ID, Operation.ADD, 10, 1
+async def test_an_open_request_is_not_forgotten(workspace: Workspace) -> None:  # noqa: F811
+    workspace.enter("u1")
+    await workspace.sync()
+    workspace.enter("u2", at=1)
+    batch = workspace.ledger.write(
+        deliveries.take, 1, workspace.audience().id, IdType.USER_ID, Operation.ADD, 10, 1
     )
     assert batch is not None
-    office.ledger.write(lambda db: db.execute("UPDATE member SET request_id = NULL"))
-    office.ledger.write(forget_requests, 1, office.timing.now() + 1)
-    assert office.ledger.read(request, batch.request_id) is not None
-    assert office.ledger.read(count_requests, 1) == 1
+    workspace.ledger.write(lambda db: db.execute("UPDATE member SET request_id = NULL"))
+    workspace.ledger.write(forget_requests, 1, workspace.timing.now() + 1)
+    assert workspace.ledger.read(request, batch.request_id) is not None
+    assert workspace.ledger.read(count_requests, 1) == 1
 
 
 def test_nothing_adds_up_to_nothing() -> None:
     assert total_of([]) == AudienceCounts()
 
 
-async def test_requests_are_kept_the_newest_first(office: Office) -> None:  # noqa: F811
-    office.limit(first_batch=2, largest_batch=2)
-    office.enter("u1", "u2", "u3", "ghost-1")
-    office.trouble(Rule(Answer(500), frozenset({Call.MEMBERSHIP}), times=1))
-    await office.sync()
-    count = office.ledger.read(count_requests, 1)
-    page = office.ledger.read(requests_page, 1, 0, 100)
+async def test_requests_are_kept_the_newest_first(workspace: Workspace) -> None:  # noqa: F811
+    workspace.limit(first_batch=2, largest_batch=2)
+    workspace.enter("u1", "u2", "u3", "ghost-1")
+    workspace.set_faults(Rule(Answer(500), frozenset({Call.MEMBERSHIP}), times=1))
+    await workspace.sync()
+    count = workspace.ledger.read(count_requests, 1)
+    page = workspace.ledger.read(requests_page, 1, 0, 100)
     assert len(page) == count
     assert page[-1].kind is RequestKind.UPLOAD
     assert [item.id for item in page] == sorted((item.id for item in page), reverse=True)
     assert page[0].audience_name == "shoppers"
     assert [item.state for item in page].count(RequestState.VOID) == 1
     assert page[0].status == 200
-    assert office.ledger.read(requests_page, 1, 1, 1) == page[1:2]
-    assert office.ledger.read(request, page[0].id) == page[0]
-    assert office.ledger.read(request, 999) is None
-    assert office.ledger.read(count_requests, 1, office.audience().id) == count
-    assert office.ledger.read(count_requests, 2) == 0
+    assert workspace.ledger.read(requests_page, 1, 1, 1) == page[1:2]
+    assert workspace.ledger.read(request, page[0].id) == page[0]
+    assert workspace.ledger.read(request, 999) is None
+    assert workspace.ledger.read(count_requests, 1, workspace.audience().id) == count
+    assert workspace.ledger.read(count_requests, 2) == 0
 
 
-def test_people_are_counted_when_they_came_and_went(office: Office) -> None:  # noqa: F811
-    office.read([event("u1", True, 30), event("u2", True, 90), event("u3", True, 100)])
-    office.read([event("u3", False, 130), event("u4", False, 3599)])
-    found = office.ledger.read(movement, office.audience(), START + 5 * MINUTE, MINUTE, 5)
+def test_people_are_counted_when_they_came_and_went(workspace: Workspace) -> None:  # noqa: F811
+    workspace.read([event("u1", True, 30), event("u2", True, 90), event("u3", True, 100)])
+    workspace.read([event("u3", False, 130), event("u4", False, 3599)])
+    found = workspace.ledger.read(movement, workspace.audience(), START + 5 * MINUTE, MINUTE, 5)
     assert found.entered == (1, 1, 0, 0, 0)
     assert found.left == (0, 0, 1, 0, 0)
 
 
-def test_the_revision_moves_when_somebody_else_has_written(office: Office) -> None:  # noqa: F811
-    with Ledger(office.ledger.path) as looking:
+def test_the_revision_moves_when_somebody_else_has_written(workspace: Workspace) -> None:  # noqa: F811
+    with Ledger(workspace.ledger.path) as looking:
         before = looking.read(revision)
         assert looking.read(revision) == before
-        office.enter("u1")
+        workspace.enter("u1")
         assert looking.read(revision) != before
 
 
-def test_invalid_events_come_in_pages(office: Office) -> None:  # noqa: F811
-    office.read([event(None, True) for _ in range(5)])
-    office.read([event("  ", True)])
-    everything = office.ledger.read(invalid_events)
-    assert len(everything) == office.ledger.read(count_invalid) == 6
-    pages = [office.ledger.read(invalid_page, offset, 4) for offset in (0, 4, 8)]
+def test_invalid_events_come_in_pages(workspace: Workspace) -> None:  # noqa: F811
+    workspace.read([event(None, True) for _ in range(5)])
+    workspace.read([event("  ", True)])
+    everything = workspace.ledger.read(invalid_events)
+    assert len(everything) == workspace.ledger.read(count_invalid) == 6
+    pages = [workspace.ledger.read(invalid_page, offset, 4) for offset in (0, 4, 8)]
     assert [item for page in pages for item in page] == everything
-    assert office.ledger.read(count_invalid, "EVENTS-2") == 1
-    assert office.ledger.read(count_invalid, "%") == 0
+    assert workspace.ledger.read(count_invalid, "EVENTS-2") == 1
+    assert workspace.ledger.read(count_invalid, "%") == 0
 
 
 def invalid_source(ledger: Ledger, *refusals: Refusal, **more: Any) -> None:

@@ -19,54 +19,54 @@ from amp_console.ledger.rejected import (
 from amp_console.simulator import RefuseIds, Rule, Simulator
 from amp_console.sync.audience_settings import SettingsChange
 from amp_console.values import IdType, Operation
-from tests.sync.office import Office, event
+from tests.sync.workspace import Workspace, event
 
 ODD = ["ghost-%", "ghost-_", "ghost-é😀", "ghost-[red]", 'ghost-"', "ghost-\0x", "ghost-AbC"]
 
 
 @pytest.fixture(scope="module")
-def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
     """Two audiences with ghosts, one refused by name, and one without the identifier."""
     folder: Path = tmp_path_factory.mktemp("rejected")
     with Simulator() as simulator, Ledger(folder / "ledger.db") as ledger:
-        office = Office(simulator, ledger, folder)
-        office.read(event(f"ghost-{n}", True) for n in range(450))
-        office.read(event(user, True) for user in [*ODD, "u1", "poison"])
-        office.read(event(f"ghost-{n}", True, audience="others") for n in range(30))
-        office.read([event("u1", True, audience="others")])
-        office.read([event("u2", True, audience="by_number")])
-        office.change(SettingsChange(id_type=IdType.AMPLITUDE_ID), "by_number")
-        office.trouble(Rule(RefuseIds(frozenset({"poison"}), named=True)))
+        workspace = Workspace(simulator, ledger, folder)
+        workspace.read(event(f"ghost-{n}", True) for n in range(450))
+        workspace.read(event(user, True) for user in [*ODD, "u1", "poison"])
+        workspace.read(event(f"ghost-{n}", True, audience="others") for n in range(30))
+        workspace.read([event("u1", True, audience="others")])
+        workspace.read([event("u2", True, audience="by_number")])
+        workspace.change(SettingsChange(id_type=IdType.AMPLITUDE_ID), "by_number")
+        workspace.set_faults(Rule(RefuseIds(frozenset({"poison"}), named=True)))
         import asyncio
 
-        asyncio.run(office.sync())
-        yield office
+        asyncio.run(workspace.sync())
+        yield workspace
 
 
-def ids(office: Office, wish: RejectedFilter, size: int = 100) -> list[str]:
+def ids(workspace: Workspace, wish: RejectedFilter, size: int = 100) -> list[str]:
     """All pages, put together."""
     found: list[str] = []
-    while page := office.ledger.read(rejected_page, wish, len(found), size):
+    while page := workspace.ledger.read(rejected_page, wish, len(found), size):
         found += [item.id for item in page]
         assert len(found) < 10_000, "the pages do not end"
     return found
 
 
-def test_the_one_whom_amplitude_knows_is_in_the_cohort(office: Office) -> None:
+def test_the_one_whom_amplitude_knows_is_in_the_cohort(workspace: Workspace) -> None:
     """Although they were uploaded together with many it does not know, and one it refuses."""
-    assert office.cohort() == {"u1"}
+    assert workspace.cohort() == {"u1"}
 
 
-def test_the_pages_are_everybody_once(office: Office) -> None:
-    everybody = [rejected_user.id for rejected_user in office.ledger.read(rejected_users)]
+def test_the_pages_are_everybody_once(workspace: Workspace) -> None:
+    everybody = [rejected_user.id for rejected_user in workspace.ledger.read(rejected_users)]
     assert len(everybody) == 450 + len(ODD) + 1 + 30 + 1
     for size in (1000, 97, 7):
-        assert ids(office, RejectedFilter(), size) == everybody
-    assert office.ledger.read(count_rejected) == len(everybody)
+        assert ids(workspace, RejectedFilter(), size) == everybody
+    assert workspace.ledger.read(count_rejected) == len(everybody)
 
 
-def test_the_groups_add_up_and_the_largest_comes_first(office: Office) -> None:
-    groups = office.ledger.read(rejection_groups)
+def test_the_groups_add_up_and_the_largest_comes_first(workspace: Workspace) -> None:
+    groups = workspace.ledger.read(rejection_groups)
     assert [(g.audience, g.code, g.count) for g in groups] == [
         ("shoppers", Reason.UNKNOWN, 450 + len(ODD)),
         ("others", Reason.UNKNOWN, 30),
@@ -74,35 +74,35 @@ def test_the_groups_add_up_and_the_largest_comes_first(office: Office) -> None:
         ("shoppers", Reason.REFUSED, 1),
     ]
     for group in groups:
-        assert len(ids(office, group.filter)) == group.count
-        assert office.ledger.read(count_rejected, group.filter) == group.count
+        assert len(ids(workspace, group.filter)) == group.count
+        assert workspace.ledger.read(count_rejected, group.filter) == group.count
 
 
-def test_a_run_has_its_own(office: Office) -> None:
-    assert len(ids(office, RejectedFilter(run_id=1))) == 450 + len(ODD) + 1 + 30
-    assert ids(office, RejectedFilter(run_id=2)) == []
+def test_a_run_has_its_own(workspace: Workspace) -> None:
+    assert len(ids(workspace, RejectedFilter(run_id=1))) == 450 + len(ODD) + 1 + 30
+    assert ids(workspace, RejectedFilter(run_id=2)) == []
 
 
 @pytest.mark.parametrize("text", [*ODD, "%", "_", "abc", "ABC"])
-def test_text_is_looked_for_as_it_is(office: Office, text: str) -> None:
-    found = ids(office, RejectedFilter(text=text))
+def test_text_is_looked_for_as_it_is(workspace: Workspace, text: str) -> None:
+    found = ids(workspace, RejectedFilter(text=text))
     assert sorted(found) == sorted(item for item in ODD if text.lower() in item.lower())
 
 
-def test_operation_and_audience_narrow_it_down(office: Office) -> None:
-    others = office.audience("others").id
-    assert len(ids(office, RejectedFilter(audience_id=others))) == 30
-    assert ids(office, RejectedFilter(operation=Operation.REMOVE)) == []
+def test_operation_and_audience_narrow_it_down(workspace: Workspace) -> None:
+    others = workspace.audience("others").id
+    assert len(ids(workspace, RejectedFilter(audience_id=others))) == 30
+    assert ids(workspace, RejectedFilter(operation=Operation.REMOVE)) == []
 
 
-def test_retrying_makes_exactly_those_pending(office: Office) -> None:
-    others, before = office.audience("others"), office.ledger.read(count_rejected)
-    assert office.ledger.write(retry_users, [(others.id, IdType.USER_ID, "ghost-3")]) == 1
-    assert office.ledger.write(retry_users, [(others.id, IdType.USER_ID, "ghost-3")]) == 0
-    assert office.ledger.write(retry_rejected, RejectedFilter(text="ghost-%")) == 1
-    assert office.ledger.read(count_rejected) == before - 2
-    assert "ghost-%" not in ids(office, RejectedFilter())
+def test_retrying_makes_exactly_those_pending(workspace: Workspace) -> None:
+    others, before = workspace.audience("others"), workspace.ledger.read(count_rejected)
+    assert workspace.ledger.write(retry_users, [(others.id, IdType.USER_ID, "ghost-3")]) == 1
+    assert workspace.ledger.write(retry_users, [(others.id, IdType.USER_ID, "ghost-3")]) == 0
+    assert workspace.ledger.write(retry_rejected, RejectedFilter(text="ghost-%")) == 1
+    assert workspace.ledger.read(count_rejected) == before - 2
+    assert "ghost-%" not in ids(workspace, RejectedFilter())
 
 
-def test_who_has_no_identifier_is_not_made_pending(office: Office) -> None:
-    assert office.ledger.write(retry_rejected, RejectedFilter(code=Reason.NO_IDENTIFIER)) == 0
+def test_who_has_no_identifier_is_not_made_pending(workspace: Workspace) -> None:
+    assert workspace.ledger.write(retry_rejected, RejectedFilter(code=Reason.NO_IDENTIFIER)) == 0

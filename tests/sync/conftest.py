@@ -5,12 +5,12 @@ import pytest
 
 from amp_console.ledger import Ledger
 from amp_console.simulator import Known, Simulator, World
-from tests.sync.office import Office
+from tests.sync.workspace import Workspace
 
 
 @pytest.fixture
 def simulator() -> Iterator[Simulator]:
-    """Knows everybody but "ghost-…" and "9…"; Ana and Ben are in the organisation."""
+    """Knows every user except "ghost-…" and "9…"; Ana and Ben are in the organisation."""
     world = World(
         unknown=lambda text: text.startswith(("ghost-", "9")),
         organisation={"ana@acme.example", "ben@acme.example"},
@@ -20,16 +20,16 @@ def simulator() -> Iterator[Simulator]:
 
 
 @pytest.fixture
-def office(tmp_path: Path, simulator: Simulator) -> Iterator[Office]:
+def workspace(tmp_path: Path, simulator: Simulator) -> Iterator[Workspace]:
     with Ledger(tmp_path / "ledger.db") as ledger:
-        yield Office(simulator, ledger, tmp_path)
+        yield Workspace(simulator, ledger, tmp_path)
 
 
 @pytest.fixture
-def strict(tmp_path: Path) -> Iterator[Office]:
-    """An office whose Amplitude knows only users that were added to it."""
+def registered_only(tmp_path: Path) -> Iterator[Workspace]:
+    """A workspace whose Amplitude knows only users registered with it."""
     with (
         Simulator(World(Known.REGISTERED)) as simulator,
         Ledger(tmp_path / "strict.db") as ledger,
     ):
-        yield Office(simulator, ledger, tmp_path)
+        yield Workspace(simulator, ledger, tmp_path)

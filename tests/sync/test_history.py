@@ -10,25 +10,25 @@ from amp_console.ledger.sources import ReadCounts
 from amp_console.sync.audience_settings import SettingsChange
 from amp_console.sync.queries.history import HistoryEntry, history
 from amp_console.values import IdType
-from tests.sync.office import Office, event
+from tests.sync.workspace import Workspace, event
 
 pytestmark = pytest.mark.anyio
 CHANGED_BACK = (
     "Settings of “shoppers” changed: cohort name reset to the default; enabled; "
     "linked to cohort 26umsb5."
 )
-LATER = 5_000_000_000_000_000  # microseconds; after everything that an office does
+LATER = 5_000_000_000_000_000  # microseconds; later than anything a workspace does
 
 
-def texts(office: Office) -> list[str]:
+def texts(workspace: Workspace) -> list[str]:
     """What the history says, the newest first."""
-    return [item.text for item in office.ledger.read(history, 100)]
+    return [item.text for item in workspace.ledger.read(history, 100)]
 
 
-async def test_imports_and_runs_are_told_the_newest_first(office: Office) -> None:
-    office.read([event("u-1", True), event(None, True), event("ghost-1", True)])
-    await office.sync()
-    ended, started, read = office.ledger.read(history, 100)
+async def test_imports_and_runs_are_told_the_newest_first(workspace: Workspace) -> None:
+    workspace.read([event("u-1", True), event(None, True), event("ghost-1", True)])
+    await workspace.sync()
+    ended, started, read = workspace.ledger.read(history, 100)
     assert read.text.endswith(": 3 events, 2 changes, 0 filtered, 1 invalid.")
     assert read.text.startswith("Import of ")
     assert read.is_bad
@@ -39,14 +39,14 @@ async def test_imports_and_runs_are_told_the_newest_first(office: Office) -> Non
 
 
 async def test_settings_that_are_changed_are_told_and_those_that_are_not_are_not(
-    office: Office,
+    workspace: Workspace,
 ) -> None:
-    office.enter("u-1")
-    before = len(texts(office))
-    office.change(SettingsChange(cohort_name="VIPs", enabled=False, id_type=IdType.AMPLITUDE_ID))
-    office.change(SettingsChange(cohort_name="VIPs"))
-    office.change(SettingsChange(cohort_name="", cohort_id="26umsb5", enabled=True))
-    told = texts(office)[: len(texts(office)) - before]
+    workspace.enter("u-1")
+    before = len(texts(workspace))
+    workspace.change(SettingsChange(cohort_name="VIPs", enabled=False, id_type=IdType.AMPLITUDE_ID))
+    workspace.change(SettingsChange(cohort_name="VIPs"))
+    workspace.change(SettingsChange(cohort_name="", cohort_id="26umsb5", enabled=True))
+    told = texts(workspace)[: len(texts(workspace)) - before]
     assert sorted(told) == [
         "Settings of “shoppers” changed: ID type Amplitude ID; cohort name VIPs; disabled.",
         CHANGED_BACK,
@@ -62,32 +62,32 @@ async def test_settings_that_are_changed_are_told_and_those_that_are_not_are_not
     ],
 )
 async def test_each_kind_of_run_is_told_when_it_starts_and_when_it_ends(
-    office: Office, kind: RunKind, name: str
+    workspace: Workspace, kind: RunKind, name: str
 ) -> None:
-    with hold_run(office.ledger.path) as lock:
-        run_id = office.ledger.write(begin_run, ReadCounts(), LATER, lock, kind)
-        (going,) = office.ledger.read(history, 100)
+    with hold_run(workspace.ledger.path) as lock:
+        run_id = workspace.ledger.write(begin_run, ReadCounts(), LATER, lock, kind)
+        (going,) = workspace.ledger.read(history, 100)
         assert going.text == f"{name} started: run 1."
-        office.ledger.write(end_run, run_id, RunStatus.STOPPED, "No network.", LATER + 1)
-    ended, _ = office.ledger.read(history, 100)
+        workspace.ledger.write(end_run, run_id, RunStatus.STOPPED, "No network.", LATER + 1)
+    ended, _ = workspace.ledger.read(history, 100)
     assert ended == HistoryEntry(
         LATER + 1, f"{name} ended: run 1, stopped. 0 requests. No network.", True, 1
     )
 
 
-async def test_a_run_of_another_process_names_it(office: Office) -> None:
-    office.enter("u-1")
-    await office.sync()
-    office.ledger.write(lambda db: db.execute("UPDATE run SET pid = 71, host = 'desk'"))
-    assert "Sync of 1 audience started: run 1, process 71 on desk." in texts(office)
+async def test_a_run_of_another_process_names_it(workspace: Workspace) -> None:
+    workspace.enter("u-1")
+    await workspace.sync()
+    workspace.ledger.write(lambda db: db.execute("UPDATE run SET pid = 71, host = 'desk'"))
+    assert "Sync of 1 audience started: run 1, process 71 on desk." in texts(workspace)
 
 
-def test_the_log_keeps_its_newest_entries(office: Office) -> None:
+def test_the_log_keeps_its_newest_entries(workspace: Workspace) -> None:
     def fill(db: Db) -> None:
         for number in range(MOST + 5):
             add_log_entry(db, LogEntry(number, LogKind.IMPORT, f"Import {number}"))
 
-    office.ledger.write(fill)
-    kept = office.ledger.read(log_entries, MOST + 10)
+    workspace.ledger.write(fill)
+    kept = workspace.ledger.read(log_entries, MOST + 10)
     assert len(kept) == MOST
     assert (kept[0].at, kept[-1].at) == (MOST + 4, 5)

@@ -28,7 +28,7 @@ from amp_console.simulator import (
     World,
 )
 from amp_console.values import IdType, Operation
-from tests.sync.office import Clock, Office, event
+from tests.sync.workspace import Clock, Workspace, event
 
 QUIET = 600.0
 UNDELIVERABLE = {"ghost-1", "poison"}
@@ -110,39 +110,41 @@ ROUNDS = st.lists(
 class History:
     """One audience through a history, beside the model of who is wanted."""
 
-    def __init__(self, office: Office, clock: Clock) -> None:
-        self.office = office
+    def __init__(self, workspace: Workspace, clock: Clock) -> None:
+        self.workspace = workspace
         self.clock = clock
         self.wanted = {"founder"}
         self._flips = 0
 
     def take(self, step: Step) -> None:
-        office = self.office
+        workspace = self.workspace
         match step:
             case Flip(users):
                 self._flips += 1
                 self.wanted ^= users
-                office.read(event(user, user in self.wanted, self._flips) for user in sorted(users))
+                workspace.read(
+                    event(user, user in self.wanted, self._flips) for user in sorted(users)
+                )
             case Run(rules):
-                office.trouble(POISON, *rules)
-                asyncio.run(office.sync())
+                workspace.set_faults(POISON, *rules)
+                asyncio.run(workspace.sync())
             case Kill(operation, applied):
                 self._kill(operation, applied)
             case Wait(seconds):
                 if seconds >= QUIET:
-                    office.simulator.faults.release()
+                    workspace.simulator.faults.release()
                 self.clock.advance(seconds)
             case Land():
-                office.simulator.faults.release()
+                workspace.simulator.faults.release()
 
     def _kill(self, operation: Operation, applied: bool | None) -> None:
-        office, of = self.office, self.office.audience()
-        batch = office.ledger.write(
+        workspace, of = self.workspace, self.workspace.audience()
+        batch = workspace.ledger.write(
             deliveries.take, 99, of.id, IdType.USER_ID, operation, 2, self.clock()
         )
         if batch is None or POISON.concerns(Call.MEMBERSHIP, batch.identifiers()):
             return
-        world, cohort_id = office.simulator.world, of.cohort_id
+        world, cohort_id = workspace.simulator.world, of.cohort_id
         assert cohort_id is not None
         found = world.resolve(batch.identifiers(), IdType.USER_ID).found
 
@@ -152,16 +154,16 @@ class History:
         if applied:
             work()
         elif applied is None:
-            office.simulator.faults.hold(Late(), cohort_id, work)
+            workspace.simulator.faults.hold(Late(), cohort_id, work)
 
     def listed(self) -> set[str]:
         """Who is pending, rejected or not yet certain."""
-        of = self.office.audience().id
-        return self.office.ledger.read(_listed, of)
+        of = self.workspace.audience().id
+        return self.workspace.ledger.read(_listed, of)
 
     def wrong(self) -> set[str]:
         """Who is in the cohort and should not be, or the other way round."""
-        return self.office.cohort() ^ self.wanted
+        return self.workspace.cohort() ^ self.wanted
 
 
 def _listed(db: Db, audience_id: int) -> set[str]:
@@ -197,12 +199,12 @@ def test_the_cohort_ends_right_and_in_between_every_doubt_is_listed(
     amplitude.faults.clear()
     with Ledger(folder / "ledger.db") as ledger:
         clock = Clock()
-        office = Office(amplitude, ledger, folder)
-        office.timing = dataclasses.replace(office.timing, now=clock)
-        office.limit(first_batch=batch, largest_batch=batch, tries=3, quiet_time=QUIET)
-        office.enter("founder")
-        asyncio.run(office.sync())
-        history = History(office, clock)
+        workspace = Workspace(amplitude, ledger, folder)
+        workspace.timing = dataclasses.replace(workspace.timing, now=clock)
+        workspace.limit(first_batch=batch, largest_batch=batch, tries=3, quiet_time=QUIET)
+        workspace.enter("founder")
+        asyncio.run(workspace.sync())
+        history = History(workspace, clock)
         for step in (step for steps in rounds for step in steps):
             history.take(step)
             assert history.wrong() <= history.listed()

@@ -35,7 +35,7 @@ from amp_console.sync.sources import streams as live_sources
 from amp_console.sync.sources.streams import PathSource, StreamSource
 from amp_console.sync.sources.watcher import Watching
 from amp_console.values import IdType
-from tests.sync.office import Office, event
+from tests.sync.workspace import Workspace, event
 
 pytestmark = pytest.mark.anyio
 
@@ -68,10 +68,10 @@ class StartedSource(PathSource):
 
 
 class Session:
-    """A session of an office that follows one file."""
+    """A live session that follows one file."""
 
-    def __init__(self, office: Office, folder: Path, wish: LiveOptions = QUICK) -> None:
-        self.office = office
+    def __init__(self, workspace: Workspace, folder: Path, wish: LiveOptions = QUICK) -> None:
+        self.workspace = workspace
         self.file = folder / "live.ndjson"
         self.seen: list[LiveSnapshot] = []
         self.wish = wish
@@ -90,12 +90,12 @@ class Session:
         return self
 
     async def _run(self, started: asyncio.Event) -> LiveReport:
-        office = self.office
-        feed = StreamIngestor(office.ledger, office.read_options())
+        workspace = self.workspace
+        feed = StreamIngestor(workspace.ledger, workspace.read_options())
         watching = Watching(feed, [self.file])
 
-        async with office.client() as client:
-            self.live = LiveSession(office.means_with(client), self.wish, self.seen.append)
+        async with workspace.client() as client:
+            self.live = LiveSession(workspace.means_with(client), self.wish, self.seen.append)
             try:
                 return await self.live.run(StartedSource(watching, started))
             finally:
@@ -116,56 +116,58 @@ class Session:
         return self.live.snapshot()
 
 
-def is_in(office: Office, *users: str, key: str = "shoppers") -> Callable[[], bool]:
+def is_in(workspace: Workspace, *users: str, key: str = "shoppers") -> Callable[[], bool]:
     def check() -> bool:
-        world = office.simulator.world
+        world = workspace.simulator.world
         cohorts = [cohort for cohort in world.cohorts() if cohort.name == key]
         return bool(cohorts) and world.members(cohorts[0].id) == set(users)
 
     return check
 
 
-async def test_people_enter_and_leave_while_it_goes_on(office: Office, tmp_path: Path) -> None:
-    async with Session(office, tmp_path) as session:
+async def test_people_enter_and_leave_while_it_goes_on(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    async with Session(workspace, tmp_path) as session:
         session.write(lines("u1", "u2"))
-        await until(is_in(office, "u1", "u2"))
+        await until(is_in(workspace, "u1", "u2"))
         session.write(lines("u3") + lines("u1", is_member=False, at=1))
-        await until(is_in(office, "u2", "u3"))
+        await until(is_in(workspace, "u2", "u3"))
         await until(lambda: session.now().queue == 0)
         report = await session.end()
     assert (report.pending, report.last.tally.read) == (0, 4)
     assert report.last.lag_95 > 0
-    run = office.ledger.read(all_runs)[0]
+    run = workspace.ledger.read(all_runs)[0]
     assert (run.kind, run.status, run.tally.read) == (RunKind.LIVE, RunStatus.DELIVERED, 4)
-    (of,) = office.ledger.read(run_audiences, run.id)
+    (of,) = workspace.ledger.read(run_audiences, run.id)
     assert (of.counts.added, of.counts.removed) == (3, 1)
 
 
 async def test_a_session_is_one_run_however_often_it_delivers(
-    office: Office, tmp_path: Path
+    workspace: Workspace, tmp_path: Path
 ) -> None:
-    async with Session(office, tmp_path) as session:
+    async with Session(workspace, tmp_path) as session:
         for n in range(5):
             session.write(lines(f"u{n}"))
-            await until(is_in(office, *(f"u{m}" for m in range(n + 1))))
-    assert len(office.ledger.read(all_runs)) == 1
+            await until(is_in(workspace, *(f"u{m}" for m in range(n + 1))))
+    assert len(workspace.ledger.read(all_runs)) == 1
 
 
-def with_windows(office: Office) -> None:
+def with_windows(workspace: Workspace) -> None:
     """Let windows stay open for as long as they should; waits for trouble are short at any rate."""
-    office.timing = dataclasses.replace(office.timing, sleep=asyncio.sleep)
+    workspace.timing = dataclasses.replace(workspace.timing, sleep=asyncio.sleep)
 
 
 async def test_changes_that_come_all_the_time_are_delivered_window_by_window(
-    office: Office, tmp_path: Path
+    workspace: Workspace, tmp_path: Path
 ) -> None:
     """Requests that take a while must not become an endless row of small ones."""
-    with_windows(office)
-    office.enter("u0")
-    await office.sync()
-    office.simulator.behaviour = Behaviour(latency=0.4)
-    before = len(office.simulator.requests)
-    async with Session(office, tmp_path, LiveOptions(flush_seconds=0.5)) as session:
+    with_windows(workspace)
+    workspace.enter("u0")
+    await workspace.sync()
+    workspace.simulator.behaviour = Behaviour(latency=0.4)
+    before = len(workspace.simulator.requests)
+    async with Session(workspace, tmp_path, LiveOptions(flush_seconds=0.5)) as session:
         written, began = 1, monotonic()
         while session.now().lag_95 == 0 or written < 100:
             assert monotonic() - began < PATIENCE, "no window was ever delivered"
@@ -173,13 +175,13 @@ async def test_changes_that_come_all_the_time_are_delivered_window_by_window(
             written += 1
             await asyncio.sleep(0.01)
         lasted = monotonic() - began
-        requests = len(office.simulator.requests) - before
+        requests = len(workspace.simulator.requests) - before
     assert requests <= 2 + lasted / 0.5
-    assert office.cohort() == {f"u{n}" for n in range(written)}
+    assert workspace.cohort() == {f"u{n}" for n in range(written)}
 
 
 async def test_no_more_requests_are_under_way_than_the_connection_allows(
-    office: Office, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     under_way, most = 0, 0
     change_members = AmplitudeClient.change_members
@@ -194,64 +196,68 @@ async def test_no_more_requests_are_under_way_than_the_connection_allows(
             under_way -= 1
 
     monkeypatch.setattr(AmplitudeClient, "change_members", counted)
-    office.limit(parallel_cohorts=2)
-    office.simulator.behaviour = Behaviour(latency=0.05)
+    workspace.limit(parallel_cohorts=2)
+    workspace.simulator.behaviour = Behaviour(latency=0.05)
     keys = [f"audience_{n}" for n in range(8)]
-    async with Session(office, tmp_path) as session:
+    async with Session(workspace, tmp_path) as session:
         for at in range(3):
             session.write("".join(lines(f"u{at}", key=key, at=at) for key in keys))
         for key in keys:
-            await until(is_in(office, "u0", "u1", "u2", key=key))
+            await until(is_in(workspace, "u0", "u1", "u2", key=key))
     assert most == 2
 
 
-async def test_flips_within_a_window_cost_nothing(office: Office, tmp_path: Path) -> None:
-    office.enter("u1")
-    await office.sync()
-    with_windows(office)
-    before = len(office.simulator.requests)
-    async with Session(office, tmp_path, LiveOptions(flush_seconds=3600)) as session:
+async def test_flips_within_a_window_cost_nothing(workspace: Workspace, tmp_path: Path) -> None:
+    workspace.enter("u1")
+    await workspace.sync()
+    with_windows(workspace)
+    before = len(workspace.simulator.requests)
+    async with Session(workspace, tmp_path, LiveOptions(flush_seconds=3600)) as session:
         for n in range(10):
             session.write(lines("u2", is_member=n % 2 == 0, at=n + 1))
             await until(lambda: session.now().tally.read == n + 1)  # noqa: B023
-    assert len(office.simulator.requests) == before
-    assert office.cohort() == {"u1"}
+    assert len(workspace.simulator.requests) == before
+    assert workspace.cohort() == {"u1"}
 
 
-async def test_a_full_window_closes_at_once(office: Office, tmp_path: Path) -> None:
-    with_windows(office)
+async def test_a_full_window_closes_at_once(workspace: Workspace, tmp_path: Path) -> None:
+    with_windows(workspace)
     wish = LiveOptions(flush_seconds=3600, flush_changes=10, create=True)
-    async with Session(office, tmp_path, wish) as session:
+    async with Session(workspace, tmp_path, wish) as session:
         session.write(lines(*USERS[:12]))
-        await until(is_in(office, *USERS[:12]))
+        await until(is_in(workspace, *USERS[:12]))
 
 
-async def test_the_end_delivers_what_is_pending(office: Office, tmp_path: Path) -> None:
-    with_windows(office)
-    async with Session(office, tmp_path, LiveOptions(flush_seconds=3600, create=True)) as session:
+async def test_the_end_delivers_what_is_pending(workspace: Workspace, tmp_path: Path) -> None:
+    with_windows(workspace)
+    async with Session(
+        workspace, tmp_path, LiveOptions(flush_seconds=3600, create=True)
+    ) as session:
         session.write(lines(*USERS))
         await until(lambda: session.now().queue == 20)
         report = await session.end()
     assert report.pending == 0
-    assert office.cohort() == set(USERS)
+    assert workspace.cohort() == set(USERS)
 
 
-async def test_what_was_pending_before_is_delivered_too(office: Office, tmp_path: Path) -> None:
-    office.enter(*USERS)
-    async with Session(office, tmp_path):
-        await until(is_in(office, *USERS))
+async def test_what_was_pending_before_is_delivered_too(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    workspace.enter(*USERS)
+    async with Session(workspace, tmp_path):
+        await until(is_in(workspace, *USERS))
 
 
 async def test_audiences_without_a_cohort_wait_unless_they_may_have_one(
-    office: Office, tmp_path: Path
+    workspace: Workspace, tmp_path: Path
 ) -> None:
-    async with Session(office, tmp_path, LiveOptions(flush_seconds=0.05)) as session:
+    async with Session(workspace, tmp_path, LiveOptions(flush_seconds=0.05)) as session:
         session.write(lines("u1"))
         await until(lambda: [audience.state for audience in session.now().audiences] == [NO_COHORT])
         report = await session.end()
-    assert office.simulator.world.cohorts() == []
+    assert workspace.simulator.world.cohorts() == []
     assert report.pending == 0
-    assert not office.plan().audiences[0].is_idle
+    assert not workspace.plan().audiences[0].is_idle
 
 
 @pytest.mark.parametrize(
@@ -264,28 +270,28 @@ async def test_audiences_without_a_cohort_wait_unless_they_may_have_one(
     ],
 )
 async def test_trouble_passes_and_nobody_is_lost(
-    office: Office, tmp_path: Path, trouble: Rule
+    workspace: Workspace, tmp_path: Path, trouble: Rule
 ) -> None:
-    office.trouble(trouble)
-    async with Session(office, tmp_path) as session:
+    workspace.set_faults(trouble)
+    async with Session(workspace, tmp_path) as session:
         for n, user in enumerate(USERS):
             session.write(lines(user, at=n))
             if n % 5 == 0:
                 await asyncio.sleep(0)
         session.write(lines(*USERS[:3], is_member=False, at=60))
-        await until(is_in(office, *USERS[3:]))
+        await until(is_in(workspace, *USERS[3:]))
 
 
 async def test_an_outage_longer_than_the_patience_is_outlived(
-    office: Office, tmp_path: Path
+    workspace: Workspace, tmp_path: Path
 ) -> None:
-    office.limit(tries=2)
-    office.trouble(Rule(Answer(503), frozenset({Call.MEMBERSHIP, Call.UPLOAD, Call.LIST})))
-    async with Session(office, tmp_path) as session:
+    workspace.limit(tries=2)
+    workspace.set_faults(Rule(Answer(503), frozenset({Call.MEMBERSHIP, Call.UPLOAD, Call.LIST})))
+    async with Session(workspace, tmp_path) as session:
         session.write(lines(*USERS))
         await until(lambda: any(audience.state for audience in session.now().audiences))
-        office.trouble()
-        await until(is_in(office, *USERS))
+        workspace.set_faults()
+        await until(is_in(workspace, *USERS))
         await until(lambda: session.now().queue == 0)
         assert [audience.state for audience in session.now().audiences] == [""]
 
@@ -293,20 +299,20 @@ async def test_an_outage_longer_than_the_patience_is_outlived(
 FASTER = 60  # a minute of the session is a second of the test
 
 
-def hurried(office: Office) -> None:
+def hurried(workspace: Workspace) -> None:
     """Let the session's clock and its waits go faster than the world's."""
 
     async def sleep(seconds: float) -> None:
         await asyncio.sleep(seconds / FASTER)
 
-    office.timing = dataclasses.replace(
-        office.timing, sleep=sleep, monotonic=lambda: monotonic() * FASTER
+    workspace.timing = dataclasses.replace(
+        workspace.timing, sleep=sleep, monotonic=lambda: monotonic() * FASTER
     )
 
 
 async def write_for(session: Session, seconds: float) -> set[str]:
     """Write a user every few seconds for so long on the session's clock; return them."""
-    timing, written = session.office.timing, set[str]()
+    timing, written = session.workspace.timing, set[str]()
     begun = timing.monotonic()
     while timing.monotonic() - begun < seconds:
         user = f"user-{len(written)}"
@@ -316,263 +322,273 @@ async def write_for(session: Session, seconds: float) -> set[str]:
     return written
 
 
-async def test_amplitude_down_for_two_minutes_loses_nobody(office: Office, tmp_path: Path) -> None:
+async def test_amplitude_down_for_two_minutes_loses_nobody(
+    workspace: Workspace, tmp_path: Path
+) -> None:
     """With a patience of a minute, so that it is gone before Amplitude is back."""
-    hurried(office)
-    office.limit(longest_wait=60.0)
-    async with Session(office, tmp_path, LiveOptions(flush_seconds=5, create=True)) as session:
+    hurried(workspace)
+    workspace.limit(longest_wait=60.0)
+    async with Session(workspace, tmp_path, LiveOptions(flush_seconds=5, create=True)) as session:
         session.write(lines("first"))
-        await until(is_in(office, "first"))
-        office.trouble(Rule(Reset()))
+        await until(is_in(workspace, "first"))
+        workspace.set_faults(Rule(Reset()))
         written = await write_for(session, 120)
         assert session.now().lag > 60
         assert session.now().queue >= 20
-        assert office.cohort() == {"first"}
-        office.trouble()
-        await until(is_in(office, "first", *written))
+        assert workspace.cohort() == {"first"}
+        workspace.set_faults()
+        await until(is_in(workspace, "first", *written))
         await until(lambda: session.now().queue == 0)
         assert [audience.state for audience in session.now().audiences] == [""]
         report = await session.end()
     assert report.pending == 0
 
 
-async def test_rate_limited_for_a_minute_loses_nobody(office: Office, tmp_path: Path) -> None:
+async def test_rate_limited_for_a_minute_loses_nobody(workspace: Workspace, tmp_path: Path) -> None:
     """Requests become fewer meanwhile, and everybody is in the cohort soon after."""
-    hurried(office)
-    async with Session(office, tmp_path, LiveOptions(flush_seconds=5, create=True)) as session:
+    hurried(workspace)
+    async with Session(workspace, tmp_path, LiveOptions(flush_seconds=5, create=True)) as session:
         session.write(lines("first"))
-        await until(is_in(office, "first"))
-        office.trouble(Rule(Answer(429), frozenset({Call.MEMBERSHIP})))
-        before = len(office.simulator.requests)
+        await until(is_in(workspace, "first"))
+        workspace.set_faults(Rule(Answer(429), frozenset({Call.MEMBERSHIP})))
+        before = len(workspace.simulator.requests)
         session.write(lines("early"))
         await until(lambda: any("rate limited" in e.state for e in session.now().audiences))
         written = await write_for(session, 60)
-        assert office.cohort() == {"first"}
-        assert len(office.simulator.requests) - before <= 12  # windows alone would make as many
-        office.trouble()
-        await until(is_in(office, "first", "early", *written))
+        assert workspace.cohort() == {"first"}
+        assert len(workspace.simulator.requests) - before <= 12  # windows alone would make as many
+        workspace.set_faults()
+        await until(is_in(workspace, "first", "early", *written))
 
 
 async def test_an_audience_waits_for_hours_while_the_others_go_on(
-    office: Office, tmp_path: Path
+    workspace: Workspace, tmp_path: Path
 ) -> None:
     """It says until when, Amplitude is not asked meanwhile, and the session can still be ended."""
-    hurried(office)
-    async with Session(office, tmp_path) as session:
+    hurried(workspace)
+    async with Session(workspace, tmp_path) as session:
         session.write(lines("u1") + lines("u1", key="buyers"))
         await until(lambda: len(session.now().audiences) == 2 and session.now().queue == 0)
         wait = Rule(Answer(429, retry_after="10800"), frozenset({Call.MEMBERSHIP}), times=1)
-        office.trouble(wait)
+        workspace.set_faults(wait)
         session.write(lines("u2"))
         await until(
             lambda: any(
                 "asked to wait until" in audience.state for audience in session.now().audiences
             )
         )
-        asked = len(office.simulator.requests)
+        asked = len(workspace.simulator.requests)
         session.write(lines("u2", key="buyers"))
         session.write(lines("u3"))
-        await until(is_in(office, "u1", "u2", key="buyers"))
-        assert len(office.simulator.requests) == asked + 1
-        assert office.cohort() == {"u1"}
+        await until(is_in(workspace, "u1", "u2", key="buyers"))
+        assert len(workspace.simulator.requests) == asked + 1
+        assert workspace.cohort() == {"u1"}
         report = await session.end()
     assert report.pending == 2
 
 
-async def test_what_can_not_be_sent_when_it_ends_is_kept(office: Office, tmp_path: Path) -> None:
+async def test_what_can_not_be_sent_when_it_ends_is_kept(
+    workspace: Workspace, tmp_path: Path
+) -> None:
     """Amplitude is not there: the end does not wait for it for ever."""
-    office.timing = dataclasses.replace(office.timing, sleep=asyncio.sleep)
-    office.enter("u1")
+    workspace.timing = dataclasses.replace(workspace.timing, sleep=asyncio.sleep)
+    workspace.enter("u1")
     wish = LiveOptions(flush_seconds=0.05, create=True, grace=0.2)
-    office.trouble(Rule(Reset()))
-    async with Session(office, tmp_path, wish) as session:
+    workspace.set_faults(Rule(Reset()))
+    async with Session(workspace, tmp_path, wish) as session:
         session.write(lines("u2", at=1))
         await until(lambda: session.now().queue == 2)
         report = await asyncio.wait_for(session.end(), PATIENCE)
     assert report.pending == 2
-    assert office.ledger.read(all_runs)[0].status is RunStatus.STOPPED
-    office.trouble()
-    await office.sync()
-    assert office.cohort() == {"u1", "u2"}
+    assert workspace.ledger.read(all_runs)[0].status is RunStatus.STOPPED
+    workspace.set_faults()
+    await workspace.sync()
+    assert workspace.cohort() == {"u1", "u2"}
 
 
 async def test_a_spell_of_refusals_by_a_proxy_rejects_nobody(
-    office: Office, tmp_path: Path
+    workspace: Workspace, tmp_path: Path
 ) -> None:
     page = Body("<html><h1>Blocked by policy</h1></html>", 400, "text/html")
-    async with Session(office, tmp_path) as session:
+    async with Session(workspace, tmp_path) as session:
         session.write(lines(*USERS[:12]))
-        await until(is_in(office, *USERS[:12]))
-        office.trouble(Rule(page, frozenset({Call.MEMBERSHIP})))
+        await until(is_in(workspace, *USERS[:12]))
+        workspace.set_faults(Rule(page, frozenset({Call.MEMBERSHIP})))
         session.write(lines(*USERS[:6], is_member=False, at=2) + lines(*USERS[12:], at=2))
-        await until(lambda: len([r for r in office.simulator.requests if r.status == 400]) > 20)
+        await until(lambda: len([r for r in workspace.simulator.requests if r.status == 400]) > 20)
         await until(lambda: "Blocked by policy" in session.now().audiences[0].counts.note)
-        assert office.rejected() == []
-        office.trouble()
-        await until(is_in(office, *USERS[6:]))
+        assert workspace.rejected() == []
+        workspace.set_faults()
+        await until(is_in(workspace, *USERS[6:]))
         assert (await session.end()).pending == 0
-    assert office.rejected() == []
-    assert office.audience().broken is None
+    assert workspace.rejected() == []
+    assert workspace.audience().broken is None
 
 
 async def test_a_ledger_that_takes_nothing_in_for_a_while_loses_nothing(
-    office: Office, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(live_sources, "TRY_AGAIN", 0.01)
-    async with Session(office, tmp_path) as session:
+    async with Session(workspace, tmp_path) as session:
         session.write(lines("u1"))
-        await until(is_in(office, "u1"))
-        office.ledger.write(lambda db: db.execute("ALTER TABLE member RENAME TO elsewhere"))
+        await until(is_in(workspace, "u1"))
+        workspace.ledger.write(lambda db: db.execute("ALTER TABLE member RENAME TO elsewhere"))
         session.write(lines("u2"))
         await until(lambda: session.now().sources[0].name == "ledger")
-        office.ledger.write(lambda db: db.execute("ALTER TABLE elsewhere RENAME TO member"))
-        await until(is_in(office, "u1", "u2"))
+        workspace.ledger.write(lambda db: db.execute("ALTER TABLE elsewhere RENAME TO member"))
+        await until(is_in(workspace, "u1", "u2"))
         await until(lambda: not any(source.trouble for source in session.now().sources))
 
 
 async def test_what_was_taken_in_before_the_ledger_failed_is_delivered_too(
-    office: Office, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(live_sources, "TRY_AGAIN", 0.01)
     fails = "BEFORE INSERT ON member WHEN NEW.id = 'u2' BEGIN SELECT RAISE(FAIL, 'full'); END"
-    office.ledger.write(lambda db: db.execute(f"CREATE TRIGGER full {fails}"))
+    workspace.ledger.write(lambda db: db.execute(f"CREATE TRIGGER full {fails}"))
     (tmp_path / "a.ndjson").write_text(lines("u1"))
     (tmp_path / "b.ndjson").write_text(lines("u2", key="buyers"))
-    source = PathSource(Watching(StreamIngestor(office.ledger, office.read_options()), [tmp_path]))
-    async with office.client() as client:
-        live = LiveSession(office.means_with(client), QUICK)
+    source = PathSource(
+        Watching(StreamIngestor(workspace.ledger, workspace.read_options()), [tmp_path])
+    )
+    async with workspace.client() as client:
+        live = LiveSession(workspace.means_with(client), QUICK)
         task = asyncio.create_task(live.run(source))
         await until(lambda: source.sources() and source.sources()[0].name == "ledger")
-        office.ledger.write(lambda db: db.execute("DROP TRIGGER full"))
-        await until(is_in(office, "u2", key="buyers"))
-        await until(is_in(office, "u1"))
+        workspace.ledger.write(lambda db: db.execute("DROP TRIGGER full"))
+        await until(is_in(workspace, "u2", key="buyers"))
+        await until(is_in(workspace, "u1"))
         live.end()
         report = await task
     assert (report.last.tally.read, report.pending) == (2, 0)
 
 
 async def test_another_id_type_is_delivered_though_nothing_arrives(
-    office: Office, tmp_path: Path
+    workspace: Workspace, tmp_path: Path
 ) -> None:
-    office.map_amplitude_ids()
-    async with Session(office, tmp_path) as session:
+    workspace.map_amplitude_ids()
+    async with Session(workspace, tmp_path) as session:
         session.write(json.dumps(event("u1", True, traits={"amplitude_id": "11"})) + "\n")
-        await until(is_in(office, "u1"))
+        await until(is_in(workspace, "u1"))
         await until(lambda: session.now().queue == 0)
-        office.change(SettingsChange(id_type=IdType.AMPLITUDE_ID))
-        known = office.audience()
-        assert office.ledger.read(outstanding, known).pending > 0
+        workspace.change(SettingsChange(id_type=IdType.AMPLITUDE_ID))
+        known = workspace.audience()
+        assert workspace.ledger.read(outstanding, known).pending > 0
         assert session.live is not None
         session.live.hurry(known.id)
-        await until(lambda: office.ledger.read(outstanding, known).pending == 0)
+        await until(lambda: workspace.ledger.read(outstanding, known).pending == 0)
 
 
 async def test_a_cohort_that_is_deleted_meanwhile_rejects_nobody(
-    office: Office, tmp_path: Path
+    workspace: Workspace, tmp_path: Path
 ) -> None:
     """Whatever words Amplitude refuses it with, as in a sync of its own."""
-    async with Session(office, tmp_path) as session:
+    async with Session(workspace, tmp_path) as session:
         session.write(lines("u1", "u2"))
-        await until(is_in(office, "u1", "u2"))
+        await until(is_in(workspace, "u1", "u2"))
         await until(lambda: session.now().queue == 0)
-        world = office.simulator.world
+        world = workspace.simulator.world
         world.drop_cohort(world.cohort_named("shoppers").id)
         refused = Answer(400, words="Invalid request")
-        office.simulator.faults.set([Rule(refused, frozenset({Call.MEMBERSHIP}))])
+        workspace.simulator.faults.set([Rule(refused, frozenset({Call.MEMBERSHIP}))])
         session.write(lines(*USERS, at=2))
         await until(lambda: any(audience.counts.note for audience in session.now().audiences))
         await session.end()
-    assert office.rejected() == []
-    assert office.audience().broken
+    assert workspace.rejected() == []
+    assert workspace.audience().broken
 
 
 async def test_a_ledger_that_takes_nothing_in_for_a_while_loses_nothing_of_a_stream(
-    office: Office, monkeypatch: pytest.MonkeyPatch
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(live_sources, "TRY_AGAIN", 0.01)
-    feed = StreamIngestor(office.ledger, office.read_options())
+    feed = StreamIngestor(workspace.ledger, workspace.read_options())
     source = StreamSource(feed, io.BytesIO(lines(*USERS).encode()), "stdin")
-    office.ledger.write(lambda db: db.execute("ALTER TABLE member RENAME TO elsewhere"))
-    async with office.client() as client:
-        live = LiveSession(office.means_with(client), QUICK)
+    workspace.ledger.write(lambda db: db.execute("ALTER TABLE member RENAME TO elsewhere"))
+    async with workspace.client() as client:
+        live = LiveSession(workspace.means_with(client), QUICK)
         task = asyncio.create_task(live.run(source))
         await until(lambda: source.sources()[0].trouble)
-        office.ledger.write(lambda db: db.execute("ALTER TABLE elsewhere RENAME TO member"))
+        workspace.ledger.write(lambda db: db.execute("ALTER TABLE elsewhere RENAME TO member"))
         await task
-    assert office.cohort() == set(USERS)
+    assert workspace.cohort() == set(USERS)
     assert source.sources()[0].events == 20
 
 
-async def test_a_line_that_is_too_long_loses_no_other_line_of_a_stream(office: Office) -> None:
+async def test_a_line_that_is_too_long_loses_no_other_line_of_a_stream(
+    workspace: Workspace,
+) -> None:
     long = b"x" * (LINE_LIMIT + 10) + b"\n"
     stream = io.BytesIO(lines("u1").encode() + long + lines("u2", "u3").encode() + long[:-1])
-    feed = StreamIngestor(office.ledger, office.read_options())
-    report = await run(office, StreamSource(feed, stream, "stdin"))
+    feed = StreamIngestor(workspace.ledger, workspace.read_options())
+    report = await run(workspace, StreamSource(feed, stream, "stdin"))
     assert (report.last.tally.read, report.last.tally.invalid) == (5, 2)
-    assert office.cohort() == {"u1", "u2", "u3"}
+    assert workspace.cohort() == {"u1", "u2", "u3"}
 
 
-async def test_one_audience_is_paused_and_the_others_go_on(office: Office, tmp_path: Path) -> None:
-    async with Session(office, tmp_path) as session:
+async def test_one_audience_is_paused_and_the_others_go_on(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    async with Session(workspace, tmp_path) as session:
         session.write(lines("u1") + lines("u1", key="buyers"))
-        await until(lambda: is_in(office, "u1")() and is_in(office, "u1", key="buyers")())
+        await until(lambda: is_in(workspace, "u1")() and is_in(workspace, "u1", key="buyers")())
         await until(lambda: session.now().queue == 0)
-        live, shoppers = session.live, office.audience().id
+        live, shoppers = session.live, workspace.audience().id
         assert live is not None
         live.pause(shoppers)
         session.write(lines("u2", at=1) + lines("u2", key="buyers", at=1))
-        await until(is_in(office, "u1", "u2", key="buyers"))
+        await until(is_in(workspace, "u1", "u2", key="buyers"))
         await until(lambda: session.now().queue == 0)
         (paused,) = (audience for audience in session.now().audiences if audience.is_paused)
         assert (paused.key, paused.state, paused.queue) == ("shoppers", PAUSED, 1)
         assert (session.now().lag, live.is_paused) == (0.0, False)
-        assert office.cohort() == {"u1"}
+        assert workspace.cohort() == {"u1"}
         live.resume(shoppers)
-        await until(is_in(office, "u1", "u2"))
+        await until(is_in(workspace, "u1", "u2"))
 
 
 async def test_what_waits_for_its_turn_when_it_is_paused_is_not_sent(
-    office: Office, tmp_path: Path
+    workspace: Workspace, tmp_path: Path
 ) -> None:
     """Requests wait for each other where only one may be under way."""
     for key in ("shoppers", "buyers"):
-        office.read([event("u1", True, audience=key)])
-    await office.sync()
-    office.limit(parallel_cohorts=1)
-    async with Session(office, tmp_path) as session:
-        live, key_of = session.live, {item.cohort_id: item.key for item in all_of(office)}
+        workspace.read([event("u1", True, audience=key)])
+    await workspace.sync()
+    workspace.limit(parallel_cohorts=1)
+    async with Session(workspace, tmp_path) as session:
+        live, key_of = session.live, {item.cohort_id: item.key for item in all_of(workspace)}
         assert live is not None
-        office.simulator.behaviour = Behaviour(latency=2.0)
-        before = len(office.simulator.requests)
+        workspace.simulator.behaviour = Behaviour(latency=2.0)
+        before = len(workspace.simulator.requests)
         session.write("".join(lines("u2", key=key, at=1) for key in ("shoppers", "buyers")))
         await until(
             lambda: sum(audience.counts.requests for audience in session.now().audiences) == 1
         )
-        await until(lambda: open_requests(office) == 2)
+        await until(lambda: open_requests(workspace) == 2)
         live.pause()
-        await until(lambda: open_requests(office) == 0)
-        (sent,) = office.simulator.requests[before:]
+        await until(lambda: open_requests(workspace) == 0)
+        (sent,) = workspace.simulator.requests[before:]
         other = ({"shoppers", "buyers"} - {key_of[sent.cohort_id]}).pop()
-        assert office.cohort(other) == {"u1"}
+        assert workspace.cohort(other) == {"u1"}
         live.resume()
-        await until(is_in(office, "u1", "u2", key=other))
+        await until(is_in(workspace, "u1", "u2", key=other))
 
 
-def all_of(office: Office) -> list[Audience]:
-    return office.ledger.read(all_audiences)
+def all_of(workspace: Workspace) -> list[Audience]:
+    return workspace.ledger.read(all_audiences)
 
 
-def open_requests(office: Office) -> int:
+def open_requests(workspace: Workspace) -> int:
     query = "SELECT count(*) FROM request WHERE state = 'open'"
-    return int(office.ledger.read(lambda db: db.execute(query).fetchone())[0])
+    return int(workspace.ledger.read(lambda db: db.execute(query).fetchone())[0])
 
 
 async def test_what_is_paused_when_it_ends_is_kept_and_not_sent(
-    office: Office, tmp_path: Path
+    workspace: Workspace, tmp_path: Path
 ) -> None:
-    async with Session(office, tmp_path) as session:
+    async with Session(workspace, tmp_path) as session:
         session.write(lines("u1"))
-        await until(lambda: is_in(office, "u1")() and session.now().queue == 0)
+        await until(lambda: is_in(workspace, "u1")() and session.now().queue == 0)
         assert session.live is not None
         session.live.pause()
         session.write(lines("u2", at=1) + lines("u2", key="buyers"))
@@ -580,26 +596,28 @@ async def test_what_is_paused_when_it_ends_is_kept_and_not_sent(
         assert all(audience.is_paused for audience in session.now().audiences)
         report = await session.end()
     assert report.pending == 2
-    assert office.cohort() == {"u1"}
-    assert len(office.simulator.world.cohorts()) == 1
+    assert workspace.cohort() == {"u1"}
+    assert len(workspace.simulator.world.cohorts()) == 1
 
 
-async def test_an_audience_that_waits_is_let_go_live_alone(office: Office, tmp_path: Path) -> None:
-    with_windows(office)
-    async with Session(office, tmp_path, LiveOptions(flush_seconds=0.05)) as session:
+async def test_an_audience_that_waits_is_let_go_live_alone(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    with_windows(workspace)
+    async with Session(workspace, tmp_path, LiveOptions(flush_seconds=0.05)) as session:
         session.write(lines("u1") + lines("u1", key="buyers"))
         await until(lambda: [e.state for e in session.now().audiences] == [NO_COHORT] * 2)
         assert session.live is not None
-        session.live.go_live(office.audience().id)
-        await until(is_in(office, "u1"))
-        assert len(office.simulator.world.cohorts()) == 1
+        session.live.go_live(workspace.audience().id)
+        await until(is_in(workspace, "u1"))
+        assert len(workspace.simulator.world.cohorts()) == 1
 
 
 async def test_what_arrives_for_an_audience_that_waits_for_days_takes_no_room(
-    office: Office, tmp_path: Path
+    workspace: Workspace, tmp_path: Path
 ) -> None:
     """The times of arrivals are put together, and the ledger says how many users are pending."""
-    async with Session(office, tmp_path, LiveOptions(flush_seconds=0.05)) as session:
+    async with Session(workspace, tmp_path, LiveOptions(flush_seconds=0.05)) as session:
         session.write(lines("u0"))
         await until(lambda: session.now().audiences)
         assert session.live is not None
@@ -611,10 +629,12 @@ async def test_what_arrives_for_an_audience_that_waits_for_days_takes_no_room(
         await session.end()
 
 
-async def test_the_last_changes_and_the_minutes_are_shown(office: Office, tmp_path: Path) -> None:
-    async with Session(office, tmp_path) as session:
+async def test_the_last_changes_and_the_minutes_are_shown(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    async with Session(workspace, tmp_path) as session:
         session.write(lines("u1", "u2") + lines("u1", is_member=False, at=1))
-        await until(is_in(office, "u2"))
+        await until(is_in(workspace, "u2"))
         now = session.now()
         assert [(item.audience, item.id, item.is_member) for item in now.latest] == [
             ("shoppers", "u1", False),
@@ -628,79 +648,81 @@ async def test_the_last_changes_and_the_minutes_are_shown(office: Office, tmp_pa
 
 
 async def test_what_was_read_is_in_the_history_while_it_goes_on(
-    office: Office, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Or a session that is killed would seem to have read nothing."""
     monkeypatch.setattr(live_module, "SHOWN", 0.01)
-    async with Session(office, tmp_path) as session:
+    async with Session(workspace, tmp_path) as session:
         session.write(lines("u1", "u2"))
-        await until(lambda: office.ledger.read(all_runs)[0].tally.read == 2)
+        await until(lambda: workspace.ledger.read(all_runs)[0].tally.read == 2)
 
 
 async def test_requests_of_long_ago_are_forgotten_while_it_goes_on(
-    office: Office, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A session of days sends a million; those that explain nobody would fill the disk."""
     monkeypatch.setattr(live_module, "SHOWN", 0.01)
     monkeypatch.setattr(live_module, "TIDIED", 1)
     monkeypatch.setattr(live_module, "HOUR", -1)
-    async with Session(office, tmp_path) as session:
+    async with Session(workspace, tmp_path) as session:
         for at in range(6):
             is_member = at % 2 == 0
             session.write(lines("u1", is_member=is_member, at=at))
-            await until(is_in(office, *(["u1"] if is_member else [])))
-        await until(lambda: office.ledger.read(count_requests, 1) == 1)
+            await until(is_in(workspace, *(["u1"] if is_member else [])))
+        await until(lambda: workspace.ledger.read(count_requests, 1) == 1)
         session.write(lines("u1", "u2", at=9))
-        await until(is_in(office, "u1", "u2"))
+        await until(is_in(workspace, "u1", "u2"))
 
 
 async def test_folders_and_single_files_are_followed_together(
-    office: Office, tmp_path: Path
+    workspace: Workspace, tmp_path: Path
 ) -> None:
     folder, file = tmp_path / "folder", tmp_path / "alone.ndjson"
     folder.mkdir()
-    watching = Watching(StreamIngestor(office.ledger, office.read_options()), [folder, file])
-    async with office.client() as client:
-        live = LiveSession(office.means_with(client), QUICK)
+    watching = Watching(StreamIngestor(workspace.ledger, workspace.read_options()), [folder, file])
+    async with workspace.client() as client:
+        live = LiveSession(workspace.means_with(client), QUICK)
         task = asyncio.create_task(live.run(PathSource(watching)))
         (folder / "a.ndjson").write_text(lines("u1"))
-        await until(is_in(office, "u1"))
+        await until(is_in(workspace, "u1"))
         file.write_text(lines("u2"))
-        await until(is_in(office, "u1", "u2"))
+        await until(is_in(workspace, "u1", "u2"))
         (folder / "b.json").write_text(json.dumps([event("u3", True)]))
-        await until(is_in(office, "u1", "u2", "u3"))
+        await until(is_in(workspace, "u1", "u2", "u3"))
         live.end()
         await task
 
 
 async def test_a_ledger_that_fails_for_a_while_is_tried_again(
-    office: Office, tmp_path: Path
+    workspace: Workspace, tmp_path: Path
 ) -> None:
     """A table that is not there stands in for a disk that is full."""
-    office.enter("u1")
-    await office.sync()
-    async with Session(office, tmp_path) as session:
-        office.ledger.write(lambda db: db.execute("ALTER TABLE request RENAME TO elsewhere"))
+    workspace.enter("u1")
+    await workspace.sync()
+    async with Session(workspace, tmp_path) as session:
+        workspace.ledger.write(lambda db: db.execute("ALTER TABLE request RENAME TO elsewhere"))
         session.write(lines("u2", at=1))
         await until(lambda: any("failed" in audience.state for audience in session.now().audiences))
-        office.ledger.write(lambda db: db.execute("ALTER TABLE elsewhere RENAME TO request"))
-        await until(is_in(office, "u1", "u2"))
+        workspace.ledger.write(lambda db: db.execute("ALTER TABLE elsewhere RENAME TO request"))
+        await until(is_in(workspace, "u1", "u2"))
 
 
 async def test_a_defect_ends_the_session_and_is_raised(
-    office: Office, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with Session(office, tmp_path) as session:
+    async with Session(workspace, tmp_path) as session:
         monkeypatch.setattr(Follower, "_why_not", lambda *_: 1 // 0)
         session.write(lines("u1"))
         with pytest.raises(ZeroDivisionError):
             await asyncio.wait_for(session._task, PATIENCE)  # type: ignore[arg-type]
-    assert office.ledger.read(all_runs)[0].note == "ZeroDivisionError"
+    assert workspace.ledger.read(all_runs)[0].note == "ZeroDivisionError"
 
 
-async def test_refused_keys_end_it_with_everything_kept(office: Office, tmp_path: Path) -> None:
-    office.trouble(Rule(Answer(403, words="Invalid API Key")))
-    async with Session(office, tmp_path) as session:
+async def test_refused_keys_end_it_with_everything_kept(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    workspace.set_faults(Rule(Answer(403, words="Invalid API Key")))
+    async with Session(workspace, tmp_path) as session:
         session.write(lines(*USERS))
         report = await asyncio.wait_for(session._task, PATIENCE)  # type: ignore[arg-type]
     assert report.keys_refused
@@ -708,72 +730,76 @@ async def test_refused_keys_end_it_with_everything_kept(office: Office, tmp_path
 
 
 async def test_refused_keys_are_not_tried_for_every_audience(
-    office: Office, tmp_path: Path
+    workspace: Workspace, tmp_path: Path
 ) -> None:
     keys = [f"audience_{n}" for n in range(5)]
-    office.read(event("u1", True, audience=key) for key in keys)
-    await office.sync()
-    office.limit(parallel_cohorts=1)
-    office.trouble(Rule(Answer(403, words="Invalid API Key")))
-    before = len(office.simulator.requests)
-    async with Session(office, tmp_path) as session:
+    workspace.read(event("u1", True, audience=key) for key in keys)
+    await workspace.sync()
+    workspace.limit(parallel_cohorts=1)
+    workspace.set_faults(Rule(Answer(403, words="Invalid API Key")))
+    before = len(workspace.simulator.requests)
+    async with Session(workspace, tmp_path) as session:
         session.write("".join(lines("u2", key=key, at=1) for key in keys))
         report = await asyncio.wait_for(session._task, PATIENCE)  # type: ignore[arg-type]
-    assert len(office.simulator.requests) - before == 1
+    assert len(workspace.simulator.requests) - before == 1
     assert report.pending == 5
 
 
-async def test_another_process_at_an_audience_is_waited_for(office: Office, tmp_path: Path) -> None:
-    office.enter("u1")
-    await office.sync()
-    async with Session(office, tmp_path) as session:
-        with lease(office.ledger.path, office.audience().id):
+async def test_another_process_at_an_audience_is_waited_for(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    workspace.enter("u1")
+    await workspace.sync()
+    async with Session(workspace, tmp_path) as session:
+        with lease(workspace.ledger.path, workspace.audience().id):
             session.write(lines("u2", at=1))
             await until(
                 lambda: any(
                     "is delivering this" in audience.state for audience in session.now().audiences
                 )
             )
-        await until(is_in(office, "u1", "u2"))
+        await until(is_in(workspace, "u1", "u2"))
 
 
-async def test_two_sessions_on_one_ledger_send_nobody_twice(office: Office, tmp_path: Path) -> None:
+async def test_two_sessions_on_one_ledger_send_nobody_twice(
+    workspace: Workspace, tmp_path: Path
+) -> None:
     (tmp_path / "one").mkdir()
     (tmp_path / "two").mkdir()
     async with (
-        Session(office, tmp_path / "one") as one,
-        Session(office, tmp_path / "two") as two,
+        Session(workspace, tmp_path / "one") as one,
+        Session(workspace, tmp_path / "two") as two,
     ):
         one.write(lines(*USERS[:10]))
         two.write(lines(*USERS[10:]))
-        await until(is_in(office, *USERS))
-    sent = [seen.count for seen in office.simulator.requests if seen.call is Call.MEMBERSHIP]
+        await until(is_in(workspace, *USERS))
+    sent = [seen.count for seen in workspace.simulator.requests if seen.call is Call.MEMBERSHIP]
     assert sum(sent) <= 20
-    assert not any(seen.status == 429 for seen in office.simulator.requests)
+    assert not any(seen.status == 429 for seen in workspace.simulator.requests)
 
 
-async def test_a_clock_that_jumps_changes_nothing(office: Office, tmp_path: Path) -> None:
+async def test_a_clock_that_jumps_changes_nothing(workspace: Workspace, tmp_path: Path) -> None:
     moments = iter([10**15, 5, 10**16, 7] * 1_000)
-    office.timing = dataclasses.replace(office.timing, now=lambda: next(moments))
-    async with Session(office, tmp_path) as session:
+    workspace.timing = dataclasses.replace(workspace.timing, now=lambda: next(moments))
+    async with Session(workspace, tmp_path) as session:
         session.write(lines(*USERS))
-        await until(is_in(office, *USERS))
+        await until(is_in(workspace, *USERS))
 
 
-async def test_a_switched_off_audience_waits(office: Office, tmp_path: Path) -> None:
-    office.enter("u1")
-    await office.sync()
-    office.change(SettingsChange(enabled=False))
-    async with Session(office, tmp_path) as session:
+async def test_a_switched_off_audience_waits(workspace: Workspace, tmp_path: Path) -> None:
+    workspace.enter("u1")
+    await workspace.sync()
+    workspace.change(SettingsChange(enabled=False))
+    async with Session(workspace, tmp_path) as session:
         session.write(lines("u2", at=1))
         await until(lambda: any("disabled" in e.state for e in session.now().audiences))
-        office.change(SettingsChange(enabled=True))
-        await until(is_in(office, "u1", "u2"))
+        workspace.change(SettingsChange(enabled=True))
+        await until(is_in(workspace, "u1", "u2"))
 
 
-async def test_read_only_follows_nothing(office: Office, tmp_path: Path) -> None:
-    office.connection = msgspec.structs.replace(office.connection, read_only=True)
-    session = Session(office, tmp_path)
+async def test_read_only_follows_nothing(workspace: Workspace, tmp_path: Path) -> None:
+    workspace.connection = msgspec.structs.replace(workspace.connection, read_only=True)
+    session = Session(workspace, tmp_path)
     with pytest.raises(ReadOnly):
         async with session:
             await session.end()
@@ -781,12 +807,14 @@ async def test_read_only_follows_nothing(office: Office, tmp_path: Path) -> None
 
 @pytest.mark.parametrize("begins", [b"", BOM])
 @pytest.mark.parametrize("ends", ["\n", ""])
-async def test_a_stream_is_followed_to_its_end(office: Office, begins: bytes, ends: str) -> None:
-    feed = StreamIngestor(office.ledger, office.read_options())
+async def test_a_stream_is_followed_to_its_end(
+    workspace: Workspace, begins: bytes, ends: str
+) -> None:
+    feed = StreamIngestor(workspace.ledger, workspace.read_options())
     stream = io.BytesIO(begins + (lines(*USERS).rstrip("\n") + ends).encode())
-    report = await run(office, StreamSource(feed, stream, "stdin"))
+    report = await run(workspace, StreamSource(feed, stream, "stdin"))
     assert (report.last.tally.read, report.pending) == (20, 0)
-    assert office.cohort() == set(USERS)
+    assert workspace.cohort() == set(USERS)
 
 
 class Pipe:
@@ -807,32 +835,34 @@ class Pipe:
 
 
 @pytest.mark.parametrize("ends", ["\n", ""])
-async def test_events_of_an_open_pipe_are_taken_in_as_they_come(office: Office, ends: str) -> None:
+async def test_events_of_an_open_pipe_are_taken_in_as_they_come(
+    workspace: Workspace, ends: str
+) -> None:
     pipe = Pipe()
     source = StreamSource(
-        StreamIngestor(office.ledger, office.read_options()), pipe.stream, "stdin"
+        StreamIngestor(workspace.ledger, workspace.read_options()), pipe.stream, "stdin"
     )
-    async with office.client() as client:
-        live = LiveSession(office.means_with(client), QUICK)
+    async with workspace.client() as client:
+        live = LiveSession(workspace.means_with(client), QUICK)
         task = asyncio.create_task(live.run(source))
         for at in range(3):
             pipe.write(lines(f"u{at}", at=at).rstrip("\n") + ends)
-            await until(is_in(office, *(f"u{n}" for n in range(at + 1))))
+            await until(is_in(workspace, *(f"u{n}" for n in range(at + 1))))
         live.end()
         report = await task
     assert (report.last.tally.read, report.last.tally.invalid, pipe.left()) == (3, 0, "")
 
 
 async def test_what_was_taken_from_a_pipe_is_taken_in_when_the_session_ends(
-    office: Office,
+    workspace: Workspace,
 ) -> None:
     """The line under way, too; the rest stays in the pipe."""
     pipe = Pipe()
     source = StreamSource(
-        StreamIngestor(office.ledger, office.read_options()), pipe.stream, "stdin"
+        StreamIngestor(workspace.ledger, workspace.read_options()), pipe.stream, "stdin"
     )
-    async with office.client() as client:
-        live = LiveSession(office.means_with(client), QUICK)
+    async with workspace.client() as client:
+        live = LiveSession(workspace.means_with(client), QUICK)
         task = asyncio.create_task(live.run(source))
         pipe.write(lines("u1") + lines("u2")[:50])
         await until(lambda: source._source is not None and source._source.unfinished == 50)
@@ -842,13 +872,13 @@ async def test_what_was_taken_from_a_pipe_is_taken_in_when_the_session_ends(
     in_pipe = pipe.left()
     taken = report.last.tally.read
     assert report.last.tally.invalid == 0
-    assert office.cohort() == {f"u{n + 1}" for n in range(taken)}
+    assert workspace.cohort() == {f"u{n + 1}" for n in range(taken)}
     assert in_pipe == lines(*(f"u{n + 1}" for n in range(taken, 3)))
     assert taken >= 2
 
 
 @pytest.mark.parametrize("kind", ["array", "gzip", "pretty", "noise before"])
-async def test_a_stream_is_read_in_any_format(office: Office, kind: str) -> None:
+async def test_a_stream_is_read_in_any_format(workspace: Workspace, kind: str) -> None:
     events = [event(user, True) for user in USERS]
     content = {
         "array": json.dumps(events).encode(),
@@ -856,17 +886,17 @@ async def test_a_stream_is_read_in_any_format(office: Office, kind: str) -> None
         "pretty": "\n".join(json.dumps(item, indent=1) for item in events).encode(),
         "noise before": b"starting...\nready\n" + lines(*USERS).encode(),
     }[kind]
-    feed = StreamIngestor(office.ledger, office.read_options())
-    await run(office, StreamSource(feed, io.BytesIO(content), "stdin"))
-    assert office.cohort() == set(USERS)
+    feed = StreamIngestor(workspace.ledger, workspace.read_options())
+    await run(workspace, StreamSource(feed, io.BytesIO(content), "stdin"))
+    assert workspace.cohort() == set(USERS)
 
 
-async def test_a_line_that_waits_for_its_rest_is_told(office: Office) -> None:
+async def test_a_line_that_waits_for_its_rest_is_told(workspace: Workspace) -> None:
     pipe, clock = Pipe(), [0.0]
-    feed = StreamIngestor(office.ledger, office.read_options())
+    feed = StreamIngestor(workspace.ledger, workspace.read_options())
     source = StreamSource(feed, pipe.stream, "stdin", lambda: clock[0])
-    async with office.client() as client:
-        live = LiveSession(office.means_with(client), QUICK)
+    async with workspace.client() as client:
+        live = LiveSession(workspace.means_with(client), QUICK)
         task = asyncio.create_task(live.run(source))
         pipe.write(lines("u1") + lines("u2")[:50])
         await until(lambda: source._source is not None and source._source.unfinished == 50)
@@ -904,9 +934,9 @@ if sys.argv[1] == "end":
     os.close(writing)
 
 
-async def run(office: Office, source: EventStream) -> LiveReport:
-    async with office.client() as client:
-        return await LiveSession(office.means_with(client), QUICK).run(source)
+async def run(workspace: Workspace, source: EventStream) -> LiveReport:
+    async with workspace.client() as client:
+        return await LiveSession(workspace.means_with(client), QUICK).run(source)
 
 
 def test_changes_are_counted_by_the_minute() -> None:

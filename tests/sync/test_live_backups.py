@@ -5,7 +5,7 @@ import pytest
 
 from amp_console.ledger.backups import DAY, list_backups
 from amp_console.sync.live.backups import DailyBackups
-from tests.sync.office import Office
+from tests.sync.workspace import Workspace
 
 pytestmark = pytest.mark.anyio
 
@@ -26,35 +26,37 @@ async def checked(backups: DailyBackups) -> None:
     await backups._task
 
 
-async def test_one_is_made_a_day_once_there_is_something_in_the_ledger(office: Office) -> None:
-    office.ledger.backups = msgspec.structs.replace(office.ledger.backups, spare=0)
+async def test_one_is_made_a_day_once_there_is_something_in_the_ledger(
+    workspace: Workspace,
+) -> None:
+    workspace.ledger.backups = msgspec.structs.replace(workspace.ledger.backups, spare=0)
     clock = Clock()
-    backups = DailyBackups(office.ledger, clock)
+    backups = DailyBackups(workspace.ledger, clock)
     await checked(backups)
-    assert list_backups(office.ledger.path) == []
-    office.enter("u1")
+    assert list_backups(workspace.ledger.path) == []
+    workspace.enter("u1")
     for clock.now in (NOW, NOW + DAY - 1, NOW + DAY):
         await checked(backups)
-    assert [backup.at for backup in list_backups(office.ledger.path)] == [NOW + DAY, NOW]
+    assert [backup.at for backup in list_backups(workspace.ledger.path)] == [NOW + DAY, NOW]
     assert backups.trouble is None
 
 
-async def test_why_none_was_made_is_told_until_one_is(office: Office) -> None:
-    office.enter("u1")
-    enough = msgspec.structs.replace(office.ledger.backups, spare=0)
-    office.ledger.backups = msgspec.structs.replace(enough, spare=1 << 60)
-    backups = DailyBackups(office.ledger, lambda: NOW)
+async def test_why_none_was_made_is_told_until_one_is(workspace: Workspace) -> None:
+    workspace.enter("u1")
+    enough = msgspec.structs.replace(workspace.ledger.backups, spare=0)
+    workspace.ledger.backups = msgspec.structs.replace(enough, spare=1 << 60)
+    backups = DailyBackups(workspace.ledger, lambda: NOW)
     await checked(backups)
     assert "was not backed up" in str(backups.trouble)
-    office.ledger.backups = enough
+    workspace.ledger.backups = enough
     await checked(backups)
     assert backups.trouble is None
 
 
-async def test_ending_stops_one_that_is_under_way(office: Office) -> None:
-    office.enter("u1")
-    office.ledger.backups = msgspec.structs.replace(office.ledger.backups, spare=0, pages=1)
-    backups = DailyBackups(office.ledger, lambda: NOW)
+async def test_ending_stops_one_that_is_under_way(workspace: Workspace) -> None:
+    workspace.enter("u1")
+    workspace.ledger.backups = msgspec.structs.replace(workspace.ledger.backups, spare=0, pages=1)
+    backups = DailyBackups(workspace.ledger, lambda: NOW)
     backups.check()
     await backups.end()
-    assert list_backups(office.ledger.path) == []
+    assert list_backups(workspace.ledger.path) == []

@@ -11,8 +11,8 @@ from amp_console.simulator import RefuseIds, Rule
 from amp_console.sync.audience_settings import SettingsChange
 from amp_console.sync.live.follower import NO_COHORT, LiveOptions
 from amp_console.sync.live.progress import LivePhase, LiveSnapshot
-from tests.sync.office import Office, event
 from tests.sync.test_live import Session, all_of, is_in, lines, until
+from tests.sync.workspace import Workspace, event
 
 pytestmark = pytest.mark.anyio
 
@@ -31,23 +31,25 @@ def agrees(now: LiveSnapshot) -> None:
     assert all(row.state for row in rows if row.phase in {LivePhase.WAITING, LivePhase.DELAYED})
 
 
-async def test_head_and_rows_agree_from_arrival_to_end(office: Office, tmp_path: Path) -> None:
-    office.enter("u0")
-    await office.sync()
-    office.simulator.faults.set([Rule(RefuseIds(frozenset({"u-bad"}), named=True))])
-    async with Session(office, tmp_path, NO_NEW_COHORTS) as session:
+async def test_head_and_rows_agree_from_arrival_to_end(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    workspace.enter("u0")
+    await workspace.sync()
+    workspace.simulator.faults.set([Rule(RefuseIds(frozenset({"u-bad"}), named=True))])
+    async with Session(workspace, tmp_path, NO_NEW_COHORTS) as session:
         live = session.live
         assert live is not None
         session.write(lines("u1", "u2"))
-        await until(is_in(office, "u0", "u1", "u2"))
+        await until(is_in(workspace, "u0", "u1", "u2"))
         await until(lambda: session.now().queue == 0)
-        live.pause(office.audience().id)
+        live.pause(workspace.audience().id)
         session.write(lines("u3", "u-bad"))
         await until(lambda: session.now().waiting == 2)
         assert (session.now().lag, session.now().live) == (0.0, frozenset())
         session.write(lines("w1", "w2", "w3", key="waiters"))
         await until(lambda: session.now().waiting == 5)
-        live.resume(office.audience().id)
+        live.resume(workspace.audience().id)
         await until(lambda: session.now().counts.rejected == 1)
         await until(lambda: session.now().waiting == 3 and session.now().queue == 0)
         agrees(session.now())
@@ -60,16 +62,16 @@ async def test_head_and_rows_agree_from_arrival_to_end(office: Office, tmp_path:
     assert {audience.key: audience.state for audience in last.audiences if audience.queue} == {
         "waiters": NO_COHORT
     }
-    left = [office.ledger.read(outstanding, item) for item in all_of(office)]
+    left = [workspace.ledger.read(outstanding, item) for item in all_of(workspace)]
     assert last.queue + last.waiting == sum(item.pending for item in left) == 3
     assert report.pending == 0
 
 
 async def test_events_that_repeat_what_is_delivered_do_not_wait(
-    office: Office, tmp_path: Path
+    workspace: Workspace, tmp_path: Path
 ) -> None:
     """Files that are read again carry many events, and hardly anything is pending."""
-    async with Session(office, tmp_path, NO_NEW_COHORTS) as session:
+    async with Session(workspace, tmp_path, NO_NEW_COHORTS) as session:
         for at in range(4):
             session.write(lines("w1", "w2", at=at))
         await until(lambda: [audience.state for audience in session.now().audiences] == [NO_COHORT])
@@ -87,16 +89,16 @@ async def test_events_that_repeat_what_is_delivered_do_not_wait(
     ids=["delivered", "rejected", "invalid", "waiting for a cohort"],
 )
 async def test_the_history_says_how_a_session_ended_as_for_a_sync(
-    office: Office, tmp_path: Path, events: list[object], status: RunStatus, pending: int
+    workspace: Workspace, tmp_path: Path, events: list[object], status: RunStatus, pending: int
 ) -> None:
-    office.enter("u0")
-    await office.sync()
-    async with Session(office, tmp_path, NO_NEW_COHORTS) as session:
+    workspace.enter("u0")
+    await workspace.sync()
+    async with Session(workspace, tmp_path, NO_NEW_COHORTS) as session:
         session.write("".join(json.dumps(item) + "\n" for item in events))
         await until(lambda: session.now().tally.read == len(events))
-    run = office.ledger.read(all_runs)[0]
+    run = workspace.ledger.read(all_runs)[0]
     assert run.status is status
-    kept = office.ledger.read(run_audiences, run.id)
+    kept = workspace.ledger.read(run_audiences, run.id)
     assert sum(item.pending or 0 for item in kept) == pending
     assert {item.counts.note for item in kept if item.pending} == (
         {NO_COHORT} if pending else set()
@@ -104,20 +106,20 @@ async def test_the_history_says_how_a_session_ended_as_for_a_sync(
 
 
 async def test_a_broken_link_is_not_lag_and_is_forgotten_once_it_is_mended(
-    office: Office, tmp_path: Path
+    workspace: Workspace, tmp_path: Path
 ) -> None:
-    async with Session(office, tmp_path) as session:
+    async with Session(workspace, tmp_path) as session:
         session.write(lines("u1"))
-        await until(is_in(office, "u1"))
+        await until(is_in(workspace, "u1"))
         await until(lambda: session.now().queue == 0)
-        world = office.simulator.world
+        world = workspace.simulator.world
         world.drop_cohort(world.cohort_named("shoppers").id)
         session.write(lines("u2", at=1))
         await until(lambda: [e.phase for e in session.now().audiences] == [LivePhase.WAITING])
         assert session.now().lag == 0.0
-        office.change(SettingsChange(unlink=True))
+        workspace.change(SettingsChange(unlink=True))
         assert session.live is not None
-        session.live.hurry(office.audience().id)
-        await until(is_in(office, "u1", "u2"))
+        session.live.hurry(workspace.audience().id)
+        await until(is_in(workspace, "u1", "u2"))
         await until(lambda: [e.phase for e in session.now().audiences] == [LivePhase.LIVE])
         assert not session.now().audiences[0].counts.is_stuck

@@ -8,7 +8,7 @@ from amp_console.ledger.runs import RunStatus
 from amp_console.simulator import Answer, Call, Rule
 from amp_console.sync.delivery.progress import RunSnapshot
 from amp_console.sync.timing import Stop
-from tests.sync.office import Office
+from tests.sync.workspace import Workspace
 
 pytestmark = pytest.mark.anyio
 
@@ -30,44 +30,44 @@ class Watcher:
             self.paused.set()
 
 
-async def paused(office: Office) -> tuple[Watcher, "asyncio.Task[RunStatus]"]:
-    office.limit(first_batch=5, largest_batch=5)
-    office.show_every_step()
-    office.enter("first")
-    await office.sync()
-    office.enter(*(f"u{n}" for n in range(40)))
+async def paused(workspace: Workspace) -> tuple[Watcher, "asyncio.Task[RunStatus]"]:
+    workspace.limit(first_batch=5, largest_batch=5)
+    workspace.show_every_step()
+    workspace.enter("first")
+    await workspace.sync()
+    workspace.enter(*(f"u{n}" for n in range(40)))
     watcher = Watcher()
 
     async def run() -> RunStatus:
-        return (await office.sync(stop=watcher.stop, observe=watcher)).status
+        return (await workspace.sync(stop=watcher.stop, observe=watcher)).status
 
     task = asyncio.create_task(run())
     await asyncio.wait_for(watcher.paused.wait(), 20)
     return watcher, task
 
 
-def sent(office: Office) -> int:
-    return sum(seen.call is Call.MEMBERSHIP for seen in office.simulator.requests)
+def sent(workspace: Workspace) -> int:
+    return sum(seen.call is Call.MEMBERSHIP for seen in workspace.simulator.requests)
 
 
-async def test_nothing_is_sent_while_it_is_paused(office: Office) -> None:
-    watcher, task = await paused(office)
-    before = sent(office)
+async def test_nothing_is_sent_while_it_is_paused(workspace: Workspace) -> None:
+    watcher, task = await paused(workspace)
+    before = sent(workspace)
     await asyncio.wait([task], timeout=0.05)
     assert not task.done()
-    assert sent(office) == before
+    assert sent(workspace) == before
     watcher.stop.resume()
     assert await task is RunStatus.DELIVERED
-    assert len(office.cohort()) == 41
+    assert len(workspace.cohort()) == 41
 
 
-async def test_it_can_be_ended_while_it_is_paused(office: Office) -> None:
-    watcher, task = await paused(office)
+async def test_it_can_be_ended_while_it_is_paused(workspace: Workspace) -> None:
+    watcher, task = await paused(workspace)
     watcher.stop.ask()
     assert await task is RunStatus.STOPPED
-    left = office.plan().audiences[0].add
-    assert left == 41 - len(office.cohort()) > 0
-    assert (await office.sync()).status is RunStatus.DELIVERED
+    left = workspace.plan().audiences[0].add
+    assert left == 41 - len(workspace.cohort()) > 0
+    assert (await workspace.sync()).status is RunStatus.DELIVERED
 
 
 async def test_a_stopped_run_is_not_paused_any_more() -> None:
@@ -78,15 +78,15 @@ async def test_a_stopped_run_is_not_paused_any_more() -> None:
     assert not await stop.may_go_on()
 
 
-async def test_what_is_tried_again_is_told(office: Office) -> None:
+async def test_what_is_tried_again_is_told(workspace: Workspace) -> None:
     watcher = Watcher()
     watcher.paused.set()
-    office.show_every_step()
-    office.enter(*(f"u{n}" for n in range(10)))
-    await office.sync()
-    office.enter("late", at=9)
-    office.trouble(Rule(Answer(500), frozenset({Call.MEMBERSHIP}), times=2))
-    await office.sync(observe=watcher)
+    workspace.show_every_step()
+    workspace.enter(*(f"u{n}" for n in range(10)))
+    await workspace.sync()
+    workspace.enter("late", at=9)
+    workspace.set_faults(Rule(Answer(500), frozenset({Call.MEMBERSHIP}), times=2))
+    await workspace.sync(observe=watcher)
     assert [now.audiences[0].tries for now in watcher.seen if now.retrying == 1][-1] == 3
     assert {now.audiences[0].tries for now in watcher.seen} == {1, 2, 3}
     last = watcher.seen[-1]

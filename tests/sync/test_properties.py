@@ -21,7 +21,7 @@ from amp_console.simulator import (
     World,
 )
 from amp_console.sync.audience_settings import SettingsChange
-from tests.sync.office import Office, event
+from tests.sync.workspace import Workspace, event
 
 USERS = ["u1", "u2", "u3", "u4", "u5", "u6", "poison", "ghost-1", "é😀", "007"]
 UNDELIVERABLE = {"ghost-1", "poison"}
@@ -55,32 +55,32 @@ def test_the_cohort_ends_as_the_events_say(
 ) -> None:
     poison = Rule(RefuseIds(frozenset({"poison"})), calls=frozenset({Call.MEMBERSHIP, Call.UPLOAD}))
     newest: dict[str, tuple[tuple[int, int, int], bool]] = {}
-    folder = tmp_path_factory.mktemp("office")
+    folder = tmp_path_factory.mktemp("workspace")
     world = World()
     world.add_user("seed")
     with (
         Simulator(world, behaviour=Behaviour(numeric_skipped_ids=True)) as simulator,
         Ledger(folder / "ledger.db") as ledger,
     ):
-        office = Office(simulator, ledger, folder)
-        office.limit(first_batch=batch, largest_batch=batch, tries=3, quiet_time=0)
-        office.leave("seed", at=0)
-        office.change(SettingsChange(seed_user="seed"))
+        workspace = Workspace(simulator, ledger, folder)
+        workspace.limit(first_batch=batch, largest_batch=batch, tries=3, quiet_time=0)
+        workspace.leave("seed", at=0)
+        workspace.change(SettingsChange(seed_user="seed"))
         if is_existing:
             there = world.create_cohort("There before", "ana@acme.example", {world.add_user("u0")})
-            office.change(SettingsChange(cohort_id=there.id))
+            workspace.change(SettingsChange(cohort_id=there.id))
         for number, (events, rules) in enumerate(rounds):
-            office.read(event(user, is_member, at) for user, is_member, at in events)
+            workspace.read(event(user, is_member, at) for user, is_member, at in events)
             for line, (user, is_member, at) in enumerate(events):
                 entry = ((at, number, line), is_member)
                 newest[user] = max(newest.get(user, entry), entry)
-            office.trouble(poison, *rules)
-            asyncio.run(office.sync())
-        office.trouble(poison)
-        report = asyncio.run(office.sync())
+            workspace.set_faults(poison, *rules)
+            asyncio.run(workspace.sync())
+        workspace.set_faults(poison)
+        report = asyncio.run(workspace.sync())
 
         truth = {user for user, (_, is_member) in newest.items() if is_member}
-        if office.audience().cohort_id is None:
+        if workspace.audience().cohort_id is None:
             # Amplitude took nobody. Whom it refused without a name stays pending, with its words.
             assert truth <= UNDELIVERABLE
             left = report.audiences[0].left
@@ -88,9 +88,9 @@ def test_the_cohort_ends_as_the_events_say(
             assert bool(left.pending) == bool(report.audiences[0].note)
             return
         assert report.audiences[0].left.pending == 0, report.audiences[0].note
-        assert {item.id for item in office.rejected()} >= truth & UNDELIVERABLE
-        assert len(world.cohorts()) == (1 if is_existing or office.audience().cohort_id else 0)
-        assert office.cohort() - {"u0"} == truth - UNDELIVERABLE
+        assert {item.id for item in workspace.rejected()} >= truth & UNDELIVERABLE
+        assert len(world.cohorts()) == (1 if is_existing or workspace.audience().cohort_id else 0)
+        assert workspace.cohort() - {"u0"} == truth - UNDELIVERABLE
         assert report.status in {RunStatus.DELIVERED, RunStatus.PARTIAL}
         if not is_existing:
-            assert office.ever() - {"seed"} <= set(newest)
+            assert workspace.ever() - {"seed"} <= set(newest)

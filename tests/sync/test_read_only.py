@@ -8,36 +8,36 @@ from amp_console.sync.audience_settings import SettingsChange
 from amp_console.sync.delivery.retry import retry, retry_these
 from amp_console.sync.read_only import ReadOnly
 from amp_console.values import IdType
-from tests.sync.office import Office
+from tests.sync.workspace import Workspace
 
 pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
-async def closed(office: Office) -> Office:
+async def closed(workspace: Workspace) -> Workspace:
     """Somebody is rejected and somebody pending; then the connection is made read-only."""
-    office.enter("u1", "ghost-1")
-    await office.sync()
-    office.enter("u2", at=5)
-    office.connection = msgspec.structs.replace(office.connection, read_only=True)
-    return office
+    workspace.enter("u1", "ghost-1")
+    await workspace.sync()
+    workspace.enter("u2", at=5)
+    workspace.connection = msgspec.structs.replace(workspace.connection, read_only=True)
+    return workspace
 
 
-async def test_nothing_is_sent(closed: Office) -> None:
+async def test_nothing_is_sent(closed: Workspace) -> None:
     before = len(closed.simulator.requests)
     with pytest.raises(ReadOnly, match="Nothing was sent"):
         await closed.sync()
     assert len(closed.simulator.requests) == before
 
 
-async def test_nothing_is_set(closed: Office) -> None:
+async def test_nothing_is_set(closed: Workspace) -> None:
     before = closed.audience()
     with pytest.raises(ReadOnly, match="Nothing was changed"):
         closed.change(SettingsChange(enabled=False))
     assert closed.audience() == before
 
 
-async def test_nobody_is_made_pending(closed: Office) -> None:
+async def test_nobody_is_made_pending(closed: Workspace) -> None:
     of = closed.audience().id
     with pytest.raises(ReadOnly):
         retry(closed.ledger, closed.connection, RejectedFilter())
@@ -46,6 +46,6 @@ async def test_nobody_is_made_pending(closed: Office) -> None:
     assert [item.id for item in closed.rejected()] == ["ghost-1"]
 
 
-async def test_events_may_still_be_read(closed: Office) -> None:
+async def test_events_may_still_be_read(closed: Workspace) -> None:
     closed.enter("u3", at=6)
     assert closed.plan().audiences[0].add == 2

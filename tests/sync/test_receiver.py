@@ -18,45 +18,47 @@ from amp_console.sync.sources.errors import CannotBind
 from amp_console.sync.sources.http_server import ConnectionLimits
 from amp_console.sync.sources.webhook import check_host
 from amp_console.values import Secret
-from tests.sync.office import Office, event
-from tests.sync.receiving import (
+from tests.sync.webhook_sender import (
     LIMITS,
+    LIVE_OPTIONS,
     SECRET,
-    WISH,
-    at_work,
     body_of,
     free_port,
     listening,
     members,
-    receiver_of,
+    receiver,
+    receiving,
     signed,
 )
+from tests.sync.workspace import Workspace, event
 
 pytestmark = pytest.mark.anyio
 
 
 async def test_what_is_answered_with_200_is_in_the_ledger_and_then_in_the_cohort(
-    office: Office,
+    workspace: Workspace,
 ) -> None:
-    async with at_work(office) as post:
+    async with receiving(workspace) as post:
         one = await post.send(json.dumps(event("u1", True)).encode())
         many = await post.send(body_of("u2", "u3"))
         assert (one.status_code, one.json()) == (200, {"taken": 1})
         assert (many.status_code, many.json()) == (200, {"taken": 2})
-        assert members(office) == {"u1", "u2", "u3"}
-    assert office.cohort() == {"u1", "u2", "u3"}
+        assert members(workspace) == {"u1", "u2", "u3"}
+    assert workspace.cohort() == {"u1", "u2", "u3"}
 
 
-async def test_a_signature_of_the_first_event_or_of_the_whole_body_is_right(office: Office) -> None:
+async def test_a_signature_of_the_first_event_or_of_the_whole_body_is_right(
+    workspace: Workspace,
+) -> None:
     first, second = (json.dumps(event(user, True), separators=(",", ":")) for user in ("é", "u2"))
     array = f"[{first},{second}]".encode()
-    async with at_work(office, SECRET) as post:
+    async with receiving(workspace, SECRET) as post:
         assert (await post.send(first.encode(), signed(first.encode()))).status_code == 200
         assert (await post.send(array, signed(first.encode()))).status_code == 200
         assert (await post.send(array, signed(first.encode()).upper())).status_code == 200
         assert (await post.send(array, signed(array))).status_code == 200
         assert (await post.send(array, signed(second.encode()))).status_code == 401
-    assert members(office) == {"é", "u2"}
+    assert members(workspace) == {"é", "u2"}
 
 
 @pytest.mark.parametrize(
@@ -64,23 +66,23 @@ async def test_a_signature_of_the_first_event_or_of_the_whole_body_is_right(offi
     [None, "", "x", "é", signed(b"another body"), signed(body_of("u2")), signed(b"", "wrong")],
 )
 async def test_a_wrong_or_missing_signature_is_refused(
-    office: Office, signature: str | None
+    workspace: Workspace, signature: str | None
 ) -> None:
-    async with at_work(office, SECRET) as post:
+    async with receiving(workspace, SECRET) as post:
         answer = await post.send(body_of("u1"), signature)
         assert answer.status_code == 401
         assert (await post.send(b"{broken", signature)).status_code == 401
-    assert members(office) == set()
+    assert members(workspace) == set()
 
 
 @pytest.mark.parametrize("body", [b"", b"{broken", b'{"a":1', b"17", b'"text"', b"\xff", b"[1,"])
-async def test_what_is_no_json_is_refused(office: Office, body: bytes) -> None:
-    async with at_work(office) as post:
+async def test_what_is_no_json_is_refused(workspace: Workspace, body: bytes) -> None:
+    async with receiving(workspace) as post:
         assert (await post.send(body)).status_code == 400
 
 
-async def test_events_that_say_nothing_are_accounted_for_and_taken(office: Office) -> None:
-    async with at_work(office) as post:
+async def test_events_that_say_nothing_are_accounted_for_and_taken(workspace: Workspace) -> None:
+    async with receiving(workspace) as post:
         odd = [event("u1", True), {"type": "page"}, 17, event(None, True)]
         assert (await post.send(json.dumps(odd).encode())).json() == {"taken": 4}
         assert (await post.send(b"[]")).json() == {"taken": 0}
@@ -88,31 +90,33 @@ async def test_events_that_say_nothing_are_accounted_for_and_taken(office: Offic
         assert (tally.read, tally.changes, tally.filtered, tally.invalid) == (4, 1, 1, 2)
 
 
-async def test_a_body_of_50_megabytes_is_refused_and_the_next_one_taken(office: Office) -> None:
-    async with at_work(office) as post:
+async def test_a_body_of_50_megabytes_is_refused_and_the_next_one_taken(
+    workspace: Workspace,
+) -> None:
+    async with receiving(workspace) as post:
         answer = await post.client.post("/", content=b" " * 50 * 1024 * 1024)
         assert answer.status_code == 413
         assert (await post.send(body_of("u1"))).status_code == 200
 
 
 async def test_a_body_without_a_length_is_measured(
-    office: Office,
+    workspace: Workspace,
 ) -> None:
 
     async def pieces() -> AsyncIterator[bytes]:
         for _ in range(20):
             yield b" " * 100
 
-    async with at_work(office, limits=replace(LIMITS, body=1_000)) as post:
+    async with receiving(workspace, limits=replace(LIMITS, body=1_000)) as post:
         answer = await post.client.post("/", content=pieces())
         assert answer.status_code == 413
 
 
-async def test_more_than_can_be_held_is_asked_to_come_again(office: Office) -> None:
-    async with at_work(office, limits=replace(LIMITS, held=10)) as post:
+async def test_more_than_can_be_held_is_asked_to_come_again(workspace: Workspace) -> None:
+    async with receiving(workspace, limits=replace(LIMITS, held=10)) as post:
         answer = await post.send(body_of("u1"))
         assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
-    assert members(office) == set()
+    assert members(workspace) == set()
 
 
 @pytest.fixture
@@ -151,18 +155,18 @@ async def silent_body(port: int, length: int) -> tuple[asyncio.StreamReader, asy
     return reader, writer
 
 
-async def test_bodies_that_are_announced_and_do_not_come_take_no_room(office: Office) -> None:
-    async with at_work(office, SECRET, limits=replace(LIMITS, body_seconds=0.5)) as post:
+async def test_bodies_that_are_announced_and_do_not_come_take_no_room(workspace: Workspace) -> None:
+    async with receiving(workspace, SECRET, limits=replace(LIMITS, body_seconds=0.5)) as post:
         silent = [await silent_body(post.port, LIMITS.body) for _ in range(50)]
         answer = await post.send(body_of("u1"), signed(json.dumps(event("u1", True)).encode()))
         assert answer.status_code == 200
         ended = await asyncio.gather(*(answer_to(*item) for item in silent))
         assert {*ended} == {b"HTTP/1.1 408 Request Timeout"}
-    assert members(office) == {"u1"}
+    assert members(workspace) == {"u1"}
 
 
-async def test_what_was_held_is_let_go_however_a_request_ends(office: Office) -> None:
-    async with at_work(office, limits=replace(LIMITS, held=5_000)) as post:
+async def test_what_was_held_is_let_go_however_a_request_ends(workspace: Workspace) -> None:
+    async with receiving(workspace, limits=replace(LIMITS, held=5_000)) as post:
         for _ in range(20):
             _, writer = await silent_body(post.port, 4_000)
             writer.write(b" " * 2_000)
@@ -174,36 +178,36 @@ async def test_what_was_held_is_let_go_however_a_request_ends(office: Office) ->
         assert post.live.snapshot().sources[0].trouble == ""
 
 
-async def test_why_the_last_request_was_refused_is_seen(office: Office) -> None:
-    async with at_work(office, SECRET) as post:
+async def test_why_the_last_request_was_refused_is_seen(workspace: Workspace) -> None:
+    async with receiving(workspace, SECRET) as post:
         await post.send(body_of("u1"), "wrong")
         (source,) = post.live.snapshot().sources
         assert source.name == f"http://127.0.0.1:{post.client.base_url.port}/"
         assert "(401). The signature (X-Signature) is wrong." in source.trouble
 
 
-async def test_a_full_disk_is_told_and_the_sender_tries_again(office: Office) -> None:
-    async with at_work(office) as post:
-        office.ledger.write(lambda db: db.execute("ALTER TABLE member RENAME TO elsewhere"))
+async def test_a_full_disk_is_told_and_the_sender_tries_again(workspace: Workspace) -> None:
+    async with receiving(workspace) as post:
+        workspace.ledger.write(lambda db: db.execute("ALTER TABLE member RENAME TO elsewhere"))
         answer = await post.send(body_of("u1"))
         assert (answer.status_code, answer.headers["Retry-After"]) == (503, "30")
-        office.ledger.write(lambda db: db.execute("ALTER TABLE elsewhere RENAME TO member"))
+        workspace.ledger.write(lambda db: db.execute("ALTER TABLE elsewhere RENAME TO member"))
         assert (await post.send(body_of("u1"))).status_code == 200
-    assert office.cohort() == {"u1"}
+    assert workspace.cohort() == {"u1"}
 
 
-async def test_many_senders_at_once_lose_nothing(office: Office) -> None:
-    async with at_work(office) as post:
+async def test_many_senders_at_once_lose_nothing(workspace: Workspace) -> None:
+    async with receiving(workspace) as post:
         answers = await asyncio.gather(*(post.send(body_of(f"u{n}")) for n in range(300)))
         taken = [n for n, answer in enumerate(answers) if answer.status_code == 200]
         assert len(taken) >= 100
         assert all(answer.status_code in {200, 503} for answer in answers)
-        assert {f"u{n}" for n in taken} <= members(office)
-    assert {f"u{n}" for n in taken} <= office.cohort()
+        assert {f"u{n}" for n in taken} <= members(workspace)
+    assert {f"u{n}" for n in taken} <= workspace.cohort()
 
 
-async def test_a_sender_that_goes_away_harms_nobody(office: Office) -> None:
-    async with at_work(office) as post:
+async def test_a_sender_that_goes_away_harms_nobody(workspace: Workspace) -> None:
+    async with receiving(workspace) as post:
         port = post.client.base_url.port
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{")
@@ -214,10 +218,10 @@ async def test_a_sender_that_goes_away_harms_nobody(office: Office) -> None:
 
 
 async def test_a_sender_that_closes_its_side_after_the_request_hears_the_answer(
-    office: Office,
+    workspace: Workspace,
 ) -> None:
     body = body_of("u1")
-    async with at_work(office) as post:
+    async with receiving(workspace) as post:
         reader, writer = await asyncio.open_connection("127.0.0.1", post.port)
         writer.write(
             b"POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s"
@@ -228,8 +232,8 @@ async def test_a_sender_that_closes_its_side_after_the_request_hears_the_answer(
 
 
 @pytest.mark.parametrize(("method", "path"), [("GET", "/"), ("POST", "/other"), ("PUT", "/")])
-async def test_other_calls_are_refused(office: Office, method: str, path: str) -> None:
-    async with at_work(office) as post:
+async def test_other_calls_are_refused(workspace: Workspace, method: str, path: str) -> None:
+    async with receiving(workspace) as post:
         answer = await post.client.request(method, path)
         assert answer.status_code in {404, 405}
 
@@ -241,27 +245,27 @@ def test_others_may_reach_it_only_with_a_secret() -> None:
         check_host("0.0.0.0", None)  # noqa: S104
 
 
-async def test_a_port_in_use_is_told(office: Office) -> None:
+async def test_a_port_in_use_is_told(workspace: Workspace) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        post = receiver_of(office, taken.getsockname()[1])
-        async with office.client() as amplitude:
-            live = LiveSession(office.means_with(amplitude), WISH)
+        post = receiver(workspace, taken.getsockname()[1])
+        async with workspace.client() as amplitude:
+            live = LiveSession(workspace.means_with(amplitude), LIVE_OPTIONS)
             with pytest.raises(CannotBind, match="Nothing can listen on"):
                 await live.run(post)
-    (run,) = office.ledger.read(all_runs)
+    (run,) = workspace.ledger.read(all_runs)
     assert run.status is RunStatus.STOPPED
     assert "Nothing can listen on" in run.note
 
 
 @pytest.mark.usefixtures("many_handles")
 async def test_10_000_slow_connections_are_turned_away_and_nothing_is_lost(
-    office: Office,
+    workspace: Workspace,
 ) -> None:
     """They take what there is; who comes meanwhile is asked to come again, and can soon."""
     door = ConnectionLimits(head_seconds=3_600.0)  # however slow this machine is
-    async with at_work(office, limits=replace(LIMITS, door=door)) as post:
+    async with receiving(workspace, limits=replace(LIMITS, door=door)) as post:
         port = post.port
         silent = [await asyncio.open_connection("127.0.0.1", port) for _ in range(20)]
         slow = [await slow_connection(port) for _ in range(door.connections - 20)]
@@ -280,42 +284,42 @@ async def test_10_000_slow_connections_are_turned_away_and_nothing_is_lost(
         while (taken := await post.send(body_of("u1"))).status_code == 503:
             await asyncio.sleep(0.01)
         assert taken.status_code == 200
-    assert office.cohort() == {"u1"}
+    assert workspace.cohort() == {"u1"}
 
 
-async def test_a_connection_that_takes_too_long_makes_room(office: Office) -> None:
+async def test_a_connection_that_takes_too_long_makes_room(workspace: Workspace) -> None:
     door = ConnectionLimits(head_seconds=0.2)
-    async with at_work(office, limits=replace(LIMITS, door=door)) as post:
+    async with receiving(workspace, limits=replace(LIMITS, door=door)) as post:
         port = post.port
         silent = [await asyncio.open_connection("127.0.0.1", port) for _ in range(20)]
         slow = [await slow_connection(port) for _ in range(20)]
         ended = await asyncio.gather(*(answer_to(*item) for item in silent + slow))
         assert {*ended} == {b"HTTP/1.1 408 Request Timeout"}
         assert (await post.send(body_of("u1"))).status_code == 200
-    assert office.cohort() == {"u1"}
+    assert workspace.cohort() == {"u1"}
 
 
 async def test_an_event_that_means_several_audiences_is_refused_and_the_next_are_taken(
-    office: Office,
+    workspace: Workspace,
 ) -> None:
     one, two = (event(f"u{n}", True, personas={"computation_id": f"id{n}"}) for n in (1, 2))
-    async with at_work(office) as post:
+    async with receiving(workspace) as post:
         for item in (one, two, event("u3", True, personas={"computation_id": ""}), one):
             assert (await post.send(json.dumps(item).encode())).status_code == 200
         assert post.live.snapshot().tally.invalid == 1
-    assert members(office) == {"u1", "u2"}
+    assert members(workspace) == {"u1", "u2"}
 
 
-async def test_a_receiver_that_can_take_nothing_in_ends(office: Office) -> None:
+async def test_a_receiver_that_can_take_nothing_in_ends(workspace: Workspace) -> None:
     port = free_port()
-    post = receiver_of(office, port)
+    post = receiver(workspace, port)
 
     def fail(_: object) -> None:
         raise ZeroDivisionError
 
     post._fold = fail  # type: ignore[assignment, method-assign]
-    async with office.client() as amplitude:
-        live = LiveSession(office.means_with(amplitude), WISH)
+    async with workspace.client() as amplitude:
+        live = LiveSession(workspace.means_with(amplitude), LIVE_OPTIONS)
         task = asyncio.create_task(live.run(post))
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
             await listening(client, task)

@@ -13,8 +13,8 @@ from msgspec.structs import replace
 from amp_console.ledger import runs
 from amp_console.ledger.refused_requests import refused_requests
 from amp_console.sync.sources.http_server import ConnectionLimits
-from tests.sync.office import Office, event
-from tests.sync.receiving import LIMITS, SECRET, at_work, body_of, members, signed
+from tests.sync.webhook_sender import LIMITS, SECRET, body_of, members, receiving, signed
+from tests.sync.workspace import Workspace, event
 
 pytestmark = pytest.mark.anyio
 
@@ -47,23 +47,23 @@ async def heard(port: int, request: bytes) -> bytes:
     return line.strip()
 
 
-async def test_others_are_answered_while_a_large_body_is_checked(office: Office) -> None:
+async def test_others_are_answered_while_a_large_body_is_checked(workspace: Workspace) -> None:
     parser = HeldParser()
     large = b"[" + b"1," * (8 * 1024 * 1024 - 2) + b"1]"
-    async with at_work(office, SECRET, parser=parser) as post:
+    async with receiving(workspace, SECRET, parser=parser) as post:
         refused = asyncio.create_task(post.send(large, signed(b"not this")))
         await asyncio.to_thread(parser.asked.wait)
         assert (await post.client.get("/healthz")).status_code == 200
         assert not refused.done()
         parser.may_go_on.set()
         assert (await refused).status_code == 401
-    assert members(office) == set()
+    assert members(workspace) == set()
 
 
-async def test_bodies_are_cut_in_turns(office: Office) -> None:
+async def test_bodies_are_cut_in_turns(workspace: Workspace) -> None:
     parser = HeldParser()
     many = b"[" + b",".join(json.dumps(event(f"u{n}", True)).encode() for n in range(600)) + b"]"
-    async with at_work(office, parser=parser) as post:
+    async with receiving(workspace, parser=parser) as post:
         first = asyncio.create_task(post.send(many))
         await asyncio.to_thread(parser.asked.wait)
         second = asyncio.create_task(post.send(ONE))
@@ -87,22 +87,22 @@ async def test_bodies_are_cut_in_turns(office: Office) -> None:
     ],
 )
 async def test_a_body_that_can_not_be_taken_is_refused_and_counted(
-    office: Office, body: bytes, status: int, reason: str
+    workspace: Workspace, body: bytes, status: int, reason: str
 ) -> None:
-    async with at_work(office, SECRET) as post:
+    async with receiving(workspace, SECRET) as post:
         assert (await post.send(body, signed(body))).status_code == status
         assert (await post.send(body)).status_code == 401
         assert post.refused() == {reason: (status, 1), "missing signature": (401, 1)}
 
 
-async def test_an_empty_array_says_nothing_and_has_no_first_event(office: Office) -> None:
-    async with at_work(office, SECRET) as post:
+async def test_an_empty_array_says_nothing_and_has_no_first_event(workspace: Workspace) -> None:
+    async with receiving(workspace, SECRET) as post:
         assert (await post.send(b"[]", signed(b""))).status_code == 401
         assert (await post.send(b"[]", signed(b"[]"))).json() == {"taken": 0}
 
 
-async def test_two_signatures_are_refused_though_one_is_right(office: Office) -> None:
-    async with at_work(office, SECRET) as post:
+async def test_two_signatures_are_refused_though_one_is_right(workspace: Workspace) -> None:
+    async with receiving(workspace, SECRET) as post:
         headers = [("X-Signature", signed(ONE)), ("X-Signature", "0" * 40)]
         answer = await post.client.post("/", content=ONE, headers=headers)
         assert answer.status_code == 401
@@ -110,14 +110,14 @@ async def test_two_signatures_are_refused_though_one_is_right(office: Office) ->
 
 
 async def test_other_events_can_be_added_to_an_array_unless_only_single_ones_are_accepted(
-    office: Office,
+    workspace: Workspace,
 ) -> None:
     added = b"[" + ONE + b"," + json.dumps(event("u2", True)).encode() + b"]"
-    async with at_work(office, SECRET, single_events=True) as post:
+    async with receiving(workspace, SECRET, single_events=True) as post:
         assert (await post.send(added, signed(ONE))).status_code == 400
         assert (await post.send(ONE, signed(ONE))).status_code == 200
         assert post.refused() == {"an array, with single events only": (400, 1)}
-    assert members(office) == {"u1"}
+    assert members(workspace) == {"u1"}
 
 
 LENGTH = b"Content-Length: %d\r\n" % len(ONE)
@@ -147,43 +147,45 @@ IN_ONE_CHUNK = b"%x\r\n%s\r\n0\r\n\r\n" % (len(ONE), ONE)
     ],
 )
 async def test_lengths_that_can_be_understood_in_two_ways_are_refused(
-    office: Office, head: bytes, body: bytes, status: int
+    workspace: Workspace, head: bytes, body: bytes, status: int
 ) -> None:
-    async with at_work(office) as post:
+    async with receiving(workspace) as post:
         line = await heard(post.port, b"POST / HTTP/1.1\r\nHost: x\r\n" + head + b"\r\n" + body)
         assert line.startswith(b"HTTP/1.1 %d " % status)
         assert post.refused()["broken HTTP"] == (status, 1)
         assert (await post.send(body_of("u2"))).status_code == 200
-    assert members(office) == {"u2"}
+    assert members(workspace) == {"u2"}
 
 
-async def test_http_1_0_has_no_chunks(office: Office) -> None:
-    async with at_work(office) as post:
+async def test_http_1_0_has_no_chunks(workspace: Workspace) -> None:
+    async with receiving(workspace) as post:
         request = b"POST / HTTP/1.0\r\nHost: x\r\n" + CHUNKED + b"\r\n" + IN_ONE_CHUNK
         assert (await heard(post.port, request)).startswith(b"HTTP/1.1 400 ")
-    assert members(office) == set()
+    assert members(workspace) == set()
 
 
-async def test_a_second_request_in_a_body_with_two_lengths_is_not_heard(office: Office) -> None:
+async def test_a_second_request_in_a_body_with_two_lengths_is_not_heard(
+    workspace: Workspace,
+) -> None:
     smuggled = b"POST / HTTP/1.1\r\nHost: x\r\n" + LENGTH + b"\r\n" + ONE
     head = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n" + CHUNKED + b"\r\n"
-    async with at_work(office) as post:
+    async with receiving(workspace) as post:
         reader, writer = await asyncio.open_connection("127.0.0.1", post.port)
         writer.write(head + b"0\r\n\r\n" + smuggled)
         answers = await asyncio.wait_for(reader.read(), 30)
         writer.close()
         assert answers.count(b"HTTP/1.1") == 1
-    assert members(office) == set()
+    assert members(workspace) == set()
 
 
-async def test_the_same_length_twice_is_one_length(office: Office) -> None:
-    async with at_work(office) as post:
+async def test_the_same_length_twice_is_one_length(workspace: Workspace) -> None:
+    async with receiving(workspace) as post:
         request = b"POST / HTTP/1.1\r\nHost: x\r\n" + LENGTH + LENGTH + b"\r\n" + ONE
         assert await heard(post.port, request) == b"HTTP/1.1 200 OK"
 
 
-async def test_a_broken_request_after_a_good_one_is_refused(office: Office) -> None:
-    async with at_work(office) as post:
+async def test_a_broken_request_after_a_good_one_is_refused(workspace: Workspace) -> None:
+    async with receiving(workspace) as post:
         reader, writer = await asyncio.open_connection("127.0.0.1", post.port)
         writer.write(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
         await reader.readuntil(b'"waiting":0}')
@@ -192,17 +194,17 @@ async def test_a_broken_request_after_a_good_one_is_refused(office: Office) -> N
         writer.close()
 
 
-async def test_refusals_are_kept_with_the_run(office: Office) -> None:
+async def test_refusals_are_kept_with_the_run(workspace: Workspace) -> None:
     limits = replace(LIMITS, body=1_000, door=ConnectionLimits(head_seconds=0.2))
-    async with at_work(office, limits=limits) as post:
+    async with receiving(workspace, limits=limits) as post:
         await post.send(b"{broken")
         await post.send(b" " * 2_000)
         await post.send(b" " * 2_000)
         await post.client.post("/webhook")
         await post.client.put("/")
         assert b"408" in await heard(post.port, b"POST")
-    (run,) = office.ledger.read(runs.all_runs)
-    kept = office.ledger.read(refused_requests, run.id)
+    (run,) = workspace.ledger.read(runs.all_runs)
+    kept = workspace.ledger.read(refused_requests, run.id)
     assert {(item.status, str(item.reason), item.count) for item in kept} == {
         (400, "not JSON", 1),
         (413, "too large", 2),

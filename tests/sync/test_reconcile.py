@@ -25,46 +25,48 @@ from amp_console.sync.read_only import ReadOnly
 from amp_console.sync.reconcile.member_list import IncompleteList, read_listing
 from amp_console.sync.reconcile.plan import plan_reconcile
 from amp_console.values import IdType, Operation
-from tests.sync.office import BOTH, Office, event
+from tests.sync.workspace import BOTH, Workspace, event
 
 pytestmark = pytest.mark.anyio
 
 USERS = [f"u{n:02}" for n in range(20)]
 
 
-def who(office: Office, of: Comparison, *kinds: DifferenceKind) -> dict[str, PriorState]:
+def who(workspace: Workspace, of: Comparison, *kinds: DifferenceKind) -> dict[str, PriorState]:
     """Who differs, and what the ledger knew of them."""
-    found = office.ledger.read(differences, DifferenceFilter(of.id, kinds or tuple(DifferenceKind)))
+    found = workspace.ledger.read(
+        differences, DifferenceFilter(of.id, kinds or tuple(DifferenceKind))
+    )
     return {item.id: item.knew for item in found}
 
 
-async def test_what_is_equal_is_told_to_be(office: Office) -> None:
-    office.enter(*USERS)
-    await office.sync()
-    found = await office.compare()
+async def test_what_is_equal_is_told_to_be(workspace: Workspace) -> None:
+    workspace.enter(*USERS)
+    await workspace.sync()
+    found = await workspace.compare()
     assert (found.in_audience, found.in_cohort, found.in_both) == (20, 20, 20)
     assert found.is_equal
-    assert who(office, found) == {}
-    run = office.ledger.read(all_runs)[0]
+    assert who(workspace, found) == {}
+    run = workspace.ledger.read(all_runs)[0]
     assert (run.kind, run.status) == (RunKind.COMPARE, RunStatus.DELIVERED)
 
 
-async def test_every_kind_of_drift_is_found_and_put_right(office: Office) -> None:
+async def test_every_kind_of_drift_is_found_and_put_right(workspace: Workspace) -> None:
     """The whole of it: behind our back, left-overs, and what Amplitude does not know."""
-    office.enter(*USERS, "ghost-1", "Caps", "0042", "gone", at=0)
-    office.leave("gone", at=1)
-    await office.sync()
-    assert [item.id for item in office.rejected()] == ["ghost-1"]
-    office.take_out("u00", "u01", "Caps", "0042")
-    office.put_in("stranger", "caps", "42", "gone")
-    nameless = office.simulator.world.add_user(None)
-    cohort_id = office.audience().cohort_id
+    workspace.enter(*USERS, "ghost-1", "Caps", "0042", "gone", at=0)
+    workspace.leave("gone", at=1)
+    await workspace.sync()
+    assert [item.id for item in workspace.rejected()] == ["ghost-1"]
+    workspace.remove_in_amplitude("u00", "u01", "Caps", "0042")
+    workspace.add_in_amplitude("stranger", "caps", "42", "gone")
+    nameless = workspace.simulator.world.add_user(None)
+    cohort_id = workspace.audience().cohort_id
     assert cohort_id is not None
-    office.simulator.world.change(cohort_id, Operation.ADD, {nameless})
-    office.enter("new", at=2)
-    office.leave("u02", at=2)
-    found = await office.compare()
-    assert who(office, found, DifferenceKind.MISSING) == {
+    workspace.simulator.world.change(cohort_id, Operation.ADD, {nameless})
+    workspace.enter("new", at=2)
+    workspace.leave("u02", at=2)
+    found = await workspace.compare()
+    assert who(workspace, found, DifferenceKind.MISSING) == {
         "u00": PriorState.DELIVERED,
         "u01": PriorState.DELIVERED,
         "Caps": PriorState.DELIVERED,
@@ -72,16 +74,16 @@ async def test_every_kind_of_drift_is_found_and_put_right(office: Office) -> Non
         "ghost-1": PriorState.REJECTED,
         "new": PriorState.PENDING,
     }
-    assert who(office, found, DifferenceKind.LEFT) == {
+    assert who(workspace, found, DifferenceKind.LEFT) == {
         "gone": PriorState.DELIVERED,
         "u02": PriorState.PENDING,
     }
-    assert set(who(office, found, DifferenceKind.STRANGER)) == {"stranger", "caps", "42"}
-    assert set(who(office, found, DifferenceKind.NO_ID_IN_COHORT)) == {str(nameless)}
+    assert set(who(workspace, found, DifferenceKind.STRANGER)) == {"stranger", "caps", "42"}
+    assert set(who(workspace, found, DifferenceKind.NO_ID_IN_COHORT)) == {str(nameless)}
     assert (found.in_audience, found.in_cohort, found.in_both) == (23, 23, 17)
     assert (found.missing, found.missing_drifted, found.missing_rejected) == (6, 4, 1)
     assert (found.has_left, found.strangers, found.not_comparable) == (2, 3, 1)
-    alike = office.ledger.read(differences, DifferenceFilter(found.id))
+    alike = workspace.ledger.read(differences, DifferenceFilter(found.id))
     assert {item.id: item.resembles for item in alike if item.resembles} == {
         "Caps": "caps",
         "caps": "Caps",
@@ -89,34 +91,36 @@ async def test_every_kind_of_drift_is_found_and_put_right(office: Office) -> Non
         "42": "0042",
     }
 
-    done = await office.apply(found)
-    assert office.cohort() == {*USERS, "Caps", "0042", "new", str(nameless)} - {"u02"}
+    done = await workspace.apply(found)
+    assert workspace.cohort() == {*USERS, "Caps", "0042", "new", str(nameless)} - {"u02"}
     assert done.after is not None
     assert (done.after.missing, done.after.extra) == (1, 0)
-    assert who(office, done.after) == {
+    assert who(workspace, done.after) == {
         "ghost-1": PriorState.REJECTED,
         str(nameless): PriorState.NOTHING,
     }
     assert (done.counts.added, done.counts.removed, done.counts.rejected) == (5, 5, 1)
     assert (done.pending, done.verified) == (0, False)
-    assert [item.id for item in office.rejected()] == ["ghost-1"]
-    run = office.ledger.read(all_runs)[0]
+    assert [item.id for item in workspace.rejected()] == ["ghost-1"]
+    run = workspace.ledger.read(all_runs)[0]
     assert (run.kind, run.status, run.added) == (RunKind.RECONCILE, RunStatus.PARTIAL, 5)
-    assert office.ledger.read(comparisons_in, run.id) == [done.after]
+    assert workspace.ledger.read(comparisons_in, run.id) == [done.after]
 
 
-async def test_a_comparison_alone_sends_nothing_and_the_next_sync_is_right(office: Office) -> None:
-    office.enter(*USERS, "gone")
-    office.leave("gone")
-    await office.sync()
-    office.take_out("u00")
-    office.put_in("gone", "stranger")
-    before = office.cohort()
-    await office.compare()
-    assert office.cohort() == before
-    report = await office.sync()
+async def test_a_comparison_alone_sends_nothing_and_the_next_sync_is_right(
+    workspace: Workspace,
+) -> None:
+    workspace.enter(*USERS, "gone")
+    workspace.leave("gone")
+    await workspace.sync()
+    workspace.remove_in_amplitude("u00")
+    workspace.add_in_amplitude("gone", "stranger")
+    before = workspace.cohort()
+    await workspace.compare()
+    assert workspace.cohort() == before
+    report = await workspace.sync()
     assert (report.audiences[0].counts.added, report.audiences[0].counts.removed) == (1, 1)
-    assert office.cohort() == {*USERS, "stranger"}
+    assert workspace.cohort() == {*USERS, "stranger"}
 
 
 @pytest.mark.parametrize(
@@ -137,123 +141,127 @@ async def test_a_comparison_alone_sends_nothing_and_the_next_sync_is_right(offic
     ],
 )
 async def test_only_what_is_chosen_is_put_right(
-    office: Office, choice: RepairChoice, cohort: set[str]
+    workspace: Workspace, choice: RepairChoice, cohort: set[str]
 ) -> None:
-    office.enter(*USERS, "gone")
-    office.leave("gone")
-    await office.sync()
-    office.take_out("u00", "u01")
-    office.put_in("gone", "stranger")
-    done = await office.apply(await office.compare(), choice)
-    assert office.cohort() == cohort
+    workspace.enter(*USERS, "gone")
+    workspace.leave("gone")
+    await workspace.sync()
+    workspace.remove_in_amplitude("u00", "u01")
+    workspace.add_in_amplitude("gone", "stranger")
+    done = await workspace.apply(await workspace.compare(), choice)
+    assert workspace.cohort() == cohort
     assert not done.is_equal
 
 
-async def test_a_list_outweighs_what_the_ledger_wants(office: Office) -> None:
-    office.enter(*USERS, "older")
-    await office.sync()
-    listed = office.listed("u00", "u01", "brand-new", "older")
-    found = await office.compare(against=listed)
-    assert set(who(office, found, DifferenceKind.MISSING)) == {"brand-new"}
-    assert set(who(office, found, DifferenceKind.LEFT)) == set(USERS) - {"u00", "u01"}
-    assert office.plan().audiences[0].is_idle
-    done = await office.apply(found)
+async def test_a_list_outweighs_what_the_ledger_wants(workspace: Workspace) -> None:
+    workspace.enter(*USERS, "older")
+    await workspace.sync()
+    listed = workspace.write_member_list("u00", "u01", "brand-new", "older")
+    found = await workspace.compare(against=listed)
+    assert set(who(workspace, found, DifferenceKind.MISSING)) == {"brand-new"}
+    assert set(who(workspace, found, DifferenceKind.LEFT)) == set(USERS) - {"u00", "u01"}
+    assert workspace.plan().audiences[0].is_idle
+    done = await workspace.apply(found)
     assert done.verified
-    assert office.cohort() == {"u00", "u01", "brand-new", "older"}
-    assert office.plan().audiences[0].is_idle
+    assert workspace.cohort() == {"u00", "u01", "brand-new", "older"}
+    assert workspace.plan().audiences[0].is_idle
 
 
-async def test_events_that_are_newer_than_a_list_outweigh_it(office: Office) -> None:
-    office.enter(*USERS)
-    await office.sync()
-    listed = office.listed("u00", at=1)
-    office.enter(*USERS[1:], at=2)
-    found = await office.compare(against=listed)
+async def test_events_that_are_newer_than_a_list_outweigh_it(workspace: Workspace) -> None:
+    workspace.enter(*USERS)
+    await workspace.sync()
+    listed = workspace.write_member_list("u00", at=1)
+    workspace.enter(*USERS[1:], at=2)
+    found = await workspace.compare(against=listed)
     assert found.is_equal
 
 
-async def test_people_in_by_their_former_identifier_are_found_by_it(office: Office) -> None:
-    office.map_amplitude_ids()
-    world = office.simulator.world
+async def test_people_in_by_their_former_identifier_are_found_by_it(workspace: Workspace) -> None:
+    workspace.map_amplitude_ids()
+    world = workspace.simulator.world
     pairs = {name: world.add_user(name) for name in ("ana", "ben")}
     nameless = world.add_user(None)
-    office.read(
+    workspace.read(
         [
             *(event(name, True, traits={"amplitude_id": n}) for name, n in pairs.items()),
             event(None, True, traits={"amplitude_id": nameless}),
         ]
     )
-    office.change(SettingsChange(id_type=IdType.AMPLITUDE_ID))
-    await office.sync()
-    assert office.cohort() == {"ana", "ben", str(nameless)}
-    office.change(SettingsChange(id_type=IdType.USER_ID))
-    found = await office.compare()
+    workspace.change(SettingsChange(id_type=IdType.AMPLITUDE_ID))
+    await workspace.sync()
+    assert workspace.cohort() == {"ana", "ben", str(nameless)}
+    workspace.change(SettingsChange(id_type=IdType.USER_ID))
+    found = await workspace.compare()
     assert (found.missing, found.in_both, found.strangers) == (0, 2, 0)
-    assert who(office, found, DifferenceKind.LEFT) == {str(nameless): PriorState.PENDING}
-    done = await office.apply(found)
-    assert office.cohort() == {"ana", "ben"}
+    assert who(workspace, found, DifferenceKind.LEFT) == {str(nameless): PriorState.PENDING}
+    done = await workspace.apply(found)
+    assert workspace.cohort() == {"ana", "ben"}
     assert done.verified
-    assert office.plan().audiences[0].is_idle
+    assert workspace.plan().audiences[0].is_idle
 
 
 @pytest.mark.parametrize("ghosts", [(), ("ghost-1",)])
 async def test_a_small_cohort_can_be_replaced_in_one_request(
-    office: Office, ghosts: tuple[str, ...]
+    workspace: Workspace, ghosts: tuple[str, ...]
 ) -> None:
-    office.enter(*USERS, *ghosts)
-    await office.sync()
-    office.take_out("u00", "u01")
-    office.put_in("stranger")
-    found = await office.compare()
-    before = len(office.simulator.requests)
-    done = await office.apply(found, replace=True)
+    workspace.enter(*USERS, *ghosts)
+    await workspace.sync()
+    workspace.remove_in_amplitude("u00", "u01")
+    workspace.add_in_amplitude("stranger")
+    found = await workspace.compare()
+    before = len(workspace.simulator.requests)
+    done = await workspace.apply(found, replace=True)
     assert done.plan.replace
-    assert office.cohort() == set(USERS)
-    calls = [seen.call for seen in office.simulator.requests[before:]]
+    assert workspace.cohort() == set(USERS)
+    calls = [seen.call for seen in workspace.simulator.requests[before:]]
     assert calls.count(Call.UPLOAD) == 1
     assert calls.count(Call.MEMBERSHIP) == (1 if ghosts else 0)
     assert done.verified is not bool(ghosts)
     assert (done.counts.added, done.counts.removed) == (2, 1)
     assert done.size is not None
     assert done.size.agrees
-    assert [item.id for item in office.rejected()] == list(ghosts)
+    assert [item.id for item in workspace.rejected()] == list(ghosts)
 
 
-async def test_sizes_that_disagree_are_told_without_a_download(office: Office) -> None:
-    office.enter(*USERS)
-    await office.sync()
-    office.take_out("u00")
-    found = await office.compare()
-    office.put_in("stranger")
-    done = await office.apply(found, verify=False)
+async def test_sizes_that_disagree_are_told_without_a_download(workspace: Workspace) -> None:
+    workspace.enter(*USERS)
+    await workspace.sync()
+    workspace.remove_in_amplitude("u00")
+    found = await workspace.compare()
+    workspace.add_in_amplitude("stranger")
+    done = await workspace.apply(found, verify=False)
     assert done.size is not None
     assert (done.size.expected, done.size.found) == (20, 21)
     assert done.verified is False
     assert not done.is_equal
 
 
-async def test_without_a_second_look_nothing_is_proven(office: Office) -> None:
-    office.enter(*USERS)
-    await office.sync()
-    office.take_out("u00")
-    done = await office.apply(await office.compare(), verify=False)
+async def test_without_a_second_look_nothing_is_proven(workspace: Workspace) -> None:
+    workspace.enter(*USERS)
+    await workspace.sync()
+    workspace.remove_in_amplitude("u00")
+    done = await workspace.apply(await workspace.compare(), verify=False)
     assert (done.verified, done.is_equal) == (None, True)
 
 
-async def test_large_files_come_by_a_link_and_with_tabs(office: Office) -> None:
-    office.simulator.behaviour = Behaviour(redirect_above=3, tabbed_cells=True)
-    office.enter(*USERS)
-    await office.sync()
-    office.put_in("stranger")
-    assert (await office.compare()).strangers == 1
+async def test_large_files_come_by_a_link_and_with_tabs(workspace: Workspace) -> None:
+    workspace.simulator.behaviour = Behaviour(redirect_above=3, tabbed_cells=True)
+    workspace.enter(*USERS)
+    await workspace.sync()
+    workspace.add_in_amplitude("stranger")
+    assert (await workspace.compare()).strangers == 1
 
 
-async def test_more_than_would_stay_is_asked_for_whatever_share_is_allowed(office: Office) -> None:
-    office.limit(largest_removal=1.0)
-    office.enter(*USERS)
-    await office.sync()
-    office.put_in("stranger")
-    plan = office.ledger.write(plan_reconcile, office.connection, await office.compare(), BOTH)
+async def test_more_than_would_stay_is_asked_for_whatever_share_is_allowed(
+    workspace: Workspace,
+) -> None:
+    workspace.limit(largest_removal=1.0)
+    workspace.enter(*USERS)
+    await workspace.sync()
+    workspace.add_in_amplitude("stranger")
+    plan = workspace.ledger.write(
+        plan_reconcile, workspace.connection, await workspace.compare(), BOTH
+    )
 
     def removes(count: int, without_id: int = 0, *, replaces: bool = False) -> bool:
         of = msgspec.structs.replace(plan.comparison, in_cohort=10, cohort_no_id=without_id)
@@ -264,61 +272,61 @@ async def test_more_than_would_stay_is_asked_for_whatever_share_is_allowed(offic
     assert (removes(4, 2), removes(4, 2, replaces=True)) == (False, True), "they go, too"
 
 
-async def test_a_read_only_connection_compares_and_applies_nothing(office: Office) -> None:
-    office.enter(*USERS)
-    await office.sync()
-    office.take_out("u00")
-    office.connection = msgspec.structs.replace(office.connection, read_only=True)
-    found = await office.compare()
+async def test_a_read_only_connection_compares_and_applies_nothing(workspace: Workspace) -> None:
+    workspace.enter(*USERS)
+    await workspace.sync()
+    workspace.remove_in_amplitude("u00")
+    workspace.connection = msgspec.structs.replace(workspace.connection, read_only=True)
+    found = await workspace.compare()
     with pytest.raises(ReadOnly):
-        await office.apply(found)
-    assert "u00" not in office.cohort()
+        await workspace.apply(found)
+    assert "u00" not in workspace.cohort()
 
 
-async def test_differences_are_found_page_by_page(office: Office) -> None:
-    office.enter(*USERS)
-    await office.sync()
-    office.take_out(*USERS[:7])
-    found = await office.compare()
+async def test_differences_are_found_page_by_page(workspace: Workspace) -> None:
+    workspace.enter(*USERS)
+    await workspace.sync()
+    workspace.remove_in_amplitude(*USERS[:7])
+    found = await workspace.compare()
     wish = DifferenceFilter(found.id, (DifferenceKind.MISSING,))
-    assert office.ledger.read(count_differences, wish) == 7
-    page = office.ledger.read(differences, wish, 5, 5)
+    assert workspace.ledger.read(count_differences, wish) == 7
+    page = workspace.ledger.read(differences, wish, 5, 5)
     assert [item.id for item in page] == USERS[5:7]
     some = DifferenceFilter(found.id, (DifferenceKind.MISSING,), "U03")
-    assert [difference.id for difference in office.ledger.read(differences, some)] == ["u03"]
+    assert [difference.id for difference in workspace.ledger.read(differences, some)] == ["u03"]
     assert isinstance(page[0], Difference)
 
 
-async def test_a_stranger_who_is_to_be_taken_out_is_told_of(office: Office) -> None:
-    office.enter(*USERS)
-    await office.sync()
-    office.put_in("stranger")
-    found = await office.compare()
-    office.trouble(Rule(Answer(503), frozenset({Call.MEMBERSHIP})))
-    await office.apply_report(found)
-    (answer,) = office.ledger.read(explain_person, "stranger")
+async def test_a_stranger_who_is_to_be_taken_out_is_told_of(workspace: Workspace) -> None:
+    workspace.enter(*USERS)
+    await workspace.sync()
+    workspace.add_in_amplitude("stranger")
+    found = await workspace.compare()
+    workspace.set_faults(Rule(Answer(503), frozenset({Call.MEMBERSHIP})))
+    await workspace.apply_report(found)
+    (answer,) = workspace.ledger.read(explain_person, "stranger")
     assert answer.verdict is PersonVerdict.LEAVES
     assert "in the cohort, and in no event: nobody of that name" in answer.sentence
-    office.trouble()
-    await office.sync()
-    (answer,) = office.ledger.read(explain_person, "stranger")
+    workspace.set_faults()
+    await workspace.sync()
+    (answer,) = workspace.ledger.read(explain_person, "stranger")
     assert "or were found in it and taken out" in answer.sentence
 
 
 async def test_what_list_and_cohort_agree_on_the_ledger_follows_once_applied(
-    office: Office,
+    workspace: Workspace,
 ) -> None:
-    office.enter(*USERS)
-    await office.sync()
-    office.take_out("u00")
-    office.put_in("brand-new")
-    found = await office.compare(against=office.listed(*USERS[1:], "brand-new"))
+    workspace.enter(*USERS)
+    await workspace.sync()
+    workspace.remove_in_amplitude("u00")
+    workspace.add_in_amplitude("brand-new")
+    found = await workspace.compare(against=workspace.write_member_list(*USERS[1:], "brand-new"))
     assert found.is_equal
     assert found.disagreeing == 2
-    assert not office.plan().audiences[0].is_idle
-    await office.apply(found)
-    assert office.plan().audiences[0].is_idle
-    assert office.cohort() == {*USERS[1:], "brand-new"}
+    assert not workspace.plan().audiences[0].is_idle
+    await workspace.apply(found)
+    assert workspace.plan().audiences[0].is_idle
+    assert workspace.cohort() == {*USERS[1:], "brand-new"}
 
 
 INCOMPLETE_LISTS = {
@@ -332,15 +340,15 @@ INCOMPLETE_LISTS = {
 
 @pytest.mark.parametrize("content", INCOMPLETE_LISTS.values(), ids=INCOMPLETE_LISTS)
 def test_an_incomplete_list_is_compared_with_only_where_the_operator_insists(
-    office: Office, tmp_path: Path, content: bytes
+    workspace: Workspace, tmp_path: Path, content: bytes
 ) -> None:
-    office.enter(*USERS)
+    workspace.enter(*USERS)
     path = tmp_path / "list.csv"
     path.write_bytes(content)
-    of = office.audience()
+    of = workspace.audience()
     with pytest.raises(IncompleteList, match="can't be compared with"):
-        read_listing(office.ledger, of, str(path))
-    listing = read_listing(office.ledger, of, str(path), allow_incomplete=True)
+        read_listing(workspace.ledger, of, str(path))
+    listing = read_listing(workspace.ledger, of, str(path), allow_incomplete=True)
     assert (listing.refused, listing.known) == (1, listing.listed)
 
 
@@ -355,17 +363,17 @@ def test_an_incomplete_list_is_compared_with_only_where_the_operator_insists(
     ],
 )
 async def test_a_list_that_shares_no_identifier_is_told_apart(
-    office: Office, users: tuple[str, ...], in_cohort: tuple[str, ...], overlap: int
+    workspace: Workspace, users: tuple[str, ...], in_cohort: tuple[str, ...], overlap: int
 ) -> None:
-    office.enter(*USERS, "gone")
-    office.leave("gone")
-    await office.sync()
-    office.put_in(*in_cohort)
-    listed = office.listed(*users, at=100)
-    office.enter("newer", at=200)
-    found = await office.compare(against=listed)
+    workspace.enter(*USERS, "gone")
+    workspace.leave("gone")
+    await workspace.sync()
+    workspace.add_in_amplitude(*in_cohort)
+    listed = workspace.write_member_list(*users, at=100)
+    workspace.enter("newer", at=200)
+    found = await workspace.compare(against=listed)
     assert found.list_overlap == overlap
     assert found.is_foreign_list is (overlap == 0)
-    assert not (await office.compare()).is_foreign_list
-    plan = office.ledger.write(plan_reconcile, office.connection, found, BOTH)
+    assert not (await workspace.compare()).is_foreign_list
+    plan = workspace.ledger.write(plan_reconcile, workspace.connection, found, BOTH)
     assert (plan.foreign_list is not None) is (overlap == 0)

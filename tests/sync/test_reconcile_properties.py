@@ -12,7 +12,7 @@ from amp_console.ledger import Db, Ledger
 from amp_console.ledger.comparisons import DifferenceFilter, DifferenceKind, differences
 from amp_console.simulator import Simulator, World
 from amp_console.values import Operation
-from tests.sync.office import Office, event
+from tests.sync.workspace import Workspace, event
 
 NAMES = ("ana", "Ana", "ben", "007", "7", "ghost-1", "cem", "dua", "eve")
 KNOWN = [name for name in NAMES if not name.startswith("ghost-")]
@@ -51,18 +51,18 @@ def wanted_after(story: Story) -> set[str]:
     return {name for name, is_member in last.items() if is_member}
 
 
-def prepare(office: Office, story: Story) -> set[str]:
+def prepare(workspace: Workspace, story: Story) -> set[str]:
     """Tell the story, up to the comparison; return who in the cohort has no user ID."""
-    world = office.simulator.world
-    office.read([event("founder", True)])
-    office.read(event(name, value, at) for at, (name, value) in enumerate(story.before))
-    asyncio.run(office.sync())
-    office.read(event(name, value, 100 + at) for at, (name, value) in enumerate(story.after))
-    cohort_id = office.audience().cohort_id
+    world = workspace.simulator.world
+    workspace.read([event("founder", True)])
+    workspace.read(event(name, value, at) for at, (name, value) in enumerate(story.before))
+    asyncio.run(workspace.sync())
+    workspace.read(event(name, value, 100 + at) for at, (name, value) in enumerate(story.after))
+    cohort_id = workspace.audience().cohort_id
     assert cohort_id is not None
     everybody = {user.amplitude_id for user in world.users(cohort_id)}
     world.change(cohort_id, Operation.REMOVE, everybody)
-    office.put_in(*story.cohort)
+    workspace.add_in_amplitude(*story.cohort)
     nameless = {world.add_user(None) for _ in range(story.nameless)}
     world.change(cohort_id, Operation.ADD, nameless)
     return {str(item) for item in nameless}
@@ -80,12 +80,12 @@ def test_it_finds_what_differs_and_puts_it_right(story: Story) -> None:
         Simulator(World(unknown=lambda text: text.startswith("ghost-"))) as simulator,
         Ledger(Path(folder) / "ledger.db") as ledger,
     ):
-        office = Office(simulator, ledger, Path(folder))
-        nameless = prepare(office, story)
-        against = office.listed(*story.listed) if story.listed is not None else None
+        workspace = Workspace(simulator, ledger, Path(folder))
+        nameless = prepare(workspace, story)
+        against = workspace.write_member_list(*story.listed) if story.listed is not None else None
         wanted = wanted_after(story)
 
-        found = asyncio.run(office.compare(against=against))
+        found = asyncio.run(workspace.compare(against=against))
         people = ledger.read(differences, DifferenceFilter(found.id))
         missing = {person.id for person in people if person.kind is DifferenceKind.MISSING}
         extra = {
@@ -103,12 +103,12 @@ def test_it_finds_what_differs_and_puts_it_right(story: Story) -> None:
         for name, is_in in ledger.read(delivered).items():
             assert is_in == (name in story.cohort)
 
-        done = asyncio.run(office.apply(found, replace=story.replace))
+        done = asyncio.run(workspace.apply(found, replace=story.replace))
         kept = set[str]() if done.plan.replace else nameless
-        assert office.cohort() - kept == {name for name in wanted if name in {*KNOWN, "founder"}}
+        assert workspace.cohort() - kept == {name for name in wanted if name in {*KNOWN, "founder"}}
         ghosts = wanted - {*KNOWN, "founder"}
         assert done.after is not None
         assert (done.after.missing, done.after.extra) == (len(ghosts), 0)
         before = len(simulator.requests)
-        asyncio.run(office.sync())
+        asyncio.run(workspace.sync())
         assert len(simulator.requests) == before

@@ -29,7 +29,7 @@ from amp_console.sync.reconcile.quota import Quota, ask_quota, reset_day
 from amp_console.sync.reconcile.repair import reconcile
 from amp_console.sync.timing import Stop
 from amp_console.values import Credentials, Secret
-from tests.sync.office import BOTH, Office
+from tests.sync.workspace import BOTH, Workspace
 
 pytestmark = pytest.mark.anyio
 
@@ -38,18 +38,18 @@ DOWNLOADS = (Call.DOWNLOAD_START, Call.DOWNLOAD_STATUS, Call.DOWNLOAD_FILE)
 
 
 @pytest.fixture
-async def drifted(office: Office) -> Office:
+async def differing(workspace: Workspace) -> Workspace:
     """An audience that was delivered; two of its people are out of the cohort, a stranger is in."""
-    office.enter(*USERS)
-    await office.sync()
-    office.take_out("u00", "u01")
-    office.put_in("stranger")
-    return office
+    workspace.enter(*USERS)
+    await workspace.sync()
+    workspace.remove_in_amplitude("u00", "u01")
+    workspace.add_in_amplitude("stranger")
+    return workspace
 
 
-def spent(office: Office) -> int:
+def spent(workspace: Workspace) -> int:
     """How many downloads Amplitude has counted."""
-    return office.simulator.downloads
+    return workspace.simulator.downloads
 
 
 def note(report: CompareReport) -> str:
@@ -57,15 +57,15 @@ def note(report: CompareReport) -> str:
     return of.note
 
 
-async def mends(office: Office) -> None:
+async def mends(workspace: Workspace) -> None:
     """Without trouble, the next comparison is right, and puts it right."""
-    office.trouble()
-    office.simulator.behaviour = Behaviour()
-    found = await office.compare()
+    workspace.set_faults()
+    workspace.simulator.behaviour = Behaviour()
+    found = await workspace.compare()
     assert (found.missing, found.extra) == (2, 1)
-    done = await office.apply(found)
+    done = await workspace.apply(found)
     assert done.verified
-    assert office.cohort() == set(USERS)
+    assert workspace.cohort() == set(USERS)
 
 
 @pytest.mark.parametrize("call", DOWNLOADS)
@@ -81,50 +81,56 @@ async def mends(office: Office) -> None:
     ],
 )
 async def test_passing_trouble_is_waited_out(
-    drifted: Office, call: Call, trouble: Answer | Reset | Cut
+    differing: Workspace, call: Call, trouble: Answer | Reset | Cut
 ) -> None:
-    drifted.trouble(Rule(trouble, frozenset({call}), times=2))
-    found = await drifted.compare()
+    differing.set_faults(Rule(trouble, frozenset({call}), times=2))
+    found = await differing.compare()
     assert (found.missing, found.extra, found.in_both) == (2, 1, 18)
-    assert len(drifted.waits.seconds) >= 2
+    assert len(differing.waits.seconds) >= 2
 
 
 @pytest.mark.parametrize("call", DOWNLOADS)
-async def test_lasting_trouble_is_told_and_nothing_is_changed(drifted: Office, call: Call) -> None:
-    before = drifted.cohort()
-    drifted.trouble(Rule(Answer(500), frozenset({call})))
-    report = await drifted.compare_report()
+async def test_lasting_trouble_is_told_and_nothing_is_changed(
+    differing: Workspace, call: Call
+) -> None:
+    before = differing.cohort()
+    differing.set_faults(Rule(Answer(500), frozenset({call})))
+    report = await differing.compare_report()
     assert report.comparisons == {}
     assert report.run.status is RunStatus.STOPPED
     assert "Gave up after trouble 8 times in a row." in note(report)
-    assert drifted.plan().audiences[0].is_idle
-    assert drifted.cohort() == before
-    await mends(drifted)
+    assert differing.plan().audiences[0].is_idle
+    assert differing.cohort() == before
+    await mends(differing)
 
 
-async def test_a_spent_allowance_is_told_and_nothing_is_asked_for(drifted: Office) -> None:
-    drifted.simulator.behaviour = Behaviour(downloads_per_month=0)
-    report = await drifted.compare_report()
+async def test_a_spent_allowance_is_told_and_nothing_is_asked_for(differing: Workspace) -> None:
+    differing.simulator.behaviour = Behaviour(downloads_per_month=0)
+    report = await differing.compare_report()
     assert "The month's downloads are used up (0 of 0 downloads used, resets 1 " in note(report)
-    assert not any(seen.call is Call.DOWNLOAD_START for seen in drifted.simulator.requests)
-    await mends(drifted)
+    assert not any(seen.call is Call.DOWNLOAD_START for seen in differing.simulator.requests)
+    await mends(differing)
 
 
-async def test_an_allowance_that_only_the_start_tells_of_is_not_waited_for(drifted: Office) -> None:
-    drifted.simulator.behaviour = Behaviour(downloads_per_month=0)
-    drifted.trouble(Rule(Answer(404), frozenset({Call.USAGE})))
-    report = await drifted.compare_report()
+async def test_an_allowance_that_only_the_start_tells_of_is_not_waited_for(
+    differing: Workspace,
+) -> None:
+    differing.simulator.behaviour = Behaviour(downloads_per_month=0)
+    differing.set_faults(Rule(Answer(404), frozenset({Call.USAGE})))
+    report = await differing.compare_report()
     assert "The month's downloads are used up" in note(report)
-    assert drifted.waits.seconds == []
-    assert drifted.ledger.read(starts_since, 0) == []
-    await mends(drifted)
+    assert differing.waits.seconds == []
+    assert differing.ledger.read(starts_since, 0) == []
+    await mends(differing)
 
 
-async def test_where_amplitude_does_not_tell_our_own_downloads_are_counted(drifted: Office) -> None:
-    await drifted.compare()
-    drifted.trouble(Rule(Answer(404), frozenset({Call.USAGE})))
-    async with drifted.client() as client:
-        quota = await ask_quota(client, drifted.ledger, drifted.timing.now())
+async def test_where_amplitude_does_not_tell_our_own_downloads_are_counted(
+    differing: Workspace,
+) -> None:
+    await differing.compare()
+    differing.set_faults(Rule(Answer(404), frozenset({Call.USAGE})))
+    async with differing.client() as client:
+        quota = await ask_quota(client, differing.ledger, differing.timing.now())
     assert (quota.used, quota.limit, quota.is_own_count) == (1, 500, True)
     assert "1 of 500 downloads used by this connection, resets 1 " in str(quota)
 
@@ -138,9 +144,9 @@ def test_the_day_of_a_new_allowance(resets_at: str | None, day: str) -> None:
     assert str(Quota(1, 2, resets_at)).endswith(day)
 
 
-async def test_sixty_starts_in_ten_minutes_are_not_passed(drifted: Office) -> None:
-    now = drifted.timing.now()
-    audience = drifted.audience()
+async def test_sixty_starts_in_ten_minutes_are_not_passed(differing: Workspace) -> None:
+    now = differing.timing.now()
+    audience = differing.audience()
 
     def start_many(db: object) -> None:
         for n in range(STARTS):
@@ -150,204 +156,214 @@ async def test_sixty_starts_in_ten_minutes_are_not_passed(drifted: Office) -> No
                 (audience.id, now - WINDOW + (n + 1) * 1_000_000),
             )
 
-    drifted.ledger.write(start_many)
+    differing.ledger.write(start_many)
     clock = [now]
 
     async def sleep(seconds: float) -> None:
         clock[0] += int(seconds * 1_000_000)
 
-    drifted.timing = dataclasses.replace(drifted.timing, now=lambda: clock[0], sleep=sleep)
-    found = await drifted.compare()
+    differing.timing = dataclasses.replace(differing.timing, now=lambda: clock[0], sleep=sleep)
+    found = await differing.compare()
     assert found.at >= now + 1_000_000
 
 
-async def test_a_start_whose_answer_was_lost_counts(drifted: Office) -> None:
-    drifted.trouble(Rule(Reset(applied=True), frozenset({Call.DOWNLOAD_START}), times=1))
-    await drifted.compare()
-    assert spent(drifted) == 2
-    assert len(drifted.ledger.read(starts_since, 0)) == 2
+async def test_a_start_whose_answer_was_lost_counts(differing: Workspace) -> None:
+    differing.set_faults(Rule(Reset(applied=True), frozenset({Call.DOWNLOAD_START}), times=1))
+    await differing.compare()
+    assert spent(differing) == 2
+    assert len(differing.ledger.read(starts_since, 0)) == 2
 
 
-async def test_an_export_that_failed_is_told_and_another_is_asked_for_next(drifted: Office) -> None:
-    drifted.trouble(Rule(Answer(400, words="Job failed"), frozenset({Call.DOWNLOAD_STATUS})))
-    report = await drifted.compare_report()
+async def test_an_export_that_failed_is_told_and_another_is_asked_for_next(
+    differing: Workspace,
+) -> None:
+    differing.set_faults(Rule(Answer(400, words="Job failed"), frozenset({Call.DOWNLOAD_STATUS})))
+    report = await differing.compare_report()
     assert "Amplitude's export of the cohort failed: Job failed. Nothing was changed." in note(
         report
     )
-    await mends(drifted)
+    await mends(differing)
 
 
-async def test_an_export_that_is_never_ready_is_kept(drifted: Office) -> None:
-    drifted.simulator.behaviour = Behaviour(job_polls=1 << 30)
-    drifted.show_every_step()  # a second with each look at the clock
-    report = await drifted.compare_report()
+async def test_an_export_that_is_never_ready_is_kept(differing: Workspace) -> None:
+    differing.simulator.behaviour = Behaviour(job_polls=1 << 30)
+    differing.show_every_step()  # a second with each look at the clock
+    report = await differing.compare_report()
     assert "is not ready after 30 minutes" in note(report)
-    drifted.simulator.behaviour = Behaviour()
-    found = await drifted.compare()
+    differing.simulator.behaviour = Behaviour()
+    found = await differing.compare()
     assert found.missing == 2
-    assert spent(drifted) == 1
+    assert spent(differing) == 1
 
 
-async def test_an_export_is_not_gone_on_with_once_something_was_sent(drifted: Office) -> None:
-    drifted.simulator.behaviour = Behaviour(job_polls=1 << 30)
-    drifted.show_every_step()
-    await drifted.compare_report()
-    drifted.enter("new", at=9)
-    await drifted.sync()
-    drifted.simulator.behaviour = Behaviour()
-    found = await drifted.compare()
+async def test_an_export_is_not_gone_on_with_once_something_was_sent(differing: Workspace) -> None:
+    differing.simulator.behaviour = Behaviour(job_polls=1 << 30)
+    differing.show_every_step()
+    await differing.compare_report()
+    differing.enter("new", at=9)
+    await differing.sync()
+    differing.simulator.behaviour = Behaviour()
+    found = await differing.compare()
     assert (found.missing, found.in_audience) == (2, 21)
-    assert spent(drifted) == 2
+    assert spent(differing) == 2
 
 
-async def test_a_link_that_expired_is_asked_for_again(drifted: Office) -> None:
-    drifted.simulator.behaviour = Behaviour(redirect_above=0)
-    drifted.trouble(Rule(Answer(403), frozenset({Call.DOWNLOAD_LINK}), times=2))
-    assert (await drifted.compare()).missing == 2
-    assert spent(drifted) == 1
+async def test_a_link_that_expired_is_asked_for_again(differing: Workspace) -> None:
+    differing.simulator.behaviour = Behaviour(redirect_above=0)
+    differing.set_faults(Rule(Answer(403), frozenset({Call.DOWNLOAD_LINK}), times=2))
+    assert (await differing.compare()).missing == 2
+    assert spent(differing) == 1
 
 
-async def test_links_that_always_expire_are_given_up(drifted: Office) -> None:
-    drifted.simulator.behaviour = Behaviour(redirect_above=0, link_seconds=-1)
-    report = await drifted.compare_report()
+async def test_links_that_always_expire_are_given_up(differing: Workspace) -> None:
+    differing.simulator.behaviour = Behaviour(redirect_above=0, link_seconds=-1)
+    report = await differing.compare_report()
     assert f"{EXPIRED_LINKS} links in a row were over before the file came." in note(report)
-    drifted.simulator.behaviour = Behaviour()
-    await drifted.compare()
-    assert spent(drifted) == 1
+    differing.simulator.behaviour = Behaviour()
+    await differing.compare()
+    assert spent(differing) == 1
 
 
 @pytest.mark.parametrize("call", [None, *DOWNLOADS])
-async def test_refused_keys_are_told_at_each_step(drifted: Office, call: Call | None) -> None:
+async def test_refused_keys_are_told_at_each_step(differing: Workspace, call: Call | None) -> None:
     if call is None:
         wrong = Credentials(Secret("not-a-key"), Secret("not-a-secret"))
-        base_url = drifted.simulator.base_url
-        drifted.client = lambda: AmplitudeClient(base_url, wrong)  # type: ignore[method-assign]
+        base_url = differing.simulator.base_url
+        differing.client = lambda: AmplitudeClient(base_url, wrong)  # type: ignore[method-assign]
     else:
-        drifted.trouble(Rule(Answer(403, words="Invalid API Key"), frozenset({call})))
-    report = await drifted.compare_report()
+        differing.set_faults(Rule(Answer(403, words="Invalid API Key"), frozenset({call})))
+    report = await differing.compare_report()
     assert report.run.keys_refused
     assert "Amplitude refused the keys" in report.run.keys_refused
-    assert drifted.plan().audiences[0].is_idle
+    assert differing.plan().audiences[0].is_idle
 
 
-async def test_keys_refused_while_putting_right_leave_it_pending(drifted: Office) -> None:
-    found = await drifted.compare()
-    drifted.trouble(Rule(Answer(403, words="Invalid API Key"), frozenset({Call.MEMBERSHIP})))
-    report = await drifted.apply_report(found)
+async def test_keys_refused_while_putting_right_leave_it_pending(differing: Workspace) -> None:
+    found = await differing.compare()
+    differing.set_faults(Rule(Answer(403, words="Invalid API Key"), frozenset({Call.MEMBERSHIP})))
+    report = await differing.apply_report(found)
     assert report.run.keys_refused
     (applied,) = report.applied.values()
     assert (applied.pending, applied.left, applied.is_equal) == (3, 3, False)
-    drifted.trouble()
-    done = await drifted.apply(found)
+    differing.set_faults()
+    done = await differing.apply(found)
     assert done.verified
-    assert drifted.cohort() == set(USERS)
+    assert differing.cohort() == set(USERS)
 
 
-async def test_a_cohort_that_is_gone_breaks_the_link(drifted: Office) -> None:
-    cohort_id = drifted.audience().cohort_id
+async def test_a_cohort_that_is_gone_breaks_the_link(differing: Workspace) -> None:
+    cohort_id = differing.audience().cohort_id
     assert cohort_id is not None
-    drifted.simulator.world.drop_cohort(cohort_id)
-    report = await drifted.compare_report()
+    differing.simulator.world.drop_cohort(cohort_id)
+    report = await differing.compare_report()
     assert f"Amplitude has no cohort {cohort_id} any more" in note(report)
-    assert drifted.audience().broken
-    assert spent(drifted) == 0
+    assert differing.audience().broken
+    assert spent(differing) == 0
 
 
-async def test_without_a_cohort_there_is_nothing_to_compare(office: Office) -> None:
-    office.enter(*USERS)
-    report = await office.compare_report()
+async def test_without_a_cohort_there_is_nothing_to_compare(workspace: Workspace) -> None:
+    workspace.enter(*USERS)
+    report = await workspace.compare_report()
     assert "It has no cohort yet" in note(report)
-    assert office.audience().link is Link.NONE
+    assert workspace.audience().link is Link.NONE
 
 
-async def test_amplitude_down_while_putting_right_leaves_the_rest_pending(drifted: Office) -> None:
-    found = await drifted.compare()
-    drifted.trouble(Rule(Answer(503), frozenset({Call.MEMBERSHIP}), times=None))
-    report = await drifted.apply_report(found)
+async def test_amplitude_down_while_putting_right_leaves_the_rest_pending(
+    differing: Workspace,
+) -> None:
+    found = await differing.compare()
+    differing.set_faults(Rule(Answer(503), frozenset({Call.MEMBERSHIP}), times=None))
+    report = await differing.apply_report(found)
     assert report.run.status is RunStatus.STOPPED
-    drifted.trouble()
-    await drifted.sync()
-    assert drifted.cohort() == set(USERS)
+    differing.set_faults()
+    await differing.sync()
+    assert differing.cohort() == set(USERS)
 
 
 @pytest.mark.parametrize("applied", [False, True])
-async def test_lost_answers_while_putting_right_lose_nobody(drifted: Office, applied: bool) -> None:
-    found = await drifted.compare()
-    drifted.trouble(Rule(Reset(applied=applied), frozenset({Call.MEMBERSHIP}), every=2))
-    done = await drifted.apply(found)
+async def test_lost_answers_while_putting_right_lose_nobody(
+    differing: Workspace, applied: bool
+) -> None:
+    found = await differing.compare()
+    differing.set_faults(Rule(Reset(applied=applied), frozenset({Call.MEMBERSHIP}), every=2))
+    done = await differing.apply(found)
     assert done.verified
-    assert drifted.cohort() == set(USERS)
+    assert differing.cohort() == set(USERS)
 
 
-async def test_whom_amplitude_refuses_is_found_and_the_rest_is_put_right(drifted: Office) -> None:
-    found = await drifted.compare()
-    drifted.trouble(Rule(RefuseIds(frozenset({"u00"})), frozenset({Call.MEMBERSHIP})))
-    done = await drifted.apply(found)
-    assert drifted.cohort() == set(USERS) - {"u00"}
+async def test_whom_amplitude_refuses_is_found_and_the_rest_is_put_right(
+    differing: Workspace,
+) -> None:
+    found = await differing.compare()
+    differing.set_faults(Rule(RefuseIds(frozenset({"u00"})), frozenset({Call.MEMBERSHIP})))
+    done = await differing.apply(found)
+    assert differing.cohort() == set(USERS) - {"u00"}
     assert (done.counts.rejected, done.verified) == (1, False)
-    assert [item.id for item in drifted.rejected()] == ["u00"]
+    assert [item.id for item in differing.rejected()] == ["u00"]
 
 
 @pytest.mark.parametrize("applied", [False, True])
-async def test_a_lost_answer_to_a_replacement_is_mended(drifted: Office, applied: bool) -> None:
-    found = await drifted.compare()
-    drifted.trouble(Rule(Reset(applied=applied), frozenset({Call.UPLOAD}), times=1))
-    done = await drifted.apply(found, replace=True)
+async def test_a_lost_answer_to_a_replacement_is_mended(
+    differing: Workspace, applied: bool
+) -> None:
+    found = await differing.compare()
+    differing.set_faults(Rule(Reset(applied=applied), frozenset({Call.UPLOAD}), times=1))
+    done = await differing.apply(found, replace=True)
     assert done.verified
-    assert drifted.cohort() == set(USERS)
+    assert differing.cohort() == set(USERS)
 
 
 @pytest.mark.parametrize("knows_all", [True, False])
 async def test_events_that_come_during_a_replacement_are_delivered_after_it(
-    drifted: Office, knows_all: bool
+    differing: Workspace, knows_all: bool
 ) -> None:
-    drifted.leave("u02", at=1)
+    differing.leave("u02", at=1)
     if not knows_all:
-        drifted.enter("ghost-1")
-    found = await drifted.compare()
-    plan = drifted.ledger.write(plan_reconcile, drifted.connection, found, BOTH, replace=True)
+        differing.enter("ghost-1")
+    found = await differing.compare()
+    plan = differing.ledger.write(plan_reconcile, differing.connection, found, BOTH, replace=True)
 
     def observe(snapshot: RunSnapshot) -> None:
         if any(audience.state.startswith("replacing") for audience in snapshot.audiences):
-            drifted.leave("u03", at=2)  # the replacement carries this user
-            drifted.enter("u02", at=2)  # but not this one
+            differing.leave("u03", at=2)  # the replacement carries this user
+            differing.enter("u02", at=2)  # but not this one
 
-    drifted.show_every_step()
-    async with drifted.means(observe=observe) as means:
+    differing.show_every_step()
+    async with differing.means(observe=observe) as means:
         await reconcile([plan], means)
-    await drifted.sync()
-    assert drifted.cohort() == set(USERS) - {"u03"}
+    await differing.sync()
+    assert differing.cohort() == set(USERS) - {"u03"}
 
 
 async def test_a_stranger_who_has_moved_since_the_comparison_ends_where_events_say(
-    drifted: Office,
+    differing: Workspace,
 ) -> None:
-    found = await drifted.compare()
-    for at, move in enumerate((drifted.enter, drifted.leave), 1):
+    found = await differing.compare()
+    for at, move in enumerate((differing.enter, differing.leave), 1):
         move("stranger", at=at)
-        await drifted.sync()
-    drifted.enter("stranger", at=3)
-    await drifted.apply(found, verify=False)
-    await drifted.sync()
-    assert drifted.cohort() == {*USERS, "stranger"}
+        await differing.sync()
+    differing.enter("stranger", at=3)
+    await differing.apply(found, verify=False)
+    await differing.sync()
+    assert differing.cohort() == {*USERS, "stranger"}
 
 
-async def test_a_replacement_that_is_refused_leaves_it_pending(drifted: Office) -> None:
-    found = await drifted.compare()
-    drifted.trouble(Rule(Answer(400, words="Not a static cohort"), frozenset({Call.UPLOAD})))
-    report = await drifted.apply_report(found, replace=True)
+async def test_a_replacement_that_is_refused_leaves_it_pending(differing: Workspace) -> None:
+    found = await differing.compare()
+    differing.set_faults(Rule(Answer(400, words="Not a static cohort"), frozenset({Call.UPLOAD})))
+    report = await differing.apply_report(found, replace=True)
     (of,) = report.run.audiences
     assert "refused to replace the cohort's content: Not a static cohort" in of.note
-    drifted.trouble()
-    await drifted.sync()
-    assert drifted.cohort() == set(USERS)
+    differing.set_faults()
+    await differing.sync()
+    assert differing.cohort() == set(USERS)
 
 
-async def test_another_run_at_the_audience_is_told(drifted: Office) -> None:
-    with lease(drifted.ledger.path, drifted.audience().id):
-        report = await drifted.compare_report()
+async def test_another_run_at_the_audience_is_told(differing: Workspace) -> None:
+    with lease(differing.ledger.path, differing.audience().id):
+        report = await differing.compare_report()
     assert "delivering this audience" in note(report)
-    assert spent(drifted) == 0
+    assert spent(differing) == 0
 
 
 STEPS = (
@@ -362,89 +378,91 @@ STEPS = (
 
 
 @pytest.mark.parametrize("step", STEPS)
-async def test_a_stop_at_each_step_leaves_nothing_half_done(drifted: Office, step: str) -> None:
-    drifted.show_every_step()
+async def test_a_stop_at_each_step_leaves_nothing_half_done(
+    differing: Workspace, step: str
+) -> None:
+    differing.show_every_step()
     stop = Stop()
 
     def stop_at(now: RunSnapshot) -> None:
         if now.audiences[0].state.startswith(step):
             stop.ask()
 
-    of = drifted.audience()
-    async with drifted.means(stop, stop_at) as means:
+    of = differing.audience()
+    async with differing.means(stop, stop_at) as means:
         report = await compare_audiences([of], means)
         if report.comparisons and not stop.is_asked:
-            plan = drifted.ledger.write(
-                plan_reconcile, drifted.connection, report.comparisons[of.id], BOTH
+            plan = differing.ledger.write(
+                plan_reconcile, differing.connection, report.comparisons[of.id], BOTH
             )
             await reconcile([plan], means)
     assert stop.is_asked
-    assert drifted.cohort() <= {*USERS, "stranger"}
-    found = await drifted.compare()
+    assert differing.cohort() <= {*USERS, "stranger"}
+    found = await differing.compare()
     if not found.is_equal:
-        await drifted.apply(found)
-    assert drifted.cohort() == set(USERS)
+        await differing.apply(found)
+    assert differing.cohort() == set(USERS)
 
 
 async def test_whoever_leaves_or_enters_meanwhile_is_not_put_in_or_taken_out(
-    drifted: Office,
+    differing: Workspace,
 ) -> None:
-    found = await drifted.compare()
-    drifted.leave("u00", at=9)
-    drifted.enter("stranger", at=9)
-    await drifted.apply(found, verify=False)
-    assert drifted.cohort() == {*USERS, "stranger"} - {"u00"}
-    await drifted.sync()
-    assert drifted.cohort() == {*USERS, "stranger"} - {"u00"}
+    found = await differing.compare()
+    differing.leave("u00", at=9)
+    differing.enter("stranger", at=9)
+    await differing.apply(found, verify=False)
+    assert differing.cohort() == {*USERS, "stranger"} - {"u00"}
+    await differing.sync()
+    assert differing.cohort() == {*USERS, "stranger"} - {"u00"}
 
 
-async def test_a_comparison_of_another_cohort_puts_nothing_right(drifted: Office) -> None:
-    found = await drifted.compare()
-    other = drifted.simulator.world.create_cohort("other", "ana@acme.example")
-    drifted.change(SettingsChange(cohort_id=other.id))
-    report = await drifted.apply_report(found)
+async def test_a_comparison_of_another_cohort_puts_nothing_right(differing: Workspace) -> None:
+    found = await differing.compare()
+    other = differing.simulator.world.create_cohort("other", "ana@acme.example")
+    differing.change(SettingsChange(cohort_id=other.id))
+    report = await differing.apply_report(found)
     (of,) = report.run.audiences
     assert "is another one since it was compared" in of.note
-    assert drifted.ledger.read(last_comparison, drifted.audience().id) is None
+    assert differing.ledger.read(last_comparison, differing.audience().id) is None
 
 
-async def test_two_comparisons_at_once_exclude_each_other(drifted: Office) -> None:
-    of = drifted.audience()
-    async with drifted.means() as one, drifted.means() as other:
+async def test_two_comparisons_at_once_exclude_each_other(differing: Workspace) -> None:
+    of = differing.audience()
+    async with differing.means() as one, differing.means() as other:
         first, second = await asyncio.gather(
             compare_audiences([of], one), compare_audiences([of], other)
         )
     assert len(first.comparisons) + len(second.comparisons) == 1
 
 
-async def test_only_the_last_ten_comparisons_keep_their_people(drifted: Office) -> None:
-    first, *_, last = [await drifted.compare() for _ in range(11)]
-    assert drifted.ledger.read(differences, DifferenceFilter(first.id)) == []
-    assert len(drifted.ledger.read(differences, DifferenceFilter(last.id))) == 3
-    assert drifted.ledger.read(last_comparison, drifted.audience().id) == last
+async def test_only_the_last_ten_comparisons_keep_their_people(differing: Workspace) -> None:
+    first, *_, last = [await differing.compare() for _ in range(11)]
+    assert differing.ledger.read(differences, DifferenceFilter(first.id)) == []
+    assert len(differing.ledger.read(differences, DifferenceFilter(last.id))) == 3
+    assert differing.ledger.read(last_comparison, differing.audience().id) == last
 
 
-async def test_a_choice_of_nobody_sends_nothing(drifted: Office) -> None:
-    found = await drifted.compare()
+async def test_a_choice_of_nobody_sends_nothing(differing: Workspace) -> None:
+    found = await differing.compare()
     nobody = RepairChoice(
         add=True, remove=True, only=frozenset({(DifferenceKind.MISSING, 1, "nobody")})
     )
-    before = len(drifted.simulator.requests)
-    await drifted.apply(found, nobody, verify=False)
-    calls = {seen.call for seen in drifted.simulator.requests[before:]}
+    before = len(differing.simulator.requests)
+    await differing.apply(found, nobody, verify=False)
+    calls = {seen.call for seen in differing.simulator.requests[before:]}
     assert calls == {Call.LIST}
 
 
-async def test_a_full_disk_while_comparing_is_told_and_harms_nothing(drifted: Office) -> None:
+async def test_a_full_disk_while_comparing_is_told_and_harms_nothing(differing: Workspace) -> None:
     """A limit on the size of files stands in for a disk without room."""
-    before = drifted.plan()
+    before = differing.plan()
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    size = drifted.ledger.path.with_name("ledger.db-wal").stat().st_size
+    size = differing.ledger.path.with_name("ledger.db-wal").stat().st_size
     resource.setrlimit(resource.RLIMIT_FSIZE, (size + 1_000, hard))
     try:
         with pytest.raises(LedgerError, match="full"):
-            await drifted.compare()
+            await differing.compare()
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert drifted.plan() == before
-    await mends(drifted)
+    assert differing.plan() == before
+    await mends(differing)

@@ -13,11 +13,11 @@ from amp_console.sync.delivery.run import RunReport
 from amp_console.sync.reconcile.plan import plan_reconcile
 from amp_console.sync.reconcile.repair import reconcile
 from amp_console.values import IdType
-from tests.sync.office import BOTH, Office, event
+from tests.sync.workspace import BOTH, Workspace, event
 
 pytestmark = pytest.mark.anyio
 
-Prepare = Callable[[Office], Awaitable[None]]
+Prepare = Callable[[Workspace], Awaitable[None]]
 CHANGES = frozenset({Call.MEMBERSHIP, Call.UPLOAD})
 
 
@@ -25,103 +25,103 @@ def users(first: int, last: int) -> list[str]:
     return [f"u{number}" for number in range(first, last)]
 
 
-def counts_of(office: Office, report: RunReport, last: RunSnapshot) -> set[int]:
+def counts_of(workspace: Workspace, report: RunReport, last: RunSnapshot) -> set[int]:
     """Every count of the requests of a run: one number, where none contradicts another."""
-    run = office.ledger.read(runs.run, report.run_id)
+    run = workspace.ledger.read(runs.run, report.run_id)
     assert run is not None
-    by_audience = office.ledger.read(runs.run_audiences, report.run_id)
+    by_audience = workspace.ledger.read(runs.run_audiences, report.run_id)
     for item in by_audience:
-        sent = office.ledger.read(count_requests, report.run_id, item.audience_id)
+        sent = workspace.ledger.read(count_requests, report.run_id, item.audience_id)
         assert item.counts.requests == sent
     return {
         last.counts.requests,
         sum(audience.counts.requests for audience in report.audiences),
         sum(item.counts.requests for item in by_audience),
         run.requests,
-        office.ledger.read(count_requests, report.run_id),
+        workspace.ledger.read(count_requests, report.run_id),
     }
 
 
-def served(office: Office) -> int:
-    return sum(seen.call in CHANGES for seen in office.simulator.requests)
+def served(workspace: Workspace) -> int:
+    return sum(seen.call in CHANGES for seen in workspace.simulator.requests)
 
 
-async def sync(office: Office) -> tuple[int, set[int]]:
+async def sync(workspace: Workspace) -> tuple[int, set[int]]:
     """Sync; return the plan's requests, and every count of the requests that were sent."""
-    plan, before, seen = office.plan(), served(office), list[RunSnapshot]()
-    report = await office.sync(observe=seen.append)
+    plan, before, seen = workspace.plan(), served(workspace), list[RunSnapshot]()
+    report = await workspace.sync(observe=seen.append)
     answered = [audience.counts.added + audience.counts.rejected for audience in report.audiences]
     assert answered == [audience.add for audience in plan.audiences]
-    return plan.requests, counts_of(office, report, seen[-1]) | {served(office) - before}
+    return plan.requests, counts_of(workspace, report, seen[-1]) | {served(workspace) - before}
 
 
-async def a_new_cohort(office: Office) -> None:
-    office.enter(*users(0, 25))
+async def a_new_cohort(workspace: Workspace) -> None:
+    workspace.enter(*users(0, 25))
 
 
-async def two_new_cohorts(office: Office) -> None:
-    office.enter(*users(0, 3))
-    office.read(event(user, True, audience="buyers") for user in users(0, 30))
+async def two_new_cohorts(workspace: Workspace) -> None:
+    workspace.enter(*users(0, 3))
+    workspace.read(event(user, True, audience="buyers") for user in users(0, 30))
 
 
-async def additions_after_removals(office: Office) -> None:
-    office.enter(*users(0, 11))
-    await office.sync()
-    office.leave(*users(0, 5))
-    office.enter(*users(20, 27))
+async def additions_after_removals(workspace: Workspace) -> None:
+    workspace.enter(*users(0, 11))
+    await workspace.sync()
+    workspace.leave(*users(0, 5))
+    workspace.enter(*users(20, 27))
 
 
-async def removals_alone(office: Office) -> None:
-    office.enter(*users(0, 11))
-    await office.sync()
-    office.leave(*users(0, 11))
+async def removals_alone(workspace: Workspace) -> None:
+    workspace.enter(*users(0, 11))
+    await workspace.sync()
+    workspace.leave(*users(0, 11))
 
 
-async def nothing_pending(office: Office) -> None:
-    office.enter(*users(0, 3))
-    await office.sync()
+async def nothing_pending(workspace: Workspace) -> None:
+    workspace.enter(*users(0, 3))
+    await workspace.sync()
 
 
-async def an_empty_audience(office: Office) -> None:
-    office.leave("u1")
+async def an_empty_audience(workspace: Workspace) -> None:
+    workspace.leave("u1")
 
 
-async def an_empty_audience_by_amplitude_id(office: Office) -> None:
-    office.leave("u1")
-    office.change(SettingsChange(id_type=IdType.AMPLITUDE_ID))
+async def an_empty_audience_by_amplitude_id(workspace: Workspace) -> None:
+    workspace.leave("u1")
+    workspace.change(SettingsChange(id_type=IdType.AMPLITUDE_ID))
 
 
-async def only_rejected_members(office: Office) -> None:
-    office.enter("ghost-1", "ghost-2")
-    await office.sync()
-    assert office.audience().cohort_id is None
+async def only_rejected_members(workspace: Workspace) -> None:
+    workspace.enter("ghost-1", "ghost-2")
+    await workspace.sync()
+    assert workspace.audience().cohort_id is None
 
 
-async def another_id_type(office: Office) -> None:
-    office.map_amplitude_ids()
-    office.read(
+async def another_id_type(workspace: Workspace) -> None:
+    workspace.map_amplitude_ids()
+    workspace.read(
         event(user, True, traits={"amplitude_id": str(1000 + at)})
         for at, user in enumerate(users(0, 9))
     )
-    await office.sync()
-    office.change(SettingsChange(id_type=IdType.AMPLITUDE_ID))
+    await workspace.sync()
+    workspace.change(SettingsChange(id_type=IdType.AMPLITUDE_ID))
 
 
-async def members_by_both_id_types(office: Office) -> None:
+async def members_by_both_id_types(workspace: Workspace) -> None:
     """There and back in a cohort that others filled: who is in it by the other ID type?"""
-    office.map_amplitude_ids()
-    office.enter("u0")
-    await office.sync()
-    cohort_id = office.audience().cohort_id
-    office.change(SettingsChange(unlink=True))
-    office.change(SettingsChange(cohort_id=cohort_id))
-    office.read(
+    workspace.map_amplitude_ids()
+    workspace.enter("u0")
+    await workspace.sync()
+    cohort_id = workspace.audience().cohort_id
+    workspace.change(SettingsChange(unlink=True))
+    workspace.change(SettingsChange(cohort_id=cohort_id))
+    workspace.read(
         event(user, True, traits={"amplitude_id": str(1000 + at)})
         for at, user in enumerate(users(1, 9))
     )
-    await office.sync()
-    office.change(SettingsChange(id_type=IdType.AMPLITUDE_ID))
-    office.change(SettingsChange(id_type=IdType.USER_ID))
+    await workspace.sync()
+    workspace.change(SettingsChange(id_type=IdType.AMPLITUDE_ID))
+    workspace.change(SettingsChange(id_type=IdType.USER_ID))
 
 
 PLANS = [
@@ -140,42 +140,44 @@ PLANS = [
 
 @pytest.mark.parametrize("prepare", PLANS)
 async def test_a_plan_counts_the_requests_that_the_run_sends_and_shows(
-    office: Office, prepare: Prepare
+    workspace: Workspace, prepare: Prepare
 ) -> None:
-    office.limit(first_batch=2, largest_batch=8)
-    await prepare(office)
-    planned, counted = await sync(office)
+    workspace.limit(first_batch=2, largest_batch=8)
+    await prepare(workspace)
+    planned, counted = await sync(workspace)
     assert counted == {planned}
 
 
-async def differences(office: Office) -> None:
-    office.enter(*users(0, 30))
-    await office.sync()
-    office.put_in(*(f"other-{at}" for at in range(7)))
-    office.take_out(*users(0, 5))
+async def differences(workspace: Workspace) -> None:
+    workspace.enter(*users(0, 30))
+    await workspace.sync()
+    workspace.add_in_amplitude(*(f"other-{at}" for at in range(7)))
+    workspace.remove_in_amplitude(*users(0, 5))
 
 
-async def differences_by_both_id_types(office: Office) -> None:
-    await another_id_type(office)
-    office.put_in(*(f"other-{at}" for at in range(7)))
+async def differences_by_both_id_types(workspace: Workspace) -> None:
+    await another_id_type(workspace)
+    workspace.add_in_amplitude(*(f"other-{at}" for at in range(7)))
 
 
 @pytest.mark.parametrize("prepare", [differences, differences_by_both_id_types])
 @pytest.mark.parametrize(("replace", "verify"), [(False, False), (False, True), (True, True)])
 async def test_a_repair_sends_the_requests_its_plan_counts_and_a_comparison_none(
-    office: Office, prepare: Prepare, replace: bool, verify: bool
+    workspace: Workspace, prepare: Prepare, replace: bool, verify: bool
 ) -> None:
-    office.limit(first_batch=2, largest_batch=8)
-    await prepare(office)
-    compared = await office.compare_report()
+    workspace.limit(first_batch=2, largest_batch=8)
+    await prepare(workspace)
+    compared = await workspace.compare_report()
     assert sum(audience.counts.requests for audience in compared.run.audiences) == 0
-    assert office.ledger.read(count_requests, compared.run.run_id) == 0
+    assert workspace.ledger.read(count_requests, compared.run.run_id) == 0
     (comparison,) = compared.comparisons.values()
-    plan = office.ledger.write(plan_reconcile, office.connection, comparison, BOTH, replace=replace)
-    before, seen = served(office), list[RunSnapshot]()
-    async with office.means(observe=seen.append) as means:
+    plan = workspace.ledger.write(
+        plan_reconcile, workspace.connection, comparison, BOTH, replace=replace
+    )
+    before, seen = served(workspace), list[RunSnapshot]()
+    async with workspace.means(observe=seen.append) as means:
         done = await reconcile([plan], means, verify=verify)
-    counted = counts_of(office, done.run, seen[-1]) | {served(office) - before}
+    counted = counts_of(workspace, done.run, seen[-1]) | {served(workspace) - before}
     assert plan.replace is replace
     assert counted == {plan.requests}
 
@@ -190,10 +192,10 @@ async def test_a_repair_sends_the_requests_its_plan_counts_and_a_comparison_none
     ],
 )
 async def test_whatever_goes_wrong_all_counts_are_those_of_the_requests_sent(
-    office: Office, trouble: Rule
+    workspace: Workspace, trouble: Rule
 ) -> None:
-    office.limit(first_batch=2, largest_batch=8)
-    office.enter(*users(0, 30))
-    office.trouble(trouble)
-    _, counted = await sync(office)
+    workspace.limit(first_batch=2, largest_batch=8)
+    workspace.enter(*users(0, 30))
+    workspace.set_faults(trouble)
+    _, counted = await sync(workspace)
     assert len(counted) == 1

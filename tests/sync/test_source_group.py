@@ -12,56 +12,56 @@ from amp_console.sync.sources.errors import CannotBind
 from amp_console.sync.sources.group import SourceGroup
 from amp_console.sync.sources.streams import PathSource
 from amp_console.sync.sources.watcher import Watching
-from tests.sync.office import Office
-from tests.sync.receiving import WISH, free_port, receiver_of
 from tests.sync.test_live import is_in, lines, until
+from tests.sync.webhook_sender import LIVE_OPTIONS, free_port, receiver
+from tests.sync.workspace import Workspace
 
 pytestmark = pytest.mark.anyio
 
 
-def source_of(office: Office, file: Path) -> PathSource:
-    return PathSource(Watching(StreamIngestor(office.ledger, office.read_options()), [file]))
+def source_of(workspace: Workspace, file: Path) -> PathSource:
+    return PathSource(Watching(StreamIngestor(workspace.ledger, workspace.read_options()), [file]))
 
 
-async def test_a_source_added_later_is_followed_too(office: Office, tmp_path: Path) -> None:
+async def test_a_source_added_later_is_followed_too(workspace: Workspace, tmp_path: Path) -> None:
     first, second = tmp_path / "a.ndjson", tmp_path / "b.ndjson"
     first.write_text(lines("u1"))
     second.write_text(lines("u2"))
-    async with office.client() as client:
-        group = SourceGroup(source_of(office, first))
-        live = LiveSession(office.means_with(client), WISH)
+    async with workspace.client() as client:
+        group = SourceGroup(source_of(workspace, first))
+        live = LiveSession(workspace.means_with(client), LIVE_OPTIONS)
         task = asyncio.create_task(live.run(group))
-        await until(is_in(office, "u1"))
-        group.add(source_of(office, second))
-        await until(is_in(office, "u1", "u2"))
+        await until(is_in(workspace, "u1"))
+        group.add(source_of(workspace, second))
+        await until(is_in(workspace, "u1", "u2"))
         assert [Path(source.name).name for source in group.sources()] == ["a.ndjson", "b.ndjson"]
         live.end()
         assert (await task).last.tally.read == 2
 
 
 async def test_two_sources_that_meet_an_audience_at_once_share_it(
-    office: Office, tmp_path: Path
+    workspace: Workspace, tmp_path: Path
 ) -> None:
     files = [tmp_path / f"{n}.ndjson" for n in range(6)]
     for n, file in enumerate(files):
         file.write_text(lines(f"u{n}"))
-    async with office.client() as client:
-        group = SourceGroup(*(source_of(office, file) for file in files))
-        live = LiveSession(office.means_with(client), WISH)
+    async with workspace.client() as client:
+        group = SourceGroup(*(source_of(workspace, file) for file in files))
+        live = LiveSession(workspace.means_with(client), LIVE_OPTIONS)
         task = asyncio.create_task(live.run(group))
-        await until(is_in(office, *(f"u{n}" for n in range(6))))
+        await until(is_in(workspace, *(f"u{n}" for n in range(6))))
         assert len(live.snapshot().audiences) == len(live._tasks) == 1
         live.end()
         await task
 
 
-async def test_a_source_that_fails_ends_the_others(office: Office, tmp_path: Path) -> None:
+async def test_a_source_that_fails_ends_the_others(workspace: Workspace, tmp_path: Path) -> None:
     port = free_port()
-    first, second = receiver_of(office, port), receiver_of(office, port)
+    first, second = receiver(workspace, port), receiver(workspace, port)
     first.open()
-    async with office.client() as client:
-        live = LiveSession(office.means_with(client), WISH)
+    async with workspace.client() as client:
+        live = LiveSession(workspace.means_with(client), LIVE_OPTIONS)
         with pytest.raises(CannotBind):
-            await live.run(SourceGroup(first, second, source_of(office, tmp_path / "a.ndjson")))
+            await live.run(SourceGroup(first, second, source_of(workspace, tmp_path / "a.ndjson")))
     with socket.create_server(("127.0.0.1", port)):
         pass  # the address is free again

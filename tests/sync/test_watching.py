@@ -22,15 +22,17 @@ from amp_console.ledger.tails import tails
 from amp_console.simulator import Simulator
 from amp_console.sync.ingest.stream import StreamIngestor
 from amp_console.sync.sources.watcher import Watching, WatchOptions, _files_in, readable
-from tests.sync.office import Office, event
+from tests.sync.workspace import Workspace, event
 
 
 class Watcher:
     """Looks at paths, and may be started anew at any time."""
 
-    def __init__(self, office: Office, *paths: Path, options: WatchOptions | None = None) -> None:
+    def __init__(
+        self, workspace: Workspace, *paths: Path, options: WatchOptions | None = None
+    ) -> None:
         self.options = options
-        self._office = office
+        self._office = workspace
         self._paths = paths
         self.now = 0.0
         self.start()
@@ -73,9 +75,9 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(params=[False, True], ids=["goes on", "restarted"])
-def watcher(request: pytest.FixtureRequest, office: Office, folder: Path) -> Watcher:
+def watcher(request: pytest.FixtureRequest, workspace: Workspace, folder: Path) -> Watcher:
     """A watcher of a folder that goes on, or that is started anew before each look."""
-    watcher = Watcher(office, folder)
+    watcher = Watcher(workspace, folder)
     if request.param:
         look = watcher.look
 
@@ -87,7 +89,9 @@ def watcher(request: pytest.FixtureRequest, office: Office, folder: Path) -> Wat
     return watcher
 
 
-def test_a_file_that_grows_is_read_once(watcher: Watcher, office: Office, folder: Path) -> None:
+def test_a_file_that_grows_is_read_once(
+    watcher: Watcher, workspace: Workspace, folder: Path
+) -> None:
     file = folder / "a.ndjson"
     file.write_text(lines("u1", "u2"))
     assert watcher.look() == 2
@@ -98,13 +102,13 @@ def test_a_file_that_grows_is_read_once(watcher: Watcher, office: Office, folder
     with file.open("a") as more:
         more.write(lines("u4")[20:])
     assert watcher.look() == 1
-    assert members(office.ledger) == {"u1", "u2", "u3", "u4"}
-    assert office.ledger.read(invalid_events) == []
+    assert members(workspace.ledger) == {"u1", "u2", "u3", "u4"}
+    assert workspace.ledger.read(invalid_events) == []
 
 
 @pytest.mark.parametrize("ends", ["\r\n", ""])
 def test_a_byte_order_mark_costs_nobody_their_event(
-    watcher: Watcher, office: Office, folder: Path, ends: str
+    watcher: Watcher, workspace: Workspace, folder: Path, ends: str
 ) -> None:
     file = folder / "a.ndjson"
     file.write_bytes(BOM + (lines("u1").rstrip("\n") + ends).encode())
@@ -112,12 +116,12 @@ def test_a_byte_order_mark_costs_nobody_their_event(
     with file.open("a") as more:
         more.write("\n" + lines("u2"))
     watcher.look()
-    assert members(office.ledger) == {"u1", "u2"}
-    assert office.ledger.read(invalid_events) == []
+    assert members(workspace.ledger) == {"u1", "u2"}
+    assert workspace.ledger.read(invalid_events) == []
 
 
 def test_a_broken_line_is_listed_with_its_number(
-    watcher: Watcher, office: Office, folder: Path
+    watcher: Watcher, workspace: Workspace, folder: Path
 ) -> None:
     file = folder / "a.ndjson"
     file.write_text(lines("u1", "u2"))
@@ -125,11 +129,13 @@ def test_a_broken_line_is_listed_with_its_number(
     with file.open("a") as more:
         more.write("{broken\n" + lines("u3"))
     assert watcher.look() == 2
-    (invalid,) = office.ledger.read(invalid_events)
+    (invalid,) = workspace.ledger.read(invalid_events)
     assert (invalid.line, Path(invalid.source).name) == (3, "a.ndjson")
 
 
-def test_a_rotated_file_is_read_to_its_end(watcher: Watcher, office: Office, folder: Path) -> None:
+def test_a_rotated_file_is_read_to_its_end(
+    watcher: Watcher, workspace: Workspace, folder: Path
+) -> None:
     file = folder / "a.ndjson"
     file.write_text(lines("u1"))
     watcher.look()
@@ -138,12 +144,12 @@ def test_a_rotated_file_is_read_to_its_end(watcher: Watcher, office: Office, fol
     file.rename(folder / "a.ndjson.1")
     file.write_text(lines("new"))
     assert watcher.look() == 2
-    assert members(office.ledger) == {"u1", "late", "new"}
+    assert members(workspace.ledger) == {"u1", "late", "new"}
     assert watcher.look() == 0
 
 
 def test_a_file_that_was_renamed_is_not_read_again(
-    watcher: Watcher, office: Office, folder: Path
+    watcher: Watcher, workspace: Workspace, folder: Path
 ) -> None:
     file = folder / "a.ndjson"
     file.write_text(lines("u1", "u2"))
@@ -153,11 +159,11 @@ def test_a_file_that_was_renamed_is_not_read_again(
     with (folder / "b.ndjson").open("a") as more:
         more.write(lines("u3"))
     assert watcher.look() == 1
-    assert members(office.ledger) == {"u1", "u2", "u3"}
+    assert members(workspace.ledger) == {"u1", "u2", "u3"}
 
 
 def test_a_file_that_was_cut_short_is_read_anew(
-    watcher: Watcher, office: Office, folder: Path
+    watcher: Watcher, workspace: Workspace, folder: Path
 ) -> None:
     file = folder / "a.ndjson"
     file.write_text(lines("user-one", "user-two"))
@@ -166,11 +172,11 @@ def test_a_file_that_was_cut_short_is_read_anew(
     assert watcher.look() == 0
     file.write_text(lines("u3"))
     assert watcher.look() == 1
-    assert members(office.ledger) == {"user-one", "user-two", "u3"}
+    assert members(workspace.ledger) == {"user-one", "user-two", "u3"}
 
 
 def test_a_file_that_was_replaced_is_read_from_its_beginning(
-    watcher: Watcher, office: Office, folder: Path
+    watcher: Watcher, workspace: Workspace, folder: Path
 ) -> None:
     file = folder / "a.ndjson"
     file.write_text(lines("u1"))
@@ -179,11 +185,11 @@ def test_a_file_that_was_replaced_is_read_from_its_beginning(
     other.write_text(lines("u2", "u3"))
     other.replace(file)
     assert watcher.look() == 2
-    assert members(office.ledger) == {"u1", "u2", "u3"}
+    assert members(workspace.ledger) == {"u1", "u2", "u3"}
 
 
 def test_a_file_that_was_deleted_is_no_trouble_and_may_come_back(
-    watcher: Watcher, office: Office, folder: Path
+    watcher: Watcher, workspace: Workspace, folder: Path
 ) -> None:
     file = folder / "a.ndjson"
     file.write_text(lines("u1"))
@@ -192,12 +198,12 @@ def test_a_file_that_was_deleted_is_no_trouble_and_may_come_back(
     assert watcher.look() == 0
     file.write_text(lines("u2"))
     assert watcher.look() == 1
-    assert members(office.ledger) == {"u1", "u2"}
+    assert members(workspace.ledger) == {"u1", "u2"}
 
 
 @pytest.mark.parametrize("name", ["a.json", "a.ndjson.gz", "a.csv"])
 def test_files_that_appear_are_read_once_when_they_are_whole(
-    watcher: Watcher, office: Office, folder: Path, name: str
+    watcher: Watcher, workspace: Workspace, folder: Path, name: str
 ) -> None:
     content = {
         "a.json": json.dumps([event("u1", True), event("u2", True)]).encode(),
@@ -214,25 +220,25 @@ def test_files_that_appear_are_read_once_when_they_are_whole(
     (folder / name).write_bytes(content)
     assert watcher.look() == 2
     assert watcher.look() == 0
-    assert members(office.ledger) == {"u1", "u2"}
+    assert members(workspace.ledger) == {"u1", "u2"}
 
 
 def test_a_file_that_is_still_written_is_read_when_it_is_whole(
-    office: Office, folder: Path
+    workspace: Workspace, folder: Path
 ) -> None:
     whole = gzip.compress(lines("u1", "u2").encode())
-    file, watcher = folder / "a.gz", Watcher(office, folder)
+    file, watcher = folder / "a.gz", Watcher(workspace, folder)
     file.write_bytes(whole[:-10])
     watcher.look()
     assert "rest of it is missing" in watcher.trouble()
     file.write_bytes(whole)
     watcher.look()
     assert not watcher.trouble()
-    assert members(office.ledger) == {"u1", "u2"}
+    assert members(workspace.ledger) == {"u1", "u2"}
 
 
 def test_folders_in_folders_are_watched_and_hidden_files_are_not(
-    watcher: Watcher, office: Office, folder: Path
+    watcher: Watcher, workspace: Workspace, folder: Path
 ) -> None:
     deep = folder / "2026" / "11"
     deep.mkdir(parents=True)
@@ -242,26 +248,26 @@ def test_folders_in_folders_are_watched_and_hidden_files_are_not(
     assert watcher.look() == 1
 
 
-def test_many_files_are_each_read_once(office: Office, folder: Path) -> None:
+def test_many_files_are_each_read_once(workspace: Workspace, folder: Path) -> None:
     for n in range(3_000):
         (folder / f"{n}.ndjson").write_text(lines(f"u{n}"))
-    watcher = Watcher(office, folder)
+    watcher = Watcher(workspace, folder)
     assert watcher.look() == 3_000
     watcher.start()
     assert watcher.look() == 0
-    assert len(members(office.ledger)) == 3_000
+    assert len(members(workspace.ledger)) == 3_000
 
 
-def test_a_file_alone_is_watched_before_it_is_there(office: Office, folder: Path) -> None:
-    watcher = Watcher(office, *readable([str(folder / "later.ndjson")]))
+def test_a_file_alone_is_watched_before_it_is_there(workspace: Workspace, folder: Path) -> None:
+    watcher = Watcher(workspace, *readable([str(folder / "later.ndjson")]))
     assert watcher.look() == 0
     (folder / "later.ndjson").write_text(lines("u1"))
     assert watcher.look() == 1
 
 
-def test_a_file_alone_is_asked_whether_it_has_news(office: Office, folder: Path) -> None:
+def test_a_file_alone_is_asked_whether_it_has_news(workspace: Workspace, folder: Path) -> None:
     file = folder / "a.ndjson"
-    watcher = Watcher(office, file)
+    watcher = Watcher(workspace, file)
     steps: list[tuple[str, bool]] = [("", False), (lines("u1"), True), (lines("u2", "u3"), True)]
     for text, has_news in steps:
         if text:
@@ -274,12 +280,12 @@ def test_a_file_alone_is_asked_whether_it_has_news(office: Office, folder: Path)
 
 
 def test_a_name_that_is_not_in_utf_8_is_told_and_the_others_are_read(
-    watcher: Watcher, office: Office, folder: Path
+    watcher: Watcher, workspace: Workspace, folder: Path
 ) -> None:
     (folder / os.fsdecode(b"caf\xe9.ndjson")).write_text(lines("u1"))
     (folder / "zoo.ndjson").write_text(lines("u2"))
     assert watcher.look() == 1
-    assert members(office.ledger) == {"u2"}
+    assert members(workspace.ledger) == {"u2"}
     assert "not in UTF-8" in watcher.trouble()
 
 
@@ -295,30 +301,30 @@ def test_a_path_that_never_will_be_there_is_refused(folder: Path) -> None:
         readable([str(folder / "no" / "file.ndjson")])
 
 
-def test_an_event_and_its_place_are_kept_together(office: Office, folder: Path) -> None:
+def test_an_event_and_its_place_are_kept_together(workspace: Workspace, folder: Path) -> None:
     """Where the ledger fails in the middle, neither is kept; the next look takes both."""
     (folder / "a.ndjson").write_text(lines("u1"))
-    watcher = Watcher(office, folder)
-    office.ledger.write(lambda db: db.execute("DROP TABLE tail"))
+    watcher = Watcher(workspace, folder)
+    workspace.ledger.write(lambda db: db.execute("DROP TABLE tail"))
     with pytest.raises(Exception, match="failed"):
         watcher.look()
-    assert members(office.ledger) == set()
+    assert members(workspace.ledger) == set()
 
 
 def test_an_event_that_means_several_audiences_stops_nothing(
-    watcher: Watcher, office: Office, folder: Path
+    watcher: Watcher, workspace: Workspace, folder: Path
 ) -> None:
     ids = ("one", "two", "", "one")
     events = [event(f"u{n}", True, personas={"computation_id": id_}) for n, id_ in enumerate(ids)]
     (folder / "a.ndjson").write_text("".join(json.dumps(item) + "\n" for item in events))
     assert watcher.look() == 4
     assert watcher.look() == 0
-    assert members(office.ledger) == {"u0", "u1", "u3"}
-    assert [invalid_event.line for invalid_event in office.ledger.read(invalid_events)] == [3]
+    assert members(workspace.ledger) == {"u0", "u1", "u3"}
+    assert [invalid_event.line for invalid_event in workspace.ledger.read(invalid_events)] == [3]
 
 
 def test_a_file_first_seen_empty_and_replaced_in_place_loses_nothing(
-    watcher: Watcher, office: Office, folder: Path
+    watcher: Watcher, workspace: Workspace, folder: Path
 ) -> None:
     file = folder / "a.ndjson"
     file.touch()
@@ -327,11 +333,11 @@ def test_a_file_first_seen_empty_and_replaced_in_place_loses_nothing(
     assert watcher.look() == 1
     file.write_text(lines("u2", "u3", "u4"))  # the same inode, and longer than it was
     assert watcher.look() == 3
-    assert members(office.ledger) == {"u1", "u2", "u3", "u4"}
+    assert members(workspace.ledger) == {"u1", "u2", "u3", "u4"}
 
 
 def test_a_last_line_without_a_newline_is_read(
-    watcher: Watcher, office: Office, folder: Path
+    watcher: Watcher, workspace: Workspace, folder: Path
 ) -> None:
     file = folder / "a.ndjson"
     file.write_text(lines("u1", "u2").rstrip("\n"))
@@ -339,19 +345,19 @@ def test_a_last_line_without_a_newline_is_read(
     with file.open("a") as more:
         more.write("\n" + lines("u3"))
     assert watcher.look() == 1
-    assert office.ledger.read(invalid_events) == []
+    assert workspace.ledger.read(invalid_events) == []
     with file.open("a") as more:
         more.write("{broken\n")
     watcher.look()
-    assert [invalid_event.line for invalid_event in office.ledger.read(invalid_events)] == [4]
+    assert [invalid_event.line for invalid_event in workspace.ledger.read(invalid_events)] == [4]
 
 
 def test_a_file_that_could_not_be_opened_is_tried_again(
-    office: Office, folder: Path, monkeypatch: pytest.MonkeyPatch
+    workspace: Workspace, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("a.ndjson", "b.json"):
         (folder / name).write_text(lines(name))
-    watcher = Watcher(office, folder)
+    watcher = Watcher(workspace, folder)
 
     def fail(*_: object) -> BinaryIO:
         raise OSError(errno.EIO, "Input/output error")
@@ -368,13 +374,13 @@ def test_a_file_that_could_not_be_opened_is_tried_again(
     assert [source.trouble for source in watcher.watching.sources()] == ["", ""]
 
 
-def test_what_was_read_of_a_cut_file_is_told(office: Office, folder: Path) -> None:
+def test_what_was_read_of_a_cut_file_is_told(workspace: Workspace, folder: Path) -> None:
     """It is in the ledger, so it has to be delivered."""
-    file, watcher = folder / "a.gz", Watcher(office, folder)
+    file, watcher = folder / "a.gz", Watcher(workspace, folder)
     file.write_bytes(gzip.compress(lines("u1", "u2").encode())[:-4])
     watcher.watching.scan()
     taken = watcher.watching.scan()
-    (audience,) = office.ledger.read(all_audiences)
+    (audience,) = workspace.ledger.read(all_audiences)
     assert taken.entered == {audience.id: 2}
     assert [item.id for item in taken.latest] == ["u1", "u2"]
     assert watcher.look() == 0
@@ -382,9 +388,9 @@ def test_what_was_read_of_a_cut_file_is_told(office: Office, folder: Path) -> No
 
 @pytest.mark.parametrize("name", ["a.json", "a.gz", "a.csv"])
 def test_a_file_that_vanishes_before_it_is_read_is_waited_for_no_longer(
-    office: Office, folder: Path, name: str
+    workspace: Workspace, folder: Path, name: str
 ) -> None:
-    watcher = Watcher(office, folder)
+    watcher = Watcher(workspace, folder)
     (folder / name).write_text("x")
     watcher.watching.scan()
     assert watcher.settles()
@@ -395,9 +401,9 @@ def test_a_file_that_vanishes_before_it_is_read_is_waited_for_no_longer(
 
 
 def test_a_file_that_is_moved_away_is_read_to_its_end_before_another_takes_its_place(
-    office: Office, folder: Path
+    workspace: Workspace, folder: Path
 ) -> None:
-    file, watcher = folder / "a.ndjson", Watcher(office, folder)
+    file, watcher = folder / "a.ndjson", Watcher(workspace, folder)
     file.write_text(lines("u1"))
     watcher.look()
     with file.open("a") as more:
@@ -412,11 +418,11 @@ def test_a_file_that_is_moved_away_is_read_to_its_end_before_another_takes_its_p
         more.write(lines("u5"))
     assert watcher.look() == 1
     assert watcher.look() == 0
-    assert members(office.ledger) == {"u1", "u2", "u3", "u4", "u5"}
+    assert members(workspace.ledger) == {"u1", "u2", "u3", "u4", "u5"}
 
 
 def test_a_file_that_is_copied_and_cut_short_is_read_to_its_end(
-    watcher: Watcher, office: Office, folder: Path
+    watcher: Watcher, workspace: Workspace, folder: Path
 ) -> None:
     """As logrotate does with copytruncate."""
     file = folder / "a.ndjson"
@@ -427,13 +433,13 @@ def test_a_file_that_is_copied_and_cut_short_is_read_to_its_end(
     (folder / "a.ndjson.1").write_bytes(file.read_bytes())
     file.write_text(lines("new"))
     assert watcher.look() == 2
-    assert members(office.ledger) == {"u1", "late", "new"}
+    assert members(workspace.ledger) == {"u1", "late", "new"}
     assert watcher.look() == 0
 
 
-def test_names_that_are_shifted_are_each_followed(office: Office, folder: Path) -> None:
+def test_names_that_are_shifted_are_each_followed(workspace: Workspace, folder: Path) -> None:
     one, two, three = (folder / f"{n}.log" for n in (1, 2, 3))
-    watcher = Watcher(office, folder)
+    watcher = Watcher(workspace, folder)
     one.write_text(lines("u1"))
     two.write_text(lines("u2"))
     watcher.look()
@@ -445,13 +451,13 @@ def test_names_that_are_shifted_are_each_followed(office: Office, folder: Path) 
     one.write_text(lines("u5"))
     assert watcher.look() == 3
     assert watcher.look() == 0
-    assert members(office.ledger) == {f"u{n}" for n in range(1, 6)}
+    assert members(workspace.ledger) == {f"u{n}" for n in range(1, 6)}
 
 
 def test_places_in_files_that_are_gone_are_forgotten_after_a_day(
-    office: Office, folder: Path
+    workspace: Workspace, folder: Path
 ) -> None:
-    watcher = Watcher(office, folder)
+    watcher = Watcher(workspace, folder)
     for n in range(3):
         (folder / f"{n}.ndjson").write_text(lines(f"u{n}"))
     watcher.look()
@@ -462,14 +468,14 @@ def test_places_in_files_that_are_gone_are_forgotten_after_a_day(
     watcher.look()
     watcher.now += 80_000
     watcher.look()
-    known = [Path(tail.path).name for tail in office.ledger.read(tails)]
+    known = [Path(tail.path).name for tail in workspace.ledger.read(tails)]
     assert sorted(known) == ["1.ndjson", "2.ndjson"]
 
 
 def test_files_in_trouble_are_listed_first_and_then_the_last_that_brought_events(
-    office: Office, folder: Path
+    workspace: Workspace, folder: Path
 ) -> None:
-    watcher = Watcher(office, folder)
+    watcher = Watcher(workspace, folder)
     for n in range(3):
         watcher.now += 1
         (folder / f"{n}.ndjson").write_text(lines(f"u{n}"))
@@ -507,7 +513,7 @@ def csv_rows(*users: str, at: int = 0) -> str:
 @pytest.mark.parametrize("name", ["a.txt", "a.csv", "a.log", "a", "a.ndjson", "a.json", "a.data"])
 @pytest.mark.parametrize("kind", ["lines", "csv", "array", "gzip", "concatenated", "pretty"])
 def test_the_content_decides_how_a_file_is_read_and_not_its_name(
-    watcher: Watcher, office: Office, folder: Path, name: str, kind: str
+    watcher: Watcher, workspace: Workspace, folder: Path, name: str, kind: str
 ) -> None:
     events = [event("u1", True), event("u2", True)]
     content = {
@@ -521,13 +527,13 @@ def test_the_content_decides_how_a_file_is_read_and_not_its_name(
     (folder / name).write_bytes(content)
     assert watcher.look() == 2
     assert watcher.look() == 0
-    assert members(office.ledger) == {"u1", "u2"}
+    assert members(workspace.ledger) == {"u1", "u2"}
     assert not watcher.trouble()
-    assert office.ledger.read(invalid_events) == []
+    assert workspace.ledger.read(invalid_events) == []
 
 
 def test_a_file_in_no_known_format_is_told_until_it_has_one(
-    watcher: Watcher, office: Office, folder: Path
+    watcher: Watcher, workspace: Workspace, folder: Path
 ) -> None:
     (folder / "notes.txt").write_text("to do: nothing\n")
     assert watcher.look() == 0
@@ -539,23 +545,23 @@ def test_a_file_in_no_known_format_is_told_until_it_has_one(
 
 @pytest.mark.parametrize("cut", [1, 5, 7, 60, 200])
 def test_a_csv_that_pauses_in_the_middle_of_a_row_waits_for_its_rest(
-    office: Office, folder: Path, cut: int
+    workspace: Workspace, folder: Path, cut: int
 ) -> None:
     """A cut identifier would be another identifier."""
     content = CSV_HEADER + csv_rows("user-1", "user-2")
     begun = content[: len(CSV_HEADER) + len(csv_rows("user-1")) + cut]
-    file, watcher = folder / "a.csv", Watcher(office, folder)
+    file, watcher = folder / "a.csv", Watcher(workspace, folder)
     file.write_text(begun)
     read = watcher.look()
     watcher.now += 61
     assert read + watcher.look() == 1
-    assert members(office.ledger) == {"user-1"}
+    assert members(workspace.ledger) == {"user-1"}
     assert "waits for the rest" in watcher.trouble()
     file.write_text(content + csv_rows("user-3"))
     watcher.look()
-    assert members(office.ledger) == {"user-1", "user-2", "user-3"}
+    assert members(workspace.ledger) == {"user-1", "user-2", "user-3"}
     assert not watcher.trouble()
-    assert office.ledger.read(invalid_events) == []
+    assert workspace.ledger.read(invalid_events) == []
 
 
 @pytest.mark.parametrize(
@@ -571,19 +577,19 @@ def test_a_csv_that_pauses_in_the_middle_of_a_row_waits_for_its_rest(
     ],
 )
 def test_a_last_row_without_a_newline_is_read_where_nothing_can_be_missing(
-    office: Office, folder: Path, header: str, last: str | None, *, is_read: bool
+    workspace: Workspace, folder: Path, header: str, last: str | None, *, is_read: bool
 ) -> None:
     """As the AWS S3 (Actions) destination writes it."""
     row = csv_rows("u1").rstrip("\n")
     row = row.partition(",")[2] if header.endswith("user_id") else row
     (folder / "a.txt").write_text(f"{header}\n{row}{last or ''}")
-    watcher = Watcher(office, folder)
+    watcher = Watcher(workspace, folder)
     watcher.look()
     watcher.now += 61
     watcher.look()
-    assert members(office.ledger) == ({"u1"} if is_read else set())
+    assert members(workspace.ledger) == ({"u1"} if is_read else set())
     assert ("waits for the rest" in watcher.trouble()) is not is_read
-    assert office.ledger.read(invalid_events) == []
+    assert workspace.ledger.read(invalid_events) == []
 
 
 @pytest.mark.parametrize(
@@ -597,22 +603,22 @@ def test_a_last_row_without_a_newline_is_read_where_nothing_can_be_missing(
     ids=["row", "cell with a newline", "array", "element"],
 )
 def test_what_is_not_complete_is_told_as_waiting_and_refuses_nothing(
-    office: Office, folder: Path, begun: str
+    workspace: Workspace, folder: Path, begun: str
 ) -> None:
-    watcher = Watcher(office, folder)
+    watcher = Watcher(workspace, folder)
     (folder / "a").write_text(begun)
     watcher.look()
     assert not watcher.trouble()
     watcher.now += 61
     watcher.look()
     assert "waits for the rest" in watcher.trouble()
-    assert office.ledger.read(invalid_events) == []
+    assert workspace.ledger.read(invalid_events) == []
 
 
 def test_a_line_that_waits_for_a_minute_is_told_with_its_number(
-    office: Office, folder: Path
+    workspace: Workspace, folder: Path
 ) -> None:
-    file, watcher = folder / "a.ndjson", Watcher(office, folder)
+    file, watcher = folder / "a.ndjson", Watcher(workspace, folder)
     file.write_text(lines("u1") + lines("u2")[:30])
     assert watcher.look() == 1
     watcher.now += 59
@@ -626,8 +632,8 @@ def test_a_line_that_waits_for_a_minute_is_told_with_its_number(
     assert not watcher.trouble()
 
 
-def test_a_path_that_is_missing_is_told(office: Office, folder: Path) -> None:
-    file, watcher = folder / "a.ndjson", Watcher(office, folder / "a.ndjson")
+def test_a_path_that_is_missing_is_told(workspace: Workspace, folder: Path) -> None:
+    file, watcher = folder / "a.ndjson", Watcher(workspace, folder / "a.ndjson")
     assert watcher.look() == 0
     assert watcher.trouble().startswith("It does not exist.")
     file.write_text(lines("u1"))
@@ -641,7 +647,11 @@ def test_a_path_that_is_missing_is_told(office: Office, folder: Path) -> None:
 @pytest.mark.parametrize("link", [os.link, os.symlink])
 @pytest.mark.parametrize("kind", ["a.ndjson", "a.json"])
 def test_a_file_with_two_names_is_read_and_counted_once(
-    watcher: Watcher, office: Office, folder: Path, link: Callable[[Path, Path], None], kind: str
+    watcher: Watcher,
+    workspace: Workspace,
+    folder: Path,
+    link: Callable[[Path, Path], None],
+    kind: str,
 ) -> None:
     file, other = folder / kind, folder / f"0-{kind}"
     content = lines("u1") if kind == "a.ndjson" else json.dumps([event("u1", True)])
@@ -658,17 +668,17 @@ def test_a_file_with_two_names_is_read_and_counted_once(
         assert watcher.look() == 0
 
 
-def test_files_take_turns(office: Office, folder: Path) -> None:
+def test_files_take_turns(workspace: Workspace, folder: Path) -> None:
     """One that unpacks to a thousand times its size holds up no other one."""
     bomb = gzip.compress(b"[" + b"1," * 2_000_000 + b"1]")
     assert len(bomb) < 20_000
     (folder / "0.json.gz").write_bytes(bomb)
     options = WatchOptions(turn=200_000)
-    watcher = Watcher(office, folder, options=options)
+    watcher = Watcher(workspace, folder, options=options)
     watcher.watching.scan()
     (folder / "1.ndjson").write_text(lines("u1"))
     looks = 0
-    while members(office.ledger) != {"u1"}:
+    while members(workspace.ledger) != {"u1"}:
         watcher.watching.scan()
         looks += 1
     assert looks <= 2
@@ -676,7 +686,7 @@ def test_files_take_turns(office: Office, folder: Path) -> None:
     before = watcher.watching.sources()
     assert watcher.watching.scan(lambda: True).tally.read == 0
     assert watcher.watching.sources() == before
-    kept = len(office.ledger.read(invalid_events))
+    kept = len(workspace.ledger.read(invalid_events))
     assert 0 < kept <= 10_000
 
 
@@ -686,40 +696,40 @@ def test_files_take_turns(office: Office, folder: Path) -> None:
     ids=["empty arrays", "empty lines"],
 )
 def test_what_holds_no_events_at_all_takes_turns_too(
-    office: Office, folder: Path, content: bytes
+    workspace: Workspace, folder: Path, content: bytes
 ) -> None:
     (folder / "0.gz").write_bytes(gzip.compress(content))
-    watcher = Watcher(office, folder, options=WatchOptions(turn=200_000))
+    watcher = Watcher(workspace, folder, options=WatchOptions(turn=200_000))
     watcher.watching.scan()
     watcher.watching.scan()
     assert watcher.watching.has_more
     (folder / "1.ndjson").write_text(lines("u1"))
     for _ in range(3):
         watcher.watching.scan()
-    assert "u1" in members(office.ledger)
+    assert "u1" in members(workspace.ledger)
     assert watcher.watching.has_more
 
 
 def test_one_line_of_a_log_that_holds_events_by_the_thousand_takes_turns_too(
-    office: Office, folder: Path
+    workspace: Workspace, folder: Path
 ) -> None:
     (folder / "0.ndjson").write_text("[" + "1," * 50_000 + "1]\n" + lines("u0"))
     (folder / "1.ndjson").write_text(lines("u1"))
     for name in ("0.ndjson", "1.ndjson"):
         os.utime(folder / name, (1, 1))
-    watcher = Watcher(office, folder, options=WatchOptions(turn=1))
-    while not members(office.ledger):
+    watcher = Watcher(workspace, folder, options=WatchOptions(turn=1))
+    while not members(workspace.ledger):
         watcher.watching.scan()
-    assert members(office.ledger) == {"u1"}
-    assert office.ledger.read(invalid_events) == []
+    assert members(workspace.ledger) == {"u1"}
+    assert workspace.ledger.read(invalid_events) == []
     assert watcher.look() == 50_002
-    assert members(office.ledger) == {"u0", "u1"}
+    assert members(workspace.ledger) == {"u0", "u1"}
 
 
-def test_a_backlog_shows_how_far_it_is(office: Office, folder: Path) -> None:
+def test_a_backlog_shows_how_far_it_is(workspace: Workspace, folder: Path) -> None:
     file = folder / "a.ndjson"
     file.write_text(lines(*(f"u{n}" for n in range(12_000))))
-    watcher = Watcher(office, folder, options=WatchOptions(turn=1))
+    watcher = Watcher(workspace, folder, options=WatchOptions(turn=1))
     seen = []
     while watcher.watching.scan().tally.read or watcher.watching.has_more:
         (source,) = watcher.watching.sources()
@@ -731,18 +741,18 @@ def test_a_backlog_shows_how_far_it_is(office: Office, folder: Path) -> None:
 
 
 def test_reading_that_was_interrupted_begins_anew_and_lists_nothing_twice(
-    office: Office, folder: Path
+    workspace: Workspace, folder: Path
 ) -> None:
     rows = "".join(csv_rows(f"u{n}") for n in range(3_000)) + "broken\n"
     (folder / "a.csv").write_text(CSV_HEADER + "broken\n" + rows)
-    watcher = Watcher(office, folder, options=WatchOptions(turn=1))
-    while not members(office.ledger):
+    watcher = Watcher(workspace, folder, options=WatchOptions(turn=1))
+    while not members(workspace.ledger):
         watcher.watching.scan()
     assert watcher.watching.has_more
     watcher.start()
     watcher.look()
-    assert len(members(office.ledger)) == 3_000
-    assert [invalid_event.line for invalid_event in office.ledger.read(invalid_events)] == [
+    assert len(members(workspace.ledger)) == 3_000
+    assert [invalid_event.line for invalid_event in workspace.ledger.read(invalid_events)] == [
         2,
         3_003,
     ]
@@ -822,12 +832,12 @@ WAYS = [
 @pytest.mark.parametrize("is_alone", [True, False], ids=["the log alone", "its folder"])
 @pytest.mark.parametrize("way", WAYS)
 def test_a_log_that_was_rotated_while_no_session_ran_is_read_on_where_it_was_left(
-    office: Office, folder: Path, way: str, *, is_alone: bool
+    workspace: Workspace, folder: Path, way: str, *, is_alone: bool
 ) -> None:
     rotation = Rotation(folder, way)
     rotation.write(2)
     paths = [rotation.log if is_alone else folder]
-    watcher = Watcher(office, *paths)
+    watcher = Watcher(workspace, *paths)
     assert watcher.look() == 2
     rotation.write(1)
     for _ in range(3):
@@ -837,7 +847,7 @@ def test_a_log_that_was_rotated_while_no_session_ran_is_read_on_where_it_was_lef
     assert watcher.look() == 7
     watcher.start()
     assert watcher.look() == 0
-    assert members(office.ledger) == set(rotation.written)
+    assert members(workspace.ledger) == set(rotation.written)
     assert not watcher.trouble()
 
 
@@ -855,9 +865,9 @@ def test_however_a_log_is_rotated_between_sessions_each_event_is_read_once(
         (home / "logs").mkdir()
         rotation = Rotation(home / "logs", way)
         with Ledger(home / "ledger.db") as ledger:
-            office = Office(simulator, ledger, home)
+            workspace = Workspace(simulator, ledger, home)
             rotation.write(1)
-            watcher = Watcher(office, rotation.log if is_alone else home / "logs")
+            watcher = Watcher(workspace, rotation.log if is_alone else home / "logs")
             read = watcher.look()
             for step in [*steps, "restart"]:
                 match step:
@@ -876,11 +886,11 @@ def test_however_a_log_is_rotated_between_sessions_each_event_is_read_once(
 
 
 def test_a_log_of_which_the_rest_is_gone_is_told_and_the_later_ones_are_read(
-    office: Office, folder: Path
+    workspace: Workspace, folder: Path
 ) -> None:
     rotation = Rotation(folder, "rename")
     rotation.write(2)
-    watcher = Watcher(office, rotation.log)
+    watcher = Watcher(workspace, rotation.log)
     watcher.look()
     rotation.write(1)
     for _ in range(3):
@@ -1000,8 +1010,8 @@ def test_whatever_is_done_to_the_files_each_event_is_read_once(
         home = Path(name)
         (home / "logs").mkdir()
         with Ledger(home / "ledger.db") as ledger:
-            office = Office(simulator, ledger, home)
-            logs = Logs(home / "logs", Watcher(office, home / "logs"))
+            workspace = Workspace(simulator, ledger, home)
+            logs = Logs(home / "logs", Watcher(workspace, home / "logs"))
             for what, which in [("append", 0), ("append", 1), *deeds, ("append", 0), ("append", 1)]:
                 logs.do(what, which)
             logs.look()

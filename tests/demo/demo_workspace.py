@@ -1,4 +1,4 @@
-"""A demo whose scene is set, and the questions tests ask of it."""
+"""A seeded demo, and what tests read from it."""
 
 import random
 import sqlite3
@@ -18,54 +18,54 @@ MINUTE, DAY = 60_000_000, 86_400_000_000
 
 
 def still_timing() -> Timing:
-    """A clock that stands still once the past is played."""
+    """A fixed clock, and random numbers that repeat."""
     return Timing(now=lambda: NOW, rng=random.Random(1))
 
 
 @dataclass(frozen=True, slots=True)
-class Theatre:
-    """A stage with its ledger open."""
+class DemoWorkspace:
+    """A demo session with its ledger open."""
 
-    stage: SimulatedSession
+    session: SimulatedSession
     ledger: Ledger
 
     @property
     def simulator(self) -> Simulator:
-        assert self.stage.simulator is not None
-        return self.stage.simulator
+        assert self.session.simulator is not None
+        return self.session.simulator
 
     def standing(self, role: Role) -> Standing:
         audience = self.ledger.read(find_audience, role.key)
-        return self.ledger.read(standing, self.stage.connection, audience.id)
+        return self.ledger.read(standing, self.session.connection, audience.id)
 
     def size(self, role: Role) -> int:
-        """How many people are in the audience's cohort, in Amplitude."""
+        """The size of the audience's cohort in Amplitude."""
         cohort_id = self.standing(role).audience.cohort_id
         assert cohort_id is not None
         return self.simulator.world.size(cohort_id)
 
 
-def _open(stage: SimulatedSession) -> closing[sqlite3.Connection]:
-    return closing(sqlite3.connect(stage.premises.folders.ledger(stage.connection.id)))
+def _open(session: SimulatedSession) -> closing[sqlite3.Connection]:
+    return closing(sqlite3.connect(session.premises.folders.ledger(session.connection.id)))
 
 
-def tables(stage: SimulatedSession) -> list[str]:
-    """The tables of a stage's ledger."""
-    with _open(stage) as db:
+def tables(session: SimulatedSession) -> list[str]:
+    """The tables of a session's ledger."""
+    with _open(session) as db:
         return [name for (name,) in db.execute("SELECT name FROM sqlite_schema WHERE type='table'")]
 
 
-def content(stage: SimulatedSession, table: str) -> list[tuple[object, ...]]:
-    """All that a table holds; files are called by their place in the stage's home."""
-    with _open(stage) as db:
+def content(session: SimulatedSession, table: str) -> list[tuple[object, ...]]:
+    """All rows of a table; paths are relative to the session's folder."""
+    with _open(session) as db:
         if table == "source":
-            home = str(stage.home)
+            home = str(session.home)
             columns = "id, replace(name, ?1, ''), replace(path, ?1, ''), read_at, read, changes"
             return db.execute(f"SELECT {columns}, filtered, invalid FROM source", [home]).fetchall()
         return db.execute(f"SELECT * FROM {table}").fetchall()
 
 
-def files_read(stage: SimulatedSession) -> list[tuple[int, int]]:
-    """When each file was read, and how many events stood in it."""
-    with _open(stage) as db:
+def files_read(session: SimulatedSession) -> list[tuple[int, int]]:
+    """When each file was read, and how many events it contained."""
+    with _open(session) as db:
         return db.execute("SELECT read_at, read FROM source ORDER BY id").fetchall()

@@ -17,20 +17,20 @@ from amp_console.ledger.movement import movement
 from amp_console.sync.ingest.importer import Importer
 from amp_console.sync.timing import Timing
 from amp_console.sync.workspace import Workspace
-from tests.demo.theatre import MINUTE, NOW
+from tests.demo.demo_workspace import MINUTE, NOW
 
 LATER = NOW + MINUTE
 
 
 class Quarter:
-    """A street with a ledger of its own."""
+    """Traffic with a ledger of its own."""
 
     def __init__(self, ledger: Ledger, folder: Path) -> None:
         connection = Connection(name="Demo", app_id=1, owner_email="ana@acme.example")
         timing = Timing(now=lambda: LATER, rng=random.Random(1))
         self.ledger = ledger
         self.folder = folder
-        self.street = Traffic(Workspace(connection, ledger), folder, timing, seed=1)
+        self.traffic = Traffic(Workspace(connection, ledger), folder, timing, seed=1)
 
     def moved(self, key: str) -> tuple[int, int]:
         """How many entered and left within the last two minutes."""
@@ -47,7 +47,7 @@ def quarter(tmp_path: Path) -> Iterator[Quarter]:
 
 def test_people_enter_and_leave_both_busy_audiences(quarter: Quarter) -> None:
     for _ in range(20):
-        quarter.street.step()
+        quarter.traffic.step()
     for role in (SHOPPERS, ABANDONERS):
         entered, left = quarter.moved(role.key)
         assert entered > 10
@@ -61,7 +61,7 @@ def test_those_who_leave_were_in(quarter: Quarter) -> None:
     file.write_text(event_lines(SHOPPERS, Crossing(NOW - MINUTE, True, inside)))
     Importer(quarter.ledger, ReadOptions(mapping=FieldMapping.parse())).run([str(file)])
     for _ in range(20):
-        quarter.street.step()
+        quarter.traffic.step()
     audience = quarter.ledger.read(find_audience, SHOPPERS.key)
     everybody = quarter.ledger.read(movement, audience, LATER + MINUTE, 2**62, 1)
     entered, left = quarter.moved(SHOPPERS.key)
@@ -73,7 +73,7 @@ def test_those_who_leave_were_in(quarter: Quarter) -> None:
 def test_it_ends_at_once(quarter: Quarter) -> None:
     over = threading.Event()
     over.set()
-    quarter.street.run(3_600.0, over)
+    quarter.traffic.run(3_600.0, over)
     assert quarter.ledger.read(all_audiences) == []
 
 

@@ -1,4 +1,4 @@
-"""A sync that stands still where it waits, so that a test can look at it as long as it likes."""
+"""Stops a sync where it sleeps, so that a test can examine the screen for as long as it needs."""
 
 import asyncio
 import threading
@@ -10,30 +10,30 @@ from textual.pilot import Pilot
 
 from amp_console.ledger import Db
 from amp_console.simulator import Answer, Call, Simulator
-from tests.console.house import House, console, until, until_shown
+from tests.console.harness import ConsoleHarness, console, until, until_shown
 
 
-class Held:
-    """A sleeper that sleeps until it is let go."""
+class Gate:
+    """A sleep that lasts until the gate opens."""
 
     def __init__(self) -> None:
         self.seconds: list[float] = []
-        self._gone = asyncio.Event()
+        self._open = asyncio.Event()
 
     async def __call__(self, seconds: float) -> None:
         self.seconds.append(seconds)
-        await self._gone.wait()
+        await self._open.wait()
 
-    def let_go(self) -> None:
-        self._gone.set()
+    def open(self) -> None:
+        self._open.set()
 
 
-def hold(house: House) -> Held:
-    """Let every wait of this house last until it is let go."""
-    held = Held()
-    timing = replace(house.premises.timing, sleep=held)
-    house.premises = replace(house.premises, timing=timing)
-    return held
+def gate_sleeps(harness: ConsoleHarness) -> Gate:
+    """Make every sleep of this console last until the gate opens."""
+    gate = Gate()
+    timing = replace(harness.environment.timing, sleep=gate)
+    harness.environment = replace(harness.environment, timing=timing)
+    return gate
 
 
 def rate_limit(simulator: Simulator, seconds: int = 12) -> None:
@@ -53,17 +53,17 @@ async def start_sync(pilot: Pilot[None], *shown: str) -> None:
 
 
 @contextmanager
-def held_reads(pilot: Pilot[None]) -> Iterator[None]:
-    """Keep the ledger from being read for the screen."""
+def blocked_reads(pilot: Pilot[None]) -> Iterator[None]:
+    """Block reads of the ledger for the screen."""
     session, gate = console(pilot).session, threading.Event()
     assert session is not None
 
     def wait(_: Db) -> None:
         gate.wait()
 
-    held = asyncio.ensure_future(session.pictures.aread(wait))
+    blocked = asyncio.ensure_future(session.pictures.aread(wait))
     try:
         yield
     finally:
         gate.set()
-        held.add_done_callback(lambda _: None)
+        blocked.add_done_callback(lambda _: None)

@@ -17,8 +17,8 @@ from amp_console.console.appearance import DARK, LIGHT
 from amp_console.console.dialogs.ask import Ask
 from amp_console.console.dialogs.base import Confirm, Dialog
 from amp_console.console.dialogs.quit import QuitDialog
-from tests.console.furniture import furnish
-from tests.console.house import House, until_shown
+from tests.console.harness import ConsoleHarness, until_shown
+from tests.console.sample_audiences import connect_with_audiences
 from tests.console.terminal import Terminal
 
 pytestmark = pytest.mark.anyio
@@ -80,10 +80,10 @@ def on_button(pilot: Pilot[None], button: Button) -> list[Glyph]:
     ],
 )
 async def test_what_buttons_say_can_be_read(
-    house: House, theme: str, dialog: Callable[[], Dialog[object]]
+    harness: ConsoleHarness, theme: str, dialog: Callable[[], Dialog[object]]
 ) -> None:
-    house.connect()
-    async with house.open(LaunchOptions(theme=theme), size=(80, 24)) as pilot:
+    harness.connect()
+    async with harness.open(LaunchOptions(theme=theme), size=(80, 24)) as pilot:
         await until_shown(pilot, "Acme prod")
         await pilot.app.push_screen(dialog())
         buttons = list(pilot.app.screen.query(Button))
@@ -97,12 +97,12 @@ async def test_what_buttons_say_can_be_read(
 
 
 async def test_without_colour_signs_and_words_say_it_all(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    harness: ConsoleHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
-    furnish(house)
+    connect_with_audiences(harness)
 
-    async with house.open(size=(80, 24)) as pilot:
+    async with harness.open(size=(80, 24)) as pilot:
         await until_shown(pilot, "▸ ", "◐ 4 pending", "▲ 2 rejected", "● in sync", "◌ not linked")
         painted = [glyph for _, _, glyph in glyphs(pilot)]
 

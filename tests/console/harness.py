@@ -1,4 +1,4 @@
-"""A console in a test: a home of its own, a simulated Amplitude, and a clock that stands still."""
+"""The console in a test: its own folders, a simulated Amplitude and a fixed clock."""
 
 import random
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -14,20 +14,20 @@ from amp_console.console.app import ConsoleApp
 from amp_console.ledger import Ledger
 from amp_console.simulator import Simulator
 from amp_console.sync.timing import Timing
-from tests.sync.office import OWNER, Office, Waits
+from tests.sync.workspace import OWNER, RecordedSleep, Workspace
 
 NOW = 1_777_900_000_000_000  # 2026-05-04, microseconds since 1970
 NO_KEYRING = {"PYTHON_KEYRING_BACKEND": "keyring.backends.fail.Keyring"}
 PATIENCE = 20.0  # seconds; a condition that is not met by then never is
 
 
-class House:
-    """Everything a console needs. Keys come from its environment unless `has_keys` is False."""
+class ConsoleHarness:
+    """Opens consoles on its own folders. Keys come from `environ` unless `has_keys` is False."""
 
     def __init__(self, home: Path, simulator: Simulator, *, has_keys: bool = True) -> None:
         self.home = home
         self.simulator = simulator
-        self.waits = Waits()
+        self.waits = RecordedSleep()
         keys = simulator.credentials
         self.environ = {"AMP_CONSOLE_HOME": str(home)}
         if has_keys:
@@ -36,7 +36,7 @@ class House:
         folders = Folders.locate(self.environ)
         folders.prepare()
         timing = Timing(now=lambda: NOW, sleep=self.waits, rng=random.Random(1))
-        self.premises = Environment(
+        self.environment = Environment(
             folders, Vault(NO_KEYRING), self.environ, timing, flush_seconds=0.1
         )
 
@@ -49,23 +49,23 @@ class House:
             base_url=self.simulator.base_url,
             **more,  # type: ignore[arg-type]
         )
-        self.premises.book.save(connection)
+        self.environment.book.save(connection)
         return connection
 
     @contextmanager
-    def office(self, connection: Connection) -> Iterator[Office]:
-        """Work on the connection's ledger beforehand: read events, sync."""
-        with Ledger(self.premises.folders.ledger(connection.id)) as ledger:
-            office = Office(self.simulator, ledger, self.home)
-            office.connection = connection
-            yield office
+    def workspace(self, connection: Connection) -> Iterator[Workspace]:
+        """Open the connection's ledger, to import events and sync before the console opens."""
+        with Ledger(self.environment.folders.ledger(connection.id)) as ledger:
+            workspace = Workspace(self.simulator, ledger, self.home)
+            workspace.connection = connection
+            yield workspace
 
     @asynccontextmanager
     async def open(
         self, opening: LaunchOptions | None = None, size: tuple[int, int] = (120, 36)
     ) -> AsyncIterator[Pilot[None]]:
         """Open the console, and close it in the end."""
-        app = ConsoleApp(self.premises, opening or LaunchOptions())
+        app = ConsoleApp(self.environment, opening or LaunchOptions())
         async with app.run_test(size=size, notifications=True) as pilot:
             yield pilot
             if app.session is not None:
@@ -79,13 +79,13 @@ def console(pilot: Pilot[None]) -> ConsoleApp:
 
 
 def picture(pilot: Pilot[None]) -> str:
-    """All that is on the screen, as text."""
+    """The text of the screen."""
     strips = pilot.app.screen._compositor.render_strips()
     return "\n".join(strip.text.rstrip() for strip in strips)
 
 
 async def until(pilot: Pilot[None], condition: Callable[[], object]) -> None:
-    """Wait until a condition holds; fail with the picture where it never does."""
+    """Wait until a condition holds; fail with the screen's text after `PATIENCE` seconds."""
     begun = monotonic()
     while not condition():
         assert monotonic() - begun < PATIENCE, f"never came about on:\n{picture(pilot)}"
@@ -97,8 +97,8 @@ async def until_shown(pilot: Pilot[None], *texts: str) -> None:
     await until(pilot, lambda: all(text in picture(pilot) for text in texts))
 
 
-async def until_said(pilot: Pilot[None], *texts: str) -> None:
-    """Wait until all these texts were said, however their toasts break them."""
+async def until_notified(pilot: Pilot[None], *texts: str) -> None:
+    """Wait until a notification contains each of these texts, however its toast wraps."""
     await until(
         pilot, lambda: all(any(t in h.text for h in console(pilot).happenings) for t in texts)
     )

@@ -1,4 +1,4 @@
-"""A receiver of webhooks at work in a test, and senders to it."""
+"""A running webhook receiver, and a client that sends to it."""
 
 import asyncio
 import hashlib
@@ -18,10 +18,10 @@ from amp_console.sync.live.progress import LiveReport
 from amp_console.sync.live.session import LiveSession
 from amp_console.sync.sources.webhook import Receiver, ReceiverLimits, ReceiverOptions
 from amp_console.values import Secret
-from tests.sync.office import Office, event
+from tests.sync.workspace import Workspace, event
 
 SECRET = "not-a-secret"  # obviously false
-WISH = LiveOptions(flush_seconds=0.05, create=True)
+LIVE_OPTIONS = LiveOptions(flush_seconds=0.05, create=True)
 LIMITS = ReceiverLimits()
 
 
@@ -31,8 +31,8 @@ def free_port() -> int:
         return int(found.getsockname()[1])
 
 
-class Post:
-    """A receiver at work, and a sender of events to it."""
+class WebhookSender:
+    """Sends events to a receiver of this process."""
 
     def __init__(self, live: LiveSession, client: httpx.AsyncClient) -> None:
         self.live = live
@@ -55,8 +55,8 @@ class Post:
         return await self.client.post("/", content=body, headers=headers)
 
 
-def receiver_of(
-    office: Office,
+def receiver(
+    workspace: Workspace,
     port: int,
     secret: str | None = None,
     *,
@@ -70,21 +70,23 @@ def receiver_of(
         limits=limits,
         single_events=single_events,
     )
-    return Receiver(StreamIngestor(office.ledger, office.read_options()), options, parser)
+    return Receiver(StreamIngestor(workspace.ledger, workspace.read_options()), options, parser)
 
 
 @asynccontextmanager
-async def at_work(office: Office, secret: str | None = None, **options: Any) -> AsyncIterator[Post]:
+async def receiving(
+    workspace: Workspace, secret: str | None = None, **options: Any
+) -> AsyncIterator[WebhookSender]:
     """Receive until the block ends; then everything is delivered."""
     port = free_port()
-    post = receiver_of(office, port, secret, **options)
-    async with office.client() as amplitude:
-        live = LiveSession(office.means_with(amplitude), WISH)
+    post = receiver(workspace, port, secret, **options)
+    async with workspace.client() as amplitude:
+        live = LiveSession(workspace.means_with(amplitude), LIVE_OPTIONS)
         task = asyncio.create_task(live.run(post))
         base_url = f"http://127.0.0.1:{port}"
         async with httpx.AsyncClient(base_url=base_url, timeout=30) as client:
             await listening(client, task)
-            yield Post(live, client)
+            yield WebhookSender(live, client)
         live.end()
         await task
 
@@ -109,6 +111,6 @@ def signed(text: bytes, secret: str = SECRET) -> str:
     return hmac.new(secret.encode(), text, hashlib.sha1).hexdigest()
 
 
-def members(office: Office) -> set[str]:
+def members(workspace: Workspace) -> set[str]:
     query = "SELECT id FROM member WHERE wanted = 1"
-    return set(office.ledger.read(lambda db: [row[0] for row in db.execute(query)]))
+    return set(workspace.ledger.read(lambda db: [row[0] for row in db.execute(query)]))

@@ -26,22 +26,25 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def assert_nothing_is_left(folder: Path, stage: SimulatedSession) -> None:
+def assert_nothing_is_left(folder: Path, session: SimulatedSession) -> None:
     assert list(folder.iterdir()) == []
     assert set(threading.enumerate()) <= THREADS_BEFORE
-    port = int(str(stage.connection.base_url).rpartition(":")[2])
+    port = int(str(session.connection.base_url).rpartition(":")[2])
     with pytest.raises(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port)):
         pass
 
 
 def test_the_home_is_the_owners_alone_and_holds_one_connection(folder: Path) -> None:
-    with SimulatedSession() as stage:
+    with SimulatedSession() as session:
         (home,) = folder.iterdir()
         assert stat.S_IMODE(home.stat().st_mode) == 0o700
-        assert stage.premises.book.all() == (stage.connection,)
-        assert stage.premises.folders.config_file.is_relative_to(home)
-        assert stage.premises.folders.data.is_relative_to(home)
-        assert (stage.connection.name, stage.connection.owner_email) == ("Demo", "ana@acme.example")
+        assert session.premises.book.all() == (session.connection,)
+        assert session.premises.folders.config_file.is_relative_to(home)
+        assert session.premises.folders.data.is_relative_to(home)
+        assert (session.connection.name, session.connection.owner_email) == (
+            "Demo",
+            "ana@acme.example",
+        )
 
 
 def test_the_keys_come_with_it_and_nothing_else_of_the_environment(
@@ -49,9 +52,9 @@ def test_the_keys_come_with_it_and_nothing_else_of_the_environment(
 ) -> None:
     monkeypatch.setenv("AMP_CONSOLE_API_KEY", "a-real-key")
     monkeypatch.setenv("AMP_CONSOLE_SECRET_KEY", "a-real-secret")
-    with SimulatedSession() as stage:
-        premises = stage.premises
-        keys, source = find_keys(stage.connection, premises.environ, premises.vault)
+    with SimulatedSession() as session:
+        premises = session.premises
+        keys, source = find_keys(session.connection, premises.environ, premises.vault)
     assert set(premises.environ) == {"AMP_CONSOLE_API_KEY", "AMP_CONSOLE_SECRET_KEY"}
     assert source is KeySource.ENVIRONMENT
     assert keys.api_key.reveal() == "simulated-api-key"
@@ -59,52 +62,52 @@ def test_the_keys_come_with_it_and_nothing_else_of_the_environment(
 
 def test_no_keyring_is_touched(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "a.keyring.that.must.not.be.Loaded")
-    with SimulatedSession() as stage, pytest.raises(KeysError):
-        find_keys(stage.connection, {}, stage.premises.vault)
+    with SimulatedSession() as session, pytest.raises(KeysError):
+        find_keys(session.connection, {}, session.premises.vault)
 
 
 def test_nothing_is_left_of_a_demo_that_was_never_opened(folder: Path) -> None:
-    with SimulatedSession() as stage:
+    with SimulatedSession() as session:
         pass
-    assert_nothing_is_left(folder, stage)
+    assert_nothing_is_left(folder, session)
 
 
 @pytest.mark.parametrize("parts", [0, 1, 3, 6])
 def test_nothing_is_left_although_the_scene_was_still_being_set(folder: Path, parts: int) -> None:
-    with SimulatedSession() as stage:
-        stage.open()
-        segment = stage.home / "segment-logs"
+    with SimulatedSession() as session:
+        session.open()
+        segment = session.home / "segment-logs"
         while len(list(segment.glob("*"))) < parts:
             pass
-    assert_nothing_is_left(folder, stage)
+    assert_nothing_is_left(folder, session)
 
 
 def test_nothing_is_left_after_an_error(folder: Path) -> None:
-    with pytest.raises(ZeroDivisionError), SimulatedSession() as stage:  # noqa: PT012
-        stage.open()
+    with pytest.raises(ZeroDivisionError), SimulatedSession() as session:  # noqa: PT012
+        session.open()
         _ = 1 / 0
-    assert_nothing_is_left(folder, stage)
+    assert_nothing_is_left(folder, session)
 
 
 def test_nothing_is_left_although_people_come_and_go(folder: Path) -> None:
-    with SimulatedSession(fast=True) as stage:
-        stage.open()
-        stage.wait()
-        with Ledger(stage.premises.folders.ledger(stage.connection.id)) as ledger:
+    with SimulatedSession(fast=True) as session:
+        session.open()
+        session.wait()
+        with Ledger(session.premises.folders.ledger(session.connection.id)) as ledger:
             before = ledger.read(revision)
             while ledger.read(revision) == before:
                 pass
-        assert list(Path(stage.premises.live_folder).iterdir())  # Live has something to follow
-    assert_nothing_is_left(folder, stage)
+        assert list(Path(session.premises.live_folder).iterdir())  # Live has something to follow
+    assert_nothing_is_left(folder, session)
 
 
 def test_what_keeps_the_scene_from_being_set_is_told(folder: Path) -> None:
-    with pytest.raises(LedgerError), SimulatedSession() as stage:  # noqa: PT012
-        stage.premises.folders.ledger(stage.connection.id).write_bytes(b"no ledger" * 1_000)
-        stage.open()
+    with pytest.raises(LedgerError), SimulatedSession() as session:  # noqa: PT012
+        session.premises.folders.ledger(session.connection.id).write_bytes(b"no ledger" * 1_000)
+        session.open()
         with pytest.raises(LedgerError):
-            stage.wait()
-    assert_nothing_is_left(folder, stage)
+            session.wait()
+    assert_nothing_is_left(folder, session)
 
 
 def test_nothing_is_left_where_it_can_not_begin(folder: Path) -> None:
@@ -131,9 +134,9 @@ def test_a_home_that_was_asked_for_is_thrown_away_too(tmp_path: Path) -> None:
 
 
 def test_opening_it_twice_plays_once() -> None:
-    with SimulatedSession() as stage:
-        stage.open()
-        stage.open()
+    with SimulatedSession() as session:
+        session.open()
+        session.open()
         assert [item.name for item in threading.enumerate() if item not in THREADS_BEFORE].count(
             "demo"
         ) == 1

@@ -37,8 +37,8 @@ OWNER = "ana@acme.example"
 BOTH = RepairChoice(add=True, remove=True)
 
 
-class Waits:
-    """A sleeper that does not sleep, and remembers how long it was asked to."""
+class RecordedSleep:
+    """Returns at once, and records how long each sleep would have been, in seconds."""
 
     def __init__(self) -> None:
         self.seconds: list[float] = []
@@ -49,7 +49,7 @@ class Waits:
 
 
 class Clock:
-    """A time of day that moves only when told to, in microseconds since 1970."""
+    """A time of day that only `advance` moves, in microseconds since 1970."""
 
     def __init__(self) -> None:
         self.now = 1_777_836_170_000_000
@@ -61,8 +61,8 @@ class Clock:
         self.now += round(seconds * 1_000_000)
 
 
-class Steps:
-    """A clock that moves by a second with each look, so that every step of a run is shown."""
+class SteppingClock:
+    """A clock that moves one second per reading, so that every step of a run is published."""
 
     def __init__(self) -> None:
         self._seconds = 0.0
@@ -96,13 +96,13 @@ def event(user: str | None, is_member: bool, at: int = 0, **more: object) -> dic
     }
 
 
-class Office:
-    """One connection at work, with a simulated Amplitude and a sleeper that does not sleep."""
+class Workspace:
+    """A ledger, a connection, a simulated Amplitude, and sleeps that return at once."""
 
     def __init__(self, simulator: Simulator, ledger: Ledger, folder: Path) -> None:
         self.simulator = simulator
         self.ledger = ledger
-        self.waits = Waits()
+        self.waits = RecordedSleep()
         self.timing = Timing(sleep=self.waits, rng=random.Random(1))
         self.mapping = FieldMapping.parse()
         self.connection = Connection(
@@ -120,11 +120,11 @@ class Office:
         self.connection = msgspec.structs.replace(self.connection, limits=changed)
 
     def show_every_step(self) -> None:
-        """Let observers see each change of a run, which is else shown ten times a second."""
-        self.timing = dataclasses.replace(self.timing, monotonic=Steps())
+        """Publish every snapshot of a run, instead of at most ten a second."""
+        self.timing = dataclasses.replace(self.timing, monotonic=SteppingClock())
 
-    def trouble(self, *rules: Rule) -> None:
-        """Make this trouble from now on, and no other."""
+    def set_faults(self, *rules: Rule) -> None:
+        """Replace the simulator's fault rules."""
         self.simulator.faults.set(rules)
 
     def read(self, events: Iterable[dict[str, object]]) -> ImportReport:
@@ -161,7 +161,7 @@ class Office:
     async def means(
         self, stop: Stop | None = None, observe: Observer = nobody
     ) -> AsyncIterator[Means]:
-        """What a run of this office works with."""
+        """The context of a run in this workspace."""
         async with self.client() as client:
             yield self.means_with(client, stop, observe)
 
@@ -173,7 +173,7 @@ class Office:
     async def compare(
         self, key: str = "shoppers", against: Path | None = None, stop: Stop | None = None
     ) -> Comparison:
-        """Compare an audience with its cohort; it must come to a comparison."""
+        """Compare an audience with its cohort; fail if there is no comparison."""
         report = await self.compare_report(key, against, stop)
         assert not report.run.audiences[0].note, report.run.audiences[0].note
         (comparison,) = report.comparisons.values()
@@ -195,7 +195,7 @@ class Office:
         replace: bool = False,
         verify: bool = True,
     ) -> Applied:
-        """Put differences right."""
+        """Repair differences."""
         report = await self.apply_report(of, choice, replace=replace, verify=verify)
         (applied,) = report.applied.values()
         return applied
@@ -214,8 +214,8 @@ class Office:
         async with self.means(stop) as means:
             return await reconcile([plan], means, verify=verify)
 
-    def listed(self, *users: str, at: int = 3599) -> Path:
-        """Write a list of members, whose time is `at` seconds into the hour of the events."""
+    def write_member_list(self, *users: str, at: int = 3599) -> Path:
+        """Write a list of members, dated `at` seconds into the hour of the events."""
         path = self._folder / "list.txt"
         path.write_text("".join(f"{user}\n" for user in users))
         seconds = datetime(2026, 5, 3, 19, tzinfo=UTC).timestamp() + at
@@ -223,15 +223,15 @@ class Office:
         return path
 
     def map_amplitude_ids(self) -> None:
-        """Take Amplitude IDs from the events too."""
+        """Read Amplitude IDs from the events too."""
         self.mapping = FieldMapping.parse(amplitude_id="$.traits.amplitude_id")
 
-    def put_in(self, *users: str, key: str = "shoppers") -> None:
-        """Put users into a cohort behind our back."""
+    def add_in_amplitude(self, *users: str, key: str = "shoppers") -> None:
+        """Add users to a cohort directly in Amplitude."""
         self._change(Operation.ADD, users, key)
 
-    def take_out(self, *users: str, key: str = "shoppers") -> None:
-        """Take users out of a cohort behind our back."""
+    def remove_in_amplitude(self, *users: str, key: str = "shoppers") -> None:
+        """Remove users from a cohort directly in Amplitude."""
         self._change(Operation.REMOVE, users, key)
 
     def _change(self, operation: Operation, users: Sequence[str], key: str) -> None:
@@ -254,20 +254,20 @@ class Office:
             )
 
     def change(self, wish: SettingsChange, key: str = "shoppers") -> None:
-        """Change what is set for an audience."""
+        """Change the settings of an audience."""
         change(self.ledger, self.connection, self.audience(key), wish)
 
     def audience(self, key: str = "shoppers") -> Audience:
         return self.ledger.read(find_audience, key)
 
     def cohort(self, key: str = "shoppers") -> set[str]:
-        """Who is in the audience's cohort, in Amplitude."""
+        """The members of the audience's cohort in Amplitude."""
         cohort_id = self.audience(key).cohort_id
         assert cohort_id is not None
         return self.simulator.world.members(cohort_id)
 
     def ever(self, key: str = "shoppers") -> set[str]:
-        """Who ever was in the audience's cohort, in Amplitude."""
+        """Everyone who was ever in the audience's cohort in Amplitude."""
         cohort_id = self.audience(key).cohort_id
         assert cohort_id is not None
         return self.simulator.world.ever(cohort_id)

@@ -15,16 +15,16 @@ from amp_console.sync.ingest.buffer import AMBIGUOUS
 from amp_console.sync.ingest.importer import Importer, ImportProgress
 from amp_console.sync.queries.status import standing, standings
 from amp_console.values import IdType
-from tests.sync.office import Office, event
+from tests.sync.workspace import Workspace, event
 
 
 def lines(*events: object) -> str:
     return "".join(f"{json.dumps(item)}\n" for item in events)
 
 
-def test_every_event_is_a_change_filtered_or_invalid(office: Office) -> None:
+def test_every_event_is_a_change_filtered_or_invalid(workspace: Workspace) -> None:
     trait = event("u1", True, personas={"computation_class": "computed_trait"})
-    report = office.read([event("u1", True), trait, event(None, True), event("u2", False)])
+    report = workspace.read([event("u1", True), trait, event(None, True), event("u2", False)])
     assert report.tally == ReadCounts(read=4, changes=2, filtered=1, invalid=1)
     assert report.filtered == {"not an audience event: it is a computed trait": 1}
     assert (report.nothing_taken, report.dated_ahead) == ((), 0)
@@ -61,13 +61,13 @@ STEP = {"computation_class": "journey_step"}
     ],
 )
 def test_a_file_of_which_nothing_was_taken_says_what_it_looks_like(
-    office: Office, tmp_path: Path, events: list[object], audience: str | None, words: str
+    workspace: Workspace, tmp_path: Path, events: list[object], audience: str | None, words: str
 ) -> None:
     paths = [tmp_path / "odd.ndjson", tmp_path / "good.ndjson", tmp_path / "empty.ndjson"]
     paths[0].write_text(lines(*events))
     paths[1].write_text(lines(event("u1", True, audience=audience or "shoppers")))
     paths[2].write_text("")
-    report = Importer(office.ledger, ReadOptions(audience=audience)).run(map(str, paths))
+    report = Importer(workspace.ledger, ReadOptions(audience=audience)).run(map(str, paths))
     [sentence] = report.nothing_taken
     noun = "1 event" if len(events) == 1 else f"{len(events)} events"
     assert sentence.startswith(f"{paths[0]}: no change in {noun}. ")
@@ -78,89 +78,97 @@ DAY = 24 * 3600 * 1_000_000
 
 
 def test_changes_dated_in_the_future_are_counted_and_are_a_notice(
-    office: Office, tmp_path: Path
+    workspace: Workspace, tmp_path: Path
 ) -> None:
     now = 1_777_838_400_000_000
     times = ["2026-05-03T20:00:00Z", "2026-05-04T20:00:00Z", "2026-05-04T20:00:01Z", "9999-01-01T"]
     times[-1] += "00:00:00Z"
     path = tmp_path / "ahead.ndjson"
     path.write_text(lines(*({**event(time, True), "timestamp": time} for time in times)))
-    report = Importer(office.ledger, ReadOptions(), now=lambda: now).run([str(path)])
+    report = Importer(workspace.ledger, ReadOptions(), now=lambda: now).run([str(path)])
     assert report.dated_ahead == 2
     [audience] = report.audience_ids
-    alone = office.ledger.read(standing, office.connection, audience, lambda: now)
+    alone = workspace.ledger.read(standing, workspace.connection, audience, lambda: now)
     assert alone.notice is not None
     assert alone.notice.startswith("2 people have an event dated in the future, up to 9999-01-01")
     assert alone.members == 4
-    together = office.ledger.read(lambda db: standings(db, office.connection, now=lambda: now))
+    together = workspace.ledger.read(
+        lambda db: standings(db, workspace.connection, now=lambda: now)
+    )
     assert together == [alone]
-    later = office.ledger.read(standing, office.connection, audience, lambda: now + DAY)
+    later = workspace.ledger.read(standing, workspace.connection, audience, lambda: now + DAY)
     assert later.notice is not None
     assert later.notice.startswith("1 person has an event dated in the future")
-    then = office.ledger.read(standing, office.connection, audience, lambda: now * 1_000)
+    then = workspace.ledger.read(standing, workspace.connection, audience, lambda: now * 1_000)
     assert then.notice is None
 
 
-def test_reading_again_lists_invalid_events_once(office: Office, tmp_path: Path) -> None:
+def test_reading_again_lists_invalid_events_once(workspace: Workspace, tmp_path: Path) -> None:
     path = tmp_path / "events.ndjson"
     path.write_text("{broken\n" + lines(event("u1", True)))
     for _ in range(3):
-        office.read_file(path)
-    assert [invalid_event.line for invalid_event in office.ledger.read(invalid_events)] == [1]
+        workspace.read_file(path)
+    assert [invalid_event.line for invalid_event in workspace.ledger.read(invalid_events)] == [1]
 
 
-def test_a_source_that_cannot_be_read_stops_no_other(office: Office, tmp_path: Path) -> None:
+def test_a_source_that_cannot_be_read_stops_no_other(workspace: Workspace, tmp_path: Path) -> None:
     good = tmp_path / "good.ndjson.gz"
     good.write_bytes(gzip.compress(lines(event("u1", True)).encode()))
     paths = [str(tmp_path / "missing"), str(tmp_path), str(good)]
-    report = Importer(office.ledger, ReadOptions()).run(paths)
+    report = Importer(workspace.ledger, ReadOptions()).run(paths)
     assert (report.tally.changes, len(report.unreadable)) == (1, 2)
 
 
-def test_audiences_of_one_file_are_told_apart(office: Office) -> None:
-    office.read([event("u1", True, audience="a"), event("u1", True, audience="b")])
-    assert [audience.key for audience in office.ledger.read(all_audiences)] == ["a", "b"]
+def test_audiences_of_one_file_are_told_apart(workspace: Workspace) -> None:
+    workspace.read([event("u1", True, audience="a"), event("u1", True, audience="b")])
+    assert [audience.key for audience in workspace.ledger.read(all_audiences)] == ["a", "b"]
 
 
-def test_the_same_key_in_another_computation_is_another_audience(office: Office) -> None:
+def test_the_same_key_in_another_computation_is_another_audience(workspace: Workspace) -> None:
     again = event("u1", True, personas={"computation_id": "aud_other"})
-    office.read([event("u1", True), again])
-    assert len(office.ledger.read(all_audiences)) == 2
+    workspace.read([event("u1", True), again])
+    assert len(workspace.ledger.read(all_audiences)) == 2
 
 
-def test_what_segments_destination_knew_is_what_an_audience_starts_with(office: Office) -> None:
+def test_what_segments_destination_knew_is_what_an_audience_starts_with(
+    workspace: Workspace,
+) -> None:
     settings = {"id_type": "BY_AMP_ID", "audience_name": "VIPs", "owner_email": "b@acme.example"}
     personas = {"external_audience_id": "26umsb5", "audience_settings": settings}
-    office.read([event("u1", True), event("u2", True, personas=personas)])
-    audience = office.audience()
+    workspace.read([event("u1", True), event("u2", True, personas=personas)])
+    audience = workspace.audience()
     assert (audience.cohort_id, audience.link) == ("26umsb5", Link.EXISTING)
     assert audience.id_type is IdType.AMPLITUDE_ID
     assert (audience.cohort_name, audience.owner_email) == ("VIPs", "b@acme.example")
 
 
-def test_an_unlinked_audience_is_not_linked_again_by_an_event(office: Office) -> None:
+def test_an_unlinked_audience_is_not_linked_again_by_an_event(workspace: Workspace) -> None:
     from amp_console.sync.audience_settings import SettingsChange, change
 
     linked = event("u1", True, personas={"external_audience_id": "26umsb5"})
-    office.read([linked])
-    change(office.ledger, office.connection, office.audience(), SettingsChange(unlink=True))
-    office.read([linked])
-    assert office.audience().cohort_id is None
+    workspace.read([linked])
+    change(
+        workspace.ledger, workspace.connection, workspace.audience(), SettingsChange(unlink=True)
+    )
+    workspace.read([linked])
+    assert workspace.audience().cohort_id is None
 
 
 def test_an_audience_known_by_its_key_becomes_the_one_events_speak_of(
-    office: Office, tmp_path: Path
+    workspace: Workspace, tmp_path: Path
 ) -> None:
     download = tmp_path / "download.csv"
     download.write_text("user_id\nu1\n")
     options = ReadOptions(audience="shoppers", taken_at=1)
-    Importer(office.ledger, options).run([str(download)])
-    office.read([event("u2", True)])
-    (audience,) = office.ledger.read(all_audiences)
+    Importer(workspace.ledger, options).run([str(download)])
+    workspace.read([event("u2", True)])
+    (audience,) = workspace.ledger.read(all_audiences)
     assert (audience.space_id, audience.computation_id) == ("spa_1", "aud_shoppers")
 
 
-def test_progress_is_shown_and_a_stop_keeps_what_was_read(office: Office, tmp_path: Path) -> None:
+def test_progress_is_shown_and_a_stop_keeps_what_was_read(
+    workspace: Workspace, tmp_path: Path
+) -> None:
     path = tmp_path / "events.ndjson"
     path.write_text(lines(*(event(f"user-{n}", True) for n in range(8_000))))
     seen: list[ImportProgress] = []
@@ -169,7 +177,7 @@ def test_progress_is_shown_and_a_stop_keeps_what_was_read(office: Office, tmp_pa
         seen.append(now)
         intake.stop()
 
-    intake = Importer(office.ledger, ReadOptions(), watch=stop_at_once)
+    intake = Importer(workspace.ledger, ReadOptions(), watch=stop_at_once)
     report = intake.run([str(path)])
     assert report.was_stopped
     assert len(seen) == 1

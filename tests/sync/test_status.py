@@ -1,0 +1,135 @@
+"""How audiences stand: for all of them at once exactly as for each alone."""
+
+import msgspec
+import pytest
+
+from amp_console.ledger.audiences import all_audiences
+from amp_console.ledger.standing import outstanding, outstanding_of_all
+from amp_console.sync.audience_settings import SettingsChange
+from amp_console.sync.queries.status import NOTHING_LEFT, Standing, Status, standing, standings
+from amp_console.values import IdType, Operation
+from tests.sync.workspace import Workspace, event
+
+pytestmark = pytest.mark.anyio
+
+
+def of(workspace: Workspace, key: str) -> Standing:
+    found = workspace.ledger.read(standings, workspace.connection)
+    return next(item for item in found if item.audience.key == key)
+
+
+async def import_sample_audiences(workspace: Workspace) -> None:
+    """One audience of each kind."""
+    for key in ("synced", "waiting", "ghosts", "off", "gone"):
+        workspace.read(event(f"{key}-{n}", True, audience=key) for n in range(3))
+    workspace.read([event("ghost-1", True, audience="ghosts")])
+    await workspace.sync()
+    workspace.read([event("new", True, 9, audience="waiting")])
+    workspace.read([event("waiting-1", False, 9, audience="waiting")])
+    workspace.read([event("u1", True, audience="fresh")])
+    workspace.change(SettingsChange(enabled=False), "off")
+    cohort = workspace.audience("gone").cohort_id
+    assert cohort is not None
+    workspace.simulator.world.drop_cohort(cohort)
+    workspace.read([event("late", True, 9, audience="gone")])
+    await workspace.sync()
+    workspace.read([event("newer", True, 10, audience="waiting")])
+    workspace.mapping = workspace.mapping.parse("$.userId", "$.traits.amplitude_id")
+    workspace.read([event("u2", True, audience="by_number")])
+    workspace.change(SettingsChange(id_type=IdType.AMPLITUDE_ID), "by_number")
+
+
+async def test_each_audience_is_told_in_one_word(workspace: Workspace) -> None:
+    await import_sample_audiences(workspace)
+    workspace.read([event("last", True, audience="unlinked")])
+    assert {key: of(workspace, key).status for key in ("synced", "waiting", "ghosts", "off")} == {
+        "synced": Status.IN_SYNC,
+        "waiting": Status.PENDING,
+        "ghosts": Status.REJECTED,
+        "off": Status.OFF,
+    }
+    assert of(workspace, "gone").status is Status.BROKEN
+    assert of(workspace, "unlinked").status is Status.NOT_LINKED
+
+
+async def test_no_state_hides_another_and_the_most_dangerous_comes_first(
+    workspace: Workspace,
+) -> None:
+    await import_sample_audiences(workspace)
+    workspace.read([event("ghost-2", True, 12, audience="ghosts")])
+    await workspace.sync()
+    workspace.read([event("more", True, 13, audience="ghosts")])
+    ghosts, gone, off = of(workspace, "ghosts"), of(workspace, "gone"), of(workspace, "off")
+    assert [str(state) for state in ghosts.states()] == ["2 rejected", "1 pending"]
+    assert ghosts.delivered == 3
+    told = [str(state) for state in ghosts.states(size=1_009)]
+    assert told == ["differs by 1,006", "2 rejected", "1 pending"]
+    assert [str(state) for state in ghosts.states(size=3)] == ["2 rejected", "1 pending"]
+    assert [str(state) for state in gone.states()] == ["broken link", "1 pending"]
+    assert [str(state) for state in off.states()] == ["off"]
+    assert [str(state) for state in of(workspace, "synced").states()] == ["in sync"]
+
+
+async def test_strangers_that_a_comparison_found_are_told_until_they_are_removed(
+    workspace: Workspace,
+) -> None:
+    workspace.enter("u-1", "u-2")
+    await workspace.sync()
+    world, cohort = workspace.simulator.world, workspace.audience().cohort_id
+    assert cohort is not None
+    world.change(cohort, Operation.ADD, {world.add_user("stranger")})
+    await workspace.compare()
+    (only,) = workspace.ledger.read(standings, workspace.connection)
+    assert [str(state) for state in only.states()] == ["differs by 1"]
+    assert only.status is Status.IN_SYNC
+
+
+async def test_all_at_once_are_as_each_alone(workspace: Workspace) -> None:
+    await import_sample_audiences(workspace)
+    together = workspace.ledger.read(outstanding_of_all)
+    for audience in workspace.ledger.read(all_audiences):
+        alone = workspace.ledger.read(outstanding, audience)
+        assert together.get(audience.id, NOTHING_LEFT) == alone, audience.key
+    assert together[workspace.audience("by_number").id].unidentified == 1
+
+
+async def test_without_the_identifier_are_those_whom_no_event_gave_one(
+    workspace: Workspace,
+) -> None:
+    workspace.mapping = workspace.mapping.parse("$.userId", "$.traits.amplitude_id")
+    both = [event(f"b{n}", True, traits={"amplitude_id": f"4{n}"}) for n in range(3)]
+    workspace.read([*both, event("u1", True), event("u2", True)])
+    workspace.read([event(None, True, traits={"amplitude_id": "77"})])
+    workspace.read([event("u2", False, at=5)])
+    kinds = []
+    for id_type in (IdType.AMPLITUDE_ID, IdType.USER_ID, IdType.AMPLITUDE_ID):
+        workspace.change(SettingsChange(id_type=id_type))
+        found = workspace.rejected()
+        assert of(workspace, "shoppers").left.unidentified == len(found)
+        kinds.append([item.id for item in found])
+        assert of(workspace, "shoppers").members == 4
+    assert kinds == [["u1"], ["77"], ["u1"]]
+
+
+async def test_delivered_is_what_the_cohort_holds(workspace: Workspace) -> None:
+    await import_sample_audiences(workspace)
+    for key in ("synced", "waiting", "ghosts"):
+        assert of(workspace, key).delivered == len(workspace.cohort(key))
+    waiting = of(workspace, "waiting")
+    assert (waiting.members, waiting.left.add, waiting.left.remove) == (4, 1, 0)
+
+
+async def test_one_alone_is_as_in_the_list(workspace: Workspace) -> None:
+    await import_sample_audiences(workspace)
+    known = workspace.audience("ghosts")
+    assert workspace.ledger.read(standing, workspace.connection, known.id) == of(
+        workspace, "ghosts"
+    )
+
+
+def test_members_may_be_left_uncounted(workspace: Workspace) -> None:
+    workspace.enter("u1")
+    found = workspace.ledger.read(standings, workspace.connection, count_members=False)
+    assert [(item.members, item.delivered) for item in found] == [(None, None)]
+    workspace.connection = msgspec.structs.replace(workspace.connection, prefix=True)
+    assert of(workspace, "shoppers").cohort_name == "[Segment] shoppers"
