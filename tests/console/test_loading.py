@@ -32,13 +32,13 @@ CLAIMS = (
 )
 """What lists say once it is known that they hold nothing."""
 SCREENS = {
-    "r": "ReconcilePlace",
-    "R": "ReconcileAllPlace",
-    "s": "PlanPlace",
-    "2": "ErrorsPlace",
-    "2 i": "ErrorsPlace",
-    "3": "RunsPlace",
-    "6": "LivePlace",
+    "r": "ReconcileScreen",
+    "R": "ReconcileAllScreen",
+    "s": "PlanScreen",
+    "2": "ErrorsScreen",
+    "2 i": "ErrorsScreen",
+    "3": "RunsScreen",
+    "6": "LiveScreen",
 }
 
 
@@ -78,7 +78,7 @@ async def test_a_run_and_its_requests_are_read_before_they_are_said_to_be_none(
         await until_shown(pilot, "Outcome", "partial")
         with blocked_reads(pilot):
             await pilot.press("enter")
-            await until(pilot, lambda: type(pilot.app.screen).__name__ == "RunPlace")
+            await until(pilot, lambda: type(pilot.app.screen).__name__ == "RunScreen")
             await until_shown(pilot, READING)
             assert "No request yet" not in picture(pilot)
             assert "Nobody is rejected" not in picture(pilot)
