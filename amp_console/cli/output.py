@@ -126,7 +126,7 @@ def say(*lines: str, err: bool = False) -> None:
 def _escaped(line: str) -> str:
     if line.isprintable():
         return line
-    from amp_console.sync.words import escaped  # --help needs nothing but click
+    from amp_console.text import escaped  # --help needs nothing but click
 
     return escaped(line)
 

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 
-from amp_console.sync.words import LONGEST, clean, moment, plural, width
+from amp_console.sync.words import moment
+from amp_console.text import LONGEST, clean, plural, width
 
 LONG = 300  # characters of a cell that says why, or who
 

@@ -9,7 +9,7 @@ from amp_console.connections.keys_errors import (
     KeysError,
     KeysProblem,
 )
-from amp_console.connections.texts import trimmed
+from amp_console.text import trimmed
 from amp_console.values import Credentials, Secret
 
 _VISIBLE_ASCII = re.compile(r"[!-~]+")

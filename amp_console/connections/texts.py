@@ -1,17 +1,8 @@
 """What people type or paste: trimmed, and refused in a plain sentence."""
 
-import re
 import unicodedata
 
-# Pasting brings blanks along, and marks nobody sees: zero-width spaces and joiners, text
-# direction, the byte-order mark.
-_INVISIBLE = r"[\s\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]+"
-_ENDS = re.compile(rf"\A{_INVISIBLE}|{_INVISIBLE}\Z")
-
-
-def trimmed(text: str) -> str:
-    """Return the text without blanks and invisible marks at its ends."""
-    return _ENDS.sub("", text)
+from amp_console.text import trimmed
 
 
 def checked_name(text: str) -> str:

@@ -3,11 +3,10 @@
 from typing import NamedTuple
 
 from amp_console.connections import checked_email
-from amp_console.connections.texts import trimmed
 from amp_console.ledger.audiences import Audience
 from amp_console.ledger.id_types import OtherIdType
 from amp_console.sync.audience_settings import SettingsChange
-from amp_console.sync.words import plural
+from amp_console.text import plural, trimmed
 from amp_console.values import IdType
 
 LONGEST = 200  # characters of a cohort's name

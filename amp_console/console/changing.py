@@ -9,7 +9,7 @@ from amp_console.ledger.audiences import Audience
 from amp_console.ledger.leases import AudienceBusy
 from amp_console.sync.audience_settings import SettingsChange, change
 from amp_console.sync.read_only import ReadOnly, refusal
-from amp_console.sync.words import clean
+from amp_console.text import clean
 
 if TYPE_CHECKING:
     from amp_console.console.app import ConsoleApp

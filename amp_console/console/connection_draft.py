@@ -7,7 +7,7 @@ import msgspec
 
 from amp_console.amplitude import checked_base_url
 from amp_console.connections import Connection, checked_email, checked_keys, checked_name
-from amp_console.connections.texts import trimmed
+from amp_console.text import trimmed
 from amp_console.values import Credentials, Region, Secret
 
 T = TypeVar("T")

@@ -1,15 +1,19 @@
-"""Signs, bars and sparklines, in two looks: the usual one, and plain ASCII for odd terminals."""
+"""Signs, bars and sparklines, in two looks: the usual one, and ASCII for terminals without it."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from amp_console.sync.queries.status import Status
-
 
 class Glyphs(NamedTuple):
-    """The characters the console draws with. `spark` goes from nothing to most."""
+    """The characters the console draws with. `spark` goes from 0 to the highest value."""
 
-    signs: dict[Status, str]
+    circle: str
+    half: str
+    other_half: str
+    triangle: str
+    cross: str
+    ring: str
+    dotted: str
     live: str
     mark: str
     cursor: str
@@ -27,16 +31,13 @@ class Glyphs(NamedTuple):
 
 
 PLAIN = Glyphs(
-    signs={
-        Status.IN_SYNC: "●",
-        Status.PENDING: "◐",
-        Status.UNCERTAIN: "◑",
-        Status.REJECTED: "▲",
-        Status.BROKEN: "✖",
-        Status.OFF: "○",
-        Status.NOT_LINKED: "◌",
-        Status.DIFFERS: "▲",
-    },
+    circle="●",
+    half="◐",
+    other_half="◑",
+    triangle="▲",
+    cross="✖",
+    ring="○",
+    dotted="◌",
     live="»",
     mark="✓",
     cursor="▸",
@@ -53,16 +54,13 @@ PLAIN = Glyphs(
     bad="✖",
 )
 ASCII = Glyphs(
-    signs={
-        Status.IN_SYNC: "*",
-        Status.PENDING: "~",
-        Status.UNCERTAIN: "=",
-        Status.REJECTED: "!",
-        Status.BROKEN: "x",
-        Status.OFF: "o",
-        Status.NOT_LINKED: "?",
-        Status.DIFFERS: "!",
-    },
+    circle="*",
+    half="~",
+    other_half="=",
+    triangle="!",
+    cross="x",
+    ring="o",
+    dotted="?",
     live=">",
     mark="v",
     cursor=">",
@@ -79,18 +77,6 @@ ASCII = Glyphs(
     bad="x",
 )
 
-TONES = {
-    Status.IN_SYNC: "good",
-    Status.PENDING: "warn",
-    Status.UNCERTAIN: "warn",
-    Status.REJECTED: "bad",
-    Status.BROKEN: "bad",
-    Status.OFF: "dim",
-    Status.NOT_LINKED: "warn",
-    Status.DIFFERS: "bad",
-}
-"""The tone each status is shown in; its sign and word say the same."""
-
 
 def bar(glyphs: Glyphs, done: float, total: float, width: int) -> str:
     """Return a bar of `width` columns; it is full only when everything is done."""
@@ -102,7 +88,7 @@ def bar(glyphs: Glyphs, done: float, total: float, width: int) -> str:
 
 
 def sparkline(glyphs: Glyphs, values: Sequence[int]) -> str:
-    """Return one character per value; whatever is above nothing is seen."""
+    """Return one character per value; every value above 0 is visible."""
     most = max(values, default=0)
     top = len(glyphs.spark) - 1
     if most == 0:

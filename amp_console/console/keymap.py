@@ -13,7 +13,7 @@ from typing import NamedTuple
 from textual.binding import Binding, BindingsMap
 from textual.keys import Keys, _normalize_key_list, key_to_character
 
-from amp_console.sync.words import clean
+from amp_console.text import clean
 
 _STAYS = "Its own key stays."
 MODIFIERS = {"ctrl", "alt", "shift", "super", "hyper", "meta"}

@@ -18,7 +18,7 @@ from amp_console.console.notices import Notices
 from amp_console.console.resilient_driver import lasting
 from amp_console.console.terminal_text import TerminalText
 from amp_console.sync.live.alerts import Alert
-from amp_console.sync.words import clean, escaped
+from amp_console.text import clean, escaped
 
 MOST_HAPPENINGS = 1_000
 

@@ -6,7 +6,7 @@ from amp_console.console.jobs.speed import ordinal
 from amp_console.console.words import lasting
 from amp_console.ledger.runs import AudienceCounts, RunKind
 from amp_console.ledger.sources import ReadCounts
-from amp_console.sync.words import clean, plural
+from amp_console.text import clean, plural
 
 UNDER_WAY = {
     "starting": "The run is starting.",

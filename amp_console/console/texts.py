@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from textual.content import Content
 
-from amp_console.sync.words import clean
+from amp_console.text import clean
 
 LONGEST = 300  # characters of one part
 Part = str | tuple[str, str]

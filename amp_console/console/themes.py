@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable
 from difflib import get_close_matches
 
-from amp_console.sync.words import clean
+from amp_console.text import clean
 
 SOME = ("catppuccin-latte", "dracula", "gruvbox", "nord", "solarized-light", "tokyo-night")
 """Themes to name where one is not known."""

@@ -13,7 +13,7 @@ from amp_console.ledger.leases import AudienceBusy, busy_because, lease
 from amp_console.sync.queries.history import settings_entry
 from amp_console.sync.read_only import guard
 from amp_console.sync.timing import now_in_microseconds
-from amp_console.sync.words import clean
+from amp_console.text import clean
 from amp_console.values import IdType
 
 LONGEST = 100  # characters of a name in the log

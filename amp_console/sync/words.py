@@ -1,34 +1,8 @@
-"""Words and numbers for people, with nothing in them that a terminal would obey."""
+"""Sentences and moments that the front ends share."""
 
-import unicodedata
 from datetime import UTC, datetime
 
-_STEERING = {"Cc", "Cf", "Cs", "Zl", "Zp"}  # control, bidirectional and other invisible characters
-LONGEST = 60
-
-
-def escaped(text: str) -> str:
-    """Escape what is invisible or would steer the terminal, line breaks too."""
-    if text.isprintable():
-        return text
-    return "".join(
-        char.encode("unicode_escape").decode() if unicodedata.category(char) in _STEERING else char
-        for char in text
-    )
-
-
-def clean(text: str, longest: int = LONGEST) -> str:
-    """Escape as `escaped` does, and cut what is too long."""
-    shown = escaped(text[: longest + 1])
-    return shown if len(text) <= longest else shown[: longest - 1] + "…"
-
-
-def width(text: str) -> int:
-    """How many columns a terminal takes for it."""
-    return sum(
-        0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1
-        for c in text
-    )
+from amp_console.text import plural
 
 
 def moment(microseconds: int | None) -> str | None:
@@ -47,11 +21,6 @@ def clock_time(at: int, now: int) -> str:
     time, today = (datetime.fromtimestamp(item // 1_000_000, UTC) for item in (at, now))
     day = "" if time.date() == today.date() else f"{time:%Y-%m-%d} "
     return f"{day}{time:%H:%M} UTC"
-
-
-def plural(count: int, one: str, many: str | None = None) -> str:
-    """A count with its noun: "1 user", "2,000 users"."""
-    return f"{count:,} {one if count == 1 else many or one + 's'}"
 
 
 def uncertain_text(users: int, certain_at: int | str | None) -> str:

@@ -13,7 +13,7 @@ from amp_console.console.jobs.runs import KNOWN
 from amp_console.console.texts import BAD, MUTED, said, with_key
 from amp_console.console.widgets.fields import Choice, Field, chosen, entered, yes_no
 from amp_console.sync.queries.export import ExportError
-from amp_console.sync.words import plural
+from amp_console.text import plural
 
 if TYPE_CHECKING:
     from amp_console.console.app import ConsoleApp

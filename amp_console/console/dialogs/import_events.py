@@ -24,7 +24,7 @@ from amp_console.console.widgets.grid_layout import Column
 from amp_console.console.widgets.grid_rows import Cell, Row
 from amp_console.console.words import at, stopwatch
 from amp_console.ledger.audiences import AudienceAmbiguous, all_audiences
-from amp_console.sync.words import plural
+from amp_console.text import plural
 
 OFTEN = 0.2  # seconds between two pictures of an import under way
 COLUMNS = (

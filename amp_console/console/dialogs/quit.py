@@ -15,7 +15,7 @@ from amp_console.console.jobs.live import LiveJob
 from amp_console.console.jobs.reconcile import CompareJob, ReconcileJob
 from amp_console.console.jobs.runs import ImportJob, SyncJob
 from amp_console.console.texts import ACCENT, MUTED, lines, said, with_key
-from amp_console.sync.words import plural
+from amp_console.text import plural
 
 BAR = 30  # columns
 ENDED = "What was under way has ended."

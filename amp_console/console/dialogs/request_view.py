@@ -15,7 +15,7 @@ from amp_console.console.words import SECOND, at, lasting
 from amp_console.ledger.deliveries import RequestKind
 from amp_console.ledger.requests import RequestRecord, RequestState
 from amp_console.sync.queries.request import RequestText, request_text
-from amp_console.sync.words import plural
+from amp_console.text import plural
 
 _STATES = {
     RequestState.OPEN: "sent; its answer has not come yet",

@@ -8,8 +8,8 @@ from amp_console.console.jobs.runs import ImportJob
 from amp_console.sync.ingest.future_events import taken_ahead
 from amp_console.sync.ingest.importer import ImportReport, audience_sentences, changes_of
 from amp_console.sync.ingest.snapshot import SnapshotReport, SnapshotState
-from amp_console.sync.words import plural
 from amp_console.sync.workspace import audience_options
+from amp_console.text import plural
 
 if TYPE_CHECKING:
     from amp_console.console.app import ConsoleApp

@@ -15,7 +15,7 @@ from amp_console.console.widgets.grid_layout import Column
 from amp_console.console.widgets.grid_rows import Cell, Row
 from amp_console.console.words import at
 from amp_console.sync.queries.history import history
-from amp_console.sync.words import plural
+from amp_console.text import plural
 
 MOST = 1_000  # entries of the ledger's history that are shown
 COLUMNS = (

@@ -17,7 +17,7 @@ from amp_console.console.widgets.grid_layout import Column
 from amp_console.console.widgets.grid_rows import Cell, Row
 from amp_console.console.words import aged, at
 from amp_console.sync.queries.person import PersonAnswer, PersonVerdict, explain_person, recognise
-from amp_console.sync.words import plural
+from amp_console.text import plural
 
 COLUMNS = (
     Column("Audience", 18, flex=2),

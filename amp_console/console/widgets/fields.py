@@ -16,7 +16,6 @@ from textual.widgets import Input, Static
 
 from amp_console.console.glyphs import PLAIN, Glyphs
 from amp_console.console.texts import ACCENT, MUTED, TONE, Part, said
-from amp_console.sync.queries.status import Status
 
 if TYPE_CHECKING:
     from amp_console.console.app import ConsoleApp
@@ -88,7 +87,7 @@ class Field(Vertical):
     def tell(self, text: str, tone: str = "bad") -> None:
         """Say what is wrong with what was entered; "" takes it back."""
         glyphs = cast("ConsoleApp", self.app).glyphs
-        signs = {"bad": glyphs.bad, "warn": glyphs.signs[Status.REJECTED], "good": glyphs.ok}
+        signs = {"bad": glyphs.bad, "warn": glyphs.triangle, "good": glyphs.ok}
         self.told = text
         line = said((f"{signs.get(tone, glyphs.dot)} {text}", TONE[tone])) if text else said("")
         self.query_one(".told", Static).update(line)
@@ -138,7 +137,7 @@ class Choice(Widget, can_focus=True):
         """`options` are values with the words they are shown by."""
         super().__init__(id=id)
         self._options = options
-        self._load = glyphs
+        self._glyphs = glyphs
         self.set_reactive(Choice.value, value)
 
     def render(self) -> Content:
@@ -146,7 +145,7 @@ class Choice(Widget, can_focus=True):
         parts: list[Part] = []
         for value, label in self._options:
             is_it = value == self.value
-            sign = self._load.signs[Status.IN_SYNC if is_it else Status.OFF]
+            sign = self._glyphs.circle if is_it else self._glyphs.ring
             parts.append((f"{sign} {label}", f"bold {ACCENT}" if is_it else MUTED))
             parts.append(" " * GAP)
         return said(*parts[:-1])

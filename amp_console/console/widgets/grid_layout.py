@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from rich.cells import cell_len, set_cell_size
 
-from amp_console.sync.words import clean
+from amp_console.text import clean
 
 GAP = 2  # columns between two cells
 LONGEST = 300  # characters that are looked at; a row has no more room

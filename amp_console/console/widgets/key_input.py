@@ -7,7 +7,7 @@ from textual import events
 from textual.message import Message
 from textual.widgets import Input
 
-from amp_console.connections.texts import trimmed
+from amp_console.text import trimmed
 from amp_console.values import Secret
 
 _LABELS = {"api key", "secret key"}  # Amplitude's page brings them along

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, cast
 from textual.widgets import Static
 
 from amp_console.console.texts import BAD, GOOD, MUTED, WARN, said
-from amp_console.sync.words import clean
+from amp_console.text import clean
 
 if TYPE_CHECKING:
     from amp_console.console.app import ConsoleApp

@@ -10,7 +10,8 @@ from amp_console.ledger.audiences import Audience
 from amp_console.ledger.standing import ToSend, in_cohort, members, outstanding, to_send
 from amp_console.sync.delivery.backoff import requests_for
 from amp_console.sync.timing import now_in_microseconds
-from amp_console.sync.words import moment, plural
+from amp_console.sync.words import moment
+from amp_console.text import plural
 from amp_console.values import IdType
 
 PREFIX = "[Segment] "  # what Segment's own destination puts before cohort names

@@ -1,6 +1,7 @@
 """Events dated in the future: the newest event of a person wins, so they win until then."""
 
-from amp_console.sync.words import moment, plural
+from amp_console.sync.words import moment
+from amp_console.text import plural
 
 DAY = 24 * 3600 * 1_000_000  # microseconds; clocks and time zones that are set wrong stay within it
 

@@ -28,7 +28,7 @@ from amp_console.sync.ingest.no_changes import nothing_taken
 from amp_console.sync.ingest.snapshot import SnapshotReader, SnapshotReport
 from amp_console.sync.queries.history import import_entry
 from amp_console.sync.timing import now_in_microseconds
-from amp_console.sync.words import clean, plural
+from amp_console.text import clean, plural
 from amp_console.values import AudienceRef
 
 _at = attrgetter("at")

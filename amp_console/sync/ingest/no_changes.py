@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from amp_console.engage.membership import FilterReason
-from amp_console.sync.words import plural
+from amp_console.text import plural
 
 _LOOKS_LIKE = {
     FilterReason.NO_EVENT: (

@@ -12,7 +12,7 @@ from amp_console.engage import EventBatch, Source
 from amp_console.ledger import Ledger, snapshots
 from amp_console.ledger.audiences import audience
 from amp_console.ledger.snapshots import Removal, Snapshot
-from amp_console.sync.words import plural
+from amp_console.text import plural
 
 
 class SnapshotState(enum.StrEnum):

@@ -15,7 +15,8 @@ from amp_console.ledger.comparisons import Difference
 from amp_console.ledger.rejected import RejectedUser
 from amp_console.ledger.sources import InvalidEvent
 from amp_console.sync.reconcile.descriptions import KIND_WORDS, knew
-from amp_console.sync.words import escaped, moment
+from amp_console.sync.words import moment
+from amp_console.text import escaped
 
 DIFFERENCE_HEADER = (
     "audience",

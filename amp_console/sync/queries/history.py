@@ -11,7 +11,7 @@ from amp_console.ledger.event_log import LogEntry, LogKind, log_entries
 from amp_console.ledger.runs import Run, RunKind, RunStatus, all_runs, this_process
 from amp_console.ledger.sources import ReadCounts
 from amp_console.sync.reconcile.descriptions import outcome_of
-from amp_console.sync.words import clean, plural
+from amp_console.text import clean, plural
 
 LONGEST = 200  # characters of a name or note
 MOST_NAMES = 3  # files that an entry names

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from amp_console.ledger.comparisons import Comparison, DifferenceKind, PriorState
 from amp_console.ledger.runs import RunKind, RunStatus
 from amp_console.sync.reconcile.repair import Applied
-from amp_console.sync.words import plural
+from amp_console.text import plural
 
 KIND_WORDS = {
     DifferenceKind.MISSING: "missing from the cohort",

@@ -5,7 +5,7 @@ import msgspec
 from amp_console.engage import ReadOptions, Source, UnreadableSource, open_source
 from amp_console.ledger import Ledger, export_staging
 from amp_console.ledger.audiences import Audience
-from amp_console.sync.words import plural
+from amp_console.text import plural
 from amp_console.values import Change, IdType, Refusal
 
 

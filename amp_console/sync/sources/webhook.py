@@ -41,7 +41,7 @@ from amp_console.sync.live.session import LiveSession
 from amp_console.sync.sources.errors import CannotBind
 from amp_console.sync.sources.http_server import BACKLOG, SOON, ConnectionLimits, Server
 from amp_console.sync.sources.refusal_log import RefusalLog
-from amp_console.sync.words import clean
+from amp_console.text import clean
 from amp_console.values import Secret
 
 LATER = "30"  # seconds, for Retry-After

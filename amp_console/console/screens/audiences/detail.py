@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from textual.content import Content
 
-from amp_console.console.glyphs import TONES, sparkline
+from amp_console.console.glyphs import sparkline
+from amp_console.console.status_signs import STATUS_TONES, status_sign
 from amp_console.console.texts import ACCENT, BAD, GOOD, MUTED, TONE, WARN, Part, facts, said
 from amp_console.console.words import MINUTE, changes, number
 from amp_console.ledger.audiences import Link
@@ -118,7 +119,9 @@ def badges(app: "ConsoleApp", of: Standing) -> Content:
     parts: list[Part] = []
     for state in of.states(size_of(app, of)):
         parts += ["  "] if parts else []
-        parts.append((f"{app.glyphs.signs[state.status]} {state}", TONE[TONES[state.status]]))
+        parts.append(
+            (f"{status_sign(app.glyphs, state.status)} {state}", TONE[STATUS_TONES[state.status]])
+        )
     return said(*parts)
 
 

@@ -23,7 +23,7 @@ from amp_console.console.words import number
 from amp_console.ledger.audiences import Audience, all_audiences
 from amp_console.sync.audience_settings import SettingsChange
 from amp_console.sync.queries.cohorts import static_cohorts
-from amp_console.sync.words import clean, plural
+from amp_console.text import clean, plural
 
 COLUMNS = (
     Column("Cohort", 20, flex=4),

@@ -12,9 +12,9 @@ from textual.binding import Binding, BindingType
 from textual.containers import Container, VerticalScroll
 from textual.widgets import Static
 
-from amp_console.console.glyphs import TONES
 from amp_console.console.screens.audiences.detail import Detail, lay_out, read_detail, size_of
 from amp_console.console.screens.base import BaseScreen
+from amp_console.console.status_signs import STATUS_TONES, status_sign
 from amp_console.console.texts import said
 from amp_console.console.widgets.filter_bar import FilterBar
 from amp_console.console.widgets.grid import Grid
@@ -196,7 +196,11 @@ audience under the cursor. Nothing is sent before you have seen the plan and con
         glyphs, live = self.console.glyphs, self.console.following
         found = of.states(size_of(self.console, of))
         badges = [
-            Badge(f"{glyphs.signs[item.status]} {item}", TONES[item.status], str(item.status))
+            Badge(
+                f"{status_sign(glyphs, item.status)} {item}",
+                STATUS_TONES[item.status],
+                str(item.status),
+            )
             for item in found
         ]
         if live is not None and of.audience.id in live.followed:

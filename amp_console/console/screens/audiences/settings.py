@@ -22,7 +22,7 @@ from amp_console.ledger.id_types import other_id_type
 from amp_console.sync.audience_settings import SettingsChange
 from amp_console.sync.delivery.plan import PREFIX
 from amp_console.sync.queries.status import Standing, standing
-from amp_console.sync.words import clean
+from amp_console.text import clean
 from amp_console.values import IdType
 
 SEED = "none: a search at Amplitude finds one"

@@ -6,7 +6,7 @@ from amp_console.console import changing
 from amp_console.console.dialogs.base import Confirm
 from amp_console.console.texts import WARN, said
 from amp_console.ledger.audiences import Audience
-from amp_console.sync.words import clean
+from amp_console.text import clean
 
 if TYPE_CHECKING:
     from amp_console.console.app import ConsoleApp

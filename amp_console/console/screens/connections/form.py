@@ -23,7 +23,7 @@ from amp_console.console.screens.form import F1, FormScreen
 from amp_console.console.texts import MUTED, TONE, lines, said
 from amp_console.console.widgets.fields import Choice, Field, Form, chosen, entered, yes_no
 from amp_console.console.widgets.key_input import KeyInput
-from amp_console.sync.words import clean
+from amp_console.text import clean
 from amp_console.values import Region, Secret
 
 WELCOME = """\

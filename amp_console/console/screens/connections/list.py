@@ -37,7 +37,7 @@ from amp_console.console.screens.connections.rows import (
 from amp_console.console.texts import MUTED, TONE, WARN, Part, said
 from amp_console.console.widgets.filter_bar import FilterBar
 from amp_console.console.widgets.grid import Grid
-from amp_console.sync.words import plural
+from amp_console.text import plural
 
 WRITES = frozenset({"new", "read_only", "delete", "clean_up"})
 """Actions that change settings or keys. Editing opens a form, which can be read in any case."""

@@ -11,7 +11,6 @@ from textual.content import Content
 from textual.widgets import Input, Static, TextArea
 
 from amp_console.connections import Connection, SettingsError
-from amp_console.connections.texts import trimmed
 from amp_console.console.background import aside
 from amp_console.console.changing import reason_not_to_save
 from amp_console.console.screens.form import F1, FormScreen
@@ -20,6 +19,7 @@ from amp_console.console.widgets.fields import Field, Form, entered
 from amp_console.engage import FieldMapping, MappingError
 from amp_console.engage.mapping import FieldPath
 from amp_console.engage.trial import Trial, try_mapping
+from amp_console.text import trimmed
 
 USER_ID, AMPLITUDE_ID = "user-id", "amplitude-id"
 ABOUT = "Events imported before stay as they were read: import them again."

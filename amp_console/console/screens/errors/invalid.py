@@ -11,7 +11,7 @@ from amp_console.console.screens.errors.rows import EVENT_COLUMNS, NO_MATCH, inv
 from amp_console.console.widgets.filter_bar import FilterBar
 from amp_console.console.widgets.grid import Grid
 from amp_console.ledger.sources import InvalidEvent, InvalidGroup, invalid_groups, invalid_page
-from amp_console.sync.words import plural
+from amp_console.text import plural
 
 if TYPE_CHECKING:
     from amp_console.console.screens.base import BaseScreen

@@ -34,7 +34,7 @@ from amp_console.ledger.rejected import (
 )
 from amp_console.ledger.sources import count_invalid
 from amp_console.sync.read_only import refusal
-from amp_console.sync.words import plural
+from amp_console.text import plural
 
 NOBODY = """\
 Nobody is rejected.

@@ -21,7 +21,7 @@ from amp_console.ledger.requests import RequestRecord, request
 from amp_console.sync.delivery.retry import retry_these
 from amp_console.sync.queries.person import PersonAnswer, PersonVerdict, explain_person
 from amp_console.sync.read_only import refusal
-from amp_console.sync.words import plural
+from amp_console.text import plural
 
 ADVICE = {
     Reason.UNKNOWN: (

@@ -20,7 +20,7 @@ from amp_console.ledger.rejected import (
     rejection_groups,
 )
 from amp_console.sync.delivery.retry import retry, retry_these
-from amp_console.sync.words import plural
+from amp_console.text import plural
 
 if TYPE_CHECKING:
     from amp_console.console.app import ConsoleApp

@@ -16,7 +16,7 @@ from amp_console.sync.live.follower import NO_COHORT, OFF, LiveOptions
 from amp_console.sync.live.progress import LiveAudience
 from amp_console.sync.read_only import refusal
 from amp_console.sync.sources.errors import CannotBind
-from amp_console.sync.words import clean, plural
+from amp_console.text import clean, plural
 
 if TYPE_CHECKING:
     from amp_console.console.screens.live.view import LiveScreen

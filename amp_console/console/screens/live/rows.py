@@ -22,9 +22,8 @@ from amp_console.sync.live.progress import (
     LiveSnapshot,
     LiveSource,
 )
-from amp_console.sync.queries.status import Status
 from amp_console.sync.sources.refusal_log import refused_words
-from amp_console.sync.words import plural
+from amp_console.text import plural
 
 SHOWN_MINUTES = 15  # of entering and leaving, in a line
 RATED = 10  # snapshots over which the events of a second are counted
@@ -99,11 +98,11 @@ def _state(work: LiveJob, glyphs: Glyphs) -> tuple[str, str, str]:
     if work.failure:
         return glyphs.bad, "failed", BAD
     if work.is_over:
-        return glyphs.signs[Status.OFF], "ended", MUTED
+        return glyphs.ring, "ended", MUTED
     if work.is_ending:
         return glyphs.live, "ending: delivering what is pending first", WARN
     if work.is_paused:
-        return glyphs.signs[Status.PENDING], "paused: events are read, nothing is sent", WARN
+        return glyphs.half, "paused: events are read, nothing is sent", WARN
     return glyphs.live, "live" if work.snapshot else "starting", ACCENT
 
 

@@ -16,7 +16,7 @@ from amp_console.console.widgets.grid import Grid
 from amp_console.console.widgets.steady_text import SteadyText
 from amp_console.ledger.runs import Run, RunAudience, RunKind, run_audiences, runs_under_way
 from amp_console.sync.live.progress import LiveAudience
-from amp_console.sync.words import plural
+from amp_console.text import plural
 
 OFTEN = 0.5  # seconds between two pictures
 NOTHING = """\

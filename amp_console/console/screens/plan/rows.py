@@ -11,8 +11,7 @@ from amp_console.console.widgets.grid_layout import Column
 from amp_console.console.widgets.grid_rows import Cell, Row
 from amp_console.console.words import number
 from amp_console.sync.delivery.plan import AudiencePlan, Plan, again_text
-from amp_console.sync.queries.status import Status
-from amp_console.sync.words import plural
+from amp_console.text import plural
 
 COLUMNS = (
     Column("Audience", 14, flex=3),
@@ -54,16 +53,16 @@ def row(of: AudiencePlan, glyphs: Glyphs) -> Row:
 
 def _what(of: AudiencePlan, glyphs: Glyphs) -> tuple[str, str]:
     if of.obstacle:
-        return f"{glyphs.signs[Status.BROKEN]} can't be sent", "bad"
+        return f"{glyphs.cross} can't be sent", "bad"
     if of.creates:
         return f"{glyphs.live} creates a cohort", "warn"
     if of.is_idle and of.uncertain:
-        return f"{glyphs.signs[Status.UNCERTAIN]} {again_text(of)}", "warn"
+        return f"{glyphs.other_half} {again_text(of)}", "warn"
     if of.is_idle:
-        return f"{glyphs.signs[Status.IN_SYNC]} nothing to send", "good"
+        return f"{glyphs.circle} nothing to send", "good"
     if of.is_large_removal:
-        return f"{glyphs.signs[Status.REJECTED]} takes most out", "bad"
-    return f"{glyphs.signs[Status.PENDING]} {again_text(of) or 'changes'}", ""
+        return f"{glyphs.triangle} takes most out", "bad"
+    return f"{glyphs.half} {again_text(of) or 'changes'}", ""
 
 
 def headline(plan: Plan) -> Content:
@@ -120,7 +119,7 @@ def _of_members(of: AudiencePlan) -> str:
 def concerns(plan: Plan, glyphs: Glyphs) -> Iterator[Content]:
     """What can't be undone, or looks wrong."""
     for concern in plan.concerns:
-        yield said((f"{glyphs.signs[Status.REJECTED]} This ", WARN), (f"{concern}.", WARN))
+        yield said((f"{glyphs.triangle} This ", WARN), (f"{concern}.", WARN))
 
 
 def limits(of: Limits, glyphs: Glyphs) -> Content:

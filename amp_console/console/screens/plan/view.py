@@ -20,7 +20,7 @@ from amp_console.ledger.read_since import read_since_last_run
 from amp_console.ledger.sources import ReadCounts
 from amp_console.sync.delivery.plan import AudiencePlan, Plan, draw_up
 from amp_console.sync.read_only import refusal
-from amp_console.sync.words import plural
+from amp_console.text import plural
 
 NO_AUDIENCE = """\
 No audience is chosen.

@@ -10,9 +10,8 @@ from amp_console.console.words import aged, number
 from amp_console.ledger import Db
 from amp_console.ledger.audiences import Audience, audience
 from amp_console.ledger.comparisons import Comparison, last_comparison, put_right
-from amp_console.sync.queries.status import Status
 from amp_console.sync.reconcile.descriptions import verdict
-from amp_console.sync.words import plural
+from amp_console.text import plural
 
 COLUMNS = (
     Column("Audience", 16, flex=1),
@@ -73,16 +72,16 @@ def _state(of: Known, work: ReconcileJob | None, glyphs: Glyphs) -> Cell:
     at_work = _at_work(of, work, glyphs) if work is not None else None
     if at_work is not None:
         return at_work
-    last, signs = of.comparison, glyphs.signs
+    last = of.comparison
     if of.audience.cohort_id is None:
-        return Cell(f"{signs[Status.NOT_LINKED]} no cohort yet", "dim")
+        return Cell(f"{glyphs.dotted} no cohort yet", "dim")
     if last is None:
         return Cell("not compared yet", "dim")
     left = last.missing + last.extra - of.put_right
     if left:
-        return Cell(f"{signs[Status.REJECTED]} {plural(left, 'difference')}", "bad")
+        return Cell(f"{glyphs.triangle} {plural(left, 'difference')}", "bad")
     word = verdict(last) if last.is_equal else "put right"
-    return Cell(f"{signs[Status.IN_SYNC]} {word}", "good")
+    return Cell(f"{glyphs.circle} {word}", "good")
 
 
 def _at_work(of: Known, work: ReconcileJob, glyphs: Glyphs) -> Cell | None:

@@ -25,7 +25,7 @@ from amp_console.ledger.comparisons import Comparison
 from amp_console.ledger.reconciling import RepairChoice
 from amp_console.sync.read_only import refusal
 from amp_console.sync.reconcile.plan import ReconcilePlan, plan_reconcile
-from amp_console.sync.words import plural
+from amp_console.text import plural
 
 OFTEN = 0.2  # seconds between two pictures of work under way
 EMPTY = "No audience is switched on. Press t on the audiences to switch one on."

@@ -14,7 +14,7 @@ from amp_console.console.texts import MUTED, said, with_key
 from amp_console.ledger.comparisons import EXTRA, DifferenceKind
 from amp_console.ledger.reconciling import RepairChoice
 from amp_console.sync.reconcile.plan import ReconcilePlan
-from amp_console.sync.words import plural
+from amp_console.text import plural
 
 SAMPLES = 3
 

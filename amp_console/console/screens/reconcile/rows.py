@@ -11,7 +11,6 @@ from amp_console.console.widgets.grid_layout import Column
 from amp_console.console.widgets.grid_rows import Cell, Row
 from amp_console.console.words import ago, at
 from amp_console.ledger.comparisons import Comparison, Difference, DifferenceKind, PriorState
-from amp_console.sync.queries.status import Status
 from amp_console.sync.reconcile.descriptions import knew, sentences, verdict
 
 KINDS = (
@@ -90,11 +89,11 @@ def headline(of: Comparison, mended: Mapping[DifferenceKind, int], glyphs: Glyph
     """The verdict in a sign and a word, and the sentences that say what it consists of."""
     done, open_ = sum(mended.values()), of.missing + of.extra
     if of.is_equal:
-        sign, style, word = glyphs.signs[Status.IN_SYNC], GOOD, verdict(of)
+        sign, style, word = glyphs.circle, GOOD, verdict(of)
     elif done == open_:
-        sign, style, word = glyphs.signs[Status.IN_SYNC], GOOD, "put right"
+        sign, style, word = glyphs.circle, GOOD, "put right"
     else:
-        sign, style, word = glyphs.signs[Status.REJECTED], BAD, verdict(of)
+        sign, style, word = glyphs.triangle, BAD, verdict(of)
     counted = f"{of.in_audience:,} in the audience, {of.in_cohort:,} in the cohort."
     rows = [said((f"{sign} {word}", f"{STRONG} {style}"), f"  {counted}")]
     if done:

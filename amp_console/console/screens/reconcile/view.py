@@ -35,7 +35,7 @@ from amp_console.ledger.comparisons import (
 from amp_console.ledger.reconciling import RepairChoice
 from amp_console.sync.read_only import refusal
 from amp_console.sync.reconcile.plan import ReconcilePlan, plan_reconcile
-from amp_console.sync.words import clean
+from amp_console.text import clean
 
 OFTEN = 0.2  # seconds between two pictures of work under way
 NEVER = """\

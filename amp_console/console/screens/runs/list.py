@@ -18,7 +18,7 @@ from amp_console.console.widgets.grid_rows import Cell, Row
 from amp_console.console.words import SECOND, aged, lasting
 from amp_console.ledger.runs import Run, all_runs
 from amp_console.sync.reconcile.descriptions import outcome_of
-from amp_console.sync.words import plural
+from amp_console.text import plural
 
 COLUMNS = (
     Column("Run", 5, right=True),

@@ -22,7 +22,6 @@ from amp_console.console.widgets.grid_rows import Cell, Row
 from amp_console.console.words import SECOND, clock, lasting, number, stopwatch
 from amp_console.ledger.rejected import RejectionGroup
 from amp_console.ledger.requests import RequestRecord, RequestState
-from amp_console.sync.queries.status import Status
 from amp_console.values import Operation
 
 BAR, DOING = 1, 5  # which columns are the bars, and what the audiences do
@@ -69,13 +68,12 @@ def outcome(picture: RunView, glyphs: Glyphs) -> str:
 
 def sign(word: str, glyphs: Glyphs) -> str:
     """The sign that goes with an outcome's word."""
-    signs = glyphs.signs
     return {
-        "delivered": signs[Status.IN_SYNC],
-        "partial": signs[Status.REJECTED],
-        "stopped": signs[Status.PENDING],
-        "interrupted": signs[Status.OFF],
-        "paused": signs[Status.PENDING],
+        "delivered": glyphs.circle,
+        "partial": glyphs.triangle,
+        "stopped": glyphs.half,
+        "interrupted": glyphs.ring,
+        "paused": glyphs.half,
         "failed": glyphs.bad,
     }.get(word, glyphs.live)
 

@@ -25,7 +25,7 @@ from amp_console.console.words import at, stopwatch
 from amp_console.ledger import requests, runs
 from amp_console.ledger.rejected import RejectedFilter, RejectionGroup, rejection_groups
 from amp_console.ledger.runs import RunKind, RunStatus
-from amp_console.sync.words import plural
+from amp_console.text import plural
 
 OFTEN = 0.2  # seconds between two pictures of a run under way
 SELDOM = 0.5  # seconds between two looks at its requests and rejections

@@ -1,0 +1,45 @@
+"""Text that people type or read, with nothing in it that a terminal would obey."""
+
+import re
+import unicodedata
+
+# Pasting brings blanks along, and invisible marks: zero-width spaces and joiners, text
+# direction, the byte-order mark.
+_INVISIBLE = r"[\s\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]+"
+_ENDS = re.compile(rf"\A{_INVISIBLE}|{_INVISIBLE}\Z")
+_STEERING = {"Cc", "Cf", "Cs", "Zl", "Zp"}  # control, bidirectional and other invisible characters
+LONGEST = 60
+
+
+def escaped(text: str) -> str:
+    """Escape what is invisible or would steer the terminal, line breaks too."""
+    if text.isprintable():
+        return text
+    return "".join(
+        char.encode("unicode_escape").decode() if unicodedata.category(char) in _STEERING else char
+        for char in text
+    )
+
+
+def clean(text: str, longest: int = LONGEST) -> str:
+    """Escape as `escaped` does, and cut what is too long."""
+    shown = escaped(text[: longest + 1])
+    return shown if len(text) <= longest else shown[: longest - 1] + "…"
+
+
+def width(text: str) -> int:
+    """How many columns a terminal takes for it."""
+    return sum(
+        0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1
+        for c in text
+    )
+
+
+def plural(count: int, one: str, many: str | None = None) -> str:
+    """A count with its noun: "1 user", "2,000 users"."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def trimmed(text: str) -> str:
+    """Return the text without blanks and invisible marks at its ends."""
+    return _ENDS.sub("", text)
