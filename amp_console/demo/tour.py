@@ -44,22 +44,22 @@ _HOME = (
     TourScene(
         "Home: six audiences of Segment Engage, each beside its cohort in Amplitude. A sign and a "
         "word say how each one stands.",
-        (Step("g", "AudiencesPlace", ("11,774", "High value")),),
+        (Step("g", "AudiencesScreen", ("11,774", "High value")),),
     ),
     TourScene(
         "Members belong in the cohort. Pending are on their way in (+) or out (-). Rejected are "
         "users whom Amplitude did not take.",
-        (Step("jj", "AudiencesPlace", ("8,", "Rejected")),),
+        (Step("jj", "AudiencesScreen", ("8,", "Rejected")),),
     ),
     TourScene(
         "Below is the audience under the cursor: its ids, its cohort, its settings, who came and "
         "went in the last hour, its last runs.",
-        (Step((), "AudiencesPlace", ("entered", "(default)", "run ")),),
+        (Step((), "AudiencesScreen", ("entered", "(default)", "run ")),),
     ),
     TourScene(
         "One cheap question to Amplitude, and cohorts that are not what our books say stand out: "
         "somebody changed one by hand.",
-        (Step("u", "AudiencesPlace", ("differs by",)),),
+        (Step("u", "AudiencesScreen", ("differs by",)),),
     ),
     TourScene(
         "What is set for one audience: how its people are matched, and whose cohort it is. An "
@@ -73,8 +73,8 @@ _SYNC = (
         "The newsletter has people and no cohort yet. A sync begins with its plan, and nothing is "
         "sent before it is confirmed.",
         (
-            Step(("escape",), "AudiencesPlace", ("12,120",)),
-            Step("js", "PlanPlace", ("creates a cohort", "12,120", "Before you send")),
+            Step(("escape",), "AudiencesScreen", ("12,120",)),
+            Step("js", "PlanScreen", ("creates a cohort", "12,120", "Before you send")),
         ),
         LONG,
     ),
@@ -90,8 +90,8 @@ _SYNC = (
         "The sync makes the cohort. Amplitude answers 429: the run waits as long as it is told, "
         "tries again, and loses nobody.",
         (
-            Step(("escape",), "PlanPlace", ("creates a cohort",)),
-            Step("s", "RunPlace", ("again in", "Newsletter")),
+            Step(("escape",), "PlanScreen", ("creates a cohort",)),
+            Step("s", "RunScreen", ("again in", "Newsletter")),
         ),
         LONG,
     ),
@@ -101,14 +101,14 @@ _SYNC = (
         (
             Step("!", "TroubleDialog", ("Rate limit",)),
             Step("1", "TroubleDialog", ("off",)),
-            Step(("escape",), "RunPlace", ("Newsletter",)),
+            Step(("escape",), "RunScreen", ("Newsletter",)),
         ),
         SHORT,
     ),
     TourScene(
         "The end of a run says what changed and what to look at. Below: every event, from read to "
         "delivered, and every request.",
-        (Step((), "RunPlace", ("12,120/12,120",)),),
+        (Step((), "RunScreen", ("12,120/12,120",)),),
         LONG,
     ),
 )
@@ -118,16 +118,16 @@ _ERRORS = (
         "Who is not in a cohort, and why: the reasons above, and the users of the reason under "
         "the cursor below.",
         (
-            Step("2", "ErrorsPlace", ("All reasons", "ghost-"), focus="groups"),
-            Step("j", "ErrorsPlace", ("ghost-", "ID type")),
+            Step("2", "ErrorsScreen", ("All reasons", "ghost-"), focus="groups"),
+            Step("j", "ErrorsScreen", ("ghost-", "ID type")),
         ),
     ),
     TourScene(
         "One rejected user: the reason, how often it was tried, what to do about it, and "
         "Amplitude's own answer.",
         (
-            Step(("enter",), "ErrorsPlace", ("All reasons",), focus="users"),
-            Step(("enter",), "RejectedUserPlace", ("why ", "What to do")),
+            Step(("enter",), "ErrorsScreen", ("All reasons",), focus="users"),
+            Step(("enter",), "RejectedUserScreen", ("why ", "What to do")),
         ),
         LONG,
     ),
@@ -137,12 +137,12 @@ _END = (
     TourScene(
         "All runs, from here and from the command line. Each can be opened again with its "
         "requests and errors, however old it is.",
-        (Step("3", "RunsPlace", ("stopped", "delivered")),),
+        (Step("3", "RunsScreen", ("stopped", "delivered")),),
     ),
     TourScene(
         "That was the tour. The console is yours: ? helps wherever you are, ! makes trouble, "
         "ctrl+q quits, and nothing is left behind.",
-        (Step("1", "AudiencesPlace", ("Newsletter",)),),
+        (Step("1", "AudiencesScreen", ("Newsletter",)),),
         LONG,
     ),
 )
@@ -153,8 +153,8 @@ def _person(user_id: str) -> TourScene:
         "Why is this person (not) in the cohort? For every audience a sentence first, then the "
         "facts: which event, and which run.",
         (
-            Step("f", "PersonPlace", ("Why is this person",), focus="who"),
-            Step((*user_id, "enter"), "PersonPlace", ("Known in 2 audiences", "In the cohort: ")),
+            Step("f", "PersonScreen", ("Why is this person",), focus="who"),
+            Step((*user_id, "enter"), "PersonScreen", ("Known in 2 audiences", "In the cohort: ")),
         ),
         LONG,
         TYPING,

@@ -52,7 +52,7 @@ async def test_every_place_is_left_before_it_has_read_anything(
         await until_shown(pilot, FRESH)
 
 
-class SlowPlace(BaseScreen):
+class SlowScreen(BaseScreen):
     """Has read something when its widgets are gone, and is not."""
 
     def __init__(self) -> None:
@@ -74,13 +74,13 @@ class SlowPlace(BaseScreen):
 class Last(Static):
     async def on_unmount(self) -> None:
         place = self.screen
-        assert isinstance(place, SlowPlace)
+        assert isinstance(place, SlowScreen)
         place.is_emptied.set()
         await place.has_looked.wait()
 
 
 async def test_the_console_ends_while_a_place_is_still_reading(harness: ConsoleHarness) -> None:
-    place = SlowPlace()
+    place = SlowScreen()
     async with harness.open() as pilot:
         await pilot.app.push_screen(place)
         await pilot.pause()

@@ -113,7 +113,7 @@ async def test_the_help_names_each_key_once_and_only_those_that_work(
     connect_with_audiences(harness, broken_events)
     async with harness.open(size=(120, 60)) as pilot:
         async for place in walk(pilot):
-            if place in {"ConnectionForm", "AudienceSettings", "PersonPlace", "MappingPlace"}:
+            if place in {"ConnectionForm", "AudienceSettings", "PersonScreen", "MappingScreen"}:
                 continue  # a question mark is typed into their fields
             pilot.app.screen.action_help()  # type: ignore[attr-defined]
             await until(pilot, lambda: isinstance(pilot.app.screen, HelpScreen))

@@ -25,12 +25,12 @@ from tests.console.terminal import Terminal
 pytestmark = pytest.mark.anyio
 
 COMMAND = str(Path(sys.executable).parent / "amp-console")
-EVENTS = TourScene("What was said so far.", (Step("5", "EventsPlace"),))
-HOME = TourScene("Home again.", (Step("1", "AudiencesPlace"),))
+EVENTS = TourScene("What was said so far.", (Step("5", "EventsScreen"),))
+HOME = TourScene("Home again.", (Step("1", "AudiencesScreen"),))
 TROUBLE = TourScene(
     "Trouble.", (Step("!", "TroubleDialog"), Step("1", "TroubleDialog", ("loses nobody",)))
 )
-NEVER = TourScene("This never comes.", (Step("5", "NoSuchPlace"),))
+NEVER = TourScene("This never comes.", (Step("5", "NoSuchScreen"),))
 
 
 async def no_rest(_: float) -> None:
