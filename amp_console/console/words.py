@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from amp_console.console.glyphs import Glyphs
-from amp_console.console.widgets.grid_rows import Cell
+from amp_console.console.widgets.grid import Cell
 
 SECOND = 1_000_000  # microseconds
 JITTER = 10 * SECOND  # a moment so little ahead of a clock that ticks is now

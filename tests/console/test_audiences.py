@@ -116,7 +116,7 @@ async def test_a_filter_stays_until_it_is_emptied(harness: ConsoleHarness) -> No
 
 
 def order(grid: Grid) -> list[str]:
-    return [row.cells[0].text for row in map(grid._rows.get, range(4)) if row]
+    return [row.cells[0].text for row in map(grid.rows.get, range(4)) if row]
 
 
 async def test_rows_are_sorted_by_any_column(harness: ConsoleHarness) -> None:
@@ -126,10 +126,10 @@ async def test_rows_are_sorted_by_any_column(harness: ConsoleHarness) -> None:
         grid = pilot.app.screen.query_one(Grid)
         as_they_come = order(grid)
         await pilot.press("o")
-        await until(pilot, lambda: grid.sort_column == 0)
+        await until(pilot, lambda: grid.rows.sort_column == 0)
         orders = {}
-        while grid.sort_column is not None:
-            orders[grid.columns[grid.sort_column].label] = order(grid)
+        while grid.rows.sort_column is not None:
+            orders[grid.columns[grid.rows.sort_column].label] = order(grid)
             grid.action_sort()
         assert orders["Audience"] == [SHOPPERS, FRESH, LAPSED, GHOSTS]
         assert orders["Members"] == [SHOPPERS, FRESH, LAPSED, GHOSTS]
@@ -137,7 +137,7 @@ async def test_rows_are_sorted_by_any_column(harness: ConsoleHarness) -> None:
         assert orders["Pending"][:2] == [FRESH, SHOPPERS]
         assert order(grid) == as_they_come
         await pilot.press("o", "O")
-        await until(pilot, lambda: grid.descending)
+        await until(pilot, lambda: grid.rows.descending)
 
 
 async def test_the_cursor_stays_on_its_row_when_others_come(harness: ConsoleHarness) -> None:

@@ -205,7 +205,7 @@ async def test_a_hundred_thousand_errors_are_paged(harness: ConsoleHarness) -> N
         await pilot.press("tab", "G")
         await until_shown(pilot, "many-099999")
         grid = pilot.app.screen.query_one("#users", Grid)
-        assert len(grid._rows._pages) <= 3  # type: ignore[attr-defined]
+        assert len(grid.rows.shown._pages) <= 3  # type: ignore[attr-defined]
         await pilot.press("g", "pagedown", "pagedown")
         await until_shown(pilot, "many-000040")
 
@@ -251,7 +251,7 @@ async def test_marks_of_one_reason_are_not_retried_under_another(harness: Consol
         await until_shown(pilot, "2 users · 1 marked")
         await pilot.press("escape", "k")
         await until_shown(pilot, f"No Amplitude ID in the event · {FRESH}", "12 users ─")
-        assert not pilot.app.screen.query_one("#users", Grid).marked
+        assert not pilot.app.screen.query_one("#users", Grid).marks
 
 
 async def test_users_of_all_reasons_say_theirs(harness: ConsoleHarness) -> None:

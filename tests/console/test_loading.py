@@ -7,8 +7,8 @@ from textual.pilot import Pilot
 
 from amp_console.connections import ConnectionBook
 from amp_console.console import DemoTrouble
-from amp_console.console.widgets.grid import Grid
-from amp_console.console.widgets.grid_view import READING, RowsState
+from amp_console.console.widgets.grid import Grid, RowsState
+from amp_console.console.widgets.grid.widget import READING
 from tests.console.gate import blocked_reads
 from tests.console.harness import ConsoleHarness, console, picture, until, until_shown
 from tests.console.sample_audiences import GHOSTS, connect_with_audiences

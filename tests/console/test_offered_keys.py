@@ -7,9 +7,8 @@ from textual.app import App, ComposeResult
 from textual.pilot import Pilot
 
 from amp_console.console.dialogs.help import HelpScreen
-from amp_console.console.widgets.grid import Grid
-from amp_console.console.widgets.grid_layout import Column
-from amp_console.console.widgets.grid_rows import MOST_SORTED, Cell, Row, rows_or_pages
+from amp_console.console.widgets.grid import Cell, Column, Grid, Row, rows_or_pages
+from amp_console.console.widgets.grid.rows import MOST_SORTED
 from tests.console.harness import ConsoleHarness, console, until, until_shown
 from tests.console.sample_audiences import GHOSTS, broken_events, connect_with_audiences
 from tests.console.test_footers import walk
@@ -20,36 +19,36 @@ LIST_KEYS = {"sort": "o", "reverse": "O", "mark": "space", "mark_all": "a"}
 
 def cells(grid: Grid) -> list[Row]:
     """The rows of a grid, in their order, as far as they are there."""
-    found = (grid._rows.get(index) for index in range(grid.count))
+    found = (grid.rows.get(index) for index in range(len(grid.rows)))
     return [row for row in found if row is not None]
 
 
 async def try_keys_of(pilot: Pilot[None], grid: Grid) -> None:
     """Press the keys that a list offers, and those that it does not."""
-    before, order = grid.count, cells(grid)
+    before, order = len(grid.rows), cells(grid)
     grid.focus()
     await until(pilot, lambda: grid.has_focus)
     if grid.check_action("sort", ()):
         await pilot.press("o")
-        await until(pilot, lambda: grid.sort_column is not None)
-        descending = grid.descending
+        await until(pilot, lambda: grid.rows.sort_column is not None)
+        descending = grid.rows.descending
         await pilot.press("O")
-        await until(pilot, lambda: grid.descending is not descending)
-        while grid.sort_column is not None:
+        await until(pilot, lambda: grid.rows.descending is not descending)
+        while grid.rows.sort_column is not None:
             await pilot.press("o")
             await pilot.pause()
     else:
         await pilot.press("o", "O")
         await pilot.pause()
-    assert (grid.count, cells(grid)) == (before, order), grid
+    assert (len(grid.rows), cells(grid)) == (before, order), grid
     if grid.check_action("mark_all", ()):
         await pilot.press("a")
-        await until(pilot, lambda: len(grid.marked) == before)
+        await until(pilot, lambda: len(grid.marks) == before)
         await pilot.press("a")
     if grid.check_action("mark", ()) and before:
         await pilot.press("space")
-        await until(pilot, lambda: len(grid.marked) == 1)
-        grid.unmark()
+        await until(pilot, lambda: len(grid.marks) == 1)
+        grid.marks.clear()
 
 
 async def test_each_key_that_a_list_offers_works_in_it(harness: ConsoleHarness) -> None:
@@ -58,7 +57,7 @@ async def test_each_key_that_a_list_offers_works_in_it(harness: ConsoleHarness) 
     async with harness.open() as pilot:
         async for _ in walk(pilot):
             screen, focused = pilot.app.screen, pilot.app.focused
-            for grid in [item for item in screen.query(Grid) if item.region and item.count]:
+            for grid in [grid for grid in screen.query(Grid) if grid.region and len(grid.rows)]:
                 await try_keys_of(pilot, grid)
                 tried += 1
             if focused is not None:
@@ -94,17 +93,17 @@ async def test_a_list_that_comes_page_by_page_keeps_its_rows_and_offers_no_order
         grid = app.query_one(Grid)
         grid.focus()
         rows = await rows_or_pages(MOST_SORTED + 1, load)
-        grid.show_rows_or_pages(rows)
+        grid.show(rows)
         await pilot.press("O", "o", "a")
         await pilot.pause()
-        assert grid.count == MOST_SORTED + 1
+        assert len(grid.rows) == MOST_SORTED + 1
         assert grid.row is not None
-        assert (grid.sort_column, grid.descending, grid.marked) == (None, False, set())
+        assert (grid.rows.sort_column, grid.rows.descending, list(grid.marks)) == (None, False, [])
         assert grid.check_action("sort", ()) is False
-        grid.show_rows_or_pages(await rows_or_pages(MOST_SORTED, load))
+        grid.show(await rows_or_pages(MOST_SORTED, load))
         await pilot.press("O")
-        assert grid.descending
-        assert grid.count == MOST_SORTED
+        assert grid.rows.descending
+        assert len(grid.rows) == MOST_SORTED
 
 
 async def test_the_help_names_each_key_once_and_only_those_that_work(

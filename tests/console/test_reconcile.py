@@ -303,7 +303,7 @@ async def test_people_are_filtered(harness: ConsoleHarness) -> None:
         await until_shown(pilot, "u00", "u01")
         await pilot.press("slash", *"01", "enter")
         await until(pilot, lambda: "1 person" in picture(pilot))
-        assert len(pilot.app.screen.query_one("#people", Grid)._rows) == 1
+        assert len(pilot.app.screen.query_one("#people", Grid).rows) == 1
 
 
 async def test_several_are_compared_and_put_right_together(harness: ConsoleHarness) -> None:

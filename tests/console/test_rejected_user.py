@@ -48,7 +48,7 @@ async def open_user(pilot: Pilot[None], name: str) -> None:
     await until_shown(pilot, name)
     await pilot.press("slash", *name, "enter")
     await until_shown(pilot, "1 user")
-    await until(pilot, lambda: pilot.app.screen.query_one("#users", Grid).count == 1)
+    await until(pilot, lambda: len(pilot.app.screen.query_one("#users", Grid).rows) == 1)
     await pilot.press("enter")
     await until(pilot, lambda: isinstance(pilot.app.screen, RejectedUserScreen))
 

@@ -19,9 +19,7 @@ from amp_console.console.jobs.runs import KNOWN, ImportJob
 from amp_console.console.jobs.speed import Speed, seconds_left
 from amp_console.console.paths import Entry, PathListing, completed, listing
 from amp_console.console.texts import BAD, GOOD, MUTED, STRONG, TONE, WARN, lines, said, with_key
-from amp_console.console.widgets.grid import Grid
-from amp_console.console.widgets.grid_layout import Column
-from amp_console.console.widgets.grid_rows import Cell, Row
+from amp_console.console.widgets.grid import Cell, Column, Grid, Row
 from amp_console.console.words import at, stopwatch
 from amp_console.ledger.audiences import AudienceAmbiguous, all_audiences
 from amp_console.text import plural

@@ -11,9 +11,7 @@ from textual.widgets import Static
 from amp_console.console.dialogs.base import Dialog
 from amp_console.console.environment import DemoSession
 from amp_console.console.texts import MUTED, said
-from amp_console.console.widgets.grid import Grid
-from amp_console.console.widgets.grid_layout import Column
-from amp_console.console.widgets.grid_rows import Cell, Row
+from amp_console.console.widgets.grid import Cell, Column, Grid, Row
 
 ROOM_WHEN_EMPTY = 3  # lines, for what is said then
 COLUMNS = (Column("", 2), Column("Trouble", 30, flex=1), Column("Now", 4))

@@ -14,8 +14,7 @@ from textual.widgets import Footer
 from amp_console.console.jobs.runs import KNOWN
 from amp_console.console.screens.lifecycle import LateEventGuard
 from amp_console.console.widgets.filter_bar import FilterBar
-from amp_console.console.widgets.grid import Grid
-from amp_console.console.widgets.grid_view import RowsState
+from amp_console.console.widgets.grid import Grid, RowsState
 from amp_console.console.widgets.notice_line import NoticeLine
 from amp_console.console.widgets.top_bar import TopBar
 
@@ -136,7 +135,7 @@ class BaseScreen(LateEventGuard, Screen[None]):
             self.console.say(str(error), "error")
             for grid in self.query(Grid):
                 if grid.state is RowsState.LOADING:
-                    grid.fail(str(error))
+                    grid.show_notice(RowsState.FAILED, str(error))
         except Exception:
             if self.console.session is session:
                 raise  # else the ledger was closed meanwhile: the console quits, or another is open

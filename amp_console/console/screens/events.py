@@ -10,9 +10,7 @@ from amp_console.console.dialogs.text_view import TextView
 from amp_console.console.screens.base import BaseScreen
 from amp_console.console.texts import said
 from amp_console.console.widgets.filter_bar import FilterBar
-from amp_console.console.widgets.grid import Grid
-from amp_console.console.widgets.grid_layout import Column
-from amp_console.console.widgets.grid_rows import Cell, Row
+from amp_console.console.widgets.grid import Cell, Column, Grid, Row
 from amp_console.console.words import at
 from amp_console.sync.queries.history import history
 from amp_console.text import plural

@@ -12,9 +12,7 @@ from textual.widgets import Input, Static
 from amp_console.console.jobs.runs import KNOWN
 from amp_console.console.screens.base import BaseScreen
 from amp_console.console.texts import BAD, GOOD, MUTED, STRONG, WARN, facts, lines, said
-from amp_console.console.widgets.grid import Grid
-from amp_console.console.widgets.grid_layout import Column
-from amp_console.console.widgets.grid_rows import Cell, Row
+from amp_console.console.widgets.grid import Cell, Column, Grid, Row, RowsState
 from amp_console.console.words import aged, at
 from amp_console.sync.queries.person import PersonAnswer, PersonVerdict, explain_person, recognise
 from amp_console.text import plural
@@ -101,7 +99,7 @@ Amplitude's user search whether it knows the identifier."""
         if self._text:
             grid.show([self._row(number, answer) for number, answer in self._answers.items()])
         else:
-            grid.clear(ASK)
+            grid.show_notice(RowsState.UNKNOWN, ASK)
         self._entitle()
         self._explain()
 
@@ -182,8 +180,8 @@ Amplitude's user search whether it knows the identifier."""
         """Ask about another identifier; it is taken exactly as it was typed."""
         self._text, self._says = event.value, None
         grid = self.query_one("#list", Grid)
-        grid.clear("")  # those rows are about another person
-        grid.load()
+        grid.show_notice(RowsState.UNKNOWN, "")  # those rows are about another person
+        grid.show_notice(RowsState.LOADING)
         grid.focus()
         self.reload()
 

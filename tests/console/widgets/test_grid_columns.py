@@ -3,9 +3,7 @@
 import pytest
 from textual.app import App, ComposeResult
 
-from amp_console.console.widgets.grid import Grid
-from amp_console.console.widgets.grid_layout import Column
-from amp_console.console.widgets.grid_rows import Cell, Row
+from amp_console.console.widgets.grid import Cell, Column, Grid, Row
 
 pytestmark = pytest.mark.anyio
 

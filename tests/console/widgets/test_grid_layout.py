@@ -3,7 +3,8 @@
 import pytest
 from rich.cells import cell_len
 
-from amp_console.console.widgets.grid_layout import GAP, Column, fit_columns, fitted_text
+from amp_console.console.widgets.grid import Column
+from amp_console.console.widgets.grid.columns import GAP, fit_columns, fitted_text
 
 COLUMNS = (
     Column("Audience", 10, flex=2),

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from amp_console.console.widgets.grid_rows import PAGE, Cell, Listed, Paged, Row
+from amp_console.console.widgets.grid import Cell, Paged, Row
+from amp_console.console.widgets.grid.rows import PAGE, Listed
 
 ROWS = [
     Row("a", (Cell("Zebra"), Cell("1,000")), ("Zebra", 1000)),
@@ -45,12 +46,13 @@ async def test_a_page_is_here_once_it_was_fetched() -> None:
     rows = Paged(450, load)
     assert len(rows) == 450
     assert rows.get(PAGE + 1) is None
-    assert rows.lacks(1)
+    assert rows.request(PAGE + 1) == 1
+    assert rows.request(PAGE + 1) is None  # it is being fetched
     await rows.fetch(1)
-    assert not rows.lacks(1)
+    assert rows.request(PAGE + 1) is None
     row = rows.get(PAGE + 1)
     assert row is not None
     assert row.key == PAGE + 1
     assert rows.find(PAGE + 1) == PAGE + 1
-    assert rows.lacks(2)
-    assert not rows.lacks(3)
+    assert rows.request(2 * PAGE) == 2
+    assert rows.request(3 * PAGE) is None

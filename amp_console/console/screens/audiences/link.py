@@ -16,9 +16,7 @@ from amp_console.console.screens.audiences.unlink import unlink
 from amp_console.console.screens.base import BaseScreen
 from amp_console.console.texts import WARN, said
 from amp_console.console.widgets.filter_bar import FilterBar
-from amp_console.console.widgets.grid import Grid
-from amp_console.console.widgets.grid_layout import Column
-from amp_console.console.widgets.grid_rows import Cell, Row
+from amp_console.console.widgets.grid import Cell, Column, Grid, Row, RowsState
 from amp_console.console.words import number
 from amp_console.ledger.audiences import Audience, all_audiences
 from amp_console.sync.audience_settings import SettingsChange
@@ -101,13 +99,13 @@ touched. One cohort should follow one audience: two would undo each other's work
     async def _load(self) -> None:
         grid = self.query_one("#list", Grid)
         self._is_asking, self._cohorts = True, None
-        grid.load(LOADING)
+        grid.show_notice(RowsState.LOADING, LOADING)
         self._show()
         try:
             async with await self.session.client() as client:
                 found = await static_cohorts(client)
         except KNOWN as error:
-            grid.fail(UNREACHABLE.format(why=error))
+            grid.show_notice(RowsState.FAILED, UNREACHABLE.format(why=error))
         else:
             self._cohorts = {item.id: item for item in found}
         finally:

@@ -17,9 +17,7 @@ from amp_console.console.screens.base import BaseScreen
 from amp_console.console.status_signs import STATUS_TONES, status_sign
 from amp_console.console.texts import said
 from amp_console.console.widgets.filter_bar import FilterBar
-from amp_console.console.widgets.grid import Grid
-from amp_console.console.widgets.grid_layout import Column
-from amp_console.console.widgets.grid_rows import Cell, Row
+from amp_console.console.widgets.grid import Cell, Column, Grid, Row, RowsState
 from amp_console.console.words import aged, changes, number
 from amp_console.ledger.audiences import AudienceNotFound, find_audience
 from amp_console.ledger.standing import Headcount
@@ -117,9 +115,9 @@ audience under the cursor. Nothing is sent before you have seen the plan and con
         grid = self.query_one("#list", Grid)
         if session is None:
             if self.console.is_opening:
-                grid.load(self._opening())
+                grid.show_notice(RowsState.LOADING, self._opening())
             else:
-                grid.clear(NO_CONNECTION)
+                grid.show_notice(RowsState.UNKNOWN, NO_CONNECTION)
             return
         cheap = await session.read(standings, session.connection, count_members=False)
         counting = asyncio.ensure_future(
@@ -234,9 +232,7 @@ audience under the cursor. Nothing is sent before you have seen the plan and con
             else column
             for at, column in enumerate(COLUMNS)
         ]
-        grid = self.query_one("#list", Grid)
-        if columns != grid.columns:
-            grid.reshape(columns)
+        self.query_one("#list", Grid).reshape(columns)
 
     def _summary(self, found: list[Standing]) -> str:
         words = Counter(state.word for item in found for state in self._states(item))
@@ -303,7 +299,8 @@ audience under the cursor. Nothing is sent before you have seen the plan and con
     @property
     def chosen(self) -> list[Standing]:
         """The marked audiences, else the one under the cursor."""
-        keys = self.query_one("#list", Grid).chosen()
+        grid = self.query_one("#list", Grid)
+        keys = grid.rows.in_order(grid.marks) if grid.marks else [grid.key]
         return [self._known[key] for key in keys if key in self._known]
 
     def disabled_reason(self, action: str) -> str | None:

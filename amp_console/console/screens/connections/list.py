@@ -36,7 +36,7 @@ from amp_console.console.screens.connections.rows import (
 )
 from amp_console.console.texts import MUTED, TONE, WARN, Part, said
 from amp_console.console.widgets.filter_bar import FilterBar
-from amp_console.console.widgets.grid import Grid
+from amp_console.console.widgets.grid import Grid, RowsState
 from amp_console.text import plural
 
 WRITES = frozenset({"new", "read_only", "delete", "clean_up"})
@@ -93,7 +93,7 @@ Read-only keeps everybody from sending and changing anything by accident."""
             self._forgotten = len(await aside(self.console.premises.book.forgotten))
         except SettingsError as error:
             self.console.say(str(error), "error")
-            self.query_one("#list", Grid).fail(str(error))
+            self.query_one("#list", Grid).show_notice(RowsState.FAILED, str(error))
             return
         self._known = {item.id: item for item in found}
         self.query_one("#list", Grid).show([row(self.console, item) for item in found])

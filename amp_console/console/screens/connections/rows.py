@@ -7,8 +7,7 @@ from textual.content import Content
 from amp_console.connections import Connection
 from amp_console.console.connection_saving import session_of
 from amp_console.console.texts import MUTED, WARN, Part, facts, said
-from amp_console.console.widgets.grid_layout import Column
-from amp_console.console.widgets.grid_rows import Cell, Row
+from amp_console.console.widgets.grid import Cell, Column, Row
 
 if TYPE_CHECKING:
     from amp_console.console.app import ConsoleApp

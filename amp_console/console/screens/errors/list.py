@@ -15,14 +15,14 @@ from amp_console.console.screens.errors.retry import NOTHING_TO_SEND, ask_and_re
 from amp_console.console.screens.errors.rows import (
     GROUP_COLUMNS,
     NO_MATCH,
-    UserGrid,
+    OF_ALL_GROUPS,
+    OF_ONE_GROUP,
     group_rows,
     user_row,
 )
 from amp_console.console.texts import said
 from amp_console.console.widgets.filter_bar import FilterBar
-from amp_console.console.widgets.grid import Grid
-from amp_console.console.widgets.grid_rows import Paged, Row, rows_or_pages
+from amp_console.console.widgets.grid import Grid, Paged, Row, rows_or_pages
 from amp_console.ledger.audiences import audience
 from amp_console.ledger.rejected import (
     RejectedFilter,
@@ -91,7 +91,7 @@ line. E writes what is shown into a CSV file."""
                 yield Grid(GROUP_COLUMNS, glyphs=glyphs, id="groups")
             with Container(id="users-panel", classes="panel"):
                 yield FilterBar()
-                yield UserGrid((), glyphs=glyphs, empty=NO_MATCH, marks=True, id="users")
+                yield Grid((), glyphs=glyphs, empty=NO_MATCH, marks=True, id="users")
         yield InvalidEvents()
 
     # Looking.
@@ -154,11 +154,11 @@ line. E writes what is shown into a CSV file."""
         self._show_users(rows, unmark=is_other)
 
     def _show_users(self, rows: Sequence[Row] | Paged, *, unmark: bool) -> None:
-        grid = self.query_one("#users", UserGrid)
+        grid = self.query_one("#users", Grid)
         if unmark:
-            grid.unmark()
-        grid.show_columns(of_all=self._group is None)
-        grid.show_rows_or_pages(rows)
+            grid.marks.clear()
+        grid.reshape(OF_ALL_GROUPS if self._group is None else OF_ONE_GROUP)
+        grid.show(rows)
         self._entitle_users()
 
     def _entitle_users(self) -> None:
@@ -166,7 +166,7 @@ line. E writes what is shown into a CSV file."""
         dot = f" {self.console.glyphs.dot} "
         title = f"{group.reason}{dot}{group.audience_name}" if group else "Users"
         panel.border_title = said(title, longest=90)
-        marked = len(self.query_one("#users", Grid).marked)
+        marked = len(self.query_one("#users", Grid).marks)
         parts = [plural(self._count, "user"), *([f"{marked:,} marked"] if marked else [])]
         panel.border_subtitle = dot.join(parts)
 
@@ -300,12 +300,12 @@ line. E writes what is shown into a CSV file."""
     async def _retry(self) -> None:
         await self.reading(self._look_at_users)
         grid = self.query_one("#users", Grid)
-        marked = [self._users[key] for key in grid.marked if key in self._users]
+        marked = [self._users[key] for key in grid.marks if key in self._users]
         outcome = await ask_and_retry(self.console, self._meant, marked)
         if not outcome.audience_ids:
             return
         self._retried |= outcome.audience_ids
-        grid.unmark()
+        grid.marks.clear()
         self.reload()
         if outcome.wants_sync:
             self.action_sync()

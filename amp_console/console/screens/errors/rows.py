@@ -3,9 +3,7 @@
 from pathlib import PurePath
 
 from amp_console.console.glyphs import Glyphs
-from amp_console.console.widgets.grid import Grid
-from amp_console.console.widgets.grid_layout import Column
-from amp_console.console.widgets.grid_rows import Cell, Row
+from amp_console.console.widgets.grid import Cell, Column, Row
 from amp_console.console.words import aged
 from amp_console.ledger.rejected import RejectedUser, RejectionGroup
 from amp_console.ledger.sources import InvalidEvent, InvalidGroup
@@ -44,16 +42,6 @@ DONE = {Operation.ADD: "added", Operation.REMOVE: "removed"}
 NO_MATCH = "Nothing here holds this text. / and Esc show everything again."
 
 
-class UserGrid(Grid):
-    """Users page by page, of one group or of all: what the group says is not said in each row."""
-
-    def show_columns(self, *, of_all: bool) -> None:
-        """Show the reason and the audience of each user, or leave them to the group."""
-        columns = list(OF_ALL_GROUPS if of_all else OF_ONE_GROUP)
-        if columns != self.columns:
-            self.reshape(columns)
-
-
 def group_rows(groups: list[RejectionGroup], glyphs: Glyphs, now: int) -> list[Row]:
     """One row a group, after one that stands for all of them."""
     if not groups:
@@ -86,7 +74,7 @@ def _group_row(each: RejectionGroup, glyphs: Glyphs, now: int) -> Row:
 
 
 def user_row(each: RejectedUser, glyphs: Glyphs, now: int, *, of_all: bool) -> Row:
-    """One user; `of_all` as in `UserGrid.show_columns`."""
+    """One user; `of_all`: with reason and audience, which a group says otherwise."""
     identifier, tries = Cell(each.id), Cell(str(each.tries) if each.tries else glyphs.dash)
     when = aged(each.at, now, glyphs)
     between: tuple[Cell, ...] = (Cell(each.id_type.label, "dim"),)

@@ -10,8 +10,7 @@ from amp_console.console.glyphs import Glyphs, sparkline
 from amp_console.console.jobs.importing import size
 from amp_console.console.jobs.live import LiveJob
 from amp_console.console.texts import ACCENT, BAD, GOOD, MUTED, STRONG, WARN, Part, lines, said
-from amp_console.console.widgets.grid_layout import Column
-from amp_console.console.widgets.grid_rows import Cell, Row
+from amp_console.console.widgets.grid import Cell, Column, Row
 from amp_console.console.words import at, clock, lasting, stopwatch
 from amp_console.ledger.refused_requests import RefusedRequests
 from amp_console.ledger.runs import Run, RunAudience

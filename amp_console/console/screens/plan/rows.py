@@ -7,8 +7,7 @@ from textual.content import Content
 from amp_console.connections import Limits
 from amp_console.console.glyphs import Glyphs
 from amp_console.console.texts import BAD, MUTED, STRONG, WARN, Part, said
-from amp_console.console.widgets.grid_layout import Column
-from amp_console.console.widgets.grid_rows import Cell, Row
+from amp_console.console.widgets.grid import Cell, Column, Row
 from amp_console.console.words import number
 from amp_console.sync.delivery.plan import AudiencePlan, Plan, again_text
 from amp_console.text import plural

@@ -4,8 +4,7 @@ from typing import NamedTuple
 
 from amp_console.console.glyphs import Glyphs
 from amp_console.console.jobs.reconcile import ReconcileJob
-from amp_console.console.widgets.grid_layout import Column
-from amp_console.console.widgets.grid_rows import Cell, Row
+from amp_console.console.widgets.grid import Cell, Column, Row
 from amp_console.console.words import aged, number
 from amp_console.ledger import Db
 from amp_console.ledger.audiences import Audience, audience

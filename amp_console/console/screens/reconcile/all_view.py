@@ -117,7 +117,7 @@ Enter opens one audience, with everybody who differs."""
     @property
     def _chosen(self) -> list[Known]:
         """The marked audiences that have a cohort, else all that have one."""
-        marked = self.query_one("#list", Grid).marked
+        marked = self.query_one("#list", Grid).marks
         wanted = [self._known[key] for key in self._known if not marked or key in marked]
         return [item for item in wanted if item.audience.cohort_id]
 
@@ -195,7 +195,7 @@ Enter opens one audience, with everybody who differs."""
     def _start(self, work: ReconcileJob) -> None:
         self.console.reconciling = work
         work.start()
-        self.query_one("#list", Grid).unmark()
+        self.query_one("#list", Grid).marks.clear()
         self.refresh_bindings()
 
     def action_cancel(self) -> None:

@@ -7,8 +7,7 @@ from textual.content import Content
 
 from amp_console.console.glyphs import Glyphs
 from amp_console.console.texts import ACCENT, BAD, GOOD, MUTED, STRONG, WARN, Part, lines, said
-from amp_console.console.widgets.grid_layout import Column
-from amp_console.console.widgets.grid_rows import Cell, Row
+from amp_console.console.widgets.grid import Cell, Column, Row
 from amp_console.console.words import ago, at
 from amp_console.ledger.comparisons import Comparison, Difference, DifferenceKind, PriorState
 from amp_console.sync.reconcile.descriptions import knew, sentences, verdict

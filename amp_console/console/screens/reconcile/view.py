@@ -19,8 +19,7 @@ from amp_console.console.screens.reconcile.export import export
 from amp_console.console.screens.reconcile.status import came_of, doing
 from amp_console.console.texts import MUTED, lines, said
 from amp_console.console.widgets.filter_bar import FilterBar
-from amp_console.console.widgets.grid import Grid
-from amp_console.console.widgets.grid_rows import Row, rows_or_pages
+from amp_console.console.widgets.grid import Grid, Row, RowsState, rows_or_pages
 from amp_console.ledger.audiences import Audience, audience
 from amp_console.ledger.comparisons import (
     Comparison,
@@ -170,7 +169,7 @@ identifier to a line. E writes the differences into a file. w shows the requests
         wish = self._meant
         if wish is None:
             if self._audience is not None:  # else it is not known yet whether there is any
-                self.query_one("#people", Grid).clear("")
+                self.query_one("#people", Grid).show_notice(RowsState.UNKNOWN, "")
             return
         count = await self.session.read(count_differences, wish)
 
@@ -184,15 +183,15 @@ identifier to a line. E writes the differences into a file. w shows the requests
             return  # the cursor is elsewhere by now
         grid = self.query_one("#people", Grid)
         if self._shown is None or self._shown[0] != wish:
-            grid.unmark()
+            grid.marks.clear()
         self._shown = wish, count
-        grid.show_rows_or_pages(people)
+        grid.show(people)
         self._entitle_people()
 
     def _entitle_people(self) -> None:
         panel, kind = self.query_one("#people-panel"), self._kind
         panel.border_title = rows.NAMES[kind] if kind is not None else ""
-        marked = len(self.query_one("#people", Grid).marked)
+        marked = len(self.query_one("#people", Grid).marks)
         count = self._shown[1] if self._shown else 0
         people = f"{count:,} {'person' if count == 1 else 'people'}"
         dot = f" {self.console.glyphs.dot} "
@@ -389,7 +388,7 @@ identifier to a line. E writes the differences into a file. w shows the requests
         of, session = self._found, self.session
         assert of is not None
         grid = self.query_one("#people", Grid)
-        only = frozenset(self._people[key].key for key in grid.marked if key in self._people)
+        only = frozenset(self._people[key].key for key in grid.marks if key in self._people)
         whole = RepairChoice(add=True, remove=True, only=only or None)
         plan = await session.ledger.awrite(plan_reconcile, session.connection, of, whole)
         if plan.is_idle:
@@ -404,7 +403,7 @@ identifier to a line. E writes the differences into a file. w shows the requests
         )
         if await self.console.push_screen_wait(confirm([plan])):
             self._start(plan, wish)
-            grid.unmark()
+            grid.marks.clear()
 
     def _offer(self, plan: ReconcilePlan, is_marked: bool) -> Offer:
         quota = self.console.quota

@@ -12,9 +12,7 @@ from amp_console.console.screens.base import BaseScreen
 from amp_console.console.screens.runs.rows import sign
 from amp_console.console.texts import said
 from amp_console.console.widgets.filter_bar import FilterBar
-from amp_console.console.widgets.grid import Grid
-from amp_console.console.widgets.grid_layout import Column
-from amp_console.console.widgets.grid_rows import Cell, Row
+from amp_console.console.widgets.grid import Cell, Column, Grid, Row
 from amp_console.console.words import SECOND, aged, lasting
 from amp_console.ledger.runs import Run, all_runs
 from amp_console.sync.reconcile.descriptions import outcome_of

@@ -17,8 +17,7 @@ from amp_console.console.texts import (
     lines,
     said,
 )
-from amp_console.console.widgets.grid_layout import Column
-from amp_console.console.widgets.grid_rows import Cell, Row
+from amp_console.console.widgets.grid import Cell, Column, Row
 from amp_console.console.words import SECOND, clock, lasting, number, stopwatch
 from amp_console.ledger.rejected import RejectionGroup
 from amp_console.ledger.requests import RequestRecord, RequestState

@@ -16,10 +16,8 @@ from amp_console.console.run_view import RunView
 from amp_console.console.screens.base import BaseScreen
 from amp_console.console.screens.runs import rows as run_rows
 from amp_console.console.texts import MUTED, TONE, said
-from amp_console.console.widgets.grid import Grid
-from amp_console.console.widgets.grid_layout import fit_columns
-from amp_console.console.widgets.grid_lines import LEAD
-from amp_console.console.widgets.grid_rows import Paged, Row
+from amp_console.console.widgets.grid import Grid, Paged, Row, RowsState
+from amp_console.console.widgets.grid.columns import LEAD, fit_columns
 from amp_console.console.widgets.top_bar import TopBar
 from amp_console.console.words import at, stopwatch
 from amp_console.ledger import requests, runs
@@ -156,7 +154,7 @@ reason shows the users who were rejected for it."""
         head = self.query_one("#headline", Static)
         if picture is None:
             for grid in self.query(Grid):
-                grid.clear("")
+                grid.show_notice(RowsState.UNKNOWN, "")
             missing = NO_RUN if self._wanted is None else f"There is no run {self._wanted}."
             head.update(said((missing, MUTED)))
             return
@@ -243,7 +241,7 @@ reason shows the users who were rejected for it."""
         await rows.fetch(0)
         grid = self._log
         is_at_top = grid.cursor == 0
-        grid.show_pages(rows)
+        grid.show(rows)
         if is_at_top:
             grid.cursor = 0
         what = f"Requests of {self._of_audience[1]}" if self._of_audience else "Requests"
@@ -264,9 +262,7 @@ reason shows the users who were rejected for it."""
         rows = [run_rows.reason_row(group, of_several=of_several) for group in groups]
         self._reasons = {row.key: item for row, item in zip(rows, groups, strict=True)}
         grid = self.query_one("#reasons", Grid)
-        columns = run_rows.REASONS_OF_SEVERAL if of_several else run_rows.REASONS
-        if tuple(grid.columns) != columns:
-            grid.reshape(columns)
+        grid.reshape(run_rows.REASONS_OF_SEVERAL if of_several else run_rows.REASONS)
         grid.show(rows)
         total = sum(group.count for group in groups)
         panel = self.query_one("#rejected")

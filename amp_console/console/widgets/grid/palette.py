@@ -1,18 +1,18 @@
-"""The colours of a grid: tones over the ground of a row, blended as the theme asks."""
+"""The colours of a grid: tones blended over the background of a row."""
 
 from rich.style import Style
 from textual.color import Color
 from textual.widget import Widget
 
 GROUNDS = ("", "cursor", "cursor-blurred")
-"""What a row may stand on: nothing, the cursor, or the cursor of a grid without the keys."""
+"""Backgrounds of a row: none, the cursor, or the cursor of a grid without the focus."""
 
 
-class GridPaint:
-    """Makes the style of each tone on each ground once, from a grid's component classes.
+class GridPalette:
+    """Makes the style of each tone on each background once, from a grid's component classes.
 
-    Textual's own partial styles drop what is transparent in a colour, and a cursor that lets the
-    row shine through would become a solid bar.
+    Textual's own partial styles drop transparency, so a translucent cursor would become a solid
+    bar.
     """
 
     def __init__(self, grid: Widget) -> None:
@@ -20,11 +20,11 @@ class GridPaint:
         self._styles: dict[tuple[str, str], Style] = {}
 
     def forget(self) -> None:
-        """Another theme: make the styles anew."""
+        """Drop all styles, because the theme has changed."""
         self._styles.clear()
 
     def style(self, tone: str = "", ground: str = "") -> Style:
-        """The style of a tone ("" is plain text) on a ground."""
+        """Return the style of a tone ("" is plain text) on a background of `GROUNDS`."""
         key = tone, ground
         if key not in self._styles:
             self._styles[key] = self._made(tone, ground)
@@ -43,5 +43,5 @@ class GridPaint:
         return Style(color=_on(below, color), bgcolor=below.rich_color, bold=bold)
 
 
-def _on(ground: Color, color: Color) -> "str":
+def _on(ground: Color, color: Color) -> str:
     return (ground + color).hex6

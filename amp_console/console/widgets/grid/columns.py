@@ -1,6 +1,5 @@
-"""How wide the columns of a grid are, and how text is made to fit: no widget, only arithmetic."""
+"""How wide the columns of a grid are, and how text is made to fit. No widget, only arithmetic."""
 
-import textwrap
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
@@ -10,11 +9,12 @@ from rich.cells import cell_len, set_cell_size
 from amp_console.text import clean
 
 GAP = 2  # columns between two cells
-LONGEST = 300  # characters that are looked at; a row has no more room
+LEAD = 2  # columns before the first cell: the cursor and the mark
+LONGEST = 300  # characters of a cell; no screen is wider
 
 
 class Column(NamedTuple):
-    """One column: at least `width` wide; `flex` is its share of the room that is left.
+    """One column: at least `width` wide; `flex` is its share of the width left over.
 
     Where there is too little room, columns of the highest `rank` are left out first (0: never).
     """
@@ -27,14 +27,44 @@ class Column(NamedTuple):
 
 
 class Fitted(NamedTuple):
-    """A column as it is drawn: which one, and how wide."""
+    """A column as it is drawn: its index, and its width."""
 
     at: int
     width: int
 
 
+class ColumnLayout:
+    """The columns of a grid, fitted to its width once."""
+
+    def __init__(self, columns: Sequence[Column]) -> None:
+        self.columns = tuple(columns)
+        self._fitted: list[Fitted] = []
+        self._width = -1
+
+    def fit(self, width: int) -> list[Fitted]:
+        """Return the columns that fit into a grid of this width."""
+        if width != self._width:
+            self._width = width
+            self._fitted = fit_columns(self.columns, width - LEAD)
+        return self._fitted
+
+    def column_at(self, x: int, width: int) -> int | None:
+        """Return the index of the column at this offset in the line."""
+        left = LEAD
+        for item in self.fit(width):
+            if left <= x < left + item.width + GAP:
+                return item.at
+            left += item.width + GAP
+        return None
+
+    def after(self, sorted_by: int | None, width: int) -> int | None:
+        """Return the next visible column to sort by; None after the last one."""
+        shown = [item.at for item in self.fit(width)]
+        return next((at for at in shown if sorted_by is None or at > sorted_by), None)
+
+
 def fit_columns(columns: Sequence[Column], room: int) -> list[Fitted]:
-    """Choose the columns that fit into `room`, and share what is left among those that flex."""
+    """Return the columns that fit into `room`; those that flex share the width left over."""
     shown = list(range(len(columns)))
     while _needed(columns, shown) > room:
         droppable = [index for index in shown if columns[index].rank]
@@ -56,7 +86,7 @@ def _needed(columns: Sequence[Column], shown: Sequence[int]) -> int:
 
 
 def _shrunk(columns: Sequence[Column], fitted: list[Fitted], room: int) -> list[Fitted]:
-    """Where even what must be shown is too wide, the flexible ones give way."""
+    """Narrow the flexible columns where even the indispensable ones are too wide."""
     over = sum(item.width for item in fitted) + GAP * max(0, len(fitted) - 1) - room
     result = []
     for item in fitted:
@@ -66,20 +96,11 @@ def _shrunk(columns: Sequence[Column], fitted: list[Fitted], room: int) -> list[
     return result
 
 
-@lru_cache(maxsize=64)
-def wrapped(text: str, width: int) -> tuple[str, ...]:
-    """Break a text into lines of at most `width` columns; its own line breaks stay."""
-    rows: list[str] = []
-    for line in text.splitlines():
-        rows += textwrap.wrap(line, width, drop_whitespace=True) or [""]
-    return tuple(rows)
-
-
 @lru_cache(maxsize=16_384)
 def fitted_text(text: str, width: int, right: bool, more: str = "…") -> str:
-    """Return text that takes exactly `width` columns and steers no terminal.
+    """Return text that takes exactly `width` columns and holds no control character.
 
-    What is cut off is seen to be: it ends in `more`.
+    A text that is cut ends in `more`.
     """
     shown = clean(text, LONGEST)
     size = cell_len(shown)

@@ -1,0 +1,76 @@
+"""The lines of a grid as they are painted: its header, its rows, and the text without rows."""
+
+import textwrap
+from collections.abc import Callable
+from functools import lru_cache
+
+from rich.segment import Segment
+from textual.strip import Strip
+
+from amp_console.console.glyphs import Glyphs
+from amp_console.console.widgets.grid.columns import GAP, LEAD, ColumnLayout, fitted_text
+from amp_console.console.widgets.grid.palette import GridPalette
+from amp_console.console.widgets.grid.rows import Cell, Row
+
+
+class LinePainter:
+    """Paints one line at a time. `age` returns the current text of a cell with a moment."""
+
+    def __init__(
+        self, layout: ColumnLayout, glyphs: Glyphs, palette: GridPalette, age: Callable[[Cell], str]
+    ) -> None:
+        self._layout = layout
+        self._glyphs = glyphs
+        self._palette = palette
+        self._age = age
+
+    def blank(self, width: int) -> Strip:
+        return Strip.blank(width, self._palette.style())
+
+    def header(self, width: int, sort_column: int | None, *, descending: bool) -> Strip:
+        """Paint the labels, with a sign at the column the rows are sorted by."""
+        style, labels = self._palette.style("header"), []
+        for item in self._layout.fit(width):
+            column = self._layout.columns[item.at]
+            sign = (" v" if descending else " ^") if item.at == sort_column else ""
+            labels.append(
+                fitted_text(column.label + sign, item.width, column.right, self._glyphs.more)
+            )
+        text = " " * LEAD + (" " * GAP).join(labels)
+        return Strip([Segment(text, style)]).adjust_cell_length(width, style)
+
+    def notice(self, width: int, number: int, text: str, tone: str) -> Strip:
+        """Paint one line of the text that is shown where there are no rows."""
+        rows = _wrapped(text, max(1, width - LEAD))
+        line = rows[number] if 0 <= number < len(rows) else ""
+        style = self._palette.style(tone)
+        shown = fitted_text(line, max(0, width - LEAD), False, self._glyphs.more)
+        return Strip([Segment(" " * LEAD + shown, style)]).adjust_cell_length(width, style)
+
+    def loading(self, width: int) -> Strip:
+        """Paint a row that is still being fetched."""
+        text = Segment(" " * LEAD + self._glyphs.more, self._palette.style("dim"))
+        return Strip([text]).adjust_cell_length(width, self._palette.style())
+
+    def row(self, width: int, row: Row, ground: str, *, is_marked: bool) -> Strip:
+        """Paint a row; `ground` is a background of `palette.GROUNDS`."""
+        palette, glyphs = self._palette, self._glyphs
+        base = palette.style("", ground)
+        lead = (glyphs.cursor if ground else " ") + (glyphs.mark if is_marked else " ")
+        segments = [Segment(lead, palette.style("marked" if is_marked else "", ground))]
+        columns = self._layout.columns
+        for item in self._layout.fit(width):
+            cell = row.cells[item.at]
+            current = cell.text if cell.since is None else self._age(cell)
+            text = fitted_text(current, item.width, columns[item.at].right, glyphs.more)
+            segments += (Segment(text, palette.style(cell.tone, ground)), Segment(" " * GAP, base))
+        return Strip(segments[:-1]).adjust_cell_length(width, base)
+
+
+@lru_cache(maxsize=64)
+def _wrapped(text: str, width: int) -> tuple[str, ...]:
+    """Break a text into lines of at most `width` columns, keeping its own line breaks."""
+    rows: list[str] = []
+    for line in text.splitlines():
+        rows += textwrap.wrap(line, width, drop_whitespace=True) or [""]
+    return tuple(rows)

@@ -1,0 +1,191 @@
+"""What a grid shows: rows in memory, or pages that are fetched when they come into view."""
+
+from collections.abc import Awaitable, Callable, Collection, Hashable, Sequence
+from typing import NamedTuple, Protocol
+
+PAGE = 200  # rows
+MOST_SORTED = 1_000  # rows; a longer list comes page by page, in the order that it has
+
+
+class Cell(NamedTuple):
+    """One cell's text and its tone: good, warn, bad, dim, accent or "".
+
+    `since` is a moment in microseconds since 1970 whose age the cell shows: `text` is the age when
+    the row was made, and the grid paints the current one.
+    """
+
+    text: str
+    tone: str = ""
+    since: int | None = None
+
+
+class Row(NamedTuple):
+    """One row. `key` identifies it; `sort` are the values its columns sort by."""
+
+    key: Hashable
+    cells: tuple[Cell, ...]
+    sort: tuple[object, ...] = ()
+
+
+class Rows(Protocol):
+    """The rows a grid shows, in their order."""
+
+    def __len__(self) -> int: ...
+
+    def get(self, index: int) -> Row | None:
+        """Return the row, or None where it has to be fetched first."""
+
+    def find(self, key: Hashable) -> int | None:
+        """Return the index of the row with this key, None where it is unknown."""
+
+
+class Listed:
+    """Rows that are all in memory, filtered by a text and sorted by a column."""
+
+    def __init__(
+        self,
+        rows: Sequence[Row],
+        needle: str = "",
+        sort: int | None = None,
+        descending: bool = False,
+    ) -> None:
+        wanted = needle.casefold()
+        found = [row for row in rows if not wanted or wanted in _text_of(row)]
+        if sort is not None:
+            found.sort(key=lambda row: _sortable(row, sort), reverse=descending)
+        elif descending:
+            found.reverse()
+        self.total = len(rows)
+        self._rows = found
+        self._at = {row.key: index for index, row in enumerate(found)}
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def get(self, index: int) -> Row | None:
+        return self._rows[index]
+
+    def find(self, key: Hashable) -> int | None:
+        return self._at.get(key)
+
+    def keys(self) -> list[Hashable]:
+        """Return the keys of all rows shown, in their order."""
+        return list(self._at)
+
+
+def _text_of(row: Row) -> str:
+    return "\n".join(cell.text for cell in row.cells).casefold()
+
+
+def _sortable(row: Row, column: int) -> tuple[bool, bool, object]:
+    """Unknown values last; numbers are never compared with texts."""
+    value = row.sort[column] if column < len(row.sort) else row.cells[column].text
+    text = value.casefold() if isinstance(value, str) else value
+    return (value is None, isinstance(text, str), text if value is not None else 0)
+
+
+Load = Callable[[int, int], Awaitable[Sequence[Row]]]
+"""Fetches up to `limit` rows, starting at `offset`."""
+
+
+class Paged:
+    """Rows of which only the pages that came into view are in memory."""
+
+    def __init__(self, count: int, load: Load) -> None:
+        self._count = count
+        self._load = load
+        self._pages: dict[int, Sequence[Row]] = {}
+        self._requested: set[int] = set()
+        self._at: dict[Hashable, int] = {}
+
+    def __len__(self) -> int:
+        return self._count
+
+    def get(self, index: int) -> Row | None:
+        page = self._pages.get(index // PAGE)
+        at = index % PAGE
+        return page[at] if page is not None and at < len(page) else None
+
+    def find(self, key: Hashable) -> int | None:
+        return self._at.get(key)
+
+    def request(self, index: int) -> int | None:
+        """Return the page to fetch for a row; None while it is being fetched, and afterwards."""
+        page = index // PAGE
+        if page in self._pages or page in self._requested or not 0 <= index < self._count:
+            return None
+        self._requested.add(page)
+        return page
+
+    async def fetch(self, page: int) -> None:
+        """Fetch a page. Raises what loading raises; the page can be requested again then."""
+        try:
+            rows = await self._load(page * PAGE, PAGE)
+        finally:
+            self._requested.discard(page)
+        self._pages[page] = rows
+        self._at.update((row.key, page * PAGE + at) for at, row in enumerate(rows))
+
+
+class RowModel:
+    """The rows of a grid with their filter and their order; pages have an order of their own."""
+
+    def __init__(self, sort_column: int | None) -> None:
+        self.shown: Rows = Listed(())
+        self.sort_column = sort_column
+        self.descending = False
+        self._all: Sequence[Row] = ()
+        self._needle = ""
+
+    @property
+    def can_sort(self) -> bool:
+        return isinstance(self.shown, Listed)
+
+    def __len__(self) -> int:
+        return len(self.shown)
+
+    def get(self, index: int) -> Row | None:
+        """Return a row that is shown, or None where it has to be fetched first."""
+        return self.shown.get(index)
+
+    def replace(self, rows: Sequence[Row] | Paged) -> bool:
+        """Show other rows, filtered and sorted as before; False where they are the same."""
+        if isinstance(rows, Paged):
+            self.sort_by(None, descending=False)
+            self._all, self.shown = (), rows
+            return True
+        if rows and rows == self._all and self.can_sort:
+            return False
+        self._all = rows
+        self._list()
+        return True
+
+    def filter(self, needle: str) -> None:
+        """Show only rows with this text in any cell, ignoring case."""
+        self._needle = needle
+        if self.can_sort:
+            self._list()
+
+    def sort_by(self, column: int | None, *, descending: bool) -> None:
+        """Sort by a column; None: the order the rows came in."""
+        self.sort_column, self.descending = column, descending
+        if self.can_sort:
+            self._list()
+
+    def in_order(self, keys: Collection[Hashable]) -> list[Hashable]:
+        """Return keys in the order the rows came in, whether the filter shows them or not."""
+        if not self._all:
+            return sorted(keys, key=repr)
+        return [row.key for row in self._all if row.key in keys]
+
+    def _list(self) -> None:
+        self.shown = Listed(self._all, self._needle, self.sort_column, self.descending)
+
+
+async def rows_or_pages(count: int, load: Load) -> Sequence[Row] | Paged:
+    """Fetch all rows of a short list, so that it can be sorted; of a long one the first page."""
+    if count <= MOST_SORTED:
+        return await load(0, count)
+    pages = Paged(count, load)
+    await pages.fetch(0)
+    return pages

@@ -1,0 +1,77 @@
+"""What is selected in a grid: the marked rows, and the row that the cursor follows."""
+
+from collections.abc import Callable, Collection, Hashable, Iterator
+
+from amp_console.console.widgets.grid.rows import Rows
+
+
+class Marks(Collection[Hashable]):
+    """The keys of the marked rows. `changed` is called after each change."""
+
+    def __init__(self, changed: Callable[[], None]) -> None:
+        self._changed = changed
+        self._keys: frozenset[Hashable] = frozenset()
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def __iter__(self) -> Iterator[Hashable]:
+        return iter(self._keys)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._keys
+
+    def toggle(self, key: Hashable) -> None:
+        """Mark a row, or unmark it."""
+        self._set(self._keys ^ {key})
+
+    def toggle_all(self, shown: Collection[Hashable]) -> None:
+        """Mark all rows that are shown, and no others; if they are marked already, unmark all."""
+        keys = frozenset(shown)
+        self._set(frozenset() if keys <= self._keys else keys)
+
+    def clear(self) -> None:
+        if self._keys:
+            self._set(frozenset())
+
+    def _set(self, keys: frozenset[Hashable]) -> None:
+        self._keys = keys
+        self._changed()
+
+
+class CursorMemory:
+    """Keeps the cursor on its row while rows come and go.
+
+    A row that is not shown is remembered: the cursor returns when the row does, unless the
+    operator has moved it meanwhile.
+    """
+
+    def __init__(self) -> None:
+        self._missing: Hashable | None = None
+
+    def forget(self) -> None:
+        """The operator has moved the cursor."""
+        self._missing = None
+
+    def index(self, rows: Rows, key: Hashable | None, before: int) -> int:
+        """Return the cursor's index in other rows; `key` and `before` are its row so far."""
+        wanted = key if self._missing is None else self._missing
+        found = rows.find(wanted) if wanted is not None else None
+        self._missing = wanted if found is None else None
+        if found is None and key is not None:
+            found = rows.find(key)
+        return max(0, min(before if found is None else found, len(rows) - 1))
+
+
+def moved(motion: str, cursor: int, count: int, page: int) -> int:
+    """Return the index of the row that a motion leads to, of `count` rows, `page` in view."""
+    last = count - 1
+    target = {
+        "down": cursor + 1,
+        "up": cursor - 1,
+        "page_down": cursor + page,
+        "page_up": cursor - page,
+        "first": 0,
+        "last": last,
+    }[motion]
+    return max(0, min(target, last))
