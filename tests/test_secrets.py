@@ -47,8 +47,7 @@ def test_no_file_and_no_output_holds_a_key(operator: Operator, tmp_path: Path) -
         said.append(operator.run(*command, stdin=f"{API_KEY}\n{SECRET_KEY}\n".encode()))
     said.append(operator.connect("acme", "--save-keys"))
     said.append(operator.connect())
-    settings = operator.home / "amp-console/config/config.toml"
-    settings.write_text(settings.read_text() + "limits = { tries = 2 }\n")
+    operator.limit(tries=2, first_wait=0.001)
     for rule in (
         Rule(Answer(500), every=2),
         Rule(Answer(502, html=True), every=2),

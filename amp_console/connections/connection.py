@@ -28,10 +28,11 @@ class Limits(msgspec.Struct, frozen=True, omit_defaults=True):
     """How hard a connection may press Amplitude.
 
     Batches are counted in ids (Amplitude's Behavioral Cohorts API page: up to 100,000 in one
-    request), `timeout` is seconds for one request, and `longest_wait` is seconds spent waiting
-    to try again, in total for one audience in one run. Taking more than the share
-    `largest_removal` of its members out of a cohort wants the cohort's name typed. After
-    `quiet_time` seconds a request without an answer can no longer take effect; with 0 it never can.
+    request), `timeout` is seconds for one request, `first_wait` is seconds before the first retry
+    (doubled for each further one, up to a minute), and `longest_wait` is seconds spent waiting to
+    try again, in total for one audience in one run. Taking more than the share `largest_removal`
+    of its members out of a cohort wants the cohort's name typed. After `quiet_time` seconds a
+    request without an answer can no longer take effect; with 0 it never can.
 
     Raises ValueError: a limit is out of range.
     """
@@ -40,6 +41,7 @@ class Limits(msgspec.Struct, frozen=True, omit_defaults=True):
     first_batch: int = 10_000
     largest_batch: int = 100_000
     tries: int = 8
+    first_wait: float = 0.5
     longest_wait: float = 600.0
     timeout: float = 30.0
     largest_removal: float = 0.2
@@ -54,6 +56,7 @@ class Limits(msgspec.Struct, frozen=True, omit_defaults=True):
                 "first_batch must be 1 or more, and no larger than largest_batch",
             ),
             (1 <= self.tries <= 100, "tries must be 1 to 100"),
+            (0 <= self.first_wait <= 60, "first_wait must be 0 to 60 seconds"),
             (0 <= self.longest_wait < math.inf, "longest_wait must be 0 or more seconds"),
             (0 < self.timeout < math.inf, "timeout must be more than 0 seconds"),
             (0 <= self.quiet_time < math.inf, "quiet_time must be 0 or more seconds"),

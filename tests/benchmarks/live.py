@@ -92,9 +92,13 @@ def feed(
     seconds: float,
     send: Callable[[list[str]], None],
 ) -> tuple[float, list[float]]:
-    """Send at the rate; return the real rate, and the memory after each tenth of the time."""
+    """Send at the rate; return the real rate, and the memory after each tenth of the time.
+
+    `rate * seconds` events are sent, also where the machine is too slow to do so in time.
+    """
     begun, sent, memory = time.monotonic(), 0, list[float]()
-    while (passed := time.monotonic() - begun) < seconds:
+    while sent < int(rate * seconds):
+        passed = min(time.monotonic() - begun, seconds)
         due = int(passed * rate) - sent
         if due:
             send(stream.make(due))
@@ -112,10 +116,14 @@ def measure(
     audiences: int,
     flush: float = FLUSH,
     users: int = 20_000,
+    latency: float = 0.3,
 ) -> Figures:
-    """Run one stream, and check that every cohort is exact in the end."""
+    """Run one stream, and check that every cohort is exact in the end.
+
+    `seconds` is how long events are sent, `latency` how many each request takes Amplitude.
+    """
     stream = Stream(audiences, users)
-    slow = Behaviour(latency=0.3)
+    slow = Behaviour(latency=latency)
     with Simulator(World(), behaviour=slow) as simulator, tempfile.TemporaryDirectory() as folder:
         keys = simulator.credentials
         environment = {
@@ -130,6 +138,7 @@ def measure(
             [*command, "connect", "bench", *options, "--base-url", simulator.base_url],
             check=True, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
+        before = len(simulator.requests)
         file, port = Path(folder) / "live.ndjson", _free_port()
         file.touch()
         source = ["watch", str(file)] if by == "watch" else ["listen", "--port", str(port)]
@@ -148,6 +157,8 @@ def measure(
                 client.post("/", content=body).raise_for_status()
 
             found = feed(process, stream, rate, seconds, write if by == "watch" else post)
+        while len(simulator.requests) == before and process.poll() is None:
+            time.sleep(STEP)  # a process that has not begun yet ends without a last line
         process.send_signal(signal.SIGTERM)
         out, _ = process.communicate()
         assert process.returncode == 0, process.returncode

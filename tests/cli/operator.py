@@ -8,6 +8,7 @@ from pathlib import Path
 
 from amp_console.simulator import Simulator
 from tests.cli.inside import Ended, run_inside
+from tests.cli.processes import Process
 
 MODULE = (sys.executable, "-m", "amp_console")
 OWNER = "ana@acme.example"
@@ -19,7 +20,7 @@ class Operator:
     def __init__(self, home: Path, simulator: Simulator) -> None:
         self.home = home
         self.simulator = simulator
-        self._started: list[subprocess.Popen[str]] = []
+        self._started: list[Process] = []
         keys = simulator.credentials
         self.environment = {
             **os.environ,
@@ -28,25 +29,18 @@ class Operator:
             "AMP_CONSOLE_SECRET_KEY": keys.secret_key.reveal(),
         }
 
-    def start(self, *arguments: str | Path) -> subprocess.Popen[str]:
-        """Start a command and return at once."""
-        process = subprocess.Popen(
-            [*MODULE, *map(str, arguments)],
-            env=self.environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+    def start(self, *arguments: str | Path) -> Process:
+        """Start a command in a process of its own, and return at once."""
+        folder = self.home / f"process-{len(self._started)}"
+        folder.mkdir()
+        process = Process(arguments, self.environment, folder)
         self._started.append(process)
         return process
 
     def end(self) -> None:
         """Kill what was started and still runs, also where a test has failed."""
         for process in self._started:
-            if process.poll() is None:
-                process.kill()
-                process.communicate()
+            process.kill()
 
     def run(
         self,
@@ -60,7 +54,7 @@ class Operator:
         return run_inside(arguments, {**environment, **(more or {})}, stdin=stdin)
 
     def run_process(self, *arguments: str | Path, stdin: bytes = b"") -> Ended:
-        """Run a command to its end in a process of its own."""
+        """Run a command to its end as a shell does, from the start of Python on."""
         done = subprocess.run(
             [*MODULE, *map(str, arguments)],
             env=self.environment,

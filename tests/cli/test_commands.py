@@ -316,14 +316,10 @@ class TestSync:
     def test_ctrl_c_keeps_everything(self, operator: Operator, file: Path) -> None:
         operator.simulator.faults.add(Slow(60), Call.MEMBERSHIP)
         process = operator.start("sync", "--from", file, "--yes")
-        wait_for_call(operator.simulator, Call.UPLOAD)
-        process.send_signal(signal.SIGINT)
-        assert process.stderr is not None
-        while "Stopping" not in process.stderr.readline():
-            pass
-        process.send_signal(signal.SIGINT)
-        process.communicate(timeout=30)
-        assert process.returncode == 130
+        process.wait_until(lambda: is_answered(operator.simulator, Call.UPLOAD))
+        process.send(signal.SIGINT)
+        process.wait_until(lambda: "Stopping" in process.err)
+        assert process.end(signal.SIGINT) == 130
         operator.simulator.faults.clear()
         assert operator.run("sync", "--yes").status == 1
         assert operator.cohort("shoppers") == {"u1", "u2"}
@@ -342,11 +338,9 @@ class TestSync:
     def test_one_ctrl_c_ends_a_wait_at_once_with_130(self, operator: Operator, file: Path) -> None:
         operator.simulator.faults.add(Answer(429, retry_after="60"), Call.MEMBERSHIP)
         process = operator.start("sync", "--from", file, "--yes")
-        wait_for_call(operator.simulator, Call.MEMBERSHIP)
-        process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=60)
-        assert process.returncode == 130, err
-        assert "stopped with users pending" in out
+        process.wait_until(lambda: is_answered(operator.simulator, Call.MEMBERSHIP))
+        assert process.end(signal.SIGINT) == 130, process.err
+        assert "stopped with users pending" in process.out
         (audience,) = operator.run("audiences", "--json").document
         assert audience["pending_add"] == 3
 
@@ -495,11 +489,10 @@ def test_runs_are_kept(operator: Operator, file: Path) -> None:
 def test_a_run_goes_on_until_its_process_is_killed(operator: Operator, file: Path) -> None:
     operator.simulator.faults.add(Slow(60), Call.MEMBERSHIP)
     process = operator.start("sync", "--from", file, "--yes")
-    wait_for_call(operator.simulator, Call.UPLOAD)
+    process.wait_until(lambda: is_answered(operator.simulator, Call.UPLOAD))
     (run,) = operator.run("runs", "--json").document
     assert (run["status"], run["ended_at"]) == ("running", None)
     process.kill()
-    process.communicate(timeout=30)
     (run,) = operator.run("runs", "--json").document
     assert (run["status"], run["audiences"]) == ("interrupted", 1)
     assert run["requests"] >= 1
@@ -564,7 +557,6 @@ def test_a_backup_is_restored_as_doctor_says(operator: Operator, file: Path) -> 
     assert len(list(ledger.parent.glob("*.db.damaged-*"))) == 1
 
 
-def wait_for_call(simulator: Simulator, call: Call) -> None:
-    """Wait until the simulated Amplitude has answered such a call."""
-    while not [seen for seen in simulator.requests if seen.call is call]:
-        pass
+def is_answered(simulator: Simulator, call: Call) -> bool:
+    """Whether the simulated Amplitude has answered such a call."""
+    return any(seen.call is call for seen in simulator.requests)

@@ -3,9 +3,7 @@
 import csv
 import json
 import signal
-import subprocess
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -14,7 +12,6 @@ from amp_console.simulator import Behaviour, Simulator, World
 from amp_console.values import IdType, Operation
 from tests.cli.operator import Operator
 from tests.sync.workspace import event
-from tests.test_acceptance import kill_after_requests
 
 USERS = [f"u{n}" for n in range(10)]
 KEYS = {
@@ -268,10 +265,9 @@ def test_killed_after_each_request_the_next_run_mends_it(
         drift(simulator, out=("u0", "u1", "u2"), into=("s1", "s2", "s3"))
         before = len(simulator.requests)
         process = operator.start(*command)
-        kill_after_requests(process, simulator, before + served)
-        if process.returncode == 0:
+        if process.kill_after_requests(simulator, before + served) == 0:
             break
-        assert process.returncode == -signal.SIGKILL
+        assert process.status == -signal.SIGKILL
         killed += 1
         assert simulator.world.members(cohort_of(simulator)) <= {*USERS, "s1", "s2", "s3"}
         assert operator.run(*command).status == 0
@@ -287,8 +283,7 @@ def test_an_export_that_was_asked_for_before_a_kill_is_not_paid_for_again(
     simulator.behaviour = Behaviour(job_polls=1_000_000)
     process = operator.start("reconcile", "shoppers")
     before = len(simulator.requests)
-    kill_after_requests(process, simulator, before + 4)
-    assert process.returncode == -signal.SIGKILL
+    assert process.kill_after_requests(simulator, before + 4) == -signal.SIGKILL
     simulator.behaviour = Behaviour()
     assert operator.run("reconcile", "shoppers").status == 0
     assert simulator.downloads == 1
@@ -300,12 +295,8 @@ def test_ctrl_c_ends_it_with_130_and_everything_kept(
     simulator.behaviour = Behaviour(job_polls=1_000_000)
     process = operator.start("reconcile", "shoppers", "--json")
     before = len(simulator.requests)
-    while len(simulator.requests) < before + 4:
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(0.01)
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate()
-    assert process.returncode == 130, err
+    process.wait_until(lambda: len(simulator.requests) >= before + 4)
+    assert process.end(signal.SIGINT) == 130, process.err
     simulator.behaviour = Behaviour()
     assert operator.run("reconcile", "shoppers").status == 0
     assert simulator.downloads == 1

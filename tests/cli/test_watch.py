@@ -3,19 +3,14 @@
 import json
 import random
 import signal
-import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
-from time import monotonic
 
 import pytest
 
 from amp_console.simulator import Audience, Scenario, Simulator, World, write_file
 from tests.cli.operator import Operator
 from tests.sync.workspace import event
-
-PATIENCE = 60.0  # seconds; a condition that is not met by then never is
 
 
 @pytest.fixture
@@ -36,16 +31,6 @@ def lines(*users: str, at: int = 0) -> str:
     return "".join(json.dumps(event(user, True, at)) + "\n" for user in users)
 
 
-def wait_until(process: subprocess.Popen[str], condition: Callable[[], object]) -> None:
-    """Wait for a condition while a process goes on."""
-    begun = monotonic()
-    while not condition():
-        assert process.poll() is None, process.communicate()
-        assert monotonic() - begun < PATIENCE, "it never came about"
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(0.01)
-
-
 def is_in(simulator: Simulator, *users: str, name: str = "shoppers") -> Callable[[], bool]:
     def check() -> bool:
         found = [cohort for cohort in simulator.world.cohorts() if cohort.name == name]
@@ -61,14 +46,12 @@ def test_a_signal_delivers_what_is_pending_and_ends_with_0(
     file = tmp_path / "live.ndjson"
     file.write_text(lines("u1"))
     process = operator.start("watch", file, "--create", "--flush-seconds", "0.2", "--json")
-    wait_until(process, is_in(simulator, "u1"))
+    process.wait_until(is_in(simulator, "u1"))
     with file.open("a") as more:
         more.write(lines("u2"))
-    process.send_signal(number)
-    out, err = process.communicate()
-    assert process.returncode == 0, err
-    documents = [json.loads(line) for line in out.splitlines()]
-    assert (documents[-1]["read"], documents[-1]["queue"], documents[-1]["added"]) == (2, 0, 2)
+    assert process.end(number) == 0, process.err
+    last = process.documents[-1]
+    assert (last["read"], last["queue"], last["added"]) == (2, 0, 2)
     assert is_in(simulator, "u1", "u2")()
 
 
@@ -132,18 +115,15 @@ def test_killed_at_ten_random_moments_under_load_nothing_is_lost(
             for line in part:
                 growing.write(line)
         wanted = before + dice.randint(1, 2)
-        wait_until(process, lambda: len(simulator.requests) >= wanted)  # noqa: B023
+        process.wait_until(lambda: len(simulator.requests) >= wanted)  # noqa: B023
         process.kill()
-        process.communicate()
     process = operator.start("watch", file, "--create", "--flush-seconds", "0.1")
     with file.open("ab") as growing:
         growing.writelines(parts[-1])
     for audience in audiences:
         members = truth.members[audience.key]
-        wait_until(process, is_in(simulator, *members, name=audience.key))
-    process.terminate()
-    process.communicate()
-    assert process.returncode == 0
+        process.wait_until(is_in(simulator, *members, name=audience.key))
+    assert process.end() == 0
 
 
 def _parts(stream: list[bytes], count: int) -> list[list[bytes]]:
@@ -161,10 +141,8 @@ def test_two_processes_follow_into_the_same_cohort(
     processes = [
         operator.start("watch", file, "--create", "--flush-seconds", "0.1") for file in (one, two)
     ]
-    wait_until(processes[0], is_in(simulator, *users))
+    processes[0].wait_until(is_in(simulator, *users))
     for process in processes:
-        process.terminate()
-        process.communicate()
-        assert process.returncode == 0
+        assert process.end() == 0
     assert len(simulator.world.cohorts()) == 1
     assert not any(seen.status == 429 for seen in simulator.requests)

@@ -39,6 +39,7 @@ EVERYTHING = Connection(
         first_batch=100,
         largest_batch=1_000,
         tries=2,
+        first_wait=0.1,
         longest_wait=1.5,
         timeout=0.5,
     ),

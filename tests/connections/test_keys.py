@@ -163,6 +163,8 @@ def test_a_missing_email_address_is_told_as_missing(text: str) -> None:
         {"largest_batch": 100_001},
         {"first_batch": 2, "largest_batch": 1},
         {"tries": 0},
+        {"first_wait": -0.1},
+        {"first_wait": 61},
         {"longest_wait": -1},
         {"longest_wait": float("inf")},
         {"timeout": 0},

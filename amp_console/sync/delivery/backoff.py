@@ -10,8 +10,7 @@ from amp_console.amplitude import RateLimited, TimedOut, TooLarge, Transient
 from amp_console.connections import Limits
 from amp_console.sync.timing import Timing
 
-FIRST_WAIT = 0.5  # seconds; doubled each time
-LONGEST_WAIT = 60.0
+LONGEST_WAIT = 60.0  # seconds between two tries
 LIFT_AFTER = 8  # clean answers, before a larger batch is tried again
 
 
@@ -54,7 +53,7 @@ class RetryBudget:
     def _seconds(self, error: Transient) -> float:
         if isinstance(error, RateLimited) and error.retry_after is not None:
             return error.retry_after
-        backoff = min(LONGEST_WAIT, FIRST_WAIT * 2.0 ** (self.failures - 1))
+        backoff = min(LONGEST_WAIT, self._limits.first_wait * 2.0 ** (self.failures - 1))
         return backoff * (0.5 + self._timing.rng.random() / 2)
 
 
