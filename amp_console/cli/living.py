@@ -11,9 +11,9 @@ from amp_console.cli.documents import RefusedDocument, refused_documents
 from amp_console.cli.exits import Exit
 from amp_console.cli.output import is_read, say, say_json
 from amp_console.cli.text import clean, plural
-from amp_console.sync.delivery.run import Means
+from amp_console.sync.delivery.context import RunContext
 from amp_console.sync.live.alerts import Alerts
-from amp_console.sync.live.follower import LiveOptions
+from amp_console.sync.live.options import LiveOptions
 from amp_console.sync.live.progress import LiveReport, LiveSnapshot
 from amp_console.sync.live.session import EventStream, LiveSession
 from amp_console.sync.sources.refusal_log import refused_words
@@ -169,7 +169,7 @@ async def _run(
     teller: _Teller,
 ) -> LiveReport:
     async with client:
-        live = LiveSession(Means(place.connection, place.ledger, client), wish, teller)
+        live = LiveSession(RunContext(place.connection, place.ledger, client), wish, teller)
         task = asyncio.ensure_future(live.run(source))
         _on_signal(live, task)
         try:

@@ -167,7 +167,7 @@ def _compare(
     from amp_console.cli.meter import Meter
     from amp_console.cli.running import is_watched, until_interrupted
     from amp_console.cli.text import plural
-    from amp_console.sync.delivery.run import Means
+    from amp_console.sync.delivery.context import RunContext
     from amp_console.sync.reconcile.compare import compare_audiences
 
     listing = _read_list(place, chosen[0], against, wish) if against else None
@@ -185,7 +185,7 @@ def _compare(
             client,
             lambda stop: compare_audiences(
                 chosen,
-                Means(place.connection, place.ledger, client, stop=stop, observe=meter.run),
+                RunContext(place.connection, place.ledger, client, stop=stop, observe=meter.run),
                 listing,
             ),
         )
@@ -321,7 +321,7 @@ def _carry_out(
 ) -> "ReconcileReport":
     from amp_console.cli.meter import Meter
     from amp_console.cli.running import until_interrupted
-    from amp_console.sync.delivery.run import Means
+    from amp_console.sync.delivery.context import RunContext
     from amp_console.sync.reconcile.repair import reconcile as put_right
 
     client = place.client(credentials)
@@ -330,7 +330,7 @@ def _carry_out(
             client,
             lambda stop: put_right(
                 plans,
-                Means(place.connection, place.ledger, client, stop=stop, observe=meter.run),
+                RunContext(place.connection, place.ledger, client, stop=stop, observe=meter.run),
                 verify=verify,
             ),
         )

@@ -16,6 +16,7 @@ from amp_console.connections import Connection
 from amp_console.ledger import Ledger
 from amp_console.ledger.runs import RunStatus
 from amp_console.ledger.sources import ReadCounts
+from amp_console.sync.delivery.context import RunContext
 from amp_console.sync.delivery.plan import Plan, remarks
 from amp_console.sync.delivery.run import AudienceReport, RunReport, deliver
 from amp_console.sync.timing import Stop
@@ -77,7 +78,9 @@ def run_plan(
         return until_interrupted(
             client,
             lambda stop: deliver(
-                plan, connection, ledger, client, tally=tally, stop=stop, observe=meter.run
+                plan,
+                RunContext(connection, ledger, client, stop=stop, observe=meter.run),
+                tally=tally,
             ),
         )
 

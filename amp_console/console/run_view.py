@@ -157,7 +157,7 @@ def _funnel(
 def _live_line(work: SyncJob, at: int) -> RunLine:
     plan = work.plan.audiences[at]
     if work.snapshot is None:
-        doing = "not begun" if work.is_over else "waiting its turn"
+        doing = "not begun" if work.is_over else "waiting"
         return RunLine(
             plan.audience_id, plan.name, 0, plan.add + plan.remove, AudienceCounts(), doing
         )
@@ -186,7 +186,7 @@ def _doing(work: SyncJob, now: AudienceProgress, is_over: bool) -> tuple[str, st
         return _ended(now.state, now.counts)
     if now.wait_until is not None:
         return waiting(now.state, now.wait_until - work.elapsed, now.tries), "warn"
-    return now.state, "dim" if now.state in {"waiting its turn", "paused"} else ""
+    return now.state, "dim" if now.state in {"waiting", "paused"} else ""
 
 
 def _ended(note: str, counts: AudienceCounts) -> tuple[str, str]:

@@ -16,6 +16,7 @@ from amp_console.engage import FieldMapping, ReadOptions
 from amp_console.ledger.audiences import Audience, Link, find_audience, set_link, set_name
 from amp_console.ledger.sources import ReadCounts
 from amp_console.sync.audience_settings import SettingsChange, change
+from amp_console.sync.delivery.context import RunContext
 from amp_console.sync.delivery.plan import draw_up
 from amp_console.sync.delivery.progress import RunSnapshot
 from amp_console.sync.delivery.run import deliver
@@ -105,16 +106,8 @@ class Seeder:
 
         plan = ledger.read(draw_up, self._past, [self.audience(role) for role in roles])
         timing = Timing(now=self.clock.now, sleep=self.clock.sleep, rng=self.dice)
-        await deliver(
-            plan,
-            self._past,
-            ledger,
-            client,
-            tally=self._read_until(at),
-            timing=timing,
-            stop=stop,
-            observe=look,
-        )
+        context = RunContext(self._past, ledger, client, timing, stop, look)
+        await deliver(plan, context, tally=self._read_until(at))
         self._go_on()
 
     def audience(self, role: Role) -> Audience:

@@ -13,7 +13,7 @@ from amp_console.console import Environment, LaunchOptions
 from amp_console.console.app import ConsoleApp
 from amp_console.ledger import Ledger
 from amp_console.simulator import Simulator
-from amp_console.sync.timing import Timing
+from amp_console.sync.timing import Timing, call_later
 from tests.sync.workspace import OWNER, RecordedSleep, Workspace
 
 NOW = 1_777_900_000_000_000  # 2026-05-04, microseconds since 1970
@@ -35,7 +35,13 @@ class ConsoleHarness:
             self.environ["AMP_CONSOLE_SECRET_KEY"] = keys.secret_key.reveal()
         folders = Folders.locate(self.environ)
         folders.prepare()
-        timing = Timing(now=lambda: NOW, sleep=self.waits, rng=random.Random(1))
+        self.timers_faster = 1.0  # how many times faster than they should timers run
+        timing = Timing(
+            now=lambda: NOW,
+            sleep=self.waits,
+            call_later=lambda seconds, call: call_later(seconds / self.timers_faster, call),
+            rng=random.Random(1),
+        )
         self.environment = Environment(
             folders, Vault(NO_KEYRING), self.environ, timing, flush_seconds=0.1
         )

@@ -22,7 +22,6 @@ from amp_console.ledger.run_locks import hold_run
 from amp_console.ledger.runs import AudienceCounts, RunKind, RunStatus
 from amp_console.ledger.sources import ReadCounts
 from amp_console.simulator import Answer, Rule
-from amp_console.sync.live import session as live
 from amp_console.sync.live.alerts import Alert
 from amp_console.sync.live.progress import LiveAudience, LiveSnapshot, LiveSource
 from tests.console.harness import (
@@ -43,9 +42,9 @@ HOSTILE = "[red]x [/foo] \x1b[2J"
 
 
 @pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+def quick(harness: ConsoleHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     """Look at the session more often than an operator can."""
-    monkeypatch.setattr(live, "SHOWN", 0.25)
+    harness.timers_faster = 4.0
     monkeypatch.setattr(live_screen, "OFTEN", 0.05)
 
 

@@ -8,8 +8,8 @@ def test_waits_are_counted_down_with_the_try_that_comes() -> None:
 
     assert waiting(state, 11.2, 2) == "rate limited, trying again in 12 s (2nd try)"
     assert waiting(state, 0.0, 2) == "rate limited, trying again now (2nd try)"
-    assert waiting("looking whether the cohort was made", 5.0, 1) == (
-        "looking whether the cohort was made in 5 s"
+    assert waiting("checking whether the cohort was created", 5.0, 1) == (
+        "checking whether the cohort was created in 5 s"
     )
 
 

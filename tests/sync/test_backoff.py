@@ -22,13 +22,13 @@ LIMITS = Limits(first_batch=10_000, largest_batch=100_000, tries=5, longest_wait
 def sizes(*answers: Transient | None) -> list[int]:
     """The sizes of the batches that meet these answers, and of the one after."""
     size = BatchSize(LIMITS)
-    found = [size.size]
+    found = [size.current]
     for answer in answers:
         if answer is None:
             size.grow()
         else:
             size.shrink(answer)
-        found.append(size.size)
+        found.append(size.current)
     return found
 
 
@@ -62,34 +62,34 @@ def test_a_plan_counts_the_requests_of_a_calm_run(count: int, requests: int) -> 
 
 
 class TestPatience:
-    def _patience(self) -> RetryBudget:
+    def _budget(self) -> RetryBudget:
         return RetryBudget(LIMITS, Timing(rng=random.Random(1)))
 
     def test_waits_as_told(self) -> None:
-        assert self._patience().wait_after(RateLimited(429, retry_after=17.0)) == 17.0
+        assert self._budget().wait_after(RateLimited(429, retry_after=17.0)) == 17.0
 
     def test_doubles_its_waits_otherwise_and_spreads_them(self) -> None:
-        patience = self._patience()
-        waits = [patience.wait_after(NoConnection()) for _ in range(4)]
+        budget = self._budget()
+        waits = [budget.wait_after(NoConnection()) for _ in range(4)]
         assert all(0.25 * 2**n <= wait <= 0.5 * 2**n for n, wait in enumerate(waits))
 
     def test_ends_after_so_many_failures_in_a_row(self) -> None:
-        patience = self._patience()
+        budget = self._budget()
         for _ in range(4):
-            patience.wait_after(ServerTrouble(500))
+            budget.wait_after(ServerTrouble(500))
         with pytest.raises(RetriesExhausted, match="5 times in a row"):
-            patience.wait_after(ServerTrouble(500))
+            budget.wait_after(ServerTrouble(500))
 
     def test_begins_anew_after_a_clean_answer(self) -> None:
-        patience = self._patience()
+        budget = self._budget()
         for _ in range(20):
-            patience.wait_after(ServerTrouble(500))
-            patience.clean()
+            budget.wait_after(ServerTrouble(500))
+            budget.renew()
 
     def test_ends_when_it_waited_long_enough_in_all(self) -> None:
-        patience = self._patience()
+        budget = self._budget()
         for _ in range(5):
-            patience.wait_after(RateLimited(429, retry_after=20.0))
-            patience.clean()
+            budget.wait_after(RateLimited(429, retry_after=20.0))
+            budget.renew()
         with pytest.raises(RetriesExhausted):
-            patience.wait_after(RateLimited(429, retry_after=20.0))
+            budget.wait_after(RateLimited(429, retry_after=20.0))

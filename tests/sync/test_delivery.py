@@ -10,9 +10,7 @@ import pytest
 from amp_console.ledger import deliveries
 from amp_console.ledger.leases import lease
 from amp_console.ledger.rejected import retry_rejected
-from amp_console.ledger.run_locks import hold_run
 from amp_console.ledger.runs import RunKind, RunStatus, all_runs, run_audiences
-from amp_console.ledger.sources import ReadCounts
 from amp_console.simulator import (
     Answer,
     Behaviour,
@@ -27,9 +25,9 @@ from amp_console.simulator import (
     TooLarge,
 )
 from amp_console.sync.audience_settings import SettingsChange
-from amp_console.sync.delivery.progress import Progress, RunSnapshot, nobody
-from amp_console.sync.delivery.run import Delivery, Job, RunReport, begin, context_of
-from amp_console.sync.delivery.uploading import LATER_LOOKS
+from amp_console.sync.delivery.cohort_upload import LATER_CHECKS
+from amp_console.sync.delivery.progress import RunSnapshot
+from amp_console.sync.delivery.run import RunReport, open_run, take_turn
 from amp_console.sync.delivery.worker import AudienceWorker
 from amp_console.sync.read_only import ReadOnly
 from amp_console.sync.timing import Stop, Timing
@@ -530,7 +528,7 @@ class TestCreation:
         workspace.set_faults(Rule(Slow(1.0), calls=frozenset({Call.UPLOAD}), times=1))
 
         async def until_it_was_made(seconds: float) -> None:
-            while seconds == LATER_LOOKS[0] and not workspace.simulator.world.cohorts():
+            while seconds == LATER_CHECKS[0] and not workspace.simulator.world.cohorts():
                 await asyncio.sleep(0)
 
         workspace.timing = Timing(sleep=until_it_was_made)
@@ -720,17 +718,13 @@ class TestRun:
         workspace.enter("u1")
         names: list[str | None] = []
 
-        async def work(lane: AudienceWorker) -> None:
-            names.append(lane.audience.cohort_name)
+        async def work(worker: AudienceWorker) -> None:
+            names.append(worker.audience.cohort_name)
 
-        async with workspace.means() as means:
-            with hold_run(workspace.ledger.path) as lock:
-                run_id = workspace.ledger.write(begin, ReadCounts(), 1, lock, RunKind.SYNC)
-                desk = context_of(means, run_id, Progress(run_id, (), means.timing, nobody))
-                lane = AudienceWorker(desk, workspace.audience())
-                workspace.change(SettingsChange(cohort_name="Set meanwhile"))
-                job = Job(RunKind.SYNC, (), work, lambda *_: RunStatus.DELIVERED)
-                assert await Delivery(desk, job).turn(lane) == ""
+        async with workspace.opened() as context, open_run(RunKind.SYNC, context) as run:
+            worker = AudienceWorker(run, workspace.audience())
+            workspace.change(SettingsChange(cohort_name="Set meanwhile"))
+            assert await take_turn(worker, work) == ""
         assert names == ["Set meanwhile"]
 
     @pytest.mark.parametrize("leaves_meanwhile", [False, True])

@@ -6,12 +6,12 @@ import gzip
 import io
 import json
 import os
+import random
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from time import monotonic
-from typing import Any
 
 import msgspec
 import pytest
@@ -26,15 +26,16 @@ from amp_console.ledger.standing import outstanding
 from amp_console.simulator import Answer, Behaviour, Body, Call, Reset, Rule
 from amp_console.sync.audience_settings import SettingsChange
 from amp_console.sync.ingest.stream import StreamIngestor
-from amp_console.sync.live import session as live_module
-from amp_console.sync.live.follower import MOST_ARRIVALS, NO_COHORT, PAUSED, Follower, LiveOptions
-from amp_console.sync.live.progress import Lags, LiveReport, LiveSnapshot, Minutes
+from amp_console.sync.live.backlog import Lags, Minutes
+from amp_console.sync.live.follower import NO_COHORT, PAUSED
+from amp_console.sync.live.options import LiveOptions
+from amp_console.sync.live.progress import LiveReport, LiveSnapshot
 from amp_console.sync.live.session import EventStream, LiveSession
 from amp_console.sync.read_only import ReadOnly
 from amp_console.sync.sources import streams as live_sources
 from amp_console.sync.sources.streams import PathSource, StreamSource
 from amp_console.sync.sources.watcher import Watching
-from amp_console.values import IdType
+from amp_console.values import IdType, Operation
 from tests.sync.workspace import Workspace, event
 
 pytestmark = pytest.mark.anyio
@@ -70,11 +71,18 @@ class StartedSource(PathSource):
 class Session:
     """A live session that follows one file."""
 
-    def __init__(self, workspace: Workspace, folder: Path, wish: LiveOptions = QUICK) -> None:
+    def __init__(
+        self,
+        workspace: Workspace,
+        folder: Path,
+        options: LiveOptions = QUICK,
+        client: AmplitudeClient | None = None,
+    ) -> None:
         self.workspace = workspace
+        self.client = client or workspace.client()
         self.file = folder / "live.ndjson"
         self.seen: list[LiveSnapshot] = []
-        self.wish = wish
+        self.options = options
         self.live: LiveSession | None = None
         self._task: asyncio.Task[LiveReport] | None = None
 
@@ -94,8 +102,8 @@ class Session:
         feed = StreamIngestor(workspace.ledger, workspace.read_options())
         watching = Watching(feed, [self.file])
 
-        async with workspace.client() as client:
-            self.live = LiveSession(workspace.means_with(client), self.wish, self.seen.append)
+        async with self.client as client:
+            self.live = LiveSession(workspace.context(client), self.options, self.seen.append)
             try:
                 return await self.live.run(StartedSource(watching, started))
             finally:
@@ -180,31 +188,41 @@ async def test_changes_that_come_all_the_time_are_delivered_window_by_window(
     assert workspace.cohort() == {f"u{n}" for n in range(written)}
 
 
-async def test_no_more_requests_are_under_way_than_the_connection_allows(
-    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    under_way, most = 0, 0
-    change_members = AmplitudeClient.change_members
+class CountingClient(AmplitudeClient):
+    """Counts how many changes of members are under way, and the most there ever were."""
 
-    async def counted(*args: Any) -> MembersChanged:
-        nonlocal under_way, most
-        under_way += 1
-        most = max(most, under_way)
+    under_way = 0
+    most = 0
+
+    async def change_members(
+        self,
+        cohort_id: str,
+        id_type: IdType,
+        operation: Operation,
+        ids: msgspec.Raw | Sequence[str],
+    ) -> MembersChanged:
+        self.under_way += 1
+        self.most = max(self.most, self.under_way)
         try:
-            return await change_members(*args)
+            return await super().change_members(cohort_id, id_type, operation, ids)
         finally:
-            under_way -= 1
+            self.under_way -= 1
 
-    monkeypatch.setattr(AmplitudeClient, "change_members", counted)
+
+async def test_no_more_requests_are_under_way_than_the_connection_allows(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    simulator = workspace.simulator
+    client = CountingClient(simulator.base_url, simulator.credentials)
     workspace.limit(parallel_cohorts=2)
     workspace.simulator.behaviour = Behaviour(latency=0.05)
     keys = [f"audience_{n}" for n in range(8)]
-    async with Session(workspace, tmp_path) as session:
+    async with Session(workspace, tmp_path, client=client) as session:
         for at in range(3):
             session.write("".join(lines(f"u{at}", key=key, at=at) for key in keys))
         for key in keys:
             await until(is_in(workspace, "u0", "u1", "u2", key=key))
-    assert most == 2
+    assert client.most == 2
 
 
 async def test_flips_within_a_window_cost_nothing(workspace: Workspace, tmp_path: Path) -> None:
@@ -222,8 +240,8 @@ async def test_flips_within_a_window_cost_nothing(workspace: Workspace, tmp_path
 
 async def test_a_full_window_closes_at_once(workspace: Workspace, tmp_path: Path) -> None:
     with_windows(workspace)
-    wish = LiveOptions(flush_seconds=3600, flush_changes=10, create=True)
-    async with Session(workspace, tmp_path, wish) as session:
+    options = LiveOptions(flush_seconds=3600, flush_changes=10, create=True)
+    async with Session(workspace, tmp_path, options) as session:
         session.write(lines(*USERS[:12]))
         await until(is_in(workspace, *USERS[:12]))
 
@@ -393,9 +411,9 @@ async def test_what_can_not_be_sent_when_it_ends_is_kept(
     """Amplitude is not there: the end does not wait for it for ever."""
     workspace.timing = dataclasses.replace(workspace.timing, sleep=asyncio.sleep)
     workspace.enter("u1")
-    wish = LiveOptions(flush_seconds=0.05, create=True, grace=0.2)
+    options = LiveOptions(flush_seconds=0.05, create=True, grace=0.2)
     workspace.set_faults(Rule(Reset()))
-    async with Session(workspace, tmp_path, wish) as session:
+    async with Session(workspace, tmp_path, options) as session:
         session.write(lines("u2", at=1))
         await until(lambda: session.now().queue == 2)
         report = await asyncio.wait_for(session.end(), PATIENCE)
@@ -452,7 +470,7 @@ async def test_what_was_taken_in_before_the_ledger_failed_is_delivered_too(
         Watching(StreamIngestor(workspace.ledger, workspace.read_options()), [tmp_path])
     )
     async with workspace.client() as client:
-        live = LiveSession(workspace.means_with(client), QUICK)
+        live = LiveSession(workspace.context(client), QUICK)
         task = asyncio.create_task(live.run(source))
         await until(lambda: source.sources() and source.sources()[0].name == "ledger")
         workspace.ledger.write(lambda db: db.execute("DROP TRIGGER full"))
@@ -475,7 +493,7 @@ async def test_another_id_type_is_delivered_though_nothing_arrives(
         known = workspace.audience()
         assert workspace.ledger.read(outstanding, known).pending > 0
         assert session.live is not None
-        session.live.hurry(known.id)
+        session.live.recheck(known.id)
         await until(lambda: workspace.ledger.read(outstanding, known).pending == 0)
 
 
@@ -506,7 +524,7 @@ async def test_a_ledger_that_takes_nothing_in_for_a_while_loses_nothing_of_a_str
     source = StreamSource(feed, io.BytesIO(lines(*USERS).encode()), "stdin")
     workspace.ledger.write(lambda db: db.execute("ALTER TABLE member RENAME TO elsewhere"))
     async with workspace.client() as client:
-        live = LiveSession(workspace.means_with(client), QUICK)
+        live = LiveSession(workspace.context(client), QUICK)
         task = asyncio.create_task(live.run(source))
         await until(lambda: source.sources()[0].trouble)
         workspace.ledger.write(lambda db: db.execute("ALTER TABLE elsewhere RENAME TO member"))
@@ -624,7 +642,7 @@ async def test_what_arrives_for_an_audience_that_waits_for_days_takes_no_room(
         (follower,) = session.live._followers.values()
         for _ in range(3_000):
             follower.pend(2)
-        await until(lambda: len(follower._arrivals) <= MOST_ARRIVALS)
+        await until(lambda: len(follower._backlog) <= QUICK.most_arrivals)
         await until(lambda: follower.queue == 1)
         await session.end()
 
@@ -648,23 +666,23 @@ async def test_the_last_changes_and_the_minutes_are_shown(
 
 
 async def test_what_was_read_is_in_the_history_while_it_goes_on(
-    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    workspace: Workspace, tmp_path: Path
 ) -> None:
     """Or a session that is killed would seem to have read nothing."""
-    monkeypatch.setattr(live_module, "SHOWN", 0.01)
-    async with Session(workspace, tmp_path) as session:
+    options = LiveOptions(flush_seconds=0.05, create=True, snapshot_seconds=0.01)
+    async with Session(workspace, tmp_path, options) as session:
         session.write(lines("u1", "u2"))
         await until(lambda: workspace.ledger.read(all_runs)[0].tally.read == 2)
 
 
 async def test_requests_of_long_ago_are_forgotten_while_it_goes_on(
-    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    workspace: Workspace, tmp_path: Path
 ) -> None:
-    """A session of days sends a million; those that explain nobody would fill the disk."""
-    monkeypatch.setattr(live_module, "SHOWN", 0.01)
-    monkeypatch.setattr(live_module, "TIDIED", 1)
-    monkeypatch.setattr(live_module, "HOUR", -1)
-    async with Session(workspace, tmp_path) as session:
+    """A session of days sends a million; those that explain no user would fill the disk."""
+    options = LiveOptions(
+        flush_seconds=0.05, create=True, snapshot_seconds=0.01, forget_every=1, keep_requests=-1.0
+    )
+    async with Session(workspace, tmp_path, options) as session:
         for at in range(6):
             is_member = at % 2 == 0
             session.write(lines("u1", is_member=is_member, at=at))
@@ -681,7 +699,7 @@ async def test_folders_and_single_files_are_followed_together(
     folder.mkdir()
     watching = Watching(StreamIngestor(workspace.ledger, workspace.read_options()), [folder, file])
     async with workspace.client() as client:
-        live = LiveSession(workspace.means_with(client), QUICK)
+        live = LiveSession(workspace.context(client), QUICK)
         task = asyncio.create_task(live.run(PathSource(watching)))
         (folder / "a.ndjson").write_text(lines("u1"))
         await until(is_in(workspace, "u1"))
@@ -707,11 +725,19 @@ async def test_a_ledger_that_fails_for_a_while_is_tried_again(
         await until(is_in(workspace, "u1", "u2"))
 
 
+class BrokenDice(random.Random):
+    """A defect at the first retry that waits for a random time."""
+
+    def random(self) -> float:
+        return 1 // 0
+
+
 async def test_a_defect_ends_the_session_and_is_raised(
-    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    workspace: Workspace, tmp_path: Path
 ) -> None:
+    workspace.timing = dataclasses.replace(workspace.timing, rng=BrokenDice())
+    workspace.set_faults(Rule(Answer(503)))
     async with Session(workspace, tmp_path) as session:
-        monkeypatch.setattr(Follower, "_why_not", lambda *_: 1 // 0)
         session.write(lines("u1"))
         with pytest.raises(ZeroDivisionError):
             await asyncio.wait_for(session._task, PATIENCE)  # type: ignore[arg-type]
@@ -843,7 +869,7 @@ async def test_events_of_an_open_pipe_are_taken_in_as_they_come(
         StreamIngestor(workspace.ledger, workspace.read_options()), pipe.stream, "stdin"
     )
     async with workspace.client() as client:
-        live = LiveSession(workspace.means_with(client), QUICK)
+        live = LiveSession(workspace.context(client), QUICK)
         task = asyncio.create_task(live.run(source))
         for at in range(3):
             pipe.write(lines(f"u{at}", at=at).rstrip("\n") + ends)
@@ -862,7 +888,7 @@ async def test_what_was_taken_from_a_pipe_is_taken_in_when_the_session_ends(
         StreamIngestor(workspace.ledger, workspace.read_options()), pipe.stream, "stdin"
     )
     async with workspace.client() as client:
-        live = LiveSession(workspace.means_with(client), QUICK)
+        live = LiveSession(workspace.context(client), QUICK)
         task = asyncio.create_task(live.run(source))
         pipe.write(lines("u1") + lines("u2")[:50])
         await until(lambda: source._source is not None and source._source.unfinished == 50)
@@ -896,7 +922,7 @@ async def test_a_line_that_waits_for_its_rest_is_told(workspace: Workspace) -> N
     feed = StreamIngestor(workspace.ledger, workspace.read_options())
     source = StreamSource(feed, pipe.stream, "stdin", lambda: clock[0])
     async with workspace.client() as client:
-        live = LiveSession(workspace.means_with(client), QUICK)
+        live = LiveSession(workspace.context(client), QUICK)
         task = asyncio.create_task(live.run(source))
         pipe.write(lines("u1") + lines("u2")[:50])
         await until(lambda: source._source is not None and source._source.unfinished == 50)
@@ -936,7 +962,7 @@ if sys.argv[1] == "end":
 
 async def run(workspace: Workspace, source: EventStream) -> LiveReport:
     async with workspace.client() as client:
-        return await LiveSession(workspace.means_with(client), QUICK).run(source)
+        return await LiveSession(workspace.context(client), QUICK).run(source)
 
 
 def test_changes_are_counted_by_the_minute() -> None:

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from amp_console.ledger.backups import DAY, list_backups
-from amp_console.sync.live.backups import DailyBackups
+from amp_console.sync.live.housekeeping import DailyBackups
 from tests.sync.workspace import Workspace
 
 pytestmark = pytest.mark.anyio

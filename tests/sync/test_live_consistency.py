@@ -9,7 +9,8 @@ from amp_console.ledger.runs import RunStatus, all_runs, run_audiences
 from amp_console.ledger.standing import outstanding
 from amp_console.simulator import RefuseIds, Rule
 from amp_console.sync.audience_settings import SettingsChange
-from amp_console.sync.live.follower import NO_COHORT, LiveOptions
+from amp_console.sync.live.follower import NO_COHORT
+from amp_console.sync.live.options import LiveOptions
 from amp_console.sync.live.progress import LivePhase, LiveSnapshot
 from tests.sync.test_live import Session, all_of, is_in, lines, until
 from tests.sync.workspace import Workspace, event
@@ -119,7 +120,7 @@ async def test_a_broken_link_is_not_lag_and_is_forgotten_once_it_is_mended(
         assert session.now().lag == 0.0
         workspace.change(SettingsChange(unlink=True))
         assert session.live is not None
-        session.live.hurry(workspace.audience().id)
+        session.live.recheck(workspace.audience().id)
         await until(is_in(workspace, "u1", "u2"))
         await until(lambda: [e.phase for e in session.now().audiences] == [LivePhase.LIVE])
         assert not session.now().audiences[0].counts.is_stuck

@@ -75,7 +75,7 @@ async def test_a_stopped_run_is_not_paused_any_more() -> None:
     stop.ask()
     stop.pause()
     assert not stop.is_paused
-    assert not await stop.may_go_on()
+    assert not await stop.wait_while_paused()
 
 
 async def test_what_is_tried_again_is_told(workspace: Workspace) -> None:

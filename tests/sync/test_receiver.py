@@ -251,7 +251,7 @@ async def test_a_port_in_use_is_told(workspace: Workspace) -> None:
         taken.listen()
         post = receiver(workspace, taken.getsockname()[1])
         async with workspace.client() as amplitude:
-            live = LiveSession(workspace.means_with(amplitude), LIVE_OPTIONS)
+            live = LiveSession(workspace.context(amplitude), LIVE_OPTIONS)
             with pytest.raises(CannotBind, match="Nothing can listen on"):
                 await live.run(post)
     (run,) = workspace.ledger.read(all_runs)
@@ -319,7 +319,7 @@ async def test_a_receiver_that_can_take_nothing_in_ends(workspace: Workspace) ->
 
     post._fold = fail  # type: ignore[assignment, method-assign]
     async with workspace.client() as amplitude:
-        live = LiveSession(workspace.means_with(amplitude), LIVE_OPTIONS)
+        live = LiveSession(workspace.context(amplitude), LIVE_OPTIONS)
         task = asyncio.create_task(live.run(post))
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
             await listening(client, task)

@@ -329,8 +329,8 @@ async def test_events_that_come_during_a_replacement_are_delivered_after_it(
             differing.enter("u02", at=2)  # but not this one
 
     differing.show_every_step()
-    async with differing.means(observe=observe) as means:
-        await reconcile([plan], means)
+    async with differing.opened(observe=observe) as context:
+        await reconcile([plan], context)
     await differing.sync()
     assert differing.cohort() == set(USERS) - {"u03"}
 
@@ -389,13 +389,13 @@ async def test_a_stop_at_each_step_leaves_nothing_half_done(
             stop.ask()
 
     of = differing.audience()
-    async with differing.means(stop, stop_at) as means:
-        report = await compare_audiences([of], means)
+    async with differing.opened(stop, stop_at) as context:
+        report = await compare_audiences([of], context)
         if report.comparisons and not stop.is_asked:
             plan = differing.ledger.write(
                 plan_reconcile, differing.connection, report.comparisons[of.id], BOTH
             )
-            await reconcile([plan], means)
+            await reconcile([plan], context)
     assert stop.is_asked
     assert differing.cohort() <= {*USERS, "stranger"}
     found = await differing.compare()
@@ -428,7 +428,7 @@ async def test_a_comparison_of_another_cohort_puts_nothing_right(differing: Work
 
 async def test_two_comparisons_at_once_exclude_each_other(differing: Workspace) -> None:
     of = differing.audience()
-    async with differing.means() as one, differing.means() as other:
+    async with differing.opened() as one, differing.opened() as other:
         first, second = await asyncio.gather(
             compare_audiences([of], one), compare_audiences([of], other)
         )

@@ -175,8 +175,8 @@ async def test_a_repair_sends_the_requests_its_plan_counts_and_a_comparison_none
         plan_reconcile, workspace.connection, comparison, BOTH, replace=replace
     )
     before, seen = served(workspace), list[RunSnapshot]()
-    async with workspace.means(observe=seen.append) as means:
-        done = await reconcile([plan], means, verify=verify)
+    async with workspace.opened(observe=seen.append) as context:
+        done = await reconcile([plan], context, verify=verify)
     counted = counts_of(workspace, done.run, seen[-1]) | {served(workspace) - before}
     assert plan.replace is replace
     assert counted == {plan.requests}

@@ -29,7 +29,7 @@ async def test_a_source_added_later_is_followed_too(workspace: Workspace, tmp_pa
     second.write_text(lines("u2"))
     async with workspace.client() as client:
         group = SourceGroup(source_of(workspace, first))
-        live = LiveSession(workspace.means_with(client), LIVE_OPTIONS)
+        live = LiveSession(workspace.context(client), LIVE_OPTIONS)
         task = asyncio.create_task(live.run(group))
         await until(is_in(workspace, "u1"))
         group.add(source_of(workspace, second))
@@ -47,7 +47,7 @@ async def test_two_sources_that_meet_an_audience_at_once_share_it(
         file.write_text(lines(f"u{n}"))
     async with workspace.client() as client:
         group = SourceGroup(*(source_of(workspace, file) for file in files))
-        live = LiveSession(workspace.means_with(client), LIVE_OPTIONS)
+        live = LiveSession(workspace.context(client), LIVE_OPTIONS)
         task = asyncio.create_task(live.run(group))
         await until(is_in(workspace, *(f"u{n}" for n in range(6))))
         assert len(live.snapshot().audiences) == len(live._tasks) == 1
@@ -60,7 +60,7 @@ async def test_a_source_that_fails_ends_the_others(workspace: Workspace, tmp_pat
     first, second = receiver(workspace, port), receiver(workspace, port)
     first.open()
     async with workspace.client() as client:
-        live = LiveSession(workspace.means_with(client), LIVE_OPTIONS)
+        live = LiveSession(workspace.context(client), LIVE_OPTIONS)
         with pytest.raises(CannotBind):
             await live.run(SourceGroup(first, second, source_of(workspace, tmp_path / "a.ndjson")))
     with socket.create_server(("127.0.0.1", port)):

@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 
 from amp_console.sync.ingest.stream import StreamIngestor
-from amp_console.sync.live.follower import LiveOptions
+from amp_console.sync.live.options import LiveOptions
 from amp_console.sync.live.progress import LiveReport
 from amp_console.sync.live.session import LiveSession
 from amp_console.sync.sources.webhook import Receiver, ReceiverLimits, ReceiverOptions
@@ -81,7 +81,7 @@ async def receiving(
     port = free_port()
     post = receiver(workspace, port, secret, **options)
     async with workspace.client() as amplitude:
-        live = LiveSession(workspace.means_with(amplitude), LIVE_OPTIONS)
+        live = LiveSession(workspace.context(amplitude), LIVE_OPTIONS)
         task = asyncio.create_task(live.run(post))
         base_url = f"http://127.0.0.1:{port}"
         async with httpx.AsyncClient(base_url=base_url, timeout=30) as client:

@@ -22,9 +22,10 @@ from amp_console.ledger.reconciling import RepairChoice
 from amp_console.ledger.rejected import RejectedUser, rejected_users
 from amp_console.simulator import Rule, Simulator
 from amp_console.sync.audience_settings import SettingsChange, change
+from amp_console.sync.delivery.context import RunContext
 from amp_console.sync.delivery.plan import Plan, draw_up
-from amp_console.sync.delivery.progress import Observer, nobody
-from amp_console.sync.delivery.run import Means, RunReport, deliver
+from amp_console.sync.delivery.progress import Observer, ignore
+from amp_console.sync.delivery.run import RunReport, deliver
 from amp_console.sync.ingest.importer import Importer, ImportReport
 from amp_console.sync.reconcile.compare import CompareReport, compare_audiences
 from amp_console.sync.reconcile.member_list import read_listing
@@ -158,17 +159,19 @@ class Workspace:
         )
 
     @asynccontextmanager
-    async def means(
-        self, stop: Stop | None = None, observe: Observer = nobody
-    ) -> AsyncIterator[Means]:
-        """The context of a run in this workspace."""
+    async def opened(
+        self, stop: Stop | None = None, observe: Observer = ignore
+    ) -> AsyncIterator[RunContext]:
+        """The context of a run, with a client that is open."""
         async with self.client() as client:
-            yield self.means_with(client, stop, observe)
+            yield self.context(client, stop, observe)
 
-    def means_with(
-        self, client: AmplitudeClient, stop: Stop | None = None, observe: Observer = nobody
-    ) -> Means:
-        return Means(self.connection, self.ledger, client, self.timing, stop or Stop(), observe)
+    def context(
+        self, client: AmplitudeClient, stop: Stop | None = None, observe: Observer = ignore
+    ) -> RunContext:
+        return RunContext(
+            self.connection, self.ledger, client, self.timing, stop or Stop(), observe
+        )
 
     async def compare(
         self, key: str = "shoppers", against: Path | None = None, stop: Stop | None = None
@@ -184,8 +187,8 @@ class Workspace:
     ) -> CompareReport:
         of = self.audience(key)
         listing = read_listing(self.ledger, of, str(against)) if against else None
-        async with self.means(stop) as means:
-            return await compare_audiences([of], means, listing)
+        async with self.opened(stop) as context:
+            return await compare_audiences([of], context, listing)
 
     async def apply(
         self,
@@ -211,8 +214,8 @@ class Workspace:
     ) -> ReconcileReport:
         connection = self.connection
         plan = self.ledger.write(plan_reconcile, connection, of, choice, replace=replace)
-        async with self.means(stop) as means:
-            return await reconcile([plan], means, verify=verify)
+        async with self.opened(stop) as context:
+            return await reconcile([plan], context, verify=verify)
 
     def write_member_list(self, *users: str, at: int = 3599) -> Path:
         """Write a list of members, dated `at` seconds into the hour of the events."""
@@ -241,17 +244,9 @@ class Workspace:
         assert not found.skipped
         world.change(cohort_id, operation, found.found)
 
-    async def sync(self, stop: Stop | None = None, observe: Observer = nobody) -> RunReport:
-        async with self.client() as client:
-            return await deliver(
-                self.plan(),
-                self.connection,
-                self.ledger,
-                client,
-                timing=self.timing,
-                stop=stop,
-                observe=observe,
-            )
+    async def sync(self, stop: Stop | None = None, observe: Observer = ignore) -> RunReport:
+        async with self.opened(stop, observe) as context:
+            return await deliver(self.plan(), context)
 
     def change(self, wish: SettingsChange, key: str = "shoppers") -> None:
         """Change the settings of an audience."""

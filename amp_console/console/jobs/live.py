@@ -9,10 +9,10 @@ from typing import ClassVar
 from amp_console.console.background import aside
 from amp_console.console.jobs.runs import KNOWN, Tell, unexpected
 from amp_console.console.session import Session
-from amp_console.sync.delivery.run import Means
+from amp_console.sync.delivery.context import RunContext
 from amp_console.sync.ingest.stream import StreamIngestor
 from amp_console.sync.live.alerts import Alert, Alerts
-from amp_console.sync.live.follower import LiveOptions
+from amp_console.sync.live.options import LiveOptions
 from amp_console.sync.live.progress import LiveReport, LiveSnapshot
 from amp_console.sync.live.session import EventStream, LiveSession
 from amp_console.sync.sources.errors import CannotBind
@@ -127,10 +127,10 @@ class LiveJob:
             self._live.go_live(audience_id)
             self._load()
 
-    def hurry(self, audience_id: int) -> None:
+    def recheck(self, audience_id: int) -> None:
         """Look at an audience now: what is set for it has changed."""
         if self._live is not None:
-            self._live.hurry(audience_id)
+            self._live.recheck(audience_id)
             self._load()
 
     def _load(self) -> None:
@@ -166,8 +166,8 @@ class LiveJob:
     async def _follow(self) -> None:
         session = self.session
         async with await session.client() as client:
-            means = Means(session.connection, session.ledger, client, self._timing)
-            self._live = LiveSession(means, self.wish, self._see)
+            context = RunContext(session.connection, session.ledger, client, self._timing)
+            self._live = LiveSession(context, self.wish, self._see)
             if self.is_ending:
                 return
             self._group.add(await aside(self._bring, session))

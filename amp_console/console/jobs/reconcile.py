@@ -8,8 +8,9 @@ from amp_console.console.background import aside
 from amp_console.console.jobs.runs import RunJob, Tell
 from amp_console.console.session import Session
 from amp_console.ledger.audiences import Audience
+from amp_console.sync.delivery.context import RunContext
 from amp_console.sync.delivery.progress import AudienceProgress
-from amp_console.sync.delivery.run import Means, RunReport
+from amp_console.sync.delivery.run import RunReport
 from amp_console.sync.reconcile.compare import CompareReport, compare_audiences
 from amp_console.sync.reconcile.member_list import IncompleteList, read_listing
 from amp_console.sync.reconcile.plan import ReconcilePlan
@@ -84,14 +85,14 @@ class CompareJob(ReconcileJob):
         """What the run reports of itself."""
         return self.report.run if self.report else None
 
-    async def carry_out(self, means: Means) -> None:
+    async def carry_out(self, context: RunContext) -> None:
         """Read the list, if there is one, then the cohorts, and compare."""
         listing = None
         if self.against is not None:
             try:
                 listing = await aside(
                     read_listing,
-                    means.ledger,
+                    context.ledger,
                     self._audiences[0],
                     self.against,
                     allow_incomplete=self._allow_incomplete,
@@ -99,7 +100,7 @@ class CompareJob(ReconcileJob):
             except IncompleteList:
                 self.is_incomplete = True
                 raise
-        self.report = await compare_audiences(self._audiences, means, listing)
+        self.report = await compare_audiences(self._audiences, context, listing)
 
 
 class RepairJob(ReconcileJob):
@@ -132,6 +133,6 @@ class RepairJob(ReconcileJob):
         """What the run reports of itself."""
         return self.report.run if self.report else None
 
-    async def carry_out(self, means: Means) -> None:
+    async def carry_out(self, context: RunContext) -> None:
         """Send what was chosen, and look again."""
-        self.report = await reconcile(self.plans, means, verify=self._verify)
+        self.report = await reconcile(self.plans, context, verify=self._verify)

@@ -22,10 +22,10 @@ from amp_console.engage import MappingError, ReadOptions, UnreadableSource
 from amp_console.ledger import LedgerError
 from amp_console.ledger.snapshots import Removal
 from amp_console.ledger.sources import ReadCounts
-from amp_console.sync.delivery.abandoned import end_abandoned
+from amp_console.sync.delivery.context import RunContext
 from amp_console.sync.delivery.plan import Plan
 from amp_console.sync.delivery.progress import RunSnapshot
-from amp_console.sync.delivery.run import Means, RunReport, deliver
+from amp_console.sync.delivery.run import RunReport, deliver, end_abandoned
 from amp_console.sync.ingest.importer import Importer, ImportProgress, ImportReport
 from amp_console.sync.ingest.snapshot import SnapshotReader, SnapshotReport, SnapshotState
 from amp_console.sync.read_only import ReadOnly
@@ -83,7 +83,7 @@ class RunJob(ABC):
         """How many users are to be sent for, before it has begun."""
 
     @abstractmethod
-    async def carry_out(self, means: Means) -> None:
+    async def carry_out(self, context: RunContext) -> None:
         """Do what the run is for, and keep its report."""
 
     @property
@@ -151,7 +151,7 @@ class RunJob(ABC):
         session = self.session
         async with await session.client() as client:
             await self.carry_out(
-                Means(
+                RunContext(
                     session.connection, session.ledger, client, self._timing, self.stop, self._see
                 )
             )
@@ -198,18 +198,9 @@ class SyncJob(RunJob):
         """How many users the plan is for."""
         return sum(audience.add + audience.remove for audience in self.plan.audiences)
 
-    async def carry_out(self, means: Means) -> None:
+    async def carry_out(self, context: RunContext) -> None:
         """Deliver the plan."""
-        self.report = await deliver(
-            self.plan,
-            means.connection,
-            means.ledger,
-            means.client,
-            tally=self.tally,
-            timing=means.timing,
-            stop=means.stop,
-            observe=means.observe,
-        )
+        self.report = await deliver(self.plan, context, tally=self.tally)
 
 
 class ImportJob:

@@ -1,21 +1,25 @@
-"""How many ids go into the next request, and how long to wait after one that failed.
+"""How many users go into the next request, and how long to wait after one that failed.
 
-Retrying is not repeating here: after trouble the next batch may be smaller, and people may have
-come and gone. So there is no retry around a call; the loop that empties the pending asks these.
+A retry does not repeat the request: the next batch may be smaller, and users may have entered or
+left meanwhile. So no call is wrapped in retries; the loop that sends what is pending asks the
+`RetryBudget` and the `BatchSize` here.
 """
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from amp_console.amplitude import RateLimited, TimedOut, TooLarge, Transient
 from amp_console.connections import Limits
+from amp_console.ledger.holds import DAY
 from amp_console.sync.timing import Timing
+from amp_console.sync.words import clock_time
 
 LONGEST_WAIT = 60.0  # seconds between two tries
 LIFT_AFTER = 8  # clean answers, before a larger batch is tried again
 
 
 class RetriesExhausted(Exception):
-    """The limits on tries or waiting are used up; the users stay pending."""
+    """The limit on tries or on waiting is reached; the users stay pending."""
 
     def __init__(self, last: Transient, tries: int) -> None:
         times = f" {tries} times in a row" if tries > 1 else ""
@@ -24,7 +28,7 @@ class RetriesExhausted(Exception):
 
 
 class RetryBudget:
-    """Waits after failures: as told, else exponentially with jitter, within the limits.
+    """How long to wait after a failure: as Amplitude asks, else exponentially with jitter.
 
     `limits.tries` counts failures in a row; `limits.longest_wait` is seconds of waiting in all.
     """
@@ -35,8 +39,8 @@ class RetryBudget:
         self._waited = 0.0
         self.failures = 0
 
-    def clean(self) -> None:
-        """An answer came back clean: the count of failures starts anew."""
+    def renew(self) -> None:
+        """Count failures from zero again, after a clean answer."""
         self.failures = 0
 
     def wait_after(self, error: Transient) -> float:
@@ -57,48 +61,79 @@ class RetryBudget:
         return backoff * (0.5 + self._timing.rng.random() / 2)
 
 
-class BatchSize:
-    """Grows while answers come back clean, shrinks when a request was, or may have been, too much.
+class AskedToWait(NamedTuple):
+    """Amplitude answered 429 with Retry-After: no request before `until`, in microseconds.
 
-    Doubling and halving, so that passing trouble is soon made good. A 413, or a time-out of more
-    than was ever answered, does speak of the size: it sets a ceiling, which is only lifted slowly.
+    `is_cut`: it asked for longer than a day, the longest that is waited. The ledger keeps it, so
+    that the next run waits, too.
+    """
+
+    until: int
+    is_cut: bool
+    is_about_cohort: bool
+
+
+def asked_to_wait(error: Transient, now: int) -> AskedToWait | None:
+    """Return what an error asks for, None where it names no time."""
+    if not isinstance(error, RateLimited) or error.retry_after is None:
+        return None
+    wait = min(error.retry_after * 1_000_000, float(DAY))
+    is_cut = error.retry_after * 1_000_000 > DAY
+    return AskedToWait(now + int(wait), is_cut, error.is_about_cohort)
+
+
+def held_note(until: int, now: int, *, is_cut: bool = False) -> str:
+    """Say until when nothing is sent for an audience, and what happens to its users."""
+    longer = " It asked for longer, but no wait is longer than a day." if is_cut else ""
+    return (
+        f"Amplitude asked to wait until {clock_time(until, now)}.{longer} "
+        "Nothing is sent until then; pending users stay pending."
+    )
+
+
+class BatchSize:
+    """Grows while answers are clean, shrinks when a request was, or may have been, too large.
+
+    It doubles and halves, so that it recovers soon after passing trouble. A 413, or a time-out of
+    a size that was never answered, is about the size: it sets a ceiling, which is lifted slowly.
     """
 
     def __init__(self, limits: Limits) -> None:
         self._largest = limits.largest_batch
         self._ceiling = limits.largest_batch
         self._largest_clean = 0
-        self._calm = 0  # clean answers in a row
-        self.size = min(limits.first_batch, limits.largest_batch)
+        self._clean_in_a_row = 0
+        self.current = min(limits.first_batch, limits.largest_batch)
 
     def grow(self) -> None:
-        """The last request was answered cleanly."""
-        self._largest_clean = max(self._largest_clean, self.size)
-        self._calm += 1
-        if self._calm % LIFT_AFTER == 0:
+        """Note a clean answer."""
+        self._largest_clean = max(self._largest_clean, self.current)
+        self._clean_in_a_row += 1
+        if self._clean_in_a_row % LIFT_AFTER == 0:
             self._ceiling = min(self._largest, self._ceiling + self._ceiling // 2 + 1)
-        self.size = min(self.size * 2, self._ceiling)
+        self.current = min(self.current * 2, self._ceiling)
 
     def shrink(self, error: Transient) -> None:
-        """The last request failed."""
-        self._calm = 0
-        is_new_size = self.size > self._largest_clean
-        self.size = max(1, self.size // 2)
+        """Note a failure."""
+        self._clean_in_a_row = 0
+        is_new_size = self.current > self._largest_clean
+        self.current = max(1, self.current // 2)
         if isinstance(error, TooLarge) or (isinstance(error, TimedOut) and is_new_size):
-            self._ceiling = self.size
+            self._ceiling = self.current
 
 
 def requests_for(counts: Iterable[int], limits: Limits) -> int:
-    """How many requests these counts of ids take, one count after the other, without trouble.
+    """Return how many requests these counts of users take, one count after the other.
 
-    They share one batch size, as the operations of an audience do: it grows from one to the next.
+    Assumes no trouble. They share one batch size, as the operations of an audience do: it grows
+    from one to the next.
     """
     size = BatchSize(limits)
     requests = 0
     for count in counts:
         left = count
         while left > 0:
-            left -= size.size
+            left -= size.current
             requests += 1
             size.grow()
     return requests

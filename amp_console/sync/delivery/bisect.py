@@ -10,18 +10,18 @@ from amp_console.sync.delivery.worker import AudienceWorker, words_of
 from amp_console.values import Operation
 
 MOST_SUSPECTS = 20
-"""So many users refused one by one, and nothing accepted in between: ask with a control request."""
+"""So many users refused one by one, and nothing accepted in between: send a control request."""
 MOST_OTHERS = 10  # users sent one by one where there is no user for a control request
 
 
 class BatchBisector:
-    """Halves a refused batch until the users stand alone whom Amplitude refuses.
+    """Halves a refused batch until each user that Amplitude refuses is alone in one.
 
     A refused user, alone or by name, is a suspect only: for a while everything may be refused.
     Users are rejected once the same cohort has accepted something else after they were refused, and
     they are refused again. If nothing else is left to send, a control request shows it: one that
-    adds a user who is in the cohort, or removes one who is not. While no one is known to be either,
-    other pending users are sent instead.
+    adds a user who is in the cohort, or removes one who is not. While no user is known to be
+    either, other pending users are sent instead.
     """
 
     def __init__(self, worker: AudienceWorker, batch: DeliveryBatch) -> None:
@@ -37,16 +37,16 @@ class BatchBisector:
         Raises `AudienceBlocked` if Amplitude refuses every user, and what
         `AudienceWorker.send` raises.
         """
-        parts = await self._suspect(self._batch.identifiers(), refusal)
-        while parts:
-            parts += await self._deliver(parts.pop())
+        groups = await self._suspect(self._batch.identifiers(), refusal)
+        while groups:
+            groups += await self._deliver(groups.pop())
         if self._alone or self._named:
-            await self._ask_control(refusal)
+            await self._send_control(refusal)
         while self._again:
             await self._send_again(self._again.pop())
 
     async def _suspect(self, ids: list[str], refusal: BadRequest) -> list[list[str]]:
-        """Note who is suspect in a refused batch; return the parts in which to send the others."""
+        """Note the suspects in a refused batch; return the groups in which to send the others."""
         named = set(refusal.culprits) & set(ids)
         if named:
             self._named += sorted(named)
@@ -55,7 +55,7 @@ class BatchBisector:
             return _halves(ids)
         self._alone += ids
         if len(self._alone) >= MOST_SUSPECTS:
-            await self._ask_control(refusal)
+            await self._send_control(refusal)
         return []
 
     def _accepted(self) -> None:
@@ -66,13 +66,13 @@ class BatchBisector:
         self._alone, self._named = [], []
 
     async def _deliver(self, ids: list[str]) -> list[list[str]]:
-        """Send these users; return the parts in which they are to be sent again."""
+        """Send these users; return the groups in which they are to be sent again."""
         batch = await self._take(ids) if ids else None
         if batch is None:
             return []
         try:
             if not await self._worker.send(batch):
-                return _halves(ids) if len(ids) > self._worker.size.size else [ids]
+                return _halves(ids) if len(ids) > self._worker.batch_size.current else [ids]
         except BadRequest as refusal:
             return await self._suspect(batch.identifiers(), refusal)
         self._accepted()
@@ -91,16 +91,16 @@ class BatchBisector:
             culprits = set(ids) if len(ids) == 1 else set(refusal.culprits) & set(ids)
             await self._reject(batch, culprits, refusal)
             rest = [id_ for id_ in ids if id_ not in culprits]
-            self._again += [part for part in ([rest] if culprits else _halves(rest)) if part]
+            self._again += [group for group in ([rest] if culprits else _halves(rest)) if group]
 
     async def _take(self, ids: Sequence[str]) -> DeliveryBatch | None:
-        await self._worker.checkpoint()
-        context = self._worker.context
-        return await context.ledger.awrite(
-            deliveries.take_these, context.run_id, self._batch, ids, context.timing.now()
+        worker = self._worker
+        await worker.checkpoint()
+        return await worker.write(
+            deliveries.take_these, worker.run.id, self._batch, ids, worker.now()
         )
 
-    async def _ask_control(self, refusal: BadRequest) -> None:
+    async def _send_control(self, refusal: BadRequest) -> None:
         """See whether the cohort accepts anything; raise `AudienceBlocked` where it does not."""
         worker, is_answered = self._worker, False
         try:
@@ -136,18 +136,19 @@ class BatchBisector:
 
     async def _take_other(self, avoid: Collection[str]) -> DeliveryBatch | None:
         """Take one pending user. Removals by the ID type not in use come before all others."""
-        await self._worker.checkpoint()
-        context, of, id_type = self._worker.context, self._worker.audience, self._batch.id_type
-        for operation in Operation if id_type is of.id_type else (Operation.REMOVE,):
-            batch = await context.ledger.awrite(
+        worker, id_type = self._worker, self._batch.id_type
+        await worker.checkpoint()
+        is_in_use = id_type is worker.audience.id_type
+        for operation in Operation if is_in_use else (Operation.REMOVE,):
+            batch = await worker.write(
                 deliveries.take,
-                context.run_id,
-                of.id,
+                worker.run.id,
+                worker.audience.id,
                 id_type,
                 operation,
                 1,
-                context.timing.now(),
-                self._worker.comparison_id,
+                worker.now(),
+                worker.comparison_id,
                 avoid,
             )
             if batch is not None:
@@ -160,14 +161,15 @@ class BatchBisector:
         While users are removed by the ID type not in use, the others are added again after: then a
         user who was removed by it before serves, too. A comparison does not add the others again.
         """
-        await self._worker.checkpoint()
-        context, of = self._worker.context, self._worker.audience
-        id_types = [of.id_type]
-        if self._worker.comparison_id is None and self._batch.id_type is not of.id_type:
+        worker = self._worker
+        await worker.checkpoint()
+        known = worker.audience
+        id_types = [known.id_type]
+        if worker.comparison_id is None and self._batch.id_type is not known.id_type:
             id_types.append(self._batch.id_type)
         for id_type in id_types:
-            batch = await context.ledger.awrite(
-                deliveries.take_control, context.run_id, of.id, id_type, context.timing.now()
+            batch = await worker.write(
+                deliveries.take_control, worker.run.id, known.id, id_type, worker.now()
             )
             if batch is not None:
                 return batch
@@ -178,8 +180,8 @@ class BatchBisector:
         if not ids:
             return
         answer = worker.answer(refusal.status, words_of(refusal))
-        rejected = await worker.context.ledger.awrite(deliveries.refuse, batch, ids, answer)
-        worker.tell(rejected=rejected, done=rejected)
+        rejected = await worker.write(deliveries.refuse, batch, ids, answer)
+        worker.count(rejected=rejected, done=rejected)
 
 
 def _no_control(refusal: BadRequest) -> str:

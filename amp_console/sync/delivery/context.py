@@ -1,50 +1,80 @@
-"""What the deliveries of one run share."""
+"""What a run works with, and what the workers of one run share."""
 
 import asyncio
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 from amp_console.amplitude import AmplitudeClient, KeysRefused
 from amp_console.connections import Connection
 from amp_console.ledger import Ledger
-from amp_console.sync.delivery.progress import Progress
+from amp_console.ledger.runs import RunKind
+from amp_console.sync.delivery.progress import Observer, Progress, ignore
 from amp_console.sync.timing import Stop, Timing
 
 
 class RunStopped(Exception):
-    """Somebody asked the run to end; what was not sent stays pending."""
+    """The operator asked the run to end; what was not sent stays pending."""
 
 
 class AudienceBlocked(Exception):
-    """An audience can't be delivered for now; its users stay pending, the text says why."""
+    """An audience can't be delivered for now. Its users stay pending; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunContext:
+    """What a run works with. A front end makes it once and hands it to the use case.
+
+    `observe` gets snapshots, at most ten a second, in the event loop's thread.
+    """
+
+    connection: Connection
+    ledger: Ledger
+    client: AmplitudeClient
+    timing: Timing = field(default_factory=Timing)
+    stop: Stop = field(default_factory=Stop)
+    observe: Observer = ignore
 
 
 class RequestLimiter:
-    """How many may ask Amplitude at once; nobody may any more once it has refused the keys."""
+    """Limits concurrent requests to Amplitude; closes once Amplitude refuses the keys."""
 
     def __init__(self, count: int) -> None:
         self._free = asyncio.Semaphore(count)
-        self.are_closed = False
+        self.is_closed = False
 
     async def __aenter__(self) -> None:
         await self._free.acquire()
 
     async def __aexit__(self, _: object, error: BaseException | None, __: object) -> None:
-        self.are_closed = self.are_closed or isinstance(error, KeysRefused)
+        self.is_closed = self.is_closed or isinstance(error, KeysRefused)
         self._free.release()
 
 
-@dataclass(frozen=True, slots=True)
-class RunContext:
-    """The means of one run: where to read and write, whom to ask, how to tell.
+class ActiveRun:
+    """A run of the history while this process carries it out.
 
-    Whoever asks Amplitude takes one of the `slots`, as many as the connection's `parallel_cohorts`.
+    `limiter` allows as many requests at once as the connection's `parallel_cohorts`.
+    `keys_refused` is Amplitude's sentence once it has refused the keys.
     """
 
-    run_id: int
-    connection: Connection
-    ledger: Ledger
-    client: AmplitudeClient
-    timing: Timing
-    progress: Progress
-    stop: Stop
-    slots: RequestLimiter
+    def __init__(
+        self,
+        context: RunContext,
+        run_id: int,
+        kind: RunKind,
+        progress: Progress,
+        on_keys_refused: Callable[[], None] | None = None,
+    ) -> None:
+        """`on_keys_refused` ends the run; by default it asks the context's stop."""
+        self.context = context
+        self.id = run_id
+        self.kind = kind
+        self.progress = progress
+        self.limiter = RequestLimiter(context.connection.limits.parallel_cohorts)
+        self.keys_refused: str | None = None
+        self._on_keys_refused = on_keys_refused or context.stop.ask
+
+    def refuse_keys(self, text: str) -> None:
+        """Keep Amplitude's sentence and end the run: no other request can succeed."""
+        self.keys_refused = text
+        self._on_keys_refused()

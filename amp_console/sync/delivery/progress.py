@@ -14,8 +14,8 @@ INTERVAL = 0.1  # seconds between two snapshots
 class AudienceProgress(msgspec.Struct, frozen=True):
     """How far one audience is. `done` counts users answered for, of `total` planned.
 
-    `state` says in words what it is doing; `wait_until` is when it goes on, in seconds of the
-    run's own clock (`RunSnapshot.elapsed`), while it waits. `retrying` are the users of the request
+    `state` says in words what it is doing; while it waits, `wait_until` is when it resumes, in
+    seconds of the run's own clock (`RunSnapshot.elapsed`). `retrying` are the users of the request
     that failed last and is tried for the `tries`th time: Segment's "pending retry".
     """
 
@@ -25,7 +25,7 @@ class AudienceProgress(msgspec.Struct, frozen=True):
     total: int
     done: int = 0
     counts: AudienceCounts = AudienceCounts()
-    state: str = "waiting its turn"
+    state: str = "waiting"
     wait_until: float | None = None
     retrying: int = 0
     tries: int = 1
@@ -61,19 +61,19 @@ class RunSnapshot(msgspec.Struct, frozen=True):
 
     @property
     def is_over(self) -> bool:
-        """Whether every audience is through."""
+        """Whether the run has finished every audience."""
         return all(audience.is_over for audience in self.audiences)
 
 
 Observer = Callable[[RunSnapshot], None]
 
 
-def nobody(_: RunSnapshot) -> None:
-    """Watch nothing."""
+def ignore(_: RunSnapshot) -> None:
+    """Observe nothing."""
 
 
 class Progress:
-    """Collects what the deliveries report and hands snapshots to one observer."""
+    """Collects what the workers report and hands snapshots to one observer."""
 
     def __init__(
         self,
@@ -87,8 +87,8 @@ class Progress:
         self._observe = observe
         self._started = timing.monotonic()
         self._later: asyncio.TimerHandle | None = None
-        self._shown = -INTERVAL
-        self._of = {audience.audience_id: audience for audience in audiences}
+        self._observed_at = -INTERVAL
+        self._audiences = {audience.audience_id: audience for audience in audiences}
 
     @property
     def elapsed(self) -> float:
@@ -96,50 +96,50 @@ class Progress:
         return self._timing.monotonic() - self._started
 
     def add(self, audience: AudienceProgress) -> None:
-        """One more audience takes part."""
-        self._of[audience.audience_id] = audience
+        """Include one more audience."""
+        self._audiences[audience.audience_id] = audience
 
-    def of(self, audience_id: int) -> AudienceProgress:
-        """One audience as it is now."""
-        return self._of[audience_id]
+    def get(self, audience_id: int) -> AudienceProgress:
+        return self._audiences[audience_id]
 
     def snapshot(self) -> RunSnapshot:
-        """The run as it is now."""
-        return RunSnapshot(self._run_id, self.elapsed, tuple(self._of.values()))
+        return RunSnapshot(self._run_id, self.elapsed, tuple(self._audiences.values()))
 
-    def says(self, audience_id: int, state: str, wait: float | None = None) -> None:
-        """An audience does something else now, or waits for `wait` seconds."""
+    def show(self, audience_id: int, state: str, wait: float | None = None) -> None:
+        """Show what an audience does now, and for how many seconds it waits."""
         until = None if wait is None else self.elapsed + wait
         self._change(audience_id, state=state, wait_until=until)
 
-    def counts(self, audience_id: int, counts: AudienceCounts, done: int) -> None:
-        """An audience has got further: `done` more users are answered for."""
-        known = self._of[audience_id]
+    def count(self, audience_id: int, counts: AudienceCounts, done: int) -> None:
+        """Keep an audience's counts; `done` more users are answered for."""
+        known = self._audiences[audience_id]
         if done:
             self._change(audience_id, retrying=0, tries=1)
         done = known.done + done
         self._change(audience_id, counts=counts, done=done, total=max(known.total, done))
 
-    def retries(self, audience_id: int, users: int, tries: int) -> None:
-        """A request failed: `users` are pending again, and are tried for the `tries`th time."""
+    def retry(self, audience_id: int, users: int, tries: int) -> None:
+        """Note a failed request of `users`, who are tried for the `tries`th time."""
         self._change(audience_id, retrying=users, tries=tries)
 
-    def over(self, audience_id: int, state: str) -> None:
-        """An audience is through with this run."""
+    def finish(self, audience_id: int, state: str) -> None:
+        """Note that the run has finished an audience."""
         self._change(audience_id, state=state, wait_until=None, retrying=0, is_over=True)
 
     def flush(self) -> None:
-        """Show the last state now."""
+        """Hand the latest snapshot to the observer now."""
         if self._later is not None:
             self._later.cancel()
             self._later = None
-        self._shown = self.elapsed
+        self._observed_at = self.elapsed
         self._observe(self.snapshot())
 
     def _change(self, audience_id: int, **fields: object) -> None:
-        self._of[audience_id] = msgspec.structs.replace(self._of[audience_id], **fields)
-        wait = self._shown + INTERVAL - self.elapsed
+        self._audiences[audience_id] = msgspec.structs.replace(
+            self._audiences[audience_id], **fields
+        )
+        wait = self._observed_at + INTERVAL - self.elapsed
         if wait <= 0:
             self.flush()
         elif self._later is None:
-            self._later = asyncio.get_running_loop().call_later(wait, self.flush)
+            self._later = self._timing.call_later(wait, self.flush)

@@ -1,13 +1,13 @@
 """Delivering a plan: several audiences side by side, each under its lease."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 
 import msgspec
 
-from amp_console.amplitude import AmplitudeClient, AmplitudeError, CohortGone, KeysRefused
-from amp_console.connections import Connection, Limits
+from amp_console.amplitude import AmplitudeError, CohortGone, KeysRefused
+from amp_console.connections import Limits
 from amp_console.ledger import Db, Ledger, deliveries, holds, late_effects, runs
 from amp_console.ledger.audiences import Audience, audience
 from amp_console.ledger.cohorts import break_link
@@ -17,29 +17,26 @@ from amp_console.ledger.run_locks import hold_run
 from amp_console.ledger.runs import AudienceCounts, RunKind, RunStatus
 from amp_console.ledger.sources import ReadCounts
 from amp_console.ledger.standing import Outstanding, outstanding
-from amp_console.sync.delivery.audience import deliver_audience
-from amp_console.sync.delivery.backoff import RetriesExhausted
-from amp_console.sync.delivery.context import (
-    AudienceBlocked,
-    RequestLimiter,
-    RunContext,
-    RunStopped,
-)
-from amp_console.sync.delivery.holds import held_note
+from amp_console.sync.delivery.backoff import RetriesExhausted, held_note
+from amp_console.sync.delivery.context import ActiveRun, AudienceBlocked, RunContext, RunStopped
+from amp_console.sync.delivery.pending import deliver_audience
 from amp_console.sync.delivery.plan import Plan
-from amp_console.sync.delivery.progress import AudienceProgress, Observer, Progress, nobody
+from amp_console.sync.delivery.progress import AudienceProgress, Progress, RunSnapshot
 from amp_console.sync.delivery.worker import AudienceWorker
 from amp_console.sync.read_only import guard
-from amp_console.sync.timing import Stop, Timing
 from amp_console.sync.words import uncertain_text
+
+NOTHING_READ = ReadCounts()
+
+Work = Callable[[AudienceWorker], Awaitable[None]]
+"""What a run does for one audience, under its lease. What it raises becomes the audience's note."""
 
 
 class AudienceReport(msgspec.Struct, frozen=True):
-    """What a run did for one audience, and how the audience stands now.
+    """What a run did for one audience, and what is outstanding now.
 
     `note` says in words why users are still pending or not yet certain, "" where none are.
-    `held_until` is the time before which Amplitude asks not to be asked again, in microseconds
-    since 1970.
+    `held_until` is the time before which Amplitude wants no request, in microseconds since 1970.
     """
 
     audience: Audience
@@ -60,217 +57,107 @@ class RunReport(msgspec.Struct, frozen=True):
     was_stopped: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
-    """What a run is to do: for which audiences, and what with each of them.
-
-    `work` is done under the audience's lease; what it raises becomes the audience's note, as
-    `Delivery` knows how. `status_of` tells how the run ended.
-    """
-
-    kind: RunKind
-    audiences: tuple[AudienceProgress, ...]
-    work: Callable[[AudienceWorker], Awaitable[None]]
-    status_of: Callable[[Sequence[AudienceReport], ReadCounts], RunStatus]
-
-
-class Delivery:
-    """One run: what `carry_out` does, step by step."""
-
-    def __init__(
-        self, context: RunContext, job: Job, give_up: Callable[[], None] | None = None
-    ) -> None:
-        """`give_up` is called when the keys are refused; else the desk's stop is asked for."""
-        self._context = context
-        self._job = job
-        self._give_up = give_up or context.stop.ask
-        self._turns = asyncio.Semaphore(context.connection.limits.parallel_cohorts)
-        self._limits = context.connection.limits
-        self._keys_refused: str | None = None
-
-    async def run(self, tally: ReadCounts) -> RunReport:
-        """Deliver every audience of the plan and write down how it went."""
-        context = self._context
-        asked_before = context.stop.is_asked
-        reports = await asyncio.gather(
-            *(self._audience(item.audience_id) for item in self._job.audiences)
-        )
-        status = self._job.status_of(reports, tally)
-        note = self._keys_refused or ""
-        await context.ledger.awrite(
-            runs.end_run, context.run_id, status, note, context.timing.now()
-        )
-        context.progress.flush()
-        return RunReport(
-            context.run_id,
-            status,
-            tuple(reports),
-            context.progress.elapsed,
-            self._keys_refused,
-            asked_before or (context.stop.is_asked and self._keys_refused is None),
-        )
-
-    async def _audience(self, audience_id: int) -> AudienceReport:
-        context = self._context
-        async with self._turns:
-            worker = AudienceWorker(context, await context.ledger.aread(audience, audience_id))
-            note = await self.turn(worker)
-        worker.counts = msgspec.structs.replace(worker.counts, note=note)
-        await context.ledger.awrite(
-            runs.record_audience, context.run_id, audience_id, worker.counts, context.timing.now()
-        )
-        known = await context.ledger.aread(audience, audience_id)
-        left = await context.ledger.aread(outstanding, known)
-        if not note and left.uncertain and self._job.kind is not RunKind.COMPARE:
-            note = uncertain_text(left.uncertain, left.certain_at)
-            worker.counts = msgspec.structs.replace(worker.counts, note=note)
-            await context.ledger.awrite(
-                runs.record_audience,
-                context.run_id,
-                audience_id,
-                worker.counts,
-                context.timing.now(),
-            )
-        context.progress.over(audience_id, note or "done")
-        return AudienceReport(known, worker.counts, left, note, worker.held_until)
-
-    @property
-    def keys_refused(self) -> str | None:
-        """What Amplitude said when it refused the keys, None where it did not."""
-        return self._keys_refused
-
-    async def turn(self, worker: AudienceWorker) -> str:
-        """Do the work for one audience under its lease; return why it did not end, "" if it did."""
-        context, of = self._context, worker.audience
-        if note := await self._held(worker):
-            return note
-        try:
-            with lease(context.ledger.path, of.id):
-                await context.ledger.awrite(note_holder, of.id, context.timing.now())
-                await context.ledger.awrite(_begin_turn, of.id, context.timing.now(), self._limits)
-                worker.audience = await context.ledger.aread(audience, of.id)
-                return await self._hold(worker, await self._explained(worker))
-        except AudienceBusy:
-            return await context.ledger.aread(busy_because, of.id)
-
-    async def _held(self, worker: AudienceWorker) -> str:
-        """Say until when Amplitude has asked for nothing for this audience; "" if it has not."""
-        context, now = self._context, self._context.timing.now()
-        worker.held_until = None
-        if self._job.kind is not RunKind.COMPARE:  # the limits on downloads are limits apart
-            worker.held_until = await context.ledger.aread(
-                holds.held_until, worker.audience.id, now
-            )
-        return held_note(worker.held_until, now) if worker.held_until is not None else ""
-
-    async def _hold(self, worker: AudienceWorker, note: str) -> str:
-        """Keep for the next run what Amplitude has asked for last, unless it answered since."""
-        context, asked, now = self._context, worker.asked_to_wait, self._context.timing.now()
-        is_over = not note or asked is None or asked.until <= now
-        if asked is None or is_over or self._job.kind is RunKind.COMPARE:
-            return note
-        of = worker.audience.id if asked.is_about_cohort else holds.ALL
-        await context.ledger.awrite(holds.hold, of, asked.until)
-        worker.held_until = asked.until
-        if worker.counts.is_stuck:
-            return note
-        return held_note(asked.until, now, is_cut=asked.is_cut)
-
-    async def _explained(self, worker: AudienceWorker) -> str:
-        try:
-            await self._job.work(worker)
-        except RunStopped:
-            if self._keys_refused is None:
-                return "Stopped; the rest stays pending."
-            why = self._keys_refused
-        except KeysRefused as error:
-            why = self._keys_refused = str(error)
-            self._give_up()
-        except CohortGone as error:
-            why = _broken(worker, error)
-            await self._context.ledger.awrite(break_link, worker.audience.id, why)
-        except AudienceBlocked as error:
-            why = str(error)
-        except (RetriesExhausted, AmplitudeError) as error:
-            return str(error)
-        else:
-            return ""
-        worker.counts = msgspec.structs.replace(worker.counts, is_stuck=True)
-        return why
-
-
-def _begin_turn(db: Db, audience_id: int, now: int, limits: Limits) -> None:
-    """Settle what earlier requests left behind; only for the holder of the lease."""
-    deliveries.void_open(db, audience_id, now, limits.late_until(now))
-    late_effects.make_due_pending(db, audience_id, now, limits.quiet)
-
-
 async def deliver(
-    plan: Plan,
-    connection: Connection,
-    ledger: Ledger,
-    client: AmplitudeClient,
-    *,
-    tally: ReadCounts | None = None,
-    timing: Timing | None = None,
-    stop: Stop | None = None,
-    observe: Observer = nobody,
+    plan: Plan, context: RunContext, *, tally: ReadCounts = NOTHING_READ
 ) -> RunReport:
-    """Carry out a plan.
+    """Deliver a plan as a run of the history.
 
-    `tally` is what was read for this run, and goes into its history. Raises `ReadOnly` and
-    `LedgerError`; Amplitude's trouble is in the report, with the users still pending.
+    `tally` is what was read for it, and is kept with the run. Raises `ReadOnly` and `LedgerError`;
+    trouble with Amplitude is in the report, with the users still pending.
     """
-    guard(connection, "Nothing was sent.")
-    audiences = tuple(
+    guard(context.connection, "Nothing was sent.")
+    goals = [
         AudienceProgress(item.audience_id, item.key, item.name, item.add + item.remove)
         for item in plan.audiences
+    ]
+    return await carry_out(
+        RunKind.SYNC,
+        goals,
+        deliver_audience,
+        lambda reports: _status(reports, tally),
+        context,
+        tally=tally,
     )
-    job = Job(RunKind.SYNC, audiences, deliver_audience, _status)
-    means = Means(connection, ledger, client, timing or Timing(), stop or Stop(), observe)
-    return await carry_out(job, means, tally or ReadCounts())
 
 
-@dataclass(frozen=True, slots=True)
-class Means:
-    """What a run works with, and who watches it."""
+async def carry_out(
+    kind: RunKind,
+    goals: Sequence[AudienceProgress],
+    work: Work,
+    status_of: Callable[[Sequence[AudienceReport]], RunStatus],
+    context: RunContext,
+    *,
+    tally: ReadCounts = NOTHING_READ,
+) -> RunReport:
+    """Do the work for every audience of `goals`, as a run of the history; raises `LedgerError`.
 
-    connection: Connection
-    ledger: Ledger
-    client: AmplitudeClient
-    timing: Timing = field(default_factory=Timing)
-    stop: Stop = field(default_factory=Stop)
-    observe: Observer = nobody
+    `status_of` says how the run ended.
+    """
+    async with open_run(kind, context, goals, tally=tally) as run:
+        was_asked = context.stop.is_asked
+        turns = asyncio.Semaphore(context.connection.limits.parallel_cohorts)
+        reports = await asyncio.gather(
+            *(_deliver_one(run, goal.audience_id, work, turns) for goal in goals)
+        )
+        status = status_of(reports)
+        await end_run(run, status, run.keys_refused or "")
+        run.progress.flush()
+        return RunReport(
+            run.id,
+            status,
+            tuple(reports),
+            run.progress.elapsed,
+            run.keys_refused,
+            was_asked or (context.stop.is_asked and run.keys_refused is None),
+        )
 
 
-async def carry_out(job: Job, means: Means, tally: ReadCounts) -> RunReport:
-    """Do a job as a run of the history; raises `LedgerError`."""
-    ledger, timing = means.ledger, means.timing
+@asynccontextmanager
+async def open_run(
+    kind: RunKind,
+    context: RunContext,
+    goals: Sequence[AudienceProgress] = (),
+    *,
+    tally: ReadCounts = NOTHING_READ,
+    on_keys_refused: Callable[[], None] | None = None,
+) -> AsyncIterator[ActiveRun]:
+    """Begin a run of the history and hold its lock; ends runs that dead processes left running.
+
+    The caller ends it with `end_run`; one that it does not end counts as interrupted. By default,
+    refused keys ask the context's stop.
+    """
+    ledger, timing = context.ledger, context.timing
     with hold_run(ledger.path) as lock:
-        run_id = await ledger.awrite(begin, tally, timing.now(), lock, job.kind)
-        progress = Progress(run_id, job.audiences, timing, means.observe)
-        context = context_of(means, run_id, progress)
-        return await Delivery(context, job).run(tally)
+        run_id = await ledger.awrite(_begin_run, tally, timing.now(), lock, kind)
+        progress = Progress(run_id, goals, timing, context.observe)
+        yield ActiveRun(context, run_id, kind, progress, on_keys_refused)
 
 
-def context_of(means: Means, run_id: int, progress: Progress) -> RunContext:
-    """Put the means of a run together."""
-    return RunContext(
-        run_id,
-        means.connection,
-        means.ledger,
-        means.client,
-        means.timing,
-        progress,
-        means.stop,
-        RequestLimiter(means.connection.limits.parallel_cohorts),
-    )
-
-
-def begin(db: Db, tally: ReadCounts, now: int, lock: str, kind: RunKind) -> int:
-    """Begin a run of the history; what dead processes left running is ended first."""
+def _begin_run(db: Db, tally: ReadCounts, now: int, lock: str, kind: RunKind) -> int:
     end_dead_runs(db)
     return runs.begin_run(db, tally, now, lock, kind)
+
+
+async def end_run(run: ActiveRun, status: RunStatus, note: str) -> None:
+    """Keep in the history how a run ended; raises `LedgerError`."""
+    context = run.context
+    await context.ledger.awrite(runs.end_run, run.id, status, note, context.timing.now())
+
+
+async def end_abandoned(ledger: Ledger, last: RunSnapshot, note: str, now: int) -> None:
+    """End a run in the history that was cancelled before it could end itself.
+
+    Keeps how far each audience was in its last snapshot. The next process to sync an audience
+    voids a request that is still open. Raises `LedgerError`.
+    """
+    await ledger.awrite(_end_abandoned, last, note, now)
+
+
+def _end_abandoned(db: Db, last: RunSnapshot, note: str, now: int) -> None:
+    for progress in last.audiences:
+        if not progress.is_over:
+            runs.record_audience(db, last.run_id, progress.audience_id, progress.counts, now)
+    runs.end_run(db, last.run_id, RunStatus.STOPPED, note, now)
 
 
 def _status(reports: Sequence[AudienceReport], tally: ReadCounts) -> RunStatus:
@@ -281,7 +168,97 @@ def _status(reports: Sequence[AudienceReport], tally: ReadCounts) -> RunStatus:
     return RunStatus.DELIVERED
 
 
-def _broken(worker: AudienceWorker, error: CohortGone) -> str:
+async def _deliver_one(
+    run: ActiveRun, audience_id: int, work: Work, turns: asyncio.Semaphore
+) -> AudienceReport:
+    """Do the work for one audience when it is its turn, and record how it went."""
+    async with turns:
+        worker = AudienceWorker(run, await run.context.ledger.aread(audience, audience_id))
+        note = await take_turn(worker, work)
+    await worker.record(note)
+    known = await worker.read(audience, audience_id)
+    left = await worker.read(outstanding, known)
+    if not note and left.uncertain and run.kind is not RunKind.COMPARE:
+        note = uncertain_text(left.uncertain, left.certain_at)
+        await worker.record(note)
+    run.progress.finish(audience_id, note or "done")
+    return AudienceReport(known, worker.counts, left, note, worker.held_until)
+
+
+async def take_turn(worker: AudienceWorker, work: Work) -> str:
+    """Do the work for an audience under its lease; return why it did not end, "" if it did.
+
+    Raises `LedgerError`.
+    """
+    worker.reset()
+    if note := await _held(worker):
+        return note
+    audience_id = worker.audience.id
+    try:
+        with lease(worker.run.context.ledger.path, audience_id):
+            await worker.write(note_holder, audience_id, worker.now())
+            await worker.write(_begin_turn, audience_id, worker.now(), worker.connection.limits)
+            worker.audience = await worker.read(audience, audience_id)
+            return await _hold(worker, await _work(worker, work))
+    except AudienceBusy:
+        return await worker.read(busy_because, audience_id)
+
+
+def _begin_turn(db: Db, audience_id: int, now: int, limits: Limits) -> None:
+    """Settle what earlier requests left behind; only for the holder of the lease."""
+    deliveries.void_open(db, audience_id, now, limits.late_until(now))
+    late_effects.make_due_pending(db, audience_id, now, limits.quiet)
+
+
+async def _held(worker: AudienceWorker) -> str:
+    """Say until when Amplitude wants no request for this audience, "" if it accepts them."""
+    now = worker.now()
+    worker.held_until = None
+    if worker.run.kind is not RunKind.COMPARE:  # downloads have limits of their own
+        worker.held_until = await worker.read(holds.held_until, worker.audience.id, now)
+    return held_note(worker.held_until, now) if worker.held_until is not None else ""
+
+
+async def _hold(worker: AudienceWorker, note: str) -> str:
+    """Keep for the next run how long Amplitude asked to wait, unless it answered since."""
+    asked, now = worker.asked_to_wait, worker.now()
+    is_over = not note or asked is None or asked.until <= now
+    if asked is None or is_over or worker.run.kind is RunKind.COMPARE:
+        return note
+    audience_id = worker.audience.id if asked.is_about_cohort else holds.ALL
+    await worker.write(holds.hold, audience_id, asked.until)
+    worker.held_until = asked.until
+    if worker.counts.is_stuck:
+        return note
+    return held_note(asked.until, now, is_cut=asked.is_cut)
+
+
+async def _work(worker: AudienceWorker, work: Work) -> str:
+    """Do the work; return in words what ended it early, "" where nothing did."""
+    run = worker.run
+    try:
+        await work(worker)
+    except RunStopped:
+        if run.keys_refused is None:
+            return "Stopped; the rest stays pending."
+        why = run.keys_refused
+    except KeysRefused as error:
+        why = str(error)
+        run.refuse_keys(why)
+    except CohortGone as error:
+        why = _cohort_gone(worker, error)
+        await worker.write(break_link, worker.audience.id, why)
+    except AudienceBlocked as error:
+        why = str(error)
+    except (RetriesExhausted, AmplitudeError) as error:
+        return str(error)
+    else:
+        return ""
+    worker.counts = msgspec.structs.replace(worker.counts, is_stuck=True)
+    return why
+
+
+def _cohort_gone(worker: AudienceWorker, error: CohortGone) -> str:
     return (
         f"Amplitude has no cohort {worker.cohort_id} any more ({error.words or error.status}). "
         "The audience's users stay pending. Link another cohort, or unlink it so that the next "

@@ -1,7 +1,7 @@
 """One audience on its way to its cohort: one request at a time, until nothing is pending."""
 
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Concatenate, ParamSpec, TypeVar
 
 import msgspec
 
@@ -15,16 +15,19 @@ from amp_console.amplitude import (
     TooLarge,
     Transient,
     Unconfirmed,
+    Upload,
+    Uploaded,
 )
-from amp_console.ledger import deliveries
+from amp_console.ledger import Db, deliveries, runs
 from amp_console.ledger.audiences import Audience
 from amp_console.ledger.deliveries import BatchAnswer, DeliveryBatch
 from amp_console.ledger.runs import AudienceCounts
-from amp_console.sync.delivery.backoff import BatchSize, RetryBudget
-from amp_console.sync.delivery.context import RunContext, RunStopped
-from amp_console.sync.delivery.holds import AskedToWait, asked_to_wait
+from amp_console.sync.delivery.backoff import AskedToWait, BatchSize, RetryBudget, asked_to_wait
+from amp_console.sync.delivery.context import ActiveRun, RunStopped
+from amp_console.sync.timing import Stop
 from amp_console.values import IdType, Operation
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 # A smaller request may pass where this one did not.
@@ -32,37 +35,75 @@ TOO_MUCH = (TimedOut, TooLarge, ServerTrouble, ForeignAnswer, Unconfirmed)
 
 
 class AudienceWorker:
-    """Sends an audience's requests, one after the other, and keeps count of what came back."""
+    """Sends an audience's requests, one after the other, and counts what came back.
 
-    def __init__(self, context: RunContext, audience: Audience) -> None:
-        """`comparison_id`, once set, limits what is taken to its chosen differences."""
-        self.context = context
+    `comparison_id`, once set, limits what is taken to the chosen differences of that comparison.
+    `held_until` is the time before which Amplitude wants no request for this audience, in
+    microseconds since 1970. `was_accepted`: Amplitude has accepted a request for this cohort in
+    this turn.
+    """
+
+    def __init__(self, run: ActiveRun, audience: Audience, stop: Stop | None = None) -> None:
+        """`stop` pauses or ends this audience alone; by default the run's stop does."""
+        self.run = run
+        self.connection = run.context.connection
+        self.client = run.context.client
         self.audience = audience
         self.counts = AudienceCounts()
-        self.patience = RetryBudget(context.connection.limits, context.timing)
-        self.size = BatchSize(context.connection.limits)
+        self.retry_budget = RetryBudget(self.connection.limits, run.context.timing)
+        self.batch_size = BatchSize(self.connection.limits)
         self.comparison_id: int | None = None
-        self.held_until: int | None = None  # what an earlier run, or this one, was asked for
+        self.held_until: int | None = None
         self.asked_to_wait: AskedToWait | None = None
-        self.was_taken = False  # Amplitude has accepted a request for this cohort in this run
+        self.was_accepted = False
+        self._ledger = run.context.ledger
+        self._timing = run.context.timing
+        self._stop = stop or run.context.stop
+
+    def reset(self) -> None:
+        """Begin another turn: what an earlier one ran into may be over."""
+        self.counts = msgspec.structs.replace(self.counts, is_stuck=False)
+        self.retry_budget = RetryBudget(self.connection.limits, self._timing)
+        self.asked_to_wait = None
+        self.was_accepted = False  # the cohort may have been deleted since the last turn
 
     @property
     def cohort_id(self) -> str:
-        """The cohort's id; the lane is asked only once the audience is linked."""
+        """The id of the audience's cohort; only for an audience that is linked."""
         assert self.audience.cohort_id is not None
         return self.audience.cohort_id
+
+    async def read(
+        self, query: Callable[Concatenate[Db, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Read from the ledger. Raises `LedgerError`."""
+        return await self._ledger.aread(query, *args, **kwargs)
+
+    async def write(
+        self, change: Callable[Concatenate[Db, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Change the ledger in one transaction. Raises `LedgerError`."""
+        return await self._ledger.awrite(change, *args, **kwargs)
+
+    def now(self) -> int:
+        """Microseconds since 1970."""
+        return self._timing.now()
+
+    def elapsed(self) -> float:
+        """Seconds since the run began."""
+        return self.run.progress.elapsed
 
     async def take(self, id_type: IdType, operation: Operation) -> DeliveryBatch | None:
         """Take the next batch of what is pending; raises `RunStopped`."""
         await self.checkpoint()
-        return await self.context.ledger.awrite(
+        return await self.write(
             deliveries.take,
-            self.context.run_id,
+            self.run.id,
             self.audience.id,
             id_type,
             operation,
-            self.size.size,
-            self.context.timing.now(),
+            self.batch_size.current,
+            self.now(),
             self.comparison_id,
         )
 
@@ -72,19 +113,21 @@ class AudienceWorker:
         A control request changes nothing: its users count neither as added nor as removed.
 
         Raises `BadRequest`, `KeysRefused` and `CohortGone` with the batch pending again, and
-        `OutOfPatience` or `RunStopped` while waiting.
+        `RetriesExhausted` or `RunStopped` while waiting.
         """
+        limiter = self.run.limiter
         try:
-            async with self.context.slots:
-                if self.context.slots.are_closed or not self.context.stop.goes_on:
-                    return await self._put_back(batch)  # it has changed while this one waited
-                self.says(f"{_DOING[batch.operation]} {batch.size:,}")
-                self.tell(requests=1)
-                answer = await self.context.client.change_members(
+            async with limiter:
+                # Both may have changed while this request waited for its turn.
+                if limiter.is_closed or not self._stop.may_send:
+                    return await self._put_back(batch)
+                self.show(f"{_DOING[batch.operation]} {batch.size:,}")
+                self.count(requests=1)
+                answer = await self.client.change_members(
                     self.cohort_id, batch.id_type, batch.operation, batch.ids
                 )
         except AmplitudeError as error:
-            await self.context.ledger.awrite(
+            await self.write(
                 deliveries.void,
                 batch.request_id,
                 self.answer(error.status, str(error)),
@@ -98,95 +141,110 @@ class AudienceWorker:
             answer = msgspec.structs.replace(answer, skipped=())  # unknown users are out anyway
         rejected = await self._confirm(batch, answer.skipped, answer.text)
         if not is_control:
-            self.count(batch, rejected)
+            self._count_batch(batch, rejected)
         return True
 
+    async def upload(self, request: Upload) -> Uploaded:
+        """Upload members as a cohort, once there is room for a request; raises `AmplitudeError`."""
+        self.count(requests=1)
+        async with self.run.limiter:
+            return await self.client.upload(request)
+
     async def _put_back(self, batch: DeliveryBatch) -> bool:
-        await self.context.ledger.awrite(deliveries.withdraw, batch)
-        if self.context.slots.are_closed:
+        await self.write(deliveries.withdraw, batch)
+        if self.run.limiter.is_closed:
             raise RunStopped
         return False
 
     async def _confirm(self, batch: DeliveryBatch, skipped: tuple[str, ...], text: str) -> int:
-        rejected = await self.context.ledger.awrite(
+        rejected = await self.write(
             deliveries.confirm,
             batch,
             self.answer(200, text),
             skipped,
             f"Amplitude does not know this {batch.id_type.label}",
         )
-        self.was_taken = True
+        self.was_accepted = True
         self.asked_to_wait = None
-        self.patience.clean()
-        self.size.grow()
+        self.retry_budget.renew()
+        self.batch_size.grow()
         return rejected
 
-    def count(self, batch: DeliveryBatch, rejected: int) -> None:
-        """Count a batch that is settled for good, `rejected` of it as rejected."""
-        taken = batch.size - rejected
+    def _count_batch(self, batch: DeliveryBatch, rejected: int) -> None:
+        accepted = batch.size - rejected
         if batch.operation is Operation.ADD:
-            self.tell(added=taken, rejected=rejected, done=batch.size)
+            self.count(added=accepted, rejected=rejected, done=batch.size)
         else:
-            self.tell(removed=taken, rejected=rejected, done=batch.size)
+            self.count(removed=accepted, rejected=rejected, done=batch.size)
 
     async def ask(self, call: Callable[[], Awaitable[T]]) -> T:
         """Ask Amplitude something that changes nothing, as often as it takes.
 
         It does not count as a request: those are the calls that change a cohort or create one.
-        A clean answer to a question does not renew the patience with changes that fail.
-        Raises what the call raises, but for transient trouble; `OutOfPatience` and `RunStopped`.
+        A clean answer to a question does not renew the retry budget of changes that fail.
+        Raises what the call raises, except `Transient`, and `RetriesExhausted` or `RunStopped`.
         """
         while True:
             await self.checkpoint()
             try:
-                async with self.context.slots:
-                    if self.context.slots.are_closed:
+                async with self.run.limiter:
+                    if self.run.limiter.is_closed:
                         raise RunStopped
                     return await call()
             except Transient as error:
                 await self.wait_out(error)
 
     async def wait_out(self, error: Transient, users: int = 0) -> None:
-        """Wait as long as this trouble asks for; raises `OutOfPatience` and `RunStopped`.
+        """Wait as long as this error asks for; raises `RetriesExhausted` and `RunStopped`.
 
         `users` is how many it concerns: they are pending again.
         """
         if isinstance(error, TOO_MUCH):
-            self.size.shrink(error)
-        self.asked_to_wait = asked_to_wait(error, self.context.timing.now()) or self.asked_to_wait
-        seconds = self.patience.wait_after(error)
-        self.tell(retries=1)
+            self.batch_size.shrink(error)
+        self.asked_to_wait = asked_to_wait(error, self.now()) or self.asked_to_wait
+        seconds = self.retry_budget.wait_after(error)
+        self.count(retries=1)
         what = "rate limited" if isinstance(error, RateLimited) else str(error).partition(". ")[0]
-        self.context.progress.retries(self.audience.id, users, self.patience.failures + 1)
-        self.says(f"{what}, trying again (try {self.patience.failures + 1})", seconds)
-        await self.context.stop.or_sleep(self.context.timing, seconds)
+        self.run.progress.retry(self.audience.id, users, self.retry_budget.failures + 1)
+        self.show(f"{what}, trying again (try {self.retry_budget.failures + 1})", seconds)
+        await self.sleep(seconds)
         await self.checkpoint()
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait, or until the run is asked to end."""
+        await self._stop.wait(self._timing, seconds)
 
     async def checkpoint(self) -> None:
         """Wait while the run is paused; raise `RunStopped` once it was asked to end."""
-        if self.context.stop.is_paused:
-            self.says("paused")
-        if not await self.context.stop.may_go_on():
+        if self._stop.is_paused:
+            self.show("paused")
+        if not await self._stop.wait_while_paused():
             raise RunStopped
 
     def late_until(self, error: AmplitudeError) -> int | None:
         """Until when a failed request may take effect, in microseconds; None if it can't."""
-        limits = self.context.connection.limits
-        return limits.late_until(self.context.timing.now()) if error.may_be_applied else None
+        return self.connection.limits.late_until(self.now()) if error.may_be_applied else None
 
     def answer(self, status: int | None, words: str) -> BatchAnswer:
-        """What came back just now."""
-        return BatchAnswer(self.context.timing.now(), status, words)
+        """An answer that has just come back."""
+        return BatchAnswer(self.now(), status, words)
 
-    def says(self, state: str, wait: float | None = None) -> None:
+    def show(self, state: str, wait: float | None = None) -> None:
         """Show what the audience is doing, and for how many seconds it waits."""
-        self.context.progress.says(self.audience.id, state, wait)
+        self.run.progress.show(self.audience.id, state, wait)
 
-    def tell(self, *, done: int = 0, **more: int) -> None:
-        """Count: `done` users answered for, and `more` of any of the run's counts."""
+    def count(self, *, done: int = 0, **more: int) -> None:
+        """Count `done` users as answered for, and `more` in any of the run's counts."""
         sums = {name: getattr(self.counts, name) + extra for name, extra in more.items()}
         self.counts = msgspec.structs.replace(self.counts, **sums)
-        self.context.progress.counts(self.audience.id, self.counts, done)
+        self.run.progress.count(self.audience.id, self.counts, done)
+
+    async def record(self, note: str) -> None:
+        """Keep with the run what was done for the audience, and why users are pending."""
+        self.counts = msgspec.structs.replace(self.counts, note=note)
+        await self.write(
+            runs.record_audience, self.run.id, self.audience.id, self.counts, self.now()
+        )
 
 
 _DOING = {Operation.ADD: "adding", Operation.REMOVE: "removing"}

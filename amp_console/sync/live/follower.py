@@ -1,99 +1,78 @@
-"""One audience that is followed: what has arrived for it, and its deliveries one by one.
+"""One audience in a live session: it waits for changes, then delivers them window by window.
 
 The first change opens a window, and when it closes everything pending is delivered. While Amplitude
-is slow or rate-limits, more gathers meanwhile, so windows grow by themselves, and a flip within one
+is slow or rate-limits, more changes gather, so windows grow by themselves, and a flip within one
 costs nothing. The lease is held for a delivery only, so that others may sync, compare or change
 the audience in between.
 """
 
 import asyncio
-from collections import deque
-from dataclasses import dataclass, field, replace
 
-import msgspec
-
-from amp_console.ledger import LedgerError, late_effects, runs
+from amp_console.ledger import LedgerError, late_effects
 from amp_console.ledger.audiences import Audience, audience
 from amp_console.ledger.standing import Outstanding, outstanding
-from amp_console.sync.delivery.backoff import RetryBudget
-from amp_console.sync.delivery.context import RunContext
-from amp_console.sync.delivery.run import Delivery, Means
+from amp_console.sync.delivery.context import ActiveRun
+from amp_console.sync.delivery.pending import deliver_window
+from amp_console.sync.delivery.run import take_turn
 from amp_console.sync.delivery.worker import AudienceWorker
-from amp_console.sync.live.progress import Lags, LiveAudience, LivePhase, Minutes
+from amp_console.sync.live.backlog import Backlog, Lags, Minutes
+from amp_console.sync.live.options import LiveOptions
+from amp_console.sync.live.progress import LiveAudience, LivePhase
 from amp_console.sync.timing import Stop
 from amp_console.sync.words import uncertain_text
 
 NO_COHORT = "waiting: no cohort"
 OFF = "waiting: disabled"
 PAUSED = "paused: nothing is sent"
-LONGEST_HELD = 60.0  # seconds until an audience that Amplitude asks to wait is looked at again
-LOOK_AGAIN = 5.0  # seconds until an audience that could not be delivered is tried again
-MOST_ARRIVALS = 500  # of which the times are kept; more are put together
-
-
-class LiveOptions(msgspec.Struct, frozen=True):
-    """How to follow: a window closes after `flush_seconds`, or `flush_changes` changes.
-
-    `create` allows to make cohorts for audiences that have none. The last deliveries have `grace`
-    seconds when the session is to end, and then as long again for the request in flight.
-    """
-
-    flush_seconds: float = 5.0
-    flush_changes: int = 20_000
-    create: bool = False
-    grace: float = 30.0
-
-
-@dataclass(slots=True)
-class Common:
-    """What the followers of a session share."""
-
-    means: Means
-    wish: LiveOptions
-    delivery: Delivery
-    lags: Lags = field(default_factory=Lags)
-    ending: asyncio.Event = field(default_factory=asyncio.Event)
-    is_over: bool = False  # the source has ended: nothing more arrives
 
 
 class Follower:
     """Follows one audience; all methods are called in the event loop's thread."""
 
-    def __init__(self, context: RunContext, known: Audience, common: Common) -> None:
-        self.stop = Stop()
-        self._worker = AudienceWorker(replace(context, stop=self.stop), known)
-        self._common = common
-        self._may_create = common.wish.create
+    def __init__(
+        self,
+        run: ActiveRun,
+        known: Audience,
+        options: LiveOptions,
+        lags: Lags,
+        ending: asyncio.Event,
+    ) -> None:
+        """`lags` and `ending` are the session's: `ending` is set once it is to end."""
+        self._stop = Stop()
+        self._worker = AudienceWorker(run, known, self._stop)
+        self._timing = run.context.timing
+        self._options = options
+        self._lags = lags
+        self._ending = ending
+        self._may_create = options.create
         self._state = ""
-        self._arrivals: deque[tuple[float, int]] = deque()
+        self._backlog = Backlog(self._timing.monotonic, lambda: run.progress.get(known.id).done)
+        self._minutes = Minutes()
         self._came = asyncio.Event()
         self._full = asyncio.Event()
-        self._minutes = Minutes()
-        self._done_before = 0  # users that were answered for before the delivery under way
+        self._is_last = False  # the source has ended: nothing more arrives
         self._is_over = False
 
     @property
     def name(self) -> str:
-        """What the audience is called."""
+        """The audience's name."""
         return self._worker.audience.name
 
     @property
     def queue(self) -> int:
         """How many changes are not delivered yet; those of a delivery under way count down."""
-        done = self._worker.context.progress.of(self._worker.audience.id).done - self._done_before
-        return max(0, sum(count for _, count in self._arrivals) - done)
+        return self._backlog.size
 
     def arrived(self, entered: int, left: int) -> None:
-        """So many changes are in the ledger."""
-        now = self._common.means.timing.monotonic()
-        self._minutes.add(now, entered, left)
+        """Note changes that are in the ledger."""
+        self._minutes.add(self._timing.monotonic(), entered, left)
         self.pend(entered + left)
 
     def pend(self, count: int) -> None:
-        """So many users are to be delivered."""
-        self._arrivals.append((self._common.means.timing.monotonic(), count))
+        """Note users who are to be delivered."""
+        self._backlog.add(count)
         self._came.set()
-        if self.queue >= self._common.wish.flush_changes:
+        if self.queue >= self._options.flush_changes:
             self._full.set()
 
     def hurry(self) -> None:
@@ -101,103 +80,93 @@ class Follower:
         self._full.set()
         self._came.set()
 
+    def wake(self) -> None:
+        """Check whether users have to be confirmed again, and when."""
+        self._came.set()
+
     def go_live(self) -> None:
-        """Allow to make the audience's cohort, if it has none."""
+        """Allow to create the audience's cohort, if it has none."""
         self._may_create = True
         self.hurry()
 
     def pause(self) -> None:
-        """Go on taking changes in, and send nothing more until `resume`."""
-        self.stop.pause()
+        """Keep receiving changes, and send nothing more until `resume`."""
+        self._stop.pause()
         self.hurry()
 
     def resume(self) -> None:
         """Send again."""
-        self.stop.resume()
+        self._stop.resume()
         if self._state == PAUSED:
             self._state = ""
         self.hurry()
 
+    def end(self) -> None:
+        """Deliver what is pending now; send nothing where the audience is paused."""
+        if self._stop.is_paused:
+            self._stop.ask()
+        self.hurry()
+
+    def finish(self) -> None:
+        """Let `follow` return once what has arrived is delivered: nothing more arrives."""
+        self._is_last = True
+        self.hurry()
+
+    def give_up(self) -> None:
+        """Send nothing more once the request in flight is answered."""
+        self._stop.ask()
+
     async def follow(self) -> None:
         """Deliver what arrives, until the session is over."""
-        common = self._common
         while True:
-            await self._came_or_due()
+            await self._wait_for_work()
             self._came.clear()
-            if self._arrivals or self._state:
-                await self._window()
+            if self._backlog or self._state:
+                await self._wait_for_window()
                 try:
                     await self._deliver()
                 except LedgerError as error:  # a full disk, say: it is tried again
                     self._state = str(error)
-                if self._state and not common.ending.is_set():
-                    self._thin_out()
+                if self._state and not self._ending.is_set():
+                    self._backlog.merge(self._options.most_arrivals)
                     self._full.clear()
-                    await self._full_or_later(self._rest())
+                    await self._timing.wait_for(self._full, self._retry_after())
                     self._came.set()
-            if common.is_over and not self._came.is_set():
+            if self._is_last and not self._came.is_set():
                 return
 
     async def close(self) -> Outstanding:
         """Count what is left after the session, and keep it with the run; raises `LedgerError`."""
-        ledger, worker = self._common.means.ledger, self._worker
-        worker.audience = await ledger.aread(audience, worker.audience.id)
-        left = await ledger.aread(outstanding, worker.audience)
-        self._set_queue(left.pending, len(self._arrivals))
+        worker = self._worker
+        worker.audience = await worker.read(audience, worker.audience.id)
+        left = await worker.read(outstanding, worker.audience)
+        self._backlog.recount(left.pending, len(self._backlog))
         why = self._why_not(worker.audience)
         self._state = (why or self._state) if left.pending else ""
         if left.uncertain and not self._state:
             self._state = uncertain_text(left.uncertain, left.certain_at)
         self._is_over = True
-        await self._record(self._state)
+        await worker.record(self._state)
         return left
 
-    def wake(self) -> None:
-        """See whether users have to be confirmed again, and when."""
-        self._came.set()
-
-    async def _came_or_due(self) -> None:
-        """Wait for a change, or until users are to be confirmed again."""
-        common = self._common
-        while not self._came.is_set() and not common.ending.is_set():
-            seconds = await self._until_due()
-            if seconds is None:
-                break
-            if seconds <= 0:
-                self.pend(1)
-                return
-            await self._either(self._came, seconds)
-        await self._came.wait()
-
-    async def _until_due(self) -> float | None:
-        """In how many seconds the next users are to be confirmed again; None if there are none."""
-        ledger, of = self._common.means.ledger, self._worker.audience.id
-        try:
-            found = (await ledger.aread(late_effects.uncertain, of)).get(of)
-        except LedgerError:
-            return None  # the session looks again, too
-        if found is None:
-            return None
-        return (found.first_until - self._common.means.timing.now()) / 1_000_000
-
-    def shown(self, now: float) -> LiveAudience:
+    def snapshot(self, now: float) -> LiveAudience:
         """The audience at a moment, in monotonic seconds."""
         worker, (entered, left) = self._worker, self._minutes.last(now)
-        known, queue = worker.audience, self.queue
-        state = PAUSED if self.stop.is_paused else self._state
-        doing = worker.context.progress.of(known.id)
-        if not (state or self._is_over) and doing.wait_until is not None:
-            state = doing.state
+        known = worker.audience
+        state = PAUSED if self._stop.is_paused else self._state
+        progress = worker.run.progress.get(known.id)
+        if not (state or self._is_over) and progress.wait_until is not None:
+            state = progress.state
         return LiveAudience(
             known.id,
             known.handle,
             known.name,
-            queue,
-            now - self._arrivals[0][0] if queue else 0.0,
+            self.queue,
+            self._backlog.age(now),
             worker.counts,
             state,
             self._phase(state),
-            is_paused=self.stop.is_paused,
+            is_paused=self._stop.is_paused,
             entered=entered,
             left=left,
         )
@@ -211,119 +180,73 @@ class Follower:
             return LivePhase.WAITING
         return LivePhase.DELAYED if state else LivePhase.LIVE
 
-    async def _window(self) -> None:
-        """Let the window stay open, until it is full or the session ends."""
-        common = self._common
-        if self._arrivals and not common.ending.is_set():
-            left = common.wish.flush_seconds - (
-                common.means.timing.monotonic() - self._arrivals[0][0]
-            )
+    async def _wait_for_work(self) -> None:
+        """Wait for a change, or until users are to be confirmed again."""
+        while not self._came.is_set() and not self._ending.is_set():
+            seconds = await self._seconds_until_due()
+            if seconds is None:
+                break
+            if seconds <= 0:
+                self.pend(1)
+                return
+            await self._timing.wait_for(self._came, seconds)
+        await self._came.wait()
+
+    async def _seconds_until_due(self) -> float | None:
+        """Return when the next users are to be confirmed again; None if there are none."""
+        worker = self._worker
+        try:
+            uncertain = await worker.read(late_effects.uncertain, worker.audience.id)
+        except LedgerError:
+            return None  # the session catches up, too
+        found = uncertain.get(worker.audience.id)
+        return None if found is None else (found.first_until - worker.now()) / 1_000_000
+
+    async def _wait_for_window(self) -> None:
+        """Keep the window open until it is full or the session ends."""
+        if self._backlog and not self._ending.is_set():
+            left = self._backlog.seconds_left(self._options.flush_seconds)
             if left > 0:
-                await self._full_or_later(left)
+                await self._timing.wait_for(self._full, left)
         self._full.clear()
 
-    def _rest(self) -> float:
-        """Seconds until an audience that could not be delivered is looked at again.
+    def _retry_after(self) -> float:
+        """Seconds until an audience that could not be delivered is tried again.
 
-        The ledger says whether it is still held, so Amplitude is not asked: an operator may have
-        released it.
+        The ledger says whether Amplitude still asks to wait, so Amplitude is not asked: an operator
+        may have released it.
         """
-        until = self._worker.held_until
-        if until is None:
-            return LOOK_AGAIN
-        left = (until - self._common.means.timing.now()) / 1_000_000
-        return min(max(left, LOOK_AGAIN), LONGEST_HELD)
-
-    async def _full_or_later(self, seconds: float) -> None:
-        await self._either(self._full, seconds)
-
-    async def _either(self, event: asyncio.Event, seconds: float) -> None:
-        """Wait for an event, and no longer than that."""
-        full = asyncio.ensure_future(event.wait())
-        later = asyncio.ensure_future(self._common.means.timing.sleep(seconds))
-        try:
-            await asyncio.wait({full, later}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in (full, later):
-                task.cancel()
-            await asyncio.gather(full, later, return_exceptions=True)
+        worker, options = self._worker, self._options
+        if worker.held_until is None:
+            return options.retry_after
+        left = (worker.held_until - worker.now()) / 1_000_000
+        return min(max(left, options.retry_after), options.longest_held)
 
     async def _deliver(self) -> None:
-        common, worker = self._common, self._worker
-        means = common.means
-        worker.audience = await means.ledger.aread(audience, worker.audience.id)
-        await self._recount()
+        worker = self._worker
+        worker.audience = await worker.read(audience, worker.audience.id)
+        arrivals = len(self._backlog)
+        left = await worker.read(outstanding, worker.audience)
+        self._backlog.recount(left.pending, arrivals)
         if why := self._why_not(worker.audience):
             if why != self._state:
                 self._state = why
-                await self._record(why)
+                await worker.record(why)
             return
-        carried = len(self._arrivals)
-        worker.counts = msgspec.structs.replace(worker.counts, is_stuck=False)
-        worker.patience = RetryBudget(means.connection.limits, means.timing)
-        worker.asked_to_wait = None
-        worker.was_taken = False  # the cohort may have been deleted since the last turn
-        self._state = note = await common.delivery.turn(worker)
-        self._done_before = worker.context.progress.of(worker.audience.id).done
+        arrivals = len(self._backlog)
+        self._state = note = await take_turn(worker, deliver_window)
+        self._backlog.begin_delivery()
         if not note:
-            self._delivered(carried)
-        await self._record(note)
-
-    async def _record(self, note: str) -> None:
-        """Keep with the run what was done for the audience, and why users are pending."""
-        worker, means = self._worker, self._common.means
-        worker.counts = msgspec.structs.replace(worker.counts, note=note)
-        await means.ledger.awrite(
-            runs.record_audience,
-            worker.context.run_id,
-            worker.audience.id,
-            worker.counts,
-            means.timing.now(),
-        )
-
-    async def _recount(self) -> None:
-        """Ask the ledger how many users are pending.
-
-        Events repeat what is delivered already, and a person may enter and leave in one window.
-        """
-        carried = len(self._arrivals)
-        known = self._worker.audience
-        left = await self._common.means.ledger.aread(outstanding, known)
-        self._set_queue(left.pending, carried)
-
-    def _set_queue(self, pending: int, carried: int) -> None:
-        """Let the first `carried` arrivals be `pending` users, the oldest of them first."""
-        later = list(self._arrivals)[carried:]
-        kept = []
-        for at, count in list(self._arrivals)[:carried]:
-            if pending > 0:
-                kept.append((at, min(count, pending)))
-            pending -= count
-        if pending > 0:  # others were pending before
-            at, count = kept.pop() if kept else (self._common.means.timing.monotonic(), 0)
-            kept.append((at, count + pending))
-        self._arrivals = deque([*kept, *later])
-        self._done_before = self._worker.context.progress.of(self._worker.audience.id).done
+            for seconds, count in self._backlog.remove(arrivals):
+                self._lags.add(seconds, count)
+        await worker.record(note)
 
     def _why_not(self, known: Audience) -> str:
-        if self.stop.is_paused:
+        """Say why nothing can be delivered, "" where it can."""
+        if self._stop.is_paused:
             return PAUSED
         if not known.enabled:
             return OFF
         if known.cohort_id is None and not self._may_create:
             return NO_COHORT
         return ""
-
-    def _delivered(self, carried: int) -> None:
-        """Everything that had arrived before the delivery began is delivered."""
-        now = self._common.means.timing.monotonic()
-        for _ in range(carried):
-            at, count = self._arrivals.popleft()
-            self._common.lags.add(now - at, count)
-
-    def _thin_out(self) -> None:
-        """Put neighbours together, as of the older one: an audience may wait for days."""
-        while len(self._arrivals) > MOST_ARRIVALS:
-            found = list(self._arrivals)
-            pairs = zip(found[::2], [*found[1::2], (0.0, 0)], strict=False)
-            self._arrivals = deque((at, count + more) for (at, count), (_, more) in pairs)

@@ -1,16 +1,12 @@
 """What a live session looks like: lag, queue, what was done, and who waits."""
 
 import enum
-from collections import deque
 
 import msgspec
 
 from amp_console.ledger.refused_requests import RefusedRequests
 from amp_console.ledger.runs import AudienceCounts, total_of
 from amp_console.ledger.sources import ReadCounts
-
-SAMPLES = 2_000  # arrivals whose lag is remembered
-MINUTES = 30  # whose changes are counted one by one
 
 
 class LiveSource(msgspec.Struct, frozen=True):
@@ -136,48 +132,3 @@ class LiveReport(msgspec.Struct, frozen=True):
     pending: int
     keys_refused: str | None
     uncertain: int = 0
-
-
-class Lags:
-    """How long changes took from their arrival to Amplitude's answer."""
-
-    def __init__(self) -> None:
-        self._samples: deque[tuple[float, int]] = deque(maxlen=SAMPLES)
-
-    def add(self, seconds: float, changes: int) -> None:
-        """So many changes took so long."""
-        self._samples.append((seconds, changes))
-
-    def percentile(self, share: float) -> float:
-        """The seconds within which that share of the changes was delivered; 0.0 without any."""
-        ordered = sorted(self._samples)
-        left = share * sum(count for _, count in ordered)
-        for seconds, count in ordered:
-            left -= count
-            if left <= 0:
-                return seconds
-        return 0.0
-
-
-class Minutes:
-    """How many entered and left, minute by minute."""
-
-    def __init__(self) -> None:
-        self._counts: deque[tuple[int, int, int]] = deque(maxlen=MINUTES)
-
-    def add(self, now: float, entered: int, left: int) -> None:
-        """So many more have, at a moment in seconds."""
-        minute = int(now // 60)
-        if self._counts and self._counts[-1][0] == minute:
-            _, before, gone = self._counts.pop()
-            entered, left = entered + before, left + gone
-        self._counts.append((minute, entered, left))
-
-    def last(self, now: float) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """Those who entered, and those who left, in each of the last minutes."""
-        if not self._counts:
-            return (), ()
-        known = {minute: counts for minute, *counts in self._counts}
-        current = int(now // 60)
-        shown = [known.get(current - n, [0, 0]) for n in reversed(range(MINUTES))]
-        return tuple(item[0] for item in shown), tuple(item[1] for item in shown)

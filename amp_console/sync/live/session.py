@@ -1,6 +1,7 @@
 """Following audiences: what arrives is in the ledger at once, and in the cohorts seconds later.
 
-A session is one run of the history, however long it lasts; each audience has a pace of its own.
+A session is one run of the history, however long it lasts. Each audience is delivered at its own
+pace.
 """
 
 import asyncio
@@ -9,33 +10,24 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Protocol
 
-from amp_console.ledger import LedgerError, runs
+from amp_console.ledger import LedgerError
 from amp_console.ledger.audiences import Audience, all_audiences, audience
-from amp_console.ledger.refused_requests import keep_refused
-from amp_console.ledger.requests import forget_requests
-from amp_console.ledger.run_locks import hold_run
 from amp_console.ledger.runs import RunKind, RunStatus
 from amp_console.ledger.sources import ReadCounts
 from amp_console.ledger.standing import outstanding
-from amp_console.sync.delivery.audience import deliver_window
-from amp_console.sync.delivery.progress import AudienceProgress, Progress
-from amp_console.sync.delivery.run import Delivery, Job, Means, begin, context_of
+from amp_console.sync.delivery.context import ActiveRun, RunContext
+from amp_console.sync.delivery.progress import AudienceProgress
+from amp_console.sync.delivery.run import end_run, open_run
 from amp_console.sync.ingest.stream import LATEST, IngestResult
-from amp_console.sync.live.backups import DailyBackups
-from amp_console.sync.live.follower import Common, Follower, LiveOptions
+from amp_console.sync.live.backlog import Lags
+from amp_console.sync.live.follower import Follower
+from amp_console.sync.live.housekeeping import DailyBackups, Housekeeping
+from amp_console.sync.live.options import LiveOptions
 from amp_console.sync.live.progress import LiveChange, LiveReport, LiveSnapshot, LiveSource
 from amp_console.sync.read_only import guard
 from amp_console.sync.sources.errors import CannotBind
 
-SHOWN = 1.0  # seconds between two snapshots
-KEPT = 10  # snapshots after which what was read is in the history, too
-ANEW = 60  # snapshots after which the ledger is asked what is pending, whatever was told
-BACKUPS = 3_600  # snapshots between two checks whether a backup is due; the first is early
-FIRST_BACKUP = 10
-TIDIED = 3_600  # snapshots after which requests that explain nobody any more are forgotten
-HOUR = 3_600_000_000  # microseconds for which they are kept in any case
-
-Watch = Callable[[LiveSnapshot], None]
+LiveObserver = Callable[[LiveSnapshot], None]
 
 
 class EventStream(Protocol):
@@ -52,71 +44,78 @@ class EventStream(Protocol):
 
 
 class LiveSession:
-    """One session. `arrived` may be called as soon as `run` has called the source."""
+    """One session. `arrived` may be called as soon as `run` has called the source.
 
-    def __init__(self, means: Means, wish: LiveOptions, watch: Watch = lambda _: None) -> None:
-        self._means = means
-        self._wish = wish
-        self._watch = watch
+    `observe` gets a snapshot every second, and the last one. `ending` is set once the session is
+    to end.
+    """
+
+    def __init__(
+        self, context: RunContext, options: LiveOptions, observe: LiveObserver = lambda _: None
+    ) -> None:
+        self.ending = asyncio.Event()
+        self._context = context
+        self._options = options
+        self._observe = observe
+        self._run: ActiveRun | None = None
+        self._source: EventStream | None = None
+        self._housekeeping: Housekeeping | None = None
+        self._backups = DailyBackups(context.ledger, context.timing.now)
         self._followers: dict[int, Follower] = {}
         self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._lags = Lags()
         self._tally = ReadCounts()
         self._latest: deque[LiveChange] = deque(maxlen=LATEST)
-        self._defect: Exception | None = None
         self._is_paused = False
-        self._is_behind = False
+        self._is_finishing = False
         self._is_over = False
-        self._source: EventStream | None = None
-        self._backups = DailyBackups(means.ledger, means.timing.now)
-        self.ending = asyncio.Event()
 
     def end(self) -> None:
-        """Take no more in, deliver what is pending and not paused, and end."""
+        """Receive no more, deliver what is pending and not paused, and end."""
         self.ending.set()
         for follower in self._followers.values():
-            if follower.stop.is_paused:
-                follower.stop.ask()
-            follower.hurry()
+            follower.end()
 
     def _give_up(self) -> None:
         """End, and send nothing more: the keys are refused."""
         for follower in self._followers.values():
-            follower.stop.ask()
+            follower.give_up()
         self.end()
 
     @property
     def is_paused(self) -> bool:
-        """Whether events are taken in, and nothing is sent for any audience."""
+        """Whether events are received, and nothing is sent for any audience."""
         return self._is_paused
 
     def pause(self, audience_id: int | None = None) -> None:
-        """Go on taking events in, and send nothing until `resume`, for one audience or for all."""
+        """Keep receiving events, and send nothing until `resume`, for one audience or for all."""
         if self.ending.is_set():
             return
         self._is_paused = self._is_paused or audience_id is None
-        for item in self._chosen(audience_id):
-            item.pause()
+        for follower in self._chosen(audience_id):
+            follower.pause()
 
     def resume(self, audience_id: int | None = None) -> None:
         """Send again for one audience, or for all."""
         self._is_paused = self._is_paused and audience_id is not None
-        for item in self._chosen(audience_id):
-            item.resume()
+        for follower in self._chosen(audience_id):
+            follower.resume()
 
     def go_live(self, audience_id: int) -> None:
-        """Allow to make the cohort of an audience that waits for that; look at it now."""
-        for item in self._chosen(audience_id):
-            item.go_live()
+        """Allow to create the cohort of an audience that waits for that, and deliver it now."""
+        for follower in self._chosen(audience_id):
+            follower.go_live()
 
-    def hurry(self, audience_id: int) -> None:
-        """Look at an audience now: what is set for it has changed."""
-        self.look_anew()
-        for item in self._chosen(audience_id):
-            item.hurry()
+    def recheck(self, audience_id: int) -> None:
+        """Deliver an audience now: its settings have changed."""
+        self.catch_up_soon()
+        for follower in self._chosen(audience_id):
+            follower.hurry()
 
-    def look_anew(self) -> None:
-        """Look soon at what is pending in the ledger: something may have been missed."""
-        self._is_behind = True
+    def catch_up_soon(self) -> None:
+        """Ask the ledger soon what is pending: an arrival may have been missed."""
+        if self._housekeeping is not None:
+            self._housekeeping.catch_up_soon()
 
     def _chosen(self, audience_id: int | None) -> list[Follower]:
         if audience_id is None:
@@ -125,52 +124,51 @@ class LiveSession:
 
     async def run(self, source: EventStream) -> LiveReport:
         """Follow until the source ends or `end` is called. Raises `ReadOnly`, `LedgerError`."""
-        means, timing = self._means, self._means.timing
-        guard(means.connection, "Nothing was read or sent.")
-        with hold_run(means.ledger.path) as lock:
-            run_id = await means.ledger.awrite(
-                begin, ReadCounts(), timing.now(), lock, RunKind.LIVE
+        guard(self._context.connection, "Nothing was read or sent.")
+        async with open_run(RunKind.LIVE, self._context, on_keys_refused=self._give_up) as run:
+            self._run, self._source = run, source
+            housekeeping = self._housekeeping = Housekeeping(
+                run, self._options, self._backups, self.snapshot, self._catch_up, self._observe
             )
-            progress = Progress(run_id, (), timing, means.observe)
-            self._context = context_of(means, run_id, progress)
-            job = Job(RunKind.LIVE, (), deliver_window, lambda *_: RunStatus.DELIVERED)
-            delivery = Delivery(self._context, job, self._give_up)
-            self._common = Common(means, self._wish, delivery, ending=self.ending)
-            self._source = source
-            ticker = asyncio.create_task(self._tick())
+            housekeeping.start()
             try:
                 await self._catch_up()
                 await source.follow(self)
                 await self._catch_up()
             except BaseException as error:
-                await self._break_off(run_id, ticker, error)
+                if isinstance(error, asyncio.CancelledError):
+                    for task in self._tasks.values():
+                        task.cancel()
+                await self._finish(housekeeping)
+                await self._break_off(run, housekeeping, error)
                 raise
-            await self._finish(ticker)
-            if self._defect is not None:
-                await self._break_off(run_id, ticker, self._defect)
-                raise self._defect
-            return await self._close(run_id)
+            defect = await self._finish(housekeeping)
+            if defect is not None:
+                await self._break_off(run, housekeeping, defect)
+                raise defect
+            return await self._close(run, housekeeping)
 
-    async def arrived(self, taken: IngestResult) -> None:
-        """Events are in the ledger; their audiences follow."""
-        self._tally += taken.tally
-        for audience_id in taken.entered | taken.left:
+    async def arrived(self, result: IngestResult) -> None:
+        """Deliver events that are in the ledger."""
+        self._tally += result.tally
+        for audience_id in result.entered | result.left:
             follower = await self._follower(audience_id)
-            follower.arrived(taken.entered[audience_id], taken.left[audience_id])
-        at = self._means.timing.now()
-        for item in taken.latest:
-            name = self._followers[item.audience_id].name
-            self._latest.appendleft(LiveChange(at, name, item.id, item.is_member))
+            follower.arrived(result.entered[audience_id], result.left[audience_id])
+        at = self._context.timing.now()
+        for change in result.latest:
+            name = self._followers[change.audience_id].name
+            self._latest.appendleft(LiveChange(at, name, change.id, change.is_member))
 
     def snapshot(self) -> LiveSnapshot:
-        """The session as it is now."""
-        now = self._means.timing.monotonic()
+        """The session as it is now; only once it runs."""
+        assert self._run is not None
+        now = self._context.timing.monotonic()
         return LiveSnapshot(
-            self._context.run_id,
-            self._context.progress.elapsed,
+            self._run.id,
+            self._run.progress.elapsed,
             self._tally,
-            self._common.lags.percentile(0.95),
-            tuple(follower.shown(now) for follower in self._followers.values()),
+            self._lags.percentile(0.95),
+            tuple(follower.snapshot(now) for follower in self._followers.values()),
             self._source.sources() if self._source else (),
             tuple(self._latest),
             now,
@@ -180,122 +178,90 @@ class LiveSession:
 
     async def _follower(self, audience_id: int) -> Follower:
         if audience_id not in self._followers:
-            known = await self._means.ledger.aread(audience, audience_id)
-            if audience_id not in self._followers:  # another source may have met it meanwhile
+            known = await self._context.ledger.aread(audience, audience_id)
+            if audience_id not in self._followers:  # another source may have added it meanwhile
                 self._begin_to_follow(known)
         return self._followers[audience_id]
 
     def _begin_to_follow(self, known: Audience) -> None:
-        self._context.progress.add(AudienceProgress(known.id, known.handle, known.name, 0))
-        follower = Follower(self._context, known, self._common)
+        assert self._run is not None
+        self._run.progress.add(AudienceProgress(known.id, known.handle, known.name, 0))
+        follower = Follower(self._run, known, self._options, self._lags, self.ending)
         if self._is_paused:
             follower.pause()
+        if self._is_finishing:
+            follower.finish()
         self._followers[known.id] = follower
         task = asyncio.create_task(follower.follow())
-        task.add_done_callback(self._look_at)
+        task.add_done_callback(self._end_on_defect)
         self._tasks[known.id] = task
 
-    def _look_at(self, task: "asyncio.Task[None]") -> None:
-        """A defect of ours ends the session, and not one audience in silence."""
+    def _end_on_defect(self, task: "asyncio.Task[None]") -> None:
+        """End the session on a defect of ours, which must not silence one audience."""
         if not task.cancelled() and task.exception() is not None:
             self.end()
 
     async def _catch_up(self) -> None:
-        """Follow what is pending, and was not told of.
+        """Follow what is pending and was not announced.
 
-        So it is with what an earlier session, another process or an import has left, with what was
-        read when the ledger or the disk failed in the middle, and with an audience whose ID type
-        or cohort was changed.
+        That is what an earlier session, another process or an import left, what was read when the
+        ledger or the disk failed, and an audience whose ID type or cohort was changed.
         """
-        ledger = self._means.ledger
-        for item in await ledger.aread(all_audiences):
-            left, known = await ledger.aread(outstanding, item), self._followers.get(item.id)
-            missed = left.pending - (known.queue if known else 0)
+        ledger = self._context.ledger
+        for known in await ledger.aread(all_audiences):
+            left = await ledger.aread(outstanding, known)
+            follower = self._followers.get(known.id)
+            missed = left.pending - (follower.queue if follower else 0)
             if missed > 0:
-                (await self._follower(item.id)).pend(missed)
+                (await self._follower(known.id)).pend(missed)
             elif left.uncertain:
-                (await self._follower(item.id)).wake()
+                (await self._follower(known.id)).wake()
 
-    async def _tick(self) -> None:
-        ticks = 0
-        while True:
-            await asyncio.sleep(SHOWN)
-            self._watch(self.snapshot())
-            ticks += 1
-            with suppress(LedgerError):  # it is done the next time
-                await self._keep(ticks)
+    async def _finish(self, housekeeping: Housekeeping) -> Exception | None:
+        """Deliver what is pending within the grace period; then only requests in flight end.
 
-    async def _keep(self, ticks: int) -> None:
-        """Let the history know how it goes, and not grow for ever."""
-        ledger, run_id = self._means.ledger, self._context.run_id
-        if self._is_behind or ticks % ANEW == 0:
-            await self._catch_up()
-            self._is_behind = False
-        if ticks % KEPT == 0:
-            await self._keep_counts(run_id)
-        if ticks % BACKUPS == FIRST_BACKUP:
-            self._backups.check()
-        if ticks % TIDIED == 0:
-            before = self._means.timing.now() - HOUR
-            await ledger.awrite(forget_requests, run_id, before)
-
-    async def _keep_counts(self, run_id: int) -> None:
-        """Keep with the run what was read so far, and which requests were refused."""
-        await self._means.ledger.awrite(runs.keep_tally, run_id, self._tally)
-        refused = self.snapshot().refused
-        if refused:
-            await self._means.ledger.awrite(keep_refused, run_id, refused)
-
-    async def _finish(self, ticker: "asyncio.Task[None]") -> None:
-        """Deliver what is pending, while there is grace; then only the requests in flight end."""
+        Returns a defect of ours that ended an audience.
+        """
         self.end()
-        self._common.is_over = True
+        self._is_finishing = True
         for follower in self._followers.values():
-            follower.hurry()
-        if self._tasks:
-            _, late = await asyncio.wait(self._tasks.values(), timeout=self._wish.grace)
-            if late:
-                for follower in self._followers.values():
-                    follower.stop.ask()
-                _, late = await asyncio.wait(late, timeout=self._wish.grace)
-            for task in late:
+            follower.finish()
+        timing, grace = self._context.timing, self._options.grace
+        late = await timing.wait_for_all(self._tasks.values(), grace)
+        if late:
+            for follower in self._followers.values():
+                follower.give_up()
+            for task in await timing.wait_for_all(late, grace):
                 task.cancel()
-        ticker.cancel()
-        await self._backups.end()
+        await housekeeping.end()
         ended = await asyncio.gather(*self._tasks.values(), return_exceptions=True)
-        self._defect = next((item for item in ended if isinstance(item, Exception)), None)
+        return next((item for item in ended if isinstance(item, Exception)), None)
 
     async def _break_off(
-        self, run_id: int, ticker: "asyncio.Task[None]", error: BaseException
+        self, run: ActiveRun, housekeeping: Housekeeping, error: BaseException
     ) -> None:
-        """End the run in the history, with why; who gives up waits for nobody."""
-        if isinstance(error, asyncio.CancelledError):
-            for task in self._tasks.values():
-                task.cancel()
-        await self._finish(ticker)
+        """End the run in the history, with the reason."""
         words = str(error) if isinstance(error, LedgerError | CannotBind) else type(error).__name__
         with suppress(LedgerError):
-            await self._keep_counts(run_id)
-            now = self._means.timing.now()
-            await self._means.ledger.awrite(runs.end_run, run_id, RunStatus.STOPPED, words, now)
+            await housekeeping.keep_counts()
+            await end_run(run, RunStatus.STOPPED, words)
 
-    async def _close(self, run_id: int) -> LiveReport:
-        ledger = self._means.ledger
+    async def _close(self, run: ActiveRun, housekeeping: Housekeeping) -> LiveReport:
         left = [await follower.close() for follower in self._followers.values()]
         self._is_over = True
-        last, refused = self.snapshot(), self._common.delivery.keys_refused
+        last = self.snapshot()
         rejected = sum(item.rejected for item in left)
         uncertain = sum(item.uncertain for item in left)
-        status = _status(last, rejected, uncertain, keys_refused=refused is not None)
-        now = self._means.timing.now()
-        await self._keep_counts(run_id)
-        await ledger.awrite(runs.end_run, run_id, status, refused or "", now)
-        self._watch(last)
-        return LiveReport(run_id, last, last.queue, refused, uncertain)
+        is_refused = run.keys_refused is not None
+        status = _status(last, rejected, uncertain, keys_refused=is_refused)
+        await housekeeping.keep_counts()
+        await end_run(run, status, run.keys_refused or "")
+        self._observe(last)
+        return LiveReport(run.id, last, last.queue, run.keys_refused, uncertain)
 
 
 def _status(last: LiveSnapshot, rejected: int, uncertain: int, *, keys_refused: bool) -> RunStatus:
-    """How a session ended, as a sync would say; users who wait for a cohort are not delivered."""
+    """How a session ended, as for a sync; users who wait for a cohort are not delivered."""
     if last.queue or uncertain or keys_refused:
         return RunStatus.STOPPED
     if last.waiting or last.tally.invalid or rejected:

@@ -10,10 +10,9 @@ from amp_console.ledger.comparing import ComparisonSpec
 from amp_console.ledger.comparisons import Comparison
 from amp_console.ledger.downloads import close_download
 from amp_console.ledger.runs import RunKind, RunStatus
-from amp_console.ledger.sources import ReadCounts
-from amp_console.sync.delivery.context import AudienceBlocked
+from amp_console.sync.delivery.context import AudienceBlocked, RunContext
 from amp_console.sync.delivery.progress import AudienceProgress
-from amp_console.sync.delivery.run import AudienceReport, Job, Means, RunReport, carry_out
+from amp_console.sync.delivery.run import AudienceReport, RunReport, carry_out
 from amp_console.sync.delivery.worker import AudienceWorker
 from amp_console.sync.reconcile.download import Exports
 from amp_console.sync.reconcile.member_list import MemberList
@@ -27,7 +26,7 @@ class CompareReport(msgspec.Struct, frozen=True):
 
 
 async def compare_audiences(
-    audiences: Sequence[Audience], means: Means, against: MemberList | None = None
+    audiences: Sequence[Audience], context: RunContext, against: MemberList | None = None
 ) -> CompareReport:
     """Compare audiences with their cohorts; each costs one of the month's downloads.
 
@@ -40,7 +39,7 @@ async def compare_audiences(
     async def work(worker: AudienceWorker) -> None:
         made[worker.audience.id] = await compare(worker, exports, against)
 
-    def status_of(reports: Sequence[AudienceReport], tally: ReadCounts) -> RunStatus:  # noqa: ARG001
+    def status_of(reports: Sequence[AudienceReport]) -> RunStatus:
         if any(report.note for report in reports):
             return RunStatus.STOPPED
         is_equal = all(item.is_equal for item in made.values())
@@ -49,8 +48,8 @@ async def compare_audiences(
     goals = tuple(
         AudienceProgress(audience.id, audience.key, audience.name, 0) for audience in audiences
     )
-    job = Job(RunKind.COMPARE, goals, work, status_of)
-    return CompareReport(await carry_out(job, means, ReadCounts()), made)
+    run = await carry_out(RunKind.COMPARE, goals, work, status_of, context)
+    return CompareReport(run, made)
 
 
 async def compare(
@@ -63,16 +62,16 @@ async def compare(
 
     `applies` is the comparison whose differences have just been put right.
     """
-    of, context = worker.audience, worker.context
+    of = worker.audience
     if of.cohort_id is None:
         raise AudienceBlocked(
             "It has no cohort yet, so there is nothing to compare. A sync makes one."
         )
     try:
         download = await exports.read(worker)
-        worker.says("comparing")
+        worker.show("comparing")
         occasion = ComparisonSpec(
-            run_id=context.run_id,
+            run_id=worker.run.id,
             audience_id=of.id,
             at=download.started_at,
             against=against.name if against else None,
@@ -80,9 +79,9 @@ async def compare(
             applies=applies,
             list_known=against.known if against else 0,
         )
-        return await context.ledger.awrite(_compare, occasion, download.id)
+        return await worker.write(_compare, occasion, download.id)
     finally:
-        await context.ledger.aread(export_staging.forget_found, of.id)
+        await worker.read(export_staging.forget_found, of.id)
 
 
 def _compare(db: Db, occasion: ComparisonSpec, download_id: int) -> Comparison:

@@ -21,8 +21,8 @@ from amp_console.amplitude import (
 from amp_console.ledger import downloads
 from amp_console.ledger import export_staging as found
 from amp_console.ledger.downloads import Download
-from amp_console.sync.delivery.audience import is_listed
 from amp_console.sync.delivery.context import AudienceBlocked
+from amp_console.sync.delivery.pending import is_listed
 from amp_console.sync.delivery.worker import AudienceWorker, words_of
 from amp_console.sync.reconcile.quota import ask_quota
 
@@ -46,7 +46,7 @@ class Exports:
 
         Raises `AudienceBlocked`, `CohortGone`, `KeysRefused`, and what waiting raises.
         """
-        worker.says("waiting for a place among Amplitude's exports")
+        worker.show("waiting for a place among Amplitude's exports")
         async with self._places:
             download = await _begun(worker)
             await _wait_for(worker, download)
@@ -55,9 +55,8 @@ class Exports:
 
 
 async def _begun(worker: AudienceWorker) -> Download:
-    context = worker.context
-    since = context.timing.now() - GOOD_FOR
-    known = await context.ledger.aread(
+    since = worker.now() - GOOD_FOR
+    known = await worker.read(
         downloads.unread_download, worker.audience.id, worker.cohort_id, since
     )
     if known is not None:
@@ -82,76 +81,71 @@ def _used_up(how: object) -> str:
 
 
 async def _keep_to_allowance(worker: AudienceWorker) -> None:
-    quota = await ask_quota(
-        worker.context.client, worker.context.ledger, worker.context.timing.now()
-    )
+    context = worker.run.context
+    quota = await ask_quota(context.client, context.ledger, worker.now())
     if not quota.left:
         raise AudienceBlocked(_used_up(quota))
 
 
 async def _keep_to_pace(worker: AudienceWorker) -> None:
     """Wait until another export may be started, whoever of this connection started the others."""
-    timing = worker.context.timing
     while True:
-        now = timing.now()
-        starts = await worker.context.ledger.aread(downloads.starts_since, now - WINDOW)
+        now = worker.now()
+        starts = await worker.read(downloads.starts_since, now - WINDOW)
         if len(starts) < STARTS:
             return
         seconds = (starts[-STARTS] + WINDOW - now) / 1_000_000 + 1
-        worker.says("60 exports were started within 10 minutes, going on", seconds)
-        await worker.context.stop.or_sleep(timing, seconds)
+        worker.show("60 exports were started within 10 minutes, going on", seconds)
+        await worker.sleep(seconds)
         await worker.checkpoint()
 
 
 async def _start(worker: AudienceWorker) -> Download:
-    context, now = worker.context, worker.context.timing.now()
-    worker.says("asking Amplitude for the cohort's members")
-    begun = await context.ledger.awrite(
-        downloads.begin_download, worker.audience.id, worker.cohort_id, now
-    )
+    now = worker.now()
+    worker.show("asking Amplitude for the cohort's members")
+    begun = await worker.write(downloads.begin_download, worker.audience.id, worker.cohort_id, now)
     try:
-        request_id = await context.client.start_download(worker.cohort_id)
+        request_id = await worker.client.start_download(worker.cohort_id)
     except AmplitudeError as error:
         if not error.may_be_applied:
-            await context.ledger.awrite(downloads.uncount_download, begun)
+            await worker.write(downloads.uncount_download, begun)
         if isinstance(error, BadRequest | CohortGone) and not await is_listed(worker):
             raise CohortGone(error.status, error.words, error.text) from None
         raise
-    await context.ledger.awrite(downloads.note_request, begun, request_id)
+    await worker.write(downloads.note_request, begun, request_id)
     return Download(begun, request_id, now)
 
 
 async def _wait_for(worker: AudienceWorker, download: Download) -> None:
     """Look whether the export is ready, again and again."""
-    context = worker.context
-    begun = context.timing.monotonic()
+    begun = worker.elapsed()
     looks = iter(LOOKS)
     while True:
         await worker.checkpoint()
         try:
-            if await context.client.download_ready(download.request_id):
+            if await worker.client.download_ready(download.request_id):
                 return
-            worker.patience.clean()
+            worker.retry_budget.renew()
         except Transient as error:
             await worker.wait_out(error)
             continue
         except BadRequest as error:
             await _drop(worker, download, error)
         for _ in range(next(looks, 10)):
-            waited = context.timing.monotonic() - begun
-            worker.says(f"waiting for Amplitude's export, {waited:.0f} s")
+            waited = worker.elapsed() - begun
+            worker.show(f"waiting for Amplitude's export, {waited:.0f} s")
             if waited > LONGEST:
                 raise AudienceBlocked(
                     f"Amplitude's export is not ready after {LONGEST // 60} minutes. Nothing was "
                     "changed, and the export is kept: compare again to go on waiting for it."
                 )
-            await context.stop.or_sleep(context.timing, 1)
+            await worker.sleep(1)
             await worker.checkpoint()
 
 
 async def _drop(worker: AudienceWorker, download: Download, error: BadRequest) -> None:
     """The export failed, or is not kept any more: the next comparison asks for another one."""
-    await worker.context.ledger.awrite(downloads.close_download, download.id)
+    await worker.write(downloads.close_download, download.id)
     raise AudienceBlocked(
         f"Amplitude's export of the cohort failed: {words_of(error)}. Nothing was changed. "
         "Compare again to ask for another one, which counts as one more download."
@@ -182,16 +176,16 @@ async def _read(worker: AudienceWorker, download: Download) -> None:
 
 async def _read_once(worker: AudienceWorker, download: Download) -> None:
     """Read the file from its beginning."""
-    ledger, of = worker.context.ledger, worker.audience
-    await ledger.aread(found.begin_found, of.id)
+    of = worker.audience
+    await worker.read(found.begin_found, of.id)
     read, chunk = 0, list[CohortMember]()
-    async with aclosing(worker.context.client.members(download.request_id)) as pieces:
+    async with aclosing(worker.client.members(download.request_id)) as pieces:
         async for members in pieces:
             chunk += members
             if len(chunk) >= CHUNK:
-                await ledger.aread(found.add_found, of.id, of.id_type, chunk)
+                await worker.read(found.add_found, of.id, of.id_type, chunk)
                 read, chunk = read + len(chunk), []
-                worker.says(f"reading the cohort, {read:,} members")
+                worker.show(f"reading the cohort, {read:,} members")
                 await worker.checkpoint()
-    await ledger.aread(found.add_found, of.id, of.id_type, chunk)
-    worker.patience.clean()
+    await worker.read(found.add_found, of.id, of.id_type, chunk)
+    worker.retry_budget.renew()

@@ -7,13 +7,12 @@ import msgspec
 from amp_console.amplitude import AmplitudeError, BadRequest, Transient, Upload
 from amp_console.ledger import reconciling
 from amp_console.ledger.comparisons import Comparison, SizeCheck, keep_size
-from amp_console.ledger.deliveries import BatchAnswer, DeliveryBatch, void
+from amp_console.ledger.deliveries import DeliveryBatch, void
 from amp_console.ledger.runs import AudienceCounts, RunKind, RunStatus
-from amp_console.ledger.sources import ReadCounts
-from amp_console.sync.delivery.audience import deliver_pending
-from amp_console.sync.delivery.context import AudienceBlocked
+from amp_console.sync.delivery.context import AudienceBlocked, RunContext
+from amp_console.sync.delivery.pending import deliver_pending
 from amp_console.sync.delivery.progress import AudienceProgress
-from amp_console.sync.delivery.run import AudienceReport, Job, Means, RunReport, carry_out
+from amp_console.sync.delivery.run import AudienceReport, RunReport, carry_out
 from amp_console.sync.delivery.worker import AudienceWorker, words_of
 from amp_console.sync.read_only import guard
 from amp_console.sync.reconcile.compare import compare
@@ -62,18 +61,18 @@ class ReconcileReport(msgspec.Struct, frozen=True):
 
 
 async def reconcile(
-    plans: Sequence[ReconcilePlan], means: Means, *, verify: bool = False
+    plans: Sequence[ReconcilePlan], context: RunContext, *, verify: bool = False
 ) -> ReconcileReport:
     """Send what the plans say, then look at the sizes, and compare again if `verify`.
 
     Comparing again costs a download each. Raises `ReadOnly` and `LedgerError`.
     """
-    guard(means.connection, "Nothing was sent.")
+    guard(context.connection, "Nothing was sent.")
     exports, of = Exports(), {item.comparison.audience_id: item for item in plans}
     applied: dict[int, Applied] = {}
 
     async def work(worker: AudienceWorker) -> None:
-        plan, begun = of[worker.audience.id], worker.context.timing.now()
+        plan, begun = of[worker.audience.id], worker.now()
         try:
             await _apply(worker, plan)
         finally:
@@ -82,7 +81,7 @@ async def reconcile(
             worker, plan, exports if verify else None, begun
         )
 
-    def status_of(reports: Sequence[AudienceReport], tally: ReadCounts) -> RunStatus:  # noqa: ARG001
+    def status_of(reports: Sequence[AudienceReport]) -> RunStatus:
         if any(report.note for report in reports):
             return RunStatus.STOPPED
         is_equal = all(item.is_equal for item in applied.values())
@@ -92,20 +91,18 @@ async def reconcile(
         AudienceProgress(item.comparison.audience_id, item.key, item.name, item.add + item.remove)
         for item in plans
     )
-    job = Job(RunKind.RECONCILE, goals, work, status_of)
-    return ReconcileReport(await carry_out(job, means, ReadCounts()), applied)
+    run = await carry_out(RunKind.RECONCILE, goals, work, status_of, context)
+    return ReconcileReport(run, applied)
 
 
 async def _apply(worker: AudienceWorker, plan: ReconcilePlan) -> None:
-    context, of = worker.context, plan.comparison
+    of = plan.comparison
     if worker.audience.cohort_id != of.cohort_id or worker.audience.id_type is not of.id_type:
         raise AudienceBlocked(
             "Its cohort or its ID type is another one since it was compared. Nothing was sent. "
             "Compare it again."
         )
-    await context.ledger.awrite(
-        reconciling.make_chosen_pending, of, plan.choice, context.timing.now()
-    )
+    await worker.write(reconciling.make_chosen_pending, of, plan.choice, worker.now())
     if plan.replace:
         await _replace(worker, plan)
         return
@@ -119,23 +116,23 @@ async def _apply(worker: AudienceWorker, plan: ReconcilePlan) -> None:
 
 
 async def _so_far(worker: AudienceWorker, plan: ReconcilePlan) -> Applied:
-    pending = await worker.context.ledger.aread(reconciling.chosen_left, plan.comparison)
-    left = await worker.context.ledger.awrite(reconciling.note_put_right, plan.comparison)
+    pending = await worker.read(reconciling.chosen_left, plan.comparison)
+    left = await worker.write(reconciling.note_put_right, plan.comparison)
     return Applied(plan, worker.counts, pending, left, None, None)
 
 
 async def _replace(worker: AudienceWorker, plan: ReconcilePlan) -> None:
     """Upload the whole content; whom Amplitude skipped, only /membership names."""
-    context, of = worker.context, worker.audience
+    of = worker.audience
     while True:
         await worker.checkpoint()
-        batch = await context.ledger.awrite(
+        batch = await worker.write(
             reconciling.take_content,
-            context.run_id,
+            worker.run.id,
             of.id,
             of.id_type,
             REPLACED_AT_ONCE,
-            context.timing.now(),
+            worker.now(),
         )
         if batch is None:
             raise AudienceBlocked(
@@ -152,29 +149,26 @@ async def _replace(worker: AudienceWorker, plan: ReconcilePlan) -> None:
         # Everybody was sent; what changed are the differences.
         added = max(0, plan.add - worker.counts.rejected)
         worker.counts = msgspec.structs.replace(worker.counts, added=added)
-        worker.tell(removed=plan.taken_out, done=plan.remove)
+        worker.count(removed=plan.taken_out, done=plan.remove)
         return
 
 
 async def _upload(worker: AudienceWorker, plan: ReconcilePlan, batch: DeliveryBatch) -> bool:
     """Send the upload; say whether Amplitude knew everybody in it."""
-    context = worker.context
-    worker.says(f"replacing the cohort's content with {batch.size:,}")
-    worker.tell(requests=1)
+    worker.show(f"replacing the cohort's content with {batch.size:,}")
     request = Upload(
         name=plan.cohort_name,
-        app_id=context.connection.app_id,
+        app_id=worker.connection.app_id,
         id_type=batch.id_type,
         ids=batch.ids,
         owner=plan.owner_email,
         existing_cohort_id=worker.cohort_id,
     )
     try:
-        async with context.slots:
-            answer = await context.client.upload(request)
+        answer = await worker.upload(request)
     except AmplitudeError as error:
         settled = worker.answer(error.status, str(error))
-        await context.ledger.awrite(void, batch.request_id, settled, worker.late_until(error))
+        await worker.write(void, batch.request_id, settled, worker.late_until(error))
         if isinstance(error, BadRequest):
             raise AudienceBlocked(
                 f"Amplitude refused to replace the cohort's content: {words_of(error)}. Its "
@@ -182,10 +176,10 @@ async def _upload(worker: AudienceWorker, plan: ReconcilePlan, batch: DeliveryBa
             ) from None
         raise
     matched_all = answer.matched is not None and answer.matched == answer.total == batch.size
-    await context.ledger.awrite(
+    await worker.write(
         reconciling.replaced,
         batch,
-        BatchAnswer(context.timing.now(), 200, answer.text),
+        worker.answer(200, answer.text),
         all_matched=matched_all,
     )
     return matched_all
@@ -204,9 +198,9 @@ async def _verify(
 
 async def _size(worker: AudienceWorker, plan: ReconcilePlan, begun: int) -> SizeCheck | None:
     """Look what Amplitude's list says, which costs nothing; a size of before says nothing."""
-    context, counts, of = worker.context, worker.counts, plan.comparison
-    worker.says("looking at the cohort's size")
-    listed = await worker.ask(context.client.list_cohorts)
+    counts, of = worker.counts, plan.comparison
+    worker.show("looking at the cohort's size")
+    listed = await worker.ask(worker.client.list_cohorts)
     cohort = next((item for item in listed if item.id == worker.cohort_id), None)
     if cohort is None:
         return None
@@ -215,7 +209,5 @@ async def _size(worker: AudienceWorker, plan: ReconcilePlan, begun: int) -> Size
     if plan.replace:
         expected = of.in_audience - counts.rejected
     check = SizeCheck(expected, cohort.size if is_new else None)
-    await context.ledger.awrite(
-        keep_size, context.run_id, worker.audience.id, check, context.timing.now()
-    )
+    await worker.write(keep_size, worker.run.id, worker.audience.id, check, worker.now())
     return check

@@ -57,7 +57,7 @@ class PathSource:
                 self._trouble = ""
             except LedgerError as error:
                 self._trouble = str(error)
-                live.look_anew()  # a part may have been taken in before it failed
+                live.catch_up_soon()  # a part may have been taken in before it failed
                 await _or_ending(live, TRY_AGAIN)
         # What was written up to the end is taken in, too, unless it is a backlog.
         scan = partial(self._watching.scan, turn=LAST_TURN)

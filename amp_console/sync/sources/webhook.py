@@ -358,7 +358,7 @@ class Receiver:
             try:
                 await live.arrived(await asyncio.to_thread(self._fold, waiting))
             except LedgerError as error:
-                live.look_anew()  # they may be in the ledger for all that
+                live.catch_up_soon()  # they may be in the ledger for all that
                 _answer(waiting, error)
             except BaseException:
                 for item in waiting:

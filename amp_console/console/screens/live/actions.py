@@ -12,7 +12,8 @@ from amp_console.console.jobs.live import Bring, LiveJob, address, paths
 from amp_console.console.jobs.runs import KNOWN
 from amp_console.console.keyring import UntilQuit, ask_keyring
 from amp_console.ledger.audiences import audience
-from amp_console.sync.live.follower import NO_COHORT, OFF, LiveOptions
+from amp_console.sync.live.follower import NO_COHORT, OFF
+from amp_console.sync.live.options import LiveOptions
 from amp_console.sync.live.progress import LiveAudience
 from amp_console.sync.read_only import refusal
 from amp_console.sync.sources.errors import CannotBind
@@ -195,4 +196,4 @@ async def switch(place: "LiveScreen", of: LiveAudience) -> None:
     known = await place.session.read(audience, of.audience_id)
     await changing.switch(place.console, known)
     if place.work is not None and not known.enabled:
-        place.work.hurry(of.audience_id)
+        place.work.recheck(of.audience_id)

@@ -1,0 +1,154 @@
+"""One upload that creates a cohort, and finding the cohort again when its answer is lost.
+
+The ledger keeps the intent first. Whenever an answer is lost, and after a crash, a cohort of that
+name in Amplitude's list that did not exist before is the one: it is adopted.
+"""
+
+import enum
+
+from amp_console.amplitude import (
+    AmplitudeError,
+    BadRequest,
+    Cohort,
+    TimedOut,
+    Transient,
+    Unconfirmed,
+    Upload,
+    Uploaded,
+)
+from amp_console.ledger import cohorts, uploads
+from amp_console.ledger.audiences import all_audiences, audience
+from amp_console.ledger.cohorts import Creation
+from amp_console.ledger.deliveries import DeliveryBatch
+from amp_console.sync.delivery.plan import cohort_name, owner_email
+from amp_console.sync.delivery.worker import AudienceWorker, words_of
+
+LATER_CHECKS = (2.0, 5.0, 15.0)  # seconds; a call takes 2 to 4 when nothing is wrong
+
+
+class UploadOutcome(enum.Enum):
+    """What came of an upload."""
+
+    CREATED = enum.auto()
+    UNKNOWN = enum.auto()  # Amplitude knows none of the users in it
+    REFUSED = enum.auto()
+    LOST = enum.auto()  # no answer, and no cohort either
+
+
+async def begin_creation(worker: AudienceWorker) -> Creation | None:
+    """Keep the intent to create a cohort and return it; None where an earlier one was adopted."""
+    known = worker.audience
+    begun = await worker.read(cohorts.creation, known.id)
+    if begun is not None and await _adopt(worker, begun):
+        return None
+    name = cohort_name(known, worker.connection)
+    if begun is not None and begun.name == name:
+        existing = begun.known_ids
+    else:
+        existing = frozenset(c.id for c in await _list(worker) if _is_same_name(c.name, name))
+    owner = owner_email(known, worker.connection)
+    return await worker.write(cohorts.begin_creation, known.id, name, owner, existing, worker.now())
+
+
+async def upload(worker: AudienceWorker, intent: Creation, batch: DeliveryBatch) -> UploadOutcome:
+    """Upload a batch as a new cohort, and link it. Raises `BadRequest`, with it settled."""
+    request = Upload(
+        name=intent.name,
+        app_id=worker.connection.app_id,
+        id_type=batch.id_type,
+        ids=batch.ids,
+        owner=intent.owner_email,
+    )
+    try:
+        answer = await worker.upload(request)
+        await _check_is_new(worker, intent, answer)
+    except Transient as error:
+        await _close(worker, batch, error)
+        await worker.wait_out(error)
+        is_created = error.may_be_applied and await _search(worker, intent, error)
+        return UploadOutcome.CREATED if is_created else UploadOutcome.LOST
+    except AmplitudeError as error:
+        await _close(worker, batch, error)
+        raise
+    settled = worker.answer(200, answer.text)
+    await worker.write(uploads.close, batch, settled, is_confirmed=True)
+    if answer.cohort_id is None:
+        return UploadOutcome.UNKNOWN
+    worker.retry_budget.renew()
+    await _link(worker, answer.cohort_id, intent.name)
+    return UploadOutcome.CREATED
+
+
+async def _search(worker: AudienceWorker, intent: Creation, error: Transient) -> bool:
+    """Adopt the cohort if it was created; after a time-out Amplitude may still be at it."""
+    is_slow = isinstance(error, TimedOut) or error.status == 504
+    for seconds in (0.0, *LATER_CHECKS) if is_slow else (0.0,):
+        if seconds:
+            worker.show("checking whether the cohort was created", seconds)
+            await worker.sleep(seconds)
+        if await _adopt(worker, intent):
+            return True
+    return False
+
+
+async def _adopt(worker: AudienceWorker, intent: Creation) -> bool:
+    """Link the cohort that an upload created although its answer was lost."""
+    linked = {item.cohort_id for item in await worker.read(all_audiences)}
+    app_id = worker.connection.app_id
+    candidates = [item for item in await _list(worker) if item.id not in linked]
+    ours = [item for item in candidates if _is_ours(item, intent, app_id)]
+    if not ours:
+        return False
+    await _link(worker, min(ours, key=lambda c: (c.created_at or 0, c.id)).id, intent.name)
+    return True
+
+
+def _is_ours(cohort: Cohort, intent: Creation, app_id: int) -> bool:
+    owners = {owner.casefold() for owner in cohort.owners}
+    return (
+        _is_same_name(cohort.name, intent.name)
+        and cohort.id not in intent.known_ids
+        and (cohort.is_static or not cohort.type)
+        and cohort.app_id in {None, app_id}
+        and (not owners or intent.owner_email.casefold() in owners)
+    )
+
+
+def _is_same_name(name: str, other: str) -> bool:
+    return name.strip() == other.strip()
+
+
+async def _list(worker: AudienceWorker) -> tuple[Cohort, ...]:
+    return await worker.ask(worker.client.list_cohorts)
+
+
+async def _link(worker: AudienceWorker, cohort_id: str, name: str) -> None:
+    await worker.write(cohorts.link_created, worker.audience.id, cohort_id, name)
+    worker.audience = await worker.read(audience, worker.audience.id)
+
+
+async def _check_is_new(worker: AudienceWorker, intent: Creation, answer: Uploaded) -> None:
+    """Raise `Unconfirmed` for a cohort that existed before the upload."""
+    linked = {item.cohort_id for item in await worker.read(all_audiences)}
+    if answer.cohort_id is not None and answer.cohort_id in linked | intent.known_ids:
+        raise Unconfirmed(
+            200, "it names a cohort that existed before", answer.text, may_be_applied=True
+        )
+
+
+async def _close(worker: AudienceWorker, batch: DeliveryBatch, error: AmplitudeError) -> None:
+    await worker.write(
+        uploads.close,
+        batch,
+        worker.answer(error.status, str(error)),
+        is_confirmed=False,
+        late_until=worker.late_until(error),
+    )
+
+
+def refused_text(refusal: BadRequest) -> str:
+    """Say that Amplitude refused to create the cohort, and what to check."""
+    return (
+        f"Amplitude refused to create the cohort: {words_of(refusal)}. All users stay pending. "
+        "Check the cohort owner's email and the App ID."
+    )

@@ -1,0 +1,123 @@
+"""What a live session does beside delivering: it shows itself, keeps its counts, backs up, forgets.
+
+A session may last for weeks. Its history says how it goes, and the ledger does not grow for ever.
+"""
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+from amp_console.ledger import Ledger, LedgerError, runs
+from amp_console.ledger.audiences import all_audiences
+from amp_console.ledger.backups import DAILY, BackupSkipped, back_up, is_due
+from amp_console.ledger.refused_requests import keep_refused
+from amp_console.ledger.requests import forget_requests
+from amp_console.sync.delivery.context import ActiveRun
+from amp_console.sync.live.options import LiveOptions
+from amp_console.sync.live.progress import LiveSnapshot
+
+
+class DailyBackups:
+    """Backs up the ledger when a backup is due, in a thread of its own.
+
+    `trouble` says why the last one was not made; the next check tries again.
+    """
+
+    def __init__(self, ledger: Ledger, now: Callable[[], int]) -> None:
+        self.trouble: str | None = None
+        self._ledger = ledger
+        self._now = now
+        self._ending = threading.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    def check(self) -> None:
+        """Begin a backup if one is due and none is under way."""
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._check())
+
+    async def end(self) -> None:
+        """Stop a backup under way, which takes less than a second, and wait for that."""
+        self._ending.set()
+        if self._task is not None:
+            await asyncio.wait([self._task])
+
+    async def _check(self) -> None:
+        ledger = self._ledger
+        if not is_due(ledger.path, self._now(), ledger.backups):
+            return
+        try:
+            if not await ledger.aread(all_audiences):  # there is nothing in it yet
+                return
+            await asyncio.to_thread(
+                back_up, ledger.path, DAILY, self._now(), ledger.backups, self._ending.is_set
+            )
+        except (BackupSkipped, LedgerError) as skipped:
+            self.trouble = str(skipped)
+        else:
+            self.trouble = None
+
+
+class Housekeeping:
+    """Shows a session to its observer at every tick, and does the rest every so many ticks."""
+
+    def __init__(
+        self,
+        run: ActiveRun,
+        options: LiveOptions,
+        backups: DailyBackups,
+        snapshot: Callable[[], LiveSnapshot],
+        catch_up: Callable[[], Awaitable[None]],
+        observe: Callable[[LiveSnapshot], None],
+    ) -> None:
+        self._run = run
+        self._options = options
+        self._backups = backups
+        self._snapshot = snapshot
+        self._catch_up = catch_up
+        self._observe = observe
+        self._is_behind = False
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to tick."""
+        self._task = asyncio.create_task(self._tick())
+
+    def catch_up_soon(self) -> None:
+        """Catch up at the next tick."""
+        self._is_behind = True
+
+    async def end(self) -> None:
+        """Stop ticking, and end a backup under way."""
+        if self._task is not None:
+            self._task.cancel()
+        await self._backups.end()
+
+    async def keep_counts(self) -> None:
+        """Keep with the run what was read and which requests were refused."""
+        ledger, now = self._run.context.ledger, self._snapshot()
+        await ledger.awrite(runs.keep_tally, self._run.id, now.tally)
+        if now.refused:
+            await ledger.awrite(keep_refused, self._run.id, now.refused)
+
+    async def _tick(self) -> None:
+        ticks = 0
+        while True:
+            await self._run.context.timing.tick(self._options.snapshot_seconds)
+            self._observe(self._snapshot())
+            ticks += 1
+            with suppress(LedgerError):  # the next time does it
+                await self._keep(ticks)
+
+    async def _keep(self, ticks: int) -> None:
+        options = self._options
+        if self._is_behind or ticks % options.catch_up_every == 0:
+            await self._catch_up()
+            self._is_behind = False
+        if ticks % options.counts_every == 0:
+            await self.keep_counts()
+        if ticks % options.backup_every == options.first_backup:
+            self._backups.check()
+        if ticks % options.forget_every == 0:
+            before = self._run.context.timing.now() - round(options.keep_requests * 1_000_000)
+            await self._run.context.ledger.awrite(forget_requests, self._run.id, before)

@@ -1,0 +1,27 @@
+"""How a live session follows its audiences, and how often it keeps house."""
+
+import msgspec
+
+
+class LiveOptions(msgspec.Struct, frozen=True):
+    """Options of a live session; in seconds unless said otherwise.
+
+    A window closes after `flush_seconds`, or `flush_changes` changes. `create` allows to create
+    cohorts for audiences that have none. When the session ends, the last deliveries have `grace`,
+    and then as long again for the request in flight.
+    """
+
+    flush_seconds: float = 5.0
+    flush_changes: int = 20_000
+    create: bool = False
+    grace: float = 30.0
+    retry_after: float = 5.0  # until an audience that could not be delivered is tried again
+    longest_held: float = 60.0  # ... where Amplitude asked to wait: an operator may release it
+    most_arrivals: int = 500  # times of arrival kept per audience; more are merged
+    snapshot_seconds: float = 1.0  # between two snapshots; all below count in snapshots
+    counts_every: int = 10  # until the history has what was read
+    catch_up_every: int = 60  # until the ledger is asked what is pending
+    backup_every: int = 3_600  # between two checks whether a backup is due
+    first_backup: int = 10
+    forget_every: int = 3_600  # until requests that explain no user any more are forgotten
+    keep_requests: float = 3_600.0  # seconds for which they are kept at least
