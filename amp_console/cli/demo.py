@@ -114,7 +114,7 @@ def _play(folder: Path, simulator: "Simulator", events: int, seed: int) -> int:
     from amp_console.cli.reading import describe, read_events
     from amp_console.connections import Connection
     from amp_console.engage import FieldMapping, ReadOptions
-    from amp_console.ledger import Ledger
+    from amp_console.ledger import open_ledger
     from amp_console.ledger.audiences import all_audiences
     from amp_console.ledger.rejected import rejection_groups
     from amp_console.simulator import Answer, Call, Reset, demo_scenario, write_file
@@ -133,7 +133,7 @@ def _play(folder: Path, simulator: "Simulator", events: int, seed: int) -> int:
     )
     simulator.faults.add(Answer(429, retry_after="1"), Call.MEMBERSHIP, every=5)
     simulator.faults.once(Reset(applied=True), Call.UPLOAD)
-    with Ledger(folder / "demo.db") as ledger:
+    with open_ledger(folder / "demo.db") as ledger:
         intake = read_events(ledger, [str(file)], ReadOptions(mapping=FieldMapping.parse()))
         plan = ledger.read(draw_up, connection, ledger.read(all_audiences))
         read = describe(intake, has_commands=False)

@@ -29,7 +29,7 @@ def person(identifier: str, ask: bool, as_json: bool, connection: str | None) ->
     from amp_console.sync.queries.person import explain_person
 
     with workplace(connection) as place:
-        answers = place.ledger.read(explain_person, identifier)
+        answers = place.ledger.read(explain_person, identifier, place.ledger.dead_runs())
         if not as_json:
             # Before Amplitude is asked: it may not answer.
             _print(identifier, answers)

@@ -24,7 +24,7 @@ def runs(run_id: int | None, as_json: bool, connection: str | None) -> int:
     from amp_console.sync.sources.refusal_log import refused_words
 
     with workplace(connection) as place:
-        found = place.ledger.read(all_runs)
+        found = place.ledger.read(all_runs, dead=place.ledger.dead_runs())
     if as_json:
         print_document([run_document(item) for item in found])
         return 0

@@ -14,7 +14,7 @@ from amp_console.connections import (
     find_keys,
     restricted,
 )
-from amp_console.ledger import Ledger
+from amp_console.ledger import open_ledger
 from amp_console.sync.workspace import Workspace, client_for
 from amp_console.values import Credentials
 
@@ -49,7 +49,7 @@ def workplace(name: str | None) -> Iterator[Workspace]:
     connection = book().pick(name)
     if common().read_only:
         connection = restricted(connection)
-    with Ledger(folders().ledger(connection.id)) as ledger:
+    with open_ledger(folders().ledger(connection.id)) as ledger:
         for notice in ledger.notices:
             say(notice, err=True)
         yield Workspace(connection, ledger)

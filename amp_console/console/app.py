@@ -21,7 +21,7 @@ from amp_console.console.jobs.reconcile import ReconcileJob
 from amp_console.console.jobs.runs import KNOWN, ImportJob, SyncJob
 from amp_console.console.session import Session
 from amp_console.console.words import ago
-from amp_console.ledger.changes import revision
+from amp_console.ledger.database import revision
 from amp_console.sync.queries import cohorts as cohort_list
 from amp_console.sync.reconcile.quota import Quota, ask_quota
 

@@ -6,7 +6,7 @@ from amp_console.connections import SettingsReadOnly
 from amp_console.console.background import aside
 from amp_console.ledger import LedgerError
 from amp_console.ledger.audiences import Audience
-from amp_console.ledger.leases import AudienceBusy
+from amp_console.ledger.locks import AudienceBusy
 from amp_console.sync.audience_settings import SettingsChange, change
 from amp_console.sync.read_only import ReadOnly, refusal
 from amp_console.text import clean

@@ -8,7 +8,7 @@ from amp_console.amplitude import AmplitudeClient
 from amp_console.connections import Connection, KeysError, KeySource, find_keys, restricted
 from amp_console.console.background import aside
 from amp_console.console.environment import Environment
-from amp_console.ledger import Db, Ledger
+from amp_console.ledger import Db, open_ledger
 from amp_console.sync.workspace import Workspace
 from amp_console.values import Credentials
 
@@ -27,8 +27,8 @@ class Session:
     def __init__(self, premises: Environment, connection: Connection, *, read_only: bool) -> None:
         """Open the ledger; it may block. Raises `LedgerError`."""
         path = premises.folders.ledger(connection.id)
-        self.ledger = Ledger(path)
-        self.pictures = Ledger(path)
+        self.ledger = open_ledger(path)
+        self.pictures = open_ledger(path)
         self._premises = premises
         self._must_not_write = read_only
         self._credentials: Credentials | None = None
@@ -56,6 +56,10 @@ class Session:
     ) -> T:
         """Read from the ledger for a picture. Raises `LedgerError`."""
         return await self.pictures.aread(work, *args, **kwargs)
+
+    async def dead_runs(self) -> frozenset[int]:
+        """Return the runs marked running whose process is gone. Raises `LedgerError`."""
+        return await self.pictures.adead_runs()
 
     def use_until_quit(self, credentials: Credentials) -> None:
         """Take keys that are kept in memory alone."""

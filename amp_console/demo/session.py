@@ -184,10 +184,10 @@ class SimulatedSession:
 
     @contextmanager
     def _place(self) -> "Iterator[Workspace]":
-        from amp_console.ledger import Ledger
+        from amp_console.ledger import open_ledger
         from amp_console.sync.workspace import Workspace
 
-        with Ledger(self.premises.folders.ledger(self.connection.id)) as ledger:
+        with open_ledger(self.premises.folders.ledger(self.connection.id)) as ledger:
             yield Workspace(self.connection, ledger)
 
     def _set_scene(

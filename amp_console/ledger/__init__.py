@@ -1,10 +1,11 @@
-"""What should be, and what has been delivered: one SQLite file per connection.
+"""What is wanted and what was delivered: one SQLite file per connection.
 
-Everything here is a function that takes a `sqlite3.Connection` first and is run by a `Ledger`, in
-a transaction on the ledger's own thread. No other room knows SQL.
+Its functions take a `Db` first. A `Ledger` runs each in a transaction on the ledger's own thread.
+No other package contains SQL.
 """
 
-from amp_console.ledger.database import Db, Ledger
+from amp_console.ledger.database import Ledger, open_ledger
+from amp_console.ledger.db import Db
 from amp_console.ledger.errors import LedgerError
 
-__all__ = ["Db", "Ledger", "LedgerError"]
+__all__ = ["Db", "Ledger", "LedgerError", "open_ledger"]

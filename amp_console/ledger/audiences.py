@@ -1,13 +1,13 @@
 """Audiences: how they are discovered, what the operator set for them, and how they stand."""
 
 import enum
-import sqlite3
 from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
 from amp_console.ledger.codes import ID_TYPE_CODE, ID_TYPE_OF
+from amp_console.ledger.db import Db
 from amp_console.values import AudienceHints, AudienceRef, IdType
 
 
@@ -101,19 +101,19 @@ def _audience(row: Sequence[Any]) -> Audience:
     return Audience(*values)
 
 
-def all_audiences(db: sqlite3.Connection) -> list[Audience]:
+def all_audiences(db: Db) -> list[Audience]:
     """Every audience, by name."""
     rows = db.execute(f"SELECT {_COLUMNS_OF_ALL} FROM audience ORDER BY lower({_NAME}), id")
     return [_audience(row) for row in rows]
 
 
-def audience(db: sqlite3.Connection, audience_id: int) -> Audience:
+def audience(db: Db, audience_id: int) -> Audience:
     """The audience of this id, which must be there."""
     row = db.execute(f"SELECT {_COLUMNS} FROM audience WHERE id = ?", (audience_id,)).fetchone()
     return _audience(row)
 
 
-def find_audience(db: sqlite3.Connection, name: str) -> Audience:
+def find_audience(db: Db, name: str) -> Audience:
     """The audience that `name` means: its key, else its computation ID, else its name.
 
     SPACE/KEY, and the name with the computation ID as screens show it, are understood too. Raises
@@ -142,7 +142,7 @@ def _told_apart(alike: Sequence[Audience]) -> str:
     return f"Name one by its {by}: {', '.join(item.handle for item in alike)}."
 
 
-def audience_of(db: sqlite3.Connection, ref: AudienceRef) -> int | None:
+def audience_of(db: Db, ref: AudienceRef) -> int | None:
     """The id of the audience with exactly this identity, None if there is none."""
     row = db.execute(
         "SELECT id FROM audience WHERE (space_id, computation_id, key) = (?, ?, ?)", ref
@@ -150,7 +150,7 @@ def audience_of(db: sqlite3.Connection, ref: AudienceRef) -> int | None:
     return None if row is None else int(row[0])
 
 
-def discover(db: sqlite3.Connection, ref: AudienceRef, hints: AudienceHints = NO_HINTS) -> Audience:
+def discover(db: Db, ref: AudienceRef, hints: AudienceHints = NO_HINTS) -> Audience:
     """Find the audience an event speaks of, or start it with the settings the event brings.
 
     An audience that so far was known by its key alone (from a CSV download) becomes the one that
@@ -167,14 +167,14 @@ def discover(db: sqlite3.Connection, ref: AudienceRef, hints: AudienceHints = NO
     return audience(db, found)
 
 
-def _is_untouched(db: sqlite3.Connection, audience_id: int) -> bool:
+def _is_untouched(db: Db, audience_id: int) -> bool:
     """True until the first run or link: early events may lack what later ones bring."""
     known = audience(db, audience_id)
     begun = db.execute("SELECT 1 FROM creation WHERE audience_id = ?", (audience_id,)).fetchone()
     return known.last_run_at is None and known.link is Link.NONE and begun is None
 
 
-def _by_identity(db: sqlite3.Connection, ref: AudienceRef) -> int | None:
+def _by_identity(db: Db, ref: AudienceRef) -> int | None:
     if not ref.computation_id:
         return _by_key_alone(db, ref)
     row = db.execute(
@@ -191,7 +191,7 @@ def _by_identity(db: sqlite3.Connection, ref: AudienceRef) -> int | None:
     return None if row is None else int(row[0])
 
 
-def _by_key_alone(db: sqlite3.Connection, ref: AudienceRef) -> int | None:
+def _by_key_alone(db: Db, ref: AudienceRef) -> int | None:
     rows = db.execute(
         "SELECT id FROM audience WHERE key = ? AND (? IN ('', space_id) OR space_id = '')",
         (ref.key, ref.space_id),
@@ -205,7 +205,7 @@ def _by_key_alone(db: sqlite3.Connection, ref: AudienceRef) -> int | None:
     return int(rows[0][0]) if rows else None
 
 
-def _start_with(db: sqlite3.Connection, audience_id: int, hints: AudienceHints) -> None:
+def _start_with(db: Db, audience_id: int, hints: AudienceHints) -> None:
     if hints.id_type:
         set_id_type(db, audience_id, hints.id_type)
     db.execute(
@@ -217,9 +217,7 @@ def _start_with(db: sqlite3.Connection, audience_id: int, hints: AudienceHints) 
         link_existing(db, audience_id, hints.cohort_id)
 
 
-def link_existing(
-    db: sqlite3.Connection, audience_id: int, cohort_id: str, name: str | None = None
-) -> None:
+def link_existing(db: Db, audience_id: int, cohort_id: str, name: str | None = None) -> None:
     """Link to a cohort that others filled: who is in it is unknown until delivered.
 
     `name` is the cohort's own, None where it is not known.
@@ -233,9 +231,7 @@ def link_existing(
     )
 
 
-def set_link(
-    db: sqlite3.Connection, audience_id: int, cohort_id: str | None, name: str | None, link: Link
-) -> None:
+def set_link(db: Db, audience_id: int, cohort_id: str | None, name: str | None, link: Link) -> None:
     """Set the link alone; what is delivered stays as it is known."""
     db.execute(
         "UPDATE audience SET cohort_id = ?, linked_name = ?, link = ?, broken = NULL WHERE id = ?",
@@ -244,13 +240,13 @@ def set_link(
     db.execute("DELETE FROM creation WHERE audience_id = ?", (audience_id,))
 
 
-def set_name(db: sqlite3.Connection, audience_id: int, name: str) -> None:
+def set_name(db: Db, audience_id: int, name: str) -> None:
     """Call an audience by a better name than its key."""
     db.execute("UPDATE audience SET name = ? WHERE id = ?", (name, audience_id))
 
 
 def set_overrides(
-    db: sqlite3.Connection,
+    db: Db,
     audience_id: int,
     *,
     cohort_name: str | None,
@@ -266,7 +262,7 @@ def set_overrides(
     )
 
 
-def set_id_type(db: sqlite3.Connection, audience_id: int, id_type: IdType) -> None:
+def set_id_type(db: Db, audience_id: int, id_type: IdType) -> None:
     """Match people by the other identifier from now on.
 
     Those delivered under the old ID type are no longer wanted under it, so the next delivery

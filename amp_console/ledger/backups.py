@@ -22,7 +22,7 @@ from typing import NamedTuple
 import msgspec
 from filelock import FileLock, Timeout
 
-from amp_console.ledger.folders import lock_folder, make_folder
+from amp_console.ledger.locks import lock_folder, make_folder
 
 DAILY = "daily"
 SUFFIX = ".backups"

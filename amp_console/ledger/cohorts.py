@@ -1,11 +1,11 @@
 """Links from audiences to cohorts, and the record of a cohort that is being made."""
 
-import sqlite3
 from collections.abc import Collection
 
 import msgspec
 
 from amp_console.ledger.audiences import Link, set_link
+from amp_console.ledger.db import Db
 
 
 class Creation(msgspec.Struct, frozen=True):
@@ -21,23 +21,23 @@ class Creation(msgspec.Struct, frozen=True):
     known_ids: frozenset[str]
 
 
-def link_created(db: sqlite3.Connection, audience_id: int, cohort_id: str, name: str) -> None:
+def link_created(db: Db, audience_id: int, cohort_id: str, name: str) -> None:
     """Link to the cohort we made: whoever was not delivered is out of it."""
     set_link(db, audience_id, cohort_id, name, Link.CREATED)
 
 
-def unlink(db: sqlite3.Connection, audience_id: int) -> None:
+def unlink(db: Db, audience_id: int) -> None:
     """Forget the cohort; the next delivery makes a new one."""
     set_link(db, audience_id, None, None, Link.UNLINKED)
     db.execute("UPDATE member SET delivered = 0 WHERE audience_id = ?", (audience_id,))
 
 
-def break_link(db: sqlite3.Connection, audience_id: int, why: str) -> None:
+def break_link(db: Db, audience_id: int, why: str) -> None:
     """Keep the link, and why it no longer works."""
     db.execute("UPDATE audience SET broken = ? WHERE id = ?", (why, audience_id))
 
 
-def creation(db: sqlite3.Connection, audience_id: int) -> Creation | None:
+def creation(db: Db, audience_id: int) -> Creation | None:
     """The creation that was begun and has not ended, if there is one."""
     row = db.execute("SELECT * FROM creation WHERE audience_id = ?", (audience_id,)).fetchone()
     if row is None:
@@ -52,7 +52,7 @@ def creation(db: sqlite3.Connection, audience_id: int) -> Creation | None:
 
 
 def begin_creation(
-    db: sqlite3.Connection,
+    db: Db,
     audience_id: int,
     name: str,
     owner_email: str,

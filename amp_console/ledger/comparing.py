@@ -4,8 +4,6 @@ Once `delivered` says what was found, the differences are what is pending or rej
 no second look at the members.
 """
 
-import sqlite3
-
 import msgspec
 
 from amp_console.ledger.audiences import audience
@@ -17,6 +15,7 @@ from amp_console.ledger.comparisons import (
     PriorState,
     comparison,
 )
+from amp_console.ledger.db import Db
 from amp_console.ledger.export_staging import drift_table, found_table, listed_table
 from amp_console.ledger.standing import IS_UNIDENTIFIED
 
@@ -73,13 +72,13 @@ class ComparisonSpec(msgspec.Struct, frozen=True):
         return self.against is not None
 
 
-def compare(db: sqlite3.Connection, occasion: ComparisonSpec) -> Comparison:
+def compare(db: Db, occasion: ComparisonSpec) -> Comparison:
     """Compare who was found with who belongs there, and set `delivered` to what was found."""
     return _Comparer(db, occasion).compare()
 
 
 class _Comparer:
-    def __init__(self, db: sqlite3.Connection, occasion: ComparisonSpec) -> None:
+    def __init__(self, db: Db, occasion: ComparisonSpec) -> None:
         self._db = db
         self._occasion = occasion
         known = audience(db, occasion.audience_id)

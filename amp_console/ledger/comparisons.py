@@ -1,13 +1,13 @@
 """Comparisons: how a cohort, as it was found in Amplitude, differed from its audience."""
 
 import enum
-import sqlite3
 from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
 from amp_console.ledger.codes import ID_TYPE_CODE, ID_TYPE_OF
+from amp_console.ledger.db import Db
 from amp_console.values import IdType
 
 
@@ -148,19 +148,19 @@ class SizeCheck(msgspec.Struct, frozen=True):
 _COLUMNS = ", ".join(Comparison.__struct_fields__)
 
 
-def comparison(db: sqlite3.Connection, comparison_id: int) -> Comparison:
+def comparison(db: Db, comparison_id: int) -> Comparison:
     """The comparison of this id, which must be there."""
     row = db.execute(f"SELECT {_COLUMNS} FROM comparison WHERE id = ?", (comparison_id,)).fetchone()
     return _comparison(row)
 
 
-def comparisons_in(db: sqlite3.Connection, run_id: int) -> list[Comparison]:
+def comparisons_in(db: Db, run_id: int) -> list[Comparison]:
     """The comparisons that a run made, in the order it made them."""
     rows = db.execute(f"SELECT {_COLUMNS} FROM comparison WHERE run_id = ? ORDER BY id", (run_id,))
     return [_comparison(row) for row in rows]
 
 
-def last_comparison(db: sqlite3.Connection, audience_id: int) -> Comparison | None:
+def last_comparison(db: Db, audience_id: int) -> Comparison | None:
     """The newest comparison of an audience's present cohort with what the ledger wanted or a list.
 
     None where there is none, and after the audience was linked to another cohort.
@@ -173,9 +173,7 @@ def last_comparison(db: sqlite3.Connection, audience_id: int) -> Comparison | No
     return None if row is None else _comparison(row)
 
 
-def keep_size(
-    db: sqlite3.Connection, run_id: int, audience_id: int, check: SizeCheck, now: int
-) -> None:
+def keep_size(db: Db, run_id: int, audience_id: int, check: SizeCheck, now: int) -> None:
     """Keep what Amplitude's list said after a run."""
     db.execute(
         "INSERT OR REPLACE INTO size_check VALUES (?, ?, ?, ?, ?)",
@@ -183,7 +181,7 @@ def keep_size(
     )
 
 
-def size_check(db: sqlite3.Connection, run_id: int, audience_id: int) -> SizeCheck | None:
+def size_check(db: Db, run_id: int, audience_id: int) -> SizeCheck | None:
     """What Amplitude's list said after a run, None where it was not asked."""
     row = db.execute(
         "SELECT expected, found FROM size_check WHERE run_id = ? AND audience_id = ?",
@@ -193,7 +191,7 @@ def size_check(db: sqlite3.Connection, run_id: int, audience_id: int) -> SizeChe
 
 
 def differences(
-    db: sqlite3.Connection, wish: DifferenceFilter, offset: int = 0, limit: int = -1
+    db: Db, wish: DifferenceFilter, offset: int = 0, limit: int = -1
 ) -> list[Difference]:
     """Some of the differences, by kind and identifier."""
     where, values = _where(wish)
@@ -215,14 +213,14 @@ def differences(
     ]
 
 
-def count_differences(db: sqlite3.Connection, wish: DifferenceFilter) -> int:
+def count_differences(db: Db, wish: DifferenceFilter) -> int:
     """How many differences there are that are meant."""
     where, values = _where(wish)
     row = db.execute(f"SELECT count(*) FROM difference WHERE {where}", values).fetchone()
     return int(row[0])
 
 
-def put_right(db: sqlite3.Connection, comparison_id: int) -> dict[DifferenceKind, int]:
+def put_right(db: Db, comparison_id: int) -> dict[DifferenceKind, int]:
     """How many of each kind of difference were put right since, by what is delivered."""
     rows = db.execute(
         "SELECT kind, count(*) FROM difference WHERE comparison_id = ? AND state = 2 GROUP BY kind",
@@ -231,7 +229,7 @@ def put_right(db: sqlite3.Connection, comparison_id: int) -> dict[DifferenceKind
     return {DifferenceKind(kind): count for kind, count in rows}
 
 
-def open_strangers(db: sqlite3.Connection, audience_id: int) -> int:
+def open_strangers(db: Db, audience_id: int) -> int:
     """How many users of the audience's cohort never were in the audience, and still are there.
 
     Counted from the last comparison with what the ledger wants; 0 where there is none.

@@ -1,41 +1,50 @@
-"""A ledger: one SQLite file, and the one thread that touches it.
+"""A ledger: one SQLite file, and the one thread that uses it.
 
-SQLite releases Python's lock while a statement runs, so a statement over a whole batch works
-beside the reader of the next one; that is why work comes in sets and why there is one thread.
+SQLite releases Python's lock while a statement runs, so a statement over a whole batch runs
+beside the reader of the next batch; that is why work comes in sets and why there is one thread.
 """
 
 import asyncio
+import re
 import sqlite3
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing, suppress
+from contextlib import AbstractContextManager, closing, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Concatenate, NamedTuple, ParamSpec, Self, TypeVar
 
-from amp_console.ledger.backups import BackupOptions, BackupSkipped, back_up, open_to_read
-from amp_console.ledger.dead_runs import dead_runs, end_dead_runs
-from amp_console.ledger.errors import damaged, explain, explain_os
+from amp_console.ledger.backups import (
+    Backup,
+    BackupOptions,
+    BackupSkipped,
+    back_up,
+    is_due,
+    list_backups,
+    open_to_read,
+)
+from amp_console.ledger.db import Db
+from amp_console.ledger.errors import LedgerError, damaged, explain, explain_os
 from amp_console.ledger.files import EMPTY, prepare
+from amp_console.ledger.locks import FileLocks
+from amp_console.ledger.runs import end_dead_runs, running_locks
 from amp_console.ledger.schema import migrate
-
-Db = sqlite3.Connection
-"""What the ledger's functions take first; no other room needs to know what it is."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
-Work = Callable[Concatenate[sqlite3.Connection, P], T]
+Work = Callable[Concatenate[Db, P], T]
 
 BUSY_SECONDS = 30.0
 CACHE_KIB = 64 * 1024
 
 
 class Ledger:
-    """Runs functions that take a `sqlite3.Connection` first, each in a transaction of its own.
+    """Runs functions that take a `Db` first, each in a transaction of its own.
 
-    `read` and `write` wait for the result, `aread` and `awrite` await it, `submit` returns a
-    future. All raise `LedgerError` where SQLite fails; the transaction is then undone.
+    `read`, `stage` and `write` wait for the result, `aread`, `astage` and `awrite` await it,
+    `submit` returns a future. All raise `LedgerError` if SQLite fails; the transaction is then
+    rolled back.
     """
 
     def __init__(
@@ -45,17 +54,15 @@ class Ledger:
         backups: BackupOptions | None = None,
         now: Callable[[], int] = lambda: time.time_ns() // 1000,
     ) -> None:
-        """Open the ledger at `path`, making it (0600) or bringing it up to date as needed.
-
-        An older one is backed up first; `now` is in microseconds since 1970. `notices` says in
-        sentences what an operator has to know of that.
-        """
-        self.path = path
-        self.backups = backups or BackupOptions()
+        """Open the ledger at `path`; see `open_ledger`."""
+        self._path = path
+        self.backup_options = backups or BackupOptions()
+        self._locks = FileLocks(path)
         self.notices: tuple[str, ...] = ()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="ledger")
         try:
             self._db = self._thread.submit(self._guard, self._open, now).result()
+            self._thread.submit(self._guard, self._end_dead_runs).result()
         except BaseException:
             self._thread.shutdown()
             raise
@@ -75,17 +82,71 @@ class Ledger:
         return await asyncio.wrap_future(self.submit(work, *args, **kwargs))
 
     def read(self, work: Work[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run `work` on one consistent picture of the ledger; other processes may go on writing."""
-        return self._look(work, *args, **kwargs).result()
+        """Run `work` on one consistent state of the ledger, while other processes may write."""
+        return self._submit_read(work, *args, **kwargs).result()
 
     async def aread(self, work: Work[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Like `read`, without holding up the event loop."""
-        return await asyncio.wrap_future(self._look(work, *args, **kwargs))
+        return await asyncio.wrap_future(self._submit_read(work, *args, **kwargs))
 
-    def _look(self, work: Work[P, T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+    def stage(self, work: Work[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run `work`, which may write to temporary tables of this connection and to nothing else.
+
+        SQLite keeps them in a file of their own, so writers of the ledger are not held up.
+        """
+        return self._submit_read(work, *args, **kwargs).result()
+
+    async def astage(self, work: Work[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Like `stage`, without holding up the event loop."""
+        return await asyncio.wrap_future(self._submit_read(work, *args, **kwargs))
+
+    def _submit_read(self, work: Work[P, T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         return self._thread.submit(
             self._guard, self._transaction, "BEGIN", lambda db: work(db, *args, **kwargs)
         )
+
+    @property
+    def url(self) -> str:
+        """What `open_ledger` opens this ledger by."""
+        return str(self._path)
+
+    def lease(self, audience_id: int) -> AbstractContextManager[None]:
+        """Hold an audience's lease; raises `AudienceBusy` at once if another process holds it."""
+        return self._locks.lease(audience_id)
+
+    def hold_run(self) -> AbstractContextManager[str]:
+        """Hold a new lock during a run; its name is what `begin_run` writes down."""
+        return self._locks.hold_run()
+
+    def dead_runs(self) -> frozenset[int]:
+        """Return the runs marked running whose process no longer holds their lock.
+
+        What is read afterwards may use this: a run that began since is not among them, and for one
+        that ended since, its own end counts.
+        """
+        return self._thread.submit(self._guard, self._find_dead_runs).result()
+
+    async def adead_runs(self) -> frozenset[int]:
+        """Like `dead_runs`, without holding up the event loop."""
+        return await asyncio.wrap_future(self._thread.submit(self._guard, self._find_dead_runs))
+
+    async def aend_dead_runs(self) -> None:
+        """End the dead runs in the history, with what their requests say they did."""
+        await asyncio.wrap_future(self._thread.submit(self._guard, self._end_dead_runs))
+
+    def is_backup_due(self, now: int) -> bool:
+        """Whether it is time for the daily backup; `now` in microseconds since 1970."""
+        return is_due(self._path, now, self.backup_options)
+
+    def back_up(
+        self, reason: str, now: int, is_stopped: Callable[[], bool] = lambda: False
+    ) -> Backup | None:
+        """Copy the ledger, in the calling thread; see `backups.back_up`. Raises `BackupSkipped`."""
+        return back_up(self._path, reason, now, self.backup_options, is_stopped)
+
+    def list_backups(self) -> list[Backup]:
+        """Return the ledger's backups, the newest first."""
+        return list_backups(self._path)
 
     def close(self) -> None:
         """Finish what was queued and close the file."""
@@ -104,31 +165,43 @@ class Ledger:
         self.close()
 
     def _open(self, now: Callable[[], int]) -> sqlite3.Connection:
-        if notice := prepare(self.path):
+        if notice := prepare(self._path):
             self.notices += (notice,)
-        db = sqlite3.connect(self.path, timeout=BUSY_SECONDS, isolation_level=None)
+        db = sqlite3.connect(self._path, timeout=BUSY_SECONDS, isolation_level=None)
         try:
             if not db.execute("PRAGMA user_version").fetchone()[0]:
-                raise damaged(self.path, "is not a ledger")
+                raise damaged(self._path, "is not a ledger")
             db.execute("PRAGMA journal_mode = WAL")
             db.execute("PRAGMA synchronous = FULL")  # what was taken must outlive a power cut
             db.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
             db.execute("PRAGMA foreign_keys = ON")
-            migrate(db, lambda version: self._back_up(f"before-version-{version + 1}", now()))
-            _end_dead_runs(db)
+            migrate(db, lambda version: self._back_up_before(version + 1, now()))
         except BaseException:
             db.close()
             raise
         return db
 
-    def _back_up(self, reason: str, now: int) -> None:
+    def _back_up_before(self, version: int, now: int) -> None:
         """Make a backup; without room for one, the migration, which needs little, goes ahead."""
         try:
-            back_up(self.path, reason, now, self.backups)
+            back_up(self._path, f"before-version-{version}", now, self.backup_options)
         except BackupSkipped as skipped:
             self.notices += (str(skipped),)
 
-    def _transaction(self, begin: str, work: Callable[[sqlite3.Connection], T]) -> T:
+    def _find_dead_runs(self) -> frozenset[int]:
+        running = self._transaction("BEGIN", running_locks)
+        return frozenset(
+            run_id
+            for run_id, lock in running.items()
+            if lock is None or not self._locks.is_held(lock)
+        )
+
+    def _end_dead_runs(self) -> None:
+        dead = self._find_dead_runs()
+        if dead:  # else no process that writes is waited for
+            self._transaction("BEGIN IMMEDIATE", lambda db: end_dead_runs(db, dead))
+
+    def _transaction(self, begin: str, work: Callable[[Db], T]) -> T:
         self._db.execute(begin)
         try:
             result = work(self._db)
@@ -143,7 +216,36 @@ class Ledger:
         try:
             return call(*args, **kwargs)
         except sqlite3.Error as error:
-            raise explain(error, self.path) from error
+            raise explain(error, self._path) from error
+
+
+def open_ledger(
+    url: str | Path,
+    *,
+    backups: BackupOptions | None = None,
+    now: Callable[[], int] = lambda: time.time_ns() // 1000,
+) -> Ledger:
+    """Open the ledger at a path or a `sqlite:` URL, creating or migrating it as needed.
+
+    A new file is readable by its owner only (0600). A ledger of an older version is backed up
+    first; `now` is in microseconds since 1970. `Ledger.notices` says in sentences what an operator
+    has to know about that. Raises `LedgerError`, also for a URL of another scheme.
+    """
+    return Ledger(_path_of(url), backups=backups, now=now)
+
+
+_SCHEME = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]+):")  # a single letter is a drive of Windows
+
+
+def _path_of(url: str | Path) -> Path:
+    if isinstance(url, Path) or not (scheme := _SCHEME.match(url)):
+        return Path(url)
+    if scheme[1].lower() != "sqlite":
+        raise LedgerError(
+            f"A ledger can't be opened with {scheme[1]}:. Use a path, or sqlite: before a path."
+        )
+    rest = url[scheme.end() :]
+    return Path(rest.removeprefix("//"))
 
 
 class Examination(NamedTuple):
@@ -168,9 +270,6 @@ def examine(path: Path) -> Examination:
     return Examination(count, None if says == "ok" else says)
 
 
-def _end_dead_runs(db: sqlite3.Connection) -> None:
-    """End what a process left behind; without any, nobody who writes is waited for."""
-    if dead_runs(db):
-        db.execute("BEGIN IMMEDIATE")
-        end_dead_runs(db)
-        db.execute("COMMIT")
+def revision(db: Db) -> int:
+    """A number that changes whenever another connection, of any process, has committed."""
+    return int(db.execute("PRAGMA data_version").fetchone()[0])

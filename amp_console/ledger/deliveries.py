@@ -8,7 +8,6 @@ member is written once per delivery, and a lost answer can't lose a person.
 """
 
 import enum
-import sqlite3
 from collections.abc import Collection, Sequence
 
 import msgspec
@@ -16,6 +15,7 @@ import msgspec
 from amp_console.ledger import late_effects
 from amp_console.ledger.codes import ID_TYPE_CODE, WANTED
 from amp_console.ledger.comparisons import EXTRA, DifferenceKind
+from amp_console.ledger.db import Db
 from amp_console.values import IdType, Operation
 
 
@@ -86,7 +86,7 @@ class BatchRows(msgspec.Struct, frozen=True):
 
 
 def take(
-    db: sqlite3.Connection,
+    db: Db,
     run_id: int,
     audience_id: int,
     id_type: IdType,
@@ -129,7 +129,7 @@ def take(
 
 
 def take_these(
-    db: sqlite3.Connection, run_id: int, batch: DeliveryBatch, ids: Sequence[str], now: int
+    db: Db, run_id: int, batch: DeliveryBatch, ids: Sequence[str], now: int
 ) -> DeliveryBatch | None:
     """Take those of `ids` that are still pending as they were in `batch`, into a new request."""
     still: list[tuple[int, str]] = []
@@ -158,7 +158,7 @@ def take_these(
 
 
 def take_control(
-    db: sqlite3.Connection, run_id: int, audience_id: int, id_type: IdType, now: int
+    db: Db, run_id: int, audience_id: int, id_type: IdType, now: int
 ) -> DeliveryBatch | None:
     """Take a delivered user, or else one who is known to be out, into a request that repeats that.
 
@@ -179,7 +179,7 @@ def take_control(
 
 
 def open_request(
-    db: sqlite3.Connection,
+    db: Db,
     run_id: int,
     audience_id: int,
     id_type: IdType,
@@ -209,7 +209,7 @@ def open_request(
 
 
 def confirm(
-    db: sqlite3.Connection,
+    db: Db,
     batch: DeliveryBatch,
     answer: BatchAnswer,
     skipped: Sequence[str] = (),
@@ -225,9 +225,7 @@ def confirm(
     return _reject(db, batch, skipped, Reason.UNKNOWN, reason, answer.at) if skipped else 0
 
 
-def refuse(
-    db: sqlite3.Connection, batch: DeliveryBatch, culprits: Sequence[str], answer: BatchAnswer
-) -> int:
+def refuse(db: Db, batch: DeliveryBatch, culprits: Sequence[str], answer: BatchAnswer) -> int:
     """Amplitude refused the request because of these users, and again, although it took others.
 
     That says nothing about whether they are in: an upload may have added them.
@@ -238,7 +236,7 @@ def refuse(
 
 
 def _reject(
-    db: sqlite3.Connection,
+    db: Db,
     batch: DeliveryBatch,
     ids: Sequence[str],
     code: Reason,
@@ -273,9 +271,7 @@ def _reject(
     return done.rowcount
 
 
-def void(
-    db: sqlite3.Connection, request_id: int, answer: BatchAnswer, late_until: int | None = None
-) -> None:
+def void(db: Db, request_id: int, answer: BatchAnswer, late_until: int | None = None) -> None:
     """It is not known whether the request was applied: its members are unknown, and so pending.
 
     It may take effect until `late_until`, in microseconds since 1970; None: it was not applied.
@@ -293,7 +289,7 @@ def void(
         late_effects.remember(db, request_id, late_until)
 
 
-def withdraw(db: sqlite3.Connection, batch: DeliveryBatch) -> None:
+def withdraw(db: Db, batch: DeliveryBatch) -> None:
     """Delete a request that was never sent; its members are pending as before it."""
     first, last = db.execute(
         "DELETE FROM request WHERE id = ? RETURNING first_n, last_n", (batch.request_id,)
@@ -305,7 +301,7 @@ def withdraw(db: sqlite3.Connection, batch: DeliveryBatch) -> None:
     )
 
 
-def void_open(db: sqlite3.Connection, audience_id: int, now: int, late_until: int | None) -> int:
+def void_open(db: Db, audience_id: int, now: int, late_until: int | None) -> int:
     """Void what a dead process left open; only for the holder of the lease. Returns how many.
 
     What it sent may take effect until `late_until`, in microseconds since 1970; None: it can't.
@@ -319,9 +315,7 @@ def void_open(db: sqlite3.Connection, audience_id: int, now: int, late_until: in
     return len(requests)
 
 
-def settle(
-    db: sqlite3.Connection, request_id: int, state: str, answer: BatchAnswer, skipped: int = 0
-) -> None:
+def settle(db: Db, request_id: int, state: str, answer: BatchAnswer, skipped: int = 0) -> None:
     """Close a request with what came back; its members are the caller's business."""
     db.execute(
         "UPDATE request SET state = ?, settled_at = ?, status = ?, answer = ?, skipped = ? "
@@ -330,7 +324,7 @@ def settle(
     )
 
 
-def make_room(db: sqlite3.Connection, audience_id: int, id_type: IdType) -> None:
+def make_room(db: Db, audience_id: int, id_type: IdType) -> None:
     """Before people are removed by the ID type not in use: the same people may be in by the other.
 
     Everybody delivered under the ID type in use becomes unknown, and so is added again after.

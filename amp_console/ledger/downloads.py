@@ -1,8 +1,8 @@
 """Downloads of cohorts: what they cost is counted here, and none is paid for twice."""
 
-import sqlite3
-
 import msgspec
+
+from amp_console.ledger.db import Db
 
 
 class Download(msgspec.Struct, frozen=True):
@@ -13,7 +13,7 @@ class Download(msgspec.Struct, frozen=True):
     started_at: int
 
 
-def begin_download(db: sqlite3.Connection, audience_id: int, cohort_id: str, now: int) -> int:
+def begin_download(db: Db, audience_id: int, cohort_id: str, now: int) -> int:
     """Write a download down before it is asked for: it may count although its answer is lost."""
     row = db.execute(
         "INSERT INTO download (audience_id, cohort_id, started_at) VALUES (?, ?, ?) RETURNING id",
@@ -22,24 +22,22 @@ def begin_download(db: sqlite3.Connection, audience_id: int, cohort_id: str, now
     return int(row[0])
 
 
-def note_request(db: sqlite3.Connection, download_id: int, request_id: str) -> None:
+def note_request(db: Db, download_id: int, request_id: str) -> None:
     """Keep the number that Amplitude gave a download."""
     db.execute("UPDATE download SET request_id = ? WHERE id = ?", (request_id, download_id))
 
 
-def close_download(db: sqlite3.Connection, download_id: int) -> None:
+def close_download(db: Db, download_id: int) -> None:
     """The download was read, or is good for nothing; it still counts."""
     db.execute("UPDATE download SET is_over = 1 WHERE id = ?", (download_id,))
 
 
-def uncount_download(db: sqlite3.Connection, download_id: int) -> None:
+def uncount_download(db: Db, download_id: int) -> None:
     """Amplitude refused to start the download, so it cost nothing."""
     db.execute("DELETE FROM download WHERE id = ?", (download_id,))
 
 
-def unread_download(
-    db: sqlite3.Connection, audience_id: int, cohort_id: str, since: int
-) -> Download | None:
+def unread_download(db: Db, audience_id: int, cohort_id: str, since: int) -> Download | None:
     """The download that was paid for since then and never read, if it still says how things are.
 
     It does while nothing was sent to the cohort after it was asked for.
@@ -54,7 +52,7 @@ def unread_download(
     return None if row is None else Download(*row)
 
 
-def starts_since(db: sqlite3.Connection, since: int) -> list[int]:
+def starts_since(db: Db, since: int) -> list[int]:
     """When downloads were started since then, the oldest first; for all audiences together."""
     rows = db.execute(
         "SELECT started_at FROM download WHERE started_at >= ? ORDER BY started_at", (since,)

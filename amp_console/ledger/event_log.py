@@ -1,9 +1,10 @@
 """The log of what was done: imports and settings. Runs have a history of their own."""
 
 import enum
-import sqlite3
 
 import msgspec
+
+from amp_console.ledger.db import Db
 
 MOST = 10_000  # entries that are kept
 
@@ -27,7 +28,7 @@ class LogEntry(msgspec.Struct, frozen=True):
     is_bad: bool = False
 
 
-def add_log_entry(db: sqlite3.Connection, entry: LogEntry) -> None:
+def add_log_entry(db: Db, entry: LogEntry) -> None:
     """Keep an entry; the oldest ones are dropped beyond `MOST`."""
     row = db.execute(
         "INSERT INTO log_entry (at, kind, text, is_bad) VALUES (?, ?, ?, ?) RETURNING id",
@@ -36,7 +37,7 @@ def add_log_entry(db: sqlite3.Connection, entry: LogEntry) -> None:
     db.execute("DELETE FROM log_entry WHERE id <= ?", (row[0] - MOST,))
 
 
-def log_entries(db: sqlite3.Connection, limit: int) -> list[LogEntry]:
+def log_entries(db: Db, limit: int) -> list[LogEntry]:
     """The last `limit` entries, the newest first."""
     rows = db.execute(
         "SELECT at, kind, text, is_bad FROM log_entry ORDER BY id DESC LIMIT ?", (limit,)

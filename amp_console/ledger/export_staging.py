@@ -4,12 +4,12 @@ They are temporary tables, which SQLite keeps out of memory and takes away with 
 Whoever compares an audience holds its lease, so each audience has one of them at most.
 """
 
-import sqlite3
 from collections.abc import Iterable, Sequence
 
 import msgspec
 
 from amp_console.ledger.codes import ID_TYPE_CODE
+from amp_console.ledger.db import Db
 from amp_console.values import IdType
 
 
@@ -28,13 +28,13 @@ def listed_table(audience_id: int) -> str:
     return f"listed_{int(audience_id)}"
 
 
-def forget_found(db: sqlite3.Connection, audience_id: int) -> None:
+def forget_found(db: Db, audience_id: int) -> None:
     """Forget who was found in the cohort, and what was found to differ on the way."""
     db.execute(f"DROP TABLE IF EXISTS temp.{found_table(audience_id)}")
     db.execute(f"DROP TABLE IF EXISTS temp.{drift_table(audience_id)}")
 
 
-def begin_found(db: sqlite3.Connection, audience_id: int) -> None:
+def begin_found(db: Db, audience_id: int) -> None:
     """Begin to look at a cohort anew."""
     forget_found(db, audience_id)
     db.execute(
@@ -43,7 +43,7 @@ def begin_found(db: sqlite3.Connection, audience_id: int) -> None:
 
 
 def add_found(
-    db: sqlite3.Connection,
+    db: Db,
     audience_id: int,
     id_type: IdType,
     members: Iterable[tuple[str, str]],
@@ -61,19 +61,19 @@ def add_found(
     db.executemany(f"INSERT INTO {table} VALUES {order}", by_amplitude_id.items())
 
 
-def forget_listed(db: sqlite3.Connection, audience_id: int) -> None:
+def forget_listed(db: Db, audience_id: int) -> None:
     """Forget the list that a cohort is compared with."""
     db.execute(f"DROP TABLE IF EXISTS temp.{listed_table(audience_id)}")
 
 
-def begin_listed(db: sqlite3.Connection, audience_id: int) -> None:
+def begin_listed(db: Db, audience_id: int) -> None:
     """Begin to read a list of members."""
     forget_listed(db, audience_id)
     columns = "(id TEXT NOT NULL PRIMARY KEY, is_named INTEGER NOT NULL DEFAULT 1)"
     db.execute(f"CREATE TEMP TABLE {listed_table(audience_id)} {columns} WITHOUT ROWID")
 
 
-def add_listed(db: sqlite3.Connection, audience_id: int, ids: Sequence[str]) -> None:
+def add_listed(db: Db, audience_id: int, ids: Sequence[str]) -> None:
     """Add identifiers that the list names."""
     db.executemany(
         f"INSERT OR IGNORE INTO temp.{listed_table(audience_id)} (id) VALUES (?)",
@@ -91,9 +91,7 @@ class ExportedMember(msgspec.Struct, frozen=True):
     known: int
 
 
-def end_listed(
-    db: sqlite3.Connection, audience_id: int, id_type: IdType, at: int
-) -> ExportedMember:
+def end_listed(db: Db, audience_id: int, id_type: IdType, at: int) -> ExportedMember:
     """Let events that are newer than the list outweigh it."""
     values = {"audience": audience_id, "id_type": ID_TYPE_CODE[id_type], "at": at}
     known = "FROM main.member WHERE audience_id = :audience AND id_type = :id_type"

@@ -9,7 +9,7 @@ from filelock import FileLock
 
 from amp_console.ledger.backups import list_backups
 from amp_console.ledger.errors import LedgerDamaged, damaged, explain_os
-from amp_console.ledger.folders import lock_folder
+from amp_console.ledger.locks import lock_folder
 from amp_console.ledger.schema import migrate
 
 PAGE_BYTES = 16384  # 1,000,000 random ids go in 1.3 times as fast as with 4,096

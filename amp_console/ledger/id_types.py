@@ -1,11 +1,10 @@
 """What the other ID type would mean for an audience."""
 
-import sqlite3
-
 import msgspec
 
 from amp_console.ledger.audiences import Audience
 from amp_console.ledger.codes import ID_TYPE_CODE
+from amp_console.ledger.db import Db
 
 
 class OtherIdType(msgspec.Struct, frozen=True):
@@ -20,7 +19,7 @@ class OtherIdType(msgspec.Struct, frozen=True):
     unknown: int
 
 
-def other_id_type(db: sqlite3.Connection, known: Audience) -> OtherIdType:
+def other_id_type(db: Db, known: Audience) -> OtherIdType:
     """Count it; it looks at each member (2,000,000 a second)."""
     leave, unknown = db.execute(
         "SELECT coalesce(sum(delivered IS NOT 0), 0), "

@@ -7,13 +7,13 @@ delivered once more. They stay remembered until a request that was sent after th
 confirmed.
 """
 
-import sqlite3
 from collections import Counter
 from collections.abc import Sequence
 
 import msgspec
 
 from amp_console.ledger.codes import ID_TYPE_CODE, WANTED
+from amp_console.ledger.db import Db
 from amp_console.values import IdType, Operation
 
 _JOINED = (
@@ -45,7 +45,7 @@ class Uncertain(msgspec.Struct, frozen=True):
     until: int
 
 
-def remember(db: sqlite3.Connection, request_id: int, until: int) -> None:
+def remember(db: Db, request_id: int, until: int) -> None:
     """Remember that a request, now void, may take effect until a time.
 
     One that replaces a cohort's content also removes everybody it does not carry, including users
@@ -80,7 +80,7 @@ def remember(db: sqlite3.Connection, request_id: int, until: int) -> None:
     )
 
 
-def make_due_pending(db: sqlite3.Connection, audience_id: int, now: int, quiet: int) -> None:
+def make_due_pending(db: Db, audience_id: int, now: int, quiet: int) -> None:
     """Make pending who has to be confirmed again by now; only for the holder of the lease.
 
     `quiet` is the quiet time in microseconds: no effect is waited for longer, so that a clock that
@@ -122,7 +122,7 @@ def make_due_pending(db: sqlite3.Connection, audience_id: int, now: int, quiet: 
     )
 
 
-def _has_any(db: sqlite3.Connection, audience_id: int) -> bool:
+def _has_any(db: Db, audience_id: int) -> bool:
     row = db.execute(
         "SELECT EXISTS (SELECT 1 FROM late_effect WHERE audience_id = ?1) "
         "OR EXISTS (SELECT 1 FROM late_replacement WHERE audience_id = ?1)",
@@ -131,7 +131,7 @@ def _has_any(db: sqlite3.Connection, audience_id: int) -> bool:
     return bool(row[0])
 
 
-def _extend_replacements(db: sqlite3.Connection, audience_id: int) -> None:
+def _extend_replacements(db: Db, audience_id: int) -> None:
     """Remember those who have come since a replacement was given up: it would remove them."""
     db.execute(
         "INSERT INTO late_effect SELECT m.audience_id, r.cohort_id, m.n, 0, r.until "
@@ -146,7 +146,7 @@ def _extend_replacements(db: sqlite3.Connection, audience_id: int) -> None:
     )
 
 
-def settle_confirmed(db: sqlite3.Connection, request_id: int) -> None:
+def settle_confirmed(db: Db, request_id: int) -> None:
     """Forget the effects that were over when a request, now confirmed, was sent to its members."""
     row = db.execute(
         "SELECT audience_id, sent_at, first_n, last_n FROM request WHERE id = ?", (request_id,)
@@ -161,7 +161,7 @@ def settle_confirmed(db: sqlite3.Connection, request_id: int) -> None:
 
 
 def rule_out(
-    db: sqlite3.Connection,
+    db: Db,
     audience_id: int,
     id_type: IdType,
     operation: Operation,
@@ -177,7 +177,7 @@ def rule_out(
     )
 
 
-def due(db: sqlite3.Connection, audience_id: int, now: int) -> Counter[tuple[int, int]]:
+def due(db: Db, audience_id: int, now: int) -> Counter[tuple[int, int]]:
     """Count who has to be confirmed again by now, by ID type (code) and what is wanted."""
     rows = db.execute(
         f"SELECT m.id_type, m.wanted, count(DISTINCT m.n) FROM {_JOINED} "
@@ -187,7 +187,7 @@ def due(db: sqlite3.Connection, audience_id: int, now: int) -> Counter[tuple[int
     return Counter({(id_type, wanted): count for id_type, wanted, count in rows})
 
 
-def uncertain(db: sqlite3.Connection, audience_id: int | None = None) -> dict[int, Uncertain]:
+def uncertain(db: Db, audience_id: int | None = None) -> dict[int, Uncertain]:
     """Count the users whose delivered state a late effect may undo, of one audience or of each."""
     rows = db.execute(
         f"SELECT late.audience_id, count(DISTINCT m.n), min(late.until), max(late.until) "
@@ -197,9 +197,7 @@ def uncertain(db: sqlite3.Connection, audience_id: int | None = None) -> dict[in
     return {of: Uncertain(users, first, until) for of, users, first, until in rows}
 
 
-def uncertain_until(
-    db: sqlite3.Connection, audience_id: int, id_type: IdType, id_: str
-) -> int | None:
+def uncertain_until(db: Db, audience_id: int, id_type: IdType, id_: str) -> int | None:
     """Until when a late effect may undo what is delivered of one user; None if none may."""
     row = db.execute(
         f"SELECT max(late.until) FROM {_JOINED} WHERE late.audience_id = ? AND m.id_type = ? "

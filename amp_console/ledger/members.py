@@ -4,13 +4,13 @@ Newest is by (time, source, line), a total order over everything ever read, so f
 maximum: reading again, out of order or twice changes nothing.
 """
 
-import sqlite3
 from collections.abc import Iterator, Sequence
 
 import msgspec
 
 from amp_console.ledger.audiences import Link, audience
 from amp_console.ledger.codes import ID_TYPE_CODE
+from amp_console.ledger.db import Db
 from amp_console.values import AudienceRef, Change, IdType
 
 # A change crosses into SQLite as one integer, (time << 21 | line << 1 | member), its time counted
@@ -108,7 +108,7 @@ class Gathered:
 
 
 def fold(
-    db: sqlite3.Connection,
+    db: Db,
     source_id: int,
     gathered: Gathered,
     audiences: dict[AudienceRef, int],
@@ -138,9 +138,7 @@ def fold(
     return updated
 
 
-def _fold_newest(
-    db: sqlite3.Connection, values: dict[str, int | None], newest: dict[str, int]
-) -> int:
+def _fold_newest(db: Db, values: dict[str, int | None], newest: dict[str, int]) -> int:
     updated = 0
     text = msgspec.json.encode(newest)
     if b"\\u0000" in text:
@@ -153,7 +151,7 @@ def _fold_newest(
     return updated + db.execute(_FOLD_ALL, {**values, "changes": text.decode()}).rowcount
 
 
-def _remember_pairs(db: sqlite3.Connection, audience_id: int, pairs: dict[str, str]) -> None:
+def _remember_pairs(db: Db, audience_id: int, pairs: dict[str, str]) -> None:
     """Keep the same person's identifier of the other type, where the newest event has both."""
     for id_type, ordered in (
         (IdType.USER_ID, pairs.items()),

@@ -1,11 +1,10 @@
 """People entering and leaving an audience over time."""
 
-import sqlite3
-
 import msgspec
 
 from amp_console.ledger.audiences import Audience
 from amp_console.ledger.codes import ID_TYPE_CODE
+from amp_console.ledger.db import Db
 
 
 class Movement(msgspec.Struct, frozen=True):
@@ -20,9 +19,7 @@ class Movement(msgspec.Struct, frozen=True):
     left: tuple[int, ...]
 
 
-def movement(
-    db: sqlite3.Connection, audience: Audience, until: int, bucket: int, buckets: int
-) -> Movement:
+def movement(db: Db, audience: Audience, until: int, bucket: int, buckets: int) -> Movement:
     """Count people by when their newest event was; it looks at each member of the audience.
 
     Who came and went in between counts once, as they are now.

@@ -1,7 +1,6 @@
 """One person: what every audience knows of an identifier."""
 
-import sqlite3
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import msgspec
@@ -9,6 +8,7 @@ import msgspec
 from amp_console.ledger import late_effects
 from amp_console.ledger.audiences import Audience, all_audiences
 from amp_console.ledger.codes import ID_TYPE_CODE, ID_TYPE_OF
+from amp_console.ledger.db import Db
 from amp_console.ledger.deliveries import Reason
 from amp_console.ledger.requests import RequestRecord, RequestState, request
 from amp_console.ledger.runs import RunStatus, run
@@ -52,8 +52,8 @@ class PersonRecord(msgspec.Struct, frozen=True):
     certain_at: int | None = None
 
 
-def find_person(db: sqlite3.Connection, text: str) -> list[PersonRecord]:
-    """What is known of an identifier of either kind, exactly as it is written."""
+def find_person(db: Db, text: str, dead: Collection[int] = ()) -> list[PersonRecord]:
+    """What is known of an identifier of either kind, spelled exactly; `dead` as in `all_runs`."""
     found = []
     for audience in all_audiences(db):
         for id_type in (audience.id_type, audience.id_type.other):
@@ -66,11 +66,11 @@ def find_person(db: sqlite3.Connection, text: str) -> list[PersonRecord]:
                 (audience.id, ID_TYPE_CODE[id_type], text),
             ).fetchone()
             if row is not None:
-                found.append(_record(db, audience, row))
+                found.append(_record(db, audience, row, dead))
     return found
 
 
-def _record(db: sqlite3.Connection, audience: Audience, row: Sequence[Any]) -> PersonRecord:
+def _record(db: Db, audience: Audience, row: Sequence[Any], dead: Collection[int]) -> PersonRecord:
     code, id_, is_member, wanted, event_at, source, line, delivered, carried, other, *why = row
     last = None if carried is None else request(db, carried)
     is_open = last is not None and last.state is RequestState.OPEN
@@ -85,16 +85,16 @@ def _record(db: sqlite3.Connection, audience: Audience, row: Sequence[Any]) -> P
         line=line,
         delivered=None if delivered is None or is_open else bool(delivered),
         request=last,
-        is_under_way=is_open and _goes_on(db, last),
+        is_under_way=is_open and _is_running(db, last, dead),
         rejection=_rejection(why),
         counterpart=other,
         certain_at=late_effects.uncertain_until(db, audience.id, ID_TYPE_OF[code], id_),
     )
 
 
-def _goes_on(db: sqlite3.Connection, last: RequestRecord | None) -> bool:
-    of = run(db, last.run_id) if last is not None else None
-    return of is not None and of.status is RunStatus.RUNNING
+def _is_running(db: Db, last: RequestRecord | None, dead: Collection[int]) -> bool:
+    found = run(db, last.run_id, dead) if last is not None else None
+    return found is not None and found.status is RunStatus.RUNNING
 
 
 def _rejection(why: Sequence[Any]) -> Rejection | None:

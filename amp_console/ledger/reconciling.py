@@ -1,6 +1,5 @@
 """Putting differences right: choosing them, and making them pending, for a delivery to send."""
 
-import sqlite3
 from collections import Counter
 from collections.abc import Collection
 
@@ -9,6 +8,7 @@ import msgspec
 from amp_console.ledger import late_effects
 from amp_console.ledger.codes import ID_TYPE_CODE
 from amp_console.ledger.comparisons import DISAGREEING, EXTRA, Comparison, DifferenceKind
+from amp_console.ledger.db import Db
 from amp_console.ledger.deliveries import (
     BatchAnswer,
     BatchRows,
@@ -50,7 +50,7 @@ class Chosen(msgspec.Struct, frozen=True):
     followed: int
 
 
-def count_chosen(db: sqlite3.Connection, of: Comparison, choice: RepairChoice) -> Chosen:
+def count_chosen(db: Db, of: Comparison, choice: RepairChoice) -> Chosen:
     """Count whom a choice means; whoever was put right since then counts no more."""
     choose(db, of, choice)
     other = ID_TYPE_CODE[of.id_type.other]
@@ -71,7 +71,7 @@ def count_chosen(db: sqlite3.Connection, of: Comparison, choice: RepairChoice) -
     )
 
 
-def choose(db: sqlite3.Connection, of: Comparison, choice: RepairChoice) -> None:
+def choose(db: Db, of: Comparison, choice: RepairChoice) -> None:
     """Mark the differences that are to be put right, and no others."""
     kinds = _json(choice.kinds)
     db.execute(
@@ -87,9 +87,7 @@ def choose(db: sqlite3.Connection, of: Comparison, choice: RepairChoice) -> None
     )
 
 
-def make_chosen_pending(
-    db: sqlite3.Connection, of: Comparison, choice: RepairChoice, now: int
-) -> None:
+def make_chosen_pending(db: Db, of: Comparison, choice: RepairChoice, now: int) -> None:
     """Let the ledger want what is chosen, so that it is pending.
 
     Rejected users are tried again. A list outweighs the events before it. The ledger
@@ -115,7 +113,7 @@ def make_chosen_pending(
     )
 
 
-def _follow_list(db: sqlite3.Connection, of: Comparison, now: int) -> None:
+def _follow_list(db: Db, of: Comparison, now: int) -> None:
     """Fold what the list says of those who were chosen, as an event of its time would be."""
     assert of.against is not None
     values = {
@@ -143,7 +141,7 @@ def _follow_list(db: sqlite3.Connection, of: Comparison, now: int) -> None:
         )
 
 
-def chosen_left(db: sqlite3.Connection, of: Comparison) -> int:
+def chosen_left(db: Db, of: Comparison) -> int:
     """How many of the chosen are still pending."""
     row = db.execute(
         f"SELECT count(*) FROM difference AS d JOIN member USING (id_type, id) WHERE {_CHOSEN} "
@@ -153,7 +151,7 @@ def chosen_left(db: sqlite3.Connection, of: Comparison) -> int:
     return int(row[0])
 
 
-def note_put_right(db: sqlite3.Connection, of: Comparison) -> int:
+def note_put_right(db: Db, of: Comparison) -> int:
     """Tell the chosen who are put right from those who are not; return how many differ still."""
     values = {"comparison": of.id, "audience": of.audience_id}
     db.execute(
@@ -172,7 +170,7 @@ def note_put_right(db: sqlite3.Connection, of: Comparison) -> int:
 
 
 def take_content(
-    db: sqlite3.Connection, run_id: int, audience_id: int, id_type: IdType, limit: int, now: int
+    db: Db, run_id: int, audience_id: int, id_type: IdType, limit: int, now: int
 ) -> DeliveryBatch | None:
     """Take everybody who is wanted into one upload that replaces the cohort's content.
 
@@ -200,9 +198,7 @@ def take_content(
     return batch
 
 
-def replaced(
-    db: sqlite3.Connection, batch: DeliveryBatch, answer: BatchAnswer, *, all_matched: bool
-) -> int:
+def replaced(db: Db, batch: DeliveryBatch, answer: BatchAnswer, *, all_matched: bool) -> int:
     """The upload replaced the content: users it does not carry are out; return how many were in.
 
     If Amplitude knew everybody in it (`all_matched`), they are all in. What is wanted may have

@@ -1,10 +1,11 @@
 """Requests that a receiver refused, counted by reason and kept with their run."""
 
 import enum
-import sqlite3
 from collections.abc import Iterable
 
 import msgspec
+
+from amp_console.ledger.db import Db
 
 
 class RefusalReason(enum.StrEnum):
@@ -37,7 +38,7 @@ class RefusedRequests(msgspec.Struct, frozen=True):
     words: str
 
 
-def keep_refused(db: sqlite3.Connection, run_id: int, refused: Iterable[RefusedRequests]) -> None:
+def keep_refused(db: Db, run_id: int, refused: Iterable[RefusedRequests]) -> None:
     """Keep how many requests were refused during a run. Called again, it replaces what was kept."""
     db.executemany(
         "INSERT OR REPLACE INTO refused_requests (run_id, reason, status, count, last_at, words) "
@@ -49,7 +50,7 @@ def keep_refused(db: sqlite3.Connection, run_id: int, refused: Iterable[RefusedR
     )
 
 
-def refused_requests(db: sqlite3.Connection, run_id: int) -> list[RefusedRequests]:
+def refused_requests(db: Db, run_id: int) -> list[RefusedRequests]:
     """What was refused during a run, the most recent reason first."""
     rows = db.execute(
         "SELECT reason, status, count, last_at, words FROM refused_requests WHERE run_id = ? "

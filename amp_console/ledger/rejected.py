@@ -5,7 +5,6 @@ identifier of the audience's ID type was never sent: that follows from the event
 kept anywhere, only looked up.
 """
 
-import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
@@ -13,6 +12,7 @@ import msgspec
 
 from amp_console.ledger.audiences import Audience, all_audiences
 from amp_console.ledger.codes import ID_TYPE_CODE, ID_TYPE_OF
+from amp_console.ledger.db import Db
 from amp_console.ledger.deliveries import Reason
 from amp_console.ledger.standing import IS_UNIDENTIFIED
 from amp_console.values import IdType, Operation
@@ -121,9 +121,7 @@ def _no_identifier(audience: Audience) -> str:
     return f"No {audience.id_type.label} in the event"
 
 
-def rejection_groups(
-    db: sqlite3.Connection, wish: RejectedFilter = EVERYBODY
-) -> list[RejectionGroup]:
+def rejection_groups(db: Db, wish: RejectedFilter = EVERYBODY) -> list[RejectionGroup]:
     """The rejected by audience, operation and reason, the largest group first."""
     known = {audience.id: audience for audience in all_audiences(db)}
     groups = [
@@ -139,7 +137,7 @@ def rejection_groups(
 _Reason = tuple[int, Operation, Reason, str, int, int]
 
 
-def _reasons_of_refused(db: sqlite3.Connection, wish: RejectedFilter) -> Iterator[_Reason]:
+def _reasons_of_refused(db: Db, wish: RejectedFilter) -> Iterator[_Reason]:
     query = _refused(wish)
     # The rejections are few, the rejected many: they are counted before they are told apart.
     rows = db.execute(
@@ -154,7 +152,7 @@ def _reasons_of_refused(db: sqlite3.Connection, wish: RejectedFilter) -> Iterato
 
 
 def _reasons_of_unidentified(
-    db: sqlite3.Connection, wish: RejectedFilter, known: Mapping[int, Audience]
+    db: Db, wish: RejectedFilter, known: Mapping[int, Audience]
 ) -> Iterator[_Reason]:
     query = _unidentified(wish)
     if query is None:
@@ -169,7 +167,7 @@ def _reasons_of_unidentified(
             yield of, Operation.ADD, Reason.NO_IDENTIFIER, reason, count, at
 
 
-def count_rejected(db: sqlite3.Connection, wish: RejectedFilter = EVERYBODY) -> int:
+def count_rejected(db: Db, wish: RejectedFilter = EVERYBODY) -> int:
     """How many users are meant."""
     return sum(part.size for part in _parts(db, wish))
 
@@ -183,7 +181,7 @@ class _Part(NamedTuple):
     size: int
 
 
-def _parts(db: sqlite3.Connection, wish: RejectedFilter) -> list[_Part]:
+def _parts(db: Db, wish: RejectedFilter) -> list[_Part]:
     """Who is meant, audience by audience; first those refused, then those without identifier."""
     refused, unidentified = _refused(wish), _unidentified(wish)
     sent = _counts(db, refused)
@@ -201,7 +199,7 @@ def _parts(db: sqlite3.Connection, wish: RejectedFilter) -> list[_Part]:
     return parts
 
 
-def _counts(db: sqlite3.Connection, query: _Query) -> dict[int, int]:
+def _counts(db: Db, query: _Query) -> dict[int, int]:
     return dict(
         db.execute(
             f"SELECT audience_id, count(*) FROM member WHERE {query.text} GROUP BY 1", query.values
@@ -209,9 +207,7 @@ def _counts(db: sqlite3.Connection, query: _Query) -> dict[int, int]:
     )
 
 
-def rejected_page(
-    db: sqlite3.Connection, wish: RejectedFilter, offset: int, limit: int
-) -> list[RejectedUser]:
+def rejected_page(db: Db, wish: RejectedFilter, offset: int, limit: int) -> list[RejectedUser]:
     """Some of the users that are meant, in an order that stays.
 
     By audience, then as they were rejected, then those without the identifier.
@@ -228,7 +224,7 @@ def rejected_page(
 
 
 def _read_refused(
-    db: sqlite3.Connection, audience: Audience, query: _Query, limit: int, offset: int
+    db: Db, audience: Audience, query: _Query, limit: int, offset: int
 ) -> Iterator[RejectedUser]:
     rows = db.execute(
         "SELECT id_type, member.id, operation, reason, code, at, refusals, rejection.request_id "
@@ -256,7 +252,7 @@ def _read_refused(
 
 
 def _read_unidentified(
-    db: sqlite3.Connection, audience: Audience, query: _Query, limit: int, offset: int
+    db: Db, audience: Audience, query: _Query, limit: int, offset: int
 ) -> Iterator[RejectedUser]:
     rows = db.execute(
         f"SELECT id, event_at FROM member WHERE {query.text} AND audience_id = :of "
@@ -280,13 +276,13 @@ def _read_unidentified(
         )
 
 
-def rejected_users(db: sqlite3.Connection, only: Audience | None = None) -> list[RejectedUser]:
+def rejected_users(db: Db, only: Audience | None = None) -> list[RejectedUser]:
     """Everybody rejected now, of one audience or of all."""
     wish = RejectedFilter(audience_id=only.id if only else None)
     return rejected_page(db, wish, 0, 1 << 62)
 
 
-def retry_rejected(db: sqlite3.Connection, wish: RejectedFilter = EVERYBODY) -> int:
+def retry_rejected(db: Db, wish: RejectedFilter = EVERYBODY) -> int:
     """Make the users that are meant pending again; return how many.
 
     Whoever lacks the identifier stays: there is nothing to send for them.
@@ -297,7 +293,7 @@ def retry_rejected(db: sqlite3.Connection, wish: RejectedFilter = EVERYBODY) -> 
     ).rowcount
 
 
-def retry_users(db: sqlite3.Connection, users: Sequence[tuple[int, IdType, str]]) -> int:
+def retry_users(db: Db, users: Sequence[tuple[int, IdType, str]]) -> int:
     """Make these users (audience, ID type, identifier) pending again; return how many."""
     done = db.executemany(
         "UPDATE member SET rejection_id = NULL WHERE audience_id = ? AND id_type = ? AND id = ? "

@@ -1,11 +1,10 @@
 """Whom a request carried, as far as that is still known."""
 
-import sqlite3
-
+from amp_console.ledger.db import Db
 from amp_console.ledger.requests import RequestRecord
 
 
-def carried(db: sqlite3.Connection, of: RequestRecord, limit: int) -> list[str]:
+def carried(db: Db, of: RequestRecord, limit: int) -> list[str]:
     """Up to `limit` identifiers of a request, in its order.
 
     A member remembers the last request only, so whom a later one carried is missing here.

@@ -1,7 +1,6 @@
 """The requests that were sent, as they were written down before and after."""
 
 import enum
-import sqlite3
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +8,7 @@ import msgspec
 
 from amp_console.ledger.audiences import LABEL
 from amp_console.ledger.codes import ID_TYPE_OF
+from amp_console.ledger.db import Db
 from amp_console.ledger.deliveries import RequestKind
 from amp_console.values import IdType, Operation
 
@@ -51,13 +51,13 @@ _SELECT = (
 _OF_RUN = "WHERE run_id = :run AND (:audience IS NULL OR audience_id = :audience) "
 
 
-def request(db: sqlite3.Connection, request_id: int) -> RequestRecord | None:
+def request(db: Db, request_id: int) -> RequestRecord | None:
     """One request, None where there is none of this number."""
     row = db.execute(f"{_SELECT} WHERE request.id = ?", (request_id,)).fetchone()
     return None if row is None else _record(row)
 
 
-def count_requests(db: sqlite3.Connection, run_id: int, audience_id: int | None = None) -> int:
+def count_requests(db: Db, run_id: int, audience_id: int | None = None) -> int:
     """How many requests a run has sent, for one audience or for all."""
     values = {"run": run_id, "audience": audience_id}
     row = db.execute(f"SELECT count(*) FROM request {_OF_RUN}", values).fetchone()
@@ -65,7 +65,7 @@ def count_requests(db: sqlite3.Connection, run_id: int, audience_id: int | None 
 
 
 def requests_page(
-    db: sqlite3.Connection, run_id: int, offset: int, limit: int, audience_id: int | None = None
+    db: Db, run_id: int, offset: int, limit: int, audience_id: int | None = None
 ) -> list[RequestRecord]:
     """Some of a run's requests, the newest first."""
     rows = db.execute(
@@ -75,7 +75,7 @@ def requests_page(
     return [_record(row) for row in rows]
 
 
-def forget_requests(db: sqlite3.Connection, run_id: int, before: int) -> int:
+def forget_requests(db: Db, run_id: int, before: int) -> int:
     """Forget those of a run's requests, sent before a time, that explain nobody any more.
 
     Returns how many. Kept is whatever is open, carried somebody last, or was why somebody was

@@ -3,16 +3,14 @@
 import enum
 import os
 import socket
-import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import msgspec
 
 from amp_console.ledger.audiences import LABEL, audience
-from amp_console.ledger.dead_runs import last_sign
+from amp_console.ledger.db import Db
 from amp_console.ledger.refused_requests import RefusedRequests, refused_requests
-from amp_console.ledger.run_locks import is_held
 from amp_console.ledger.sources import ReadCounts
 from amp_console.ledger.standing import outstanding
 
@@ -111,9 +109,7 @@ class AudienceRun(msgspec.Struct, frozen=True):
     counts: AudienceCounts
 
 
-def begin_run(
-    db: sqlite3.Connection, tally: ReadCounts, now: int, lock: str, kind: RunKind = RunKind.SYNC
-) -> int:
+def begin_run(db: Db, tally: ReadCounts, now: int, lock: str, kind: RunKind = RunKind.SYNC) -> int:
     """Start a run that delivers, among others, what was read as `tally`; return its id.
 
     `lock` is what `hold_run` gave: the run goes on for as long as it is held.
@@ -128,7 +124,7 @@ def begin_run(
 
 
 def record_audience(
-    db: sqlite3.Connection, run_id: int, audience_id: int, counts: AudienceCounts, now: int
+    db: Db, run_id: int, audience_id: int, counts: AudienceCounts, now: int
 ) -> None:
     """Keep what a run did for an audience, and how many users are pending after it.
 
@@ -153,7 +149,7 @@ def record_audience(
     db.execute("UPDATE audience SET last_run_at = ? WHERE id = ?", (now, audience_id))
 
 
-def keep_tally(db: sqlite3.Connection, run_id: int, tally: ReadCounts) -> None:
+def keep_tally(db: Db, run_id: int, tally: ReadCounts) -> None:
     """Keep what was read during a run."""
     db.execute(
         "UPDATE run SET read = ?, changes = ?, filtered = ?, invalid = ? WHERE id = ?",
@@ -161,7 +157,7 @@ def keep_tally(db: sqlite3.Connection, run_id: int, tally: ReadCounts) -> None:
     )
 
 
-def end_run(db: sqlite3.Connection, run_id: int, status: RunStatus, note: str, now: int) -> None:
+def end_run(db: Db, run_id: int, status: RunStatus, note: str, now: int) -> None:
     """Keep how a run ended."""
     db.execute(
         "UPDATE run SET ended_at = ?, status = ?, note = ?, lock = NULL WHERE id = ?",
@@ -169,43 +165,49 @@ def end_run(db: sqlite3.Connection, run_id: int, status: RunStatus, note: str, n
     )
 
 
+EVERY = 1 << 62
+"""A limit that no table reaches; PostgreSQL knows no LIMIT -1."""
+
 _SUMMED = (
     "SELECT run.id, run.kind, started_at, ended_at, status, run.note, read, changes, filtered, "
-    "invalid, lock, pid, host, count(audience_id), "
+    "invalid, pid, host, count(audience_id), "
     "coalesce(sum(added), 0), coalesce(sum(removed), 0), "
     "coalesce(sum(rejected), 0), coalesce(sum(requests), 0), coalesce(sum(retries), 0) "
     "FROM run LEFT JOIN run_audience ON run_id = run.id "
 )
-_SUMS = 13  # where they begin
+_SUMS = 12  # where they begin
 _COUNTS = (
     "run_audience.added, run_audience.removed, run_audience.rejected, run_audience.requests, "
     "run_audience.retries, run_audience.note, run_audience.is_stuck"
 )
 
 
-def all_runs(db: sqlite3.Connection, limit: int = -1) -> list[Run]:
-    """Every run, or the last `limit` ones, the newest first."""
+def all_runs(db: Db, limit: int = EVERY, dead: Collection[int] = ()) -> list[Run]:
+    """Every run, or the last `limit` ones, the newest first.
+
+    `dead` are the ids from `Ledger.dead_runs`: such a run is interrupted, although it is still
+    marked running. Without them a run has the status it is marked with.
+    """
     rows = db.execute(f"{_SUMMED} GROUP BY run.id ORDER BY run.id DESC LIMIT ?", (limit,))
-    return [_run(db, row) for row in rows.fetchall()]
+    return [_run(db, row, dead) for row in rows.fetchall()]
 
 
-def runs_under_way(db: sqlite3.Connection, kind: RunKind) -> list[Run]:
-    """The runs of a kind whose processes are at work, the oldest first."""
+def runs_under_way(db: Db, kind: RunKind, dead: Collection[int] = ()) -> list[Run]:
+    """The runs of a kind whose processes are at work, the oldest first; `dead` as in `all_runs`."""
     rows = db.execute(
         f"{_SUMMED} WHERE run.kind = ? AND run.status = ? GROUP BY run.id ORDER BY run.id",
         (kind, RunStatus.RUNNING),
     )
-    found = [_run(db, row) for row in rows.fetchall()]
-    return [item for item in found if item.status is RunStatus.RUNNING]
+    return [_run(db, row, dead) for row in rows.fetchall() if row[0] not in dead]
 
 
-def run(db: sqlite3.Connection, run_id: int) -> Run | None:
-    """One run, None where there is none of this number."""
+def run(db: Db, run_id: int, dead: Collection[int] = ()) -> Run | None:
+    """One run, None if there is none with this id; `dead` as in `all_runs`."""
     row = db.execute(f"{_SUMMED} WHERE run.id = ? GROUP BY run.id", (run_id,)).fetchone()
-    return None if row is None else _run(db, row)
+    return None if row is None else _run(db, row, dead)
 
 
-def run_audiences(db: sqlite3.Connection, run_id: int) -> list[RunAudience]:
+def run_audiences(db: Db, run_id: int) -> list[RunAudience]:
     """What a run did for each of its audiences, by name."""
     rows = db.execute(
         f"SELECT audience.id, key, {LABEL}, pending, {_COUNTS} FROM run_audience "
@@ -219,14 +221,16 @@ def run_audiences(db: sqlite3.Connection, run_id: int) -> list[RunAudience]:
     ]
 
 
-def runs_of_audience(db: sqlite3.Connection, audience_id: int, limit: int) -> list[AudienceRun]:
-    """The last runs that took an audience, the newest first."""
+def runs_of_audience(
+    db: Db, audience_id: int, limit: int, dead: Collection[int] = ()
+) -> list[AudienceRun]:
+    """The last runs of an audience, the newest first; `dead` as in `all_runs`."""
     rows = db.execute(
         f"SELECT run_id, {_COUNTS} FROM run_audience WHERE audience_id = ? "
         "ORDER BY run_id DESC LIMIT ?",
         (audience_id, limit),
     ).fetchall()
-    found = [(run(db, run_id), _counts(counts)) for run_id, *counts in rows]
+    found = [(run(db, run_id, dead), _counts(counts)) for run_id, *counts in rows]
     return [AudienceRun(of, counts) for of, counts in found if of is not None]
 
 
@@ -245,11 +249,64 @@ def _counts(row: Sequence[Any]) -> AudienceCounts:
     return AudienceCounts(*values)
 
 
-def _run(db: sqlite3.Connection, row: Sequence[Any]) -> Run:
-    id_, kind, start, end, status, note, *tally, lock, pid, host = row[:_SUMS]
+def _run(db: Db, row: Sequence[Any], dead: Collection[int]) -> Run:
+    id_, kind, start, end, status, note, *tally, pid, host = row[:_SUMS]
     holder = _process(pid, host) if pid else ""
-    if status == RunStatus.RUNNING and not is_held(db, lock):
-        status, end = RunStatus.INTERRUPTED, last_sign(db, id_)
+    if status == RunStatus.RUNNING and id_ in dead:
+        status, end = RunStatus.INTERRUPTED, _last_sign(db, id_)
     refused = refused_requests(db, id_) if kind == RunKind.LIVE else ()
     rest = (*row[_SUMS:], holder, tuple(refused))
     return Run(id_, RunKind(kind), start, end, RunStatus(status), note, ReadCounts(*tally), *rest)
+
+
+INTERRUPTED = "The process ended before this audience was through."
+
+_LAST_SIGN = (
+    "SELECT max(started_at, coalesce(("
+    " SELECT max(max(sent_at, CASE state WHEN 'confirmed' THEN settled_at ELSE 0 END))"
+    " FROM request WHERE run_id = run.id), 0)) FROM run WHERE id = ?"
+)
+
+
+def running_locks(db: Db) -> dict[int, str | None]:
+    """The runs that are marked running, and the names of their locks."""
+    return dict(db.execute("SELECT id, lock FROM run WHERE status = 'running'").fetchall())
+
+
+def end_dead_runs(db: Db, dead: Collection[int]) -> None:
+    """End the runs whose process is gone, with what their requests say they did.
+
+    Their requests without an answer are voided by the next holder of the audience's lease.
+    """
+    for run_id in set(dead) & set(running_locks(db)):
+        _recount(db, run_id)
+        db.execute(
+            "UPDATE run SET status = 'interrupted', ended_at = ?, lock = NULL WHERE id = ?",
+            (_last_sign(db, run_id), run_id),
+        )
+
+
+def _last_sign(db: Db, run_id: int) -> int:
+    """When a run that died was last known to be alive: it sent something, or got an answer."""
+    return int(db.execute(_LAST_SIGN, (run_id,)).fetchone()[0])
+
+
+def _recount(db: Db, run_id: int) -> None:
+    """Keep what was done for the audiences that were not finished; retries are not known."""
+    db.execute(
+        "INSERT INTO run_audience "
+        "(run_id, audience_id, added, removed, rejected, requests, note) "
+        "SELECT run_id, audience_id, "
+        "sum(CASE WHEN is_settled AND operation = 'add' THEN size - skipped ELSE 0 END), "
+        "sum(CASE WHEN is_settled AND operation = 'remove' THEN size - skipped ELSE 0 END), "
+        "sum(skipped + refused), count(*), ? FROM ("
+        " SELECT request.*, kind = 'membership' AND state = 'confirmed' AS is_settled,"
+        "  coalesce(users, 0) AS refused"
+        " FROM request LEFT JOIN ("
+        "  SELECT rejection.request_id, count(*) AS users FROM rejection JOIN member"
+        "  ON rejection_id = rejection.id WHERE code = 'refused_by_amplitude'"
+        "  GROUP BY rejection.request_id) AS named ON named.request_id = request.id"
+        " WHERE run_id = ?) AS done GROUP BY run_id, audience_id "
+        "ON CONFLICT (run_id, audience_id) DO NOTHING",
+        (INTERRUPTED, run_id),
+    )

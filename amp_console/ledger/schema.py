@@ -7,6 +7,7 @@ wanted and what is delivered. Pending is where the two differ; it is never store
 import sqlite3
 from collections.abc import Callable
 
+from amp_console.ledger.db import Db
 from amp_console.ledger.errors import LedgerTooNew
 
 APPLICATION_ID = 0x616D7063  # "ampc", so that `file` and we can tell a ledger from any database
@@ -318,7 +319,7 @@ MIGRATIONS: tuple[str, ...] = (
 """Step n brings a ledger from version n to n + 1. Steps are only ever appended."""
 
 
-def migrate(db: sqlite3.Connection, before: Callable[[int], None] = lambda _: None) -> None:
+def migrate(db: Db, before: Callable[[int], None] = lambda _: None) -> None:
     """Bring the ledger to the newest version, in one transaction.
 
     `before` is called with the version it has, if it is an older one; no other process can change

@@ -4,13 +4,13 @@ Its rows are staged in a temporary table first: nothing changes until `apply_sna
 one transaction. A crash before it, or while the operator is asked, changes nothing.
 """
 
-import sqlite3
 from collections.abc import Iterable, Sequence
 
 import msgspec
 
 from amp_console.ledger.audiences import Link, audience
 from amp_console.ledger.codes import ID_TYPE_CODE
+from amp_console.ledger.db import Db
 from amp_console.ledger.members import KEEP_NEWEST
 from amp_console.values import Change, IdType
 
@@ -49,7 +49,7 @@ def stage_table(audience_id: int) -> str:
     return f"snapshot_{int(audience_id)}"
 
 
-def begin_staging(db: sqlite3.Connection, audience_id: int) -> None:
+def begin_staging(db: Db, audience_id: int) -> None:
     """Start a snapshot of an audience; what was staged before is dropped."""
     drop_staged(db, audience_id)
     db.execute(
@@ -60,15 +60,13 @@ def begin_staging(db: sqlite3.Connection, audience_id: int) -> None:
     db.execute(f"CREATE TEMP TABLE {_leavers(audience_id)} (n INTEGER PRIMARY KEY)")
 
 
-def drop_staged(db: sqlite3.Connection, audience_id: int) -> None:
+def drop_staged(db: Db, audience_id: int) -> None:
     """Drop what was staged for an audience."""
     for table in (stage_table(audience_id), _leavers(audience_id)):
         db.execute(f"DROP TABLE IF EXISTS temp.{table}")
 
 
-def stage(
-    db: sqlite3.Connection, audience_id: int, source_id: int, changes: Sequence[Change]
-) -> None:
+def stage(db: Db, audience_id: int, source_id: int, changes: Sequence[Change]) -> None:
     """Stage members that the snapshot lists; of an identifier the newest row counts."""
     rows = []
     for _, user_id, amplitude_id, _, at, line in changes:
@@ -85,7 +83,7 @@ def stage(
     )
 
 
-def removal(db: sqlite3.Connection, of: Snapshot) -> Removal:
+def removal(db: Db, of: Snapshot) -> Removal:
     """Count the members that the snapshot would remove now."""
     values = _values(db, of)
     _find_leavers(db, of, values)
@@ -108,7 +106,7 @@ def removal(db: sqlite3.Connection, of: Snapshot) -> Removal:
     )
 
 
-def apply_snapshot(db: sqlite3.Connection, of: Snapshot, agreed: int) -> Removal | None:
+def apply_snapshot(db: Db, of: Snapshot, agreed: int) -> Removal | None:
     """Merge the listed members, and let the others leave if they are at most `agreed`.
 
     Returns None once that is done. Where more would leave by now, nothing changes, and it returns
@@ -129,7 +127,7 @@ def apply_snapshot(db: sqlite3.Connection, of: Snapshot, agreed: int) -> Removal
     return None
 
 
-def merge_staged(db: sqlite3.Connection, audience_id: int) -> None:
+def merge_staged(db: Db, audience_id: int) -> None:
     """Merge the listed members into the audience; no one leaves."""
     known, table = audience(db, audience_id), f"temp.{stage_table(audience_id)}"
     used = ID_TYPE_CODE[known.id_type]
@@ -153,12 +151,12 @@ def _leavers(audience_id: int) -> str:
     return f"leaver_{int(audience_id)}"
 
 
-def _values(db: sqlite3.Connection, of: Snapshot) -> dict[str, object]:
+def _values(db: Db, of: Snapshot) -> dict[str, object]:
     used = audience(db, of.audience_id).id_type
     return {"audience": of.audience_id, "at": of.at, "used": ID_TYPE_CODE[used]}
 
 
-def _find_leavers(db: sqlite3.Connection, of: Snapshot, values: dict[str, object]) -> None:
+def _find_leavers(db: Db, of: Snapshot, values: dict[str, object]) -> None:
     """Find the members who are not listed by either identifier, and have no newer event.
 
     Where the snapshot lists one ID type only, a person known by both leaves by both.

@@ -1,11 +1,11 @@
 """Sources of events: what was read from each, and what of it could not be used."""
 
-import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
 import msgspec
 
+from amp_console.ledger.db import Db
 from amp_console.values import Refusal
 
 
@@ -65,7 +65,7 @@ class ReadCounts(msgspec.Struct, frozen=True):
         )
 
 
-def begin_source(db: sqlite3.Connection, name: str, path: str | None, now: int) -> int:
+def begin_source(db: Db, name: str, path: str | None, now: int) -> int:
     """Start reading a source and return its id.
 
     A path read before keeps its id, so that its events keep their place in the order of all
@@ -84,7 +84,7 @@ def begin_source(db: sqlite3.Connection, name: str, path: str | None, now: int) 
     return int(row[0])
 
 
-def restart_source(db: sqlite3.Connection, source_id: int, now: int) -> None:
+def restart_source(db: Db, source_id: int, now: int) -> None:
     """Read a source again from its beginning: what was counted and listed of it is forgotten."""
     db.execute(
         "UPDATE source SET read_at = ?, read = 0, changes = 0, filtered = 0, invalid = 0 "
@@ -100,7 +100,7 @@ def _as_text(name: str) -> str:
 
 
 def account(
-    db: sqlite3.Connection,
+    db: Db,
     source_id: int,
     tally: ReadCounts,
     filtered: Mapping[str, int],
@@ -123,7 +123,7 @@ def account(
 
 
 def _account_invalid(
-    db: sqlite3.Connection,
+    db: Db,
     source_id: int,
     refusals: list[Refusal],
     unlisted: Mapping[str, int],
@@ -156,14 +156,12 @@ _COUNTED = "FROM invalid_reason JOIN source ON source.id = source_id "
 _MATCHES = "WHERE (:text = '' OR instr(lower(name || char(10) || reason), lower(:text))) "
 
 
-def invalid_events(db: sqlite3.Connection) -> list[InvalidEvent]:
+def invalid_events(db: Db) -> list[InvalidEvent]:
     """Every listed event that the newest reading of its source refused, in their order there."""
     return invalid_page(db, 0, -1)
 
 
-def invalid_page(
-    db: sqlite3.Connection, offset: int, limit: int, text: str = ""
-) -> list[InvalidEvent]:
+def invalid_page(db: Db, offset: int, limit: int, text: str = "") -> list[InvalidEvent]:
     """Some of the listed events; `text` is a part of the source's name or of the reason."""
     rows = db.execute(
         f"SELECT name, line, reason {_INVALID} {_MATCHES} "
@@ -173,7 +171,7 @@ def invalid_page(
     return [InvalidEvent(*row) for row in rows]
 
 
-def invalid_groups(db: sqlite3.Connection, text: str = "", samples: int = 3) -> list[InvalidGroup]:
+def invalid_groups(db: Db, text: str = "", samples: int = 3) -> list[InvalidGroup]:
     """The invalid events by reason, most first; `text` as in `invalid_page`."""
     rows = db.execute(
         f"SELECT reason, sum(count), count(*) {_COUNTED} {_MATCHES} "
@@ -186,9 +184,7 @@ def invalid_groups(db: sqlite3.Connection, text: str = "", samples: int = 3) -> 
     ]
 
 
-def _samples(
-    db: sqlite3.Connection, reason: str, text: str, limit: int
-) -> tuple[InvalidEvent, ...]:
+def _samples(db: Db, reason: str, text: str, limit: int) -> tuple[InvalidEvent, ...]:
     rows = db.execute(
         f"SELECT name, line, reason {_INVALID} {_MATCHES} AND reason = :reason "
         "ORDER BY invalid_event.id LIMIT :limit",
@@ -197,7 +193,7 @@ def _samples(
     return tuple(InvalidEvent(*row) for row in rows)
 
 
-def count_invalid(db: sqlite3.Connection, text: str = "") -> int:
+def count_invalid(db: Db, text: str = "") -> int:
     """How many events are invalid, listed or not."""
     query = f"SELECT coalesce(sum(count), 0) {_COUNTED} {_MATCHES}"
     return int(db.execute(query, {"text": text}).fetchone()[0])

@@ -1,6 +1,5 @@
 """How many of an audience's people are where."""
 
-import sqlite3
 from collections import Counter
 
 import msgspec
@@ -8,6 +7,7 @@ import msgspec
 from amp_console.ledger import late_effects
 from amp_console.ledger.audiences import Audience
 from amp_console.ledger.codes import ID_TYPE_CODE
+from amp_console.ledger.db import Db
 
 IS_UNIDENTIFIED = "is_member = 1 AND wanted = 0 AND counterpart IS NULL"
 """Who is a member, but by no identifier of the ID type in use: only there `wanted` says the same.
@@ -37,7 +37,7 @@ class Outstanding(msgspec.Struct, frozen=True):
         return self.add + self.remove
 
 
-def outstanding(db: sqlite3.Connection, known: Audience) -> Outstanding:
+def outstanding(db: Db, known: Audience) -> Outstanding:
     """Count what is left; requests without an answer yet count as pending."""
     pending = Counter[int]()
     for wanted, count in db.execute(
@@ -77,7 +77,7 @@ class ToSend(msgspec.Struct, frozen=True):
     add: int
 
 
-def to_send(db: sqlite3.Connection, known: Audience, now: int) -> ToSend:
+def to_send(db: Db, known: Audience, now: int) -> ToSend:
     """Count what a delivery sends; requests without an answer yet are sent again.
 
     It includes those who have to be confirmed again by `now`, in microseconds since 1970.
@@ -121,7 +121,7 @@ class Headcount(msgspec.Struct, frozen=True):
     ahead_until: int | None = None
 
 
-def outstanding_of_all(db: sqlite3.Connection) -> dict[int, Outstanding]:
+def outstanding_of_all(db: Db) -> dict[int, Outstanding]:
     """What is left of each audience that has anything left, in five statements for them all."""
     pending = _by_audience(
         db,
@@ -158,14 +158,14 @@ def outstanding_of_all(db: sqlite3.Connection) -> dict[int, Outstanding]:
     }
 
 
-def _by_audience(db: sqlite3.Connection, query: str) -> Counter[tuple[int, int]]:
+def _by_audience(db: Db, query: str) -> Counter[tuple[int, int]]:
     sums = Counter[tuple[int, int]]()
     for audience_id, kind, count in db.execute(query):
         sums[audience_id, kind] += count
     return sums
 
 
-def headcount(db: sqlite3.Connection, known: Audience, limit: int) -> Headcount:
+def headcount(db: Db, known: Audience, limit: int) -> Headcount:
     """Count the members, who is in the cohort by either identifier, and who is dated too late.
 
     It looks at each of them (2,000,000 a second). Whoever is carried by a request without an
@@ -185,17 +185,17 @@ def headcount(db: sqlite3.Connection, known: Audience, limit: int) -> Headcount:
     return Headcount(members, max(0, delivered - in_flight[0]), ahead, until if ahead else None)
 
 
-def members(db: sqlite3.Connection, known: Audience) -> int:
+def members(db: Db, known: Audience) -> int:
     """How many people are wanted in the cohort; it looks at each (2,000,000 a second)."""
     return _count(db, "id_type = ? AND wanted = 1", known.id, ID_TYPE_CODE[known.id_type])
 
 
-def in_cohort(db: sqlite3.Connection, known: Audience) -> int:
+def in_cohort(db: Db, known: Audience) -> int:
     """How many people are, or may be, in the cohort, by either identifier."""
     return _count(db, "delivered IS NOT 0", known.id)
 
 
-def _count(db: sqlite3.Connection, where: str, audience_id: int, *values: object) -> int:
+def _count(db: Db, where: str, audience_id: int, *values: object) -> int:
     row = db.execute(
         f"SELECT count(*) FROM member WHERE audience_id = ? AND {where}", (audience_id, *values)
     ).fetchone()

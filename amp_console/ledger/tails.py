@@ -1,8 +1,8 @@
 """How far watched files were read, kept in the same transaction as what was read of them."""
 
-import sqlite3
-
 import msgspec
+
+from amp_console.ledger.db import Db
 
 
 class Tail(msgspec.Struct, frozen=True):
@@ -33,14 +33,14 @@ UNFINISHED = -1
 _COLUMNS = ", ".join(Tail.__struct_fields__)
 
 
-def tails(db: sqlite3.Connection) -> list[Tail]:
+def tails(db: Db) -> list[Tail]:
     """Every file that is, or was, followed."""
     rows = db.execute(f"SELECT {_COLUMNS} FROM tail")
     found = [Tail(*row) for row in rows]
     return [msgspec.structs.replace(item, is_whole=bool(item.is_whole)) for item in found]
 
 
-def keep_tail(db: sqlite3.Connection, tail: Tail) -> None:
+def keep_tail(db: Db, tail: Tail) -> None:
     """Keep how far a file was read."""
     marks = ", ".join("?" * len(Tail.__struct_fields__))
     db.execute(
@@ -48,6 +48,6 @@ def keep_tail(db: sqlite3.Connection, tail: Tail) -> None:
     )
 
 
-def forget_tail(db: sqlite3.Connection, path: str) -> None:
+def forget_tail(db: Db, path: str) -> None:
     """Forget a file that is gone; one of its name is read from its beginning then."""
     db.execute("DELETE FROM tail WHERE path = ?", (path,))

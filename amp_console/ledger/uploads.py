@@ -4,13 +4,13 @@ Whoever goes into an upload becomes unknown and stays pending: an upload answers
 the skipped only, so everybody goes through /membership afterwards, which names them all.
 """
 
-import sqlite3
 from collections.abc import Collection, Sequence
 
 import msgspec
 
 from amp_console.ledger import late_effects
 from amp_console.ledger.codes import ID_TYPE_CODE
+from amp_console.ledger.db import Db
 from amp_console.ledger.deliveries import (
     BatchAnswer,
     BatchRows,
@@ -26,7 +26,7 @@ BEFORE_ANY_EVENT = -(1 << 62)
 
 
 def take_members(
-    db: sqlite3.Connection,
+    db: Db,
     run_id: int,
     audience_id: int,
     id_type: IdType,
@@ -57,9 +57,7 @@ def take_members(
     return batch, rows[-1][0]
 
 
-def take_seed(
-    db: sqlite3.Connection, run_id: int, audience_id: int, user_id: str, now: int
-) -> DeliveryBatch:
+def take_seed(db: Db, run_id: int, audience_id: int, user_id: str, now: int) -> DeliveryBatch:
     """Take a user who is no member, for the cohort of an empty audience.
 
     Before anything is sent the ledger wants them out of it and does not know them to be out: a
@@ -78,7 +76,7 @@ def take_seed(
 
 
 def _open(
-    db: sqlite3.Connection,
+    db: Db,
     run_id: int,
     audience_id: int,
     id_type: IdType,
@@ -96,7 +94,7 @@ def _json(ids: Collection[str]) -> str:
 
 
 def close(
-    db: sqlite3.Connection,
+    db: Db,
     batch: DeliveryBatch,
     answer: BatchAnswer,
     *,
@@ -112,7 +110,7 @@ def close(
         late_effects.remember(db, batch.request_id, late_until)
 
 
-def reject_everybody(db: sqlite3.Connection, batch: DeliveryBatch, reason: str, at: int) -> int:
+def reject_everybody(db: Db, batch: DeliveryBatch, reason: str, at: int) -> int:
     """Reject all who are to be added: Amplitude knows none of them; `batch` was the last tried."""
     rejection = db.execute(
         "INSERT INTO rejection (request_id, operation, code, reason, at) VALUES (?, ?, ?, ?, ?) "

@@ -9,7 +9,7 @@ from amp_console.ledger import Db, Ledger, cohorts, deliveries
 from amp_console.ledger import audiences as known
 from amp_console.ledger.audiences import Audience
 from amp_console.ledger.event_log import add_log_entry
-from amp_console.ledger.leases import AudienceBusy, busy_because, lease
+from amp_console.ledger.locks import AudienceBusy, busy_because
 from amp_console.sync.queries.history import settings_entry
 from amp_console.sync.read_only import guard
 from amp_console.sync.timing import now_in_microseconds
@@ -56,7 +56,7 @@ def change(
         if value and not value.strip():
             raise ValueError(f"The {name.replace('_', ' ')} is blank. Nothing was changed.")
     try:
-        with lease(ledger.path, audience.id):
+        with ledger.lease(audience.id):
             return ledger.write(_change, audience, wish, now(), connection.limits)
     except AudienceBusy:
         raise AudienceBusy(ledger.read(busy_because, audience.id)) from None

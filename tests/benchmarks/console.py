@@ -30,7 +30,7 @@ from functools import partial
 from pathlib import Path
 
 from amp_console.connections import Connection, Limits
-from amp_console.ledger import Db, Ledger
+from amp_console.ledger import Db, open_ledger
 from amp_console.simulator import Audience, Behaviour, Reset, Rule, Scenario, Simulator, write_file
 from tests.benchmarks.live import Stream
 from tests.console.harness import ConsoleHarness
@@ -257,7 +257,7 @@ def main() -> None:
         folder = Path(name)
         empty, _ = prepared(folder / "empty", simulator)
         full, connection = prepared(folder / "full", simulator)
-        with Ledger(full.environment.folders.ledger(connection.id)) as ledger:
+        with open_ledger(full.environment.folders.ledger(connection.id)) as ledger:
             ledger.write(large)
         nothing = median_of(wish.rounds, lambda: opened(empty, "No audience yet."))
         much = median_of(wish.rounds, lambda: opened(full, "audience_001"))

@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from amp_console.connections import ConnectionBook, Folders
-from amp_console.ledger import Db, Ledger, sources
+from amp_console.ledger import Db, open_ledger, sources
 from amp_console.ledger.audiences import discover, link_existing
 from amp_console.ledger.members import Gathered, fold
 from amp_console.simulator import Simulator, World
@@ -43,7 +43,7 @@ run_forever(0, world=world, on_ready=lambda s: print(s.base_url, cohort.id, flus
 # Runs the command and says how long the comparison itself took.
 OURS = """
 import sys, time
-from amp_console.ledger import comparing
+from amp_console.ledger import comparing, open_ledger
 compare = comparing.compare
 def timed(db, occasion):
     begun = time.perf_counter()
@@ -74,7 +74,7 @@ def simulator(members: int, drift: int) -> Iterator[tuple[str, str]]:
 
 def fill(path: Path, members: int, cohort_id: str) -> None:
     """Fill a ledger with members who were all delivered."""
-    with Ledger(path) as ledger:
+    with open_ledger(path) as ledger:
         audience = ledger.write(discover, REF)
         ledger.write(link_existing, audience.id, cohort_id, "large")
         source_id = ledger.write(sources.begin_source, "events", None, 1)

@@ -11,7 +11,7 @@ from textual.pilot import Pilot
 from amp_console.connections import Connection, Folders, Vault
 from amp_console.console import Environment, LaunchOptions
 from amp_console.console.app import ConsoleApp
-from amp_console.ledger import Ledger
+from amp_console.ledger import open_ledger
 from amp_console.simulator import Simulator
 from amp_console.sync.timing import Timing, call_later
 from tests.sync.workspace import OWNER, RecordedSleep, Workspace
@@ -61,7 +61,7 @@ class ConsoleHarness:
     @contextmanager
     def workspace(self, connection: Connection) -> Iterator[Workspace]:
         """Open the connection's ledger, to import events and sync before the console opens."""
-        with Ledger(self.environment.folders.ledger(connection.id)) as ledger:
+        with open_ledger(self.environment.folders.ledger(connection.id)) as ledger:
             workspace = Workspace(self.simulator, ledger, self.home)
             workspace.connection = connection
             yield workspace

@@ -16,9 +16,9 @@ from amp_console.console.screens.audiences.settings import AudienceSettings
 from amp_console.console.screens.connections.list import ConnectionsScreen
 from amp_console.console.widgets.fields import Choice
 from amp_console.engage import FieldMapping
+from amp_console.ledger import open_ledger
 from amp_console.ledger.audiences import Audience, Link
 from amp_console.ledger.id_types import OtherIdType, other_id_type
-from amp_console.ledger.leases import lease
 from amp_console.sync.audience_settings import SettingsChange, change
 from amp_console.sync.delivery.plan import draw_up
 from amp_console.values import IdType
@@ -65,7 +65,7 @@ def of(harness: ConsoleHarness, key: str = "shoppers") -> Audience:
 def other_process(harness: ConsoleHarness, known: Audience) -> Iterator[None]:
     """Somebody else holds the audience."""
     path = harness.environment.folders.ledger(harness.environment.book.get("Acme prod").id)
-    with lease(path, known.id):
+    with open_ledger(path) as ledger, ledger.lease(known.id):
         yield
 
 

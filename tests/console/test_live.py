@@ -18,7 +18,6 @@ from amp_console.console.jobs.live import LiveJob
 from amp_console.console.screens.live import view as live_screen
 from amp_console.console.screens.live.rows import audience_row, source_rows
 from amp_console.ledger import runs
-from amp_console.ledger.run_locks import hold_run
 from amp_console.ledger.runs import AudienceCounts, RunKind, RunStatus
 from amp_console.ledger.sources import ReadCounts
 from amp_console.simulator import Answer, Rule
@@ -353,7 +352,7 @@ async def test_keys_that_do_nothing_say_why(harness: ConsoleHarness, tmp_path: P
 
 
 async def test_another_process_that_is_live_is_watched(harness: ConsoleHarness) -> None:
-    with harness.workspace(harness.connect()) as workspace, hold_run(workspace.ledger.path) as lock:
+    with harness.workspace(harness.connect()) as workspace, workspace.ledger.hold_run() as lock:
         workspace.enter("u1")
         audience_id = workspace.audience().id
         run = workspace.ledger.write(runs.begin_run, ReadCounts(), NOW, lock, RunKind.LIVE)
@@ -487,7 +486,7 @@ async def test_a_session_without_a_live_audience_is_a_session(
 async def test_every_session_of_other_processes_is_seen(
     harness: ConsoleHarness, tmp_path: Path
 ) -> None:
-    with harness.workspace(harness.connect()) as workspace, hold_run(workspace.ledger.path) as lock:
+    with harness.workspace(harness.connect()) as workspace, workspace.ledger.hold_run() as lock:
         workspace.enter("u1")
         audience_id = workspace.audience().id
         for n in (1, 2):

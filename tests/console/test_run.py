@@ -6,7 +6,8 @@ from amp_console.console.dialogs.request_view import RequestView
 from amp_console.console.jobs.runs import SyncJob
 from amp_console.console.screens.audiences.list import AudiencesScreen
 from amp_console.console.screens.runs.view import RunScreen
-from amp_console.ledger.leases import lease, note_holder
+from amp_console.ledger import open_ledger
+from amp_console.ledger.locks import note_holder
 from amp_console.ledger.runs import all_runs
 from amp_console.ledger.standing import outstanding
 from amp_console.simulator import Answer, Call, Simulator
@@ -217,9 +218,9 @@ async def test_an_audience_that_another_process_syncs_is_left_to_it(
         with monkeypatch.context() as another:
             another.setattr("os.getpid", lambda: -1)
             workspace.ledger.write(note_holder, audience.id, NOW)
-        path = workspace.ledger.path
+        url = workspace.ledger.url
     async with harness.open() as pilot:
-        with lease(path, audience.id):
+        with open_ledger(url) as other, other.lease(audience.id):
             await start_sync(pilot, "stopped", "Another amp-console")
 
             assert "is syncing this audience" in picture(pilot)

@@ -1,7 +1,6 @@
 import pytest
 
 from amp_console.console.screens.runs.view import RunScreen
-from amp_console.ledger.run_locks import hold_run
 from amp_console.ledger.runs import begin_run
 from amp_console.ledger.sources import ReadCounts
 from amp_console.simulator import Answer, Call, Simulator
@@ -59,9 +58,9 @@ async def test_a_run_whose_process_died_is_told_from_one_that_goes_on(
     with harness.workspace(harness.connect()) as workspace:
         workspace.enter("u-1")
         ledger = workspace.ledger
-        with hold_run(ledger.path) as lock:
+        with ledger.hold_run() as lock:
             ledger.write(begin_run, ReadCounts(), NOW - 60 * 1_000_000, lock)
-        with hold_run(ledger.path) as lock:
+        with ledger.hold_run() as lock:
             ledger.write(begin_run, ReadCounts(), NOW - 1_000_000, lock)
             async with harness.open(size=(80, 24)) as pilot:
                 await until(pilot, lambda: console(pilot).session)

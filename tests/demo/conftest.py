@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from amp_console.demo import SimulatedSession
-from amp_console.ledger import Ledger
+from amp_console.ledger import open_ledger
 from tests.demo.demo_workspace import DemoWorkspace, still_timing
 
 
@@ -15,5 +15,5 @@ def demo() -> Iterator[DemoWorkspace]:
     with SimulatedSession(lively=False, timing=still_timing()) as session:
         session.open()
         session.wait()
-        with Ledger(session.premises.folders.ledger(session.connection.id)) as ledger:
+        with open_ledger(session.premises.folders.ledger(session.connection.id)) as ledger:
             yield DemoWorkspace(session, ledger)

@@ -9,8 +9,8 @@ import pytest
 
 from amp_console.connections import KeysError, KeySource, find_keys
 from amp_console.demo import SimulatedSession
-from amp_console.ledger import Ledger, LedgerError
-from amp_console.ledger.changes import revision
+from amp_console.ledger import LedgerError, open_ledger
+from amp_console.ledger.database import revision
 
 THREADS_BEFORE: set[threading.Thread] = set()
 
@@ -93,7 +93,7 @@ def test_nothing_is_left_although_people_come_and_go(folder: Path) -> None:
     with SimulatedSession(fast=True) as session:
         session.open()
         session.wait()
-        with Ledger(session.premises.folders.ledger(session.connection.id)) as ledger:
+        with open_ledger(session.premises.folders.ledger(session.connection.id)) as ledger:
             before = ledger.read(revision)
             while ledger.read(revision) == before:
                 pass

@@ -11,7 +11,7 @@ from amp_console.connections import Connection
 from amp_console.demo.dataset import ABANDONERS, SHOPPERS, Crossing, event_lines, user_ids
 from amp_console.demo.traffic import FIRST_LEAVER, Traffic
 from amp_console.engage import FieldMapping, ReadOptions
-from amp_console.ledger import Ledger
+from amp_console.ledger import Ledger, open_ledger
 from amp_console.ledger.audiences import all_audiences, find_audience
 from amp_console.ledger.movement import movement
 from amp_console.sync.ingest.importer import Importer
@@ -41,7 +41,7 @@ class Quarter:
 
 @pytest.fixture
 def quarter(tmp_path: Path) -> Iterator[Quarter]:
-    with Ledger(tmp_path / "ledger.db") as ledger:
+    with open_ledger(tmp_path / "ledger.db") as ledger:
         yield Quarter(ledger, tmp_path)
 
 

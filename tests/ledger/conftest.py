@@ -3,10 +3,10 @@ from pathlib import Path
 
 import pytest
 
-from amp_console.ledger import Ledger
+from amp_console.ledger import Ledger, open_ledger
 
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    with Ledger(tmp_path / "ledger.db") as opened:
+    with open_ledger(tmp_path / "ledger.db") as opened:
         yield opened

@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from amp_console.ledger import Ledger, LedgerError
+from amp_console.ledger import Db, Ledger, LedgerError, open_ledger
 from amp_console.ledger.audiences import all_audiences
 from amp_console.ledger.backups import (
     DAILY,
@@ -40,7 +40,7 @@ def path(ledger: Ledger) -> Path:
     """A ledger in use, with a person in it."""
     start(ledger)
     read(ledger, [enters("u1", 1)])
-    return ledger.path
+    return Path(ledger.url)
 
 
 @pytest.fixture
@@ -124,7 +124,7 @@ def test_without_enough_room_none_is_made_and_that_is_told(path: Path) -> None:
 
 def test_a_damaged_ledger_replaces_no_good_copy(tmp_path: Path) -> None:
     path = tmp_path / "worn.db"
-    with Ledger(path) as ledger:
+    with open_ledger(path) as ledger:
         start(ledger)
         read(ledger, [enters(f"user-{n:06}", 1) for n in range(2_000)])
     only_one = msgspec.structs.replace(OPTIONS, keep=1)
@@ -164,19 +164,19 @@ back_up(Path({str(path)!r}), {reason!r}, {NOW}, BackupOptions(spare=0, pages=1),
 
 
 def test_an_older_ledger_is_backed_up_before_it_is_changed(old: Path) -> None:
-    with Ledger(old, backups=OPTIONS, now=lambda: NOW) as ledger:
+    with open_ledger(old, backups=OPTIONS, now=lambda: NOW) as ledger:
         assert ledger.notices == ()
     (made,) = list_backups(old)
     assert (made.reason, made.at) == ("before-version-2", NOW)
     with closing(sqlite3.connect(made.path)) as db:
         assert db.execute("PRAGMA user_version").fetchone() == (1,)
         assert db.execute("SELECT key FROM audience").fetchall() == [("k",)]
-    Ledger(old, backups=OPTIONS).close()
+    open_ledger(old, backups=OPTIONS).close()
     assert list_backups(old) == [made]
 
 
 def test_without_room_it_is_brought_up_to_date_all_the_same(old: Path) -> None:
-    with Ledger(old, backups=msgspec.structs.replace(OPTIONS, spare=1 << 60)) as ledger:
+    with open_ledger(old, backups=msgspec.structs.replace(OPTIONS, spare=1 << 60)) as ledger:
         (notice,) = ledger.notices
         assert "was not backed up" in notice
         assert [audience.key for audience in ledger.read(all_audiences)] == ["k"]
@@ -187,7 +187,7 @@ def test_killed_in_the_middle_of_a_migration_it_is_as_before(old: Path) -> None:
     script = f"""
 import os, signal
 from pathlib import Path
-from amp_console.ledger import Ledger, schema
+from amp_console.ledger import Db, Ledger, open_ledger, schema
 schema.MIGRATIONS += ("SELECT die();",)
 import sqlite3
 connect = sqlite3.connect
@@ -196,7 +196,7 @@ def with_death(*args, **kwargs):
     db.create_function("die", 0, lambda: os.kill(os.getpid(), signal.SIGKILL))
     return db
 sqlite3.connect = with_death
-Ledger(Path({str(old)!r}))
+open_ledger(Path({str(old)!r}))
 """
     died = subprocess.run([sys.executable, "-c", script], check=False)
     assert died.returncode == -signal.SIGKILL
@@ -204,7 +204,7 @@ Ledger(Path({str(old)!r}))
     with closing(sqlite3.connect(old)) as db:
         assert db.execute("PRAGMA user_version").fetchone() == (1,)
         assert db.execute("PRAGMA quick_check").fetchone() == ("ok",)
-    with Ledger(old, backups=OPTIONS) as ledger:
+    with open_ledger(old, backups=OPTIONS) as ledger:
         assert [audience.key for audience in ledger.read(all_audiences)] == ["k"]
 
 
@@ -223,7 +223,7 @@ def test_an_empty_file_is_not_taken_for_a_new_ledger(empty: Path) -> None:
     wal.write_bytes(b"what was written last")
     for _ in range(2):
         with pytest.raises(LedgerDamaged, match=r"is empty \(0 bytes\).*There is no backup"):
-            Ledger(empty)
+            open_ledger(empty)
     assert empty.stat().st_size == 0
     assert wal.read_bytes() == b"what was written last"
 
@@ -234,7 +234,7 @@ def test_the_words_for_a_damaged_ledger_are_true(path: Path) -> None:
     backup_folder(path).rename(backup_folder(other))
     other.write_bytes(b"not a database at all" * 100)
     with pytest.raises(LedgerDamaged) as found:
-        Ledger(other)
+        open_ledger(other)
     text = str(found.value)
     assert "is not a ledger. It was left as it is." in text
     assert "The newest backup is from 2026-05-04 13:06 UTC" in text
@@ -248,16 +248,16 @@ def test_a_database_of_another_program_is_left_alone(tmp_path: Path) -> None:
         db.execute("CREATE TABLE theirs (a)")
     before = path.read_bytes()
     with pytest.raises(LedgerDamaged, match="is not a ledger"):
-        Ledger(path)
+        open_ledger(path)
     assert path.read_bytes() == before
 
 
 def test_a_ledger_that_vanished_is_made_anew_and_its_backups_are_told(tmp_path: Path) -> None:
     path = tmp_path / "gone.db"
-    Ledger(path).close()
+    open_ledger(path).close()
     back_up(path, DAILY, NOW, OPTIONS)
     path.unlink()
-    with Ledger(path) as fresh:
+    with open_ledger(path) as fresh:
         (notice,) = fresh.notices
         assert "There are backups of an older one" in notice
 
@@ -266,14 +266,14 @@ def test_what_another_ledger_left_is_not_played_into_a_new_one(tmp_path: Path) -
     path = tmp_path / "gone.db"
     path.with_name("gone.db-wal").write_bytes(b"frames")
     with pytest.raises(LedgerDamaged, match=r"is missing, but gone\.db-wal is there"):
-        Ledger(path)
+        open_ledger(path)
     assert not path.exists()
 
 
 def test_a_process_killed_while_it_makes_a_ledger_leaves_none(tmp_path: Path) -> None:
     path = tmp_path / "new.db"
     path.with_name("new.db.new").write_bytes(b"half")
-    with Ledger(path) as ledger:
+    with open_ledger(path) as ledger:
         assert ledger.notices == ()
     assert {item.name for item in tmp_path.glob("new.db*")} == {"new.db"}
 
@@ -288,14 +288,14 @@ def umask(request: pytest.FixtureRequest) -> Iterator[int]:
 @pytest.mark.usefixtures("umask")
 def test_whatever_the_umask_only_this_user_reads_a_ledger(tmp_path: Path) -> None:
     path = tmp_path / "ledger.db"
-    with Ledger(path) as ledger:
+    with open_ledger(path) as ledger:
         start(ledger)
         modes = {item.name: stat.S_IMODE(item.stat().st_mode) for item in tmp_path.glob("*.db*")}
         assert modes == dict.fromkeys(("ledger.db", "ledger.db-wal", "ledger.db-shm"), 0o600)
 
 
 def test_what_was_taken_outlives_a_power_cut(ledger: Ledger) -> None:
-    def settings(db: sqlite3.Connection) -> list[object]:
+    def settings(db: Db) -> list[object]:
         names = ("synchronous", "journal_mode", "foreign_keys")
         return [db.execute(f"PRAGMA {name}").fetchone()[0] for name in names]
 

@@ -4,9 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from amp_console.ledger import Ledger, deliveries
+from amp_console.ledger import Ledger, deliveries, open_ledger
 from amp_console.ledger.deliveries import BatchAnswer
-from amp_console.ledger.run_locks import hold_run
 from amp_console.ledger.runs import (
     AudienceCounts,
     RunStatus,
@@ -23,20 +22,18 @@ from tests.ledger.helpers import enters, read, start
 
 BEGINS_AND_WAITS = """
 import sys
-from pathlib import Path
-from amp_console.ledger import Ledger
-from amp_console.ledger.run_locks import hold_run
+from amp_console.ledger import Ledger, open_ledger
 from amp_console.ledger.runs import begin_run
-from amp_console.ledger.sources import Tally
-path = Path(sys.argv[1])
-with Ledger(path) as ledger, hold_run(path) as lock:
-    print(ledger.write(begin_run, Tally(), 1, lock), flush=True)
+from amp_console.ledger.sources import ReadCounts
+path = sys.argv[1]
+with open_ledger(path) as ledger, ledger.hold_run() as lock:
+    print(ledger.write(begin_run, ReadCounts(), 1, lock), flush=True)
     sys.stdin.read()
 """
 
 
 def status(ledger: Ledger, run_id: int = 1) -> RunStatus:
-    found = ledger.read(run, run_id)
+    found = ledger.read(run, run_id, ledger.dead_runs())
     assert found is not None
     return found.status
 
@@ -47,10 +44,10 @@ def kept(ledger: Ledger) -> str:
 
 
 def test_a_run_that_goes_on_is_running_for_everybody(ledger: Ledger) -> None:
-    with hold_run(ledger.path) as lock:
+    with ledger.hold_run() as lock:
         ledger.write(begin_run, ReadCounts(), 1, lock)
         assert status(ledger) is RunStatus.RUNNING
-        with Ledger(ledger.path) as other:
+        with open_ledger(ledger.url) as other:
             assert status(other) is RunStatus.RUNNING
             (of,) = other.read(all_runs)
             assert of.holder.startswith("process ")
@@ -59,19 +56,19 @@ def test_a_run_that_goes_on_is_running_for_everybody(ledger: Ledger) -> None:
 
 def test_the_lock_counts_and_not_the_number_of_the_process(ledger: Ledger) -> None:
     """This process lives, and has the number that is written down."""
-    with hold_run(ledger.path) as lock:
+    with ledger.hold_run() as lock:
         ledger.write(begin_run, ReadCounts(), 5, lock)
-    (of,) = ledger.read(all_runs)
+    (of,) = ledger.read(all_runs, dead=ledger.dead_runs())
     assert (of.status, of.ended_at) == (RunStatus.INTERRUPTED, 5)
     assert kept(ledger) == "running"
-    with Ledger(ledger.path) as other:
+    with open_ledger(ledger.url) as other:
         assert kept(other) == "interrupted"
         assert other.read(all_runs) == [of]
 
 
 def test_a_run_is_interrupted_once_its_process_is_killed(ledger: Ledger) -> None:
     process = subprocess.Popen(
-        [sys.executable, "-c", BEGINS_AND_WAITS, str(ledger.path)],
+        [sys.executable, "-c", BEGINS_AND_WAITS, ledger.url],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -87,25 +84,25 @@ def test_a_run_is_interrupted_once_its_process_is_killed(ledger: Ledger) -> None
 def test_a_ledger_met_by_another_path_is_the_same(ledger: Ledger, tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     link = tmp_path / "other" / "link.db"
-    link.symlink_to(ledger.path)
-    with hold_run(link) as lock:
+    link.symlink_to(ledger.url)
+    with open_ledger(link) as other, other.hold_run() as lock:
         ledger.write(begin_run, ReadCounts(), 1, lock)
         assert status(ledger) is RunStatus.RUNNING
 
 
 def test_an_ended_run_leaves_no_lock_file(ledger: Ledger) -> None:
-    with hold_run(ledger.path) as lock:
+    with ledger.hold_run() as lock:
         ledger.write(
             end_run, ledger.write(begin_run, ReadCounts(), 1, lock), RunStatus.STOPPED, "", 2
         )
     assert status(ledger) is RunStatus.STOPPED
-    assert list(ledger.path.with_suffix(".leases").iterdir()) == []
+    assert list(Path(ledger.url).with_suffix(".leases").iterdir()) == []
 
 
 def test_what_a_dead_run_did_is_kept(ledger: Ledger) -> None:
     read(ledger, [enters(f"u{n}", 1, n + 1) for n in range(7)])
     of = start(ledger).id
-    with hold_run(ledger.path) as lock:
+    with ledger.hold_run() as lock:
         run_id = ledger.write(begin_run, ReadCounts(read=7), 10, lock)
 
         def take(size: int, at: int) -> deliveries.DeliveryBatch:
@@ -119,11 +116,11 @@ def test_what_a_dead_run_did_is_kept(ledger: Ledger) -> None:
         ledger.write(deliveries.refuse, take(1, 40), ["u3"], BatchAnswer(50, 400, "malformed"))
         ledger.write(deliveries.void, take(2, 60).request_id, BatchAnswer(70, 503, "down"))
         take(2, 80)  # and dies
-    with Ledger(ledger.path) as later:
-        (each,) = later.read(run_audiences, run_id)
-        assert each.counts == AudienceCounts(2, 0, 2, 4, 0, each.counts.note)
-        assert "process ended" in each.counts.note
-        assert each.pending is None
+    with open_ledger(ledger.url) as later:
+        (item,) = later.read(run_audiences, run_id)
+        assert item.counts == AudienceCounts(2, 0, 2, 4, 0, item.counts.note)
+        assert "process ended" in item.counts.note
+        assert item.pending is None
         found = later.read(run, run_id)
         assert found is not None
         assert (found.status, found.ended_at) == (RunStatus.INTERRUPTED, 80)
@@ -134,10 +131,10 @@ def test_audiences_it_was_through_with_keep_their_own_counts(ledger: Ledger) -> 
     read(ledger, [enters("u1", 1)])
     of = start(ledger).id
     counts = AudienceCounts(added=1, requests=5, retries=2)
-    with hold_run(ledger.path) as lock:
+    with ledger.hold_run() as lock:
         run_id = ledger.write(begin_run, ReadCounts(), 1, lock)
         ledger.write(deliveries.take, run_id, of, IdType.USER_ID, Operation.ADD, 1, 2)
         ledger.write(record_audience, run_id, of, counts, 3)
-    with Ledger(ledger.path) as later:
-        (each,) = later.read(run_audiences, run_id)
-        assert (each.counts.added, each.counts.requests, each.counts.note) == (1, 5, "")
+    with open_ledger(ledger.url) as later:
+        (item,) = later.read(run_audiences, run_id)
+        assert (item.counts.added, item.counts.requests, item.counts.note) == (1, 5, "")

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amp_console.ledger import Ledger, cohorts, deliveries, uploads
+from amp_console.ledger import Ledger, cohorts, deliveries, open_ledger, uploads
 from amp_console.ledger.audiences import link_existing, set_id_type
 from amp_console.ledger.deliveries import BatchAnswer
 from amp_console.ledger.rejected import rejected_users, retry_rejected
@@ -278,7 +278,7 @@ def test_whatever_happens_the_cohort_ends_as_the_events_say(
     truth: set[str] = set()
     cohort: set[str] = {"u0", "u3"} if is_existing else set()
     seen: set[str] = set()
-    with Ledger(tmp_path_factory.mktemp("l") / "l.db") as ledger:
+    with open_ledger(tmp_path_factory.mktemp("l") / "l.db") as ledger:
         start(ledger)
         if is_existing:
             ledger.write(link_existing, 1, "abc12345")

@@ -4,9 +4,8 @@ from typing import Any
 
 import pytest
 
-from amp_console.ledger import deliveries
-from amp_console.ledger.changes import revision
-from amp_console.ledger.database import Ledger
+from amp_console.ledger import deliveries, open_ledger
+from amp_console.ledger.database import Ledger, revision
 from amp_console.ledger.deliveries import RequestKind
 from amp_console.ledger.movement import movement
 from amp_console.ledger.requests import (
@@ -144,7 +143,7 @@ def test_people_are_counted_when_they_came_and_went(workspace: Workspace) -> Non
 
 
 def test_the_revision_moves_when_somebody_else_has_written(workspace: Workspace) -> None:  # noqa: F811
-    with Ledger(workspace.ledger.path) as looking:
+    with open_ledger(workspace.ledger.url) as looking:
         before = looking.read(revision)
         assert looking.read(revision) == before
         workspace.enter("u1")

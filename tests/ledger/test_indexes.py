@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from amp_console.ledger import Ledger
+from amp_console.ledger import Db, Ledger
 from amp_console.ledger.deliveries import Reason
 from amp_console.ledger.people import find_person
 from amp_console.ledger.rejected import (
@@ -44,10 +44,11 @@ def some(ledger: Ledger) -> None:
     assert left(ledger).rejected == 2
 
 
-def looks(ledger: Ledger, work: Callable[[sqlite3.Connection], object]) -> list[str]:
+def looks(ledger: Ledger, work: Callable[[Db], object]) -> list[str]:
     """How SQLite comes to the members in each statement of a piece of work."""
 
-    def plans(db: sqlite3.Connection) -> list[str]:
+    def plans(db: Db) -> list[str]:
+        assert isinstance(db, sqlite3.Connection)
         said: list[str] = []
         db.set_trace_callback(said.append)
         work(db)

@@ -4,7 +4,7 @@ import sqlite3
 
 import pytest
 
-from amp_console.ledger import Ledger, deliveries
+from amp_console.ledger import Db, Ledger, deliveries, open_ledger
 from amp_console.ledger.deliveries import BatchAnswer
 from amp_console.ledger.downloads import begin_download, note_request, unread_download
 from amp_console.ledger.late_effects import make_due_pending
@@ -34,7 +34,8 @@ def steps(ledger: Ledger, audience_id: int) -> int:
         count += 1
         return 0
 
-    def work(db: sqlite3.Connection) -> None:
+    def work(db: Db) -> None:
+        assert isinstance(db, sqlite3.Connection)
         db.set_progress_handler(counted, 1_000)
         make_due_pending(db, audience_id, UNTIL, QUIET)
         db.set_progress_handler(None, 0)
@@ -48,7 +49,7 @@ def test_the_work_grows_with_their_number_and_not_with_its_square(
 ) -> None:
     counts = []
     for users in (1_000, 4_000):
-        with Ledger(tmp_path_factory.mktemp("ledger") / "ledger.db") as ledger:
+        with open_ledger(tmp_path_factory.mktemp("ledger") / "ledger.db") as ledger:
             counts.append(steps(ledger, give_up(ledger, users)))
     assert counts[1] < 6 * counts[0]  # 16 times with the square
 

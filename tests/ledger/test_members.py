@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amp_console.ledger import Ledger, members, snapshots, sources
+from amp_console.ledger import Ledger, members, open_ledger, snapshots, sources
 from amp_console.ledger.snapshots import Snapshot
 from amp_console.values import AudienceRef, Change, IdType, Operation
 from tests.ledger.helpers import REF, deliver, enters, leaves, left, read, start, wanted
@@ -92,7 +92,7 @@ def test_identifiers_go_in_and_out_as_they_are(ledger: Ledger, id_: str) -> None
 
 @given(ids=st.sets(st.text(min_size=1, max_size=20), min_size=1, max_size=20))
 def test_any_text_is_an_identifier(ids: set[str], tmp_path_factory: pytest.TempPathFactory) -> None:
-    with Ledger(tmp_path_factory.mktemp("l") / "l.db") as ledger:
+    with open_ledger(tmp_path_factory.mktemp("l") / "l.db") as ledger:
         read(ledger, [enters(id_, NOW, n + 1) for n, id_ in enumerate(sorted(ids))])
         assert wanted(ledger) == ids
         assert sorted(deliver(ledger)[Operation.ADD]) == sorted(ids)
@@ -122,7 +122,7 @@ def test_reading_in_any_order_and_again_gives_the_same(
             newest[f"u{user}"] = max(newest.get(f"u{user}", entry), entry)
     truth = {user for user, (_, is_member) in newest.items() if is_member}
 
-    with Ledger(tmp_path_factory.mktemp("l") / "l.db") as ledger:
+    with open_ledger(tmp_path_factory.mktemp("l") / "l.db") as ledger:
         for number in range(len(contents)):  # the first reading gives files their order
             ledger.write(sources.begin_source, f"/{number}", f"/{number}", 1)
         again = order.choices(range(len(contents)), k=3)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from amp_console.ledger import Ledger
+from amp_console.ledger import open_ledger
 from amp_console.ledger.deliveries import Reason
 from amp_console.ledger.rejected import (
     RejectedFilter,
@@ -28,7 +28,7 @@ ODD = ["ghost-%", "ghost-_", "ghost-é😀", "ghost-[red]", 'ghost-"', "ghost-\0
 def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
     """Two audiences with ghosts, one refused by name, and one without the identifier."""
     folder: Path = tmp_path_factory.mktemp("rejected")
-    with Simulator() as simulator, Ledger(folder / "ledger.db") as ledger:
+    with Simulator() as simulator, open_ledger(folder / "ledger.db") as ledger:
         workspace = Workspace(simulator, ledger, folder)
         workspace.read(event(f"ghost-{n}", True) for n in range(450))
         workspace.read(event(user, True) for user in [*ODD, "u1", "poison"])

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from amp_console.ledger import Ledger
+from amp_console.ledger import Ledger, open_ledger
 from amp_console.ledger.audiences import all_audiences
 from amp_console.ledger.deliveries import Reason
 from amp_console.ledger.errors import LedgerTooNew
@@ -34,7 +34,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def test_a_ledger_of_version_1_keeps_what_it_holds(path: Path) -> None:
-    with Ledger(path) as ledger:
+    with open_ledger(path) as ledger:
         assert [audience.key for audience in ledger.read(all_audiences)] == ["shoppers"]
         run = ledger.read(all_runs)[-1]
         assert (run.started_at, run.ended_at, run.status) == (10, 20, RunStatus.PARTIAL)
@@ -46,14 +46,14 @@ def test_a_ledger_of_version_1_keeps_what_it_holds(path: Path) -> None:
 
 
 def test_a_run_that_no_version_ended_is_interrupted(path: Path) -> None:
-    with Ledger(path) as ledger:
+    with open_ledger(path) as ledger:
         run = ledger.read(all_runs)[0]
         assert (run.id, run.status, run.ended_at) == (2, RunStatus.INTERRUPTED, 30)
         assert run.holder == ""
 
 
 def test_it_has_the_same_tables_as_a_new_one(path: Path, tmp_path: Path) -> None:
-    with Ledger(path) as old, Ledger(tmp_path / "new.db") as new:
+    with open_ledger(path) as old, open_ledger(tmp_path / "new.db") as new:
         assert _tables(old) == _tables(new)
         assert _indexes(old) == _indexes(new)
 
@@ -68,7 +68,7 @@ def test_who_was_rejected_before_is_found_after(path: Path) -> None:
             VALUES (1, 2, '412', 1, 0, 1, 1, 1);
     """)
     db.close()
-    with Ledger(path) as ledger:
+    with open_ledger(path) as ledger:
         found = ledger.read(rejected_users)
         assert [(item.id, item.code) for item in found] == [
             ("ghost", Reason.UNKNOWN),
@@ -77,9 +77,9 @@ def test_who_was_rejected_before_is_found_after(path: Path) -> None:
 
 
 def test_opened_again_it_is_as_it_was(path: Path) -> None:
-    with Ledger(path) as ledger:
+    with open_ledger(path) as ledger:
         before = ledger.read(all_runs)
-    with Ledger(path) as ledger:
+    with open_ledger(path) as ledger:
         assert ledger.read(all_runs) == before
 
 
@@ -89,7 +89,7 @@ def test_a_ledger_that_is_too_new_is_refused_and_left_alone(path: Path) -> None:
     db.execute(f"PRAGMA user_version = {newer}")
     db.close()
     with pytest.raises(LedgerTooNew, match=f"version {newer}.*Update amp-console"):
-        Ledger(path)
+        open_ledger(path)
     db = sqlite3.connect(path)
     assert db.execute("PRAGMA user_version").fetchone() == (newer,)
     assert db.execute("SELECT status FROM run WHERE id = 2").fetchone() == ("running",)

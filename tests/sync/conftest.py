@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from amp_console.ledger import Ledger
+from amp_console.ledger import open_ledger
 from amp_console.simulator import Known, Simulator, World
 from tests.sync.workspace import Workspace
 
@@ -21,7 +21,7 @@ def simulator() -> Iterator[Simulator]:
 
 @pytest.fixture
 def workspace(tmp_path: Path, simulator: Simulator) -> Iterator[Workspace]:
-    with Ledger(tmp_path / "ledger.db") as ledger:
+    with open_ledger(tmp_path / "ledger.db") as ledger:
         yield Workspace(simulator, ledger, tmp_path)
 
 
@@ -30,6 +30,6 @@ def registered_only(tmp_path: Path) -> Iterator[Workspace]:
     """A workspace whose Amplitude knows only users registered with it."""
     with (
         Simulator(World(Known.REGISTERED)) as simulator,
-        Ledger(tmp_path / "strict.db") as ledger,
+        open_ledger(tmp_path / "strict.db") as ledger,
     ):
         yield Workspace(simulator, ledger, tmp_path)

@@ -8,7 +8,6 @@ import msgspec
 import pytest
 
 from amp_console.ledger import deliveries
-from amp_console.ledger.leases import lease
 from amp_console.ledger.rejected import retry_rejected
 from amp_console.ledger.runs import RunKind, RunStatus, all_runs, run_audiences
 from amp_console.simulator import (
@@ -708,7 +707,7 @@ class TestRun:
         self, workspace: Workspace
     ) -> None:
         workspace.enter("u1")
-        with lease(workspace.ledger.path, workspace.audience().id):
+        with workspace.ledger.lease(workspace.audience().id):
             report = await workspace.sync()
         assert report.status is RunStatus.STOPPED
         assert "Another amp-console" in report.audiences[0].note

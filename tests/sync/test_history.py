@@ -4,7 +4,6 @@ import pytest
 
 from amp_console.ledger import Db
 from amp_console.ledger.event_log import MOST, LogEntry, LogKind, add_log_entry, log_entries
-from amp_console.ledger.run_locks import hold_run
 from amp_console.ledger.runs import RunKind, RunStatus, begin_run, end_run
 from amp_console.ledger.sources import ReadCounts
 from amp_console.sync.audience_settings import SettingsChange
@@ -64,7 +63,7 @@ async def test_settings_that_are_changed_are_told_and_those_that_are_not_are_not
 async def test_each_kind_of_run_is_told_when_it_starts_and_when_it_ends(
     workspace: Workspace, kind: RunKind, name: str
 ) -> None:
-    with hold_run(workspace.ledger.path) as lock:
+    with workspace.ledger.hold_run() as lock:
         run_id = workspace.ledger.write(begin_run, ReadCounts(), LATER, lock, kind)
         (going,) = workspace.ledger.read(history, 100)
         assert going.text == f"{name} started: run 1."

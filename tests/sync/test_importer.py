@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from amp_console.engage import ReadOptions
-from amp_console.ledger import Ledger, LedgerError
+from amp_console.ledger import LedgerError, open_ledger
 from amp_console.ledger.audiences import Link, all_audiences
 from amp_console.ledger.sources import ReadCounts, invalid_events
 from amp_console.sync.ingest.buffer import AMBIGUOUS
@@ -191,14 +191,14 @@ def test_a_full_disk_is_told_and_harms_nothing(tmp_path: Path) -> None:
     path.write_text(lines(*(event(f"user-{n:06}", True) for n in range(20_000))))
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     ledger_file = tmp_path / "ledger.db"
-    with Ledger(ledger_file) as ledger:
+    with open_ledger(ledger_file) as ledger:
         resource.setrlimit(resource.RLIMIT_FSIZE, (600_000, hard))
         try:
             with pytest.raises(LedgerError, match="is full"):
                 Importer(ledger, ReadOptions()).run([str(path)])
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    with Ledger(ledger_file) as ledger:
+    with open_ledger(ledger_file) as ledger:
         assert Importer(ledger, ReadOptions()).run([str(path)]).tally.changes == 20_000
 
 
@@ -212,7 +212,7 @@ def test_an_event_that_means_several_audiences_is_refused_alone(tmp_path: Path) 
             event("u4", True, personas={"computation_id": "one"}),
         )
     )
-    with Ledger(tmp_path / "ledger.db") as ledger:
+    with open_ledger(tmp_path / "ledger.db") as ledger:
         report = Importer(ledger, ReadOptions()).run([str(path)])
         kept = ledger.read(lambda db: db.execute("SELECT id FROM member ORDER BY id").fetchall())
         (invalid,) = ledger.read(invalid_events)

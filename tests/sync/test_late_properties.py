@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from amp_console.ledger import Db, Ledger, deliveries, late_effects
+from amp_console.ledger import Db, deliveries, late_effects, open_ledger
 from amp_console.ledger.rejected import retry_rejected
 from amp_console.simulator import (
     Answer,
@@ -197,7 +197,7 @@ def test_the_cohort_ends_right_and_in_between_every_doubt_is_listed(
     folder = tmp_path_factory.mktemp("late")
     amplitude.faults.release()
     amplitude.faults.clear()
-    with Ledger(folder / "ledger.db") as ledger:
+    with open_ledger(folder / "ledger.db") as ledger:
         clock = Clock()
         workspace = Workspace(amplitude, ledger, folder)
         workspace.timing = dataclasses.replace(workspace.timing, now=clock)

@@ -19,7 +19,6 @@ import pytest
 from amp_console.amplitude import AmplitudeClient, MembersChanged
 from amp_console.engage.lines import BOM, LINE_LIMIT
 from amp_console.ledger.audiences import Audience, all_audiences
-from amp_console.ledger.leases import lease
 from amp_console.ledger.requests import count_requests
 from amp_console.ledger.runs import RunKind, RunStatus, all_runs, run_audiences
 from amp_console.ledger.standing import outstanding
@@ -777,7 +776,7 @@ async def test_another_process_at_an_audience_is_waited_for(
     workspace.enter("u1")
     await workspace.sync()
     async with Session(workspace, tmp_path) as session:
-        with lease(workspace.ledger.path, workspace.audience().id):
+        with workspace.ledger.lease(workspace.audience().id):
             session.write(lines("u2", at=1))
             await until(
                 lambda: any(

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from amp_console.ledger.backups import DAY, list_backups
+from amp_console.ledger.backups import DAY
 from amp_console.sync.live.housekeeping import DailyBackups
 from tests.sync.workspace import Workspace
 
@@ -29,34 +29,38 @@ async def checked(backups: DailyBackups) -> None:
 async def test_one_is_made_a_day_once_there_is_something_in_the_ledger(
     workspace: Workspace,
 ) -> None:
-    workspace.ledger.backups = msgspec.structs.replace(workspace.ledger.backups, spare=0)
+    workspace.ledger.backup_options = msgspec.structs.replace(
+        workspace.ledger.backup_options, spare=0
+    )
     clock = Clock()
     backups = DailyBackups(workspace.ledger, clock)
     await checked(backups)
-    assert list_backups(workspace.ledger.path) == []
+    assert workspace.ledger.list_backups() == []
     workspace.enter("u1")
     for clock.now in (NOW, NOW + DAY - 1, NOW + DAY):
         await checked(backups)
-    assert [backup.at for backup in list_backups(workspace.ledger.path)] == [NOW + DAY, NOW]
+    assert [backup.at for backup in workspace.ledger.list_backups()] == [NOW + DAY, NOW]
     assert backups.trouble is None
 
 
 async def test_why_none_was_made_is_told_until_one_is(workspace: Workspace) -> None:
     workspace.enter("u1")
-    enough = msgspec.structs.replace(workspace.ledger.backups, spare=0)
-    workspace.ledger.backups = msgspec.structs.replace(enough, spare=1 << 60)
+    enough = msgspec.structs.replace(workspace.ledger.backup_options, spare=0)
+    workspace.ledger.backup_options = msgspec.structs.replace(enough, spare=1 << 60)
     backups = DailyBackups(workspace.ledger, lambda: NOW)
     await checked(backups)
     assert "was not backed up" in str(backups.trouble)
-    workspace.ledger.backups = enough
+    workspace.ledger.backup_options = enough
     await checked(backups)
     assert backups.trouble is None
 
 
 async def test_ending_stops_one_that_is_under_way(workspace: Workspace) -> None:
     workspace.enter("u1")
-    workspace.ledger.backups = msgspec.structs.replace(workspace.ledger.backups, spare=0, pages=1)
+    workspace.ledger.backup_options = msgspec.structs.replace(
+        workspace.ledger.backup_options, spare=0, pages=1
+    )
     backups = DailyBackups(workspace.ledger, lambda: NOW)
     backups.check()
     await backups.end()
-    assert list_backups(workspace.ledger.path) == []
+    assert workspace.ledger.list_backups() == []

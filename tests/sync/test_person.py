@@ -4,7 +4,6 @@ import pytest
 
 from amp_console.amplitude import AmplitudeClient
 from amp_console.ledger import deliveries, runs
-from amp_console.ledger.run_locks import hold_run
 from amp_console.ledger.sources import ReadCounts
 from amp_console.simulator import Answer, Call, Reset, Rule
 from amp_console.sync.audience_settings import SettingsChange
@@ -22,7 +21,7 @@ pytestmark = pytest.mark.anyio
 
 
 def answer(workspace: Workspace, text: str) -> PersonAnswer:
-    found = workspace.ledger.read(explain_person, text)
+    found = workspace.ledger.read(explain_person, text, workspace.ledger.dead_runs())
     assert len(found) == 1, found
     return found[0]
 
@@ -113,7 +112,7 @@ async def carried(workspace: Workspace, run_id: int) -> PersonAnswer:
 async def test_whom_an_open_request_carries_is_on_the_way(workspace: Workspace) -> None:
     workspace.enter("u1", "u2")
     await workspace.sync()
-    with hold_run(workspace.ledger.path) as lock:
+    with workspace.ledger.hold_run() as lock:
         run_id = workspace.ledger.write(runs.begin_run, ReadCounts(), workspace.timing.now(), lock)
         found = await carried(workspace, run_id)
     assert (found.verdict, found.record.delivered) == (PersonVerdict.ON_THE_WAY, None)
@@ -123,7 +122,7 @@ async def test_whom_an_open_request_carries_is_on_the_way(workspace: Workspace) 
 async def test_whom_a_dead_process_left_in_a_request_is_unsure(workspace: Workspace) -> None:
     workspace.enter("u1", "u2")
     await workspace.sync()
-    with hold_run(workspace.ledger.path) as lock:
+    with workspace.ledger.hold_run() as lock:
         run_id = workspace.ledger.write(runs.begin_run, ReadCounts(), workspace.timing.now(), lock)
     found = await carried(workspace, run_id)
     assert (found.verdict, found.record.delivered) == (PersonVerdict.ENTERS, None)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from amp_console.ledger import Ledger
+from amp_console.ledger import open_ledger
 from amp_console.ledger.runs import RunStatus
 from amp_console.simulator import (
     Answer,
@@ -60,7 +60,7 @@ def test_the_cohort_ends_as_the_events_say(
     world.add_user("seed")
     with (
         Simulator(world, behaviour=Behaviour(numeric_skipped_ids=True)) as simulator,
-        Ledger(folder / "ledger.db") as ledger,
+        open_ledger(folder / "ledger.db") as ledger,
     ):
         workspace = Workspace(simulator, ledger, folder)
         workspace.limit(first_batch=batch, largest_batch=batch, tries=3, quiet_time=0)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from amp_console.ledger import Db, Ledger
+from amp_console.ledger import Db, open_ledger
 from amp_console.ledger.comparisons import DifferenceFilter, DifferenceKind, differences
 from amp_console.simulator import Simulator, World
 from amp_console.values import Operation
@@ -78,7 +78,7 @@ def test_it_finds_what_differs_and_puts_it_right(story: Story) -> None:
     with (
         tempfile.TemporaryDirectory() as folder,
         Simulator(World(unknown=lambda text: text.startswith("ghost-"))) as simulator,
-        Ledger(Path(folder) / "ledger.db") as ledger,
+        open_ledger(Path(folder) / "ledger.db") as ledger,
     ):
         workspace = Workspace(simulator, ledger, Path(folder))
         nameless = prepare(workspace, story)

@@ -3,6 +3,7 @@
 import asyncio
 import dataclasses
 import resource
+from pathlib import Path
 
 import pytest
 
@@ -16,7 +17,6 @@ from amp_console.ledger.comparisons import (
     last_comparison,
 )
 from amp_console.ledger.downloads import starts_since
-from amp_console.ledger.leases import lease
 from amp_console.ledger.reconciling import RepairChoice
 from amp_console.ledger.runs import RunStatus
 from amp_console.simulator import Answer, Behaviour, Call, Cut, RefuseIds, Reset, Rule
@@ -360,7 +360,7 @@ async def test_a_replacement_that_is_refused_leaves_it_pending(differing: Worksp
 
 
 async def test_another_run_at_the_audience_is_told(differing: Workspace) -> None:
-    with lease(differing.ledger.path, differing.audience().id):
+    with differing.ledger.lease(differing.audience().id):
         report = await differing.compare_report()
     assert "delivering this audience" in note(report)
     assert spent(differing) == 0
@@ -457,7 +457,7 @@ async def test_a_full_disk_while_comparing_is_told_and_harms_nothing(differing: 
     """A limit on the size of files stands in for a disk without room."""
     before = differing.plan()
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    size = differing.ledger.path.with_name("ledger.db-wal").stat().st_size
+    size = Path(differing.ledger.url).with_name("ledger.db-wal").stat().st_size
     resource.setrlimit(resource.RLIMIT_FSIZE, (size + 1_000, hard))
     try:
         with pytest.raises(LedgerError, match="full"):

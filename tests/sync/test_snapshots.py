@@ -37,7 +37,7 @@ def read(
     """Read these contents as the parts of a snapshot."""
     paths = []
     for number, content in enumerate(contents):
-        path = workspace.ledger.path.parent / f"part-{number}.csv"
+        path = Path(workspace.ledger.url).parent / f"part-{number}.csv"
         path.write_bytes(content)
         paths.append(str(path))
     reader = SnapshotReader(workspace.ledger, allow_incomplete=allow_incomplete)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from amp_console.engage import UnreadableSource
 from amp_console.engage.lines import BOM
-from amp_console.ledger import Ledger
+from amp_console.ledger import Ledger, open_ledger
 from amp_console.ledger.audiences import all_audiences
 from amp_console.ledger.sources import invalid_events
 from amp_console.ledger.tails import tails
@@ -864,7 +864,7 @@ def test_however_a_log_is_rotated_between_sessions_each_event_is_read_once(
         home = Path(name)
         (home / "logs").mkdir()
         rotation = Rotation(home / "logs", way)
-        with Ledger(home / "ledger.db") as ledger:
+        with open_ledger(home / "ledger.db") as ledger:
             workspace = Workspace(simulator, ledger, home)
             rotation.write(1)
             watcher = Watcher(workspace, rotation.log if is_alone else home / "logs")
@@ -1009,7 +1009,7 @@ def test_whatever_is_done_to_the_files_each_event_is_read_once(
     with TemporaryDirectory(dir=tmp_path) as name:
         home = Path(name)
         (home / "logs").mkdir()
-        with Ledger(home / "ledger.db") as ledger:
+        with open_ledger(home / "ledger.db") as ledger:
             workspace = Workspace(simulator, ledger, home)
             logs = Logs(home / "logs", Watcher(workspace, home / "logs"))
             for what, which in [("append", 0), ("append", 1), *deeds, ("append", 0), ("append", 1)]:

@@ -84,7 +84,9 @@ Enter opens the run of a line, or shows a long line whole."""
             for happening in console.happenings
         ]
         if console.session is not None:
-            for done in await console.session.read(history, MOST):
+            for done in await console.session.read(
+                history, MOST, await console.session.dead_runs()
+            ):
                 severity = "warning" if done.is_bad else "information"
                 lines.append(LogLine(done.at, severity, done.text, done.run_id))
         lines.sort(key=lambda item: item.at)

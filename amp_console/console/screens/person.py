@@ -94,7 +94,11 @@ Amplitude's user search whether it knows the identifier."""
     async def load(self) -> None:
         """Ask the ledger about the identifier."""
         grid = self.query_one("#list", Grid)
-        answers = await self.session.read(explain_person, self._text) if self._text else []
+        answers = (
+            await self.session.read(explain_person, self._text, await self.session.dead_runs())
+            if self._text
+            else []
+        )
         self._answers = dict(enumerate(answers))
         if self._text:
             grid.show([self._row(number, answer) for number, answer in self._answers.items()])

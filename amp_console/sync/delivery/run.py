@@ -11,9 +11,7 @@ from amp_console.connections import Limits
 from amp_console.ledger import Db, Ledger, deliveries, holds, late_effects, runs
 from amp_console.ledger.audiences import Audience, audience
 from amp_console.ledger.cohorts import break_link
-from amp_console.ledger.dead_runs import end_dead_runs
-from amp_console.ledger.leases import AudienceBusy, busy_because, lease, note_holder
-from amp_console.ledger.run_locks import hold_run
+from amp_console.ledger.locks import AudienceBusy, busy_because, note_holder
 from amp_console.ledger.runs import AudienceCounts, RunKind, RunStatus
 from amp_console.ledger.sources import ReadCounts
 from amp_console.ledger.standing import Outstanding, outstanding
@@ -127,15 +125,11 @@ async def open_run(
     refused keys ask the context's stop.
     """
     ledger, timing = context.ledger, context.timing
-    with hold_run(ledger.path) as lock:
-        run_id = await ledger.awrite(_begin_run, tally, timing.now(), lock, kind)
+    with ledger.hold_run() as lock:
+        await ledger.aend_dead_runs()
+        run_id = await ledger.awrite(runs.begin_run, tally, timing.now(), lock, kind)
         progress = Progress(run_id, goals, timing, context.observe)
         yield ActiveRun(context, run_id, kind, progress, on_keys_refused)
-
-
-def _begin_run(db: Db, tally: ReadCounts, now: int, lock: str, kind: RunKind) -> int:
-    end_dead_runs(db)
-    return runs.begin_run(db, tally, now, lock, kind)
 
 
 async def end_run(run: ActiveRun, status: RunStatus, note: str) -> None:
@@ -195,7 +189,7 @@ async def take_turn(worker: AudienceWorker, work: Work) -> str:
         return note
     audience_id = worker.audience.id
     try:
-        with lease(worker.run.context.ledger.path, audience_id):
+        with worker.run.context.ledger.lease(audience_id):
             await worker.write(note_holder, audience_id, worker.now())
             await worker.write(_begin_turn, audience_id, worker.now(), worker.connection.limits)
             worker.audience = await worker.read(audience, audience_id)

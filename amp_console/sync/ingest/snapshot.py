@@ -83,7 +83,7 @@ class SnapshotReader:
     def begin(self, audience_id: int, source_id: int, source: Source) -> None:
         """Start on one more list of members. Raises `LedgerError`."""
         if self._snapshot is None:
-            self._ledger.write(snapshots.begin_staging, audience_id)
+            self._ledger.stage(snapshots.begin_staging, audience_id)
             known = self._ledger.read(audience, audience_id)
             self._name = known.name
             if known.id_type not in source.id_types:
@@ -101,7 +101,7 @@ class SnapshotReader:
         """Stage what was read next."""
         assert self._snapshot is not None
         of = self._snapshot
-        self._ledger.write(snapshots.stage, of.audience_id, of.source_id, batch.changes)
+        self._ledger.stage(snapshots.stage, of.audience_id, of.source_id, batch.changes)
 
     def end(self, source: Source, refused: int) -> None:
         """Note what is wrong with a list that was read to its end, so many rows `refused`."""
@@ -150,7 +150,7 @@ class SnapshotReader:
         """Remove no one. What an incomplete snapshot lists was merged before; else nothing was."""
         if self._is_merged:
             return self._report(SnapshotState.INCOMPLETE, asked)
-        self._ledger.write(snapshots.drop_staged, self._staged.audience_id)
+        self._ledger.stage(snapshots.drop_staged, self._staged.audience_id)
         return self._report(SnapshotState.DECLINED, asked)
 
     @property

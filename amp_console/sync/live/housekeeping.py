@@ -10,7 +10,7 @@ from contextlib import suppress
 
 from amp_console.ledger import Ledger, LedgerError, runs
 from amp_console.ledger.audiences import all_audiences
-from amp_console.ledger.backups import DAILY, BackupSkipped, back_up, is_due
+from amp_console.ledger.backups import DAILY, BackupSkipped
 from amp_console.ledger.refused_requests import keep_refused
 from amp_console.ledger.requests import forget_requests
 from amp_console.sync.delivery.context import ActiveRun
@@ -44,14 +44,12 @@ class DailyBackups:
 
     async def _check(self) -> None:
         ledger = self._ledger
-        if not is_due(ledger.path, self._now(), ledger.backups):
+        if not ledger.is_backup_due(self._now()):
             return
         try:
             if not await ledger.aread(all_audiences):  # there is nothing in it yet
                 return
-            await asyncio.to_thread(
-                back_up, ledger.path, DAILY, self._now(), ledger.backups, self._ending.is_set
-            )
+            await asyncio.to_thread(ledger.back_up, DAILY, self._now(), self._ending.is_set)
         except (BackupSkipped, LedgerError) as skipped:
             self.trouble = str(skipped)
         else:

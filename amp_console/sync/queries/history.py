@@ -1,6 +1,6 @@
 """What was done with a ledger, by any process: imports, runs, live sessions, settings."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import PurePath
 
 import msgspec
@@ -36,13 +36,16 @@ class HistoryEntry(msgspec.Struct, frozen=True):
     run_id: int | None = None
 
 
-def history(db: Db, limit: int) -> list[HistoryEntry]:
-    """What was done last, the newest first; `limit` is the most entries of each kind."""
+def history(db: Db, limit: int, dead: Collection[int] = ()) -> list[HistoryEntry]:
+    """What was done last, the newest first; `limit` is the most entries of each kind.
+
+    `dead` as in `all_runs`.
+    """
     found = [
         HistoryEntry(log_entry.at, log_entry.text, log_entry.is_bad)
         for log_entry in log_entries(db, limit)
     ]
-    for run in all_runs(db, limit):
+    for run in all_runs(db, limit, dead):
         found += _of_run(run)
     # Of a run that began and ended within a moment, the end is the newer one.
     return sorted(found, key=lambda item: item.at, reverse=True)

@@ -1,6 +1,7 @@
 """Why a person is, or is not, in a cohort: the question that operators are asked most."""
 
 import enum
+from collections.abc import Collection
 from datetime import UTC, datetime
 from pathlib import PurePath
 
@@ -46,12 +47,12 @@ class Recognition(msgspec.Struct, frozen=True):
     sentence: str
 
 
-def explain_person(db: Db, text: str) -> list[PersonAnswer]:
+def explain_person(db: Db, text: str, dead: Collection[int] = ()) -> list[PersonAnswer]:
     """Say for every audience that knows the identifier how the person stands, and why.
 
-    Identifiers are matched exactly: case counts, as it does in Amplitude.
+    Identifiers are matched exactly: case counts, as it does in Amplitude. `dead` as in `all_runs`.
     """
-    return [_explained(record) for record in find_person(db, text)]
+    return [_explained(record) for record in find_person(db, text, dead)]
 
 
 def _explained(record: PersonRecord) -> PersonAnswer:

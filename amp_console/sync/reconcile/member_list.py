@@ -39,15 +39,15 @@ def read_listing(
     refusals: list[Refusal] = []
     refused = 0
     with open_source(path, _options(of)) as source:
-        ledger.read(export_staging.begin_listed, of.id)
+        ledger.stage(export_staging.begin_listed, of.id)
         for batch in source:
             ids = [_identifier(change, of.id_type) for change in batch.changes]
-            ledger.read(export_staging.add_listed, of.id, [id_ for id_ in ids if id_ is not None])
+            ledger.stage(export_staging.add_listed, of.id, [id_ for id_ in ids if id_ is not None])
             refused += len(batch.refusals)
             refusals += batch.refusals[: 1 - len(refusals)]
         if refused and not allow_incomplete:
             raise IncompleteList(_why_incomplete(source, refused, refusals[0]))
-        listed = ledger.read(export_staging.end_listed, of.id, of.id_type, source.taken_at)
+        listed = ledger.stage(export_staging.end_listed, of.id, of.id_type, source.taken_at)
         if not listed.members:
             raise UnreadableSource(f"{source.name} lists no one. Nothing was compared.")
         return MemberList(source.name, source.taken_at, listed.members, refused, listed.known)

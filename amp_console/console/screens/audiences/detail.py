@@ -45,7 +45,8 @@ class Detail(NamedTuple):
 async def read_detail(app: "ConsoleApp", session: "Session", of: Standing) -> Detail:
     """Read what is known of an audience. Raises `LedgerError`."""
     moves = await session.read(movement, of.audience, app.now, 2 * MINUTE, BUCKETS)
-    return Detail(of, moves, await session.read(runs_of_audience, of.audience.id, RUNS))
+    dead = await session.dead_runs()
+    return Detail(of, moves, await session.read(runs_of_audience, of.audience.id, RUNS, dead))
 
 
 def lay_out(app: "ConsoleApp", detail: Detail, room: int) -> Content:

@@ -79,7 +79,7 @@ request that carried them and Amplitude's answer. R makes the user pending again
         user, read = self._user, self.session.read
         if user.request_id is not None and self._request is None:
             self._request = await read(request, user.request_id)
-        answers = await read(explain_person, user.id)
+        answers = await read(explain_person, user.id, await self.session.dead_runs())
         self._now = next((answer for answer in answers if self._is_about(answer)), None)
         self._is_read = True
         self.query_one("#text", Static).update(self._text())

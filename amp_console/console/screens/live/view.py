@@ -119,7 +119,9 @@ v shows the last changes where there is no room for them beside the sources."""
 
     async def load(self) -> None:
         """Show the session, and those of other processes."""
-        found = await self.session.read(runs_under_way, RunKind.LIVE)
+        found = await self.session.read(
+            runs_under_way, RunKind.LIVE, await self.session.dead_runs()
+        )
         ours = self.work.snapshot.run_id if self.work and self.work.snapshot else None
         self._others = [run for run in found if run.id != ours]
         if self.work is not None:

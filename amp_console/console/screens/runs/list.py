@@ -64,7 +64,7 @@ Enter opens a run with its requests and errors, however long ago it was."""
 
     async def load(self) -> None:
         """Read the history."""
-        found = await self.session.read(all_runs)
+        found = await self.session.read(all_runs, dead=await self.session.dead_runs())
         grid = self.query_one(Grid)
         grid.show([row(item, self.console.glyphs, self.console.age_now) for item in found])
         self.query_one("#runs").border_subtitle = said(plural(len(found), "run") if found else "")

@@ -133,11 +133,11 @@ reason shows the users who were rejected for it."""
 
     async def _remembered(self) -> RunView | None:
         if self._wanted is None:
-            newest = await self.session.read(runs.all_runs, 1)
+            newest = await self.session.read(runs.all_runs, 1, await self.session.dead_runs())
             self._wanted = newest[0].id if newest else None
         if self._wanted is None:
             return None
-        found = await self.session.read(runs.run, self._wanted)
+        found = await self.session.read(runs.run, self._wanted, await self.session.dead_runs())
         if found is None:
             return None
         audiences = await self.session.read(runs.run_audiences, self._wanted)

@@ -1,0 +1,107 @@
+"""Lock files: which process delivers an audience, and which one carries out a run.
+
+The operating system releases a lock the moment its process dies, however it dies: nothing times
+out and nothing has to be recovered. The lock is the truth. Process and host are in the tables for
+people to read, so a reused process number or a machine that went down makes no dead run look alive.
+"""
+
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from amp_console.ledger.db import Db
+
+
+class AudienceBusy(Exception):
+    """Another process is delivering the audience."""
+
+
+class FileLocks:
+    """The locks of one ledger, as files in a folder beside it."""
+
+    def __init__(self, ledger: Path) -> None:
+        self._ledger = ledger
+
+    @contextmanager
+    def lease(self, audience_id: int) -> Iterator[None]:
+        """Hold an audience's lease; raises `AudienceBusy` at once if another process holds it."""
+        lock = self._lock(str(audience_id))
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            raise AudienceBusy from None
+        try:
+            yield
+        finally:
+            lock.release()
+
+    @contextmanager
+    def hold_run(self) -> Iterator[str]:
+        """Hold a new lock during a run, and yield its name, for `begin_run` to write down.
+
+        Acquire it before the run is in the ledger, so that no process sees the run without it.
+        """
+        name = f"run-{os.urandom(8).hex()}"
+        lock = self._lock(name)
+        lock.acquire(blocking=False)
+        try:
+            yield name
+        finally:
+            lock.release()
+            with suppress(OSError):  # another process is probing it: the file stays, unused
+                self._path(name).unlink()
+
+    def is_held(self, name: str) -> bool:
+        """Whether the process that holds this lock lives; True if the lock can't be tried."""
+        if not self._path(name).exists():
+            return False
+        lock = self._lock(name)
+        try:
+            lock.acquire(blocking=False)
+        except (Timeout, OSError):
+            return True
+        lock.release()
+        return False
+
+    def _lock(self, name: str) -> FileLock:
+        return FileLock(self._path(name), mode=0o600, thread_local=False)
+
+    def _path(self, name: str) -> Path:
+        return lock_folder(self._ledger) / f"{name}.lock"
+
+
+def note_holder(db: Db, audience_id: int, now: int) -> None:
+    """Record that this process holds the lease, for the message that other processes show."""
+    db.execute(
+        "INSERT INTO lease (audience_id, pid, host, since) VALUES (?, ?, ?, ?) "
+        "ON CONFLICT (audience_id) DO UPDATE SET "
+        "pid = excluded.pid, host = excluded.host, since = excluded.since",
+        (audience_id, os.getpid(), socket.gethostname(), now),
+    )
+
+
+def busy_because(db: Db, audience_id: int) -> str:
+    """Say who holds the lease of an audience that is busy."""
+    row = db.execute("SELECT pid, host FROM lease WHERE audience_id = ?", (audience_id,)).fetchone()
+    if row == (os.getpid(), socket.gethostname()):
+        return "A run of this console is delivering this audience. Try again when it has finished."
+    who = f" (process {row[0]} on {row[1]})" if row else ""
+    return f"Another amp-console{who} is syncing this audience. Try again when it has finished."
+
+
+def lock_folder(ledger: Path) -> Path:
+    """Return the folder of a ledger's lock files, the same one by whatever path it was opened."""
+    folder = ledger.resolve().with_suffix(".leases")
+    make_folder(folder)
+    return folder
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder for this user alone (0700), whatever the umask is. Raises OSError."""
+    with suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+        folder.chmod(0o700)

@@ -1,0 +1,20 @@
+"""A ledger is opened by a path or a URL."""
+
+from pathlib import Path
+
+import pytest
+
+from amp_console.ledger import LedgerError, open_ledger
+
+
+@pytest.mark.parametrize("scheme", ["", "sqlite:", "sqlite://", "SQLite:"])
+def test_a_path_and_a_sqlite_url_open_the_same_ledger(tmp_path: Path, scheme: str) -> None:
+    path = tmp_path / "ledger.db"
+    with open_ledger(f"{scheme}{path}") as ledger, open_ledger(path) as other:
+        assert ledger.url == other.url == str(path)
+
+
+def test_a_url_of_another_engine_is_refused_in_plain_words() -> None:
+    with pytest.raises(LedgerError, match=r"can't be opened with postgresql:.*sqlite:") as refused:
+        open_ledger("postgresql://user:secret@host/db")
+    assert "secret" not in str(refused.value)
