@@ -24,7 +24,8 @@ def open_console(
         return Exit.MISUSE
     from amp_console.cli.workspace import folders
     from amp_console.connections import Vault
-    from amp_console.console import Environment, LaunchOptions, run
+    from amp_console.console import Environment, LaunchOptions
+    from amp_console.console.main import run
 
     opening = LaunchOptions(
         connection=given.connection,

@@ -68,14 +68,15 @@ def _show(seed: int, *, fast: bool, faults: bool, has_tour: bool) -> int:
     given = common()
     with SimulatedSession(seed=seed, fast=fast, faults=faults) as stage:
         stage.open()  # before Textual is imported: the scene is set by the time it is shown
-        from amp_console.console import LaunchOptions, run
+        from amp_console.console import LaunchOptions
+        from amp_console.console.main import run
 
         guide = _tour(stage, seed, fast=fast) if has_tour else None
         opening = LaunchOptions(
             read_only=given.read_only, ascii_only=given.ascii_only, theme=given.theme, guide=guide
         )
         try:
-            return run(stage.premises, opening)
+            return run(stage.environment, opening)
         finally:
             _on_signals(signal.SIG_IGN)  # the stage is put away, and no second one disturbs it
 

@@ -1,7 +1,7 @@
-"""The Textual console: keys in, pictures out. `run` is its one door.
+"""The Textual console: keys in, pictures out. `run` shows it.
 
-Nothing here decides, asks Amplitude or reads a ledger by itself: keys become calls of the rooms
-below, and what comes back becomes pictures.
+Nothing here decides, asks Amplitude or reads a ledger by itself: keys become calls of `sync`, and
+what it returns becomes pictures.
 """
 
 from amp_console.console.environment import (
@@ -10,7 +10,6 @@ from amp_console.console.environment import (
     Environment,
     Guide,
     LaunchOptions,
-    run,
 )
 
-__all__ = ["DemoSession", "DemoTrouble", "Environment", "Guide", "LaunchOptions", "run"]
+__all__ = ["DemoSession", "DemoTrouble", "Environment", "Guide", "LaunchOptions"]

@@ -1,93 +1,134 @@
-"""How the operator likes the console: its theme, its look, its keys."""
+"""How the console looks and which keys it has: theme, glyphs, keymap."""
 
 import asyncio
+from collections.abc import Callable, Collection, Iterable
+from difflib import get_close_matches
+from typing import Any
 
+from textual.app import App
 from textual.binding import BindingsMap
 from textual.dom import DOMNode
 
-from amp_console.connections import SettingsError, SettingsReadOnly, keep_theme
+from amp_console.connections import (
+    SettingsError,
+    SettingsReadOnly,
+    keep_theme,
+    read_preferences,
+)
 from amp_console.console.background import aside
 from amp_console.console.environment import Environment, LaunchOptions
 from amp_console.console.glyphs import ASCII, PLAIN
-from amp_console.console.notifications import SpeakingApp
+from amp_console.console.keymap import Scope, bindings, check
+from amp_console.console.notifications import Notifications
 from amp_console.console.terminal_text import draws_signs
-from amp_console.console.themes import choose_theme
+from amp_console.text import clean
 
 DARK, LIGHT = "tokyo-night", "catppuccin-latte"
+SUGGESTED = (
+    "catppuccin-latte",
+    "dracula",
+    "gruvbox",
+    "nord",
+    "solarized-light",
+    "tokyo-night",
+)
+"""Themes to name where one is not known."""
 
 
-class LikedApp(SpeakingApp):
-    """An application that wears what the settings and the command line ask for."""
+class Appearance:
+    """What the settings and the command line say about theme, glyphs and keys."""
 
-    def __init__(self, premises: Environment, opening: LaunchOptions) -> None:
-        super().__init__(premises, opening)
-        has_signs = draws_signs(premises.encoding)
-        is_ascii = opening.ascii_only or self.preferences.ascii_only or not has_signs
-        self.glyphs = ASCII if is_ascii else PLAIN
-        self.set_class(is_ascii, "-ascii")
+    def __init__(
+        self,
+        app: App[Any],
+        environment: Environment,
+        options: LaunchOptions,
+        notifications: Notifications,
+    ) -> None:
+        self._app = app
+        self._environment = environment
+        self._notifications = notifications
+        self.preferences = read_preferences(environment.folders.config_file)
+        has_signs = draws_signs(environment.encoding)
+        self.is_ascii = options.ascii_only or self.preferences.ascii_only or not has_signs
+        self.glyphs = ASCII if self.is_ascii else PLAIN
         self.keys: dict[str, str] = {}
-        self._worn, self._no_themes = choose_theme(
-            (opening.theme, self.preferences.theme), self.available_themes, DARK
+        self.first_theme, self._unknown_themes = choose_theme(
+            (options.theme, self.preferences.theme), app.available_themes, DARK
         )
-        self.theme = self._worn
-        self._keeping = asyncio.Lock()
+        self._theme = self.first_theme
+        self._saving = asyncio.Lock()
 
-    async def take_preferences(self) -> None:
-        """Take the keys of the settings, and tell what in the settings can't be had."""
-        told = [*self._no_themes, *self.preferences.told]
+    async def load(self, scopes: Callable[[], Iterable[Scope]]) -> None:
+        """Lay the keys of the settings over the bindings; post which settings are invalid.
+
+        `scopes` returns every screen's bindings; it imports the screens, so it runs in a thread.
+        """
+        problems = [*self._unknown_themes, *self.preferences.told]
         if self.preferences.keys:
-            from amp_console.console import keymap
-
-            checked = await aside(keymap.check, self.preferences.keys, self._bindings)
+            checked = await aside(lambda: check(self.preferences.keys, scopes()))
             self.keys = checked.keymap
-            self.set_keymap(self.keys)
-            told += checked.told
-        self.tell_of_settings(told)
+            self._app.set_keymap(self.keys)
+            problems += checked.problems
+        self._notifications.post_problems(problems)
 
     def bindings_of(self, node: DOMNode) -> BindingsMap:
         """A node's bindings, with the keys that the settings give them."""
-        from amp_console.console import keymap
+        return bindings(node._bindings, self.keys)
 
-        return keymap.bindings(node._bindings, self.keys)
+    def switch_theme(self) -> None:
+        """Switch between the dark theme and the light one."""
+        self._app.theme = LIGHT if self._app.current_theme.dark else DARK
 
-    def watch_theme(self, theme: str) -> None:
-        """Keep a theme that was chosen, unless the settings name it already."""
-        if theme == self._worn:
+    def theme_changed(self, theme: str) -> None:
+        """Save a theme that was chosen, unless the settings name it already."""
+        if theme == self._theme:
             return
-        self._worn = theme
-        if self.premises.stage is None:
-            self.run_worker(self._keep_theme(), group="theme")
+        self._theme = theme
+        if self._environment.demo is None:
+            self._app.run_worker(self._save_theme(), group="theme")
 
-    async def _keep_theme(self) -> None:
-        async with self._keeping:  # the last one that was chosen is the last one written
-            theme = self.theme
+    async def _save_theme(self) -> None:
+        async with self._saving:  # the last one chosen is the last one written
+            theme = self._app.theme
             if theme == self.preferences.theme:
                 return
             try:
                 await aside(
                     keep_theme,
-                    self.premises.folders.config_file,
+                    self._environment.folders.config_file,
                     theme,
-                    read_only=self.premises.read_only,
+                    read_only=self._environment.read_only,
                 )
             except SettingsReadOnly:
-                self.say(
+                self._notifications.post(
                     "The theme holds for this session. amp-console was started with --read-only, "
                     "so the settings were not changed."
                 )
             except SettingsError as error:
-                self.say(str(error), "warning")
+                self._notifications.post(str(error), "warning")
             else:
                 self.preferences = self.preferences._replace(theme=theme)
 
-    def search_themes(self) -> None:
-        """Choose other colours by their name."""
-        from textual.theme import ThemeProvider
 
-        from amp_console.console.palette import Palette
+def choose_theme(
+    wanted: Iterable[str | None], known: Collection[str], otherwise: str
+) -> tuple[str, tuple[str, ...]]:
+    """Return the first wanted theme that is known, and a sentence on each one that is not."""
+    unknown: list[str] = []
+    for name in wanted:
+        if name is None:
+            continue
+        if name in known:
+            return name, tuple(unknown)
+        unknown.append(_no_theme(name, known))
+    return otherwise, tuple(unknown)
 
-        self.push_screen(Palette(providers=[ThemeProvider], placeholder="Search for themes…"))
 
-    def switch_theme(self) -> None:
-        """Switch between the dark theme and the light one."""
-        self.theme = LIGHT if self.current_theme.dark else DARK
+def _no_theme(name: str, known: Collection[str]) -> str:
+    near = get_close_matches(name[:60], known, n=1)
+    some = [*near, *(theme for theme in SUGGESTED if theme in known and theme not in near)]
+    return (
+        f"There is no theme called “{clean(name, 40)}”. Some that there are: {', '.join(some)}. "
+        "All of them: ctrl+p, Theme."
+    )

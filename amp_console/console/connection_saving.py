@@ -1,17 +1,14 @@
 """Keeping a connection and its keys, and saying where they are now."""
 
 from functools import partial
-from typing import TYPE_CHECKING
 
 from amp_console.connections import Connection, KeysError, KeysProblem, store_keys
 from amp_console.console.background import aside
 from amp_console.console.connection_draft import Draft
+from amp_console.console.context import Services
 from amp_console.console.keyring import UntilQuit, ask_keyring, find
+from amp_console.console.session import Session
 from amp_console.values import Credentials
-
-if TYPE_CHECKING:
-    from amp_console.console.app import ConsoleApp
-    from amp_console.console.session import Session
 
 AS_BEFORE = "The keys are where they were."
 IN_MEMORY = "The keys work until you quit: they are not saved anywhere."
@@ -20,22 +17,22 @@ FROM_ENVIRONMENT = "The keys come from the environment, and were not stored."
 OVERRIDDEN = "While AMP_CONSOLE_API_KEY is set, the environment's keys are used instead."
 
 
-def session_of(app: "ConsoleApp", connection: Connection) -> "Session | None":
+def session_of(services: Services, connection: Connection) -> Session | None:
     """The session at work, if it is this connection's."""
-    session = app.session
+    session = services.session
     return session if session is not None and session.connection.id == connection.id else None
 
 
-async def keys_for(app: "ConsoleApp", connection: Connection) -> Credentials:
+async def keys_for(services: Services, connection: Connection) -> Credentials:
     """The keys that are known for a connection. Raises `KeysError`."""
-    session = session_of(app, connection)
+    session = session_of(services, connection)
     if session is not None:
         return await session.credentials()
-    credentials, _ = await find(app, connection)
+    credentials, _ = await find(services, connection)
     return credentials
 
 
-async def save(app: "ConsoleApp", made: Draft, *, opens: bool) -> str | None:
+async def save(services: Services, made: Draft, *, opens: bool) -> str | None:
     """Keep a connection, and go on with it; return where its keys are now, in a sentence.
 
     `opens`: work with it from now on, unless something else is under way. None: there is no
@@ -43,35 +40,35 @@ async def save(app: "ConsoleApp", made: Draft, *, opens: bool) -> str | None:
     `KeysError` and `SettingsError`.
     """
     if made.credentials is None:
-        await aside(app.premises.book.save, made.connection)
-        await _go_on(app, made.connection, opens=opens)
-        return FROM_ENVIRONMENT if _environment_has_keys(app) else AS_BEFORE
+        await aside(services.environment.book.save, made.connection)
+        await _go_on(services, made.connection, opens=opens)
+        return FROM_ENVIRONMENT if _environment_has_keys(services) else AS_BEFORE
     try:
-        stored, where = await _stored(app, made.connection, made.credentials)
+        stored, where = await _stored(services, made.connection, made.credentials)
     except UntilQuit:
-        return await _keep_in_memory(app, made.connection, made.credentials, opens=opens)
+        return await _keep_in_memory(services, made.connection, made.credentials, opens=opens)
     except KeysError as error:
         if error.problem is not KeysProblem.NO_KEYRING:
             raise
-        if not await _goes_on_without(app, error):
+        if not await _goes_on_without(services, error):
             return None
-        return await _keep_in_memory(app, made.connection, made.credentials, opens=opens)
-    await _go_on(app, stored, opens=opens)
-    if (session := session_of(app, stored)) is not None:
+        return await _keep_in_memory(services, made.connection, made.credentials, opens=opens)
+    await _go_on(services, stored, opens=opens)
+    if (session := session_of(services, stored)) is not None:
         session.forget_keys()
-    return f"{where} {OVERRIDDEN}" if _environment_has_keys(app) else where
+    return f"{where} {OVERRIDDEN}" if _environment_has_keys(services) else where
 
 
-def _environment_has_keys(app: "ConsoleApp") -> bool:
-    return bool(app.premises.environ.get("AMP_CONSOLE_API_KEY"))
+def _environment_has_keys(services: Services) -> bool:
+    return bool(services.environment.environ.get("AMP_CONSOLE_API_KEY"))
 
 
 async def _keep_in_memory(
-    app: "ConsoleApp", connection: Connection, credentials: Credentials, *, opens: bool
+    services: Services, connection: Connection, credentials: Credentials, *, opens: bool
 ) -> str:
-    await aside(app.premises.book.save, connection)
-    await _go_on(app, connection, opens=opens)
-    session = session_of(app, connection)
+    await aside(services.environment.book.save, connection)
+    await _go_on(services, connection, opens=opens)
+    session = session_of(services, connection)
     if session is None:
         return NOT_KEPT
     session.use_until_quit(credentials)
@@ -79,24 +76,24 @@ async def _keep_in_memory(
 
 
 async def _stored(
-    app: "ConsoleApp", connection: Connection, credentials: Credentials
+    services: Services, connection: Connection, credentials: Credentials
 ) -> tuple[Connection, str]:
-    book, vault = app.premises.book, app.premises.vault
-    stored = await ask_keyring(app, partial(store_keys, book, vault, connection, credentials))
+    book, vault = services.environment.book, services.environment.vault
+    stored = await ask_keyring(services, partial(store_keys, book, vault, connection, credentials))
     return stored, f"The keys are in your keyring ({await aside(vault.backend_name)})."
 
 
-async def _goes_on_without(app: "ConsoleApp", error: KeysError) -> bool:
+async def _goes_on_without(services: Services, error: KeysError) -> bool:
     from amp_console.console.dialogs.keyring_wait import KeyringQuestion
 
-    return await KeyringQuestion(str(error), can_try_again=False).asked(app) is not None
+    return await KeyringQuestion(str(error), can_try_again=False).asked(services) is not None
 
 
-async def _go_on(app: "ConsoleApp", connection: Connection, *, opens: bool) -> None:
+async def _go_on(services: Services, connection: Connection, *, opens: bool) -> None:
     """Work with the settings as they are now."""
-    session = session_of(app, connection)
+    session = session_of(services, connection)
     if session is not None:
         session.change(connection)
-        app.tell()
-    elif opens and not app.is_busy:
-        await app.open_session(connection)
+        services.publish_change()
+    elif opens and not services.jobs.is_busy:
+        await services.sessions.open(connection)

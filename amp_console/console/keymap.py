@@ -1,12 +1,13 @@
-"""Keys that the settings give to actions: which of them can be had, and what each place has then.
+"""Keys that the settings give to actions: which of them work, and which keys each screen has then.
 
-Textual lays a keymap over its bindings without a question: an unknown id does nothing, and a key
-that two want goes to one of them. So a keymap is checked against every place first.
+Textual lays a keymap over its bindings unchecked: an unknown id does nothing, and of two actions
+with one key only one gets it. So a keymap is checked against every screen first. Textual's
+`App.handle_bindings_clash` does not replace this: it sees the bindings of one node at a time, so
+never that a screen's key hides one of its list or of the application; it is called when bindings
+are laid out, after the settings were accepted; and the moved key has won by then.
 """
 
-import importlib
-import pkgutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from typing import NamedTuple
 
@@ -22,16 +23,23 @@ Layer = dict[str, list[Binding]]
 """The bindings of one widget, screen or application by id; those without one by action."""
 
 
-class Checked(NamedTuple):
-    """What can be had of the keys that are wished for, and a sentence on each that can't."""
+class Scope(NamedTuple):
+    """A screen by name, with the bindings that work on it: of its lists, its own, the app's."""
+
+    name: str
+    maps: tuple[BindingsMap, ...]
+
+
+class CheckedKeymap(NamedTuple):
+    """The keys that work, by id, and a sentence on each that does not."""
 
     keymap: dict[str, str]
-    told: tuple[str, ...]
+    problems: tuple[str, ...]
 
 
-def check(wished: Mapping[str, tuple[str, ...]], app: BindingsMap) -> Checked:
-    """Return the keymap for these wishes. It imports every screen: it belongs aside."""
-    stacks = [(place, _layers(below, kind, app)) for place, below, kind in _places()]
+def check(wanted: Mapping[str, tuple[str, ...]], scopes: Iterable[Scope]) -> CheckedKeymap:
+    """Return the keymap for the wanted keys, by id of an action."""
+    stacks = [(scope.name, _layers(*scope.maps)) for scope in scopes]
     ids = {
         id_
         for _, layers in stacks
@@ -40,44 +48,29 @@ def check(wished: Mapping[str, tuple[str, ...]], app: BindingsMap) -> Checked:
         if found[0].id
     }
     keymap: dict[str, str] = {}
-    told = []
-    for id_, keys in wished.items():
+    problems = []
+    for id_, keys in wanted.items():
         wrong = [key for key in keys if not _is_key(key)]
         if id_ not in ids:
-            told.append(_unknown(id_, ids))
+            problems.append(_unknown(id_, ids))
         elif wrong:
-            told.append(f"{_name(id_)}: “{clean(wrong[0], 20)}” is no key. {_STAYS}")
+            problems.append(f"{_name(id_)}: “{clean(wrong[0], 20)}” is no key. {_STAYS}")
         else:
             keymap[id_] = ",".join(_normal(key) for key in keys)
     while clash := _clash(keymap, stacks):
         loser, words = clash
         del keymap[loser]
-        told.append(words)
-    return Checked(keymap | _pinned(keymap, stacks), tuple(told))
+        problems.append(words)
+    return CheckedKeymap(keymap | _pinned(keymap, stacks), tuple(problems))
 
 
-def bindings(of: BindingsMap, keymap: Mapping[str, str]) -> BindingsMap:
+def bindings(plain: BindingsMap, keymap: Mapping[str, str]) -> BindingsMap:
     """Return the bindings as they are with the keymap laid over them."""
     if not keymap:
-        return of
-    copy = of.copy()
+        return plain
+    copy = plain.copy()
     copy.apply_keymap(dict(keymap))
     return copy
-
-
-def _places() -> Iterator[tuple[str, BindingsMap, BindingsMap]]:
-    """Every place there is, with the bindings of its lists and its own."""
-    from amp_console.console import screens
-    from amp_console.console.screens.base import BaseScreen
-    from amp_console.console.widgets.grid import Grid
-
-    for module in pkgutil.walk_packages(screens.__path__, f"{screens.__name__}."):
-        found = vars(importlib.import_module(module.name))
-        for kind in found.values():
-            if isinstance(kind, type) and issubclass(kind, BaseScreen) and kind.NAME:
-                assert Grid._merged_bindings is not None
-                assert kind._merged_bindings is not None
-                yield kind.NAME, Grid._merged_bindings, kind._merged_bindings
 
 
 def _layers(*maps: BindingsMap) -> tuple[Layer, ...]:
@@ -91,36 +84,36 @@ def _layers(*maps: BindingsMap) -> tuple[Layer, ...]:
 
 
 def _keys_of(id_: str, layer: Layer, keymap: Mapping[str, str]) -> list[str]:
-    return keymap[id_].split(",") if id_ in keymap else [item.key for item in layer[id_]]
+    return keymap[id_].split(",") if id_ in keymap else [binding.key for binding in layer[id_]]
 
 
 def _clash(
     keymap: Mapping[str, str], stacks: list[tuple[str, tuple[Layer, ...]]]
 ) -> tuple[str, str] | None:
-    """Find a wish whose key another action of the same place has; of two wishes, the later one."""
-    for place, layers in stacks:
+    """Find a moved action whose key another action of the screen has; of two, the later one."""
+    for screen, layers in stacks:
         for id_ in reversed([*keymap]):
             for key in _moved(id_, layers, keymap):
                 other = _holder(key, id_, layers, keymap)
                 if other is not None:
-                    return id_, _taken(id_, key, other, place)
+                    return id_, _taken(id_, key, other, screen)
     return None
 
 
 def _moved(id_: str, layers: tuple[Layer, ...], keymap: Mapping[str, str]) -> list[str]:
-    """The keys that an action has in a place only because they are wished for."""
-    layer = next((item for item in layers if id_ in item), None)
-    own = [item.key for item in layer[id_]] if layer is not None else keymap[id_].split(",")
+    """The keys that an action has on a screen only because the settings say so."""
+    layer = next((candidate for candidate in layers if id_ in candidate), None)
+    own = [binding.key for binding in layer[id_]] if layer is not None else keymap[id_].split(",")
     return [key for key in keymap[id_].split(",") if key not in own]
 
 
 def _holder(
-    key: str, but: str, layers: tuple[Layer, ...], keymap: Mapping[str, str]
+    key: str, except_id: str, layers: tuple[Layer, ...], keymap: Mapping[str, str]
 ) -> Binding | None:
     """The binding of another action that has this key."""
     for layer in layers:
         for id_, found in layer.items():
-            if id_ != but and key in _keys_of(id_, layer, keymap):
+            if id_ != except_id and key in _keys_of(id_, layer, keymap):
                 return found[0]
     return None
 
@@ -128,13 +121,13 @@ def _holder(
 def _pinned(
     keymap: Mapping[str, str], stacks: list[tuple[str, tuple[Layer, ...]]]
 ) -> dict[str, str]:
-    """The keys of actions that shared theirs with a moved one: Textual would take those, too."""
+    """The keys of actions that shared theirs with a moved one: Textual would remove those too."""
     pinned = {}
     for _, layers in stacks:
         for layer in layers:
-            gone = {item.key for id_ in keymap if id_ in layer for item in layer[id_]}
+            gone = {binding.key for id_ in keymap if id_ in layer for binding in layer[id_]}
             for id_, found in layer.items():
-                keys = [item.key for item in found]
+                keys = [binding.key for binding in found]
                 if found[0].id and id_ not in keymap and gone & set(keys):
                     pinned[id_] = ",".join(keys)
     return pinned
@@ -163,8 +156,8 @@ def _unknown(id_: str, known: set[str]) -> str:
     return f"{_name(id_)}: there is no action of this id.{hint}"
 
 
-def _taken(id_: str, key: str, other: Binding, place: str) -> str:
+def _taken(id_: str, key: str, other: Binding, screen: str) -> str:
     what = f"“{other.description}”" if other.description else other.action
     if other.id:
         what += f" ({other.id})"
-    return f"{_name(id_)}: in “{place}”, {key} is the key of {what}. {_STAYS}"
+    return f"{_name(id_)}: in “{screen}”, {key} is the key of {what}. {_STAYS}"

@@ -3,15 +3,13 @@
 import asyncio
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from amp_console.connections import Connection, KeysError, KeySource, KeysProblem, find_keys
 from amp_console.connections.keys_errors import KEY_VARIABLES
 from amp_console.console.background import aside
+from amp_console.console.context import Services
 from amp_console.values import Credentials
-
-if TYPE_CHECKING:
-    from amp_console.console.app import ConsoleApp
 
 T = TypeVar("T")
 
@@ -23,7 +21,7 @@ class UntilQuit(Exception):
     """The operator does without the keyring: the keys are to be kept in memory alone."""
 
 
-async def ask_keyring(app: "ConsoleApp", work: Callable[[], T]) -> T:
+async def ask_keyring(services: Services, work: Callable[[], T]) -> T:
     """Do work that asks the keyring, beside the screen, and return its result.
 
     A dialog says so when it takes long; a keyring that is locked, or that nobody answers, is
@@ -33,46 +31,46 @@ async def ask_keyring(app: "ConsoleApp", work: Callable[[], T]) -> T:
 
     while True:
         try:
-            return await _waited_for(app, work)
+            return await _waited_for(services, work)
         except _Stopped:
             error = KeysError(KeysProblem.WAITING, words=STOPPED)
         except KeysError as found:
             if found.problem is not KeysProblem.LOCKED:
                 raise
             error = found
-        answer = await KeyringQuestion(str(error)).asked(app)
+        answer = await KeyringQuestion(str(error)).asked(services)
         if answer is None:
             raise error
         if answer != AGAIN:
             raise UntilQuit
 
 
-async def find(app: "ConsoleApp", connection: Connection) -> tuple[Credentials, KeySource]:
+async def find(services: Services, connection: Connection) -> tuple[Credentials, KeySource]:
     """Return a connection's keys: from the environment, the keyring, or the operator's hands.
 
     Raises `KeysError`: there are none.
     """
     from amp_console.console.dialogs.keyring_wait import KeysDialog
 
-    premises = app.premises
+    premises = services.environment
     glyphs = partial(find_keys, connection, premises.environ, premises.vault)
     try:
-        return await ask_keyring(app, glyphs)
+        return await ask_keyring(services, glyphs)
     except UntilQuit:
         why = f"Type the keys of “{connection.name}”."
     except KeysError as error:
-        if (reason := _why_typed(app, connection, error)) is None:
+        if (reason := _why_typed(services, connection, error)) is None:
             raise
         why = reason
-    typed = await KeysDialog(why).asked(app)
+    typed = await KeysDialog(why).asked(services)
     if typed is None:
         raise KeysError(KeysProblem.MISSING, words=NOT_GIVEN)
     return typed, KeySource.THIS_RUN
 
 
-def _why_typed(app: "ConsoleApp", connection: Connection, error: KeysError) -> str | None:
+def _why_typed(services: Services, connection: Connection, error: KeysError) -> str | None:
     """Say why keys have to be typed; None where something else has to be done."""
-    if any(app.premises.environ.get(variable) for variable in KEY_VARIABLES):
+    if any(services.environment.environ.get(variable) for variable in KEY_VARIABLES):
         return None  # one of the two is missing there
     match error.problem:
         case KeysProblem.NO_KEYRING:
@@ -89,18 +87,18 @@ class _Stopped(Exception):
     """The operator waits no longer."""
 
 
-async def _waited_for(app: "ConsoleApp", work: Callable[[], T]) -> T:
+async def _waited_for(services: Services, work: Callable[[], T]) -> T:
     """Do the work; while it takes long, show that, and let the operator stop waiting."""
     from amp_console.console.dialogs.keyring_wait import WaitingDialog
 
-    vault = app.premises.vault
+    vault = services.environment.vault
     working = asyncio.ensure_future(aside(work))
     showing: asyncio.Future[bool | None] | None = None
     try:
-        done, _ = await asyncio.wait({working}, timeout=app.premises.say_waiting_after)
+        done, _ = await asyncio.wait({working}, timeout=services.environment.say_waiting_after)
         if done:
             return working.result()
-        showing = asyncio.ensure_future(WaitingDialog().asked(app))
+        showing = asyncio.ensure_future(WaitingDialog().asked(services))
         await asyncio.wait({working, showing}, return_when=asyncio.FIRST_COMPLETED)
         if not working.done():
             vault.stop_waiting()

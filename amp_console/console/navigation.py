@@ -1,137 +1,200 @@
-"""Which places there are, how one gets there, and what the palette lists."""
+"""Which screen a route leads to, how one gets there, and what the palette lists.
+
+This is the only module that imports screens, and it imports one when it is first opened.
+"""
 
 import asyncio
 import importlib
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
 
-from textual.app import SystemCommand
-from textual.binding import Binding
+from textual.app import App, SystemCommand
+from textual.binding import Binding, BindingsMap
 from textual.screen import Screen
 
 from amp_console.connections import SettingsError
-from amp_console.console.jobs.runs import KNOWN
+from amp_console.console.context import Services
+from amp_console.console.environment import DemoSession
+from amp_console.console.keymap import Scope
+from amp_console.console.routes import (
+    MainScreen,
+    OpenAudienceSettings,
+    OpenConnectionForm,
+    OpenErrors,
+    OpenLink,
+    OpenMapping,
+    OpenPerson,
+    OpenPlan,
+    OpenReconcile,
+    OpenReconcileAll,
+    OpenRejectedUser,
+    OpenRun,
+    Replace,
+    Route,
+    Visit,
+)
 from amp_console.ledger import LedgerError
 
 if TYPE_CHECKING:
-    from amp_console.console.app import ConsoleApp
-    from amp_console.console.environment import DemoSession
     from amp_console.console.screens.base import BaseScreen
 
-PLACES = {
-    "audiences": "audiences.list:AudiencesScreen",
-    "errors": "errors.list:ErrorsScreen",
-    "runs": "runs.list:RunsScreen",
-    "connections": "connections.list:ConnectionsScreen",
-    "events": "events:EventsScreen",
-    "person": "person:PersonScreen",
-    "live": "live.view:LiveScreen",
+MAIN = {
+    MainScreen.AUDIENCES: "audiences.list:AudiencesScreen",
+    MainScreen.ERRORS: "errors.list:ErrorsScreen",
+    MainScreen.RUNS: "runs.list:RunsScreen",
+    MainScreen.CONNECTIONS: "connections.list:ConnectionsScreen",
+    MainScreen.EVENTS: "events:EventsScreen",
+    MainScreen.PERSON: "person:PersonScreen",
+    MainScreen.LIVE: "live.view:LiveScreen",
 }
-"""The main places by name: module and class."""
-PROGRESS_EVERY = 0.1  # seconds between two pictures of how far a demo's ledger is filled
-WITHOUT_CONNECTION = {"audiences", "connections", "events"}
+"""Module and class of each main screen."""
+SCREENS: dict[type[Route], str] = {
+    OpenAudienceSettings: "audiences.settings:AudienceSettings",
+    OpenLink: "audiences.link:LinkScreen",
+    OpenPlan: "plan.view:PlanScreen",
+    OpenRun: "runs.view:RunScreen",
+    OpenErrors: "errors.list:ErrorsScreen",
+    OpenRejectedUser: "errors.rejected_user:RejectedUserScreen",
+    OpenReconcile: "reconcile.view:ReconcileScreen",
+    OpenReconcileAll: "reconcile.all_view:ReconcileAllScreen",
+    OpenPerson: "person:PersonScreen",
+    OpenConnectionForm: "connections.form:ConnectionForm",
+    OpenMapping: "connections.mapping:MappingScreen",
+}
+"""Module and class of the screen of each other route; its arguments are the route's fields."""
+WITHOUT_CONNECTION = {MainScreen.AUDIENCES, MainScreen.CONNECTIONS, MainScreen.EVENTS}
+PROGRESS_EVERY = 0.1  # seconds between two refreshes while a demo fills its ledger
 
 
-def place(name: str) -> "type[BaseScreen]":
-    """Import a place; only what is opened is ever imported."""
-    module, kind = PLACES[name].split(":")
-    found = getattr(importlib.import_module(f"amp_console.console.screens.{module}"), kind)
+class Navigator:
+    """Shows screens in an application."""
+
+    def __init__(self, app: App[Any], services: Services) -> None:
+        self._app = app
+        self._services = services
+
+    def open(self, route: Route) -> None:
+        """Show the screen of a route."""
+        match route:
+            case Visit(main):
+                self._visit(main)
+            case Replace(inner):
+                self._app.switch_screen(_screen_of(inner))
+            case _:
+                self._app.push_screen(_screen_of(route))
+
+    def _visit(self, main: MainScreen) -> None:
+        """Go to a main screen: back to it, if one came from there, else on top of home."""
+        app, services = self._app, self._services
+        if app.screen.is_modal:
+            return
+        if services.session is None and main not in WITHOUT_CONNECTION:
+            services.notifications.post(services.sessions.missing_reason, "warning")
+            return
+        kind = _load(MAIN[main])
+        # Home stays, right above Textual's blank screen.
+        while len(app.screen_stack) > 2 and not isinstance(app.screen, kind):
+            app.pop_screen()
+        if isinstance(app.screen, kind):
+            app.screen.revisit()
+        else:
+            app.push_screen(kind())
+
+    async def open_first(self) -> None:
+        """Show home; open the connection and screen that were asked for, or the first-run form."""
+        services = self._services
+        await self._app.push_screen(_load(MAIN[MainScreen.AUDIENCES])())
+        try:
+            if services.environment.demo is not None:
+                await self._until_ready(services.environment.demo)
+            await self._open_connection()
+        finally:
+            services.sessions.is_opening = False
+            services.publish_change()
+
+    async def _until_ready(self, demo: DemoSession) -> None:
+        """Let home show how far the demo's ledger is filled, until it is."""
+        while not demo.is_ready():
+            self._services.publish_change()
+            await asyncio.sleep(PROGRESS_EVERY)
+
+    async def _open_connection(self) -> None:
+        services, options = self._services, self._services.options
+        book = services.environment.book
+        try:
+            known = book.all()
+            if options.connection is None and len(known) != 1:
+                await self._ask_for_connection(has_some=bool(known))
+                return
+            await services.sessions.open(book.pick(options.connection))
+        except (SettingsError, LedgerError) as error:
+            services.notifications.post(str(error), "error")
+            await self._app.push_screen(_load(MAIN[MainScreen.CONNECTIONS])())
+            return
+        if options.run_id is not None:
+            await self._app.push_screen(_screen_of(OpenRun(options.run_id)))
+
+    async def _ask_for_connection(self, *, has_some: bool) -> None:
+        if has_some:
+            await self._app.push_screen(_load(MAIN[MainScreen.CONNECTIONS])())
+        else:
+            await self._app.push_screen(_screen_of(OpenConnectionForm()))
+
+    def commands(self, screen: Screen[object]) -> Iterator[SystemCommand]:
+        """Every binding of the screen and of the application that has a name."""
+        from amp_console.console.screens.base import BaseScreen
+
+        seen: set[str] = set()
+        for owner in (screen, self._app):
+            for _, binding in self._services.appearance.bindings_of(owner):
+                if not binding.description or binding.action in seen:
+                    continue
+                if owner.check_action(binding.action.partition("(")[0], ()) is False:
+                    continue  # it makes no sense here and now
+                seen.add(binding.action)
+                reason = (
+                    screen.disabled_reason(binding.action)
+                    if isinstance(screen, BaseScreen)
+                    else None
+                )
+                about = reason or f"Key: {self._app.get_key_display(binding)}"
+                yield SystemCommand(binding.description, about, self._runner(owner, binding))
+
+    def _runner(self, owner: object, binding: Binding) -> Callable[[], None]:
+        def run() -> None:
+            self._app.call_later(self._app.run_action, binding.action, owner)
+
+        return run
+
+
+def all_screens() -> "list[type[BaseScreen]]":
+    """Every screen there is, by name; it imports them all."""
+    found = {_load(path) for path in (*MAIN.values(), *SCREENS.values())}
+    return sorted(found, key=lambda kind: kind.NAME)
+
+
+def key_scopes(app: BindingsMap) -> list[Scope]:
+    """Every screen with the bindings that work on it, for checking a keymap."""
+    from amp_console.console.widgets.grid import Grid
+
+    return [Scope(kind.NAME, (_merged(Grid), _merged(kind), app)) for kind in all_screens()]
+
+
+def _merged(kind: Any) -> BindingsMap:
+    """The bindings of a class with those of its bases."""
+    found: BindingsMap | None = kind._merged_bindings
+    assert found is not None
+    return found
+
+
+def _load(path: str) -> "type[BaseScreen]":
+    module, name = path.split(":")
+    found = getattr(importlib.import_module(f"amp_console.console.screens.{module}"), name)
     assert isinstance(found, type)
     return found
 
 
-def go(app: "ConsoleApp", name: str) -> None:
-    """Go to a main place: back to it, if one came from there, else on top of home."""
-    if app.screen.is_modal:
-        return
-    if app.session is None and name not in WITHOUT_CONNECTION:
-        app.say(app.no_session_reason, "warning")
-        return
-    kind = place(name)
-    # Home stays, right above Textual's blank screen.
-    while len(app.screen_stack) > 2 and not isinstance(app.screen, kind):
-        app.pop_screen()
-    if isinstance(app.screen, kind):
-        app.screen.revisit()
-    else:
-        app.push_screen(kind())
-
-
-async def open_first(app: "ConsoleApp") -> None:
-    """Show home; open the connection and the place that were asked for, or the first-run form."""
-    await app.push_screen(place("audiences")())
-    try:
-        if app.premises.stage is not None:
-            await _until_ready(app, app.premises.stage)
-        await _open_connection(app)
-    finally:
-        app.is_opening = False
-        app.tell()
-
-
-async def _until_ready(app: "ConsoleApp", stage: "DemoSession") -> None:
-    """Show how far the demo's ledger is filled, until it is."""
-    while not stage.is_ready():
-        app.tell()
-        await asyncio.sleep(PROGRESS_EVERY)
-
-
-async def _open_connection(app: "ConsoleApp") -> None:
-    opening = app.opening
-    try:
-        known = app.premises.book.all()
-        if opening.connection is None and len(known) != 1:
-            await _ask_for_connection(app, has_some=bool(known))
-            return
-        await app.open_session(app.premises.book.pick(opening.connection))
-    except (SettingsError, LedgerError) as error:
-        app.say(str(error), "error")
-        await app.push_screen(place("connections")())
-        return
-    await open_deep(app)
-
-
-async def open_deep(app: "ConsoleApp") -> None:
-    """Go where the command line asked to go."""
-    if app.opening.run_id is not None:
-        from amp_console.console.screens.runs.view import RunScreen
-
-        await app.push_screen(RunScreen(app.opening.run_id))
-
-
-async def _ask_for_connection(app: "ConsoleApp", *, has_some: bool) -> None:
-    if has_some:
-        await app.push_screen(place("connections")())
-        return
-    from amp_console.console.screens.connections.form import ConnectionForm
-
-    await app.push_screen(ConnectionForm())
-
-
-def commands(app: "ConsoleApp", screen: Screen[object]) -> Iterator[SystemCommand]:
-    """Every binding of the place and of the application that has a name."""
-    from amp_console.console.screens.base import BaseScreen
-
-    seen: set[str] = set()
-    for owner in (screen, app):
-        for _, binding in app.bindings_of(owner):
-            if not binding.description or binding.action in seen:
-                continue
-            if owner.check_action(binding.action.partition("(")[0], ()) is False:
-                continue  # it makes no sense here and now
-            seen.add(binding.action)
-            reason = (
-                screen.disabled_reason(binding.action) if isinstance(screen, BaseScreen) else None
-            )
-            about = reason or f"Key: {app.get_key_display(binding)}"
-            yield SystemCommand(binding.description, about, _runner(app, owner, binding))
-
-
-def _runner(app: "ConsoleApp", owner: object, binding: Binding) -> Callable[[], None]:
-    def run() -> None:
-        app.call_later(app.run_action, binding.action, owner)
-
-    return run
-
-
-__all__ = ["KNOWN", "PLACES", "commands", "go", "open_deep", "open_first", "place"]
+def _screen_of(route: Route) -> "BaseScreen":
+    arguments = {field.name: getattr(route, field.name) for field in fields(route)}
+    return _load(SCREENS[type(route)])(**arguments)

@@ -1,13 +1,14 @@
-"""One connection at work: its ledger, opened twice, and its keys, once they are needed."""
+"""The open connection: its ledger, opened twice, and its keys, once they are needed."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Concatenate, ParamSpec, TypeVar
 
 from amp_console.amplitude import AmplitudeClient
-from amp_console.connections import Connection, KeysError, KeySource, find_keys, restricted
+from amp_console.connections import Connection, KeySource, find_keys, restricted
 from amp_console.console.background import aside
-from amp_console.console.environment import Environment
+from amp_console.console.environment import Environment, LaunchOptions
+from amp_console.console.notifications import Notifications
 from amp_console.ledger import Db, open_ledger
 from amp_console.sync.workspace import Workspace
 from amp_console.values import Credentials
@@ -15,83 +16,160 @@ from amp_console.values import Credentials
 P = ParamSpec("P")
 T = TypeVar("T")
 Find = Callable[[Connection], Awaitable[tuple[Credentials, KeySource]]]
-"""Looks for a connection's keys, however long that takes. Raises `KeysError`."""
+"""Finds a connection's keys, however long that takes. Raises `KeysError`."""
 
 
 class Session:
     """A connection with its ledger open.
 
-    The ledger is opened twice: pictures are read beside the thread that an import keeps busy.
+    The ledger is opened twice: screens read beside the thread that an import keeps busy.
     """
 
-    def __init__(self, premises: Environment, connection: Connection, *, read_only: bool) -> None:
+    def __init__(
+        self,
+        environment: Environment,
+        connection: Connection,
+        *,
+        read_only: bool,
+        find: Find | None = None,
+    ) -> None:
         """Open the ledger; it may block. Raises `LedgerError`."""
-        path = premises.folders.ledger(connection.id)
+        path = environment.folders.ledger(connection.id)
         self.ledger = open_ledger(path)
-        self.pictures = open_ledger(path)
-        self._premises = premises
-        self._must_not_write = read_only
+        self.screen_ledger = open_ledger(path)
+        self._environment = environment
+        self._is_restricted = read_only
         self._credentials: Credentials | None = None
-        self._looking = asyncio.Lock()
-        self.find: Find = self._find_beside
+        self._finding = asyncio.Lock()
+        self._find = find or self._find_in_thread
         self.key_source: KeySource | None = None
         self.connection = self._restricted(connection)
 
     @property
-    def place(self) -> Workspace:
-        """The connection and its ledger, as the rooms below take them."""
+    def workspace(self) -> Workspace:
+        """The connection and its ledger, as use cases take them."""
         return Workspace(self.connection, self.ledger)
 
     def change(self, connection: Connection) -> None:
-        """Go on with other settings of the same connection."""
+        """Use changed settings of the same connection from now on."""
         self.connection = self._restricted(connection)
 
     def _restricted(self, connection: Connection) -> Connection:
-        if self._must_not_write:
+        if self._is_restricted:
             return restricted(connection)
         return connection
 
     async def read(
         self, work: Callable[Concatenate[Db, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        """Read from the ledger for a picture. Raises `LedgerError`."""
-        return await self.pictures.aread(work, *args, **kwargs)
+        """Read from the ledger for a screen. Raises `LedgerError`."""
+        return await self.screen_ledger.aread(work, *args, **kwargs)
 
     async def dead_runs(self) -> frozenset[int]:
         """Return the runs marked running whose process is gone. Raises `LedgerError`."""
-        return await self.pictures.adead_runs()
+        return await self.screen_ledger.adead_runs()
 
     def use_until_quit(self, credentials: Credentials) -> None:
-        """Take keys that are kept in memory alone."""
+        """Use keys that are kept in memory only."""
         self._credentials, self.key_source = credentials, KeySource.THIS_RUN
 
     def forget_keys(self) -> None:
-        """Look for the keys anew when they are needed next."""
+        """Find the keys again when they are needed next."""
         self._credentials, self.key_source = None, None
 
     async def credentials(self) -> Credentials:
-        """Return the connection's keys, found once, whoever asks. Raises `KeysError`."""
-        async with self._looking:
+        """Return the connection's keys; they are found once. Raises `KeysError`."""
+        async with self._finding:
             if self._credentials is None:
-                self._credentials, self.key_source = await self.find(self.connection)
+                self._credentials, self.key_source = await self._find(self.connection)
             return self._credentials
 
     async def client(self) -> AmplitudeClient:
         """Return a client with the connection's keys. Raises `KeysError`."""
-        return self.place.client(await self.credentials())
+        return self.workspace.client(await self.credentials())
 
-    async def _find_beside(self, connection: Connection) -> tuple[Credentials, KeySource]:
-        premises = self._premises
-        return await aside(find_keys, connection, premises.environ, premises.vault)
+    async def _find_in_thread(self, connection: Connection) -> tuple[Credentials, KeySource]:
+        environment = self._environment
+        return await aside(find_keys, connection, environment.environ, environment.vault)
 
     def stop_waiting(self) -> None:
         """End the wait for a keyring that does not answer; `client` raises `KeysError`."""
-        self._premises.vault.stop_waiting()
+        self._environment.vault.stop_waiting()
 
     async def close(self) -> None:
         """Close the ledger, once what was queued is done."""
         await aside(self.ledger.close)
-        await aside(self.pictures.close)
+        await aside(self.screen_ledger.close)
 
 
-__all__ = ["KeysError", "Session"]
+class Sessions:
+    """The session of the open connection, if one is open; `changed` is called for another one."""
+
+    def __init__(
+        self,
+        environment: Environment,
+        options: LaunchOptions,
+        notifications: Notifications,
+        changed: Callable[[], None],
+        find: Find | None = None,
+    ) -> None:
+        self.current: Session | None = None
+        self.is_opening = True
+        """Whether the first connection is still being opened: that none is open means nothing."""
+        self._environment = environment
+        self._options = options
+        self._notifications = notifications
+        self._changed = changed
+        self._find = find
+
+    async def open(self, connection: Connection) -> None:
+        """Work with this connection from now on. Raises `LedgerError`."""
+        session = await aside(
+            Session,
+            self._environment,
+            connection,
+            read_only=self._options.read_only,
+            find=self._find,
+        )
+        old, self.current = self.current, session
+        for notice in session.ledger.notices:
+            self._notifications.post(notice, "warning")
+        self._changed()
+        if old is not None:
+            await old.close()
+
+    async def close(self) -> None:
+        """Work with no connection."""
+        old, self.current = self.current, None
+        if old is not None:
+            await old.close()
+
+    def of_connection(self, connection: Connection) -> Session | None:
+        """The session, if it is this connection's."""
+        session = self.current
+        if session is not None and session.connection.id == connection.id:
+            return session
+        return None
+
+    @property
+    def missing_reason(self) -> str:
+        """Why there is no connection to work with, and what to do about it."""
+        if self.is_opening:
+            return "The connection is still being opened."
+        return "Connect an Amplitude project first: press 4."
+
+    @property
+    def keys_note(self) -> str:
+        """Where the keys come from, in a word or two."""
+        if self.current is None:
+            return "none"
+        if self._environment.demo is not None:
+            return "simulated"
+        match self.current.key_source:
+            case KeySource.ENVIRONMENT:
+                return "environment"
+            case KeySource.THIS_RUN:
+                return "until you quit"
+        if self._environment.environ.get("AMP_CONSOLE_API_KEY"):
+            return "environment"
+        return "keyring" if self.current.connection.keyring_item else "none stored"

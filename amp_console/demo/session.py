@@ -80,12 +80,12 @@ class SimulatedSession:
             folders.prepare()
             self.connection = self._connection(self._listener.getsockname()[1])
             ConnectionBook(folders.config_file).save(self.connection)
-            self.premises = Environment(
+            self.environment = Environment(
                 folders,
                 Vault(NO_KEYRING),
                 _environ(),
                 timing=self._timing,
-                stage=self,
+                demo=self,
                 live_folder=str(self.home / LIVE),
             )
             stack.callback(self._end)
@@ -187,7 +187,7 @@ class SimulatedSession:
         from amp_console.ledger import open_ledger
         from amp_console.sync.workspace import Workspace
 
-        with open_ledger(self.premises.folders.ledger(self.connection.id)) as ledger:
+        with open_ledger(self.environment.folders.ledger(self.connection.id)) as ledger:
             yield Workspace(self.connection, ledger)
 
     def _set_scene(

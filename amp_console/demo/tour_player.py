@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 from textual.events import Key
 
 from amp_console.console.background import aside
+from amp_console.console.context import services_of
 from amp_console.console.widgets.caption import Caption
 from amp_console.demo.tour import Step, TourScene
 
 if TYPE_CHECKING:
+    from textual.app import App
     from textual.screen import Screen
 
-    from amp_console.console.app import ConsoleApp
 
 PATIENCE = 90.0  # seconds; what is not seen by then never will be
 LOOK = 0.05  # seconds between two looks at the screen
@@ -60,7 +61,7 @@ class Tour:
         self._patience = patience
         self.lost: Step | None = None
         """What was not seen, where that has ended the tour."""
-        self._console: ConsoleApp | None = None
+        self._app: App[None] | None = None
         self._task: asyncio.Task[None] | None = None
         self._told = asyncio.Event()
         self._stays = False
@@ -71,15 +72,15 @@ class Tour:
     @property
     def is_playing(self) -> bool:
         """Whether it leads now."""
-        return self._console is not None
+        return self._app is not None
 
     # What the console calls.
 
-    async def lead(self, console: "ConsoleApp") -> None:
+    async def lead(self, app: "App[None]") -> None:
         """Play all scenes, until they are over or the presenter ends them."""
-        self._console, self._task = console, asyncio.current_task()
-        self._troubles_before = self._troubles(console)
-        console.screen_change_signal.subscribe(console, self._show_on, immediate=True)
+        self._app, self._task = app, asyncio.current_task()
+        self._troubles_before = self._troubles(app)
+        app.screen_change_signal.subscribe(app, self._show_on, immediate=True)
         try:
             await self._play()
         except Lost as lost:
@@ -88,7 +89,7 @@ class Tour:
         else:
             self._end(OVER)
         finally:
-            self._console = None  # also where the console quits meanwhile
+            self._app = None  # also where the console quits meanwhile
 
     def takes(self, key: Key) -> bool:
         """Take every key of the presenter's, but for those with ctrl."""
@@ -113,7 +114,9 @@ class Tour:
         for number, scene in enumerate(self._scenes, 1):
             self._words, self._count = scene.caption, f"{number} of {len(self._scenes)}"
             self._told.clear()
-            self._app.notices.clear()  # of the scene before; the event log keeps them
+            services_of(
+                self._led
+            ).notifications.shown.clear()  # of the scene before; the event log keeps them
             self._show()
             for step in scene.steps:
                 await self._take(step, scene.pause)
@@ -147,10 +150,10 @@ class Tour:
     def _press(self, key: str) -> None:
         event = Key(NAMES.get(key, key), key if len(key) == 1 else None)
         self._own.add(event)
-        self._app.post_message(event)
+        self._led.post_message(event)
 
     def _is_seen(self, step: Step) -> bool:
-        screen = self._app.screen
+        screen = self._led.screen
         if type(screen).__name__ != step.screen:
             return False
         if step.focus is not None and (screen.focused is None or screen.focused.id != step.focus):
@@ -161,12 +164,12 @@ class Tour:
     # Saying.
 
     @property
-    def _app(self) -> "ConsoleApp":
-        assert self._console is not None
-        return self._console
+    def _led(self) -> "App[None]":
+        assert self._app is not None
+        return self._app
 
     def _show(self) -> None:
-        self._show_on(self._app.screen)
+        self._show_on(self._led.screen)
 
     def _show_on(self, screen: "Screen[object]") -> None:
         """Say what is said now on this screen too."""
@@ -179,21 +182,21 @@ class Tour:
 
     def _end(self, words: str) -> None:
         """Take the captions away, and the trouble that the tour made."""
-        console, self._console = self._app, None
-        console.screen_change_signal.unsubscribe(console)
-        for screen in console.screen_stack:
+        app, self._app = self._led, None
+        app.screen_change_signal.unsubscribe(app)
+        for screen in app.screen_stack:
             screen.query(Caption).remove()
-        stage = console.premises.stage
-        for name in self._troubles(console) - self._troubles_before:
-            assert stage is not None
-            stage.toggle(name)
-        console.say(words)
+        services = services_of(app)
+        for name in self._troubles(app) - self._troubles_before:
+            assert services.environment.demo is not None
+            services.environment.demo.toggle(name)
+        services.notifications.post(words)
         if self._task is not asyncio.current_task() and self._task is not None:
             self._task.cancel()
 
-    def _troubles(self, console: "ConsoleApp") -> set[str]:
-        stage = console.premises.stage
-        return {trouble.name for trouble in stage.troubles() if trouble.is_on} if stage else set()
+    def _troubles(self, app: "App[None]") -> set[str]:
+        demo = services_of(app).environment.demo
+        return {trouble.name for trouble in demo.troubles() if trouble.is_on} if demo else set()
 
 
 def text_of(screen: "Screen[object]") -> str:

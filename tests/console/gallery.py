@@ -40,7 +40,7 @@ from amp_console.sync.live.progress import (
     LiveSource,
 )
 from amp_console.sync.timing import Timing
-from tests.console.harness import console, until, until_shown
+from tests.console.harness import console, services, until, until_shown
 
 NOW = 1_795_608_000_000_000  # 2026-11-25T12:00:00Z, microseconds since 1970
 HOME = Path("/tmp")  # noqa: S108  # its length is seen in pictures, so it must not differ
@@ -122,15 +122,15 @@ def paint(view: View) -> dict[str, str]:
 
 
 async def _paint(demo: SimulatedSession, view: View) -> dict[str, str]:
-    app = ConsoleApp(demo.premises, LaunchOptions(theme=view.theme))
+    app = ConsoleApp(demo.environment, LaunchOptions(theme=view.theme))
     pictures = {}
     async with app.run_test(size=view.size, notifications=False) as pilot:
         async for name in _led(pilot, demo):
             pictures[f"{name}-{view.name}"] = await _painted(pilot, demo)
-        if app.sync is not None:
-            app.sync.give_up()
-            await app.sync.finished()
-        await app.close_session()
+        if app.services.jobs.sync is not None:
+            app.services.jobs.sync.give_up()
+            await app.services.jobs.sync.finished()
+        await app.services.sessions.close()
     return pictures
 
 
@@ -191,9 +191,13 @@ async def _led(pilot: Pilot[None], demo: SimulatedSession) -> AsyncIterator[str]
     await _visit(pilot, "exclamation_mark", "Rate limit")
     yield "trouble"
     await _visit(pilot, "escape", "11,774")
-    console(pilot).say("Copied. If your terminal did not take it: /home/ana/copied.txt")
-    console(pilot).say("The connection is read-only: nobody is made pending again.", "warning")
-    console(pilot).say(
+    services(pilot).notifications.post(
+        "Copied. If your terminal did not take it: /home/ana/copied.txt"
+    )
+    services(pilot).notifications.post(
+        "The connection is read-only: nobody is made pending again.", "warning"
+    )
+    services(pilot).notifications.post(
         "Amplitude could not be reached. Check the network, then try again.", "error"
     )
     await _visit(pilot, "5", "could not be reached")
@@ -204,7 +208,7 @@ async def _led(pilot: Pilot[None], demo: SimulatedSession) -> AsyncIterator[str]
     _follow(pilot)
     await _visit(pilot, "6", "» live", "newsletter.ndjson")
     yield "live"
-    console(pilot).following = None
+    services(pilot).jobs.live = None
     await _visit(pilot, "1", "11,774")
     await _hold_a_sync(pilot, demo)
     yield "sync"
@@ -213,12 +217,18 @@ async def _led(pilot: Pilot[None], demo: SimulatedSession) -> AsyncIterator[str]
 def _follow(pilot: Pilot[None]) -> None:
     """A live session as it is after a minute; a real one would not stand still."""
     app = console(pilot)
-    assert app.session is not None
-    work = LiveJob(app.session, paths(), LiveOptions(), app.premises.timing, app.tell)
+    assert app.services.session is not None
+    work = LiveJob(
+        app.services.session,
+        paths(),
+        LiveOptions(),
+        app.services.timing,
+        app.services.publish_change,
+    )
     for second in range(60):
         work.history.append(_moment(second, second * (150 + second % 7 * 25), second // 5 * 5))
     work.snapshot = work.history[-1]
-    app.following = work
+    app.services.jobs.live = work
 
 
 def _moment(second: int, read: int, delivered_until: int) -> LiveSnapshot:
@@ -305,7 +315,7 @@ async def _errors(pilot: Pilot[None], demo: SimulatedSession) -> AsyncIterator[s
     await _visit(pilot, "R", "pending again")
     yield "retry"
     await _visit(pilot, "escape", "All reasons")
-    session = console(pilot).session
+    session = services(pilot).session
     assert session is not None
     somebody = await session.read(_somebody)
     await pilot.press("f", *somebody)
@@ -329,7 +339,7 @@ async def _hold_a_sync(pilot: Pilot[None], demo: SimulatedSession) -> None:
     await _visit(pilot, "s", "creates a cohort")
     await pilot.press("y")
     await until_shown(pilot, "trying again in 12 s")
-    moment = demo.premises.timing.monotonic
+    moment = demo.environment.timing.monotonic
     assert isinstance(moment, Moment)
     moment.seconds = 7.0
     await until_shown(pilot, "trying again in 5 s")
@@ -340,7 +350,7 @@ def _list(pilot: Pilot[None]) -> Grid:
 
 
 async def _id_of(pilot: Pilot[None], key: str) -> int:
-    session = console(pilot).session
+    session = services(pilot).session
     assert session is not None
     return (await session.read(find_audience, key)).id
 

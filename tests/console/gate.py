@@ -10,7 +10,7 @@ from textual.pilot import Pilot
 
 from amp_console.ledger import Db
 from amp_console.simulator import Answer, Call, Simulator
-from tests.console.harness import ConsoleHarness, console, until, until_shown
+from tests.console.harness import ConsoleHarness, console, services, until, until_shown
 
 
 class Gate:
@@ -43,7 +43,7 @@ def rate_limit(simulator: Simulator, seconds: int = 12) -> None:
 
 async def start_sync(pilot: Pilot[None], *shown: str) -> None:
     """From home: sync everything, and wait until the run shows these texts."""
-    await until(pilot, lambda: console(pilot).session)
+    await until(pilot, lambda: services(pilot).session)
     await until_shown(pilot, "shoppers")
     await pilot.press("S")
     await until_shown(pilot, "Before you send")
@@ -55,13 +55,13 @@ async def start_sync(pilot: Pilot[None], *shown: str) -> None:
 @contextmanager
 def blocked_reads(pilot: Pilot[None]) -> Iterator[None]:
     """Block reads of the ledger for the screen."""
-    session, gate = console(pilot).session, threading.Event()
+    session, gate = services(pilot).session, threading.Event()
     assert session is not None
 
     def wait(_: Db) -> None:
         gate.wait()
 
-    blocked = asyncio.ensure_future(session.pictures.aread(wait))
+    blocked = asyncio.ensure_future(session.screen_ledger.aread(wait))
     try:
         yield
     finally:

@@ -11,6 +11,7 @@ from textual.pilot import Pilot
 from amp_console.connections import Connection, Folders, Vault
 from amp_console.console import Environment, LaunchOptions
 from amp_console.console.app import ConsoleApp
+from amp_console.console.context import Services
 from amp_console.ledger import open_ledger
 from amp_console.simulator import Simulator
 from amp_console.sync.timing import Timing, call_later
@@ -74,14 +75,18 @@ class ConsoleHarness:
         app = ConsoleApp(self.environment, opening or LaunchOptions())
         async with app.run_test(size=size, notifications=True) as pilot:
             yield pilot
-            if app.session is not None:
-                await app.close_session()
+            await app.services.sessions.close()
 
 
 def console(pilot: Pilot[None]) -> ConsoleApp:
     """The application of a pilot."""
     assert isinstance(pilot.app, ConsoleApp)
     return pilot.app
+
+
+def services(pilot: Pilot[None]) -> Services:
+    """What the application of a pilot provides to its screens."""
+    return console(pilot).services
 
 
 def picture(pilot: Pilot[None]) -> str:
@@ -106,5 +111,6 @@ async def until_shown(pilot: Pilot[None], *texts: str) -> None:
 async def until_notified(pilot: Pilot[None], *texts: str) -> None:
     """Wait until a notification contains each of these texts, however its toast wraps."""
     await until(
-        pilot, lambda: all(any(t in h.text for h in console(pilot).happenings) for t in texts)
+        pilot,
+        lambda: all(any(t in h.text for h in services(pilot).notifications.entries) for t in texts),
     )

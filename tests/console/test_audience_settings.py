@@ -22,7 +22,7 @@ from amp_console.ledger.id_types import OtherIdType, other_id_type
 from amp_console.sync.audience_settings import SettingsChange, change
 from amp_console.sync.delivery.plan import draw_up
 from amp_console.values import IdType
-from tests.console.harness import ConsoleHarness, console, picture, until, until_shown
+from tests.console.harness import ConsoleHarness, console, picture, services, until, until_shown
 from tests.console.keyrings import paste, told
 from tests.console.sample_audiences import (
     FRESH,
@@ -40,7 +40,7 @@ AMPLITUDE_PATH = "$.traits.amplitude_id"
 
 def last(pilot: Pilot[None]) -> str:
     """What was said last."""
-    happenings = console(pilot).happenings
+    happenings = services(pilot).notifications.entries
     return happenings[-1].text if happenings else ""
 
 
@@ -70,7 +70,7 @@ def other_process(harness: ConsoleHarness, known: Audience) -> Iterator[None]:
 
 
 async def opened(pilot: Pilot[None], audience_id: int) -> None:
-    await until(pilot, lambda: console(pilot).session)
+    await until(pilot, lambda: services(pilot).session)
     pilot.app.push_screen(AudienceSettings(audience_id))
     await until_shown(pilot, "Settings of", "by our books")
 
@@ -99,7 +99,7 @@ async def test_the_prefix_stands_in_the_default_name(harness: ConsoleHarness) ->
         workspace.enter("u1")
         known = workspace.audience()
     async with harness.open() as pilot:
-        await until(pilot, lambda: console(pilot).session)
+        await until(pilot, lambda: services(pilot).session)
         pilot.app.push_screen(AudienceSettings(known.id))
         await until_shown(pilot, "[Segment] shoppers")
 
@@ -184,11 +184,13 @@ async def test_an_audience_that_is_being_synced_here_is_left_alone_too(
     connect_with_audiences(harness)
     known = of(harness, FRESH)
     async with harness.open() as pilot:
-        await until(pilot, lambda: console(pilot).session)
+        await until(pilot, lambda: services(pilot).session)
         app = console(pilot)
-        assert app.session is not None
-        plan = await app.session.read(draw_up, app.session.connection, [known])
-        app.sync = work = SyncJob(app.session, plan, app.premises.timing, app.tell)
+        assert app.services.session is not None
+        plan = await app.services.session.read(draw_up, app.services.session.connection, [known])
+        app.services.jobs.sync = work = SyncJob(
+            app.services.session, plan, app.services.timing, app.services.publish_change
+        )
         work.pause()
         work.start()
         await until(pilot, lambda: work.snapshot)
@@ -216,11 +218,11 @@ async def test_a_read_only_connection_says_why_nothing_can_be_saved(
         workspace.enter("u1")
         known = workspace.audience()
     async with harness.open() as pilot:
-        await until(pilot, lambda: console(pilot).session)
+        await until(pilot, lambda: services(pilot).session)
         pilot.app.push_screen(AudienceSettings(known.id))
         await until_shown(pilot, "Settings of shoppers")
         for key in ("f2", "f3", "f4"):
-            console(pilot).happenings.clear()
+            services(pilot).notifications.entries.clear()
             await pilot.press(key)
             await until(pilot, lambda: "is read-only" in last(pilot))
 
@@ -263,7 +265,7 @@ async def test_what_is_typed_survives_a_look_at_the_ledger(harness: ConsoleHarne
     async with harness.open() as pilot:
         await opened(pilot, known.id)
         await paste(pilot, "cohort-name", "Half typed")
-        console(pilot).tell()
+        services(pilot).publish_change()
         await pilot.pause()
         assert pilot.app.screen.query_one("#cohort-name", Input).value == "Half typed"
         await pilot.press("escape")

@@ -11,7 +11,7 @@ from amp_console.console.screens.audiences.list import AudiencesScreen
 from amp_console.console.widgets.grid import Grid
 from amp_console.sync.queries.status import standings
 from tests.console.gate import blocked_reads
-from tests.console.harness import ConsoleHarness, console, picture, until, until_shown
+from tests.console.harness import ConsoleHarness, console, picture, services, until, until_shown
 from tests.console.sample_audiences import (
     FRESH,
     GHOSTS,
@@ -82,7 +82,7 @@ async def test_list_and_detail_say_the_same_numbers_although_the_detail_is_read_
     connect_with_audiences(harness)
     async with harness.open() as pilot:
         await until_shown(pilot, f"key         {SHOPPERS}", "◐ 4 pending")
-        place, session = pilot.app.screen, console(pilot).session
+        place, session = pilot.app.screen, services(pilot).session
         assert isinstance(place, AudiencesScreen)
         assert session is not None
         found = await session.read(standings, session.connection)
@@ -107,7 +107,7 @@ async def test_a_filter_stays_until_it_is_emptied(harness: ConsoleHarness) -> No
         await until_shown(pilot, LAPSED)
         await pilot.press("slash", *"LAPS", "enter")
         await until(pilot, lambda: SHOPPERS not in picture(pilot))
-        console(pilot).tell()
+        services(pilot).publish_change()
         await pilot.pause()
         assert LAPSED in picture(pilot)
         assert SHOPPERS not in picture(pilot)

@@ -14,7 +14,7 @@ from amp_console.console.screens.connections.form import ConnectionForm
 from amp_console.console.widgets.fields import Choice
 from amp_console.simulator import Answer, Rule, Simulator
 from amp_console.values import Credentials, Region, Secret
-from tests.console.harness import ConsoleHarness, console, picture, until, until_shown
+from tests.console.harness import ConsoleHarness, picture, services, until, until_shown
 from tests.console.keyrings import fill, paste, real_keyring, rings, told, use_keyring
 from tests.sync.workspace import OWNER
 
@@ -65,7 +65,7 @@ async def test_keys_are_tested_kept_and_said_to_be_in_the_keyring(newcomer: Cons
         await until_shown(pilot, "Saved “Acme prod”.", "The keys are in your keyring")
         (connection,) = newcomer.environment.book.all()
         assert rings.Memory.items.keys() == {f"amp-console:{connection.keyring_item}"}
-        assert console(pilot).session is not None
+        assert services(pilot).session is not None
 
 
 async def test_every_mistake_is_told_at_its_field_and_nothing_is_asked(
@@ -239,12 +239,12 @@ async def test_without_a_keyring_keys_can_be_used_until_one_quits(newcomer: Cons
         assert "This machine has no keyring, so nothing was saved." in picture(pilot)
         await pilot.press("right", "enter")
         await saved(pilot)
-        session = console(pilot).session
+        session = services(pilot).session
         assert session is not None
         assert session.key_source is KeySource.THIS_RUN
         await until_shown(pilot, "keys: until you quit")
         assert newcomer.environment.book.get("Acme prod").keyring_item is None
-        await console(pilot).update_sizes()
+        await services(pilot).figures.update_sizes()
         assert newcomer.simulator.requests[-1].status == 200
 
 
@@ -328,7 +328,7 @@ async def test_empty_keys_keep_the_stored_ones(newcomer: ConsoleHarness) -> None
     item = newcomer.environment.vault.write(newcomer.simulator.credentials)
     newcomer.connect(keyring_item=item)
     async with newcomer.open() as pilot:
-        await until(pilot, lambda: console(pilot).session)
+        await until(pilot, lambda: services(pilot).session)
         pilot.app.push_screen(ConnectionForm(newcomer.environment.book.get("Acme prod")))
         await until_shown(pilot, "leave empty to keep the stored one", "Base URL")
         await paste(pilot, "name", " EU")
@@ -338,7 +338,7 @@ async def test_empty_keys_keep_the_stored_ones(newcomer: ConsoleHarness) -> None
         (connection,) = newcomer.environment.book.all()
         assert (connection.name, connection.read_only) == ("Acme prod EU", True)
         assert connection.keyring_item == item
-        session = console(pilot).session
+        session = services(pilot).session
         assert session is not None
         assert session.connection == connection
 
@@ -349,7 +349,7 @@ async def test_what_does_not_touch_the_keys_needs_no_keyring_and_no_network(
     use_keyring(newcomer, rings.Silent, say_after=0.0)
     newcomer.connect(keyring_item="abc")
     async with newcomer.open() as pilot:
-        await until(pilot, lambda: console(pilot).session)
+        await until(pilot, lambda: services(pilot).session)
         pilot.app.push_screen(ConnectionForm(newcomer.environment.book.get("Acme prod")))
         await until_shown(pilot, "leave empty to keep the stored one")
         await paste(pilot, "owner", ".org")
@@ -364,7 +364,7 @@ async def test_new_keys_replace_the_old_ones(newcomer: ConsoleHarness) -> None:
     old = Credentials(Secret("old-key"), Secret("old-secret"))
     newcomer.connect(keyring_item=newcomer.environment.vault.write(old))
     async with newcomer.open() as pilot:
-        await until(pilot, lambda: console(pilot).session)
+        await until(pilot, lambda: services(pilot).session)
         pilot.app.push_screen(ConnectionForm(newcomer.environment.book.get("Acme prod")))
         await until_shown(pilot, "leave empty to keep the stored one")
         await pilot.press("ctrl+t")
@@ -375,7 +375,7 @@ async def test_new_keys_replace_the_old_ones(newcomer: ConsoleHarness) -> None:
         await saved(pilot)
         (text,) = rings.Memory.items.values()
         assert "old-key" not in text
-        await console(pilot).update_sizes()
+        await services(pilot).figures.update_sizes()
         assert newcomer.simulator.requests[-1].status == 200
 
 
@@ -399,7 +399,9 @@ async def test_the_environment_s_keys_are_used_and_not_stored(harness: ConsoleHa
         await paste(pilot, "base-url", harness.simulator.base_url)
         await pilot.press("f2")
         await saved(pilot)
-        assert "The keys come from the environment" in console(pilot).happenings[-1].text
+        assert (
+            "The keys come from the environment" in services(pilot).notifications.entries[-1].text
+        )
 
 
 async def test_a_name_that_is_taken_is_told_before_anything_is_stored(
@@ -407,7 +409,7 @@ async def test_a_name_that_is_taken_is_told_before_anything_is_stored(
 ) -> None:
     newcomer.connect()
     async with newcomer.open() as pilot:
-        await until(pilot, lambda: console(pilot).session)
+        await until(pilot, lambda: services(pilot).session)
         pilot.app.push_screen(ConnectionForm())
         await until_shown(pilot, "Welcome.")
         await fill(pilot, newcomer)

@@ -16,6 +16,7 @@ from tests.console.harness import (
     ConsoleHarness,
     console,
     picture,
+    services,
     until,
     until_notified,
     until_shown,
@@ -35,7 +36,7 @@ def _answered() -> Iterator[None]:
 
 def last(pilot: Pilot[None]) -> str:
     """What was said last."""
-    happenings = console(pilot).happenings
+    happenings = services(pilot).notifications.entries
     return happenings[-1].text if happenings else ""
 
 
@@ -44,10 +45,10 @@ async def test_with_several_the_operator_chooses_first(harness: ConsoleHarness) 
     harness.connect("Acme staging")
     async with harness.open(size=(80, 24)) as pilot:
         await until_shown(pilot, "Acme prod", "Acme staging", "2 connections")
-        assert console(pilot).session is None
+        assert services(pilot).session is None
         await pilot.press("down", "enter")
         await until(pilot, lambda: isinstance(pilot.app.screen, AudiencesScreen))
-        session = console(pilot).session
+        session = services(pilot).session
         assert session is not None
         assert session.connection.name == "Acme staging"
         await pilot.press("4")
@@ -70,7 +71,7 @@ async def test_without_any_it_says_how_to_make_one(harness: ConsoleHarness) -> N
 async def test_a_test_says_what_amplitude_says(harness: ConsoleHarness) -> None:
     harness.connect("Acme prod")
     async with harness.open() as pilot:
-        await until(pilot, lambda: console(pilot).session)
+        await until(pilot, lambda: services(pilot).session)
         await pilot.press("4")
         await until_shown(pilot, "Acme prod")
         await pilot.press("t")
@@ -83,7 +84,7 @@ async def test_a_test_says_what_amplitude_says(harness: ConsoleHarness) -> None:
 async def test_read_only_is_turned_on_and_off_and_seen_at_once(harness: ConsoleHarness) -> None:
     harness.connect("Acme prod")
     async with harness.open() as pilot:
-        await until(pilot, lambda: console(pilot).session)
+        await until(pilot, lambda: services(pilot).session)
         await pilot.press("4")
         await until_shown(pilot, "Acme prod")
         await pilot.press("r")
@@ -97,7 +98,7 @@ async def test_read_only_is_turned_on_and_off_and_seen_at_once(harness: ConsoleH
 async def test_read_only_for_this_run_saves_nothing(harness: ConsoleHarness) -> None:
     harness.connect("Acme prod")
     async with harness.open(LaunchOptions(read_only=True)) as pilot:
-        await until(pilot, lambda: console(pilot).session)
+        await until(pilot, lambda: services(pilot).session)
         await pilot.press("4")
         await until_shown(pilot, "Acme prod", "READ-ONLY")
         await pilot.press("e")
@@ -106,11 +107,11 @@ async def test_read_only_for_this_run_saves_nothing(harness: ConsoleHarness) -> 
         await until(pilot, lambda: "started with --read-only" in last(pilot))
         await pilot.press("escape")
         for key in ("n", "r", "D"):
-            console(pilot).happenings.clear()
+            services(pilot).notifications.entries.clear()
             await pilot.press(key)
             await until_notified(pilot, "started with --read-only")
         assert not harness.environment.book.get("Acme prod").read_only
-        session = console(pilot).session
+        session = services(pilot).session
         assert session is not None
         assert session.connection.read_only
 
@@ -135,11 +136,16 @@ async def test_switching_is_refused_while_work_is_under_way(harness: ConsoleHarn
 def hold_the_ledger(pilot: Pilot[None]) -> Callable[[], object]:
     """Let an import be under way until what is returned is called."""
     app = console(pilot)
-    assert app.session is not None
-    pipe = app.premises.folders.data / "pipe.ndjson"
+    assert app.services.session is not None
+    pipe = app.services.environment.folders.data / "pipe.ndjson"
     os.mkfifo(pipe)
-    app.reading = ImportJob(app.session, [str(pipe)], app.session.place.read_options(), app.tell)
-    app.reading.start()
+    app.services.jobs.importing = ImportJob(
+        app.services.session,
+        [str(pipe)],
+        app.services.session.workspace.read_options(),
+        app.services.publish_change,
+    )
+    app.services.jobs.importing.start()
     return lambda: pipe.write_text("")
 
 
@@ -151,7 +157,7 @@ async def test_deleting_asks_for_the_name_and_takes_the_keys_along(
         connection = harness.connect("Acme prod", keyring_item=item)
         ledger = harness.environment.folders.ledger(connection.id)
         async with harness.open() as pilot:
-            await until(pilot, lambda: console(pilot).session)
+            await until(pilot, lambda: services(pilot).session)
             await pilot.press("4")
             await until_shown(pilot, "Acme prod")
             await pilot.press("D")
@@ -164,7 +170,7 @@ async def test_deleting_asks_for_the_name_and_takes_the_keys_along(
             assert harness.environment.book.all() == ()
             assert str(ledger) in last(pilot)
             assert ledger.exists()
-            assert console(pilot).session is None
+            assert services(pilot).session is None
 
 
 async def test_keys_that_could_not_be_deleted_are_told_and_tried_again(
@@ -176,7 +182,7 @@ async def test_keys_that_could_not_be_deleted_are_told_and_tried_again(
         )
         keyring.lock()
         async with harness.open(size=(80, 24)) as pilot:
-            await until(pilot, lambda: console(pilot).session)
+            await until(pilot, lambda: services(pilot).session)
             await pilot.press("4")
             await until_shown(pilot, "Acme prod")
             await pilot.press("D")
@@ -216,7 +222,7 @@ async def test_a_hostile_name_steers_nothing(harness: ConsoleHarness) -> None:
 async def test_a_settings_file_that_is_damaged_is_told(harness: ConsoleHarness) -> None:
     harness.connect("Acme prod")
     async with harness.open() as pilot:
-        await until(pilot, lambda: console(pilot).session)
+        await until(pilot, lambda: services(pilot).session)
         harness.environment.folders.config_file.write_text("connections = 7")
         await pilot.press("4")
         await until(pilot, lambda: "can't be used" in last(pilot))

@@ -17,8 +17,8 @@ from amp_console.sync.delivery.retry import retry
 from amp_console.values import IdType
 from tests.console.harness import (
     ConsoleHarness,
-    console,
     picture,
+    services,
     until,
     until_notified,
     until_shown,
@@ -106,7 +106,7 @@ async def test_a_group_is_retried_and_synced(harness: ConsoleHarness) -> None:
         await until_shown(pilot, "Retry 2 users?")
         await pilot.press("enter")  # Cancel has the focus
         await until_shown(pilot, "All reasons")
-        assert await console(pilot).session.read(count_rejected) == 2  # type: ignore[union-attr]
+        assert await services(pilot).session.read(count_rejected) == 2  # type: ignore[union-attr]
         await pilot.press("R")
         await until_shown(pilot, "Retry 2 users?")
         await pilot.press("y")
@@ -273,7 +273,7 @@ async def test_nothing_rejected_says_what_else_there_is_to_see(harness: ConsoleH
         await until_shown(pilot, "Nobody is rejected.", "No event was invalid.")
         for key in ("R", "E", "slash"):
             await pilot.press(key)
-        await until(pilot, lambda: len(console(pilot).happenings) == 3)
+        await until(pilot, lambda: len(services(pilot).notifications.entries) == 3)
         await pilot.press("i")
         await until_shown(pilot, "Broken lines, and events without a usable identifier")
         await pilot.press("escape", "escape")

@@ -6,7 +6,7 @@ import pytest
 
 from amp_console.console import DemoTrouble
 from amp_console.sync.audience_settings import SettingsChange
-from tests.console.harness import ConsoleHarness, console, picture, until, until_shown
+from tests.console.harness import ConsoleHarness, console, picture, services, until, until_shown
 from tests.console.sample_audiences import GHOSTS, connect_with_audiences
 
 pytestmark = pytest.mark.anyio
@@ -40,8 +40,8 @@ async def test_what_was_said_is_kept(harness: ConsoleHarness) -> None:
     connect_with_audiences(harness)
     async with harness.open() as pilot:
         await until_shown(pilot, GHOSTS)
-        console(pilot).say("[red]Something[/foo] happened.\nTwice.", "error")
-        console(pilot).say("x" * 400)
+        services(pilot).notifications.post("[red]Something[/foo] happened.\nTwice.", "error")
+        services(pilot).notifications.post("x" * 400)
         await pilot.press("5")
         await until_shown(pilot, "[red]Something[/foo] happened.\\nTwice.", "xxxx…")
         await pilot.press("G", "enter")
@@ -56,11 +56,11 @@ async def test_the_log_is_not_hidden_by_toasts_and_grows_while_it_is_open(
     connect_with_audiences(harness)
     async with harness.open(size=(80, 24)) as pilot:
         await until_shown(pilot, GHOSTS)
-        console(pilot).say("The first.", "warning")
+        services(pilot).notifications.post("The first.", "warning")
         await pilot.press("5")
         await until_shown(pilot, "!   The first.")
-        assert console(pilot).notices.current is None
-        console(pilot).say("The second.")
+        assert services(pilot).notifications.shown.current is None
+        services(pilot).notifications.post("The second.")
         await until_shown(pilot, "·   The second.")
         await pilot.press("slash", *"FIRST", "enter")
         await until(pilot, lambda: "The second." not in picture(pilot))
@@ -96,7 +96,7 @@ async def test_what_was_done_before_by_other_processes_stands_in_the_log(
 async def test_trouble_is_turned_on_and_off_by_number_and_by_enter(harness: ConsoleHarness) -> None:
     connect_with_audiences(harness)
     stage = Stage()
-    harness.environment = replace(harness.environment, stage=stage)
+    harness.environment = replace(harness.environment, demo=stage)
     async with harness.open() as pilot:
         await until_shown(pilot, GHOSTS, "keys: simulated")
         await until(pilot, lambda: stage.is_open)
@@ -118,7 +118,7 @@ async def test_trouble_that_is_on_is_shown_after_its_dialog_is_closed(
     harness: ConsoleHarness,
 ) -> None:
     connect_with_audiences(harness)
-    harness.environment = replace(harness.environment, stage=Stage())
+    harness.environment = replace(harness.environment, demo=Stage())
     async with harness.open() as pilot:
         await until_shown(pilot, GHOSTS, "keys: simulated")
         assert "trouble:" not in picture(pilot)

@@ -13,7 +13,7 @@ from amp_console.console.dialogs.keyring_wait import KeyringQuestion, KeysDialog
 from amp_console.console.screens.connections.form import TESTING, ConnectionForm
 from amp_console.simulator import Answer, Rule, Simulator
 from amp_console.values import Credentials, Region, Secret
-from tests.console.harness import ConsoleHarness, console, picture, until, until_shown
+from tests.console.harness import ConsoleHarness, console, picture, services, until, until_shown
 from tests.console.keyrings import fill, paste, rings, use_keyring
 from tests.test_secrets import API_KEY, SECRET_KEY, shapes
 
@@ -43,7 +43,7 @@ class Evidence:
         """Look at the screen, as it is, as a picture, and as a log would name its parts."""
         app = console(pilot)
         self._texts += [picture(pilot), app.export_screenshot(), app.clipboard]
-        self._texts += [happening.text for happening in app.happenings]
+        self._texts += [happening.text for happening in app.services.notifications.entries]
         self._texts += [repr(widget) for widget in app.screen.walk_children()]
 
     def add(self, text: str) -> None:
@@ -105,8 +105,8 @@ async def test_keys_for_this_run_are_written_nowhere(harness: ConsoleHarness) ->
         await until(pilot, lambda: isinstance(pilot.app.screen, KeyringQuestion))
         evidence.take(pilot)
         await pilot.press("right", "enter")
-        await until(pilot, lambda: console(pilot).session)
-        await console(pilot).update_sizes()
+        await until(pilot, lambda: services(pilot).session)
+        await services(pilot).figures.update_sizes()
         evidence.take(pilot)
     evidence.holds_no_key()
 
@@ -115,7 +115,7 @@ async def test_typed_keys_are_masked_too(harness: ConsoleHarness) -> None:
     harness.environment.book.save(Connection(name="Acme", app_id=7, owner_email="ana@acme.example"))
     evidence = Evidence(harness)
     async with harness.open() as pilot:
-        await until(pilot, lambda: console(pilot).session)
+        await until(pilot, lambda: services(pilot).session)
         await pilot.press("u")
         await until(pilot, lambda: isinstance(pilot.app.screen, KeysDialog))
         await paste(pilot, "api-key", API_KEY)

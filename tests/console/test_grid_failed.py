@@ -5,7 +5,7 @@ import sqlite3
 import pytest
 
 from amp_console.ledger import Ledger
-from tests.console.harness import ConsoleHarness, console, until, until_shown
+from tests.console.harness import ConsoleHarness, console, services, until, until_shown
 from tests.console.sample_audiences import GHOSTS, connect_with_audiences, sync
 from tests.sync.workspace import Workspace, event
 
@@ -31,11 +31,11 @@ async def test_a_page_that_cant_be_fetched_is_told_and_ends_nothing(
         with monkeypatch.context() as patched:
             patched.setattr(Ledger, "_transaction", broken)
             await pilot.press("end")
-            await until(pilot, lambda: console(pilot).happenings)
+            await until(pilot, lambda: services(pilot).notifications.entries)
         assert console(pilot)._exception is None
         assert (
             "failed (OperationalError). What it held before is kept"
-            in console(pilot).happenings[-1].text
+            in services(pilot).notifications.entries[-1].text
         )
         await pilot.press("home", "end")
         await until_shown(pilot, "ghost-999")

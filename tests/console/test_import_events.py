@@ -12,8 +12,8 @@ from amp_console.console.screens.audiences.list import AudiencesScreen
 from amp_console.ledger.standing import outstanding
 from tests.console.harness import (
     ConsoleHarness,
-    console,
     picture,
+    services,
     until,
     until_notified,
     until_shown,
@@ -31,7 +31,7 @@ def write(path: Path, *events: object) -> Path:
 
 
 async def open_dialog(pilot: Pilot[None], path: object, *shown: str) -> None:
-    await until(pilot, lambda: console(pilot).session)
+    await until(pilot, lambda: services(pilot).session)
     await pilot.press("i")
     await until(pilot, lambda: isinstance(pilot.app.screen, ImportDialog))
     await until_shown(pilot, "Audience")
@@ -97,7 +97,7 @@ async def test_what_is_missing_is_said_at_once(harness: ConsoleHarness, tmp_path
     async with harness.open() as pilot:
         await open_dialog(pilot, tmp_path / "nothing", "There is no such file.")
         await pilot.press("enter")
-        assert console(pilot).reading is None
+        assert services(pilot).jobs.importing is None
 
         pilot.app.screen.query_one("#path", Input).value = str(file)
         await until_shown(pilot, "1 file, ")
@@ -106,7 +106,7 @@ async def test_what_is_missing_is_said_at_once(harness: ConsoleHarness, tmp_path
         await pilot.click("#import")
 
         await until_shown(pilot, "A complete snapshot is of one audience: give its key.")
-        assert console(pilot).reading is None
+        assert services(pilot).jobs.importing is None
 
 
 async def _import_snapshot(pilot: Pilot[None], file: Path) -> None:
@@ -232,8 +232,8 @@ async def test_the_dialog_is_left_and_come_back_to_while_reading_goes_on(
     async with harness.open() as pilot:
         from amp_console.console.jobs import importing
 
-        await until(pilot, lambda: console(pilot).session)
-        await importing.start(console(pilot), [str(pipe)], "", is_snapshot=False)
+        await until(pilot, lambda: services(pilot).session)
+        await importing.start(services(pilot), [str(pipe)], "", is_snapshot=False)
         with await aside(pipe.open, "w") as writer:
             await pilot.press("i")
             await until_shown(pilot, "Opening…")
@@ -258,8 +258,8 @@ async def test_stopping_keeps_what_was_read(harness: ConsoleHarness, tmp_path: P
     async with harness.open() as pilot:
         from amp_console.console.jobs import importing
 
-        await until(pilot, lambda: console(pilot).session)
-        await importing.start(console(pilot), [str(pipe)], "", is_snapshot=False)
+        await until(pilot, lambda: services(pilot).session)
+        await importing.start(services(pilot), [str(pipe)], "", is_snapshot=False)
         with await aside(pipe.open, "w") as writer:
             await pilot.press("i")
             await until_shown(pilot, "Opening…")

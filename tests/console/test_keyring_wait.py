@@ -10,7 +10,7 @@ from amp_console.console.dialogs.keyring_wait import KeyringQuestion, KeysDialog
 from amp_console.console.dialogs.quit import QuitDialog
 from amp_console.console.screens.audiences.list import AudiencesScreen
 from amp_console.console.screens.plan.view import PlanScreen
-from tests.console.harness import ConsoleHarness, console, until, until_shown
+from tests.console.harness import ConsoleHarness, console, services, until, until_shown
 from tests.console.keyrings import paste, real_keyring, rings, use_keyring
 from tests.console.sample_audiences import connect_with_audiences
 
@@ -52,7 +52,7 @@ async def test_one_is_told_who_keeps_us_waiting_and_the_answer_ends_it(
 ) -> None:
     silent(resident)
     async with resident.open() as pilot:
-        await until(pilot, lambda: console(pilot).session)
+        await until(pilot, lambda: services(pilot).session)
         await pilot.press("u")
         await until(pilot, lambda: isinstance(pilot.app.screen, WaitingDialog))
         rings.Silent.answered.set()
@@ -63,9 +63,9 @@ async def test_one_is_told_who_keeps_us_waiting_and_the_answer_ends_it(
 async def test_two_who_want_the_keys_wait_in_one_dialog(resident: ConsoleHarness) -> None:
     silent(resident)
     async with resident.open() as pilot:
-        await until(pilot, lambda: console(pilot).session)
+        await until(pilot, lambda: services(pilot).session)
         for _ in range(2):
-            pilot.app.run_worker(console(pilot).update_sizes())
+            pilot.app.run_worker(services(pilot).figures.update_sizes())
         await until(pilot, lambda: isinstance(pilot.app.screen, WaitingDialog))
         await pilot.pause()
         dialogs = [item for item in pilot.app.screen_stack if isinstance(item, WaitingDialog)]
@@ -77,7 +77,7 @@ async def test_two_who_want_the_keys_wait_in_one_dialog(resident: ConsoleHarness
 async def test_whoever_stops_waiting_may_type_the_keys(resident: ConsoleHarness) -> None:
     silent(resident)
     async with resident.open() as pilot:
-        await until(pilot, lambda: console(pilot).session)
+        await until(pilot, lambda: services(pilot).session)
         await pilot.press("u")
         await until(pilot, lambda: isinstance(pilot.app.screen, WaitingDialog))
         await pilot.press("escape")
@@ -88,7 +88,7 @@ async def test_whoever_stops_waiting_may_type_the_keys(resident: ConsoleHarness)
         await paste(pilot, "api-key", f"{keys.api_key.reveal()}\n{keys.secret_key.reveal()}")
         await pilot.press("enter")
         await until(pilot, lambda: resident.simulator.requests)
-        session = console(pilot).session
+        session = services(pilot).session
         assert session is not None
         assert session.key_source is KeySource.THIS_RUN
 
@@ -96,14 +96,14 @@ async def test_whoever_stops_waiting_may_type_the_keys(resident: ConsoleHarness)
 async def test_a_connection_without_keys_asks_for_them(resident: ConsoleHarness) -> None:
     resident.connect()
     async with resident.open(size=(80, 24)) as pilot:
-        await until(pilot, lambda: console(pilot).session)
+        await until(pilot, lambda: services(pilot).session)
         await pilot.press("u")
         await until_shown(pilot, "No keys are stored for “Acme prod”.", "gone when you quit")
         await pilot.press("enter", "enter")
         await until_shown(pilot, "The API key is empty.")
         await pilot.press("escape")
-        await until(pilot, lambda: console(pilot).happenings)
-        assert console(pilot).happenings[-1].text.startswith("No keys were given.")
+        await until(pilot, lambda: services(pilot).notifications.entries)
+        assert services(pilot).notifications.entries[-1].text.startswith("No keys were given.")
         assert resident.simulator.requests == []
 
 
@@ -111,10 +111,10 @@ async def test_half_a_pair_in_the_environment_is_told(resident: ConsoleHarness) 
     resident.environ["AMP_CONSOLE_API_KEY"] = "alone"
     resident.connect()
     async with resident.open() as pilot:
-        await until(pilot, lambda: console(pilot).session)
+        await until(pilot, lambda: services(pilot).session)
         await pilot.press("u")
-        await until(pilot, lambda: console(pilot).happenings)
-        assert "AMP_CONSOLE_SECRET_KEY is not" in console(pilot).happenings[-1].text
+        await until(pilot, lambda: services(pilot).notifications.entries)
+        assert "AMP_CONSOLE_SECRET_KEY is not" in services(pilot).notifications.entries[-1].text
 
 
 async def test_a_locked_keyring_is_told_and_asked_again(
@@ -124,7 +124,7 @@ async def test_a_locked_keyring_is_told_and_asked_again(
         stored(resident)
         keyring.lock()
         async with resident.open() as pilot:
-            await until(pilot, lambda: console(pilot).session)
+            await until(pilot, lambda: services(pilot).session)
             await pilot.press("u")
             await until_shown(pilot, "Your keyring is locked. Unlock it and try again.")
             keyring.unlock()
@@ -162,10 +162,10 @@ async def test_a_dialog_behind_another_one_closes_when_that_is_gone(
 ) -> None:
     silent(resident)
     async with resident.open() as pilot:
-        await until(pilot, lambda: console(pilot).session)
+        await until(pilot, lambda: services(pilot).session)
         await pilot.press("u")
         await until(pilot, lambda: isinstance(pilot.app.screen, WaitingDialog))
-        pilot.app.push_screen(QuitDialog())
+        pilot.app.push_screen(QuitDialog(console(pilot).leave_when_done))
         await until(pilot, lambda: isinstance(pilot.app.screen, QuitDialog))
         rings.Silent.answered.set()
         await until(pilot, lambda: resident.simulator.requests)

@@ -9,7 +9,7 @@ from textual.widgets import Static
 from amp_console.console.screens.audiences.list import AudiencesScreen
 from amp_console.console.screens.base import BaseScreen
 from amp_console.simulator import Rule, Slow
-from tests.console.harness import ConsoleHarness, console, until, until_shown
+from tests.console.harness import ConsoleHarness, services, until, until_shown
 from tests.console.sample_audiences import FRESH, connect_with_audiences
 
 pytestmark = pytest.mark.anyio
@@ -25,13 +25,13 @@ async def test_a_run_under_way_is_left_and_come_back_to_again_and_again(
         await pilot.press("S")
         await until_shown(pilot, "Before you send")
         await pilot.press("y")
-        await until(pilot, lambda: console(pilot).sync is not None)
+        await until(pilot, lambda: services(pilot).jobs.sync is not None)
         for _ in range(25):
-            console(pilot).tell()
+            services(pilot).publish_change()
             await pilot.press("escape")
-            console(pilot).tell()
+            services(pilot).publish_change()
             await pilot.press("w")
-        sync = console(pilot).sync
+        sync = services(pilot).jobs.sync
         assert sync is not None
         await until(pilot, lambda: sync.is_over)
         assert sync.failure is None
@@ -46,7 +46,7 @@ async def test_every_place_is_left_before_it_has_read_anything(
         await until_shown(pilot, FRESH)
         for _ in range(5):
             await pilot.press(key)
-            console(pilot).tell()
+            services(pilot).publish_change()
             await pilot.press("escape")
         await until(pilot, lambda: isinstance(pilot.app.screen, AudiencesScreen))
         await until_shown(pilot, FRESH)

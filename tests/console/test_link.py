@@ -9,7 +9,7 @@ from amp_console.console.screens.audiences.list import AudiencesScreen
 from amp_console.ledger.audiences import Audience, Link
 from amp_console.simulator import Answer, Rule
 from amp_console.values import IdType
-from tests.console.harness import ConsoleHarness, console, picture, until, until_shown
+from tests.console.harness import ConsoleHarness, picture, services, until, until_shown
 from tests.console.sample_audiences import FRESH, HOSTILE, SHOPPERS, connect_with_audiences
 
 pytestmark = pytest.mark.anyio
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.anyio
 
 def last(pilot: Pilot[None]) -> str:
     """What was said last."""
-    happenings = console(pilot).happenings
+    happenings = services(pilot).notifications.entries
     return happenings[-1].text if happenings else ""
 
 

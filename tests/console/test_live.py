@@ -26,8 +26,8 @@ from amp_console.sync.live.progress import LiveAudience, LiveSnapshot, LiveSourc
 from tests.console.harness import (
     NOW,
     ConsoleHarness,
-    console,
     picture,
+    services,
     until,
     until_notified,
     until_shown,
@@ -66,14 +66,14 @@ async def answer(pilot: Pilot[None], text: str) -> None:
 
 async def follow(pilot: Pilot[None], path: Path, key: str = "N") -> LiveJob:
     """Begin to follow a path."""
-    await until(pilot, lambda: console(pilot).session is not None)
+    await until(pilot, lambda: services(pilot).session is not None)
     await pilot.press("6")
     await until_shown(pilot, "No live session.")
     await pilot.press(key)
     await until_shown(pilot, "Folder or file to follow.")
     await answer(pilot, str(path))
-    await until(pilot, lambda: console(pilot).following is not None)
-    work = console(pilot).following
+    await until(pilot, lambda: services(pilot).jobs.live is not None)
+    work = services(pilot).jobs.live
     assert work is not None
     return work
 
@@ -266,7 +266,7 @@ async def test_webhooks_are_received(harness: ConsoleHarness) -> None:
     harness.environ["AMP_CONSOLE_WEBHOOK_SECRET"] = SECRET
     port = free_port()
     async with harness.open() as pilot:
-        await until(pilot, lambda: console(pilot).session is not None)
+        await until(pilot, lambda: services(pilot).session is not None)
         await pilot.press("6")
         await until_shown(pilot, "No live session.")
         await pilot.press("L")
@@ -285,7 +285,7 @@ async def test_webhooks_are_received(harness: ConsoleHarness) -> None:
             assert taken.status_code == 200
         await until(pilot, lambda: members(harness) == {"u1"})
         await end(pilot)
-        work = console(pilot).following
+        work = services(pilot).jobs.live
         assert work is not None
         await until(pilot, lambda: work.is_over)
 
@@ -293,7 +293,7 @@ async def test_webhooks_are_received(harness: ConsoleHarness) -> None:
 async def test_others_are_let_in_only_with_a_secret(harness: ConsoleHarness) -> None:
     harness.connect()
     async with harness.open() as pilot:
-        await until(pilot, lambda: console(pilot).session is not None)
+        await until(pilot, lambda: services(pilot).session is not None)
         await pilot.press("6")
         await until_shown(pilot, "No live session.")
         await pilot.press("l")
@@ -339,7 +339,7 @@ async def test_refused_keys_end_it_and_say_so(harness: ConsoleHarness, tmp_path:
 async def test_keys_that_do_nothing_say_why(harness: ConsoleHarness, tmp_path: Path) -> None:
     harness.connect()
     async with harness.open(LaunchOptions(read_only=True)) as pilot:
-        await until(pilot, lambda: console(pilot).session is not None)
+        await until(pilot, lambda: services(pilot).session is not None)
         await pilot.press("6")
         await until_shown(pilot, "No live session.")
         await pilot.press("n", "e", "w")
@@ -357,7 +357,7 @@ async def test_another_process_that_is_live_is_watched(harness: ConsoleHarness) 
         audience_id = workspace.audience().id
         run = workspace.ledger.write(runs.begin_run, ReadCounts(), NOW, lock, RunKind.LIVE)
         async with harness.open() as pilot:
-            await until(pilot, lambda: console(pilot).session is not None)
+            await until(pilot, lambda: services(pilot).session is not None)
             await pilot.press("6")
             await until_shown(pilot, "live in another amp-console", "run 1", "0 events read")
             counts = AudienceCounts(added=4_711, requests=3, note="Amplitude is not there.")
@@ -398,8 +398,8 @@ async def test_alerts_are_notices_of_the_desktop_where_that_is_wished(
         driver = pilot.app._driver
         assert driver is not None
         driver.write = written.append  # type: ignore[assignment, method-assign]
-        console(pilot).alarm(Alert("It is late.\x07\x1b]0;mine\x07"))
-        console(pilot).alarm(Alert("It is over.", is_over=True))
+        services(pilot).alerts.report(Alert("It is late.\x07\x1b]0;mine\x07"))
+        services(pilot).alerts.report(Alert("It is over.", is_over=True))
     assert "\x1b]9;It is late.\\x07\\x1b]0;mine\\x07\x07" in written
     assert not any("It is over." in item and "]9;" in item for item in written)
 
@@ -498,7 +498,7 @@ async def test_every_session_of_other_processes_is_seen(
             ended = workspace.ledger.write(runs.begin_run, ReadCounts(), NOW, lock)
             workspace.ledger.write(runs.end_run, ended, RunStatus.DELIVERED, "", NOW)
         async with harness.open() as pilot:
-            await until(pilot, lambda: console(pilot).session is not None)
+            await until(pilot, lambda: services(pilot).session is not None)
             await pilot.press("6")
             await until_shown(pilot, "run 1, since", "run 2, since", "2 audiences", "100", "200")
             await pilot.press("down", "w")
@@ -510,7 +510,7 @@ async def test_every_session_of_other_processes_is_seen(
             await until_shown(pilot, "Folder or file to follow.")
             await answer(pilot, str(file))
             await until_shown(pilot, "» live  0 events read", "run 1, since", "run 2, since")
-            work = console(pilot).following
+            work = services(pilot).jobs.live
             assert work is not None
             work.cancel()
             await until(pilot, lambda: work.is_over)

@@ -10,7 +10,7 @@ from amp_console.console import DemoTrouble
 from amp_console.console.widgets.grid import Grid, RowsState
 from amp_console.console.widgets.grid.widget import READING
 from tests.console.gate import blocked_reads
-from tests.console.harness import ConsoleHarness, console, picture, until, until_shown
+from tests.console.harness import ConsoleHarness, picture, services, until, until_shown
 from tests.console.sample_audiences import GHOSTS, connect_with_audiences
 
 pytestmark = pytest.mark.anyio
@@ -102,9 +102,9 @@ async def test_what_can_not_be_read_says_why_in_its_list(harness: ConsoleHarness
     connect_with_audiences(harness)
     async with harness.open() as pilot:
         await until_shown(pilot, GHOSTS)
-        session = console(pilot).session
+        session = services(pilot).session
         assert session is not None
-        session.pictures.read(lambda db: db.execute("DROP TABLE run_audience"))
+        session.screen_ledger.read(lambda db: db.execute("DROP TABLE run_audience"))
         await pilot.press("3")
         await until_shown(pilot, "✖ The ledger", "failed")
         (grid,) = shown(pilot)
@@ -140,7 +140,7 @@ async def test_a_demo_shows_how_far_its_scene_is_and_then_all_of_the_scene(
 ) -> None:
     connect_with_audiences(harness)
     stage = Slow()
-    harness.environment = replace(harness.environment, stage=stage)
+    harness.environment = replace(harness.environment, demo=stage)
     async with harness.open() as pilot:
         await until_shown(pilot, "Setting the scene… 0%")
         assert "No audience yet" not in picture(pilot)
@@ -149,7 +149,7 @@ async def test_a_demo_shows_how_far_its_scene_is_and_then_all_of_the_scene(
         await until_shown(pilot, "The connection is still being opened.")
         stage.share = 0.4
         await until_shown(pilot, "Setting the scene… 40%")
-        assert console(pilot).session is None
+        assert services(pilot).session is None
         stage.share = 1.0
         await until_shown(pilot, GHOSTS, "pending")
 
@@ -159,7 +159,7 @@ async def test_while_a_connection_is_opened_none_is_said_to_be_missing(
 ) -> None:
     connect_with_audiences(harness)
     stage = Slow()
-    harness.environment = replace(harness.environment, stage=stage)
+    harness.environment = replace(harness.environment, demo=stage)
     assert isinstance(harness.environment.book, ConnectionBook)
     async with harness.open() as pilot:
         await pilot.press("3")

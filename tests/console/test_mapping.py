@@ -8,7 +8,7 @@ from textual.widgets import Static, TextArea
 
 from amp_console.console.screens.audiences.list import AudiencesScreen
 from amp_console.console.screens.connections.mapping import MappingScreen
-from tests.console.harness import ConsoleHarness, console, picture, until, until_shown
+from tests.console.harness import ConsoleHarness, picture, services, until, until_shown
 from tests.console.keyrings import paste, told
 from tests.sync.workspace import event
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def opened(pilot: Pilot[None]) -> None:
-    await until(pilot, lambda: console(pilot).session)
+    await until(pilot, lambda: services(pilot).session)
     pilot.app.push_screen(MappingScreen())
     await until_shown(pilot, "What is found in it", "u-10442")
 
@@ -47,8 +47,8 @@ async def test_a_path_that_is_none_is_told_at_its_field(harness: ConsoleHarness)
         await until(pilot, lambda: told(pilot, "amplitude-id").startswith("Not a path."))
         assert told(pilot, "user-id") == ""
         await pilot.press("f2")
-        await until(pilot, lambda: console(pilot).happenings)
-        assert "Nothing was saved" in console(pilot).happenings[-1].text
+        await until(pilot, lambda: services(pilot).notifications.entries)
+        assert "Nothing was saved" in services(pilot).notifications.entries[-1].text
         assert harness.environment.book.get("Acme prod").amplitude_id_path is None
 
 
@@ -83,9 +83,9 @@ async def test_paths_are_kept_and_used_from_then_on(harness: ConsoleHarness) -> 
         await until(pilot, lambda: isinstance(pilot.app.screen, AudiencesScreen))
         kept = harness.environment.book.get("Acme prod")
         assert kept.amplitude_id_path == "$.traits.amplitude_id"
-        session = console(pilot).session
+        session = services(pilot).session
         assert session is not None
-        options = session.place.read_options()
+        options = session.workspace.read_options()
         assert str(options.mapping) == "$.userId or $.traits.amplitude_id"
 
 

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from tests.console.harness import ConsoleHarness, console, until_notified, until_shown
+from tests.console.harness import ConsoleHarness, services, until_notified, until_shown
 from tests.console.sample_audiences import connect_with_audiences
 
 pytestmark = pytest.mark.anyio
@@ -18,7 +18,7 @@ async def test_it_is_told_and_the_console_goes_on(
     monkeypatch.setenv("SSL_CERT_FILE", "/nowhere/ca.pem")
     async with harness.open() as pilot:
         await until_shown(pilot, "Audiences", "newsletter")
-        await console(pilot).update_sizes()
+        await services(pilot).figures.update_sizes()
         await until_notified(pilot, "SSL_CERT_FILE is invalid: /nowhere/ca.pem can't be read")
         await pilot.press("5")
         await until_shown(pilot, "Event log", "SSL_CERT_FILE")

@@ -6,10 +6,18 @@ from dataclasses import replace
 import pytest
 from textual.pilot import Pilot
 
-from amp_console.console.notices import Notice, Notices
+from amp_console.console.notifications import Notice, Notices
 from amp_console.console.widgets.notice_line import NoticeLine
 from amp_console.sync.timing import Timing
-from tests.console.harness import NOW, ConsoleHarness, console, picture, until, until_shown
+from tests.console.harness import (
+    NOW,
+    ConsoleHarness,
+    console,
+    picture,
+    services,
+    until,
+    until_shown,
+)
 from tests.console.sample_audiences import GHOSTS, SHOPPERS, connect_with_audiences
 
 pytestmark = pytest.mark.anyio
@@ -82,15 +90,15 @@ async def test_no_notification_covers_the_warnings_of_a_plan(
         await until_shown(pilot, GHOSTS)
         await pilot.press("S")
         await until_shown(pilot, "Before you send", "creates the cohort")
-        console(pilot).say(
+        services(pilot).notifications.post(
             "The ledger is locked by another process. Nothing was lost. " * 5, "error"
         )
-        console(pilot).say("Copied.")
+        services(pilot).notifications.post("Copied.")
         await until_shown(pilot, "✖ The ledger is locked", "(+1 more: press 5)")
         assert covered(pilot) == []
         for text in ("Before you send", "creates the cohort", "Help"):
             assert text in picture(pilot)
-        console(pilot).notices.clear()
+        services(pilot).notifications.shown.clear()
         await until(pilot, lambda: "✖ The ledger" not in picture(pilot))
 
 

@@ -8,8 +8,8 @@ from amp_console.simulator import Simulator
 from tests.console.gate import gate_sleeps, rate_limit, start_sync
 from tests.console.harness import (
     ConsoleHarness,
-    console,
     picture,
+    services,
     until,
     until_notified,
     until_shown,
@@ -22,7 +22,7 @@ SIZES = [(80, 24), (120, 36)]
 
 
 async def open_plan(pilot: Pilot[None], *shown: str) -> None:
-    await until(pilot, lambda: console(pilot).session)
+    await until(pilot, lambda: services(pilot).session)
     await until_shown(pilot, "shoppers")
     await pilot.press("S")
     await until_shown(pilot, "Before you send", *shown)
@@ -74,7 +74,7 @@ async def test_going_back_sends_nothing(harness: ConsoleHarness, simulator: Simu
         await pilot.press("escape")
         await until_shown(pilot, "not linked")
 
-        assert console(pilot).sync is None
+        assert services(pilot).jobs.sync is None
     assert not simulator.world.cohorts()
 
 
@@ -88,7 +88,7 @@ async def test_an_idle_plan_says_that_there_is_nothing_to_send(harness: ConsoleH
         await pilot.press("enter")
 
         assert isinstance(pilot.app.screen, PlanScreen)
-        assert console(pilot).sync is None
+        assert services(pilot).jobs.sync is None
 
 
 async def test_a_large_removal_is_asked_about_by_name_and_number(harness: ConsoleHarness) -> None:
@@ -101,7 +101,7 @@ async def test_a_large_removal_is_asked_about_by_name_and_number(harness: Consol
         await pilot.press("s")
         await until_shown(pilot, '8 of 10 members leave the cohort "shoppers"', "Take 8 out")
         await pilot.press("enter")  # cancel has the focus
-        assert console(pilot).sync is None
+        assert services(pilot).jobs.sync is None
 
         await pilot.press("s")
         await until_shown(pilot, "Take 8 out")
@@ -121,7 +121,7 @@ async def test_read_only_dims_sending_and_says_why(harness: ConsoleHarness) -> N
         await until_notified(pilot, "amp-console was started with --read-only.")
         await pilot.press("enter")
 
-        assert console(pilot).sync is None
+        assert services(pilot).jobs.sync is None
 
 
 async def test_a_second_sync_is_refused_and_the_first_one_offered(
@@ -133,7 +133,7 @@ async def test_a_second_sync_is_refused_and_the_first_one_offered(
     rate_limit(simulator)
     async with harness.open() as pilot:
         await start_sync(pilot, "rate limited")
-        first = console(pilot).sync
+        first = services(pilot).jobs.sync
         await pilot.press("escape")
         await open_plan(pilot, "adds 1 user")
         await pilot.press("s")
@@ -141,7 +141,7 @@ async def test_a_second_sync_is_refused_and_the_first_one_offered(
         await pilot.press("y")
         await until(pilot, lambda: isinstance(pilot.app.screen, RunScreen))
 
-        assert console(pilot).sync is first
+        assert services(pilot).jobs.sync is first
         gate.open()
         await until_shown(pilot, "Everything is delivered.")
 
@@ -174,4 +174,4 @@ async def test_an_obstacle_is_said_and_nothing_can_be_sent(
 
         assert f"Amplitude has no cohort {cohort_id} any more" in picture(pilot)
         await pilot.press("s")
-        assert console(pilot).sync is None
+        assert services(pilot).jobs.sync is None

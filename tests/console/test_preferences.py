@@ -14,6 +14,7 @@ from tests.console.harness import (
     ConsoleHarness,
     console,
     picture,
+    services,
     until,
     until_notified,
     until_shown,
@@ -38,7 +39,7 @@ def kept(harness: ConsoleHarness) -> object:
 
 def log(pilot: Pilot[None]) -> Sequence[str]:
     """What the event log says."""
-    return [happening.text for happening in console(pilot).happenings]
+    return [happening.text for happening in services(pilot).notifications.entries]
 
 
 async def at_rest(pilot: Pilot[None]) -> None:
@@ -113,9 +114,9 @@ async def test_a_chosen_theme_is_kept(harness: ConsoleHarness) -> None:
     async with harness.open() as pilot:
         await until_shown(pilot, "Acme prod")
         assert kept(harness) is None
-        console(pilot).switch_theme()
+        services(pilot).appearance.switch_theme()
         await until(pilot, lambda: kept(harness) == LIGHT)
-        console(pilot).switch_theme()
+        services(pilot).appearance.switch_theme()
         await until(pilot, lambda: kept(harness) == DARK)
 
         await pilot.press("ctrl+p")
@@ -137,7 +138,7 @@ async def test_a_theme_that_the_settings_name_is_not_written_again(harness: Cons
 
     async with harness.open(LaunchOptions(theme=DARK)) as pilot:
         await until_shown(pilot, "Acme prod")
-        console(pilot).switch_theme()
+        services(pilot).appearance.switch_theme()
         await until(pilot, lambda: console(pilot).theme == LIGHT)
         await at_rest(pilot)
 
@@ -146,11 +147,11 @@ async def test_a_theme_that_the_settings_name_is_not_written_again(harness: Cons
 
 async def test_a_demo_keeps_no_theme(harness: ConsoleHarness) -> None:
     harness.connect()
-    harness.environment = dataclasses.replace(harness.environment, stage=Empty())
+    harness.environment = dataclasses.replace(harness.environment, demo=Empty())
 
     async with harness.open() as pilot:
         await until_shown(pilot, "Acme prod")
-        console(pilot).switch_theme()
+        services(pilot).appearance.switch_theme()
         await at_rest(pilot)
 
     assert kept(harness) is None
@@ -163,7 +164,7 @@ async def test_a_theme_that_can_not_be_kept_is_worn_and_told(harness: ConsoleHar
 
     async with harness.open() as pilot:
         await until(pilot, lambda: "It has to be a section" in "".join(log(pilot)))
-        console(pilot).switch_theme()
+        services(pilot).appearance.switch_theme()
         await until(pilot, lambda: "can't be kept" in log(pilot)[-1])
 
         assert pilot.app.theme == LIGHT
@@ -233,9 +234,9 @@ async def test_an_action_that_shares_a_key_keeps_it_when_the_other_moves(
     like(harness, "[console.keys]", 'run.pause = "z"')
 
     async with harness.open() as pilot:
-        await until(pilot, lambda: console(pilot).keys)
+        await until(pilot, lambda: services(pilot).appearance.keys)
 
-        assert console(pilot).keys == {"run.pause": "z", "run.resume": "p"}
+        assert services(pilot).appearance.keys == {"run.pause": "z", "run.resume": "p"}
 
 
 @pytest.mark.parametrize(
@@ -264,8 +265,8 @@ async def test_a_key_that_can_not_be_had_is_told_and_the_usual_one_stays(
 
         (only,) = log(pilot)
         assert words in only
-        assert set(console(pilot).keys) <= {"audiences.sync"}
-        assert ("z" in console(pilot).keys.values()) == ('"z"' in line)
+        assert set(services(pilot).appearance.keys) <= {"audiences.sync"}
+        assert ("z" in services(pilot).appearance.keys.values()) == ('"z"' in line)
 
 
 async def test_several_complaints_are_one_notification_and_each_a_line_of_the_log(

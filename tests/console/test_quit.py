@@ -105,8 +105,8 @@ async def test_an_import_is_stopped_and_what_was_read_is_kept(
     os.mkfifo(pipe)
     async with harness.open() as pilot:
         app = console(pilot)
-        await until(pilot, lambda: app.session)
-        await importing.start(app, [str(pipe)], "", is_snapshot=False)
+        await until(pilot, lambda: app.services.session)
+        await importing.start(app.services, [str(pipe)], "", is_snapshot=False)
         with await aside(pipe.open, "w") as writer:  # while it is open, the reader waits for more
             writer.write(json.dumps(event("u-1", True)) + "\n")
             writer.flush()

@@ -21,6 +21,7 @@ from tests.console.harness import (
     ConsoleHarness,
     console,
     picture,
+    services,
     until,
     until_notified,
     until_shown,
@@ -70,7 +71,10 @@ async def compare_with(pilot: Pilot[None], file: Path) -> None:
 async def until_over(pilot: Pilot[None]) -> None:
     """Wait until what was begun last is over, and shown."""
     app = console(pilot)
-    await until(pilot, lambda: app.reconciling is not None and app.reconciling.is_over)
+    await until(
+        pilot,
+        lambda: app.services.jobs.reconciling is not None and app.services.jobs.reconciling.is_over,
+    )
     await until(pilot, lambda: all(worker.is_finished for worker in app.workers))
     await pilot.pause()
 
@@ -104,7 +108,7 @@ async def test_a_cohort_is_compared_and_put_right(harness: ConsoleHarness) -> No
             pilot, "equal", "2 added, 1 removed: equal, as a download shows.", "Nobody differs"
         )
         assert cohort(harness) == set(USERS)
-        kinds = [run.kind for run in await console(pilot).session.read(all_runs)]  # type: ignore[union-attr]
+        kinds = [run.kind for run in await services(pilot).session.read(all_runs)]  # type: ignore[union-attr]
         assert kinds == [RunKind.RECONCILE, RunKind.COMPARE, RunKind.SYNC]
 
 

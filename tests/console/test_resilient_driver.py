@@ -5,14 +5,14 @@ from contextlib import suppress
 
 from textual.drivers._writer_thread import WriterThread
 
-from amp_console.console.resilient_driver import LastingFile
+from amp_console.console.resilient_driver import ResilientFile
 
 
 def test_what_is_painted_on_a_terminal_that_is_gone_is_dropped() -> None:
     reading, writing = os.pipe()
     os.close(reading)
     file = os.fdopen(writing, "w")
-    thread = WriterThread(LastingFile(file))  # type: ignore[arg-type]
+    thread = WriterThread(ResilientFile(file))  # type: ignore[arg-type]
     thread.daemon = True
     thread.start()
     for _ in range(100):  # more than its queue takes

@@ -12,7 +12,15 @@ from amp_console.ledger.runs import all_runs
 from amp_console.ledger.standing import outstanding
 from amp_console.simulator import Answer, Call, Simulator
 from tests.console.gate import gate_sleeps, rate_limit, start_sync
-from tests.console.harness import NOW, ConsoleHarness, console, picture, until, until_shown
+from tests.console.harness import (
+    NOW,
+    ConsoleHarness,
+    console,
+    picture,
+    services,
+    until,
+    until_shown,
+)
 from tests.sync.workspace import event
 
 pytestmark = pytest.mark.anyio
@@ -343,6 +351,6 @@ async def test_a_run_given_up_in_the_middle_is_over_in_the_history_too(
 
 
 def _work(pilot: Pilot[None]) -> SyncJob:
-    work = console(pilot).sync
+    work = services(pilot).jobs.sync
     assert work is not None
     return work

@@ -4,7 +4,7 @@ from amp_console.console.screens.runs.view import RunScreen
 from amp_console.ledger.runs import begin_run
 from amp_console.ledger.sources import ReadCounts
 from amp_console.simulator import Answer, Call, Simulator
-from tests.console.harness import NOW, ConsoleHarness, console, picture, until, until_shown
+from tests.console.harness import NOW, ConsoleHarness, picture, services, until, until_shown
 
 pytestmark = pytest.mark.anyio
 
@@ -21,7 +21,7 @@ async def test_runs_are_listed_with_what_they_did(
         simulator.faults.add(Answer(500), Call.MEMBERSHIP)
         await workspace.sync()
     async with harness.open(size=size) as pilot:
-        await until(pilot, lambda: console(pilot).session)
+        await until(pilot, lambda: services(pilot).session)
         await pilot.press("3")
         await until_shown(pilot, "▲ partial", "◐ stopped", "2 runs")
 
@@ -45,7 +45,7 @@ async def test_a_run_tells_long_after_how_many_were_left_pending(
         simulator.faults.clear()
         await workspace.sync()
     async with harness.open() as pilot:
-        await until(pilot, lambda: console(pilot).session)
+        await until(pilot, lambda: services(pilot).session)
         await pilot.press("3")
         await until_shown(pilot, "3 runs")
         await pilot.press("down", "enter")
@@ -63,7 +63,7 @@ async def test_a_run_whose_process_died_is_told_from_one_that_goes_on(
         with ledger.hold_run() as lock:
             ledger.write(begin_run, ReadCounts(), NOW - 1_000_000, lock)
             async with harness.open(size=(80, 24)) as pilot:
-                await until(pilot, lambda: console(pilot).session)
+                await until(pilot, lambda: services(pilot).session)
                 await pilot.press("3")
                 await until_shown(pilot, "interrupted", "running", "2 runs")
                 await pilot.press("enter")
@@ -77,7 +77,7 @@ async def test_a_run_whose_process_died_is_told_from_one_that_goes_on(
 async def test_without_runs_it_says_what_to_do(harness: ConsoleHarness) -> None:
     harness.connect()
     async with harness.open() as pilot:
-        await until(pilot, lambda: console(pilot).session)
+        await until(pilot, lambda: services(pilot).session)
         await pilot.press("3")
         await until_shown(pilot, "No run yet.", "then s to sync one")
 

@@ -13,9 +13,9 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 import amp_console.console
-from amp_console.console.navigation import PLACES
+from amp_console.console.routes import MainScreen, Visit
 from amp_console.console.terminal_text import TerminalText
-from tests.console.harness import ConsoleHarness, console, picture, until, until_shown
+from tests.console.harness import ConsoleHarness, picture, services, until, until_shown
 from tests.console.sample_audiences import connect_with_audiences
 from tests.sync.workspace import Workspace, event
 
@@ -45,12 +45,12 @@ async def test_no_place_shows_what_steers_a_terminal(harness: ConsoleHarness) ->
     connect_with_audiences(harness, hostile_audience)
     async with harness.open() as pilot:
         await until_shown(pilot, "evil\\x1b[2J")
-        for name in PLACES:
-            console(pilot).action_go(name)
+        for main in MainScreen:
+            services(pilot).navigate(Visit(main))
             await pilot.pause(0.1)
-            console(pilot).say(f"About {name}: {HOSTILE}", "error")
+            services(pilot).notifications.post(f"About {main}: {HOSTILE}", "error")
             await pilot.pause(0.1)
-            assert not steers(picture(pilot)), name
+            assert not steers(picture(pilot)), main
 
 
 async def test_what_slips_through_is_dropped(harness: ConsoleHarness) -> None:

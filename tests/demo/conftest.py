@@ -15,5 +15,5 @@ def demo() -> Iterator[DemoWorkspace]:
     with SimulatedSession(lively=False, timing=still_timing()) as session:
         session.open()
         session.wait()
-        with open_ledger(session.premises.folders.ledger(session.connection.id)) as ledger:
+        with open_ledger(session.environment.folders.ledger(session.connection.id)) as ledger:
             yield DemoWorkspace(session, ledger)

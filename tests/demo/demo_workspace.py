@@ -46,7 +46,7 @@ class DemoWorkspace:
 
 
 def _open(session: SimulatedSession) -> closing[sqlite3.Connection]:
-    return closing(sqlite3.connect(session.premises.folders.ledger(session.connection.id)))
+    return closing(sqlite3.connect(session.environment.folders.ledger(session.connection.id)))
 
 
 def tables(session: SimulatedSession) -> list[str]:

@@ -38,9 +38,9 @@ def test_the_home_is_the_owners_alone_and_holds_one_connection(folder: Path) -> 
     with SimulatedSession() as session:
         (home,) = folder.iterdir()
         assert stat.S_IMODE(home.stat().st_mode) == 0o700
-        assert session.premises.book.all() == (session.connection,)
-        assert session.premises.folders.config_file.is_relative_to(home)
-        assert session.premises.folders.data.is_relative_to(home)
+        assert session.environment.book.all() == (session.connection,)
+        assert session.environment.folders.config_file.is_relative_to(home)
+        assert session.environment.folders.data.is_relative_to(home)
         assert (session.connection.name, session.connection.owner_email) == (
             "Demo",
             "ana@acme.example",
@@ -53,9 +53,9 @@ def test_the_keys_come_with_it_and_nothing_else_of_the_environment(
     monkeypatch.setenv("AMP_CONSOLE_API_KEY", "a-real-key")
     monkeypatch.setenv("AMP_CONSOLE_SECRET_KEY", "a-real-secret")
     with SimulatedSession() as session:
-        premises = session.premises
-        keys, source = find_keys(session.connection, premises.environ, premises.vault)
-    assert set(premises.environ) == {"AMP_CONSOLE_API_KEY", "AMP_CONSOLE_SECRET_KEY"}
+        environment = session.environment
+        keys, source = find_keys(session.connection, environment.environ, environment.vault)
+    assert set(environment.environ) == {"AMP_CONSOLE_API_KEY", "AMP_CONSOLE_SECRET_KEY"}
     assert source is KeySource.ENVIRONMENT
     assert keys.api_key.reveal() == "simulated-api-key"
 
@@ -63,7 +63,7 @@ def test_the_keys_come_with_it_and_nothing_else_of_the_environment(
 def test_no_keyring_is_touched(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "a.keyring.that.must.not.be.Loaded")
     with SimulatedSession() as session, pytest.raises(KeysError):
-        find_keys(session.connection, {}, session.premises.vault)
+        find_keys(session.connection, {}, session.environment.vault)
 
 
 def test_nothing_is_left_of_a_demo_that_was_never_opened(folder: Path) -> None:
@@ -93,17 +93,17 @@ def test_nothing_is_left_although_people_come_and_go(folder: Path) -> None:
     with SimulatedSession(fast=True) as session:
         session.open()
         session.wait()
-        with open_ledger(session.premises.folders.ledger(session.connection.id)) as ledger:
+        with open_ledger(session.environment.folders.ledger(session.connection.id)) as ledger:
             before = ledger.read(revision)
             while ledger.read(revision) == before:
                 pass
-        assert list(Path(session.premises.live_folder).iterdir())  # Live has something to follow
+        assert list(Path(session.environment.live_folder).iterdir())  # Live has something to follow
     assert_nothing_is_left(folder, session)
 
 
 def test_what_keeps_the_scene_from_being_set_is_told(folder: Path) -> None:
     with pytest.raises(LedgerError), SimulatedSession() as session:  # noqa: PT012
-        session.premises.folders.ledger(session.connection.id).write_bytes(b"no ledger" * 1_000)
+        session.environment.folders.ledger(session.connection.id).write_bytes(b"no ledger" * 1_000)
         session.open()
         with pytest.raises(LedgerError):
             session.wait()

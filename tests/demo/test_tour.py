@@ -19,7 +19,7 @@ from amp_console.demo.tour import Step, TourScene, scenes
 from amp_console.demo.tour_player import LOST, OVER, SETTING, Tour
 from amp_console.simulator import Simulator
 from amp_console.sync.timing import Timing
-from tests.console.harness import ConsoleHarness, console, picture, until, until_shown
+from tests.console.harness import ConsoleHarness, picture, services, until, until_shown
 from tests.console.terminal import Terminal
 
 pytestmark = pytest.mark.anyio
@@ -76,7 +76,7 @@ async def test_each_scene_comes_about_on_a_small_screen() -> None:
     all_scenes, seen = scenes(seed=1), list[TourScene]()
     with SimulatedSession(fast=True, lively=False, timing=timing) as session:
         tour = Tour(all_scenes, session.wait, rest=no_rest, seen=seen.append, patience=30.0)
-        app = ConsoleApp(session.premises, LaunchOptions(guide=tour))
+        app = ConsoleApp(session.environment, LaunchOptions(guide=tour))
         async with app.run_test(size=(80, 24), notifications=True) as pilot:
             await until(pilot, lambda: tour.is_playing)
             while tour.is_playing:
@@ -87,7 +87,7 @@ async def test_each_scene_comes_about_on_a_small_screen() -> None:
             await until(
                 pilot, lambda: not any(screen.query(Caption) for screen in app.screen_stack)
             )
-            await app.close_session()
+            await app.services.sessions.close()
         assert not any(trouble.is_on for trouble in session.troubles())
         assert session.simulator is not None
         newsletter = session.simulator.world.cohort_named("Newsletter")
@@ -133,7 +133,7 @@ async def test_the_end_comes_by_itself_after_the_last_scene(harness: ConsoleHarn
         await until_shown(pilot, "1 of 1")
         await pilot.press("space")
         await until(pilot, lambda: not tour.is_playing)
-        assert [happening.text for happening in console(pilot).happenings] == [OVER]
+        assert [happening.text for happening in services(pilot).notifications.entries] == [OVER]
         await until(pilot, lambda: not pilot.app.screen.query(Caption))
 
 
@@ -187,7 +187,7 @@ async def test_one_can_quit_meanwhile(harness: ConsoleHarness) -> None:
     async with harness.open(LaunchOptions(guide=tour)) as pilot:
         await until_shown(pilot, "1 of 2")
         await pilot.press("ctrl+q")
-        await until(pilot, lambda: console(pilot).session is None)
+        await until(pilot, lambda: services(pilot).session is None)
     assert not tour.is_playing
 
 
@@ -196,21 +196,21 @@ async def test_a_scene_that_never_comes_ends_it_with_words(harness: ConsoleHarne
     async with harness.open(LaunchOptions(guide=tour)) as pilot:
         await until(pilot, lambda: tour.lost is not None and not tour.is_playing)
         assert tour.lost == NEVER.steps[0]
-        assert [happening.text for happening in console(pilot).happenings] == [LOST]
+        assert [happening.text for happening in services(pilot).notifications.entries] == [LOST]
         await until(pilot, lambda: not pilot.app.screen.query(Caption))
 
 
 async def test_trouble_that_it_made_ends_with_it() -> None:
     with SimulatedSession(lively=False) as session:
         session.toggle("slow")
-        app = ConsoleApp(session.premises, LaunchOptions(guide=tour_of(TROUBLE, HOME)))
+        app = ConsoleApp(session.environment, LaunchOptions(guide=tour_of(TROUBLE, HOME)))
         async with app.run_test(size=(80, 24), notifications=True) as pilot:
             await until_shown(pilot, "1 of 2", "loses nobody")
             assert caption(pilot) == "Trouble. 1 of 2 Esc: end"
             await until(pilot, lambda: next(trouble.is_on for trouble in session.troubles()))
             await pilot.press("escape")
             assert [trouble.name for trouble in session.troubles() if trouble.is_on] == ["slow"]
-            await app.close_session()
+            await app.services.sessions.close()
 
 
 # The command.

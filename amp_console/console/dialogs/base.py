@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, ClassVar, Generic, Literal, TypeVar, cast
+from typing import ClassVar, Generic, Literal, TypeVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -11,12 +11,10 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Button, Input, Static
 
-from amp_console.console.screens.lifecycle import LateEventGuard
+from amp_console.console.context import Services, services_of
+from amp_console.console.lifecycle import LateEventGuard
 from amp_console.console.texts import lines, said, with_key
 from amp_console.console.widgets.notice_line import NoticeLine
-
-if TYPE_CHECKING:
-    from amp_console.console.app import ConsoleApp
 
 T = TypeVar("T")
 Sheets = str | PurePath | list[str | PurePath] | None
@@ -37,9 +35,9 @@ class Dialog(LateEventGuard, ModalScreen[T], Generic[T]):
     ]
 
     @property
-    def console(self) -> "ConsoleApp":
-        """The application."""
-        return cast("ConsoleApp", self.app)
+    def services(self) -> Services:
+        """What the application provides."""
+        return services_of(self)
 
     @property
     def box_title(self) -> str:

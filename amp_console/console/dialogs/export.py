@@ -2,21 +2,19 @@
 
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from textual.app import ComposeResult
 from textual.containers import Horizontal
 from textual.widgets import Button, Input, Static
 
+from amp_console.console.context import Services
 from amp_console.console.dialogs.base import Dialog
-from amp_console.console.jobs.runs import KNOWN
+from amp_console.console.failures import KNOWN
 from amp_console.console.texts import BAD, MUTED, said, with_key
 from amp_console.console.widgets.fields import Choice, Field, chosen, entered, yes_no
 from amp_console.sync.queries.export import ExportError
 from amp_console.text import plural
-
-if TYPE_CHECKING:
-    from amp_console.console.app import ConsoleApp
 
 ABOUT = (
     "A spreadsheet runs cells that begin with =, +, - or @ as formulas. Safe cells get an "
@@ -47,7 +45,7 @@ class ExportDialog(Dialog[ExportRequest | None]):
 
     def box(self) -> ComposeResult:
         """The question, the line for the file, the choice, and the two buttons."""
-        glyphs = self.console.glyphs
+        glyphs = self.services.glyphs
         yield Static(said(self._question))
         yield Input(str(Path.cwd() / self._file_name), id="answer")
         yield Field("CSV cells", yes_no(False, "safe", "exact", glyphs=glyphs, id="exact"))
@@ -94,15 +92,15 @@ def _file_named(name: str) -> Path | None:
 
 
 async def export_to(
-    console: "ConsoleApp", dialog: ExportDialog, write: Callable[[ExportRequest], Awaitable[int]]
+    services: Services, dialog: ExportDialog, write: Callable[[ExportRequest], Awaitable[int]]
 ) -> None:
     """Ask for a file and have it written; say how many rows it holds, or what went wrong."""
-    request = await console.push_screen_wait(dialog)
+    request = await services.ask(dialog)
     if request is None:
         return
     try:
         count = await write(request)
     except (*KNOWN, ExportError) as error:
-        console.say(str(error), "error")
+        services.notifications.post(str(error), "error")
     else:
-        console.say(f"{plural(count, 'row')} written to {request.path}.")
+        services.notifications.post(f"{plural(count, 'row')} written to {request.path}.")

@@ -1,5 +1,6 @@
 """What can be done in a place: its few words, and all its keys."""
 
+from collections.abc import Callable
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -7,10 +8,10 @@ from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.dom import DOMNode
-from textual.screen import ModalScreen
+from textual.screen import ModalScreen, Screen
 from textual.widgets import Static
 
-from amp_console.console.screens.base import BaseScreen
+from amp_console.console.context import services_of
 from amp_console.console.texts import ACCENT, MUTED, STRONG, lines, said
 from amp_console.console.widgets.grid import Grid
 
@@ -35,15 +36,25 @@ class HelpScreen(ModalScreen[None]):
         Binding("up,k", "scroll(-1)", show=False),
     ]
 
-    def __init__(self, place: BaseScreen) -> None:
+    def __init__(
+        self,
+        screen: Screen[None],
+        name: str,
+        about: str,
+        disabled_reason: Callable[[str], str | None],
+    ) -> None:
+        """`about` is in paragraphs; `disabled_reason` returns why an action is unavailable."""
         super().__init__()
-        self._place = place
+        self._subject = screen
+        self._name = name
+        self._about = about
+        self._disabled_reason = disabled_reason
         self._told: set[str] = set()  # keys that were said already, by the names of events
 
     def compose(self) -> ComposeResult:
         """One box of text."""
         with VerticalScroll(id="help") as box:
-            box.border_title = f"Help · {self._place.NAME}"
+            box.border_title = f"Help · {self._name}"
             box.border_subtitle = "Esc closes"
             yield Static(self._text())
 
@@ -52,9 +63,9 @@ class HelpScreen(ModalScreen[None]):
         self.query_one("#help").scroll_relative(y=by, animate=False)
 
     def _text(self) -> Content:
-        rows = [said(paragraph, longest=900) for paragraph in _paragraphs(self._place.HELP)]
+        rows = [said(paragraph, longest=900) for paragraph in _paragraphs(self._about)]
         in_lists = self._list_keys()  # a list has its keys before its place has them
-        rows += [said(""), said(("On this screen", STRONG)), *self._keys(self._place)]
+        rows += [said(""), said(("On this screen", STRONG)), *self._keys(self._subject)]
         if in_lists:
             rows += [said(""), said(("In lists", STRONG)), *in_lists]
         rows += [said(""), said(("Everywhere", STRONG)), _key("ctrl+p", "every action, by name")]
@@ -63,8 +74,10 @@ class HelpScreen(ModalScreen[None]):
 
     def _list_keys(self) -> list[Content]:
         """What the keys of the place's lists do: only those that work in one of them."""
-        grids = [item for item in self._place.query(Grid) if item.visible and item.region]
-        bindings = self._place.console.bindings_of(grids[0]).key_to_bindings if grids else {}
+        grids = [item for item in self._subject.query(Grid) if item.visible and item.region]
+        bindings = (
+            services_of(self).appearance.bindings_of(grids[0]).key_to_bindings if grids else {}
+        )
         works = {
             key
             for grid in grids
@@ -82,7 +95,7 @@ class HelpScreen(ModalScreen[None]):
         """The keys of a place or of the application that work now and were not said before."""
         bindings: list[Binding] = [
             binding
-            for keys in self._place.console.bindings_of(owner).key_to_bindings.values()
+            for keys in services_of(self).appearance.bindings_of(owner).key_to_bindings.values()
             for binding in keys
             if binding.description
             and binding.id is not None
@@ -95,7 +108,7 @@ class HelpScreen(ModalScreen[None]):
         return [self._line(item) for item in order]
 
     def _line(self, binding: Binding) -> Content:
-        reason = self._place.disabled_reason(binding.action.partition("(")[0])
+        reason = self._disabled_reason(binding.action.partition("(")[0])
         what = _key(self.app.get_key_display(binding), binding.description)
         return what + said((f"  ({reason})", MUTED)) if reason else what
 

@@ -13,11 +13,13 @@ from textual.widgets import Button, Checkbox, Input, Static
 
 from amp_console.console.background import aside
 from amp_console.console.dialogs.base import DIALOG_SHEET, Dialog, Sheets
+from amp_console.console.failures import KNOWN
 from amp_console.console.glyphs import bar
 from amp_console.console.jobs import importing
-from amp_console.console.jobs.runs import KNOWN, ImportJob
+from amp_console.console.jobs.runs import ImportJob
 from amp_console.console.jobs.speed import Speed, seconds_left
 from amp_console.console.paths import Entry, PathListing, completed, listing
+from amp_console.console.routes import OpenErrors
 from amp_console.console.texts import BAD, GOOD, MUTED, STRONG, TONE, WARN, lines, said, with_key
 from amp_console.console.widgets.grid import Cell, Column, Grid, Row
 from amp_console.console.words import at, stopwatch
@@ -94,7 +96,7 @@ class ImportDialog(Dialog[None]):
         """The form; in its place, while files are read and after, how it goes."""
         with Vertical(id="form"):
             yield PathInput(placeholder="path or pattern, such as events/*.gz", id="path")
-            yield Grid(COLUMNS, empty=NOTHING, glyphs=self.console.glyphs, id="files")
+            yield Grid(COLUMNS, empty=NOTHING, glyphs=self.services.glyphs, id="files")
             yield Static(id="named")
             with Horizontal(classes="field"):
                 yield Static("Audience", classes="label")
@@ -126,7 +128,7 @@ class ImportDialog(Dialog[None]):
     @property
     def work(self) -> ImportJob | None:
         """The import under way, or the last one."""
-        return self.console.reading
+        return self.services.jobs.importing
 
     # The form.
 
@@ -134,7 +136,7 @@ class ImportDialog(Dialog[None]):
         self.query_one("#reading").display = False
         self.query_one("#form").display = True
         self.query_one("#path").focus()
-        session = self.console.session
+        session = self.services.session
         if session is not None:
             known = await session.read(all_audiences)
             keys = SuggestFromList([item.handle for item in known], case_sensitive=False)
@@ -195,7 +197,7 @@ class ImportDialog(Dialog[None]):
             return
         try:
             work = await importing.start(
-                self.console, self.found.files, key.value, is_snapshot=whole.value
+                self.services, self.found.files, key.value, is_snapshot=whole.value
             )
         except (*KNOWN, AudienceAmbiguous) as error:
             self._say(str(error), BAD)
@@ -207,7 +209,7 @@ class ImportDialog(Dialog[None]):
     def _watch(self, work: ImportJob) -> None:
         self.query_one("#form").display = False
         self.query_one("#reading").display = True
-        self._speed = Speed(self.console.premises.timing.monotonic())
+        self._speed = Speed(self.services.timing.monotonic())
         work.is_watched = True
         self._show(work)
         if not work.is_over:
@@ -255,7 +257,7 @@ class ImportDialog(Dialog[None]):
     async def _confirm(self, work: ImportJob) -> None:
         """Have a snapshot that removes many members confirmed."""
         while (asked := work.asks) is not None:
-            is_yes = await self.console.push_screen_wait(importing.confirmation(asked))
+            is_yes = await self.services.ask(importing.confirmation(asked))
             await work.answer(is_yes=bool(is_yes))
         self._is_asking = False
         self._show(work)
@@ -266,13 +268,13 @@ class ImportDialog(Dialog[None]):
         return bool(report and report.snapshot and report.snapshot.can_be_insisted)
 
     def _show_progress(self, work: ImportJob) -> None:
-        now, glyphs = work.progress, self.console.glyphs
+        now, glyphs = work.progress, self.services.glyphs
         width = max(10, (self.query_one("#progress").size.width or 60) - 26)
         if now is None:
             doing = "Stopping…" if work.is_stopping else "Opening…"
             self.query_one("#progress", Static).update(said((doing, MUTED)))
             return
-        clock = self.console.premises.timing.monotonic()
+        clock = self.services.timing.monotonic()
         self._speed.saw(clock, work.done)
         left = seconds_left(max(0, work.total - work.done), self._speed.per_second(clock))
         eta = f"ETA {stopwatch(left + 0.999)}" if left is not None and work.total else ""
@@ -350,10 +352,8 @@ class ImportDialog(Dialog[None]):
         """Show the invalid events, if there are any."""
         if self._is_form or not self.query_one("#errors").display:
             return
-        from amp_console.console.screens.errors.list import ErrorsScreen
-
         self.dismiss(None)
-        self.app.push_screen(ErrorsScreen(invalid=True))
+        self.services.navigate(OpenErrors(invalid=True))
 
 
 def _row(of: Entry, changed: str) -> Row:

@@ -5,7 +5,7 @@ their own, since Textual's would go to the screen that was in front when they we
 """
 
 import asyncio
-from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
+from typing import ClassVar, Generic, TypeVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -13,14 +13,12 @@ from textual.containers import Horizontal
 from textual.widgets import Button, Static
 
 from amp_console.connections import checked_keys
+from amp_console.console.context import Services
 from amp_console.console.dialogs.base import Dialog
 from amp_console.console.texts import BAD, said, with_key
 from amp_console.console.widgets.fields import Field
 from amp_console.console.widgets.key_input import KeyInput
 from amp_console.values import Credentials
-
-if TYPE_CHECKING:
-    from amp_console.console.app import ConsoleApp
 
 T = TypeVar("T")
 
@@ -41,9 +39,9 @@ class KeyringDialog(Dialog[T], Generic[T]):
         self._answer: asyncio.Future[T | None] = asyncio.get_running_loop().create_future()
         self._is_closing = False
 
-    async def asked(self, app: "ConsoleApp") -> T | None:
+    async def asked(self, services: Services) -> T | None:
         """Show the dialog, and wait for its answer."""
-        app.push_screen(self)
+        services.show(self)
         try:
             return await self._answer
         finally:

@@ -1,5 +1,6 @@
 """Quitting while something is under way: wait for it, or stop it and keep the rest pending."""
 
+from collections.abc import Callable
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -33,8 +34,9 @@ class QuitDialog(Dialog[None]):
         Binding("s", "stop", "Stop it and quit", show=False),
     ]
 
-    def __init__(self) -> None:
+    def __init__(self, leave_when_done: Callable[[], None]) -> None:
         super().__init__()
+        self._leave_when_done = leave_when_done
         self._is_leaving = False
 
     def box(self) -> ComposeResult:
@@ -47,18 +49,18 @@ class QuitDialog(Dialog[None]):
 
     def on_mount(self) -> None:
         """Say how far it is, as long as it goes on."""
-        self.console.moved.subscribe(self, lambda _: self._say())
+        self.services.changes.subscribe(self, lambda _: self._say())
         self._say()
         self.query_one("#stay").focus()
 
     def _say(self) -> None:
-        rows = [self._of(work) for work in self.console.under_way] or [said(ENDED)]
-        if self.console.under_way:
+        rows = [self._of(work) for work in self.services.jobs.under_way] or [said(ENDED)]
+        if self.services.jobs.under_way:
             rows += [said(""), said((self._next(), MUTED))]
         self.query_one("#doing", Static).update(lines(*rows))
 
     def _of(self, work: Work) -> Content:
-        glyphs = self.console.glyphs
+        glyphs = self.services.glyphs
         if isinstance(work, LiveJob):
             queue = work.snapshot.queue if work.snapshot else 0
             return said(f"Audiences are followed live: {plural(queue, 'change')} not delivered.")
@@ -75,7 +77,7 @@ class QuitDialog(Dialog[None]):
         return lines(said(what), said((share, ACCENT)))
 
     def _next(self) -> str:
-        if self._is_leaving and any(_is_ending(work) for work in self.console.under_way):
+        if self._is_leaving and any(_is_ending(work) for work in self.services.jobs.under_way):
             return "The request in flight ends, for ten seconds at most. The rest stays pending."
         if self._is_leaving:
             return "The console closes when this is done."
@@ -105,7 +107,7 @@ class QuitDialog(Dialog[None]):
 
     def action_stop(self) -> None:
         """End everything and close the console."""
-        for work in self.console.under_way:
+        for work in self.services.jobs.under_way:
             work.cancel()
         self.query_one("#stop", Button).disabled = True
         self._leave("Quitting when the request in flight has ended…")
@@ -116,7 +118,7 @@ class QuitDialog(Dialog[None]):
         self.query_one(".dialog", Vertical).border_title = said(title)
         if not self._is_leaving:
             self._is_leaving = True
-            self.console.leave_when_done()
+            self._leave_when_done()
         self._say()
 
 

@@ -64,7 +64,7 @@ class RequestView(Dialog[None]):
     async def on_mount(self) -> None:
         """Read it."""
         self.query_one("#request-text").focus()
-        session = self.console.session
+        session = self.services.session
         if session is not None:
             self._found = await session.read(request_text, self._request_id)
         self.query_one("#request", Static).update(self._text())
@@ -83,7 +83,7 @@ class RequestView(Dialog[None]):
         )
 
     def _facts(self, found: RequestText) -> Content:
-        of, glyphs = found.record, self.console.glyphs
+        of, glyphs = found.record, self.services.glyphs
         took = ""
         if of.settled_at is not None:
             took = f"  (answered after {lasting((of.settled_at - of.sent_at) / SECOND)})"
@@ -121,4 +121,4 @@ class RequestView(Dialog[None]):
 
     def action_copy(self) -> None:
         """Copy the request and its answer."""
-        self.console.copy(self._text().plain)
+        self.services.clipboard.copy(self._text().plain)

@@ -39,4 +39,4 @@ class TextView(Dialog[None]):
 
     def action_copy(self) -> None:
         """Copy the text."""
-        self.console.copy(self._text)
+        self.services.clipboard.copy(self._text)

@@ -31,7 +31,7 @@ class TroubleDialog(Dialog[None]):
 
     def box(self) -> ComposeResult:
         """The list, and how to use it."""
-        yield Grid(COLUMNS, glyphs=self.console.glyphs, empty="The scene is still being set.")
+        yield Grid(COLUMNS, glyphs=self.services.glyphs, empty="The scene is still being set.")
         yield Static(said(("A number or Enter turns one on or off. Esc closes.", MUTED)))
         yield Static(id="told")
 
@@ -52,8 +52,8 @@ class TroubleDialog(Dialog[None]):
         self._toggle(event.key)
 
     def _toggle(self, name: Hashable) -> None:
-        text, console = self._stage.toggle(str(name)), self.console
-        console.keep(text)
+        text = self._stage.toggle(str(name))
+        self.services.notifications.log(text)
         self.query_one("#told", Static).update(said(text))
         self._show()
 

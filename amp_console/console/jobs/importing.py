@@ -1,8 +1,8 @@
 """Importing from the console: starting it, and saying how it goes and what came of it."""
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
 
+from amp_console.console.context import Services
 from amp_console.console.dialogs.base import Confirm
 from amp_console.console.jobs.runs import ImportJob
 from amp_console.sync.ingest.future_events import taken_ahead
@@ -11,36 +11,35 @@ from amp_console.sync.ingest.snapshot import SnapshotReport, SnapshotState
 from amp_console.sync.workspace import audience_options
 from amp_console.text import plural
 
-if TYPE_CHECKING:
-    from amp_console.console.app import ConsoleApp
-
 
 async def start(
-    app: "ConsoleApp", paths: Sequence[str], audience: str, *, is_snapshot: bool
+    services: Services, paths: Sequence[str], audience: str, *, is_snapshot: bool
 ) -> ImportJob:
     """Begin to read files; whoever is elsewhere when it ends is told.
 
     Raises `AudienceAmbiguous`, `MappingError` and `LedgerError`.
     """
-    assert app.session is not None
+    assert services.session is not None
     name, more = audience.strip(), {}
     if name:
-        more = await app.session.read(audience_options, name)
-    options = app.session.place.read_options(**more)
-    work = ImportJob(app.session, paths, options, app.tell, is_snapshot=is_snapshot)
-    app.reading = work
+        more = await services.session.read(audience_options, name)
+    options = services.session.workspace.read_options(**more)
+    work = ImportJob(
+        services.session, paths, options, services.publish_change, is_snapshot=is_snapshot
+    )
+    services.jobs.importing = work
     work.start()
 
     async def tell_the_end() -> None:
         await work.finished()
         if not work.is_watched:
             waits = " The snapshot waits for your confirmation." if work.asks else ""
-            app.say(
+            services.notifications.post(
                 f"{ended(work)}{waits} Press i under Audiences for more.",
                 "error" if work.failure else "warning" if waits else "information",
             )
 
-    app.run_worker(tell_the_end())
+    services.run_in_background(tell_the_end())
     return work
 
 

@@ -7,7 +7,8 @@ from contextlib import suppress
 from typing import ClassVar
 
 from amp_console.console.background import aside
-from amp_console.console.jobs.runs import KNOWN, Tell, unexpected
+from amp_console.console.failures import KNOWN, unexpected
+from amp_console.console.jobs.runs import Tell
 from amp_console.console.session import Session
 from amp_console.sync.delivery.context import RunContext
 from amp_console.sync.ingest.stream import StreamIngestor
@@ -213,4 +214,4 @@ def address(host: str, port: int, secret: Secret | None, *, single_events: bool 
 
 
 def _feed(session: Session) -> StreamIngestor:
-    return StreamIngestor(session.ledger, session.place.read_options())
+    return StreamIngestor(session.ledger, session.workspace.read_options())

@@ -13,12 +13,11 @@ from typing import ClassVar
 
 import msgspec
 
-from amp_console.amplitude import AmplitudeError
-from amp_console.connections import KeysError
 from amp_console.console.background import aside
+from amp_console.console.failures import KNOWN, unexpected
 from amp_console.console.jobs.speed import Speed
 from amp_console.console.session import Session
-from amp_console.engage import MappingError, ReadOptions, UnreadableSource
+from amp_console.engage import ReadOptions
 from amp_console.ledger import LedgerError
 from amp_console.ledger.snapshots import Removal
 from amp_console.ledger.sources import ReadCounts
@@ -28,7 +27,6 @@ from amp_console.sync.delivery.progress import RunSnapshot
 from amp_console.sync.delivery.run import RunReport, deliver, end_abandoned
 from amp_console.sync.ingest.importer import Importer, ImportProgress, ImportReport
 from amp_console.sync.ingest.snapshot import SnapshotReader, SnapshotReport, SnapshotState
-from amp_console.sync.read_only import ReadOnly
 from amp_console.sync.timing import Stop, Timing
 
 GRACE = 10.0  # seconds that the request in flight has to end
@@ -36,26 +34,7 @@ GRACE = 10.0  # seconds that the request in flight has to end
 Tell = Callable[[], None]
 """Called when there is something new to see."""
 
-KNOWN = (
-    AmplitudeError,
-    KeysError,
-    LedgerError,
-    MappingError,
-    ReadOnly,
-    UnreadableSource,
-    OSError,
-)
-"""Failures whose text is a sentence for the operator."""
-
 GIVEN_UP = "Stopped before the last answer came. Whoever it was about is pending."
-
-
-def unexpected(error: Exception) -> str:
-    """Say that something went wrong which nobody foresaw; its text may hold anything."""
-    return (
-        f"Something went wrong inside amp-console ({type(error).__name__}). What was delivered "
-        "and read before is kept; the rest is pending. Try again, and report it if it comes back."
-    )
 
 
 class RunJob(ABC):

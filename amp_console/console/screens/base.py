@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import ClassVar
 
 from textual import events
 from textual.app import ComposeResult
@@ -11,17 +11,15 @@ from textual.binding import Binding, BindingType
 from textual.screen import Screen
 from textual.widgets import Footer
 
-from amp_console.console.jobs.runs import KNOWN
-from amp_console.console.screens.lifecycle import LateEventGuard
+from amp_console.console.context import Services, services_of
+from amp_console.console.dialogs.help import HelpScreen
+from amp_console.console.failures import KNOWN
+from amp_console.console.lifecycle import LateEventGuard
+from amp_console.console.session import Session
 from amp_console.console.widgets.filter_bar import FilterBar
 from amp_console.console.widgets.grid import Grid, RowsState
 from amp_console.console.widgets.notice_line import NoticeLine
 from amp_console.console.widgets.top_bar import TopBar
-
-if TYPE_CHECKING:
-    from amp_console.console.app import ConsoleApp
-    from amp_console.console.session import Session
-
 
 QUITTING = "The console quits."
 
@@ -49,17 +47,17 @@ class BaseScreen(LateEventGuard, Screen[None]):
     ]
 
     @property
-    def console(self) -> "ConsoleApp":
-        """The application."""
-        return cast("ConsoleApp", self.app)
+    def services(self) -> Services:
+        """What the application provides."""
+        return services_of(self)
 
     @property
-    def session(self) -> "Session":
-        """The connection at work; places that need one are opened only when there is one.
+    def session(self) -> Session:
+        """The open connection's; screens that need one are opened only when there is one.
 
         Raises `NoSession` while the console quits.
         """
-        session = self.console.session
+        session = self.services.session
         if session is None:
             raise NoSession
         return session
@@ -98,8 +96,8 @@ class BaseScreen(LateEventGuard, Screen[None]):
 
     def on_mount(self) -> None:
         """Look for the first time, and whenever something has moved."""
-        self.console.moved.subscribe(self, lambda _: self.reload())
-        self.console.aged.subscribe(self, lambda _: self.show_ages())
+        self.services.changes.subscribe(self, lambda _: self.reload())
+        self.services.clock.ticked.subscribe(self, lambda _: self.show_ages())
         self.reload()
 
     def on_screen_resume(self) -> None:
@@ -126,18 +124,18 @@ class BaseScreen(LateEventGuard, Screen[None]):
 
     async def reading(self, work: Callable[[], Awaitable[None]]) -> None:
         """Read something and show it; say what went wrong, unless it is of no concern any more."""
-        session = self.console.session
+        session = self.services.session
         try:
             await work()
         except NoSession:
             return
         except KNOWN as error:
-            self.console.say(str(error), "error")
+            self.services.notifications.post(str(error), "error")
             for grid in self.query(Grid):
                 if grid.state is RowsState.LOADING:
                     grid.show_notice(RowsState.FAILED, str(error))
         except Exception:
-            if self.console.session is session:
+            if self.services.session is session:
                 raise  # else the ledger was closed meanwhile: the console quits, or another is open
 
     def update_keys(self) -> None:
@@ -166,13 +164,13 @@ class BaseScreen(LateEventGuard, Screen[None]):
         """Say why, when the key of a dimmed action is pressed."""
         if self._is_taken(event.key):
             return
-        bindings = self.console.bindings_of(self).key_to_bindings.get(event.key, ())
+        bindings = self.services.appearance.bindings_of(self).key_to_bindings.get(event.key, ())
         shown = [item for item in bindings if not self._is_hidden(item)]
         for binding in shown or bindings:  # of several that share a key, one has it just now
             reason = self._reason(binding.action)
             if reason is not None:
                 event.stop()
-                self.console.say(reason, "warning")
+                self.services.notifications.post(reason, "warning")
                 return
 
     def _is_hidden(self, binding: Binding) -> bool:
@@ -182,12 +180,14 @@ class BaseScreen(LateEventGuard, Screen[None]):
         """Whether the widget that has the keys does something of its own with this one."""
         chain = self.focused.ancestors_with_self if self.focused is not None else ()
         below = itertools.takewhile(lambda node: node is not self, chain)
-        return any(key in self.console.bindings_of(node).key_to_bindings for node in below)
+        return any(
+            key in self.services.appearance.bindings_of(node).key_to_bindings for node in below
+        )
 
     def on_grid_failed(self, event: Grid.Failed) -> None:
         """Say why a page of rows could not be fetched; a defect of ours is not kept quiet."""
         if isinstance(event.error, KNOWN):
-            self.console.say(str(event.error), "error")
+            self.services.notifications.post(str(event.error), "error")
         elif not isinstance(event.error, NoSession):
             raise event.error
 
@@ -198,9 +198,7 @@ class BaseScreen(LateEventGuard, Screen[None]):
 
     def action_help(self) -> None:
         """Say what can be done here."""
-        from amp_console.console.dialogs.help import HelpScreen
-
-        self.app.push_screen(HelpScreen(self))
+        self.app.push_screen(HelpScreen(self, self.NAME, self.HELP, self.disabled_reason))
 
     def action_filter(self) -> None:
         """Type a filter."""
@@ -222,7 +220,7 @@ class BaseScreen(LateEventGuard, Screen[None]):
         """Copy the row under the cursor."""
         row = self.query(Grid).first().row
         if row is not None:
-            self.console.copy("\t".join(cell.text for cell in row.cells))
+            self.services.clipboard.copy("\t".join(cell.text for cell in row.cells))
 
 
 def _name_of(action: str) -> str:

@@ -7,6 +7,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Container
 
 from amp_console.console.dialogs.text_view import TextView
+from amp_console.console.routes import OpenRun
 from amp_console.console.screens.base import BaseScreen
 from amp_console.console.texts import said
 from amp_console.console.widgets.filter_bar import FilterBar
@@ -64,33 +65,33 @@ Enter opens the run of a line, or shows a long line whole."""
         with Container(id="log", classes="panel fill") as panel:
             panel.border_title = "Event log"
             yield FilterBar()
-            yield Grid(COLUMNS, glyphs=self.console.glyphs, empty=EMPTY)
+            yield Grid(COLUMNS, glyphs=self.services.glyphs, empty=EMPTY)
 
     def on_mount(self) -> None:
         """Look for what is said while the log is open, too: nothing else tells of it."""
         self.set_interval(TICK, self._look_for_more)
 
     def _look_for_more(self) -> None:
-        if self.console.said_count != self._said:
+        if self.services.notifications.count != self._said:
             self.reload()
 
     async def load(self) -> None:
         """Show what was done and said; the line above the footer would only repeat it."""
-        console = self.console
-        console.notices.clear()
-        self._said = console.said_count
+        services = self.services
+        services.notifications.shown.clear()
+        self._said = services.notifications.count
         lines = [
             LogLine(happening.at, happening.severity, happening.text)
-            for happening in console.happenings
+            for happening in services.notifications.entries
         ]
-        if console.session is not None:
-            for done in await console.session.read(
-                history, MOST, await console.session.dead_runs()
+        if services.session is not None:
+            for done in await services.session.read(
+                history, MOST, await services.session.dead_runs()
             ):
                 severity = "warning" if done.is_bad else "information"
                 lines.append(LogLine(done.at, severity, done.text, done.run_id))
         lines.sort(key=lambda item: item.at)
-        signs = {"information": console.glyphs.dot, "warning": "!", "error": console.glyphs.bad}
+        signs = {"information": services.glyphs.dot, "warning": "!", "error": services.glyphs.bad}
         self._shown = dict(enumerate(lines))
         rows = [
             Row(
@@ -111,9 +112,7 @@ Enter opens the run of a line, or shows a long line whole."""
         """Open the run of a line, or show it whole."""
         line = self._shown[event.key]
         if line.run_id is not None:
-            from amp_console.console.screens.runs.view import RunScreen
-
-            self.app.push_screen(RunScreen(line.run_id))
+            self.services.navigate(OpenRun(line.run_id))
             return
-        title = f"Event log {self.console.glyphs.dot} {at(line.at)}"
+        title = f"Event log {self.services.glyphs.dot} {at(line.at)}"
         self.app.push_screen(TextView(title, line.text))

@@ -9,6 +9,7 @@ from textual.widget import Widget
 from textual.widgets import Input
 
 from amp_console.console.dialogs.base import Confirm
+from amp_console.console.routes import MainScreen, Visit
 from amp_console.console.screens.base import BaseScreen
 from amp_console.console.widgets.fields import Choice, Field
 
@@ -112,7 +113,7 @@ class FormScreen(BaseScreen):
 
     def action_go(self, name: str) -> None:
         """Go to one of the main places; ask first, where something would be lost."""
-        self._unless_lost(lambda: self.console.action_go(name))
+        self._unless_lost(lambda: self.services.navigate(Visit(MainScreen(name))))
 
     def leave(self) -> None:
         """Go back to where one came from."""

@@ -9,7 +9,8 @@ from textual.containers import Container, VerticalScroll
 from textual.content import Content
 from textual.widgets import Input, Static
 
-from amp_console.console.jobs.runs import KNOWN
+from amp_console.console.failures import KNOWN
+from amp_console.console.routes import OpenRun
 from amp_console.console.screens.base import BaseScreen
 from amp_console.console.texts import BAD, GOOD, MUTED, STRONG, WARN, facts, lines, said
 from amp_console.console.widgets.grid import Cell, Column, Grid, Row, RowsState
@@ -81,7 +82,7 @@ Amplitude's user search whether it knows the identifier."""
             yield Input(self._text, placeholder="User ID or Amplitude ID", id="who", compact=True)
             yield Static(id="amplitude")
         with Container(id="where", classes="panel"):
-            yield Grid(COLUMNS, glyphs=self.console.glyphs, empty=NOBODY, id="list")
+            yield Grid(COLUMNS, glyphs=self.services.glyphs, empty=NOBODY, id="list")
         with VerticalScroll(id="why", classes="panel"):
             yield Static(id="sentence")
             yield Static(id="facts")
@@ -122,7 +123,7 @@ Amplitude's user search whether it knows the identifier."""
                 Cell(record.audience.name),
                 Cell(record.id_type.label, "dim"),
                 Cell(str(each.verdict), TONES[each.verdict]),
-                aged(record.event_at, self.console.age_now, self.console.glyphs),
+                aged(record.event_at, self.services.clock.age_now, self.services.glyphs),
             ),
         )
 
@@ -144,7 +145,7 @@ Amplitude's user search whether it knows the identifier."""
         return self._answers.get(key) if isinstance(key, int) else None
 
     def _facts(self, each: PersonAnswer) -> Content:
-        record, dash = each.record, self.console.glyphs.dash
+        record, dash = each.record, self.services.glyphs.dash
         cohort = record.audience.cohort_id or dash
         delivered = {True: "in", False: "out", None: "unknown"}[record.delivered]
         when = f", {at(record.event_at)}" if record.source else ""
@@ -198,7 +199,7 @@ Amplitude's user search whether it knows the identifier."""
         """Open the run that carried the person."""
         reason = self.disabled_reason("run")
         if reason is not None:
-            self.console.say(reason, "warning")
+            self.services.notifications.post(reason, "warning")
         else:
             self.action_run()
 
@@ -217,19 +218,17 @@ Amplitude's user search whether it knows the identifier."""
         """Open the run that carried the person last."""
         chosen = self._chosen
         if chosen is not None and chosen.record.request is not None:
-            from amp_console.console.screens.runs.view import RunScreen
-
-            self.app.push_screen(RunScreen(chosen.record.request.run_id))
+            self.services.navigate(OpenRun(chosen.record.request.run_id))
 
     def action_copy(self) -> None:
         """Copy the sentence and the facts."""
         if self._chosen is not None:
             text = lines(_sentence(self._chosen), said(""), self._facts(self._chosen))
-            self.console.copy(text.plain)
+            self.services.clipboard.copy(text.plain)
 
     def action_ask(self) -> None:
         """Ask Amplitude's user search."""
-        self._says = said((WAITING + self.console.glyphs.more, MUTED))
+        self._says = said((WAITING + self.services.glyphs.more, MUTED))
         self._explain()
         self.run_worker(self._ask, exclusive=True, group="ask")
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import ClassVar
 
 from textual import events
 from textual.app import ComposeResult
@@ -14,11 +14,9 @@ from textual.reactive import reactive
 from textual.widget import Widget
 from textual.widgets import Input, Static
 
+from amp_console.console.context import services_of
 from amp_console.console.glyphs import PLAIN, Glyphs
 from amp_console.console.texts import ACCENT, MUTED, TONE, Part, said
-
-if TYPE_CHECKING:
-    from amp_console.console.app import ConsoleApp
 
 GAP = 3  # columns between two choices
 
@@ -86,7 +84,7 @@ class Field(Vertical):
 
     def tell(self, text: str, tone: str = "bad") -> None:
         """Say what is wrong with what was entered; "" takes it back."""
-        glyphs = cast("ConsoleApp", self.app).glyphs
+        glyphs = services_of(self).glyphs
         signs = {"bad": glyphs.bad, "warn": glyphs.triangle, "good": glyphs.ok}
         self.told = text
         line = said((f"{signs.get(tone, glyphs.dot)} {text}", TONE[tone])) if text else said("")

@@ -1,14 +1,10 @@
 """The line above the footer that says what has just happened."""
 
-from typing import TYPE_CHECKING, cast
-
 from textual.widgets import Static
 
+from amp_console.console.context import services_of
 from amp_console.console.texts import BAD, GOOD, MUTED, WARN, said
 from amp_console.text import clean
-
-if TYPE_CHECKING:
-    from amp_console.console.app import ConsoleApp
 
 MOST_LINES, MARGIN = 3, 8  # lines that it takes; columns that padding and word breaks cost
 LONGEST = 1_000  # characters; the event log shows a longer notification whole
@@ -35,21 +31,21 @@ class NoticeLine(Static):
 
     def on_mount(self) -> None:
         """Show what is current now, and what comes."""
-        app = cast("ConsoleApp", self.app)
-        app.noticed.subscribe(self, lambda _: self._show())
+        services = services_of(self)
+        services.notifications.changed.subscribe(self, lambda _: self._show())
         self._show()
 
     def _show(self) -> None:
-        app = cast("ConsoleApp", self.app)
-        notice = app.notices.current
+        services = services_of(self)
+        notice = services.notifications.shown.current
         self.set_class(notice is not None, "-shown")
         if notice is None:
             return
-        glyphs = app.glyphs
+        glyphs = services.glyphs
         sign = {"information": glyphs.ok, "warning": "!", "error": glyphs.bad}[notice.severity]
         more = f"  (+{notice.more:,} more: press 5)" if notice.more else ""
         text = clean(notice.text, LONGEST)
-        room = MOST_LINES * (app.size.width - MARGIN) - len(more)
+        room = MOST_LINES * (self.app.size.width - MARGIN) - len(more)
         if len(text) > room:
             more = more or "  (whole: press 5)"
             text = text[: room - len(more)] + glyphs.more

@@ -1,10 +1,12 @@
 """One audience in detail: its keys, what will be used, its cohort's size, and its last runs."""
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from textual.content import Content
 
+from amp_console.console.context import Services
 from amp_console.console.glyphs import sparkline
+from amp_console.console.session import Session
 from amp_console.console.status_signs import STATUS_TONES, status_sign
 from amp_console.console.texts import ACCENT, BAD, GOOD, MUTED, TONE, WARN, Part, facts, said
 from amp_console.console.words import MINUTE, changes, number
@@ -13,10 +15,6 @@ from amp_console.ledger.movement import Movement, movement
 from amp_console.ledger.runs import AudienceRun, RunStatus, runs_of_audience
 from amp_console.sync.queries.status import Standing
 from amp_console.sync.words import uncertain_text
-
-if TYPE_CHECKING:
-    from amp_console.console.app import ConsoleApp
-    from amp_console.console.session import Session
 
 BUCKETS = 30  # of two minutes: an hour
 RUNS, NARROW = 2, 100  # runs that are shown, where there are more columns than that
@@ -42,27 +40,27 @@ class Detail(NamedTuple):
     runs: list[AudienceRun]
 
 
-async def read_detail(app: "ConsoleApp", session: "Session", of: Standing) -> Detail:
+async def read_detail(services: Services, session: Session, of: Standing) -> Detail:
     """Read what is known of an audience. Raises `LedgerError`."""
-    moves = await session.read(movement, of.audience, app.now, 2 * MINUTE, BUCKETS)
+    moves = await session.read(movement, of.audience, services.clock.now, 2 * MINUTE, BUCKETS)
     dead = await session.dead_runs()
     return Detail(of, moves, await session.read(runs_of_audience, of.audience.id, RUNS, dead))
 
 
-def lay_out(app: "ConsoleApp", detail: Detail, room: int) -> Content:
+def lay_out(services: Services, detail: Detail, room: int) -> Content:
     """Lay out what is known of an audience, in so many columns."""
     of, moves, runs = detail
     last_run_at = of.audience.last_run_at
     runs = runs[: RUNS if room > NARROW else 1]
     rows = [
-        ("state", badges(app, of)),
-        ("key", _identity(app, of)),
-        ("cohort", _cohort(app, of)),
+        ("state", badges(services, of)),
+        ("key", _identity(services, of)),
+        ("cohort", _cohort(services, of)),
         ("settings", _settings(of)),
-        ("last hour", _moves(app, moves)),
+        ("last hour", _moves(services, moves)),
         *(
             # The newest one has the age that the list says, which counts from where it ended.
-            (f"run {run.run.id}", _run(app, run, run.run.ended_at if at else last_run_at))
+            (f"run {run.run.id}", _run(services, run, run.run.ended_at if at else last_run_at))
             for at, run in enumerate(runs)
         ),
     ]
@@ -76,8 +74,8 @@ def lay_out(app: "ConsoleApp", detail: Detail, room: int) -> Content:
     return facts(rows, 12, room)
 
 
-def _identity(app: "ConsoleApp", of: Standing) -> Content:
-    known, dot = of.audience, f" {app.glyphs.dot} "
+def _identity(services: Services, of: Standing) -> Content:
+    known, dot = of.audience, f" {services.glyphs.dot} "
     parts: list[Part] = [known.key]
     if known.space_id:
         parts += [(f"{dot}space ", MUTED), known.space_id]
@@ -86,11 +84,11 @@ def _identity(app: "ConsoleApp", of: Standing) -> Content:
     return said(*parts, longest=60)
 
 
-def _cohort(app: "ConsoleApp", of: Standing) -> Content:
-    known, glyphs = of.audience, app.glyphs
+def _cohort(services: Services, of: Standing) -> Content:
+    known, glyphs = of.audience, services.glyphs
     if known.cohort_id is None:
         return said((f"{_LINKS[known.link]}; the next sync makes one", MUTED))
-    theirs = size_of(app, of)
+    theirs = size_of(services, of)
     parts: list[Part] = [known.cohort_id, (f" ({_LINKS[known.link]})", MUTED)]
     parts += [
         (f" {glyphs.dot} holds ", MUTED),
@@ -104,24 +102,27 @@ def _cohort(app: "ConsoleApp", of: Standing) -> Content:
     return said(*parts)
 
 
-def size_of(app: "ConsoleApp", of: Standing) -> int | None:
+def size_of(services: Services, of: Standing) -> int | None:
     """The size of an audience's cohort in Amplitude.
 
     None where it is not known, or where a run has changed the cohort since Amplitude was asked.
     """
     ran_at = of.audience.last_run_at
-    if ran_at is not None and ran_at > app.sizes_at:
+    if ran_at is not None and ran_at > services.figures.sizes_at:
         return None
-    return app.sizes.get(of.audience.cohort_id or "")
+    return services.figures.sizes.get(of.audience.cohort_id or "")
 
 
-def badges(app: "ConsoleApp", of: Standing) -> Content:
+def badges(services: Services, of: Standing) -> Content:
     """Every state of an audience, the most dangerous first, each with its sign."""
     parts: list[Part] = []
-    for state in of.states(size_of(app, of)):
+    for state in of.states(size_of(services, of)):
         parts += ["  "] if parts else []
         parts.append(
-            (f"{status_sign(app.glyphs, state.status)} {state}", TONE[STATUS_TONES[state.status]])
+            (
+                f"{status_sign(services.glyphs, state.status)} {state}",
+                TONE[STATUS_TONES[state.status]],
+            )
         )
     return said(*parts)
 
@@ -145,11 +146,11 @@ def _origin(override: str | None) -> Part:
     return (" (override)", ACCENT) if override else (" (default)", MUTED)
 
 
-def _moves(app: "ConsoleApp", moves: Movement) -> Content:
+def _moves(services: Services, moves: Movement) -> Content:
     entered, left = sum(moves.entered), sum(moves.left)
     if not entered and not left:
         return said(("nobody entered or left", MUTED))
-    glyphs = app.glyphs
+    glyphs = services.glyphs
     return said(
         (sparkline(glyphs, moves.entered), GOOD),
         f" {entered:,} entered  ",
@@ -158,10 +159,10 @@ def _moves(app: "ConsoleApp", moves: Movement) -> Content:
     )
 
 
-def _run(app: "ConsoleApp", each: AudienceRun, ended_at: int | None) -> Content:
-    run, counts, glyphs = each.run, each.counts, app.glyphs
+def _run(services: Services, each: AudienceRun, ended_at: int | None) -> Content:
+    run, counts, glyphs = each.run, each.counts, services.glyphs
     parts: list[Part] = [(str(run.status), _TONE.get(run.status, MUTED))]
-    parts.append((f" {app.age_of(ended_at or run.started_at)}", MUTED))
+    parts.append((f" {services.age_of(ended_at or run.started_at)}", MUTED))
     parts.append(f"  {changes(counts.added, counts.removed, glyphs) or 'nobody delivered'}")
     if counts.rejected:
         parts.append((f"  {counts.rejected:,} rejected", BAD))

@@ -11,7 +11,7 @@ from textual.widgets import Static
 from amp_console.amplitude import Cohort
 from amp_console.console import changing
 from amp_console.console.dialogs.base import Confirm
-from amp_console.console.jobs.runs import KNOWN
+from amp_console.console.failures import KNOWN
 from amp_console.console.screens.audiences.unlink import unlink
 from amp_console.console.screens.base import BaseScreen
 from amp_console.console.texts import WARN, said
@@ -77,7 +77,7 @@ touched. One cohort should follow one audience: two would undo each other's work
             panel.border_title = "Link to a cohort"
             yield Static(said(ABOUT), id="about")
             yield FilterBar()
-            yield Grid(COLUMNS, empty=NONE, glyphs=self.console.glyphs, id="list")
+            yield Grid(COLUMNS, empty=NONE, glyphs=self.services.glyphs, id="list")
 
     def on_mount(self) -> None:
         """Ask for the cohorts once; they are not asked for again by themselves."""
@@ -132,7 +132,7 @@ touched. One cohort should follow one audience: two would undo each other's work
             (
                 Cell(cohort.name or cohort.id),
                 Cell(owners),
-                Cell(number(cohort.size, self.console.glyphs)),
+                Cell(number(cohort.size, self.services.glyphs)),
                 Cell("static"),
                 Cell(cohort.id, "dim"),
                 state,
@@ -155,7 +155,7 @@ touched. One cohort should follow one audience: two would undo each other's work
     def disabled_reason(self, action: str) -> str | None:
         """What can't be done now."""
         if action in {"make_new", "link"}:
-            if (reason := changing.reason_not_to_change(self.console)) is not None:
+            if (reason := changing.reason_not_to_change(self.services)) is not None:
                 return reason
             if self.audience is None:
                 return "The audience is still being read."
@@ -173,7 +173,7 @@ touched. One cohort should follow one audience: two would undo each other's work
         if cohort is None:
             return
         if (reason := self.disabled_reason("link")) is not None:
-            self.console.say(reason, "warning")
+            self.services.notifications.post(reason, "warning")
         else:
             self.run_worker(self._link(cohort), group="link", exclusive=True)
 
@@ -181,14 +181,14 @@ touched. One cohort should follow one audience: two would undo each other's work
         known = self.audience
         assert known is not None
         if known.cohort_id == cohort.id and known.broken is None:
-            self.console.say("The audience is linked to this cohort already.")
+            self.services.notifications.post("The audience is linked to this cohort already.")
             return
         if not await self.app.push_screen_wait(self._question(known, cohort)):
             return
         wish = SettingsChange(cohort_id=cohort.id, linked_name=cohort.name or None)
-        changed = await changing.apply(self.console, known, wish)
+        changed = await changing.apply(self.services, known, wish)
         if changed is not None:
-            self.console.say(
+            self.services.notifications.post(
                 f"“{clean(changed.name)}” is linked to “{_name(cohort)}”. Nothing was sent: "
                 "the next sync adds all members."
             )
@@ -221,7 +221,7 @@ touched. One cohort should follow one audience: two would undo each other's work
 
     async def _make_new(self) -> None:
         assert self.audience is not None
-        if await unlink(self.console, self.audience):
+        if await unlink(self.services, self.audience):
             self.action_back()
 
 

@@ -12,6 +12,16 @@ from textual.binding import Binding, BindingType
 from textual.containers import Container, VerticalScroll
 from textual.widgets import Static
 
+from amp_console.console.routes import (
+    OpenAudienceSettings,
+    OpenErrors,
+    OpenLink,
+    OpenMapping,
+    OpenPlan,
+    OpenReconcile,
+    OpenReconcileAll,
+    OpenRun,
+)
 from amp_console.console.screens.audiences.detail import Detail, lay_out, read_detail, size_of
 from amp_console.console.screens.base import BaseScreen
 from amp_console.console.status_signs import STATUS_TONES, status_sign
@@ -96,6 +106,7 @@ audience under the cursor. Nothing is sent before you have seen the plan and con
         self._known: dict[Hashable, Standing] = {}
         self._counts: dict[int, Headcount] = {}  # as they were counted last
         self._detail: Detail | None = None
+        self._is_linked = False  # the audience that the command line named was gone to
 
     def body(self) -> ComposeResult:
         """The list, and the detail of its current row."""
@@ -103,7 +114,7 @@ audience under the cursor. Nothing is sent before you have seen the plan and con
             with Container(id="audiences", classes="panel") as panel:
                 panel.border_title = "Audiences"
                 yield FilterBar()
-                yield Grid(COLUMNS, empty=EMPTY, glyphs=self.console.glyphs, marks=True, id="list")
+                yield Grid(COLUMNS, empty=EMPTY, glyphs=self.services.glyphs, marks=True, id="list")
             with VerticalScroll(id="detail", classes="panel", can_focus=False):
                 yield Static(id="detail-text")
 
@@ -111,17 +122,17 @@ audience under the cursor. Nothing is sent before you have seen the plan and con
 
     async def load(self) -> None:
         """Read how all audiences stand: first what is cheap, then how many members they have."""
-        session = self.console.session
+        session = self.services.session
         grid = self.query_one("#list", Grid)
         if session is None:
-            if self.console.is_opening:
+            if self.services.sessions.is_opening:
                 grid.show_notice(RowsState.LOADING, self._opening())
             else:
                 grid.show_notice(RowsState.UNKNOWN, NO_CONNECTION)
             return
         cheap = await session.read(standings, session.connection, count_members=False)
         counting = asyncio.ensure_future(
-            session.read(standings, session.connection, now=self.console.premises.timing.now)
+            session.read(standings, session.connection, now=self.services.timing.now)
         )
         try:
             if not self._counts:  # a column of dashes that fills a moment later looks like news
@@ -135,7 +146,7 @@ audience under the cursor. Nothing is sent before you have seen the plan and con
 
     def _opening(self) -> str:
         """What is said until the connection is open; a demo fills its ledger meanwhile."""
-        stage = self.console.premises.stage
+        stage = self.services.environment.demo
         return OPENING if stage is None else f"Setting the scene… {stage.progress():.0%}"
 
     def _show(self, found: list[Standing]) -> None:
@@ -158,7 +169,7 @@ audience under the cursor. Nothing is sent before you have seen the plan and con
         self._show_detail()
 
     def _row(self, of: Standing) -> Row:
-        audience, glyphs, now = of.audience, self.console.glyphs, self.console.age_now
+        audience, glyphs, now = of.audience, self.services.glyphs, self.services.clock.age_now
         members = of.members
         is_linked = audience.cohort_id is not None
         pending = changes(of.left.add, of.left.remove, glyphs)
@@ -183,7 +194,7 @@ audience under the cursor. Nothing is sent before you have seen the plan and con
                 of.left.pending,
                 of.left.rejected,
                 min(
-                    BY_DANGER.index(state.status) for state in of.states(size_of(self.console, of))
+                    BY_DANGER.index(state.status) for state in of.states(size_of(self.services, of))
                 ),
                 audience.last_run_at,
             ),
@@ -191,8 +202,8 @@ audience under the cursor. Nothing is sent before you have seen the plan and con
 
     def _states(self, of: Standing) -> list[Badge]:
         """What is true of an audience now, the most dangerous first."""
-        glyphs, live = self.console.glyphs, self.console.following
-        found = of.states(size_of(self.console, of))
+        glyphs, live = self.services.glyphs, self.services.jobs.live
+        found = of.states(size_of(self.services, of))
         badges = [
             Badge(
                 f"{status_sign(glyphs, item.status)} {item}",
@@ -239,7 +250,7 @@ audience under the cursor. Nothing is sent before you have seen the plan and con
         order = [*BY_DANGER[:-1], LIVE, Status.IN_SYNC]
         counts = sorted(words.items(), key=lambda item: order.index(item[0]))
         parts = [f"{count} {word}" for word, count in counts]
-        return f" {self.console.glyphs.dot} ".join([str(len(found)), *parts]) if found else ""
+        return f" {self.services.glyphs.dot} ".join([str(len(found)), *parts]) if found else ""
 
     def on_resize(self) -> None:
         """Show as many states as there is room for now."""
@@ -247,15 +258,16 @@ audience under the cursor. Nothing is sent before you have seen the plan and con
 
     def _go_to_deep_link(self) -> None:
         """Go to the audience that the command line named, once."""
-        name, self.console.deep_audience = self.console.deep_audience, None
-        if name is not None:
+        name = self.services.options.audience
+        if name is not None and not self._is_linked:
+            self._is_linked = True
             self.run_worker(self._go_to(name))
 
     async def _go_to(self, name: str) -> None:
         try:
             found = await self.session.read(find_audience, name)
         except AudienceNotFound as error:
-            self.console.say(str(error), "warning")
+            self.services.notifications.post(str(error), "warning")
         else:
             self.query_one("#list", Grid).go_to(found.id)
 
@@ -270,12 +282,12 @@ audience under the cursor. Nothing is sent before you have seen the plan and con
         self.read_beside("detail", self._look_closer)
 
     async def _look_closer(self) -> None:
-        chosen, session = self.current, self.console.session
+        chosen, session = self.current, self.services.session
         panel = self.query_one("#detail")
         panel.display = chosen is not None
         if chosen is None or session is None:
             return
-        self._detail = await read_detail(self.console, session, chosen)
+        self._detail = await read_detail(self.services, session, chosen)
         panel.border_title = said(chosen.audience.name, longest=60)
         self._lay_out()
 
@@ -286,7 +298,7 @@ audience under the cursor. Nothing is sent before you have seen the plan and con
 
     def _lay_out(self) -> None:
         if self._detail is not None:
-            shown = lay_out(self.console, self._detail, self.size.width - FRAME)
+            shown = lay_out(self.services, self._detail, self.size.width - FRAME)
             self.query_one("#detail-text", Static).update(shown)
 
     # Actions.
@@ -308,11 +320,11 @@ audience under the cursor. Nothing is sent before you have seen the plan and con
         needs_row = {"sync", "edit", "link", "switch", "sync_all", "copy"}
         needs_row |= {"reconcile", "reconcile_all"}
         needs_connection = needs_row | {"import", "errors", "sizes", "mapping"}
-        if action in needs_connection and self.console.session is None:
-            return self.console.no_session_reason
+        if action in needs_connection and self.services.session is None:
+            return self.services.sessions.missing_reason
         if action in needs_row and not self._known:
             return "There is no audience yet: press i to import a file of events."
-        if action == "work" and self.console.sync is None:
+        if action == "work" and self.services.jobs.sync is None:
             return "No sync was started since the console was opened. Past ones: press 3."
         return None
 
@@ -329,31 +341,23 @@ audience under the cursor. Nothing is sent before you have seen the plan and con
         self._plan([item.audience.id for item in self._known.values() if item.audience.enabled])
 
     def _plan(self, audience_ids: list[int]) -> None:
-        from amp_console.console.screens.plan.view import PlanScreen
-
-        self.app.push_screen(PlanScreen(tuple(audience_ids)))
+        self.services.navigate(OpenPlan(tuple(audience_ids)))
 
     def action_edit(self) -> None:
         """Open the settings of the audience."""
         if self.current is not None:
-            from amp_console.console.screens.audiences.settings import AudienceSettings
-
-            self.app.push_screen(AudienceSettings(self.current.audience.id))
+            self.services.navigate(OpenAudienceSettings(self.current.audience.id))
 
     def action_link(self) -> None:
         """Choose an existing cohort for the audience."""
         if self.current is not None:
-            from amp_console.console.screens.audiences.link import LinkScreen
-
-            self.app.push_screen(LinkScreen(self.current.audience.id))
+            self.services.navigate(OpenLink(self.current.audience.id))
 
     def action_reconcile(self) -> None:
         """Compare the cohort of the audience, or those of the marked ones."""
         chosen = [item.audience.id for item in self.chosen]
         if len(chosen) == 1:
-            from amp_console.console.screens.reconcile.view import ReconcileScreen
-
-            self.app.push_screen(ReconcileScreen(chosen[0]))
+            self.services.navigate(OpenReconcile(chosen[0]))
         else:
             self._reconcile(chosen)
 
@@ -364,16 +368,12 @@ audience under the cursor. Nothing is sent before you have seen the plan and con
         )
 
     def _reconcile(self, audience_ids: list[int]) -> None:
-        from amp_console.console.screens.reconcile.all_view import ReconcileAllScreen
-
-        self.app.push_screen(ReconcileAllScreen(tuple(audience_ids)))
+        self.services.navigate(OpenReconcileAll(tuple(audience_ids)))
 
     def action_errors(self) -> None:
         """Open the errors of the audience under the cursor."""
-        from amp_console.console.screens.errors.list import ErrorsScreen
-
         current = self.current
-        self.app.push_screen(ErrorsScreen(current.audience.id if current else None))
+        self.services.navigate(OpenErrors(current.audience.id if current else None))
 
     def action_import(self) -> None:
         """Read a file of events."""
@@ -383,23 +383,19 @@ audience under the cursor. Nothing is sent before you have seen the plan and con
 
     def action_mapping(self) -> None:
         """Say where events carry the identifiers."""
-        from amp_console.console.screens.connections.mapping import MappingScreen
-
-        self.app.push_screen(MappingScreen())
+        self.services.navigate(OpenMapping())
 
     def action_work(self) -> None:
         """Go back to the sync that was started last."""
-        from amp_console.console.screens.runs.view import RunScreen
-
-        self.app.push_screen(RunScreen())
+        self.services.navigate(OpenRun())
 
     def action_sizes(self) -> None:
         """Ask Amplitude how large the cohorts are; it costs no download."""
-        self.run_worker(self.console.update_sizes())
+        self.run_worker(self.services.figures.update_sizes())
 
     def action_switch(self) -> None:
         """Switch the audience on or off for syncs of all."""
         from amp_console.console.changing import switch
 
         for item in self.chosen:
-            self.run_worker(switch(self.console, item.audience))
+            self.run_worker(switch(self.services, item.audience))

@@ -12,6 +12,7 @@ from textual.widgets import Button, Input, Static
 from amp_console.console import changing
 from amp_console.console.audience_form import EnteredSettings, consequences, mistakes, wish
 from amp_console.console.dialogs.base import Confirm
+from amp_console.console.routes import OpenLink
 from amp_console.console.screens.audiences.unlink import unlink
 from amp_console.console.screens.form import F1, FormScreen
 from amp_console.console.texts import ACCENT, BAD, MUTED, Part, facts, lines, said
@@ -73,7 +74,7 @@ as it is, and lets the next sync make a new one."""
 
     def body(self) -> ComposeResult:
         """The fields, and below them the cohort."""
-        glyphs = self.console.glyphs
+        glyphs = self.services.glyphs
         with Vertical(id="settings", classes="panel"):
             with Form():
                 types = [(str(item), item.label) for item in IdType]
@@ -99,7 +100,7 @@ as it is, and lets the next sync make a new one."""
         """Read how the audience stands; what is being entered is left alone."""
         session = self.session
         now = await session.read(
-            standing, session.connection, self._audience_id, self.console.premises.timing.now
+            standing, session.connection, self._audience_id, self.services.timing.now
         )
         is_first, self._standing = self._standing is None, now
         if is_first:
@@ -136,10 +137,10 @@ as it is, and lets the next sync make a new one."""
             self.field(name).mark(text)
 
     def _cohort(self, of: Standing) -> Content:
-        known, glyphs = of.audience, self.console.glyphs
+        known, glyphs = of.audience, self.services.glyphs
         if known.cohort_id is None:
             return facts([("cohort", said((LINKS[known.link], MUTED)))], 10)
-        size = self.console.sizes.get(known.cohort_id)
+        size = self.services.figures.sizes.get(known.cohort_id)
         there: Part = f"{size:,} in Amplitude" if size is not None else ("u at home asks", MUTED)
         rows: list[tuple[str, Content | str]] = [
             ("cohort", said(known.linked_name or known.cohort_id, longest=50)),
@@ -164,7 +165,7 @@ as it is, and lets the next sync make a new one."""
     def disabled_reason(self, action: str) -> str | None:
         """What can't be changed now."""
         if action in {"save", "link", "unlink"}:
-            if (reason := changing.reason_not_to_change(self.console)) is not None:
+            if (reason := changing.reason_not_to_change(self.services)) is not None:
                 return reason
             if self._standing is None:
                 return "The audience is still being read."
@@ -177,7 +178,7 @@ as it is, and lets the next sync make a new one."""
         action = event.button.id or ""
         reason = self.disabled_reason(action)
         if reason is not None:
-            self.console.say(reason, "warning")
+            self.services.notifications.post(reason, "warning")
             return
         {"save": self.action_save, "link": self.action_link, "unlink": self.action_unlink}[action]()
 
@@ -204,7 +205,7 @@ as it is, and lets the next sync make a new one."""
             return
         change = wish(made, self._standing.audience)
         if change is None:
-            self.console.say("Nothing was changed.")
+            self.services.notifications.post("Nothing was changed.")
             self.leave()
             return
         self.run_worker(self._save(self._standing.audience, change), group="save", exclusive=True)
@@ -212,9 +213,9 @@ as it is, and lets the next sync make a new one."""
     async def _save(self, known: Audience, change: SettingsChange) -> None:
         if change.id_type is not None and not await self._agrees(known):
             return
-        changed = await changing.apply(self.console, known, change)
+        changed = await changing.apply(self.services, known, change)
         if changed is not None:
-            self.console.say(f"Saved the settings of “{clean(changed.name)}”.")
+            self.services.notifications.post(f"Saved the settings of “{clean(changed.name)}”.")
             self.leave()
 
     async def _agrees(self, known: Audience) -> bool:
@@ -234,15 +235,13 @@ as it is, and lets the next sync make a new one."""
 
     def action_link(self) -> None:
         """Choose an existing cohort."""
-        from amp_console.console.screens.audiences.link import LinkScreen
-
-        self.app.push_screen(LinkScreen(self._audience_id))
+        self.services.navigate(OpenLink(self._audience_id))
 
     def action_unlink(self) -> None:
         """Forget the cohort, after a question."""
         assert self._standing is not None
         known = self._standing.audience
-        self.run_worker(unlink(self.console, known), group="save", exclusive=True)
+        self.run_worker(unlink(self.services, known), group="save", exclusive=True)
 
 
 def _line(name: str, label: str, placeholder: str = "") -> Field:

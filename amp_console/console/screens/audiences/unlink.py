@@ -1,18 +1,14 @@
 """Forgetting an audience's cohort, after a question."""
 
-from typing import TYPE_CHECKING
-
 from amp_console.console import changing
+from amp_console.console.context import Services
 from amp_console.console.dialogs.base import Confirm
 from amp_console.console.texts import WARN, said
 from amp_console.ledger.audiences import Audience
 from amp_console.text import clean
 
-if TYPE_CHECKING:
-    from amp_console.console.app import ConsoleApp
 
-
-async def unlink(app: "ConsoleApp", known: Audience) -> bool:
+async def unlink(services: Services, known: Audience) -> bool:
     """Ask, and unlink; True where that was done. To be run in a worker."""
     name = clean(known.linked_name or known.cohort_id or "")
     stays = (
@@ -25,6 +21,6 @@ async def unlink(app: "ConsoleApp", known: Audience) -> bool:
         yes="Unlink",
         is_danger=True,
     )
-    if not await app.push_screen_wait(question):
+    if not await services.ask(question):
         return False
-    return await changing.unlink(app, known) is not None
+    return await changing.unlink(services, known) is not None

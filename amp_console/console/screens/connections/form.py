@@ -16,8 +16,8 @@ from amp_console.console.changing import reason_not_to_save
 from amp_console.console.connection_draft import Draft, Entered, Mistakes, draft
 from amp_console.console.connection_saving import keys_for, save, session_of
 from amp_console.console.dialogs.base import Confirm
+from amp_console.console.failures import KNOWN
 from amp_console.console.glyphs import Glyphs
-from amp_console.console.jobs.runs import KNOWN
 from amp_console.console.key_check import TONES, KeyCheckResult, KeyVerdict, try_keys
 from amp_console.console.screens.form import F1, FormScreen
 from amp_console.console.texts import MUTED, TONE, lines, said
@@ -71,7 +71,7 @@ file. Up, down and Tab go from field to field; left, right and space choose."""
             panel.border_title = said(name, longest=50)
             with Form():
                 if known is None:
-                    yield Static(_welcome(self.console.glyphs), id="welcome")
+                    yield Static(_welcome(self.services.glyphs), id="welcome")
                 yield from self._fields()
             yield Static(said((TOUCHES_NOTHING, MUTED)), id="told")
             with Horizontal(id="buttons"):
@@ -81,7 +81,7 @@ file. Up, down and Tab go from field to field; left, right and space choose."""
                     yield Button("Advanced", id="advanced", compact=True)
 
     def _fields(self) -> ComposeResult:
-        known, glyphs = self._known, self.console.glyphs
+        known, glyphs = self._known, self.services.glyphs
         yield _line("name", "Name", known.name if known else "", "such as Acme prod")
         hint = self._keys_hint()
         yield Field("API Key", KeyInput(placeholder=hint, id="api-key"), id="field-api-key")
@@ -120,12 +120,12 @@ file. Up, down and Tab go from field to field; left, right and space choose."""
 
     def _has_keys(self) -> bool:
         """Whether keys are known without typing any."""
-        environ, known = self.console.premises.environ, self._known
+        environ, known = self.services.environment.environ, self._known
         if environ.get("AMP_CONSOLE_API_KEY") or environ.get("AMP_CONSOLE_SECRET_KEY"):
             return True
         if known is None:
             return False
-        session = session_of(self.console, known)
+        session = session_of(self.services, known)
         return bool(known.keyring_item or (session and session.key_source))
 
     def _entered(self) -> Entered:
@@ -144,7 +144,7 @@ file. Up, down and Tab go from field to field; left, right and space choose."""
 
     async def _draft(self) -> Draft | None:
         """What may be tested; None where mistakes were told at their fields."""
-        self._others = await aside(self.console.premises.book.all)
+        self._others = await aside(self.services.environment.book.all)
         try:
             made = draft(self._entered(), self._known, self._others)
         except Mistakes as mistakes:
@@ -186,7 +186,7 @@ file. Up, down and Tab go from field to field; left, right and space choose."""
 
     def disabled_reason(self, action: str) -> str | None:
         """One thing at a time, and nothing is saved in a read-only process."""
-        if action == "save" and (reason := reason_not_to_save(self.console)):
+        if action == "save" and (reason := reason_not_to_save(self.services)):
             return reason
         is_working = self._working is not None and not self._working.is_finished
         if action in {"test", "save"} and is_working:
@@ -224,7 +224,7 @@ file. Up, down and Tab go from field to field; left, right and space choose."""
             self.update_keys()
         else:
             work.close()
-            self.console.say(reason, "warning")
+            self.services.notifications.post(reason, "warning")
 
     async def _guarded(self, work: Coroutine[None, None, object]) -> None:
         try:
@@ -246,7 +246,7 @@ file. Up, down and Tab go from field to field; left, right and space choose."""
         """
         while (made := await self._draft()) is not None:
             self._say(TESTING, "dim")
-            credentials = made.credentials or await keys_for(self.console, made.connection)
+            credentials = made.credentials or await keys_for(self.services, made.connection)
             outcome = await try_keys(made.connection, credentials)
             tone = TONES[outcome.verdict]
             self._say("" if outcome.field else outcome.text, tone)
@@ -291,14 +291,14 @@ file. Up, down and Tab go from field to field; left, right and space choose."""
 
     async def _keep(self, made: Draft, tested: str) -> None:
         self._say(STORING, "dim")
-        is_new = self._known is None or self.console.session is None
-        where = await save(self.console, made, opens=is_new)
+        is_new = self._known is None or self.services.session is None
+        where = await save(self.services, made, opens=is_new)
         if where is None:
             self._say("Nothing was saved.", "warn")
             return
         name = clean(made.connection.name)
-        later = "" if session_of(self.console, made.connection) or not is_new else f" {LATER}"
-        self.console.say(f"Saved “{name}”.{tested} {where}{later}")
+        later = "" if session_of(self.services, made.connection) or not is_new else f" {LATER}"
+        self.services.notifications.post(f"Saved “{name}”.{tested} {where}{later}")
         self.leave()
 
     async def _saves_untested(self, outcome: KeyCheckResult) -> bool:

@@ -21,9 +21,10 @@ from amp_console.console.background import aside
 from amp_console.console.changing import reason_not_to_save
 from amp_console.console.connection_saving import keys_for, session_of
 from amp_console.console.dialogs.base import Confirm
-from amp_console.console.jobs.runs import KNOWN
+from amp_console.console.failures import KNOWN
 from amp_console.console.key_check import TONES, KeyCheckResult, KeyVerdict, try_keys
 from amp_console.console.keyring import UntilQuit, ask_keyring
+from amp_console.console.routes import MainScreen, OpenConnectionForm, OpenMapping, Visit
 from amp_console.console.screens.base import BaseScreen
 from amp_console.console.screens.connections.rows import (
     COLUMNS,
@@ -80,7 +81,7 @@ Read-only keeps everybody from sending and changing anything by accident."""
         with Container(id="connections", classes="panel") as panel:
             panel.border_title = "Connections"
             yield FilterBar()
-            yield Grid(COLUMNS, empty=EMPTY, glyphs=self.console.glyphs, id="list")
+            yield Grid(COLUMNS, empty=EMPTY, glyphs=self.services.glyphs, id="list")
         with VerticalScroll(id="detail", classes="panel", can_focus=False):
             yield Static(id="detail-text")
 
@@ -89,14 +90,14 @@ Read-only keeps everybody from sending and changing anything by accident."""
     async def load(self) -> None:
         """Read the settings anew; somebody may have edited the file."""
         try:
-            found = await aside(self.console.premises.book.all)
-            self._forgotten = len(await aside(self.console.premises.book.forgotten))
+            found = await aside(self.services.environment.book.all)
+            self._forgotten = len(await aside(self.services.environment.book.forgotten))
         except SettingsError as error:
-            self.console.say(str(error), "error")
+            self.services.notifications.post(str(error), "error")
             self.query_one("#list", Grid).show_notice(RowsState.FAILED, str(error))
             return
         self._known = {item.id: item for item in found}
-        self.query_one("#list", Grid).show([row(self.console, item) for item in found])
+        self.query_one("#list", Grid).show([row(self.services, item) for item in found])
         waiting = plural(self._forgotten, "deleted one")
         left: Part = (f"  keys of {waiting} still in the keyring: K", WARN)
         parts: list[Part] = [plural(len(found), "connection"), *([left] if self._forgotten else [])]
@@ -114,7 +115,7 @@ Read-only keeps everybody from sending and changing anything by accident."""
         if of is not None:
             panel.border_title = said(of.name, longest=60)
             self.query_one("#detail-text", Static).update(
-                detail(self.console, of, self._test_of(of))
+                detail(self.services, of, self._test_of(of))
             )
 
     def _test_of(self, of: Connection) -> Part | None:
@@ -134,13 +135,13 @@ Read-only keeps everybody from sending and changing anything by accident."""
         """What can't be done without a connection, or while work is under way."""
         if action in {"edit", "test", "read_only", "delete", "copy"} and not self._known:
             return "There is no connection yet: press n."
-        if action in WRITES and (reason := reason_not_to_save(self.console)):
+        if action in WRITES and (reason := reason_not_to_save(self.services)):
             return reason
         if action == "test" and self._testing is not None:
             return "A test is under way."
         if action == "clean_up" and not self._forgotten:
             return "No keys of deleted connections are left in the keyring."
-        if action == "mapping" and self.console.session is None:
+        if action == "mapping" and self.services.session is None:
             return "Open a connection first: Enter."
         return None
 
@@ -149,10 +150,10 @@ Read-only keeps everybody from sending and changing anything by accident."""
         of = self.current
         if of is None:
             return
-        if session_of(self.console, of) is not None:
+        if session_of(self.services, of) is not None:
             self.action_go_home()
-        elif self.console.is_busy:
-            self.console.say(
+        elif self.services.jobs.is_busy:
+            self.services.notifications.post(
                 "A sync or an import is under way. Switch when it is over: press w at home.",
                 "warning",
             )
@@ -161,16 +162,16 @@ Read-only keeps everybody from sending and changing anything by accident."""
 
     async def _switch_to(self, of: Connection) -> None:
         try:
-            await self.console.open_session(of)
+            await self.services.sessions.open(of)
         except KNOWN as error:
-            self.console.say(str(error), "error")
+            self.services.notifications.post(str(error), "error")
         else:
-            self.console.say(f"Switched to “{of.name}”.")
+            self.services.notifications.post(f"Switched to “{of.name}”.")
             self.action_go_home()
 
     def action_go_home(self) -> None:
         """Go back to the audiences."""
-        self.console.action_go("audiences")
+        self.services.navigate(Visit(MainScreen.AUDIENCES))
 
     def action_new(self) -> None:
         """Connect another project."""
@@ -182,15 +183,11 @@ Read-only keeps everybody from sending and changing anything by accident."""
             self._open_form(self.current)
 
     def _open_form(self, of: Connection | None) -> None:
-        from amp_console.console.screens.connections.form import ConnectionForm
-
-        self.app.push_screen(ConnectionForm(of))
+        self.services.navigate(OpenConnectionForm(of))
 
     def action_mapping(self) -> None:
         """Say where events of the open connection carry the identifiers."""
-        from amp_console.console.screens.connections.mapping import MappingScreen
-
-        self.app.push_screen(MappingScreen())
+        self.services.navigate(OpenMapping())
 
     def action_test(self) -> None:
         """Ask Amplitude whether it takes the keys."""
@@ -202,7 +199,7 @@ Read-only keeps everybody from sending and changing anything by accident."""
         self._show_detail()
         self.update_keys()
         try:
-            outcome = await try_keys(of, await keys_for(self.console, of))
+            outcome = await try_keys(of, await keys_for(self.services, of))
         except KNOWN as error:
             outcome = KeyCheckResult(KeyVerdict.UNTESTED, str(error))
         finally:
@@ -218,16 +215,16 @@ Read-only keeps everybody from sending and changing anything by accident."""
     async def _turn(self, of: Connection) -> None:
         changed = msgspec.structs.replace(of, read_only=not of.read_only)
         try:
-            await aside(self.console.premises.book.save, changed)
+            await aside(self.services.environment.book.save, changed)
         except SettingsError as error:
-            self.console.say(str(error), "error")
+            self.services.notifications.post(str(error), "error")
             return
-        session = session_of(self.console, of)
+        session = session_of(self.services, of)
         if session is not None:
             session.change(changed)
         on, off = "is read-only now: nothing is sent", "may send and change things now"
-        self.console.say(f"“{of.name}” {on if changed.read_only else off}.")
-        self.console.tell()
+        self.services.notifications.post(f"“{of.name}” {on if changed.read_only else off}.")
+        self.services.publish_change()
 
     # Deleting.
 
@@ -236,13 +233,13 @@ Read-only keeps everybody from sending and changing anything by accident."""
         of = self.current
         if of is None:
             return
-        if session_of(self.console, of) is not None and self.console.is_busy:
-            self.console.say(
+        if session_of(self.services, of) is not None and self.services.jobs.is_busy:
+            self.services.notifications.post(
                 "A sync or an import of it is under way. Nothing was deleted.", "warning"
             )
             return
         keys = "Its keys are deleted from your keyring." if of.keyring_item else NO_KEYS
-        ledger = self.console.premises.folders.ledger(of.id)
+        ledger = self.services.environment.folders.ledger(of.id)
         question = Confirm(
             f"Delete “{of.name}”?",
             [
@@ -261,21 +258,23 @@ Read-only keeps everybody from sending and changing anything by accident."""
             self.run_worker(self._delete(of))
 
     async def _delete(self, of: Connection) -> None:
-        console = self.console
-        if session_of(console, of) is not None:
-            await console.close_session()
-        book, vault = console.premises.book, console.premises.vault
+        services = self.services
+        if session_of(services, of) is not None:
+            await services.sessions.close()
+        book, vault = services.environment.book, services.environment.vault
         try:
-            waiting = await ask_keyring(console, partial(forget_connection, book, vault, of.name))
+            waiting = await ask_keyring(services, partial(forget_connection, book, vault, of.name))
         except UntilQuit:
             waiting = await aside(book.forgotten)
         except (KeysError, SettingsError) as error:
-            console.say(str(error), "error")
+            services.notifications.post(str(error), "error")
             return
         text, is_gone = told_after(of, waiting)
-        ledger = console.premises.folders.ledger(of.id)
+        ledger = services.environment.folders.ledger(of.id)
         kept = f" Its ledger stays: {ledger}" if ledger.exists() else ""
-        console.say(f"Deleted “{of.name}”. {text}{kept}", "information" if is_gone else "warning")
+        services.notifications.post(
+            f"Deleted “{of.name}”. {text}{kept}", "information" if is_gone else "warning"
+        )
         self.reload()
 
     def action_clean_up(self) -> None:
@@ -283,15 +282,19 @@ Read-only keeps everybody from sending and changing anything by accident."""
         self.run_worker(self._clean_up())
 
     async def _clean_up(self) -> None:
-        console = self.console
-        book, vault = console.premises.book, console.premises.vault
+        services = self.services
+        book, vault = services.environment.book, services.environment.vault
         try:
-            left = len(await ask_keyring(console, partial(retry_forgotten, book, vault)))
+            left = len(await ask_keyring(services, partial(retry_forgotten, book, vault)))
         except (UntilQuit, KeysError, SettingsError) as error:
-            console.say(str(error) or STILL_THERE, "error")
+            services.notifications.post(str(error) or STILL_THERE, "error")
             return
         if left:
-            console.say("They are still there: your keyring is locked, or refuses.", "warning")
+            services.notifications.post(
+                "They are still there: your keyring is locked, or refuses.", "warning"
+            )
         else:
-            console.say("The keys of deleted connections are gone from your keyring.")
+            services.notifications.post(
+                "The keys of deleted connections are gone from your keyring."
+            )
         self.reload()

@@ -134,7 +134,7 @@ own over the sample to be sure."""
     def disabled_reason(self, action: str) -> str | None:
         """Nothing is saved in a read-only process."""
         return (
-            reason_not_to_save(self.console)
+            reason_not_to_save(self.services)
             if action == "save"
             else super().disabled_reason(action)
         )
@@ -142,15 +142,17 @@ own over the sample to be sure."""
     def action_save(self) -> None:
         """Read events by these paths from now on."""
         if self._mapping() is None:
-            self.console.say("Nothing was saved: correct the path that is marked.", "warning")
+            self.services.notifications.post(
+                "Nothing was saved: correct the path that is marked.", "warning"
+            )
         elif not self.is_changed:
-            self.console.say("Nothing was changed.")
+            self.services.notifications.post("Nothing was changed.")
         else:
             self.run_worker(self._save(), exclusive=True, group="save")
 
     async def _save(self) -> None:
         user_id, amplitude_id = self._paths()
-        book, session = self.console.premises.book, self.session
+        book, session = self.services.environment.book, self.session
         try:
             known = _stored(await aside(book.all), session.connection)
             changed = msgspec.structs.replace(
@@ -158,10 +160,10 @@ own over the sample to be sure."""
             )
             await aside(book.save, changed)
         except SettingsError as error:
-            self.console.say(str(error), "error")
+            self.services.notifications.post(str(error), "error")
             return
         session.change(changed)
-        self.console.say(f"Saved. {ABOUT}")
+        self.services.notifications.post(f"Saved. {ABOUT}")
         self.leave()
 
 

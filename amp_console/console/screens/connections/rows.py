@@ -1,16 +1,12 @@
 """The rows of the list of connections, one of them in detail, and words about their keys."""
 
-from typing import TYPE_CHECKING
-
 from textual.content import Content
 
 from amp_console.connections import Connection
 from amp_console.console.connection_saving import session_of
+from amp_console.console.context import Services
 from amp_console.console.texts import MUTED, WARN, Part, facts, said
 from amp_console.console.widgets.grid import Cell, Column, Row
-
-if TYPE_CHECKING:
-    from amp_console.console.app import ConsoleApp
 
 COLUMNS = (
     Column("Connection", 16, flex=3),
@@ -32,10 +28,10 @@ STILL_THERE = (
 )
 
 
-def row(app: "ConsoleApp", of: Connection) -> Row:
+def row(services: Services, of: Connection) -> Row:
     """One connection in the list."""
-    is_open = session_of(app, of) is not None
-    sign = f"{app.glyphs.live} " if is_open else ""
+    is_open = session_of(services, of) is not None
+    sign = f"{services.glyphs.live} " if is_open else ""
     return Row(
         of.id,
         (
@@ -43,7 +39,7 @@ def row(app: "ConsoleApp", of: Connection) -> Row:
             Cell(of.base_url or of.region.label),
             Cell(str(of.app_id)),
             Cell(of.owner_email),
-            Cell(where_keys_are(app, of), "" if of.keyring_item or is_open else "dim"),
+            Cell(where_keys_are(services, of), "" if of.keyring_item or is_open else "dim"),
             Cell(f"{sign}read-only", "warn")
             if of.read_only
             else Cell(f"{sign}open" if is_open else "", "accent"),
@@ -52,21 +48,21 @@ def row(app: "ConsoleApp", of: Connection) -> Row:
     )
 
 
-def where_keys_are(app: "ConsoleApp", of: Connection) -> str:
+def where_keys_are(services: Services, of: Connection) -> str:
     """Where a connection's keys come from, in a word or two."""
-    if session_of(app, of) is not None:
-        return app.keys_note
-    if app.premises.environ.get("AMP_CONSOLE_API_KEY"):
+    if session_of(services, of) is not None:
+        return services.sessions.keys_note
+    if services.environment.environ.get("AMP_CONSOLE_API_KEY"):
         return "environment"
     return "keyring" if of.keyring_item else "none stored"
 
 
-def detail(app: "ConsoleApp", of: Connection, test: Part | None) -> Content:
+def detail(services: Services, of: Connection, test: Part | None) -> Content:
     """Lay out one connection; `test` says what its last test came to."""
-    ledger = app.premises.folders.ledger(of.id)
+    ledger = services.environment.folders.ledger(of.id)
     names = '"[Segment] " before the name' if of.prefix else "the audience's name"
     mode: Part = ("read-only: nothing is sent", WARN) if of.read_only else "may send"
-    is_open = session_of(app, of) is not None
+    is_open = session_of(services, of) is not None
     state = "open now" if is_open else "Enter switches to it"
     paths = " or ".join(filter(None, (of.user_id_path, of.amplitude_id_path)))
     rows: list[tuple[str, Content | str]] = [

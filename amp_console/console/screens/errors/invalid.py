@@ -48,7 +48,7 @@ class InvalidEvents(Container):
         """The filter and the list."""
         self.border_title = "Invalid events"
         yield FilterBar()
-        yield Grid(EVENT_COLUMNS, glyphs=self._place.console.glyphs, id="events")
+        yield Grid(EVENT_COLUMNS, glyphs=self._place.services.glyphs, id="events")
 
     async def load(self) -> None:
         """Read the groups anew."""

@@ -8,6 +8,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container
 
+from amp_console.console.routes import OpenPlan, OpenRejectedUser
 from amp_console.console.screens.base import BaseScreen
 from amp_console.console.screens.errors.export import Shown, export
 from amp_console.console.screens.errors.invalid import InvalidEvents
@@ -84,7 +85,7 @@ line. E writes what is shown into a CSV file."""
 
     def body(self) -> ComposeResult:
         """Two lists under each other, or the one of invalid events."""
-        glyphs = self.console.glyphs
+        glyphs = self.services.glyphs
         with Container(id="rejected"):
             with Container(id="groups-panel", classes="panel") as panel:
                 panel.border_title = "Errors"
@@ -107,7 +108,7 @@ line. E writes what is shown into a CSV file."""
         await self.query_one(InvalidEvents).load()
 
     async def _title(self) -> str:
-        dot = f" {self.console.glyphs.dot} "
+        dot = f" {self.services.glyphs.dot} "
         if self._wish.run_id is not None:
             return f"Errors{dot}run {self._wish.run_id}"
         if self._wish.audience_id is not None:
@@ -117,7 +118,7 @@ line. E writes what is shown into a CSV file."""
 
     def _show_groups(self, title: str, groups: list[RejectionGroup], invalid: int) -> None:
         grid, panel = self.query_one("#groups", Grid), self.query_one("#groups-panel")
-        rows = group_rows(groups, self.console.glyphs, self.console.age_now)
+        rows = group_rows(groups, self.services.glyphs, self.services.clock.age_now)
         grid.empty = self._nobody(invalid)
         grid.show(rows)
         panel.border_title = said(title, longest=80)
@@ -141,7 +142,7 @@ line. E writes what is shown into a CSV file."""
 
         async def load(offset: int, limit: int) -> Sequence[Row]:
             users = await self.session.read(rejected_page, wish, offset, limit)
-            glyphs, now = self.console.glyphs, self.console.age_now
+            glyphs, now = self.services.glyphs, self.services.clock.age_now
             rows = [user_row(user, glyphs, now, of_all=group is None) for user in users]
             self._users.update(zip((row.key for row in rows), users, strict=True))
             return rows
@@ -163,7 +164,7 @@ line. E writes what is shown into a CSV file."""
 
     def _entitle_users(self) -> None:
         group, panel = self._group, self.query_one("#users-panel")
-        dot = f" {self.console.glyphs.dot} "
+        dot = f" {self.services.glyphs.dot} "
         title = f"{group.reason}{dot}{group.audience_name}" if group else "Users"
         panel.border_title = said(title, longest=90)
         marked = len(self.query_one("#users", Grid).marks)
@@ -212,9 +213,7 @@ line. E writes what is shown into a CSV file."""
         await self.reading(self._look_at_users)  # the cursor may have left their group just now
         user = self._users.get(event.grid.key)
         if user is not None:
-            from amp_console.console.screens.errors.rejected_user import RejectedUserScreen
-
-            self.app.push_screen(RejectedUserScreen(user))
+            self.services.navigate(OpenRejectedUser(user))
 
     def action_back(self) -> None:
         """From users to groups, from invalid events to rejected users, else out."""
@@ -256,7 +255,7 @@ line. E writes what is shown into a CSV file."""
         """Copy the row under the cursor, of the list that has the keys."""
         grid = self.focused
         if isinstance(grid, Grid) and grid.row is not None:
-            self.console.copy("\t".join(cell.text for cell in grid.row.cells))
+            self.services.clipboard.copy("\t".join(cell.text for cell in grid.row.cells))
 
     def action_everything(self) -> None:
         """Show the errors of all audiences and runs."""
@@ -301,7 +300,7 @@ line. E writes what is shown into a CSV file."""
         await self.reading(self._look_at_users)
         grid = self.query_one("#users", Grid)
         marked = [self._users[key] for key in grid.marks if key in self._users]
-        outcome = await ask_and_retry(self.console, self._meant, marked)
+        outcome = await ask_and_retry(self.services, self._meant, marked)
         if not outcome.audience_ids:
             return
         self._retried |= outcome.audience_ids
@@ -312,14 +311,12 @@ line. E writes what is shown into a CSV file."""
 
     def action_sync(self) -> None:
         """Plan a sync of the audiences whose users were retried."""
-        from amp_console.console.screens.plan.view import PlanScreen
-
-        self.app.push_screen(PlanScreen(tuple(sorted(self._retried))))
+        self.services.navigate(OpenPlan(tuple(sorted(self._retried))))
 
     def action_export(self) -> None:
         """Write what is shown into a CSV file."""
         name = "invalid-events.csv" if self._is_invalid else "rejected-users.csv"
-        self.run_worker(export(self.console, name, self._all_shown))
+        self.run_worker(export(self.services, name, self._all_shown))
 
     async def _all_shown(self) -> Shown:
         if self._is_invalid:

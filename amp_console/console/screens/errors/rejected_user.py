@@ -10,7 +10,8 @@ from textual.content import Content
 from textual.widgets import Static
 
 from amp_console.console.background import aside
-from amp_console.console.jobs.runs import KNOWN
+from amp_console.console.failures import KNOWN
+from amp_console.console.routes import OpenPerson
 from amp_console.console.screens.base import BaseScreen
 from amp_console.console.screens.errors.rows import DONE
 from amp_console.console.texts import BAD, MUTED, STRONG, facts, lines, said
@@ -112,7 +113,7 @@ request that carried them and Amplitude's answer. R makes the user pending again
         return lines(*blocks)
 
     def _facts(self) -> Content:
-        user, app = self._user, self.console
+        user, services = self._user, self.services
         rows: list[tuple[str, Content | str]] = [
             ("why", said((user.reason, BAD))),
             (user.id_type.label, said((user.id, STRONG))),
@@ -121,7 +122,7 @@ request that carried them and Amplitude's answer. R makes the user pending again
         ]
         if user.code is not Reason.NO_IDENTIFIER:
             rows += [
-                ("rejected", f"{at(user.at)} ({app.age_of(user.at)})"),
+                ("rejected", f"{at(user.at)} ({services.age_of(user.at)})"),
                 ("tries", f"{user.tries:,}"),
             ]
         return facts(rows)
@@ -170,13 +171,11 @@ request that carried them and Amplitude's answer. R makes the user pending again
 
     def action_person(self) -> None:
         """Ask how this person stands to every cohort."""
-        from amp_console.console.screens.person import PersonScreen
-
-        self.app.push_screen(PersonScreen(self._user.id))
+        self.services.navigate(OpenPerson(self._user.id))
 
     def action_copy(self) -> None:
         """Copy all of it."""
-        self.console.copy(self._text().plain)
+        self.services.clipboard.copy(self._text().plain)
 
     def action_retry(self) -> None:
         """Make the user pending again."""
@@ -192,10 +191,10 @@ request that carried them and Amplitude's answer. R makes the user pending again
                 [(user.audience_id, user.id_type, user.id)],
             )
         except KNOWN as error:
-            self.console.say(str(error), "error")
+            self.services.notifications.post(str(error), "error")
         else:
             says = "Pending again. The next sync delivers them." if done else "Pending already."
-            self.console.say(f"{user.id}: {says}")
+            self.services.notifications.post(f"{user.id}: {says}")
             self.reload()
 
 

@@ -1,7 +1,7 @@
 """Making rejected users pending again: asked before, and with a sync at once if wanted."""
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -9,8 +9,9 @@ from textual.containers import Horizontal
 from textual.widgets import Button, Static
 
 from amp_console.console.background import aside
+from amp_console.console.context import Services
 from amp_console.console.dialogs.base import Dialog
-from amp_console.console.jobs.runs import KNOWN
+from amp_console.console.failures import KNOWN
 from amp_console.console.texts import lines, said, with_key
 from amp_console.ledger.deliveries import Reason
 from amp_console.ledger.rejected import (
@@ -21,9 +22,6 @@ from amp_console.ledger.rejected import (
 )
 from amp_console.sync.delivery.retry import retry, retry_these
 from amp_console.text import plural
-
-if TYPE_CHECKING:
-    from amp_console.console.app import ConsoleApp
 
 NOTHING_TO_SEND = (
     "There is nothing to send for them: map the identifier (m on the audiences), and import the "
@@ -104,16 +102,16 @@ def _consequences(of: Retried) -> list[str]:
 
 
 async def ask_and_retry(
-    console: "ConsoleApp", wish: RejectedFilter, marked: Sequence[RejectedUser]
+    services: Services, wish: RejectedFilter, marked: Sequence[RejectedUser]
 ) -> RetryOutcome:
     """Ask, and make the marked users pending again, or without marks all that `wish` means."""
-    session = console.session
+    session = services.session
     assert session is not None  # places that retry are opened only with one
     of = _of_users(marked) if marked else _of_groups(await session.read(rejection_groups, wish))
     if not of.many:
-        console.say(NOTHING_TO_SEND, "warning")
+        services.notifications.post(NOTHING_TO_SEND, "warning")
         return RetryOutcome()
-    answer = await console.push_screen_wait(RetryDialog(of))
+    answer = await services.ask(RetryDialog(of))
     if answer is None:
         return RetryOutcome()
     try:
@@ -123,10 +121,10 @@ async def ask_and_retry(
         else:
             done = await aside(retry, session.ledger, session.connection, wish)
     except KNOWN as error:
-        console.say(str(error), "error")
+        services.notifications.post(str(error), "error")
         return RetryOutcome()
     hint = "" if answer == "sync" else " Press s to sync them."
-    console.say(f"{plural(done, 'user')} pending again.{hint}")
+    services.notifications.post(f"{plural(done, 'user')} pending again.{hint}")
     return RetryOutcome(frozenset(of.audiences), answer == "sync")
 
 

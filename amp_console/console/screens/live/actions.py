@@ -8,8 +8,8 @@ from amp_console.console import changing
 from amp_console.console.dialogs.ask import Ask
 from amp_console.console.dialogs.base import Confirm
 from amp_console.console.dialogs.listen import ListenDialog, ListenRequest
+from amp_console.console.failures import KNOWN
 from amp_console.console.jobs.live import Bring, LiveJob, address, paths
-from amp_console.console.jobs.runs import KNOWN
 from amp_console.console.keyring import UntilQuit, ask_keyring
 from amp_console.ledger.audiences import audience
 from amp_console.sync.live.follower import NO_COHORT, OFF
@@ -81,7 +81,7 @@ def ask_paths(place: "LiveScreen", *, create: bool) -> None:
             follow(place, paths(path.strip()), create=create)
 
     question = "Folder or file to follow." + _more(place, create=create)
-    offered = place.console.premises.live_folder
+    offered = place.services.environment.live_folder
     place.app.push_screen(Ask("Follow", question, offered, "Follow"), begun)
 
 
@@ -101,15 +101,17 @@ def _more(place: "LiveScreen", *, create: bool) -> str:
 
 
 async def _listen(place: "LiveScreen", request: ListenRequest, *, create: bool) -> None:
-    console, premises = place.console, place.console.premises
+    services = place.services
     connection = place.session.connection
-    glyphs = partial(find_webhook_secret, connection, premises.environ, premises.vault)
+    glyphs = partial(
+        find_webhook_secret, connection, services.environment.environ, services.environment.vault
+    )
     try:
-        secret = await ask_keyring(console, glyphs)
+        secret = await ask_keyring(services, glyphs)
     except UntilQuit:
         secret = None
     except KeysError as error:
-        console.say(str(error), "error")
+        services.notifications.post(str(error), "error")
         return
     host, port, single_events = request
     follow(place, address(host, port, secret, single_events=single_events), create=create)
@@ -128,21 +130,21 @@ async def _add(place: "LiveScreen", work: LiveJob, bring: Bring) -> None:
     try:
         await work.add(bring)
     except (*KNOWN, CannotBind) as error:
-        place.console.say(str(error), "error")
+        place.services.notifications.post(str(error), "error")
 
 
 def begin(place: "LiveScreen", bring: Bring, *, create: bool) -> None:
     """Begin a session."""
-    console = place.console
+    services = place.services
     work = LiveJob(
         place.session,
         bring,
-        LiveOptions(console.premises.flush_seconds, create=create),
-        console.premises.timing,
-        console.tell,
-        console.alarm,
+        LiveOptions(services.environment.flush_seconds, create=create),
+        services.timing,
+        services.publish_change,
+        services.alerts.report,
     )
-    console.following = work
+    services.jobs.live = work
     work.start()
     place.draw()
     place.refresh_bindings()
@@ -194,6 +196,6 @@ def go_live(place: "LiveScreen", of: LiveAudience) -> None:
 async def switch(place: "LiveScreen", of: LiveAudience) -> None:
     """Switch an audience off for good, or on again; it goes live at once then."""
     known = await place.session.read(audience, of.audience_id)
-    await changing.switch(place.console, known)
+    await changing.switch(place.services, known)
     if place.work is not None and not known.enabled:
         place.work.recheck(of.audience_id)

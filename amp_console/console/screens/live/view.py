@@ -8,6 +8,7 @@ from textual.containers import Horizontal, Vertical
 from textual.content import Content
 
 from amp_console.console.jobs.live import LiveJob
+from amp_console.console.routes import MainScreen, OpenRun, Visit
 from amp_console.console.screens.base import BaseScreen
 from amp_console.console.screens.live import actions as doing
 from amp_console.console.screens.live import rows
@@ -75,7 +76,7 @@ v shows the last changes where there is no room for them beside the sources."""
 
     def body(self) -> ComposeResult:
         """The session, its audiences; below them its sources, and the last changes."""
-        glyphs = self.console.glyphs
+        glyphs = self.services.glyphs
         with Vertical(id="session", classes="panel") as panel:
             panel.border_title = "Live"
             yield SteadyText(id="headline")
@@ -100,8 +101,8 @@ v shows the last changes where there is no room for them beside the sources."""
     @property
     def work(self) -> LiveJob | None:
         """The console's own session, under way or over."""
-        work = self.console.following
-        return work if work is not None and work.session is self.console.session else None
+        work = self.services.jobs.live
+        return work if work is not None and work.session is self.services.session else None
 
     @property
     def is_live(self) -> bool:
@@ -143,7 +144,7 @@ v shows the last changes where there is no room for them beside the sources."""
 
     def draw(self) -> None:
         """Show this console's session as it is now."""
-        work, glyphs = self.work, self.console.glyphs
+        work, glyphs = self.work, self.services.glyphs
         if work is None:
             return
         now = work.snapshot
@@ -164,7 +165,7 @@ v shows the last changes where there is no room for them beside the sources."""
         self._focus_list()
 
     def _show_others(self, of: list[tuple[Run, RunAudience]]) -> None:
-        glyphs = self.console.glyphs
+        glyphs = self.services.glyphs
         told = [rows.other_line(run, glyphs) for run in self._others]
         self._arrange("-elsewhere", lines(*told, rows.HOW_TO_END), len(of))
         self.query_one("#list", Grid).show([rows.other_row(run, item, glyphs) for run, item in of])
@@ -261,15 +262,13 @@ v shows the last changes where there is no room for them beside the sources."""
 
     def action_errors(self) -> None:
         """Open the errors of all audiences."""
-        self.console.action_go("errors")
+        self.services.navigate(Visit(MainScreen.ERRORS))
 
     def action_run(self) -> None:
         """Open the session's run, with its requests."""
         run_id = self.run_id
         if run_id is not None:
-            from amp_console.console.screens.runs.view import RunScreen
-
-            self.app.push_screen(RunScreen(run_id))
+            self.services.navigate(OpenRun(run_id))
 
     @property
     def run_id(self) -> int | None:

@@ -10,6 +10,7 @@ from textual.widgets import Static
 from amp_console.connections import Connection
 from amp_console.console.dialogs.base import Confirm
 from amp_console.console.jobs.runs import SyncJob
+from amp_console.console.routes import OpenRun, Replace
 from amp_console.console.screens.base import BaseScreen
 from amp_console.console.screens.plan import rows as plan_rows
 from amp_console.console.texts import lines, said
@@ -54,7 +55,7 @@ s, y or Enter sends it. Esc goes back with nothing sent."""
 
     def body(self) -> ComposeResult:
         """What happens in a sentence, the audiences, and what one should know beforehand."""
-        glyphs = self.console.glyphs
+        glyphs = self.services.glyphs
         with Vertical(id="plan", classes="panel") as panel:
             panel.border_title = "Plan"
             yield Static(id="headline")
@@ -72,7 +73,7 @@ s, y or Enter sends it. Esc goes back with nothing sent."""
         plan = await self.session.read(_draw_up, connection, self._audience_ids)
         self._tally = await self.session.read(read_since_last_run)
         self._plan = plan
-        console_look, grid = self.console.glyphs, self.query_one("#audiences", Grid)
+        console_look, grid = self.services.glyphs, self.query_one("#audiences", Grid)
         grid.show([plan_rows.row(item, console_look) for item in plan.audiences])
         self.query_one("#headline", Static).update(plan_rows.headline(plan))
         self.query_one("#concerns", Static).update(
@@ -104,7 +105,7 @@ s, y or Enter sends it. Esc goes back with nothing sent."""
 
     def disabled_reason(self, action: str) -> str | None:
         """What stands in the way of sending the plan."""
-        if action == "watch" and self.console.sync is None:
+        if action == "watch" and self.services.jobs.sync is None:
             return "No sync was started since the console was opened. Past ones: press 3."
         if action != "send":
             return None
@@ -122,12 +123,12 @@ s, y or Enter sends it. Esc goes back with nothing sent."""
         if reason is None:
             self.action_send()
         else:
-            self.console.say(reason, "warning")
+            self.services.notifications.post(reason, "warning")
 
     def action_send(self) -> None:
         """Send the plan; ask first, where most of a cohort would be taken out."""
         assert self._plan is not None
-        sync = self.console.sync
+        sync = self.services.jobs.sync
         if sync is not None and not sync.is_over:
             self.app.push_screen(_under_way(), self._watch_if)
             return
@@ -146,21 +147,17 @@ s, y or Enter sends it. Esc goes back with nothing sent."""
             self.action_watch()
 
     def _send(self) -> None:
-        from amp_console.console.screens.runs.view import RunScreen
-
-        console, plan = self.console, self._plan
+        services, plan = self.services, self._plan
         assert plan is not None
-        console.sync = SyncJob(
-            self.session, plan, console.premises.timing, console.tell, self._tally
+        services.jobs.sync = SyncJob(
+            self.session, plan, services.timing, services.publish_change, self._tally
         )
-        console.sync.start()
-        self.app.switch_screen(RunScreen())
+        services.jobs.sync.start()
+        self.services.navigate(Replace(OpenRun()))
 
     def action_watch(self) -> None:
         """Open the sync that was started last."""
-        from amp_console.console.screens.runs.view import RunScreen
-
-        self.app.switch_screen(RunScreen())
+        self.services.navigate(Replace(OpenRun()))
 
 
 def _draw_up(db: Db, connection: Connection, audience_ids: tuple[int, ...]) -> Plan:

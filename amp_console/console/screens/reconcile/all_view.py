@@ -10,6 +10,7 @@ from textual.widgets import Static
 
 from amp_console.console.dialogs.base import Confirm
 from amp_console.console.jobs.reconcile import CompareJob, ReconcileJob, RepairJob
+from amp_console.console.routes import OpenReconcile
 from amp_console.console.screens.base import BaseScreen
 from amp_console.console.screens.reconcile.all_rows import (
     COLUMNS,
@@ -60,15 +61,15 @@ Enter opens one audience, with everybody who differs."""
         """One table, and a line on what is under way."""
         with Vertical(id="several", classes="panel") as panel:
             panel.border_title = "Reconcile"
-            yield Grid(COLUMNS, empty=EMPTY, glyphs=self.console.glyphs, marks=True, id="list")
+            yield Grid(COLUMNS, empty=EMPTY, glyphs=self.services.glyphs, marks=True, id="list")
         with Container(id="state", classes="panel"):
             yield Static(id="says")
 
     def on_mount(self) -> None:
         """Draw work under way as it goes, and ask how many downloads are left."""
         self.set_interval(OFTEN, self._show)
-        if self.console.quota is None:
-            self.run_worker(self.console.update_quota())
+        if self.services.figures.quota is None:
+            self.run_worker(self.services.figures.update_quota())
 
     # Looking.
 
@@ -82,19 +83,21 @@ Enter opens one audience, with everybody who differs."""
     def _show(self) -> None:
         if not self._is_read:
             return
-        grid, glyphs, work = self.query_one("#list", Grid), self.console.glyphs, self._work
-        grid.show([row(item, work, glyphs, self.console.age_now) for item in self._known.values()])
+        grid, glyphs, work = self.query_one("#list", Grid), self.services.glyphs, self._work
+        grid.show(
+            [row(item, work, glyphs, self.services.clock.age_now) for item in self._known.values()]
+        )
         panel = self.query_one("#several")
         panel.border_subtitle = said(plural(len(self._known), "audience"))
         self.query_one("#says", Static).update(said((self._says(), MUTED)))
         if work is not None and work.is_over and self._told is not work:
             self._told = work
-            self.run_worker(self.console.update_quota())
+            self.run_worker(self.services.figures.update_quota())
             self.reload()
         self.update_keys()
 
     def _says(self) -> str:
-        work, quota = self._work, self.console.quota
+        work, quota = self._work, self.services.figures.quota
         asked = f"{quota}." if quota else ""
         if work is None:
             return f"{asked} Comparing takes {plural(len(self._chosen), 'download')}.".strip()
@@ -105,14 +108,17 @@ Enter opens one audience, with everybody who differs."""
 
     @property
     def _work(self) -> ReconcileJob | None:
-        work = self.console.reconciling
+        work = self.services.jobs.reconciling
         if work is None or not set(work.audience_ids) & set(self._ids):
             return None
-        return work if work.session is self.console.session else None
+        return work if work.session is self.services.session else None
 
     @property
     def _is_busy(self) -> bool:
-        return self.console.reconciling is not None and not self.console.reconciling.is_over
+        return (
+            self.services.jobs.reconciling is not None
+            and not self.services.jobs.reconciling.is_over
+        )
 
     @property
     def _chosen(self) -> list[Known]:
@@ -161,15 +167,13 @@ Enter opens one audience, with everybody who differs."""
         """Open the audience under the cursor."""
         known = self._known.get(self.query_one("#list", Grid).key)
         if known is not None:
-            from amp_console.console.screens.reconcile.view import ReconcileScreen
-
-            self.app.push_screen(ReconcileScreen(known.audience.id))
+            self.services.navigate(OpenReconcile(known.audience.id))
 
     def action_compare(self) -> None:
         """Say what it costs, then compare."""
-        chosen, quota = self._chosen, self.console.quota
+        chosen, quota = self._chosen, self.services.figures.quota
         if quota is not None and len(chosen) > quota.left:
-            self.console.say(
+            self.services.notifications.post(
                 f"That takes {plural(len(chosen), 'download')}, and {quota.left:,} are left. "
                 "Mark fewer audiences.",
                 "warning",
@@ -189,19 +193,19 @@ Enter opens one audience, with everybody who differs."""
     def _compare_if(self, is_meant: bool | None) -> None:
         if is_meant:
             audiences = [item.audience for item in self._chosen]
-            timing, tell = self.console.premises.timing, self.console.tell
+            timing, tell = self.services.timing, self.services.publish_change
             self._start(CompareJob(self.session, audiences, timing, tell))
 
     def _start(self, work: ReconcileJob) -> None:
-        self.console.reconciling = work
+        self.services.jobs.reconciling = work
         work.start()
         self.query_one("#list", Grid).marks.clear()
         self.refresh_bindings()
 
     def action_cancel(self) -> None:
         """End what is under way; what was sent stays sent."""
-        if self.console.reconciling is not None:
-            self.console.reconciling.cancel()
+        if self.services.jobs.reconciling is not None:
+            self.services.jobs.reconciling.cancel()
 
     def action_put_right(self) -> None:
         """Choose what is put right, see the plan, and confirm it."""
@@ -210,9 +214,11 @@ Enter opens one audience, with everybody who differs."""
     async def _put_right(self) -> None:
         both = await self._plans(RepairChoice(add=True, remove=True))
         if not both:
-            self.console.say("Everybody who can be put right is. Press c to compare again.")
+            self.services.notifications.post(
+                "Everybody who can be put right is. Press c to compare again."
+            )
             return
-        quota = self.console.quota
+        quota = self.services.figures.quota
         offer = Offer(
             plural(len(both), "audience"),
             sum(item.add for item in both),
@@ -221,15 +227,15 @@ Enter opens one audience, with everybody who differs."""
             can_replace=False,
             quota=str(quota) if quota else "how many are left is not known",
         )
-        wish = await self.console.push_screen_wait(ChoiceDialog(offer))
+        wish = await self.services.ask(ChoiceDialog(offer))
         if wish is None:
             return
         plans = await self._plans(wish.choice)
         if not plans:
             return
-        is_meant = await self.console.push_screen_wait(confirm(plans))
+        is_meant = await self.services.ask(confirm(plans))
         if is_meant:
-            timing, tell = self.console.premises.timing, self.console.tell
+            timing, tell = self.services.timing, self.services.publish_change
             self._start(RepairJob(self.session, plans, timing, tell, verify=wish.verify))
 
     async def _plans(self, choice: RepairChoice) -> list[ReconcilePlan]:

@@ -1,21 +1,17 @@
 """Writing the differences of a comparison into a file."""
 
-from typing import TYPE_CHECKING
-
 from amp_console.console.background import aside
+from amp_console.console.context import Services
 from amp_console.console.dialogs.export import ExportDialog, ExportRequest, export_to
 from amp_console.ledger.comparisons import DifferenceFilter, differences
 from amp_console.sync.queries.export import write_differences
 
-if TYPE_CHECKING:
-    from amp_console.console.app import ConsoleApp
 
-
-async def export(console: "ConsoleApp", key: str, comparison_id: int) -> None:
+async def export(services: Services, key: str, comparison_id: int) -> None:
     """Ask for a file, and write everybody who differs: CSV, or NDJSON by the name's end."""
 
     async def write(request: ExportRequest) -> int:
-        session = console.session
+        session = services.session
         if session is None:
             return 0
         found = await session.read(differences, DifferenceFilter(comparison_id))
@@ -24,4 +20,4 @@ async def export(console: "ConsoleApp", key: str, comparison_id: int) -> None:
 
     question = "Save as CSV, or NDJSON by the name's end (replaces an existing file):"
     dialog = ExportDialog("Export the differences", question, "differences.csv")
-    await export_to(console, dialog, write)
+    await export_to(services, dialog, write)

@@ -12,6 +12,7 @@ from textual.widgets import Static
 from amp_console.console.dialogs.ask import Ask
 from amp_console.console.dialogs.base import Confirm
 from amp_console.console.jobs.reconcile import CompareJob, ReconcileJob, RepairJob
+from amp_console.console.routes import OpenPerson, OpenRun
 from amp_console.console.screens.base import BaseScreen
 from amp_console.console.screens.reconcile import rows
 from amp_console.console.screens.reconcile.choice import ChoiceDialog, Offer, RepairRequest, confirm
@@ -90,7 +91,7 @@ identifier to a line. E writes the differences into a file. w shows the requests
 
     def body(self) -> ComposeResult:
         """The picture above; the kinds of differences, and the people of one kind, below."""
-        glyphs = self.console.glyphs
+        glyphs = self.services.glyphs
         with Vertical(id="picture", classes="panel") as panel:
             panel.border_title = "Reconcile"
             yield Static(id="headline")
@@ -111,8 +112,8 @@ identifier to a line. E writes the differences into a file. w shows the requests
     def on_mount(self) -> None:
         """Draw work under way as it goes, and ask how many downloads are left."""
         self._timer = self.set_interval(OFTEN, self._show_work)
-        if self.console.quota is None:
-            self.run_worker(self.console.update_quota())
+        if self.services.figures.quota is None:
+            self.run_worker(self.services.figures.update_quota())
 
     # Looking.
 
@@ -127,7 +128,7 @@ identifier to a line. E writes the differences into a file. w shows the requests
         self._show_work()
 
     def _show_picture(self, mended: dict[DifferenceKind, int]) -> None:
-        of, glyphs, panel = self._found, self.console.glyphs, self.query_one("#picture")
+        of, glyphs, panel = self._found, self.services.glyphs, self.query_one("#picture")
         assert self._audience is not None
         panel.border_title = said(f"Reconcile {glyphs.dot} {self._audience.name}", longest=80)
         for name in ("#bar", "#legend"):
@@ -151,7 +152,7 @@ identifier to a line. E writes the differences into a file. w shows the requests
 
     def _show_age(self) -> None:
         if self._found is not None:
-            compared = rows.compared(self._found, self.console.age_now, self.console.glyphs)
+            compared = rows.compared(self._found, self.services.clock.age_now, self.services.glyphs)
             self.query_one("#picture").border_subtitle = said(compared, longest=110)
 
     def _show_kinds(self, mended: dict[DifferenceKind, int]) -> None:
@@ -176,7 +177,7 @@ identifier to a line. E writes the differences into a file. w shows the requests
         async def load(offset: int, limit: int) -> Sequence[Row]:
             found = await self.session.read(differences, wish, offset, limit)
             self._people.update((item.key, item) for item in found)
-            return [rows.person_row(item, self.console.glyphs) for item in found]
+            return [rows.person_row(item, self.services.glyphs) for item in found]
 
         people = await rows_or_pages(count, load)
         if wish != self._meant:
@@ -194,7 +195,7 @@ identifier to a line. E writes the differences into a file. w shows the requests
         marked = len(self.query_one("#people", Grid).marks)
         count = self._shown[1] if self._shown else 0
         people = f"{count:,} {'person' if count == 1 else 'people'}"
-        dot = f" {self.console.glyphs.dot} "
+        dot = f" {self.services.glyphs.dot} "
         panel.border_subtitle = dot.join([people, *([f"{marked:,} marked"] if marked else [])])
 
     @property
@@ -220,10 +221,10 @@ identifier to a line. E writes the differences into a file. w shows the requests
     @property
     def _work(self) -> ReconcileJob | None:
         """What is done, or was done last, for this audience."""
-        work = self.console.reconciling
+        work = self.services.jobs.reconciling
         if work is None or self._audience_id not in work.audience_ids:
             return None
-        return work if work.session is self.console.session else None
+        return work if work.session is self.services.session else None
 
     @property
     def _is_busy(self) -> bool:
@@ -232,14 +233,14 @@ identifier to a line. E writes the differences into a file. w shows the requests
     def _show_work(self) -> None:
         work, text = self._work, self.query_one("#doing", Static)
         if work is not None and not work.is_over:
-            text.update(doing(work, self._audience_id, self.console.glyphs))
+            text.update(doing(work, self._audience_id, self.services.glyphs))
         else:
-            quota = self.console.quota
+            quota = self.services.figures.quota
             came = came_of(work, self._audience_id) if work is not None else None
             text.update(came or said((f"{quota}." if quota else "", MUTED)))
         if work is not None and work.is_over and self._told is not work:
             self._told = work
-            self.run_worker(self.console.update_quota())
+            self.run_worker(self.services.figures.update_quota())
             self.reload()
             if isinstance(work, CompareJob) and work.is_incomplete:
                 self.run_worker(self._insist(work))
@@ -285,22 +286,18 @@ identifier to a line. E writes the differences into a file. w shows the requests
         """Copy the row under the cursor, of the list that has the keys."""
         grid = self.focused
         if isinstance(grid, Grid) and grid.row is not None:
-            self.console.copy("\t".join(cell.text for cell in grid.row.cells))
+            self.services.clipboard.copy("\t".join(cell.text for cell in grid.row.cells))
 
     def action_person(self) -> None:
         """Say why the person under the cursor is, or is not, in the cohort."""
         person = self._people.get(self.query_one("#people", Grid).key)
         if person is not None:
-            from amp_console.console.screens.person import PersonScreen
-
-            self.app.push_screen(PersonScreen(person.id))
+            self.services.navigate(OpenPerson(person.id))
 
     def action_run(self) -> None:
         """Open the run that this is."""
         if self._work is not None and self._work.run_id is not None:
-            from amp_console.console.screens.runs.view import RunScreen
-
-            self.app.push_screen(RunScreen(self._work.run_id))
+            self.services.navigate(OpenRun(self._work.run_id))
 
     # Doing something about it.
 
@@ -313,7 +310,7 @@ identifier to a line. E writes the differences into a file. w shows the requests
     def disabled_reason(self, action: str) -> str | None:
         """What can't be done now, and why."""
         if action in {"compare", "list", "put_right"}:
-            busy = self.console.reconciling
+            busy = self.services.jobs.reconciling
             if busy is not None and not busy.is_over:
                 return "A comparison or a repair is under way already: wait for it, or cancel it."
             if self._audience is not None and self._audience.cohort_id is None:
@@ -347,22 +344,22 @@ identifier to a line. E writes the differences into a file. w shows the requests
             yes="Compare anyway",
             is_danger=True,
         )
-        if await self.console.push_screen_wait(question):
+        if await self.services.ask(question):
             self._compare(work.against, allow_incomplete=True)
 
     def _compare(self, against: str | None, *, allow_incomplete: bool = False) -> None:
         if self._audience is None:
             return
-        console = self.console
+        services = self.services
         work = CompareJob(
             self.session,
             [self._audience],
-            console.premises.timing,
-            console.tell,
+            services.timing,
+            services.publish_change,
             against,
             allow_incomplete=allow_incomplete,
         )
-        console.reconciling = work
+        services.jobs.reconciling = work
         work.start()
         self.refresh_bindings()
 
@@ -392,21 +389,23 @@ identifier to a line. E writes the differences into a file. w shows the requests
         whole = RepairChoice(add=True, remove=True, only=only or None)
         plan = await session.ledger.awrite(plan_reconcile, session.connection, of, whole)
         if plan.is_idle:
-            self.console.say("Everybody who can be put right is. Press c to compare again.")
+            self.services.notifications.post(
+                "Everybody who can be put right is. Press c to compare again."
+            )
             return
-        wish = await self.console.push_screen_wait(ChoiceDialog(self._offer(plan, bool(only))))
+        wish = await self.services.ask(ChoiceDialog(self._offer(plan, bool(only))))
         if wish is None:
             return
         choice = RepairChoice(add=wish.choice.add, remove=wish.choice.remove, only=only or None)
         plan = await session.ledger.awrite(
             plan_reconcile, session.connection, of, choice, replace=wish.replace
         )
-        if await self.console.push_screen_wait(confirm([plan])):
+        if await self.services.ask(confirm([plan])):
             self._start(plan, wish)
             grid.marks.clear()
 
     def _offer(self, plan: ReconcilePlan, is_marked: bool) -> Offer:
-        quota = self.console.quota
+        quota = self.services.figures.quota
         return Offer(
             clean(plan.name, 40),
             plan.add,
@@ -417,11 +416,11 @@ identifier to a line. E writes the differences into a file. w shows the requests
         )
 
     def _start(self, plan: ReconcilePlan, wish: RepairRequest) -> None:
-        console = self.console
+        services = self.services
         work = RepairJob(
-            self.session, [plan], console.premises.timing, console.tell, verify=wish.verify
+            self.session, [plan], services.timing, services.publish_change, verify=wish.verify
         )
-        console.reconciling = work
+        services.jobs.reconciling = work
         work.start()
         self.refresh_bindings()
 
@@ -429,4 +428,4 @@ identifier to a line. E writes the differences into a file. w shows the requests
         """Write the differences into a file."""
         assert self._audience is not None
         assert self._found is not None
-        self.run_worker(export(self.console, self._audience.key, self._found.id))
+        self.run_worker(export(self.services, self._audience.key, self._found.id))

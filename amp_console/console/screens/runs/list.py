@@ -7,6 +7,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Container
 
 from amp_console.console.glyphs import Glyphs
+from amp_console.console.routes import OpenErrors, OpenRun
 from amp_console.console.run_view import OUTCOME_TONES
 from amp_console.console.screens.base import BaseScreen
 from amp_console.console.screens.runs.rows import sign
@@ -60,13 +61,13 @@ Enter opens a run with its requests and errors, however long ago it was."""
         with Container(id="runs", classes="panel") as panel:
             panel.border_title = "Runs"
             yield FilterBar()
-            yield Grid(COLUMNS, empty=EMPTY, glyphs=self.console.glyphs, id="list")
+            yield Grid(COLUMNS, empty=EMPTY, glyphs=self.services.glyphs, id="list")
 
     async def load(self) -> None:
         """Read the history."""
         found = await self.session.read(all_runs, dead=await self.session.dead_runs())
         grid = self.query_one(Grid)
-        grid.show([row(item, self.console.glyphs, self.console.age_now) for item in found])
+        grid.show([row(item, self.services.glyphs, self.services.clock.age_now) for item in found])
         self.query_one("#runs").border_subtitle = said(plural(len(found), "run") if found else "")
 
     def on_grid_moved(self) -> None:
@@ -85,19 +86,15 @@ Enter opens a run with its requests and errors, however long ago it was."""
 
     def action_open(self) -> None:
         """Open the run under the cursor."""
-        from amp_console.console.screens.runs.view import RunScreen
-
         key = self.query_one(Grid).key
         if isinstance(key, int):
-            self.app.push_screen(RunScreen(key))
+            self.services.navigate(OpenRun(key))
 
     def action_errors(self) -> None:
         """Open the users whom the run's requests rejected."""
-        from amp_console.console.screens.errors.list import ErrorsScreen
-
         key = self.query_one(Grid).key
         if isinstance(key, int):
-            self.app.push_screen(ErrorsScreen(run_id=key))
+            self.services.navigate(OpenErrors(run_id=key))
 
 
 def row(of: Run, glyphs: Glyphs, now: int) -> Row:

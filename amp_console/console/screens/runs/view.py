@@ -12,6 +12,7 @@ from textual.widgets import Static
 from amp_console.console import run_view as run_picture
 from amp_console.console.dialogs.base import Confirm
 from amp_console.console.jobs.runs import SyncJob
+from amp_console.console.routes import OpenErrors
 from amp_console.console.run_view import RunView
 from amp_console.console.screens.base import BaseScreen
 from amp_console.console.screens.runs import rows as run_rows
@@ -75,7 +76,7 @@ reason shows the users who were rejected for it."""
 
     def body(self) -> ComposeResult:
         """The audiences, the funnel; below them the requests, and who was rejected."""
-        glyphs = self.console.glyphs
+        glyphs = self.services.glyphs
         with Vertical(id="run"):
             with Vertical(id="progress", classes="panel"):
                 yield Static(id="headline")
@@ -95,7 +96,7 @@ reason shows the users who were rejected for it."""
 
     def on_mount(self) -> None:
         """Take hold of the run under way, if that is the one, and draw it as it goes."""
-        sync = self.console.sync
+        sync = self.services.jobs.sync
         if sync is not None and self._wanted in {None, sync.run_id}:
             self._work = sync
             self._timer = self.set_interval(OFTEN, self._tick)
@@ -141,11 +142,11 @@ reason shows the users who were rejected for it."""
         if found is None:
             return None
         audiences = await self.session.read(runs.run_audiences, self._wanted)
-        work, live = self.console.reconciling, self.console.following
+        work, live = self.services.jobs.reconciling, self.services.jobs.live
         is_ours = work is not None and work.run_id == found.id
         if live is not None and live.snapshot is not None:
             is_ours = is_ours or live.snapshot.run_id == found.id
-        return run_picture.past(found, audiences, self.console.now, is_ours=is_ours)
+        return run_picture.past(found, audiences, self.services.clock.now, is_ours=is_ours)
 
     # Showing.
 
@@ -158,18 +159,18 @@ reason shows the users who were rejected for it."""
             missing = NO_RUN if self._wanted is None else f"There is no run {self._wanted}."
             head.update(said((missing, MUTED)))
             return
-        head.update(run_rows.headline(picture, self.console.glyphs))
+        head.update(run_rows.headline(picture, self.services.glyphs))
         self._show_bars(picture)
         self._show_frame(picture)
         room = self.query_one("#funnel").size.width or self.size.width
         self.query_one("#funnel", Static).update(
-            run_rows.funnel(picture.funnel, self.console.glyphs, room)
+            run_rows.funnel(picture.funnel, self.services.glyphs, room)
         )
         if before is None or before.outcome != picture.outcome:
             self.refresh_bindings()
 
     def _show_bars(self, picture: RunView) -> None:
-        grid, glyphs = self.query_one("#bars", Grid), self.console.glyphs
+        grid, glyphs = self.query_one("#bars", Grid), self.services.glyphs
         room = (grid.size.width or self.size.width - 4) - LEAD
         widths = {column.at: column.width for column in fit_columns(run_rows.AUDIENCES, room)}
         sizes = widths.get(run_rows.BAR, 0), widths.get(run_rows.DOING, 0)
@@ -190,14 +191,14 @@ reason shows the users who were rejected for it."""
         return self._picture.lines if self._picture else ()
 
     def _show_frame(self, picture: RunView) -> None:
-        dot, panel = f" {self.console.glyphs.dot} ", self.query_one("#progress")
+        dot, panel = f" {self.services.glyphs.dot} ", self.query_one("#progress")
         parts = [_KINDS[picture.kind], plural(len(picture.lines), "audience")]
         if picture.run_id is not None:
             parts.append(f"run {picture.run_id}")
         panel.border_title = said(dot.join(parts))
         time = f"{stopwatch(picture.elapsed)} elapsed"
         if picture.started_at is not None:
-            when = self.console.age_of(picture.started_at)
+            when = self.services.age_of(picture.started_at)
             time = f"{at(picture.started_at)} ({when}){dot}{stopwatch(picture.elapsed)}"
         panel.border_subtitle = said(time)
 
@@ -232,7 +233,7 @@ reason shows the users who were rejected for it."""
             self.query_one("#reasons", Grid).show(())
             for grid in (self.query_one("#log", Grid), self.query_one("#full-log", Grid)):
                 grid.show(())
-        if run_id is None or (self._work and self._work.session is not self.console.session):
+        if run_id is None or (self._work and self._work.session is not self.services.session):
             return
         of = self._of_audience[0] if self._of_audience else None
         count = await self.session.read(requests.count_requests, run_id, of)
@@ -255,7 +256,7 @@ reason shows the users who were rejected for it."""
     ) -> list[Row]:
         found = await self.session.read(requests.requests_page, run_id, offset, limit, of)
         row = run_rows.full_request_row if is_full else run_rows.request_row
-        return [row(item, self.console.glyphs) for item in found]
+        return [row(item, self.services.glyphs) for item in found]
 
     def _show_reasons(self, groups: list[RejectionGroup]) -> None:
         of_several = len({group.audience_id for group in groups}) > 1
@@ -343,9 +344,7 @@ reason shows the users who were rejected for it."""
         self._open_errors(RejectedFilter(run_id=self._picture.run_id if self._picture else None))
 
     def _open_errors(self, of: RejectedFilter) -> None:
-        from amp_console.console.screens.errors.list import ErrorsScreen
-
-        self.app.push_screen(ErrorsScreen(of.audience_id, run_id=of.run_id))
+        self.services.navigate(OpenErrors(of.audience_id, run_id=of.run_id))
 
     def action_log(self) -> None:
         """Show the requests full-size, or small again."""
@@ -372,7 +371,7 @@ reason shows the users who were rejected for it."""
         focused = self.focused
         row = focused.row if isinstance(focused, Grid) else None
         if row is not None:
-            self.console.copy("\t".join(cell.text for cell in row.cells))
+            self.services.clipboard.copy("\t".join(cell.text for cell in row.cells))
 
     def on_grid_moved(self, event: Grid.Moved) -> None:
         """Say what the audience under the cursor does."""

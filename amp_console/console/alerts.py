@@ -1,0 +1,31 @@
+"""Alerts of a live session: a notification, the terminal's bell, the desktop."""
+
+from typing import Any
+
+from textual.app import App
+
+from amp_console.console.notifications import Notifications
+from amp_console.sync.live.alerts import Alert
+from amp_console.text import clean
+
+
+class AlertNotifier:
+    """Reports alerts to the operator; to the desktop as well, where the settings ask for it."""
+
+    def __init__(
+        self, app: App[Any], notifications: Notifications, *, notifies_desktop: bool
+    ) -> None:
+        self._app = app
+        self._notifications = notifications
+        self._notifies_desktop = notifies_desktop
+
+    def report(self, alert: Alert) -> None:
+        """Post the alert; ring the bell unless it says that something is over."""
+        self._notifications.post(alert.text, "information" if alert.is_over else "warning")
+        if alert.is_over:
+            return
+        self._app.bell()
+        if self._notifies_desktop and self._app._driver is not None:
+            # OSC 9, which iTerm2, kitty, WezTerm, Windows Terminal and others show on the desktop;
+            # Textual has no call for it.
+            self._app._driver.write(f"\x1b]9;{clean(alert.text, 300)}\x07")

@@ -1,0 +1,34 @@
+"""Copying text out of the console."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from textual.app import App
+
+from amp_console.console.notifications import Notifications
+
+
+class Clipboard:
+    """Copies by OSC 52 and into a file: a terminal never says whether it took the text."""
+
+    def __init__(self, app: App[Any], file: Path, notifications: Notifications) -> None:
+        self._app = app
+        self._file = file
+        self._notifications = notifications
+
+    def copy(self, text: str) -> None:
+        """Copy a text, and post where it is."""
+        self._app.copy_to_clipboard(text)
+        try:
+            _write_private(self._file, text)
+        except OSError:
+            self._notifications.post("Copied, if your terminal allows it.")
+        else:
+            self._notifications.post(f"Copied. If your terminal did not take it: {self._file}")
+
+
+def _write_private(file: Path, text: str) -> None:
+    handle = os.open(file, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600)
+    with os.fdopen(handle, "w", encoding="utf-8") as out:
+        out.write(text)

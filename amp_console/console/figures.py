@@ -1,0 +1,63 @@
+"""Figures that Amplitude is asked for: cohort sizes, and downloads used this month."""
+
+from collections.abc import Callable
+
+from amp_console.console.clock import Clock
+from amp_console.console.failures import KNOWN
+from amp_console.console.notifications import Notifications
+from amp_console.console.session import Sessions
+from amp_console.sync.queries import cohorts
+from amp_console.sync.reconcile.quota import Quota, ask_quota
+
+
+class Figures:
+    """The last figures of the open connection. `changed` is called when there are newer ones."""
+
+    def __init__(
+        self,
+        sessions: Sessions,
+        clock: Clock,
+        notifications: Notifications,
+        changed: Callable[[], None],
+    ) -> None:
+        self._sessions = sessions
+        self._clock = clock
+        self._notifications = notifications
+        self._changed = changed
+        self.quota: Quota | None = None
+        """Cohort downloads of this month; None before Amplitude was asked."""
+        self.sizes: dict[str, int | None] = {}
+        """Members of each cohort, by cohort id."""
+        self.sizes_at = 0
+        """When Amplitude was asked for the sizes, in microseconds since 1970."""
+
+    def forget(self) -> None:
+        """Another connection is open: its figures are not known yet."""
+        self.sizes, self.quota = {}, None
+
+    async def update_sizes(self) -> None:
+        """Ask Amplitude how large its cohorts are: one list call, none of the downloads."""
+        session = self._sessions.current
+        if session is None:
+            return
+        asked_at = self._clock.now
+        try:
+            async with await session.client() as client:
+                self.sizes, self.sizes_at = await cohorts.sizes(client), asked_at
+        except KNOWN as error:
+            self._notifications.post(str(error), "error")
+        else:
+            self._changed()
+
+    async def update_quota(self) -> None:
+        """Ask how many of the month's downloads are used; asking costs none."""
+        session = self._sessions.current
+        if session is None:
+            return
+        try:
+            async with await session.client() as client:
+                self.quota = await ask_quota(client, session.ledger, self._clock.now)
+        except KNOWN as error:
+            self._notifications.post(str(error), "error")
+        else:
+            self._changed()

@@ -1,0 +1,119 @@
+"""Where one can go in the console: what a screen passes to `Services.navigate`.
+
+A route is plain data. `navigation` alone knows which screen it leads to, so no screen imports
+another one. The fields of a route are the arguments of its screen.
+"""
+
+import enum
+from dataclasses import dataclass
+
+from amp_console.connections import Connection
+from amp_console.ledger.rejected import RejectedUser
+
+
+class MainScreen(enum.Enum):
+    """The screens that have a key everywhere."""
+
+    AUDIENCES = "audiences"
+    ERRORS = "errors"
+    RUNS = "runs"
+    CONNECTIONS = "connections"
+    EVENTS = "events"
+    LIVE = "live"
+    PERSON = "person"
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Where to go; on top of the screen that is open."""
+
+
+@dataclass(frozen=True, slots=True)
+class Replace(Route):
+    """Go there, and close the screen that is open."""
+
+    route: Route
+
+
+@dataclass(frozen=True, slots=True)
+class Visit(Route):
+    """Go to a main screen: back to it if it is open, else on top of home."""
+
+    screen: MainScreen
+
+
+@dataclass(frozen=True, slots=True)
+class OpenAudienceSettings(Route):
+    """The settings of an audience."""
+
+    audience_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class OpenLink(Route):
+    """Amplitude's cohorts, to link an audience to one."""
+
+    audience_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class OpenPlan(Route):
+    """The plan of a sync of these audiences."""
+
+    audience_ids: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OpenRun(Route):
+    """A run; without an id the one under way, else the last one."""
+
+    run_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OpenErrors(Route):
+    """Rejected users, of one audience or one run where given, or invalid events."""
+
+    audience_id: int | None = None
+    run_id: int | None = None
+    invalid: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class OpenRejectedUser(Route):
+    """One rejected user with its request and answer."""
+
+    user: RejectedUser
+
+
+@dataclass(frozen=True, slots=True)
+class OpenReconcile(Route):
+    """The comparison of an audience with its cohort."""
+
+    audience_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class OpenReconcileAll(Route):
+    """The comparisons of several audiences with their cohorts."""
+
+    audience_ids: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OpenPerson(Route):
+    """All that is known about one person; `text` is an identifier."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class OpenConnectionForm(Route):
+    """The form for a connection; None: a new one."""
+
+    connection: Connection | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OpenMapping(Route):
+    """The field mapping of the open connection."""
