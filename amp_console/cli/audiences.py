@@ -20,11 +20,12 @@ def audiences(as_json: bool, connection: str | None) -> int:
     """List the audiences, their cohorts, and what is pending."""
     from amp_console.cli.documents import audience_document, print_document
     from amp_console.cli.workspace import workplace
-    from amp_console.sync.queries.status import standings
+    from amp_console.sync.queries.status import audience_summaries
 
     with workplace(connection) as place:
         documents = [
-            audience_document(item) for item in place.ledger.read(standings, place.connection)
+            audience_document(item)
+            for item in place.ledger.read(audience_summaries, place.connection)
         ]
     if as_json:
         print_document(documents)
@@ -63,7 +64,7 @@ def audience(
     from amp_console.cli.workspace import workplace
     from amp_console.ledger import audiences as known
     from amp_console.sync import audience_settings as settings
-    from amp_console.sync.queries.status import standing
+    from amp_console.sync.queries.status import audience_summary
     from amp_console.values import IdType
 
     if unlink and cohort_id:
@@ -84,7 +85,9 @@ def audience(
                 found = settings.change(place.ledger, place.connection, found, change)
             except ValueError as error:
                 raise click.UsageError(str(error)) from None
-        document = audience_document(place.ledger.read(standing, place.connection, found.id))
+        document = audience_document(
+            place.ledger.read(audience_summary, place.connection, found.id)
+        )
         if as_json:
             print_document(document)
         else:

@@ -11,8 +11,8 @@ from amp_console.ledger.runs import Run
 from amp_console.ledger.sources import InvalidEvent, InvalidGroup, ReadCounts
 from amp_console.sync.delivery.plan import Plan
 from amp_console.sync.delivery.run import RunReport
-from amp_console.sync.queries.person import PersonAnswer, Recognition
-from amp_console.sync.queries.status import Standing
+from amp_console.sync.queries.person import PersonStatus, UserLookup
+from amp_console.sync.queries.status import AudienceSummary
 from amp_console.sync.words import moment
 
 
@@ -212,7 +212,7 @@ def print_document(document: object) -> None:
     say_json(msgspec.json.format(msgspec.json.encode(document), indent=2))
 
 
-def audience_document(of: Standing) -> AudienceDocument:
+def audience_document(of: AudienceSummary) -> AudienceDocument:
     """Describe one audience, whose members were counted."""
     audience = of.audience
     return AudienceDocument(
@@ -322,7 +322,7 @@ def errors_document(
 
 
 def person_document(
-    identifier: str, answers: list[PersonAnswer], found: Recognition | None
+    identifier: str, answers: list[PersonStatus], found: UserLookup | None
 ) -> PersonDocument:
     """Describe how a person stands to every cohort."""
     return PersonDocument(
@@ -332,7 +332,7 @@ def person_document(
     )
 
 
-def _person_in_audience(each: PersonAnswer) -> PersonInAudience:
+def _person_in_audience(each: PersonStatus) -> PersonInAudience:
     record = each.record
     return PersonInAudience(
         audience=record.audience.key,

@@ -151,7 +151,8 @@ def _print_group(group: "InvalidGroup") -> None:
 def _write_csv(
     path: Path, rejected: "list[RejectedUser]", invalid: "list[InvalidEvent]", *, exact: bool
 ) -> None:
-    from amp_console.sync.queries.export import ExportError, write_errors_csv
+    from amp_console.sync.export import ExportError
+    from amp_console.sync.queries.errors_export import write_errors_csv
 
     try:
         write_errors_csv(path, rejected, invalid, exact=exact)

@@ -7,7 +7,7 @@ from amp_console.engage import MappingError, UnreadableSource
 from amp_console.ledger import LedgerError
 from amp_console.ledger.audiences import AudienceAmbiguous, AudienceNotFound
 from amp_console.ledger.locks import AudienceBusy
-from amp_console.sync.queries.export import ExportError
+from amp_console.sync.export import ExportError
 from amp_console.sync.read_only import ReadOnly
 from amp_console.sync.sources.errors import CannotBind
 

@@ -11,7 +11,7 @@ from amp_console.cli.output import say
 if TYPE_CHECKING:
     from amp_console.cli.workspace import Workspace
     from amp_console.ledger.people import PersonRecord
-    from amp_console.sync.queries.person import PersonAnswer, Recognition
+    from amp_console.sync.queries.person import PersonStatus, UserLookup
 
 
 @click.command()
@@ -41,20 +41,20 @@ def person(identifier: str, ask: bool, as_json: bool, connection: str | None) ->
     return Exit.DELIVERED if answers else Exit.PARTIAL
 
 
-def _ask(place: "Workspace", identifier: str) -> "Recognition":
+def _ask(place: "Workspace", identifier: str) -> "UserLookup":
     import asyncio
 
     from amp_console.cli.workspace import keys_of
-    from amp_console.sync.queries.person import recognise
+    from amp_console.sync.queries.person import look_up_user
 
-    async def ask() -> "Recognition":
+    async def ask() -> "UserLookup":
         async with place.client(keys_of(place.connection)) as client:
-            return await recognise(client, identifier)
+            return await look_up_user(client, identifier)
 
     return asyncio.run(ask())
 
 
-def _print(identifier: str, answers: "list[PersonAnswer]") -> None:
+def _print(identifier: str, answers: "list[PersonStatus]") -> None:
     from amp_console.cli.text import clean
 
     if not answers:

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from amp_console.sync.delivery.run import RunReport
     from amp_console.sync.reconcile.compare import CompareReport
     from amp_console.sync.reconcile.member_list import MemberList
-    from amp_console.sync.reconcile.plan import ReconcilePlan
+    from amp_console.sync.reconcile.plan import RepairPlan
     from amp_console.sync.reconcile.quota import Quota
-    from amp_console.sync.reconcile.repair import ReconcileReport
+    from amp_console.sync.reconcile.repair import RepairReport
     from amp_console.values import Credentials
 
 
@@ -115,7 +115,7 @@ def reconcile(
             _export(place, export, compared, done, exact=exact)
         if as_json:
             quota = _quota(place, credentials)
-            applied = done.applied if done else {}
+            applied = done.results if done else {}
             documents = [
                 text.reconcile_document(
                     item, compared.comparisons.get(item.id), applied.get(item.id), quota
@@ -195,10 +195,10 @@ def _read_list(
     place: "Workspace", of: "Audience", path: str, wish: ReconcileRequest
 ) -> "MemberList":
     from amp_console.cli.text import clean, plural
-    from amp_console.sync.reconcile.member_list import IncompleteList, read_listing
+    from amp_console.sync.reconcile.member_list import IncompleteList, read_member_list
 
     try:
-        listing = read_listing(place.ledger, of, path, allow_incomplete=wish.allow_incomplete)
+        listing = read_member_list(place.ledger, of, path, allow_incomplete=wish.allow_incomplete)
     except IncompleteList:
         say("To compare with it anyway, add --allow-incomplete.", err=True)
         raise
@@ -227,9 +227,9 @@ def _apply(
     credentials: "Credentials",
     compared: "CompareReport",
     wish: ReconcileRequest,
-) -> "tuple[ReconcileReport | None, Exit]":
+) -> "tuple[RepairReport | None, Exit]":
     """Put right what was chosen; return what was done, and the exit status."""
-    from amp_console.sync.reconcile.plan import plan_reconcile
+    from amp_console.sync.reconcile.plan import plan_repair
 
     found = compared.comparisons.values()
     is_equal = all(item.is_equal for item in found)
@@ -237,9 +237,7 @@ def _apply(
     if wish.apply is None or compared.run.was_stopped or compared.run.keys_refused:
         return None, status
     plans = [
-        place.ledger.write(
-            plan_reconcile, place.connection, item, wish.choice, replace=wish.replace
-        )
+        place.ledger.write(plan_repair, place.connection, item, wish.choice, replace=wish.replace)
         for item in found
     ]
     plans = [plan for plan in plans if not plan.is_idle]
@@ -249,8 +247,8 @@ def _apply(
     if not _is_agreed(plans, wish):
         return None, Exit.MISUSE
     done = _carry_out(place, credentials, plans, verify=wish.verify)
-    untouched = [item for item in found if item.audience_id not in done.applied]
-    is_equal = all(item.is_equal for item in done.applied.values()) and all(
+    untouched = [item for item in found if item.audience_id not in done.results]
+    is_equal = all(item.is_equal for item in done.results.values()) and all(
         item.is_equal for item in untouched
     )
     after = _status(done.run, is_equal=is_equal)
@@ -269,7 +267,7 @@ def _status(run: "RunReport", *, is_equal: bool) -> Exit:
     return Exit.DELIVERED if is_equal else Exit.PARTIAL
 
 
-def _is_agreed(plans: "list[ReconcilePlan]", wish: ReconcileRequest) -> bool:
+def _is_agreed(plans: "list[RepairPlan]", wish: ReconcileRequest) -> bool:
     """Have it confirmed; by typing the cohort's name where it takes many people out."""
     from amp_console.cli.reconcile_text import plan_lines
     from amp_console.cli.running import is_watched
@@ -282,9 +280,9 @@ def _is_agreed(plans: "list[ReconcilePlan]", wish: ReconcileRequest) -> bool:
     for plan in plans:
         for line in plan_lines(plan):
             say(line, err=True)
-    concerned = [plan for plan in plans if plan.concern]
+    concerned = [plan for plan in plans if plan.removal_warning]
     for plan in concerned:
-        say(f"This {clean(plan.concern or '', 300)}.", err=True)
+        say(f"This {clean(plan.removal_warning or '', 300)}.", err=True)
         if not is_watched():
             continue
         typed = ask_for("Type the cohort's name to confirm it")
@@ -298,14 +296,14 @@ def _is_agreed(plans: "list[ReconcilePlan]", wish: ReconcileRequest) -> bool:
     return bool(concerned) or ask("Send this to Amplitude?")
 
 
-def _is_known_list(plan: "ReconcilePlan", wish: ReconcileRequest) -> bool:
+def _is_known_list(plan: "RepairPlan", wish: ReconcileRequest) -> bool:
     """Have a list that shares no identifier confirmed in so many words; --yes is not enough."""
     from amp_console.cli.running import is_watched
     from amp_console.cli.text import clean
 
-    if plan.foreign_list is None or wish.allow_no_overlap:
+    if plan.foreign_list_warning is None or wish.allow_no_overlap:
         return True
-    say(f"{clean(plan.foreign_list, 500)}.", err=True)
+    say(f"{clean(plan.foreign_list_warning, 500)}.", err=True)
     if not is_watched():
         say("Nothing was sent. If it is the right list, add --allow-no-overlap.", err=True)
         return False
@@ -317,18 +315,18 @@ def _is_known_list(plan: "ReconcilePlan", wish: ReconcileRequest) -> bool:
 
 
 def _carry_out(
-    place: "Workspace", credentials: "Credentials", plans: "list[ReconcilePlan]", *, verify: bool
-) -> "ReconcileReport":
+    place: "Workspace", credentials: "Credentials", plans: "list[RepairPlan]", *, verify: bool
+) -> "RepairReport":
     from amp_console.cli.meter import Meter
     from amp_console.cli.running import until_interrupted
     from amp_console.sync.delivery.context import RunContext
-    from amp_console.sync.reconcile.repair import reconcile as put_right
+    from amp_console.sync.reconcile.repair import repair
 
     client = place.client(credentials)
     with Meter("Reconciling") as meter:
         return until_interrupted(
             client,
-            lambda stop: put_right(
+            lambda stop: repair(
                 plans,
                 RunContext(place.connection, place.ledger, client, stop=stop, observe=meter.run),
                 verify=verify,
@@ -340,18 +338,18 @@ def _export(
     place: "Workspace",
     path: Path,
     compared: "CompareReport",
-    done: "ReconcileReport | None",
+    done: "RepairReport | None",
     *,
     exact: bool,
 ) -> None:
     from amp_console.cli.text import plural
     from amp_console.ledger.comparisons import DifferenceFilter, differences
-    from amp_console.sync.queries.export import write_differences
+    from amp_console.sync.reconcile.export import write_differences
 
     keys = {audience.audience.id: audience.audience.handle for audience in compared.run.audiences}
     found = [("before", comparison) for comparison in compared.comparisons.values()]
     if done is not None:
-        found += [("after", item.after) for item in done.applied.values() if item.after]
+        found += [("after", item.after) for item in done.results.values() if item.after]
     count = write_differences(
         path,
         (

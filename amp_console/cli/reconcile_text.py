@@ -6,10 +6,14 @@ from amp_console.cli.text import clean, plural, table
 from amp_console.ledger.audiences import Audience
 from amp_console.ledger.comparisons import Comparison, Difference, DifferenceKind
 from amp_console.sync.reconcile.compare import CompareReport
-from amp_console.sync.reconcile.descriptions import outcome, sentences, verdict
-from amp_console.sync.reconcile.plan import ReconcilePlan
+from amp_console.sync.reconcile.descriptions import (
+    comparison_outcome,
+    describe_comparison,
+    describe_result,
+)
+from amp_console.sync.reconcile.plan import RepairPlan
 from amp_console.sync.reconcile.quota import Quota
-from amp_console.sync.reconcile.repair import Applied, ReconcileReport
+from amp_console.sync.reconcile.repair import RepairReport, RepairResult
 
 
 class QuotaDocument(msgspec.Struct, frozen=True):
@@ -20,7 +24,7 @@ class QuotaDocument(msgspec.Struct, frozen=True):
     resets_at: str | None
 
 
-class AppliedDocument(msgspec.Struct, frozen=True):
+class RepairDocument(msgspec.Struct, frozen=True):
     """What was put right in `reconcile --json`."""
 
     added: int
@@ -42,19 +46,19 @@ class ReconcileDocument(msgspec.Struct, frozen=True):
     missing_from_cohort: int | None
     extra_in_cohort: int | None
     not_comparable: int | None
-    applied: AppliedDocument | None
+    applied: RepairDocument | None
     verified: bool | None
     quota: QuotaDocument | None
 
 
 def reconcile_document(
-    of: Audience, found: Comparison | None, done: Applied | None, quota: Quota
+    of: Audience, found: Comparison | None, done: RepairResult | None, quota: Quota
 ) -> ReconcileDocument:
     """Describe how one audience compared, and what was put right."""
     applied = None
     if done is not None:
         counts = done.counts
-        applied = AppliedDocument(counts.added, counts.removed, counts.rejected, done.pending)
+        applied = RepairDocument(counts.added, counts.removed, counts.rejected, done.pending)
     return ReconcileDocument(
         audience=of.key,
         computation_id=of.computation_id,
@@ -83,7 +87,7 @@ def compare_lines(report: CompareReport) -> list[str]:
             f"{of.in_both:,}",
             f"{of.missing:,}",
             f"{of.extra:,}",
-            verdict(of),
+            comparison_outcome(of),
         )
         for audience_id, of in report.comparisons.items()
     ]
@@ -91,14 +95,14 @@ def compare_lines(report: CompareReport) -> list[str]:
     lines = table(header, rows, " ".join(header[1:-1])) if rows else []
     for audience_id, of in report.comparisons.items():
         name = f"{clean(audiences[audience_id].name)}: " if len(rows) > 1 else ""
-        lines += [f"{name}{sentence}" for sentence in sentences(of)]
+        lines += [f"{name}{sentence}" for sentence in describe_comparison(of)]
     for audience in report.run.audiences:
         if audience.note:
             lines.append(f"{clean(audience.audience.name)}: {clean(audience.note, 1000)}")
     return lines
 
 
-def plan_lines(plan: ReconcilePlan) -> list[str]:
+def plan_lines(plan: RepairPlan) -> list[str]:
     """Show what would be sent for one audience."""
     how = "replaces the whole content in" if plan.replace else "takes"
     what = f'adds {plan.add:,} to the cohort "{clean(plan.cohort_name)}"'
@@ -121,11 +125,11 @@ def _sample(of: Difference) -> str:
     return clean(of.id, 40) + alike
 
 
-def applied_lines(report: ReconcileReport) -> list[str]:
-    """Say what was put right, and what is left."""
+def applied_lines(report: RepairReport) -> list[str]:
+    """The results of a repair: what was sent, and what still differs."""
     rows = []
     for audience in report.run.audiences:
-        done = report.applied.get(audience.audience.id)
+        done = report.results.get(audience.audience.id)
         rows.append(
             (
                 audience.audience.name,
@@ -133,7 +137,7 @@ def applied_lines(report: ReconcileReport) -> list[str]:
                 f"{audience.counts.removed:,}",
                 f"{audience.counts.rejected:,}",
                 f"{done.pending:,}" if done else "?",
-                outcome(done) if done else "not put right",
+                describe_result(done) if done else "not repaired",
             )
         )
     header = ("AUDIENCE", "ADDED", "REMOVED", "REJECTED", "PENDING", "")

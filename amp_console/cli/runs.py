@@ -20,7 +20,7 @@ def runs(run_id: int | None, as_json: bool, connection: str | None) -> int:
     from amp_console.cli.text import moment, table
     from amp_console.cli.workspace import workplace
     from amp_console.ledger.runs import all_runs
-    from amp_console.sync.reconcile.descriptions import outcome_of
+    from amp_console.sync.queries.history import run_outcome
     from amp_console.sync.sources.refusal_log import refused_words
 
     with workplace(connection) as place:
@@ -36,7 +36,7 @@ def runs(run_id: int | None, as_json: bool, connection: str | None) -> int:
             str(item.id),
             moment(item.started_at) or "",
             item.kind,
-            outcome_of(item.kind, item.status),
+            run_outcome(item.kind, item.status),
             *(f"{n:,}" for n in (item.added, item.removed, item.rejected, item.requests)),
             item.note or refused_words(item.refused),
         )

@@ -8,15 +8,15 @@ from amp_console.connections import Connection, Limits, checked_email
 from amp_console.ledger import Db, Ledger, cohorts, deliveries
 from amp_console.ledger import audiences as known
 from amp_console.ledger.audiences import Audience
-from amp_console.ledger.event_log import add_log_entry
+from amp_console.ledger.event_log import LogEntry, LogKind, add_log_entry
 from amp_console.ledger.locks import AudienceBusy, busy_because
-from amp_console.sync.queries.history import settings_entry
 from amp_console.sync.read_only import guard
 from amp_console.sync.timing import now_in_microseconds
 from amp_console.text import clean
 from amp_console.values import IdType
 
-LONGEST = 100  # characters of a name in the log
+LONGEST = 100  # characters of a setting in the event log
+LONGEST_NAME = 200  # of the audience's name
 
 
 class SettingsChange(msgspec.Struct, frozen=True):
@@ -79,13 +79,14 @@ def _change(db: Db, audience: Audience, wish: SettingsChange, now: int, limits: 
     if wish.unlink:
         cohorts.unlink(db, audience.id)
     changed = known.audience(db, audience.id)
-    entry = settings_entry(changed, _told(audience, changed), now)
-    if entry is not None:
-        add_log_entry(db, entry)
+    changes = "; ".join(_changes(audience, changed))
+    if changes:
+        text = f"Settings of “{clean(changed.name, LONGEST_NAME)}” changed: {changes}."
+        add_log_entry(db, LogEntry(now, LogKind.SETTINGS, text))
     return changed
 
 
-def _told(before: Audience, after: Audience) -> Iterator[str]:
+def _changes(before: Audience, after: Audience) -> Iterator[str]:
     """Say in words what was changed."""
     if after.id_type is not before.id_type:
         yield f"ID type {after.id_type.label}"

@@ -9,7 +9,7 @@ from msgspec import structs
 from amp_console.console import LaunchOptions
 from amp_console.console.screens.audiences.list import AudiencesScreen
 from amp_console.console.widgets.grid import Grid
-from amp_console.sync.queries.status import standings
+from amp_console.sync.queries.status import audience_summaries
 from tests.console.gate import blocked_reads
 from tests.console.harness import ConsoleHarness, console, picture, services, until, until_shown
 from tests.console.sample_audiences import (
@@ -85,7 +85,7 @@ async def test_list_and_detail_say_the_same_numbers_although_the_detail_is_read_
         place, session = pilot.app.screen, services(pilot).session
         assert isinstance(place, AudiencesScreen)
         assert session is not None
-        found = await session.read(standings, session.connection)
+        found = await session.read(audience_summaries, session.connection)
         left = found[0].left
         found[0] = structs.replace(found[0], left=structs.replace(left, add=left.add + 5))
         with blocked_reads(pilot):

@@ -92,7 +92,7 @@ async def test_a_cohort_is_compared_and_put_right(harness: ConsoleHarness) -> No
             pilot,
             "different",
             "20 in the audience, 19 in the cohort.",
-            "2 missing from the cohort: 2 delivered before, and gone since.",
+            "2 missing from the cohort: 2 delivered earlier, now missing.",
             "1 extra in the cohort: 1 never seen in it.",
             "1 of 500 downloads used",
             "u00",
@@ -105,7 +105,7 @@ async def test_a_cohort_is_compared_and_put_right(harness: ConsoleHarness) -> No
         await pilot.press("y")
         await until_over(pilot)
         await until_shown(
-            pilot, "equal", "2 added, 1 removed: equal, as a download shows.", "Nobody differs"
+            pilot, "equal", "2 added, 1 removed. Equal, as a download shows.", "Nobody differs"
         )
         assert cohort(harness) == set(USERS)
         kinds = [run.kind for run in await services(pilot).session.read(all_runs)]  # type: ignore[union-attr]

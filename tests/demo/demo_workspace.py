@@ -10,7 +10,7 @@ from amp_console.demo.dataset import Role
 from amp_console.ledger import Ledger
 from amp_console.ledger.audiences import find_audience
 from amp_console.simulator import Simulator
-from amp_console.sync.queries.status import Standing, standing
+from amp_console.sync.queries.status import AudienceSummary, audience_summary
 from amp_console.sync.timing import Timing
 
 NOW = 1_777_900_000_000_000  # 2026-05-04, microseconds since 1970
@@ -34,13 +34,13 @@ class DemoWorkspace:
         assert self.session.simulator is not None
         return self.session.simulator
 
-    def standing(self, role: Role) -> Standing:
+    def audience_summary(self, role: Role) -> AudienceSummary:
         audience = self.ledger.read(find_audience, role.key)
-        return self.ledger.read(standing, self.session.connection, audience.id)
+        return self.ledger.read(audience_summary, self.session.connection, audience.id)
 
     def size(self, role: Role) -> int:
         """The size of the audience's cohort in Amplitude."""
-        cohort_id = self.standing(role).audience.cohort_id
+        cohort_id = self.audience_summary(role).audience.cohort_id
         assert cohort_id is not None
         return self.simulator.world.size(cohort_id)
 

@@ -26,7 +26,7 @@ from amp_console.ledger.runs import RunStatus, all_runs
 from amp_console.ledger.sources import invalid_events
 from amp_console.ledger.standing import Outstanding
 from amp_console.sync.queries.person import explain_person
-from amp_console.sync.queries.status import Status, standings
+from amp_console.sync.queries.status import Status, audience_summaries
 from amp_console.values import IdType
 from tests.demo.demo_workspace import (
     DAY,
@@ -64,14 +64,14 @@ def test_the_audiences_stand_as_they_should(
     delivered: int,
     outstanding: Outstanding,
 ) -> None:
-    found = demo.standing(role)
+    found = demo.audience_summary(role)
     assert found.audience.name == role.name
     assert (found.status, found.members, found.delivered) == (status, members, delivered)
     assert found.left == outstanding
 
 
 def test_there_are_six_audiences(demo: DemoWorkspace) -> None:
-    found = demo.ledger.read(standings, demo.session.connection)
+    found = demo.ledger.read(audience_summaries, demo.session.connection)
     assert {item.audience.key for item in found} == {role.key for role in ROLES}
 
 
@@ -79,14 +79,14 @@ def test_the_cohorts_hold_what_the_books_say_but_for_the_one_that_drifted(
     demo: DemoWorkspace,
 ) -> None:
     for role in (SHOPPERS, ABANDONERS, CHURN):
-        assert demo.size(role) == demo.standing(role).delivered
+        assert demo.size(role) == demo.audience_summary(role).delivered
     assert demo.size(LAPSED) == 5_310 - 212 + 37
 
 
 def test_an_audience_uses_the_amplitude_id_and_a_cohort_that_was_there_before(
     demo: DemoWorkspace,
 ) -> None:
-    churn = demo.standing(CHURN).audience
+    churn = demo.audience_summary(CHURN).audience
     assert (churn.id_type, churn.link) == (IdType.AMPLITUDE_ID, Link.EXISTING)
     assert churn.owner_email == "noor@acme.example"
     assert churn.linked_name == "Churn risk – CS team" != churn.name
@@ -96,7 +96,7 @@ def test_an_audience_uses_the_amplitude_id_and_a_cohort_that_was_there_before(
 
 
 def test_one_link_is_broken_and_says_why(demo: DemoWorkspace) -> None:
-    trial = demo.standing(TRIAL).audience
+    trial = demo.audience_summary(TRIAL).audience
     assert trial.broken is not None
     assert "Amplitude has no cohort" in trial.broken
     assert demo.simulator.world.cohort(trial.cohort_id or "") is None
@@ -152,14 +152,14 @@ def test_every_event_that_was_read_is_told_by_one_run_or_is_new(demo: DemoWorksp
 
 
 def test_people_have_come_and_gone_within_the_hour(demo: DemoWorkspace) -> None:
-    shoppers = demo.standing(SHOPPERS).audience
+    shoppers = demo.audience_summary(SHOPPERS).audience
     moves = demo.ledger.read(movement, shoppers, NOW, 2 * MINUTE, 30)
     assert (sum(moves.entered), sum(moves.left)) == (312, 40)
     assert sum(1 for entered in moves.entered if entered) > 8
 
 
 def test_there_are_cohorts_of_others_to_choose_from(demo: DemoWorkspace) -> None:
-    ours = {demo.standing(role).audience.cohort_id for role in ROLES}
+    ours = {demo.audience_summary(role).audience.cohort_id for role in ROLES}
     others = [cohort for cohort in demo.simulator.world.cohorts() if cohort.id not in ours]
     assert Counter(other.type for other in others) == {"redshift": 3, "manual_upload": 4}
     assert len({owner for other in others for owner in other.owners}) == 5

@@ -15,7 +15,8 @@ from amp_console.engage.spreadsheets import defuse
 from amp_console.ledger.deliveries import Reason
 from amp_console.ledger.rejected import RejectedUser
 from amp_console.ledger.sources import InvalidEvent
-from amp_console.sync.queries.export import HEADER, ExportError, write_errors_csv
+from amp_console.sync.export import ExportError
+from amp_console.sync.queries.errors_export import HEADER, write_errors_csv
 from amp_console.values import IdType, Operation
 
 ODD = [

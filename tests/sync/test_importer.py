@@ -13,7 +13,7 @@ from amp_console.ledger.audiences import Link, all_audiences
 from amp_console.ledger.sources import ReadCounts, invalid_events
 from amp_console.sync.ingest.buffer import AMBIGUOUS
 from amp_console.sync.ingest.importer import Importer, ImportProgress
-from amp_console.sync.queries.status import standing, standings
+from amp_console.sync.queries.status import audience_summaries, audience_summary
 from amp_console.values import IdType
 from tests.sync.workspace import Workspace, event
 
@@ -88,18 +88,22 @@ def test_changes_dated_in_the_future_are_counted_and_are_a_notice(
     report = Importer(workspace.ledger, ReadOptions(), now=lambda: now).run([str(path)])
     assert report.dated_ahead == 2
     [audience] = report.audience_ids
-    alone = workspace.ledger.read(standing, workspace.connection, audience, lambda: now)
+    alone = workspace.ledger.read(audience_summary, workspace.connection, audience, lambda: now)
     assert alone.notice is not None
     assert alone.notice.startswith("2 people have an event dated in the future, up to 9999-01-01")
     assert alone.members == 4
     together = workspace.ledger.read(
-        lambda db: standings(db, workspace.connection, now=lambda: now)
+        lambda db: audience_summaries(db, workspace.connection, now=lambda: now)
     )
     assert together == [alone]
-    later = workspace.ledger.read(standing, workspace.connection, audience, lambda: now + DAY)
+    later = workspace.ledger.read(
+        audience_summary, workspace.connection, audience, lambda: now + DAY
+    )
     assert later.notice is not None
     assert later.notice.startswith("1 person has an event dated in the future")
-    then = workspace.ledger.read(standing, workspace.connection, audience, lambda: now * 1_000)
+    then = workspace.ledger.read(
+        audience_summary, workspace.connection, audience, lambda: now * 1_000
+    )
     assert then.notice is None
 
 

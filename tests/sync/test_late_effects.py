@@ -14,7 +14,7 @@ from amp_console.sync.audience_settings import SettingsChange
 from amp_console.sync.delivery.plan import again_text
 from amp_console.sync.delivery.progress import RunSnapshot
 from amp_console.sync.queries.person import PersonVerdict, explain_person
-from amp_console.sync.queries.status import Status, standing
+from amp_console.sync.queries.status import Status, audience_summary
 from amp_console.sync.timing import Stop
 from amp_console.values import IdType, Operation
 from tests.sync.test_live import Session, is_in, lines, until
@@ -41,7 +41,7 @@ def land(workspace: Workspace) -> None:
 
 def status(workspace: Workspace) -> Status:
     connection, of = workspace.connection, workspace.audience().id
-    return workspace.ledger.read(standing, connection, of).status
+    return workspace.ledger.read(audience_summary, connection, of).status
 
 
 async def entered_late_and_left(workspace: Workspace) -> None:
@@ -250,7 +250,7 @@ async def test_a_late_replacement_is_made_good(workspace: Workspace, clock: Cloc
     await workspace.sync()  # u3 came after the replacement was given up
     land(workspace)
     assert workspace.cohort() == {"u0", "u1"}
-    assert workspace.ledger.read(standing, workspace.connection, 1).left.uncertain == 3
+    assert workspace.ledger.read(audience_summary, workspace.connection, 1).left.uncertain == 3
     clock.advance(QUIET + 1)
     assert (await workspace.sync()).status is RunStatus.DELIVERED
     assert workspace.cohort() == {"u0", "u2", "u3"}

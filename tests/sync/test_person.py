@@ -8,11 +8,11 @@ from amp_console.ledger.sources import ReadCounts
 from amp_console.simulator import Answer, Call, Reset, Rule
 from amp_console.sync.audience_settings import SettingsChange
 from amp_console.sync.queries.person import (
-    PersonAnswer,
+    PersonStatus,
     PersonVerdict,
-    Recognition,
+    UserLookup,
     explain_person,
-    recognise,
+    look_up_user,
 )
 from amp_console.values import IdType, Operation
 from tests.sync.workspace import Workspace, event
@@ -20,7 +20,7 @@ from tests.sync.workspace import Workspace, event
 pytestmark = pytest.mark.anyio
 
 
-def answer(workspace: Workspace, text: str) -> PersonAnswer:
+def answer(workspace: Workspace, text: str) -> PersonStatus:
     found = workspace.ledger.read(explain_person, text, workspace.ledger.dead_runs())
     assert len(found) == 1, found
     return found[0]
@@ -101,7 +101,7 @@ async def test_whose_answer_was_lost_is_unsure(workspace: Workspace) -> None:
     assert "Whether an earlier request got through is unknown" in answer(workspace, "u3").sentence
 
 
-async def carried(workspace: Workspace, run_id: int) -> PersonAnswer:
+async def carried(workspace: Workspace, run_id: int) -> PersonStatus:
     """Somebody whom a request of this run carries that has no answer yet."""
     workspace.enter("u3", at=5)
     of, now = workspace.audience().id, workspace.timing.now()
@@ -190,11 +190,11 @@ def test_odd_identifiers_are_found(workspace: Workspace, text: str) -> None:
     assert answer(workspace, text).record.id == text
 
 
-async def asked(workspace: Workspace, text: str) -> Recognition:
+async def asked(workspace: Workspace, text: str) -> UserLookup:
     async with AmplitudeClient(
         workspace.simulator.base_url, workspace.simulator.credentials
     ) as client:
-        return await recognise(client, text)
+        return await look_up_user(client, text)
 
 
 async def test_amplitude_is_asked_for_either_identifier(workspace: Workspace) -> None:

@@ -22,8 +22,8 @@ from amp_console.simulator import Answer, Behaviour, Call, Rule
 from amp_console.sync.audience_settings import SettingsChange
 from amp_console.sync.queries.person import PersonVerdict, explain_person
 from amp_console.sync.read_only import ReadOnly
-from amp_console.sync.reconcile.member_list import IncompleteList, read_listing
-from amp_console.sync.reconcile.plan import plan_reconcile
+from amp_console.sync.reconcile.member_list import IncompleteList, read_member_list
+from amp_console.sync.reconcile.plan import plan_repair
 from amp_console.values import IdType, Operation
 from tests.sync.workspace import BOTH, Workspace, event
 
@@ -260,13 +260,13 @@ async def test_more_than_would_stay_is_asked_for_whatever_share_is_allowed(
     await workspace.sync()
     workspace.add_in_amplitude("stranger")
     plan = workspace.ledger.write(
-        plan_reconcile, workspace.connection, await workspace.compare(), BOTH
+        plan_repair, workspace.connection, await workspace.compare(), BOTH
     )
 
     def removes(count: int, without_id: int = 0, *, replaces: bool = False) -> bool:
         of = msgspec.structs.replace(plan.comparison, in_cohort=10, cohort_no_id=without_id)
         changed = msgspec.structs.replace(plan, comparison=of, remove=count, replace=replaces)
-        return changed.is_large_removal and changed.concern is not None
+        return changed.is_large_removal and changed.removal_warning is not None
 
     assert (removes(5), removes(6)) == (False, True)
     assert (removes(4, 2), removes(4, 2, replaces=True)) == (False, True), "they go, too"
@@ -347,9 +347,9 @@ def test_an_incomplete_list_is_compared_with_only_where_the_operator_insists(
     path.write_bytes(content)
     of = workspace.audience()
     with pytest.raises(IncompleteList, match="can't be compared with"):
-        read_listing(workspace.ledger, of, str(path))
-    listing = read_listing(workspace.ledger, of, str(path), allow_incomplete=True)
-    assert (listing.refused, listing.known) == (1, listing.listed)
+        read_member_list(workspace.ledger, of, str(path))
+    listing = read_member_list(workspace.ledger, of, str(path), allow_incomplete=True)
+    assert (listing.refused, listing.known) == (1, listing.members)
 
 
 @pytest.mark.parametrize(
@@ -375,5 +375,5 @@ async def test_a_list_that_shares_no_identifier_is_told_apart(
     assert found.list_overlap == overlap
     assert found.is_foreign_list is (overlap == 0)
     assert not (await workspace.compare()).is_foreign_list
-    plan = workspace.ledger.write(plan_reconcile, workspace.connection, found, BOTH)
-    assert (plan.foreign_list is not None) is (overlap == 0)
+    plan = workspace.ledger.write(plan_repair, workspace.connection, found, BOTH)
+    assert (plan.foreign_list_warning is not None) is (overlap == 0)

@@ -23,10 +23,10 @@ from amp_console.simulator import Answer, Behaviour, Call, Cut, RefuseIds, Reset
 from amp_console.sync.audience_settings import SettingsChange
 from amp_console.sync.delivery.progress import RunSnapshot
 from amp_console.sync.reconcile.compare import CompareReport, compare_audiences
-from amp_console.sync.reconcile.download import EXPIRED_LINKS, STARTS, WINDOW
-from amp_console.sync.reconcile.plan import plan_reconcile
+from amp_console.sync.reconcile.download import EXPIRED_LINKS, STARTS, STARTS_WINDOW
+from amp_console.sync.reconcile.plan import plan_repair
 from amp_console.sync.reconcile.quota import Quota, ask_quota, reset_day
-from amp_console.sync.reconcile.repair import reconcile
+from amp_console.sync.reconcile.repair import repair
 from amp_console.sync.timing import Stop
 from amp_console.values import Credentials, Secret
 from tests.sync.workspace import BOTH, Workspace
@@ -153,7 +153,7 @@ async def test_sixty_starts_in_ten_minutes_are_not_passed(differing: Workspace) 
             db.execute(  # type: ignore[attr-defined]
                 "INSERT INTO download (audience_id, cohort_id, started_at, is_over) "
                 "VALUES (?, 'other', ?, 1)",
-                (audience.id, now - WINDOW + (n + 1) * 1_000_000),
+                (audience.id, now - STARTS_WINDOW + (n + 1) * 1_000_000),
             )
 
     differing.ledger.write(start_many)
@@ -218,7 +218,7 @@ async def test_a_link_that_expired_is_asked_for_again(differing: Workspace) -> N
 async def test_links_that_always_expire_are_given_up(differing: Workspace) -> None:
     differing.simulator.behaviour = Behaviour(redirect_above=0, link_seconds=-1)
     report = await differing.compare_report()
-    assert f"{EXPIRED_LINKS} links in a row were over before the file came." in note(report)
+    assert f"{EXPIRED_LINKS} links in a row expired before the file arrived." in note(report)
     differing.simulator.behaviour = Behaviour()
     await differing.compare()
     assert spent(differing) == 1
@@ -243,7 +243,7 @@ async def test_keys_refused_while_putting_right_leave_it_pending(differing: Work
     differing.set_faults(Rule(Answer(403, words="Invalid API Key"), frozenset({Call.MEMBERSHIP})))
     report = await differing.apply_report(found)
     assert report.run.keys_refused
-    (applied,) = report.applied.values()
+    (applied,) = report.results.values()
     assert (applied.pending, applied.left, applied.is_equal) == (3, 3, False)
     differing.set_faults()
     done = await differing.apply(found)
@@ -321,7 +321,7 @@ async def test_events_that_come_during_a_replacement_are_delivered_after_it(
     if not knows_all:
         differing.enter("ghost-1")
     found = await differing.compare()
-    plan = differing.ledger.write(plan_reconcile, differing.connection, found, BOTH, replace=True)
+    plan = differing.ledger.write(plan_repair, differing.connection, found, BOTH, replace=True)
 
     def observe(snapshot: RunSnapshot) -> None:
         if any(audience.state.startswith("replacing") for audience in snapshot.audiences):
@@ -330,7 +330,7 @@ async def test_events_that_come_during_a_replacement_are_delivered_after_it(
 
     differing.show_every_step()
     async with differing.opened(observe=observe) as context:
-        await reconcile([plan], context)
+        await repair([plan], context)
     await differing.sync()
     assert differing.cohort() == set(USERS) - {"u03"}
 
@@ -373,7 +373,7 @@ STEPS = (
     "comparing",
     "removing",
     "adding",
-    "looking at the cohort's size",
+    "checking the cohort's size",
 )
 
 
@@ -393,9 +393,9 @@ async def test_a_stop_at_each_step_leaves_nothing_half_done(
         report = await compare_audiences([of], context)
         if report.comparisons and not stop.is_asked:
             plan = differing.ledger.write(
-                plan_reconcile, differing.connection, report.comparisons[of.id], BOTH
+                plan_repair, differing.connection, report.comparisons[of.id], BOTH
             )
-            await reconcile([plan], context)
+            await repair([plan], context)
     assert stop.is_asked
     assert differing.cohort() <= {*USERS, "stranger"}
     found = await differing.compare()
@@ -422,7 +422,7 @@ async def test_a_comparison_of_another_cohort_puts_nothing_right(differing: Work
     differing.change(SettingsChange(cohort_id=other.id))
     report = await differing.apply_report(found)
     (of,) = report.run.audiences
-    assert "is another one since it was compared" in of.note
+    assert "has changed since it was compared" in of.note
     assert differing.ledger.read(last_comparison, differing.audience().id) is None
 
 

@@ -10,8 +10,8 @@ from amp_console.simulator import Answer, Call, RefuseIds, Reset, Rule
 from amp_console.sync.audience_settings import SettingsChange
 from amp_console.sync.delivery.progress import RunSnapshot
 from amp_console.sync.delivery.run import RunReport
-from amp_console.sync.reconcile.plan import plan_reconcile
-from amp_console.sync.reconcile.repair import reconcile
+from amp_console.sync.reconcile.plan import plan_repair
+from amp_console.sync.reconcile.repair import repair
 from amp_console.values import IdType
 from tests.sync.workspace import BOTH, Workspace, event
 
@@ -172,11 +172,11 @@ async def test_a_repair_sends_the_requests_its_plan_counts_and_a_comparison_none
     assert workspace.ledger.read(count_requests, compared.run.run_id) == 0
     (comparison,) = compared.comparisons.values()
     plan = workspace.ledger.write(
-        plan_reconcile, workspace.connection, comparison, BOTH, replace=replace
+        plan_repair, workspace.connection, comparison, BOTH, replace=replace
     )
     before, seen = served(workspace), list[RunSnapshot]()
     async with workspace.opened(observe=seen.append) as context:
-        done = await reconcile([plan], context, verify=verify)
+        done = await repair([plan], context, verify=verify)
     counted = counts_of(workspace, done.run, seen[-1]) | {served(workspace) - before}
     assert plan.replace is replace
     assert counted == {plan.requests}

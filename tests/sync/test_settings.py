@@ -4,7 +4,7 @@ import pytest
 
 from amp_console.ledger.audiences import Link
 from amp_console.sync.audience_settings import SettingsChange
-from amp_console.sync.queries.status import standings
+from amp_console.sync.queries.status import audience_summaries
 from tests.sync.workspace import Workspace
 
 pytestmark = pytest.mark.anyio
@@ -12,7 +12,7 @@ pytestmark = pytest.mark.anyio
 
 def shown(workspace: Workspace) -> str:
     """What the cohort of the one audience is called."""
-    (found,) = workspace.ledger.read(standings, workspace.connection)
+    (found,) = workspace.ledger.read(audience_summaries, workspace.connection)
     return found.cohort_name
 
 

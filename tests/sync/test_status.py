@@ -6,15 +6,21 @@ import pytest
 from amp_console.ledger.audiences import all_audiences
 from amp_console.ledger.standing import outstanding, outstanding_of_all
 from amp_console.sync.audience_settings import SettingsChange
-from amp_console.sync.queries.status import NOTHING_LEFT, Standing, Status, standing, standings
+from amp_console.sync.queries.status import (
+    NOTHING_LEFT,
+    AudienceSummary,
+    Status,
+    audience_summaries,
+    audience_summary,
+)
 from amp_console.values import IdType, Operation
 from tests.sync.workspace import Workspace, event
 
 pytestmark = pytest.mark.anyio
 
 
-def of(workspace: Workspace, key: str) -> Standing:
-    found = workspace.ledger.read(standings, workspace.connection)
+def of(workspace: Workspace, key: str) -> AudienceSummary:
+    found = workspace.ledger.read(audience_summaries, workspace.connection)
     return next(item for item in found if item.audience.key == key)
 
 
@@ -79,7 +85,7 @@ async def test_strangers_that_a_comparison_found_are_told_until_they_are_removed
     assert cohort is not None
     world.change(cohort, Operation.ADD, {world.add_user("stranger")})
     await workspace.compare()
-    (only,) = workspace.ledger.read(standings, workspace.connection)
+    (only,) = workspace.ledger.read(audience_summaries, workspace.connection)
     assert [str(state) for state in only.states()] == ["differs by 1"]
     assert only.status is Status.IN_SYNC
 
@@ -122,14 +128,14 @@ async def test_delivered_is_what_the_cohort_holds(workspace: Workspace) -> None:
 async def test_one_alone_is_as_in_the_list(workspace: Workspace) -> None:
     await import_sample_audiences(workspace)
     known = workspace.audience("ghosts")
-    assert workspace.ledger.read(standing, workspace.connection, known.id) == of(
+    assert workspace.ledger.read(audience_summary, workspace.connection, known.id) == of(
         workspace, "ghosts"
     )
 
 
 def test_members_may_be_left_uncounted(workspace: Workspace) -> None:
     workspace.enter("u1")
-    found = workspace.ledger.read(standings, workspace.connection, count_members=False)
+    found = workspace.ledger.read(audience_summaries, workspace.connection, count_members=False)
     assert [(item.members, item.delivered) for item in found] == [(None, None)]
     workspace.connection = msgspec.structs.replace(workspace.connection, prefix=True)
     assert of(workspace, "shoppers").cohort_name == "[Segment] shoppers"

@@ -28,9 +28,9 @@ from amp_console.sync.delivery.progress import Observer, ignore
 from amp_console.sync.delivery.run import RunReport, deliver
 from amp_console.sync.ingest.importer import Importer, ImportReport
 from amp_console.sync.reconcile.compare import CompareReport, compare_audiences
-from amp_console.sync.reconcile.member_list import read_listing
-from amp_console.sync.reconcile.plan import plan_reconcile
-from amp_console.sync.reconcile.repair import Applied, ReconcileReport, reconcile
+from amp_console.sync.reconcile.member_list import read_member_list
+from amp_console.sync.reconcile.plan import plan_repair
+from amp_console.sync.reconcile.repair import RepairReport, RepairResult, repair
 from amp_console.sync.timing import Stop, Timing
 from amp_console.values import IdType, Operation
 
@@ -186,7 +186,7 @@ class Workspace:
         self, key: str = "shoppers", against: Path | None = None, stop: Stop | None = None
     ) -> CompareReport:
         of = self.audience(key)
-        listing = read_listing(self.ledger, of, str(against)) if against else None
+        listing = read_member_list(self.ledger, of, str(against)) if against else None
         async with self.opened(stop) as context:
             return await compare_audiences([of], context, listing)
 
@@ -197,10 +197,10 @@ class Workspace:
         *,
         replace: bool = False,
         verify: bool = True,
-    ) -> Applied:
+    ) -> RepairResult:
         """Repair differences."""
         report = await self.apply_report(of, choice, replace=replace, verify=verify)
-        (applied,) = report.applied.values()
+        (applied,) = report.results.values()
         return applied
 
     async def apply_report(
@@ -211,11 +211,11 @@ class Workspace:
         replace: bool = False,
         verify: bool = True,
         stop: Stop | None = None,
-    ) -> ReconcileReport:
+    ) -> RepairReport:
         connection = self.connection
-        plan = self.ledger.write(plan_reconcile, connection, of, choice, replace=replace)
+        plan = self.ledger.write(plan_repair, connection, of, choice, replace=replace)
         async with self.opened(stop) as context:
-            return await reconcile([plan], context, verify=verify)
+            return await repair([plan], context, verify=verify)
 
     def write_member_list(self, *users: str, at: int = 3599) -> Path:
         """Write a list of members, dated `at` seconds into the hour of the events."""

@@ -13,7 +13,7 @@ from amp_console.console.dialogs.base import Dialog
 from amp_console.console.failures import KNOWN
 from amp_console.console.texts import BAD, MUTED, said, with_key
 from amp_console.console.widgets.fields import Choice, Field, chosen, entered, yes_no
-from amp_console.sync.queries.export import ExportError
+from amp_console.sync.export import ExportError
 from amp_console.text import plural
 
 ABOUT = (

@@ -12,9 +12,9 @@ from amp_console.sync.delivery.context import RunContext
 from amp_console.sync.delivery.progress import AudienceProgress
 from amp_console.sync.delivery.run import RunReport
 from amp_console.sync.reconcile.compare import CompareReport, compare_audiences
-from amp_console.sync.reconcile.member_list import IncompleteList, read_listing
-from amp_console.sync.reconcile.plan import ReconcilePlan
-from amp_console.sync.reconcile.repair import ReconcileReport, reconcile
+from amp_console.sync.reconcile.member_list import IncompleteList, read_member_list
+from amp_console.sync.reconcile.plan import RepairPlan
+from amp_console.sync.reconcile.repair import RepairReport, repair
 from amp_console.sync.timing import Timing
 
 
@@ -91,7 +91,7 @@ class CompareJob(ReconcileJob):
         if self.against is not None:
             try:
                 listing = await aside(
-                    read_listing,
+                    read_member_list,
                     context.ledger,
                     self._audiences[0],
                     self.against,
@@ -111,7 +111,7 @@ class RepairJob(ReconcileJob):
     def __init__(
         self,
         session: Session,
-        plans: Sequence[ReconcilePlan],
+        plans: Sequence[RepairPlan],
         timing: Timing,
         tell: Tell,
         *,
@@ -119,7 +119,7 @@ class RepairJob(ReconcileJob):
     ) -> None:
         ids = [plan.comparison.audience_id for plan in plans]
         super().__init__(session, timing, tell, ids)
-        self.report: ReconcileReport | None = None
+        self.report: RepairReport | None = None
         self.plans = tuple(plans)
         self._verify = verify
 
@@ -135,4 +135,4 @@ class RepairJob(ReconcileJob):
 
     async def carry_out(self, context: RunContext) -> None:
         """Send what was chosen, and look again."""
-        self.report = await reconcile(self.plans, context, verify=self._verify)
+        self.report = await repair(self.plans, context, verify=self._verify)

@@ -15,7 +15,12 @@ from amp_console.console.screens.base import BaseScreen
 from amp_console.console.texts import BAD, GOOD, MUTED, STRONG, WARN, facts, lines, said
 from amp_console.console.widgets.grid import Cell, Column, Grid, Row, RowsState
 from amp_console.console.words import aged, at
-from amp_console.sync.queries.person import PersonAnswer, PersonVerdict, explain_person, recognise
+from amp_console.sync.queries.person import (
+    PersonStatus,
+    PersonVerdict,
+    explain_person,
+    look_up_user,
+)
 from amp_console.text import plural
 
 COLUMNS = (
@@ -72,7 +77,7 @@ Amplitude's user search whether it knows the identifier."""
     def __init__(self, text: str = "") -> None:
         super().__init__()
         self._text = text
-        self._answers: dict[int, PersonAnswer] = {}
+        self._answers: dict[int, PersonStatus] = {}
         self._says: Content | None = None
 
     def body(self) -> ComposeResult:
@@ -115,7 +120,7 @@ Amplitude's user search whether it knows the identifier."""
         panel.styles.height = many + 3 if many else "1fr"  # with header and border
         self.set_class(not many, "-nobody")
 
-    def _row(self, number: int, each: PersonAnswer) -> Row:
+    def _row(self, number: int, each: PersonStatus) -> Row:
         record = each.record
         return Row(
             number,
@@ -140,11 +145,11 @@ Amplitude's user search whether it knows the identifier."""
             self.query_one("#facts", Static).update(self._facts(chosen))
 
     @property
-    def _chosen(self) -> PersonAnswer | None:
+    def _chosen(self) -> PersonStatus | None:
         key = self.query_one("#list", Grid).key
         return self._answers.get(key) if isinstance(key, int) else None
 
-    def _facts(self, each: PersonAnswer) -> Content:
+    def _facts(self, each: PersonStatus) -> Content:
         record, dash = each.record, self.services.glyphs.dash
         cohort = record.audience.cohort_id or dash
         delivered = {True: "in", False: "out", None: "unknown"}[record.delivered]
@@ -242,7 +247,7 @@ Amplitude's user search whether it knows the identifier."""
     async def _answer_to(self, text: str) -> Content:
         try:
             async with await self.session.client() as client:
-                found = await recognise(client, text)
+                found = await look_up_user(client, text)
         except KNOWN as error:
             return said((str(error), BAD))
         other = [item for item in (found.user_id, found.amplitude_id) if item and item != text]
@@ -250,7 +255,7 @@ Amplitude's user search whether it knows the identifier."""
         return said((found.sentence, GOOD if found.is_known else WARN), names)
 
 
-def _sentence(each: PersonAnswer) -> Content:
+def _sentence(each: PersonStatus) -> Content:
     return said((each.sentence, STRONG), longest=900)
 
 

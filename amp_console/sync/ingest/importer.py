@@ -24,9 +24,9 @@ from amp_console.ledger.sources import ReadCounts
 from amp_console.sync.ingest.buffer import ChangeBuffer, merge_changes
 from amp_console.sync.ingest.future_events import latest_credible
 from amp_console.sync.ingest.known_audiences import KnownAudiences
+from amp_console.sync.ingest.log_entry import import_entry
 from amp_console.sync.ingest.no_changes import nothing_taken
 from amp_console.sync.ingest.snapshot import SnapshotReader, SnapshotReport
-from amp_console.sync.queries.history import import_entry
 from amp_console.sync.timing import now_in_microseconds
 from amp_console.text import clean, plural
 from amp_console.values import AudienceRef

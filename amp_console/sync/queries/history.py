@@ -1,25 +1,26 @@
 """What was done with a ledger, by any process: imports, runs, live sessions, settings."""
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from pathlib import PurePath
+from collections.abc import Collection, Iterator
 
 import msgspec
 
 from amp_console.ledger import Db
-from amp_console.ledger.audiences import Audience
-from amp_console.ledger.event_log import LogEntry, LogKind, log_entries
+from amp_console.ledger.event_log import log_entries
 from amp_console.ledger.runs import Run, RunKind, RunStatus, all_runs, this_process
-from amp_console.ledger.sources import ReadCounts
-from amp_console.sync.reconcile.descriptions import outcome_of
 from amp_console.text import clean, plural
 
-LONGEST = 200  # characters of a name or note
-MOST_NAMES = 3  # files that an entry names
+LONGEST = 200  # characters of a note
 _NAMES = {
     RunKind.SYNC: "Sync",
     RunKind.COMPARE: "Comparison",
     RunKind.RECONCILE: "Repair",
     RunKind.LIVE: "Live session",
+}
+_OUTCOMES = {
+    (RunKind.COMPARE, RunStatus.DELIVERED): "equal",
+    (RunKind.COMPARE, RunStatus.PARTIAL): "different",
+    (RunKind.RECONCILE, RunStatus.DELIVERED): "repaired",
+    (RunKind.RECONCILE, RunStatus.PARTIAL): "differences left",
 }
 _BAD = {RunStatus.STOPPED, RunStatus.INTERRUPTED}
 
@@ -34,6 +35,11 @@ class HistoryEntry(msgspec.Struct, frozen=True):
     text: str
     is_bad: bool = False
     run_id: int | None = None
+
+
+def run_outcome(kind: RunKind, status: RunStatus) -> str:
+    """How a run of any kind ended, in one or two words."""
+    return _OUTCOMES.get((kind, status), str(status))
 
 
 def history(db: Db, limit: int, dead: Collection[int] = ()) -> list[HistoryEntry]:
@@ -61,7 +67,7 @@ def _of_run(run: Run) -> Iterator[HistoryEntry]:
 
 
 def _ended(run: Run, name: str) -> str:
-    outcome = outcome_of(run.kind, run.status)
+    outcome = run_outcome(run.kind, run.status)
     counts = [
         f"{run.added:,} added" if run.added else "",
         f"{run.removed:,} removed" if run.removed else "",
@@ -71,40 +77,3 @@ def _ended(run: Run, name: str) -> str:
     told = ", ".join(count for count in counts if count)
     note = f" {clean(run.note, LONGEST)}" if run.note else ""
     return f"{name} ended: run {run.id}, {outcome}. {told}.{note}"
-
-
-def import_entry(
-    names: Sequence[str],
-    tally: ReadCounts,
-    now: int,
-    *,
-    was_stopped: bool = False,
-    unreadable: Sequence[str] = (),
-    is_snapshot: bool = False,
-) -> LogEntry:
-    """Describe an import of these sources."""
-    files = ", ".join(clean(PurePath(name).name or name, LONGEST) for name in names[:MOST_NAMES])
-    if len(names) > MOST_NAMES:
-        files += f" and {len(names) - MOST_NAMES:,} more"
-    what = "Snapshot" if is_snapshot else "Import"
-    how = " was stopped" if was_stopped else ""
-    counts = (
-        plural(tally.read, "event"),
-        plural(tally.changes, "change"),
-        f"{tally.filtered:,} filtered",
-        f"{tally.invalid:,} invalid",
-    )
-    text = f"{what} of {files}{how}: {', '.join(counts)}."
-    if unreadable:
-        text += f" {plural(len(unreadable), 'source')} could not be read."
-    is_bad = was_stopped or bool(unreadable) or bool(tally.invalid)
-    return LogEntry(now, LogKind.IMPORT, text, is_bad)
-
-
-def settings_entry(audience: Audience, changes: Iterable[str], now: int) -> LogEntry | None:
-    """Describe a change of an audience's settings; None where nothing was changed."""
-    told = "; ".join(changes)
-    if not told:
-        return None
-    name = clean(audience.name, LONGEST)
-    return LogEntry(now, LogKind.SETTINGS, f"Settings of “{name}” changed: {told}.")

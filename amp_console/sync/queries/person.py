@@ -30,7 +30,7 @@ class PersonVerdict(enum.StrEnum):
     BROKEN = "broken link"
 
 
-class PersonAnswer(msgspec.Struct, frozen=True):
+class PersonStatus(msgspec.Struct, frozen=True):
     """How a person stands to one audience's cohort: a sentence that says why, and the facts."""
 
     record: PersonRecord
@@ -38,7 +38,7 @@ class PersonAnswer(msgspec.Struct, frozen=True):
     sentence: str
 
 
-class Recognition(msgspec.Struct, frozen=True):
+class UserLookup(msgspec.Struct, frozen=True):
     """Whether Amplitude knows an identifier, and as whom."""
 
     is_known: bool
@@ -47,7 +47,7 @@ class Recognition(msgspec.Struct, frozen=True):
     sentence: str
 
 
-def explain_person(db: Db, text: str, dead: Collection[int] = ()) -> list[PersonAnswer]:
+def explain_person(db: Db, text: str, dead: Collection[int] = ()) -> list[PersonStatus]:
     """Say for every audience that knows the identifier how the person stands, and why.
 
     Identifiers are matched exactly: case counts, as it does in Amplitude. `dead` as in `all_runs`.
@@ -55,9 +55,9 @@ def explain_person(db: Db, text: str, dead: Collection[int] = ()) -> list[Person
     return [_explained(record) for record in find_person(db, text, dead)]
 
 
-def _explained(record: PersonRecord) -> PersonAnswer:
+def _explained(record: PersonRecord) -> PersonStatus:
     verdict = _verdict(record)
-    return PersonAnswer(record, verdict, _SENTENCES[verdict](record))
+    return PersonStatus(record, verdict, _SENTENCES[verdict](record))
 
 
 def _verdict(record: PersonRecord) -> PersonVerdict:  # noqa: PLR0911  # one line a verdict
@@ -220,7 +220,7 @@ _SENTENCES = {
 }
 
 
-async def recognise(client: AmplitudeClient, text: str) -> Recognition:
+async def look_up_user(client: AmplitudeClient, text: str) -> UserLookup:
     """Ask Amplitude's user search for exactly this identifier, of either kind.
 
     The search also finds users whose ID only begins so; those do not count. It may be asked 360
@@ -228,13 +228,13 @@ async def recognise(client: AmplitudeClient, text: str) -> Recognition:
     """
     for match in await client.find_users(text):
         if match.user_id == text:
-            return Recognition(
+            return UserLookup(
                 True, text, match.amplitude_id, f"Amplitude knows this {IdType.USER_ID.label}."
             )
         if match.amplitude_id == text:
             label = IdType.AMPLITUDE_ID.label
-            return Recognition(True, match.user_id, text, f"Amplitude knows this {label}.")
-    return Recognition(
+            return UserLookup(True, match.user_id, text, f"Amplitude knows this {label}.")
+    return UserLookup(
         False,
         None,
         None,

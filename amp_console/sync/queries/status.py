@@ -34,7 +34,7 @@ class Status(enum.StrEnum):
     DIFFERS = "differs"
 
 
-BY_DANGER = (
+BY_SEVERITY = (
     Status.BROKEN,
     Status.DIFFERS,
     Status.REJECTED,
@@ -62,7 +62,7 @@ class State(msgspec.Struct, frozen=True):
         return f"{self.users:,} {self.status}"
 
 
-class Standing(msgspec.Struct, frozen=True):
+class AudienceSummary(msgspec.Struct, frozen=True):
     """One audience with what will be used for it, and what is left to do.
 
     `count` is None where the members were not counted.
@@ -138,17 +138,17 @@ def states_of(audience: Audience, left: Outstanding, drift: int = 0) -> tuple[St
         found.append(State(Status.NOT_LINKED))
     if not audience.enabled:
         found.append(State(Status.OFF))
-    found.sort(key=lambda state: BY_DANGER.index(state.status))
+    found.sort(key=lambda state: BY_SEVERITY.index(state.status))
     return tuple(found) or (State(Status.IN_SYNC),)
 
 
-def standings(
+def audience_summaries(
     db: Db,
     connection: Connection,
     *,
     count_members: bool = True,
     now: Callable[[], int] = now_in_microseconds,
-) -> list[Standing]:
+) -> list[AudienceSummary]:
     """How every audience stands, by name. Counting members looks at each of them."""
     left = outstanding_of_all(db)
     limit = latest_credible(now()) if count_members else None
@@ -158,12 +158,12 @@ def standings(
     ]
 
 
-def standing(
+def audience_summary(
     db: Db,
     connection: Connection,
     audience_id: int,
     now: Callable[[], int] = now_in_microseconds,
-) -> Standing:
+) -> AudienceSummary:
     """How one audience stands, its members counted."""
     known = audience(db, audience_id)
     return _standing(db, connection, known, outstanding(db, known), latest_credible(now()))
@@ -171,8 +171,8 @@ def standing(
 
 def _standing(
     db: Db, connection: Connection, known: Audience, left: Outstanding, limit: int | None
-) -> Standing:
-    return Standing(
+) -> AudienceSummary:
+    return AudienceSummary(
         audience=known,
         cohort_name=known.linked_name or cohort_name(known, connection),
         owner_email=owner_email(known, connection),

@@ -1,4 +1,4 @@
-"""Comparing cohorts with their audiences: a run that reads, and sends nothing."""
+"""Comparing cohorts with their audiences: a run that only reads."""
 
 from collections.abc import Sequence
 
@@ -14,12 +14,12 @@ from amp_console.sync.delivery.context import AudienceBlocked, RunContext
 from amp_console.sync.delivery.progress import AudienceProgress
 from amp_console.sync.delivery.run import AudienceReport, RunReport, carry_out
 from amp_console.sync.delivery.worker import AudienceWorker
-from amp_console.sync.reconcile.download import Exports
+from amp_console.sync.reconcile.download import CohortDownloader
 from amp_console.sync.reconcile.member_list import MemberList
 
 
 class CompareReport(msgspec.Struct, frozen=True):
-    """What a run that compared has found; an audience that could not be compared has no entry."""
+    """The result of a comparison run, by audience ID; a failed comparison has no entry."""
 
     run: RunReport
     comparisons: dict[int, Comparison]
@@ -30,60 +30,61 @@ async def compare_audiences(
 ) -> CompareReport:
     """Compare audiences with their cohorts; each costs one of the month's downloads.
 
-    `against` is a list for the only audience. What the ledger takes for delivered is corrected to
-    what was found; nothing is sent. Raises `LedgerError`.
+    `against` is a list, for one audience only. The ledger's `delivered` is corrected to the
+    export; nothing is sent. Raises `LedgerError`.
     """
-    exports = Exports()
-    made: dict[int, Comparison] = {}
+    downloader = CohortDownloader()
+    comparisons: dict[int, Comparison] = {}
 
     async def work(worker: AudienceWorker) -> None:
-        made[worker.audience.id] = await compare(worker, exports, against)
+        comparisons[worker.audience.id] = await compare(worker, downloader, against)
 
     def status_of(reports: Sequence[AudienceReport]) -> RunStatus:
         if any(report.note for report in reports):
             return RunStatus.STOPPED
-        is_equal = all(item.is_equal for item in made.values())
+        is_equal = all(item.is_equal for item in comparisons.values())
         return RunStatus.DELIVERED if is_equal else RunStatus.PARTIAL
 
     goals = tuple(
         AudienceProgress(audience.id, audience.key, audience.name, 0) for audience in audiences
     )
     run = await carry_out(RunKind.COMPARE, goals, work, status_of, context)
-    return CompareReport(run, made)
+    return CompareReport(run, comparisons)
 
 
 async def compare(
     worker: AudienceWorker,
-    exports: Exports,
+    downloader: CohortDownloader,
     against: MemberList | None = None,
     applies: int | None = None,
 ) -> Comparison:
-    """Read the cohort of the lane's audience and compare it; what `Exports.read` raises, it does.
+    """Download the cohort of the worker's audience and compare it.
 
-    `applies` is the comparison whose differences have just been put right.
+    `applies` is the ID of the comparison whose differences were just repaired. Raises what
+    `CohortDownloader.download` raises.
     """
-    of = worker.audience
-    if of.cohort_id is None:
+    audience = worker.audience
+    if audience.cohort_id is None:
         raise AudienceBlocked(
             "It has no cohort yet, so there is nothing to compare. A sync makes one."
         )
     try:
-        download = await exports.read(worker)
+        download = await downloader.download(worker)
         worker.show("comparing")
-        occasion = ComparisonSpec(
+        spec = ComparisonSpec(
             run_id=worker.run.id,
-            audience_id=of.id,
+            audience_id=audience.id,
             at=download.started_at,
             against=against.name if against else None,
             against_at=against.at if against else None,
             applies=applies,
             list_known=against.known if against else 0,
         )
-        return await worker.write(_compare, occasion, download.id)
+        return await worker.write(_compare, spec, download.id)
     finally:
-        await worker.read(export_staging.forget_found, of.id)
+        await worker.read(export_staging.forget_found, audience.id)
 
 
-def _compare(db: Db, occasion: ComparisonSpec, download_id: int) -> Comparison:
+def _compare(db: Db, spec: ComparisonSpec, download_id: int) -> Comparison:
     close_download(db, download_id)
-    return comparing.compare(db, occasion)
+    return comparing.compare(db, spec)

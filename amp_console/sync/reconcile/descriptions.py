@@ -1,13 +1,12 @@
-"""What a comparison found, in words."""
+"""Comparisons and repairs in words."""
 
 from collections.abc import Sequence
 
 from amp_console.ledger.comparisons import Comparison, DifferenceKind, PriorState
-from amp_console.ledger.runs import RunKind, RunStatus
-from amp_console.sync.reconcile.repair import Applied
+from amp_console.sync.reconcile.repair import RepairResult
 from amp_console.text import plural
 
-KIND_WORDS = {
+DIFFERENCE_LABELS = {
     DifferenceKind.MISSING: "missing from the cohort",
     DifferenceKind.LEFT: "extra: left the audience",
     DifferenceKind.STRANGER: "extra: never seen in the audience",
@@ -16,99 +15,92 @@ KIND_WORDS = {
     DifferenceKind.LISTED: "listed and in the cohort, not wanted by the ledger",
     DifferenceKind.UNLISTED: "neither listed nor in the cohort, wanted by the ledger",
 }
-_KNEW = {
+_PRIOR_STATES = {
     PriorState.PENDING: "pending",
     PriorState.REJECTED: "rejected by Amplitude",
     PriorState.NOTHING: "nothing",
 }
 
 
-def knew(kind: DifferenceKind, known: PriorState) -> str:
-    """Say what the ledger knew of a person who differs."""
-    if known is PriorState.DELIVERED:
+def prior_state_text(kind: DifferenceKind, state: PriorState) -> str:
+    """What the ledger recorded about a member who differs, before the comparison."""
+    if state is PriorState.DELIVERED:
         return "added before" if kind is DifferenceKind.MISSING else "removed before"
-    return _KNEW[known]
+    return _PRIOR_STATES[state]
 
 
-_OUTCOMES = {
-    (RunKind.COMPARE, RunStatus.DELIVERED): "equal",
-    (RunKind.COMPARE, RunStatus.PARTIAL): "different",
-    (RunKind.RECONCILE, RunStatus.DELIVERED): "put right",
-    (RunKind.RECONCILE, RunStatus.PARTIAL): "differences left",
-}
+def comparison_outcome(comparison: Comparison) -> str:
+    """The result of a comparison in a few words."""
+    if not comparison.is_equal:
+        return "different"
+    if comparison.not_comparable:
+        return f"equal, {comparison.not_comparable:,} not comparable"
+    return "equal"
 
 
-def outcome_of(kind: RunKind, status: RunStatus) -> str:
-    """Say in a word or two how a run of any kind ended."""
-    return _OUTCOMES.get((kind, status), str(status))
-
-
-def verdict(of: Comparison) -> str:
-    """Say in a word or two how the two compare."""
-    if of.is_equal:
-        return f"equal, {of.not_comparable:,} not comparable" if of.not_comparable else "equal"
-    return "different"
-
-
-def sentences(of: Comparison) -> list[str]:
-    """Say what each number of a comparison consists of; nothing of those that are none."""
-    label = of.id_type.label
+def describe_comparison(comparison: Comparison) -> list[str]:
+    """One sentence for each number of a comparison that is not 0, with its breakdown."""
+    label = comparison.id_type.label
     lines = []
-    if of.missing:
-        lines.append(f"{of.missing:,} missing from the cohort: {_join(_missing(of))}.")
-    if of.extra:
-        extra = [
-            (of.has_left, "not in the list" if of.against else "left the audience"),
-            (of.strangers, "never seen in the audience" if of.against else "never seen in it"),
-        ]
-        lines.append(f"{of.extra:,} extra in the cohort: {_join(extra)}.")
-    if of.cohort_no_id:
+    if comparison.missing:
+        missing = _join(_missing(comparison))
+        lines.append(f"{comparison.missing:,} missing from the cohort: {missing}.")
+    if comparison.extra:
+        lines.append(f"{comparison.extra:,} extra in the cohort: {_join(_extra(comparison))}.")
+    if comparison.cohort_no_id:
+        people = plural(comparison.cohort_no_id, "person", "people")
         lines.append(
-            f"{plural(of.cohort_no_id, 'person', 'people')} in the cohort without a {label}: "
-            "they can't be compared, and are left alone."
+            f"{people} in the cohort without a {label}: they can't be compared, and are left alone."
         )
-    if of.audience_no_id:
+    if comparison.audience_no_id:
+        people = plural(comparison.audience_no_id, "person", "people")
         lines.append(
-            f"{plural(of.audience_no_id, 'person', 'people')} in the audience without a {label}: "
-            "no event gave one, so they can't be put in."
+            f"{people} in the audience without a {label}: "
+            "no event gave one, so they can't be added."
         )
-    if of.disagreeing:
+    if comparison.disagreeing:
+        people = plural(comparison.disagreeing, "more person", "more people")
         lines.append(
-            f"About {plural(of.disagreeing, 'more person', 'more people')} the ledger disagrees "
-            "with the list: the next sync would change them. Putting it right ends that."
+            f"About {people} the ledger disagrees with the list: "
+            "the next sync would change them. A repair prevents that."
         )
     return lines
 
 
-def _missing(of: Comparison) -> list[tuple[int, str]]:
-    pending = of.missing - of.missing_drifted - of.missing_rejected
-    what = "not wanted by the ledger so far" if of.against else "pending (the next sync adds them)"
+def _missing(comparison: Comparison) -> list[tuple[int, str]]:
+    pending = comparison.missing - comparison.missing_drifted - comparison.missing_rejected
+    text = "pending (the next sync adds them)"
+    if comparison.against:
+        text = "not wanted by the ledger so far"
     return [
-        (of.missing_drifted, "delivered before, and gone since"),
-        (pending, what),
-        (of.missing_rejected, "rejected (Amplitude does not take them)"),
+        (comparison.missing_drifted, "delivered earlier, now missing"),
+        (pending, text),
+        (comparison.missing_rejected, "rejected by Amplitude"),
     ]
+
+
+def _extra(comparison: Comparison) -> list[tuple[int, str]]:
+    if comparison.against:
+        texts = "not in the list", "never seen in the audience"
+    else:
+        texts = "left the audience", "never seen in it"
+    return list(zip((comparison.has_left, comparison.strangers), texts, strict=True))
 
 
 def _join(parts: Sequence[tuple[int, str]]) -> str:
     return ", ".join(f"{count:,} {text}" for count, text in parts if count)
 
 
-def outcome(done: Applied) -> str:
-    """Say how the two stand after what was put right."""
-    if done.after is not None:
-        left = [
-            f"{count:,} {what}"
-            for count, what in ((done.after.missing, "missing"), (done.after.extra, "extra"))
-            if count
-        ]
-        return f"left: {', '.join(left)}" if left else f"{verdict(done.after)}, as a download shows"
-    if done.size is not None and done.size.agrees is False:
-        return (
-            f"the sizes differ: {done.size.expected:,} expected, Amplitude says {done.size.found:,}"
-        )
-    if not done.is_equal:
+def describe_result(result: RepairResult) -> str:
+    """How cohort and audience compare after a repair: a sentence without capital and full stop."""
+    after, size = result.after, result.size
+    if after is not None:
+        rest = _join([(after.missing, "still missing"), (after.extra, "still extra")])
+        return rest or f"{comparison_outcome(after)}, as a download shows"
+    if size is not None and size.agrees is False:
+        return f"the sizes differ: {size.expected:,} expected, Amplitude says {size.found:,}"
+    if not result.is_equal:
         return "differences are left"
-    if done.size is not None and done.size.agrees:
+    if size is not None and size.agrees:
         return "equal by size; comparing again proves it"
     return "sent; comparing again proves it"

@@ -1,8 +1,7 @@
-"""Reading who is in a cohort: ask for an export, wait for it, read its file into the ledger.
+"""Downloading a cohort: request an export, wait for it, read its file into the ledger.
 
-Each export counts in the month's allowance, so none is asked for twice: one that was asked for
-before a crash, or before somebody lost patience, is gone on with while it still says how things
-are.
+Each export counts towards the monthly quota, so none is requested twice: an export requested
+before a crash or a cancelled wait is reused while it is recent enough.
 """
 
 import asyncio
@@ -18,53 +17,55 @@ from amp_console.amplitude import (
     RateLimited,
     Transient,
 )
-from amp_console.ledger import downloads
-from amp_console.ledger import export_staging as found
+from amp_console.ledger import downloads, export_staging
 from amp_console.ledger.downloads import Download
 from amp_console.sync.delivery.context import AudienceBlocked
 from amp_console.sync.delivery.pending import is_listed
 from amp_console.sync.delivery.worker import AudienceWorker, words_of
 from amp_console.sync.reconcile.quota import ask_quota
 
-AT_ONCE = 4  # exports under way (Amplitude's Behavioral Cohorts API page, as the next two)
-STARTS, WINDOW = 60, 600 * 1_000_000  # exports started in so many microseconds
-GOOD_FOR = 3600 * 1_000_000  # microseconds that an export, paid for and not read, is gone on with
-LOOKS = (1, 2, 3, 5)  # seconds between two looks whether it is ready; then 10
-LONGEST = 1800  # seconds of waiting for one export; 30 to 60 and more are usual
-EXPIRED_LINKS = 5  # in a row, after which the connection is too slow for it
+# Limits of Amplitude's Behavioral Cohorts API page.
+CONCURRENT_EXPORTS = 4
+STARTS, STARTS_WINDOW = 60, 600 * 1_000_000  # exports started per window, in microseconds
+
+REUSE_FOR = 3600 * 1_000_000  # microseconds after its start that an unread export is reused
+POLL_SECONDS = (1, 2, 3, 5)  # between the first polls; then LATER_POLL_SECONDS
+LATER_POLL_SECONDS = 10
+LONGEST_WAIT = 1800  # seconds for one export; 30 to 60 and more are usual
+EXPIRED_LINKS = 5  # in a row, after which the connection is too slow for the file
 CHUNK = 50_000  # members written to the ledger at once
 
 
-class Exports:
-    """Keeps a run's exports within what Amplitude makes at the same time."""
+class CohortDownloader:
+    """Downloads cohorts, within the number of exports that Amplitude prepares at once."""
 
     def __init__(self) -> None:
-        self._places = asyncio.Semaphore(AT_ONCE)
+        self._slots = asyncio.Semaphore(CONCURRENT_EXPORTS)
 
-    async def read(self, worker: AudienceWorker) -> Download:
-        """Read a cohort's members into the ledger, as found.
+    async def download(self, worker: AudienceWorker) -> Download:
+        """Stage the members of the worker's cohort in the ledger's export table.
 
         Raises `AudienceBlocked`, `CohortGone`, `KeysRefused`, and what waiting raises.
         """
         worker.show("waiting for a place among Amplitude's exports")
-        async with self._places:
-            download = await _begun(worker)
+        async with self._slots:
+            download = await _started(worker)
             await _wait_for(worker, download)
             await _read(worker, download)
         return download
 
 
-async def _begun(worker: AudienceWorker) -> Download:
-    since = worker.now() - GOOD_FOR
-    known = await worker.read(
+async def _started(worker: AudienceWorker) -> Download:
+    since = worker.now() - REUSE_FOR
+    unread = await worker.read(
         downloads.unread_download, worker.audience.id, worker.cohort_id, since
     )
-    if known is not None:
-        return known
+    if unread is not None:
+        return unread
     while True:
         await worker.checkpoint()
-        await _keep_to_allowance(worker)
-        await _keep_to_pace(worker)
+        await _check_quota(worker)
+        await _respect_start_limit(worker)
         try:
             return await _start(worker)
         except Transient as error:
@@ -73,28 +74,28 @@ async def _begun(worker: AudienceWorker) -> Download:
             await worker.wait_out(error)
 
 
-def _used_up(how: object) -> str:
+def _used_up(details: object) -> str:
     return (
-        f"The month's downloads are used up ({how}). Nothing was downloaded or changed. Compare "
-        "again next month; the sizes in the list of audiences cost none."
+        f"The month's downloads are used up ({details}). Nothing was downloaded or changed. "
+        "Compare again next month; the sizes in the list of audiences cost none."
     )
 
 
-async def _keep_to_allowance(worker: AudienceWorker) -> None:
+async def _check_quota(worker: AudienceWorker) -> None:
     context = worker.run.context
     quota = await ask_quota(context.client, context.ledger, worker.now())
     if not quota.left:
         raise AudienceBlocked(_used_up(quota))
 
 
-async def _keep_to_pace(worker: AudienceWorker) -> None:
-    """Wait until another export may be started, whoever of this connection started the others."""
+async def _respect_start_limit(worker: AudienceWorker) -> None:
+    """Wait until another export may start; exports of this connection's other processes count."""
     while True:
         now = worker.now()
-        starts = await worker.read(downloads.starts_since, now - WINDOW)
+        starts = await worker.read(downloads.starts_since, now - STARTS_WINDOW)
         if len(starts) < STARTS:
             return
-        seconds = (starts[-STARTS] + WINDOW - now) / 1_000_000 + 1
+        seconds = (starts[-STARTS] + STARTS_WINDOW - now) / 1_000_000 + 1
         worker.show("60 exports were started within 10 minutes, going on", seconds)
         await worker.sleep(seconds)
         await worker.checkpoint()
@@ -117,9 +118,9 @@ async def _start(worker: AudienceWorker) -> Download:
 
 
 async def _wait_for(worker: AudienceWorker, download: Download) -> None:
-    """Look whether the export is ready, again and again."""
+    """Poll until the export is ready."""
     begun = worker.elapsed()
-    looks = iter(LOOKS)
+    polls = iter(POLL_SECONDS)
     while True:
         await worker.checkpoint()
         try:
@@ -131,20 +132,20 @@ async def _wait_for(worker: AudienceWorker, download: Download) -> None:
             continue
         except BadRequest as error:
             await _drop(worker, download, error)
-        for _ in range(next(looks, 10)):
+        for _ in range(next(polls, LATER_POLL_SECONDS)):
             waited = worker.elapsed() - begun
             worker.show(f"waiting for Amplitude's export, {waited:.0f} s")
-            if waited > LONGEST:
+            if waited > LONGEST_WAIT:
                 raise AudienceBlocked(
-                    f"Amplitude's export is not ready after {LONGEST // 60} minutes. Nothing was "
-                    "changed, and the export is kept: compare again to go on waiting for it."
+                    f"Amplitude's export is not ready after {LONGEST_WAIT // 60} minutes. "
+                    "Nothing was changed, and the export is kept: compare again to keep waiting."
                 )
             await worker.sleep(1)
             await worker.checkpoint()
 
 
 async def _drop(worker: AudienceWorker, download: Download, error: BadRequest) -> None:
-    """The export failed, or is not kept any more: the next comparison asks for another one."""
+    """The export failed or is no longer stored: the next comparison requests another one."""
     await worker.write(downloads.close_download, download.id)
     raise AudienceBlocked(
         f"Amplitude's export of the cohort failed: {words_of(error)}. Nothing was changed. "
@@ -163,7 +164,7 @@ async def _read(worker: AudienceWorker, download: Download) -> None:
             expired += 1
             if expired == EXPIRED_LINKS:
                 raise AudienceBlocked(
-                    f"{error} {expired} links in a row were over before the file came. The "
+                    f"{error} {expired} links in a row expired before the file arrived. The "
                     "export is kept: compare again over a faster connection."
                 ) from None
         except Transient as error:
@@ -175,17 +176,17 @@ async def _read(worker: AudienceWorker, download: Download) -> None:
 
 
 async def _read_once(worker: AudienceWorker, download: Download) -> None:
-    """Read the file from its beginning."""
-    of = worker.audience
-    await worker.read(found.begin_found, of.id)
+    """Read the file from its start."""
+    audience = worker.audience
+    await worker.read(export_staging.begin_found, audience.id)
     read, chunk = 0, list[CohortMember]()
     async with aclosing(worker.client.members(download.request_id)) as pieces:
         async for members in pieces:
             chunk += members
             if len(chunk) >= CHUNK:
-                await worker.read(found.add_found, of.id, of.id_type, chunk)
+                await worker.read(export_staging.add_found, audience.id, audience.id_type, chunk)
                 read, chunk = read + len(chunk), []
                 worker.show(f"reading the cohort, {read:,} members")
                 await worker.checkpoint()
-    await worker.read(found.add_found, of.id, of.id_type, chunk)
+    await worker.read(export_staging.add_found, audience.id, audience.id_type, chunk)
     worker.retry_budget.renew()

@@ -1,4 +1,4 @@
-"""A list of members that a cohort is compared with, instead of what the ledger wants."""
+"""Comparing a cohort with a list of members instead of with the ledger."""
 
 import msgspec
 
@@ -10,51 +10,56 @@ from amp_console.values import Change, IdType, Refusal
 
 
 class IncompleteList(UnreadableSource):
-    """A list that broke off, or of which rows were refused: it may lack members."""
+    """The list is cut off or has refused rows, so it may lack members."""
 
 
 class MemberList(msgspec.Struct, frozen=True):
-    """A list that was read: `at` is its time in microseconds since 1970.
+    """The facts of a list that was read and staged in the ledger.
 
-    So many people are `listed`, after newer events outweighed it; `refused` rows were not used. Of
-    the list's own identifiers, `known` ones occur in the audience.
+    `at` is the time of the list, in microseconds since 1970. `members` counts its members, after
+    events newer than `at` were applied to it. `refused` counts the rows that were not used, and
+    `known` the list's own identifiers that occur in the audience.
     """
 
     name: str
     at: int
-    listed: int
+    members: int
     refused: int
     known: int
 
 
-def read_listing(
-    ledger: Ledger, of: Audience, path: str, *, allow_incomplete: bool = False
+def read_member_list(
+    ledger: Ledger, audience: Audience, path: str, *, allow_incomplete: bool = False
 ) -> MemberList:
-    """Read a list of an audience's members, from a file or the standard input ("-").
+    """Read a list of an audience's members from a file or the standard input ("-"). May block.
 
-    It is Segment's CSV download of the audience, or identifiers of its ID type, one to a line. It
-    may block. Raises `UnreadableSource`, `IncompleteList` unless that is allowed, and
-    `LedgerError`; the ledger then wants what it wanted.
+    The list is Segment's CSV download of the audience, or one identifier of its ID type per line.
+    Raises `UnreadableSource`, `IncompleteList` unless `allow_incomplete`, and `LedgerError`; after
+    an error, what the ledger wants is unchanged.
     """
     refusals: list[Refusal] = []
     refused = 0
-    with open_source(path, _options(of)) as source:
-        ledger.stage(export_staging.begin_listed, of.id)
+    with open_source(path, _options(audience)) as source:
+        ledger.stage(export_staging.begin_listed, audience.id)
         for batch in source:
-            ids = [_identifier(change, of.id_type) for change in batch.changes]
-            ledger.stage(export_staging.add_listed, of.id, [id_ for id_ in ids if id_ is not None])
+            ids = [_identifier(change, audience.id_type) for change in batch.changes]
+            ledger.stage(
+                export_staging.add_listed, audience.id, [id_ for id_ in ids if id_ is not None]
+            )
             refused += len(batch.refusals)
             refusals += batch.refusals[: 1 - len(refusals)]
         if refused and not allow_incomplete:
             raise IncompleteList(_why_incomplete(source, refused, refusals[0]))
-        listed = ledger.stage(export_staging.end_listed, of.id, of.id_type, source.taken_at)
+        listed = ledger.stage(
+            export_staging.end_listed, audience.id, audience.id_type, source.taken_at
+        )
         if not listed.members:
             raise UnreadableSource(f"{source.name} lists no one. Nothing was compared.")
         return MemberList(source.name, source.taken_at, listed.members, refused, listed.known)
 
 
 def _why_incomplete(source: Source, refused: int, first: Refusal) -> str:
-    """Say why a list can't be used: a missing member would be removed from the cohort."""
+    """Why a list can't be used: a member missing from it would be removed from the cohort."""
     if source.trouble:
         return f"{source.name} can't be compared with. {source.trouble}"
     rows = plural(refused, "row")
@@ -65,11 +70,11 @@ def _why_incomplete(source: Source, refused: int, first: Refusal) -> str:
     )
 
 
-def _options(of: Audience) -> ReadOptions:
-    is_amplitude = of.id_type is IdType.AMPLITUDE_ID
+def _options(audience: Audience) -> ReadOptions:
+    is_amplitude = audience.id_type is IdType.AMPLITUDE_ID
     return ReadOptions(
-        audience=of.key,
-        lists=of.id_type,
+        audience=audience.key,
+        lists=audience.id_type,
         amplitude_id_column="amplitude_id" if is_amplitude else None,
     )
 

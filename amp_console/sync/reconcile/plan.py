@@ -1,4 +1,4 @@
-"""What putting differences right would send, as plain data, before anything is sent."""
+"""The plan of a repair: what it would send, as plain data."""
 
 from pathlib import PurePath
 
@@ -19,17 +19,17 @@ from amp_console.ledger.reconciling import RepairChoice, count_chosen
 from amp_console.sync.delivery.backoff import requests_for
 from amp_console.sync.delivery.plan import cohort_name, owner_email
 
-REPLACED_AT_ONCE = 100_000  # ids in one upload (Amplitude's Behavioral Cohorts API page)
+LARGEST_UPLOAD = 100_000  # identifiers in one upload (Amplitude's Behavioral Cohorts API page)
 SAMPLES = 5
 
 
-class ReconcilePlan(msgspec.Struct, frozen=True):
-    """How the differences of one comparison would be put right.
+class RepairPlan(msgspec.Struct, frozen=True):
+    """How the chosen differences of one comparison would be repaired.
 
-    For the `followed` nothing is sent: from then on the ledger wants what the list says.
-    `replace` uploads the whole content anew in one request; `can_replace` says that this would be
-    fewer requests, and possible. `allowed_share` is the share of a cohort's members that may be
-    taken out without its name being typed.
+    `followed` counts the people for whom nothing is sent: the repair only makes the ledger want
+    what the list says. `replace` uploads the whole content anew in one request; `can_replace` says
+    that this is possible and takes fewer requests. `allowed_share` is the largest share of a
+    cohort's members that may be removed without typing its name.
     """
 
     comparison: Comparison
@@ -49,23 +49,23 @@ class ReconcilePlan(msgspec.Struct, frozen=True):
 
     @property
     def is_idle(self) -> bool:
-        """Nothing would be sent, and nothing be wanted otherwise."""
+        """Whether the repair would send nothing and change nothing in the ledger."""
         return not (self.add or self.remove or self.followed)
 
     @property
-    def taken_out(self) -> int:
-        """How many would be taken out; with the content replaced, also who has no identifier."""
+    def removals(self) -> int:
+        """How many members leave the cohort. A replacement also removes those without an ID."""
         return self.remove + (self.comparison.cohort_no_id if self.replace else 0)
 
     @property
     def is_large_removal(self) -> bool:
-        """More than the allowed share of the cohort would be taken out, or more than would stay."""
+        """Whether more than the allowed share would be removed, or more members than stay."""
         before = self.comparison.in_cohort
-        return self.taken_out > self.allowed_share * before or self.taken_out > before / 2
+        return self.removals > self.allowed_share * before or self.removals > before / 2
 
     @property
-    def foreign_list(self) -> str | None:
-        """What an operator must agree to in so many words: the list may be of someone else."""
+    def foreign_list_warning(self) -> str | None:
+        """What an operator must confirm if the list may belong to another audience; else None."""
         if not self.comparison.is_foreign_list:
             return None
         return (
@@ -76,30 +76,30 @@ class ReconcilePlan(msgspec.Struct, frozen=True):
 
     @property
     def list_name(self) -> str:
-        """What the list that the cohort was compared with is called, without its folder."""
+        """The file name of the list that the cohort was compared with."""
         return PurePath(self.comparison.against or "").name
 
     @property
-    def concern(self) -> str | None:
-        """What an operator must agree to by typing the cohort's name, None where nothing is."""
+    def removal_warning(self) -> str | None:
+        """What an operator must confirm by typing the cohort's name; None if nothing."""
         if not self.is_large_removal:
             return None
         return (
-            f"removes {self.taken_out:,} of {self.comparison.in_cohort:,} members from "
+            f"removes {self.removals:,} of {self.comparison.in_cohort:,} members from "
             f'"{self.cohort_name}"'
         )
 
 
-def plan_reconcile(
+def plan_repair(
     db: Db,
     connection: Connection,
-    of: Comparison,
+    comparison: Comparison,
     choice: RepairChoice,
     *,
     replace: bool = False,
-) -> ReconcilePlan:
-    """Say what would be sent; it marks whom the choice means. `replace` where it can be."""
-    known, chosen = audience(db, of.audience_id), count_chosen(db, of, choice)
+) -> RepairPlan:
+    """Plan a repair, and mark the chosen differences. `replace` applies only if possible."""
+    found, chosen = audience(db, comparison.audience_id), count_chosen(db, comparison, choice)
     limits = connection.limits
     first = chosen.remove_by_other_id
     one_by_one = requests_for((first, chosen.remove - first, chosen.add), limits)
@@ -107,18 +107,18 @@ def plan_reconcile(
         choice.add
         and choice.remove
         and choice.only is None
-        and 0 < of.in_audience <= REPLACED_AT_ONCE
-        and of.in_cohort <= REPLACED_AT_ONCE
+        and 0 < comparison.in_audience <= LARGEST_UPLOAD
+        and comparison.in_cohort <= LARGEST_UPLOAD
         and one_by_one > 1
     )
     replace = replace and can_replace
-    return ReconcilePlan(
-        comparison=of,
+    return RepairPlan(
+        comparison=comparison,
         choice=choice,
-        key=known.key,
-        name=known.name,
-        cohort_name=known.linked_name or cohort_name(known, connection),
-        owner_email=owner_email(known, connection),
+        key=found.key,
+        name=found.name,
+        cohort_name=found.linked_name or cohort_name(found, connection),
+        owner_email=owner_email(found, connection),
         add=chosen.add,
         remove=chosen.remove,
         followed=chosen.followed,
@@ -126,16 +126,15 @@ def plan_reconcile(
         can_replace=can_replace,
         replace=replace,
         allowed_share=limits.largest_removal,
-        samples=tuple(_samples(db, of, choice)),
+        samples=tuple(_samples(db, comparison, choice)),
     )
 
 
-def _samples(db: Db, of: Comparison, choice: RepairChoice) -> list[Difference]:
+def _samples(db: Db, comparison: Comparison, choice: RepairChoice) -> list[Difference]:
     found = []
     for kinds in ((DifferenceKind.MISSING,), EXTRA):
-        wish = DifferenceFilter(
-            of.id, tuple(kind for kind in kinds if kind in choice.kinds), only_open=True
-        )
-        if wish.kinds:
-            found += differences(db, wish, 0, SAMPLES)
+        chosen = tuple(kind for kind in kinds if kind in choice.kinds)
+        if chosen:
+            criteria = DifferenceFilter(comparison.id, chosen, only_open=True)
+            found += differences(db, criteria, 0, SAMPLES)
     return [item for item in found if choice.only is None or item.key in choice.only]

@@ -1,4 +1,4 @@
-"""The month's allowance of downloads: what is used of it, before another one is spent."""
+"""The monthly quota of downloads: how much is used before another one is spent."""
 
 from datetime import UTC, datetime
 
@@ -12,9 +12,9 @@ MONTHLY = 500  # Growth and Enterprise plans (Amplitude's Behavioral Cohorts API
 
 
 class Quota(msgspec.Struct, frozen=True):
-    """So many downloads are `used` of `limit`, until `resets_at` (ISO 8601).
+    """How many downloads are `used` of `limit`, until `resets_at` (ISO 8601).
 
-    `is_own_count`: Amplitude did not tell, so only those that this connection started count.
+    `is_own_count`: Amplitude did not answer, so only this connection's downloads count.
     """
 
     used: int
@@ -24,7 +24,7 @@ class Quota(msgspec.Struct, frozen=True):
 
     @property
     def left(self) -> int:
-        """How many can still be spent."""
+        """How many downloads are left."""
         return max(0, self.limit - self.used)
 
     def __str__(self) -> str:
@@ -36,7 +36,7 @@ class Quota(msgspec.Struct, frozen=True):
 
 
 def reset_day(resets_at: str | None) -> str:
-    """The day an allowance begins anew ("1 Dec"), "" where it is not known."""
+    """The day the quota resets ("1 Dec"), or "" if unknown."""
     try:
         day = datetime.fromisoformat(resets_at or "")
     except ValueError:
@@ -45,9 +45,9 @@ def reset_day(resets_at: str | None) -> str:
 
 
 async def ask_quota(client: AmplitudeClient, ledger: Ledger, now: int) -> Quota:
-    """Ask Amplitude, or count our own downloads where it does not say.
+    """Ask Amplitude, or count our own downloads if it does not answer.
 
-    `now` in microseconds since 1970. Raises `AmplitudeError` for what waiting does not mend.
+    `now` in microseconds since 1970. Raises `AmplitudeError`s that waiting does not fix.
     """
     try:
         usage = await client.usage()
@@ -59,7 +59,7 @@ async def ask_quota(client: AmplitudeClient, ledger: Ledger, now: int) -> Quota:
 
 
 async def own_quota(ledger: Ledger, now: int) -> Quota:
-    """What this connection has used, by its own books."""
+    """Count the downloads of this connection in the ledger."""
     day = datetime.fromtimestamp(now // 1_000_000, UTC)
     begin = day.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     end = begin.replace(year=begin.year + begin.month // 12, month=begin.month % 12 + 1)

@@ -1,4 +1,4 @@
-"""Putting differences right: a run that sends what was chosen, and then looks again."""
+"""Repairing differences: a run that sends what was chosen and then checks the result."""
 
 from collections.abc import Sequence
 
@@ -16,19 +16,20 @@ from amp_console.sync.delivery.run import AudienceReport, RunReport, carry_out
 from amp_console.sync.delivery.worker import AudienceWorker, words_of
 from amp_console.sync.read_only import guard
 from amp_console.sync.reconcile.compare import compare
-from amp_console.sync.reconcile.download import Exports
-from amp_console.sync.reconcile.plan import REPLACED_AT_ONCE, ReconcilePlan
+from amp_console.sync.reconcile.download import CohortDownloader
+from amp_console.sync.reconcile.plan import LARGEST_UPLOAD, RepairPlan
 from amp_console.values import Operation
 
 
-class Applied(msgspec.Struct, frozen=True):
-    """What came of one plan: `pending` are those chosen who are still to be sent.
+class RepairResult(msgspec.Struct, frozen=True):
+    """The result of one plan.
 
-    So many of all differences are `left`, by what the ledger knows now. `size` is what Amplitude's
-    list said afterwards, `after` the second comparison, None where there was none.
+    `pending` counts the chosen people who are not sent yet; `left` counts all differences that the
+    ledger still knows. `size` is the check against Amplitude's list of cohorts, `after` the second
+    comparison; None if there was none.
     """
 
-    plan: ReconcilePlan
+    plan: RepairPlan
     counts: AudienceCounts
     pending: int
     left: int
@@ -37,9 +38,9 @@ class Applied(msgspec.Struct, frozen=True):
 
     @property
     def verified(self) -> bool | None:
-        """Whether the two are equal now: proven by a second comparison, or disproven by the size.
+        """Whether cohort and audience are equal: a comparison proves it, a size disproves it.
 
-        None is unproven: sizes that agree may hide as many missing as extra.
+        None is unproven: with equal sizes, as many people may be missing as are extra.
         """
         if self.after is not None:
             return self.after.is_equal
@@ -47,44 +48,43 @@ class Applied(msgspec.Struct, frozen=True):
 
     @property
     def is_equal(self) -> bool:
-        """Whether nothing is left to put right, as far as is known."""
+        """Whether no difference is left, as far as is known."""
         if self.after is not None:
             return self.after.is_equal
         return self.left == 0 and self.verified is None
 
 
-class ReconcileReport(msgspec.Struct, frozen=True):
-    """What a run that put differences right has done, by audience."""
+class RepairReport(msgspec.Struct, frozen=True):
+    """The result of a repair run, by audience ID."""
 
     run: RunReport
-    applied: dict[int, Applied]
+    results: dict[int, RepairResult]
 
 
-async def reconcile(
-    plans: Sequence[ReconcilePlan], context: RunContext, *, verify: bool = False
-) -> ReconcileReport:
-    """Send what the plans say, then look at the sizes, and compare again if `verify`.
+async def repair(
+    plans: Sequence[RepairPlan], context: RunContext, *, verify: bool = False
+) -> RepairReport:
+    """Send what the plans say, then check the sizes, and compare again if `verify`.
 
-    Comparing again costs a download each. Raises `ReadOnly` and `LedgerError`.
+    Comparing again costs one download per plan. Raises `ReadOnly` and `LedgerError`.
     """
     guard(context.connection, "Nothing was sent.")
-    exports, of = Exports(), {item.comparison.audience_id: item for item in plans}
-    applied: dict[int, Applied] = {}
+    downloader = CohortDownloader() if verify else None
+    plan_by_audience = {item.comparison.audience_id: item for item in plans}
+    results: dict[int, RepairResult] = {}
 
     async def work(worker: AudienceWorker) -> None:
-        plan, begun = of[worker.audience.id], worker.now()
+        plan, started_at = plan_by_audience[worker.audience.id], worker.now()
         try:
-            await _apply(worker, plan)
+            await _send(worker, plan)
         finally:
-            applied[worker.audience.id] = await _so_far(worker, plan)
-        applied[worker.audience.id] = await _verify(
-            worker, plan, exports if verify else None, begun
-        )
+            results[worker.audience.id] = await _unchecked(worker, plan)
+        results[worker.audience.id] = await _checked(worker, plan, downloader, started_at)
 
     def status_of(reports: Sequence[AudienceReport]) -> RunStatus:
         if any(report.note for report in reports):
             return RunStatus.STOPPED
-        is_equal = all(item.is_equal for item in applied.values())
+        is_equal = all(item.is_equal for item in results.values())
         return RunStatus.DELIVERED if is_equal else RunStatus.PARTIAL
 
     goals = tuple(
@@ -92,51 +92,52 @@ async def reconcile(
         for item in plans
     )
     run = await carry_out(RunKind.RECONCILE, goals, work, status_of, context)
-    return ReconcileReport(run, applied)
+    return RepairReport(run, results)
 
 
-async def _apply(worker: AudienceWorker, plan: ReconcilePlan) -> None:
-    of = plan.comparison
-    if worker.audience.cohort_id != of.cohort_id or worker.audience.id_type is not of.id_type:
+async def _send(worker: AudienceWorker, plan: RepairPlan) -> None:
+    audience, comparison = worker.audience, plan.comparison
+    compared = comparison.cohort_id, comparison.id_type
+    if (audience.cohort_id, audience.id_type) != compared:
         raise AudienceBlocked(
-            "Its cohort or its ID type is another one since it was compared. Nothing was sent. "
+            "Its cohort or its ID type has changed since it was compared. Nothing was sent. "
             "Compare it again."
         )
-    await worker.write(reconciling.make_chosen_pending, of, plan.choice, worker.now())
+    await worker.write(reconciling.make_chosen_pending, comparison, plan.choice, worker.now())
     if plan.replace:
         await _replace(worker, plan)
         return
-    worker.comparison_id = of.id
+    worker.comparison_id = comparison.id
     try:
-        await deliver_pending(worker, of.id_type.other, Operation.REMOVE)
-        await deliver_pending(worker, of.id_type, Operation.REMOVE)
-        await deliver_pending(worker, of.id_type, Operation.ADD)
+        await deliver_pending(worker, comparison.id_type.other, Operation.REMOVE)
+        await deliver_pending(worker, comparison.id_type, Operation.REMOVE)
+        await deliver_pending(worker, comparison.id_type, Operation.ADD)
     finally:
         worker.comparison_id = None
 
 
-async def _so_far(worker: AudienceWorker, plan: ReconcilePlan) -> Applied:
+async def _unchecked(worker: AudienceWorker, plan: RepairPlan) -> RepairResult:
     pending = await worker.read(reconciling.chosen_left, plan.comparison)
     left = await worker.write(reconciling.note_put_right, plan.comparison)
-    return Applied(plan, worker.counts, pending, left, None, None)
+    return RepairResult(plan, worker.counts, pending, left, None, None)
 
 
-async def _replace(worker: AudienceWorker, plan: ReconcilePlan) -> None:
-    """Upload the whole content; whom Amplitude skipped, only /membership names."""
-    of = worker.audience
+async def _replace(worker: AudienceWorker, plan: RepairPlan) -> None:
+    """Upload the whole content. Only /membership names the users that Amplitude skipped."""
+    audience = worker.audience
     while True:
         await worker.checkpoint()
         batch = await worker.write(
             reconciling.take_content,
             worker.run.id,
-            of.id,
-            of.id_type,
-            REPLACED_AT_ONCE,
+            audience.id,
+            audience.id_type,
+            LARGEST_UPLOAD,
             worker.now(),
         )
         if batch is None:
             raise AudienceBlocked(
-                f"It has no members now, or more than {REPLACED_AT_ONCE:,}: its cohort can't be "
+                f"It has no members now, or more than {LARGEST_UPLOAD:,}: its cohort can't be "
                 "replaced in one request. Nothing was sent. Apply the differences instead."
             )
         try:
@@ -145,16 +146,16 @@ async def _replace(worker: AudienceWorker, plan: ReconcilePlan) -> None:
             await worker.wait_out(error)
             continue
         if not matched_all:
-            await deliver_pending(worker, of.id_type, Operation.ADD)
-        # Everybody was sent; what changed are the differences.
+            await deliver_pending(worker, audience.id_type, Operation.ADD)
+        # The upload contains every member, but it changed only those who differed.
         added = max(0, plan.add - worker.counts.rejected)
         worker.counts = msgspec.structs.replace(worker.counts, added=added)
-        worker.count(removed=plan.taken_out, done=plan.remove)
+        worker.count(removed=plan.removals, done=plan.remove)
         return
 
 
-async def _upload(worker: AudienceWorker, plan: ReconcilePlan, batch: DeliveryBatch) -> bool:
-    """Send the upload; say whether Amplitude knew everybody in it."""
+async def _upload(worker: AudienceWorker, plan: RepairPlan, batch: DeliveryBatch) -> bool:
+    """Send the upload; return whether Amplitude knew every user in it."""
     worker.show(f"replacing the cohort's content with {batch.size:,}")
     request = Upload(
         name=plan.cohort_name,
@@ -185,29 +186,34 @@ async def _upload(worker: AudienceWorker, plan: ReconcilePlan, batch: DeliveryBa
     return matched_all
 
 
-async def _verify(
-    worker: AudienceWorker, plan: ReconcilePlan, exports: Exports | None, begun: int
-) -> Applied:
-    so_far = await _so_far(worker, plan)
-    size = await _size(worker, plan, begun)
+async def _checked(
+    worker: AudienceWorker, plan: RepairPlan, downloader: CohortDownloader | None, started_at: int
+) -> RepairResult:
+    result = await _unchecked(worker, plan)
+    size = await _check_size(worker, plan, started_at)
     after = None
-    if exports is not None:
-        after = await compare(worker, exports, applies=plan.comparison.id)
-    return msgspec.structs.replace(so_far, size=size, after=after)
+    if downloader is not None:
+        after = await compare(worker, downloader, applies=plan.comparison.id)
+    return msgspec.structs.replace(result, size=size, after=after)
 
 
-async def _size(worker: AudienceWorker, plan: ReconcilePlan, begun: int) -> SizeCheck | None:
-    """Look what Amplitude's list says, which costs nothing; a size of before says nothing."""
-    counts, of = worker.counts, plan.comparison
-    worker.show("looking at the cohort's size")
+async def _check_size(
+    worker: AudienceWorker, plan: RepairPlan, started_at: int
+) -> SizeCheck | None:
+    """Compare with the size in Amplitude's list, which costs no download.
+
+    A size that Amplitude computed before the repair started proves nothing.
+    """
+    counts, comparison = worker.counts, plan.comparison
+    worker.show("checking the cohort's size")
     listed = await worker.ask(worker.client.list_cohorts)
     cohort = next((item for item in listed if item.id == worker.cohort_id), None)
     if cohort is None:
         return None
-    is_new = cohort.last_computed is not None and cohort.last_computed >= begun // 1_000_000
-    expected = of.in_cohort + counts.added - counts.removed
+    is_new = cohort.last_computed is not None and cohort.last_computed >= started_at // 1_000_000
+    expected = comparison.in_cohort + counts.added - counts.removed
     if plan.replace:
-        expected = of.in_audience - counts.rejected
+        expected = comparison.in_audience - counts.rejected
     check = SizeCheck(expected, cohort.size if is_new else None)
     await worker.write(keep_size, worker.run.id, worker.audience.id, check, worker.now())
     return check

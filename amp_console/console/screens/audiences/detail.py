@@ -13,7 +13,7 @@ from amp_console.console.words import MINUTE, changes, number
 from amp_console.ledger.audiences import Link
 from amp_console.ledger.movement import Movement, movement
 from amp_console.ledger.runs import AudienceRun, RunStatus, runs_of_audience
-from amp_console.sync.queries.status import Standing
+from amp_console.sync.queries.status import AudienceSummary
 from amp_console.sync.words import uncertain_text
 
 BUCKETS = 30  # of two minutes: an hour
@@ -35,12 +35,12 @@ _TONE = {
 class Detail(NamedTuple):
     """What is shown of one audience: its state, who moved lately, and its last runs."""
 
-    of: Standing
+    of: AudienceSummary
     moves: Movement
     runs: list[AudienceRun]
 
 
-async def read_detail(services: Services, session: Session, of: Standing) -> Detail:
+async def read_detail(services: Services, session: Session, of: AudienceSummary) -> Detail:
     """Read what is known of an audience. Raises `LedgerError`."""
     moves = await session.read(movement, of.audience, services.clock.now, 2 * MINUTE, BUCKETS)
     dead = await session.dead_runs()
@@ -74,7 +74,7 @@ def lay_out(services: Services, detail: Detail, room: int) -> Content:
     return facts(rows, 12, room)
 
 
-def _identity(services: Services, of: Standing) -> Content:
+def _identity(services: Services, of: AudienceSummary) -> Content:
     known, dot = of.audience, f" {services.glyphs.dot} "
     parts: list[Part] = [known.key]
     if known.space_id:
@@ -84,7 +84,7 @@ def _identity(services: Services, of: Standing) -> Content:
     return said(*parts, longest=60)
 
 
-def _cohort(services: Services, of: Standing) -> Content:
+def _cohort(services: Services, of: AudienceSummary) -> Content:
     known, glyphs = of.audience, services.glyphs
     if known.cohort_id is None:
         return said((f"{_LINKS[known.link]}; the next sync makes one", MUTED))
@@ -102,7 +102,7 @@ def _cohort(services: Services, of: Standing) -> Content:
     return said(*parts)
 
 
-def size_of(services: Services, of: Standing) -> int | None:
+def size_of(services: Services, of: AudienceSummary) -> int | None:
     """The size of an audience's cohort in Amplitude.
 
     None where it is not known, or where a run has changed the cohort since Amplitude was asked.
@@ -113,7 +113,7 @@ def size_of(services: Services, of: Standing) -> int | None:
     return services.figures.sizes.get(of.audience.cohort_id or "")
 
 
-def badges(services: Services, of: Standing) -> Content:
+def badges(services: Services, of: AudienceSummary) -> Content:
     """Every state of an audience, the most dangerous first, each with its sign."""
     parts: list[Part] = []
     for state in of.states(size_of(services, of)):
@@ -127,7 +127,7 @@ def badges(services: Services, of: Standing) -> Content:
     return said(*parts)
 
 
-def _settings(of: Standing) -> Content:
+def _settings(of: AudienceSummary) -> Content:
     known = of.audience
     return said(
         ("by ", MUTED),

@@ -31,7 +31,7 @@ from amp_console.console.widgets.grid import Cell, Column, Grid, Row, RowsState
 from amp_console.console.words import aged, changes, number
 from amp_console.ledger.audiences import AudienceNotFound, find_audience
 from amp_console.ledger.standing import Headcount
-from amp_console.sync.queries.status import BY_DANGER, Standing, Status, standings
+from amp_console.sync.queries.status import BY_SEVERITY, AudienceSummary, Status, audience_summaries
 
 COLUMNS = (
     Column("Audience", 18, flex=3),
@@ -103,7 +103,7 @@ audience under the cursor. Nothing is sent before you have seen the plan and con
 
     def __init__(self) -> None:
         super().__init__()
-        self._known: dict[Hashable, Standing] = {}
+        self._known: dict[Hashable, AudienceSummary] = {}
         self._counts: dict[int, Headcount] = {}  # as they were counted last
         self._detail: Detail | None = None
         self._is_linked = False  # the audience that the command line named was gone to
@@ -130,9 +130,9 @@ audience under the cursor. Nothing is sent before you have seen the plan and con
             else:
                 grid.show_notice(RowsState.UNKNOWN, NO_CONNECTION)
             return
-        cheap = await session.read(standings, session.connection, count_members=False)
+        cheap = await session.read(audience_summaries, session.connection, count_members=False)
         counting = asyncio.ensure_future(
-            session.read(standings, session.connection, now=self.services.timing.now)
+            session.read(audience_summaries, session.connection, now=self.services.timing.now)
         )
         try:
             if not self._counts:  # a column of dashes that fills a moment later looks like news
@@ -149,7 +149,7 @@ audience under the cursor. Nothing is sent before you have seen the plan and con
         stage = self.services.environment.demo
         return OPENING if stage is None else f"Setting the scene… {stage.progress():.0%}"
 
-    def _show(self, found: list[Standing]) -> None:
+    def _show(self, found: list[AudienceSummary]) -> None:
         self._counts.update((item.audience.id, item.count) for item in found if item.count)
         found = [
             msgspec.structs.replace(item, count=self._counts.get(item.audience.id))
@@ -168,7 +168,7 @@ audience under the cursor. Nothing is sent before you have seen the plan and con
             self._lay_out()
         self._show_detail()
 
-    def _row(self, of: Standing) -> Row:
+    def _row(self, of: AudienceSummary) -> Row:
         audience, glyphs, now = of.audience, self.services.glyphs, self.services.clock.age_now
         members = of.members
         is_linked = audience.cohort_id is not None
@@ -194,13 +194,14 @@ audience under the cursor. Nothing is sent before you have seen the plan and con
                 of.left.pending,
                 of.left.rejected,
                 min(
-                    BY_DANGER.index(state.status) for state in of.states(size_of(self.services, of))
+                    BY_SEVERITY.index(state.status)
+                    for state in of.states(size_of(self.services, of))
                 ),
                 audience.last_run_at,
             ),
         )
 
-    def _states(self, of: Standing) -> list[Badge]:
+    def _states(self, of: AudienceSummary) -> list[Badge]:
         """What is true of an audience now, the most dangerous first."""
         glyphs, live = self.services.glyphs, self.services.jobs.live
         found = of.states(size_of(self.services, of))
@@ -218,7 +219,7 @@ audience under the cursor. Nothing is sent before you have seen the plan and con
             badges = [*urgent, Badge(f"{glyphs.live} {LIVE}", "accent", LIVE)]
         return badges
 
-    def _status(self, of: Standing) -> Cell:
+    def _status(self, of: AudienceSummary) -> Cell:
         """The states of an audience as far as there is room; the detail says all."""
         worst, *others = self._states(of)
         text, left = worst.text, len(others)
@@ -245,9 +246,9 @@ audience under the cursor. Nothing is sent before you have seen the plan and con
         ]
         self.query_one("#list", Grid).reshape(columns)
 
-    def _summary(self, found: list[Standing]) -> str:
+    def _summary(self, found: list[AudienceSummary]) -> str:
         words = Counter(state.word for item in found for state in self._states(item))
-        order = [*BY_DANGER[:-1], LIVE, Status.IN_SYNC]
+        order = [*BY_SEVERITY[:-1], LIVE, Status.IN_SYNC]
         counts = sorted(words.items(), key=lambda item: order.index(item[0]))
         parts = [f"{count} {word}" for word, count in counts]
         return f" {self.services.glyphs.dot} ".join([str(len(found)), *parts]) if found else ""
@@ -304,12 +305,12 @@ audience under the cursor. Nothing is sent before you have seen the plan and con
     # Actions.
 
     @property
-    def current(self) -> Standing | None:
+    def current(self) -> AudienceSummary | None:
         """The audience under the cursor."""
         return self._known.get(self.query_one("#list", Grid).key)
 
     @property
-    def chosen(self) -> list[Standing]:
+    def chosen(self) -> list[AudienceSummary]:
         """The marked audiences, else the one under the cursor."""
         grid = self.query_one("#list", Grid)
         keys = grid.rows.in_order(grid.marks) if grid.marks else [grid.key]

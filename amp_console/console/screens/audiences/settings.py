@@ -22,7 +22,7 @@ from amp_console.ledger.audiences import Audience, Link
 from amp_console.ledger.id_types import other_id_type
 from amp_console.sync.audience_settings import SettingsChange
 from amp_console.sync.delivery.plan import PREFIX
-from amp_console.sync.queries.status import Standing, standing
+from amp_console.sync.queries.status import AudienceSummary, audience_summary
 from amp_console.text import clean
 from amp_console.values import IdType
 
@@ -70,7 +70,7 @@ as it is, and lets the next sync make a new one."""
     def __init__(self, audience_id: int) -> None:
         super().__init__()
         self._audience_id = audience_id
-        self._standing: Standing | None = None
+        self._standing: AudienceSummary | None = None
 
     def body(self) -> ComposeResult:
         """The fields, and below them the cohort."""
@@ -100,7 +100,7 @@ as it is, and lets the next sync make a new one."""
         """Read how the audience stands; what is being entered is left alone."""
         session = self.session
         now = await session.read(
-            standing, session.connection, self._audience_id, self.services.timing.now
+            audience_summary, session.connection, self._audience_id, self.services.timing.now
         )
         is_first, self._standing = self._standing is None, now
         if is_first:
@@ -136,7 +136,7 @@ as it is, and lets the next sync make a new one."""
             text: Part = ("override", ACCENT) if entered(self, name) else ("default ", MUTED)
             self.field(name).mark(text)
 
-    def _cohort(self, of: Standing) -> Content:
+    def _cohort(self, of: AudienceSummary) -> Content:
         known, glyphs = of.audience, self.services.glyphs
         if known.cohort_id is None:
             return facts([("cohort", said((LINKS[known.link], MUTED)))], 10)

@@ -7,7 +7,7 @@ from amp_console.console.context import Services
 from amp_console.console.dialogs.export import ExportDialog, ExportRequest, export_to
 from amp_console.ledger.rejected import RejectedUser
 from amp_console.ledger.sources import InvalidEvent
-from amp_console.sync.queries.export import write_errors_csv
+from amp_console.sync.queries.errors_export import write_errors_csv
 
 Shown = tuple[Sequence[RejectedUser], Sequence[InvalidEvent]]
 """What is exported: users, or invalid events."""

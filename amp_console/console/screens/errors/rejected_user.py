@@ -20,7 +20,7 @@ from amp_console.ledger.deliveries import Reason
 from amp_console.ledger.rejected import RejectedUser
 from amp_console.ledger.requests import RequestRecord, request
 from amp_console.sync.delivery.retry import retry_these
-from amp_console.sync.queries.person import PersonAnswer, PersonVerdict, explain_person
+from amp_console.sync.queries.person import PersonStatus, PersonVerdict, explain_person
 from amp_console.sync.read_only import refusal
 from amp_console.text import plural
 
@@ -66,7 +66,7 @@ request that carried them and Amplitude's answer. R makes the user pending again
         super().__init__()
         self._user = user
         self._request: RequestRecord | None = None
-        self._now: PersonAnswer | None = None
+        self._now: PersonStatus | None = None
         self._is_read = False
 
     def body(self) -> ComposeResult:
@@ -90,7 +90,7 @@ request that carried them and Amplitude's answer. R makes the user pending again
         if self._is_read:
             self.query_one("#text", Static).update(self._text())
 
-    def _is_about(self, answer: PersonAnswer) -> bool:
+    def _is_about(self, answer: PersonStatus) -> bool:
         of, user = answer.record, self._user
         return (of.audience.id, of.id_type) == (user.audience_id, user.id_type)
 

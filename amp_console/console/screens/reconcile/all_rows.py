@@ -9,7 +9,7 @@ from amp_console.console.words import aged, number
 from amp_console.ledger import Db
 from amp_console.ledger.audiences import Audience, audience
 from amp_console.ledger.comparisons import Comparison, last_comparison, put_right
-from amp_console.sync.reconcile.descriptions import verdict
+from amp_console.sync.reconcile.descriptions import comparison_outcome
 from amp_console.text import plural
 
 COLUMNS = (
@@ -79,7 +79,7 @@ def _state(of: Known, work: ReconcileJob | None, glyphs: Glyphs) -> Cell:
     left = last.missing + last.extra - of.put_right
     if left:
         return Cell(f"{glyphs.triangle} {plural(left, 'difference')}", "bad")
-    word = verdict(last) if last.is_equal else "put right"
+    word = comparison_outcome(last) if last.is_equal else "put right"
     return Cell(f"{glyphs.circle} {word}", "good")
 
 

@@ -25,7 +25,7 @@ from amp_console.console.widgets.grid import Grid
 from amp_console.ledger.comparisons import Comparison
 from amp_console.ledger.reconciling import RepairChoice
 from amp_console.sync.read_only import refusal
-from amp_console.sync.reconcile.plan import ReconcilePlan, plan_reconcile
+from amp_console.sync.reconcile.plan import RepairPlan, plan_repair
 from amp_console.text import plural
 
 OFTEN = 0.2  # seconds between two pictures of work under way
@@ -238,10 +238,10 @@ Enter opens one audience, with everybody who differs."""
             timing, tell = self.services.timing, self.services.publish_change
             self._start(RepairJob(self.session, plans, timing, tell, verify=wish.verify))
 
-    async def _plans(self, choice: RepairChoice) -> list[ReconcilePlan]:
+    async def _plans(self, choice: RepairChoice) -> list[RepairPlan]:
         session = self.session
         plans = [
-            await session.ledger.awrite(plan_reconcile, session.connection, item, choice)
+            await session.ledger.awrite(plan_repair, session.connection, item, choice)
             for item in self._different
         ]
         return [plan for plan in plans if not plan.is_idle]

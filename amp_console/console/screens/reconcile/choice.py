@@ -13,7 +13,7 @@ from amp_console.console.dialogs.base import DIALOG_SHEET, Confirm, Dialog, Shee
 from amp_console.console.texts import MUTED, said, with_key
 from amp_console.ledger.comparisons import EXTRA, DifferenceKind
 from amp_console.ledger.reconciling import RepairChoice
-from amp_console.sync.reconcile.plan import ReconcilePlan
+from amp_console.sync.reconcile.plan import RepairPlan
 from amp_console.text import plural
 
 SAMPLES = 3
@@ -117,17 +117,17 @@ def _way(name: str, label: str, key: str) -> Button:
     return Button(with_key(label, key), id=name, compact=True)
 
 
-def confirm(plans: Sequence[ReconcilePlan]) -> Confirm:
+def confirm(plans: Sequence[RepairPlan]) -> Confirm:
     """Ask before it is sent; where many are taken out, the cohort's name has to be typed."""
     large = [plan for plan in plans if plan.is_large_removal]
     rows: list[str | Content] = []
     for plan in plans:
         rows += _says(plan)
     for plan in large:
-        rows += ["", f"This {plan.concern}."]
-    foreign = [plan for plan in plans if plan.foreign_list]
+        rows += ["", f"This {plan.removal_warning}."]
+    foreign = [plan for plan in plans if plan.foreign_list_warning]
     for plan in foreign:
-        rows += ["", f"{plan.foreign_list}."]
+        rows += ["", f"{plan.foreign_list_warning}."]
     only = plans[0]
     verb = f"Send {plural(sum(plan.requests for plan in plans), 'request')}"
     title = f"Put right “{only.name}”?" if len(plans) == 1 else f"Put right {len(plans)} audiences?"
@@ -137,11 +137,11 @@ def confirm(plans: Sequence[ReconcilePlan]) -> Confirm:
     return Confirm(title, rows, yes=verb, typed=typed, is_danger=bool(large or foreign))
 
 
-def _says(plan: ReconcilePlan) -> list[str | Content]:
+def _says(plan: RepairPlan) -> list[str | Content]:
     name = f"“{plan.cohort_name}”"
     if plan.replace:
         says = f"The whole content of {name} is uploaded anew: {plan.add:,} are added, "
-        says += f"{plan.taken_out:,} leave it."
+        says += f"{plan.removals:,} leave it."
     else:
         says = f"{plan.add:,} are added to {name}, {plan.remove:,} are removed from it."
     rows: list[str | Content] = [says]

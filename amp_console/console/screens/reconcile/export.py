@@ -4,7 +4,7 @@ from amp_console.console.background import aside
 from amp_console.console.context import Services
 from amp_console.console.dialogs.export import ExportDialog, ExportRequest, export_to
 from amp_console.ledger.comparisons import DifferenceFilter, differences
-from amp_console.sync.queries.export import write_differences
+from amp_console.sync.reconcile.export import write_differences
 
 
 async def export(services: Services, key: str, comparison_id: int) -> None:

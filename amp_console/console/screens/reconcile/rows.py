@@ -10,7 +10,11 @@ from amp_console.console.texts import ACCENT, BAD, GOOD, MUTED, STRONG, WARN, Pa
 from amp_console.console.widgets.grid import Cell, Column, Row
 from amp_console.console.words import ago, at
 from amp_console.ledger.comparisons import Comparison, Difference, DifferenceKind, PriorState
-from amp_console.sync.reconcile.descriptions import knew, sentences, verdict
+from amp_console.sync.reconcile.descriptions import (
+    comparison_outcome,
+    describe_comparison,
+    prior_state_text,
+)
 
 KINDS = (
     Column("Difference", 26, flex=1),
@@ -88,11 +92,11 @@ def headline(of: Comparison, mended: Mapping[DifferenceKind, int], glyphs: Glyph
     """The verdict in a sign and a word, and the sentences that say what it consists of."""
     done, open_ = sum(mended.values()), of.missing + of.extra
     if of.is_equal:
-        sign, style, word = glyphs.circle, GOOD, verdict(of)
+        sign, style, word = glyphs.circle, GOOD, comparison_outcome(of)
     elif done == open_:
         sign, style, word = glyphs.circle, GOOD, "put right"
     else:
-        sign, style, word = glyphs.triangle, BAD, verdict(of)
+        sign, style, word = glyphs.triangle, BAD, comparison_outcome(of)
     counted = f"{of.in_audience:,} in the audience, {of.in_cohort:,} in the cohort."
     rows = [said((f"{sign} {word}", f"{STRONG} {style}"), f"  {counted}")]
     if done:
@@ -101,7 +105,9 @@ def headline(of: Comparison, mended: Mapping[DifferenceKind, int], glyphs: Glyph
             said((f"  {glyphs.arrow} ", ACCENT), f"{done:,} of {open_:,} differences {prove}")
         )
     rows += [
-        said((f"  {glyphs.arrow} ", ACCENT), sentence) for sentence in sentences(of)[:2] if not done
+        said((f"  {glyphs.arrow} ", ACCENT), sentence)
+        for sentence in describe_comparison(of)[:2]
+        if not done
     ]
     return lines(*rows)
 
@@ -139,5 +145,5 @@ def person_row(of: Difference, glyphs: Glyphs) -> Row:
         now = Cell("differs", _TONES[of.kind])
     else:
         now = Cell("left alone", "dim")
-    known = "" if of.knew is PriorState.NOTHING else knew(of.kind, of.knew)
+    known = "" if of.knew is PriorState.NOTHING else prior_state_text(of.kind, of.knew)
     return Row(of.key, (Cell(of.id), Cell(known, "dim"), Cell(of.resembles or "", "warn"), now))

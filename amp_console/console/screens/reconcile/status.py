@@ -5,7 +5,7 @@ from textual.content import Content
 from amp_console.console.glyphs import Glyphs, bar
 from amp_console.console.jobs.reconcile import ReconcileJob, RepairJob
 from amp_console.console.texts import ACCENT, BAD, GOOD, WARN, said
-from amp_console.sync.reconcile.descriptions import outcome
+from amp_console.sync.reconcile.descriptions import describe_result
 
 BAR = 24  # columns
 
@@ -32,11 +32,12 @@ def came_of(work: ReconcileJob, audience_id: int) -> Content | None:
         return said((note, BAD if work.failure else WARN))
     if not isinstance(work, RepairJob) or work.report is None:
         return None
-    done = work.report.applied.get(audience_id)
+    done = work.report.results.get(audience_id)
     if done is None:
         return None
     counts = done.counts
     rejected = f", {counts.rejected:,} rejected" if counts.rejected else ""
     what = f"{counts.added:,} added, {counts.removed:,} removed{rejected}"
     tone = GOOD if done.is_equal else WARN
-    return said((f"{what}: {outcome(done)}.", tone))
+    outcome = describe_result(done)
+    return said((f"{what}. {outcome[0].upper()}{outcome[1:]}.", tone))

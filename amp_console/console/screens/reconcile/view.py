@@ -34,7 +34,7 @@ from amp_console.ledger.comparisons import (
 )
 from amp_console.ledger.reconciling import RepairChoice
 from amp_console.sync.read_only import refusal
-from amp_console.sync.reconcile.plan import ReconcilePlan, plan_reconcile
+from amp_console.sync.reconcile.plan import RepairPlan, plan_repair
 from amp_console.text import clean
 
 OFTEN = 0.2  # seconds between two pictures of work under way
@@ -387,7 +387,7 @@ identifier to a line. E writes the differences into a file. w shows the requests
         grid = self.query_one("#people", Grid)
         only = frozenset(self._people[key].key for key in grid.marks if key in self._people)
         whole = RepairChoice(add=True, remove=True, only=only or None)
-        plan = await session.ledger.awrite(plan_reconcile, session.connection, of, whole)
+        plan = await session.ledger.awrite(plan_repair, session.connection, of, whole)
         if plan.is_idle:
             self.services.notifications.post(
                 "Everybody who can be put right is. Press c to compare again."
@@ -398,13 +398,13 @@ identifier to a line. E writes the differences into a file. w shows the requests
             return
         choice = RepairChoice(add=wish.choice.add, remove=wish.choice.remove, only=only or None)
         plan = await session.ledger.awrite(
-            plan_reconcile, session.connection, of, choice, replace=wish.replace
+            plan_repair, session.connection, of, choice, replace=wish.replace
         )
         if await self.services.ask(confirm([plan])):
             self._start(plan, wish)
             grid.marks.clear()
 
-    def _offer(self, plan: ReconcilePlan, is_marked: bool) -> Offer:
+    def _offer(self, plan: RepairPlan, is_marked: bool) -> Offer:
         quota = self.services.figures.quota
         return Offer(
             clean(plan.name, 40),
@@ -415,7 +415,7 @@ identifier to a line. E writes the differences into a file. w shows the requests
             str(quota) if quota else "how many are left is not known",
         )
 
-    def _start(self, plan: ReconcilePlan, wish: RepairRequest) -> None:
+    def _start(self, plan: RepairPlan, wish: RepairRequest) -> None:
         services = self.services
         work = RepairJob(
             self.session, [plan], services.timing, services.publish_change, verify=wish.verify

@@ -16,7 +16,7 @@ from amp_console.console.widgets.filter_bar import FilterBar
 from amp_console.console.widgets.grid import Cell, Column, Grid, Row
 from amp_console.console.words import SECOND, aged, lasting
 from amp_console.ledger.runs import Run, all_runs
-from amp_console.sync.reconcile.descriptions import outcome_of
+from amp_console.sync.queries.history import run_outcome
 from amp_console.text import plural
 
 COLUMNS = (
@@ -99,7 +99,7 @@ Enter opens a run with its requests and errors, however long ago it was."""
 
 def row(of: Run, glyphs: Glyphs, now: int) -> Row:
     """One run."""
-    status, outcome = str(of.status), outcome_of(of.kind, of.status)
+    status, outcome = str(of.status), run_outcome(of.kind, of.status)
     took = None if of.ended_at is None else (of.ended_at - of.started_at) / SECOND
     return Row(
         of.id,

@@ -1,0 +1,39 @@
+"""The entry that an import leaves in the event log."""
+
+from collections.abc import Sequence
+from pathlib import PurePath
+
+from amp_console.ledger.event_log import LogEntry, LogKind
+from amp_console.ledger.sources import ReadCounts
+from amp_console.text import clean, plural
+
+LONGEST = 200  # characters of a name
+MOST_NAMES = 3  # files that an entry names
+
+
+def import_entry(
+    names: Sequence[str],
+    tally: ReadCounts,
+    now: int,
+    *,
+    was_stopped: bool = False,
+    unreadable: Sequence[str] = (),
+    is_snapshot: bool = False,
+) -> LogEntry:
+    """Describe an import of these sources."""
+    files = ", ".join(clean(PurePath(name).name or name, LONGEST) for name in names[:MOST_NAMES])
+    if len(names) > MOST_NAMES:
+        files += f" and {len(names) - MOST_NAMES:,} more"
+    what = "Snapshot" if is_snapshot else "Import"
+    how = " was stopped" if was_stopped else ""
+    counts = (
+        plural(tally.read, "event"),
+        plural(tally.changes, "change"),
+        f"{tally.filtered:,} filtered",
+        f"{tally.invalid:,} invalid",
+    )
+    text = f"{what} of {files}{how}: {', '.join(counts)}."
+    if unreadable:
+        text += f" {plural(len(unreadable), 'source')} could not be read."
+    is_bad = was_stopped or bool(unreadable) or bool(tally.invalid)
+    return LogEntry(now, LogKind.IMPORT, text, is_bad)

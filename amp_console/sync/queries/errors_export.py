@@ -1,0 +1,31 @@
+"""Writing rejected users and invalid events into a file for other programs."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from amp_console.ledger.rejected import RejectedUser
+from amp_console.ledger.sources import InvalidEvent
+from amp_console.sync.export import Row, write_csv
+from amp_console.sync.words import moment
+
+HEADER = ("kind", "audience", "id", "operation", "reason", "code", "at", "source", "line")
+
+
+def write_errors_csv(
+    path: Path,
+    rejected: Iterable[RejectedUser],
+    invalid: Iterable[InvalidEvent],
+    *,
+    exact: bool = False,
+) -> int:
+    """Write one row per rejected user and per invalid event, as `write_csv`; return how many."""
+    return write_csv(path, HEADER, _rows(rejected, invalid), exact=exact)
+
+
+def _rows(rejected: Iterable[RejectedUser], invalid: Iterable[InvalidEvent]) -> Iterator[Row]:
+    for user in rejected:
+        at = moment(user.at) or ""
+        what = (user.audience, user.id, user.operation, user.reason, user.code)
+        yield ("rejected", *what, at, "", "")
+    for event in invalid:
+        yield ("invalid", "", "", "", event.reason, "", "", event.source, str(event.line))
