@@ -131,7 +131,7 @@ def _print_audience(
     document: "AudienceDocument", audience: "Audience", connection: "Connection"
 ) -> None:
     from amp_console.cli.text import clean
-    from amp_console.sync.words import uncertain_text
+    from amp_console.sync.formatting import uncertain_text
 
     def set_or_default(value: str | None) -> str:
         return "override" if value else "default"

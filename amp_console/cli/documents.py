@@ -11,9 +11,9 @@ from amp_console.ledger.runs import Run
 from amp_console.ledger.sources import InvalidEvent, InvalidGroup, ReadCounts
 from amp_console.sync.delivery.plan import Plan
 from amp_console.sync.delivery.run import RunReport
+from amp_console.sync.formatting import iso_time
 from amp_console.sync.queries.person import PersonStatus, UserLookup
 from amp_console.sync.queries.status import AudienceSummary
-from amp_console.sync.words import moment
 
 
 class StateDocument(msgspec.Struct, frozen=True):
@@ -230,10 +230,10 @@ def audience_document(of: AudienceSummary) -> AudienceDocument:
         pending_remove=of.left.remove,
         rejected=of.left.rejected,
         uncertain=of.left.uncertain,
-        certain_at=moment(of.left.certain_at),
+        certain_at=iso_time(of.left.certain_at),
         status=of.status,
         states=[StateDocument(str(state.status), state.users) for state in of.states()],
-        last_run_at=moment(audience.last_run_at),
+        last_run_at=iso_time(audience.last_run_at),
         dated_ahead=of.count.ahead if of.count else 0,
         notice=of.notice,
     )
@@ -255,7 +255,7 @@ def sync_document(report: RunReport, plan: Plan, tally: ReadCounts) -> SyncDocum
             rejected=audience.left.rejected,
             pending=audience.left.pending,
             uncertain=audience.left.uncertain,
-            certain_at=moment(audience.left.certain_at),
+            certain_at=iso_time(audience.left.certain_at),
             requests=audience.counts.requests,
         )
         for audience in report.audiences
@@ -291,7 +291,7 @@ def plan_document(plan: Plan, tally: ReadCounts) -> PlanDocument:
                 remove=audience.remove,
                 confirm_again=audience.again,
                 uncertain=audience.uncertain,
-                certain_at=moment(audience.certain_at),
+                certain_at=iso_time(audience.certain_at),
                 requests=audience.requests,
                 obstacle=audience.obstacle,
             )
@@ -311,7 +311,7 @@ def errors_document(
     return ErrorsDocument(
         [
             RejectedDocument(
-                u.audience, u.computation_id, u.id, u.operation, u.reason, u.code, moment(u.at)
+                u.audience, u.computation_id, u.id, u.operation, u.reason, u.code, iso_time(u.at)
             )
             for u in rejected
         ],
@@ -344,8 +344,8 @@ def _person_in_audience(each: PersonStatus) -> PersonInAudience:
         sentence=each.sentence,
         wanted=record.wanted,
         delivered=record.delivered,
-        certain_at=moment(record.certain_at),
-        event_at=moment(record.event_at) if record.source else None,
+        certain_at=iso_time(record.certain_at),
+        event_at=iso_time(record.event_at) if record.source else None,
         source=record.source,
         line=record.line,
         run=record.request.run_id if record.request else None,
@@ -359,8 +359,8 @@ def run_document(run: Run) -> RunDocument:
     return RunDocument(
         run=run.id,
         kind=run.kind,
-        started_at=moment(run.started_at),
-        ended_at=moment(run.ended_at),
+        started_at=iso_time(run.started_at),
+        ended_at=iso_time(run.ended_at),
         status=run.status,
         audiences=run.audiences,
         added=run.added,
@@ -376,6 +376,8 @@ def run_document(run: Run) -> RunDocument:
 def refused_documents(refused: Iterable[RefusedRequests]) -> list[RefusedDocument]:
     """Describe the requests that were refused, by reason."""
     return [
-        RefusedDocument(str(item.reason), item.status, item.count, moment(item.last_at), item.words)
+        RefusedDocument(
+            str(item.reason), item.status, item.count, iso_time(item.last_at), item.words
+        )
         for item in refused
     ]

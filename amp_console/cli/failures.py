@@ -3,12 +3,12 @@
 from amp_console.amplitude import AmplitudeError, KeysRefused, NetworkSettingInvalid
 from amp_console.cli.exits import Exit
 from amp_console.connections import KeysError, SettingsError
+from amp_console.connections.read_only import ReadOnly
 from amp_console.engage import MappingError, UnreadableSource
 from amp_console.ledger import LedgerError
 from amp_console.ledger.audiences import AudienceAmbiguous, AudienceNotFound
 from amp_console.ledger.locks import AudienceBusy
 from amp_console.sync.export import ExportError
-from amp_console.sync.read_only import ReadOnly
 from amp_console.sync.sources.errors import CannotBind
 
 _STATUS: dict[type[Exception], Exit] = {

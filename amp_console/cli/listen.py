@@ -46,8 +46,8 @@ def listen(
     from amp_console.cli.live_sources import path_source, webhook_source
     from amp_console.cli.living import run_live
     from amp_console.cli.workspace import keys_of, workplace
+    from amp_console.connections.read_only import guard
     from amp_console.sync.live.options import LiveOptions
-    from amp_console.sync.read_only import guard
     from amp_console.sync.sources.group import SourceGroup
 
     if save_secret:

@@ -71,11 +71,11 @@ def _print(identifier: str, answers: "list[PersonStatus]") -> None:
 
 
 def _facts(record: "PersonRecord") -> list[tuple[str, str]]:
-    from amp_console.cli.text import moment
+    from amp_console.cli.text import iso_time
 
     found = [
         ("cohort", record.audience.cohort_id or "none yet"),
-        ("event", moment(record.event_at) or "none"),
+        ("event", iso_time(record.event_at) or "none"),
         ("source", _place(record)),
         ("wanted", "in" if record.wanted else "out"),
         ("delivered", _DELIVERED[record.delivered]),
@@ -83,7 +83,7 @@ def _facts(record: "PersonRecord") -> list[tuple[str, str]]:
     if record.request is not None:
         found.append(("last run", str(record.request.run_id)))
     if record.rejection is not None:
-        at = moment(record.rejection.at) or "an unreadable time"
+        at = iso_time(record.rejection.at) or "an unreadable time"
         found.append(("rejected", f"{at}: {record.rejection.reason}"))
     if record.counterpart:
         found.append((record.id_type.other.label, record.counterpart))

@@ -90,7 +90,7 @@ def reconcile(
     from amp_console.cli import reconcile_text as text
     from amp_console.cli.documents import print_document
     from amp_console.cli.workspace import keys_of, workplace
-    from amp_console.sync.read_only import guard
+    from amp_console.connections.read_only import guard
 
     wish = ReconcileRequest(apply, replace, yes, verify, allow_incomplete, allow_no_overlap)
     if replace and apply != "both":

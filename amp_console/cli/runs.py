@@ -17,7 +17,7 @@ def runs(run_id: int | None, as_json: bool, connection: str | None) -> int:
 
         return open_console(common()._replace(connection=connection), run_id=run_id)
     from amp_console.cli.documents import print_document, run_document
-    from amp_console.cli.text import moment, table
+    from amp_console.cli.text import iso_time, table
     from amp_console.cli.workspace import workplace
     from amp_console.ledger.runs import all_runs
     from amp_console.sync.queries.history import run_outcome
@@ -34,7 +34,7 @@ def runs(run_id: int | None, as_json: bool, connection: str | None) -> int:
     rows = [
         (
             str(item.id),
-            moment(item.started_at) or "",
+            iso_time(item.started_at) or "",
             item.kind,
             run_outcome(item.kind, item.status),
             *(f"{n:,}" for n in (item.added, item.removed, item.rejected, item.requests)),

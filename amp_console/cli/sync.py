@@ -41,9 +41,9 @@ def sync(
     from amp_console.cli import documents, running
     from amp_console.cli.reading import describe, read_events
     from amp_console.cli.workspace import keys_of, workplace
+    from amp_console.connections.read_only import guard
     from amp_console.ledger.holds import release
     from amp_console.sync.delivery.plan import draw_up
-    from amp_console.sync.read_only import guard
 
     with workplace(connection) as place:
         credentials = None if dry_run else keys_of(place.connection)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from amp_console.sync.words import moment
+from amp_console.sync.formatting import iso_time
 from amp_console.text import LONGEST, clean, plural, width
 
 LONG = 300  # characters of a cell that says why, or who
@@ -32,4 +32,4 @@ def table(
     return lines
 
 
-__all__ = ["clean", "moment", "plural", "table", "width"]
+__all__ = ["clean", "iso_time", "plural", "table", "width"]

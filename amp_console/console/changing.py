@@ -1,13 +1,13 @@
 """Changing what is set for an audience, with whatever stands in the way said in words."""
 
 from amp_console.connections import SettingsReadOnly
+from amp_console.connections.read_only import ReadOnly, refusal
 from amp_console.console.background import aside
 from amp_console.console.context import Services
 from amp_console.ledger import LedgerError
 from amp_console.ledger.audiences import Audience
 from amp_console.ledger.locks import AudienceBusy
 from amp_console.sync.audience_settings import SettingsChange, change
-from amp_console.sync.read_only import ReadOnly, refusal
 from amp_console.text import clean
 
 BUSY_HERE = "The audience is being synced. Nothing was changed. Try again when the sync is over."

@@ -2,9 +2,9 @@
 
 from amp_console.amplitude import AmplitudeError
 from amp_console.connections import KeysError
+from amp_console.connections.read_only import ReadOnly
 from amp_console.engage import MappingError, UnreadableSource
 from amp_console.ledger import LedgerError
-from amp_console.sync.read_only import ReadOnly
 
 KNOWN = (
     AmplitudeError,

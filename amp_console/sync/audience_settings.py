@@ -5,12 +5,12 @@ from collections.abc import Callable, Iterator
 import msgspec
 
 from amp_console.connections import Connection, Limits, checked_email
+from amp_console.connections.read_only import guard
 from amp_console.ledger import Db, Ledger, cohorts, deliveries
 from amp_console.ledger import audiences as known
 from amp_console.ledger.audiences import Audience
 from amp_console.ledger.event_log import LogEntry, LogKind, add_log_entry
 from amp_console.ledger.locks import AudienceBusy, busy_because
-from amp_console.sync.read_only import guard
 from amp_console.sync.timing import now_in_microseconds
 from amp_console.text import clean
 from amp_console.values import IdType

@@ -7,6 +7,7 @@ import re
 import msgspec
 import pytest
 
+from amp_console.connections.read_only import ReadOnly
 from amp_console.ledger import deliveries
 from amp_console.ledger.rejected import retry_rejected
 from amp_console.ledger.runs import RunKind, RunStatus, all_runs, run_audiences
@@ -28,7 +29,6 @@ from amp_console.sync.delivery.cohort_upload import LATER_CHECKS
 from amp_console.sync.delivery.progress import RunSnapshot
 from amp_console.sync.delivery.run import RunReport, open_run, take_turn
 from amp_console.sync.delivery.worker import AudienceWorker
-from amp_console.sync.read_only import ReadOnly
 from amp_console.sync.timing import Stop, Timing
 from amp_console.values import Credentials, IdType, Operation, Secret
 from tests.sync.workspace import Workspace, event

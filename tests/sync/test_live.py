@@ -17,6 +17,7 @@ import msgspec
 import pytest
 
 from amp_console.amplitude import AmplitudeClient, MembersChanged
+from amp_console.connections.read_only import ReadOnly
 from amp_console.engage.lines import BOM, LINE_LIMIT
 from amp_console.ledger.audiences import Audience, all_audiences
 from amp_console.ledger.requests import count_requests
@@ -30,7 +31,6 @@ from amp_console.sync.live.follower import NO_COHORT, PAUSED
 from amp_console.sync.live.options import LiveOptions
 from amp_console.sync.live.progress import LiveReport, LiveSnapshot
 from amp_console.sync.live.session import EventStream, LiveSession
-from amp_console.sync.read_only import ReadOnly
 from amp_console.sync.sources import streams as live_sources
 from amp_console.sync.sources.streams import PathSource, StreamSource
 from amp_console.sync.sources.watcher import Watching

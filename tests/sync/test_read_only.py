@@ -3,10 +3,10 @@
 import msgspec
 import pytest
 
+from amp_console.connections.read_only import ReadOnly
 from amp_console.ledger.rejected import RejectedFilter
 from amp_console.sync.audience_settings import SettingsChange
 from amp_console.sync.delivery.retry import retry, retry_these
-from amp_console.sync.read_only import ReadOnly
 from amp_console.values import IdType
 from tests.sync.workspace import Workspace
 

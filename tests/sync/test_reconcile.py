@@ -6,6 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from amp_console.connections.read_only import ReadOnly
 from amp_console.ledger.comparisons import (
     Comparison,
     Difference,
@@ -21,7 +22,6 @@ from amp_console.ledger.runs import RunKind, RunStatus, all_runs
 from amp_console.simulator import Answer, Behaviour, Call, Rule
 from amp_console.sync.audience_settings import SettingsChange
 from amp_console.sync.queries.person import PersonVerdict, explain_person
-from amp_console.sync.read_only import ReadOnly
 from amp_console.sync.reconcile.member_list import IncompleteList, read_member_list
 from amp_console.sync.reconcile.plan import plan_repair
 from amp_console.values import IdType, Operation

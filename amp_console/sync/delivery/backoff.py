@@ -11,8 +11,8 @@ from typing import NamedTuple
 from amp_console.amplitude import RateLimited, TimedOut, TooLarge, Transient
 from amp_console.connections import Limits
 from amp_console.ledger.holds import DAY
+from amp_console.sync.formatting import clock_time
 from amp_console.sync.timing import Timing
-from amp_console.sync.words import clock_time
 
 LONGEST_WAIT = 60.0  # seconds between two tries
 LIFT_AFTER = 8  # clean answers, before a larger batch is tried again

@@ -9,8 +9,8 @@ from amp_console.ledger import Db, late_effects
 from amp_console.ledger.audiences import Audience
 from amp_console.ledger.standing import ToSend, in_cohort, members, outstanding, to_send
 from amp_console.sync.delivery.backoff import requests_for
+from amp_console.sync.formatting import iso_time
 from amp_console.sync.timing import now_in_microseconds
-from amp_console.sync.words import moment
 from amp_console.text import plural
 from amp_console.values import IdType
 
@@ -100,7 +100,7 @@ def again_text(of: AudiencePlan) -> str:
     """Say who is confirmed again, because a request without an answer may have undone it."""
     parts = [f"{plural(of.again, 'user')} to confirm again"] if of.again else []
     if of.uncertain:
-        when = moment(of.certain_at)
+        when = iso_time(of.certain_at)
         parts.append(f"{plural(of.uncertain, 'user')} to confirm again after {when}")
     return ", ".join(parts)
 

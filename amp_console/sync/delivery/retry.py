@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 from amp_console.connections import Connection
+from amp_console.connections.read_only import guard
 from amp_console.ledger import Ledger
 from amp_console.ledger.rejected import RejectedFilter, retry_rejected, retry_users
-from amp_console.sync.read_only import guard
 from amp_console.values import IdType
 
 

@@ -8,6 +8,7 @@ import msgspec
 
 from amp_console.amplitude import AmplitudeError, CohortGone, KeysRefused
 from amp_console.connections import Limits
+from amp_console.connections.read_only import guard
 from amp_console.ledger import Db, Ledger, deliveries, holds, late_effects, runs
 from amp_console.ledger.audiences import Audience, audience
 from amp_console.ledger.cohorts import break_link
@@ -21,8 +22,7 @@ from amp_console.sync.delivery.pending import deliver_audience
 from amp_console.sync.delivery.plan import Plan
 from amp_console.sync.delivery.progress import AudienceProgress, Progress, RunSnapshot
 from amp_console.sync.delivery.worker import AudienceWorker
-from amp_console.sync.read_only import guard
-from amp_console.sync.words import uncertain_text
+from amp_console.sync.formatting import uncertain_text
 
 NOTHING_READ = ReadCounts()
 

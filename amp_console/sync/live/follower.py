@@ -15,11 +15,11 @@ from amp_console.sync.delivery.context import ActiveRun
 from amp_console.sync.delivery.pending import deliver_window
 from amp_console.sync.delivery.run import take_turn
 from amp_console.sync.delivery.worker import AudienceWorker
+from amp_console.sync.formatting import uncertain_text
 from amp_console.sync.live.backlog import Backlog, Lags, Minutes
 from amp_console.sync.live.options import LiveOptions
 from amp_console.sync.live.progress import LiveAudience, LivePhase
 from amp_console.sync.timing import Stop
-from amp_console.sync.words import uncertain_text
 
 NO_COHORT = "waiting: no cohort"
 OFF = "waiting: disabled"

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Protocol
 
+from amp_console.connections.read_only import guard
 from amp_console.ledger import LedgerError
 from amp_console.ledger.audiences import Audience, all_audiences, audience
 from amp_console.ledger.runs import RunKind, RunStatus
@@ -24,7 +25,6 @@ from amp_console.sync.live.follower import Follower
 from amp_console.sync.live.housekeeping import DailyBackups, Housekeeping
 from amp_console.sync.live.options import LiveOptions
 from amp_console.sync.live.progress import LiveChange, LiveReport, LiveSnapshot, LiveSource
-from amp_console.sync.read_only import guard
 from amp_console.sync.sources.errors import CannotBind
 
 LiveObserver = Callable[[LiveSnapshot], None]

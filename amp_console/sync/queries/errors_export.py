@@ -6,7 +6,7 @@ from pathlib import Path
 from amp_console.ledger.rejected import RejectedUser
 from amp_console.ledger.sources import InvalidEvent
 from amp_console.sync.export import Row, write_csv
-from amp_console.sync.words import moment
+from amp_console.sync.formatting import iso_time
 
 HEADER = ("kind", "audience", "id", "operation", "reason", "code", "at", "source", "line")
 
@@ -24,7 +24,7 @@ def write_errors_csv(
 
 def _rows(rejected: Iterable[RejectedUser], invalid: Iterable[InvalidEvent]) -> Iterator[Row]:
     for user in rejected:
-        at = moment(user.at) or ""
+        at = iso_time(user.at) or ""
         what = (user.audience, user.id, user.operation, user.reason, user.code)
         yield ("rejected", *what, at, "", "")
     for event in invalid:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import msgspec
 
 from amp_console.amplitude import AmplitudeError, BadRequest, Transient, Upload
+from amp_console.connections.read_only import guard
 from amp_console.ledger import reconciling
 from amp_console.ledger.comparisons import Comparison, SizeCheck, keep_size
 from amp_console.ledger.deliveries import DeliveryBatch, void
@@ -14,7 +15,6 @@ from amp_console.sync.delivery.pending import deliver_pending
 from amp_console.sync.delivery.progress import AudienceProgress
 from amp_console.sync.delivery.run import AudienceReport, RunReport, carry_out
 from amp_console.sync.delivery.worker import AudienceWorker, words_of
-from amp_console.sync.read_only import guard
 from amp_console.sync.reconcile.compare import compare
 from amp_console.sync.reconcile.download import CohortDownloader
 from amp_console.sync.reconcile.plan import LARGEST_UPLOAD, RepairPlan

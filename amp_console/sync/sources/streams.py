@@ -15,12 +15,12 @@ from watchfiles import awatch
 from amp_console.engage import EventBatch, Source, open_source
 from amp_console.engage.source import STDIN
 from amp_console.ledger import LedgerError
+from amp_console.sync.formatting import without_name
 from amp_console.sync.ingest.stream import StreamIngestor
 from amp_console.sync.live.progress import LiveSource
 from amp_console.sync.live.session import LiveSession
 from amp_console.sync.sources.pipe import EndableStream
 from amp_console.sync.sources.watcher import Watching
-from amp_console.sync.words import unnamed
 
 OFTEN = 0.25  # seconds between two looks at single files, and at files that may not be whole yet
 SELDOM = 10.0  # seconds until folders are looked at all the same, whatever the system tells
@@ -205,7 +205,7 @@ class StreamSource:
                 if live.ending.is_set():
                     raise
                 self._seen = LiveSource(
-                    self._seen.name, self._seen.events, trouble=unnamed(error, self._seen.name)
+                    self._seen.name, self._seen.events, trouble=without_name(error, self._seen.name)
                 )
                 await _or_ending(live, TRY_AGAIN)
 

@@ -15,11 +15,11 @@ from typing import NamedTuple
 import msgspec
 
 from amp_console.engage import UnreadableSource
+from amp_console.sync.formatting import without_name
 from amp_console.sync.ingest.stream import IngestResult, StreamIngestor
 from amp_console.sync.live.progress import LiveSource
 from amp_console.sync.sources.growing_file import CUT, FileReader, Reading, ends_complete, grows
 from amp_console.sync.sources.offsets import Offsets
-from amp_console.sync.words import unnamed
 
 TEMPORARY = (".tmp", ".part", ".partial", ".filepart", ".crdownload", ".download", ".swp", "~")
 """How the names of files end that are renamed when they are whole."""
@@ -264,7 +264,7 @@ class Watching:
         except StopIteration as over:
             self._end(turn, str(over.value or ""))
         except UnreadableSource as error:  # its content: it is looked at again when it changes
-            self._end(turn, unnamed(error, str(turn.path)))
+            self._end(turn, without_name(error, str(turn.path)))
         except UnicodeEncodeError:
             self._end(turn, "Its name is not in UTF-8. Rename it to have it read.")
         except OSError as error:

@@ -13,8 +13,8 @@ from amp_console.console.words import MINUTE, changes, number
 from amp_console.ledger.audiences import Link
 from amp_console.ledger.movement import Movement, movement
 from amp_console.ledger.runs import AudienceRun, RunStatus, runs_of_audience
+from amp_console.sync.formatting import uncertain_text
 from amp_console.sync.queries.status import AudienceSummary
-from amp_console.sync.words import uncertain_text
 
 BUCKETS = 30  # of two minutes: an hour
 RUNS, NARROW = 2, 100  # runs that are shown, where there are more columns than that

@@ -8,6 +8,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container
 
+from amp_console.connections.read_only import refusal
 from amp_console.console.routes import OpenPlan, OpenRejectedUser
 from amp_console.console.screens.base import BaseScreen
 from amp_console.console.screens.errors.export import Shown, export
@@ -34,7 +35,6 @@ from amp_console.ledger.rejected import (
     rejection_groups,
 )
 from amp_console.ledger.sources import count_invalid
-from amp_console.sync.read_only import refusal
 from amp_console.text import plural
 
 NOBODY = """\

@@ -9,6 +9,7 @@ from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.widgets import Static
 
+from amp_console.connections.read_only import refusal
 from amp_console.console.background import aside
 from amp_console.console.failures import KNOWN
 from amp_console.console.routes import OpenPerson
@@ -21,7 +22,6 @@ from amp_console.ledger.rejected import RejectedUser
 from amp_console.ledger.requests import RequestRecord, request
 from amp_console.sync.delivery.retry import retry_these
 from amp_console.sync.queries.person import PersonStatus, PersonVerdict, explain_person
-from amp_console.sync.read_only import refusal
 from amp_console.text import plural
 
 ADVICE = {

@@ -4,6 +4,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from amp_console.connections import KeysError, find_webhook_secret
+from amp_console.connections.read_only import refusal
 from amp_console.console import changing
 from amp_console.console.dialogs.ask import Ask
 from amp_console.console.dialogs.base import Confirm
@@ -15,7 +16,6 @@ from amp_console.ledger.audiences import audience
 from amp_console.sync.live.follower import NO_COHORT, OFF
 from amp_console.sync.live.options import LiveOptions
 from amp_console.sync.live.progress import LiveAudience
-from amp_console.sync.read_only import refusal
 from amp_console.sync.sources.errors import CannotBind
 from amp_console.text import clean, plural
 

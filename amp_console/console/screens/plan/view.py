@@ -8,6 +8,7 @@ from textual.containers import Vertical, VerticalScroll
 from textual.widgets import Static
 
 from amp_console.connections import Connection
+from amp_console.connections.read_only import refusal
 from amp_console.console.dialogs.base import Confirm
 from amp_console.console.jobs.runs import SyncJob
 from amp_console.console.routes import OpenRun, Replace
@@ -20,7 +21,6 @@ from amp_console.ledger.audiences import audience
 from amp_console.ledger.read_since import read_since_last_run
 from amp_console.ledger.sources import ReadCounts
 from amp_console.sync.delivery.plan import AudiencePlan, Plan, draw_up
-from amp_console.sync.read_only import refusal
 from amp_console.text import plural
 
 NO_AUDIENCE = """\

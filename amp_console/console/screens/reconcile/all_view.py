@@ -8,6 +8,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Container, Vertical
 from textual.widgets import Static
 
+from amp_console.connections.read_only import refusal
 from amp_console.console.dialogs.base import Confirm
 from amp_console.console.jobs.reconcile import CompareJob, ReconcileJob, RepairJob
 from amp_console.console.routes import OpenReconcile
@@ -24,7 +25,6 @@ from amp_console.console.texts import MUTED, said
 from amp_console.console.widgets.grid import Grid
 from amp_console.ledger.comparisons import Comparison
 from amp_console.ledger.reconciling import RepairChoice
-from amp_console.sync.read_only import refusal
 from amp_console.sync.reconcile.plan import RepairPlan, plan_repair
 from amp_console.text import plural
 

@@ -9,6 +9,7 @@ from textual.containers import Container, Vertical
 from textual.timer import Timer
 from textual.widgets import Static
 
+from amp_console.connections.read_only import refusal
 from amp_console.console.dialogs.ask import Ask
 from amp_console.console.dialogs.base import Confirm
 from amp_console.console.jobs.reconcile import CompareJob, ReconcileJob, RepairJob
@@ -33,7 +34,6 @@ from amp_console.ledger.comparisons import (
     put_right,
 )
 from amp_console.ledger.reconciling import RepairChoice
-from amp_console.sync.read_only import refusal
 from amp_console.sync.reconcile.plan import RepairPlan, plan_repair
 from amp_console.text import clean
 

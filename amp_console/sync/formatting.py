@@ -1,12 +1,12 @@
-"""Sentences and moments that the front ends share."""
+"""Times and sentences that every part of `sync` and the front ends share."""
 
 from datetime import UTC, datetime
 
 from amp_console.text import plural
 
 
-def moment(microseconds: int | None) -> str | None:
-    """A time of the ledger's as ISO 8601 in UTC."""
+def iso_time(microseconds: int | None) -> str | None:
+    """A time in microseconds since 1970 as ISO 8601 in UTC; None for None or out of range."""
     if microseconds is None:
         return None
     try:
@@ -17,7 +17,7 @@ def moment(microseconds: int | None) -> str | None:
 
 
 def clock_time(at: int, now: int) -> str:
-    """A time of the ledger's as time of day in UTC, with the date where it is not today's."""
+    """The time of day in UTC, with the date unless it is today. Both in microseconds since 1970."""
     time, today = (datetime.fromtimestamp(item // 1_000_000, UTC) for item in (at, now))
     day = "" if time.date() == today.date() else f"{time:%Y-%m-%d} "
     return f"{day}{time:%H:%M} UTC"
@@ -26,9 +26,9 @@ def clock_time(at: int, now: int) -> str:
 def uncertain_text(users: int, certain_at: int | str | None) -> str:
     """Say that a late effect may undo what was delivered, and when that is settled.
 
-    `certain_at` in microseconds since 1970, or as `moment` writes it.
+    `certain_at` in microseconds since 1970, or as `iso_time` writes it.
     """
-    when = certain_at if isinstance(certain_at, str) else moment(certain_at)
+    when = certain_at if isinstance(certain_at, str) else iso_time(certain_at)
     them = "the user" if users == 1 else "them"
     return (
         f"{plural(users, 'user')} not yet certain: an earlier request without an answer may still "
@@ -36,8 +36,8 @@ def uncertain_text(users: int, certain_at: int | str | None) -> str:
     )
 
 
-def unnamed(error: Exception, name: str) -> str:
-    """Return an error's text for a line that begins with the source's name already."""
+def without_name(error: Exception, name: str) -> str:
+    """Return the text of an error for a line that already begins with the source's name."""
     text = str(error)
     rest = text.removeprefix(f"{name} ")
     return text if rest == text else f"It {rest}"

@@ -4,7 +4,7 @@ import pytest
 
 from amp_console.amplitude.errors import KeysRefused, ServerTrouble
 from amp_console.engage import UnreadableSource
-from amp_console.sync.words import unnamed
+from amp_console.sync.formatting import without_name
 
 
 @pytest.mark.parametrize("words", ["503", "503.", "HTTP 503", "Error code: 503"])
@@ -21,5 +21,5 @@ def test_words_that_say_more_are_shown() -> None:
 
 def test_a_line_that_begins_with_a_name_does_not_repeat_it() -> None:
     error = UnreadableSource("/logs/x.csv can't be read. It is empty.")
-    assert unnamed(error, "/logs/x.csv") == "It can't be read. It is empty."
-    assert unnamed(error, "/logs/x") == "/logs/x.csv can't be read. It is empty."
+    assert without_name(error, "/logs/x.csv") == "It can't be read. It is empty."
+    assert without_name(error, "/logs/x") == "/logs/x.csv can't be read. It is empty."
