@@ -173,8 +173,8 @@ def _say_accepted(connection: "Connection", accepted: "KeysAccepted") -> None:
     from amp_console.cli.text import clean, plural
 
     say(
-        f'Connected "{clean(connection.name)}": Amplitude takes the keys and lists '
-        f"{plural(accepted.cohorts, 'cohort')}."
+        f'Connected "{clean(connection.name)}": Amplitude accepted the keys. This project has '
+        f"{plural(accepted.cohorts, 'cohort') if accepted.cohorts else 'no cohorts yet'}."
     )
     if accepted.app_ids and connection.app_id not in accepted.app_ids:
         found = ", ".join(str(app_id_) for app_id_ in sorted(accepted.app_ids))

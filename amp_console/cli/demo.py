@@ -40,7 +40,7 @@ def demo(headless: bool, events: int, seed: int, fast: bool, faults: bool, tour:
     """Open the console on a simulated Amplitude: no account, no keys, no network.
 
     Six audiences are there, and people come and go; press ! to make trouble. With --tour the
-    console plays its main scenes by itself: space goes on at once, p stays where the tour is, and
+    console plays its main scenes by itself: space continues at once, p stays where the tour is, and
     Esc ends it. With --headless there is no screen: so many --events are generated, read, planned
     and delivered, with some trouble on the way, and in the end every cohort is compared with what
     the events say. Nothing is left behind.

@@ -177,7 +177,7 @@ def _compare(
     if len(chosen) > quota.left:
         say("Not enough downloads are left. Nothing was downloaded. Name fewer.", err=True)
         return None
-    if len(chosen) > 1 and not wish.yes and is_watched() and not ask("Go on?"):
+    if len(chosen) > 1 and not wish.yes and is_watched() and not ask("Continue?"):
         return None
     client = place.client(credentials)
     with Meter("Comparing") as meter:

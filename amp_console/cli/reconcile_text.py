@@ -121,7 +121,7 @@ def plan_lines(plan: RepairPlan) -> list[str]:
 
 
 def _sample(of: Difference) -> str:
-    alike = f" (spelt like {clean(of.resembles, 40)})" if of.resembles else ""
+    alike = f" (similar to {clean(of.resembles, 40)})" if of.resembles else ""
     return clean(of.id, 40) + alike
 
 

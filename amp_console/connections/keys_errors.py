@@ -9,8 +9,8 @@ WEBHOOK_VARIABLE = "AMP_CONSOLE_WEBHOOK_SECRET"
 
 SET_BOTH = f"set {KEY_VARIABLES[0]} and {KEY_VARIABLES[1]}"
 KEYS_NOT_KEPT = (
-    "This machine has no keyring, so nothing was saved. The keys work until you quit. To keep "
-    f"them: sign in to a desktop session, or {SET_BOTH}."
+    "This machine has no keyring, so nothing was saved. The keys work for this session only. To "
+    f"keep them: sign in to a desktop session, or {SET_BOTH}."
 )
 SECRET_NOT_KEPT = (
     "This machine has no keyring, so the shared secret was not saved. Sign in to a desktop "

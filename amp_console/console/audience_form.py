@@ -13,7 +13,7 @@ LONGEST = 200  # characters of a cohort's name
 ONLY_BLANKS = "These are only blanks. Leave it empty for the default."
 NO_PATH = (
     "No path to the Amplitude ID is set for this connection, so no event gives one: set it under "
-    "Field mapping (m at home), and import the events again."
+    "Field mapping (press m under Audiences), and import the events again."
 )
 
 
@@ -72,7 +72,7 @@ def consequences(known: Audience, other: OtherIdType, *, has_path: bool) -> list
     old, new = known.id_type.label, known.id_type.other.label
     moves = (
         f"The cohort holds {plural(other.leave, 'member')} delivered by {old}. The next sync "
-        f"takes them out, and puts {plural(other.enter, 'member')} in by {new}."
+        f"removes them and adds {other.enter:,} by {new}."
     )
     told = [moves]
     if other.unknown:

@@ -53,7 +53,7 @@ async def switch(services: Services, audience: Audience) -> None:
     """Switch an audience on or off: syncs of all leave out those that are off."""
     changed = await apply(services, audience, SettingsChange(enabled=not audience.enabled))
     if changed is not None:
-        state = "on: syncs of all include it" if changed.enabled else "off: syncs of all skip it"
+        state = "on: Sync all includes it" if changed.enabled else "off: Sync all skips it"
         services.notifications.post(f"“{clean(changed.name)}” is {state}.")
 
 

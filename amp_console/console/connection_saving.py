@@ -11,7 +11,7 @@ from amp_console.console.session import Session
 from amp_console.values import Credentials
 
 AS_BEFORE = "The keys are where they were."
-IN_MEMORY = "The keys work until you quit: they are not saved anywhere."
+IN_MEMORY = "The keys work for this session only: they are not saved anywhere."
 NOT_KEPT = "The keys are not kept: they are asked for when you switch to the connection."
 FROM_ENVIRONMENT = "The keys come from the environment, and were not stored."
 OVERRIDDEN = "While AMP_CONSOLE_API_KEY is set, the environment's keys are used instead."

@@ -87,9 +87,11 @@ def _refused(connection: Connection, error: KeysRefused) -> KeyCheckResult:
 
 
 def _accepted(connection: Connection, accepted: KeysAccepted) -> KeyCheckResult:
-    cohorts = plural(accepted.cohorts, "cohort")
+    cohorts = plural(accepted.cohorts, "cohort") if accepted.cohorts else "no cohorts yet"
     if not accepted.app_ids or connection.app_id in accepted.app_ids:
-        return KeyCheckResult(KeyVerdict.ACCEPTED, f"Amplitude takes the keys and lists {cohorts}.")
+        return KeyCheckResult(
+            KeyVerdict.ACCEPTED, f"Amplitude accepted the keys. This project has {cohorts}."
+        )
     found = sorted(accepted.app_ids)
     named = ", ".join(map(str, found[:5]))
     return KeyCheckResult(

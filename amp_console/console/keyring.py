@@ -74,10 +74,10 @@ def _why_typed(services: Services, connection: Connection, error: KeysError) -> 
         return None  # one of the two is missing there
     match error.problem:
         case KeysProblem.NO_KEYRING:
-            return f"This machine has no keyring. Type the keys of “{connection.name}” to go on."
+            return f"This machine has no keyring. Type the keys of “{connection.name}” to continue."
         case KeysProblem.MISSING:
             return (
-                f"No keys are stored for “{connection.name}”. Type them to go on now; to keep "
+                f"No keys are stored for “{connection.name}”. Type them to continue now; to keep "
                 "them, edit the connection (press 4)."
             )
     return None

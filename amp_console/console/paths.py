@@ -89,7 +89,7 @@ def _folder(folder: Path, typed: str, begins: str) -> PathListing:
         ]
     found.sort(key=lambda item: (not item.is_folder, item.name.casefold()))
     if begins:
-        note = "Go on typing, or choose below." if found else "There is no such file."
+        note = "Keep typing, or choose below." if found else "There is no such file."
     else:
         note = "Choose a file, or type a pattern such as *.gz." if found else "The folder is empty."
     return PathListing(tuple(found), (), note)

@@ -11,7 +11,7 @@ from amp_console.text import clean, plural
 UNDER_WAY = {
     "starting": "The run is starting.",
     "stopping": "The request in flight ends, then the run. What is not delivered stays pending.",
-    "paused": "What is in flight ends, then nothing is sent until you press p again.",
+    "paused": "Finishing the current request. Press p to resume.",
 }
 _ENDS = {
     "delivered": "Everything is delivered.",
@@ -73,7 +73,7 @@ _COMPARED = {
     "interrupted": "Interrupted: its amp-console ended in the middle. Nothing was sent.",
 }
 _PUT_RIGHT = {
-    "delivered": "Put right.",
+    "delivered": "Repaired.",
     "partial": "Repaired, except the differences that are left: press 1, then r on the audience.",
 }
 
@@ -92,7 +92,7 @@ def did(counts: AudienceCounts, seconds: float, kind: RunKind = RunKind.SYNC) ->
         return f"No request was sent. It took {lasting(seconds)}."
     retries = f" ({plural(counts.retries, 'retry', 'retries')})" if counts.retries else ""
     return (
-        f"{counts.added:,} added, {counts.removed:,} taken out in "
+        f"{counts.added:,} added, {counts.removed:,} removed in "
         f"{plural(counts.requests, 'request')}{retries}, {lasting(seconds)}."
     )
 

@@ -169,7 +169,7 @@ class Sessions:
             case KeySource.ENVIRONMENT:
                 return "environment"
             case KeySource.THIS_RUN:
-                return "until you quit"
+                return "this session"
         if self._environment.environ.get("AMP_CONSOLE_API_KEY"):
             return "environment"
         return "keyring" if self.current.connection.keyring_item else "none stored"

@@ -48,7 +48,7 @@ _HOME = (
     ),
     TourScene(
         "Members belong in the cohort. Pending are on their way in (+) or out (-). Rejected are "
-        "users whom Amplitude did not take.",
+        "users Amplitude rejected.",
         (Step("jj", "AudiencesScreen", ("8,", "Rejected")),),
     ),
     TourScene(
@@ -58,7 +58,7 @@ _HOME = (
     ),
     TourScene(
         "One cheap question to Amplitude, and cohorts that are not what our books say stand out: "
-        "somebody changed one by hand.",
+        "someone changed one by hand.",
         (Step("u", "AudiencesScreen", ("differs by",)),),
     ),
     TourScene(
@@ -88,7 +88,7 @@ _SYNC = (
     ),
     TourScene(
         "The sync makes the cohort. Amplitude answers 429: the run waits as long as it is told, "
-        "tries again, and loses nobody.",
+        "tries again, and loses no one.",
         (
             Step(("escape",), "PlanScreen", ("creates a cohort",)),
             Step("s", "RunScreen", ("again in", "Newsletter")),
@@ -96,7 +96,7 @@ _SYNC = (
         LONG,
     ),
     TourScene(
-        "The rate limit is lifted. The run goes on from where it was, in larger steps as long as "
+        "The rate limit is lifted. The run continues where it was, in larger steps as long as "
         "all goes well.",
         (
             Step("!", "TroubleDialog", ("Rate limit",)),

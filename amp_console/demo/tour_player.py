@@ -21,8 +21,8 @@ PATIENCE = 90.0  # seconds; what is not seen by then never will be
 LOOK = 0.05  # seconds between two looks at the screen
 NAMES = {"!": "exclamation_mark", "_": "underscore"}
 SETTING = (
-    "The scene is being set. Meanwhile: space goes on at once, p stays where the tour is, Esc ends "
-    "it."
+    "The scene is being set. Meanwhile: space continues at once, p stays where the tour is, "
+    "Esc ends it."
 )
 OVER = "The tour is over, and the console is yours. ? says what can be done here."
 LOST = "The tour ended: the console went elsewhere. It is yours now; ? says what can be done here."

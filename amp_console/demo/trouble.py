@@ -23,7 +23,7 @@ KINDS = (
     TroubleKind(
         "rate-limit",
         "Rate limit: most changes must wait 5 s (429)",
-        "Amplitude limits the rate now. A sync waits as it is told, and loses nobody.",
+        "Amplitude limits the rate now. A sync waits as asked, and loses no one.",
         "Amplitude takes requests as they come again.",
     ),
     TroubleKind(
@@ -41,8 +41,8 @@ KINDS = (
     TroubleKind(
         "keys",
         "Wrong keys: 403 on everything",
-        "Amplitude refuses the keys now. A sync stops at once, and keeps everybody pending.",
-        "Amplitude takes the keys again.",
+        "Amplitude refuses the keys now. A sync stops at once, and keeps every user pending.",
+        "Amplitude accepts the keys again.",
     ),
 )
 

@@ -195,7 +195,7 @@ async def _led(pilot: Pilot[None], demo: SimulatedSession) -> AsyncIterator[str]
         "Copied. If your terminal did not take it: /home/ana/copied.txt"
     )
     services(pilot).notifications.post(
-        "The connection is read-only: nobody is made pending again.", "warning"
+        "The connection is read-only: no one is made pending again.", "warning"
     )
     services(pilot).notifications.post(
         "Amplitude could not be reached. Check the network, then try again.", "error"

@@ -140,7 +140,7 @@ async def test_another_id_type_is_explained_before_it_is_kept(harness: ConsoleHa
         await pilot.press("right", "f2")
         await until(pilot, lambda: isinstance(pilot.app.screen, Confirm))
         await until_shown(pilot, "The cohort holds 6 members delivered by User ID.")
-        await until_shown(pilot, "puts 4 members in by Amplitude ID", "2 people came without")
+        await until_shown(pilot, "adds 4 by Amplitude ID", "2 people came without")
         await pilot.press("enter")
         await until(pilot, lambda: isinstance(pilot.app.screen, AudienceSettings))
         assert of(harness).id_type is IdType.USER_ID
@@ -269,7 +269,7 @@ async def test_what_is_typed_survives_a_look_at_the_ledger(harness: ConsoleHarne
         await pilot.pause()
         assert pilot.app.screen.query_one("#cohort-name", Input).value == "Half typed"
         await pilot.press("escape")
-        await until_shown(pilot, "Go without saving?")
+        await until_shown(pilot, "Discard changes?")
 
 
 async def test_no_key_leads_away_from_what_was_entered_without_a_question(
@@ -279,7 +279,7 @@ async def test_no_key_leads_away_from_what_was_entered_without_a_question(
     async with harness.open() as pilot:
         await opened(pilot, known.id)
         await pilot.press("right", "4")
-        await until_shown(pilot, "Go without saving?")
+        await until_shown(pilot, "Discard changes?")
         await pilot.press("n")
         await until(pilot, lambda: isinstance(pilot.app.screen, AudienceSettings))
         await pilot.press("left", "4")

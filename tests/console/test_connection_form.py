@@ -76,7 +76,7 @@ async def test_every_mistake_is_told_at_its_field_and_nothing_is_asked(
         await fill(pilot, newcomer, name=" \u200b", app_id="twelve", owner="nobody")
         await paste(pilot, "secret-key", "with a blank")
         await pilot.press("f2")
-        await until_shown(pilot, "Not saved. Fix the fields that are marked.")
+        await until_shown(pilot, "Not saved. Fix the marked fields.")
         assert told(pilot, "name") == "A connection needs a name."
         assert "a blank" in told(pilot, "secret-key")
         assert told(pilot, "app-id") == "The App ID is a number, such as 153957."
@@ -91,7 +91,7 @@ async def test_a_mistake_is_taken_back_as_soon_as_it_is_corrected(newcomer: Cons
         await until_shown(pilot, "Welcome.")
         await fill(pilot, newcomer, app_id="twelve", owner="")
         await pilot.press("f2")
-        await until_shown(pilot, "Not saved. Fix the fields that are marked.")
+        await until_shown(pilot, "Not saved. Fix the marked fields.")
         assert told(pilot, "owner").startswith("The email address is missing.")
         line(pilot, "owner").value = "ana"
         await until(pilot, lambda: "isn't an email address" in told(pilot, "owner"))
@@ -195,7 +195,7 @@ async def test_another_app_id_is_told_and_offered(newcomer: ConsoleHarness) -> N
         await pilot.press("ctrl+t")
         await until_shown(pilot, "Use App ID 123456 instead?")
         await pilot.press("y")
-        await until_shown(pilot, "Amplitude takes the keys and lists 1 cohort.")
+        await until_shown(pilot, "Amplitude accepted the keys. This project has 1 cohort.")
         assert line(pilot, "app-id").value == "123456"
 
 
@@ -242,7 +242,7 @@ async def test_without_a_keyring_keys_can_be_used_until_one_quits(newcomer: Cons
         session = services(pilot).session
         assert session is not None
         assert session.key_source is KeySource.THIS_RUN
-        await until_shown(pilot, "keys: until you quit")
+        await until_shown(pilot, "keys: this session")
         assert newcomer.environment.book.get("Acme prod").keyring_item is None
         await services(pilot).figures.update_sizes()
         assert newcomer.simulator.requests[-1].status == 200
@@ -384,7 +384,7 @@ async def test_what_was_entered_is_not_lost_by_going_back(newcomer: ConsoleHarne
         await until_shown(pilot, "Welcome.")
         await paste(pilot, "name", "Acme")
         await pilot.press("escape")
-        await until_shown(pilot, "Go without saving?")
+        await until_shown(pilot, "Discard changes?")
         await pilot.press("n")
         await until(pilot, lambda: isinstance(pilot.app.screen, ConnectionForm))
         assert line(pilot, "name").value == "Acme"

@@ -75,7 +75,7 @@ async def test_a_test_says_what_amplitude_says(harness: ConsoleHarness) -> None:
         await pilot.press("4")
         await until_shown(pilot, "Acme prod")
         await pilot.press("t")
-        await until_shown(pilot, "Amplitude takes the keys and lists 0 cohorts.")
+        await until_shown(pilot, "Amplitude accepted the keys. This project has no cohorts yet.")
         harness.simulator.faults.set([Rule(Answer(503))])
         await pilot.press("t")
         await until_shown(pilot, "Amplitude had trouble answering")
@@ -206,7 +206,7 @@ async def test_a_hostile_name_steers_nothing(harness: ConsoleHarness) -> None:
     async with harness.open(size=(80, 24)) as pilot:
         await until_shown(pilot, "[red]trial")
         await pilot.press("t")
-        await until_shown(pilot, "Amplitude takes the keys")
+        await until_shown(pilot, "Amplitude accepted the keys")
         await pilot.press("enter")
         await until(pilot, lambda: isinstance(pilot.app.screen, AudiencesScreen))
         await pilot.press("4")

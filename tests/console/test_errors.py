@@ -72,7 +72,7 @@ async def test_the_audience_under_the_cursor_is_looked_at(harness: ConsoleHarnes
     async with harness.open() as pilot:
         await until_shown(pilot, GHOSTS)
         await pilot.press("x")
-        await until_shown(pilot, f"Errors · {SHOPPERS}", "Nobody is rejected.")
+        await until_shown(pilot, f"Errors · {SHOPPERS}", "No one is rejected.")
         await pilot.press("A")
         await until_shown(pilot, "Errors · all audiences", "ghost-1")
 
@@ -110,7 +110,7 @@ async def test_a_group_is_retried_and_synced(harness: ConsoleHarness) -> None:
         await pilot.press("R")
         await until_shown(pilot, "Retry 2 users?")
         await pilot.press("y")
-        await until_shown(pilot, "2 users pending again", "Nobody is rejected.")
+        await until_shown(pilot, "2 users pending again", "No one is rejected.")
         await pilot.press("s")
         await until_shown(pilot, GHOSTS, "+2")
 
@@ -270,7 +270,7 @@ async def test_nothing_rejected_says_what_else_there_is_to_see(harness: ConsoleH
     async with harness.open(size=(80, 24)) as pilot:
         await until_shown(pilot, "No audience yet.")
         await pilot.press("2")
-        await until_shown(pilot, "Nobody is rejected.", "No event was invalid.")
+        await until_shown(pilot, "No one is rejected.", "No event was invalid.")
         for key in ("R", "E", "slash"):
             await pilot.press(key)
         await until(pilot, lambda: len(services(pilot).notifications.entries) == 3)
@@ -287,7 +287,7 @@ async def test_a_filter_that_matches_nobody_says_so(harness: ConsoleHarness) -> 
         await pilot.press("2")
         await until_shown(pilot, "ghost-2")
         await pilot.press("slash", *"%_[x", "enter")
-        await until_shown(pilot, "0 users", "Nothing here holds this text.")
+        await until_shown(pilot, "0 users", "No matches.")
 
 
 async def test_errors_of_a_run_are_those_its_requests_brought(harness: ConsoleHarness) -> None:
@@ -387,5 +387,5 @@ async def test_a_sync_that_takes_everybody_leaves_the_keys_on_the_reasons(
         with harness.workspace(connection) as workspace:
             workspace.change(SettingsChange(id_type=IdType.USER_ID), FRESH)
             retry(workspace.ledger, connection, RejectedFilter())
-        await until_shown(pilot, "Nobody is rejected.")
+        await until_shown(pilot, "No one is rejected.")
         await until(pilot, lambda: pilot.app.screen.query_one("#groups").has_focus)

@@ -86,7 +86,7 @@ async def test_the_forms_keep_the_keys_to_themselves(harness: ConsoleHarness) ->
         await pilot.press("4")
         await until_shown(pilot, "Acme prod")
         await pilot.press("t", "y")
-        await until_shown(pilot, "Amplitude takes the keys")
+        await until_shown(pilot, "Amplitude accepted the keys")
         evidence.take(pilot)
     assert any(SECRET_KEY in text for text in rings.Memory.items.values())
     evidence.holds_no_key()

@@ -20,7 +20,8 @@ CLAIMS = (
     "No Amplitude project",
     "No connection yet",
     "No matches",
-    "Nobody",
+    "No one",
+    "No differences",
     "No run yet",
     "No request yet",
     "No audience is chosen",
@@ -81,7 +82,7 @@ async def test_a_run_and_its_requests_are_read_before_they_are_said_to_be_none(
             await until(pilot, lambda: type(pilot.app.screen).__name__ == "RunScreen")
             await until_shown(pilot, READING)
             assert "No request yet" not in picture(pilot)
-            assert "Nobody is rejected" not in picture(pilot)
+            assert "No one is rejected" not in picture(pilot)
         await until_shown(pilot, "create", "add")
 
 

@@ -95,6 +95,6 @@ async def test_nothing_typed_is_lost_by_going_back(harness: ConsoleHarness) -> N
         await opened(pilot)
         await paste(pilot, "amplitude-id", "$.x")
         await pilot.press("escape")
-        await until_shown(pilot, "Go without saving?")
+        await until_shown(pilot, "Discard changes?")
         await pilot.press("y")
         await until(pilot, lambda: isinstance(pilot.app.screen, AudiencesScreen))

@@ -39,7 +39,7 @@ async def test_the_plan_says_what_would_be_sent(
         workspace.enter("u-4", at=5)
         workspace.read([event("u-1", True, audience="trial")])
     async with harness.open(size=size) as pilot:
-        await open_plan(pilot, "This makes 1 cohort, adds 2 users, takes 1 user out")
+        await open_plan(pilot, "Creates 1 cohort, adds 2 users and removes 1 user")
 
         shown = picture(pilot)
         assert 'This creates the cohort "trial"' in shown
@@ -97,7 +97,7 @@ async def test_a_large_removal_is_asked_about_by_name_and_number(harness: Consol
         await workspace.sync()
         workspace.leave(*(f"u-{n}" for n in range(8)), at=5)
     async with harness.open() as pilot:
-        await open_plan(pilot, "takes 8 users out", "takes most out")
+        await open_plan(pilot, "emoves 8 users", "removes most")
         await pilot.press("s")
         await until_shown(pilot, '8 of 10 members leave the cohort "shoppers"', "Take 8 out")
         await pilot.press("enter")  # cancel has the focus
@@ -107,7 +107,7 @@ async def test_a_large_removal_is_asked_about_by_name_and_number(harness: Consol
         await until_shown(pilot, "Take 8 out")
         await pilot.press("y")
 
-        await until_shown(pilot, "0 added, 8 taken out")
+        await until_shown(pilot, "0 added, 8 removed")
 
 
 async def test_read_only_dims_sending_and_says_why(harness: ConsoleHarness) -> None:

@@ -105,7 +105,7 @@ async def test_a_cohort_is_compared_and_put_right(harness: ConsoleHarness) -> No
         await pilot.press("y")
         await until_over(pilot)
         await until_shown(
-            pilot, "equal", "2 added, 1 removed. Equal, as a download shows.", "Nobody differs"
+            pilot, "equal", "2 added, 1 removed. Equal, as a download shows.", "No differences"
         )
         assert cohort(harness) == set(USERS)
         kinds = [run.kind for run in await services(pilot).session.read(all_runs)]  # type: ignore[union-attr]
@@ -128,7 +128,7 @@ async def test_only_the_marked_people_are_put_right(harness: ConsoleHarness) -> 
         await pilot.press("y")
         await until_over(pilot)
         assert cohort(harness) == {*USERS[1:], "stranger"}
-        await until_shown(pilot, "1 of 3 differences were put right since.", "put right")
+        await until_shown(pilot, "1 of 3 differences were repaired since.", "repaired")
 
 
 async def test_a_large_removal_wants_the_name_typed(harness: ConsoleHarness) -> None:
@@ -138,7 +138,7 @@ async def test_a_large_removal_wants_the_name_typed(harness: ConsoleHarness) -> 
         await pilot.press("p")
         await until_shown(pilot, "Remove 9 who are extra")
         await pilot.press("r")
-        await until_shown(pilot, "removes 9 of 27 members", "Type shoppers to go on")
+        await until_shown(pilot, "removes 9 of 27 members", "Type shoppers to continue")
         await pilot.press("enter")
         await pilot.press(*"shopper", "enter")
         assert pilot.app.screen.query_one("#typed", Input).value == "shopper"
@@ -330,10 +330,10 @@ async def test_several_are_compared_and_put_right_together(harness: ConsoleHarne
         await pilot.press("p")
         await until_shown(pilot, "Add 2 who are missing", "Remove 1 who are extra")
         await pilot.press("b")
-        await until_shown(pilot, "Put right 2 audiences?")
+        await until_shown(pilot, "Repair 2 audiences?")
         await pilot.press("y")
         await until_over(pilot)
-        await until_shown(pilot, "put right")
+        await until_shown(pilot, "repaired")
         assert "differences" not in picture(pilot)
         assert cohort(harness) == {*USERS, "lonely"}
 
@@ -366,7 +366,7 @@ async def test_a_list_that_shares_no_identifier_is_applied_once_its_name_is_type
         await until_shown(pilot, "who are missing")
         await pilot.press("b")
         await until_shown(pilot, "No identifier in strangers.txt occurs in the cohort")
-        await until_shown(pilot, "Type strangers.txt to go on:")
+        await until_shown(pilot, "Type strangers.txt to continue:")
         await pilot.press("enter")
         assert cohort(harness) == before
         pilot.app.screen.query_one("#typed", Input).value = "strangers.txt"

@@ -124,7 +124,7 @@ async def test_from_a_user_to_the_person_and_back(harness: ConsoleHarness) -> No
     async with harness.open() as pilot:
         await open_user(pilot, "ghost-2")
         await pilot.press("p")
-        await until_shown(pilot, "Why is this person (not) in the cohort?", "Known in 1 audience")
+        await until_shown(pilot, "Person", "Known in 1 audience")
         await pilot.press("escape")
         await until(pilot, lambda: isinstance(pilot.app.screen, RejectedUserScreen))
 

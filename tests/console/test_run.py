@@ -39,7 +39,7 @@ async def test_a_run_ends_with_what_it_changed_and_what_to_look_at(
         await start_sync(pilot, "partial", "Delivered, except 1 rejected user.")
 
         shown = picture(pilot)
-        assert "20 added, 0 taken out in" in shown
+        assert "20 added, 0 removed in" in shown
         assert "1 user was rejected: press x to see who and why." in shown
         assert "21/21" in shown
         await until_shown(pilot, "Rejected (1)")
@@ -90,7 +90,7 @@ async def test_a_run_is_paused_and_goes_on(harness: ConsoleHarness, simulator: S
     async with harness.open() as pilot:
         await start_sync(pilot, "rate limited")
         await pilot.press("p")
-        await until_shown(pilot, "paused", "until you press p again", "Go on")
+        await until_shown(pilot, "paused", "Press p to resume", "Resume")
 
         gate.open()
         await pilot.pause()

@@ -16,7 +16,7 @@ def test_waits_are_counted_down_with_the_try_that_comes() -> None:
 def test_what_a_run_did_is_one_sentence() -> None:
     counts = AudienceCounts(added=22_745, removed=40, requests=14, retries=1)
 
-    assert did(counts, 42.0) == "22,745 added, 40 taken out in 14 requests (1 retry), 42 s."
+    assert did(counts, 42.0) == "22,745 added, 40 removed in 14 requests (1 retry), 42 s."
     assert did(AudienceCounts(), 0.2) == "No request was sent. It took 0.2 s."
 
 
@@ -69,7 +69,7 @@ def test_a_narrow_column_never_cuts_off_how_long_it_waits() -> None:
     assert shortened(limited, 44, "…") == limited
     assert shortened(limited, 33, "…") == "rate limited, again in 12 s (2nd)"
     assert shortened(trouble, 33, "…") == "Amplitude h…, again in 12 s (2nd)"
-    assert shortened("waiting its turn", 8, "…") == "waiting its turn"  # the grid cuts it
+    assert shortened("waiting", 8, "…") == "waiting"  # the grid cuts it
 
 
 def test_how_far_a_run_is_names_speed_and_time_only_where_they_are_known() -> None:

@@ -28,7 +28,7 @@ def test_the_demo_is_synced_by_keys_and_left(size: tuple[int, int], tmp_path: Pa
         terminal.type("S")
         terminal.until_shown("Before you send", "creates the cohort")
         terminal.type("y")
-        terminal.until_shown("added,", "taken out in")
+        terminal.until_shown("added,", "removed in")
         terminal.type("escape")
         terminal.until_shown("Audiences", "Newsletter")
         terminal.type("ctrl+q")

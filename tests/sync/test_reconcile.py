@@ -306,11 +306,11 @@ async def test_a_stranger_who_is_to_be_taken_out_is_told_of(workspace: Workspace
     await workspace.apply_report(found)
     (answer,) = workspace.ledger.read(explain_person, "stranger")
     assert answer.verdict is PersonVerdict.LEAVES
-    assert "in the cohort, and in no event: nobody of that name" in answer.sentence
+    assert "in the cohort, and in no event: no such user" in answer.sentence
     workspace.set_faults()
     await workspace.sync()
     (answer,) = workspace.ledger.read(explain_person, "stranger")
-    assert "or were found in it and taken out" in answer.sentence
+    assert "or were found in it and removed" in answer.sentence
 
 
 async def test_what_list_and_cohort_agree_on_the_ledger_follows_once_applied(

@@ -98,7 +98,7 @@ class Confirm(Dialog[bool]):
         with VerticalScroll(classes="dialog-text", can_focus=False):
             yield Static(lines(*rows))
         if self._typed is not None:
-            yield Static(said("Type ", (self._typed, "bold"), " to go on:"))
+            yield Static(said("Type ", (self._typed, "bold"), " to continue:"))
             yield Input(id="typed")
         with Horizontal(classes="buttons"):
             # Letters go into the name, where one is to be typed.

@@ -111,7 +111,7 @@ class KeyringQuestion(KeyringDialog[str]):
         yield Static(said(self._what))
         with Horizontal(classes="buttons"):
             yield Button(with_key("Cancel", "esc"), id="cancel", compact=True)
-            yield Button("Use until I quit", id=UNTIL_QUIT, compact=True)
+            yield Button("Use for this session", id=UNTIL_QUIT, compact=True)
             if self._can_try_again:
                 yield Button("Try again", id=AGAIN, variant="primary", compact=True)
 
@@ -147,7 +147,7 @@ class KeysDialog(KeyringDialog[Credentials]):
         yield Static(id="mistake")
         with Horizontal(classes="buttons"):
             yield Button(with_key("Cancel", "esc"), id="cancel", compact=True)
-            yield Button("Use until I quit", id="use", variant="primary", compact=True)
+            yield Button("Use for this session", id="use", variant="primary", compact=True)
 
     def on_mount(self) -> None:
         """Type the first key."""

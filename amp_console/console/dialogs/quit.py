@@ -43,7 +43,7 @@ class QuitDialog(Dialog[None]):
         """What is under way, and the three answers."""
         yield Static(id="doing")
         with Horizontal(classes="buttons"):
-            yield Button(with_key("Go on", "esc"), id="stay", compact=True)
+            yield Button(with_key("Keep it running", "esc"), id="stay", compact=True)
             yield Button(with_key("Quit when done", "w"), id="wait", compact=True)
             yield Button(with_key("Stop and quit", "s"), id="stop", variant="warning", compact=True)
 

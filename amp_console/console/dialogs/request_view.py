@@ -20,7 +20,7 @@ from amp_console.text import plural
 _STATES = {
     RequestState.OPEN: "sent; its answer has not come yet",
     RequestState.CONFIRMED: "applied",
-    RequestState.VOID: "not applied, or nobody knows: its users were made pending again",
+    RequestState.VOID: "not applied, or unknown: its users are pending again",
 }
 REFUSED = "refused, and so not applied: its users were made pending again"
 LONGEST = 2000  # characters of an answer; the ledger keeps no more
@@ -102,7 +102,7 @@ class RequestView(Dialog[None]):
 
     def _body(self, found: RequestText) -> list[str]:
         if found.record.kind is RequestKind.REPLACE:
-            return ["It replaced the cohort's content: everybody who is wanted in it."]
+            return ["It replaced the cohort's content with every wanted user."]
         if found.record.kind is RequestKind.UPLOAD:
             return [
                 "It made a cohort from some of the audience's members; they all go through",

@@ -77,7 +77,7 @@ class CompareJob(ReconcileJob):
 
     @property
     def planned(self) -> int:
-        """Nobody is sent for."""
+        """No one is sent for."""
         return 0
 
     @property
@@ -106,7 +106,7 @@ class CompareJob(ReconcileJob):
 class RepairJob(ReconcileJob):
     """Putting differences right; `verify` compares again afterwards."""
 
-    VERB, WHAT = "Putting right", "A repair"
+    VERB, WHAT = "Repairing", "A repair"
 
     def __init__(
         self,

@@ -124,9 +124,9 @@ class FormScreen(BaseScreen):
             go()
             return
         question = Confirm(
-            "Go without saving?",
+            "Discard changes?",
             ["What you entered here is not saved yet."],
-            yes="Throw it away",
+            yes="Discard",
             no="Stay here",
             is_danger=True,
         )

@@ -60,7 +60,7 @@ class PersonScreen(BaseScreen):
 
     NAME = "One person"
     HELP = """\
-Why is this person (not) in the cohort? Type a User ID or an Amplitude ID, exactly as it is.
+Type a User ID or an Amplitude ID, exactly as it is.
 
 For every audience that knows them there is a sentence that says why, and below it the facts: what
 the newest event says, where it stands, which run delivered it, what Amplitude answered. A asks
@@ -83,7 +83,7 @@ Amplitude's user search whether it knows the identifier."""
     def body(self) -> ComposeResult:
         """The identifier, the audiences, and what is known."""
         with Container(id="who-panel", classes="panel") as panel:
-            panel.border_title = "Why is this person (not) in the cohort?"
+            panel.border_title = "Person"
             yield Input(self._text, placeholder="User ID or Amplitude ID", id="who", compact=True)
             yield Static(id="amplitude")
         with Container(id="where", classes="panel"):
@@ -118,7 +118,7 @@ Amplitude's user search whether it knows the identifier."""
         known = f"Known in {plural(many, 'audience')}" if many else "Known nowhere"
         panel.border_title = known if self._text else ""
         panel.styles.height = many + 3 if many else "1fr"  # with header and border
-        self.set_class(not many, "-nobody")
+        self.set_class(not many, "-no-people")
 
     def _row(self, number: int, each: PersonStatus) -> Row:
         record = each.record

@@ -91,7 +91,7 @@ def _out(record: PersonRecord) -> str:
     if record.source is None:
         return (
             "Not in the cohort, and in no event: they were used to make the cohort with, or were "
-            "found in it and taken out."
+            "found in it and removed."
         )
     left = f"Not in the cohort: {_event(record)} says they left the audience"
     if record.request is None or record.request.operation is Operation.ADD:
@@ -125,7 +125,7 @@ def _leaves(record: PersonRecord) -> str:
     certain = "Still" if record.delivered else "Maybe still"
     if record.source is None:
         return (
-            f"{certain} in the cohort, and in no event: nobody of that name is in the audience, "
+            f"{certain} in the cohort, and in no event: no such user is in the audience, "
             f"and {_next_sync(record, 'removes them')}."
         )
     return (
@@ -238,5 +238,5 @@ async def look_up_user(client: AmplitudeClient, text: str) -> UserLookup:
         False,
         None,
         None,
-        "Amplitude knows nobody by this identifier: it would skip it. It may know them later.",
+        "Amplitude does not know this identifier and would skip it. It may appear later.",
     )

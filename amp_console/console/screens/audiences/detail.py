@@ -93,10 +93,10 @@ def _cohort(services: Services, of: AudienceSummary) -> Content:
     parts += [
         (f" {glyphs.dot} holds ", MUTED),
         number(of.delivered, glyphs),
-        (" by our books", MUTED),
+        (" by our ledger", MUTED),
     ]
     if theirs is None:
-        parts.append((f" {glyphs.dot} u asks Amplitude", MUTED))
+        parts.append((f" {glyphs.dot} press u to check", MUTED))
     else:
         parts += [(", ", MUTED), number(theirs, glyphs), (" in Amplitude", MUTED)]
     return said(*parts)
@@ -149,7 +149,7 @@ def _origin(override: str | None) -> Part:
 def _moves(services: Services, moves: Movement) -> Content:
     entered, left = sum(moves.entered), sum(moves.left)
     if not entered and not left:
-        return said(("nobody entered or left", MUTED))
+        return said(("no one entered or left", MUTED))
     glyphs = services.glyphs
     return said(
         (sparkline(glyphs, moves.entered), GOOD),
@@ -163,7 +163,7 @@ def _run(services: Services, each: AudienceRun, ended_at: int | None) -> Content
     run, counts, glyphs = each.run, each.counts, services.glyphs
     parts: list[Part] = [(str(run.status), _TONE.get(run.status, MUTED))]
     parts.append((f" {services.age_of(ended_at or run.started_at)}", MUTED))
-    parts.append(f"  {changes(counts.added, counts.removed, glyphs) or 'nobody delivered'}")
+    parts.append(f"  {changes(counts.added, counts.removed, glyphs) or 'no one delivered'}")
     if counts.rejected:
         parts.append((f"  {counts.rejected:,} rejected", BAD))
     if counts.note:

@@ -93,7 +93,7 @@ audience under the cursor. Nothing is sent before you have seen the plan and con
         Binding("i", "import", "Import", show=False, id="audiences.import"),
         Binding("l", "link", "Link to a cohort", show=False, id="audiences.link"),
         Binding("x", "errors", "Errors", id="audiences.errors"),
-        Binding("t", "switch", "Switch on or off", show=False, id="audiences.switch"),
+        Binding("t", "switch", "Enable / disable", show=False, id="audiences.switch"),
         Binding("u", "sizes", "Update sizes from Amplitude", show=False, id="audiences.sizes"),
         Binding("w", "work", "Watch the sync", show=False, id="audiences.work"),
         Binding("m", "mapping", "Field mapping", show=False, id="audiences.mapping"),

@@ -35,7 +35,7 @@ HINTS = {
     "owner": "The login email of the owner of a new cohort in Amplitude. A cohort that is "
     "there already keeps its owner.",
     "seed": "Amplitude makes no empty cohort: while the audience has no member, this user is put "
-    "in and taken out again. A User ID that Amplitude knows.",
+    "in and removed again. A User ID that Amplitude knows.",
     "enabled": "Syncs of all audiences skip those that are switched off. Events are read all the "
     "same.",
 }
@@ -145,7 +145,7 @@ as it is, and lets the next sync make a new one."""
         rows: list[tuple[str, Content | str]] = [
             ("cohort", said(known.linked_name or known.cohort_id, longest=50)),
             ("id", said(known.cohort_id, (f"  {LINKS[known.link]}", MUTED))),
-            ("holds", said(number(of.delivered, glyphs), (" by our books, ", MUTED), there)),
+            ("holds", said(number(of.delivered, glyphs), (" by our ledger, ", MUTED), there)),
         ]
         shown = facts(rows, 10)
         return lines(shown, said((known.broken, BAD))) if known.broken else shown

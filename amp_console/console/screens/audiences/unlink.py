@@ -12,7 +12,7 @@ async def unlink(services: Services, known: Audience) -> bool:
     """Ask, and unlink; True where that was done. To be run in a worker."""
     name = clean(known.linked_name or known.cohort_id or "")
     stays = (
-        "The cohort stays in Amplitude with whoever is in it, and is changed no more. The next "
+        "The cohort stays in Amplitude with its members and is no longer changed. The next "
         "sync makes a new cohort with all members of the audience."
     )
     question = Confirm(

@@ -27,14 +27,14 @@ from amp_console.text import clean
 from amp_console.values import Region, Secret
 
 WELCOME = """\
-Welcome. Connect the Amplitude project whose cohorts shall follow audiences.
+Welcome. Connect the Amplitude project whose cohorts should follow your audiences.
 Keys and App ID: Amplitude {to} Settings {to} Projects {to} your project {to} General.
 Both keys can be pasted at once: two lines, the API Key first."""
-NOT_SAVED = "Not saved. Fix the fields that are marked."
+NOT_SAVED = "Not saved. Fix the marked fields."
 TESTING = "Testing the keys…"
 LATER = "Switch to it when the work under way is over."
 STORING = "Saving…"
-TOUCHES_NOTHING = "Testing asks for the list of cohorts, and changes nothing."
+TOUCHES_NOTHING = "Test only reads the cohort list."
 
 
 class ConnectionForm(FormScreen):
@@ -44,7 +44,7 @@ class ConnectionForm(FormScreen):
     HELP = """\
 An Amplitude project: where it is, who owns new cohorts, and the keys to it.
 
-API Key, Secret Key and App ID (there called "Project ID") stand in Amplitude under Settings,
+API Key, Secret Key and App ID (there called "Project ID") are in Amplitude under Settings,
 Projects, your project, General. Paste both keys at once, one on each line, into either field.
 
 The keys are tested before they are kept, and kept in your system's keyring only: never in a
@@ -82,7 +82,7 @@ file. Up, down and Tab go from field to field; left, right and space choose."""
 
     def _fields(self) -> ComposeResult:
         known, glyphs = self._known, self.services.glyphs
-        yield _line("name", "Name", known.name if known else "", "such as Acme prod")
+        yield _line("name", "Name", known.name if known else "", "e.g. Acme prod")
         hint = self._keys_hint()
         yield Field("API Key", KeyInput(placeholder=hint, id="api-key"), id="field-api-key")
         yield Field(
@@ -97,9 +97,9 @@ file. Up, down and Tab go from field to field; left, right and space choose."""
             "Region", Choice(regions, region, glyphs=glyphs, id="region"), id="field-region"
         )
         is_read_only = bool(known and known.read_only)
-        words = "may send and change", "read-only: nothing is ever sent"
+        words = "Read and write", "Read-only: nothing is ever sent"
         yield Field("Mode", yes_no(is_read_only, *words, glyphs=glyphs, id="read-only"))
-        words = "as the audience", '"[Segment] " before it'
+        words = "Same as audience", 'Prefix with "[Segment] "'
         has_prefix = bool(known and known.prefix)
         yield Field("Cohort names", yes_no(has_prefix, *words, glyphs=glyphs, id="prefix"))
         url = (known.base_url if known else None) or ""

@@ -143,7 +143,7 @@ own over the sample to be sure."""
         """Read events by these paths from now on."""
         if self._mapping() is None:
             self.services.notifications.post(
-                "Nothing was saved: correct the path that is marked.", "warning"
+                "Not saved. Fix the marked fields.", "warning"
             )
         elif not self.is_changed:
             self.services.notifications.post("Nothing was changed.")

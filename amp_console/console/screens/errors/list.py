@@ -124,7 +124,7 @@ line. E writes what is shown into a CSV file."""
         panel.border_title = said(title, longest=80)
         panel.border_subtitle = plural(invalid, "invalid event") if invalid else ""
         panel.styles.height = len(rows) + 3 if rows else "1fr"  # with header and border
-        self.set_class(not rows, "-nobody")
+        self.set_class(not rows, "-no-people")
         if not rows and self.query_one("#users").has_focus:
             grid.focus()
 
@@ -279,14 +279,14 @@ line. E writes what is shown into a CSV file."""
         if action == "sync" and not self._retried:
             return "Retry some users first: they become pending, and a sync delivers them."
         if action in {"filter", "export"} and not self._is_invalid and not self._groups:
-            return "Nobody is rejected."
+            return "No one is rejected."
         return None
 
     def _why_no_retry(self) -> str | None:
         if self._is_invalid:
             return "An event that can't be read can't be retried: mend it, and import the file."
         if not self._groups:
-            return "Nobody is rejected."
+            return "No one is rejected."
         if self.session.connection.read_only:
             return refusal(self.session.connection)
         meant = [self._group] if self._group is not None else self._groups.values()

@@ -26,13 +26,13 @@ from amp_console.text import plural
 
 ADVICE = {
     Reason.UNKNOWN: (
-        "Amplitude has never seen this identifier. It may know it later, when the user shows up "
-        "in its events: then retry (R). If it should know it, look whether Amplitude identifies "
+        "Amplitude has never seen this identifier. It may appear later, when the user shows up "
+        "in its events: then retry (R). If it should know it, check whether Amplitude identifies "
         "users by the same ID as Segment, and whether case and leading zeros are the same."
     ),
     Reason.REFUSED: (
         "Amplitude refused every request that held this identifier, and took the others; why, in "
-        "its words, stands above. Correct the identifier at its source, or retry (R) once it is "
+        "its words, is above. Correct the identifier at its source, or retry (R) once it is "
         "allowed."
     ),
     Reason.NO_IDENTIFIER: (
@@ -149,7 +149,7 @@ request that carried them and Amplitude's answer. R makes the user pending again
     def disabled_reason(self, action: str) -> str | None:
         """What can't be done, and why."""
         if action == "retry" and not self._is_rejected:
-            return "Nobody is rejected here any more: they were retried meanwhile."
+            return "No one is rejected here any more: they were retried meanwhile."
         if action == "retry" and self._user.code is Reason.NO_IDENTIFIER:
             return "There is nothing to send: the events carry no such identifier."
         if action == "retry" and self.session.connection.read_only:

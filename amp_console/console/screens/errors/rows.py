@@ -12,7 +12,7 @@ from amp_console.values import Operation
 GROUP_COLUMNS = (
     Column("Reason", 36, flex=3),
     Column("Audience", 16, flex=2, rank=1),
-    Column("To be", 7, rank=3),
+    Column("Operation", 9, rank=3),
     Column("Users", 8, right=True),
     Column("Latest", 12, rank=2),
 )
@@ -26,7 +26,7 @@ OF_ALL_GROUPS = (
     Column("Identifier", 18, flex=3),
     Column("Reason", 36, flex=3),
     Column("Audience", 14, flex=2, rank=1),
-    Column("To be", 7, rank=3),
+    Column("Operation", 9, rank=3),
     Column("Tries", 5, right=True, rank=4),
     Column("Rejected", 12, rank=2),
 )
@@ -39,7 +39,7 @@ ALL = "all"
 """The key of the row that stands for every group."""
 DONE = {Operation.ADD: "added", Operation.REMOVE: "removed"}
 """What was to be done with a user."""
-NO_MATCH = "Nothing here holds this text. / and Esc show everything again."
+NO_MATCH = "No matches. / and Esc show everything again."
 
 
 def group_rows(groups: list[RejectionGroup], glyphs: Glyphs, now: int) -> list[Row]:

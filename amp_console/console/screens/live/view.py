@@ -62,7 +62,7 @@ v shows the last changes where there is no room for them beside the sources."""
         Binding("p", "resume", "Resume", id="live.resume"),
         Binding("P", "pause_all", "Pause all", show=False, id="live.pause_all"),
         Binding("s", "go_live", "Go live", id="live.go_live"),
-        Binding("t", "switch", "Switch on or off", show=False, id="live.switch"),
+        Binding("t", "switch", "Enable / disable", show=False, id="live.switch"),
         Binding("e", "end", "End", id="live.end"),
         Binding("x", "errors", "Errors", id="live.errors"),
         Binding("w", "run", "Requests", show=False, id="live.run"),

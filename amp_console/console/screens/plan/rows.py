@@ -60,7 +60,7 @@ def _what(of: AudiencePlan, glyphs: Glyphs) -> tuple[str, str]:
     if of.is_idle:
         return f"{glyphs.circle} nothing to send", "good"
     if of.is_large_removal:
-        return f"{glyphs.triangle} takes most out", "bad"
+        return f"{glyphs.triangle} removes most", "bad"
     return f"{glyphs.half} {again_text(of) or 'changes'}", ""
 
 
@@ -72,13 +72,14 @@ def headline(plan: Plan) -> Content:
     add, remove = sum(item.add for item in sent), sum(item.remove for item in sent)
     creates = sum(item.creates for item in sent)
     parts = [
-        f"makes {plural(creates, 'cohort')}" if creates else "",
+        f"creates {plural(creates, 'cohort')}" if creates else "",
         f"adds {plural(add, 'user')}" if add else "",
-        f"takes {plural(remove, 'user')} out" if remove else "",
+        f"removes {plural(remove, 'user')}" if remove else "",
     ]
-    what = ", ".join(part for part in parts if part)
+    *first, last = [part for part in parts if part]
+    what = f"{', '.join(first)} and {last}" if first else last
     requests = plural(sum(item.requests for item in sent), "request")
-    return said((f"This {what}, in {requests} when all goes well.", STRONG))
+    return said((f"{what[:1].upper()}{what[1:]} ({requests} if nothing fails).", STRONG))
 
 
 def nothing(plan: Plan) -> str:
@@ -86,7 +87,7 @@ def nothing(plan: Plan) -> str:
     if not plan.audiences:
         return "There is nothing to send: no audience is chosen."
     if any(audience.obstacle and not audience.is_idle for audience in plan.audiences):
-        return "Nothing can be sent: see what stands in the way."
+        return "Nothing can be sent: see the reasons above."
     if len(plan.audiences) == 1:
         return "There is nothing to send: the cohort is what the audience is."
     return "There is nothing to send: every cohort is what its audience is."

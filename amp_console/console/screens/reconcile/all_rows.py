@@ -79,7 +79,7 @@ def _state(of: Known, work: ReconcileJob | None, glyphs: Glyphs) -> Cell:
     left = last.missing + last.extra - of.put_right
     if left:
         return Cell(f"{glyphs.triangle} {plural(left, 'difference')}", "bad")
-    word = comparison_outcome(last) if last.is_equal else "put right"
+    word = comparison_outcome(last) if last.is_equal else "repaired"
     return Cell(f"{glyphs.circle} {word}", "good")
 
 

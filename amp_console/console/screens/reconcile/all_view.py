@@ -46,7 +46,7 @@ Enter opens one audience, with everybody who differs."""
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("c", "compare", "Compare", id="reconcile_all.compare"),
         Binding("c", "cancel", "Cancel", id="reconcile_all.cancel"),
-        Binding("p", "put_right", "Put right", id="reconcile_all.put_right"),
+        Binding("p", "repair", "Repair", id="reconcile_all.repair"),
         Binding("y", "copy", "Copy the row", show=False, id="copy"),
     ]
 
@@ -207,7 +207,7 @@ Enter opens one audience, with everybody who differs."""
         if self.services.jobs.reconciling is not None:
             self.services.jobs.reconciling.cancel()
 
-    def action_put_right(self) -> None:
+    def action_repair(self) -> None:
         """Choose what is put right, see the plan, and confirm it."""
         self.run_worker(self._put_right())
 
@@ -215,7 +215,7 @@ Enter opens one audience, with everybody who differs."""
         both = await self._plans(RepairChoice(add=True, remove=True))
         if not both:
             self.services.notifications.post(
-                "Everybody who can be put right is. Press c to compare again."
+                "Every difference that can be repaired is repaired. Press c to compare again."
             )
             return
         quota = self.services.figures.quota

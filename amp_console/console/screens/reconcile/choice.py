@@ -60,12 +60,12 @@ class ChoiceDialog(Dialog[RepairRequest | None]):
     @property
     def box_title(self) -> str:
         """What it is about."""
-        return f"Put right: {self._offer.title}"
+        return f"Repair: {self._offer.title}"
 
     def box(self) -> ComposeResult:
         """The ways to put it right, and whether to prove it."""
         offer = self._offer
-        people = "the marked people" if offer.is_marked else "everybody who differs"
+        people = "the marked people" if offer.is_marked else "everyone who differs"
         yield Static(said(f"Of {people}. You see the plan before anything is sent."))
         with Vertical(id="ways"):
             yield _way("add", f"Add {offer.add:,} who are missing", "a")
@@ -130,7 +130,7 @@ def confirm(plans: Sequence[RepairPlan]) -> Confirm:
         rows += ["", f"{plan.foreign_list_warning}."]
     only = plans[0]
     verb = f"Send {plural(sum(plan.requests for plan in plans), 'request')}"
-    title = f"Put right “{only.name}”?" if len(plans) == 1 else f"Put right {len(plans)} audiences?"
+    title = f"Repair “{only.name}”?" if len(plans) == 1 else f"Repair {len(plans)} audiences?"
     typed = large[0].cohort_name if len(large) == 1 else ("remove" if large else None)
     if foreign:
         typed = foreign[0].list_name

@@ -19,13 +19,13 @@ from amp_console.sync.reconcile.descriptions import (
 KINDS = (
     Column("Difference", 26, flex=1),
     Column("People", 9, right=True),
-    Column("Put right", 9, right=True, rank=1),
+    Column("Repaired", 9, right=True, rank=1),
     Column("", 41, flex=1, rank=2),
 )
 PEOPLE = (
     Column("Identifier", 22, flex=3),
-    Column("The ledger knew", 21, flex=1, rank=1),
-    Column("Spelt like", 14, flex=2, rank=2),
+    Column("Ledger", 21, flex=1, rank=1),
+    Column("Similar to", 14, flex=2, rank=2),
     Column("Now", 11),
 )
 NAMES = {
@@ -36,9 +36,9 @@ NAMES = {
     DifferenceKind.NO_ID_IN_AUDIENCE: "Not comparable (audience)",
 }
 _MEANS = {
-    DifferenceKind.MISSING: "Putting it right adds them.",
-    DifferenceKind.LEFT: "Putting it right removes them.",
-    DifferenceKind.STRANGER: "Not by us. Putting it right removes them.",
+    DifferenceKind.MISSING: "A repair adds them.",
+    DifferenceKind.LEFT: "A repair removes them.",
+    DifferenceKind.STRANGER: "Not added by amp-console. A repair removes them.",
     DifferenceKind.NO_ID_IN_COHORT: "Without a {label}: left alone.",
     DifferenceKind.NO_ID_IN_AUDIENCE: "Without a {label}: nothing to send.",
 }
@@ -94,13 +94,13 @@ def headline(of: Comparison, mended: Mapping[DifferenceKind, int], glyphs: Glyph
     if of.is_equal:
         sign, style, word = glyphs.circle, GOOD, comparison_outcome(of)
     elif done == open_:
-        sign, style, word = glyphs.circle, GOOD, "put right"
+        sign, style, word = glyphs.circle, GOOD, "repaired"
     else:
         sign, style, word = glyphs.triangle, BAD, comparison_outcome(of)
     counted = f"{of.in_audience:,} in the audience, {of.in_cohort:,} in the cohort."
     rows = [said((f"{sign} {word}", f"{STRONG} {style}"), f"  {counted}")]
     if done:
-        prove = "were put right since. Compare again to prove it."
+        prove = "were repaired since. Compare again to prove it."
         rows.append(
             said((f"  {glyphs.arrow} ", ACCENT), f"{done:,} of {open_:,} differences {prove}")
         )
@@ -140,7 +140,7 @@ def kind_rows(of: Comparison, mended: Mapping[DifferenceKind, int]) -> list[Row]
 def person_row(of: Difference, glyphs: Glyphs) -> Row:
     """One person who differs."""
     if of.is_put_right:
-        now = Cell(f"{glyphs.ok} put right", "good")
+        now = Cell(f"{glyphs.ok} repaired", "good")
     elif of.kind in NAMES and of.kind in _TONES:
         now = Cell("differs", _TONES[of.kind])
     else:

@@ -47,8 +47,8 @@ NO_COHORT = """\
 It has no cohort yet, so there is nothing to compare.
 
 A sync makes one, or link it to a cohort that is there: press l on the audiences."""
-EQUAL = "Nobody differs: the cohort holds its audience, and nobody else."
-NO_MATCH = "Nobody here has this text in their identifier. / and Esc show everybody again."
+EQUAL = "No differences: the cohort holds exactly its audience."
+NO_MATCH = "No matches. / and Esc show everyone again."
 
 
 class ReconcileScreen(BaseScreen):
@@ -69,7 +69,7 @@ identifier to a line. E writes the differences into a file. w shows the requests
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("c", "compare", "Compare", id="reconcile.compare"),
         Binding("c", "cancel", "Cancel", id="reconcile.cancel"),
-        Binding("p", "put_right", "Put right", id="reconcile.put_right"),
+        Binding("p", "repair", "Repair", id="reconcile.repair"),
         Binding("L", "list", "With a list", id="reconcile.list"),
         Binding("E", "export", "Export", id="reconcile.export"),
         Binding("slash", "filter", "Filter", key_display="/", id="filter"),
@@ -162,7 +162,7 @@ identifier to a line. E writes the differences into a file. w shows the requests
         grid.show(found)
         panel.display = self._found is not None
         panel.styles.height = len(found) + 3 if found else "1fr"
-        self.set_class(not found, "-nobody")
+        self.set_class(not found, "-no-people")
         if self.is_current and (self.focused is None or not (found or grid.has_focus)):
             grid.focus()
 
@@ -278,7 +278,7 @@ identifier to a line. E writes the differences into a file. w shows the requests
 
     def action_other_list(self) -> None:
         """Go to the other list."""
-        if not self.has_class("-nobody"):
+        if not self.has_class("-no-people"):
             is_there = self.query_one("#people").has_focus
             self.query_one("#kinds" if is_there else "#people").focus()
 
@@ -319,7 +319,7 @@ identifier to a line. E writes the differences into a file. w shows the requests
             return self._why_not_put_right()
         if action == "run" and (self._work is None or self._work.run_id is None):
             return "Nothing was done here since the console was opened. Past runs: press 3."
-        if action in {"export", "filter", "person"} and self.has_class("-nobody"):
+        if action in {"export", "filter", "person"} and self.has_class("-no-people"):
             return "There is no difference to show." if self._found else "Compare first: press c."
         return None
 
@@ -327,7 +327,7 @@ identifier to a line. E writes the differences into a file. w shows the requests
         if self._found is None:
             return "Compare first: press c."
         if self._found.is_equal:
-            return "They are equal: there is nothing to put right."
+            return "They are equal: there is nothing to repair."
         if self.session.connection.read_only:
             return refusal(self.session.connection)
         return None
@@ -377,7 +377,7 @@ identifier to a line. E writes the differences into a file. w shows the requests
         if self._work is not None:
             self._work.cancel()
 
-    def action_put_right(self) -> None:
+    def action_repair(self) -> None:
         """Choose what is put right, see the plan, and confirm it."""
         self.run_worker(self._put_right())
 
@@ -390,7 +390,7 @@ identifier to a line. E writes the differences into a file. w shows the requests
         plan = await session.ledger.awrite(plan_repair, session.connection, of, whole)
         if plan.is_idle:
             self.services.notifications.post(
-                "Everybody who can be put right is. Press c to compare again."
+                "Every difference that can be repaired is repaired. Press c to compare again."
             )
             return
         wish = await self.services.ask(ChoiceDialog(self._offer(plan, bool(only))))

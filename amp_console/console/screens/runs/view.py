@@ -29,7 +29,7 @@ from amp_console.text import plural
 OFTEN = 0.2  # seconds between two pictures of a run under way
 SELDOM = 0.5  # seconds between two looks at its requests and rejections
 NONE_SENT = "No request yet."
-NONE_REJECTED = "Nobody is rejected."
+NONE_REJECTED = "No one is rejected."
 NO_RUN = "No run yet. Press 1, choose audiences and press s to sync them."
 
 
@@ -57,7 +57,7 @@ reason shows the users who were rejected for it."""
     CSS_PATH = "view.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("p", "pause", "Pause", id="run.pause"),
-        Binding("p", "resume", "Go on", id="run.resume"),
+        Binding("p", "resume", "Resume", id="run.resume"),
         Binding("c", "cancel", "Cancel", id="run.cancel"),
         Binding("x", "errors", "Errors", id="run.errors"),
         Binding("l", "log", "Log", id="run.log"),
@@ -326,7 +326,7 @@ reason shows the users who were rejected for it."""
                 f"{plural(left, 'user')} not delivered yet stay pending for the next sync.",
             ],
             yes="Cancel the run",
-            no="Go on",
+            no="Keep it running",
         )
         self.app.push_screen(question, self._cancel)
 
