@@ -142,9 +142,7 @@ own over the sample to be sure."""
     def action_save(self) -> None:
         """Read events by these paths from now on."""
         if self._mapping() is None:
-            self.services.notifications.post(
-                "Not saved. Fix the marked fields.", "warning"
-            )
+            self.services.notifications.post("Not saved. Fix the marked fields.", "warning")
         elif not self.is_changed:
             self.services.notifications.post("Nothing was changed.")
         else:
