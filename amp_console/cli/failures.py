@@ -9,7 +9,7 @@ from amp_console.ledger import LedgerError
 from amp_console.ledger.audiences import AudienceAmbiguous, AudienceNotFound
 from amp_console.ledger.locks import AudienceBusy
 from amp_console.sync.export import ExportError
-from amp_console.sync.sources.errors import CannotBind
+from amp_console.sync.sources.protocols import CannotBind
 
 _STATUS: dict[type[Exception], Exit] = {
     KeysError: Exit.KEYS,

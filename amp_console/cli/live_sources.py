@@ -10,7 +10,7 @@ from amp_console.cli.output import say
 from amp_console.cli.workspace import vault
 from amp_console.connections import find_webhook_secret
 from amp_console.sync.ingest.stream import StreamIngestor
-from amp_console.sync.live.session import EventStream
+from amp_console.sync.sources.protocols import EventStream
 from amp_console.sync.sources.streams import PathSource, StreamSource
 from amp_console.sync.sources.watcher import Watching, readable
 from amp_console.sync.sources.webhook import Receiver, ReceiverOptions, check_host

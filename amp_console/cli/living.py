@@ -15,7 +15,8 @@ from amp_console.sync.delivery.context import RunContext
 from amp_console.sync.live.alerts import Alerts
 from amp_console.sync.live.options import LiveOptions
 from amp_console.sync.live.progress import LiveReport, LiveSnapshot
-from amp_console.sync.live.session import EventStream, LiveSession
+from amp_console.sync.live.session import LiveSession
+from amp_console.sync.sources.protocols import EventStream
 from amp_console.sync.sources.refusal_log import refused_words
 from amp_console.sync.workspace import Workspace
 

@@ -2,15 +2,16 @@
 
 from amp_console.cli.living import backlog, line
 from amp_console.ledger.sources import ReadCounts
-from amp_console.sync.live.progress import LiveSnapshot, LiveSource
+from amp_console.sync.live.progress import LiveSnapshot
+from amp_console.sync.sources.protocols import SourceStatus
 
 
 def test_a_backlog_shows_its_progress_until_it_is_read() -> None:
     sources = (
-        LiveSource("/logs/large.log", position=100_000_000, size=400_000_000),
-        LiveSource("/logs/small.log", position=10, size=500_000),
-        LiveSource("/logs/read.log", position=400_000_000, size=400_000_000),
-        LiveSource("stdin", position=7),
+        SourceStatus("/logs/large.log", position=100_000_000, size=400_000_000),
+        SourceStatus("/logs/small.log", position=10, size=500_000),
+        SourceStatus("/logs/read.log", position=400_000_000, size=400_000_000),
+        SourceStatus("stdin", position=7),
     )
     now = LiveSnapshot(1, 0.0, ReadCounts(), 0.0, (), sources)
     assert backlog(now) == ["/logs/large.log: 25% of 400 MB read"]
@@ -18,7 +19,7 @@ def test_a_backlog_shows_its_progress_until_it_is_read() -> None:
 
 
 def test_few_backlogs_are_shown_at_once() -> None:
-    sources = tuple(LiveSource(f"{n}.log", position=0, size=2_000_000) for n in range(50))
+    sources = tuple(SourceStatus(f"{n}.log", position=0, size=2_000_000) for n in range(50))
     assert len(backlog(LiveSnapshot(1, 0.0, ReadCounts(), 0.0, (), sources))) == 3
 
 

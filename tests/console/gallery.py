@@ -37,8 +37,8 @@ from amp_console.sync.live.progress import (
     LiveChange,
     LivePhase,
     LiveSnapshot,
-    LiveSource,
 )
+from amp_console.sync.sources.protocols import SourceStatus
 from amp_console.sync.timing import Timing
 from tests.console.harness import console, services, until, until_shown
 
@@ -265,16 +265,16 @@ def _moment(second: int, read: int, delivered_until: int) -> LiveSnapshot:
     )  # fmt: skip
 
 
-def _sources(second: int, read: int) -> tuple[LiveSource, ...]:
+def _sources(second: int, read: int) -> tuple[SourceStatus, ...]:
     folder = f"{HOME}/{SAMPLE}/segment-logs"
     ago = float(second)
     cut = "The gzip file ends too early: the rest of it is missing."
     return (
-        LiveSource(f"{folder}/trial.gz", 310, ago - 41, 88_120, 88_120, cut),
-        LiveSource(
+        SourceStatus(f"{folder}/trial.gz", 310, ago - 41, 88_120, 88_120, cut),
+        SourceStatus(
             f"{folder}/high-value-shoppers.ndjson", read * 2 // 3, ago, 9_120_400, 9_120_400
         ),
-        LiveSource(f"{folder}/newsletter.ndjson", read // 3, ago - 3, 3_980_112, 3_981_000),
+        SourceStatus(f"{folder}/newsletter.ndjson", read // 3, ago - 3, 3_980_112, 3_981_000),
     )
 
 

@@ -22,7 +22,8 @@ from amp_console.ledger.runs import AudienceCounts, RunKind, RunStatus
 from amp_console.ledger.sources import ReadCounts
 from amp_console.simulator import Answer, Rule
 from amp_console.sync.live.alerts import Alert
-from amp_console.sync.live.progress import LiveAudience, LiveSnapshot, LiveSource
+from amp_console.sync.live.progress import LiveAudience, LiveSnapshot
+from amp_console.sync.sources.protocols import SourceStatus
 from tests.console.harness import (
     NOW,
     ConsoleHarness,
@@ -517,6 +518,6 @@ async def test_every_session_of_other_processes_is_seen(
 
 
 def test_ages_of_sources_go_on_between_snapshots() -> None:
-    now = LiveSnapshot(1, 9.0, ReadCounts(), 0.0, (), (LiveSource("a", last=90.0),), now=100.0)
+    now = LiveSnapshot(1, 9.0, ReadCounts(), 0.0, (), (SourceStatus("a", last=90.0),), now=100.0)
     ages = [source_rows([now], clock, ASCII)[0].cells[5].text for clock in (100.0, 112.0)]
     assert ages == ["10 s ago", "22 s ago"]

@@ -30,8 +30,9 @@ from amp_console.sync.live.backlog import Lags, Minutes
 from amp_console.sync.live.follower import NO_COHORT, PAUSED
 from amp_console.sync.live.options import LiveOptions
 from amp_console.sync.live.progress import LiveReport, LiveSnapshot
-from amp_console.sync.live.session import EventStream, LiveSession
+from amp_console.sync.live.session import LiveSession
 from amp_console.sync.sources import streams as live_sources
+from amp_console.sync.sources.protocols import EventStream, Sink
 from amp_console.sync.sources.streams import PathSource, StreamSource
 from amp_console.sync.sources.watcher import Watching
 from amp_console.values import IdType, Operation
@@ -62,9 +63,9 @@ class StartedSource(PathSource):
         super().__init__(watching)
         self._started = started
 
-    async def follow(self, live: LiveSession) -> None:
+    async def follow(self, sink: Sink) -> None:
         self._started.set()
-        await super().follow(live)
+        await super().follow(sink)
 
 
 class Session:
@@ -471,7 +472,7 @@ async def test_what_was_taken_in_before_the_ledger_failed_is_delivered_too(
     async with workspace.client() as client:
         live = LiveSession(workspace.context(client), QUICK)
         task = asyncio.create_task(live.run(source))
-        await until(lambda: source.sources() and source.sources()[0].name == "ledger")
+        await until(lambda: source.status() and source.status()[0].name == "ledger")
         workspace.ledger.write(lambda db: db.execute("DROP TRIGGER full"))
         await until(is_in(workspace, "u2", key="buyers"))
         await until(is_in(workspace, "u1"))
@@ -525,11 +526,11 @@ async def test_a_ledger_that_takes_nothing_in_for_a_while_loses_nothing_of_a_str
     async with workspace.client() as client:
         live = LiveSession(workspace.context(client), QUICK)
         task = asyncio.create_task(live.run(source))
-        await until(lambda: source.sources()[0].trouble)
+        await until(lambda: source.status()[0].trouble)
         workspace.ledger.write(lambda db: db.execute("ALTER TABLE elsewhere RENAME TO member"))
         await task
     assert workspace.cohort() == set(USERS)
-    assert source.sources()[0].events == 20
+    assert source.status()[0].events == 20
 
 
 async def test_a_line_that_is_too_long_loses_no_other_line_of_a_stream(
@@ -925,9 +926,9 @@ async def test_a_line_that_waits_for_its_rest_is_told(workspace: Workspace) -> N
         task = asyncio.create_task(live.run(source))
         pipe.write(lines("u1") + lines("u2")[:50])
         await until(lambda: source._source is not None and source._source.unfinished == 50)
-        assert not source.sources()[0].trouble
+        assert not source.status()[0].trouble
         clock[0] = 61.0
-        assert source.sources()[0].trouble.startswith("Its last line is incomplete: 50 bytes")
+        assert source.status()[0].trouble.startswith("Its last line is incomplete: 50 bytes")
         live.end()
         report = await task
     assert (report.last.tally.read, report.last.tally.invalid) == (2, 1)

@@ -14,8 +14,8 @@ from msgspec.structs import replace
 
 from amp_console.ledger.runs import RunStatus, all_runs
 from amp_console.sync.live.session import LiveSession
-from amp_console.sync.sources.errors import CannotBind
 from amp_console.sync.sources.http_server import ConnectionLimits
+from amp_console.sync.sources.protocols import CannotBind
 from amp_console.sync.sources.webhook import check_host
 from amp_console.values import Secret
 from tests.sync.webhook_sender import (

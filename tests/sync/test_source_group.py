@@ -8,8 +8,8 @@ import pytest
 
 from amp_console.sync.ingest.stream import StreamIngestor
 from amp_console.sync.live.session import LiveSession
-from amp_console.sync.sources.errors import CannotBind
 from amp_console.sync.sources.group import SourceGroup
+from amp_console.sync.sources.protocols import CannotBind
 from amp_console.sync.sources.streams import PathSource
 from amp_console.sync.sources.watcher import Watching
 from tests.sync.test_live import is_in, lines, until
@@ -34,7 +34,7 @@ async def test_a_source_added_later_is_followed_too(workspace: Workspace, tmp_pa
         await until(is_in(workspace, "u1"))
         group.add(source_of(workspace, second))
         await until(is_in(workspace, "u1", "u2"))
-        assert [Path(source.name).name for source in group.sources()] == ["a.ndjson", "b.ndjson"]
+        assert [Path(source.name).name for source in group.status()] == ["a.ndjson", "b.ndjson"]
         live.end()
         assert (await task).last.tally.read == 2
 

@@ -43,7 +43,7 @@ class Watcher:
 
     def trouble(self) -> str:
         """What is wrong with the first of the files."""
-        return self.watching.sources()[0].trouble
+        return self.watching.status()[0].trouble
 
     def start(self) -> None:
         """Start as a new process would: all it knows is in the ledger."""
@@ -366,12 +366,12 @@ def test_a_file_that_could_not_be_opened_is_tried_again(
         patched.setattr(Path, "open", fail)
         for _ in range(3):
             watcher.watching.scan()
-        found = watcher.watching.sources()
+        found = watcher.watching.status()
         assert ["It can't be read (Input/output error)" in item.trouble for item in found] == [
             True
         ] * 2
     assert watcher.look() == 2
-    assert [source.trouble for source in watcher.watching.sources()] == ["", ""]
+    assert [source.trouble for source in watcher.watching.status()] == ["", ""]
 
 
 def test_what_was_read_of_a_cut_file_is_told(workspace: Workspace, folder: Path) -> None:
@@ -397,7 +397,7 @@ def test_a_file_that_vanishes_before_it_is_read_is_waited_for_no_longer(
     (folder / name).unlink()
     watcher.watching.scan()
     assert not watcher.settles()
-    assert watcher.watching.sources() == ()
+    assert watcher.watching.status() == ()
 
 
 def test_a_file_that_is_moved_away_is_read_to_its_end_before_another_takes_its_place(
@@ -482,7 +482,7 @@ def test_files_in_trouble_are_listed_first_and_then_the_last_that_brought_events
         watcher.look()
     (folder / "broken.gz").write_bytes(gzip.compress(lines("u4").encode())[:-10])
     watcher.look()
-    found = watcher.watching.sources()
+    found = watcher.watching.status()
     assert [Path(item.name).name for item in found] == [
         "broken.gz", "2.ndjson", "1.ndjson", "0.ndjson",
     ]  # fmt: skip
@@ -683,9 +683,9 @@ def test_files_take_turns(workspace: Workspace, folder: Path) -> None:
         looks += 1
     assert looks <= 2
     assert watcher.watching.has_more
-    before = watcher.watching.sources()
+    before = watcher.watching.status()
     assert watcher.watching.scan(lambda: True).tally.read == 0
-    assert watcher.watching.sources() == before
+    assert watcher.watching.status() == before
     kept = len(workspace.ledger.read(invalid_events))
     assert 0 < kept <= 10_000
 
@@ -732,7 +732,7 @@ def test_a_backlog_shows_how_far_it_is(workspace: Workspace, folder: Path) -> No
     watcher = Watcher(workspace, folder, options=WatchOptions(turn=1))
     seen = []
     while watcher.watching.scan().tally.read or watcher.watching.has_more:
-        (source,) = watcher.watching.sources()
+        (source,) = watcher.watching.status()
         seen.append((source.events, source.position))
     size = file.stat().st_size
     assert 0 < (seen[0][1] or 0) < size

@@ -15,9 +15,9 @@ from amp_console.sync.ingest.stream import StreamIngestor
 from amp_console.sync.live.alerts import Alert, Alerts
 from amp_console.sync.live.options import LiveOptions
 from amp_console.sync.live.progress import LiveReport, LiveSnapshot
-from amp_console.sync.live.session import EventStream, LiveSession
-from amp_console.sync.sources.errors import CannotBind
+from amp_console.sync.live.session import LiveSession
 from amp_console.sync.sources.group import SourceGroup
+from amp_console.sync.sources.protocols import CannotBind, EventStream
 from amp_console.sync.timing import Timing
 from amp_console.values import Secret
 

@@ -7,22 +7,7 @@ import msgspec
 from amp_console.ledger.refused_requests import RefusedRequests
 from amp_console.ledger.runs import AudienceCounts, total_of
 from amp_console.ledger.sources import ReadCounts
-
-
-class LiveSource(msgspec.Struct, frozen=True):
-    """Where events come from: how many since the session began, and `last` when (monotonic, s).
-
-    Of a file `position` of `size` bytes are read; both are None for what has no end. A receiver
-    counts in `refused` the requests that it refused.
-    """
-
-    name: str
-    events: int = 0
-    last: float | None = None
-    position: int | None = None
-    size: int | None = None
-    trouble: str = ""
-    refused: tuple[RefusedRequests, ...] = ()
+from amp_console.sync.sources.protocols import SourceStatus
 
 
 class LivePhase(enum.StrEnum):
@@ -83,7 +68,7 @@ class LiveSnapshot(msgspec.Struct, frozen=True):
     tally: ReadCounts
     lag_95: float
     audiences: tuple[LiveAudience, ...]
-    sources: tuple[LiveSource, ...] = ()
+    sources: tuple[SourceStatus, ...] = ()
     latest: tuple[LiveChange, ...] = ()
     now: float = 0.0
     backup_trouble: str | None = None

@@ -8,7 +8,6 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Protocol
 
 from amp_console.connections.read_only import guard
 from amp_console.ledger import LedgerError
@@ -24,23 +23,10 @@ from amp_console.sync.live.backlog import Lags
 from amp_console.sync.live.follower import Follower
 from amp_console.sync.live.housekeeping import DailyBackups, Housekeeping
 from amp_console.sync.live.options import LiveOptions
-from amp_console.sync.live.progress import LiveChange, LiveReport, LiveSnapshot, LiveSource
-from amp_console.sync.sources.errors import CannotBind
+from amp_console.sync.live.progress import LiveChange, LiveReport, LiveSnapshot
+from amp_console.sync.sources.protocols import CannotBind, EventStream
 
 LiveObserver = Callable[[LiveSnapshot], None]
-
-
-class EventStream(Protocol):
-    """Brings events."""
-
-    async def follow(self, live: "LiveSession") -> None:
-        """Call `LiveSession.arrived` for what is in the ledger.
-
-        Returns when the source ends or `live.ending` is set.
-        """
-
-    def sources(self) -> tuple[LiveSource, ...]:
-        """Where they come from, and how that goes."""
 
 
 class LiveSession:
@@ -169,7 +155,7 @@ class LiveSession:
             self._tally,
             self._lags.percentile(0.95),
             tuple(follower.snapshot(now) for follower in self._followers.values()),
-            self._source.sources() if self._source else (),
+            self._source.status() if self._source else (),
             tuple(self._latest),
             now,
             self._backups.trouble,

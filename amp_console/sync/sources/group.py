@@ -2,8 +2,7 @@
 
 import asyncio
 
-from amp_console.sync.live.progress import LiveSource
-from amp_console.sync.live.session import EventStream, LiveSession
+from amp_console.sync.sources.protocols import EventStream, Sink, SourceStatus
 
 
 class SourceGroup:
@@ -13,28 +12,28 @@ class SourceGroup:
         self._sources = list(sources)
         self._tasks: set[asyncio.Task[None]] = set()
         self._added = asyncio.Event()
-        self._live: LiveSession | None = None
+        self._sink: Sink | None = None
 
-    def sources(self) -> tuple[LiveSource, ...]:
+    def status(self) -> tuple[SourceStatus, ...]:
         """Where events come from, in the order the sources were added."""
-        return tuple(found for source in self._sources for found in source.sources())
+        return tuple(found for source in self._sources for found in source.status())
 
     def add(self, source: EventStream) -> None:
         """Take in what this source brings, too; it begins at once in a session under way."""
         self._sources.append(source)
-        if self._live is not None:
-            self._tasks.add(asyncio.create_task(source.follow(self._live)))
+        if self._sink is not None:
+            self._tasks.add(asyncio.create_task(source.follow(self._sink)))
             self._added.set()
 
-    async def follow(self, live: LiveSession) -> None:
+    async def follow(self, sink: Sink) -> None:
         """Follow until every source has ended; one that fails ends the others, and is raised."""
-        self._live = live
-        self._tasks = {asyncio.create_task(source.follow(live)) for source in self._sources}
+        self._sink = sink
+        self._tasks = {asyncio.create_task(source.follow(sink)) for source in self._sources}
         try:
             while self._tasks:
                 await self._until_one_ends()
         finally:
-            self._live = None
+            self._sink = None
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)

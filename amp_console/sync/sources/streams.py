@@ -17,9 +17,8 @@ from amp_console.engage.source import STDIN
 from amp_console.ledger import LedgerError
 from amp_console.sync.formatting import without_name
 from amp_console.sync.ingest.stream import StreamIngestor
-from amp_console.sync.live.progress import LiveSource
-from amp_console.sync.live.session import LiveSession
 from amp_console.sync.sources.pipe import EndableStream
+from amp_console.sync.sources.protocols import Sink, SourceStatus
 from amp_console.sync.sources.watcher import Watching
 
 OFTEN = 0.25  # seconds between two looks at single files, and at files that may not be whole yet
@@ -40,55 +39,55 @@ class PathSource:
         self._watching = watching
         self._trouble = ""
 
-    def sources(self) -> tuple[LiveSource, ...]:
+    def status(self) -> tuple[SourceStatus, ...]:
         """The files; before them the ledger, while it can't take in what stands in them."""
-        found = self._watching.sources()
-        return (LiveSource("ledger", trouble=self._trouble), *found) if self._trouble else found
+        found = self._watching.status()
+        return (SourceStatus("ledger", trouble=self._trouble), *found) if self._trouble else found
 
-    async def follow(self, live: LiveSession) -> None:
+    async def follow(self, sink: Sink) -> None:
         """Take in what grows and appears, until the session ends.
 
         A ledger that fails is tried again. Raises `LedgerError` where it fails in the end.
         """
-        async for _ in self._wake_ups(live):
+        async for _ in self._wake_ups(sink):
             try:
                 scan = self._watching.scan
-                await live.arrived(await asyncio.to_thread(scan, live.ending.is_set))
+                await sink.arrived(await asyncio.to_thread(scan, sink.ending.is_set))
                 self._trouble = ""
             except LedgerError as error:
                 self._trouble = str(error)
-                live.catch_up_soon()  # a part may have been taken in before it failed
-                await _or_ending(live, TRY_AGAIN)
+                sink.catch_up_soon()  # a part may have been taken in before it failed
+                await _or_ending(sink, TRY_AGAIN)
         # What was written up to the end is taken in, too, unless it is a backlog.
         scan = partial(self._watching.scan, turn=LAST_TURN)
-        await live.arrived(await asyncio.to_thread(scan))
+        await sink.arrived(await asyncio.to_thread(scan))
 
-    async def _wake_ups(self, live: LiveSession) -> AsyncIterator[None]:
+    async def _wake_ups(self, sink: Sink) -> AsyncIterator[None]:
         news = asyncio.Event()
-        folders = asyncio.create_task(self._tell(live, news))
+        folders = asyncio.create_task(self._tell(sink, news))
         try:
-            while not live.ending.is_set():
+            while not sink.ending.is_set():
                 news.clear()
                 looked = monotonic()
                 yield
                 if self._watching.has_more:
                     continue
-                while not (live.ending.is_set() or news.is_set() or self._watching.is_settling):
-                    await _or_ending(live, OFTEN)
+                while not (sink.ending.is_set() or news.is_set() or self._watching.is_settling):
+                    await _or_ending(sink, OFTEN)
                     since = monotonic() - looked
                     if self._watching.has_news() or since > (BLIND if folders.done() else SELDOM):
                         break
                 if self._watching.is_settling:
-                    await _or_ending(live, OFTEN)
+                    await _or_ending(sink, OFTEN)
         finally:
             folders.cancel()
             await asyncio.gather(folders, return_exceptions=True)
 
-    async def _tell(self, live: LiveSession, news: asyncio.Event) -> None:
+    async def _tell(self, sink: Sink, news: asyncio.Event) -> None:
         """Tell of changes in folders; it ends where the system does not (too many of them, say)."""
         folders = [path for path in self._watching.paths if path.is_dir()]
         if not folders:
-            await live.ending.wait()
+            await sink.ending.wait()
             return
         with suppress(OSError, RuntimeError):
             async for _ in awatch(*folders, rust_timeout=WAKE_UP):
@@ -110,12 +109,12 @@ class StreamSource:
         self._feed = feed
         self._stream = EndableStream(stream)
         self._source: Source | None = None
-        self._seen = LiveSource(name)
+        self._seen = SourceStatus(name)
         self._now = now
         self._patient = patient
         self._changed = now()
 
-    def sources(self) -> tuple[LiveSource, ...]:
+    def status(self) -> tuple[SourceStatus, ...]:
         """The stream."""
         seen, waiting = self._seen, self._source.unfinished if self._source else 0
         if waiting and not seen.trouble and self._now() - self._changed >= self._patient:
@@ -123,21 +122,21 @@ class StreamSource:
             return (msgspec.structs.replace(seen, trouble=trouble),)
         return (seen,)
 
-    async def follow(self, live: LiveSession) -> None:
+    async def follow(self, sink: Sink) -> None:
         """Take in the stream, until it or the session ends; all that was read is taken in.
 
         It is read by a thread of its own. A ledger that fails is tried again. Raises `LedgerError`
         where it fails in the end, and `UnreadableSource` where nothing of the stream can be read.
         """
-        source_id = await self._kept_trying(live, lambda: self._feed.begin(self._seen.name))
+        source_id = await self._kept_trying(sink, lambda: self._feed.begin(self._seen.name))
         batches: asyncio.Queue[EventBatch | Exception | None] = asyncio.Queue(maxsize=1)
         thread = self._read_aside(batches)
-        ending = asyncio.create_task(self._end_with(live))
+        ending = asyncio.create_task(self._end_with(sink))
         try:
             while (batch := await self._next(batches, ending)) is not None:
                 if isinstance(batch, Exception):
                     raise batch
-                await self._take(live, source_id, batch)
+                await self._take(sink, source_id, batch)
         finally:
             ending.cancel()
             self._stream.end()
@@ -146,8 +145,8 @@ class StreamSource:
             if not thread.is_alive():
                 self._stream.close()
 
-    async def _end_with(self, live: LiveSession) -> None:
-        await live.ending.wait()
+    async def _end_with(self, sink: Sink) -> None:
+        await sink.ending.wait()
         self._stream.end()
 
     async def _next(
@@ -190,26 +189,26 @@ class StreamSource:
             self._changed = self._now()
             yield batch
 
-    async def _take(self, live: LiveSession, source_id: int, batch: EventBatch) -> None:
-        taken = await self._kept_trying(live, lambda: self._feed.take(source_id, [batch]))
+    async def _take(self, sink: Sink, source_id: int, batch: EventBatch) -> None:
+        taken = await self._kept_trying(sink, lambda: self._feed.take(source_id, [batch]))
         position = self._source.position() if self._source else 0
         events = self._seen.events + taken.tally.read
-        self._seen = LiveSource(self._seen.name, events, self._now(), position)
-        await live.arrived(taken)
+        self._seen = SourceStatus(self._seen.name, events, self._now(), position)
+        await sink.arrived(taken)
 
-    async def _kept_trying(self, live: LiveSession, work: Callable[[], T]) -> T:
+    async def _kept_trying(self, sink: Sink, work: Callable[[], T]) -> T:
         while True:
             try:
                 return await asyncio.to_thread(work)
             except LedgerError as error:
-                if live.ending.is_set():
+                if sink.ending.is_set():
                     raise
-                self._seen = LiveSource(
+                self._seen = SourceStatus(
                     self._seen.name, self._seen.events, trouble=without_name(error, self._seen.name)
                 )
-                await _or_ending(live, TRY_AGAIN)
+                await _or_ending(sink, TRY_AGAIN)
 
 
-async def _or_ending(live: LiveSession, seconds: float) -> None:
+async def _or_ending(sink: Sink, seconds: float) -> None:
     with suppress(TimeoutError):
-        await asyncio.wait_for(live.ending.wait(), seconds)
+        await asyncio.wait_for(sink.ending.wait(), seconds)

@@ -17,9 +17,9 @@ import msgspec
 from amp_console.engage import UnreadableSource
 from amp_console.sync.formatting import without_name
 from amp_console.sync.ingest.stream import IngestResult, StreamIngestor
-from amp_console.sync.live.progress import LiveSource
 from amp_console.sync.sources.growing_file import CUT, FileReader, Reading, ends_complete, grows
 from amp_console.sync.sources.offsets import Offsets
+from amp_console.sync.sources.protocols import SourceStatus
 
 TEMPORARY = (".tmp", ".part", ".partial", ".filepart", ".crdownload", ".download", ".swp", "~")
 """How the names of files end that are renamed when they are whole."""
@@ -144,16 +144,16 @@ class Watching:
             for path in self.paths
         )
 
-    def sources(self) -> tuple[LiveSource, ...]:
+    def status(self) -> tuple[SourceStatus, ...]:
         """How far the files were read: those in trouble, and those that brought events last."""
         found = list(self._files.items())  # at once: another thread may be looking at files
         missing = [path for path in sorted(self.paths) if not path.exists()]
-        shown = [LiveSource(_name(path), trouble=_MISSING) for path in missing]
+        shown = [SourceStatus(_name(path), trouble=_MISSING) for path in missing]
         shown += [self._shown(path, of) for path, of in found if path not in missing]
         shown.sort(key=lambda source: (not source.trouble, -(source.last or 0.0)))
         return tuple(shown[:MOST_SHOWN])
 
-    def _shown(self, path: Path, of: _Watched) -> LiveSource:
+    def _shown(self, path: Path, of: _Watched) -> SourceStatus:
         tail, size = self._offsets.of(path), of.stamp.size
         position = 0 if tail is None else size if tail.is_whole else tail.position
         position = self._reader.positions.get(path, position)
@@ -164,7 +164,7 @@ class Watching:
                 f"Line {tail.line:,} is not complete: its last {size - position:,} bytes wait for"
                 " the rest."
             )
-        return LiveSource(_name(path), of.events, of.last, position, size, trouble)
+        return SourceStatus(_name(path), of.events, of.last, position, size, trouble)
 
     # Looking.
 

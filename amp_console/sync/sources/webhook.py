@@ -36,10 +36,8 @@ from amp_console.engage.webhook import (
 from amp_console.ledger import LedgerError
 from amp_console.ledger.refused_requests import RefusalReason
 from amp_console.sync.ingest.stream import IngestResult, StreamIngestor
-from amp_console.sync.live.progress import LiveSource
-from amp_console.sync.live.session import LiveSession
-from amp_console.sync.sources.errors import CannotBind
 from amp_console.sync.sources.http_server import BACKLOG, SOON, ConnectionLimits, Server
+from amp_console.sync.sources.protocols import CannotBind, Sink, SourceStatus
 from amp_console.sync.sources.refusal_log import RefusalLog
 from amp_console.text import clean
 from amp_console.values import Secret
@@ -147,7 +145,7 @@ class Receiver:
         self._source_id: int | None = None
         self._number = 1
         self._socket: socket.socket | None = None
-        self._seen = LiveSource(options.url)
+        self._seen = SourceStatus(options.url)
         self._refusals = RefusalLog()
         self._routes = Starlette(
             routes=[
@@ -161,11 +159,11 @@ class Receiver:
         """Bind the address, if it is not bound yet; raises `CannotBind`."""
         self._socket = self._socket or _listen(self._options.host, self._options.port)
 
-    def sources(self) -> tuple[LiveSource, ...]:
+    def status(self) -> tuple[SourceStatus, ...]:
         """The address, with what was refused, and why the last request was, if it was."""
         return (msgspec.structs.replace(self._seen, refused=self._refusals.snapshot()),)
 
-    async def follow(self, live: LiveSession) -> None:
+    async def follow(self, sink: Sink) -> None:
         """Listen until the session ends; requests in work are answered first.
 
         Raises `CannotBind` and `LedgerError`.
@@ -174,16 +172,16 @@ class Receiver:
         assert self._socket is not None
         try:
             self._source_id = await asyncio.to_thread(self._feed.begin, "webhook")
-            await self._serve(live, self._socket)
+            await self._serve(sink, self._socket)
         finally:
             self._socket.close()
             self._parser.shutdown(wait=False, cancel_futures=True)
 
-    async def _serve(self, live: LiveSession, listener: socket.socket) -> None:
+    async def _serve(self, sink: Sink, listener: socket.socket) -> None:
         server = Server(self._app, self._options.limits.door, self._count_refused)
-        folding = asyncio.create_task(self._fold_for_ever(live))
+        folding = asyncio.create_task(self._fold_for_ever(sink))
         serving = asyncio.create_task(server.serve([listener]))
-        ending = asyncio.create_task(live.ending.wait())
+        ending = asyncio.create_task(sink.ending.wait())
         try:
             await asyncio.wait({serving, ending, folding}, return_when=asyncio.FIRST_COMPLETED)
             server.should_exit = True
@@ -222,7 +220,7 @@ class Receiver:
         seen = self._seen
         last = monotonic() if events else seen.last
         size += seen.position or 0
-        self._seen = LiveSource(seen.name, seen.events + events, last, size)
+        self._seen = SourceStatus(seen.name, seen.events + events, last, size)
 
     def _refuse(self, refused: _Refused) -> Response:
         self._count_refused(refused.reason, refused.status, str(refused))
@@ -350,15 +348,15 @@ class Receiver:
 
     # All of them together.
 
-    async def _fold_for_ever(self, live: LiveSession) -> None:
+    async def _fold_for_ever(self, sink: Sink) -> None:
         while True:
             await self._come.wait()
             self._come.clear()
             waiting, self._waiting = self._waiting, []
             try:
-                await live.arrived(await asyncio.to_thread(self._fold, waiting))
+                await sink.arrived(await asyncio.to_thread(self._fold, waiting))
             except LedgerError as error:
-                live.catch_up_soon()  # they may be in the ledger for all that
+                sink.catch_up_soon()  # they may be in the ledger for all that
                 _answer(waiting, error)
             except BaseException:
                 for item in waiting:

@@ -16,7 +16,7 @@ from amp_console.ledger.audiences import audience
 from amp_console.sync.live.follower import NO_COHORT, OFF
 from amp_console.sync.live.options import LiveOptions
 from amp_console.sync.live.progress import LiveAudience
-from amp_console.sync.sources.errors import CannotBind
+from amp_console.sync.sources.protocols import CannotBind
 from amp_console.text import clean, plural
 
 if TYPE_CHECKING:

@@ -19,8 +19,8 @@ from amp_console.sync.live.progress import (
     LiveChange,
     LivePhase,
     LiveSnapshot,
-    LiveSource,
 )
+from amp_console.sync.sources.protocols import SourceStatus
 from amp_console.sync.sources.refusal_log import refused_words
 from amp_console.text import plural
 
@@ -247,12 +247,12 @@ def source_rows(history: Sequence[LiveSnapshot], clock: float, glyphs: Glyphs) -
     ]
 
 
-def trouble(of: LiveSource, glyphs: Glyphs) -> Content:
+def trouble(of: SourceStatus, glyphs: Glyphs) -> Content:
     """What is wrong with a source, as it was said, with its name."""
     return said((f"{glyphs.bad} {PurePath(of.name).name}: ", MUTED), (of.trouble, BAD))
 
 
-def _source_row(of: LiveSource, rate: float, since: float | None, glyphs: Glyphs) -> Row:
+def _source_row(of: SourceStatus, rate: float, since: float | None, glyphs: Glyphs) -> Row:
     """One source; of a file the name first, which says most."""
     is_address = of.size is None
     path = PurePath(of.name)

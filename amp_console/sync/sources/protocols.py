@@ -1,0 +1,56 @@
+"""What a source of events looks like from above: a live session, a command, the console."""
+
+import asyncio
+from typing import Protocol
+
+import msgspec
+
+from amp_console.ledger.refused_requests import RefusedRequests
+from amp_console.sync.ingest.stream import IngestResult
+
+
+class CannotBind(Exception):
+    """The receiver can't listen on an address; the text says why, and what to do."""
+
+
+class SourceStatus(msgspec.Struct, frozen=True):
+    """How a source is doing: its events since the session began, and `last` when (monotonic, s).
+
+    Of a file `position` of `size` bytes are read; both are None for a source without an end. A
+    receiver counts in `refused` the requests that it refused.
+    """
+
+    name: str
+    events: int = 0
+    last: float | None = None
+    position: int | None = None
+    size: int | None = None
+    trouble: str = ""
+    refused: tuple[RefusedRequests, ...] = ()
+
+
+class Sink(Protocol):
+    """Receives what a stream has put into the ledger. Call it in the event loop's thread."""
+
+    @property
+    def ending(self) -> asyncio.Event:
+        """Set once the stream is to end."""
+
+    async def arrived(self, result: IngestResult) -> None:
+        """Deliver events that are in the ledger."""
+
+    def catch_up_soon(self) -> None:
+        """Ask the ledger soon what is pending: an arrival may have been missed."""
+
+
+class EventStream(Protocol):
+    """A source that is followed: events keep arriving until it ends or is told to."""
+
+    async def follow(self, sink: Sink) -> None:
+        """Put events into the ledger and hand each result to the sink.
+
+        Returns when the source ends or `sink.ending` is set.
+        """
+
+    def status(self) -> tuple[SourceStatus, ...]:
+        """How each place that events come from is doing."""
