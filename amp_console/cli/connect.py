@@ -150,7 +150,7 @@ def _test(connection: "Connection", credentials: "Credentials") -> "KeysAccepted
     import asyncio
 
     from amp_console.amplitude import AmplitudeClient
-    from amp_console.cli.workspace import client_for
+    from amp_console.sync.connection_options import client_for
     from amp_console.sync.queries.key_check import WrongRegion, check_keys
     from amp_console.values import Region
 

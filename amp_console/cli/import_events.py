@@ -100,7 +100,7 @@ def _decided(reader: "SnapshotReader", report: "SnapshotReport", *, yes: bool) -
 
 def _chosen(place: "Workspace", name: str | None) -> dict[str, object]:
     """Say which audience was named; a new one is called as it was named."""
-    from amp_console.sync.workspace import audience_options
+    from amp_console.sync.connection_options import audience_options
 
     return place.ledger.read(audience_options, name) if name else {}
 

@@ -7,14 +7,13 @@ from collections.abc import Sequence
 import click
 
 from amp_console.cli.output import say
-from amp_console.cli.workspace import vault
+from amp_console.cli.workspace import Workspace, vault
 from amp_console.connections import find_webhook_secret
 from amp_console.sync.ingest.stream import StreamIngestor
 from amp_console.sync.sources.protocols import EventStream
 from amp_console.sync.sources.streams import PathSource, StreamSource
 from amp_console.sync.sources.watcher import Watching, readable
 from amp_console.sync.sources.webhook import Receiver, ReceiverOptions, check_host
-from amp_console.sync.workspace import Workspace
 
 STDIN = "-"
 

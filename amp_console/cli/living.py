@@ -11,6 +11,7 @@ from amp_console.cli.documents import RefusedDocument, refused_documents
 from amp_console.cli.exits import Exit
 from amp_console.cli.output import is_read, say, say_json
 from amp_console.cli.text import clean, plural
+from amp_console.cli.workspace import Workspace
 from amp_console.sync.delivery.context import RunContext
 from amp_console.sync.live.alerts import Alerts
 from amp_console.sync.live.options import LiveOptions
@@ -18,7 +19,6 @@ from amp_console.sync.live.progress import LiveReport, LiveSnapshot
 from amp_console.sync.live.session import LiveSession
 from amp_console.sync.sources.protocols import EventStream
 from amp_console.sync.sources.refusal_log import refused_words
-from amp_console.sync.workspace import Workspace
 
 EVERY = 10.0  # seconds between two lines
 BACKLOG = 1_000_000  # bytes left to read from which a file's progress is shown

@@ -1,9 +1,11 @@
-"""How a command comes to what it works with: the connection, its ledger, its keys."""
+"""Opening what a command needs: the connection, its ledger, its keys."""
 
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
+from amp_console.amplitude import AmplitudeClient
 from amp_console.cli.options import common
 from amp_console.cli.output import say
 from amp_console.connections import (
@@ -14,8 +16,9 @@ from amp_console.connections import (
     find_keys,
     restricted,
 )
-from amp_console.ledger import open_ledger
-from amp_console.sync.workspace import Workspace, client_for
+from amp_console.engage import ReadOptions
+from amp_console.ledger import Ledger, open_ledger
+from amp_console.sync.connection_options import client_for, read_options
 from amp_console.values import Credentials
 
 
@@ -43,6 +46,22 @@ def keys_of(connection: Connection) -> Credentials:
     return credentials
 
 
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """The connection that a command is about, with its ledger open."""
+
+    connection: Connection
+    ledger: Ledger
+
+    def client(self, credentials: Credentials) -> AmplitudeClient:
+        """Return a client for the connection's project."""
+        return client_for(self.connection, credentials)
+
+    def read_options(self, **more: object) -> ReadOptions:
+        """Return how the connection's events are read. Raises `MappingError`."""
+        return read_options(self.connection, **more)
+
+
 @contextmanager
 def workplace(name: str | None) -> Iterator[Workspace]:
     """Open the connection called `name`, or the only one there is. Raises `SettingsError`."""
@@ -53,6 +72,3 @@ def workplace(name: str | None) -> Iterator[Workspace]:
         for notice in ledger.notices:
             say(notice, err=True)
         yield Workspace(connection, ledger)
-
-
-__all__ = ["Workspace", "book", "client_for", "folders", "keys_of", "vault", "workplace"]

@@ -13,8 +13,8 @@ from amp_console.amplitude import (
     Transient,
 )
 from amp_console.connections import Connection
+from amp_console.sync.connection_options import client_for
 from amp_console.sync.queries.key_check import KeysAccepted, WrongRegion, check_keys
-from amp_console.sync.workspace import client_for
 from amp_console.text import plural
 from amp_console.values import Credentials, Region
 

@@ -10,7 +10,7 @@ from amp_console.console.background import aside
 from amp_console.console.environment import Environment, LaunchOptions
 from amp_console.console.notifications import Notifications
 from amp_console.ledger import Db, open_ledger
-from amp_console.sync.workspace import Workspace
+from amp_console.sync.connection_options import client_for
 from amp_console.values import Credentials
 
 P = ParamSpec("P")
@@ -44,11 +44,6 @@ class Session:
         self._find = find or self._find_in_thread
         self.key_source: KeySource | None = None
         self.connection = self._restricted(connection)
-
-    @property
-    def workspace(self) -> Workspace:
-        """The connection and its ledger, as use cases take them."""
-        return Workspace(self.connection, self.ledger)
 
     def change(self, connection: Connection) -> None:
         """Use changed settings of the same connection from now on."""
@@ -86,7 +81,7 @@ class Session:
 
     async def client(self) -> AmplitudeClient:
         """Return a client with the connection's keys. Raises `KeysError`."""
-        return self.workspace.client(await self.credentials())
+        return client_for(self.connection, await self.credentials())
 
     async def _find_in_thread(self, connection: Connection) -> tuple[Credentials, KeySource]:
         environment = self._environment

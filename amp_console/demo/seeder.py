@@ -9,20 +9,21 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from amp_console.amplitude import AmplitudeClient
-from amp_console.connections import Limits
+from amp_console.connections import Connection, Limits
 from amp_console.demo.clock import Clock
 from amp_console.demo.dataset import Crossing, Role, event_lines
 from amp_console.engage import FieldMapping, ReadOptions
+from amp_console.ledger import Ledger
 from amp_console.ledger.audiences import Audience, Link, find_audience, set_link, set_name
 from amp_console.ledger.sources import ReadCounts
 from amp_console.sync.audience_settings import SettingsChange, change
+from amp_console.sync.connection_options import read_options
 from amp_console.sync.delivery.context import RunContext
 from amp_console.sync.delivery.plan import draw_up
 from amp_console.sync.delivery.progress import RunSnapshot
 from amp_console.sync.delivery.run import deliver
 from amp_console.sync.ingest.importer import Importer
 from amp_console.sync.timing import Stop, Timing
-from amp_console.sync.workspace import Workspace
 
 if TYPE_CHECKING:
     from amp_console.simulator import Cohort
@@ -43,7 +44,8 @@ class Seeder:
 
     def __init__(
         self,
-        place: Workspace,
+        connection: Connection,
+        ledger: Ledger,
         folder: Path,
         clock: Clock,
         dice: random.Random,
@@ -51,8 +53,9 @@ class Seeder:
     ) -> None:
         self.clock = clock
         self.dice = dice
-        self._place = place
-        self._past = msgspec.structs.replace(place.connection, limits=PAST_LIMITS)
+        self._connection = connection
+        self._ledger = ledger
+        self._past = msgspec.structs.replace(connection, limits=PAST_LIMITS)
         self._folder = folder
         self._over = over
         self._files = 0
@@ -64,7 +67,7 @@ class Seeder:
         self.read_lines(role.key, at, lines, has_amplitude_ids=role.has_amplitude_ids)
         found = self.audience(role)
         if found.name != role.name:
-            self._place.ledger.write(set_name, found.id, role.name)
+            self._ledger.write(set_name, found.id, role.name)
 
     def read_lines(
         self, name: str, at: int, lines: Iterable[str], *, has_amplitude_ids: bool = True
@@ -77,7 +80,7 @@ class Seeder:
             out.writelines(lines)
         self.clock.set(at)
         intake = Importer(
-            self._place.ledger,
+            self._ledger,
             self._options(has_amplitude_ids),
             watch=lambda _: intake.stop() if self._over.is_set() else None,
             now=self.clock.now,
@@ -88,17 +91,16 @@ class Seeder:
     def link(self, role: Role, cohort: "Cohort", wish: SettingsChange) -> None:
         """Link an audience to a cohort that was there before, and change its settings."""
         wish = msgspec.structs.replace(wish, cohort_id=cohort.id)
-        place = self._place
         known = change(
-            place.ledger, place.connection, self.audience(role), wish, now=self.clock.now
+            self._ledger, self._connection, self.audience(role), wish, now=self.clock.now
         )
-        place.ledger.write(set_link, known.id, cohort.id, cohort.name, Link.EXISTING)
+        self._ledger.write(set_link, known.id, cohort.id, cohort.name, Link.EXISTING)
 
     async def sync(self, client: AmplitudeClient, at: int, *roles: Role) -> None:
         """A run that began at `at`, over real HTTP."""
         self._go_on()
         self.clock.set(at)
-        ledger, stop = self._place.ledger, Stop()
+        ledger, stop = self._ledger, Stop()
 
         def look(_: RunSnapshot) -> None:
             if self._over.is_set():
@@ -112,7 +114,7 @@ class Seeder:
 
     def audience(self, role: Role) -> Audience:
         """The audience as the ledger has it."""
-        return self._place.ledger.read(find_audience, role.key)
+        return self._ledger.read(find_audience, role.key)
 
     def cohort(self, role: Role) -> str:
         """The cohort an audience is linked to."""
@@ -128,9 +130,9 @@ class Seeder:
 
     def _options(self, has_amplitude_ids: bool) -> ReadOptions:
         if has_amplitude_ids:
-            return self._place.read_options()
+            return read_options(self._connection)
         # Looking for what no event carries takes a third of the time.
-        return ReadOptions(mapping=FieldMapping.parse(self._place.connection.user_id_path))
+        return ReadOptions(mapping=FieldMapping.parse(self._connection.user_id_path))
 
     def _go_on(self) -> None:
         if self._over.is_set():

@@ -25,8 +25,8 @@ from amp_console.values import Credentials, Secret
 
 if TYPE_CHECKING:
     from amp_console.demo.scene import Scene
+    from amp_console.ledger import Ledger
     from amp_console.simulator import Behaviour, Simulator
-    from amp_console.sync.workspace import Workspace
 
 APP_ID = 153957
 KEYS = Credentials(Secret("simulated-api-key"), Secret("simulated-secret-key"))
@@ -163,14 +163,20 @@ class SimulatedSession:
         clock = Clock(self._timing.now)
         segment = self.home / "segment-logs"
         (self.home / LIVE).mkdir(mode=0o700, parents=True)
-        with suppress(SeedingStopped), self._amplitude(clock) as simulator, self._place() as place:
-            self._set_scene(simulator, place, segment, clock)
+        with (
+            suppress(SeedingStopped),
+            self._amplitude(clock) as simulator,
+            self._ledger() as ledger,
+        ):
+            self._set_scene(simulator, ledger, segment, clock)
             self._set.set()
             if self._lively:
                 from amp_console.demo.traffic import Traffic
 
-                street = Traffic(place, self.home / LIVE, self._timing, seed=self._seed)
-                street.run(FAST_PAUSE if self._fast else PAUSE, self._over)
+                traffic = Traffic(
+                    self.connection, ledger, self.home / LIVE, self._timing, seed=self._seed
+                )
+                traffic.run(FAST_PAUSE if self._fast else PAUSE, self._over)
             self._over.wait()
 
     @contextmanager
@@ -183,29 +189,31 @@ class SimulatedSession:
             yield simulator
 
     @contextmanager
-    def _place(self) -> "Iterator[Workspace]":
+    def _ledger(self) -> "Iterator[Ledger]":
         from amp_console.ledger import open_ledger
-        from amp_console.sync.workspace import Workspace
 
         with open_ledger(self.environment.folders.ledger(self.connection.id)) as ledger:
-            yield Workspace(self.connection, ledger)
+            yield ledger
 
     def _set_scene(
-        self, simulator: "Simulator", place: "Workspace", segment: Path, clock: Clock
+        self, simulator: "Simulator", ledger: "Ledger", segment: Path, clock: Clock
     ) -> None:
         import asyncio
 
         from amp_console.demo.scene import Scene
         from amp_console.demo.seeder import Seeder
         from amp_console.simulator import RefuseIds, Rule, Slow
+        from amp_console.sync.connection_options import client_for
 
-        hand = Seeder(place, segment, clock, random.Random(self._seed), self._over)
-        scene = self._scene = Scene(simulator, hand, self._seed)
+        seeder = Seeder(
+            self.connection, ledger, segment, clock, random.Random(self._seed), self._over
+        )
+        scene = self._scene = Scene(simulator, seeder, self._seed)
         refused = Rule(RefuseIds(scene.refused(), named=True))
         simulator.faults.set([refused])
 
         async def play() -> None:
-            async with place.client(KEYS) as client:
+            async with client_for(self.connection, KEYS) as client:
                 await scene.play(client)
 
         asyncio.run(play())

@@ -4,10 +4,12 @@ import random
 import threading
 from pathlib import Path
 
+from amp_console.connections import Connection
 from amp_console.demo.dataset import ABANDONERS, SHOPPERS, Crossing, Role, event_lines, user_ids
+from amp_console.ledger import Ledger
+from amp_console.sync.connection_options import read_options
 from amp_console.sync.ingest.importer import Importer
 from amp_console.sync.timing import Timing
-from amp_console.sync.workspace import Workspace
 
 BUSY = ((SHOPPERS, 5), (ABANDONERS, 9))
 """Which audiences are lively, and how many people cross their border at a time, at most."""
@@ -18,8 +20,11 @@ FIRST_LEAVER = 2_000  # everybody of a lower number stays
 class Traffic:
     """Writes a small file of events now and then, and imports it."""
 
-    def __init__(self, place: Workspace, folder: Path, timing: Timing, *, seed: int) -> None:
-        self._place = place
+    def __init__(
+        self, connection: Connection, ledger: Ledger, folder: Path, timing: Timing, *, seed: int
+    ) -> None:
+        self._connection = connection
+        self._ledger = ledger
         self._folder = folder
         self._timing = timing
         self._seed = seed
@@ -42,10 +47,8 @@ class Traffic:
         self._files += 1
         file = self._folder / f"live-{self._files:05}.ndjson"
         file.write_text("".join(lines), encoding="utf-8")
-        options = self._place.read_options()
-        Importer(self._place.ledger, options, now=self._timing.now, is_logged=False).run(
-            [str(file)]
-        )
+        options = read_options(self._connection)
+        Importer(self._ledger, options, now=self._timing.now, is_logged=False).run([str(file)])
 
     def _cross(self, role: Role) -> str:
         """One person enters or leaves; nobody does so twice."""

@@ -12,6 +12,7 @@ from amp_console.console.screens.audiences.list import AudiencesScreen
 from amp_console.console.screens.connections.form import ConnectionForm
 from amp_console.console.screens.connections.list import ConnectionsScreen
 from amp_console.simulator import Answer, Rule
+from amp_console.sync.connection_options import read_options
 from tests.console.harness import (
     ConsoleHarness,
     console,
@@ -142,7 +143,7 @@ def hold_the_ledger(pilot: Pilot[None]) -> Callable[[], object]:
     app.services.jobs.importing = ImportJob(
         app.services.session,
         [str(pipe)],
-        app.services.session.workspace.read_options(),
+        read_options(app.services.session.connection),
         app.services.publish_change,
     )
     app.services.jobs.importing.start()

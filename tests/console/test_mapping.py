@@ -8,6 +8,7 @@ from textual.widgets import Static, TextArea
 
 from amp_console.console.screens.audiences.list import AudiencesScreen
 from amp_console.console.screens.connections.mapping import MappingScreen
+from amp_console.sync.connection_options import read_options
 from tests.console.harness import ConsoleHarness, picture, services, until, until_shown
 from tests.console.keyrings import paste, told
 from tests.sync.workspace import event
@@ -85,7 +86,7 @@ async def test_paths_are_kept_and_used_from_then_on(harness: ConsoleHarness) -> 
         assert kept.amplitude_id_path == "$.traits.amplitude_id"
         session = services(pilot).session
         assert session is not None
-        options = session.workspace.read_options()
+        options = read_options(session.connection)
         assert str(options.mapping) == "$.userId or $.traits.amplitude_id"
 
 

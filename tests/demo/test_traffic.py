@@ -16,7 +16,6 @@ from amp_console.ledger.audiences import all_audiences, find_audience
 from amp_console.ledger.movement import movement
 from amp_console.sync.ingest.importer import Importer
 from amp_console.sync.timing import Timing
-from amp_console.sync.workspace import Workspace
 from tests.demo.demo_workspace import MINUTE, NOW
 
 LATER = NOW + MINUTE
@@ -30,7 +29,7 @@ class Quarter:
         timing = Timing(now=lambda: LATER, rng=random.Random(1))
         self.ledger = ledger
         self.folder = folder
-        self.traffic = Traffic(Workspace(connection, ledger), folder, timing, seed=1)
+        self.traffic = Traffic(connection, ledger, folder, timing, seed=1)
 
     def moved(self, key: str) -> tuple[int, int]:
         """How many entered and left within the last two minutes."""

@@ -5,10 +5,10 @@ from collections.abc import Iterator, Sequence
 from amp_console.console.context import Services
 from amp_console.console.dialogs.base import Confirm
 from amp_console.console.jobs.runs import ImportJob
+from amp_console.sync.connection_options import audience_options, read_options
 from amp_console.sync.ingest.future_events import taken_ahead
 from amp_console.sync.ingest.importer import ImportReport, audience_sentences, changes_of
 from amp_console.sync.ingest.snapshot import SnapshotReport, SnapshotState
-from amp_console.sync.workspace import audience_options
 from amp_console.text import plural
 
 
@@ -23,7 +23,7 @@ async def start(
     name, more = audience.strip(), {}
     if name:
         more = await services.session.read(audience_options, name)
-    options = services.session.workspace.read_options(**more)
+    options = read_options(services.session.connection, **more)
     work = ImportJob(
         services.session, paths, options, services.publish_change, is_snapshot=is_snapshot
     )

@@ -10,6 +10,7 @@ from amp_console.console.background import aside
 from amp_console.console.failures import KNOWN, unexpected
 from amp_console.console.jobs.runs import Tell
 from amp_console.console.session import Session
+from amp_console.sync.connection_options import read_options
 from amp_console.sync.delivery.context import RunContext
 from amp_console.sync.ingest.stream import StreamIngestor
 from amp_console.sync.live.alerts import Alert, Alerts
@@ -214,4 +215,4 @@ def address(host: str, port: int, secret: Secret | None, *, single_events: bool 
 
 
 def _feed(session: Session) -> StreamIngestor:
-    return StreamIngestor(session.ledger, session.workspace.read_options())
+    return StreamIngestor(session.ledger, read_options(session.connection))

@@ -1,0 +1,33 @@
+"""What a connection's settings ask for: a client of its project, and how its events are read."""
+
+from amp_console.amplitude import AmplitudeClient, checked_base_url, region_url
+from amp_console.connections import Connection
+from amp_console.engage import FieldMapping, ReadOptions
+from amp_console.ledger import Db
+from amp_console.ledger.audiences import AudienceNotFound, find_audience
+from amp_console.values import Credentials
+
+
+def client_for(connection: Connection, credentials: Credentials) -> AmplitudeClient:
+    """Return a client for a connection's project; its requests time out as the limits say."""
+    base_url = connection.base_url
+    url = checked_base_url(base_url) if base_url else region_url(connection.region)
+    return AmplitudeClient(url, credentials, timeout=connection.limits.timeout)
+
+
+def read_options(connection: Connection, **more: object) -> ReadOptions:
+    """Return how a connection's events are read. Raises `MappingError`."""
+    mapping = FieldMapping.parse(connection.user_id_path, connection.amplitude_id_path)
+    return ReadOptions(mapping=mapping, **more)  # type: ignore[arg-type]
+
+
+def audience_options(db: Db, name: str) -> dict[str, object]:
+    """Return the read options that keep the audience called `name`; a new one has it as its key.
+
+    Raises `AudienceAmbiguous`.
+    """
+    try:
+        known = find_audience(db, name)
+    except AudienceNotFound:
+        return {"audience": name}
+    return {"audience": known.key, "ref": known.ref}
