@@ -16,16 +16,15 @@ if TYPE_CHECKING:
 @click.command()
 @json_option
 @connection_option
-def audiences(as_json: bool, connection: str | None) -> int:
+def audiences(as_json: bool, connection_name: str | None) -> int:
     """List the audiences, their cohorts, and what is pending."""
     from amp_console.cli.documents import audience_document, print_document
-    from amp_console.cli.workspace import workplace
+    from amp_console.cli.resources import open_connection
     from amp_console.sync.queries.status import audience_summaries
 
-    with workplace(connection) as place:
+    with open_connection(connection_name) as (connection, ledger):
         documents = [
-            audience_document(item)
-            for item in place.ledger.read(audience_summaries, place.connection)
+            audience_document(item) for item in ledger.read(audience_summaries, connection)
         ]
     if as_json:
         print_document(documents)
@@ -57,11 +56,11 @@ def audience(
     unlink: bool,
     enabled: bool | None,
     as_json: bool,
-    connection: str | None,
+    connection_name: str | None,
 ) -> int:
     """Show an audience, or change what is set for it. KEY may be its name or computation id too."""
     from amp_console.cli.documents import audience_document, print_document
-    from amp_console.cli.workspace import workplace
+    from amp_console.cli.resources import open_connection
     from amp_console.ledger import audiences as known
     from amp_console.sync import audience_settings as settings
     from amp_console.sync.queries.status import audience_summary
@@ -78,20 +77,18 @@ def audience(
         unlink=unlink,
         enabled=enabled,
     )
-    with workplace(connection) as place:
-        found = place.ledger.read(known.find_audience, key)
+    with open_connection(connection_name) as (connection, ledger):
+        found = ledger.read(known.find_audience, key)
         if change != settings.SettingsChange():
             try:
-                found = settings.change(place.ledger, place.connection, found, change)
+                found = settings.change(ledger, connection, found, change)
             except ValueError as error:
                 raise click.UsageError(str(error)) from None
-        document = audience_document(
-            place.ledger.read(audience_summary, place.connection, found.id)
-        )
+        document = audience_document(ledger.read(audience_summary, connection, found.id))
         if as_json:
             print_document(document)
         else:
-            _print_audience(document, found, place.connection)
+            _print_audience(document, found, connection)
     return 0
 
 
@@ -103,7 +100,8 @@ def _states(document: "AudienceDocument") -> str:
 
 
 def _print_table(documents: "list[AudienceDocument]") -> None:
-    from amp_console.cli.text import clean, table
+    from amp_console.cli.tables import table
+    from amp_console.text import clean
 
     rows = [
         (
@@ -130,8 +128,8 @@ def _print_table(documents: "list[AudienceDocument]") -> None:
 def _print_audience(
     document: "AudienceDocument", audience: "Audience", connection: "Connection"
 ) -> None:
-    from amp_console.cli.text import clean
     from amp_console.sync.formatting import uncertain_text
+    from amp_console.text import clean
 
     def set_or_default(value: str | None) -> str:
         return "override" if value else "default"

@@ -63,7 +63,7 @@ def connect(
     The keys come from a hidden prompt, from stdin, or from AMP_CONSOLE_API_KEY and
     AMP_CONSOLE_SECRET_KEY; they are tested, and kept in the OS keyring only.
     """
-    from amp_console.cli.workspace import book
+    from amp_console.cli.resources import book
     from amp_console.connections import Connection
     from amp_console.values import Region
 
@@ -170,7 +170,7 @@ def _test(connection: "Connection", credentials: "Credentials") -> "KeysAccepted
 
 
 def _say_accepted(connection: "Connection", accepted: "KeysAccepted") -> None:
-    from amp_console.cli.text import clean, plural
+    from amp_console.text import clean, plural
 
     say(
         f'Connected "{clean(connection.name)}": Amplitude accepted the keys. This project has '
@@ -186,7 +186,7 @@ def _say_accepted(connection: "Connection", accepted: "KeysAccepted") -> None:
 
 
 def _store(connection: "Connection", credentials: "Credentials") -> int:
-    from amp_console.cli.workspace import book, vault
+    from amp_console.cli.resources import book, vault
     from amp_console.connections import KeysError, KeysProblem, store_keys
 
     ring = vault()

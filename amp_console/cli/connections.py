@@ -13,8 +13,8 @@ from amp_console.cli.output import ask, say
 def connections(as_json: bool) -> int:
     """List the connections."""
     from amp_console.cli.documents import print_document
-    from amp_console.cli.text import table
-    from amp_console.cli.workspace import book
+    from amp_console.cli.resources import book
+    from amp_console.cli.tables import table
 
     known = book().all()
     if as_json:
@@ -43,10 +43,10 @@ def connections(as_json: bool) -> int:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def disconnect(name: str, yes: bool) -> int:
     """Forget a connection and delete its keys from the keyring. Its ledger file stays."""
-    from amp_console.cli.text import clean
-    from amp_console.cli.workspace import book, folders, vault
+    from amp_console.cli.resources import book, folders, vault
     from amp_console.connections import forget_connection
     from amp_console.ledger.backups import backup_folder
+    from amp_console.text import clean
 
     pages = book()
     pages.check_writable()

@@ -22,7 +22,7 @@ def open_console(
         say(*root.get_help().splitlines(), "", err=True)
         say("The console needs a terminal. Name a command.", err=True)
         return Exit.MISUSE
-    from amp_console.cli.workspace import folders
+    from amp_console.cli.resources import folders
     from amp_console.connections import Vault
     from amp_console.console import Environment, LaunchOptions
     from amp_console.console.main import run

@@ -111,8 +111,8 @@ def _on_signals(handler: "Callable[[int, object], None] | signal.Handlers") -> N
 
 def _play(folder: Path, simulator: "Simulator", events: int, seed: int) -> int:
     from amp_console.amplitude import AmplitudeClient
-    from amp_console.cli import running
-    from amp_console.cli.reading import describe, read_events
+    from amp_console.cli import delivering
+    from amp_console.cli.importing import describe, read_events
     from amp_console.connections import Connection
     from amp_console.engage import FieldMapping, ReadOptions
     from amp_console.ledger import open_ledger
@@ -135,14 +135,14 @@ def _play(folder: Path, simulator: "Simulator", events: int, seed: int) -> int:
     simulator.faults.add(Answer(429, retry_after="1"), Call.MEMBERSHIP, every=5)
     simulator.faults.once(Reset(applied=True), Call.UPLOAD)
     with open_ledger(folder / "demo.db") as ledger:
-        intake = read_events(ledger, [str(file)], ReadOptions(mapping=FieldMapping.parse()))
+        imported = read_events(ledger, [str(file)], ReadOptions(mapping=FieldMapping.parse()))
         plan = ledger.read(draw_up, connection, ledger.read(all_audiences))
-        read = describe(intake, has_commands=False)
-        for line in [*read, "", *running.plan_lines(plan), ""]:
+        read = describe(imported, has_commands=False)
+        for line in [*read, "", *delivering.plan_lines(plan), ""]:
             say(line)
         client = AmplitudeClient(simulator.base_url, simulator.credentials)
-        report = running.run_plan(plan, connection, ledger, client, intake.tally)
-        for line in running.report_lines(report, intake.tally, has_commands=False):
+        report = delivering.run_plan(plan, connection, ledger, client, imported.tally)
+        for line in delivering.report_lines(report, imported.tally, has_commands=False):
             say(line)
         for group in ledger.read(rejection_groups):
             say(f"  rejected: {group.audience_name}: {group.reason} ({group.count:,})")

@@ -32,7 +32,7 @@ class Finding(NamedTuple):
 @click.command()
 def doctor() -> int:
     """Say where everything is kept, and what is wrong with it. Nothing is sent or changed."""
-    from amp_console.cli.text import clean
+    from amp_console.text import clean
 
     findings = list(_findings())
     for finding in findings:
@@ -46,7 +46,7 @@ def doctor() -> int:
 
 
 def _findings() -> Iterator[Finding]:
-    from amp_console.cli.workspace import book, vault
+    from amp_console.cli.resources import book, vault
     from amp_console.connections import Folders, KeysError, SettingsError
 
     python = f"Python {platform.python_version()}"
@@ -100,9 +100,9 @@ def _keys(connection: "Connection", ring: "Vault") -> Finding:
 
 
 def _ledger(connection: "Connection", folders: "Folders") -> Iterator[Finding]:
-    from amp_console.cli.text import plural
     from amp_console.ledger import LedgerError
     from amp_console.ledger.database import examine
+    from amp_console.text import plural
 
     path = folders.ledger(connection.id)
     if path.exists():
@@ -120,8 +120,8 @@ def _ledger(connection: "Connection", folders: "Folders") -> Iterator[Finding]:
 
 
 def _backups(connection: "Connection", ledger: Path) -> Iterator[Finding]:
-    from amp_console.cli.text import plural
     from amp_console.ledger.backups import backup_folder, list_backups
+    from amp_console.text import plural
 
     found = list_backups(ledger)
     if not found:

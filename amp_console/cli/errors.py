@@ -11,7 +11,8 @@ from amp_console.cli.output import say
 
 if TYPE_CHECKING:
     from amp_console.cli.documents import ErrorsDocument
-    from amp_console.cli.workspace import Workspace
+    from amp_console.connections import Connection
+    from amp_console.ledger import Ledger
     from amp_console.ledger.audiences import Audience
     from amp_console.ledger.rejected import RejectedUser
     from amp_console.ledger.sources import InvalidEvent, InvalidGroup
@@ -32,7 +33,7 @@ def errors(
     csv_file: Path | None,
     exact: bool,
     as_json: bool,
-    connection: str | None,
+    connection_name: str | None,
 ) -> int:
     """List rejected users with the reason, and invalid events by reason.
 
@@ -40,7 +41,7 @@ def errors(
     apostrophe, unless --exact is given.
     """
     from amp_console.cli.documents import errors_document, print_document
-    from amp_console.cli.workspace import workplace
+    from amp_console.cli.resources import open_connection
     from amp_console.ledger.audiences import find_audience
     from amp_console.ledger.rejected import rejected_users
     from amp_console.ledger.sources import invalid_events, invalid_groups
@@ -50,13 +51,13 @@ def errors(
     is_stdout = csv_file is not None and str(csv_file) == "-"
     if is_stdout and as_json:
         raise click.UsageError("--json and --csv - both write to the standard output: choose one.")
-    with workplace(connection) as place:
-        only = place.ledger.read(find_audience, audience) if audience else None
-        status = _retry(place, only) if retry else Exit.DELIVERED
-        rejected = place.ledger.read(rejected_users, only)
+    with open_connection(connection_name) as (connection, ledger):
+        only = ledger.read(find_audience, audience) if audience else None
+        status = _retry(connection, ledger, only) if retry else Exit.DELIVERED
+        rejected = ledger.read(rejected_users, only)
         # An invalid event belongs to no audience that could be known.
-        invalid = [] if only else place.ledger.read(invalid_events)
-        groups = [] if only else place.ledger.read(invalid_groups)
+        invalid = [] if only else ledger.read(invalid_events)
+        groups = [] if only else ledger.read(invalid_groups)
     document = errors_document(rejected, invalid, groups)
     if csv_file:
         _write_csv(csv_file, rejected, invalid, exact=exact)
@@ -69,38 +70,37 @@ def errors(
     return status
 
 
-def _retry(place: "Workspace", only: "Audience | None") -> Exit:
+def _retry(connection: "Connection", ledger: "Ledger", only: "Audience | None") -> Exit:
     """Deliver the rejected once more, with whatever else is pending for their audiences."""
-    from amp_console.cli import running
-    from amp_console.cli.workspace import keys_of
+    from amp_console.cli import delivering
+    from amp_console.cli.resources import keys_of
     from amp_console.ledger.audiences import all_audiences
     from amp_console.ledger.rejected import RejectedFilter
     from amp_console.ledger.sources import ReadCounts
+    from amp_console.sync.connection_options import client_for
     from amp_console.sync.delivery.plan import draw_up
     from amp_console.sync.delivery.retry import retry
 
-    credentials = keys_of(place.connection)
-    wanted = [only] if only else place.ledger.read(all_audiences)
+    credentials = keys_of(connection)
+    wanted = [only] if only else ledger.read(all_audiences)
     again = [
-        item
-        for item in wanted
-        if retry(place.ledger, place.connection, RejectedFilter(audience_id=item.id))
+        item for item in wanted if retry(ledger, connection, RejectedFilter(audience_id=item.id))
     ]
-    plan = place.ledger.read(draw_up, place.connection, [item for item in again if item.enabled])
+    plan = ledger.read(draw_up, connection, [item for item in again if item.enabled])
     if not plan.audiences:
         say("There are no rejected users to retry.", err=True)
         return Exit.DELIVERED
-    if not running.is_agreed(plan, yes=False):
+    if not delivering.is_agreed(plan, yes=False):
         return Exit.MISUSE
-    client = place.client(credentials)
-    report = running.run_plan(plan, place.connection, place.ledger, client, ReadCounts())
-    for line in running.report_lines(report, ReadCounts()):
+    client = client_for(connection, credentials)
+    report = delivering.run_plan(plan, connection, ledger, client, ReadCounts())
+    for line in delivering.report_lines(report, ReadCounts()):
         say(line, err=True)
-    return running.exit_of(report)
+    return delivering.exit_of(report)
 
 
 def _print_written(document: "ErrorsDocument", csv_file: Path, *, err: bool) -> None:
-    from amp_console.cli.text import plural
+    from amp_console.text import plural
 
     say(_summary(document), err=err)
     if not err:
@@ -114,7 +114,7 @@ def _print_written(document: "ErrorsDocument", csv_file: Path, *, err: bool) -> 
 
 
 def _summary(document: "ErrorsDocument") -> str:
-    from amp_console.cli.text import plural
+    from amp_console.text import plural
 
     if not document.rejected and not document.invalid:
         return "No errors: 0 users are rejected and 0 events are invalid."
@@ -123,7 +123,7 @@ def _summary(document: "ErrorsDocument") -> str:
 
 
 def _print(document: "ErrorsDocument", groups: "list[InvalidGroup]") -> None:
-    from amp_console.cli.text import table
+    from amp_console.cli.tables import table
 
     say(_summary(document))
     users = [(u.audience, u.id, u.operation, u.reason, u.at or "") for u in document.rejected]
@@ -138,7 +138,7 @@ def _print(document: "ErrorsDocument", groups: "list[InvalidGroup]") -> None:
 
 
 def _print_group(group: "InvalidGroup") -> None:
-    from amp_console.cli.text import clean, plural
+    from amp_console.text import clean, plural
 
     sources = f" in {plural(group.sources, 'source')}" if group.sources > 1 else ""
     say(f"{plural(group.count, 'invalid event')}{sources}: {clean(group.reason, 300)}")

@@ -9,7 +9,7 @@ from amp_console.cli.options import connection_option
 from amp_console.cli.output import ask, say
 
 if TYPE_CHECKING:
-    from amp_console.cli.workspace import Workspace
+    from amp_console.ledger import Ledger
     from amp_console.sync.ingest.snapshot import SnapshotReader, SnapshotReport
 
 
@@ -48,7 +48,7 @@ def import_events(
     taken_at: str | None,
     user_id_column: str | None,
     amplitude_id_column: str | None,
-    connection: str | None,
+    connection_name: str | None,
 ) -> int:
     """Read files of Engage events ("-" is stdin); nothing is sent.
 
@@ -58,21 +58,23 @@ def import_events(
     """
     import msgspec
 
-    from amp_console.cli.reading import describe, exit_of, read_events
-    from amp_console.cli.workspace import workplace
+    from amp_console.cli.importing import describe, exit_of, read_events
+    from amp_console.cli.resources import open_connection
+    from amp_console.sync.connection_options import read_options
     from amp_console.sync.ingest.snapshot import SnapshotReader
 
     if snapshot and not audience:
         raise click.UsageError("--snapshot needs --audience KEY: a snapshot is of one audience.")
-    with workplace(connection) as place:
-        options = place.read_options(
-            **_chosen(place, audience),
+    with open_connection(connection_name) as (connection, ledger):
+        options = read_options(
+            connection,
+            **_chosen(ledger, audience),
             taken_at=_microseconds(taken_at),
             user_id_column=user_id_column,
             amplitude_id_column=amplitude_id_column,
         )
-        reader = SnapshotReader(place.ledger, allow_incomplete=allow_incomplete)
-        report = read_events(place.ledger, paths, options, snapshot=reader if snapshot else None)
+        reader = SnapshotReader(ledger, allow_incomplete=allow_incomplete)
+        report = read_events(ledger, paths, options, snapshot=reader if snapshot else None)
         if report.snapshot:
             decided = _decided(reader, report.snapshot, yes=yes)
             report = msgspec.structs.replace(report, snapshot=decided)
@@ -83,13 +85,13 @@ def import_events(
 
 def _decided(reader: "SnapshotReader", report: "SnapshotReport", *, yes: bool) -> "SnapshotReport":
     """Have a snapshot that removes many members confirmed, and apply it."""
-    from amp_console.cli.running import is_watched
-    from amp_console.cli.text import clean
+    from amp_console.cli.delivering import is_interactive
     from amp_console.sync.ingest.snapshot import SnapshotState
+    from amp_console.text import clean
 
     while report.state is SnapshotState.ASKS and report.removal is not None:
         say(clean(report.question, 300), err=True)
-        if not yes and not is_watched():
+        if not yes and not is_interactive():
             say("Confirm it beforehand with --yes.", err=True)
             return reader.decline(report.removal)
         if not yes and not ask("Remove them?"):
@@ -98,11 +100,11 @@ def _decided(reader: "SnapshotReader", report: "SnapshotReport", *, yes: bool) -
     return report
 
 
-def _chosen(place: "Workspace", name: str | None) -> dict[str, object]:
-    """Say which audience was named; a new one is called as it was named."""
+def _chosen(ledger: "Ledger", name: str | None) -> dict[str, object]:
+    """The read options that keep the named audience only."""
     from amp_console.sync.connection_options import audience_options
 
-    return place.ledger.read(audience_options, name) if name else {}
+    return ledger.read(audience_options, name) if name else {}
 
 
 def taken_at_time(text: str, now: datetime) -> datetime:

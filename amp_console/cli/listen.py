@@ -33,7 +33,7 @@ def listen(
     port: int,
     single_events: bool,
     as_json: bool,
-    connection: str | None,
+    connection_name: str | None,
 ) -> int:
     """Receive events of Segment's Webhooks (Actions) destination, until Ctrl-C.
 
@@ -43,24 +43,27 @@ def listen(
     /healthz answers while it runs. With --watch the session follows files and folders, too, as the
     command watch does.
     """
-    from amp_console.cli.live_sources import path_source, webhook_source
-    from amp_console.cli.living import run_live
-    from amp_console.cli.workspace import keys_of, workplace
+    from amp_console.cli.live_session import run_live
+    from amp_console.cli.resources import keys_of, open_connection
+    from amp_console.cli.sources import path_source, webhook_source
     from amp_console.connections.read_only import guard
+    from amp_console.sync.connection_options import client_for
+    from amp_console.sync.delivery.context import RunContext
     from amp_console.sync.live.options import LiveOptions
     from amp_console.sync.sources.group import SourceGroup
 
     if save_secret:
-        return _save_secret(connection)
-    with workplace(connection) as place:
-        guard(place.connection, "Nothing was opened.")
-        credentials = keys_of(place.connection)
-        sources = [webhook_source(place, host, port, single_events=single_events)]
+        return _save_secret(connection_name)
+    with open_connection(connection_name) as (connection, ledger):
+        guard(connection, "Nothing was opened.")
+        credentials = keys_of(connection)
+        sources = [webhook_source(connection, ledger, host, port, single_events=single_events)]
         if paths:
-            sources.append(path_source(place, paths))
-        wish = LiveOptions(flush_seconds=flush_seconds, create=create)
+            sources.append(path_source(connection, ledger, paths))
+        options = LiveOptions(flush_seconds=flush_seconds, create=create)
+        client = client_for(connection, credentials)
         return run_live(
-            place, place.client(credentials), wish, SourceGroup(*sources), as_json=as_json
+            RunContext(connection, ledger, client), options, SourceGroup(*sources), as_json=as_json
         )
 
 
@@ -68,7 +71,7 @@ def _save_secret(name: str | None) -> int:
     """Keep the secret that is typed, hidden, or stands in a line on stdin."""
     import sys
 
-    from amp_console.cli.workspace import book, vault
+    from amp_console.cli.resources import book, vault
     from amp_console.connections import checked_secret, store_webhook_secret
 
     pages = book()

@@ -18,7 +18,7 @@ class CommonOptions(NamedTuple):
 
 
 def common() -> CommonOptions:
-    """What stood before the command that is running."""
+    """What stood before the command that is delivering."""
     found = click.get_current_context().find_root().obj
     assert isinstance(found, CommonOptions)
     return found
@@ -31,7 +31,11 @@ def connection_option(command: F) -> F:
         return value or ctx.find_root().obj.connection
 
     return click.option(
-        "--connection", metavar="NAME", callback=pick, help="The connection to use."
+        "--connection",
+        "connection_name",
+        metavar="NAME",
+        callback=pick,
+        help="The connection to use.",
     )(command)
 
 

@@ -9,7 +9,7 @@ from amp_console.cli.options import connection_option, json_option
 from amp_console.cli.output import say
 
 if TYPE_CHECKING:
-    from amp_console.cli.workspace import Workspace
+    from amp_console.connections import Connection
     from amp_console.ledger.people import PersonRecord
     from amp_console.sync.queries.person import PersonStatus, UserLookup
 
@@ -19,21 +19,21 @@ if TYPE_CHECKING:
 @click.option("--ask", is_flag=True, help="Ask Amplitude, too, whether it knows the identifier.")
 @json_option
 @connection_option
-def person(identifier: str, ask: bool, as_json: bool, connection: str | None) -> int:
+def person(identifier: str, ask: bool, as_json: bool, connection_name: str | None) -> int:
     """Say why a person is, or is not, in each cohort: by User ID or Amplitude ID, exactly.
 
     The exit status is 1 where no audience knows the identifier.
     """
     from amp_console.cli.documents import person_document, print_document
-    from amp_console.cli.workspace import workplace
+    from amp_console.cli.resources import open_connection
     from amp_console.sync.queries.person import explain_person
 
-    with workplace(connection) as place:
-        answers = place.ledger.read(explain_person, identifier, place.ledger.dead_runs())
+    with open_connection(connection_name) as (connection, ledger):
+        answers = ledger.read(explain_person, identifier, ledger.dead_runs())
         if not as_json:
             # Before Amplitude is asked: it may not answer.
             _print(identifier, answers)
-        found = _ask(place, identifier) if ask else None
+        found = _ask(connection, identifier) if ask else None
     if as_json:
         print_document(person_document(identifier, answers, found))
     elif found is not None:
@@ -41,21 +41,22 @@ def person(identifier: str, ask: bool, as_json: bool, connection: str | None) ->
     return Exit.DELIVERED if answers else Exit.PARTIAL
 
 
-def _ask(place: "Workspace", identifier: str) -> "UserLookup":
+def _ask(connection: "Connection", identifier: str) -> "UserLookup":
     import asyncio
 
-    from amp_console.cli.workspace import keys_of
+    from amp_console.cli.resources import keys_of
+    from amp_console.sync.connection_options import client_for
     from amp_console.sync.queries.person import look_up_user
 
     async def ask() -> "UserLookup":
-        async with place.client(keys_of(place.connection)) as client:
+        async with client_for(connection, keys_of(connection)) as client:
             return await look_up_user(client, identifier)
 
     return asyncio.run(ask())
 
 
 def _print(identifier: str, answers: "list[PersonStatus]") -> None:
-    from amp_console.cli.text import clean
+    from amp_console.text import clean
 
     if not answers:
         say(
@@ -71,7 +72,7 @@ def _print(identifier: str, answers: "list[PersonStatus]") -> None:
 
 
 def _facts(record: "PersonRecord") -> list[tuple[str, str]]:
-    from amp_console.cli.text import iso_time
+    from amp_console.sync.formatting import iso_time
 
     found = [
         ("cohort", record.audience.cohort_id or "none yet"),

@@ -10,7 +10,8 @@ from amp_console.cli.options import connection_option, exact_option, json_option
 from amp_console.cli.output import ask, ask_for, say
 
 if TYPE_CHECKING:
-    from amp_console.cli.workspace import Workspace
+    from amp_console.connections import Connection
+    from amp_console.ledger import Ledger
     from amp_console.ledger.audiences import Audience
     from amp_console.ledger.reconciling import RepairChoice
     from amp_console.sync.delivery.run import RunReport
@@ -79,7 +80,7 @@ def reconcile(
     export: Path | None,
     exact: bool,
     as_json: bool,
-    connection: str | None,
+    connection_name: str | None,
 ) -> int:
     """Compare cohorts with their audiences, and repair them.
 
@@ -89,32 +90,32 @@ def reconcile(
     """
     from amp_console.cli import reconcile_text as text
     from amp_console.cli.documents import print_document
-    from amp_console.cli.workspace import keys_of, workplace
+    from amp_console.cli.resources import keys_of, open_connection
     from amp_console.connections.read_only import guard
 
-    wish = ReconcileRequest(apply, replace, yes, verify, allow_incomplete, allow_no_overlap)
+    request = ReconcileRequest(apply, replace, yes, verify, allow_incomplete, allow_no_overlap)
     if replace and apply != "both":
         raise click.UsageError("--replace repairs everything at once: add --apply both.")
     is_stdout = _is_to_stdout(export, exact=exact, as_json=as_json)
-    with workplace(connection) as place:
-        chosen = _chosen(place, audiences, take_all=take_all, against=against)
+    with open_connection(connection_name) as (connection, ledger):
+        chosen = _chosen(ledger, audiences, take_all=take_all, against=against)
         if apply:
-            guard(place.connection, "Nothing was downloaded or sent.")
-        credentials = keys_of(place.connection)
-        compared = _compare(place, credentials, chosen, against, wish)
+            guard(connection, "Nothing was downloaded or sent.")
+        credentials = keys_of(connection)
+        compared = _compare(connection, ledger, credentials, chosen, against, request)
         if compared is None:
             return Exit.MISUSE
         to_stderr = bool(as_json or apply or is_stdout)
         for line in text.compare_lines(compared):
             say(line, err=to_stderr)
-        done, status = _apply(place, credentials, compared, wish)
+        done, status = _apply(connection, ledger, credentials, compared, request)
         if done is not None and not as_json:
             for line in text.applied_lines(done):
                 say(line, err=is_stdout)
         if export:
-            _export(place, export, compared, done, exact=exact)
+            _export(ledger, export, compared, done, exact=exact)
         if as_json:
-            quota = _quota(place, credentials)
+            quota = _quota(connection, ledger, credentials)
             applied = done.results if done else {}
             documents = [
                 text.reconcile_document(
@@ -138,16 +139,16 @@ def _is_to_stdout(export: Path | None, *, exact: bool, as_json: bool) -> bool:
 
 
 def _chosen(
-    place: "Workspace", names: tuple[str, ...], *, take_all: bool, against: str | None
+    ledger: "Ledger", names: tuple[str, ...], *, take_all: bool, against: str | None
 ) -> "list[Audience]":
     from amp_console.ledger.audiences import all_audiences, find_audience
 
     if take_all == bool(names):
         raise click.UsageError("Name audiences, or take them all with --all.")
     if names:
-        chosen = [place.ledger.read(find_audience, name) for name in dict.fromkeys(names)]
+        chosen = [ledger.read(find_audience, name) for name in dict.fromkeys(names)]
     else:
-        everything = place.ledger.read(all_audiences)
+        everything = ledger.read(all_audiences)
         chosen = [item for item in everything if item.enabled and item.cohort_id]
     if against and len(chosen) != 1:
         raise click.UsageError("--against is a list of one audience: name one.")
@@ -157,48 +158,53 @@ def _chosen(
 
 
 def _compare(
-    place: "Workspace",
+    connection: "Connection",
+    ledger: "Ledger",
     credentials: "Credentials",
     chosen: "list[Audience]",
     against: str | None,
-    wish: ReconcileRequest,
+    request: ReconcileRequest,
 ) -> "CompareReport | None":
     """Compare, once it is known what that costs; None where the operator says no."""
-    from amp_console.cli.meter import Meter
-    from amp_console.cli.running import is_watched, until_interrupted
-    from amp_console.cli.text import plural
+    from amp_console.cli.delivering import is_interactive
+    from amp_console.cli.interrupts import until_interrupted
+    from amp_console.cli.progress import ProgressMeter
+    from amp_console.sync.connection_options import client_for
     from amp_console.sync.delivery.context import RunContext
     from amp_console.sync.reconcile.compare import compare_audiences
+    from amp_console.text import plural
 
-    listing = _read_list(place, chosen[0], against, wish) if against else None
-    quota = _quota(place, credentials)
+    listing = _read_list(ledger, chosen[0], against, request) if against else None
+    quota = _quota(connection, ledger, credentials)
     cost = plural(len(chosen), "download")
     say(f"{quota}. Comparing takes {cost}.", err=True)
     if len(chosen) > quota.left:
         say("Not enough downloads are left. Nothing was downloaded. Name fewer.", err=True)
         return None
-    if len(chosen) > 1 and not wish.yes and is_watched() and not ask("Continue?"):
+    if len(chosen) > 1 and not request.yes and is_interactive() and not ask("Continue?"):
         return None
-    client = place.client(credentials)
-    with Meter("Comparing") as meter:
+    client = client_for(connection, credentials)
+    with ProgressMeter("Comparing") as meter:
         return until_interrupted(
             client,
             lambda stop: compare_audiences(
                 chosen,
-                RunContext(place.connection, place.ledger, client, stop=stop, observe=meter.run),
+                RunContext(connection, ledger, client, stop=stop, observe=meter.show_run),
                 listing,
             ),
         )
 
 
 def _read_list(
-    place: "Workspace", of: "Audience", path: str, wish: ReconcileRequest
+    ledger: "Ledger", audience: "Audience", path: str, request: ReconcileRequest
 ) -> "MemberList":
-    from amp_console.cli.text import clean, plural
     from amp_console.sync.reconcile.member_list import IncompleteList, read_member_list
+    from amp_console.text import clean, plural
 
     try:
-        listing = read_member_list(place.ledger, of, path, allow_incomplete=wish.allow_incomplete)
+        listing = read_member_list(
+            ledger, audience, path, allow_incomplete=request.allow_incomplete
+        )
     except IncompleteList:
         say("To compare with it anyway, add --allow-incomplete.", err=True)
         raise
@@ -209,24 +215,26 @@ def _read_list(
     return listing
 
 
-def _quota(place: "Workspace", credentials: "Credentials") -> "Quota":
+def _quota(connection: "Connection", ledger: "Ledger", credentials: "Credentials") -> "Quota":
     import asyncio
 
+    from amp_console.sync.connection_options import client_for
     from amp_console.sync.reconcile.quota import ask_quota
     from amp_console.sync.timing import now_in_microseconds
 
     async def ask() -> "Quota":
-        async with place.client(credentials) as client:
-            return await ask_quota(client, place.ledger, now_in_microseconds())
+        async with client_for(connection, credentials) as client:
+            return await ask_quota(client, ledger, now_in_microseconds())
 
     return asyncio.run(ask())
 
 
 def _apply(
-    place: "Workspace",
+    connection: "Connection",
+    ledger: "Ledger",
     credentials: "Credentials",
     compared: "CompareReport",
-    wish: ReconcileRequest,
+    request: ReconcileRequest,
 ) -> "tuple[RepairReport | None, Exit]":
     """Put right what was chosen; return what was done, and the exit status."""
     from amp_console.sync.reconcile.plan import plan_repair
@@ -234,19 +242,19 @@ def _apply(
     found = compared.comparisons.values()
     is_equal = all(item.is_equal for item in found)
     status = _status(compared.run, is_equal=is_equal)
-    if wish.apply is None or compared.run.was_stopped or compared.run.keys_refused:
+    if request.apply is None or compared.run.was_stopped or compared.run.keys_refused:
         return None, status
     plans = [
-        place.ledger.write(plan_repair, place.connection, item, wish.choice, replace=wish.replace)
+        ledger.write(plan_repair, connection, item, request.choice, replace=request.replace)
         for item in found
     ]
     plans = [plan for plan in plans if not plan.is_idle]
     if not plans:
         say("There is nothing to repair.", err=True)
         return None, status
-    if not _is_agreed(plans, wish):
+    if not _is_agreed(plans, request):
         return None, Exit.MISUSE
-    done = _carry_out(place, credentials, plans, verify=wish.verify)
+    done = _carry_out(connection, ledger, credentials, plans, verify=request.verify)
     untouched = [item for item in found if item.audience_id not in done.results]
     is_equal = all(item.is_equal for item in done.results.values()) and all(
         item.is_equal for item in untouched
@@ -267,15 +275,15 @@ def _status(run: "RunReport", *, is_equal: bool) -> Exit:
     return Exit.DELIVERED if is_equal else Exit.PARTIAL
 
 
-def _is_agreed(plans: "list[RepairPlan]", wish: ReconcileRequest) -> bool:
+def _is_agreed(plans: "list[RepairPlan]", request: ReconcileRequest) -> bool:
     """Have it confirmed; by typing the cohort's name where it takes many people out."""
+    from amp_console.cli.delivering import is_interactive
     from amp_console.cli.reconcile_text import plan_lines
-    from amp_console.cli.running import is_watched
-    from amp_console.cli.text import clean
+    from amp_console.text import clean
 
-    if not all(_is_known_list(plan, wish) for plan in plans):
+    if not all(_is_known_list(plan, request) for plan in plans):
         return False
-    if wish.yes:
+    if request.yes:
         return True
     for plan in plans:
         for line in plan_lines(plan):
@@ -283,28 +291,28 @@ def _is_agreed(plans: "list[RepairPlan]", wish: ReconcileRequest) -> bool:
     concerned = [plan for plan in plans if plan.removal_warning]
     for plan in concerned:
         say(f"This {clean(plan.removal_warning or '', 300)}.", err=True)
-        if not is_watched():
+        if not is_interactive():
             continue
         typed = ask_for("Type the cohort's name to confirm it")
         if typed.strip() != plan.cohort_name.strip():
             say("That is not its name. Nothing was sent.", err=True)
             return False
-    if not is_watched():
+    if not is_interactive():
         if concerned:
             say("Nothing was sent. Confirm it beforehand with --yes.", err=True)
         return not concerned
     return bool(concerned) or ask("Send this to Amplitude?")
 
 
-def _is_known_list(plan: "RepairPlan", wish: ReconcileRequest) -> bool:
+def _is_known_list(plan: "RepairPlan", request: ReconcileRequest) -> bool:
     """Have a list that shares no identifier confirmed in so many words; --yes is not enough."""
-    from amp_console.cli.running import is_watched
-    from amp_console.cli.text import clean
+    from amp_console.cli.delivering import is_interactive
+    from amp_console.text import clean
 
-    if plan.foreign_list_warning is None or wish.allow_no_overlap:
+    if plan.foreign_list_warning is None or request.allow_no_overlap:
         return True
     say(f"{clean(plan.foreign_list_warning, 500)}.", err=True)
-    if not is_watched():
+    if not is_interactive():
         say("Nothing was sent. If it is the right list, add --allow-no-overlap.", err=True)
         return False
     typed = ask_for("Type the list's name to apply it")
@@ -315,36 +323,42 @@ def _is_known_list(plan: "RepairPlan", wish: ReconcileRequest) -> bool:
 
 
 def _carry_out(
-    place: "Workspace", credentials: "Credentials", plans: "list[RepairPlan]", *, verify: bool
+    connection: "Connection",
+    ledger: "Ledger",
+    credentials: "Credentials",
+    plans: "list[RepairPlan]",
+    *,
+    verify: bool,
 ) -> "RepairReport":
-    from amp_console.cli.meter import Meter
-    from amp_console.cli.running import until_interrupted
+    from amp_console.cli.interrupts import until_interrupted
+    from amp_console.cli.progress import ProgressMeter
+    from amp_console.sync.connection_options import client_for
     from amp_console.sync.delivery.context import RunContext
     from amp_console.sync.reconcile.repair import repair
 
-    client = place.client(credentials)
-    with Meter("Reconciling") as meter:
+    client = client_for(connection, credentials)
+    with ProgressMeter("Reconciling") as meter:
         return until_interrupted(
             client,
             lambda stop: repair(
                 plans,
-                RunContext(place.connection, place.ledger, client, stop=stop, observe=meter.run),
+                RunContext(connection, ledger, client, stop=stop, observe=meter.show_run),
                 verify=verify,
             ),
         )
 
 
 def _export(
-    place: "Workspace",
+    ledger: "Ledger",
     path: Path,
     compared: "CompareReport",
     done: "RepairReport | None",
     *,
     exact: bool,
 ) -> None:
-    from amp_console.cli.text import plural
     from amp_console.ledger.comparisons import DifferenceFilter, differences
     from amp_console.sync.reconcile.export import write_differences
+    from amp_console.text import plural
 
     keys = {audience.audience.id: audience.audience.handle for audience in compared.run.audiences}
     found = [("before", comparison) for comparison in compared.comparisons.values()]
@@ -353,7 +367,7 @@ def _export(
     count = write_differences(
         path,
         (
-            (keys[of.audience_id], when, place.ledger.read(differences, DifferenceFilter(of.id)))
+            (keys[of.audience_id], when, ledger.read(differences, DifferenceFilter(of.id)))
             for when, of in found
         ),
         exact=exact,

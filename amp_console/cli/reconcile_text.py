@@ -2,7 +2,7 @@
 
 import msgspec
 
-from amp_console.cli.text import clean, plural, table
+from amp_console.cli.tables import table
 from amp_console.ledger.audiences import Audience
 from amp_console.ledger.comparisons import Comparison, Difference, DifferenceKind
 from amp_console.sync.reconcile.compare import CompareReport
@@ -14,6 +14,7 @@ from amp_console.sync.reconcile.descriptions import (
 from amp_console.sync.reconcile.plan import RepairPlan
 from amp_console.sync.reconcile.quota import Quota
 from amp_console.sync.reconcile.repair import RepairReport, RepairResult
+from amp_console.text import clean, plural
 
 
 class QuotaDocument(msgspec.Struct, frozen=True):

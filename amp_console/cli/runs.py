@@ -10,21 +10,22 @@ from amp_console.cli.output import say
 @click.option("--open", "run_id", type=int, metavar="ID", help="Open this run in the console.")
 @json_option
 @connection_option
-def runs(run_id: int | None, as_json: bool, connection: str | None) -> int:
+def runs(run_id: int | None, as_json: bool, connection_name: str | None) -> int:
     """List the runs, the newest first."""
     if run_id is not None:
         from amp_console.cli.console import open_console
 
-        return open_console(common()._replace(connection=connection), run_id=run_id)
+        return open_console(common()._replace(connection=connection_name), run_id=run_id)
     from amp_console.cli.documents import print_document, run_document
-    from amp_console.cli.text import iso_time, table
-    from amp_console.cli.workspace import workplace
+    from amp_console.cli.resources import open_connection
+    from amp_console.cli.tables import table
     from amp_console.ledger.runs import all_runs
+    from amp_console.sync.formatting import iso_time
     from amp_console.sync.queries.history import run_outcome
     from amp_console.sync.sources.refusal_log import refused_words
 
-    with workplace(connection) as place:
-        found = place.ledger.read(all_runs, dead=place.ledger.dead_runs())
+    with open_connection(connection_name) as (_, ledger):
+        found = ledger.read(all_runs, dead=ledger.dead_runs())
     if as_json:
         print_document([run_document(item) for item in found])
         return 0

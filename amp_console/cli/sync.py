@@ -9,7 +9,7 @@ from amp_console.cli.options import connection_option, json_option
 from amp_console.cli.output import say
 
 if TYPE_CHECKING:
-    from amp_console.cli.workspace import Workspace
+    from amp_console.ledger import Ledger
     from amp_console.ledger.audiences import Audience
     from amp_console.sync.ingest.importer import ImportReport
 
@@ -31,54 +31,55 @@ def sync(
     yes: bool,
     now: bool,
     as_json: bool,
-    connection: str | None,
+    connection_name: str | None,
 ) -> int:
     """Deliver what is pending to Amplitude.
 
     Without names it takes every enabled audience; with --from, those of the files. A plan that
     creates cohorts, or removes more than half of a cohort's members, must be confirmed.
     """
-    from amp_console.cli import documents, running
-    from amp_console.cli.reading import describe, read_events
-    from amp_console.cli.workspace import keys_of, workplace
+    from amp_console.cli import delivering, documents
+    from amp_console.cli.importing import describe, read_events
+    from amp_console.cli.resources import keys_of, open_connection
     from amp_console.connections.read_only import guard
     from amp_console.ledger.holds import release
+    from amp_console.sync.connection_options import client_for, read_options
     from amp_console.sync.delivery.plan import draw_up
 
-    with workplace(connection) as place:
-        credentials = None if dry_run else keys_of(place.connection)
-        intake = read_events(place.ledger, paths, place.read_options())
-        for line in describe(intake) if paths else ():
+    with open_connection(connection_name) as (connection, ledger):
+        credentials = None if dry_run else keys_of(connection)
+        imported = read_events(ledger, paths, read_options(connection))
+        for line in describe(imported) if paths else ():
             say(line, err=True)
-        chosen = _chosen(place, audiences, intake if paths else None)
-        plan = place.ledger.read(draw_up, place.connection, chosen)
+        chosen = _chosen(ledger, audiences, imported if paths else None)
+        plan = ledger.read(draw_up, connection, chosen)
         if credentials is None:
             _show_plan(
-                documents.plan_document(plan, intake.tally), running.plan_lines(plan), as_json
+                documents.plan_document(plan, imported.tally), delivering.plan_lines(plan), as_json
             )
-            return _worse(Exit.DELIVERED, intake)
-        if not running.is_agreed(plan, yes=yes):
+            return _worse(Exit.DELIVERED, imported)
+        if not delivering.is_agreed(plan, yes=yes):
             return Exit.MISUSE
-        guard(place.connection, "Nothing was sent.")
+        guard(connection, "Nothing was sent.")
         if now:
-            place.ledger.write(release, [audience.audience_id for audience in plan.audiences])
-        client = place.client(credentials)
-        report = running.run_plan(plan, place.connection, place.ledger, client, intake.tally)
+            ledger.write(release, [audience.audience_id for audience in plan.audiences])
+        client = client_for(connection, credentials)
+        report = delivering.run_plan(plan, connection, ledger, client, imported.tally)
     if as_json:
-        documents.print_document(documents.sync_document(report, plan, intake.tally))
+        documents.print_document(documents.sync_document(report, plan, imported.tally))
     else:
-        for line in running.report_lines(report, intake.tally):
+        for line in delivering.report_lines(report, imported.tally):
             say(line)
-    return _worse(running.exit_of(report), intake)
+    return _worse(delivering.exit_of(report), imported)
 
 
 def _chosen(
-    place: "Workspace", names: tuple[str, ...], intake: "ImportReport | None"
+    ledger: "Ledger", names: tuple[str, ...], imported: "ImportReport | None"
 ) -> "list[Audience]":
     from amp_console.ledger.audiences import all_audiences, find_audience
 
     if names:
-        named = [place.ledger.read(find_audience, name) for name in dict.fromkeys(names)]
+        named = [ledger.read(find_audience, name) for name in dict.fromkeys(names)]
         off = [item.handle for item in named if not item.enabled]
         if off:
             raise click.UsageError(
@@ -86,10 +87,10 @@ def _chosen(
                 f"amp-console audience {off[0]} --enable"
             )
         return named
-    enabled = [audience for audience in place.ledger.read(all_audiences) if audience.enabled]
-    if intake is None:
+    enabled = [audience for audience in ledger.read(all_audiences) if audience.enabled]
+    if imported is None:
         return enabled
-    return [item for item in enabled if item.id in intake.audience_ids]
+    return [item for item in enabled if item.id in imported.audience_ids]
 
 
 def _show_plan(document: object, lines: list[str], as_json: bool) -> None:
@@ -103,8 +104,10 @@ def _show_plan(document: object, lines: list[str], as_json: bool) -> None:
     say("This is what would be sent. Nothing was.")
 
 
-def _worse(status: Exit, intake: "ImportReport") -> Exit:
+def _worse(status: Exit, imported: "ImportReport") -> Exit:
     """Input that could not be read outweighs what went well."""
     if status not in {Exit.DELIVERED, Exit.PARTIAL}:
         return status
-    return Exit.MISUSE if intake.unreadable else Exit.PARTIAL if intake.nothing_taken else status
+    if imported.unreadable:
+        return Exit.MISUSE
+    return Exit.PARTIAL if imported.nothing_taken else status

@@ -30,7 +30,7 @@ def watch(
     port: int,
     single_events: bool,
     as_json: bool,
-    connection: str | None,
+    connection_name: str | None,
 ) -> int:
     """Follow files that grow and folders in which files appear ("-": stdin), until Ctrl-C.
 
@@ -38,24 +38,28 @@ def watch(
     that have no cohort yet wait, unless --create creates theirs. With --listen the session
     receives Segment's webhooks, too, as the command listen does.
     """
-    from amp_console.cli.live_sources import path_source, webhook_source
-    from amp_console.cli.living import run_live
-    from amp_console.cli.workspace import keys_of, workplace
+    from amp_console.cli.live_session import run_live
+    from amp_console.cli.resources import keys_of, open_connection
+    from amp_console.cli.sources import path_source, webhook_source
     from amp_console.connections.read_only import guard
+    from amp_console.sync.connection_options import client_for
+    from amp_console.sync.delivery.context import RunContext
     from amp_console.sync.live.options import LiveOptions
     from amp_console.sync.sources.group import SourceGroup
 
     _check_options(is_listening=is_listening)
 
-    with workplace(connection) as place:
-        guard(place.connection, "Nothing was read or sent.")
-        credentials = keys_of(place.connection)
-        sources = [path_source(place, paths)]
+    with open_connection(connection_name) as (connection, ledger):
+        guard(connection, "Nothing was read or sent.")
+        credentials = keys_of(connection)
+        sources = [path_source(connection, ledger, paths)]
         if is_listening:
-            sources.append(webhook_source(place, host, port, single_events=single_events))
-        wish = LiveOptions(flush_seconds=flush_seconds, create=create)
+            source = webhook_source(connection, ledger, host, port, single_events=single_events)
+            sources.append(source)
+        options = LiveOptions(flush_seconds=flush_seconds, create=create)
+        client = client_for(connection, credentials)
         return run_live(
-            place, place.client(credentials), wish, SourceGroup(*sources), as_json=as_json
+            RunContext(connection, ledger, client), options, SourceGroup(*sources), as_json=as_json
         )
 
 

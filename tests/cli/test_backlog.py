@@ -1,6 +1,6 @@
 """What a live session prints while it reads files that were large when it began."""
 
-from amp_console.cli.living import backlog, line
+from amp_console.cli.live_session import backlog, line
 from amp_console.ledger.sources import ReadCounts
 from amp_console.sync.live.progress import LiveSnapshot
 from amp_console.sync.sources.protocols import SourceStatus

@@ -3,14 +3,14 @@
 from collections.abc import Iterable, Iterator
 
 from amp_console.cli.exits import Exit
-from amp_console.cli.meter import Meter
 from amp_console.cli.output import say
-from amp_console.cli.text import clean, plural
+from amp_console.cli.progress import ProgressMeter
 from amp_console.engage import ReadOptions
 from amp_console.ledger import Ledger
 from amp_console.sync.ingest.future_events import taken_ahead
 from amp_console.sync.ingest.importer import Importer, ImportReport, audience_sentences, changes_of
 from amp_console.sync.ingest.snapshot import SnapshotReader, SnapshotReport, SnapshotState
+from amp_console.text import clean, plural
 
 _OPTIONS = {
     "choose that as the column of user IDs": "--user-id-column NAME",
@@ -28,8 +28,8 @@ def read_events(
     snapshot: SnapshotReader | None = None,
 ) -> ImportReport:
     """Take event files in; says on stderr what was read and what could not be."""
-    with Meter("Reading") as meter:
-        report = Importer(ledger, options, snapshot=snapshot, watch=meter.intake).run(paths)
+    with ProgressMeter("Reading") as meter:
+        report = Importer(ledger, options, snapshot=snapshot, watch=meter.show_import).run(paths)
     for sentence in report.unreadable:
         say(sentence, err=True)
         for words, option in _OPTIONS.items():

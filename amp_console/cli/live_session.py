@@ -1,17 +1,14 @@
-"""Running a live session for a command: figures now and then, and a clean end."""
+"""Running a live session for a command: figures every ten seconds, and an orderly end."""
 
 import asyncio
-import signal
 import time
 
 import msgspec
 
-from amp_console.amplitude import AmplitudeClient
 from amp_console.cli.documents import RefusedDocument, refused_documents
 from amp_console.cli.exits import Exit
+from amp_console.cli.interrupts import with_signals
 from amp_console.cli.output import is_read, say, say_json
-from amp_console.cli.text import clean, plural
-from amp_console.cli.workspace import Workspace
 from amp_console.sync.delivery.context import RunContext
 from amp_console.sync.live.alerts import Alerts
 from amp_console.sync.live.options import LiveOptions
@@ -19,16 +16,17 @@ from amp_console.sync.live.progress import LiveReport, LiveSnapshot
 from amp_console.sync.live.session import LiveSession
 from amp_console.sync.sources.protocols import EventStream
 from amp_console.sync.sources.refusal_log import refused_words
+from amp_console.text import clean, plural
 
-EVERY = 10.0  # seconds between two lines
-BACKLOG = 1_000_000  # bytes left to read from which a file's progress is shown
+EVERY = 10.0  # seconds between two printed lines
+BACKLOG = 1_000_000  # unread bytes of a file from which its progress is shown
 MOST_BACKLOGS = 3  # files
 
 
 class LiveDocument(msgspec.Struct, frozen=True):
     """One line of `--json`: all audiences together; times in seconds.
 
-    `queue_waiting` are changes of audiences that wait for the operator, beside those in `queue`.
+    `queue_waiting` counts changes of audiences that wait for the operator; `queue` excludes them.
     """
 
     at: str
@@ -50,7 +48,7 @@ class LiveDocument(msgspec.Struct, frozen=True):
 
 
 def live_document(now: LiveSnapshot) -> LiveDocument:
-    """Describe a session at one moment."""
+    """A snapshot of a session as a document."""
     counts, tally = now.counts, now.tally
     return LiveDocument(
         at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
@@ -73,7 +71,7 @@ def live_document(now: LiveSnapshot) -> LiveDocument:
 
 
 def line(now: LiveSnapshot) -> list[str]:
-    """Say in a line how a session stands, and in more for backlogs and audiences that wait."""
+    """One line of figures, then one for each backlog and each waiting audience."""
     counts = now.counts
     parts = [
         time.strftime("%H:%M:%S"),
@@ -95,7 +93,7 @@ def line(now: LiveSnapshot) -> list[str]:
 
 
 def backlog(now: LiveSnapshot) -> list[str]:
-    """Say how far large files are that are not read to their end."""
+    """The progress of large files that are not yet read to the end."""
     found = [
         (source.name, source.position or 0, source.size)
         for source in now.sources
@@ -107,24 +105,24 @@ def backlog(now: LiveSnapshot) -> list[str]:
     ]
 
 
-class _Teller:
-    """Prints a line now and then, and the last one always."""
+class _Printer:
+    """Prints a line every ten seconds, and alerts at once."""
 
     def __init__(self, *, as_json: bool) -> None:
         self._as_json = as_json
-        self._told = -EVERY
+        self._printed_at = -EVERY
         self._alerts = Alerts()
         self._is_unread = False
 
     def __call__(self, now: LiveSnapshot) -> None:
         for alert in self._alerts.observe(now):
             say(alert.text, err=True)
-        if time.monotonic() - self._told >= EVERY:
-            self.tell(now)
+        if time.monotonic() - self._printed_at >= EVERY:
+            self.print(now)
 
-    def tell(self, now: LiveSnapshot) -> None:
-        """Print it."""
-        self._told = time.monotonic()
+    def print(self, now: LiveSnapshot) -> None:
+        """Print the figures of a snapshot."""
+        self._printed_at = time.monotonic()
         if self._as_json:
             say_json(msgspec.json.encode(live_document(now)))
         else:
@@ -135,20 +133,16 @@ class _Teller:
 
 
 def run_live(
-    place: Workspace,
-    client: AmplitudeClient,
-    wish: LiveOptions,
-    source: EventStream,
-    *,
-    as_json: bool,
+    context: RunContext, options: LiveOptions, source: EventStream, *, as_json: bool
 ) -> Exit:
-    """Follow until SIGTERM or SIGINT, then deliver what is pending and end; the exit status.
+    """Run a live session until SIGTERM or SIGINT, then deliver what is pending.
 
-    The second signal gives up what is in flight (KeyboardInterrupt); everything is kept.
+    The second signal cancels the requests in flight and raises KeyboardInterrupt; everything is
+    kept.
     """
-    teller = _Teller(as_json=as_json)
-    report = asyncio.run(_run(place, client, wish, source, teller))
-    teller.tell(report.last)
+    printer = _Printer(as_json=as_json)
+    report = asyncio.run(_run(context, options, source, printer))
+    printer.print(report.last)
     if report.keys_refused:
         say(report.keys_refused, err=True)
         return Exit.KEYS
@@ -156,39 +150,24 @@ def run_live(
         say(f"Ended with {plural(report.pending, 'user')} pending; they are kept.", err=True)
         return Exit.STOPPED
     if report.uncertain:
-        who = plural(report.uncertain, "user")
-        say(f"Ended with {who} not yet certain. The next run or session confirms again.", err=True)
+        users = plural(report.uncertain, "user")
+        say(
+            f"Ended with {users} not yet certain. The next run or session confirms again.", err=True
+        )
         return Exit.STOPPED
     return Exit.DELIVERED
 
 
 async def _run(
-    place: Workspace,
-    client: AmplitudeClient,
-    wish: LiveOptions,
-    source: EventStream,
-    teller: _Teller,
+    context: RunContext, options: LiveOptions, source: EventStream, printer: "_Printer"
 ) -> LiveReport:
-    async with client:
-        live = LiveSession(RunContext(place.connection, place.ledger, client), wish, teller)
-        task = asyncio.ensure_future(live.run(source))
-        _on_signal(live, task)
-        try:
-            return await task
-        except asyncio.CancelledError:
-            raise KeyboardInterrupt from None
+    session = LiveSession(context, options, printer)
 
-
-def _on_signal(live: LiveSession, task: "asyncio.Future[LiveReport]") -> None:
-    def asked() -> None:
-        if live.ending.is_set():
+    def interrupted(task: "asyncio.Future[LiveReport]") -> None:
+        if session.ending.is_set():
             task.cancel()
             return
         say("Ending: delivering what is pending (Ctrl-C again stops at once)…", err=True)
-        live.end()
+        session.end()
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        try:
-            asyncio.get_running_loop().add_signal_handler(number, asked)
-        except NotImplementedError:  # Windows: Ctrl-C ends asyncio.run, and everything is kept
-            return
+    return await with_signals(context.client, lambda: session.run(source), interrupted)

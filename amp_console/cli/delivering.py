@@ -1,17 +1,14 @@
-"""Carrying out a plan for a command: confirm, deliver, answer Ctrl-C, say how it went."""
+"""Delivering a plan for a command: confirm it, send it, report the result."""
 
-import asyncio
-import signal
 import sys
-from collections.abc import Callable, Coroutine
 from shlex import quote
-from typing import Any, TypeVar
 
 from amp_console.amplitude import AmplitudeClient
 from amp_console.cli.exits import Exit
-from amp_console.cli.meter import Meter
+from amp_console.cli.interrupts import until_interrupted
 from amp_console.cli.output import ask, say
-from amp_console.cli.text import clean, plural, table
+from amp_console.cli.progress import ProgressMeter
+from amp_console.cli.tables import table
 from amp_console.connections import Connection
 from amp_console.ledger import Ledger
 from amp_console.ledger.runs import RunStatus
@@ -19,16 +16,13 @@ from amp_console.ledger.sources import ReadCounts
 from amp_console.sync.delivery.context import RunContext
 from amp_console.sync.delivery.plan import Plan, remarks
 from amp_console.sync.delivery.run import AudienceReport, RunReport, deliver
-from amp_console.sync.timing import Stop
+from amp_console.text import clean, plural
 
-T = TypeVar("T")
-
-GRACE = 10.0  # seconds the request in flight has to end after the first Ctrl-C
 LONGEST_NOTE = 1000  # characters; some of them are Amplitude's
 
 
 def plan_lines(plan: Plan) -> list[str]:
-    """Show a plan to a person."""
+    """A plan as a table."""
     rows = [
         (
             audience.name,
@@ -46,14 +40,14 @@ def plan_lines(plan: Plan) -> list[str]:
 
 
 def is_agreed(plan: Plan, *, yes: bool) -> bool:
-    """Have the plan confirmed: by --yes, by the person at the terminal, or by being routine."""
+    """Whether the plan is confirmed: by --yes, at the terminal, or because it is routine."""
     if yes or all(audience.is_idle for audience in plan.audiences):
         return True
     for line in plan_lines(plan):
         say(line, err=True)
     for concern in plan.concerns:
         say(f"This {clean(concern, 300)}.", err=True)
-    if is_watched():
+    if is_interactive():
         return ask("Send this to Amplitude?")
     if plan.concerns:
         say("Nothing was sent. Confirm it beforehand with --yes.", err=True)
@@ -61,68 +55,28 @@ def is_agreed(plan: Plan, *, yes: bool) -> bool:
     return True
 
 
-def is_watched() -> bool:
-    """Whether a person is at the terminal, who can be asked."""
+def is_interactive() -> bool:
+    """Whether a person at a terminal can answer questions."""
     return sys.stdin.isatty() and sys.stderr.isatty()
 
 
 def run_plan(
     plan: Plan, connection: Connection, ledger: Ledger, client: AmplitudeClient, tally: ReadCounts
 ) -> RunReport:
-    """Deliver a plan, with progress on stderr.
-
-    The first Ctrl-C lets the request in flight end, for ten seconds at most; the second gives it
-    up (KeyboardInterrupt). Either way everything is kept.
-    """
-    with Meter("Syncing") as meter:
+    """Deliver a plan, with progress on stderr; interruptible as `until_interrupted` says."""
+    with ProgressMeter("Syncing") as meter:
         return until_interrupted(
             client,
             lambda stop: deliver(
                 plan,
-                RunContext(connection, ledger, client, stop=stop, observe=meter.run),
+                RunContext(connection, ledger, client, stop=stop, observe=meter.show_run),
                 tally=tally,
             ),
         )
 
 
-def until_interrupted(client: AmplitudeClient, work: Callable[[Stop], Coroutine[Any, Any, T]]) -> T:
-    """Do a run's work with a client, and answer Ctrl-C and SIGTERM as `run_plan` says."""
-    return asyncio.run(_until_interrupted(client, work))
-
-
-async def _until_interrupted(
-    client: AmplitudeClient, work: Callable[[Stop], Coroutine[Any, Any, T]]
-) -> T:
-    stop = Stop()
-    async with client:
-        task = asyncio.ensure_future(work(stop))
-        _on_interrupt(stop, task)
-        try:
-            return await task
-        except asyncio.CancelledError:
-            raise KeyboardInterrupt from None
-
-
-def _on_interrupt(stop: Stop, work: "asyncio.Future[T]") -> None:
-    loop = asyncio.get_running_loop()
-
-    def interrupted() -> None:
-        if stop.is_asked:
-            work.cancel()
-            return
-        say("Stopping after the current request (Ctrl-C again stops at once)…", err=True)
-        stop.ask()
-        loop.call_later(GRACE, work.cancel)
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        try:
-            loop.add_signal_handler(number, interrupted)
-        except NotImplementedError:  # Windows: Ctrl-C ends asyncio.run, and everything is kept
-            return
-
-
 def report_lines(report: RunReport, tally: ReadCounts, *, has_commands: bool = True) -> list[str]:
-    """Say in lines what a run did, and with which commands to look at it."""
+    """What a run did, and the commands that show or finish the rest."""
     rows = [
         (
             audience.audience.name,
@@ -147,7 +101,7 @@ def report_lines(report: RunReport, tally: ReadCounts, *, has_commands: bool = T
 
 
 def _next_commands(report: RunReport, tally: ReadCounts) -> list[str]:
-    """Say with which commands to look at what is left."""
+    """The commands that show or finish what is left."""
     lines = []
     if any(audience.left.rejected for audience in report.audiences) or tally.invalid:
         lines.append("See who was rejected and why with: amp-console errors")
@@ -165,20 +119,20 @@ def _next_commands(report: RunReport, tally: ReadCounts) -> list[str]:
     return lines
 
 
-def _note_lines(of: AudienceReport) -> list[str]:
-    """Say why an audience's users are still pending, and which command sees to it."""
-    if not of.note:
+def _note_lines(report: AudienceReport) -> list[str]:
+    """Why an audience's users are still pending, and the commands that fix it."""
+    if not report.note:
         return []
-    lines = [f"{clean(of.audience.name)}: {clean(of.note, LONGEST_NOTE)}"]
-    if of.audience.broken:
-        command = f"amp-console audience {quote(clean(of.audience.handle, 300))}"
+    lines = [f"{clean(report.audience.name)}: {clean(report.note, LONGEST_NOTE)}"]
+    if report.audience.broken:
+        command = f"amp-console audience {quote(clean(report.audience.handle, 300))}"
         lines.append(f"  Link another: {command} --cohort-id ID")
         lines.append(f"  Have a new one made: {command} --unlink")
     return lines
 
 
 def _verdict(report: RunReport, tally: ReadCounts) -> str:
-    """Say how a run ended; `tally` is of the events that were read for it."""
+    """How a run ended; `tally` counts the events that were read for it."""
     uncertain = sum(audience.left.uncertain for audience in report.audiences)
     is_certain = not uncertain or any(audience.left.pending for audience in report.audiences)
     if is_certain or report.was_stopped or report.keys_refused:

@@ -9,16 +9,16 @@ from typing import Any, Self
 import click
 
 from amp_console.cli.output import say
-from amp_console.cli.text import clean, plural
 from amp_console.sync.delivery.progress import RunSnapshot
 from amp_console.sync.ingest.importer import ImportProgress
+from amp_console.text import clean, plural
 
 SELDOM = 10.0  # seconds between two lines
 BAR = 20  # columns
 BESIDE = 26  # columns for the percentage, the time left and the gaps
 
 
-class Meter:
+class ProgressMeter:
     """Shows how far something is; `update` may be called as often as one likes."""
 
     def __init__(self, label: str) -> None:
@@ -40,11 +40,11 @@ class Meter:
         if self._bar is not None:
             self._bar.render_finish()
 
-    def intake(self, now: ImportProgress) -> None:
+    def show_import(self, now: ImportProgress) -> None:
         """Show the reading of a source, in bytes of it."""
         self.update(now.position, now.size, f"{clean(now.source, 30)}: {now.tally.read:,} events")
 
-    def run(self, now: RunSnapshot) -> None:
+    def show_run(self, now: RunSnapshot) -> None:
         """Show a run, in users, with the first audience that is at work."""
         busy = [audience for audience in now.audiences if not audience.is_over]
         text = f"{clean(busy[0].name, 30)}: {clean(busy[0].state)}" if busy else "done"

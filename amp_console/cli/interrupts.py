@@ -1,0 +1,55 @@
+"""Running asynchronous work for a command so that signals end it in an orderly way."""
+
+import asyncio
+import signal
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+from amp_console.amplitude import AmplitudeClient
+from amp_console.cli.output import say
+from amp_console.sync.timing import Stop
+
+T = TypeVar("T")
+
+GRACE = 10.0  # seconds the request in flight has to end after the first Ctrl-C
+
+
+def until_interrupted(client: AmplitudeClient, work: Callable[[Stop], Coroutine[Any, Any, T]]) -> T:
+    """Do a run's work with a client until it ends, or until Ctrl-C or SIGTERM.
+
+    The first signal lets the request in flight end, for ten seconds at most; the second one
+    cancels it and raises KeyboardInterrupt. Either way everything is kept.
+    """
+    stop = Stop()
+
+    def interrupted(task: "asyncio.Future[T]") -> None:
+        if stop.is_asked:
+            task.cancel()
+            return
+        say("Stopping after the current request (Ctrl-C again stops at once)…", err=True)
+        stop.ask()
+        asyncio.get_running_loop().call_later(GRACE, task.cancel)
+
+    return asyncio.run(with_signals(client, lambda: work(stop), interrupted))
+
+
+async def with_signals(
+    client: AmplitudeClient,
+    work: Callable[[], Coroutine[Any, Any, T]],
+    interrupted: Callable[["asyncio.Future[T]"], None],
+) -> T:
+    """Do the work with an open client; call `interrupted` with its task for each signal.
+
+    Raises KeyboardInterrupt if the task is cancelled.
+    """
+    async with client:
+        task = asyncio.ensure_future(work())
+        for number in (signal.SIGINT, signal.SIGTERM):
+            try:
+                asyncio.get_running_loop().add_signal_handler(number, interrupted, task)
+            except NotImplementedError:  # Windows: Ctrl-C ends asyncio.run, and everything is kept
+                break
+        try:
+            return await task
+        except asyncio.CancelledError:
+            raise KeyboardInterrupt from None
