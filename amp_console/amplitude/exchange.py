@@ -12,11 +12,11 @@ from amp_console import __version__
 from amp_console.amplitude.attempt import Attempt
 from amp_console.amplitude.errors import AmplitudeError, AnswerTooLong
 from amp_console.amplitude.hosts import checked_base_url
+from amp_console.amplitude.json_values import JsonBody, parse
 from amp_console.amplitude.keys import KeysAuth
 from amp_console.amplitude.network import NetworkSettings
 from amp_console.amplitude.refusals import RefusedCall, judge, retry_after
 from amp_console.amplitude.transport import Transport
-from amp_console.amplitude.trees import Answer, parse
 from amp_console.amplitude.unpacking import unpacked
 from amp_console.values import Credentials
 
@@ -109,7 +109,7 @@ class Exchange:
         """Close all connections."""
         await self._http.aclose()
 
-    async def read(self, call: Call, reader: Callable[[Answer], T]) -> T:
+    async def read(self, call: Call, reader: Callable[[JsonBody], T]) -> T:
         """Send a call and read its answer; a ValueError of the reader's means it is no answer.
 
         Raises `AmplitudeError`.
@@ -117,7 +117,7 @@ class Exchange:
         received = await self.send(call)
         try:
             tree = parse(received.body)
-            return reader(Answer(tree, self._shown(received)[:2000]))
+            return reader(JsonBody(tree, self._shown(received)[:2000]))
         except ValueError:
             raise self._error(received, call) from None
 

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import msgspec
 
 from amp_console.amplitude.errors import Unconfirmed
+from amp_console.amplitude.json_values import JsonBody, dig, items, one_line, text, texts, whole
 from amp_console.amplitude.shapes import (
     Cohort,
     Ids,
@@ -20,18 +21,17 @@ from amp_console.amplitude.shapes import (
     Usage,
     UserMatch,
 )
-from amp_console.amplitude.trees import Answer, dig, items, one_line, text, texts, whole
 from amp_console.amplitude.wire import MEMBERSHIP_ID_TYPES, OPERATION_WORDS
 from amp_console.values import IdType, Operation
 
 
-def cohorts(answer: Answer) -> tuple[Cohort, ...]:
+def cohorts(answer: JsonBody) -> tuple[Cohort, ...]:
     """Return the cohorts of the list; entries without an id are left out."""
     found = (_cohort(entry) for entry in _required_items(answer, "cohorts"))
     return tuple(cohort for cohort in found if cohort is not None)
 
 
-def _required_items(answer: Answer, key: str) -> list[object]:
+def _required_items(answer: JsonBody, key: str) -> list[object]:
     found = dig(answer.tree, key)
     if not isinstance(found, list):
         raise ValueError(f"The answer has no list of {key}.")
@@ -59,7 +59,7 @@ def _cohort(entry: object) -> Cohort | None:
     )
 
 
-def usage(answer: Answer) -> Usage | None:
+def usage(answer: JsonBody) -> Usage | None:
     """Return the allowance of downloads; None where its shape is unknown: one source shows it."""
     allowance = dig(answer.tree, "rest_download")
     limit, used = whole(dig(allowance, "limit")), whole(dig(allowance, "usage"))
@@ -68,7 +68,7 @@ def usage(answer: Answer) -> Usage | None:
     return Usage(limit, used, text(dig(allowance, "resets_at")))
 
 
-def uploaded(answer: Answer, sent: Upload) -> Uploaded:
+def uploaded(answer: JsonBody, sent: Upload) -> Uploaded:
     """Return what an upload came to. The key is `cohortId` here and `cohort_id` elsewhere.
 
     Raises `Unconfirmed` for an answer without the upload's numbers, or about another upload.
@@ -102,7 +102,7 @@ class MembersChange(NamedTuple):
     ids: Ids
 
 
-def members_changed(answer: Answer, sent: MembersChange) -> MembersChanged:
+def members_changed(answer: JsonBody, sent: MembersChange) -> MembersChanged:
     """Return what a change of members skipped.
 
     Raises `Unconfirmed` unless the answer names the cohort, and has one result: of this operation,
@@ -123,7 +123,7 @@ def members_changed(answer: Answer, sent: MembersChange) -> MembersChanged:
     return MembersChanged(_sent_ids(answer, dig(result, "skipped_ids"), sent.ids), answer.text)
 
 
-def _sent_ids(answer: Answer, named: object, sent: Ids) -> tuple[str, ...]:
+def _sent_ids(answer: JsonBody, named: object, sent: Ids) -> tuple[str, ...]:
     """Return the ids that an answer names, as texts; raises `Unconfirmed` if one was not sent."""
     if not isinstance(named, list):
         raise _unconfirmed(answer, "it has no list of the users it skipped")
@@ -154,7 +154,7 @@ def _sent_as(number: int, by_number: dict[str, set[str]]) -> str | None:
     return next(iter(alike)) if len(alike) == 1 else None
 
 
-def _confirming(answer: Answer) -> object:
+def _confirming(answer: JsonBody) -> object:
     """Return the answer's object; raises `Unconfirmed` where it reports a failure."""
     if not isinstance(answer.tree, dict):
         raise ValueError("The answer is no object.")
@@ -169,7 +169,7 @@ def _other_cohort(named: str | None) -> str:
     return "it names another cohort" if named else "it names no cohort"
 
 
-def _unconfirmed(answer: Answer, why: str) -> Unconfirmed:
+def _unconfirmed(answer: JsonBody, why: str) -> Unconfirmed:
     # Of the answer itself only `text` may be quoted: there, keys are hidden.
     words = f"{why} ({one_line(answer.text[:200])})"
     return Unconfirmed(200, words, answer.text, may_be_applied=True)
@@ -181,7 +181,7 @@ def skipped_ids(tree: object) -> tuple[str, ...]:
     return tuple(found for entry in entries for found in texts(items(entry, "skipped_ids")))
 
 
-def request_id(answer: Answer, cohort_id: str) -> str:
+def request_id(answer: JsonBody, cohort_id: str) -> str:
     """Return the id of a cohort's download that was started."""
     found, of = text(dig(answer.tree, "request_id")), text(dig(answer.tree, "cohort_id"))
     if not found:
@@ -191,7 +191,7 @@ def request_id(answer: Answer, cohort_id: str) -> str:
     return found
 
 
-def user_matches(answer: Answer) -> tuple[UserMatch, ...]:
+def user_matches(answer: JsonBody) -> tuple[UserMatch, ...]:
     """Return the users that a search found."""
     found = (_user_match(entry) for entry in _required_items(answer, "matches"))
     return tuple(match for match in found if match is not None)

@@ -19,8 +19,8 @@ from amp_console.amplitude.errors import (
     TimedOut,
     TooLarge,
 )
+from amp_console.amplitude.json_values import dig, items, one_line, parse, texts, whole
 from amp_console.amplitude.reading import skipped_ids
-from amp_console.amplitude.trees import dig, items, one_line, parse, texts, whole
 
 # Guesses: Amplitude documents neither the statuses nor the texts of these refusals.
 _GONE = re.compile(  # with the cohort's id taken out

@@ -63,13 +63,13 @@ def connect(
     The keys come from a hidden prompt, from stdin, or from AMP_CONSOLE_API_KEY and
     AMP_CONSOLE_SECRET_KEY; they are tested, and kept in the OS keyring only.
     """
-    from amp_console.cli.resources import book
+    from amp_console.cli.resources import connection_store
     from amp_console.connections import Connection
     from amp_console.values import Region
 
     if region and base_url:
         raise click.UsageError("--region and --base-url can't go together.")
-    pages = book()
+    pages = connection_store()
     pages.check_writable()
     known = {page.name: page for page in pages.all()}.get(name)
     kept = _kept(known) if known else {}
@@ -186,12 +186,12 @@ def _say_accepted(connection: "Connection", accepted: "KeysAccepted") -> None:
 
 
 def _store(connection: "Connection", credentials: "Credentials") -> int:
-    from amp_console.cli.resources import book, vault
+    from amp_console.cli.resources import connection_store, keyring
     from amp_console.connections import KeysError, KeysProblem, store_keys
 
-    ring = vault()
+    ring = keyring()
     try:
-        store_keys(book(), ring, connection, credentials)
+        store_keys(connection_store(), ring, connection, credentials)
     except KeysError as error:
         if error.problem is not KeysProblem.NO_KEYRING:
             raise

@@ -13,10 +13,10 @@ from amp_console.cli.output import ask, say
 def connections(as_json: bool) -> int:
     """List the connections."""
     from amp_console.cli.documents import print_document
-    from amp_console.cli.resources import book
+    from amp_console.cli.resources import connection_store
     from amp_console.cli.tables import table
 
-    known = book().all()
+    known = connection_store().all()
     if as_json:
         print_document(known)
         return 0
@@ -43,19 +43,19 @@ def connections(as_json: bool) -> int:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def disconnect(name: str, yes: bool) -> int:
     """Forget a connection and delete its keys from the keyring. Its ledger file stays."""
-    from amp_console.cli.resources import book, folders, vault
+    from amp_console.cli.resources import connection_store, folders, keyring
     from amp_console.connections import forget_connection
     from amp_console.ledger.backups import backup_folder
     from amp_console.text import clean
 
-    pages = book()
+    pages = connection_store()
     pages.check_writable()
     connection = pages.get(name)
     if not yes and sys.stdin.isatty():
         question = f'Forget "{clean(name)}" and delete its keys from the keyring?'
         if not ask(question):
             return 2
-    forget_connection(pages, vault(), name)
+    forget_connection(pages, keyring(), name)
     say(f'Forgot "{clean(name)}" and its keys.')
     ledger = folders().ledger(connection.id)
     if ledger.exists():

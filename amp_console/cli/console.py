@@ -23,7 +23,7 @@ def open_console(
         say("The console needs a terminal. Name a command.", err=True)
         return Exit.MISUSE
     from amp_console.cli.resources import folders
-    from amp_console.connections import Vault
+    from amp_console.connections import Keyring
     from amp_console.console import Environment, LaunchOptions
     from amp_console.console.main import run
 
@@ -35,4 +35,4 @@ def open_console(
         ascii_only=given.ascii_only,
         theme=given.theme,
     )
-    return run(Environment(folders(), Vault(os.environ), os.environ), opening)
+    return run(Environment(folders(), Keyring(os.environ), os.environ), opening)

@@ -14,7 +14,7 @@ from amp_console.cli.exits import Exit
 from amp_console.cli.output import say
 
 if TYPE_CHECKING:
-    from amp_console.connections import Connection, Folders, Vault
+    from amp_console.connections import Connection, Folders, Keyring
 
 
 LONGEST = 2_000  # characters of a line: commands have to be whole, and paths are long
@@ -46,7 +46,7 @@ def doctor() -> int:
 
 
 def _findings() -> Iterator[Finding]:
-    from amp_console.cli.resources import book, vault
+    from amp_console.cli.resources import connection_store, keyring
     from amp_console.connections import Folders, KeysError, SettingsError
 
     python = f"Python {platform.python_version()}"
@@ -59,13 +59,13 @@ def _findings() -> Iterator[Finding]:
         return
     yield _private("settings", found.config)
     yield _private("ledgers", found.data)
-    ring = vault()
+    ring = keyring()
     try:
         yield Finding("keyring", True, ring.backend_name())
     except KeysError as error:
         yield Finding("keyring", False, str(error))
     try:
-        connections = book().all()
+        connections = connection_store().all()
     except SettingsError as error:
         yield Finding("connections", False, str(error))
         return
@@ -89,7 +89,7 @@ def _network() -> Iterator[Finding]:
         yield Finding("network", item.is_valid, f"{item.variable}: {item.text}")
 
 
-def _keys(connection: "Connection", ring: "Vault") -> Finding:
+def _keys(connection: "Connection", ring: "Keyring") -> Finding:
     from amp_console.connections import KeysError, find_keys
 
     try:

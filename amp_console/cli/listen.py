@@ -71,10 +71,10 @@ def _save_secret(name: str | None) -> int:
     """Keep the secret that is typed, hidden, or stands in a line on stdin."""
     import sys
 
-    from amp_console.cli.resources import book, vault
+    from amp_console.cli.resources import connection_store, keyring
     from amp_console.connections import checked_secret, store_webhook_secret
 
-    pages = book()
+    pages = connection_store()
     pages.check_writable()
     connection = pages.pick(name)
     is_typed = sys.stdin.isatty()
@@ -83,7 +83,7 @@ def _save_secret(name: str | None) -> int:
         secret = checked_secret(text)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
-    ring = vault()
+    ring = keyring()
     store_webhook_secret(pages, ring, connection, secret)
     say(f"The shared secret is in your keyring ({ring.backend_name()}).")
     return 0

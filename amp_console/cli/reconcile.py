@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from amp_console.connections import Connection
     from amp_console.ledger import Ledger
     from amp_console.ledger.audiences import Audience
-    from amp_console.ledger.reconciling import RepairChoice
+    from amp_console.ledger.repairs import RepairChoice
     from amp_console.sync.delivery.run import RunReport
     from amp_console.sync.reconcile.compare import CompareReport
     from amp_console.sync.reconcile.member_list import MemberList
@@ -36,7 +36,7 @@ class ReconcileRequest(NamedTuple):
     @property
     def choice(self) -> "RepairChoice":
         """Which differences are to be put right."""
-        from amp_console.ledger.reconciling import RepairChoice
+        from amp_console.ledger.repairs import RepairChoice
 
         return RepairChoice(
             add=self.apply in {"add", "both"}, remove=self.apply in {"remove", "both"}

@@ -8,9 +8,9 @@ from amp_console.cli.options import common
 from amp_console.cli.output import say
 from amp_console.connections import (
     Connection,
-    ConnectionBook,
+    ConnectionStore,
     Folders,
-    Vault,
+    Keyring,
     find_keys,
     restricted,
 )
@@ -25,27 +25,27 @@ def folders() -> Folders:
     return found
 
 
-def book() -> ConnectionBook:
+def connection_store() -> ConnectionStore:
     """Return the book of connections; with --read-only it can't be changed."""
-    return ConnectionBook(folders().config_file, read_only=common().read_only)
+    return ConnectionStore(folders().config_file, read_only=common().read_only)
 
 
-def vault() -> Vault:
+def keyring() -> Keyring:
     """Return the keyring. A notice appears while it keeps the command waiting."""
     waiting = "Waiting for your keyring… it is asking for your password in another window."
-    return Vault(os.environ, on_waiting=lambda: say(waiting, err=True))
+    return Keyring(os.environ, on_waiting=lambda: say(waiting, err=True))
 
 
 def keys_of(connection: Connection) -> Credentials:
     """Find a connection's keys: in the environment, else in the keyring. Raises `KeysError`."""
-    credentials, _ = find_keys(connection, os.environ, vault())
+    credentials, _ = find_keys(connection, os.environ, keyring())
     return credentials
 
 
 @contextmanager
 def open_connection(name: str | None) -> Iterator[tuple[Connection, Ledger]]:
     """Open the ledger of the connection `name`, or of the only one. Raises `SettingsError`."""
-    connection = book().pick(name)
+    connection = connection_store().pick(name)
     if common().read_only:
         connection = restricted(connection)
     with open_ledger(folders().ledger(connection.id)) as ledger:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import click
 
 from amp_console.cli.output import say
-from amp_console.cli.resources import vault
+from amp_console.cli.resources import keyring
 from amp_console.connections import Connection, find_webhook_secret
 from amp_console.ledger import Ledger
 from amp_console.sync.connection_options import read_options
@@ -34,7 +34,7 @@ def webhook_source(
     connection: Connection, ledger: Ledger, host: str, port: int, *, single_events: bool
 ) -> EventStream:
     """Listen for webhooks at once; return the source. Raises `CannotBind` and `KeysError`."""
-    secret = find_webhook_secret(connection, os.environ, vault())
+    secret = find_webhook_secret(connection, os.environ, keyring())
     check_host(host, secret)
     options = ReceiverOptions(host=host, port=port, secret=secret, single_events=single_events)
     source = Receiver(StreamIngestor(ledger, read_options(connection)), options)

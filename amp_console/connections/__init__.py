@@ -3,23 +3,16 @@
 The keyring library is not imported here; only the thread that talks to the keyring does that.
 """
 
-from amp_console.connections.book import ConnectionBook
-from amp_console.connections.connection import Connection, Limits
+from amp_console.connections.connection import Connection, Limits, checked_email, checked_name
 from amp_console.connections.folders import Folders
-from amp_console.connections.key_store import (
-    KeySource,
-    find_keys,
-    forget_connection,
-    retry_forgotten,
-    store_keys,
-)
+from amp_console.connections.key_errors import KeysError, KeysProblem
+from amp_console.connections.keyring import Keyring
 from amp_console.connections.keys import (
     checked_keys,
     keys_from_environment,
     keys_from_two_lines,
     without_keys,
 )
-from amp_console.connections.keys_errors import KeysError, KeysProblem
 from amp_console.connections.preferences import Preferences, keep_theme, read_preferences
 from amp_console.connections.read_only import (
     ReadOnly,
@@ -35,8 +28,14 @@ from amp_console.connections.settings_errors import (
     SeveralConnections,
     UnknownConnection,
 )
-from amp_console.connections.texts import checked_email, checked_name
-from amp_console.connections.vault import Vault
+from amp_console.connections.store import ConnectionStore
+from amp_console.connections.stored_keys import (
+    KeySource,
+    find_keys,
+    forget_connection,
+    retry_forgotten,
+    store_keys,
+)
 from amp_console.connections.webhook_secret import (
     checked_secret,
     find_webhook_secret,
@@ -45,9 +44,10 @@ from amp_console.connections.webhook_secret import (
 
 __all__ = [
     "Connection",
-    "ConnectionBook",
+    "ConnectionStore",
     "Folders",
     "KeySource",
+    "Keyring",
     "KeysError",
     "KeysProblem",
     "Limits",
@@ -61,7 +61,6 @@ __all__ = [
     "SettingsReadOnly",
     "SeveralConnections",
     "UnknownConnection",
-    "Vault",
     "checked_email",
     "checked_keys",
     "checked_name",

@@ -10,8 +10,8 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any, Generic, TypeVar
 
-from amp_console.connections.keys_errors import KeysError, KeysProblem, explain
-from amp_console.connections.rings import Ring, open_ring
+from amp_console.connections.key_errors import KeysError, KeysProblem, explain
+from amp_console.connections.keyring_backends import KeyringBackend, open_backend
 
 _T = TypeVar("_T")
 
@@ -21,7 +21,7 @@ class _Call(Generic[_T]):
 
     __slots__ = ("answers", "given_up", "work")
 
-    def __init__(self, work: Callable[[Ring], _T]) -> None:
+    def __init__(self, work: Callable[[KeyringBackend], _T]) -> None:
         self.work = work
         self.answers: queue.SimpleQueue[_T | KeysError] = queue.SimpleQueue()
         self.given_up = False
@@ -42,13 +42,13 @@ class KeyringThread:
         self._patience = patience
         self._say_after = min(say_after, patience)
         self._on_waiting = on_waiting
-        self._ring: Ring | None = None
+        self._ring: KeyringBackend | None = None
         self._calls: queue.SimpleQueue[_Call[Any]] = queue.SimpleQueue()
         self._awaited: list[_Call[Any]] = []
         self._start = threading.Lock()
         self._started = False
 
-    def ask(self, work: Callable[[Ring], _T]) -> _T:
+    def ask(self, work: Callable[[KeyringBackend], _T]) -> _T:
         """Do the work on the thread and return its result.
 
         Raises KeysError: whatever went wrong; WAITING after `patience`.
@@ -65,7 +65,7 @@ class KeyringThread:
             raise answer
         return answer
 
-    def tell(self, work: Callable[[Ring], object]) -> None:
+    def tell(self, work: Callable[[KeyringBackend], object]) -> None:
         """Have the work done after all that was asked before, and wait for nothing."""
         self._post(_Call(work))
 
@@ -101,7 +101,7 @@ class KeyringThread:
             if not call.given_up:
                 call.answers.put(self._answer(call.work))
 
-    def _answer(self, work: Callable[[Ring], _T]) -> _T | KeysError:
+    def _answer(self, work: Callable[[KeyringBackend], _T]) -> _T | KeysError:
         """Do a piece of work: the one place where a keyring's exceptions are caught.
 
         All of them are, not `Exception` alone: a broken `cryptography` panics with a
@@ -109,7 +109,7 @@ class KeyringThread:
         """
         try:
             if self._ring is None:
-                self._ring = open_ring(self._environ)
+                self._ring = open_backend(self._environ)
             return work(self._ring)
         except KeysError as error:
             return error.with_traceback(None)  # its frames hold the keys

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 
-from amp_console.connections.keys_errors import (
+from amp_console.connections.key_errors import (
     KEY_VARIABLES,
     WEBHOOK_VARIABLE,
     KeysError,

@@ -10,13 +10,13 @@ from tomlkit.container import Container
 from tomlkit.items import Comment, Null, Table, Whitespace
 
 from amp_console.connections.connection import Connection, Limits
-from amp_console.connections.page import Page, parse
+from amp_console.connections.settings import Settings, parse_settings
 
 _HEADER = "# amp-console's connections. Their keys are in the keyring, not here.\n\n"
 _UNUSUAL = "its tables stand in a way that can't be edited without harm"
 
 
-def rewrite(text: str, page: Page) -> str:
+def rewrite(text: str, settings: Settings) -> str:
     """Return a settings text changed so that it says what the page says.
 
     A value that is a default is left out, so that a better default of a later version reaches
@@ -25,11 +25,11 @@ def rewrite(text: str, page: Page) -> str:
     Raises ValueError: the text is written in a way that can't be edited without harm.
     """
     try:
-        changed = _edited(tomlkit.parse(text or _HEADER), page)
-        written = parse(changed)
+        changed = _edited(tomlkit.parse(text or _HEADER), settings)
+        written = parse_settings(changed)
     except Exception as error:  # tomlkit trips over rare shapes with errors of many types
         raise ValueError(_UNUSUAL) from error
-    if (written.forgotten, {*written.connections}) != (page.forgotten, {*page.connections}):
+    if (written.forgotten, {*written.connections}) != (settings.forgotten, {*settings.connections}):
         raise ValueError(_UNUSUAL)
     return changed
 
@@ -54,16 +54,16 @@ def put(text: str, section: str, key: str, value: str) -> str:
     return changed
 
 
-def _edited(document: tomlkit.TOMLDocument, page: Page) -> str:
+def _edited(document: tomlkit.TOMLDocument, settings: Settings) -> str:
     headings = _headings(document)
-    if page.forgotten:
-        document["forgotten"] = list(page.forgotten)
+    if settings.forgotten:
+        document["forgotten"] = list(settings.forgotten)
     else:
         document.pop("forgotten", None)
     entries = document.setdefault("connections", tomlkit.table(is_super_table=True))
-    for gone in set(entries) - {item.id for item in page.connections}:
+    for gone in set(entries) - {item.id for item in settings.connections}:
         del entries[gone]
-    for connection in page.connections:
+    for connection in settings.connections:
         entry = entries.setdefault(connection.id, tomlkit.table())
         fields = Connection.__struct_fields__[1:]  # the id is the table's name
         _update(entry, fields, msgspec.to_builtins(connection))

@@ -5,18 +5,18 @@ from contextlib import suppress
 
 import msgspec
 
-from amp_console.connections.book import ConnectionBook
 from amp_console.connections.connection import Connection
-from amp_console.connections.key_store import retry_forgotten
-from amp_console.connections.keys_errors import (
+from amp_console.connections.key_errors import (
     SECRET_NOT_KEPT,
     WEBHOOK_VARIABLE,
     KeysError,
     KeysProblem,
     without_keyring,
 )
+from amp_console.connections.keyring import Keyring
 from amp_console.connections.settings_errors import SettingsError
-from amp_console.connections.vault import Vault
+from amp_console.connections.store import ConnectionStore
+from amp_console.connections.stored_keys import retry_forgotten
 from amp_console.values import Secret
 
 
@@ -28,7 +28,7 @@ def checked_secret(text: str) -> Secret:
 
 
 def find_webhook_secret(
-    connection: Connection, environ: Mapping[str, str], vault: Vault
+    connection: Connection, environ: Mapping[str, str], keyring: Keyring
 ) -> Secret | None:
     """Return it from AMP_CONSOLE_WEBHOOK_SECRET, or else from the keyring; None is none.
 
@@ -39,7 +39,7 @@ def find_webhook_secret(
     if connection.webhook_item is None:
         return None
     try:
-        return vault.read_secret(connection.webhook_item)
+        return keyring.read_secret(connection.webhook_item)
     except KeysError as error:
         raise _about(connection, error) from None
 
@@ -61,18 +61,18 @@ def _about(connection: Connection, error: KeysError) -> KeysError:
 
 
 def store_webhook_secret(
-    book: ConnectionBook, vault: Vault, connection: Connection, secret: Secret
+    store: ConnectionStore, keyring: Keyring, connection: Connection, secret: Secret
 ) -> Connection:
     """Keep the secret, and delete the one before; raises as `store_keys` does."""
-    book.check_writable()
+    store.check_writable()
     with without_keyring(SECRET_NOT_KEPT):
-        item = vault.write_secret(secret)
+        item = keyring.write_secret(secret)
     stored = msgspec.structs.replace(connection, webhook_item=item)
     try:
-        book.save(stored)
+        store.save(stored)
     except SettingsError:
         with suppress(KeysError):
-            vault.delete(item)
+            keyring.delete(item)
         raise
-    retry_forgotten(book, vault)
+    retry_forgotten(store, keyring)
     return stored

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from amp_console.connections import checked_email
 from amp_console.ledger.audiences import Audience
-from amp_console.ledger.id_types import OtherIdType
+from amp_console.ledger.counts import OtherIdType
 from amp_console.sync.audience_settings import SettingsChange
 from amp_console.text import plural, trimmed
 from amp_console.values import IdType

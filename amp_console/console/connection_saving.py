@@ -40,7 +40,7 @@ async def save(services: Services, made: Draft, *, opens: bool) -> str | None:
     `KeysError` and `SettingsError`.
     """
     if made.credentials is None:
-        await aside(services.environment.book.save, made.connection)
+        await aside(services.environment.connections.save, made.connection)
         await _go_on(services, made.connection, opens=opens)
         return FROM_ENVIRONMENT if _environment_has_keys(services) else AS_BEFORE
     try:
@@ -66,7 +66,7 @@ def _environment_has_keys(services: Services) -> bool:
 async def _keep_in_memory(
     services: Services, connection: Connection, credentials: Credentials, *, opens: bool
 ) -> str:
-    await aside(services.environment.book.save, connection)
+    await aside(services.environment.connections.save, connection)
     await _go_on(services, connection, opens=opens)
     session = session_of(services, connection)
     if session is None:
@@ -78,9 +78,11 @@ async def _keep_in_memory(
 async def _stored(
     services: Services, connection: Connection, credentials: Credentials
 ) -> tuple[Connection, str]:
-    book, vault = services.environment.book, services.environment.vault
-    stored = await ask_keyring(services, partial(store_keys, book, vault, connection, credentials))
-    return stored, f"The keys are in your keyring ({await aside(vault.backend_name)})."
+    store, keyring = services.environment.connections, services.environment.keyring
+    stored = await ask_keyring(
+        services, partial(store_keys, store, keyring, connection, credentials)
+    )
+    return stored, f"The keys are in your keyring ({await aside(keyring.backend_name)})."
 
 
 async def _goes_on_without(services: Services, error: KeysError) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from amp_console.connections import ConnectionBook, Folders, Vault
+from amp_console.connections import ConnectionStore, Folders, Keyring
 from amp_console.sync.timing import Timing
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class Environment:
     """
 
     folders: Folders
-    vault: Vault
+    keyring: Keyring
     environ: Mapping[str, str]
     timing: Timing = field(default_factory=Timing)
     demo: DemoSession | None = None
@@ -84,6 +84,6 @@ class Environment:
     encoding: str = "utf-8"
 
     @property
-    def book(self) -> ConnectionBook:
+    def connections(self) -> ConnectionStore:
         """The stored connections."""
-        return ConnectionBook(self.folders.config_file, read_only=self.read_only)
+        return ConnectionStore(self.folders.config_file, read_only=self.read_only)

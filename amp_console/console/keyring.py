@@ -6,7 +6,7 @@ from functools import partial
 from typing import TypeVar
 
 from amp_console.connections import Connection, KeysError, KeySource, KeysProblem, find_keys
-from amp_console.connections.keys_errors import KEY_VARIABLES
+from amp_console.connections.key_errors import KEY_VARIABLES
 from amp_console.console.background import aside
 from amp_console.console.context import Services
 from amp_console.values import Credentials
@@ -53,7 +53,7 @@ async def find(services: Services, connection: Connection) -> tuple[Credentials,
     from amp_console.console.dialogs.keyring_wait import KeysDialog
 
     premises = services.environment
-    glyphs = partial(find_keys, connection, premises.environ, premises.vault)
+    glyphs = partial(find_keys, connection, premises.environ, premises.keyring)
     try:
         return await ask_keyring(services, glyphs)
     except UntilQuit:
@@ -91,7 +91,7 @@ async def _waited_for(services: Services, work: Callable[[], T]) -> T:
     """Do the work; while it takes long, show that, and let the operator stop waiting."""
     from amp_console.console.dialogs.keyring_wait import WaitingDialog
 
-    vault = services.environment.vault
+    keyring = services.environment.keyring
     working = asyncio.ensure_future(aside(work))
     showing: asyncio.Future[bool | None] | None = None
     try:
@@ -101,11 +101,11 @@ async def _waited_for(services: Services, work: Callable[[], T]) -> T:
         showing = asyncio.ensure_future(WaitingDialog().asked(services))
         await asyncio.wait({working, showing}, return_when=asyncio.FIRST_COMPLETED)
         if not working.done():
-            vault.stop_waiting()
+            keyring.stop_waiting()
             return await _ended(working)
         return working.result()
     except asyncio.CancelledError:
-        vault.stop_waiting()  # or what nobody waits for would be done after all
+        keyring.stop_waiting()  # or what nobody waits for would be done after all
         raise
     finally:
         for task in (showing, working):

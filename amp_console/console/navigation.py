@@ -121,13 +121,13 @@ class Navigator:
 
     async def _open_connection(self) -> None:
         services, options = self._services, self._services.options
-        book = services.environment.book
+        store = services.environment.connections
         try:
-            known = book.all()
+            known = store.all()
             if options.connection is None and len(known) != 1:
                 await self._ask_for_connection(has_some=bool(known))
                 return
-            await services.sessions.open(book.pick(options.connection))
+            await services.sessions.open(store.pick(options.connection))
         except (SettingsError, LedgerError) as error:
             services.notifications.post(str(error), "error")
             await self._app.push_screen(_load(MAIN[MainScreen.CONNECTIONS])())

@@ -85,11 +85,11 @@ class Session:
 
     async def _find_in_thread(self, connection: Connection) -> tuple[Credentials, KeySource]:
         environment = self._environment
-        return await aside(find_keys, connection, environment.environ, environment.vault)
+        return await aside(find_keys, connection, environment.environ, environment.keyring)
 
     def stop_waiting(self) -> None:
         """End the wait for a keyring that does not answer; `client` raises `KeysError`."""
-        self._environment.vault.stop_waiting()
+        self._environment.keyring.stop_waiting()
 
     async def close(self) -> None:
         """Close the ledger, once what was queued is done."""

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from amp_console.connections import Connection, ConnectionBook, Folders, Limits, Vault
+from amp_console.connections import Connection, ConnectionStore, Folders, Keyring, Limits
 from amp_console.console.environment import DemoTrouble, Environment
 from amp_console.demo.clock import Clock
 from amp_console.demo.trouble import Troubles, now_and_then
@@ -79,10 +79,10 @@ class SimulatedSession:
             folders = Folders(self.home / "config", self.home / "data")
             folders.prepare()
             self.connection = self._connection(self._listener.getsockname()[1])
-            ConnectionBook(folders.config_file).save(self.connection)
+            ConnectionStore(folders.config_file).save(self.connection)
             self.environment = Environment(
                 folders,
-                Vault(NO_KEYRING),
+                Keyring(NO_KEYRING),
                 _environ(),
                 timing=self._timing,
                 demo=self,

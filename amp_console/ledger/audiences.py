@@ -6,8 +6,7 @@ from typing import Any
 
 import msgspec
 
-from amp_console.ledger.codes import ID_TYPE_CODE, ID_TYPE_OF
-from amp_console.ledger.db import Db
+from amp_console.ledger.db import ID_TYPE_CODE, ID_TYPE_OF, Db
 from amp_console.values import AudienceHints, AudienceRef, IdType
 
 

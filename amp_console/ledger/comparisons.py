@@ -6,8 +6,7 @@ from typing import Any
 
 import msgspec
 
-from amp_console.ledger.codes import ID_TYPE_CODE, ID_TYPE_OF
-from amp_console.ledger.db import Db
+from amp_console.ledger.db import ID_TYPE_CODE, ID_TYPE_OF, Db
 from amp_console.values import IdType
 
 
@@ -113,7 +112,7 @@ class Difference(msgspec.Struct, frozen=True):
     id: str
     knew: PriorState
     resembles: str | None
-    is_put_right: bool = False
+    is_repaired: bool = False
 
     @property
     def key(self) -> tuple[int, int, str]:
@@ -207,9 +206,9 @@ def differences(
             id_,
             PriorState(knew),
             like,
-            bool(is_put_right),
+            bool(is_repaired),
         )
-        for kind, id_type, id_, knew, like, is_put_right in rows
+        for kind, id_type, id_, knew, like, is_repaired in rows
     ]
 
 

@@ -1,7 +1,14 @@
-"""What the ledger's functions need of a database connection."""
+"""What the ledger's functions need of a database connection, and how columns hold values."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
+
+from amp_console.values import IdType, Operation
+
+ID_TYPE_CODE = {IdType.USER_ID: 1, IdType.AMPLITUDE_ID: 2}
+ID_TYPE_OF = {code: id_type for id_type, code in ID_TYPE_CODE.items()}
+WANTED = {Operation.REMOVE: 0, Operation.ADD: 1}
+"""What `wanted` and `delivered` say of a member whom the operation is for."""
 
 
 class Cursor(Protocol):

@@ -13,9 +13,8 @@ from collections.abc import Collection, Sequence
 import msgspec
 
 from amp_console.ledger import late_effects
-from amp_console.ledger.codes import ID_TYPE_CODE, WANTED
 from amp_console.ledger.comparisons import EXTRA, DifferenceKind
-from amp_console.ledger.db import Db
+from amp_console.ledger.db import ID_TYPE_CODE, WANTED, Db
 from amp_console.values import IdType, Operation
 
 
@@ -42,7 +41,7 @@ class DeliveryBatch(msgspec.Struct, frozen=True):
         return msgspec.json.decode(self.ids, type=list[str])
 
 
-class BatchAnswer(msgspec.Struct, frozen=True):
+class RequestAnswer(msgspec.Struct, frozen=True):
     """What came back: HTTP status (None: no answer), Amplitude's words, and when (microseconds)."""
 
     at: int
@@ -76,7 +75,7 @@ _IS_CHOSEN = (
 )
 
 
-class BatchRows(msgspec.Struct, frozen=True):
+class MemberRows(msgspec.Struct, frozen=True):
     """Some members: between which rows they stand, how many, and the JSON text of their ids."""
 
     first: int
@@ -119,7 +118,7 @@ def take(
     ).fetchone()
     if not found[2]:
         return None
-    batch = open_request(db, run_id, audience_id, id_type, operation, BatchRows(*found), now)
+    batch = open_request(db, run_id, audience_id, id_type, operation, MemberRows(*found), now)
     db.execute(
         "UPDATE member SET delivered = :wanted, request_id = :request "
         f"WHERE {is_meant} AND n BETWEEN :first AND :last",
@@ -128,7 +127,7 @@ def take(
     return batch
 
 
-def take_these(
+def open_sub_batch(
     db: Db, run_id: int, batch: DeliveryBatch, ids: Sequence[str], now: int
 ) -> DeliveryBatch | None:
     """Take those of `ids` that are still pending as they were in `batch`, into a new request."""
@@ -146,7 +145,7 @@ def take_these(
         return None
     numbers = [n for n, _ in still]
     text = msgspec.json.encode([id_ for _, id_ in still]).decode()
-    row = BatchRows(min(numbers), max(numbers), len(still), text)
+    row = MemberRows(min(numbers), max(numbers), len(still), text)
     part_batch = open_request(
         db, run_id, batch.audience_id, batch.id_type, batch.operation, row, now
     )
@@ -157,7 +156,7 @@ def take_these(
     return part_batch
 
 
-def take_control(
+def open_control_batch(
     db: Db, run_id: int, audience_id: int, id_type: IdType, now: int
 ) -> DeliveryBatch | None:
     """Take a delivered user, or else one who is known to be out, into a request that repeats that.
@@ -172,7 +171,7 @@ def take_control(
             (audience_id, ID_TYPE_CODE[id_type], WANTED[operation]),
         ).fetchone()
         if row is not None:
-            batch = open_request(db, run_id, audience_id, id_type, operation, BatchRows(*row), now)
+            batch = open_request(db, run_id, audience_id, id_type, operation, MemberRows(*row), now)
             db.execute("UPDATE member SET request_id = ? WHERE n = ?", (batch.request_id, row[0]))
             return batch
     return None
@@ -184,7 +183,7 @@ def open_request(
     audience_id: int,
     id_type: IdType,
     operation: Operation,
-    row: BatchRows,
+    row: MemberRows,
     now: int,
     kind: RequestKind = RequestKind.MEMBERSHIP,
 ) -> DeliveryBatch:
@@ -211,7 +210,7 @@ def open_request(
 def confirm(
     db: Db,
     batch: DeliveryBatch,
-    answer: BatchAnswer,
+    answer: RequestAnswer,
     skipped: Sequence[str] = (),
     reason: str = "",
 ) -> int:
@@ -225,7 +224,7 @@ def confirm(
     return _reject(db, batch, skipped, Reason.UNKNOWN, reason, answer.at) if skipped else 0
 
 
-def refuse(db: Db, batch: DeliveryBatch, culprits: Sequence[str], answer: BatchAnswer) -> int:
+def refuse(db: Db, batch: DeliveryBatch, culprits: Sequence[str], answer: RequestAnswer) -> int:
     """Amplitude refused the request because of these users, and again, although it took others.
 
     That says nothing about whether they are in: an upload may have added them.
@@ -271,7 +270,7 @@ def _reject(
     return done.rowcount
 
 
-def void(db: Db, request_id: int, answer: BatchAnswer, late_until: int | None = None) -> None:
+def void(db: Db, request_id: int, answer: RequestAnswer, late_until: int | None = None) -> None:
     """It is not known whether the request was applied: its members are unknown, and so pending.
 
     It may take effect until `late_until`, in microseconds since 1970; None: it was not applied.
@@ -310,12 +309,12 @@ def void_open(db: Db, audience_id: int, now: int, late_until: int | None) -> int
         "SELECT id FROM request WHERE audience_id = ? AND state = 'open'", (audience_id,)
     ).fetchall()
     for (request_id,) in requests:
-        answer = BatchAnswer(now, None, "The process ended before the answer came.")
+        answer = RequestAnswer(now, None, "The process ended before the answer came.")
         void(db, request_id, answer, late_until)
     return len(requests)
 
 
-def settle(db: Db, request_id: int, state: str, answer: BatchAnswer, skipped: int = 0) -> None:
+def settle(db: Db, request_id: int, state: str, answer: RequestAnswer, skipped: int = 0) -> None:
     """Close a request with what came back; its members are the caller's business."""
     db.execute(
         "UPDATE request SET state = ?, settled_at = ?, status = ?, answer = ?, skipped = ? "
@@ -324,7 +323,7 @@ def settle(db: Db, request_id: int, state: str, answer: BatchAnswer, skipped: in
     )
 
 
-def make_room(db: Db, audience_id: int, id_type: IdType) -> None:
+def forget_other_id_type(db: Db, audience_id: int, id_type: IdType) -> None:
     """Before people are removed by the ID type not in use: the same people may be in by the other.
 
     Everybody delivered under the ID type in use becomes unknown, and so is added again after.

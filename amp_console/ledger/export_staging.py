@@ -8,12 +8,11 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from amp_console.ledger.codes import ID_TYPE_CODE
-from amp_console.ledger.db import Db
+from amp_console.ledger.db import ID_TYPE_CODE, Db
 from amp_console.values import IdType
 
 
-def found_table(audience_id: int) -> str:
+def export_table(audience_id: int) -> str:
     """The name of the table of who was found in the cohort."""
     return f"found_{int(audience_id)}"
 
@@ -23,26 +22,26 @@ def drift_table(audience_id: int) -> str:
     return f"drift_{int(audience_id)}"
 
 
-def listed_table(audience_id: int) -> str:
+def list_table(audience_id: int) -> str:
     """The name of the table of a list that the cohort is compared with."""
     return f"listed_{int(audience_id)}"
 
 
-def forget_found(db: Db, audience_id: int) -> None:
+def drop_export(db: Db, audience_id: int) -> None:
     """Forget who was found in the cohort, and what was found to differ on the way."""
-    db.execute(f"DROP TABLE IF EXISTS temp.{found_table(audience_id)}")
+    db.execute(f"DROP TABLE IF EXISTS temp.{export_table(audience_id)}")
     db.execute(f"DROP TABLE IF EXISTS temp.{drift_table(audience_id)}")
 
 
-def begin_found(db: Db, audience_id: int) -> None:
+def begin_export(db: Db, audience_id: int) -> None:
     """Begin to look at a cohort anew."""
-    forget_found(db, audience_id)
+    drop_export(db, audience_id)
     db.execute(
-        f"CREATE TEMP TABLE {found_table(audience_id)} (id TEXT NOT NULL, other TEXT NOT NULL)"
+        f"CREATE TEMP TABLE {export_table(audience_id)} (id TEXT NOT NULL, other TEXT NOT NULL)"
     )
 
 
-def add_found(
+def add_exported(
     db: Db,
     audience_id: int,
     id_type: IdType,
@@ -52,7 +51,7 @@ def add_found(
     by_amplitude_id = dict(members)
     text = msgspec.json.encode(by_amplitude_id)
     columns = "value, key" if id_type is IdType.USER_ID else "key, value"
-    table = f"temp.{found_table(audience_id)}"
+    table = f"temp.{export_table(audience_id)}"
     if b"\\u0000" not in text:  # where SQLite ends a JSON text
         rows = f"SELECT {columns} FROM json_each(?)"
         db.execute(f"INSERT INTO {table} {rows}", (text.decode(),))
@@ -61,27 +60,27 @@ def add_found(
     db.executemany(f"INSERT INTO {table} VALUES {order}", by_amplitude_id.items())
 
 
-def forget_listed(db: Db, audience_id: int) -> None:
+def drop_list(db: Db, audience_id: int) -> None:
     """Forget the list that a cohort is compared with."""
-    db.execute(f"DROP TABLE IF EXISTS temp.{listed_table(audience_id)}")
+    db.execute(f"DROP TABLE IF EXISTS temp.{list_table(audience_id)}")
 
 
-def begin_listed(db: Db, audience_id: int) -> None:
+def begin_list(db: Db, audience_id: int) -> None:
     """Begin to read a list of members."""
-    forget_listed(db, audience_id)
+    drop_list(db, audience_id)
     columns = "(id TEXT NOT NULL PRIMARY KEY, is_named INTEGER NOT NULL DEFAULT 1)"
-    db.execute(f"CREATE TEMP TABLE {listed_table(audience_id)} {columns} WITHOUT ROWID")
+    db.execute(f"CREATE TEMP TABLE {list_table(audience_id)} {columns} WITHOUT ROWID")
 
 
-def add_listed(db: Db, audience_id: int, ids: Sequence[str]) -> None:
+def add_to_list(db: Db, audience_id: int, ids: Sequence[str]) -> None:
     """Add identifiers that the list names."""
     db.executemany(
-        f"INSERT OR IGNORE INTO temp.{listed_table(audience_id)} (id) VALUES (?)",
+        f"INSERT OR IGNORE INTO temp.{list_table(audience_id)} (id) VALUES (?)",
         [(id_,) for id_ in ids],
     )
 
 
-class ExportedMember(msgspec.Struct, frozen=True):
+class ListCounts(msgspec.Struct, frozen=True):
     """How many people a list names once newer events are counted in.
 
     Of the identifiers in the list itself, `known` ones occur in the audience, too.
@@ -91,15 +90,15 @@ class ExportedMember(msgspec.Struct, frozen=True):
     known: int
 
 
-def end_listed(db: Db, audience_id: int, id_type: IdType, at: int) -> ExportedMember:
+def end_list(db: Db, audience_id: int, id_type: IdType, at: int) -> ListCounts:
     """Let events that are newer than the list outweigh it."""
     values = {"audience": audience_id, "id_type": ID_TYPE_CODE[id_type], "at": at}
     known = "FROM main.member WHERE audience_id = :audience AND id_type = :id_type"
     newer = f"{known} AND event_at > :at AND is_member ="
-    table = f"temp.{listed_table(audience_id)}"
+    table = f"temp.{list_table(audience_id)}"
     in_both = f"SELECT count(*) FROM {table} WHERE id IN (SELECT id {known} AND source_id <> 0)"
     overlap = int(db.execute(in_both, values).fetchone()[0])
     db.execute(f"DELETE FROM {table} WHERE id IN (SELECT id {newer} 0)", values)
     db.execute(f"INSERT OR IGNORE INTO {table} SELECT id, 0 {newer} 1", values)
     members = int(db.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
-    return ExportedMember(members, overlap)
+    return ListCounts(members, overlap)

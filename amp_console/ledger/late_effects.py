@@ -12,8 +12,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from amp_console.ledger.codes import ID_TYPE_CODE, WANTED
-from amp_console.ledger.db import Db
+from amp_console.ledger.db import ID_TYPE_CODE, WANTED, Db
 from amp_console.values import IdType, Operation
 
 _JOINED = (

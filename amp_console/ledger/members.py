@@ -9,8 +9,7 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from amp_console.ledger.audiences import Link, audience
-from amp_console.ledger.codes import ID_TYPE_CODE
-from amp_console.ledger.db import Db
+from amp_console.ledger.db import ID_TYPE_CODE, Db
 from amp_console.values import AudienceRef, Change, IdType
 
 # A change crosses into SQLite as one integer, (time << 21 | line << 1 | member), its time counted
@@ -50,7 +49,7 @@ class _Group:
         self.pairs: dict[str, str] = {}  # a User ID and the Amplitude ID of the same event
 
 
-class Gathered:
+class NewestChanges:
     """The newest change of each identifier among those read since the last fold."""
 
     def __init__(self) -> None:
@@ -110,7 +109,7 @@ class Gathered:
 def fold(
     db: Db,
     source_id: int,
-    gathered: Gathered,
+    gathered: NewestChanges,
     audiences: dict[AudienceRef, int],
 ) -> int:
     """Fold what was gathered from one source into the ledger; `audiences` names them by id.

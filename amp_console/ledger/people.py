@@ -7,8 +7,7 @@ import msgspec
 
 from amp_console.ledger import late_effects
 from amp_console.ledger.audiences import Audience, all_audiences
-from amp_console.ledger.codes import ID_TYPE_CODE, ID_TYPE_OF
-from amp_console.ledger.db import Db
+from amp_console.ledger.db import ID_TYPE_CODE, ID_TYPE_OF, Db
 from amp_console.ledger.deliveries import Reason
 from amp_console.ledger.requests import RequestRecord, RequestState, request
 from amp_console.ledger.runs import RunStatus, run

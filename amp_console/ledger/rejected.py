@@ -11,10 +11,9 @@ from typing import NamedTuple
 import msgspec
 
 from amp_console.ledger.audiences import Audience, all_audiences
-from amp_console.ledger.codes import ID_TYPE_CODE, ID_TYPE_OF
-from amp_console.ledger.db import Db
+from amp_console.ledger.counts import IS_UNIDENTIFIED
+from amp_console.ledger.db import ID_TYPE_CODE, ID_TYPE_OF, Db
 from amp_console.ledger.deliveries import Reason
-from amp_console.ledger.standing import IS_UNIDENTIFIED
 from amp_console.values import IdType, Operation
 
 

@@ -7,8 +7,7 @@ from typing import Any
 import msgspec
 
 from amp_console.ledger.audiences import LABEL
-from amp_console.ledger.codes import ID_TYPE_OF
-from amp_console.ledger.db import Db
+from amp_console.ledger.db import ID_TYPE_OF, Db
 from amp_console.ledger.deliveries import RequestKind
 from amp_console.values import IdType, Operation
 
@@ -105,3 +104,17 @@ def _record(row: Sequence[Any]) -> RequestRecord:
         RequestState(state),
         *rest,
     )
+
+
+def carried(db: Db, of: RequestRecord, limit: int) -> list[str]:
+    """Up to `limit` identifiers of a request, in its order.
+
+    A member remembers the last request only, so whom a later one carried is missing here.
+    """
+    rows = db.execute(
+        "SELECT member.id FROM member JOIN request ON request.id = member.request_id "
+        "WHERE request.id = ? AND member.audience_id = request.audience_id "
+        "AND n BETWEEN first_n AND last_n ORDER BY n LIMIT ?",
+        (of.id, limit),
+    )
+    return [id_ for (id_,) in rows]

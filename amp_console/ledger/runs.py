@@ -9,10 +9,10 @@ from typing import Any
 import msgspec
 
 from amp_console.ledger.audiences import LABEL, audience
+from amp_console.ledger.counts import outstanding
 from amp_console.ledger.db import Db
 from amp_console.ledger.refused_requests import RefusedRequests, refused_requests
 from amp_console.ledger.sources import ReadCounts
-from amp_console.ledger.standing import outstanding
 
 
 class RunStatus(enum.StrEnum):

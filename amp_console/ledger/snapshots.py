@@ -9,8 +9,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from amp_console.ledger.audiences import Link, audience
-from amp_console.ledger.codes import ID_TYPE_CODE
-from amp_console.ledger.db import Db
+from amp_console.ledger.db import ID_TYPE_CODE, Db
 from amp_console.ledger.members import KEEP_NEWEST
 from amp_console.values import Change, IdType
 

@@ -197,3 +197,13 @@ def count_invalid(db: Db, text: str = "") -> int:
     """How many events are invalid, listed or not."""
     query = f"SELECT coalesce(sum(count), 0) {_COUNTED} {_MATCHES}"
     return int(db.execute(query, {"text": text}).fetchone()[0])
+
+
+def read_since_last_run(db: Db) -> ReadCounts:
+    """Sum up the sources whose reading began after the last run did."""
+    row = db.execute(
+        "SELECT coalesce(sum(read), 0), coalesce(sum(changes), 0), coalesce(sum(filtered), 0), "
+        "coalesce(sum(invalid), 0) FROM source "
+        "WHERE read_at > coalesce((SELECT max(started_at) FROM run), -1)"
+    ).fetchone()
+    return ReadCounts(*row)

@@ -9,13 +9,12 @@ from collections.abc import Collection, Sequence
 import msgspec
 
 from amp_console.ledger import late_effects
-from amp_console.ledger.codes import ID_TYPE_CODE
-from amp_console.ledger.db import Db
+from amp_console.ledger.db import ID_TYPE_CODE, Db
 from amp_console.ledger.deliveries import (
-    BatchAnswer,
-    BatchRows,
     DeliveryBatch,
+    MemberRows,
     Reason,
+    RequestAnswer,
     RequestKind,
     open_request,
     settle,
@@ -57,7 +56,9 @@ def take_members(
     return batch, rows[-1][0]
 
 
-def take_seed(db: Db, run_id: int, audience_id: int, user_id: str, now: int) -> DeliveryBatch:
+def open_seed_upload(
+    db: Db, run_id: int, audience_id: int, user_id: str, now: int
+) -> DeliveryBatch:
     """Take a user who is no member, for the cohort of an empty audience.
 
     Before anything is sent the ledger wants them out of it and does not know them to be out: a
@@ -84,7 +85,7 @@ def _open(
     now: int,
 ) -> DeliveryBatch:
     ids = msgspec.json.encode([id_ for _, id_ in rows]).decode()
-    taken = BatchRows(rows[0][0], rows[-1][0], len(rows), ids)
+    taken = MemberRows(rows[0][0], rows[-1][0], len(rows), ids)
     kind = RequestKind.UPLOAD
     return open_request(db, run_id, audience_id, id_type, Operation.ADD, taken, now, kind)
 
@@ -96,7 +97,7 @@ def _json(ids: Collection[str]) -> str:
 def close(
     db: Db,
     batch: DeliveryBatch,
-    answer: BatchAnswer,
+    answer: RequestAnswer,
     *,
     is_confirmed: bool,
     late_until: int | None = None,
@@ -110,7 +111,7 @@ def close(
         late_effects.remember(db, batch.request_id, late_until)
 
 
-def reject_everybody(db: Db, batch: DeliveryBatch, reason: str, at: int) -> int:
+def reject_all_pending(db: Db, batch: DeliveryBatch, reason: str, at: int) -> int:
     """Reject all who are to be added: Amplitude knows none of them; `batch` was the last tried."""
     rejection = db.execute(
         "INSERT INTO rejection (request_id, operation, code, reason, at) VALUES (?, ?, ?, ?, ?) "

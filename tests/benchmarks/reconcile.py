@@ -20,10 +20,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from amp_console.connections import ConnectionBook, Folders
+from amp_console.connections import ConnectionStore, Folders
 from amp_console.ledger import Db, open_ledger, sources
 from amp_console.ledger.audiences import discover, link_existing
-from amp_console.ledger.members import Gathered, fold
+from amp_console.ledger.members import NewestChanges, fold
 from amp_console.simulator import Simulator, World
 from amp_console.values import AudienceRef, Change
 
@@ -43,15 +43,15 @@ run_forever(0, world=world, on_ready=lambda s: print(s.base_url, cohort.id, flus
 # Runs the command and says how long the comparison itself took.
 OURS = """
 import sys, time
-from amp_console.ledger import comparing, open_ledger
-compare = comparing.compare
+from amp_console.ledger import compare, open_ledger
+compare_cohort = compare.compare_cohort
 def timed(db, occasion):
     begun = time.perf_counter()
     try:
-        return compare(db, occasion)
+        return compare_cohort(db, occasion)
     finally:
         print(f"compared in {time.perf_counter() - begun:.2f}", file=sys.stderr)
-comparing.compare = timed
+compare.compare_cohort = timed
 from amp_console.cli.app import main
 main()
 """
@@ -79,7 +79,7 @@ def fill(path: Path, members: int, cohort_id: str) -> None:
         ledger.write(link_existing, audience.id, cohort_id, "large")
         source_id = ledger.write(sources.begin_source, "events", None, 1)
         for first in range(0, members, 100_000):
-            gathered = Gathered()
+            gathered = NewestChanges()
             last = min(first + 100_000, members)
             gathered.add([Change(REF, _user(n), None, True, n, n + 1) for n in range(first, last)])
             ledger.write(fold, source_id, gathered, {REF: audience.id})
@@ -114,7 +114,7 @@ def measure(members: int, drift: int) -> None:
                 check=True, env=environment, stdout=quiet, stderr=quiet,
             )  # fmt: skip
             folders = Folders.locate(environment)
-            connection = ConnectionBook(folders.config_file).pick(None)
+            connection = ConnectionStore(folders.config_file).pick(None)
             fill(folders.ledger(connection.id), members, cohort_id)
             command = [sys.executable, "-c", OURS, "reconcile", "large", "--json"]
             begun = time.perf_counter()

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from amp_console.connections import Connection, ConnectionBook, checked_keys
+from amp_console.connections import Connection, ConnectionStore, checked_keys
 from amp_console.values import Credentials
 from tests.secret_service import SecretService, secret_service
 
 
 @pytest.fixture
-def book(tmp_path: Path) -> ConnectionBook:
-    return ConnectionBook(tmp_path / "config" / "config.toml")
+def store(tmp_path: Path) -> ConnectionStore:
+    return ConnectionStore(tmp_path / "config" / "config.toml")
 
 
 @pytest.fixture
@@ -26,8 +26,8 @@ def keys() -> Credentials:
 
 
 @pytest.fixture
-def keyring(monkeypatch: pytest.MonkeyPatch) -> Iterator[SecretService]:
-    with secret_service() as service:
-        monkeypatch.setenv("DBUS_SESSION_BUS_ADDRESS", service.address)
+def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[SecretService]:
+    with secret_service() as running:
+        monkeypatch.setenv("DBUS_SESSION_BUS_ADDRESS", running.address)
         monkeypatch.delenv("PYTHON_KEYRING_BACKEND")
-        yield service
+        yield running

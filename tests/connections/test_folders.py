@@ -9,7 +9,7 @@ from pathlib import Path
 import platformdirs
 import pytest
 
-from amp_console.connections import Connection, ConnectionBook, Folders, SettingsError
+from amp_console.connections import Connection, ConnectionStore, Folders, SettingsError
 
 on_posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no modes")
 
@@ -65,7 +65,7 @@ def test_the_settings_and_their_lock_are_the_users_alone(
 ) -> None:
     file = tmp_path / "a" / "b" / "config.toml"
 
-    ConnectionBook(file).save(connection)
+    ConnectionStore(file).save(connection)
 
     assert {path.name: mode(path) for path in (tmp_path / "a").rglob("*")} == {
         "b": 0o700,
@@ -82,7 +82,7 @@ def test_a_settings_file_open_to_all_is_closed_by_the_next_save(
     file = tmp_path / "config.toml"
     file.touch(mode=0o644)
 
-    ConnectionBook(file).save(connection)
+    ConnectionStore(file).save(connection)
 
     assert mode(file) == 0o600
 

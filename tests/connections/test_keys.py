@@ -4,10 +4,10 @@ import pytest
 
 from amp_console.connections import (
     Connection,
+    Keyring,
     KeysError,
     KeysProblem,
     Limits,
-    Vault,
     checked_email,
     checked_keys,
     checked_name,
@@ -100,7 +100,7 @@ def test_a_child_process_gets_the_environment_without_keys() -> None:
 
 def test_a_connection_without_keys_says_how_to_supply_them(connection: Connection) -> None:
     with pytest.raises(KeysError) as raised:
-        find_keys(connection, {}, Vault({}))
+        find_keys(connection, {}, Keyring({}))
     assert raised.value.problem is KeysProblem.MISSING
     assert str(raised.value) == (
         "No keys are stored for “Shop”. Store them with: amp-console connect NAME …, or set "

@@ -7,7 +7,7 @@ import pytest
 
 from amp_console.connections import (
     Connection,
-    ConnectionBook,
+    ConnectionStore,
     Preferences,
     SettingsError,
     keep_theme,
@@ -183,12 +183,12 @@ def test_the_book_leaves_the_preferences_alone(
 ) -> None:
     file.write_text(text)
     before = read_preferences(file)
-    book = ConnectionBook(file)
+    store = ConnectionStore(file)
 
-    book.save(msgspec.structs.replace(connection, name="Third"))
+    store.save(msgspec.structs.replace(connection, name="Third"))
     assert read_preferences(file) == before
-    for item in book.all():
-        book.remove(item.name)
+    for item in store.all():
+        store.remove(item.name)
 
     assert read_preferences(file) == before
     left = {line for line in text.splitlines() if "console" in line or line.startswith("theme")}
@@ -198,11 +198,11 @@ def test_the_book_leaves_the_preferences_alone(
 def test_keeping_a_theme_and_saving_a_connection_lose_nothing(
     file: Path, connection: Connection
 ) -> None:
-    book = ConnectionBook(file)
+    store = ConnectionStore(file)
 
     keep_theme(file, "nord")
-    book.save(connection)
+    store.save(connection)
     keep_theme(file, "dracula")
 
-    assert book.all() == (connection,)
+    assert store.all() == (connection,)
     assert read_preferences(file).theme == "dracula"

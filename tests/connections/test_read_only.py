@@ -11,9 +11,9 @@ import pytest
 import amp_console
 from amp_console.connections import (
     Connection,
-    ConnectionBook,
+    ConnectionStore,
+    Keyring,
     SettingsReadOnly,
-    Vault,
     forget_connection,
     keep_theme,
     restricted,
@@ -23,49 +23,49 @@ from amp_console.connections import (
 )
 from amp_console.connections.read_only import guard, refusal
 from amp_console.values import Credentials, Secret
-from tests.connections import rings
+from tests.connections import backends
 
-RING = {"PYTHON_KEYRING_BACKEND": f"{rings.Memory.__module__}.Memory"}
+RING = {"PYTHON_KEYRING_BACKEND": f"{backends.Memory.__module__}.Memory"}
 
-Write = Callable[[ConnectionBook, Vault, Connection, Credentials], object]
+Write = Callable[[ConnectionStore, Keyring, Connection, Credentials], object]
 WRITERS: dict[str, Write] = {
-    "save": lambda book, _, of, __: book.save(msgspec.structs.replace(of, app_id=7)),
-    "remove": lambda book, _, of, __: book.remove(of.name),
-    "mark_deleted": lambda book, _, __, ___: book.mark_deleted("item"),
+    "save": lambda store, _, of, __: store.save(msgspec.structs.replace(of, app_id=7)),
+    "remove": lambda store, _, of, __: store.remove(of.name),
+    "mark_deleted": lambda store, _, __, ___: store.mark_deleted("item"),
     "store_keys": store_keys,
-    "store_webhook_secret": lambda book, vault, of, _: store_webhook_secret(
-        book, vault, of, Secret("not-a-secret")
+    "store_webhook_secret": lambda store, keyring, of, _: store_webhook_secret(
+        store, keyring, of, Secret("not-a-secret")
     ),
-    "forget_connection": lambda book, vault, of, _: forget_connection(book, vault, of.name),
-    "retry_forgotten": lambda book, vault, _, __: retry_forgotten(book, vault),
+    "forget_connection": lambda store, keyring, of, _: forget_connection(store, keyring, of.name),
+    "retry_forgotten": lambda store, keyring, _, __: retry_forgotten(store, keyring),
 }
 
 
 @pytest.fixture(autouse=True)
 def _fresh_rings() -> Iterator[None]:
-    rings.Memory.clear()
+    backends.Memory.clear()
     yield
-    rings.Memory.clear()
+    backends.Memory.clear()
 
 
 @pytest.mark.parametrize("name", WRITERS)
 def test_no_writer_of_settings_or_keys_works(
-    book: ConnectionBook, connection: Connection, keys: Credentials, tmp_path: Path, name: str
+    store: ConnectionStore, connection: Connection, keys: Credentials, tmp_path: Path, name: str
 ) -> None:
-    vault, file = Vault(RING), tmp_path / "config" / "config.toml"
-    stored = store_keys(book, vault, connection, keys)
-    store_keys(book, vault, stored, keys)
-    book.remove(stored.name)  # so that an item waits to be deleted
-    book.save(stored)
-    before = file.read_bytes(), dict(rings.Memory.items)
+    keyring, file = Keyring(RING), tmp_path / "config" / "config.toml"
+    stored = store_keys(store, keyring, connection, keys)
+    store_keys(store, keyring, stored, keys)
+    store.remove(stored.name)  # so that an item waits to be deleted
+    store.save(stored)
+    before = file.read_bytes(), dict(backends.Memory.items)
     with pytest.raises(SettingsReadOnly, match="started with --read-only"):
-        WRITERS[name](ConnectionBook(file, read_only=True), vault, stored, keys)
-    assert (file.read_bytes(), rings.Memory.items) == before
+        WRITERS[name](ConnectionStore(file, read_only=True), keyring, stored, keys)
+    assert (file.read_bytes(), backends.Memory.items) == before
 
 
 def test_every_public_method_of_the_book_that_writes_is_tried() -> None:
     reads = {"all", "get", "pick", "forgotten", "check_writable"}
-    public = {name for name in vars(ConnectionBook) if not name.startswith("_")}
+    public = {name for name in vars(ConnectionStore) if not name.startswith("_")}
     assert public - reads <= set(WRITERS)
 
 
@@ -115,7 +115,7 @@ def test_front_ends_write_settings_and_keys_through_the_book_alone() -> None:
         function = ast.unparse(call.func)
         assert function != "SettingsFile", file
         assert not re.search(r"vault\.(write|write_secret|delete)$", function), file
-        if function in {"ConnectionBook", "keep_theme"} or "keep_theme" in map(
+        if function in {"ConnectionStore", "keep_theme"} or "keep_theme" in map(
             ast.unparse, call.args
         ):
             assert "read_only" in {keyword.arg for keyword in call.keywords}, file

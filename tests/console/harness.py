@@ -8,7 +8,7 @@ from time import monotonic
 
 from textual.pilot import Pilot
 
-from amp_console.connections import Connection, Folders, Vault
+from amp_console.connections import Connection, Folders, Keyring
 from amp_console.console import Environment, LaunchOptions
 from amp_console.console.app import ConsoleApp
 from amp_console.console.context import Services
@@ -44,7 +44,7 @@ class ConsoleHarness:
             rng=random.Random(1),
         )
         self.environment = Environment(
-            folders, Vault(NO_KEYRING), self.environ, timing, flush_seconds=0.1
+            folders, Keyring(NO_KEYRING), self.environ, timing, flush_seconds=0.1
         )
 
     def connect(self, name: str = "Acme prod", **more: object) -> Connection:
@@ -56,7 +56,7 @@ class ConsoleHarness:
             base_url=self.simulator.base_url,
             **more,  # type: ignore[arg-type]
         )
-        self.environment.book.save(connection)
+        self.environment.connections.save(connection)
         return connection
 
     @contextmanager

@@ -9,21 +9,21 @@ import pytest
 from textual import events
 from textual.pilot import Pilot
 
-from amp_console.connections import Vault
+from amp_console.connections import Keyring
 from amp_console.console.widgets.fields import Field
-from tests.connections import rings
+from tests.connections import backends
 from tests.console.harness import ConsoleHarness
 from tests.secret_service import SecretService, secret_service
 from tests.sync.workspace import OWNER
 
-__all__ = ["fill", "paste", "real_keyring", "rings", "told", "use_keyring"]
+__all__ = ["backends", "fill", "paste", "real_keyring", "told", "use_keyring"]
 
 
 def use_keyring(
-    harness: ConsoleHarness, ring: type[rings.Memory], *, say_after: float = 60.0
+    harness: ConsoleHarness, ring: type[backends.Memory], *, say_after: float = 60.0
 ) -> None:
     """Let the console's keys be kept in this keyring; `say_after` is seconds."""
-    rings.Memory.clear()
+    backends.Memory.clear()
     _give(harness, {"PYTHON_KEYRING_BACKEND": f"{ring.__module__}.{ring.__name__}"}, say_after)
 
 
@@ -42,7 +42,7 @@ def real_keyring(
 
 def _give(harness: ConsoleHarness, environ: Mapping[str, str], say_after: float) -> None:
     harness.environment = dataclasses.replace(
-        harness.environment, vault=Vault(environ), say_waiting_after=say_after
+        harness.environment, keyring=Keyring(environ), say_waiting_after=say_after
     )
 
 

@@ -18,7 +18,7 @@ from amp_console.console.widgets.fields import Choice
 from amp_console.engage import FieldMapping
 from amp_console.ledger import open_ledger
 from amp_console.ledger.audiences import Audience, Link
-from amp_console.ledger.id_types import OtherIdType, other_id_type
+from amp_console.ledger.counts import OtherIdType, other_id_type
 from amp_console.sync.audience_settings import SettingsChange, change
 from amp_console.sync.delivery.plan import draw_up
 from amp_console.values import IdType
@@ -57,14 +57,14 @@ def with_both_ids(harness: ConsoleHarness) -> Audience:
 
 def of(harness: ConsoleHarness, key: str = "shoppers") -> Audience:
     """An audience as it stands in the ledger."""
-    with harness.workspace(harness.environment.book.get("Acme prod")) as workspace:
+    with harness.workspace(harness.environment.connections.get("Acme prod")) as workspace:
         return workspace.audience(key)
 
 
 @contextmanager
 def other_process(harness: ConsoleHarness, known: Audience) -> Iterator[None]:
     """Somebody else holds the audience."""
-    path = harness.environment.folders.ledger(harness.environment.book.get("Acme prod").id)
+    path = harness.environment.folders.ledger(harness.environment.connections.get("Acme prod").id)
     with open_ledger(path) as ledger, ledger.lease(known.id):
         yield
 
@@ -106,7 +106,7 @@ async def test_the_prefix_stands_in_the_default_name(harness: ConsoleHarness) ->
 
 async def test_an_empty_field_is_the_default_again(harness: ConsoleHarness) -> None:
     known = with_both_ids(harness)
-    connection = harness.environment.book.get("Acme prod")
+    connection = harness.environment.connections.get("Acme prod")
     with harness.workspace(connection) as workspace:
         change(workspace.ledger, connection, known, SettingsChange(cohort_name="Big ones"))
     async with harness.open() as pilot:
@@ -314,7 +314,7 @@ async def test_a_hostile_name_is_shown_as_it_is(harness: ConsoleHarness) -> None
 
 def test_what_the_other_id_type_would_do_is_what_it_does(harness: ConsoleHarness) -> None:
     known = with_both_ids(harness)
-    with harness.workspace(harness.environment.book.get("Acme prod")) as workspace:
+    with harness.workspace(harness.environment.connections.get("Acme prod")) as workspace:
         said = workspace.ledger.read(other_id_type, known)
         assert said == OtherIdType(leave=6, enter=4, unknown=2)
         assert _plan_after_switch(workspace, known) == (said.enter, said.leave, said.unknown)

@@ -15,7 +15,7 @@ from amp_console.console.widgets.fields import Choice
 from amp_console.simulator import Answer, Rule, Simulator
 from amp_console.values import Credentials, Region, Secret
 from tests.console.harness import ConsoleHarness, picture, services, until, until_shown
-from tests.console.keyrings import fill, paste, real_keyring, rings, told, use_keyring
+from tests.console.keyrings import backends, fill, paste, real_keyring, told, use_keyring
 from tests.sync.workspace import OWNER
 
 LEAK = "ignore:unclosed:ResourceWarning"  # each KeyringLocked leaks a socket
@@ -38,7 +38,7 @@ def newcomer(harness: ConsoleHarness, monkeypatch: pytest.MonkeyPatch) -> Consol
 @pytest.fixture(autouse=True)
 def _answered() -> Iterator[None]:
     yield
-    rings.Silent.answered.set()
+    backends.Silent.answered.set()
 
 
 def line(pilot: Pilot[None], name: str) -> Input:
@@ -56,15 +56,15 @@ async def test_a_newcomer_is_told_what_is_needed_and_where_it_is(newcomer: Conso
 
 
 async def test_keys_are_tested_kept_and_said_to_be_in_the_keyring(newcomer: ConsoleHarness) -> None:
-    use_keyring(newcomer, rings.Memory)
+    use_keyring(newcomer, backends.Memory)
     async with newcomer.open() as pilot:
         await until_shown(pilot, "Welcome.")
         await fill(pilot, newcomer)
         await pilot.press("f2")
         await saved(pilot)
         await until_shown(pilot, "Saved “Acme prod”.", "The keys are in your keyring")
-        (connection,) = newcomer.environment.book.all()
-        assert rings.Memory.items.keys() == {f"amp-console:{connection.keyring_item}"}
+        (connection,) = newcomer.environment.connections.all()
+        assert backends.Memory.items.keys() == {f"amp-console:{connection.keyring_item}"}
         assert services(pilot).session is not None
 
 
@@ -167,14 +167,14 @@ async def test_a_wrong_key_and_a_wrong_secret_are_told_apart(newcomer: ConsoleHa
         await until(pilot, lambda: "does not know this API Key" in told(pilot, "api-key"))
         await pilot.press("f2")
         await until(pilot, lambda: "does not know this API Key" in told(pilot, "api-key"))
-        assert newcomer.environment.book.all() == ()
+        assert newcomer.environment.connections.all() == ()
 
 
 async def test_the_other_region_is_offered_where_it_knows_the_keys(
     newcomer: ConsoleHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     european = Credentials(Secret("european-key"), Secret("european-secret"))
-    use_keyring(newcomer, rings.Memory)
+    use_keyring(newcomer, backends.Memory)
     with Simulator(credentials=european) as europe:
         monkeypatch.setitem(hosts._HOSTS, Region.EUROPE, europe.base_url)
         async with newcomer.open() as pilot:
@@ -184,7 +184,7 @@ async def test_the_other_region_is_offered_where_it_knows_the_keys(
             await until_shown(pilot, "Use Europe instead?", "they belong")
             await pilot.press("y")
             await saved(pilot)
-            assert newcomer.environment.book.get("Acme prod").region is Region.EUROPE
+            assert newcomer.environment.connections.get("Acme prod").region is Region.EUROPE
 
 
 async def test_another_app_id_is_told_and_offered(newcomer: ConsoleHarness) -> None:
@@ -202,7 +202,7 @@ async def test_another_app_id_is_told_and_offered(newcomer: ConsoleHarness) -> N
 async def test_without_a_network_keys_can_be_kept_untested(
     newcomer: ConsoleHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    use_keyring(newcomer, rings.Memory)
+    use_keyring(newcomer, backends.Memory)
     monkeypatch.setitem(hosts._HOSTS, Region.NORTH_AMERICA, "http://127.0.0.1:1")
     async with newcomer.open() as pilot:
         await until_shown(pilot, "Welcome.")
@@ -213,12 +213,12 @@ async def test_without_a_network_keys_can_be_kept_untested(
         await until_shown(pilot, "Save without testing?")
         await pilot.press("n")
         await until(pilot, lambda: isinstance(pilot.app.screen, ConnectionForm))
-        assert newcomer.environment.book.all() == ()
+        assert newcomer.environment.connections.all() == ()
         await pilot.press("f2")
         await until_shown(pilot, "Save without testing?")
         await pilot.press("y")
         await saved(pilot)
-        assert newcomer.environment.book.get("Acme prod").keyring_item
+        assert newcomer.environment.connections.get("Acme prod").keyring_item
 
 
 async def test_trouble_at_amplitude_is_told_in_words(newcomer: ConsoleHarness) -> None:
@@ -243,7 +243,7 @@ async def test_without_a_keyring_keys_can_be_used_until_one_quits(newcomer: Cons
         assert session is not None
         assert session.key_source is KeySource.THIS_RUN
         await until_shown(pilot, "keys: this session")
-        assert newcomer.environment.book.get("Acme prod").keyring_item is None
+        assert newcomer.environment.connections.get("Acme prod").keyring_item is None
         await services(pilot).figures.update_sizes()
         assert newcomer.simulator.requests[-1].status == 200
 
@@ -256,26 +256,26 @@ async def test_going_on_without_a_keyring_can_be_declined(newcomer: ConsoleHarne
         await until(pilot, lambda: isinstance(pilot.app.screen, KeyringQuestion))
         await pilot.press("escape")
         await until_shown(pilot, "Nothing was saved.")
-        assert newcomer.environment.book.all() == ()
+        assert newcomer.environment.connections.all() == ()
 
 
 async def test_a_keyring_that_asks_elsewhere_freezes_nothing(newcomer: ConsoleHarness) -> None:
-    use_keyring(newcomer, rings.Silent, say_after=0.0)
+    use_keyring(newcomer, backends.Silent, say_after=0.0)
     async with newcomer.open() as pilot:
         await until_shown(pilot, "Welcome.")
         await fill(pilot, newcomer)
         await pilot.press("f2")
         await until(pilot, lambda: isinstance(pilot.app.screen, WaitingDialog))
         assert "Waiting for your keyring… it is asking for your password" in picture(pilot)
-        rings.Silent.answered.set()
+        backends.Silent.answered.set()
         await saved(pilot)
-        assert newcomer.environment.book.get("Acme prod").keyring_item
+        assert newcomer.environment.connections.get("Acme prod").keyring_item
 
 
 async def test_waiting_can_be_stopped_and_nothing_is_kept_after_all(
     newcomer: ConsoleHarness,
 ) -> None:
-    use_keyring(newcomer, rings.Silent, say_after=0.0)
+    use_keyring(newcomer, backends.Silent, say_after=0.0)
     async with newcomer.open() as pilot:
         await until_shown(pilot, "Welcome.")
         await fill(pilot, newcomer)
@@ -286,13 +286,13 @@ async def test_waiting_can_be_stopped_and_nothing_is_kept_after_all(
         assert "you stopped waiting" in picture(pilot)
         await pilot.press("escape")
         await until_shown(pilot, "Nothing was changed.")
-        rings.Silent.answered.set()
-        await until(pilot, lambda: rings.Memory.writes and not rings.Memory.items)
-        assert newcomer.environment.book.all() == ()
+        backends.Silent.answered.set()
+        await until(pilot, lambda: backends.Memory.writes and not backends.Memory.items)
+        assert newcomer.environment.connections.all() == ()
 
 
 async def test_one_can_quit_while_the_keyring_waits(newcomer: ConsoleHarness) -> None:
-    use_keyring(newcomer, rings.Silent, say_after=0.0)
+    use_keyring(newcomer, backends.Silent, say_after=0.0)
     async with newcomer.open() as pilot:
         await until_shown(pilot, "Welcome.")
         await fill(pilot, newcomer)
@@ -300,7 +300,7 @@ async def test_one_can_quit_while_the_keyring_waits(newcomer: ConsoleHarness) ->
         await until(pilot, lambda: isinstance(pilot.app.screen, WaitingDialog))
         await pilot.press("ctrl+q")
         await until(pilot, lambda: not pilot.app.is_running)
-        assert newcomer.environment.book.all() == ()
+        assert newcomer.environment.connections.all() == ()
 
 
 async def test_a_locked_keyring_is_asked_again(
@@ -319,23 +319,23 @@ async def test_a_locked_keyring_is_asked_again(
             await pilot.press("enter")
             await saved(pilot)
             (service,) = keyring.items()
-            item = newcomer.environment.book.get("Acme prod").keyring_item
+            item = newcomer.environment.connections.get("Acme prod").keyring_item
             assert service == f"amp-console:{item}"
 
 
 async def test_empty_keys_keep_the_stored_ones(newcomer: ConsoleHarness) -> None:
-    use_keyring(newcomer, rings.Memory)
-    item = newcomer.environment.vault.write(newcomer.simulator.credentials)
+    use_keyring(newcomer, backends.Memory)
+    item = newcomer.environment.keyring.write(newcomer.simulator.credentials)
     newcomer.connect(keyring_item=item)
     async with newcomer.open() as pilot:
         await until(pilot, lambda: services(pilot).session)
-        pilot.app.push_screen(ConnectionForm(newcomer.environment.book.get("Acme prod")))
+        pilot.app.push_screen(ConnectionForm(newcomer.environment.connections.get("Acme prod")))
         await until_shown(pilot, "leave empty to keep the stored one", "Base URL")
         await paste(pilot, "name", " EU")
         pilot.app.screen.query_one("#read-only", Choice).focus()
         await pilot.press("right", "f2")
         await saved(pilot)
-        (connection,) = newcomer.environment.book.all()
+        (connection,) = newcomer.environment.connections.all()
         assert (connection.name, connection.read_only) == ("Acme prod EU", True)
         assert connection.keyring_item == item
         session = services(pilot).session
@@ -346,26 +346,26 @@ async def test_empty_keys_keep_the_stored_ones(newcomer: ConsoleHarness) -> None
 async def test_what_does_not_touch_the_keys_needs_no_keyring_and_no_network(
     newcomer: ConsoleHarness,
 ) -> None:
-    use_keyring(newcomer, rings.Silent, say_after=0.0)
+    use_keyring(newcomer, backends.Silent, say_after=0.0)
     newcomer.connect(keyring_item="abc")
     async with newcomer.open() as pilot:
         await until(pilot, lambda: services(pilot).session)
-        pilot.app.push_screen(ConnectionForm(newcomer.environment.book.get("Acme prod")))
+        pilot.app.push_screen(ConnectionForm(newcomer.environment.connections.get("Acme prod")))
         await until_shown(pilot, "leave empty to keep the stored one")
         await paste(pilot, "owner", ".org")
         await pilot.press("f2")
         await saved(pilot)
-        assert newcomer.environment.book.get("Acme prod").owner_email == f"{OWNER}.org"
+        assert newcomer.environment.connections.get("Acme prod").owner_email == f"{OWNER}.org"
         assert newcomer.simulator.requests == []
 
 
 async def test_new_keys_replace_the_old_ones(newcomer: ConsoleHarness) -> None:
-    use_keyring(newcomer, rings.Memory)
+    use_keyring(newcomer, backends.Memory)
     old = Credentials(Secret("old-key"), Secret("old-secret"))
-    newcomer.connect(keyring_item=newcomer.environment.vault.write(old))
+    newcomer.connect(keyring_item=newcomer.environment.keyring.write(old))
     async with newcomer.open() as pilot:
         await until(pilot, lambda: services(pilot).session)
-        pilot.app.push_screen(ConnectionForm(newcomer.environment.book.get("Acme prod")))
+        pilot.app.push_screen(ConnectionForm(newcomer.environment.connections.get("Acme prod")))
         await until_shown(pilot, "leave empty to keep the stored one")
         await pilot.press("ctrl+t")
         await until(pilot, lambda: "does not know this API Key" in told(pilot, "api-key"))
@@ -373,7 +373,7 @@ async def test_new_keys_replace_the_old_ones(newcomer: ConsoleHarness) -> None:
         await paste(pilot, "api-key", f"{keys.api_key.reveal()}\n{keys.secret_key.reveal()}")
         await pilot.press("f2")
         await saved(pilot)
-        (text,) = rings.Memory.items.values()
+        (text,) = backends.Memory.items.values()
         assert "old-key" not in text
         await services(pilot).figures.update_sizes()
         assert newcomer.simulator.requests[-1].status == 200

@@ -22,7 +22,7 @@ from tests.console.harness import (
     until_notified,
     until_shown,
 )
-from tests.console.keyrings import real_keyring, rings, use_keyring
+from tests.console.keyrings import backends, real_keyring, use_keyring
 from tests.console.sample_audiences import HOSTILE, connect_with_audiences
 
 LEAK = "ignore:unclosed:ResourceWarning"  # each KeyringLocked leaks a socket
@@ -32,7 +32,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.filterwarnings(LEAK)]
 @pytest.fixture(autouse=True)
 def _answered() -> Iterator[None]:
     yield
-    rings.Silent.answered.set()
+    backends.Silent.answered.set()
 
 
 def last(pilot: Pilot[None]) -> str:
@@ -90,9 +90,9 @@ async def test_read_only_is_turned_on_and_off_and_seen_at_once(harness: ConsoleH
         await until_shown(pilot, "Acme prod")
         await pilot.press("r")
         await until_shown(pilot, "READ-ONLY", "read-only: nothing is sent")
-        assert harness.environment.book.get("Acme prod").read_only
+        assert harness.environment.connections.get("Acme prod").read_only
         await pilot.press("r")
-        await until(pilot, lambda: not harness.environment.book.get("Acme prod").read_only)
+        await until(pilot, lambda: not harness.environment.connections.get("Acme prod").read_only)
         await until(pilot, lambda: "READ-ONLY" not in picture(pilot))
 
 
@@ -111,7 +111,7 @@ async def test_read_only_for_this_run_saves_nothing(harness: ConsoleHarness) -> 
             services(pilot).notifications.entries.clear()
             await pilot.press(key)
             await until_notified(pilot, "started with --read-only")
-        assert not harness.environment.book.get("Acme prod").read_only
+        assert not harness.environment.connections.get("Acme prod").read_only
         session = services(pilot).session
         assert session is not None
         assert session.connection.read_only
@@ -154,7 +154,7 @@ async def test_deleting_asks_for_the_name_and_takes_the_keys_along(
     harness: ConsoleHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with real_keyring(harness, monkeypatch) as keyring:
-        item = harness.environment.vault.write(harness.simulator.credentials)
+        item = harness.environment.keyring.write(harness.simulator.credentials)
         connection = harness.connect("Acme prod", keyring_item=item)
         ledger = harness.environment.folders.ledger(connection.id)
         async with harness.open() as pilot:
@@ -164,11 +164,11 @@ async def test_deleting_asks_for_the_name_and_takes_the_keys_along(
             await pilot.press("D")
             await until_shown(pilot, "Delete “Acme prod”?", "Its keys are deleted", ledger.name)
             await pilot.press(*"Acme", "enter")
-            assert harness.environment.book.all() == (connection,)
+            assert harness.environment.connections.all() == (connection,)
             await pilot.press("space", *"prod", "enter")
             await until(pilot, lambda: "Its keys are gone from your keyring" in last(pilot))
             assert keyring.items() == {}
-            assert harness.environment.book.all() == ()
+            assert harness.environment.connections.all() == ()
             assert str(ledger) in last(pilot)
             assert ledger.exists()
             assert services(pilot).session is None
@@ -179,7 +179,8 @@ async def test_keys_that_could_not_be_deleted_are_told_and_tried_again(
 ) -> None:
     with real_keyring(harness, monkeypatch) as keyring:
         harness.connect(
-            "Acme prod", keyring_item=harness.environment.vault.write(harness.simulator.credentials)
+            "Acme prod",
+            keyring_item=harness.environment.keyring.write(harness.simulator.credentials),
         )
         keyring.lock()
         async with harness.open(size=(80, 24)) as pilot:
@@ -200,7 +201,7 @@ async def test_keys_that_could_not_be_deleted_are_told_and_tried_again(
 
 
 async def test_a_hostile_name_steers_nothing(harness: ConsoleHarness) -> None:
-    use_keyring(harness, rings.Memory)
+    use_keyring(harness, backends.Memory)
     name = "[red]trial [/foo] é😀 שלום " + "long " * 13 + "end"
     harness.connect(name)
     harness.connect("other")

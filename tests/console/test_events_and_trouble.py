@@ -84,7 +84,7 @@ async def test_what_was_done_before_by_other_processes_stands_in_the_log(
         await until_shown(pilot, GHOSTS)
         await pilot.press("5")
         await until_shown(pilot, "Import of ", "Sync ended: run 1", "Sync of 3 audiences started")
-        with harness.workspace(harness.environment.book.pick(None)) as workspace:
+        with harness.workspace(harness.environment.connections.pick(None)) as workspace:
             workspace.change(SettingsChange(cohort_name="VIPs"), GHOSTS)
         await until_shown(pilot, f"Settings of “{GHOSTS}” changed: cohort name VIPs.")
         await pilot.press("slash", *"ended", "enter")

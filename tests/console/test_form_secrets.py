@@ -14,7 +14,7 @@ from amp_console.console.screens.connections.form import TESTING, ConnectionForm
 from amp_console.simulator import Answer, Rule, Simulator
 from amp_console.values import Credentials, Region, Secret
 from tests.console.harness import ConsoleHarness, console, picture, services, until, until_shown
-from tests.console.keyrings import fill, paste, rings, use_keyring
+from tests.console.keyrings import backends, fill, paste, use_keyring
 from tests.test_secrets import API_KEY, SECRET_KEY, shapes
 
 pytestmark = pytest.mark.anyio
@@ -60,7 +60,7 @@ class Evidence:
 
 
 async def test_the_forms_keep_the_keys_to_themselves(harness: ConsoleHarness) -> None:
-    use_keyring(harness, rings.Memory)
+    use_keyring(harness, backends.Memory)
     evidence = Evidence(harness)
     async with harness.open() as pilot:
         await until_shown(pilot, "Welcome.")
@@ -80,7 +80,7 @@ async def test_the_forms_keep_the_keys_to_themselves(harness: ConsoleHarness) ->
             evidence.take(pilot)
         harness.simulator.faults.set([])
         await pilot.press("f2")
-        await until(pilot, harness.environment.book.all)
+        await until(pilot, harness.environment.connections.all)
         await until(pilot, lambda: not isinstance(pilot.app.screen, ConnectionForm))
         evidence.take(pilot)
         await pilot.press("4")
@@ -88,7 +88,7 @@ async def test_the_forms_keep_the_keys_to_themselves(harness: ConsoleHarness) ->
         await pilot.press("t", "y")
         await until_shown(pilot, "Amplitude accepted the keys")
         evidence.take(pilot)
-    assert any(SECRET_KEY in text for text in rings.Memory.items.values())
+    assert any(SECRET_KEY in text for text in backends.Memory.items.values())
     evidence.holds_no_key()
 
 
@@ -112,7 +112,9 @@ async def test_keys_for_this_run_are_written_nowhere(harness: ConsoleHarness) ->
 
 
 async def test_typed_keys_are_masked_too(harness: ConsoleHarness) -> None:
-    harness.environment.book.save(Connection(name="Acme", app_id=7, owner_email="ana@acme.example"))
+    harness.environment.connections.save(
+        Connection(name="Acme", app_id=7, owner_email="ana@acme.example")
+    )
     evidence = Evidence(harness)
     async with harness.open() as pilot:
         await until(pilot, lambda: services(pilot).session)

@@ -11,7 +11,7 @@ from amp_console.console.dialogs.quit import QuitDialog
 from amp_console.console.screens.audiences.list import AudiencesScreen
 from amp_console.console.screens.plan.view import PlanScreen
 from tests.console.harness import ConsoleHarness, console, services, until, until_shown
-from tests.console.keyrings import paste, real_keyring, rings, use_keyring
+from tests.console.keyrings import backends, paste, real_keyring, use_keyring
 from tests.console.sample_audiences import connect_with_audiences
 
 LEAK = "ignore:unclosed:ResourceWarning"  # each KeyringLocked leaks a socket
@@ -29,22 +29,22 @@ def resident(harness: ConsoleHarness) -> ConsoleHarness:
 @pytest.fixture(autouse=True)
 def _answered() -> Iterator[None]:
     yield
-    rings.Silent.answered.set()
+    backends.Silent.answered.set()
 
 
 def stored(harness: ConsoleHarness) -> Connection:
     """A connection whose keys are in a keyring that must answer."""
     return harness.connect(
-        keyring_item=harness.environment.vault.write(harness.simulator.credentials)
+        keyring_item=harness.environment.keyring.write(harness.simulator.credentials)
     )
 
 
 def silent(harness: ConsoleHarness) -> None:
     """Keys in a keyring that does not answer any more."""
-    use_keyring(harness, rings.Silent, say_after=0.0)
-    rings.Silent.answered.set()
+    use_keyring(harness, backends.Silent, say_after=0.0)
+    backends.Silent.answered.set()
     stored(harness)
-    rings.Silent.answered.clear()
+    backends.Silent.answered.clear()
 
 
 async def test_one_is_told_who_keeps_us_waiting_and_the_answer_ends_it(
@@ -55,7 +55,7 @@ async def test_one_is_told_who_keeps_us_waiting_and_the_answer_ends_it(
         await until(pilot, lambda: services(pilot).session)
         await pilot.press("u")
         await until(pilot, lambda: isinstance(pilot.app.screen, WaitingDialog))
-        rings.Silent.answered.set()
+        backends.Silent.answered.set()
         await until(pilot, lambda: resident.simulator.requests)
         await until(pilot, lambda: isinstance(pilot.app.screen, AudiencesScreen))
 
@@ -70,7 +70,7 @@ async def test_two_who_want_the_keys_wait_in_one_dialog(resident: ConsoleHarness
         await pilot.pause()
         dialogs = [item for item in pilot.app.screen_stack if isinstance(item, WaitingDialog)]
         assert len(dialogs) == 1
-        rings.Silent.answered.set()
+        backends.Silent.answered.set()
         await until(pilot, lambda: len(resident.simulator.requests) == 2)
 
 
@@ -137,12 +137,12 @@ async def test_a_sync_waits_for_its_keys_and_one_can_quit_all_the_same(
     resident: ConsoleHarness,
 ) -> None:
     connect_with_audiences(resident)
-    connection = resident.environment.book.get("Acme prod")
-    use_keyring(resident, rings.Silent, say_after=0.0)
-    rings.Silent.answered.set()
-    item = resident.environment.vault.write(resident.simulator.credentials)
-    rings.Silent.answered.clear()
-    resident.environment.book.save(msgspec.structs.replace(connection, keyring_item=item))
+    connection = resident.environment.connections.get("Acme prod")
+    use_keyring(resident, backends.Silent, say_after=0.0)
+    backends.Silent.answered.set()
+    item = resident.environment.keyring.write(resident.simulator.credentials)
+    backends.Silent.answered.clear()
+    resident.environment.connections.save(msgspec.structs.replace(connection, keyring_item=item))
     async with resident.open() as pilot:
         await until_shown(pilot, "newsletter")
         await pilot.press("S")
@@ -167,7 +167,7 @@ async def test_a_dialog_behind_another_one_closes_when_that_is_gone(
         await until(pilot, lambda: isinstance(pilot.app.screen, WaitingDialog))
         pilot.app.push_screen(QuitDialog(console(pilot).leave_when_done))
         await until(pilot, lambda: isinstance(pilot.app.screen, QuitDialog))
-        rings.Silent.answered.set()
+        backends.Silent.answered.set()
         await until(pilot, lambda: resident.simulator.requests)
         assert isinstance(pilot.app.screen, QuitDialog)
         await pilot.press("escape")

@@ -22,7 +22,7 @@ def last(pilot: Pilot[None]) -> str:
 
 
 def of(harness: ConsoleHarness, key: str) -> Audience:
-    with harness.workspace(harness.environment.book.get("Acme prod")) as workspace:
+    with harness.workspace(harness.environment.connections.get("Acme prod")) as workspace:
         return workspace.audience(key)
 
 

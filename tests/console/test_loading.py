@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from textual.pilot import Pilot
 
-from amp_console.connections import ConnectionBook
+from amp_console.connections import ConnectionStore
 from amp_console.console import DemoTrouble
 from amp_console.console.widgets.grid import Grid, RowsState
 from amp_console.console.widgets.grid.widget import READING
@@ -161,7 +161,7 @@ async def test_while_a_connection_is_opened_none_is_said_to_be_missing(
     connect_with_audiences(harness)
     stage = Slow()
     harness.environment = replace(harness.environment, demo=stage)
-    assert isinstance(harness.environment.book, ConnectionBook)
+    assert isinstance(harness.environment.connections, ConnectionStore)
     async with harness.open() as pilot:
         await pilot.press("3")
         await until_shown(pilot, "The connection is still being opened.")

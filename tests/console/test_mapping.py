@@ -50,7 +50,7 @@ async def test_a_path_that_is_none_is_told_at_its_field(harness: ConsoleHarness)
         await pilot.press("f2")
         await until(pilot, lambda: services(pilot).notifications.entries)
         assert "Nothing was saved" in services(pilot).notifications.entries[-1].text
-        assert harness.environment.book.get("Acme prod").amplitude_id_path is None
+        assert harness.environment.connections.get("Acme prod").amplitude_id_path is None
 
 
 async def test_it_is_said_why_an_event_is_filtered_or_can_not_be_used(
@@ -82,7 +82,7 @@ async def test_paths_are_kept_and_used_from_then_on(harness: ConsoleHarness) -> 
         await paste(pilot, "amplitude-id", "$.traits.amplitude_id")
         await pilot.press("f2")
         await until(pilot, lambda: isinstance(pilot.app.screen, AudiencesScreen))
-        kept = harness.environment.book.get("Acme prod")
+        kept = harness.environment.connections.get("Acme prod")
         assert kept.amplitude_id_path == "$.traits.amplitude_id"
         session = services(pilot).session
         assert session is not None

@@ -14,7 +14,7 @@ async def test_it_is_told_and_the_console_goes_on(
 ) -> None:
     connection = connect_with_audiences(harness)
     behind_tls = msgspec.structs.replace(connection, base_url="https://127.0.0.1:1")
-    harness.environment.book.save(behind_tls)
+    harness.environment.connections.save(behind_tls)
     monkeypatch.setenv("SSL_CERT_FILE", "/nowhere/ca.pem")
     async with harness.open() as pilot:
         await until_shown(pilot, "Audiences", "newsletter")

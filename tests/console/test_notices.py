@@ -118,7 +118,7 @@ async def test_ages_go_on_and_a_moment_has_one_age_on_a_screen(harness: ConsoleH
     moment = [NOW]
     timing: Timing = replace(harness.environment.timing, now=lambda: moment[0])
     harness.environment = replace(harness.environment, timing=timing)
-    with harness.workspace(harness.environment.book.pick(None)) as workspace:
+    with harness.workspace(harness.environment.connections.pick(None)) as workspace:
         runs = workspace.ledger.read(
             lambda db: [row[0] for row in db.execute("SELECT max(last_run_at) FROM audience")]
         )

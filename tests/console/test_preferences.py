@@ -127,7 +127,7 @@ async def test_a_chosen_theme_is_kept(harness: ConsoleHarness) -> None:
         await pilot.press("enter")
         await until(pilot, lambda: kept(harness) == "dracula")
 
-    assert harness.environment.book.all() == (connection,)
+    assert harness.environment.connections.all() == (connection,)
 
 
 async def test_a_theme_that_the_settings_name_is_not_written_again(harness: ConsoleHarness) -> None:

@@ -7,7 +7,7 @@ import pytest
 from amp_console.console.background import aside
 from amp_console.console.dialogs.quit import QuitDialog
 from amp_console.console.jobs import importing
-from amp_console.ledger.standing import outstanding
+from amp_console.ledger.counts import outstanding
 from amp_console.simulator import Simulator
 from tests.console.gate import gate_sleeps, rate_limit, start_sync
 from tests.console.harness import ConsoleHarness, console, until, until_shown

@@ -7,9 +7,9 @@ from amp_console.console.jobs.runs import SyncJob
 from amp_console.console.screens.audiences.list import AudiencesScreen
 from amp_console.console.screens.runs.view import RunScreen
 from amp_console.ledger import open_ledger
+from amp_console.ledger.counts import outstanding
 from amp_console.ledger.locks import note_holder
 from amp_console.ledger.runs import all_runs
-from amp_console.ledger.standing import outstanding
 from amp_console.simulator import Answer, Call, Simulator
 from tests.console.gate import gate_sleeps, rate_limit, start_sync
 from tests.console.harness import (

@@ -18,13 +18,12 @@ from amp_console.demo.dataset import (
     user_ids,
 )
 from amp_console.ledger.audiences import Link
+from amp_console.ledger.counts import Outstanding, movement
 from amp_console.ledger.deliveries import Reason
-from amp_console.ledger.movement import movement
 from amp_console.ledger.rejected import rejection_groups
 from amp_console.ledger.requests import requests_page
 from amp_console.ledger.runs import RunStatus, all_runs
 from amp_console.ledger.sources import invalid_events
-from amp_console.ledger.standing import Outstanding
 from amp_console.sync.queries.person import explain_person
 from amp_console.sync.queries.status import Status, audience_summaries
 from amp_console.values import IdType

@@ -38,7 +38,7 @@ def test_the_home_is_the_owners_alone_and_holds_one_connection(folder: Path) -> 
     with SimulatedSession() as session:
         (home,) = folder.iterdir()
         assert stat.S_IMODE(home.stat().st_mode) == 0o700
-        assert session.environment.book.all() == (session.connection,)
+        assert session.environment.connections.all() == (session.connection,)
         assert session.environment.folders.config_file.is_relative_to(home)
         assert session.environment.folders.data.is_relative_to(home)
         assert (session.connection.name, session.connection.owner_email) == (
@@ -54,7 +54,7 @@ def test_the_keys_come_with_it_and_nothing_else_of_the_environment(
     monkeypatch.setenv("AMP_CONSOLE_SECRET_KEY", "a-real-secret")
     with SimulatedSession() as session:
         environment = session.environment
-        keys, source = find_keys(session.connection, environment.environ, environment.vault)
+        keys, source = find_keys(session.connection, environment.environ, environment.keyring)
     assert set(environment.environ) == {"AMP_CONSOLE_API_KEY", "AMP_CONSOLE_SECRET_KEY"}
     assert source is KeySource.ENVIRONMENT
     assert keys.api_key.reveal() == "simulated-api-key"
@@ -63,7 +63,7 @@ def test_the_keys_come_with_it_and_nothing_else_of_the_environment(
 def test_no_keyring_is_touched(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "a.keyring.that.must.not.be.Loaded")
     with SimulatedSession() as session, pytest.raises(KeysError):
-        find_keys(session.connection, {}, session.environment.vault)
+        find_keys(session.connection, {}, session.environment.keyring)
 
 
 def test_nothing_is_left_of_a_demo_that_was_never_opened(folder: Path) -> None:

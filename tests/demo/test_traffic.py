@@ -13,7 +13,7 @@ from amp_console.demo.traffic import FIRST_LEAVER, Traffic
 from amp_console.engage import FieldMapping, ReadOptions
 from amp_console.ledger import Ledger, open_ledger
 from amp_console.ledger.audiences import all_audiences, find_audience
-from amp_console.ledger.movement import movement
+from amp_console.ledger.counts import movement
 from amp_console.sync.ingest.importer import Importer
 from amp_console.sync.timing import Timing
 from tests.demo.demo_workspace import MINUTE, NOW

@@ -4,9 +4,9 @@ from collections.abc import Iterable
 
 from amp_console.ledger import Ledger, deliveries, members, sources
 from amp_console.ledger.audiences import NO_HINTS, Audience, audience, discover
-from amp_console.ledger.deliveries import BatchAnswer, DeliveryBatch
-from amp_console.ledger.members import Gathered
-from amp_console.ledger.standing import Outstanding, outstanding
+from amp_console.ledger.counts import Outstanding, outstanding
+from amp_console.ledger.deliveries import DeliveryBatch, RequestAnswer
+from amp_console.ledger.members import NewestChanges
 from amp_console.values import AudienceHints, AudienceRef, Change, IdType, Operation
 
 REF = AudienceRef("spa_1", "aud_1", "shoppers")
@@ -30,7 +30,7 @@ def read(ledger: Ledger, changes: Iterable[Change], path: str = "/events.ndjson"
     source = ledger.write(sources.begin_source, path, path, 1)
     refs = {change.audience for change in changes}
     ids = {ref: ledger.write(discover, ref).id for ref in refs}
-    gathered = Gathered()
+    gathered = NewestChanges()
     gathered.add(changes)
     ledger.write(members.fold, source, gathered, ids)
 
@@ -50,7 +50,7 @@ def deliver(ledger: Ledger, skipped: Iterable[str] = ()) -> dict[Operation, list
             while batch := take(ledger, operation, id_type=id_type):
                 sent[operation] += batch.identifiers()
                 gone = [id_ for id_ in skipped if id_ in batch.identifiers()]
-                ledger.write(deliveries.confirm, batch, BatchAnswer(2, 200), gone, "unknown")
+                ledger.write(deliveries.confirm, batch, RequestAnswer(2, 200), gone, "unknown")
     return sent
 
 

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from amp_console.ledger import Ledger, deliveries, open_ledger
-from amp_console.ledger.deliveries import BatchAnswer
+from amp_console.ledger.deliveries import RequestAnswer
 from amp_console.ledger.runs import (
     AudienceCounts,
     RunStatus,
@@ -112,9 +112,9 @@ def test_what_a_dead_run_did_is_kept(ledger: Ledger) -> None:
             assert batch is not None
             return batch
 
-        ledger.write(deliveries.confirm, take(3, 20), BatchAnswer(30, 200), ["u1"], "unknown")
-        ledger.write(deliveries.refuse, take(1, 40), ["u3"], BatchAnswer(50, 400, "malformed"))
-        ledger.write(deliveries.void, take(2, 60).request_id, BatchAnswer(70, 503, "down"))
+        ledger.write(deliveries.confirm, take(3, 20), RequestAnswer(30, 200), ["u1"], "unknown")
+        ledger.write(deliveries.refuse, take(1, 40), ["u3"], RequestAnswer(50, 400, "malformed"))
+        ledger.write(deliveries.void, take(2, 60).request_id, RequestAnswer(70, 503, "down"))
         take(2, 80)  # and dies
     with open_ledger(ledger.url) as later:
         (item,) = later.read(run_audiences, run_id)

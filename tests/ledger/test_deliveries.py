@@ -6,14 +6,14 @@ from hypothesis import strategies as st
 
 from amp_console.ledger import Ledger, cohorts, deliveries, open_ledger, uploads
 from amp_console.ledger.audiences import link_existing, set_id_type
-from amp_console.ledger.deliveries import BatchAnswer
+from amp_console.ledger.deliveries import RequestAnswer
 from amp_console.ledger.rejected import rejected_users, retry_rejected
 from amp_console.values import Change, IdType, Operation
 from tests.ledger.helpers import REF, deliver, enters, leaves, left, read, start, take
 
 ADD, REMOVE = Operation.ADD, Operation.REMOVE
-OK = BatchAnswer(2, 200)
-LOST = BatchAnswer(2, None, "lost")
+OK = RequestAnswer(2, 200)
+LOST = RequestAnswer(2, None, "lost")
 
 
 def test_whoever_enters_is_added_once(ledger: Ledger) -> None:
@@ -152,8 +152,8 @@ def test_part_of_a_refused_batch_is_taken_by_name(ledger: Ledger) -> None:
     read(ledger, [enters(f"u{n}", 1, n + 1) for n in range(4)])
     batch = take(ledger, ADD)
     assert batch
-    ledger.write(deliveries.void, batch.request_id, BatchAnswer(2, 400, "bad"))
-    part = ledger.write(deliveries.take_these, 1, batch, ["u1", "u3"], 3)
+    ledger.write(deliveries.void, batch.request_id, RequestAnswer(2, 400, "bad"))
+    part = ledger.write(deliveries.open_sub_batch, 1, batch, ["u1", "u3"], 3)
     assert part
     assert sorted(part.identifiers()) == ["u1", "u3"]
     ledger.write(deliveries.confirm, part, OK)
@@ -164,7 +164,7 @@ def test_a_culprit_is_rejected_with_amplitudes_words(ledger: Ledger) -> None:
     read(ledger, [enters("bad", 1)])
     batch = take(ledger, ADD)
     assert batch
-    ledger.write(deliveries.refuse, batch, ["bad"], BatchAnswer(2, 400, "malformed id"))
+    ledger.write(deliveries.refuse, batch, ["bad"], RequestAnswer(2, 400, "malformed id"))
     assert [u.reason for u in ledger.read(rejected_users)] == ["malformed id"]
 
 
@@ -208,7 +208,7 @@ class TestIdType:
     ) -> None:
         self._both(ledger)
         deliver(ledger)
-        ledger.write(deliveries.make_room, 1, IdType.AMPLITUDE_ID)
+        ledger.write(deliveries.forget_other_id_type, 1, IdType.AMPLITUDE_ID)
         assert deliver(ledger)[ADD] == ["u1", "u2"]
 
 
@@ -230,7 +230,7 @@ class TestUploads:
 
     def test_a_seed_is_pending_removal_before_it_is_sent(self, ledger: Ledger) -> None:
         start(ledger)
-        batch = ledger.write(uploads.take_seed, 1, 1, "seed", 1)
+        batch = ledger.write(uploads.open_seed_upload, 1, 1, "seed", 1)
         assert batch.identifiers() == ["seed"]
         ledger.write(deliveries.void_open, 1, 9, 9)
         assert deliver(ledger)[REMOVE] == ["seed"]
@@ -248,13 +248,13 @@ class TestUploads:
         assert batch is not None
         ledger.write(deliveries.confirm, batch, OK, ["seed"] if is_rejected else [])
         assert deliver(ledger)[REMOVE] == []
-        ledger.write(uploads.take_seed, 1, 1, "seed", 1)
+        ledger.write(uploads.open_seed_upload, 1, 1, "seed", 1)
         ledger.write(deliveries.void_open, 1, 9, 9)
         assert deliver(ledger) == {REMOVE: ["seed"], ADD: []}
 
     def test_a_seed_who_enters_the_audience_stays(self, ledger: Ledger) -> None:
         start(ledger)
-        ledger.write(uploads.take_seed, 1, 1, "seed", 1)
+        ledger.write(uploads.open_seed_upload, 1, 1, "seed", 1)
         read(ledger, [enters("seed", 1)])
         ledger.write(deliveries.void_open, 1, 9, 9)
         assert deliver(ledger) == {REMOVE: [], ADD: ["seed"]}

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from amp_console.ledger import deliveries, open_ledger
+from amp_console.ledger.counts import movement
 from amp_console.ledger.database import Ledger, revision
 from amp_console.ledger.deliveries import RequestKind
-from amp_console.ledger.movement import movement
 from amp_console.ledger.requests import (
     RequestState,
     count_requests,

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from amp_console.ledger import Db, Ledger
+from amp_console.ledger.counts import outstanding_of_all
 from amp_console.ledger.deliveries import Reason
 from amp_console.ledger.people import find_person
 from amp_console.ledger.rejected import (
@@ -15,7 +16,6 @@ from amp_console.ledger.rejected import (
     rejected_page,
     rejection_groups,
 )
-from amp_console.ledger.standing import outstanding_of_all
 from amp_console.values import Operation
 from tests.ledger.helpers import deliver, enters, left, read
 

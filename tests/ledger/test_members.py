@@ -143,7 +143,7 @@ def test_a_change_with_both_identifiers_is_kept_under_both(ledger: Ledger) -> No
 
 
 def test_lines_too_far_apart_must_be_folded_first() -> None:
-    gathered = members.Gathered()
+    gathered = members.NewestChanges()
     gathered.add([enters("u1", NOW, 5)])
     assert gathered.takes([leaves("u1", NOW, 1_000_000)])
     assert not gathered.takes([leaves("u1", NOW, 2_000_000)])

@@ -20,9 +20,9 @@ from amp_console.amplitude import AmplitudeClient, MembersChanged
 from amp_console.connections.read_only import ReadOnly
 from amp_console.engage.lines import BOM, LINE_LIMIT
 from amp_console.ledger.audiences import Audience, all_audiences
+from amp_console.ledger.counts import outstanding
 from amp_console.ledger.requests import count_requests
 from amp_console.ledger.runs import RunKind, RunStatus, all_runs, run_audiences
-from amp_console.ledger.standing import outstanding
 from amp_console.simulator import Answer, Behaviour, Body, Call, Reset, Rule
 from amp_console.sync.audience_settings import SettingsChange
 from amp_console.sync.ingest.stream import StreamIngestor

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from amp_console.ledger.counts import outstanding
 from amp_console.ledger.runs import RunStatus, all_runs, run_audiences
-from amp_console.ledger.standing import outstanding
 from amp_console.simulator import RefuseIds, Rule
 from amp_console.sync.audience_settings import SettingsChange
 from amp_console.sync.live.follower import NO_COHORT

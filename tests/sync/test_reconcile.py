@@ -17,7 +17,7 @@ from amp_console.ledger.comparisons import (
     count_differences,
     differences,
 )
-from amp_console.ledger.reconciling import RepairChoice
+from amp_console.ledger.repairs import RepairChoice
 from amp_console.ledger.runs import RunKind, RunStatus, all_runs
 from amp_console.simulator import Answer, Behaviour, Call, Rule
 from amp_console.sync.audience_settings import SettingsChange

@@ -17,7 +17,7 @@ from amp_console.ledger.comparisons import (
     last_comparison,
 )
 from amp_console.ledger.downloads import starts_since
-from amp_console.ledger.reconciling import RepairChoice
+from amp_console.ledger.repairs import RepairChoice
 from amp_console.ledger.runs import RunStatus
 from amp_console.simulator import Answer, Behaviour, Call, Cut, RefuseIds, Reset, Rule
 from amp_console.sync.audience_settings import SettingsChange

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from amp_console.ledger.audiences import all_audiences
-from amp_console.ledger.standing import outstanding, outstanding_of_all
+from amp_console.ledger.counts import outstanding, outstanding_of_all
 from amp_console.sync.audience_settings import SettingsChange
 from amp_console.sync.queries.status import (
     NOTHING_LEFT,

@@ -18,8 +18,8 @@ from amp_console.engage import FieldMapping, ReadOptions
 from amp_console.ledger import Ledger
 from amp_console.ledger.audiences import Audience, all_audiences, find_audience
 from amp_console.ledger.comparisons import Comparison
-from amp_console.ledger.reconciling import RepairChoice
 from amp_console.ledger.rejected import RejectedUser, rejected_users
+from amp_console.ledger.repairs import RepairChoice
 from amp_console.simulator import Rule, Simulator
 from amp_console.sync.audience_settings import SettingsChange, change
 from amp_console.sync.delivery.context import RunContext

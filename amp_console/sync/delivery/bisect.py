@@ -97,7 +97,7 @@ class BatchBisector:
         worker = self._worker
         await worker.checkpoint()
         return await worker.write(
-            deliveries.take_these, worker.run.id, self._batch, ids, worker.now()
+            deliveries.open_sub_batch, worker.run.id, self._batch, ids, worker.now()
         )
 
     async def _send_control(self, refusal: BadRequest) -> None:
@@ -169,7 +169,7 @@ class BatchBisector:
             id_types.append(self._batch.id_type)
         for id_type in id_types:
             batch = await worker.write(
-                deliveries.take_control, worker.run.id, known.id, id_type, worker.now()
+                deliveries.open_control_batch, worker.run.id, known.id, id_type, worker.now()
             )
             if batch is not None:
                 return batch

@@ -9,8 +9,8 @@ from functools import partial
 from amp_console.amplitude import BadRequest
 from amp_console.ledger import uploads
 from amp_console.ledger.cohorts import Creation
+from amp_console.ledger.counts import members, outstanding
 from amp_console.ledger.deliveries import DeliveryBatch
-from amp_console.ledger.standing import members, outstanding
 from amp_console.sync.delivery.cohort_upload import (
     UploadOutcome,
     begin_creation,
@@ -164,7 +164,7 @@ async def _reject_all(worker: AudienceWorker, last: DeliveryBatch, words: str) -
             "one of them, so all users stay pending. Check the cohort owner's email and the App ID."
         )
     rejected = await worker.write(
-        uploads.reject_everybody,
+        uploads.reject_all_pending,
         last,
         words or f"Amplitude does not know this {last.id_type.label}",
         worker.now(),
@@ -187,7 +187,7 @@ async def _create_from_seed(worker: AudienceWorker, intent: Creation) -> None:
         while not worker.audience.cohort_id:
             await worker.checkpoint()
             batch = await worker.write(
-                uploads.take_seed, worker.run.id, worker.audience.id, seed, worker.now()
+                uploads.open_seed_upload, worker.run.id, worker.audience.id, seed, worker.now()
             )
             try:
                 if await upload(worker, intent, batch) is not UploadOutcome.LOST:

@@ -54,7 +54,7 @@ async def deliver_pending(
     while batch := await worker.take(id_type, operation):
         is_all = batch.size < asked
         if is_first and id_type is not worker.audience.id_type:
-            await worker.write(deliveries.make_room, worker.audience.id, id_type)
+            await worker.write(deliveries.forget_other_id_type, worker.audience.id, id_type)
         is_first = False
         try:
             was_sent = await worker.send(batch)

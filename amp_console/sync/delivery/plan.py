@@ -7,7 +7,7 @@ import msgspec
 from amp_console.connections import Connection
 from amp_console.ledger import Db, late_effects
 from amp_console.ledger.audiences import Audience
-from amp_console.ledger.standing import ToSend, in_cohort, members, outstanding, to_send
+from amp_console.ledger.counts import ToSend, in_cohort, members, outstanding, to_send
 from amp_console.sync.delivery.backoff import requests_for
 from amp_console.sync.formatting import iso_time
 from amp_console.sync.timing import now_in_microseconds

@@ -12,10 +12,10 @@ from amp_console.connections.read_only import guard
 from amp_console.ledger import Db, Ledger, deliveries, holds, late_effects, runs
 from amp_console.ledger.audiences import Audience, audience
 from amp_console.ledger.cohorts import break_link
+from amp_console.ledger.counts import Outstanding, outstanding
 from amp_console.ledger.locks import AudienceBusy, busy_because, note_holder
 from amp_console.ledger.runs import AudienceCounts, RunKind, RunStatus
 from amp_console.ledger.sources import ReadCounts
-from amp_console.ledger.standing import Outstanding, outstanding
 from amp_console.sync.delivery.backoff import RetriesExhausted, held_note
 from amp_console.sync.delivery.context import ActiveRun, AudienceBlocked, RunContext, RunStopped
 from amp_console.sync.delivery.pending import deliver_audience

@@ -20,7 +20,7 @@ from amp_console.amplitude import (
 )
 from amp_console.ledger import Db, deliveries, runs
 from amp_console.ledger.audiences import Audience
-from amp_console.ledger.deliveries import BatchAnswer, DeliveryBatch
+from amp_console.ledger.deliveries import DeliveryBatch, RequestAnswer
 from amp_console.ledger.runs import AudienceCounts
 from amp_console.sync.delivery.backoff import AskedToWait, BatchSize, RetryBudget, asked_to_wait
 from amp_console.sync.delivery.context import ActiveRun, RunStopped
@@ -225,9 +225,9 @@ class AudienceWorker:
         """Until when a failed request may take effect, in microseconds; None if it can't."""
         return self.connection.limits.late_until(self.now()) if error.may_be_applied else None
 
-    def answer(self, status: int | None, words: str) -> BatchAnswer:
+    def answer(self, status: int | None, words: str) -> RequestAnswer:
         """An answer that has just come back."""
-        return BatchAnswer(self.now(), status, words)
+        return RequestAnswer(self.now(), status, words)
 
     def show(self, state: str, wait: float | None = None) -> None:
         """Show what the audience is doing, and for how many seconds it waits."""

@@ -4,7 +4,7 @@ from collections import Counter
 
 from amp_console.engage import EventBatch
 from amp_console.ledger import Db, members, sources
-from amp_console.ledger.members import Gathered
+from amp_console.ledger.members import NewestChanges
 from amp_console.ledger.sources import ReadCounts
 from amp_console.values import AudienceRef, Refusal
 
@@ -16,7 +16,7 @@ class ChangeBuffer:
     """Gathers batches until there is enough for a transaction."""
 
     def __init__(self) -> None:
-        self.gathered = Gathered()
+        self.gathered = NewestChanges()
         self.tally = ReadCounts()
         self.filtered: Counter[str] = Counter()
         self.refusals: list[Refusal] = []

@@ -10,7 +10,7 @@ import asyncio
 
 from amp_console.ledger import LedgerError, late_effects
 from amp_console.ledger.audiences import Audience, audience
-from amp_console.ledger.standing import Outstanding, outstanding
+from amp_console.ledger.counts import Outstanding, outstanding
 from amp_console.sync.delivery.context import ActiveRun
 from amp_console.sync.delivery.pending import deliver_window
 from amp_console.sync.delivery.run import take_turn

@@ -12,9 +12,9 @@ from contextlib import suppress
 from amp_console.connections.read_only import guard
 from amp_console.ledger import LedgerError
 from amp_console.ledger.audiences import Audience, all_audiences, audience
+from amp_console.ledger.counts import outstanding
 from amp_console.ledger.runs import RunKind, RunStatus
 from amp_console.ledger.sources import ReadCounts
-from amp_console.ledger.standing import outstanding
 from amp_console.sync.delivery.context import ActiveRun, RunContext
 from amp_console.sync.delivery.progress import AudienceProgress
 from amp_console.sync.delivery.run import end_run, open_run

@@ -8,8 +8,7 @@ from amp_console.amplitude.wire import membership_body
 from amp_console.ledger import Db
 from amp_console.ledger.audiences import audience
 from amp_console.ledger.deliveries import RequestKind
-from amp_console.ledger.request_members import carried
-from amp_console.ledger.requests import RequestRecord, request
+from amp_console.ledger.requests import RequestRecord, carried, request
 
 SHOWN = 50  # identifiers
 

@@ -9,7 +9,7 @@ from amp_console.connections import Connection
 from amp_console.ledger import Db
 from amp_console.ledger.audiences import Audience, all_audiences, audience
 from amp_console.ledger.comparisons import open_strangers
-from amp_console.ledger.standing import (
+from amp_console.ledger.counts import (
     Headcount,
     Outstanding,
     headcount,

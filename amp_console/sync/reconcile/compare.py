@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import msgspec
 
-from amp_console.ledger import Db, comparing, export_staging
+from amp_console.ledger import Db, export_staging
 from amp_console.ledger.audiences import Audience
-from amp_console.ledger.comparing import ComparisonSpec
+from amp_console.ledger.compare import ComparisonSpec, compare_cohort
 from amp_console.ledger.comparisons import Comparison
 from amp_console.ledger.downloads import close_download
 from amp_console.ledger.runs import RunKind, RunStatus
@@ -82,9 +82,9 @@ async def compare(
         )
         return await worker.write(_compare, spec, download.id)
     finally:
-        await worker.read(export_staging.forget_found, audience.id)
+        await worker.read(export_staging.drop_export, audience.id)
 
 
 def _compare(db: Db, spec: ComparisonSpec, download_id: int) -> Comparison:
     close_download(db, download_id)
-    return comparing.compare(db, spec)
+    return compare_cohort(db, spec)

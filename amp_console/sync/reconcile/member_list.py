@@ -40,18 +40,18 @@ def read_member_list(
     refusals: list[Refusal] = []
     refused = 0
     with open_source(path, _options(audience)) as source:
-        ledger.stage(export_staging.begin_listed, audience.id)
+        ledger.stage(export_staging.begin_list, audience.id)
         for batch in source:
             ids = [_identifier(change, audience.id_type) for change in batch.changes]
             ledger.stage(
-                export_staging.add_listed, audience.id, [id_ for id_ in ids if id_ is not None]
+                export_staging.add_to_list, audience.id, [id_ for id_ in ids if id_ is not None]
             )
             refused += len(batch.refusals)
             refusals += batch.refusals[: 1 - len(refusals)]
         if refused and not allow_incomplete:
             raise IncompleteList(_why_incomplete(source, refused, refusals[0]))
         listed = ledger.stage(
-            export_staging.end_listed, audience.id, audience.id_type, source.taken_at
+            export_staging.end_list, audience.id, audience.id_type, source.taken_at
         )
         if not listed.members:
             raise UnreadableSource(f"{source.name} lists no one. Nothing was compared.")

@@ -15,7 +15,7 @@ from amp_console.ledger.comparisons import (
     DifferenceKind,
     differences,
 )
-from amp_console.ledger.reconciling import RepairChoice, count_chosen
+from amp_console.ledger.repairs import RepairChoice, count_chosen
 from amp_console.sync.delivery.backoff import requests_for
 from amp_console.sync.delivery.plan import cohort_name, owner_email
 

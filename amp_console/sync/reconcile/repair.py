@@ -6,7 +6,7 @@ import msgspec
 
 from amp_console.amplitude import AmplitudeError, BadRequest, Transient, Upload
 from amp_console.connections.read_only import guard
-from amp_console.ledger import reconciling
+from amp_console.ledger import repairs
 from amp_console.ledger.comparisons import Comparison, SizeCheck, keep_size
 from amp_console.ledger.deliveries import DeliveryBatch, void
 from amp_console.ledger.runs import AudienceCounts, RunKind, RunStatus
@@ -103,7 +103,7 @@ async def _send(worker: AudienceWorker, plan: RepairPlan) -> None:
             "Its cohort or its ID type has changed since it was compared. Nothing was sent. "
             "Compare it again."
         )
-    await worker.write(reconciling.make_chosen_pending, comparison, plan.choice, worker.now())
+    await worker.write(repairs.make_chosen_pending, comparison, plan.choice, worker.now())
     if plan.replace:
         await _replace(worker, plan)
         return
@@ -117,8 +117,8 @@ async def _send(worker: AudienceWorker, plan: RepairPlan) -> None:
 
 
 async def _unchecked(worker: AudienceWorker, plan: RepairPlan) -> RepairResult:
-    pending = await worker.read(reconciling.chosen_left, plan.comparison)
-    left = await worker.write(reconciling.note_put_right, plan.comparison)
+    pending = await worker.read(repairs.chosen_left, plan.comparison)
+    left = await worker.write(repairs.note_repaired, plan.comparison)
     return RepairResult(plan, worker.counts, pending, left, None, None)
 
 
@@ -128,7 +128,7 @@ async def _replace(worker: AudienceWorker, plan: RepairPlan) -> None:
     while True:
         await worker.checkpoint()
         batch = await worker.write(
-            reconciling.take_content,
+            repairs.open_replacement,
             worker.run.id,
             audience.id,
             audience.id_type,
@@ -178,7 +178,7 @@ async def _upload(worker: AudienceWorker, plan: RepairPlan, batch: DeliveryBatch
         raise
     matched_all = answer.matched is not None and answer.matched == answer.total == batch.size
     await worker.write(
-        reconciling.replaced,
+        repairs.replaced,
         batch,
         worker.answer(200, answer.text),
         all_matched=matched_all,

@@ -11,7 +11,7 @@ from amp_console.console.status_signs import STATUS_TONES, status_sign
 from amp_console.console.texts import ACCENT, BAD, GOOD, MUTED, TONE, WARN, Part, facts, said
 from amp_console.console.words import MINUTE, changes, number
 from amp_console.ledger.audiences import Link
-from amp_console.ledger.movement import Movement, movement
+from amp_console.ledger.counts import Movement, movement
 from amp_console.ledger.runs import AudienceRun, RunStatus, runs_of_audience
 from amp_console.sync.formatting import uncertain_text
 from amp_console.sync.queries.status import AudienceSummary

@@ -30,7 +30,7 @@ from amp_console.console.widgets.filter_bar import FilterBar
 from amp_console.console.widgets.grid import Cell, Column, Grid, Row, RowsState
 from amp_console.console.words import aged, changes, number
 from amp_console.ledger.audiences import AudienceNotFound, find_audience
-from amp_console.ledger.standing import Headcount
+from amp_console.ledger.counts import Headcount
 from amp_console.sync.queries.status import BY_SEVERITY, AudienceSummary, Status, audience_summaries
 
 COLUMNS = (

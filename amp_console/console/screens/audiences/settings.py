@@ -19,7 +19,7 @@ from amp_console.console.texts import ACCENT, BAD, MUTED, Part, facts, lines, sa
 from amp_console.console.widgets.fields import Choice, Field, Form, chosen, entered, yes_no
 from amp_console.console.words import number
 from amp_console.ledger.audiences import Audience, Link
-from amp_console.ledger.id_types import other_id_type
+from amp_console.ledger.counts import other_id_type
 from amp_console.sync.audience_settings import SettingsChange
 from amp_console.sync.delivery.plan import PREFIX
 from amp_console.sync.queries.status import AudienceSummary, audience_summary

@@ -144,7 +144,7 @@ file. Up, down and Tab go from field to field; left, right and space choose."""
 
     async def _draft(self) -> Draft | None:
         """What may be tested; None where mistakes were told at their fields."""
-        self._others = await aside(self.services.environment.book.all)
+        self._others = await aside(self.services.environment.connections.all)
         try:
             made = draft(self._entered(), self._known, self._others)
         except Mistakes as mistakes:

@@ -90,8 +90,8 @@ Read-only keeps everybody from sending and changing anything by accident."""
     async def load(self) -> None:
         """Read the settings anew; somebody may have edited the file."""
         try:
-            found = await aside(self.services.environment.book.all)
-            self._forgotten = len(await aside(self.services.environment.book.forgotten))
+            found = await aside(self.services.environment.connections.all)
+            self._forgotten = len(await aside(self.services.environment.connections.forgotten))
         except SettingsError as error:
             self.services.notifications.post(str(error), "error")
             self.query_one("#list", Grid).show_notice(RowsState.FAILED, str(error))
@@ -215,7 +215,7 @@ Read-only keeps everybody from sending and changing anything by accident."""
     async def _turn(self, of: Connection) -> None:
         changed = msgspec.structs.replace(of, read_only=not of.read_only)
         try:
-            await aside(self.services.environment.book.save, changed)
+            await aside(self.services.environment.connections.save, changed)
         except SettingsError as error:
             self.services.notifications.post(str(error), "error")
             return
@@ -261,11 +261,13 @@ Read-only keeps everybody from sending and changing anything by accident."""
         services = self.services
         if session_of(services, of) is not None:
             await services.sessions.close()
-        book, vault = services.environment.book, services.environment.vault
+        store, keyring = services.environment.connections, services.environment.keyring
         try:
-            waiting = await ask_keyring(services, partial(forget_connection, book, vault, of.name))
+            waiting = await ask_keyring(
+                services, partial(forget_connection, store, keyring, of.name)
+            )
         except UntilQuit:
-            waiting = await aside(book.forgotten)
+            waiting = await aside(store.forgotten)
         except (KeysError, SettingsError) as error:
             services.notifications.post(str(error), "error")
             return
@@ -283,9 +285,9 @@ Read-only keeps everybody from sending and changing anything by accident."""
 
     async def _clean_up(self) -> None:
         services = self.services
-        book, vault = services.environment.book, services.environment.vault
+        store, keyring = services.environment.connections, services.environment.keyring
         try:
-            left = len(await ask_keyring(services, partial(retry_forgotten, book, vault)))
+            left = len(await ask_keyring(services, partial(retry_forgotten, store, keyring)))
         except (UntilQuit, KeysError, SettingsError) as error:
             services.notifications.post(str(error) or STILL_THERE, "error")
             return

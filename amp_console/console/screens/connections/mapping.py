@@ -150,13 +150,13 @@ own over the sample to be sure."""
 
     async def _save(self) -> None:
         user_id, amplitude_id = self._paths()
-        book, session = self.services.environment.book, self.session
+        store, session = self.services.environment.connections, self.session
         try:
-            known = _stored(await aside(book.all), session.connection)
+            known = _stored(await aside(store.all), session.connection)
             changed = msgspec.structs.replace(
                 known, user_id_path=user_id, amplitude_id_path=amplitude_id
             )
-            await aside(book.save, changed)
+            await aside(store.save, changed)
         except SettingsError as error:
             self.services.notifications.post(str(error), "error")
             return

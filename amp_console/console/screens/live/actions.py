@@ -104,7 +104,7 @@ async def _listen(place: "LiveScreen", request: ListenRequest, *, create: bool) 
     services = place.services
     connection = place.session.connection
     glyphs = partial(
-        find_webhook_secret, connection, services.environment.environ, services.environment.vault
+        find_webhook_secret, connection, services.environment.environ, services.environment.keyring
     )
     try:
         secret = await ask_keyring(services, glyphs)

@@ -18,8 +18,7 @@ from amp_console.console.texts import lines, said
 from amp_console.console.widgets.grid import Grid
 from amp_console.ledger import Db
 from amp_console.ledger.audiences import audience
-from amp_console.ledger.read_since import read_since_last_run
-from amp_console.ledger.sources import ReadCounts
+from amp_console.ledger.sources import ReadCounts, read_since_last_run
 from amp_console.sync.delivery.plan import AudiencePlan, Plan, draw_up
 from amp_console.text import plural
 

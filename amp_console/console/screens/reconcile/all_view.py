@@ -24,7 +24,7 @@ from amp_console.console.screens.reconcile.choice import ChoiceDialog, Offer, co
 from amp_console.console.texts import MUTED, said
 from amp_console.console.widgets.grid import Grid
 from amp_console.ledger.comparisons import Comparison
-from amp_console.ledger.reconciling import RepairChoice
+from amp_console.ledger.repairs import RepairChoice
 from amp_console.sync.reconcile.plan import RepairPlan, plan_repair
 from amp_console.text import plural
 

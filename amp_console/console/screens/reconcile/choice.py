@@ -12,7 +12,7 @@ from textual.widgets import Button, Static
 from amp_console.console.dialogs.base import DIALOG_SHEET, Confirm, Dialog, Sheets
 from amp_console.console.texts import MUTED, said, with_key
 from amp_console.ledger.comparisons import EXTRA, DifferenceKind
-from amp_console.ledger.reconciling import RepairChoice
+from amp_console.ledger.repairs import RepairChoice
 from amp_console.sync.reconcile.plan import RepairPlan
 from amp_console.text import plural
 

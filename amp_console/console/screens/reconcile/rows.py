@@ -139,7 +139,7 @@ def kind_rows(of: Comparison, mended: Mapping[DifferenceKind, int]) -> list[Row]
 
 def person_row(of: Difference, glyphs: Glyphs) -> Row:
     """One person who differs."""
-    if of.is_put_right:
+    if of.is_repaired:
         now = Cell(f"{glyphs.ok} repaired", "good")
     elif of.kind in NAMES and of.kind in _TONES:
         now = Cell("differs", _TONES[of.kind])

@@ -33,7 +33,7 @@ from amp_console.ledger.comparisons import (
     last_comparison,
     put_right,
 )
-from amp_console.ledger.reconciling import RepairChoice
+from amp_console.ledger.repairs import RepairChoice
 from amp_console.sync.reconcile.plan import RepairPlan, plan_repair
 from amp_console.text import clean
 

@@ -6,18 +6,18 @@ from contextlib import suppress
 
 import msgspec
 
-from amp_console.connections.book import ConnectionBook
 from amp_console.connections.connection import Connection
-from amp_console.connections.keys import keys_from_environment
-from amp_console.connections.keys_errors import (
+from amp_console.connections.key_errors import (
     KEYS_NOT_KEPT,
     SET_BOTH,
     KeysError,
     KeysProblem,
     without_keyring,
 )
+from amp_console.connections.keyring import Keyring
+from amp_console.connections.keys import keys_from_environment
 from amp_console.connections.settings_errors import SettingsError
-from amp_console.connections.vault import Vault
+from amp_console.connections.store import ConnectionStore
 from amp_console.values import Credentials
 
 _WHOLE_RING = {KeysProblem.LOCKED, KeysProblem.WAITING, KeysProblem.NO_KEYRING}
@@ -32,7 +32,7 @@ class KeySource(enum.Enum):
 
 
 def find_keys(
-    connection: Connection, environ: Mapping[str, str], vault: Vault
+    connection: Connection, environ: Mapping[str, str], keyring: Keyring
 ) -> tuple[Credentials, KeySource]:
     """Return a connection's keys, from the environment or else from the keyring.
 
@@ -43,7 +43,7 @@ def find_keys(
     try:
         if connection.keyring_item is None:
             raise KeysError(KeysProblem.MISSING)
-        return vault.read(connection.keyring_item), KeySource.KEYRING
+        return keyring.read(connection.keyring_item), KeySource.KEYRING
     except KeysError as error:
         raise _about(connection, error) from None
 
@@ -68,7 +68,7 @@ def _about(connection: Connection, error: KeysError) -> KeysError:
 
 
 def store_keys(
-    book: ConnectionBook, vault: Vault, connection: Connection, credentials: Credentials
+    store: ConnectionStore, keyring: Keyring, connection: Connection, credentials: Credentials
 ) -> Connection:
     """Keep a connection and its keys; return the connection as it was saved.
 
@@ -78,42 +78,42 @@ def store_keys(
     Raises KeysError: the keyring didn't take the keys. The book is as it was. Raises SettingsError:
     the book wasn't saved. The new keys are out of the keyring again.
     """
-    book.check_writable()
+    store.check_writable()
     with without_keyring(KEYS_NOT_KEPT):
-        item = vault.write(credentials)
+        item = keyring.write(credentials)
     stored = msgspec.structs.replace(connection, keyring_item=item)
     try:
-        book.save(stored)
+        store.save(stored)
     except SettingsError:
         with suppress(KeysError):
-            vault.delete(item)
+            keyring.delete(item)
         raise
-    retry_forgotten(book, vault)
+    retry_forgotten(store, keyring)
     return stored
 
 
-def forget_connection(book: ConnectionBook, vault: Vault, name: str) -> tuple[str, ...]:
+def forget_connection(store: ConnectionStore, keyring: Keyring, name: str) -> tuple[str, ...]:
     """Remove a connection and its keys; return the keyring items that still wait to be deleted.
 
     Raises SettingsError: the book wasn't changed; its UnknownConnection: there is none of this
     name.
     """
-    book.remove(name)
-    return retry_forgotten(book, vault)
+    store.remove(name)
+    return retry_forgotten(store, keyring)
 
 
-def retry_forgotten(book: ConnectionBook, vault: Vault) -> tuple[str, ...]:
+def retry_forgotten(store: ConnectionStore, keyring: Keyring) -> tuple[str, ...]:
     """Delete the keyring items that no connection uses any more; return those that still wait.
 
     It stops at a keyring that is locked, silent or absent: one prompt is enough.
     """
-    book.check_writable()
-    for item in book.forgotten():
+    store.check_writable()
+    for item in store.forgotten():
         try:
-            vault.delete(item)
+            keyring.delete(item)
         except KeysError as error:
             if error.problem in _WHOLE_RING:
                 break
         else:
-            book.mark_deleted(item)
-    return book.forgotten()
+            store.mark_deleted(item)
+    return store.forgotten()

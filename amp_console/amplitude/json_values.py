@@ -5,7 +5,7 @@ from typing import NamedTuple
 import msgspec
 
 
-class Answer(NamedTuple):
+class JsonBody(NamedTuple):
     """An answer's JSON value, and the first 2000 characters of its body for the request log."""
 
     tree: object

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from amp_console.connections import KeysError, KeysProblem, Vault, find_keys
+from amp_console.connections import Keyring, KeysError, KeysProblem, find_keys
 from amp_console.connections.connection import Connection
-from tests.connections import rings
+from tests.connections import backends
 from tests.secret_service import SecretService
 
 PLAIN_TEXT = """
-from tests.connections.rings import Memory
+from tests.connections.backends import Memory
 
 class PlaintextKeyring(Memory):
     priority = 20.0
@@ -33,7 +33,7 @@ def _alternatives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def problem_with(name: str) -> KeysError:
     with pytest.raises(KeysError) as raised:
-        Vault({"PYTHON_KEYRING_BACKEND": name}).backend_name()
+        Keyring({"PYTHON_KEYRING_BACKEND": name}).backend_name()
     assert raised.value.problem is KeysProblem.NO_KEYRING
     return raised.value
 
@@ -45,7 +45,7 @@ def problem_with(name: str) -> KeysError:
         "keyring.backends.null.Keyring",
         "keyrings.alt.file.PlaintextKeyring",
         "keyrings.alt.file.EncryptedKeyring",
-        "tests.connections.rings.PlaintextKeyring",
+        "tests.connections.backends.PlaintextKeyring",
     ],
 )
 def test_a_keyring_that_keeps_nothing_safely_is_refused(name: str) -> None:
@@ -66,7 +66,7 @@ def test_the_failing_keyring_is_no_keyring() -> None:
     "name", ["no_such_package.Keyring", "keyring.backends.fail.NoSuch", "Keyring", "os.getcwd"]
 )
 def test_a_keyring_that_cannot_be_loaded_is_not_replaced_by_another(
-    name: str, keyring: SecretService
+    name: str, service: SecretService
 ) -> None:
     assert "PYTHON_KEYRING_BACKEND or keyringrc.cfg names can't be used" in str(problem_with(name))
 
@@ -82,9 +82,9 @@ def configure(folder: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
 def test_the_keyring_libraries_settings_are_honoured(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    configure(tmp_path, monkeypatch, "tests.connections.rings.Memory")
+    configure(tmp_path, monkeypatch, "tests.connections.backends.Memory")
 
-    assert Vault({}).backend_name() == "rings Memory"
+    assert Keyring({}).backend_name() == "backends Memory"
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="keyringrc.cfg has another place there")
@@ -94,23 +94,23 @@ def test_the_keyring_libraries_settings_are_refused_like_the_variable(
     configure(tmp_path, monkeypatch, "keyring.backends.null.Keyring")
 
     with pytest.raises(KeysError, match=r"keyring\.backends\.null\.Keyring"):
-        Vault({}).backend_name()
+        Keyring({}).backend_name()
 
 
-@pytest.mark.parametrize("first", [rings.Memory, rings.PlaintextKeyring])
+@pytest.mark.parametrize("first", [backends.Memory, backends.PlaintextKeyring])
 def test_a_chain_counts_as_the_keyring_it_writes_to(
-    monkeypatch: pytest.MonkeyPatch, first: type[rings.Memory]
+    monkeypatch: pytest.MonkeyPatch, first: type[backends.Memory]
 ) -> None:
     from keyring.backends.chainer import ChainerBackend
 
     monkeypatch.setattr(ChainerBackend, "backends", [first()])
-    vault = Vault({"PYTHON_KEYRING_BACKEND": "keyring.backends.chainer.ChainerBackend"})
+    keyring = Keyring({"PYTHON_KEYRING_BACKEND": "keyring.backends.chainer.ChainerBackend"})
 
-    if first is rings.Memory:
-        assert vault.backend_name() == "rings Memory"
+    if first is backends.Memory:
+        assert keyring.backend_name() == "backends Memory"
         return
     with pytest.raises(KeysError, match="does not keep keys safely"):
-        vault.backend_name()
+        keyring.backend_name()
 
 
 @pytest.fixture
@@ -126,7 +126,7 @@ on_linux = pytest.mark.skipif(sys.platform != "linux", reason="other systems hav
 @pytest.mark.usefixtures("_no_bus", "_alternatives")
 def test_without_a_bus_there_is_no_keyring_and_no_plain_text_instead() -> None:
     with pytest.raises(KeysError, match="This machine has no keyring") as raised:
-        Vault(os.environ).backend_name()
+        Keyring(os.environ).backend_name()
     assert raised.value.problem is KeysProblem.NO_KEYRING
 
 
@@ -137,7 +137,7 @@ def test_keys_that_cannot_be_read_now_are_said_to_be_kept(connection: Connection
         name="Shop", app_id=1, owner_email="owner@example.com", keyring_item="0123456789ab"
     )
     with pytest.raises(KeysError, match=r"keys of “Shop” can't be read.*still there"):
-        find_keys(stored, {}, Vault(os.environ))
+        find_keys(stored, {}, Keyring(os.environ))
 
 
 @on_linux
@@ -145,14 +145,14 @@ def test_keys_that_cannot_be_read_now_are_said_to_be_kept(connection: Connection
 def test_a_keyring_that_starts_later_is_found(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    vault = Vault(os.environ)
+    keyring = Keyring(os.environ)
     with pytest.raises(KeysError):
-        vault.backend_name()
+        keyring.backend_name()
 
-    monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "tests.connections.rings.Memory")
-    assert vault.backend_name() == "rings Memory"
+    monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "tests.connections.backends.Memory")
+    assert keyring.backend_name() == "backends Memory"
 
 
 @pytest.mark.usefixtures("_alternatives")
-def test_the_native_keyring_is_taken_before_a_plain_text_one(keyring: SecretService) -> None:
-    assert Vault(os.environ).backend_name() == "SecretService Keyring"
+def test_the_native_keyring_is_taken_before_a_plain_text_one(service: SecretService) -> None:
+    assert Keyring(os.environ).backend_name() == "SecretService Keyring"

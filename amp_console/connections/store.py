@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from amp_console.connections.connection import Connection
-from amp_console.connections.page import Page, parse
+from amp_console.connections.settings import Settings, parse_settings
 from amp_console.connections.settings_errors import (
     NameTaken,
     NoConnections,
@@ -21,7 +21,7 @@ from amp_console.connections.settings_errors import (
 from amp_console.connections.settings_file import SettingsFile
 
 
-class ConnectionBook:
+class ConnectionStore:
     """The connections by name. Every method may raise a SettingsError about the file."""
 
     def __init__(self, file: Path, *, read_only: bool = False) -> None:
@@ -66,11 +66,11 @@ class ConnectionBook:
         Raises NameTaken: another connection has its name.
         """
 
-        def put(page: Page) -> Page:
-            by_id = {item.id: item for item in page.connections} | {connection.id: connection}
+        def put(settings: Settings) -> Settings:
+            by_id = {item.id: item for item in settings.connections} | {connection.id: connection}
             if [item.name for item in by_id.values()].count(connection.name) > 1:
                 raise NameTaken(connection.name)
-            return page._replace(connections=tuple(by_id.values()))
+            return settings._replace(connections=tuple(by_id.values()))
 
         self._change(put)
 
@@ -80,10 +80,12 @@ class ConnectionBook:
         Raises UnknownConnection: there is none of this name.
         """
 
-        def take_out(page: Page) -> Page:
-            gone = _named(page.connections, name)
-            left = tuple(connection for connection in page.connections if connection.id != gone.id)
-            return page._replace(connections=left)
+        def take_out(settings: Settings) -> Settings:
+            gone = _named(settings.connections, name)
+            left = tuple(
+                connection for connection in settings.connections if connection.id != gone.id
+            )
+            return settings._replace(connections=left)
 
         self._change(take_out)
 
@@ -94,13 +96,13 @@ class ConnectionBook:
     def mark_deleted(self, item: str) -> None:
         """Drop a forgotten item that is in the keyring no more."""
 
-        def cross_off(page: Page) -> Page:
-            left = tuple(entry for entry in page.forgotten if entry != item)
-            return page._replace(forgotten=left)
+        def cross_off(settings: Settings) -> Settings:
+            left = tuple(entry for entry in settings.forgotten if entry != item)
+            return settings._replace(forgotten=left)
 
         self._change(cross_off)
 
-    def _change(self, change: Callable[[Page], Page]) -> None:
+    def _change(self, change: Callable[[Settings], Settings]) -> None:
         """Read, change and write while no other process does."""
         from amp_console.connections.rewrite import rewrite
 
@@ -113,9 +115,9 @@ class ConnectionBook:
             except ValueError as error:
                 raise self._damaged(error) from error
 
-    def _parse(self, text: str) -> Page:
+    def _parse(self, text: str) -> Settings:
         try:
-            return parse(text)
+            return parse_settings(text)
         except ValueError as error:
             raise self._damaged(error) from error
 
@@ -137,7 +139,7 @@ def _named(connections: Iterable[Connection], name: str) -> Connection:
     raise UnknownConnection(name, (item.name for item in known))
 
 
-def _remember_items(before: Page, after: Page) -> Page:
+def _remember_items(before: Settings, after: Settings) -> Settings:
     """Add to the forgotten the items that a change left without a connection."""
     waiting = dict.fromkeys([*after.forgotten, *sorted(before.items - after.items)])
     return after._replace(forgotten=tuple(item for item in waiting if item not in after.items))

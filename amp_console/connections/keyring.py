@@ -7,10 +7,10 @@ from typing import Literal
 import msgspec
 
 from amp_console.connections.connection import new_id
+from amp_console.connections.key_errors import KeysError, KeysProblem
+from amp_console.connections.keyring_backends import KeyringBackend
 from amp_console.connections.keyring_thread import KeyringThread
 from amp_console.connections.keys import checked_keys
-from amp_console.connections.keys_errors import KeysError, KeysProblem
-from amp_console.connections.rings import Ring
 from amp_console.values import Credentials, Secret
 
 _USERNAME = "credentials"
@@ -32,7 +32,7 @@ class _StoredSecret(msgspec.Struct, frozen=True):
     version: Literal[1] = 1
 
 
-class Vault:
+class Keyring:
     """Reads, writes and deletes key pairs, and webhook secrets, in the keyring.
 
     Every method may block, and may raise. What it raises is a KeysError that says why.
@@ -58,7 +58,7 @@ class Vault:
 
         Raises KeysError: there is none (NO_KEYRING).
         """
-        return self._thread.ask(lambda ring: ring.name)
+        return self._thread.ask(lambda backend: backend.name)
 
     def read(self, item: str) -> Credentials:
         """Return the keys in an item.
@@ -67,11 +67,11 @@ class Vault:
         keyring didn't give it.
         """
 
-        def work(ring: Ring) -> Credentials:
-            text = ring.get_password(_service(item), _USERNAME)
+        def work(backend: KeyringBackend) -> Credentials:
+            text = backend.get_password(_service(item), _USERNAME)
             if text is None:
-                raise KeysError(KeysProblem.MISSING, ring.name)
-            return _decode(text, ring.name)
+                raise KeysError(KeysProblem.MISSING, backend.name)
+            return _decode(text, backend.name)
 
         return self._thread.ask(work)
 
@@ -88,14 +88,14 @@ class Vault:
     def read_secret(self, item: str) -> Secret:
         """Return the webhook secret in an item; raises as `read` does."""
 
-        def work(ring: Ring) -> Secret:
-            text = ring.get_password(_service(item), _USERNAME)
+        def work(backend: KeyringBackend) -> Secret:
+            text = backend.get_password(_service(item), _USERNAME)
             if text is None:
-                raise KeysError(KeysProblem.MISSING, ring.name)
+                raise KeysError(KeysProblem.MISSING, backend.name)
             try:
                 return Secret(msgspec.json.decode(text, type=_StoredSecret).webhook_secret)
             except ValueError:
-                raise KeysError(KeysProblem.DAMAGED, ring.name) from None
+                raise KeysError(KeysProblem.DAMAGED, backend.name) from None
 
         return self._thread.ask(work)
 
@@ -107,21 +107,21 @@ class Vault:
         item = new_id()
         stored = False
 
-        def work(ring: Ring) -> None:
+        def work(backend: KeyringBackend) -> None:
             nonlocal stored
-            ring.set_password(_service(item), _USERNAME, text)
+            backend.set_password(_service(item), _USERNAME, text)
             stored = True
-            if ring.get_password(_service(item), _USERNAME) != text:
+            if backend.get_password(_service(item), _USERNAME) != text:
                 raise KeysError(
                     KeysProblem.DAMAGED,
-                    ring.name,
+                    backend.name,
                     words="Your keyring gave back something else than it was given. Nothing was "
                     "changed. Try again, or name another keyring with PYTHON_KEYRING_BACKEND.",
                 )
 
-        def take_back(ring: Ring) -> None:
+        def take_back(backend: KeyringBackend) -> None:
             if stored:
-                ring.delete_password(_service(item), _USERNAME)
+                backend.delete_password(_service(item), _USERNAME)
 
         try:
             self._thread.ask(work)
@@ -136,13 +136,13 @@ class Vault:
         Raises KeysError: it is still there, or may be.
         """
 
-        def work(ring: Ring) -> None:
+        def work(backend: KeyringBackend) -> None:
             from keyring.errors import PasswordDeleteError
 
             with suppress(PasswordDeleteError):  # raised for an item that isn't there, too
-                ring.delete_password(_service(item), _USERNAME)
-            if ring.get_password(_service(item), _USERNAME) is not None:
-                raise KeysError(KeysProblem.REFUSED, ring.name)
+                backend.delete_password(_service(item), _USERNAME)
+            if backend.get_password(_service(item), _USERNAME) is not None:
+                raise KeysError(KeysProblem.REFUSED, backend.name)
 
         self._thread.ask(work)
 

@@ -10,7 +10,7 @@ from amp_console.connections.connection import Connection
 _T = TypeVar("_T")
 
 
-class Page(NamedTuple):
+class Settings(NamedTuple):
     """All that the settings say: the connections, and keyring items that are to be deleted."""
 
     connections: tuple[Connection, ...] = ()
@@ -32,7 +32,7 @@ class _File(msgspec.Struct, frozen=True):
     forgotten: tuple[str, ...] = ()
 
 
-def parse(text: str) -> Page:
+def parse_settings(text: str) -> Settings:
     """Return what a settings text says.
 
     Raises ValueError: it isn't TOML, a value is wrong, or two connections have one name. The text
@@ -47,7 +47,7 @@ def parse(text: str) -> Page:
     for name in names:
         if names.count(name) > 1:
             raise ValueError(f"two connections are called “{name}”")
-    return Page(connections, file.forgotten)
+    return Settings(connections, file.forgotten)
 
 
 def _convert(value: object, shape: type[_T], where: str) -> _T:

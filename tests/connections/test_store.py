@@ -10,7 +10,7 @@ import pytest
 
 from amp_console.connections import (
     Connection,
-    ConnectionBook,
+    ConnectionStore,
     Limits,
     NameTaken,
     NoConnections,
@@ -18,8 +18,8 @@ from amp_console.connections import (
     SeveralConnections,
     UnknownConnection,
 )
-from amp_console.connections.page import Page
 from amp_console.connections.rewrite import rewrite
+from amp_console.connections.settings import Settings
 from amp_console.values import Region
 
 EVERYTHING = Connection(
@@ -82,33 +82,33 @@ def other(name: str) -> Connection:
     return Connection(name=name, app_id=2, owner_email="owner@example.com")
 
 
-def test_a_new_book_is_empty(book: ConnectionBook) -> None:
-    assert book.all() == ()
-    assert book.forgotten() == ()
+def test_a_new_book_is_empty(store: ConnectionStore) -> None:
+    assert store.all() == ()
+    assert store.forgotten() == ()
 
 
 @pytest.mark.parametrize("limits", [EVERYTHING.limits, Limits(), Limits(tries=1)])
-def test_a_connection_comes_back_as_it_was_saved(book: ConnectionBook, limits: Limits) -> None:
-    book.save(EVERYTHING)
-    book.save(msgspec.structs.replace(EVERYTHING, limits=limits))
+def test_a_connection_comes_back_as_it_was_saved(store: ConnectionStore, limits: Limits) -> None:
+    store.save(EVERYTHING)
+    store.save(msgspec.structs.replace(EVERYTHING, limits=limits))
 
-    assert book.all() == (msgspec.structs.replace(EVERYTHING, limits=limits),)
+    assert store.all() == (msgspec.structs.replace(EVERYTHING, limits=limits),)
 
 
-def test_a_saved_connection_keeps_its_place(book: ConnectionBook, connection: Connection) -> None:
+def test_a_saved_connection_keeps_its_place(store: ConnectionStore, connection: Connection) -> None:
     blog = other("Blog")
-    book.save(connection)
-    book.save(blog)
+    store.save(connection)
+    store.save(blog)
     renamed = msgspec.structs.replace(connection, name="Store", base_url="http://127.0.0.1:1")
-    book.save(renamed)
+    store.save(renamed)
 
-    assert book.all() == (renamed, blog)
+    assert store.all() == (renamed, blog)
 
 
 def test_only_what_differs_from_the_defaults_is_written(
-    book: ConnectionBook, connection: Connection, file: Path
+    store: ConnectionStore, connection: Connection, file: Path
 ) -> None:
-    book.save(connection)
+    store.save(connection)
 
     assert file.read_text() == (
         "# amp-console's connections. Their keys are in the keyring, not here.\n\n"
@@ -136,83 +136,87 @@ def test_only_what_differs_from_the_defaults_is_written(
         "x" * 100,
     ],
 )
-def test_any_name_that_can_be_shown_comes_back(book: ConnectionBook, name: str) -> None:
-    book.save(other("Neighbour"))
-    book.save(msgspec.structs.replace(EVERYTHING, name=name))
+def test_any_name_that_can_be_shown_comes_back(store: ConnectionStore, name: str) -> None:
+    store.save(other("Neighbour"))
+    store.save(msgspec.structs.replace(EVERYTHING, name=name))
 
-    assert book.get(name).name == name
-    assert book.pick(name) == book.get(name)
-    book.remove(name)
-    assert [item.name for item in book.all()] == ["Neighbour"]
-
-
-def test_a_name_is_found_in_either_form_of_its_accents(book: ConnectionBook) -> None:
-    book.save(other("Caf\u00e9"))
-
-    assert book.get("Cafe\u0301").name == "Caf\u00e9"
+    assert store.get(name).name == name
+    assert store.pick(name) == store.get(name)
+    store.remove(name)
+    assert [item.name for item in store.all()] == ["Neighbour"]
 
 
-def test_two_connections_cannot_have_one_name(book: ConnectionBook, connection: Connection) -> None:
-    book.save(connection)
+def test_a_name_is_found_in_either_form_of_its_accents(store: ConnectionStore) -> None:
+    store.save(other("Caf\u00e9"))
+
+    assert store.get("Cafe\u0301").name == "Caf\u00e9"
+
+
+def test_two_connections_cannot_have_one_name(
+    store: ConnectionStore, connection: Connection
+) -> None:
+    store.save(connection)
 
     with pytest.raises(NameTaken, match=r"is called “Shop”\. Nothing was saved"):
-        book.save(other("Shop"))
-    assert book.all() == (connection,)
+        store.save(other("Shop"))
+    assert store.all() == (connection,)
 
 
-def test_the_only_connection_needs_no_name(book: ConnectionBook, connection: Connection) -> None:
-    book.save(connection)
+def test_the_only_connection_needs_no_name(store: ConnectionStore, connection: Connection) -> None:
+    store.save(connection)
 
-    assert book.pick(None) == connection
+    assert store.pick(None) == connection
 
 
 def test_several_connections_are_named_in_the_error(
-    book: ConnectionBook, connection: Connection
+    store: ConnectionStore, connection: Connection
 ) -> None:
-    book.save(connection)
-    book.save(other("Blog"))
+    store.save(connection)
+    store.save(other("Blog"))
 
     with pytest.raises(SeveralConnections, match=r"Shop, Blog\. Name one of them"):
-        book.pick(None)
+        store.pick(None)
 
 
-def test_an_unknown_name_lists_the_known_ones(book: ConnectionBook, connection: Connection) -> None:
-    book.save(connection)
-    book.save(other("Blog"))
+def test_an_unknown_name_lists_the_known_ones(
+    store: ConnectionStore, connection: Connection
+) -> None:
+    store.save(connection)
+    store.save(other("Blog"))
 
-    for call in (book.get, book.pick, book.remove):
+    for call in (store.get, store.pick, store.remove):
         with pytest.raises(UnknownConnection, match=r"called “Shpo”\. There are: Shop, Blog\."):
             call("Shpo")
 
 
 @pytest.mark.parametrize("name", [None, "Shop"])
-def test_an_empty_book_says_how_to_begin(book: ConnectionBook, name: str | None) -> None:
+def test_an_empty_book_says_how_to_begin(store: ConnectionStore, name: str | None) -> None:
     with pytest.raises(NoConnections, match="amp-console connect NAME …"):
-        book.pick(name)
+        store.pick(name)
 
 
-def test_saving_keeps_what_people_wrote(book: ConnectionBook, file: Path) -> None:
+def test_saving_keeps_what_people_wrote(store: ConnectionStore, file: Path) -> None:
     file.write_text(WRITTEN_BY_HAND)
-    shop = book.get("Shop")
+    shop = store.get("Shop")
 
-    book.save(msgspec.structs.replace(shop, app_id=7, base_url="http://127.0.0.1:1"))
+    store.save(msgspec.structs.replace(shop, app_id=7, base_url="http://127.0.0.1:1"))
 
     assert file.read_text() == WRITTEN_BY_HAND.replace("app_id = 1\n", "app_id = 7\n").replace(
         'nickname = "the shop"\n', 'nickname = "the shop"\nbase_url = "http://127.0.0.1:1"\n'
     )
 
 
-def test_tables_in_any_order_are_edited(book: ConnectionBook, file: Path) -> None:
+def test_tables_in_any_order_are_edited(store: ConnectionStore, file: Path) -> None:
     file.write_text(
         '[connections.a.limits]\ntries = 3\n\n[other]\n# mine\nx = 1\n[connections."b"]\n'
         'name = "B"\napp_id = 1\nowner_email = "a@b.example"\n'
         '[connections.a]\nname = "A"\napp_id = 1\nowner_email = "a@b.example"\n'
     )
-    for item in book.all():
-        book.save(msgspec.structs.replace(item, app_id=2, limits=Limits(tries=4), read_only=True))
-    book.save(other("C"))
+    for item in store.all():
+        store.save(msgspec.structs.replace(item, app_id=2, limits=Limits(tries=4), read_only=True))
+    store.save(other("C"))
 
-    assert {item.name: item.app_id for item in book.all()} == {"A": 2, "B": 2, "C": 2}
+    assert {item.name: item.app_id for item in store.all()} == {"A": 2, "B": 2, "C": 2}
     assert "\n[other]\n# mine\nx = 1\n" in file.read_text()
 
 
@@ -233,11 +237,13 @@ tries = 3
 """
 
 
-def test_what_cannot_be_edited_without_harm_is_left_alone(book: ConnectionBook, file: Path) -> None:
+def test_what_cannot_be_edited_without_harm_is_left_alone(
+    store: ConnectionStore, file: Path
+) -> None:
     file.write_text(TORN_APART)
 
     with pytest.raises(SettingsError, match=r"can't be edited without harm\. Nothing was changed"):
-        book.remove("Shop")
+        store.remove("Shop")
     assert file.read_text() == TORN_APART
 
 
@@ -245,65 +251,65 @@ def test_an_edit_that_would_lose_a_connection_is_refused(connection: Connection)
     text = "[connections]\n[[others]]\ny = 1\n" + SHOP
 
     with pytest.raises(ValueError, match="can't be edited without harm"):
-        rewrite(text, Page(connections=(connection,)))
+        rewrite(text, Settings(connections=(connection,)))
 
 
 def test_removing_the_first_connection_keeps_the_header(
-    book: ConnectionBook, connection: Connection, file: Path
+    store: ConnectionStore, connection: Connection, file: Path
 ) -> None:
-    book.save(connection)
-    book.save(other("Blog"))
+    store.save(connection)
+    store.save(other("Blog"))
 
-    book.remove("Shop")
+    store.remove("Shop")
 
     assert file.read_text().startswith("# amp-console's connections.")
 
 
-def test_removing_keeps_what_people_wrote_elsewhere(book: ConnectionBook, file: Path) -> None:
+def test_removing_keeps_what_people_wrote_elsewhere(store: ConnectionStore, file: Path) -> None:
     file.write_text(WRITTEN_BY_HAND)
 
-    book.remove("Blog")
+    store.remove("Blog")
 
     start = WRITTEN_BY_HAND.index("\n[connections.blog]")
     end = WRITTEN_BY_HAND.index("\n# Bob's")
     assert file.read_text() == WRITTEN_BY_HAND[:start] + WRITTEN_BY_HAND[end:]
 
 
-def test_a_comment_goes_with_the_connection_below_it(book: ConnectionBook, file: Path) -> None:
+def test_a_comment_goes_with_the_connection_below_it(store: ConnectionStore, file: Path) -> None:
     file.write_text(WRITTEN_BY_HAND)
 
-    book.remove("News")
+    store.remove("News")
 
     assert file.read_text() == WRITTEN_BY_HAND[: WRITTEN_BY_HAND.index("\n# Bob's")]
 
 
-def test_removing_all_keeps_the_rest_of_the_file(book: ConnectionBook, file: Path) -> None:
+def test_removing_all_keeps_the_rest_of_the_file(store: ConnectionStore, file: Path) -> None:
     file.write_text(WRITTEN_BY_HAND)
 
     for name in ("Shop", "Blog", "News"):
-        book.remove(name)
+        store.remove(name)
 
     assert file.read_text() == '# Ask Ada before changing anything.\ncolour = "blue"\n'
 
 
-def test_changed_limits_keep_their_comments(book: ConnectionBook, file: Path) -> None:
+def test_changed_limits_keep_their_comments(store: ConnectionStore, file: Path) -> None:
     file.write_text(WRITTEN_BY_HAND)
     for name in ("Shop", "Blog"):
-        book.save(msgspec.structs.replace(book.get(name), limits=Limits(tries=4, timeout=9)))
+        store.save(msgspec.structs.replace(store.get(name), limits=Limits(tries=4, timeout=9)))
 
     text = file.read_text()
     assert "# Gently: it is a small project.\n" in text
     assert "tries = 4  # not more\n" in text
     assert 'mood = "calm"' in text
-    assert [item.limits for item in book.all()] == [Limits(tries=4, timeout=9)] * 2 + [Limits()]
+    assert [item.limits for item in store.all()] == [Limits(tries=4, timeout=9)] * 2 + [Limits()]
 
 
-def test_a_file_from_a_windows_editor_is_read(book: ConnectionBook, file: Path) -> None:
+def test_a_file_from_a_windows_editor_is_read(store: ConnectionStore, file: Path) -> None:
     file.write_bytes(b"\xef\xbb\xbf" + WRITTEN_BY_HAND.replace("\n", "\r\n").encode())
 
-    book.save(msgspec.structs.replace(book.get("Shop"), app_id=7))
+    store.save(msgspec.structs.replace(store.get("Shop"), app_id=7))
 
-    assert [item.app_id for item in book.all()] == [7, 16, 3]
+    assert [item.app_id for item in store.all()] == [7, 16, 3]
 
 
 @pytest.mark.parametrize(
@@ -327,80 +333,80 @@ def test_a_file_from_a_windows_editor_is_read(book: ConnectionBook, file: Path) 
     ],
 )
 def test_a_damaged_file_is_told_and_left_alone(
-    book: ConnectionBook, file: Path, text: str, why: str
+    store: ConnectionStore, file: Path, text: str, why: str
 ) -> None:
     file.write_text(text)
 
-    for call in (book.all, lambda: book.save(EVERYTHING)):
+    for call in (store.all, lambda: store.save(EVERYTHING)):
         with pytest.raises(SettingsError, match=f"{why}.*Nothing was changed") as raised:
             call()
         assert str(file) in str(raised.value)
     assert file.read_text() == text
 
 
-def test_a_file_that_is_no_text_is_told(book: ConnectionBook, file: Path) -> None:
+def test_a_file_that_is_no_text_is_told(store: ConnectionStore, file: Path) -> None:
     file.write_bytes(b"\xff\xfe\x00")
 
     with pytest.raises(SettingsError, match="can't be read"):
-        book.all()
+        store.all()
 
 
-def test_a_folder_in_the_files_place_is_told(book: ConnectionBook, file: Path) -> None:
+def test_a_folder_in_the_files_place_is_told(store: ConnectionStore, file: Path) -> None:
     file.mkdir()
 
     with pytest.raises(SettingsError, match="can't be read"):
-        book.save(EVERYTHING)
+        store.save(EVERYTHING)
 
 
-def test_a_keyring_item_that_a_save_leaves_behind_is_remembered(book: ConnectionBook) -> None:
-    book.save(EVERYTHING)
-    book.save(msgspec.structs.replace(EVERYTHING, keyring_item="second"))
-    assert book.forgotten() == ("0123456789ab",)
+def test_a_keyring_item_that_a_save_leaves_behind_is_remembered(store: ConnectionStore) -> None:
+    store.save(EVERYTHING)
+    store.save(msgspec.structs.replace(EVERYTHING, keyring_item="second"))
+    assert store.forgotten() == ("0123456789ab",)
 
-    book.remove("Shop")
-    assert book.forgotten() == ("0123456789ab", "second")
+    store.remove("Shop")
+    assert store.forgotten() == ("0123456789ab", "second")
 
-    book.mark_deleted("0123456789ab")
-    assert book.forgotten() == ("second",)
-    book.mark_deleted("second")
-    assert book.forgotten() == ()
+    store.mark_deleted("0123456789ab")
+    assert store.forgotten() == ("second",)
+    store.mark_deleted("second")
+    assert store.forgotten() == ()
 
 
-def test_an_item_in_use_is_never_among_the_forgotten(book: ConnectionBook, file: Path) -> None:
+def test_an_item_in_use_is_never_among_the_forgotten(store: ConnectionStore, file: Path) -> None:
     file.write_text('forgotten = ["0123456789ab", "second"]\n')
 
-    book.save(EVERYTHING)
+    store.save(EVERYTHING)
 
-    assert book.forgotten() == ("second",)
+    assert store.forgotten() == ("second",)
 
 
 CRASH = """
 import os, sys
 from pathlib import Path
-from amp_console.connections import Connection, ConnectionBook
+from amp_console.connections import Connection, ConnectionStore
 Path.replace = lambda self, target: os._exit(9)  # the power goes, just before the rename
-ConnectionBook(Path(sys.argv[1])).save(Connection(name="New", app_id=1, owner_email="a@b.example"))
+ConnectionStore(Path(sys.argv[1])).save(Connection(name="New", app_id=1, owner_email="a@b.example"))
 """
 
 
 def test_a_crash_before_the_rename_leaves_the_old_file(
-    book: ConnectionBook, connection: Connection, file: Path
+    store: ConnectionStore, connection: Connection, file: Path
 ) -> None:
-    book.save(connection)
+    store.save(connection)
     before = file.read_bytes()
 
     run = subprocess.run([sys.executable, "-c", CRASH, str(file)], check=False, timeout=30)
 
     assert run.returncode == 9
     assert file.read_bytes() == before
-    book.save(other("After"))  # the lock went with the process
-    assert len(book.all()) == 2
+    store.save(other("After"))  # the lock went with the process
+    assert len(store.all()) == 2
 
 
 def test_a_disk_that_refuses_leaves_the_old_file_and_no_other(
-    book: ConnectionBook, connection: Connection, file: Path, monkeypatch: pytest.MonkeyPatch
+    store: ConnectionStore, connection: Connection, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    book.save(connection)
+    store.save(connection)
     before = file.read_bytes()
 
     def full(handle: int) -> None:
@@ -408,7 +414,7 @@ def test_a_disk_that_refuses_leaves_the_old_file_and_no_other(
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(SettingsError, match=r"can't be written \(OSError\)\. What they held is st"):
-        book.save(other("Blog"))
+        store.save(other("Blog"))
 
     assert file.read_bytes() == before
     assert {item.name for item in file.parent.iterdir()} == {"config.toml", "config.toml.lock"}
@@ -417,31 +423,31 @@ def test_a_disk_that_refuses_leaves_the_old_file_and_no_other(
 SAVE_TEN = """
 import sys
 from pathlib import Path
-from amp_console.connections import Connection, ConnectionBook
-book = ConnectionBook(Path(sys.argv[1]))
+from amp_console.connections import Connection, ConnectionStore
+store = ConnectionStore(Path(sys.argv[1]))
 for count in range(10):
-    book.save(Connection(name=f"{sys.argv[2]}-{count}", app_id=1, owner_email="a@b.example"))
+    store.save(Connection(name=f"{sys.argv[2]}-{count}", app_id=1, owner_email="a@b.example"))
 """
 
 
-def test_processes_that_save_at_once_lose_nothing(book: ConnectionBook, file: Path) -> None:
+def test_processes_that_save_at_once_lose_nothing(store: ConnectionStore, file: Path) -> None:
     writers = [
         subprocess.Popen([sys.executable, "-c", SAVE_TEN, str(file), name]) for name in "abcd"
     ]
 
     assert [writer.wait(60) for writer in writers] == [0, 0, 0, 0]
-    assert {item.name for item in book.all()} == {f"{a}-{b}" for a in "abcd" for b in range(10)}
+    assert {item.name for item in store.all()} == {f"{a}-{b}" for a in "abcd" for b in range(10)}
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege there")
 def test_a_link_to_the_settings_stays_a_link(
-    book: ConnectionBook, connection: Connection, file: Path, tmp_path: Path
+    store: ConnectionStore, connection: Connection, file: Path, tmp_path: Path
 ) -> None:
     kept = tmp_path / "dotfiles.toml"
     kept.write_text("")
     file.symlink_to(kept)
 
-    book.save(connection)
+    store.save(connection)
 
     assert file.is_symlink()
     assert "Shop" in kept.read_text()

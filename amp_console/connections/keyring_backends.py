@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Protocol
 
-from amp_console.connections.keys_errors import KEY_VARIABLES, KeysError, KeysProblem
+from amp_console.connections.key_errors import KEY_VARIABLES, KeysError, KeysProblem
 
 _NATIVE = (
     "keyring.backends.macOS.Keyring",
@@ -21,7 +21,7 @@ _NAMED_BY = "PYTHON_KEYRING_BACKEND or keyringrc.cfg"
 _INSTEAD = f"Name another or none, or set {KEY_VARIABLES[0]} and {KEY_VARIABLES[1]}."
 
 
-class Ring(Protocol):
+class KeyringBackend(Protocol):
     """What is asked of a backend of the keyring library."""
 
     @property
@@ -38,16 +38,16 @@ class Ring(Protocol):
         """Remove a text."""
 
 
-def open_ring(environ: Mapping[str, str]) -> Ring:
+def open_backend(environ: Mapping[str, str]) -> KeyringBackend:
     """Return the keyring that the operator named, else the best native one that works here.
 
     Raises KeysError: there is none, the named one can't be loaded, or it keeps nothing or keeps it
     in plain text (NO_KEYRING).
     """
-    ring = _named(environ) or _best_native()
-    if ring is None:
+    backend = _named(environ) or _best_native()
+    if backend is None:
         raise KeysError(KeysProblem.NO_KEYRING)
-    origins = [f"{kind.__module__}.{kind.__qualname__}" for kind in type(ring).__mro__]
+    origins = [f"{kind.__module__}.{kind.__qualname__}" for kind in type(backend).__mro__]
     if any(origin.startswith("keyring.backends.fail.") for origin in origins):
         raise KeysError(KeysProblem.NO_KEYRING)
     if any(map(_keeps_nothing_safely, origins)):
@@ -56,7 +56,7 @@ def open_ring(environ: Mapping[str, str]) -> Ring:
             words=f"{_NAMED_BY} names {origins[0]}, which does not keep keys safely and is "
             f"not used. {_INSTEAD}",
         )
-    return ring
+    return backend
 
 
 def _keeps_nothing_safely(origin: str) -> bool:
@@ -65,30 +65,30 @@ def _keeps_nothing_safely(origin: str) -> bool:
     return origin.startswith(unsafe) or "plaintext" in origin.lower()
 
 
-def _named(environ: Mapping[str, str]) -> Ring | None:
+def _named(environ: Mapping[str, str]) -> KeyringBackend | None:
     """Return the operator's choice; where that is the chainer, the keyring it would write to."""
     from keyring import core
     from keyring.backends.chainer import ChainerBackend
 
     name = environ.get("PYTHON_KEYRING_BACKEND")
     try:
-        ring = core.load_keyring(name) if name else core.load_config()
-        if isinstance(ring, ChainerBackend):
-            ring = next(iter(ring.backends), None)
+        backend = core.load_keyring(name) if name else core.load_config()
+        if isinstance(backend, ChainerBackend):
+            backend = next(iter(backend.backends), None)
     except Exception as error:
         raise KeysError(
             KeysProblem.NO_KEYRING,
             words=f"The keyring that {_NAMED_BY} names can't be used ({type(error).__name__}), "
             f"so nothing was saved. {_INSTEAD}",
         ) from None
-    return ring
+    return backend
 
 
-def _best_native() -> Ring | None:
+def _best_native() -> KeyringBackend | None:
     from keyring import core
 
-    rings = []
+    backends = []
     for name in _NATIVE:
         with suppress(Exception):  # made for another system, or not running
-            rings.append(core.load_keyring(name))
-    return max(rings, key=lambda ring: ring.priority, default=None)
+            backends.append(core.load_keyring(name))
+    return max(backends, key=lambda backend: backend.priority, default=None)

@@ -7,7 +7,6 @@ no second look at the members.
 import msgspec
 
 from amp_console.ledger.audiences import audience
-from amp_console.ledger.codes import ID_TYPE_CODE
 from amp_console.ledger.comparisons import (
     DISAGREEING,
     Comparison,
@@ -15,9 +14,9 @@ from amp_console.ledger.comparisons import (
     PriorState,
     comparison,
 )
-from amp_console.ledger.db import Db
-from amp_console.ledger.export_staging import drift_table, found_table, listed_table
-from amp_console.ledger.standing import IS_UNIDENTIFIED
+from amp_console.ledger.counts import IS_UNIDENTIFIED
+from amp_console.ledger.db import ID_TYPE_CODE, Db
+from amp_console.ledger.export_staging import drift_table, export_table, list_table
 
 KEPT = 10  # comparisons of an audience whose differences are kept
 
@@ -54,7 +53,7 @@ _FORMER = "audience_id = :audience AND id_type = :other_type AND wanted = 0 AND 
 class ComparisonSpec(msgspec.Struct, frozen=True):
     """What a comparison is of; see `Comparison`, whose first fields these become.
 
-    `is_against_list` says that `add_listed` was told the members; else the ledger says them. Of
+    `is_against_list` says that `add_to_list` was told the members; else the ledger says them. Of
     the list's identifiers, `list_known` ones occur in the audience.
     """
 
@@ -72,7 +71,7 @@ class ComparisonSpec(msgspec.Struct, frozen=True):
         return self.against is not None
 
 
-def compare(db: Db, occasion: ComparisonSpec) -> Comparison:
+def compare_cohort(db: Db, occasion: ComparisonSpec) -> Comparison:
     """Compare who was found with who belongs there, and set `delivered` to what was found."""
     return _Comparer(db, occasion).compare()
 
@@ -84,9 +83,9 @@ class _Comparer:
         known = audience(db, occasion.audience_id)
         assert known.cohort_id is not None
         self._audience_id, self._cohort_id = known.id, known.cohort_id
-        self._found = f"temp.{found_table(known.id)}"
+        self._found = f"temp.{export_table(known.id)}"
         self._drift = f"temp.{drift_table(known.id)}"
-        self._listed = f"temp.{listed_table(known.id)}"
+        self._listed = f"temp.{list_table(known.id)}"
         self._has_former = False
         self._values: dict[str, object] = {
             "audience": known.id,
@@ -125,7 +124,7 @@ class _Comparer:
         )
 
     def _index_found(self, column: str) -> None:
-        table = found_table(self._audience_id)
+        table = export_table(self._audience_id)
         self._run(f"CREATE INDEX {self._found}_{column} ON {table} ({column})")
 
     def _note_drift(self) -> None:

@@ -12,127 +12,132 @@ import pytest
 from keyring.errors import InitError, KeyringError, KeyringLocked, NoKeyringError, PasswordSetError
 
 from amp_console.connections import (
-    ConnectionBook,
+    ConnectionStore,
+    Keyring,
     KeysError,
     KeysProblem,
-    Vault,
     checked_keys,
     retry_forgotten,
 )
 from amp_console.values import Credentials
-from tests.connections import rings
+from tests.connections import backends
 
 MOMENT = 0.01  # seconds of patience with a keyring that never answers
 
 
 @pytest.fixture(autouse=True)
 def _fresh_rings() -> Iterator[None]:
-    rings.Memory.clear()
+    backends.Memory.clear()
     yield
-    rings.Silent.answered.set()
+    backends.Silent.answered.set()
 
 
-def environ(ring: type[rings.Memory]) -> dict[str, str]:
-    return {"PYTHON_KEYRING_BACKEND": f"{ring.__module__}.{ring.__name__}"}
+def environ(backend: type[backends.Memory]) -> dict[str, str]:
+    return {"PYTHON_KEYRING_BACKEND": f"{backend.__module__}.{backend.__name__}"}
 
 
-def impatient(times: int) -> Vault:
+def impatient(times: int) -> Keyring:
     """A silent keyring that is given up so many times, and then waited for."""
     left = [None] * times
 
     def stop() -> None:
         if left:
             left.pop()
-            vault.stop_waiting()
+            keyring.stop_waiting()
 
-    vault = Vault(environ(rings.Silent), say_after=MOMENT, on_waiting=stop)
-    return vault
+    keyring = Keyring(environ(backends.Silent), say_after=MOMENT, on_waiting=stop)
+    return keyring
 
 
 def test_a_keyring_that_is_answered_in_time_gives_the_keys(keys: Credentials) -> None:
-    item = Vault(environ(rings.Memory)).write(keys)
-    vault = Vault(environ(rings.Silent), say_after=MOMENT, on_waiting=rings.Silent.answered.set)
+    item = Keyring(environ(backends.Memory)).write(keys)
+    keyring = Keyring(
+        environ(backends.Silent), say_after=MOMENT, on_waiting=backends.Silent.answered.set
+    )
 
-    assert vault.read(item) == keys
+    assert keyring.read(item) == keys
 
 
 def test_waiting_is_said_once_for_each_call() -> None:
     said: list[str] = []
-    vault = Vault(
-        environ(rings.Silent), patience=MOMENT, say_after=0, on_waiting=lambda: said.append("wait")
+    keyring = Keyring(
+        environ(backends.Silent),
+        patience=MOMENT,
+        say_after=0,
+        on_waiting=lambda: said.append("wait"),
     )
     for count in (1, 2):
         with pytest.raises(KeysError):
-            vault.read("0123456789ab")
+            keyring.read("0123456789ab")
         assert len(said) == count
 
 
 def test_nothing_is_said_while_the_keyring_answers(keys: Credentials) -> None:
     said: list[str] = []
-    vault = Vault(environ(rings.Memory), on_waiting=lambda: said.append("wait"))
+    keyring = Keyring(environ(backends.Memory), on_waiting=lambda: said.append("wait"))
 
-    vault.read(vault.write(keys))
+    keyring.read(keyring.write(keys))
 
     assert said == []
 
 
 def test_a_keyring_that_never_answers_is_given_up() -> None:
     with pytest.raises(KeysError, match=r"did not answer in time.*try again") as raised:
-        Vault(environ(rings.Silent), patience=MOMENT).read("0123456789ab")
+        Keyring(environ(backends.Silent), patience=MOMENT).read("0123456789ab")
     assert raised.value.problem is KeysProblem.WAITING
 
 
 def test_waiting_can_be_stopped() -> None:
-    vault = impatient(times=1)
+    keyring = impatient(times=1)
 
     with pytest.raises(KeysError) as raised:
-        vault.read("0123456789ab")
+        keyring.read("0123456789ab")
     assert raised.value.problem is KeysProblem.WAITING
-    assert raised.value.backend_name == "rings Silent"
+    assert raised.value.backend_name == "backends Silent"
 
 
 def test_keys_that_are_stored_after_all_are_taken_back(keys: Credentials) -> None:
-    vault = impatient(times=1)
+    keyring = impatient(times=1)
     with pytest.raises(KeysError):
-        vault.write(keys)
+        keyring.write(keys)
 
-    rings.Silent.answered.set()
-    vault.backend_name()  # comes after all that was asked before
+    backends.Silent.answered.set()
+    keyring.backend_name()  # comes after all that was asked before
 
-    assert len(rings.Memory.writes) == 1
-    assert rings.Memory.items == {}
+    assert len(backends.Memory.writes) == 1
+    assert backends.Memory.items == {}
 
 
 def test_what_nobody_waits_for_is_not_begun(keys: Credentials) -> None:
-    vault = impatient(times=2)
+    keyring = impatient(times=2)
     with pytest.raises(KeysError):
-        vault.read("0123456789ab")
+        keyring.read("0123456789ab")
     with pytest.raises(KeysError):
-        vault.write(keys)
+        keyring.write(keys)
 
-    rings.Silent.answered.set()
-    vault.backend_name()
+    backends.Silent.answered.set()
+    keyring.backend_name()
 
-    assert rings.Memory.writes == []
+    assert backends.Memory.writes == []
 
 
 def test_all_calls_share_one_daemon_thread(keys: Credentials) -> None:
-    vault = Vault(environ(rings.Memory))
+    keyring = Keyring(environ(backends.Memory))
 
     with ThreadPoolExecutor(8) as pool:
-        items = list(pool.map(vault.write, [keys] * 32))
+        items = list(pool.map(keyring.write, [keys] * 32))
 
     assert len(set(items)) == 32
-    (thread,) = rings.Memory.threads
+    (thread,) = backends.Memory.threads
     assert thread.daemon
 
 
 WAIT_FOR_EVER = """
 import os, threading
-from amp_console.connections import Vault, checked_keys
+from amp_console.connections import Keyring, checked_keys
 asked = threading.Event()
-vault = Vault(os.environ, say_after=0, on_waiting=asked.set)
-write = vault.write
+keyring = Keyring(os.environ, say_after=0, on_waiting=asked.set)
+write = keyring.write
 threading.Thread(target=write, args=(checked_keys("a", "b"),), daemon=True).start()
 asked.wait()
 print("quitting")
@@ -143,7 +148,7 @@ def test_a_silent_keyring_does_not_hold_up_quitting() -> None:
     run = subprocess.run(
         [sys.executable, "-c", WAIT_FOR_EVER],
         cwd=Path(__file__).parents[2],  # where `tests` can be imported from
-        env={**os.environ, **environ(rings.Silent)},
+        env={**os.environ, **environ(backends.Silent)},
         capture_output=True,
         text=True,
         timeout=30,
@@ -154,22 +159,22 @@ def test_a_silent_keyring_does_not_hold_up_quitting() -> None:
 
 
 def test_something_else_read_back_is_refused_and_taken_back(keys: Credentials) -> None:
-    vault = Vault(environ(rings.Forgetful))
+    keyring = Keyring(environ(backends.Forgetful))
 
     with pytest.raises(KeysError, match="gave back something else") as raised:
-        vault.write(keys)
-    vault.backend_name()
+        keyring.write(keys)
+    keyring.backend_name()
 
     assert raised.value.problem is KeysProblem.DAMAGED
-    assert rings.Memory.items == {}
+    assert backends.Memory.items == {}
 
 
 def test_an_item_that_is_still_there_was_not_deleted(keys: Credentials) -> None:
-    vault = Vault(environ(rings.Stubborn))
-    item = vault.write(keys)
+    keyring = Keyring(environ(backends.Stubborn))
+    item = keyring.write(keys)
 
     with pytest.raises(KeysError) as raised:
-        vault.delete(item)
+        keyring.delete(item)
     assert raised.value.problem is KeysProblem.REFUSED
 
 
@@ -177,15 +182,15 @@ def test_an_item_that_is_still_there_was_not_deleted(keys: Credentials) -> None:
 def test_keys_must_fit_into_the_smallest_keyring(length: int, fits: bool) -> None:
     rest = len('{"api_key":"a","secret_key":"","version":1}')
     long_keys = checked_keys("a", "s" * (length - rest))
-    vault = Vault(environ(rings.Memory))
+    keyring = Keyring(environ(backends.Memory))
 
     if fits:
-        assert vault.read(vault.write(long_keys)) == long_keys
+        assert keyring.read(keyring.write(long_keys)) == long_keys
         return
     with pytest.raises(KeysError, match="nothing was saved") as raised:
-        vault.write(long_keys)
+        keyring.write(long_keys)
     assert raised.value.problem is KeysProblem.TOO_LONG
-    assert rings.Memory.writes == []
+    assert backends.Memory.writes == []
 
 
 MARKER = "marker-of-a-secret"
@@ -235,53 +240,56 @@ FAILURES = [
 def test_a_failure_is_told_without_its_text(
     monkeypatch: pytest.MonkeyPatch, error: BaseException, problem: KeysProblem
 ) -> None:
-    monkeypatch.setattr(rings.Failing, "error", error)
-    vault = Vault(environ(rings.Failing))
+    monkeypatch.setattr(backends.Failing, "error", error)
+    keyring = Keyring(environ(backends.Failing))
 
     for call in (
-        lambda: vault.read("0123456789ab"),
-        lambda: vault.write(checked_keys("a", MARKER)),
+        lambda: keyring.read("0123456789ab"),
+        lambda: keyring.write(checked_keys("a", MARKER)),
     ):
         with pytest.raises(KeysError) as raised:
             call()
         assert raised.value.problem is problem
-        assert raised.value.backend_name == "rings Failing"
+        assert raised.value.backend_name == "backends Failing"
         assert MARKER not in "".join(traceback.format_exception(raised.value))
         assert MARKER not in repr(raised.value)
         assert raised.value.__context__ is None
 
 
 def test_the_thread_survives_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rings.Failing, "error", PanicException())
-    vault = Vault(environ(rings.Failing))
+    monkeypatch.setattr(backends.Failing, "error", PanicException())
+    keyring = Keyring(environ(backends.Failing))
     with pytest.raises(KeysError, match=r"failed \(PanicException\)"):
-        vault.read("0123456789ab")
+        keyring.read("0123456789ab")
 
-    assert vault.backend_name() == "rings Failing"
+    assert keyring.backend_name() == "backends Failing"
 
 
 @pytest.fixture
-def forgetting_book(tmp_path: Path) -> ConnectionBook:
+def forgetting_book(tmp_path: Path) -> ConnectionStore:
     file = tmp_path / "config.toml"
     file.write_text('forgotten = ["first", "second"]\n')
-    return ConnectionBook(file)
+    return ConnectionStore(file)
 
 
 def test_a_silent_keyring_is_asked_once_about_what_is_forgotten(
-    forgetting_book: ConnectionBook,
+    forgetting_book: ConnectionStore,
 ) -> None:
     said: list[str] = []
-    vault = Vault(
-        environ(rings.Silent), patience=MOMENT, say_after=0, on_waiting=lambda: said.append("wait")
+    keyring = Keyring(
+        environ(backends.Silent),
+        patience=MOMENT,
+        say_after=0,
+        on_waiting=lambda: said.append("wait"),
     )
-    rings.Memory.items.update({"amp-console:first": "", "amp-console:second": ""})
+    backends.Memory.items.update({"amp-console:first": "", "amp-console:second": ""})
 
-    assert retry_forgotten(forgetting_book, vault) == ("first", "second")
+    assert retry_forgotten(forgetting_book, keyring) == ("first", "second")
     assert said == ["wait"]
 
 
-def test_an_item_that_stays_does_not_keep_the_next(forgetting_book: ConnectionBook) -> None:
-    rings.Memory.items["amp-console:first"] = ""
-    vault = Vault(environ(rings.Stubborn))
+def test_an_item_that_stays_does_not_keep_the_next(forgetting_book: ConnectionStore) -> None:
+    backends.Memory.items["amp-console:first"] = ""
+    keyring = Keyring(environ(backends.Stubborn))
 
-    assert retry_forgotten(forgetting_book, vault) == ("first",)
+    assert retry_forgotten(forgetting_book, keyring) == ("first",)

@@ -6,13 +6,12 @@ from collections.abc import Collection
 import msgspec
 
 from amp_console.ledger import late_effects
-from amp_console.ledger.codes import ID_TYPE_CODE
 from amp_console.ledger.comparisons import DISAGREEING, EXTRA, Comparison, DifferenceKind
-from amp_console.ledger.db import Db
+from amp_console.ledger.db import ID_TYPE_CODE, Db
 from amp_console.ledger.deliveries import (
-    BatchAnswer,
-    BatchRows,
     DeliveryBatch,
+    MemberRows,
+    RequestAnswer,
     RequestKind,
     open_request,
     settle,
@@ -38,7 +37,7 @@ class RepairChoice(msgspec.Struct, frozen=True):
         return entering + ((*EXTRA, DifferenceKind.UNLISTED) if self.remove else ())
 
 
-class Chosen(msgspec.Struct, frozen=True):
+class ChoiceCounts(msgspec.Struct, frozen=True):
     """How many of the differences are chosen; for the `followed`, nothing has to be sent.
 
     Of those to `remove`, so many are in the cohort by the ID type that is not in use.
@@ -50,7 +49,7 @@ class Chosen(msgspec.Struct, frozen=True):
     followed: int
 
 
-def count_chosen(db: Db, of: Comparison, choice: RepairChoice) -> Chosen:
+def count_chosen(db: Db, of: Comparison, choice: RepairChoice) -> ChoiceCounts:
     """Count whom a choice means; whoever was put right since then counts no more."""
     choose(db, of, choice)
     other = ID_TYPE_CODE[of.id_type.other]
@@ -63,7 +62,7 @@ def count_chosen(db: Db, of: Comparison, choice: RepairChoice) -> Chosen:
     ):
         counts[kind] += count
         by_other_id += count if kind in EXTRA and id_type == other else 0
-    return Chosen(
+    return ChoiceCounts(
         add=counts[DifferenceKind.MISSING],
         remove=sum(counts[kind] for kind in EXTRA),
         remove_by_other_id=by_other_id,
@@ -151,7 +150,7 @@ def chosen_left(db: Db, of: Comparison) -> int:
     return int(row[0])
 
 
-def note_put_right(db: Db, of: Comparison) -> int:
+def note_repaired(db: Db, of: Comparison) -> int:
     """Tell the chosen who are put right from those who are not; return how many differ still."""
     values = {"comparison": of.id, "audience": of.audience_id}
     db.execute(
@@ -169,7 +168,7 @@ def note_put_right(db: Db, of: Comparison) -> int:
     return int(row[0])
 
 
-def take_content(
+def open_replacement(
     db: Db, run_id: int, audience_id: int, id_type: IdType, limit: int, now: int
 ) -> DeliveryBatch | None:
     """Take everybody who is wanted into one upload that replaces the cohort's content.
@@ -179,7 +178,7 @@ def take_content(
     """
     values = {"audience": audience_id, "id_type": ID_TYPE_CODE[id_type]}
     wanted = "audience_id = :audience AND id_type = :id_type AND wanted = 1 "
-    rows = BatchRows(
+    rows = MemberRows(
         *db.execute(
             "SELECT min(n), max(n), count(*), json_group_array(id) FROM "
             f"(SELECT n, id FROM member WHERE {wanted} ORDER BY n)",
@@ -198,7 +197,7 @@ def take_content(
     return batch
 
 
-def replaced(db: Db, batch: DeliveryBatch, answer: BatchAnswer, *, all_matched: bool) -> int:
+def replaced(db: Db, batch: DeliveryBatch, answer: RequestAnswer, *, all_matched: bool) -> int:
     """The upload replaced the content: users it does not carry are out; return how many were in.
 
     If Amplitude knew everybody in it (`all_matched`), they are all in. What is wanted may have
