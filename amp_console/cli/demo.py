@@ -119,7 +119,7 @@ def _play(folder: Path, simulator: "Simulator", events: int, seed: int) -> int:
     from amp_console.ledger.audiences import all_audiences
     from amp_console.ledger.rejected import rejection_groups
     from amp_console.simulator import Answer, Call, Reset, demo_scenario, write_file
-    from amp_console.sync.delivery.plan import draw_up
+    from amp_console.sync.delivery.plan import plan_sync
 
     say(f"A simulated Amplitude listens on {simulator.base_url}.")
     scenario = demo_scenario(seed, events=events, users=max(10, events * 2 // 5))
@@ -136,7 +136,7 @@ def _play(folder: Path, simulator: "Simulator", events: int, seed: int) -> int:
     simulator.faults.once(Reset(applied=True), Call.UPLOAD)
     with open_ledger(folder / "demo.db") as ledger:
         imported = read_events(ledger, [str(file)], ReadOptions(mapping=FieldMapping.parse()))
-        plan = ledger.read(draw_up, connection, ledger.read(all_audiences))
+        plan = ledger.read(plan_sync, connection, ledger.read(all_audiences))
         read = describe(imported, has_commands=False)
         for line in [*read, "", *delivering.plan_lines(plan), ""]:
             say(line)

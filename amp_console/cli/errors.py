@@ -78,7 +78,7 @@ def _retry(connection: "Connection", ledger: "Ledger", only: "Audience | None") 
     from amp_console.ledger.rejected import RejectedFilter
     from amp_console.ledger.sources import ReadCounts
     from amp_console.sync.connection_options import client_for
-    from amp_console.sync.delivery.plan import draw_up
+    from amp_console.sync.delivery.plan import plan_sync
     from amp_console.sync.delivery.retry import retry
 
     credentials = keys_of(connection)
@@ -86,7 +86,7 @@ def _retry(connection: "Connection", ledger: "Ledger", only: "Audience | None") 
     again = [
         item for item in wanted if retry(ledger, connection, RejectedFilter(audience_id=item.id))
     ]
-    plan = ledger.read(draw_up, connection, [item for item in again if item.enabled])
+    plan = ledger.read(plan_sync, connection, [item for item in again if item.enabled])
     if not plan.audiences:
         say("There are no rejected users to retry.", err=True)
         return Exit.DELIVERED

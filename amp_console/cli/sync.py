@@ -44,7 +44,7 @@ def sync(
     from amp_console.connections.read_only import guard
     from amp_console.ledger.holds import release
     from amp_console.sync.connection_options import client_for, read_options
-    from amp_console.sync.delivery.plan import draw_up
+    from amp_console.sync.delivery.plan import plan_sync
 
     with open_connection(connection_name) as (connection, ledger):
         credentials = None if dry_run else keys_of(connection)
@@ -52,7 +52,7 @@ def sync(
         for line in describe(imported) if paths else ():
             say(line, err=True)
         chosen = _chosen(ledger, audiences, imported if paths else None)
-        plan = ledger.read(draw_up, connection, chosen)
+        plan = ledger.read(plan_sync, connection, chosen)
         if credentials is None:
             _show_plan(
                 documents.plan_document(plan, imported.tally), delivering.plan_lines(plan), as_json

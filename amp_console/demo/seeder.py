@@ -19,7 +19,7 @@ from amp_console.ledger.sources import ReadCounts
 from amp_console.sync.audience_settings import SettingsChange, change
 from amp_console.sync.connection_options import read_options
 from amp_console.sync.delivery.context import RunContext
-from amp_console.sync.delivery.plan import draw_up
+from amp_console.sync.delivery.plan import plan_sync
 from amp_console.sync.delivery.progress import RunSnapshot
 from amp_console.sync.delivery.run import deliver
 from amp_console.sync.ingest.importer import Importer
@@ -106,7 +106,7 @@ class Seeder:
             if self._over.is_set():
                 stop.ask()
 
-        plan = ledger.read(draw_up, self._past, [self.audience(role) for role in roles])
+        plan = ledger.read(plan_sync, self._past, [self.audience(role) for role in roles])
         timing = Timing(now=self.clock.now, sleep=self.clock.sleep, rng=self.dice)
         context = RunContext(self._past, ledger, client, timing, stop, look)
         await deliver(plan, context, tally=self._read_until(at))

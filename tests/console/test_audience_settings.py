@@ -20,7 +20,7 @@ from amp_console.ledger import open_ledger
 from amp_console.ledger.audiences import Audience, Link
 from amp_console.ledger.counts import OtherIdType, other_id_type
 from amp_console.sync.audience_settings import SettingsChange, change
-from amp_console.sync.delivery.plan import draw_up
+from amp_console.sync.delivery.plan import plan_sync
 from amp_console.values import IdType
 from tests.console.harness import ConsoleHarness, console, picture, services, until, until_shown
 from tests.console.keyrings import paste, told
@@ -187,7 +187,7 @@ async def test_an_audience_that_is_being_synced_here_is_left_alone_too(
         await until(pilot, lambda: services(pilot).session)
         app = console(pilot)
         assert app.services.session is not None
-        plan = await app.services.session.read(draw_up, app.services.session.connection, [known])
+        plan = await app.services.session.read(plan_sync, app.services.session.connection, [known])
         app.services.jobs.sync = work = SyncJob(
             app.services.session, plan, app.services.timing, app.services.publish_change
         )

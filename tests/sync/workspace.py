@@ -23,7 +23,7 @@ from amp_console.ledger.repairs import RepairChoice
 from amp_console.simulator import Rule, Simulator
 from amp_console.sync.audience_settings import SettingsChange, change
 from amp_console.sync.delivery.context import RunContext
-from amp_console.sync.delivery.plan import Plan, draw_up
+from amp_console.sync.delivery.plan import Plan, plan_sync
 from amp_console.sync.delivery.progress import Observer, ignore
 from amp_console.sync.delivery.run import RunReport, deliver
 from amp_console.sync.ingest.importer import Importer, ImportReport
@@ -149,7 +149,7 @@ class Workspace:
 
     def plan(self) -> Plan:
         now = self.timing.now()
-        return self.ledger.read(lambda db: draw_up(db, self.connection, all_audiences(db), now))
+        return self.ledger.read(lambda db: plan_sync(db, self.connection, all_audiences(db), now))
 
     def client(self) -> AmplitudeClient:
         return AmplitudeClient(

@@ -16,18 +16,18 @@ from amp_console.values import IdType
 
 PREFIX = "[Segment] "  # what Segment's own destination puts before cohort names
 SEEDS = 1  # users that create the cohort of an empty audience, and are removed again
-LARGE_SHARE = 0.5  # of a cohort's members; taking out more is never routine
+LARGE_SHARE = 0.5  # of a cohort's members; removing more is never routine
 
 
 class AudiencePlan(msgspec.Struct, frozen=True):
     """What would be sent for one audience; `obstacle` says why nothing can be.
 
-    Of those it adds and removes, `again` users are confirmed again. More are `uncertain`: they are
+    Of the users it adds and removes, `again` are confirmed again. More are `uncertain`: they are
     not confirmed again before `certain_at`, in microseconds since 1970.
 
-    `requests` change the cohort or create it: so many does a run without trouble send. An audience
-    `is_empty` without a cohort and members: a seed user creates its cohort, and is removed again,
-    which `remove` counts.
+    `requests` is how many change the cohort or create it in a run without trouble. An audience that
+    `is_empty` has neither a cohort nor members: a seed user creates its cohort and is removed
+    again, which `remove` counts.
     """
 
     audience_id: int
@@ -51,12 +51,12 @@ class AudiencePlan(msgspec.Struct, frozen=True):
 
     @property
     def creates(self) -> bool:
-        """A cohort would be made; Amplitude's API can't delete it again."""
+        """A cohort would be created; Amplitude's API can't delete it again."""
         return self.cohort_id is None and (self.add > 0 or self.is_empty)
 
     @property
     def is_large_removal(self) -> bool:
-        """More than half of those who are, or may be, in the cohort would leave it."""
+        """More than half of the users who are, or may be, in the cohort would leave it."""
         return not self.is_empty and self.remove > LARGE_SHARE * self.in_cohort
 
     @property
@@ -73,7 +73,7 @@ class Plan(msgspec.Struct, frozen=True):
 
     @property
     def requests(self) -> int:
-        """How many requests it takes when all goes well."""
+        """How many requests it takes without trouble."""
         return sum(audience.requests for audience in self.audiences)
 
     @property
@@ -96,23 +96,23 @@ class Plan(msgspec.Struct, frozen=True):
         return tuple(found)
 
 
-def again_text(of: AudiencePlan) -> str:
-    """Say who is confirmed again, because a request without an answer may have undone it."""
-    parts = [f"{plural(of.again, 'user')} to confirm again"] if of.again else []
-    if of.uncertain:
-        when = iso_time(of.certain_at)
-        parts.append(f"{plural(of.uncertain, 'user')} to confirm again after {when}")
-    return ", ".join(parts)
+def again_text(plan: AudiencePlan) -> str:
+    """Say how many are confirmed again: a request without an answer may have undone them."""
+    found = [f"{plural(plan.again, 'user')} to confirm again"] if plan.again else []
+    if plan.uncertain:
+        when = iso_time(plan.certain_at)
+        found.append(f"{plural(plan.uncertain, 'user')} to confirm again after {when}")
+    return ", ".join(found)
 
 
-def remarks(of: AudiencePlan) -> str:
-    """Say what the numbers of a plan alone don't: why nothing is sent, or who else is."""
-    seed = "a seed user creates the cohort and is removed again" if of.is_empty else ""
-    return of.obstacle or ", ".join(filter(None, (seed, again_text(of))))
+def remarks(plan: AudiencePlan) -> str:
+    """Say what the numbers of a plan alone don't: why nothing is sent, or what else is."""
+    seed = "a seed user creates the cohort and is removed again" if plan.is_empty else ""
+    return plan.obstacle or ", ".join(filter(None, (seed, again_text(plan))))
 
 
 def cohort_name(audience: Audience, connection: Connection) -> str:
-    """The name a new cohort gets: the override, else the audience's, prefixed if so set."""
+    """The name of a new cohort: the override, else the audience's, prefixed if so set."""
     prefix = PREFIX if connection.prefix else ""
     return prefix + (audience.cohort_name or audience.own_name)
 
@@ -122,12 +122,13 @@ def owner_email(audience: Audience, connection: Connection) -> str:
     return audience.owner_email or connection.owner_email
 
 
-def draw_up(
+def plan_sync(
     db: Db, connection: Connection, audiences: Iterable[Audience], now: int | None = None
 ) -> Plan:
-    """Read where wanted and delivered differ, and say what would be sent.
+    """Plan a sync: what would be sent where wanted and delivered differ.
 
-    `now` decides who has to be confirmed again by then, in microseconds since 1970; None is now.
+    Users who are due to be confirmed again at `now` are included; in microseconds since 1970, None
+    is the present.
     """
     now = now_in_microseconds() if now is None else now
     return Plan(

@@ -1,4 +1,4 @@
-"""Trying rejected users again."""
+"""Retrying rejected users: they are pending again, and the next sync sends them."""
 
 from collections.abc import Sequence
 
@@ -9,13 +9,13 @@ from amp_console.ledger.rejected import RejectedFilter, retry_rejected, retry_us
 from amp_console.values import IdType
 
 
-def retry(ledger: Ledger, connection: Connection, wish: RejectedFilter) -> int:
-    """Make the users that are meant pending again; return how many. The next sync takes them.
+def retry(ledger: Ledger, connection: Connection, chosen: RejectedFilter) -> int:
+    """Make the chosen users pending again; return how many.
 
     Raises `ReadOnly` and `LedgerError`.
     """
     guard(connection)
-    return ledger.write(retry_rejected, wish)
+    return ledger.write(retry_rejected, chosen)
 
 
 def retry_these(

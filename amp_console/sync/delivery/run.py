@@ -166,8 +166,9 @@ async def _deliver_one(
     run: ActiveRun, audience_id: int, work: Work, turns: asyncio.Semaphore
 ) -> AudienceReport:
     """Do the work for one audience when it is its turn, and record how it went."""
+    ledger = run.context.ledger
     async with turns:
-        worker = AudienceWorker(run, await run.context.ledger.aread(audience, audience_id))
+        worker = AudienceWorker(run, await ledger.aread(audience, audience_id))
         note = await take_turn(worker, work)
     await worker.record(note)
     known = await worker.read(audience, audience_id)
@@ -189,7 +190,7 @@ async def take_turn(worker: AudienceWorker, work: Work) -> str:
         return note
     audience_id = worker.audience.id
     try:
-        with worker.run.context.ledger.lease(audience_id):
+        with worker.lease():
             await worker.write(note_holder, audience_id, worker.now())
             await worker.write(_begin_turn, audience_id, worker.now(), worker.connection.limits)
             worker.audience = await worker.read(audience, audience_id)

@@ -1,6 +1,7 @@
 """One audience on its way to its cohort: one request at a time, until nothing is pending."""
 
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager
 from typing import Concatenate, ParamSpec, TypeVar
 
 import msgspec
@@ -45,20 +46,21 @@ class AudienceWorker:
 
     def __init__(self, run: ActiveRun, audience: Audience, stop: Stop | None = None) -> None:
         """`stop` pauses or ends this audience alone; by default the run's stop does."""
+        context = run.context
         self.run = run
-        self.connection = run.context.connection
-        self.client = run.context.client
+        self.connection = context.connection
+        self.client = context.client
         self.audience = audience
         self.counts = AudienceCounts()
-        self.retry_budget = RetryBudget(self.connection.limits, run.context.timing)
+        self.retry_budget = RetryBudget(self.connection.limits, context.timing)
         self.batch_size = BatchSize(self.connection.limits)
         self.comparison_id: int | None = None
         self.held_until: int | None = None
         self.asked_to_wait: AskedToWait | None = None
         self.was_accepted = False
-        self._ledger = run.context.ledger
-        self._timing = run.context.timing
-        self._stop = stop or run.context.stop
+        self._ledger = context.ledger
+        self._timing = context.timing
+        self._stop = stop or context.stop
 
     def reset(self) -> None:
         """Begin another turn: what an earlier one ran into may be over."""
@@ -84,6 +86,10 @@ class AudienceWorker:
     ) -> T:
         """Change the ledger in one transaction. Raises `LedgerError`."""
         return await self._ledger.awrite(change, *args, **kwargs)
+
+    def lease(self) -> AbstractContextManager[None]:
+        """Hold the audience's lease; raises `AudienceBusy` where another process does."""
+        return self._ledger.lease(self.audience.id)
 
     def now(self) -> int:
         """Microseconds since 1970."""

@@ -1,4 +1,4 @@
-"""What an operator should hear of in a live session: once when it begins, and when it is over."""
+"""What an operator is alerted to in a live session: once when it begins, and when it is over."""
 
 import msgspec
 
@@ -6,10 +6,10 @@ from amp_console.sync.live.progress import LiveSnapshot
 
 
 class AlertLimits(msgspec.Struct, frozen=True):
-    """When to tell: seconds of lag, seconds without an event, and a share of errors among events.
+    """Limits on seconds of lag, seconds without an event, and the share of errors among events.
 
-    The share counts events that were invalid and users who were rejected since the last look at
-    `least` events or more.
+    The share counts invalid events and rejected users since the last check, which takes at least
+    `least` events.
     """
 
     lag: float = 60.0
@@ -19,24 +19,24 @@ class AlertLimits(msgspec.Struct, frozen=True):
 
 
 class Alert(msgspec.Struct, frozen=True):
-    """Something to be told; `is_over` where it is good news."""
+    """A message for the operator; `is_over` where it is good news."""
 
     text: str
     is_over: bool = False
 
 
 class Alerts:
-    """Looks at snapshots, in their order."""
+    """Turns snapshots, in their order, into alerts."""
 
     def __init__(self, limits: AlertLimits | None = None) -> None:
         self._limits = limits or AlertLimits()
-        self._told: set[str] = set()
+        self._active: set[str] = set()
         self._read, self._read_at = 0, 0.0
         self._troubles: set[str] = set()
-        self._before = (0, 0)  # events, and errors, at the last look at the share
+        self._before = (0, 0)  # events, and errors, at the last check of the share
 
     def observe(self, now: LiveSnapshot) -> list[Alert]:
-        """What is to be told of now."""
+        """Return the alerts of a snapshot."""
         limits = self._limits
         found = self._change(
             "lag",
@@ -54,7 +54,7 @@ class Alerts:
         return found + self._silence(now) + self._errors(now) + self._sources(now)
 
     def _sources(self, now: LiveSnapshot) -> list[Alert]:
-        """Tell once of each trouble of a source, and when none of them has any more."""
+        """Alert once to each trouble of a source, and when no source has any more."""
         troubles = {f"{source.name}: {source.trouble}" for source in now.sources if source.trouble}
         new = sorted(troubles - self._troubles)
         is_over = bool(self._troubles) and not troubles
@@ -90,10 +90,10 @@ class Alerts:
         )
 
     def _change(self, name: str, is_so: bool, begins: str, ends: str) -> list[Alert]:
-        if is_so == (name in self._told):
+        if is_so == (name in self._active):
             return []
         if is_so:
-            self._told.add(name)
+            self._active.add(name)
             return [Alert(begins)]
-        self._told.discard(name)
+        self._active.discard(name)
         return [Alert(ends, is_over=True)]

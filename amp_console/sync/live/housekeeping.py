@@ -68,7 +68,9 @@ class Housekeeping:
         catch_up: Callable[[], Awaitable[None]],
         observe: Callable[[LiveSnapshot], None],
     ) -> None:
-        self._run = run
+        self._run_id = run.id
+        self._ledger = run.context.ledger
+        self._timing = run.context.timing
         self._options = options
         self._backups = backups
         self._snapshot = snapshot
@@ -93,15 +95,15 @@ class Housekeeping:
 
     async def keep_counts(self) -> None:
         """Keep with the run what was read and which requests were refused."""
-        ledger, now = self._run.context.ledger, self._snapshot()
-        await ledger.awrite(runs.keep_tally, self._run.id, now.tally)
+        now = self._snapshot()
+        await self._ledger.awrite(runs.keep_tally, self._run_id, now.tally)
         if now.refused:
-            await ledger.awrite(keep_refused, self._run.id, now.refused)
+            await self._ledger.awrite(keep_refused, self._run_id, now.refused)
 
     async def _tick(self) -> None:
         ticks = 0
         while True:
-            await self._run.context.timing.tick(self._options.snapshot_seconds)
+            await self._timing.tick(self._options.snapshot_seconds)
             self._observe(self._snapshot())
             ticks += 1
             with suppress(LedgerError):  # the next time does it
@@ -117,5 +119,5 @@ class Housekeeping:
         if ticks % options.backup_every == options.first_backup:
             self._backups.check()
         if ticks % options.forget_every == 0:
-            before = self._run.context.timing.now() - round(options.keep_requests * 1_000_000)
-            await self._run.context.ledger.awrite(forget_requests, self._run.id, before)
+            before = self._timing.now() - round(options.keep_requests * 1_000_000)
+            await self._ledger.awrite(forget_requests, self._run_id, before)

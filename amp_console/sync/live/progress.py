@@ -1,4 +1,4 @@
-"""What a live session looks like: lag, queue, what was done, and who waits."""
+"""What a live session looks like: lag, queue, counts, and which audiences wait."""
 
 import enum
 
@@ -11,9 +11,9 @@ from amp_console.sync.sources.protocols import SourceStatus
 
 
 class LivePhase(enum.StrEnum):
-    """Whether an audience's cohort follows. `delayed`: trouble, and it is tried again by itself.
+    """Whether an audience's cohort is live. `delayed`: trouble, retried without the operator.
 
-    `waiting`: it needs the operator (no cohort, switched off, paused, a broken link).
+    `waiting`: it needs the operator (no cohort, disabled, paused, a broken link).
     """
 
     LIVE = "live"
@@ -43,12 +43,12 @@ class LiveAudience(msgspec.Struct, frozen=True):
 
     @property
     def waits(self) -> bool:
-        """Whether nothing is delivered before the operator has done something."""
+        """Whether nothing is delivered until the operator acts."""
         return self.phase is LivePhase.WAITING
 
 
 class LiveChange(msgspec.Struct, frozen=True):
-    """A change that was taken in at a time of day (microseconds since 1970, UTC)."""
+    """A change and when it was received, in microseconds since 1970 (UTC)."""
 
     at: int
     audience: str
@@ -91,9 +91,10 @@ class LiveSnapshot(msgspec.Struct, frozen=True):
 
     @property
     def live(self) -> frozenset[int]:
-        """The ids of the audiences whose cohorts follow just now."""
-        found = (audience for audience in self.audiences if audience.phase is LivePhase.LIVE)
-        return frozenset(item.audience_id for item in found)
+        """The ids of the audiences that are live just now."""
+        return frozenset(
+            audience.audience_id for audience in self.audiences if audience.phase is LivePhase.LIVE
+        )
 
     @property
     def refused(self) -> tuple[RefusedRequests, ...]:
@@ -107,9 +108,9 @@ class LiveSnapshot(msgspec.Struct, frozen=True):
 
 
 class LiveReport(msgspec.Struct, frozen=True):
-    """How a session ended; so many users are `pending` in audiences that may be delivered.
+    """How a session ended: `pending` users of audiences that may be delivered.
 
-    What is delivered of the `uncertain`, a request without an answer may still undo.
+    A request without an answer may still undo what was delivered for the `uncertain` users.
     """
 
     run_id: int

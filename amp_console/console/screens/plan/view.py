@@ -19,7 +19,7 @@ from amp_console.console.widgets.grid import Grid
 from amp_console.ledger import Db
 from amp_console.ledger.audiences import audience
 from amp_console.ledger.sources import ReadCounts, read_since_last_run
-from amp_console.sync.delivery.plan import AudiencePlan, Plan, draw_up
+from amp_console.sync.delivery.plan import AudiencePlan, Plan, plan_sync
 from amp_console.text import plural
 
 NO_AUDIENCE = """\
@@ -69,7 +69,7 @@ s, y or Enter sends it. Esc goes back with nothing sent."""
     async def load(self) -> None:
         """Read the plan anew."""
         connection = self.session.connection
-        plan = await self.session.read(_draw_up, connection, self._audience_ids)
+        plan = await self.session.read(_plan_sync, connection, self._audience_ids)
         self._tally = await self.session.read(read_since_last_run)
         self._plan = plan
         console_look, grid = self.services.glyphs, self.query_one("#audiences", Grid)
@@ -159,8 +159,8 @@ s, y or Enter sends it. Esc goes back with nothing sent."""
         self.services.navigate(Replace(OpenRun()))
 
 
-def _draw_up(db: Db, connection: Connection, audience_ids: tuple[int, ...]) -> Plan:
-    return draw_up(db, connection, [audience(db, audience_id) for audience_id in audience_ids])
+def _plan_sync(db: Db, connection: Connection, audience_ids: tuple[int, ...]) -> Plan:
+    return plan_sync(db, connection, [audience(db, audience_id) for audience_id in audience_ids])
 
 
 def _under_way() -> Confirm:
