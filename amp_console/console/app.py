@@ -167,6 +167,8 @@ class ConsoleApp(App[None]):
             self.end(HUNG_UP)  # no signal said so, and Textual would read from it for ever
         services = self.services
         services.clock.tick()
+        for job in services.jobs.under_way:
+            job.progressed()
         session = services.session
         if session is None:
             return
@@ -174,9 +176,9 @@ class ConsoleApp(App[None]):
             now = await session.read(revision)
         except KNOWN:
             return  # the screen that reads next says so
-        if (session, now) != self._seen or services.jobs.is_busy:
+        if (session, now) != self._seen:
             self._seen = session, now
-            services.publish_change()
+            services.publish_ledger_change()
 
     # Actions.
 

@@ -25,28 +25,16 @@ async def apply(services: Services, audience: Audience, wish: SettingsChange) ->
         changed = await aside(change, session.ledger, session.connection, audience, wish)
     except AudienceBusy as error:
         services.notifications.post(
-            BUSY_HERE if _syncs(services, audience) else str(error), "warning"
+            BUSY_HERE if services.jobs.holds(audience.id) else str(error), "warning"
         )
     except (LedgerError, ReadOnly, ValueError) as error:
         services.notifications.post(
             str(error), "warning" if isinstance(error, ReadOnly) else "error"
         )
     else:
-        services.publish_change()
+        services.publish_ledger_change()
         return changed
     return None
-
-
-def _syncs(services: Services, audience: Audience) -> bool:
-    """Whether it is this very console that holds the audience."""
-    work, other = services.jobs.sync, services.jobs.reconciling
-    if other is not None and other.is_at(audience.id):
-        return True
-    return (
-        work is not None
-        and not work.is_over
-        and any(item.audience_id == audience.id for item in work.plan.audiences)
-    )
 
 
 async def switch(services: Services, audience: Audience) -> None:

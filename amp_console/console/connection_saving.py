@@ -96,6 +96,6 @@ async def _go_on(services: Services, connection: Connection, *, opens: bool) -> 
     session = session_of(services, connection)
     if session is not None:
         session.change(connection)
-        services.publish_change()
+        services.publish_ledger_change()
     elif opens and not services.jobs.is_busy:
         await services.sessions.open(connection)

@@ -18,6 +18,7 @@ from amp_console.console.clock import Clock
 from amp_console.console.environment import Environment, LaunchOptions
 from amp_console.console.figures import Figures
 from amp_console.console.glyphs import Glyphs
+from amp_console.console.jobs.base import ConsoleChange, LedgerChanged
 from amp_console.console.jobs.under_way import Jobs
 from amp_console.console.notifications import Notifications
 from amp_console.console.routes import Route
@@ -52,8 +53,8 @@ class Services:
         self.options = options
         self.navigate = navigate
         self.clock = Clock(app, environment.timing)
-        self.changes: Signal[None] = Signal(app, "changes")
-        """Published when there is something new to see."""
+        self.changes: Signal[ConsoleChange] = Signal(app, "changes")
+        """Published when there is something new to see: what, says the type."""
         self.notifications = Notifications(app, environment.timing.now)
         self.appearance = Appearance(app, self.environment, options, self.notifications)
         self.clipboard = Clipboard(app, environment.folders.data / "copied.txt", self.notifications)
@@ -68,7 +69,9 @@ class Services:
             self._session_changed,
             partial(find_keys, self) if find_keys is not None else None,
         )
-        self.figures = Figures(self.sessions, self.clock, self.notifications, self.publish_change)
+        self.figures = Figures(
+            self.sessions, self.clock, self.notifications, self.publish_ledger_change
+        )
 
     @property
     def session(self) -> Session | None:
@@ -89,9 +92,13 @@ class Services:
         """How long ago a moment was; `moment` in microseconds since 1970."""
         return ago(moment, self.clock.age_now, self.glyphs)
 
-    def publish_change(self) -> None:
+    def publish(self, change: ConsoleChange) -> None:
+        """Tell screens what there is to see."""
+        self.changes.publish(change)
+
+    def publish_ledger_change(self) -> None:
         """Let every screen load anew."""
-        self.changes.publish(None)
+        self.publish(LedgerChanged())
 
     def show(self, dialog: Screen[Any]) -> None:
         """Show a dialog without waiting for its answer."""
@@ -107,7 +114,7 @@ class Services:
 
     def _session_changed(self) -> None:
         self.figures.forget()
-        self.publish_change()
+        self.publish_ledger_change()
 
 
 class ServicesHost(Protocol):

@@ -111,12 +111,12 @@ class Navigator:
             await self._open_connection()
         finally:
             services.sessions.is_opening = False
-            services.publish_change()
+            services.publish_ledger_change()
 
     async def _until_ready(self, demo: DemoSession) -> None:
         """Let home show how far the demo's ledger is filled, until it is."""
         while not demo.is_ready():
-            self._services.publish_change()
+            self._services.publish_ledger_change()
             await asyncio.sleep(PROGRESS_EVERY)
 
     async def _open_connection(self) -> None:

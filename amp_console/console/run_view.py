@@ -1,6 +1,6 @@
-"""What a run looks like: the same picture of one under way and of one long over.
+"""What a run looks like: one view, of a run under way and of one long over.
 
-Plain values, with no screen in them: what is drawn of them, and where, is the screen's business.
+Plain values, with no screen in them: how they are drawn is the screen's business.
 """
 
 from collections.abc import Iterator, Sequence
@@ -90,31 +90,31 @@ class RunView(NamedTuple):
         return OUTCOME_TONES.get(self.outcome, "accent")
 
 
-def live(work: SyncJob) -> RunView:
-    """Return the picture of a run that this console carries out, or has carried out."""
-    lines = tuple(_live_line(work, at) for at in range(len(work.plan.audiences)))
+def live(job: SyncJob) -> RunView:
+    """Return the view of a run that this console carries out, or has carried out."""
+    lines = tuple(_live_line(job, at) for at in range(len(job.operation.plan.audiences)))
     counts = total_of(line.counts for line in lines)
-    now = work.snapshot
+    now = job.snapshot
     retrying = now.retrying if now else 0
     total, done = sum(line.total or 0 for line in lines), sum(line.done for line in lines)
-    if work.report is not None:  # counted anew at the end; people come and go meanwhile
-        pending = sum(audience.left.pending for audience in work.report.audiences)
+    if job.operation.report is not None:  # counted anew at the end; people come and go meanwhile
+        pending = sum(audience.left.pending for audience in job.operation.report.audiences)
     else:
         pending = total - done - retrying
-    funnel = _funnel(work.tally, counts, max(0, pending), retrying)
+    funnel = _funnel(job.operation.tally, counts, max(0, pending), retrying)
     return RunView(
-        work.run_id,
-        _outcome(work),
-        tuple(_says_live(work, lines, counts, funnel)),
+        job.run_id,
+        _outcome(job),
+        tuple(_says_live(job, lines, counts, funnel)),
         lines,
         funnel,
         counts,
-        work.report.elapsed if work.report else work.elapsed,
+        job.operation.report.elapsed if job.operation.report else job.elapsed,
     )
 
 
 def past(run: Run, audiences: Sequence[RunAudience], now: int, *, is_ours: bool = False) -> RunView:
-    """Return the picture of a run from the history. Moments in microseconds since 1970.
+    """Return the view of a run from the history. Moments in microseconds since 1970.
 
     `is_ours`: if it goes on, it does in this console.
     """
@@ -154,17 +154,17 @@ def _funnel(
 # One audience.
 
 
-def _live_line(work: SyncJob, at: int) -> RunLine:
-    plan = work.plan.audiences[at]
-    if work.snapshot is None:
-        doing = "not begun" if work.is_over else "waiting"
+def _live_line(job: SyncJob, at: int) -> RunLine:
+    plan = job.operation.plan.audiences[at]
+    if job.snapshot is None:
+        doing = "not begun" if job.is_over else "waiting"
         return RunLine(
             plan.audience_id, plan.name, 0, plan.add + plan.remove, AudienceCounts(), doing
         )
-    now = work.snapshot.audiences[at]
-    is_over = now.is_over or work.is_over
-    speed = None if is_over else work.speeds[at].per_second(work.elapsed)
-    doing, tone = _doing(work, now, is_over)
+    now = job.snapshot.audiences[at]
+    is_over = now.is_over or job.is_over
+    speed = None if is_over else job.speeds[at].per_second(job.elapsed)
+    doing, tone = _doing(job, now, is_over)
     return RunLine(
         plan.audience_id,
         plan.name,
@@ -179,13 +179,13 @@ def _live_line(work: SyncJob, at: int) -> RunLine:
     )
 
 
-def _doing(work: SyncJob, now: AudienceProgress, is_over: bool) -> tuple[str, str]:
+def _doing(job: SyncJob, now: AudienceProgress, is_over: bool) -> tuple[str, str]:
     if is_over and not now.is_over:
         return "stopped; the rest stays pending", "warn"
     if is_over:
         return _ended(now.state, now.counts)
     if now.wait_until is not None:
-        return waiting(now.state, now.wait_until - work.elapsed, now.tries), "warn"
+        return waiting(now.state, now.wait_until - job.elapsed, now.tries), "warn"
     return now.state, "dim" if now.state in {"waiting", "paused"} else ""
 
 
@@ -209,16 +209,16 @@ def _past_line(of: RunAudience, kind: RunKind) -> RunLine:
 # What is said about the whole of it.
 
 
-def _outcome(work: SyncJob) -> str:
-    if work.report is not None:
-        return "failed" if work.report.keys_refused else str(work.report.status)
-    if work.is_over:
-        return "failed" if not work.stop.is_asked else "stopped"
-    if work.stop.is_asked:
+def _outcome(job: SyncJob) -> str:
+    if job.operation.report is not None:
+        return "failed" if job.operation.report.keys_refused else str(job.operation.report.status)
+    if job.is_over:
+        return "failed" if not job.stop.is_asked else "stopped"
+    if job.stop.is_asked:
         return "stopping"
-    if work.snapshot is None:
+    if job.snapshot is None:
         return "starting"
-    return "paused" if work.stop.is_paused else "running"
+    return "paused" if job.stop.is_paused else "running"
 
 
 def _so_far(lines: Sequence[RunLine]) -> str:
@@ -231,27 +231,27 @@ def _so_far(lines: Sequence[RunLine]) -> str:
 
 
 def _says_live(
-    work: SyncJob, lines: Sequence[RunLine], counts: AudienceCounts, funnel: Funnel
+    job: SyncJob, lines: Sequence[RunLine], counts: AudienceCounts, funnel: Funnel
 ) -> Iterator[str]:
-    if not work.is_over:
-        yield UNDER_WAY.get(_outcome(work)) or _so_far(lines)
+    if not job.is_over:
+        yield UNDER_WAY.get(_outcome(job)) or _so_far(lines)
         return
-    report = work.report
+    report = job.operation.report
     if report is None or report.keys_refused:
-        yield (report.keys_refused if report else work.failure) or ""
+        yield (report.keys_refused if report else job.failure) or ""
     elif report.status is RunStatus.STOPPED and report.was_stopped:
         yield f"Stopped as you asked: {plural(funnel.pending or 0, 'user')} stay pending."
     else:
         rejected = sum(audience.left.rejected for audience in report.audiences)
         yield verdict(str(report.status), counts, funnel.pending, rejected)
-    yield did(counts, report.elapsed if report else work.elapsed)
+    yield did(counts, report.elapsed if report else job.elapsed)
     status = str(report.status) if report else "stopped"
     left = [
         _Left(audience.audience.name, audience.counts, audience.left.pending)
         for audience in (report.audiences if report else ())
     ]
     said = report.keys_refused if report else None
-    yield from _advice(status, counts, work.tally, left, said)
+    yield from _advice(status, counts, job.operation.tally, left, said)
 
 
 def _says_past(

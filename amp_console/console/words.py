@@ -10,6 +10,15 @@ JITTER = 10 * SECOND  # a moment so little ahead of a clock that ticks is now
 MINUTE, HOUR, DAY = 60 * SECOND, 3_600 * SECOND, 86_400 * SECOND
 
 
+def byte_size(count: float) -> str:
+    """Return "512 B", "1.3 MB" or "2.0 GB" for a number of bytes."""
+    for unit in ("B", "KB", "MB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "B" or count >= 100 else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} GB"
+
+
 def number(value: int | None, glyphs: Glyphs) -> str:
     """Return 48,210; a dash for what is not known."""
     return glyphs.dash if value is None else f"{value:,}"

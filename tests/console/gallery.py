@@ -223,7 +223,7 @@ def _follow(pilot: Pilot[None]) -> None:
         paths(),
         LiveOptions(),
         app.services.timing,
-        app.services.publish_change,
+        app.services.publish,
     )
     for second in range(60):
         work.history.append(_moment(second, second * (150 + second % 7 * 25), second // 5 * 5))

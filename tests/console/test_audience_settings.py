@@ -9,7 +9,7 @@ from textual.widgets import Input
 
 from amp_console.console import changing
 from amp_console.console.dialogs.base import Confirm
-from amp_console.console.jobs.runs import SyncJob
+from amp_console.console.jobs.runs import RunJob, SyncOperation
 from amp_console.console.screens.audiences.link import LinkScreen
 from amp_console.console.screens.audiences.list import AudiencesScreen
 from amp_console.console.screens.audiences.settings import AudienceSettings
@@ -188,8 +188,11 @@ async def test_an_audience_that_is_being_synced_here_is_left_alone_too(
         app = console(pilot)
         assert app.services.session is not None
         plan = await app.services.session.read(plan_sync, app.services.session.connection, [known])
-        app.services.jobs.sync = work = SyncJob(
-            app.services.session, plan, app.services.timing, app.services.publish_change
+        app.services.jobs.sync = work = RunJob(
+            app.services.session,
+            SyncOperation(plan),
+            app.services.timing,
+            app.services.publish,
         )
         work.pause()
         work.start()
@@ -265,7 +268,7 @@ async def test_what_is_typed_survives_a_look_at_the_ledger(harness: ConsoleHarne
     async with harness.open() as pilot:
         await opened(pilot, known.id)
         await paste(pilot, "cohort-name", "Half typed")
-        services(pilot).publish_change()
+        services(pilot).publish_ledger_change()
         await pilot.pause()
         assert pilot.app.screen.query_one("#cohort-name", Input).value == "Half typed"
         await pilot.press("escape")

@@ -107,7 +107,7 @@ async def test_a_filter_stays_until_it_is_emptied(harness: ConsoleHarness) -> No
         await until_shown(pilot, LAPSED)
         await pilot.press("slash", *"LAPS", "enter")
         await until(pilot, lambda: SHOPPERS not in picture(pilot))
-        services(pilot).publish_change()
+        services(pilot).publish_ledger_change()
         await pilot.pause()
         assert LAPSED in picture(pilot)
         assert SHOPPERS not in picture(pilot)

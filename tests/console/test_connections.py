@@ -7,7 +7,7 @@ import pytest
 from textual.pilot import Pilot
 
 from amp_console.console import LaunchOptions
-from amp_console.console.jobs.runs import ImportJob
+from amp_console.console.jobs.imports import ImportJob
 from amp_console.console.screens.audiences.list import AudiencesScreen
 from amp_console.console.screens.connections.form import ConnectionForm
 from amp_console.console.screens.connections.list import ConnectionsScreen
@@ -144,7 +144,7 @@ def hold_the_ledger(pilot: Pilot[None]) -> Callable[[], object]:
         app.services.session,
         [str(pipe)],
         read_options(app.services.session.connection),
-        app.services.publish_change,
+        app.services.publish,
     )
     app.services.jobs.importing.start()
     return lambda: pipe.write_text("")

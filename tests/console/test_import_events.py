@@ -230,10 +230,10 @@ async def test_the_dialog_is_left_and_come_back_to_while_reading_goes_on(
     pipe = tmp_path / "events.ndjson"
     os.mkfifo(pipe)
     async with harness.open() as pilot:
-        from amp_console.console.jobs import importing
+        from amp_console.console import import_report
 
         await until(pilot, lambda: services(pilot).session)
-        await importing.start(services(pilot), [str(pipe)], "", is_snapshot=False)
+        await import_report.start(services(pilot), [str(pipe)], "", is_snapshot=False)
         with await aside(pipe.open, "w") as writer:
             await pilot.press("i")
             await until_shown(pilot, "Opening…")
@@ -256,10 +256,10 @@ async def test_stopping_keeps_what_was_read(harness: ConsoleHarness, tmp_path: P
     pipe = tmp_path / "events.ndjson"
     os.mkfifo(pipe)
     async with harness.open() as pilot:
-        from amp_console.console.jobs import importing
+        from amp_console.console import import_report
 
         await until(pilot, lambda: services(pilot).session)
-        await importing.start(services(pilot), [str(pipe)], "", is_snapshot=False)
+        await import_report.start(services(pilot), [str(pipe)], "", is_snapshot=False)
         with await aside(pipe.open, "w") as writer:
             await pilot.press("i")
             await until_shown(pilot, "Opening…")

@@ -27,9 +27,9 @@ async def test_a_run_under_way_is_left_and_come_back_to_again_and_again(
         await pilot.press("y")
         await until(pilot, lambda: services(pilot).jobs.sync is not None)
         for _ in range(25):
-            services(pilot).publish_change()
+            services(pilot).publish_ledger_change()
             await pilot.press("escape")
-            services(pilot).publish_change()
+            services(pilot).publish_ledger_change()
             await pilot.press("w")
         sync = services(pilot).jobs.sync
         assert sync is not None
@@ -46,7 +46,7 @@ async def test_every_place_is_left_before_it_has_read_anything(
         await until_shown(pilot, FRESH)
         for _ in range(5):
             await pilot.press(key)
-            services(pilot).publish_change()
+            services(pilot).publish_ledger_change()
             await pilot.press("escape")
         await until(pilot, lambda: isinstance(pilot.app.screen, AudiencesScreen))
         await until_shown(pilot, FRESH)

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from amp_console.console import import_report
 from amp_console.console.background import aside
 from amp_console.console.dialogs.quit import QuitDialog
-from amp_console.console.jobs import importing
 from amp_console.ledger.counts import outstanding
 from amp_console.simulator import Simulator
 from tests.console.gate import gate_sleeps, rate_limit, start_sync
@@ -106,7 +106,7 @@ async def test_an_import_is_stopped_and_what_was_read_is_kept(
     async with harness.open() as pilot:
         app = console(pilot)
         await until(pilot, lambda: app.services.session)
-        await importing.start(app.services, [str(pipe)], "", is_snapshot=False)
+        await import_report.start(app.services, [str(pipe)], "", is_snapshot=False)
         with await aside(pipe.open, "w") as writer:  # while it is open, the reader waits for more
             writer.write(json.dumps(event("u-1", True)) + "\n")
             writer.flush()

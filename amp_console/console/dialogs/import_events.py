@@ -11,18 +11,18 @@ from textual.suggester import SuggestFromList
 from textual.timer import Timer
 from textual.widgets import Button, Checkbox, Input, Static
 
+from amp_console.console import import_report
 from amp_console.console.background import aside
 from amp_console.console.dialogs.base import DIALOG_SHEET, Dialog, Sheets
 from amp_console.console.failures import KNOWN
 from amp_console.console.glyphs import bar
-from amp_console.console.jobs import importing
-from amp_console.console.jobs.runs import ImportJob
+from amp_console.console.jobs.imports import ImportJob
 from amp_console.console.jobs.speed import Speed, seconds_left
 from amp_console.console.paths import Entry, PathListing, completed, listing
 from amp_console.console.routes import OpenErrors
 from amp_console.console.texts import BAD, GOOD, MUTED, STRONG, TONE, WARN, lines, said, with_key
 from amp_console.console.widgets.grid import Cell, Column, Grid, Row
-from amp_console.console.words import at, stopwatch
+from amp_console.console.words import at, byte_size, stopwatch
 from amp_console.ledger.audiences import AudienceAmbiguous, all_audiences
 from amp_console.text import plural
 
@@ -162,7 +162,7 @@ class ImportDialog(Dialog[None]):
         if not files:
             is_empty = not self.query_one("#path", Input).value and self.found.entries
             return FORMATS if is_empty else self.found.note, MUTED
-        size = importing.size(self.found.bytes)
+        size = byte_size(self.found.bytes)
         return f"{plural(len(files), 'file')}, {size}: press Enter to read.", GOOD
 
     def _say(self, text: str, style: str) -> None:
@@ -196,7 +196,7 @@ class ImportDialog(Dialog[None]):
             key.focus()
             return
         try:
-            work = await importing.start(
+            work = await import_report.start(
                 self.services, self.found.files, key.value, is_snapshot=whole.value
             )
         except (*KNOWN, AudienceAmbiguous) as error:
@@ -234,7 +234,7 @@ class ImportDialog(Dialog[None]):
         is_over = work.is_over
         has_invalid = work.report is not None and work.report.tally.invalid > 0
         self.query_one("#stop").display = not is_over
-        self.query_one("#stop", Button).disabled = work.is_stopping
+        self.query_one("#stop", Button).disabled = work.is_ending
         self.query_one("#another").display = is_over
         self.query_one("#errors").display = has_invalid
         self.query_one("#insist").display = self._can_insist
@@ -246,9 +246,9 @@ class ImportDialog(Dialog[None]):
 
     def _show_end(self, work: ImportJob) -> None:
         style = BAD if work.report is None else STRONG
-        rows = [said((importing.ended(work), style))]
+        rows = [said((import_report.ended(work), style))]
         if work.report is not None:
-            rows += [said((text, TONE[tone])) for text, tone in importing.details(work.report)]
+            rows += [said((text, TONE[tone])) for text, tone in import_report.details(work.report)]
         self.query_one("#progress", Static).update(lines(*rows))
         if work.asks and not self._is_asking:
             self._is_asking = True
@@ -257,7 +257,7 @@ class ImportDialog(Dialog[None]):
     async def _confirm(self, work: ImportJob) -> None:
         """Have a snapshot that removes many members confirmed."""
         while (asked := work.asks) is not None:
-            is_yes = await self.services.ask(importing.confirmation(asked))
+            is_yes = await self.services.ask(import_report.confirmation(asked))
             await work.answer(is_yes=bool(is_yes))
         self._is_asking = False
         self._show(work)
@@ -271,7 +271,7 @@ class ImportDialog(Dialog[None]):
         now, glyphs = work.progress, self.services.glyphs
         width = max(10, (self.query_one("#progress").size.width or 60) - 26)
         if now is None:
-            doing = "Stopping…" if work.is_stopping else "Opening…"
+            doing = "Stopping…" if work.is_ending else "Opening…"
             self.query_one("#progress", Static).update(said((doing, MUTED)))
             return
         clock = self.services.timing.monotonic()
@@ -279,10 +279,10 @@ class ImportDialog(Dialog[None]):
         left = seconds_left(max(0, work.total - work.done), self._speed.per_second(clock))
         eta = f"ETA {stopwatch(left + 0.999)}" if left is not None and work.total else ""
         share = bar(glyphs, work.done, work.total, width) if work.total else ""
-        sizes = f" {importing.size(work.done)} of {importing.size(work.total)}"
+        sizes = f" {byte_size(work.done)} of {byte_size(work.total)}"
         doing = (
             "Stopping after this part. What was read is kept."
-            if work.is_stopping
+            if work.is_ending
             else ("Esc leaves it going on; i under Audiences leads back here.")
         )
         tally = now.tally
@@ -357,7 +357,7 @@ class ImportDialog(Dialog[None]):
 
 
 def _row(of: Entry, changed: str) -> Row:
-    size = "" if of.size is None else importing.size(of.size)
+    size = "" if of.size is None else byte_size(of.size)
     name = of.name + ("/" if of.is_folder else "")
     return Row(
         of.path,

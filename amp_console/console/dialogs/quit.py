@@ -11,18 +11,17 @@ from textual.widgets import Button, Static
 
 from amp_console.console.dialogs.base import Dialog
 from amp_console.console.glyphs import bar
-from amp_console.console.jobs.importing import size
+from amp_console.console.jobs.base import Job
+from amp_console.console.jobs.imports import ImportJob
 from amp_console.console.jobs.live import LiveJob
-from amp_console.console.jobs.reconcile import CompareJob, ReconcileJob
-from amp_console.console.jobs.runs import ImportJob, SyncJob
+from amp_console.console.jobs.reconcile import CompareOperation
+from amp_console.console.jobs.runs import RunJob
 from amp_console.console.texts import ACCENT, MUTED, lines, said, with_key
+from amp_console.console.words import byte_size
 from amp_console.text import plural
 
 BAR = 30  # columns
 ENDED = "What was under way has ended."
-
-
-Work = SyncJob | ImportJob | ReconcileJob | LiveJob
 
 
 class QuitDialog(Dialog[None]):
@@ -54,30 +53,31 @@ class QuitDialog(Dialog[None]):
         self.query_one("#stay").focus()
 
     def _say(self) -> None:
-        rows = [self._of(work) for work in self.services.jobs.under_way] or [said(ENDED)]
+        rows = [self._of(job) for job in self.services.jobs.under_way] or [said(ENDED)]
         if self.services.jobs.under_way:
             rows += [said(""), said((self._next(), MUTED))]
         self.query_one("#doing", Static).update(lines(*rows))
 
-    def _of(self, work: Work) -> Content:
+    def _of(self, job: Job) -> Content:
         glyphs = self.services.glyphs
-        if isinstance(work, LiveJob):
-            queue = work.snapshot.queue if work.snapshot else 0
+        if isinstance(job, LiveJob):
+            queue = job.snapshot.queue if job.snapshot else 0
             return said(f"Audiences are followed live: {plural(queue, 'change')} not delivered.")
-        if isinstance(work, CompareJob):
+        if isinstance(job, ImportJob):
+            read = f"{byte_size(job.done)} of {byte_size(job.total)}"
+            share = bar(glyphs, job.done, job.total, BAR) if job.total else ""
+            return _with_bar(f"Events are being imported: {read} read.", share)
+        assert isinstance(job, RunJob)
+        operation, now = job.operation, job.snapshot
+        if isinstance(operation, CompareOperation):
             return said("Cohorts are being compared. Nothing is sent for it.")
-        if isinstance(work, ImportJob):
-            what = f"Events are being imported: {size(work.done)} of {size(work.total)} read."
-            share = bar(glyphs, work.done, work.total, BAR) if work.total else ""
-        else:
-            now = work.snapshot
-            left = now.total - now.done if now else work.planned
-            what = f"{work.WHAT} is under way: {plural(left, 'user')} not delivered yet."
-            share = bar(glyphs, now.done, now.total, BAR) if now else ""
-        return lines(said(what), said((share, ACCENT)))
+        left = now.total - now.done if now else operation.planned
+        share = bar(glyphs, now.done, now.total, BAR) if now else ""
+        what = f"{operation.WHAT} is under way: {plural(left, 'user')} not delivered yet."
+        return _with_bar(what, share)
 
     def _next(self) -> str:
-        if self._is_leaving and any(_is_ending(work) for work in self.services.jobs.under_way):
+        if self._is_leaving and any(job.is_ending for job in self.services.jobs.under_way):
             return "The request in flight ends, for ten seconds at most. The rest stays pending."
         if self._is_leaving:
             return "The console closes when this is done."
@@ -107,8 +107,8 @@ class QuitDialog(Dialog[None]):
 
     def action_stop(self) -> None:
         """End everything and close the console."""
-        for work in self.services.jobs.under_way:
-            work.cancel()
+        for job in self.services.jobs.under_way:
+            job.cancel()
         self.query_one("#stop", Button).disabled = True
         self._leave("Quitting when the request in flight has ended…")
 
@@ -122,7 +122,5 @@ class QuitDialog(Dialog[None]):
         self._say()
 
 
-def _is_ending(work: Work) -> bool:
-    if isinstance(work, LiveJob):
-        return work.is_ending
-    return work.is_stopping if isinstance(work, ImportJob) else work.stop.is_asked
+def _with_bar(what: str, share: str) -> Content:
+    return lines(said(what), said((share, ACCENT)))

@@ -1,14 +1,11 @@
-"""Following audiences while the console is open: what is under way, and where it comes from."""
+"""Live sessions in the console, and the sources they follow."""
 
-import asyncio
 from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
-from typing import ClassVar
 
 from amp_console.console.background import aside
-from amp_console.console.failures import KNOWN, unexpected
-from amp_console.console.jobs.runs import Tell
+from amp_console.console.failures import KNOWN
+from amp_console.console.jobs.base import Job, Publish
 from amp_console.console.session import Session
 from amp_console.sync.connection_options import read_options
 from amp_console.sync.delivery.context import RunContext
@@ -25,67 +22,64 @@ from amp_console.values import Secret
 REMEMBERED = 60  # snapshots, a second each, of which the lines are drawn
 
 Bring = Callable[[Session], EventStream]
-"""Opens where the events come from; it may block. Raises what `KNOWN` says, or `CannotBind`."""
+"""Opens a source of events; it may block. Raises what `KNOWN` says, or `CannotBind`."""
 
 Alarm = Callable[[Alert], None]
-"""Called when there is something that the operator should hear of."""
+"""Called with what the operator should hear of."""
 
 
-class LiveJob:
+class LiveJob(Job):
     """One live session, from its start to its report."""
 
-    WHAT: ClassVar[str] = "A live session"
+    GIVEN_UP = "Ended before the last answers came. Whoever they were about is pending."
+    EXPECTED = (*KNOWN, CannotBind)
 
     def __init__(
         self,
         session: Session,
         bring: Bring,
-        wish: LiveOptions,
+        options: LiveOptions,
         timing: Timing,
-        tell: Tell,
+        publish: Publish,
         alarm: Alarm = lambda _: None,
     ) -> None:
-        self.session = session
-        self.wish = wish
+        super().__init__(session, publish)
+        self.options = options
         self.snapshot: LiveSnapshot | None = None
         self.history: deque[LiveSnapshot] = deque(maxlen=REMEMBERED)
         self.report: LiveReport | None = None
-        self.failure: str | None = None
-        self.is_over = False
-        self.is_ending = False
+        self._is_ending = False
         self._timing = timing
-        self._tell = tell
         self._alarm = alarm
         self._alerts = Alerts()
         self._live: LiveSession | None = None
         self._bring = bring
         self._group = SourceGroup()
         self._seen_at: float | None = None
-        self._task: asyncio.Task[None] | None = None
 
-    def start(self) -> None:
-        """Begin to follow."""
-        self._task = asyncio.create_task(self._go())
+    @property
+    def is_ending(self) -> bool:
+        return self._is_ending
 
     async def add(self, bring: Bring) -> None:
-        """Take in events from one more place. Raises what `KNOWN` says, or `CannotBind`."""
+        """Follow one more source. Raises what `KNOWN` says, or `CannotBind`."""
         source = await aside(bring, self.session)
         if not (self.is_over or self.is_ending):
             self._group.add(source)
-            self._load()
+            self._refresh()
 
     def cancel(self) -> None:
-        """Take no more in, deliver what is pending, and end."""
-        self.is_ending = True
+        """Read no more events, deliver what is pending, and end."""
+        self._is_ending = True
         if self._live is not None:
             self._live.end()
         else:
             self.session.stop_waiting()
-        self._tell()
+        self.progressed()
 
     @property
     def followed(self) -> frozenset[int]:
-        """The ids of the audiences whose cohorts follow just now."""
+        """The ids of the audiences that are live now."""
         now = self.snapshot
         return frozenset() if self.is_over or now is None else now.live
 
@@ -108,68 +102,44 @@ class LiveJob:
 
     @property
     def is_paused(self) -> bool:
-        """Whether events are taken in, and nothing is sent."""
+        """Whether events are read, and nothing is sent."""
         return self._live is not None and self._live.is_paused
 
     def pause(self, audience_id: int | None = None) -> None:
-        """Go on taking events in, and send nothing until `resume`, for one audience or all."""
+        """Keep reading events, and send nothing until `resume`, for one audience or all."""
         if self._live is not None:
             self._live.pause(audience_id)
-            self._load()
+            self._refresh()
 
     def resume(self, audience_id: int | None = None) -> None:
         """Send again for one audience, or for all."""
         if self._live is not None:
             self._live.resume(audience_id)
-            self._load()
+            self._refresh()
 
     def go_live(self, audience_id: int) -> None:
-        """Allow to make the audience's cohort, and look at it now."""
+        """Allow creating the audience's cohort, and check the audience now."""
         if self._live is not None:
             self._live.go_live(audience_id)
-            self._load()
+            self._refresh()
 
     def recheck(self, audience_id: int) -> None:
-        """Look at an audience now: what is set for it has changed."""
+        """Check an audience now: its settings have changed."""
         if self._live is not None:
             self._live.recheck(audience_id)
-            self._load()
+            self._refresh()
 
-    def _load(self) -> None:
-        """Show at once what was asked for, not with the next second."""
+    def _refresh(self) -> None:
+        """Publish at once what was asked for, not with the next second's snapshot."""
         if self._live is not None and self.snapshot is not None:
             self._keep(self._live.snapshot())
-        self._tell()
+        self.progressed()
 
-    def give_up(self) -> None:
-        """End now, whether or not the request in flight has been answered."""
-        if self._task is not None and not self.is_over:
-            self._task.cancel()
-
-    async def finished(self) -> None:
-        """Wait until it is over."""
-        if self._task is not None:
-            with suppress(asyncio.CancelledError):
-                await asyncio.shield(self._task)
-
-    async def _go(self) -> None:
-        try:
-            await self._follow()
-        except (*KNOWN, CannotBind) as error:
-            self.failure = str(error)
-        except asyncio.CancelledError:
-            self.failure = "Ended before the last answers came. Whoever they were about is pending."
-        except Exception as error:
-            self.failure = unexpected(error)
-        finally:
-            self.is_over = True
-            self._tell()
-
-    async def _follow(self) -> None:
+    async def work(self) -> None:
         session = self.session
         async with await session.client() as client:
             context = RunContext(session.connection, session.ledger, client, self._timing)
-            self._live = LiveSession(context, self.wish, self._see)
+            self._live = LiveSession(context, self.options, self._see)
             if self.is_ending:
                 return
             self._group.add(await aside(self._bring, session))
@@ -184,7 +154,7 @@ class LiveJob:
         self.history.append(snapshot)
         for alert in self._alerts.observe(snapshot):
             self._alarm(alert)
-        self._tell()
+        self.progressed()
 
 
 def paths(*names: str) -> Bring:

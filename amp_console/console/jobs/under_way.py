@@ -1,8 +1,10 @@
 """The jobs of this console: at most one of each kind, and the last one of each is kept."""
 
+from amp_console.console.jobs.base import Job
+from amp_console.console.jobs.imports import ImportJob
 from amp_console.console.jobs.live import LiveJob
 from amp_console.console.jobs.reconcile import ReconcileJob
-from amp_console.console.jobs.runs import ImportJob, SyncJob
+from amp_console.console.jobs.runs import SyncJob
 
 
 class Jobs:
@@ -15,10 +17,15 @@ class Jobs:
         self.live: LiveJob | None = None
 
     @property
-    def under_way(self) -> list[SyncJob | ImportJob | ReconcileJob | LiveJob]:
+    def under_way(self) -> list[Job]:
         """The jobs that have not ended yet."""
-        jobs = (self.sync, self.importing, self.reconciling, self.live)
+        jobs: tuple[Job | None, ...] = (self.sync, self.importing, self.reconciling, self.live)
         return [job for job in jobs if job is not None and not job.is_over]
+
+    def holds(self, audience_id: int) -> bool:
+        """Whether a sync, comparison or repair of this console holds the audience's lease."""
+        jobs = (self.sync, self.reconciling)
+        return any(job is not None and job.holds(audience_id) for job in jobs)
 
     @property
     def is_busy(self) -> bool:

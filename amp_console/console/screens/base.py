@@ -14,6 +14,7 @@ from textual.widgets import Footer
 from amp_console.console.context import Services, services_of
 from amp_console.console.dialogs.help import HelpScreen
 from amp_console.console.failures import KNOWN
+from amp_console.console.jobs.base import ConsoleChange
 from amp_console.console.lifecycle import LateEventGuard
 from amp_console.console.session import Session
 from amp_console.console.widgets.filter_bar import FilterBar
@@ -96,8 +97,12 @@ class BaseScreen(LateEventGuard, Screen[None]):
 
     def on_mount(self) -> None:
         """Look for the first time, and whenever something has moved."""
-        self.services.changes.subscribe(self, lambda _: self.reload())
+        self.services.changes.subscribe(self, self.show_change)
         self.services.clock.ticked.subscribe(self, lambda _: self.show_ages())
+        self.reload()
+
+    def show_change(self, change: ConsoleChange) -> None:  # noqa: ARG002
+        """Show a change; screens that show nothing of some kinds leave those out."""
         self.reload()
 
     def on_screen_resume(self) -> None:

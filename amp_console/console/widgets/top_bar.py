@@ -64,7 +64,7 @@ def _right(services: Services) -> Content:
     if services.jobs.importing is not None and not services.jobs.importing.is_over:
         parts += [(f"{services.glyphs.live} importing", ACCENT), "  "]
     if (comparing := services.jobs.reconciling) is not None and not comparing.is_over:
-        parts += [(f"{services.glyphs.live} {comparing.VERB.lower()}", ACCENT), "  "]
+        parts += [(f"{services.glyphs.live} {comparing.operation.VERB.lower()}", ACCENT), "  "]
     if (live := services.jobs.live) is not None and not live.is_over:
         parts += [(f"{services.glyphs.live} {live.summary}", ACCENT), "  "]
     if services.figures.quota is not None:

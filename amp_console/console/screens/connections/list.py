@@ -224,7 +224,7 @@ Read-only keeps everybody from sending and changing anything by accident."""
             session.change(changed)
         on, off = "is read-only now: nothing is sent", "may send and change things now"
         self.services.notifications.post(f"“{of.name}” {on if changed.read_only else off}.")
-        self.services.publish_change()
+        self.services.publish_ledger_change()
 
     # Deleting.
 

@@ -141,7 +141,7 @@ def begin(place: "LiveScreen", bring: Bring, *, create: bool) -> None:
         bring,
         LiveOptions(services.environment.flush_seconds, create=create),
         services.timing,
-        services.publish_change,
+        services.publish,
         services.alerts.report,
     )
     services.jobs.live = work

@@ -7,11 +7,10 @@ from pathlib import PurePath
 from textual.content import Content
 
 from amp_console.console.glyphs import Glyphs, sparkline
-from amp_console.console.jobs.importing import size
 from amp_console.console.jobs.live import LiveJob
 from amp_console.console.texts import ACCENT, BAD, GOOD, MUTED, STRONG, WARN, Part, lines, said
 from amp_console.console.widgets.grid import Cell, Column, Row
-from amp_console.console.words import at, clock, lasting, stopwatch
+from amp_console.console.words import at, byte_size, clock, lasting, stopwatch
 from amp_console.ledger.refused_requests import RefusedRequests
 from amp_console.ledger.runs import Run, RunAudience
 from amp_console.sync.live.progress import (
@@ -257,14 +256,14 @@ def _source_row(of: SourceStatus, rate: float, since: float | None, glyphs: Glyp
     is_address = of.size is None
     path = PurePath(of.name)
     where = Cell("webhooks" if is_address else str(path.parent), "dim")
-    read = "" if of.position is None else size(of.position)
+    read = "" if of.position is None else byte_size(of.position)
     last = glyphs.dash if since is None else "now" if since < 1 else f"{lasting(since)} ago"
     return Row(
         of.name,
         (
             Cell(of.name.removeprefix("http://").strip("/") if is_address else path.name),
             Cell(read),
-            Cell("" if of.size is None else size(of.size)),
+            Cell("" if of.size is None else byte_size(of.size)),
             Cell(f"{of.events:,}" if of.events else ""),
             Cell(f"{rate:,.0f}" if rate >= 1 else f"{rate:.1f}" if rate else ""),
             Cell(last),

@@ -10,7 +10,7 @@ from textual.widgets import Static
 from amp_console.connections import Connection
 from amp_console.connections.read_only import refusal
 from amp_console.console.dialogs.base import Confirm
-from amp_console.console.jobs.runs import SyncJob
+from amp_console.console.jobs.runs import RunJob, SyncOperation
 from amp_console.console.routes import OpenRun, Replace
 from amp_console.console.screens.base import BaseScreen
 from amp_console.console.screens.plan import rows as plan_rows
@@ -148,8 +148,11 @@ s, y or Enter sends it. Esc goes back with nothing sent."""
     def _send(self) -> None:
         services, plan = self.services, self._plan
         assert plan is not None
-        services.jobs.sync = SyncJob(
-            self.session, plan, services.timing, services.publish_change, self._tally
+        services.jobs.sync = RunJob(
+            self.session,
+            SyncOperation(plan, self._tally),
+            services.timing,
+            services.publish,
         )
         services.jobs.sync.start()
         self.services.navigate(Replace(OpenRun()))

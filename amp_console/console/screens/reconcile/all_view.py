@@ -10,7 +10,8 @@ from textual.widgets import Static
 
 from amp_console.connections.read_only import refusal
 from amp_console.console.dialogs.base import Confirm
-from amp_console.console.jobs.reconcile import CompareJob, ReconcileJob, RepairJob
+from amp_console.console.jobs.reconcile import CompareOperation, ReconcileJob, RepairOperation
+from amp_console.console.jobs.runs import RunJob
 from amp_console.console.routes import OpenReconcile
 from amp_console.console.screens.base import BaseScreen
 from amp_console.console.screens.reconcile.all_rows import (
@@ -102,9 +103,9 @@ Enter opens one audience, with everybody who differs."""
         if work is None:
             return f"{asked} Comparing takes {plural(len(self._chosen), 'download')}.".strip()
         if work.is_over:
-            return work.failure or f"{work.WHAT} has ended. {asked}"
+            return work.failure or f"{work.operation.WHAT} has ended. {asked}"
         left = [audience_id for audience_id in work.audience_ids if not is_over(work, audience_id)]
-        return f"{work.VERB}: {len(left)} of {len(work.audience_ids)} to go. {asked}"
+        return f"{work.operation.VERB}: {len(left)} of {len(work.audience_ids)} to go. {asked}"
 
     @property
     def _work(self) -> ReconcileJob | None:
@@ -193,11 +194,12 @@ Enter opens one audience, with everybody who differs."""
     def _compare_if(self, is_meant: bool | None) -> None:
         if is_meant:
             audiences = [item.audience for item in self._chosen]
-            timing, tell = self.services.timing, self.services.publish_change
-            self._start(CompareJob(self.session, audiences, timing, tell))
+            self._start(CompareOperation(audiences))
 
-    def _start(self, work: ReconcileJob) -> None:
-        self.services.jobs.reconciling = work
+    def _start(self, operation: CompareOperation | RepairOperation) -> None:
+        services = self.services
+        work = RunJob(self.session, operation, services.timing, services.publish)
+        services.jobs.reconciling = work
         work.start()
         self.query_one("#list", Grid).marks.clear()
         self.refresh_bindings()
@@ -235,8 +237,7 @@ Enter opens one audience, with everybody who differs."""
             return
         is_meant = await self.services.ask(confirm(plans))
         if is_meant:
-            timing, tell = self.services.timing, self.services.publish_change
-            self._start(RepairJob(self.session, plans, timing, tell, verify=wish.verify))
+            self._start(RepairOperation(plans, verify=wish.verify))
 
     async def _plans(self, choice: RepairChoice) -> list[RepairPlan]:
         session = self.session

@@ -3,7 +3,7 @@
 from textual.content import Content
 
 from amp_console.console.glyphs import Glyphs, bar
-from amp_console.console.jobs.reconcile import ReconcileJob, RepairJob
+from amp_console.console.jobs.reconcile import ReconcileJob, RepairOperation
 from amp_console.console.texts import ACCENT, BAD, GOOD, WARN, said
 from amp_console.sync.reconcile.descriptions import describe_result
 
@@ -16,7 +16,7 @@ def doing(work: ReconcileJob, audience_id: int, glyphs: Glyphs) -> Content:
     if work.stop.is_asked:
         return said((f"{glyphs.live} stopping: the request in flight ends first", WARN))
     if now is None:
-        return said((f"{glyphs.live} {work.VERB.lower()}: looking for the keys", ACCENT))
+        return said((f"{glyphs.live} {work.operation.VERB.lower()}: looking for the keys", ACCENT))
     wait = ""
     if now.wait_until is not None:
         wait = f" in {max(0, now.wait_until - work.elapsed):.0f} s"
@@ -30,9 +30,10 @@ def came_of(work: ReconcileJob, audience_id: int) -> Content | None:
     note = work.note_of(audience_id)
     if note:
         return said((note, BAD if work.failure else WARN))
-    if not isinstance(work, RepairJob) or work.report is None:
+    repair = work.operation
+    if not isinstance(repair, RepairOperation) or repair.report is None:
         return None
-    done = work.report.results.get(audience_id)
+    done = repair.report.results.get(audience_id)
     if done is None:
         return None
     counts = done.counts

@@ -12,11 +12,12 @@ from textual.widgets import Static
 from amp_console.connections.read_only import refusal
 from amp_console.console.dialogs.ask import Ask
 from amp_console.console.dialogs.base import Confirm
-from amp_console.console.jobs.reconcile import CompareJob, ReconcileJob, RepairJob
+from amp_console.console.jobs.reconcile import CompareOperation, ReconcileJob, RepairOperation
+from amp_console.console.jobs.runs import RunJob
 from amp_console.console.routes import OpenPerson, OpenRun
 from amp_console.console.screens.base import BaseScreen
 from amp_console.console.screens.reconcile import rows
-from amp_console.console.screens.reconcile.choice import ChoiceDialog, Offer, RepairRequest, confirm
+from amp_console.console.screens.reconcile.choice import ChoiceDialog, Offer, confirm
 from amp_console.console.screens.reconcile.export import export
 from amp_console.console.screens.reconcile.status import came_of, doing
 from amp_console.console.texts import MUTED, lines, said
@@ -242,8 +243,9 @@ identifier to a line. E writes the differences into a file. w shows the requests
             self._told = work
             self.run_worker(self.services.figures.update_quota())
             self.reload()
-            if isinstance(work, CompareJob) and work.is_incomplete:
-                self.run_worker(self._insist(work))
+            compared = work.operation
+            if isinstance(compared, CompareOperation) and compared.is_incomplete:
+                self.run_worker(self._insist(compared, work.failure or ""))
         self.update_keys()
 
     # Moving about.
@@ -336,29 +338,25 @@ identifier to a line. E writes the differences into a file. w shows the requests
         """Read the cohort and compare it."""
         self._compare(None)
 
-    async def _insist(self, work: CompareJob) -> None:
+    async def _insist(self, compared: CompareOperation, why: str) -> None:
         """Ask whether a list that is incomplete is to be used as it is."""
         question = Confirm(
             "Compare with an incomplete list?",
-            [work.failure or "", "Members missing from it count as extra in the cohort."],
+            [why, "Members missing from it count as extra in the cohort."],
             yes="Compare anyway",
             is_danger=True,
         )
         if await self.services.ask(question):
-            self._compare(work.against, allow_incomplete=True)
+            self._compare(compared.against, allow_incomplete=True)
 
     def _compare(self, against: str | None, *, allow_incomplete: bool = False) -> None:
         if self._audience is None:
             return
+        self._start(CompareOperation([self._audience], against, allow_incomplete=allow_incomplete))
+
+    def _start(self, operation: CompareOperation | RepairOperation) -> None:
         services = self.services
-        work = CompareJob(
-            self.session,
-            [self._audience],
-            services.timing,
-            services.publish_change,
-            against,
-            allow_incomplete=allow_incomplete,
-        )
+        work = RunJob(self.session, operation, services.timing, services.publish)
         services.jobs.reconciling = work
         work.start()
         self.refresh_bindings()
@@ -401,7 +399,7 @@ identifier to a line. E writes the differences into a file. w shows the requests
             plan_repair, session.connection, of, choice, replace=wish.replace
         )
         if await self.services.ask(confirm([plan])):
-            self._start(plan, wish)
+            self._start(RepairOperation([plan], verify=wish.verify))
             grid.marks.clear()
 
     def _offer(self, plan: RepairPlan, is_marked: bool) -> Offer:
@@ -414,15 +412,6 @@ identifier to a line. E writes the differences into a file. w shows the requests
             plan.can_replace,
             str(quota) if quota else "how many are left is not known",
         )
-
-    def _start(self, plan: RepairPlan, wish: RepairRequest) -> None:
-        services = self.services
-        work = RepairJob(
-            self.session, [plan], services.timing, services.publish_change, verify=wish.verify
-        )
-        services.jobs.reconciling = work
-        work.start()
-        self.refresh_bindings()
 
     def action_export(self) -> None:
         """Write the differences into a file."""

@@ -1,10 +1,10 @@
-"""Importing from the console: starting it, and saying how it goes and what came of it."""
+"""Starting an import, and the sentences on what came of it."""
 
 from collections.abc import Iterator, Sequence
 
 from amp_console.console.context import Services
 from amp_console.console.dialogs.base import Confirm
-from amp_console.console.jobs.runs import ImportJob
+from amp_console.console.jobs.imports import ImportJob
 from amp_console.sync.connection_options import audience_options, read_options
 from amp_console.sync.ingest.future_events import taken_ahead
 from amp_console.sync.ingest.importer import ImportReport, audience_sentences, changes_of
@@ -15,7 +15,7 @@ from amp_console.text import plural
 async def start(
     services: Services, paths: Sequence[str], audience: str, *, is_snapshot: bool
 ) -> ImportJob:
-    """Begin to read files; whoever is elsewhere when it ends is told.
+    """Start reading files; a notification says how it ended, unless a dialog shows it.
 
     Raises `AudienceAmbiguous`, `MappingError` and `LedgerError`.
     """
@@ -24,33 +24,31 @@ async def start(
     if name:
         more = await services.session.read(audience_options, name)
     options = read_options(services.session.connection, **more)
-    work = ImportJob(
-        services.session, paths, options, services.publish_change, is_snapshot=is_snapshot
-    )
-    services.jobs.importing = work
-    work.start()
+    job = ImportJob(services.session, paths, options, services.publish, is_snapshot=is_snapshot)
+    services.jobs.importing = job
+    job.start()
 
-    async def tell_the_end() -> None:
-        await work.finished()
-        if not work.is_watched:
-            waits = " The snapshot waits for your confirmation." if work.asks else ""
+    async def report_the_end() -> None:
+        await job.finished()
+        if not job.is_watched:
+            waits = " The snapshot waits for your confirmation." if job.asks else ""
             services.notifications.post(
-                f"{ended(work)}{waits} Press i under Audiences for more.",
-                "error" if work.failure else "warning" if waits else "information",
+                f"{ended(job)}{waits} Press i under Audiences for more.",
+                "error" if job.failure else "warning" if waits else "information",
             )
 
-    services.run_in_background(tell_the_end())
-    return work
+    services.run_in_background(report_the_end())
+    return job
 
 
-def ended(work: ImportJob) -> str:
+def ended(job: ImportJob) -> str:
     """Say in a sentence how an import ended."""
-    if work.report is None:
-        return work.failure or ""
-    tally = work.report.tally
-    begin = "Stopped; what was read is kept:" if work.report.was_stopped else "Read"
+    if job.report is None:
+        return job.failure or ""
+    tally = job.report.tally
+    begin = "Stopped; what was read is kept:" if job.report.was_stopped else "Read"
     return (
-        f"{begin} {plural(tally.read, 'event')}: {changes_of(work.report)}, "
+        f"{begin} {plural(tally.read, 'event')}: {changes_of(job.report)}, "
         f"{tally.filtered:,} filtered, {tally.invalid:,} invalid."
     )
 
@@ -105,12 +103,3 @@ def confirmation(of: SnapshotReport) -> Confirm:
         no="Change nothing",
         is_danger=True,
     )
-
-
-def size(count: float) -> str:
-    """Return "512 B", "1.3 MB" or "2.0 GB" for a number of bytes."""
-    for unit in ("B", "KB", "MB"):
-        if count < 1000:
-            return f"{count:.0f} {unit}" if unit == "B" or count >= 100 else f"{count:.1f} {unit}"
-        count /= 1000
-    return f"{count:.1f} GB"
