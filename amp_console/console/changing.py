@@ -1,7 +1,6 @@
 """Changing what is set for an audience, with whatever stands in the way said in words."""
 
-from amp_console.connections import SettingsReadOnly
-from amp_console.connections.read_only import ReadOnly, refusal
+from amp_console.connections.read_only import ReadOnly
 from amp_console.console.background import aside
 from amp_console.console.context import Services
 from amp_console.ledger import LedgerError
@@ -53,18 +52,3 @@ async def unlink(services: Services, audience: Audience) -> Audience | None:
             f"“{clean(changed.name)}” is unlinked. The next sync makes a new cohort."
         )
     return changed
-
-
-def reason_not_to_change(services: Services) -> str | None:
-    """Say why nothing can be set for audiences now; None where it can."""
-    session = services.session
-    if session is None:
-        return services.sessions.missing_reason
-    if session.connection.read_only:
-        return refusal(session.connection)
-    return None
-
-
-def reason_not_to_save(services: Services) -> str | None:
-    """Say why connections and keys can't be changed in this process; None where they can."""
-    return str(SettingsReadOnly()) if services.environment.read_only else None

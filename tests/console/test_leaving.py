@@ -63,7 +63,7 @@ class SlowScreen(BaseScreen):
     def body(self) -> ComposeResult:
         yield Last()
 
-    async def look(self) -> None:
+    async def load(self) -> None:
         await self.is_emptied.wait()
         try:
             self.query_one("#list")

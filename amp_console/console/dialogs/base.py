@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path, PurePath
-from typing import ClassVar, Generic, Literal, TypeVar
+from typing import Any, ClassVar, Generic, Literal, TypeVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -10,9 +10,10 @@ from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Button, Input, Static
+from textual.worker import Worker
 
 from amp_console.console.context import Services, services_of
-from amp_console.console.lifecycle import LateEventGuard
+from amp_console.console.lifecycle import is_open, unless_left
 from amp_console.console.texts import lines, said, with_key
 from amp_console.console.widgets.notice_line import NoticeLine
 
@@ -23,7 +24,7 @@ DIALOG_SHEET = Path(__file__).with_name("base.tcss")
 """Absolute: Textual looks for a relative one beside the subclass, in whatever package that is."""
 
 
-class Dialog(LateEventGuard, ModalScreen[T], Generic[T]):
+class Dialog(ModalScreen[T], Generic[T]):
     """A box in the middle, in front of a dimmed place. Esc closes it with nothing done."""
 
     CSS_PATH: ClassVar[Sheets] = DIALOG_SHEET
@@ -38,6 +39,14 @@ class Dialog(LateEventGuard, ModalScreen[T], Generic[T]):
     def services(self) -> Services:
         """What the application provides."""
         return services_of(self)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """No key works on a dialog that was closed."""
+        return is_open(self) and super().check_action(action, parameters)
+
+    def run_worker(self, work: Any, *args: Any, **kwargs: Any) -> Worker[Any]:
+        """Run a worker as Textual does; one that fails after the dialog was closed is let go."""
+        return super().run_worker(unless_left(self, work), *args, **kwargs)
 
     @property
     def box_title(self) -> str:

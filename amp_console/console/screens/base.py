@@ -1,46 +1,45 @@
-"""What all places have in common: the frame, going back, help, filter, and looking again."""
+"""What all screens have in common: the frame, loading, keys, going back, help and filter."""
 
-import itertools
-from collections.abc import Awaitable, Callable
-from functools import partial
-from typing import ClassVar
+from collections.abc import Collection, Mapping
+from typing import Any, ClassVar
 
 from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 from textual.widgets import Footer
+from textual.worker import Worker
 
 from amp_console.console.context import Services, services_of
 from amp_console.console.dialogs.help import HelpScreen
-from amp_console.console.failures import KNOWN
 from amp_console.console.jobs.base import ConsoleChange
-from amp_console.console.lifecycle import LateEventGuard
+from amp_console.console.lifecycle import is_open, unless_left
+from amp_console.console.screens.actions import REASONS, ActionKeys, Need
+from amp_console.console.screens.loading import Loader, NoSession
 from amp_console.console.session import Session
 from amp_console.console.widgets.filter_bar import FilterBar
-from amp_console.console.widgets.grid import Grid, RowsState
+from amp_console.console.widgets.grid import Grid
 from amp_console.console.widgets.notice_line import NoticeLine
 from amp_console.console.widgets.top_bar import TopBar
 
-QUITTING = "The console quits."
 
-
-class NoSession(Exception):
-    """No connection is at work: the console quits, and what was begun is of no concern."""
-
-
-class BaseScreen(LateEventGuard, Screen[None]):
+class BaseScreen(Screen[None]):
     """A screen of the console.
 
-    A place says what it shows in `body`, and reads it anew in `look`, which runs when the place
-    is opened, when it is come back to, and when the ledger or the work under way has moved.
-    `why_not` says why an action can't be had now; its key stays in the footer, dimmed.
+    A screen yields its widgets in `body`, and reads what it shows in `load`, which runs when the
+    screen is opened, when one comes back to it, and when something has changed. `NEEDS` and
+    `disabled_reason` say why an action is unavailable; its key stays in the footer, dimmed.
     """
 
     NAME: ClassVar[str] = ""
-    """What the place is called in help and palette."""
+    """What the screen is called in help and palette."""
     HELP: ClassVar[str] = ""
     """What one does here, in a few plain lines."""
+    NEEDS: ClassVar[Mapping[str, Collection[Need]]] = {}
+    """What each action needs, by name. Beside `BINDINGS`, since Textual rebuilds each binding as
+    its own class and would drop a field of ours."""
+    NO_ROW: ClassVar[str] = ""
+    """Why an action that needs a row is unavailable without one."""
     AUTO_FOCUS = "Grid"
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide")]  # noqa: RUF012  # Textual's own
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -65,38 +64,49 @@ class BaseScreen(LateEventGuard, Screen[None]):
 
     def __init__(self) -> None:
         super().__init__()
-        self._may: list[bool] = []
+        self.action_keys = ActionKeys(self, self.disabled_reason)
+        self.loader = Loader(self, self.action_keys.refresh)
 
     def compose(self) -> ComposeResult:
-        """Put the body between the line on top and the footer."""
         yield TopBar()
         yield from self.body()
         yield NoticeLine()
         yield Footer(show_command_palette=False, compact=True)
 
     def body(self) -> ComposeResult:
-        """The one main thing of the place."""
+        """The widgets between the line on top and the footer."""
         yield from ()
 
     async def load(self) -> None:
-        """Read what the place shows, and show it."""
+        """Read what the screen shows, and show it."""
 
-    def disabled_reason(self, action: str) -> str | None:  # noqa: ARG002
-        """Say why an action can't be had now; None where it can."""
+    @property
+    def has_row(self) -> bool:
+        """Whether there is a row for the actions that need one."""
+        return self.query(Grid).first().key is not None
+
+    def disabled_reason(self, action: str) -> str | None:
+        """Why an action is unavailable now; None where it works. It may raise `NoSession`."""
+        for need in self.NEEDS.get(action, ()):
+            if need is Need.ROW:
+                reason = None if self.has_row else self.NO_ROW
+            else:
+                reason = REASONS[need](self.services)
+            if reason is not None:
+                return reason
         return None
 
     def show_ages(self) -> None:
-        """Show all ages anew; places that show some outside their lists do so, too."""
+        """Show all ages anew; screens that show some outside their lists extend this."""
         for grid in self.query(Grid):
             grid.refresh()
 
     def revisit(self) -> None:
-        """Do what is due when the key that leads to this screen is pressed while it is open."""
+        """Act on the key that leads to this screen, pressed while it is open."""
 
-    # Looking again.
+    # Loading.
 
     def on_mount(self) -> None:
-        """Look for the first time, and whenever something has moved."""
         self.services.changes.subscribe(self, self.show_change)
         self.services.clock.ticked.subscribe(self, lambda _: self.show_ages())
         self.reload()
@@ -106,98 +116,38 @@ class BaseScreen(LateEventGuard, Screen[None]):
         self.reload()
 
     def on_screen_resume(self) -> None:
-        """Look again when the place is come back to."""
         self.reload()
 
     def reload(self) -> None:
-        """Look, unless another place is in front; the newest look wins."""
+        """Load anew, unless another screen is in front; the newest load wins."""
         if self.is_current:
-            self.run_worker(self._load, group="look", exclusive=True)
+            self.loader.start("look", self.load)
 
-    async def _load(self) -> None:
-        await self.reading(self.load)
-        self.query_one(TopBar).refresh()
-        self.update_keys()
+    def run_worker(self, work: Any, *args: Any, **kwargs: Any) -> Worker[Any]:
+        """Run a worker as Textual does; one that fails after the screen was left is let go."""
+        return super().run_worker(unless_left(self, work), *args, **kwargs)
 
-    def read_beside(self, group: str, work: Callable[[], Awaitable[None]]) -> None:
-        """Read something and show it, while keys are taken; the newest of a group wins."""
-        self.run_worker(
-            partial(self.reading, work),
-            group=group,
-            exclusive=True,
-        )
-
-    async def reading(self, work: Callable[[], Awaitable[None]]) -> None:
-        """Read something and show it; say what went wrong, unless it is of no concern any more."""
-        session = self.services.session
-        try:
-            await work()
-        except NoSession:
-            return
-        except KNOWN as error:
-            self.services.notifications.post(str(error), "error")
-            for grid in self.query(Grid):
-                if grid.state is RowsState.LOADING:
-                    grid.show_notice(RowsState.FAILED, str(error))
-        except Exception:
-            if self.services.session is session:
-                raise  # else the ledger was closed meanwhile: the console quits, or another is open
-
-    def update_keys(self) -> None:
-        """Dim and undim keys, where something has changed: the footer is built anew for it."""
-        bindings = self._bindings.key_to_bindings.values()
-        now = [self._reason(key.action) is None for keys in bindings for key in keys]
-        if now != self._may:
-            self._may = now
-            self.refresh_bindings()
+    def on_grid_failed(self, event: Grid.Failed) -> None:
+        self.loader.failed(event.error)
 
     # Keys.
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Dim the key of an action that can't be had now."""
-        if self.is_here and self._reason(action) is not None:
+        """Dim the key of an unavailable action; no key works on a screen that was left."""
+        if not is_open(self):
+            return False
+        if self.action_keys.reason(action) is not None:
             return None
         return super().check_action(action, parameters)
 
-    def _reason(self, action: str) -> str | None:
-        try:
-            return self.disabled_reason(_name_of(action))
-        except NoSession:
-            return QUITTING
-
     def on_key(self, event: events.Key) -> None:
         """Say why, when the key of a dimmed action is pressed."""
-        if self._is_taken(event.key):
-            return
-        bindings = self.services.appearance.bindings_of(self).key_to_bindings.get(event.key, ())
-        shown = [item for item in bindings if not self._is_hidden(item)]
-        for binding in shown or bindings:  # of several that share a key, one has it just now
-            reason = self._reason(binding.action)
-            if reason is not None:
-                event.stop()
-                self.services.notifications.post(reason, "warning")
-                return
-
-    def _is_hidden(self, binding: Binding) -> bool:
-        return self.check_action(_name_of(binding.action), ()) is False
-
-    def _is_taken(self, key: str) -> bool:
-        """Whether the widget that has the keys does something of its own with this one."""
-        chain = self.focused.ancestors_with_self if self.focused is not None else ()
-        below = itertools.takewhile(lambda node: node is not self, chain)
-        return any(
-            key in self.services.appearance.bindings_of(node).key_to_bindings for node in below
-        )
-
-    def on_grid_failed(self, event: Grid.Failed) -> None:
-        """Say why a page of rows could not be fetched; a defect of ours is not kept quiet."""
-        if isinstance(event.error, KNOWN):
-            self.services.notifications.post(str(event.error), "error")
-        elif not isinstance(event.error, NoSession):
-            raise event.error
+        reason = self.action_keys.explain(event.key)
+        if reason is not None:
+            event.stop()
+            self.services.notifications.post(reason, "warning")
 
     def action_back(self) -> None:
-        """Go back to where one came from."""
         if len(self.app.screen_stack) > 2:  # the blank one below, and home
             self.app.pop_screen()
 
@@ -206,11 +156,9 @@ class BaseScreen(LateEventGuard, Screen[None]):
         self.app.push_screen(HelpScreen(self, self.NAME, self.HELP, self.disabled_reason))
 
     def action_filter(self) -> None:
-        """Type a filter."""
         self.query_one(FilterBar).open()
 
     def on_filter_bar_filtered(self, event: FilterBar.Filtered) -> None:
-        """Show only what matches."""
         self.apply_filter(event.needle)
 
     def on_filter_bar_left(self) -> None:
@@ -218,7 +166,7 @@ class BaseScreen(LateEventGuard, Screen[None]):
         self.query(Grid).first().focus()
 
     def apply_filter(self, needle: str) -> None:
-        """Filter the place's grid; places with several, or with pages, do it their own way."""
+        """Filter the screen's grid; screens with several, or with pages, do it their own way."""
         self.query(Grid).first().filter(needle)
 
     def action_copy(self) -> None:
@@ -226,8 +174,3 @@ class BaseScreen(LateEventGuard, Screen[None]):
         row = self.query(Grid).first().row
         if row is not None:
             self.services.clipboard.copy("\t".join(cell.text for cell in row.cells))
-
-
-def _name_of(action: str) -> str:
-    """The action's name without its parameters."""
-    return action.partition("(")[0]

@@ -198,7 +198,7 @@ Amplitude's user search whether it knows the identifier."""
     def on_grid_moved(self) -> None:
         """Explain another audience."""
         self._explain()
-        self.update_keys()
+        self.action_keys.refresh()
 
     def on_grid_opened(self) -> None:
         """Open the run that carried the person."""

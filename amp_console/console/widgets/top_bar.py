@@ -20,6 +20,10 @@ class TopBar(Widget):
     }
     """
 
+    def on_mount(self) -> None:
+        """Show every change."""
+        services_of(self).changes.subscribe(self, lambda _: self.refresh())
+
     def render(self) -> Content:
         """Draw the line, the right side as far right as it goes."""
         services = services_of(self)

@@ -12,6 +12,7 @@ from amp_console.amplitude import Cohort
 from amp_console.console import changing
 from amp_console.console.dialogs.base import Confirm
 from amp_console.console.failures import KNOWN
+from amp_console.console.screens.actions import Need
 from amp_console.console.screens.audiences.unlink import unlink
 from amp_console.console.screens.base import BaseScreen
 from amp_console.console.texts import WARN, said
@@ -63,6 +64,8 @@ touched. One cohort should follow one audience: two would undo each other's work
         Binding("slash", "filter", "Filter", key_display="/", id="filter"),
         Binding("y", "copy", "Copy the row", show=False, id="copy"),
     ]
+
+    NEEDS = {"make_new": {Need.WRITABLE}, "link": {Need.WRITABLE}}  # noqa: RUF012
 
     def __init__(self, audience_id: int) -> None:
         super().__init__()
@@ -119,7 +122,7 @@ touched. One cohort should follow one audience: two would undo each other's work
             rows = [self._row(cohort) for cohort in self._cohorts.values()]
             self.query_one("#list", Grid).show(rows)
         self.query_one("#cohorts").border_subtitle = said(counted)
-        self.update_keys()
+        self.action_keys.refresh()
 
     def _row(self, cohort: Cohort) -> Row:
         owners = ", ".join(cohort.owners)
@@ -155,7 +158,7 @@ touched. One cohort should follow one audience: two would undo each other's work
     def disabled_reason(self, action: str) -> str | None:
         """What can't be done now."""
         if action in {"make_new", "link"}:
-            if (reason := changing.reason_not_to_change(self.services)) is not None:
+            if (reason := super().disabled_reason(action)) is not None:
                 return reason
             if self.audience is None:
                 return "The audience is still being read."

@@ -22,6 +22,7 @@ from amp_console.console.routes import (
     OpenReconcileAll,
     OpenRun,
 )
+from amp_console.console.screens.actions import Need
 from amp_console.console.screens.audiences.detail import Detail, lay_out, read_detail, size_of
 from amp_console.console.screens.base import BaseScreen
 from amp_console.console.status_signs import STATUS_TONES, status_sign
@@ -100,6 +101,15 @@ audience under the cursor. Nothing is sent before you have seen the plan and con
         Binding("slash", "filter", "Filter", key_display="/", id="filter"),
         Binding("y", "copy", "Copy the row", show=False, id="copy"),
     ]
+
+    NEEDS = {  # noqa: RUF012
+        **dict.fromkeys(("import", "errors", "sizes", "mapping"), (Need.CONNECTION,)),
+        **dict.fromkeys(
+            ("sync", "sync_all", "edit", "link", "switch", "copy", "reconcile", "reconcile_all"),
+            (Need.CONNECTION, Need.ROW),
+        ),
+    }
+    NO_ROW = "There is no audience yet: press i to import a file of events."
 
     def __init__(self) -> None:
         super().__init__()
@@ -276,11 +286,11 @@ audience under the cursor. Nothing is sent before you have seen the plan and con
 
     def on_grid_moved(self) -> None:
         """Show the detail of the row the cursor rests on."""
-        self.update_keys()
+        self.action_keys.refresh()
         self.set_timer(DETAIL_DELAY, self._show_detail)
 
     def _show_detail(self) -> None:
-        self.read_beside("detail", self._look_closer)
+        self.loader.start("detail", self._look_closer)
 
     async def _look_closer(self) -> None:
         chosen, session = self.current, self.services.session
@@ -316,18 +326,14 @@ audience under the cursor. Nothing is sent before you have seen the plan and con
         keys = grid.rows.in_order(grid.marks) if grid.marks else [grid.key]
         return [self._known[key] for key in keys if key in self._known]
 
+    @property
+    def has_row(self) -> bool:
+        return bool(self._known)
+
     def disabled_reason(self, action: str) -> str | None:
-        """What can't be done without a connection, an audience, or while a sync runs."""
-        needs_row = {"sync", "edit", "link", "switch", "sync_all", "copy"}
-        needs_row |= {"reconcile", "reconcile_all"}
-        needs_connection = needs_row | {"import", "errors", "sizes", "mapping"}
-        if action in needs_connection and self.services.session is None:
-            return self.services.sessions.missing_reason
-        if action in needs_row and not self._known:
-            return "There is no audience yet: press i to import a file of events."
         if action == "work" and self.services.jobs.sync is None:
             return "No sync was started since the console was opened. Past ones: press 3."
-        return None
+        return super().disabled_reason(action)
 
     def on_grid_opened(self) -> None:
         """Open what is set for the audience."""

@@ -13,6 +13,7 @@ from amp_console.console import changing
 from amp_console.console.audience_form import EnteredSettings, consequences, mistakes, wish
 from amp_console.console.dialogs.base import Confirm
 from amp_console.console.routes import OpenLink
+from amp_console.console.screens.actions import Need
 from amp_console.console.screens.audiences.unlink import unlink
 from amp_console.console.screens.form import F1, FormScreen
 from amp_console.console.texts import ACCENT, BAD, MUTED, Part, facts, lines, said
@@ -66,6 +67,8 @@ as it is, and lets the next sync make a new one."""
         Binding("f4", "unlink", "Unlink", key_display="F4", id="audience.unlink"),
         F1,
     ]
+
+    NEEDS = dict.fromkeys(("save", "link", "unlink"), (Need.WRITABLE,))
 
     def __init__(self, audience_id: int) -> None:
         super().__init__()
@@ -165,7 +168,7 @@ as it is, and lets the next sync make a new one."""
     def disabled_reason(self, action: str) -> str | None:
         """What can't be changed now."""
         if action in {"save", "link", "unlink"}:
-            if (reason := changing.reason_not_to_change(self.services)) is not None:
+            if (reason := super().disabled_reason(action)) is not None:
                 return reason
             if self._standing is None:
                 return "The audience is still being read."

@@ -12,13 +12,13 @@ from textual.worker import Worker
 
 from amp_console.connections import Connection, SettingsError
 from amp_console.console.background import aside
-from amp_console.console.changing import reason_not_to_save
 from amp_console.console.connection_draft import Draft, Entered, Mistakes, draft
 from amp_console.console.connection_saving import keys_for, save, session_of
 from amp_console.console.dialogs.base import Confirm
 from amp_console.console.failures import KNOWN
 from amp_console.console.glyphs import Glyphs
 from amp_console.console.key_check import TONES, KeyCheckResult, KeyVerdict, try_keys
+from amp_console.console.screens.actions import Need
 from amp_console.console.screens.form import F1, FormScreen
 from amp_console.console.texts import MUTED, TONE, lines, said
 from amp_console.console.widgets.fields import Choice, Field, Form, chosen, entered, yes_no
@@ -54,6 +54,8 @@ file. Up, down and Tab go from field to field; left, right and space choose."""
         Binding("ctrl+t", "test", "Test", id="connection.test"),
         F1,
     ]
+
+    NEEDS = {"save": {Need.SETTINGS}}  # noqa: RUF012
 
     def __init__(self, connection: Connection | None = None) -> None:
         super().__init__()
@@ -185,8 +187,8 @@ file. Up, down and Tab go from field to field; left, right and space choose."""
     # Testing and saving.
 
     def disabled_reason(self, action: str) -> str | None:
-        """One thing at a time, and nothing is saved in a read-only process."""
-        if action == "save" and (reason := reason_not_to_save(self.services)):
+        """One thing at a time."""
+        if (reason := super().disabled_reason(action)) is not None:
             return reason
         is_working = self._working is not None and not self._working.is_finished
         if action in {"test", "save"} and is_working:
@@ -221,7 +223,7 @@ file. Up, down and Tab go from field to field; left, right and space choose."""
         reason = self.disabled_reason(action)
         if reason is None:
             self._working = self.run_worker(self._guarded(work))
-            self.update_keys()
+            self.action_keys.refresh()
         else:
             work.close()
             self.services.notifications.post(reason, "warning")
@@ -232,7 +234,7 @@ file. Up, down and Tab go from field to field; left, right and space choose."""
         except (*KNOWN, SettingsError) as error:
             self._say(str(error), "bad")
         finally:
-            self.call_later(self.update_keys)
+            self.call_later(self.action_keys.refresh)
 
     async def _test_alone(self) -> None:
         tested = await self._test()

@@ -18,13 +18,13 @@ from amp_console.connections import (
     retry_forgotten,
 )
 from amp_console.console.background import aside
-from amp_console.console.changing import reason_not_to_save
 from amp_console.console.connection_saving import keys_for, session_of
 from amp_console.console.dialogs.base import Confirm
 from amp_console.console.failures import KNOWN
 from amp_console.console.key_check import TONES, KeyCheckResult, KeyVerdict, try_keys
 from amp_console.console.keyring import UntilQuit, ask_keyring
 from amp_console.console.routes import MainScreen, OpenConnectionForm, OpenMapping, Visit
+from amp_console.console.screens.actions import Need
 from amp_console.console.screens.base import BaseScreen
 from amp_console.console.screens.connections.rows import (
     COLUMNS,
@@ -39,9 +39,6 @@ from amp_console.console.texts import MUTED, TONE, WARN, Part, said
 from amp_console.console.widgets.filter_bar import FilterBar
 from amp_console.console.widgets.grid import Grid, RowsState
 from amp_console.text import plural
-
-WRITES = frozenset({"new", "read_only", "delete", "clean_up"})
-"""Actions that change settings or keys. Editing opens a form, which can be read in any case."""
 
 
 class ConnectionsScreen(BaseScreen):
@@ -68,6 +65,13 @@ Read-only keeps everybody from sending and changing anything by accident."""
         Binding("slash", "filter", "Filter", key_display="/", show=False, id="filter"),
         Binding("y", "copy", "Copy the row", show=False, id="copy"),
     ]
+
+    NEEDS = {  # noqa: RUF012  # editing opens a form, which can be read in any case
+        **dict.fromkeys(("edit", "test", "copy"), (Need.ROW,)),
+        **dict.fromkeys(("read_only", "delete"), (Need.ROW, Need.SETTINGS)),
+        **dict.fromkeys(("new", "clean_up"), (Need.SETTINGS,)),
+    }
+    NO_ROW = "There is no connection yet: press n."
 
     def __init__(self) -> None:
         super().__init__()
@@ -106,7 +110,7 @@ Read-only keeps everybody from sending and changing anything by accident."""
 
     def on_grid_moved(self) -> None:
         """Tell about the connection under the cursor."""
-        self.update_keys()
+        self.action_keys.refresh()
         self._show_detail()
 
     def _show_detail(self) -> None:
@@ -131,11 +135,12 @@ Read-only keeps everybody from sending and changing anything by accident."""
         """The connection under the cursor."""
         return self._known.get(self.query_one("#list", Grid).key)
 
+    @property
+    def has_row(self) -> bool:
+        return bool(self._known)
+
     def disabled_reason(self, action: str) -> str | None:
-        """What can't be done without a connection, or while work is under way."""
-        if action in {"edit", "test", "read_only", "delete", "copy"} and not self._known:
-            return "There is no connection yet: press n."
-        if action in WRITES and (reason := reason_not_to_save(self.services)):
+        if (reason := super().disabled_reason(action)) is not None:
             return reason
         if action == "test" and self._testing is not None:
             return "A test is under way."
@@ -197,7 +202,7 @@ Read-only keeps everybody from sending and changing anything by accident."""
     async def _test(self, of: Connection) -> None:
         self._testing = of.id
         self._show_detail()
-        self.update_keys()
+        self.action_keys.refresh()
         try:
             outcome = await try_keys(of, await keys_for(self.services, of))
         except KNOWN as error:

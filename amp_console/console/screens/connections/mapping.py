@@ -12,7 +12,7 @@ from textual.widgets import Input, Static, TextArea
 
 from amp_console.connections import Connection, SettingsError
 from amp_console.console.background import aside
-from amp_console.console.changing import reason_not_to_save
+from amp_console.console.screens.actions import Need
 from amp_console.console.screens.form import F1, FormScreen
 from amp_console.console.texts import BAD, GOOD, MUTED, Part, facts, said
 from amp_console.console.widgets.fields import Field, Form, entered
@@ -60,6 +60,8 @@ own over the sample to be sure."""
         Binding("f5", "sample", "Sample again", key_display="F5", id="mapping.sample"),
         F1,
     ]
+
+    NEEDS = {"save": {Need.SETTINGS}}  # noqa: RUF012
 
     def body(self) -> ComposeResult:
         """The two paths, the sample, and what is found in it."""
@@ -130,14 +132,6 @@ own over the sample to be sure."""
         self.query_one("#found-text", Static).update(_told(mapping, text))
 
     # Saving.
-
-    def disabled_reason(self, action: str) -> str | None:
-        """Nothing is saved in a read-only process."""
-        return (
-            reason_not_to_save(self.services)
-            if action == "save"
-            else super().disabled_reason(action)
-        )
 
     def action_save(self) -> None:
         """Read events by these paths from now on."""

@@ -69,7 +69,7 @@ class InvalidEvents(Container):
     def on_filter_bar_filtered(self, event: FilterBar.Filtered) -> None:
         """Look for another text, in file and reason."""
         event.stop()
-        self._place.read_beside("events", self.load)
+        self._place.loader.start("events", self.load)
 
     def on_filter_bar_left(self, event: FilterBar.Left) -> None:
         """Go back from the filter to the rows."""

@@ -187,7 +187,7 @@ line. E writes what is shown into a CSV file."""
 
     def apply_filter(self, needle: str) -> None:  # noqa: ARG002  # it is asked for when looking
         """Filter by a part of the identifier."""
-        self.read_beside("users", self._look_at_users)
+        self.loader.start("users", self._look_at_users)
 
     # Moving about.
 
@@ -198,8 +198,8 @@ line. E writes what is shown into a CSV file."""
     def on_grid_moved(self, event: Grid.Moved) -> None:
         """Show the users of another group."""
         if event.grid.id == "groups":
-            self.update_keys()
-            self.read_beside("users", self._look_at_users)
+            self.action_keys.refresh()
+            self.loader.start("users", self._look_at_users)
 
     def on_grid_marks_changed(self) -> None:
         """Say how many are marked."""
@@ -210,7 +210,7 @@ line. E writes what is shown into a CSV file."""
         if event.grid.id == "groups":
             self.query_one("#users").focus()
             return
-        await self.reading(self._look_at_users)  # the cursor may have left their group just now
+        await self.loader.run(self._look_at_users)  # the cursor may have left their group just now
         user = self._users.get(event.grid.key)
         if user is not None:
             self.services.navigate(OpenRejectedUser(user))
@@ -297,7 +297,7 @@ line. E writes what is shown into a CSV file."""
         self.run_worker(self._retry())
 
     async def _retry(self) -> None:
-        await self.reading(self._look_at_users)
+        await self.loader.run(self._look_at_users)
         grid = self.query_one("#users", Grid)
         marked = [self._users[key] for key in grid.marks if key in self._users]
         outcome = await ask_and_retry(self.services, self._meant, marked)

@@ -8,6 +8,7 @@ from textual.containers import Horizontal, Vertical
 from textual.content import Content
 
 from amp_console.console.jobs.live import LiveJob
+from amp_console.console.lifecycle import is_open
 from amp_console.console.routes import MainScreen, OpenRun, Visit
 from amp_console.console.screens.base import BaseScreen
 from amp_console.console.screens.live import actions as doing
@@ -183,7 +184,7 @@ v shows the last changes where there is no room for them beside the sources."""
         panel, title = self.query_one("#audiences"), plural(audiences, "audience")
         if str(panel.border_title) != title:
             panel.border_title = title
-        self.update_keys()
+        self.action_keys.refresh()
 
     def _focus_list(self) -> None:
         if self.is_current and self.focused is None:
@@ -192,7 +193,7 @@ v shows the last changes where there is no room for them beside the sources."""
     def on_grid_moved(self) -> None:
         """Say more of the audience that the cursor is on."""
         self._look_closer()
-        self.update_keys()
+        self.action_keys.refresh()
         self.refresh_bindings()
 
     def _look_closer(self) -> None:
@@ -203,7 +204,7 @@ v shows the last changes where there is no room for them beside the sources."""
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Of two keys that exclude each other, the one that does not apply is not there."""
-        if self.is_here:
+        if is_open(self):
             current = self.current
             is_paused = current is not None and current.is_paused
             hidden = {"pause" if is_paused else "resume"}

@@ -8,10 +8,10 @@ from textual.containers import Vertical, VerticalScroll
 from textual.widgets import Static
 
 from amp_console.connections import Connection
-from amp_console.connections.read_only import refusal
 from amp_console.console.dialogs.base import Confirm
 from amp_console.console.jobs.runs import RunJob, SyncOperation
 from amp_console.console.routes import OpenRun, Replace
+from amp_console.console.screens.actions import Need
 from amp_console.console.screens.base import BaseScreen
 from amp_console.console.screens.plan import rows as plan_rows
 from amp_console.console.texts import lines, said
@@ -45,6 +45,8 @@ s, y or Enter sends it. Esc goes back with nothing sent."""
         Binding("s,y", "send", "Send", key_display="s", id="plan.send"),
         Binding("w", "watch", "Watch the sync", id="plan.watch"),
     ]
+
+    NEEDS = {"send": {Need.WRITABLE}}  # noqa: RUF012
 
     def __init__(self, audience_ids: tuple[int, ...]) -> None:
         super().__init__()
@@ -110,8 +112,8 @@ s, y or Enter sends it. Esc goes back with nothing sent."""
             return None
         if self._plan is None:
             return "The plan is still being read."
-        if self.session.connection.read_only:
-            return refusal(self.session.connection)
+        if (reason := super().disabled_reason(action)) is not None:
+            return reason
         if not any(plan_rows.can_be_sent(item) for item in self._plan.audiences):
             return plan_rows.nothing(self._plan)
         return None

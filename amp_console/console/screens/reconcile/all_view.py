@@ -12,6 +12,7 @@ from amp_console.connections.read_only import refusal
 from amp_console.console.dialogs.base import Confirm
 from amp_console.console.jobs.reconcile import CompareOperation, ReconcileJob, RepairOperation
 from amp_console.console.jobs.runs import RunJob
+from amp_console.console.lifecycle import is_open
 from amp_console.console.routes import OpenReconcile
 from amp_console.console.screens.base import BaseScreen
 from amp_console.console.screens.reconcile.all_rows import (
@@ -95,7 +96,7 @@ Enter opens one audience, with everybody who differs."""
             self._told = work
             self.run_worker(self.services.figures.update_quota())
             self.reload()
-        self.update_keys()
+        self.action_keys.refresh()
 
     def _says(self) -> str:
         work, quota = self._work, self.services.figures.quota
@@ -132,7 +133,7 @@ Enter opens one audience, with everybody who differs."""
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """One key compares and cancels; the one that does not apply is not there."""
-        if self.is_here and action == ("compare" if self._is_busy else "cancel"):
+        if is_open(self) and action == ("compare" if self._is_busy else "cancel"):
             return False
         return super().check_action(action, parameters)
 

@@ -14,6 +14,7 @@ from amp_console.console.dialogs.ask import Ask
 from amp_console.console.dialogs.base import Confirm
 from amp_console.console.jobs.reconcile import CompareOperation, ReconcileJob, RepairOperation
 from amp_console.console.jobs.runs import RunJob
+from amp_console.console.lifecycle import is_open
 from amp_console.console.routes import OpenPerson, OpenRun
 from amp_console.console.screens.base import BaseScreen
 from amp_console.console.screens.reconcile import rows
@@ -215,7 +216,7 @@ identifier to a line. E writes the differences into a file. w shows the requests
 
     def apply_filter(self, needle: str) -> None:  # noqa: ARG002  # it is asked for when looking
         """Filter by a part of the identifier."""
-        self.read_beside("people", self._look_at_people)
+        self.loader.start("people", self._look_at_people)
 
     # Work under way.
 
@@ -246,14 +247,14 @@ identifier to a line. E writes the differences into a file. w shows the requests
             compared = work.operation
             if isinstance(compared, CompareOperation) and compared.is_incomplete:
                 self.run_worker(self._insist(compared, work.failure or ""))
-        self.update_keys()
+        self.action_keys.refresh()
 
     # Moving about.
 
     def on_grid_moved(self, event: Grid.Moved) -> None:
         """Show the people of another kind."""
         if event.grid.id == "kinds":
-            self.read_beside("people", self._look_at_people)
+            self.loader.start("people", self._look_at_people)
 
     def on_grid_marks_changed(self) -> None:
         """Say how many are marked."""
@@ -305,7 +306,7 @@ identifier to a line. E writes the differences into a file. w shows the requests
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """One key compares and cancels; the one that does not apply is not there."""
-        if self.is_here and action == ("compare" if self._is_busy else "cancel"):
+        if is_open(self) and action == ("compare" if self._is_busy else "cancel"):
             return False
         return super().check_action(action, parameters)
 

@@ -9,6 +9,7 @@ from textual.containers import Container
 from amp_console.console.glyphs import Glyphs
 from amp_console.console.routes import OpenErrors, OpenRun
 from amp_console.console.run_view import OUTCOME_TONES
+from amp_console.console.screens.actions import Need
 from amp_console.console.screens.base import BaseScreen
 from amp_console.console.screens.runs.rows import sign
 from amp_console.console.texts import said
@@ -56,6 +57,9 @@ Enter opens a run with its requests and errors, however long ago it was."""
         Binding("y", "copy", "Copy the row", show=False, id="copy"),
     ]
 
+    NEEDS = {"errors": {Need.ROW}, "copy": {Need.ROW}}  # noqa: RUF012
+    NO_ROW = "There is no run here to open."
+
     def body(self) -> ComposeResult:
         """One grid."""
         with Container(id="runs", classes="panel") as panel:
@@ -73,12 +77,6 @@ Enter opens a run with its requests and errors, however long ago it was."""
     def on_grid_moved(self) -> None:
         """Dim what can't be done without a run."""
         self.refresh_bindings()
-
-    def disabled_reason(self, action: str) -> str | None:
-        """Nothing can be opened while there is no run."""
-        if action in {"errors", "copy"} and self.query_one(Grid).key is None:
-            return "There is no run here to open."
-        return None
 
     def on_grid_opened(self) -> None:
         """Open the run under the cursor."""

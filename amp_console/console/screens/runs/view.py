@@ -12,6 +12,7 @@ from textual.widgets import Static
 from amp_console.console import run_view as run_picture
 from amp_console.console.dialogs.base import Confirm
 from amp_console.console.jobs.runs import SyncJob
+from amp_console.console.lifecycle import is_open
 from amp_console.console.routes import OpenErrors
 from amp_console.console.run_view import RunView
 from amp_console.console.screens.base import BaseScreen
@@ -225,7 +226,7 @@ reason shows the users who were rejected for it."""
             self._read_again()
 
     def _read_again(self) -> None:
-        self.read_beside("requests", self._read_ledger)
+        self.loader.start("requests", self._read_ledger)
 
     async def _read_ledger(self) -> None:
         run_id = self._picture.run_id if self._picture else None
@@ -280,7 +281,7 @@ reason shows the users who were rejected for it."""
         is_paused = self._work is not None and self._work.stop.is_paused
         if action == ("pause" if is_paused else "resume"):
             return False
-        if action in {"pause", "cancel"} and self.is_here and not self.is_live:
+        if action in {"pause", "cancel"} and is_open(self) and not self.is_live:
             return False
         return super().check_action(action, parameters)
 

@@ -1,0 +1,107 @@
+"""Which actions of a screen work now, and why the others do not."""
+
+import enum
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+from textual.binding import Binding
+from textual.screen import Screen
+
+from amp_console.connections import SettingsReadOnly
+from amp_console.connections.read_only import refusal
+from amp_console.console.context import Services, services_of
+from amp_console.console.screens.loading import NoSession
+
+QUITTING = "The console quits."
+
+
+class Need(enum.Enum):
+    """What an action needs; a screen names those of its actions in `NEEDS`."""
+
+    CONNECTION = "connection"
+    ROW = "row"
+    WRITABLE = "writable"
+    SETTINGS = "settings"
+
+
+def missing_connection(services: Services) -> str | None:
+    """Why there is no connection to work with; None where there is one."""
+    return services.sessions.missing_reason if services.session is None else None
+
+
+def not_writable(services: Services) -> str | None:
+    """Why nothing can be sent or changed with the open connection; None where it can."""
+    if services.session is None:
+        return services.sessions.missing_reason
+    connection = services.session.connection
+    return refusal(connection) if connection.read_only else None
+
+
+def settings_locked(services: Services) -> str | None:
+    """Why settings and keys can't be changed in this process; None where they can."""
+    return str(SettingsReadOnly()) if services.environment.read_only else None
+
+
+REASONS: dict[Need, Callable[[Services], str | None]] = {
+    Need.CONNECTION: missing_connection,
+    Need.WRITABLE: not_writable,
+    Need.SETTINGS: settings_locked,
+}
+"""One wording for each need; what a missing row is called, the screen says."""
+
+
+class ActionKeys:
+    """The keys of a screen's actions: dimmed where an action is unavailable, and explained.
+
+    `reason_of` returns why an action of this name is unavailable now; None where it works.
+    """
+
+    def __init__(self, screen: Screen[Any], reason_of: Callable[[str], str | None]) -> None:
+        self._screen = screen
+        self._reason_of = reason_of
+        self._available: list[bool] = []
+
+    def refresh(self) -> None:
+        """Dim and undim keys, where something has changed: the footer is built anew for it."""
+        bindings = self._screen._bindings.key_to_bindings.values()
+        now = [self.reason(found.action) is None for bound in bindings for found in bound]
+        if now != self._available:
+            self._available = now
+            self._screen.refresh_bindings()
+
+    def explain(self, key: str) -> str | None:
+        """Why the action of a pressed key is unavailable; None where something handles the key."""
+        if self._is_handled_below(key):
+            return None
+        bound = self._bindings_of(self._screen).get(key, ())
+        shown = [found for found in bound if not self._is_hidden(found)]
+        reasons = (
+            self.reason(found.action) for found in shown or bound
+        )  # of several, one works now
+        return next((reason for reason in reasons if reason is not None), None)
+
+    def reason(self, action: str) -> str | None:
+        """Why an action is unavailable; it may have parameters."""
+        try:
+            return self._reason_of(action_name(action))
+        except NoSession:
+            return QUITTING
+
+    def _is_hidden(self, binding: Binding) -> bool:
+        return self._screen.check_action(action_name(binding.action), ()) is False
+
+    def _is_handled_below(self, key: str) -> bool:
+        """Whether the focused widget does something of its own with this key."""
+        focused = self._screen.focused
+        chain = focused.ancestors_with_self if focused is not None else ()
+        below = itertools.takewhile(lambda node: node is not self._screen, chain)
+        return any(key in self._bindings_of(node) for node in below)
+
+    def _bindings_of(self, node: Any) -> dict[str, list[Binding]]:
+        return services_of(self._screen).appearance.bindings_of(node).key_to_bindings
+
+
+def action_name(action: str) -> str:
+    """The name of an action without its parameters."""
+    return action.partition("(")[0]

@@ -1,0 +1,61 @@
+"""Reading what a screen shows, while keys work; the newest read of a kind wins."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from textual.screen import Screen
+
+from amp_console.console.context import services_of
+from amp_console.console.failures import KNOWN
+from amp_console.console.widgets.grid import Grid
+from amp_console.console.widgets.grid.widget import RowsState
+
+Read = Callable[[], Awaitable[None]]
+"""Reads something and shows it."""
+
+
+class NoSession(Exception):
+    """No connection is open: the console quits, and what was begun matters no more."""
+
+
+class Loader:
+    """Runs the reads of one screen, and reports what goes wrong."""
+
+    def __init__(self, screen: Screen[Any], loaded: Callable[[], None]) -> None:
+        """`loaded` is called after each read in a worker."""
+        self._screen = screen
+        self._loaded = loaded
+
+    def start(self, group: str, read: Read) -> None:
+        """Read in a worker; it replaces the one of this group that is under way."""
+
+        async def read_and_report() -> None:
+            await self.run(read)
+            self._loaded()
+
+        work: Any = read_and_report  # its type is too much for mypy together with `Screen[Any]`
+        self._screen.run_worker(work, group=group, exclusive=True)
+
+    async def run(self, read: Read) -> None:
+        """Read; post what went wrong, unless it matters no more."""
+        services = services_of(self._screen)
+        session = services.session
+        try:
+            await read()
+        except NoSession:
+            return
+        except KNOWN as error:
+            services.notifications.post(str(error), "error")
+            for grid in self._screen.query(Grid):
+                if grid.state is RowsState.LOADING:
+                    grid.show_notice(RowsState.FAILED, str(error))
+        except Exception:
+            if services.session is session:
+                raise  # else the ledger was closed meanwhile: the console quits, or another is open
+
+    def failed(self, error: Exception) -> None:
+        """Report why a page of rows could not be fetched; a defect of ours is not kept quiet."""
+        if isinstance(error, KNOWN):
+            services_of(self._screen).notifications.post(str(error), "error")
+        elif not isinstance(error, NoSession):
+            raise error
