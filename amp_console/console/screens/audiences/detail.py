@@ -1,11 +1,16 @@
 """One audience in detail: its keys, what will be used, its cohort's size, and its last runs."""
 
+from collections.abc import Callable, Hashable, Mapping
 from typing import NamedTuple
 
+from textual.app import ComposeResult
+from textual.containers import VerticalScroll
 from textual.content import Content
+from textual.widgets import Static
 
-from amp_console.console.context import Services
+from amp_console.console.context import Services, services_of
 from amp_console.console.glyphs import sparkline
+from amp_console.console.screens.loading import Loader
 from amp_console.console.session import Session
 from amp_console.console.status_signs import STATUS_TONES, status_sign
 from amp_console.console.texts import ACCENT, BAD, GOOD, MUTED, TONE, WARN, Part, facts, said
@@ -16,6 +21,7 @@ from amp_console.ledger.runs import AudienceRun, RunStatus, runs_of_audience
 from amp_console.sync.formatting import uncertain_text
 from amp_console.sync.queries.status import AudienceSummary
 
+FRAME = 5  # columns: borders, padding and a scrollbar
 BUCKETS = 30  # of two minutes: an hour
 RUNS, NARROW = 2, 100  # runs that are shown, where there are more columns than that
 _LINKS = {
@@ -40,8 +46,49 @@ class Detail(NamedTuple):
     runs: list[AudienceRun]
 
 
-async def read_detail(services: Services, session: Session, of: AudienceSummary) -> Detail:
-    """Read what is known of an audience. Raises `LedgerError`."""
+class AudienceDetail(VerticalScroll):
+    """The audience under home's cursor."""
+
+    def __init__(self, loader: Loader, current: Callable[[], AudienceSummary | None]) -> None:
+        """`current` returns the audience to show."""
+        super().__init__(id="detail", classes="panel", can_focus=False)
+        self._loader = loader
+        self._current = current
+        self._detail: Detail | None = None
+
+    def compose(self) -> ComposeResult:
+        yield Static(id="detail-text")
+
+    def on_mount(self) -> None:
+        services_of(self).clock.ticked.subscribe(self, lambda _: self._lay_out())
+
+    def reload(self) -> None:
+        """Read and show the audience under the cursor."""
+        self._loader.start("detail", self._load)
+
+    async def _load(self) -> None:
+        services, summary = services_of(self), self._current()
+        self.display = summary is not None
+        if summary is None or services.session is None:
+            return
+        self._detail = await _read_detail(services, services.session, summary)
+        self.border_title = said(summary.audience.name, longest=60)
+        self._lay_out()
+
+    def update_summaries(self, known: Mapping[Hashable, AudienceSummary]) -> None:
+        """Show the newest numbers of the audience that is shown."""
+        if self._detail is not None and (now := known.get(self._detail.of.audience.id)):
+            self._detail = self._detail._replace(of=now)
+            self._lay_out()
+
+    def _lay_out(self) -> None:
+        if self._detail is not None:
+            room = self.screen.size.width - FRAME
+            content = lay_out(services_of(self), self._detail, room)
+            self.query_one("#detail-text", Static).update(content)
+
+
+async def _read_detail(services: Services, session: Session, of: AudienceSummary) -> Detail:
     moves = await session.read(movement, of.audience, services.clock.now, 2 * MINUTE, BUCKETS)
     dead = await session.dead_runs()
     return Detail(of, moves, await session.read(runs_of_audience, of.audience.id, RUNS, dead))
