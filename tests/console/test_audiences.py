@@ -64,7 +64,7 @@ async def test_the_row_under_the_cursor_is_shown_in_detail(harness: ConsoleHarne
         await pilot.press("j")
         await until_shown(pilot, f"key         {FRESH}", "none yet; the next sync makes one")
         await pilot.press("G")
-        await until_shown(pilot, f"key         {GHOSTS}", "holds 3 by our books", "2 rejected")
+        await until_shown(pilot, f"key         {GHOSTS}", "holds 3 by our ledger", "2 rejected")
 
 
 async def test_events_dated_in_the_future_are_a_notice_in_the_detail(
