@@ -39,11 +39,11 @@ USERS = [f"u{n}" for n in range(40)]
 
 
 def sent(simulator: Simulator, call: Call) -> list[int]:
-    """How many ids each request of a kind carried."""
+    """How many ids the requests of a kind carried."""
     return [seen.count for seen in simulator.requests if seen.call is call]
 
 
-async def test_a_first_sync_makes_the_cohort_and_adds_everybody(workspace: Workspace) -> None:
+async def test_a_first_sync_creates_the_cohort_and_adds_all_members(workspace: Workspace) -> None:
     workspace.enter(*USERS)
     workspace.leave("u0", "u1")
     report = await workspace.sync()
@@ -231,7 +231,7 @@ class TestCulprits:
         assert workspace.cohort() == {"u1"}
         assert [u.id for u in workspace.rejected()] == ["bad"]
 
-    async def test_a_refusal_of_everything_makes_nobody_a_culprit(
+    async def test_a_refusal_of_everything_makes_no_one_a_culprit(
         self, workspace: Workspace
     ) -> None:
         workspace.enter(*USERS)
@@ -240,7 +240,7 @@ class TestCulprits:
         workspace.set_faults(Rule(RefuseIds(frozenset(USERS))))
         before = len(workspace.simulator.requests)
         report = await workspace.sync()
-        assert len(workspace.simulator.requests) - before < 60, "not each of them was asked about"
+        assert len(workspace.simulator.requests) - before < 60, "they were not sent one by one"
         assert report.status is RunStatus.STOPPED
         assert report.audiences[0].left.pending == 40
         assert workspace.rejected() == []
@@ -273,7 +273,7 @@ class TestCulprits:
         await workspace.sync()
         assert workspace.cohort() == {"u1", "bad"}
 
-    async def test_are_told_by_a_control_request_where_nothing_else_is_left_to_send(
+    async def test_are_found_by_a_control_request_where_nothing_else_is_left_to_send(
         self, workspace: Workspace
     ) -> None:
         workspace.enter("u1")
@@ -293,7 +293,7 @@ class TestCulprits:
         assert (report.audiences[0].counts.added, report.audiences[0].counts.rejected) == (0, 1)
         assert workspace.cohort() == {"u1"}
 
-    async def test_are_told_by_a_removal_where_nobody_is_in_the_cohort(
+    async def test_are_found_by_a_removal_where_the_cohort_is_empty(
         self, workspace: Workspace
     ) -> None:
         workspace.enter("u1")
@@ -307,7 +307,7 @@ class TestCulprits:
         assert workspace.simulator.requests[-2].operation is Operation.REMOVE
         assert workspace.cohort() == set()
 
-    async def test_stay_pending_where_there_is_nobody_to_check_with(
+    async def test_stay_pending_where_there_is_no_one_to_check_with(
         self, workspace: Workspace
     ) -> None:
         there = workspace.simulator.world.create_cohort("There before", "ana@acme.example")
@@ -331,8 +331,8 @@ class TestCulprits:
         await workspace.sync()
         workspace.leave(*USERS[:6], at=9)
         workspace.enter(*(f"new-{n}" for n in range(6)), at=9)
-        everybody = frozenset(USERS) | {f"new-{n}" for n in range(6)}
-        workspace.set_faults(Rule(RefuseIds(everybody, named=named), times=refused))
+        everyone = frozenset(USERS) | {f"new-{n}" for n in range(6)}
+        workspace.set_faults(Rule(RefuseIds(everyone, named=named), times=refused))
         for _ in range(refused + 1):
             report = await workspace.sync()
             assert workspace.rejected() == []
@@ -374,7 +374,7 @@ class TestAnswersOnTheWay:
     """Answers that are not Amplitude's, or not to this request, change nothing."""
 
     @pytest.mark.parametrize("body", PAGES.values(), ids=PAGES)
-    async def test_leave_everybody_pending_and_nothing_broken(
+    async def test_leave_all_users_pending_and_nothing_broken(
         self, workspace: Workspace, body: Body
     ) -> None:
         workspace.limit(tries=3, first_batch=8)
@@ -396,7 +396,9 @@ class TestAnswersOnTheWay:
         assert workspace.cohort() == {*USERS[6:12], "new"}
 
     @pytest.mark.parametrize("body", PAGES.values(), ids=PAGES)
-    async def test_make_no_cohort_and_reject_nobody(self, workspace: Workspace, body: Body) -> None:
+    async def test_create_no_cohort_and_reject_no_one(
+        self, workspace: Workspace, body: Body
+    ) -> None:
         workspace.limit(tries=3)
         workspace.enter("u1", "u2")
         workspace.set_faults(Rule(body, frozenset({Call.UPLOAD})))
@@ -459,8 +461,8 @@ class TestCreation:
         self, workspace: Workspace
     ) -> None:
         workspace.enter("u1")
-        wish = SettingsChange(owner_email="ben@acme.example")
-        workspace.change(wish)
+        settings = SettingsChange(owner_email="ben@acme.example")
+        workspace.change(settings)
         await workspace.sync()
         made = workspace.simulator.world.cohort_named("shoppers")
         assert made.owners == ("ben@acme.example",)
@@ -470,7 +472,7 @@ class TestCreation:
         await workspace.sync()
         assert workspace.ever() == set(USERS)
 
-    async def test_goes_on_to_other_members_where_the_first_are_unknown(
+    async def test_tries_other_members_where_the_first_are_unknown(
         self, workspace: Workspace
     ) -> None:
         workspace.enter(*(f"ghost-{n:03}" for n in range(150)), "u1")
@@ -499,12 +501,12 @@ class TestCreation:
         assert (await workspace.sync()).status is RunStatus.DELIVERED
         assert workspace.cohort() == {"u1"}
 
-    async def test_an_owner_amplitude_refuses_leaves_everybody_pending(
+    async def test_an_owner_amplitude_refuses_leaves_all_users_pending(
         self, workspace: Workspace
     ) -> None:
         workspace.enter(*USERS)
-        wish = SettingsChange(owner_email="nobody@elsewhere.example")
-        workspace.change(wish)
+        settings = SettingsChange(owner_email="nobody@elsewhere.example")
+        workspace.change(settings)
         report = await workspace.sync()
         assert report.status is RunStatus.STOPPED
         assert report.audiences[0].left.pending == 40
@@ -601,7 +603,7 @@ class TestEmptyAudience:
         assert (await workspace.sync()).status is RunStatus.DELIVERED
         assert workspace.cohort() == set()
 
-    async def test_says_so_when_nobody_can_be_found(self, registered_only: Workspace) -> None:
+    async def test_says_so_when_no_user_is_found(self, registered_only: Workspace) -> None:
         workspace = registered_only
         workspace.leave("u1")
         report = await workspace.sync()
@@ -636,7 +638,9 @@ class TestLink:
         assert workspace.ledger.read(run_audiences, 2)[0].counts == report.audiences[0].counts
         assert workspace.rejected() == []
 
-    async def test_that_is_broken_sends_nothing_until_mended(self, workspace: Workspace) -> None:
+    async def test_that_is_broken_sends_nothing_until_it_is_fixed(
+        self, workspace: Workspace
+    ) -> None:
         workspace.enter("u1")
         await workspace.sync()
         workspace.simulator.world.drop_cohort(workspace.audience().cohort_id or "")
@@ -733,8 +737,10 @@ class TestRun:
         workspace.enter("u1")
         await workspace.sync()
         workspace.enter("u2", at=5)
-        of = workspace.audience().id
-        workspace.ledger.write(deliveries.take, 9, of, IdType.USER_ID, Operation.ADD, 10, 1)
+        audience_id = workspace.audience().id
+        workspace.ledger.write(
+            deliveries.take, 9, audience_id, IdType.USER_ID, Operation.ADD, 10, 1
+        )
         if leaves_meanwhile:
             workspace.leave("u2", at=9)
         await workspace.sync()
@@ -742,13 +748,13 @@ class TestRun:
         last = Operation.REMOVE if leaves_meanwhile else Operation.ADD
         assert workspace.simulator.requests[-1].operation is last
 
-    async def test_stops_when_asked_and_goes_on_next_time(self, workspace: Workspace) -> None:
+    async def test_stops_when_asked_and_resumes_next_time(self, workspace: Workspace) -> None:
         workspace.limit(first_batch=5, largest_batch=5)
         workspace.enter(*USERS)
         workspace.timing = Timing(workspace.timing.now, itertools.count().__next__, workspace.waits)
         stop = Stop()
 
-        def stop_soon(now: RunSnapshot) -> None:  # each is shown: a second passes at every look
+        def stop_soon(now: RunSnapshot) -> None:  # sees every snapshot: a second passes between two
             if now.done:
                 stop.ask()
 
@@ -806,13 +812,13 @@ async def test_a_refused_removal_by_the_former_identifier_holds_up_no_one_when_i
     workspace.set_faults(Rule(RefuseIds(frozenset({"u1"})), calls=frozenset({Call.MEMBERSHIP})))
     workspace.change(SettingsChange(id_type=IdType.AMPLITUDE_ID))
     await workspace.sync()
-    assert [item.id for item in workspace.rejected()] == ["u1"]
+    assert [user.id for user in workspace.rejected()] == ["u1"]
 
     workspace.ledger.write(retry_rejected)
     enter("u2")
     report = await workspace.sync()
     assert report.audiences[0].left.pending == 0, report.audiences[0].note
-    assert [item.id for item in workspace.rejected()] == ["u1"]
+    assert [user.id for user in workspace.rejected()] == ["u1"]
     assert workspace.cohort() == {"u0", "u1", "u2"}
 
 
@@ -828,7 +834,7 @@ async def test_a_refused_removal_holds_up_no_one_while_no_one_is_known_to_be_del
     workspace.set_faults(Rule(RefuseIds(frozenset({"u1"})), calls=frozenset({Call.MEMBERSHIP})))
     report = await workspace.sync()
     assert report.audiences[0].left.pending == 0, report.audiences[0].note
-    assert [item.id for item in workspace.rejected()] == ["u1"]
+    assert [user.id for user in workspace.rejected()] == ["u1"]
     assert workspace.cohort() == {"u0", "u1", "u2"}
 
 
@@ -839,11 +845,11 @@ async def test_a_refused_user_who_is_in_the_cohort_is_removed_when_they_leave(
     workspace.enter("u0", "u1")
     workspace.set_faults(refuse)
     await workspace.sync()  # the upload that makes the cohort adds both
-    assert [item.id for item in workspace.rejected()] == ["u1"]
+    assert [user.id for user in workspace.rejected()] == ["u1"]
     assert workspace.cohort() == {"u0", "u1"}
     workspace.leave("u1")
     await workspace.sync()
-    assert [item.id for item in workspace.rejected()] == ["u1"]
+    assert [user.id for user in workspace.rejected()] == ["u1"]
     workspace.set_faults()
     workspace.ledger.write(retry_rejected)
     await workspace.sync()

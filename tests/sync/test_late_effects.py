@@ -40,8 +40,8 @@ def land(workspace: Workspace) -> None:
 
 
 def status(workspace: Workspace) -> Status:
-    connection, of = workspace.connection, workspace.audience().id
-    return workspace.ledger.read(audience_summary, connection, of).status
+    connection, audience_id = workspace.connection, workspace.audience().id
+    return workspace.ledger.read(audience_summary, connection, audience_id).status
 
 
 async def entered_late_and_left(workspace: Workspace) -> None:
@@ -135,8 +135,10 @@ async def test_what_a_dead_process_sent_may_land_late(workspace: Workspace, cloc
     workspace.enter("u0")
     await workspace.sync()
     workspace.enter("u1", at=1)
-    of = workspace.audience()
-    workspace.ledger.write(deliveries.take, 9, of.id, IdType.USER_ID, Operation.ADD, 10, clock())
+    audience_id = workspace.audience().id
+    workspace.ledger.write(
+        deliveries.take, 9, audience_id, IdType.USER_ID, Operation.ADD, 10, clock()
+    )
     workspace.leave("u1", at=2)
     assert (await workspace.sync()).audiences[0].left.uncertain == 1
     workspace.add_in_amplitude("u1")
@@ -158,7 +160,7 @@ async def test_a_clock_that_is_set_back_delays_nothing_for_ever(
     assert workspace.cohort() == {"u0"}
 
 
-async def test_a_user_whom_amplitude_does_not_know_is_not_waited_for(
+async def test_a_user_unknown_to_amplitude_is_not_waited_for(
     workspace: Workspace, clock: Clock
 ) -> None:
     workspace.enter("u0")
@@ -173,9 +175,7 @@ async def test_a_user_whom_amplitude_does_not_know_is_not_waited_for(
     assert workspace.rejected() == []
 
 
-async def test_a_user_whom_amplitude_refuses_later_may_still_be_put_in(
-    workspace: Workspace, clock: Clock
-) -> None:
+async def test_a_user_refused_later_may_still_be_added(workspace: Workspace, clock: Clock) -> None:
     workspace.limit(tries=1)
     workspace.enter("u0")
     await workspace.sync()
@@ -184,7 +184,7 @@ async def test_a_user_whom_amplitude_refuses_later_may_still_be_put_in(
     await workspace.sync()
     workspace.set_faults(Rule(RefuseIds(frozenset({"bad"})), MEMBERSHIP))
     await workspace.sync()
-    assert [item.id for item in workspace.rejected()] == ["bad"]
+    assert [user.id for user in workspace.rejected()] == ["bad"]
     workspace.set_faults()
     workspace.leave("bad", at=2)
     assert (await workspace.sync()).audiences[0].left.uncertain == 1
@@ -294,7 +294,7 @@ async def test_an_audience_that_is_off_is_confirmed_once_it_is_on(
     assert workspace.cohort() == {"u0"}
 
 
-async def test_it_is_told_wherever_the_audience_is_shown(
+async def test_it_is_said_wherever_the_audience_is_shown(
     workspace: Workspace, clock: Clock
 ) -> None:
     await entered_late_and_left(workspace)
@@ -324,7 +324,7 @@ async def test_with_a_quiet_time_of_0_nothing_lands_late(workspace: Workspace) -
 
 
 async def test_time_that_passes_is_enough_for_many(workspace: Workspace, clock: Clock) -> None:
-    """One request confirms everybody again, however many requests were given up."""
+    """One request confirms all users again, however many requests were given up."""
     users = [f"u{n}" for n in range(12)]
     workspace.limit(first_batch=3, largest_batch=3)
     workspace.enter("founder")
@@ -427,7 +427,7 @@ async def test_a_refused_user_who_was_added_late_is_removed_when_they_leave(
     refuse = Rule(RefuseIds(frozenset({"u1"})), MEMBERSHIP)
     workspace.set_faults(LATE, refuse)
     await workspace.sync()
-    assert [item.id for item in workspace.rejected()] == ["u1"]
+    assert [user.id for user in workspace.rejected()] == ["u1"]
     land(workspace)
     clock.advance(QUIET + 1)
     await workspace.sync()

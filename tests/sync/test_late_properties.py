@@ -1,7 +1,8 @@
 """Late, lost, refused and empty answers in any order: the cohort ends as a plain model says.
 
-The model is a set of who is wanted; what Amplitude applied is what the simulator did. After each
-step, every user who is in the wrong place is listed as pending, rejected or not yet certain.
+The model is the set of users who are wanted; what Amplitude applied is what the simulator did.
+After each step, every user who is wrongly in or out is listed as pending, rejected or not yet
+certain.
 """
 
 import asyncio
@@ -138,13 +139,13 @@ class History:
                 workspace.simulator.faults.release()
 
     def _kill(self, operation: Operation, applied: bool | None) -> None:
-        workspace, of = self.workspace, self.workspace.audience()
+        workspace, audience = self.workspace, self.workspace.audience()
         batch = workspace.ledger.write(
-            deliveries.take, 99, of.id, IdType.USER_ID, operation, 2, self.clock()
+            deliveries.take, 99, audience.id, IdType.USER_ID, operation, 2, self.clock()
         )
         if batch is None or POISON.concerns(Call.MEMBERSHIP, batch.identifiers()):
             return
-        world, cohort_id = workspace.simulator.world, of.cohort_id
+        world, cohort_id = workspace.simulator.world, audience.cohort_id
         assert cohort_id is not None
         found = world.resolve(batch.identifiers(), IdType.USER_ID).found
 
@@ -158,8 +159,7 @@ class History:
 
     def listed(self) -> set[str]:
         """Who is pending, rejected or not yet certain."""
-        of = self.workspace.audience().id
-        return self.workspace.ledger.read(_listed, of)
+        return self.workspace.ledger.read(_listed, self.workspace.audience().id)
 
     def wrong(self) -> set[str]:
         """Who is in the cohort and should not be, or the other way round."""

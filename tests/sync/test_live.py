@@ -57,7 +57,7 @@ async def until(condition: Callable[[], object]) -> None:
 
 
 class StartedSource(PathSource):
-    """Paths that are followed; it tells when that begins."""
+    """Paths that are followed; `started` is set when that begins."""
 
     def __init__(self, watching: Watching, started: asyncio.Event) -> None:
         super().__init__(watching)
@@ -99,8 +99,8 @@ class Session:
 
     async def _run(self, started: asyncio.Event) -> LiveReport:
         workspace = self.workspace
-        feed = StreamIngestor(workspace.ledger, workspace.read_options())
-        watching = Watching(feed, [self.file])
+        ingestor = StreamIngestor(workspace.ledger, workspace.read_options())
+        watching = Watching(ingestor, [self.file])
 
         async with self.client as client:
             self.live = LiveSession(workspace.context(client), self.options, self.seen.append)
@@ -133,7 +133,7 @@ def is_in(workspace: Workspace, *users: str, key: str = "shoppers") -> Callable[
     return check
 
 
-async def test_people_enter_and_leave_while_it_goes_on(
+async def test_people_enter_and_leave_during_a_session(
     workspace: Workspace, tmp_path: Path
 ) -> None:
     async with Session(workspace, tmp_path) as session:
@@ -287,7 +287,7 @@ async def test_audiences_without_a_cohort_wait_unless_they_may_have_one(
         Rule(Reset(), frozenset({Call.MEMBERSHIP, Call.UPLOAD}), times=6),
     ],
 )
-async def test_trouble_passes_and_nobody_is_lost(
+async def test_trouble_passes_and_no_one_is_lost(
     workspace: Workspace, tmp_path: Path, trouble: Rule
 ) -> None:
     workspace.set_faults(trouble)
@@ -300,7 +300,7 @@ async def test_trouble_passes_and_nobody_is_lost(
         await until(is_in(workspace, *USERS[3:]))
 
 
-async def test_an_outage_longer_than_the_patience_is_outlived(
+async def test_an_outage_longer_than_the_retry_budget_is_survived(
     workspace: Workspace, tmp_path: Path
 ) -> None:
     workspace.limit(tries=2)
@@ -340,10 +340,10 @@ async def write_for(session: Session, seconds: float) -> set[str]:
     return written
 
 
-async def test_amplitude_down_for_two_minutes_loses_nobody(
+async def test_amplitude_down_for_two_minutes_loses_no_one(
     workspace: Workspace, tmp_path: Path
 ) -> None:
-    """With a patience of a minute, so that it is gone before Amplitude is back."""
+    """With a retry budget of a minute, which is used up before Amplitude is back."""
     hurried(workspace)
     workspace.limit(longest_wait=60.0)
     async with Session(workspace, tmp_path, LiveOptions(flush_seconds=5, create=True)) as session:
@@ -362,8 +362,8 @@ async def test_amplitude_down_for_two_minutes_loses_nobody(
     assert report.pending == 0
 
 
-async def test_rate_limited_for_a_minute_loses_nobody(workspace: Workspace, tmp_path: Path) -> None:
-    """Requests become fewer meanwhile, and everybody is in the cohort soon after."""
+async def test_rate_limited_for_a_minute_loses_no_one(workspace: Workspace, tmp_path: Path) -> None:
+    """Requests become fewer meanwhile, and all users are in the cohort soon after."""
     hurried(workspace)
     async with Session(workspace, tmp_path, LiveOptions(flush_seconds=5, create=True)) as session:
         session.write(lines("first"))
@@ -379,7 +379,7 @@ async def test_rate_limited_for_a_minute_loses_nobody(workspace: Workspace, tmp_
         await until(is_in(workspace, "first", "early", *written))
 
 
-async def test_an_audience_waits_for_hours_while_the_others_go_on(
+async def test_an_audience_waits_for_hours_while_the_others_are_delivered(
     workspace: Workspace, tmp_path: Path
 ) -> None:
     """It says until when, Amplitude is not asked meanwhile, and the session can still be ended."""
@@ -424,7 +424,7 @@ async def test_what_can_not_be_sent_when_it_ends_is_kept(
     assert workspace.cohort() == {"u1", "u2"}
 
 
-async def test_a_spell_of_refusals_by_a_proxy_rejects_nobody(
+async def test_a_spell_of_refusals_by_a_proxy_rejects_no_one(
     workspace: Workspace, tmp_path: Path
 ) -> None:
     page = Body("<html><h1>Blocked by policy</h1></html>", 400, "text/html")
@@ -458,7 +458,7 @@ async def test_a_ledger_that_takes_nothing_in_for_a_while_loses_nothing(
         await until(lambda: not any(source.trouble for source in session.now().sources))
 
 
-async def test_what_was_taken_in_before_the_ledger_failed_is_delivered_too(
+async def test_what_was_read_before_the_ledger_failed_is_delivered_too(
     workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(live_sources, "TRY_AGAIN", 0.01)
@@ -497,7 +497,7 @@ async def test_another_id_type_is_delivered_though_nothing_arrives(
         await until(lambda: workspace.ledger.read(outstanding, known).pending == 0)
 
 
-async def test_a_cohort_that_is_deleted_meanwhile_rejects_nobody(
+async def test_a_cohort_that_is_deleted_meanwhile_rejects_no_one(
     workspace: Workspace, tmp_path: Path
 ) -> None:
     """Whatever words Amplitude refuses it with, as in a sync of its own."""
@@ -520,8 +520,8 @@ async def test_a_ledger_that_takes_nothing_in_for_a_while_loses_nothing_of_a_str
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(live_sources, "TRY_AGAIN", 0.01)
-    feed = StreamIngestor(workspace.ledger, workspace.read_options())
-    source = StreamSource(feed, io.BytesIO(lines(*USERS).encode()), "stdin")
+    ingestor = StreamIngestor(workspace.ledger, workspace.read_options())
+    source = StreamSource(ingestor, io.BytesIO(lines(*USERS).encode()), "stdin")
     workspace.ledger.write(lambda db: db.execute("ALTER TABLE member RENAME TO elsewhere"))
     async with workspace.client() as client:
         live = LiveSession(workspace.context(client), QUICK)
@@ -538,13 +538,13 @@ async def test_a_line_that_is_too_long_loses_no_other_line_of_a_stream(
 ) -> None:
     long = b"x" * (LINE_LIMIT + 10) + b"\n"
     stream = io.BytesIO(lines("u1").encode() + long + lines("u2", "u3").encode() + long[:-1])
-    feed = StreamIngestor(workspace.ledger, workspace.read_options())
-    report = await run(workspace, StreamSource(feed, stream, "stdin"))
+    ingestor = StreamIngestor(workspace.ledger, workspace.read_options())
+    report = await run(workspace, StreamSource(ingestor, stream, "stdin"))
     assert (report.last.tally.read, report.last.tally.invalid) == (5, 2)
     assert workspace.cohort() == {"u1", "u2", "u3"}
 
 
-async def test_one_audience_is_paused_and_the_others_go_on(
+async def test_one_audience_is_paused_and_the_others_are_delivered(
     workspace: Workspace, tmp_path: Path
 ) -> None:
     async with Session(workspace, tmp_path) as session:
@@ -574,7 +574,7 @@ async def test_what_waits_for_its_turn_when_it_is_paused_is_not_sent(
     await workspace.sync()
     workspace.limit(parallel_cohorts=1)
     async with Session(workspace, tmp_path) as session:
-        live, key_of = session.live, {item.cohort_id: item.key for item in all_of(workspace)}
+        live, key_of = session.live, {known.cohort_id: known.key for known in all_of(workspace)}
         assert live is not None
         workspace.simulator.behaviour = Behaviour(latency=2.0)
         before = len(workspace.simulator.requests)
@@ -665,7 +665,7 @@ async def test_the_last_changes_and_the_minutes_are_shown(
         assert (source.name, source.events) == (str(session.file), 3)
 
 
-async def test_what_was_read_is_in_the_history_while_it_goes_on(
+async def test_what_was_read_is_in_the_history_during_a_session(
     workspace: Workspace, tmp_path: Path
 ) -> None:
     """Or a session that is killed would seem to have read nothing."""
@@ -675,7 +675,7 @@ async def test_what_was_read_is_in_the_history_while_it_goes_on(
         await until(lambda: workspace.ledger.read(all_runs)[0].tally.read == 2)
 
 
-async def test_requests_of_long_ago_are_forgotten_while_it_goes_on(
+async def test_requests_of_long_ago_are_forgotten_during_a_session(
     workspace: Workspace, tmp_path: Path
 ) -> None:
     """A session of days sends a million; those that explain no user would fill the disk."""
@@ -714,7 +714,7 @@ async def test_folders_and_single_files_are_followed_together(
 async def test_a_ledger_that_fails_for_a_while_is_tried_again(
     workspace: Workspace, tmp_path: Path
 ) -> None:
-    """A table that is not there stands in for a disk that is full."""
+    """A missing table plays the disk that is full."""
     workspace.enter("u1")
     await workspace.sync()
     async with Session(workspace, tmp_path) as session:
@@ -787,7 +787,7 @@ async def test_another_process_at_an_audience_is_waited_for(
         await until(is_in(workspace, "u1", "u2"))
 
 
-async def test_two_sessions_on_one_ledger_send_nobody_twice(
+async def test_two_sessions_on_one_ledger_send_no_one_twice(
     workspace: Workspace, tmp_path: Path
 ) -> None:
     (tmp_path / "one").mkdir()
@@ -836,9 +836,9 @@ async def test_read_only_follows_nothing(workspace: Workspace, tmp_path: Path) -
 async def test_a_stream_is_followed_to_its_end(
     workspace: Workspace, begins: bytes, ends: str
 ) -> None:
-    feed = StreamIngestor(workspace.ledger, workspace.read_options())
+    ingestor = StreamIngestor(workspace.ledger, workspace.read_options())
     stream = io.BytesIO(begins + (lines(*USERS).rstrip("\n") + ends).encode())
-    report = await run(workspace, StreamSource(feed, stream, "stdin"))
+    report = await run(workspace, StreamSource(ingestor, stream, "stdin"))
     assert (report.last.tally.read, report.pending) == (20, 0)
     assert workspace.cohort() == set(USERS)
 
@@ -861,7 +861,7 @@ class Pipe:
 
 
 @pytest.mark.parametrize("ends", ["\n", ""])
-async def test_events_of_an_open_pipe_are_taken_in_as_they_come(
+async def test_events_of_an_open_pipe_are_read_as_they_come(
     workspace: Workspace, ends: str
 ) -> None:
     pipe = Pipe()
@@ -879,7 +879,7 @@ async def test_events_of_an_open_pipe_are_taken_in_as_they_come(
     assert (report.last.tally.read, report.last.tally.invalid, pipe.left()) == (3, 0, "")
 
 
-async def test_what_was_taken_from_a_pipe_is_taken_in_when_the_session_ends(
+async def test_what_was_read_from_a_pipe_is_kept_when_the_session_ends(
     workspace: Workspace,
 ) -> None:
     """The line under way, too; the rest stays in the pipe."""
@@ -909,18 +909,18 @@ async def test_a_stream_is_read_in_any_format(workspace: Workspace, kind: str) -
     content = {
         "array": json.dumps(events).encode(),
         "gzip": gzip.compress(lines(*USERS).encode()),
-        "pretty": "\n".join(json.dumps(item, indent=1) for item in events).encode(),
+        "pretty": "\n".join(json.dumps(sent, indent=1) for sent in events).encode(),
         "noise before": b"starting...\nready\n" + lines(*USERS).encode(),
     }[kind]
-    feed = StreamIngestor(workspace.ledger, workspace.read_options())
-    await run(workspace, StreamSource(feed, io.BytesIO(content), "stdin"))
+    ingestor = StreamIngestor(workspace.ledger, workspace.read_options())
+    await run(workspace, StreamSource(ingestor, io.BytesIO(content), "stdin"))
     assert workspace.cohort() == set(USERS)
 
 
-async def test_a_line_that_waits_for_its_rest_is_told(workspace: Workspace) -> None:
+async def test_a_line_that_waits_for_its_rest_is_shown(workspace: Workspace) -> None:
     pipe, clock = Pipe(), [0.0]
-    feed = StreamIngestor(workspace.ledger, workspace.read_options())
-    source = StreamSource(feed, pipe.stream, "stdin", lambda: clock[0])
+    ingestor = StreamIngestor(workspace.ledger, workspace.read_options())
+    source = StreamSource(ingestor, pipe.stream, "stdin", lambda: clock[0])
     async with workspace.client() as client:
         live = LiveSession(workspace.context(client), QUICK)
         task = asyncio.create_task(live.run(source))

@@ -1,4 +1,4 @@
-"""What is told of in a live session: once when it begins, and once when it is over."""
+"""What an operator is alerted to in a live session: once when it begins, and when it is over."""
 
 import msgspec
 
@@ -25,46 +25,51 @@ def snapshot(
     return LiveSnapshot(1, elapsed, ReadCounts(read, read - invalid, 0, invalid), 0.0, (audience,))
 
 
-def told(*snapshots: LiveSnapshot) -> list[list[str]]:
-    """The first two words of what is told at each look."""
+def alerts_of(*snapshots: LiveSnapshot) -> list[list[str]]:
+    """The first two words of every alert, by snapshot."""
     alerts = Alerts(LIMITS)
     return [
-        [" ".join(item.text.split()[:2]) for item in alerts.observe(snapshot)]
+        [" ".join(alert.text.split()[:2]) for alert in alerts.observe(snapshot)]
         for snapshot in snapshots
     ]
 
 
-def test_lag_is_told_once_and_when_it_is_over() -> None:
-    looks = [snapshot(lag=lag) for lag in (59, 61, 70, 10, 61)]
-    assert told(*looks) == [[], ["The oldest"], [], ["The cohorts"], ["The oldest"]]
+def test_lag_is_alerted_once_and_when_it_is_over() -> None:
+    snapshots = [snapshot(lag=lag) for lag in (59, 61, 70, 10, 61)]
+    assert alerts_of(*snapshots) == [[], ["The oldest"], [], ["The cohorts"], ["The oldest"]]
 
 
 def test_audiences_that_wait_for_the_operator_do_not_lag() -> None:
-    assert told(snapshot(lag=999, waits=True)) == [[]]
+    assert alerts_of(snapshot(lag=999, waits=True)) == [[]]
 
 
-def test_a_backup_that_is_not_made_is_told_once_and_when_it_is_over() -> None:
-    well = snapshot()
-    ill = msgspec.structs.replace(well, backup_trouble="The ledger was not backed up.")
-    assert told(well, ill, ill, well) == [[], ["The ledger"], [], ["The ledger"]]
+def test_a_backup_that_is_not_made_is_alerted_once_and_when_it_is_over() -> None:
+    backed_up = snapshot()
+    failed = msgspec.structs.replace(backed_up, backup_trouble="The ledger was not backed up.")
+    assert alerts_of(backed_up, failed, failed, backed_up) == [
+        [],
+        ["The ledger"],
+        [],
+        ["The ledger"],
+    ]
 
 
-def test_silence_is_told_once_and_when_it_is_over() -> None:
-    looks = [
+def test_silence_is_alerted_once_and_when_it_is_over() -> None:
+    snapshots = [
         snapshot(0, read=1),
         snapshot(600, read=1),
         snapshot(602, read=1),
         snapshot(700, read=1),
         snapshot(701, read=2),
     ]
-    assert told(*looks) == [[], [], ["No event"], [], ["Events come"]]
+    assert alerts_of(*snapshots) == [[], [], ["No event"], [], ["Events come"]]
 
 
-def test_a_share_of_errors_is_told_when_there_are_events_enough_to_say_so() -> None:
-    looks = [
+def test_a_share_of_errors_is_alerted_when_there_are_events_enough_to_say_so() -> None:
+    snapshots = [
         snapshot(read=50, invalid=50),
         snapshot(read=200, invalid=50, rejected=3),
         snapshot(read=320, invalid=50, rejected=20),
         snapshot(read=500, invalid=52, rejected=20),
     ]
-    assert told(*looks) == [[], ["26% of"], [], ["Few events"]]
+    assert alerts_of(*snapshots) == [[], ["26% of"], [], ["Few events"]]

@@ -43,7 +43,7 @@ async def test_one_is_made_a_day_once_there_is_something_in_the_ledger(
     assert backups.trouble is None
 
 
-async def test_why_none_was_made_is_told_until_one_is(workspace: Workspace) -> None:
+async def test_why_none_was_made_is_shown_until_one_is(workspace: Workspace) -> None:
     workspace.enter("u1")
     enough = msgspec.structs.replace(workspace.ledger.backup_options, spare=0)
     workspace.ledger.backup_options = msgspec.structs.replace(enough, spare=1 << 60)

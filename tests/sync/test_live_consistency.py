@@ -63,8 +63,8 @@ async def test_head_and_rows_agree_from_arrival_to_end(
     assert {audience.key: audience.state for audience in last.audiences if audience.queue} == {
         "waiters": NO_COHORT
     }
-    left = [workspace.ledger.read(outstanding, item) for item in all_of(workspace)]
-    assert last.queue + last.waiting == sum(item.pending for item in left) == 3
+    left = [workspace.ledger.read(outstanding, known) for known in all_of(workspace)]
+    assert last.queue + last.waiting == sum(audience.pending for audience in left) == 3
     assert report.pending == 0
 
 
@@ -95,18 +95,18 @@ async def test_the_history_says_how_a_session_ended_as_for_a_sync(
     workspace.enter("u0")
     await workspace.sync()
     async with Session(workspace, tmp_path, NO_NEW_COHORTS) as session:
-        session.write("".join(json.dumps(item) + "\n" for item in events))
+        session.write("".join(json.dumps(sent) + "\n" for sent in events))
         await until(lambda: session.now().tally.read == len(events))
     run = workspace.ledger.read(all_runs)[0]
     assert run.status is status
     kept = workspace.ledger.read(run_audiences, run.id)
-    assert sum(item.pending or 0 for item in kept) == pending
-    assert {item.counts.note for item in kept if item.pending} == (
+    assert sum(audience.pending or 0 for audience in kept) == pending
+    assert {audience.counts.note for audience in kept if audience.pending} == (
         {NO_COHORT} if pending else set()
     )
 
 
-async def test_a_broken_link_is_not_lag_and_is_forgotten_once_it_is_mended(
+async def test_a_broken_link_is_not_lag_and_is_forgotten_once_it_is_fixed(
     workspace: Workspace, tmp_path: Path
 ) -> None:
     async with Session(workspace, tmp_path) as session:

@@ -78,7 +78,7 @@ async def test_a_stopped_run_is_not_paused_any_more() -> None:
     assert not await stop.wait_while_paused()
 
 
-async def test_what_is_tried_again_is_told(workspace: Workspace) -> None:
+async def test_what_is_tried_again_is_shown(workspace: Workspace) -> None:
     watcher = Watcher()
     watcher.paused.set()
     workspace.show_every_step()

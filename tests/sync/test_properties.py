@@ -81,14 +81,14 @@ def test_the_cohort_ends_as_the_events_say(
 
         truth = {user for user, (_, is_member) in newest.items() if is_member}
         if workspace.audience().cohort_id is None:
-            # Amplitude took nobody. Whom it refused without a name stays pending, with its words.
+            # Amplitude accepted no user. One refused without a name stays pending, with its words.
             assert truth <= UNDELIVERABLE
             left = report.audiences[0].left
             assert left.pending + left.rejected == len(truth)
             assert bool(left.pending) == bool(report.audiences[0].note)
             return
         assert report.audiences[0].left.pending == 0, report.audiences[0].note
-        assert {item.id for item in workspace.rejected()} >= truth & UNDELIVERABLE
+        assert {user.id for user in workspace.rejected()} >= truth & UNDELIVERABLE
         assert len(world.cohorts()) == (1 if is_existing or workspace.audience().cohort_id else 0)
         assert workspace.cohort() - {"u0"} == truth - UNDELIVERABLE
         assert report.status in {RunStatus.DELIVERED, RunStatus.PARTIAL}

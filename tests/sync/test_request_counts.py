@@ -30,13 +30,13 @@ def counts_of(workspace: Workspace, report: RunReport, last: RunSnapshot) -> set
     run = workspace.ledger.read(runs.run, report.run_id)
     assert run is not None
     by_audience = workspace.ledger.read(runs.run_audiences, report.run_id)
-    for item in by_audience:
-        sent = workspace.ledger.read(count_requests, report.run_id, item.audience_id)
-        assert item.counts.requests == sent
+    for audience in by_audience:
+        sent = workspace.ledger.read(count_requests, report.run_id, audience.audience_id)
+        assert audience.counts.requests == sent
     return {
         last.counts.requests,
         sum(audience.counts.requests for audience in report.audiences),
-        sum(item.counts.requests for item in by_audience),
+        sum(audience.counts.requests for audience in by_audience),
         run.requests,
         workspace.ledger.read(count_requests, report.run_id),
     }
