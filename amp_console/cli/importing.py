@@ -7,8 +7,13 @@ from amp_console.cli.output import say
 from amp_console.cli.progress import ProgressMeter
 from amp_console.engage import ReadOptions
 from amp_console.ledger import Ledger
-from amp_console.sync.ingest.future_events import taken_ahead
-from amp_console.sync.ingest.importer import Importer, ImportReport, audience_sentences, changes_of
+from amp_console.sync.ingest.importer import Importer
+from amp_console.sync.ingest.report import (
+    ImportReport,
+    audience_sentences,
+    changes_of,
+    future_changes_notice,
+)
 from amp_console.sync.ingest.snapshot import SnapshotReader, SnapshotReport, SnapshotState
 from amp_console.text import clean, plural
 
@@ -29,7 +34,9 @@ def read_events(
 ) -> ImportReport:
     """Take event files in; says on stderr what was read and what could not be."""
     with ProgressMeter("Reading") as meter:
-        report = Importer(ledger, options, snapshot=snapshot, watch=meter.show_import).run(paths)
+        report = Importer(ledger, options, snapshot=snapshot, on_progress=meter.show_import).run(
+            paths
+        )
     for sentence in report.unreadable:
         say(sentence, err=True)
         for words, option in _OPTIONS.items():
@@ -59,11 +66,11 @@ def describe(report: ImportReport, *, has_commands: bool = True) -> list[str]:
 
 
 def _remarks(report: ImportReport) -> Iterator[str]:
-    yield from report.nothing_taken[:MOST_FILES]
-    if (more := len(report.nothing_taken) - MOST_FILES) > 0:
+    yield from report.without_changes[:MOST_FILES]
+    if (more := len(report.without_changes) - MOST_FILES) > 0:
         yield f"The same is true of {plural(more, 'more file', 'more files')}."
     if report.dated_ahead:
-        yield f"{taken_ahead(report.dated_ahead)} Show it with: amp-console audiences"
+        yield f"{future_changes_notice(report.dated_ahead)} Show it with: amp-console audiences"
 
 
 def _snapshot_lines(of: SnapshotReport) -> Iterator[str]:
@@ -95,6 +102,6 @@ def exit_of(report: ImportReport) -> Exit:
     state = report.snapshot.state if report.snapshot else SnapshotState.APPLIED
     if report.unreadable or state in {SnapshotState.ASKS, SnapshotState.DECLINED}:
         return Exit.MISUSE
-    if report.nothing_taken or report.tally.invalid or state is SnapshotState.INCOMPLETE:
+    if report.without_changes or report.tally.invalid or state is SnapshotState.INCOMPLETE:
         return Exit.PARTIAL
     return Exit.DELIVERED

@@ -10,7 +10,7 @@ import click
 
 from amp_console.cli.output import say
 from amp_console.sync.delivery.progress import RunSnapshot
-from amp_console.sync.ingest.importer import ImportProgress
+from amp_console.sync.ingest.report import ImportProgress
 from amp_console.text import clean, plural
 
 SELDOM = 10.0  # seconds between two lines

@@ -11,7 +11,7 @@ from amp_console.cli.output import say
 if TYPE_CHECKING:
     from amp_console.ledger import Ledger
     from amp_console.ledger.audiences import Audience
-    from amp_console.sync.ingest.importer import ImportReport
+    from amp_console.sync.ingest.report import ImportReport
 
 
 @click.command()
@@ -110,4 +110,4 @@ def _worse(status: Exit, imported: "ImportReport") -> Exit:
         return status
     if imported.unreadable:
         return Exit.MISUSE
-    return Exit.PARTIAL if imported.nothing_taken else status
+    return Exit.PARTIAL if imported.without_changes else status

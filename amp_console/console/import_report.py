@@ -6,8 +6,12 @@ from amp_console.console.context import Services
 from amp_console.console.dialogs.base import Confirm
 from amp_console.console.jobs.imports import ImportJob
 from amp_console.sync.connection_options import audience_options, read_options
-from amp_console.sync.ingest.future_events import taken_ahead
-from amp_console.sync.ingest.importer import ImportReport, audience_sentences, changes_of
+from amp_console.sync.ingest.report import (
+    ImportReport,
+    audience_sentences,
+    changes_of,
+    future_changes_notice,
+)
 from amp_console.sync.ingest.snapshot import SnapshotReport, SnapshotState
 from amp_console.text import plural
 
@@ -63,10 +67,10 @@ def details(report: ImportReport) -> Iterator[tuple[str, str]]:
         yield from _snapshot(report.snapshot)
     for name in report.events:
         yield f"{name} holds events, not a list of members, so no one left.", "warn"
-    for sentence in report.nothing_taken:
+    for sentence in report.without_changes:
         yield sentence, "warn"
     if report.dated_ahead:
-        yield taken_ahead(report.dated_ahead), "warn"
+        yield future_changes_notice(report.dated_ahead), "warn"
     for sentence in report.unreadable:
         yield sentence, "bad"
     if report.tally.invalid:

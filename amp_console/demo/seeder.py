@@ -82,7 +82,7 @@ class Seeder:
         intake = Importer(
             self._ledger,
             self._options(has_amplitude_ids),
-            watch=lambda _: intake.stop() if self._over.is_set() else None,
+            on_progress=lambda _: intake.stop() if self._over.is_set() else None,
             now=self.clock.now,
         )
         self._unsynced.append((at, intake.run([str(file)]).tally))

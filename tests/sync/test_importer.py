@@ -12,7 +12,8 @@ from amp_console.ledger import LedgerError, open_ledger
 from amp_console.ledger.audiences import Link, all_audiences
 from amp_console.ledger.sources import ReadCounts, invalid_events
 from amp_console.sync.ingest.buffer import AMBIGUOUS
-from amp_console.sync.ingest.importer import Importer, ImportProgress
+from amp_console.sync.ingest.importer import Importer
+from amp_console.sync.ingest.report import ImportProgress
 from amp_console.sync.queries.status import audience_summaries, audience_summary
 from amp_console.values import IdType
 from tests.sync.workspace import Workspace, event
@@ -27,7 +28,7 @@ def test_every_event_is_a_change_filtered_or_invalid(workspace: Workspace) -> No
     report = workspace.read([event("u1", True), trait, event(None, True), event("u2", False)])
     assert report.tally == ReadCounts(read=4, changes=2, filtered=1, invalid=1)
     assert report.filtered == {"not an audience event: it is a computed trait": 1}
-    assert (report.nothing_taken, report.dated_ahead) == ((), 0)
+    assert (report.without_changes, report.dated_ahead) == ((), 0)
 
 
 STEP = {"computation_class": "journey_step"}
@@ -68,7 +69,7 @@ def test_a_file_of_which_nothing_was_taken_says_what_it_looks_like(
     paths[1].write_text(lines(event("u1", True, audience=audience or "shoppers")))
     paths[2].write_text("")
     report = Importer(workspace.ledger, ReadOptions(audience=audience)).run(map(str, paths))
-    [sentence] = report.nothing_taken
+    [sentence] = report.without_changes
     noun = "1 event" if len(events) == 1 else f"{len(events)} events"
     assert sentence.startswith(f"{paths[0]}: no change in {noun}. ")
     assert words in sentence
@@ -179,10 +180,10 @@ def test_progress_is_shown_and_a_stop_keeps_what_was_read(
 
     def stop_at_once(now: ImportProgress) -> None:
         seen.append(now)
-        intake.stop()
+        importer.stop()
 
-    intake = Importer(workspace.ledger, ReadOptions(), watch=stop_at_once)
-    report = intake.run([str(path)])
+    importer = Importer(workspace.ledger, ReadOptions(), on_progress=stop_at_once)
+    report = importer.run([str(path)])
     assert report.was_stopped
     assert len(seen) == 1
     assert 0 < report.tally.read < 8_000

@@ -11,7 +11,8 @@ import pytest
 from amp_console.engage import ReadOptions
 from amp_console.ledger import snapshots
 from amp_console.sync.audience_settings import SettingsChange
-from amp_console.sync.ingest.importer import Importer, ImportReport
+from amp_console.sync.ingest.importer import Importer
+from amp_console.sync.ingest.report import ImportReport
 from amp_console.sync.ingest.snapshot import SnapshotReader, SnapshotReport, SnapshotState
 from amp_console.values import IdType
 from tests.sync.workspace import Workspace, event
@@ -110,8 +111,10 @@ def test_a_stop_in_the_middle_removes_no_one(workspace: Workspace, tmp_path: Pat
     path.write_bytes(listed(*(f"user-{number}" for number in range(5_000))))
     reader = SnapshotReader(workspace.ledger, allow_incomplete=True)
     options = ReadOptions(audience="shoppers", taken_at=AT)
-    intake = Importer(workspace.ledger, options, snapshot=reader, watch=lambda _: intake.stop())
-    report = intake.run([str(path)])
+    importer = Importer(
+        workspace.ledger, options, snapshot=reader, on_progress=lambda _: importer.stop()
+    )
+    report = importer.run([str(path)])
     assert report.snapshot is not None
     assert report.snapshot.state is INCOMPLETE
     assert wanted(workspace) == {*MEMBERS, *(f"user-{number}" for number in range(2_000))}

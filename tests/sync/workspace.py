@@ -26,7 +26,8 @@ from amp_console.sync.delivery.context import RunContext
 from amp_console.sync.delivery.plan import Plan, plan_sync
 from amp_console.sync.delivery.progress import Observer, ignore
 from amp_console.sync.delivery.run import RunReport, deliver
-from amp_console.sync.ingest.importer import Importer, ImportReport
+from amp_console.sync.ingest.importer import Importer
+from amp_console.sync.ingest.report import ImportReport
 from amp_console.sync.reconcile.compare import CompareReport, compare_audiences
 from amp_console.sync.reconcile.member_list import read_member_list
 from amp_console.sync.reconcile.plan import plan_repair

@@ -11,7 +11,8 @@ from amp_console.console.jobs.base import Job, Publish
 from amp_console.console.session import Session
 from amp_console.engage import ReadOptions
 from amp_console.ledger.snapshots import Removal
-from amp_console.sync.ingest.importer import Importer, ImportProgress, ImportReport
+from amp_console.sync.ingest.importer import Importer
+from amp_console.sync.ingest.report import ImportProgress, ImportReport
 from amp_console.sync.ingest.snapshot import SnapshotReader, SnapshotReport, SnapshotState
 
 
@@ -36,7 +37,9 @@ class ImportJob(Job):
         self.sizes: tuple[int, ...] = ()
         self._is_stopping = False
         self._snapshot = SnapshotReader(session.ledger) if is_snapshot else None
-        self._importer = Importer(session.ledger, options, snapshot=self._snapshot, watch=self._see)
+        self._importer = Importer(
+            session.ledger, options, snapshot=self._snapshot, on_progress=self._see
+        )
 
     @property
     def is_ending(self) -> bool:

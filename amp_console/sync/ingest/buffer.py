@@ -1,58 +1,158 @@
-"""A part of a source: what is read between two folds, which are one transaction each."""
+"""Between a source and the ledger: batches are buffered, then merged in one transaction each."""
 
-from collections import Counter
+from collections import Counter, deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import suppress
 
 from amp_console.engage import EventBatch
-from amp_console.ledger import Db, members, sources
+from amp_console.ledger import Db, Ledger, members, sources
+from amp_console.ledger.audiences import NO_HINTS, AudienceAmbiguous, audience_of, discover
 from amp_console.ledger.members import NewestChanges
 from amp_console.ledger.sources import ReadCounts
-from amp_console.values import AudienceRef, Refusal
+from amp_console.values import AudienceHints, AudienceRef, Refusal
 
 AMBIGUOUS = "several audiences have this key, and the event does not say which is meant"
-MOST_REFUSALS = 10_000
+MOST_REFUSALS = 10_000  # in one transaction
+
+Keep = Callable[[Db], None]
+"""Writes what belongs into the same transaction as the events, such as a checkpoint."""
 
 
-class ChangeBuffer:
-    """Gathers batches until there is enough for a transaction."""
+class KnownAudiences:
+    """The audiences that events have named so far, and their ids in the ledger."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self.ids: dict[AudienceRef, int] = {}
+
+    def choose(self, by_key: AudienceRef, exactly: AudienceRef) -> None:
+        """Let a key alone mean one audience of the ledger: the operator's choice for a list."""
+        found = self._ledger.read(audience_of, exactly)
+        if found is not None:
+            self.ids[by_key] = found
+
+    def discover(self, ref: AudienceRef, hints: AudienceHints = NO_HINTS) -> int:
+        """Return an audience's id; a new audience is added to the ledger.
+
+        Raises `AudienceAmbiguous` and `LedgerError`.
+        """
+        self.ids[ref] = self._ledger.write(discover, ref, hints).id
+        return self.ids[ref]
+
+
+class _Unmerged:
+    """What was read since the last transaction."""
 
     def __init__(self) -> None:
-        self.gathered = NewestChanges()
-        self.tally = ReadCounts()
+        self.changes = NewestChanges()
+        self.counts = ReadCounts()
         self.filtered: Counter[str] = Counter()
         self.refusals: list[Refusal] = []
         self.unlisted: Counter[str] = Counter()
 
     def has_room_for(self, batch: EventBatch) -> bool:
-        """Whether a batch may be added, or the part is to be folded before."""
-        is_full = self.gathered.is_full or len(self.refusals) >= MOST_REFUSALS
-        return not is_full and self.gathered.takes(batch.changes)
+        is_full = self.changes.is_full or len(self.refusals) >= MOST_REFUSALS
+        return not is_full and self.changes.takes(batch.changes)
 
-    def add(self, batch: EventBatch, *, is_staged: bool = False) -> None:
-        """Add what was read next; `is_staged` changes are counted only, and merged elsewhere."""
-        if not is_staged:
-            self.gathered.add(batch.changes)
+    def add(self, batch: EventBatch) -> None:
         self.filtered.update(batch.filtered)
         self.refusals += batch.refusals
         self.unlisted.update(batch.unlisted)
         changes, filtered = len(batch.changes), sum(batch.filtered.values())
         invalid = batch.invalid
-        self.tally += ReadCounts(changes + filtered + invalid, changes, filtered, invalid)
+        self.counts += ReadCounts(changes + filtered + invalid, changes, filtered, invalid)
 
     def refuse(self, ref: AudienceRef, batch: EventBatch) -> None:
-        """Refuse the changes of an audience, all of which stand in the batch added last."""
+        """Refuse an audience's changes, all of which are in the batch added last."""
         lines = [change.line for change in batch.changes if change.audience == ref]
-        self.gathered.drop(ref)
+        self.changes.drop(ref)
         self.refusals += [Refusal(line, AMBIGUOUS) for line in lines]
-        self.tally += ReadCounts(changes=-len(lines), invalid=len(lines))
+        self.counts += ReadCounts(changes=-len(lines), invalid=len(lines))
 
 
-def merge_changes(
-    db: Db, source_id: int, part: ChangeBuffer, audiences: dict[AudienceRef, int]
-) -> int:
-    """Fold a part of a source, and account for it, in the transaction under way.
+class ChangeBuffer:
+    """Buffers the batches of one source, and merges them into the ledger when there are enough.
 
-    Returns for how many members something was new.
+    `ahead` transactions may wait for the ledger while the next batches are read. Every method
+    raises `LedgerError`; what was merged before is kept.
     """
-    updated = members.fold(db, source_id, part.gathered, audiences)
-    sources.account(db, source_id, part.tally, part.filtered, part.refusals, part.unlisted)
+
+    def __init__(
+        self, ledger: Ledger, audiences: KnownAudiences, source_id: int, *, ahead: int = 0
+    ) -> None:
+        self.filtered: Counter[str] = Counter()
+        """Events that say nothing about a member, by reason; only those that are merged."""
+        self.updated = 0
+        """Members for whom something was new; only those that are merged."""
+        self._ledger = ledger
+        self._audiences = audiences
+        self._source_id = source_id
+        self._ahead = ahead
+        self._merged = ReadCounts()
+        self._unmerged = _Unmerged()
+        self._merges: deque[Future[int]] = deque()
+
+    @property
+    def counts(self) -> ReadCounts:
+        """What became of the events so far, merged or not."""
+        return self._merged + self._unmerged.counts
+
+    def add(self, batch: EventBatch) -> None:
+        """Add what was read next. Changes whose key alone means several audiences are refused."""
+        self.count(batch)
+        self._unmerged.changes.add(batch.changes)
+        # Audiences known by their key alone come after those they may mean.
+        unknown = sorted(
+            self._unmerged.changes.audiences - self._audiences.ids.keys(),
+            key=lambda ref: (not ref.computation_id, ref),
+        )
+        for ref in unknown:
+            try:
+                self._audiences.discover(ref, batch.hints.get(ref, NO_HINTS))
+            except AudienceAmbiguous:
+                self._unmerged.refuse(ref, batch)
+        for ref, hints in batch.hints.items():
+            with suppress(AudienceAmbiguous):  # its events, if there are any, were refused above
+                self._audiences.discover(ref, hints)
+
+    def count(self, batch: EventBatch) -> None:
+        """Count what was read next, whose changes are merged elsewhere."""
+        if not self._unmerged.has_room_for(batch):
+            self.merge()
+        self._unmerged.add(batch)
+
+    def merge(self, keep: Keep | None = None) -> None:
+        """Merge what is buffered; `keep` runs in the same transaction."""
+        unmerged, self._unmerged = self._unmerged, _Unmerged()
+        self._merged += unmerged.counts
+        self.filtered.update(unmerged.filtered)
+        audiences = dict(self._audiences.ids)
+        self._merges.append(self._ledger.submit(_merge, self._source_id, unmerged, audiences, keep))
+        self._wait(self._ahead)
+
+    def finish(self, keep: Keep | None = None) -> None:
+        """Merge what is left, and wait until all of it is in the ledger."""
+        self.merge(keep)
+        self._wait(0)
+
+    def _wait(self, ahead: int) -> None:
+        while len(self._merges) > ahead:
+            self.updated += self._merges.popleft().result()
+
+
+def _merge(
+    db: Db,
+    source_id: int,
+    unmerged: _Unmerged,
+    audiences: dict[AudienceRef, int],
+    keep: Keep | None,
+) -> int:
+    """Merge and account, in the transaction under way; return how many members were updated."""
+    updated = members.fold(db, source_id, unmerged.changes, audiences)
+    sources.account(
+        db, source_id, unmerged.counts, unmerged.filtered, unmerged.refusals, unmerged.unlisted
+    )
+    if keep is not None:
+        keep(db)
     return updated

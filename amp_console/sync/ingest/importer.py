@@ -1,13 +1,10 @@
-"""Taking events in: from the sources `engage` reads into what the ledger wants."""
+"""Reading sources to their end, one after the other, into the ledger."""
 
 import gc
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future
 from contextlib import contextmanager
 from operator import attrgetter
-
-import msgspec
 
 from amp_console.engage import (
     EventBatch,
@@ -21,96 +18,28 @@ from amp_console.ledger import Ledger, sources
 from amp_console.ledger.audiences import all_audiences
 from amp_console.ledger.event_log import add_log_entry
 from amp_console.ledger.sources import ReadCounts
-from amp_console.sync.ingest.buffer import ChangeBuffer, merge_changes
-from amp_console.sync.ingest.future_events import latest_credible
-from amp_console.sync.ingest.known_audiences import KnownAudiences
+from amp_console.sync.ingest.buffer import ChangeBuffer, KnownAudiences
 from amp_console.sync.ingest.log_entry import import_entry
-from amp_console.sync.ingest.no_changes import nothing_taken
-from amp_console.sync.ingest.snapshot import SnapshotReader, SnapshotReport
+from amp_console.sync.ingest.report import (
+    ImportProgress,
+    ImportReport,
+    latest_credible,
+    no_change_found,
+)
+from amp_console.sync.ingest.snapshot import SnapshotReader
 from amp_console.sync.timing import now_in_microseconds
-from amp_console.text import clean, plural
+from amp_console.text import clean
 from amp_console.values import AudienceRef
 
 _at = attrgetter("at")
 
-AHEAD = 1  # parts that wait for the ledger while the next one is read
+AHEAD = 1  # transactions that wait for the ledger while the next batches are read
 
-
-class ImportProgress(msgspec.Struct, frozen=True):
-    """How far the reading is: `position` of `size` bytes of one source (None: not known)."""
-
-    source: str
-    position: int
-    size: int | None
-    tally: ReadCounts
-
-
-class ImportReport(msgspec.Struct, frozen=True):
-    """What was read: from all sources together, for which audiences, and what could not be opened.
-
-    `snapshot` is what became of a snapshot, where the sources are the parts of one; `events` names
-    those of them that hold events, which say themselves who leaves. `updated` counts the members
-    with something new, except those of a snapshot. `nothing_taken` says of each
-    source that held events, and no change, what it looks like. `dated_ahead` counts changes that
-    are dated more than a day in the future. `audiences` names those that the sources speak of and
-    that the ledger knew before; `new_audiences` names those that the sources added to it.
-    """
-
-    tally: ReadCounts
-    filtered: dict[str, int]
-    audience_ids: tuple[int, ...]
-    unreadable: tuple[str, ...]
-    was_stopped: bool
-    snapshot: SnapshotReport | None = None
-    events: tuple[str, ...] = ()
-    updated: int = 0
-    nothing_taken: tuple[str, ...] = ()
-    dated_ahead: int = 0
-    audiences: tuple[str, ...] = ()
-    new_audiences: tuple[str, ...] = ()
-
-
-MOST_AUDIENCES = 5  # that a sentence names
-
-
-def audience_sentences(report: ImportReport) -> Iterator[str]:
-    """Say which audiences the sources speak of, and which of them are new to the ledger."""
-    if report.audiences:
-        noun = "Audience" if len(report.audiences) == 1 else "Audiences"
-        yield f"{noun}: {_listed(report.audiences)}."
-    if not report.new_audiences:
-        return
-    is_one = len(report.new_audiences) == 1
-    noun, cohorts, them = (
-        ("New audience", "a cohort for it", "it")
-        if is_one
-        else ("New audiences", "cohorts for them", "them")
-    )
-    yield (
-        f"{noun}: {_listed(report.new_audiences)}. The next sync creates {cohorts}, unless you "
-        f"disable or link {them} first."
-    )
-
-
-def _listed(names: tuple[str, ...]) -> str:
-    shown = ", ".join(clean(name, 100) for name in names[:MOST_AUDIENCES])
-    more = len(names) - MOST_AUDIENCES
-    return f"{shown} and {more:,} more" if more > 0 else shown
-
-
-def changes_of(report: ImportReport) -> str:
-    """Say how many changes were read, and what was new in them: "3 changes (1 member updated)"."""
-    changes = plural(report.tally.changes, "change")
-    if report.snapshot or not report.tally.changes:
-        return changes
-    return f"{changes} ({plural(report.updated, 'member')} updated)"
-
-
-Watch = Callable[[ImportProgress], None]
+OnProgress = Callable[[ImportProgress], None]
 
 
 class Importer:
-    """Reads sources one after the other; what was folded is kept, however it ends."""
+    """Reads sources one after the other; what was merged is kept, however it ends."""
 
     def __init__(
         self,
@@ -118,7 +47,7 @@ class Importer:
         options: ReadOptions,
         *,
         snapshot: SnapshotReader | None = None,
-        watch: Watch | None = None,
+        on_progress: OnProgress | None = None,
         now: Callable[[], int] = now_in_microseconds,
         is_logged: bool = True,
     ) -> None:
@@ -130,15 +59,14 @@ class Importer:
         self._ledger = ledger
         self._options = options
         self._snapshot = snapshot
-        self._watch = watch
+        self._on_progress = on_progress
         self._now = now
         self._audiences = KnownAudiences(ledger)
-        self._folds: deque[Future[int]] = deque()
-        self._tally = ReadCounts()
+        self._counts = ReadCounts()
         self._updated = 0
         self._filtered: Counter[str] = Counter()
         self._events: list[str] = []
-        self._nothing_taken: list[str] = []
+        self._unchanged: list[str] = []
         self._dated_ahead = 0
         self._latest = latest_credible(now())
         self._stop = False
@@ -175,7 +103,7 @@ class Importer:
             audience for audience in self._ledger.read(all_audiences) if audience.id in met
         ]
         return ImportReport(
-            self._tally,
+            self._counts,
             dict(self._filtered),
             tuple(met),
             tuple(unreadable),
@@ -183,7 +111,7 @@ class Importer:
             ended,
             tuple(self._events),
             self._updated,
-            tuple(self._nothing_taken),
+            tuple(self._unchanged),
             self._dated_ahead,
             tuple(audience.name for audience in audiences if audience.id in known),
             tuple(audience.name for audience in audiences if audience.id not in known),
@@ -192,7 +120,7 @@ class Importer:
     def _log(self, names: list[str], unreadable: list[str]) -> None:
         entry = import_entry(
             names,
-            self._tally,
+            self._counts,
             self._now(),
             was_stopped=self._stop,
             unreadable=unreadable,
@@ -207,38 +135,36 @@ class Importer:
         staged = self._snapshot if is_list else None
         if staged:
             staged.begin(self._listed_audience(), source_id, source)
-        part, before, filtered = ChangeBuffer(), self._tally, self._filtered.copy()
+        buffer = ChangeBuffer(self._ledger, self._audiences, source_id, ahead=AHEAD)
         for batch in source:
-            if not part.has_room_for(batch):
-                self._fold(source_id, part)
-                part = ChangeBuffer()
-            part.add(batch, is_staged=staged is not None)
             if staged:
+                buffer.count(batch)
                 staged.add(batch)
             else:
                 if is_list and batch.changes:
                     self._listed_audience()
-                self._audiences.meet(part, batch)
+                buffer.add(batch)
             self._count_ahead(batch)
-            self._show(source, part.tally)
+            self._publish(source, buffer.counts)
             if self._stop:
                 break
-        self._fold(source_id, part)
-        self._wait(0)
-        tally = self._tally - before
-        self._end(source, staged, tally)
-        if tally.filtered and not tally.changes and not self._stop:
+        buffer.finish()
+        self._counts += buffer.counts
+        self._updated += buffer.updated
+        self._filtered.update(buffer.filtered)
+        self._end(source, staged, buffer.counts)
+        if buffer.counts.filtered and not buffer.counts.changes and not self._stop:
             name = clean(source.name, 300)
-            self._nothing_taken.append(nothing_taken(name, self._filtered - filtered))
+            self._unchanged.append(no_change_found(name, buffer.filtered))
 
     def _count_ahead(self, batch: EventBatch) -> None:
         if max(map(_at, batch.changes), default=0) > self._latest:
             self._dated_ahead += sum(at > self._latest for at in map(_at, batch.changes))
 
-    def _end(self, source: Source, staged: SnapshotReader | None, tally: ReadCounts) -> None:
+    def _end(self, source: Source, staged: SnapshotReader | None, counts: ReadCounts) -> None:
         if staged:
-            staged.end(source, tally.invalid)
-        elif self._snapshot and tally.read:
+            staged.end(source, counts.invalid)
+        elif self._snapshot and counts.read:
             self._events.append(source.name)
         elif self._snapshot:
             self._snapshot.note_problem(f"{source.name} is empty: it has not even a header.")
@@ -250,23 +176,10 @@ class Importer:
             self._audiences.choose(ref, self._options.ref)
         return self._audiences.ids.get(ref) or self._audiences.discover(ref)
 
-    def _fold(self, source_id: int, part: "ChangeBuffer") -> None:
-        self._tally += part.tally
-        self._filtered.update(part.filtered)
-        self._folds.append(
-            self._ledger.submit(merge_changes, source_id, part, dict(self._audiences.ids))
-        )
-        self._wait(AHEAD)
-
-    def _wait(self, ahead: int) -> None:
-        """Let the ledger catch up until `ahead` parts are left; raises its errors."""
-        while len(self._folds) > ahead:
-            self._updated += self._folds.popleft().result()
-
-    def _show(self, source: Source, since: ReadCounts) -> None:
-        if self._watch:
-            tally = self._tally + since
-            self._watch(ImportProgress(source.name, source.position(), source.size, tally))
+    def _publish(self, source: Source, counts: ReadCounts) -> None:
+        if self._on_progress:
+            counts = self._counts + counts
+            self._on_progress(ImportProgress(source.name, source.position(), source.size, counts))
 
 
 @contextmanager

@@ -7,16 +7,12 @@ from typing import NamedTuple
 import msgspec
 
 from amp_console.engage import EventBatch, ReadOptions
-from amp_console.ledger import Db, Ledger, sources
+from amp_console.ledger import Ledger, sources
 from amp_console.ledger.sources import ReadCounts
-from amp_console.sync.ingest.buffer import ChangeBuffer, merge_changes
-from amp_console.sync.ingest.known_audiences import KnownAudiences
+from amp_console.sync.ingest.buffer import ChangeBuffer, Keep, KnownAudiences
 from amp_console.sync.timing import now_in_microseconds
 
 LATEST = 50  # changes of one part that are shown
-
-Keep = Callable[[Db], None]
-"""What is to be kept in the same transaction as what was read."""
 
 
 class Recent(NamedTuple):
@@ -74,16 +70,13 @@ class StreamIngestor:
         self, source_id: int, batches: Iterable[EventBatch], keep: Keep | None = None
     ) -> IngestResult:
         """Take batches in, and keep the place with the last of them. Raises `LedgerError`."""
-        part, taken = ChangeBuffer(), IngestResult()
+        buffer = ChangeBuffer(self.ledger, self._audiences, source_id)
+        result = IngestResult()
         for batch in batches:
-            if not part.has_room_for(batch):
-                self._fold(source_id, part, None)
-                taken, part = taken.plus(IngestResult(part.tally)), ChangeBuffer()
-            part.add(batch)
-            self._audiences.meet(part, batch)
-            taken = taken.plus(self._counted(batch))
-        self._fold(source_id, part, keep)
-        return taken.plus(IngestResult(part.tally))
+            buffer.add(batch)
+            result = result.plus(self._counted(batch))
+        buffer.finish(keep)
+        return result.plus(IngestResult(buffer.counts))
 
     def _counted(self, batch: EventBatch) -> IngestResult:
         """Count the changes of a batch that were not refused, as all of one audience may be."""
@@ -98,13 +91,3 @@ class StreamIngestor:
             if item.audience in ids
         )
         return IngestResult(ReadCounts(), entered, left, tuple(latest))
-
-    def _fold(self, source_id: int, part: ChangeBuffer, keep: Keep | None) -> None:
-        audiences = dict(self._audiences.ids)
-
-        def fold(db: Db) -> None:
-            merge_changes(db, source_id, part, audiences)
-            if keep is not None:
-                keep(db)
-
-        self.ledger.write(fold)

@@ -1,0 +1,140 @@
+"""What an import has read: its progress, its report, and the sentences about it."""
+
+from collections.abc import Iterator, Mapping
+
+import msgspec
+
+from amp_console.engage.membership import FilterReason
+from amp_console.ledger.sources import ReadCounts
+from amp_console.sync.formatting import iso_time
+from amp_console.sync.ingest.snapshot import SnapshotReport
+from amp_console.text import clean, plural
+
+MOST_AUDIENCES = 5  # that a sentence names
+DAY = 24 * 3600 * 1_000_000  # microseconds; clocks and time zones that are set wrong stay within it
+
+_LOOKS_LIKE = {
+    FilterReason.NO_EVENT: (
+        "They have no type, so they are not Segment events, nor in an envelope that amp-console "
+        "knows (EventBridge, Kinesis, SQS, SNS, Pub/Sub, batch). Name a file of the events that "
+        "Engage sends"
+    ),
+    FilterReason.NOT_AN_AUDIENCE: (
+        "They look like ordinary Segment events: context.personas names no audience. Name a file "
+        "of the events that Engage sends to its destinations"
+    ),
+    FilterReason.COMPUTED_TRAIT: (
+        "They are computed traits. Name a file of the events of an audience"
+    ),
+    FilterReason.JOURNEY: (
+        "They are steps of a Journey (V1, or event-triggered) that say neither true nor false, so "
+        "they can't be read as memberships. Sync an audience of the same people instead"
+    ),
+    FilterReason.OTHER_AUDIENCE: (
+        "They belong to other audiences than the one you named. Check its key"
+    ),
+    FilterReason.NO_KEY: "They name no audience: context.personas.computation_key is missing",
+    FilterReason.NO_BOOLEAN: (
+        "Their traits or properties hold neither true nor false under the audience's key. Check "
+        "which fields the destination's mapping sends"
+    ),
+}
+
+
+class ImportProgress(msgspec.Struct, frozen=True):
+    """How far the reading is: `position` of `size` bytes of one source (None: not known)."""
+
+    source: str
+    position: int
+    size: int | None
+    tally: ReadCounts
+
+
+class ImportReport(msgspec.Struct, frozen=True):
+    """What was read: from all sources together, for which audiences, and what could not be opened.
+
+    `snapshot` is what became of a snapshot, where the sources are the parts of one; `events` names
+    those of them that hold events, which say themselves who leaves. `updated` counts the members
+    with something new, except those of a snapshot. `without_changes` says of each
+    source that held events, and no change, what it looks like. `dated_ahead` counts changes that
+    are dated more than a day in the future. `audiences` names those that the sources speak of and
+    that the ledger knew before; `new_audiences` names those that the sources added to it.
+    """
+
+    tally: ReadCounts
+    filtered: dict[str, int]
+    audience_ids: tuple[int, ...]
+    unreadable: tuple[str, ...]
+    was_stopped: bool
+    snapshot: SnapshotReport | None = None
+    events: tuple[str, ...] = ()
+    updated: int = 0
+    without_changes: tuple[str, ...] = ()
+    dated_ahead: int = 0
+    audiences: tuple[str, ...] = ()
+    new_audiences: tuple[str, ...] = ()
+
+
+def audience_sentences(report: ImportReport) -> Iterator[str]:
+    """Say which audiences the sources speak of, and which of them are new to the ledger."""
+    if report.audiences:
+        noun = "Audience" if len(report.audiences) == 1 else "Audiences"
+        yield f"{noun}: {_listed(report.audiences)}."
+    if not report.new_audiences:
+        return
+    is_one = len(report.new_audiences) == 1
+    noun, cohorts, them = (
+        ("New audience", "a cohort for it", "it")
+        if is_one
+        else ("New audiences", "cohorts for them", "them")
+    )
+    yield (
+        f"{noun}: {_listed(report.new_audiences)}. The next sync creates {cohorts}, unless you "
+        f"disable or link {them} first."
+    )
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    shown = ", ".join(clean(name, 100) for name in names[:MOST_AUDIENCES])
+    more = len(names) - MOST_AUDIENCES
+    return f"{shown} and {more:,} more" if more > 0 else shown
+
+
+def changes_of(report: ImportReport) -> str:
+    """Say how many changes were read, and what was new in them: "3 changes (1 member updated)"."""
+    changes = plural(report.tally.changes, "change")
+    if report.snapshot or not report.tally.changes:
+        return changes
+    return f"{changes} ({plural(report.updated, 'member')} updated)"
+
+
+def no_change_found(name: str, filtered: Mapping[str, int]) -> str:
+    """Say that a source gave no change, and what most of its events look like."""
+    reason, _ = max(filtered.items(), key=lambda item: item[1])
+    events = plural(sum(filtered.values()), "event")
+    return f"{name}: no change in {events}. {_LOOKS_LIKE[FilterReason(reason)]}."
+
+
+def latest_credible(now: int) -> int:
+    """Return the time after which an event's own time can't be right, in microseconds."""
+    return now + DAY
+
+
+def dated_ahead(count: int, until: int | None) -> str:
+    """Say how many people have such an event, what that means and what helps."""
+    have, them = ("has", "that person") if count == 1 else ("have", "them")
+    return (
+        f"{plural(count, 'person', 'people')} {have} an event dated in the future, up to "
+        f"{iso_time(until) or 'a time that no calendar holds'}. Until then no other event changes "
+        f"{them}. Correct the sender's clock. To change {them} earlier, import an event with a "
+        "later time."
+    )
+
+
+def future_changes_notice(count: int) -> str:
+    """Say that an import has read such changes."""
+    are, whose = ("is", "this person") if count == 1 else ("are", "these people")
+    return (
+        f"{plural(count, 'change')} {are} dated more than a day in the future. Until then no other "
+        f"event changes {whose}: see the notice on the audience."
+    )
