@@ -87,6 +87,12 @@ class AudienceWorker:
         """Change the ledger in one transaction. Raises `LedgerError`."""
         return await self._ledger.awrite(change, *args, **kwargs)
 
+    async def stage(
+        self, work: Callable[Concatenate[Db, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Work on temporary tables of the ledger's connection. Raises `LedgerError`."""
+        return await self._ledger.astage(work, *args, **kwargs)
+
     def lease(self) -> AbstractContextManager[None]:
         """Hold the audience's lease; raises `AudienceBusy` where another process does."""
         return self._ledger.lease(self.audience.id)

@@ -82,7 +82,7 @@ async def compare(
         )
         return await worker.write(_compare, spec, download.id)
     finally:
-        await worker.read(export_staging.drop_export, audience.id)
+        await worker.stage(export_staging.drop_export, audience.id)
 
 
 def _compare(db: Db, spec: ComparisonSpec, download_id: int) -> Comparison:

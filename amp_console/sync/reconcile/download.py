@@ -178,15 +178,17 @@ async def _read(worker: AudienceWorker, download: Download) -> None:
 async def _read_once(worker: AudienceWorker, download: Download) -> None:
     """Read the file from its start."""
     audience = worker.audience
-    await worker.read(export_staging.begin_export, audience.id)
+    await worker.stage(export_staging.begin_export, audience.id)
     read, chunk = 0, list[CohortMember]()
     async with aclosing(worker.client.members(download.request_id)) as pieces:
         async for members in pieces:
             chunk += members
             if len(chunk) >= CHUNK:
-                await worker.read(export_staging.add_exported, audience.id, audience.id_type, chunk)
+                await worker.stage(
+                    export_staging.add_exported, audience.id, audience.id_type, chunk
+                )
                 read, chunk = read + len(chunk), []
                 worker.show(f"reading the cohort, {read:,} members")
                 await worker.checkpoint()
-    await worker.read(export_staging.add_exported, audience.id, audience.id_type, chunk)
+    await worker.stage(export_staging.add_exported, audience.id, audience.id_type, chunk)
     worker.retry_budget.renew()
