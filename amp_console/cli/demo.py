@@ -15,7 +15,7 @@ from amp_console.cli.output import say
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from amp_console.console import Guide
+    from amp_console.console import Tour
     from amp_console.demo import SimulatedSession
     from amp_console.ledger import Ledger
     from amp_console.simulator import Simulator, Truth
@@ -48,53 +48,53 @@ def demo(headless: bool, events: int, seed: int, fast: bool, faults: bool, tour:
     if tour and (headless or common().read_only):
         raise click.UsageError("The tour shows a sync: leave out --headless and --read-only.")
     if not headless:
-        return _show(seed, fast=fast, faults=faults, has_tour=tour)
+        return _open_console(seed, fast=fast, faults=faults, has_tour=tour)
     from amp_console.simulator import Simulator, World
 
     with (
         tempfile.TemporaryDirectory(prefix="amp-console-demo-") as folder,
         Simulator(World()) as simulator,
     ):
-        return _play(Path(folder), simulator, events, seed)
+        return _run_headless(Path(folder), simulator, events, seed)
 
 
-def _show(seed: int, *, fast: bool, faults: bool, has_tour: bool) -> int:
+def _open_console(seed: int, *, fast: bool, faults: bool, has_tour: bool) -> int:
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         say("The demo needs a terminal. Without one, use --headless.", err=True)
         return Exit.MISUSE
     from amp_console.demo import SimulatedSession
 
-    _end_politely()
+    _clean_up_on_signals()
     given = common()
-    with SimulatedSession(seed=seed, fast=fast, faults=faults) as stage:
-        stage.open()  # before Textual is imported: the scene is set by the time it is shown
+    with SimulatedSession(seed=seed, fast=fast, faults=faults) as session:
+        session.open()  # before Textual is imported, so that seeding runs meanwhile
         from amp_console.console import LaunchOptions
         from amp_console.console.main import run
 
-        guide = _tour(stage, seed, fast=fast) if has_tour else None
-        opening = LaunchOptions(
-            read_only=given.read_only, ascii_only=given.ascii_only, theme=given.theme, guide=guide
+        tour = _tour(session, seed, fast=fast) if has_tour else None
+        options = LaunchOptions(
+            read_only=given.read_only, ascii_only=given.ascii_only, theme=given.theme, tour=tour
         )
         try:
-            return run(stage.environment, opening)
+            return run(session.environment, options)
         finally:
-            _on_signals(signal.SIG_IGN)  # the stage is put away, and no second one disturbs it
+            _on_signals(signal.SIG_IGN)  # a second signal must not interrupt the removal
 
 
-def _tour(stage: "SimulatedSession", seed: int, *, fast: bool) -> "Guide":
+def _tour(session: "SimulatedSession", seed: int, *, fast: bool) -> "Tour":
     import asyncio
 
-    from amp_console.demo.tour import scenes
-    from amp_console.demo.tour_player import Tour
+    from amp_console.demo.guided_tour import GuidedTour
+    from amp_console.demo.tour import tour_stops
 
     async def rest(seconds: float) -> None:
         await asyncio.sleep(seconds / 2 if fast else seconds)
 
-    return Tour(scenes(seed), stage.wait, rest=rest)
+    return GuidedTour(tour_stops(seed), session.wait, rest=rest)
 
 
-def _end_politely() -> None:
-    """Leave nothing behind also when we are told to end while the console is not there yet."""
+def _clean_up_on_signals() -> None:
+    """Leave nothing behind if a signal arrives before the console is open."""
 
     def leave(number: int, _: object) -> None:
         _on_signals(signal.SIG_IGN)
@@ -109,7 +109,7 @@ def _on_signals(handler: "Callable[[int, object], None] | signal.Handlers") -> N
             signal.signal(getattr(signal, name), handler)
 
 
-def _play(folder: Path, simulator: "Simulator", events: int, seed: int) -> int:
+def _run_headless(folder: Path, simulator: "Simulator", events: int, seed: int) -> int:
     from amp_console.amplitude import AmplitudeClient
     from amp_console.cli import delivering
     from amp_console.cli.importing import describe, read_events
@@ -157,13 +157,13 @@ def _play(folder: Path, simulator: "Simulator", events: int, seed: int) -> int:
 
 
 def _differences(simulator: "Simulator", truth: "Truth", ledger: "Ledger") -> list[str]:
-    """The audiences whose cohort is not what the events say, ghosts aside."""
+    """The audiences whose cohort differs from the events, apart from users unknown to Amplitude."""
     from amp_console.ledger.audiences import all_audiences
 
     wrong = []
     for audience in ledger.read(all_audiences):
-        told = {id_ for id_ in truth.members[audience.key] if not id_.startswith("ghost-")}
+        expected = {id_ for id_ in truth.members[audience.key] if not id_.startswith("ghost-")}
         is_there = audience.cohort_id is not None
-        if told != (simulator.world.members(audience.cohort_id or "") if is_there else set()):
+        if expected != (simulator.world.members(audience.cohort_id or "") if is_there else set()):
             wrong.append(audience.name)
     return wrong

@@ -8,8 +8,8 @@ from amp_console.console.environment import (
     DemoSession,
     DemoTrouble,
     Environment,
-    Guide,
     LaunchOptions,
+    Tour,
 )
 
-__all__ = ["DemoSession", "DemoTrouble", "Environment", "Guide", "LaunchOptions"]
+__all__ = ["DemoSession", "DemoTrouble", "Environment", "LaunchOptions", "Tour"]

@@ -104,7 +104,7 @@ class ConsoleApp(App[None]):
 
     async def on_mount(self) -> None:
         """Show home at once; the ledger is opened behind it."""
-        demo, guide = self.services.environment.demo, self.services.options.guide
+        demo, tour = self.services.environment.demo, self.services.options.tour
         if demo is not None:
             demo.open()
         self.set_interval(TICK, self._tick)
@@ -114,13 +114,13 @@ class ConsoleApp(App[None]):
         else:
             # The demo fills its ledger meanwhile, and keys work.
             self.run_worker(self.navigator.open_first())
-        if guide is not None:
-            self.run_worker(guide.lead(self))
+        if tour is not None:
+            self.run_worker(tour.run(self))
 
     async def on_event(self, event: events.Event) -> None:
-        """Let a guide take its keys before the screens see them."""
-        guide = self.services.options.guide
-        if guide is None or not isinstance(event, events.Key) or not guide.takes(event):
+        """Let a tour handle keys before the screens do."""
+        tour = self.services.options.tour
+        if tour is None or not isinstance(event, events.Key) or not tour.handle_key(event):
             await super().on_event(event)
 
     async def leave(self, status: int = 0) -> None:

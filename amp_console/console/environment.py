@@ -40,14 +40,14 @@ class DemoSession(Protocol):
         """Turn a kind of trouble on or off; return a sentence that says what happens now."""
 
 
-class Guide(Protocol):
-    """Leads through the console by pressing its keys."""
+class Tour(Protocol):
+    """A tour of the console that presses its keys."""
 
-    async def lead(self, app: "App[None]") -> None:
-        """Lead through a console that has just been opened; returns when it is over."""
+    async def run(self, app: "App[None]") -> None:
+        """Run in a console that has just opened; returns when the tour ends."""
 
-    def takes(self, key: "Key") -> bool:
-        """Take a key before the console gets it, if it is meant for the guide; say whether."""
+    def handle_key(self, key: "Key") -> bool:
+        """Handle a key before the console does; return whether the tour handled it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class LaunchOptions:
     read_only: bool = False
     ascii_only: bool = False
     theme: str | None = None
-    guide: Guide | None = None
+    tour: Tour | None = None
 
 
 @dataclass(frozen=True, slots=True)

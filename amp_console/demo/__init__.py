@@ -1,7 +1,7 @@
-"""The demo: a simulated Amplitude, lively audiences, and the console on top of them.
+"""The demo: the console on a simulated Amplitude, with audiences whose members change.
 
-It stands between the commands and the console: it hands the console premises of its own, and
-plays on the product's own doors, so that what is seen is what an operator would see.
+It gives the console its own environment and fills the ledger through the product's use cases, so
+that every screen shows what an operator would see.
 """
 
 from amp_console.demo.session import SimulatedSession

@@ -1,4 +1,4 @@
-"""What a scene is set with: files that are imported and runs that are carried out, long ago."""
+"""Seeding the demo: importing files and carrying out runs as if it were days ago."""
 
 import random
 import threading
@@ -11,7 +11,7 @@ import msgspec
 from amp_console.amplitude import AmplitudeClient
 from amp_console.connections import Connection, Limits
 from amp_console.demo.clock import Clock
-from amp_console.demo.dataset import Crossing, Role, event_lines
+from amp_console.demo.dataset import AudienceDefinition, ChangeGroup, event_lines
 from amp_console.engage import FieldMapping, ReadOptions
 from amp_console.ledger import Ledger
 from amp_console.ledger.audiences import Audience, Link, find_audience, set_link, set_name
@@ -33,13 +33,13 @@ PAST_LIMITS = Limits(parallel_cohorts=1, first_batch=2_000, largest_batch=20_000
 
 
 class SeedingStopped(Exception):
-    """The demo is over before the scene was set."""
+    """The demo ended before its history was seeded."""
 
 
 class Seeder:
     """Seeds the demo through the product's own use cases.
 
-    Every method raises `SeedingStopped` once `over` is set.
+    Every method raises `SeedingStopped` once `ended` is set.
     """
 
     def __init__(
@@ -48,82 +48,92 @@ class Seeder:
         ledger: Ledger,
         folder: Path,
         clock: Clock,
-        dice: random.Random,
-        over: threading.Event,
+        rng: random.Random,
+        ended: threading.Event,
     ) -> None:
         self.clock = clock
-        self.dice = dice
+        self.rng = rng
         self._connection = connection
         self._ledger = ledger
-        self._past = msgspec.structs.replace(connection, limits=PAST_LIMITS)
+        self._past_connection = msgspec.structs.replace(connection, limits=PAST_LIMITS)
         self._folder = folder
-        self._over = over
+        self._ended = ended
         self._files = 0
         self._unsynced: list[tuple[int, ReadCounts]] = []
 
-    def read(self, role: Role, at: int, crossings: Iterable[Crossing]) -> None:
-        """Read that people crossed an audience's border, in a file that was imported at `at`."""
-        lines = (event_lines(role, crossing) for crossing in crossings)
-        self.read_lines(role.key, at, lines, has_amplitude_ids=role.has_amplitude_ids)
-        found = self.audience(role)
-        if found.name != role.name:
-            self._ledger.write(set_name, found.id, role.name)
+    def read(
+        self, definition: AudienceDefinition, at: int, change_groups: Iterable[ChangeGroup]
+    ) -> None:
+        """Import a file of changes of an audience as of `at`."""
+        lines = (event_lines(definition, group) for group in change_groups)
+        self.read_lines(definition.key, at, lines, has_amplitude_ids=definition.has_amplitude_ids)
+        found = self.audience(definition)
+        if found.name != definition.name:
+            self._ledger.write(set_name, found.id, definition.name)
 
     def read_lines(
         self, name: str, at: int, lines: Iterable[str], *, has_amplitude_ids: bool = True
     ) -> None:
-        """Read a file of these lines, which was imported at `at`."""
-        self._go_on()
+        """Import a file of these lines as of `at`."""
+        self._check_running()
         self._files += 1
         file = self._folder / f"{self._files:02}-{name}.ndjson"
         with file.open("w", encoding="utf-8") as out:
             out.writelines(lines)
         self.clock.set(at)
-        intake = Importer(
+        importer = Importer(
             self._ledger,
             self._options(has_amplitude_ids),
-            on_progress=lambda _: intake.stop() if self._over.is_set() else None,
+            on_progress=lambda _: importer.stop() if self._ended.is_set() else None,
             now=self.clock.now,
         )
-        self._unsynced.append((at, intake.run([str(file)]).tally))
-        self._go_on()
+        self._unsynced.append((at, importer.run([str(file)]).tally))
+        self._check_running()
 
-    def link(self, role: Role, cohort: "Cohort", wish: SettingsChange) -> None:
-        """Link an audience to a cohort that was there before, and change its settings."""
-        wish = msgspec.structs.replace(wish, cohort_id=cohort.id)
+    def link(
+        self, definition: AudienceDefinition, cohort: "Cohort", requested: SettingsChange
+    ) -> None:
+        """Link an audience to an existing cohort, and change its settings."""
+        requested = msgspec.structs.replace(requested, cohort_id=cohort.id)
         known = change(
-            self._ledger, self._connection, self.audience(role), wish, now=self.clock.now
+            self._ledger, self._connection, self.audience(definition), requested, now=self.clock.now
         )
         self._ledger.write(set_link, known.id, cohort.id, cohort.name, Link.EXISTING)
 
-    async def sync(self, client: AmplitudeClient, at: int, *roles: Role) -> None:
-        """A run that began at `at`, over real HTTP."""
-        self._go_on()
+    async def sync(
+        self, client: AmplitudeClient, at: int, *definitions: AudienceDefinition
+    ) -> None:
+        """Carry out a run as of `at`, over real HTTP."""
+        self._check_running()
         self.clock.set(at)
         ledger, stop = self._ledger, Stop()
 
-        def look(_: RunSnapshot) -> None:
-            if self._over.is_set():
+        def check(_: RunSnapshot) -> None:
+            if self._ended.is_set():
                 stop.ask()
 
-        plan = ledger.read(plan_sync, self._past, [self.audience(role) for role in roles])
-        timing = Timing(now=self.clock.now, sleep=self.clock.sleep, rng=self.dice)
-        context = RunContext(self._past, ledger, client, timing, stop, look)
+        plan = ledger.read(
+            plan_sync,
+            self._past_connection,
+            [self.audience(definition) for definition in definitions],
+        )
+        timing = Timing(now=self.clock.now, sleep=self.clock.sleep, rng=self.rng)
+        context = RunContext(self._past_connection, ledger, client, timing, stop, check)
         await deliver(plan, context, tally=self._read_until(at))
-        self._go_on()
+        self._check_running()
 
-    def audience(self, role: Role) -> Audience:
-        """The audience as the ledger has it."""
-        return self._ledger.read(find_audience, role.key)
+    def audience(self, definition: AudienceDefinition) -> Audience:
+        """The audience in the ledger."""
+        return self._ledger.read(find_audience, definition.key)
 
-    def cohort(self, role: Role) -> str:
-        """The cohort an audience is linked to."""
-        cohort_id = self.audience(role).cohort_id
+    def cohort(self, definition: AudienceDefinition) -> str:
+        """The ID of the cohort that an audience is linked to."""
+        cohort_id = self.audience(definition).cohort_id
         assert cohort_id is not None
         return cohort_id
 
     def _read_until(self, at: int) -> ReadCounts:
-        """What was read for a run that began at `at`: all since the run before."""
+        """What was read for a run at `at`: everything since the previous run."""
         read = sum((tally for when, tally in self._unsynced if when <= at), ReadCounts())
         self._unsynced = [item for item in self._unsynced if item[0] > at]
         return read
@@ -131,9 +141,9 @@ class Seeder:
     def _options(self, has_amplitude_ids: bool) -> ReadOptions:
         if has_amplitude_ids:
             return read_options(self._connection)
-        # Looking for what no event carries takes a third of the time.
+        # Searching for an Amplitude ID that no event carries would take a third of the time.
         return ReadOptions(mapping=FieldMapping.parse(self._connection.user_id_path))
 
-    def _go_on(self) -> None:
-        if self._over.is_set():
+    def _check_running(self) -> None:
+        if self._ended.is_set():
             raise SeedingStopped

@@ -1,8 +1,8 @@
-"""The stage of the demo: a simulated Amplitude, a home that is thrown away, and the play.
+"""The session of a demo: a simulated Amplitude, a temporary folder, and a thread that fills both.
 
-The simulator's modules, the scene and the street are loaded in the play's own thread, so that the
-scene is set while Textual is imported and the first picture is painted. Requests to the simulator
-wait in its socket meanwhile.
+The thread loads the simulator, the history and the traffic itself, so that seeding runs while
+Textual is imported and the first screen is painted. Requests to the simulator wait in its socket
+meanwhile.
 """
 
 import random
@@ -19,29 +19,29 @@ from typing import TYPE_CHECKING, Self
 from amp_console.connections import Connection, ConnectionStore, Folders, Keyring, Limits
 from amp_console.console.environment import DemoTrouble, Environment
 from amp_console.demo.clock import Clock
-from amp_console.demo.trouble import Troubles, now_and_then
+from amp_console.demo.trouble import Troubles, occasional_faults
 from amp_console.sync.timing import Timing
 from amp_console.values import Credentials, Secret
 
 if TYPE_CHECKING:
-    from amp_console.demo.scene import Scene
+    from amp_console.demo.history import History
     from amp_console.ledger import Ledger
     from amp_console.simulator import Behaviour, Simulator
 
 APP_ID = 153957
 KEYS = Credentials(Secret("simulated-api-key"), Secret("simulated-secret-key"))
 NO_KEYRING = {"PYTHON_KEYRING_BACKEND": "keyring.backends.fail.Keyring"}
-LIVE = Path("segment-logs", "live")  # where people who come and go are written: Live follows it
-PAUSE, FAST_PAUSE = 2.0, 0.5  # seconds between two groups of people on the street
+LIVE = Path("segment-logs", "live")  # the files of the traffic; a live session can follow it
+PAUSE, FAST_PAUSE = 2.0, 0.5  # seconds between two files of the traffic
 
 
 class SimulatedSession:
-    """A context manager: what a console needs for a demo, and a `Stage` for it.
+    """A context manager: the environment of a console for a demo, and its `DemoSession`.
 
-    `seed` chooses other people; `fast` makes everything quick; `faults` adds trouble now and then;
-    without `lively` nobody comes and goes, so that pictures repeat. So that addresses and paths
-    repeat too, `port` and `home` may be given; a home that is there already raises
-    FileExistsError. What fails while the scene is set is raised by `wait`, and at the end.
+    `seed` generates other people; `fast` shortens every delay; `faults` causes trouble now and
+    then; without `has_traffic` members do not change, so that pictures repeat. `port` and `home`
+    make addresses and paths repeat, too; a `home` that exists raises FileExistsError. An error
+    during seeding is raised by `wait`, and at the end.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class SimulatedSession:
         seed: int = 1,
         fast: bool = False,
         faults: bool = False,
-        lively: bool = True,
+        has_traffic: bool = True,
         timing: Timing | None = None,
         port: int = 0,
         home: Path | None = None,
@@ -58,20 +58,20 @@ class SimulatedSession:
         self._seed = seed
         self._fast = fast
         self._faults = faults
-        self._lively = lively
+        self._has_traffic = has_traffic
         self._timing = timing or Timing()
         self._port = port
         self._home = home
-        self._over = threading.Event()
-        self._set = threading.Event()
-        self._play: threading.Thread | None = None
+        self._ended = threading.Event()
+        self._ready = threading.Event()
+        self._thread: threading.Thread | None = None
         self._troubles = Troubles()
         self._failure: BaseException | None = None
-        self._scene: Scene | None = None
+        self._history: History | None = None
         self.simulator: Simulator | None = None
 
     def __enter__(self) -> Self:
-        """Make the home and listen; the simulator itself begins with `open`."""
+        """Create the folder and listen; `open` starts the simulator."""
         with ExitStack() as stack:
             self.home = _new_home(self._home)
             stack.callback(shutil.rmtree, self.home, ignore_errors=True)
@@ -98,39 +98,39 @@ class SimulatedSession:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """End the play and throw everything away. Raises what kept the scene from being set."""
+        """End the thread and remove everything. Raises the error that stopped seeding."""
         self._stack.close()
         if error is None and self._failure is not None:
             raise self._failure
 
     def open(self) -> None:
-        """Begin the play, in a thread of its own."""
-        if self._play is None:
-            self._play = threading.Thread(target=self._run, name="demo", daemon=True)
-            self._play.start()
+        """Start the simulator, seeding and traffic in a thread."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._thread_main, name="demo", daemon=True)
+            self._thread.start()
 
     def wait(self) -> None:
-        """Wait until the scene is set; raises what kept it from being set."""
-        self._set.wait()
+        """Wait until the ledger is seeded. Raises the error that stopped seeding."""
+        self._ready.wait()
         if self._failure is not None:
             raise self._failure
 
     def is_ready(self) -> bool:
-        """Whether the scene is set; raises what kept it from being set."""
+        """Whether the ledger is seeded. Raises the error that stopped seeding."""
         if self._failure is not None:
             raise self._failure
-        return self._set.is_set()
+        return self._ready.is_set()
 
     def progress(self) -> float:
-        """How much of the scene is set, from 0.0 to 1.0."""
-        return self._scene.progress if self._scene is not None else 0.0
+        """How much of the history is seeded, from 0.0 to 1.0."""
+        return self._history.progress if self._history is not None else 0.0
 
     def troubles(self) -> tuple[DemoTrouble, ...]:
-        """The kinds of trouble there are."""
+        """The kinds of trouble, and which of them are on."""
         return self._troubles.all()
 
     def toggle(self, name: str) -> str:
-        """Turn a kind of trouble on or off; before the scene is set, it waits for that."""
+        """Turn a kind of trouble on or off; before seeding ends, it takes effect at that end."""
         return self._troubles.toggle(name)
 
     def _connection(self, port: int) -> Connection:
@@ -145,19 +145,19 @@ class SimulatedSession:
         )
 
     def _end(self) -> None:
-        self._over.set()
-        if self._play is not None:
-            self._play.join()
+        self._ended.set()
+        if self._thread is not None:
+            self._thread.join()
 
-    def _run(self) -> None:
+    def _thread_main(self) -> None:
         try:
-            self._perform()
+            self._run_demo()
         except Exception as error:
             self._failure = error
         finally:
-            self._set.set()
+            self._ready.set()
 
-    def _perform(self) -> None:
+    def _run_demo(self) -> None:
         from amp_console.demo.seeder import SeedingStopped
 
         clock = Clock(self._timing.now)
@@ -168,16 +168,16 @@ class SimulatedSession:
             self._amplitude(clock) as simulator,
             self._ledger() as ledger,
         ):
-            self._set_scene(simulator, ledger, segment, clock)
-            self._set.set()
-            if self._lively:
+            self._seed_history(simulator, ledger, segment, clock)
+            self._ready.set()
+            if self._has_traffic:
                 from amp_console.demo.traffic import Traffic
 
                 traffic = Traffic(
                     self.connection, ledger, self.home / LIVE, self._timing, seed=self._seed
                 )
-                traffic.run(FAST_PAUSE if self._fast else PAUSE, self._over)
-            self._over.wait()
+                traffic.run(FAST_PAUSE if self._fast else PAUSE, self._ended)
+            self._ended.wait()
 
     @contextmanager
     def _amplitude(self, clock: Clock) -> "Iterator[Simulator]":
@@ -195,44 +195,46 @@ class SimulatedSession:
         with open_ledger(self.environment.folders.ledger(self.connection.id)) as ledger:
             yield ledger
 
-    def _set_scene(
+    def _seed_history(
         self, simulator: "Simulator", ledger: "Ledger", segment: Path, clock: Clock
     ) -> None:
         import asyncio
 
-        from amp_console.demo.scene import Scene
+        from amp_console.demo.history import History
         from amp_console.demo.seeder import Seeder
         from amp_console.simulator import RefuseIds, Rule, Slow
         from amp_console.sync.connection_options import client_for
 
         seeder = Seeder(
-            self.connection, ledger, segment, clock, random.Random(self._seed), self._over
+            self.connection, ledger, segment, clock, random.Random(self._seed), self._ended
         )
-        scene = self._scene = Scene(simulator, seeder, self._seed)
-        refused = Rule(RefuseIds(scene.refused(), named=True))
+        history = self._history = History(simulator, seeder, self._seed)
+        refused = Rule(RefuseIds(history.refused(), named=True))
         simulator.faults.set([refused])
 
-        async def play() -> None:
+        async def seed() -> None:
             async with client_for(self.connection, KEYS) as client:
-                await scene.play(client)
+                await history.seed_all(client)
 
-        asyncio.run(play())
+        asyncio.run(seed())
         clock.release()
         simulator.behaviour = _behaviour(fast=self._fast)
         always = [Rule(Slow(0.0, 0.0 if self._fast else 0.3)), refused]
-        self._troubles.meet(simulator.faults, always + (now_and_then() if self._faults else []))
+        self._troubles.attach(
+            simulator.faults, always + (occasional_faults() if self._faults else [])
+        )
 
 
-def _new_home(wish: Path | None) -> Path:
-    """Make the folder, for its owner alone."""
-    if wish is None:
+def _new_home(requested: Path | None) -> Path:
+    """Create the folder, for its owner alone."""
+    if requested is None:
         return Path(tempfile.mkdtemp(prefix="amp-console-demo-"))
-    wish.mkdir(mode=0o700)
-    return wish
+    requested.mkdir(mode=0o700)
+    return requested
 
 
 def _environ() -> dict[str, str]:
-    """The keys, and nothing else of the environment."""
+    """Environment variables with the keys, and no others."""
     return {
         "AMP_CONSOLE_API_KEY": KEYS.api_key.reveal(),
         "AMP_CONSOLE_SECRET_KEY": KEYS.secret_key.reveal(),
@@ -240,7 +242,7 @@ def _environ() -> dict[str, str]:
 
 
 def _behaviour(*, fast: bool) -> "Behaviour":
-    """How quickly Amplitude answers: quickly enough to wait for, slowly enough to watch."""
+    """Amplitude's latency: short enough to wait for, long enough to watch."""
     from amp_console.simulator import Behaviour
 
     if fast:

@@ -1,7 +1,7 @@
-"""The guided tour: its scenes, for whoever plays them and for whoever tests them.
+"""The stops of the guided tour, as data.
 
-A scene says something, presses keys, and rests once what it speaks of is seen. Scenes follow each
-other: each begins where the one before has led.
+A stop shows a caption, presses keys, and rests once the screen shows what the caption describes.
+Each stop begins where the previous one ended.
 """
 
 from collections.abc import Sequence
@@ -9,15 +9,15 @@ from typing import NamedTuple
 
 from amp_console.demo.dataset import SHOPPERS, user_ids
 
-CALM, TYPING = 0.8, 0.06  # seconds between two keys
-SHORT, USUAL, LONG = 4.0, 7.0, 9.0  # seconds that a scene rests
+KEY_PAUSE, TYPING_PAUSE = 0.8, 0.06  # seconds between two keys
+SHORT, USUAL, LONG = 4.0, 7.0, 9.0  # seconds of rest after a stop
 
 
 class Step(NamedTuple):
-    """Keys, and what is seen after them.
+    """Keys, and what the console shows after them.
 
-    `screen` is the screen's class, `shown` are texts on it, `focus` is the id of the widget that
-    has the keys, where that matters for what comes next.
+    `screen` is the class name of the screen, `shown` are texts on it, `focus` is the ID of the
+    widget with the focus, or None if that does not matter.
     """
 
     keys: Sequence[str]
@@ -26,42 +26,42 @@ class Step(NamedTuple):
     focus: str | None = None
 
 
-class TourScene(NamedTuple):
-    """What is said, what is done, and for how many seconds it may be looked at then."""
+class TourStop(NamedTuple):
+    """A caption, steps, the seconds to rest after them, and the seconds between two keys."""
 
     caption: str
     steps: tuple[Step, ...]
     rest: float = USUAL
-    pause: float = CALM
+    pause: float = KEY_PAUSE
 
 
-def scenes(seed: int = 1) -> tuple[TourScene, ...]:
-    """The scenes of a tour through the demo of this seed, whose scene is set."""
+def tour_stops(seed: int = 1) -> tuple[TourStop, ...]:
+    """The stops of a tour through the seeded demo of this seed."""
     return (*_HOME, *_SYNC, *_ERRORS, _person(user_ids(seed, SHOPPERS, 0, 1)[0]), *_END)
 
 
 _HOME = (
-    TourScene(
+    TourStop(
         "Home: six audiences of Segment Engage, each beside its cohort in Amplitude. A sign and a "
         "word say how each one stands.",
         (Step("g", "AudiencesScreen", ("11,774", "High value")),),
     ),
-    TourScene(
+    TourStop(
         "Members belong in the cohort. Pending are on their way in (+) or out (-). Rejected are "
         "users Amplitude rejected.",
         (Step("jj", "AudiencesScreen", ("8,", "Rejected")),),
     ),
-    TourScene(
+    TourStop(
         "Below is the audience under the cursor: its ids, its cohort, its settings, who came and "
         "went in the last hour, its last runs.",
         (Step((), "AudiencesScreen", ("entered", "(default)", "run ")),),
     ),
-    TourScene(
+    TourStop(
         "One cheap question to Amplitude, and cohorts that are not what our books say stand out: "
         "someone changed one by hand.",
         (Step("u", "AudiencesScreen", ("differs by",)),),
     ),
-    TourScene(
+    TourStop(
         "What is set for one audience: how its people are matched, and whose cohort it is. An "
         "empty field takes the default, in grey.",
         (Step("e", "AudienceSettings", ("Settings of High value shoppers", "Cohort owner")),),
@@ -69,7 +69,7 @@ _HOME = (
 )
 
 _SYNC = (
-    TourScene(
+    TourStop(
         "The newsletter has people and no cohort yet. A sync begins with its plan, and nothing is "
         "sent before it is confirmed.",
         (
@@ -78,7 +78,7 @@ _SYNC = (
         ),
         LONG,
     ),
-    TourScene(
+    TourStop(
         "In the demo, trouble comes on request. From now on Amplitude limits the rate of changes.",
         (
             Step("!", "TroubleDialog", ("Rate limit", "off")),
@@ -86,7 +86,7 @@ _SYNC = (
         ),
         SHORT,
     ),
-    TourScene(
+    TourStop(
         "The sync makes the cohort. Amplitude answers 429: the run waits as long as it is told, "
         "tries again, and loses no one.",
         (
@@ -95,7 +95,7 @@ _SYNC = (
         ),
         LONG,
     ),
-    TourScene(
+    TourStop(
         "The rate limit is lifted. The run continues where it was, in larger steps as long as "
         "all goes well.",
         (
@@ -105,7 +105,7 @@ _SYNC = (
         ),
         SHORT,
     ),
-    TourScene(
+    TourStop(
         "The end of a run says what changed and what to look at. Below: every event, from read to "
         "delivered, and every request.",
         (Step((), "RunScreen", ("12,120/12,120",)),),
@@ -114,7 +114,7 @@ _SYNC = (
 )
 
 _ERRORS = (
-    TourScene(
+    TourStop(
         "Who is not in a cohort, and why: the reasons above, and the users of the reason under "
         "the cursor below.",
         (
@@ -122,7 +122,7 @@ _ERRORS = (
             Step("j", "ErrorsScreen", ("ghost-", "ID type")),
         ),
     ),
-    TourScene(
+    TourStop(
         "One rejected user: the reason, how often it was tried, what to do about it, and "
         "Amplitude's own answer.",
         (
@@ -134,12 +134,12 @@ _ERRORS = (
 )
 
 _END = (
-    TourScene(
+    TourStop(
         "All runs, from here and from the command line. Each can be opened again with its "
         "requests and errors, however old it is.",
         (Step("3", "RunsScreen", ("stopped", "delivered")),),
     ),
-    TourScene(
+    TourStop(
         "That was the tour. The console is yours: ? helps wherever you are, ! makes trouble, "
         "ctrl+q quits, and nothing is left behind.",
         (Step("1", "AudiencesScreen", ("Newsletter",)),),
@@ -148,8 +148,8 @@ _END = (
 )
 
 
-def _person(user_id: str) -> TourScene:
-    return TourScene(
+def _person(user_id: str) -> TourStop:
+    return TourStop(
         "Why is this person (not) in the cohort? For every audience a sentence first, then the "
         "facts: which event, and which run.",
         (
@@ -157,5 +157,5 @@ def _person(user_id: str) -> TourScene:
             Step((*user_id, "enter"), "PersonScreen", ("Known in 2 audiences", "In the cohort: ")),
         ),
         LONG,
-        TYPING,
+        TYPING_PAUSE,
     )

@@ -1,20 +1,27 @@
-"""People who come and go while the demo is open, as an S3 archive would bring them."""
+"""Members who enter and leave while the demo is open, in files as an S3 archive has them."""
 
 import random
 import threading
 from pathlib import Path
 
 from amp_console.connections import Connection
-from amp_console.demo.dataset import ABANDONERS, SHOPPERS, Crossing, Role, event_lines, user_ids
+from amp_console.demo.dataset import (
+    ABANDONERS,
+    SHOPPERS,
+    AudienceDefinition,
+    ChangeGroup,
+    event_lines,
+    user_ids,
+)
 from amp_console.ledger import Ledger
 from amp_console.sync.connection_options import read_options
 from amp_console.sync.ingest.importer import Importer
 from amp_console.sync.timing import Timing
 
 BUSY = ((SHOPPERS, 5), (ABANDONERS, 9))
-"""Which audiences are lively, and how many people cross their border at a time, at most."""
+"""The audiences with traffic, and the largest number of changes per file."""
 FIRST_NEWCOMER = 500_000  # the number of the first person who is new
-FIRST_LEAVER = 2_000  # everybody of a lower number stays
+FIRST_LEAVER = 2_000  # people with lower numbers stay
 
 
 class Traffic:
@@ -28,19 +35,21 @@ class Traffic:
         self._folder = folder
         self._timing = timing
         self._seed = seed
-        self._dice = random.Random(seed)
-        self._crossed = dict.fromkeys((role.key for role, _ in BUSY), 0)
+        self._rng = random.Random(seed)
+        self._moved = dict.fromkeys((definition.key for definition, _ in BUSY), 0)
         self._files = 0
 
-    def run(self, pause: float, over: threading.Event) -> None:
-        """Let people come and go every `pause` seconds, until it is over."""
-        while not over.wait(pause):
+    def run(self, pause: float, ended: threading.Event) -> None:
+        """Write and import a file every `pause` seconds, until `ended` is set."""
+        while not ended.wait(pause):
             self.step()
 
     def step(self) -> None:
-        """Let a few people come and go."""
+        """Write and import one file of changes."""
         lines = [
-            self._cross(role) for role, most in BUSY for _ in range(self._dice.randint(0, most))
+            self._next_event(definition)
+            for definition, most in BUSY
+            for _ in range(self._rng.randint(0, most))
         ]
         if not lines:
             return
@@ -50,13 +59,13 @@ class Traffic:
         options = read_options(self._connection)
         Importer(self._ledger, options, now=self._timing.now, is_logged=False).run([str(file)])
 
-    def _cross(self, role: Role) -> str:
-        """One person enters or leaves; nobody does so twice."""
-        number = self._crossed[role.key]
-        self._crossed[role.key] += 1
-        is_member = self._dice.random() < 0.6
+    def _next_event(self, definition: AudienceDefinition) -> str:
+        """The event of one person who enters or leaves; no person does so twice."""
+        number = self._moved[definition.key]
+        self._moved[definition.key] += 1
+        is_member = self._rng.random() < 0.6
         first = FIRST_NEWCOMER + number
         if not is_member:
-            first = FIRST_LEAVER + number % (role.people - FIRST_LEAVER - 1_000)
-        who = user_ids(self._seed, role, first, 1)
-        return event_lines(role, Crossing(self._timing.now(), is_member, who))
+            first = FIRST_LEAVER + number % (definition.people - FIRST_LEAVER - 1_000)
+        who = user_ids(self._seed, definition, first, 1)
+        return event_lines(definition, ChangeGroup(self._timing.now(), is_member, who))

@@ -1,4 +1,4 @@
-"""Trouble on request: what a presenter turns on to show how it is handled."""
+"""Trouble on request: faults that a presenter turns on to show how they are handled."""
 
 import threading
 from collections.abc import Sequence
@@ -11,12 +11,12 @@ if TYPE_CHECKING:
 
 
 class TroubleKind(NamedTuple):
-    """A kind of trouble: its name, its label, and what is said when it comes and goes."""
+    """A kind of trouble: name, label, and the notifications when it is turned on and off."""
 
     name: str
     label: str
-    comes: str
-    goes: str
+    on_text: str
+    off_text: str
 
 
 KINDS = (
@@ -50,7 +50,7 @@ KINDS = (
 class Troubles:
     """Turns kinds of trouble on and off, from any thread.
 
-    They are there before the simulated Amplitude is, and come true as soon as it is met.
+    Faults that are turned on before the simulated Amplitude exists take effect with `attach`.
     """
 
     def __init__(self) -> None:
@@ -59,25 +59,25 @@ class Troubles:
         self._always: tuple[Rule, ...] = ()
         self._on: set[str] = set()
 
-    def meet(self, faults: "Faults", always: "Sequence[Rule]" = ()) -> None:
-        """Make this trouble's faults come true; `always` are rules that stay whatever is on."""
+    def attach(self, faults: "Faults", always: "Sequence[Rule]" = ()) -> None:
+        """Apply the faults that are on to `faults`; the rules in `always` stay in effect."""
         with self._lock:
             self._faults, self._always = faults, tuple(always)
             self._apply()
 
     def all(self) -> tuple[DemoTrouble, ...]:
-        """The kinds there are."""
+        """The kinds of trouble, and which of them are on."""
         return tuple(DemoTrouble(kind.name, kind.label, kind.name in self._on) for kind in KINDS)
 
     def toggle(self, name: str) -> str:
-        """Turn a kind on or off; return what to say about it. Raises ValueError."""
+        """Turn a kind on or off; return the notification. Raises ValueError."""
         kind = next((item for item in KINDS if item.name == name), None)
         if kind is None:
             raise ValueError(f"There is no trouble {name!r}.")
         with self._lock:
             self._on ^= {name}
             self._apply()
-            return kind.comes if name in self._on else kind.goes
+            return kind.on_text if name in self._on else kind.off_text
 
     def _apply(self) -> None:
         if self._faults is not None:
@@ -95,7 +95,7 @@ def _rules(name: str) -> "list[Rule]":
         case "rate-limit":
             changes = frozenset({Call.MEMBERSHIP, Call.UPLOAD})
             limited = Answer(429, retry_after="5", words="Too many requests")
-            # At once, and then two of three: a sync gets through without giving up.
+            # The first request and then two of three: a sync gets through without giving up.
             return [Rule(limited, changes, every=n, times=t) for n, t in _MOSTLY]
         case "down":
             return [Rule(Answer(503, html=True), every=2), Rule(Reset())]
@@ -104,8 +104,8 @@ def _rules(name: str) -> "list[Rule]":
     return [Rule(Answer(403, words="Invalid API Key"))]
 
 
-def now_and_then() -> "list[Rule]":
-    """A little trouble that comes by itself, for a demo that asks for it."""
+def occasional_faults() -> "list[Rule]":
+    """Rules that cause a fault now and then."""
     from amp_console.simulator import Answer, Call, Reset, Rule
 
     changes = frozenset({Call.MEMBERSHIP})

@@ -54,7 +54,24 @@ class Lines(NamedTuple):
 def identity_of(file: BinaryIO, head_size: int = HEAD) -> FileIdentity:
     """Tell which file is open, by as many of its first bytes; raises OSError."""
     found = os.fstat(file.fileno())
-    return _identity(found.st_dev, found.st_ino, os.pread(file.fileno(), head_size, 0))
+    return _identity(found.st_dev, found.st_ino, read_at(file, head_size, 0))
+
+
+def read_at(file: BinaryIO, size: int, offset: int) -> bytes:
+    """Read up to `size` bytes at an offset, without moving the file's position; raises OSError."""
+    if hasattr(os, "pread"):
+        return os.pread(file.fileno(), size, offset)
+    return seek_and_read(file.fileno(), size, offset)
+
+
+def seek_and_read(handle: int, size: int, offset: int) -> bytes:
+    """What `os.pread` does, for Windows, which lacks it; for one thread per handle."""
+    position = os.lseek(handle, 0, os.SEEK_CUR)
+    try:
+        os.lseek(handle, offset, os.SEEK_SET)
+        return os.read(handle, size)
+    finally:
+        os.lseek(handle, position, os.SEEK_SET)
 
 
 def continues(file: BinaryIO, place: FileOffset) -> bool:
@@ -71,7 +88,7 @@ def is_copy(file: BinaryIO, place: FileOffset) -> bool:
 
 def is_packed(file: BinaryIO) -> bool:
     """Whether it is a gzip file; raises OSError."""
-    return os.pread(file.fileno(), len(GZIP_MAGIC), 0) == GZIP_MAGIC
+    return read_at(file, len(GZIP_MAGIC), 0) == GZIP_MAGIC
 
 
 def head_of_packed(path: Path) -> bytes:
@@ -102,7 +119,7 @@ def read_on(file: BinaryIO, place: FileOffset) -> Iterator[Lines]:
     file that is another one.
     """
     device, inode, head_size, _ = place.identity
-    head = os.pread(file.fileno(), max(head_size, min(HEAD, place.position)), 0)
+    head = read_at(file, max(head_size, min(HEAD, place.position)), 0)
     recent = _before(file, place.position)
     if _identity(device, inode, head[:head_size]) != place.identity or not _fits(recent, place):
         return  # it was written anew since it was opened
@@ -148,7 +165,7 @@ def _reaches(file: BinaryIO, place: FileOffset) -> bool:
 
 def _before(file: BinaryIO, position: int) -> bytes:
     size = min(HEAD, position)
-    return os.pread(file.fileno(), size, position - size)
+    return read_at(file, size, position - size)
 
 
 def _fits(before: bytes, place: FileOffset) -> bool:

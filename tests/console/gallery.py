@@ -94,7 +94,7 @@ def _stage() -> Iterator[SimulatedSession]:
     timing = Timing(now=lambda: NOW, monotonic=Moment(), sleep=_for_ever, rng=random.Random(1))
     home = HOME / f"{SAMPLE[:-7]}{os.getpid():07}"
     try:
-        with SimulatedSession(fast=True, lively=False, timing=timing, home=home) as demo:
+        with SimulatedSession(fast=True, has_traffic=False, timing=timing, home=home) as demo:
             demo.open()
             demo.wait()
             with chdir(_logs(demo)):

@@ -12,7 +12,7 @@ from tests.demo.demo_workspace import DemoWorkspace, still_timing
 @pytest.fixture(scope="session")
 def demo() -> Iterator[DemoWorkspace]:
     """Shared by the whole session: tests must not change it."""
-    with SimulatedSession(lively=False, timing=still_timing()) as session:
+    with SimulatedSession(has_traffic=False, timing=still_timing()) as session:
         session.open()
         session.wait()
         with open_ledger(session.environment.folders.ledger(session.connection.id)) as ledger:

@@ -6,7 +6,7 @@ from contextlib import closing
 from dataclasses import dataclass
 
 from amp_console.demo import SimulatedSession
-from amp_console.demo.dataset import Role
+from amp_console.demo.dataset import AudienceDefinition
 from amp_console.ledger import Ledger
 from amp_console.ledger.audiences import find_audience
 from amp_console.simulator import Simulator
@@ -34,13 +34,13 @@ class DemoWorkspace:
         assert self.session.simulator is not None
         return self.session.simulator
 
-    def audience_summary(self, role: Role) -> AudienceSummary:
-        audience = self.ledger.read(find_audience, role.key)
+    def audience_summary(self, definition: AudienceDefinition) -> AudienceSummary:
+        audience = self.ledger.read(find_audience, definition.key)
         return self.ledger.read(audience_summary, self.session.connection, audience.id)
 
-    def size(self, role: Role) -> int:
+    def size(self, definition: AudienceDefinition) -> int:
         """The size of the audience's cohort in Amplitude."""
-        cohort_id = self.audience_summary(role).audience.cohort_id
+        cohort_id = self.audience_summary(definition).audience.cohort_id
         assert cohort_id is not None
         return self.simulator.world.size(cohort_id)
 

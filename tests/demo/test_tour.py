@@ -15,8 +15,8 @@ from amp_console.console import LaunchOptions
 from amp_console.console.app import ConsoleApp
 from amp_console.console.widgets.caption import Caption
 from amp_console.demo import SimulatedSession
-from amp_console.demo.tour import Step, TourScene, scenes
-from amp_console.demo.tour_player import LOST, OVER, SETTING, Tour
+from amp_console.demo.guided_tour import FAILED, FINISHED, SEEDING, GuidedTour
+from amp_console.demo.tour import Step, TourStop, tour_stops
 from amp_console.simulator import Simulator
 from amp_console.sync.timing import Timing
 from tests.console.harness import ConsoleHarness, picture, services, until, until_shown
@@ -25,28 +25,30 @@ from tests.console.terminal import Terminal
 pytestmark = pytest.mark.anyio
 
 COMMAND = str(Path(sys.executable).parent / "amp-console")
-EVENTS = TourScene("What was said so far.", (Step("5", "EventsScreen"),))
-HOME = TourScene("Home again.", (Step("1", "AudiencesScreen"),))
-TROUBLE = TourScene(
+EVENTS = TourStop("What was said so far.", (Step("5", "EventsScreen"),))
+HOME = TourStop("Home again.", (Step("1", "AudiencesScreen"),))
+TROUBLE = TourStop(
     "Trouble.", (Step("!", "TroubleDialog"), Step("1", "TroubleDialog", ("loses no one",)))
 )
-NEVER = TourScene("This never comes.", (Step("5", "NoSuchScreen"),))
+NEVER = TourStop("This never comes.", (Step("5", "NoSuchScreen"),))
 
 
 async def no_rest(_: float) -> None:
     await asyncio.sleep(0)
 
 
-async def rest_between_scenes(seconds: float) -> None:
+async def rest_between_stops(seconds: float) -> None:
     """As long as nobody goes on; keys follow each other at once."""
     if seconds > 1:
         await asyncio.Event().wait()
 
 
 def tour_of(
-    *some: TourScene, seen: Callable[[TourScene], None] = lambda _: None, patience: float = 8.0
-) -> Tour:
-    return Tour(some, lambda: None, rest=rest_between_scenes, seen=seen, patience=patience)
+    *some: TourStop, seen: Callable[[TourStop], None] = lambda _: None, step_timeout: float = 8.0
+) -> GuidedTour:
+    return GuidedTour(
+        some, lambda: None, rest=rest_between_stops, seen=seen, step_timeout=step_timeout
+    )
 
 
 def caption(pilot: Pilot[None]) -> str:
@@ -73,17 +75,21 @@ async def test_each_scene_comes_about_on_a_small_screen() -> None:
             await asyncio.sleep(0.01)
 
     timing = Timing(rng=random.Random(1), sleep=wait_for_the_trouble_to_end)
-    all_scenes, seen = scenes(seed=1), list[TourScene]()
-    with SimulatedSession(fast=True, lively=False, timing=timing) as session:
-        tour = Tour(all_scenes, session.wait, rest=no_rest, seen=seen.append, patience=30.0)
-        app = ConsoleApp(session.environment, LaunchOptions(guide=tour))
+    all_stops, seen = tour_stops(seed=1), list[TourStop]()
+    with SimulatedSession(fast=True, has_traffic=False, timing=timing) as session:
+        tour = GuidedTour(
+            all_stops, session.wait, rest=no_rest, seen=seen.append, step_timeout=30.0
+        )
+        app = ConsoleApp(session.environment, LaunchOptions(tour=tour))
         async with app.run_test(size=(80, 24), notifications=True) as pilot:
-            await until(pilot, lambda: tour.is_playing)
-            while tour.is_playing:
+            await until(pilot, lambda: tour.is_running)
+            while tour.is_running:
                 await pilot.pause(0.05)
-            assert tour.lost is None, f"{tour.lost} was not seen on:\n{picture(pilot)}"
-            assert tuple(seen) == all_scenes
-            await until_shown(pilot, OVER[:30])
+            assert tour.failed_step is None, (
+                f"{tour.failed_step} was not seen on:\n{picture(pilot)}"
+            )
+            assert tuple(seen) == all_stops
+            await until_shown(pilot, FINISHED[:30])
             await until(
                 pilot, lambda: not any(screen.query(Caption) for screen in app.screen_stack)
             )
@@ -95,9 +101,9 @@ async def test_each_scene_comes_about_on_a_small_screen() -> None:
 
 
 async def test_every_caption_is_read_whole_on_a_small_screen(harness: ConsoleHarness) -> None:
-    captions = [SETTING, *(scene.caption for scene in scenes())]
-    tour = tour_of(*(TourScene(words, ()) for words in captions))
-    async with harness.open(LaunchOptions(guide=tour), size=(80, 24)) as pilot:
+    captions = [SEEDING, *(stop.caption for stop in tour_stops())]
+    tour = tour_of(*(TourStop(words, ()) for words in captions))
+    async with harness.open(LaunchOptions(tour=tour), size=(80, 24)) as pilot:
         for number, words in enumerate(captions, 1):
             count = f" {number} of {len(captions)}"
             await until(pilot, lambda count=count: count in caption(pilot))  # type: ignore[misc]
@@ -106,13 +112,13 @@ async def test_every_caption_is_read_whole_on_a_small_screen(harness: ConsoleHar
 
 
 def test_it_can_be_played_in_the_ascii_look_too() -> None:
-    for scene in scenes():
-        assert scene.caption.isascii()
-        assert all(text.isascii() for step in scene.steps for text in step.shown)
+    for stop in tour_stops():
+        assert stop.caption.isascii()
+        assert all(text.isascii() for step in stop.steps for text in step.shown)
 
 
 def test_a_tour_names_somebody_of_its_own_seed() -> None:
-    assert scenes(seed=1) != scenes(seed=2)
+    assert tour_stops(seed=1) != tour_stops(seed=2)
 
 
 # The presenter's keys.
@@ -121,7 +127,7 @@ def test_a_tour_names_somebody_of_its_own_seed() -> None:
 @pytest.mark.parametrize("key", ["space", "right"])
 async def test_a_key_goes_on_at_once(harness: ConsoleHarness, key: str) -> None:
     tour = tour_of(EVENTS, HOME, EVENTS)
-    async with harness.open(LaunchOptions(guide=tour)) as pilot:
+    async with harness.open(LaunchOptions(tour=tour)) as pilot:
         await until_shown(pilot, "What was said so far.", "1 of 3")
         await pilot.press(key)
         await until_shown(pilot, "Home again.", "2 of 3", "Audiences")
@@ -129,11 +135,11 @@ async def test_a_key_goes_on_at_once(harness: ConsoleHarness, key: str) -> None:
 
 async def test_the_end_comes_by_itself_after_the_last_scene(harness: ConsoleHarness) -> None:
     tour = tour_of(EVENTS)
-    async with harness.open(LaunchOptions(guide=tour)) as pilot:
+    async with harness.open(LaunchOptions(tour=tour)) as pilot:
         await until_shown(pilot, "1 of 1")
         await pilot.press("space")
-        await until(pilot, lambda: not tour.is_playing)
-        assert [happening.text for happening in services(pilot).notifications.entries] == [OVER]
+        await until(pilot, lambda: not tour.is_running)
+        assert [happening.text for happening in services(pilot).notifications.entries] == [FINISHED]
         await until(pilot, lambda: not pilot.app.screen.query(Caption))
 
 
@@ -145,8 +151,8 @@ async def test_p_stays_until_one_goes_on(harness: ConsoleHarness) -> None:
             await may_end.wait()
             has_ended.set()
 
-    tour = Tour([EVENTS, HOME], lambda: None, rest=rest)
-    async with harness.open(LaunchOptions(guide=tour)) as pilot:
+    tour = GuidedTour([EVENTS, HOME], lambda: None, rest=rest)
+    async with harness.open(LaunchOptions(tour=tour)) as pilot:
         await until_shown(pilot, "1 of 2", "Esc: end")
         await pilot.press("p")
         await until_shown(pilot, "1 of 2", "Space: on")
@@ -155,16 +161,16 @@ async def test_p_stays_until_one_goes_on(harness: ConsoleHarness) -> None:
         await pilot.pause()
         assert "1 of 2" in caption(pilot)
         await pilot.press("space")
-        await until(pilot, lambda: not tour.is_playing)
-        assert tour.lost is None
+        await until(pilot, lambda: not tour.is_running)
+        assert tour.failed_step is None
 
 
 async def test_escape_ends_it_and_leaves_the_console_usable(harness: ConsoleHarness) -> None:
     tour = tour_of(EVENTS, HOME)
-    async with harness.open(LaunchOptions(guide=tour)) as pilot:
+    async with harness.open(LaunchOptions(tour=tour)) as pilot:
         await until_shown(pilot, "What was said so far.", "1 of 2")
         await pilot.press("escape")
-        await until(pilot, lambda: not tour.is_playing and not pilot.app.screen.query(Caption))
+        await until(pilot, lambda: not tour.is_running and not pilot.app.screen.query(Caption))
         await until_shown(pilot, "The tour is over")
         await pilot.press("1")
         await until_shown(pilot, "No audience yet")
@@ -174,7 +180,7 @@ async def test_escape_ends_it_and_leaves_the_console_usable(harness: ConsoleHarn
 
 async def test_other_keys_do_nothing_meanwhile(harness: ConsoleHarness) -> None:
     tour = tour_of(EVENTS, HOME)
-    async with harness.open(LaunchOptions(guide=tour)) as pilot:
+    async with harness.open(LaunchOptions(tour=tour)) as pilot:
         await until_shown(pilot, "What was said so far.", "1 of 2", "Event log")
         before = pilot.app.screen
         await pilot.press("4", "question_mark", "enter", "f", "x")
@@ -184,26 +190,26 @@ async def test_other_keys_do_nothing_meanwhile(harness: ConsoleHarness) -> None:
 
 async def test_one_can_quit_meanwhile(harness: ConsoleHarness) -> None:
     tour = tour_of(EVENTS, HOME)
-    async with harness.open(LaunchOptions(guide=tour)) as pilot:
+    async with harness.open(LaunchOptions(tour=tour)) as pilot:
         await until_shown(pilot, "1 of 2")
         await pilot.press("ctrl+q")
         await until(pilot, lambda: services(pilot).session is None)
-    assert not tour.is_playing
+    assert not tour.is_running
 
 
 async def test_a_scene_that_never_comes_ends_it_with_words(harness: ConsoleHarness) -> None:
-    tour = tour_of(NEVER, HOME, patience=0.1)
-    async with harness.open(LaunchOptions(guide=tour)) as pilot:
-        await until(pilot, lambda: tour.lost is not None and not tour.is_playing)
-        assert tour.lost == NEVER.steps[0]
-        assert [happening.text for happening in services(pilot).notifications.entries] == [LOST]
+    tour = tour_of(NEVER, HOME, step_timeout=0.1)
+    async with harness.open(LaunchOptions(tour=tour)) as pilot:
+        await until(pilot, lambda: tour.failed_step is not None and not tour.is_running)
+        assert tour.failed_step == NEVER.steps[0]
+        assert [happening.text for happening in services(pilot).notifications.entries] == [FAILED]
         await until(pilot, lambda: not pilot.app.screen.query(Caption))
 
 
 async def test_trouble_that_it_made_ends_with_it() -> None:
-    with SimulatedSession(lively=False) as session:
+    with SimulatedSession(has_traffic=False) as session:
         session.toggle("slow")
-        app = ConsoleApp(session.environment, LaunchOptions(guide=tour_of(TROUBLE, HOME)))
+        app = ConsoleApp(session.environment, LaunchOptions(tour=tour_of(TROUBLE, HOME)))
         async with app.run_test(size=(80, 24), notifications=True) as pilot:
             await until_shown(pilot, "1 of 2", "loses no one")
             assert caption(pilot) == "Trouble. 1 of 2 Esc: end"

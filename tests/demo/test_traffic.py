@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from amp_console.connections import Connection
-from amp_console.demo.dataset import ABANDONERS, SHOPPERS, Crossing, event_lines, user_ids
+from amp_console.demo.dataset import ABANDONERS, SHOPPERS, ChangeGroup, event_lines, user_ids
 from amp_console.demo.traffic import FIRST_LEAVER, Traffic
 from amp_console.engage import FieldMapping, ReadOptions
 from amp_console.ledger import Ledger, open_ledger
@@ -47,8 +47,8 @@ def quarter(tmp_path: Path) -> Iterator[Quarter]:
 def test_people_enter_and_leave_both_busy_audiences(quarter: Quarter) -> None:
     for _ in range(20):
         quarter.traffic.step()
-    for role in (SHOPPERS, ABANDONERS):
-        entered, left = quarter.moved(role.key)
+    for definition in (SHOPPERS, ABANDONERS):
+        entered, left = quarter.moved(definition.key)
         assert entered > 10
         assert left > 10
     assert len(quarter.ledger.read(all_audiences)) == 2
@@ -57,7 +57,7 @@ def test_people_enter_and_leave_both_busy_audiences(quarter: Quarter) -> None:
 def test_those_who_leave_were_in(quarter: Quarter) -> None:
     inside = user_ids(1, SHOPPERS, 0, SHOPPERS.people)
     file = quarter.folder / "everybody.ndjson"
-    file.write_text(event_lines(SHOPPERS, Crossing(NOW - MINUTE, True, inside)))
+    file.write_text(event_lines(SHOPPERS, ChangeGroup(NOW - MINUTE, True, inside)))
     Importer(quarter.ledger, ReadOptions(mapping=FieldMapping.parse())).run([str(file)])
     for _ in range(20):
         quarter.traffic.step()

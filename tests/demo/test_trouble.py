@@ -12,14 +12,14 @@ from amp_console.amplitude import (
     RateLimited,
     ServerTrouble,
 )
-from amp_console.demo.trouble import KINDS, Troubles, now_and_then
+from amp_console.demo.trouble import KINDS, Troubles, occasional_faults
 from amp_console.simulator import Answer, Call, RefuseIds, Rule, Simulator
 from amp_console.values import IdType, Operation
 
 pytestmark = pytest.mark.anyio
 
 
-class Scene:
+class FaultySimulator:
     """A simulated Amplitude whose naps are remembered instead of taken."""
 
     def __init__(self) -> None:
@@ -39,22 +39,24 @@ class Scene:
 
 
 @pytest.fixture
-def scene() -> Iterator[Scene]:
-    scene = Scene()
-    with scene.simulator as simulator:
+def simulated() -> Iterator[FaultySimulator]:
+    simulated = FaultySimulator()
+    with simulated.simulator as simulator:
         simulator.world.create_cohort("Shoppers", "ana@acme.example")
-        scene.troubles.meet(simulator.faults)
-        yield scene
+        simulated.troubles.attach(simulator.faults)
+        yield simulated
 
 
-async def test_a_rate_limit_meets_most_changes_and_lets_a_sync_through(scene: Scene) -> None:
-    scene.troubles.toggle("rate-limit")
+async def test_a_rate_limit_meets_most_changes_and_lets_a_sync_through(
+    simulated: FaultySimulator,
+) -> None:
+    simulated.troubles.toggle("rate-limit")
     waits: list[float | None] = []
-    async with scene.client() as client:
+    async with simulated.client() as client:
         await client.list_cohorts()
         for number in range(12):
             try:
-                await scene.add(client, f"usr_{number}")
+                await simulated.add(client, f"usr_{number}")
                 waits.append(None)
             except RateLimited as limited:
                 waits.append(limited.retry_after)
@@ -63,10 +65,10 @@ async def test_a_rate_limit_meets_most_changes_and_lets_a_sync_through(scene: Sc
     assert all(None in waits[start : start + 4] for start in range(9))
 
 
-async def test_when_amplitude_is_down_nothing_passes(scene: Scene) -> None:
-    scene.troubles.toggle("down")
+async def test_when_amplitude_is_down_nothing_passes(simulated: FaultySimulator) -> None:
+    simulated.troubles.toggle("down")
     met = set()
-    async with scene.client() as client:
+    async with simulated.client() as client:
         for _ in range(4):
             with pytest.raises((ServerTrouble, NoConnection)) as error:
                 await client.list_cohorts()
@@ -74,52 +76,59 @@ async def test_when_amplitude_is_down_nothing_passes(scene: Scene) -> None:
     assert met == {ServerTrouble, NoConnection}
 
 
-async def test_a_slow_amplitude_takes_two_to_four_seconds(scene: Scene) -> None:
-    scene.troubles.toggle("slow")
-    async with scene.client() as client:
+async def test_a_slow_amplitude_takes_two_to_four_seconds(simulated: FaultySimulator) -> None:
+    simulated.troubles.toggle("slow")
+    async with simulated.client() as client:
         await client.list_cohorts()
-        await scene.add(client, "usr_1")
-    assert len(scene.naps) == 2
-    assert all(2 <= seconds <= 4 for seconds in scene.naps)
+        await simulated.add(client, "usr_1")
+    assert len(simulated.naps) == 2
+    assert all(2 <= seconds <= 4 for seconds in simulated.naps)
 
 
-async def test_wrong_keys_are_refused_for_every_call(scene: Scene) -> None:
-    scene.troubles.toggle("keys")
-    async with scene.client() as client:
+async def test_wrong_keys_are_refused_for_every_call(simulated: FaultySimulator) -> None:
+    simulated.troubles.toggle("keys")
+    async with simulated.client() as client:
         with pytest.raises(KeysRefused, match="Invalid API Key"):
             await client.list_cohorts()
         with pytest.raises(KeysRefused):
-            await scene.add(client, "usr_1")
+            await simulated.add(client, "usr_1")
 
 
 @pytest.mark.parametrize("name", [kind.name for kind in KINDS])
-async def test_trouble_goes_away(scene: Scene, name: str) -> None:
-    came, went = scene.troubles.toggle(name), scene.troubles.toggle(name)
+async def test_trouble_goes_away(simulated: FaultySimulator, name: str) -> None:
+    came, went = simulated.troubles.toggle(name), simulated.troubles.toggle(name)
     assert came != went
-    async with scene.client() as client:
+    async with simulated.client() as client:
         await client.list_cohorts()
-        await scene.add(client, "usr_1")
-    assert scene.naps == []
-    assert not any(trouble.is_on for trouble in scene.troubles.all())
+        await simulated.add(client, "usr_1")
+    assert simulated.naps == []
+    assert not any(trouble.is_on for trouble in simulated.troubles.all())
 
 
-async def test_trouble_goes_away_and_what_was_there_before_stays(scene: Scene) -> None:
+async def test_trouble_goes_away_and_what_was_there_before_stays(
+    simulated: FaultySimulator,
+) -> None:
     refused = Rule(RefuseIds(frozenset({"usr_1"}), named=True))
-    scene.troubles.meet(scene.simulator.faults, [refused])
-    scene.troubles.toggle("down")
-    scene.troubles.toggle("slow")
-    assert [trouble.name for trouble in scene.troubles.all() if trouble.is_on] == ["down", "slow"]
-    scene.troubles.toggle("slow")
-    scene.troubles.toggle("down")
-    assert scene.simulator.faults.rules == (refused,)
+    simulated.troubles.attach(simulated.simulator.faults, [refused])
+    simulated.troubles.toggle("down")
+    simulated.troubles.toggle("slow")
+    assert [trouble.name for trouble in simulated.troubles.all() if trouble.is_on] == [
+        "down",
+        "slow",
+    ]
+    simulated.troubles.toggle("slow")
+    simulated.troubles.toggle("down")
+    assert simulated.simulator.faults.rules == (refused,)
 
 
-async def test_trouble_asked_for_before_the_scene_is_set_comes_with_it(scene: Scene) -> None:
+async def test_trouble_asked_for_before_the_scene_is_set_comes_with_it(
+    simulated: FaultySimulator,
+) -> None:
     early = Troubles()
     early.toggle("keys")
-    async with scene.client() as client:
+    async with simulated.client() as client:
         await client.list_cohorts()
-        early.meet(scene.simulator.faults)
+        early.attach(simulated.simulator.faults)
         with pytest.raises(KeysRefused):
             await client.list_cohorts()
 
@@ -129,20 +138,20 @@ def test_trouble_nobody_knows_is_an_error() -> None:
         Troubles().toggle("flood")
 
 
-async def test_now_and_then_a_change_fails_but_most_pass(scene: Scene) -> None:
-    scene.troubles.meet(scene.simulator.faults, now_and_then())
-    async with scene.client() as client:
+async def test_now_and_then_a_change_fails_but_most_pass(simulated: FaultySimulator) -> None:
+    simulated.troubles.attach(simulated.simulator.faults, occasional_faults())
+    async with simulated.client() as client:
         for number in range(35):
             with suppress(RateLimited, ServerTrouble, NoConnection):
-                await scene.add(client, f"usr_{number}")
-    seen = [request.status for request in scene.simulator.requests]
+                await simulated.add(client, f"usr_{number}")
+    seen = [request.status for request in simulated.simulator.requests]
     assert {status for status in seen if status != 200} == {429, 502, 0}
     assert seen.count(200) > 20
 
 
-async def test_an_answer_may_say_other_words(scene: Scene) -> None:
-    scene.simulator.faults.once(Answer(429, words="Too many requests"), Call.LIST)
-    async with scene.client() as client:
+async def test_an_answer_may_say_other_words(simulated: FaultySimulator) -> None:
+    simulated.simulator.faults.once(Answer(429, words="Too many requests"), Call.LIST)
+    async with simulated.client() as client:
         with pytest.raises(RateLimited) as error:
             await client.list_cohorts()
     assert error.value.words == "Too many requests"

@@ -16,7 +16,9 @@ from amp_console.engage.tail import (
     continues,
     digest,
     identity_of,
+    read_at,
     read_on,
+    seek_and_read,
 )
 
 
@@ -197,3 +199,13 @@ def test_what_is_before_the_offset_is_taken_from_what_was_read(
     _, place = read(path, begin(path))
     assert place.before == digest(content[: place.position][-HEAD:])
     assert read(path, place)[1].position == place.position
+
+
+def test_reading_at_an_offset_without_pread_leaves_the_position_alone(tmp_path: Path) -> None:
+    path = tmp_path / "events.ndjson"
+    path.write_bytes(b"0123456789")
+    with path.open("rb", buffering=0) as file:
+        file.seek(4)
+        assert seek_and_read(file.fileno(), 3, 6) == read_at(file, 3, 6) == b"678"
+        assert seek_and_read(file.fileno(), 9, 8) == read_at(file, 9, 8) == b"89"
+        assert file.tell() == 4

@@ -22,6 +22,7 @@ from amp_console.engage.tail import (
     continues,
     identity_of,
     is_packed,
+    read_at,
     read_on,
 )
 from amp_console.ledger.tails import UNFINISHED, Tail
@@ -217,14 +218,14 @@ def grows(file: BinaryIO, known: Tail | None) -> bool:
     is_followed = known is not None and not known.is_whole and known.position > 0
     if is_followed and known is not None and continues(file, place(known)):
         return True
-    head = os.pread(file.fileno(), SNIFFED, 0)
+    head = read_at(file, SNIFFED, 0)
     return not head or grows_by_lines(head)
 
 
 def ends_complete(file: BinaryIO) -> bool:
     """Whether a file that is read as a whole ends as complete ones do; raises OSError."""
     size = os.fstat(file.fileno()).st_size
-    end = os.pread(file.fileno(), 64, max(0, size - 64)).rstrip(b" \t\0")
+    end = read_at(file, 64, max(0, size - 64)).rstrip(b" \t\0")
     return is_packed(file) or not end or end.endswith((b"\n", b"\r", b"]", b"}", b'"'))
 
 

@@ -17,6 +17,7 @@ from amp_console.engage.tail import (
     identity_of,
     is_copy,
     is_packed_copy,
+    read_at,
 )
 from amp_console.ledger import Db, Ledger
 from amp_console.ledger.tails import Tail, forget_tail, keep_tail, tails
@@ -76,7 +77,7 @@ class Offsets:
         known = self._by_inode.get((found.st_dev, found.st_ino), {}).values()
         same = [tail for tail in known if _is_followed(tail) and continues(file, place(tail))]
         if not same:
-            alike = self._alike(os.pread(file.fileno(), HEAD, 0))
+            alike = self._alike(read_at(file, HEAD, 0))
             same = [tail for tail in alike if is_copy(file, place(tail))]
         other = max(same, key=lambda tail: tail.position, default=None)
         if other is None:

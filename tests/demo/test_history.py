@@ -8,13 +8,13 @@ import pytest
 from amp_console.demo import SimulatedSession
 from amp_console.demo.dataset import (
     ABANDONERS,
+    AUDIENCES,
     CHURN,
     LAPSED,
     NEWSLETTER,
-    ROLES,
     SHOPPERS,
     TRIAL,
-    Role,
+    AudienceDefinition,
     user_ids,
 )
 from amp_console.ledger.audiences import Link
@@ -44,7 +44,7 @@ def left(*, add: int = 0, remove: int = 0, rejected: int = 0, unidentified: int 
 
 
 @pytest.mark.parametrize(
-    ("role", "status", "members", "delivered", "outstanding"),
+    ("definition", "status", "members", "delivered", "outstanding"),
     [
         (SHOPPERS, Status.PENDING, 8_490, 8_208, left(add=312, remove=40, rejected=10)),
         (ABANDONERS, Status.IN_SYNC, 11_774, 11_774, left()),
@@ -53,32 +53,32 @@ def left(*, add: int = 0, remove: int = 0, rejected: int = 0, unidentified: int 
         (TRIAL, Status.BROKEN, 1_222, 1_204, left(add=18)),
         (LAPSED, Status.IN_SYNC, 5_310, 5_310, left()),
     ],
-    ids=lambda value: value.key if isinstance(value, Role) else "",
+    ids=lambda value: value.key if isinstance(value, AudienceDefinition) else "",
 )
 def test_the_audiences_stand_as_they_should(
     demo: DemoWorkspace,
-    role: Role,
+    definition: AudienceDefinition,
     status: Status,
     members: int,
     delivered: int,
     outstanding: Outstanding,
 ) -> None:
-    found = demo.audience_summary(role)
-    assert found.audience.name == role.name
+    found = demo.audience_summary(definition)
+    assert found.audience.name == definition.name
     assert (found.status, found.members, found.delivered) == (status, members, delivered)
     assert found.left == outstanding
 
 
 def test_there_are_six_audiences(demo: DemoWorkspace) -> None:
     found = demo.ledger.read(audience_summaries, demo.session.connection)
-    assert {item.audience.key for item in found} == {role.key for role in ROLES}
+    assert {item.audience.key for item in found} == {definition.key for definition in AUDIENCES}
 
 
 def test_the_cohorts_hold_what_the_books_say_but_for_the_one_that_drifted(
     demo: DemoWorkspace,
 ) -> None:
-    for role in (SHOPPERS, ABANDONERS, CHURN):
-        assert demo.size(role) == demo.audience_summary(role).delivered
+    for definition in (SHOPPERS, ABANDONERS, CHURN):
+        assert demo.size(definition) == demo.audience_summary(definition).delivered
     assert demo.size(LAPSED) == 5_310 - 212 + 37
 
 
@@ -158,7 +158,7 @@ def test_people_have_come_and_gone_within_the_hour(demo: DemoWorkspace) -> None:
 
 
 def test_there_are_cohorts_of_others_to_choose_from(demo: DemoWorkspace) -> None:
-    ours = {demo.audience_summary(role).audience.cohort_id for role in ROLES}
+    ours = {demo.audience_summary(definition).audience.cohort_id for definition in AUDIENCES}
     others = [cohort for cohort in demo.simulator.world.cohorts() if cohort.id not in ours]
     assert Counter(other.type for other in others) == {"redshift": 3, "manual_upload": 4}
     assert len({owner for other in others for owner in other.owners}) == 5
@@ -172,7 +172,7 @@ def test_one_person_may_be_in_several_audiences(demo: DemoWorkspace) -> None:
 
 
 def test_the_same_seed_is_the_same_ledger(demo: DemoWorkspace) -> None:
-    with SimulatedSession(lively=False, timing=still_timing()) as again:
+    with SimulatedSession(has_traffic=False, timing=still_timing()) as again:
         again.open()
         again.wait()
         for table in tables(again):
@@ -184,5 +184,7 @@ def test_another_seed_is_other_people() -> None:
 
 
 def test_nobody_plays_two_roles_by_accident() -> None:
-    played = [who for role in ROLES for who in user_ids(1, role, 0, role.people)]
+    played = [
+        who for definition in AUDIENCES for who in user_ids(1, definition, 0, definition.people)
+    ]
     assert len(set(played)) == len(played)
