@@ -306,6 +306,22 @@ CREATE TABLE log_entry (                     -- what was done, in words; runs ar
 ) STRICT;
 """
 
+# One table for all kinds of sources; what a followed file's row held is JSON now.
+_CHECKPOINTS = """
+CREATE TABLE checkpoint (
+    key   TEXT PRIMARY KEY,                  -- the source: its scheme, ':', its name
+    value TEXT NOT NULL                      -- JSON that only the source understands
+) STRICT, WITHOUT ROWID;
+INSERT INTO checkpoint (key, value)
+    SELECT 'file:' || path, json_object(
+        'source_id', source_id, 'device', device, 'inode', inode, 'head_size', head_size,
+        'head', head, 'position', position, 'line', line,
+        'is_whole', json(CASE WHEN is_whole = 1 THEN 'true' ELSE 'false' END),
+        'before', before, 'modified', modified)
+    FROM tail;
+DROP TABLE tail;
+"""
+
 MIGRATIONS: tuple[str, ...] = (
     *(_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH),
     _REFUSED_REQUESTS,
@@ -315,6 +331,7 @@ MIGRATIONS: tuple[str, ...] = (
     _OFFSETS,
     _LOG,
     _LATE_EFFECTS,
+    _CHECKPOINTS,
 )
 """Step n brings a ledger from version n to n + 1. Steps are only ever appended."""
 

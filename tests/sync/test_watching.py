@@ -17,8 +17,8 @@ from amp_console.engage import UnreadableSource
 from amp_console.engage.lines import BOM
 from amp_console.ledger import Ledger, open_ledger
 from amp_console.ledger.audiences import all_audiences
+from amp_console.ledger.checkpoints import checkpoints
 from amp_console.ledger.sources import invalid_events
-from amp_console.ledger.tails import tails
 from amp_console.simulator import Simulator
 from amp_console.sync.ingest.stream import StreamIngestor
 from amp_console.sync.sources.watcher import Watching, WatchOptions, _files_in, readable
@@ -301,11 +301,11 @@ def test_a_path_that_never_will_be_there_is_refused(folder: Path) -> None:
         readable([str(folder / "no" / "file.ndjson")])
 
 
-def test_an_event_and_its_place_are_kept_together(workspace: Workspace, folder: Path) -> None:
+def test_an_event_and_its_checkpoint_are_kept_together(workspace: Workspace, folder: Path) -> None:
     """Where the ledger fails in the middle, neither is kept; the next look takes both."""
     (folder / "a.ndjson").write_text(lines("u1"))
     watcher = Watcher(workspace, folder)
-    workspace.ledger.write(lambda db: db.execute("DROP TABLE tail"))
+    workspace.ledger.write(lambda db: db.execute("DROP TABLE checkpoint"))
     with pytest.raises(Exception, match="failed"):
         watcher.look()
     assert members(workspace.ledger) == set()
@@ -468,7 +468,7 @@ def test_places_in_files_that_are_gone_are_forgotten_after_a_day(
     watcher.look()
     watcher.now += 80_000
     watcher.look()
-    known = [Path(tail.path).name for tail in workspace.ledger.read(tails)]
+    known = [Path(item.key).name for item in workspace.ledger.read(checkpoints, "file")]
     assert sorted(known) == ["1.ndjson", "2.ndjson"]
 
 

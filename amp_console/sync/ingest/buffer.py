@@ -1,22 +1,19 @@
 """Between a source and the ledger: batches are buffered, then merged in one transaction each."""
 
 from collections import Counter, deque
-from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
 
 from amp_console.engage import EventBatch
 from amp_console.ledger import Db, Ledger, members, sources
 from amp_console.ledger.audiences import NO_HINTS, AudienceAmbiguous, audience_of, discover
+from amp_console.ledger.checkpoints import Checkpoint, keep_checkpoint
 from amp_console.ledger.members import NewestChanges
 from amp_console.ledger.sources import ReadCounts
 from amp_console.values import AudienceHints, AudienceRef, Refusal
 
 AMBIGUOUS = "several audiences have this key, and the event does not say which is meant"
 MOST_REFUSALS = 10_000  # in one transaction
-
-Keep = Callable[[Db], None]
-"""Writes what belongs into the same transaction as the events, such as a checkpoint."""
 
 
 class KnownAudiences:
@@ -122,18 +119,20 @@ class ChangeBuffer:
             self.merge()
         self._unmerged.add(batch)
 
-    def merge(self, keep: Keep | None = None) -> None:
-        """Merge what is buffered; `keep` runs in the same transaction."""
+    def merge(self, checkpoint: Checkpoint | None = None) -> None:
+        """Merge what is buffered; the checkpoint is kept in the same transaction."""
         unmerged, self._unmerged = self._unmerged, _Unmerged()
         self._merged += unmerged.counts
         self.filtered.update(unmerged.filtered)
         audiences = dict(self._audiences.ids)
-        self._merges.append(self._ledger.submit(_merge, self._source_id, unmerged, audiences, keep))
+        self._merges.append(
+            self._ledger.submit(_merge, self._source_id, unmerged, audiences, checkpoint)
+        )
         self._wait(self._ahead)
 
-    def finish(self, keep: Keep | None = None) -> None:
+    def finish(self, checkpoint: Checkpoint | None = None) -> None:
         """Merge what is left, and wait until all of it is in the ledger."""
-        self.merge(keep)
+        self.merge(checkpoint)
         self._wait(0)
 
     def _wait(self, ahead: int) -> None:
@@ -146,13 +145,13 @@ def _merge(
     source_id: int,
     unmerged: _Unmerged,
     audiences: dict[AudienceRef, int],
-    keep: Keep | None,
+    checkpoint: Checkpoint | None,
 ) -> int:
     """Merge and account, in the transaction under way; return how many members were updated."""
     updated = members.fold(db, source_id, unmerged.changes, audiences)
     sources.account(
         db, source_id, unmerged.counts, unmerged.filtered, unmerged.refusals, unmerged.unlisted
     )
-    if keep is not None:
-        keep(db)
+    if checkpoint is not None:
+        keep_checkpoint(db, checkpoint)
     return updated

@@ -8,8 +8,9 @@ import msgspec
 
 from amp_console.engage import EventBatch, ReadOptions
 from amp_console.ledger import Ledger, sources
+from amp_console.ledger.checkpoints import Checkpoint
 from amp_console.ledger.sources import ReadCounts
-from amp_console.sync.ingest.buffer import ChangeBuffer, Keep, KnownAudiences
+from amp_console.sync.ingest.buffer import ChangeBuffer, KnownAudiences
 from amp_console.sync.timing import now_in_microseconds
 
 LATEST = 50  # changes of one part that are shown
@@ -67,7 +68,7 @@ class StreamIngestor:
         self.ledger.write(sources.restart_source, source_id, self._now())
 
     def take(
-        self, source_id: int, batches: Iterable[EventBatch], keep: Keep | None = None
+        self, source_id: int, batches: Iterable[EventBatch], checkpoint: Checkpoint | None = None
     ) -> IngestResult:
         """Take batches in, and keep the place with the last of them. Raises `LedgerError`."""
         buffer = ChangeBuffer(self.ledger, self._audiences, source_id)
@@ -75,7 +76,7 @@ class StreamIngestor:
         for batch in batches:
             buffer.add(batch)
             result = result.plus(self._counted(batch))
-        buffer.finish(keep)
+        buffer.finish(checkpoint)
         return result.plus(IngestResult(buffer.counts))
 
     def _counted(self, batch: EventBatch) -> IngestResult:

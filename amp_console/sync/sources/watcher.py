@@ -17,8 +17,8 @@ import msgspec
 from amp_console.engage import UnreadableSource
 from amp_console.sync.formatting import without_name
 from amp_console.sync.ingest.stream import IngestResult, StreamIngestor
-from amp_console.sync.sources.growing_file import CUT, FileReader, Reading, ends_complete, grows
-from amp_console.sync.sources.offsets import Offsets
+from amp_console.sync.sources.checkpoints import FileCheckpoints
+from amp_console.sync.sources.files import CUT, FileReader, Reading, ends_complete, grows
 from amp_console.sync.sources.protocols import SourceStatus
 
 TEMPORARY = (".tmp", ".part", ".partial", ".filepart", ".crdownload", ".download", ".swp", "~")
@@ -98,11 +98,11 @@ class Watching:
         self.paths = {path.absolute() for path in paths}
         self._now = now
         self._options = options or WatchOptions()
-        self._offsets = Offsets(feed.ledger)
-        self._reader = FileReader(feed, self._offsets)
+        self._checkpoints = FileCheckpoints(feed.ledger)
+        self._reader = FileReader(feed, self._checkpoints)
         self._files: dict[Path, _Watched] = {}
         self._aliases: set[Path] = set()
-        self._gone = dict.fromkeys(map(Path, self._offsets.paths()), now())
+        self._gone = dict.fromkeys(map(Path, self._checkpoints.paths()), now())
         self._moved: dict[Path, float] = {}
         self._turns: deque[_Turn] = deque()
         self._lost = {path for path in self._gone if path in self.paths and not path.exists()}
@@ -154,7 +154,7 @@ class Watching:
         return tuple(shown[:MOST_SHOWN])
 
     def _shown(self, path: Path, of: _Watched) -> SourceStatus:
-        tail, size = self._offsets.of(path), of.stamp.size
+        tail, size = self._checkpoints.get(path), of.stamp.size
         position = 0 if tail is None else size if tail.is_whole else tail.position
         position = self._reader.positions.get(path, position)
         is_quiet = self._now() - of.changed >= self._options.patient
@@ -195,7 +195,7 @@ class Watching:
     def _begin(self, path: Path, of: _Watched) -> None:
         try:
             with path.open("rb") as file:
-                if grows(file, self._offsets.of(path)):
+                if grows(file, self._checkpoints.get(path)):
                     reading = self._reader.follow(path, is_alone=self._is_alone(path))
                 elif of.is_settling:
                     return
@@ -251,7 +251,7 @@ class Watching:
         for path in [path for path, since in self._gone.items() if now - since > remembered]:
             del self._gone[path]
             self._moved.pop(path, None)
-            self._offsets.forget(path)
+            self._checkpoints.forget(path)
 
     # Reading, in turns.
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from amp_console.engage.rotation import rotations_of
+from amp_console.sync.sources.rotation import rotations_of
 
 
 @pytest.mark.parametrize(

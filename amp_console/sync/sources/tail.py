@@ -19,7 +19,7 @@ from amp_console.engage.byte_stream import GZIP_MAGIC
 from amp_console.engage.lines import LINE_LIMIT, LineSplitter
 
 HEAD = 4096  # bytes by which a file is told from another; events of one audience begin alike
-BLOCK = 1024 * 1024  # bytes read at once
+BLOCK_BYTES = 1024 * 1024  # read at once
 
 
 class FileIdentity(NamedTuple):
@@ -44,51 +44,50 @@ class FileOffset(NamedTuple):
 
 
 class Lines(NamedTuple):
-    """Some whole lines of a file, the number of the first, and the place after them."""
+    """Some whole lines of a file, the number of the first, and the offset after them."""
 
     lines: list[bytes]
     first: int
     after: FileOffset
 
 
+def read_at(file: BinaryIO, position: int, size: int) -> bytes:
+    """Read from an open file past its buffer, and leave its position as it is; raises OSError.
+
+    It does what `os.pread` does, which Windows lacks. One thread uses the file at a time.
+    """
+    handle = file.fileno()
+    before = os.lseek(handle, 0, os.SEEK_CUR)
+    try:
+        os.lseek(handle, position, os.SEEK_SET)
+        return os.read(handle, size)
+    finally:
+        os.lseek(handle, before, os.SEEK_SET)
+
+
 def identity_of(file: BinaryIO, head_size: int = HEAD) -> FileIdentity:
     """Tell which file is open, by as many of its first bytes; raises OSError."""
     found = os.fstat(file.fileno())
-    return _identity(found.st_dev, found.st_ino, read_at(file, head_size, 0))
+    return _identity(found.st_dev, found.st_ino, read_at(file, 0, head_size))
 
 
-def read_at(file: BinaryIO, size: int, offset: int) -> bytes:
-    """Read up to `size` bytes at an offset, without moving the file's position; raises OSError."""
-    if hasattr(os, "pread"):
-        return os.pread(file.fileno(), size, offset)
-    return seek_and_read(file.fileno(), size, offset)
-
-
-def seek_and_read(handle: int, size: int, offset: int) -> bytes:
-    """What `os.pread` does, for Windows, which lacks it; for one thread per handle."""
-    position = os.lseek(handle, 0, os.SEEK_CUR)
-    try:
-        os.lseek(handle, offset, os.SEEK_SET)
-        return os.read(handle, size)
-    finally:
-        os.lseek(handle, position, os.SEEK_SET)
-
-
-def continues(file: BinaryIO, place: FileOffset) -> bool:
+def continues(file: BinaryIO, offset: FileOffset) -> bool:
     """Whether it is the file that was read up to a place; raises OSError."""
-    return identity_of(file, place.identity.head_size) == place.identity and _reaches(file, place)
+    return identity_of(file, offset.identity.head_size) == offset.identity and _reaches(
+        file, offset
+    )
 
 
-def is_copy(file: BinaryIO, place: FileOffset) -> bool:
-    """Whether it holds what was read up to a place, under whichever inode; raises OSError."""
-    known = place.identity
+def is_copy(file: BinaryIO, offset: FileOffset) -> bool:
+    """Whether it holds what was read up to a offset, under whichever inode; raises OSError."""
+    known = offset.identity
     is_alike = identity_of(file, known.head_size).head == known.head
-    return known.head_size > 0 and is_alike and _reaches(file, place)
+    return known.head_size > 0 and is_alike and _reaches(file, offset)
 
 
 def is_packed(file: BinaryIO) -> bool:
     """Whether it is a gzip file; raises OSError."""
-    return read_at(file, len(GZIP_MAGIC), 0) == GZIP_MAGIC
+    return read_at(file, 0, len(GZIP_MAGIC)) == GZIP_MAGIC
 
 
 def head_of_packed(path: Path) -> bytes:
@@ -98,35 +97,35 @@ def head_of_packed(path: Path) -> bytes:
     return b""
 
 
-def is_packed_copy(path: Path, head: bytes, place: FileOffset) -> bool:
-    """Whether a gzip file that begins with `head` holds what was read up to a place."""
-    known = place.identity
+def is_packed_copy(path: Path, head: bytes, offset: FileOffset) -> bool:
+    """Whether a gzip file that begins with `head` holds what was read up to a offset."""
+    known = offset.identity
     if known.head_size == 0 or digest(head[: known.head_size]) != known.head:
         return False
-    size = min(HEAD, place.position)
+    size = min(HEAD, offset.position)
     with suppress(OSError, EOFError, zlib.error), gzip.open(path) as file:
-        file.seek(place.position - size)
+        file.seek(offset.position - size)
         before = file.read(size)
-        return len(before) == size and place.before in {"", digest(before)}
+        return len(before) == size and offset.before in {"", digest(before)}
     return False
 
 
-def read_on(file: BinaryIO, place: FileOffset) -> Iterator[Lines]:
+def read_on(file: BinaryIO, offset: FileOffset, block_bytes: int = BLOCK_BYTES) -> Iterator[Lines]:
     """Yield the lines that are whole behind a place; raises OSError.
 
     A line longer than the limit is passed over as one that can't be read. The identity grows with
     what is there, until it has its full size; no lines may come with it. Nothing is yielded of a
     file that is another one.
     """
-    device, inode, head_size, _ = place.identity
-    head = read_at(file, max(head_size, min(HEAD, place.position)), 0)
-    recent = _before(file, place.position)
-    if _identity(device, inode, head[:head_size]) != place.identity or not _fits(recent, place):
+    device, inode, head_size, _ = offset.identity
+    head = read_at(file, 0, max(head_size, min(HEAD, offset.position)))
+    recent = _before(file, offset.position)
+    if _identity(device, inode, head[:head_size]) != offset.identity or not _fits(recent, offset):
         return  # it was written anew since it was opened
-    head = head[: place.position]
-    splitter, at, line = LineSplitter(is_json=True), place.position, place.line
+    head = head[: offset.position]
+    splitter, at, line = LineSplitter(is_json=True), offset.position, offset.line
     file.seek(at)
-    while block := file.read(BLOCK):
+    while block := file.read(block_bytes):
         at += len(block)
         head += block[: HEAD - len(head)]
         lines = splitter.push(block)
@@ -144,12 +143,12 @@ def read_on(file: BinaryIO, place: FileOffset) -> Iterator[Lines]:
     if last:  # a newline may still come: an empty rest of the same line
         after = FileOffset(identity, at - splitter.left, line + len(last) - 1, before)
         yield Lines(last, line, after)
-    elif len(head) > head_size and begun == place.position:
+    elif len(head) > head_size and begun == offset.position:
         yield Lines([], line, FileOffset(identity, begun, line, before))
 
 
 def beginning_of(identity: FileIdentity) -> FileOffset:
-    """The place before anything was read of a file."""
+    """The offset before anything was read of a file."""
     return FileOffset(identity, 0, 1)
 
 
@@ -158,18 +157,18 @@ def digest(content: bytes) -> str:
     return hashlib.blake2b(content, digest_size=16).hexdigest()
 
 
-def _reaches(file: BinaryIO, place: FileOffset) -> bool:
-    is_long_enough = os.fstat(file.fileno()).st_size >= place.position
-    return is_long_enough and _fits(_before(file, place.position), place)
+def _reaches(file: BinaryIO, offset: FileOffset) -> bool:
+    is_long_enough = os.fstat(file.fileno()).st_size >= offset.position
+    return is_long_enough and _fits(_before(file, offset.position), offset)
 
 
 def _before(file: BinaryIO, position: int) -> bytes:
     size = min(HEAD, position)
-    return read_at(file, size, position - size)
+    return read_at(file, position - size, size)
 
 
-def _fits(before: bytes, place: FileOffset) -> bool:
-    return place.position == 0 or place.before in {"", digest(before)}
+def _fits(before: bytes, offset: FileOffset) -> bool:
+    return offset.position == 0 or offset.before in {"", digest(before)}
 
 
 def _digest_before(recent: bytes, left: int) -> str:

@@ -14,10 +14,11 @@ import msgspec
 
 from amp_console.engage import EventBatch, open_source
 from amp_console.engage.reader import EventReader
-from amp_console.engage.rotation import rotations_of
 from amp_console.engage.source import BEGINNING, Start, grows_by_lines
-from amp_console.engage.tail import (
-    FileOffset,
+from amp_console.sync.ingest.stream import IngestResult, StreamIngestor
+from amp_console.sync.sources.checkpoints import UNFINISHED, FileCheckpoint, FileCheckpoints
+from amp_console.sync.sources.rotation import rotations_of
+from amp_console.sync.sources.tail import (
     beginning_of,
     continues,
     identity_of,
@@ -25,9 +26,6 @@ from amp_console.engage.tail import (
     read_at,
     read_on,
 )
-from amp_console.ledger.tails import UNFINISHED, Tail
-from amp_console.sync.ingest.stream import IngestResult, StreamIngestor
-from amp_console.sync.sources.offsets import Offsets, keeper, place
 
 SNIFFED = 64 * 1024  # bytes from which the format is told
 COST_OF_EVENT = 100  # bytes; a file may unpack to a thousand times its size
@@ -42,16 +40,16 @@ class _Candidate(NamedTuple):
     """A file beside a log: how far it was read, and its time in nanoseconds since 1970."""
 
     path: Path
-    tail: Tail | None
+    known: FileCheckpoint | None
     time: int
 
 
 class FileReader:
     """Makes the readings of files; one step of one reading is taken at a time."""
 
-    def __init__(self, feed: StreamIngestor, offsets: Offsets) -> None:
+    def __init__(self, feed: StreamIngestor, checkpoints: FileCheckpoints) -> None:
         self._feed = feed
-        self._offsets = offsets
+        self._checkpoints = checkpoints
         self._events = EventReader(feed.options.mapping, feed.options.audience)
         self._open: set[Path] = set()
         self._followed: set[Path] = set()
@@ -76,8 +74,8 @@ class FileReader:
         while path in self._open:  # as what another log has become
             yield 0
         with self._opened(path) as file:
-            known, notice = self._offsets.of(path), ""
-            if known is not None and (known.is_whole or not continues(file, place(known))):
+            known, notice = self._checkpoints.get(path), ""
+            if known is not None and (known.is_whole or not continues(file, known.offset)):
                 if not known.is_whole:
                     notice = yield from self.catch_up(path, is_alone=is_alone)
                 known = None
@@ -90,16 +88,21 @@ class FileReader:
         while path in self._open:
             yield 0
         with self._opened(path) as file:
-            found, identity = os.fstat(file.fileno()), identity_of(file)
-            known = self._offsets.whole(path, file)
-            log = self._offsets.of_packed(path) if is_packed(file) else None
-            modified = found.st_mtime_ns
-            done = Tail(
-                str(path), 0, *identity, found.st_size, modified, is_whole=True, modified=modified
+            status, identity = os.fstat(file.fileno()), identity_of(file)
+            known = self._checkpoints.find_whole(path, file)
+            log = self._checkpoints.find_packed(path) if is_packed(file) else None
+            done = FileCheckpoint(
+                str(path),
+                0,
+                *identity,
+                status.st_size,
+                status.st_mtime_ns,
+                is_whole=True,
+                modified=status.st_mtime_ns,
             )
             if known and (known.position, known.line) == (done.position, done.line):
                 if known.path != done.path:
-                    self._offsets.keep(msgspec.structs.replace(known, path=done.path))
+                    self._checkpoints.keep(msgspec.structs.replace(known, path=done.path))
                 return ""
             start = Start(log.position, log.line) if log else BEGINNING
             options = self._feed.options
@@ -112,7 +115,7 @@ class FileReader:
                 else:
                     source_id = self._feed.begin(str(path))
                 done = msgspec.structs.replace(done, source_id=source_id)
-                self._offsets.keep(msgspec.structs.replace(done, position=UNFINISHED))
+                self._checkpoints.keep(msgspec.structs.replace(done, position=UNFINISHED))
                 try:
                     for batch in source:
                         before = self.positions.get(path, 0)
@@ -121,27 +124,27 @@ class FileReader:
                         yield max(source.position() - before, _cost(batch))
                 finally:
                     self.positions.pop(path, None)
-                self._offsets.keep(done)
+                self._checkpoints.keep(done)
                 return source.trouble or (CUT if source.is_cut else "")
 
     def catch_up(self, path: Path, *, is_alone: bool) -> Reading:
         """Read on in what has become of a log, and in what was written after it."""
-        known = self._offsets.of(path)
+        known = self._checkpoints.get(path)
         if known is None or known.is_whole:
             return ""
-        found = self._candidates(path, known)
-        is_it = [other.tail is not None and _is_same_log(other.tail, known) for other in found]
-        begin = is_it.index(True) if any(is_it) else -1
-        for number, other in enumerate(found):
+        candidates = self._candidates(path, known)
+        source_ids = [other.known.source_id if other.known else None for other in candidates]
+        begin = source_ids.index(known.source_id) if known.source_id in source_ids else -1
+        for number, other in enumerate(candidates):
             is_newer = number > begin if begin >= 0 else other.time > known.modified
-            if other.tail is not None or (is_alone and is_newer):
+            if other.known is not None or (is_alone and is_newer):
                 self.moved.append(other.path)
                 with suppress(FileNotFoundError):  # it may be gone again by now
                     yield from self._catch_up_in(other.path)
-        is_told = begin < 0 and known.position > 0 and is_alone and path not in self._followed
-        return _lost(known) if is_told else ""
+        is_lost = begin < 0 and known.position > 0 and is_alone and path not in self._followed
+        return _lost(known) if is_lost else ""
 
-    def _candidates(self, path: Path, known: Tail) -> list[_Candidate]:
+    def _candidates(self, path: Path, known: FileCheckpoint) -> list[_Candidate]:
         """The files beside a log in which it may be continued, oldest first."""
         paths = rotations_of(path)
         with suppress(OSError):
@@ -154,50 +157,52 @@ class FileReader:
                 if other in self._open:
                     continue
                 is_gzip = is_packed(file)
-                tail = self._offsets.of_packed(other) if is_gzip else None
-                tail = tail or self._offsets.whole(other, file)
-                tail = tail or self._offsets.of_file(other, file)
-                found.append(_Candidate(other, tail, os.fstat(file.fileno()).st_mtime_ns))
+                checkpoint = self._checkpoints.find_packed(other) if is_gzip else None
+                checkpoint = checkpoint or self._checkpoints.find_whole(other, file)
+                checkpoint = checkpoint or self._checkpoints.find(other, file)
+                found.append(_Candidate(other, checkpoint, os.fstat(file.fileno()).st_mtime_ns))
         return found
 
     def _catch_up_in(self, path: Path) -> Reading:
         if path in self._open:
             return ""
         with path.open("rb") as file:
-            is_followed = grows(file, self._offsets.of_file(path, file))
+            is_followed = grows(file, self._checkpoints.find(path, file))
         if not is_followed:
             return (yield from self.whole(path))
         with self._opened(path) as file:
             yield from self._follow_on(path, file, self._known_elsewhere(path, file))
         return ""
 
-    def _known_elsewhere(self, path: Path, file: BinaryIO) -> Tail | None:
+    def _known_elsewhere(self, path: Path, file: BinaryIO) -> FileCheckpoint | None:
         """How far a file was read under another name."""
-        known = self._offsets.of_file(path, file)
+        known = self._checkpoints.find(path, file)
         if known is not None:
-            self._offsets.keep(known)
+            self._checkpoints.keep(known)
         return known
 
-    def _follow_on(self, path: Path, file: BinaryIO, known: Tail | None) -> Generator[int]:
+    def _follow_on(
+        self, path: Path, file: BinaryIO, known: FileCheckpoint | None
+    ) -> Generator[int]:
         if known is None:
             begin = beginning_of(identity_of(file))
-            known = _tail(path, self._feed.begin(str(path)), begin, 0)
-            self._offsets.remember(known)
+            known = FileCheckpoint.at(path, self._feed.begin(str(path)), begin, 0)
+            self._checkpoints.remember(known)
         modified = os.fstat(file.fileno()).st_mtime_ns
-        for part in read_on(file, place(known)):
-            tail = _tail(path, known.source_id, part.after, modified)
+        for part in read_on(file, known.offset):
+            checkpoint = FileCheckpoint.at(path, known.source_id, part.after, modified)
             if not part.lines:
-                self._offsets.keep(tail)
+                self._checkpoints.keep(checkpoint)
                 continue
             batches: list[EventBatch] = []
             for batch in self._events.batches(part.lines, part.first):
                 if batches:  # one line may hold events by the million
                     yield _cost(batches[-1])
                 batches.append(batch)
-            self._add(self._feed.take(known.source_id, batches, keeper(tail)))
-            self._offsets.remember(tail)
+            self._add(self._feed.take(known.source_id, batches, checkpoint.encode()))
+            self._checkpoints.remember(checkpoint)
             yield part.after.position - known.position
-            known = tail
+            known = checkpoint
 
     def _add(self, taken: IngestResult) -> None:
         self._taken = self._taken.plus(taken)
@@ -213,19 +218,19 @@ class FileReader:
                 self._open.discard(path)
 
 
-def grows(file: BinaryIO, known: Tail | None) -> bool:
+def grows(file: BinaryIO, known: FileCheckpoint | None) -> bool:
     """Whether an open file is followed line by line, by what it holds; raises OSError."""
     is_followed = known is not None and not known.is_whole and known.position > 0
-    if is_followed and known is not None and continues(file, place(known)):
+    if is_followed and known is not None and continues(file, known.offset):
         return True
-    head = read_at(file, SNIFFED, 0)
+    head = read_at(file, 0, SNIFFED)
     return not head or grows_by_lines(head)
 
 
 def ends_complete(file: BinaryIO) -> bool:
     """Whether a file that is read as a whole ends as complete ones do; raises OSError."""
     size = os.fstat(file.fileno()).st_size
-    end = read_at(file, 64, max(0, size - 64)).rstrip(b" \t\0")
+    end = read_at(file, max(0, size - 64), 64).rstrip(b" \t\0")
     return is_packed(file) or not end or end.endswith((b"\n", b"\r", b"]", b"}", b'"'))
 
 
@@ -234,23 +239,7 @@ def _cost(batch: EventBatch) -> int:
     return COST_OF_EVENT * max(batch.lines, batch.read)
 
 
-def _tail(path: Path, source_id: int, after: FileOffset, modified: int) -> Tail:
-    return Tail(
-        str(path),
-        source_id,
-        *after.identity,
-        after.position,
-        after.line,
-        before=after.before,
-        modified=modified,
-    )
-
-
-def _is_same_log(tail: Tail, known: Tail) -> bool:
-    return tail.source_id == known.source_id
-
-
-def _lost(known: Tail) -> str:
+def _lost(known: FileCheckpoint) -> str:
     return (
         f"It was rotated while no session followed it, and the file that was read up to line"
         f" {known.line - 1:,} is gone: lines that were added to it later were not read."

@@ -1,0 +1,39 @@
+"""How far each source was read, kept in the same transaction as what was read of it."""
+
+from typing import NamedTuple
+
+from amp_console.ledger.db import Db
+
+
+class Checkpoint(NamedTuple):
+    """Where to resume a source: `value` is JSON that only the source understands.
+
+    `key` names the source among all sources: its scheme, a colon, and what tells it from others
+    of its kind.
+    """
+
+    key: str
+    value: str
+
+
+def checkpoints(db: Db, scheme: str) -> list[Checkpoint]:
+    """Every checkpoint of the sources of one scheme, such as "file"."""
+    rows = db.execute(
+        "SELECT key, value FROM checkpoint WHERE substr(key, 1, length(:prefix)) = :prefix",
+        {"prefix": f"{scheme}:"},
+    )
+    return [Checkpoint(*row) for row in rows]
+
+
+def keep_checkpoint(db: Db, checkpoint: Checkpoint) -> None:
+    """Replace a source's checkpoint."""
+    db.execute(
+        "INSERT INTO checkpoint (key, value) VALUES (?, ?) "
+        "ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+        checkpoint,
+    )
+
+
+def forget_checkpoint(db: Db, key: str) -> None:
+    """Forget a source: it is read from its beginning if it comes back."""
+    db.execute("DELETE FROM checkpoint WHERE key = ?", (key,))
