@@ -9,6 +9,7 @@ import os
 import random
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from time import monotonic
@@ -25,8 +26,7 @@ from amp_console.ledger.requests import count_requests
 from amp_console.ledger.runs import RunKind, RunStatus, all_runs, run_audiences
 from amp_console.simulator import Answer, Behaviour, Body, Call, Reset, Rule
 from amp_console.sync.audience_settings import SettingsChange
-from amp_console.sync.ingest.stream import StreamIngestor
-from amp_console.sync.live.backlog import Lags, Minutes
+from amp_console.sync.ingest.stream import IngestResult, StreamIngestor
 from amp_console.sync.live.follower import NO_COHORT, PAUSED
 from amp_console.sync.live.options import LiveOptions
 from amp_console.sync.live.progress import LiveReport, LiveSnapshot
@@ -114,6 +114,11 @@ class Session:
         if self.live is not None:
             self.live.end()
         return await self._task
+
+    async def ended(self) -> LiveReport:
+        """Wait until the session ends without being asked to."""
+        assert self._task is not None
+        return await asyncio.wait_for(self._task, PATIENCE)
 
     async def __aexit__(self, *_: object) -> None:
         if self._task is not None and not self._task.done():
@@ -634,16 +639,16 @@ async def test_an_audience_that_waits_is_let_go_live_alone(
 async def test_what_arrives_for_an_audience_that_waits_for_days_takes_no_room(
     workspace: Workspace, tmp_path: Path
 ) -> None:
-    """The times of arrivals are put together, and the ledger says how many users are pending."""
+    """Arrivals are merged, and the ledger says how many users are pending."""
     async with Session(workspace, tmp_path, LiveOptions(flush_seconds=0.05)) as session:
         session.write(lines("u0"))
-        await until(lambda: session.now().audiences)
+        await until(lambda: session.now().waiting == 1)
         assert session.live is not None
-        (follower,) = session.live._followers.values()
+        repeated = IngestResult(entered=Counter({workspace.audience().id: 2}))
         for _ in range(3_000):
-            follower.pend(2)
-        await until(lambda: len(follower._backlog) <= QUICK.most_arrivals)
-        await until(lambda: follower.queue == 1)
+            await session.live.arrived(repeated)
+        assert session.now().waiting == 6_001
+        await until(lambda: session.now().waiting == 1)
         await session.end()
 
 
@@ -740,7 +745,7 @@ async def test_a_defect_ends_the_session_and_is_raised(
     async with Session(workspace, tmp_path) as session:
         session.write(lines("u1"))
         with pytest.raises(ZeroDivisionError):
-            await asyncio.wait_for(session._task, PATIENCE)  # type: ignore[arg-type]
+            await session.ended()
     assert workspace.ledger.read(all_runs)[0].note == "ZeroDivisionError"
 
 
@@ -750,7 +755,7 @@ async def test_refused_keys_end_it_with_everything_kept(
     workspace.set_faults(Rule(Answer(403, words="Invalid API Key")))
     async with Session(workspace, tmp_path) as session:
         session.write(lines(*USERS))
-        report = await asyncio.wait_for(session._task, PATIENCE)  # type: ignore[arg-type]
+        report = await session.ended()
     assert report.keys_refused
     assert report.pending == 20
 
@@ -766,7 +771,7 @@ async def test_refused_keys_are_not_tried_for_every_audience(
     before = len(workspace.simulator.requests)
     async with Session(workspace, tmp_path) as session:
         session.write("".join(lines("u2", key=key, at=1) for key in keys))
-        report = await asyncio.wait_for(session._task, PATIENCE)  # type: ignore[arg-type]
+        report = await session.ended()
     assert len(workspace.simulator.requests) - before == 1
     assert report.pending == 5
 
@@ -963,22 +968,3 @@ if sys.argv[1] == "end":
 async def run(workspace: Workspace, source: EventStream) -> LiveReport:
     async with workspace.client() as client:
         return await LiveSession(workspace.context(client), QUICK).run(source)
-
-
-def test_changes_are_counted_by_the_minute() -> None:
-    minutes = Minutes()
-    assert minutes.last(0.0) == ((), ())
-    for moment, entered, left in [(60.0, 1, 0), (119.0, 2, 1), (120.0, 5, 0), (301.0, 7, 2)]:
-        minutes.add(moment, entered, left)
-    ins, outs = minutes.last(361.0)
-    assert (ins[-6:], outs[-6:]) == ((3, 5, 0, 0, 7, 0), (1, 0, 0, 0, 2, 0))
-    assert len(ins) == len(outs) == 30
-
-
-def test_the_95th_percentile_counts_changes_and_not_deliveries() -> None:
-    lags = Lags()
-    assert lags.percentile(0.95) == 0.0
-    lags.add(1.0, 94)
-    lags.add(5.0, 5)
-    lags.add(60.0, 1)
-    assert (lags.percentile(0.5), lags.percentile(0.95), lags.percentile(1.0)) == (1.0, 5.0, 60.0)

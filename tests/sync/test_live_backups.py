@@ -21,9 +21,7 @@ class Clock:
 
 
 async def checked(backups: DailyBackups) -> None:
-    backups.check()
-    assert backups._task is not None
-    await backups._task
+    await backups.check()
 
 
 async def test_one_is_made_a_day_once_there_is_something_in_the_ledger(

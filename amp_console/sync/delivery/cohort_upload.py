@@ -93,10 +93,10 @@ async def _search(worker: AudienceWorker, intent: Creation, error: Transient) ->
 
 async def _adopt(worker: AudienceWorker, intent: Creation) -> bool:
     """Link the cohort that an upload created although its answer was lost."""
-    linked = {item.cohort_id for item in await worker.read(all_audiences)}
+    linked = {known.cohort_id for known in await worker.read(all_audiences)}
     app_id = worker.connection.app_id
-    candidates = [item for item in await _list(worker) if item.id not in linked]
-    ours = [item for item in candidates if _is_ours(item, intent, app_id)]
+    candidates = [cohort for cohort in await _list(worker) if cohort.id not in linked]
+    ours = [cohort for cohort in candidates if _is_ours(cohort, intent, app_id)]
     if not ours:
         return False
     await _link(worker, min(ours, key=lambda c: (c.created_at or 0, c.id)).id, intent.name)
@@ -129,7 +129,7 @@ async def _link(worker: AudienceWorker, cohort_id: str, name: str) -> None:
 
 async def _check_is_new(worker: AudienceWorker, intent: Creation, answer: Uploaded) -> None:
     """Raise `Unconfirmed` for a cohort that existed before the upload."""
-    linked = {item.cohort_id for item in await worker.read(all_audiences)}
+    linked = {known.cohort_id for known in await worker.read(all_audiences)}
     if answer.cohort_id is not None and answer.cohort_id in linked | intent.known_ids:
         raise Unconfirmed(
             200, "it names a cohort that existed before", answer.text, may_be_applied=True

@@ -65,8 +65,8 @@ async def deliver(
     """
     guard(context.connection, "Nothing was sent.")
     goals = [
-        AudienceProgress(item.audience_id, item.key, item.name, item.add + item.remove)
-        for item in plan.audiences
+        AudienceProgress(goal.audience_id, goal.key, goal.name, goal.add + goal.remove)
+        for goal in plan.audiences
     ]
     return await carry_out(
         RunKind.SYNC,

@@ -60,7 +60,7 @@ class Alerts:
         is_over = bool(self._troubles) and not troubles
         self._troubles = troubles if not troubles else self._troubles | troubles
         over = [Alert("All sources work again.", is_over=True)] if is_over else []
-        return [Alert(item) for item in new] + over
+        return [Alert(trouble) for trouble in new] + over
 
     def _silence(self, now: LiveSnapshot) -> list[Alert]:
         if now.tally.read != self._read:

@@ -31,10 +31,11 @@ class DailyBackups:
         self._ending = threading.Event()
         self._task: asyncio.Task[None] | None = None
 
-    def check(self) -> None:
-        """Begin a backup if one is due and none is under way."""
+    def check(self) -> "asyncio.Task[None]":
+        """Begin a backup if one is due and none is under way; return the task that does."""
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._check())
+        return self._task
 
     async def end(self) -> None:
         """Stop a backup under way, which takes less than a second, and wait for that."""

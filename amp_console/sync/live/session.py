@@ -221,7 +221,7 @@ class LiveSession:
                 task.cancel()
         await housekeeping.end()
         ended = await asyncio.gather(*self._tasks.values(), return_exceptions=True)
-        return next((item for item in ended if isinstance(item, Exception)), None)
+        return next((result for result in ended if isinstance(result, Exception)), None)
 
     async def _break_off(
         self, run: ActiveRun, housekeeping: Housekeeping, error: BaseException
@@ -236,8 +236,8 @@ class LiveSession:
         left = [await follower.close() for follower in self._followers.values()]
         self._is_over = True
         last = self.snapshot()
-        rejected = sum(item.rejected for item in left)
-        uncertain = sum(item.uncertain for item in left)
+        rejected = sum(audience.rejected for audience in left)
+        uncertain = sum(audience.uncertain for audience in left)
         is_refused = run.keys_refused is not None
         status = _status(last, rejected, uncertain, keys_refused=is_refused)
         await housekeeping.keep_counts()
