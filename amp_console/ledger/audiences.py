@@ -279,7 +279,7 @@ def set_id_type(db: Db, audience_id: int, id_type: IdType) -> None:
     )
     db.execute(
         "UPDATE member SET wanted = is_member, delivered = "
-        "CASE WHEN ? AND delivered = 0 THEN NULL ELSE delivered END "
+        "CASE WHEN ? = 1 AND delivered = 0 THEN NULL ELSE delivered END "
         "WHERE audience_id = ? AND id_type = ?",
-        (known.link is Link.EXISTING, audience_id, new),
+        (int(known.link is Link.EXISTING), audience_id, new),
     )

@@ -39,7 +39,11 @@ def break_link(db: Db, audience_id: int, why: str) -> None:
 
 def creation(db: Db, audience_id: int) -> Creation | None:
     """The creation that was begun and has not ended, if there is one."""
-    row = db.execute("SELECT * FROM creation WHERE audience_id = ?", (audience_id,)).fetchone()
+    row = db.execute(
+        "SELECT audience_id, name, owner_email, started_at, known_ids FROM creation "
+        "WHERE audience_id = ?",
+        (audience_id,),
+    ).fetchone()
     if row is None:
         return None
     return Creation(
@@ -61,7 +65,10 @@ def begin_creation(
 ) -> Creation:
     """Write down that a cohort is about to be made; it replaces an older intent."""
     db.execute(
-        "INSERT OR REPLACE INTO creation VALUES (?, ?, ?, ?, ?)",
+        "INSERT INTO creation (audience_id, name, owner_email, started_at, known_ids) "
+        "VALUES (?, ?, ?, ?, ?) ON CONFLICT (audience_id) DO UPDATE SET name = excluded.name, "
+        "owner_email = excluded.owner_email, started_at = excluded.started_at, "
+        "known_ids = excluded.known_ids",
         (audience_id, name, owner_email, now, msgspec.json.encode(sorted(known_ids)).decode()),
     )
     return Creation(audience_id, name, owner_email, now, frozenset(known_ids))

@@ -15,7 +15,7 @@ from amp_console.ledger.comparisons import (
     comparison,
 )
 from amp_console.ledger.counts import IS_UNIDENTIFIED
-from amp_console.ledger.db import ID_TYPE_CODE, Db
+from amp_console.ledger.db import EVERY, ID_TYPE_CODE, Db
 from amp_console.ledger.export_staging import drift_table, export_table, list_table
 
 KEPT = 10  # comparisons of an audience whose differences are kept
@@ -45,7 +45,7 @@ _COUNTED = (
 )
 _PRUNE = (
     "DELETE FROM difference WHERE comparison_id IN (SELECT id FROM comparison "
-    f"WHERE audience_id = :audience ORDER BY id DESC LIMIT -1 OFFSET {KEPT})"
+    f"WHERE audience_id = :audience ORDER BY id DESC LIMIT {EVERY} OFFSET {KEPT})"
 )
 _FORMER = "audience_id = :audience AND id_type = :other_type AND wanted = 0 AND delivered IS NOT 0"
 
@@ -135,8 +135,9 @@ class _Comparer:
         )
         self._run(
             f"INSERT INTO {self._drift} SELECT n, delivered, is_in FROM "
-            f"(SELECT n, delivered, EXISTS (SELECT 1 FROM {self._found} WHERE id = member.id) "
-            "AS is_in FROM main.member WHERE audience_id = :audience AND id_type = :id_type) "
+            f"(SELECT n, delivered, CASE WHEN EXISTS (SELECT 1 FROM {self._found} "
+            "WHERE id = member.id) THEN 1 ELSE 0 END AS is_in FROM main.member "
+            "WHERE audience_id = :audience AND id_type = :id_type) "
             "WHERE delivered IS NOT is_in ORDER BY n"
         )
         self._run(
@@ -158,11 +159,13 @@ class _Comparer:
         self._index_found("other")
         listed = f"AND found.id NOT IN (SELECT id FROM {self._listed})"
         self._run(
-            "UPDATE main.member SET rejection_id = NULL, refusals = 0, delivered = EXISTS "
-            f"(SELECT 1 FROM {self._found} AS found WHERE other = member.id AND NOT EXISTS "
+            "UPDATE main.member SET rejection_id = NULL, refusals = 0, delivered = "
+            f"CASE WHEN EXISTS (SELECT 1 FROM {self._found} AS found WHERE other = member.id "
+            "AND NOT EXISTS "
             "(SELECT 1 FROM main.member AS m WHERE m.audience_id = :audience "
             "AND m.id_type = :id_type AND m.id = found.id) "
-            f"{listed if self._occasion.is_against_list else ''}) WHERE {_FORMER}"
+            f"{listed if self._occasion.is_against_list else ''}) THEN 1 ELSE 0 END "
+            f"WHERE {_FORMER}"
         )
         self._differ(
             DifferenceKind.LEFT,

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from amp_console.ledger.db import ID_TYPE_CODE, ID_TYPE_OF, Db
+from amp_console.ledger.db import EVERY, ID_TYPE_CODE, ID_TYPE_OF, Db
 from amp_console.values import IdType
 
 
@@ -175,7 +175,9 @@ def last_comparison(db: Db, audience_id: int) -> Comparison | None:
 def keep_size(db: Db, run_id: int, audience_id: int, check: SizeCheck, now: int) -> None:
     """Keep what Amplitude's list said after a run."""
     db.execute(
-        "INSERT OR REPLACE INTO size_check VALUES (?, ?, ?, ?, ?)",
+        "INSERT INTO size_check (run_id, audience_id, at, expected, found) VALUES (?, ?, ?, ?, ?) "
+        "ON CONFLICT (run_id, audience_id) DO UPDATE SET "
+        "at = excluded.at, expected = excluded.expected, found = excluded.found",
         (run_id, audience_id, now, check.expected, check.found),
     )
 
@@ -190,7 +192,7 @@ def size_check(db: Db, run_id: int, audience_id: int) -> SizeCheck | None:
 
 
 def differences(
-    db: Db, wish: DifferenceFilter, offset: int = 0, limit: int = -1
+    db: Db, wish: DifferenceFilter, offset: int = 0, limit: int = EVERY
 ) -> list[Difference]:
     """Some of the differences, by kind and identifier."""
     where, values = _where(wish)
@@ -249,7 +251,7 @@ def _where(wish: DifferenceFilter) -> tuple[str, list[object]]:
         where += " AND state < 2"
     if not wish.text:
         return where, list(values)
-    return f"{where} AND instr(lower(id), lower(?))", [*values, wish.text]
+    return f"{where} AND instr(lower(id), lower(?)) > 0", [*values, wish.text]
 
 
 def _comparison(row: Sequence[Any]) -> Comparison:

@@ -11,6 +11,10 @@ WANTED = {Operation.REMOVE: 0, Operation.ADD: 1}
 """What `wanted` and `delivered` say of a member whom the operation is for."""
 
 
+EVERY = 1 << 62
+"""A limit that no table reaches: PostgreSQL does not accept LIMIT -1."""
+
+
 class Cursor(Protocol):
     """The rows of one statement."""
 
@@ -24,7 +28,13 @@ class Cursor(Protocol):
 
 
 class Db(Protocol):
-    """A connection in a transaction; `sqlite3.Connection` satisfies it unwrapped."""
+    """A connection in a transaction; `sqlite3.Connection` satisfies it unwrapped.
+
+    SQL is written so that PostgreSQL could run it, with one exception: nullable columns are
+    compared with IS and IS NOT. IS DISTINCT FROM needs SQLite 3.39, and Python 3.11 on Ubuntu 22.04
+    comes with 3.37. SQLite also uses the index `member_pending` only where a query spells its
+    condition, `wanted IS NOT delivered`, in the same way.
+    """
 
     def execute(
         self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ..., /

@@ -251,7 +251,8 @@ def _reject(
     done = db.executemany(
         # An event that came meanwhile and wants them otherwise makes them pending, not rejected.
         "UPDATE member SET delivered = ?, "
-        "rejection_id = CASE WHEN wanted = ? THEN ? END, refusals = refusals + (wanted = ?) "
+        "rejection_id = CASE WHEN wanted = ? THEN ? END, "
+        "refusals = CASE WHEN wanted = ? THEN refusals + 1 ELSE refusals END "
         "WHERE audience_id = ? AND id_type = ? AND id = ? AND request_id = ?",
         [
             (

@@ -75,7 +75,7 @@ def begin_list(db: Db, audience_id: int) -> None:
 def add_to_list(db: Db, audience_id: int, ids: Sequence[str]) -> None:
     """Add identifiers that the list names."""
     db.executemany(
-        f"INSERT OR IGNORE INTO temp.{list_table(audience_id)} (id) VALUES (?)",
+        f"INSERT INTO temp.{list_table(audience_id)} (id) VALUES (?) ON CONFLICT (id) DO NOTHING",
         [(id_,) for id_ in ids],
     )
 
@@ -99,6 +99,6 @@ def end_list(db: Db, audience_id: int, id_type: IdType, at: int) -> ListCounts:
     in_both = f"SELECT count(*) FROM {table} WHERE id IN (SELECT id {known} AND source_id <> 0)"
     overlap = int(db.execute(in_both, values).fetchone()[0])
     db.execute(f"DELETE FROM {table} WHERE id IN (SELECT id {newer} 0)", values)
-    db.execute(f"INSERT OR IGNORE INTO {table} SELECT id, 0 {newer} 1", values)
+    db.execute(f"INSERT INTO {table} SELECT id, 0 {newer} 1 ON CONFLICT (id) DO NOTHING", values)
     members = int(db.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
     return ListCounts(members, overlap)

@@ -14,7 +14,11 @@ ALL = 0  # instead of an audience's id: the whole connection
 
 def hold(db: Db, audience_id: int, until: int) -> None:
     """Note that nothing may be sent before `until`, in microseconds since 1970."""
-    db.execute("INSERT OR REPLACE INTO hold VALUES (?, ?)", (audience_id, until))
+    db.execute(
+        "INSERT INTO hold (audience_id, until) VALUES (?, ?) "
+        "ON CONFLICT (audience_id) DO UPDATE SET until = excluded.until",
+        (audience_id, until),
+    )
 
 
 def held_until(db: Db, audience_id: int, now: int) -> int | None:

@@ -29,7 +29,7 @@ _UNCERTAIN = f"{_UNDOES} AND m.delivered = m.wanted"
 _CONTRADICTS = "m.delivered IS NOT NULL AND late.operation <> m.delivered"
 _KEEP_LATEST = (
     "ON CONFLICT (audience_id, cohort_id, n, operation) "
-    "DO UPDATE SET until = max(until, excluded.until)"
+    "DO UPDATE SET until = excluded.until WHERE excluded.until > late_effect.until"
 )
 
 
@@ -53,7 +53,8 @@ def remember(db: Db, request_id: int, until: int) -> None:
     values = {"request": request_id, "until": until}
     db.execute(
         "INSERT INTO late_effect SELECT r.audience_id, coalesce(a.cohort_id, ''), m.n, "
-        "r.operation = 'add', :until FROM request AS r JOIN audience AS a ON a.id = r.audience_id "
+        "CASE r.operation WHEN 'add' THEN 1 ELSE 0 END, :until FROM request AS r "
+        "JOIN audience AS a ON a.id = r.audience_id "
         "JOIN member AS m ON m.audience_id = r.audience_id AND m.id_type = r.id_type "
         "AND m.n BETWEEN r.first_n AND r.last_n AND m.request_id = r.id "
         f"WHERE r.id = :request {_KEEP_LATEST}",
@@ -90,7 +91,8 @@ def make_due_pending(db: Db, audience_id: int, now: int, quiet: int) -> None:
     values = {"audience": audience_id, "now": now, "latest": now + quiet}
     _extend_replacements(db, audience_id)
     db.execute(
-        "UPDATE late_replacement SET until = min(until, :latest) WHERE audience_id = :audience",
+        "UPDATE late_replacement SET until = :latest WHERE audience_id = :audience "
+        "AND until > :latest",
         values,
     )
     db.execute(

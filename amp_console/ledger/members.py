@@ -24,11 +24,12 @@ KEEP_NEWEST = """
     ON CONFLICT (audience_id, id_type, id) DO UPDATE SET
        is_member = excluded.is_member, wanted = excluded.wanted, event_at = excluded.event_at,
        source_id = excluded.source_id, line = excluded.line,
-       rejection_id = CASE WHEN wanted = excluded.wanted THEN rejection_id END,
-       refusals = CASE WHEN wanted = excluded.wanted THEN refusals ELSE 0 END
- WHERE (excluded.event_at, excluded.source_id, excluded.line) >= (event_at, source_id, line)
+       rejection_id = CASE WHEN member.wanted = excluded.wanted THEN member.rejection_id END,
+       refusals = CASE WHEN member.wanted = excluded.wanted THEN member.refusals ELSE 0 END
+ WHERE (excluded.event_at, excluded.source_id, excluded.line)
+       >= (member.event_at, member.source_id, member.line)
    AND (excluded.is_member, excluded.wanted, excluded.event_at, excluded.source_id, excluded.line)
-       <> (is_member, wanted, event_at, source_id, line)
+       <> (member.is_member, member.wanted, member.event_at, member.source_id, member.line)
 """
 _FOLD = """
 INSERT INTO member

@@ -41,8 +41,9 @@ class RefusedRequests(msgspec.Struct, frozen=True):
 def keep_refused(db: Db, run_id: int, refused: Iterable[RefusedRequests]) -> None:
     """Keep how many requests were refused during a run. Called again, it replaces what was kept."""
     db.executemany(
-        "INSERT OR REPLACE INTO refused_requests (run_id, reason, status, count, last_at, words) "
-        "VALUES (?, ?, ?, ?, ?, ?)",
+        "INSERT INTO refused_requests (run_id, reason, status, count, last_at, words) "
+        "VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (run_id, reason, status) DO UPDATE SET "
+        "count = excluded.count, last_at = excluded.last_at, words = excluded.words",
         [
             (run_id, item.reason, item.status, item.count, item.last_at, item.words)
             for item in refused

@@ -12,7 +12,7 @@ import msgspec
 
 from amp_console.ledger.audiences import Audience, all_audiences
 from amp_console.ledger.counts import IS_UNIDENTIFIED
-from amp_console.ledger.db import ID_TYPE_CODE, ID_TYPE_OF, Db
+from amp_console.ledger.db import EVERY, ID_TYPE_CODE, ID_TYPE_OF, Db
 from amp_console.ledger.deliveries import Reason
 from amp_console.values import IdType, Operation
 
@@ -108,7 +108,7 @@ def _query(conditions: list[str], wish: RejectedFilter) -> _Query:
         conditions.append("audience_id = :audience_id")
     if wish.text:
         # instr knows no wildcards, so that nothing in the text has to be escaped.
-        conditions.append("instr(lower(id), lower(:text))")
+        conditions.append("instr(lower(id), lower(:text)) > 0")
     return _Query(" AND ".join(conditions), msgspec.structs.asdict(wish))
 
 
@@ -278,7 +278,7 @@ def _read_unidentified(
 def rejected_users(db: Db, only: Audience | None = None) -> list[RejectedUser]:
     """Everybody rejected now, of one audience or of all."""
     wish = RejectedFilter(audience_id=only.id if only else None)
-    return rejected_page(db, wish, 0, 1 << 62)
+    return rejected_page(db, wish, 0, EVERY)
 
 
 def retry_rejected(db: Db, wish: RejectedFilter = EVERYBODY) -> int:

@@ -74,10 +74,11 @@ def choose(db: Db, of: Comparison, choice: RepairChoice) -> None:
     """Mark the differences that are to be put right, and no others."""
     kinds = _json(choice.kinds)
     db.execute(
-        "UPDATE difference SET state = (?3 AND kind IN (SELECT value FROM json_each(?2))) "
+        "UPDATE difference SET state = "
+        "CASE WHEN ?3 = 1 AND kind IN (SELECT value FROM json_each(?2)) THEN 1 ELSE 0 END "
         "WHERE comparison_id = ?1 AND state < 2 "
         "AND (state = 1 OR kind IN (SELECT value FROM json_each(?2)))",
-        (of.id, kinds, choice.only is None),
+        (of.id, kinds, int(choice.only is None)),
     )
     db.executemany(
         "UPDATE difference SET state = 1 WHERE comparison_id = ? AND kind = ? "
@@ -135,7 +136,7 @@ def _follow_list(db: Db, of: Comparison, now: int) -> None:
             "ON CONFLICT (audience_id, id_type, id) DO UPDATE SET is_member = excluded.is_member, "
             "wanted = excluded.wanted, event_at = excluded.event_at, "
             "source_id = excluded.source_id, line = 0, rejection_id = NULL, refusals = 0 "
-            "WHERE excluded.event_at >= event_at",
+            "WHERE excluded.event_at >= member.event_at",
             values,
         )
 
@@ -207,7 +208,7 @@ def replaced(db: Db, batch: DeliveryBatch, answer: RequestAnswer, *, all_matched
     late_effects.settle_confirmed(db, batch.request_id)
     out = db.execute(
         "UPDATE member SET delivered = 0 WHERE audience_id = ? AND request_id IS NOT ? "
-        "AND delivered IS NOT 0",
+        "AND (delivered IS NULL OR delivered <> 0)",
         (batch.audience_id, batch.request_id),
     ).rowcount
     if all_matched:

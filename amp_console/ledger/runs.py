@@ -10,7 +10,7 @@ import msgspec
 
 from amp_console.ledger.audiences import LABEL, audience
 from amp_console.ledger.counts import outstanding
-from amp_console.ledger.db import Db
+from amp_console.ledger.db import EVERY, Db
 from amp_console.ledger.refused_requests import RefusedRequests, refused_requests
 from amp_console.ledger.sources import ReadCounts
 
@@ -131,8 +131,12 @@ def record_audience(
     Called again, it replaces what was kept.
     """
     db.execute(
-        "INSERT OR REPLACE INTO run_audience (run_id, audience_id, added, removed, rejected, "
-        "requests, retries, note, is_stuck, pending) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO run_audience (run_id, audience_id, added, removed, rejected, "
+        "requests, retries, note, is_stuck, pending) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
+        "ON CONFLICT (run_id, audience_id) DO UPDATE SET added = excluded.added, "
+        "removed = excluded.removed, rejected = excluded.rejected, requests = excluded.requests, "
+        "retries = excluded.retries, note = excluded.note, is_stuck = excluded.is_stuck, "
+        "pending = excluded.pending",
         (
             run_id,
             audience_id,
@@ -164,9 +168,6 @@ def end_run(db: Db, run_id: int, status: RunStatus, note: str, now: int) -> None
         (now, status, note, run_id),
     )
 
-
-EVERY = 1 << 62
-"""A limit that no table reaches; PostgreSQL knows no LIMIT -1."""
 
 _SUMMED = (
     "SELECT run.id, run.kind, started_at, ended_at, status, run.note, read, changes, filtered, "

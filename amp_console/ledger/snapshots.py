@@ -68,16 +68,18 @@ def drop_staged(db: Db, audience_id: int) -> None:
 def stage(db: Db, audience_id: int, source_id: int, changes: Sequence[Change]) -> None:
     """Stage members that the snapshot lists; of an identifier the newest row counts."""
     rows = []
+    table = stage_table(audience_id)
     for _, user_id, amplitude_id, _, at, line in changes:
         pair = ((IdType.USER_ID, user_id), (IdType.AMPLITUDE_ID, amplitude_id))
         for (id_type, id_), (_, other) in zip(pair, pair[::-1], strict=True):
             if id_ is not None:
                 rows.append((ID_TYPE_CODE[id_type], id_, other, at, source_id, line))
     db.executemany(
-        f"INSERT INTO temp.{stage_table(audience_id)} VALUES (?, ?, ?, ?, ?, ?) "
-        "ON CONFLICT (id_type, id) DO UPDATE SET other = coalesce(excluded.other, other), "
+        f"INSERT INTO temp.{table} VALUES (?, ?, ?, ?, ?, ?) "
+        f"ON CONFLICT (id_type, id) DO UPDATE SET other = coalesce(excluded.other, {table}.other), "
         "at = excluded.at, source_id = excluded.source_id, line = excluded.line "
-        "WHERE (excluded.at, excluded.source_id, excluded.line) >= (at, source_id, line)",
+        "WHERE (excluded.at, excluded.source_id, excluded.line) "
+        f">= ({table}.at, {table}.source_id, {table}.line)",
         rows,
     )
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from amp_console.ledger.db import Db
+from amp_console.ledger.db import EVERY, Db
 from amp_console.values import Refusal
 
 
@@ -116,7 +116,7 @@ def account(
     )
     db.executemany(
         "INSERT INTO filtered (source_id, reason, count) VALUES (?, ?, ?) "
-        "ON CONFLICT DO UPDATE SET count = count + excluded.count",
+        "ON CONFLICT (source_id, reason) DO UPDATE SET count = filtered.count + excluded.count",
         [(source_id, reason, count) for reason, count in filtered.items()],
     )
     _account_invalid(db, source_id, list(refusals), unlisted or {}, limits)
@@ -146,19 +146,20 @@ def _account_invalid(
         counts[reason if reason in counts else OTHER] += count
     db.executemany("INSERT INTO invalid_event (source_id, line, reason) VALUES (?, ?, ?)", rows)
     db.executemany(
-        "INSERT OR REPLACE INTO invalid_reason (source_id, reason, count) VALUES (?, ?, ?)",
+        "INSERT INTO invalid_reason (source_id, reason, count) VALUES (?, ?, ?) "
+        "ON CONFLICT (source_id, reason) DO UPDATE SET count = excluded.count",
         [(source_id, reason, count) for reason, count in counts.items()],
     )
 
 
 _INVALID = "FROM invalid_event JOIN source ON source.id = source_id "
 _COUNTED = "FROM invalid_reason JOIN source ON source.id = source_id "
-_MATCHES = "WHERE (:text = '' OR instr(lower(name || char(10) || reason), lower(:text))) "
+_MATCHES = "WHERE (:text = '' OR instr(lower(name || char(10) || reason), lower(:text)) > 0) "
 
 
 def invalid_events(db: Db) -> list[InvalidEvent]:
     """Every listed event that the newest reading of its source refused, in their order there."""
-    return invalid_page(db, 0, -1)
+    return invalid_page(db, 0, EVERY)
 
 
 def invalid_page(db: Db, offset: int, limit: int, text: str = "") -> list[InvalidEvent]:
