@@ -186,7 +186,7 @@ def amplitude() -> Iterator[Simulator]:
         yield simulator
 
 
-@settings(max_examples=30, suppress_health_check=[*HealthCheck])
+@settings(max_examples=15, suppress_health_check=[*HealthCheck])
 @given(rounds=ROUNDS, batch=st.integers(1, 3))
 def test_the_cohort_ends_right_and_in_between_every_doubt_is_listed(
     rounds: list[tuple[Step, Step, Step]],

@@ -9,6 +9,7 @@ import os
 import random
 import subprocess
 import sys
+import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -24,16 +25,15 @@ from amp_console.ledger.audiences import Audience, all_audiences
 from amp_console.ledger.counts import outstanding
 from amp_console.ledger.requests import count_requests
 from amp_console.ledger.runs import RunKind, RunStatus, all_runs, run_audiences
-from amp_console.simulator import Answer, Behaviour, Body, Call, Reset, Rule
+from amp_console.simulator import Answer, Behaviour, Body, Call, Reset, Rule, Simulator
 from amp_console.sync.audience_settings import SettingsChange
 from amp_console.sync.ingest.stream import IngestResult, StreamIngestor
 from amp_console.sync.live.follower import NO_COHORT, PAUSED
 from amp_console.sync.live.options import LiveOptions
 from amp_console.sync.live.progress import LiveReport, LiveSnapshot
 from amp_console.sync.live.session import LiveSession
-from amp_console.sync.sources import streams as live_sources
 from amp_console.sync.sources.protocols import EventStream, Sink
-from amp_console.sync.sources.streams import PathSource, StreamSource
+from amp_console.sync.sources.streams import FollowOptions, PathSource, StreamSource
 from amp_console.sync.sources.watcher import Watching
 from amp_console.values import IdType, Operation
 from tests.sync.workspace import Workspace, event
@@ -42,6 +42,7 @@ pytestmark = pytest.mark.anyio
 
 USERS = [f"u{n:02}" for n in range(20)]
 QUICK = LiveOptions(flush_seconds=0.05, create=True)
+IMPATIENT = FollowOptions(often=0.02, seldom=0.2, retry=0.01)
 PATIENCE = 20.0  # seconds; a condition that is not met by then never is
 
 
@@ -60,7 +61,7 @@ class StartedSource(PathSource):
     """Paths that are followed; `started` is set when that begins."""
 
     def __init__(self, watching: Watching, started: asyncio.Event) -> None:
-        super().__init__(watching)
+        super().__init__(watching, IMPATIENT)
         self._started = started
 
     async def follow(self, sink: Sink) -> None:
@@ -449,9 +450,8 @@ async def test_a_spell_of_refusals_by_a_proxy_rejects_no_one(
 
 
 async def test_a_ledger_that_takes_nothing_in_for_a_while_loses_nothing(
-    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    workspace: Workspace, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(live_sources, "TRY_AGAIN", 0.01)
     async with Session(workspace, tmp_path) as session:
         session.write(lines("u1"))
         await until(is_in(workspace, "u1"))
@@ -464,16 +464,14 @@ async def test_a_ledger_that_takes_nothing_in_for_a_while_loses_nothing(
 
 
 async def test_what_was_read_before_the_ledger_failed_is_delivered_too(
-    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    workspace: Workspace, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(live_sources, "TRY_AGAIN", 0.01)
     fails = "BEFORE INSERT ON member WHEN NEW.id = 'u2' BEGIN SELECT RAISE(FAIL, 'full'); END"
     workspace.ledger.write(lambda db: db.execute(f"CREATE TRIGGER full {fails}"))
     (tmp_path / "a.ndjson").write_text(lines("u1"))
     (tmp_path / "b.ndjson").write_text(lines("u2", key="buyers"))
-    source = PathSource(
-        Watching(StreamIngestor(workspace.ledger, workspace.read_options()), [tmp_path])
-    )
+    ingestor = StreamIngestor(workspace.ledger, workspace.read_options())
+    source = PathSource(Watching(ingestor, [tmp_path]), IMPATIENT)
     async with workspace.client() as client:
         live = LiveSession(workspace.context(client), QUICK)
         task = asyncio.create_task(live.run(source))
@@ -522,11 +520,11 @@ async def test_a_cohort_that_is_deleted_meanwhile_rejects_no_one(
 
 
 async def test_a_ledger_that_takes_nothing_in_for_a_while_loses_nothing_of_a_stream(
-    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+    workspace: Workspace,
 ) -> None:
-    monkeypatch.setattr(live_sources, "TRY_AGAIN", 0.01)
     ingestor = StreamIngestor(workspace.ledger, workspace.read_options())
-    source = StreamSource(ingestor, io.BytesIO(lines(*USERS).encode()), "stdin")
+    stream = io.BytesIO(lines(*USERS).encode())
+    source = StreamSource(ingestor, stream, "stdin", options=IMPATIENT)
     workspace.ledger.write(lambda db: db.execute("ALTER TABLE member RENAME TO elsewhere"))
     async with workspace.client() as client:
         live = LiveSession(workspace.context(client), QUICK)
@@ -577,24 +575,31 @@ async def test_what_waits_for_its_turn_when_it_is_paused_is_not_sent(
     for key in ("shoppers", "buyers"):
         workspace.read([event("u1", True, audience=key)])
     await workspace.sync()
-    workspace.limit(parallel_cohorts=1)
-    async with Session(workspace, tmp_path) as session:
-        live, key_of = session.live, {known.cohort_id: known.key for known in all_of(workspace)}
-        assert live is not None
-        workspace.simulator.behaviour = Behaviour(latency=2.0)
-        before = len(workspace.simulator.requests)
-        session.write("".join(lines("u2", key=key, at=1) for key in ("shoppers", "buyers")))
-        await until(
-            lambda: sum(audience.counts.requests for audience in session.now().audiences) == 1
-        )
-        await until(lambda: open_requests(workspace) == 2)
-        live.pause()
-        await until(lambda: open_requests(workspace) == 0)
-        (sent,) = workspace.simulator.requests[before:]
-        other = ({"shoppers", "buyers"} - {key_of[sent.cohort_id]}).pop()
-        assert workspace.cohort(other) == {"u1"}
-        live.resume()
-        await until(is_in(workspace, "u1", "u2", key=other))
+    answering = threading.Event()
+
+    async def sleep(_: float) -> None:
+        while not answering.is_set():
+            await asyncio.sleep(0.005)
+
+    slow = Simulator(workspace.simulator.world, behaviour=Behaviour(latency=1.0), sleep=sleep)
+    with slow as simulator:
+        workspace = Workspace(simulator, workspace.ledger, tmp_path)
+        workspace.limit(parallel_cohorts=1)
+        key_of = {known.cohort_id: known.key for known in all_of(workspace)}
+        async with Session(workspace, tmp_path) as session:
+            live = session.live
+            assert live is not None
+            session.write("".join(lines("u2", key=key, at=1) for key in ("shoppers", "buyers")))
+            await until(lambda: sum(item.counts.requests for item in session.now().audiences) == 1)
+            await until(lambda: open_requests(workspace) == 2)
+            live.pause()
+            answering.set()
+            await until(lambda: open_requests(workspace) == 0)
+            (sent,) = simulator.requests
+            other = ({"shoppers", "buyers"} - {key_of[sent.cohort_id]}).pop()
+            assert workspace.cohort(other) == {"u1"}
+            live.resume()
+            await until(is_in(workspace, "u1", "u2", key=other))
 
 
 def all_of(workspace: Workspace) -> list[Audience]:
@@ -627,7 +632,8 @@ async def test_an_audience_that_waits_is_let_go_live_alone(
     workspace: Workspace, tmp_path: Path
 ) -> None:
     with_windows(workspace)
-    async with Session(workspace, tmp_path, LiveOptions(flush_seconds=0.05)) as session:
+    options = LiveOptions(flush_seconds=0.05, retry_after=0.2)
+    async with Session(workspace, tmp_path, options) as session:
         session.write(lines("u1") + lines("u1", key="buyers"))
         await until(lambda: [e.state for e in session.now().audiences] == [NO_COHORT] * 2)
         assert session.live is not None

@@ -45,7 +45,7 @@ Faults = st.lists(
 Rounds = st.lists(st.tuples(Events, Faults), min_size=1, max_size=4)
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=20, suppress_health_check=[HealthCheck.too_slow])
 @given(rounds=Rounds, is_existing=st.booleans(), batch=st.integers(1, 5))
 def test_the_cohort_ends_as_the_events_say(
     rounds: list[tuple[list[tuple[str, bool, int]], list[Rule]]],

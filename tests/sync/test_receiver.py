@@ -198,9 +198,9 @@ async def test_a_full_disk_is_told_and_the_sender_tries_again(workspace: Workspa
 
 async def test_many_senders_at_once_lose_nothing(workspace: Workspace) -> None:
     async with receiving(workspace) as post:
-        answers = await asyncio.gather(*(post.send(body_of(f"u{n}")) for n in range(300)))
+        answers = await asyncio.gather(*(post.send(body_of(f"u{n}")) for n in range(150)))
         taken = [n for n, answer in enumerate(answers) if answer.status_code == 200]
-        assert len(taken) >= 100
+        assert len(taken) >= 50
         assert all(answer.status_code in {200, 503} for answer in answers)
         assert {f"u{n}" for n in taken} <= members(workspace)
     assert {f"u{n}" for n in taken} <= workspace.cohort()
@@ -260,7 +260,7 @@ async def test_a_port_in_use_is_told(workspace: Workspace) -> None:
 
 
 @pytest.mark.usefixtures("many_handles")
-async def test_10_000_slow_connections_are_turned_away_and_nothing_is_lost(
+async def test_2_000_slow_connections_are_turned_away_and_nothing_is_lost(
     workspace: Workspace,
 ) -> None:
     """They take what there is; who comes meanwhile is asked to come again, and can soon."""
@@ -270,15 +270,15 @@ async def test_10_000_slow_connections_are_turned_away_and_nothing_is_lost(
         silent = [await asyncio.open_connection("127.0.0.1", port) for _ in range(20)]
         slow = [await slow_connection(port) for _ in range(door.connections - 20)]
         heard: Counter[bytes] = Counter()
-        for _ in range(24):
+        for _ in range(4):
             wave = [await slow_connection(port) for _ in range(400)]
             heard.update(await asyncio.gather(*(answer_to(*item) for item in wave)))
-        assert heard.total() == 9_600
+        assert heard.total() == 1_600
         assert heard.keys() <= {b"HTTP/1.1 503 Service Unavailable", b""}
-        assert heard[b"HTTP/1.1 503 Service Unavailable"] >= 9_000
+        assert heard[b"HTTP/1.1 503 Service Unavailable"] >= 1_500
         refused = await post.send(body_of("u1"))
         assert (refused.status_code, refused.headers["Retry-After"]) == (503, "1")
-        assert post.refused()["too much at once"] == (503, 9_601)
+        assert post.refused()["too much at once"] == (503, 1_601)
         for _, writer in silent + slow:
             writer.close()
         while (taken := await post.send(body_of("u1"))).status_code == 503:

@@ -72,7 +72,7 @@ def delivered(db: Db) -> dict[str, int | None]:
     return dict(db.execute("SELECT id, delivered FROM member").fetchall())
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(story=STORIES)
 def test_it_finds_what_differs_and_puts_it_right(story: Story) -> None:
     with (

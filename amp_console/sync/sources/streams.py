@@ -21,10 +21,6 @@ from amp_console.sync.sources.pipe import EndableStream
 from amp_console.sync.sources.protocols import Sink, SourceStatus
 from amp_console.sync.sources.watcher import Watching
 
-OFTEN = 0.25  # seconds between two looks at single files, and at files that may not be whole yet
-SELDOM = 10.0  # seconds until folders are looked at all the same, whatever the system tells
-BLIND = 1.0  # ... where the system tells nothing of them
-TRY_AGAIN = 5.0  # seconds until a ledger that failed is tried again
 WAKE_UP = 1_000  # milliseconds until the watcher sees that it is to end
 LAST_TURN = 4 * 1024 * 1024  # bytes that are read when the session is to end
 GIVEN_UP = 5.0  # seconds for which the end of the reading thread is waited for
@@ -32,11 +28,29 @@ GIVEN_UP = 5.0  # seconds for which the end of the reading thread is waited for
 T = TypeVar("T")
 
 
+class FollowOptions(msgspec.Struct, frozen=True):
+    """How often a source is looked at; times in seconds.
+
+    Single files, and files that may be incomplete, are looked at every `often`. Folders are looked
+    at after `seldom` although the system reports no change, and after `blind` where it reports
+    none at all. A ledger that failed is tried again after `retry`.
+    """
+
+    often: float = 0.25
+    seldom: float = 10.0
+    blind: float = 1.0
+    retry: float = 5.0
+
+
+FOLLOW_OPTIONS = FollowOptions()
+
+
 class PathSource:
     """Files that grow, and folders in which files appear."""
 
-    def __init__(self, watching: Watching) -> None:
+    def __init__(self, watching: Watching, options: FollowOptions = FOLLOW_OPTIONS) -> None:
         self._watching = watching
+        self._options = options
         self._trouble = ""
 
     def status(self) -> tuple[SourceStatus, ...]:
@@ -57,13 +71,13 @@ class PathSource:
             except LedgerError as error:
                 self._trouble = str(error)
                 sink.catch_up_soon()  # a part may have been taken in before it failed
-                await _or_ending(sink, TRY_AGAIN)
+                await _or_ending(sink, self._options.retry)
         # What was written up to the end is taken in, too, unless it is a backlog.
         scan = partial(self._watching.scan, turn=LAST_TURN)
         await sink.arrived(await asyncio.to_thread(scan))
 
     async def _wake_ups(self, sink: Sink) -> AsyncIterator[None]:
-        news = asyncio.Event()
+        options, news = self._options, asyncio.Event()
         folders = asyncio.create_task(self._tell(sink, news))
         try:
             while not sink.ending.is_set():
@@ -73,12 +87,13 @@ class PathSource:
                 if self._watching.has_more:
                     continue
                 while not (sink.ending.is_set() or news.is_set() or self._watching.is_settling):
-                    await _or_ending(sink, OFTEN)
+                    await _or_ending(sink, options.often)
                     since = monotonic() - looked
-                    if self._watching.has_news() or since > (BLIND if folders.done() else SELDOM):
+                    longest = options.blind if folders.done() else options.seldom
+                    if self._watching.has_news() or since > longest:
                         break
                 if self._watching.is_settling:
-                    await _or_ending(sink, OFTEN)
+                    await _or_ending(sink, options.often)
         finally:
             folders.cancel()
             await asyncio.gather(folders, return_exceptions=True)
@@ -104,10 +119,12 @@ class StreamSource:
         name: str,
         now: Callable[[], float] = monotonic,
         patient: float = 60.0,
+        options: FollowOptions = FOLLOW_OPTIONS,
     ) -> None:
         """A line that is not complete is shown as waiting after `patient` seconds."""
         self._feed = feed
         self._stream = EndableStream(stream)
+        self._options = options
         self._source: Source | None = None
         self._seen = SourceStatus(name)
         self._now = now
@@ -206,7 +223,7 @@ class StreamSource:
                 self._seen = SourceStatus(
                     self._seen.name, self._seen.events, trouble=without_name(error, self._seen.name)
                 )
-                await _or_ending(sink, TRY_AGAIN)
+                await _or_ending(sink, self._options.retry)
 
 
 async def _or_ending(sink: Sink, seconds: float) -> None:
