@@ -8,6 +8,7 @@ import msgspec
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container
+from textual.timer import Timer
 
 from amp_console.console.changing import switch
 from amp_console.console.environment import DemoSession
@@ -102,6 +103,7 @@ audience under the cursor. Nothing is sent before you have seen the plan and con
         self._counts: dict[int, Headcount] = {}  # as they were counted last
         self._counted: Session | None = None  # of which session
         self._next_count = 0.0  # monotonic seconds; while a job runs, no count before then
+        self._recount: Timer | None = None
         self._is_linked = False  # the audience that the command line named was gone to
 
     def body(self) -> ComposeResult:
@@ -126,8 +128,12 @@ audience under the cursor. Nothing is sent before you have seen the plan and con
                 grid.show_notice(RowsState.UNKNOWN, NO_CONNECTION)
             return
         cheap = await session.read(audience_summaries, session.connection, count_members=False)
+        if self._recount is not None:
+            self._recount.stop()
         if self._can_wait(session, cheap):
             self._show(cheap)
+            wait = self._next_count - self.services.timing.monotonic()
+            self._recount = self.set_timer(max(wait, 0.1), self.reload)
             return
         begun = self.services.timing.monotonic()
         counting = asyncio.ensure_future(
@@ -152,7 +158,8 @@ audience under the cursor. Nothing is sent before you have seen the plan and con
         """Whether the members were counted recently enough for a tick of a job that runs.
 
         A count reads every member (2,000,000 a second), and the tick comes each second. Everything
-        else on the screen is counted from indexes. Once no job runs, each change is counted.
+        else on the screen is counted from indexes. Once no job runs, a change is
+        counted at once.
         """
         return (
             self.services.jobs.is_busy
