@@ -79,7 +79,7 @@ class Change(NamedTuple):
     """One person entered or left one audience: what one Engage event says.
 
     At least one of the identifiers is there. `at` is the event's time in microseconds since
-    1970 (UTC); `line` is where the event stands in its source, counted from 1.
+    1970 (UTC); `line` is the event's line in its source, counted from 1.
     """
 
     audience: AudienceRef
@@ -91,14 +91,14 @@ class Change(NamedTuple):
 
 
 class Refusal(NamedTuple):
-    """One event that could not be read: where it stands and why. `line` 0 is the whole source."""
+    """One event that could not be read: where it is and why. `line` 0 is the whole source."""
 
     line: int
     reason: str
 
 
 class Secret:
-    """A text that shows itself to nobody: masked in repr, str and format, not picklable.
+    """A text that is never shown: masked in repr, str and format, not picklable.
 
     `reveal` is called in three places only: where the request's auth header is built, in the
     keyring thread, and where a webhook's signature is checked.

@@ -1,4 +1,4 @@
-"""Make the pictures of every screen from the demo, with a fixed seed and a clock that stands still.
+"""Make the pictures of every screen from the demo, with a fixed seed and a frozen clock.
 
     python screenshots/make.py
 

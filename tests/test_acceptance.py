@@ -93,7 +93,7 @@ def set_limits(operator: Operator, stream: Stream) -> None:
 
 
 def check(operator: Operator, stream: Stream) -> None:
-    """Every cohort is the truth, everybody else is listed, and nobody else was ever in."""
+    """Every cohort is the truth, every other user is listed, and no one else was ever in."""
     rejected = operator.run("errors", "--json").document["rejected"]
     ghosts = set()
     world = operator.simulator.world
@@ -171,4 +171,4 @@ def test_two_at_once_do_no_harm(operator: Operator, small: Stream) -> None:
     assert busy == []
     sent = sum(s.count for s in operator.simulator.requests if s.call is Call.MEMBERSHIP)
     wanted = sum(len(members) for members in small.truth.members.values())
-    assert sent <= wanted * 1.2  # but for those who flipped between two looks
+    assert sent <= wanted * 1.2  # except for those who flipped in between

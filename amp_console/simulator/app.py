@@ -81,7 +81,7 @@ SERVICES: tuple[Service[Any], ...] = (
 )
 
 
-class Desk:
+class Dispatcher:
     """Answers every call the same way: read, fate, keys, a place in line, the work, the record."""
 
     def __init__(
@@ -111,7 +111,7 @@ class Desk:
         except Refused as refused:
             reply = wire.refusal(refused)
         except (ClientDisconnect, asyncio.CancelledError):
-            return Response()  # nobody is left to read it: the client went, or the server stops
+            return Response()  # no one is left to read it: the client is gone, or the server stops
         self.requests.append(_seen(service.call, ask, fate, reply))
         return trouble.response(reply, fate)
 
@@ -154,13 +154,16 @@ class Desk:
             raise Refused(403, "Invalid API/Secret Key combination")
 
 
-def build(desk: Desk) -> Starlette:
+def build(dispatcher: Dispatcher) -> Starlette:
     """Build the application around a desk, with the control calls beside Amplitude's."""
     routes = [
-        Route(service.path, partial(desk.answer, service), methods=[service.method])
+        Route(service.path, partial(dispatcher.answer, service), methods=[service.method])
         for service in SERVICES
     ]
-    return Starlette(routes=routes + control.routes(desk.project.world, desk.faults, desk.requests))
+    return Starlette(
+        routes=routes
+        + control.routes(dispatcher.project.world, dispatcher.faults, dispatcher.requests)
+    )
 
 
 def _seen(call: Call, ask: Ask[Any], fate: Fate, reply: Reply) -> Seen:

@@ -46,8 +46,8 @@ def upload(project: Project, order: wire.Upload) -> Reply:
     _check_upload(project, order)
     resolved = project.world.resolve(order.ids, _upload_id_type(project, order.id_type))
     sample = resolved.skipped[: project.behaviour.invalid_sample]
-    nobody = not resolved.found and project.behaviour.refuses_all_invalid
-    if nobody or (resolved.skipped and not order.skip_invalid_ids):
+    found_none = not resolved.found and project.behaviour.refuses_all_invalid
+    if found_none or (resolved.skipped and not order.skip_invalid_ids):
         raise Refused(400, "Some ids are invalid", wire.InvalidSample(sample))
     metadata = wire.UploadMetadata(len(order.ids) - len(resolved.skipped), len(order.ids), sample)
     if order.skip_save:

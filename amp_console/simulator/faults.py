@@ -87,7 +87,7 @@ Trouble = Answer | Reset | Cut | Slow | Late | Body | RefuseIds | TooLarge
 
 
 class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One kind of trouble, and whom it meets.
+    """One kind of trouble, and which requests it affects.
 
     Of the requests that `calls` names (all, if empty) and that the trouble concerns, it meets
     every `every`th, of these a `share` by seeded chance, and only the first `times` (None: all).

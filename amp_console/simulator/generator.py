@@ -107,7 +107,7 @@ class _Stream:
         heapq.heappush(self._held, (position, next(self._order), what))
 
     def _fresh(self) -> _Fact:
-        """Make up an event: somebody enters an audience, or leaves it if they are in."""
+        """Make up an event: a person enters an audience, or leaves it if they are in it."""
         scenario, chance = self._scenario, self._rng.random
         self._clock += int(chance() * 40)
         # The square makes the first audiences larger than the last ones, as they are in life.

@@ -12,12 +12,12 @@ FIRST_AMPLITUDE_ID = 300_000_000_000
 
 
 class Known(enum.Enum):
-    """Which ids mean somebody to the simulated project."""
+    """Which ids the simulated project knows."""
 
     REGISTERED = "registered"
     """Only the users that were added."""
-    EVERYBODY = "everybody"
-    """Whoever is asked for, from the first sight on, except those that `unknown` names."""
+    EVERYONE = "everyone"
+    """Every id from its first appearance on, except those that `unknown` names."""
 
 
 class User(NamedTuple):
@@ -28,7 +28,7 @@ class User(NamedTuple):
 
 
 class Resolved(NamedTuple):
-    """What became of a list of ids: the users found, and the ids that mean nobody, in order."""
+    """What became of a list of ids: the users found, and the unknown ids, in order."""
 
     found: set[int]
     skipped: list[str]
@@ -40,7 +40,7 @@ class Match(enum.StrEnum):
     ID = "match_user_or_device_id"
     AMPLITUDE_ID = "match_amplitude_id"
     PREFIX = "match_user_prefix"
-    NOBODY = "nomatch"
+    NO_ONE = "nomatch"
 
 
 def is_ghost(text: str) -> bool:
@@ -100,7 +100,7 @@ class People:
             return Match.PREFIX, users
         if (met := self._by_user_id([text])[0]) is not None:
             return Match.ID, [User(text, met)]
-        return Match.NOBODY, []
+        return Match.NO_ONE, []
 
     def _by_user_id(self, ids: Sequence[str]) -> list[int | None]:
         # In bulk, because one request may bring a hundred thousand new users; and with as few
@@ -122,7 +122,7 @@ class People:
         return [n if (n := _number(text)) in self._names else None for text in ids]
 
     def _met(self, texts: Iterable[str]) -> list[str]:
-        """Return those who are known from now on, though nobody added them."""
+        """Return the users known from now on without having been added."""
         if self._known is Known.REGISTERED:
             return []
         return [text for text in texts if text and not self._unknown(text)]

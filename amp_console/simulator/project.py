@@ -50,6 +50,6 @@ class Project:
         return job
 
     def is_ready(self, job: Job) -> bool:
-        """Say whether a download's file can be had."""
+        """Say whether a download's file is ready."""
         waited = self.world.clock() - job.started
         return job.polls >= self.behaviour.job_polls and waited >= self.behaviour.job_seconds

@@ -1,4 +1,4 @@
-"""What may be asked how often, and how much of it at the same time."""
+"""How often each call may be made, and how many at the same time."""
 
 from collections import Counter, deque
 from collections.abc import Iterator
@@ -86,4 +86,4 @@ class Lines:
             yield
         finally:
             self._busy[line] -= 1
-            self._busy += Counter()  # forgets the lines that nobody stands in
+            self._busy += Counter()  # forgets the queues that are empty

@@ -55,7 +55,7 @@ class Scenario:
     foreign: float = 0.001
     """Events of computed traits instead of audiences."""
     ghosts: float = 0.01
-    """Of the users: those whose id starts with "ghost-", whom the simulator never knows."""
+    """Of the users: those whose id starts with "ghost-", which the simulator never knows."""
     space_id: str = "spa_2fyExampleSpaceForTheDemo"
     start: int = 1_777_836_170_066
     """When the stream begins, in milliseconds since 1970."""

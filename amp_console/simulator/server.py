@@ -9,7 +9,7 @@ from typing import Self
 
 import uvicorn
 
-from amp_console.simulator.app import Desk, Sleep, build
+from amp_console.simulator.app import Dispatcher, Sleep, build
 from amp_console.simulator.behaviour import Behaviour
 from amp_console.simulator.calls import Seen
 from amp_console.simulator.connection import BreakableProtocol
@@ -41,7 +41,7 @@ class _Server(uvicorn.Server):
         try:
             super().run(sockets)
         finally:
-            self.ready.set()  # also where it never became ready, or nobody would hear of it
+            self.ready.set()  # also if it never became ready: the waiting thread must learn of it
 
     async def main_loop(self) -> None:
         await self.on_tick(0)
@@ -85,7 +85,7 @@ class Simulator:
         self.faults = faults or Faults()
         self.credentials = credentials
         self._project = Project(self.world, behaviour or Behaviour())
-        self._desk = Desk(self._project, self.faults, credentials, sleep)
+        self._dispatcher = Dispatcher(self._project, self.faults, credentials, sleep)
         self._port = port
 
     @property
@@ -100,7 +100,7 @@ class Simulator:
     @property
     def requests(self) -> list[Seen]:
         """The requests served so far, oldest first; each is there before its answer is sent."""
-        return list(self._desk.requests)
+        return list(self._dispatcher.requests)
 
     @property
     def downloads(self) -> int:
@@ -117,7 +117,11 @@ class Simulator:
         listener = self._listener or socket.create_server((HOST, self._port))
         self._port = listener.getsockname()[1]
         config = uvicorn.Config(
-            build(self._desk), http=BreakableProtocol, ws="none", lifespan="off", log_config=None
+            build(self._dispatcher),
+            http=BreakableProtocol,
+            ws="none",
+            lifespan="off",
+            log_config=None,
         )
         self._server = _Server(config)
         self._thread = threading.Thread(
@@ -133,7 +137,7 @@ class Simulator:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Stop to serve, whoever is still connected."""
+        """Stop serving, even with clients still connected."""
         self._server.stop()
         self._thread.join()
 

@@ -27,7 +27,7 @@ class Truth:
 
     @property
     def changes(self) -> int:
-        """How many lines said that somebody entered or left an audience, repeats among them."""
+        """How many lines say that a person entered or left an audience, repeats included."""
         return self.counts[Kind.CHANGE]
 
     @property

@@ -10,7 +10,7 @@ LINE = "searches"
 
 
 def read_search(request: Request, body: bytes) -> Ask[str]:  # noqa: ARG001
-    """Read whom is searched for. Raises Refused with 400 where nobody is."""
+    """Read the search text. Raises Refused with 400 if there is none."""
     text = request.query_params.get("user", "")
     if not text:
         raise Refused(400, "Missing parameter: user")

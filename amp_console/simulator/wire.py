@@ -40,7 +40,7 @@ class Membership(msgspec.Struct, frozen=True):
 
 
 class MembershipResult(msgspec.Struct, frozen=True):
-    """What became of one entry: the ids that meant nobody."""
+    """What became of one entry: the ids that are unknown."""
 
     skipped_ids: list[str | int]
     id_type: str

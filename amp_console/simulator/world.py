@@ -34,13 +34,13 @@ class Cohort(msgspec.Struct, frozen=True):
 class World:
     """One project of a simulated Amplitude. Safe to read and change from any thread.
 
-    `known` says which ids mean somebody, `unknown` which never do where everybody is known.
+    `known` says which ids exist; `unknown` names those that never do where every id is known.
     `organisation` holds the emails that may own a cohort; None lets any email.
     """
 
     def __init__(
         self,
-        known: Known = Known.EVERYBODY,
+        known: Known = Known.EVERYONE,
         *,
         unknown: Callable[[str], bool] = is_ghost,
         app_id: int = 123456,

@@ -247,27 +247,27 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--events", type=int, default=1_000_000)
     parser.add_argument("--live", action="store_true", help="measure the live view only")
-    wish = parser.parse_args()
-    if wish.live:
+    options = parser.parse_args()
+    if options.live:
         with tempfile.TemporaryDirectory() as name, Simulator() as simulator:
             told("key to repaint in the live view", live(Path(name), simulator, 60, 1_000))
         return
-    print(f"first paint of the demo: {median_of(wish.rounds, first_paint):.2f} s (under 0.9)")
+    print(f"first paint of the demo: {median_of(options.rounds, first_paint):.2f} s (under 0.9)")
     with tempfile.TemporaryDirectory() as name, Simulator() as simulator:
         folder = Path(name)
         empty, _ = prepared(folder / "empty", simulator)
         full, connection = prepared(folder / "full", simulator)
         with open_ledger(full.environment.folders.ledger(connection.id)) as ledger:
             ledger.write(large)
-        nothing = median_of(wish.rounds, lambda: opened(empty, "No audience yet."))
-        much = median_of(wish.rounds, lambda: opened(full, "audience_001"))
+        nothing = median_of(options.rounds, lambda: opened(empty, "No audience yet."))
+        much = median_of(options.rounds, lambda: opened(full, "audience_001"))
         print(f"opening an empty ledger {nothing:.2f} s, a large one {much:.2f} s (within 0.3)")
         print(f"processor while nothing happens: {idle_share(full) * 100:.1f}% (at most 1)")
         with Terminal([COMMAND], environment=os.environ | full.environ) as terminal:
             terminal.until_shown("audience_001")
             pause(terminal, 2)
             told("key to repaint, idle (95% under 50)", repaints(terminal, 100))
-        times, seconds = under_load(folder / "load", simulator, wish.events)
+        times, seconds = under_load(folder / "load", simulator, options.events)
         told(f"key to repaint in {seconds:.0f} s of import and sync (95% under 100)", times)
         told(
             "key to repaint in the live view, 1,000 events a second (95% under 100)",

@@ -198,10 +198,10 @@ def main() -> None:
     parser.add_argument("--audiences", type=int, default=20)
     parser.add_argument("--users", type=int, default=20_000, help="who may enter and leave")
     parser.add_argument("--by", choices=["watch", "listen"])
-    wish = parser.parse_args()
-    for by in [wish.by] if wish.by else ["watch", "listen"]:
-        found = measure(by, wish.seconds, wish.rate, wish.audiences, FLUSH, wish.users)
-        show(by, wish.audiences, found)
+    options = parser.parse_args()
+    for by in [options.by] if options.by else ["watch", "listen"]:
+        found = measure(by, options.seconds, options.rate, options.audiences, FLUSH, options.users)
+        show(by, options.audiences, found)
 
 
 if __name__ == "__main__":

@@ -140,8 +140,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--members", type=int, default=2_000_000)
     parser.add_argument("--drift", type=float, default=0.01)
-    wish = parser.parse_args()
-    measure(wish.members, round(wish.members * wish.drift))
+    options = parser.parse_args()
+    measure(options.members, round(options.members * options.drift))
 
 
 if __name__ == "__main__":

@@ -175,10 +175,10 @@ def main() -> None:
     parser.add_argument("--events", type=int, default=1_000_000)
     parser.add_argument("--users", type=int, default=None)
     parser.add_argument("--rounds", type=int, default=3)
-    wish = parser.parse_args()
+    options = parser.parse_args()
     scenario = Scenario(
-        events=wish.events,
-        users=wish.users or wish.events * 4 // 5,
+        events=options.events,
+        users=options.users or options.events * 4 // 5,
         audiences=(AUDIENCE,),
         ghosts=0.0,
     )
@@ -186,14 +186,14 @@ def main() -> None:
         file = Path(folder) / "events.ndjson"
         truth = write_file(file, scenario)
         print(
-            f"{wish.events:,} events, {file.stat().st_size / 1e6:,.0f} MB, "
+            f"{options.events:,} events, {file.stat().st_size / 1e6:,.0f} MB, "
             f"{len(truth.members[AUDIENCE.key]):,} members in the end"
         )
         lines: list[float] = []
         structs: list[float] = []
         full: list[float] = []
         memory: list[float] = []
-        for _ in range(wish.rounds):
+        for _ in range(options.rounds):
             for read, times in ((last_by_lines, lines), (last_by_structs, structs)):
                 with simulator() as base_url:
                     times.append(bare_loop(read, file, base_url))

@@ -38,7 +38,7 @@ async def no_rest(_: float) -> None:
 
 
 async def rest_between_stops(seconds: float) -> None:
-    """As long as nobody goes on; keys follow each other at once."""
+    """Until the tour is continued by hand; keys follow each other at once."""
     if seconds > 1:
         await asyncio.Event().wait()
 

@@ -56,17 +56,17 @@ def test_people_enter_and_leave_both_busy_audiences(quarter: Quarter) -> None:
 
 def test_those_who_leave_were_in(quarter: Quarter) -> None:
     inside = user_ids(1, SHOPPERS, 0, SHOPPERS.people)
-    file = quarter.folder / "everybody.ndjson"
+    file = quarter.folder / "everyone.ndjson"
     file.write_text(event_lines(SHOPPERS, ChangeGroup(NOW - MINUTE, True, inside)))
     Importer(quarter.ledger, ReadOptions(mapping=FieldMapping.parse())).run([str(file)])
     for _ in range(20):
         quarter.traffic.step()
     audience = quarter.ledger.read(find_audience, SHOPPERS.key)
-    everybody = quarter.ledger.read(movement, audience, LATER + MINUTE, 2**62, 1)
+    everyone = quarter.ledger.read(movement, audience, LATER + MINUTE, 2**62, 1)
     entered, left = quarter.moved(SHOPPERS.key)
-    # Whoever left is one of those who were in, so their number is all that is missing of them.
-    assert everybody.left[0] == left
-    assert everybody.entered[0] == SHOPPERS.people - left + entered
+    # Only people who were in can leave, so the count in minus the count left is who remains.
+    assert everyone.left[0] == left
+    assert everyone.entered[0] == SHOPPERS.people - left + entered
 
 
 def test_it_ends_at_once(quarter: Quarter) -> None:

@@ -63,7 +63,7 @@ def test_an_upload_names_a_sample_of_the_unknown_ids(
         ({"app_id": 654321}, "Invalid app_id 654321"),
         ({"app_id": "123456"}, "The request could not be read"),
         ({"ids": [1]}, "The request could not be read"),
-        ({"owner": "nobody@acme.example"}, "not in the organization"),
+        ({"owner": "no-one@acme.example"}, "not in the organization"),
         ({"id_type": "BY_NAME"}, "Invalid id_type BY_NAME"),
         ({"name": ""}, "name must not be empty"),
         ({"ids": ["a", "b", "c", "d"]}, "Too many ids"),

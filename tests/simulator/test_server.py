@@ -52,13 +52,13 @@ def test_it_serves_for_the_command_line_until_it_is_stopped() -> None:
     stop = threading.Event()
     answers: list[int] = []
 
-    def look(simulator: Simulator) -> None:
+    def check_health(simulator: Simulator) -> None:
         answers.append(
             httpx.get(f"{simulator.base_url}/_simulator/state", trust_env=False).status_code
         )
         stop.set()
 
-    run_forever(0, on_ready=look, stop=stop)
+    run_forever(0, on_ready=check_health, stop=stop)
     assert answers == [200]
 
 

@@ -34,8 +34,8 @@ def test_a_user_can_only_be_added_once() -> None:
 
 
 def test_ghosts_are_a_choice_of_the_world() -> None:
-    world = World(unknown=lambda text: text == "nobody")
-    assert world.resolve(["ghost-1", "nobody"], IdType.USER_ID).skipped == ["nobody"]
+    world = World(unknown=lambda text: text == "no-one")
+    assert world.resolve(["ghost-1", "no-one"], IdType.USER_ID).skipped == ["no-one"]
 
 
 def test_a_world_remembers_everyone_who_was_ever_in_a_cohort() -> None:
@@ -69,11 +69,11 @@ def _hasty_threads() -> Iterator[None]:
 @pytest.mark.usefixtures("_hasty_threads")
 def test_a_world_can_be_read_while_another_thread_changes_it() -> None:
     world = World()
-    everybody = world.resolve([f"user-{i}" for i in range(3_000)], IdType.USER_ID).found
-    cohort = world.create_cohort("a", "owner@acme.example", list(everybody)[:1_000])
+    everyone = world.resolve([f"user-{i}" for i in range(3_000)], IdType.USER_ID).found
+    cohort = world.create_cohort("a", "owner@acme.example", list(everyone)[:1_000])
 
     def grow() -> None:
-        for number in list(everybody)[1_000:]:
+        for number in list(everyone)[1_000:]:
             world.change(cohort.id, Operation.ADD, {number})
 
     with ThreadPoolExecutor(1) as pool:
