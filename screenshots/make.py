@@ -15,19 +15,18 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from tests.console.gallery import FOLDERS, VIEWS, paint
+from tests.console.gallery import VIEWS, paint
 
 PNG_WIDTH = "840"
 
 
 def main() -> None:
     """Paint all views, then turn the large ones into PNGs."""
-    for folder in set(FOLDERS.values()):
-        for old in folder.glob("*.svg"):
-            old.unlink()
     for view in VIEWS:
+        for old in view.folder.glob("*.svg"):
+            old.unlink()
         for name, svg in paint(view).items():
-            (FOLDERS[view] / f"{name}.svg").write_text(svg, encoding="utf-8")
+            (view.folder / f"{name}.svg").write_text(svg, encoding="utf-8")
     _make_pngs(Path(__file__).parent)
 
 

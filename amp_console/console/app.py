@@ -27,7 +27,6 @@ from amp_console.console.terminal_text import TerminalText
 from amp_console.ledger.database import revision
 
 HUNG_UP = 1  # the number of SIGHUP, which Windows has not
-TICK = 1.0  # seconds between two checks whether another process has written to the ledger
 
 
 class ConsoleApp(App[None]):
@@ -107,7 +106,7 @@ class ConsoleApp(App[None]):
         demo, tour = self.services.environment.demo, self.services.options.tour
         if demo is not None:
             demo.open()
-        self.set_interval(TICK, self._tick)
+        self.set_interval(self.services.environment.tick_seconds, self._tick)
         self.run_worker(self.services.appearance.load(lambda: key_scopes(self._bindings)))
         if demo is None:
             await self.navigator.open_first()

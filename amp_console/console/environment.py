@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from amp_console.connections import ConnectionStore, Folders, Keyring
 from amp_console.sync.timing import Timing
+from amp_console.values import Region
 
 if TYPE_CHECKING:
     from textual.app import App
@@ -69,7 +70,10 @@ class Environment:
 
     A keyring that takes longer than `say_waiting_after` seconds is waited for in a dialog. A live
     session delivers `flush_seconds` after the first change, and `live_folder` is offered to follow.
-    With `read_only`, settings and keys stay as they are. `encoding` is the terminal's.
+    With `read_only`, settings and keys stay as they are. Every
+    `tick_seconds` ages advance and what other processes wrote is loaded; a live session is drawn
+    every `live_tick_seconds`. `region_urls` replace the addresses of
+    Amplitude's regions. `encoding` is the terminal's.
     """
 
     folders: Folders
@@ -79,8 +83,11 @@ class Environment:
     demo: DemoSession | None = None
     say_waiting_after: float = 2.0
     flush_seconds: float = 5.0
+    tick_seconds: float = 1.0
+    live_tick_seconds: float = 0.5
     read_only: bool = False
     live_folder: str = ""
+    region_urls: Mapping[Region, str] | None = None
     encoding: str = "utf-8"
 
     @property

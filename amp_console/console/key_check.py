@@ -1,6 +1,7 @@
 """Testing a connection's keys, and what came of it in words that stand at the right field."""
 
 import enum
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import msgspec
@@ -50,11 +51,19 @@ class KeyCheckResult(NamedTuple):
     app_id: int | None = None
 
 
-async def try_keys(connection: Connection, credentials: Credentials) -> KeyCheckResult:
-    """Ask Amplitude for its cohorts with the keys; it costs none of the quotas."""
+async def try_keys(
+    connection: Connection,
+    credentials: Credentials,
+    region_urls: Mapping[Region, str] | None = None,
+) -> KeyCheckResult:
+    """Ask Amplitude for its cohorts with the keys; it costs none of the quotas.
+
+    `region_urls` are asked instead of Amplitude's own addresses.
+    """
 
     def client(region: Region) -> AmplitudeClient:
-        return client_for(msgspec.structs.replace(connection, region=region), credentials)
+        of_region = msgspec.structs.replace(connection, region=region)
+        return client_for(of_region, credentials, region_urls)
 
     has_other = connection.base_url is None
     try:

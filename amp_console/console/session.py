@@ -81,7 +81,7 @@ class Session:
 
     async def client(self) -> AmplitudeClient:
         """Return a client with the connection's keys. Raises `KeysError`."""
-        return client_for(self.connection, await self.credentials())
+        return client_for(self.connection, await self.credentials(), self._environment.region_urls)
 
     async def _find_in_thread(self, connection: Connection) -> tuple[Credentials, KeySource]:
         environment = self._environment

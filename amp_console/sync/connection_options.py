@@ -1,17 +1,30 @@
 """What a connection's settings ask for: a client of its project, and how its events are read."""
 
+from collections.abc import Mapping
+
 from amp_console.amplitude import AmplitudeClient, checked_base_url, region_url
 from amp_console.connections import Connection
 from amp_console.engage import FieldMapping, ReadOptions
 from amp_console.ledger import Db
 from amp_console.ledger.audiences import AudienceNotFound, find_audience
-from amp_console.values import Credentials
+from amp_console.values import Credentials, Region
 
 
-def client_for(connection: Connection, credentials: Credentials) -> AmplitudeClient:
-    """Return a client for a connection's project; its requests time out as the limits say."""
-    base_url = connection.base_url
-    url = checked_base_url(base_url) if base_url else region_url(connection.region)
+def client_for(
+    connection: Connection,
+    credentials: Credentials,
+    region_urls: Mapping[Region, str] | None = None,
+) -> AmplitudeClient:
+    """Return a client for a connection's project; its requests time out as the limits say.
+
+    `region_urls` replace the addresses of Amplitude's regions.
+    """
+    if connection.base_url:
+        url = checked_base_url(connection.base_url)
+    elif region_urls is not None:
+        url = region_urls[connection.region]
+    else:
+        url = region_url(connection.region)
     return AmplitudeClient(url, credentials, timeout=connection.limits.timeout)
 
 

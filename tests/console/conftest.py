@@ -7,6 +7,9 @@ import pytest
 
 from amp_console.simulator import Simulator
 from tests.console.harness import ConsoleHarness
+from tests.console.headless import _quick_textual
+
+__all__ = ["_quick_textual"]
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """Every main screen of the console, painted from the demo: the same bytes each time.
 
-For each size and theme the scene is set anew, from a fixed seed and by a clock that stands still;
-then the console is led from screen to screen.
+For each size the demo is seeded anew, from a fixed seed and by a clock that does not advance; then
+the console is led from screen to screen, and each is painted in both themes.
 """
 
 import asyncio
@@ -41,34 +41,39 @@ from amp_console.sync.live.progress import (
 from amp_console.sync.sources.protocols import SourceStatus
 from amp_console.sync.timing import Timing
 from tests.console.harness import console, services, until, until_shown
+from tests.console.headless import rendered
 
 NOW = 1_795_608_000_000_000  # 2026-11-25T12:00:00Z, microseconds since 1970
 HOME = Path("/tmp")  # noqa: S108  # its length is seen in pictures, so it must not differ
-READING = {"look", "detail", "page", "ask"}  # groups of workers; others may wait for an answer
+READING = {  # groups of workers; others may wait for an answer
+    "ask", "detail", "events", "load", "look", "page", "people", "requests", "states", "users",
+}  # fmt: skip
 SAMPLE = "amp-console-pictures-0000000"
 
 
-class View(NamedTuple):
-    """One way to look at the console: its name, its size and its theme."""
-
-    name: str
-    size: tuple[int, int]
-    theme: str
-
-
-WIDE_DARK = View("dark", (120, 36), DARK)
-WIDE_LIGHT = View("light", (120, 36), LIGHT)
-NARROW_DARK = View("80x24-dark", (80, 24), DARK)
-NARROW_LIGHT = View("80x24-light", (80, 24), LIGHT)
-VIEWS = (WIDE_DARK, WIDE_LIGHT, NARROW_DARK, NARROW_LIGHT)
 ROOT = Path(__file__).parent.parent.parent
-FOLDERS = {
-    WIDE_DARK: ROOT / "screenshots",
-    WIDE_LIGHT: ROOT / "screenshots",
-    NARROW_DARK: ROOT / "tests/console/snapshots",
-    NARROW_LIGHT: ROOT / "tests/console/snapshots",
-}
-"""Where the pictures of each view are kept."""
+
+
+class View(NamedTuple):
+    """One size of the console: columns and lines, and how its pictures are named and kept."""
+
+    size: tuple[int, int]
+    prefix: str
+    folder: Path
+
+    def kept(self) -> dict[str, str]:
+        """The pictures that are kept of this size, in all themes, as SVG by name."""
+        return {
+            file.stem: file.read_text(encoding="utf-8")
+            for theme in THEMES
+            for file in self.folder.glob(f"*-{self.prefix}{theme}.svg")
+        }
+
+
+WIDE = View((120, 36), "", ROOT / "screenshots")
+NARROW = View((80, 24), "80x24-", ROOT / "tests/console/snapshots")
+VIEWS = (WIDE, NARROW)
+THEMES = {"dark": DARK, "light": LIGHT}
 
 
 class Moment:
@@ -122,11 +127,15 @@ def paint(view: View) -> dict[str, str]:
 
 
 async def _paint(demo: SimulatedSession, view: View) -> dict[str, str]:
-    app = ConsoleApp(demo.environment, LaunchOptions(theme=view.theme))
+    app = ConsoleApp(demo.environment, LaunchOptions(theme=DARK))
     pictures = {}
     async with app.run_test(size=view.size, notifications=False) as pilot:
-        async for name in _led(pilot, demo):
-            pictures[f"{name}-{view.name}"] = await _painted(pilot, demo)
+        names = list(THEMES)
+        async for screen in _led(pilot, demo):
+            for name in names:
+                app.theme = THEMES[name]
+                pictures[f"{screen}-{view.prefix}{name}"] = await _painted(pilot, demo)
+            names.reverse()  # the next screen begins in the theme that this one ended in
         if app.services.jobs.sync is not None:
             app.services.jobs.sync.give_up()
             await app.services.jobs.sync.finished()
@@ -140,9 +149,9 @@ async def _painted(pilot: Pilot[None], demo: SimulatedSession) -> str:
     for field in app.screen.query(Input):
         field.cursor_blink = False
     before: list[Strip] = []
-    while before != (now := app.screen._compositor.render_strips()):  # colours and all
+    while before != (now := rendered(app)):  # colours and all
         before = now
-        await pilot.pause(0.05)
+        await pilot.pause(0.02)
     svg = re.sub(r"terminal-\d+", "terminal-picture", app.export_screenshot(title="amp-console"))
     port = demo.connection.base_url or ""
     assert demo.home is not None

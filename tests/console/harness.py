@@ -1,8 +1,10 @@
 """The console in a test: its own folders, a simulated Amplitude and a fixed clock."""
 
+import asyncio
 import random
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from time import monotonic
 
@@ -15,11 +17,16 @@ from amp_console.console.context import Services
 from amp_console.ledger import open_ledger
 from amp_console.simulator import Simulator
 from amp_console.sync.timing import Timing, call_later
+from amp_console.values import Region
+from tests.console.headless import changes, rendered
 from tests.sync.workspace import OWNER, RecordedSleep, Workspace
 
 NOW = 1_777_900_000_000_000  # 2026-05-04, microseconds since 1970
+NOWHERE = "http://127.0.0.1:1"  # where no one listens
 NO_KEYRING = {"PYTHON_KEYRING_BACKEND": "keyring.backends.fail.Keyring"}
-PATIENCE = 20.0  # seconds; a condition that is not met by then never is
+PATIENCE = 60.0  # seconds; generous, since only a failing test ever waits so long
+LOOK_EVERY = 0.005  # seconds between two checks of a condition
+RENDER_EVERY = 0.5  # seconds after which a screen is rendered even though nothing asked for it
 
 
 class ConsoleHarness:
@@ -44,8 +51,22 @@ class ConsoleHarness:
             rng=random.Random(1),
         )
         self.environment = Environment(
-            folders, Keyring(NO_KEYRING), self.environ, timing, flush_seconds=0.1
+            folders,
+            Keyring(NO_KEYRING),
+            self.environ,
+            timing,
+            flush_seconds=0.1,
+            tick_seconds=0.25,
+            live_tick_seconds=0.05,
         )
+
+    def serve_regions(self, north_america: str | None = None, europe: str | None = None) -> None:
+        """Serve North America by the simulator and Europe by no one, or by these URLs."""
+        urls = {
+            Region.NORTH_AMERICA: north_america or self.simulator.base_url,
+            Region.EUROPE: europe or NOWHERE,
+        }
+        self.environment = replace(self.environment, region_urls=urls)
 
     def connect(self, name: str = "Acme prod", **more: object) -> Connection:
         """Write a connection to the simulated project into the settings."""
@@ -91,8 +112,7 @@ def services(pilot: Pilot[None]) -> Services:
 
 def picture(pilot: Pilot[None]) -> str:
     """The text of the screen."""
-    strips = pilot.app.screen._compositor.render_strips()
-    return "\n".join(strip.text.rstrip() for strip in strips)
+    return "\n".join(strip.text.rstrip() for strip in rendered(pilot.app))
 
 
 async def until(pilot: Pilot[None], condition: Callable[[], object]) -> None:
@@ -100,12 +120,30 @@ async def until(pilot: Pilot[None], condition: Callable[[], object]) -> None:
     begun = monotonic()
     while not condition():
         assert monotonic() - begun < PATIENCE, f"never came about on:\n{picture(pilot)}"
-        await pilot.pause(0.01)
+        await asyncio.sleep(LOOK_EVERY)
+
+
+async def until_picture(pilot: Pilot[None], condition: Callable[[str], object]) -> None:
+    """Wait until a condition on the screen's text holds. Only what has changed is rendered."""
+    begun = monotonic()
+    while not condition(picture(pilot)):
+        screen, seen = pilot.app.screen, changes(pilot.app.screen)
+        rendered = monotonic()
+        while pilot.app.screen is screen and changes(screen) == seen:
+            await asyncio.sleep(LOOK_EVERY)
+            if monotonic() - rendered > RENDER_EVERY:
+                break
+        assert monotonic() - begun < PATIENCE, f"never came about on:\n{picture(pilot)}"
 
 
 async def until_shown(pilot: Pilot[None], *texts: str) -> None:
     """Wait until all these texts are on the screen."""
-    await until(pilot, lambda: all(text in picture(pilot) for text in texts))
+    await until_picture(pilot, lambda picture: all(text in picture for text in texts))
+
+
+async def until_gone(pilot: Pilot[None], text: str) -> None:
+    """Wait until a text is no longer on the screen."""
+    await until_picture(pilot, lambda picture: text not in picture)
 
 
 async def until_notified(pilot: Pilot[None], *texts: str) -> None:

@@ -12,7 +12,7 @@ from textual.pilot import Pilot
 from amp_console.connections import Keyring
 from amp_console.console.widgets.fields import Field
 from tests.connections import backends
-from tests.console.harness import ConsoleHarness
+from tests.console.harness import ConsoleHarness, until
 from tests.secret_service import SecretService, secret_service
 from tests.sync.workspace import OWNER
 
@@ -48,10 +48,20 @@ def _give(harness: ConsoleHarness, environ: Mapping[str, str], say_after: float)
 
 async def paste(pilot: Pilot[None], name: str, text: str) -> None:
     """Go to a line and paste into it."""
-    pilot.app.screen.query_one(f"#{name}").focus()
-    await pilot.pause()
+    await _paste(pilot, name, text)
+    await _handled(pilot)
+
+
+async def _paste(pilot: Pilot[None], name: str, text: str) -> None:
+    line = pilot.app.screen.query_one(f"#{name}")
+    line.focus()
+    await until(pilot, lambda: line.has_focus)
     pilot.app.post_message(events.Paste(text))
-    await pilot.pause()
+
+
+async def _handled(pilot: Pilot[None]) -> None:
+    await pilot.pause()  # until the application has passed the text on to the line
+    await pilot.pause()  # until the line has inserted it
 
 
 async def fill(pilot: Pilot[None], harness: ConsoleHarness, **more: str) -> None:
@@ -65,7 +75,8 @@ async def fill(pilot: Pilot[None], harness: ConsoleHarness, **more: str) -> None
         "owner": OWNER,
     }
     for name, text in (texts | more).items():
-        await paste(pilot, name.replace("_", "-"), text)
+        await _paste(pilot, name.replace("_", "-"), text)
+    await _handled(pilot)
 
 
 def told(pilot: Pilot[None], name: str) -> str:

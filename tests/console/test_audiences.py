@@ -11,7 +11,15 @@ from amp_console.console.screens.audiences.list import AudiencesScreen
 from amp_console.console.widgets.grid import Grid
 from amp_console.sync.queries.status import audience_summaries
 from tests.console.gate import blocked_reads
-from tests.console.harness import ConsoleHarness, console, picture, services, until, until_shown
+from tests.console.harness import (
+    ConsoleHarness,
+    console,
+    picture,
+    services,
+    until,
+    until_gone,
+    until_shown,
+)
 from tests.console.sample_audiences import (
     FRESH,
     GHOSTS,
@@ -106,7 +114,7 @@ async def test_a_filter_stays_until_it_is_emptied(harness: ConsoleHarness) -> No
     async with harness.open() as pilot:
         await until_shown(pilot, LAPSED)
         await pilot.press("slash", *"LAPS", "enter")
-        await until(pilot, lambda: SHOPPERS not in picture(pilot))
+        await until_gone(pilot, SHOPPERS)
         services(pilot).publish_ledger_change()
         await pilot.pause()
         assert LAPSED in picture(pilot)

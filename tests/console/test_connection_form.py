@@ -6,7 +6,6 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import Input
 
-from amp_console.amplitude import hosts
 from amp_console.connections import KeySource
 from amp_console.console.dialogs.keyring_wait import KeyringQuestion, WaitingDialog
 from amp_console.console.screens.audiences.list import AudiencesScreen
@@ -14,7 +13,15 @@ from amp_console.console.screens.connections.form import ConnectionForm
 from amp_console.console.widgets.fields import Choice
 from amp_console.simulator import Answer, Rule, Simulator
 from amp_console.values import Credentials, Region, Secret
-from tests.console.harness import ConsoleHarness, picture, services, until, until_shown
+from tests.console.harness import (
+    NOWHERE,
+    ConsoleHarness,
+    picture,
+    services,
+    until,
+    until_gone,
+    until_shown,
+)
 from tests.console.keyrings import backends, fill, paste, real_keyring, told, use_keyring
 from tests.sync.workspace import OWNER
 
@@ -23,13 +30,12 @@ pytestmark = [pytest.mark.anyio, pytest.mark.filterwarnings(LEAK)]
 
 
 @pytest.fixture
-def newcomer(harness: ConsoleHarness, monkeypatch: pytest.MonkeyPatch) -> ConsoleHarness:
+def newcomer(harness: ConsoleHarness) -> ConsoleHarness:
     """A home without a connection, and without keys in the environment.
 
     The simulated Amplitude stands for North America; nobody answers in Europe.
     """
-    monkeypatch.setitem(hosts._HOSTS, Region.NORTH_AMERICA, harness.simulator.base_url)
-    monkeypatch.setitem(hosts._HOSTS, Region.EUROPE, "http://127.0.0.1:1")
+    harness.serve_regions()
     harness.environ.pop("AMP_CONSOLE_API_KEY")
     harness.environ.pop("AMP_CONSOLE_SECRET_KEY")
     return harness
@@ -100,7 +106,7 @@ async def test_a_mistake_is_taken_back_as_soon_as_it_is_corrected(newcomer: Cons
         assert told(pilot, "app-id") != ""
         line(pilot, "app-id").value = "12"
         await until(pilot, lambda: told(pilot, "app-id") == "")
-        await until(pilot, lambda: "Not saved." not in picture(pilot))
+        await until_gone(pilot, "Not saved.")
 
 
 async def test_what_amplitude_said_of_a_field_stays_until_the_field_is_changed(
@@ -171,12 +177,12 @@ async def test_a_wrong_key_and_a_wrong_secret_are_told_apart(newcomer: ConsoleHa
 
 
 async def test_the_other_region_is_offered_where_it_knows_the_keys(
-    newcomer: ConsoleHarness, monkeypatch: pytest.MonkeyPatch
+    newcomer: ConsoleHarness,
 ) -> None:
     european = Credentials(Secret("european-key"), Secret("european-secret"))
     use_keyring(newcomer, backends.Memory)
     with Simulator(credentials=european) as europe:
-        monkeypatch.setitem(hosts._HOSTS, Region.EUROPE, europe.base_url)
+        newcomer.serve_regions(europe=europe.base_url)
         async with newcomer.open() as pilot:
             await until_shown(pilot, "Welcome.")
             await fill(pilot, newcomer, api_key="european-key", secret_key="european-secret")
@@ -199,11 +205,9 @@ async def test_another_app_id_is_told_and_offered(newcomer: ConsoleHarness) -> N
         assert line(pilot, "app-id").value == "123456"
 
 
-async def test_without_a_network_keys_can_be_kept_untested(
-    newcomer: ConsoleHarness, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_without_a_network_keys_can_be_kept_untested(newcomer: ConsoleHarness) -> None:
     use_keyring(newcomer, backends.Memory)
-    monkeypatch.setitem(hosts._HOSTS, Region.NORTH_AMERICA, "http://127.0.0.1:1")
+    newcomer.serve_regions(north_america=NOWHERE)
     async with newcomer.open() as pilot:
         await until_shown(pilot, "Welcome.")
         await fill(pilot, newcomer)

@@ -19,6 +19,7 @@ from tests.console.harness import (
     picture,
     services,
     until,
+    until_gone,
     until_notified,
     until_shown,
 )
@@ -93,7 +94,7 @@ async def test_read_only_is_turned_on_and_off_and_seen_at_once(harness: ConsoleH
         assert harness.environment.connections.get("Acme prod").read_only
         await pilot.press("r")
         await until(pilot, lambda: not harness.environment.connections.get("Acme prod").read_only)
-        await until(pilot, lambda: "READ-ONLY" not in picture(pilot))
+        await until_gone(pilot, "READ-ONLY")
 
 
 async def test_read_only_for_this_run_saves_nothing(harness: ConsoleHarness) -> None:

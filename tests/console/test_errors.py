@@ -20,6 +20,7 @@ from tests.console.harness import (
     picture,
     services,
     until,
+    until_gone,
     until_notified,
     until_shown,
 )
@@ -125,7 +126,7 @@ async def test_marked_users_alone_are_retried(harness: ConsoleHarness) -> None:
         await until_shown(pilot, "Retry 1 user?")
         await pilot.press("y")
         await until_shown(pilot, "1 user pending again")
-        await until(pilot, lambda: "ghost-1 " not in picture(pilot))
+        await until_gone(pilot, "ghost-1 ")
 
 
 async def test_what_cannot_be_retried_says_why(harness: ConsoleHarness) -> None:
@@ -161,7 +162,7 @@ async def test_a_filter_looks_for_part_of_the_identifier(harness: ConsoleHarness
         await pilot.press("2")
         await until_shown(pilot, "ghost-2")
         await pilot.press("slash", *"T-2")
-        await until(pilot, lambda: "ghost-1 " not in picture(pilot))
+        await until_gone(pilot, "ghost-1 ")
         await until_shown(pilot, "1 user", "ghost-2")
 
 
@@ -238,7 +239,7 @@ async def test_a_retry_leads_to_the_plan_of_a_sync_at_once(harness: ConsoleHarne
         await pilot.press("s")
         await until_shown(pilot, "Before you send", GHOSTS, "+2")
         await pilot.press("escape")
-        await until(pilot, lambda: "Amplitude does not know" not in picture(pilot))
+        await until_gone(pilot, "Amplitude does not know")
 
 
 async def test_marks_of_one_reason_are_not_retried_under_another(harness: ConsoleHarness) -> None:

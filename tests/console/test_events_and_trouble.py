@@ -6,7 +6,15 @@ import pytest
 
 from amp_console.console import DemoTrouble
 from amp_console.sync.audience_settings import SettingsChange
-from tests.console.harness import ConsoleHarness, console, picture, services, until, until_shown
+from tests.console.harness import (
+    ConsoleHarness,
+    console,
+    picture,
+    services,
+    until,
+    until_gone,
+    until_shown,
+)
 from tests.console.sample_audiences import GHOSTS, connect_with_audiences
 
 pytestmark = pytest.mark.anyio
@@ -63,7 +71,7 @@ async def test_the_log_is_not_hidden_by_toasts_and_grows_while_it_is_open(
         services(pilot).notifications.post("The second.")
         await until_shown(pilot, "·   The second.")
         await pilot.press("slash", *"FIRST", "enter")
-        await until(pilot, lambda: "The second." not in picture(pilot))
+        await until_gone(pilot, "The second.")
         await pilot.press("y")
         await until(pilot, lambda: "The first." in console(pilot).clipboard)
 
@@ -88,7 +96,7 @@ async def test_what_was_done_before_by_other_processes_stands_in_the_log(
             workspace.change(SettingsChange(cohort_name="VIPs"), GHOSTS)
         await until_shown(pilot, f"Settings of “{GHOSTS}” changed: cohort name VIPs.")
         await pilot.press("slash", *"ended", "enter")
-        await until(pilot, lambda: "Import of" not in picture(pilot))
+        await until_gone(pilot, "Import of")
         await pilot.press("enter")
         await until_shown(pilot, "run 1", "Requests")
 
@@ -131,7 +139,7 @@ async def test_trouble_that_is_on_is_shown_after_its_dialog_is_closed(
         await pilot.press("exclamation_mark")
         await until_shown(pilot, "Make trouble", "[slow]")
         await pilot.press("1", "2", "escape")
-        await until(pilot, lambda: "trouble:" not in picture(pilot))
+        await until_gone(pilot, "trouble:")
 
 
 async def test_outside_the_demo_no_trouble_is_made(harness: ConsoleHarness) -> None:

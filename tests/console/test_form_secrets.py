@@ -7,12 +7,11 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import Input
 
-from amp_console.amplitude import hosts
 from amp_console.connections import Connection
 from amp_console.console.dialogs.keyring_wait import KeyringQuestion, KeysDialog
 from amp_console.console.screens.connections.form import TESTING, ConnectionForm
 from amp_console.simulator import Answer, Rule, Simulator
-from amp_console.values import Credentials, Region, Secret
+from amp_console.values import Credentials, Secret
 from tests.console.harness import ConsoleHarness, console, picture, services, until, until_shown
 from tests.console.keyrings import backends, fill, paste, use_keyring
 from tests.test_secrets import API_KEY, SECRET_KEY, shapes
@@ -25,11 +24,11 @@ class Crash(Exception):
 
 
 @pytest.fixture
-def harness(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ConsoleHarness]:
+def harness(tmp_path: Path) -> Iterator[ConsoleHarness]:
     with Simulator(credentials=Credentials(Secret(API_KEY), Secret(SECRET_KEY))) as simulator:
-        monkeypatch.setitem(hosts._HOSTS, Region.NORTH_AMERICA, simulator.base_url)
-        monkeypatch.setitem(hosts._HOSTS, Region.EUROPE, "http://127.0.0.1:1")
-        yield ConsoleHarness(tmp_path / "harness", simulator, has_keys=False)
+        harness = ConsoleHarness(tmp_path / "harness", simulator, has_keys=False)
+        harness.serve_regions()
+        yield harness
 
 
 class Evidence:

@@ -1,10 +1,9 @@
 """Pages of rows that the ledger does not give."""
 
 import sqlite3
+import threading
 
-import pytest
-
-from amp_console.ledger import Ledger
+from amp_console.ledger import Db
 from tests.console.harness import ConsoleHarness, console, services, until, until_shown
 from tests.console.sample_audiences import GHOSTS, connect_with_audiences, sync
 from tests.sync.workspace import Workspace, event
@@ -16,7 +15,7 @@ def many_ghosts(workspace: Workspace) -> None:
 
 
 async def test_a_page_that_cant_be_fetched_is_told_and_ends_nothing(
-    harness: ConsoleHarness, monkeypatch: pytest.MonkeyPatch
+    harness: ConsoleHarness,
 ) -> None:
     connect_with_audiences(harness, many_ghosts)
     async with harness.open() as pilot:
@@ -25,16 +24,22 @@ async def test_a_page_that_cant_be_fetched_is_told_and_ends_nothing(
         await until_shown(pilot, "ghost-1")
         await pilot.press("tab")
 
-        def broken(*_: object) -> None:
-            raise sqlite3.OperationalError("disk I/O error")
+        fails = threading.Event()
 
-        with monkeypatch.context() as patched:
-            patched.setattr(Ledger, "_transaction", broken)
-            await pilot.press("end")
-            await until(pilot, lambda: services(pilot).notifications.entries)
+        def let_fail(db: Db) -> None:
+            assert isinstance(db, sqlite3.Connection)
+            db.set_progress_handler(fails.is_set, 10)  # interrupts every statement once set
+
+        session = services(pilot).session
+        assert session is not None
+        await session.read(let_fail)
+        fails.set()
+        await pilot.press("end")
+        await until(pilot, lambda: services(pilot).notifications.entries)
+        fails.clear()
         assert console(pilot)._exception is None
         assert (
-            "failed (OperationalError). What it held before is kept"
+            "failed (SQLITE_INTERRUPT). What it held before is kept"
             in services(pilot).notifications.entries[-1].text
         )
         await pilot.press("home", "end")

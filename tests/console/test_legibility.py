@@ -18,6 +18,7 @@ from amp_console.console.dialogs.ask import Ask
 from amp_console.console.dialogs.base import Confirm, Dialog
 from amp_console.console.dialogs.quit import QuitDialog
 from tests.console.harness import ConsoleHarness, until_shown
+from tests.console.headless import rendered
 from tests.console.sample_audiences import connect_with_audiences
 from tests.console.terminal import Terminal
 
@@ -52,7 +53,7 @@ def _luminance(of: ColorTriplet) -> float:
 
 def glyphs(pilot: Pilot[None]) -> Iterator[tuple[int, int, Glyph]]:
     """All text on the screen, with the column and the line where it begins."""
-    for line, strip in enumerate(pilot.app.screen._compositor.render_strips()):
+    for line, strip in enumerate(rendered(pilot.app)):
         column = 0
         for segment in strip:
             style = segment.style

@@ -9,7 +9,7 @@ from amp_console.console.screens.audiences.list import AudiencesScreen
 from amp_console.ledger.audiences import Audience, Link
 from amp_console.simulator import Answer, Rule
 from amp_console.values import IdType
-from tests.console.harness import ConsoleHarness, picture, services, until, until_shown
+from tests.console.harness import ConsoleHarness, picture, services, until, until_gone, until_shown
 from tests.console.sample_audiences import FRESH, HOSTILE, SHOPPERS, connect_with_audiences
 
 pytestmark = pytest.mark.anyio
@@ -55,7 +55,7 @@ async def test_the_list_is_searched_by_typing(harness: ConsoleHarness) -> None:
         await pilot.press("l")
         await until_shown(pilot, "Webinar guests")
         await pilot.press("slash", *"webi", "enter")
-        await until(pilot, lambda: "trial_day_7" not in picture(pilot))
+        await until_gone(pilot, "trial_day_7")
         assert "Webinar guests" in picture(pilot)
 
 

@@ -15,7 +15,6 @@ from amp_console.console import LaunchOptions
 from amp_console.console.dialogs.import_events import Tick
 from amp_console.console.glyphs import ASCII
 from amp_console.console.jobs.live import LiveJob
-from amp_console.console.screens.live import view as live_screen
 from amp_console.console.screens.live.rows import audience_row, source_rows
 from amp_console.ledger import runs
 from amp_console.ledger.runs import AudienceCounts, RunKind, RunStatus
@@ -30,6 +29,7 @@ from tests.console.harness import (
     picture,
     services,
     until,
+    until_gone,
     until_notified,
     until_shown,
 )
@@ -42,10 +42,9 @@ HOSTILE = "[red]x [/foo] \x1b[2J"
 
 
 @pytest.fixture(autouse=True)
-def quick(harness: ConsoleHarness, monkeypatch: pytest.MonkeyPatch) -> None:
+def quick(harness: ConsoleHarness) -> None:
     """Look at the session more often than an operator can."""
     harness.timers_faster = 4.0
-    monkeypatch.setattr(live_screen, "OFTEN", 0.05)
 
 
 def lines(*users: str) -> str:
@@ -255,7 +254,7 @@ async def test_the_last_changes_and_the_sources_are_seen(
         work = await follow(pilot, file)
         await until_shown(pilot, "Last changes", "user-one", "1 entered, 0 left", "live.ndjson")
         await pilot.resize_terminal(80, 24)
-        await until(pilot, lambda: "Last changes" not in picture(pilot))
+        await until_gone(pilot, "Last changes")
         await pilot.press("v")
         await until_shown(pilot, "Last changes", "user-one")
         work.cancel()

@@ -16,6 +16,7 @@ from tests.console.harness import (
     picture,
     services,
     until,
+    until_gone,
     until_shown,
 )
 from tests.console.sample_audiences import GHOSTS, SHOPPERS, connect_with_audiences
@@ -99,7 +100,7 @@ async def test_no_notification_covers_the_warnings_of_a_plan(
         for text in ("Before you send", "creates the cohort", "Help"):
             assert text in picture(pilot)
         services(pilot).notifications.shown.clear()
-        await until(pilot, lambda: "✖ The ledger" not in picture(pilot))
+        await until_gone(pilot, "✖ The ledger")
 
 
 async def test_one_said_over_a_dialog_is_seen_too(harness: ConsoleHarness) -> None:

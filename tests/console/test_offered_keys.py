@@ -40,11 +40,12 @@ async def try_keys_of(pilot: Pilot[None], grid: Grid) -> None:
     else:
         await pilot.press("o", "O")
         await pilot.pause()
-    assert (len(grid.rows), cells(grid)) == (before, order), grid
+    await until(pilot, lambda: (len(grid.rows), cells(grid)) == (before, order))
     if grid.check_action("mark_all", ()):
         await pilot.press("a")
         await until(pilot, lambda: len(grid.marks) == before)
         await pilot.press("a")
+        await until(pilot, lambda: len(grid.marks) == 0)
     if grid.check_action("mark", ()) and before:
         await pilot.press("space")
         await until(pilot, lambda: len(grid.marks) == 1)

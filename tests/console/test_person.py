@@ -6,7 +6,7 @@ from textual.widgets import Input
 from amp_console.console.screens.person import PersonScreen
 from amp_console.console.screens.runs.view import RunScreen
 from amp_console.simulator import Answer, Rule, Slow
-from tests.console.harness import ConsoleHarness, console, picture, until, until_shown
+from tests.console.harness import ConsoleHarness, console, picture, until, until_gone, until_shown
 from tests.console.sample_audiences import (
     FRESH,
     GHOSTS,
@@ -75,7 +75,7 @@ async def test_amplitude_is_asked_when_one_wants_it(harness: ConsoleHarness) -> 
         await pilot.press("A")
         await until_shown(pilot, "Amplitude does not know this identifier")
         await pilot.press("slash", "home", "delete", *"x", "enter", "A")
-        await until(pilot, lambda: "Asking" not in picture(pilot))
+        await until_gone(pilot, "Asking")
 
 
 async def test_an_amplitude_that_is_down_is_told_in_words(harness: ConsoleHarness) -> None:

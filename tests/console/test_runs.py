@@ -4,7 +4,14 @@ from amp_console.console.screens.runs.view import RunScreen
 from amp_console.ledger.runs import begin_run
 from amp_console.ledger.sources import ReadCounts
 from amp_console.simulator import Answer, Call, Simulator
-from tests.console.harness import NOW, ConsoleHarness, picture, services, until, until_shown
+from tests.console.harness import (
+    NOW,
+    ConsoleHarness,
+    services,
+    until,
+    until_gone,
+    until_shown,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -26,7 +33,7 @@ async def test_runs_are_listed_with_what_they_did(
         await until_shown(pilot, "▲ partial", "◐ stopped", "2 runs")
 
         await pilot.press("/", *"partial", "enter")
-        await until(pilot, lambda: "stopped" not in picture(pilot))
+        await until_gone(pilot, "stopped")
         await pilot.press("enter")
 
         await until_shown(pilot, "run 1", "Delivered, except 1 rejected user.")

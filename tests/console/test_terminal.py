@@ -1,9 +1,11 @@
 """The installed program in a real terminal: synced by keys, seen to the end, and left."""
 
+import asyncio
 import json
 import os
 import signal
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -40,7 +42,13 @@ def test_the_demo_is_synced_by_keys_and_left(size: tuple[int, int], tmp_path: Pa
 def test_being_told_to_end_puts_the_terminal_right_and_keeps_what_was_done(
     number: signal.Signals, tmp_path: Path
 ) -> None:
-    with Simulator() as simulator:
+    may_answer = threading.Event()
+
+    async def hold(_: float) -> None:
+        while not may_answer.is_set():
+            await asyncio.sleep(0.01)
+
+    with Simulator(sleep=hold) as simulator:
         operator = Operator(tmp_path, simulator)
         operator.connect()
         file = tmp_path / "events.ndjson"
@@ -54,6 +62,8 @@ def test_being_told_to_end_puts_the_terminal_right_and_keeps_what_was_done(
             terminal.type("y")
             terminal.until_shown("· run 1")
             terminal.process.send_signal(number)
+            terminal.until_shown("The request in flight ends")
+            may_answer.set()
             assert terminal.ended() == 128 + number
         assert b"\x1b[?1049l" in terminal.transcript  # the second screen is left
         assert b"Traceback" not in terminal.transcript

@@ -114,7 +114,7 @@ class Workspace:
             base_url=simulator.base_url,
         )
         self._folder = folder
-        self._files = 0
+        self.files = 0
 
     def limit(self, **limits: float) -> None:
         """Set some of the connection's limits."""
@@ -131,8 +131,8 @@ class Workspace:
 
     def read(self, events: Iterable[dict[str, object]]) -> ImportReport:
         """Read events as one more file."""
-        self._files += 1
-        path = self._folder / f"events-{self._files}.ndjson"
+        self.files += 1
+        path = self._folder / f"events-{self.files}.ndjson"
         path.write_text("".join(json.dumps(item) + "\n" for item in events))
         return self.read_file(path)
 

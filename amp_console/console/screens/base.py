@@ -7,7 +7,6 @@ from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
-from textual.widgets import Footer
 from textual.worker import Worker
 
 from amp_console.console.context import Services, services_of
@@ -19,6 +18,7 @@ from amp_console.console.screens.loading import Loader, NoSession
 from amp_console.console.session import Session
 from amp_console.console.widgets.filter_bar import FilterBar
 from amp_console.console.widgets.grid import Grid
+from amp_console.console.widgets.key_footer import KeyFooter
 from amp_console.console.widgets.notice_line import NoticeLine
 from amp_console.console.widgets.top_bar import TopBar
 
@@ -71,7 +71,7 @@ class BaseScreen(Screen[None]):
         yield TopBar()
         yield from self.body()
         yield NoticeLine()
-        yield Footer(show_command_palette=False, compact=True)
+        yield KeyFooter()
 
     def body(self) -> ComposeResult:
         """The widgets between the line on top and the footer."""

@@ -27,7 +27,6 @@ Nothing has happened yet.
 
 Imports, runs, comparisons, live sessions and changed settings are listed here, also those of
 other processes, and everything that the console tells you."""
-TICK = 1.0  # seconds
 TONES = {"information": "", "warning": "warn", "error": "bad"}
 
 
@@ -69,7 +68,7 @@ Enter opens the run of a line, or shows a long line whole."""
 
     def on_mount(self) -> None:
         """Look for what is said while the log is open, too: nothing else tells of it."""
-        self.set_interval(TICK, self._look_for_more)
+        self.set_interval(self.services.environment.tick_seconds, self._look_for_more)
 
     def _look_for_more(self) -> None:
         if self.services.notifications.count != self._said:

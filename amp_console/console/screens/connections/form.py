@@ -249,7 +249,8 @@ file. Up, down and Tab go from field to field; left, right and space choose."""
         while (made := await self._draft()) is not None:
             self._say(TESTING, "dim")
             credentials = made.credentials or await keys_for(self.services, made.connection)
-            outcome = await try_keys(made.connection, credentials)
+            urls = self.services.environment.region_urls
+            outcome = await try_keys(made.connection, credentials, urls)
             tone = TONES[outcome.verdict]
             self._say("" if outcome.field else outcome.text, tone)
             if outcome.field:

@@ -204,7 +204,8 @@ Read-only keeps everybody from sending and changing anything by accident."""
         self._show_detail()
         self.action_keys.refresh()
         try:
-            outcome = await try_keys(of, await keys_for(self.services, of))
+            keys = await keys_for(self.services, of)
+            outcome = await try_keys(of, keys, self.services.environment.region_urls)
         except KNOWN as error:
             outcome = KeyCheckResult(KeyVerdict.UNTESTED, str(error))
         finally:

@@ -20,7 +20,6 @@ from amp_console.ledger.runs import Run, RunAudience, RunKind, run_audiences, ru
 from amp_console.sync.live.progress import LiveAudience
 from amp_console.text import plural
 
-OFTEN = 0.5  # seconds between two pictures
 NOTHING = """\
 No live session.
 
@@ -95,7 +94,7 @@ v shows the last changes where there is no room for them beside the sources."""
 
     def on_mount(self) -> None:
         """Draw the session as it goes."""
-        self.set_interval(OFTEN, self._tick)
+        self.set_interval(self.services.environment.live_tick_seconds, self._tick)
 
     # Looking.
 
