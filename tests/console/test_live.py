@@ -157,6 +157,7 @@ async def test_one_audience_is_paused_by_itself(harness: ConsoleHarness, tmp_pat
     async with harness.open() as pilot:
         work = await follow(pilot, file)
         await until(pilot, lambda: members(harness) == {"u1"} and queue(work) == 0)
+        await until_shown(pilot, "▸ shoppers")
         await pilot.press("p")
         await until_shown(pilot, "paused: nothing is sent", "p Resume", "» live")
         with file.open("a") as more:
@@ -179,6 +180,7 @@ async def test_what_was_paused_when_it_ends_is_pending(
     async with harness.open() as pilot:
         work = await follow(pilot, file)
         await until(pilot, lambda: members(harness) == {"u1"} and queue(work) == 0)
+        await until_shown(pilot, "▸ shoppers")
         await pilot.press("p")
         with file.open("a") as more:
             more.write(lines("u2"))
@@ -218,6 +220,7 @@ async def test_an_audience_is_switched_off_and_on_again(
     async with harness.open() as pilot:
         work = await follow(pilot, file)
         await until(pilot, lambda: members(harness) == {"u1"} and queue(work) == 0)
+        await until_shown(pilot, "▸ shoppers")
         await pilot.press("t")
         await until_notified(pilot, "“shoppers” is off: Sync all skips it.")
         with file.open("a") as more:

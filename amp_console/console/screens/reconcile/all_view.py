@@ -139,13 +139,13 @@ Enter opens one audience, with everybody who differs."""
 
     def disabled_reason(self, action: str) -> str | None:
         """What can't be done now, and why."""
-        if action not in {"compare", "put_right"}:
+        if action not in {"compare", "repair"}:
             return None
         if self._is_busy:
             return "A comparison or a repair is under way already: wait for it, or cancel it."
         if not self._chosen:
             return "None of them has a cohort yet: a sync makes them."
-        return self._why_not_put_right() if action == "put_right" else None
+        return self._why_not_put_right() if action == "repair" else None
 
     def _why_not_put_right(self) -> str | None:
         if not any(item.comparison for item in self._chosen):

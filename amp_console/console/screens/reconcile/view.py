@@ -312,13 +312,13 @@ identifier to a line. E writes the differences into a file. w shows the requests
 
     def disabled_reason(self, action: str) -> str | None:
         """What can't be done now, and why."""
-        if action in {"compare", "list", "put_right"}:
+        if action in {"compare", "list", "repair"}:
             busy = self.services.jobs.reconciling
             if busy is not None and not busy.is_over:
                 return "A comparison or a repair is under way already: wait for it, or cancel it."
             if self._audience is not None and self._audience.cohort_id is None:
                 return "It has no cohort yet: a sync makes one."
-        if action == "put_right":
+        if action == "repair":
             return self._why_not_put_right()
         if action == "run" and (self._work is None or self._work.run_id is None):
             return "Nothing was done here since the console was opened. Past runs: press 3."
