@@ -1,12 +1,16 @@
-"""Sentences about a run: what it waits for, what came of it, and what to look at next."""
+"""Sentences about a run and its requests: what it waits for, what came of it, what to do next."""
 
 from collections.abc import Iterator, Sequence
 
+from amp_console.console.glyphs import Glyphs
 from amp_console.console.jobs.speed import ordinal
+from amp_console.console.widgets.grid import Cell
 from amp_console.console.words import lasting
+from amp_console.ledger.requests import RequestRecord, RequestState
 from amp_console.ledger.runs import AudienceCounts, RunKind
 from amp_console.ledger.sources import ReadCounts
 from amp_console.text import clean, plural
+from amp_console.values import Operation
 
 UNDER_WAY = {
     "starting": "The run is starting.",
@@ -122,3 +126,23 @@ def advice(
         yield f"{len(stuck) - 1:,} {need} to be seen to: their lines say why."
     if goes_on and status in {"stopped", "interrupted"}:
         yield f"The next sync delivers what{' else' if stuck else ''} is pending."
+
+
+def request_operation(record: RequestRecord) -> str:
+    """What a request does, in a word."""
+    if record.kind == "upload":
+        return "create"
+    if record.kind == "replace":
+        return "replace"
+    return "add" if record.operation is Operation.ADD else "remove"
+
+
+def request_answer(record: RequestRecord, glyphs: Glyphs) -> Cell:
+    """How a request was answered, as a sign and a status."""
+    if record.state is RequestState.OPEN:
+        return Cell(f"{glyphs.live} sent", "accent")
+    if record.status is None:
+        return Cell(f"{glyphs.bad} none", "warn")
+    if record.state is RequestState.CONFIRMED:
+        return Cell(f"{glyphs.ok} {record.status}", "good")
+    return Cell(f"{glyphs.bad} {record.status}", "warn" if record.status in {429, 503} else "bad")

@@ -9,7 +9,7 @@ from textual.content import Content
 from textual.widgets import Static
 
 from amp_console.console.dialogs.base import DIALOG_SHEET, Dialog, Sheets
-from amp_console.console.screens.runs.rows import answer, doing
+from amp_console.console.run_words import request_answer, request_operation
 from amp_console.console.texts import BAD, MUTED, STRONG, facts, lines, said
 from amp_console.console.words import SECOND, at, lasting
 from amp_console.ledger.deliveries import RequestKind
@@ -90,10 +90,13 @@ class RequestView(Dialog[None]):
         rows = [
             ("audience", of.audience_name),
             ("run", str(of.run_id)),
-            ("operation", f"{doing(of)} {plural(of.size, 'user')} by {of.id_type.label}"),
+            (
+                "operation",
+                f"{request_operation(of)} {plural(of.size, 'user')} by {of.id_type.label}",
+            ),
             ("cohort", found.cohort or glyphs.dash),
             ("sent", at(of.sent_at) + took),
-            ("answer", f"{answer(of, glyphs).text}  {_state(of)}"),
+            ("answer", f"{request_answer(of, glyphs).text}  {_state(of)}"),
         ]
         if of.skipped:
             words = f"{plural(of.skipped, 'user')} Amplitude does not know"

@@ -4,7 +4,7 @@ from textual.content import Content
 
 from amp_console.console.glyphs import Glyphs, bar
 from amp_console.console.run_view import Funnel, RunLine, RunView
-from amp_console.console.run_words import shortened
+from amp_console.console.run_words import request_answer, request_operation, shortened
 from amp_console.console.texts import (
     ACCENT,
     BAD,
@@ -20,8 +20,7 @@ from amp_console.console.texts import (
 from amp_console.console.widgets.grid import Cell, Column, Row
 from amp_console.console.words import SECOND, clock, lasting, number, stopwatch
 from amp_console.ledger.rejected import RejectionGroup
-from amp_console.ledger.requests import RequestRecord, RequestState
-from amp_console.values import Operation
+from amp_console.ledger.requests import RequestRecord
 
 BAR, DOING = 1, 5  # which columns are the bars, and what the audiences do
 AUDIENCES = (
@@ -127,32 +126,12 @@ def _request_cells(of: RequestRecord, glyphs: Glyphs) -> tuple[Cell, Cell, Cell,
     took = "" if of.settled_at is None else lasting((of.settled_at - of.sent_at) / SECOND)
     return (
         Cell(clock(of.sent_at), "dim"),
-        Cell(doing(of)),
+        Cell(request_operation(of)),
         Cell(f"{of.size:,}"),
         Cell(of.audience_name),
-        answer(of, glyphs),
+        request_answer(of, glyphs),
         Cell(took, "dim"),
     )
-
-
-def doing(of: RequestRecord) -> str:
-    """What a request does, in a word."""
-    if of.kind == "upload":
-        return "create"
-    if of.kind == "replace":
-        return "replace"
-    return "add" if of.operation is Operation.ADD else "remove"
-
-
-def answer(of: RequestRecord, glyphs: Glyphs) -> Cell:
-    """How a request was answered, as a sign and a status."""
-    if of.state is RequestState.OPEN:
-        return Cell(f"{glyphs.live} sent", "accent")
-    if of.status is None:
-        return Cell(f"{glyphs.bad} none", "warn")
-    if of.state is RequestState.CONFIRMED:
-        return Cell(f"{glyphs.ok} {of.status}", "good")
-    return Cell(f"{glyphs.bad} {of.status}", "warn" if of.status in {429, 503} else "bad")
 
 
 def reason_row(of: RejectionGroup, *, of_several: bool) -> Row:

@@ -1,0 +1,199 @@
+"""The three panels of a run: how far it is, its requests, and who was rejected."""
+
+from functools import partial
+
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.widgets import Static
+
+from amp_console.console.context import services_of
+from amp_console.console.run_view import RunLine, RunView
+from amp_console.console.screens.runs import rows as run_rows
+from amp_console.console.session import Session
+from amp_console.console.texts import MUTED, TONE, said
+from amp_console.console.widgets.grid import Grid, Paged, Row, RowsState
+from amp_console.console.widgets.grid.columns import LEAD, fit_columns
+from amp_console.console.words import at, stopwatch
+from amp_console.ledger import requests
+from amp_console.ledger.rejected import RejectedFilter, RejectionGroup, rejection_groups
+from amp_console.ledger.runs import RunKind
+from amp_console.text import plural
+
+NONE_SENT = "No request yet."
+NONE_REJECTED = "No one is rejected."
+_KINDS = {
+    RunKind.SYNC: "Sync",
+    RunKind.COMPARE: "Comparison",
+    RunKind.RECONCILE: "Repair",
+    RunKind.LIVE: "Live",
+}
+
+
+class ProgressPanel(Vertical):
+    """The audiences of a run with their bars, and the funnel."""
+
+    def __init__(self) -> None:
+        super().__init__(id="progress", classes="panel")
+        self._view: RunView | None = None
+
+    def compose(self) -> ComposeResult:
+        yield Static(id="headline")
+        yield Grid(run_rows.AUDIENCES, glyphs=services_of(self).glyphs, id="bars")
+        yield Static(id="doing")
+        yield Static(id="funnel")
+
+    def on_mount(self) -> None:
+        services_of(self).clock.ticked.subscribe(self, lambda _: self._show_frame())
+
+    def show_missing(self, why: str) -> None:
+        """Say why there is no run to show."""
+        self._view = None
+        self.query_one("#bars", Grid).show_notice(RowsState.UNKNOWN, "")
+        self.query_one("#headline", Static).update(said((why, MUTED)))
+
+    def show(self, view: RunView) -> None:
+        """Show a run."""
+        self._view = view
+        glyphs = services_of(self).glyphs
+        self.query_one("#headline", Static).update(run_rows.headline(view, glyphs))
+        self._show_bars(view)
+        self._show_frame()
+        funnel = self.query_one("#funnel", Static)
+        room = funnel.size.width or self.screen.size.width
+        funnel.update(run_rows.funnel(view.funnel, glyphs, room))
+
+    def line(self, audience_id: object) -> RunLine | None:
+        """An audience of the run."""
+        lines = self._view.lines if self._view else ()
+        return next((line for line in lines if line.audience_id == audience_id), None)
+
+    def on_resize(self) -> None:
+        """Fit the bars to the new width."""
+        if self._view is not None:
+            self.call_after_refresh(self.show, self._view)
+
+    def on_grid_moved(self) -> None:
+        self._show_doing()
+
+    def _show_bars(self, view: RunView) -> None:
+        grid, glyphs, size = (
+            self.query_one("#bars", Grid),
+            services_of(self).glyphs,
+            self.screen.size,
+        )
+        room = (grid.size.width or size.width - 4) - LEAD
+        widths = {column.at: column.width for column in fit_columns(run_rows.AUDIENCES, room)}
+        sizes = widths.get(run_rows.BAR, 0), widths.get(run_rows.DOING, 0)
+        grid.show([run_rows.audience_row(line, glyphs, *sizes) for line in view.lines])
+        most = max(3, size.height // 3)
+        grid.styles.height = min(len(view.lines), most) + 1
+        self._show_doing()
+
+    def _show_doing(self) -> None:
+        """Say in full what the audience under the cursor does: its column may be too narrow."""
+        text, line = self.query_one("#doing", Static), self.line(self.query_one("#bars", Grid).key)
+        text.display = line is not None and len(line.doing) > 33
+        if line is not None:
+            text.update(said((f"{line.name}: ", MUTED), (line.doing, TONE[line.tone])))
+
+    def _show_frame(self) -> None:
+        view, services = self._view, services_of(self)
+        if view is None:
+            return
+        dot = f" {services.glyphs.dot} "
+        parts = [_KINDS[view.kind], plural(len(view.lines), "audience")]
+        if view.run_id is not None:
+            parts.append(f"run {view.run_id}")
+        self.border_title = said(dot.join(parts))
+        time = f"{stopwatch(view.elapsed)} elapsed"
+        if view.started_at is not None:
+            when = services.age_of(view.started_at)
+            time = f"{at(view.started_at)} ({when}){dot}{stopwatch(view.elapsed)}"
+        self.border_subtitle = said(time)
+
+
+class RequestsPanel(Vertical):
+    """The requests of a run, of all its audiences or of one: a small log, and a full-size one."""
+
+    def __init__(self) -> None:
+        super().__init__(id="requests", classes="panel")
+        self.audience: RunLine | None = None
+        """The audience whose requests are shown; None: of all."""
+        self._is_full = False
+
+    def compose(self) -> ComposeResult:
+        glyphs = services_of(self).glyphs
+        yield Grid(run_rows.REQUESTS, empty=NONE_SENT, glyphs=glyphs, id="log")
+        yield Grid(run_rows.FULL_REQUESTS, empty=NONE_SENT, glyphs=glyphs, id="full-log")
+
+    def on_mount(self) -> None:
+        self.query_one("#full-log").display = False
+
+    @property
+    def shown_log(self) -> Grid:
+        """The log that is shown."""
+        return self.query_one("#full-log" if self._is_full else "#log", Grid)
+
+    def resize_log(self, *, is_full: bool) -> None:
+        """Show the full-size log, or the small one, which is of all audiences."""
+        self._is_full = is_full
+        if not is_full:
+            self.audience = None
+        self.query_one("#log").display = not is_full
+        self.query_one("#full-log").display = is_full
+
+    async def load(self, session: Session, run_id: int) -> None:
+        """Read the requests anew, page by page. Raises `LedgerError`."""
+        audience_id = self.audience.audience_id if self.audience else None
+        count = await session.read(requests.count_requests, run_id, audience_id)
+        rows = Paged(count, partial(self._load_page, session, run_id, audience_id, self._is_full))
+        await rows.fetch(0)
+        grid = self.shown_log
+        is_at_top = grid.cursor == 0
+        grid.show(rows)
+        if is_at_top:
+            grid.cursor = 0
+        what = f"Requests of {self.audience.name}" if self.audience else "Requests"
+        self.border_title = said(what, longest=60)
+        self.border_subtitle = said(f"{count:,}" if count else "")
+
+    async def _load_page(
+        self,
+        session: Session,
+        run_id: int,
+        audience_id: int | None,
+        is_full: bool,
+        offset: int,
+        limit: int,
+    ) -> list[Row]:
+        found = await session.read(requests.requests_page, run_id, offset, limit, audience_id)
+        row = run_rows.full_request_row if is_full else run_rows.request_row
+        return [row(request, services_of(self).glyphs) for request in found]
+
+
+class RejectedPanel(Vertical):
+    """The users whom a run's requests rejected, by reason."""
+
+    def __init__(self) -> None:
+        super().__init__(id="rejected", classes="panel")
+        self._groups: dict[object, RejectionGroup] = {}
+
+    def compose(self) -> ComposeResult:
+        glyphs = services_of(self).glyphs
+        yield Grid(run_rows.REASONS, empty=NONE_REJECTED, glyphs=glyphs, id="reasons")
+
+    def group(self, key: object) -> RejectionGroup | None:
+        """The group of a row."""
+        return self._groups.get(key)
+
+    async def load(self, session: Session, run_id: int) -> None:
+        """Read the groups anew. Raises `LedgerError`."""
+        groups = await session.read(rejection_groups, RejectedFilter(run_id=run_id))
+        of_several = len({group.audience_id for group in groups}) > 1
+        rows = [run_rows.reason_row(group, of_several=of_several) for group in groups]
+        self._groups = {row.key: group for row, group in zip(rows, groups, strict=True)}
+        grid = self.query_one("#reasons", Grid)
+        grid.reshape(run_rows.REASONS_OF_SEVERAL if of_several else run_rows.REASONS)
+        grid.show(rows)
+        total = sum(group.count for group in groups)
+        self.border_title = said(f"Rejected ({total:,})" if total else "Rejected")
