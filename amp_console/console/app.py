@@ -14,9 +14,9 @@ from textual.filter import LineFilter
 from textual.notifications import SeverityLevel
 from textual.screen import Screen
 
-from amp_console.console import keyring
 from amp_console.console.appearance import DARK, LIGHT
 from amp_console.console.context import Services
+from amp_console.console.dialogs.keyring import find
 from amp_console.console.environment import Environment, LaunchOptions
 from amp_console.console.failures import KNOWN
 from amp_console.console.navigation import Navigator, key_scopes
@@ -52,7 +52,7 @@ class ConsoleApp(App[None]):
     def __init__(self, environment: Environment, options: LaunchOptions) -> None:
         self._terminal_text = TerminalText(environment.encoding)  # Textual asks for it at once
         super().__init__()
-        self.services = Services(self, environment, options, self.navigate, keyring.find)
+        self.services = Services(self, environment, options, self.navigate, find)
         self.navigator = Navigator(self, self.services)
         appearance = self.services.appearance
         self.set_class(appearance.is_ascii, "-ascii")

@@ -7,7 +7,7 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import Input
 
-from amp_console.console import changing
+from amp_console.console import audience_changes
 from amp_console.console.dialogs.base import Confirm
 from amp_console.console.jobs.runs import RunJob, SyncOperation
 from amp_console.console.screens.audiences.link import LinkScreen
@@ -200,7 +200,7 @@ async def test_an_audience_that_is_being_synced_here_is_left_alone_too(
         await opened_unlinked(pilot, known.id)
         await paste(pilot, "seed", "u1")
         await pilot.press("f2")
-        await until(pilot, lambda: last(pilot) == changing.BUSY_HERE)
+        await until(pilot, lambda: last(pilot) == audience_changes.BUSY_HERE)
         work.resume()
         await until(pilot, lambda: work.is_over)
         await pilot.press("f2")

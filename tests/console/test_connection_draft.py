@@ -3,7 +3,7 @@
 import pytest
 
 from amp_console.connections import Connection
-from amp_console.console.connection_draft import Entered, Mistakes, draft
+from amp_console.console.screens.connections.draft import Entered, Mistakes, draft
 from amp_console.console.widgets.key_input import keys_in
 from amp_console.values import Region, Secret
 

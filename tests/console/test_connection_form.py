@@ -7,7 +7,7 @@ from textual.pilot import Pilot
 from textual.widgets import Input
 
 from amp_console.connections import KeySource
-from amp_console.console.dialogs.keyring_wait import KeyringQuestion, WaitingDialog
+from amp_console.console.dialogs.keyring import KeyringQuestion, WaitingDialog
 from amp_console.console.screens.audiences.list import AudiencesScreen
 from amp_console.console.screens.connections.form import ConnectionForm
 from amp_console.console.widgets.fields import Choice

@@ -8,7 +8,7 @@ from textual.pilot import Pilot
 from textual.widgets import Input
 
 from amp_console.connections import Connection
-from amp_console.console.dialogs.keyring_wait import KeyringQuestion, KeysDialog
+from amp_console.console.dialogs.keyring import KeyringQuestion, KeysDialog
 from amp_console.console.screens.connections.form import TESTING, ConnectionForm
 from amp_console.simulator import Answer, Rule, Simulator
 from amp_console.values import Credentials, Secret

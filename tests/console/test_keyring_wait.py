@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from amp_console.connections import Connection, KeySource
-from amp_console.console.dialogs.keyring_wait import KeyringQuestion, KeysDialog, WaitingDialog
+from amp_console.console.dialogs.keyring import KeyringQuestion, KeysDialog, WaitingDialog
 from amp_console.console.dialogs.quit import QuitDialog
 from amp_console.console.screens.audiences.list import AudiencesScreen
 from amp_console.console.screens.plan.view import PlanScreen

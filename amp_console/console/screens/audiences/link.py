@@ -9,11 +9,11 @@ from textual.containers import Container
 from textual.widgets import Static
 
 from amp_console.amplitude import Cohort
-from amp_console.console import changing
+from amp_console.console import audience_changes
+from amp_console.console.audience_changes import ask_and_unlink
 from amp_console.console.dialogs.base import Confirm
 from amp_console.console.failures import KNOWN
 from amp_console.console.screens.actions import Need
-from amp_console.console.screens.audiences.unlink import unlink
 from amp_console.console.screens.base import BaseScreen
 from amp_console.console.texts import WARN, said
 from amp_console.console.widgets.filter_bar import FilterBar
@@ -189,7 +189,7 @@ touched. One cohort should follow one audience: two would undo each other's work
         if not await self.app.push_screen_wait(self._question(known, cohort)):
             return
         wish = SettingsChange(cohort_id=cohort.id, linked_name=cohort.name or None)
-        changed = await changing.apply(self.services, known, wish)
+        changed = await audience_changes.apply(self.services, known, wish)
         if changed is not None:
             self.services.notifications.post(
                 f"“{clean(changed.name)}” is linked to “{_name(cohort)}”. Nothing was sent: "
@@ -224,7 +224,7 @@ touched. One cohort should follow one audience: two would undo each other's work
 
     async def _make_new(self) -> None:
         assert self.audience is not None
-        if await unlink(self.services, self.audience):
+        if await ask_and_unlink(self.services, self.audience):
             self.action_back()
 
 

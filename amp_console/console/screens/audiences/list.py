@@ -10,7 +10,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Container
 from textual.timer import Timer
 
-from amp_console.console.changing import switch
+from amp_console.console.audience_changes import switch
 from amp_console.console.environment import DemoSession
 from amp_console.console.jobs.base import ConsoleChange, JobProgress
 from amp_console.console.routes import (

@@ -9,12 +9,17 @@ from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.widgets import Button, Input, Static
 
-from amp_console.console import changing
-from amp_console.console.audience_form import EnteredSettings, consequences, mistakes, wish
+from amp_console.console import audience_changes
+from amp_console.console.audience_changes import (
+    EnteredSettings,
+    ask_and_unlink,
+    change_asked,
+    consequences,
+    mistakes,
+)
 from amp_console.console.dialogs.base import Confirm
 from amp_console.console.routes import OpenLink
 from amp_console.console.screens.actions import Need
-from amp_console.console.screens.audiences.unlink import unlink
 from amp_console.console.screens.form import F1, FormScreen
 from amp_console.console.texts import ACCENT, BAD, MUTED, Part, facts, lines, said
 from amp_console.console.widgets.fields import Choice, Field, Form, chosen, entered, yes_no
@@ -206,7 +211,7 @@ as it is, and lets the next sync make a new one."""
         self.tell(told)
         if told:
             return
-        change = wish(made, self._standing.audience)
+        change = change_asked(made, self._standing.audience)
         if change is None:
             self.services.notifications.post("Nothing was changed.")
             self.leave()
@@ -216,7 +221,7 @@ as it is, and lets the next sync make a new one."""
     async def _save(self, known: Audience, change: SettingsChange) -> None:
         if change.id_type is not None and not await self._agrees(known):
             return
-        changed = await changing.apply(self.services, known, change)
+        changed = await audience_changes.apply(self.services, known, change)
         if changed is not None:
             self.services.notifications.post(f"Saved the settings of “{clean(changed.name)}”.")
             self.leave()
@@ -244,7 +249,7 @@ as it is, and lets the next sync make a new one."""
         """Forget the cohort, after a question."""
         assert self._standing is not None
         known = self._standing.audience
-        self.run_worker(unlink(self.services, known), group="save", exclusive=True)
+        self.run_worker(ask_and_unlink(self.services, known), group="save", exclusive=True)
 
 
 def _line(name: str, label: str, placeholder: str = "") -> Field:

@@ -12,13 +12,19 @@ from textual.worker import Worker
 
 from amp_console.connections import Connection, SettingsError
 from amp_console.console.background import aside
-from amp_console.console.connection_draft import Draft, Entered, Mistakes, draft
-from amp_console.console.connection_saving import keys_for, save, session_of
 from amp_console.console.dialogs.base import Confirm
 from amp_console.console.failures import KNOWN
 from amp_console.console.glyphs import Glyphs
-from amp_console.console.key_check import TONES, KeyCheckResult, KeyVerdict, try_keys
 from amp_console.console.screens.actions import Need
+from amp_console.console.screens.connections.draft import Draft, Entered, Mistakes, draft
+from amp_console.console.screens.connections.keys import (
+    TONES,
+    KeyCheckResult,
+    KeyVerdict,
+    keys_for,
+    save,
+    try_keys,
+)
 from amp_console.console.screens.form import F1, FormScreen
 from amp_console.console.texts import MUTED, TONE, lines, said
 from amp_console.console.widgets.fields import Choice, Field, Form, chosen, entered, yes_no
@@ -74,40 +80,13 @@ file. Up, down and Tab go from field to field; left, right and space choose."""
             with Form():
                 if known is None:
                     yield Static(_welcome(self.services.glyphs), id="welcome")
-                yield from self._fields()
+                yield from _fields(known, self._keys_hint(), self.services.glyphs)
             yield Static(said((TOUCHES_NOTHING, MUTED)), id="told")
             with Horizontal(id="buttons"):
                 yield Button("Test", id="test", compact=True)
                 yield Button("Save", id="save", variant="primary", compact=True)
                 if not (known and known.base_url):
                     yield Button("Advanced", id="advanced", compact=True)
-
-    def _fields(self) -> ComposeResult:
-        known, glyphs = self._known, self.services.glyphs
-        yield _line("name", "Name", known.name if known else "", "e.g. Acme prod")
-        hint = self._keys_hint()
-        yield Field("API Key", KeyInput(placeholder=hint, id="api-key"), id="field-api-key")
-        yield Field(
-            "Secret Key", KeyInput(placeholder=hint, id="secret-key"), id="field-secret-key"
-        )
-        yield _line("app-id", "App ID", str(known.app_id) if known else "", "such as 153957")
-        owner = known.owner_email if known else ""
-        yield _line("owner", "Cohort owner", owner, "login email of the owner of new cohorts")
-        region = known.region if known else Region.NORTH_AMERICA
-        regions = [(str(item), item.label) for item in Region]
-        yield Field(
-            "Region", Choice(regions, region, glyphs=glyphs, id="region"), id="field-region"
-        )
-        is_read_only = bool(known and known.read_only)
-        words = "Read and write", "Read-only: nothing is ever sent"
-        yield Field("Mode", yes_no(is_read_only, *words, glyphs=glyphs, id="read-only"))
-        words = "Same as audience", 'Prefix with "[Segment] "'
-        has_prefix = bool(known and known.prefix)
-        yield Field("Cohort names", yes_no(has_prefix, *words, glyphs=glyphs, id="prefix"))
-        url = (known.base_url if known else None) or ""
-        base = _line("base-url", "Base URL", url, "instead of the region's: a proxy, the simulator")
-        base.display = bool(url)
-        yield base
 
     def _keys_hint(self) -> str:
         if self._known is not None and self._known.keyring_item:
@@ -127,7 +106,7 @@ file. Up, down and Tab go from field to field; left, right and space choose."""
             return True
         if known is None:
             return False
-        session = session_of(self.services, known)
+        session = self.services.sessions.of_connection(known)
         return bool(known.keyring_item or (session and session.key_source))
 
     def _entered(self) -> Entered:
@@ -288,7 +267,8 @@ file. Up, down and Tab go from field to field; left, right and space choose."""
         if tested is None or tested[1].verdict is KeyVerdict.REFUSED:
             return
         made, outcome = tested
-        if outcome.verdict is KeyVerdict.UNTESTED and not await self._saves_untested(outcome):
+        is_untested = outcome.verdict is KeyVerdict.UNTESTED
+        if is_untested and not await self.services.ask(_save_untested(outcome)):
             return
         await self._keep(made, f" {outcome.text}")
 
@@ -300,19 +280,13 @@ file. Up, down and Tab go from field to field; left, right and space choose."""
             self._say("Nothing was saved.", "warn")
             return
         name = clean(made.connection.name)
-        later = "" if session_of(self.services, made.connection) or not is_new else f" {LATER}"
+        later = (
+            ""
+            if self.services.sessions.of_connection(made.connection) or not is_new
+            else f" {LATER}"
+        )
         self.services.notifications.post(f"Saved “{name}”.{tested} {where}{later}")
         self.leave()
-
-    async def _saves_untested(self, outcome: KeyCheckResult) -> bool:
-        question = Confirm(
-            "Save without testing?",
-            [outcome.text, "", "The keys are kept as they are. Test them later: press 4, then t."],
-            yes="Save untested",
-            no="Don't save",
-        )
-        is_meant = await self.app.push_screen_wait(question)
-        return bool(is_meant)
 
     def _say(self, text: str, tone: str) -> None:
         self.query_one("#told", Static).update(said((text, TONE[tone])))
@@ -325,3 +299,34 @@ def _welcome(glyphs: Glyphs) -> Content:
 def _line(name: str, label: str, value: str, placeholder: str) -> Field:
     line = Input(value, placeholder=placeholder, id=name, select_on_focus=False)
     return Field(label, line, id=f"field-{name}")
+
+
+def _fields(known: Connection | None, hint: str, glyphs: Glyphs) -> ComposeResult:
+    yield _line("name", "Name", known.name if known else "", "e.g. Acme prod")
+    yield Field("API Key", KeyInput(placeholder=hint, id="api-key"), id="field-api-key")
+    yield Field("Secret Key", KeyInput(placeholder=hint, id="secret-key"), id="field-secret-key")
+    yield _line("app-id", "App ID", str(known.app_id) if known else "", "such as 153957")
+    owner = known.owner_email if known else ""
+    yield _line("owner", "Cohort owner", owner, "login email of the owner of new cohorts")
+    region = known.region if known else Region.NORTH_AMERICA
+    regions = [(str(item), item.label) for item in Region]
+    yield Field("Region", Choice(regions, region, glyphs=glyphs, id="region"), id="field-region")
+    is_read_only = bool(known and known.read_only)
+    words = "Read and write", "Read-only: nothing is ever sent"
+    yield Field("Mode", yes_no(is_read_only, *words, glyphs=glyphs, id="read-only"))
+    words = "Same as audience", 'Prefix with "[Segment] "'
+    has_prefix = bool(known and known.prefix)
+    yield Field("Cohort names", yes_no(has_prefix, *words, glyphs=glyphs, id="prefix"))
+    url = (known.base_url if known else None) or ""
+    base = _line("base-url", "Base URL", url, "instead of the region's: a proxy, the simulator")
+    base.display = bool(url)
+    yield base
+
+
+def _save_untested(outcome: KeyCheckResult) -> Confirm:
+    return Confirm(
+        "Save without testing?",
+        [outcome.text, "", "The keys are kept as they are. Test them later: press 4, then t."],
+        yes="Save untested",
+        no="Don't save",
+    )

@@ -18,14 +18,19 @@ from amp_console.connections import (
     retry_forgotten,
 )
 from amp_console.console.background import aside
-from amp_console.console.connection_saving import keys_for, session_of
 from amp_console.console.dialogs.base import Confirm
+from amp_console.console.dialogs.keyring import UntilQuit, ask_keyring
 from amp_console.console.failures import KNOWN
-from amp_console.console.key_check import TONES, KeyCheckResult, KeyVerdict, try_keys
-from amp_console.console.keyring import UntilQuit, ask_keyring
 from amp_console.console.routes import MainScreen, OpenConnectionForm, OpenMapping, Visit
 from amp_console.console.screens.actions import Need
 from amp_console.console.screens.base import BaseScreen
+from amp_console.console.screens.connections.keys import (
+    TONES,
+    KeyCheckResult,
+    KeyVerdict,
+    keys_for,
+    try_keys,
+)
 from amp_console.console.screens.connections.rows import (
     COLUMNS,
     EMPTY,
@@ -155,7 +160,7 @@ Read-only keeps everybody from sending and changing anything by accident."""
         of = self.current
         if of is None:
             return
-        if session_of(self.services, of) is not None:
+        if self.services.sessions.of_connection(of) is not None:
             self.action_go_home()
         elif self.services.jobs.is_busy:
             self.services.notifications.post(
@@ -225,7 +230,7 @@ Read-only keeps everybody from sending and changing anything by accident."""
         except SettingsError as error:
             self.services.notifications.post(str(error), "error")
             return
-        session = session_of(self.services, of)
+        session = self.services.sessions.of_connection(of)
         if session is not None:
             session.change(changed)
         on, off = "is read-only now: nothing is sent", "may send and change things now"
@@ -239,7 +244,7 @@ Read-only keeps everybody from sending and changing anything by accident."""
         of = self.current
         if of is None:
             return
-        if session_of(self.services, of) is not None and self.services.jobs.is_busy:
+        if self.services.sessions.of_connection(of) is not None and self.services.jobs.is_busy:
             self.services.notifications.post(
                 "A sync or an import of it is under way. Nothing was deleted.", "warning"
             )
@@ -265,7 +270,7 @@ Read-only keeps everybody from sending and changing anything by accident."""
 
     async def _delete(self, of: Connection) -> None:
         services = self.services
-        if session_of(services, of) is not None:
+        if services.sessions.of_connection(of) is not None:
             await services.sessions.close()
         store, keyring = services.environment.connections, services.environment.keyring
         try:

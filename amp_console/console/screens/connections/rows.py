@@ -3,7 +3,6 @@
 from textual.content import Content
 
 from amp_console.connections import Connection
-from amp_console.console.connection_saving import session_of
 from amp_console.console.context import Services
 from amp_console.console.texts import MUTED, WARN, Part, facts, said
 from amp_console.console.widgets.grid import Cell, Column, Row
@@ -30,7 +29,7 @@ STILL_THERE = (
 
 def row(services: Services, of: Connection) -> Row:
     """One connection in the list."""
-    is_open = session_of(services, of) is not None
+    is_open = services.sessions.of_connection(of) is not None
     sign = f"{services.glyphs.live} " if is_open else ""
     return Row(
         of.id,
@@ -50,7 +49,7 @@ def row(services: Services, of: Connection) -> Row:
 
 def where_keys_are(services: Services, of: Connection) -> str:
     """Where a connection's keys come from, in a word or two."""
-    if session_of(services, of) is not None:
+    if services.sessions.of_connection(of) is not None:
         return services.sessions.keys_note
     if services.environment.environ.get("AMP_CONSOLE_API_KEY"):
         return "environment"
@@ -62,7 +61,7 @@ def detail(services: Services, of: Connection, test: Part | None) -> Content:
     ledger = services.environment.folders.ledger(of.id)
     names = '"[Segment] " before the name' if of.prefix else "the audience's name"
     mode: Part = ("read-only: nothing is sent", WARN) if of.read_only else "may send"
-    is_open = session_of(services, of) is not None
+    is_open = services.sessions.of_connection(of) is not None
     state = "open now" if is_open else "Enter switches to it"
     paths = " or ".join(filter(None, (of.user_id_path, of.amplitude_id_path)))
     rows: list[tuple[str, Content | str]] = [

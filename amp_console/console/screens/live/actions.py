@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING
 
 from amp_console.connections import KeysError, find_webhook_secret
 from amp_console.connections.read_only import refusal
-from amp_console.console import changing
+from amp_console.console import audience_changes
 from amp_console.console.dialogs.ask import Ask
 from amp_console.console.dialogs.base import Confirm
+from amp_console.console.dialogs.keyring import UntilQuit, ask_keyring
 from amp_console.console.dialogs.listen import ListenDialog, ListenRequest
 from amp_console.console.failures import KNOWN
 from amp_console.console.jobs.live import Bring, LiveJob, address, paths
-from amp_console.console.keyring import UntilQuit, ask_keyring
 from amp_console.ledger.audiences import audience
 from amp_console.sync.live.follower import NO_COHORT, OFF
 from amp_console.sync.live.options import LiveOptions
@@ -196,6 +196,6 @@ def go_live(place: "LiveScreen", of: LiveAudience) -> None:
 async def switch(place: "LiveScreen", of: LiveAudience) -> None:
     """Switch an audience off for good, or on again; it goes live at once then."""
     known = await place.session.read(audience, of.audience_id)
-    await changing.switch(place.services, known)
+    await audience_changes.switch(place.services, known)
     if place.work is not None and not known.enabled:
         place.work.recheck(of.audience_id)

@@ -1,0 +1,153 @@
+"""Changing what is set for an audience: what was entered, the change, and why it is refused."""
+
+from typing import NamedTuple
+
+from amp_console.connections import checked_email
+from amp_console.connections.read_only import ReadOnly
+from amp_console.console.background import aside
+from amp_console.console.context import Services
+from amp_console.console.dialogs.base import Confirm
+from amp_console.console.texts import WARN, said
+from amp_console.ledger import LedgerError
+from amp_console.ledger.audiences import Audience
+from amp_console.ledger.counts import OtherIdType
+from amp_console.ledger.locks import AudienceBusy
+from amp_console.sync.audience_settings import SettingsChange, change
+from amp_console.text import clean, plural, trimmed
+from amp_console.values import IdType
+
+BUSY_HERE = "The audience is being synced. Nothing was changed. Try again when the sync is over."
+
+
+async def apply(services: Services, audience: Audience, wish: SettingsChange) -> Audience | None:
+    """Change an audience's settings and return it as it is then; None where that can't be.
+
+    Why it can't be is said. Mistakes in what was entered are the form's to tell beforehand.
+    """
+    session = services.session
+    if session is None:
+        return None
+    try:
+        changed = await aside(change, session.ledger, session.connection, audience, wish)
+    except AudienceBusy as error:
+        services.notifications.post(
+            BUSY_HERE if services.jobs.holds(audience.id) else str(error), "warning"
+        )
+    except (LedgerError, ReadOnly, ValueError) as error:
+        services.notifications.post(
+            str(error), "warning" if isinstance(error, ReadOnly) else "error"
+        )
+    else:
+        services.publish_ledger_change()
+        return changed
+    return None
+
+
+async def switch(services: Services, audience: Audience) -> None:
+    """Switch an audience on or off: syncs of all leave out those that are off."""
+    changed = await apply(services, audience, SettingsChange(enabled=not audience.enabled))
+    if changed is not None:
+        state = "on: Sync all includes it" if changed.enabled else "off: Sync all skips it"
+        services.notifications.post(f"“{clean(changed.name)}” is {state}.")
+
+
+async def _unlink(services: Services, audience: Audience) -> Audience | None:
+    """Forget an audience's cohort; the next sync makes a new one."""
+    changed = await apply(services, audience, SettingsChange(unlink=True))
+    if changed is not None:
+        services.notifications.post(
+            f"“{clean(changed.name)}” is unlinked. The next sync makes a new cohort."
+        )
+    return changed
+
+
+LONGEST = 200  # characters of a cohort's name
+ONLY_BLANKS = "These are only blanks. Leave it empty for the default."
+NO_PATH = (
+    "No path to the Amplitude ID is set for this connection, so no event gives one: set it under "
+    "Field mapping (press m under Audiences), and import the events again."
+)
+
+
+class EnteredSettings(NamedTuple):
+    """The fields as they stand there; "" is the default."""
+
+    id_type: IdType
+    cohort_name: str
+    owner_email: str
+    seed_user: str
+    enabled: bool
+
+
+def mistakes(entered: EnteredSettings) -> dict[str, str]:
+    """What is wrong, by field."""
+    told: dict[str, str] = {}
+    texts = {
+        "cohort-name": entered.cohort_name,
+        "owner": entered.owner_email,
+        "seed": entered.seed_user,
+    }
+    for field, text in texts.items():
+        if text and not trimmed(text):
+            told[field] = ONLY_BLANKS
+        elif not trimmed(text).isprintable():
+            told[field] = "It holds a character that can't be shown."
+        elif len(text) > LONGEST:
+            told[field] = f"It has {len(text)} characters; it may have up to {LONGEST}."
+    if "owner" not in told and entered.owner_email:
+        try:
+            checked_email(entered.owner_email)
+        except ValueError as error:
+            told["owner"] = str(error)
+    return told
+
+
+def change_asked(entered: EnteredSettings, known: Audience) -> SettingsChange | None:
+    """The change from what is set to what was entered; None where they are the same."""
+
+    def either(text: str, before: str | None) -> str | None:
+        new = trimmed(text)
+        return None if new == (before or "") else new
+
+    change = SettingsChange(
+        id_type=None if entered.id_type is known.id_type else entered.id_type,
+        cohort_name=either(entered.cohort_name, known.cohort_name),
+        owner_email=either(entered.owner_email, known.owner_email),
+        seed_user=either(entered.seed_user, known.seed_user),
+        enabled=None if entered.enabled is known.enabled else entered.enabled,
+    )
+    return None if change == SettingsChange() else change
+
+
+def consequences(known: Audience, other: OtherIdType, *, has_path: bool) -> list[str]:
+    """Say what switching the ID type of a synced audience does to the people in its cohort."""
+    old, new = known.id_type.label, known.id_type.other.label
+    moves = (
+        f"The cohort holds {plural(other.leave, 'member')} delivered by {old}. The next sync "
+        f"removes them and adds {other.enter:,} by {new}."
+    )
+    told = [moves]
+    if other.unknown:
+        people = plural(other.unknown, "person", "people")
+        told += [f"{people} came without {new}: they are left out, and listed under Errors."]
+    if known.id_type.other is IdType.AMPLITUDE_ID and not has_path:
+        told += ["", NO_PATH]
+    return [*told, "", "Nothing is sent before the next sync. You can switch back until then."]
+
+
+async def ask_and_unlink(services: Services, known: Audience) -> bool:
+    """Ask, and unlink; True where that was done. To be run in a worker."""
+    name = clean(known.linked_name or known.cohort_id or "")
+    stays = (
+        "The cohort stays in Amplitude with its members and is no longer changed. The next "
+        "sync makes a new cohort with all members of the audience."
+    )
+    question = Confirm(
+        f"Unlink “{name}”?",
+        [stays, "", said(("Amplitude's API can't delete cohorts.", WARN))],
+        yes="Unlink",
+        is_danger=True,
+    )
+    if not await services.ask(question):
+        return False
+    return await _unlink(services, known) is not None

@@ -1,0 +1,198 @@
+"""Testing the keys of a connection, and saving it with them."""
+
+import enum
+from collections.abc import Mapping
+from functools import partial
+from typing import NamedTuple
+
+import msgspec
+
+from amp_console.amplitude import (
+    AmplitudeClient,
+    AmplitudeError,
+    KeysReason,
+    KeysRefused,
+    Transient,
+)
+from amp_console.connections import Connection, KeysError, KeysProblem, store_keys
+from amp_console.console.background import aside
+from amp_console.console.context import Services
+from amp_console.console.dialogs.keyring import KeyringQuestion, UntilQuit, ask_keyring, find
+from amp_console.console.screens.connections.draft import Draft
+from amp_console.sync.connection_options import client_for
+from amp_console.sync.queries.key_check import KeysAccepted, WrongRegion, check_keys
+from amp_console.text import plural
+from amp_console.values import Credentials, Region
+
+AS_BEFORE = "The keys are where they were."
+IN_MEMORY = "The keys work for this session only: they are not saved anywhere."
+NOT_KEPT = "The keys are not kept: they are asked for when you switch to the connection."
+FROM_ENVIRONMENT = "The keys come from the environment, and were not stored."
+OVERRIDDEN = "While AMP_CONSOLE_API_KEY is set, the environment's keys are used instead."
+
+
+async def keys_for(services: Services, connection: Connection) -> Credentials:
+    """The keys that are known for a connection. Raises `KeysError`."""
+    session = services.sessions.of_connection(connection)
+    if session is not None:
+        return await session.credentials()
+    credentials, _ = await find(services, connection)
+    return credentials
+
+
+async def save(services: Services, made: Draft, *, opens: bool) -> str | None:
+    """Keep a connection, and go on with it; return where its keys are now, in a sentence.
+
+    `opens`: work with it from now on, unless something else is under way. None: there is no
+    keyring to keep the keys in, and the operator did not want to go on without. Raises
+    `KeysError` and `SettingsError`.
+    """
+    if made.credentials is None:
+        await aside(services.environment.connections.save, made.connection)
+        await _go_on(services, made.connection, opens=opens)
+        return FROM_ENVIRONMENT if _environment_has_keys(services) else AS_BEFORE
+    try:
+        stored, where = await _stored(services, made.connection, made.credentials)
+    except UntilQuit:
+        return await _keep_in_memory(services, made.connection, made.credentials, opens=opens)
+    except KeysError as error:
+        if error.problem is not KeysProblem.NO_KEYRING:
+            raise
+        if not await _goes_on_without(services, error):
+            return None
+        return await _keep_in_memory(services, made.connection, made.credentials, opens=opens)
+    await _go_on(services, stored, opens=opens)
+    if (session := services.sessions.of_connection(stored)) is not None:
+        session.forget_keys()
+    return f"{where} {OVERRIDDEN}" if _environment_has_keys(services) else where
+
+
+def _environment_has_keys(services: Services) -> bool:
+    return bool(services.environment.environ.get("AMP_CONSOLE_API_KEY"))
+
+
+async def _keep_in_memory(
+    services: Services, connection: Connection, credentials: Credentials, *, opens: bool
+) -> str:
+    await aside(services.environment.connections.save, connection)
+    await _go_on(services, connection, opens=opens)
+    session = services.sessions.of_connection(connection)
+    if session is None:
+        return NOT_KEPT
+    session.use_until_quit(credentials)
+    return IN_MEMORY
+
+
+async def _stored(
+    services: Services, connection: Connection, credentials: Credentials
+) -> tuple[Connection, str]:
+    store, keyring = services.environment.connections, services.environment.keyring
+    stored = await ask_keyring(
+        services, partial(store_keys, store, keyring, connection, credentials)
+    )
+    return stored, f"The keys are in your keyring ({await aside(keyring.backend_name)})."
+
+
+async def _goes_on_without(services: Services, error: KeysError) -> bool:
+    return await KeyringQuestion(str(error), can_try_again=False).asked(services) is not None
+
+
+async def _go_on(services: Services, connection: Connection, *, opens: bool) -> None:
+    """Work with the settings as they are now."""
+    session = services.sessions.of_connection(connection)
+    if session is not None:
+        session.change(connection)
+        services.publish_ledger_change()
+    elif opens and not services.jobs.is_busy:
+        await services.sessions.open(connection)
+
+
+class KeyVerdict(enum.Enum):
+    """What a test came to. UNTESTED: no answer that says anything about the keys."""
+
+    ACCEPTED = "accepted"
+    OTHER_APP = "other app"
+    REFUSED = "refused"
+    UNTESTED = "untested"
+
+
+TONES = {
+    KeyVerdict.ACCEPTED: "good",
+    KeyVerdict.OTHER_APP: "warn",
+    KeyVerdict.REFUSED: "bad",
+    KeyVerdict.UNTESTED: "warn",
+}
+"""The tone each verdict is said in."""
+
+
+class KeyCheckResult(NamedTuple):
+    """What a test came to; `field` is where it is told, "" for the form as a whole.
+
+    `region` and `app_id` are what would be right instead, where that is known.
+    """
+
+    verdict: KeyVerdict
+    text: str
+    field: str = ""
+    region: Region | None = None
+    app_id: int | None = None
+
+
+async def try_keys(
+    connection: Connection,
+    credentials: Credentials,
+    region_urls: Mapping[Region, str] | None = None,
+) -> KeyCheckResult:
+    """Ask Amplitude for its cohorts with the keys; it costs none of the quotas.
+
+    `region_urls` are asked instead of Amplitude's own addresses.
+    """
+
+    def client(region: Region) -> AmplitudeClient:
+        of_region = msgspec.structs.replace(connection, region=region)
+        return client_for(of_region, credentials, region_urls)
+
+    has_other = connection.base_url is None
+    try:
+        accepted = await check_keys(client, connection.region, has_other=has_other)
+    except WrongRegion as error:
+        text = (
+            f"Amplitude does not know these keys in {connection.region.label}: they belong to a "
+            f"project in {error.region.label}."
+        )
+        return KeyCheckResult(KeyVerdict.REFUSED, text, "region", region=error.region)
+    except KeysRefused as error:
+        return _refused(connection, error)
+    except Transient as error:
+        return KeyCheckResult(KeyVerdict.UNTESTED, str(error))
+    except AmplitudeError as error:
+        return KeyCheckResult(KeyVerdict.REFUSED, str(error))
+    return _accepted(connection, accepted)
+
+
+def _refused(connection: Connection, error: KeysRefused) -> KeyCheckResult:
+    if error.reason is KeysReason.UNKNOWN_KEY:
+        here = connection.region
+        where = f"in {here.label}, nor in {here.other.label}" if not connection.base_url else ""
+        text = f"Amplitude does not know this API Key {where}".rstrip()
+        return KeyCheckResult(KeyVerdict.REFUSED, f"{text}. Copy it again.", "api-key")
+    if error.reason is KeysReason.WRONG_SECRET:
+        text = "The API Key is right, but this is not its Secret Key."
+        return KeyCheckResult(KeyVerdict.REFUSED, text, "secret-key")
+    return KeyCheckResult(KeyVerdict.REFUSED, str(error))
+
+
+def _accepted(connection: Connection, accepted: KeysAccepted) -> KeyCheckResult:
+    cohorts = plural(accepted.cohorts, "cohort") if accepted.cohorts else "no cohorts yet"
+    if not accepted.app_ids or connection.app_id in accepted.app_ids:
+        return KeyCheckResult(
+            KeyVerdict.ACCEPTED, f"Amplitude accepted the keys. This project has {cohorts}."
+        )
+    found = sorted(accepted.app_ids)
+    named = ", ".join(map(str, found[:5]))
+    return KeyCheckResult(
+        KeyVerdict.OTHER_APP,
+        f"The keys work, but their cohorts belong to App ID {named}: new cohorts may be refused.",
+        "app-id",
+        app_id=found[0] if len(found) == 1 else None,
+    )
