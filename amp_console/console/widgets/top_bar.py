@@ -21,8 +21,9 @@ class TopBar(Widget):
     """
 
     def on_mount(self) -> None:
-        """Show every change."""
+        """Show every change, and what a dialog has changed when it closes."""
         services_of(self).changes.subscribe(self, lambda _: self.refresh())
+        self.app.screen_change_signal.subscribe(self, lambda _: self.refresh())
 
     def render(self) -> Content:
         """Draw the line, the right side as far right as it goes."""

@@ -82,7 +82,7 @@ class AudienceDetail(VerticalScroll):
             self._lay_out()
 
     def _lay_out(self) -> None:
-        if self._detail is not None:
+        if self._detail is not None and self.query("#detail-text"):  # else the screen closes now
             room = self.screen.size.width - FRAME
             content = lay_out(services_of(self), self._detail, room)
             self.query_one("#detail-text", Static).update(content)

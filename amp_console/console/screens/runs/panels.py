@@ -69,8 +69,11 @@ class ProgressPanel(Vertical):
 
     def on_resize(self) -> None:
         """Fit the bars to the new width."""
-        if self._view is not None:
-            self.call_after_refresh(self.show, self._view)
+        self.call_after_refresh(self._fit)
+
+    def _fit(self) -> None:
+        if self._view is not None and self.query("#headline"):  # else the screen closes just now
+            self.show(self._view)
 
     def on_grid_moved(self) -> None:
         self._show_doing()
