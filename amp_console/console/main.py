@@ -6,10 +6,12 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from amp_console.console.app import ConsoleApp
 from amp_console.console.environment import Environment, LaunchOptions
-from amp_console.console.terminal_text import terminal_encoding
+
+if TYPE_CHECKING:
+    from amp_console.console.app import ConsoleApp
 
 DEVELOPER = "AMP_CONSOLE_DEVELOPER"
 """Set, this lets Textual's own debugging variables work."""
@@ -22,7 +24,11 @@ END_SIGNALS = tuple(
 def run(environment: Environment, options: LaunchOptions) -> int:
     """Show the console until the operator quits or a signal ends it; return the exit status."""
     if DEVELOPER not in os.environ:
-        os.environ.pop("TEXTUAL_LOG", None)  # it writes down every key press, pasted keys too
+        # Textual reads it when it is imported, and writes down every key press, pasted keys too.
+        os.environ.pop("TEXTUAL_LOG", None)
+    from amp_console.console.app import ConsoleApp
+    from amp_console.console.terminal_text import terminal_encoding
+
     app = ConsoleApp(replace(environment, encoding=terminal_encoding()), options)
     try:
         asyncio.run(_show(app))
@@ -31,7 +37,7 @@ def run(environment: Environment, options: LaunchOptions) -> int:
     return app.return_code or 0
 
 
-async def _show(app: ConsoleApp) -> None:
+async def _show(app: "ConsoleApp") -> None:
     with end_signals(app.end):
         await app.run_async()
 

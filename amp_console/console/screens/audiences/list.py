@@ -12,7 +12,6 @@ from textual.timer import Timer
 
 from amp_console.console.audience_changes import switch
 from amp_console.console.environment import DemoSession
-from amp_console.console.jobs.base import ConsoleChange, JobProgress
 from amp_console.console.routes import (
     OpenAudienceSettings,
     OpenErrors,
@@ -185,19 +184,6 @@ audience under the cursor. Nothing is sent before you have seen the plan and con
         detail = self.query_one(AudienceDetail)
         detail.update_summaries(self._known)
         detail.reload()
-
-    def show_change(self, change: ConsoleChange) -> None:
-        """A job's progress changes states and pending users; members are counted when it reads."""
-
-        async def load_states() -> None:
-            session = self.session
-            found = await session.read(audience_summaries, session.connection, count_members=False)
-            self._show(found)
-
-        if isinstance(change, JobProgress) and self._counts and self.is_current:
-            self.loader.start("states", load_states)
-        else:
-            super().show_change(change)
 
     def on_resize(self) -> None:
         """Show as many states as there is room for now."""
