@@ -1,6 +1,7 @@
-"""What a live session does beside delivering: it shows itself, keeps its counts, backs up, forgets.
+"""What a live session does beside delivering: snapshots, counts, backups, old requests.
 
-A session may last for weeks. Its history says how it goes, and the ledger does not grow for ever.
+A session may last for weeks. The history shows its counts meanwhile, and the ledger does not grow
+without end.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""How a live session follows its audiences, and how often it keeps house."""
+"""Options of a live session: its windows, its waits, and how often it does its housekeeping."""
 
 import msgspec
 
