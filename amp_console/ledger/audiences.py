@@ -1,4 +1,4 @@
-"""Audiences: how they are discovered, what the operator set for them, and how they stand."""
+"""Audiences: how they are discovered, what the operator set for them, and their links."""
 
 import enum
 from collections.abc import Sequence
@@ -11,11 +11,11 @@ from amp_console.values import AudienceHints, AudienceRef, IdType
 
 
 class Link(enum.StrEnum):
-    """How an audience came to its cohort; it decides what is known of people never delivered."""
+    """How an audience came to its cohort; it decides what is known of users never delivered."""
 
     NONE = "none"
-    CREATED = "created"  # by us: nobody is in it who was not delivered
-    EXISTING = "existing"  # before us: anybody may be in it
+    CREATED = "created"  # by us: it holds no one who was not delivered
+    EXISTING = "existing"  # before us: it may hold any user
     UNLINKED = "unlinked"  # by the operator: no event links it again
 
 
@@ -46,7 +46,7 @@ class Audience(msgspec.Struct, frozen=True):
 
     @property
     def handle(self) -> str:
-        """What to call it in a command: its key, or what tells it from others of the same key."""
+        """Its name in a command: its key, or what distinguishes it from others of that key."""
         if not self.is_alike:
             return self.key
         return self.computation_id or f"{self.space_id}/{self.key}"
@@ -150,7 +150,7 @@ def audience_of(db: Db, ref: AudienceRef) -> int | None:
 
 
 def discover(db: Db, ref: AudienceRef, hints: AudienceHints = NO_HINTS) -> Audience:
-    """Find the audience an event speaks of, or start it with the settings the event brings.
+    """Find the audience of an event, or add it with the settings that the event contains.
 
     An audience that so far was known by its key alone (from a CSV download) becomes the one that
     an event gives space and computation id for.
@@ -217,7 +217,7 @@ def _start_with(db: Db, audience_id: int, hints: AudienceHints) -> None:
 
 
 def link_existing(db: Db, audience_id: int, cohort_id: str, name: str | None = None) -> None:
-    """Link to a cohort that others filled: who is in it is unknown until delivered.
+    """Link to a cohort that others filled: its members are unknown until delivered.
 
     `name` is the cohort's own, None where it is not known.
     """
@@ -265,7 +265,7 @@ def set_id_type(db: Db, audience_id: int, id_type: IdType) -> None:
     """Match people by the other identifier from now on.
 
     Those delivered under the old ID type are no longer wanted under it, so the next delivery
-    takes them out (first), and puts people in under the new one.
+    removes them first, and adds members under the new one.
     """
     known = audience(db, audience_id)
     if known.id_type is id_type:

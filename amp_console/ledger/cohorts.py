@@ -1,4 +1,4 @@
-"""Links from audiences to cohorts, and the record of a cohort that is being made."""
+"""Links from audiences to cohorts, and the record of a cohort that is being created."""
 
 from collections.abc import Collection
 
@@ -9,9 +9,9 @@ from amp_console.ledger.db import Db
 
 
 class Creation(msgspec.Struct, frozen=True):
-    """The intent to make a cohort, written down before Amplitude is asked.
+    """The intent to create a cohort, recorded before the request is sent.
 
-    `known_ids` are the cohorts that bore the name before; another one of that name is ours.
+    `known_ids` are the cohorts that had the name before; another one with that name is ours.
     """
 
     audience_id: int
@@ -22,12 +22,12 @@ class Creation(msgspec.Struct, frozen=True):
 
 
 def link_created(db: Db, audience_id: int, cohort_id: str, name: str) -> None:
-    """Link to the cohort we made: whoever was not delivered is out of it."""
+    """Link to the cohort we created: it holds no one who was not delivered."""
     set_link(db, audience_id, cohort_id, name, Link.CREATED)
 
 
 def unlink(db: Db, audience_id: int) -> None:
-    """Forget the cohort; the next delivery makes a new one."""
+    """Forget the cohort; the next delivery creates a new one."""
     set_link(db, audience_id, None, None, Link.UNLINKED)
     db.execute("UPDATE member SET delivered = 0 WHERE audience_id = ?", (audience_id,))
 
@@ -63,7 +63,7 @@ def begin_creation(
     known_ids: Collection[str],
     now: int,
 ) -> Creation:
-    """Write down that a cohort is about to be made; it replaces an older intent."""
+    """Record that a cohort is about to be created; it replaces an older intent."""
     db.execute(
         "INSERT INTO creation (audience_id, name, owner_email, started_at, known_ids) "
         "VALUES (?, ?, ?, ?, ?) ON CONFLICT (audience_id) DO UPDATE SET name = excluded.name, "

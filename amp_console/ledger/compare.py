@@ -1,7 +1,7 @@
-"""Comparing a cohort with an audience: in sets, and what is delivered is set to what was found.
+"""Comparing a cohort with an audience, in sets; `delivered` is set to what the export shows.
 
-Once `delivered` says what was found, the differences are what is pending or rejected: that costs
-no second look at the members.
+Once `delivered` matches the export, the differences are what is pending or rejected, so the members
+are not read a second time.
 """
 
 import msgspec
@@ -51,10 +51,9 @@ _FORMER = "audience_id = :audience AND id_type = :other_type AND wanted = 0 AND 
 
 
 class ComparisonSpec(msgspec.Struct, frozen=True):
-    """What a comparison is of; see `Comparison`, whose first fields these become.
+    """What to compare; these become the first fields of the `Comparison`.
 
-    `is_against_list` says that `add_to_list` was told the members; else the ledger says them. Of
-    the list's identifiers, `list_known` ones occur in the audience.
+    Of the list's identifiers, `list_known` ones occur in the audience.
     """
 
     run_id: int
@@ -71,19 +70,19 @@ class ComparisonSpec(msgspec.Struct, frozen=True):
         return self.against is not None
 
 
-def compare_cohort(db: Db, occasion: ComparisonSpec) -> Comparison:
-    """Compare who was found with who belongs there, and set `delivered` to what was found."""
-    return _Comparer(db, occasion).compare()
+def compare_cohort(db: Db, spec: ComparisonSpec) -> Comparison:
+    """Compare the export with the audience, and set `delivered` to what the export shows."""
+    return _Comparer(db, spec).compare()
 
 
 class _Comparer:
-    def __init__(self, db: Db, occasion: ComparisonSpec) -> None:
+    def __init__(self, db: Db, spec: ComparisonSpec) -> None:
         self._db = db
-        self._occasion = occasion
-        known = audience(db, occasion.audience_id)
+        self._spec = spec
+        known = audience(db, spec.audience_id)
         assert known.cohort_id is not None
         self._audience_id, self._cohort_id = known.id, known.cohort_id
-        self._found = f"temp.{export_table(known.id)}"
+        self._export = f"temp.{export_table(known.id)}"
         self._drift = f"temp.{drift_table(known.id)}"
         self._listed = f"temp.{list_table(known.id)}"
         self._has_former = False
@@ -91,7 +90,7 @@ class _Comparer:
             "audience": known.id,
             "id_type": ID_TYPE_CODE[known.id_type],
             "other_type": ID_TYPE_CODE[known.id_type.other],
-            **msgspec.structs.asdict(occasion),
+            **msgspec.structs.asdict(spec),
             "cohort_id": known.cohort_id,
         }
 
@@ -100,7 +99,7 @@ class _Comparer:
         self._note_drift()
         self._values["comparison"] = self._number(_BEGIN)
         self._settle_former()
-        if self._occasion.is_against_list:
+        if self._spec.is_against_list:
             self._differ_from_list()
         else:
             self._differ_from_ledger()
@@ -117,7 +116,7 @@ class _Comparer:
         return int(self._db.execute(sql, self._values).fetchone()[0])
 
     def _differ(self, kind: DifferenceKind, select: str) -> None:
-        """Keep as different whoever `select` finds: ID type, identifier, what the ledger knew."""
+        """Record the differences that `select` yields: ID type, identifier, prior state."""
         columns = "comparison_id, kind, id_type, id, standing"
         self._run(
             f"INSERT INTO difference ({columns}) SELECT :comparison, {int(kind)}, * FROM ({select})"
@@ -125,17 +124,17 @@ class _Comparer:
 
     def _index_found(self, column: str) -> None:
         table = export_table(self._audience_id)
-        self._run(f"CREATE INDEX {self._found}_{column} ON {table} ({column})")
+        self._run(f"CREATE INDEX {self._export}_{column} ON {table} ({column})")
 
     def _note_drift(self) -> None:
-        """Set `delivered` to what was found, and remember of whom it said something else."""
+        """Set `delivered` to what the export shows, and keep the members where it differed."""
         self._run(
             f"CREATE TEMP TABLE {drift_table(self._audience_id)} "
             "(n INTEGER PRIMARY KEY, was INTEGER, now INTEGER)"
         )
         self._run(
             f"INSERT INTO {self._drift} SELECT n, delivered, is_in FROM "
-            f"(SELECT n, delivered, CASE WHEN EXISTS (SELECT 1 FROM {self._found} "
+            f"(SELECT n, delivered, CASE WHEN EXISTS (SELECT 1 FROM {self._export} "
             "WHERE id = member.id) THEN 1 ELSE 0 END AS is_in FROM main.member "
             "WHERE audience_id = :audience AND id_type = :id_type) "
             "WHERE delivered IS NOT is_in ORDER BY n"
@@ -148,10 +147,10 @@ class _Comparer:
         )
 
     def _settle_former(self) -> None:
-        """See to those who were delivered by the identifier that is no longer in use.
+        """Settle members who were delivered by the ID type that is no longer in use.
 
-        They are out of the cohort, or in it by the identifier in use too, which says all about
-        them; or else they are extra, and can only be removed by the former one.
+        Either they are out of the cohort, or they are in it by the ID type in use too, whose row
+        covers them; or else they are extra, and can only be removed by the former one.
         """
         if not self._number(f"SELECT EXISTS (SELECT 1 FROM main.member WHERE {_FORMER})"):
             return
@@ -160,11 +159,11 @@ class _Comparer:
         listed = f"AND found.id NOT IN (SELECT id FROM {self._listed})"
         self._run(
             "UPDATE main.member SET rejection_id = NULL, refusals = 0, delivered = "
-            f"CASE WHEN EXISTS (SELECT 1 FROM {self._found} AS found WHERE other = member.id "
+            f"CASE WHEN EXISTS (SELECT 1 FROM {self._export} AS found WHERE other = member.id "
             "AND NOT EXISTS "
             "(SELECT 1 FROM main.member AS m WHERE m.audience_id = :audience "
             "AND m.id_type = :id_type AND m.id = found.id) "
-            f"{listed if self._occasion.is_against_list else ''}) THEN 1 ELSE 0 END "
+            f"{listed if self._spec.is_against_list else ''}) THEN 1 ELSE 0 END "
             f"WHERE {_FORMER}"
         )
         self._differ(
@@ -184,7 +183,7 @@ class _Comparer:
             ):
                 self._differ(
                     kind,
-                    f"SELECT id_type, id, {self._knew()} FROM main.member "
+                    f"SELECT id_type, id, {self._prior_state()} FROM main.member "
                     f"LEFT JOIN {self._drift} AS drift USING (n) WHERE {differ} AND {rejected}",
                 )
         self._differ_strangers("")
@@ -193,15 +192,15 @@ class _Comparer:
         of = "audience_id = :audience AND id_type = :id_type AND member.id ="
         self._differ(
             DifferenceKind.MISSING,
-            f"SELECT :id_type, listed.id, CASE WHEN wanted = 1 THEN {self._knew()} "
+            f"SELECT :id_type, listed.id, CASE WHEN wanted = 1 THEN {self._prior_state()} "
             f"ELSE {int(PriorState.NOTHING)} END FROM {self._listed} AS listed "
             f"LEFT JOIN main.member ON {of} listed.id LEFT JOIN {self._drift} AS drift USING (n) "
-            f"WHERE NOT EXISTS (SELECT 1 FROM {self._found} AS found WHERE found.id = listed.id)",
+            f"WHERE NOT EXISTS (SELECT 1 FROM {self._export} AS found WHERE found.id = listed.id)",
         )
         not_listed = f"id NOT IN (SELECT id FROM {self._listed})"
         self._differ(
             DifferenceKind.LEFT,
-            f"SELECT id_type, id, CASE WHEN wanted = 0 THEN {self._knew()} "
+            f"SELECT id_type, id, CASE WHEN wanted = 0 THEN {self._prior_state()} "
             f"ELSE {int(PriorState.NOTHING)} END FROM main.member "
             f"LEFT JOIN {self._drift} AS drift USING (n) "
             f"WHERE audience_id = :audience AND id_type = :id_type AND delivered = 1 "
@@ -211,7 +210,7 @@ class _Comparer:
         self._differ(
             DifferenceKind.LISTED,
             f"SELECT :id_type, id, {int(PriorState.NOTHING)} FROM {self._listed} AS listed WHERE "
-            f"EXISTS (SELECT 1 FROM {self._found} AS found WHERE found.id = listed.id) "
+            f"EXISTS (SELECT 1 FROM {self._export} AS found WHERE found.id = listed.id) "
             f"AND NOT EXISTS (SELECT 1 FROM main.member WHERE {of} listed.id AND wanted = 1)",
         )
         self._differ(
@@ -221,22 +220,22 @@ class _Comparer:
         )
 
     def _differ_strangers(self, more: str) -> None:
-        """Whoever is in the cohort and unknown to the ledger by either identifier."""
+        """Users in the cohort whom the ledger does not know by either identifier."""
         self._differ(
             DifferenceKind.STRANGER,
-            f"SELECT DISTINCT :id_type, id, {int(PriorState.NOTHING)} FROM {self._found} AS found "
+            f"SELECT DISTINCT :id_type, id, {int(PriorState.NOTHING)} FROM {self._export} AS found "
             "WHERE id <> '' AND NOT EXISTS (SELECT 1 FROM main.member AS m "
             "WHERE m.audience_id = :audience AND m.id_type = :id_type AND m.id = found.id) "
-            f"{more} {self._but_former()} ORDER BY id",
+            f"{more} {self._except_former()} ORDER BY id",
         )
 
-    def _but_former(self) -> str:
-        """Those who are extra by their former identifier are listed under it, and only there."""
+    def _except_former(self) -> str:
+        """Leave out users who are extra by their former identifier: they are listed under it."""
         is_former = f"other IN (SELECT id FROM main.member WHERE {_FORMER})"
         return f"AND NOT {is_former}" if self._has_former else ""
 
-    def _knew(self) -> str:
-        """What the ledger knew of a row of `member`, beside which its `drift` stands."""
+    def _prior_state(self) -> str:
+        """The prior state of a row of `member` that is joined with its `drift`."""
         return (
             f"CASE WHEN rejection_id IS NOT NULL THEN {int(PriorState.REJECTED)} "
             f"WHEN drift.was = wanted THEN {int(PriorState.DELIVERED)} "
@@ -246,10 +245,10 @@ class _Comparer:
     def _note_incomparable(self) -> None:
         self._differ(
             DifferenceKind.NO_ID_IN_COHORT,
-            f"SELECT DISTINCT :other_type, other, {int(PriorState.NOTHING)} FROM {self._found} "
-            f"WHERE id = '' {self._but_former()}",
+            f"SELECT DISTINCT :other_type, other, {int(PriorState.NOTHING)} FROM {self._export} "
+            f"WHERE id = '' {self._except_former()}",
         )
-        if not self._occasion.is_against_list:
+        if not self._spec.is_against_list:
             self._differ(
                 DifferenceKind.NO_ID_IN_AUDIENCE,
                 f"SELECT id_type, id, {int(PriorState.NOTHING)} FROM main.member "
@@ -257,7 +256,7 @@ class _Comparer:
             )
 
     def _note_resemblances(self) -> None:
-        """Whoever is missing and extra at once, but for capitals, leading zeros or spaces."""
+        """Match missing with extra identifiers that differ in case, leading zeros or spaces."""
         extra = f"kind IN ({int(DifferenceKind.LEFT)}, {int(DifferenceKind.STRANGER)})"
         missing = f"kind = {int(DifferenceKind.MISSING)}"
         mine = "comparison_id = :comparison AND id_type = :id_type"
@@ -278,7 +277,7 @@ class _Comparer:
         self._run("DROP TABLE temp.extra")
 
     def _count(self) -> None:
-        """Keep the numbers. Whoever is comparable and not extra is in both."""
+        """Keep the numbers. Users who are comparable and not extra are in both."""
         counts = dict(
             self._db.execute(
                 "SELECT kind, count(*) FROM difference WHERE comparison_id = :comparison "
@@ -287,7 +286,7 @@ class _Comparer:
             ).fetchall()
         )
         comparable = self._number(
-            f"SELECT count(DISTINCT id) FROM {self._found} WHERE id <> '' {self._but_former()}"
+            f"SELECT count(DISTINCT id) FROM {self._export} WHERE id <> '' {self._except_former()}"
         )
         by_id = self._number(
             "SELECT count(*) FROM difference WHERE comparison_id = :comparison "
@@ -298,11 +297,11 @@ class _Comparer:
         missing = counts.get(DifferenceKind.MISSING, 0)
         self._values |= {
             "in_audience": in_both + missing,
-            "in_cohort": self._number(f"SELECT count(*) FROM {self._found}"),
+            "in_cohort": self._number(f"SELECT count(*) FROM {self._export}"),
             "in_both": in_both,
             "missing": missing,
-            "missing_drifted": self._missing_whom(PriorState.DELIVERED),
-            "missing_rejected": self._missing_whom(PriorState.REJECTED),
+            "missing_drifted": self._count_missing(PriorState.DELIVERED),
+            "missing_rejected": self._count_missing(PriorState.REJECTED),
             "has_left": counts.get(DifferenceKind.LEFT, 0),
             "strangers": counts.get(DifferenceKind.STRANGER, 0),
             "cohort_no_id": counts.get(DifferenceKind.NO_ID_IN_COHORT, 0),
@@ -314,17 +313,17 @@ class _Comparer:
 
     def _list_overlap(self) -> int | None:
         """Count the list's identifiers that occur in the audience or in the cohort."""
-        if not self._occasion.is_against_list:
+        if not self._spec.is_against_list:
             return None
-        return self._occasion.list_known + self._number(
+        return self._spec.list_known + self._number(
             f"SELECT count(*) FROM {self._listed} AS listed WHERE is_named = 1 "
-            f"AND EXISTS (SELECT 1 FROM {self._found} AS found WHERE found.id = listed.id) "
+            f"AND EXISTS (SELECT 1 FROM {self._export} AS found WHERE found.id = listed.id) "
             "AND NOT EXISTS (SELECT 1 FROM main.member WHERE audience_id = :audience "
             "AND id_type = :id_type AND member.id = listed.id AND source_id <> 0)"
         )
 
-    def _missing_whom(self, knew: PriorState) -> int:
+    def _count_missing(self, prior_state: PriorState) -> int:
         return self._number(
             "SELECT count(*) FROM difference WHERE comparison_id = :comparison "
-            f"AND kind = {int(DifferenceKind.MISSING)} AND standing = {int(knew)}"
+            f"AND kind = {int(DifferenceKind.MISSING)} AND standing = {int(prior_state)}"
         )

@@ -1,4 +1,4 @@
-"""Comparisons: how a cohort, as it was found in Amplitude, differed from its audience."""
+"""Comparisons: how a cohort, as exported from Amplitude, differed from its audience."""
 
 import enum
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from amp_console.values import IdType
 
 
 class DifferenceKind(enum.IntEnum):
-    """In what way a person's membership differs, or why it can't be told."""
+    """How a person's membership differs, or why it can't be compared."""
 
     MISSING = 1  # in the audience, not in the cohort
     LEFT = 2  # in the cohort, although they left the audience
@@ -28,11 +28,11 @@ NOT_COMPARABLE = (DifferenceKind.NO_ID_IN_COHORT, DifferenceKind.NO_ID_IN_AUDIEN
 
 
 class PriorState(enum.IntEnum):
-    """What the ledger knew of a person before the cohort was looked at."""
+    """What the ledger knew of a person before the comparison."""
 
-    DELIVERED = 1  # the cohort has changed since: nobody would have noticed
+    DELIVERED = 1  # the cohort has changed since, without a trace
     PENDING = 2  # the next sync does it anyway
-    REJECTED = 3  # Amplitude did not take them
+    REJECTED = 3  # Amplitude rejected them
     NOTHING = 4  # or, against a list: something else
 
 
@@ -41,11 +41,12 @@ class Comparison(msgspec.Struct, frozen=True):
 
     `at` is when the cohort was like this, in microseconds since 1970. `against` names the list
     that the cohort was compared with, None where that is what the ledger wants; `against_at` is
-    the list's time. `applies` is the comparison whose differences were put right before this one.
-    `in_cohort` counts everybody in the cohort. Of the `missing`, so many had been delivered and
-    were gone, and so many are rejected. Of the `disagreeing` list and cohort agree, but the ledger
-    wants something else: the next sync would undo it. `list_overlap` counts the identifiers in the
-    list itself that occur in the cohort or in the audience; None where that is not known.
+    the list's time. `applies` is the comparison whose differences were repaired before this one.
+    `in_cohort` counts all users in the cohort. Of the `missing`, `missing_drifted` had been
+    delivered and were gone, and `missing_rejected` are rejected. Of the `disagreeing`, list and
+    cohort agree, but the ledger wants something else: the next sync would undo it. `list_overlap`
+    counts the identifiers in the list itself that occur in the cohort or in the audience; None if
+    that is not known.
     """
 
     id: int
@@ -87,7 +88,7 @@ class Comparison(msgspec.Struct, frozen=True):
 
     @property
     def is_equal(self) -> bool:
-        """Whether everybody who can be compared is in both."""
+        """Whether all users who can be compared are in both."""
         return not (self.missing or self.extra)
 
     def count(self, kind: DifferenceKind) -> int:
@@ -104,26 +105,26 @@ class Comparison(msgspec.Struct, frozen=True):
 class Difference(msgspec.Struct, frozen=True):
     """One person who differs. `resembles` is an identifier of the other side that is spelt alike.
 
-    `id_type` is mostly the audience's; the other one for whoever is only known by it.
+    `id_type` is mostly the audience's; the other one for users who are only known by it.
     """
 
     kind: DifferenceKind
     id_type: IdType
     id: str
-    knew: PriorState
+    prior_state: PriorState
     resembles: str | None
     is_repaired: bool = False
 
     @property
     def key(self) -> tuple[int, int, str]:
-        """What tells it from every other of its comparison."""
+        """What identifies it within its comparison."""
         return self.kind, ID_TYPE_CODE[self.id_type], self.id
 
 
 class DifferenceFilter(msgspec.Struct, frozen=True):
-    """Which differences of a comparison are meant; `text` is part of the identifier.
+    """Which differences of a comparison to select; `text` is part of the identifier.
 
-    `only_open` leaves out those that were put right since.
+    `only_open` leaves out those that were repaired since.
     """
 
     comparison_id: int
@@ -133,7 +134,7 @@ class DifferenceFilter(msgspec.Struct, frozen=True):
 
 
 class SizeCheck(msgspec.Struct, frozen=True):
-    """How many Amplitude's list said are in a cohort after it was put right; None: not yet."""
+    """How many Amplitude's list said are in a cohort after its repair; None: not yet."""
 
     expected: int
     found: int | None
@@ -192,10 +193,10 @@ def size_check(db: Db, run_id: int, audience_id: int) -> SizeCheck | None:
 
 
 def differences(
-    db: Db, wish: DifferenceFilter, offset: int = 0, limit: int = EVERY
+    db: Db, criteria: DifferenceFilter, offset: int = 0, limit: int = EVERY
 ) -> list[Difference]:
     """Some of the differences, by kind and identifier."""
-    where, values = _where(wish)
+    where, values = _where(criteria)
     rows = db.execute(
         f"SELECT kind, id_type, id, standing, resembles, state = 2 FROM difference WHERE {where} "
         "ORDER BY kind, id_type, id LIMIT ? OFFSET ?",
@@ -206,23 +207,23 @@ def differences(
             DifferenceKind(kind),
             ID_TYPE_OF[id_type],
             id_,
-            PriorState(knew),
+            PriorState(prior_state),
             like,
             bool(is_repaired),
         )
-        for kind, id_type, id_, knew, like, is_repaired in rows
+        for kind, id_type, id_, prior_state, like, is_repaired in rows
     ]
 
 
-def count_differences(db: Db, wish: DifferenceFilter) -> int:
-    """How many differences there are that are meant."""
-    where, values = _where(wish)
+def count_differences(db: Db, criteria: DifferenceFilter) -> int:
+    """How many differences match."""
+    where, values = _where(criteria)
     row = db.execute(f"SELECT count(*) FROM difference WHERE {where}", values).fetchone()
     return int(row[0])
 
 
 def put_right(db: Db, comparison_id: int) -> dict[DifferenceKind, int]:
-    """How many of each kind of difference were put right since, by what is delivered."""
+    """How many differences of each kind were repaired since, by what is delivered."""
     rows = db.execute(
         "SELECT kind, count(*) FROM difference WHERE comparison_id = ? AND state = 2 GROUP BY kind",
         (comparison_id,),
@@ -231,7 +232,7 @@ def put_right(db: Db, comparison_id: int) -> dict[DifferenceKind, int]:
 
 
 def open_strangers(db: Db, audience_id: int) -> int:
-    """How many users of the audience's cohort never were in the audience, and still are there.
+    """How many users of the audience's cohort were never in the audience, and are still there.
 
     Counted from the last comparison with what the ledger wants; 0 where there is none.
     """
@@ -244,14 +245,14 @@ def open_strangers(db: Db, audience_id: int) -> int:
     return int(row[0])
 
 
-def _where(wish: DifferenceFilter) -> tuple[str, list[object]]:
-    kinds = ",".join(str(int(kind)) for kind in wish.kinds)
-    where, values = f"comparison_id = ? AND kind IN ({kinds})", [wish.comparison_id]
-    if wish.only_open:
+def _where(criteria: DifferenceFilter) -> tuple[str, list[object]]:
+    kinds = ",".join(str(int(kind)) for kind in criteria.kinds)
+    where, values = f"comparison_id = ? AND kind IN ({kinds})", [criteria.comparison_id]
+    if criteria.only_open:
         where += " AND state < 2"
-    if not wish.text:
+    if not criteria.text:
         return where, list(values)
-    return f"{where} AND instr(lower(id), lower(?)) > 0", [*values, wish.text]
+    return f"{where} AND instr(lower(id), lower(?)) > 0", [*values, criteria.text]
 
 
 def _comparison(row: Sequence[Any]) -> Comparison:

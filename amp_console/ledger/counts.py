@@ -1,4 +1,4 @@
-"""How many of an audience's people are where."""
+"""Counts of one audience's members: pending, rejected, delivered, in flight, over time."""
 
 from collections import Counter
 
@@ -9,18 +9,18 @@ from amp_console.ledger.audiences import Audience
 from amp_console.ledger.db import ID_TYPE_CODE, Db
 
 IS_UNIDENTIFIED = "is_member = 1 AND wanted = 0 AND counterpart IS NULL"
-"""Who is a member, but by no identifier of the ID type in use: only there `wanted` says the same.
+"""Members without an identifier of the ID type in use: only there `wanted` equals `is_member`.
 
-Spelt as the index `member_unidentified` says it, or SQLite looks at every member.
+Spelled as in the index `member_unidentified`, or SQLite reads every member.
 """
 
 
 class Outstanding(msgspec.Struct, frozen=True):
     """What is left to do for an audience, counted from indexes alone: cheap at any size.
 
-    `rejected` includes the `unidentified`: members whom no event ever gave an identifier of the
-    audience's ID type. What is delivered of the `uncertain`, a request without an answer may still
-    undo; they can be confirmed again from `certain_at` on, in microseconds since 1970.
+    `rejected` includes the `unidentified`: members for whom no event had an identifier of the
+    audience's ID type. A request without an answer may still undo what was delivered for the
+    `uncertain`; they can be confirmed again from `certain_at` on, in microseconds since 1970.
     """
 
     add: int
@@ -79,7 +79,7 @@ class ToSend(msgspec.Struct, frozen=True):
 def to_send(db: Db, known: Audience, now: int) -> ToSend:
     """Count what a delivery sends; requests without an answer yet are sent again.
 
-    It includes those who have to be confirmed again by `now`, in microseconds since 1970.
+    It includes users who have to be confirmed again by `now`, in microseconds since 1970.
     """
     counts = late_effects.due(db, known.id, now)
     pending = (
@@ -165,10 +165,10 @@ def _by_audience(db: Db, query: str) -> Counter[tuple[int, int]]:
 
 
 def headcount(db: Db, known: Audience, limit: int) -> Headcount:
-    """Count the members, who is in the cohort by either identifier, and who is dated too late.
+    """Count the members, those in the cohort by either identifier, and those dated too late.
 
-    It looks at each of them (2,000,000 a second). Whoever is carried by a request without an
-    answer yet does not count as delivered. `limit` is in microseconds since 1970.
+    It reads each of them (2,000,000 a second). Users in a request without an answer yet do not
+    count as delivered. `limit` is in microseconds since 1970.
     """
     members, delivered, ahead, until = db.execute(
         "SELECT coalesce(sum(wanted), 0), count(*) FILTER (WHERE delivered = 1), "
@@ -185,7 +185,7 @@ def headcount(db: Db, known: Audience, limit: int) -> Headcount:
 
 
 def members(db: Db, known: Audience) -> int:
-    """How many people are wanted in the cohort; it looks at each (2,000,000 a second)."""
+    """How many people are wanted in the cohort; it reads each (2,000,000 a second)."""
     return _count(db, "id_type = ? AND wanted = 1", known.id, ID_TYPE_CODE[known.id_type])
 
 
@@ -204,8 +204,8 @@ def _count(db: Db, where: str, audience_id: int, *values: object) -> int:
 class OtherIdType(msgspec.Struct, frozen=True):
     """What the next sync would do, were the audience switched to its other ID type.
 
-    `leave` are in the cohort by the ID type in use, or may be; `enter` would be put in by the
-    other one; `unknown` are members of whom no event gave an identifier of the other one.
+    `leave` are, or may be, in the cohort by the ID type in use; `enter` would be added by the
+    other one; `unknown` are members without a known identifier of the other one.
     """
 
     leave: int
@@ -214,7 +214,7 @@ class OtherIdType(msgspec.Struct, frozen=True):
 
 
 def other_id_type(db: Db, known: Audience) -> OtherIdType:
-    """Count it; it looks at each member (2,000,000 a second)."""
+    """Count them; it reads each member (2,000,000 a second)."""
     leave, unknown = db.execute(
         "SELECT count(*) FILTER (WHERE delivered IS NULL OR delivered <> 0), "
         "count(*) FILTER (WHERE is_member = 1 AND counterpart IS NULL) FROM member "
@@ -230,9 +230,9 @@ def other_id_type(db: Db, known: Audience) -> OtherIdType:
 
 
 class Movement(msgspec.Struct, frozen=True):
-    """How many entered and left in each of several stretches of time, the oldest first.
+    """How many people entered and left in each of several buckets of time, the oldest first.
 
-    `since` is where the first one begins, `bucket` how long each is, in microseconds.
+    `since` is when the first one begins, `bucket` how long each is, in microseconds.
     """
 
     since: int
@@ -242,9 +242,9 @@ class Movement(msgspec.Struct, frozen=True):
 
 
 def movement(db: Db, audience: Audience, until: int, bucket: int, buckets: int) -> Movement:
-    """Count people by when their newest event was; it looks at each member of the audience.
+    """Count people by when their newest event was; it reads each member of the audience.
 
-    Who came and went in between counts once, as they are now.
+    A person who entered and left in between counts once, by the present state.
     """
     since = until - bucket * buckets
     counts = {1: [0] * buckets, 0: [0] * buckets}

@@ -182,7 +182,7 @@ class Ledger:
         return db
 
     def _back_up_before(self, version: int, now: int) -> None:
-        """Make a backup; without room for one, the migration, which needs little, goes ahead."""
+        """Make a backup; without space for one, the migration, which needs little, still runs."""
         try:
             back_up(self._path, f"before-version-{version}", now, self.backup_options)
         except BackupSkipped as skipped:

@@ -1,9 +1,9 @@
-"""Deliveries: taking a batch of what is pending, and writing back what became of it.
+"""Deliveries: opening a request for a batch of pending members, and recording its result.
 
-Taking marks each member as delivered *by an open request*, before anything is sent. While the
-request is open nobody knows; then it is either confirmed (the marks hold, nothing more to write)
-or void (its members become unknown, so that whichever way they are wanted, they are pending). A
-crash leaves an open request behind, and whoever next holds the audience's lease voids it. So each
+Opening marks each member as delivered *by an open request*, before anything is sent. While the
+request is open, its result is unknown. Then it is either confirmed (the marks hold, nothing more to
+write) or void (its members become unknown, so they are pending, whichever way they are wanted). A
+crash leaves an open request behind, and the next holder of the audience's lease voids it. So each
 member is written once per delivery, and a lost answer can't lose a person.
 """
 
@@ -50,7 +50,7 @@ class RequestAnswer(msgspec.Struct, frozen=True):
 
 
 class Reason(enum.StrEnum):
-    """Why a user was rejected, as a code; the words stand beside it."""
+    """Why a user was rejected, as a code; Amplitude's words are kept beside it."""
 
     UNKNOWN = "unknown_to_amplitude"
     REFUSED = "refused_by_amplitude"
@@ -76,7 +76,7 @@ _IS_CHOSEN = (
 
 
 class MemberRows(msgspec.Struct, frozen=True):
-    """Some members: between which rows they stand, how many, and the JSON text of their ids."""
+    """Some members: their first and last row, how many, and the JSON text of their ids."""
 
     first: int
     last: int
@@ -84,7 +84,7 @@ class MemberRows(msgspec.Struct, frozen=True):
     ids: str
 
 
-def take(
+def open_batch(
     db: Db,
     run_id: int,
     audience_id: int,
@@ -95,9 +95,9 @@ def take(
     comparison_id: int | None = None,
     avoid: Collection[str] = (),
 ) -> DeliveryBatch | None:
-    """Take up to `limit` pending members into a new open request; None when none is pending.
+    """Open a request for up to `limit` pending members; None if none is pending.
 
-    With a comparison, only those of its differences that were chosen; never the ids in `avoid`.
+    With a comparison, only its chosen differences; never the ids in `avoid`.
     """
     values = {
         "audience": audience_id,
@@ -130,7 +130,7 @@ def take(
 def open_sub_batch(
     db: Db, run_id: int, batch: DeliveryBatch, ids: Sequence[str], now: int
 ) -> DeliveryBatch | None:
-    """Take those of `ids` that are still pending as they were in `batch`, into a new request."""
+    """Open a request for those of `ids` that are still pending as they were in `batch`."""
     still: list[tuple[int, str]] = []
     code = ID_TYPE_CODE[batch.id_type]
     for start in range(0, len(ids), _CHUNK):
@@ -159,9 +159,9 @@ def open_sub_batch(
 def open_control_batch(
     db: Db, run_id: int, audience_id: int, id_type: IdType, now: int
 ) -> DeliveryBatch | None:
-    """Take a delivered user, or else one who is known to be out, into a request that repeats that.
+    """Open a request that repeats what was delivered for one user, added or else removed.
 
-    Doing it again is harmless, and shows whether the cohort accepts requests. None if there is no
+    Repeating it is harmless, and shows whether the cohort accepts requests. None if there is no
     such user.
     """
     for operation in (Operation.ADD, Operation.REMOVE):
@@ -316,7 +316,7 @@ def void_open(db: Db, audience_id: int, now: int, late_until: int | None) -> int
 
 
 def settle(db: Db, request_id: int, state: str, answer: RequestAnswer, skipped: int = 0) -> None:
-    """Close a request with what came back; its members are the caller's business."""
+    """Close a request with its answer; the caller updates its members."""
     db.execute(
         "UPDATE request SET state = ?, settled_at = ?, status = ?, answer = ?, skipped = ? "
         "WHERE id = ?",
@@ -325,9 +325,9 @@ def settle(db: Db, request_id: int, state: str, answer: RequestAnswer, skipped: 
 
 
 def forget_other_id_type(db: Db, audience_id: int, id_type: IdType) -> None:
-    """Before people are removed by the ID type not in use: the same people may be in by the other.
+    """Mark users delivered under the ID type in use as unknown, so that they are added again.
 
-    Everybody delivered under the ID type in use becomes unknown, and so is added again after.
+    Removing by the ID type that is not in use may remove the same people by the other one.
     """
     db.execute(
         "UPDATE member SET delivered = NULL WHERE audience_id = ? AND id_type = ? "

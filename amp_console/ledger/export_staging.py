@@ -1,7 +1,7 @@
 """Who was found in a cohort, and a list that it may be compared with: tables for the time being.
 
 They are temporary tables, which SQLite keeps out of memory and takes away with its process.
-Whoever compares an audience holds its lease, so each audience has one of them at most.
+A comparison holds the audience's lease, so each audience has at most one of each.
 """
 
 from collections.abc import Iterable, Sequence
@@ -18,7 +18,7 @@ def export_table(audience_id: int) -> str:
 
 
 def drift_table(audience_id: int) -> str:
-    """The name of the table of those of whom something else was found than the ledger knew."""
+    """Temporary table of members whose membership in the export differs from `delivered`."""
     return f"drift_{int(audience_id)}"
 
 

@@ -47,7 +47,7 @@ class Uncertain(msgspec.Struct, frozen=True):
 def remember(db: Db, request_id: int, until: int) -> None:
     """Remember that a request, now void, may take effect until a time.
 
-    One that replaces a cohort's content also removes everybody it does not carry, including users
+    One that replaces a cohort's content also removes all users who are not in it, including users
     of later events.
     """
     values = {"request": request_id, "until": until}

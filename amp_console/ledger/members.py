@@ -1,6 +1,6 @@
-"""Folding changes into what is wanted: the newest event of each identifier wins.
+"""Merging changes into what is wanted: the newest event of each identifier wins.
 
-Newest is by (time, source, line), a total order over everything ever read, so folding is taking a
+Newest is by (time, source, line), a total order over everything ever read, so merging takes a
 maximum: reading again, out of order or twice changes nothing.
 """
 
@@ -31,27 +31,27 @@ KEEP_NEWEST = """
    AND (excluded.is_member, excluded.wanted, excluded.event_at, excluded.source_id, excluded.line)
        <> (member.is_member, member.wanted, member.event_at, member.source_id, member.line)
 """
-_FOLD = """
+_MERGE = """
 INSERT INTO member
     (audience_id, id_type, id, is_member, wanted, event_at, source_id, line, delivered)
 SELECT :audience, :id_type, key, value & 1, value & :in_use, (value >> 21) + :first_at, :source,
        ((value >> 1) & 1048575) + :first_line, :delivered
   FROM {rows} WHERE true ORDER BY key {keep_newest}
 """
-_FOLD_ALL = _FOLD.format(rows="json_each(:changes)", keep_newest=KEEP_NEWEST)
-_FOLD_ONE = _FOLD.format(rows="(SELECT :id AS key, :change AS value)", keep_newest=KEEP_NEWEST)
+_MERGE_ALL = _MERGE.format(rows="json_each(:changes)", keep_newest=KEEP_NEWEST)
+_MERGE_ONE = _MERGE.format(rows="(SELECT :id AS key, :change AS value)", keep_newest=KEEP_NEWEST)
 
 
 class _Group:
     """The newest change of each identifier, of one audience and one epoch, as integers."""
 
     def __init__(self) -> None:
-        self.newest: dict[IdType, dict[str, int]] = {id_type: {} for id_type in IdType}
+        self.by_id: dict[IdType, dict[str, int]] = {id_type: {} for id_type in IdType}
         self.pairs: dict[str, str] = {}  # a User ID and the Amplitude ID of the same event
 
 
 class NewestChanges:
-    """The newest change of each identifier among those read since the last fold."""
+    """The newest change of each identifier among those read since the last merge."""
 
     def __init__(self) -> None:
         self.first_line = 0
@@ -68,87 +68,87 @@ class NewestChanges:
         return {ref for ref, _ in self._groups}
 
     def drop(self, ref: AudienceRef) -> None:
-        """Forget what was gathered for an audience."""
+        """Forget the changes of an audience."""
         self._groups = {key: group for key, group in self._groups.items() if key[0] != ref}
 
     @property
     def is_full(self) -> bool:
-        """True when it should be folded: changes of 100,000 identifiers."""
-        return sum(len(of) for g in self._groups.values() for of in g.newest.values()) >= 100_000
+        """True when it should be merged: changes of 100,000 identifiers."""
+        return sum(len(of) for g in self._groups.values() for of in g.by_id.values()) >= 100_000
 
-    def takes(self, changes: Sequence[Change]) -> bool:
-        """Whether these lines are near enough to those gathered; else fold first."""
+    def accepts(self, changes: Sequence[Change]) -> bool:
+        """Whether these lines are near enough to those held; else merge first."""
         near = self.first_line + _LINES
         return not (changes and self.first_line) or changes[-1].line <= near
 
     def add(self, changes: Sequence[Change]) -> None:
-        """Gather changes of one source, in its order; `takes` says whether they can be."""
+        """Add changes of one source, in its order; `accepts` says whether they can be."""
         if not changes:
             return
         first_line = self.first_line = self.first_line or changes[0].line
         last_ref: AudienceRef | None = None
         last_epoch = 0
         group = _Group()
-        users = group.newest[IdType.USER_ID]
+        users = group.by_id[IdType.USER_ID]
         for ref, user_id, amplitude_id, is_member, at, line in changes:  # each of millions
             if ref is not last_ref or at >> _EPOCH_BITS != last_epoch:
                 last_ref, last_epoch = ref, at >> _EPOCH_BITS
                 group = self._groups.setdefault((ref, last_epoch), _Group())
-                users = group.newest[IdType.USER_ID]
+                users = group.by_id[IdType.USER_ID]
             packed = (at & _TIMES) << 21 | (line - first_line) << 1 | is_member
             # The last bit is no age: of two changes in one line the later one is the newer.
             if user_id is not None and packed | 1 >= users.get(user_id, -1):
                 users[user_id] = packed
             if amplitude_id is not None:
-                others = group.newest[IdType.AMPLITUDE_ID]
+                others = group.by_id[IdType.AMPLITUDE_ID]
                 if packed | 1 >= others.get(amplitude_id, -1):
                     others[amplitude_id] = packed
                 if user_id is not None and users[user_id] == packed:
                     group.pairs[user_id] = amplitude_id
 
 
-def fold(
+def merge(
     db: Db,
     source_id: int,
-    gathered: NewestChanges,
+    newest: NewestChanges,
     audiences: dict[AudienceRef, int],
 ) -> int:
-    """Fold what was gathered from one source into the ledger; `audiences` names them by id.
+    """Merge the changes of one source into the ledger; `audiences` are the ids.
 
-    Returns for how many members something was new: none, where the same lines were read before.
+    Returns how many members changed: none if the same lines were read before.
     """
     updated = 0
-    for ref, first_at, group in gathered:
-        known = audience(db, audiences[ref])
+    for ref, first_at, group in newest:
+        target = audience(db, audiences[ref])
         rows = []
-        for id_type, newest in group.newest.items():
-            in_use = known.id_type is id_type
+        for id_type, by_id in group.by_id.items():
+            in_use = target.id_type is id_type
             values = {
-                "audience": known.id,
+                "audience": target.id,
                 "id_type": ID_TYPE_CODE[id_type],
                 "in_use": int(in_use),
                 "first_at": first_at,
                 "source": source_id,
-                "first_line": gathered.first_line,
-                "delivered": None if in_use and known.link is Link.EXISTING else 0,
+                "first_line": newest.first_line,
+                "delivered": None if in_use and target.link is Link.EXISTING else 0,
             }
-            rows.append(_fold_newest(db, values, newest))
+            rows.append(_merge_newest(db, values, by_id))
         updated += max(rows)  # the same people, by their other identifier
-        _remember_pairs(db, known.id, group.pairs)
+        _remember_pairs(db, target.id, group.pairs)
     return updated
 
 
-def _fold_newest(db: Db, values: dict[str, int | None], newest: dict[str, int]) -> int:
+def _merge_newest(db: Db, values: dict[str, int | None], by_id: dict[str, int]) -> int:
     updated = 0
-    text = msgspec.json.encode(newest)
+    text = msgspec.json.encode(by_id)
     if b"\\u0000" in text:
         # SQLite ends a JSON text at an escaped NUL, so the few that hold one are bound one by one.
-        for id_, change in newest.items():
+        for id_, change in by_id.items():
             if "\0" in id_:
                 one = {**values, "id": id_, "change": change}
-                updated += db.execute(_FOLD_ONE, one).rowcount
-        text = msgspec.json.encode({id_: item for id_, item in newest.items() if "\0" not in id_})
-    return updated + db.execute(_FOLD_ALL, {**values, "changes": text.decode()}).rowcount
+                updated += db.execute(_MERGE_ONE, one).rowcount
+        text = msgspec.json.encode({id_: item for id_, item in by_id.items() if "\0" not in id_})
+    return updated + db.execute(_MERGE_ALL, {**values, "changes": text.decode()}).rowcount
 
 
 def _remember_pairs(db: Db, audience_id: int, pairs: dict[str, str]) -> None:

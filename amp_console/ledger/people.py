@@ -15,7 +15,7 @@ from amp_console.values import IdType, Operation
 
 
 class Rejection(msgspec.Struct, frozen=True):
-    """Why somebody is rejected; `at` in microseconds since 1970."""
+    """Why a person is rejected; `at` in microseconds since 1970."""
 
     operation: Operation
     code: Reason
@@ -29,7 +29,7 @@ class PersonRecord(msgspec.Struct, frozen=True):
 
     `is_member` is what the newest event says; `wanted` the same, but False under an ID type that
     the audience does not use. `delivered` None is unknown, as it is while a request is open.
-    `source` and `line` are where the event stands, `event_at` its time in microseconds since 1970;
+    `source` and `line` are where the event is, `event_at` its time in microseconds since 1970;
     `source` is None for a user that no event ever named (a seed). `request` is the last one that
     carried the person; `is_under_way` says that it is open, and its run still active. Until
     `certain_at`, in microseconds since 1970, an earlier request may still undo what is delivered.

@@ -1,8 +1,8 @@
 """Users who could not be delivered, each with the reason: in groups, in pages, or all of them.
 
-There are two kinds. Whom Amplitude skipped or refused has a rejection. Who is a member but has no
-identifier of the audience's ID type was never sent: that follows from the events, so it is not
-kept anywhere, only looked up.
+There are two kinds. Users whom Amplitude skipped or refused have a rejection. Members without an
+identifier of the audience's ID type were never sent: that follows from the events, so it is not
+stored, only looked up.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,7 +18,7 @@ from amp_console.values import IdType, Operation
 
 
 class RejectedUser(msgspec.Struct, frozen=True):
-    """One user Amplitude did not take, or whom nothing could be sent for.
+    """One user whom Amplitude rejected, or for whom nothing could be sent.
 
     `at` is when, in microseconds since 1970; `tries` how often Amplitude refused; `request_id`
     the request that carried the user, None where there was nothing to send.
@@ -39,7 +39,7 @@ class RejectedUser(msgspec.Struct, frozen=True):
 
 
 class RejectedFilter(msgspec.Struct, frozen=True):
-    """Which rejected users are meant; None and "" mean all.
+    """Which rejected users to select; None and "" mean all.
 
     `run_id` is the run whose request refused them, `text` a part of the identifier, whatever its
     case.
@@ -53,7 +53,7 @@ class RejectedFilter(msgspec.Struct, frozen=True):
     text: str = ""
 
 
-EVERYBODY = RejectedFilter()
+ALL_REJECTED = RejectedFilter()
 
 
 class RejectionGroup(msgspec.Struct, frozen=True):
@@ -75,59 +75,61 @@ class RejectionGroup(msgspec.Struct, frozen=True):
 
 
 class _Query(NamedTuple):
-    """Which rows of `member` are meant, as what stands after WHERE, with its values."""
+    """The condition that selects rows of `member`, with its values."""
 
     text: str
     values: dict[str, object]
 
 
-def _refused(wish: RejectedFilter) -> _Query:
-    """Those whom Amplitude skipped or refused; answered by the index `member_rejected` alone."""
-    reasons = [f"{name} = :{name}" for name in ("operation", "code", "reason") if _has(wish, name)]
-    if wish.run_id is not None:
+def _refused(criteria: RejectedFilter) -> _Query:
+    """Users whom Amplitude skipped or refused; answered by the index `member_rejected` alone."""
+    reasons = [
+        f"{name} = :{name}" for name in ("operation", "code", "reason") if _has(criteria, name)
+    ]
+    if criteria.run_id is not None:
         reasons.append("request_id IN (SELECT id FROM request WHERE run_id = :run_id)")
     conditions = ["rejection_id IS NOT NULL"]
     if reasons:
         among = f"SELECT id FROM rejection WHERE {' AND '.join(reasons)}"
         conditions.append(f"rejection_id IN ({among})")
-    return _query(conditions, wish)
+    return _query(conditions, criteria)
 
 
-def _unidentified(wish: RejectedFilter) -> _Query | None:
-    """Members with only the other kind of identifier; None where nobody of them is meant."""
+def _unidentified(criteria: RejectedFilter) -> _Query | None:
+    """Members with only the other kind of identifier; None if the criteria exclude them."""
     meant = (
-        wish.run_id is None
-        and wish.code in {None, Reason.NO_IDENTIFIER}
-        and wish.operation in {None, Operation.ADD}
+        criteria.run_id is None
+        and criteria.code in {None, Reason.NO_IDENTIFIER}
+        and criteria.operation in {None, Operation.ADD}
     )
-    return _query([IS_UNIDENTIFIED], wish) if meant else None
+    return _query([IS_UNIDENTIFIED], criteria) if meant else None
 
 
-def _query(conditions: list[str], wish: RejectedFilter) -> _Query:
-    if wish.audience_id is not None:
+def _query(conditions: list[str], criteria: RejectedFilter) -> _Query:
+    if criteria.audience_id is not None:
         conditions.append("audience_id = :audience_id")
-    if wish.text:
+    if criteria.text:
         # instr knows no wildcards, so that nothing in the text has to be escaped.
         conditions.append("instr(lower(id), lower(:text)) > 0")
-    return _Query(" AND ".join(conditions), msgspec.structs.asdict(wish))
+    return _Query(" AND ".join(conditions), msgspec.structs.asdict(criteria))
 
 
-def _has(wish: RejectedFilter, name: str) -> bool:
-    return getattr(wish, name) is not None
+def _has(criteria: RejectedFilter, name: str) -> bool:
+    return getattr(criteria, name) is not None
 
 
 def _no_identifier(audience: Audience) -> str:
     return f"No {audience.id_type.label} in the event"
 
 
-def rejection_groups(db: Db, wish: RejectedFilter = EVERYBODY) -> list[RejectionGroup]:
+def rejection_groups(db: Db, criteria: RejectedFilter = ALL_REJECTED) -> list[RejectionGroup]:
     """The rejected by audience, operation and reason, the largest group first."""
     known = {audience.id: audience for audience in all_audiences(db)}
     groups = [
         RejectionGroup(of, known[of].handle, known[of].name, operation, code, reason, count, at)
         for of, operation, code, reason, count, at in (
-            *_reasons_of_refused(db, wish),
-            *_reasons_of_unidentified(db, wish, known),
+            *_reasons_of_refused(db, criteria),
+            *_reasons_of_unidentified(db, criteria, known),
         )
     ]
     return sorted(groups, key=lambda group: (-group.count, group.audience_name, group.reason))
@@ -136,9 +138,9 @@ def rejection_groups(db: Db, wish: RejectedFilter = EVERYBODY) -> list[Rejection
 _Reason = tuple[int, Operation, Reason, str, int, int]
 
 
-def _reasons_of_refused(db: Db, wish: RejectedFilter) -> Iterator[_Reason]:
-    query = _refused(wish)
-    # The rejections are few, the rejected many: they are counted before they are told apart.
+def _reasons_of_refused(db: Db, criteria: RejectedFilter) -> Iterator[_Reason]:
+    query = _refused(criteria)
+    # The rejections are few, the rejected many: they are counted before the join.
     rows = db.execute(
         "SELECT audience_id, operation, code, reason, sum(many), max(at) FROM ("
         "SELECT audience_id, rejection_id AS which, count(*) AS many FROM member "
@@ -151,9 +153,9 @@ def _reasons_of_refused(db: Db, wish: RejectedFilter) -> Iterator[_Reason]:
 
 
 def _reasons_of_unidentified(
-    db: Db, wish: RejectedFilter, known: Mapping[int, Audience]
+    db: Db, criteria: RejectedFilter, known: Mapping[int, Audience]
 ) -> Iterator[_Reason]:
-    query = _unidentified(wish)
+    query = _unidentified(criteria)
     if query is None:
         return
     rows = db.execute(
@@ -162,17 +164,17 @@ def _reasons_of_unidentified(
     )
     for of, count, at in rows:
         reason = _no_identifier(known[of])
-        if wish.reason in {None, reason}:
+        if criteria.reason in {None, reason}:
             yield of, Operation.ADD, Reason.NO_IDENTIFIER, reason, count, at
 
 
-def count_rejected(db: Db, wish: RejectedFilter = EVERYBODY) -> int:
-    """How many users are meant."""
-    return sum(part.size for part in _parts(db, wish))
+def count_rejected(db: Db, criteria: RejectedFilter = ALL_REJECTED) -> int:
+    """How many users match."""
+    return sum(part.size for part in _parts(db, criteria))
 
 
 class _Part(NamedTuple):
-    """Those of one audience who are meant and of one kind: so many, found by `query`."""
+    """The matching users of one audience and one kind: their number, and the query for them."""
 
     audience: Audience
     query: _Query
@@ -180,9 +182,9 @@ class _Part(NamedTuple):
     size: int
 
 
-def _parts(db: Db, wish: RejectedFilter) -> list[_Part]:
-    """Who is meant, audience by audience; first those refused, then those without identifier."""
-    refused, unidentified = _refused(wish), _unidentified(wish)
+def _parts(db: Db, criteria: RejectedFilter) -> list[_Part]:
+    """The matching users by audience; first those refused, then those without identifier."""
+    refused, unidentified = _refused(criteria), _unidentified(criteria)
     sent = _counts(db, refused)
     unsent = _counts(db, unidentified) if unidentified else {}
     parts = []
@@ -192,7 +194,7 @@ def _parts(db: Db, wish: RejectedFilter) -> list[_Part]:
         if (
             unidentified
             and audience.id in unsent
-            and wish.reason in {None, _no_identifier(audience)}
+            and criteria.reason in {None, _no_identifier(audience)}
         ):
             parts.append(_Part(audience, unidentified, False, unsent[audience.id]))
     return parts
@@ -206,13 +208,13 @@ def _counts(db: Db, query: _Query) -> dict[int, int]:
     )
 
 
-def rejected_page(db: Db, wish: RejectedFilter, offset: int, limit: int) -> list[RejectedUser]:
-    """Some of the users that are meant, in an order that stays.
+def rejected_page(db: Db, criteria: RejectedFilter, offset: int, limit: int) -> list[RejectedUser]:
+    """Some of the users that match, in a stable order.
 
     By audience, then as they were rejected, then those without the identifier.
     """
     found: list[RejectedUser] = []
-    for part in _parts(db, wish):
+    for part in _parts(db, criteria):
         if offset < part.size:
             read = _read_refused if part.is_refused else _read_unidentified
             found += read(db, part.audience, part.query, limit - len(found), offset)
@@ -276,17 +278,17 @@ def _read_unidentified(
 
 
 def rejected_users(db: Db, only: Audience | None = None) -> list[RejectedUser]:
-    """Everybody rejected now, of one audience or of all."""
-    wish = RejectedFilter(audience_id=only.id if only else None)
-    return rejected_page(db, wish, 0, EVERY)
+    """All users rejected now, of one audience or of all."""
+    criteria = RejectedFilter(audience_id=only.id if only else None)
+    return rejected_page(db, criteria, 0, EVERY)
 
 
-def retry_rejected(db: Db, wish: RejectedFilter = EVERYBODY) -> int:
-    """Make the users that are meant pending again; return how many.
+def retry_rejected(db: Db, criteria: RejectedFilter = ALL_REJECTED) -> int:
+    """Make the users that match pending again; return how many.
 
-    Whoever lacks the identifier stays: there is nothing to send for them.
+    Users without the identifier stay: there is nothing to send for them.
     """
-    query = _refused(wish)
+    query = _refused(criteria)
     return db.execute(
         f"UPDATE member SET rejection_id = NULL WHERE {query.text}", query.values
     ).rowcount

@@ -1,4 +1,4 @@
-"""Putting differences right: choosing them, and making them pending, for a delivery to send."""
+"""Repairs: choosing differences, and making them pending for a delivery to send."""
 
 from collections import Counter
 from collections.abc import Collection
@@ -24,7 +24,7 @@ _CHOSEN = "comparison_id = :comparison AND state = 1"
 
 
 class RepairChoice(msgspec.Struct, frozen=True):
-    """Which differences are to be put right; `only` are some by their keys, None is all."""
+    """Which differences to repair; `only` are some by their keys, None is all."""
 
     add: bool
     remove: bool
@@ -32,7 +32,7 @@ class RepairChoice(msgspec.Struct, frozen=True):
 
     @property
     def kinds(self) -> tuple[DifferenceKind, ...]:
-        """The kinds of differences that are meant."""
+        """The kinds of differences to repair."""
         entering = (DifferenceKind.MISSING, DifferenceKind.LISTED) if self.add else ()
         return entering + ((*EXTRA, DifferenceKind.UNLISTED) if self.remove else ())
 
@@ -50,7 +50,7 @@ class ChoiceCounts(msgspec.Struct, frozen=True):
 
 
 def count_chosen(db: Db, of: Comparison, choice: RepairChoice) -> ChoiceCounts:
-    """Count whom a choice means; whoever was put right since then counts no more."""
+    """Count the differences of a choice; those repaired since then no longer count."""
     choose(db, of, choice)
     other = ID_TYPE_CODE[of.id_type.other]
     counts: Counter[int] = Counter()
@@ -71,7 +71,7 @@ def count_chosen(db: Db, of: Comparison, choice: RepairChoice) -> ChoiceCounts:
 
 
 def choose(db: Db, of: Comparison, choice: RepairChoice) -> None:
-    """Mark the differences that are to be put right, and no others."""
+    """Mark the differences to repair, and no others."""
     kinds = _json(choice.kinds)
     db.execute(
         "UPDATE difference SET state = "
@@ -88,7 +88,7 @@ def choose(db: Db, of: Comparison, choice: RepairChoice) -> None:
 
 
 def make_chosen_pending(db: Db, of: Comparison, choice: RepairChoice, now: int) -> None:
-    """Let the ledger want what is chosen, so that it is pending.
+    """Make the ledger want what is chosen, so that it is pending.
 
     Rejected users are tried again. A list outweighs the events before it. The ledger
     learns that strangers are in the cohort and are not wanted there. Where an event has come since,
@@ -114,7 +114,7 @@ def make_chosen_pending(db: Db, of: Comparison, choice: RepairChoice, now: int) 
 
 
 def _follow_list(db: Db, of: Comparison, now: int) -> None:
-    """Fold what the list says of those who were chosen, as an event of its time would be."""
+    """Merge what the list says of the chosen users, as an event of its time would be."""
     assert of.against is not None
     values = {
         "comparison": of.id,
@@ -152,7 +152,7 @@ def chosen_left(db: Db, of: Comparison) -> int:
 
 
 def note_repaired(db: Db, of: Comparison) -> int:
-    """Tell the chosen who are put right from those who are not; return how many differ still."""
+    """Mark the chosen differences that are repaired; return how many users still differ."""
     values = {"comparison": of.id, "audience": of.audience_id}
     db.execute(
         f"UPDATE difference SET state = 2 WHERE {_CHOSEN} AND EXISTS (SELECT 1 FROM member AS m "
@@ -172,9 +172,9 @@ def note_repaired(db: Db, of: Comparison) -> int:
 def open_replacement(
     db: Db, run_id: int, audience_id: int, id_type: IdType, limit: int, now: int
 ) -> DeliveryBatch | None:
-    """Take everybody who is wanted into one upload that replaces the cohort's content.
+    """Open an upload of all wanted members, which replaces the cohort's content.
 
-    None where they are nobody, or more than `limit`. Until /membership has named whom Amplitude
+    None if there are none, or more than `limit`. Until /membership names the users whom Amplitude
     skips, they count as unknown, and are pending.
     """
     values = {"audience": audience_id, "id_type": ID_TYPE_CODE[id_type]}
@@ -198,10 +198,12 @@ def open_replacement(
     return batch
 
 
-def replaced(db: Db, batch: DeliveryBatch, answer: RequestAnswer, *, all_matched: bool) -> int:
-    """The upload replaced the content: users it does not carry are out; return how many were in.
+def settle_replacement(
+    db: Db, batch: DeliveryBatch, answer: RequestAnswer, *, all_matched: bool
+) -> int:
+    """The upload replaced the content: users not in it are out; return how many were in.
 
-    If Amplitude knew everybody in it (`all_matched`), they are all in. What is wanted may have
+    If Amplitude knew every user in it (`all_matched`), they are all in. What is wanted may have
     changed since it was sent, so that says nothing about where they are.
     """
     settle(db, batch.request_id, "confirmed", answer)

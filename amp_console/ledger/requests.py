@@ -13,7 +13,7 @@ from amp_console.values import IdType, Operation
 
 
 class RequestState(enum.StrEnum):
-    """What is known of a request. `void`: nobody knows whether it was applied, or it was not."""
+    """What is known of a request. `void`: it was not applied, or that is unknown."""
 
     OPEN = "open"
     CONFIRMED = "confirmed"
@@ -75,10 +75,10 @@ def requests_page(
 
 
 def forget_requests(db: Db, run_id: int, before: int) -> int:
-    """Forget those of a run's requests, sent before a time, that explain nobody any more.
+    """Delete a run's requests from before a time that no member or rejection refers to.
 
-    Returns how many. Kept is whatever is open, carried somebody last, or was why somebody was
-    rejected; what was done is in the run's counts. It looks at every member.
+    Returns how many. Open requests, the last request of each member, and the cause of each
+    rejection are kept; the run's counts say what was done. It reads every member.
     """
     return db.execute(
         "DELETE FROM request WHERE run_id = ? AND sent_at < ? AND state <> 'open' "
@@ -106,15 +106,15 @@ def _record(row: Sequence[Any]) -> RequestRecord:
     )
 
 
-def carried(db: Db, of: RequestRecord, limit: int) -> list[str]:
+def request_members(db: Db, request_id: int, limit: int) -> list[str]:
     """Up to `limit` identifiers of a request, in its order.
 
-    A member remembers the last request only, so whom a later one carried is missing here.
+    A member remembers the last request only, so members that a later one carried are missing here.
     """
     rows = db.execute(
         "SELECT member.id FROM member JOIN request ON request.id = member.request_id "
         "WHERE request.id = ? AND member.audience_id = request.audience_id "
         "AND n BETWEEN first_n AND last_n ORDER BY n LIMIT ?",
-        (of.id, limit),
+        (request_id, limit),
     )
     return [id_ for (id_,) in rows]

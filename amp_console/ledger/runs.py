@@ -29,7 +29,7 @@ class RunStatus(enum.StrEnum):
 
 
 class RunKind(enum.StrEnum):
-    """What a run is for: to deliver, to look at cohorts, to put them right, or to follow events."""
+    """What a run is for: to deliver, to compare cohorts, to repair them, or to follow events."""
 
     SYNC = "sync"
     COMPARE = "compare"
@@ -40,8 +40,8 @@ class RunKind(enum.StrEnum):
 class AudienceCounts(msgspec.Struct, frozen=True):
     """What one run did for one audience.
 
-    `note` says why users are still pending. `is_stuck`: no sync delivers them before somebody has
-    seen to what it says.
+    `note` says why users are still pending. `is_stuck`: no sync delivers them before an operator
+    acts on it.
     """
 
     added: int = 0
@@ -68,10 +68,10 @@ def total_of(counted: Iterable[AudienceCounts]) -> AudienceCounts:
 
 
 class Run(msgspec.Struct, frozen=True):
-    """One run, summed over its audiences. A run without an end goes on.
+    """One run, summed over its audiences. A run without an end is under way.
 
-    `tally` is what was read for it; `holder` says whose it is ("process 71 on desk"); `refused` are
-    the requests that a receiver of webhooks refused, the most recent reason first. An
+    `tally` is what was read for it; `holder` names its process ("process 71 on desk"); `refused`
+    are the requests that a receiver of webhooks refused, the most recent reason first. An
     interrupted run ended when it was last seen alive.
     """
 
@@ -112,7 +112,7 @@ class AudienceRun(msgspec.Struct, frozen=True):
 def begin_run(db: Db, tally: ReadCounts, now: int, lock: str, kind: RunKind = RunKind.SYNC) -> int:
     """Start a run that delivers, among others, what was read as `tally`; return its id.
 
-    `lock` is what `hold_run` gave: the run goes on for as long as it is held.
+    `lock` is what `hold_run` gave: the run is alive as long as it is held.
     """
     holder = lock, os.getpid(), socket.gethostname()
     row = db.execute(

@@ -1,6 +1,6 @@
-"""The ledger's tables, and the steps that bring an older ledger up to them.
+"""The ledger's tables, and the steps that migrate an older ledger.
 
-What carries everything is `member`: one row per (audience, ID type, identifier) with what is
+The central table is `member`: one row per (audience, ID type, identifier) with what is
 wanted and what is delivered. Pending is where the two differ; it is never stored as such.
 """
 
@@ -154,7 +154,7 @@ ALTER TABLE run_audience ADD COLUMN pending INTEGER;  -- after it; NULL: not kno
 ALTER TABLE run_audience ADD COLUMN is_stuck INTEGER NOT NULL DEFAULT 0;  -- until seen to
 """
 
-# Whoever could not be delivered is found and counted from these two alone, without a look at the
+# Users who could not be delivered are found and counted from these two alone, without reading the
 # members themselves; of 100,000 in 500 audiences, in a few tens of milliseconds.
 _THIRD = """
 DROP INDEX member_rejected;

@@ -65,7 +65,7 @@ def drop_staged(db: Db, audience_id: int) -> None:
         db.execute(f"DROP TABLE IF EXISTS temp.{table}")
 
 
-def stage(db: Db, audience_id: int, source_id: int, changes: Sequence[Change]) -> None:
+def stage_changes(db: Db, audience_id: int, source_id: int, changes: Sequence[Change]) -> None:
     """Stage members that the snapshot lists; of an identifier the newest row counts."""
     rows = []
     table = stage_table(audience_id)

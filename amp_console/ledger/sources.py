@@ -1,4 +1,4 @@
-"""Sources of events: what was read from each, and what of it could not be used."""
+"""Sources of events: what was read from each, and which events could not be used."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -24,7 +24,7 @@ OTHER = "other reasons"
 
 
 class InvalidEvent(msgspec.Struct, frozen=True):
-    """An event that could not be read: where it stands and why."""
+    """An event that could not be read: where it is and why."""
 
     source: str
     line: int
@@ -85,7 +85,7 @@ def begin_source(db: Db, name: str, path: str | None, now: int) -> int:
 
 
 def restart_source(db: Db, source_id: int, now: int) -> None:
-    """Read a source again from its beginning: what was counted and listed of it is forgotten."""
+    """Read a source again from its beginning: its counts and lists are deleted."""
     db.execute(
         "UPDATE source SET read_at = ?, read = 0, changes = 0, filtered = 0, invalid = 0 "
         "WHERE id = ?",

@@ -1,7 +1,7 @@
-"""Making a cohort: whom it is made from, and that nobody stays in it who does not belong.
+"""Uploads that create a cohort: the members they carry, and how their answers are recorded.
 
-Whoever goes into an upload becomes unknown and stays pending: an upload answers with a sample of
-the skipped only, so everybody goes through /membership afterwards, which names them all.
+A member in an upload becomes unknown and stays pending: an upload answers with a sample of the
+skipped users only, so all of them go through /membership afterwards, which names every one.
 """
 
 from collections.abc import Collection, Sequence
@@ -24,7 +24,7 @@ from amp_console.values import IdType, Operation
 BEFORE_ANY_EVENT = -(1 << 62)
 
 
-def take_members(
+def open_upload(
     db: Db,
     run_id: int,
     audience_id: int,
@@ -34,9 +34,9 @@ def take_members(
     avoid: Collection[str],
     now: int,
 ) -> tuple[DeliveryBatch, int] | None:
-    """Take up to `limit` real members beyond row `after`, but none of `avoid`; None at the end.
+    """Open an upload of up to `limit` members beyond row `after`, none of `avoid`; None at the end.
 
-    With them comes the row to go on after. Under the ID type not in use these are members whose
+    With it comes the row to continue after. Under the ID type not in use these are members whose
     identifier of the other type is known too.
     """
     rows = db.execute(
@@ -59,10 +59,10 @@ def take_members(
 def open_seed_upload(
     db: Db, run_id: int, audience_id: int, user_id: str, now: int
 ) -> DeliveryBatch:
-    """Take a user who is no member, for the cohort of an empty audience.
+    """Open an upload of a user who is no member, for the cohort of an empty audience.
 
-    Before anything is sent the ledger wants them out of it and does not know them to be out: a
-    pending removal like any other. An event about the user outweighs it.
+    Before anything is sent, the ledger records the user as not wanted and unknown: a pending
+    removal like any other. An event about the user outweighs it.
     """
     row = db.execute(
         "INSERT INTO member (audience_id, id_type, id, is_member, wanted, event_at, source_id, "
@@ -94,7 +94,7 @@ def _json(ids: Collection[str]) -> str:
     return msgspec.json.encode(sorted(ids)).decode()
 
 
-def close(
+def settle_upload(
     db: Db,
     batch: DeliveryBatch,
     answer: RequestAnswer,
@@ -102,7 +102,7 @@ def close(
     is_confirmed: bool,
     late_until: int | None = None,
 ) -> None:
-    """Note what an upload was answered; who of the batch is in, only /membership will say.
+    """Record an upload's answer; only /membership says which of its users are in.
 
     It may take effect until `late_until`, in microseconds since 1970; None: it can't any more.
     """
@@ -112,7 +112,7 @@ def close(
 
 
 def reject_all_pending(db: Db, batch: DeliveryBatch, reason: str, at: int) -> int:
-    """Reject all who are to be added: Amplitude knows none of them; `batch` was the last tried."""
+    """Reject all pending additions: Amplitude knows none of them; `batch` was the last tried."""
     rejection = db.execute(
         "INSERT INTO rejection (request_id, operation, code, reason, at) VALUES (?, ?, ?, ?, ?) "
         "RETURNING id",

@@ -23,7 +23,7 @@ from pathlib import Path
 from amp_console.connections import ConnectionStore, Folders
 from amp_console.ledger import Db, open_ledger, sources
 from amp_console.ledger.audiences import discover, link_existing
-from amp_console.ledger.members import NewestChanges, fold
+from amp_console.ledger.members import NewestChanges, merge
 from amp_console.simulator import Simulator, World
 from amp_console.values import AudienceRef, Change
 
@@ -82,7 +82,7 @@ def fill(path: Path, members: int, cohort_id: str) -> None:
             gathered = NewestChanges()
             last = min(first + 100_000, members)
             gathered.add([Change(REF, _user(n), None, True, n, n + 1) for n in range(first, last)])
-            ledger.write(fold, source_id, gathered, {REF: audience.id})
+            ledger.write(merge, source_id, gathered, {REF: audience.id})
 
         def deliver(db: Db) -> None:
             db.execute("UPDATE member SET delivered = 1")

@@ -32,14 +32,14 @@ def read(ledger: Ledger, changes: Iterable[Change], path: str = "/events.ndjson"
     ids = {ref: ledger.write(discover, ref).id for ref in refs}
     gathered = NewestChanges()
     gathered.add(changes)
-    ledger.write(members.fold, source, gathered, ids)
+    ledger.write(members.merge, source, gathered, ids)
 
 
 def take(
     ledger: Ledger, operation: Operation, limit: int = 100, id_type: IdType = IdType.USER_ID
 ) -> DeliveryBatch | None:
     of = start(ledger).id
-    return ledger.write(deliveries.take, 1, of, id_type, operation, limit, 1)
+    return ledger.write(deliveries.open_batch, 1, of, id_type, operation, limit, 1)
 
 
 def deliver(ledger: Ledger, skipped: Iterable[str] = ()) -> dict[Operation, list[str]]:

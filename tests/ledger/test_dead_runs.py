@@ -107,7 +107,7 @@ def test_what_a_dead_run_did_is_kept(ledger: Ledger) -> None:
 
         def take(size: int, at: int) -> deliveries.DeliveryBatch:
             batch = ledger.write(
-                deliveries.take, run_id, of, IdType.USER_ID, Operation.ADD, size, at
+                deliveries.open_batch, run_id, of, IdType.USER_ID, Operation.ADD, size, at
             )
             assert batch is not None
             return batch
@@ -133,7 +133,7 @@ def test_audiences_it_was_through_with_keep_their_own_counts(ledger: Ledger) -> 
     counts = AudienceCounts(added=1, requests=5, retries=2)
     with ledger.hold_run() as lock:
         run_id = ledger.write(begin_run, ReadCounts(), 1, lock)
-        ledger.write(deliveries.take, run_id, of, IdType.USER_ID, Operation.ADD, 1, 2)
+        ledger.write(deliveries.open_batch, run_id, of, IdType.USER_ID, Operation.ADD, 1, 2)
         ledger.write(record_audience, run_id, of, counts, 3)
     with open_ledger(ledger.url) as later:
         (item,) = later.read(run_audiences, run_id)

@@ -215,15 +215,15 @@ class TestIdType:
 class TestUploads:
     def test_whoever_was_uploaded_still_goes_through_membership(self, ledger: Ledger) -> None:
         read(ledger, [enters("u1", 1), enters("u2", 1, 2)])
-        taken = ledger.write(uploads.take_members, 1, 1, IdType.USER_ID, 0, 1, (), 1)
+        taken = ledger.write(uploads.open_upload, 1, 1, IdType.USER_ID, 0, 1, (), 1)
         assert taken
-        ledger.write(uploads.close, taken[0], OK, is_confirmed=True)
+        ledger.write(uploads.settle_upload, taken[0], OK, is_confirmed=True)
         ledger.write(cohorts.link_created, 1, "abc12345", "Shoppers")
         assert deliver(ledger)[ADD] == ["u1", "u2"]
 
     def test_whoever_leaves_after_the_upload_is_removed(self, ledger: Ledger) -> None:
         read(ledger, [enters("u1", 1)])
-        ledger.write(uploads.take_members, 1, 1, IdType.USER_ID, 0, 1, (), 1)
+        ledger.write(uploads.open_upload, 1, 1, IdType.USER_ID, 0, 1, (), 1)
         read(ledger, [leaves("u1", 2)], "/later")
         ledger.write(deliveries.void_open, 1, 9, 9)
         assert deliver(ledger) == {REMOVE: ["u1"], ADD: []}

@@ -101,7 +101,7 @@ async def test_an_open_request_is_not_forgotten(workspace: Workspace) -> None:  
     await workspace.sync()
     workspace.enter("u2", at=1)
     batch = workspace.ledger.write(
-        deliveries.take, 1, workspace.audience().id, IdType.USER_ID, Operation.ADD, 10, 1
+        deliveries.open_batch, 1, workspace.audience().id, IdType.USER_ID, Operation.ADD, 10, 1
     )
     assert batch is not None
     workspace.ledger.write(lambda db: db.execute("UPDATE member SET request_id = NULL"))

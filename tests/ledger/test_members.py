@@ -145,8 +145,8 @@ def test_a_change_with_both_identifiers_is_kept_under_both(ledger: Ledger) -> No
 def test_lines_too_far_apart_must_be_folded_first() -> None:
     gathered = members.NewestChanges()
     gathered.add([enters("u1", NOW, 5)])
-    assert gathered.takes([leaves("u1", NOW, 1_000_000)])
-    assert not gathered.takes([leaves("u1", NOW, 2_000_000)])
+    assert gathered.accepts([leaves("u1", NOW, 1_000_000)])
+    assert not gathered.accepts([leaves("u1", NOW, 2_000_000)])
 
 
 class TestSnapshot:
@@ -155,7 +155,7 @@ class TestSnapshot:
         source = ledger.write(sources.begin_source, "/snapshot.csv", "/snapshot.csv", 1)
         ledger.write(snapshots.begin_staging, audience.id)
         rows = [enters(id_, at, n + 2) for n, id_ in enumerate(ids)]
-        ledger.write(snapshots.stage, audience.id, source, rows)
+        ledger.write(snapshots.stage_changes, audience.id, source, rows)
         of = Snapshot(audience.id, source, at, (IdType.USER_ID,))
         found = ledger.write(snapshots.removal, of)
         assert ledger.write(snapshots.apply_snapshot, of, found.leaving) is None

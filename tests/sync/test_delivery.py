@@ -739,7 +739,7 @@ class TestRun:
         workspace.enter("u2", at=5)
         audience_id = workspace.audience().id
         workspace.ledger.write(
-            deliveries.take, 9, audience_id, IdType.USER_ID, Operation.ADD, 10, 1
+            deliveries.open_batch, 9, audience_id, IdType.USER_ID, Operation.ADD, 10, 1
         )
         if leaves_meanwhile:
             workspace.leave("u2", at=9)

@@ -137,7 +137,7 @@ async def test_what_a_dead_process_sent_may_land_late(workspace: Workspace, cloc
     workspace.enter("u1", at=1)
     audience_id = workspace.audience().id
     workspace.ledger.write(
-        deliveries.take, 9, audience_id, IdType.USER_ID, Operation.ADD, 10, clock()
+        deliveries.open_batch, 9, audience_id, IdType.USER_ID, Operation.ADD, 10, clock()
     )
     workspace.leave("u1", at=2)
     assert (await workspace.sync()).audiences[0].left.uncertain == 1

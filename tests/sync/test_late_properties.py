@@ -141,7 +141,7 @@ class History:
     def _kill(self, operation: Operation, applied: bool | None) -> None:
         workspace, audience = self.workspace, self.workspace.audience()
         batch = workspace.ledger.write(
-            deliveries.take, 99, audience.id, IdType.USER_ID, operation, 2, self.clock()
+            deliveries.open_batch, 99, audience.id, IdType.USER_ID, operation, 2, self.clock()
         )
         if batch is None or POISON.concerns(Call.MEMBERSHIP, batch.identifiers()):
             return

@@ -105,7 +105,9 @@ async def carried(workspace: Workspace, run_id: int) -> PersonStatus:
     """Somebody whom a request of this run carries that has no answer yet."""
     workspace.enter("u3", at=5)
     of, now = workspace.audience().id, workspace.timing.now()
-    workspace.ledger.write(deliveries.take, run_id, of, IdType.USER_ID, Operation.ADD, 10, now)
+    workspace.ledger.write(
+        deliveries.open_batch, run_id, of, IdType.USER_ID, Operation.ADD, 10, now
+    )
     return answer(workspace, "u3")
 
 

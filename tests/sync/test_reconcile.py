@@ -37,7 +37,7 @@ def who(workspace: Workspace, of: Comparison, *kinds: DifferenceKind) -> dict[st
     found = workspace.ledger.read(
         differences, DifferenceFilter(of.id, kinds or tuple(DifferenceKind))
     )
-    return {item.id: item.knew for item in found}
+    return {item.id: item.prior_state for item in found}
 
 
 async def test_what_is_equal_is_told_to_be(workspace: Workspace) -> None:

@@ -141,7 +141,7 @@ class BatchBisector:
         is_in_use = id_type is worker.audience.id_type
         for operation in Operation if is_in_use else (Operation.REMOVE,):
             batch = await worker.write(
-                deliveries.take,
+                deliveries.open_batch,
                 worker.run.id,
                 worker.audience.id,
                 id_type,

@@ -71,7 +71,7 @@ async def upload(worker: AudienceWorker, intent: Creation, batch: DeliveryBatch)
         await _close(worker, batch, error)
         raise
     settled = worker.answer(200, answer.text)
-    await worker.write(uploads.close, batch, settled, is_confirmed=True)
+    await worker.write(uploads.settle_upload, batch, settled, is_confirmed=True)
     if answer.cohort_id is None:
         return UploadOutcome.UNKNOWN
     worker.retry_budget.renew()
@@ -138,7 +138,7 @@ async def _check_is_new(worker: AudienceWorker, intent: Creation, answer: Upload
 
 async def _close(worker: AudienceWorker, batch: DeliveryBatch, error: AmplitudeError) -> None:
     await worker.write(
-        uploads.close,
+        uploads.settle_upload,
         batch,
         worker.answer(error.status, str(error)),
         is_confirmed=False,

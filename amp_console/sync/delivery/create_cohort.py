@@ -142,7 +142,7 @@ async def _take_members(
 ) -> tuple[DeliveryBatch, int] | None:
     await worker.checkpoint()
     return await worker.write(
-        uploads.take_members,
+        uploads.open_upload,
         worker.run.id,
         worker.audience.id,
         strategy.id_type,

@@ -109,7 +109,7 @@ class AudienceWorker:
         """Take the next batch of what is pending; raises `RunStopped`."""
         await self.checkpoint()
         return await self.write(
-            deliveries.take,
+            deliveries.open_batch,
             self.run.id,
             self.audience.id,
             id_type,

@@ -50,7 +50,7 @@ class _Unmerged:
 
     def has_room_for(self, batch: EventBatch) -> bool:
         is_full = self.changes.is_full or len(self.refusals) >= MOST_REFUSALS
-        return not is_full and self.changes.takes(batch.changes)
+        return not is_full and self.changes.accepts(batch.changes)
 
     def add(self, batch: EventBatch) -> None:
         self.filtered.update(batch.filtered)
@@ -148,7 +148,7 @@ def _merge(
     checkpoint: Checkpoint | None,
 ) -> int:
     """Merge and account, in the transaction under way; return how many members were updated."""
-    updated = members.fold(db, source_id, unmerged.changes, audiences)
+    updated = members.merge(db, source_id, unmerged.changes, audiences)
     sources.account(
         db, source_id, unmerged.counts, unmerged.filtered, unmerged.refusals, unmerged.unlisted
     )

@@ -101,7 +101,7 @@ class SnapshotReader:
         """Stage what was read next."""
         assert self._snapshot is not None
         of = self._snapshot
-        self._ledger.stage(snapshots.stage, of.audience_id, of.source_id, batch.changes)
+        self._ledger.stage(snapshots.stage_changes, of.audience_id, of.source_id, batch.changes)
 
     def end(self, source: Source, refused: int) -> None:
         """Note what is wrong with a list that was read to its end, so many rows `refused`."""

@@ -8,7 +8,7 @@ from amp_console.amplitude.wire import membership_body
 from amp_console.ledger import Db
 from amp_console.ledger.audiences import audience
 from amp_console.ledger.deliveries import RequestKind
-from amp_console.ledger.requests import RequestRecord, carried, request
+from amp_console.ledger.requests import RequestRecord, request, request_members
 
 SHOWN = 50  # identifiers
 
@@ -30,7 +30,7 @@ def request_text(db: Db, request_id: int) -> RequestText | None:
     if record is None:
         return None
     cohort = audience(db, record.audience_id).cohort_id
-    ids = carried(db, record, SHOWN)
+    ids = request_members(db, record.id, SHOWN)
     return RequestText(record, cohort, _body(record, cohort, ids))
 
 

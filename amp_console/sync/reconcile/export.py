@@ -40,6 +40,6 @@ def _rows(found: Iterable[tuple[str, str, Iterable[Difference]]]) -> Iterator[Ro
                 DIFFERENCE_LABELS[item.kind],
                 item.id_type,
                 item.id,
-                prior_state_text(item.kind, item.knew),
+                prior_state_text(item.kind, item.prior_state),
                 item.resembles or "",
             )

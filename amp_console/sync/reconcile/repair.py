@@ -178,7 +178,7 @@ async def _upload(worker: AudienceWorker, plan: RepairPlan, batch: DeliveryBatch
         raise
     matched_all = answer.matched is not None and answer.matched == answer.total == batch.size
     await worker.write(
-        repairs.replaced,
+        repairs.settle_replacement,
         batch,
         worker.answer(200, answer.text),
         all_matched=matched_all,

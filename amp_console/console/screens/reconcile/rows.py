@@ -145,5 +145,7 @@ def person_row(of: Difference, glyphs: Glyphs) -> Row:
         now = Cell("differs", _TONES[of.kind])
     else:
         now = Cell("left alone", "dim")
-    known = "" if of.knew is PriorState.NOTHING else prior_state_text(of.kind, of.knew)
+    known = (
+        "" if of.prior_state is PriorState.NOTHING else prior_state_text(of.kind, of.prior_state)
+    )
     return Row(of.key, (Cell(of.id), Cell(known, "dim"), Cell(of.resembles or "", "warn"), now))
