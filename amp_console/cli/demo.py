@@ -31,19 +31,19 @@ NEXT = (
 @click.command()
 @click.option("--headless", is_flag=True, help="Run one whole sync and end.")
 @click.option("--events", type=click.IntRange(1), default=20_000, show_default=True)
-@click.option("--seed", type=int, default=1, show_default=True, help="Another seed, other people.")
-@click.option("--fast", is_flag=True, help="Quick answers, and more coming and going.")
-@click.option("--faults", is_flag=True, help="Trouble comes by itself, now and then.")
-@click.option("--tour", is_flag=True, help="Play the main scenes by itself, with captions.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Another seed generates other people.")
+@click.option("--fast", is_flag=True, help="Quick answers, and more changes of members.")
+@click.option("--faults", is_flag=True, help="Cause trouble now and then.")
+@click.option("--tour", is_flag=True, help="Show the main screens by itself, with captions.")
 @console_options
 def demo(headless: bool, events: int, seed: int, fast: bool, faults: bool, tour: bool) -> int:
     """Open the console on a simulated Amplitude: no account, no keys, no network.
 
-    Six audiences are there, and people come and go; press ! to make trouble. With --tour the
-    console plays its main scenes by itself: space continues at once, p stays where the tour is, and
-    Esc ends it. With --headless there is no screen: so many --events are generated, read, planned
-    and delivered, with some trouble on the way, and in the end every cohort is compared with what
-    the events say. Nothing is left behind.
+    It has six audiences whose members change; press ! to cause trouble. With --tour the console
+    shows its main screens by itself: space continues at once, p pauses the tour, and Esc ends it.
+    With --headless there is no screen: so many --events are generated, read, planned and delivered,
+    with some trouble on the way; at the end every cohort is compared with the events. Nothing is
+    left behind.
     """
     if tour and (headless or common().read_only):
         raise click.UsageError("The tour shows a sync: leave out --headless and --read-only.")

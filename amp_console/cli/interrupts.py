@@ -45,11 +45,16 @@ async def with_signals(
     async with client:
         task = asyncio.ensure_future(work())
         for number in (signal.SIGINT, signal.SIGTERM):
-            try:
-                asyncio.get_running_loop().add_signal_handler(number, interrupted, task)
-            except NotImplementedError:  # Windows: Ctrl-C ends asyncio.run, and everything is kept
-                break
+            _on_signal(number, lambda: interrupted(task))
         try:
             return await task
         except asyncio.CancelledError:
             raise KeyboardInterrupt from None
+
+
+def _on_signal(number: int, call: Callable[[], None]) -> None:
+    loop = asyncio.get_running_loop()
+    try:
+        loop.add_signal_handler(number, call)
+    except NotImplementedError:  # Windows
+        signal.signal(number, lambda *_: loop.call_soon_threadsafe(call))
