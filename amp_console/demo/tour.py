@@ -153,7 +153,7 @@ def _person(user_id: str) -> TourStop:
         "Why is this person (not) in the cohort? For every audience a sentence first, then the "
         "facts: which event, and which run.",
         (
-            Step("f", "PersonScreen", ("Why is this person",), focus="who"),
+            Step("f", "PersonScreen", ("User ID or Amplitude ID",), focus="who"),
             Step((*user_id, "enter"), "PersonScreen", ("Known in 2 audiences", "In the cohort: ")),
         ),
         LONG,

@@ -28,7 +28,7 @@ COMMAND = str(Path(sys.executable).parent / "amp-console")
 EVENTS = TourStop("What was said so far.", (Step("5", "EventsScreen"),))
 HOME = TourStop("Home again.", (Step("1", "AudiencesScreen"),))
 TROUBLE = TourStop(
-    "Trouble.", (Step("!", "TroubleDialog"), Step("1", "TroubleDialog", ("loses no one",)))
+    "Trouble.", (Step("!", "TroubleDialog"), Step("1", "TroubleDialog", ("waits as asked",)))
 )
 NEVER = TourStop("This never comes.", (Step("5", "NoSuchScreen"),))
 
@@ -211,7 +211,7 @@ async def test_trouble_that_it_made_ends_with_it() -> None:
         session.toggle("slow")
         app = ConsoleApp(session.environment, LaunchOptions(tour=tour_of(TROUBLE, HOME)))
         async with app.run_test(size=(80, 24), notifications=True) as pilot:
-            await until_shown(pilot, "1 of 2", "loses no one")
+            await until_shown(pilot, "1 of 2", "waits as asked")
             assert caption(pilot) == "Trouble. 1 of 2 Esc: end"
             await until(pilot, lambda: next(trouble.is_on for trouble in session.troubles()))
             await pilot.press("escape")
