@@ -31,7 +31,7 @@ NEXT = (
 @click.command()
 @click.option("--headless", is_flag=True, help="Run one whole sync and end.")
 @click.option("--events", type=click.IntRange(1), default=20_000, show_default=True)
-@click.option("--seed", type=int, default=1, show_default=True, help="Another seed generates other people.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Generate other people.")
 @click.option("--fast", is_flag=True, help="Quick answers, and more changes of members.")
 @click.option("--faults", is_flag=True, help="Cause trouble now and then.")
 @click.option("--tour", is_flag=True, help="Show the main screens by itself, with captions.")
