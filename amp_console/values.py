@@ -1,7 +1,7 @@
-"""The few plain values that every room shares.
+"""The few plain values that all packages share.
 
-The nouns (`engage`, `amplitude`, `ledger`, `connections`) do not know each other; what one of
-them hands to another, by way of `sync`, is one of these.
+The domain packages (`engage`, `amplitude`, `ledger`, `connections`) do not import each other.
+`sync` passes these values between them.
 """
 
 import enum
@@ -18,24 +18,24 @@ class IdType(enum.StrEnum):
 
     @property
     def label(self) -> str:
-        """The words Segment and Amplitude show for it."""
+        """Segment's and Amplitude's name for it."""
         return "User ID" if self is IdType.USER_ID else "Amplitude ID"
 
     @property
     def other(self) -> "IdType":
-        """The ID type that an audience does not use while it uses this one."""
+        """The ID type that an audience with this one does not use."""
         return IdType.AMPLITUDE_ID if self is IdType.USER_ID else IdType.USER_ID
 
 
 class Region(enum.StrEnum):
-    """Where an Amplitude project lives. Only `amplitude` knows the hosts."""
+    """The region of an Amplitude project. Only `amplitude` knows the hosts."""
 
     NORTH_AMERICA = "north-america"
     EUROPE = "europe"
 
     @property
     def label(self) -> str:
-        """The words Segment's settings page shows for it."""
+        """The name on Segment's settings page."""
         return "North America" if self is Region.NORTH_AMERICA else "Europe"
 
     @property
@@ -45,17 +45,17 @@ class Region(enum.StrEnum):
 
 
 class Operation(enum.StrEnum):
-    """What a delivery does to a member of a cohort."""
+    """What a request does to the users in it."""
 
     ADD = "add"
     REMOVE = "remove"
 
 
 class AudienceRef(NamedTuple):
-    """What an Engage event says about which audience it belongs to.
+    """The audience that an Engage event names.
 
-    Space and computation id are the identity; keys should never be reused, but are.
-    Both are "" where only the key is known (a CSV download of one audience).
+    Space ID and computation ID identify it; keys can be reused. Both IDs are "" if only the key is
+    known (the CSV download of an audience).
     """
 
     space_id: str
@@ -64,7 +64,7 @@ class AudienceRef(NamedTuple):
 
 
 class AudienceHints(msgspec.Struct, frozen=True):
-    """What Segment's destination knew about an audience; where present, its settings start so.
+    """What Segment's destination says about an audience: the defaults of a new audience.
 
     `cohort_id` is the event's `external_audience_id`; the others come from `audience_settings`.
     """

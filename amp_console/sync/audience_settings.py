@@ -1,4 +1,4 @@
-"""Changing what is set for an audience, under its lease."""
+"""Changing the settings of an audience, under its lease."""
 
 from collections.abc import Callable, Iterator
 
@@ -20,9 +20,9 @@ LONGEST_NAME = 200  # of the audience's name
 
 
 class SettingsChange(msgspec.Struct, frozen=True):
-    """What to change: None leaves a setting alone, "" makes it the default again.
+    """What to change: None keeps a setting, "" resets it to the default.
 
-    `linked_name` is the name of the cohort `cohort_id`, where it is known.
+    `linked_name` is the name of the cohort `cohort_id`, if known.
     """
 
     id_type: IdType | None = None
@@ -39,44 +39,46 @@ def change(
     ledger: Ledger,
     connection: Connection,
     audience: Audience,
-    wish: SettingsChange,
+    requested: SettingsChange,
     *,
     now: Callable[[], int] = now_in_microseconds,
 ) -> Audience:
-    """Change an audience's settings and return it as it is then.
+    """Change an audience's settings and return the changed audience.
 
     Raises ValueError for a setting that can't be right, `AudienceBusy` while another process
     syncs the audience, and `ReadOnly`.
     """
     guard(connection)
-    if wish.owner_email:
-        checked_email(wish.owner_email)
+    if requested.owner_email:
+        checked_email(requested.owner_email)
     for name in ("cohort_name", "cohort_id", "seed_user"):
-        value = getattr(wish, name)
+        value = getattr(requested, name)
         if value and not value.strip():
             raise ValueError(f"The {name.replace('_', ' ')} is blank. Nothing was changed.")
     try:
         with ledger.lease(audience.id):
-            return ledger.write(_change, audience, wish, now(), connection.limits)
+            return ledger.write(_change, audience, requested, now(), connection.limits)
     except AudienceBusy:
         raise AudienceBusy(ledger.read(busy_because, audience.id)) from None
 
 
-def _change(db: Db, audience: Audience, wish: SettingsChange, now: int, limits: Limits) -> Audience:
+def _change(
+    db: Db, audience: Audience, requested: SettingsChange, now: int, limits: Limits
+) -> Audience:
     deliveries.void_open(db, audience.id, now, limits.late_until(now))
     known.set_overrides(
         db,
         audience.id,
-        cohort_name=_either(wish.cohort_name, audience.cohort_name),
-        owner_email=_either(wish.owner_email, audience.owner_email),
-        seed_user=_either(wish.seed_user, audience.seed_user),
-        enabled=audience.enabled if wish.enabled is None else wish.enabled,
+        cohort_name=_either(requested.cohort_name, audience.cohort_name),
+        owner_email=_either(requested.owner_email, audience.owner_email),
+        seed_user=_either(requested.seed_user, audience.seed_user),
+        enabled=audience.enabled if requested.enabled is None else requested.enabled,
     )
-    if wish.id_type is not None:
-        known.set_id_type(db, audience.id, wish.id_type)
-    if wish.cohort_id:
-        known.link_existing(db, audience.id, wish.cohort_id, _linked_name(audience, wish))
-    if wish.unlink:
+    if requested.id_type is not None:
+        known.set_id_type(db, audience.id, requested.id_type)
+    if requested.cohort_id:
+        known.link_existing(db, audience.id, requested.cohort_id, _linked_name(audience, requested))
+    if requested.unlink:
         cohorts.unlink(db, audience.id)
     changed = known.audience(db, audience.id)
     changes = "; ".join(_changes(audience, changed))
@@ -87,7 +89,7 @@ def _change(db: Db, audience: Audience, wish: SettingsChange, now: int, limits: 
 
 
 def _changes(before: Audience, after: Audience) -> Iterator[str]:
-    """Say in words what was changed."""
+    """The changes in words."""
     if after.id_type is not before.id_type:
         yield f"ID type {after.id_type.label}"
     for label, old, new in (
@@ -104,10 +106,10 @@ def _changes(before: Audience, after: Audience) -> Iterator[str]:
         yield f"linked to cohort {clean(cohort, LONGEST)}" if cohort else "unlinked"
 
 
-def _linked_name(audience: Audience, wish: SettingsChange) -> str | None:
-    is_the_same = wish.cohort_id == audience.cohort_id
-    return wish.linked_name or (audience.linked_name if is_the_same else None)
+def _linked_name(audience: Audience, requested: SettingsChange) -> str | None:
+    is_the_same = requested.cohort_id == audience.cohort_id
+    return requested.linked_name or (audience.linked_name if is_the_same else None)
 
 
-def _either(wish: str | None, before: str | None) -> str | None:
-    return before if wish is None else wish or None
+def _either(requested: str | None, before: str | None) -> str | None:
+    return before if requested is None else requested or None

@@ -3,7 +3,6 @@
 import asyncio
 import signal
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import pytest
 
@@ -15,7 +14,7 @@ from amp_console.values import Credentials, Secret
 class LoopOfWindows(asyncio.SelectorEventLoop):
     """Has no signal handlers, like the event loops of Windows."""
 
-    def add_signal_handler(self, sig: int, callback: Callable[..., object], *args: Any) -> None:
+    def add_signal_handler(self, *_: object) -> None:
         raise NotImplementedError
 
 

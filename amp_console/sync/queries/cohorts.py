@@ -1,4 +1,4 @@
-"""What Amplitude's list of cohorts says: one call, which costs none of the downloads."""
+"""Amplitude's list of cohorts: one call that uses no download."""
 
 from amp_console.amplitude import AmplitudeClient, Cohort
 
@@ -12,9 +12,9 @@ async def sizes(client: AmplitudeClient) -> dict[str, int | None]:
 
 
 async def static_cohorts(client: AmplitudeClient) -> list[Cohort]:
-    """The cohorts that can be synced to, by name: those whose members were uploaded.
+    """The cohorts that a sync can change, by name: those whose members were uploaded.
 
-    Others are computed from behaviour, and can't be changed. Raises `AmplitudeError`.
+    Amplitude computes the others from behaviour. Raises `AmplitudeError`.
     """
     found = [
         cohort for cohort in await client.list_cohorts() if cohort.is_static and not cohort.archived

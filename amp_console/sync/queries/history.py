@@ -1,4 +1,4 @@
-"""What was done with a ledger, by any process: imports, runs, live sessions, settings."""
+"""The history of a ledger, across processes: imports, runs, live sessions, settings."""
 
 from collections.abc import Collection, Iterator
 
@@ -28,7 +28,7 @@ _BAD = {RunStatus.STOPPED, RunStatus.INTERRUPTED}
 class HistoryEntry(msgspec.Struct, frozen=True):
     """One line of the history; `at` in microseconds since 1970.
 
-    `is_bad`: an operator should look at it. `run_id` is the run that it is about.
+    `is_bad`: an operator should check it. `run_id` is the run it is about.
     """
 
     at: int

@@ -1,4 +1,4 @@
-"""Testing a connection's keys before they are kept."""
+"""Testing a connection's keys before they are saved."""
 
 from collections.abc import Callable
 
@@ -9,14 +9,14 @@ from amp_console.values import Region
 
 
 class KeysAccepted(msgspec.Struct, frozen=True):
-    """The keys work. `app_ids` are the projects that the listed cohorts say they belong to."""
+    """The keys work. `app_ids` are the projects of the listed cohorts."""
 
     cohorts: int
     app_ids: frozenset[int]
 
 
 class WrongRegion(Exception):
-    """The keys are unknown in the region that was named, and work in the other one."""
+    """The keys are unknown in the named region and work in the other one."""
 
     def __init__(self, named: Region) -> None:
         super().__init__(
@@ -38,15 +38,15 @@ async def check_keys(
         return await _ask(client_for(region))
     except KeysRefused as error:
         if has_other and error.reason is KeysReason.UNKNOWN_KEY:
-            await _look_elsewhere(client_for(region.other), region)
+            await _check_other_region(client_for(region.other), region)
         raise
 
 
-async def _look_elsewhere(client: AmplitudeClient, named: Region) -> None:
+async def _check_other_region(client: AmplitudeClient, named: Region) -> None:
     try:
         await _ask(client)
     except AmplitudeError:
-        return  # then the first refusal says it all
+        return  # the first refusal is the one to report
     raise WrongRegion(named)
 
 

@@ -1,4 +1,4 @@
-"""Why a person is, or is not, in a cohort: the question that operators are asked most."""
+"""Why a person is, or is not, in a cohort: the question operators are asked most often."""
 
 import enum
 from collections.abc import Collection
@@ -15,7 +15,7 @@ from amp_console.values import IdType, Operation
 
 
 class PersonVerdict(enum.StrEnum):
-    """How a person stands to one cohort."""
+    """The status of a person in one cohort."""
 
     IN = "in the cohort"
     OUT = "not in the cohort"
@@ -31,7 +31,7 @@ class PersonVerdict(enum.StrEnum):
 
 
 class PersonStatus(msgspec.Struct, frozen=True):
-    """How a person stands to one audience's cohort: a sentence that says why, and the facts."""
+    """The status of a person in one audience's cohort: a sentence with the reason, and facts."""
 
     record: PersonRecord
     verdict: PersonVerdict
@@ -39,7 +39,7 @@ class PersonStatus(msgspec.Struct, frozen=True):
 
 
 class UserLookup(msgspec.Struct, frozen=True):
-    """Whether Amplitude knows an identifier, and as whom."""
+    """Whether Amplitude knows an identifier, and the user's identifiers if it does."""
 
     is_known: bool
     user_id: str | None
@@ -48,7 +48,7 @@ class UserLookup(msgspec.Struct, frozen=True):
 
 
 def explain_person(db: Db, text: str, dead: Collection[int] = ()) -> list[PersonStatus]:
-    """Say for every audience that knows the identifier how the person stands, and why.
+    """Return the person's status in every audience that knows the identifier.
 
     Identifiers are matched exactly: case counts, as it does in Amplitude. `dead` as in `all_runs`.
     """
@@ -221,10 +221,10 @@ _SENTENCES = {
 
 
 async def look_up_user(client: AmplitudeClient, text: str) -> UserLookup:
-    """Ask Amplitude's user search for exactly this identifier, of either kind.
+    """Search Amplitude for exactly this identifier, of either ID type.
 
-    The search also finds users whose ID only begins so; those do not count. It may be asked 360
-    times an hour. Raises `AmplitudeError`.
+    The search also finds users whose ID only begins with it; they do not count. Amplitude allows
+    360 searches an hour. Raises `AmplitudeError`.
     """
     for match in await client.find_users(text):
         if match.user_id == text:

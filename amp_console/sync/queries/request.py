@@ -1,4 +1,4 @@
-"""A request as it was sent, to be shown: its keys are no part of it, and long lists are cut."""
+"""A request as it was sent, for display: without keys, and with long lists shortened."""
 
 from collections.abc import Sequence
 
@@ -14,9 +14,9 @@ SHOWN = 50  # identifiers
 
 
 class RequestText(msgspec.Struct, frozen=True):
-    """A request and the body it was sent with, as far as that is still known.
+    """A request and its body, as far as the body is still known.
 
-    `cohort` is the id of the audience's cohort as it is linked now, None where it is not.
+    `cohort` is the ID of the cohort that the audience is linked to now, or None.
     """
 
     record: RequestRecord
@@ -25,7 +25,7 @@ class RequestText(msgspec.Struct, frozen=True):
 
 
 def request_text(db: Db, request_id: int) -> RequestText | None:
-    """Return a request with its body; None where there is none of this number."""
+    """Return a request with its body, or None if no request has this ID."""
     record = request(db, request_id)
     if record is None:
         return None

@@ -1,4 +1,4 @@
-"""How audiences stand: in one word, and in the few numbers an operator looks at."""
+"""The status of audiences: in one word, and in the few numbers that operators need."""
 
 import enum
 from collections.abc import Callable
@@ -22,7 +22,7 @@ from amp_console.sync.timing import now_in_microseconds
 
 
 class Status(enum.StrEnum):
-    """How an audience stands, in the words of the screen."""
+    """The status of an audience, in the words of the screen."""
 
     IN_SYNC = "in sync"
     PENDING = "pending"
@@ -44,7 +44,7 @@ BY_SEVERITY = (
     Status.OFF,
     Status.IN_SYNC,
 )
-"""The most dangerous first: what nothing but an operator mends, then what the next sync mends."""
+"""The most severe first: what only an operator can fix, then what the next sync fixes."""
 
 
 class State(msgspec.Struct, frozen=True):
@@ -63,9 +63,9 @@ class State(msgspec.Struct, frozen=True):
 
 
 class AudienceSummary(msgspec.Struct, frozen=True):
-    """One audience with what will be used for it, and what is left to do.
+    """One audience with its effective settings and what is left to do.
 
-    `count` is None where the members were not counted.
+    `count` is None if the members were not counted.
     """
 
     audience: Audience
@@ -79,13 +79,13 @@ class AudienceSummary(msgspec.Struct, frozen=True):
 
     @property
     def members(self) -> int | None:
-        """How many people belong in the cohort; None where they were not counted."""
+        """How many people belong in the cohort; None if they were not counted."""
         return self.count.members if self.count else None
 
     def states(self, size: int | None = None) -> tuple[State, ...]:
-        """Everything that is true of the audience now, the most dangerous first.
+        """Every state of the audience now, the most severe first.
 
-        `size` is the size of its cohort as Amplitude tells it, where that is known.
+        `size` is the size of its cohort in Amplitude, if known.
         """
         drift = self.strangers
         if size is not None and self.delivered is not None:
@@ -94,19 +94,19 @@ class AudienceSummary(msgspec.Struct, frozen=True):
 
     @property
     def notice(self) -> str | None:
-        """What is wrong with the times of its events; None for nothing."""
+        """A warning about the times of its events, or None."""
         if self.count is None or not self.count.ahead:
             return None
         return dated_ahead(self.count.ahead, self.count.ahead_until)
 
     @property
     def delivered(self) -> int | None:
-        """How many people the cohort holds by our books; None where they were not counted."""
+        """How many people the ledger has delivered; None if they were not counted."""
         return self.count.delivered if self.count else None
 
 
 def status_of(audience: Audience, left: Outstanding) -> Status:
-    """Tell how an audience stands; the first that holds counts."""
+    """The status of an audience: the first one that applies."""
     if not audience.enabled:
         return Status.OFF
     if audience.broken:
@@ -121,7 +121,7 @@ def status_of(audience: Audience, left: Outstanding) -> Status:
 
 
 def states_of(audience: Audience, left: Outstanding, drift: int = 0) -> tuple[State, ...]:
-    """Everything that is true of an audience, the most dangerous first.
+    """Every state of an audience, the most severe first.
 
     `drift` is by how many users its cohort differs from what the ledger has delivered.
     """
@@ -149,7 +149,7 @@ def audience_summaries(
     count_members: bool = True,
     now: Callable[[], int] = now_in_microseconds,
 ) -> list[AudienceSummary]:
-    """How every audience stands, by name. Counting members looks at each of them."""
+    """Every audience, by name. Counting members reads each of them."""
     left = outstanding_of_all(db)
     limit = latest_credible(now()) if count_members else None
     return [
@@ -164,7 +164,7 @@ def audience_summary(
     audience_id: int,
     now: Callable[[], int] = now_in_microseconds,
 ) -> AudienceSummary:
-    """How one audience stands, its members counted."""
+    """One audience, with its members counted."""
     known = audience(db, audience_id)
     return _standing(db, connection, known, outstanding(db, known), latest_credible(now()))
 
