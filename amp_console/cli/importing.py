@@ -15,6 +15,7 @@ from amp_console.sync.ingest.report import (
     future_changes_notice,
 )
 from amp_console.sync.ingest.snapshot import SnapshotReader, SnapshotReport, SnapshotState
+from amp_console.sync.sources.registry import open_reader
 from amp_console.text import clean, plural
 
 _OPTIONS = {
@@ -34,9 +35,9 @@ def read_events(
 ) -> ImportReport:
     """Take event files in; says on stderr what was read and what could not be."""
     with ProgressMeter("Reading") as meter:
-        report = Importer(ledger, options, snapshot=snapshot, on_progress=meter.show_import).run(
-            paths
-        )
+        report = Importer(
+            ledger, open_reader, options, snapshot=snapshot, on_progress=meter.show_import
+        ).run(paths)
     for sentence in report.unreadable:
         say(sentence, err=True)
         for words, option in _OPTIONS.items():

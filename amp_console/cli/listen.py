@@ -50,7 +50,7 @@ def listen(
     from amp_console.sync.connection_options import client_for
     from amp_console.sync.delivery.context import RunContext
     from amp_console.sync.live.options import LiveOptions
-    from amp_console.sync.sources.group import SourceGroup
+    from amp_console.sync.sources.streams import StreamGroup
 
     if save_secret:
         return _save_secret(connection_name)
@@ -63,7 +63,7 @@ def listen(
         options = LiveOptions(flush_seconds=flush_seconds, create=create)
         client = client_for(connection, credentials)
         return run_live(
-            RunContext(connection, ledger, client), options, SourceGroup(*sources), as_json=as_json
+            RunContext(connection, ledger, client), options, StreamGroup(*sources), as_json=as_json
         )
 
 

@@ -199,11 +199,12 @@ def _read_list(
     ledger: "Ledger", audience: "Audience", path: str, request: ReconcileRequest
 ) -> "MemberList":
     from amp_console.sync.reconcile.member_list import IncompleteList, read_member_list
+    from amp_console.sync.sources.registry import open_reader
     from amp_console.text import clean, plural
 
     try:
         listing = read_member_list(
-            ledger, audience, path, allow_incomplete=request.allow_incomplete
+            ledger, open_reader, audience, path, allow_incomplete=request.allow_incomplete
         )
     except IncompleteList:
         say("To compare with it anyway, add --allow-incomplete.", err=True)

@@ -1,10 +1,7 @@
 """The sources of a live session: paths, the standard input, webhooks."""
 
 import os
-import sys
 from collections.abc import Sequence
-
-import click
 
 from amp_console.cli.output import say
 from amp_console.cli.resources import keyring
@@ -13,21 +10,13 @@ from amp_console.ledger import Ledger
 from amp_console.sync.connection_options import read_options
 from amp_console.sync.ingest.stream import StreamIngestor
 from amp_console.sync.sources.protocols import EventStream
-from amp_console.sync.sources.streams import PathSource, StreamSource
-from amp_console.sync.sources.watcher import Watching, readable
+from amp_console.sync.sources.registry import open_stream
 from amp_console.sync.sources.webhook import Receiver, ReceiverOptions, check_host
-
-STDIN = "-"
 
 
 def path_source(connection: Connection, ledger: Ledger, paths: Sequence[str]) -> EventStream:
-    """Return a source that follows these paths. Raises `UnreadableSource` and `UsageError`."""
-    ingestor = StreamIngestor(ledger, read_options(connection))
-    if STDIN not in paths:
-        return PathSource(Watching(ingestor, readable(paths)))
-    if len(paths) > 1:
-        raise click.UsageError("Standard input (-) can't be combined with other paths.")
-    return StreamSource(ingestor, sys.stdin.buffer, "stdin")
+    """Return a source that follows these paths. Raises `UnreadableSource`."""
+    return open_stream(paths, StreamIngestor(ledger, read_options(connection)))
 
 
 def webhook_source(

@@ -45,7 +45,7 @@ def watch(
     from amp_console.sync.connection_options import client_for
     from amp_console.sync.delivery.context import RunContext
     from amp_console.sync.live.options import LiveOptions
-    from amp_console.sync.sources.group import SourceGroup
+    from amp_console.sync.sources.streams import StreamGroup
 
     _check_options(is_listening=is_listening)
 
@@ -59,7 +59,7 @@ def watch(
         options = LiveOptions(flush_seconds=flush_seconds, create=create)
         client = client_for(connection, credentials)
         return run_live(
-            RunContext(connection, ledger, client), options, SourceGroup(*sources), as_json=as_json
+            RunContext(connection, ledger, client), options, StreamGroup(*sources), as_json=as_json
         )
 
 

@@ -23,6 +23,7 @@ from amp_console.sync.delivery.plan import plan_sync
 from amp_console.sync.delivery.progress import RunSnapshot
 from amp_console.sync.delivery.run import deliver
 from amp_console.sync.ingest.importer import Importer
+from amp_console.sync.sources.registry import open_reader
 from amp_console.sync.timing import Stop, Timing
 
 if TYPE_CHECKING:
@@ -83,6 +84,7 @@ class Seeder:
         self.clock.set(at)
         importer = Importer(
             self._ledger,
+            open_reader,
             self._options(has_amplitude_ids),
             on_progress=lambda _: importer.stop() if self._ended.is_set() else None,
             now=self.clock.now,

@@ -16,6 +16,7 @@ from amp_console.demo.dataset import (
 from amp_console.ledger import Ledger
 from amp_console.sync.connection_options import read_options
 from amp_console.sync.ingest.importer import Importer
+from amp_console.sync.sources.registry import open_reader
 from amp_console.sync.timing import Timing
 
 BUSY = ((SHOPPERS, 5), (ABANDONERS, 9))
@@ -57,7 +58,9 @@ class Traffic:
         file = self._folder / f"live-{self._files:05}.ndjson"
         file.write_text("".join(lines), encoding="utf-8")
         options = read_options(self._connection)
-        Importer(self._ledger, options, now=self._timing.now, is_logged=False).run([str(file)])
+        Importer(self._ledger, open_reader, options, now=self._timing.now, is_logged=False).run(
+            [str(file)]
+        )
 
     def _next_event(self, definition: AudienceDefinition) -> str:
         """The event of one person who enters or leaves; no person does so twice."""

@@ -1,13 +1,13 @@
 """What Segment Engage sends: bytes in, changes and refusals out.
 
-`open_source` reads files and streams in every format that Segment writes; a batch accounts for
+`open_file` and `read_stream` read in every format that Segment writes; a batch accounts for
 every event in its stretch of the input, and knows nothing of what becomes of the changes.
 """
 
 from amp_console.engage.batch import EventBatch
 from amp_console.engage.formats import SourceKind, UnreadableSource
 from amp_console.engage.mapping import FieldMapping, MappingError
-from amp_console.engage.source import ReadOptions, Source, open_source
+from amp_console.engage.source import ReadOptions, Source, open_file, read_stream
 from amp_console.engage.trial import Trial, try_mapping
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "SourceKind",
     "Trial",
     "UnreadableSource",
-    "open_source",
+    "open_file",
+    "read_stream",
     "try_mapping",
 ]

@@ -1,7 +1,6 @@
-"""Opening a file or the standard input, and reading it batch by batch."""
+"""Opening a file or a stream, and reading it batch by batch."""
 
 import stat
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -34,7 +33,6 @@ from amp_console.values import AudienceRef, IdType
 
 BLOCK_BYTES = 1024 * 1024
 SNIFFED = 2 * 1024 * 1024  # bytes that are enough to tell the format of a first line of any length
-STDIN, STDIN_NAME = "-", "stdin"
 
 
 class Start(NamedTuple):
@@ -69,7 +67,8 @@ class ReadOptions(msgspec.Struct, frozen=True):
 class Source:
     """Iterates once over the batches of one file or stream.
 
-    As a context manager it closes the file. The standard input stays open: it is not its own.
+    As a context manager it closes the file; a stream stays open. `key` is the file's absolute path;
+    None for a stream, which can't be read again.
     Nothing wrong with the content raises: it becomes a refusal, with line 0 where the whole
     source is meant.
     """
@@ -83,12 +82,14 @@ class Source:
         taken_at: int,
         block_bytes: int = BLOCK_BYTES,
         *,
+        key: str | None = None,
         start: Start = BEGINNING,
         may_grow: bool = False,
         is_live: bool = False,
     ) -> None:
-        """Tell the format. Raises UnreadableSource."""
+        """Detect the format. Raises UnreadableSource."""
         self.name = name
+        self.key = key
         self.size = size
         self.taken_at = taken_at
         self._stream = stream
@@ -164,7 +165,7 @@ class Source:
         self._close()
 
     def _close(self) -> None:
-        if self.name != STDIN_NAME:
+        if self.key is not None:
             self._stream.close()
 
     def _sniffed(self) -> Format:
@@ -220,30 +221,40 @@ class Source:
         return kinds
 
 
-def open_source(
+def read_stream(
+    stream: BinaryIO,
+    name: str,
+    options: ReadOptions,
+    *,
+    now: Callable[[], int] = time.time_ns,
+    block_bytes: int = BLOCK_BYTES,
+    is_live: bool = False,
+) -> Source:
+    """Read an open stream, such as the standard input. Raises UnreadableSource.
+
+    A stream that `is_live` gives each event as soon as it is complete, and what has no known format
+    is read line by line. `now` gives nanoseconds since 1970 (UTC).
+    """
+    taken_at = now() // 1000 if options.taken_at is None else options.taken_at
+    return Source(name, stream, options, None, taken_at, block_bytes, is_live=is_live)
+
+
+def open_file(
     path: str,
     options: ReadOptions,
     *,
-    stdin: BinaryIO | None = None,
     now: Callable[[], int] = time.time_ns,
     block_bytes: int = BLOCK_BYTES,
     start: Start = BEGINNING,
     may_grow: bool = False,
-    is_live: bool = False,
 ) -> Source:
-    """Open a file, or the standard input for "-". Raises UnreadableSource.
+    """Open a file. Raises UnreadableSource.
 
     `start` leaves out the beginning of an NDJSON file. A file that `may_grow` is read without a
-    row or element that its end may have cut: `Source.is_cut`. A stream that `is_live` gives each
-    event as soon as it is complete, and what has no known format is read line by line.
-
-    `now` gives nanoseconds since 1970 (UTC); an audience download without a file's time needs it.
+    row or element that its end may have cut: `Source.is_cut`. `now` gives nanoseconds since 1970
+    (UTC); an audience download without a file's time needs it.
     """
     taken_at = options.taken_at
-    if path == STDIN:
-        taken_at = now() // 1000 if taken_at is None else taken_at
-        stream = stdin or sys.stdin.buffer
-        return Source(STDIN_NAME, stream, options, None, taken_at, block_bytes, is_live=is_live)
     file = Path(path).absolute()
     try:
         found = file.stat()
@@ -256,8 +267,9 @@ def open_source(
     if taken_at is None:
         taken_at = (found.st_mtime_ns if is_file else now()) // 1000
     size = found.st_size if is_file else None
+    name = str(file)
     return Source(
-        str(file), stream, options, size, taken_at, block_bytes, start=start, may_grow=may_grow
+        name, stream, options, size, taken_at, block_bytes, key=name, start=start, may_grow=may_grow
     )
 
 

@@ -15,6 +15,7 @@ from amp_console.ledger import Ledger, open_ledger
 from amp_console.ledger.audiences import all_audiences, find_audience
 from amp_console.ledger.counts import movement
 from amp_console.sync.ingest.importer import Importer
+from amp_console.sync.sources.registry import open_reader
 from amp_console.sync.timing import Timing
 from tests.demo.demo_workspace import MINUTE, NOW
 
@@ -58,7 +59,9 @@ def test_those_who_leave_were_in(quarter: Quarter) -> None:
     inside = user_ids(1, SHOPPERS, 0, SHOPPERS.people)
     file = quarter.folder / "everyone.ndjson"
     file.write_text(event_lines(SHOPPERS, ChangeGroup(NOW - MINUTE, True, inside)))
-    Importer(quarter.ledger, ReadOptions(mapping=FieldMapping.parse())).run([str(file)])
+    Importer(quarter.ledger, open_reader, ReadOptions(mapping=FieldMapping.parse())).run(
+        [str(file)]
+    )
     for _ in range(20):
         quarter.traffic.step()
     audience = quarter.ledger.read(find_audience, SHOPPERS.key)

@@ -4,7 +4,7 @@ import io
 import json
 from collections import Counter
 
-from amp_console.engage import EventBatch, ReadOptions, Source, open_source
+from amp_console.engage import EventBatch, ReadOptions, Source, read_stream
 
 TIME = "2026-05-03T19:42:50.066Z"
 AT = 1_777_837_370_066_000
@@ -38,9 +38,8 @@ def lines(*events: object) -> bytes:
 
 def opened(content: bytes, options: ReadOptions = DEFAULTS, block_bytes: int = 1 << 20) -> Source:
     """The content as it comes in by the standard input, on 2026-05-03."""
-    return open_source(
-        "-", options, stdin=io.BytesIO(content), now=lambda: AT * 1000, block_bytes=block_bytes
-    )
+    stream = io.BytesIO(content)
+    return read_stream(stream, "stdin", options, now=lambda: AT * 1000, block_bytes=block_bytes)
 
 
 def read(content: bytes, options: ReadOptions = DEFAULTS, block_bytes: int = 1 << 20) -> EventBatch:

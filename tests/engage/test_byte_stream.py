@@ -6,7 +6,7 @@ import zlib
 
 import pytest
 
-from amp_console.engage import EventBatch, UnreadableSource, open_source
+from amp_console.engage import EventBatch, UnreadableSource, read_stream
 from amp_console.engage.byte_stream import GZIP_MAGIC, ByteStream
 from tests.engage.events import DEFAULTS, event, joined, lines, members, read
 
@@ -108,13 +108,13 @@ def test_a_disk_that_fails_at_once_makes_the_source_unreadable() -> None:
     disk = FailingDisk(lines(event("ana")))
     disk.reads = 2
     with pytest.raises(UnreadableSource, match=r"^stdin can't be read\. Reading stopped: Input"):
-        open_source("-", DEFAULTS, stdin=disk)
+        read_stream(disk, "stdin", DEFAULTS)
 
 
 def test_a_disk_that_fails_is_told_of_the_whole_source() -> None:
     content = lines(*MANY)
     disk = FailingDisk(content)
-    with open_source("-", DEFAULTS, stdin=disk, block_bytes=10_000) as source:
+    with read_stream(disk, "stdin", DEFAULTS, block_bytes=10_000) as source:
         batch = joined(source)
     assert len(batch.changes) == content[:20_000].count(b"\n")
     assert refused(batch) == (0, "Reading stopped: Input/output error")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from amp_console.engage import EventBatch, ReadOptions, SourceKind, open_source
+from amp_console.engage import EventBatch, ReadOptions, SourceKind, open_file
 from tests.engage.events import joined
 
 CASES = Path(__file__).parent.parent / "data/cases"
@@ -12,7 +12,7 @@ EXCEL = ["1001", "00042", "Zoë-77", "u,comma", 'q"uote', "a@b.example", "123456
 
 
 def read_case(name: str, audience: str | None = None) -> tuple[SourceKind, EventBatch]:
-    with open_source(str(CASES / name), ReadOptions(audience=audience)) as source:
+    with open_file(str(CASES / name), ReadOptions(audience=audience)) as source:
         return source.kind, joined(source)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from amp_console.engage import ReadOptions, SourceKind, UnreadableSource, open_source
+from amp_console.engage import ReadOptions, SourceKind, UnreadableSource, open_file, read_stream
 from amp_console.values import IdType
 
 
@@ -14,7 +14,7 @@ def listed(content: bytes, id_type: IdType = IdType.USER_ID) -> tuple[list[str],
     """The identifiers that are read, and the lines that are refused."""
     column = "amplitude_id" if id_type is IdType.AMPLITUDE_ID else None
     options = ReadOptions(audience="shoppers", lists=id_type, amplitude_id_column=column)
-    with open_source("-", options, stdin=io.BytesIO(content)) as source:
+    with read_stream(io.BytesIO(content), "stdin", options) as source:
         batches = list(source)
     changes = [change for batch in batches for change in batch.changes]
     assert all(change.is_member and change.audience.key == "shoppers" for change in changes)
@@ -86,13 +86,13 @@ def test_a_list_is_only_read_where_one_is_wanted(tmp_path: Path) -> None:
     file = tmp_path / "list.txt"
     file.write_bytes(b"ana\nben\n")
     with pytest.raises(UnreadableSource, match="Its format is unknown"):
-        open_source(str(file), ReadOptions())
+        open_file(str(file), ReadOptions())
 
 
 def test_a_list_that_broke_off_says_so() -> None:
     content = gzip.compress(b"ana\n" * 10_000)[:-9]
     options = ReadOptions(audience="shoppers", lists=IdType.USER_ID)
-    with open_source("-", options, stdin=io.BytesIO(content)) as source:
+    with read_stream(io.BytesIO(content), "stdin", options) as source:
         assert source.kind is SourceKind.IDENTIFIERS
         assert source.trouble is None
         list(source)

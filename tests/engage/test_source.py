@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from amp_console.engage import ReadOptions, SourceKind, UnreadableSource, open_source
+from amp_console.engage import ReadOptions, SourceKind, UnreadableSource, open_file
 from amp_console.engage.formats import grows
 from tests.engage.events import AT, DEFAULTS, event, joined, lines, members, opened, read
 
@@ -20,14 +20,14 @@ def file(tmp_path: Path) -> Path:
 def test_a_file_is_called_by_its_absolute_path(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file.write_bytes(lines(event("ana")))
     monkeypatch.chdir(file.parent)
-    with open_source("events.txt", DEFAULTS) as source:
+    with open_file("events.txt", DEFAULTS) as source:
         assert (source.name, source.kind) == (str(file), SourceKind.NDJSON)
 
 
 def test_a_file_tells_its_size_and_how_far_it_is_read(file: Path) -> None:
     packed = gzip.compress(lines(*[event(os.urandom(300).hex()) for _ in range(3_000)]))
     file.write_bytes(packed)
-    with open_source(str(file), DEFAULTS, block_bytes=10_000) as source:
+    with open_file(str(file), DEFAULTS, block_bytes=10_000) as source:
         positions = [source.position() for _ in source]
     assert source.size == len(packed) == positions[-1]
     assert positions == sorted(positions)
@@ -44,9 +44,9 @@ def test_a_batch_holds_about_a_block() -> None:
 def test_a_file_is_of_its_own_time_unless_told_otherwise(file: Path) -> None:
     file.write_bytes(lines(event("ana")))
     os.utime(file, ns=(AT * 1000, AT * 1000))
-    with open_source(str(file), DEFAULTS) as source:
+    with open_file(str(file), DEFAULTS) as source:
         assert source.taken_at == AT
-    with open_source(str(file), ReadOptions(taken_at=5)) as source:
+    with open_file(str(file), ReadOptions(taken_at=5)) as source:
         assert source.taken_at == 5
 
 
@@ -59,7 +59,7 @@ def test_the_standard_input_has_a_name_and_no_size_and_stays_open() -> None:
 
 def test_a_file_is_closed_in_the_end(file: Path) -> None:
     file.write_bytes(lines(*[event("ana")] * 100))
-    with open_source(str(file), DEFAULTS, block_bytes=1_000) as source:
+    with open_file(str(file), DEFAULTS, block_bytes=1_000) as source:
         next(iter(source))
     with pytest.raises(ValueError, match="closed file"):
         list(source)
@@ -89,7 +89,7 @@ def test_an_empty_file_holds_no_events(content: bytes) -> None:
 def test_what_is_none_of_the_formats_is_refused(file: Path, content: bytes, sentence: str) -> None:
     file.write_bytes(content)
     with pytest.raises(UnreadableSource) as refused:
-        open_source(str(file), DEFAULTS)
+        open_file(str(file), DEFAULTS)
     assert str(refused.value).startswith(f"{file} can't be read. {sentence}")
     assert "Nothing was read." in str(refused.value)
 
@@ -102,24 +102,24 @@ def test_a_nul_in_a_later_line_is_that_lines_trouble() -> None:
 
 def test_a_missing_file_is_told(tmp_path: Path) -> None:
     with pytest.raises(UnreadableSource, match="does not exist"):
-        open_source(str(tmp_path / "nothing"), DEFAULTS)
+        open_file(str(tmp_path / "nothing"), DEFAULTS)
 
 
 def test_a_folder_is_told(tmp_path: Path) -> None:
     with pytest.raises(UnreadableSource, match=r"is a folder\..*Name the files in it"):
-        open_source(str(tmp_path), DEFAULTS)
+        open_file(str(tmp_path), DEFAULTS)
 
 
 def test_a_name_that_no_file_can_have_is_told() -> None:
     with pytest.raises(UnreadableSource, match="can't be opened"):
-        open_source("a\0b", DEFAULTS)
+        open_file("a\0b", DEFAULTS)
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read all")
 def test_a_file_of_somebody_else_is_told(file: Path) -> None:
     file.touch(mode=0o000)
     with pytest.raises(UnreadableSource, match="may not be read by you"):
-        open_source(str(file), DEFAULTS)
+        open_file(str(file), DEFAULTS)
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])

@@ -4,7 +4,7 @@ import io
 
 import pytest
 
-from amp_console.engage import ReadOptions, open_source
+from amp_console.engage import ReadOptions, read_stream
 from amp_console.values import IdType
 
 OPTIONS = {
@@ -15,15 +15,12 @@ HEADS = {"a list": b"", "a download": b"user_id,email\n"}
 
 
 @pytest.mark.parametrize("kind", OPTIONS)
-def test_it_is_refused_with_the_option_that_helps(
-    monkeypatch: pytest.MonkeyPatch, kind: str
-) -> None:
+def test_it_is_refused_with_the_option_that_helps(kind: str) -> None:
     rows = b"u1\n'+4915112345\n'abc\n+4915112346\n'-1\n"
     if kind == "a download":
         rows = rows.replace(b"\n", b",x\n")
     text = HEADS[kind] + rows
-    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text)))
-    with open_source("-", OPTIONS[kind]) as source:
+    with read_stream(io.BytesIO(text), "stdin", OPTIONS[kind]) as source:
         batches = list(source)
     assert [change.user_id for batch in batches for change in batch.changes] == [
         "u1",

@@ -15,6 +15,7 @@ from amp_console.sync.ingest.buffer import AMBIGUOUS
 from amp_console.sync.ingest.importer import Importer
 from amp_console.sync.ingest.report import ImportProgress
 from amp_console.sync.queries.status import audience_summaries, audience_summary
+from amp_console.sync.sources.registry import open_reader
 from amp_console.values import IdType
 from tests.sync.workspace import Workspace, event
 
@@ -68,7 +69,9 @@ def test_a_file_of_which_nothing_was_taken_says_what_it_looks_like(
     paths[0].write_text(lines(*events))
     paths[1].write_text(lines(event("u1", True, audience=audience or "shoppers")))
     paths[2].write_text("")
-    report = Importer(workspace.ledger, ReadOptions(audience=audience)).run(map(str, paths))
+    report = Importer(workspace.ledger, open_reader, ReadOptions(audience=audience)).run(
+        map(str, paths)
+    )
     [sentence] = report.without_changes
     noun = "1 event" if len(events) == 1 else f"{len(events)} events"
     assert sentence.startswith(f"{paths[0]}: no change in {noun}. ")
@@ -86,7 +89,9 @@ def test_changes_dated_in_the_future_are_counted_and_are_a_notice(
     times[-1] += "00:00:00Z"
     path = tmp_path / "ahead.ndjson"
     path.write_text(lines(*({**event(time, True), "timestamp": time} for time in times)))
-    report = Importer(workspace.ledger, ReadOptions(), now=lambda: now).run([str(path)])
+    report = Importer(workspace.ledger, open_reader, ReadOptions(), now=lambda: now).run(
+        [str(path)]
+    )
     assert report.dated_ahead == 2
     [audience] = report.audience_ids
     alone = workspace.ledger.read(audience_summary, workspace.connection, audience, lambda: now)
@@ -120,7 +125,7 @@ def test_a_source_that_cannot_be_read_stops_no_other(workspace: Workspace, tmp_p
     good = tmp_path / "good.ndjson.gz"
     good.write_bytes(gzip.compress(lines(event("u1", True)).encode()))
     paths = [str(tmp_path / "missing"), str(tmp_path), str(good)]
-    report = Importer(workspace.ledger, ReadOptions()).run(paths)
+    report = Importer(workspace.ledger, open_reader, ReadOptions()).run(paths)
     assert (report.tally.changes, len(report.unreadable)) == (1, 2)
 
 
@@ -165,7 +170,7 @@ def test_an_audience_known_by_its_key_becomes_the_one_events_speak_of(
     download = tmp_path / "download.csv"
     download.write_text("user_id\nu1\n")
     options = ReadOptions(audience="shoppers", taken_at=1)
-    Importer(workspace.ledger, options).run([str(download)])
+    Importer(workspace.ledger, open_reader, options).run([str(download)])
     workspace.read([event("u2", True)])
     (audience,) = workspace.ledger.read(all_audiences)
     assert (audience.space_id, audience.computation_id) == ("spa_1", "aud_shoppers")
@@ -182,7 +187,7 @@ def test_progress_is_shown_and_a_stop_keeps_what_was_read(
         seen.append(now)
         importer.stop()
 
-    importer = Importer(workspace.ledger, ReadOptions(), on_progress=stop_at_once)
+    importer = Importer(workspace.ledger, open_reader, ReadOptions(), on_progress=stop_at_once)
     report = importer.run([str(path)])
     assert report.was_stopped
     assert len(seen) == 1
@@ -200,11 +205,11 @@ def test_a_full_disk_is_told_and_harms_nothing(tmp_path: Path) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (600_000, hard))
         try:
             with pytest.raises(LedgerError, match="is full"):
-                Importer(ledger, ReadOptions()).run([str(path)])
+                Importer(ledger, open_reader, ReadOptions()).run([str(path)])
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     with open_ledger(ledger_file) as ledger:
-        assert Importer(ledger, ReadOptions()).run([str(path)]).tally.changes == 20_000
+        assert Importer(ledger, open_reader, ReadOptions()).run([str(path)]).tally.changes == 20_000
 
 
 def test_an_event_that_means_several_audiences_is_refused_alone(tmp_path: Path) -> None:
@@ -218,7 +223,7 @@ def test_an_event_that_means_several_audiences_is_refused_alone(tmp_path: Path) 
         )
     )
     with open_ledger(tmp_path / "ledger.db") as ledger:
-        report = Importer(ledger, ReadOptions()).run([str(path)])
+        report = Importer(ledger, open_reader, ReadOptions()).run([str(path)])
         kept = ledger.read(lambda db: db.execute("SELECT id FROM member ORDER BY id").fetchall())
         (invalid,) = ledger.read(invalid_events)
     assert (report.tally.read, report.tally.changes, report.tally.invalid) == (4, 3, 1)

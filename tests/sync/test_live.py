@@ -33,8 +33,8 @@ from amp_console.sync.live.options import LiveOptions
 from amp_console.sync.live.progress import LiveReport, LiveSnapshot
 from amp_console.sync.live.session import LiveSession
 from amp_console.sync.sources.protocols import EventStream, Sink
-from amp_console.sync.sources.streams import FollowOptions, PathSource, StreamSource
-from amp_console.sync.sources.watcher import Watching
+from amp_console.sync.sources.streams import FollowOptions, PathStream, PipeStream
+from amp_console.sync.sources.watcher import PathWatcher
 from amp_console.values import IdType, Operation
 from tests.sync.workspace import Workspace, event
 
@@ -57,10 +57,10 @@ async def until(condition: Callable[[], object]) -> None:
         await asyncio.sleep(0.005)
 
 
-class StartedSource(PathSource):
+class StartedSource(PathStream):
     """Paths that are followed; `started` is set when that begins."""
 
-    def __init__(self, watching: Watching, started: asyncio.Event) -> None:
+    def __init__(self, watching: PathWatcher, started: asyncio.Event) -> None:
         super().__init__(watching, IMPATIENT)
         self._started = started
 
@@ -101,7 +101,7 @@ class Session:
     async def _run(self, started: asyncio.Event) -> LiveReport:
         workspace = self.workspace
         ingestor = StreamIngestor(workspace.ledger, workspace.read_options())
-        watching = Watching(ingestor, [self.file])
+        watching = PathWatcher(ingestor, [self.file])
 
         async with self.client as client:
             self.live = LiveSession(workspace.context(client), self.options, self.seen.append)
@@ -471,7 +471,7 @@ async def test_what_was_read_before_the_ledger_failed_is_delivered_too(
     (tmp_path / "a.ndjson").write_text(lines("u1"))
     (tmp_path / "b.ndjson").write_text(lines("u2", key="buyers"))
     ingestor = StreamIngestor(workspace.ledger, workspace.read_options())
-    source = PathSource(Watching(ingestor, [tmp_path]), IMPATIENT)
+    source = PathStream(PathWatcher(ingestor, [tmp_path]), IMPATIENT)
     async with workspace.client() as client:
         live = LiveSession(workspace.context(client), QUICK)
         task = asyncio.create_task(live.run(source))
@@ -524,7 +524,7 @@ async def test_a_ledger_that_takes_nothing_in_for_a_while_loses_nothing_of_a_str
 ) -> None:
     ingestor = StreamIngestor(workspace.ledger, workspace.read_options())
     stream = io.BytesIO(lines(*USERS).encode())
-    source = StreamSource(ingestor, stream, "stdin", options=IMPATIENT)
+    source = PipeStream(ingestor, stream, "stdin", options=IMPATIENT)
     workspace.ledger.write(lambda db: db.execute("ALTER TABLE member RENAME TO elsewhere"))
     async with workspace.client() as client:
         live = LiveSession(workspace.context(client), QUICK)
@@ -542,7 +542,7 @@ async def test_a_line_that_is_too_long_loses_no_other_line_of_a_stream(
     long = b"x" * (LINE_LIMIT + 10) + b"\n"
     stream = io.BytesIO(lines("u1").encode() + long + lines("u2", "u3").encode() + long[:-1])
     ingestor = StreamIngestor(workspace.ledger, workspace.read_options())
-    report = await run(workspace, StreamSource(ingestor, stream, "stdin"))
+    report = await run(workspace, PipeStream(ingestor, stream, "stdin"))
     assert (report.last.tally.read, report.last.tally.invalid) == (5, 2)
     assert workspace.cohort() == {"u1", "u2", "u3"}
 
@@ -708,10 +708,12 @@ async def test_folders_and_single_files_are_followed_together(
 ) -> None:
     folder, file = tmp_path / "folder", tmp_path / "alone.ndjson"
     folder.mkdir()
-    watching = Watching(StreamIngestor(workspace.ledger, workspace.read_options()), [folder, file])
+    watching = PathWatcher(
+        StreamIngestor(workspace.ledger, workspace.read_options()), [folder, file]
+    )
     async with workspace.client() as client:
         live = LiveSession(workspace.context(client), QUICK)
-        task = asyncio.create_task(live.run(PathSource(watching)))
+        task = asyncio.create_task(live.run(PathStream(watching)))
         (folder / "a.ndjson").write_text(lines("u1"))
         await until(is_in(workspace, "u1"))
         file.write_text(lines("u2"))
@@ -849,7 +851,7 @@ async def test_a_stream_is_followed_to_its_end(
 ) -> None:
     ingestor = StreamIngestor(workspace.ledger, workspace.read_options())
     stream = io.BytesIO(begins + (lines(*USERS).rstrip("\n") + ends).encode())
-    report = await run(workspace, StreamSource(ingestor, stream, "stdin"))
+    report = await run(workspace, PipeStream(ingestor, stream, "stdin"))
     assert (report.last.tally.read, report.pending) == (20, 0)
     assert workspace.cohort() == set(USERS)
 
@@ -876,7 +878,7 @@ async def test_events_of_an_open_pipe_are_read_as_they_come(
     workspace: Workspace, ends: str
 ) -> None:
     pipe = Pipe()
-    source = StreamSource(
+    source = PipeStream(
         StreamIngestor(workspace.ledger, workspace.read_options()), pipe.stream, "stdin"
     )
     async with workspace.client() as client:
@@ -895,7 +897,7 @@ async def test_what_was_read_from_a_pipe_is_kept_when_the_session_ends(
 ) -> None:
     """The line under way, too; the rest stays in the pipe."""
     pipe = Pipe()
-    source = StreamSource(
+    source = PipeStream(
         StreamIngestor(workspace.ledger, workspace.read_options()), pipe.stream, "stdin"
     )
     async with workspace.client() as client:
@@ -924,14 +926,14 @@ async def test_a_stream_is_read_in_any_format(workspace: Workspace, kind: str) -
         "noise before": b"starting...\nready\n" + lines(*USERS).encode(),
     }[kind]
     ingestor = StreamIngestor(workspace.ledger, workspace.read_options())
-    await run(workspace, StreamSource(ingestor, io.BytesIO(content), "stdin"))
+    await run(workspace, PipeStream(ingestor, io.BytesIO(content), "stdin"))
     assert workspace.cohort() == set(USERS)
 
 
 async def test_a_line_that_waits_for_its_rest_is_shown(workspace: Workspace) -> None:
     pipe, clock = Pipe(), [0.0]
     ingestor = StreamIngestor(workspace.ledger, workspace.read_options())
-    source = StreamSource(ingestor, pipe.stream, "stdin", lambda: clock[0])
+    source = PipeStream(ingestor, pipe.stream, "stdin", lambda: clock[0])
     async with workspace.client() as client:
         live = LiveSession(workspace.context(client), QUICK)
         task = asyncio.create_task(live.run(source))

@@ -24,6 +24,7 @@ from amp_console.sync.audience_settings import SettingsChange
 from amp_console.sync.queries.person import PersonVerdict, explain_person
 from amp_console.sync.reconcile.member_list import IncompleteList, read_member_list
 from amp_console.sync.reconcile.plan import plan_repair
+from amp_console.sync.sources.registry import open_reader
 from amp_console.values import IdType, Operation
 from tests.sync.workspace import BOTH, Workspace, event
 
@@ -347,8 +348,8 @@ def test_an_incomplete_list_is_compared_with_only_where_the_operator_insists(
     path.write_bytes(content)
     of = workspace.audience()
     with pytest.raises(IncompleteList, match="can't be compared with"):
-        read_member_list(workspace.ledger, of, str(path))
-    listing = read_member_list(workspace.ledger, of, str(path), allow_incomplete=True)
+        read_member_list(workspace.ledger, open_reader, of, str(path))
+    listing = read_member_list(workspace.ledger, open_reader, of, str(path), allow_incomplete=True)
     assert (listing.refused, listing.known) == (1, listing.members)
 
 

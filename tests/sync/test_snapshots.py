@@ -14,6 +14,7 @@ from amp_console.sync.audience_settings import SettingsChange
 from amp_console.sync.ingest.importer import Importer
 from amp_console.sync.ingest.report import ImportReport
 from amp_console.sync.ingest.snapshot import SnapshotReader, SnapshotReport, SnapshotState
+from amp_console.sync.sources.registry import open_reader
 from amp_console.values import IdType
 from tests.sync.workspace import Workspace, event
 
@@ -43,7 +44,7 @@ def read(
         paths.append(str(path))
     reader = SnapshotReader(workspace.ledger, allow_incomplete=allow_incomplete)
     chosen = ReadOptions(**{"audience": "shoppers", "taken_at": AT, **options})  # type: ignore[arg-type]
-    return reader, Importer(workspace.ledger, chosen, snapshot=reader).run(paths)
+    return reader, Importer(workspace.ledger, open_reader, chosen, snapshot=reader).run(paths)
 
 
 def outcome(workspace: Workspace, *contents: bytes, **options: object) -> SnapshotReport:
@@ -112,7 +113,11 @@ def test_a_stop_in_the_middle_removes_no_one(workspace: Workspace, tmp_path: Pat
     reader = SnapshotReader(workspace.ledger, allow_incomplete=True)
     options = ReadOptions(audience="shoppers", taken_at=AT)
     importer = Importer(
-        workspace.ledger, options, snapshot=reader, on_progress=lambda _: importer.stop()
+        workspace.ledger,
+        open_reader,
+        options,
+        snapshot=reader,
+        on_progress=lambda _: importer.stop(),
     )
     report = importer.run([str(path)])
     assert report.snapshot is not None
@@ -188,7 +193,9 @@ def test_a_missing_part_removes_no_one(workspace: Workspace, tmp_path: Path) -> 
     path.write_bytes(listed(*MEMBERS[:9]))
     reader = SnapshotReader(workspace.ledger)
     options = ReadOptions(audience="shoppers", taken_at=AT)
-    report = Importer(workspace.ledger, options, snapshot=reader).run([str(path), str(path) + "-2"])
+    report = Importer(workspace.ledger, open_reader, options, snapshot=reader).run(
+        [str(path), str(path) + "-2"]
+    )
     assert report.snapshot is not None
     assert report.snapshot.state is INCOMPLETE
     assert wanted(workspace) == set(MEMBERS)
@@ -267,8 +274,8 @@ def test_a_file_without_a_stated_time_has_its_own(workspace: Workspace, tmp_path
     path.write_bytes(listed(*MEMBERS[:9]))
     os.utime(path, (AT / 1_000_000, AT / 1_000_000))
     reader = SnapshotReader(workspace.ledger)
-    report = Importer(workspace.ledger, ReadOptions(audience="shoppers"), snapshot=reader).run(
-        [str(path)]
-    )
+    report = Importer(
+        workspace.ledger, open_reader, ReadOptions(audience="shoppers"), snapshot=reader
+    ).run([str(path)])
     assert report.snapshot is not None
     assert report.snapshot.removed == 1

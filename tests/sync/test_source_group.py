@@ -8,10 +8,9 @@ import pytest
 
 from amp_console.sync.ingest.stream import StreamIngestor
 from amp_console.sync.live.session import LiveSession
-from amp_console.sync.sources.group import SourceGroup
 from amp_console.sync.sources.protocols import CannotBind
-from amp_console.sync.sources.streams import PathSource
-from amp_console.sync.sources.watcher import Watching
+from amp_console.sync.sources.streams import PathStream, StreamGroup
+from amp_console.sync.sources.watcher import PathWatcher
 from tests.sync.test_live import is_in, lines, until
 from tests.sync.webhook_sender import LIVE_OPTIONS, free_port, receiver
 from tests.sync.workspace import Workspace
@@ -19,8 +18,10 @@ from tests.sync.workspace import Workspace
 pytestmark = pytest.mark.anyio
 
 
-def source_of(workspace: Workspace, file: Path) -> PathSource:
-    return PathSource(Watching(StreamIngestor(workspace.ledger, workspace.read_options()), [file]))
+def source_of(workspace: Workspace, file: Path) -> PathStream:
+    return PathStream(
+        PathWatcher(StreamIngestor(workspace.ledger, workspace.read_options()), [file])
+    )
 
 
 async def test_a_source_added_later_is_followed_too(workspace: Workspace, tmp_path: Path) -> None:
@@ -28,7 +29,7 @@ async def test_a_source_added_later_is_followed_too(workspace: Workspace, tmp_pa
     first.write_text(lines("u1"))
     second.write_text(lines("u2"))
     async with workspace.client() as client:
-        group = SourceGroup(source_of(workspace, first))
+        group = StreamGroup(source_of(workspace, first))
         live = LiveSession(workspace.context(client), LIVE_OPTIONS)
         task = asyncio.create_task(live.run(group))
         await until(is_in(workspace, "u1"))
@@ -46,7 +47,7 @@ async def test_two_sources_that_meet_an_audience_at_once_share_it(
     for n, file in enumerate(files):
         file.write_text(lines(f"u{n}"))
     async with workspace.client() as client:
-        group = SourceGroup(*(source_of(workspace, file) for file in files))
+        group = StreamGroup(*(source_of(workspace, file) for file in files))
         live = LiveSession(workspace.context(client), LIVE_OPTIONS)
         task = asyncio.create_task(live.run(group))
         await until(is_in(workspace, *(f"u{n}" for n in range(6))))
@@ -62,6 +63,6 @@ async def test_a_source_that_fails_ends_the_others(workspace: Workspace, tmp_pat
     async with workspace.client() as client:
         live = LiveSession(workspace.context(client), LIVE_OPTIONS)
         with pytest.raises(CannotBind):
-            await live.run(SourceGroup(first, second, source_of(workspace, tmp_path / "a.ndjson")))
+            await live.run(StreamGroup(first, second, source_of(workspace, tmp_path / "a.ndjson")))
     with socket.create_server(("127.0.0.1", port)):
         pass  # the address is free again

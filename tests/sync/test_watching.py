@@ -21,7 +21,7 @@ from amp_console.ledger.checkpoints import checkpoints
 from amp_console.ledger.sources import invalid_events
 from amp_console.simulator import Simulator
 from amp_console.sync.ingest.stream import StreamIngestor
-from amp_console.sync.sources.watcher import Watching, WatchOptions, _files_in, readable
+from amp_console.sync.sources.watcher import PathWatcher, WatchOptions, _files_in, readable
 from tests.sync.workspace import Workspace, event
 
 
@@ -48,7 +48,7 @@ class Watcher:
     def start(self) -> None:
         """Start as a new process would: all it knows is in the ledger."""
         feed = StreamIngestor(self._office.ledger, self._office.read_options())
-        self.watching = Watching(feed, self._paths, lambda: self.now, self.options)
+        self.watching = PathWatcher(feed, self._paths, lambda: self.now, self.options)
 
     def look(self) -> int:
         """Look until nothing is new; return how many events were read."""

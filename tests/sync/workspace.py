@@ -32,6 +32,7 @@ from amp_console.sync.reconcile.compare import CompareReport, compare_audiences
 from amp_console.sync.reconcile.member_list import read_member_list
 from amp_console.sync.reconcile.plan import plan_repair
 from amp_console.sync.reconcile.repair import RepairReport, RepairResult, repair
+from amp_console.sync.sources.registry import open_reader
 from amp_console.sync.timing import Stop, Timing
 from amp_console.values import IdType, Operation
 
@@ -137,7 +138,7 @@ class Workspace:
         return self.read_file(path)
 
     def read_file(self, path: Path) -> ImportReport:
-        return Importer(self.ledger, self.read_options()).run([str(path)])
+        return Importer(self.ledger, open_reader, self.read_options()).run([str(path)])
 
     def read_options(self) -> ReadOptions:
         return ReadOptions(mapping=self.mapping)
@@ -187,7 +188,7 @@ class Workspace:
         self, key: str = "shoppers", against: Path | None = None, stop: Stop | None = None
     ) -> CompareReport:
         of = self.audience(key)
-        listing = read_member_list(self.ledger, of, str(against)) if against else None
+        listing = read_member_list(self.ledger, open_reader, of, str(against)) if against else None
         async with self.opened(stop) as context:
             return await compare_audiences([of], context, listing)
 

@@ -14,8 +14,8 @@ from amp_console.sync.live.alerts import Alert, Alerts
 from amp_console.sync.live.options import LiveOptions
 from amp_console.sync.live.progress import LiveReport, LiveSnapshot
 from amp_console.sync.live.session import LiveSession
-from amp_console.sync.sources.group import SourceGroup
 from amp_console.sync.sources.protocols import CannotBind, EventStream
+from amp_console.sync.sources.streams import StreamGroup
 from amp_console.sync.timing import Timing
 from amp_console.values import Secret
 
@@ -54,7 +54,7 @@ class LiveJob(Job):
         self._alerts = Alerts()
         self._live: LiveSession | None = None
         self._bring = bring
-        self._group = SourceGroup()
+        self._group = StreamGroup()
         self._seen_at: float | None = None
 
     @property
@@ -161,10 +161,9 @@ def paths(*names: str) -> Bring:
     """Follow files that grow, and folders."""
 
     def bring(session: Session) -> EventStream:
-        from amp_console.sync.sources.streams import PathSource
-        from amp_console.sync.sources.watcher import Watching, readable
+        from amp_console.sync.sources.registry import open_stream
 
-        return PathSource(Watching(_feed(session), readable(names)))
+        return open_stream(names, _feed(session), aliases={})  # its standard input is the keyboard
 
     return bring
 

@@ -11,6 +11,7 @@ from amp_console.sync.reconcile.compare import CompareReport, compare_audiences
 from amp_console.sync.reconcile.member_list import IncompleteList, read_member_list
 from amp_console.sync.reconcile.plan import RepairPlan
 from amp_console.sync.reconcile.repair import RepairReport, repair
+from amp_console.sync.sources.registry import open_reader
 
 
 class CompareOperation(RunOperation):
@@ -49,6 +50,7 @@ class CompareOperation(RunOperation):
                 listing = await aside(
                     read_member_list,
                     context.ledger,
+                    open_reader,
                     self._audiences[0],
                     self.against,
                     allow_incomplete=self._allow_incomplete,

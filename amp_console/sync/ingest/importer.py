@@ -6,18 +6,12 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from operator import attrgetter
 
-from amp_console.engage import (
-    EventBatch,
-    ReadOptions,
-    Source,
-    SourceKind,
-    UnreadableSource,
-    open_source,
-)
+from amp_console.engage import EventBatch, ReadOptions, SourceKind, UnreadableSource
 from amp_console.ledger import Ledger, sources
 from amp_console.ledger.audiences import all_audiences
 from amp_console.ledger.event_log import add_log_entry
 from amp_console.ledger.sources import ReadCounts
+from amp_console.sync.ingest.batch_reader import BatchReader, OpenReader
 from amp_console.sync.ingest.buffer import ChangeBuffer, KnownAudiences
 from amp_console.sync.ingest.log_entry import import_entry
 from amp_console.sync.ingest.report import (
@@ -44,6 +38,7 @@ class Importer:
     def __init__(
         self,
         ledger: Ledger,
+        open_reader: OpenReader,
         options: ReadOptions,
         *,
         snapshot: SnapshotReader | None = None,
@@ -57,6 +52,7 @@ class Importer:
         """
         self._is_logged = is_logged
         self._ledger = ledger
+        self._open_reader = open_reader
         self._options = options
         self._snapshot = snapshot
         self._on_progress = on_progress
@@ -75,7 +71,7 @@ class Importer:
         """Stop reading after the block at hand; what was read so far is kept."""
         self._stop = True
 
-    def run(self, paths: Iterable[str]) -> ImportReport:
+    def run(self, addresses: Iterable[str]) -> ImportReport:
         """Read every source; one that can't be read stops none of the others.
 
         Raises `LedgerError`, and `AudienceAmbiguous` for a list of members.
@@ -84,12 +80,12 @@ class Importer:
         names: list[str] = []
         known = {audience.id for audience in self._ledger.read(all_audiences)}
         with _no_garbage():
-            for path in paths:
+            for address in addresses:
                 if self._stop:
                     break
-                names.append(path)
+                names.append(address)
                 try:
-                    with open_source(path, self._options) as source:
+                    with self._open_reader(address, self._options) as source:
                         self._read(source)
                 except UnreadableSource as error:
                     unreadable.append(str(error))
@@ -128,9 +124,8 @@ class Importer:
         )
         self._ledger.write(add_log_entry, entry)
 
-    def _read(self, source: Source) -> None:
-        path = None if source.name == "stdin" else source.name
-        source_id = self._ledger.write(sources.begin_source, source.name, path, self._now())
+    def _read(self, source: BatchReader) -> None:
+        source_id = self._ledger.write(sources.begin_source, source.name, source.key, self._now())
         is_list = source.kind is SourceKind.AUDIENCE_CSV
         staged = self._snapshot if is_list else None
         if staged:
@@ -161,7 +156,7 @@ class Importer:
         if max(map(_at, batch.changes), default=0) > self._latest:
             self._dated_ahead += sum(at > self._latest for at in map(_at, batch.changes))
 
-    def _end(self, source: Source, staged: SnapshotReader | None, counts: ReadCounts) -> None:
+    def _end(self, source: BatchReader, staged: SnapshotReader | None, counts: ReadCounts) -> None:
         if staged:
             staged.end(source, counts.invalid)
         elif self._snapshot and counts.read:
@@ -176,7 +171,7 @@ class Importer:
             self._audiences.choose(ref, self._options.ref)
         return self._audiences.ids.get(ref) or self._audiences.discover(ref)
 
-    def _publish(self, source: Source, counts: ReadCounts) -> None:
+    def _publish(self, source: BatchReader, counts: ReadCounts) -> None:
         if self._on_progress:
             counts = self._counts + counts
             self._on_progress(ImportProgress(source.name, source.position(), source.size, counts))

@@ -8,10 +8,11 @@ import enum
 
 import msgspec
 
-from amp_console.engage import EventBatch, Source
+from amp_console.engage import EventBatch
 from amp_console.ledger import Ledger, snapshots
 from amp_console.ledger.audiences import audience
 from amp_console.ledger.snapshots import Removal, Snapshot
+from amp_console.sync.ingest.batch_reader import BatchReader
 from amp_console.text import plural
 
 
@@ -80,7 +81,7 @@ class SnapshotReader:
         self._name = ""
         self._note = ""
 
-    def begin(self, audience_id: int, source_id: int, source: Source) -> None:
+    def begin(self, audience_id: int, source_id: int, source: BatchReader) -> None:
         """Start on one more list of members. Raises `LedgerError`."""
         if self._snapshot is None:
             self._ledger.stage(snapshots.begin_staging, audience_id)
@@ -103,7 +104,7 @@ class SnapshotReader:
         of = self._snapshot
         self._ledger.stage(snapshots.stage_changes, of.audience_id, of.source_id, batch.changes)
 
-    def end(self, source: Source, refused: int) -> None:
+    def end(self, source: BatchReader, refused: int) -> None:
         """Note what is wrong with a list that was read to its end, so many rows `refused`."""
         if source.trouble:
             self._problems.append(f"{source.name} broke off. {source.trouble}")

@@ -2,9 +2,10 @@
 
 import msgspec
 
-from amp_console.engage import ReadOptions, Source, UnreadableSource, open_source
+from amp_console.engage import ReadOptions, UnreadableSource
 from amp_console.ledger import Ledger, export_staging
 from amp_console.ledger.audiences import Audience
+from amp_console.sync.ingest.batch_reader import BatchReader, OpenReader
 from amp_console.text import plural
 from amp_console.values import Change, IdType, Refusal
 
@@ -29,9 +30,14 @@ class MemberList(msgspec.Struct, frozen=True):
 
 
 def read_member_list(
-    ledger: Ledger, audience: Audience, path: str, *, allow_incomplete: bool = False
+    ledger: Ledger,
+    open_reader: OpenReader,
+    audience: Audience,
+    address: str,
+    *,
+    allow_incomplete: bool = False,
 ) -> MemberList:
-    """Read a list of an audience's members from a file or the standard input ("-"). May block.
+    """Read a list of an audience's members; it may block.
 
     The list is Segment's CSV download of the audience, or one identifier of its ID type per line.
     Raises `UnreadableSource`, `IncompleteList` unless `allow_incomplete`, and `LedgerError`; after
@@ -39,7 +45,7 @@ def read_member_list(
     """
     refusals: list[Refusal] = []
     refused = 0
-    with open_source(path, _options(audience)) as source:
+    with open_reader(address, _options(audience)) as source:
         ledger.stage(export_staging.begin_list, audience.id)
         for batch in source:
             ids = [_identifier(change, audience.id_type) for change in batch.changes]
@@ -58,7 +64,7 @@ def read_member_list(
         return MemberList(source.name, source.taken_at, listed.members, refused, listed.known)
 
 
-def _why_incomplete(source: Source, refused: int, first: Refusal) -> str:
+def _why_incomplete(source: BatchReader, refused: int, first: Refusal) -> str:
     """Why a list can't be used: a member missing from it would be removed from the cohort."""
     if source.trouble:
         return f"{source.name} can't be compared with. {source.trouble}"

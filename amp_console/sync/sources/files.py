@@ -12,7 +12,7 @@ from typing import BinaryIO, NamedTuple
 
 import msgspec
 
-from amp_console.engage import EventBatch, open_source
+from amp_console.engage import EventBatch, open_file
 from amp_console.engage.reader import EventReader
 from amp_console.engage.source import BEGINNING, Start, grows_by_lines
 from amp_console.sync.ingest.stream import IngestResult, StreamIngestor
@@ -106,7 +106,7 @@ class FileReader:
                 return ""
             start = Start(log.position, log.line) if log else BEGINNING
             options = self._feed.options
-            with open_source(str(path), options, start=start, may_grow=True) as source:
+            with open_file(str(path), options, start=start, may_grow=True) as source:
                 if log is not None:
                     source_id = log.source_id
                 elif known is not None:

@@ -12,14 +12,13 @@ from typing import BinaryIO, TypeVar, cast
 import msgspec
 from watchfiles import awatch
 
-from amp_console.engage import EventBatch, Source, open_source
-from amp_console.engage.source import STDIN
+from amp_console.engage import EventBatch, Source, read_stream
 from amp_console.ledger import LedgerError
 from amp_console.sync.formatting import without_name
 from amp_console.sync.ingest.stream import StreamIngestor
 from amp_console.sync.sources.pipe import EndableStream
-from amp_console.sync.sources.protocols import Sink, SourceStatus
-from amp_console.sync.sources.watcher import Watching
+from amp_console.sync.sources.protocols import EventStream, Sink, SourceStatus
+from amp_console.sync.sources.watcher import PathWatcher
 
 WAKE_UP = 1_000  # milliseconds until the watcher sees that it is to end
 LAST_TURN = 4 * 1024 * 1024  # bytes that are read when the session is to end
@@ -45,10 +44,57 @@ class FollowOptions(msgspec.Struct, frozen=True):
 FOLLOW_OPTIONS = FollowOptions()
 
 
-class PathSource:
+class StreamGroup:
+    """Sources that share a session; more can be added while it lasts."""
+
+    def __init__(self, *sources: EventStream) -> None:
+        self._sources = list(sources)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._added = asyncio.Event()
+        self._sink: Sink | None = None
+
+    def status(self) -> tuple[SourceStatus, ...]:
+        """Where events come from, in the order the sources were added."""
+        return tuple(found for source in self._sources for found in source.status())
+
+    def add(self, source: EventStream) -> None:
+        """Take in what this source brings, too; it begins at once in a session under way."""
+        self._sources.append(source)
+        if self._sink is not None:
+            self._tasks.add(asyncio.create_task(source.follow(self._sink)))
+            self._added.set()
+
+    async def follow(self, sink: Sink) -> None:
+        """Follow until every source has ended; one that fails ends the others, and is raised."""
+        self._sink = sink
+        self._tasks = {asyncio.create_task(source.follow(sink)) for source in self._sources}
+        try:
+            while self._tasks:
+                await self._until_one_ends()
+        finally:
+            self._sink = None
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _until_one_ends(self) -> None:
+        """Wait until a source has ended, or another one was added; raises what ended it."""
+        self._added.clear()
+        added = asyncio.create_task(self._added.wait())
+        try:
+            await asyncio.wait({*self._tasks, added}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            added.cancel()
+        ended = {task for task in self._tasks if task.done()}
+        self._tasks -= ended
+        for task in ended:
+            task.result()
+
+
+class PathStream:
     """Files that grow, and folders in which files appear."""
 
-    def __init__(self, watching: Watching, options: FollowOptions = FOLLOW_OPTIONS) -> None:
+    def __init__(self, watching: PathWatcher, options: FollowOptions = FOLLOW_OPTIONS) -> None:
         self._watching = watching
         self._options = options
         self._trouble = ""
@@ -109,7 +155,7 @@ class PathSource:
                 news.set()
 
 
-class StreamSource:
+class PipeStream:
     """A stream, such as the standard input, in any format that an import reads."""
 
     def __init__(
@@ -199,8 +245,8 @@ class StreamSource:
         return thread
 
     def _batches(self) -> Iterator[EventBatch]:
-        self._source = open_source(
-            STDIN, self._feed.options, stdin=cast("BinaryIO", self._stream), is_live=True
+        self._source = read_stream(
+            cast("BinaryIO", self._stream), self._seen.name, self._feed.options, is_live=True
         )
         for batch in self._source:
             self._changed = self._now()

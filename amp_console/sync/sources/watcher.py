@@ -84,7 +84,7 @@ class _Turn(NamedTuple):
     stamp: Stamp | None
 
 
-class Watching:
+class PathWatcher:
     """Looks at paths again and again; `scan` takes in what is new. It may block."""
 
     def __init__(

@@ -1,0 +1,61 @@
+"""What ingest and reconcile need of a source that has an end."""
+
+from collections.abc import Callable, Iterator
+from types import TracebackType
+from typing import Protocol, Self
+
+from amp_console.engage import EventBatch, ReadOptions, SourceKind
+from amp_console.values import IdType
+
+
+class BatchReader(Protocol):
+    """A read that ends: iterates once over its batches. As a context manager it closes itself.
+
+    Nothing wrong with the content raises: it becomes a refusal.
+    """
+
+    @property
+    def name(self) -> str:
+        """What people call the source."""
+
+    @property
+    def key(self) -> str | None:
+        """What the ledger knows the source by when it is read again; None: it can't be."""
+
+    @property
+    def kind(self) -> SourceKind:
+        """What the source holds."""
+
+    @property
+    def taken_at(self) -> int:
+        """When a list of members was true, in microseconds since 1970 (UTC)."""
+
+    @property
+    def id_types(self) -> tuple[IdType, ...]:
+        """The ID types by which a list of members lists them."""
+
+    @property
+    def size(self) -> int | None:
+        """Its bytes, packed as they are; None where that is not known."""
+
+    @property
+    def trouble(self) -> str | None:
+        """Why it broke off before its end, None where it did not, or not yet."""
+
+    def position(self) -> int:
+        """Return how many of its bytes were read so far."""
+
+    def __iter__(self) -> Iterator[EventBatch]: ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None: ...
+
+
+OpenReader = Callable[[str, ReadOptions], BatchReader]
+"""Opens the source that an address means. Raises `UnreadableSource`."""

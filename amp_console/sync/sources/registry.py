@@ -1,0 +1,86 @@
+"""Which kind of source an address means: its URL scheme says how it is read and followed.
+
+An address without one of these schemes is a path. A new kind of source is one more row here.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import unquote
+
+from amp_console.engage import ReadOptions, UnreadableSource, open_file, read_stream
+from amp_console.sync.ingest.batch_reader import BatchReader
+from amp_console.sync.ingest.stream import StreamIngestor
+from amp_console.sync.sources.protocols import EventStream
+from amp_console.sync.sources.streams import PathStream, PipeStream, StreamGroup
+from amp_console.sync.sources.watcher import PathWatcher, readable
+
+ALIASES = {"-": "stdin:"}
+
+
+class Scheme(NamedTuple):
+    """How a kind of source is opened; the functions get addresses without the scheme.
+
+    A source that `is_alone` can't be followed together with other addresses.
+    """
+
+    open_reader: Callable[[str, ReadOptions], BatchReader]
+    open_stream: Callable[[Sequence[str], StreamIngestor], EventStream]
+    is_alone: bool = False
+
+
+def open_reader(address: str, options: ReadOptions) -> BatchReader:
+    """Open a source that ends. Raises `UnreadableSource`."""
+    scheme, rest = _split(address, ALIASES)
+    return SCHEMES[scheme].open_reader(rest, options)
+
+
+def open_stream(
+    addresses: Sequence[str],
+    ingestor: StreamIngestor,
+    aliases: Mapping[str, str] = ALIASES,
+) -> EventStream:
+    """Open sources that are followed, as one stream. Raises `UnreadableSource`."""
+    by_scheme: dict[str, list[str]] = {}
+    for address in addresses:
+        scheme, rest = _split(address, aliases)
+        by_scheme.setdefault(scheme, []).append(rest)
+        if len(addresses) > 1 and SCHEMES[scheme].is_alone:
+            raise UnreadableSource(
+                f"Standard input ({address}) can't be combined with other paths."
+            )
+    streams = [SCHEMES[scheme].open_stream(rest, ingestor) for scheme, rest in by_scheme.items()]
+    return streams[0] if len(streams) == 1 else StreamGroup(*streams)
+
+
+def _split(address: str, aliases: Mapping[str, str]) -> tuple[str, str]:
+    """Return the scheme and what follows it; a path has the scheme "" and stays as it is."""
+    scheme, colon, rest = aliases.get(address, address).partition(":")
+    return (scheme, rest) if colon and scheme in SCHEMES else ("", address)
+
+
+def _path_of(rest: str) -> str:
+    """The path of a `file:` URL, on this machine."""
+    path = unquote(rest.removeprefix("//"))
+    is_drive = os.name == "nt" and path.startswith("/")
+    return str(Path(path.removeprefix("/") if is_drive else path))
+
+
+def _follow_paths(paths: Sequence[str], ingestor: StreamIngestor) -> EventStream:
+    return PathStream(PathWatcher(ingestor, readable(paths)))
+
+
+SCHEMES = {
+    "": Scheme(open_file, _follow_paths),
+    "file": Scheme(
+        lambda rest, options: open_file(_path_of(rest), options),
+        lambda rest, ingestor: _follow_paths([_path_of(item) for item in rest], ingestor),
+    ),
+    "stdin": Scheme(
+        lambda _, options: read_stream(sys.stdin.buffer, "stdin", options),
+        lambda _, ingestor: PipeStream(ingestor, sys.stdin.buffer, "stdin"),
+        is_alone=True,
+    ),
+}
