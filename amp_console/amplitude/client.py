@@ -73,7 +73,7 @@ class AmplitudeClient:
         return await self._exchange.read(Call(_COHORTS), reading.cohorts)
 
     async def usage(self) -> Usage | None:
-        """Return the month's allowance of downloads; None where Amplitude does not tell it."""
+        """Return the month's allowance of downloads; None if Amplitude does not say."""
         try:
             return await self._exchange.read(Call(f"{_COHORTS}/usage"), reading.usage)
         except (BadRequest, ForeignAnswer) as refusal:
@@ -122,7 +122,7 @@ class AmplitudeClient:
         return (await self._exchange.send(call)).status == 200
 
     def download(self, request_id: str) -> AsyncGenerator[bytes, None]:
-        """Yield the file's CSV piece by piece, unpacked; it can be had for 7 days.
+        """Yield the file's CSV piece by piece, unpacked; it is available for 7 days.
 
         Raises `DownloadLinkExpired` where the file is asked for too slowly: then ask again. To stop
         before the end, close the generator (`contextlib.aclosing`).

@@ -30,6 +30,6 @@ async def streamed(exchange: Exchange, call: Call) -> AsyncGenerator[bytes, None
 
 
 def _link(response: httpx.Response) -> httpx.URL | None:
-    """Return where a large file is: on somebody else's server, which must not get our keys."""
+    """Return where a large file is: on a server of another company, which must not get our keys."""
     redirect = response.next_request
     return redirect.url if redirect is not None and keeps_secrets(redirect.url) else None

@@ -58,7 +58,7 @@ def _is_only(status: int | None, words: str) -> bool:
 
 
 class KeysReason(enum.StrEnum):
-    """Why Amplitude refuses a key pair, as the words of its 403 answers tell."""
+    """Why Amplitude refuses a key pair, according to the words of its 403 answers."""
 
     UNKNOWN_KEY = "unknown key"
     WRONG_SECRET = "wrong secret"  # noqa: S105  # a reason, not a secret

@@ -1,4 +1,4 @@
-"""One request and its answer: the keys go on, trouble comes back as one of our own errors."""
+"""One request and its answer: keys are added, and trouble is raised as one of our own errors."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
@@ -142,7 +142,7 @@ class Exchange:
 
     @asynccontextmanager
     async def open_link(self, link: httpx.URL) -> AsyncGenerator[OpenedResponse, None]:
-        """Open a link to somebody else's server, without our keys; raises `AmplitudeError`."""
+        """Open a link to another company's server, without our keys; raises `AmplitudeError`."""
         request = self._http.build_request("GET", link)
         async with self._opened(request, None, has_effect=False) as answer:
             yield answer

@@ -1,4 +1,4 @@
-"""Where Amplitude answers, and which other addresses may stand in for it."""
+"""Amplitude's addresses, and which other addresses may replace them."""
 
 import ipaddress
 

@@ -13,11 +13,11 @@ from typing import NamedTuple
 from amp_console.amplitude.errors import NoConnection, ServerTrouble, Unreachable
 
 _AMPLITUDE_ID, _USER_ID = "amplitude_id", "user_id"
-_LONGEST_RECORD = 1024 * 1024  # bytes; a file that goes on without a newline is no such file
+_LONGEST_RECORD = 1024 * 1024  # bytes; a longer one means that this is no such file
 
 
 class CohortMember(NamedTuple):
-    """One person in a cohort; `user_id` is "" for whoever has none."""
+    """One person in a cohort; `user_id` is "" if there is none."""
 
     amplitude_id: str
     user_id: str
@@ -29,21 +29,21 @@ async def members_in(pieces: AsyncIterator[bytes]) -> AsyncGenerator[list[Cohort
     Raises `ServerTrouble` for what is no such file, `NoConnection` where it breaks off within a
     record or before its header.
     """
-    file = _File()
+    reader = _RecordReader()
     async for piece in pieces:
-        if members := file.take(piece):
+        if members := reader.feed(piece):
             yield members
-    if members := file.finish():
+    if members := reader.finish():
         yield members
 
 
-class _File:
+class _RecordReader:
     def __init__(self) -> None:
         self._rest = b""
         self._columns: tuple[int, int] | None = None
         self._has_tabs = False
 
-    def take(self, piece: bytes) -> list[CohortMember]:
+    def feed(self, piece: bytes) -> list[CohortMember]:
         text = self._rest + piece
         end = _end_of_records(text)
         self._rest = text[end:]
@@ -63,7 +63,7 @@ class _File:
         try:
             rows = csv.reader(io.StringIO(records.decode("utf-8"), newline=""), strict=True)
             if self._columns is None and (header := next(rows, None)):
-                self._understand(header)
+                self._read_header(header)
             if self._columns is None:
                 return []
             amplitude_id, user_id = self._columns
@@ -71,18 +71,20 @@ class _File:
         except (UnicodeDecodeError, csv.Error, IndexError):
             raise ServerTrouble from None
         if self._has_tabs:
-            return [CohortMember(_bare(member[0]), _bare(member[1])) for member in members]
+            return [
+                CohortMember(_without_tab(member[0]), _without_tab(member[1])) for member in members
+            ]
         return members
 
-    def _understand(self, header: list[str]) -> None:
+    def _read_header(self, header: list[str]) -> None:
         self._has_tabs = any(cell.startswith("\t") for cell in header)
-        names = [_bare(cell).strip().casefold() for cell in header]
+        names = [_without_tab(cell).strip().casefold() for cell in header]
         if _AMPLITUDE_ID not in names or _USER_ID not in names:
             raise ServerTrouble
         self._columns = names.index(_AMPLITUDE_ID), names.index(_USER_ID)
 
 
-def _bare(cell: str) -> str:
+def _without_tab(cell: str) -> str:
     return cell.removeprefix("\t")
 
 

@@ -1,4 +1,4 @@
-"""Amplitude's answers, made into the shapes that leave this room.
+"""Amplitude's answers, converted to the types that other packages use.
 
 Readers raise ValueError where an answer is none of the call's: read as an empty one, it would be
 taken for a fact, and a second cohort made or a user counted as delivered. An answer of the right

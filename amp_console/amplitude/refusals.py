@@ -23,7 +23,7 @@ from amp_console.amplitude.json_values import dig, items, one_line, parse, texts
 from amp_console.amplitude.reading import skipped_ids
 
 # Guesses: Amplitude documents neither the statuses nor the texts of these refusals.
-_GONE = re.compile(  # with the cohort's id taken out
+_GONE = re.compile(  # with the cohort's id removed
     r"\bcohort(?: with)?(?:[ _]?id)?\W*(?:does not exist|doesn't exist|not found|was deleted)"
     r"|\b(?:unknown|invalid|no|no such) cohort(?: with)?(?:[ _]?id)?\W*$",
     re.IGNORECASE,

@@ -1,4 +1,4 @@
-"""What goes into Amplitude's calls, and what comes back."""
+"""The arguments and results of Amplitude's calls."""
 
 from collections.abc import Sequence
 from typing import TypeAlias
@@ -62,7 +62,7 @@ class Upload(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Uploaded(msgspec.Struct, frozen=True):
-    """What an upload came to; only a sample of the unknown ids comes back.
+    """The result of an upload; only a sample of the unknown ids comes back.
 
     `cohort_id` is None where no cohort was made. `text` is the first 2000 characters of the body.
     """
@@ -75,7 +75,7 @@ class Uploaded(msgspec.Struct, frozen=True):
 
 
 class MembersChanged(msgspec.Struct, frozen=True):
-    """A change of members that was carried out, but for the ids Amplitude does not know.
+    """A change of members that was carried out, except for the ids that Amplitude does not know.
 
     `text` is the first 2000 characters of the body.
     """
@@ -85,7 +85,7 @@ class MembersChanged(msgspec.Struct, frozen=True):
 
 
 class UserMatch(msgspec.Struct, frozen=True):
-    """A user whom a search found; anonymous ones have no user ID."""
+    """A user found by a search; anonymous ones have no user ID."""
 
     user_id: str | None
     amplitude_id: str

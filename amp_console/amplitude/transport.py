@@ -18,7 +18,7 @@ class Transport(httpx.AsyncBaseTransport):
         self._transports: dict[tuple[bool, bool], httpx.AsyncHTTPTransport] = {}
 
     def prepare(self, url: httpx.URL) -> None:
-        """Set up what this address needs, so that invalid settings are told early."""
+        """Set up what this address needs, so that invalid settings are reported early."""
         self._for(url)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:

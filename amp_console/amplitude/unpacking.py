@@ -20,7 +20,7 @@ class BrokenOff(Exception):
 
 
 async def unpacked(pieces: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
-    """Yield what gzip packed, told by its first two bytes; anything else as it is.
+    """Yield what gzip packed, recognised by its first two bytes; anything else as it is.
 
     So it matters not whether a header announces it. A file may be several gzip members in a row.
     Raises `BrokenOff` and `Damaged`.

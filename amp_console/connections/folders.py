@@ -1,4 +1,4 @@
-"""Where things are kept: settings in one folder, ledgers in another, nobody else's to read."""
+"""The folders of settings and ledgers, readable by this user only."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -19,7 +19,7 @@ SECRET_NOT_KEPT = (
 
 
 class KeysProblem(enum.Enum):
-    """Why keys could not be had, stored or removed."""
+    """Why keys could not be read, stored or removed."""
 
     MISSING = "missing"
     LOCKED = "locked"
@@ -51,7 +51,7 @@ _WORDS = {
 
 
 class KeysError(Exception):
-    """The keys could not be had, stored or removed; `problem` says why.
+    """The keys could not be read, stored or removed; `problem` says why.
 
     `backend_name` is the keyring that was asked, or "". `cause` is the name of an exception's
     type, never its text, which may quote the keys. `words` replace the problem's own.
@@ -67,7 +67,7 @@ class KeysError(Exception):
 
 @contextmanager
 def without_keyring(words: str) -> Iterator[None]:
-    """Tell a missing keyring in these words: they say what was not done."""
+    """Report a missing keyring in these words, which say what was not done."""
     try:
         yield
     except KeysError as error:

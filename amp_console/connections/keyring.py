@@ -78,8 +78,8 @@ class Keyring:
     def write(self, credentials: Credentials) -> str:
         """Store the keys in a new item, read them back, and return the item's id.
 
-        Where that fails after all, because nobody waited for it or something else came back, the
-        item is deleted again.
+        If that fails, because the wait ended or something else came back, the item is deleted
+        again.
 
         Raises KeysError: the keys are not stored.
         """
@@ -119,19 +119,19 @@ class Keyring:
                     "changed. Try again, or name another keyring with PYTHON_KEYRING_BACKEND.",
                 )
 
-        def take_back(backend: KeyringBackend) -> None:
+        def undo(backend: KeyringBackend) -> None:
             if stored:
                 backend.delete_password(_service(item), _USERNAME)
 
         try:
             self._thread.ask(work)
         except BaseException:  # Ctrl+C too
-            self._thread.tell(take_back)
+            self._thread.post(undo)
             raise
         return item
 
     def delete(self, item: str) -> None:
-        """Delete an item and look that it is gone; one that isn't there is gone.
+        """Delete an item and check that it is gone; a missing item is no error.
 
         Raises KeysError: it is still there, or may be.
         """

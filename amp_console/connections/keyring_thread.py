@@ -1,6 +1,6 @@
 """The one thread that talks to the keyring.
 
-A locked keyring asks for its password in a window, and blocks for ever where nobody answers. A
+A locked keyring asks for its password in a window, and blocks for ever without an answer. A
 daemon thread never holds up quitting, as a pool's threads do; and one thread makes one prompt,
 where calls side by side make prompts that stay invisible behind the first.
 """
@@ -17,7 +17,7 @@ _T = TypeVar("_T")
 
 
 class _Call(Generic[_T]):
-    """One piece of work. Its first answer counts; one that nobody waits for is never begun."""
+    """One piece of work. Its first answer counts; work that no caller waits for is never begun."""
 
     __slots__ = ("answers", "given_up", "work")
 
@@ -65,12 +65,12 @@ class KeyringThread:
             raise answer
         return answer
 
-    def tell(self, work: Callable[[KeyringBackend], object]) -> None:
-        """Have the work done after all that was asked before, and wait for nothing."""
+    def post(self, work: Callable[[KeyringBackend], object]) -> None:
+        """Queue work behind all earlier calls, without waiting for it."""
         self._post(_Call(work))
 
     def stop_waiting(self) -> None:
-        """Let everybody who waits go on now, with a KeysError (WAITING)."""
+        """End the wait of every caller now, with a KeysError (WAITING)."""
         for call in tuple(self._awaited):
             call.answers.put(self._no_answer())
 
@@ -105,7 +105,7 @@ class KeyringThread:
         """Do a piece of work: the one place where a keyring's exceptions are caught.
 
         All of them are, not `Exception` alone: a broken `cryptography` panics with a
-        BaseException, and a thread that died would leave everybody waiting.
+        BaseException, and a thread that died would leave its callers waiting.
         """
         try:
             if self._ring is None:

@@ -1,6 +1,6 @@
-"""How an operator likes the console: the section [console] of the settings.
+"""The operator's preferences: the section [console] of the settings.
 
-It is taste, so nothing in it is an error: what can't be used is told and left out.
+Nothing in it is an error: what can't be used is reported and left out.
 """
 
 import json
@@ -14,39 +14,39 @@ from amp_console.connections.settings_file import SettingsFile
 
 SECTION = "console"
 KNOWN = ("theme", "ascii", "notify", "keys")
-_LONGEST = 60  # characters of a value that is told
+_LONGEST = 60  # characters of a value in a report
 
 
 class Preferences(NamedTuple):
-    """What the section says.
+    """The content of the section.
 
     With `notify`, alerts are notices of the desktop, too (OSC 9). `keys` are the keys of each
-    binding's id; whether there is such a binding or such a theme is the console's to know. `told`
-    says in sentences what was left out, and why.
+    binding's id; the console knows which bindings and themes exist. `problems` says
+    in sentences what was left out, and why.
     """
 
     theme: str | None = None
     ascii_only: bool = False
     notify: bool = False
     keys: Mapping[str, tuple[str, ...]] = {}
-    told: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
 
 
 def read_preferences(file: Path) -> Preferences:
-    """Return what the settings prefer. Raises nothing: what went wrong is told."""
+    """Return the preferences. Raises nothing: what went wrong is in `problems`."""
     try:
         section = tomllib.loads(SettingsFile(file).read()).get(SECTION, {})
     except SettingsError as error:
-        return Preferences(told=(str(error),))
+        return Preferences(problems=(str(error),))
     except ValueError as error:
-        return Preferences(told=(f"What the settings prefer can't be read: {error}.",))
+        return Preferences(problems=(f"What the settings prefer can't be read: {error}.",))
     if not isinstance(section, dict):
-        return Preferences(told=(_ignored("", section, "a section, [console]"),))
+        return Preferences(problems=(_ignored("", section, "a section, [console]"),))
     return _understood(section)
 
 
 def keep_theme(file: Path, theme: str, *, read_only: bool = False) -> None:
-    """Write the theme into the settings, and leave everything else as it stands there.
+    """Write the theme into the settings, and leave everything else unchanged.
 
     Raises SettingsError: the file can't be read, edited or written; it is as it was.
     """
@@ -65,7 +65,7 @@ def keep_theme(file: Path, theme: str, *, read_only: bool = False) -> None:
 
 
 def _understood(section: dict[str, Any]) -> Preferences:
-    told = [
+    problems = [
         f"The settings say {SECTION}.{name[:_LONGEST]}, which means nothing; it is ignored. "
         f"There are {', '.join(KNOWN[:-1])} and {KNOWN[-1]}."
         for name in section
@@ -73,22 +73,24 @@ def _understood(section: dict[str, Any]) -> Preferences:
     ]
     theme, ascii_only = section.get("theme"), section.get("ascii", False)
     if theme is not None and not isinstance(theme, str):
-        told.append(_ignored("theme", theme, 'the name of a theme, such as "nord"'))
+        problems.append(_ignored("theme", theme, 'the name of a theme, such as "nord"'))
         theme = None
     if not isinstance(ascii_only, bool):
-        told.append(_ignored("ascii", ascii_only, "true or false"))
+        problems.append(_ignored("ascii", ascii_only, "true or false"))
         ascii_only = False
     notify = section.get("notify", False)
     if not isinstance(notify, bool):
-        told.append(_ignored("notify", notify, "true or false"))
+        problems.append(_ignored("notify", notify, "true or false"))
         notify = False
-    return Preferences(theme, ascii_only, notify, _keys(section.get("keys", {}), told), tuple(told))
+    return Preferences(
+        theme, ascii_only, notify, _keys(section.get("keys", {}), problems), tuple(problems)
+    )
 
 
-def _keys(value: object, told: list[str]) -> dict[str, tuple[str, ...]]:
-    """Return the keys of each binding, and tell which entries are wrong."""
+def _keys(value: object, problems: list[str]) -> dict[str, tuple[str, ...]]:
+    """Return the keys of each binding, and report which entries are wrong."""
     if not isinstance(value, dict):
-        told.append(_ignored("keys", value, f"a section, [{SECTION}.keys]"))
+        problems.append(_ignored("keys", value, f"a section, [{SECTION}.keys]"))
         return {}
     found = {}
     for name, given in _flat(value):
@@ -96,7 +98,9 @@ def _keys(value: object, told: list[str]) -> dict[str, tuple[str, ...]]:
         if keys:
             found[name] = keys
         else:
-            told.append(_ignored(f"keys.{name}", given, 'a key, such as "r", or a list of keys'))
+            problems.append(
+                _ignored(f"keys.{name}", given, 'a key, such as "r", or a list of keys')
+            )
     return found
 
 

@@ -9,14 +9,14 @@ from amp_console.values import Credentials
 
 
 def redact(text: str, credentials: Credentials) -> str:
-    """Return the text with *** where a key stands, in any of the forms it travels in."""
+    """Return the text with *** for each key, in any form in which it is sent."""
     for form in _forms(credentials):
         text = text.replace(form, "***")
     return text
 
 
 class RedactingFormatter(logging.Formatter):
-    """A formatter that hides the keys it was told of.
+    """A formatter that hides the keys it was given.
 
     It does so in `format`, because a filter never sees an exception's text.
     """

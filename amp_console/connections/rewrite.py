@@ -13,7 +13,7 @@ from amp_console.connections.connection import Connection, Limits
 from amp_console.connections.settings import Settings, parse_settings
 
 _HEADER = "# amp-console's connections. Their keys are in the keyring, not here.\n\n"
-_UNUSUAL = "its tables stand in a way that can't be edited without harm"
+_UNUSUAL = "its tables are arranged in a way that can't be edited without harm"
 
 
 def rewrite(text: str, settings: Settings) -> str:
@@ -92,7 +92,7 @@ def _update(
 
 
 def _headings(document: Container) -> list[tuple[Table, str]]:
-    """Take out the comment lines right above each table, and return them with their table.
+    """Remove the comment lines right above each table, and return them with their table.
 
     Their writer meant that table, but tomlkit counts them to the one before: they would go with
     that, and its new keys would come below them.

@@ -1,4 +1,4 @@
-"""What the settings say, as values."""
+"""The content of the settings file, as values."""
 
 import tomllib
 from typing import Any, NamedTuple, TypeVar
@@ -11,7 +11,7 @@ _T = TypeVar("_T")
 
 
 class Settings(NamedTuple):
-    """All that the settings say: the connections, and keyring items that are to be deleted."""
+    """The connections, and the keyring items that are to be deleted."""
 
     connections: tuple[Connection, ...] = ()
     forgotten: tuple[str, ...] = ()
@@ -25,7 +25,7 @@ class Settings(NamedTuple):
         return frozenset(item for pair in pairs for item in pair if item)
 
 
-class _File(msgspec.Struct, frozen=True):
+class _TopLevel(msgspec.Struct, frozen=True):
     """The file's outer shape; keys that we don't know are left alone."""
 
     connections: dict[str, dict[str, Any]] = {}
@@ -38,16 +38,16 @@ def parse_settings(text: str) -> Settings:
     Raises ValueError: it isn't TOML, a value is wrong, or two connections have one name. The text
     of the error names the key.
     """
-    file = _convert(tomllib.loads(text), _File, "")
+    top = _convert(tomllib.loads(text), _TopLevel, "")
     connections = tuple(
         _convert({**entry, "id": id_}, Connection, f"connections.{id_}")
-        for id_, entry in file.connections.items()
+        for id_, entry in top.connections.items()
     )
     names = [connection.name for connection in connections]
     for name in names:
         if names.count(name) > 1:
             raise ValueError(f"two connections are called “{name}”")
-    return Settings(connections, file.forgotten)
+    return Settings(connections, top.forgotten)
 
 
 def _convert(value: object, shape: type[_T], where: str) -> _T:

@@ -79,7 +79,7 @@ class SettingsFile:
             lock.release()
 
     def _replace(self, text: str) -> None:
-        target = self.path.resolve()  # a link into somebody's dotfiles stays a link
+        target = self.path.resolve()  # a link into a dotfiles repository stays a link
         handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
         try:
             with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:

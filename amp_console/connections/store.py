@@ -1,8 +1,8 @@
-"""The book of connections: one TOML file, which people may edit too.
+"""The connections: one TOML file, which people may edit too.
 
 It is the only index of what is in the keyring. An item that no connection points to any more
 joins `forgotten` in the same write and stays there until it is known to be deleted, so that no
-crash leaves keys behind that nobody knows of.
+crash leaves keys behind without a record.
 """
 
 import unicodedata
@@ -31,7 +31,7 @@ class ConnectionStore:
     def check_writable(self) -> None:
         """Raise `SettingsReadOnly` if settings and keys may not be changed.
 
-        Who writes to the keyring calls this first: the book is the index of what is in there.
+        Code that writes to the keyring calls this first: the file is the index of its items.
         """
         self._file.check_writable()
 
@@ -49,7 +49,7 @@ class ConnectionStore:
     def pick(self, name: str | None) -> Connection:
         """Return the connection of this name; without a name, the only one.
 
-        Raises NoConnections, SeveralConnections, UnknownConnection: that doesn't say which.
+        Raises NoConnections, SeveralConnections, UnknownConnection: the choice is not clear.
         """
         connections = self.all()
         if name is not None:
@@ -80,27 +80,27 @@ class ConnectionStore:
         Raises UnknownConnection: there is none of this name.
         """
 
-        def take_out(settings: Settings) -> Settings:
+        def remove_entry(settings: Settings) -> Settings:
             gone = _named(settings.connections, name)
             left = tuple(
                 connection for connection in settings.connections if connection.id != gone.id
             )
             return settings._replace(connections=left)
 
-        self._change(take_out)
+        self._change(remove_entry)
 
     def forgotten(self) -> tuple[str, ...]:
-        """Return the keyring items that nobody uses any more and that may still be there."""
+        """Return the keyring items that are no longer used and may still exist."""
         return self._parse(self._file.read()).forgotten
 
     def mark_deleted(self, item: str) -> None:
-        """Drop a forgotten item that is in the keyring no more."""
+        """Drop a forgotten item that is no longer in the keyring."""
 
-        def cross_off(settings: Settings) -> Settings:
+        def drop(settings: Settings) -> Settings:
             left = tuple(entry for entry in settings.forgotten if entry != item)
             return settings._replace(forgotten=left)
 
-        self._change(cross_off)
+        self._change(drop)
 
     def _change(self, change: Callable[[Settings], Settings]) -> None:
         """Read, change and write while no other process does."""

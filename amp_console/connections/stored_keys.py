@@ -72,11 +72,11 @@ def store_keys(
 ) -> Connection:
     """Keep a connection and its keys; return the connection as it was saved.
 
-    The new keys are stored and read back before the book points to them, and the old ones are
-    deleted last: at every moment the book points to keys that work.
+    The new keys are stored and read back before the settings point to them, and the old ones are
+    deleted last: at every moment the settings point to keys that work.
 
-    Raises KeysError: the keyring didn't take the keys. The book is as it was. Raises SettingsError:
-    the book wasn't saved. The new keys are out of the keyring again.
+    Raises KeysError: the keyring didn't take the keys. The settings are unchanged. Raises
+    SettingsError: the settings weren't saved. The new keys are removed from the keyring again.
     """
     store.check_writable()
     with without_keyring(KEYS_NOT_KEPT):
@@ -95,7 +95,7 @@ def store_keys(
 def forget_connection(store: ConnectionStore, keyring: Keyring, name: str) -> tuple[str, ...]:
     """Remove a connection and its keys; return the keyring items that still wait to be deleted.
 
-    Raises SettingsError: the book wasn't changed; its UnknownConnection: there is none of this
+    Raises SettingsError: the settings weren't changed; its UnknownConnection: there is none of this
     name.
     """
     store.remove(name)

@@ -64,7 +64,7 @@ class Appearance:
 
         `scopes` returns every screen's bindings; it imports the screens, so it runs in a thread.
         """
-        problems = [*self._unknown_themes, *self.preferences.told]
+        problems = [*self._unknown_themes, *self.preferences.problems]
         if self.preferences.keys:
             checked = await aside(lambda: check(self.preferences.keys, scopes()))
             self.keys = checked.keymap

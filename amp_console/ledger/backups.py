@@ -65,7 +65,7 @@ class BackupSkipped(Exception):
     """No backup was made; the text says why, in a sentence. The older ones are kept."""
 
 
-class _Stopped(Exception):
+class _BackupStopped(Exception):
     pass
 
 
@@ -119,7 +119,7 @@ def back_up(
             for old in others[options.keep - 1 :]:
                 old.path.unlink()
             return next(backup for backup in backups if backup.path.name == name)
-    except _Stopped:
+    except _BackupStopped:
         return None
     except Timeout:
         raise BackupSkipped(
@@ -151,7 +151,7 @@ def _copy(
 ) -> None:
     def after_step(*_: int) -> None:
         if is_stopped():
-            raise _Stopped
+            raise _BackupStopped
 
     with closing(open_to_read(ledger)) as db:
         db.execute("BEGIN")

@@ -63,7 +63,7 @@ def told(file: Path, text: str) -> tuple[str, ...]:
     file.write_text(text)
     found = read_preferences(file)
     assert found[:4] == Preferences()[:4]
-    return found.told
+    return found.problems
 
 
 def test_without_settings_nothing_is_preferred(file: Path) -> None:
@@ -126,7 +126,7 @@ def test_settings_that_are_no_toml_prefer_nothing(file: Path) -> None:
 def test_settings_that_are_no_text_prefer_nothing(file: Path) -> None:
     file.write_bytes(b"\xff")
 
-    assert "can't be read (UnicodeDecodeError)" in read_preferences(file).told[0]
+    assert "can't be read (UnicodeDecodeError)" in read_preferences(file).problems[0]
 
 
 def test_a_kept_theme_is_read_again(file: Path) -> None:
