@@ -14,8 +14,8 @@ from textual.widgets import Button
 
 from amp_console.console import LaunchOptions
 from amp_console.console.appearance import DARK, LIGHT
-from amp_console.console.dialogs.ask import Ask
 from amp_console.console.dialogs.base import Confirm, Dialog
+from amp_console.console.dialogs.form import ask_text
 from amp_console.console.dialogs.quit import QuitDialog
 from tests.console.harness import ConsoleHarness, until_shown
 from tests.console.headless import rendered
@@ -76,8 +76,8 @@ def on_button(pilot: Pilot[None], button: Button) -> list[Glyph]:
     [
         lambda: Confirm("Delete?", ["It goes."], "Delete it", is_danger=True),
         lambda: Confirm("Go on?", ["It goes on."], "Go on"),
-        lambda: Ask("Name", "Which?", "x", "Save"),
-        QuitDialog,
+        lambda: ask_text("Name", "Which?", "x", "Save"),
+        lambda: QuitDialog(lambda: None),
     ],
 )
 async def test_what_buttons_say_can_be_read(

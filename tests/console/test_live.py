@@ -12,10 +12,10 @@ from textual.pilot import Pilot
 from textual.widgets import Input
 
 from amp_console.console import LaunchOptions
-from amp_console.console.dialogs.import_events import Tick
 from amp_console.console.glyphs import ASCII
 from amp_console.console.jobs.live import LiveJob
 from amp_console.console.screens.live.rows import audience_row, source_rows
+from amp_console.console.widgets.tick import Tick
 from amp_console.ledger import runs
 from amp_console.ledger.runs import AudienceCounts, RunKind, RunStatus
 from amp_console.ledger.sources import ReadCounts

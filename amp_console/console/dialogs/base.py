@@ -1,10 +1,12 @@
-"""Boxes in front of a place, and questions with a yes and a no."""
+"""Boxes in front of a screen, and questions with a yes and a no."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Coroutine, Sequence
 from pathlib import Path, PurePath
 from typing import Any, ClassVar, Generic, Literal, TypeVar
 
 from textual.app import ComposeResult
+from textual.await_complete import AwaitComplete
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
@@ -25,7 +27,7 @@ DIALOG_SHEET = Path(__file__).with_name("base.tcss")
 
 
 class Dialog(ModalScreen[T], Generic[T]):
-    """A box in the middle, in front of a dimmed place. Esc closes it with nothing done."""
+    """A box in the middle, in front of a dimmed screen. Esc closes it with nothing done."""
 
     CSS_PATH: ClassVar[Sheets] = DIALOG_SHEET
     TITLE_TEXT: ClassVar[str] = ""
@@ -34,6 +36,11 @@ class Dialog(ModalScreen[T], Generic[T]):
         Binding("left", "app.focus_previous", show=False),
         Binding("right", "app.focus_next", show=False),
     ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._asked: asyncio.Future[T | None] | None = None
+        self._is_closing = False
 
     @property
     def services(self) -> Services:
@@ -50,25 +57,66 @@ class Dialog(ModalScreen[T], Generic[T]):
 
     @property
     def box_title(self) -> str:
-        """What stands in the box's border."""
+        """The title in the border of the box."""
         return self.TITLE_TEXT
 
     def compose(self) -> ComposeResult:
-        """The box with what is in it."""
         with Vertical(classes="dialog") as frame:
             frame.border_title = said(self.box_title, longest=60)
             yield from self.box()
         yield NoticeLine()
 
     def box(self) -> ComposeResult:
-        """What is in the box."""
+        """Yield what is in the box."""
         yield from ()
+
+    # Answers that are awaited outside of Textual's workers.
+
+    def asked(self, services: Services) -> Coroutine[None, None, T | None]:
+        """Show the dialog at once, and return its answer to whatever awaits it.
+
+        The answer is None where the dialog was closed without one. `Services.ask` needs a worker,
+        and its answer goes to the screen that was in front; this works anywhere, in a sync under
+        way for one. A key pressed right after the call reaches the dialog. When the one that waits
+        is cancelled, the dialog closes.
+        """
+        self._asked = asyncio.get_running_loop().create_future()
+        services.show(self)
+        return self._wait(self._asked)
+
+    async def _wait(self, asked: "asyncio.Future[T | None]") -> T | None:
+        try:
+            return await asked
+        finally:
+            self._resolve(None)
+            self._close_when_answered()
+
+    def dismiss(self, result: T | None = None) -> AwaitComplete:
+        self._is_closing = True
+        self._resolve(result)
+        return super().dismiss(result)
+
+    def _resolve(self, answer: T | None) -> None:
+        if self._asked is not None and not self._asked.done():
+            self._asked.set_result(answer)
+
+    def on_screen_resume(self) -> None:
+        self._close_when_answered()
+
+    def on_unmount(self) -> None:
+        self._resolve(None)
+
+    def _close_when_answered(self) -> None:
+        """Close as soon as nothing is in front."""
+        is_answered = self._asked is not None and self._asked.done()
+        if is_answered and self.is_active and not self._is_closing:
+            self.dismiss(None)
 
 
 class Confirm(Dialog[bool]):
-    """Asks before harm. The no has the focus; the yes says what it does.
+    """Asks before harm. No has the focus; the label of yes says what it does.
 
-    `typed` is a name that has to be typed before yes can be said.
+    `typed` is a name that has to be typed before yes can be chosen.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -95,11 +143,9 @@ class Confirm(Dialog[bool]):
 
     @property
     def box_title(self) -> str:
-        """The question."""
         return self._title
 
     def box(self) -> ComposeResult:
-        """What will happen, and the two answers."""
         rows = [
             consequence if isinstance(consequence, Content) else said(consequence)
             for consequence in self._consequences
@@ -117,32 +163,27 @@ class Confirm(Dialog[bool]):
             yield Button(with_key(self._yes, yes), id="yes", variant=kind, compact=True)
 
     def on_mount(self) -> None:
-        """Focus the answer that does nothing."""
         self._check()
         self.query_one("#typed" if self._typed is not None else "#no").focus()
 
     def on_input_changed(self) -> None:
-        """Let yes be said once the name stands there."""
         self._check()
 
     def on_input_submitted(self) -> None:
-        """Enter after the name is a yes."""
         self.action_yes()
 
     def on_button_pressed(self, event: Button.Pressed) -> None:
-        """Answer."""
         if event.button.id == "yes":
             self.action_yes()
         else:
             self.action_no()
 
     def action_yes(self) -> None:
-        """Answer yes, if that may be said."""
+        """Answer yes, once the name is typed where one is wanted."""
         if not self.query_one("#yes", Button).disabled:
             self.dismiss(True)
 
     def action_no(self) -> None:
-        """Answer no."""
         self.dismiss(False)
 
     def _check(self) -> None:

@@ -1,14 +1,12 @@
 """Asking the keyring without freezing, and the dialogs meanwhile.
 
-A dialog says that the keyring keeps us waiting, and lets the operator stop waiting. Each of these
-may be asked for from anywhere, a sync under way for one: the answer is a future of their own, since
-Textual's would go to the screen that was in front when they were opened.
+A dialog says that the keyring does not answer yet, and lets the operator stop waiting.
 """
 
 import asyncio
 from collections.abc import Callable
 from functools import partial
-from typing import ClassVar, Generic, TypeVar
+from typing import ClassVar, TypeVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -39,77 +37,28 @@ IN_MEMORY = "They are kept in memory alone, and are gone when you quit."
 AGAIN, UNTIL_QUIT = "again", "until-quit"
 
 
-class KeyringDialog(Dialog[T], Generic[T]):
-    """A dialog whose answer can be awaited anywhere; None where it was closed without one."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "give_up", "Close", show=False),
-    ]
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._answer: asyncio.Future[T | None] = asyncio.get_running_loop().create_future()
-        self._is_closing = False
-
-    async def asked(self, services: Services) -> T | None:
-        """Show the dialog, and wait for its answer."""
-        services.show(self)
-        try:
-            return await self._answer
-        finally:
-            self.give(None)
-
-    def give(self, answer: T | None) -> None:
-        """Answer, and close as soon as nothing is in front."""
-        if not self._answer.done():
-            self._answer.set_result(answer)
-        self._close_when_answered()
-
-    def on_screen_resume(self) -> None:
-        """Close, if the answer came while something else was in front."""
-        self._close_when_answered()
-
-    def on_unmount(self) -> None:
-        """Whoever waits, waits no more."""
-        if not self._answer.done():
-            self._answer.set_result(None)
-
-    def action_give_up(self) -> None:
-        """Close without an answer."""
-        self.give(None)
-
-    def _close_when_answered(self) -> None:
-        if self._answer.done() and self.is_active and not self._is_closing:
-            self._is_closing = True
-            self.dismiss(None)
-
-
-class WaitingDialog(KeyringDialog[bool]):
-    """Shown while the keyring does not answer. True: the operator waits no longer."""
+class WaitingDialog(Dialog[bool]):
+    """Shown while the keyring does not answer. True: the operator stops waiting."""
 
     TITLE_TEXT = "Keyring"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "dismiss(True)", "Stop waiting", show=False),
+    ]
 
     def box(self) -> ComposeResult:
-        """Why one waits, and the way out."""
         yield Static(WAITING)
         with Horizontal(classes="buttons"):
             yield Button(with_key("Stop waiting", "esc"), id="stop", compact=True)
 
     def on_mount(self) -> None:
-        """Enter stops."""
         self.query_one("#stop").focus()
 
     def on_button_pressed(self) -> None:
-        """Stop waiting."""
-        self.give(True)
-
-    def action_give_up(self) -> None:
-        """Esc stops waiting, too."""
-        self.give(True)
+        self.dismiss(True)
 
 
-class KeyringQuestion(KeyringDialog[str]):
-    """Says what the keyring did not do, and asks how to go on: AGAIN, UNTIL_QUIT or None."""
+class KeyringQuestion(Dialog[str]):
+    """Says what the keyring did not do, and asks what to do: AGAIN, UNTIL_QUIT or None."""
 
     TITLE_TEXT = "Keyring"
 
@@ -119,7 +68,6 @@ class KeyringQuestion(KeyringDialog[str]):
         self._can_try_again = can_try_again
 
     def box(self) -> ComposeResult:
-        """What happened, and the answers."""
         yield Static(said(self._what))
         with Horizontal(classes="buttons"):
             yield Button(with_key("Cancel", "esc"), id="cancel", compact=True)
@@ -132,12 +80,11 @@ class KeyringQuestion(KeyringDialog[str]):
         self.query_one(f"#{AGAIN}" if self._can_try_again else "#cancel").focus()
 
     def on_button_pressed(self, event: Button.Pressed) -> None:
-        """Answer."""
-        self.give(None if event.button.id == "cancel" else event.button.id)
+        self.dismiss(None if event.button.id == "cancel" else event.button.id)
 
 
-class KeysDialog(KeyringDialog[Credentials]):
-    """Asks for both keys of a connection, to be kept in memory alone."""
+class KeysDialog(Dialog[Credentials]):
+    """Asks for both keys of a connection, which are kept in memory only."""
 
     TITLE_TEXT = "Keys"
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -151,7 +98,6 @@ class KeysDialog(KeyringDialog[Credentials]):
         self._is_told = False
 
     def box(self) -> ComposeResult:
-        """Why they are asked for, and two masked lines."""
         yield Static(said(self._why, "\n", IN_MEMORY))
         yield Static("")
         yield Field("API Key", KeyInput(id="api-key"))
@@ -162,41 +108,38 @@ class KeysDialog(KeyringDialog[Credentials]):
             yield Button("Use for this session", id="use", variant="primary", compact=True)
 
     def on_mount(self) -> None:
-        """Type the first key."""
         self.query_one("#api-key").focus()
 
     def on_key_input_both_pasted(self, event: KeyInput.BothPasted) -> None:
-        """Fill both."""
         self.query_one("#api-key", KeyInput).value = event.api_key.reveal()
         self.query_one("#secret-key", KeyInput).value = event.secret_key.reveal()
         self.query_one("#use").focus()
 
     def on_input_submitted(self, event: KeyInput.Submitted) -> None:
-        """Go on to the second key, and then use both."""
+        """Move on to the second key, then use both."""
         if event.input.id == "api-key":
             self.query_one("#secret-key").focus()
         else:
             self._use()
 
     def on_button_pressed(self, event: Button.Pressed) -> None:
-        """Answer."""
         if event.button.id == "use":
             self._use()
         else:
-            self.give(None)
+            self.dismiss(None)
 
     def on_input_changed(self) -> None:
-        """Take a mistake back as soon as it is corrected."""
+        """Clear a mistake as soon as it is corrected."""
         if self._is_told:
             self._checked()
 
     def _use(self) -> None:
         keys = self._checked()
         if keys is not None:
-            self.give(keys)
+            self.dismiss(keys)
 
     def _checked(self) -> Credentials | None:
-        """The keys as entered; None where something is wrong with them, which is told."""
+        """Return the keys as entered; None where they are wrong, which the dialog shows."""
         api_key, secret_key = (item.value for item in self.query(KeyInput))
         keys, wrong = None, ""
         try:

@@ -1,11 +1,12 @@
 """What all screens have in common: the frame, loading, keys, going back, help and filter."""
 
 from collections.abc import Collection, Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
+from textual.dom import DOMNode
 from textual.screen import Screen
 from textual.worker import Worker
 
@@ -170,7 +171,13 @@ class BaseScreen(Screen[None]):
         self.query(Grid).first().filter(needle)
 
     def action_copy(self) -> None:
-        """Copy the row under the cursor."""
-        row = self.query(Grid).first().row
+        """Copy the row under the cursor, of the grid that has the focus."""
+        grid = self.focused if isinstance(self.focused, Grid) else self.query(Grid).first()
+        row = grid.row
         if row is not None:
             self.services.clipboard.copy("\t".join(cell.text for cell in row.cells))
+
+
+def screen_of(node: DOMNode) -> BaseScreen:
+    """The screen of the console that a pane is in."""
+    return cast("BaseScreen", node.screen)

@@ -87,7 +87,13 @@ Amplitude's user search whether it knows the identifier."""
             yield Input(self._text, placeholder="User ID or Amplitude ID", id="who", compact=True)
             yield Static(id="amplitude")
         with Container(id="where", classes="panel"):
-            yield Grid(COLUMNS, glyphs=self.services.glyphs, empty=NOBODY, id="list")
+            yield Grid(
+                COLUMNS,
+                glyphs=self.services.glyphs,
+                age=self.services.age_of,
+                empty=NOBODY,
+                id="list",
+            )
         with VerticalScroll(id="why", classes="panel"):
             yield Static(id="sentence")
             yield Static(id="facts")

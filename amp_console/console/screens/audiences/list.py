@@ -111,7 +111,14 @@ audience under the cursor. Nothing is sent before you have seen the plan and con
             with Container(id="audiences", classes="panel") as panel:
                 panel.border_title = "Audiences"
                 yield FilterBar()
-                yield Grid(COLUMNS, empty=EMPTY, glyphs=self.services.glyphs, marks=True, id="list")
+                yield Grid(
+                    COLUMNS,
+                    empty=EMPTY,
+                    glyphs=self.services.glyphs,
+                    age=self.services.age_of,
+                    marks=True,
+                    id="list",
+                )
             yield AudienceDetail(self.loader, lambda: self.current)
 
     # Looking.
@@ -266,7 +273,7 @@ audience under the cursor. Nothing is sent before you have seen the plan and con
 
     def action_import(self) -> None:
         """Read a file of events."""
-        from amp_console.console.dialogs.import_events import ImportDialog
+        from amp_console.console.dialogs.imports.dialog import ImportDialog
 
         self.app.push_screen(ImportDialog())
 

@@ -1,20 +1,17 @@
 """The events that could not be read: by reason, with file and line of some."""
 
 from collections.abc import Hashable
-from typing import TYPE_CHECKING, cast
 
 from textual.app import ComposeResult
 from textual.containers import Container
 
 from amp_console.console.dialogs.text_view import TextView
+from amp_console.console.screens.base import screen_of
 from amp_console.console.screens.errors.rows import EVENT_COLUMNS, NO_MATCH, invalid_row, where
 from amp_console.console.widgets.filter_bar import FilterBar
 from amp_console.console.widgets.grid import Grid
 from amp_console.ledger.sources import InvalidEvent, InvalidGroup, invalid_groups, invalid_page
 from amp_console.text import plural
-
-if TYPE_CHECKING:
-    from amp_console.console.screens.base import BaseScreen
 
 ALL_READ = """\
 No event was invalid.
@@ -30,30 +27,25 @@ SAMPLES = 10  # events that are shown of each reason
 
 
 class InvalidEvents(Container):
-    """The list, with its filter."""
+    """Invalid events by reason, with a filter."""
 
     def __init__(self) -> None:
         super().__init__(id="invalid-panel", classes="panel")
         self._groups: dict[Hashable, InvalidGroup] = {}
 
     @property
-    def _place(self) -> "BaseScreen":
-        return cast("BaseScreen", self.screen)
-
-    @property
     def _text(self) -> str:
         return self.query_one(FilterBar).value
 
     def compose(self) -> ComposeResult:
-        """The filter and the list."""
         self.border_title = "Invalid events"
         yield FilterBar()
-        yield Grid(EVENT_COLUMNS, glyphs=self._place.services.glyphs, id="events")
+        yield Grid(EVENT_COLUMNS, glyphs=screen_of(self).services.glyphs, id="events")
 
     async def load(self) -> None:
-        """Read the groups anew."""
+        """Read the groups."""
         text = self._text
-        groups = await self._place.session.read(invalid_groups, text, SAMPLES)
+        groups = await screen_of(self).session.read(invalid_groups, text, SAMPLES)
         if text != self._text:
             return  # another filter by now
         self._groups = {group.reason: group for group in groups}
@@ -63,16 +55,18 @@ class InvalidEvents(Container):
         grid.show([invalid_row(group) for group in groups])
 
     async def all_shown(self) -> list[InvalidEvent]:
-        """Every listed event that matches the filter."""
-        return await self._place.session.read(invalid_page, 0, EVERYTHING, self._text)
+        """Read every listed event that matches the filter."""
+        return await screen_of(self).session.read(invalid_page, 0, EVERYTHING, self._text)
+
+    def open_filter(self) -> None:
+        self.query_one(FilterBar).open()
 
     def on_filter_bar_filtered(self, event: FilterBar.Filtered) -> None:
-        """Look for another text, in file and reason."""
+        """Filter by file and reason."""
         event.stop()
-        self._place.loader.start("events", self.load)
+        screen_of(self).loader.start("events", self.load)
 
     def on_filter_bar_left(self, event: FilterBar.Left) -> None:
-        """Go back from the filter to the rows."""
         event.stop()
         self.query_one(Grid).focus()
 

@@ -1,65 +1,27 @@
-"""What is begun and changed in the live view: which sources to follow, and single audiences."""
+"""Starting and steering the live session of this console."""
 
+from collections.abc import Awaitable, Hashable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
 
 from amp_console.connections import KeysError, find_webhook_secret
-from amp_console.connections.read_only import refusal
 from amp_console.console import audience_changes
-from amp_console.console.dialogs.ask import Ask
+from amp_console.console.context import Services
 from amp_console.console.dialogs.base import Confirm
+from amp_console.console.dialogs.form import FormDialog, ask_path
 from amp_console.console.dialogs.keyring import UntilQuit, ask_keyring
-from amp_console.console.dialogs.listen import ListenDialog, ListenRequest
+from amp_console.console.dialogs.listen import ListenRequest, listen_dialog
 from amp_console.console.failures import KNOWN
 from amp_console.console.jobs.live import Bring, LiveJob, address, paths
 from amp_console.ledger.audiences import audience
+from amp_console.ledger.runs import Run
 from amp_console.sync.live.follower import NO_COHORT, OFF
 from amp_console.sync.live.options import LiveOptions
 from amp_console.sync.live.progress import LiveAudience
 from amp_console.sync.sources.protocols import CannotBind
 from amp_console.text import clean, plural
 
-if TYPE_CHECKING:
-    from amp_console.console.screens.live.view import LiveScreen
-
 COHORTS = " Audiences without a cohort get one; cohorts can't be deleted over the API."
-
-
-def disabled_reason(place: "LiveScreen", action: str) -> str | None:
-    """What can't be done in the live view now, and why."""
-    if action in {"follow", "listen"}:
-        return _why_not_begin(place)
-    if action == "run" and place.run_id is None:
-        return "No session was begun since the console was opened. Past ones: press 3."
-    if action not in _DOING:
-        return None
-    if not place.is_live:
-        return f"No live session here: there is nothing to {_DOING[action]}."
-    if action == "end":
-        return "The session is ending already." if _is_ending(place) else None
-    return _why_not_one(place.current, action)
-
-
-def _why_not_begin(place: "LiveScreen") -> str | None:
-    if _is_ending(place):
-        return "The session is ending. Start another one afterwards."
-    connection = place.session.connection
-    return refusal(connection) if connection.read_only else None
-
-
-def _is_ending(place: "LiveScreen") -> bool:
-    return place.is_live and place.work is not None and place.work.is_ending
-
-
-def _why_not_one(of: LiveAudience | None, action: str) -> str | None:
-    if action in {"pause", "resume", "go_live", "switch"} and of is None:
-        return "No change has arrived yet: there is no audience to choose."
-    if action == "go_live" and of is not None and not _waits(of):
-        return f"“{clean(of.name)}” is live already."
-    return None
-
-
-_DOING = {
+_VERBS = {
     "end": "end",
     "pause": "pause",
     "resume": "resume",
@@ -69,133 +31,169 @@ _DOING = {
 }
 
 
-def _waits(of: LiveAudience) -> bool:
+def own_job(services: Services) -> LiveJob | None:
+    """Return the session of this console, under way or over; None where there is none."""
+    job = services.jobs.live
+    return job if job is not None and job.session is services.session else None
+
+
+def disabled_reason(job: LiveJob | None, current: LiveAudience | None, action: str) -> str | None:
+    """Why an action is unavailable now, with the audience under the cursor; None where it works."""
+    is_live = job is not None and not job.is_over
+    is_ending = job is not None and is_live and job.is_ending
+    if action in {"follow", "listen"}:
+        return "The session is ending. Start another one afterwards." if is_ending else None
+    if action not in _VERBS:
+        return None
+    if not is_live:
+        return f"No live session here: there is nothing to {_VERBS[action]}."
+    if action == "end":
+        return "The session is ending already." if is_ending else None
+    return _reason_of_audience(current, action)
+
+
+def _reason_of_audience(current: LiveAudience | None, action: str) -> str | None:
+    if action in {"pause", "resume", "go_live", "switch"} and current is None:
+        return "No change has arrived yet: there is no audience to choose."
+    if action == "go_live" and current is not None and not _is_waiting(current):
+        return f"“{clean(current.name)}” is live already."
+    return None
+
+
+def _is_waiting(of: LiveAudience) -> bool:
     return of.is_paused or of.state in {NO_COHORT, OFF}
 
 
-def ask_paths(place: "LiveScreen", *, create: bool) -> None:
-    """Ask which folder or file to follow, and begin, or add it to the session under way."""
-
-    def begun(path: str | None) -> None:
-        if path is not None:
-            follow(place, paths(path.strip()), create=create)
-
-    question = "Folder or file to follow." + _more(place, create=create)
-    offered = place.services.environment.live_folder
-    place.app.push_screen(Ask("Follow", question, offered, "Follow"), begun)
+def run_id(job: LiveJob | None, others: Sequence[Run], key: Hashable) -> int | None:
+    """Return the run of this console's session, else that of the row with this key."""
+    if job is not None:
+        return job.snapshot.run_id if job.snapshot else None
+    if isinstance(key, tuple):
+        return int(key[0])
+    return others[0].id if others else None
 
 
-def ask_address(place: "LiveScreen", *, create: bool) -> None:
-    """Ask for the address to listen on, and begin, or add it to the session under way."""
-
-    def begun(request: ListenRequest | None) -> None:
-        if request is not None:
-            place.run_worker(_listen(place, request, create=create))
-
-    place.app.push_screen(ListenDialog(_more(place, create=create)), begun)
+# Sources.
 
 
-def _more(place: "LiveScreen", *, create: bool) -> str:
-    """What is said of cohorts: a session under way keeps what it was begun with."""
-    return COHORTS if create and not place.is_live else ""
+def path_dialog(services: Services, *, create: bool) -> FormDialog[str]:
+    """Return a dialog that asks which folder or file to follow."""
+    question = "Folder or file to follow." + _more(services, create=create)
+    return ask_path("Follow", question, services.environment.live_folder, "Follow")
 
 
-async def _listen(place: "LiveScreen", request: ListenRequest, *, create: bool) -> None:
-    services = place.services
-    connection = place.session.connection
-    glyphs = partial(
-        find_webhook_secret, connection, services.environment.environ, services.environment.keyring
+async def follow_path(services: Services, asked: Awaitable[str | None], *, create: bool) -> None:
+    """Follow the path that is answered, if any."""
+    path = await asked
+    if path is not None:
+        await _follow(services, paths(path), create=create)
+
+
+def address_dialog(services: Services, *, create: bool) -> FormDialog[ListenRequest]:
+    """Return a dialog that asks for the address to listen on."""
+    return listen_dialog(_more(services, create=create))
+
+
+async def listen(
+    services: Services, asked: Awaitable[ListenRequest | None], *, create: bool
+) -> None:
+    """Receive webhooks on the address that is answered, if any."""
+    request, session = await asked, services.session
+    if request is None or session is None:
+        return
+    environment = services.environment
+    find = partial(
+        find_webhook_secret, session.connection, environment.environ, environment.keyring
     )
     try:
-        secret = await ask_keyring(services, glyphs)
+        secret = await ask_keyring(services, find)
     except UntilQuit:
         secret = None
     except KeysError as error:
         services.notifications.post(str(error), "error")
         return
-    host, port, single_events = request
-    follow(place, address(host, port, secret, single_events=single_events), create=create)
+    source = address(request.host, request.port, secret, single_events=request.single_events)
+    await _follow(services, source, create=create)
 
 
-def follow(place: "LiveScreen", bring: Bring, *, create: bool) -> None:
-    """Begin a session with this source, or add it to the one under way."""
-    work = place.work
-    if work is not None and place.is_live:
-        place.run_worker(_add(place, work, bring))
-    else:
-        begin(place, bring, create=create)
+def _more(services: Services, *, create: bool) -> str:
+    """What the dialog says about cohorts; a session under way keeps the options it began with."""
+    job = own_job(services)
+    return COHORTS if create and (job is None or job.is_over) else ""
 
 
-async def _add(place: "LiveScreen", work: LiveJob, bring: Bring) -> None:
+async def _follow(services: Services, bring: Bring, *, create: bool) -> None:
+    """Add a source to the session under way, or begin one."""
+    job = own_job(services)
+    if job is None or job.is_over:
+        begin(services, bring, create=create)
+        return
     try:
-        await work.add(bring)
+        await job.add(bring)
     except (*KNOWN, CannotBind) as error:
-        place.services.notifications.post(str(error), "error")
+        services.notifications.post(str(error), "error")
 
 
-def begin(place: "LiveScreen", bring: Bring, *, create: bool) -> None:
-    """Begin a session."""
-    services = place.services
-    work = LiveJob(
-        place.session,
+def begin(services: Services, bring: Bring, *, create: bool) -> None:
+    """Begin a session; `create` makes the cohorts that audiences lack."""
+    assert services.session is not None
+    job = LiveJob(
+        services.session,
         bring,
         LiveOptions(services.environment.flush_seconds, create=create),
         services.timing,
         services.publish,
         services.alerts.report,
     )
-    services.jobs.live = work
-    work.start()
-    place.draw()
-    place.refresh_bindings()
+    services.jobs.live = job
+    job.start()
 
 
-def ask_to_end(place: "LiveScreen") -> None:
-    """Ask, then end the session; what is pending and not paused is delivered first."""
-    work = place.work
-    if work is None:
-        return
+# The session and its audiences.
+
+
+async def end_if(job: LiveJob, asked: Awaitable[bool | None]) -> None:
+    """End a session if that is confirmed."""
+    if await asked:
+        job.cancel()
+
+
+def end_question() -> Confirm:
+    """Ask before a session ends."""
     consequences = [
         "It stops reading events. Changes that are not delivered yet are sent first.",
         "Paused audiences and those that wait for a cohort stay pending.",
     ]
-
-    def answered(is_meant: bool | None) -> None:
-        if is_meant:
-            work.cancel()
-            place.draw()
-            place.refresh_bindings()
-
-    question = Confirm("End the live session?", consequences, "End it", "Keep it")
-    place.app.push_screen(question, answered)
+    return Confirm("End the live session?", consequences, "End it", "Keep it")
 
 
-def go_live(place: "LiveScreen", of: LiveAudience) -> None:
-    """Let an audience go live that waits: resume, switch it on, or make its cohort."""
-    work = place.work
-    if work is None:
-        return
+def cohort_question(of: LiveAudience) -> Confirm | None:
+    """Ask before an audience gets its cohort; None where it waits for something else."""
+    if of.is_paused or of.state == OFF:
+        return None
+    consequences = [
+        f"Creates a cohort for “{clean(of.name)}” and delivers {plural(of.queue, 'change')}.",
+        "Cohorts can't be deleted over the API.",
+    ]
+    return Confirm("Go live?", consequences, "Create the cohort")
+
+
+async def go_live(
+    services: Services, job: LiveJob, of: LiveAudience, asked: Awaitable[bool | None] | None
+) -> None:
+    """Let an audience go live: resume it, enable it, or create its cohort if that is confirmed."""
     if of.is_paused:
-        work.resume(of.audience_id)
+        job.resume(of.audience_id)
     elif of.state == OFF:
-        place.run_worker(switch(place, of))
-    else:
-        consequences = [
-            f"Creates a cohort for “{clean(of.name)}” and delivers {plural(of.queue, 'change')}.",
-            "Cohorts can't be deleted over the API.",
-        ]
-
-        def answered(yes: bool | None) -> None:
-            if yes:
-                work.go_live(of.audience_id)
-                place.draw()
-
-        place.app.push_screen(Confirm("Go live?", consequences, "Create the cohort"), answered)
+        await switch(services, job, of)
+    elif asked is not None and await asked:
+        job.go_live(of.audience_id)
 
 
-async def switch(place: "LiveScreen", of: LiveAudience) -> None:
-    """Switch an audience off for good, or on again; it goes live at once then."""
-    known = await place.session.read(audience, of.audience_id)
-    await audience_changes.switch(place.services, known)
-    if place.work is not None and not known.enabled:
-        place.work.recheck(of.audience_id)
+async def switch(services: Services, job: LiveJob, of: LiveAudience) -> None:
+    """Disable an audience, or enable it again; it goes live at once then."""
+    assert services.session is not None
+    known = await services.session.read(audience, of.audience_id)
+    await audience_changes.switch(services, known)
+    if not known.enabled:
+        job.recheck(of.audience_id)

@@ -1,24 +1,24 @@
 """Live: cohorts that follow their audiences, watched second by second."""
 
+from collections.abc import Awaitable
 from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, Vertical
+from textual.containers import Vertical
 from textual.content import Content
 
 from amp_console.console.jobs.live import LiveJob
 from amp_console.console.lifecycle import is_open
 from amp_console.console.routes import MainScreen, OpenRun, Visit
+from amp_console.console.screens.actions import Need
 from amp_console.console.screens.base import BaseScreen
-from amp_console.console.screens.live import actions as doing
-from amp_console.console.screens.live import rows
+from amp_console.console.screens.live import actions, rows
+from amp_console.console.screens.live.panels import LiveAudiences, LiveSources
 from amp_console.console.texts import lines, said
-from amp_console.console.widgets.grid import Grid
 from amp_console.console.widgets.steady_text import SteadyText
-from amp_console.ledger.runs import Run, RunAudience, RunKind, run_audiences, runs_under_way
+from amp_console.ledger.runs import Run, RunKind, run_audiences, runs_under_way
 from amp_console.sync.live.progress import LiveAudience
-from amp_console.text import plural
 
 NOTHING = """\
 No live session.
@@ -27,7 +27,6 @@ Press n to follow a folder or a growing file, l to receive Segment's webhooks, o
 What arrives is in its cohort seconds later, as long as the console is open.
 
 For long sessions run amp-console watch or listen; their progress shows here."""
-NO_CHANGE = "No change has arrived yet."
 
 
 class LiveScreen(BaseScreen):
@@ -53,6 +52,7 @@ are shown, too; w opens the requests of the one under the cursor.
 
 v shows the last changes where there is no room for them beside the sources."""
     CSS_PATH = "view.tcss"
+    NEEDS: ClassVar = {"follow": {Need.WRITABLE}, "listen": {Need.WRITABLE}}
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("n", "follow(False)", "Follow files", id="live.follow"),
         Binding("N", "follow(True)", "Follow, make cohorts", show=False, id="live.follow_create"),
@@ -73,213 +73,170 @@ v shows the last changes where there is no room for them beside the sources."""
     def __init__(self) -> None:
         super().__init__()
         self._others: list[Run] = []
+        self._audiences = LiveAudiences()
 
     def body(self) -> ComposeResult:
-        """The session, its audiences; below them its sources, and the last changes."""
-        glyphs = self.services.glyphs
         with Vertical(id="session", classes="panel") as panel:
             panel.border_title = "Live"
             yield SteadyText(id="headline")
-        with Vertical(id="audiences", classes="panel"):
-            yield Grid(rows.AUDIENCES, glyphs=glyphs, empty=NO_CHANGE, id="list")
-            yield SteadyText(id="closer")
-        with Horizontal(id="below"):
-            with Vertical(id="sources", classes="panel") as panel:
-                panel.border_title = "Sources"
-                yield Grid(rows.SOURCES, glyphs=glyphs, id="files")
-                yield SteadyText(id="trouble")
-            with Vertical(id="changes", classes="panel") as panel:
-                panel.border_title = "Last changes"
-                yield Grid(rows.CHANGES, glyphs=glyphs, empty=NO_CHANGE, id="latest")
+        yield self._audiences
+        yield LiveSources()
 
     def on_mount(self) -> None:
-        """Draw the session as it goes."""
-        self.set_interval(self.services.environment.live_tick_seconds, self._tick)
+        # Even where nothing is new: ages advance.
+        self.set_interval(self.services.environment.live_tick_seconds, self._draw)
 
-    # Looking.
-
-    @property
-    def work(self) -> LiveJob | None:
-        """The console's own session, under way or over."""
-        work = self.services.jobs.live
-        return work if work is not None and work.session is self.services.session else None
+    # Showing.
 
     @property
-    def is_live(self) -> bool:
-        """Whether this console follows."""
-        return self.work is not None and not self.work.is_over
+    def _job(self) -> LiveJob | None:
+        return actions.own_job(self.services)
 
     @property
-    def current(self) -> LiveAudience | None:
+    def _current(self) -> LiveAudience | None:
         """The audience under the cursor, while this console follows it."""
-        now = self.work.snapshot if self.work is not None and self.is_live else None
+        job = self._job
+        now = job.snapshot if job is not None and not job.is_over else None
         if now is None:
             return None
-        key = self.query_one("#list", Grid).key
+        key = self._audiences.grid.key
         return next((audience for audience in now.audiences if audience.audience_id == key), None)
 
     async def load(self) -> None:
         """Show the session, and those of other processes."""
-        found = await self.session.read(
-            runs_under_way, RunKind.LIVE, await self.session.dead_runs()
-        )
-        ours = self.work.snapshot.run_id if self.work and self.work.snapshot else None
+        session, job = self.session, self._job
+        found = await session.read(runs_under_way, RunKind.LIVE, await session.dead_runs())
+        ours = job.snapshot.run_id if job and job.snapshot else None
         self._others = [run for run in found if run.id != ours]
-        if self.work is not None:
-            self.draw()
-        elif self._others:
-            of = [
-                (run, run_audience)
-                for run in self._others
-                for run_audience in await self.session.read(run_audiences, run.id)
-            ]
-            self._show_others(of)
-        else:
-            self._show_nothing()
-
-    def _tick(self) -> None:
-        work = self.work
-        if self.is_current and work is not None:
-            self.draw()  # also where nothing is new: ages go on
-
-    def draw(self) -> None:
-        """Show this console's session as it is now."""
-        work, glyphs = self.work, self.services.glyphs
-        if work is None:
+        if self._job is not None:
+            self._draw()
             return
-        now = work.snapshot
-        audiences = now.audiences if now else ()
-        others = [rows.other_line(run, glyphs) for run in self._others]
-        self._arrange("-live", lines(rows.headline(work, glyphs), *others), len(audiences))
-        self.query_one("#list", Grid).show(
-            [rows.audience_row(audience, glyphs) for audience in audiences]
-        )
-        self.query_one("#files", Grid).show(rows.source_rows(work.history, work.now, glyphs))
-        ill = next((source for source in now.sources if source.trouble), None) if now else None
-        self.query_one("#trouble", SteadyText).say(rows.trouble(ill, glyphs) if ill else said(""))
-        latest = list(now.latest if now else ())
-        self.query_one("#latest", Grid).show(
-            [rows.change_row(number, item, glyphs) for number, item in enumerate(latest)]
-        )
-        self._look_closer()
-        self._focus_list()
-
-    def _show_others(self, of: list[tuple[Run, RunAudience]]) -> None:
         glyphs = self.services.glyphs
-        told = [rows.other_line(run, glyphs) for run in self._others]
-        self._arrange("-elsewhere", lines(*told, rows.HOW_TO_END), len(of))
-        self.query_one("#list", Grid).show([rows.other_row(run, item, glyphs) for run, item in of])
-        self._focus_list()
+        if self._others:
+            others = [
+                rows.other_row(run, run_audience, glyphs)
+                for run in self._others
+                for run_audience in await session.read(run_audiences, run.id)
+            ]
+            told = [rows.other_line(run, glyphs) for run in self._others]
+            self._arrange("-elsewhere", lines(*told, rows.HOW_TO_END))
+            self._audiences.show_rows(rows.OTHERS, others)
+        else:
+            self._arrange("-nothing", lines(*(said(line) for line in NOTHING.splitlines())))
 
-    def _show_nothing(self) -> None:
-        self._arrange("-nothing", lines(*(said(line) for line in NOTHING.splitlines())), 0)
+    def _draw(self) -> None:
+        """Show this console's session as it is now."""
+        job, glyphs = self._job, self.services.glyphs
+        if job is None or not self.is_current:
+            return
+        others = [rows.other_line(run, glyphs) for run in self._others]
+        self._arrange("-live", lines(rows.headline(job, glyphs), *others))
+        audiences = job.snapshot.audiences if job.snapshot else ()
+        self._audiences.show_rows(
+            rows.AUDIENCES, [rows.audience_row(audience, glyphs) for audience in audiences]
+        )
+        self.query_one(LiveSources).show_job(job)
+        self._audiences.show_current(self._current)
 
-    def _arrange(self, state: str, headline: Content, audiences: int) -> None:
+    def _arrange(self, state: str, headline: Content) -> None:
         if not self.has_class(state):
             self.remove_class("-live", "-elsewhere", "-nothing").add_class(state)
-            columns = rows.OTHERS if state == "-elsewhere" else rows.AUDIENCES
-            self.query_one("#list", Grid).reshape(columns)
         self.query_one("#headline", SteadyText).say(headline)
-        panel, title = self.query_one("#audiences"), plural(audiences, "audience")
-        if str(panel.border_title) != title:
-            panel.border_title = title
         self.action_keys.refresh()
-
-    def _focus_list(self) -> None:
-        if self.is_current and self.focused is None:
-            self.query_one("#list", Grid).focus()
 
     def on_grid_moved(self) -> None:
-        """Say more of the audience that the cursor is on."""
-        self._look_closer()
+        """Show more about the audience under the cursor."""
+        self._audiences.show_current(self._current)
         self.action_keys.refresh()
         self.refresh_bindings()
-
-    def _look_closer(self) -> None:
-        current = self.current
-        self.query_one("#closer", SteadyText).say(rows.closer(current) if current else said(""))
 
     # Doing something about it.
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Of two keys that exclude each other, the one that does not apply is not there."""
+        """Hide the one of two keys that does not apply, where they exclude each other."""
         if is_open(self):
-            current = self.current
+            current = self._current
             is_paused = current is not None and current.is_paused
             hidden = {"pause" if is_paused else "resume"}
-            hidden |= set() if self.is_live else {"go_live"}
+            if self._job is None or self._job.is_over:
+                hidden.add("go_live")
             if action in hidden:
                 return False
         return super().check_action(action, parameters)
 
     def disabled_reason(self, action: str) -> str | None:
-        """What can't be done now, and why."""
-        return doing.disabled_reason(self, action)
+        if action == "run" and self._run_id() is None:
+            return "No session was begun since the console was opened. Past ones: press 3."
+        reason = actions.disabled_reason(self._job, self._current, action)
+        return reason or super().disabled_reason(action)
+
+    def _run_id(self) -> int | None:
+        return actions.run_id(self._job, self._others, self._audiences.grid.key)
+
+    def _do(self, work: Awaitable[None]) -> None:
+        """Do something that changes the session, and show it."""
+
+        async def do_and_show() -> None:
+            await work
+            self._show_change()
+
+        self.run_worker(do_and_show())
+
+    def _show_change(self) -> None:
+        self._draw()
+        self.refresh_bindings()
 
     def action_follow(self, create: bool) -> None:
-        """Ask which files or folders to follow, and begin."""
-        doing.ask_paths(self, create=create)
+        asked = actions.path_dialog(self.services, create=create).asked(self.services)
+        self._do(actions.follow_path(self.services, asked, create=create))
 
     def action_listen(self, create: bool) -> None:
-        """Ask for the address to listen on, and begin."""
-        doing.ask_address(self, create=create)
+        asked = actions.address_dialog(self.services, create=create).asked(self.services)
+        self._do(actions.listen(self.services, asked, create=create))
 
     def action_pause(self) -> None:
-        """Send nothing more for the audience until told to go on."""
-        if self.work is not None and self.current is not None:
-            self.work.pause(self.current.audience_id)
-            self._moved()
+        """Send nothing more for the audience until it is resumed."""
+        if self._job is not None and self._current is not None:
+            self._job.pause(self._current.audience_id)
+            self._show_change()
 
     def action_resume(self) -> None:
-        """Go on with the audience."""
-        if self.work is not None and self.current is not None:
-            self.work.resume(self.current.audience_id)
-            self._moved()
+        if self._job is not None and self._current is not None:
+            self._job.resume(self._current.audience_id)
+            self._show_change()
 
     def action_pause_all(self) -> None:
-        """Send nothing more, or go on, for all audiences."""
-        if self.work is not None:
-            (self.work.resume if self.work.is_paused else self.work.pause)()
-            self._moved()
+        """Send nothing more for all audiences, or resume them."""
+        if self._job is not None:
+            (self._job.resume if self._job.is_paused else self._job.pause)()
+            self._show_change()
 
     def action_go_live(self) -> None:
-        """Let the audience follow that waits."""
-        if self.current is not None:
-            doing.go_live(self, self.current)
+        """Let the audience under the cursor go live, which waits."""
+        if self._job is not None and (current := self._current) is not None:
+            question = actions.cohort_question(current)
+            asked = question.asked(self.services) if question is not None else None
+            self._do(actions.go_live(self.services, self._job, current, asked))
 
     def action_switch(self) -> None:
-        """Switch the audience off for good, or on again."""
-        if self.current is not None:
-            self.run_worker(doing.switch(self, self.current))
+        if self._job is not None and self._current is not None:
+            self._do(actions.switch(self.services, self._job, self._current))
 
     def action_end(self) -> None:
         """Ask, then end the session; what is pending and not paused is delivered first."""
-        doing.ask_to_end(self)
-
-    def _moved(self) -> None:
-        self.draw()
-        self.refresh_bindings()
+        if self._job is not None:
+            asked = actions.end_question().asked(self.services)
+            self._do(actions.end_if(self._job, asked))
 
     def action_errors(self) -> None:
-        """Open the errors of all audiences."""
         self.services.navigate(Visit(MainScreen.ERRORS))
 
     def action_run(self) -> None:
         """Open the session's run, with its requests."""
-        run_id = self.run_id
+        run_id = self._run_id()
         if run_id is not None:
             self.services.navigate(OpenRun(run_id))
 
-    @property
-    def run_id(self) -> int | None:
-        """The run of the session that is shown; of several, that of the row under the cursor."""
-        if self.work is not None:
-            return self.work.snapshot.run_id if self.work.snapshot else None
-        key = self.query_one("#list", Grid).key
-        if isinstance(key, tuple):
-            return int(key[0])
-        return self._others[0].id if self._others else None
-
     def action_changes(self) -> None:
-        """Show the last changes instead of the sources, or these again."""
+        """Show the last changes instead of the sources, or the sources again."""
         self.toggle_class("-changes")

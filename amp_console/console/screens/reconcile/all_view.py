@@ -1,6 +1,6 @@
 """Several cohorts beside their audiences: the queue while they are compared, and one table."""
 
-from collections.abc import Hashable
+from collections.abc import Awaitable, Hashable
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -22,12 +22,10 @@ from amp_console.console.screens.reconcile.all_rows import (
     read_known,
     row,
 )
-from amp_console.console.screens.reconcile.choice import ChoiceDialog, Offer, confirm
+from amp_console.console.screens.reconcile.repair import choose_repair
 from amp_console.console.texts import MUTED, said
 from amp_console.console.widgets.grid import Grid
 from amp_console.ledger.comparisons import Comparison
-from amp_console.ledger.repairs import RepairChoice
-from amp_console.sync.reconcile.plan import RepairPlan, plan_repair
 from amp_console.text import plural
 
 OFTEN = 0.2  # seconds between two pictures of work under way
@@ -63,7 +61,14 @@ Enter opens one audience, with everybody who differs."""
         """One table, and a line on what is under way."""
         with Vertical(id="several", classes="panel") as panel:
             panel.border_title = "Reconcile"
-            yield Grid(COLUMNS, empty=EMPTY, glyphs=self.services.glyphs, marks=True, id="list")
+            yield Grid(
+                COLUMNS,
+                empty=EMPTY,
+                glyphs=self.services.glyphs,
+                age=self.services.age_of,
+                marks=True,
+                id="list",
+            )
         with Container(id="state", classes="panel"):
             yield Static(id="says")
 
@@ -145,9 +150,9 @@ Enter opens one audience, with everybody who differs."""
             return "A comparison or a repair is under way already: wait for it, or cancel it."
         if not self._chosen:
             return "None of them has a cohort yet: a sync makes them."
-        return self._why_not_put_right() if action == "repair" else None
+        return self._reason_not_to_repair() if action == "repair" else None
 
-    def _why_not_put_right(self) -> str | None:
+    def _reason_not_to_repair(self) -> str | None:
         if not any(item.comparison for item in self._chosen):
             return "Compare first: press c."
         if not self._different:
@@ -190,10 +195,10 @@ Enter opens one audience, with everybody who differs."""
             ],
             yes="Compare",
         )
-        self.app.push_screen(question, self._compare_if)
+        self.run_worker(self._compare_if(question.asked(self.services)))
 
-    def _compare_if(self, is_meant: bool | None) -> None:
-        if is_meant:
+    async def _compare_if(self, asked: Awaitable[bool | None]) -> None:
+        if await asked:
             audiences = [item.audience for item in self._chosen]
             self._start(CompareOperation(audiences))
 
@@ -212,38 +217,9 @@ Enter opens one audience, with everybody who differs."""
 
     def action_repair(self) -> None:
         """Choose what is put right, see the plan, and confirm it."""
-        self.run_worker(self._put_right())
+        self.run_worker(self._repair())
 
-    async def _put_right(self) -> None:
-        both = await self._plans(RepairChoice(add=True, remove=True))
-        if not both:
-            self.services.notifications.post(
-                "Every difference that can be repaired is repaired. Press c to compare again."
-            )
-            return
-        quota = self.services.figures.quota
-        offer = Offer(
-            plural(len(both), "audience"),
-            sum(item.add for item in both),
-            sum(item.remove for item in both),
-            is_marked=False,
-            can_replace=False,
-            quota=str(quota) if quota else "how many are left is not known",
-        )
-        wish = await self.services.ask(ChoiceDialog(offer))
-        if wish is None:
-            return
-        plans = await self._plans(wish.choice)
-        if not plans:
-            return
-        is_meant = await self.services.ask(confirm(plans))
-        if is_meant:
-            self._start(RepairOperation(plans, verify=wish.verify))
-
-    async def _plans(self, choice: RepairChoice) -> list[RepairPlan]:
-        session = self.session
-        plans = [
-            await session.ledger.awrite(plan_repair, session.connection, item, choice)
-            for item in self._different
-        ]
-        return [plan for plan in plans if not plan.is_idle]
+    async def _repair(self) -> None:
+        repair = await choose_repair(self.services, self.session, self._different)
+        if repair is not None:
+            self._start(repair)

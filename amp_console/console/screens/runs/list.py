@@ -65,7 +65,13 @@ Enter opens a run with its requests and errors, however long ago it was."""
         with Container(id="runs", classes="panel") as panel:
             panel.border_title = "Runs"
             yield FilterBar()
-            yield Grid(COLUMNS, empty=EMPTY, glyphs=self.services.glyphs, id="list")
+            yield Grid(
+                COLUMNS,
+                empty=EMPTY,
+                glyphs=self.services.glyphs,
+                age=self.services.age_of,
+                id="list",
+            )
 
     async def load(self) -> None:
         """Read the history."""

@@ -203,12 +203,6 @@ reason shows the users who were rejected for it."""
         else:
             super().action_back()
 
-    def action_copy(self) -> None:
-        """Copy the row of the grid that has the focus."""
-        row = self.focused.row if isinstance(self.focused, Grid) else None
-        if row is not None:
-            self.services.clipboard.copy("\t".join(cell.text for cell in row.cells))
-
     def on_grid_opened(self, event: Grid.Opened) -> None:
         """Open an audience's requests, a request, or the users rejected for a reason."""
         match event.grid.id:

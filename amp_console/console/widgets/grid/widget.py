@@ -1,10 +1,10 @@
 """The widget: rows under a header, with a cursor, marks and a column to sort by."""
 
 import enum
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import ClassVar, Protocol, runtime_checkable
+from typing import ClassVar
 
 from textual import events
 from textual.binding import Binding, BindingType
@@ -36,12 +36,8 @@ class RowsState(enum.Enum):
 _TONES = {RowsState.LOADING: "dim", RowsState.FAILED: "bad"}
 
 
-@runtime_checkable
-class AgeSource(Protocol):
-    """An application whose clock all ages on the screen follow."""
-
-    def age_of(self, moment: int | None) -> str:
-        """Return the age of a moment in microseconds since 1970, e.g. "4 min ago"."""
+Age = Callable[[int | None], str]
+"""Returns the age of a moment in microseconds since 1970 by now, e.g. "4 min ago"."""
 
 
 class Grid(ScrollView, can_focus=True):
@@ -146,12 +142,16 @@ class Grid(ScrollView, can_focus=True):
         *,
         empty: str = "",
         glyphs: Glyphs = PLAIN,
+        age: Age | None = None,
         marks: bool = False,
         sort: int | None = None,
         id: str | None = None,  # noqa: A002  # Textual's word
         classes: str | None = None,
     ) -> None:
-        """`empty` is shown once it is known that there are no rows; `marks` lets rows be marked."""
+        """`empty` is shown once it is known that there are no rows; `marks` lets rows be marked.
+
+        `age` keeps the ages in cells current; without it they stay what they were.
+        """
         super().__init__(id=id, classes=classes)
         self.columns = tuple(columns)
         self.rows = RowModel(sort)
@@ -163,7 +163,7 @@ class Grid(ScrollView, can_focus=True):
         self._glyphs = glyphs
         self._memory = CursorMemory()
         self._palette = GridPalette(self)
-        self._age = partial(_current_text, self)
+        self._age = partial(_current_text, age)
         self._fitting = ColumnLayout(columns)
         self._painter = LinePainter(self._fitting, glyphs, self._palette, self._age)
 
@@ -366,6 +366,6 @@ class Grid(ScrollView, can_focus=True):
                 self.post_message(self.Moved(self, self.key))
 
 
-def _current_text(grid: Grid, cell: Cell) -> str:
+def _current_text(age: Age | None, cell: Cell) -> str:
     """Return what a cell with a moment shows now."""
-    return grid.app.age_of(cell.since) if isinstance(grid.app, AgeSource) else cell.text
+    return cell.text if age is None else age(cell.since)

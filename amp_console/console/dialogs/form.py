@@ -1,0 +1,107 @@
+"""A small form: a question, a line to type into, perhaps more fields, and a button."""
+
+from collections.abc import Callable, Iterable
+from typing import Generic, TypeVar
+
+from textual.app import ComposeResult
+from textual.containers import Horizontal
+from textual.validation import Function, ValidationResult, Validator
+from textual.widget import Widget
+from textual.widgets import Button, Input, Static
+
+from amp_console.console.dialogs.base import Dialog
+from amp_console.console.texts import BAD, said, with_key
+from amp_console.console.widgets.fields import Choice
+from amp_console.console.widgets.path_input import PathInput
+
+T = TypeVar("T")
+
+NOT_EMPTY = Function(lambda text: bool(text.strip()), "It is empty.")
+
+
+class Mistake(Static):
+    """What is wrong with the line, where a form shows it."""
+
+
+class FormDialog(Dialog[T | None], Generic[T]):
+    """Asks for the first of its fields that is an `Input`, and for the other fields below it.
+
+    A mistake shows when the form is submitted, and goes as soon as the line is right. Esc answers
+    None.
+    """
+
+    def __init__(
+        self,
+        title: str,
+        question: str,
+        fields: Iterable[Widget],
+        yes: str,
+        answer: Callable[[], T],
+        validator: Validator = NOT_EMPTY,
+    ) -> None:
+        """`answer` reads the fields; it is called once `validator` accepts the line."""
+        super().__init__()
+        self._title = title
+        self._question = question
+        self._fields = tuple(fields)
+        self._yes = yes
+        self._answer = answer
+        self._validator = validator
+
+    @property
+    def box_title(self) -> str:
+        return self._title
+
+    def box(self) -> ComposeResult:
+        yield Static(said(self._question))
+        yield from self._fields
+        with Horizontal(classes="buttons"):
+            yield Button(with_key("Cancel", "esc"), id="no", compact=True)
+            yield Button(with_key(self._yes, "enter"), id="yes", variant="primary", compact=True)
+
+    def on_mount(self) -> None:
+        self.query_one(Input).focus()
+
+    def on_input_changed(self) -> None:
+        if self.query_one(Mistake).content:
+            self._validate()
+
+    def on_input_submitted(self) -> None:
+        self._submit()
+
+    def on_choice_changed(self, event: Choice.Changed) -> None:
+        event.stop()
+
+    def on_button_pressed(self, event: Button.Pressed) -> None:
+        if event.button.id == "yes":
+            self._submit()
+        else:
+            self.dismiss(None)
+
+    def _submit(self) -> None:
+        if self._validate().is_valid:
+            self.dismiss(self._answer())
+
+    def _validate(self) -> ValidationResult:
+        result = self._validator.validate(self.query_one(Input).value)
+        mistakes = " ".join(result.failure_descriptions)
+        self.query_one(Mistake).update(said((mistakes, BAD)) if mistakes else "")
+        return result
+
+
+def ask_text(
+    title: str, question: str, value: str, yes: str, validator: Validator = NOT_EMPTY
+) -> FormDialog[str]:
+    """A form that asks for a line of text."""
+    line = Input(value, id="answer")
+    return FormDialog(title, question, (line, Mistake()), yes, lambda: line.value, validator)
+
+
+def ask_path(title: str, question: str, value: str, yes: str) -> FormDialog[str]:
+    """A form that asks for the path of a file or folder that exists."""
+    line = PathInput(value, id="answer")
+
+    def answer() -> str:
+        return line.value.strip()
+
+    return FormDialog(title, question, (line, Mistake()), yes, answer)

@@ -1,0 +1,115 @@
+"""The dialog: files are chosen first, then their import is watched."""
+
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.widgets import Button
+
+from amp_console.console import import_report
+from amp_console.console.dialogs.base import DIALOG_SHEET, Dialog, Sheets
+from amp_console.console.dialogs.imports.form import ImportForm
+from amp_console.console.dialogs.imports.progress import ImportPane
+from amp_console.console.failures import KNOWN
+from amp_console.console.jobs.imports import ImportJob
+from amp_console.console.routes import OpenErrors
+from amp_console.ledger.audiences import AudienceAmbiguous, all_audiences
+
+
+class ImportDialog(Dialog[None]):
+    """Chooses files, then shows their import. It can be closed and opened again meanwhile."""
+
+    CSS_PATH: ClassVar[Sheets] = [DIALOG_SHEET, "dialog.tcss"]
+    TITLE_TEXT = "Import events"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("x", "errors", "Invalid events", show=False, id="import.errors"),
+        Binding("c", "stop", "Stop reading", show=False, id="import.stop"),
+        Binding("i", "another", "Another file", show=False, id="import.another"),
+        Binding("a", "insist", "Remove anyway", show=False, id="import.insist"),
+        Binding("down", "files", "Choose below", show=False),
+    ]
+
+    def box(self) -> ComposeResult:
+        yield ImportForm(self.services.glyphs)
+        yield ImportPane()
+
+    async def on_mount(self) -> None:
+        """Show the import under way, or the one whose result was not seen, else the form."""
+        job = self._job
+        if job is not None and not job.was_told:
+            self._watch(job)
+        else:
+            await self._show_form()
+
+    @property
+    def _job(self) -> ImportJob | None:
+        """The import under way, or the last one."""
+        return self.services.jobs.importing
+
+    @property
+    def _is_form(self) -> bool:
+        return bool(self.query_one(ImportForm).display)
+
+    @property
+    def _progress(self) -> ImportPane:
+        return self.query_one(ImportPane)
+
+    async def _show_form(self) -> None:
+        form, session = self.query_one(ImportForm), self.services.session
+        self._progress.display, form.display = False, True
+        known = await session.read(all_audiences) if session is not None else []
+        form.begin([audience.handle for audience in known])
+
+    async def on_import_form_submitted(self, event: ImportForm.Submitted) -> None:
+        try:
+            job = await import_report.start(
+                self.services, event.files, event.audience, is_snapshot=event.is_snapshot
+            )
+        except (*KNOWN, AudienceAmbiguous) as error:
+            self.query_one(ImportForm).say(str(error))
+        else:
+            self._watch(job)
+
+    def _watch(self, job: ImportJob) -> None:
+        self.query_one(ImportForm).display = False
+        self._progress.display = True
+        self._progress.watch_job(job)
+
+    # Actions.
+
+    def on_button_pressed(self, event: Button.Pressed) -> None:
+        match event.button.id:
+            case "close" | "leave":
+                self.dismiss(None)
+            case "stop":
+                self.action_stop()
+            case "another":
+                self.action_another()
+            case "errors":
+                self.action_errors()
+            case "insist":
+                self.action_insist()
+
+    def action_files(self) -> None:
+        self.query_one(ImportForm).go_to_files()
+
+    def action_stop(self) -> None:
+        """Stop reading; what was read is kept."""
+        if not self._is_form and self._job is not None and not self._job.is_over:
+            self._job.cancel()
+            self._progress.show()
+
+    def action_insist(self) -> None:
+        if not self._is_form:
+            self.run_worker(self._progress.insist())
+
+    def action_another(self) -> None:
+        """Show the form again, once the import has ended."""
+        if not self._is_form and self._job is not None and self._job.is_over:
+            self.run_worker(self._show_form())
+
+    def action_errors(self) -> None:
+        """Show the invalid events, if there are any."""
+        if not self._is_form and self._progress.has_invalid:
+            self.dismiss(None)
+            self.services.navigate(OpenErrors(invalid=True))

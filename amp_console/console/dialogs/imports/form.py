@@ -1,0 +1,125 @@
+"""Choosing the files to import."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from textual import on
+from textual.app import ComposeResult
+from textual.containers import Horizontal, Vertical
+from textual.message import Message
+from textual.suggester import SuggestFromList
+from textual.widgets import Button, Input, Static
+
+from amp_console.console.glyphs import Glyphs
+from amp_console.console.paths import Entry, PathListing
+from amp_console.console.texts import BAD, GOOD, MUTED, WARN, said, with_key
+from amp_console.console.widgets.grid import Cell, Column, Grid, Row
+from amp_console.console.widgets.path_input import PathInput
+from amp_console.console.widgets.tick import Tick
+from amp_console.console.words import at, byte_size
+from amp_console.text import plural
+
+COLUMNS = (
+    Column("Name", 20, flex=1),
+    Column("Size", 9, right=True),
+    Column("Changed", 16, rank=1),
+)
+NOTHING = "Nothing here by that name."
+FORMATS = (
+    "NDJSON or JSON (also .gz), the CSV of the AWS S3 destination, an audience's CSV download."
+)
+NEEDS_KEY = "A complete snapshot is of one audience: give its key."
+WHOLE = "This CSV download is complete: those who are not in it have left"
+
+
+class ImportForm(Vertical):
+    """A path with the files below it, the audience, and whether a download is complete."""
+
+    @dataclass
+    class Submitted(Message):
+        """These files are to be imported; `audience` is a key or empty."""
+
+        files: Sequence[str]
+        audience: str
+        is_snapshot: bool
+
+    def __init__(self, glyphs: Glyphs) -> None:
+        super().__init__(id="form")
+        self._glyphs = glyphs
+
+    def compose(self) -> ComposeResult:
+        yield PathInput(placeholder="path or pattern, such as events/*.gz", id="path")
+        yield Grid(COLUMNS, empty=NOTHING, glyphs=self._glyphs, id="files")
+        yield Static(id="named")
+        with Horizontal(classes="field"):
+            yield Static("Audience", classes="label")
+            yield Input(placeholder="its key; empty: every audience in the events", id="key")
+        yield Tick(WHOLE, id="whole")
+        with Horizontal(classes="buttons"):
+            yield Button(with_key("Cancel", "esc"), id="close", compact=True)
+            yield Button("Import", id="import", variant="primary", compact=True)
+
+    @property
+    def _path(self) -> PathInput:
+        return self.query_one("#path", PathInput)
+
+    def begin(self, audience_keys: Sequence[str]) -> None:
+        """Let a path be typed; `audience_keys` are suggested for the audience."""
+        suggester = SuggestFromList(audience_keys, case_sensitive=False)
+        self.query_one("#key", Input).suggester = suggester
+        self._path.focus()
+        self._path.refresh_listing()
+
+    def say(self, text: str, style: str = BAD) -> None:
+        """Show a text below the files."""
+        self.query_one("#named", Static).update(said((text, style)))
+
+    def go_to_files(self) -> None:
+        """Move from the path to the files below it."""
+        if self._path.has_focus:
+            self.query_one("#files").focus()
+
+    def on_path_input_files_listed(self, event: PathInput.FilesListed) -> None:
+        entries = event.listing.entries
+        self.query_one(Grid).show([_row(entry, at(entry.modified)[:16]) for entry in entries])
+        self.say(*self._what_is_named(event.listing))
+
+    def _what_is_named(self, found: PathListing) -> tuple[str, str]:
+        if not found.files:
+            is_empty = not self._path.value and found.entries
+            return FORMATS if is_empty else found.note, MUTED
+        files = plural(len(found.files), "file")
+        return f"{files}, {byte_size(found.bytes)}: press Enter to read.", GOOD
+
+    def on_grid_opened(self, event: Grid.Opened) -> None:
+        """Open the folder under the cursor, or choose the file."""
+        entries = self._path.listing.entries
+        chosen = next((entry for entry in entries if entry.path == event.key), None)
+        if chosen is not None:
+            self._path.enter(chosen.path + ("/" if chosen.is_folder else ""))
+            if not chosen.is_folder:
+                self._path.focus()
+
+    @on(Input.Submitted)
+    @on(Button.Pressed, "#import")
+    async def _submit(self) -> None:
+        found = await self._path.read_listing()
+        key, whole = self.query_one("#key", Input), self.query_one("#whole", Tick)
+        if not found.files:
+            self.say(found.note, WARN)
+            self._path.focus()
+        elif whole.value and not key.value.strip():
+            self.say(NEEDS_KEY)
+            key.focus()
+        else:
+            self.post_message(self.Submitted(found.files, key.value, whole.value))
+
+
+def _row(entry: Entry, changed: str) -> Row:
+    length = "" if entry.size is None else byte_size(entry.size)
+    name = entry.name + ("/" if entry.is_folder else "")
+    return Row(
+        entry.path,
+        (Cell(name, "accent" if entry.is_folder else ""), Cell(length), Cell(changed, "dim")),
+        (entry.name, entry.size, entry.modified),
+    )

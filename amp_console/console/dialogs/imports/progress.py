@@ -1,0 +1,150 @@
+"""An import while files are read, and its result."""
+
+from textual.app import ComposeResult
+from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.content import Content
+from textual.timer import Timer
+from textual.widgets import Button, Static
+
+from amp_console.console.context import services_of
+from amp_console.console.glyphs import bar
+from amp_console.console.import_report import confirmation, details, ended
+from amp_console.console.jobs.imports import ImportJob
+from amp_console.console.jobs.speed import Speed, seconds_left
+from amp_console.console.texts import BAD, MUTED, STRONG, TONE, lines, said, with_key
+from amp_console.console.words import byte_size, stopwatch
+
+REFRESH_EVERY = 0.2  # seconds, while files are read
+
+
+class ImportPane(Vertical):
+    """How far an import is; afterwards what was read, and what can be done about the rest."""
+
+    def __init__(self) -> None:
+        super().__init__(id="reading")
+        self._job: ImportJob | None = None
+        self._timer: Timer | None = None
+        self._speed = Speed()
+        self._is_asking = False
+
+    def compose(self) -> ComposeResult:
+        with VerticalScroll(id="says", can_focus=False):
+            yield Static(id="progress")
+        with Horizontal(classes="buttons"):
+            yield Button(with_key("Stop", "c"), id="stop", compact=True)
+            yield Button(with_key("Another file", "i"), id="another", compact=True)
+            yield Button(with_key("Invalid events", "x"), id="errors", compact=True)
+            yield Button(with_key("Remove the others anyway", "a"), id="insist", compact=True)
+            yield Button(with_key("Close", "esc"), id="leave", compact=True)
+
+    def watch_job(self, job: ImportJob) -> None:
+        """Show an import from now on."""
+        self._job = job
+        self._speed = Speed(services_of(self).timing.monotonic())
+        job.is_watched = True
+        self.show()
+        if not job.is_over:
+            self._timer = self.set_interval(REFRESH_EVERY, self._tick)
+        self.query_one("#leave").focus()
+
+    def on_unmount(self) -> None:
+        """Let a notification report the end, which is not seen here."""
+        if self._job is not None:
+            self._job.is_watched = False
+
+    @property
+    def has_invalid(self) -> bool:
+        """Whether events were invalid."""
+        report = self._job.report if self._job is not None else None
+        return report is not None and report.tally.invalid > 0
+
+    @property
+    def can_insist(self) -> bool:
+        """Whether an incomplete snapshot can be applied all the same."""
+        report = self._job.report if self._job is not None else None
+        return bool(report and report.snapshot and report.snapshot.can_be_insisted)
+
+    def _tick(self) -> None:
+        if self._job is not None and self._job.is_over and self._timer is not None:
+            self._timer.stop()
+            self._timer = None
+        self.show()
+
+    def show(self) -> None:
+        """Show the import as it is now."""
+        job = self._job
+        if job is None:
+            return
+        self.query_one("#stop").display = not job.is_over
+        self.query_one("#stop", Button).disabled = job.is_ending
+        self.query_one("#another").display = job.is_over
+        self.query_one("#errors").display = self.has_invalid
+        self.query_one("#insist").display = self.can_insist
+        self.query_one("#progress", Static).update(
+            self._result(job) if job.is_over else self._progress(job)
+        )
+        if job.is_over:
+            job.was_told = True
+            if job.asks and not self._is_asking:
+                self._is_asking = True
+                self.run_worker(self._confirm(job))
+
+    def _result(self, job: ImportJob) -> Content:
+        rows = [said((ended(job), BAD if job.report is None else STRONG))]
+        if job.report is not None:
+            rows += [said((text, TONE[tone])) for text, tone in details(job.report)]
+        return lines(*rows)
+
+    async def _confirm(self, job: ImportJob) -> None:
+        """Ask before a snapshot removes many members."""
+        while (asked := job.asks) is not None:
+            is_yes = await services_of(self).ask(confirmation(asked))
+            await job.answer(is_yes=bool(is_yes))
+        self._is_asking = False
+        self.show()
+
+    async def insist(self) -> None:
+        """Apply a snapshot although it is incomplete, once that is confirmed."""
+        if self._job is not None and self.can_insist:
+            await self._job.insist()
+            self.show()
+
+    def _progress(self, job: ImportJob) -> Content:
+        services, now = services_of(self), job.progress
+        if now is None:
+            return said(("Stopping…" if job.is_ending else "Opening…", MUTED))
+        width = max(10, (self.query_one("#progress").size.width or 60) - 26)
+        clock = services.timing.monotonic()
+        self._speed.saw(clock, job.done)
+        left = seconds_left(max(0, job.total - job.done), self._speed.per_second(clock))
+        eta = f"ETA {stopwatch(left + 0.999)}" if left is not None and job.total else ""
+        share = bar(services.glyphs, job.done, job.total, width) if job.total else ""
+        sizes = (
+            f" {byte_size(job.done)} of {byte_size(job.total)}"
+            if job.total
+            else f" {byte_size(job.done)}"
+        )
+        tally = now.tally
+        return lines(
+            said(("Reading ", MUTED), now.source),
+            said((share, TONE["accent"]), sizes),
+            said((eta, MUTED)),
+            said(
+                (f"{tally.read:,}", STRONG),
+                (" events read   ", MUTED),
+                (f"{tally.changes:,}", STRONG),
+                (" changes   ", MUTED),
+                (f"{tally.filtered:,}", STRONG),
+                (" filtered   ", MUTED),
+                (f"{tally.invalid:,}", BAD if tally.invalid else STRONG),
+                (" invalid", MUTED),
+            ),
+            said(""),
+            said((_hint(job), MUTED)),
+        )
+
+
+def _hint(job: ImportJob) -> str:
+    if job.is_ending:
+        return "Stopping after this part. What was read is kept."
+    return "Esc leaves it going on; i under Audiences leads back here."

@@ -1,0 +1,197 @@
+"""The rejected users: their groups above, and the users of the group under the cursor below."""
+
+from collections.abc import Hashable, Sequence
+
+import msgspec
+from textual.app import ComposeResult
+from textual.containers import Container
+
+from amp_console.console.routes import OpenRejectedUser
+from amp_console.console.screens.base import screen_of
+from amp_console.console.screens.errors.retry import RetryOutcome, ask_and_retry
+from amp_console.console.screens.errors.rows import (
+    GROUP_COLUMNS,
+    NO_MATCH,
+    OF_ALL_GROUPS,
+    OF_ONE_GROUP,
+    group_rows,
+    user_row,
+)
+from amp_console.console.texts import said
+from amp_console.console.widgets.grid import Grid, Row
+from amp_console.console.widgets.list_pane import ListPane, ListSource
+from amp_console.ledger.audiences import audience
+from amp_console.ledger.rejected import (
+    RejectedFilter,
+    RejectedUser,
+    RejectionGroup,
+    count_rejected,
+    rejected_page,
+    rejection_groups,
+)
+from amp_console.ledger.sources import count_invalid
+from amp_console.text import plural
+
+NO_ONE = """\
+No one is rejected.
+
+Users that Amplitude skips or refuses are listed here, with the reason.
+"""
+ONLY_HERE = "\nThese are the errors of one audience or run: press A for all of them."
+EVERYTHING = 1 << 62  # as a limit
+
+
+class RejectedUsers(Container):
+    """Groups and users that match a filter, of one audience, one run or all."""
+
+    def __init__(self, scope: RejectedFilter) -> None:
+        super().__init__(id="rejected")
+        self.scope = scope
+        self._groups: dict[Hashable, RejectionGroup] = {}
+
+    def compose(self) -> ComposeResult:
+        services = screen_of(self).services
+        glyphs, age = services.glyphs, services.age_of
+        with Container(id="groups-panel", classes="panel") as panel:
+            panel.border_title = "Errors"
+            yield Grid(GROUP_COLUMNS, glyphs=glyphs, age=age, id="groups")
+        yield ListPane(
+            self._source,
+            ("user", "users"),
+            id="users-panel",
+            grid_id="users",
+            glyphs=glyphs,
+            age=age,
+            empty=NO_MATCH,
+        )
+
+    @property
+    def users(self) -> ListPane[RejectedFilter, RejectedUser]:
+        """The list of users."""
+        return self.query_one("#users-panel", ListPane)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no one is rejected, as far as the ledger was read."""
+        return not self._groups
+
+    @property
+    def chosen(self) -> list[RejectionGroup]:
+        """The group under the cursor, or every group."""
+        group = self._group
+        return list(self._groups.values()) if group is None else [group]
+
+    @property
+    def _group(self) -> RejectionGroup | None:
+        """The group under the cursor; None for the row of all groups."""
+        return self._groups.get(self.query_one("#groups", Grid).key)
+
+    # Reading.
+
+    async def load(self) -> None:
+        """Read the groups, and the users of the group under the cursor."""
+        session = screen_of(self).session
+        groups = await session.read(rejection_groups, self.scope)
+        invalid = await session.read(count_invalid)
+        title = await self._title()
+        self._groups = {group.filter: group for group in groups}
+        self._show_groups(title, groups, invalid)
+        await self.users.load()
+
+    async def _title(self) -> str:
+        screen = screen_of(self)
+        dot = f" {screen.services.glyphs.dot} "
+        if self.scope.run_id is not None:
+            return f"Errors{dot}run {self.scope.run_id}"
+        if self.scope.audience_id is not None:
+            known = await screen.session.read(audience, self.scope.audience_id)
+            return f"Errors{dot}{known.name}"
+        return f"Errors{dot}all audiences"
+
+    def _show_groups(self, title: str, groups: list[RejectionGroup], invalid: int) -> None:
+        grid, panel = self.query_one("#groups", Grid), self.query_one("#groups-panel")
+        services = screen_of(self).services
+        rows = group_rows(groups, services.glyphs, services.clock.age_now)
+        events = plural(invalid, "event")
+        more = f"{events} could not be read: press i." if invalid else "No event was invalid."
+        grid.empty = NO_ONE + more + (ONLY_HERE if self.scope != RejectedFilter() else "")
+        grid.show(rows)
+        panel.border_title = said(title, longest=80)
+        panel.border_subtitle = plural(invalid, "invalid event") if invalid else ""
+        panel.styles.height = len(rows) + 3 if rows else "1fr"  # with header and border
+        self.screen.set_class(not rows, "-no-people")
+        if not rows and self.users.has_cursor:
+            grid.focus()
+
+    def _source(self, text: str) -> ListSource[RejectedFilter, RejectedUser]:
+        """The users of the group under the cursor whose identifier contains the text."""
+        screen, group, query = screen_of(self), self._group, self.scope
+        if group is not None:
+            query = msgspec.structs.replace(group.filter, run_id=query.run_id)
+        query = msgspec.structs.replace(query, text=text)
+        services = screen.services
+        dot = f" {services.glyphs.dot} "
+
+        async def count() -> int:
+            return await screen.session.read(count_rejected, query)
+
+        async def read(offset: int, limit: int) -> Sequence[RejectedUser]:
+            return await screen.session.read(rejected_page, query, offset, limit)
+
+        def row(user: RejectedUser) -> Row:
+            return user_row(user, services.glyphs, services.clock.age_now, of_all=group is None)
+
+        return ListSource(
+            query,
+            f"{group.reason}{dot}{group.audience_name}" if group else "Users",
+            OF_ALL_GROUPS if group is None else OF_ONE_GROUP,
+            count,
+            read,
+            row,
+            revision=tuple(self._groups.values()),
+        )
+
+    async def all_shown(self) -> Sequence[RejectedUser]:
+        """Read every user of the group under the cursor that matches the filter."""
+        return await self._source(self.users.filter_text).read(0, EVERYTHING)
+
+    # Keys.
+
+    def go_to_groups(self) -> None:
+        self.query_one("#groups").focus()
+
+    def go_to_other_list(self) -> None:
+        """Move between groups and users."""
+        if self.users.has_cursor:
+            self.go_to_groups()
+        elif self._groups:
+            self.users.focus_list()
+
+    def on_grid_moved(self, event: Grid.Moved) -> None:
+        event.stop()
+        if event.grid.id == "groups":
+            screen = screen_of(self)
+            screen.action_keys.refresh()
+            screen.loader.start("users", self.users.load)
+
+    async def on_grid_opened(self, event: Grid.Opened) -> None:
+        """Go from a group to its users, and from a user to its request and answer."""
+        event.stop()
+        if event.grid.id == "groups":
+            self.users.focus_list()
+            return
+        screen = screen_of(self)
+        await screen.loader.run(self.users.load)  # the row may belong to another group by now
+        user = self.users.find(event.key)
+        if user is not None:
+            screen.services.navigate(OpenRejectedUser(user))
+
+    async def retry(self) -> RetryOutcome:
+        """Ask, and make the marked users, or those of the group, pending again."""
+        screen = screen_of(self)
+        await screen.loader.run(self.users.load)
+        query = self._source(self.users.filter_text).query
+        outcome = await ask_and_retry(screen.services, query, self.users.marked)
+        if outcome.audience_ids:
+            self.users.unmark()
+        return outcome

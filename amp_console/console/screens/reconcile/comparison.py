@@ -1,0 +1,122 @@
+"""The comparison of a cohort with its audience: verdict, bar and numbers, and the kinds."""
+
+from collections.abc import Mapping
+
+from textual.app import ComposeResult
+from textual.containers import Container, Vertical
+from textual.content import Content
+from textual.widgets import Static
+
+from amp_console.console.context import services_of
+from amp_console.console.screens.reconcile import rows
+from amp_console.console.texts import lines, said
+from amp_console.console.widgets.grid import Grid
+from amp_console.ledger.audiences import Audience
+from amp_console.ledger.comparisons import Comparison, DifferenceKind
+
+NEVER = """\
+Not compared yet.
+
+Press c to read the cohort from Amplitude and compare it with the audience. That takes a minute \
+or more, sends nothing, and costs one of the month's downloads."""
+NO_COHORT = """\
+It has no cohort yet, so there is nothing to compare.
+
+A sync makes one, or link it to a cohort that is there: press l on the audiences."""
+EQUAL = "No differences: the cohort holds exactly its audience."
+
+
+class ComparisonPanel(Vertical):
+    """The last comparison as a verdict, a bar and a legend; below it what a job does or did."""
+
+    def __init__(self) -> None:
+        super().__init__(id="picture", classes="panel")
+        self._comparison: Comparison | None = None
+
+    def compose(self) -> ComposeResult:
+        self.border_title = "Reconcile"
+        yield Static(id="headline")
+        yield Static(id="bar")
+        yield Static(id="legend")
+        yield Static(id="doing")
+
+    def on_mount(self) -> None:
+        services_of(self).clock.ticked.subscribe(self, lambda _: self._show_age())
+
+    def on_resize(self) -> None:
+        self._draw_bar()
+
+    def show_comparison(
+        self,
+        audience: Audience,
+        comparison: Comparison | None,
+        repaired: Mapping[DifferenceKind, int],
+    ) -> None:
+        """Show a comparison, or what to do to get one; `repaired` counts repairs since then."""
+        glyphs, self._comparison = services_of(self).glyphs, comparison
+        self.border_title = said(f"Reconcile {glyphs.dot} {audience.name}", longest=80)
+        for name in ("#bar", "#legend"):
+            self.query_one(name).display = comparison is not None
+        head = self.query_one("#headline", Static)
+        if comparison is None:
+            text = NEVER if audience.cohort_id else NO_COHORT
+            head.update(lines(*(said(line) for line in text.splitlines())))
+            self.border_subtitle = ""
+            return
+        self._show_age()
+        head.update(rows.headline(comparison, repaired, glyphs))
+        self._draw_bar()
+        self.query_one("#legend", Static).update(rows.legend(comparison, glyphs))
+
+    def show_job(self, text: Content) -> None:
+        """Show what a job does, or its result."""
+        self.query_one("#doing", Static).update(text)
+
+    def _draw_bar(self) -> None:
+        if self._comparison is not None:
+            width = max(10, self.scrollable_content_region.width)
+            bar = rows.bar(self._comparison, services_of(self).glyphs, width)
+            self.query_one("#bar", Static).update(bar)
+
+    def _show_age(self) -> None:
+        if self._comparison is not None:
+            services = services_of(self)
+            compared = rows.compared(self._comparison, services.clock.age_now, services.glyphs)
+            self.border_subtitle = said(compared, longest=110)
+
+
+class DifferenceKinds(Container):
+    """The kinds of differences that there are, with their numbers."""
+
+    def __init__(self) -> None:
+        super().__init__(id="kinds-panel", classes="panel")
+
+    def compose(self) -> ComposeResult:
+        self.border_title = "Differences"
+        yield Grid(rows.KINDS, glyphs=services_of(self).glyphs, id="kinds")
+
+    @property
+    def current(self) -> DifferenceKind | None:
+        """The kind under the cursor."""
+        key = self.query_one(Grid).key
+        return key if isinstance(key, DifferenceKind) else None
+
+    def show_kinds(
+        self, comparison: Comparison | None, repaired: Mapping[DifferenceKind, int]
+    ) -> bool:
+        """Show the kinds of a comparison; False where there is no difference."""
+        grid = self.query_one(Grid)
+        found = rows.kind_rows(comparison, repaired) if comparison else []
+        grid.empty = EQUAL if comparison else ""
+        grid.show(found)
+        self.display = comparison is not None
+        self.styles.height = len(found) + 3 if found else "1fr"
+        return bool(found)
+
+    @property
+    def has_cursor(self) -> bool:
+        """Whether the list has the focus."""
+        return self.query_one(Grid).has_focus
+
+    def focus_list(self) -> None:
+        self.query_one(Grid).focus()

@@ -1,0 +1,41 @@
+"""Why comparing and repairing are unavailable."""
+
+from amp_console.console.jobs.reconcile import ReconcileJob
+from amp_console.ledger.audiences import Audience
+from amp_console.ledger.comparisons import Comparison, DifferenceKind
+
+BUSY = "A comparison or a repair is under way already: wait for it, or cancel it."
+NOT_COMPARED = "Compare first: press c."
+
+
+def reason_in_comparison(
+    action: str,
+    latest: ReconcileJob | None,
+    audience: Audience | None,
+    comparison: Comparison | None,
+    run_id: int | None,
+) -> str | None:
+    """Why an action on one audience's comparison is unavailable; None where it works.
+
+    `latest` is the console's last job of this kind, `run_id` the run of this audience's job.
+    """
+    if action in {"compare", "list", "repair"}:
+        if latest is not None and not latest.is_over:
+            return BUSY
+        if audience is not None and audience.cohort_id is None:
+            return "It has no cohort yet: a sync makes one."
+    if action == "run" and run_id is None:
+        return "Nothing was done here since the console was opened. Past runs: press 3."
+    if action in {"repair", "export", "filter", "person"}:
+        return _reason_without_differences(action, comparison)
+    return None
+
+
+def _reason_without_differences(action: str, comparison: Comparison | None) -> str | None:
+    if comparison is None:
+        return NOT_COMPARED
+    if action == "repair":
+        is_equal = comparison.is_equal
+        return "They are equal: there is nothing to repair." if is_equal else None
+    has_any = any(comparison.count(kind) for kind in DifferenceKind)
+    return None if has_any else "There is no difference to show."

@@ -1,0 +1,72 @@
+"""Repairing differences: choosing which, seeing the plan, and confirming it."""
+
+from collections.abc import Sequence
+
+from amp_console.console.context import Services
+from amp_console.console.jobs.reconcile import RepairOperation
+from amp_console.console.screens.reconcile.choice import ChoiceDialog, Offer, confirm
+from amp_console.console.session import Session
+from amp_console.ledger.comparisons import Comparison
+from amp_console.ledger.repairs import RepairChoice
+from amp_console.sync.reconcile.plan import RepairPlan, plan_repair
+from amp_console.text import clean, plural
+
+NOTHING_LEFT = "Every difference that can be repaired is repaired. Press c to compare again."
+
+
+async def choose_repair(
+    services: Services,
+    session: Session,
+    comparisons: Sequence[Comparison],
+    only: frozenset[tuple[int, int, str]] | None = None,
+    *,
+    is_single: bool = False,
+) -> RepairOperation | None:
+    """Return the repair the operator has chosen and confirmed, None where nothing is to be sent.
+
+    `only` are the keys of the differences to repair; None: everyone who differs. `is_single` names
+    the audience, and offers to replace its cohort's content. To be called in a worker.
+    """
+    plans = await _plans(session, comparisons, RepairChoice(add=True, remove=True, only=only))
+    if not plans:
+        services.notifications.post(NOTHING_LEFT)
+        return None
+    offer = _offer(services, plans, is_single=is_single, is_marked=only is not None)
+    request = await services.ask(ChoiceDialog(offer))
+    if request is None:
+        return None
+    choice = RepairChoice(add=request.choice.add, remove=request.choice.remove, only=only)
+    plans = await _plans(session, comparisons, choice, replace=request.replace)
+    if not plans or not await services.ask(confirm(plans)):
+        return None
+    return RepairOperation(plans, verify=request.verify)
+
+
+async def _plans(
+    session: Session,
+    comparisons: Sequence[Comparison],
+    choice: RepairChoice,
+    *,
+    replace: bool = False,
+) -> list[RepairPlan]:
+    plans = [
+        await session.ledger.awrite(
+            plan_repair, session.connection, comparison, choice, replace=replace
+        )
+        for comparison in comparisons
+    ]
+    return [plan for plan in plans if not plan.is_idle]
+
+
+def _offer(
+    services: Services, plans: Sequence[RepairPlan], *, is_single: bool, is_marked: bool
+) -> Offer:
+    quota = services.figures.quota
+    return Offer(
+        clean(plans[0].name, 40) if is_single else plural(len(plans), "audience"),
+        sum(plan.add for plan in plans),
+        sum(plan.remove for plan in plans),
+        is_marked=is_marked,
+        can_replace=is_single and plans[0].can_replace,
+        quota=str(quota) if quota else "how many are left is not known",
+    )

@@ -1,0 +1,71 @@
+"""A line for a path, completed with Tab."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from textual.binding import Binding, BindingType
+from textual.message import Message
+from textual.widgets import Input
+
+from amp_console.console.background import aside
+from amp_console.console.paths import PathListing, completed, listing
+
+
+class PathInput(Input):
+    """A path. Tab completes it as far as it is unambiguous, else moves on as in other fields.
+
+    It posts `FilesListed` whenever it knows the files for what is typed.
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("tab", "complete", "Complete", show=False)]
+
+    @dataclass
+    class FilesListed(Message):
+        """The files that the text names, and the entries it could go on with."""
+
+        input: "PathInput"
+        listing: PathListing
+
+        @property
+        def control(self) -> "PathInput":
+            return self.input
+
+    def __init__(
+        self,
+        value: str = "",
+        *,
+        placeholder: str = "",
+        id: str | None = None,  # noqa: A002  # Textual's word
+    ) -> None:
+        super().__init__(value, placeholder=placeholder, id=id)
+        self.listing = PathListing((), (), "")
+
+    def on_mount(self) -> None:
+        self.refresh_listing()
+
+    def on_input_changed(self) -> None:
+        self.refresh_listing()
+
+    def refresh_listing(self) -> None:
+        """List the files beside the screen: a network disk may take long."""
+        self.run_worker(self._refresh(), group="listing", exclusive=True)
+
+    async def _refresh(self) -> None:
+        self.post_message(self.FilesListed(self, await self.read_listing()))
+
+    async def read_listing(self) -> PathListing:
+        """Return the files for what is typed now."""
+        self.listing = await aside(listing, self.value)
+        return self.listing
+
+    def action_complete(self) -> None:
+        longer = completed(self.value, self.listing.entries)
+        if longer == self.value:
+            self.screen.focus_next()
+        else:
+            self.enter(longer)
+
+    def enter(self, path: str) -> None:
+        """Put in a path, with the cursor after it."""
+        self.value = path
+        self.cursor_position = len(path)
