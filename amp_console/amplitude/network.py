@@ -153,11 +153,11 @@ class NetworkSettings:
 
 def _check_folders(variable: str, path: str) -> None:
     """OpenSSL passes over folders that it can't use, and then trusts no server at all."""
-    folders = [Path(item) for item in path.split(os.pathsep) if item]
+    folders = [Path(name) for name in path.split(os.pathsep) if name]
     if not any(folder.is_dir() for folder in folders):
         raise NetworkSettingInvalid(variable, f"{path} is not a folder")
     try:
-        names = [file.name for item in folders if item.is_dir() for file in item.iterdir()]
+        names = [file.name for folder in folders if folder.is_dir() for file in folder.iterdir()]
     except OSError:
         raise NetworkSettingInvalid(variable, f"{path} can't be read") from None
     if not any(_HASHED.fullmatch(name) for name in names):

@@ -183,11 +183,11 @@ def skipped_ids(tree: object) -> tuple[str, ...]:
 
 def request_id(answer: JsonBody, cohort_id: str) -> str:
     """Return the id of a cohort's download that was started."""
-    found, of = text(dig(answer.tree, "request_id")), text(dig(answer.tree, "cohort_id"))
+    found, named_id = text(dig(answer.tree, "request_id")), text(dig(answer.tree, "cohort_id"))
     if not found:
         raise ValueError("The answer has no request id.")
-    if of not in {None, cohort_id}:
-        raise _unconfirmed(answer, _other_cohort(of))
+    if named_id not in {None, cohort_id}:
+        raise _unconfirmed(answer, _other_cohort(named_id))
     return found
 
 

@@ -161,9 +161,9 @@ def culprits(body: str) -> tuple[str, ...]:
         return ()
     named: list[str] = []
     for path in _CULPRITS:
-        place = dig(tree, *path)
-        named += skipped_ids(place)
-        named += texts(items(place, "invalid_ids_sample"))
+        value = dig(tree, *path)
+        named += skipped_ids(value)
+        named += texts(items(value, "invalid_ids_sample"))
     return tuple(dict.fromkeys(named))
 
 

@@ -117,9 +117,9 @@ def _listed(given: object) -> tuple[str, ...]:
     """Return the keys of "r", "r,f5" or ["r", "f5"]; none where that is no key."""
     if isinstance(given, str):
         given = given.split(",") if given.strip(" ,") else [given]  # a comma is a key, too
-    if not isinstance(given, list) or not all(isinstance(item, str) for item in given):
+    if not isinstance(given, list) or not all(isinstance(key, str) for key in given):
         return ()
-    keys = tuple(item if item == " " else item.strip() for item in given)
+    keys = tuple(key if key == " " else key.strip() for key in given)
     return keys if all(keys) else ()
 
 

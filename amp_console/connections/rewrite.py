@@ -61,7 +61,7 @@ def _edited(document: tomlkit.TOMLDocument, settings: Settings) -> str:
     else:
         document.pop("forgotten", None)
     entries = document.setdefault("connections", tomlkit.table(is_super_table=True))
-    for gone in set(entries) - {item.id for item in settings.connections}:
+    for gone in set(entries) - {connection.id for connection in settings.connections}:
         del entries[gone]
     for connection in settings.connections:
         entry = entries.setdefault(connection.id, tomlkit.table())

@@ -67,8 +67,10 @@ class ConnectionStore:
         """
 
         def put(settings: Settings) -> Settings:
-            by_id = {item.id: item for item in settings.connections} | {connection.id: connection}
-            if [item.name for item in by_id.values()].count(connection.name) > 1:
+            by_id = {known.id: known for known in settings.connections} | {
+                connection.id: connection
+            }
+            if [known.name for known in by_id.values()].count(connection.name) > 1:
                 raise NameTaken(connection.name)
             return settings._replace(connections=tuple(by_id.values()))
 
@@ -131,12 +133,12 @@ class ConnectionStore:
 def _named(connections: Iterable[Connection], name: str) -> Connection:
     wanted = unicodedata.normalize("NFC", name)
     known = tuple(connections)
-    for item in known:
-        if item.name == wanted:
-            return item
+    for connection in known:
+        if connection.name == wanted:
+            return connection
     if not known:
         raise NoConnections
-    raise UnknownConnection(name, (item.name for item in known))
+    raise UnknownConnection(name, (connection.name for connection in known))
 
 
 def _remember_items(before: Settings, after: Settings) -> Settings:

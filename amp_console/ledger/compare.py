@@ -189,12 +189,12 @@ class _Comparer:
         self._differ_strangers("")
 
     def _differ_from_list(self) -> None:
-        of = "audience_id = :audience AND id_type = :id_type AND member.id ="
+        same = "audience_id = :audience AND id_type = :id_type AND member.id ="
         self._differ(
             DifferenceKind.MISSING,
             f"SELECT :id_type, listed.id, CASE WHEN wanted = 1 THEN {self._prior_state()} "
             f"ELSE {int(PriorState.NOTHING)} END FROM {self._listed} AS listed "
-            f"LEFT JOIN main.member ON {of} listed.id LEFT JOIN {self._drift} AS drift USING (n) "
+            f"LEFT JOIN main.member ON {same} listed.id LEFT JOIN {self._drift} AS drift USING (n) "
             f"WHERE NOT EXISTS (SELECT 1 FROM {self._export} AS found WHERE found.id = listed.id)",
         )
         not_listed = f"id NOT IN (SELECT id FROM {self._listed})"
@@ -211,7 +211,7 @@ class _Comparer:
             DifferenceKind.LISTED,
             f"SELECT :id_type, id, {int(PriorState.NOTHING)} FROM {self._listed} AS listed WHERE "
             f"EXISTS (SELECT 1 FROM {self._export} AS found WHERE found.id = listed.id) "
-            f"AND NOT EXISTS (SELECT 1 FROM main.member WHERE {of} listed.id AND wanted = 1)",
+            f"AND NOT EXISTS (SELECT 1 FROM main.member WHERE {same} listed.id AND wanted = 1)",
         )
         self._differ(
             DifferenceKind.UNLISTED,

@@ -145,15 +145,15 @@ def outstanding_of_all(db: Db) -> dict[int, Outstanding]:
     uncertain = late_effects.uncertain(db)
     ids = {audience_id for audience_id, _ in pending | in_flight | rejected | unidentified}
     return {
-        of: Outstanding(
-            add=pending[of, 1] + in_flight[of, 1],
-            remove=pending[of, 0] + in_flight[of, 0],
-            rejected=rejected[of, 0] + unidentified[of, 0],
-            unidentified=unidentified[of, 0],
-            uncertain=uncertain[of].users if of in uncertain else 0,
-            certain_at=uncertain[of].until if of in uncertain else None,
+        audience_id: Outstanding(
+            add=pending[audience_id, 1] + in_flight[audience_id, 1],
+            remove=pending[audience_id, 0] + in_flight[audience_id, 0],
+            rejected=rejected[audience_id, 0] + unidentified[audience_id, 0],
+            unidentified=unidentified[audience_id, 0],
+            uncertain=uncertain[audience_id].users if audience_id in uncertain else 0,
+            certain_at=uncertain[audience_id].until if audience_id in uncertain else None,
         )
-        for of in ids | set(uncertain)
+        for audience_id in ids | set(uncertain)
     }
 
 
@@ -260,6 +260,6 @@ def movement(db: Db, audience: Audience, until: int, bucket: int, buckets: int) 
             "bucket": bucket,
         },
     )
-    for is_member, place, count in rows:
-        counts[is_member][place] = count
+    for is_member, index, count in rows:
+        counts[is_member][index] = count
     return Movement(since, bucket, tuple(counts[1]), tuple(counts[0]))

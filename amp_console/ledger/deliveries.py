@@ -131,29 +131,29 @@ def open_sub_batch(
     db: Db, run_id: int, batch: DeliveryBatch, ids: Sequence[str], now: int
 ) -> DeliveryBatch | None:
     """Open a request for those of `ids` that are still pending as they were in `batch`."""
-    still: list[tuple[int, str]] = []
+    pending: list[tuple[int, str]] = []
     code = ID_TYPE_CODE[batch.id_type]
     for start in range(0, len(ids), _CHUNK):
-        part = ids[start : start + _CHUNK]
-        still += db.execute(
+        chunk = ids[start : start + _CHUNK]
+        pending += db.execute(
             "SELECT n, id FROM member WHERE audience_id = ? AND id_type = ? AND wanted = ? "
             "AND wanted IS NOT delivered AND rejection_id IS NULL "
-            f"AND id IN ({','.join('?' * len(part))})",
-            (batch.audience_id, code, WANTED[batch.operation], *part),
+            f"AND id IN ({','.join('?' * len(chunk))})",
+            (batch.audience_id, code, WANTED[batch.operation], *chunk),
         ).fetchall()
-    if not still:
+    if not pending:
         return None
-    numbers = [n for n, _ in still]
-    text = msgspec.json.encode([id_ for _, id_ in still]).decode()
-    row = MemberRows(min(numbers), max(numbers), len(still), text)
-    part_batch = open_request(
+    numbers = [n for n, _ in pending]
+    text = msgspec.json.encode([id_ for _, id_ in pending]).decode()
+    row = MemberRows(min(numbers), max(numbers), len(pending), text)
+    sub_batch = open_request(
         db, run_id, batch.audience_id, batch.id_type, batch.operation, row, now
     )
     db.executemany(
         "UPDATE member SET delivered = wanted, request_id = ? WHERE n = ?",
-        [(part_batch.request_id, n) for n in numbers],
+        [(sub_batch.request_id, n) for n in numbers],
     )
-    return part_batch
+    return sub_batch
 
 
 def open_control_batch(

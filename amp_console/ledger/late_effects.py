@@ -195,7 +195,7 @@ def uncertain(db: Db, audience_id: int | None = None) -> dict[int, Uncertain]:
         f"FROM {_JOINED} WHERE (?1 IS NULL OR late.audience_id = ?1) AND {_UNCERTAIN} GROUP BY 1",
         (audience_id,),
     )
-    return {of: Uncertain(users, first, until) for of, users, first, until in rows}
+    return {found_id: Uncertain(users, first, until) for found_id, users, first, until in rows}
 
 
 def uncertain_until(db: Db, audience_id: int, id_type: IdType, id_: str) -> int | None:

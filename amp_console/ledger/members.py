@@ -74,7 +74,9 @@ class NewestChanges:
     @property
     def is_full(self) -> bool:
         """True when it should be merged: changes of 100,000 identifiers."""
-        return sum(len(of) for g in self._groups.values() for of in g.by_id.values()) >= 100_000
+        return (
+            sum(len(by_id) for g in self._groups.values() for by_id in g.by_id.values()) >= 100_000
+        )
 
     def accepts(self, changes: Sequence[Change]) -> bool:
         """Whether these lines are near enough to those held; else merge first."""

@@ -70,8 +70,8 @@ def find_person(db: Db, text: str, dead: Collection[int] = ()) -> list[PersonRec
 
 
 def _record(db: Db, audience: Audience, row: Sequence[Any], dead: Collection[int]) -> PersonRecord:
-    code, id_, is_member, wanted, event_at, source, line, delivered, carried, other, *why = row
-    last = None if carried is None else request(db, carried)
+    code, id_, is_member, wanted, event_at, source, line, delivered, request_id, other, *why = row
+    last = None if request_id is None else request(db, request_id)
     is_open = last is not None and last.state is RequestState.OPEN
     return PersonRecord(
         audience=audience,

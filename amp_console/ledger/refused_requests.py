@@ -45,8 +45,8 @@ def keep_refused(db: Db, run_id: int, refused: Iterable[RefusedRequests]) -> Non
         "VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (run_id, reason, status) DO UPDATE SET "
         "count = excluded.count, last_at = excluded.last_at, words = excluded.words",
         [
-            (run_id, item.reason, item.status, item.count, item.last_at, item.words)
-            for item in refused
+            (run_id, entry.reason, entry.status, entry.count, entry.last_at, entry.words)
+            for entry in refused
         ],
     )
 

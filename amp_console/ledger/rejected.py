@@ -126,8 +126,17 @@ def rejection_groups(db: Db, criteria: RejectedFilter = ALL_REJECTED) -> list[Re
     """The rejected by audience, operation and reason, the largest group first."""
     known = {audience.id: audience for audience in all_audiences(db)}
     groups = [
-        RejectionGroup(of, known[of].handle, known[of].name, operation, code, reason, count, at)
-        for of, operation, code, reason, count, at in (
+        RejectionGroup(
+            audience_id,
+            known[audience_id].handle,
+            known[audience_id].name,
+            operation,
+            code,
+            reason,
+            count,
+            at,
+        )
+        for audience_id, operation, code, reason, count, at in (
             *_reasons_of_refused(db, criteria),
             *_reasons_of_unidentified(db, criteria, known),
         )
@@ -148,8 +157,8 @@ def _reasons_of_refused(db: Db, criteria: RejectedFilter) -> Iterator[_Reason]:
         "JOIN rejection ON rejection.id = which GROUP BY 1, 2, 3, 4",
         query.values,
     )
-    for of, operation, code, *rest in rows:
-        yield of, Operation(operation), Reason(code), *rest
+    for audience_id, operation, code, *rest in rows:
+        yield audience_id, Operation(operation), Reason(code), *rest
 
 
 def _reasons_of_unidentified(
@@ -162,18 +171,18 @@ def _reasons_of_unidentified(
         f"SELECT audience_id, count(*), max(event_at) FROM member WHERE {query.text} GROUP BY 1",
         query.values,
     )
-    for of, count, at in rows:
-        reason = _no_identifier(known[of])
+    for audience_id, count, at in rows:
+        reason = _no_identifier(known[audience_id])
         if criteria.reason in {None, reason}:
-            yield of, Operation.ADD, Reason.NO_IDENTIFIER, reason, count, at
+            yield audience_id, Operation.ADD, Reason.NO_IDENTIFIER, reason, count, at
 
 
 def count_rejected(db: Db, criteria: RejectedFilter = ALL_REJECTED) -> int:
     """How many users match."""
-    return sum(part.size for part in _parts(db, criteria))
+    return sum(selection.size for selection in _selections(db, criteria))
 
 
-class _Part(NamedTuple):
+class _Selection(NamedTuple):
     """The matching users of one audience and one kind: their number, and the query for them."""
 
     audience: Audience
@@ -182,22 +191,22 @@ class _Part(NamedTuple):
     size: int
 
 
-def _parts(db: Db, criteria: RejectedFilter) -> list[_Part]:
+def _selections(db: Db, criteria: RejectedFilter) -> list[_Selection]:
     """The matching users by audience; first those refused, then those without identifier."""
     refused, unidentified = _refused(criteria), _unidentified(criteria)
     sent = _counts(db, refused)
     unsent = _counts(db, unidentified) if unidentified else {}
-    parts = []
+    selections = []
     for audience in all_audiences(db):
         if audience.id in sent:
-            parts.append(_Part(audience, refused, True, sent[audience.id]))
+            selections.append(_Selection(audience, refused, True, sent[audience.id]))
         if (
             unidentified
             and audience.id in unsent
             and criteria.reason in {None, _no_identifier(audience)}
         ):
-            parts.append(_Part(audience, unidentified, False, unsent[audience.id]))
-    return parts
+            selections.append(_Selection(audience, unidentified, False, unsent[audience.id]))
+    return selections
 
 
 def _counts(db: Db, query: _Query) -> dict[int, int]:
@@ -214,11 +223,11 @@ def rejected_page(db: Db, criteria: RejectedFilter, offset: int, limit: int) -> 
     By audience, then as they were rejected, then those without the identifier.
     """
     found: list[RejectedUser] = []
-    for part in _parts(db, criteria):
-        if offset < part.size:
-            read = _read_refused if part.is_refused else _read_unidentified
-            found += read(db, part.audience, part.query, limit - len(found), offset)
-        offset = max(0, offset - part.size)
+    for selection in _selections(db, criteria):
+        if offset < selection.size:
+            read = _read_refused if selection.is_refused else _read_unidentified
+            found += read(db, selection.audience, selection.query, limit - len(found), offset)
+        offset = max(0, offset - selection.size)
         if len(found) >= limit:
             break
     return found
@@ -230,10 +239,10 @@ def _read_refused(
     rows = db.execute(
         "SELECT id_type, member.id, operation, reason, code, at, refusals, rejection.request_id "
         "FROM (SELECT n AS row, rejection_id AS which FROM member "
-        f"WHERE {query.text} AND audience_id = :of "
+        f"WHERE {query.text} AND audience_id = :audience_id "
         "ORDER BY rejection_id, n LIMIT :limit OFFSET :offset) "
         "JOIN member ON n = row JOIN rejection ON rejection.id = which ORDER BY which, row",
-        {**query.values, "of": audience.id, "limit": limit, "offset": offset},
+        {**query.values, "audience_id": audience.id, "limit": limit, "offset": offset},
     )
     for id_type, id_, operation, reason, code, at, tries, request_id in rows:
         yield RejectedUser(
@@ -256,9 +265,9 @@ def _read_unidentified(
     db: Db, audience: Audience, query: _Query, limit: int, offset: int
 ) -> Iterator[RejectedUser]:
     rows = db.execute(
-        f"SELECT id, event_at FROM member WHERE {query.text} AND audience_id = :of "
+        f"SELECT id, event_at FROM member WHERE {query.text} AND audience_id = :audience_id "
         "ORDER BY n LIMIT :limit OFFSET :offset",
-        {**query.values, "of": audience.id, "limit": limit, "offset": offset},
+        {**query.values, "audience_id": audience.id, "limit": limit, "offset": offset},
     )
     for id_, at in rows:
         yield RejectedUser(
@@ -299,6 +308,6 @@ def retry_users(db: Db, users: Sequence[tuple[int, IdType, str]]) -> int:
     done = db.executemany(
         "UPDATE member SET rejection_id = NULL WHERE audience_id = ? AND id_type = ? AND id = ? "
         "AND rejection_id IS NOT NULL",
-        [(of, ID_TYPE_CODE[id_type], id_) for of, id_type, id_ in users],
+        [(audience_id, ID_TYPE_CODE[id_type], id_) for audience_id, id_type, id_ in users],
     )
     return done.rowcount

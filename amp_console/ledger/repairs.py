@@ -49,16 +49,16 @@ class ChoiceCounts(msgspec.Struct, frozen=True):
     followed: int
 
 
-def count_chosen(db: Db, of: Comparison, choice: RepairChoice) -> ChoiceCounts:
+def count_chosen(db: Db, compared: Comparison, choice: RepairChoice) -> ChoiceCounts:
     """Count the differences of a choice; those repaired since then no longer count."""
-    choose(db, of, choice)
-    other = ID_TYPE_CODE[of.id_type.other]
+    choose(db, compared, choice)
+    other = ID_TYPE_CODE[compared.id_type.other]
     counts: Counter[int] = Counter()
     by_other_id = 0
     for kind, id_type, count in db.execute(
         "SELECT kind, id_type, count(*) FROM difference WHERE comparison_id = ? AND state = 1 "
         "GROUP BY kind, id_type",
-        (of.id,),
+        (compared.id,),
     ):
         counts[kind] += count
         by_other_id += count if kind in EXTRA and id_type == other else 0
@@ -70,7 +70,7 @@ def count_chosen(db: Db, of: Comparison, choice: RepairChoice) -> ChoiceCounts:
     )
 
 
-def choose(db: Db, of: Comparison, choice: RepairChoice) -> None:
+def choose(db: Db, compared: Comparison, choice: RepairChoice) -> None:
     """Mark the differences to repair, and no others."""
     kinds = _json(choice.kinds)
     db.execute(
@@ -78,27 +78,31 @@ def choose(db: Db, of: Comparison, choice: RepairChoice) -> None:
         "CASE WHEN ?3 = 1 AND kind IN (SELECT value FROM json_each(?2)) THEN 1 ELSE 0 END "
         "WHERE comparison_id = ?1 AND state < 2 "
         "AND (state = 1 OR kind IN (SELECT value FROM json_each(?2)))",
-        (of.id, kinds, int(choice.only is None)),
+        (compared.id, kinds, int(choice.only is None)),
     )
     db.executemany(
         "UPDATE difference SET state = 1 WHERE comparison_id = ? AND kind = ? "
         "AND id_type = ? AND id = ? AND state < 2",
-        [(of.id, *key) for key in choice.only or () if key[0] in choice.kinds],
+        [(compared.id, *key) for key in choice.only or () if key[0] in choice.kinds],
     )
 
 
-def make_chosen_pending(db: Db, of: Comparison, choice: RepairChoice, now: int) -> None:
+def make_chosen_pending(db: Db, compared: Comparison, choice: RepairChoice, now: int) -> None:
     """Make the ledger want what is chosen, so that it is pending.
 
     Rejected users are tried again. A list outweighs the events before it. The ledger
     learns that strangers are in the cohort and are not wanted there. Where an event has come since,
     they are unknown: a delivery may have moved them.
     """
-    choose(db, of, choice)
-    values = {"comparison": of.id, "audience": of.audience_id, "earliest": BEFORE_ANY_EVENT}
+    choose(db, compared, choice)
+    values = {
+        "comparison": compared.id,
+        "audience": compared.audience_id,
+        "earliest": BEFORE_ANY_EVENT,
+    }
     chosen = f"SELECT id_type, id FROM difference WHERE {_CHOSEN}"
-    if of.against is not None:
-        _follow_list(db, of, now)
+    if compared.against is not None:
+        _follow_list(db, compared, now)
     db.execute(
         "INSERT INTO member (audience_id, id_type, id, is_member, wanted, event_at, source_id, "
         "line, delivered) SELECT :audience, id_type, id, 0, 0, :earliest, 0, 0, 1 FROM difference "
@@ -113,14 +117,14 @@ def make_chosen_pending(db: Db, of: Comparison, choice: RepairChoice, now: int) 
     )
 
 
-def _follow_list(db: Db, of: Comparison, now: int) -> None:
+def _follow_list(db: Db, compared: Comparison, now: int) -> None:
     """Merge what the list says of the chosen users, as an event of its time would be."""
-    assert of.against is not None
+    assert compared.against is not None
     values = {
-        "comparison": of.id,
-        "audience": of.audience_id,
-        "at": of.against_at,
-        "source": begin_source(db, of.against, None, now),
+        "comparison": compared.id,
+        "audience": compared.audience_id,
+        "at": compared.against_at,
+        "source": begin_source(db, compared.against, None, now),
     }
     for kind, is_member, is_in in (
         (DifferenceKind.MISSING, 1, 0),
@@ -141,19 +145,19 @@ def _follow_list(db: Db, of: Comparison, now: int) -> None:
         )
 
 
-def chosen_left(db: Db, of: Comparison) -> int:
+def chosen_left(db: Db, compared: Comparison) -> int:
     """How many of the chosen are still pending."""
     row = db.execute(
         f"SELECT count(*) FROM difference AS d JOIN member USING (id_type, id) WHERE {_CHOSEN} "
         "AND audience_id = :audience AND wanted IS NOT delivered AND rejection_id IS NULL",
-        {"comparison": of.id, "audience": of.audience_id},
+        {"comparison": compared.id, "audience": compared.audience_id},
     ).fetchone()
     return int(row[0])
 
 
-def note_repaired(db: Db, of: Comparison) -> int:
+def note_repaired(db: Db, compared: Comparison) -> int:
     """Mark the chosen differences that are repaired; return how many users still differ."""
-    values = {"comparison": of.id, "audience": of.audience_id}
+    values = {"comparison": compared.id, "audience": compared.audience_id}
     db.execute(
         f"UPDATE difference SET state = 2 WHERE {_CHOSEN} AND EXISTS (SELECT 1 FROM member AS m "
         "WHERE m.audience_id = :audience AND m.id_type = difference.id_type "

@@ -89,11 +89,13 @@ def forget_requests(db: Db, run_id: int, before: int) -> int:
 
 
 def _record(row: Sequence[Any]) -> RequestRecord:
-    id_, run_id, of, name, kind, id_type, operation, size, sent, settled, state, *rest = row
+    id_, run_id, audience_id, name, kind, id_type, operation, size, sent, settled, state, *rest = (
+        row
+    )
     return RequestRecord(
         id_,
         run_id,
-        of,
+        audience_id,
         name,
         RequestKind(kind),
         ID_TYPE_OF[id_type],

@@ -56,13 +56,13 @@ class AudienceCounts(msgspec.Struct, frozen=True):
 def total_of(counted: Iterable[AudienceCounts]) -> AudienceCounts:
     """The sum over audiences, without their notes."""
     total = AudienceCounts()
-    for item in counted:
+    for counts in counted:
         total = AudienceCounts(
-            total.added + item.added,
-            total.removed + item.removed,
-            total.rejected + item.rejected,
-            total.requests + item.requests,
-            total.retries + item.retries,
+            total.added + counts.added,
+            total.removed + counts.removed,
+            total.rejected + counts.rejected,
+            total.requests + counts.requests,
+            total.retries + counts.retries,
         )
     return total
 
@@ -232,7 +232,7 @@ def runs_of_audience(
         (audience_id, limit),
     ).fetchall()
     found = [(run(db, run_id, dead), _counts(counts)) for run_id, *counts in rows]
-    return [AudienceRun(of, counts) for of, counts in found if of is not None]
+    return [AudienceRun(found_run, counts) for found_run, counts in found if found_run is not None]
 
 
 def this_process() -> str:

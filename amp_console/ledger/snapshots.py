@@ -84,10 +84,10 @@ def stage_changes(db: Db, audience_id: int, source_id: int, changes: Sequence[Ch
     )
 
 
-def removal(db: Db, of: Snapshot) -> Removal:
+def removal(db: Db, snapshot: Snapshot) -> Removal:
     """Count the members that the snapshot would remove now."""
-    values = _values(db, of)
-    _find_leavers(db, of, values)
+    values = _values(db, snapshot)
+    _find_leavers(db, snapshot, values)
     # A person with identifiers of both types counts once, by the one in use.
     person = "(id_type = :used OR counterpart IS NULL)"
     members = (
@@ -95,36 +95,36 @@ def removal(db: Db, of: Snapshot) -> Removal:
         f"AND {person}"
     )
     leaving = (
-        f"SELECT count(*) FROM temp.{_leavers(of.audience_id)} JOIN main.member USING (n) "
+        f"SELECT count(*) FROM temp.{_leavers(snapshot.audience_id)} JOIN main.member USING (n) "
         f"WHERE {person}"
     )
     listed = (
         f"SELECT coalesce(max(rows), 0) FROM (SELECT count(*) AS rows "
-        f"FROM temp.{stage_table(of.audience_id)} GROUP BY id_type)"
+        f"FROM temp.{stage_table(snapshot.audience_id)} GROUP BY id_type)"
     )
     return Removal(
         *(int(db.execute(sql, values).fetchone()[0]) for sql in (members, listed, leaving))
     )
 
 
-def apply_snapshot(db: Db, of: Snapshot, agreed: int) -> Removal | None:
+def apply_snapshot(db: Db, snapshot: Snapshot, agreed: int) -> Removal | None:
     """Merge the listed members, and let the others leave if they are at most `agreed`.
 
     Returns None once that is done. Where more would leave by now, nothing changes, and it returns
     the new numbers. Members with a newer event stay as that event says.
     """
-    now = removal(db, of)
+    now = removal(db, snapshot)
     if now.leaving > agreed:
         return now
-    merge_staged(db, of.audience_id)
+    merge_staged(db, snapshot.audience_id)
     db.execute(
         "UPDATE main.member SET is_member = 0, wanted = 0, event_at = :at, source_id = :source, "
         "line = 0, rejection_id = CASE WHEN wanted = 0 THEN rejection_id END, "
         "refusals = CASE WHEN wanted = 0 THEN refusals ELSE 0 END "
-        f"WHERE n IN (SELECT n FROM temp.{_leavers(of.audience_id)})",
-        {"at": of.at, "source": of.source_id},
+        f"WHERE n IN (SELECT n FROM temp.{_leavers(snapshot.audience_id)})",
+        {"at": snapshot.at, "source": snapshot.source_id},
     )
-    drop_staged(db, of.audience_id)
+    drop_staged(db, snapshot.audience_id)
     return None
 
 
@@ -152,17 +152,20 @@ def _leavers(audience_id: int) -> str:
     return f"leaver_{int(audience_id)}"
 
 
-def _values(db: Db, of: Snapshot) -> dict[str, object]:
-    used = audience(db, of.audience_id).id_type
-    return {"audience": of.audience_id, "at": of.at, "used": ID_TYPE_CODE[used]}
+def _values(db: Db, snapshot: Snapshot) -> dict[str, object]:
+    used = audience(db, snapshot.audience_id).id_type
+    return {"audience": snapshot.audience_id, "at": snapshot.at, "used": ID_TYPE_CODE[used]}
 
 
-def _find_leavers(db: Db, of: Snapshot, values: dict[str, object]) -> None:
+def _find_leavers(db: Db, snapshot: Snapshot, values: dict[str, object]) -> None:
     """Find the members who are not listed by either identifier, and have no newer event.
 
     Where the snapshot lists one ID type only, a person known by both leaves by both.
     """
-    leavers, table = f"temp.{_leavers(of.audience_id)}", f"temp.{stage_table(of.audience_id)}"
+    leavers, table = (
+        f"temp.{_leavers(snapshot.audience_id)}",
+        f"temp.{stage_table(snapshot.audience_id)}",
+    )
     db.execute(f"DELETE FROM {leavers}")
     present = (
         f"INSERT INTO {leavers} SELECT n FROM main.member WHERE audience_id = :audience "
@@ -172,9 +175,9 @@ def _find_leavers(db: Db, of: Snapshot, values: dict[str, object]) -> None:
         f"(SELECT 1 FROM {table} AS staged WHERE staged.id_type = :other_type "
         "AND staged.id = member.counterpart)"
     )
-    for id_type in _sorted(of.id_types):
+    for id_type in _sorted(snapshot.id_types):
         db.execute(present, {**values, **_types(id_type)})
-    for id_type in _sorted(set(IdType) - set(of.id_types)):
+    for id_type in _sorted(set(IdType) - set(snapshot.id_types)):
         db.execute(
             f"{present} AND counterpart IN (SELECT id FROM {leavers} JOIN main.member USING (n) "
             "WHERE id_type = :other_type)",

@@ -180,8 +180,8 @@ def invalid_groups(db: Db, text: str = "", samples: int = 3) -> list[InvalidGrou
         {"text": text},
     ).fetchall()
     return [
-        InvalidGroup(reason, count, of, _samples(db, reason, text, samples))
-        for reason, count, of in rows
+        InvalidGroup(reason, count, listed, _samples(db, reason, text, samples))
+        for reason, count, listed in rows
     ]
 
 

@@ -85,9 +85,9 @@ def _open(
     now: int,
 ) -> DeliveryBatch:
     ids = msgspec.json.encode([id_ for _, id_ in rows]).decode()
-    taken = MemberRows(rows[0][0], rows[-1][0], len(rows), ids)
+    members = MemberRows(rows[0][0], rows[-1][0], len(rows), ids)
     kind = RequestKind.UPLOAD
-    return open_request(db, run_id, audience_id, id_type, Operation.ADD, taken, now, kind)
+    return open_request(db, run_id, audience_id, id_type, Operation.ADD, members, now, kind)
 
 
 def _json(ids: Collection[str]) -> str:
