@@ -1,4 +1,4 @@
-"""The README tells of everything a command can do."""
+"""The README describes every command, option and exit status."""
 
 import re
 from pathlib import Path

@@ -33,11 +33,11 @@ COMMANDS = {
     "simulate": "simulate:simulate",
     "demo": "demo:demo",
 }
-"""Where each command stands, in the order of the help."""
+"""The module and function of each command, in the order of the help."""
 
 
 class Commands(click.Group):
-    """A group that finds its commands by name and tells failures in the operator's words."""
+    """A group that imports its commands by name and reports failures as sentences."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Name the commands in the order a newcomer needs them."""

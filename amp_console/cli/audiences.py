@@ -1,4 +1,4 @@
-"""`amp-console audiences` and `amp-console audience`: how they stand, and what is set for them."""
+"""`amp-console audiences` and `amp-console audience`: their status and their settings."""
 
 from typing import TYPE_CHECKING
 
@@ -40,10 +40,10 @@ def audiences(as_json: bool, connection_name: str | None) -> int:
 @click.option("--id-type", type=click.Choice(["user_id", "amplitude_id"]))
 @click.option("--cohort-name", metavar="NAME", help='Name of a new cohort; "" is the default.')
 @click.option("--owner-email", metavar="EMAIL", help='Owner of a new cohort; "" is the default.')
-@click.option("--seed-user", metavar="ID", help='User to make an empty cohort with; "" is none.')
+@click.option("--seed-user", metavar="ID", help='User to create an empty cohort with; "" is none.')
 @click.option("--cohort-id", metavar="ID", help="Link to this existing cohort.")
-@click.option("--unlink", is_flag=True, help="Forget the cohort; the next sync makes a new one.")
-@click.option("--enable/--disable", "enabled", default=None, help="Whether syncs take it.")
+@click.option("--unlink", is_flag=True, help="Forget the cohort; the next sync creates a new one.")
+@click.option("--enable/--disable", "enabled", default=None, help="Include it in syncs, or not.")
 @json_option
 @connection_option
 def audience(
@@ -58,7 +58,7 @@ def audience(
     as_json: bool,
     connection_name: str | None,
 ) -> int:
-    """Show an audience, or change what is set for it. KEY may be its name or computation id too."""
+    """Show an audience, or change its settings. KEY can also be its name or computation ID."""
     from amp_console.cli.documents import audience_document, print_document
     from amp_console.cli.resources import open_connection
     from amp_console.ledger import audiences as known
@@ -93,7 +93,7 @@ def audience(
 
 
 def _states(document: "AudienceDocument") -> str:
-    """Everything that is true of an audience, in words."""
+    """Every state of an audience, in words."""
     from amp_console.sync.queries.status import State, Status
 
     return ", ".join(str(State(Status(state.state), state.users)) for state in document.states)

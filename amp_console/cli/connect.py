@@ -1,4 +1,4 @@
-"""`amp-console connect`: a project of Amplitude's, its keys tested and kept in the keyring."""
+"""`amp-console connect`: add an Amplitude project; test its keys and save them."""
 
 import os
 import sys
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("name")
 @click.option("--app-id", type=int, required=True, metavar="ID", help="Amplitude's project ID.")
-@click.option("--owner-email", required=True, metavar="EMAIL", help="Who owns new cohorts.")
+@click.option("--owner-email", required=True, metavar="EMAIL", help="Owner of new cohorts.")
 @click.option(
     "--region", type=click.Choice(["north-america", "europe"]), help="North America if left out."
 )
@@ -101,7 +101,7 @@ def connect(
 
 
 def _kept(known: "Connection") -> dict[str, Any]:
-    """What stays of a connection that is connected again."""
+    """The settings that stay when a project is connected again."""
     return {
         "id": known.id,
         "keyring_item": known.keyring_item,
@@ -146,7 +146,7 @@ def _keys(*, from_stdin: bool) -> "tuple[Credentials, bool]":
 
 
 def _test(connection: "Connection", credentials: "Credentials") -> "KeysAccepted":
-    """Ask Amplitude; a refusal ends the command with nothing saved."""
+    """Test the keys; a refusal ends the command with nothing saved."""
     import asyncio
 
     from amp_console.amplitude import AmplitudeClient

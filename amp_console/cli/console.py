@@ -13,9 +13,9 @@ from amp_console.cli.output import say
 def open_console(
     given: CommonOptions, *, audience: str | None = None, run_id: int | None = None
 ) -> int:
-    """Show the console on this user's connections; return the exit status.
+    """Open the console on this user's connections; return the exit status.
 
-    It needs a terminal: in a pipe the commands are meant, so their help is shown instead.
+    Without a terminal, print the help of the commands instead.
     """
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         root = click.get_current_context().find_root()

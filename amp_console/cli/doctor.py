@@ -1,4 +1,4 @@
-"""`amp-console doctor`: where everything is kept, and what is wrong with it."""
+"""`amp-console doctor`: where everything is, and what is wrong with it."""
 
 import os
 import platform
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from amp_console.connections import Connection, Folders, Keyring
 
 
-LONGEST = 2_000  # characters of a line: commands have to be whole, and paths are long
+LONGEST = 2_000  # characters of a line: commands must be complete, and paths are long
 
 
 class Finding(NamedTuple):
-    """One thing that was looked at."""
+    """The result of one check."""
 
     what: str
     is_well: bool
@@ -31,7 +31,7 @@ class Finding(NamedTuple):
 
 @click.command()
 def doctor() -> int:
-    """Say where everything is kept, and what is wrong with it. Nothing is sent or changed."""
+    """Show where everything is, and what is wrong with it. Sends and changes nothing."""
     from amp_console.text import clean
 
     findings = list(_findings())
@@ -137,7 +137,7 @@ def _backups(connection: "Connection", ledger: Path) -> Iterator[Finding]:
 
 
 def _restoring(ledger: Path, newest: Path) -> list[str]:
-    """Say how to go back to a backup; the commands are a POSIX shell's."""
+    """How to restore a backup, with commands for a POSIX shell."""
     path = quote(str(ledger))
     return [
         "To restore the newest one, end every amp-console that uses this connection, and run:",

@@ -17,7 +17,7 @@ from amp_console.sync.queries.status import AudienceSummary
 
 
 class StateDocument(msgspec.Struct, frozen=True):
-    """One thing that is true of an audience, and how many users it concerns (0: no count)."""
+    """One state of an audience, and how many users it concerns (0: no count)."""
 
     state: str
     users: int
@@ -26,7 +26,7 @@ class StateDocument(msgspec.Struct, frozen=True):
 class AudienceDocument(msgspec.Struct, frozen=True):
     """One audience in `audiences --json`.
 
-    `states` is everything that is true now, the most dangerous first; `status` is one of these.
+    `states` is everything that is true now, the most severe first; `status` is one of these.
     """
 
     key: str
@@ -52,7 +52,7 @@ class AudienceDocument(msgspec.Struct, frozen=True):
 
 
 class SyncedAudience(msgspec.Struct, frozen=True):
-    """One audience in `sync --json`. `rejected` and `pending` are how it stands now."""
+    """One audience in `sync --json`. `rejected` and `pending` count users now."""
 
     key: str
     computation_id: str
@@ -212,30 +212,30 @@ def print_document(document: object) -> None:
     say_json(msgspec.json.format(msgspec.json.encode(document), indent=2))
 
 
-def audience_document(of: AudienceSummary) -> AudienceDocument:
+def audience_document(summary: AudienceSummary) -> AudienceDocument:
     """Describe one audience, whose members were counted."""
-    audience = of.audience
+    audience = summary.audience
     return AudienceDocument(
         key=audience.key,
         computation_id=audience.computation_id,
         name=audience.name,
         space_id=audience.space_id,
         cohort_id=audience.cohort_id,
-        cohort_name=of.cohort_name,
+        cohort_name=summary.cohort_name,
         id_type=audience.id_type,
-        owner_email=of.owner_email,
+        owner_email=summary.owner_email,
         enabled=audience.enabled,
-        members=of.members or 0,
-        pending_add=of.left.add,
-        pending_remove=of.left.remove,
-        rejected=of.left.rejected,
-        uncertain=of.left.uncertain,
-        certain_at=iso_time(of.left.certain_at),
-        status=of.status,
-        states=[StateDocument(str(state.status), state.users) for state in of.states()],
+        members=summary.members or 0,
+        pending_add=summary.left.add,
+        pending_remove=summary.left.remove,
+        rejected=summary.left.rejected,
+        uncertain=summary.left.uncertain,
+        certain_at=iso_time(summary.left.certain_at),
+        status=summary.status,
+        states=[StateDocument(str(state.status), state.users) for state in summary.states()],
         last_run_at=iso_time(audience.last_run_at),
-        dated_ahead=of.count.ahead if of.count else 0,
-        notice=of.notice,
+        dated_ahead=summary.count.ahead if summary.count else 0,
+        notice=summary.notice,
     )
 
 
@@ -324,7 +324,7 @@ def errors_document(
 def person_document(
     identifier: str, answers: list[PersonStatus], found: UserLookup | None
 ) -> PersonDocument:
-    """Describe how a person stands to every cohort."""
+    """Describe a person's status in every cohort."""
     return PersonDocument(
         identifier,
         [_person_in_audience(answer) for answer in answers],
@@ -332,16 +332,16 @@ def person_document(
     )
 
 
-def _person_in_audience(each: PersonStatus) -> PersonInAudience:
-    record = each.record
+def _person_in_audience(status: PersonStatus) -> PersonInAudience:
+    record = status.record
     return PersonInAudience(
         audience=record.audience.key,
         computation_id=record.audience.computation_id,
         name=record.audience.name,
         cohort_id=record.audience.cohort_id,
         id_type=record.id_type,
-        verdict=each.verdict,
-        sentence=each.sentence,
+        verdict=status.verdict,
+        sentence=status.sentence,
         wanted=record.wanted,
         delivered=record.delivered,
         certain_at=iso_time(record.certain_at),

@@ -1,4 +1,4 @@
-"""`amp-console errors`: everybody who could not be delivered, and every event that was invalid."""
+"""`amp-console errors`: every user who could not be delivered, and every invalid event."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -71,7 +71,7 @@ def errors(
 
 
 def _retry(connection: "Connection", ledger: "Ledger", only: "Audience | None") -> Exit:
-    """Deliver the rejected once more, with whatever else is pending for their audiences."""
+    """Deliver the rejected users again, with everything else pending for their audiences."""
     from amp_console.cli import delivering
     from amp_console.cli.resources import keys_of
     from amp_console.ledger.audiences import all_audiences

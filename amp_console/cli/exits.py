@@ -1,10 +1,10 @@
-"""What the exit status says."""
+"""The exit statuses."""
 
 import enum
 
 
 class Exit(enum.IntEnum):
-    """One number per thing a script can do something about."""
+    """One status per situation that a script can react to."""
 
     DELIVERED = 0
     PARTIAL = 1  # finished, but users are rejected or events were invalid

@@ -1,4 +1,4 @@
-"""Which exit status belongs to which failure."""
+"""The exit status of each failure."""
 
 from amp_console.amplitude import AmplitudeError, KeysRefused, NetworkSettingInvalid
 from amp_console.cli.exits import Exit
@@ -30,7 +30,7 @@ _STATUS: dict[type[Exception], Exit] = {
 
 
 def failure(error: Exception) -> Exit | None:
-    """Return the exit status for a failure whose text is a sentence; None for a defect of ours."""
+    """Return the exit status for a failure whose text is a sentence; None for a defect."""
     for kind, status in _STATUS.items():
         if isinstance(error, kind):
             return status

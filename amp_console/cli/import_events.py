@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @click.option(
     "--audience",
     metavar="NAME",
-    help="Take in this audience only; an audience's CSV download needs it.",
+    help="Import this audience only; an audience's CSV download needs it.",
 )
 @click.option(
     "--snapshot",

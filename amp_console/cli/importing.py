@@ -1,4 +1,4 @@
-"""Reading event files for a command, with progress and what to say about it."""
+"""Importing event files for a command, with progress and a report."""
 
 from collections.abc import Iterable, Iterator
 
@@ -33,7 +33,7 @@ def read_events(
     *,
     snapshot: SnapshotReader | None = None,
 ) -> ImportReport:
-    """Take event files in; says on stderr what was read and what could not be."""
+    """Import event files; print on stderr what could not be read."""
     with ProgressMeter("Reading") as meter:
         report = Importer(
             ledger, open_reader, options, snapshot=snapshot, on_progress=meter.show_import
@@ -47,7 +47,7 @@ def read_events(
 
 
 def describe(report: ImportReport, *, has_commands: bool = True) -> list[str]:
-    """Say in lines what became of the events; `has_commands` names the one that shows more."""
+    """The result of an import in lines; `has_commands` adds the command that shows more."""
     tally = report.tally
     found = f"{changes_of(report)}, {tally.filtered:,} filtered, {tally.invalid:,} invalid"
     lines = [f"Read {plural(tally.read, 'event')}: {found}."]
@@ -99,7 +99,7 @@ def _problems(of: SnapshotReport) -> Iterator[str]:
 
 
 def exit_of(report: ImportReport) -> Exit:
-    """Return the exit status that reading alone gives."""
+    """Return the exit status of an import."""
     state = report.snapshot.state if report.snapshot else SnapshotState.APPLIED
     if report.unreadable or state in {SnapshotState.ASKS, SnapshotState.DECLINED}:
         return Exit.MISUSE

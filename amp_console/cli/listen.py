@@ -37,10 +37,10 @@ def listen(
 ) -> int:
     """Receive events of Segment's Webhooks (Actions) destination, until Ctrl-C.
 
-    POST / takes an event or one array of events, and answers 2xx once they are in the ledger. The
-    shared secret of the destination is kept in the keyring (--save-secret), or taken from
-    AMP_CONSOLE_WEBHOOK_SECRET; without one only this machine can reach it. GET
-    /healthz answers while it runs. With --watch the session follows files and folders, too, as the
+    POST / accepts an event or one array of events, and answers 2xx once they are in the ledger. The
+    shared secret of the destination comes from the keyring (--save-secret) or from
+    AMP_CONSOLE_WEBHOOK_SECRET; without one only this machine can reach it. GET /healthz answers
+    while it runs. With --watch the session follows files and folders, too, as the
     command watch does.
     """
     from amp_console.cli.live_session import run_live
@@ -68,7 +68,7 @@ def listen(
 
 
 def _save_secret(name: str | None) -> int:
-    """Keep the secret that is typed, hidden, or stands in a line on stdin."""
+    """Save the secret from a hidden prompt or from a line on stdin."""
     import sys
 
     from amp_console.cli.resources import connection_store, keyring

@@ -9,7 +9,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class CommonOptions(NamedTuple):
-    """What stands before the command: options for all of them, and how the console looks."""
+    """The options before the command: for every command, and for the console's appearance."""
 
     connection: str | None = None
     read_only: bool = False
@@ -25,7 +25,7 @@ def common() -> CommonOptions:
 
 
 def connection_option(command: F) -> F:
-    """Add --connection; left out, it is the one named before the command, or the only one."""
+    """Add --connection; the default is the one named before the command, or the only one."""
 
     def pick(ctx: click.Context, _: click.Parameter, value: str | None) -> str | None:
         return value or ctx.find_root().obj.connection
@@ -40,7 +40,7 @@ def connection_option(command: F) -> F:
 
 
 def console_options(command: F) -> F:
-    """Add the options of the console, for a command that opens it, so that both places do."""
+    """Add the options of the console to a command that opens it."""
 
     def keep(ctx: click.Context, parameter: click.Parameter, value: object) -> None:
         if value:
@@ -90,7 +90,7 @@ def json_option(command: F) -> F:
 
 
 def live_options(command: F) -> F:
-    """Add what every live session takes: --create and --flush-seconds."""
+    """Add the options of every live session: --create and --flush-seconds."""
     window = click.option(
         "--flush-seconds",
         type=click.FloatRange(0.1, 3600),
@@ -105,7 +105,7 @@ def live_options(command: F) -> F:
 
 
 def receiver_options(command: F) -> F:
-    """Add where a receiver of webhooks listens, and what it accepts."""
+    """Add where a webhook receiver listens, and what it accepts."""
     single = click.option(
         "--single-events",
         is_flag=True,

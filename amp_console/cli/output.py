@@ -1,8 +1,8 @@
-"""The one place where text leaves for a terminal, a pipe or a file.
+"""Printing: the only module that writes to a terminal, a pipe or a file.
 
-Nothing that is printed steers a terminal, whatever the events, the file names and Amplitude's
-answers hold. Nothing ends in a traceback because the output can't be written or has no such
-characters: what a command did counts more than what it says.
+Its output can't control a terminal, whatever events, file names and Amplitude's answers contain.
+No command ends in a traceback because its output can't be written or encoded: what a command did
+matters more than what it prints.
 """
 
 import codecs
@@ -26,7 +26,7 @@ _NOT_JSON_SAFE = re.compile(
 
 
 class GuardedStream(io.TextIOBase):
-    """A standard stream that drops what it can't write, and remembers why."""
+    """A standard stream that drops what it can't write, and keeps the error."""
 
     def __init__(self, stream: TextIO, *, is_output: bool) -> None:
         self._stream = stream
@@ -40,11 +40,11 @@ class GuardedStream(io.TextIOBase):
 
     @property
     def errors(self) -> str | None:  # type: ignore[override]
-        """What becomes of characters that the encoding has not."""
+        """How characters that the encoding lacks are handled."""
         return self._stream.errors
 
     def write(self, text: str) -> int:
-        """Write, unless it can't be."""
+        """Write, unless writing failed before."""
         if self.lost is None:
             try:
                 self._stream.write(text)
@@ -53,7 +53,7 @@ class GuardedStream(io.TextIOBase):
         return len(text)
 
     def flush(self) -> None:
-        """Send what was written, unless it can't be."""
+        """Flush, unless writing failed before."""
         if self.lost is None:
             try:
                 self._stream.flush()
@@ -69,7 +69,7 @@ class GuardedStream(io.TextIOBase):
         return self._stream.isatty()
 
     def writable(self) -> bool:
-        """It takes everything."""
+        """The stream accepts every write."""
         return True
 
     def _lose(self, error: OSError) -> None:
@@ -100,9 +100,9 @@ def prepare() -> None:
 
 
 def _fill_closed_handles() -> None:
-    """Give the handles 0 to 2 to the null device where they are closed.
+    """Open the null device for those of the handles 0 to 2 that are closed.
 
-    A file that is opened later would get the number, and what is meant for a terminal.
+    Otherwise a file opened later would get the number, and the text meant for a terminal.
     """
     while (handle := os.open(os.devnull, os.O_RDWR)) <= 2:
         os.set_inheritable(handle, True)
@@ -116,7 +116,7 @@ def _replaced(error: UnicodeError) -> tuple[str, int]:
 
 
 def say(*lines: str, err: bool = False) -> None:
-    """Print lines; what steers a terminal in one is escaped, line breaks too."""
+    """Print lines; escape control characters in them, line breaks included."""
     stream = sys.stderr if err else sys.stdout
     for line in lines:
         stream.write(f"{_escaped(line)}\n")
@@ -132,7 +132,7 @@ def _escaped(line: str) -> str:
 
 
 def say_json(document: bytes) -> None:
-    """Print JSON that any terminal and any encoding takes; it says exactly the same."""
+    """Print JSON, escaped so that any terminal and any encoding accepts it unchanged."""
     text = document.decode()
     is_unicode = codecs.lookup(sys.stdout.encoding or "ascii").name.startswith("utf")
     steering = _NOT_JSON_SAFE if is_unicode else _NOT_ASCII
@@ -149,7 +149,7 @@ def _json_escape(found: re.Match[str]) -> str:
 
 
 def ask(question: str) -> bool:
-    """Ask for a yes or no at the terminal."""
+    """Ask a yes-or-no question at the terminal."""
     return click.confirm(_escaped(question), err=True)
 
 
@@ -167,18 +167,18 @@ def say_misuse(error: click.ClickException) -> None:
 
 
 def say_defect(error: Exception) -> None:
-    """Print the traceback of a defect of ours."""
+    """Print the traceback of a defect."""
     for part in traceback.format_exception(error):
         say(*part.splitlines(), err=True)
 
 
 def is_read() -> bool:
-    """Whether what is printed still reaches anything."""
+    """Whether the output is still read."""
     return getattr(sys.stdout, "lost", None) is None
 
 
 def finish(status: int) -> int:
-    """Send what is left, and return the exit status: 1 where a good end could not be told."""
+    """Flush, and return the exit status: 1 if the output of a success could not be written."""
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
     lost = getattr(sys.stdout, "lost", None)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def person(identifier: str, ask: bool, as_json: bool, connection_name: str | None) -> int:
     """Say why a person is, or is not, in each cohort: by User ID or Amplitude ID, exactly.
 
-    The exit status is 1 where no audience knows the identifier.
+    The exit status is 1 if no audience knows the identifier.
     """
     from amp_console.cli.documents import person_document, print_document
     from amp_console.cli.resources import open_connection
@@ -77,7 +77,7 @@ def _facts(record: "PersonRecord") -> list[tuple[str, str]]:
     found = [
         ("cohort", record.audience.cohort_id or "none yet"),
         ("event", iso_time(record.event_at) or "none"),
-        ("source", _place(record)),
+        ("source", _source(record)),
         ("wanted", "in" if record.wanted else "out"),
         ("delivered", _DELIVERED[record.delivered]),
     ]
@@ -94,8 +94,8 @@ def _facts(record: "PersonRecord") -> list[tuple[str, str]]:
 _DELIVERED = {True: "in", False: "out", None: "unknown"}
 
 
-def _place(record: "PersonRecord") -> str:
-    """Where the newest event stands; a list that a cohort was compared with has no line."""
+def _source(record: "PersonRecord") -> str:
+    """The source and line of the newest event; a list of members has no line."""
     if not record.source:
         return "none"
     return f"{record.source}:{record.line}" if record.line else record.source

@@ -1,4 +1,4 @@
-"""Progress on stderr: a bar at a terminal, a line now and then where nobody watches."""
+"""Progress on stderr: a bar at a terminal, otherwise a line every ten seconds."""
 
 import shutil
 import sys
@@ -19,7 +19,7 @@ BESIDE = 26  # columns for the percentage, the time left and the gaps
 
 
 class ProgressMeter:
-    """Shows how far something is; `update` may be called as often as one likes."""
+    """Shows the progress of an operation; `update` may be called at any rate."""
 
     def __init__(self, label: str) -> None:
         self._label = label
@@ -41,11 +41,11 @@ class ProgressMeter:
             self._bar.render_finish()
 
     def show_import(self, now: ImportProgress) -> None:
-        """Show the reading of a source, in bytes of it."""
+        """Show the import of a source, in bytes."""
         self.update(now.position, now.size, f"{clean(now.source, 30)}: {now.tally.read:,} events")
 
     def show_run(self, now: RunSnapshot) -> None:
-        """Show a run, in users, with the first audience that is at work."""
+        """Show a run, in users, with the first audience in progress."""
         busy = [audience for audience in now.audiences if not audience.is_over]
         text = f"{clean(busy[0].name, 30)}: {clean(busy[0].state)}" if busy else "done"
         if busy and busy[0].wait_until is not None:
@@ -53,7 +53,7 @@ class ProgressMeter:
         self.update(now.done, now.total, f"{text}, {plural(now.done, 'user')}")
 
     def update(self, done: int, total: int | None, text: str) -> None:
-        """Show `done` of `total`, whatever unit they are in."""
+        """Show `done` of `total`, in any unit."""
         self._text = text
         if sys.stderr.isatty():
             self._draw(done, total)
@@ -70,9 +70,9 @@ class ProgressMeter:
                 width=BAR,
                 item_show_func=lambda _: self._text,
             )
-        self._bar.length = 1 if total == 0 else total  # else it would not be drawn at all
-        # What does not fit on the line would be drawn below it, again and again.
-        room = shutil.get_terminal_size().columns - len(self._label) - BAR - BESIDE
-        self._text = clean(self._text, max(1, room))
+        self._bar.length = 1 if total == 0 else total  # a length of 0 draws nothing
+        # Text that does not fit would be drawn on the next line with every update.
+        columns = shutil.get_terminal_size().columns - len(self._label) - BAR - BESIDE
+        self._text = clean(self._text, max(1, columns))
         self._bar.update(done - self._done, self._text)
         self._done = done

@@ -1,4 +1,4 @@
-"""`amp-console reconcile`: how a cohort differs from its audience, and putting it right."""
+"""`amp-console reconcile`: compare cohorts with their audiences, and repair them."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -35,7 +35,7 @@ class ReconcileRequest(NamedTuple):
 
     @property
     def choice(self) -> "RepairChoice":
-        """Which differences are to be put right."""
+        """Which differences to repair."""
         from amp_console.ledger.repairs import RepairChoice
 
         return RepairChoice(
@@ -45,7 +45,7 @@ class ReconcileRequest(NamedTuple):
 
 @click.command()
 @click.argument("audiences", nargs=-1, metavar="AUDIENCE...")
-@click.option("--all", "take_all", is_flag=True, help="Take every enabled audience with a cohort.")
+@click.option("--all", "take_all", is_flag=True, help="Every enabled audience with a cohort.")
 @click.option("--against", metavar="PATH", help='Compare with a list of members ("-": stdin).')
 @click.option("--allow-incomplete", is_flag=True, help="Use the list even if it is incomplete.")
 @click.option(
@@ -56,7 +56,7 @@ class ReconcileRequest(NamedTuple):
 @click.option(
     "--apply", type=click.Choice(["add", "remove", "both"]), help="Repair the differences."
 )
-@click.option("--replace", is_flag=True, help="Upload the whole content anew, where it is less.")
+@click.option("--replace", is_flag=True, help="Upload the whole cohort again if that sends less.")
 @click.option("--yes", is_flag=True, help="Confirm beforehand.")
 @click.option("--verify", is_flag=True, help="Compare again afterwards: one more download.")
 @click.option(
@@ -84,9 +84,9 @@ def reconcile(
 ) -> int:
     """Compare cohorts with their audiences, and repair them.
 
-    It reads the whole cohort, which costs one of the month's downloads. Without --apply it only
+    It downloads the whole cohort, which counts towards the monthly quota. Without --apply it only
     compares. A list for --against is Segment's CSV download of the audience, or identifiers, one
-    to a line. The exit status is 0 where the two are equal, or were made so, and 1 where not.
+    to a line. The exit status is 0 if the two are equal now, else 1.
     """
     from amp_console.cli import reconcile_text as text
     from amp_console.cli.documents import print_document
@@ -144,7 +144,7 @@ def _chosen(
     from amp_console.ledger.audiences import all_audiences, find_audience
 
     if take_all == bool(names):
-        raise click.UsageError("Name audiences, or take them all with --all.")
+        raise click.UsageError("Name audiences, or add --all.")
     if names:
         chosen = [ledger.read(find_audience, name) for name in dict.fromkeys(names)]
     else:
@@ -165,7 +165,7 @@ def _compare(
     against: str | None,
     request: ReconcileRequest,
 ) -> "CompareReport | None":
-    """Compare, once it is known what that costs; None where the operator says no."""
+    """Show the cost, then compare; None if the operator declines."""
     from amp_console.cli.delivering import is_interactive
     from amp_console.cli.interrupts import until_interrupted
     from amp_console.cli.progress import ProgressMeter
@@ -237,7 +237,7 @@ def _apply(
     compared: "CompareReport",
     request: ReconcileRequest,
 ) -> "tuple[RepairReport | None, Exit]":
-    """Put right what was chosen; return what was done, and the exit status."""
+    """Repair what was chosen; return the report and the exit status."""
     from amp_console.sync.reconcile.plan import plan_repair
 
     found = compared.comparisons.values()
@@ -277,7 +277,7 @@ def _status(run: "RunReport", *, is_equal: bool) -> Exit:
 
 
 def _is_agreed(plans: "list[RepairPlan]", request: ReconcileRequest) -> bool:
-    """Have it confirmed; by typing the cohort's name where it takes many people out."""
+    """Have the plans confirmed: a large removal by typing the cohort's name."""
     from amp_console.cli.delivering import is_interactive
     from amp_console.cli.reconcile_text import plan_lines
     from amp_console.text import clean
@@ -306,7 +306,7 @@ def _is_agreed(plans: "list[RepairPlan]", request: ReconcileRequest) -> bool:
 
 
 def _is_known_list(plan: "RepairPlan", request: ReconcileRequest) -> bool:
-    """Have a list that shares no identifier confirmed in so many words; --yes is not enough."""
+    """Have a list that shares no identifier confirmed by its name; --yes is not enough."""
     from amp_console.cli.delivering import is_interactive
     from amp_console.text import clean
 

@@ -26,7 +26,7 @@ class QuotaDocument(msgspec.Struct, frozen=True):
 
 
 class RepairDocument(msgspec.Struct, frozen=True):
-    """What was put right in `reconcile --json`."""
+    """The result of a repair in `reconcile --json`."""
 
     added: int
     removed: int
@@ -35,7 +35,7 @@ class RepairDocument(msgspec.Struct, frozen=True):
 
 
 class ReconcileDocument(msgspec.Struct, frozen=True):
-    """One audience in `reconcile --json`; the counts are null where it could not be compared."""
+    """One audience in `reconcile --json`; the counts are null if the comparison failed."""
 
     audience: str
     computation_id: str
@@ -55,7 +55,7 @@ class ReconcileDocument(msgspec.Struct, frozen=True):
 def reconcile_document(
     of: Audience, found: Comparison | None, done: RepairResult | None, quota: Quota
 ) -> ReconcileDocument:
-    """Describe how one audience compared, and what was put right."""
+    """Describe the comparison and the repair of one audience."""
     applied = None
     if done is not None:
         counts = done.counts
@@ -78,7 +78,7 @@ def reconcile_document(
 
 
 def compare_lines(report: CompareReport) -> list[str]:
-    """Say how audiences compared."""
+    """The results of a comparison, as a table and sentences."""
     audiences = {audience.audience.id: audience.audience for audience in report.run.audiences}
     rows = [
         (
@@ -104,7 +104,7 @@ def compare_lines(report: CompareReport) -> list[str]:
 
 
 def plan_lines(plan: RepairPlan) -> list[str]:
-    """Show what would be sent for one audience."""
+    """What a repair would send for one audience."""
     how = "replaces the whole content in" if plan.replace else "takes"
     what = f'adds {plan.add:,} to the cohort "{clean(plan.cohort_name)}"'
     what += f" and removes {plan.remove:,}; this {how} {plural(plan.requests, 'request')}"

@@ -1,4 +1,4 @@
-"""`amp-console sync`: from what is wanted to what is delivered."""
+"""`amp-console sync`: deliver what is pending."""
 
 from typing import TYPE_CHECKING
 
@@ -35,7 +35,7 @@ def sync(
 ) -> int:
     """Deliver what is pending to Amplitude.
 
-    Without names it takes every enabled audience; with --from, those of the files. A plan that
+    Without names it includes every enabled audience; with --from, those of the files. A plan that
     creates cohorts, or removes more than half of a cohort's members, must be confirmed.
     """
     from amp_console.cli import delivering, documents
@@ -83,7 +83,7 @@ def _chosen(
         off = [item.handle for item in named if not item.enabled]
         if off:
             raise click.UsageError(
-                f"{', '.join(off)}: switched off. Switch it on with: "
+                f"{', '.join(off)}: disabled. Enable it with: "
                 f"amp-console audience {off[0]} --enable"
             )
         return named
@@ -105,7 +105,7 @@ def _show_plan(document: object, lines: list[str], as_json: bool) -> None:
 
 
 def _worse(status: Exit, imported: "ImportReport") -> Exit:
-    """Input that could not be read outweighs what went well."""
+    """The exit status, lowered by input that could not be read."""
     if status not in {Exit.DELIVERED, Exit.PARTIAL}:
         return status
     if imported.unreadable:

@@ -1,1 +1,1 @@
-"""The verbs: take events in, plan what to send, deliver it, and tell how it goes."""
+"""The use cases: import, plan, deliver, follow live, reconcile, query."""

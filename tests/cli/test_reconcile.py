@@ -193,8 +193,8 @@ def test_more_downloads_than_are_left_are_not_begun(
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ((), "Name audiences, or take them all with --all."),
-        (("shoppers", "--all"), "Name audiences, or take them all with --all."),
+        ((), "Name audiences, or add --all."),
+        (("shoppers", "--all"), "Name audiences, or add --all."),
         (("shoppers", "tests", "--against", "-"), "--against is a list of one audience"),
         (("shoppers", "--replace"), "add --apply both"),
         (("nobody",), "There is no audience 'nobody'"),

@@ -61,7 +61,7 @@ async def test_no_sync_is_promised_for_an_audience_that_is_switched_off(
 ) -> None:
     workspace.enter("u1", "u2")
     workspace.change(SettingsChange(enabled=False))
-    off = "no sync takes the audience while it is switched off"
+    off = "no sync includes the audience while it is disabled"
     assert off in answer(workspace, "u1").sentence
     workspace.change(SettingsChange(enabled=True))
     await workspace.sync()

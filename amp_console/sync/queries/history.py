@@ -74,6 +74,6 @@ def _ended(run: Run, name: str) -> str:
         f"{run.rejected:,} rejected" if run.rejected else "",
         plural(run.requests, "request"),
     ]
-    told = ", ".join(count for count in counts if count)
+    figures = ", ".join(count for count in counts if count)
     note = f" {clean(run.note, LONGEST)}" if run.note else ""
-    return f"{name} ended: run {run.id}, {outcome}. {told}.{note}"
+    return f"{name} ended: run {run.id}, {outcome}. {figures}.{note}"

@@ -32,7 +32,7 @@ async def check_keys(
     """Ask Amplitude for its cohorts with the keys; the call costs none of the quotas.
 
     Raises `KeysRefused`, saying whether key or secret is wrong, `WrongRegion` where the other
-    region (if `has_other`: there is one) takes the keys, and other `AmplitudeError`s.
+    region (if `has_other`: there is one) accepts the keys, and other `AmplitudeError`s.
     """
     try:
         return await _ask(client_for(region))

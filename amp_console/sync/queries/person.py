@@ -90,7 +90,7 @@ def _in(record: PersonRecord) -> str:
 def _out(record: PersonRecord) -> str:
     if record.source is None:
         return (
-            "Not in the cohort, and in no event: they were used to make the cohort with, or were "
+            "Not in the cohort, and in no event: they were used to create the cohort, or were "
             "found in it and removed."
         )
     left = f"Not in the cohort: {_event(record)} says they left the audience"
@@ -178,7 +178,7 @@ def _broken(record: PersonRecord) -> str:
 def _next_sync(record: PersonRecord, does: str) -> str:
     if record.audience.enabled:
         return f"the next sync {does}"
-    return "no sync takes the audience while it is switched off"
+    return "no sync includes the audience while it is disabled"
 
 
 def _event(record: PersonRecord) -> str:

@@ -1,4 +1,4 @@
-"""What is said below the fronts is right for both: it names no option of the command line."""
+"""Messages of the lower layers suit every front end: they name no option of the command line."""
 
 import ast
 import re
@@ -13,8 +13,8 @@ ROOT = Path(amp_console.__file__).parent
 OPTION = re.compile(r"(?<![\w-])--[a-z]")
 
 
-def spoken(tree: ast.AST) -> Iterator[str]:
-    """Every text of a module that is no docstring."""
+def strings(tree: ast.AST) -> Iterator[str]:
+    """Every string of a module that is not a docstring."""
     documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
     docs = {
         id(node.body[0].value)
@@ -26,12 +26,12 @@ def spoken(tree: ast.AST) -> Iterator[str]:
             yield node.value
 
 
-@pytest.mark.parametrize("room", ["sync", "engage", "ledger"])
-def test_no_option_of_the_command_line_is_named(room: str) -> None:
+@pytest.mark.parametrize("package", ["sync", "engage", "ledger"])
+def test_no_option_of_the_command_line_is_named(package: str) -> None:
     found = {
         text
-        for path in (ROOT / room).rglob("*.py")
-        for text in spoken(ast.parse(path.read_text(encoding="utf-8")))
+        for path in (ROOT / package).rglob("*.py")
+        for text in strings(ast.parse(path.read_text(encoding="utf-8")))
         if OPTION.search(text)
     }
     assert found == set()

@@ -1,4 +1,4 @@
-"""The floors of the house, seen from what each room really loads."""
+"""What importing each package loads: no package of a higher layer, and nothing slow too early."""
 
 import subprocess
 import sys
@@ -21,20 +21,20 @@ def test_the_command_line_starts_without_anything_heavy() -> None:
     assert not any(name.startswith("amp_console.") and ".cli" not in name for name in loaded)
 
 
-def test_help_loads_no_room_but_the_commands() -> None:
+def test_help_loads_no_package_but_the_commands() -> None:
     loaded = loaded_by(
         "from amp_console.cli.app import commands\n"
         "import contextlib, io\n"
         "with contextlib.redirect_stdout(io.StringIO()):\n"
         "    commands.main(['--help'], standalone_mode=False)"
     )
-    rooms = {name for name in loaded if name.startswith("amp_console.")}
-    assert all(name.startswith("amp_console.cli") for name in rooms)
+    packages = {name for name in loaded if name.startswith("amp_console.")}
+    assert all(name.startswith("amp_console.cli") for name in packages)
     assert loaded.isdisjoint(HEAVY)
 
 
 @pytest.mark.parametrize(
-    ("room", "never"),
+    ("package", "never"),
     [
         ("amplitude", ["amp_console.ledger", "amp_console.engage", "sqlite3", "keyring"]),
         ("engage", ["amp_console.ledger", "amp_console.amplitude", "httpx", "sqlite3"]),
@@ -44,5 +44,5 @@ def test_help_loads_no_room_but_the_commands() -> None:
         ("simulator", ["amp_console.amplitude", "amp_console.sync", "amp_console.ledger"]),
     ],
 )
-def test_a_room_loads_nothing_above_or_beside_it(room: str, never: list[str]) -> None:
-    assert loaded_by(f"import amp_console.{room}").isdisjoint(never)
+def test_a_package_loads_nothing_above_or_beside_it(package: str, never: list[str]) -> None:
+    assert loaded_by(f"import amp_console.{package}").isdisjoint(never)
