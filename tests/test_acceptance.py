@@ -148,8 +148,8 @@ def test_killed_at_ten_random_moments_and_run_again(operator: Operator, small: S
         before = len(operator.simulator.requests)
         process = operator.start("sync", "--from", small.file, "--yes")
         if moment % 5 == 0:
-            process.wait(dice.uniform(0.1, 0.6))  # while it starts or reads
-            process.kill()
+            # While it starts or reads, or at its first request.
+            process.kill_after_requests(operator.simulator, before + 1, dice.uniform(0.01, 0.4))
         else:
             process.kill_after_requests(operator.simulator, before + dice.randint(1, 8))
         served.append(len(operator.simulator.requests) - before)

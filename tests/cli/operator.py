@@ -29,11 +29,11 @@ class Operator:
             "AMP_CONSOLE_SECRET_KEY": keys.secret_key.reveal(),
         }
 
-    def start(self, *arguments: str | Path) -> Process:
+    def start(self, *arguments: str | Path, stdin: bytes = b"") -> Process:
         """Start a command in a process of its own, and return at once."""
         folder = self.home / f"process-{len(self._started)}"
         folder.mkdir()
-        process = Process(arguments, self.environment, folder)
+        process = Process(arguments, self.environment, folder, stdin)
         self._started.append(process)
         return process
 
@@ -52,6 +52,13 @@ class Operator:
         """Run a command to its end, without these variables of the environment, or with more."""
         environment = {k: v for k, v in self.environment.items() if k not in set(without)}
         return run_inside(arguments, {**environment, **(more or {})}, stdin=stdin)
+
+    def run_apart(self, *arguments: str | Path, stdin: bytes = b"") -> Ended:
+        """Run a command to its end in a process of its own."""
+        process = self.start(*arguments, stdin=stdin)
+        status = process.wait()
+        assert status is not None, "it never ended"
+        return Ended(status, process.out, process.err)
 
     def run_process(self, *arguments: str | Path, stdin: bytes = b"") -> Ended:
         """Run a command to its end as a shell does, from the start of Python on."""

@@ -3,6 +3,7 @@
 Each is forked from one that has imported everything: it begins after 20 ms instead of 400.
 """
 
+import io
 import json
 import multiprocessing
 import os
@@ -38,12 +39,16 @@ class Process:
     """A command that runs; what it prints goes into two files of the folder."""
 
     def __init__(
-        self, arguments: Sequence[str | Path], environment: Mapping[str, str], folder: Path
+        self,
+        arguments: Sequence[str | Path],
+        environment: Mapping[str, str],
+        folder: Path,
+        stdin: bytes = b"",
     ) -> None:
         self._out, self._err = folder / "stdout.txt", folder / "stderr.txt"
         self._process = _FORKS.Process(
             target=_run,
-            args=(list(map(str, arguments)), dict(environment), self._out, self._err),
+            args=(list(map(str, arguments)), dict(environment), stdin, self._out, self._err),
             daemon=True,
         )
         self._process.start()
@@ -97,18 +102,27 @@ class Process:
             assert monotonic() - begun < PATIENCE, "it never came about"
             self.wait(0.005)
 
-    def kill_after_requests(self, simulator: Simulator, requests: int) -> int | None:
-        """Kill it once the simulator has served so many requests in all; return `status`."""
-        while self.status is None and len(simulator.requests) < requests:
-            self.wait(0.002)
+    def kill_after_requests(
+        self, simulator: Simulator, requests: int, seconds: float = PATIENCE
+    ) -> int | None:
+        """Kill it once the simulator has served so many requests in all; return `status`.
+
+        It is killed after so many seconds at the latest.
+        """
+        begun = monotonic()
+        while len(simulator.requests) < requests and monotonic() - begun < seconds:
+            if self.wait(0.002) is not None:
+                break
         self.kill()
         return self.status
 
 
-def _run(arguments: list[str], environment: dict[str, str], out: Path, err: Path) -> None:
+def _run(
+    arguments: list[str], environment: dict[str, str], stdin: bytes, out: Path, err: Path
+) -> None:
     os.environ.clear()
     os.environ.update(environment)
-    sys.stdin = Path(os.devnull).open()  # noqa: SIM115  # for good
+    sys.stdin = io.TextIOWrapper(io.BytesIO(stdin), encoding="utf-8")
     sys.stdout, sys.stderr = out.open("w"), err.open("w")
     sys.argv = ["amp-console", *arguments]
     main()

@@ -36,7 +36,7 @@ def give_keys(operator: Operator, secret: str | None = None) -> tuple[int, str]:
     app_id = str(operator.simulator.world.app_id)
     where = ("--base-url", operator.simulator.base_url, "--keys-stdin")
     basics = ("--app-id", app_id, "--owner-email", "ana@acme.example")
-    ended = operator.run_process("connect", "acme", *basics, *where, stdin=lines.encode())
+    ended = operator.run_apart("connect", "acme", *basics, *where, stdin=lines.encode())
     return ended.status, ended.out + ended.err
 
 
@@ -51,13 +51,13 @@ def test_keys_are_kept_used_and_forgotten(
 
     events = tmp_path / "events.ndjson"
     events.write_text(json.dumps(event("u1", True)))
-    assert at_desktop.run_process("sync", "--from", events, "--yes").status == 0
+    assert at_desktop.run_apart("sync", "--from", events, "--yes").status == 0
     assert at_desktop.cohort("shoppers") == {"u1"}
 
     files = [path.read_bytes() for path in (at_desktop.home).rglob("*") if path.is_file()]
     assert not any(b"simulated-secret-key" in content for content in files)
 
-    assert at_desktop.run_process("disconnect", "acme", "--yes").status == 0
+    assert at_desktop.run_apart("disconnect", "acme", "--yes").status == 0
     assert keyring.items() == {}
 
 
@@ -79,6 +79,6 @@ def test_refused_keys_are_not_kept(at_desktop: Operator, keyring: SecretService)
 def test_a_locked_keyring_is_told(at_desktop: Operator, keyring: SecretService) -> None:
     give_keys(at_desktop)
     keyring.lock()
-    ended = at_desktop.run_process("sync", "--yes")
+    ended = at_desktop.run_apart("sync", "--yes")
     assert ended.status == 3
     assert "Your keyring is locked" in ended.err
