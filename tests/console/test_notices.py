@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 from textual.pilot import Pilot
 
+from amp_console.console.frame import NoticeLine
 from amp_console.console.notifications import Notice, Notices
-from amp_console.console.widgets.notice_line import NoticeLine
 from amp_console.sync.timing import Timing
 from tests.console.harness import (
     NOW,

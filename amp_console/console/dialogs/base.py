@@ -15,9 +15,9 @@ from textual.widgets import Button, Input, Static
 from textual.worker import Worker
 
 from amp_console.console.context import Services, services_of
+from amp_console.console.frame import NoticeLine
 from amp_console.console.lifecycle import is_open, unless_left
 from amp_console.console.texts import lines, said, with_key
-from amp_console.console.widgets.notice_line import NoticeLine
 
 T = TypeVar("T")
 Sheets = str | PurePath | list[str | PurePath] | None

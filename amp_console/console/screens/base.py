@@ -12,6 +12,7 @@ from textual.worker import Worker
 
 from amp_console.console.context import Services, services_of
 from amp_console.console.dialogs.help import HelpScreen
+from amp_console.console.frame import NoticeLine, TopBar
 from amp_console.console.jobs.base import ConsoleChange
 from amp_console.console.lifecycle import is_open, unless_left
 from amp_console.console.screens.actions import REASONS, ActionKeys, Need
@@ -20,8 +21,6 @@ from amp_console.console.session import Session
 from amp_console.console.widgets.filter_bar import FilterBar
 from amp_console.console.widgets.grid import Grid
 from amp_console.console.widgets.key_footer import KeyFooter
-from amp_console.console.widgets.notice_line import NoticeLine
-from amp_console.console.widgets.top_bar import TopBar
 
 
 class BaseScreen(Screen[None]):

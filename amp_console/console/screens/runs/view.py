@@ -11,6 +11,7 @@ from amp_console.console import run_view
 from amp_console.console.context import Services
 from amp_console.console.dialogs.base import Confirm
 from amp_console.console.dialogs.request_view import RequestView
+from amp_console.console.frame import TopBar
 from amp_console.console.jobs.runs import SyncJob
 from amp_console.console.lifecycle import is_open
 from amp_console.console.routes import OpenErrors
@@ -19,7 +20,6 @@ from amp_console.console.screens.base import BaseScreen
 from amp_console.console.screens.runs.panels import ProgressPanel, RejectedPanel, RequestsPanel
 from amp_console.console.session import Session
 from amp_console.console.widgets.grid import Grid, RowsState
-from amp_console.console.widgets.top_bar import TopBar
 from amp_console.ledger import runs
 from amp_console.ledger.runs import RunKind, RunStatus
 from amp_console.text import plural
