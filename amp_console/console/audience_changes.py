@@ -70,7 +70,7 @@ NO_PATH = (
 
 
 class EnteredSettings(NamedTuple):
-    """The fields as they stand there; "" is the default."""
+    """The fields of the form; "" is the default."""
 
     id_type: IdType
     cohort_name: str

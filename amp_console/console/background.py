@@ -20,7 +20,7 @@ async def aside(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
 
     def settle(value: T | None, error: BaseException | None) -> None:
         if result.done():
-            return  # nobody waits any more
+            return  # no one waits any more
         if error is not None:
             result.set_exception(error)
         else:
@@ -30,7 +30,7 @@ async def aside(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         value, failed = None, None
         try:
             value = work(*args, **kwargs)
-        except BaseException as error:  # it goes on where it is awaited
+        except BaseException as error:  # it is raised where it is awaited
             failed = error
         try:
             loop.call_soon_threadsafe(settle, value, failed)

@@ -12,7 +12,7 @@ from textual.screen import Screen
 
 
 def is_open(screen: Screen[Any]) -> bool:
-    """Whether a screen is open, in front or behind others, and the console goes on."""
+    """Whether a screen is open, in front or behind others, and the console is running."""
     app = screen.app
     return app.is_running and bool(screen.is_attached) and screen in app.screen_stack
 

@@ -1,4 +1,4 @@
-"""The command palette, with one fault of Textual's taken out."""
+"""The command palette, with a workaround for a fault of Textual's."""
 
 from contextlib import suppress
 

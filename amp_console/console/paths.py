@@ -22,7 +22,7 @@ class Entry(NamedTuple):
 
 
 class PathListing(NamedTuple):
-    """What a text means: the files that it names, and the entries it could go on with.
+    """What a text means: the files that it names, and the entries that could complete it.
 
     `note` says why it names no file, "" where it does.
     """
@@ -77,7 +77,7 @@ def _matching(text: str) -> PathListing:
 
 
 def _folder(folder: Path, typed: str, begins: str) -> PathListing:
-    """List a folder; `typed` is what stands before the names in it."""
+    """List a folder; `typed` is the text before the names in it."""
     if typed and not typed.endswith(("/", os.sep)):
         typed += "/"
     with os.scandir(folder) as scan:

@@ -116,7 +116,7 @@ def live(job: SyncJob) -> RunView:
 def past(run: Run, audiences: Sequence[RunAudience], now: int, *, is_ours: bool = False) -> RunView:
     """Return the view of a run from the history. Moments in microseconds since 1970.
 
-    `is_ours`: if it goes on, it does in this console.
+    `is_ours`: if it is under way, this console carries it out.
     """
     counts = total_of(audience.counts for audience in audiences)
     pending = _pending_after(run, audiences)
@@ -136,7 +136,7 @@ def past(run: Run, audiences: Sequence[RunAudience], now: int, *, is_ours: bool 
 
 
 def _pending_after(run: Run, audiences: Sequence[RunAudience]) -> int | None:
-    """Tell how many users a run left pending; None where that is not known, or not yet."""
+    """Return how many users a run left pending; None where that is not known, or not yet."""
     if run.status in {RunStatus.DELIVERED, RunStatus.PARTIAL} or run.kind is RunKind.COMPARE:
         return 0
     known = [audience.pending for audience in audiences if audience.pending is not None]
@@ -206,7 +206,7 @@ def _past_line(of: RunAudience, kind: RunKind) -> RunLine:
     return RunLine(of.audience_id, of.name, done, total, of.counts, doing, tone)
 
 
-# What is said about the whole of it.
+# What is said about the run as a whole.
 
 
 def _outcome(job: SyncJob) -> str:
@@ -292,7 +292,7 @@ class _Left(NamedTuple):
 def _advice(
     status: str, counts: AudienceCounts, tally: ReadCounts, left: Sequence[_Left], said: str | None
 ) -> Iterator[str]:
-    """Say what to look at next, but for what was `said` already."""
+    """Say what to look at next, except what was `said` already."""
     stuck = [
         (item.name, item.counts.note)
         for item in left

@@ -111,7 +111,7 @@ def advice(
 ) -> Iterator[str]:
     """Say what to look at next.
 
-    `stuck` are the names and notes of audiences that no sync delivers before somebody has seen to
+    `stuck` are the names and notes of audiences that no sync delivers before a person has seen to
     them; `goes_on` says whether there are others that the next sync delivers.
     """
     if counts.rejected:

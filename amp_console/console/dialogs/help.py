@@ -1,4 +1,4 @@
-"""What can be done in a place: its few words, and all its keys."""
+"""What can be done on a screen: a few words, and all its keys."""
 
 from collections.abc import Callable
 from typing import ClassVar
@@ -27,7 +27,7 @@ LISTS = (
 
 
 class HelpScreen(ModalScreen[None]):
-    """Help for the place below it."""
+    """Help for the screen below it."""
 
     CSS_PATH = "help.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -64,7 +64,7 @@ class HelpScreen(ModalScreen[None]):
 
     def _text(self) -> Content:
         rows = [said(paragraph, longest=900) for paragraph in _paragraphs(self._about)]
-        in_lists = self._list_keys()  # a list has its keys before its place has them
+        in_lists = self._list_keys()  # a list gets its keys before its screen
         rows += [said(""), said(("On this screen", STRONG)), *self._keys(self._subject)]
         if in_lists:
             rows += [said(""), said(("In lists", STRONG)), *in_lists]
@@ -73,7 +73,7 @@ class HelpScreen(ModalScreen[None]):
         return lines(*rows)
 
     def _list_keys(self) -> list[Content]:
-        """What the keys of the place's lists do: only those that work in one of them."""
+        """What the keys of the screen's lists do: only those that work in one of them."""
         grids = [item for item in self._subject.query(Grid) if item.visible and item.region]
         bindings = (
             services_of(self).appearance.bindings_of(grids[0]).key_to_bindings if grids else {}

@@ -162,7 +162,7 @@ class UntilQuit(Exception):
 async def ask_keyring(services: Services, work: Callable[[], T]) -> T:
     """Do work that asks the keyring, beside the screen, and return its result.
 
-    A dialog says so when it takes long; a keyring that is locked, or that nobody answers, is
+    A dialog says so when it takes long; a keyring that is locked, or that no one answers, is
     asked again as often as the operator wants. Raises `KeysError`, and `UntilQuit`.
     """
     while True:
@@ -237,7 +237,7 @@ async def _waited_for(services: Services, work: Callable[[], T]) -> T:
             return await _ended(working)
         return working.result()
     except asyncio.CancelledError:
-        keyring.stop_waiting()  # or what nobody waits for would be done after all
+        keyring.stop_waiting()  # or what no one waits for would be done after all
         raise
     finally:
         for task in (showing, working):
@@ -246,7 +246,7 @@ async def _waited_for(services: Services, work: Callable[[], T]) -> T:
 
 
 async def _ended(working: "asyncio.Future[T]") -> T:
-    """What the work came to after all, when nobody waits for the keyring any longer."""
+    """The result after all, when no one waits for the keyring any longer."""
     try:
         return await working
     except KeysError as error:

@@ -47,7 +47,7 @@ class QuitDialog(Dialog[None]):
             yield Button(with_key("Stop and quit", "s"), id="stop", variant="warning", compact=True)
 
     def on_mount(self) -> None:
-        """Say how far it is, as long as it goes on."""
+        """Say how far the jobs are, while any is under way."""
         self.services.changes.subscribe(self, lambda _: self._say())
         self._say()
         self.query_one("#stay").focus()

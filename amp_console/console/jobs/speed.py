@@ -1,9 +1,14 @@
-"""How fast a run goes and how long it will take: arithmetic on moments, with no screen in it."""
+"""How fast a run goes and how long it will take: arithmetic on moments, with no screen in it.
+
+Textual's `textual.eta.ETA` does not replace this: it knows ratios, not users, so no rate to show;
+it starts anew whenever a ratio falls, as it does when people enter the audience meanwhile; and
+while a rate limit is waited for its speed stays what it was.
+"""
 
 from collections import deque
 
 WINDOW = 20.0  # seconds; a request of 100,000 ids takes two to four
-NEVER = 100 * 3600.0  # seconds; beyond that a guess helps nobody
+NEVER = 100 * 3600.0  # seconds; beyond that a guess helps no one
 
 
 class Speed:
@@ -14,7 +19,7 @@ class Speed:
         self._seen: deque[tuple[float, int]] = deque([(began, 0)])
 
     def saw(self, at: float, done: int) -> None:
-        """Note how many users are done by now; moments only go on."""
+        """Note how many users are done by now; moments only advance."""
         if done != self._seen[-1][1]:
             self._seen.append((at, done))
         self._forget(at)

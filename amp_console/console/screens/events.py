@@ -60,14 +60,13 @@ Enter opens the run of a line, or shows a long line whole."""
         self._said = 0  # notifications that are shown
 
     def body(self) -> ComposeResult:
-        """The list."""
         with Container(id="log", classes="panel fill") as panel:
             panel.border_title = "Event log"
             yield FilterBar()
             yield Grid(COLUMNS, glyphs=self.services.glyphs, empty=EMPTY)
 
     def on_mount(self) -> None:
-        """Look for what is said while the log is open, too: nothing else tells of it."""
+        """Show notifications posted while the log is open, too: nothing else reloads it."""
         self.set_interval(self.services.environment.tick_seconds, self._look_for_more)
 
     def _look_for_more(self) -> None:

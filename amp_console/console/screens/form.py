@@ -1,4 +1,4 @@
-"""What places with a form have in common: saving, mistakes at their fields, and going back."""
+"""What screens with a form have in common: saving, mistakes at their fields, and going back."""
 
 from collections.abc import Callable, Mapping
 from typing import ClassVar
@@ -18,7 +18,7 @@ F1 = Binding("f1", "screen.help", "Help", key_display="F1", id="help")
 
 
 class FormScreen(BaseScreen):
-    """A place where something is entered. Nothing is lost on the way back without a question."""
+    """A screen where something is entered. Nothing is lost on the way back without a question."""
 
     AUTO_FOCUS = "Input, Choice"
     VERTICAL_BREAKPOINTS = [(0, "-low"), (32, "-high")]  # noqa: RUF012  # Textual's own
@@ -92,7 +92,7 @@ class FormScreen(BaseScreen):
             self.all_corrected()
 
     def tell(self, told: Mapping[str, str], tone: str = "bad", *, is_answer: bool = False) -> None:
-        """Tell each mistake at its field, none at the others, and go to the first.
+        """Show each mistake at its field, none at the others, and focus the first.
 
         `is_answer`: Amplitude said so, so it can't be checked here.
         """
@@ -112,7 +112,7 @@ class FormScreen(BaseScreen):
         self._unless_lost(self.leave)
 
     def action_go(self, name: str) -> None:
-        """Go to one of the main places; ask first, where something would be lost."""
+        """Go to one of the main screens; ask first, where something would be lost."""
         self._unless_lost(lambda: self.services.navigate(Visit(MainScreen(name))))
 
     def leave(self) -> None:

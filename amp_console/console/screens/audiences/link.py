@@ -75,7 +75,6 @@ touched. One cohort should follow one audience: two would undo each other's work
         self._is_asking = False
 
     def body(self) -> ComposeResult:
-        """What is listed, and the list."""
         with Container(id="cohorts", classes="panel") as panel:
             panel.border_title = "Link to a cohort"
             yield Static(said(ABOUT), id="about")
@@ -152,7 +151,7 @@ touched. One cohort should follow one audience: two would undo each other's work
 
     @property
     def audience(self) -> Audience | None:
-        """The audience as it stands."""
+        """The audience to link."""
         return self._audiences.get(self._audience_id)
 
     def disabled_reason(self, action: str) -> str | None:

@@ -106,7 +106,6 @@ audience under the cursor. Nothing is sent before you have seen the plan and con
         self._is_linked = False  # the audience that the command line named was gone to
 
     def body(self) -> ComposeResult:
-        """The list, and the detail of its current row."""
         with Container(id="home"):
             with Container(id="audiences", classes="panel") as panel:
                 panel.border_title = "Audiences"

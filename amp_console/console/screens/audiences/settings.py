@@ -81,7 +81,6 @@ as it is, and lets the next sync make a new one."""
         self._standing: AudienceSummary | None = None
 
     def body(self) -> ComposeResult:
-        """The fields, and below them the cohort."""
         glyphs = self.services.glyphs
         with Vertical(id="settings", classes="panel"):
             with Form():
@@ -105,7 +104,7 @@ as it is, and lets the next sync make a new one."""
     # Looking.
 
     async def load(self) -> None:
-        """Read how the audience stands; what is being entered is left alone."""
+        """Read the audience; what is being entered is left alone."""
         session = self.session
         now = await session.read(
             audience_summary, session.connection, self._audience_id, self.services.timing.now

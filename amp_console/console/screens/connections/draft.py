@@ -16,7 +16,7 @@ LARGEST_APP_ID = 2**53  # beyond it JSON readers begin to round
 
 
 class Entered(NamedTuple):
-    """The fields of the form as they stand there. `has_keys`: keys are known without typing."""
+    """The fields of the form. `has_keys`: keys are known without typing."""
 
     name: str
     api_key: Secret
@@ -37,7 +37,7 @@ class Draft(NamedTuple):
     credentials: Credentials | None
 
     def reaches_as(self, known: Connection | None) -> bool:
-        """Whether Amplitude is reached as before: same keys, same place, same project."""
+        """Whether Amplitude is reached as before: same keys, same address, same project."""
         if known is None or self.credentials is not None:
             return False
         now = self.connection

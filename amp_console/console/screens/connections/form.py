@@ -1,4 +1,4 @@
-"""A connection's settings and keys: the first thing a newcomer sees, and the place to edit them."""
+"""A connection's settings and keys: the first thing a newcomer sees."""
 
 from collections.abc import Coroutine
 from typing import ClassVar
@@ -72,7 +72,6 @@ file. Up, down and Tab go from field to field; left, right and space choose."""
     # What it looks like.
 
     def body(self) -> ComposeResult:
-        """The fields, the buttons, and what a test came to."""
         with Vertical(id="form", classes="panel") as panel:
             known = self._known
             name = known.name if known else "Connect an Amplitude project"
@@ -124,7 +123,7 @@ file. Up, down and Tab go from field to field; left, right and space choose."""
         )
 
     async def _draft(self) -> Draft | None:
-        """What may be tested; None where mistakes were told at their fields."""
+        """What may be tested; None where fields show mistakes."""
         self._others = await aside(self.services.environment.connections.all)
         try:
             made = draft(self._entered(), self._known, self._others)
@@ -223,7 +222,7 @@ file. Up, down and Tab go from field to field; left, right and space choose."""
     async def _test(self) -> tuple[Draft, KeyCheckResult] | None:
         """Test what is entered, and what the operator takes instead where it is wrong.
 
-        None: mistakes were told at their fields.
+        None: fields show mistakes.
         """
         while (made := await self._draft()) is not None:
             self._say(TESTING, "dim")

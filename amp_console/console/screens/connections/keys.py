@@ -41,10 +41,10 @@ async def keys_for(services: Services, connection: Connection) -> Credentials:
 
 
 async def save(services: Services, made: Draft, *, opens: bool) -> str | None:
-    """Keep a connection, and go on with it; return where its keys are now, in a sentence.
+    """Save a connection and use it; return where its keys are now, in a sentence.
 
     `opens`: work with it from now on, unless something else is under way. None: there is no
-    keyring to keep the keys in, and the operator did not want to go on without. Raises
+    keyring to keep the keys in, and the operator did not want to do without. Raises
     `KeysError` and `SettingsError`.
     """
     if made.credentials is None:
@@ -126,7 +126,7 @@ TONES = {
 
 
 class KeyCheckResult(NamedTuple):
-    """What a test came to; `field` is where it is told, "" for the form as a whole.
+    """What a test came to; `field` is where it is shown, "" for the form as a whole.
 
     `region` and `app_id` are what would be right instead, where that is known.
     """

@@ -1,4 +1,4 @@
-"""The connections: which there are, which one is at work, and where their keys are."""
+"""The connections: which there are, which one is open, and where their keys are."""
 
 from collections.abc import Hashable
 from functools import partial
@@ -86,7 +86,6 @@ Read-only keeps everybody from sending and changing anything by accident."""
         self._forgotten = 0
 
     def body(self) -> ComposeResult:
-        """The list, and more about its current row."""
         with Container(id="connections", classes="panel") as panel:
             panel.border_title = "Connections"
             yield FilterBar()
@@ -97,7 +96,7 @@ Read-only keeps everybody from sending and changing anything by accident."""
     # Looking.
 
     async def load(self) -> None:
-        """Read the settings anew; somebody may have edited the file."""
+        """Read the settings anew; the file may have been edited."""
         try:
             found = await aside(self.services.environment.connections.all)
             self._forgotten = len(await aside(self.services.environment.connections.forgotten))
@@ -114,7 +113,7 @@ Read-only keeps everybody from sending and changing anything by accident."""
         self._show_detail()
 
     def on_grid_moved(self) -> None:
-        """Tell about the connection under the cursor."""
+        """Show the connection under the cursor."""
         self.action_keys.refresh()
         self._show_detail()
 

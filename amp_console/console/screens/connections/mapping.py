@@ -64,7 +64,6 @@ own over the sample to be sure."""
     NEEDS = {"save": {Need.SETTINGS}}  # noqa: RUF012
 
     def body(self) -> ComposeResult:
-        """The two paths, the sample, and what is found in it."""
         known = self.session.connection
         with Container(id="paths", classes="panel") as panel:
             panel.border_title = "Where events carry the identifiers"
@@ -110,7 +109,7 @@ own over the sample to be sure."""
     # Trying.
 
     def _mapping(self) -> FieldMapping | None:
-        """The paths as entered; None where mistakes were told at their fields."""
+        """The paths as entered; None where fields show mistakes."""
         told = self.mistakes()
         for name in (USER_ID, AMPLITUDE_ID):
             self.field(name).tell(told.get(name, ""))
@@ -160,7 +159,7 @@ own over the sample to be sure."""
 
 
 def _stored(all_of_them: tuple[Connection, ...], connection: Connection) -> Connection:
-    """The connection as it stands in the settings: the open one may be read-only for this run."""
+    """The connection in the settings: the open one may be read-only for this session."""
     return next((item for item in all_of_them if item.id == connection.id), connection)
 
 
@@ -186,11 +185,11 @@ def _told(mapping: FieldMapping | None, text: str) -> Content:
 
 def _rows(trial: Trial, *, has_other: bool) -> list[tuple[str, Content | str]]:
     audience = trial.audience
-    nobody: Part = ("nothing usable there", MUTED)
-    other: Part = trial.amplitude_id or (nobody if has_other else ("no path is set", MUTED))
+    nothing: Part = ("nothing usable there", MUTED)
+    other: Part = trial.amplitude_id or (nothing if has_other else ("no path is set", MUTED))
     is_taken = audience is not None and not trial.verdict.startswith(("filtered", "invalid"))
     return [
-        ("User ID", said(trial.user_id or nobody)),
+        ("User ID", said(trial.user_id or nothing)),
         ("Amplitude ID", said(other)),
         ("audience", said(audience.key if audience else ("none", MUTED))),
         ("the event", said((trial.verdict, GOOD if is_taken else BAD))),

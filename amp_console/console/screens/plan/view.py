@@ -55,7 +55,6 @@ s, y or Enter sends it. Esc goes back with nothing sent."""
         self._tally = ReadCounts()
 
     def body(self) -> ComposeResult:
-        """What happens in a sentence, the audiences, and what one should know beforehand."""
         glyphs = self.services.glyphs
         with Vertical(id="plan", classes="panel") as panel:
             panel.border_title = "Plan"
@@ -88,7 +87,7 @@ s, y or Enter sends it. Esc goes back with nothing sent."""
         self._show_detail()
 
     def on_grid_moved(self) -> None:
-        """Tell about the audience under the cursor."""
+        """Show the audience under the cursor."""
         self._show_detail()
 
     def _show_detail(self) -> None:
@@ -105,7 +104,7 @@ s, y or Enter sends it. Esc goes back with nothing sent."""
     # Sending.
 
     def disabled_reason(self, action: str) -> str | None:
-        """What stands in the way of sending the plan."""
+        """Why the plan can't be sent."""
         if action == "watch" and self.services.jobs.sync is None:
             return "No sync was started since the console was opened. Past ones: press 3."
         if action != "send":
@@ -127,7 +126,7 @@ s, y or Enter sends it. Esc goes back with nothing sent."""
             self.services.notifications.post(reason, "warning")
 
     def action_send(self) -> None:
-        """Send the plan; ask first, where most of a cohort would be taken out."""
+        """Send the plan; ask first, where most of a cohort would be removed."""
         assert self._plan is not None
         sync = self.services.jobs.sync
         if sync is not None and not sync.is_over:

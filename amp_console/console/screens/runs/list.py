@@ -61,7 +61,6 @@ Enter opens a run with its requests and errors, however long ago it was."""
     NO_ROW = "There is no run here to open."
 
     def body(self) -> ComposeResult:
-        """One grid."""
         with Container(id="runs", classes="panel") as panel:
             panel.border_title = "Runs"
             yield FilterBar()
@@ -95,7 +94,7 @@ Enter opens a run with its requests and errors, however long ago it was."""
             self.services.navigate(OpenRun(key))
 
     def action_errors(self) -> None:
-        """Open the users whom the run's requests rejected."""
+        """Open the users that the run's requests rejected."""
         key = self.query_one(Grid).key
         if isinstance(key, int):
             self.services.navigate(OpenErrors(run_id=key))

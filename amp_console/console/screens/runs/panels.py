@@ -175,7 +175,7 @@ class RequestsPanel(Vertical):
 
 
 class RejectedPanel(Vertical):
-    """The users whom a run's requests rejected, by reason."""
+    """The users that a run's requests rejected, by reason."""
 
     def __init__(self) -> None:
         super().__init__(id="rejected", classes="panel")

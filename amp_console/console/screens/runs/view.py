@@ -181,7 +181,7 @@ reason shows the users who were rejected for it."""
         self.refresh_bindings()
 
     def action_errors(self) -> None:
-        """Open the users whom this run's requests rejected."""
+        """Open the users that this run's requests rejected."""
         if self._view is not None:
             self.services.navigate(OpenErrors(run_id=self._view.run_id))
 
