@@ -36,12 +36,14 @@ async def test_a_run_ends_with_what_it_changed_and_what_to_look_at(
     with harness.workspace(harness.connect()) as workspace:
         workspace.enter("ghost-1", *(f"u-{n}" for n in range(20)))
     async with harness.open(size=size) as pilot:
-        await start_sync(pilot, "partial", "Delivered, except 1 rejected user.")
-
-        shown = picture(pilot)
-        assert "20 added, 0 removed in" in shown
-        assert "1 user was rejected: press x to see who and why." in shown
-        assert "21/21" in shown
+        await start_sync(
+            pilot,
+            "partial",
+            "Delivered, except 1 rejected user.",
+            "20 added, 0 removed in",
+            "1 user was rejected: press x to see who and why.",
+            "21/21",
+        )
         await until_shown(pilot, "Rejected (1)")
         assert "Amplitude does" in picture(pilot)
 
@@ -153,12 +155,14 @@ async def test_amplitude_goes_down_in_the_middle(
         workspace.enter(*(f"u-{n}" for n in range(50)))
     simulator.faults.add(Answer(503, html=True), Call.MEMBERSHIP)
     async with harness.open() as pilot:
-        await start_sync(pilot, "stopped", "50 users still pending")
-
-        shown = picture(pilot)
-        assert "Gave up after trouble 8 times in a row" in shown
-        assert "The next sync delivers what is pending." in shown
-        assert "✖ 503" in shown
+        await start_sync(
+            pilot,
+            "stopped",
+            "50 users still pending",
+            "Gave up after trouble 8 times in a row",
+            "The next sync delivers what is pending.",
+            "✖ 503",
+        )
 
 
 async def test_refused_keys_are_told_in_words(
