@@ -1,4 +1,4 @@
-"""What every test stands on: no keyring of the developer's, no home of theirs, asyncio only."""
+"""Fixtures of every test: no keyring or home of the developer, asyncio only."""
 
 import os
 import shutil

@@ -24,7 +24,7 @@ KINDS = (
         "rate-limit",
         "Rate limit: most changes must wait 5 s (429)",
         "Amplitude limits the rate now. A sync waits as asked, and loses no one.",
-        "Amplitude takes requests as they come again.",
+        "Amplitude accepts requests without a limit again.",
     ),
     TroubleKind(
         "down",
@@ -35,7 +35,7 @@ KINDS = (
     TroubleKind(
         "slow",
         "Slow: every answer takes 2 to 4 s",
-        "Amplitude is slow now. A sync takes its time; nothing else waits for it.",
+        "Amplitude is slow now. A sync takes longer; nothing else waits for it.",
         "Amplitude answers as quickly as before.",
     ),
     TroubleKind(

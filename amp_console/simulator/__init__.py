@@ -2,7 +2,7 @@
 
 `Simulator` serves a `World` over real HTTP on loopback; `Faults` makes trouble while it runs;
 `generator` writes what Segment would have sent, together with the truth about who ends up where.
-Nothing here uses the product's own client, so that neither can hide a mistake of the other.
+The simulator does not use the product's client, so that neither can hide a mistake in the other.
 """
 
 from amp_console.simulator.behaviour import Behaviour

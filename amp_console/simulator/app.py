@@ -82,7 +82,7 @@ SERVICES: tuple[Service[Any], ...] = (
 
 
 class Dispatcher:
-    """Answers every call the same way: read, fate, keys, a place in line, the work, the record."""
+    """Answers every call in the same order: read, fault, keys, slot, work, record."""
 
     def __init__(
         self,
@@ -116,7 +116,7 @@ class Dispatcher:
         return trouble.response(reply, fate)
 
     async def _serve(self, service: Service[T], ask: Ask[T], fate: Fate) -> Reply:
-        """Take a place in line and the time it takes, then do the work or what comes instead."""
+        """Wait for a slot and for the latency, then do the work or apply the fault."""
         with self._lines.enter(ask.line, self._limit(ask.line)):
             if seconds := self.project.behaviour.seconds_for(len(ask.ids)) + fate.delay:
                 await self._sleep(seconds)
@@ -128,7 +128,7 @@ class Dispatcher:
         if isinstance(fate.trouble, Late):
             self.faults.hold(fate.trouble, ask.cohort_id, partial(self._later, service, ask))
         reply = trouble.instead(ask, fate) or service.work(self.project, ask.order)
-        return trouble.told(fate.trouble, ask) if isinstance(fate.trouble, Body) else reply
+        return trouble.reply_with(fate.trouble, ask) if isinstance(fate.trouble, Body) else reply
 
     def _later(self, service: Service[T], ask: Ask[T]) -> None:
         """Do the work of a request that was answered long ago."""

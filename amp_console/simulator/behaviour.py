@@ -11,7 +11,7 @@ class Behaviour(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     latency: float = 0.0
-    """Seconds that every call takes, while it holds its place in line."""
+    """Seconds that every call takes, while it occupies a slot of its line."""
     latency_per_1000: float = 0.0
     """Seconds more for each 1,000 ids of a call."""
 
@@ -24,9 +24,9 @@ class Behaviour(msgspec.Struct, frozen=True, kw_only=True):
     uploads_by_amplitude_id: bool = True
     """Whether an upload may use BY_AMP_ID."""
     accepts_by_amp_id: bool = False
-    """Whether membership takes BY_AMP_ID as another word for BY_ID."""
+    """Whether membership accepts BY_AMP_ID as a synonym of BY_ID."""
     numeric_skipped_ids: bool = False
-    """Whether skipped ids that look like numbers come back as numbers."""
+    """Whether skipped IDs that consist of digits come back as numbers."""
     computes_sizes: bool = True
     """Whether cohorts are computed at once; otherwise `size` and `lastComputed` stay null."""
     tabbed_cells: bool = False
@@ -52,7 +52,7 @@ class Behaviour(msgspec.Struct, frozen=True, kw_only=True):
     job_polls: int = 1
     """How often a download's status says "in progress" before it is ready."""
     job_seconds: float = 0.0
-    """How many seconds of the project's clock a download takes at least."""
+    """The least number of seconds of the project's clock that a download takes."""
     redirect_above: int = 10_000
     """Rows above which a file is fetched by a pre-signed link."""
     link_seconds: float = 60.0
@@ -61,5 +61,5 @@ class Behaviour(msgspec.Struct, frozen=True, kw_only=True):
     """How long a finished file can be asked for."""
 
     def seconds_for(self, ids: int) -> float:
-        """Return how many seconds a call of so many ids takes."""
+        """Return the seconds that a call with so many IDs takes."""
         return self.latency + self.latency_per_1000 * ids / 1_000

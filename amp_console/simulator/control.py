@@ -1,11 +1,11 @@
-"""Trouble and a look inside for a simulator that runs in another process.
+"""Faults and inspection for a simulator that runs in another process.
 
     curl http://127.0.0.1:8765/_simulator/state
     curl http://127.0.0.1:8765/_simulator/faults -d '[
       {"trouble": {"kind": "answer", "status": 429, "retry_after": "2"}, "every": 3},
       {"trouble": {"kind": "reset", "applied": true}, "calls": ["upload"], "times": 1}]'
 
-A POST replaces all rules (`[]` makes no more trouble). The kinds, with what else they take:
+A POST replaces all rules (`[]` makes no more trouble). The kinds, with their parameters:
 `answer` (status, retry_after, html, words), `reset` (applied), `cut`, `slow` (seconds, jitter),
 `late` (status, after), `body` (text, status, content_type, applied), `refuse-ids` (ids, named),
 `too-large` (above). A rule may have `calls` (see `Call`), `every`, `share` and `times`. A POST to

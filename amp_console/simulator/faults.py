@@ -36,7 +36,7 @@ class Cut(msgspec.Struct, frozen=True, tag_field="kind", tag="cut", forbid_unkno
 
 
 class Slow(msgspec.Struct, frozen=True, tag_field="kind", tag="slow", forbid_unknown_fields=True):
-    """Take `seconds`, and up to `jitter` seconds more, by chance. Other trouble may follow."""
+    """Wait `seconds`, and up to `jitter` seconds more at random. Other faults may follow."""
 
     seconds: float
     jitter: float = 0.0
@@ -69,7 +69,7 @@ class Body(msgspec.Struct, frozen=True, tag_field="kind", tag="body", forbid_unk
 class RefuseIds(
     msgspec.Struct, frozen=True, tag_field="kind", tag="refuse-ids", forbid_unknown_fields=True
 ):
-    """Answer 400 to any batch that holds one of these ids; `named` tells which."""
+    """Answer 400 to any batch that holds one of these ids; `named` says which."""
 
     ids: frozenset[str]
     named: bool = False
@@ -209,18 +209,18 @@ class Faults:
         return Fate(delay)
 
     def hold(self, late: Late, cohort_id: str | None, work: Callable[[], object]) -> None:
-        """Keep the work of a request until it is to take effect."""
+        """Keep the work of a request until it takes effect."""
         with self._lock:
             self._held.append(_Held(cohort_id, late.after, work))
 
     @property
     def held(self) -> int:
-        """How many requests are still to take effect."""
+        """How many requests have not taken effect yet."""
         with self._lock:
             return len(self._held)
 
     def due(self, cohort_id: str | None) -> list[Callable[[], object]]:
-        """Return the work that takes effect before a request which names a cohort, or none."""
+        """Return the work that takes effect before a request that names a cohort, or None."""
         with self._lock:
             due = [item for item in self._held if item.is_due(cohort_id)]
             self._held = [item for item in self._held if item not in due]

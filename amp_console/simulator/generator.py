@@ -122,7 +122,7 @@ class _Stream:
         return _Fact(kind, audience, user, user_id(scenario, user), is_member, self._clock)
 
     def _reverse(self, fact: _Fact) -> _Fact:
-        """Take an event back; one in ten at the very same time, where the later line wins."""
+        """Reverse an event; one in ten at the same time, so that the later line wins."""
         if self._rng.random() >= 0.1:
             self._clock += int(self._rng.random() * 40)
             fact = fact._replace(at=self._clock)
@@ -130,7 +130,7 @@ class _Stream:
         return fact._replace(kind=Kind.CHANGE, is_member=is_member)
 
     def _cross(self, audience: Audience, user: int) -> bool:
-        """Take a user over the border of an audience, and say whether they are in now."""
+        """Let a user enter or leave an audience; return whether they are a member now."""
         inside = self._inside[audience.key]
         if user in inside:
             inside.remove(user)

@@ -66,7 +66,7 @@ class People:
     def add(self, user_id: str | None, amplitude_id: int | None = None) -> int:
         """Add a user, numbered in order of arrival where no number is given; return the number.
 
-        Raises ValueError where either id is taken already.
+        Raises ValueError if either ID is in use.
         """
         if amplitude_id in self._names or user_id in self._numbers:
             raise ValueError(f"The user {user_id or amplitude_id} is there already.")
@@ -104,7 +104,7 @@ class People:
 
     def _by_user_id(self, ids: Sequence[str]) -> list[int | None]:
         # In bulk, because one request may bring a hundred thousand new users; and with as few
-        # looks into the large tables as can be, because those cost most once a million are in.
+        # accesses to the large tables as possible, because those cost most once a million are in.
         found = list(map(self._numbers.get, ids))
         missing = [text for text, number in zip(ids, found, strict=True) if number is None]
         met = dict(zip(self._met(dict.fromkeys(missing)), self._free, strict=False))

@@ -75,7 +75,7 @@ class Lines:
 
     @contextmanager
     def enter(self, line: str, limit: int) -> Iterator[None]:
-        """Hold a place in a line while the block runs; nothing is held for the line "".
+        """Occupy a slot of a line while the block runs; the line "" has no limit.
 
         Raises Refused with 429 where the line is full.
         """

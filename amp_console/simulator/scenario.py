@@ -45,7 +45,7 @@ class Scenario:
     tracks: float = 0.3
     """Track events; the others are identify events."""
     flips: float = 0.10
-    """Events that the same user takes back within 20 events."""
+    """Events that a later event of the same user reverses within 20 events."""
     duplicates: float = 0.01
     """Events that come a second time."""
     late: float = 0.02

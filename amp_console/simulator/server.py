@@ -24,7 +24,7 @@ CREDENTIALS = Credentials(Secret("simulated-api-key"), Secret("simulated-secret-
 
 
 class _Server(uvicorn.Server):
-    """uvicorn, told when to stop instead of looking ten times a second, and stopping at once."""
+    """uvicorn that stops at once when asked, instead of checking ten times a second."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
@@ -41,7 +41,7 @@ class _Server(uvicorn.Server):
         try:
             super().run(sockets)
         finally:
-            self.ready.set()  # also if it never became ready: the waiting thread must learn of it
+            self.ready.set()  # also if it never became ready: a thread waits for this event
 
     async def main_loop(self) -> None:
         await self.on_tick(0)
@@ -64,7 +64,7 @@ class _Server(uvicorn.Server):
 class Simulator:
     """A simulated Amplitude, served while the `with` block runs.
 
-    `port` 0 takes any that is free; `listener` is a socket that listens already. `sleep` waits the
+    `port` 0 is any free port; `listener` is a socket that listens already. `sleep` waits the
     seconds of latency that behaviour and faults ask for. World, faults and `behaviour` may be used
     and changed while it serves. Its keys say themselves that they are not real.
     """
@@ -113,7 +113,7 @@ class Simulator:
         return f"http://{HOST}:{self._port}"
 
     def __enter__(self) -> Self:
-        """Start to serve. Raises OSError where the port is taken."""
+        """Start to serve. Raises OSError if the port is in use."""
         listener = self._listener or socket.create_server((HOST, self._port))
         self._port = listener.getsockname()[1]
         config = uvicorn.Config(
@@ -150,7 +150,7 @@ def run_forever(
     on_ready: Callable[[Simulator], None] = lambda _: None,
     stop: threading.Event | None = None,
 ) -> None:
-    """Serve until Ctrl+C, or until `stop` is set. Raises OSError where the port is taken."""
+    """Serve until Ctrl+C, or until `stop` is set. Raises OSError if the port is in use."""
     stop = stop or threading.Event()
     with Simulator(world, behaviour=behaviour, port=port) as simulator:
         on_ready(simulator)

@@ -27,7 +27,7 @@ def instead(ask: Ask[Any], fate: Fate) -> Reply | None:
         case Late(status=status):
             return wire.refusal(Refused(status, "Simulated trouble")) if status else Reply(b"")
         case Body(applied=False) as body:
-            return told(body, ask)
+            return reply_with(body, ask)
         case TooLarge():
             raise Refused(413, "Request Entity Too Large")
         case RefuseIds(ids=ids, named=named):
@@ -36,7 +36,7 @@ def instead(ask: Ask[Any], fate: Fate) -> Reply | None:
             return None
 
 
-def told(body: Body, ask: Ask[Any]) -> Reply:
+def reply_with(body: Body, ask: Ask[Any]) -> Reply:
     """Return the answer that was chosen for a request."""
     text = Template(body.text).safe_substitute(
         cohort_id=ask.cohort_id or "",

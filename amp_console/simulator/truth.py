@@ -41,7 +41,7 @@ class Truth:
         return self.counts.total() - self.changes - self.filtered
 
     def note(self, key: str, user_id: str, *, is_member: bool, at: int) -> None:
-        """Take note of one change. `at` is in milliseconds since 1970."""
+        """Record one change. `at` is in milliseconds since 1970."""
         self.counts[Kind.CHANGE] += 1
         newest = self._newest[key]
         if newest.get(user_id, at) > at:

@@ -15,7 +15,7 @@ UPLOADED, BEHAVIOURAL = "manual_upload", "redshift"
 """The types of cohorts: made of uploaded ids, and computed from what users do."""
 
 Clock = Callable[[], float]
-"""Tells the seconds since 1970."""
+"""Returns the seconds since 1970."""
 
 
 class Cohort(msgspec.Struct, frozen=True):
@@ -59,7 +59,7 @@ class World:
         self._lock = threading.RLock()
 
     def add_user(self, user_id: str | None, amplitude_id: int | None = None) -> int:
-        """Add a user and return the Amplitude ID. Raises ValueError where one id is taken."""
+        """Add a user and return the Amplitude ID. Raises ValueError if one ID is in use."""
         with self._lock:
             return self._people.add(user_id, amplitude_id)
 

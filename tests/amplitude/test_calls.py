@@ -119,7 +119,7 @@ async def test_an_unreadable_list_does_not_pass_for_an_empty_one(
         (None, None),
     ],
 )
-async def test_usage_is_told_where_its_shape_is_known(
+async def test_usage_is_read_where_its_shape_is_known(
     client: AmplitudeClient, server: ScriptedServer, body: object, usage: Usage | None
 ) -> None:
     server.will(json_reply(200, body))

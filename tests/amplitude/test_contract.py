@@ -82,7 +82,7 @@ class TestUpload:
         made = await client.upload(wish)
         assert simulator.world.members(made.cohort_id or "") == {"u1"}
 
-    async def test_of_nobody_known_names_them(
+    async def test_of_unknown_users_names_them(
         self, simulator: Simulator, client: AmplitudeClient
     ) -> None:
         with pytest.raises(BadRequest) as refused:
@@ -158,7 +158,7 @@ class TestMembers:
         ],
         ids=str,
     )
-    async def test_trouble_is_told_by_its_kind(
+    async def test_trouble_is_classified_by_its_kind(
         self,
         simulator: Simulator,
         client: AmplitudeClient,

@@ -99,7 +99,7 @@ def test_an_exception_that_can_not_be_understood_is_ignored(entry: str, url: str
      "http://ana:example-password@", "http://[::1", "p.example:0", "ana:example-password@\x07",
      "\ud83d://example-password"],
 )  # fmt: skip
-def test_a_proxy_that_can_not_be_one_is_told_by_its_variable(variable: str, value: str) -> None:
+def test_a_proxy_that_can_not_be_one_is_reported_by_its_variable(variable: str, value: str) -> None:
     settings = NetworkSettings({variable: value})
     with pytest.raises(NetworkSettingInvalid) as caught:
         settings.proxy_for(AMPLITUDE)
@@ -140,7 +140,7 @@ class TestCertificates:
 
     @pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "SSL_CERT_DIR"])
     @pytest.mark.parametrize("kind", ["missing", "other text", "empty", "folder", "odd"])
-    def test_what_holds_none_is_told_by_its_variable(
+    def test_what_holds_none_is_reported_by_its_variable(
         self, tmp_path: Path, variable: str, kind: str
     ) -> None:
         path = tmp_path / "certificates"
@@ -154,7 +154,7 @@ class TestCertificates:
         assert caught.value.variable == variable
         assert variable in str(caught.value)
 
-    def test_a_log_of_tls_keys_that_can_not_be_written_is_told(
+    def test_a_log_of_tls_keys_that_can_not_be_written_is_reported(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         value = str(tmp_path / "nowhere" / "keys.log")

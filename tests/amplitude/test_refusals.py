@@ -162,7 +162,7 @@ def test_an_answer_from_the_way_is_quoted() -> None:
 
 
 @pytest.mark.parametrize("body", ["", "<html>Too big</html>", said("Too big")])
-def test_a_413_is_about_the_size_whoever_says_so(body: str) -> None:
+def test_a_413_is_about_the_size_whatever_sends_it(body: str) -> None:
     assert type(judge(413, body, CHANGE, None)) is TooLarge
 
 

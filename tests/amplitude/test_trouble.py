@@ -130,7 +130,7 @@ async def test_an_address_without_a_server_changes_nothing(credentials: Credenti
     assert str(caught.value).startswith(f"{url.removeprefix('http://')} refused the connection. ")
 
 
-async def test_the_client_goes_on_after_trouble(
+async def test_the_client_continues_after_trouble(
     client: AmplitudeClient, server: ScriptedServer
 ) -> None:
     server.will(Reply(b"", Then.RESET), reply(200, WHOLE))

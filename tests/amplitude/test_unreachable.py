@@ -81,7 +81,7 @@ async def test_a_certificate_of_a_trusted_authority_is_accepted(
         ("127.0.0.1", NOW + DAY, NOW + 2 * DAY, True, Unreachable.NOT_YET_VALID),
     ],
 )
-async def test_each_fault_of_a_certificate_is_told(
+async def test_each_fault_of_a_certificate_is_reported(
     authority: trustme.CA,
     trusted: dict[str, str],
     credentials: Credentials,
@@ -99,7 +99,7 @@ async def test_each_fault_of_a_certificate_is_told(
     assert not server.seen
 
 
-async def test_a_wrong_host_name_is_told_as_a_wrong_address_is(
+async def test_a_wrong_host_name_is_reported_as_a_wrong_address_is(
     authority: trustme.CA, trusted: dict[str, str], credentials: Credentials
 ) -> None:
     async with tls_server(authority.issue_cert("other.example")) as server:
@@ -111,7 +111,7 @@ async def test_a_wrong_host_name_is_told_as_a_wrong_address_is(
     ("says", "reason"),
     [(b"HTTP/1.1 400 Bad Request\r\n\r\n", Unreachable.NOT_TLS), (b"", Unreachable.TLS_FAILED)],
 )
-async def test_a_port_without_tls_is_told(
+async def test_a_port_without_tls_is_reported(
     credentials: Credentials, says: bytes, reason: Unreachable
 ) -> None:
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -139,7 +139,7 @@ async def test_a_server_that_is_silent_from_the_beginning_was_sent_nothing(
     assert not caught.value.may_be_applied
 
 
-async def test_a_name_that_is_none_is_told(credentials: Credentials) -> None:
+async def test_a_name_that_is_none_is_reported(credentials: Credentials) -> None:
     error = await failing(f"https://{'a' * 64}.example", credentials, {})
     assert error.reason is Unreachable.NAME_UNKNOWN
 
@@ -206,7 +206,7 @@ async def test_a_proxy_is_gone_through(
         (SocksProxy(login=("ana", PASSWORD), answer=b"\x02"), Unreachable.PROXY_REFUSED, None),
     ],
 )
-async def test_what_a_proxy_refuses_is_told_without_its_password(
+async def test_what_a_proxy_refuses_is_reported_without_its_password(
     credentials: Credentials,
     caplog: pytest.LogCaptureFixture,
     proxy: TestProxy,
@@ -230,7 +230,7 @@ async def test_a_proxy_that_wants_a_password_and_has_none_says_so(credentials: C
     assert error.reason is Unreachable.PROXY_PASSWORD
 
 
-async def test_a_proxy_of_another_kind_is_told(credentials: Credentials) -> None:
+async def test_a_proxy_of_another_kind_is_reported(credentials: Credentials) -> None:
     async with TestProxy(answer=b"HTTP/1.1 400 Bad\r\n\r\n").running() as proxy:
         environ = {"ALL_PROXY": f"socks5://{proxy.address}"}
         async with AmplitudeClient(
@@ -240,7 +240,7 @@ async def test_a_proxy_of_another_kind_is_told(credentials: Credentials) -> None
                 await client.list_cohorts()
 
 
-async def test_a_proxy_that_is_not_there_is_told(
+async def test_a_proxy_that_is_not_there_is_reported(
     credentials: Credentials, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)

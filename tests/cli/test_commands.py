@@ -176,7 +176,7 @@ class TestImport:
         assert ended.status == 0
         assert "Read 5 events: 5 changes" in ended.out
 
-    def test_of_what_cannot_be_read_goes_on_with_the_rest(
+    def test_of_what_cannot_be_read_continues_with_the_rest(
         self, operator: Operator, file: Path, tmp_path: Path
     ) -> None:
         binary = tmp_path / "binary"
@@ -283,7 +283,7 @@ class TestSync:
         assert ended.document["status"] == "stopped"
         assert ended.document["audiences"][0]["pending"] == 3
 
-    def test_that_gives_up_says_so_and_goes_on_next_time(
+    def test_that_gives_up_says_so_and_continues_next_time(
         self, operator: Operator, file: Path
     ) -> None:
         operator.limit(tries=1)
@@ -486,7 +486,7 @@ def test_runs_are_kept(operator: Operator, file: Path) -> None:
     assert (run["run"], run["status"], run["added"], run["rejected"]) == (1, "partial", 2, 1)
 
 
-def test_a_run_goes_on_until_its_process_is_killed(operator: Operator, file: Path) -> None:
+def test_a_run_is_running_until_its_process_is_killed(operator: Operator, file: Path) -> None:
     operator.simulator.faults.add(Slow(60), Call.MEMBERSHIP)
     process = operator.start("sync", "--from", file, "--yes")
     process.wait_until(lambda: is_answered(operator.simulator, Call.UPLOAD))
@@ -527,7 +527,7 @@ def test_the_commands_that_the_demo_ends_with_work(fresh: Operator) -> None:
     assert fresh.run("demo").err == "The demo needs a terminal. Without one, use --headless.\n"
 
 
-def test_a_damaged_ledger_is_told_and_left_alone(operator: Operator, file: Path) -> None:
+def test_a_damaged_ledger_is_reported_and_left_alone(operator: Operator, file: Path) -> None:
     operator.run("import", file)
     (ledger,) = (operator.home / "amp-console/data/ledgers").glob("*.db")
     ledger.write_bytes(b"not a database at all" * 100)

@@ -76,7 +76,7 @@ def test_refused_keys_are_not_kept(at_desktop: Operator, keyring: SecretService)
     assert keyring.items() == {}
 
 
-def test_a_locked_keyring_is_told(at_desktop: Operator, keyring: SecretService) -> None:
+def test_a_locked_keyring_is_reported(at_desktop: Operator, keyring: SecretService) -> None:
     give_keys(at_desktop)
     keyring.lock()
     ended = at_desktop.run_apart("sync", "--yes")

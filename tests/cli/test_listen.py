@@ -178,7 +178,7 @@ def test_single_events_refuses_arrays(operator: Operator, sender: httpx.Client) 
     assert (refused["reason"], refused["count"]) == ("an array, with single events only", 1)
 
 
-def test_without_a_secret_it_opens_to_nobody_else(operator: Operator) -> None:
+def test_without_a_secret_only_this_machine_can_connect(operator: Operator) -> None:
     ended = operator.run("listen", "--host", "0.0.0.0")  # noqa: S104
     assert ended.status == 2
     assert "AMP_CONSOLE_WEBHOOK_SECRET" in ended.err

@@ -176,7 +176,7 @@ def test_trouble_that_can_not_be_told_changes_no_status(streams: Streams) -> Non
 
 
 @pytest.mark.parametrize("stream", [full, unread])
-def test_a_session_goes_on_where_its_output_can_not_be_written(
+def test_a_session_continues_if_its_output_can_not_be_written(
     streams: Streams, simulator: Simulator, stream: Callable[[], TextIO]
 ) -> None:
     lines = json.dumps(event("u7", True, audience="live")).encode() + b"\n"

@@ -70,7 +70,7 @@ def test_the_rejection_is_among_the_facts(synced: Operator) -> None:
     assert any(line.startswith("  rejected ") and "does not know" in line for line in lines)
 
 
-def test_nobody_knows_who_is_in_no_event(synced: Operator) -> None:
+def test_an_identifier_in_no_event_is_unknown(synced: Operator) -> None:
     ended = synced.run("person", "U1")
     assert ended.status == 1
     assert "No event ever named U1. Identifiers are matched exactly" in ended.out
@@ -88,7 +88,9 @@ def test_amplitude_is_asked_only_when_told_to(synced: Operator) -> None:
     assert (asked.status, asked.document["known_to_amplitude"]) == (1, False)
 
 
-def test_what_the_ledger_knows_is_told_though_amplitude_does_not_answer(synced: Operator) -> None:
+def test_what_the_ledger_knows_is_printed_although_amplitude_does_not_answer(
+    synced: Operator,
+) -> None:
     synced.simulator.faults.set([Rule(Answer(500), calls=frozenset({Call.SEARCH}))])
     ended = synced.run("person", "u1", "--ask")
     assert ended.status == 4

@@ -33,7 +33,7 @@ KEYS = {
 
 @pytest.fixture
 def simulator() -> Iterator[Simulator]:
-    """Exports are ready at once: nobody waits in a test."""
+    """Exports are ready at once: no test waits."""
     world = World(unknown=lambda text: text.startswith("ghost-"))
     with Simulator(world, behaviour=Behaviour(job_polls=0)) as running:
         yield running
@@ -84,7 +84,7 @@ def test_differences_end_with_1_and_nothing_is_sent(
     assert simulator.world.members(cohort_of(simulator)) == {*USERS[1:], "stranger"}
 
 
-def test_what_is_put_right_and_proven_ends_with_0(operator: Operator, simulator: Simulator) -> None:
+def test_a_repair_that_is_verified_ends_with_0(operator: Operator, simulator: Simulator) -> None:
     drift(simulator, out=("u0",), into=("stranger",))
     ended = operator.run("reconcile", "shoppers", "--apply", "both", "--yes", "--verify", "--json")
     assert ended.status == 0
@@ -103,7 +103,7 @@ def test_one_side_alone_leaves_differences(operator: Operator, simulator: Simula
     assert simulator.world.members(cohort_of(simulator)) == {*USERS, "stranger"}
 
 
-def test_whom_amplitude_does_not_know_is_rejected(operator: Operator, tmp_path: Path) -> None:
+def test_users_unknown_to_amplitude_are_rejected(operator: Operator, tmp_path: Path) -> None:
     file = tmp_path / "more.ndjson"
     file.write_text(json.dumps(event("ghost-1", True, audience="shoppers")))
     operator.run("import", file)
@@ -240,7 +240,7 @@ def test_who_differs_is_written_before_and_after(
     assert file.stat().st_mode & 0o777 == 0o600
 
 
-def test_a_cohort_that_is_gone_is_told(operator: Operator, simulator: Simulator) -> None:
+def test_a_cohort_that_is_gone_is_reported(operator: Operator, simulator: Simulator) -> None:
     simulator.world.drop_cohort(cohort_of(simulator))
     ended = operator.run("reconcile", "shoppers", "--json")
     assert ended.status == 4

@@ -34,7 +34,7 @@ class Memory(KeyringBackend):
 
 
 class Silent(Memory):
-    """Asks for a password in a window, and waits until somebody answers."""
+    """Asks for a password in a window, and waits for the answer."""
 
     answered: ClassVar[threading.Event] = threading.Event()
 

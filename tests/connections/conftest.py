@@ -1,4 +1,4 @@
-"""What the tests of connections share: a book, keys, and a real keyring."""
+"""Fixtures of the tests of connections: a store, keys, and a real keyring."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Where things are kept, and that nobody else can look."""
+"""Where things are kept, and that no other user can read them."""
 
 import os
 import stat
@@ -97,7 +97,7 @@ def test_preparing_twice_changes_nothing(tmp_path: Path) -> None:
     assert folders.config_file.exists()
 
 
-def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_made_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
 
     with pytest.raises(SettingsError, match=r"can't be made.*set AMP_CONSOLE_HOME"):

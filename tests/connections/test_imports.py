@@ -1,4 +1,4 @@
-"""What importing the room costs."""
+"""What importing the package costs."""
 
 import subprocess
 import sys

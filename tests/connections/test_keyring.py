@@ -108,7 +108,7 @@ def test_keys_that_are_stored_after_all_are_taken_back(keys: Credentials) -> Non
     assert backends.Memory.items == {}
 
 
-def test_what_nobody_waits_for_is_not_begun(keys: Credentials) -> None:
+def test_a_call_without_a_waiter_is_not_started(keys: Credentials) -> None:
     keyring = impatient(times=2)
     with pytest.raises(KeysError):
         keyring.read("0123456789ab")
@@ -237,7 +237,7 @@ FAILURES = [
 @pytest.mark.parametrize(
     ("error", "problem"), FAILURES, ids=lambda value: getattr(value, "name", type(value).__name__)
 )
-def test_a_failure_is_told_without_its_text(
+def test_a_failure_is_reported_without_its_text(
     monkeypatch: pytest.MonkeyPatch, error: BaseException, problem: KeysProblem
 ) -> None:
     monkeypatch.setattr(backends.Failing, "error", error)

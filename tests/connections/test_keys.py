@@ -150,7 +150,7 @@ def test_what_is_not_an_email_address_is_refused(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "  "])
-def test_a_missing_email_address_is_told_as_missing(text: str) -> None:
+def test_a_missing_email_address_is_reported_as_missing(text: str) -> None:
     with pytest.raises(ValueError, match="email address is missing"):
         checked_email(text)
 

@@ -111,7 +111,7 @@ def test_keys_are_written_in_a_text_or_a_list(
         ("[console.keys]\ncopy = {}", "console.keys.copy = {}; it is ignored."),
     ],
 )
-def test_a_wrong_value_is_told_and_ignored(file: Path, text: str, words: str) -> None:
+def test_a_wrong_value_is_reported_and_ignored(file: Path, text: str, words: str) -> None:
     (only,) = told(file, text)
 
     assert words in only

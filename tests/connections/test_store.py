@@ -332,7 +332,7 @@ def test_a_file_from_a_windows_editor_is_read(store: ConnectionStore, file: Path
         (SHOP + SHOP.replace(".shop", ".blog"), "two connections are called “Shop”"),
     ],
 )
-def test_a_damaged_file_is_told_and_left_alone(
+def test_a_damaged_file_is_reported_and_left_alone(
     store: ConnectionStore, file: Path, text: str, why: str
 ) -> None:
     file.write_text(text)
@@ -344,14 +344,14 @@ def test_a_damaged_file_is_told_and_left_alone(
     assert file.read_text() == text
 
 
-def test_a_file_that_is_no_text_is_told(store: ConnectionStore, file: Path) -> None:
+def test_a_file_that_is_no_text_is_reported(store: ConnectionStore, file: Path) -> None:
     file.write_bytes(b"\xff\xfe\x00")
 
     with pytest.raises(SettingsError, match="can't be read"):
         store.all()
 
 
-def test_a_folder_in_the_files_place_is_told(store: ConnectionStore, file: Path) -> None:
+def test_a_folder_in_the_files_place_is_reported(store: ConnectionStore, file: Path) -> None:
     file.mkdir()
 
     with pytest.raises(SettingsError, match="can't be read"):

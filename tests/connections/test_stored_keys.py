@@ -119,7 +119,7 @@ def test_a_connection_that_cannot_be_saved_leaves_no_keys(
     assert store.all() == (connection,)
 
 
-def test_keys_that_somebody_else_deleted_are_missing(
+def test_keys_that_another_program_deleted_are_missing(
     store: ConnectionStore, keyring: Keyring, connection: Connection, keys: Credentials
 ) -> None:
     stored = store_keys(store, keyring, connection, keys)

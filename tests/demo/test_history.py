@@ -144,7 +144,7 @@ def test_nothing_lies_in_the_future(demo: DemoWorkspace) -> None:
     assert all(cohort.created_at * 1_000_000 <= NOW for cohort in demo.simulator.world.cohorts())
 
 
-def test_every_event_that_was_read_is_told_by_one_run_or_is_new(demo: DemoWorkspace) -> None:
+def test_every_event_that_was_read_belongs_to_one_run_or_is_new(demo: DemoWorkspace) -> None:
     told = sum(run.tally.read for run in demo.ledger.read(all_runs))
     new = 312 + 40
     assert told + new == sum(read for _, read in files_read(demo.session))
@@ -183,7 +183,7 @@ def test_another_seed_is_other_people() -> None:
     assert not set(user_ids(1, SHOPPERS, 0, 1_000)) & set(user_ids(2, SHOPPERS, 0, 1_000))
 
 
-def test_nobody_plays_two_roles_by_accident() -> None:
+def test_no_person_is_in_two_audiences_by_accident() -> None:
     played = [
         who for definition in AUDIENCES for who in user_ids(1, definition, 0, definition.people)
     ]

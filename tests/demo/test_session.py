@@ -73,7 +73,7 @@ def test_nothing_is_left_of_a_demo_that_was_never_opened(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("parts", [0, 1, 3, 6])
-def test_nothing_is_left_although_the_scene_was_still_being_set(folder: Path, parts: int) -> None:
+def test_nothing_is_left_although_seeding_was_under_way(folder: Path, parts: int) -> None:
     with SimulatedSession() as session:
         session.open()
         segment = session.home / "segment-logs"
@@ -101,7 +101,7 @@ def test_nothing_is_left_although_people_come_and_go(folder: Path) -> None:
     assert_nothing_is_left(folder, session)
 
 
-def test_what_keeps_the_scene_from_being_set_is_told(folder: Path) -> None:
+def test_an_error_during_seeding_is_raised(folder: Path) -> None:
     with pytest.raises(LedgerError), SimulatedSession() as session:  # noqa: PT012
         session.environment.folders.ledger(session.connection.id).write_bytes(b"no ledger" * 1_000)
         session.open()
@@ -133,7 +133,7 @@ def test_a_home_that_was_asked_for_is_thrown_away_too(tmp_path: Path) -> None:
     assert not home.exists()
 
 
-def test_opening_it_twice_plays_once() -> None:
+def test_opening_it_twice_starts_it_once() -> None:
     with SimulatedSession() as session:
         session.open()
         session.open()

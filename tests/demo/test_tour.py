@@ -1,4 +1,4 @@
-"""The guided tour: its scenes come about in the console, and the presenter's keys are heard."""
+"""The guided tour reaches each stop, and obeys the presenter's keys."""
 
 import asyncio
 import os
@@ -66,10 +66,10 @@ def harness(tmp_path: Path) -> Iterator[ConsoleHarness]:
         yield harness
 
 
-# The scenes.
+# The stops.
 
 
-async def test_each_scene_comes_about_on_a_small_screen() -> None:
+async def test_each_stop_is_reached_on_a_small_screen() -> None:
     async def wait_for_the_trouble_to_end(_: float) -> None:
         while any(trouble.is_on for trouble in session.troubles()):
             await asyncio.sleep(0.01)
@@ -111,13 +111,13 @@ async def test_every_caption_is_read_whole_on_a_small_screen(harness: ConsoleHar
             await pilot.press("space")
 
 
-def test_it_can_be_played_in_the_ascii_look_too() -> None:
+def test_it_runs_in_ascii_too() -> None:
     for stop in tour_stops():
         assert stop.caption.isascii()
         assert all(text.isascii() for step in stop.steps for text in step.shown)
 
 
-def test_a_tour_names_somebody_of_its_own_seed() -> None:
+def test_a_tour_names_a_person_of_its_own_seed() -> None:
     assert tour_stops(seed=1) != tour_stops(seed=2)
 
 
@@ -125,7 +125,7 @@ def test_a_tour_names_somebody_of_its_own_seed() -> None:
 
 
 @pytest.mark.parametrize("key", ["space", "right"])
-async def test_a_key_goes_on_at_once(harness: ConsoleHarness, key: str) -> None:
+async def test_a_key_continues_at_once(harness: ConsoleHarness, key: str) -> None:
     tour = tour_of(EVENTS, HOME, EVENTS)
     async with harness.open(LaunchOptions(tour=tour)) as pilot:
         await until_shown(pilot, "What was said so far.", "1 of 3")
@@ -133,7 +133,7 @@ async def test_a_key_goes_on_at_once(harness: ConsoleHarness, key: str) -> None:
         await until_shown(pilot, "Home again.", "2 of 3", "Audiences")
 
 
-async def test_the_end_comes_by_itself_after_the_last_scene(harness: ConsoleHarness) -> None:
+async def test_the_end_comes_by_itself_after_the_last_stop(harness: ConsoleHarness) -> None:
     tour = tour_of(EVENTS)
     async with harness.open(LaunchOptions(tour=tour)) as pilot:
         await until_shown(pilot, "1 of 1")
@@ -143,7 +143,7 @@ async def test_the_end_comes_by_itself_after_the_last_scene(harness: ConsoleHarn
         await until(pilot, lambda: not pilot.app.screen.query(Caption))
 
 
-async def test_p_stays_until_one_goes_on(harness: ConsoleHarness) -> None:
+async def test_p_pauses_until_the_presenter_continues(harness: ConsoleHarness) -> None:
     may_end, has_ended = asyncio.Event(), asyncio.Event()
 
     async def rest(seconds: float) -> None:
@@ -197,7 +197,7 @@ async def test_one_can_quit_meanwhile(harness: ConsoleHarness) -> None:
     assert not tour.is_running
 
 
-async def test_a_scene_that_never_comes_ends_it_with_words(harness: ConsoleHarness) -> None:
+async def test_a_stop_that_is_never_reached_ends_it_with_a_message(harness: ConsoleHarness) -> None:
     tour = tour_of(NEVER, HOME, step_timeout=0.1)
     async with harness.open(LaunchOptions(tour=tour)) as pilot:
         await until(pilot, lambda: tour.failed_step is not None and not tour.is_running)
@@ -222,7 +222,7 @@ async def test_trouble_that_it_made_ends_with_it() -> None:
 # The command.
 
 
-def test_the_command_plays_it_and_the_presenter_may_end_it_while_the_scene_is_set(
+def test_the_command_runs_it_and_the_presenter_may_end_it_during_seeding(
     tmp_path: Path,
 ) -> None:
     temporary = tmp_path / "temporary"

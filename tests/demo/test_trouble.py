@@ -121,7 +121,7 @@ async def test_trouble_goes_away_and_what_was_there_before_stays(
     assert simulated.simulator.faults.rules == (refused,)
 
 
-async def test_trouble_asked_for_before_the_scene_is_set_comes_with_it(
+async def test_trouble_that_is_on_before_seeding_takes_effect_after_it(
     simulated: FaultySimulator,
 ) -> None:
     early = Troubles()
@@ -133,7 +133,7 @@ async def test_trouble_asked_for_before_the_scene_is_set_comes_with_it(
             await client.list_cohorts()
 
 
-def test_trouble_nobody_knows_is_an_error() -> None:
+def test_an_unknown_trouble_is_an_error() -> None:
     with pytest.raises(ValueError, match="no trouble 'flood'"):
         Troubles().toggle("flood")
 

@@ -1,4 +1,4 @@
-"""What the tests of this room say often: events, and reading them."""
+"""Events, and reading them, for the tests of `engage`."""
 
 import io
 import json

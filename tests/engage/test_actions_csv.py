@@ -62,7 +62,7 @@ def test_rows_are_events_under_any_delimiter(delimiter: str, block_bytes: int) -
     assert batch.changes[0].audience == ("spa_1", "aud_1", "shoppers")
 
 
-def test_a_row_is_told_by_the_line_it_starts_on() -> None:
+def test_a_row_is_reported_by_the_line_it_starts_on() -> None:
     broken_over_lines = {**ROW, "message_id": "one\ntwo\nthree"}
     content = table(broken_over_lines, {**ROW, "user_id": "ben"})
     assert [change.line for change in read(content).changes] == [2, 5]
@@ -155,7 +155,7 @@ def test_what_is_no_row_is_invalid_and_stops_nothing(line: bytes, reason: str) -
     assert [change.line for change in batch.changes] == [4]
 
 
-def test_a_quote_that_never_closes_is_told() -> None:
+def test_a_quote_that_never_closes_is_reported() -> None:
     batch = read(table(ROW) + b'"identify')
     assert members(batch) == ["ana"]
     assert batch.refusals == [(3, "a quote opens in this row and never closes")]
@@ -221,7 +221,7 @@ def test_a_cell_with_an_identifier_is_needed() -> None:
     assert batch.refusals == [(2, "the properties cell is not JSON")]
 
 
-def test_a_row_that_the_file_breaks_off_in_is_told_once() -> None:
+def test_a_row_that_the_file_breaks_off_in_is_reported_once() -> None:
     noise = random.Random(1).randbytes(300).hex()
     content = table(ROW, {**ROW, "message_id": f"one\ntwo\n{noise}"})
     batch = read(gzip.compress(content, mtime=0)[:-40])

@@ -109,7 +109,7 @@ def test_the_audience_must_be_named() -> None:
 
 
 @pytest.mark.parametrize("chosen", ["user_id_column", "amplitude_id_column"])
-def test_a_column_that_is_not_there_is_told_with_those_that_are(chosen: str) -> None:
+def test_a_column_that_is_not_there_is_reported_with_those_that_are(chosen: str) -> None:
     options = ReadOptions(audience="shoppers", **{chosen: "nothing"})  # type: ignore[arg-type]
     with pytest.raises(UnreadableSource, match=r"no column nothing\. .* key, user_id\."):
         opened(b"key,user_id\nseg_1,ana\n", options)
@@ -164,7 +164,7 @@ def test_a_column_that_was_chosen_keeps_its_name() -> None:
     ]
 
 
-def test_a_table_without_a_known_column_is_told_what_helps() -> None:
+def test_a_table_without_a_known_column_is_reported_with_advice() -> None:
     with pytest.raises(UnreadableSource, match="choose that as the column of user IDs"):
         opened(b"Member,City\nana,Bonn\n", OPTIONS)
 

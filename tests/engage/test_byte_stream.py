@@ -20,7 +20,7 @@ def refused(batch: EventBatch) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize("block_bytes", [2, 1000, 1 << 20])
-def test_gzip_is_told_by_its_first_bytes(block_bytes: int) -> None:
+def test_gzip_is_recognized_by_its_first_bytes(block_bytes: int) -> None:
     batch = read(PACKED, block_bytes=block_bytes)
     assert members(batch) == [f"user-{n}" for n in range(2_000)]
     assert batch.refusals == []
@@ -64,7 +64,7 @@ def test_a_gzip_without_its_checksum_is_read_to_the_last_line(block_bytes: int) 
 
 
 @pytest.mark.parametrize("block_bytes", [50, 1 << 20])
-def test_what_stands_before_the_damage_in_a_gzip_is_read(block_bytes: int) -> None:
+def test_what_precedes_the_damage_in_a_gzip_is_read(block_bytes: int) -> None:
     middle = len(PACKED) // 2
     damaged = PACKED[:middle] + b"\xff" * 200 + PACKED[middle + 200 :]
     certain = zlib.decompressobj(31).decompress(PACKED[:middle]).count(b"\n")
@@ -76,7 +76,7 @@ def test_what_stands_before_the_damage_in_a_gzip_is_read(block_bytes: int) -> No
 
 
 @pytest.mark.parametrize("block_bytes", [50, 1 << 20])
-def test_a_damaged_checksum_is_told_after_all_lines(block_bytes: int) -> None:
+def test_a_damaged_checksum_is_reported_after_all_lines(block_bytes: int) -> None:
     batch = read(PACKED[:-8] + b"12345678", block_bytes=block_bytes)
     assert len(batch.changes) == 2_000
     assert refused(batch) == (2_001, "The gzip file is damaged from here on")
@@ -111,7 +111,7 @@ def test_a_disk_that_fails_at_once_makes_the_source_unreadable() -> None:
         read_stream(disk, "stdin", DEFAULTS)
 
 
-def test_a_disk_that_fails_is_told_of_the_whole_source() -> None:
+def test_a_disk_that_fails_is_reported_of_the_whole_source() -> None:
     content = lines(*MANY)
     disk = FailingDisk(content)
     with read_stream(disk, "stdin", DEFAULTS, block_bytes=10_000) as source:

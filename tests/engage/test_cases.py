@@ -22,7 +22,7 @@ def test_half_an_emoji_in_a_trait_costs_no_exit() -> None:
     assert batch.refusals == []
 
 
-def test_a_table_of_events_is_told_by_its_content() -> None:
+def test_a_table_of_events_is_recognized_by_its_content() -> None:
     kind, batch = read_case("s3-actions.txt")
     assert kind is SourceKind.ACTIONS_CSV
     assert len(batch.changes) == batch.read == 20

@@ -77,7 +77,7 @@ def test_an_element_that_is_no_event_stops_nothing() -> None:
     ["", ",", ",{", ',{"type":', ",oops]", " {}]", "} ,", "," + "[" * 100_000],
     ids=lambda tail: tail[:9],
 )
-def test_elements_before_the_damage_are_read_and_the_damage_is_told_once(tail: str) -> None:
+def test_elements_before_the_damage_are_read_and_the_damage_is_reported_once(tail: str) -> None:
     text = json.dumps(EVENTS, indent=1).rstrip("]\n") + tail
     batch = read(text.encode())
     assert members(batch) == USERS
@@ -86,7 +86,7 @@ def test_elements_before_the_damage_are_read_and_the_damage_is_told_once(tail: s
     assert refusal.reason.startswith(BROKEN)
 
 
-def test_something_after_the_array_is_told() -> None:
+def test_something_after_the_array_is_reported() -> None:
     batch = read(json.dumps(EVENTS, indent=1).encode() + b" oops")
     assert members(batch) == USERS
     assert [refusal.line for refusal in batch.refusals] == [4]
@@ -148,6 +148,6 @@ def test_a_large_document_comes_in_several_batches() -> None:
 
 
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), min_size=1).filter(str.strip)))
-def test_whatever_the_identifiers_hold_the_elements_are_told_apart(users: list[str]) -> None:
+def test_whatever_the_identifiers_hold_the_elements_are_reported_apart(users: list[str]) -> None:
     text = json.dumps([event(user) for user in users], ensure_ascii=False, indent=1)
     assert members(read(text.encode())) == users

@@ -26,7 +26,7 @@ def told(**personas: object) -> bytes:
         ({"audience_settings": {"audience_name": "Best"}}, AudienceHints(cohort_name="Best")),
     ],
 )
-def test_what_segments_destination_knew_is_told(
+def test_hints_of_segments_destination_are_read(
     personas: dict[str, object], hints: AudienceHints
 ) -> None:
     assert read(told(**personas)).hints == {REF: hints}
@@ -50,6 +50,6 @@ def test_odd_shapes_are_no_hints_and_no_trouble(personas: dict[str, object]) -> 
     assert (len(batch.changes), batch.hints) == (1, {})
 
 
-def test_a_hint_that_changes_is_told_again() -> None:
+def test_a_hint_that_changes_is_reported_again() -> None:
     content = told(external_audience_id="first") + told() + told(external_audience_id="second")
     assert read(content).hints == {REF: AudienceHints(cohort_id="second")}

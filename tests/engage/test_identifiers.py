@@ -33,7 +33,7 @@ def test_an_identifier_is_taken_as_it_is(user_id: object, text: str) -> None:
 @pytest.mark.parametrize(
     "user_id", [None, "", " ", "\t\n", "\u00a0\u2003", True, False, {}, {"id": "ana"}, [], ["ana"]]
 )
-def test_a_change_for_nobody_is_invalid(user_id: object) -> None:
+def test_a_change_without_identifier_is_invalid(user_id: object) -> None:
     assert read(lines(event(user_id))).refusals == [(1, "no usable identifier at $.userId")]
 
 

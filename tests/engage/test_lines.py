@@ -14,7 +14,7 @@ def split(content: bytes, block_bytes: int, limit: int = LINE_LIMIT) -> list[byt
 
 @pytest.mark.parametrize("block_bytes", [2, 3, 4, 7, 100])
 @pytest.mark.parametrize("content", [b"", b"\n", b"a", b"a\n", b"\n\na\nbc\n\ndefgh", b"a\n\n\n"])
-def test_lines_are_what_stands_between_newlines(content: bytes, block_bytes: int) -> None:
+def test_lines_are_what_is_between_newlines(content: bytes, block_bytes: int) -> None:
     expected = content.removesuffix(b"\n").split(b"\n") if content else []
     assert split(content, block_bytes) == expected
 

@@ -65,7 +65,7 @@ def test_the_user_id_is_taken_from_where_the_mapping_says(
     ["$.nothing", "$.traits.nothing", "$.userId.id", "$.userId[0]", "$.context.externalIds[2].id",
      "$.context.externalIds.id", "$.traits[0]", "$.properties.id"],
 )  # fmt: skip
-def test_a_path_that_leads_nowhere_finds_nobody(path: str) -> None:
+def test_a_path_that_leads_nowhere_finds_no_one(path: str) -> None:
     assert read(lines(EVENT), mapped(path)).refusals == [(1, f"no usable identifier at {path}")]
 
 
@@ -80,7 +80,7 @@ def test_one_of_two_identifiers_suffices() -> None:
     assert [change[1:3] for change in changes] == [(None, "123"), ("ben", None)]
 
 
-def test_none_of_two_identifiers_is_told_with_both_paths() -> None:
+def test_two_missing_identifiers_are_reported_with_both_paths() -> None:
     options = mapped(amplitude_id="$.traits.amplitude_id")
     [refusal] = read(lines(event(None)), options).refusals
     assert refusal.reason == "no usable identifier at $.userId or $.traits.amplitude_id"

@@ -100,23 +100,23 @@ def test_a_nul_in_a_later_line_is_that_lines_trouble() -> None:
     assert [refusal.line for refusal in batch.refusals] == [2]
 
 
-def test_a_missing_file_is_told(tmp_path: Path) -> None:
+def test_a_missing_file_is_reported(tmp_path: Path) -> None:
     with pytest.raises(UnreadableSource, match="does not exist"):
         open_file(str(tmp_path / "nothing"), DEFAULTS)
 
 
-def test_a_folder_is_told(tmp_path: Path) -> None:
+def test_a_folder_is_reported(tmp_path: Path) -> None:
     with pytest.raises(UnreadableSource, match=r"is a folder\..*Name the files in it"):
         open_file(str(tmp_path), DEFAULTS)
 
 
-def test_a_name_that_no_file_can_have_is_told() -> None:
+def test_a_name_that_no_file_can_have_is_reported() -> None:
     with pytest.raises(UnreadableSource, match="can't be opened"):
         open_file("a\0b", DEFAULTS)
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read all")
-def test_a_file_of_somebody_else_is_told(file: Path) -> None:
+def test_a_file_without_read_permission_is_reported(file: Path) -> None:
     file.touch(mode=0o000)
     with pytest.raises(UnreadableSource, match="may not be read by you"):
         open_file(str(file), DEFAULTS)
@@ -165,7 +165,7 @@ LINE = json.dumps(event("ana")).encode()
         ("\ufeffuser_id\r\n".encode("utf-16-le"), False),
     ],
 )
-def test_how_a_file_is_followed_is_told_by_its_content(head: bytes, expected: bool | None) -> None:
+def test_how_a_file_is_followed_depends_on_its_content(head: bytes, expected: bool | None) -> None:
     assert grows(head) is expected
 
 

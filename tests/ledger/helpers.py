@@ -1,4 +1,4 @@
-"""What the ledger's tests say often."""
+"""Helpers of the tests of the ledger."""
 
 from collections.abc import Iterable
 

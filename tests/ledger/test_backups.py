@@ -114,7 +114,7 @@ def test_a_clock_that_was_set_back_stops_no_backups(path: Path) -> None:
     assert not is_due(path, NOW + 1, options)
 
 
-def test_without_enough_room_none_is_made_and_that_is_told(path: Path) -> None:
+def test_without_enough_room_none_is_made_and_that_is_reported(path: Path) -> None:
     back_up(path, DAILY, NOW, OPTIONS)
     greedy = msgspec.structs.replace(OPTIONS, spare=1 << 60)
     with pytest.raises(BackupSkipped, match=r"have to stay free.*Older backups are kept"):
@@ -137,7 +137,7 @@ def test_a_damaged_ledger_replaces_no_good_copy(tmp_path: Path) -> None:
     assert [backup.at for backup in list_backups(path)] == [NOW]
 
 
-def test_a_folder_that_takes_nothing_is_told(path: Path) -> None:
+def test_a_folder_that_takes_nothing_is_reported(path: Path) -> None:
     backup_folder(path).write_text("a file where the folder should be")
     with pytest.raises(BackupSkipped, match="Check the disk and the folder"):
         back_up(path, DAILY, NOW, OPTIONS)
@@ -252,7 +252,7 @@ def test_a_database_of_another_program_is_left_alone(tmp_path: Path) -> None:
     assert path.read_bytes() == before
 
 
-def test_a_ledger_that_vanished_is_made_anew_and_its_backups_are_told(tmp_path: Path) -> None:
+def test_a_ledger_that_vanished_is_made_anew_and_its_backups_are_reported(tmp_path: Path) -> None:
     path = tmp_path / "gone.db"
     open_ledger(path).close()
     back_up(path, DAILY, NOW, OPTIONS)
@@ -312,7 +312,7 @@ def test_examining_changes_nothing(old: Path, empty: Path) -> None:
         examine(old.with_name("missing.db"))
 
 
-def test_a_disk_that_gets_full_meanwhile_is_told_and_leaves_no_half_copy(path: Path) -> None:
+def test_a_disk_that_gets_full_meanwhile_is_reported_and_leaves_no_half_copy(path: Path) -> None:
     """A limit on the size of files acts as a disk without room."""
     back_up(path, DAILY, NOW, OPTIONS)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)

@@ -88,14 +88,14 @@ def test_a_refused_upload_creates_nothing(changes: dict[str, Any], words: str) -
         assert [(seen.status, seen.applied) for seen in simulator.requests] == [(400, False)]
 
 
-def test_an_upload_of_nobody_may_also_succeed(simulator: Simulator, http: httpx.Client) -> None:
+def test_an_empty_upload_may_also_succeed(simulator: Simulator, http: httpx.Client) -> None:
     simulator.behaviour = Behaviour(refuses_all_invalid=False)
     answer = upload(http, ids=["ghost-1"])
     assert answer.json()["metadata"]["matched"] == 0
     assert simulator.world.members(answer.json()["cohortId"]) == set()
 
 
-def test_a_refused_upload_of_nobody_carries_the_sample(http: httpx.Client) -> None:
+def test_a_refused_empty_upload_carries_the_sample(http: httpx.Client) -> None:
     error = upload(http, ids=["ghost-1"]).json()["error"]
     assert error["metadata"] == {"invalid_ids_sample": ["ghost-1"]}
 

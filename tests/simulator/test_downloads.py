@@ -112,7 +112,7 @@ def test_a_large_file_is_a_link_to_another_origin_without_our_keys(
     assert len(rows(http.get(path, follow_redirects=True))) == 4
 
 
-def test_a_link_expires_and_another_can_be_had(
+def test_a_link_expires_and_another_is_available(
     simulator: Simulator, http: httpx.Client, cohort_id: str, now: list[float]
 ) -> None:
     simulator.behaviour = Behaviour(redirect_above=2)

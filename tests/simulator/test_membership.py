@@ -126,12 +126,12 @@ class Gate:
     """Lets the first who sleeps wait until it is opened; the others pass."""
 
     def __init__(self) -> None:
-        self.somebody_waits = threading.Event()
+        self.is_waited_for = threading.Event()
         self._opened = threading.Event()
 
     async def sleep(self, seconds: float) -> None:
-        if not self.somebody_waits.is_set():
-            self.somebody_waits.set()
+        if not self.is_waited_for.is_set():
+            self.is_waited_for.set()
             await asyncio.to_thread(self._opened.wait, 10)
 
     def open(self) -> None:
@@ -152,7 +152,7 @@ def test_a_cohort_takes_one_request_at_a_time() -> None:
         world = simulator.world
         busy, free = (world.create_cohort(name, "owner@acme.example").id for name in "ab")
         first = pool.submit(change, http, busy, entry("ADD", "ada"))
-        assert gate.somebody_waits.wait(10)
+        assert gate.is_waited_for.wait(10)
         second = change(http, busy, entry("REMOVE", "ada"))
         elsewhere = change(http, free, entry("ADD", "ada"))
         gate.open()

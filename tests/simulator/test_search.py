@@ -32,7 +32,7 @@ def test_a_search_finds_ids_and_beginnings(text: str, match: str, found: list[st
     assert all(isinstance(user["amplitude_id"], int) for user in answer.json()["matches"])
 
 
-def test_where_everybody_is_known_a_search_meets_anybody_but_ghosts(http: httpx.Client) -> None:
+def test_where_every_user_is_known_a_search_finds_all_but_ghosts(http: httpx.Client) -> None:
     met = http.get("/api/2/usersearch", params={"user": "linus"}).json()
     again = http.get("/api/2/usersearch", params={"user": "linus"}).json()
     ghost = http.get("/api/2/usersearch", params={"user": "ghost-7"}).json()
@@ -40,7 +40,7 @@ def test_where_everybody_is_known_a_search_meets_anybody_but_ghosts(http: httpx.
     assert ghost == {"matches": [], "type": "nomatch"}
 
 
-def test_a_search_for_nobody_is_refused(http: httpx.Client) -> None:
+def test_an_empty_search_is_refused(http: httpx.Client) -> None:
     assert http.get("/api/2/usersearch").status_code == 400
 
 

@@ -20,7 +20,7 @@ def test_the_same_world_gives_the_same_cohort_ids() -> None:
 
 
 @pytest.mark.parametrize("text", ["ghost-1", "", "12x", "１２", "9" * 20])
-def test_what_is_not_an_amplitude_id_means_nobody(text: str) -> None:
+def test_what_is_not_an_amplitude_id_matches_no_one(text: str) -> None:
     assert World().resolve([text], IdType.AMPLITUDE_ID).skipped == [text]
 
 

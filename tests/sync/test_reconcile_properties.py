@@ -18,7 +18,7 @@ NAMES = ("ana", "Ana", "ben", "007", "7", "ghost-1", "cem", "dua", "eve")
 KNOWN = [name for name in NAMES if not name.startswith("ghost-")]
 
 
-class Story(NamedTuple):
+class Scenario(NamedTuple):
     """What happens: events before a sync, after it, and who is in the cohort in the end.
 
     `listed` is a list to compare with, None for what the ledger wants.
@@ -33,7 +33,7 @@ class Story(NamedTuple):
 
 
 STORIES = st.builds(
-    Story,
+    Scenario,
     st.lists(st.tuples(st.sampled_from(NAMES), st.booleans()), max_size=8),
     st.lists(st.tuples(st.sampled_from(NAMES), st.booleans()), max_size=6),
     st.sets(st.sampled_from(KNOWN)),
@@ -43,27 +43,27 @@ STORIES = st.builds(
 )
 
 
-def wanted_after(story: Story) -> set[str]:
+def wanted_after(scenario: Scenario) -> set[str]:
     """The model: the last event of each says it; a list of later than all outweighs them."""
-    last = {"founder": True, **dict(story.before), **dict(story.after)}
-    if story.listed is not None:
-        return story.listed
+    last = {"founder": True, **dict(scenario.before), **dict(scenario.after)}
+    if scenario.listed is not None:
+        return scenario.listed
     return {name for name, is_member in last.items() if is_member}
 
 
-def prepare(workspace: Workspace, story: Story) -> set[str]:
-    """Tell the story, up to the comparison; return who in the cohort has no user ID."""
+def prepare(workspace: Workspace, scenario: Scenario) -> set[str]:
+    """Tell the scenario, up to the comparison; return who in the cohort has no user ID."""
     world = workspace.simulator.world
     workspace.read([event("founder", True)])
-    workspace.read(event(name, value, at) for at, (name, value) in enumerate(story.before))
+    workspace.read(event(name, value, at) for at, (name, value) in enumerate(scenario.before))
     asyncio.run(workspace.sync())
-    workspace.read(event(name, value, 100 + at) for at, (name, value) in enumerate(story.after))
+    workspace.read(event(name, value, 100 + at) for at, (name, value) in enumerate(scenario.after))
     cohort_id = workspace.audience().cohort_id
     assert cohort_id is not None
     everybody = {user.amplitude_id for user in world.users(cohort_id)}
     world.change(cohort_id, Operation.REMOVE, everybody)
-    workspace.add_in_amplitude(*story.cohort)
-    nameless = {world.add_user(None) for _ in range(story.nameless)}
+    workspace.add_in_amplitude(*scenario.cohort)
+    nameless = {world.add_user(None) for _ in range(scenario.nameless)}
     world.change(cohort_id, Operation.ADD, nameless)
     return {str(item) for item in nameless}
 
@@ -73,17 +73,19 @@ def delivered(db: Db) -> dict[str, int | None]:
 
 
 @settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(story=STORIES)
-def test_it_finds_what_differs_and_puts_it_right(story: Story) -> None:
+@given(scenario=STORIES)
+def test_it_finds_what_differs_and_puts_it_right(scenario: Scenario) -> None:
     with (
         tempfile.TemporaryDirectory() as folder,
         Simulator(World(unknown=lambda text: text.startswith("ghost-"))) as simulator,
         open_ledger(Path(folder) / "ledger.db") as ledger,
     ):
         workspace = Workspace(simulator, ledger, Path(folder))
-        nameless = prepare(workspace, story)
-        against = workspace.write_member_list(*story.listed) if story.listed is not None else None
-        wanted = wanted_after(story)
+        nameless = prepare(workspace, scenario)
+        against = (
+            workspace.write_member_list(*scenario.listed) if scenario.listed is not None else None
+        )
+        wanted = wanted_after(scenario)
 
         found = asyncio.run(workspace.compare(against=against))
         people = ledger.read(differences, DifferenceFilter(found.id))
@@ -93,17 +95,17 @@ def test_it_finds_what_differs_and_puts_it_right(story: Story) -> None:
             for person in people
             if person.kind in {DifferenceKind.LEFT, DifferenceKind.STRANGER}
         }
-        assert (missing, extra) == (wanted - story.cohort, story.cohort - wanted)
+        assert (missing, extra) == (wanted - scenario.cohort, scenario.cohort - wanted)
         assert (found.in_cohort, found.cohort_no_id) == (
-            len(story.cohort) + story.nameless,
-            story.nameless,
+            len(scenario.cohort) + scenario.nameless,
+            scenario.nameless,
         )
-        assert (found.in_both, found.in_audience) == (len(wanted & story.cohort), len(wanted))
+        assert (found.in_both, found.in_audience) == (len(wanted & scenario.cohort), len(wanted))
         assert (found.missing, found.extra) == (len(missing), len(extra))
         for name, is_in in ledger.read(delivered).items():
-            assert is_in == (name in story.cohort)
+            assert is_in == (name in scenario.cohort)
 
-        done = asyncio.run(workspace.apply(found, replace=story.replace))
+        done = asyncio.run(workspace.apply(found, replace=scenario.replace))
         kept = set[str]() if done.plan.replace else nameless
         assert workspace.cohort() - kept == {name for name in wanted if name in {*KNOWN, "founder"}}
         ghosts = wanted - {*KNOWN, "founder"}
