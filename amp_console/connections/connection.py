@@ -113,7 +113,7 @@ class Connection(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
 def checked_name(text: str) -> str:
     """Return a connection's name, trimmed and in Unicode's composed form.
 
-    Raises ValueError: it is empty, longer than 100 characters, or not all of it can be shown.
+    Raises ValueError: it is empty, longer than 100 characters, or can't be shown as it is.
     """
     name = unicodedata.normalize("NFC", trimmed(text))
     if not name:

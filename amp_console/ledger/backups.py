@@ -133,6 +133,28 @@ def back_up(
         ) from error
 
 
+class Backups:
+    """The backups of an open ledger."""
+
+    def __init__(self, ledger: Path, options: BackupOptions) -> None:
+        self._ledger = ledger
+        self.options = options
+
+    def is_due(self, now: int) -> bool:
+        """Whether it is time for the daily backup; `now` in microseconds since 1970."""
+        return is_due(self._ledger, now, self.options)
+
+    def make(
+        self, reason: str, now: int, is_stopped: Callable[[], bool] = lambda: False
+    ) -> Backup | None:
+        """Copy the ledger, in the calling thread; see `back_up`. Raises `BackupSkipped`."""
+        return back_up(self._ledger, reason, now, self.options, is_stopped)
+
+    def all(self) -> list[Backup]:
+        """Return the backups, the newest first."""
+        return list_backups(self._ledger)
+
+
 def _prepared(ledger: Path) -> Path:
     """Make the folder, and delete what a process that died has left there; under the lock."""
     folder = backup_folder(ledger)

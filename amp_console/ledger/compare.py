@@ -220,7 +220,7 @@ class _Comparer:
         )
 
     def _differ_strangers(self, more: str) -> None:
-        """Users in the cohort whom the ledger does not know by either identifier."""
+        """Users in the cohort that the ledger does not know by either identifier."""
         self._differ(
             DifferenceKind.STRANGER,
             f"SELECT DISTINCT :id_type, id, {int(PriorState.NOTHING)} FROM {self._export} AS found "

@@ -18,7 +18,7 @@ Spelled as in the index `member_unidentified`, or SQLite reads every member.
 class Outstanding(msgspec.Struct, frozen=True):
     """What is left to do for an audience, counted from indexes alone: cheap at any size.
 
-    `rejected` includes the `unidentified`: members for whom no event had an identifier of the
+    `rejected` includes the `unidentified`: members without an event that has an identifier of the
     audience's ID type. A request without an answer may still undo what was delivered for the
     `uncertain`; they can be confirmed again from `certain_at` on, in microseconds since 1970.
     """

@@ -15,15 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Concatenate, NamedTuple, ParamSpec, Self, TypeVar
 
-from amp_console.ledger.backups import (
-    Backup,
-    BackupOptions,
-    BackupSkipped,
-    back_up,
-    is_due,
-    list_backups,
-    open_to_read,
-)
+from amp_console.ledger.backups import BackupOptions, Backups, BackupSkipped, open_to_read
 from amp_console.ledger.db import Db
 from amp_console.ledger.errors import LedgerError, damaged, explain, explain_os
 from amp_console.ledger.files import EMPTY, prepare
@@ -56,7 +48,7 @@ class Ledger:
     ) -> None:
         """Open the ledger at `path`; see `open_ledger`."""
         self._path = path
-        self.backup_options = backups or BackupOptions()
+        self.backups = Backups(path, backups or BackupOptions())
         self._locks = FileLocks(path)
         self.notices: tuple[str, ...] = ()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="ledger")
@@ -134,20 +126,6 @@ class Ledger:
         """End the dead runs in the history, with what their requests say they did."""
         await asyncio.wrap_future(self._thread.submit(self._guard, self._end_dead_runs))
 
-    def is_backup_due(self, now: int) -> bool:
-        """Whether it is time for the daily backup; `now` in microseconds since 1970."""
-        return is_due(self._path, now, self.backup_options)
-
-    def back_up(
-        self, reason: str, now: int, is_stopped: Callable[[], bool] = lambda: False
-    ) -> Backup | None:
-        """Copy the ledger, in the calling thread; see `backups.back_up`. Raises `BackupSkipped`."""
-        return back_up(self._path, reason, now, self.backup_options, is_stopped)
-
-    def list_backups(self) -> list[Backup]:
-        """Return the ledger's backups, the newest first."""
-        return list_backups(self._path)
-
     def close(self) -> None:
         """Finish what was queued and close the file."""
         self._thread.submit(self._db.close).result()
@@ -184,7 +162,7 @@ class Ledger:
     def _back_up_before(self, version: int, now: int) -> None:
         """Make a backup; without space for one, the migration, which needs little, still runs."""
         try:
-            back_up(self._path, f"before-version-{version}", now, self.backup_options)
+            self.backups.make(f"before-version-{version}", now)
         except BackupSkipped as skipped:
             self.notices += (str(skipped),)
 

@@ -1,6 +1,6 @@
 """Users who could not be delivered, each with the reason: in groups, in pages, or all of them.
 
-There are two kinds. Users whom Amplitude skipped or refused have a rejection. Members without an
+There are two kinds. Users that Amplitude skipped or refused have a rejection. Members without an
 identifier of the audience's ID type were never sent: that follows from the events, so it is not
 stored, only looked up.
 """
@@ -18,7 +18,7 @@ from amp_console.values import IdType, Operation
 
 
 class RejectedUser(msgspec.Struct, frozen=True):
-    """One user whom Amplitude rejected, or for whom nothing could be sent.
+    """One user that Amplitude rejected, or that has no identifier to send.
 
     `at` is when, in microseconds since 1970; `tries` how often Amplitude refused; `request_id`
     the request that carried the user, None where there was nothing to send.
@@ -82,7 +82,7 @@ class _Query(NamedTuple):
 
 
 def _refused(criteria: RejectedFilter) -> _Query:
-    """Users whom Amplitude skipped or refused; answered by the index `member_rejected` alone."""
+    """Users that Amplitude skipped or refused; answered by the index `member_rejected` alone."""
     reasons = [
         f"{name} = :{name}" for name in ("operation", "code", "reason") if _has(criteria, name)
     ]

@@ -178,7 +178,7 @@ def open_replacement(
 ) -> DeliveryBatch | None:
     """Open an upload of all wanted members, which replaces the cohort's content.
 
-    None if there are none, or more than `limit`. Until /membership names the users whom Amplitude
+    None if there are none, or more than `limit`. Until /membership names the users that Amplitude
     skips, they count as unknown, and are pending.
     """
     values = {"audience": audience_id, "id_type": ID_TYPE_CODE[id_type]}

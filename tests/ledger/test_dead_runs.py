@@ -1,4 +1,4 @@
-"""Runs whose process died are told from those that go on, and ended with what they did."""
+"""Runs whose process died are recognised, and ended with what they did."""
 
 import subprocess
 import sys
@@ -43,7 +43,7 @@ def kept(ledger: Ledger) -> str:
     return str(ledger.read(lambda db: db.execute("SELECT status FROM run").fetchone()[0]))
 
 
-def test_a_run_that_goes_on_is_running_for_everybody(ledger: Ledger) -> None:
+def test_a_run_under_way_is_running_for_every_process(ledger: Ledger) -> None:
     with ledger.hold_run() as lock:
         ledger.write(begin_run, ReadCounts(), 1, lock)
         assert status(ledger) is RunStatus.RUNNING

@@ -1,4 +1,4 @@
-"""Deliveries: nobody is lost to a lost answer, and nobody is sent twice for nothing."""
+"""Deliveries: a lost answer loses no user, and no user is sent twice without need."""
 
 import pytest
 from hypothesis import given

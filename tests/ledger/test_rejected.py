@@ -57,12 +57,12 @@ def test_the_one_whom_amplitude_knows_is_in_the_cohort(workspace: Workspace) -> 
     assert workspace.cohort() == {"u1"}
 
 
-def test_the_pages_are_everybody_once(workspace: Workspace) -> None:
-    everybody = [rejected_user.id for rejected_user in workspace.ledger.read(rejected_users)]
-    assert len(everybody) == 450 + len(ODD) + 1 + 30 + 1
+def test_the_pages_are_every_user_once(workspace: Workspace) -> None:
+    every_user = [rejected_user.id for rejected_user in workspace.ledger.read(rejected_users)]
+    assert len(every_user) == 450 + len(ODD) + 1 + 30 + 1
     for size in (1000, 97, 7):
-        assert ids(workspace, RejectedFilter(), size) == everybody
-    assert workspace.ledger.read(count_rejected) == len(everybody)
+        assert ids(workspace, RejectedFilter(), size) == every_user
+    assert workspace.ledger.read(count_rejected) == len(every_user)
 
 
 def test_the_groups_add_up_and_the_largest_comes_first(workspace: Workspace) -> None:

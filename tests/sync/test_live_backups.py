@@ -27,38 +27,38 @@ async def checked(backups: DailyBackups) -> None:
 async def test_one_is_made_a_day_once_there_is_something_in_the_ledger(
     workspace: Workspace,
 ) -> None:
-    workspace.ledger.backup_options = msgspec.structs.replace(
-        workspace.ledger.backup_options, spare=0
+    workspace.ledger.backups.options = msgspec.structs.replace(
+        workspace.ledger.backups.options, spare=0
     )
     clock = Clock()
     backups = DailyBackups(workspace.ledger, clock)
     await checked(backups)
-    assert workspace.ledger.list_backups() == []
+    assert workspace.ledger.backups.all() == []
     workspace.enter("u1")
     for clock.now in (NOW, NOW + DAY - 1, NOW + DAY):
         await checked(backups)
-    assert [backup.at for backup in workspace.ledger.list_backups()] == [NOW + DAY, NOW]
+    assert [backup.at for backup in workspace.ledger.backups.all()] == [NOW + DAY, NOW]
     assert backups.trouble is None
 
 
 async def test_why_none_was_made_is_shown_until_one_is(workspace: Workspace) -> None:
     workspace.enter("u1")
-    enough = msgspec.structs.replace(workspace.ledger.backup_options, spare=0)
-    workspace.ledger.backup_options = msgspec.structs.replace(enough, spare=1 << 60)
+    enough = msgspec.structs.replace(workspace.ledger.backups.options, spare=0)
+    workspace.ledger.backups.options = msgspec.structs.replace(enough, spare=1 << 60)
     backups = DailyBackups(workspace.ledger, lambda: NOW)
     await checked(backups)
     assert "was not backed up" in str(backups.trouble)
-    workspace.ledger.backup_options = enough
+    workspace.ledger.backups.options = enough
     await checked(backups)
     assert backups.trouble is None
 
 
 async def test_ending_stops_one_that_is_under_way(workspace: Workspace) -> None:
     workspace.enter("u1")
-    workspace.ledger.backup_options = msgspec.structs.replace(
-        workspace.ledger.backup_options, spare=0, pages=1
+    workspace.ledger.backups.options = msgspec.structs.replace(
+        workspace.ledger.backups.options, spare=0, pages=1
     )
     backups = DailyBackups(workspace.ledger, lambda: NOW)
     backups.check()
     await backups.end()
-    assert workspace.ledger.list_backups() == []
+    assert workspace.ledger.backups.all() == []

@@ -46,12 +46,12 @@ class DailyBackups:
 
     async def _check(self) -> None:
         ledger = self._ledger
-        if not ledger.is_backup_due(self._now()):
+        if not ledger.backups.is_due(self._now()):
             return
         try:
             if not await ledger.aread(all_audiences):  # there is nothing in it yet
                 return
-            await asyncio.to_thread(ledger.back_up, DAILY, self._now(), self._ending.is_set)
+            await asyncio.to_thread(ledger.backups.make, DAILY, self._now(), self._ending.is_set)
         except (BackupSkipped, LedgerError) as skipped:
             self.trouble = str(skipped)
         else:
