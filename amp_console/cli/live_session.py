@@ -10,12 +10,12 @@ from amp_console.cli.exits import Exit
 from amp_console.cli.interrupts import with_signals
 from amp_console.cli.output import is_read, say, say_json
 from amp_console.sync.delivery.context import RunContext
+from amp_console.sync.formatting import refused_words
 from amp_console.sync.live.alerts import Alerts
 from amp_console.sync.live.options import LiveOptions
 from amp_console.sync.live.progress import LiveReport, LiveSnapshot
 from amp_console.sync.live.session import LiveSession
 from amp_console.sync.sources.protocols import EventStream
-from amp_console.sync.sources.refusal_log import refused_words
 from amp_console.text import clean, plural
 
 EVERY = 10.0  # seconds between two printed lines

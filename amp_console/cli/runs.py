@@ -20,9 +20,8 @@ def runs(run_id: int | None, as_json: bool, connection_name: str | None) -> int:
     from amp_console.cli.resources import open_connection
     from amp_console.cli.tables import table
     from amp_console.ledger.runs import all_runs
-    from amp_console.sync.formatting import iso_time
+    from amp_console.sync.formatting import iso_time, refused_words
     from amp_console.sync.queries.history import run_outcome
-    from amp_console.sync.sources.refusal_log import refused_words
 
     with open_connection(connection_name) as (_, ledger):
         found = ledger.read(all_runs, dead=ledger.dead_runs())

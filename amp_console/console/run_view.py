@@ -28,7 +28,7 @@ from amp_console.ledger.runs import (
 )
 from amp_console.ledger.sources import ReadCounts
 from amp_console.sync.delivery.progress import AudienceProgress
-from amp_console.sync.sources.refusal_log import refused_words
+from amp_console.sync.formatting import refused_words
 from amp_console.text import plural
 
 OUTCOME_TONES = {

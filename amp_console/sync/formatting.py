@@ -1,7 +1,9 @@
 """Times and sentences that every part of `sync` and the front ends share."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
+from amp_console.ledger.refused_requests import RefusedRequests
 from amp_console.text import plural
 
 
@@ -41,3 +43,12 @@ def without_name(error: Exception, name: str) -> str:
     text = str(error)
     rest = text.removeprefix(f"{name} ")
     return text if rest == text else f"It {rest}"
+
+
+def refused_words(refused: Iterable[RefusedRequests]) -> str:
+    """Say how many and why, "3 refused (2 wrong signature, 1 not JSON)"; "" for none."""
+    found = list(refused)
+    if not found:
+        return ""
+    reasons = ", ".join(f"{item.count:,} {item.reason}" for item in found)
+    return f"{sum(item.count for item in found):,} refused ({reasons})"

@@ -35,6 +35,7 @@ from amp_console.sync.live.session import LiveSession
 from amp_console.sync.sources.protocols import EventStream, Sink
 from amp_console.sync.sources.streams import FollowOptions, PathStream, PipeStream
 from amp_console.sync.sources.watcher import PathWatcher
+from amp_console.sync.timing import Timing
 from amp_console.values import IdType, Operation
 from tests.sync.workspace import Workspace, event
 
@@ -932,8 +933,9 @@ async def test_a_stream_is_read_in_any_format(workspace: Workspace, kind: str) -
 
 async def test_a_line_that_waits_for_its_rest_is_shown(workspace: Workspace) -> None:
     pipe, clock = Pipe(), [0.0]
-    ingestor = StreamIngestor(workspace.ledger, workspace.read_options())
-    source = PipeStream(ingestor, pipe.stream, "stdin", lambda: clock[0])
+    timing = Timing(monotonic=lambda: clock[0])
+    ingestor = StreamIngestor(workspace.ledger, workspace.read_options(), timing)
+    source = PipeStream(ingestor, pipe.stream, "stdin")
     async with workspace.client() as client:
         live = LiveSession(workspace.context(client), QUICK)
         task = asyncio.create_task(live.run(source))

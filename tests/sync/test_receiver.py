@@ -6,17 +6,20 @@ import json
 import resource
 import socket
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 
 import httpx
 import pytest
 from msgspec.structs import replace
 
+from amp_console.engage import EventBatch
+from amp_console.ledger.checkpoints import Checkpoint
 from amp_console.ledger.runs import RunStatus, all_runs
+from amp_console.sync.ingest.stream import IngestResult, StreamIngestor
 from amp_console.sync.live.session import LiveSession
 from amp_console.sync.sources.http_server import ConnectionLimits
 from amp_console.sync.sources.protocols import CannotBind
-from amp_console.sync.sources.webhook import check_host
+from amp_console.sync.sources.webhook import Receiver, ReceiverOptions, check_host
 from amp_console.values import Secret
 from tests.sync.webhook_sender import (
     LIMITS,
@@ -264,11 +267,11 @@ async def test_2_000_slow_connections_are_turned_away_and_nothing_is_lost(
     workspace: Workspace,
 ) -> None:
     """They take what there is; who comes meanwhile is asked to come again, and can soon."""
-    door = ConnectionLimits(head_seconds=3_600.0)  # however slow this machine is
-    async with receiving(workspace, limits=replace(LIMITS, door=door)) as post:
+    connections = ConnectionLimits(head_seconds=3_600.0)  # however slow this machine is
+    async with receiving(workspace, limits=replace(LIMITS, connections=connections)) as post:
         port = post.port
         silent = [await asyncio.open_connection("127.0.0.1", port) for _ in range(20)]
-        slow = [await slow_connection(port) for _ in range(door.connections - 20)]
+        slow = [await slow_connection(port) for _ in range(connections.connections - 20)]
         heard: Counter[bytes] = Counter()
         for _ in range(4):
             wave = [await slow_connection(port) for _ in range(400)]
@@ -288,8 +291,8 @@ async def test_2_000_slow_connections_are_turned_away_and_nothing_is_lost(
 
 
 async def test_a_connection_that_takes_too_long_makes_room(workspace: Workspace) -> None:
-    door = ConnectionLimits(head_seconds=0.2)
-    async with receiving(workspace, limits=replace(LIMITS, door=door)) as post:
+    connections = ConnectionLimits(head_seconds=0.2)
+    async with receiving(workspace, limits=replace(LIMITS, connections=connections)) as post:
         port = post.port
         silent = [await asyncio.open_connection("127.0.0.1", port) for _ in range(20)]
         slow = [await slow_connection(port) for _ in range(20)]
@@ -310,14 +313,19 @@ async def test_an_event_that_means_several_audiences_is_refused_and_the_next_are
     assert members(workspace) == {"u1", "u2"}
 
 
-async def test_a_receiver_that_can_take_nothing_in_ends(workspace: Workspace) -> None:
-    port = free_port()
-    post = receiver(workspace, port)
+class DefectiveIngestor(StreamIngestor):
+    """An ingestor with a defect of ours."""
 
-    def fail(_: object) -> None:
+    def ingest(
+        self, source_id: int, batches: Iterable[EventBatch], checkpoint: Checkpoint | None = None
+    ) -> IngestResult:
         raise ZeroDivisionError
 
-    post._fold = fail  # type: ignore[assignment, method-assign]
+
+async def test_a_receiver_that_can_take_nothing_in_ends(workspace: Workspace) -> None:
+    port = free_port()
+    ingestor = DefectiveIngestor(workspace.ledger, workspace.read_options())
+    post = Receiver(ingestor, ReceiverOptions(port=port))
     async with workspace.client() as amplitude:
         live = LiveSession(workspace.context(amplitude), LIVE_OPTIONS)
         task = asyncio.create_task(live.run(post))

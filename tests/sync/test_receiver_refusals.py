@@ -195,7 +195,7 @@ async def test_a_broken_request_after_a_good_one_is_refused(workspace: Workspace
 
 
 async def test_refusals_are_kept_with_the_run(workspace: Workspace) -> None:
-    limits = replace(LIMITS, body=1_000, door=ConnectionLimits(head_seconds=0.2))
+    limits = replace(LIMITS, body=1_000, connections=ConnectionLimits(head_seconds=0.2))
     async with receiving(workspace, limits=limits) as post:
         await post.send(b"{broken")
         await post.send(b" " * 2_000)

@@ -22,6 +22,7 @@ from amp_console.ledger.sources import invalid_events
 from amp_console.simulator import Simulator
 from amp_console.sync.ingest.stream import StreamIngestor
 from amp_console.sync.sources.watcher import PathWatcher, WatchOptions, _files_in, readable
+from amp_console.sync.timing import Timing
 from tests.sync.workspace import Workspace, event
 
 
@@ -32,7 +33,7 @@ class Watcher:
         self, workspace: Workspace, *paths: Path, options: WatchOptions | None = None
     ) -> None:
         self.options = options
-        self._office = workspace
+        self._workspace = workspace
         self._paths = paths
         self.now = 0.0
         self.start()
@@ -47,8 +48,9 @@ class Watcher:
 
     def start(self) -> None:
         """Start as a new process would: all it knows is in the ledger."""
-        feed = StreamIngestor(self._office.ledger, self._office.read_options())
-        self.watching = PathWatcher(feed, self._paths, lambda: self.now, self.options)
+        timing = Timing(monotonic=lambda: self.now)
+        ingestor = StreamIngestor(self._workspace.ledger, self._workspace.read_options(), timing)
+        self.watching = PathWatcher(ingestor, self._paths, self.options)
 
     def look(self) -> int:
         """Look until nothing is new; return how many events were read."""

@@ -16,7 +16,8 @@ from amp_console.sync.ingest.stream import StreamIngestor
 from amp_console.sync.live.options import LiveOptions
 from amp_console.sync.live.progress import LiveReport
 from amp_console.sync.live.session import LiveSession
-from amp_console.sync.sources.webhook import Receiver, ReceiverLimits, ReceiverOptions
+from amp_console.sync.sources.webhook import Receiver, ReceiverOptions
+from amp_console.sync.sources.webhook_body import ReceiverLimits
 from amp_console.values import Secret
 from tests.sync.workspace import Workspace, event
 

@@ -1,7 +1,7 @@
-"""Taking events in as they come: every part is in the ledger, with its place, before the next."""
+"""Ingesting events as they arrive: each batch is in the ledger, with its checkpoint, at once."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import msgspec
@@ -11,13 +11,13 @@ from amp_console.ledger import Ledger, sources
 from amp_console.ledger.checkpoints import Checkpoint
 from amp_console.ledger.sources import ReadCounts
 from amp_console.sync.ingest.buffer import ChangeBuffer, KnownAudiences
-from amp_console.sync.timing import now_in_microseconds
+from amp_console.sync.timing import Timing
 
-LATEST = 50  # changes of one part that are shown
+LATEST = 50  # changes of one result that are shown
 
 
 class Recent(NamedTuple):
-    """A change that was taken in: the person as the event names them."""
+    """A change that was ingested: the person as the event names them."""
 
     audience_id: int
     id: str
@@ -25,7 +25,7 @@ class Recent(NamedTuple):
 
 
 class IngestResult(msgspec.Struct, frozen=True):
-    """What was taken in: what became of the events, and how many entered and left by audience.
+    """What was ingested: what became of the events, and how many entered and left by audience.
 
     `latest` are the last changes of them, in their order.
     """
@@ -46,31 +46,31 @@ class IngestResult(msgspec.Struct, frozen=True):
 
 
 class StreamIngestor:
-    """The door of live events into the ledger. It may block; one thread uses it at a time."""
+    """Puts live events into the ledger. It may block; one thread uses it at a time."""
 
     def __init__(
         self,
         ledger: Ledger,
         options: ReadOptions,
-        now: Callable[[], int] = now_in_microseconds,
+        timing: Timing | None = None,
     ) -> None:
         self.ledger = ledger
         self.options = options
-        self._now = now
+        self.timing = timing or Timing()
         self._audiences = KnownAudiences(ledger)
 
     def begin(self, name: str) -> int:
         """Begin a source that can't be read again from its beginning; return its id."""
-        return self.ledger.write(sources.begin_source, name, None, self._now())
+        return self.ledger.write(sources.begin_source, name, None, self.timing.now())
 
     def begin_again(self, source_id: int) -> None:
         """Read a source again from its beginning."""
-        self.ledger.write(sources.restart_source, source_id, self._now())
+        self.ledger.write(sources.restart_source, source_id, self.timing.now())
 
-    def take(
+    def ingest(
         self, source_id: int, batches: Iterable[EventBatch], checkpoint: Checkpoint | None = None
     ) -> IngestResult:
-        """Take batches in, and keep the place with the last of them. Raises `LedgerError`."""
+        """Put batches into the ledger, the checkpoint with the last. Raises `LedgerError`."""
         buffer = ChangeBuffer(self.ledger, self._audiences, source_id)
         result = IngestResult()
         for batch in batches:

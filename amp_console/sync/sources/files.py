@@ -47,10 +47,10 @@ class _Candidate(NamedTuple):
 class FileReader:
     """Makes the readings of files; one step of one reading is taken at a time."""
 
-    def __init__(self, feed: StreamIngestor, checkpoints: FileCheckpoints) -> None:
-        self._feed = feed
+    def __init__(self, ingestor: StreamIngestor, checkpoints: FileCheckpoints) -> None:
+        self._ingestor = ingestor
         self._checkpoints = checkpoints
-        self._events = EventReader(feed.options.mapping, feed.options.audience)
+        self._events = EventReader(ingestor.options.mapping, ingestor.options.audience)
         self._open: set[Path] = set()
         self._followed: set[Path] = set()
         self._taken = IngestResult()
@@ -105,21 +105,21 @@ class FileReader:
                     self._checkpoints.keep(msgspec.structs.replace(known, path=done.path))
                 return ""
             start = Start(log.position, log.line) if log else BEGINNING
-            options = self._feed.options
+            options = self._ingestor.options
             with open_file(str(path), options, start=start, may_grow=True) as source:
                 if log is not None:
                     source_id = log.source_id
                 elif known is not None:
                     source_id = known.source_id
-                    self._feed.begin_again(source_id)
+                    self._ingestor.begin_again(source_id)
                 else:
-                    source_id = self._feed.begin(str(path))
+                    source_id = self._ingestor.begin(str(path))
                 done = msgspec.structs.replace(done, source_id=source_id)
                 self._checkpoints.keep(msgspec.structs.replace(done, position=UNFINISHED))
                 try:
                     for batch in source:
                         before = self.positions.get(path, 0)
-                        self._add(self._feed.take(source_id, [batch]))
+                        self._add(self._ingestor.ingest(source_id, [batch]))
                         self.positions[path] = source.position()
                         yield max(source.position() - before, _cost(batch))
                 finally:
@@ -186,7 +186,7 @@ class FileReader:
     ) -> Generator[int]:
         if known is None:
             begin = beginning_of(identity_of(file))
-            known = FileCheckpoint.at(path, self._feed.begin(str(path)), begin, 0)
+            known = FileCheckpoint.at(path, self._ingestor.begin(str(path)), begin, 0)
             self._checkpoints.remember(known)
         modified = os.fstat(file.fileno()).st_mtime_ns
         for part in read_on(file, known.offset):
@@ -199,7 +199,7 @@ class FileReader:
                 if batches:  # one line may hold events by the million
                     yield _cost(batches[-1])
                 batches.append(batch)
-            self._add(self._feed.take(known.source_id, batches, checkpoint.encode()))
+            self._add(self._ingestor.ingest(known.source_id, batches, checkpoint.encode()))
             self._checkpoints.remember(checkpoint)
             yield part.after.position - known.position
             known = checkpoint

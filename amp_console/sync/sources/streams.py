@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import CancelledError
 from contextlib import suppress
 from functools import partial
-from time import monotonic
 from typing import BinaryIO, TypeVar, cast
 
 import msgspec
@@ -32,13 +31,15 @@ class FollowOptions(msgspec.Struct, frozen=True):
 
     Single files, and files that may be incomplete, are looked at every `often`. Folders are looked
     at after `seldom` although the system reports no change, and after `blind` where it reports
-    none at all. A ledger that failed is tried again after `retry`.
+    none at all. A ledger that failed is tried again after `retry`. A line
+    that is not complete is shown as waiting after `patient`.
     """
 
     often: float = 0.25
     seldom: float = 10.0
     blind: float = 1.0
     retry: float = 5.0
+    patient: float = 60.0
 
 
 FOLLOW_OPTIONS = FollowOptions()
@@ -128,13 +129,13 @@ class PathStream:
         try:
             while not sink.ending.is_set():
                 news.clear()
-                looked = monotonic()
+                looked = self._watching.clock()
                 yield
                 if self._watching.has_more:
                     continue
                 while not (sink.ending.is_set() or news.is_set() or self._watching.is_settling):
                     await _or_ending(sink, options.often)
-                    since = monotonic() - looked
+                    since = self._watching.clock() - looked
                     longest = options.blind if folders.done() else options.seldom
                     if self._watching.has_news() or since > longest:
                         break
@@ -160,27 +161,23 @@ class PipeStream:
 
     def __init__(
         self,
-        feed: StreamIngestor,
+        ingestor: StreamIngestor,
         stream: BinaryIO,
         name: str,
-        now: Callable[[], float] = monotonic,
-        patient: float = 60.0,
         options: FollowOptions = FOLLOW_OPTIONS,
     ) -> None:
-        """A line that is not complete is shown as waiting after `patient` seconds."""
-        self._feed = feed
+        self._ingestor = ingestor
         self._stream = EndableStream(stream)
         self._options = options
         self._source: Source | None = None
         self._seen = SourceStatus(name)
-        self._now = now
-        self._patient = patient
-        self._changed = now()
+        self._now = ingestor.timing.monotonic
+        self._changed = self._now()
 
     def status(self) -> tuple[SourceStatus, ...]:
         """The stream."""
         seen, waiting = self._seen, self._source.unfinished if self._source else 0
-        if waiting and not seen.trouble and self._now() - self._changed >= self._patient:
+        if waiting and not seen.trouble and self._now() - self._changed >= self._options.patient:
             trouble = f"Its last line is incomplete: {waiting:,} bytes wait for the rest."
             return (msgspec.structs.replace(seen, trouble=trouble),)
         return (seen,)
@@ -191,7 +188,7 @@ class PipeStream:
         It is read by a thread of its own. A ledger that fails is tried again. Raises `LedgerError`
         where it fails in the end, and `UnreadableSource` where nothing of the stream can be read.
         """
-        source_id = await self._kept_trying(sink, lambda: self._feed.begin(self._seen.name))
+        source_id = await self._kept_trying(sink, lambda: self._ingestor.begin(self._seen.name))
         batches: asyncio.Queue[EventBatch | Exception | None] = asyncio.Queue(maxsize=1)
         thread = self._read_aside(batches)
         ending = asyncio.create_task(self._end_with(sink))
@@ -246,14 +243,14 @@ class PipeStream:
 
     def _batches(self) -> Iterator[EventBatch]:
         self._source = read_stream(
-            cast("BinaryIO", self._stream), self._seen.name, self._feed.options, is_live=True
+            cast("BinaryIO", self._stream), self._seen.name, self._ingestor.options, is_live=True
         )
         for batch in self._source:
             self._changed = self._now()
             yield batch
 
     async def _take(self, sink: Sink, source_id: int, batch: EventBatch) -> None:
-        taken = await self._kept_trying(sink, lambda: self._feed.take(source_id, [batch]))
+        taken = await self._kept_trying(sink, lambda: self._ingestor.ingest(source_id, [batch]))
         position = self._source.position() if self._source else 0
         events = self._seen.events + taken.tally.read
         self._seen = SourceStatus(self._seen.name, events, self._now(), position)

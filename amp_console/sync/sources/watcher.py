@@ -9,7 +9,6 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from time import monotonic
 from typing import NamedTuple
 
 import msgspec
@@ -89,20 +88,19 @@ class PathWatcher:
 
     def __init__(
         self,
-        feed: StreamIngestor,
+        ingestor: StreamIngestor,
         paths: Sequence[Path],
-        now: Callable[[], float] = monotonic,
         options: WatchOptions | None = None,
     ) -> None:
-        """Where reading begins comes from the ledger. `now` is in seconds."""
+        """Where reading begins comes from the ledger."""
         self.paths = {path.absolute() for path in paths}
-        self._now = now
+        self.clock = ingestor.timing.monotonic
         self._options = options or WatchOptions()
-        self._checkpoints = FileCheckpoints(feed.ledger)
-        self._reader = FileReader(feed, self._checkpoints)
+        self._checkpoints = FileCheckpoints(ingestor.ledger)
+        self._reader = FileReader(ingestor, self._checkpoints)
         self._files: dict[Path, _Watched] = {}
         self._aliases: set[Path] = set()
-        self._gone = dict.fromkeys(map(Path, self._checkpoints.paths()), now())
+        self._gone = dict.fromkeys(map(Path, self._checkpoints.paths()), self.clock())
         self._moved: dict[Path, float] = {}
         self._turns: deque[_Turn] = deque()
         self._lost = {path for path in self._gone if path in self.paths and not path.exists()}
@@ -121,7 +119,7 @@ class PathWatcher:
         while self._turns and left > 0 and not is_over():
             left -= self._advance()
         for path in self._reader.moved:
-            self._moved.setdefault(path, self._now())
+            self._moved.setdefault(path, self.clock())
         self._reader.moved.clear()
         return self._reader.taken()
 
@@ -157,7 +155,7 @@ class PathWatcher:
         tail, size = self._checkpoints.get(path), of.stamp.size
         position = 0 if tail is None else size if tail.is_whole else tail.position
         position = self._reader.positions.get(path, position)
-        is_quiet = self._now() - of.changed >= self._options.patient
+        is_quiet = self.clock() - of.changed >= self._options.patient
         trouble = "" if of.trouble == CUT and not is_quiet else of.trouble
         if not trouble and is_quiet and of.seen == of.stamp and position < size and tail:
             trouble = (
@@ -177,8 +175,8 @@ class PathWatcher:
             self._gone.pop(path, None)
             of = self._files.get(path)
             if of is None or of.stamp != stamp:
-                of = of or _Watched(stamp, self._now())
-                of.stamp, of.changed, of.is_settling = stamp, self._now(), True
+                of = of or _Watched(stamp, self.clock())
+                of.stamp, of.changed, of.is_settling = stamp, self.clock(), True
                 self._files[path] = of
             else:
                 of.is_settling = False
@@ -199,7 +197,7 @@ class PathWatcher:
                     reading = self._reader.follow(path, is_alone=self._is_alone(path))
                 elif of.is_settling:
                     return
-                elif ends_complete(file) or self._now() - of.changed >= self._options.patient:
+                elif ends_complete(file) or self.clock() - of.changed >= self._options.patient:
                     reading = self._reader.whole(path)
                 else:
                     return
@@ -232,7 +230,7 @@ class PathWatcher:
                 yield from sorted(_files_in(path))
             elif path.is_file():
                 yield path
-        late, now = self._options.late, self._now()
+        late, now = self._options.late, self.clock()
         yield from [path for path, since in self._moved.items() if now - since < late]
 
     def _is_alone(self, path: Path) -> bool:
@@ -241,7 +239,7 @@ class PathWatcher:
 
     def _let_go(self, there: set[Path]) -> None:
         """Read the rest of what was moved away; forget what is gone, or days would fill memory."""
-        now = self._now()
+        now = self.clock()
         for path in self._files.keys() - there:
             if path not in self._aliases:
                 self._lost.add(path)
@@ -274,7 +272,7 @@ class PathWatcher:
             self._turns.insert(min(len(self._turns), self._options.opened - 1), turn)
         if of is not None and (events := self._reader.read - before):
             of.events += events
-            of.last = self._now()
+            of.last = self.clock()
         return COST_OF_FILE + cost
 
     def _end(self, turn: _Turn, trouble: str) -> None:

@@ -13,6 +13,7 @@ from amp_console.console.widgets.grid import Cell, Column, Row
 from amp_console.console.words import at, byte_size, clock, lasting, stopwatch
 from amp_console.ledger.refused_requests import RefusedRequests
 from amp_console.ledger.runs import Run, RunAudience
+from amp_console.sync.formatting import refused_words
 from amp_console.sync.live.progress import (
     LiveAudience,
     LiveChange,
@@ -20,7 +21,6 @@ from amp_console.sync.live.progress import (
     LiveSnapshot,
 )
 from amp_console.sync.sources.protocols import SourceStatus
-from amp_console.sync.sources.refusal_log import refused_words
 from amp_console.text import plural
 
 SHOWN_MINUTES = 15  # of entering and leaving, in a line
