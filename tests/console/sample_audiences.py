@@ -8,12 +8,14 @@ import tempfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
 from amp_console.connections import Connection
 from amp_console.simulator import Simulator, World
+from amp_console.sync.timing import now_in_microseconds
 from amp_console.values import IdType
 from tests.console.harness import ConsoleHarness
 from tests.sync.workspace import Workspace, event
@@ -63,6 +65,8 @@ def _sample() -> Sample:
         harness = ConsoleHarness(home, simulator)
         connection = harness.connect()
         with harness.workspace(connection) as workspace:
+            moment = now_in_microseconds()  # one for all, however long the sync takes
+            workspace.timing = replace(workspace.timing, now=lambda: moment)
             _import_audiences(workspace)
     return Sample(home, harness.environment.folders.ledger(connection.id), simulator.world)
 
