@@ -72,7 +72,7 @@ def other_process(harness: ConsoleHarness, known: Audience) -> Iterator[None]:
 async def opened(pilot: Pilot[None], audience_id: int) -> None:
     await until(pilot, lambda: services(pilot).session)
     pilot.app.push_screen(AudienceSettings(audience_id))
-    await until_shown(pilot, "Settings of", "by our books")
+    await until_shown(pilot, "Settings of", "by our ledger")
 
 
 async def test_each_field_shows_what_is_used_when_it_is_empty(harness: ConsoleHarness) -> None:
