@@ -6,7 +6,7 @@ from textual.signal import Signal
 from amp_console.sync.timing import Timing
 
 
-class Clock:
+class AgeClock:
     """Time of day, and a moment that advances once a second, in microseconds since 1970.
 
     Ages are counted to `age_now`, and everything with an age is painted anew when it advances:

@@ -14,7 +14,7 @@ from amp_console.connections import Connection, KeySource
 from amp_console.console.alerts import AlertNotifier
 from amp_console.console.appearance import Appearance
 from amp_console.console.clipboard import Clipboard
-from amp_console.console.clock import Clock
+from amp_console.console.clock import AgeClock
 from amp_console.console.environment import Environment, LaunchOptions
 from amp_console.console.figures import Figures
 from amp_console.console.glyphs import Glyphs
@@ -52,7 +52,7 @@ class Services:
         self.environment = replace(environment, read_only=read_only)
         self.options = options
         self.navigate = navigate
-        self.clock = Clock(app, environment.timing)
+        self.clock = AgeClock(app, environment.timing)
         self.changes: Signal[ConsoleChange] = Signal(app, "changes")
         """Published when there is something new to see: what, says the type."""
         self.notifications = Notifications(app, environment.timing.now)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from amp_console.console.clock import Clock
+from amp_console.console.clock import AgeClock
 from amp_console.console.failures import KNOWN
 from amp_console.console.notifications import Notifications
 from amp_console.console.session import Sessions
@@ -16,7 +16,7 @@ class Figures:
     def __init__(
         self,
         sessions: Sessions,
-        clock: Clock,
+        clock: AgeClock,
         notifications: Notifications,
         changed: Callable[[], None],
     ) -> None:

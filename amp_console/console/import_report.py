@@ -81,25 +81,29 @@ def details(report: ImportReport) -> Iterator[tuple[str, str]]:
         yield "Nothing was sent. Press s under Audiences to sync.", ""
 
 
-def _snapshot(of: SnapshotReport) -> Iterator[tuple[str, str]]:
-    if of.removed:
-        yield f"{plural(of.removed, 'member')} left: they are not in the snapshot.", ""
-    if of.state is SnapshotState.ASKS:
-        yield f"{of.question} No one has been removed yet.", "warn"
-    elif of.state is SnapshotState.DECLINED:
+def _snapshot(report: SnapshotReport) -> Iterator[tuple[str, str]]:
+    if report.removed:
+        yield f"{plural(report.removed, 'member')} left: they are not in the snapshot.", ""
+    if report.state is SnapshotState.ASKS:
+        yield f"{report.question} No one has been removed yet.", "warn"
+    elif report.state is SnapshotState.DECLINED:
         yield "The snapshot was not confirmed. Nothing was changed.", "warn"
-    elif of.problems:
-        kept = of.state is SnapshotState.INCOMPLETE
+    elif report.problems:
+        kept = report.state is SnapshotState.INCOMPLETE
         yield "The snapshot is incomplete" + (": no one was removed." if kept else "."), "warn"
-    yield from ((problem, "bad") for problem in of.problems)
-    if of.note:
-        yield of.note, "warn"
+    yield from ((problem, "bad") for problem in report.problems)
+    if report.note:
+        yield report.note, "warn"
 
 
-def confirmation(of: SnapshotReport) -> Confirm:
+def confirmation(report: SnapshotReport) -> Confirm:
     """Ask before a snapshot removes many members, or is applied although it is incomplete."""
-    leaving = of.removal.leaving if of.removal else 0
-    rows = [of.question, *of.problems, "No one is removed from a cohort before the next sync."]
+    leaving = report.removal.leaving if report.removal else 0
+    rows = [
+        report.question,
+        *report.problems,
+        "No one is removed from a cohort before the next sync.",
+    ]
     return Confirm(
         "Apply this snapshot?",
         rows,

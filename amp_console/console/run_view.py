@@ -197,13 +197,13 @@ def _ended(note: str, counts: AudienceCounts) -> tuple[str, str]:
     return "done", "good"
 
 
-def _past_line(of: RunAudience, kind: RunKind) -> RunLine:
-    done = of.counts.added + of.counts.removed + of.counts.rejected
-    doing, tone = _ended(of.counts.note, of.counts)
-    total = None if of.counts.note else done
-    if of.pending is not None and kind is RunKind.SYNC:
-        total = done + of.pending
-    return RunLine(of.audience_id, of.name, done, total, of.counts, doing, tone)
+def _past_line(audience: RunAudience, kind: RunKind) -> RunLine:
+    done = audience.counts.added + audience.counts.removed + audience.counts.rejected
+    doing, tone = _ended(audience.counts.note, audience.counts)
+    total = None if audience.counts.note else done
+    if audience.pending is not None and kind is RunKind.SYNC:
+        total = done + audience.pending
+    return RunLine(audience.audience_id, audience.name, done, total, audience.counts, doing, tone)
 
 
 # What is said about the run as a whole.

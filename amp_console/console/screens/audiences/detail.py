@@ -88,10 +88,10 @@ class AudienceDetail(VerticalScroll):
             self.query_one("#detail-text", Static).update(content)
 
 
-async def _read_detail(services: Services, session: Session, of: AudienceSummary) -> Detail:
-    moves = await session.read(movement, of.audience, services.clock.now, 2 * MINUTE, BUCKETS)
+async def _read_detail(services: Services, session: Session, known: AudienceSummary) -> Detail:
+    moves = await session.read(movement, known.audience, services.clock.now, 2 * MINUTE, BUCKETS)
     dead = await session.dead_runs()
-    return Detail(of, moves, await session.read(runs_of_audience, of.audience.id, RUNS, dead))
+    return Detail(known, moves, await session.read(runs_of_audience, known.audience.id, RUNS, dead))
 
 
 def lay_out(services: Services, detail: Detail, room: int) -> Content:
@@ -149,21 +149,21 @@ def _cohort(services: Services, of: AudienceSummary) -> Content:
     return said(*parts)
 
 
-def size_of(services: Services, of: AudienceSummary) -> int | None:
+def size_of(services: Services, known: AudienceSummary) -> int | None:
     """The size of an audience's cohort in Amplitude.
 
     None where it is not known, or where a run has changed the cohort since Amplitude was asked.
     """
-    ran_at = of.audience.last_run_at
+    ran_at = known.audience.last_run_at
     if ran_at is not None and ran_at > services.figures.sizes_at:
         return None
-    return services.figures.sizes.get(of.audience.cohort_id or "")
+    return services.figures.sizes.get(known.audience.cohort_id or "")
 
 
-def badges(services: Services, of: AudienceSummary) -> Content:
+def badges(services: Services, known: AudienceSummary) -> Content:
     """Every state of an audience, the most dangerous first, each with its sign."""
     parts: list[Part] = []
-    for state in of.states(size_of(services, of)):
+    for state in known.states(size_of(services, known)):
         parts += ["  "] if parts else []
         parts.append(
             (

@@ -35,42 +35,44 @@ class Badge(NamedTuple):
     word: str
 
 
-def audience_row(services: Services, of: AudienceSummary, status_room: int) -> Row:
+def audience_row(services: Services, known: AudienceSummary, status_room: int) -> Row:
     """One audience in the list; `status_room` is the width of its states in columns."""
-    audience, glyphs, now = of.audience, services.glyphs, services.clock.age_now
-    members = of.members
+    audience, glyphs, now = known.audience, services.glyphs, services.clock.age_now
+    members = known.members
     is_linked = audience.cohort_id is not None
-    pending = changes(of.left.add, of.left.remove, glyphs)
-    rejected = f"{of.left.rejected:,}" if of.left.rejected else ""
+    pending = changes(known.left.add, known.left.remove, glyphs)
+    rejected = f"{known.left.rejected:,}" if known.left.rejected else ""
     return Row(
         audience.id,
         (
             Cell(audience.name),
-            Cell(of.cohort_name if is_linked else glyphs.dash, "" if is_linked else "dim"),
+            Cell(known.cohort_name if is_linked else glyphs.dash, "" if is_linked else "dim"),
             Cell(audience.id_type.label),
             Cell(number(members, glyphs)),
             Cell(pending),
             Cell(rejected, "bad"),
-            _status(services, of, status_room),
+            _status(services, known, status_room),
             aged(audience.last_run_at, now, glyphs),
         ),
         (
             audience.name,
-            of.cohort_name if is_linked else None,
+            known.cohort_name if is_linked else None,
             audience.id_type.label,
             members,
-            of.left.pending,
-            of.left.rejected,
-            min(BY_SEVERITY.index(state.status) for state in of.states(size_of(services, of))),
+            known.left.pending,
+            known.left.rejected,
+            min(
+                BY_SEVERITY.index(state.status) for state in known.states(size_of(services, known))
+            ),
             audience.last_run_at,
         ),
     )
 
 
-def _badges(services: Services, of: AudienceSummary) -> list[Badge]:
+def _badges(services: Services, known: AudienceSummary) -> list[Badge]:
     """What is true of an audience now, the most dangerous first."""
     glyphs, live = services.glyphs, services.jobs.live
-    found = of.states(size_of(services, of))
+    found = known.states(size_of(services, known))
     badges = [
         Badge(
             f"{status_sign(glyphs, item.status)} {item}",
@@ -79,15 +81,15 @@ def _badges(services: Services, of: AudienceSummary) -> list[Badge]:
         )
         for item in found
     ]
-    if live is not None and of.audience.id in live.followed:
+    if live is not None and known.audience.id in live.followed:
         urgent = [badge for badge in badges if badge.word not in LEFT_OUT_WHEN_LIVE]
         badges = [*urgent, Badge(f"{glyphs.live} {LIVE}", "accent", LIVE)]
     return badges
 
 
-def _status(services: Services, of: AudienceSummary, room: int) -> Cell:
+def _status(services: Services, known: AudienceSummary, room: int) -> Cell:
     """The states of an audience as far as there is room; the detail says all."""
-    worst, *others = _badges(services, of)
+    worst, *others = _badges(services, known)
     text, left = worst.text, len(others)
     for other in others:
         more = f"{text}  {other.text}"

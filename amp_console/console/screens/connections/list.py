@@ -126,10 +126,10 @@ Read-only keeps everybody from sending and changing anything by accident."""
                 detail(self.services, of, self._test_of(of))
             )
 
-    def _test_of(self, of: Connection) -> Part | None:
-        if self._testing == of.id:
+    def _test_of(self, connection: Connection) -> Part | None:
+        if self._testing == connection.id:
             return ("Testing the keys…", MUTED)
-        outcome = self._tested.get(of.id)
+        outcome = self._tested.get(connection.id)
         return (outcome.text, TONE[TONES[outcome.verdict]]) if outcome else None
 
     # Actions.
@@ -169,13 +169,13 @@ Read-only keeps everybody from sending and changing anything by accident."""
         else:
             self.run_worker(self._switch_to(of))
 
-    async def _switch_to(self, of: Connection) -> None:
+    async def _switch_to(self, connection: Connection) -> None:
         try:
-            await self.services.sessions.open(of)
+            await self.services.sessions.open(connection)
         except KNOWN as error:
             self.services.notifications.post(str(error), "error")
         else:
-            self.services.notifications.post(f"Switched to “{of.name}”.")
+            self.services.notifications.post(f"Switched to “{connection.name}”.")
             self.action_go_home()
 
     def action_go_home(self) -> None:
@@ -191,8 +191,8 @@ Read-only keeps everybody from sending and changing anything by accident."""
         if self.current is not None:
             self._open_form(self.current)
 
-    def _open_form(self, of: Connection | None) -> None:
-        self.services.navigate(OpenConnectionForm(of))
+    def _open_form(self, connection: Connection | None) -> None:
+        self.services.navigate(OpenConnectionForm(connection))
 
     def action_mapping(self) -> None:
         """Say where events of the open connection carry the identifiers."""
@@ -203,18 +203,18 @@ Read-only keeps everybody from sending and changing anything by accident."""
         if self.current is not None:
             self.run_worker(self._test(self.current))
 
-    async def _test(self, of: Connection) -> None:
-        self._testing = of.id
+    async def _test(self, connection: Connection) -> None:
+        self._testing = connection.id
         self._show_detail()
         self.action_keys.refresh()
         try:
-            keys = await keys_for(self.services, of)
-            outcome = await try_keys(of, keys, self.services.environment.region_urls)
+            keys = await keys_for(self.services, connection)
+            outcome = await try_keys(connection, keys, self.services.environment.region_urls)
         except KNOWN as error:
             outcome = KeyCheckResult(KeyVerdict.UNTESTED, str(error))
         finally:
             self._testing = None
-        self._tested[of.id] = outcome
+        self._tested[connection.id] = outcome
         self.reload()
 
     def action_read_only(self) -> None:
@@ -222,18 +222,18 @@ Read-only keeps everybody from sending and changing anything by accident."""
         if self.current is not None:
             self.run_worker(self._turn(self.current))
 
-    async def _turn(self, of: Connection) -> None:
-        changed = msgspec.structs.replace(of, read_only=not of.read_only)
+    async def _turn(self, connection: Connection) -> None:
+        changed = msgspec.structs.replace(connection, read_only=not connection.read_only)
         try:
             await aside(self.services.environment.connections.save, changed)
         except SettingsError as error:
             self.services.notifications.post(str(error), "error")
             return
-        session = self.services.sessions.of_connection(of)
+        session = self.services.sessions.of_connection(connection)
         if session is not None:
             session.change(changed)
         on, off = "is read-only now: nothing is sent", "may send and change things now"
-        self.services.notifications.post(f"“{of.name}” {on if changed.read_only else off}.")
+        self.services.notifications.post(f"“{connection.name}” {on if changed.read_only else off}.")
         self.services.publish_ledger_change()
 
     # Deleting.
@@ -263,29 +263,29 @@ Read-only keeps everybody from sending and changing anything by accident."""
         )
         self.app.push_screen(question, partial(self._delete_if, of))
 
-    def _delete_if(self, of: Connection, is_meant: bool | None) -> None:
+    def _delete_if(self, connection: Connection, is_meant: bool | None) -> None:
         if is_meant:
-            self.run_worker(self._delete(of))
+            self.run_worker(self._delete(connection))
 
-    async def _delete(self, of: Connection) -> None:
+    async def _delete(self, connection: Connection) -> None:
         services = self.services
-        if services.sessions.of_connection(of) is not None:
+        if services.sessions.of_connection(connection) is not None:
             await services.sessions.close()
         store, keyring = services.environment.connections, services.environment.keyring
         try:
             waiting = await ask_keyring(
-                services, partial(forget_connection, store, keyring, of.name)
+                services, partial(forget_connection, store, keyring, connection.name)
             )
         except UntilQuit:
             waiting = await aside(store.forgotten)
         except (KeysError, SettingsError) as error:
             services.notifications.post(str(error), "error")
             return
-        text, is_gone = told_after(of, waiting)
-        ledger = services.environment.folders.ledger(of.id)
+        text, is_gone = told_after(connection, waiting)
+        ledger = services.environment.folders.ledger(connection.id)
         kept = f" Its ledger stays: {ledger}" if ledger.exists() else ""
         services.notifications.post(
-            f"Deleted “{of.name}”. {text}{kept}", "information" if is_gone else "warning"
+            f"Deleted “{connection.name}”. {text}{kept}", "information" if is_gone else "warning"
         )
         self.reload()
 

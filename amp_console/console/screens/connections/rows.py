@@ -27,46 +27,49 @@ STILL_THERE = (
 )
 
 
-def row(services: Services, of: Connection) -> Row:
+def row(services: Services, connection: Connection) -> Row:
     """One connection in the list."""
-    is_open = services.sessions.of_connection(of) is not None
+    is_open = services.sessions.of_connection(connection) is not None
     sign = f"{services.glyphs.live} " if is_open else ""
     return Row(
-        of.id,
+        connection.id,
         (
-            Cell(of.name, "accent" if is_open else ""),
-            Cell(of.base_url or of.region.label),
-            Cell(str(of.app_id)),
-            Cell(of.owner_email),
-            Cell(where_keys_are(services, of), "" if of.keyring_item or is_open else "dim"),
+            Cell(connection.name, "accent" if is_open else ""),
+            Cell(connection.base_url or connection.region.label),
+            Cell(str(connection.app_id)),
+            Cell(connection.owner_email),
+            Cell(
+                where_keys_are(services, connection),
+                "" if connection.keyring_item or is_open else "dim",
+            ),
             Cell(f"{sign}read-only", "warn")
-            if of.read_only
+            if connection.read_only
             else Cell(f"{sign}open" if is_open else "", "accent"),
         ),
-        (of.name, of.base_url or of.region.label, of.app_id),
+        (connection.name, connection.base_url or connection.region.label, connection.app_id),
     )
 
 
-def where_keys_are(services: Services, of: Connection) -> str:
+def where_keys_are(services: Services, connection: Connection) -> str:
     """Where a connection's keys come from, in a word or two."""
-    if services.sessions.of_connection(of) is not None:
+    if services.sessions.of_connection(connection) is not None:
         return services.sessions.keys_note
     if services.environment.environ.get("AMP_CONSOLE_API_KEY"):
         return "environment"
-    return "keyring" if of.keyring_item else "none stored"
+    return "keyring" if connection.keyring_item else "none stored"
 
 
-def detail(services: Services, of: Connection, test: Part | None) -> Content:
+def detail(services: Services, connection: Connection, test: Part | None) -> Content:
     """Lay out one connection; `test` says what its last test came to."""
-    ledger = services.environment.folders.ledger(of.id)
-    names = '"[Segment] " before the name' if of.prefix else "the audience's name"
-    mode: Part = ("read-only: nothing is sent", WARN) if of.read_only else "may send"
-    is_open = services.sessions.of_connection(of) is not None
+    ledger = services.environment.folders.ledger(connection.id)
+    names = '"[Segment] " before the name' if connection.prefix else "the audience's name"
+    mode: Part = ("read-only: nothing is sent", WARN) if connection.read_only else "may send"
+    is_open = services.sessions.of_connection(connection) is not None
     state = "open now" if is_open else "Enter switches to it"
-    paths = " or ".join(filter(None, (of.user_id_path, of.amplitude_id_path)))
+    paths = " or ".join(filter(None, (connection.user_id_path, connection.amplitude_id_path)))
     rows: list[tuple[str, Content | str]] = [
         ("state", said(state, ("  mode ", MUTED), mode)),
-        ("owner", said(of.owner_email, ("  new cohorts get ", MUTED), names)),
+        ("owner", said(connection.owner_email, ("  new cohorts get ", MUTED), names)),
         ("identifiers", said(paths, longest=120)),
         ("ledger", said(str(ledger), longest=200)),
     ]
@@ -75,10 +78,10 @@ def detail(services: Services, of: Connection, test: Part | None) -> Content:
     return facts(rows, 13)
 
 
-def told_after(of: Connection, waiting: tuple[str, ...]) -> tuple[str, bool]:
+def told_after(connection: Connection, waiting: tuple[str, ...]) -> tuple[str, bool]:
     """Say where a deleted connection's keys are, and whether that is as it should be."""
-    if of.keyring_item is None:
+    if connection.keyring_item is None:
         return NO_KEYS, True
-    if of.keyring_item in waiting:
+    if connection.keyring_item in waiting:
         return STILL_THERE, False
     return "Its keys are gone from your keyring: a look for them found nothing.", True

@@ -24,44 +24,56 @@ COLUMNS = (
 )
 
 
-def can_be_sent(of: AudiencePlan) -> bool:
+def can_be_sent(audience: AudiencePlan) -> bool:
     """Whether anything would be sent for this audience."""
-    return not of.is_idle and of.obstacle is None
+    return not audience.is_idle and audience.obstacle is None
 
 
-def row(of: AudiencePlan, glyphs: Glyphs) -> Row:
+def row(audience: AudiencePlan, glyphs: Glyphs) -> Row:
     """One audience of the plan."""
-    is_sent = can_be_sent(of)
-    cohort = of.cohort_name if of.cohort_id or of.creates else glyphs.dash
-    what, tone = _what(of, glyphs)
+    is_sent = can_be_sent(audience)
+    cohort = audience.cohort_name if audience.cohort_id or audience.creates else glyphs.dash
+    what, tone = _what(audience, glyphs)
     return Row(
-        of.audience_id,
+        audience.audience_id,
         (
-            Cell(of.name),
-            Cell(cohort, "" if of.cohort_id else "dim"),
-            Cell(of.id_type.label),
-            Cell(f"+{of.add:,}" if of.add else "", "" if is_sent else "dim"),
-            Cell(f"{glyphs.minus}{of.remove:,}" if of.remove else "", "" if is_sent else "dim"),
-            Cell(number(of.requests, glyphs) if is_sent else ""),
-            Cell(of.owner_email if of.creates else "", "dim"),
+            Cell(audience.name),
+            Cell(cohort, "" if audience.cohort_id else "dim"),
+            Cell(audience.id_type.label),
+            Cell(f"+{audience.add:,}" if audience.add else "", "" if is_sent else "dim"),
+            Cell(
+                f"{glyphs.minus}{audience.remove:,}" if audience.remove else "",
+                "" if is_sent else "dim",
+            ),
+            Cell(number(audience.requests, glyphs) if is_sent else ""),
+            Cell(audience.owner_email if audience.creates else "", "dim"),
             Cell(what, tone),
         ),
-        (of.name, cohort, of.id_type.label, of.add, of.remove, of.requests, of.owner_email, what),
+        (
+            audience.name,
+            cohort,
+            audience.id_type.label,
+            audience.add,
+            audience.remove,
+            audience.requests,
+            audience.owner_email,
+            what,
+        ),
     )
 
 
-def _what(of: AudiencePlan, glyphs: Glyphs) -> tuple[str, str]:
-    if of.obstacle:
+def _what(audience: AudiencePlan, glyphs: Glyphs) -> tuple[str, str]:
+    if audience.obstacle:
         return f"{glyphs.cross} can't be sent", "bad"
-    if of.creates:
+    if audience.creates:
         return f"{glyphs.live} creates a cohort", "warn"
-    if of.is_idle and of.uncertain:
-        return f"{glyphs.other_half} {again_text(of)}", "warn"
-    if of.is_idle:
+    if audience.is_idle and audience.uncertain:
+        return f"{glyphs.other_half} {again_text(audience)}", "warn"
+    if audience.is_idle:
         return f"{glyphs.circle} nothing to send", "good"
-    if of.is_large_removal:
+    if audience.is_large_removal:
         return f"{glyphs.triangle} removes most", "bad"
-    return f"{glyphs.half} {again_text(of) or 'changes'}", ""
+    return f"{glyphs.half} {again_text(audience) or 'changes'}", ""
 
 
 def headline(plan: Plan) -> Content:
@@ -93,27 +105,31 @@ def nothing(plan: Plan) -> str:
     return "There is nothing to send: every cohort is what its audience is."
 
 
-def detail(of: AudiencePlan) -> Content:
+def detail(audience: AudiencePlan) -> Content:
     """All about the audience under the cursor, in sentences."""
-    parts: list[Part] = [(f"{of.name}: ", MUTED)]
-    if of.obstacle:
-        parts.append((of.obstacle, BAD))
-    elif of.creates:
-        parts += [f'makes the cohort "{of.cohort_name}"', ", owned by ", of.owner_email]
-        parts.append(f", from users matched by {of.id_type.label}.")
-    elif of.is_idle:
+    parts: list[Part] = [(f"{audience.name}: ", MUTED)]
+    if audience.obstacle:
+        parts.append((audience.obstacle, BAD))
+    elif audience.creates:
+        parts += [f'makes the cohort "{audience.cohort_name}"', ", owned by ", audience.owner_email]
+        parts.append(f", from users matched by {audience.id_type.label}.")
+    elif audience.is_idle:
         parts.append("nothing to send.")
     else:
-        parts += [f'changes the cohort "{of.cohort_name}"', f" ({of.cohort_id})"]
-        parts.append(f", matched by {of.id_type.label}{_of_members(of)}.")
-    if of.unidentified:
-        who = plural(of.unidentified, "member")
-        parts.append((f" {who} without {of.id_type.label} can't be sent: see Errors.", WARN))
+        parts += [f'changes the cohort "{audience.cohort_name}"', f" ({audience.cohort_id})"]
+        parts.append(f", matched by {audience.id_type.label}{_of_members(audience)}.")
+    if audience.unidentified:
+        who = plural(audience.unidentified, "member")
+        parts.append((f" {who} without {audience.id_type.label} can't be sent: see Errors.", WARN))
     return said(*parts)
 
 
-def _of_members(of: AudiencePlan) -> str:
-    return f"; {of.remove:,} of {plural(of.in_cohort, 'member')} leave" if of.remove else ""
+def _of_members(audience: AudiencePlan) -> str:
+    return (
+        f"; {audience.remove:,} of {plural(audience.in_cohort, 'member')} leave"
+        if audience.remove
+        else ""
+    )
 
 
 def concerns(plan: Plan, glyphs: Glyphs) -> Iterator[Content]:
@@ -122,15 +138,15 @@ def concerns(plan: Plan, glyphs: Glyphs) -> Iterator[Content]:
         yield said((f"{glyphs.triangle} This ", WARN), (f"{concern}.", WARN))
 
 
-def limits(of: Limits, glyphs: Glyphs) -> Content:
+def limits(limit_values: Limits, glyphs: Glyphs) -> Content:
     """Which limits hold, Amplitude's and our own."""
-    size = f"up to {of.largest_batch:,} ids each"
-    first = f" (the first {of.first_batch:,}; more while answers are clean)"
+    size = f"up to {limit_values.largest_batch:,} ids each"
+    first = f" (the first {limit_values.first_batch:,}; more while answers are clean)"
     return said(
         (f"{glyphs.dot} Amplitude takes one request at a time for each cohort, ", MUTED),
         (size, MUTED),
-        (first if of.first_batch < of.largest_batch else "", MUTED),
-        (f". This connection syncs {of.parallel_cohorts} cohorts side by side.", MUTED),
+        (first if limit_values.first_batch < limit_values.largest_batch else "", MUTED),
+        (f". This connection syncs {limit_values.parallel_cohorts} cohorts side by side.", MUTED),
     )
 
 

@@ -100,38 +100,38 @@ Enter opens a run with its requests and errors, however long ago it was."""
             self.services.navigate(OpenErrors(run_id=key))
 
 
-def row(of: Run, glyphs: Glyphs, now: int) -> Row:
+def row(run: Run, glyphs: Glyphs, now: int) -> Row:
     """One run."""
-    status, outcome = str(of.status), run_outcome(of.kind, of.status)
-    took = None if of.ended_at is None else (of.ended_at - of.started_at) / SECOND
+    status, outcome = str(run.status), run_outcome(run.kind, run.status)
+    took = None if run.ended_at is None else (run.ended_at - run.started_at) / SECOND
     return Row(
-        of.id,
+        run.id,
         (
-            Cell(str(of.id), "dim"),
-            aged(of.started_at, now, glyphs, ""),
-            Cell(str(of.kind), "dim"),
+            Cell(str(run.id), "dim"),
+            aged(run.started_at, now, glyphs, ""),
+            Cell(str(run.kind), "dim"),
             Cell(f"{sign(status, glyphs)} {outcome}", OUTCOME_TONES.get(status, "")),
             Cell("" if took is None else lasting(took)),
-            Cell(f"{of.added:,}" if of.added else ""),
-            Cell(f"{of.removed:,}" if of.removed else ""),
-            Cell(f"{of.rejected:,}" if of.rejected else "", "bad"),
-            Cell(f"{of.requests:,}"),
-            Cell(f"{of.retries:,}" if of.retries else "", "warn"),
-            Cell(f"{of.audiences:,}"),
-            Cell(of.note, "dim"),
+            Cell(f"{run.added:,}" if run.added else ""),
+            Cell(f"{run.removed:,}" if run.removed else ""),
+            Cell(f"{run.rejected:,}" if run.rejected else "", "bad"),
+            Cell(f"{run.requests:,}"),
+            Cell(f"{run.retries:,}" if run.retries else "", "warn"),
+            Cell(f"{run.audiences:,}"),
+            Cell(run.note, "dim"),
         ),
         (
-            of.id,
-            of.started_at,
-            str(of.kind),
+            run.id,
+            run.started_at,
+            str(run.kind),
             outcome,
             took,
-            of.added,
-            of.removed,
-            of.rejected,
-            of.requests,
-            of.retries,
-            of.audiences,
-            of.note,
+            run.added,
+            run.removed,
+            run.rejected,
+            run.requests,
+            run.retries,
+            run.audiences,
+            run.note,
         ),
     )

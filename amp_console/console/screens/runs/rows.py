@@ -76,83 +76,89 @@ def sign(word: str, glyphs: Glyphs) -> str:
     }.get(word, glyphs.live)
 
 
-def audience_row(of: RunLine, glyphs: Glyphs, bar_width: int, width: int) -> Row:
+def audience_row(line: RunLine, glyphs: Glyphs, bar_width: int, width: int) -> Row:
     """One audience of the run, with a bar and words that are as wide as their columns."""
-    total = of.done if of.total is None else of.total
-    has_bar = total > 0 and of.total is not None
-    shown = bar(glyphs, of.done, total, bar_width) if has_bar else ""
-    of_total = "" if of.total is None else f"/{total:,}"
+    total = line.done if line.total is None else line.total
+    has_bar = total > 0 and line.total is not None
+    shown = bar(glyphs, line.done, total, bar_width) if has_bar else ""
+    of_total = "" if line.total is None else f"/{total:,}"
     return Row(
-        of.audience_id,
+        line.audience_id,
         (
-            Cell(of.name),
-            Cell(shown, "good" if of.is_over and of.done >= total else "accent"),
-            Cell(f"{of.done:,}{of_total}" if total else glyphs.dash),
-            Cell(number(of.counts.requests, glyphs)),
-            Cell(f"{of.counts.rejected:,}" if of.counts.rejected else "", "bad"),
-            Cell(shortened(progress(of), width, glyphs.more), of.tone),
+            Cell(line.name),
+            Cell(shown, "good" if line.is_over and line.done >= total else "accent"),
+            Cell(f"{line.done:,}{of_total}" if total else glyphs.dash),
+            Cell(number(line.counts.requests, glyphs)),
+            Cell(f"{line.counts.rejected:,}" if line.counts.rejected else "", "bad"),
+            Cell(shortened(progress(line), width, glyphs.more), line.tone),
         ),
         (
-            of.name,
-            of.done / total if total else 1.0,
+            line.name,
+            line.done / total if total else 1.0,
             total,
-            of.counts.requests,
-            of.counts.rejected,
-            of.doing,
+            line.counts.requests,
+            line.counts.rejected,
+            line.doing,
         ),
     )
 
 
-def progress(of: RunLine) -> str:
+def progress(line: RunLine) -> str:
     """How it goes: speed and time left while users move, else what the audience waits for."""
-    if of.is_over or of.tone == "warn" or not of.speed or not of.left:
-        return of.doing
-    return f"{of.speed:,.0f}/s  ETA {stopwatch(of.left + 0.999)}"
+    if line.is_over or line.tone == "warn" or not line.speed or not line.left:
+        return line.doing
+    return f"{line.speed:,.0f}/s  ETA {stopwatch(line.left + 0.999)}"
 
 
-def request_row(of: RequestRecord, glyphs: Glyphs) -> Row:
+def request_row(record: RequestRecord, glyphs: Glyphs) -> Row:
     """One request in the small log."""
-    return Row(of.id, _request_cells(of, glyphs))
+    return Row(record.id, _request_cells(record, glyphs))
 
 
-def full_request_row(of: RequestRecord, glyphs: Glyphs) -> Row:
+def full_request_row(record: RequestRecord, glyphs: Glyphs) -> Row:
     """One request in the full-size log."""
-    at, operation, users, name, answer, took = _request_cells(of, glyphs)
-    skipped = Cell(f"{of.skipped:,}" if of.skipped else "", "bad")
-    return Row(of.id, (at, operation, users, name, answer, skipped, took, Cell(of.answer, "dim")))
+    at, operation, users, name, answer, took = _request_cells(record, glyphs)
+    skipped = Cell(f"{record.skipped:,}" if record.skipped else "", "bad")
+    return Row(
+        record.id, (at, operation, users, name, answer, skipped, took, Cell(record.answer, "dim"))
+    )
 
 
-def _request_cells(of: RequestRecord, glyphs: Glyphs) -> tuple[Cell, Cell, Cell, Cell, Cell, Cell]:
-    took = "" if of.settled_at is None else lasting((of.settled_at - of.sent_at) / SECOND)
+def _request_cells(
+    record: RequestRecord, glyphs: Glyphs
+) -> tuple[Cell, Cell, Cell, Cell, Cell, Cell]:
+    took = (
+        "" if record.settled_at is None else lasting((record.settled_at - record.sent_at) / SECOND)
+    )
     return (
-        Cell(clock(of.sent_at), "dim"),
-        Cell(request_operation(of)),
-        Cell(f"{of.size:,}"),
-        Cell(of.audience_name),
-        request_answer(of, glyphs),
+        Cell(clock(record.sent_at), "dim"),
+        Cell(request_operation(record)),
+        Cell(f"{record.size:,}"),
+        Cell(record.audience_name),
+        request_answer(record, glyphs),
         Cell(took, "dim"),
     )
 
 
-def reason_row(of: RejectionGroup, *, of_several: bool) -> Row:
+def reason_row(group: RejectionGroup, *, of_several: bool) -> Row:
     """One reason of rejection, with how many users it met; `of_several` names the audience."""
-    key = (of.audience_id, of.operation, of.code, of.reason)
-    audience = (Cell(of.audience_name, "dim"),) if of_several else ()
-    names = (of.audience_name,) if of_several else ()
-    count = Cell(f"{of.count:,}", "bad")
-    return Row(key, (Cell(of.reason), *audience, count), (of.reason, *names, of.count))
+    key = (group.audience_id, group.operation, group.code, group.reason)
+    audience = (Cell(group.audience_name, "dim"),) if of_several else ()
+    names = (group.audience_name,) if of_several else ()
+    count = Cell(f"{group.count:,}", "bad")
+    return Row(key, (Cell(group.reason), *audience, count), (group.reason, *names, group.count))
 
 
-def funnel(of: Funnel, glyphs: Glyphs, width: int) -> Content:
+def funnel(counts: Funnel, glyphs: Glyphs, width: int) -> Content:
     """Where people are, in Segment's words: the words, and the numbers below them."""
     is_short = width < _SHORT_FUNNEL
     parts = (
-        ("events read", of.read, ""),
-        ("filtered", of.filtered, MUTED),
-        ("pending", of.pending, WARN),
-        ("pending retry", of.retrying, WARN),
-        ("failed" if is_short else "failed delivery", of.failed, BAD),
-        ("delivered" if is_short else "successful delivery", of.delivered, GOOD),
+        ("events read", counts.read, ""),
+        ("filtered", counts.filtered, MUTED),
+        ("pending", counts.pending, WARN),
+        ("pending retry", counts.retrying, WARN),
+        ("failed" if is_short else "failed delivery", counts.failed, BAD),
+        ("delivered" if is_short else "successful delivery", counts.delivered, GOOD),
     )
     words: list[Part] = []
     numbers: list[Part] = []
