@@ -135,7 +135,7 @@ async def test_a_second_sync_is_refused_and_the_first_one_offered(
         await start_sync(pilot, "rate limited")
         first = services(pilot).jobs.sync
         await pilot.press("escape")
-        await open_plan(pilot, "adds 1 user")
+        await open_plan(pilot, "Adds 1 user")
         await pilot.press("s")
         await until_shown(pilot, "A sync is under way", "one sync at a time")
         await pilot.press("y")
