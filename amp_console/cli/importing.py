@@ -74,28 +74,28 @@ def _remarks(report: ImportReport) -> Iterator[str]:
         yield f"{future_changes_notice(report.dated_ahead)} Show it with: amp-console audiences"
 
 
-def _snapshot_lines(of: SnapshotReport) -> Iterator[str]:
-    match of.state:
+def _snapshot_lines(snapshot: SnapshotReport) -> Iterator[str]:
+    match snapshot.state:
         case SnapshotState.APPLIED:
-            if of.problems:
+            if snapshot.problems:
                 yield "The snapshot is incomplete, and was applied anyway:"
-                yield from _problems(of)
-            if of.removed:
-                yield f"{plural(of.removed, 'member')} left: they are not in the snapshot."
+                yield from _problems(snapshot)
+            if snapshot.removed:
+                yield f"{plural(snapshot.removed, 'member')} left: they are not in the snapshot."
         case SnapshotState.INCOMPLETE:
             yield "No one was removed, because the snapshot is incomplete:"
-            yield from _problems(of)
-            if of.can_be_insisted:
+            yield from _problems(snapshot)
+            if snapshot.can_be_insisted:
                 yield "The members it lists were imported. To remove the others anyway, add"
                 yield "--allow-incomplete."
         case SnapshotState.DECLINED | SnapshotState.ASKS:
             yield "The snapshot was not confirmed. Nothing was changed."
-    if of.note:
-        yield of.note
+    if snapshot.note:
+        yield snapshot.note
 
 
-def _problems(of: SnapshotReport) -> Iterator[str]:
-    return (f"- {clean(problem, 1000)}" for problem in of.problems)
+def _problems(snapshot: SnapshotReport) -> Iterator[str]:
+    return (f"- {clean(problem, 1000)}" for problem in snapshot.problems)
 
 
 def exit_of(report: ImportReport) -> Exit:

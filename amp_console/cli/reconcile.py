@@ -368,8 +368,12 @@ def _export(
     count = write_differences(
         path,
         (
-            (keys[of.audience_id], when, ledger.read(differences, DifferenceFilter(of.id)))
-            for when, of in found
+            (
+                keys[comparison.audience_id],
+                when,
+                ledger.read(differences, DifferenceFilter(comparison.id)),
+            )
+            for when, comparison in found
         ),
         exact=exact,
     )

@@ -53,7 +53,7 @@ class ReconcileDocument(msgspec.Struct, frozen=True):
 
 
 def reconcile_document(
-    of: Audience, found: Comparison | None, done: RepairResult | None, quota: Quota
+    audience: Audience, found: Comparison | None, done: RepairResult | None, quota: Quota
 ) -> ReconcileDocument:
     """Describe the comparison and the repair of one audience."""
     applied = None
@@ -61,10 +61,10 @@ def reconcile_document(
         counts = done.counts
         applied = RepairDocument(counts.added, counts.removed, counts.rejected, done.pending)
     return ReconcileDocument(
-        audience=of.key,
-        computation_id=of.computation_id,
-        cohort_id=of.cohort_id,
-        id_type=of.id_type,
+        audience=audience.key,
+        computation_id=audience.computation_id,
+        cohort_id=audience.cohort_id,
+        id_type=audience.id_type,
         in_audience=found.in_audience if found else None,
         in_cohort=found.in_cohort if found else None,
         in_both=found.in_both if found else None,
@@ -83,20 +83,20 @@ def compare_lines(report: CompareReport) -> list[str]:
     rows = [
         (
             audiences[audience_id].name,
-            f"{of.in_audience:,}",
-            f"{of.in_cohort:,}",
-            f"{of.in_both:,}",
-            f"{of.missing:,}",
-            f"{of.extra:,}",
-            comparison_outcome(of),
+            f"{comparison.in_audience:,}",
+            f"{comparison.in_cohort:,}",
+            f"{comparison.in_both:,}",
+            f"{comparison.missing:,}",
+            f"{comparison.extra:,}",
+            comparison_outcome(comparison),
         )
-        for audience_id, of in report.comparisons.items()
+        for audience_id, comparison in report.comparisons.items()
     ]
     header = ("AUDIENCE", "IN-AUDIENCE", "IN-COHORT", "IN-BOTH", "MISSING", "EXTRA", "")
     lines = table(header, rows, " ".join(header[1:-1])) if rows else []
-    for audience_id, of in report.comparisons.items():
+    for audience_id, comparison in report.comparisons.items():
         name = f"{clean(audiences[audience_id].name)}: " if len(rows) > 1 else ""
-        lines += [f"{name}{sentence}" for sentence in describe_comparison(of)]
+        lines += [f"{name}{sentence}" for sentence in describe_comparison(comparison)]
     for audience in report.run.audiences:
         if audience.note:
             lines.append(f"{clean(audience.audience.name)}: {clean(audience.note, 1000)}")
@@ -121,9 +121,9 @@ def plan_lines(plan: RepairPlan) -> list[str]:
     return lines
 
 
-def _sample(of: Difference) -> str:
-    alike = f" (similar to {clean(of.resembles, 40)})" if of.resembles else ""
-    return clean(of.id, 40) + alike
+def _sample(difference: Difference) -> str:
+    alike = f" (similar to {clean(difference.resembles, 40)})" if difference.resembles else ""
+    return clean(difference.id, 40) + alike
 
 
 def applied_lines(report: RepairReport) -> list[str]:

@@ -61,9 +61,11 @@ def _of_run(run: Run) -> Iterator[HistoryEntry]:
     name = _NAMES[run.kind]
     if run.ended_at is not None:
         yield HistoryEntry(run.ended_at, _ended(run, name), run.status in _BAD, run.id)
-    of = f" of {plural(run.audiences, 'audience')}" if run.audiences else ""
+    audiences = f" of {plural(run.audiences, 'audience')}" if run.audiences else ""
     holder = f", {run.holder}" if run.holder not in {"", this_process()} else ""
-    yield HistoryEntry(run.started_at, f"{name}{of} started: run {run.id}{holder}.", run_id=run.id)
+    yield HistoryEntry(
+        run.started_at, f"{name}{audiences} started: run {run.id}{holder}.", run_id=run.id
+    )
 
 
 def _ended(run: Run, name: str) -> str:

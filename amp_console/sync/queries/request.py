@@ -34,10 +34,10 @@ def request_text(db: Db, request_id: int) -> RequestText | None:
     return RequestText(record, cohort, _body(record, cohort, ids))
 
 
-def _body(of: RequestRecord, cohort: str | None, ids: Sequence[str]) -> str:
-    if of.kind is not RequestKind.MEMBERSHIP:
+def _body(record: RequestRecord, cohort: str | None, ids: Sequence[str]) -> str:
+    if record.kind is not RequestKind.MEMBERSHIP:
         return ""
-    left = of.size - len(ids)
+    left = record.size - len(ids)
     listed = [*ids, f"... and {left:,} more"] if left else list(ids)
-    body = membership_body(cohort or "(unlinked)", of.id_type, of.operation, listed)
+    body = membership_body(cohort or "(unlinked)", record.id_type, record.operation, listed)
     return msgspec.json.format(body, indent=2).decode()
