@@ -60,7 +60,7 @@ class AudienceDetail(VerticalScroll):
         yield Static(id="detail-text")
 
     def on_mount(self) -> None:
-        services_of(self).clock.ticked.subscribe(self, lambda _: self._lay_out())
+        services_of(self).clock.ticked.subscribe(self, lambda _: self._lay_out(), immediate=True)
 
     def reload(self) -> None:
         """Read and show the audience under the cursor."""

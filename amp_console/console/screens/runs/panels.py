@@ -43,7 +43,7 @@ class ProgressPanel(Vertical):
         yield Static(id="funnel")
 
     def on_mount(self) -> None:
-        services_of(self).clock.ticked.subscribe(self, lambda _: self._show_frame())
+        services_of(self).clock.ticked.subscribe(self, lambda _: self._show_frame(), immediate=True)
 
     def show_missing(self, why: str) -> None:
         """Say why there is no run to show."""
