@@ -81,4 +81,4 @@ async def fill(pilot: Pilot[None], harness: ConsoleHarness, **more: str) -> None
 
 def told(pilot: Pilot[None], name: str) -> str:
     """What is told at a field."""
-    return pilot.app.screen.query_one(f"#field-{name}", Field).told
+    return pilot.app.screen.query_one(f"#field-{name}", Field).note

@@ -78,7 +78,7 @@ class FormScreen(BaseScreen):
 
         An answer of Amplitude's stays until its field is changed.
         """
-        marked = [item for item in self.query(Field) if item.told]
+        marked = [item for item in self.query(Field) if item.note]
         if not marked:
             return
         wrong = self.mistakes()
@@ -87,8 +87,8 @@ class FormScreen(BaseScreen):
             if item.control is changed:
                 self._answers.discard(name)
             if name not in self._answers:
-                item.tell(wrong.get(name, ""))
-        if not any(item.told for item in marked):
+                item.show_note(wrong.get(name, ""), self.services.glyphs)
+        if not any(item.note for item in marked):
             self.all_corrected()
 
     def tell(self, told: Mapping[str, str], tone: str = "bad", *, is_answer: bool = False) -> None:
@@ -99,8 +99,8 @@ class FormScreen(BaseScreen):
         self._answers = set(told) if is_answer else set()
         fields = list(self.query(Field))
         for field in fields:
-            field.tell(told.get(_name(field), ""), tone)
-        wrong = next((field for field in fields if field.told), None)
+            field.show_note(told.get(_name(field), ""), self.services.glyphs, tone)
+        wrong = next((field for field in fields if field.note), None)
         if wrong is not None:
             wrong.control.focus()
 

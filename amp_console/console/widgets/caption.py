@@ -1,4 +1,4 @@
-"""A caption: what somebody who leads through the console says about what is seen."""
+"""A caption: what a guided tour says about the screen."""
 
 from textual.app import ComposeResult
 from textual.containers import Horizontal
@@ -8,7 +8,7 @@ from amp_console.console.texts import MUTED, lines, said
 
 
 class Caption(Horizontal):
-    """Two lines right above the footer: a sentence or two, and notes at the end of each line."""
+    """Two lines right above the footer: a sentence or two, and notes at the end of both lines."""
 
     SCOPED_CSS = False
     DEFAULT_CSS = """

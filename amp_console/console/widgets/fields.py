@@ -1,4 +1,4 @@
-"""Fields of a form: a label, what is entered, what holds without it, and its mistake below it."""
+"""Fields of a form: a label, a control, a mark beside it, and a note below it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +14,6 @@ from textual.reactive import reactive
 from textual.widget import Widget
 from textual.widgets import Input, Static
 
-from amp_console.console.context import services_of
 from amp_console.console.glyphs import PLAIN, Glyphs
 from amp_console.console.texts import ACCENT, MUTED, TONE, Part, said
 
@@ -22,7 +21,7 @@ GAP = 3  # columns between two choices
 
 
 class Form(VerticalScroll, inherit_bindings=False):
-    """Fields below each other. Up and down go from field to field, as Tab does."""
+    """Fields below each other. Up and down move between fields, as Tab does."""
 
     DEFAULT_CSS = """
     Form { height: auto; scrollbar-size-vertical: 1; }
@@ -38,20 +37,19 @@ class Form(VerticalScroll, inherit_bindings=False):
         super().__init__(id=id, can_focus=False)
 
     def on_input_submitted(self) -> None:
-        """Enter goes on to the next field."""
         self.screen.focus_next()
 
 
 class Field(Vertical):
-    """A label with its control; `mark` stands on the right, and a mistake below."""
+    """A label with its control; `mark` is on the right, a note below."""
 
     DEFAULT_CSS = """
     Field { height: auto; }
     Field > Horizontal { height: 1; }
     Field .label { width: 16; color: $foreground 70%; }
     Field .mark { width: auto; padding-left: 1; }
-    Field .told { display: none; height: auto; padding-left: 16; }
-    Field.-told .told { display: block; }
+    Field .note { display: none; height: auto; padding-left: 16; }
+    Field.-noted .note { display: block; }
     Field Input { width: 1fr; height: 1; border: none; padding: 0 1; background: $surface; }
     Dialog Field Input { background: $background; }
     Field Input:focus { border: none; background: $primary 25%; }
@@ -72,27 +70,25 @@ class Field(Vertical):
             control.cursor_blink = False  # it would cost more than all else while nothing happens
         self._label = label
         self._mark = mark
-        self.told = ""
+        self.note = ""
 
     def compose(self) -> ComposeResult:
-        """One line, and below it one that shows only when there is something to tell."""
         with Horizontal():
             yield Static(said(self._label), classes="label")
             yield self.control
             yield Static(said((self._mark, MUTED)), classes="mark")
-        yield Static(classes="told")
+        yield Static(classes="note")
 
-    def tell(self, text: str, tone: str = "bad") -> None:
-        """Say what is wrong with what was entered; "" takes it back."""
-        glyphs = services_of(self).glyphs
+    def show_note(self, text: str, glyphs: Glyphs, tone: str = "bad") -> None:
+        """Show a mistake, a warning or an answer below the field; "" clears it."""
         signs = {"bad": glyphs.bad, "warn": glyphs.triangle, "good": glyphs.ok}
-        self.told = text
+        self.note = text
         line = said((f"{signs.get(tone, glyphs.dot)} {text}", TONE[tone])) if text else said("")
-        self.query_one(".told", Static).update(line)
-        self.set_class(bool(text), "-told")
+        self.query_one(".note", Static).update(line)
+        self.set_class(bool(text), "-noted")
 
     def mark(self, *parts: Part) -> None:
-        """Say what holds: "default", "override"."""
+        """Show where the value comes from: "default", "override"."""
         self.query_one(".mark", Static).update(said(*parts))
 
 
@@ -139,7 +135,7 @@ class Choice(Widget, can_focus=True):
         self.set_reactive(Choice.value, value)
 
     def render(self) -> Content:
-        """Draw all options; the chosen one by sign, weight and colour."""
+        """Draw all options; sign, weight and colour show the chosen one."""
         parts: list[Part] = []
         for value, label in self._options:
             is_it = value == self.value
@@ -149,21 +145,19 @@ class Choice(Widget, can_focus=True):
         return said(*parts[:-1])
 
     def watch_value(self) -> None:
-        """Tell."""
         self.post_message(self.Changed(self, self.value))
 
     def action_step(self, by: int) -> None:
-        """Choose the next one, or the one before."""
+        """Choose the next option, or the previous one."""
         values = [value for value, _ in self._options]
         self.value = values[(values.index(self.value) + by) % len(values)]
 
     def on_click(self, event: events.Click) -> None:
-        """Choose what was clicked."""
-        place = event.get_content_offset(self)
+        offset = event.get_content_offset(self)
         left = 0
         for value, label in self._options:
             right = left + 2 + len(label)
-            if place is not None and left <= place.x < right:
+            if offset is not None and left <= offset.x < right:
                 self.value = value
             left = right + GAP
 
@@ -173,11 +167,11 @@ def yes_no(is_so: bool, no: str, yes: str, *, glyphs: Glyphs, id: str) -> Choice
     return Choice((("no", no), ("yes", yes)), "yes" if is_so else "no", glyphs=glyphs, id=id)
 
 
-def entered(of: Widget, name: str) -> str:
-    """What stands in the line of this id."""
-    return of.query_one(f"#{name}", Input).value
+def entered(form: Widget, name: str) -> str:
+    """Return what is typed into the input with this id."""
+    return form.query_one(f"#{name}", Input).value
 
 
-def chosen(of: Widget, name: str) -> str:
-    """What is chosen in the choice of this id."""
-    return of.query_one(f"#{name}", Choice).value
+def chosen(form: Widget, name: str) -> str:
+    """Return the value of the choice with this id."""
+    return form.query_one(f"#{name}", Choice).value

@@ -49,7 +49,6 @@ class FilterBar(Input):
         self.focus()
 
     def on_input_changed(self, event: Input.Changed) -> None:
-        """Tell at every letter."""
         event.stop()
         self.post_message(self.Filtered(event.value))
 

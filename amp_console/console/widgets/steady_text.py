@@ -5,7 +5,7 @@ from textual.widgets import Static
 
 
 class SteadyText(Static):
-    """Text in a place of its own; laying out a screen takes longer than painting it."""
+    """Text that lays the screen out only for another height: that takes longer than painting."""
 
     def __init__(self, *, id: str) -> None:  # noqa: A002  # Textual's own word
         super().__init__(id=id)

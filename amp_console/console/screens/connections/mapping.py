@@ -112,7 +112,7 @@ own over the sample to be sure."""
         """The paths as entered; None where fields show mistakes."""
         told = self.mistakes()
         for name in (USER_ID, AMPLITUDE_ID):
-            self.field(name).tell(told.get(name, ""))
+            self.field(name).show_note(told.get(name, ""), self.services.glyphs)
         return None if told else FieldMapping.parse(*self._paths())
 
     def mistakes(self) -> dict[str, str]:

@@ -257,28 +257,31 @@ identifier to a line. E writes the differences into a file. w shows the requests
             self._job.cancel()
 
     def action_repair(self) -> None:
-        self.run_worker(self._repair())
-
-    async def _repair(self) -> None:
         """Repair all differences, or those of the marked people, once that is confirmed."""
         assert self._comparison is not None
+        comparisons = [self._comparison]
         only = frozenset(person.key for person in self._people.marked) or None
-        repair = await choose_repair(
-            self.services, self.session, [self._comparison], only, is_single=True
-        )
-        if repair is not None:
-            self._start(repair)
-            self._people.unmark()
+
+        async def choose_and_start() -> None:
+            session = self.session
+            repair = await choose_repair(self.services, session, comparisons, only, is_single=True)
+            if repair is not None:
+                self._start(repair)
+                self._people.unmark()
+
+        self.run_worker(choose_and_start())
 
     def action_export(self) -> None:
         """Write the differences into a file: CSV, or NDJSON by the name's end."""
-        question = "Save as CSV, or NDJSON by the name's end (replaces an existing file):"
-        title, name = "Export the differences", "differences.csv"
-        self.run_worker(export_to(self.services, title, question, name, self._export))
-
-    async def _export(self, request: ExportRequest) -> int:
         assert self._audience is not None
         assert self._comparison is not None
-        found = await self.session.read(differences, DifferenceFilter(self._comparison.id))
-        before = [(self._audience.key, "before", found)]
-        return await aside(write_differences, request.path, before, exact=request.exact)
+        key, query = self._audience.key, DifferenceFilter(self._comparison.id)
+
+        async def write(request: ExportRequest) -> int:
+            found = await self.session.read(differences, query)
+            before = [(key, "before", found)]
+            return await aside(write_differences, request.path, before, exact=request.exact)
+
+        question = "Save as CSV, or NDJSON by the name's end (replaces an existing file):"
+        title, name = "Export the differences", "differences.csv"
+        self.run_worker(export_to(self.services, title, question, name, write))
