@@ -27,7 +27,7 @@ def terminal_encoding() -> str:
 
 
 def draws_signs(encoding: str) -> bool:
-    """Say whether a terminal of this encoding has the signs of the usual look."""
+    """Say whether a terminal of this encoding can show the usual signs."""
     return encoding.startswith("utf")
 
 

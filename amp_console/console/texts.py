@@ -35,7 +35,7 @@ def with_key(label: str, key: str) -> Content:
 
 
 def lines(*rows: Content) -> Content:
-    """Put rows under each other."""
+    """Join rows into lines."""
     return Content("\n").join(rows)
 
 

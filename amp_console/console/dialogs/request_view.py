@@ -26,10 +26,14 @@ REFUSED = "refused, and so not applied: its users were made pending again"
 LONGEST = 2000  # characters of an answer; the ledger keeps no more
 
 
-def _state(of: RequestRecord) -> str:
-    """What became of a request; of a refusal it is certain that nothing did."""
-    is_refused = of.state is RequestState.VOID and of.status is not None and 400 <= of.status < 500
-    return REFUSED if is_refused else _STATES[of.state]
+def _state(record: RequestRecord) -> str:
+    """What became of a request; a refused one certainly changed nothing."""
+    is_refused = (
+        record.state is RequestState.VOID
+        and record.status is not None
+        and 400 <= record.status < 500
+    )
+    return REFUSED if is_refused else _STATES[record.state]
 
 
 class RequestView(Dialog[None]):
@@ -83,23 +87,21 @@ class RequestView(Dialog[None]):
         )
 
     def _facts(self, found: RequestText) -> Content:
-        of, glyphs = found.record, self.services.glyphs
+        record, glyphs = found.record, self.services.glyphs
+        users = plural(record.size, "user")
         took = ""
-        if of.settled_at is not None:
-            took = f"  (answered after {lasting((of.settled_at - of.sent_at) / SECOND)})"
+        if record.settled_at is not None:
+            took = f"  (answered after {lasting((record.settled_at - record.sent_at) / SECOND)})"
         rows = [
-            ("audience", of.audience_name),
-            ("run", str(of.run_id)),
-            (
-                "operation",
-                f"{request_operation(of)} {plural(of.size, 'user')} by {of.id_type.label}",
-            ),
+            ("audience", record.audience_name),
+            ("run", str(record.run_id)),
+            ("operation", f"{request_operation(record)} {users} by {record.id_type.label}"),
             ("cohort", found.cohort or glyphs.dash),
-            ("sent", at(of.sent_at) + took),
-            ("answer", f"{request_answer(of, glyphs).text}  {_state(of)}"),
+            ("sent", at(record.sent_at) + took),
+            ("answer", f"{request_answer(record, glyphs).text}  {_state(record)}"),
         ]
-        if of.skipped:
-            words = f"{plural(of.skipped, 'user')} Amplitude does not know"
+        if record.skipped:
+            words = f"{plural(record.skipped, 'user')} Amplitude does not know"
             return facts([*rows, ("skipped", said((words, BAD)))], width=11)
         return facts(rows, width=11)
 
@@ -109,7 +111,7 @@ class RequestView(Dialog[None]):
         if found.record.kind is RequestKind.UPLOAD:
             return [
                 "It made a cohort from some of the audience's members; they all go through",
-                "the requests after it once more, which name everybody who is not known.",
+                "the requests after it once more, which name everyone who is not known.",
             ]
         return found.body.splitlines()
 

@@ -44,7 +44,7 @@ TONES = {
 }
 ASK = """\
 Type a User ID or an Amplitude ID above, exactly as it is, and press Enter."""
-NOBODY = """\
+UNKNOWN = """\
 No event ever named this identifier.
 
 It is matched exactly: capital letters, leading zeros and blanks count.
@@ -91,7 +91,7 @@ Amplitude's user search whether it knows the identifier."""
                 COLUMNS,
                 glyphs=self.services.glyphs,
                 age=self.services.age_of,
-                empty=NOBODY,
+                empty=UNKNOWN,
                 id="list",
             )
         with VerticalScroll(id="why", classes="panel"):
@@ -126,14 +126,14 @@ Amplitude's user search whether it knows the identifier."""
         panel.styles.height = many + 3 if many else "1fr"  # with header and border
         self.set_class(not many, "-no-people")
 
-    def _row(self, number: int, each: PersonStatus) -> Row:
-        record = each.record
+    def _row(self, number: int, status: PersonStatus) -> Row:
+        record = status.record
         return Row(
             number,
             (
                 Cell(record.audience.name),
                 Cell(record.id_type.label, "dim"),
-                Cell(str(each.verdict), TONES[each.verdict]),
+                Cell(str(status.verdict), TONES[status.verdict]),
                 aged(record.event_at, self.services.clock.age_now, self.services.glyphs),
             ),
         )
@@ -155,14 +155,14 @@ Amplitude's user search whether it knows the identifier."""
         key = self.query_one("#list", Grid).key
         return self._answers.get(key) if isinstance(key, int) else None
 
-    def _facts(self, each: PersonStatus) -> Content:
-        record, dash = each.record, self.services.glyphs.dash
+    def _facts(self, status: PersonStatus) -> Content:
+        record, dash = status.record, self.services.glyphs.dash
         cohort = record.audience.cohort_id or dash
         delivered = {True: "in", False: "out", None: "unknown"}[record.delivered]
         when = f", {at(record.event_at)}" if record.source else ""
         rows: list[tuple[str, Content | str]] = [
             ("event says", f"{'member' if record.is_member else 'no member'}{when}"),
-            *_place_of(record.source, record.line),
+            *_source_of(record.source, record.line),
             ("belongs", "in the cohort" if record.wanted else "not in the cohort"),
             ("delivered", f"{delivered} (cohort {cohort})"),
         ]
@@ -187,7 +187,7 @@ Amplitude's user search whether it knows the identifier."""
         return None
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """While an identifier is typed, / is a letter of it like others."""
+        """While an identifier is typed, / is one of its letters."""
         if action == "type" and self.query("#who:focus"):
             return False
         return super().check_action(action, parameters)
@@ -215,7 +215,7 @@ Amplitude's user search whether it knows the identifier."""
             self.action_run()
 
     def action_type(self) -> None:
-        """Type another identifier in place of the one that is there."""
+        """Type another identifier over this one."""
         field = self.query_one("#who", Input)
         self.set_focus(field)  # at once: the next key belongs to the input already
         field.select_all()
@@ -261,12 +261,12 @@ Amplitude's user search whether it knows the identifier."""
         return said((found.sentence, GOOD if found.is_known else WARN), names)
 
 
-def _sentence(each: PersonStatus) -> Content:
-    return said((each.sentence, STRONG), longest=900)
+def _sentence(status: PersonStatus) -> Content:
+    return said((status.sentence, STRONG), longest=900)
 
 
-def _place_of(source: str | None, line: int) -> list[tuple[str, str]]:
-    """Where an event stands; the folder has a line of its own, for it may be long."""
+def _source_of(source: str | None, line: int) -> list[tuple[str, str]]:
+    """Where an event was read; the folder has a line of its own, since it may be long."""
     if source is None:
         return []
     path = PurePath(source)

@@ -49,7 +49,7 @@ class RejectedUserScreen(BaseScreen):
 
     NAME = "Rejected user"
     HELP = """\
-Everything that is known of one user whom Amplitude did not take: why, how often it was tried, the
+Everything that is known about one user that Amplitude rejected: why, how often it was tried, the
 request that carried them and Amplitude's answer. R makes the user pending again."""
     CSS_PATH = "rejected_user.tcss"
     AUTO_FOCUS = "#whole"
@@ -91,8 +91,8 @@ request that carried them and Amplitude's answer. R makes the user pending again
             self.query_one("#text", Static).update(self._text())
 
     def _is_about(self, answer: PersonStatus) -> bool:
-        of, user = answer.record, self._user
-        return (of.audience.id, of.id_type) == (user.audience_id, user.id_type)
+        record, user = answer.record, self._user
+        return (record.audience.id, record.id_type) == (user.audience_id, user.id_type)
 
     @property
     def _is_rejected(self) -> bool:
@@ -127,14 +127,14 @@ request that carried them and Amplitude's answer. R makes the user pending again
             ]
         return facts(rows)
 
-    def _about_request(self, of: RequestRecord) -> list[Content]:
-        status = str(of.status) if of.status is not None else "none came"
+    def _about_request(self, record: RequestRecord) -> list[Content]:
+        status = str(record.status) if record.status is not None else "none came"
         rows = [
-            ("request", f"{of.id} of run {of.run_id} (Enter shows it whole)"),
-            ("sent", f"{at(of.sent_at)}, with {plural(of.size, 'user')}"),
+            ("request", f"{record.id} of run {record.run_id} (Enter shows it whole)"),
+            ("sent", f"{at(record.sent_at)}, with {plural(record.size, 'user')}"),
             ("answer", f"status {status}"),
         ]
-        return [facts(rows), *self._answer(of.answer)]
+        return [facts(rows), *self._answer(record.answer)]
 
     def _answer(self, text: str) -> list[Content]:
         """Amplitude's answer; the lines that name the user stand out."""
@@ -170,11 +170,10 @@ request that carried them and Amplitude's answer. R makes the user pending again
             self.app.push_screen(RequestView(self._user.request_id))
 
     def action_person(self) -> None:
-        """Ask how this person stands to every cohort."""
+        """Show the person in every cohort."""
         self.services.navigate(OpenPerson(self._user.id))
 
     def action_copy(self) -> None:
-        """Copy all of it."""
         self.services.clipboard.copy(self._text().plain)
 
     def action_retry(self) -> None:

@@ -1,4 +1,4 @@
-"""Making rejected users pending again: asked before, and with a sync at once if wanted."""
+"""Making rejected users pending again, once confirmed, and planning a sync if wanted."""
 
 from collections.abc import Iterable, Sequence
 from typing import ClassVar, NamedTuple
@@ -36,7 +36,7 @@ def is_retriable(code: Reason) -> bool:
 
 
 class Retried(NamedTuple):
-    """Whom a retry is about: how many, in which audiences (id, name), and how many it leaves."""
+    """The users to retry: how many, in which audiences (id, name), and how many stay rejected."""
 
     many: int
     audiences: dict[int, str]
@@ -44,7 +44,7 @@ class Retried(NamedTuple):
 
 
 class RetryOutcome(NamedTuple):
-    """What came of it: the audiences with users pending again, and whether to plan a sync."""
+    """The result: the audiences with users pending again, and whether to plan a sync."""
 
     audience_ids: frozenset[int] = frozenset()
     wants_sync: bool = False
@@ -59,18 +59,18 @@ class RetryDialog(Dialog[str | None]):
         Binding("s", "dismiss('sync')", "Retry and plan a sync", show=False),
     ]
 
-    def __init__(self, of: Retried) -> None:
+    def __init__(self, summary: Retried) -> None:
         super().__init__()
-        self._of = of
+        self._summary = summary
 
     @property
     def box_title(self) -> str:
         """The question."""
-        return f"Retry {plural(self._of.many, 'user')}?"
+        return f"Retry {plural(self._summary.many, 'user')}?"
 
     def box(self) -> ComposeResult:
         """What will happen, and the three answers."""
-        yield Static(lines(*(said(consequence) for consequence in _consequences(self._of))))
+        yield Static(lines(*(said(consequence) for consequence in _consequences(self._summary))))
         with Horizontal(classes="buttons"):
             yield Button(with_key("Cancel", "n"), id="no", compact=True)
             yield Button(with_key("Retry", "y"), id="retry", compact=True)
@@ -87,31 +87,33 @@ class RetryDialog(Dialog[str | None]):
         self.dismiss(None if event.button.id == "no" else event.button.id)
 
 
-def _consequences(of: Retried) -> list[str]:
-    names = list(of.audiences.values())
+def _consequences(summary: Retried) -> list[str]:
+    names = list(summary.audiences.values())
     where = ", ".join(names) if len(names) <= NAMED else f"{len(names):,} audiences"
     rows = [
         f"They become pending again in {where}.",
         "The next sync delivers them, once you have seen its plan.",
     ]
-    if of.staying:
-        stay = "stays" if of.staying == 1 else "stay"
+    if summary.staying:
+        stay = "stays" if summary.staying == 1 else "stay"
         why = "no identifier to send."
-        rows.append(f"{plural(of.staying, 'more user')} {stay} rejected: there is {why}")
+        rows.append(f"{plural(summary.staying, 'more user')} {stay} rejected: there is {why}")
     return rows
 
 
 async def ask_and_retry(
-    services: Services, wish: RejectedFilter, marked: Sequence[RejectedUser]
+    services: Services, query: RejectedFilter, marked: Sequence[RejectedUser]
 ) -> RetryOutcome:
-    """Ask, and make the marked users pending again, or without marks all that `wish` means."""
+    """Ask, and make the marked users pending again, or without marks all that match `query`."""
     session = services.session
-    assert session is not None  # places that retry are opened only with one
-    of = _of_users(marked) if marked else _of_groups(await session.read(rejection_groups, wish))
-    if not of.many:
+    assert session is not None  # screens that retry are opened only with one
+    summary = (
+        _of_users(marked) if marked else _of_groups(await session.read(rejection_groups, query))
+    )
+    if not summary.many:
         services.notifications.post(NOTHING_TO_SEND, "warning")
         return RetryOutcome()
-    answer = await services.ask(RetryDialog(of))
+    answer = await services.ask(RetryDialog(summary))
     if answer is None:
         return RetryOutcome()
     try:
@@ -119,13 +121,13 @@ async def ask_and_retry(
             these = [(item.audience_id, item.id_type, item.id) for item in marked]
             done = await aside(retry_these, session.ledger, session.connection, these)
         else:
-            done = await aside(retry, session.ledger, session.connection, wish)
+            done = await aside(retry, session.ledger, session.connection, query)
     except KNOWN as error:
         services.notifications.post(str(error), "error")
         return RetryOutcome()
     hint = "" if answer == "sync" else " Press s to sync them."
     services.notifications.post(f"{plural(done, 'user')} pending again.{hint}")
-    return RetryOutcome(frozenset(of.audiences), answer == "sync")
+    return RetryOutcome(frozenset(summary.audiences), answer == "sync")
 
 
 def _of_users(users: Sequence[RejectedUser]) -> Retried:

@@ -60,30 +60,30 @@ def group_rows(groups: list[RejectionGroup], glyphs: Glyphs, now: int) -> list[R
     return [everything, *(_group_row(group, glyphs, now) for group in groups)]
 
 
-def _group_row(each: RejectionGroup, glyphs: Glyphs, now: int) -> Row:
+def _group_row(group: RejectionGroup, glyphs: Glyphs, now: int) -> Row:
     return Row(
-        each.filter,
+        group.filter,
         (
-            Cell(each.reason),
-            Cell(each.audience_name),
-            Cell(DONE[each.operation], "dim"),
-            Cell(f"{each.count:,}", "bad"),
-            aged(each.latest_at, now, glyphs),
+            Cell(group.reason),
+            Cell(group.audience_name),
+            Cell(DONE[group.operation], "dim"),
+            Cell(f"{group.count:,}", "bad"),
+            aged(group.latest_at, now, glyphs),
         ),
     )
 
 
-def user_row(each: RejectedUser, glyphs: Glyphs, now: int, *, of_all: bool) -> Row:
+def user_row(user: RejectedUser, glyphs: Glyphs, now: int, *, of_all: bool) -> Row:
     """One user; `of_all`: with reason and audience, which a group says otherwise."""
-    identifier, tries = Cell(each.id), Cell(str(each.tries) if each.tries else glyphs.dash)
-    when = aged(each.at, now, glyphs)
-    between: tuple[Cell, ...] = (Cell(each.id_type.label, "dim"),)
+    identifier, tries = Cell(user.id), Cell(str(user.tries) if user.tries else glyphs.dash)
+    when = aged(user.at, now, glyphs)
+    between: tuple[Cell, ...] = (Cell(user.id_type.label, "dim"),)
     if of_all:
-        done = Cell(DONE[each.operation])
-        between = (Cell(each.reason), Cell(each.audience_name), done)
+        done = Cell(DONE[user.operation])
+        between = (Cell(user.reason), Cell(user.audience_name), done)
     texts = [cell.text for cell in between]
-    key = each.audience_id, each.id_type, each.id
-    return Row(key, (identifier, *between, tries, when), (each.id, *texts, each.tries, each.at))
+    key = user.audience_id, user.id_type, user.id
+    return Row(key, (identifier, *between, tries, when), (user.id, *texts, user.tries, user.at))
 
 
 def invalid_row(group: InvalidGroup) -> Row:

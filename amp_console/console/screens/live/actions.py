@@ -60,8 +60,8 @@ def _reason_of_audience(current: LiveAudience | None, action: str) -> str | None
     return None
 
 
-def _is_waiting(of: LiveAudience) -> bool:
-    return of.is_paused or of.state in {NO_COHORT, OFF}
+def _is_waiting(audience: LiveAudience) -> bool:
+    return audience.is_paused or audience.state in {NO_COHORT, OFF}
 
 
 def run_id(job: LiveJob | None, others: Sequence[Run], key: Hashable) -> int | None:
@@ -167,33 +167,34 @@ def end_question() -> Confirm:
     return Confirm("End the live session?", consequences, "End it", "Keep it")
 
 
-def cohort_question(of: LiveAudience) -> Confirm | None:
+def cohort_question(audience: LiveAudience) -> Confirm | None:
     """Ask before an audience gets its cohort; None where it waits for something else."""
-    if of.is_paused or of.state == OFF:
+    if audience.is_paused or audience.state == OFF:
         return None
+    changes = plural(audience.queue, "change")
     consequences = [
-        f"Creates a cohort for “{clean(of.name)}” and delivers {plural(of.queue, 'change')}.",
+        f"Creates a cohort for “{clean(audience.name)}” and delivers {changes}.",
         "Cohorts can't be deleted over the API.",
     ]
     return Confirm("Go live?", consequences, "Create the cohort")
 
 
 async def go_live(
-    services: Services, job: LiveJob, of: LiveAudience, asked: Awaitable[bool | None] | None
+    services: Services, job: LiveJob, audience: LiveAudience, asked: Awaitable[bool | None] | None
 ) -> None:
     """Let an audience go live: resume it, enable it, or create its cohort if that is confirmed."""
-    if of.is_paused:
-        job.resume(of.audience_id)
-    elif of.state == OFF:
-        await switch(services, job, of)
+    if audience.is_paused:
+        job.resume(audience.audience_id)
+    elif audience.state == OFF:
+        await switch(services, job, audience)
     elif asked is not None and await asked:
-        job.go_live(of.audience_id)
+        job.go_live(audience.audience_id)
 
 
-async def switch(services: Services, job: LiveJob, of: LiveAudience) -> None:
+async def switch(services: Services, job: LiveJob, shown: LiveAudience) -> None:
     """Disable an audience, or enable it again; it goes live at once then."""
     assert services.session is not None
-    known = await services.session.read(audience, of.audience_id)
+    known = await services.session.read(audience, shown.audience_id)
     await audience_changes.switch(services, known)
     if not known.enabled:
-        job.recheck(of.audience_id)
+        job.recheck(shown.audience_id)

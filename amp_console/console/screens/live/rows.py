@@ -136,7 +136,7 @@ def _behind(now: LiveSnapshot, dot: str) -> list[Part]:
 
 
 def refused_row(refused: Sequence[RefusedRequests]) -> Content:
-    """How many requests a receiver refused, and what the last one was told."""
+    """How many requests a receiver refused, and how the last one was answered."""
     last = refused[0]
     return said(
         ("requests: ", MUTED),
@@ -149,8 +149,8 @@ def refused_row(refused: Sequence[RefusedRequests]) -> Content:
 def _lines(history: Sequence[LiveSnapshot], glyphs: Glyphs) -> Content:
     """What came and what went out, second by second."""
 
-    def rises(of: Callable[[LiveSnapshot], int]) -> list[int]:
-        return [max(0, of(late) - of(early)) for early, late in pairwise(history)]
+    def rises(value: Callable[[LiveSnapshot], int]) -> list[int]:
+        return [max(0, value(late) - value(early)) for early, late in pairwise(history)]
 
     read = rises(lambda item: item.tally.read)
     sent = rises(lambda item: item.counts.added + item.counts.removed)
@@ -162,59 +162,59 @@ def _lines(history: Sequence[LiveSnapshot], glyphs: Glyphs) -> Content:
     )
 
 
-def audience_row(of: LiveAudience, glyphs: Glyphs) -> Row:
+def audience_row(audience: LiveAudience, glyphs: Glyphs) -> Row:
     """One audience of the session."""
-    counts = of.counts
-    is_late = of.queue > 0 and of.phase in {LivePhase.LIVE, LivePhase.DELAYED}
-    moved = [entered + left for entered, left in zip(of.entered, of.left, strict=True)]
+    counts = audience.counts
+    is_late = audience.queue > 0 and audience.phase in {LivePhase.LIVE, LivePhase.DELAYED}
+    moved = [entered + left for entered, left in zip(audience.entered, audience.left, strict=True)]
     return Row(
-        of.audience_id,
+        audience.audience_id,
         (
-            Cell(of.name),
-            Cell(f"{of.queue:,}" if of.queue else ""),
-            Cell(lasting(of.lag) if is_late else ""),
+            Cell(audience.name),
+            Cell(f"{audience.queue:,}" if audience.queue else ""),
+            Cell(lasting(audience.lag) if is_late else ""),
             Cell(f"{counts.added:,}" if counts.added else ""),
             Cell(f"{counts.removed:,}" if counts.removed else ""),
             Cell(f"{counts.rejected:,}" if counts.rejected else "", "bad"),
             Cell(f"{counts.requests:,}" if counts.requests else ""),
             Cell(sparkline(glyphs, moved[-SHOWN_MINUTES:]) if any(moved) else "", "dim"),
-            _phase(of, glyphs),
+            _phase(audience, glyphs),
         ),
         (
-            of.name,
-            of.queue,
-            of.lag if is_late else 0.0,
+            audience.name,
+            audience.queue,
+            audience.lag if is_late else 0.0,
             counts.added,
             counts.removed,
             counts.rejected,
             counts.requests,
             sum(moved),
-            of.state,
+            audience.state,
         ),
     )
 
 
-def _phase(of: LiveAudience, glyphs: Glyphs) -> Cell:
-    if of.state:
-        return Cell(of.state, "warn")
-    if of.phase is LivePhase.ENDED:
-        return Cell(str(of.phase), "dim")
+def _phase(audience: LiveAudience, glyphs: Glyphs) -> Cell:
+    if audience.state:
+        return Cell(audience.state, "warn")
+    if audience.phase is LivePhase.ENDED:
+        return Cell(str(audience.phase), "dim")
     return Cell(f"{glyphs.live} {LivePhase.LIVE}", "accent")
 
 
-def closer(of: LiveAudience) -> Content:
+def closer(audience: LiveAudience) -> Content:
     """What entered and left for one audience lately, and why it waits, if it does."""
-    why = said((of.state, WARN)) if of.state else None
-    if not of.entered:
+    why = said((audience.state, WARN)) if audience.state else None
+    if not audience.entered:
         return why or said("")
-    (before, now), (before_left, now_left) = of.entered[-2:], of.left[-2:]
+    (before, now), (before_left, now_left) = audience.entered[-2:], audience.left[-2:]
     gap = "   "
     moved = said(
         *_moved("this minute", now, now_left),
         gap,
         *_moved("previous minute", before, before_left),
         gap,
-        *_moved("last 30 min", sum(of.entered), sum(of.left)),
+        *_moved("last 30 min", sum(audience.entered), sum(audience.left)),
     )
     return lines(moved, why) if why else moved
 
@@ -246,37 +246,39 @@ def source_rows(history: Sequence[LiveSnapshot], clock: float, glyphs: Glyphs) -
     ]
 
 
-def trouble(of: SourceStatus, glyphs: Glyphs) -> Content:
+def trouble(source: SourceStatus, glyphs: Glyphs) -> Content:
     """What is wrong with a source, as it was said, with its name."""
-    return said((f"{glyphs.bad} {PurePath(of.name).name}: ", MUTED), (of.trouble, BAD))
+    return said((f"{glyphs.bad} {PurePath(source.name).name}: ", MUTED), (source.trouble, BAD))
 
 
-def _source_row(of: SourceStatus, rate: float, since: float | None, glyphs: Glyphs) -> Row:
+def _source_row(source: SourceStatus, rate: float, since: float | None, glyphs: Glyphs) -> Row:
     """One source; of a file the name first, which says most."""
-    is_address = of.size is None
-    path = PurePath(of.name)
+    is_address = source.size is None
+    path = PurePath(source.name)
     where = Cell("webhooks" if is_address else str(path.parent), "dim")
-    read = "" if of.position is None else byte_size(of.position)
+    read = "" if source.position is None else byte_size(source.position)
     last = glyphs.dash if since is None else "now" if since < 1 else f"{lasting(since)} ago"
     return Row(
-        of.name,
+        source.name,
         (
-            Cell(of.name.removeprefix("http://").strip("/") if is_address else path.name),
+            Cell(source.name.removeprefix("http://").strip("/") if is_address else path.name),
             Cell(read),
-            Cell("" if of.size is None else byte_size(of.size)),
-            Cell(f"{of.events:,}" if of.events else ""),
+            Cell("" if source.size is None else byte_size(source.size)),
+            Cell(f"{source.events:,}" if source.events else ""),
             Cell(f"{rate:,.0f}" if rate >= 1 else f"{rate:.1f}" if rate else ""),
             Cell(last),
-            Cell(of.trouble, "bad") if of.trouble else where,
+            Cell(source.trouble, "bad") if source.trouble else where,
         ),
-        (of.name, of.position, of.size, of.events, rate, since, of.trouble),
+        (source.name, source.position, source.size, source.events, rate, since, source.trouble),
     )
 
 
-def change_row(number: int, of: LiveChange, glyphs: Glyphs) -> Row:
+def change_row(number: int, change: LiveChange, glyphs: Glyphs) -> Row:
     """One person who entered or left."""
-    sign = Cell("+", "good") if of.is_member else Cell(glyphs.minus, "warn")
-    return Row(number, (Cell(clock(of.at), "dim"), sign, Cell(of.id), Cell(of.audience, "dim")))
+    sign = Cell("+", "good") if change.is_member else Cell(glyphs.minus, "warn")
+    return Row(
+        number, (Cell(clock(change.at), "dim"), sign, Cell(change.id), Cell(change.audience, "dim"))
+    )
 
 
 HOW_TO_END = said(("To end a session, end its process. w opens its requests.", MUTED))
@@ -294,15 +296,15 @@ def other_line(run: Run, glyphs: Glyphs) -> Content:
     return said(*parts)
 
 
-def other_row(run: Run, of: RunAudience, glyphs: Glyphs) -> Row:
+def other_row(run: Run, run_audience: RunAudience, glyphs: Glyphs) -> Row:
     """One audience of another process's session, after its last delivery."""
-    counts, pending = of.counts, of.pending
+    counts, pending = run_audience.counts, run_audience.pending
     state = Cell(counts.note, "warn") if counts.note else Cell(f"{glyphs.live} live", "accent")
     return Row(
-        (run.id, of.audience_id),
+        (run.id, run_audience.audience_id),
         (
             Cell(str(run.id), "dim"),
-            Cell(of.name),
+            Cell(run_audience.name),
             Cell(f"{pending:,}" if pending else ""),
             Cell(f"{counts.added:,}" if counts.added else ""),
             Cell(f"{counts.removed:,}" if counts.removed else ""),
@@ -310,5 +312,13 @@ def other_row(run: Run, of: RunAudience, glyphs: Glyphs) -> Row:
             Cell(f"{counts.requests:,}" if counts.requests else ""),
             state,
         ),
-        (run.id, of.name, pending, counts.added, counts.removed, counts.rejected, counts.requests),
+        (
+            run.id,
+            run_audience.name,
+            pending,
+            counts.added,
+            counts.removed,
+            counts.rejected,
+            counts.requests,
+        ),
     )

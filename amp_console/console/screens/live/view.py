@@ -118,8 +118,8 @@ v shows the last changes where there is no room for them beside the sources."""
                 for run in self._others
                 for run_audience in await session.read(run_audiences, run.id)
             ]
-            told = [rows.other_line(run, glyphs) for run in self._others]
-            self._arrange("-elsewhere", lines(*told, rows.HOW_TO_END))
+            sessions = [rows.other_line(run, glyphs) for run in self._others]
+            self._arrange("-elsewhere", lines(*sessions, rows.HOW_TO_END))
             self._audiences.show_rows(rows.OTHERS, others)
         else:
             self._arrange("-nothing", lines(*(said(line) for line in NOTHING.splitlines())))

@@ -17,7 +17,7 @@ from amp_console.console.routes import OpenReconcile
 from amp_console.console.screens.base import BaseScreen
 from amp_console.console.screens.reconcile.all_rows import (
     COLUMNS,
-    Known,
+    ComparedAudience,
     is_over,
     read_known,
     row,
@@ -28,7 +28,7 @@ from amp_console.console.widgets.grid import Grid
 from amp_console.ledger.comparisons import Comparison
 from amp_console.text import plural
 
-OFTEN = 0.2  # seconds between two pictures of work under way
+REFRESH_EVERY = 0.2  # seconds, of a job's progress
 EMPTY = "No audience is switched on. Press t on the audiences to switch one on."
 
 
@@ -41,7 +41,7 @@ c compares the marked audiences, or all of the list: each costs one of the month
 at most four are exported at a time. The table says how each went, and keeps it.
 
 p puts right what differs, in the marked audiences or all of them, once you have seen the plan.
-Enter opens one audience, with everybody who differs."""
+Enter opens one audience, with everyone who differs."""
     CSS_PATH = "all_view.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("c", "compare", "Compare", id="reconcile_all.compare"),
@@ -53,7 +53,7 @@ Enter opens one audience, with everybody who differs."""
     def __init__(self, audience_ids: tuple[int, ...]) -> None:
         super().__init__()
         self._ids = audience_ids
-        self._known: dict[Hashable, Known] = {}
+        self._known: dict[Hashable, ComparedAudience] = {}
         self._is_read = False
         self._told: ReconcileJob | None = None
 
@@ -74,7 +74,7 @@ Enter opens one audience, with everybody who differs."""
 
     def on_mount(self) -> None:
         """Draw work under way as it goes, and ask how many downloads are left."""
-        self.set_interval(OFTEN, self._show)
+        self.set_interval(REFRESH_EVERY, self._show)
         if self.services.figures.quota is None:
             self.run_worker(self.services.figures.update_quota())
 
@@ -128,7 +128,7 @@ Enter opens one audience, with everybody who differs."""
         )
 
     @property
-    def _chosen(self) -> list[Known]:
+    def _chosen(self) -> list[ComparedAudience]:
         """The marked audiences that have a cohort, else all that have one."""
         marked = self.query_one("#list", Grid).marks
         wanted = [self._known[key] for key in self._known if not marked or key in marked]
@@ -216,7 +216,7 @@ Enter opens one audience, with everybody who differs."""
             self.services.jobs.reconciling.cancel()
 
     def action_repair(self) -> None:
-        """Choose what is put right, see the plan, and confirm it."""
+        """Choose what to repair, see the plan, and confirm it."""
         self.run_worker(self._repair())
 
     async def _repair(self) -> None:

@@ -1,4 +1,4 @@
-"""Choosing how differences are put right, and confirming it."""
+"""Choosing how differences are repaired, and confirming it."""
 
 from collections.abc import Sequence
 from typing import ClassVar, NamedTuple
@@ -20,7 +20,7 @@ SAMPLES = 3
 
 
 class Offer(NamedTuple):
-    """What can be put right: of how many audiences, whom, and whether only the marked people."""
+    """What can be repaired: additions, removals, and whether only for the marked people."""
 
     title: str
     add: int
@@ -39,7 +39,7 @@ class RepairRequest(NamedTuple):
 
 
 class ChoiceDialog(Dialog[RepairRequest | None]):
-    """Asks what is to be put right. Nothing is sent yet."""
+    """Asks what to repair. Nothing is sent yet."""
 
     CSS_PATH: ClassVar[Sheets] = [DIALOG_SHEET, "choice.tcss"]
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -59,11 +59,9 @@ class ChoiceDialog(Dialog[RepairRequest | None]):
 
     @property
     def box_title(self) -> str:
-        """What it is about."""
         return f"Repair: {self._offer.title}"
 
     def box(self) -> ComposeResult:
-        """The ways to put it right, and whether to prove it."""
         offer = self._offer
         people = "the marked people" if offer.is_marked else "everyone who differs"
         yield Static(said(f"Of {people}. You see the plan before anything is sent."))
@@ -79,7 +77,7 @@ class ChoiceDialog(Dialog[RepairRequest | None]):
             yield Button(with_key("Cancel", "esc"), id="no", compact=True)
 
     def on_mount(self) -> None:
-        """Focus the answer that does nothing; what there is nobody for can't be chosen."""
+        """Focus the answer that does nothing; ways that concern no one can't be chosen."""
         offer = self._offer
         self.query_one("#add", Button).disabled = not offer.add
         self.query_one("#remove", Button).disabled = not offer.remove
@@ -87,7 +85,6 @@ class ChoiceDialog(Dialog[RepairRequest | None]):
         self.query_one("#no").focus()
 
     def on_button_pressed(self, event: Button.Pressed) -> None:
-        """Answer."""
         if event.button.id == "no":
             self.dismiss(None)
         elif event.button.id == "verify":
@@ -105,7 +102,7 @@ class ChoiceDialog(Dialog[RepairRequest | None]):
         return with_key(f"Compare again afterwards: {answer}", "v")
 
     def action_choose(self, way: str) -> None:
-        """Choose a way, if there is anybody to put right that way."""
+        """Choose a way, if it concerns anyone."""
         found = self.query(f"#{way}")
         if not found or found.first(Button).disabled:
             return
@@ -118,7 +115,7 @@ def _way(name: str, label: str, key: str) -> Button:
 
 
 def confirm(plans: Sequence[RepairPlan]) -> Confirm:
-    """Ask before it is sent; where many are taken out, the cohort's name has to be typed."""
+    """Ask before it is sent; for a large removal the cohort's name has to be typed."""
     large = [plan for plan in plans if plan.is_large_removal]
     rows: list[str | Content] = []
     for plan in plans:

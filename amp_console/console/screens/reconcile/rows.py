@@ -50,9 +50,9 @@ _TONES = {
 MISSING, BOTH, EXTRA = 0, 1, 2  # the parts of the bar
 
 
-def shares(of: Comparison, width: int) -> tuple[int, int, int]:
-    """Share `width` columns among missing, both and extra; whoever there is gets one at least."""
-    counts = (of.missing, of.in_both, of.extra)
+def shares(comparison: Comparison, width: int) -> tuple[int, int, int]:
+    """Share `width` columns among missing, both and extra; none that has people gets no column."""
+    counts = (comparison.missing, comparison.in_both, comparison.extra)
     total = sum(counts)
     if not total or width < len(counts):
         return 0, width, 0
@@ -62,9 +62,9 @@ def shares(of: Comparison, width: int) -> tuple[int, int, int]:
     return edges[0], edges[1], edges[2]
 
 
-def bar(of: Comparison, glyphs: Glyphs, width: int) -> Content:
+def bar(comparison: Comparison, glyphs: Glyphs, width: int) -> Content:
     """The cohort and the audience as one bar: who is missing, in both, and extra."""
-    missing, both, extra = shares(of, width)
+    missing, both, extra = shares(comparison, width)
     return said(
         (glyphs.empty * missing, WARN),
         (glyphs.full * both, GOOD),
@@ -73,31 +73,33 @@ def bar(of: Comparison, glyphs: Glyphs, width: int) -> Content:
     )
 
 
-def legend(of: Comparison, glyphs: Glyphs) -> Content:
+def legend(comparison: Comparison, glyphs: Glyphs) -> Content:
     """What the parts of the bar are, with their numbers."""
     parts: list[Part] = [
         (f"{glyphs.empty} ", WARN),
-        f"{of.missing:,} missing   ",
+        f"{comparison.missing:,} missing   ",
         (f"{glyphs.full} ", GOOD),
-        f"{of.in_both:,} in both   ",
+        f"{comparison.in_both:,} in both   ",
         (f"{glyphs.extra} ", BAD),
-        f"{of.extra:,} extra",
+        f"{comparison.extra:,} extra",
     ]
-    if of.not_comparable:
-        parts.append((f"   {of.not_comparable:,} not comparable", MUTED))
+    if comparison.not_comparable:
+        parts.append((f"   {comparison.not_comparable:,} not comparable", MUTED))
     return said(*parts)
 
 
-def headline(of: Comparison, mended: Mapping[DifferenceKind, int], glyphs: Glyphs) -> Content:
+def headline(
+    comparison: Comparison, repaired: Mapping[DifferenceKind, int], glyphs: Glyphs
+) -> Content:
     """The verdict in a sign and a word, and the sentences that say what it consists of."""
-    done, open_ = sum(mended.values()), of.missing + of.extra
-    if of.is_equal:
-        sign, style, word = glyphs.circle, GOOD, comparison_outcome(of)
+    done, open_ = sum(repaired.values()), comparison.missing + comparison.extra
+    if comparison.is_equal:
+        sign, style, word = glyphs.circle, GOOD, comparison_outcome(comparison)
     elif done == open_:
         sign, style, word = glyphs.circle, GOOD, "repaired"
     else:
-        sign, style, word = glyphs.triangle, BAD, comparison_outcome(of)
-    counted = f"{of.in_audience:,} in the audience, {of.in_cohort:,} in the cohort."
+        sign, style, word = glyphs.triangle, BAD, comparison_outcome(comparison)
+    counted = f"{comparison.in_audience:,} in the audience, {comparison.in_cohort:,} in the cohort."
     rows = [said((f"{sign} {word}", f"{STRONG} {style}"), f"  {counted}")]
     if done:
         prove = "were repaired since. Compare again to prove it."
@@ -106,46 +108,52 @@ def headline(of: Comparison, mended: Mapping[DifferenceKind, int], glyphs: Glyph
         )
     rows += [
         said((f"  {glyphs.arrow} ", ACCENT), sentence)
-        for sentence in describe_comparison(of)[:2]
+        for sentence in describe_comparison(comparison)[:2]
         if not done
     ]
     return lines(*rows)
 
 
-def compared(of: Comparison, now: int, glyphs: Glyphs) -> str:
+def compared(comparison: Comparison, now: int, glyphs: Glyphs) -> str:
     """When the cohort was like this, and what it was compared with."""
     dot = f" {glyphs.dot} "
-    with_list = f"{dot}with {PurePath(of.against).name}" if of.against else ""
-    return f"cohort {of.cohort_id}{dot}{at(of.at)} ({ago(of.at, now, glyphs)}){with_list}"
+    with_list = f"{dot}with {PurePath(comparison.against).name}" if comparison.against else ""
+    when = f"{at(comparison.at)} ({ago(comparison.at, now, glyphs)})"
+    return f"cohort {comparison.cohort_id}{dot}{when}{with_list}"
 
 
-def kind_rows(of: Comparison, mended: Mapping[DifferenceKind, int]) -> list[Row]:
+def kind_rows(comparison: Comparison, repaired: Mapping[DifferenceKind, int]) -> list[Row]:
     """One row for each kind of difference that there is."""
-    label = of.id_type.label
+    label = comparison.id_type.label
     return [
         Row(
             kind,
             (
                 Cell(NAMES[kind]),
-                Cell(f"{of.count(kind):,}", _TONES.get(kind, "dim")),
-                Cell(f"{mended[kind]:,}" if mended.get(kind) else "", "good"),
+                Cell(f"{comparison.count(kind):,}", _TONES.get(kind, "dim")),
+                Cell(f"{repaired[kind]:,}" if repaired.get(kind) else "", "good"),
                 Cell(_MEANS[kind].format(label=label), "dim"),
             ),
         )
         for kind in DifferenceKind
-        if of.count(kind)
+        if comparison.count(kind)
     ]
 
 
-def person_row(of: Difference, glyphs: Glyphs) -> Row:
+def person_row(difference: Difference, glyphs: Glyphs) -> Row:
     """One person who differs."""
-    if of.is_repaired:
+    if difference.is_repaired:
         now = Cell(f"{glyphs.ok} repaired", "good")
-    elif of.kind in NAMES and of.kind in _TONES:
-        now = Cell("differs", _TONES[of.kind])
+    elif difference.kind in NAMES and difference.kind in _TONES:
+        now = Cell("differs", _TONES[difference.kind])
     else:
         now = Cell("left alone", "dim")
     known = (
-        "" if of.prior_state is PriorState.NOTHING else prior_state_text(of.kind, of.prior_state)
+        ""
+        if difference.prior_state is PriorState.NOTHING
+        else prior_state_text(difference.kind, difference.prior_state)
     )
-    return Row(of.key, (Cell(of.id), Cell(known, "dim"), Cell(of.resembles or "", "warn"), now))
+    return Row(
+        difference.key,
+        (Cell(difference.id), Cell(known, "dim"), Cell(difference.resembles or "", "warn"), now),
+    )

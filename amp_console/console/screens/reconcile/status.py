@@ -1,4 +1,4 @@
-"""What a comparison or a repair is doing, and what came of it, in a line."""
+"""What a comparison or a repair does, and its result, in a line."""
 
 from textual.content import Content
 
