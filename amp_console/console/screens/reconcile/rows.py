@@ -51,7 +51,7 @@ MISSING, BOTH, EXTRA = 0, 1, 2  # the parts of the bar
 
 
 def shares(comparison: Comparison, width: int) -> tuple[int, int, int]:
-    """Share `width` columns among missing, both and extra; none that has people gets no column."""
+    """Share `width` columns among missing, both and extra; a part with people gets at least one."""
     counts = (comparison.missing, comparison.in_both, comparison.extra)
     total = sum(counts)
     if not total or width < len(counts):
