@@ -32,8 +32,8 @@ COLUMNS = frozenset(_TEXT_FIELDS).union(
 def read_actions(rows: Iterator[TableRow | Refusal], reader: EventReader) -> Iterator[EventBatch]:
     """Judge the rows as the events that they were made from."""
 
-    def enter(row: TableRow, tally: EventCounts) -> None:
-        reader.judge(row.line, [event_of(row.cells, reader.fields)], tally)
+    def enter(row: TableRow, counts: EventCounts) -> None:
+        reader.judge(row.line, [event_of(row.cells, reader.fields)], counts)
 
     return batches(rows, enter)
 

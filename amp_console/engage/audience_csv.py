@@ -19,7 +19,7 @@ _TYPOGRAPHIC = str.maketrans("“”", '""')  # older downloads hold them in ext
 
 
 class MemberColumns:
-    """Where the identifiers of a member stand: a column and its further ones, or external_ids."""
+    """Where the identifiers of a member are: a column and its further ones, or external_ids."""
 
     def __init__(self, columns: Sequence[str], name: str) -> None:
         further = re.compile(re.escape(name) + r"(_[0-9]+)?")
@@ -66,12 +66,12 @@ def read_members(
     audience = AudienceRef("", "", key)
     missing = f"no {' or '.join(kind.name for kind in kinds if kind)} in this row"
 
-    def enter(row: TableRow, tally: EventCounts) -> None:
+    def enter(row: TableRow, counts: EventCounts) -> None:
         found = [kind.values_in(row.cells) if kind else [] for kind in kinds]
         for user_id, amplitude_id in zip_longest(*found):
             change = Change(audience, user_id, amplitude_id, True, taken_at, row.line)
-            tally.changes.append(change)
+            counts.changes.append(change)
         if not any(found):
-            tally.refuse(row.line, missing)
+            counts.refuse(row.line, missing)
 
     return batches(rows, enter)

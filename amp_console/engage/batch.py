@@ -20,7 +20,7 @@ def batched(lines: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
 class EventBatch:
     """The outcome of a stretch of input. Every event in it is in exactly one of the collections.
 
-    `filtered` counts, by reason, the events that say nothing about a member. `hints` tells what
+    `filtered` counts, by reason, the events that say nothing about a member. `hints` is what
     Segment's destination knew about an audience, where it is seen first or has changed. `unlisted`
     counts, by reason, the refusals past `LISTED`. `lines` is how many lines or elements were
     judged: an empty one holds no event, an envelope several.

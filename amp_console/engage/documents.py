@@ -14,7 +14,7 @@ _BROKEN = (
 
 
 def read_document(
-    intake: ByteStream, reader: EventReader, limit: int = ELEMENT_LIMIT
+    stream: ByteStream, reader: EventReader, limit: int = ELEMENT_LIMIT
 ) -> Iterator[EventBatch]:
     """Read the elements of the document as if each was on a line; lines are their numbers.
 
@@ -22,17 +22,17 @@ def read_document(
     """
     splitter = DocumentSplitter(unwraps=True, limit=limit)
     number = 1
-    for block in intake:
+    for block in stream:
         elements = splitter.push(block)
         yield from reader.batches(elements, number)
         number += len(elements)
         if splitter.is_broken:
             break
     closing = EventCounts()
-    if intake.trouble is not None:
-        closing.refusals.append(intake.trouble.refusal(number))
-    elif splitter.is_inside and not splitter.is_broken and intake.may_grow:
-        intake.is_cut = True
+    if stream.trouble is not None:
+        closing.refusals.append(stream.trouble.refusal(number))
+    elif splitter.is_inside and not splitter.is_broken and stream.may_grow:
+        stream.is_cut = True
     elif splitter.is_broken or splitter.is_inside:
         closing.refuse(number, _BROKEN)
     yield closing.batch()

@@ -1,4 +1,4 @@
-"""The parts of an Engage event that decide something, and nothing else of it.
+"""The parts of an Engage event that decide something, and nothing else.
 
 Decoding into these Structs is most of the speed of an import: what is not named here is skipped
 without becoming an object.

@@ -1,4 +1,4 @@
-"""Which of the formats a source has, told from its beginning."""
+"""The format of a source, detected from its beginning."""
 
 import enum
 from typing import NamedTuple
@@ -54,7 +54,7 @@ def has_lone_returns(head: bytes) -> bool:
 def format_of(
     head: bytes, chosen_columns: frozenset[str] = frozenset(), *, is_list: bool = False
 ) -> Format:
-    """Tell the format. `chosen_columns` are those an audience CSV is to be read by.
+    """Detect the format. `chosen_columns` are those an audience CSV is to be read by.
 
     `is_list`: it lists an audience's members, as such a CSV or one to a line. Raises
     UnreadableSource for what is none of the formats.
@@ -87,7 +87,7 @@ def format_of(
 
 
 def grows(head: bytes, chosen_columns: frozenset[str] = frozenset()) -> bool | None:
-    """Tell how a file is followed that may still be written to, by how it begins.
+    """Return how a file is followed that may still be written to, by how it begins.
 
     True: events to a line, each of which is read as it comes. False: it is read once it is whole
     (gzip, a table, one JSON document). None: too little is there to tell. Raises UnreadableSource

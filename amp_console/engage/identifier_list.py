@@ -1,4 +1,4 @@
-"""Identifiers, one to a line: a list of who should be in a cohort, from wherever it comes."""
+"""Identifiers, one to a line: a list of the members a cohort should have, from any program."""
 
 import csv
 from collections.abc import Callable, Iterator
@@ -15,7 +15,7 @@ _TITLES = frozenset({"id", "ids", "identifier", "userid", "user id", "amplitude 
 
 
 def read_identifiers(
-    intake: ByteStream, key: str, id_type: IdType, taken_at: int
+    stream: ByteStream, key: str, id_type: IdType, taken_at: int
 ) -> Iterator[EventBatch]:
     """Read every line as a member at `taken_at` (microseconds since 1970), exactly as it is.
 
@@ -25,8 +25,8 @@ def read_identifiers(
     """
     enter = _entry(AudienceRef("", "", key), id_type, taken_at)
     number, margin = 1, ""
-    for lines in lines_of(intake):
-        tally = EventCounts()
+    for lines in lines_of(stream):
+        counts = EventCounts()
         for line in lines:
             try:
                 id_ = _identifier(line)
@@ -35,14 +35,14 @@ def read_identifiers(
                 id_ = id_.removeprefix(margin)
                 is_title = number == 1 and id_.strip().casefold() in _TITLES
                 if id_ and not is_title:
-                    tally.changes.append(enter(id_, number))
+                    counts.changes.append(enter(id_, number))
             except ValueError as error:
-                tally.refuse(number, str(error))
+                counts.refuse(number, str(error))
             number += 1
-        yield tally.batch()
-    if intake.trouble is not None:
+        yield counts.batch()
+    if stream.trouble is not None:
         closing = EventCounts()
-        closing.refusals.append(intake.trouble.refusal(number))
+        closing.refusals.append(stream.trouble.refusal(number))
         yield closing.batch()
 
 

@@ -198,7 +198,7 @@ class DocumentSplitter:
         self._needs_comma = True
 
     def _cut_between(self, end: int, *, is_last: bool = False) -> None:
-        """Look at what stands between two documents: space, or in an array commas and scalars."""
+        """Check what is between two documents: space, or in an array commas and scalars."""
         between = self._text[self._begin : end].strip(_SPACE)
         if not self._in_array:
             self.is_broken = bool(between) and between != BOM

@@ -69,7 +69,7 @@ class LineSplitter:
 
 
 def lines_of(
-    intake: ByteStream, limit: int = LINE_LIMIT, *, is_json: bool = False
+    stream: ByteStream, limit: int = LINE_LIMIT, *, is_json: bool = False
 ) -> Iterator[list[bytes]]:
     """Yield the lines that each block completes, without their newlines.
 
@@ -77,17 +77,17 @@ def lines_of(
     another identifier. Only a whole JSON document can't have been cut.
     """
     splitter = LineSplitter(limit, is_json=is_json)
-    for block in intake:
+    for block in stream:
         lines = splitter.push(block)
-        if is_json and intake.is_live and splitter.left <= LONG_LINE:
+        if is_json and stream.is_live and splitter.left <= LONG_LINE:
             lines += splitter.documents()  # a newline may not come for long
-        intake.unfinished = splitter.left
+        stream.unfinished = splitter.left
         if lines:
             yield lines
     last = splitter.documents() if is_json else []
-    if intake.trouble is None and splitter.left:
-        if intake.may_grow:
-            intake.is_cut, intake.cut_line = True, splitter.take()
+    if stream.trouble is None and splitter.left:
+        if stream.may_grow:
+            stream.is_cut, stream.cut_line = True, splitter.take()
         else:
             last.append(splitter.take())
     if last:

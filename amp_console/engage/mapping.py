@@ -1,4 +1,4 @@
-"""Where the identifiers stand in an event: the two fields of the destination's mapping."""
+"""Where the identifiers are in an event: the two fields of the destination's mapping."""
 
 import re
 from typing import Self
@@ -52,7 +52,7 @@ class FieldPath(msgspec.Struct, frozen=True):
         return cls(text, tuple(steps))
 
     def value_in(self, event: object) -> object:
-        """Return what stands at the path; None where the path leads nowhere."""
+        """Return the value at the path; None where the path leads nowhere."""
         found = self._own_value(event)
         for other in self.others:
             if found not in (None, ""):

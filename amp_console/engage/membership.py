@@ -40,7 +40,7 @@ def audience_of(personas: Personas | None) -> AudienceRef | FilterReason:
 def membership(event: Event, key: str) -> bool | FilterReason:
     """Return True for in, False for out, or the reason why the event says neither.
 
-    The boolean stands under the audience's key, in the traits of an identify and the properties
+    The boolean is under the audience's key, in the traits of an identify and the properties
     of a track (Segment's Engage documentation). A track's name can be changed per audience, and
     other traits may be booleans too, so neither is looked at. A key with dots is a plain key.
     """

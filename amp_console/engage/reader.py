@@ -58,12 +58,12 @@ class EventReader:
 
     def read(self, lines: Sequence[bytes], first: int) -> EventBatch:
         """Judge the lines, of which `first` is the number of the first one."""
-        tally = EventCounts()
-        tally.lines = len(lines)
+        counts = EventCounts()
+        counts.lines = len(lines)
         if first == 1 and lines and lines[0].startswith(BOM):
             lines = [lines[0].removeprefix(BOM), *lines[1:]]
-        self._judge(enumerate(lines, first), tally, _decode, json_text.decode)
-        return tally.batch()
+        self._judge(enumerate(lines, first), counts, _decode, json_text.decode)
+        return counts.batch()
 
     def batches(self, lines: Sequence[bytes], first: int) -> Iterator[EventBatch]:
         """Judge lines as `read` does, in batches of which each takes a fraction of a second."""
@@ -85,10 +85,10 @@ class EventReader:
         splitter, listed, is_empty = DocumentSplitter(unwraps=True), LISTED, True
         for at in range(0, len(line), LONG_LINE):
             for some in batched(splitter.push(line[at : at + LONG_LINE])):
-                tally, is_empty = EventCounts(listed), False
-                self._judge_elements(some, number, tally)
-                listed = max(0, listed - len(tally.refusals))
-                yield tally.batch()
+                counts, is_empty = EventCounts(listed), False
+                self._judge_elements(some, number, counts)
+                listed = max(0, listed - len(counts.refusals))
+                yield counts.batch()
             if splitter.is_broken:
                 break
         if not (splitter.is_broken or splitter.is_inside):
@@ -96,19 +96,19 @@ class EventReader:
         if is_empty:
             yield self.read([line], number)
         else:
-            tally = EventCounts()
-            tally.refuse(number, BROKEN_LINE)
-            yield tally.batch()
+            counts = EventCounts()
+            counts.refuse(number, BROKEN_LINE)
+            yield counts.batch()
 
-    def _judge_elements(self, texts: Sequence[bytes], number: int, tally: EventCounts) -> None:
+    def _judge_elements(self, texts: Sequence[bytes], number: int, counts: EventCounts) -> None:
         """Judge the elements of an array; those that can't be events need no look at all."""
         events = [(number, text) for text in texts if text.startswith((b"{", b"["))]
-        tally.lines = len(texts)
-        self._judge(events, tally, _decode, json_text.decode)
+        counts.lines = len(texts)
+        self._judge(events, counts, _decode, json_text.decode)
         for _ in range(len(texts) - len(events)):
-            tally.refuse(number, NOT_AN_OBJECT)
+            counts.refuse(number, NOT_AN_OBJECT)
 
-    def judge(self, number: int, contents: Iterable[object], tally: EventCounts) -> None:
+    def judge(self, number: int, contents: Iterable[object], counts: EventCounts) -> None:
         """Enter events in the tally that were decoded by `json_text.decode`."""
         own = EventCounts()
         events = []
@@ -127,12 +127,12 @@ class EventReader:
             else:
                 own.changes.append(change)
         own.hints = {ref: hints for ref, hints in own.hints.items() if all(map(is_text, ref))}
-        tally.absorb(own)
+        counts.absorb(own)
 
     def _judge(
         self,
         numbered: Iterable[tuple[int, Any]],
-        tally: EventCounts,
+        counts: EventCounts,
         decode: Callable[[Any], Event],
         whole: Callable[[Any], Any],
     ) -> None:
@@ -141,7 +141,7 @@ class EventReader:
         A line is a text for `decode` and `whole`, or was decoded already. This loop is where an
         import spends its time, hence the local names. What it refuses is looked at with care.
         """
-        add, filtered = tally.changes.append, tally.filtered
+        add, filtered = counts.changes.append, counts.filtered
         is_default = self._user_id.steps == ("userId",) and not self._user_id.others
         user_path = None if is_default else self._user_id
         amplitude_path = self._amplitude_id
@@ -153,10 +153,10 @@ class EventReader:
                 context = event.context
                 personas = context.personas if context is not None else NO_PERSONAS
                 if personas != known:  # events of one audience come in runs
-                    audience = self._audience(personas, tally)
+                    audience = self._audience(personas, counts)
                     known = personas
                 if not isinstance(audience, AudienceRef):
-                    if context is not None or not self._opens(number, line, tally):
+                    if context is not None or not self._opens(number, line, counts):
                         filtered[audience if event.type else FilterReason.NO_EVENT] += 1
                     continue
                 is_member = membership(event, audience.key)
@@ -170,17 +170,17 @@ class EventReader:
                     identifier(_at(amplitude_path, event, line, whole)) if amplitude_path else None
                 )
                 if user_id is None and other is None:
-                    tally.refuse(number, self._no_identifier)
+                    counts.refuse(number, self._no_identifier)
                     continue
                 at = microseconds(event.timestamp)
                 if at is None and (at := _other_time(whole(line))) is None:
-                    tally.refuse(number, NO_TIME)
+                    counts.refuse(number, NO_TIME)
                     continue
                 add(_new(Change, (audience, user_id, other, is_member, at, number)))
             except (ValueError, RecursionError) as error:
-                self._judge_odd(number, line, error, tally)
+                self._judge_odd(number, line, error, counts)
 
-    def _audience(self, found: msgspec.Raw, tally: EventCounts) -> AudienceRef | FilterReason:
+    def _audience(self, found: msgspec.Raw, counts: EventCounts) -> AudienceRef | FilterReason:
         personas = personas_in(found)
         audience = audience_of(personas)
         if personas is None or not isinstance(audience, AudienceRef):
@@ -189,7 +189,7 @@ class EventReader:
             return FilterReason.OTHER_AUDIENCE
         hints = hints_in(personas)
         if hints is not None and self._told.get(audience) != hints:
-            self._told[audience] = tally.hints[audience] = hints
+            self._told[audience] = counts.hints[audience] = hints
         return audience
 
     def _is_another(self, audience: AudienceRef) -> bool:
@@ -199,41 +199,41 @@ class EventReader:
             return False
         return only.computation_id != audience.computation_id
 
-    def _opens(self, number: int, line: Any, tally: EventCounts) -> bool:
+    def _opens(self, number: int, line: Any, counts: EventCounts) -> bool:
         """Judge the events in an envelope; False where the line is none."""
         if isinstance(line, bytes):
             line = json_text.decode(line) if may_be_envelope(line) else None
         contents = contents_of(line) if isinstance(line, dict) else None
         if contents is not None:
-            self.judge(number, contents, tally)
+            self.judge(number, contents, counts)
         return contents is not None
 
-    def _judge_odd(self, number: int, line: Any, error: Exception, tally: EventCounts) -> None:
+    def _judge_odd(self, number: int, line: Any, error: Exception, counts: EventCounts) -> None:
         """Judge a line that the fast decoder does not take for one event."""
         if not isinstance(line, bytes):  # it was decoded with care already
-            tally.refuse(number, str(error))
+            counts.refuse(number, str(error))
         elif line is TOO_LONG:
-            tally.refuse(number, TOO_LONG_A_LINE)
+            counts.refuse(number, TOO_LONG_A_LINE)
         elif json_text.SCALAR.fullmatch(line):
-            tally.refuse(number, NOT_AN_OBJECT)
+            counts.refuse(number, NOT_AN_OBJECT)
         elif line.strip():
-            self._judge_carefully(number, line, error, tally)
+            self._judge_carefully(number, line, error, counts)
 
     def _judge_carefully(
-        self, number: int, line: bytes, error: Exception, tally: EventCounts
+        self, number: int, line: bytes, error: Exception, counts: EventCounts
     ) -> None:
         try:
             content = json_text.decode(line)
         except ValueError as worse:
             documents, rest = documents_in(line)
             if not documents or documents == [line]:
-                tally.refuse(number, _fault(error, worse))
+                counts.refuse(number, _fault(error, worse))
                 return
-            self._judge(((number, text) for text in documents), tally, _decode, json_text.decode)
+            self._judge(((number, text) for text in documents), counts, _decode, json_text.decode)
             if rest.strip():
-                self._judge_odd(number, rest, error, tally)
+                self._judge_odd(number, rest, error, counts)
         else:
-            self.judge(number, content if isinstance(content, list) else [content], tally)
+            self.judge(number, content if isinstance(content, list) else [content], counts)
 
 
 def _holds_documents(line: bytes) -> bool:

@@ -32,7 +32,7 @@ from amp_console.engage.tables import rows_of
 from amp_console.values import AudienceRef, IdType
 
 BLOCK_BYTES = 1024 * 1024
-SNIFFED = 2 * 1024 * 1024  # bytes that are enough to tell the format of a first line of any length
+SNIFFED = 2 * 1024 * 1024  # bytes that are enough to detect the format
 
 
 class Start(NamedTuple):
@@ -50,7 +50,7 @@ class ReadOptions(msgspec.Struct, frozen=True):
 
     `audience` is a key: of event files it keeps that audience alone; a CSV download of members
     needs it. `ref` says which one is meant where several have this key. `taken_at` is when such a
-    download was made, in microseconds since 1970 (UTC); None stands for the file's own time. The
+    download was made, in microseconds since 1970 (UTC); None means the file's own time. The
     two columns are where it holds the identifiers. `lists` says that only a list of members will
     do, by identifiers of this type: such a CSV, or one to a line.
     """
@@ -96,9 +96,9 @@ class Source:
         self._options = options
         self._first_line = start.line
         self._is_live = is_live
-        self._intake = ByteStream(stream, block_bytes, may_grow=may_grow, is_live=is_live)
+        self._bytes = ByteStream(stream, block_bytes, may_grow=may_grow, is_live=is_live)
         if start.skipped:
-            self._intake.skip(start.skipped)
+            self._bytes.skip(start.skipped)
         try:
             self._format = self._sniffed()
             self._members = self._member_columns()
@@ -113,7 +113,7 @@ class Source:
 
     def position(self) -> int:
         """Return how many bytes were taken so far, packed as they are; `size` is their sum."""
-        return self._intake.position
+        return self._bytes.position
 
     @property
     def id_types(self) -> tuple[IdType, ...]:
@@ -124,31 +124,31 @@ class Source:
     @property
     def trouble(self) -> str | None:
         """Why the source broke off before its end, None where it did not, or not yet."""
-        return self._intake.trouble.reason if self._intake.trouble else None
+        return self._bytes.trouble.reason if self._bytes.trouble else None
 
     @property
     def unfinished(self) -> int:
         """How many bytes the line has so far that is not complete."""
-        return self._intake.unfinished
+        return self._bytes.unfinished
 
     @property
     def is_cut(self) -> bool:
         """Whether its last row or element was left out, since the source may still grow."""
-        return self._intake.is_cut
+        return self._bytes.is_cut
 
     def __iter__(self) -> Iterator[EventBatch]:
         options = self._options
         reader = EventReader(options.mapping, options.audience, options.ref)
         match self.kind:
             case SourceKind.NDJSON:
-                return _read_lines(self._intake, reader, self._first_line)
+                return _read_lines(self._bytes, reader, self._first_line)
             case SourceKind.JSON_ARRAY:
-                return read_document(self._intake, reader)
+                return read_document(self._bytes, reader)
         if self.kind is SourceKind.IDENTIFIERS:
             id_type = options.lists or IdType.USER_ID
-            return read_identifiers(self._intake, options.audience or "", id_type, self.taken_at)
+            return read_identifiers(self._bytes, options.audience or "", id_type, self.taken_at)
         chosen = filter(None, (options.user_id_column, options.amplitude_id_column))
-        rows = rows_of(self._intake, self._format.header, COLUMNS | MEMBERS | frozenset(chosen))
+        rows = rows_of(self._bytes, self._format.header, COLUMNS | MEMBERS | frozenset(chosen))
         if self.kind is SourceKind.ACTIONS_CSV:
             return read_actions(rows, reader)
         return read_members(rows, self._members, options.audience or "", self.taken_at)
@@ -169,22 +169,22 @@ class Source:
             self._stream.close()
 
     def _sniffed(self) -> Format:
-        first = next(self._intake, b"")
-        self._intake.put_back(first)
+        first = next(self._bytes, b"")
+        self._bytes.put_back(first)
         if first.startswith(UTF16):
-            self._intake.convert(from_utf16)
+            self._bytes.convert(from_utf16)
         head = b""
-        for block in self._intake:
+        for block in self._bytes:
             head += block
             if is_enough(head) or len(head) > SNIFFED or _begins_event(head):
                 break
-        trouble = self._intake.trouble
+        trouble = self._bytes.trouble
         if not head and trouble is not None and not trouble.has_line:
             raise UnreadableSource(trouble.reason)
         head = head.removeprefix(BOM)
-        self._intake.put_back(head)
+        self._bytes.put_back(head)
         if has_lone_returns(head):
-            self._intake.convert(from_lone_returns)
+            self._bytes.convert(from_lone_returns)
             head = head.replace(b"\r", b"\n")
         chosen = (self._options.user_id_column, self._options.amplitude_id_column)
         is_list = self._options.lists is not None
@@ -257,16 +257,16 @@ def open_file(
     taken_at = options.taken_at
     file = Path(path).absolute()
     try:
-        found = file.stat()
-        is_file = stat.S_ISREG(found.st_mode)
-        if stat.S_ISDIR(found.st_mode):
+        status = file.stat()
+        is_file = stat.S_ISREG(status.st_mode)
+        if stat.S_ISDIR(status.st_mode):
             raise UnreadableSource(f"{file} is a folder. Nothing was read. Name the files in it.")
         stream = file.open("rb")
     except (OSError, ValueError) as error:
         raise UnreadableSource(_why_not(file, error)) from error
     if taken_at is None:
-        taken_at = (found.st_mtime_ns if is_file else now()) // 1000
-    size = found.st_size if is_file else None
+        taken_at = (status.st_mtime_ns if is_file else now()) // 1000
+    size = status.st_size if is_file else None
     name = str(file)
     return Source(
         name, stream, options, size, taken_at, block_bytes, key=name, start=start, may_grow=may_grow
@@ -274,7 +274,7 @@ def open_file(
 
 
 def grows_by_lines(head: bytes) -> bool:
-    """Tell from its beginning whether a file is NDJSON, which can be followed line by line.
+    """Return from its beginning whether a file is NDJSON, which can be followed line by line.
 
     Other formats are read from beginning to end.
     """
@@ -301,11 +301,11 @@ def _why_not(file: Path, error: Exception) -> str:
     return f"{file} can't be opened: {reason}. Nothing was read. Check the name and the disk."
 
 
-def _read_lines(intake: ByteStream, reader: EventReader, number: int) -> Iterator[EventBatch]:
-    for lines in lines_of(intake, is_json=True):
+def _read_lines(stream: ByteStream, reader: EventReader, number: int) -> Iterator[EventBatch]:
+    for lines in lines_of(stream, is_json=True):
         yield from reader.batches(lines, number)
         number += len(lines)
-    if intake.trouble is not None:
+    if stream.trouble is not None:
         closing = EventCounts()
-        closing.refusals.append(intake.trouble.refusal(number))
+        closing.refusals.append(stream.trouble.refusal(number))
         yield closing.batch()

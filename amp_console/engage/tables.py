@@ -86,7 +86,7 @@ def cells_of(line: str, delimiter: str) -> list[str]:
 
 
 def rows_of(
-    intake: ByteStream, header: Header, needed: frozenset[str] = frozenset()
+    stream: ByteStream, header: Header, needed: frozenset[str] = frozenset()
 ) -> Iterator[TableRow | Refusal]:
     """Yield the rows after the header; what is no row, as a refusal.
 
@@ -94,7 +94,7 @@ def rows_of(
     counts if nothing can be missing: its last cell is in quotes, or in no `needed` column.
     """
     to_skip = header.lines_before + 1
-    reader = csv.reader(_texts(intake), delimiter=header.delimiter, strict=True)
+    reader = csv.reader(_texts(stream), delimiter=header.delimiter, strict=True)
     while True:
         line = reader.line_num + 1
         try:
@@ -102,10 +102,10 @@ def rows_of(
         except StopIteration:
             break
         except csv.Error as error:
-            if not _may_continue(intake, error):
+            if not _may_continue(stream, error):
                 yield Refusal(line, _fault(error, reader.line_num - line))
             continue
-        if _is_unfinished(cells, intake, header, needed):
+        if _is_unfinished(cells, stream, header, needed):
             break
         if len(cells) <= 1 and not "".join(cells).strip():
             continue
@@ -113,8 +113,8 @@ def rows_of(
             to_skip -= 1
         else:
             yield _row(line, cells, header)
-    if intake.trouble is not None:
-        yield intake.trouble.refusal(line)
+    if stream.trouble is not None:
+        yield stream.trouble.refusal(line)
 
 
 def _row(line: int, cells: list[str], header: Header) -> TableRow | Refusal:
@@ -128,41 +128,41 @@ def _row(line: int, cells: list[str], header: Header) -> TableRow | Refusal:
 
 
 def _is_unfinished(
-    cells: list[str], intake: ByteStream, header: Header, needed: frozenset[str]
+    cells: list[str], stream: ByteStream, header: Header, needed: frozenset[str]
 ) -> bool:
     """Whether a row is the last one, and may have been cut."""
-    if intake.is_cut and _fitted(cells, header.columns) is not None:
-        is_closed = intake.cut_line.rstrip(b"\r").endswith(b'"')
-        intake.is_cut = not is_closed and header.columns[-1] in needed
-    return intake.is_cut
+    if stream.is_cut and _fitted(cells, header.columns) is not None:
+        is_closed = stream.cut_line.rstrip(b"\r").endswith(b'"')
+        stream.is_cut = not is_closed and header.columns[-1] in needed
+    return stream.is_cut
 
 
-def _may_continue(intake: ByteStream, error: csv.Error) -> bool:
+def _may_continue(stream: ByteStream, error: csv.Error) -> bool:
     """Whether the rest of a row that is not whole is missing, or may still come."""
-    intake.is_cut = intake.is_cut or (intake.may_grow and _UNENDED in str(error))
-    return intake.is_cut or intake.trouble is not None
+    stream.is_cut = stream.is_cut or (stream.may_grow and _UNENDED in str(error))
+    return stream.is_cut or stream.trouble is not None
 
 
 def batches(
-    rows: Iterator[TableRow | Refusal], enter: Callable[[TableRow, EventCounts], None]
+    rows: Iterator[TableRow | Refusal], judge_row: Callable[[TableRow, EventCounts], None]
 ) -> Iterator[EventBatch]:
-    """Let `enter` put the rows into one tally after another.
+    """Let `judge_row` put the rows into one tally after another.
 
     It may raise BrokenCell or UnusableIdentifier.
     """
-    tally = EventCounts()
+    counts = EventCounts()
     for count, row in enumerate(rows, 1):
         try:
             if isinstance(row, Refusal):
-                tally.refusals.append(row)
+                counts.refusals.append(row)
             else:
-                enter(row, tally)
+                judge_row(row, counts)
         except (BrokenCell, UnusableIdentifier) as error:
-            tally.refuse(row.line, str(error))
+            counts.refuse(row.line, str(error))
         if count % BATCH_ROWS == 0:
-            yield tally.batch()
-            tally = EventCounts()
-    yield tally.batch()
+            yield counts.batch()
+            counts = EventCounts()
+    yield counts.batch()
 
 
 def json_in(column: str, cell: str) -> Any:
@@ -204,9 +204,9 @@ def _fault(error: csv.Error, lines_after: int) -> str:
     return f"{_NEVER_CLOSES}: the {lines_after:,} lines after it were not read"
 
 
-def _texts(intake: ByteStream) -> Iterator[str]:
-    for lines in lines_of(intake):
+def _texts(stream: ByteStream) -> Iterator[str]:
+    for lines in lines_of(stream):
         for line in lines:
             yield line.decode("utf-8", "surrogateescape") + "\n"
-    if intake.is_cut:
-        yield intake.cut_line.decode("utf-8", "surrogateescape")
+    if stream.is_cut:
+        yield stream.cut_line.decode("utf-8", "surrogateescape")

@@ -1,4 +1,4 @@
-"""Trying a field mapping on one sample event, to see what it would make of it."""
+"""Trying a field mapping on one sample event, to see what it finds."""
 
 import msgspec
 

@@ -107,7 +107,7 @@ def _cut_array(body: bytes, at: int) -> Generator[list[bytes], None, int]:
 
 
 def _first_event(body: bytes) -> bytes | None:
-    """The event of the body, or the first one of its array; None where that can't be told."""
+    """The event of the body, or the first one of its array; None where that is unclear."""
     at = _beginning(body)
     if is_array(body):
         at = _past_space(body, at + 1)

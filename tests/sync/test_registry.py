@@ -10,7 +10,7 @@ from amp_console.engage import EventBatch, UnreadableSource
 from amp_console.sync.ingest.stream import StreamIngestor
 from amp_console.sync.sources.registry import open_reader, open_stream
 from amp_console.sync.sources.streams import PathStream, PipeStream, StreamGroup
-from tests.sync.test_watching import lines
+from tests.sync.test_watcher import lines
 from tests.sync.workspace import Workspace
 
 

@@ -1,6 +1,6 @@
 """Reading a snapshot of an audience: all its members at one moment, so the others have left.
 
-It is read as a whole before anything of it is wanted. A list that is incomplete removes no one,
+The whole snapshot is read before any member changes. A list that is incomplete removes no one,
 unless the operator insists, and one that removes many is confirmed first.
 """
 
@@ -57,11 +57,11 @@ class SnapshotReport(msgspec.Struct, frozen=True):
     @property
     def question(self) -> str:
         """What there is to confirm, in a sentence."""
-        of = self.removal or Removal(0, 0, 0)
-        lists = plural(of.listed, "member") if of.listed else "no members"
+        removal = self.removal or Removal(0, 0, 0)
+        lists = plural(removal.listed, "member") if removal.listed else "no members"
         return (
-            f"The snapshot lists {lists}. It removes {of.leaving:,} of the "
-            f'{plural(of.members, "member")} of "{self.name}".'
+            f"The snapshot lists {lists}. It removes {removal.leaving:,} of the "
+            f'{plural(removal.members, "member")} of "{self.name}".'
         )
 
 
@@ -101,8 +101,10 @@ class SnapshotReader:
     def add(self, batch: EventBatch) -> None:
         """Stage what was read next."""
         assert self._snapshot is not None
-        of = self._snapshot
-        self._ledger.stage(snapshots.stage_changes, of.audience_id, of.source_id, batch.changes)
+        snapshot = self._snapshot
+        self._ledger.stage(
+            snapshots.stage_changes, snapshot.audience_id, snapshot.source_id, batch.changes
+        )
 
     def end(self, source: BatchReader, refused: int) -> None:
         """Note what is wrong with a list that was read to its end, so many rows `refused`."""
@@ -124,25 +126,25 @@ class SnapshotReader:
         """
         if was_stopped:
             self._problems.append("Reading was stopped before the end.")
-        of = self._snapshot
-        if of is None:
+        snapshot = self._snapshot
+        if snapshot is None:
             state = SnapshotState.INCOMPLETE
             return self._report(state, None) if self._problems else None
         if was_stopped or (self._problems and not self._allow_incomplete):
-            self._ledger.write(snapshots.merge_staged, of.audience_id)
+            self._ledger.write(snapshots.merge_staged, snapshot.audience_id)
             self._is_merged = True
-            return self._report(SnapshotState.INCOMPLETE, self._removal(of))
-        return self._apply_if_routine(of, self._removal(of))
+            return self._report(SnapshotState.INCOMPLETE, self._removal(snapshot))
+        return self._apply_if_routine(snapshot, self._removal(snapshot))
 
     def insist(self) -> SnapshotReport:
         """Ask for an incomplete snapshot to be applied after all. Raises `LedgerError`."""
-        of = self._staged
-        return self._report(SnapshotState.ASKS, self._removal(of))
+        snapshot = self._staged
+        return self._report(SnapshotState.ASKS, self._removal(snapshot))
 
     def confirm(self, agreed: Removal) -> SnapshotReport:
         """Apply the snapshot; where more people would leave by now, it asks again."""
-        of = self._staged
-        more = self._ledger.write(snapshots.apply_snapshot, of, agreed.leaving)
+        snapshot = self._staged
+        more = self._ledger.write(snapshots.apply_snapshot, snapshot, agreed.leaving)
         if more is not None:
             return self._report(SnapshotState.ASKS, more)
         return self._report(SnapshotState.APPLIED, agreed)
@@ -159,17 +161,17 @@ class SnapshotReader:
         assert self._snapshot is not None
         return self._snapshot
 
-    def _removal(self, of: Snapshot) -> Removal:
-        return self._ledger.write(snapshots.removal, of)
+    def _removal(self, snapshot: Snapshot) -> Removal:
+        return self._ledger.write(snapshots.removal, snapshot)
 
-    def _apply_if_routine(self, of: Snapshot, found: Removal) -> SnapshotReport:
-        now: Removal | None = found
+    def _apply_if_routine(self, snapshot: Snapshot, removal: Removal) -> SnapshotReport:
+        now: Removal | None = removal
         while now is not None and not now.needs_consent:
-            found = now
-            now = self._ledger.write(snapshots.apply_snapshot, of, found.leaving)
+            removal = now
+            now = self._ledger.write(snapshots.apply_snapshot, snapshot, removal.leaving)
         if now is None:
-            return self._report(SnapshotState.APPLIED, found)
+            return self._report(SnapshotState.APPLIED, removal)
         return self._report(SnapshotState.ASKS, now)
 
-    def _report(self, state: SnapshotState, found: Removal | None) -> SnapshotReport:
-        return SnapshotReport(self._name, state, found, tuple(self._problems), self._note)
+    def _report(self, state: SnapshotState, removal: Removal | None) -> SnapshotReport:
+        return SnapshotReport(self._name, state, removal, tuple(self._problems), self._note)

@@ -86,7 +86,7 @@ class FileCheckpoint(msgspec.Struct, frozen=True):
 
     @property
     def is_followed(self) -> bool:
-        """Whether the file is read line by line, and something of it was read."""
+        """Whether the file is followed line by line and was read in part."""
         return not self.is_whole and self.head_size > 0
 
 

@@ -27,7 +27,7 @@ from amp_console.sync.sources.tail import (
     read_on,
 )
 
-SNIFFED = 64 * 1024  # bytes from which the format is told
+SNIFFED = 64 * 1024  # bytes from which the format is detected
 COST_OF_EVENT = 100  # bytes; a file may unpack to a thousand times its size
 
 Reading = Generator[int, None, str]
@@ -53,7 +53,7 @@ class FileReader:
         self._events = EventReader(ingestor.options.mapping, ingestor.options.audience)
         self._open: set[Path] = set()
         self._followed: set[Path] = set()
-        self._taken = IngestResult()
+        self._result = IngestResult()
         self.read = 0
         """How many events were read."""
         self.positions: dict[Path, int] = {}
@@ -61,10 +61,10 @@ class FileReader:
         self.moved: list[Path] = []
         """Where logs were found that had been moved away, since the list was cleared last."""
 
-    def taken(self) -> IngestResult:
-        """Return what was taken in since the last call."""
-        taken, self._taken = self._taken, IngestResult()
-        return taken
+    def pop_result(self) -> IngestResult:
+        """Return what was ingested since the last call."""
+        result, self._result = self._result, IngestResult()
+        return result
 
     def follow(self, path: Path, *, is_alone: bool) -> Reading:
         """Read what was added to a file. Raises `LedgerError`, OSError and UnreadableSource.
@@ -83,7 +83,7 @@ class FileReader:
             yield from self._follow_on(path, file, known or self._known_elsewhere(path, file))
         return notice
 
-    def whole(self, path: Path) -> Reading:
+    def read_whole(self, path: Path) -> Reading:
         """Read a file from its beginning to its end; raises as `follow`."""
         while path in self._open:
             yield 0
@@ -169,7 +169,7 @@ class FileReader:
         with path.open("rb") as file:
             is_followed = grows(file, self._checkpoints.find(path, file))
         if not is_followed:
-            return (yield from self.whole(path))
+            return (yield from self.read_whole(path))
         with self._opened(path) as file:
             yield from self._follow_on(path, file, self._known_elsewhere(path, file))
         return ""
@@ -189,24 +189,24 @@ class FileReader:
             known = FileCheckpoint.at(path, self._ingestor.begin(str(path)), begin, 0)
             self._checkpoints.remember(known)
         modified = os.fstat(file.fileno()).st_mtime_ns
-        for part in read_on(file, known.offset):
-            checkpoint = FileCheckpoint.at(path, known.source_id, part.after, modified)
-            if not part.lines:
+        for appended in read_on(file, known.offset):
+            checkpoint = FileCheckpoint.at(path, known.source_id, appended.after, modified)
+            if not appended.lines:
                 self._checkpoints.keep(checkpoint)
                 continue
             batches: list[EventBatch] = []
-            for batch in self._events.batches(part.lines, part.first):
+            for batch in self._events.batches(appended.lines, appended.first):
                 if batches:  # one line may hold events by the million
                     yield _cost(batches[-1])
                 batches.append(batch)
             self._add(self._ingestor.ingest(known.source_id, batches, checkpoint.encode()))
             self._checkpoints.remember(checkpoint)
-            yield part.after.position - known.position
+            yield appended.after.position - known.position
             known = checkpoint
 
-    def _add(self, taken: IngestResult) -> None:
-        self._taken = self._taken.plus(taken)
-        self.read += taken.tally.read
+    def _add(self, result: IngestResult) -> None:
+        self._result = self._result.plus(result)
+        self.read += result.tally.read
 
     @contextmanager
     def _opened(self, path: Path) -> Iterator[BinaryIO]:

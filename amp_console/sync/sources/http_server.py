@@ -1,4 +1,4 @@
-"""The receiver's connections: how many there may be, and how long they may take to say what for.
+"""The receiver's connections: how many there may be, and how long a request's head may take.
 
 uvicorn bounds requests, but neither connections nor the time until a request's head has come; a
 thousand silent connections would take every file handle there is. What is changed of uvicorn's
@@ -30,7 +30,7 @@ OnRefused = Callable[[RefusalReason, int, str], None]
 class ConnectionLimits(msgspec.Struct, frozen=True):
     """How many connections there may be, and the seconds until a request's head has to be there.
 
-    As many again are told to come later; with those it stays below the usual 1,024 file handles.
+    As many again are asked to come later; with those it stays below the usual 1,024 file handles.
     """
 
     connections: int = 400
@@ -44,7 +44,7 @@ def _answer(status: int, *headers: str) -> bytes:
 
 
 class BoundedConnection(H11Protocol):
-    """One connection; beyond the limit it is told to come again, whatever it wants."""
+    """One connection; beyond the limit it is asked to come again."""
 
     is_turned_away = False
     _slow: asyncio.TimerHandle | None = None
@@ -134,7 +134,7 @@ class BoundedConnection(H11Protocol):
 
 
 class Server(uvicorn.Server):
-    """uvicorn behind this door, without signal handlers of its own: the session has them."""
+    """uvicorn with bounded connections and without signal handlers: the session has them."""
 
     def __init__(self, app: ASGIApp, limits: ConnectionLimits, refused: OnRefused) -> None:
         def connection(**settings: Any) -> BoundedConnection:

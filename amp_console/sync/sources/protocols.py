@@ -44,7 +44,7 @@ class Sink(Protocol):
 
 
 class EventStream(Protocol):
-    """A source that is followed: events keep arriving until it ends or is told to."""
+    """A source that is followed: events keep arriving until it ends or the sink is ending."""
 
     async def follow(self, sink: Sink) -> None:
         """Put events into the ledger and hand each result to the sink.

@@ -59,7 +59,7 @@ class StreamGroup:
         return tuple(found for source in self._sources for found in source.status())
 
     def add(self, source: EventStream) -> None:
-        """Take in what this source brings, too; it begins at once in a session under way."""
+        """Follow one more source; it begins at once in a session under way."""
         self._sources.append(source)
         if self._sink is not None:
             self._tasks.add(asyncio.create_task(source.follow(self._sink)))
@@ -95,65 +95,65 @@ class StreamGroup:
 class PathStream:
     """Files that grow, and folders in which files appear."""
 
-    def __init__(self, watching: PathWatcher, options: FollowOptions = FOLLOW_OPTIONS) -> None:
-        self._watching = watching
+    def __init__(self, watcher: PathWatcher, options: FollowOptions = FOLLOW_OPTIONS) -> None:
+        self._watcher = watcher
         self._options = options
         self._trouble = ""
 
     def status(self) -> tuple[SourceStatus, ...]:
-        """The files; before them the ledger, while it can't take in what stands in them."""
-        found = self._watching.status()
+        """The files; before them the ledger, while it can't store what is in them."""
+        found = self._watcher.status()
         return (SourceStatus("ledger", trouble=self._trouble), *found) if self._trouble else found
 
     async def follow(self, sink: Sink) -> None:
-        """Take in what grows and appears, until the session ends.
+        """Ingest what grows and appears, until the session ends.
 
         A ledger that fails is tried again. Raises `LedgerError` where it fails in the end.
         """
         async for _ in self._wake_ups(sink):
             try:
-                scan = self._watching.scan
+                scan = self._watcher.scan
                 await sink.arrived(await asyncio.to_thread(scan, sink.ending.is_set))
                 self._trouble = ""
             except LedgerError as error:
                 self._trouble = str(error)
                 sink.catch_up_soon()  # a part may have been taken in before it failed
-                await _or_ending(sink, self._options.retry)
-        # What was written up to the end is taken in, too, unless it is a backlog.
-        scan = partial(self._watching.scan, turn=LAST_TURN)
+                await _wait_or_ending(sink, self._options.retry)
+        # What was written up to the end is ingested, too, unless it is a backlog.
+        scan = partial(self._watcher.scan, turn=LAST_TURN)
         await sink.arrived(await asyncio.to_thread(scan))
 
     async def _wake_ups(self, sink: Sink) -> AsyncIterator[None]:
-        options, news = self._options, asyncio.Event()
-        folders = asyncio.create_task(self._tell(sink, news))
+        options, changed = self._options, asyncio.Event()
+        folders = asyncio.create_task(self._watch_folders(sink, changed))
         try:
             while not sink.ending.is_set():
-                news.clear()
-                looked = self._watching.clock()
+                changed.clear()
+                looked_at = self._watcher.clock()
                 yield
-                if self._watching.has_more:
+                if self._watcher.has_more:
                     continue
-                while not (sink.ending.is_set() or news.is_set() or self._watching.is_settling):
-                    await _or_ending(sink, options.often)
-                    since = self._watching.clock() - looked
+                while not (sink.ending.is_set() or changed.is_set() or self._watcher.is_settling):
+                    await _wait_or_ending(sink, options.often)
+                    since = self._watcher.clock() - looked_at
                     longest = options.blind if folders.done() else options.seldom
-                    if self._watching.has_news() or since > longest:
+                    if self._watcher.has_news() or since > longest:
                         break
-                if self._watching.is_settling:
-                    await _or_ending(sink, options.often)
+                if self._watcher.is_settling:
+                    await _wait_or_ending(sink, options.often)
         finally:
             folders.cancel()
             await asyncio.gather(folders, return_exceptions=True)
 
-    async def _tell(self, sink: Sink, news: asyncio.Event) -> None:
+    async def _watch_folders(self, sink: Sink, changed: asyncio.Event) -> None:
         """Tell of changes in folders; it ends where the system does not (too many of them, say)."""
-        folders = [path for path in self._watching.paths if path.is_dir()]
+        folders = [path for path in self._watcher.paths if path.is_dir()]
         if not folders:
             await sink.ending.wait()
             return
         with suppress(OSError, RuntimeError):
             async for _ in awatch(*folders, rust_timeout=WAKE_UP):
-                news.set()
+                changed.set()
 
 
 class PipeStream:
@@ -183,12 +183,12 @@ class PipeStream:
         return (seen,)
 
     async def follow(self, sink: Sink) -> None:
-        """Take in the stream, until it or the session ends; all that was read is taken in.
+        """Ingest the stream, until it or the session ends; all that was read is ingested.
 
         It is read by a thread of its own. A ledger that fails is tried again. Raises `LedgerError`
         where it fails in the end, and `UnreadableSource` where nothing of the stream can be read.
         """
-        source_id = await self._kept_trying(sink, lambda: self._ingestor.begin(self._seen.name))
+        source_id = await self._retrying(sink, lambda: self._ingestor.begin(self._seen.name))
         batches: asyncio.Queue[EventBatch | Exception | None] = asyncio.Queue(maxsize=1)
         thread = self._read_aside(batches)
         ending = asyncio.create_task(self._end_with(sink))
@@ -196,7 +196,7 @@ class PipeStream:
             while (batch := await self._next(batches, ending)) is not None:
                 if isinstance(batch, Exception):
                     raise batch
-                await self._take(sink, source_id, batch)
+                await self._ingest(sink, source_id, batch)
         finally:
             ending.cancel()
             self._stream.end()
@@ -249,14 +249,14 @@ class PipeStream:
             self._changed = self._now()
             yield batch
 
-    async def _take(self, sink: Sink, source_id: int, batch: EventBatch) -> None:
-        taken = await self._kept_trying(sink, lambda: self._ingestor.ingest(source_id, [batch]))
+    async def _ingest(self, sink: Sink, source_id: int, batch: EventBatch) -> None:
+        result = await self._retrying(sink, lambda: self._ingestor.ingest(source_id, [batch]))
         position = self._source.position() if self._source else 0
-        events = self._seen.events + taken.tally.read
+        events = self._seen.events + result.tally.read
         self._seen = SourceStatus(self._seen.name, events, self._now(), position)
-        await sink.arrived(taken)
+        await sink.arrived(result)
 
-    async def _kept_trying(self, sink: Sink, work: Callable[[], T]) -> T:
+    async def _retrying(self, sink: Sink, work: Callable[[], T]) -> T:
         while True:
             try:
                 return await asyncio.to_thread(work)
@@ -266,9 +266,9 @@ class PipeStream:
                 self._seen = SourceStatus(
                     self._seen.name, self._seen.events, trouble=without_name(error, self._seen.name)
                 )
-                await _or_ending(sink, self._options.retry)
+                await _wait_or_ending(sink, self._options.retry)
 
 
-async def _or_ending(sink: Sink, seconds: float) -> None:
+async def _wait_or_ending(sink: Sink, seconds: float) -> None:
     with suppress(TimeoutError):
         await asyncio.wait_for(sink.ending.wait(), seconds)

@@ -1,8 +1,8 @@
-"""Following a file that grows, as `tail -F` does: each of its lines once, whatever becomes of it.
+"""Following a file that grows, as `tail -F` does: each of its lines is read once.
 
-A file is told by its device and inode, by how it begins, since an inode is used again, and by the
-bytes before the offset, since a log that is copied and cut short may begin as it did before. A line
-is read once its newline is there, and a JSON document once it is whole, since nothing can be
+A file is recognised by its device and inode, by how it begins, since an inode is used again, and by
+the bytes before the offset, since a log that is copied and cut short may begin as it did before. A
+line is read once its newline is there, and a JSON document once it is whole, since nothing can be
 added to it.
 """
 
@@ -18,7 +18,7 @@ from typing import BinaryIO, NamedTuple
 from amp_console.engage.byte_stream import GZIP_MAGIC
 from amp_console.engage.lines import LINE_LIMIT, LineSplitter
 
-HEAD = 4096  # bytes by which a file is told from another; events of one audience begin alike
+HEAD = 4096  # bytes by which a file is recognised; events of one audience begin alike
 BLOCK_BYTES = 1024 * 1024  # read at once
 
 
@@ -66,13 +66,13 @@ def read_at(file: BinaryIO, position: int, size: int) -> bytes:
 
 
 def identity_of(file: BinaryIO, head_size: int = HEAD) -> FileIdentity:
-    """Tell which file is open, by as many of its first bytes; raises OSError."""
-    found = os.fstat(file.fileno())
-    return _identity(found.st_dev, found.st_ino, read_at(file, 0, head_size))
+    """Return which file is open, by as many of its first bytes; raises OSError."""
+    status = os.fstat(file.fileno())
+    return _identity(status.st_dev, status.st_ino, read_at(file, 0, head_size))
 
 
 def continues(file: BinaryIO, offset: FileOffset) -> bool:
-    """Whether it is the file that was read up to a place; raises OSError."""
+    """Whether it is the file that was read up to an offset; raises OSError."""
     return identity_of(file, offset.identity.head_size) == offset.identity and _reaches(
         file, offset
     )

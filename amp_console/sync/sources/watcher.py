@@ -53,7 +53,7 @@ class Stamp(NamedTuple):
     time: int
 
     @classmethod
-    def of(cls, path: Path) -> "Stamp | None":
+    def read(cls, path: Path) -> "Stamp | None":
         """Look at a file; None where there is none."""
         try:
             found = path.stat()
@@ -84,7 +84,7 @@ class _Turn(NamedTuple):
 
 
 class PathWatcher:
-    """Looks at paths again and again; `scan` takes in what is new. It may block."""
+    """Looks at paths again and again; `scan` ingests what is new. It may block."""
 
     def __init__(
         self,
@@ -108,9 +108,9 @@ class PathWatcher:
     def scan(
         self, is_over: Callable[[], bool] = lambda: False, turn: int | None = None
     ) -> IngestResult:
-        """Take in some of what is new since the last look. Raises `LedgerError`.
+        """Ingest some of what is new since the last look. Raises `LedgerError`.
 
-        It returns early once `is_over`; `turn` as in `WatchOptions`. What was taken in before a
+        It returns early once `is_over`; `turn` as in `WatchOptions`. What was ingested before a
         look failed is returned by the next one; where `has_more`, the next one has more to read at
         once.
         """
@@ -121,7 +121,7 @@ class PathWatcher:
         for path in self._reader.moved:
             self._moved.setdefault(path, self.clock())
         self._reader.moved.clear()
-        return self._reader.taken()
+        return self._reader.pop_result()
 
     @property
     def has_more(self) -> bool:
@@ -131,13 +131,13 @@ class PathWatcher:
     @property
     def is_settling(self) -> bool:
         """Whether a file waits for its second look, to be sure that it is whole."""
-        return any(of.is_settling for of in self._files.values())
+        return any(watched.is_settling for watched in self._files.values())
 
     def has_news(self) -> bool:
         """Whether one of the single files has changed since the last look; folders aren't asked."""
         files = self._files
-        known = [(path, of) for path, of in list(files.items()) if path in self.paths]
-        return any(Stamp.of(path) != of.stamp for path, of in known) or any(
+        known = [(path, watched) for path, watched in list(files.items()) if path in self.paths]
+        return any(Stamp.read(path) != watched.stamp for path, watched in known) or any(
             path not in files and path not in self._aliases and path.is_file()
             for path in self.paths
         )
@@ -147,22 +147,22 @@ class PathWatcher:
         found = list(self._files.items())  # at once: another thread may be looking at files
         missing = [path for path in sorted(self.paths) if not path.exists()]
         shown = [SourceStatus(_name(path), trouble=_MISSING) for path in missing]
-        shown += [self._shown(path, of) for path, of in found if path not in missing]
+        shown += [self._shown(path, watched) for path, watched in found if path not in missing]
         shown.sort(key=lambda source: (not source.trouble, -(source.last or 0.0)))
         return tuple(shown[:MOST_SHOWN])
 
-    def _shown(self, path: Path, of: _Watched) -> SourceStatus:
-        tail, size = self._checkpoints.get(path), of.stamp.size
-        position = 0 if tail is None else size if tail.is_whole else tail.position
+    def _shown(self, path: Path, watched: _Watched) -> SourceStatus:
+        known, size = self._checkpoints.get(path), watched.stamp.size
+        position = 0 if known is None else size if known.is_whole else known.position
         position = self._reader.positions.get(path, position)
-        is_quiet = self.clock() - of.changed >= self._options.patient
-        trouble = "" if of.trouble == CUT and not is_quiet else of.trouble
-        if not trouble and is_quiet and of.seen == of.stamp and position < size and tail:
+        is_quiet = self.clock() - watched.changed >= self._options.patient
+        trouble = "" if watched.trouble == CUT and not is_quiet else watched.trouble
+        if not trouble and is_quiet and watched.seen == watched.stamp and position < size and known:
             trouble = (
-                f"Line {tail.line:,} is not complete: its last {size - position:,} bytes wait for"
+                f"Line {known.line:,} is not complete: its last {size - position:,} bytes wait for"
                 " the rest."
             )
-        return SourceStatus(_name(path), of.events, of.last, position, size, trouble)
+        return SourceStatus(_name(path), watched.events, watched.last, position, size, trouble)
 
     # Looking.
 
@@ -173,46 +173,46 @@ class PathWatcher:
         for path, stamp in self._found():
             there.add(path)
             self._gone.pop(path, None)
-            of = self._files.get(path)
-            if of is None or of.stamp != stamp:
-                of = of or _Watched(stamp, self.clock())
-                of.stamp, of.changed, of.is_settling = stamp, self.clock(), True
-                self._files[path] = of
+            watched = self._files.get(path)
+            if watched is None or watched.stamp != stamp:
+                watched = watched or _Watched(stamp, self.clock())
+                watched.stamp, watched.changed, watched.is_settling = stamp, self.clock(), True
+                self._files[path] = watched
             else:
-                of.is_settling = False
-            if of.seen == stamp:
-                of.is_settling = False
+                watched.is_settling = False
+            if watched.seen == stamp:
+                watched.is_settling = False
             elif path not in reading:
-                self._begin(path, of)
+                self._begin(path, watched)
         self._let_go(there)
         for path in self._lost - reading:
             self._lost.discard(path)
             rest = self._reader.catch_up(path, is_alone=self._is_alone(path))
             self._turns.append(_Turn(path, rest, None))
 
-    def _begin(self, path: Path, of: _Watched) -> None:
+    def _begin(self, path: Path, watched: _Watched) -> None:
         try:
             with path.open("rb") as file:
                 if grows(file, self._checkpoints.get(path)):
                     reading = self._reader.follow(path, is_alone=self._is_alone(path))
-                elif of.is_settling:
+                elif watched.is_settling:
                     return
-                elif ends_complete(file) or self.clock() - of.changed >= self._options.patient:
-                    reading = self._reader.whole(path)
+                elif ends_complete(file) or self.clock() - watched.changed >= self._options.patient:
+                    reading = self._reader.read_whole(path)
                 else:
                     return
         except OSError as error:
-            of.trouble, of.is_settling = _unreadable(error), False
+            watched.trouble, watched.is_settling = _unreadable(error), False
             return
-        of.is_settling = False
-        self._turns.append(_Turn(path, reading, of.stamp))
+        watched.is_settling = False
+        self._turns.append(_Turn(path, reading, watched.stamp))
 
     def _found(self) -> list[tuple[Path, Stamp]]:
         """The files, the oldest first, each under one of its names."""
         named: dict[tuple[int, int], tuple[Path, Stamp]] = {}
         aliases = set()
         for path in self._candidates():
-            stamp = Stamp.of(path)
+            stamp = Stamp.read(path)
             if stamp is None:
                 continue
             other = named.setdefault((stamp.device, stamp.inode), (path, stamp))[0]
@@ -256,7 +256,7 @@ class PathWatcher:
     def _advance(self) -> int:
         """Let the reading whose turn it is take a step; return what it cost, in bytes."""
         turn = self._turns.popleft()
-        before, cost, of = self._reader.read, 0, self._files.get(turn.path)
+        before, cost, watched = self._reader.read, 0, self._files.get(turn.path)
         try:
             cost = next(turn.reading)
         except StopIteration as over:
@@ -266,19 +266,19 @@ class PathWatcher:
         except UnicodeEncodeError:
             self._end(turn, "Its name is not in UTF-8. Rename it to have it read.")
         except OSError as error:
-            if of is not None:
-                of.trouble = _unreadable(error)
+            if watched is not None:
+                watched.trouble = _unreadable(error)
         else:
             self._turns.insert(min(len(self._turns), self._options.opened - 1), turn)
-        if of is not None and (events := self._reader.read - before):
-            of.events += events
-            of.last = self.clock()
+        if watched is not None and (events := self._reader.read - before):
+            watched.events += events
+            watched.last = self.clock()
         return COST_OF_FILE + cost
 
     def _end(self, turn: _Turn, trouble: str) -> None:
-        of = self._files.get(turn.path)
-        if of is not None:
-            of.seen, of.trouble = turn.stamp, trouble
+        watched = self._files.get(turn.path)
+        if watched is not None:
+            watched.seen, watched.trouble = turn.stamp, trouble
 
 
 def _unreadable(error: OSError) -> str:
