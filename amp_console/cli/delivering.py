@@ -105,7 +105,7 @@ def _next_commands(report: RunReport, tally: ReadCounts) -> list[str]:
     lines = []
     if any(audience.left.rejected for audience in report.audiences) or tally.invalid:
         lines.append("See who was rejected and why with: amp-console errors")
-    if any(audience.left.pending and audience.held_until for audience in report.audiences):
+    if any(audience.left.pending and audience.limited_until for audience in report.audiences):
         lines.append("Send before that time with: amp-console sync --now")
     elif any(
         audience.left.pending and not audience.counts.is_stuck for audience in report.audiences

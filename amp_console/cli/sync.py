@@ -42,7 +42,7 @@ def sync(
     from amp_console.cli.importing import describe, read_events
     from amp_console.cli.resources import keys_of, open_connection
     from amp_console.connections.read_only import guard
-    from amp_console.ledger.holds import release
+    from amp_console.ledger.rate_limits import forget_limits
     from amp_console.sync.connection_options import client_for, read_options
     from amp_console.sync.delivery.plan import plan_sync
 
@@ -62,7 +62,7 @@ def sync(
             return Exit.MISUSE
         guard(connection, "Nothing was sent.")
         if now:
-            ledger.write(release, [audience.audience_id for audience in plan.audiences])
+            ledger.write(forget_limits, [audience.audience_id for audience in plan.audiences])
         client = client_for(connection, credentials)
         report = delivering.run_plan(plan, connection, ledger, client, imported.tally)
     if as_json:

@@ -17,7 +17,7 @@ from amp_console.ledger.db import Db
 
 
 class AudienceBusy(Exception):
-    """Another process is delivering the audience."""
+    """Another worker, here or in another process, holds the lease of the audience."""
 
 
 class FileLocks:

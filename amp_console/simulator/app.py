@@ -155,7 +155,7 @@ class Dispatcher:
 
 
 def build(dispatcher: Dispatcher) -> Starlette:
-    """Build the application around a desk, with the control calls beside Amplitude's."""
+    """Build the application around a dispatcher, with the control calls beside Amplitude's."""
     routes = [
         Route(service.path, partial(dispatcher.answer, service), methods=[service.method])
         for service in SERVICES

@@ -10,7 +10,7 @@ from amp_console.ledger import Db, Ledger, cohorts, deliveries
 from amp_console.ledger import audiences as known
 from amp_console.ledger.audiences import Audience
 from amp_console.ledger.event_log import LogEntry, LogKind, add_log_entry
-from amp_console.ledger.locks import AudienceBusy, busy_because
+from amp_console.ledger.locks import AudienceBusy, busy_because, note_holder
 from amp_console.sync.timing import now_in_microseconds
 from amp_console.text import clean
 from amp_console.values import IdType
@@ -65,6 +65,7 @@ def change(
 def _change(
     db: Db, audience: Audience, requested: SettingsChange, now: int, limits: Limits
 ) -> Audience:
+    note_holder(db, audience.id, now)
     deliveries.void_open(db, audience.id, now, limits.late_until(now))
     known.set_overrides(
         db,

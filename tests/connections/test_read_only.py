@@ -125,7 +125,7 @@ def test_front_ends_change_the_ledger_through_sync_alone() -> None:
     """Whatever is set for audiences there is refused for a read-only connection."""
     marks = {
         "plan_repair",  # differences that a plan is about; sending it is refused
-        "release",  # what Amplitude asked to wait for, after `sync` has called the guard
+        "forget_limits",  # what Amplitude asked to wait for, after `sync` has called the guard
     }
     for file, call in calls("cli", "console"):
         if re.search(r"ledger\.(write|awrite|submit)$", ast.unparse(call.func)):

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from amp_console.ledger.holds import release
+from amp_console.ledger.rate_limits import forget_limits
 from amp_console.ledger.runs import RunStatus
 from amp_console.simulator import Answer, Call, Rule
 from amp_console.sync.delivery.run import RunReport
@@ -74,7 +74,7 @@ async def test_the_next_run_asks_nothing_before_that_time(
 
 async def test_an_operator_can_send_before_that_time(workspace: Workspace, clock: Clock) -> None:
     report = await asked_to_wait(workspace, "10800")
-    workspace.ledger.write(release, [audience.audience.id for audience in report.audiences])
+    workspace.ledger.write(forget_limits, [audience.audience.id for audience in report.audiences])
     assert (await workspace.sync()).status is RunStatus.DELIVERED
 
 
@@ -100,9 +100,7 @@ async def test_a_wait_that_concerns_no_cohort_holds_every_audience(
 
 async def test_a_wait_of_years_lasts_a_day(workspace: Workspace, clock: Clock) -> None:
     (note,) = notes(await asked_to_wait(workspace, "99999999")).values()
-    assert (
-        "until 2026-05-04 09:15 UTC. It asked for longer, but no wait is longer than a day." in note
-    )
+    assert "until 2026-05-04 09:15 UTC. It asked for longer, but no wait exceeds a day." in note
     clock.now += 24 * HOUR
     assert (await workspace.sync()).status is RunStatus.DELIVERED
 

@@ -2,7 +2,8 @@
 
 A retry does not repeat the request: the next batch may be smaller, and users may have entered or
 left meanwhile. So no call is wrapped in retries; the loop that sends what is pending asks the
-`RetryBudget` and the `BatchSize` here.
+`RetryBudget` and the `BatchSize` here. What Amplitude asks for with Retry-After outlives the run:
+see `ledger.rate_limits`.
 """
 
 from collections.abc import Iterable
@@ -10,11 +11,11 @@ from typing import NamedTuple
 
 from amp_console.amplitude import RateLimited, TimedOut, TooLarge, Transient
 from amp_console.connections import Limits
-from amp_console.ledger.holds import DAY
+from amp_console.ledger.rate_limits import DAY
 from amp_console.sync.formatting import clock_time
 from amp_console.sync.timing import Timing
 
-LONGEST_WAIT = 60.0  # seconds between two tries
+MAX_BACKOFF = 60.0  # seconds between two tries
 LIFT_AFTER = 8  # clean answers, before a larger batch is tried again
 
 
@@ -57,34 +58,34 @@ class RetryBudget:
     def _seconds(self, error: Transient) -> float:
         if isinstance(error, RateLimited) and error.retry_after is not None:
             return error.retry_after
-        backoff = min(LONGEST_WAIT, self._limits.first_wait * 2.0 ** (self.failures - 1))
+        backoff = min(MAX_BACKOFF, self._limits.first_wait * 2.0 ** (self.failures - 1))
         return backoff * (0.5 + self._timing.rng.random() / 2)
 
 
-class AskedToWait(NamedTuple):
+class RequestedWait(NamedTuple):
     """Amplitude answered 429 with Retry-After: no request before `until`, in microseconds.
 
-    `is_cut`: it asked for longer than a day, the longest that is waited. The ledger keeps it, so
-    that the next run waits, too.
+    `is_capped`: it asked for more than a day, the longest wait allowed. `ledger.rate_limits` keeps
+    it, so that the next run waits, too.
     """
 
     until: int
-    is_cut: bool
+    is_capped: bool
     is_about_cohort: bool
 
 
-def asked_to_wait(error: Transient, now: int) -> AskedToWait | None:
+def asked_to_wait(error: Transient, now: int) -> RequestedWait | None:
     """Return what an error asks for, None where it names no time."""
     if not isinstance(error, RateLimited) or error.retry_after is None:
         return None
     wait = min(error.retry_after * 1_000_000, float(DAY))
-    is_cut = error.retry_after * 1_000_000 > DAY
-    return AskedToWait(now + int(wait), is_cut, error.is_about_cohort)
+    is_capped = error.retry_after * 1_000_000 > DAY
+    return RequestedWait(now + int(wait), is_capped, error.is_about_cohort)
 
 
-def held_note(until: int, now: int, *, is_cut: bool = False) -> str:
+def limit_note(until: int, now: int, *, is_capped: bool = False) -> str:
     """Say until when nothing is sent for an audience, and what happens to its users."""
-    longer = " It asked for longer, but no wait is longer than a day." if is_cut else ""
+    longer = " It asked for longer, but no wait exceeds a day." if is_capped else ""
     return (
         f"Amplitude asked to wait until {clock_time(until, now)}.{longer} "
         "Nothing is sent until then; pending users stay pending."

@@ -1,4 +1,4 @@
-"""Finding the users because of whom Amplitude refuses a whole batch, and delivering the rest."""
+"""Finds the users because of whom Amplitude refuses a whole batch, and delivers the rest."""
 
 from collections.abc import Collection, Iterable, Sequence
 
@@ -9,9 +9,9 @@ from amp_console.sync.delivery.context import AudienceBlocked
 from amp_console.sync.delivery.worker import AudienceWorker, words_of
 from amp_console.values import Operation
 
-MOST_SUSPECTS = 20
-"""So many users refused one by one, and nothing accepted in between: send a control request."""
-MOST_OTHERS = 10  # users sent one by one where there is no user for a control request
+MAX_SUSPECTS = 20
+"""After this many single refusals with nothing accepted in between, send a control request."""
+MAX_OTHERS = 10  # users sent one by one if there is no user for a control request
 
 
 class BatchBisector:
@@ -32,7 +32,7 @@ class BatchBisector:
         self._again: list[list[str]] = []  # suspects to be sent once more
 
     async def run(self, refusal: BadRequest) -> None:
-        """Deliver all but the culprits, who are rejected with Amplitude's words.
+        """Deliver all users except those Amplitude refuses, who are rejected with its words.
 
         Raises `AudienceBlocked` if Amplitude refuses every user, and what
         `AudienceWorker.send` raises.
@@ -54,7 +54,7 @@ class BatchBisector:
         if len(ids) > 1:
             return _halves(ids)
         self._alone += ids
-        if len(self._alone) >= MOST_SUSPECTS:
+        if len(self._alone) >= MAX_SUSPECTS:
             await self._send_control(refusal)
         return []
 
@@ -121,7 +121,7 @@ class BatchBisector:
         """Send other pending users one by one, in place of a control request, until one passes."""
         avoid = {*self._alone, *self._named}
         refused = 0
-        while refused < MOST_OTHERS:
+        while refused < MAX_OTHERS:
             batch = await self._take_other(avoid)
             if batch is None:
                 break
@@ -158,8 +158,9 @@ class BatchBisector:
     async def _take_control(self) -> DeliveryBatch | None:
         """Take a user for a control request, if there is one.
 
-        While users are removed by the ID type not in use, the others are added again after: then a
-        user who was removed by it before serves, too. A comparison does not add the others again.
+        While the batch removes users by the inactive ID type, a user already removed by that type
+        serves, too: the delivery adds those who belong again afterwards. A comparison does not, so
+        it uses the active ID type alone.
         """
         worker = self._worker
         await worker.checkpoint()
@@ -186,9 +187,9 @@ class BatchBisector:
 
 def _no_control(refusal: BadRequest) -> str:
     return (
-        f"Amplitude refuses every request for this cohort: {words_of(refusal)}. No other user is "
-        "delivered yet to check with whether it refuses these users alone. All users stay "
-        "pending. Check the cohort and the connection's settings."
+        f"Amplitude refuses every request for this cohort: {words_of(refusal)}. No other user "
+        "has been delivered, so there is no way to tell whether it refuses only these users. All "
+        "users stay pending. Check the cohort and the connection's settings."
     )
 
 

@@ -9,14 +9,14 @@ import msgspec
 from amp_console.amplitude import AmplitudeError, CohortGone, KeysRefused
 from amp_console.connections import Limits
 from amp_console.connections.read_only import guard
-from amp_console.ledger import Db, Ledger, deliveries, holds, late_effects, runs
+from amp_console.ledger import Db, Ledger, deliveries, late_effects, rate_limits, runs
 from amp_console.ledger.audiences import Audience, audience
 from amp_console.ledger.cohorts import break_link
 from amp_console.ledger.counts import Outstanding, outstanding
 from amp_console.ledger.locks import AudienceBusy, busy_because, note_holder
 from amp_console.ledger.runs import AudienceCounts, RunKind, RunStatus
 from amp_console.ledger.sources import ReadCounts
-from amp_console.sync.delivery.backoff import RetriesExhausted, held_note
+from amp_console.sync.delivery.backoff import RetriesExhausted, limit_note
 from amp_console.sync.delivery.context import ActiveRun, AudienceBlocked, RunContext, RunStopped
 from amp_console.sync.delivery.pending import deliver_audience
 from amp_console.sync.delivery.plan import Plan
@@ -34,14 +34,14 @@ class AudienceReport(msgspec.Struct, frozen=True):
     """What a run did for one audience, and what is outstanding now.
 
     `note` says in words why users are still pending or not yet certain, "" where none are.
-    `held_until` is the time before which Amplitude wants no request, in microseconds since 1970.
+    `limited_until` is the time before which Amplitude wants no request, in microseconds since 1970.
     """
 
     audience: Audience
     counts: AudienceCounts
     left: Outstanding
     note: str
-    held_until: int | None = None
+    limited_until: int | None = None
 
 
 class RunReport(msgspec.Struct, frozen=True):
@@ -177,7 +177,7 @@ async def _deliver_one(
         note = uncertain_text(left.uncertain, left.certain_at)
         await worker.record(note)
     run.progress.finish(audience_id, note or "done")
-    return AudienceReport(known, worker.counts, left, note, worker.held_until)
+    return AudienceReport(known, worker.counts, left, note, worker.limited_until)
 
 
 async def take_turn(worker: AudienceWorker, work: Work) -> str:
@@ -186,7 +186,7 @@ async def take_turn(worker: AudienceWorker, work: Work) -> str:
     Raises `LedgerError`.
     """
     worker.reset()
-    if note := await _held(worker):
+    if note := await _limit_note(worker):
         return note
     audience_id = worker.audience.id
     try:
@@ -194,7 +194,7 @@ async def take_turn(worker: AudienceWorker, work: Work) -> str:
             await worker.write(note_holder, audience_id, worker.now())
             await worker.write(_begin_turn, audience_id, worker.now(), worker.connection.limits)
             worker.audience = await worker.read(audience, audience_id)
-            return await _hold(worker, await _work(worker, work))
+            return await _keep_limit(worker, await _work(worker, work))
     except AudienceBusy:
         return await worker.read(busy_because, audience_id)
 
@@ -205,27 +205,27 @@ def _begin_turn(db: Db, audience_id: int, now: int, limits: Limits) -> None:
     late_effects.make_due_pending(db, audience_id, now, limits.quiet)
 
 
-async def _held(worker: AudienceWorker) -> str:
+async def _limit_note(worker: AudienceWorker) -> str:
     """Say until when Amplitude wants no request for this audience, "" if it accepts them."""
     now = worker.now()
-    worker.held_until = None
+    worker.limited_until = None
     if worker.run.kind is not RunKind.COMPARE:  # downloads have limits of their own
-        worker.held_until = await worker.read(holds.held_until, worker.audience.id, now)
-    return held_note(worker.held_until, now) if worker.held_until is not None else ""
+        worker.limited_until = await worker.read(rate_limits.limited_until, worker.audience.id, now)
+    return limit_note(worker.limited_until, now) if worker.limited_until is not None else ""
 
 
-async def _hold(worker: AudienceWorker, note: str) -> str:
+async def _keep_limit(worker: AudienceWorker, note: str) -> str:
     """Keep for the next run how long Amplitude asked to wait, unless it answered since."""
     asked, now = worker.asked_to_wait, worker.now()
     is_over = not note or asked is None or asked.until <= now
     if asked is None or is_over or worker.run.kind is RunKind.COMPARE:
         return note
-    audience_id = worker.audience.id if asked.is_about_cohort else holds.ALL
-    await worker.write(holds.hold, audience_id, asked.until)
-    worker.held_until = asked.until
+    audience_id = worker.audience.id if asked.is_about_cohort else rate_limits.CONNECTION
+    await worker.write(rate_limits.keep_limit, audience_id, asked.until)
+    worker.limited_until = asked.until
     if worker.counts.is_stuck:
         return note
-    return held_note(asked.until, now, is_cut=asked.is_cut)
+    return limit_note(asked.until, now, is_capped=asked.is_capped)
 
 
 async def _work(worker: AudienceWorker, work: Work) -> str:

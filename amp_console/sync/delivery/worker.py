@@ -23,7 +23,7 @@ from amp_console.ledger import Db, deliveries, runs
 from amp_console.ledger.audiences import Audience
 from amp_console.ledger.deliveries import DeliveryBatch, RequestAnswer
 from amp_console.ledger.runs import AudienceCounts
-from amp_console.sync.delivery.backoff import AskedToWait, BatchSize, RetryBudget, asked_to_wait
+from amp_console.sync.delivery.backoff import BatchSize, RequestedWait, RetryBudget, asked_to_wait
 from amp_console.sync.delivery.context import ActiveRun, RunStopped
 from amp_console.sync.timing import Stop
 from amp_console.values import IdType, Operation
@@ -39,7 +39,7 @@ class AudienceWorker:
     """Sends an audience's requests, one after the other, and counts what came back.
 
     `comparison_id`, once set, limits what is taken to the chosen differences of that comparison.
-    `held_until` is the time before which Amplitude wants no request for this audience, in
+    `limited_until` is the time before which Amplitude wants no request for this audience, in
     microseconds since 1970. `was_accepted`: Amplitude has accepted a request for this cohort in
     this turn.
     """
@@ -55,8 +55,8 @@ class AudienceWorker:
         self.retry_budget = RetryBudget(self.connection.limits, context.timing)
         self.batch_size = BatchSize(self.connection.limits)
         self.comparison_id: int | None = None
-        self.held_until: int | None = None
-        self.asked_to_wait: AskedToWait | None = None
+        self.limited_until: int | None = None
+        self.asked_to_wait: RequestedWait | None = None
         self.was_accepted = False
         self._ledger = context.ledger
         self._timing = context.timing

@@ -217,10 +217,10 @@ class Follower:
         may have released it.
         """
         worker, options = self._worker, self._options
-        if worker.held_until is None:
+        if worker.limited_until is None:
             return options.retry_after
-        left = (worker.held_until - worker.now()) / 1_000_000
-        return min(max(left, options.retry_after), options.longest_held)
+        left = (worker.limited_until - worker.now()) / 1_000_000
+        return min(max(left, options.retry_after), options.rate_limit_recheck)
 
     async def _deliver(self) -> None:
         worker = self._worker

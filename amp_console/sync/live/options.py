@@ -16,7 +16,9 @@ class LiveOptions(msgspec.Struct, frozen=True):
     create: bool = False
     grace: float = 30.0
     retry_after: float = 5.0  # until an audience that could not be delivered is tried again
-    longest_held: float = 60.0  # ... where Amplitude asked to wait: an operator may release it
+    rate_limit_recheck: float = (
+        60.0  # ... where Amplitude asked to wait: an operator may release it
+    )
     most_arrivals: int = 500  # times of arrival kept per audience; more are merged
     snapshot_seconds: float = 1.0  # between two snapshots; all below count in snapshots
     counts_every: int = 10  # until the history has what was read

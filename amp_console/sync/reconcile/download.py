@@ -31,7 +31,7 @@ STARTS, STARTS_WINDOW = 60, 600 * 1_000_000  # exports started per window, in mi
 REUSE_FOR = 3600 * 1_000_000  # microseconds after its start that an unread export is reused
 POLL_SECONDS = (1, 2, 3, 5)  # between the first polls; then LATER_POLL_SECONDS
 LATER_POLL_SECONDS = 10
-LONGEST_WAIT = 1800  # seconds for one export; 30 to 60 and more are usual
+MAX_EXPORT_WAIT = 1800  # seconds for one export; 30 to 60 and more are usual
 EXPIRED_LINKS = 5  # in a row, after which the connection is too slow for the file
 CHUNK = 50_000  # members written to the ledger at once
 
@@ -135,9 +135,9 @@ async def _wait_for(worker: AudienceWorker, download: Download) -> None:
         for _ in range(next(polls, LATER_POLL_SECONDS)):
             waited = worker.elapsed() - begun
             worker.show(f"waiting for Amplitude's export, {waited:.0f} s")
-            if waited > LONGEST_WAIT:
+            if waited > MAX_EXPORT_WAIT:
                 raise AudienceBlocked(
-                    f"Amplitude's export is not ready after {LONGEST_WAIT // 60} minutes. "
+                    f"Amplitude's export is not ready after {MAX_EXPORT_WAIT // 60} minutes. "
                     "Nothing was changed, and the export is kept: compare again to keep waiting."
                 )
             await worker.sleep(1)
