@@ -139,10 +139,9 @@ class RateLimited(Transient):
     """Too many requests, or an allowance is spent (429).
 
     `retry_after` is how many seconds Amplitude asks to wait, None where it does not say.
-    `is_about_cohort`: the request was a change of one cohort.
+    `is_about_cohort`: the request was a change of one cohort. `is_cohort_busy`: another change of
+    it is under way, and Amplitude takes one at a time.
     """
-
-    _HAPPENED = "Amplitude asks for fewer requests"
 
     def __init__(
         self,
@@ -152,10 +151,17 @@ class RateLimited(Transient):
         *,
         retry_after: float | None = None,
         is_about_cohort: bool = False,
+        is_cohort_busy: bool = False,
     ) -> None:
         super().__init__(status, words, text)
         self.retry_after = retry_after
         self.is_about_cohort = is_about_cohort
+        self.is_cohort_busy = is_cohort_busy
+
+    def _happened(self) -> str:
+        if self.is_cohort_busy:
+            return "Amplitude is busy with another change of this cohort"
+        return "Amplitude asks for fewer requests"
 
     def _next(self) -> str:
         return f"Wait {_duration(self.retry_after)}, then try again."
@@ -169,12 +175,6 @@ def _duration(seconds: float | None) -> str:
     if seconds < 7200:
         return f"{seconds / 60:.0f} minutes"
     return f"{seconds / 3600:,.0f} hours"
-
-
-class CohortBusy(RateLimited):
-    """Another change of the same cohort is under way: Amplitude takes one at a time (429)."""
-
-    _HAPPENED = "Amplitude is busy with another change of this cohort"
 
 
 class TooLarge(Transient):
@@ -197,9 +197,13 @@ class ServerTrouble(Transient):
         return f"Amplitude had trouble answering (status {self.status})"
 
     def _next(self) -> str:
-        if (self.status or 0) < 500:
-            return "Check the base URL, and any proxy on the way, then try again."
-        return "Try again later."
+        return _check_or_wait(self.status)
+
+
+def _check_or_wait(status: int | None) -> str:
+    if (status or 0) < 500:
+        return "Check the base URL, and any proxy on the way, then try again."
+    return "Try again later."
 
 
 class Unconfirmed(Transient):
@@ -227,11 +231,13 @@ class ForeignAnswer(Transient):
         return f"A proxy or another server answered instead of Amplitude (status {self.status})"
 
 
-class AnswerTooLong(ServerTrouble):
+class AnswerTooLong(Transient):
     """An answer that is longer than any of Amplitude's, and was not read to its end."""
 
-    def _happened(self) -> str:
-        return "The answer was far too long and was not read to the end"
+    _HAPPENED = "The answer was far too long and was not read to the end"
+
+    def _next(self) -> str:
+        return _check_or_wait(self.status)
 
 
 class Unreachable(enum.Enum):

@@ -10,7 +10,6 @@ from typing import NamedTuple
 from amp_console.amplitude.errors import (
     AmplitudeError,
     BadRequest,
-    CohortBusy,
     CohortGone,
     ForeignAnswer,
     KeysRefused,
@@ -72,9 +71,11 @@ def judge(status: int, body: str, asked: RefusedCall, wait: float | None) -> Amp
         return ServerTrouble(*said, may_be_applied=is_unsure)
     if status == 429:
         is_about_cohort = asked.is_change and asked.cohort_id is not None
-        is_busy = is_about_cohort and _BUSY.search(said[1])
-        return (CohortBusy if is_busy else RateLimited)(
-            *said, retry_after=wait, is_about_cohort=is_about_cohort
+        return RateLimited(
+            *said,
+            retry_after=wait,
+            is_about_cohort=is_about_cohort,
+            is_cohort_busy=is_about_cohort and _BUSY.search(said[1]) is not None,
         )
     if status == 413:
         return TooLarge(*said)

@@ -5,7 +5,6 @@ import pytest
 from amp_console.amplitude.errors import (
     AmplitudeError,
     BadRequest,
-    CohortBusy,
     CohortGone,
     ForeignAnswer,
     KeysReason,
@@ -90,8 +89,8 @@ def test_the_words_are_found_in_their_order(body: str, found: str) -> None:
         (422, '{"errors":[{"message":"No"}]}', CHANGE, BadRequest),
         (400, '{"error":{"http_code":400,"type":"invalid_request"}}', CHANGE, BadRequest),
         (429, "", CHANGE, RateLimited),
-        (429, said("Exceeded concurrent limit with query of cost 415"), CHANGE, CohortBusy),
-        (429, said("Another update is in progress"), CHANGE, CohortBusy),
+        (429, said("Exceeded concurrent limit with query of cost 415"), CHANGE, RateLimited),
+        (429, said("Another update is in progress"), CHANGE, RateLimited),
         (429, said("Exceeded concurrent limit"), CREATION, RateLimited),
         (429, said("Exceeded concurrent limit"), DOWNLOAD, RateLimited),
         (408, "", CHANGE, TimedOut),
@@ -287,7 +286,6 @@ def test_an_error_says_what_happened_what_was_kept_and_what_to_do(
     "kind",
     [
         RateLimited,
-        CohortBusy,
         TooLarge,
         ServerTrouble,
         NoConnection,
@@ -298,6 +296,25 @@ def test_an_error_says_what_happened_what_was_kept_and_what_to_do(
 )
 def test_passing_trouble_is_transient(kind: type[AmplitudeError]) -> None:
     assert issubclass(kind, Transient)
+
+
+@pytest.mark.parametrize(
+    ("text", "asked", "is_busy"),
+    [
+        ("Exceeded concurrent limit with query of cost 415", CHANGE, True),
+        ("Another update is in progress", CHANGE, True),
+        ("Exceeded concurrent limit", CREATION, False),
+        ("Exceeded concurrent limit", DOWNLOAD, False),
+        ("Slow down", CHANGE, False),
+    ],
+)
+def test_a_rate_limit_says_whether_another_change_of_the_cohort_is_under_way(
+    text: str, asked: RefusedCall, is_busy: bool
+) -> None:
+    error = judge(429, said(text), asked, None)
+    assert isinstance(error, RateLimited)
+    assert error.is_cohort_busy is is_busy
+    assert ("busy with another change of this cohort" in str(error)) is is_busy
 
 
 @pytest.mark.parametrize("kind", [KeysRefused, CohortGone, BadRequest])

@@ -8,6 +8,7 @@ import msgspec
 
 from amp_console.amplitude import (
     AmplitudeError,
+    AnswerTooLong,
     BadRequest,
     ForeignAnswer,
     RateLimited,
@@ -32,7 +33,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 # A smaller request may pass where this one did not.
-TOO_MUCH = (TimedOut, TooLarge, ServerTrouble, ForeignAnswer, Unconfirmed)
+TOO_MUCH = (TimedOut, TooLarge, ServerTrouble, AnswerTooLong, ForeignAnswer, Unconfirmed)
 
 
 class AudienceWorker:
