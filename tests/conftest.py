@@ -17,7 +17,7 @@ PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy"
 CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "NO_PROXY", "no_proxy")
 
 MEMORY = Path("/dev/shm")  # noqa: S108  # Linux alone has it
-ROOM = 4 * 1024**3  # bytes; all tests together write a tenth of it
+ROOM = 4 * 1024**3  # bytes; all tests together write a tenth of that
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -104,7 +104,7 @@ class CohortGone(AmplitudeError):
 class BadRequest(AmplitudeError):
     """Amplitude refuses the request as it is; the same one would be refused again.
 
-    `culprits` are the ids that the refusal names; it may name none, or a sample.
+    `named_ids` are the ids that the refusal names; it may name none, or a sample.
     """
 
     _NEXT = "Correct what Amplitude's answer names, then try again."
@@ -115,10 +115,10 @@ class BadRequest(AmplitudeError):
         words: str = "",
         text: str = "",
         *,
-        culprits: tuple[str, ...] = (),
+        named_ids: tuple[str, ...] = (),
     ) -> None:
         super().__init__(status, words, text)
-        self.culprits = culprits
+        self.named_ids = named_ids
 
     def _happened(self) -> str:
         return f"Amplitude refused the request (status {self.status})"

@@ -95,10 +95,10 @@ def _refusal(said: tuple[int, str, str], body: str, asked: RefusedCall) -> Ampli
         return TimedOut(*said)
     if status in {401, 403}:
         return KeysRefused(*said)
-    named = culprits(body)
+    named = named_ids(body)
     if status == 400 and not named and _TOO_MANY.search(text):
         return TooLarge(*said)
-    return BadRequest(*said, culprits=named)
+    return BadRequest(*said, named_ids=named)
 
 
 def is_amplitudes(body: str) -> bool:
@@ -112,7 +112,7 @@ def is_amplitudes(body: str) -> bool:
         return False
     if whole(dig(tree, "error", "http_code")) is not None:
         return True
-    return any(_said(tree, path) for path in _WORDS) or bool(culprits(body))
+    return any(_said(tree, path) for path in _WORDS) or bool(named_ids(body))
 
 
 def _said(tree: object, path: tuple[str | int, ...]) -> str:
@@ -154,7 +154,7 @@ def _text_of(page: str) -> str:
     return one_line(unescape(_TAGS.sub(" ", page)))[:200]
 
 
-def culprits(body: str) -> tuple[str, ...]:
+def named_ids(body: str) -> tuple[str, ...]:
     """Return the ids that a refusal names, each once."""
     try:
         tree = parse(body)

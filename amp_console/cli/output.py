@@ -168,8 +168,8 @@ def say_misuse(error: click.ClickException) -> None:
 
 def say_defect(error: Exception) -> None:
     """Print the traceback of a defect."""
-    for part in traceback.format_exception(error):
-        say(*part.splitlines(), err=True)
+    for entry in traceback.format_exception(error):
+        say(*entry.splitlines(), err=True)
 
 
 def is_read() -> bool:

@@ -19,7 +19,9 @@ from amp_console.values import IdType
 BUSY_HERE = "The audience is being synced. Nothing was changed. Try again when the sync is over."
 
 
-async def apply(services: Services, audience: Audience, wish: SettingsChange) -> Audience | None:
+async def apply(
+    services: Services, audience: Audience, requested: SettingsChange
+) -> Audience | None:
     """Change an audience's settings and return it as it is then; None where that can't be.
 
     Why it can't be is said. Mistakes in what was entered are the form's to tell beforehand.
@@ -28,7 +30,7 @@ async def apply(services: Services, audience: Audience, wish: SettingsChange) ->
     if session is None:
         return None
     try:
-        changed = await aside(change, session.ledger, session.connection, audience, wish)
+        changed = await aside(change, session.ledger, session.connection, audience, requested)
     except AudienceBusy as error:
         services.notifications.post(
             BUSY_HERE if services.jobs.holds(audience.id) else str(error), "warning"

@@ -1,4 +1,4 @@
-"""Starting an import, and the sentences on what came of it."""
+"""Starts an import and describes its result."""
 
 from collections.abc import Iterator, Sequence
 

@@ -37,7 +37,7 @@ class ResilientFile:
 
 
 def resilient(driver: type[Driver]) -> type[Driver]:
-    """Return a driver that goes on painting when its terminal is gone."""
+    """Return a driver that keeps painting when its terminal is gone."""
 
     class ResilientDriver(driver):  # type: ignore[valid-type,misc]
         def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -1,4 +1,4 @@
-"""Sentences about a run and its requests: what it waits for, what came of it, what to do next."""
+"""Sentences about a run and its requests: what it waits for, how it ended, what to do next."""
 
 from collections.abc import Iterator, Sequence
 
@@ -21,9 +21,9 @@ _ENDS = {
     "delivered": "Everything is delivered.",
     "partial": "Delivered, except users rejected earlier, or invalid events.",
     "stopped": "Stopped with users still pending.",
-    "interrupted": "Interrupted: its amp-console ended in the middle. Whoever it had no answer "
+    "interrupted": "Interrupted: its amp-console ended in the middle. Users it had no answer "
     "about is pending.",
-    "running": "Another amp-console is at it.",
+    "running": "Another amp-console is running it.",
 }
 
 

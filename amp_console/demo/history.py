@@ -69,7 +69,7 @@ class History:
         """How much of the history is seeded, from 0.0 to 1.0."""
 
     def refused(self) -> frozenset[str]:
-        """The users for whom Amplitude refuses the whole request."""
+        """The users because of which Amplitude refuses the whole request."""
         return frozenset(user_ids(self._seed, SHOPPERS, FIRST_SHOPPERS, REFUSED))
 
     async def seed_all(self, client: AmplitudeClient) -> None:

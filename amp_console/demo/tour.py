@@ -43,7 +43,7 @@ def tour_stops(seed: int = 1) -> tuple[TourStop, ...]:
 _HOME = (
     TourStop(
         "Home: six audiences of Segment Engage, each beside its cohort in Amplitude. A sign and a "
-        "word say how each one stands.",
+        "word show the state of each.",
         (Step("g", "AudiencesScreen", ("11,774", "High value")),),
     ),
     TourStop(

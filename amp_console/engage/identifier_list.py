@@ -21,7 +21,7 @@ def read_identifiers(
 
     A quoted one is unquoted as in a CSV file, a blank line is no member, and a title in the first
     line is passed over. Where the first one begins with a tab, as in Amplitude's exports, a tab
-    before any of them is no part of it.
+    before the first identifier is not part of the list.
     """
     enter = _entry(AudienceRef("", "", key), id_type, taken_at)
     number, margin = 1, ""

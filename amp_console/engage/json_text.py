@@ -15,7 +15,7 @@ import msgspec
 DEPTH = 64  # nesting that is decoded; all that Engage says lies within four levels
 ELEMENT_LIMIT = 32 * 1024 * 1024  # bytes
 
-# Stands for a document that was skipped for its length. It is broken as JSON and as CSV, so
+# Takes the place of a document that was skipped for its length. It is broken as JSON and as CSV, so
 # readers need no check for it until one of them turns out to be broken.
 TOO_LONG = b'"longer than 32 MiB"!'
 BOM = b"\xef\xbb\xbf"  # how some programs begin a file in UTF-8; it is no part of its first line

@@ -1,4 +1,4 @@
-"""How far each source was read, kept in the same transaction as what was read of it."""
+"""How far each source was read, kept in the same transaction as the events that were read."""
 
 from typing import NamedTuple
 

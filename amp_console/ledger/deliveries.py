@@ -224,14 +224,14 @@ def confirm(
     return _reject(db, batch, skipped, Reason.UNKNOWN, reason, answer.at) if skipped else 0
 
 
-def refuse(db: Db, batch: DeliveryBatch, culprits: Sequence[str], answer: RequestAnswer) -> int:
+def refuse(db: Db, batch: DeliveryBatch, named_ids: Sequence[str], answer: RequestAnswer) -> int:
     """Amplitude refused the request because of these users, and again, although it took others.
 
     That says nothing about whether they are in: an upload may have added them.
     """
     settle(db, batch.request_id, "void", answer, 0)
     words = answer.words or f"Amplitude answered with status {answer.status}"
-    return _reject(db, batch, culprits, Reason.REFUSED, words, answer.at)
+    return _reject(db, batch, named_ids, Reason.REFUSED, words, answer.at)
 
 
 def _reject(

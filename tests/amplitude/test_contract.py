@@ -54,8 +54,8 @@ async def client(simulator: Simulator) -> AsyncIterator[AmplitudeClient]:
 
 
 def upload(simulator: Simulator, *ids: str, **more: object) -> Upload:
-    wish = {"name": "Shoppers", "app_id": simulator.world.app_id, "owner": OWNER}
-    return msgspec.convert({**wish, "id_type": "user_id", "ids": list(ids), **more}, Upload)
+    fields = {"name": "Shoppers", "app_id": simulator.world.app_id, "owner": OWNER}
+    return msgspec.convert({**fields, "id_type": "user_id", "ids": list(ids), **more}, Upload)
 
 
 class TestUpload:
@@ -78,8 +78,8 @@ class TestUpload:
 
     async def test_takes_amplitude_ids(self, simulator: Simulator, client: AmplitudeClient) -> None:
         number = simulator.world.add_user("u1")
-        wish = upload(simulator, str(number), id_type="amplitude_id")
-        made = await client.upload(wish)
+        fields = upload(simulator, str(number), id_type="amplitude_id")
+        made = await client.upload(fields)
         assert simulator.world.members(made.cohort_id or "") == {"u1"}
 
     async def test_of_unknown_users_names_them(
@@ -87,19 +87,19 @@ class TestUpload:
     ) -> None:
         with pytest.raises(BadRequest) as refused:
             await client.upload(upload(simulator, "ghost-1"))
-        assert refused.value.culprits == ("ghost-1",)
+        assert refused.value.named_ids == ("ghost-1",)
         simulator.behaviour = Behaviour(refuses_all_invalid=False)
         assert (await client.upload(upload(simulator, "ghost-1"))).matched == 0
 
     @pytest.mark.parametrize(
-        "wrong", [{"owner": "nobody@else.example"}, {"app_id": 7}, {"ids": []}], ids=str
+        "wrong", [{"owner": "no-one@else.example"}, {"app_id": 7}, {"ids": []}], ids=str
     )
     async def test_that_cannot_be_names_no_culprits(
         self, simulator: Simulator, client: AmplitudeClient, wrong: dict[str, object]
     ) -> None:
         with pytest.raises(BadRequest) as refused:
             await client.upload(upload(simulator, "u1", **wrong))
-        assert refused.value.culprits == ()
+        assert refused.value.named_ids == ()
         assert refused.value.words
 
 

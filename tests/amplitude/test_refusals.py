@@ -17,7 +17,7 @@ from amp_console.amplitude.errors import (
     Transient,
     Unconfirmed,
 )
-from amp_console.amplitude.refusals import RefusedCall, culprits, judge, retry_after, words
+from amp_console.amplitude.refusals import RefusedCall, judge, named_ids, retry_after, words
 
 CHANGE = RefusedCall("abcd1234", True, True)
 CREATION = RefusedCall(None, True, True)
@@ -194,9 +194,9 @@ def test_refused_keys_say_why(details: str, reason: KeysReason, maybe_wrong_regi
     ],
 )
 def test_the_named_ids_are_the_culprits(body: str, named: tuple[str, ...]) -> None:
-    assert culprits(body) == named
+    assert named_ids(body) == named
     error = judge(400, body, CHANGE, None)
-    assert getattr(error, "culprits", ()) == named
+    assert getattr(error, "named_ids", ()) == named
     assert isinstance(error, BadRequest if named else ForeignAnswer)
 
 

@@ -160,5 +160,5 @@ async def test_the_culprits_of_a_refusal_are_named(
     server.will(json_reply(400, {"error": {"message": "Bad ids", "metadata": metadata}}))
     with pytest.raises(BadRequest) as caught:
         await change(client)
-    assert caught.value.culprits == ("a", "7")
+    assert caught.value.named_ids == ("a", "7")
     assert caught.value.words == "Bad ids"

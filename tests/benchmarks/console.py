@@ -13,7 +13,7 @@ Measured are, in this order:
 - key to repaint while `--events` events are imported and 60,000 users are synced to a simulated
   Amplitude in a process of its own;
 - key to repaint in the live view, which follows a file that grows by 1,000 events a second into 20
-  audiences, a minute long: half of it with Amplitude gone, then back.
+  audiences, a minute long: half of that with Amplitude gone, then back.
 
 The terminal's own emulation (pyte) is part of every figure: some milliseconds for a repaint.
 """

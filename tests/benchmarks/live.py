@@ -6,7 +6,7 @@ Events are written to a file that `amp-console watch` follows, or posted to `amp
 arrays, at the rate; people enter and leave at random, and each request takes Amplitude 0.3 s. In
 the end the process is told to end, and the cohorts in the simulated Amplitude must be exactly those
 of the events. Printed are the lag (95%) as the process itself says it, beside the flush time, its
-memory after each tenth of the time (MiB), and the events' real rate. A short run of it is one of
+memory after each tenth of the time (MiB), and the events' real rate. A short run is one of
 the tests.
 """
 

@@ -205,7 +205,7 @@ def main() -> None:
     median = statistics.median(full)
     for name, times in (("lines as they are", lines), ("a few fields", structs)):
         bare = statistics.median(times)
-        print(f"bare loop, {name}: {bare:.2f} s; ours {median:.2f} s: {bare / median:.2f} of it")
+        print(f"bare loop, {name}: {bare:.2f} s; ours {median:.2f} s: {bare / median:.2f} of that")
     print(f"peak memory {max(memory):.0f} MiB (to be under 300)")
 
 

@@ -98,7 +98,7 @@ class TestConnect:
             ["--base-url", "http://amplitude.example"],
             ["--base-url", "http://127.0.0.1:1", "--region", "europe"],
             ["--user-id-path", "userId"],
-            ["--owner-email", "nobody"],
+            ["--owner-email", "no-one"],
         ],
         ids=str,
     )
@@ -464,7 +464,7 @@ class TestAudience:
         found = (audience["cohort_id"], audience["id_type"], audience["owner_email"])
         assert found == ("26umsb5", "amplitude_id", "ben@acme.example")
 
-    @pytest.mark.parametrize("option", [["--owner-email", "nobody"], ["--cohort-name", "  "]])
+    @pytest.mark.parametrize("option", [["--owner-email", "no-one"], ["--cohort-name", "  "]])
     def test_refuses_what_cannot_be_right(
         self, operator: Operator, file: Path, option: list[str]
     ) -> None:

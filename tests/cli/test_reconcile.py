@@ -197,7 +197,7 @@ def test_more_downloads_than_are_left_are_not_begun(
         (("shoppers", "--all"), "Name audiences, or add --all."),
         (("shoppers", "tests", "--against", "-"), "--against is a list of one audience"),
         (("shoppers", "--replace"), "add --apply both"),
-        (("nobody",), "There is no audience 'nobody'"),
+        (("no-one",), "There is no audience 'no-one'"),
         (("shoppers", "--against", "nowhere.csv"), "nowhere.csv does not exist"),
     ],
 )

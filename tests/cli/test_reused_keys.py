@@ -15,8 +15,8 @@ OLD, NEW = "aud_old", "aud_new"
 def spring(operator: Operator, tmp_path: Path) -> Operator:
     """An operator with two audiences of one key: old-0 and old-1 in the one, new-0 in the other."""
     events = [
-        event(user, True, audience="spring", personas={"computation_id": of})
-        for of, user in ((OLD, "old-0"), (OLD, "old-1"), (NEW, "new-0"))
+        event(user, True, audience="spring", personas={"computation_id": target})
+        for target, user in ((OLD, "old-0"), (OLD, "old-1"), (NEW, "new-0"))
     ]
     path = tmp_path / "events.ndjson"
     path.write_text("".join(f"{json.dumps(item)}\n" for item in events))
@@ -38,9 +38,9 @@ def members(operator: Operator) -> dict[str, int]:
 
 @pytest.mark.parametrize(("of", "counts"), [(NEW, {OLD: 2, NEW: 2}), (OLD, {OLD: 4, NEW: 1})])
 def test_a_download_is_given_to_either_by_its_computation_id(
-    spring: Operator, download: Path, of: str, counts: dict[str, int]
+    spring: Operator, download: Path, text: str, counts: dict[str, int]
 ) -> None:
-    ended = spring.run("import", download, "--audience", of)
+    ended = spring.run("import", download, "--audience", text)
     assert ended.status == 0, ended.err
     assert members(spring) == counts
 
@@ -96,12 +96,12 @@ def test_every_command_shows_and_understands_the_computation_id(spring: Operator
 
 
 def test_errors_name_the_audience_by_its_computation_id(spring: Operator, tmp_path: Path) -> None:
-    for of in (OLD, NEW):
-        assert spring.run("audience", of, "--id-type", "amplitude_id").status == 0
-    for of, count in ((OLD, 2), (NEW, 1)):
-        rejected = spring.run("errors", of, "--json").document["rejected"]
+    for entry in (OLD, NEW):
+        assert spring.run("audience", entry, "--id-type", "amplitude_id").status == 0
+    for entry, count in ((OLD, 2), (NEW, 1)):
+        rejected = spring.run("errors", entry, "--json").document["rejected"]
         assert [(item["audience"], item["computation_id"]) for item in rejected] == [
-            (of, of)
+            (entry, entry)
         ] * count
     assert NEW in spring.run("errors").out
 

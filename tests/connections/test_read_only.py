@@ -29,14 +29,16 @@ RING = {"PYTHON_KEYRING_BACKEND": f"{backends.Memory.__module__}.Memory"}
 
 Write = Callable[[ConnectionStore, Keyring, Connection, Credentials], object]
 WRITERS: dict[str, Write] = {
-    "save": lambda store, _, of, __: store.save(msgspec.structs.replace(of, app_id=7)),
-    "remove": lambda store, _, of, __: store.remove(of.name),
+    "save": lambda store, _, target, __: store.save(msgspec.structs.replace(target, app_id=7)),
+    "remove": lambda store, _, target, __: store.remove(target.name),
     "mark_deleted": lambda store, _, __, ___: store.mark_deleted("item"),
     "store_keys": store_keys,
-    "store_webhook_secret": lambda store, keyring, of, _: store_webhook_secret(
-        store, keyring, of, Secret("not-a-secret")
+    "store_webhook_secret": lambda store, keyring, target, _: store_webhook_secret(
+        store, keyring, target, Secret("not-a-secret")
     ),
-    "forget_connection": lambda store, keyring, of, _: forget_connection(store, keyring, of.name),
+    "forget_connection": lambda store, keyring, target, _: forget_connection(
+        store, keyring, target.name
+    ),
     "retry_forgotten": lambda store, keyring, _, __: retry_forgotten(store, keyring),
 }
 

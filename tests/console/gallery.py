@@ -92,7 +92,7 @@ async def _for_ever(_: float) -> None:
 
 @contextmanager
 def _stage() -> Iterator[SimulatedSession]:
-    """The demo with its scene set, at a moment that stands still, in UTC."""
+    """The demo with its scene set, at a frozen moment, in UTC."""
     zone = os.environ.get("TZ")
     os.environ["TZ"] = "UTC"
     time.tzset()
@@ -160,7 +160,7 @@ async def _painted(pilot: Pilot[None], demo: SimulatedSession) -> str:
 
 
 async def _led(pilot: Pilot[None], demo: SimulatedSession) -> AsyncIterator[str]:
-    """Go from screen to screen; the name of each is said when it stands."""
+    """Go from screen to screen; yields the name of each once it is shown."""
     await until_shown(pilot, "Newsletter", "12,120", "11,774")
     _list(pilot).go_to(await _id_of(pilot, SHOPPERS.key))
     await pilot.press("u")
@@ -277,7 +277,7 @@ def _moment(second: int, read: int, delivered_until: int) -> LiveSnapshot:
 def _sources(second: int, read: int) -> tuple[SourceStatus, ...]:
     folder = f"{HOME}/{SAMPLE}/segment-logs"
     ago = float(second)
-    cut = "The gzip file ends too early: the rest of it is missing."
+    cut = "The gzip file ends too early: the rest is missing."
     return (
         SourceStatus(f"{folder}/trial.gz", 310, ago - 41, 88_120, 88_120, cut),
         SourceStatus(
@@ -326,17 +326,17 @@ async def _errors(pilot: Pilot[None], demo: SimulatedSession) -> AsyncIterator[s
     await _visit(pilot, "escape", "All reasons")
     session = services(pilot).session
     assert session is not None
-    somebody = await session.read(_somebody)
-    await pilot.press("f", *somebody)
+    someone = await session.read(_someone)
+    await pilot.press("f", *someone)
     await _visit(pilot, "enter", "In the cohort")
     yield "person"
 
 
-def _somebody(db: Db) -> str:
+def _someone(db: Db) -> str:
     """A shopper of the first hour."""
-    of = find_audience(db, SHOPPERS.key).id
+    row_id = find_audience(db, SHOPPERS.key).id
     query = "SELECT id FROM member WHERE audience_id = ? AND delivered = 1 ORDER BY n LIMIT 1"
-    return str(db.execute(query, (of,)).fetchone()[0])
+    return str(db.execute(query, (row_id,)).fetchone()[0])
 
 
 async def _hold_a_sync(pilot: Pilot[None], demo: SimulatedSession) -> None:

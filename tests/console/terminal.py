@@ -69,7 +69,7 @@ class Terminal:
         return "\n".join(line.rstrip() for line in self._screen.display)
 
     def type(self, *keys: str) -> None:
-        """Press keys; a text is typed as it stands."""
+        """Press keys; a text is typed as it is."""
         for key in keys:
             os.write(self._terminal, _KEYS.get(key, key).encode())
 

@@ -40,12 +40,12 @@ AMPLITUDE_PATH = "$.traits.amplitude_id"
 
 def last(pilot: Pilot[None]) -> str:
     """What was said last."""
-    happenings = services(pilot).notifications.entries
-    return happenings[-1].text if happenings else ""
+    log_entries = services(pilot).notifications.entries
+    return log_entries[-1].text if log_entries else ""
 
 
 def with_both_ids(harness: ConsoleHarness) -> Audience:
-    """A synced audience of six, of whom four came with an Amplitude ID as well."""
+    """A synced audience of six, four of which came with an Amplitude ID as well."""
     connection = harness.connect(amplitude_id_path=AMPLITUDE_PATH)
     with harness.workspace(connection) as workspace:
         workspace.mapping = FieldMapping.parse("$.userId", AMPLITUDE_PATH)
@@ -55,15 +55,15 @@ def with_both_ids(harness: ConsoleHarness) -> Audience:
         return workspace.audience()
 
 
-def of(harness: ConsoleHarness, key: str = "shoppers") -> Audience:
-    """An audience as it stands in the ledger."""
+def saved(harness: ConsoleHarness, key: str = "shoppers") -> Audience:
+    """An audience as the ledger has it."""
     with harness.workspace(harness.environment.connections.get("Acme prod")) as workspace:
         return workspace.audience(key)
 
 
 @contextmanager
 def other_process(harness: ConsoleHarness, known: Audience) -> Iterator[None]:
-    """Somebody else holds the audience."""
+    """Another process holds the audience."""
     path = harness.environment.folders.ledger(harness.environment.connections.get("Acme prod").id)
     with open_ledger(path) as ledger, ledger.lease(known.id):
         yield
@@ -89,7 +89,7 @@ async def test_each_field_shows_what_is_used_when_it_is_empty(harness: ConsoleHa
         await until_shown(pilot, "override")
         await pilot.press("f2")
         await until(pilot, lambda: isinstance(pilot.app.screen, AudiencesScreen))
-        assert of(harness, FRESH).owner_email == "noor@acme.example"
+        assert saved(harness, FRESH).owner_email == "noor@acme.example"
         assert last(pilot) == f"Saved the settings of “{FRESH}”."
 
 
@@ -115,19 +115,19 @@ async def test_an_empty_field_is_the_default_again(harness: ConsoleHarness) -> N
         pilot.app.screen.query_one("#cohort-name", Input).value = ""
         await pilot.press("f2")
         await until(pilot, lambda: last(pilot).startswith("Saved"))
-        assert of(harness).cohort_name is None
+        assert saved(harness).cohort_name is None
 
 
 async def test_mistakes_are_told_at_their_fields(harness: ConsoleHarness) -> None:
     known = with_both_ids(harness)
     async with harness.open() as pilot:
         await opened(pilot, known.id)
-        await paste(pilot, "owner", "nobody")
+        await paste(pilot, "owner", "no-one")
         await paste(pilot, "cohort-name", "  ")
         await pilot.press("f2")
         await until(pilot, lambda: "isn't an email address" in told(pilot, "owner"))
         assert told(pilot, "cohort-name").startswith("These are only blanks.")
-        assert of(harness) == known
+        assert saved(harness) == known
         await paste(pilot, "owner", "noor@acme.example")
         await until(pilot, lambda: told(pilot, "owner") == "")
         assert told(pilot, "cohort-name").startswith("These are only blanks.")
@@ -143,19 +143,19 @@ async def test_another_id_type_is_explained_before_it_is_kept(harness: ConsoleHa
         await until_shown(pilot, "adds 4 by Amplitude ID", "2 people came without")
         await pilot.press("enter")
         await until(pilot, lambda: isinstance(pilot.app.screen, AudienceSettings))
-        assert of(harness).id_type is IdType.USER_ID
+        assert saved(harness).id_type is IdType.USER_ID
         await pilot.press("f2")
         await until(pilot, lambda: isinstance(pilot.app.screen, Confirm))
         await pilot.press("y")
         await until(pilot, lambda: last(pilot).startswith("Saved"))
-        assert of(harness).id_type is IdType.AMPLITUDE_ID
+        assert saved(harness).id_type is IdType.AMPLITUDE_ID
 
 
 async def test_without_a_path_to_it_an_amplitude_id_is_said_to_be_nowhere(
     harness: ConsoleHarness,
 ) -> None:
     connect_with_audiences(harness)
-    known = of(harness, SHOPPERS)
+    known = saved(harness, SHOPPERS)
     async with harness.open() as pilot:
         await opened(pilot, known.id)
         await pilot.press("right", "f2")
@@ -182,7 +182,7 @@ async def test_an_audience_that_is_being_synced_here_is_left_alone_too(
     harness: ConsoleHarness,
 ) -> None:
     connect_with_audiences(harness)
-    known = of(harness, FRESH)
+    known = saved(harness, FRESH)
     async with harness.open() as pilot:
         await until(pilot, lambda: services(pilot).session)
         app = console(pilot)
@@ -205,7 +205,7 @@ async def test_an_audience_that_is_being_synced_here_is_left_alone_too(
         await until(pilot, lambda: work.is_over)
         await pilot.press("f2")
         await until(pilot, lambda: last(pilot).startswith("Saved"))
-        assert of(harness, FRESH).seed_user == "u1"
+        assert saved(harness, FRESH).seed_user == "u1"
 
 
 async def opened_unlinked(pilot: Pilot[None], audience_id: int) -> None:
@@ -238,7 +238,7 @@ async def test_unlinking_asks_and_keeps_the_cohort(harness: ConsoleHarness) -> N
         await until_shown(pilot, "Unlink “shoppers”?", "stays in Amplitude")
         await pilot.press("y")
         await until_shown(pilot, "unlinked: the next sync makes a new cohort")
-        assert of(harness).link is Link.UNLINKED
+        assert saved(harness).link is Link.UNLINKED
         assert known.cohort_id is not None
         assert len(harness.simulator.world.members(known.cohort_id)) == 6
 
@@ -298,12 +298,12 @@ async def test_choices_are_made_by_mouse_too(harness: ConsoleHarness) -> None:
         assert choice.value == "no"
         await pilot.click("#save")
         await until(pilot, lambda: last(pilot).startswith("Saved"))
-        assert not of(harness).enabled
+        assert not saved(harness).enabled
 
 
 async def test_a_hostile_name_is_shown_as_it_is(harness: ConsoleHarness) -> None:
     connect_with_audiences(harness, hostile_audience)
-    known = of(harness, HOSTILE)
+    known = saved(harness, HOSTILE)
     async with harness.open(size=(80, 24)) as pilot:
         await opened(pilot, known.id)
         await until_shown(pilot, "[red]trial [/foo]")

@@ -11,7 +11,7 @@ KNOWN = Connection(name="Acme", app_id=7, owner_email="ana@acme.example", keyrin
 
 
 def entered(**more: object) -> Entered:
-    """A form that is in order, but for what is named."""
+    """A valid form, except for the fields named."""
     whole = Entered(
         name="Acme",
         api_key=Secret("key"),

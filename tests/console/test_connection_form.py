@@ -33,7 +33,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.filterwarnings(LEAK)]
 def newcomer(harness: ConsoleHarness) -> ConsoleHarness:
     """A home without a connection, and without keys in the environment.
 
-    The simulated Amplitude stands for North America; nobody answers in Europe.
+    The simulated Amplitude plays North America; nothing answers in Europe.
     """
     harness.serve_regions()
     harness.environ.pop("AMP_CONSOLE_API_KEY")
@@ -79,7 +79,7 @@ async def test_every_mistake_is_told_at_its_field_and_nothing_is_asked(
 ) -> None:
     async with newcomer.open() as pilot:
         await until_shown(pilot, "Welcome.")
-        await fill(pilot, newcomer, name=" \u200b", app_id="twelve", owner="nobody")
+        await fill(pilot, newcomer, name=" \u200b", app_id="twelve", owner="no-one")
         await paste(pilot, "secret-key", "with a blank")
         await pilot.press("f2")
         await until_shown(pilot, "Not saved. Fix the marked fields.")
@@ -117,7 +117,7 @@ async def test_what_amplitude_said_of_a_field_stays_until_the_field_is_changed(
         await fill(pilot, newcomer)
         form = pilot.app.screen
         assert isinstance(form, ConnectionForm)
-        form.tell({"secret-key": "Amplitude refused it."}, is_answer=True)
+        form.show_mistakes({"secret-key": "Amplitude refused it."}, is_answer=True)
         line(pilot, "name").value = "Another name"
         await pilot.pause()
         assert told(pilot, "secret-key") == "Amplitude refused it."

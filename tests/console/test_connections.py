@@ -38,8 +38,8 @@ def _answered() -> Iterator[None]:
 
 def last(pilot: Pilot[None]) -> str:
     """What was said last."""
-    happenings = services(pilot).notifications.entries
-    return happenings[-1].text if happenings else ""
+    log_entries = services(pilot).notifications.entries
+    return log_entries[-1].text if log_entries else ""
 
 
 async def test_with_several_the_operator_chooses_first(harness: ConsoleHarness) -> None:

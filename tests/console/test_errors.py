@@ -186,14 +186,14 @@ async def test_what_is_shown_is_exported(harness: ConsoleHarness, tmp_path: Path
 
 async def test_a_hundred_thousand_errors_are_paged(harness: ConsoleHarness) -> None:
     def many(workspace: Workspace) -> None:
-        of = workspace.audience(GHOSTS).id
+        audience_id = workspace.audience(GHOSTS).id
 
         def fill(db: Db) -> None:
             rejection = db.execute("SELECT max(id) FROM rejection").fetchone()[0]
             db.executemany(
                 "INSERT INTO member (audience_id, id_type, id, is_member, wanted, event_at, "
                 "source_id, line, delivered, rejection_id) VALUES (?, 1, ?, 1, 1, 1, 1, 1, 0, ?)",
-                [(of, f"many-{n:06}", rejection) for n in range(100_000)],
+                [(audience_id, f"many-{n:06}", rejection) for n in range(100_000)],
             )
 
         workspace.ledger.write(fill)

@@ -24,7 +24,7 @@ TROUBLED = {"ctrl+h", "ctrl+i", "ctrl+j", "ctrl+m", "ctrl+s", "ctrl+q"}
 
 
 async def walk(pilot: Pilot[None]) -> AsyncIterator[str]:
-    """Go from place to place; the name of each is said when it stands."""
+    """Go from place to place; yields the name of each once it is shown."""
 
     async def go(keys: str, place: str) -> str:
         await pilot.press(*keys.split())

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.anyio
 
 
 class Crash(Exception):
-    """Something that nobody foresaw."""
+    """An unforeseen error."""
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ async def test_the_forms_keep_the_keys_to_themselves(harness: ConsoleHarness) ->
     evidence = Evidence(harness)
     async with harness.open() as pilot:
         await until_shown(pilot, "Welcome.")
-        await fill(pilot, harness, owner="nobody")
+        await fill(pilot, harness, owner="no-one")
         await pilot.press("f2")
         await until_shown(pilot, "Not saved.")
         evidence.take(pilot)

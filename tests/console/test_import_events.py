@@ -181,7 +181,9 @@ async def test_audiences_of_one_key_are_told_apart_and_named_by_computation_id(
 ) -> None:
     connection = harness.connect()
     with harness.workspace(connection) as workspace:
-        workspace.read(event(of, True, personas={"computation_id": of}) for of in ("one", "two"))
+        workspace.read(
+            event(entry, True, personas={"computation_id": entry}) for entry in ("one", "two")
+        )
     file = tmp_path / "download.csv"
     file.write_text("user_id\nu-1\nu-2\n")
     async with harness.open() as pilot:

@@ -42,11 +42,11 @@ class Glyph(NamedTuple):
         return (high + 0.05) / (low + 0.05)
 
 
-def _luminance(of: ColorTriplet) -> float:
+def _luminance(color_triplet: ColorTriplet) -> float:
     """WCAG's relative luminance."""
     parts = [
         item / 12.92 if item <= 0.04045 else ((item + 0.055) / 1.055) ** 2.4
-        for item in Color(*of).normalized
+        for item in Color(*color_triplet).normalized
     ]
     return 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2]
 
@@ -75,7 +75,7 @@ def on_button(pilot: Pilot[None], button: Button) -> list[Glyph]:
     "dialog",
     [
         lambda: Confirm("Delete?", ["It goes."], "Delete it", is_danger=True),
-        lambda: Confirm("Go on?", ["It goes on."], "Go on"),
+        lambda: Confirm("Continue?", ["It continues."], "Continue"),
         lambda: ask_text("Name", "Which?", "x", "Save"),
         lambda: QuitDialog(lambda: None),
     ],

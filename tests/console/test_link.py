@@ -17,11 +17,11 @@ pytestmark = pytest.mark.anyio
 
 def last(pilot: Pilot[None]) -> str:
     """What was said last."""
-    happenings = services(pilot).notifications.entries
-    return happenings[-1].text if happenings else ""
+    log_entries = services(pilot).notifications.entries
+    return log_entries[-1].text if log_entries else ""
 
 
-def of(harness: ConsoleHarness, key: str) -> Audience:
+def saved(harness: ConsoleHarness, key: str) -> Audience:
     with harness.workspace(harness.environment.connections.get("Acme prod")) as workspace:
         return workspace.audience(key)
 
@@ -70,13 +70,13 @@ async def test_linking_says_what_is_unknown_and_keeps_the_name(harness: ConsoleH
         await until_shown(pilot, "a cohort of 12 users", "is unknown until people are delivered")
         await pilot.press("enter")
         await until(pilot, lambda: isinstance(pilot.app.screen, LinkScreen))
-        assert of(harness, FRESH).cohort_id is None
+        assert saved(harness, FRESH).cohort_id is None
         await pilot.press("enter")
         await until(pilot, lambda: isinstance(pilot.app.screen, Confirm))
         await pilot.press("y")
         await until(pilot, lambda: isinstance(pilot.app.screen, AudiencesScreen))
         await until_shown(pilot, "A webinar's")
-        linked = of(harness, FRESH)
+        linked = saved(harness, FRESH)
         assert (linked.cohort_id, linked.link) == (cohort_id, Link.EXISTING)
         assert linked.linked_name == "A webinar's guests"
 
@@ -112,7 +112,7 @@ async def test_a_new_one_can_be_had_instead(harness: ConsoleHarness) -> None:
         await pilot.press("n")
         await until_shown(pilot, f"Unlink “{SHOPPERS}”?")
         await pilot.press("y")
-        await until(pilot, lambda: of(harness, SHOPPERS).link is Link.UNLINKED)
+        await until(pilot, lambda: saved(harness, SHOPPERS).link is Link.UNLINKED)
         await until(pilot, lambda: isinstance(pilot.app.screen, AudiencesScreen))
 
 

@@ -374,8 +374,8 @@ async def test_another_process_that_is_live_is_watched(harness: ConsoleHarness) 
 
 
 def test_a_row_shows_hostile_names_as_they_are() -> None:
-    of = LiveAudience(1, "k", HOSTILE, 3, 1.5, AudienceCounts(added=1_000), "")
-    row = audience_row(of, ASCII)
+    live_audience = LiveAudience(1, "k", HOSTILE, 3, 1.5, AudienceCounts(added=1_000), "")
+    row = audience_row(live_audience, ASCII)
     assert [cell.text for cell in row.cells[:4]] == [HOSTILE, "3", "1.5 s", "1,000"]
 
 

@@ -1,4 +1,4 @@
-"""The palette takes keys that were typed ahead of it."""
+"""The palette takes keys that were typed ahead."""
 
 import pytest
 from textual import events

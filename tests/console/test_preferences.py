@@ -25,14 +25,14 @@ pytestmark = pytest.mark.anyio
 
 
 def like(harness: ConsoleHarness, *lines: str) -> None:
-    """Add to what stands in the settings."""
+    """Add to the settings."""
     file = harness.environment.folders.config_file
     before = file.read_text() if file.exists() else ""
     file.write_text(before + "\n[console]\n" + "\n".join(lines) + "\n")
 
 
 def kept(harness: ConsoleHarness) -> object:
-    """The theme that stands in the settings."""
+    """The theme in the settings."""
     text = harness.environment.folders.config_file.read_text()
     return tomllib.loads(text).get("console", {}).get("theme")
 

@@ -40,7 +40,7 @@ def drifted(
     out: tuple[str, ...] = ("u00", "u01"),
     into: tuple[str, ...] = ("stranger",),
 ) -> None:
-    """An audience that was delivered, and whose cohort somebody has changed since."""
+    """An audience that was delivered, and whose cohort has been changed since."""
     with harness.workspace(harness.connect()) as workspace:
         workspace.timing = dataclasses.replace(workspace.timing, now=lambda: NOW - 1)
         workspace.enter(*USERS)

@@ -1,4 +1,4 @@
-"""A terminal that goes away holds up nobody who paints."""
+"""A terminal that goes away does not block painting."""
 
 import os
 from contextlib import suppress

@@ -21,18 +21,18 @@ def test_what_a_run_did_is_one_sentence() -> None:
 
 
 def test_a_verdict_names_who_is_left() -> None:
-    nobody = AudienceCounts()
+    none = AudienceCounts()
 
-    assert verdict("delivered", nobody, 0) == "Everything is delivered."
+    assert verdict("delivered", none, 0) == "Everything is delivered."
     assert verdict("partial", AudienceCounts(rejected=1), 0) == (
         "Delivered, except 1 rejected user."
     )
-    assert verdict("partial", nobody, 0, 12) == (
+    assert verdict("partial", none, 0, 12) == (
         "Delivered, except 12 users who are rejected since an earlier run."
     )
-    assert verdict("stopped", nobody, 1_000) == "Stopped with 1,000 users still pending."
-    assert verdict("stopped", nobody, None) == "Stopped with users still pending."
-    said = verdict("stopped", nobody, 0)
+    assert verdict("stopped", none, 1_000) == "Stopped with 1,000 users still pending."
+    assert verdict("stopped", none, None) == "Stopped with users still pending."
+    said = verdict("stopped", none, 0)
     assert said == "No users are pending. The audience's row says what is left to do."
 
 

@@ -43,7 +43,7 @@ def test_what_a_gzip_that_ends_early_holds_is_read(kept: float, block_bytes: int
     assert members(batch) == [f"user-{n}" for n in range(whole)]
     assert refused(batch) == (
         whole + 1,
-        "The gzip file ends too early: the rest of it is missing",
+        "The gzip file ends too early: the rest is missing",
     )
 
 

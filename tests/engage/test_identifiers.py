@@ -38,6 +38,6 @@ def test_a_change_without_identifier_is_invalid(user_id: object) -> None:
 
 
 def test_a_change_without_the_field_is_invalid() -> None:
-    nobody = event()
-    del nobody["userId"]
-    assert read(lines(nobody)).refusals == [(1, "no usable identifier at $.userId")]
+    anonymous = event()
+    del anonymous["userId"]
+    assert read(lines(anonymous)).refusals == [(1, "no usable identifier at $.userId")]

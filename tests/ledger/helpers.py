@@ -38,8 +38,8 @@ def read(ledger: Ledger, changes: Iterable[Change], path: str = "/events.ndjson"
 def take(
     ledger: Ledger, operation: Operation, limit: int = 100, id_type: IdType = IdType.USER_ID
 ) -> DeliveryBatch | None:
-    of = start(ledger).id
-    return ledger.write(deliveries.open_batch, 1, of, id_type, operation, limit, 1)
+    row_id = start(ledger).id
+    return ledger.write(deliveries.open_batch, 1, row_id, id_type, operation, limit, 1)
 
 
 def deliver(ledger: Ledger, skipped: Iterable[str] = ()) -> dict[Operation, list[str]]:

@@ -49,21 +49,21 @@ def test_a_run_under_way_is_running_for_every_process(ledger: Ledger) -> None:
         assert status(ledger) is RunStatus.RUNNING
         with open_ledger(ledger.url) as other:
             assert status(other) is RunStatus.RUNNING
-            (of,) = other.read(all_runs)
-            assert of.holder.startswith("process ")
-            assert " on " in of.holder
+            (target,) = other.read(all_runs)
+            assert target.holder.startswith("process ")
+            assert " on " in target.holder
 
 
 def test_the_lock_counts_and_not_the_number_of_the_process(ledger: Ledger) -> None:
     """This process lives, and has the number that is written down."""
     with ledger.hold_run() as lock:
         ledger.write(begin_run, ReadCounts(), 5, lock)
-    (of,) = ledger.read(all_runs, dead=ledger.dead_runs())
-    assert (of.status, of.ended_at) == (RunStatus.INTERRUPTED, 5)
+    (target,) = ledger.read(all_runs, dead=ledger.dead_runs())
+    assert (target.status, target.ended_at) == (RunStatus.INTERRUPTED, 5)
     assert kept(ledger) == "running"
     with open_ledger(ledger.url) as other:
         assert kept(other) == "interrupted"
-        assert other.read(all_runs) == [of]
+        assert other.read(all_runs) == [target]
 
 
 def test_a_run_is_interrupted_once_its_process_is_killed(ledger: Ledger) -> None:
@@ -101,13 +101,13 @@ def test_an_ended_run_leaves_no_lock_file(ledger: Ledger) -> None:
 
 def test_what_a_dead_run_did_is_kept(ledger: Ledger) -> None:
     read(ledger, [enters(f"u{n}", 1, n + 1) for n in range(7)])
-    of = start(ledger).id
+    row_id = start(ledger).id
     with ledger.hold_run() as lock:
         run_id = ledger.write(begin_run, ReadCounts(read=7), 10, lock)
 
         def take(size: int, at: int) -> deliveries.DeliveryBatch:
             batch = ledger.write(
-                deliveries.open_batch, run_id, of, IdType.USER_ID, Operation.ADD, size, at
+                deliveries.open_batch, run_id, row_id, IdType.USER_ID, Operation.ADD, size, at
             )
             assert batch is not None
             return batch
@@ -129,12 +129,12 @@ def test_what_a_dead_run_did_is_kept(ledger: Ledger) -> None:
 
 def test_audiences_it_was_through_with_keep_their_own_counts(ledger: Ledger) -> None:
     read(ledger, [enters("u1", 1)])
-    of = start(ledger).id
+    row_id = start(ledger).id
     counts = AudienceCounts(added=1, requests=5, retries=2)
     with ledger.hold_run() as lock:
         run_id = ledger.write(begin_run, ReadCounts(), 1, lock)
-        ledger.write(deliveries.open_batch, run_id, of, IdType.USER_ID, Operation.ADD, 1, 2)
-        ledger.write(record_audience, run_id, of, counts, 3)
+        ledger.write(deliveries.open_batch, run_id, row_id, IdType.USER_ID, Operation.ADD, 1, 2)
+        ledger.write(record_audience, run_id, row_id, counts, 3)
     with open_ledger(ledger.url) as later:
         (item,) = later.read(run_audiences, run_id)
         assert (item.counts.added, item.counts.requests, item.counts.note) == (1, 5, "")

@@ -56,9 +56,9 @@ async def test_a_run_is_found_with_what_it_did(workspace: Workspace) -> None:  #
     assert [item.id for item in workspace.ledger.read(all_runs)] == [2, 1]
     assert [item.id for item in workspace.ledger.read(all_runs, 1)] == [2]
     assert workspace.ledger.read(run, 99) is None
-    of = workspace.ledger.read(run_audiences, 1)
-    assert [(item.key, item.counts.added) for item in of] == [("others", 1), ("shoppers", 2)]
-    assert total_of(item.counts for item in of).added == 3
+    target = workspace.ledger.read(run_audiences, 1)
+    assert [(item.key, item.counts.added) for item in target] == [("others", 1), ("shoppers", 2)]
+    assert total_of(item.counts for item in target).added == 3
     history = workspace.ledger.read(runs_of_audience, workspace.audience().id, 5)
     assert [(item.run.id, item.counts.added) for item in history] == [(2, 0), (1, 2)]
 
@@ -82,15 +82,15 @@ async def test_requests_that_explain_nobody_any_more_are_forgotten(workspace: Wo
     kept = {item.id for item in workspace.ledger.read(requests_page, 2, 0, 10)}
     last = workspace.timing.now() + 1
 
-    def of(run_id: int) -> int:
+    def request_count(run_id: int) -> int:
         return workspace.ledger.read(count_requests, run_id)
 
-    before = [of(n) for n in (1, 2, 3)]
+    before = [request_count(n) for n in (1, 2, 3)]
     assert workspace.ledger.write(forget_requests, 2, 0) == 0
     assert workspace.ledger.write(forget_requests, 1, last) == before[0] - 1  # the rejection's
     assert workspace.ledger.write(forget_requests, 3, last) == 0
     assert workspace.ledger.write(forget_requests, 2, last) == len(kept) == 1
-    assert [of(n) for n in (1, 2, 3)] == [1, 0, before[2]]
+    assert [request_count(n) for n in (1, 2, 3)] == [1, 0, before[2]]
     assert workspace.rejected()[0].request_id is not None
     await workspace.sync()
     assert workspace.cohort() == {"u1", "u2"}

@@ -65,17 +65,17 @@ def test_how_audiences_stand(ledger: Ledger) -> None:
     assert all(ONLY.match(step) for step in found), found
 
 
-@pytest.mark.parametrize("wish", WISHES, ids=str)
-def test_groups_and_counts_of_the_rejected(ledger: Ledger, wish: RejectedFilter) -> None:
+@pytest.mark.parametrize("query", WISHES, ids=str)
+def test_groups_and_counts_of_the_rejected(ledger: Ledger, query: RejectedFilter) -> None:
     for work in (rejection_groups, count_rejected):
-        found = looks(ledger, lambda db, work=work: work(db, wish))  # type: ignore[misc]
+        found = looks(ledger, lambda db, work=work: work(db, query))  # type: ignore[misc]
         assert found
         assert all(ONLY.match(step) for step in found), found
 
 
-@pytest.mark.parametrize("wish", WISHES, ids=str)
-def test_a_page_reads_those_it_shows_and_no_others(ledger: Ledger, wish: RejectedFilter) -> None:
-    found = looks(ledger, lambda db: rejected_page(db, wish, 1, 1))
+@pytest.mark.parametrize("query", WISHES, ids=str)
+def test_a_page_reads_those_it_shows_and_no_others(ledger: Ledger, query: RejectedFilter) -> None:
+    found = looks(ledger, lambda db: rejected_page(db, query, 1, 1))
     assert found
     assert all(ONLY.match(step) or ONE_ROW.match(step) for step in found), found
 

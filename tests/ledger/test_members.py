@@ -156,9 +156,9 @@ class TestSnapshot:
         ledger.write(snapshots.begin_staging, audience.id)
         rows = [enters(id_, at, n + 2) for n, id_ in enumerate(ids)]
         ledger.write(snapshots.stage_changes, audience.id, source, rows)
-        of = Snapshot(audience.id, source, at, (IdType.USER_ID,))
-        found = ledger.write(snapshots.removal, of)
-        assert ledger.write(snapshots.apply_snapshot, of, found.leaving) is None
+        snapshot = Snapshot(audience.id, source, at, (IdType.USER_ID,))
+        found = ledger.write(snapshots.removal, snapshot)
+        assert ledger.write(snapshots.apply_snapshot, snapshot, found.leaving) is None
         return found.leaving
 
     def test_whoever_is_not_in_it_has_left(self, ledger: Ledger) -> None:

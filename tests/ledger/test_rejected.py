@@ -43,10 +43,10 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
         yield workspace
 
 
-def ids(workspace: Workspace, wish: RejectedFilter, size: int = 100) -> list[str]:
+def ids(workspace: Workspace, query: RejectedFilter, size: int = 100) -> list[str]:
     """All pages, put together."""
     found: list[str] = []
-    while page := workspace.ledger.read(rejected_page, wish, len(found), size):
+    while page := workspace.ledger.read(rejected_page, query, len(found), size):
         found += [item.id for item in page]
         assert len(found) < 10_000, "the pages do not end"
     return found

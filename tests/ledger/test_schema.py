@@ -39,8 +39,12 @@ def test_a_ledger_of_version_1_keeps_what_it_holds(path: Path) -> None:
         run = ledger.read(all_runs)[-1]
         assert (run.started_at, run.ended_at, run.status) == (10, 20, RunStatus.PARTIAL)
         assert (run.note, run.tally.read, run.added, run.removed) == ("was so", 7, 5, 4)
-        (of,) = ledger.read(run_audiences, 1)
-        assert (of.counts.rejected, of.counts.requests, of.counts.note) == (3, 2, "noted")
+        (target,) = ledger.read(run_audiences, 1)
+        assert (target.counts.rejected, target.counts.requests, target.counts.note) == (
+            3,
+            2,
+            "noted",
+        )
         assert _version(ledger) == len(MIGRATIONS) >= 2
         assert ledger.read(lambda db: db.execute("SELECT id FROM member").fetchall()) == [("u1",)]
 
@@ -61,7 +65,7 @@ def test_it_has_the_same_tables_as_a_new_one(path: Path, tmp_path: Path) -> None
 def test_who_was_rejected_before_is_found_after(path: Path) -> None:
     db = sqlite3.connect(path, isolation_level=None)
     db.executescript("""
-        INSERT INTO rejection VALUES (1, 9, 'add', 'unknown_to_amplitude', 'nobody', 40);
+        INSERT INTO rejection VALUES (1, 9, 'add', 'unknown_to_amplitude', 'no-one', 40);
         INSERT INTO member (audience_id, id_type, id, is_member, wanted, event_at, source_id, line,
             delivered, rejection_id) VALUES (1, 1, 'ghost', 1, 1, 1, 1, 1, 0, 1);
         INSERT INTO member (audience_id, id_type, id, is_member, wanted, event_at, source_id, line)

@@ -54,7 +54,7 @@ def test_the_tails_of_an_older_ledger_are_where_reading_resumes(
         assert whole_checkpoint.is_whole
         workspace.ledger = ledger
         watcher = Watcher(workspace, followed, whole)
-        assert watcher.look() == 1
+        assert watcher.poll() == 1
         assert members(ledger) == {"u3"}
         counts = ledger.read(lambda db: db.execute("SELECT id, read FROM source").fetchall())
         assert counts == [(7, 3), (8, 0)]

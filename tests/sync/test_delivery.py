@@ -365,7 +365,7 @@ PAGES = {
     "text for a result": Body('{"cohort_id":"$cohort_id","memberships_result":"done"}'),
     "stranger skipped": Body(
         '{"cohort_id":"$cohort_id","memberships_result":[{"operation":"$operation",'
-        '"skipped_ids":["somebody else"]}]}'
+        '"skipped_ids":["a stranger"]}]}'
     ),
 }
 
@@ -505,7 +505,7 @@ class TestCreation:
         self, workspace: Workspace
     ) -> None:
         workspace.enter(*USERS)
-        settings = SettingsChange(owner_email="nobody@elsewhere.example")
+        settings = SettingsChange(owner_email="no-one@elsewhere.example")
         workspace.change(settings)
         report = await workspace.sync()
         assert report.status is RunStatus.STOPPED

@@ -114,7 +114,7 @@ def test_a_file_that_was_there_is_replaced_and_closed_to_others(tmp_path: Path) 
 
 
 def test_what_is_no_file_keeps_its_mode(tmp_path: Path) -> None:
-    """Whoever writes to /dev/stdout or into a pipe did not ask for it to be closed."""
+    """Writing to /dev/stdout or a pipe must not close it."""
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     pipe.chmod(0o644)

@@ -196,7 +196,7 @@ def test_progress_is_shown_and_a_stop_keeps_what_was_read(
 
 
 def test_a_full_disk_is_told_and_harms_nothing(tmp_path: Path) -> None:
-    """A limit on the size of files stands in for a disk without room."""
+    """A limit on the size of files simulates a full disk."""
     path = tmp_path / "events.ndjson"
     path.write_text(lines(*(event(f"user-{n:06}", True) for n in range(20_000))))
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)

@@ -155,8 +155,8 @@ async def test_people_enter_and_leave_during_a_session(
     assert report.last.lag_95 > 0
     run = workspace.ledger.read(all_runs)[0]
     assert (run.kind, run.status, run.tally.read) == (RunKind.LIVE, RunStatus.DELIVERED, 4)
-    (of,) = workspace.ledger.read(run_audiences, run.id)
-    assert (of.counts.added, of.counts.removed) == (3, 1)
+    (target,) = workspace.ledger.read(run_audiences, run.id)
+    assert (target.counts.added, target.counts.removed) == (3, 1)
 
 
 async def test_a_session_is_one_run_however_often_it_delivers(

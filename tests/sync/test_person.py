@@ -101,12 +101,12 @@ async def test_whose_answer_was_lost_is_unsure(workspace: Workspace) -> None:
     assert "Whether an earlier request got through is unknown" in answer(workspace, "u3").sentence
 
 
-async def carried(workspace: Workspace, run_id: int) -> PersonStatus:
-    """Somebody whom a request of this run carries that has no answer yet."""
+async def in_open_request(workspace: Workspace, run_id: int) -> PersonStatus:
+    """The status of a user in a request of this run that has no answer yet."""
     workspace.enter("u3", at=5)
-    of, now = workspace.audience().id, workspace.timing.now()
+    audience_id, now = workspace.audience().id, workspace.timing.now()
     workspace.ledger.write(
-        deliveries.open_batch, run_id, of, IdType.USER_ID, Operation.ADD, 10, now
+        deliveries.open_batch, run_id, audience_id, IdType.USER_ID, Operation.ADD, 10, now
     )
     return answer(workspace, "u3")
 
@@ -116,7 +116,7 @@ async def test_whom_an_open_request_carries_is_on_the_way(workspace: Workspace) 
     await workspace.sync()
     with workspace.ledger.hold_run() as lock:
         run_id = workspace.ledger.write(runs.begin_run, ReadCounts(), workspace.timing.now(), lock)
-        found = await carried(workspace, run_id)
+        found = await in_open_request(workspace, run_id)
     assert (found.verdict, found.record.delivered) == (PersonVerdict.ON_THE_WAY, None)
     assert found.sentence.startswith("Being added right now (run 2)")
 
@@ -126,7 +126,7 @@ async def test_whom_a_dead_process_left_in_a_request_is_unsure(workspace: Worksp
     await workspace.sync()
     with workspace.ledger.hold_run() as lock:
         run_id = workspace.ledger.write(runs.begin_run, ReadCounts(), workspace.timing.now(), lock)
-    found = await carried(workspace, run_id)
+    found = await in_open_request(workspace, run_id)
     assert (found.verdict, found.record.delivered) == (PersonVerdict.ENTERS, None)
     assert "Whether an earlier request got through is unknown" in found.sentence
 

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture
 async def closed(workspace: Workspace) -> Workspace:
-    """Somebody is rejected and somebody pending; then the connection is made read-only."""
+    """One user is rejected and one pending; then the connection is made read-only."""
     workspace.enter("u1", "ghost-1")
     await workspace.sync()
     workspace.enter("u2", at=5)
@@ -38,11 +38,11 @@ async def test_nothing_is_set(closed: Workspace) -> None:
 
 
 async def test_nobody_is_made_pending(closed: Workspace) -> None:
-    of = closed.audience().id
+    audience_id = closed.audience().id
     with pytest.raises(ReadOnly):
         retry(closed.ledger, closed.connection, RejectedFilter())
     with pytest.raises(ReadOnly):
-        retry_these(closed.ledger, closed.connection, [(of, IdType.USER_ID, "ghost-1")])
+        retry_these(closed.ledger, closed.connection, [(audience_id, IdType.USER_ID, "ghost-1")])
     assert [item.id for item in closed.rejected()] == ["ghost-1"]
 
 

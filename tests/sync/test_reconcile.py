@@ -1,4 +1,4 @@
-"""Reconciling against the simulated Amplitude: drift is found to the person, and put right."""
+"""Reconciling against the simulated Amplitude: drift is found to the person, and repaired."""
 
 import gzip
 from pathlib import Path
@@ -33,10 +33,12 @@ pytestmark = pytest.mark.anyio
 USERS = [f"u{n:02}" for n in range(20)]
 
 
-def who(workspace: Workspace, of: Comparison, *kinds: DifferenceKind) -> dict[str, PriorState]:
+def who(
+    workspace: Workspace, comparison: Comparison, *kinds: DifferenceKind
+) -> dict[str, PriorState]:
     """Who differs, and what the ledger knew of them."""
     found = workspace.ledger.read(
-        differences, DifferenceFilter(of.id, kinds or tuple(DifferenceKind))
+        differences, DifferenceFilter(comparison.id, kinds or tuple(DifferenceKind))
     )
     return {item.id: item.prior_state for item in found}
 
@@ -53,7 +55,7 @@ async def test_what_is_equal_is_told_to_be(workspace: Workspace) -> None:
 
 
 async def test_every_kind_of_drift_is_found_and_put_right(workspace: Workspace) -> None:
-    """The whole of it: behind our back, left-overs, and what Amplitude does not know."""
+    """Everything at once: behind our back, left-overs, and what Amplitude does not know."""
     workspace.enter(*USERS, "ghost-1", "Caps", "0042", "gone", at=0)
     workspace.leave("gone", at=1)
     await workspace.sync()
@@ -265,8 +267,8 @@ async def test_more_than_would_stay_is_asked_for_whatever_share_is_allowed(
     )
 
     def removes(count: int, without_id: int = 0, *, replaces: bool = False) -> bool:
-        of = msgspec.structs.replace(plan.comparison, in_cohort=10, cohort_no_id=without_id)
-        changed = msgspec.structs.replace(plan, comparison=of, remove=count, replace=replaces)
+        replace = msgspec.structs.replace(plan.comparison, in_cohort=10, cohort_no_id=without_id)
+        changed = msgspec.structs.replace(plan, comparison=replace, remove=count, replace=replaces)
         return changed.is_large_removal and changed.removal_warning is not None
 
     assert (removes(5), removes(6)) == (False, True)
@@ -289,9 +291,9 @@ async def test_differences_are_found_page_by_page(workspace: Workspace) -> None:
     await workspace.sync()
     workspace.remove_in_amplitude(*USERS[:7])
     found = await workspace.compare()
-    wish = DifferenceFilter(found.id, (DifferenceKind.MISSING,))
-    assert workspace.ledger.read(count_differences, wish) == 7
-    page = workspace.ledger.read(differences, wish, 5, 5)
+    query = DifferenceFilter(found.id, (DifferenceKind.MISSING,))
+    assert workspace.ledger.read(count_differences, query) == 7
+    page = workspace.ledger.read(differences, query, 5, 5)
     assert [item.id for item in page] == USERS[5:7]
     some = DifferenceFilter(found.id, (DifferenceKind.MISSING,), "U03")
     assert [difference.id for difference in workspace.ledger.read(differences, some)] == ["u03"]
@@ -346,10 +348,12 @@ def test_an_incomplete_list_is_compared_with_only_where_the_operator_insists(
     workspace.enter(*USERS)
     path = tmp_path / "list.csv"
     path.write_bytes(content)
-    of = workspace.audience()
+    audience = workspace.audience()
     with pytest.raises(IncompleteList, match="can't be compared with"):
-        read_member_list(workspace.ledger, open_reader, of, str(path))
-    listing = read_member_list(workspace.ledger, open_reader, of, str(path), allow_incomplete=True)
+        read_member_list(workspace.ledger, open_reader, audience, str(path))
+    listing = read_member_list(
+        workspace.ledger, open_reader, audience, str(path), allow_incomplete=True
+    )
     assert (listing.refused, listing.known) == (1, listing.members)
 
 

@@ -1,4 +1,4 @@
-"""Reconciling against a plain model: whatever happened before, and whoever is in the cohort."""
+"""Reconciling against a plain model: whatever happened before, whatever the cohort holds."""
 
 import asyncio
 import tempfile
@@ -60,8 +60,8 @@ def prepare(workspace: Workspace, scenario: Scenario) -> set[str]:
     workspace.read(event(name, value, 100 + at) for at, (name, value) in enumerate(scenario.after))
     cohort_id = workspace.audience().cohort_id
     assert cohort_id is not None
-    everybody = {user.amplitude_id for user in world.users(cohort_id)}
-    world.change(cohort_id, Operation.REMOVE, everybody)
+    everyone = {user.amplitude_id for user in world.users(cohort_id)}
+    world.change(cohort_id, Operation.REMOVE, everyone)
     workspace.add_in_amplitude(*scenario.cohort)
     nameless = {world.add_user(None) for _ in range(scenario.nameless)}
     world.change(cohort_id, Operation.ADD, nameless)

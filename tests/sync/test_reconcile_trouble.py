@@ -53,8 +53,8 @@ def spent(workspace: Workspace) -> int:
 
 
 def note(report: CompareReport) -> str:
-    (of,) = report.run.audiences
-    return of.note
+    (target,) = report.run.audiences
+    return target.note
 
 
 async def mends(workspace: Workspace) -> None:
@@ -352,8 +352,8 @@ async def test_a_replacement_that_is_refused_leaves_it_pending(differing: Worksp
     found = await differing.compare()
     differing.set_faults(Rule(Answer(400, words="Not a static cohort"), frozenset({Call.UPLOAD})))
     report = await differing.apply_report(found, replace=True)
-    (of,) = report.run.audiences
-    assert "refused to replace the cohort's content: Not a static cohort" in of.note
+    (target,) = report.run.audiences
+    assert "refused to replace the cohort's content: Not a static cohort" in target.note
     differing.set_faults()
     await differing.sync()
     assert differing.cohort() == set(USERS)
@@ -388,12 +388,12 @@ async def test_a_stop_at_each_step_leaves_nothing_half_done(
         if now.audiences[0].state.startswith(step):
             stop.ask()
 
-    of = differing.audience()
+    audience = differing.audience()
     async with differing.opened(stop, stop_at) as context:
-        report = await compare_audiences([of], context)
+        report = await compare_audiences([audience], context)
         if report.comparisons and not stop.is_asked:
             plan = differing.ledger.write(
-                plan_repair, differing.connection, report.comparisons[of.id], BOTH
+                plan_repair, differing.connection, report.comparisons[audience.id], BOTH
             )
             await repair([plan], context)
     assert stop.is_asked
@@ -421,16 +421,16 @@ async def test_a_comparison_of_another_cohort_puts_nothing_right(differing: Work
     other = differing.simulator.world.create_cohort("other", "ana@acme.example")
     differing.change(SettingsChange(cohort_id=other.id))
     report = await differing.apply_report(found)
-    (of,) = report.run.audiences
-    assert "has changed since it was compared" in of.note
+    (target,) = report.run.audiences
+    assert "has changed since it was compared" in target.note
     assert differing.ledger.read(last_comparison, differing.audience().id) is None
 
 
 async def test_two_comparisons_at_once_exclude_each_other(differing: Workspace) -> None:
-    of = differing.audience()
+    audience = differing.audience()
     async with differing.opened() as one, differing.opened() as other:
         first, second = await asyncio.gather(
-            compare_audiences([of], one), compare_audiences([of], other)
+            compare_audiences([audience], one), compare_audiences([audience], other)
         )
     assert len(first.comparisons) + len(second.comparisons) == 1
 
@@ -444,17 +444,17 @@ async def test_only_the_last_ten_comparisons_keep_their_people(differing: Worksp
 
 async def test_a_choice_of_nobody_sends_nothing(differing: Workspace) -> None:
     found = await differing.compare()
-    nobody = RepairChoice(
-        add=True, remove=True, only=frozenset({(DifferenceKind.MISSING, 1, "nobody")})
+    no_one = RepairChoice(
+        add=True, remove=True, only=frozenset({(DifferenceKind.MISSING, 1, "no_one")})
     )
     before = len(differing.simulator.requests)
-    await differing.apply(found, nobody, verify=False)
+    await differing.apply(found, no_one, verify=False)
     calls = {seen.call for seen in differing.simulator.requests[before:]}
     assert calls == {Call.LIST}
 
 
 async def test_a_full_disk_while_comparing_is_told_and_harms_nothing(differing: Workspace) -> None:
-    """A limit on the size of files stands in for a disk without room."""
+    """A limit on the size of files simulates a full disk."""
     before = differing.plan()
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     size = Path(differing.ledger.url).with_name("ledger.db-wal").stat().st_size

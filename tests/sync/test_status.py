@@ -19,7 +19,7 @@ from tests.sync.workspace import Workspace, event
 pytestmark = pytest.mark.anyio
 
 
-def of(workspace: Workspace, key: str) -> AudienceSummary:
+def summary(workspace: Workspace, key: str) -> AudienceSummary:
     found = workspace.ledger.read(audience_summaries, workspace.connection)
     return next(item for item in found if item.audience.key == key)
 
@@ -48,14 +48,16 @@ async def import_sample_audiences(workspace: Workspace) -> None:
 async def test_each_audience_is_told_in_one_word(workspace: Workspace) -> None:
     await import_sample_audiences(workspace)
     workspace.read([event("last", True, audience="unlinked")])
-    assert {key: of(workspace, key).status for key in ("synced", "waiting", "ghosts", "off")} == {
+    assert {
+        key: summary(workspace, key).status for key in ("synced", "waiting", "ghosts", "off")
+    } == {
         "synced": Status.IN_SYNC,
         "waiting": Status.PENDING,
         "ghosts": Status.REJECTED,
         "off": Status.OFF,
     }
-    assert of(workspace, "gone").status is Status.BROKEN
-    assert of(workspace, "unlinked").status is Status.NOT_LINKED
+    assert summary(workspace, "gone").status is Status.BROKEN
+    assert summary(workspace, "unlinked").status is Status.NOT_LINKED
 
 
 async def test_no_state_hides_another_and_the_most_dangerous_comes_first(
@@ -65,7 +67,11 @@ async def test_no_state_hides_another_and_the_most_dangerous_comes_first(
     workspace.read([event("ghost-2", True, 12, audience="ghosts")])
     await workspace.sync()
     workspace.read([event("more", True, 13, audience="ghosts")])
-    ghosts, gone, off = of(workspace, "ghosts"), of(workspace, "gone"), of(workspace, "off")
+    ghosts, gone, off = (
+        summary(workspace, "ghosts"),
+        summary(workspace, "gone"),
+        summary(workspace, "off"),
+    )
     assert [str(state) for state in ghosts.states()] == ["2 rejected", "1 pending"]
     assert ghosts.delivered == 3
     told = [str(state) for state in ghosts.states(size=1_009)]
@@ -73,7 +79,7 @@ async def test_no_state_hides_another_and_the_most_dangerous_comes_first(
     assert [str(state) for state in ghosts.states(size=3)] == ["2 rejected", "1 pending"]
     assert [str(state) for state in gone.states()] == ["broken link", "1 pending"]
     assert [str(state) for state in off.states()] == ["off"]
-    assert [str(state) for state in of(workspace, "synced").states()] == ["in sync"]
+    assert [str(state) for state in summary(workspace, "synced").states()] == ["in sync"]
 
 
 async def test_strangers_that_a_comparison_found_are_told_until_they_are_removed(
@@ -111,24 +117,24 @@ async def test_without_the_identifier_are_those_whom_no_event_gave_one(
     for id_type in (IdType.AMPLITUDE_ID, IdType.USER_ID, IdType.AMPLITUDE_ID):
         workspace.change(SettingsChange(id_type=id_type))
         found = workspace.rejected()
-        assert of(workspace, "shoppers").left.unidentified == len(found)
+        assert summary(workspace, "shoppers").left.unidentified == len(found)
         kinds.append([item.id for item in found])
-        assert of(workspace, "shoppers").members == 4
+        assert summary(workspace, "shoppers").members == 4
     assert kinds == [["u1"], ["77"], ["u1"]]
 
 
 async def test_delivered_is_what_the_cohort_holds(workspace: Workspace) -> None:
     await import_sample_audiences(workspace)
     for key in ("synced", "waiting", "ghosts"):
-        assert of(workspace, key).delivered == len(workspace.cohort(key))
-    waiting = of(workspace, "waiting")
+        assert summary(workspace, key).delivered == len(workspace.cohort(key))
+    waiting = summary(workspace, "waiting")
     assert (waiting.members, waiting.left.add, waiting.left.remove) == (4, 1, 0)
 
 
 async def test_one_alone_is_as_in_the_list(workspace: Workspace) -> None:
     await import_sample_audiences(workspace)
     known = workspace.audience("ghosts")
-    assert workspace.ledger.read(audience_summary, workspace.connection, known.id) == of(
+    assert workspace.ledger.read(audience_summary, workspace.connection, known.id) == summary(
         workspace, "ghosts"
     )
 
@@ -138,4 +144,4 @@ def test_members_may_be_left_uncounted(workspace: Workspace) -> None:
     found = workspace.ledger.read(audience_summaries, workspace.connection, count_members=False)
     assert [(item.members, item.delivered) for item in found] == [(None, None)]
     workspace.connection = msgspec.structs.replace(workspace.connection, prefix=True)
-    assert of(workspace, "shoppers").cohort_name == "[Segment] shoppers"
+    assert summary(workspace, "shoppers").cohort_name == "[Segment] shoppers"

@@ -52,7 +52,7 @@ class Watcher:
         ingestor = StreamIngestor(self._workspace.ledger, self._workspace.read_options(), timing)
         self.watching = PathWatcher(ingestor, self._paths, self.options)
 
-    def look(self) -> int:
+    def poll(self) -> int:
         """Look until nothing is new; return how many events were read."""
         read = self.watching.scan().tally.read
         while self.watching.is_settling or self.watching.has_more:
@@ -76,18 +76,18 @@ def folder(tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.fixture(params=[False, True], ids=["goes on", "restarted"])
+@pytest.fixture(params=[False, True], ids=["running", "restarted"])
 def watcher(request: pytest.FixtureRequest, workspace: Workspace, folder: Path) -> Watcher:
-    """A watcher of a folder that goes on, or that is started anew before each look."""
+    """A watcher of a folder that keeps running, or that is restarted before each poll."""
     watcher = Watcher(workspace, folder)
     if request.param:
-        look = watcher.look
+        poll = watcher.poll
 
-        def look_anew() -> int:
+        def poll_anew() -> int:
             watcher.start()
-            return look()
+            return poll()
 
-        watcher.look = look_anew  # type: ignore[method-assign]
+        watcher.poll = poll_anew  # type: ignore[method-assign]
     return watcher
 
 
@@ -96,14 +96,14 @@ def test_a_file_that_grows_is_read_once(
 ) -> None:
     file = folder / "a.ndjson"
     file.write_text(lines("u1", "u2"))
-    assert watcher.look() == 2
-    assert watcher.look() == 0
+    assert watcher.poll() == 2
+    assert watcher.poll() == 0
     with file.open("a") as more:
         more.write(lines("u3") + lines("u4")[:20])
-    assert watcher.look() == 1
+    assert watcher.poll() == 1
     with file.open("a") as more:
         more.write(lines("u4")[20:])
-    assert watcher.look() == 1
+    assert watcher.poll() == 1
     assert members(workspace.ledger) == {"u1", "u2", "u3", "u4"}
     assert workspace.ledger.read(invalid_events) == []
 
@@ -114,10 +114,10 @@ def test_a_byte_order_mark_costs_nobody_their_event(
 ) -> None:
     file = folder / "a.ndjson"
     file.write_bytes(BOM + (lines("u1").rstrip("\n") + ends).encode())
-    assert watcher.look() == 1
+    assert watcher.poll() == 1
     with file.open("a") as more:
         more.write("\n" + lines("u2"))
-    watcher.look()
+    watcher.poll()
     assert members(workspace.ledger) == {"u1", "u2"}
     assert workspace.ledger.read(invalid_events) == []
 
@@ -127,10 +127,10 @@ def test_a_broken_line_is_listed_with_its_number(
 ) -> None:
     file = folder / "a.ndjson"
     file.write_text(lines("u1", "u2"))
-    watcher.look()
+    watcher.poll()
     with file.open("a") as more:
         more.write("{broken\n" + lines("u3"))
-    assert watcher.look() == 2
+    assert watcher.poll() == 2
     (invalid,) = workspace.ledger.read(invalid_events)
     assert (invalid.line, Path(invalid.source).name) == (3, "a.ndjson")
 
@@ -140,14 +140,14 @@ def test_a_rotated_file_is_read_to_its_end(
 ) -> None:
     file = folder / "a.ndjson"
     file.write_text(lines("u1"))
-    watcher.look()
+    watcher.poll()
     with file.open("a") as more:
         more.write(lines("late"))
     file.rename(folder / "a.ndjson.1")
     file.write_text(lines("new"))
-    assert watcher.look() == 2
+    assert watcher.poll() == 2
     assert members(workspace.ledger) == {"u1", "late", "new"}
-    assert watcher.look() == 0
+    assert watcher.poll() == 0
 
 
 def test_a_file_that_was_renamed_is_not_read_again(
@@ -155,12 +155,12 @@ def test_a_file_that_was_renamed_is_not_read_again(
 ) -> None:
     file = folder / "a.ndjson"
     file.write_text(lines("u1", "u2"))
-    assert watcher.look() == 2
+    assert watcher.poll() == 2
     file.rename(folder / "b.ndjson")
-    assert watcher.look() == 0
+    assert watcher.poll() == 0
     with (folder / "b.ndjson").open("a") as more:
         more.write(lines("u3"))
-    assert watcher.look() == 1
+    assert watcher.poll() == 1
     assert members(workspace.ledger) == {"u1", "u2", "u3"}
 
 
@@ -169,11 +169,11 @@ def test_a_file_that_was_cut_short_is_read_anew(
 ) -> None:
     file = folder / "a.ndjson"
     file.write_text(lines("user-one", "user-two"))
-    watcher.look()
+    watcher.poll()
     os.truncate(file, 0)
-    assert watcher.look() == 0
+    assert watcher.poll() == 0
     file.write_text(lines("u3"))
-    assert watcher.look() == 1
+    assert watcher.poll() == 1
     assert members(workspace.ledger) == {"user-one", "user-two", "u3"}
 
 
@@ -182,11 +182,11 @@ def test_a_file_that_was_replaced_is_read_from_its_beginning(
 ) -> None:
     file = folder / "a.ndjson"
     file.write_text(lines("u1"))
-    watcher.look()
+    watcher.poll()
     other = folder / ".other"
     other.write_text(lines("u2", "u3"))
     other.replace(file)
-    assert watcher.look() == 2
+    assert watcher.poll() == 2
     assert members(workspace.ledger) == {"u1", "u2", "u3"}
 
 
@@ -195,11 +195,11 @@ def test_a_file_that_was_deleted_is_no_trouble_and_may_come_back(
 ) -> None:
     file = folder / "a.ndjson"
     file.write_text(lines("u1"))
-    watcher.look()
+    watcher.poll()
     file.unlink()
-    assert watcher.look() == 0
+    assert watcher.poll() == 0
     file.write_text(lines("u2"))
-    assert watcher.look() == 1
+    assert watcher.poll() == 1
     assert members(workspace.ledger) == {"u1", "u2"}
 
 
@@ -220,8 +220,8 @@ def test_files_that_appear_are_read_once_when_they_are_whole(
         ),
     }[name]
     (folder / name).write_bytes(content)
-    assert watcher.look() == 2
-    assert watcher.look() == 0
+    assert watcher.poll() == 2
+    assert watcher.poll() == 0
     assert members(workspace.ledger) == {"u1", "u2"}
 
 
@@ -231,10 +231,10 @@ def test_a_file_that_is_still_written_is_read_when_it_is_whole(
     whole = gzip.compress(lines("u1", "u2").encode())
     file, watcher = folder / "a.gz", Watcher(workspace, folder)
     file.write_bytes(whole[:-10])
-    watcher.look()
-    assert "rest of it is missing" in watcher.trouble()
+    watcher.poll()
+    assert "rest is missing" in watcher.trouble()
     file.write_bytes(whole)
-    watcher.look()
+    watcher.poll()
     assert not watcher.trouble()
     assert members(workspace.ledger) == {"u1", "u2"}
 
@@ -247,24 +247,24 @@ def test_folders_in_folders_are_watched_and_hidden_files_are_not(
     (deep / "a.ndjson").write_text(lines("u1"))
     (deep / ".part.ndjson").write_text(lines("u2"))
     (deep / "picture.png").write_bytes(b"\x89PNG")
-    assert watcher.look() == 1
+    assert watcher.poll() == 1
 
 
 def test_many_files_are_each_read_once(workspace: Workspace, folder: Path) -> None:
     for n in range(600):
         (folder / f"{n}.ndjson").write_text(lines(f"u{n}"))
     watcher = Watcher(workspace, folder)
-    assert watcher.look() == 600
+    assert watcher.poll() == 600
     watcher.start()
-    assert watcher.look() == 0
+    assert watcher.poll() == 0
     assert len(members(workspace.ledger)) == 600
 
 
 def test_a_file_alone_is_watched_before_it_is_there(workspace: Workspace, folder: Path) -> None:
     watcher = Watcher(workspace, *readable([str(folder / "later.ndjson")]))
-    assert watcher.look() == 0
+    assert watcher.poll() == 0
     (folder / "later.ndjson").write_text(lines("u1"))
-    assert watcher.look() == 1
+    assert watcher.poll() == 1
 
 
 def test_a_file_alone_is_asked_whether_it_has_news(workspace: Workspace, folder: Path) -> None:
@@ -275,7 +275,7 @@ def test_a_file_alone_is_asked_whether_it_has_news(workspace: Workspace, folder:
         if text:
             file.write_text(text)
         assert watcher.watching.has_news() is has_news
-        watcher.look()
+        watcher.poll()
         assert not watcher.watching.has_news()
     file.unlink()
     assert watcher.watching.has_news()
@@ -286,7 +286,7 @@ def test_a_name_that_is_not_in_utf_8_is_told_and_the_others_are_read(
 ) -> None:
     (folder / os.fsdecode(b"caf\xe9.ndjson")).write_text(lines("u1"))
     (folder / "zoo.ndjson").write_text(lines("u2"))
-    assert watcher.look() == 1
+    assert watcher.poll() == 1
     assert members(workspace.ledger) == {"u2"}
     assert "not in UTF-8" in watcher.trouble()
 
@@ -309,7 +309,7 @@ def test_an_event_and_its_checkpoint_are_kept_together(workspace: Workspace, fol
     watcher = Watcher(workspace, folder)
     workspace.ledger.write(lambda db: db.execute("DROP TABLE checkpoint"))
     with pytest.raises(Exception, match="failed"):
-        watcher.look()
+        watcher.poll()
     assert members(workspace.ledger) == set()
 
 
@@ -319,8 +319,8 @@ def test_an_event_that_means_several_audiences_stops_nothing(
     ids = ("one", "two", "", "one")
     events = [event(f"u{n}", True, personas={"computation_id": id_}) for n, id_ in enumerate(ids)]
     (folder / "a.ndjson").write_text("".join(json.dumps(item) + "\n" for item in events))
-    assert watcher.look() == 4
-    assert watcher.look() == 0
+    assert watcher.poll() == 4
+    assert watcher.poll() == 0
     assert members(workspace.ledger) == {"u0", "u1", "u3"}
     assert [invalid_event.line for invalid_event in workspace.ledger.read(invalid_events)] == [3]
 
@@ -330,11 +330,11 @@ def test_a_file_first_seen_empty_and_replaced_in_place_loses_nothing(
 ) -> None:
     file = folder / "a.ndjson"
     file.touch()
-    assert watcher.look() == 0
+    assert watcher.poll() == 0
     file.write_text(lines("u1"))
-    assert watcher.look() == 1
+    assert watcher.poll() == 1
     file.write_text(lines("u2", "u3", "u4"))  # the same inode, and longer than it was
-    assert watcher.look() == 3
+    assert watcher.poll() == 3
     assert members(workspace.ledger) == {"u1", "u2", "u3", "u4"}
 
 
@@ -343,14 +343,14 @@ def test_a_last_line_without_a_newline_is_read(
 ) -> None:
     file = folder / "a.ndjson"
     file.write_text(lines("u1", "u2").rstrip("\n"))
-    assert watcher.look() == 2
+    assert watcher.poll() == 2
     with file.open("a") as more:
         more.write("\n" + lines("u3"))
-    assert watcher.look() == 1
+    assert watcher.poll() == 1
     assert workspace.ledger.read(invalid_events) == []
     with file.open("a") as more:
         more.write("{broken\n")
-    watcher.look()
+    watcher.poll()
     assert [invalid_event.line for invalid_event in workspace.ledger.read(invalid_events)] == [4]
 
 
@@ -372,7 +372,7 @@ def test_a_file_that_could_not_be_opened_is_tried_again(
         assert ["It can't be read (Input/output error)" in item.trouble for item in found] == [
             True
         ] * 2
-    assert watcher.look() == 2
+    assert watcher.poll() == 2
     assert [source.trouble for source in watcher.watching.status()] == ["", ""]
 
 
@@ -385,7 +385,7 @@ def test_what_was_read_of_a_cut_file_is_told(workspace: Workspace, folder: Path)
     (audience,) = workspace.ledger.read(all_audiences)
     assert taken.entered == {audience.id: 2}
     assert [item.id for item in taken.latest] == ["u1", "u2"]
-    assert watcher.look() == 0
+    assert watcher.poll() == 0
 
 
 @pytest.mark.parametrize("name", ["a.json", "a.gz", "a.csv"])
@@ -407,19 +407,19 @@ def test_a_file_that_is_moved_away_is_read_to_its_end_before_another_takes_its_p
 ) -> None:
     file, watcher = folder / "a.ndjson", Watcher(workspace, folder)
     file.write_text(lines("u1"))
-    watcher.look()
+    watcher.poll()
     with file.open("a") as more:
         more.write(lines("u2"))
         file.rename(folder / "a.ndjson.1")
         more.flush()
-        assert watcher.look() == 1
+        assert watcher.poll() == 1
         more.write(lines("u3"))  # the writer does not know yet
         more.flush()
         file.write_text(lines("u4"))
-        assert watcher.look() == 2
+        assert watcher.poll() == 2
         more.write(lines("u5"))
-    assert watcher.look() == 1
-    assert watcher.look() == 0
+    assert watcher.poll() == 1
+    assert watcher.poll() == 0
     assert members(workspace.ledger) == {"u1", "u2", "u3", "u4", "u5"}
 
 
@@ -429,14 +429,14 @@ def test_a_file_that_is_copied_and_cut_short_is_read_to_its_end(
     """As logrotate does with copytruncate."""
     file = folder / "a.ndjson"
     file.write_text(lines("u1"))
-    watcher.look()
+    watcher.poll()
     with file.open("a") as more:
         more.write(lines("late"))
     (folder / "a.ndjson.1").write_bytes(file.read_bytes())
     file.write_text(lines("new"))
-    assert watcher.look() == 2
+    assert watcher.poll() == 2
     assert members(workspace.ledger) == {"u1", "late", "new"}
-    assert watcher.look() == 0
+    assert watcher.poll() == 0
 
 
 def test_names_that_are_shifted_are_each_followed(workspace: Workspace, folder: Path) -> None:
@@ -444,15 +444,15 @@ def test_names_that_are_shifted_are_each_followed(workspace: Workspace, folder: 
     watcher = Watcher(workspace, folder)
     one.write_text(lines("u1"))
     two.write_text(lines("u2"))
-    watcher.look()
+    watcher.poll()
     with one.open("a") as first, two.open("a") as second:
         first.write(lines("u3"))
         second.write(lines("u4"))
     two.rename(three)
     one.rename(two)
     one.write_text(lines("u5"))
-    assert watcher.look() == 3
-    assert watcher.look() == 0
+    assert watcher.poll() == 3
+    assert watcher.poll() == 0
     assert members(workspace.ledger) == {f"u{n}" for n in range(1, 6)}
 
 
@@ -462,14 +462,14 @@ def test_places_in_files_that_are_gone_are_forgotten_after_a_day(
     watcher = Watcher(workspace, folder)
     for n in range(3):
         (folder / f"{n}.ndjson").write_text(lines(f"u{n}"))
-    watcher.look()
+    watcher.poll()
     (folder / "0.ndjson").unlink()
-    watcher.look()
+    watcher.poll()
     watcher.now += 80_000
     (folder / "1.ndjson").unlink()
-    watcher.look()
+    watcher.poll()
     watcher.now += 80_000
-    watcher.look()
+    watcher.poll()
     known = [Path(item.key).name for item in workspace.ledger.read(checkpoints, "file")]
     assert sorted(known) == ["1.ndjson", "2.ndjson"]
 
@@ -481,9 +481,9 @@ def test_files_in_trouble_are_listed_first_and_then_the_last_that_brought_events
     for n in range(3):
         watcher.now += 1
         (folder / f"{n}.ndjson").write_text(lines(f"u{n}"))
-        watcher.look()
+        watcher.poll()
     (folder / "broken.gz").write_bytes(gzip.compress(lines("u4").encode())[:-10])
-    watcher.look()
+    watcher.poll()
     found = watcher.watching.status()
     assert [Path(item.name).name for item in found] == [
         "broken.gz", "2.ndjson", "1.ndjson", "0.ndjson",
@@ -527,8 +527,8 @@ def test_the_content_decides_how_a_file_is_read_and_not_its_name(
         "pretty": "\n".join(json.dumps(item, indent=1) for item in events).encode(),
     }[kind]
     (folder / name).write_bytes(content)
-    assert watcher.look() == 2
-    assert watcher.look() == 0
+    assert watcher.poll() == 2
+    assert watcher.poll() == 0
     assert members(workspace.ledger) == {"u1", "u2"}
     assert not watcher.trouble()
     assert workspace.ledger.read(invalid_events) == []
@@ -538,10 +538,10 @@ def test_a_file_in_no_known_format_is_told_until_it_has_one(
     watcher: Watcher, workspace: Workspace, folder: Path
 ) -> None:
     (folder / "notes.txt").write_text("to do: nothing\n")
-    assert watcher.look() == 0
+    assert watcher.poll() == 0
     assert "Its format is unknown" in watcher.trouble()
     (folder / "notes.txt").write_text(lines("u1"))
-    assert watcher.look() == 1
+    assert watcher.poll() == 1
     assert not watcher.trouble()
 
 
@@ -554,13 +554,13 @@ def test_a_csv_that_pauses_in_the_middle_of_a_row_waits_for_its_rest(
     begun = content[: len(CSV_HEADER) + len(csv_rows("user-1")) + cut]
     file, watcher = folder / "a.csv", Watcher(workspace, folder)
     file.write_text(begun)
-    read = watcher.look()
+    read = watcher.poll()
     watcher.now += 61
-    assert read + watcher.look() == 1
+    assert read + watcher.poll() == 1
     assert members(workspace.ledger) == {"user-1"}
     assert "waits for the rest" in watcher.trouble()
     file.write_text(content + csv_rows("user-3"))
-    watcher.look()
+    watcher.poll()
     assert members(workspace.ledger) == {"user-1", "user-2", "user-3"}
     assert not watcher.trouble()
     assert workspace.ledger.read(invalid_events) == []
@@ -586,9 +586,9 @@ def test_a_last_row_without_a_newline_is_read_where_nothing_can_be_missing(
     row = row.partition(",")[2] if header.endswith("user_id") else row
     (folder / "a.txt").write_text(f"{header}\n{row}{last or ''}")
     watcher = Watcher(workspace, folder)
-    watcher.look()
+    watcher.poll()
     watcher.now += 61
-    watcher.look()
+    watcher.poll()
     assert members(workspace.ledger) == ({"u1"} if is_read else set())
     assert ("waits for the rest" in watcher.trouble()) is not is_read
     assert workspace.ledger.read(invalid_events) == []
@@ -609,10 +609,10 @@ def test_what_is_not_complete_is_told_as_waiting_and_refuses_nothing(
 ) -> None:
     watcher = Watcher(workspace, folder)
     (folder / "a").write_text(begun)
-    watcher.look()
+    watcher.poll()
     assert not watcher.trouble()
     watcher.now += 61
-    watcher.look()
+    watcher.poll()
     assert "waits for the rest" in watcher.trouble()
     assert workspace.ledger.read(invalid_events) == []
 
@@ -622,27 +622,27 @@ def test_a_line_that_waits_for_a_minute_is_told_with_its_number(
 ) -> None:
     file, watcher = folder / "a.ndjson", Watcher(workspace, folder)
     file.write_text(lines("u1") + lines("u2")[:30])
-    assert watcher.look() == 1
+    assert watcher.poll() == 1
     watcher.now += 59
-    watcher.look()
+    watcher.poll()
     assert not watcher.trouble()
     watcher.now += 2
     assert watcher.trouble() == ("Line 2 is not complete: its last 30 bytes wait for the rest.")
     with file.open("a") as more:
         more.write(lines("u2")[30:])
-    assert watcher.look() == 1
+    assert watcher.poll() == 1
     assert not watcher.trouble()
 
 
 def test_a_path_that_is_missing_is_told(workspace: Workspace, folder: Path) -> None:
     file, watcher = folder / "a.ndjson", Watcher(workspace, folder / "a.ndjson")
-    assert watcher.look() == 0
+    assert watcher.poll() == 0
     assert watcher.trouble().startswith("It does not exist.")
     file.write_text(lines("u1"))
-    watcher.look()
+    watcher.poll()
     assert not watcher.trouble()
     file.unlink()
-    watcher.look()
+    watcher.poll()
     assert watcher.trouble().startswith("It does not exist.")
 
 
@@ -658,16 +658,16 @@ def test_a_file_with_two_names_is_read_and_counted_once(
     file, other = folder / kind, folder / f"0-{kind}"
     content = lines("u1") if kind == "a.ndjson" else json.dumps([event("u1", True)])
     file.write_text(content)
-    assert watcher.look() == 1
+    assert watcher.poll() == 1
     link(file, other)
-    assert watcher.look() == 0
+    assert watcher.poll() == 0
     if kind == "a.ndjson":
         with other.open("a") as more:
             more.write(lines("u2"))
-        assert watcher.look() == 1
+        assert watcher.poll() == 1
     if link is os.link:
         file.unlink()
-        assert watcher.look() == 0
+        assert watcher.poll() == 0
 
 
 def test_files_take_turns(workspace: Workspace, folder: Path) -> None:
@@ -724,7 +724,7 @@ def test_one_line_of_a_log_that_holds_events_by_the_thousand_takes_turns_too(
         watcher.watching.scan()
     assert members(workspace.ledger) == {"u1"}
     assert workspace.ledger.read(invalid_events) == []
-    assert watcher.look() == 50_002
+    assert watcher.poll() == 50_002
     assert members(workspace.ledger) == {"u0", "u1"}
 
 
@@ -752,14 +752,14 @@ def test_reading_that_was_interrupted_begins_anew_and_lists_nothing_twice(
         watcher.watching.scan()
     assert watcher.watching.has_more
     watcher.start()
-    watcher.look()
+    watcher.poll()
     assert len(members(workspace.ledger)) == 3_000
     assert [invalid_event.line for invalid_event in workspace.ledger.read(invalid_events)] == [
         2,
         3_003,
     ]
     watcher.start()
-    assert watcher.look() == 0
+    assert watcher.poll() == 0
 
 
 def pack(path: Path) -> None:
@@ -840,15 +840,15 @@ def test_a_log_that_was_rotated_while_no_session_ran_is_read_on_where_it_was_lef
     rotation.write(2)
     paths = [rotation.log if is_alone else folder]
     watcher = Watcher(workspace, *paths)
-    assert watcher.look() == 2
+    assert watcher.poll() == 2
     rotation.write(1)
     for _ in range(3):
         rotation.rotate()
         rotation.write(2)
     watcher.start()
-    assert watcher.look() == 7
+    assert watcher.poll() == 7
     watcher.start()
-    assert watcher.look() == 0
+    assert watcher.poll() == 0
     assert members(workspace.ledger) == set(rotation.written)
     assert not watcher.trouble()
 
@@ -857,7 +857,7 @@ def test_a_log_that_was_rotated_while_no_session_ran_is_read_on_where_it_was_lef
 @given(
     way=st.sampled_from(WAYS),
     is_alone=st.booleans(),
-    steps=st.lists(st.sampled_from(["write", "rotate", "look", "restart"]), max_size=14),
+    steps=st.lists(st.sampled_from(["write", "rotate", "poll", "restart"]), max_size=14),
 )
 def test_however_a_log_is_rotated_between_sessions_each_event_is_read_once(
     simulator: Simulator, tmp_path: Path, way: str, steps: list[str], *, is_alone: bool
@@ -870,7 +870,7 @@ def test_however_a_log_is_rotated_between_sessions_each_event_is_read_once(
             workspace = Workspace(simulator, ledger, home)
             rotation.write(1)
             watcher = Watcher(workspace, rotation.log if is_alone else home / "logs")
-            read = watcher.look()
+            read = watcher.poll()
             for step in [*steps, "restart"]:
                 match step:
                     case "write":
@@ -880,8 +880,8 @@ def test_however_a_log_is_rotated_between_sessions_each_event_is_read_once(
                     case "restart":
                         watcher.start()
                     case _:
-                        read += watcher.look()
-            read += watcher.look()
+                        read += watcher.poll()
+            read += watcher.poll()
             assert members(ledger) == set(rotation.written)
             assert read == len(rotation.written)
             assert ledger.read(invalid_events) == []
@@ -893,14 +893,14 @@ def test_a_log_of_which_the_rest_is_gone_is_told_and_the_later_ones_are_read(
     rotation = Rotation(folder, "rename")
     rotation.write(2)
     watcher = Watcher(workspace, rotation.log)
-    watcher.look()
+    watcher.poll()
     rotation.write(1)
     for _ in range(3):
         rotation.rotate()
         rotation.write(1)
     (folder / "app.log.3").unlink()
     watcher.start()
-    assert watcher.look() == 3
+    assert watcher.poll() == 3
     assert "read up to line 2 is gone" in watcher.trouble()
 
 
@@ -919,8 +919,8 @@ class Logs:
         """Do one thing to one of them; what is destroyed has been looked at before."""
         getattr(self, what)(self._files[which])
 
-    def look(self, _: Path | None = None) -> None:
-        self.read += self._watcher.look()
+    def poll(self, _: Path | None = None) -> None:
+        self.read += self._watcher.poll()
 
     def restart(self, _: Path) -> None:
         self._watcher.start()
@@ -932,7 +932,7 @@ class Logs:
         with file.open("a") as more:
             more.write(self._half.pop(file, "") + lines(user))
         if is_new:
-            self.look()
+            self.poll()
 
     def write_half(self, file: Path) -> None:
         if file.exists() and file not in self._half:
@@ -942,7 +942,7 @@ class Logs:
             with file.open("a") as more:
                 more.write(text[:40])
             self._half[file] = text[40:]
-            self.look()
+            self.poll()
 
     def _end_line(self, file: Path) -> None:
         if file in self._half:
@@ -963,19 +963,19 @@ class Logs:
         if file.exists():
             self._old(file).write_bytes(file.read_bytes())
             os.truncate(file, 0)
-            self.look()
+            self.poll()
 
     def replace_in_place(self, file: Path) -> None:
         self._end_line(file)
-        self.look()
+        self.poll()
         user = f"user-{len(self.written)}"
         self.written.append(user)
         file.write_text(lines(user))
-        self.look()
+        self.poll()
 
     def delete(self, file: Path) -> None:
         self._end_line(file)
-        self.look()
+        self.poll()
         file.unlink(missing_ok=True)
 
     def swap(self, _: Path) -> None:
@@ -987,13 +987,13 @@ class Logs:
             one.rename(between)
             two.rename(one)
             between.rename(two)
-            self.look()
+            self.poll()
 
 
 DEEDS = (
     "append",
     "write_half",
-    "look",
+    "poll",
     "restart",
     "rotate",
     "copy_and_truncate",
@@ -1016,7 +1016,7 @@ def test_whatever_is_done_to_the_files_each_event_is_read_once(
             logs = Logs(home / "logs", Watcher(workspace, home / "logs"))
             for what, which in [("append", 0), ("append", 1), *deeds, ("append", 0), ("append", 1)]:
                 logs.do(what, which)
-            logs.look()
+            logs.poll()
             assert members(ledger) == set(logs.written)
             assert logs.read == len(logs.written)
             assert ledger.read(invalid_events) == []

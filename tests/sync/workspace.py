@@ -187,27 +187,29 @@ class Workspace:
     async def compare_report(
         self, key: str = "shoppers", against: Path | None = None, stop: Stop | None = None
     ) -> CompareReport:
-        of = self.audience(key)
-        listing = read_member_list(self.ledger, open_reader, of, str(against)) if against else None
+        audience = self.audience(key)
+        listing = (
+            read_member_list(self.ledger, open_reader, audience, str(against)) if against else None
+        )
         async with self.opened(stop) as context:
-            return await compare_audiences([of], context, listing)
+            return await compare_audiences([audience], context, listing)
 
     async def apply(
         self,
-        of: Comparison,
+        comparison: Comparison,
         choice: RepairChoice = BOTH,
         *,
         replace: bool = False,
         verify: bool = True,
     ) -> RepairResult:
         """Repair differences."""
-        report = await self.apply_report(of, choice, replace=replace, verify=verify)
+        report = await self.apply_report(comparison, choice, replace=replace, verify=verify)
         (applied,) = report.results.values()
         return applied
 
     async def apply_report(
         self,
-        of: Comparison,
+        comparison: Comparison,
         choice: RepairChoice = BOTH,
         *,
         replace: bool = False,
@@ -215,7 +217,7 @@ class Workspace:
         stop: Stop | None = None,
     ) -> RepairReport:
         connection = self.connection
-        plan = self.ledger.write(plan_repair, connection, of, choice, replace=replace)
+        plan = self.ledger.write(plan_repair, connection, comparison, choice, replace=replace)
         async with self.opened(stop) as context:
             return await repair([plan], context, verify=verify)
 
@@ -250,9 +252,9 @@ class Workspace:
         async with self.opened(stop, observe) as context:
             return await deliver(self.plan(), context)
 
-    def change(self, wish: SettingsChange, key: str = "shoppers") -> None:
+    def change(self, requested: SettingsChange, key: str = "shoppers") -> None:
         """Change the settings of an audience."""
-        change(self.ledger, self.connection, self.audience(key), wish)
+        change(self.ledger, self.connection, self.audience(key), requested)
 
     def audience(self, key: str = "shoppers") -> Audience:
         return self.ledger.read(find_audience, key)

@@ -186,10 +186,10 @@ async def find(services: Services, connection: Connection) -> tuple[Credentials,
 
     Raises `KeysError`: there are none.
     """
-    premises = services.environment
-    glyphs = partial(find_keys, connection, premises.environ, premises.keyring)
+    environment = services.environment
+    find = partial(find_keys, connection, environment.environ, environment.keyring)
     try:
-        return await ask_keyring(services, glyphs)
+        return await ask_keyring(services, find)
     except UntilQuit:
         why = f"Type the keys of “{connection.name}”."
     except KeysError as error:

@@ -73,7 +73,9 @@ class ImportJob(Job):
 
     async def answer(self, *, is_yes: bool) -> None:
         """Confirm the snapshot that waits for it, or decline it."""
-        await self._decide(lambda reader, of: reader.confirm(of) if is_yes else reader.decline(of))
+        await self._decide(
+            lambda reader, target: reader.confirm(target) if is_yes else reader.decline(target)
+        )
 
     async def _decide(self, decide: Callable[[SnapshotReader, Removal], SnapshotReport]) -> None:
         report, reader = self.report, self._snapshot

@@ -91,7 +91,9 @@ class FormScreen(BaseScreen):
         if not any(item.note for item in marked):
             self.all_corrected()
 
-    def tell(self, told: Mapping[str, str], tone: str = "bad", *, is_answer: bool = False) -> None:
+    def show_mistakes(
+        self, told: Mapping[str, str], tone: str = "bad", *, is_answer: bool = False
+    ) -> None:
         """Show each mistake at its field, none at the others, and focus the first.
 
         `is_answer`: Amplitude said so, so it can't be checked here.

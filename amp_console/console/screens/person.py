@@ -63,7 +63,7 @@ class PersonScreen(BaseScreen):
 Type a User ID or an Amplitude ID, exactly as it is.
 
 For every audience that knows them there is a sentence that says why, and below it the facts: what
-the newest event says, where it stands, which run delivered it, what Amplitude answered. A asks
+the newest event says, where it is, which run delivered it, what Amplitude answered. A asks
 Amplitude's user search whether it knows the identifier."""
     CSS_PATH = "person.tcss"
     AUTO_FOCUS = "#who"
@@ -166,9 +166,9 @@ Amplitude's user search whether it knows the identifier."""
             ("belongs", "in the cohort" if record.wanted else "not in the cohort"),
             ("delivered", f"{delivered} (cohort {cohort})"),
         ]
-        if (carried := record.request) is not None:
-            took = f"run {carried.run_id}, request {carried.id}, {at(carried.sent_at)}"
-            rows.append(("last sent by", f"{took}, status {carried.status or 'none'}"))
+        if (request := record.request) is not None:
+            took = f"run {request.run_id}, request {request.id}, {at(request.sent_at)}"
+            rows.append(("last sent by", f"{took}, status {request.status or 'none'}"))
         if (why := record.rejection) is not None:
             tries = plural(why.tries, "try", "tries")
             rows.append(("rejected", said((f"{at(why.at)}, after {tries}", BAD))))

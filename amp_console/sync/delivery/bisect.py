@@ -1,4 +1,4 @@
-"""Finds the users because of whom Amplitude refuses a whole batch, and delivers the rest."""
+"""Finds the users that make Amplitude refuse a whole batch, and delivers the rest."""
 
 from collections.abc import Collection, Iterable, Sequence
 
@@ -47,7 +47,7 @@ class BatchBisector:
 
     async def _suspect(self, ids: list[str], refusal: BadRequest) -> list[list[str]]:
         """Note the suspects in a refused batch; return the groups in which to send the others."""
-        named = set(refusal.culprits) & set(ids)
+        named = set(refusal.named_ids) & set(ids)
         if named:
             self._named += sorted(named)
             return [[id_ for id_ in ids if id_ not in named]]
@@ -88,10 +88,10 @@ class BatchBisector:
                 self._again.append(ids)
         except BadRequest as refusal:
             ids = batch.identifiers()
-            culprits = set(ids) if len(ids) == 1 else set(refusal.culprits) & set(ids)
-            await self._reject(batch, culprits, refusal)
-            rest = [id_ for id_ in ids if id_ not in culprits]
-            self._again += [group for group in ([rest] if culprits else _halves(rest)) if group]
+            named_ids = set(ids) if len(ids) == 1 else set(refusal.named_ids) & set(ids)
+            await self._reject(batch, named_ids, refusal)
+            rest = [id_ for id_ in ids if id_ not in named_ids]
+            self._again += [group for group in ([rest] if named_ids else _halves(rest)) if group]
 
     async def _take(self, ids: Sequence[str]) -> DeliveryBatch | None:
         worker = self._worker

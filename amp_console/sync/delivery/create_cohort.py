@@ -77,9 +77,9 @@ class SeedStrategy:
 
     def note_refusal(self, refusal: BadRequest, row: int) -> None:
         """Note a refusal."""
-        if refusal.culprits:
+        if refusal.named_ids:
             self.words = words_of(refusal)
-            self._leave_out(set(refusal.culprits), row)
+            self._leave_out(set(refusal.named_ids), row)
             return
         self.refusal = refusal
         self._refusals += 1

@@ -73,7 +73,7 @@ async def deliver_pending(
 
 async def _check_cohort(worker: AudienceWorker, refusal: BadRequest) -> None:
     """Before bisecting: a refusal may be Amplitude's way to say that there is no cohort."""
-    if not worker.was_accepted and not refusal.culprits and not await is_listed(worker):
+    if not worker.was_accepted and not refusal.named_ids and not await is_listed(worker):
         raise CohortGone(refusal.status, refusal.words, refusal.text)
 
 

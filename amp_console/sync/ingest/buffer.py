@@ -81,7 +81,7 @@ class ChangeBuffer:
         self.filtered: Counter[str] = Counter()
         """Events that say nothing about a member, by reason; only those that are merged."""
         self.updated = 0
-        """Members for whom something was new; only those that are merged."""
+        """Members that changed; only merged ones count."""
         self._ledger = ledger
         self._audiences = audiences
         self._source_id = source_id
@@ -131,7 +131,7 @@ class ChangeBuffer:
         self._wait(self._ahead)
 
     def finish(self, checkpoint: Checkpoint | None = None) -> None:
-        """Merge what is left, and wait until all of it is in the ledger."""
+        """Merge what is left, and wait until everything is in the ledger."""
         self.merge(checkpoint)
         self._wait(0)
 

@@ -26,7 +26,7 @@ SAMPLES = 5
 class RepairPlan(msgspec.Struct, frozen=True):
     """How the chosen differences of one comparison would be repaired.
 
-    `followed` counts the people for whom nothing is sent: the repair only makes the ledger want
+    `followed` counts the people for which nothing is sent: the repair only makes the ledger want
     what the list says. `replace` uploads the whole content anew in one request; `can_replace` says
     that this is possible and takes fewer requests. `allowed_share` is the largest share of a
     cohort's members that may be removed without typing its name.

@@ -114,7 +114,7 @@ class PathWatcher:
         look failed is returned by the next one; where `has_more`, the next one has more to read at
         once.
         """
-        self._look()
+        self._poll()
         left = self._options.turn if turn is None else turn
         while self._turns and left > 0 and not is_over():
             left -= self._advance()
@@ -166,7 +166,7 @@ class PathWatcher:
 
     # Looking.
 
-    def _look(self) -> None:
+    def _poll(self) -> None:
         """Begin to read what is new or has grown."""
         there: set[Path] = set()
         reading = {turn.path for turn in self._turns}

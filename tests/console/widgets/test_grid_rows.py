@@ -21,7 +21,7 @@ def test_all_rows_are_shown_as_they_come() -> None:
 def test_a_filter_looks_at_every_cell_whatever_the_case() -> None:
     assert Listed(ROWS, "MAN").keys() == ["c"]
     assert Listed(ROWS, "1,0").keys() == ["a"]
-    assert Listed(ROWS, "nobody").keys() == []
+    assert Listed(ROWS, "no-one").keys() == []
 
 
 def test_text_is_sorted_whatever_the_case_and_numbers_by_value() -> None:

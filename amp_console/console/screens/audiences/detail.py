@@ -41,7 +41,7 @@ _TONE = {
 class Detail(NamedTuple):
     """What is shown of one audience: its state, who moved lately, and its last runs."""
 
-    of: AudienceSummary
+    summary: AudienceSummary
     moves: Movement
     runs: list[AudienceRun]
 
@@ -77,8 +77,8 @@ class AudienceDetail(VerticalScroll):
 
     def update_summaries(self, known: Mapping[Hashable, AudienceSummary]) -> None:
         """Show the newest numbers of the audience that is shown."""
-        if self._detail is not None and (now := known.get(self._detail.of.audience.id)):
-            self._detail = self._detail._replace(of=now)
+        if self._detail is not None and (now := known.get(self._detail.summary.audience.id)):
+            self._detail = self._detail._replace(summary=now)
             self._lay_out()
 
     def _lay_out(self) -> None:
@@ -96,14 +96,14 @@ async def _read_detail(services: Services, session: Session, known: AudienceSumm
 
 def lay_out(services: Services, detail: Detail, room: int) -> Content:
     """Lay out what is known of an audience, in so many columns."""
-    of, moves, runs = detail
-    last_run_at = of.audience.last_run_at
+    target, moves, runs = detail
+    last_run_at = target.audience.last_run_at
     runs = runs[: RUNS if room > NARROW else 1]
     rows = [
-        ("state", badges(services, of)),
-        ("key", _identity(services, of)),
-        ("cohort", _cohort(services, of)),
-        ("settings", _settings(of)),
+        ("state", badges(services, target)),
+        ("key", _identity(services, target)),
+        ("cohort", _cohort(services, target)),
+        ("settings", _settings(target)),
         ("last hour", _moves(services, moves)),
         *(
             # The newest one has the age that the list says, which counts from where it ended.
@@ -111,18 +111,18 @@ def lay_out(services: Services, detail: Detail, room: int) -> Content:
             for at, run in enumerate(runs)
         ),
     ]
-    if of.notice:
-        rows.insert(0, ("notice", said((of.notice, WARN), longest=400)))
-    if of.left.uncertain:
-        words = uncertain_text(of.left.uncertain, of.left.certain_at)
+    if target.notice:
+        rows.insert(0, ("notice", said((target.notice, WARN), longest=400)))
+    if target.left.uncertain:
+        words = uncertain_text(target.left.uncertain, target.left.certain_at)
         rows.insert(0, ("not certain", said((words, WARN), longest=400)))
-    if of.audience.broken:
-        rows.insert(0, ("broken link", said((of.audience.broken, BAD))))
+    if target.audience.broken:
+        rows.insert(0, ("broken link", said((target.audience.broken, BAD))))
     return facts(rows, 12, room)
 
 
-def _identity(services: Services, of: AudienceSummary) -> Content:
-    known, dot = of.audience, f" {services.glyphs.dot} "
+def _identity(services: Services, audience_summary: AudienceSummary) -> Content:
+    known, dot = audience_summary.audience, f" {services.glyphs.dot} "
     parts: list[Part] = [known.key]
     if known.space_id:
         parts += [(f"{dot}space ", MUTED), known.space_id]
@@ -131,15 +131,15 @@ def _identity(services: Services, of: AudienceSummary) -> Content:
     return said(*parts, longest=60)
 
 
-def _cohort(services: Services, of: AudienceSummary) -> Content:
-    known, glyphs = of.audience, services.glyphs
+def _cohort(services: Services, audience_summary: AudienceSummary) -> Content:
+    known, glyphs = audience_summary.audience, services.glyphs
     if known.cohort_id is None:
         return said((f"{_LINKS[known.link]}; the next sync makes one", MUTED))
-    theirs = size_of(services, of)
+    theirs = size_of(services, audience_summary)
     parts: list[Part] = [known.cohort_id, (f" ({_LINKS[known.link]})", MUTED)]
     parts += [
         (f" {glyphs.dot} holds ", MUTED),
-        number(of.delivered, glyphs),
+        number(audience_summary.delivered, glyphs),
         (" by our ledger", MUTED),
     ]
     if theirs is None:
@@ -174,16 +174,16 @@ def badges(services: Services, known: AudienceSummary) -> Content:
     return said(*parts)
 
 
-def _settings(of: AudienceSummary) -> Content:
-    known = of.audience
+def _settings(audience_summary: AudienceSummary) -> Content:
+    known = audience_summary.audience
     return said(
         ("by ", MUTED),
         known.id_type.label,
         ("  owner ", MUTED),
-        of.owner_email,
+        audience_summary.owner_email,
         _origin(known.owner_email),
         ("  name ", MUTED),
-        of.cohort_name,
+        audience_summary.cohort_name,
         _origin(known.cohort_name),
         longest=40,
     )
@@ -206,8 +206,8 @@ def _moves(services: Services, moves: Movement) -> Content:
     )
 
 
-def _run(services: Services, each: AudienceRun, ended_at: int | None) -> Content:
-    run, counts, glyphs = each.run, each.counts, services.glyphs
+def _run(services: Services, audience_run: AudienceRun, ended_at: int | None) -> Content:
+    run, counts, glyphs = audience_run.run, audience_run.counts, services.glyphs
     parts: list[Part] = [(str(run.status), _TONE.get(run.status, MUTED))]
     parts.append((f" {services.age_of(ended_at or run.started_at)}", MUTED))
     parts.append(f"  {changes(counts.added, counts.removed, glyphs) or 'no one delivered'}")

@@ -55,7 +55,7 @@ Amplitude's static cohorts: those whose members were uploaded. Enter links the a
 under the cursor.
 
 Who is in such a cohort is unknown until people were delivered. The next sync adds all members of
-the audience, and takes out those who left the audience. Nobody else who is in the cohort is
+the audience, and removes those who left the audience. No one else who is in the cohort is
 touched. One cohort should follow one audience: two would undo each other's work."""
     CSS_PATH = "link.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -187,8 +187,8 @@ touched. One cohort should follow one audience: two would undo each other's work
             return
         if not await self.app.push_screen_wait(self._question(known, cohort)):
             return
-        wish = SettingsChange(cohort_id=cohort.id, linked_name=cohort.name or None)
-        changed = await audience_changes.apply(self.services, known, wish)
+        requested = SettingsChange(cohort_id=cohort.id, linked_name=cohort.name or None)
+        changed = await audience_changes.apply(self.services, known, requested)
         if changed is not None:
             self.services.notifications.post(
                 f"“{clean(changed.name)}” is linked to “{_name(cohort)}”. Nothing was sent: "
@@ -203,7 +203,7 @@ touched. One cohort should follow one audience: two would undo each other's work
             said(""),
             said(
                 "Who is in it is unknown until people are delivered. The next sync adds all "
-                "members of the audience, and takes out those who left it. Nobody else is touched."
+                "members of the audience, and removes those who left it. No one else is touched."
             ),
         ]
         others = [item for item in self._linked_to(cohort.id) if item.id != known.id]

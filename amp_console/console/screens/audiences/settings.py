@@ -58,7 +58,7 @@ class AudienceSettings(FormScreen):
 
     NAME = "Settings of an audience"
     HELP = """\
-What is set for this audience alone. A field that is left empty takes the default, which stands
+What is set for this audience alone. A field that is left empty takes the default, which is
 in it in grey; "override" marks what you set.
 
 Switching the ID type of an audience that was synced takes its people out under the old identifier
@@ -143,8 +143,8 @@ as it is, and lets the next sync make a new one."""
             text: Part = ("override", ACCENT) if entered(self, name) else ("default ", MUTED)
             self.field(name).mark(text)
 
-    def _cohort(self, of: AudienceSummary) -> Content:
-        known, glyphs = of.audience, self.services.glyphs
+    def _cohort(self, summary: AudienceSummary) -> Content:
+        known, glyphs = summary.audience, self.services.glyphs
         if known.cohort_id is None:
             return facts([("cohort", said((LINKS[known.link], MUTED)))], 10)
         size = self.services.figures.sizes.get(known.cohort_id)
@@ -152,7 +152,7 @@ as it is, and lets the next sync make a new one."""
         rows: list[tuple[str, Content | str]] = [
             ("cohort", said(known.linked_name or known.cohort_id, longest=50)),
             ("id", said(known.cohort_id, (f"  {LINKS[known.link]}", MUTED))),
-            ("holds", said(number(of.delivered, glyphs), (" by our ledger, ", MUTED), there)),
+            ("holds", said(number(summary.delivered, glyphs), (" by our ledger, ", MUTED), there)),
         ]
         shown = facts(rows, 10)
         return lines(shown, said((known.broken, BAD))) if known.broken else shown
@@ -207,7 +207,7 @@ as it is, and lets the next sync make a new one."""
         assert self._standing is not None
         made = self._entered()
         told = mistakes(made)
-        self.tell(told)
+        self.show_mistakes(told)
         if told:
             return
         change = change_asked(made, self._standing.audience)

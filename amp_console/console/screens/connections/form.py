@@ -129,12 +129,12 @@ file. Up, down and Tab go from field to field; left, right and space choose."""
             made = draft(self._entered(), self._known, self._others)
         except Mistakes as mistakes:
             self.query("#welcome").set(display=False)  # what is wrong needs the room
-            self.tell(mistakes.told)
+            self.show_mistakes(mistakes.told)
             if "base-url" in mistakes.told:
                 self.action_advanced()
             self._say(NOT_SAVED, "bad")
             return None
-        self.tell({})
+        self.show_mistakes({})
         return made
 
     def mistakes(self) -> dict[str, str]:
@@ -160,7 +160,7 @@ file. Up, down and Tab go from field to field; left, right and space choose."""
         """More lines were pasted than there are keys."""
         name = event.input.id or ""
         told = f"{event.lines} lines were pasted. Paste one key, or both keys on two lines."
-        self.tell({name: told}, is_answer=True)
+        self.show_mistakes({name: told}, is_answer=True)
 
     # Testing and saving.
 
@@ -232,7 +232,7 @@ file. Up, down and Tab go from field to field; left, right and space choose."""
             tone = TONES[outcome.verdict]
             self._say("" if outcome.field else outcome.text, tone)
             if outcome.field:
-                self.tell({outcome.field: outcome.text}, tone, is_answer=True)
+                self.show_mistakes({outcome.field: outcome.text}, tone, is_answer=True)
             if not await self._takes_instead(outcome):
                 return made, outcome
         return None

@@ -57,7 +57,7 @@ Keys are kept in your system's keyring only. Where it is locked or there is none
 used until you quit. Deleting a connection deletes its keys from the keyring, and looks that they
 are gone; its ledger file stays.
 
-Read-only keeps everybody from sending and changing anything by accident."""
+Read-only keeps everyone from sending or changing anything by accident."""
     CSS_PATH = "list.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("n", "new", "New", id="connections.new"),
@@ -118,12 +118,12 @@ Read-only keeps everybody from sending and changing anything by accident."""
         self._show_detail()
 
     def _show_detail(self) -> None:
-        of, panel = self.current, self.query_one("#detail")
-        panel.display = of is not None
-        if of is not None:
-            panel.border_title = said(of.name, longest=60)
+        current, panel = self.current, self.query_one("#detail")
+        panel.display = current is not None
+        if current is not None:
+            panel.border_title = said(current.name, longest=60)
             self.query_one("#detail-text", Static).update(
-                detail(self.services, of, self._test_of(of))
+                detail(self.services, current, self._test_of(current))
             )
 
     def _test_of(self, connection: Connection) -> Part | None:
@@ -156,10 +156,10 @@ Read-only keeps everybody from sending and changing anything by accident."""
 
     def on_grid_opened(self) -> None:
         """Work with this connection from now on."""
-        of = self.current
-        if of is None:
+        current = self.current
+        if current is None:
             return
-        if self.services.sessions.of_connection(of) is not None:
+        if self.services.sessions.of_connection(current) is not None:
             self.action_go_home()
         elif self.services.jobs.is_busy:
             self.services.notifications.post(
@@ -167,7 +167,7 @@ Read-only keeps everybody from sending and changing anything by accident."""
                 "warning",
             )
         else:
-            self.run_worker(self._switch_to(of))
+            self.run_worker(self._switch_to(current))
 
     async def _switch_to(self, connection: Connection) -> None:
         try:
@@ -240,28 +240,29 @@ Read-only keeps everybody from sending and changing anything by accident."""
 
     def action_delete(self) -> None:
         """Forget a connection and its keys, after a question."""
-        of = self.current
-        if of is None:
+        current = self.current
+        if current is None:
             return
-        if self.services.sessions.of_connection(of) is not None and self.services.jobs.is_busy:
+        if self.services.sessions.of_connection(current) is not None and self.services.jobs.is_busy:
             self.services.notifications.post(
-                "A sync or an import of it is under way. Nothing was deleted.", "warning"
+                "A sync or an import of this connection is under way. Nothing was deleted.",
+                "warning",
             )
             return
-        keys = "Its keys are deleted from your keyring." if of.keyring_item else NO_KEYS
-        ledger = self.services.environment.folders.ledger(of.id)
+        keys = "Its keys are deleted from your keyring." if current.keyring_item else NO_KEYS
+        ledger = self.services.environment.folders.ledger(current.id)
         question = Confirm(
-            f"Delete “{of.name}”?",
+            f"Delete “{current.name}”?",
             [
                 f"{keys} Its cohorts in Amplitude stay as they are.",
                 f"Its ledger stays: {ledger}",
                 "",
             ],
             yes="Delete it",
-            typed=of.name,
+            typed=current.name,
             is_danger=True,
         )
-        self.app.push_screen(question, partial(self._delete_if, of))
+        self.app.push_screen(question, partial(self._delete_if, current))
 
     def _delete_if(self, connection: Connection, is_meant: bool | None) -> None:
         if is_meant:

@@ -19,7 +19,7 @@ No event was invalid.
 Broken lines, and events without a usable identifier, are listed here with
 file and line."""
 WHAT_NOW = """\
-The event was passed over, and nothing of it was kept. Mend it where it comes from, or say under \
+The event was skipped; nothing from it was kept. Fix it at its source, or say under \
 Field mapping (m on the audiences) where its identifiers stand. Then import the file again: what \
 was read from it before changes nothing."""
 EVERYTHING = -1  # as a limit

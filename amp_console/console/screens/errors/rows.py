@@ -36,14 +36,14 @@ EVENT_COLUMNS = (
     Column("First one", 20, flex=2),
 )
 ALL = "all"
-"""The key of the row that stands for every group."""
+"""The key of the row for all groups together."""
 DONE = {Operation.ADD: "added", Operation.REMOVE: "removed"}
 """What was to be done with a user."""
 NO_MATCH = "No matches. / and Esc show everything again."
 
 
 def group_rows(groups: list[RejectionGroup], glyphs: Glyphs, now: int) -> list[Row]:
-    """One row a group, after one that stands for all of them."""
+    """A row for all groups together, then one row per group."""
     if not groups:
         return []
     total, latest = sum(group.count for group in groups), max(group.latest_at for group in groups)

@@ -92,11 +92,11 @@ s, y or Enter sends it. Esc goes back with nothing sent."""
 
     def _show_detail(self) -> None:
         key = self.query_one("#audiences", Grid).key
-        of = next((item for item in self._audiences() if item.audience_id == key), None)
+        target = next((item for item in self._audiences() if item.audience_id == key), None)
         text = self.query_one("#of-audience", Static)
-        text.display = of is not None
-        if of is not None:
-            text.update(plan_rows.detail(of))
+        text.display = target is not None
+        if target is not None:
+            text.update(plan_rows.detail(target))
 
     def _audiences(self) -> tuple[AudiencePlan, ...]:
         return self._plan.audiences if self._plan else ()

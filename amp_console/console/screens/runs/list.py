@@ -47,7 +47,7 @@ class RunsScreen(BaseScreen):
     NAME = "Runs"
     HELP = """\
 Every sync, comparison and repair there was, from this console and from the command line. Rejected
-counts users whom that run could not deliver; under Errors are those who are rejected now.
+counts users that run could not deliver; under Errors are those who are rejected now.
 
 Enter opens a run with its requests and errors, however long ago it was."""
     CSS_PATH = "list.tcss"

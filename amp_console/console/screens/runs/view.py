@@ -38,7 +38,7 @@ How far every audience is, how fast, and what it waits for. Leaving does not sto
 Audiences leads back here, and the line on top shows how far it is.
 
 Pause lets the request in flight end and sends nothing more until you go on. Cancel ends the run
-the same way; whoever was not delivered stays pending, and the next sync goes on from there.
+the same way; users not delivered stay pending, and the next sync continues from there.
 
 Enter on an audience shows its requests alone; Enter on a request shows it whole. Enter on a
 reason shows the users who were rejected for it."""
