@@ -258,9 +258,9 @@ async def test_an_audience_is_switched_off_and_on_at_home(harness: ConsoleHarnes
         await until_shown(pilot, SHOPPERS, "pending")
         await pilot.press("t")
         await until_shown(pilot, "○ off")
-        assert last(pilot) == f"“{SHOPPERS}” is off: syncs of all skip it."
+        assert last(pilot) == f"“{SHOPPERS}” is off: Sync all skips it."
         await pilot.press("t")
-        await until(pilot, lambda: "is on: syncs of all include it" in last(pilot))
+        await until(pilot, lambda: "is on: Sync all includes it" in last(pilot))
 
 
 async def test_what_is_typed_survives_a_look_at_the_ledger(harness: ConsoleHarness) -> None:

@@ -4,7 +4,7 @@ import sqlite3
 import threading
 
 from amp_console.ledger import Db
-from tests.console.harness import ConsoleHarness, console, services, until, until_shown
+from tests.console.harness import ConsoleHarness, console, services, until_picture, until_shown
 from tests.console.sample_audiences import GHOSTS, connect_with_audiences, sync
 from tests.sync.workspace import Workspace, event
 
@@ -35,7 +35,7 @@ async def test_a_page_that_cant_be_fetched_is_told_and_ends_nothing(
         await session.read(let_fail)
         fails.set()
         await pilot.press("end")
-        await until(pilot, lambda: services(pilot).notifications.entries)
+        await until_picture(pilot, lambda _: services(pilot).notifications.entries)
         fails.clear()
         assert console(pilot)._exception is None
         assert (
