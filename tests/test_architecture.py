@@ -1,0 +1,78 @@
+"""The shape of the code: no import cycles, one meaning for each class name, small classes."""
+
+import ast
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import grimp
+
+import amp_console
+
+ROOT = Path(amp_console.__file__).parent
+MOST_METHODS = 25
+MOST_OWN_BASES = 2  # levels above a class that are classes of ours
+
+
+def classes() -> Iterator[tuple[str, ast.ClassDef]]:
+    """Every class of the product with the file that defines it, relative to the package."""
+    for path in sorted(ROOT.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef):
+                yield str(path.relative_to(ROOT)), node
+
+
+def base_names(node: ast.ClassDef) -> Iterator[str]:
+    for base in node.bases:
+        target = base.value if isinstance(base, ast.Subscript) else base
+        if isinstance(target, ast.Name):
+            yield target.id
+        elif isinstance(target, ast.Attribute):
+            yield target.attr
+
+
+def test_no_module_imports_itself_through_others() -> None:
+    # Imports inside functions and those for type checkers count, too.
+    graph = grimp.build_graph("amp_console", cache_dir=None)
+    imports = {module: graph.find_modules_directly_imported_by(module) for module in graph.modules}
+    try:
+        TopologicalSorter(imports).prepare()
+    except CycleError as error:
+        cycle = error.args[1]
+    else:
+        cycle = []
+    assert cycle == []
+
+
+def test_a_class_name_stands_once() -> None:
+    # The simulator knows nothing of the product and has words of its own.
+    names = Counter(node.name for file, node in classes() if not file.startswith("simulator"))
+    assert {name: count for name, count in names.items() if count > 1} == {}
+
+
+def test_no_class_has_more_methods_than_a_reader_can_hold() -> None:
+    sizes = {
+        f"{file}: {node.name}": len(
+            {
+                member.name
+                for member in node.body
+                if isinstance(member, ast.FunctionDef | ast.AsyncFunctionDef)
+            }
+        )
+        for file, node in classes()
+    }
+    assert {name: size for name, size in sizes.items() if size > MOST_METHODS} == {}
+
+
+def test_no_class_is_a_chain_of_our_own_bases() -> None:
+    bases: dict[str, set[str]] = defaultdict(set)
+    for _, node in classes():
+        bases[node.name] |= {*base_names(node)}
+
+    def levels(name: str) -> int:
+        own = [base for base in bases[name] if base in bases and base != name]
+        return max((1 + levels(base) for base in own), default=0)
+
+    chains = {name: levels(name) for name in list(bases)}
+    assert {name: count for name, count in chains.items() if count > MOST_OWN_BASES} == {}
