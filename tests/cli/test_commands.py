@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from amp_console.ledger.backups import DAILY, BackupOptions, back_up
-from amp_console.simulator import Answer, Call, Rule, Simulator, Slow
+from amp_console.simulator import Answer, Call, Late, Rule, Simulator, Slow
 from tests.cli.operator import Operator
 from tests.sync.workspace import event
 
@@ -314,9 +314,10 @@ class TestSync:
         assert "What else is pending is delivered by the next run" in ended.out
 
     def test_ctrl_c_keeps_everything(self, operator: Operator, file: Path) -> None:
-        operator.simulator.faults.add(Slow(60), Call.MEMBERSHIP)
+        operator.limit(quiet_time=0)
+        operator.simulator.faults.add(Late(None), Call.MEMBERSHIP)  # the answer never comes
         process = operator.start("sync", "--from", file, "--yes")
-        process.wait_until(lambda: is_answered(operator.simulator, Call.UPLOAD))
+        process.wait_until(lambda: is_answered(operator.simulator, Call.MEMBERSHIP))
         process.send(signal.SIGINT)
         process.wait_until(lambda: "Stopping" in process.err)
         assert process.end(signal.SIGINT) == 130
