@@ -32,7 +32,7 @@ class Limits(msgspec.Struct, frozen=True, omit_defaults=True):
     request), `timeout` is seconds for one request, `first_wait` is seconds before the first retry
     (doubled for each further one, up to a minute), and `longest_wait` is seconds spent waiting to
     try again, in total for one audience in one run. Taking more than the share `largest_removal`
-    of its members out of a cohort wants the cohort's name typed. After `quiet_time` seconds a
+    of its members out of a cohort requires typing the cohort's name. After `quiet_time` seconds a
     request without an answer can no longer take effect; with 0 it never can.
 
     Raises ValueError: a limit is out of range.

@@ -20,7 +20,7 @@ _LONGEST = 60  # characters of a value in a report
 class Preferences(NamedTuple):
     """The content of the section.
 
-    With `notify`, alerts are notices of the desktop, too (OSC 9). `keys` are the keys of each
+    With `notify`, alerts also appear as desktop notifications (OSC 9). `keys` are the keys of each
     binding's id; the console knows which bindings and themes exist. `problems` says
     in sentences what was left out, and why.
     """

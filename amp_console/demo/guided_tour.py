@@ -20,14 +20,9 @@ if TYPE_CHECKING:
 STEP_TIMEOUT = 90.0  # seconds until a step that shows nothing fails
 POLL_SECONDS = 0.05  # seconds between two checks of the screen
 KEY_NAMES = {"!": "exclamation_mark", "_": "underscore"}
-SEEDING = (
-    "The scene is being set. Meanwhile: space continues at once, p stays where the tour is, "
-    "Esc ends it."
-)
-FINISHED = "The tour is over, and the console is yours. ? says what can be done here."
-FAILED = (
-    "The tour ended: the console went elsewhere. It is yours now; ? says what can be done here."
-)
+SEEDING = "The scene is being set. Meanwhile: space continues at once, p pauses, Esc ends it."
+FINISHED = "The tour is over, and the console is yours. Press ? for help."
+FAILED = "The tour ended: the console went elsewhere. It is yours now; press ? for help."
 
 
 class StepFailed(Exception):

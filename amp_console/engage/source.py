@@ -28,8 +28,8 @@ from amp_console.engage.identifier_list import read_identifiers
 from amp_console.engage.lines import BOM, lines_of
 from amp_console.engage.mapping import FieldMapping
 from amp_console.engage.reader import EventReader
-from amp_console.engage.tables import rows_of
-from amp_console.values import AudienceRef, IdType
+from amp_console.engage.tables import TableRow, rows_of
+from amp_console.values import AudienceRef, IdType, Refusal
 
 BLOCK_BYTES = 1024 * 1024
 SNIFFED = 2 * 1024 * 1024  # bytes that are enough to detect the format
@@ -144,14 +144,18 @@ class Source:
                 return _read_lines(self._bytes, reader, self._first_line)
             case SourceKind.JSON_ARRAY:
                 return read_document(self._bytes, reader)
-        if self.kind is SourceKind.IDENTIFIERS:
-            id_type = options.lists or IdType.USER_ID
-            return read_identifiers(self._bytes, options.audience or "", id_type, self.taken_at)
-        chosen = filter(None, (options.user_id_column, options.amplitude_id_column))
-        rows = rows_of(self._bytes, self._format.header, COLUMNS | MEMBERS | frozenset(chosen))
-        if self.kind is SourceKind.ACTIONS_CSV:
-            return read_actions(rows, reader)
-        return read_members(rows, self._members, options.audience or "", self.taken_at)
+            case SourceKind.IDENTIFIERS:
+                id_type = options.lists or IdType.USER_ID
+                return read_identifiers(self._bytes, options.audience or "", id_type, self.taken_at)
+            case SourceKind.ACTIONS_CSV:
+                return read_actions(self._rows(), reader)
+            case SourceKind.AUDIENCE_CSV:
+                audience = options.audience or ""
+                return read_members(self._rows(), self._members, audience, self.taken_at)
+
+    def _rows(self) -> Iterator[TableRow | Refusal]:
+        chosen = filter(None, (self._options.user_id_column, self._options.amplitude_id_column))
+        return rows_of(self._bytes, self._format.header, COLUMNS | MEMBERS | frozenset(chosen))
 
     def __enter__(self) -> Self:
         return self

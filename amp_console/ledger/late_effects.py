@@ -81,7 +81,7 @@ def remember(db: Db, request_id: int, until: int) -> None:
 
 
 def make_due_pending(db: Db, audience_id: int, now: int, quiet: int) -> None:
-    """Make pending who has to be confirmed again by now; only for the holder of the lease.
+    """Mark as pending the users whose confirmation is due; only for the holder of the lease.
 
     `quiet` is the quiet time in microseconds: no effect is waited for longer, so that a clock that
     was set back delays nothing for ever.

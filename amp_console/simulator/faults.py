@@ -161,7 +161,8 @@ class _Held:
 class Faults:
     """The trouble of one simulator. Rules may be set from any thread while it runs.
 
-    Rules are asked in order and the first that meets a request decides; `Slow` only adds up.
+    Rules are asked in order and the first that meets a request decides; `Slow` adds its delay
+    and lets later rules apply.
     The same rules, seed and requests make the same trouble.
     """
 

@@ -43,7 +43,7 @@ pytestmark = pytest.mark.anyio
 
 USERS = [f"u{n:02}" for n in range(20)]
 QUICK = LiveOptions(flush_seconds=0.05, create=True)
-IMPATIENT = FollowOptions(often=0.02, seldom=0.2, retry=0.01)
+IMPATIENT = FollowOptions(poll_interval=0.02, folder_interval=0.2, retry_interval=0.01)
 PATIENCE = 20.0  # seconds; a condition that is not met by then never is
 
 

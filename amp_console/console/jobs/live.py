@@ -21,7 +21,7 @@ from amp_console.values import Secret
 
 REMEMBERED = 60  # snapshots, a second each, of which the lines are drawn
 
-Bring = Callable[[Session], EventStream]
+OpenSource = Callable[[Session], EventStream]
 """Opens a source of events; it may block. Raises what `KNOWN` says, or `CannotBind`."""
 
 Alarm = Callable[[Alert], None]
@@ -37,7 +37,7 @@ class LiveJob(Job):
     def __init__(
         self,
         session: Session,
-        bring: Bring,
+        open_source: OpenSource,
         options: LiveOptions,
         timing: Timing,
         publish: Publish,
@@ -53,7 +53,7 @@ class LiveJob(Job):
         self._alarm = alarm
         self._alerts = Alerts()
         self._live: LiveSession | None = None
-        self._bring = bring
+        self._open_source = open_source
         self._group = StreamGroup()
         self._seen_at: float | None = None
 
@@ -61,9 +61,9 @@ class LiveJob(Job):
     def is_ending(self) -> bool:
         return self._is_ending
 
-    async def add(self, bring: Bring) -> None:
+    async def add(self, open_source: OpenSource) -> None:
         """Follow one more source. Raises what `KNOWN` says, or `CannotBind`."""
-        source = await aside(bring, self.session)
+        source = await aside(open_source, self.session)
         if not (self.is_over or self.is_ending):
             self._group.add(source)
             self._refresh()
@@ -142,7 +142,7 @@ class LiveJob(Job):
             self._live = LiveSession(context, self.options, self._see)
             if self.is_ending:
                 return
-            self._group.add(await aside(self._bring, session))
+            self._group.add(await aside(self._open_source, session))
             self.report = await self._live.run(self._group)
 
     def _keep(self, snapshot: LiveSnapshot) -> None:
@@ -157,21 +157,23 @@ class LiveJob(Job):
         self.progressed()
 
 
-def paths(*names: str) -> Bring:
+def paths(*names: str) -> OpenSource:
     """Follow files that grow, and folders."""
 
-    def bring(session: Session) -> EventStream:
+    def open_source(session: Session) -> EventStream:
         from amp_console.sync.sources.registry import open_stream
 
         return open_stream(names, _feed(session), aliases={})  # its standard input is the keyboard
 
-    return bring
+    return open_source
 
 
-def address(host: str, port: int, secret: Secret | None, *, single_events: bool = False) -> Bring:
+def address(
+    host: str, port: int, secret: Secret | None, *, single_events: bool = False
+) -> OpenSource:
     """Receive what Segment's webhooks send; `single_events` refuses arrays."""
 
-    def bring(session: Session) -> EventStream:
+    def open_source(session: Session) -> EventStream:
         from amp_console.sync.sources.webhook import Receiver, ReceiverOptions, check_host
 
         check_host(host, secret)
@@ -180,7 +182,7 @@ def address(host: str, port: int, secret: Secret | None, *, single_events: bool 
         receiver.open()
         return receiver
 
-    return bring
+    return open_source
 
 
 def _feed(session: Session) -> StreamIngestor:

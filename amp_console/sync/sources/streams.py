@@ -27,19 +27,19 @@ T = TypeVar("T")
 
 
 class FollowOptions(msgspec.Struct, frozen=True):
-    """How often a source is looked at; times in seconds.
+    """How often sources are polled; times in seconds.
 
-    Single files, and files that may be incomplete, are looked at every `often`. Folders are looked
-    at after `seldom` although the system reports no change, and after `blind` where it reports
-    none at all. A ledger that failed is tried again after `retry`. A line
-    that is not complete is shown as waiting after `patient`.
+    Single files, and files that may be incomplete, are polled every `poll_interval`. Folders are
+    polled every `folder_interval` even if the system reports no change, and every
+    `unwatched_interval` where it reports none at all. A ledger that failed is tried again after
+    `retry_interval`. An incomplete line is shown as waiting after `patience`.
     """
 
-    often: float = 0.25
-    seldom: float = 10.0
-    blind: float = 1.0
-    retry: float = 5.0
-    patient: float = 60.0
+    poll_interval: float = 0.25
+    folder_interval: float = 10.0
+    unwatched_interval: float = 1.0
+    retry_interval: float = 5.0
+    patience: float = 60.0
 
 
 FOLLOW_OPTIONS = FollowOptions()
@@ -118,7 +118,7 @@ class PathStream:
             except LedgerError as error:
                 self._trouble = str(error)
                 sink.catch_up_soon()  # a part may have been taken in before it failed
-                await _wait_or_ending(sink, self._options.retry)
+                await _wait_or_ending(sink, self._options.retry_interval)
         # What was written up to the end is ingested, too, unless it is a backlog.
         scan = partial(self._watcher.scan, turn=LAST_TURN)
         await sink.arrived(await asyncio.to_thread(scan))
@@ -134,13 +134,15 @@ class PathStream:
                 if self._watcher.has_more:
                     continue
                 while not (sink.ending.is_set() or changed.is_set() or self._watcher.is_settling):
-                    await _wait_or_ending(sink, options.often)
+                    await _wait_or_ending(sink, options.poll_interval)
                     since = self._watcher.clock() - looked_at
-                    longest = options.blind if folders.done() else options.seldom
+                    longest = (
+                        options.unwatched_interval if folders.done() else options.folder_interval
+                    )
                     if self._watcher.has_news() or since > longest:
                         break
                 if self._watcher.is_settling:
-                    await _wait_or_ending(sink, options.often)
+                    await _wait_or_ending(sink, options.poll_interval)
         finally:
             folders.cancel()
             await asyncio.gather(folders, return_exceptions=True)
@@ -177,7 +179,7 @@ class PipeStream:
     def status(self) -> tuple[SourceStatus, ...]:
         """The stream."""
         seen, waiting = self._seen, self._source.unfinished if self._source else 0
-        if waiting and not seen.trouble and self._now() - self._changed >= self._options.patient:
+        if waiting and not seen.trouble and self._now() - self._changed >= self._options.patience:
             trouble = f"Its last line is incomplete: {waiting:,} bytes wait for the rest."
             return (msgspec.structs.replace(seen, trouble=trouble),)
         return (seen,)
@@ -266,7 +268,7 @@ class PipeStream:
                 self._seen = SourceStatus(
                     self._seen.name, self._seen.events, trouble=without_name(error, self._seen.name)
                 )
-                await _wait_or_ending(sink, self._options.retry)
+                await _wait_or_ending(sink, self._options.retry_interval)
 
 
 async def _wait_or_ending(sink: Sink, seconds: float) -> None:

@@ -1,6 +1,6 @@
 """Following a file that grows, as `tail -F` does: each of its lines is read once.
 
-A file is recognised by its device and inode, by how it begins, since an inode is used again, and by
+A file is identified by its device and inode, by how it begins, since an inode is used again, and by
 the bytes before the offset, since a log that is copied and cut short may begin as it did before. A
 line is read once its newline is there, and a JSON document once it is whole, since nothing can be
 added to it.
@@ -52,7 +52,7 @@ class Lines(NamedTuple):
 
 
 def read_at(file: BinaryIO, position: int, size: int) -> bytes:
-    """Read from an open file past its buffer, and leave its position as it is; raises OSError.
+    """Read from an open file past its buffer without moving its position; raises OSError.
 
     It does what `os.pread` does, which Windows lacks. One thread uses the file at a time.
     """
@@ -79,7 +79,7 @@ def continues(file: BinaryIO, offset: FileOffset) -> bool:
 
 
 def is_copy(file: BinaryIO, offset: FileOffset) -> bool:
-    """Whether it holds what was read up to a offset, under whichever inode; raises OSError."""
+    """Whether it holds what was read up to an offset, under any inode; raises OSError."""
     known = offset.identity
     is_alike = identity_of(file, known.head_size).head == known.head
     return known.head_size > 0 and is_alike and _reaches(file, offset)
@@ -98,7 +98,7 @@ def head_of_packed(path: Path) -> bytes:
 
 
 def is_packed_copy(path: Path, head: bytes, offset: FileOffset) -> bool:
-    """Whether a gzip file that begins with `head` holds what was read up to a offset."""
+    """Whether a gzip file that begins with `head` holds what was read up to an offset."""
     known = offset.identity
     if known.head_size == 0 or digest(head[: known.head_size]) != known.head:
         return False
@@ -111,11 +111,11 @@ def is_packed_copy(path: Path, head: bytes, offset: FileOffset) -> bool:
 
 
 def read_on(file: BinaryIO, offset: FileOffset, block_bytes: int = BLOCK_BYTES) -> Iterator[Lines]:
-    """Yield the lines that are whole behind a place; raises OSError.
+    """Yield the complete lines after an offset; raises OSError.
 
-    A line longer than the limit is passed over as one that can't be read. The identity grows with
-    what is there, until it has its full size; no lines may come with it. Nothing is yielded of a
-    file that is another one.
+    A line longer than the limit is skipped as one that can't be read. The identity grows with the
+    file until it has its full size, sometimes without any lines. For a file that is not the same
+    one, nothing is yielded.
     """
     device, inode, head_size, _ = offset.identity
     head = read_at(file, 0, max(head_size, min(HEAD, offset.position)))

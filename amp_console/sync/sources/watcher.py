@@ -31,13 +31,13 @@ _MISSING = "It does not exist. It will be read as soon as it does."
 class WatchOptions(msgspec.Struct, frozen=True):
     """Limits of watching; times in seconds.
 
-    An incomplete file is `patient` long expected to grow before it is read as far as it is
+    An incomplete file gets `patience` seconds to grow; then it is read as far as it is
     complete, and shown as waiting. A file that was moved away may be written to for `late`; the
     offset of one that is gone is kept for `remembered`. A look reads about `turn` bytes, from
     at most `opened` files at once.
     """
 
-    patient: float = 60.0
+    patience: float = 60.0
     late: float = 3_600.0
     remembered: float = 86_400.0
     turn: int = 16 * 1024 * 1024
@@ -155,7 +155,7 @@ class PathWatcher:
         known, size = self._checkpoints.get(path), watched.stamp.size
         position = 0 if known is None else size if known.is_whole else known.position
         position = self._reader.positions.get(path, position)
-        is_quiet = self.clock() - watched.changed >= self._options.patient
+        is_quiet = self._is_quiet(watched)
         trouble = "" if watched.trouble == CUT and not is_quiet else watched.trouble
         if not trouble and is_quiet and watched.seen == watched.stamp and position < size and known:
             trouble = (
@@ -163,6 +163,9 @@ class PathWatcher:
                 " the rest."
             )
         return SourceStatus(_name(path), watched.events, watched.last, position, size, trouble)
+
+    def _is_quiet(self, watched: _Watched) -> bool:
+        return self.clock() - watched.changed >= self._options.patience
 
     # Looking.
 
@@ -197,7 +200,9 @@ class PathWatcher:
                     reading = self._reader.follow(path, is_alone=self._is_alone(path))
                 elif watched.is_settling:
                     return
-                elif ends_complete(file) or self.clock() - watched.changed >= self._options.patient:
+                elif (
+                    ends_complete(file) or self.clock() - watched.changed >= self._options.patience
+                ):
                     reading = self._reader.read_whole(path)
                 else:
                     return

@@ -14,7 +14,7 @@ from amp_console.console.background import aside
 from amp_console.console.failures import KNOWN
 from amp_console.console.routes import OpenPerson
 from amp_console.console.screens.base import BaseScreen
-from amp_console.console.screens.errors.rows import DONE
+from amp_console.console.screens.errors.rows import OPERATION
 from amp_console.console.texts import BAD, MUTED, STRONG, facts, lines, said
 from amp_console.console.words import at
 from amp_console.ledger.deliveries import Reason
@@ -118,7 +118,7 @@ request that carried them and Amplitude's answer. R makes the user pending again
             ("why", said((user.reason, BAD))),
             (user.id_type.label, said((user.id, STRONG))),
             ("audience", f"{user.audience_name} (key {user.audience})"),
-            ("was to be", DONE[user.operation]),
+            ("operation", OPERATION[user.operation]),
         ]
         if user.code is not Reason.NO_IDENTIFIER:
             rows += [

@@ -37,7 +37,7 @@ EVENT_COLUMNS = (
 )
 ALL = "all"
 """The key of the row for all groups together."""
-DONE = {Operation.ADD: "added", Operation.REMOVE: "removed"}
+OPERATION = {Operation.ADD: "add", Operation.REMOVE: "remove"}
 """What was to be done with a user."""
 NO_MATCH = "No matches. / and Esc show everything again."
 
@@ -66,7 +66,7 @@ def _group_row(group: RejectionGroup, glyphs: Glyphs, now: int) -> Row:
         (
             Cell(group.reason),
             Cell(group.audience_name),
-            Cell(DONE[group.operation], "dim"),
+            Cell(OPERATION[group.operation], "dim"),
             Cell(f"{group.count:,}", "bad"),
             aged(group.latest_at, now, glyphs),
         ),
@@ -79,7 +79,7 @@ def user_row(user: RejectedUser, glyphs: Glyphs, now: int, *, of_all: bool) -> R
     when = aged(user.at, now, glyphs)
     between: tuple[Cell, ...] = (Cell(user.id_type.label, "dim"),)
     if of_all:
-        done = Cell(DONE[user.operation])
+        done = Cell(OPERATION[user.operation])
         between = (Cell(user.reason), Cell(user.audience_name), done)
     texts = [cell.text for cell in between]
     key = user.audience_id, user.id_type, user.id

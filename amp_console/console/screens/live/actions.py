@@ -11,7 +11,7 @@ from amp_console.console.dialogs.form import FormDialog, ask_path
 from amp_console.console.dialogs.keyring import UntilQuit, ask_keyring
 from amp_console.console.dialogs.listen import ListenRequest, listen_dialog
 from amp_console.console.failures import KNOWN
-from amp_console.console.jobs.live import Bring, LiveJob, address, paths
+from amp_console.console.jobs.live import LiveJob, OpenSource, address, paths
 from amp_console.ledger.audiences import audience
 from amp_console.ledger.runs import Run
 from amp_console.sync.live.follower import NO_COHORT, OFF
@@ -122,24 +122,24 @@ def _more(services: Services, *, create: bool) -> str:
     return COHORTS if create and (job is None or job.is_over) else ""
 
 
-async def _follow(services: Services, bring: Bring, *, create: bool) -> None:
+async def _follow(services: Services, open_source: OpenSource, *, create: bool) -> None:
     """Add a source to the session under way, or begin one."""
     job = own_job(services)
     if job is None or job.is_over:
-        begin(services, bring, create=create)
+        begin(services, open_source, create=create)
         return
     try:
-        await job.add(bring)
+        await job.add(open_source)
     except (*KNOWN, CannotBind) as error:
         services.notifications.post(str(error), "error")
 
 
-def begin(services: Services, bring: Bring, *, create: bool) -> None:
+def begin(services: Services, open_source: OpenSource, *, create: bool) -> None:
     """Begin a session; `create` makes the cohorts that audiences lack."""
     assert services.session is not None
     job = LiveJob(
         services.session,
-        bring,
+        open_source,
         LiveOptions(services.environment.flush_seconds, create=create),
         services.timing,
         services.publish,

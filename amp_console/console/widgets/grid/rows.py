@@ -20,7 +20,7 @@ class Cell(NamedTuple):
 
 
 class Row(NamedTuple):
-    """One row. `key` identifies it; `sort` are the values its columns sort by."""
+    """One row. `key` identifies it; `sort` holds one value per cell, or none: then texts sort."""
 
     key: Hashable
     cells: tuple[Cell, ...]
