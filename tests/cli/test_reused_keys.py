@@ -36,7 +36,9 @@ def members(operator: Operator) -> dict[str, int]:
     return {item["computation_id"]: item["members"] for item in document}
 
 
-@pytest.mark.parametrize(("computation_id", "counts"), [(NEW, {OLD: 2, NEW: 2}), (OLD, {OLD: 4, NEW: 1})])
+@pytest.mark.parametrize(
+    ("computation_id", "counts"), [(NEW, {OLD: 2, NEW: 2}), (OLD, {OLD: 4, NEW: 1})]
+)
 def test_a_download_is_given_to_either_by_its_computation_id(
     spring: Operator, download: Path, computation_id: str, counts: dict[str, int]
 ) -> None:
