@@ -156,7 +156,7 @@ def under_load(folder: Path, simulator: Simulator, events: int) -> tuple[list[fl
     with Terminal([COMMAND], environment=os.environ | harness.environ) as terminal:
         terminal.until_shown("third")
         terminal.type("S")
-        terminal.until_shown("when all goes well")
+        terminal.until_shown("if nothing fails")
         terminal.type("y")
         terminal.until_shown("successful delivery")  # the run; its plan speaks of requests, too
         for left in ("successful delivery", "Before you send"):  # back to the audiences
@@ -204,7 +204,7 @@ def live(folder: Path, simulator: Simulator, seconds: float, rate: int) -> list[
         terminal.type("6")
         terminal.until_shown("No live session.")
         terminal.type("N")
-        terminal.until_shown("Which folder")
+        terminal.until_shown("Folder or file to follow")
         terminal.type(str(file), "enter")
         writer.start()
         terminal.until_shown("20 audiences")

@@ -9,7 +9,6 @@ from functools import partial
 from typing import BinaryIO, TypeVar, cast
 
 import msgspec
-from watchfiles import awatch
 
 from amp_console.engage import EventBatch, Source, read_stream
 from amp_console.ledger import LedgerError
@@ -153,6 +152,9 @@ class PathStream:
         if not folders:
             await sink.ending.wait()
             return
+        # Not at the top: the console's first paint would wait 50 ms for it.
+        from watchfiles import awatch  # noqa: PLC0415
+
         with suppress(OSError, RuntimeError):
             async for _ in awatch(*folders, rust_timeout=WAKE_UP):
                 changed.set()
