@@ -8,7 +8,7 @@ import unicodedata
 _INVISIBLE = r"[\s\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]+"
 _ENDS = re.compile(rf"\A{_INVISIBLE}|{_INVISIBLE}\Z")
 _STEERING = {"Cc", "Cf", "Cs", "Zl", "Zp"}  # control, bidirectional and other invisible characters
-LONGEST = 60
+MAX_LENGTH = 60
 
 
 def escaped(text: str) -> str:
@@ -21,10 +21,10 @@ def escaped(text: str) -> str:
     )
 
 
-def clean(text: str, longest: int = LONGEST) -> str:
+def clean(text: str, max_length: int = MAX_LENGTH) -> str:
     """Escape as `escaped` does, and cut what is too long."""
-    shown = escaped(text[: longest + 1])
-    return shown if len(text) <= longest else shown[: longest - 1] + "…"
+    shown = escaped(text[: max_length + 1])
+    return shown if len(text) <= max_length else shown[: max_length - 1] + "…"
 
 
 def width(text: str) -> int:

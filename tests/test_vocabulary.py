@@ -28,6 +28,7 @@ NAMES = re.compile(
     "|lane|Lane|Hunt|hunt|culprits|Tries|Patience|OutOfPatience|Gathered|fold|fold_part|Feed"
     "|Taken|door|Door|carried|Knew|knew|Occasion|occasion|stagehand|Stagehand|street|Street"
     "|Curtain|curtain|theatre|Theatre|House|house|Office|office|furnish|each|of|tell"
+    r"|_?(MOST|LONGEST)(_[A-Z_]+)?"
 )
 PHRASES = re.compile(
     r"\b(whoever|whom|nobody|everybody|somebody|can be had|can't be had|goes on|stands|but for"

@@ -33,9 +33,9 @@ class AmplitudeError(Exception):
         self.may_be_applied = may_be_applied
 
     def __str__(self) -> str:
-        happened, said = self._happened(), self.words.rstrip(".")
-        is_repeated = f"(status {self.status})" in happened and _is_only(self.status, said)
-        words = f": {said}" if said and not is_repeated else ""
+        happened, quoted = self._happened(), self.words.rstrip(".")
+        is_repeated = f"(status {self.status})" in happened and _is_only(self.status, quoted)
+        words = f": {quoted}" if quoted and not is_repeated else ""
         return f"{happened}{words}. {self._kept()} {self._next()}"
 
     def _happened(self) -> str:

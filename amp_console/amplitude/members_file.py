@@ -13,7 +13,7 @@ from typing import NamedTuple
 from amp_console.amplitude.errors import NoConnection, ServerTrouble, Unreachable
 
 _AMPLITUDE_ID, _USER_ID = "amplitude_id", "user_id"
-_LONGEST_RECORD = 1024 * 1024  # bytes; a longer one means that this is no such file
+_MAX_RECORD = 1024 * 1024  # bytes; a longer one means that this is no such file
 
 
 class CohortMember(NamedTuple):
@@ -47,7 +47,7 @@ class _RecordReader:
         text = self._rest + piece
         end = _end_of_records(text)
         self._rest = text[end:]
-        if len(self._rest) > _LONGEST_RECORD:
+        if len(self._rest) > _MAX_RECORD:
             raise ServerTrouble
         return self._members(text[:end])
 

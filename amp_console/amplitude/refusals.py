@@ -47,7 +47,7 @@ _WORDS: tuple[tuple[str | int, ...], ...] = (
 _CULPRITS: tuple[tuple[str, ...], ...] = (("error", "metadata"), ("error",), ("metadata",), ())
 
 
-MOST_WORDS = 500  # characters; a refusal may name thousands of ids
+MAX_WORDS = 500  # characters; a refusal may name thousands of ids
 
 
 class RefusedCall(NamedTuple):
@@ -64,41 +64,41 @@ def judge(status: int, body: str, asked: RefusedCall, wait: float | None) -> Amp
     `wait` is what its Retry-After asks for, in seconds. Only Amplitude itself can refuse keys,
     users or a cohort, so a 4xx in none of its forms is trouble on the way there.
     """
-    said = (status, words(body), body[:2000])
+    answer = (status, words(body), body[:2000])
     if not 400 <= status < 500:
         # A redirect is not followed, so what it answers was not done; a question changes nothing.
         is_unsure = asked.has_effect and not 300 <= status < 400
-        return ServerTrouble(*said, may_be_applied=is_unsure)
+        return ServerTrouble(*answer, may_be_applied=is_unsure)
     if status == 429:
         is_about_cohort = asked.is_change and asked.cohort_id is not None
         return RateLimited(
-            *said,
+            *answer,
             retry_after=wait,
             is_about_cohort=is_about_cohort,
-            is_cohort_busy=is_about_cohort and _BUSY.search(said[1]) is not None,
+            is_cohort_busy=is_about_cohort and _BUSY.search(answer[1]) is not None,
         )
     if status == 413:
-        return TooLarge(*said)
+        return TooLarge(*answer)
     if not is_amplitudes(body):
         # The proxy that wrote it may have passed the request on.
         kind = TimedOut if status == 408 else ForeignAnswer
-        return kind(*said, may_be_applied=asked.has_effect)
-    return _refusal(said, body, asked)
+        return kind(*answer, may_be_applied=asked.has_effect)
+    return _refusal(answer, body, asked)
 
 
-def _refusal(said: tuple[int, str, str], body: str, asked: RefusedCall) -> AmplitudeError:
+def _refusal(answer: tuple[int, str, str], body: str, asked: RefusedCall) -> AmplitudeError:
     """Return the error that a 4xx of Amplitude's own means."""
-    status, text, _ = said
+    status, text, _ = answer
     if asked.cohort_id and _is_gone(status, text.replace(asked.cohort_id, "")):
-        return CohortGone(*said)
+        return CohortGone(*answer)
     if status == 408:
-        return TimedOut(*said)
+        return TimedOut(*answer)
     if status in {401, 403}:
-        return KeysRefused(*said)
+        return KeysRefused(*answer)
     named = named_ids(body)
     if status == 400 and not named and _TOO_MANY.search(text):
-        return TooLarge(*said)
-    return BadRequest(*said, named_ids=named)
+        return TooLarge(*answer)
+    return BadRequest(*answer, named_ids=named)
 
 
 def is_amplitudes(body: str) -> bool:
@@ -117,7 +117,7 @@ def is_amplitudes(body: str) -> bool:
 
 def _said(tree: object, path: tuple[str | int, ...]) -> str:
     found = dig(tree, *path)
-    return one_line(found[:MOST_WORDS]) if isinstance(found, str) else ""
+    return one_line(found[:MAX_WORDS]) if isinstance(found, str) else ""
 
 
 _TITLE = re.compile(r"<title\b[^>]*>.*?</title\s*>", re.IGNORECASE | re.DOTALL)
@@ -125,11 +125,11 @@ _TAGS = re.compile(
     r"<(script|style)\b.*?(</\1\s*>|\Z)|<!--.*?(-->|\Z)|<[^>]*(>|\Z)",
     re.IGNORECASE | re.DOTALL,
 )
-MOST_PAGE = 10_000  # characters of a page that are looked at
+MAX_PAGE = 10_000  # characters of a page that are looked at
 
 
-def _is_gone(status: int, said: str) -> bool:
-    return status == 404 or (status == 400 and _GONE.search(said) is not None)
+def _is_gone(status: int, answer: str) -> bool:
+    return status == 404 or (status == 400 and _GONE.search(answer) is not None)
 
 
 def words(body: str) -> str:
@@ -139,7 +139,7 @@ def words(body: str) -> str:
     has a text, it is the body's first 200 characters. Of a page, a proxy's mostly, it is the text.
     """
     if body.lstrip().startswith("<"):
-        page = body[:MOST_PAGE]
+        page = body[:MAX_PAGE]
         return _text_of(_TITLE.sub(" ", page)) or _text_of(page)
     try:
         tree = parse(body)

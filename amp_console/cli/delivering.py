@@ -18,7 +18,7 @@ from amp_console.sync.delivery.plan import Plan, remarks
 from amp_console.sync.delivery.run import AudienceReport, RunReport, deliver
 from amp_console.text import clean, plural
 
-LONGEST_NOTE = 1000  # characters; some of them are Amplitude's
+MAX_NOTE_LENGTH = 1000  # characters; some of them are Amplitude's
 
 
 def plan_lines(plan: Plan) -> list[str]:
@@ -123,7 +123,7 @@ def _note_lines(report: AudienceReport) -> list[str]:
     """Why an audience's users are still pending, and the commands that fix it."""
     if not report.note:
         return []
-    lines = [f"{clean(report.audience.name)}: {clean(report.note, LONGEST_NOTE)}"]
+    lines = [f"{clean(report.audience.name)}: {clean(report.note, MAX_NOTE_LENGTH)}"]
     if report.audience.broken:
         command = f"amp-console audience {quote(clean(report.audience.handle, 300))}"
         lines.append(f"  Link another: {command} --cohort-id ID")

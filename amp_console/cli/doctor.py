@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from amp_console.connections import Connection, Folders, Keyring
 
 
-LONGEST = 2_000  # characters of a line: commands must be complete, and paths are long
+MAX_LENGTH = 2_000  # characters of a line: commands must be complete, and paths are long
 
 
 class Finding(NamedTuple):
@@ -38,10 +38,10 @@ def doctor() -> int:
     for finding in findings:
         say(
             f"{'ok' if finding.is_well else 'check':<5}  {finding.what:<12}"
-            f"{clean(finding.says, LONGEST)}"
+            f"{clean(finding.says, MAX_LENGTH)}"
         )
         for line in finding.more:
-            say(f"{'':<19}{clean(line, LONGEST)}")
+            say(f"{'':<19}{clean(line, MAX_LENGTH)}")
     return Exit.DELIVERED if all(finding.is_well for finding in findings) else Exit.PARTIAL
 
 

@@ -23,7 +23,7 @@ _OPTIONS = {
     "Choose one of its columns": "--user-id-column NAME, --amplitude-id-column NAME",
     "with the key of its audience": "--audience KEY",
 }
-MOST_FILES = 5  # files that gave nothing and are named, of an import of many
+MAX_FILES = 5  # files that gave nothing and are named, of an import of many
 
 
 def read_events(
@@ -67,8 +67,8 @@ def describe(report: ImportReport, *, has_commands: bool = True) -> list[str]:
 
 
 def _remarks(report: ImportReport) -> Iterator[str]:
-    yield from report.without_changes[:MOST_FILES]
-    if (more := len(report.without_changes) - MOST_FILES) > 0:
+    yield from report.without_changes[:MAX_FILES]
+    if (more := len(report.without_changes) - MAX_FILES) > 0:
         yield f"The same is true of {plural(more, 'more file', 'more files')}."
     if report.dated_ahead:
         yield f"{future_changes_notice(report.dated_ahead)} Show it with: amp-console audiences"

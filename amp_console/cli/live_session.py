@@ -20,7 +20,7 @@ from amp_console.text import clean, plural
 
 EVERY = 10.0  # seconds between two printed lines
 BACKLOG = 1_000_000  # unread bytes of a file from which its progress is shown
-MOST_BACKLOGS = 3  # files
+MAX_BACKLOGS = 3  # files
 
 
 class LiveDocument(msgspec.Struct, frozen=True):
@@ -101,7 +101,7 @@ def backlog(now: LiveSnapshot) -> list[str]:
     ]
     return [
         f"{clean(name, 60)}: {position / size:.0%} of {size / 1_000_000:,.0f} MB read"
-        for name, position, size in found[:MOST_BACKLOGS]
+        for name, position, size in found[:MAX_BACKLOGS]
     ]
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from amp_console.sync.formatting import iso_time
-from amp_console.text import LONGEST, clean, plural, width
+from amp_console.text import MAX_LENGTH, clean, plural, width
 
 LONG = 300  # characters of a cell that says why, or who
 
@@ -16,7 +16,7 @@ def table(
     Cells are cut at 60 characters, and at 300 in columns whose header is in `long`: reasons and
     identifiers often begin alike.
     """
-    limits = [LONG if name in long.split() else LONGEST for name in header]
+    limits = [LONG if name in long.split() else MAX_LENGTH for name in header]
     cells = [
         list(header),
         *([clean(cell, most) for cell, most in zip(row, limits, strict=True)] for row in rows),

@@ -14,7 +14,7 @@ from amp_console.connections.keys import checked_keys
 from amp_console.values import Credentials, Secret
 
 _USERNAME = "credentials"
-_LONGEST = 1280  # characters: Windows takes 2,560 bytes of UTF-16, and we check on every system
+_MAX_LENGTH = 1280  # characters: Windows takes 2,560 bytes of UTF-16, and we check on every system
 
 
 class _Stored(msgspec.Struct, frozen=True):
@@ -161,7 +161,7 @@ def _encode(credentials: Credentials) -> str:
 
 
 def _fitting(text: str) -> str:
-    if len(text) > _LONGEST:
+    if len(text) > _MAX_LENGTH:
         raise KeysError(KeysProblem.TOO_LONG)
     return text
 

@@ -14,7 +14,7 @@ from amp_console.connections.settings_file import SettingsFile
 
 SECTION = "console"
 KNOWN = ("theme", "ascii", "notify", "keys")
-_LONGEST = 60  # characters of a value in a report
+_MAX_LENGTH = 60  # characters of a value in a report
 
 
 class Preferences(NamedTuple):
@@ -66,7 +66,7 @@ def keep_theme(file: Path, theme: str, *, read_only: bool = False) -> None:
 
 def _understood(section: dict[str, Any]) -> Preferences:
     problems = [
-        f"The settings say {SECTION}.{name[:_LONGEST]}, which means nothing; it is ignored. "
+        f"The settings say {SECTION}.{name[:_MAX_LENGTH]}, which means nothing; it is ignored. "
         f"There are {', '.join(KNOWN[:-1])} and {KNOWN[-1]}."
         for name in section
         if name not in KNOWN
@@ -127,6 +127,6 @@ def _ignored(name: str, value: object, wanted: str) -> str:
     shown = str(value) if isinstance(value, int | float) else repr(value)
     where = f"{SECTION}.{name}" if name else SECTION
     return (
-        f"The settings say {where[:_LONGEST]} = {shown[:_LONGEST]}; it is ignored. "
+        f"The settings say {where[:_MAX_LENGTH]} = {shown[:_MAX_LENGTH]}; it is ignored. "
         f"It has to be {wanted}."
     )

@@ -58,10 +58,10 @@ def refusal(connection: Connection, kept: str = "") -> str:
     name = connection.name
     off = "Press 4, then r in the console, or connect it again with --writable."
     if not isinstance(connection, RestrictedConnection):
-        said = (f"The connection “{name}” is read-only.", kept, off)
+        sentences = (f"The connection “{name}” is read-only.", kept, off)
     elif connection.has_own_switch:
         both = f"and the connection “{name}” is read-only, too."
-        said = (f"amp-console was started with {OPTION},", f"{both} {kept}".strip(), WITHOUT)
+        sentences = (f"amp-console was started with {OPTION},", f"{both} {kept}".strip(), WITHOUT)
     else:
-        said = (f"amp-console was started with {OPTION}.", kept, WITHOUT)
-    return " ".join(filter(None, said))
+        sentences = (f"amp-console was started with {OPTION}.", kept, WITHOUT)
+    return " ".join(filter(None, sentences))

@@ -7,7 +7,7 @@ from amp_console.connections.read_only import ReadOnly
 from amp_console.console.background import aside
 from amp_console.console.context import Services
 from amp_console.console.dialogs.base import Confirm
-from amp_console.console.texts import WARN, said
+from amp_console.console.texts import WARN, safe_text
 from amp_console.ledger import LedgerError
 from amp_console.ledger.audiences import Audience
 from amp_console.ledger.counts import OtherIdType
@@ -63,7 +63,7 @@ async def _unlink(services: Services, audience: Audience) -> Audience | None:
     return changed
 
 
-LONGEST = 200  # characters of a cohort's name
+MAX_LENGTH = 200  # characters of a cohort's name
 ONLY_BLANKS = "These are only blanks. Leave it empty for the default."
 NO_PATH = (
     "No path to the Amplitude ID is set for this connection, so no event gives one: set it under "
@@ -94,8 +94,8 @@ def mistakes(entered: EnteredSettings) -> dict[str, str]:
             told[field] = ONLY_BLANKS
         elif not trimmed(text).isprintable():
             told[field] = "It holds a character that can't be shown."
-        elif len(text) > LONGEST:
-            told[field] = f"It has {len(text)} characters; it may have up to {LONGEST}."
+        elif len(text) > MAX_LENGTH:
+            told[field] = f"It has {len(text)} characters; it may have up to {MAX_LENGTH}."
     if "owner" not in told and entered.owner_email:
         try:
             checked_email(entered.owner_email)
@@ -146,7 +146,7 @@ async def ask_and_unlink(services: Services, known: Audience) -> bool:
     )
     question = Confirm(
         f"Unlink “{name}”?",
-        [stays, "", said(("Amplitude's API can't delete cohorts.", WARN))],
+        [stays, "", safe_text(("Amplitude's API can't delete cohorts.", WARN))],
         yes="Unlink",
         is_danger=True,
     )

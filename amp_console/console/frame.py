@@ -5,7 +5,7 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from amp_console.console.context import Services, services_of
-from amp_console.console.texts import ACCENT, BAD, GOOD, MUTED, STRONG, WARN, Part, said
+from amp_console.console.texts import ACCENT, BAD, GOOD, MUTED, STRONG, WARN, Part, safe_text
 from amp_console.text import clean
 
 
@@ -42,24 +42,24 @@ class TopBar(Widget):
 def _left(services: Services) -> Content:
     name: Part = ("amp-console", f"{STRONG} {ACCENT}")
     if services.session is None:
-        return said(name)
+        return safe_text(name)
     known, dot = services.session.connection, f" {services.glyphs.dot} "
     where = known.base_url or known.region.label
     if services.environment.demo is not None:
         where = "simulated Amplitude"
-    return said(
+    return safe_text(
         name,
         "  ",
         (known.name, STRONG),
         (f"{dot}{where}{dot}app {known.app_id}", MUTED),
-        longest=60,
+        max_length=60,
     )
 
 
 def _right(services: Services) -> Content:
     parts: list[Part] = []
     if services.session is None:
-        return said("")
+        return safe_text("")
     if (stage := services.environment.demo) is not None:
         trouble = [item.label.partition(":")[0] for item in stage.troubles() if item.is_on]
         if trouble:
@@ -80,7 +80,7 @@ def _right(services: Services) -> Content:
             "  ",
         ]
     parts.append((f"keys: {services.sessions.keys_note}", MUTED))
-    return said(*parts)
+    return safe_text(*parts)
 
 
 def _progress(services: Services) -> str:
@@ -93,8 +93,8 @@ def _progress(services: Services) -> str:
     return f"{state} {share}".rstrip()
 
 
-MOST_LINES, MARGIN = 3, 8  # lines that it takes; columns that padding and word breaks cost
-LONGEST = 1_000  # characters; the event log shows a longer notification whole
+MAX_LINES, MARGIN = 3, 8  # lines that it takes; columns that padding and word breaks cost
+MAX_LENGTH = 1_000  # characters; the event log shows a longer notification whole
 STYLES = {"information": GOOD, "warning": WARN, "error": BAD}
 
 
@@ -131,12 +131,14 @@ class NoticeLine(Static):
         glyphs = services.glyphs
         sign = {"information": glyphs.ok, "warning": "!", "error": glyphs.bad}[notice.severity]
         more = f"  (+{notice.more:,} more: press 5)" if notice.more else ""
-        text = clean(notice.text, LONGEST)
-        room = MOST_LINES * (self.app.size.width - MARGIN) - len(more)
+        text = clean(notice.text, MAX_LENGTH)
+        room = MAX_LINES * (self.app.size.width - MARGIN) - len(more)
         if len(text) > room:
             more = more or "  (whole: press 5)"
             text = text[: room - len(more)] + glyphs.more
-        line = said((f"{sign} ", STYLES[notice.severity]), text, (more, MUTED), longest=LONGEST)
+        line = safe_text(
+            (f"{sign} ", STYLES[notice.severity]), text, (more, MUTED), max_length=MAX_LENGTH
+        )
         self.update(line)
 
     def on_resize(self) -> None:

@@ -10,7 +10,7 @@ from textual.signal import Signal
 
 from amp_console.text import escaped
 
-MOST_ENTRIES = 1_000
+MAX_ENTRIES = 1_000
 SECONDS: dict[SeverityLevel, float] = {"information": 6.0, "warning": 9.0, "error": 15.0}
 """How long a notification is shown."""
 _RANKS: dict[SeverityLevel, int] = {"information": 0, "warning": 1, "error": 2}
@@ -78,7 +78,7 @@ class Notifications:
     def __init__(self, app: App[Any], now: Callable[[], int]) -> None:
         self._app = app
         self._now = now
-        self.entries: deque[NotificationEntry] = deque(maxlen=MOST_ENTRIES)
+        self.entries: deque[NotificationEntry] = deque(maxlen=MAX_ENTRIES)
         self.count = 0
         """How many there were ever: `entries` keeps the last ones only."""
         self.changed: Signal[None] = Signal(app, "notifications")

@@ -7,7 +7,7 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-MOST = 2_000  # entries that are looked at
+MAX_ENTRIES = 2_000  # entries that are looked at
 WILD = frozenset("*?[")
 
 
@@ -58,8 +58,8 @@ def completed(text: str, found: Iterable[Entry]) -> str:
     if WILD & set(text):
         return text
     paths = [item.path + ("/" if item.is_folder else "") for item in found]
-    longest = os.path.commonprefix(paths)  # noqa: RUF071  # letter by letter is meant
-    return longest if len(longest) > len(text) else text
+    max_length = os.path.commonprefix(paths)  # noqa: RUF071  # letter by letter is meant
+    return max_length if len(max_length) > len(text) else text
 
 
 def _full(text: str) -> str:
@@ -68,7 +68,7 @@ def _full(text: str) -> str:
 
 def _matching(text: str) -> PathListing:
     pattern = str(Path(text).expanduser())
-    found = islice(glob.iglob(pattern), MOST)  # noqa: PTH207  # it takes any pattern
+    found = islice(glob.iglob(pattern), MAX_ENTRIES)  # noqa: PTH207  # it takes any pattern
     paths = sorted(Path(item) for item in found)
     files = [path for path in paths if path.is_file()]
     entries = tuple(_entry(path, str(path)) for path in files)
@@ -83,7 +83,7 @@ def _folder(folder: Path, typed: str, begins: str) -> PathListing:
     with os.scandir(folder) as scan:
         found = [
             _entry(Path(item.path), typed + item.name)
-            for item in islice(scan, MOST)
+            for item in islice(scan, MAX_ENTRIES)
             if item.name.casefold().startswith(begins.casefold())
             and (begins or not item.name.startswith("."))
         ]

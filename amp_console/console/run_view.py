@@ -226,8 +226,8 @@ def _so_far(lines: Sequence[RunLine]) -> str:
     speed = sum(line.speed or 0.0 for line in lines)
     left = [line.left for line in lines if not line.is_over]
     known = [seconds for seconds in left if seconds is not None]
-    longest = max(known) if known and len(known) == len(left) else None  # they go side by side
-    return so_far(done, total, speed, longest)
+    max_length = max(known) if known and len(known) == len(left) else None  # they go side by side
+    return so_far(done, total, speed, max_length)
 
 
 def _says_live(

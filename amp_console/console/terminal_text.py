@@ -1,6 +1,6 @@
 """What reaches the terminal: no control characters, and none that its encoding has not.
 
-Texts are made harmless where they are composed (`texts.said`): what was escaped there can be read.
+Texts are escaped where they are composed (`texts.safe_text`), so that they can still be read.
 This is the second net, under every widget: whatever slips through is dropped here.
 """
 

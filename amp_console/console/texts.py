@@ -6,22 +6,22 @@ from textual.content import Content
 
 from amp_console.text import clean
 
-LONGEST = 300  # characters of one part
+MAX_LENGTH = 300  # characters of one part
 Part = str | tuple[str, str]
 """A text, or a text with its style (Textual's: "$text-muted", "bold $text-error")."""
 
 MUTED, GOOD, WARN, BAD = "$foreground 60%", "$text-success", "$text-warning", "$text-error"
 ACCENT, STRONG = "$text-accent", "bold"
 TONE = {"good": GOOD, "warn": WARN, "bad": BAD, "dim": MUTED, "accent": ACCENT, "": ""}
-"""The style of each tone that cells are said in."""
+"""The style of each tone."""
 
 
-def said(*parts: Part, longest: int = LONGEST) -> Content:
+def safe_text(*parts: Part, max_length: int = MAX_LENGTH) -> Content:
     """Join parts into one text; line breaks between parts are kept, those inside are escaped."""
     pieces: list[Content] = []
     for part in parts:
         text, style = (part, "") if isinstance(part, str) else part
-        shown = text if text == "\n" else clean(text, longest)
+        shown = text if text == "\n" else clean(text, max_length)
         pieces.append(Content.styled(shown, style) if style else Content(shown))
     return Content("").join(pieces)
 
@@ -31,7 +31,7 @@ def with_key(label: str, key: str) -> Content:
 
     A paler hint can't be read on every ground that a button has.
     """
-    return said(label, (f" {key}", "not bold"))
+    return safe_text(label, (f" {key}", "not bold"))
 
 
 def lines(*rows: Content) -> Content:
@@ -45,8 +45,8 @@ def facts(
     """Lay out names and values in two columns; with `room`, values are broken to fit into it."""
     rows = []
     for name, value in pairs:
-        content = value if isinstance(value, Content) else said(value)
+        content = value if isinstance(value, Content) else safe_text(value)
         parts = [content] if room is None else content.wrap(max(20, room - width)) or [content]
-        rows.append(said((f"{name:<{width}}", MUTED)) + parts[0])
-        rows += [said(" " * width) + part for part in parts[1:]]
+        rows.append(safe_text((f"{name:<{width}}", MUTED)) + parts[0])
+        rows += [safe_text(" " * width) + part for part in parts[1:]]
     return lines(*rows)

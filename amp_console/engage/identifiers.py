@@ -2,7 +2,7 @@
 
 from decimal import Decimal
 
-LONGEST_NUMBER = 1_024  # digits; Amplitude takes no longer User ID
+MAX_NUMBER_LENGTH = 1_024  # digits; Amplitude takes no longer User ID
 BROKEN_IDENTIFIER = "the identifier is not valid text: half of a character, or not UTF-8"
 
 
@@ -35,9 +35,9 @@ def identifier(value: object) -> str | None:
 def _digits(number: Decimal) -> str:
     digits, exponent = number.as_tuple()[1:]
     assert isinstance(exponent, int)  # JSON has no infinities
-    if len(digits) + abs(exponent) > LONGEST_NUMBER:
+    if len(digits) + abs(exponent) > MAX_NUMBER_LENGTH:
         raise UnusableIdentifier(
-            f"the identifier is a number of more than {LONGEST_NUMBER:,} digits"
+            f"the identifier is a number of more than {MAX_NUMBER_LENGTH:,} digits"
         )
     text = f"{number:f}"
     text = text.rstrip("0").removesuffix(".") if "." in text else text

@@ -9,7 +9,7 @@ _MICROSECOND = timedelta(microseconds=1)
 # Segment writes 2026-05-03T19:42:50.066Z. Its minutes repeat themselves from event to event, and
 # looking its three pieces up takes a third of the time of parsing them.
 _SEGMENTS_SHAPE = re.compile(r"\d{4}-\d\d-\d\dT(?:[01]\d|2[0-3]):\d\d:\d\d\.\d{3}Z", re.ASCII)
-_MOST_MINUTES = 50_000
+_MAX_MINUTES = 50_000
 _minutes: dict[str, int] = {}
 _seconds = {f"{second:02}.": second * 1_000_000 for second in range(60)}
 _milliseconds = {f"{item:03}Z": item * 1000 for item in range(1000)}
@@ -32,7 +32,7 @@ def _parsed(text: str) -> int | None:
     except (TypeError, ValueError):  # TypeError: it has no offset
         return None
     if _SEGMENTS_SHAPE.fullmatch(text):
-        if len(_minutes) == _MOST_MINUTES:
+        if len(_minutes) == _MAX_MINUTES:
             _minutes.clear()
         _minutes[text[:17]] = instant - instant % 60_000_000
     return instant

@@ -6,7 +6,7 @@ import msgspec
 
 from amp_console.ledger.db import Db
 
-MOST = 10_000  # entries that are kept
+MAX_ENTRIES = 10_000  # entries that are kept
 
 
 class LogKind(enum.StrEnum):
@@ -29,12 +29,12 @@ class LogEntry(msgspec.Struct, frozen=True):
 
 
 def add_log_entry(db: Db, entry: LogEntry) -> None:
-    """Keep an entry; the oldest ones are dropped beyond `MOST`."""
+    """Keep an entry; the oldest ones are dropped beyond `MAX_ENTRIES`."""
     row = db.execute(
         "INSERT INTO log_entry (at, kind, text, is_bad) VALUES (?, ?, ?, ?) RETURNING id",
         (entry.at, entry.kind, entry.text, entry.is_bad),
     ).fetchone()
-    db.execute("DELETE FROM log_entry WHERE id <= ?", (row[0] - MOST,))
+    db.execute("DELETE FROM log_entry WHERE id <= ?", (row[0] - MAX_ENTRIES,))
 
 
 def log_entries(db: Db, limit: int) -> list[LogEntry]:

@@ -15,8 +15,8 @@ from amp_console.sync.timing import now_in_microseconds
 from amp_console.text import clean
 from amp_console.values import IdType
 
-LONGEST = 100  # characters of a setting in the event log
-LONGEST_NAME = 200  # of the audience's name
+MAX_LENGTH = 100  # characters of a setting in the event log
+MAX_NAME_LENGTH = 200  # of the audience's name
 
 
 class SettingsChange(msgspec.Struct, frozen=True):
@@ -84,7 +84,7 @@ def _change(
     changed = known.audience(db, audience.id)
     changes = "; ".join(_changes(audience, changed))
     if changes:
-        text = f"Settings of “{clean(changed.name, LONGEST_NAME)}” changed: {changes}."
+        text = f"Settings of “{clean(changed.name, MAX_NAME_LENGTH)}” changed: {changes}."
         add_log_entry(db, LogEntry(now, LogKind.SETTINGS, text))
     return changed
 
@@ -99,12 +99,12 @@ def _changes(before: Audience, after: Audience) -> Iterator[str]:
         ("seed user", before.seed_user, after.seed_user),
     ):
         if new != old:
-            yield f"{label} {clean(new, LONGEST)}" if new else f"{label} reset to the default"
+            yield f"{label} {clean(new, MAX_LENGTH)}" if new else f"{label} reset to the default"
     if after.enabled is not before.enabled:
         yield "enabled" if after.enabled else "disabled"
     if after.cohort_id != before.cohort_id:
         cohort = after.linked_name or after.cohort_id
-        yield f"linked to cohort {clean(cohort, LONGEST)}" if cohort else "unlinked"
+        yield f"linked to cohort {clean(cohort, MAX_LENGTH)}" if cohort else "unlinked"
 
 
 def _linked_name(audience: Audience, requested: SettingsChange) -> str | None:

@@ -18,7 +18,7 @@ from tests.console.harness import ConsoleHarness, picture, until, until_shown
 from tests.console.sample_audiences import broken_events, connect_with_audiences
 
 pytestmark = pytest.mark.anyio
-MOST = 6  # keys in a footer
+MAX_KEYS = 6  # keys in a footer
 TROUBLED = {"ctrl+h", "ctrl+i", "ctrl+j", "ctrl+m", "ctrl+s", "ctrl+q"}
 """Many terminals give these another meaning, or keep them."""
 
@@ -65,7 +65,7 @@ async def test_every_footer_fits_and_shows_the_place_s_own_keys(harness: Console
             seen.add(place)
             keys = list(pilot.app.screen.query(FooterKey))
             footer = picture(pilot).splitlines()[-1]
-            assert 1 <= len(keys) <= MOST, f"{place}: {footer}"
+            assert 1 <= len(keys) <= MAX_KEYS, f"{place}: {footer}"
             assert all(key.region.right <= 80 and key.description in footer for key in keys), (
                 f"{place} is cut off: {footer}"
             )

@@ -8,7 +8,7 @@ from textual.pilot import Pilot
 
 from amp_console.console.dialogs.help import HelpScreen
 from amp_console.console.widgets.grid import Cell, Column, Grid, Row, rows_or_pages
-from amp_console.console.widgets.grid.rows import MOST_SORTED
+from amp_console.console.widgets.grid.rows import MAX_SORTED
 from tests.console.harness import ConsoleHarness, console, until, until_shown
 from tests.console.sample_audiences import GHOSTS, broken_events, connect_with_audiences
 from tests.console.test_footers import walk
@@ -93,18 +93,18 @@ async def test_a_list_that_comes_page_by_page_keeps_its_rows_and_offers_no_order
     async with app.run_test() as pilot:
         grid = app.query_one(Grid)
         grid.focus()
-        rows = await rows_or_pages(MOST_SORTED + 1, load)
+        rows = await rows_or_pages(MAX_SORTED + 1, load)
         grid.show(rows)
         await pilot.press("O", "o", "a")
         await pilot.pause()
-        assert len(grid.rows) == MOST_SORTED + 1
+        assert len(grid.rows) == MAX_SORTED + 1
         assert grid.row is not None
         assert (grid.rows.sort_column, grid.rows.descending, list(grid.marks)) == (None, False, [])
         assert grid.check_action("sort", ()) is False
-        grid.show(await rows_or_pages(MOST_SORTED, load))
+        grid.show(await rows_or_pages(MAX_SORTED, load))
         await pilot.press("O")
         assert grid.rows.descending
-        assert len(grid.rows) == MOST_SORTED
+        assert len(grid.rows) == MAX_SORTED
 
 
 async def test_the_help_names_each_key_once_and_only_those_that_work(

@@ -3,7 +3,7 @@
 import pytest
 
 from amp_console.ledger import Db
-from amp_console.ledger.event_log import MOST, LogEntry, LogKind, add_log_entry, log_entries
+from amp_console.ledger.event_log import MAX_ENTRIES, LogEntry, LogKind, add_log_entry, log_entries
 from amp_console.ledger.runs import RunKind, RunStatus, begin_run, end_run
 from amp_console.ledger.sources import ReadCounts
 from amp_console.sync.audience_settings import SettingsChange
@@ -83,10 +83,10 @@ async def test_a_run_of_another_process_names_it(workspace: Workspace) -> None:
 
 def test_the_log_keeps_its_newest_entries(workspace: Workspace) -> None:
     def fill(db: Db) -> None:
-        for number in range(MOST + 5):
+        for number in range(MAX_ENTRIES + 5):
             add_log_entry(db, LogEntry(number, LogKind.IMPORT, f"Import {number}"))
 
     workspace.ledger.write(fill)
-    kept = workspace.ledger.read(log_entries, MOST + 10)
-    assert len(kept) == MOST
-    assert (kept[0].at, kept[-1].at) == (MOST + 4, 5)
+    kept = workspace.ledger.read(log_entries, MAX_ENTRIES + 10)
+    assert len(kept) == MAX_ENTRIES
+    assert (kept[0].at, kept[-1].at) == (MAX_ENTRIES + 4, 5)

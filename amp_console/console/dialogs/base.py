@@ -17,7 +17,7 @@ from textual.worker import Worker
 from amp_console.console.context import Services, services_of
 from amp_console.console.frame import NoticeLine
 from amp_console.console.lifecycle import is_open, unless_left
-from amp_console.console.texts import lines, said, with_key
+from amp_console.console.texts import lines, safe_text, with_key
 
 T = TypeVar("T")
 Sheets = str | PurePath | list[str | PurePath] | None
@@ -62,7 +62,7 @@ class Dialog(ModalScreen[T], Generic[T]):
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog") as frame:
-            frame.border_title = said(self.box_title, longest=60)
+            frame.border_title = safe_text(self.box_title, max_length=60)
             yield from self.box()
         yield NoticeLine()
 
@@ -147,13 +147,13 @@ class Confirm(Dialog[bool]):
 
     def box(self) -> ComposeResult:
         rows = [
-            consequence if isinstance(consequence, Content) else said(consequence)
+            consequence if isinstance(consequence, Content) else safe_text(consequence)
             for consequence in self._consequences
         ]
         with VerticalScroll(classes="dialog-text", can_focus=False):
             yield Static(lines(*rows))
         if self._typed is not None:
-            yield Static(said("Type ", (self._typed, "bold"), " to continue:"))
+            yield Static(safe_text("Type ", (self._typed, "bold"), " to continue:"))
             yield Input(id="typed")
         with Horizontal(classes="buttons"):
             # Letters go into the name, where one is to be typed.

@@ -11,7 +11,7 @@ from amp_console.console.context import Services
 from amp_console.console.dialogs.form import FormDialog, Mistake
 from amp_console.console.failures import KNOWN
 from amp_console.console.glyphs import Glyphs
-from amp_console.console.texts import MUTED, said
+from amp_console.console.texts import MUTED, safe_text
 from amp_console.console.widgets.fields import Field, yes_no
 from amp_console.console.widgets.path_input import PathInput
 from amp_console.sync.export import ExportError
@@ -58,7 +58,7 @@ def _dialog(title: str, question: str, name: str, glyphs: Glyphs) -> FormDialog[
     return FormDialog(
         title,
         question,
-        (line, Field("CSV cells", exact), Static(said((ABOUT, MUTED))), Mistake()),
+        (line, Field("CSV cells", exact), Static(safe_text((ABOUT, MUTED))), Mistake()),
         "Export",
         lambda: ExportRequest(_path_of(line.value), exact.value == "yes"),
         Function(_is_path, "This is not a valid file name."),

@@ -10,7 +10,7 @@ from textual.widget import Widget
 from textual.widgets import Button, Input, Static
 
 from amp_console.console.dialogs.base import Dialog
-from amp_console.console.texts import BAD, said, with_key
+from amp_console.console.texts import BAD, safe_text, with_key
 from amp_console.console.widgets.fields import Choice
 from amp_console.console.widgets.path_input import PathInput
 
@@ -53,7 +53,7 @@ class FormDialog(Dialog[T | None], Generic[T]):
         return self._title
 
     def box(self) -> ComposeResult:
-        yield Static(said(self._question))
+        yield Static(safe_text(self._question))
         yield from self._fields
         with Horizontal(classes="buttons"):
             yield Button(with_key("Cancel", "esc"), id="no", compact=True)
@@ -85,7 +85,7 @@ class FormDialog(Dialog[T | None], Generic[T]):
     def _validate(self) -> ValidationResult:
         result = self._validator.validate(self.query_one(Input).value)
         mistakes = " ".join(result.failure_descriptions)
-        self.query_one(Mistake).update(said((mistakes, BAD)) if mistakes else "")
+        self.query_one(Mistake).update(safe_text((mistakes, BAD)) if mistakes else "")
         return result
 
 

@@ -12,7 +12,7 @@ from textual.screen import ModalScreen, Screen
 from textual.widgets import Static
 
 from amp_console.console.context import services_of
-from amp_console.console.texts import ACCENT, MUTED, STRONG, lines, said
+from amp_console.console.texts import ACCENT, MUTED, STRONG, lines, safe_text
 from amp_console.console.widgets.grid import Grid
 
 LISTS = (
@@ -63,12 +63,16 @@ class HelpScreen(ModalScreen[None]):
         self.query_one("#help").scroll_relative(y=by, animate=False)
 
     def _text(self) -> Content:
-        rows = [said(paragraph, longest=900) for paragraph in _paragraphs(self._about)]
+        rows = [safe_text(paragraph, max_length=900) for paragraph in _paragraphs(self._about)]
         in_lists = self._list_keys()  # a list gets its keys before its screen
-        rows += [said(""), said(("On this screen", STRONG)), *self._keys(self._subject)]
+        rows += [safe_text(""), safe_text(("On this screen", STRONG)), *self._keys(self._subject)]
         if in_lists:
-            rows += [said(""), said(("In lists", STRONG)), *in_lists]
-        rows += [said(""), said(("Everywhere", STRONG)), _key("ctrl+p", "every action, by name")]
+            rows += [safe_text(""), safe_text(("In lists", STRONG)), *in_lists]
+        rows += [
+            safe_text(""),
+            safe_text(("Everywhere", STRONG)),
+            _key("ctrl+p", "every action, by name"),
+        ]
         rows += self._keys(self.app)
         return lines(*rows)
 
@@ -110,7 +114,7 @@ class HelpScreen(ModalScreen[None]):
     def _line(self, binding: Binding) -> Content:
         reason = self._disabled_reason(binding.action.partition("(")[0])
         what = _key(self.app.get_key_display(binding), binding.description)
-        return what + said((f"  ({reason})", MUTED)) if reason else what
+        return what + safe_text((f"  ({reason})", MUTED)) if reason else what
 
 
 def _paragraphs(text: str) -> list[str]:
@@ -120,4 +124,4 @@ def _paragraphs(text: str) -> list[str]:
 
 
 def _key(key: str, what: str) -> Content:
-    return said((f"  {key:<16}", ACCENT), what)
+    return safe_text((f"  {key:<16}", ACCENT), what)

@@ -25,7 +25,7 @@ from amp_console.connections.key_errors import KEY_VARIABLES
 from amp_console.console.background import aside
 from amp_console.console.context import Services
 from amp_console.console.dialogs.base import Dialog
-from amp_console.console.texts import BAD, said, with_key
+from amp_console.console.texts import BAD, safe_text, with_key
 from amp_console.console.widgets.fields import Field
 from amp_console.console.widgets.key_input import KeyInput
 from amp_console.values import Credentials
@@ -68,7 +68,7 @@ class KeyringQuestion(Dialog[str]):
         self._can_try_again = can_try_again
 
     def box(self) -> ComposeResult:
-        yield Static(said(self._what))
+        yield Static(safe_text(self._what))
         with Horizontal(classes="buttons"):
             yield Button(with_key("Cancel", "esc"), id="cancel", compact=True)
             yield Button("Use for this session", id=UNTIL_QUIT, compact=True)
@@ -98,7 +98,7 @@ class KeysDialog(Dialog[Credentials]):
         self._is_told = False
 
     def box(self) -> ComposeResult:
-        yield Static(said(self._why, "\n", IN_MEMORY))
+        yield Static(safe_text(self._why, "\n", IN_MEMORY))
         yield Static("")
         yield Field("API Key", KeyInput(id="api-key"))
         yield Field("Secret Key", KeyInput(id="secret-key"))
@@ -147,7 +147,7 @@ class KeysDialog(Dialog[Credentials]):
         except ValueError as error:
             wrong = str(error)
         self._is_told = bool(wrong)
-        self.query_one("#mistake", Static).update(said((wrong, BAD)))
+        self.query_one("#mistake", Static).update(safe_text((wrong, BAD)))
         return keys
 
 

@@ -6,7 +6,7 @@ from textual.validation import Function
 from textual.widgets import Input, Static
 
 from amp_console.console.dialogs.form import FormDialog, Mistake
-from amp_console.console.texts import MUTED, said
+from amp_console.console.texts import MUTED, safe_text
 from amp_console.console.widgets.tick import Tick
 
 ADDRESS = "127.0.0.1:8766"
@@ -38,7 +38,7 @@ def listen_dialog(more: str = "") -> FormDialog[ListenRequest]:
     return FormDialog(
         "Listen",
         QUESTION + more,
-        (line, Mistake(), single, Static(said((WHY_SINGLE, MUTED)))),
+        (line, Mistake(), single, Static(safe_text((WHY_SINGLE, MUTED)))),
         "Listen",
         answer,
         Function(_is_address, WRONG),

@@ -16,7 +16,7 @@ from amp_console.console.jobs.imports import ImportJob
 from amp_console.console.jobs.live import LiveJob
 from amp_console.console.jobs.reconcile import CompareOperation
 from amp_console.console.jobs.runs import RunJob
-from amp_console.console.texts import ACCENT, MUTED, lines, said, with_key
+from amp_console.console.texts import ACCENT, MUTED, lines, safe_text, with_key
 from amp_console.console.words import byte_size
 from amp_console.text import plural
 
@@ -53,16 +53,18 @@ class QuitDialog(Dialog[None]):
         self.query_one("#stay").focus()
 
     def _say(self) -> None:
-        rows = [self._of(job) for job in self.services.jobs.under_way] or [said(ENDED)]
+        rows = [self._of(job) for job in self.services.jobs.under_way] or [safe_text(ENDED)]
         if self.services.jobs.under_way:
-            rows += [said(""), said((self._next(), MUTED))]
+            rows += [safe_text(""), safe_text((self._next(), MUTED))]
         self.query_one("#doing", Static).update(lines(*rows))
 
     def _of(self, job: Job) -> Content:
         glyphs = self.services.glyphs
         if isinstance(job, LiveJob):
             queue = job.snapshot.queue if job.snapshot else 0
-            return said(f"Audiences are followed live: {plural(queue, 'change')} not delivered.")
+            return safe_text(
+                f"Audiences are followed live: {plural(queue, 'change')} not delivered."
+            )
         if isinstance(job, ImportJob):
             read = f"{byte_size(job.done)} of {byte_size(job.total)}"
             share = bar(glyphs, job.done, job.total, BAR) if job.total else ""
@@ -70,7 +72,7 @@ class QuitDialog(Dialog[None]):
         assert isinstance(job, RunJob)
         operation, now = job.operation, job.snapshot
         if isinstance(operation, CompareOperation):
-            return said("Cohorts are being compared. Nothing is sent for it.")
+            return safe_text("Cohorts are being compared. Nothing is sent for it.")
         left = now.total - now.done if now else operation.planned
         share = bar(glyphs, now.done, now.total, BAR) if now else ""
         what = f"{operation.WHAT} is under way: {plural(left, 'user')} not delivered yet."
@@ -115,7 +117,7 @@ class QuitDialog(Dialog[None]):
     def _leave(self, title: str) -> None:
         self.query_one("#stay", Button).disabled = True
         self.query_one("#wait", Button).disabled = True
-        self.query_one(".dialog", Vertical).border_title = said(title)
+        self.query_one(".dialog", Vertical).border_title = safe_text(title)
         if not self._is_leaving:
             self._is_leaving = True
             self._leave_when_done()
@@ -123,4 +125,4 @@ class QuitDialog(Dialog[None]):
 
 
 def _with_bar(what: str, share: str) -> Content:
-    return lines(said(what), said((share, ACCENT)))
+    return lines(safe_text(what), safe_text((share, ACCENT)))

@@ -10,7 +10,7 @@ from textual.widgets import Static
 
 from amp_console.console.dialogs.base import DIALOG_SHEET, Dialog, Sheets
 from amp_console.console.run_words import request_answer, request_operation
-from amp_console.console.texts import BAD, MUTED, STRONG, facts, lines, said
+from amp_console.console.texts import BAD, MUTED, STRONG, facts, lines, safe_text
 from amp_console.console.words import SECOND, at, lasting
 from amp_console.ledger.deliveries import RequestKind
 from amp_console.ledger.requests import RequestRecord, RequestState
@@ -23,7 +23,7 @@ _STATES = {
     RequestState.VOID: "not applied, or unknown: its users are pending again",
 }
 REFUSED = "refused, and so not applied: its users were made pending again"
-LONGEST = 2000  # characters of an answer; the ledger keeps no more
+MAX_LENGTH = 2000  # characters of an answer; the ledger keeps no more
 
 
 def _state(record: RequestRecord) -> str:
@@ -63,7 +63,7 @@ class RequestView(Dialog[None]):
         """One text to scroll."""
         with VerticalScroll(id="request-text"):
             yield Static(id="request")
-        yield Static(said(("y copies it   Esc closes", MUTED)), id="request-keys")
+        yield Static(safe_text(("y copies it   Esc closes", MUTED)), id="request-keys")
 
     async def on_mount(self) -> None:
         """Read it."""
@@ -75,15 +75,15 @@ class RequestView(Dialog[None]):
 
     def _text(self) -> Content:
         if self._found is None:
-            return said(f"There is no request {self._request_id}.")
+            return safe_text(f"There is no request {self._request_id}.")
         return lines(
             self._facts(self._found),
-            said(""),
-            said(("Request", STRONG), ("  (the keys go with it, and are never shown)", MUTED)),
-            *[said(line) for line in self._body(self._found)],
-            said(""),
-            said(("Answer", STRONG)),
-            *[said(line, longest=LONGEST) for line in self._answer(self._found)],
+            safe_text(""),
+            safe_text(("Request", STRONG), ("  (the keys go with it, and are never shown)", MUTED)),
+            *[safe_text(line) for line in self._body(self._found)],
+            safe_text(""),
+            safe_text(("Answer", STRONG)),
+            *[safe_text(line, max_length=MAX_LENGTH) for line in self._answer(self._found)],
         )
 
     def _facts(self, found: RequestText) -> Content:
@@ -102,7 +102,7 @@ class RequestView(Dialog[None]):
         ]
         if record.skipped:
             words = f"{plural(record.skipped, 'user')} Amplitude does not know"
-            return facts([*rows, ("skipped", said((words, BAD)))], width=11)
+            return facts([*rows, ("skipped", safe_text((words, BAD)))], width=11)
         return facts(rows, width=11)
 
     def _body(self, found: RequestText) -> list[str]:

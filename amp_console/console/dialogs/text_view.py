@@ -8,9 +8,9 @@ from textual.containers import VerticalScroll
 from textual.widgets import Static
 
 from amp_console.console.dialogs.base import Dialog
-from amp_console.console.texts import MUTED, lines, said
+from amp_console.console.texts import MUTED, lines, safe_text
 
-LONGEST = 4_000  # characters of one line
+MAX_LENGTH = 4_000  # characters of one line
 
 
 class TextView(Dialog[None]):
@@ -34,8 +34,10 @@ class TextView(Dialog[None]):
     def box(self) -> ComposeResult:
         """The text, and how to copy it."""
         with VerticalScroll(classes="dialog-text"):
-            yield Static(lines(*(said(row, longest=LONGEST) for row in self._text.splitlines())))
-        yield Static(said(("y copies it   Esc closes", MUTED)), classes="dialog-keys")
+            yield Static(
+                lines(*(safe_text(row, max_length=MAX_LENGTH) for row in self._text.splitlines()))
+            )
+        yield Static(safe_text(("y copies it   Esc closes", MUTED)), classes="dialog-keys")
 
     def action_copy(self) -> None:
         """Copy the text."""

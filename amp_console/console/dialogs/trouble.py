@@ -10,7 +10,7 @@ from textual.widgets import Static
 
 from amp_console.console.dialogs.base import Dialog
 from amp_console.console.environment import DemoSession
-from amp_console.console.texts import MUTED, said
+from amp_console.console.texts import MUTED, safe_text
 from amp_console.console.widgets.grid import Cell, Column, Grid, Row
 
 ROOM_WHEN_EMPTY = 3  # lines, for what is said then
@@ -32,7 +32,7 @@ class TroubleDialog(Dialog[None]):
     def box(self) -> ComposeResult:
         """The list, and how to use it."""
         yield Grid(COLUMNS, glyphs=self.services.glyphs, empty="The scene is still being set.")
-        yield Static(said(("A number or Enter turns one on or off. Esc closes.", MUTED)))
+        yield Static(safe_text(("A number or Enter turns one on or off. Esc closes.", MUTED)))
         yield Static(id="told")
 
     def on_mount(self) -> None:
@@ -54,7 +54,7 @@ class TroubleDialog(Dialog[None]):
     def _toggle(self, name: Hashable) -> None:
         text = self._stage.toggle(str(name))
         self.services.notifications.log(text)
-        self.query_one("#told", Static).update(said(text))
+        self.query_one("#told", Static).update(safe_text(text))
         self._show()
 
     def _show(self) -> None:

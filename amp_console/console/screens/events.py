@@ -9,14 +9,14 @@ from textual.containers import Container
 from amp_console.console.dialogs.text_view import TextView
 from amp_console.console.routes import OpenRun
 from amp_console.console.screens.base import BaseScreen
-from amp_console.console.texts import said
+from amp_console.console.texts import safe_text
 from amp_console.console.widgets.filter_bar import FilterBar
 from amp_console.console.widgets.grid import Cell, Column, Grid, Row
 from amp_console.console.words import at
 from amp_console.sync.queries.history import history
 from amp_console.text import plural
 
-MOST = 1_000  # entries of the ledger's history that are shown
+MAX_ENTRIES = 1_000  # entries of the ledger's history that are shown
 COLUMNS = (
     Column("Time", 19),
     Column("", 2),
@@ -84,7 +84,7 @@ Enter opens the run of a line, or shows a long line whole."""
         ]
         if services.session is not None:
             for done in await services.session.read(
-                history, MOST, await services.session.dead_runs()
+                history, MAX_ENTRIES, await services.session.dead_runs()
             ):
                 severity = "warning" if done.is_bad else "information"
                 lines.append(LogLine(done.at, severity, done.text, done.run_id))
@@ -104,7 +104,7 @@ Enter opens the run of a line, or shows a long line whole."""
         ]
         self.query_one(Grid).show(rows[::-1])
         count = plural(len(lines), "entry", "entries") if lines else ""
-        self.query_one("#log").border_subtitle = said(count)
+        self.query_one("#log").border_subtitle = safe_text(count)
 
     def on_grid_opened(self, event: Grid.Opened) -> None:
         """Open the run of a line, or show it whole."""

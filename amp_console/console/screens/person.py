@@ -12,7 +12,7 @@ from textual.widgets import Input, Static
 from amp_console.console.failures import KNOWN
 from amp_console.console.routes import OpenRun
 from amp_console.console.screens.base import BaseScreen
-from amp_console.console.texts import BAD, GOOD, MUTED, STRONG, WARN, facts, lines, said
+from amp_console.console.texts import BAD, GOOD, MUTED, STRONG, WARN, facts, lines, safe_text
 from amp_console.console.widgets.grid import Cell, Column, Grid, Row, RowsState
 from amp_console.console.words import aged, at
 from amp_console.sync.queries.person import (
@@ -146,7 +146,7 @@ Amplitude's user search whether it knows the identifier."""
             self.query_one("#amplitude", Static).update(self._says)
         if chosen is not None:
             name = chosen.record.audience.name
-            self.query_one("#why").border_title = said(name, longest=60)
+            self.query_one("#why").border_title = safe_text(name, max_length=60)
             self.query_one("#sentence", Static).update(_sentence(chosen))
             self.query_one("#facts", Static).update(self._facts(chosen))
 
@@ -171,7 +171,7 @@ Amplitude's user search whether it knows the identifier."""
             rows.append(("last sent by", f"{took}, status {request.status or 'none'}"))
         if (why := record.rejection) is not None:
             tries = plural(why.tries, "try", "tries")
-            rows.append(("rejected", said((f"{at(why.at)}, after {tries}", BAD))))
+            rows.append(("rejected", safe_text((f"{at(why.at)}, after {tries}", BAD))))
         if record.counterpart:
             rows.append((record.id_type.other.label, record.counterpart))
         return facts(rows)
@@ -234,12 +234,12 @@ Amplitude's user search whether it knows the identifier."""
     def action_copy(self) -> None:
         """Copy the sentence and the facts."""
         if self._chosen is not None:
-            text = lines(_sentence(self._chosen), said(""), self._facts(self._chosen))
+            text = lines(_sentence(self._chosen), safe_text(""), self._facts(self._chosen))
             self.services.clipboard.copy(text.plain)
 
     def action_ask(self) -> None:
         """Ask Amplitude's user search."""
-        self._says = said((WAITING + self.services.glyphs.more, MUTED))
+        self._says = safe_text((WAITING + self.services.glyphs.more, MUTED))
         self._explain()
         self.run_worker(self._ask, exclusive=True, group="ask")
 
@@ -255,14 +255,14 @@ Amplitude's user search whether it knows the identifier."""
             async with await self.session.client() as client:
                 found = await look_up_user(client, text)
         except KNOWN as error:
-            return said((str(error), BAD))
+            return safe_text((str(error), BAD))
         other = [item for item in (found.user_id, found.amplitude_id) if item and item != text]
         names = f" Its other identifier: {other[0]}" if other else ""
-        return said((found.sentence, GOOD if found.is_known else WARN), names)
+        return safe_text((found.sentence, GOOD if found.is_known else WARN), names)
 
 
 def _sentence(status: PersonStatus) -> Content:
-    return said((status.sentence, STRONG), longest=900)
+    return safe_text((status.sentence, STRONG), max_length=900)
 
 
 def _source_of(source: str | None, line: int) -> list[tuple[str, str]]:

@@ -4,7 +4,7 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal
 from textual.widgets import Static
 
-from amp_console.console.texts import MUTED, lines, said
+from amp_console.console.texts import MUTED, lines, safe_text
 
 
 class Caption(Horizontal):
@@ -36,8 +36,8 @@ class Caption(Horizontal):
 
     def say(self, words: str, *notes: str) -> None:
         """Say other words."""
-        self._words.update(said(words))
-        self._notes.update(lines(*(said((note, MUTED)) for note in notes)))
+        self._words.update(safe_text(words))
+        self._notes.update(lines(*(safe_text((note, MUTED)) for note in notes)))
 
     def on_mount(self) -> None:
         """Keep notifications off the caption."""

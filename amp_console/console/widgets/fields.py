@@ -15,7 +15,7 @@ from textual.widget import Widget
 from textual.widgets import Input, Static
 
 from amp_console.console.glyphs import PLAIN, Glyphs
-from amp_console.console.texts import ACCENT, MUTED, TONE, Part, said
+from amp_console.console.texts import ACCENT, MUTED, TONE, Part, safe_text
 
 GAP = 3  # columns between two choices
 
@@ -74,22 +74,26 @@ class Field(Vertical):
 
     def compose(self) -> ComposeResult:
         with Horizontal():
-            yield Static(said(self._label), classes="label")
+            yield Static(safe_text(self._label), classes="label")
             yield self.control
-            yield Static(said((self._mark, MUTED)), classes="mark")
+            yield Static(safe_text((self._mark, MUTED)), classes="mark")
         yield Static(classes="note")
 
     def show_note(self, text: str, glyphs: Glyphs, tone: str = "bad") -> None:
         """Show a mistake, a warning or an answer below the field; "" clears it."""
         signs = {"bad": glyphs.bad, "warn": glyphs.triangle, "good": glyphs.ok}
         self.note = text
-        line = said((f"{signs.get(tone, glyphs.dot)} {text}", TONE[tone])) if text else said("")
+        line = (
+            safe_text((f"{signs.get(tone, glyphs.dot)} {text}", TONE[tone]))
+            if text
+            else safe_text("")
+        )
         self.query_one(".note", Static).update(line)
         self.set_class(bool(text), "-noted")
 
     def mark(self, *parts: Part) -> None:
         """Show where the value comes from: "default", "override"."""
-        self.query_one(".mark", Static).update(said(*parts))
+        self.query_one(".mark", Static).update(safe_text(*parts))
 
 
 class Choice(Widget, can_focus=True):
@@ -142,7 +146,7 @@ class Choice(Widget, can_focus=True):
             sign = self._glyphs.circle if is_it else self._glyphs.ring
             parts.append((f"{sign} {label}", f"bold {ACCENT}" if is_it else MUTED))
             parts.append(" " * GAP)
-        return said(*parts[:-1])
+        return safe_text(*parts[:-1])
 
     def watch_value(self) -> None:
         self.post_message(self.Changed(self, self.value))

@@ -8,7 +8,7 @@ from textual.app import ComposeResult
 from textual.containers import Container
 
 from amp_console.console.glyphs import Glyphs
-from amp_console.console.texts import said
+from amp_console.console.texts import safe_text
 from amp_console.console.widgets.filter_bar import FilterBar
 from amp_console.console.widgets.grid import Age, Column, Grid, Row, RowsState, rows_or_pages
 from amp_console.text import plural
@@ -134,7 +134,7 @@ class ListPane(Container, Generic[Q, T]):
     def _show_titles(self) -> None:
         if self._shown is None:
             return
-        self.border_title = said(self._shown.title, longest=90)
+        self.border_title = safe_text(self._shown.title, max_length=90)
         marked = len(self._grid.marks)
         parts = [plural(self._count, *self._noun), *([f"{marked:,} marked"] if marked else [])]
         self.border_subtitle = f" {self._glyphs.dot} ".join(parts)

@@ -23,11 +23,11 @@ from amp_console.values import IdType
 
 FIRST_UPLOAD = 100  # members; more only where Amplitude knows none of them
 LARGEST_UPLOAD = 100_000
-MOST_REFUSALS = 4  # of different members; then it is not about the members
-MOST_SINGLES = 20  # members tried one by one
-MOST_NAMED = 3  # refusals in a row that name users: they may be a sample of very many
+MAX_REFUSALS = 4  # of different members; then it is not about the members
+MAX_SINGLES = 20  # members tried one by one
+MAX_NAMED = 3  # refusals in a row that name users: they may be a sample of very many
 SEARCHES = "abcdefghijklmnopqrstuvwxyz0123456789"
-MOST_SEEDS = 4
+MAX_SEEDS = 4
 
 
 async def ensure_cohort(worker: AudienceWorker) -> None:
@@ -91,13 +91,13 @@ class SeedStrategy:
         is_news = not named <= self.avoid
         self.avoid |= named
         self._named += 1
-        if not is_news or self._named > MOST_NAMED:
+        if not is_news or self._named > MAX_NAMED:
             self.note(UploadOutcome.UNKNOWN, row)
 
     @property
     def is_over(self) -> bool:
         """True when it is not about the members, or enough of them were tried alone."""
-        return self._refusals >= MOST_REFUSALS or (self._singles or 0) >= MOST_SINGLES
+        return self._refusals >= MAX_REFUSALS or (self._singles or 0) >= MAX_SINGLES
 
     def start_over(self) -> bool:
         """At the end of the members: once more, one by one, where they were refused together."""
@@ -213,5 +213,5 @@ async def _seeds(worker: AudienceWorker) -> list[str]:
         matches = await worker.ask(partial(worker.client.find_users, prefix))
         found = [match.user_id for match in matches if match.user_id]
         if found:
-            return found[:MOST_SEEDS]
+            return found[:MAX_SEEDS]
     return []

@@ -13,7 +13,7 @@ from amp_console.ledger.sources import ReadCounts
 from amp_console.values import AudienceHints, AudienceRef, Refusal
 
 AMBIGUOUS = "several audiences have this key, and the event does not say which is meant"
-MOST_REFUSALS = 10_000  # in one transaction
+MAX_REFUSALS = 10_000  # in one transaction
 
 
 class KnownAudiences:
@@ -49,7 +49,7 @@ class _Unmerged:
         self.unlisted: Counter[str] = Counter()
 
     def has_room_for(self, batch: EventBatch) -> bool:
-        is_full = self.changes.is_full or len(self.refusals) >= MOST_REFUSALS
+        is_full = self.changes.is_full or len(self.refusals) >= MAX_REFUSALS
         return not is_full and self.changes.accepts(batch.changes)
 
     def add(self, batch: EventBatch) -> None:

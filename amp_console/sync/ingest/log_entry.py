@@ -7,8 +7,8 @@ from amp_console.ledger.event_log import LogEntry, LogKind
 from amp_console.ledger.sources import ReadCounts
 from amp_console.text import clean, plural
 
-LONGEST = 200  # characters of a name
-MOST_NAMES = 3  # files that an entry names
+MAX_LENGTH = 200  # characters of a name
+MAX_NAMES = 3  # files that an entry names
 
 
 def import_entry(
@@ -21,9 +21,9 @@ def import_entry(
     is_snapshot: bool = False,
 ) -> LogEntry:
     """Describe an import of these sources."""
-    files = ", ".join(clean(PurePath(name).name or name, LONGEST) for name in names[:MOST_NAMES])
-    if len(names) > MOST_NAMES:
-        files += f" and {len(names) - MOST_NAMES:,} more"
+    files = ", ".join(clean(PurePath(name).name or name, MAX_LENGTH) for name in names[:MAX_NAMES])
+    if len(names) > MAX_NAMES:
+        files += f" and {len(names) - MAX_NAMES:,} more"
     what = "Snapshot" if is_snapshot else "Import"
     how = " was stopped" if was_stopped else ""
     counts = (

@@ -10,7 +10,7 @@ from amp_console.sync.formatting import iso_time
 from amp_console.sync.ingest.snapshot import SnapshotReport
 from amp_console.text import clean, plural
 
-MOST_AUDIENCES = 5  # that a sentence names
+MAX_AUDIENCES = 5  # that a sentence names
 DAY = 24 * 3600 * 1_000_000  # microseconds; clocks and time zones that are set wrong stay within it
 
 _LOOKS_LIKE = {
@@ -95,8 +95,8 @@ def audience_sentences(report: ImportReport) -> Iterator[str]:
 
 
 def _listed(names: tuple[str, ...]) -> str:
-    shown = ", ".join(clean(name, 100) for name in names[:MOST_AUDIENCES])
-    more = len(names) - MOST_AUDIENCES
+    shown = ", ".join(clean(name, 100) for name in names[:MAX_AUDIENCES])
+    more = len(names) - MAX_AUDIENCES
     return f"{shown} and {more:,} more" if more > 0 else shown
 
 

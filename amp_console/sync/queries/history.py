@@ -9,7 +9,7 @@ from amp_console.ledger.event_log import log_entries
 from amp_console.ledger.runs import Run, RunKind, RunStatus, all_runs, this_process
 from amp_console.text import clean, plural
 
-LONGEST = 200  # characters of a note
+MAX_LENGTH = 200  # characters of a note
 _NAMES = {
     RunKind.SYNC: "Sync",
     RunKind.COMPARE: "Comparison",
@@ -77,5 +77,5 @@ def _ended(run: Run, name: str) -> str:
         plural(run.requests, "request"),
     ]
     figures = ", ".join(count for count in counts if count)
-    note = f" {clean(run.note, LONGEST)}" if run.note else ""
+    note = f" {clean(run.note, MAX_LENGTH)}" if run.note else ""
     return f"{name} ended: run {run.id}, {outcome}. {figures}.{note}"

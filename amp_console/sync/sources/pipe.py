@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import BinaryIO
 
-LONGEST_REST = 1024 * 1024  # bytes of a line under way that are still read when it is to end
+MAX_REST = 1024 * 1024  # bytes of a line under way that are still read when it is to end
 
 
 class EndableStream(io.RawIOBase):
@@ -27,7 +27,7 @@ class EndableStream(io.RawIOBase):
         self._waker, self._wake = os.pipe()
         self._is_ending = False
         self._is_within_line = False
-        self._rest = LONGEST_REST
+        self._rest = MAX_REST
 
     @property
     def can_end(self) -> bool:

@@ -135,10 +135,10 @@ class PathStream:
                 while not (sink.ending.is_set() or changed.is_set() or self._watcher.is_settling):
                     await _wait_or_ending(sink, options.poll_interval)
                     since = self._watcher.clock() - looked_at
-                    longest = (
+                    max_length = (
                         options.unwatched_interval if folders.done() else options.folder_interval
                     )
-                    if self._watcher.has_news() or since > longest:
+                    if self._watcher.has_news() or since > max_length:
                         break
                 if self._watcher.is_settling:
                     await _wait_or_ending(sink, options.poll_interval)

@@ -22,7 +22,7 @@ from amp_console.sync.sources.protocols import SourceStatus
 
 TEMPORARY = (".tmp", ".part", ".partial", ".filepart", ".crdownload", ".download", ".swp", "~")
 """How the names of files end that are renamed when they are whole."""
-MOST_SHOWN = 100  # files
+MAX_SHOWN = 100  # files
 COST_OF_FILE = 4096  # bytes; opening a file costs as much as reading so many
 
 _MISSING = "It does not exist. It will be read as soon as it does."
@@ -149,7 +149,7 @@ class PathWatcher:
         shown = [SourceStatus(_name(path), trouble=_MISSING) for path in missing]
         shown += [self._shown(path, watched) for path, watched in found if path not in missing]
         shown.sort(key=lambda source: (not source.trouble, -(source.last or 0.0)))
-        return tuple(shown[:MOST_SHOWN])
+        return tuple(shown[:MAX_SHOWN])
 
     def _shown(self, path: Path, watched: _Watched) -> SourceStatus:
         known, size = self._checkpoints.get(path), watched.stamp.size

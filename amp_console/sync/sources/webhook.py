@@ -33,7 +33,7 @@ from amp_console.values import Secret
 
 LATER = "30"  # seconds, for Retry-After
 LOOPBACK = {"127.0.0.1", "::1", "localhost"}
-LONGEST_HEAD = 64 * 1024  # bytes of names and values; h11's own limit for a head that is not whole
+MAX_HEAD = 64 * 1024  # bytes of names and values; h11's own limit for a head that is not whole
 
 
 class ReceiverOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -182,8 +182,8 @@ def _fault_of_head(scope: Scope) -> RequestRefused | None:
     """
     names = [name for name, _ in scope["headers"]]
     words, status = "", 400
-    if sum(len(name) + len(value) for name, value in scope["headers"]) > LONGEST_HEAD:
-        words, status = f"The head is longer than {LONGEST_HEAD // 1024} KiB.", 431
+    if sum(len(name) + len(value) for name, value in scope["headers"]) > MAX_HEAD:
+        words, status = f"The head is longer than {MAX_HEAD // 1024} KiB.", 431
     elif b"transfer-encoding" in names and b"content-length" in names:
         words = "Content-Length and Transfer-Encoding exclude each other. Send one of them."
     elif b"transfer-encoding" in names and scope["http_version"] == "1.0":

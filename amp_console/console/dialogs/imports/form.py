@@ -12,7 +12,7 @@ from textual.widgets import Button, Input, Static
 
 from amp_console.console.glyphs import Glyphs
 from amp_console.console.paths import Entry, PathListing
-from amp_console.console.texts import BAD, GOOD, MUTED, WARN, said, with_key
+from amp_console.console.texts import BAD, GOOD, MUTED, WARN, safe_text, with_key
 from amp_console.console.widgets.grid import Cell, Column, Grid, Row
 from amp_console.console.widgets.path_input import PathInput
 from amp_console.console.widgets.tick import Tick
@@ -72,7 +72,7 @@ class ImportForm(Vertical):
 
     def say(self, text: str, style: str = BAD) -> None:
         """Show a text below the files."""
-        self.query_one("#named", Static).update(said((text, style)))
+        self.query_one("#named", Static).update(safe_text((text, style)))
 
     def go_to_files(self) -> None:
         """Move from the path to the files below it."""

@@ -11,7 +11,7 @@ from amp_console.console.glyphs import bar
 from amp_console.console.import_report import confirmation, details, ended
 from amp_console.console.jobs.imports import ImportJob
 from amp_console.console.jobs.speed import Speed, seconds_left
-from amp_console.console.texts import BAD, MUTED, STRONG, TONE, lines, said, with_key
+from amp_console.console.texts import BAD, MUTED, STRONG, TONE, lines, safe_text, with_key
 from amp_console.console.words import byte_size, stopwatch
 
 REFRESH_EVERY = 0.2  # seconds, while files are read
@@ -90,9 +90,9 @@ class ImportPane(Vertical):
                 self.run_worker(self._confirm(job))
 
     def _result(self, job: ImportJob) -> Content:
-        rows = [said((ended(job), BAD if job.report is None else STRONG))]
+        rows = [safe_text((ended(job), BAD if job.report is None else STRONG))]
         if job.report is not None:
-            rows += [said((text, TONE[tone])) for text, tone in details(job.report)]
+            rows += [safe_text((text, TONE[tone])) for text, tone in details(job.report)]
         return lines(*rows)
 
     async def _confirm(self, job: ImportJob) -> None:
@@ -112,7 +112,7 @@ class ImportPane(Vertical):
     def _progress(self, job: ImportJob) -> Content:
         services, now = services_of(self), job.progress
         if now is None:
-            return said(("Stopping…" if job.is_ending else "Opening…", MUTED))
+            return safe_text(("Stopping…" if job.is_ending else "Opening…", MUTED))
         width = max(10, (self.query_one("#progress").size.width or 60) - 26)
         clock = services.timing.monotonic()
         self._speed.saw(clock, job.done)
@@ -126,10 +126,10 @@ class ImportPane(Vertical):
         )
         tally = now.tally
         return lines(
-            said(("Reading ", MUTED), now.source),
-            said((share, TONE["accent"]), sizes),
-            said((eta, MUTED)),
-            said(
+            safe_text(("Reading ", MUTED), now.source),
+            safe_text((share, TONE["accent"]), sizes),
+            safe_text((eta, MUTED)),
+            safe_text(
                 (f"{tally.read:,}", STRONG),
                 (" events read   ", MUTED),
                 (f"{tally.changes:,}", STRONG),
@@ -139,8 +139,8 @@ class ImportPane(Vertical):
                 (f"{tally.invalid:,}", BAD if tally.invalid else STRONG),
                 (" invalid", MUTED),
             ),
-            said(""),
-            said((_hint(job), MUTED)),
+            safe_text(""),
+            safe_text((_hint(job), MUTED)),
         )
 
 

@@ -13,7 +13,7 @@ from amp_console.console.glyphs import sparkline
 from amp_console.console.screens.loading import Loader
 from amp_console.console.session import Session
 from amp_console.console.status_signs import STATUS_TONES, status_sign
-from amp_console.console.texts import ACCENT, BAD, GOOD, MUTED, TONE, WARN, Part, facts, said
+from amp_console.console.texts import ACCENT, BAD, GOOD, MUTED, TONE, WARN, Part, facts, safe_text
 from amp_console.console.words import MINUTE, changes, number
 from amp_console.ledger.audiences import Link
 from amp_console.ledger.counts import Movement, movement
@@ -72,7 +72,7 @@ class AudienceDetail(VerticalScroll):
         if summary is None or services.session is None:
             return
         self._detail = await _read_detail(services, services.session, summary)
-        self.border_title = said(summary.audience.name, longest=60)
+        self.border_title = safe_text(summary.audience.name, max_length=60)
         self._lay_out()
 
     def update_summaries(self, known: Mapping[Hashable, AudienceSummary]) -> None:
@@ -112,12 +112,12 @@ def lay_out(services: Services, detail: Detail, room: int) -> Content:
         ),
     ]
     if target.notice:
-        rows.insert(0, ("notice", said((target.notice, WARN), longest=400)))
+        rows.insert(0, ("notice", safe_text((target.notice, WARN), max_length=400)))
     if target.left.uncertain:
         words = uncertain_text(target.left.uncertain, target.left.certain_at)
-        rows.insert(0, ("not certain", said((words, WARN), longest=400)))
+        rows.insert(0, ("not certain", safe_text((words, WARN), max_length=400)))
     if target.audience.broken:
-        rows.insert(0, ("broken link", said((target.audience.broken, BAD))))
+        rows.insert(0, ("broken link", safe_text((target.audience.broken, BAD))))
     return facts(rows, 12, room)
 
 
@@ -128,13 +128,13 @@ def _identity(services: Services, audience_summary: AudienceSummary) -> Content:
         parts += [(f"{dot}space ", MUTED), known.space_id]
     if known.computation_id:
         parts += [(f"{dot}computation ", MUTED), known.computation_id]
-    return said(*parts, longest=60)
+    return safe_text(*parts, max_length=60)
 
 
 def _cohort(services: Services, audience_summary: AudienceSummary) -> Content:
     known, glyphs = audience_summary.audience, services.glyphs
     if known.cohort_id is None:
-        return said((f"{_LINKS[known.link]}; the next sync makes one", MUTED))
+        return safe_text((f"{_LINKS[known.link]}; the next sync makes one", MUTED))
     theirs = size_of(services, audience_summary)
     parts: list[Part] = [known.cohort_id, (f" ({_LINKS[known.link]})", MUTED)]
     parts += [
@@ -146,7 +146,7 @@ def _cohort(services: Services, audience_summary: AudienceSummary) -> Content:
         parts.append((f" {glyphs.dot} press u to check", MUTED))
     else:
         parts += [(", ", MUTED), number(theirs, glyphs), (" in Amplitude", MUTED)]
-    return said(*parts)
+    return safe_text(*parts)
 
 
 def size_of(services: Services, known: AudienceSummary) -> int | None:
@@ -171,12 +171,12 @@ def badges(services: Services, known: AudienceSummary) -> Content:
                 TONE[STATUS_TONES[state.status]],
             )
         )
-    return said(*parts)
+    return safe_text(*parts)
 
 
 def _settings(audience_summary: AudienceSummary) -> Content:
     known = audience_summary.audience
-    return said(
+    return safe_text(
         ("by ", MUTED),
         known.id_type.label,
         ("  owner ", MUTED),
@@ -185,7 +185,7 @@ def _settings(audience_summary: AudienceSummary) -> Content:
         ("  name ", MUTED),
         audience_summary.cohort_name,
         _origin(known.cohort_name),
-        longest=40,
+        max_length=40,
     )
 
 
@@ -196,9 +196,9 @@ def _origin(override: str | None) -> Part:
 def _moves(services: Services, moves: Movement) -> Content:
     entered, left = sum(moves.entered), sum(moves.left)
     if not entered and not left:
-        return said(("no one entered or left", MUTED))
+        return safe_text(("no one entered or left", MUTED))
     glyphs = services.glyphs
-    return said(
+    return safe_text(
         (sparkline(glyphs, moves.entered), GOOD),
         f" {entered:,} entered  ",
         (sparkline(glyphs, moves.left), WARN),
@@ -215,4 +215,4 @@ def _run(services: Services, audience_run: AudienceRun, ended_at: int | None) ->
         parts.append((f"  {counts.rejected:,} rejected", BAD))
     if counts.note:
         parts.append((f"  {counts.note}", MUTED))
-    return said(*parts, longest=160)
+    return safe_text(*parts, max_length=160)

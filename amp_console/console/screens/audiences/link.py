@@ -15,7 +15,7 @@ from amp_console.console.dialogs.base import Confirm
 from amp_console.console.failures import KNOWN
 from amp_console.console.screens.actions import Need
 from amp_console.console.screens.base import BaseScreen
-from amp_console.console.texts import WARN, said
+from amp_console.console.texts import WARN, safe_text
 from amp_console.console.widgets.filter_bar import FilterBar
 from amp_console.console.widgets.grid import Cell, Column, Grid, Row, RowsState
 from amp_console.console.words import number
@@ -77,7 +77,7 @@ touched. One cohort should follow one audience: two would undo each other's work
     def body(self) -> ComposeResult:
         with Container(id="cohorts", classes="panel") as panel:
             panel.border_title = "Link to a cohort"
-            yield Static(said(ABOUT), id="about")
+            yield Static(safe_text(ABOUT), id="about")
             yield FilterBar()
             yield Grid(COLUMNS, empty=NONE, glyphs=self.services.glyphs, id="list")
 
@@ -90,7 +90,7 @@ touched. One cohort should follow one audience: two would undo each other's work
         found = await self.session.read(all_audiences)
         self._audiences = {item.id: item for item in found}
         if (known := self._audiences.get(self._audience_id)) is not None:
-            title = said("Link ", known.name, " to a cohort", longest=50)
+            title = safe_text("Link ", known.name, " to a cohort", max_length=50)
             self.query_one("#cohorts").border_title = title
         self._show()
 
@@ -120,7 +120,7 @@ touched. One cohort should follow one audience: two would undo each other's work
             counted = plural(len(self._cohorts), "static cohort")
             rows = [self._row(cohort) for cohort in self._cohorts.values()]
             self.query_one("#list", Grid).show(rows)
-        self.query_one("#cohorts").border_subtitle = said(counted)
+        self.query_one("#cohorts").border_subtitle = safe_text(counted)
         self.action_keys.refresh()
 
     def _row(self, cohort: Cohort) -> Row:
@@ -199,9 +199,9 @@ touched. One cohort should follow one audience: two would undo each other's work
     def _question(self, known: Audience, cohort: Cohort) -> Confirm:
         size = "of unknown size" if cohort.size is None else f"of {plural(cohort.size, 'user')}"
         told = [
-            said(f"“{_name(cohort)}”, a cohort {size}."),
-            said(""),
-            said(
+            safe_text(f"“{_name(cohort)}”, a cohort {size}."),
+            safe_text(""),
+            safe_text(
                 "Who is in it is unknown until people are delivered. The next sync adds all "
                 "members of the audience, and removes those who left it. No one else is touched."
             ),
@@ -210,10 +210,13 @@ touched. One cohort should follow one audience: two would undo each other's work
         if others:
             names = ", ".join(f"“{clean(other.name)}”" for other in others)
             warning = f"It follows {names} already: two audiences undo each other's work."
-            told += [said(""), said((warning, WARN))]
+            told += [safe_text(""), safe_text((warning, WARN))]
         if known.cohort_id is not None and known.cohort_id != cohort.id:
             before = clean(known.linked_name or known.cohort_id)
-            told += [said(""), said(f"The cohort it follows now, “{before}”, stays as it is.")]
+            told += [
+                safe_text(""),
+                safe_text(f"The cohort it follows now, “{before}”, stays as it is."),
+            ]
         yes = "Link it all the same" if others else "Link"
         return Confirm(f"Link “{clean(known.name)}”?", told, yes=yes, is_danger=bool(others))
 

@@ -32,7 +32,7 @@ from amp_console.console.screens.audiences.rows import (
 )
 from amp_console.console.screens.base import BaseScreen
 from amp_console.console.session import Session
-from amp_console.console.texts import said
+from amp_console.console.texts import safe_text
 from amp_console.console.widgets.filter_bar import FilterBar
 from amp_console.console.widgets.grid import Grid, RowsState
 from amp_console.ledger.audiences import AudienceNotFound, find_audience
@@ -185,7 +185,7 @@ audience under the cursor. Nothing is sent before you have seen the plan and con
         rows = [audience_row(services, item, room) for item in found]
         grid.reshape(fitted_columns(rows))
         grid.show(rows)
-        self.query_one("#audiences").border_subtitle = said(summary(services, found))
+        self.query_one("#audiences").border_subtitle = safe_text(summary(services, found))
         # At once, or list and detail would show two numbers of the same users.
         detail = self.query_one(AudienceDetail)
         detail.update_summaries(self._known)

@@ -21,7 +21,7 @@ from amp_console.console.dialogs.base import Confirm
 from amp_console.console.routes import OpenLink
 from amp_console.console.screens.actions import Need
 from amp_console.console.screens.form import F1, FormScreen
-from amp_console.console.texts import ACCENT, BAD, MUTED, Part, facts, lines, said
+from amp_console.console.texts import ACCENT, BAD, MUTED, Part, facts, lines, safe_text
 from amp_console.console.widgets.fields import Choice, Field, Form, chosen, entered, yes_no
 from amp_console.console.words import number
 from amp_console.ledger.audiences import Audience, Link
@@ -114,7 +114,7 @@ as it is, and lets the next sync make a new one."""
             self._fill(now.audience)
         self._show_defaults(now.audience)
         self.query_one("#cohort-text", Static).update(self._cohort(now))
-        title = said("Settings of ", now.audience.name, longest=50)
+        title = safe_text("Settings of ", now.audience.name, max_length=50)
         self.query_one("#settings").border_title = title
         self.query_one("#unlink", Button).disabled = self.disabled_reason("unlink") is not None
 
@@ -146,16 +146,19 @@ as it is, and lets the next sync make a new one."""
     def _cohort(self, summary: AudienceSummary) -> Content:
         known, glyphs = summary.audience, self.services.glyphs
         if known.cohort_id is None:
-            return facts([("cohort", said((LINKS[known.link], MUTED)))], 10)
+            return facts([("cohort", safe_text((LINKS[known.link], MUTED)))], 10)
         size = self.services.figures.sizes.get(known.cohort_id)
         there: Part = f"{size:,} in Amplitude" if size is not None else ("u at home asks", MUTED)
         rows: list[tuple[str, Content | str]] = [
-            ("cohort", said(known.linked_name or known.cohort_id, longest=50)),
-            ("id", said(known.cohort_id, (f"  {LINKS[known.link]}", MUTED))),
-            ("holds", said(number(summary.delivered, glyphs), (" by our ledger, ", MUTED), there)),
+            ("cohort", safe_text(known.linked_name or known.cohort_id, max_length=50)),
+            ("id", safe_text(known.cohort_id, (f"  {LINKS[known.link]}", MUTED))),
+            (
+                "holds",
+                safe_text(number(summary.delivered, glyphs), (" by our ledger, ", MUTED), there),
+            ),
         ]
         shown = facts(rows, 10)
-        return lines(shown, said((known.broken, BAD))) if known.broken else shown
+        return lines(shown, safe_text((known.broken, BAD))) if known.broken else shown
 
     def on_input_changed(self) -> None:
         """An override begins with its first letter."""
@@ -165,7 +168,7 @@ as it is, and lets the next sync make a new one."""
         """Say what the field is about."""
         hint = HINTS.get(event.widget.id or "")
         if hint is not None:
-            self.query_one("#hint", Static).update(said(hint))
+            self.query_one("#hint", Static).update(safe_text(hint))
 
     # Actions.
 
@@ -258,4 +261,4 @@ def _line(name: str, label: str, placeholder: str = "") -> Field:
 
 def _shown(text: str) -> str:
     """A default as a line shows it: on one line, and steering nothing."""
-    return said(text, longest=120).plain
+    return safe_text(text, max_length=120).plain

@@ -26,7 +26,7 @@ from amp_console.console.screens.connections.keys import (
     try_keys,
 )
 from amp_console.console.screens.form import F1, FormScreen
-from amp_console.console.texts import MUTED, TONE, lines, said
+from amp_console.console.texts import MUTED, TONE, lines, safe_text
 from amp_console.console.widgets.fields import Choice, Field, Form, chosen, entered, yes_no
 from amp_console.console.widgets.key_input import KeyInput
 from amp_console.text import clean
@@ -75,12 +75,12 @@ file. Up, down and Tab go from field to field; left, right and space choose."""
         with Vertical(id="form", classes="panel") as panel:
             known = self._known
             name = known.name if known else "Connect an Amplitude project"
-            panel.border_title = said(name, longest=50)
+            panel.border_title = safe_text(name, max_length=50)
             with Form():
                 if known is None:
                     yield Static(_welcome(self.services.glyphs), id="welcome")
                 yield from _fields(known, self._keys_hint(), self.services.glyphs)
-            yield Static(said((TOUCHES_NOTHING, MUTED)), id="told")
+            yield Static(safe_text((TOUCHES_NOTHING, MUTED)), id="told")
             with Horizontal(id="buttons"):
                 yield Button("Test", id="test", compact=True)
                 yield Button("Save", id="save", variant="primary", compact=True)
@@ -288,11 +288,11 @@ file. Up, down and Tab go from field to field; left, right and space choose."""
         self.leave()
 
     def _say(self, text: str, tone: str) -> None:
-        self.query_one("#told", Static).update(said((text, TONE[tone])))
+        self.query_one("#told", Static).update(safe_text((text, TONE[tone])))
 
 
 def _welcome(glyphs: Glyphs) -> Content:
-    return lines(*(said(line) for line in WELCOME.format(to=glyphs.arrow).splitlines()))
+    return lines(*(safe_text(line) for line in WELCOME.format(to=glyphs.arrow).splitlines()))
 
 
 def _line(name: str, label: str, value: str, placeholder: str) -> Field:

@@ -40,7 +40,7 @@ from amp_console.console.screens.connections.rows import (
     row,
     told_after,
 )
-from amp_console.console.texts import MUTED, TONE, WARN, Part, said
+from amp_console.console.texts import MUTED, TONE, WARN, Part, safe_text
 from amp_console.console.widgets.filter_bar import FilterBar
 from amp_console.console.widgets.grid import Grid, RowsState
 from amp_console.text import plural
@@ -109,7 +109,7 @@ Read-only keeps everyone from sending or changing anything by accident."""
         waiting = plural(self._forgotten, "deleted one")
         left: Part = (f"  keys of {waiting} still in the keyring: K", WARN)
         parts: list[Part] = [plural(len(found), "connection"), *([left] if self._forgotten else [])]
-        self.query_one("#connections").border_subtitle = said(*parts)
+        self.query_one("#connections").border_subtitle = safe_text(*parts)
         self._show_detail()
 
     def on_grid_moved(self) -> None:
@@ -121,7 +121,7 @@ Read-only keeps everyone from sending or changing anything by accident."""
         current, panel = self.current, self.query_one("#detail")
         panel.display = current is not None
         if current is not None:
-            panel.border_title = said(current.name, longest=60)
+            panel.border_title = safe_text(current.name, max_length=60)
             self.query_one("#detail-text", Static).update(
                 detail(self.services, current, self._test_of(current))
             )

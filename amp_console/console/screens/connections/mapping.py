@@ -14,7 +14,7 @@ from amp_console.connections import Connection, SettingsError
 from amp_console.console.background import aside
 from amp_console.console.screens.actions import Need
 from amp_console.console.screens.form import F1, FormScreen
-from amp_console.console.texts import BAD, GOOD, MUTED, Part, facts, said
+from amp_console.console.texts import BAD, GOOD, MUTED, Part, facts, safe_text
 from amp_console.console.widgets.fields import Field, Form, entered
 from amp_console.engage import FieldMapping, MappingError
 from amp_console.engage.mapping import FieldPath
@@ -67,7 +67,7 @@ own over the sample to be sure."""
         known = self.session.connection
         with Container(id="paths", classes="panel") as panel:
             panel.border_title = "Where events carry the identifiers"
-            yield Static(said(ABOUT), id="about")
+            yield Static(safe_text(ABOUT), id="about")
             with Form():
                 user = Input(
                     known.user_id_path, placeholder="$.userId", id=USER_ID, select_on_focus=False
@@ -173,13 +173,13 @@ def _wrong(path: str) -> str | None:
 
 def _told(mapping: FieldMapping | None, text: str) -> Content:
     if mapping is None:
-        return said(("Correct the path first.", MUTED))
+        return safe_text(("Correct the path first.", MUTED))
     if len(text) > LARGEST_SAMPLE:
-        return said(("This is too much for a sample: paste a single event.", BAD))
+        return safe_text(("This is too much for a sample: paste a single event.", BAD))
     try:
         trial = try_mapping(mapping, text)
     except ValueError as error:
-        return said((str(error), BAD))
+        return safe_text((str(error), BAD))
     return facts(_rows(trial, has_other=mapping.amplitude_id is not None), 14)
 
 
@@ -189,8 +189,8 @@ def _rows(trial: Trial, *, has_other: bool) -> list[tuple[str, Content | str]]:
     other: Part = trial.amplitude_id or (nothing if has_other else ("no path is set", MUTED))
     is_taken = audience is not None and not trial.verdict.startswith(("filtered", "invalid"))
     return [
-        ("User ID", said(trial.user_id or nothing)),
-        ("Amplitude ID", said(other)),
-        ("audience", said(audience.key if audience else ("none", MUTED))),
-        ("the event", said((trial.verdict, GOOD if is_taken else BAD))),
+        ("User ID", safe_text(trial.user_id or nothing)),
+        ("Amplitude ID", safe_text(other)),
+        ("audience", safe_text(audience.key if audience else ("none", MUTED))),
+        ("the event", safe_text((trial.verdict, GOOD if is_taken else BAD))),
     ]

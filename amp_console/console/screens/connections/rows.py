@@ -4,7 +4,7 @@ from textual.content import Content
 
 from amp_console.connections import Connection
 from amp_console.console.context import Services
-from amp_console.console.texts import MUTED, WARN, Part, facts, said
+from amp_console.console.texts import MUTED, WARN, Part, facts, safe_text
 from amp_console.console.widgets.grid import Cell, Column, Row
 
 COLUMNS = (
@@ -68,13 +68,13 @@ def detail(services: Services, connection: Connection, test: Part | None) -> Con
     state = "open now" if is_open else "Enter switches to it"
     paths = " or ".join(filter(None, (connection.user_id_path, connection.amplitude_id_path)))
     rows: list[tuple[str, Content | str]] = [
-        ("state", said(state, ("  mode ", MUTED), mode)),
-        ("owner", said(connection.owner_email, ("  new cohorts get ", MUTED), names)),
-        ("identifiers", said(paths, longest=120)),
-        ("ledger", said(str(ledger), longest=200)),
+        ("state", safe_text(state, ("  mode ", MUTED), mode)),
+        ("owner", safe_text(connection.owner_email, ("  new cohorts get ", MUTED), names)),
+        ("identifiers", safe_text(paths, max_length=120)),
+        ("ledger", safe_text(str(ledger), max_length=200)),
     ]
     if test is not None:
-        rows.insert(0, ("test", said(test)))
+        rows.insert(0, ("test", safe_text(test)))
     return facts(rows, 13)
 
 

@@ -17,7 +17,7 @@ from amp_console.console.screens.errors.rows import (
     group_rows,
     user_row,
 )
-from amp_console.console.texts import said
+from amp_console.console.texts import safe_text
 from amp_console.console.widgets.grid import Grid, Row
 from amp_console.console.widgets.list_pane import ListPane, ListSource
 from amp_console.ledger.audiences import audience
@@ -116,7 +116,7 @@ class RejectedUsers(Container):
         more = f"{events} could not be read: press i." if invalid else "No event was invalid."
         grid.empty = NO_ONE + more + (ONLY_HERE if self.scope != RejectedFilter() else "")
         grid.show(rows)
-        panel.border_title = said(title, longest=80)
+        panel.border_title = safe_text(title, max_length=80)
         panel.border_subtitle = plural(invalid, "invalid event") if invalid else ""
         panel.styles.height = len(rows) + 3 if rows else "1fr"  # with header and border
         self.screen.set_class(not rows, "-no-people")

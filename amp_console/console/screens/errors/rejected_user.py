@@ -15,7 +15,7 @@ from amp_console.console.failures import KNOWN
 from amp_console.console.routes import OpenPerson
 from amp_console.console.screens.base import BaseScreen
 from amp_console.console.screens.errors.rows import OPERATION
-from amp_console.console.texts import BAD, MUTED, STRONG, facts, lines, said
+from amp_console.console.texts import BAD, MUTED, STRONG, facts, lines, safe_text
 from amp_console.console.words import at
 from amp_console.ledger.deliveries import Reason
 from amp_console.ledger.rejected import RejectedUser
@@ -41,7 +41,7 @@ ADVICE = {
         "or change the audience's ID type."
     ),
 }
-LONGEST = 2000  # characters of a line of the answer; the ledger keeps no more
+MAX_LENGTH = 2000  # characters of a line of the answer; the ledger keeps no more
 
 
 class RejectedUserScreen(BaseScreen):
@@ -72,7 +72,7 @@ request that carried them and Amplitude's answer. R makes the user pending again
     def body(self) -> ComposeResult:
         """One text that scrolls."""
         with VerticalScroll(id="whole", classes="panel") as panel:
-            panel.border_title = said(self._user.id, longest=80)
+            panel.border_title = safe_text(self._user.id, max_length=80)
             yield Static(id="text")
 
     async def load(self) -> None:
@@ -103,20 +103,23 @@ request that carried them and Amplitude's answer. R makes the user pending again
         }
 
     def _text(self) -> Content:
-        blocks = [self._facts(), said("")]
+        blocks = [self._facts(), safe_text("")]
         if self._now is not None and not self._is_rejected:
-            blocks += [said(("By now", STRONG)), said(self._now.sentence, longest=900)]
+            blocks += [safe_text(("By now", STRONG)), safe_text(self._now.sentence, max_length=900)]
         else:
-            blocks += [said(("What to do", STRONG)), said(ADVICE[self._user.code], longest=900)]
+            blocks += [
+                safe_text(("What to do", STRONG)),
+                safe_text(ADVICE[self._user.code], max_length=900),
+            ]
         if self._request is not None:
-            blocks += [said(""), *self._about_request(self._request)]
+            blocks += [safe_text(""), *self._about_request(self._request)]
         return lines(*blocks)
 
     def _facts(self) -> Content:
         user, services = self._user, self.services
         rows: list[tuple[str, Content | str]] = [
-            ("why", said((user.reason, BAD))),
-            (user.id_type.label, said((user.id, STRONG))),
+            ("why", safe_text((user.reason, BAD))),
+            (user.id_type.label, safe_text((user.id, STRONG))),
             ("audience", f"{user.audience_name} (key {user.audience})"),
             ("operation", OPERATION[user.operation]),
         ]
@@ -140,7 +143,7 @@ request that carried them and Amplitude's answer. R makes the user pending again
         """Amplitude's answer; the lines that name the user stand out."""
         name = json.dumps(self._user.id, ensure_ascii=False)
         return [
-            said((line, BAD if name in line else MUTED), longest=LONGEST)
+            safe_text((line, BAD if name in line else MUTED), max_length=MAX_LENGTH)
             for line in pretty(text).splitlines()
         ]
 

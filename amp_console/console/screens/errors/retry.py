@@ -12,7 +12,7 @@ from amp_console.console.background import aside
 from amp_console.console.context import Services
 from amp_console.console.dialogs.base import Dialog
 from amp_console.console.failures import KNOWN
-from amp_console.console.texts import lines, said, with_key
+from amp_console.console.texts import lines, safe_text, with_key
 from amp_console.ledger.deliveries import Reason
 from amp_console.ledger.rejected import (
     RejectedFilter,
@@ -70,7 +70,9 @@ class RetryDialog(Dialog[str | None]):
 
     def box(self) -> ComposeResult:
         """What will happen, and the three answers."""
-        yield Static(lines(*(said(consequence) for consequence in _consequences(self._summary))))
+        yield Static(
+            lines(*(safe_text(consequence) for consequence in _consequences(self._summary)))
+        )
         with Horizontal(classes="buttons"):
             yield Button(with_key("Cancel", "n"), id="no", compact=True)
             yield Button(with_key("Retry", "y"), id="retry", compact=True)

@@ -8,7 +8,7 @@ from textual.containers import Horizontal, Vertical
 from amp_console.console.context import services_of
 from amp_console.console.jobs.live import LiveJob
 from amp_console.console.screens.live import rows
-from amp_console.console.texts import said
+from amp_console.console.texts import safe_text
 from amp_console.console.widgets.grid import Column, Grid, Row
 from amp_console.console.widgets.steady_text import SteadyText
 from amp_console.sync.live.progress import LiveAudience
@@ -45,7 +45,7 @@ class LiveAudiences(Vertical):
 
     def show_current(self, current: LiveAudience | None) -> None:
         """Show more about an audience."""
-        text = rows.closer(current) if current else said("")
+        text = rows.closer(current) if current else safe_text("")
         self.query_one("#closer", SteadyText).say(text)
 
 
@@ -71,7 +71,7 @@ class LiveSources(Horizontal):
         sources = rows.source_rows(job.history, job.now, glyphs)
         self.query_one("#files", Grid).show(sources)
         failing = next((source for source in now.sources if source.trouble), None) if now else None
-        text = rows.trouble(failing, glyphs) if failing else said("")
+        text = rows.trouble(failing, glyphs) if failing else safe_text("")
         self.query_one("#trouble", SteadyText).say(text)
         latest = now.latest if now else ()
         self.query_one("#latest", Grid).show(

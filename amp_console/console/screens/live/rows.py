@@ -8,7 +8,7 @@ from textual.content import Content
 
 from amp_console.console.glyphs import Glyphs, sparkline
 from amp_console.console.jobs.live import LiveJob
-from amp_console.console.texts import ACCENT, BAD, GOOD, MUTED, STRONG, WARN, Part, lines, said
+from amp_console.console.texts import ACCENT, BAD, GOOD, MUTED, STRONG, WARN, Part, lines, safe_text
 from amp_console.console.widgets.grid import Cell, Column, Row
 from amp_console.console.words import at, byte_size, clock, lasting, stopwatch
 from amp_console.ledger.refused_requests import RefusedRequests
@@ -74,10 +74,10 @@ def headline(work: LiveJob, glyphs: Glyphs) -> Content:
             parts += [(f", {text}", WARN) for text in _left_after(now)]
         if now.tally.invalid:
             parts.append((f", {now.tally.invalid:,} invalid", BAD))
-    rows = [said(*parts)]
+    rows = [safe_text(*parts)]
     refused = work.report.keys_refused if work.report else None
     if work.failure or refused:
-        rows.append(said((work.failure or refused or "", BAD)))
+        rows.append(safe_text((work.failure or refused or "", BAD)))
     elif now is not None:
         rows.append(_numbers(now, glyphs))
         if now.refused:
@@ -107,7 +107,7 @@ def _state(work: LiveJob, glyphs: Glyphs) -> tuple[str, str, str]:
 def _numbers(now: LiveSnapshot, glyphs: Glyphs) -> Content:
     dot = f" {glyphs.dot} "
     counts = now.counts
-    return said(
+    return safe_text(
         *([] if now.is_over else _behind(now, dot)),
         ("added ", MUTED),
         (f"{counts.added:,}", GOOD),
@@ -138,7 +138,7 @@ def _behind(now: LiveSnapshot, dot: str) -> list[Part]:
 def refused_row(refused: Sequence[RefusedRequests]) -> Content:
     """How many requests a receiver refused, and how the last one was answered."""
     last = refused[0]
-    return said(
+    return safe_text(
         ("requests: ", MUTED),
         (refused_words(refused), BAD),
         (f"; the last one at {clock(last.last_at)} ({last.status}): ", MUTED),
@@ -155,10 +155,10 @@ def _lines(history: Sequence[LiveSnapshot], glyphs: Glyphs) -> Content:
     read = rises(lambda item: item.tally.read)
     sent = rises(lambda item: item.counts.added + item.counts.removed)
     if not read:
-        return said("")
+        return safe_text("")
     return lines(
-        said(("read      ", MUTED), (sparkline(glyphs, read), ACCENT)),
-        said(("delivered ", MUTED), (sparkline(glyphs, sent), GOOD)),
+        safe_text(("read      ", MUTED), (sparkline(glyphs, read), ACCENT)),
+        safe_text(("delivered ", MUTED), (sparkline(glyphs, sent), GOOD)),
     )
 
 
@@ -204,12 +204,12 @@ def _phase(audience: LiveAudience, glyphs: Glyphs) -> Cell:
 
 def closer(audience: LiveAudience) -> Content:
     """What entered and left for one audience lately, and why it waits, if it does."""
-    why = said((audience.state, WARN)) if audience.state else None
+    why = safe_text((audience.state, WARN)) if audience.state else None
     if not audience.entered:
-        return why or said("")
+        return why or safe_text("")
     (before, now), (before_left, now_left) = audience.entered[-2:], audience.left[-2:]
     gap = "   "
-    moved = said(
+    moved = safe_text(
         *_moved("this minute", now, now_left),
         gap,
         *_moved("previous minute", before, before_left),
@@ -248,7 +248,7 @@ def source_rows(history: Sequence[LiveSnapshot], clock: float, glyphs: Glyphs) -
 
 def trouble(source: SourceStatus, glyphs: Glyphs) -> Content:
     """What is wrong with a source, as it was said, with its name."""
-    return said((f"{glyphs.bad} {PurePath(source.name).name}: ", MUTED), (source.trouble, BAD))
+    return safe_text((f"{glyphs.bad} {PurePath(source.name).name}: ", MUTED), (source.trouble, BAD))
 
 
 def _source_row(source: SourceStatus, rate: float, since: float | None, glyphs: Glyphs) -> Row:
@@ -281,7 +281,7 @@ def change_row(number: int, change: LiveChange, glyphs: Glyphs) -> Row:
     )
 
 
-HOW_TO_END = said(("To end a session, end its process. w opens its requests.", MUTED))
+HOW_TO_END = safe_text(("To end a session, end its process. w opens its requests.", MUTED))
 
 
 def other_line(run: Run, glyphs: Glyphs) -> Content:
@@ -293,7 +293,7 @@ def other_line(run: Run, glyphs: Glyphs) -> Content:
         (f", {run.tally.invalid:,} invalid" if run.tally.invalid else "", BAD),
         (f", {refused_words(run.refused)}" if run.refused else "", BAD),
     ]
-    return said(*parts)
+    return safe_text(*parts)
 
 
 def other_row(run: Run, run_audience: RunAudience, glyphs: Glyphs) -> Row:

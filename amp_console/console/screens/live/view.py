@@ -15,7 +15,7 @@ from amp_console.console.screens.actions import Need
 from amp_console.console.screens.base import BaseScreen
 from amp_console.console.screens.live import actions, rows
 from amp_console.console.screens.live.panels import LiveAudiences, LiveSources
-from amp_console.console.texts import lines, said
+from amp_console.console.texts import lines, safe_text
 from amp_console.console.widgets.steady_text import SteadyText
 from amp_console.ledger.runs import Run, RunKind, run_audiences, runs_under_way
 from amp_console.sync.live.progress import LiveAudience
@@ -122,7 +122,7 @@ v shows the last changes where there is no room for them beside the sources."""
             self._arrange("-elsewhere", lines(*sessions, rows.HOW_TO_END))
             self._audiences.show_rows(rows.OTHERS, others)
         else:
-            self._arrange("-nothing", lines(*(said(line) for line in NOTHING.splitlines())))
+            self._arrange("-nothing", lines(*(safe_text(line) for line in NOTHING.splitlines())))
 
     def _draw(self) -> None:
         """Show this console's session as it is now."""

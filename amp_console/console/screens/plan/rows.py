@@ -6,7 +6,7 @@ from textual.content import Content
 
 from amp_console.connections import Limits
 from amp_console.console.glyphs import Glyphs
-from amp_console.console.texts import BAD, MUTED, STRONG, WARN, Part, said
+from amp_console.console.texts import BAD, MUTED, STRONG, WARN, Part, safe_text
 from amp_console.console.widgets.grid import Cell, Column, Row
 from amp_console.console.words import number
 from amp_console.sync.delivery.plan import AudiencePlan, Plan, again_text
@@ -80,7 +80,7 @@ def headline(plan: Plan) -> Content:
     """What would be sent, in a sentence."""
     sent = [audience for audience in plan.audiences if can_be_sent(audience)]
     if not sent:
-        return said((nothing(plan), STRONG))
+        return safe_text((nothing(plan), STRONG))
     add, remove = sum(item.add for item in sent), sum(item.remove for item in sent)
     creates = sum(item.creates for item in sent)
     parts = [
@@ -91,7 +91,7 @@ def headline(plan: Plan) -> Content:
     *first, last = [part for part in parts if part]
     what = f"{', '.join(first)} and {last}" if first else last
     requests = plural(sum(item.requests for item in sent), "request")
-    return said((f"{what[:1].upper()}{what[1:]} ({requests} if nothing fails).", STRONG))
+    return safe_text((f"{what[:1].upper()}{what[1:]} ({requests} if nothing fails).", STRONG))
 
 
 def nothing(plan: Plan) -> str:
@@ -121,7 +121,7 @@ def detail(audience: AudiencePlan) -> Content:
     if audience.unidentified:
         who = plural(audience.unidentified, "member")
         parts.append((f" {who} without {audience.id_type.label} can't be sent: see Errors.", WARN))
-    return said(*parts)
+    return safe_text(*parts)
 
 
 def _of_members(audience: AudiencePlan) -> str:
@@ -135,14 +135,14 @@ def _of_members(audience: AudiencePlan) -> str:
 def concerns(plan: Plan, glyphs: Glyphs) -> Iterator[Content]:
     """What can't be undone, or looks wrong."""
     for concern in plan.concerns:
-        yield said((f"{glyphs.triangle} This ", WARN), (f"{concern}.", WARN))
+        yield safe_text((f"{glyphs.triangle} This ", WARN), (f"{concern}.", WARN))
 
 
 def limits(limit_values: Limits, glyphs: Glyphs) -> Content:
     """Which limits hold, Amplitude's and our own."""
     size = f"up to {limit_values.largest_batch:,} ids each"
     first = f" (the first {limit_values.first_batch:,}; more while answers are clean)"
-    return said(
+    return safe_text(
         (f"{glyphs.dot} Amplitude takes one request at a time for each cohort, ", MUTED),
         (size, MUTED),
         (first if limit_values.first_batch < limit_values.largest_batch else "", MUTED),

@@ -14,7 +14,7 @@ from amp_console.console.routes import OpenRun, Replace
 from amp_console.console.screens.actions import Need
 from amp_console.console.screens.base import BaseScreen
 from amp_console.console.screens.plan import rows as plan_rows
-from amp_console.console.texts import lines, said
+from amp_console.console.texts import lines, safe_text
 from amp_console.console.widgets.grid import Grid
 from amp_console.ledger import Db
 from amp_console.ledger.audiences import audience
@@ -83,7 +83,7 @@ s, y or Enter sends it. Esc goes back with nothing sent."""
             )
         )
         panel = self.query_one("#plan")
-        panel.border_subtitle = said(plural(len(plan.audiences), "audience"))
+        panel.border_subtitle = safe_text(plural(len(plan.audiences), "audience"))
         self._show_detail()
 
     def on_grid_moved(self) -> None:

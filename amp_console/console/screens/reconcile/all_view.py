@@ -23,7 +23,7 @@ from amp_console.console.screens.reconcile.all_rows import (
     row,
 )
 from amp_console.console.screens.reconcile.repair import choose_repair
-from amp_console.console.texts import MUTED, said
+from amp_console.console.texts import MUTED, safe_text
 from amp_console.console.widgets.grid import Grid
 from amp_console.ledger.comparisons import Comparison
 from amp_console.text import plural
@@ -95,8 +95,8 @@ Enter opens one audience, with everyone who differs."""
             [row(item, work, glyphs, self.services.clock.age_now) for item in self._known.values()]
         )
         panel = self.query_one("#several")
-        panel.border_subtitle = said(plural(len(self._known), "audience"))
-        self.query_one("#says", Static).update(said((self._says(), MUTED)))
+        panel.border_subtitle = safe_text(plural(len(self._known), "audience"))
+        self.query_one("#says", Static).update(safe_text((self._says(), MUTED)))
         if work is not None and work.is_over and self._told is not work:
             self._told = work
             self.run_worker(self.services.figures.update_quota())

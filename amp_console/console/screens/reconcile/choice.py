@@ -10,7 +10,7 @@ from textual.content import Content
 from textual.widgets import Button, Static
 
 from amp_console.console.dialogs.base import DIALOG_SHEET, Confirm, Dialog, Sheets
-from amp_console.console.texts import MUTED, said, with_key
+from amp_console.console.texts import MUTED, safe_text, with_key
 from amp_console.ledger.comparisons import EXTRA, DifferenceKind
 from amp_console.ledger.repairs import RepairChoice
 from amp_console.sync.reconcile.plan import RepairPlan
@@ -64,7 +64,7 @@ class ChoiceDialog(Dialog[RepairRequest | None]):
     def box(self) -> ComposeResult:
         offer = self._offer
         people = "the marked people" if offer.is_marked else "everyone who differs"
-        yield Static(said(f"Of {people}. You see the plan before anything is sent."))
+        yield Static(safe_text(f"Of {people}. You see the plan before anything is sent."))
         with Vertical(id="ways"):
             yield _way("add", f"Add {offer.add:,} who are missing", "a")
             yield _way("remove", f"Remove {offer.remove:,} who are extra", "r")
@@ -72,7 +72,7 @@ class ChoiceDialog(Dialog[RepairRequest | None]):
             if offer.can_replace:
                 yield _way("replace", "Replace the whole content in one upload", "u")
             yield Button(self._proof(), id="verify", compact=True)
-        yield Static(said((f"One more download each: {offer.quota}.", MUTED)))
+        yield Static(safe_text((f"One more download each: {offer.quota}.", MUTED)))
         with Horizontal(classes="buttons"):
             yield Button(with_key("Cancel", "esc"), id="no", compact=True)
 
@@ -145,5 +145,5 @@ def _says(plan: RepairPlan) -> list[str | Content]:
     for verb, kinds in (("Adds", (DifferenceKind.MISSING,)), ("Removes", EXTRA)):
         some = [sample.id for sample in plan.samples if sample.kind in kinds][:SAMPLES]
         if some:
-            rows.append(said((f"{verb}, for example: {', '.join(some)}", MUTED)))
+            rows.append(safe_text((f"{verb}, for example: {', '.join(some)}", MUTED)))
     return rows

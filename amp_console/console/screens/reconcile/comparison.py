@@ -9,7 +9,7 @@ from textual.widgets import Static
 
 from amp_console.console.context import services_of
 from amp_console.console.screens.reconcile import rows
-from amp_console.console.texts import lines, said
+from amp_console.console.texts import lines, safe_text
 from amp_console.console.widgets.grid import Grid
 from amp_console.ledger.audiences import Audience
 from amp_console.ledger.comparisons import Comparison, DifferenceKind
@@ -54,13 +54,13 @@ class ComparisonPanel(Vertical):
     ) -> None:
         """Show a comparison, or what to do to get one; `repaired` counts repairs since then."""
         glyphs, self._comparison = services_of(self).glyphs, comparison
-        self.border_title = said(f"Reconcile {glyphs.dot} {audience.name}", longest=80)
+        self.border_title = safe_text(f"Reconcile {glyphs.dot} {audience.name}", max_length=80)
         for name in ("#bar", "#legend"):
             self.query_one(name).display = comparison is not None
         head = self.query_one("#headline", Static)
         if comparison is None:
             text = NEVER if audience.cohort_id else NO_COHORT
-            head.update(lines(*(said(line) for line in text.splitlines())))
+            head.update(lines(*(safe_text(line) for line in text.splitlines())))
             self.border_subtitle = ""
             return
         self._show_age()
@@ -82,7 +82,7 @@ class ComparisonPanel(Vertical):
         if self._comparison is not None:
             services = services_of(self)
             compared = rows.compared(self._comparison, services.clock.age_now, services.glyphs)
-            self.border_subtitle = said(compared, longest=110)
+            self.border_subtitle = safe_text(compared, max_length=110)
 
 
 class DifferenceKinds(Container):

@@ -6,7 +6,7 @@ from pathlib import PurePath
 from textual.content import Content
 
 from amp_console.console.glyphs import Glyphs
-from amp_console.console.texts import ACCENT, BAD, GOOD, MUTED, STRONG, WARN, Part, lines, said
+from amp_console.console.texts import ACCENT, BAD, GOOD, MUTED, STRONG, WARN, Part, lines, safe_text
 from amp_console.console.widgets.grid import Cell, Column, Row
 from amp_console.console.words import ago, at
 from amp_console.ledger.comparisons import Comparison, Difference, DifferenceKind, PriorState
@@ -65,11 +65,11 @@ def shares(comparison: Comparison, width: int) -> tuple[int, int, int]:
 def bar(comparison: Comparison, glyphs: Glyphs, width: int) -> Content:
     """The cohort and the audience as one bar: who is missing, in both, and extra."""
     missing, both, extra = shares(comparison, width)
-    return said(
+    return safe_text(
         (glyphs.empty * missing, WARN),
         (glyphs.full * both, GOOD),
         (glyphs.extra * extra, BAD),
-        longest=max(width, 1),
+        max_length=max(width, 1),
     )
 
 
@@ -85,7 +85,7 @@ def legend(comparison: Comparison, glyphs: Glyphs) -> Content:
     ]
     if comparison.not_comparable:
         parts.append((f"   {comparison.not_comparable:,} not comparable", MUTED))
-    return said(*parts)
+    return safe_text(*parts)
 
 
 def headline(
@@ -100,14 +100,14 @@ def headline(
     else:
         sign, style, word = glyphs.triangle, BAD, comparison_outcome(comparison)
     counted = f"{comparison.in_audience:,} in the audience, {comparison.in_cohort:,} in the cohort."
-    rows = [said((f"{sign} {word}", f"{STRONG} {style}"), f"  {counted}")]
+    rows = [safe_text((f"{sign} {word}", f"{STRONG} {style}"), f"  {counted}")]
     if done:
         prove = "were repaired since. Compare again to prove it."
         rows.append(
-            said((f"  {glyphs.arrow} ", ACCENT), f"{done:,} of {open_:,} differences {prove}")
+            safe_text((f"  {glyphs.arrow} ", ACCENT), f"{done:,} of {open_:,} differences {prove}")
         )
     rows += [
-        said((f"  {glyphs.arrow} ", ACCENT), sentence)
+        safe_text((f"  {glyphs.arrow} ", ACCENT), sentence)
         for sentence in describe_comparison(comparison)[:2]
         if not done
     ]

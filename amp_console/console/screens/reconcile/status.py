@@ -4,7 +4,7 @@ from textual.content import Content
 
 from amp_console.console.glyphs import Glyphs, bar
 from amp_console.console.jobs.reconcile import ReconcileJob, RepairOperation
-from amp_console.console.texts import ACCENT, BAD, GOOD, WARN, said
+from amp_console.console.texts import ACCENT, BAD, GOOD, WARN, safe_text
 from amp_console.sync.reconcile.descriptions import describe_result
 
 BAR = 24  # columns
@@ -14,22 +14,24 @@ def doing(work: ReconcileJob, audience_id: int, glyphs: Glyphs) -> Content:
     """What work under way does for an audience just now."""
     now = work.progress_of(audience_id)
     if work.stop.is_asked:
-        return said((f"{glyphs.live} stopping: the request in flight ends first", WARN))
+        return safe_text((f"{glyphs.live} stopping: the request in flight ends first", WARN))
     if now is None:
-        return said((f"{glyphs.live} {work.operation.VERB.lower()}: looking for the keys", ACCENT))
+        return safe_text(
+            (f"{glyphs.live} {work.operation.VERB.lower()}: looking for the keys", ACCENT)
+        )
     wait = ""
     if now.wait_until is not None:
         wait = f" in {max(0, now.wait_until - work.elapsed):.0f} s"
     share = f"{bar(glyphs, now.done, now.total, BAR)} " if now.total else ""
     count = f"  {now.done:,}/{now.total:,}" if now.total else ""
-    return said((f"{glyphs.live} {share}", ACCENT), f"{now.state}{wait}{count}")
+    return safe_text((f"{glyphs.live} {share}", ACCENT), f"{now.state}{wait}{count}")
 
 
 def came_of(work: ReconcileJob, audience_id: int) -> Content | None:
     """What came of work that is over; None where the comparison says all."""
     note = work.note_of(audience_id)
     if note:
-        return said((note, BAD if work.failure else WARN))
+        return safe_text((note, BAD if work.failure else WARN))
     repair = work.operation
     if not isinstance(repair, RepairOperation) or repair.report is None:
         return None
@@ -41,4 +43,4 @@ def came_of(work: ReconcileJob, audience_id: int) -> Content | None:
     what = f"{counts.added:,} added, {counts.removed:,} removed{rejected}"
     tone = GOOD if done.is_equal else WARN
     outcome = describe_result(done)
-    return said((f"{what}. {outcome[0].upper()}{outcome[1:]}.", tone))
+    return safe_text((f"{what}. {outcome[0].upper()}{outcome[1:]}.", tone))

@@ -21,7 +21,7 @@ from amp_console.console.screens.reconcile.comparison import ComparisonPanel, Di
 from amp_console.console.screens.reconcile.reasons import reason_in_comparison
 from amp_console.console.screens.reconcile.repair import choose_repair
 from amp_console.console.screens.reconcile.status import came_of, doing
-from amp_console.console.texts import MUTED, said
+from amp_console.console.texts import MUTED, safe_text
 from amp_console.console.widgets.grid import Grid, Row
 from amp_console.console.widgets.list_pane import ListPane, ListSource
 from amp_console.ledger.audiences import Audience, audience
@@ -153,7 +153,7 @@ identifier to a line. E writes the differences into a file. w shows the requests
         else:
             quota = services.figures.quota
             result = came_of(job, self._audience_id) if job is not None else None
-            panel.show_job(result or said((f"{quota}." if quota else "", MUTED)))
+            panel.show_job(result or safe_text((f"{quota}." if quota else "", MUTED)))
         if job is not None and job.is_over and self._ended is not job:
             self._ended = job
             self.run_worker(services.figures.update_quota())

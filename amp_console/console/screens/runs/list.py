@@ -12,7 +12,7 @@ from amp_console.console.run_view import OUTCOME_TONES
 from amp_console.console.screens.actions import Need
 from amp_console.console.screens.base import BaseScreen
 from amp_console.console.screens.runs.rows import sign
-from amp_console.console.texts import said
+from amp_console.console.texts import safe_text
 from amp_console.console.widgets.filter_bar import FilterBar
 from amp_console.console.widgets.grid import Cell, Column, Grid, Row
 from amp_console.console.words import SECOND, aged, lasting
@@ -77,7 +77,9 @@ Enter opens a run with its requests and errors, however long ago it was."""
         found = await self.session.read(all_runs, dead=await self.session.dead_runs())
         grid = self.query_one(Grid)
         grid.show([row(item, self.services.glyphs, self.services.clock.age_now) for item in found])
-        self.query_one("#runs").border_subtitle = said(plural(len(found), "run") if found else "")
+        self.query_one("#runs").border_subtitle = safe_text(
+            plural(len(found), "run") if found else ""
+        )
 
     def on_grid_moved(self) -> None:
         """Dim what can't be done without a run."""

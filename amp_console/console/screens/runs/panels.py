@@ -10,7 +10,7 @@ from amp_console.console.context import services_of
 from amp_console.console.run_view import RunLine, RunView
 from amp_console.console.screens.runs import rows as run_rows
 from amp_console.console.session import Session
-from amp_console.console.texts import MUTED, TONE, said
+from amp_console.console.texts import MUTED, TONE, safe_text
 from amp_console.console.widgets.grid import Grid, Paged, Row, RowsState
 from amp_console.console.widgets.grid.columns import LEAD, fit_columns
 from amp_console.console.words import at, stopwatch
@@ -49,7 +49,7 @@ class ProgressPanel(Vertical):
         """Say why there is no run to show."""
         self._view = None
         self.query_one("#bars", Grid).show_notice(RowsState.UNKNOWN, "")
-        self.query_one("#headline", Static).update(said((why, MUTED)))
+        self.query_one("#headline", Static).update(safe_text((why, MUTED)))
 
     def show(self, view: RunView) -> None:
         """Show a run."""
@@ -97,7 +97,7 @@ class ProgressPanel(Vertical):
         text, line = self.query_one("#doing", Static), self.line(self.query_one("#bars", Grid).key)
         text.display = line is not None and len(line.doing) > 33
         if line is not None:
-            text.update(said((f"{line.name}: ", MUTED), (line.doing, TONE[line.tone])))
+            text.update(safe_text((f"{line.name}: ", MUTED), (line.doing, TONE[line.tone])))
 
     def _show_frame(self) -> None:
         view, services = self._view, services_of(self)
@@ -107,12 +107,12 @@ class ProgressPanel(Vertical):
         parts = [_KINDS[view.kind], plural(len(view.lines), "audience")]
         if view.run_id is not None:
             parts.append(f"run {view.run_id}")
-        self.border_title = said(dot.join(parts))
+        self.border_title = safe_text(dot.join(parts))
         time = f"{stopwatch(view.elapsed)} elapsed"
         if view.started_at is not None:
             when = services.age_of(view.started_at)
             time = f"{at(view.started_at)} ({when}){dot}{stopwatch(view.elapsed)}"
-        self.border_subtitle = said(time)
+        self.border_subtitle = safe_text(time)
 
 
 class RequestsPanel(Vertical):
@@ -157,8 +157,8 @@ class RequestsPanel(Vertical):
         if is_at_top:
             grid.cursor = 0
         what = f"Requests of {self.audience.name}" if self.audience else "Requests"
-        self.border_title = said(what, longest=60)
-        self.border_subtitle = said(f"{count:,}" if count else "")
+        self.border_title = safe_text(what, max_length=60)
+        self.border_subtitle = safe_text(f"{count:,}" if count else "")
 
     async def _load_page(
         self,
@@ -199,4 +199,4 @@ class RejectedPanel(Vertical):
         grid.reshape(run_rows.REASONS_OF_SEVERAL if of_several else run_rows.REASONS)
         grid.show(rows)
         total = sum(group.count for group in groups)
-        self.border_title = said(f"Rejected ({total:,})" if total else "Rejected")
+        self.border_title = safe_text(f"Rejected ({total:,})" if total else "Rejected")

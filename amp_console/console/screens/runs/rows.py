@@ -15,7 +15,7 @@ from amp_console.console.texts import (
     WARN,
     Part,
     lines,
-    said,
+    safe_text,
 )
 from amp_console.console.widgets.grid import Cell, Column, Row
 from amp_console.console.words import SECOND, clock, lasting, number, stopwatch
@@ -169,12 +169,12 @@ def funnel(counts: Funnel, glyphs: Glyphs, width: int) -> Content:
         size = max(len(word), len(text))
         words += [gap, (f"{word:>{size}}", MUTED)]
         numbers += [(arrow, MUTED), (f"{text:>{size}}", f"{STRONG} {style}" if count else MUTED)]
-    return lines(said(*words), said(*numbers))
+    return lines(safe_text(*words), safe_text(*numbers))
 
 
 def headline(picture: RunView, glyphs: Glyphs) -> Content:
     """The outcome in a sign and a word, then the sentences about the run."""
     style = TONE[picture.tone]
     first, *rest = picture.says or ("",)
-    rows = [said((outcome(picture, glyphs), f"{STRONG} {style}"), "  ", first)]
-    return lines(*rows, *(said((f"  {glyphs.arrow} ", ACCENT), item) for item in rest))
+    rows = [safe_text((outcome(picture, glyphs), f"{STRONG} {style}"), "  ", first)]
+    return lines(*rows, *(safe_text((f"  {glyphs.arrow} ", ACCENT), item) for item in rest))

@@ -10,7 +10,7 @@ from amp_console.text import clean
 
 GAP = 2  # columns between two cells
 LEAD = 2  # columns before the first cell: the cursor and the mark
-LONGEST = 300  # characters of a cell; no screen is wider
+MAX_LENGTH = 300  # characters of a cell; no screen is wider
 
 
 class Column(NamedTuple):
@@ -102,7 +102,7 @@ def fitted_text(text: str, width: int, right: bool, more: str = "…") -> str:
 
     A text that is cut ends in `more`.
     """
-    shown = clean(text, LONGEST)
+    shown = clean(text, MAX_LENGTH)
     size = cell_len(shown)
     if size <= width:
         gap = " " * (width - size)

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Collection, Hashable, Sequence
 from typing import NamedTuple, Protocol
 
 PAGE = 200  # rows
-MOST_SORTED = 1_000  # rows; a longer list comes page by page, in the order that it has
+MAX_SORTED = 1_000  # rows; a longer list comes page by page, in the order that it has
 
 
 class Cell(NamedTuple):
@@ -184,7 +184,7 @@ class RowModel:
 
 async def rows_or_pages(count: int, load: Load) -> Sequence[Row] | Paged:
     """Fetch all rows of a short list, so that it can be sorted; of a long one the first page."""
-    if count <= MOST_SORTED:
+    if count <= MAX_SORTED:
         return await load(0, count)
     pages = Paged(count, load)
     await pages.fetch(0)
