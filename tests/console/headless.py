@@ -1,4 +1,4 @@
-"""Textual without a terminal, painting only what a test examines.
+"""Textual without a terminal, painting only what a test examines and idling as little as it can.
 
 Textual renders every change of a headless application and drops the result (`App._display`),
 which was a third of the time of the console's tests. Here a change is only counted; the screen is
@@ -6,10 +6,15 @@ rendered when a test asks for its text.
 
 It parses all style sheets anew for each application and for each screen that is opened; here each
 sheet is parsed once in a process.
+
+A pilot waits 40 ms for each key, until the process burns no CPU time, which under load says
+nothing. Here it waits until the event loop has nothing left to do.
 """
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
+from time import monotonic
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -24,6 +29,7 @@ from textual.css.types import CSSLocation
 from textual.screen import Screen
 from textual.strip import Strip
 
+IDLE_SECONDS = 0.002
 _changes: WeakKeyDictionary[Compositor, int] = WeakKeyDictionary()
 _parsed: dict[object, list[RuleSet]] = {}
 _render_update = Compositor.render_update
@@ -54,6 +60,14 @@ def _count_update(
     return None
 
 
+async def _wait_for_idle(_min_sleep: float = 0.0, max_sleep: float = 1.0) -> None:
+    """Wait until the event loop has nothing to do, twice in a row."""
+    loop, end, idle = asyncio.get_running_loop(), monotonic() + max_sleep, 0
+    while idle < 2 and monotonic() < end:
+        await asyncio.sleep(IDLE_SECONDS)
+        idle = 0 if loop._ready else idle + 1  # type: ignore[attr-defined]
+
+
 def _parse_rules_once(
     self: Stylesheet,
     css: str,
@@ -71,10 +85,12 @@ def _parse_rules_once(
 
 @contextmanager
 def quick_textual() -> Iterator[None]:
-    """Let headless applications paint nothing and parse each style sheet once."""
+    """Let headless applications paint nothing, and pilots wait for the event loop alone."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Compositor, "render_update", _count_update)
         patch.setattr(Stylesheet, "_parse_rules", _parse_rules_once)
+        patch.setattr("textual.app.wait_for_idle", _wait_for_idle)
+        patch.setattr("textual.pilot.wait_for_idle", _wait_for_idle)
         yield
 
 
