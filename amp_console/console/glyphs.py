@@ -28,6 +28,8 @@ class Glyphs(NamedTuple):
     minus: str
     ok: str
     bad: str
+    up: str
+    down: str
 
 
 PLAIN = Glyphs(
@@ -52,6 +54,8 @@ PLAIN = Glyphs(
     minus="−",
     ok="✔",
     bad="✖",
+    up="↑",
+    down="↓",
 )
 ASCII = Glyphs(
     circle="*",
@@ -75,6 +79,8 @@ ASCII = Glyphs(
     minus="-",
     ok="+",
     bad="x",
+    up="^",
+    down="v",
 )
 
 

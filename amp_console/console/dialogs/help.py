@@ -20,7 +20,7 @@ LISTS = (
     (("enter",), "Enter", "open"),
     (("space",), "space", "mark a row"),
     (("a",), "a", "mark all rows; unmark them"),
-    (("o",), "o", "sort by the next column"),
+    (("o",), "o", "sort: then press a column's letter, or o for no order"),
     (("O",), "O", "reverse the order"),
 )
 """The keys of lists: which ones, how they are shown, and what they do."""

@@ -3,8 +3,14 @@
 import pytest
 from rich.cells import cell_len
 
-from amp_console.console.widgets.grid import Column
-from amp_console.console.widgets.grid.columns import GAP, fit_columns, fitted_text
+from amp_console.console.widgets.grid import Cell, CellPart, Column, Row, parts_cell
+from amp_console.console.widgets.grid.columns import (
+    GAP,
+    ColumnLayout,
+    fit_columns,
+    fitted_parts,
+    fitted_text,
+)
 
 COLUMNS = (
     Column("Audience", 10, flex=2),
@@ -59,3 +65,69 @@ def test_text_takes_exactly_its_room_and_steers_nothing(
 @pytest.mark.parametrize("width", [1, 2, 3, 7, 20])
 def test_odd_text_takes_exactly_its_room_too(text: str, width: int) -> None:
     assert cell_len(fitted_text(text, width, False)) == width
+
+
+def test_a_column_of_numbers_is_as_wide_as_its_widest() -> None:
+    layout = ColumnLayout(COLUMNS)
+    numbers = "1,234,567,890"
+    layout.measure([Row(0, (Cell("a" * 90), Cell("b"), Cell(numbers), Cell("in sync")))])
+    for width in range(18, 200):
+        assert layout.width_of(2, width) in {0, len(numbers)}
+        fitted = layout.fit(width)
+        assert len(fitted) < 3 or sum(item.width + GAP for item in fitted) <= width
+    layout.measure([Row(0, (Cell("a"), Cell("b"), Cell("7"), Cell("in sync")))])
+    assert layout.width_of(2, 120) == 8
+
+
+BADGES = parts_cell(
+    [CellPart("▲ 10 rejected", "bad"), CellPart("◐ 312 pending", "warn"), CellPart("○ off", "dim")]
+)
+
+
+@pytest.mark.parametrize(
+    ("width", "shown"),
+    [
+        (35, "▲ 10 rejected  ◐ 312 pending  ○ off"),
+        (36, "▲ 10 rejected  ◐ 312 pending  ○ off "),
+        (34, "▲ 10 rejected  ◐ 312 pending +1   "),
+        (30, "▲ 10 rejected +2              "),
+        (16, "▲ 10 rejected +2"),
+        (9, "▲ 10 rej…"),
+    ],
+)
+def test_parts_are_shown_as_far_as_there_is_room_and_the_rest_counted(
+    width: int, shown: str
+) -> None:
+    assert "".join(part.text for part in fitted_parts(BADGES, width)) == shown
+
+
+def test_a_narrowing_column_gives_up_its_later_parts_before_columns_of_a_lower_rank() -> None:
+    columns = (Column("Name", 10, flex=1), Column("State", 8, narrows=3), Column("Run", 8, rank=2))
+    layout = ColumnLayout(columns)
+    layout.measure([Row(0, (Cell("x"), BADGES, Cell("now")))])
+    assert [item.width for item in layout.fit(62)] == [13, 35, 8]
+    assert [item.at for item in layout.fit(50)] == [0, 1, 2]
+    assert layout.width_of(1, 50) == len("▲ 10 rejected +2")
+    assert [item.at for item in layout.fit(36)] == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("path", "width", "shown"),
+    [
+        ("/srv/logs/a.ndjson", 18, "/srv/logs/a.ndjson"),
+        ("/srv/segment-logs/production/newsletter-2026-11-25.ndjson", 40,
+         "/srv/segme…/newsletter-2026-11-25.ndjson"),
+        ("/srv/logs/one/two/three/four.ndjson", 24, "/srv/…/three/four.ndjson"),
+        ("/srv/" + "n" * 50 + "-1.gz", 20, "/sr…" + "n" * 11 + "-1.gz"),
+    ],
+)  # fmt: skip
+def test_a_path_is_cut_in_the_middle(path: str, width: int, shown: str) -> None:
+    text = fitted_text(path, width, False, is_path=True)
+    assert text.rstrip() == shown
+    assert cell_len(text) == width
+
+
+def test_paths_that_differ_in_their_last_folder_look_different() -> None:
+    begin, end = "/var/lib/segment/exports/archive/", "/events.ndjson"
+    one, two = (fitted_text(begin + day + end, 30, False, is_path=True) for day in ("11", "12"))
+    assert one != two

@@ -56,3 +56,12 @@ async def test_a_page_is_here_once_it_was_fetched() -> None:
     assert rows.find(PAGE + 1) == PAGE + 1
     assert rows.request(2 * PAGE) == 2
     assert rows.request(3 * PAGE) is None
+
+
+def test_cells_without_sort_values_are_sorted_as_numbers_and_moments_too() -> None:
+    rows = [
+        Row(number, (Cell(f"{number:,}"), Cell("3 h ago", since=number)))
+        for number in (9, 1_200, 30)
+    ]
+    assert Listed(rows, sort=0).keys() == [9, 30, 1_200]
+    assert Listed(rows, sort=1).keys() == [9, 30, 1_200]

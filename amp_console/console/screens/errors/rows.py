@@ -90,7 +90,7 @@ def invalid_row(group: InvalidGroup) -> Row:
     """Events that are invalid for one reason, and where the first one is."""
     first = where(group.samples[0]) if group.samples else ""
     count = Cell(f"{group.count:,}", "bad")
-    return Row(group.reason, (Cell(group.reason), count, Cell(first)))
+    return Row(group.reason, (Cell(group.reason), count, Cell(first, is_path=True)))
 
 
 def where(event: InvalidEvent) -> str:

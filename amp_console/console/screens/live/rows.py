@@ -255,7 +255,7 @@ def _source_row(source: SourceStatus, rate: float, since: float | None, glyphs: 
     """One source; of a file the name first, which says most."""
     is_address = source.size is None
     path = PurePath(source.name)
-    where = Cell("webhooks" if is_address else str(path.parent), "dim")
+    where = Cell("webhooks", "dim") if is_address else Cell(str(path.parent), "dim", is_path=True)
     read = "" if source.position is None else byte_size(source.position)
     last = glyphs.dash if since is None else "now" if since < 1 else f"{lasting(since)} ago"
     return Row(

@@ -12,7 +12,6 @@ from amp_console.console.screens.runs import rows as run_rows
 from amp_console.console.session import Session
 from amp_console.console.texts import MUTED, TONE, safe_text
 from amp_console.console.widgets.grid import Grid, Paged, Row, RowsState
-from amp_console.console.widgets.grid.columns import LEAD, fit_columns
 from amp_console.console.words import at, stopwatch
 from amp_console.ledger import requests
 from amp_console.ledger.rejected import RejectedFilter, RejectionGroup, rejection_groups
@@ -84,9 +83,8 @@ class ProgressPanel(Vertical):
             services_of(self).glyphs,
             self.screen.size,
         )
-        room = (grid.size.width or size.width - 4) - LEAD
-        widths = {column.at: column.width for column in fit_columns(run_rows.AUDIENCES, room)}
-        sizes = widths.get(run_rows.BAR, 0), widths.get(run_rows.DOING, 0)
+        room = grid.size.width or size.width - 4
+        sizes = [grid.fitting.width_of(at, room) for at in (run_rows.BAR, run_rows.DOING)]
         grid.show([run_rows.audience_row(line, glyphs, *sizes) for line in view.lines])
         most = max(3, size.height // 3)
         grid.styles.height = min(len(view.lines), most) + 1

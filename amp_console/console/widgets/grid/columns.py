@@ -1,22 +1,27 @@
 """How wide the columns of a grid are, and how text is made to fit. No widget, only arithmetic."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
 from rich.cells import cell_len, set_cell_size
 
+from amp_console.console.widgets.grid.rows import Cell, CellPart, Row
 from amp_console.text import clean
 
 GAP = 2  # columns between two cells
 LEAD = 2  # columns before the first cell: the cursor and the mark
 MAX_LENGTH = 300  # characters of a cell; no screen is wider
+LETTERS = "abcdefghijklmnpqrstuvwxyz0123456789"
+"""What columns are chosen by; o is the key that asks for one."""
 
 
 class Column(NamedTuple):
     """One column: at least `width` wide; `flex` is its share of the width left over.
 
-    Where there is too little room, columns of the highest `rank` are left out first (0: never).
+    Where there is too little room, columns of the highest `rank` are left out first (0: never). A
+    `right` column holds numbers: it is as wide as its widest cell. So is a column with `narrows`,
+    until it is narrowed, as if that were its rank, to the first part of each cell.
     """
 
     label: str
@@ -24,6 +29,7 @@ class Column(NamedTuple):
     flex: int = 0
     right: bool = False
     rank: int = 0
+    narrows: int = 0
 
 
 class Fitted(NamedTuple):
@@ -33,20 +39,49 @@ class Fitted(NamedTuple):
     width: int
 
 
+class CellWidths(NamedTuple):
+    """What the cells of a column take: at least, and in full."""
+
+    least: int = 0
+    full: int = 0
+
+
 class ColumnLayout:
-    """The columns of a grid, fitted to its width once."""
+    """The columns of a grid, fitted to its width and to its cells once."""
 
     def __init__(self, columns: Sequence[Column]) -> None:
         self.columns = tuple(columns)
         self._fitted: list[Fitted] = []
         self._width = -1
+        self._cells = [CellWidths()] * len(self.columns)
+
+    def measure(self, rows: Iterable[Row]) -> None:
+        """Fit the columns to these cells."""
+        grown = [
+            (at, column.right)
+            for at, column in enumerate(self.columns)
+            if column.right or column.narrows
+        ]
+        sizes = [[0, 0] for _ in self.columns]
+        for row in rows:
+            for at, is_whole in grown:
+                full = cell_len(row.cells[at].text)
+                least = full if is_whole else least_width(row.cells[at])
+                sizes[at] = [max(sizes[at][0], least), max(sizes[at][1], full)]
+        cells = [CellWidths(*item) for item in sizes]
+        if cells != self._cells:
+            self._cells, self._width = cells, -1
 
     def fit(self, width: int) -> list[Fitted]:
         """Return the columns that fit into a grid of this width."""
         if width != self._width:
             self._width = width
-            self._fitted = fit_columns(self.columns, width - LEAD)
+            self._fitted = fit_columns(self.columns, width - LEAD, self._cells)
         return self._fitted
+
+    def width_of(self, column: int, width: int) -> int:
+        """Return how wide a column is drawn; 0 where there is no room for it."""
+        return next((item.width for item in self.fit(width) if item.at == column), 0)
 
     def column_at(self, x: int, width: int) -> int | None:
         """Return the index of the column at this offset in the line."""
@@ -57,37 +92,56 @@ class ColumnLayout:
             left += item.width + GAP
         return None
 
-    def after(self, sorted_by: int | None, width: int) -> int | None:
-        """Return the next visible column to sort by; None after the last one."""
-        shown = [item.at for item in self.fit(width)]
-        return next((at for at in shown if sorted_by is None or at > sorted_by), None)
+    def letters(self, width: int) -> dict[str, int]:
+        """Return the letter of each visible column: the first one of its label that is free."""
+        found: dict[str, int] = {}
+        for item in self.fit(width):
+            label = self.columns[item.at].label.casefold()
+            choices = [letter for letter in label + LETTERS if letter in LETTERS] if label else []
+            letter = next((letter for letter in choices if letter not in found), None)
+            if letter is not None:
+                found[letter] = item.at
+        return found
 
 
-def fit_columns(columns: Sequence[Column], room: int) -> list[Fitted]:
+def fit_columns(
+    columns: Sequence[Column], room: int, cells: Sequence[CellWidths] = ()
+) -> list[Fitted]:
     """Return the columns that fit into `room`; those that flex share the width left over."""
+    cells = cells or [CellWidths()] * len(columns)
+    least = [max(item.width, size.least) for item, size in zip(columns, cells, strict=True)]
+    widths = [max(width, size.full) for width, size in zip(least, cells, strict=True)]
     shown = list(range(len(columns)))
-    while _needed(columns, shown) > room:
-        droppable = [index for index in shown if columns[index].rank]
-        if not droppable:
+    while _needed(widths, shown) > room:
+        steps = [(columns[at].rank, at, False) for at in shown if columns[at].rank]
+        steps += [(columns[at].narrows, at, True) for at in shown if widths[at] > least[at]]
+        if not steps:
             break
-        shown.remove(max(droppable, key=lambda index: (columns[index].rank, index)))
-    spare = max(0, room - _needed(columns, shown))
+        _, at, is_narrowed = max(steps)
+        if is_narrowed:
+            widths[at] = least[at]
+        else:
+            shown.remove(at)
+    spare = max(0, room - _needed(widths, shown))
     flex = sum(columns[index].flex for index in shown)
     fitted = []
     for index in shown:
-        column = columns[index]
-        extra = spare * column.flex // flex if flex else 0
-        fitted.append(Fitted(index, column.width + extra))
-    return _shrunk(columns, fitted, room)
+        extra = spare * columns[index].flex // flex if flex else 0
+        fitted.append(Fitted(index, widths[index] + extra))
+    return _without_cut_numbers(columns, _shrunk(columns, fitted, room), room)
 
 
-def _needed(columns: Sequence[Column], shown: Sequence[int]) -> int:
-    return sum(columns[index].width for index in shown) + GAP * max(0, len(shown) - 1)
+def _needed(widths: Sequence[int], shown: Sequence[int]) -> int:
+    return sum(widths[index] for index in shown) + GAP * max(0, len(shown) - 1)
+
+
+def _over(fitted: Sequence[Fitted], room: int) -> int:
+    return sum(item.width for item in fitted) + GAP * max(0, len(fitted) - 1) - room
 
 
 def _shrunk(columns: Sequence[Column], fitted: list[Fitted], room: int) -> list[Fitted]:
     """Narrow the flexible columns where even the indispensable ones are too wide."""
-    over = sum(item.width for item in fitted) + GAP * max(0, len(fitted) - 1) - room
+    over = _over(fitted, room)
     result = []
     for item in fitted:
         give = min(max(0, over), max(0, item.width - 4)) if columns[item.at].flex else 0
@@ -96,11 +150,50 @@ def _shrunk(columns: Sequence[Column], fitted: list[Fitted], room: int) -> list[
     return result
 
 
+def _without_cut_numbers(
+    columns: Sequence[Column], fitted: list[Fitted], room: int
+) -> list[Fitted]:
+    """Leave out numbers, the last ones first, that the edge of the screen would cut."""
+    while len(fitted) > 1 and _over(fitted, room) > 0:
+        numbers = [item for item in fitted[1:] if columns[item.at].right]
+        if not numbers:
+            break
+        fitted = [item for item in fitted if item is not numbers[-1]]
+    return fitted
+
+
+def least_width(cell: Cell) -> int:
+    """How many columns a cell takes that shows its first part and how many more there are."""
+    if len(cell.parts) < 2:
+        return cell_len(cell.text)
+    return cell_len(cell.parts[0].text) + len(f" +{len(cell.parts) - 1}")
+
+
+def fitted_parts(cell: Cell, width: int, more: str = "…") -> list[CellPart]:
+    """Return the parts of a cell that fit into `width` columns, and how many more there are."""
+    first, *others = cell.parts
+    shown, used = [first], cell_len(first.text)
+    for at, part in enumerate(others, 2):
+        rest = len(cell.parts) - at
+        size = used + GAP + cell_len(part.text)
+        if size + (len(f" +{rest}") if rest else 0) > width:
+            break
+        shown.append(CellPart(" " * GAP + part.text, part.tone))
+        used = size
+    left = len(cell.parts) - len(shown)
+    if left:
+        shown.append(CellPart(f" +{left}", "dim"))
+        used += len(f" +{left}")
+    if used > width:
+        return [CellPart(fitted_text(first.text, width, False, more), first.tone)]
+    return [*shown, CellPart(" " * (width - used))]
+
+
 @lru_cache(maxsize=16_384)
-def fitted_text(text: str, width: int, right: bool, more: str = "…") -> str:
+def fitted_text(text: str, width: int, right: bool, more: str = "…", is_path: bool = False) -> str:
     """Return text that takes exactly `width` columns and holds no control character.
 
-    A text that is cut ends in `more`.
+    A text that is cut ends in `more`; a path that is cut keeps its first and its last characters.
     """
     shown = clean(text, MAX_LENGTH)
     size = cell_len(shown)
@@ -109,4 +202,19 @@ def fitted_text(text: str, width: int, right: bool, more: str = "…") -> str:
         return gap + shown if right else shown + gap
     if width <= 0:
         return ""
+    if is_path and width >= 8:
+        return _cut_in_the_middle(text, width, more)
     return str(set_cell_size(shown, width - 1)) + more
+
+
+def _cut_in_the_middle(text: str, width: int, more: str) -> str:
+    """Cut a path so that its last folders and the name of its file stay, and where it begins."""
+    shown = clean(text, 10 * MAX_LENGTH)
+    most = width - 1 - max(2, width // 6)  # what the end may take
+    end = shown[-most:]
+    while cell_len(end) > most:
+        end = end[1:]
+    separator = max(end.find("/"), end.find("\\"))
+    if 0 < separator < len(end) - 1:
+        end = end[separator:]
+    return str(set_cell_size(shown, width - 1 - cell_len(end))) + more + end

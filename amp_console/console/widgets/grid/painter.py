@@ -4,11 +4,19 @@ import textwrap
 from collections.abc import Callable
 from functools import lru_cache
 
+from rich.cells import cell_len
 from rich.segment import Segment
+from rich.style import Style
 from textual.strip import Strip
 
 from amp_console.console.glyphs import Glyphs
-from amp_console.console.widgets.grid.columns import GAP, LEAD, ColumnLayout, fitted_text
+from amp_console.console.widgets.grid.columns import (
+    GAP,
+    LEAD,
+    ColumnLayout,
+    fitted_parts,
+    fitted_text,
+)
 from amp_console.console.widgets.grid.palette import GridPalette
 from amp_console.console.widgets.grid.rows import Cell, Row
 
@@ -27,17 +35,41 @@ class LinePainter:
     def blank(self, width: int) -> Strip:
         return Strip.blank(width, self._palette.style())
 
-    def header(self, width: int, sort_column: int | None, *, descending: bool) -> Strip:
-        """Paint the labels, with a sign at the column the rows are sorted by."""
-        style, labels = self._palette.style("header"), []
+    def header(
+        self, width: int, sort_column: int | None, *, descending: bool, has_letters: bool = False
+    ) -> Strip:
+        """Paint the labels, with a sign at the column the rows are sorted by.
+
+        With `has_letters`, the letter that sorts by a column stands out in its label.
+        """
+        style, sorted_style = self._palette.style("header"), self._palette.style("sorted")
+        letters = {at: letter for letter, at in self._layout.letters(width).items()}
+        sign = self._glyphs.down if descending else self._glyphs.up
+        spans: list[tuple[int, str, Style]] = []
+        left = LEAD
         for item in self._layout.fit(width):
             column = self._layout.columns[item.at]
-            sign = (" v" if descending else " ^") if item.at == sort_column else ""
-            labels.append(
-                fitted_text(column.label + sign, item.width, column.right, self._glyphs.more)
-            )
-        text = " " * LEAD + (" " * GAP).join(labels)
-        return Strip([Segment(text, style)]).adjust_cell_length(width, style)
+            label = fitted_text(column.label, item.width, column.right, self._glyphs.more)
+            text = label.strip()
+            start = left + len(label) - len(label.lstrip()) if text else left
+            is_sorted = item.at == sort_column
+            if is_sorted and column.right:
+                spans.append((start - 1, sign + text, sorted_style))
+            elif is_sorted:
+                spans.append((start, f"{text} {sign}".lstrip(), sorted_style))
+            else:
+                spans.append((start, text, style))
+            if has_letters and item.at in letters:
+                index = text.casefold().find(letters[item.at])  # one before it, if it has none
+                letter = text[index] if index >= 0 else letters[item.at]
+                spans.append((start + index, letter, self._palette.style("letter")))
+            left += item.width + GAP
+        line = Strip.blank(width, style)
+        for start, text, span_style in spans:
+            end = start + cell_len(text)
+            span = Strip([Segment(text, span_style)])
+            line = Strip.join([line.crop(0, start), span, line.crop(end)])
+        return line.adjust_cell_length(width, style)
 
     def notice(self, width: int, number: int, text: str, tone: str) -> Strip:
         """Paint one line of the text that is shown where there are no rows."""
@@ -60,10 +92,17 @@ class LinePainter:
         segments = [Segment(lead, palette.style("marked" if is_marked else "", ground))]
         columns = self._layout.columns
         for item in self._layout.fit(width):
-            cell = row.cells[item.at]
-            current = cell.text if cell.since is None else self._age(cell)
-            text = fitted_text(current, item.width, columns[item.at].right, glyphs.more)
-            segments += (Segment(text, palette.style(cell.tone, ground)), Segment(" " * GAP, base))
+            cell, column = row.cells[item.at], columns[item.at]
+            if len(cell.parts) > 1:
+                segments += [
+                    Segment(part.text, palette.style(part.tone, ground))
+                    for part in fitted_parts(cell, item.width, glyphs.more)
+                ]
+            else:
+                current = cell.text if cell.since is None else self._age(cell)
+                text = fitted_text(current, item.width, column.right, glyphs.more, cell.is_path)
+                segments.append(Segment(text, palette.style(cell.tone, ground)))
+            segments.append(Segment(" " * GAP, base))
         return Strip(segments[:-1]).adjust_cell_length(width, base)
 
 

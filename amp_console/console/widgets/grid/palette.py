@@ -4,6 +4,46 @@ from rich.style import Style
 from textual.color import Color
 from textual.widget import Widget
 
+TONES = frozenset(
+    f"grid--{name}"
+    for name in (
+        "header",
+        "sorted",
+        "letter",
+        "cursor",
+        "cursor-blurred",
+        "marked",
+        "good",
+        "warn",
+        "bad",
+        "dim",
+        "accent",
+        "empty",
+    )
+)
+"""The component classes of a grid."""
+STYLES = """
+Grid {
+    height: 1fr;
+    min-height: 2;
+    overflow-x: hidden;
+    scrollbar-size-vertical: 1;
+    background: transparent;
+    color: $foreground;
+    & > .grid--header { color: $foreground 60%; text-style: bold; }
+    & > .grid--sorted { color: $foreground; text-style: bold; }
+    & > .grid--letter { color: $text-accent; text-style: bold reverse; }
+    & > .grid--cursor { background: $primary 30%; text-style: bold; }
+    & > .grid--cursor-blurred { background: $primary 12%; }
+    & > .grid--marked { color: $text-accent; text-style: bold; }
+    & > .grid--good { color: $text-success; }
+    & > .grid--warn { color: $text-warning; }
+    & > .grid--bad { color: $text-error; }
+    & > .grid--dim { color: $foreground 60%; }
+    & > .grid--accent { color: $text-accent; }
+    & > .grid--empty { color: $foreground 70%; }
+}
+"""
 GROUNDS = ("", "cursor", "cursor-blurred")
 """Backgrounds of a row: none, the cursor, or the cursor of a grid without the focus."""
 
@@ -32,7 +72,7 @@ class GridPalette:
 
     def _made(self, tone: str, ground: str) -> Style:
         below = self._grid.background_colors[1]
-        bold = False
+        bold = is_reversed = False
         color = self._grid.styles.color
         if ground:
             found = self._grid.get_component_styles(f"grid--{ground}")
@@ -40,7 +80,10 @@ class GridPalette:
         if tone:
             found = self._grid.get_component_styles(f"grid--{tone}")
             color, bold = found.color, bold or found.text_style.bold or False
-        return Style(color=_on(below, color), bgcolor=below.rich_color, bold=bold)
+            is_reversed = found.text_style.reverse or False
+        return Style(
+            color=_on(below, color), bgcolor=below.rich_color, bold=bold, reverse=is_reversed
+        )
 
 
 def _on(ground: Color, color: Color) -> str:

@@ -7,16 +7,33 @@ PAGE = 200  # rows
 MAX_SORTED = 1_000  # rows; a longer list comes page by page, in the order that it has
 
 
+class CellPart(NamedTuple):
+    """A part of a cell with a tone of its own."""
+
+    text: str
+    tone: str = ""
+
+
 class Cell(NamedTuple):
     """One cell's text and its tone: good, warn, bad, dim, accent or "".
 
     `since` is a moment in microseconds since 1970 whose age the cell shows: `text` is the age when
-    the row was made, and the grid paints the current one.
+    the row was made, and the grid paints the current one. `parts` make up the text of a cell that
+    shows its first ones, and how many more there are, where there is no room for all. A path is
+    cut in its middle.
     """
 
     text: str
     tone: str = ""
     since: int | None = None
+    parts: tuple[CellPart, ...] = ()
+    is_path: bool = False
+
+
+def parts_cell(parts: Sequence[CellPart]) -> Cell:
+    """A cell of several parts; its text holds them all."""
+    tone = parts[0].tone if parts else ""
+    return Cell("  ".join(part.text for part in parts), tone, None, tuple(parts))
 
 
 class Row(NamedTuple):
@@ -79,9 +96,17 @@ def _text_of(row: Row) -> str:
 
 def _sortable(row: Row, column: int) -> tuple[bool, bool, object]:
     """Unknown values last; numbers are never compared with texts."""
-    value = row.sort[column] if column < len(row.sort) else row.cells[column].text
+    value = row.sort[column] if column < len(row.sort) else _value_of(row.cells[column])
     text = value.casefold() if isinstance(value, str) else value
     return (value is None, isinstance(text, str), text if value is not None else 0)
+
+
+def _value_of(cell: Cell) -> object:
+    """What a cell without a sort value is sorted by: its moment, its number, or its text."""
+    if cell.since is not None:
+        return cell.since
+    digits = cell.text.replace(",", "")
+    return int(digits) if digits.isdecimal() else cell.text
 
 
 Load = Callable[[int, int], Awaitable[Sequence[Row]]]
@@ -108,6 +133,11 @@ class Paged:
 
     def find(self, key: Hashable) -> int | None:
         return self._at.get(key)
+
+    @property
+    def fetched(self) -> list[Row]:
+        """The rows of the pages in memory."""
+        return [row for page in self._pages.values() for row in page]
 
     def request(self, index: int) -> int | None:
         """Return the page to fetch for a row; None while it is being fetched, and afterwards."""
@@ -143,6 +173,11 @@ class RowModel:
 
     def __len__(self) -> int:
         return len(self.shown)
+
+    @property
+    def known(self) -> Sequence[Row]:
+        """The rows in memory, whether the filter shows them or not."""
+        return self.shown.fetched if isinstance(self.shown, Paged) else self._all
 
     def get(self, index: int) -> Row | None:
         """Return a row that is shown, or None where it has to be fetched first."""

@@ -17,7 +17,7 @@ from textual.strip import Strip
 from amp_console.console.glyphs import PLAIN, Glyphs
 from amp_console.console.widgets.grid.columns import Column, ColumnLayout
 from amp_console.console.widgets.grid.painter import LinePainter
-from amp_console.console.widgets.grid.palette import GridPalette
+from amp_console.console.widgets.grid.palette import STYLES, TONES, GridPalette
 from amp_console.console.widgets.grid.rows import PAGE, Cell, Listed, Paged, Row, RowModel
 from amp_console.console.widgets.grid.selection import CursorMemory, Marks, moved
 
@@ -51,38 +51,8 @@ class Grid(ScrollView, can_focus=True):
     changes; a ledger may hold 100,000 rejected users, and a sync changes cells ten times a second.
     """
 
-    COMPONENT_CLASSES: ClassVar[set[str]] = {
-        "grid--header",
-        "grid--cursor",
-        "grid--cursor-blurred",
-        "grid--marked",
-        "grid--good",
-        "grid--warn",
-        "grid--bad",
-        "grid--dim",
-        "grid--accent",
-        "grid--empty",
-    }
-    DEFAULT_CSS = """
-    Grid {
-        height: 1fr;
-        min-height: 2;
-        overflow-x: hidden;
-        scrollbar-size-vertical: 1;
-        background: transparent;
-        color: $foreground;
-        & > .grid--header { color: $foreground 60%; text-style: bold; }
-        & > .grid--cursor { background: $primary 30%; text-style: bold; }
-        & > .grid--cursor-blurred { background: $primary 12%; }
-        & > .grid--marked { color: $text-accent; text-style: bold; }
-        & > .grid--good { color: $text-success; }
-        & > .grid--warn { color: $text-warning; }
-        & > .grid--bad { color: $text-error; }
-        & > .grid--dim { color: $foreground 60%; }
-        & > .grid--accent { color: $text-accent; }
-        & > .grid--empty { color: $foreground 70%; }
-    }
-    """
+    COMPONENT_CLASSES: ClassVar[set[str]] = {*TONES}
+    DEFAULT_CSS = STYLES
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("down,j", "move('down')", "Down", show=False, id="grid.down"),
         Binding("up,k", "move('up')", "Up", show=False, id="grid.up"),
@@ -95,7 +65,7 @@ class Grid(ScrollView, can_focus=True):
         Binding("enter", "open", "Open", show=False, id="grid.open"),
         Binding("space", "mark", "Mark", show=False, id="grid.mark"),
         Binding("a", "mark_all", "Mark all", show=False, id="grid.mark_all"),
-        Binding("o", "sort", "Sort by the next column", show=False, id="grid.sort"),
+        Binding("o", "sort", "Sort by a column's letter", show=False, id="grid.sort"),
         Binding("O", "reverse", "Reverse the order", show=False, id="grid.reverse"),
     ]
     cursor: reactive[int] = reactive(0)
@@ -118,6 +88,16 @@ class Grid(ScrollView, can_focus=True):
     @dataclass
     class MarksChanged(Message):
         """Rows were marked or unmarked."""
+
+        grid: "Grid"
+
+        @property
+        def control(self) -> "Grid":
+            return self.grid
+
+    @dataclass
+    class Sorted(Message):
+        """The operator sorted the rows by another column, or reversed them."""
 
         grid: "Grid"
 
@@ -155,7 +135,14 @@ class Grid(ScrollView, can_focus=True):
         super().__init__(id=id, classes=classes)
         self.columns = tuple(columns)
         self.rows = RowModel(sort)
-        self.marks = Marks(self._marks_changed)
+
+        def show_marks() -> None:
+            self.refresh()
+            self.post_message(self.MarksChanged(self))
+
+        self.marks = Marks(show_marks)
+        self.is_choosing = False
+        """Whether the next key is the letter of the column to sort by."""
         self.can_mark = marks
         self.empty = empty
         self.state = RowsState.LOADING
@@ -164,8 +151,8 @@ class Grid(ScrollView, can_focus=True):
         self._memory = CursorMemory()
         self._palette = GridPalette(self)
         self._age = partial(_current_text, age)
-        self._fitting = ColumnLayout(columns)
-        self._painter = LinePainter(self._fitting, glyphs, self._palette, self._age)
+        self.fitting = ColumnLayout(columns)
+        self._painter = LinePainter(self.fitting, glyphs, self._palette, self._age)
 
     # What is shown.
 
@@ -208,12 +195,14 @@ class Grid(ScrollView, can_focus=True):
         """
         if tuple(columns) == self.columns:
             return
+        self.is_choosing = False
         before, self.columns = self.columns, tuple(columns)
-        self._fitting = ColumnLayout(columns)
-        self._painter = LinePainter(self._fitting, self._glyphs, self._palette, self._age)
+        self.fitting = ColumnLayout(columns)
+        self._painter = LinePainter(self.fitting, self._glyphs, self._palette, self._age)
         if len(columns) != len(before):
             self.rows.replace(())
             self.show_notice(RowsState.LOADING)
+        self.fitting.measure(self.rows.known)
         if [column.label for column in columns] != [column.label for column in before]:
             self.rows.sort_by(None, descending=False)  # it was another column's
         self.refresh()
@@ -234,6 +223,7 @@ class Grid(ScrollView, can_focus=True):
     def _rows_changed(self, key: Hashable | None) -> None:
         """Paint other rows; `key` is that of the row under the cursor so far."""
         rows = self.rows.shown
+        self.fitting.measure(self.rows.known)
         self.virtual_size = Size(self.size.width, len(rows) + 1)
         self.set_reactive(Grid.cursor, self._memory.index(rows, key, self.cursor))
         self._keep_in_view()
@@ -282,27 +272,50 @@ class Grid(ScrollView, can_focus=True):
         if self.can_mark and isinstance(self.rows.shown, Listed):
             self.marks.toggle_all(self.rows.shown.keys())
 
-    def _marks_changed(self) -> None:
-        self.refresh()
-        self.post_message(self.MarksChanged(self))
-
     def action_sort(self) -> None:
-        """Sort by the next column; after the last one, not at all."""
-        width = self.scrollable_content_region.width
-        self._sort(self._fitting.after(self.rows.sort_column, width))
+        """Wait for the letter of a column; the headers show them."""
+        self.is_choosing = True
+        self.refresh()
 
     def action_reverse(self) -> None:
-        self._sort(self.rows.sort_column, descending=not self.rows.descending)
+        self.sort_by(self.rows.sort_column, descending=not self.rows.descending)
 
-    def _sort(self, column: int | None, *, descending: bool | None = None) -> None:
-        """Sort by a column: numbers, which are aligned right, begin with the largest."""
+    def sort_by(self, column: int | None, *, descending: bool | None = None) -> None:
+        """Sort by a column, or reverse the order by it; None: the order the rows came in.
+
+        Numbers, which are aligned right, begin with the largest.
+        """
+        self.is_choosing = False
+        self.refresh()
         if not self.rows.can_sort:
             return
         if descending is None:
-            descending = column is not None and self.columns[column].right
+            is_right = column is not None and self.columns[column].right
+            is_again = column is not None and column == self.rows.sort_column
+            descending = not self.rows.descending if is_again else is_right
         key = self.key
         self.rows.sort_by(column, descending=descending)
         self._rows_changed(key)
+        self.post_message(self.Sorted(self))
+
+    def on_key(self, event: events.Key) -> None:
+        """Sort by the column of a letter, while one is awaited; Esc leaves the order as it is."""
+        if not self.is_choosing:
+            return
+        event.stop()
+        event.prevent_default()
+        letters = self.fitting.letters(self.scrollable_content_region.width)
+        if event.key == "o":
+            self.sort_by(None, descending=False)
+        elif event.character in letters:
+            self.sort_by(letters[event.character])
+        elif event.key == "escape":
+            self.on_blur()
+
+    def on_blur(self) -> None:
+        """Await no letter any more."""
+        self.is_choosing = False
+        self.refresh()
 
     def on_click(self, event: events.Click) -> None:
         """Move the cursor to a row, open it with the second click; sort by a header."""
@@ -310,11 +323,9 @@ class Grid(ScrollView, can_focus=True):
         if offset is None:
             return
         if offset.y == 0:
-            column = self._fitting.column_at(offset.x, self.scrollable_content_region.width)
-            if column is not None and column == self.rows.sort_column:
-                self.action_reverse()
-            elif column is not None:
-                self._sort(column)
+            column = self.fitting.column_at(offset.x, self.scrollable_content_region.width)
+            if column is not None:
+                self.sort_by(column)
             return
         index = offset.y - 1 + round(self.scroll_y)
         if index < len(self.rows.shown):
@@ -337,7 +348,12 @@ class Grid(ScrollView, can_focus=True):
         width, painter, rows = self.scrollable_content_region.width, self._painter, self.rows.shown
         if y == 0:
             order = self.rows
-            return painter.header(width, order.sort_column, descending=order.descending)
+            return painter.header(
+                width,
+                order.sort_column,
+                descending=order.descending,
+                has_letters=self.is_choosing,
+            )
         if not len(rows):
             text = self.empty if self.state is RowsState.LOADED else self._notice
             return painter.notice(width, y - 2, text, _TONES.get(self.state, "empty"))
@@ -347,23 +363,26 @@ class Grid(ScrollView, can_focus=True):
         row = rows.get(index)
         if row is None:
             if isinstance(rows, Paged) and (page := rows.request(index)) is not None:
-                self.run_worker(self._fetch(rows, page), group="page")
+                self.run_worker(_fetch(self, rows, page), group="page")
             return painter.loading(width)
         ground = ""
         if index == self.cursor:
             ground = "cursor" if self.has_focus else "cursor-blurred"
         return painter.row(width, row, ground, is_marked=row.key in self.marks)
 
-    async def _fetch(self, rows: Paged, page: int) -> None:
-        try:
-            await rows.fetch(page)
-        except Exception as error:  # for the screen to judge; the next key requests it again
-            self.post_message(self.Failed(self, error))
-            return
-        if rows is self.rows.shown:
-            self.refresh(Region(0, 0, *self.size))
-            if self.cursor // PAGE == page:
-                self.post_message(self.Moved(self, self.key))
+
+async def _fetch(grid: Grid, rows: Paged, page: int) -> None:
+    """Fetch a page that came into view, and show it."""
+    try:
+        await rows.fetch(page)
+    except Exception as error:  # for the screen to judge; the next key requests it again
+        grid.post_message(grid.Failed(grid, error))
+        return
+    if rows is grid.rows.shown:
+        grid.fitting.measure(rows.fetched)
+        grid.refresh(Region(0, 0, *grid.size))
+        if grid.cursor // PAGE == page:
+            grid.post_message(grid.Moved(grid, grid.key))
 
 
 def _current_text(age: Age | None, cell: Cell) -> str:
