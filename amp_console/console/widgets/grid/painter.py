@@ -40,7 +40,7 @@ class LinePainter:
     ) -> Strip:
         """Paint the labels, with a sign at the column the rows are sorted by.
 
-        With `has_letters`, the letter that sorts by a column stands out in its label.
+        With `has_letters`, the letter that sorts by a column is reversed in its label.
         """
         style, sorted_style = self._palette.style("header"), self._palette.style("sorted")
         letters = {at: letter for letter, at in self._layout.letters(width).items()}
