@@ -64,7 +64,7 @@ SCREENS: dict[type[Route], str] = {
 }
 """Module and class of the screen of each other route; its arguments are the route's fields."""
 WITHOUT_CONNECTION = {MainScreen.AUDIENCES, MainScreen.CONNECTIONS, MainScreen.EVENTS}
-PROGRESS_EVERY = 0.1  # seconds between two refreshes while a demo fills its ledger
+READY_EVERY = 0.02  # seconds between two checks whether a demo has filled its ledger
 
 
 class Navigator:
@@ -115,9 +115,12 @@ class Navigator:
 
     async def _until_ready(self, demo: DemoSession) -> None:
         """Let home show how far the demo's ledger is filled, until it is."""
+        shown = -1.0
         while not demo.is_ready():
-            self._services.publish_ledger_change()
-            await asyncio.sleep(PROGRESS_EVERY)
+            if demo.progress() != shown:
+                shown = demo.progress()
+                self._services.publish_ledger_change()
+            await asyncio.sleep(READY_EVERY)
 
     async def _open_connection(self) -> None:
         services, options = self._services, self._services.options

@@ -13,13 +13,12 @@ GROUPS = 12  # groups of changes per hour; the changes of a group share their se
 
 
 class AudienceDefinition(NamedTuple):
-    """One audience: its names in Segment, its size, and whether its events carry Amplitude IDs."""
+    """One audience: its names in Segment, and its size."""
 
     key: str
     name: str
     computation_id: str
     people: int
-    has_amplitude_ids: bool = False
 
 
 SHOPPERS = AudienceDefinition(
@@ -28,9 +27,7 @@ SHOPPERS = AudienceDefinition(
 ABANDONERS = AudienceDefinition(
     "cart_abandoners", "Cart abandoners", "aud_2fyCartAband0002", 11_774
 )
-CHURN = AudienceDefinition(
-    "churn_risk_beta", "Churn risk (beta)", "aud_2fyChurnRisk0003", 1_506, True
-)
+CHURN = AudienceDefinition("churn_risk_beta", "Churn risk (beta)", "aud_2fyChurnRisk0003", 1_506)
 NEWSLETTER = AudienceDefinition("newsletter", "Newsletter", "aud_2fyNewsletter004", 12_120)
 TRIAL = AudienceDefinition("trial_day_7", "Trial day 7", "aud_2fyTrialDay70005", 1_204)
 LAPSED = AudienceDefinition("recently_lapsed", "Recently lapsed", "aud_2fyRecentLaps006", 5_310)

@@ -12,7 +12,7 @@ from amp_console.amplitude import AmplitudeClient
 from amp_console.connections import Connection, Limits
 from amp_console.demo.clock import Clock
 from amp_console.demo.dataset import AudienceDefinition, ChangeGroup, event_lines
-from amp_console.engage import FieldMapping, ReadOptions
+from amp_console.demo.group_reader import GroupReader
 from amp_console.ledger import Ledger
 from amp_console.ledger.audiences import Audience, Link, find_audience, set_link, set_name
 from amp_console.ledger.sources import ReadCounts
@@ -22,6 +22,7 @@ from amp_console.sync.delivery.context import RunContext
 from amp_console.sync.delivery.plan import plan_sync
 from amp_console.sync.delivery.progress import RunSnapshot
 from amp_console.sync.delivery.run import deliver
+from amp_console.sync.ingest.batch_reader import OpenReader
 from amp_console.sync.ingest.importer import Importer
 from amp_console.sync.sources.registry import open_reader
 from amp_console.sync.timing import Stop, Timing
@@ -66,26 +67,31 @@ class Seeder:
         self, definition: AudienceDefinition, at: int, change_groups: Iterable[ChangeGroup]
     ) -> None:
         """Import a file of changes of an audience as of `at`."""
-        lines = (event_lines(definition, group) for group in change_groups)
-        self.read_lines(definition.key, at, lines, has_amplitude_ids=definition.has_amplitude_ids)
+        groups = list(change_groups)
+        file = self._write(definition.key, (event_lines(definition, group) for group in groups))
+        self._import(file, at, lambda *_: GroupReader(file, definition, groups))
         found = self.audience(definition)
         if found.name != definition.name:
             self._ledger.write(set_name, found.id, definition.name)
 
-    def read_lines(
-        self, name: str, at: int, lines: Iterable[str], *, has_amplitude_ids: bool = True
-    ) -> None:
+    def read_lines(self, name: str, at: int, lines: Iterable[str]) -> None:
         """Import a file of these lines as of `at`."""
+        self._import(self._write(name, lines), at, open_reader)
+
+    def _write(self, name: str, lines: Iterable[str]) -> Path:
         self._check_running()
         self._files += 1
         file = self._folder / f"{self._files:02}-{name}.ndjson"
         with file.open("w", encoding="utf-8") as out:
             out.writelines(lines)
+        return file
+
+    def _import(self, file: Path, at: int, reader: OpenReader) -> None:
         self.clock.set(at)
         importer = Importer(
             self._ledger,
-            open_reader,
-            self._options(has_amplitude_ids),
+            reader,
+            read_options(self._connection),
             on_progress=lambda _: importer.stop() if self._ended.is_set() else None,
             now=self.clock.now,
         )
@@ -139,12 +145,6 @@ class Seeder:
         read = sum((tally for when, tally in self._unsynced if when <= at), ReadCounts())
         self._unsynced = [item for item in self._unsynced if item[0] > at]
         return read
-
-    def _options(self, has_amplitude_ids: bool) -> ReadOptions:
-        if has_amplitude_ids:
-            return read_options(self._connection)
-        # Searching for an Amplitude ID that no event carries would take a third of the time.
-        return ReadOptions(mapping=FieldMapping.parse(self._connection.user_id_path))
 
     def _check_running(self) -> None:
         if self._ended.is_set():

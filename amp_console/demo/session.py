@@ -192,7 +192,8 @@ class SimulatedSession:
     def _ledger(self) -> "Iterator[Ledger]":
         from amp_console.ledger import open_ledger
 
-        with open_ledger(self.environment.folders.ledger(self.connection.id)) as ledger:
+        path = self.environment.folders.ledger(self.connection.id)
+        with open_ledger(path, is_durable=False) as ledger:
             yield ledger
 
     def _seed_history(

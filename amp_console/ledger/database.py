@@ -45,9 +45,11 @@ class Ledger:
         *,
         backups: BackupOptions | None = None,
         now: Callable[[], int] = lambda: time.time_ns() // 1000,
+        is_durable: bool = True,
     ) -> None:
         """Open the ledger at `path`; see `open_ledger`."""
         self._path = path
+        self._is_durable = is_durable
         self.backups = Backups(path, backups or BackupOptions())
         self._locks = FileLocks(path)
         self.notices: tuple[str, ...] = ()
@@ -150,7 +152,8 @@ class Ledger:
             if not db.execute("PRAGMA user_version").fetchone()[0]:
                 raise damaged(self._path, "is not a ledger")
             db.execute("PRAGMA journal_mode = WAL")
-            db.execute("PRAGMA synchronous = FULL")  # what was taken must outlive a power cut
+            # What was taken must outlive a power cut.
+            db.execute(f"PRAGMA synchronous = {'FULL' if self._is_durable else 'OFF'}")
             db.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
             db.execute("PRAGMA foreign_keys = ON")
             migrate(db, lambda version: self._back_up_before(version + 1, now()))
@@ -202,14 +205,16 @@ def open_ledger(
     *,
     backups: BackupOptions | None = None,
     now: Callable[[], int] = lambda: time.time_ns() // 1000,
+    is_durable: bool = True,
 ) -> Ledger:
     """Open the ledger at a path or a `sqlite:` URL, creating or migrating it as needed.
 
     A new file is readable by its owner only (0600). A ledger of an older version is backed up
     first; `now` is in microseconds since 1970. `Ledger.notices` says in sentences what an operator
-    has to know about that. Raises `LedgerError`, also for a URL of another scheme.
+    has to know about that. A power cut may damage a ledger that is not `is_durable`: for one that
+    is thrown away. Raises `LedgerError`, also for a URL of another scheme.
     """
-    return Ledger(_path_of(url), backups=backups, now=now)
+    return Ledger(_path_of(url), backups=backups, now=now, is_durable=is_durable)
 
 
 _SCHEME = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]+):")  # a single letter is a drive of Windows

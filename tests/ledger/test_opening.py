@@ -18,3 +18,8 @@ def test_a_url_of_another_engine_is_refused_in_plain_words() -> None:
     with pytest.raises(LedgerError, match=r"can't be opened with postgresql:.*sqlite:") as refused:
         open_ledger("postgresql://user:secret@host/db")
     assert "secret" not in str(refused.value)
+
+
+def test_a_ledger_that_is_thrown_away_does_not_wait_for_the_disk(tmp_path: Path) -> None:
+    with open_ledger(tmp_path / "ledger.db", is_durable=False) as ledger:
+        assert ledger.read(lambda db: db.execute("PRAGMA synchronous").fetchone()) == (0,)
