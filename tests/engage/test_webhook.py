@@ -53,6 +53,14 @@ def test_events_are_cut_where_json_ends_them(
     assert bool(texts) is is_signed(body, signature(texts[0] if texts else b"?"), SECRET)
 
 
+@given(st.lists(values, max_size=6), spaces)
+def test_an_event_that_is_broken_spoils_no_other(events: list[object], space: str) -> None:
+    texts = [json.dumps(event).encode() for event in events]
+    broken = b'{"a":nope}'
+    inner = (space.encode() + b"," + space.encode()).join([*texts, broken])
+    assert events_in(b"[" + inner + b"]") == [*texts, broken]
+
+
 @given(st.dictionaries(st.text(), values, max_size=4), spaces)
 def test_one_event_is_the_body(event: dict[str, object], space: str) -> None:
     text = json.dumps(event).encode()
@@ -87,7 +95,8 @@ def test_any_other_body_is_refused_and_nothing_else_goes_wrong(body: bytes) -> N
         b'["open]',
         b'["open\\"]',
         b'{"a":1}]',
-        b"[" * (DEEPEST + 2) + b"]" * (DEEPEST + 2),
+        b"[" * (DEEPEST + 2) + b"?" + b"]" * (DEEPEST + 2),
+        b"[" * 100_000 + b"]" * 100_000,
         b"[" * 1_000_000,
         b'"\\' * 500_000,
     ],
