@@ -81,12 +81,23 @@ def store_keys(
     store.check_writable()
     with without_keyring(KEYS_NOT_KEPT):
         item = keyring.write(credentials)
-    stored = msgspec.structs.replace(connection, keyring_item=item)
+    return point_to(store, keyring, connection, keyring_item=item)
+
+
+def point_to(
+    store: ConnectionStore, keyring: Keyring, connection: Connection, **items: str
+) -> Connection:
+    """Save a connection that points to new keyring items, and delete those it pointed to.
+
+    Raises SettingsError: the settings weren't saved. The new items are removed again.
+    """
+    stored = msgspec.structs.replace(connection, **items)
     try:
         store.save(stored)
     except SettingsError:
-        with suppress(KeysError):
-            keyring.delete(item)
+        for item in items.values():
+            with suppress(KeysError):
+                keyring.delete(item)
         raise
     retry_forgotten(store, keyring)
     return stored

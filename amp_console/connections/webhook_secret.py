@@ -1,9 +1,6 @@
 """The shared secret of a connection's webhook destination: kept and found like the keys."""
 
 from collections.abc import Mapping
-from contextlib import suppress
-
-import msgspec
 
 from amp_console.connections.connection import Connection
 from amp_console.connections.key_errors import (
@@ -14,9 +11,8 @@ from amp_console.connections.key_errors import (
     without_keyring,
 )
 from amp_console.connections.keyring import Keyring
-from amp_console.connections.settings_errors import SettingsError
 from amp_console.connections.store import ConnectionStore
-from amp_console.connections.stored_keys import retry_forgotten
+from amp_console.connections.stored_keys import point_to
 from amp_console.values import Secret
 
 
@@ -67,12 +63,4 @@ def store_webhook_secret(
     store.check_writable()
     with without_keyring(SECRET_NOT_KEPT):
         item = keyring.write_secret(secret)
-    stored = msgspec.structs.replace(connection, webhook_item=item)
-    try:
-        store.save(stored)
-    except SettingsError:
-        with suppress(KeysError):
-            keyring.delete(item)
-        raise
-    retry_forgotten(store, keyring)
-    return stored
+    return point_to(store, keyring, connection, webhook_item=item)
