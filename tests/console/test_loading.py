@@ -1,16 +1,21 @@
 """A list that is still being read says so, and claims nothing about what it will hold."""
 
+import asyncio
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 
 import pytest
 from textual.pilot import Pilot
 
 from amp_console.connections import ConnectionStore
 from amp_console.console import DemoTrouble
+from amp_console.console.screens.base import BaseScreen
 from amp_console.console.widgets.grid import Grid, RowsState
 from amp_console.console.widgets.grid.widget import READING
 from tests.console.gate import blocked_reads
 from tests.console.harness import ConsoleHarness, picture, services, until, until_shown
+from tests.console.host import hosted
 from tests.console.sample_audiences import GHOSTS, connect_with_audiences
 
 pytestmark = pytest.mark.anyio
@@ -169,3 +174,22 @@ async def test_while_a_connection_is_opened_none_is_said_to_be_missing(
         await until_shown(pilot, GHOSTS)
         await pilot.press("3")
         await until_shown(pilot, "partial")
+
+
+async def test_of_a_cursor_that_moves_on_only_the_newest_position_is_read(tmp_path: Path) -> None:
+    async with hosted(tmp_path, BaseScreen) as (host, pilot):
+        screen = host.screen
+        assert isinstance(screen, BaseScreen)
+        gate, done = asyncio.Event(), list[int]()
+
+        async def read(position: int) -> None:
+            await gate.wait()
+            done.append(position)
+
+        for position in range(100):
+            screen.loader.follow("detail", partial(read, position))
+            await pilot.pause()
+        gate.set()
+        await until(pilot, lambda: done == [0, 99])
+        screen.loader.follow("detail", partial(read, 100))
+        await until(pilot, lambda: done == [0, 99, 100])

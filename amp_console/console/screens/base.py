@@ -21,6 +21,7 @@ from amp_console.console.session import Session
 from amp_console.console.widgets.filter_bar import FilterBar
 from amp_console.console.widgets.grid import Grid
 from amp_console.console.widgets.key_footer import KeyFooter
+from amp_console.console.widgets.split import Split
 
 
 class BaseScreen(Screen[None]):
@@ -148,6 +149,9 @@ class BaseScreen(Screen[None]):
             self.services.notifications.post(reason, "warning")
 
     def action_back(self) -> None:
+        """Go back one step: from a detail to its list, else to where one came from."""
+        if any(split.leave() for split in self.query(Split)):
+            return
         if len(self.app.screen_stack) > 2:  # the blank one below, and home
             self.app.pop_screen()
 

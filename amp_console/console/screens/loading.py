@@ -25,6 +25,31 @@ class Loader:
         """`loaded` is called after each read in a worker."""
         self._screen = screen
         self._loaded = loaded
+        self._wanted: dict[str, Read | None] = {}
+
+    def follow(self, group: str, read: Read) -> None:
+        """Read what a cursor came to, after the read of this group that is under way.
+
+        While the cursor moves on, only its newest position waits: at most one read is under way
+        and one waits, however fast a key repeats. `read` shows what it read only if the cursor is
+        still there.
+        """
+        is_under_way = group in self._wanted
+        self._wanted[group] = read
+        if is_under_way:
+            return
+
+        async def read_the_newest() -> None:
+            try:
+                while (wanted := self._wanted.get(group)) is not None:
+                    self._wanted[group] = None
+                    await self.run(wanted)
+            finally:
+                del self._wanted[group]
+            self._loaded()
+
+        work: Any = read_the_newest
+        self._screen.run_worker(work, group=group)
 
     def start(self, group: str, read: Read) -> None:
         """Read in a worker; it replaces the one of this group that is under way."""

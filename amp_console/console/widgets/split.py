@@ -1,0 +1,104 @@
+"""A list and what is under its cursor: side by side, one below the other, or one at a time."""
+
+from textual import events
+from textual.containers import Container
+from textual.geometry import Size
+from textual.widget import Widget
+
+BESIDE, BELOW = 140, 110
+"""The columns from which the detail is beside its list, and below it."""
+BELOW_LINES = 28
+"""The lines from which both fit below each other."""
+
+
+class Split(Container):
+    """A list and its detail.
+
+    From `BESIDE` columns the detail is beside the list, from `BELOW` columns below it. With less
+    room it takes the list's place once it is entered. `enter` moves the focus to the detail and
+    `leave` moves it back to where it was; neither changes anything else of the list.
+    """
+
+    DEFAULT_CSS = """
+    Split { layout: vertical; height: 1fr; }
+    Split > .split--list { width: 1fr; height: 1fr; }
+    Split > .split--detail { width: 1fr; height: 1fr; }
+    Split.-beside { layout: horizontal; }
+    """
+
+    def __init__(self, main: Widget, detail: Widget, *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(main.add_class("split--list"), detail.add_class("split--detail"), id=id)
+        self._main = main
+        self._detail = detail
+        self._has_detail = True
+        self._came_from: Widget | None = None
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether there is room for the list or the detail, and not for both."""
+        return not (self.has_class("-beside") or self.has_class("-below"))
+
+    @property
+    def is_entered(self) -> bool:
+        """Whether the detail has the focus."""
+        focused = self.screen.focused
+        return focused is not None and self._detail in focused.ancestors_with_self
+
+    @property
+    def has_detail(self) -> bool:
+        """Whether there is anything to show beside the list; without it the list has all room."""
+        return self._has_detail
+
+    @has_detail.setter
+    def has_detail(self, has_detail: bool) -> None:
+        if has_detail != self._has_detail:
+            self._has_detail = has_detail
+            if not has_detail:
+                self.leave()
+            self._arrange()
+
+    def enter(self) -> None:
+        """Move the focus to the detail, and show it if it was not shown."""
+        if not self._has_detail or self.is_entered:
+            return
+        self._came_from = self.screen.focused
+        self._detail.display = True
+        target = _first_focusable(self._detail)
+        if target is not None:
+            self.screen.set_focus(target)
+        self._arrange()
+
+    def leave(self) -> bool:
+        """Move the focus back to the list; False where it was not in the detail."""
+        if not self.is_entered:
+            return False
+        self._main.display = True
+        back = self._came_from
+        if back is None or not back.focusable:
+            back = _first_focusable(self._main)
+        self.screen.set_focus(back)
+        self._arrange()
+        return True
+
+    def on_mount(self) -> None:
+        self._fit(self.screen.size)
+
+    def on_resize(self, event: events.Resize) -> None:
+        self._fit(event.size)
+
+    def _fit(self, size: Size) -> None:
+        """Arrange both for so much room."""
+        width, height = size
+        is_beside = width >= BESIDE
+        self.set_class(is_beside, "-beside")
+        self.set_class(not is_beside and width >= BELOW and height >= BELOW_LINES, "-below")
+        self._arrange()
+
+    def _arrange(self) -> None:
+        is_entered = self.is_entered
+        self._detail.display = self._has_detail and (is_entered or not self.is_alone)
+        self._main.display = not (is_entered and self.is_alone)
+
+
+def _first_focusable(widget: Widget) -> Widget | None:
+    return next((found for found in (widget, *widget.query("*")) if found.focusable), None)

@@ -1,0 +1,98 @@
+"""A detail is beside its list, below it, or in its place, as there is room; Esc leads back."""
+
+import pytest
+from textual.app import App, ComposeResult
+from textual.containers import Vertical
+from textual.pilot import Pilot
+from textual.widgets import Input
+
+from amp_console.console.widgets.split import Split
+
+pytestmark = pytest.mark.anyio
+
+
+class Sheet(App[None]):
+    """Two fields as a list, one as its detail."""
+
+    def compose(self) -> ComposeResult:
+        yield Split(
+            Vertical(Input(id="first"), Input(id="second"), id="list"),
+            Vertical(Input(id="more"), id="detail"),
+        )
+
+    @property
+    def split(self) -> Split:
+        return self.query_one(Split)
+
+    def shown(self) -> list[str]:
+        return [name for name in ("list", "detail") if self.query_one(f"#{name}").display]
+
+
+def places(pilot: Pilot[None]) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Where list and detail begin: column and line."""
+    regions = [pilot.app.query_one(name).region for name in ("#list", "#detail")]
+    return (regions[0].x, regions[0].y), (regions[1].x, regions[1].y)
+
+
+@pytest.mark.parametrize(
+    ("size", "detail_at"), [((140, 24), (70, 0)), ((200, 50), (100, 0)), ((110, 28), (0, 14))]
+)
+async def test_with_room_for_both_the_detail_is_beside_its_list_or_below(
+    size: tuple[int, int], detail_at: tuple[int, int]
+) -> None:
+    app = Sheet()
+    async with app.run_test(size=size) as pilot:
+        await pilot.pause()
+        assert app.shown() == ["list", "detail"]
+        assert places(pilot) == ((0, 0), detail_at)
+
+
+@pytest.mark.parametrize("size", [(80, 24), (109, 50), (139, 27)])
+async def test_with_less_room_the_detail_takes_the_place_of_its_list_once_it_is_entered(
+    size: tuple[int, int],
+) -> None:
+    app = Sheet()
+    async with app.run_test(size=size) as pilot:
+        await pilot.pause()
+        assert app.shown() == ["list"]
+        app.query_one("#second").focus()
+        await pilot.pause()
+        app.split.enter()
+        await pilot.pause()
+        assert app.shown() == ["detail"]
+        assert app.focused is app.query_one("#more")
+        assert app.split.leave()
+        await pilot.pause()
+        assert app.shown() == ["list"]
+        assert app.focused is app.query_one("#second")
+        assert not app.split.leave()
+
+
+async def test_a_window_that_narrows_keeps_what_has_the_focus() -> None:
+    app = Sheet()
+    async with app.run_test(size=(140, 40)) as pilot:
+        app.query_one("#more").focus()
+        await pilot.resize_terminal(80, 24)
+        await pilot.pause()
+        assert app.shown() == ["detail"]
+        await pilot.resize_terminal(120, 40)
+        await pilot.pause()
+        assert app.shown() == ["list", "detail"]
+        assert app.split.leave()
+        assert app.focused is app.query_one("#first")
+
+
+async def test_without_a_detail_the_list_has_all_the_room_and_the_focus() -> None:
+    app = Sheet()
+    async with app.run_test(size=(140, 40)) as pilot:
+        app.split.enter()
+        app.split.has_detail = False
+        await pilot.pause()
+        assert app.shown() == ["list"]
+        assert app.query_one("#list").region.width == 140
+        assert app.focused is app.query_one("#first")
+        app.split.enter()
+        assert app.focused is app.query_one("#first")
+        app.split.has_detail = True
+        await pilot.pause()
+        assert app.shown() == ["list", "detail"]
