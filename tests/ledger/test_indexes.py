@@ -19,7 +19,7 @@ from amp_console.ledger.rejected import (
 from amp_console.values import Operation
 from tests.ledger.helpers import deliver, enters, left, read
 
-WISHES = [
+STATEMENTS = [
     RejectedFilter(),
     RejectedFilter(audience_id=1),
     RejectedFilter(text="ghost"),
@@ -65,7 +65,7 @@ def test_how_audiences_stand(ledger: Ledger) -> None:
     assert all(ONLY.match(step) for step in found), found
 
 
-@pytest.mark.parametrize("query", WISHES, ids=str)
+@pytest.mark.parametrize("query", STATEMENTS, ids=str)
 def test_groups_and_counts_of_the_rejected(ledger: Ledger, query: RejectedFilter) -> None:
     for work in (rejection_groups, count_rejected):
         found = looks(ledger, lambda db, work=work: work(db, query))  # type: ignore[misc]
@@ -73,7 +73,7 @@ def test_groups_and_counts_of_the_rejected(ledger: Ledger, query: RejectedFilter
         assert all(ONLY.match(step) for step in found), found
 
 
-@pytest.mark.parametrize("query", WISHES, ids=str)
+@pytest.mark.parametrize("query", STATEMENTS, ids=str)
 def test_a_page_reads_those_it_shows_and_no_others(ledger: Ledger, query: RejectedFilter) -> None:
     found = looks(ledger, lambda db: rejected_page(db, query, 1, 1))
     assert found
