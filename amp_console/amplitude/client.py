@@ -110,7 +110,7 @@ class AmplitudeClient:
         Each call costs one of the month's 500.
         """
         path = f"{_DOWNLOADS}/request/{quote(cohort_id, safe='')}"
-        call = Call(path, {"props": "0"}, cohort_id=cohort_id, is_spent=True)
+        call = Call(path, {"props": "0"}, cohort_id=cohort_id, has_side_effect=True)
         return await self._exchange.read(call, partial(reading.request_id, cohort_id=cohort_id))
 
     async def download_ready(self, request_id: str) -> bool:

@@ -32,19 +32,19 @@ SLOWEST = 1024  # bytes of a file that have to come within the time of a stall
 class Call(NamedTuple):
     """A request: a POST if it has a body. `cohort_id` is the cohort it names, if it names one.
 
-    `is_spent` says that it takes effect although it is a GET: it starts something that counts.
+    `has_side_effect` is for a GET that starts something: a download that counts against the quota.
     """
 
     path: str
     params: Mapping[str, str] | None = None
     body: bytes | None = None
     cohort_id: str | None = None
-    is_spent: bool = False
+    has_side_effect: bool = False
 
     @property
     def has_effect(self) -> bool:
         """Whether a lost answer leaves it unknown what happened."""
-        return self.body is not None or self.is_spent
+        return self.body is not None or self.has_side_effect
 
 
 class Received(NamedTuple):

@@ -6,7 +6,7 @@ from amp_console.console.glyphs import Glyphs
 from amp_console.console.widgets.grid import Cell
 
 SECOND = 1_000_000  # microseconds
-JITTER = 10 * SECOND  # a moment so little ahead of a clock that ticks is now
+CLOCK_TOLERANCE = 10 * SECOND  # a moment so little ahead of a clock that ticks is now
 MINUTE, HOUR, DAY = 60 * SECOND, 3_600 * SECOND, 86_400 * SECOND
 
 
@@ -35,7 +35,7 @@ def ago(then: int | None, now: int, glyphs: Glyphs) -> str:
     if then is None:
         return glyphs.dash
     passed = now - then
-    if passed < -JITTER:
+    if passed < -CLOCK_TOLERANCE:
         return at(then)
     if passed < 10 * SECOND:
         return "just now"

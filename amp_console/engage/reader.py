@@ -117,7 +117,7 @@ class EventReader:
                 events.append((number, content))
             else:
                 own.refuse(number, NOT_AN_OBJECT)
-        self._judge(events, own, event_in, _as_it_is)
+        self._judge(events, own, event_in, _unchanged)
         changes, own.changes = own.changes, []
         for change in changes:
             if not all(map(is_text, change.audience)):
@@ -156,7 +156,7 @@ class EventReader:
                     audience = self._audience(personas, counts)
                     known = personas
                 if not isinstance(audience, AudienceRef):
-                    if context is not None or not self._opens(number, line, counts):
+                    if context is not None or not self._judge_envelope(number, line, counts):
                         filtered[audience if event.type else FilterReason.NO_EVENT] += 1
                     continue
                 is_member = membership(event, audience.key)
@@ -199,8 +199,8 @@ class EventReader:
             return False
         return only.computation_id != audience.computation_id
 
-    def _opens(self, number: int, line: Any, counts: EventCounts) -> bool:
-        """Judge the events in an envelope; False where the line is none."""
+    def _judge_envelope(self, number: int, line: Any, counts: EventCounts) -> bool:
+        """Judge the events in an envelope. Return False if the line is not an envelope."""
         if isinstance(line, bytes):
             line = json_text.decode(line) if may_be_envelope(line) else None
         contents = contents_of(line) if isinstance(line, dict) else None
@@ -251,7 +251,7 @@ def _fault(error: Exception, worse: ValueError) -> str:
     return f"not JSON: {fault.partition(' (byte ')[0].partition(': line ')[0]}"
 
 
-def _as_it_is(content: Any) -> Any:
+def _unchanged(content: Any) -> Any:
     return content
 
 
