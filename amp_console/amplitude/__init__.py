@@ -1,8 +1,9 @@
-"""Amplitude's HTTP API, typed: its calls, its answers, its errors and the words on its wire."""
+"""Amplitude's HTTP API, typed: its calls, its answers, its errors and the words on its wire.
 
-import logging
+The HTTP library is not imported here: `AmplitudeClient` is in `client`, the addresses in `hosts`,
+and in `network` what the environment sets for connections.
+"""
 
-from amp_console.amplitude.client import AmplitudeClient
 from amp_console.amplitude.errors import (
     AmplitudeError,
     AnswerTooLong,
@@ -22,9 +23,7 @@ from amp_console.amplitude.errors import (
     Unconfirmed,
     Unreachable,
 )
-from amp_console.amplitude.hosts import checked_base_url, region_url
 from amp_console.amplitude.members_file import CohortMember
-from amp_console.amplitude.network import NetworkSettings
 from amp_console.amplitude.shapes import (
     Cohort,
     Ids,
@@ -36,7 +35,6 @@ from amp_console.amplitude.shapes import (
 )
 
 __all__ = [
-    "AmplitudeClient",
     "AmplitudeError",
     "AnswerTooLong",
     "BadRequest",
@@ -50,7 +48,6 @@ __all__ = [
     "KeysRefused",
     "MembersChanged",
     "NetworkSettingInvalid",
-    "NetworkSettings",
     "NoConnection",
     "RateLimited",
     "ServerTrouble",
@@ -63,10 +60,4 @@ __all__ = [
     "Uploaded",
     "Usage",
     "UserMatch",
-    "checked_base_url",
-    "region_url",
 ]
-
-# Both log full URLs below WARNING, and a URL may hold a user ID or a signed link.
-for _name in ("httpx", "httpcore"):
-    logging.getLogger(_name).setLevel(logging.WARNING)

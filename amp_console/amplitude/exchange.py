@@ -1,6 +1,7 @@
 """One request and its answer: keys are added, and trouble is raised as one of our own errors."""
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -19,6 +20,10 @@ from amp_console.amplitude.refusals import RefusedCall, judge, retry_after
 from amp_console.amplitude.transport import Transport
 from amp_console.amplitude.unpacking import unpacked
 from amp_console.values import Credentials
+
+# Both log full URLs below WARNING, and a URL may hold a user ID or a signed link.
+for _name in ("httpx", "httpcore"):
+    logging.getLogger(_name).setLevel(logging.WARNING)
 
 T = TypeVar("T")
 

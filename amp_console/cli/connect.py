@@ -112,7 +112,7 @@ def _kept(known: "Connection") -> dict[str, Any]:
 
 
 def _checked_url(base_url: str | None) -> str | None:
-    from amp_console.amplitude import checked_base_url
+    from amp_console.amplitude.hosts import checked_base_url
 
     return checked_base_url(base_url) if base_url else None
 
@@ -149,7 +149,7 @@ def _test(connection: "Connection", credentials: "Credentials") -> "KeysAccepted
     """Test the keys; a refusal ends the command with nothing saved."""
     import asyncio
 
-    from amp_console.amplitude import AmplitudeClient
+    from amp_console.amplitude.client import AmplitudeClient
     from amp_console.sync.connection_options import client_for
     from amp_console.sync.queries.key_check import WrongRegion, check_keys
     from amp_console.values import Region

@@ -2,8 +2,8 @@
 
 import sys
 from shlex import quote
+from typing import TYPE_CHECKING
 
-from amp_console.amplitude import AmplitudeClient
 from amp_console.cli.exits import Exit
 from amp_console.cli.interrupts import until_interrupted
 from amp_console.cli.output import ask, say
@@ -17,6 +17,9 @@ from amp_console.sync.delivery.context import RunContext
 from amp_console.sync.delivery.plan import Plan, remarks
 from amp_console.sync.delivery.run import AudienceReport, RunReport, deliver
 from amp_console.text import clean, plural
+
+if TYPE_CHECKING:
+    from amp_console.amplitude.client import AmplitudeClient
 
 MAX_NOTE_LENGTH = 1000  # characters; some of them are Amplitude's
 
@@ -61,7 +64,7 @@ def is_interactive() -> bool:
 
 
 def run_plan(
-    plan: Plan, connection: Connection, ledger: Ledger, client: AmplitudeClient, tally: ReadCounts
+    plan: Plan, connection: Connection, ledger: Ledger, client: "AmplitudeClient", tally: ReadCounts
 ) -> RunReport:
     """Deliver a plan, with progress on stderr; interruptible as `until_interrupted` says."""
     with ProgressMeter("Syncing") as meter:

@@ -110,7 +110,7 @@ def _on_signals(handler: "Callable[[int, object], None] | signal.Handlers") -> N
 
 
 def _run_headless(folder: Path, simulator: "Simulator", events: int, seed: int) -> int:
-    from amp_console.amplitude import AmplitudeClient
+    from amp_console.amplitude.client import AmplitudeClient
     from amp_console.cli import delivering
     from amp_console.cli.importing import describe, read_events
     from amp_console.connections import Connection

@@ -3,18 +3,22 @@
 import asyncio
 import signal
 from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from amp_console.amplitude import AmplitudeClient
 from amp_console.cli.output import say
 from amp_console.sync.timing import Stop
+
+if TYPE_CHECKING:
+    from amp_console.amplitude.client import AmplitudeClient
 
 T = TypeVar("T")
 
 GRACE = 10.0  # seconds the request in flight has to end after the first Ctrl-C
 
 
-def until_interrupted(client: AmplitudeClient, work: Callable[[Stop], Coroutine[Any, Any, T]]) -> T:
+def until_interrupted(
+    client: "AmplitudeClient", work: Callable[[Stop], Coroutine[Any, Any, T]]
+) -> T:
     """Do a run's work with a client until it ends, or until Ctrl-C or SIGTERM.
 
     The first signal lets the request in flight end, for ten seconds at most; the second one
@@ -34,7 +38,7 @@ def until_interrupted(client: AmplitudeClient, work: Callable[[Stop], Coroutine[
 
 
 async def with_signals(
-    client: AmplitudeClient,
+    client: "AmplitudeClient",
     work: Callable[[], Coroutine[Any, Any, T]],
     interrupted: Callable[["asyncio.Future[T]"], None],
 ) -> T:

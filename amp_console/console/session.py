@@ -2,9 +2,8 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
-from amp_console.amplitude import AmplitudeClient
 from amp_console.connections import Connection, KeySource, find_keys, restricted
 from amp_console.console.background import aside
 from amp_console.console.environment import Environment, LaunchOptions
@@ -12,6 +11,9 @@ from amp_console.console.notifications import Notifications
 from amp_console.ledger import Db, open_ledger
 from amp_console.sync.connection_options import client_for
 from amp_console.values import Credentials
+
+if TYPE_CHECKING:
+    from amp_console.amplitude.client import AmplitudeClient
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -79,7 +81,7 @@ class Session:
                 self._credentials, self.key_source = await self._find(self.connection)
             return self._credentials
 
-    async def client(self) -> AmplitudeClient:
+    async def client(self) -> "AmplitudeClient":
         """Return a client with the connection's keys. Raises `KeysError`."""
         return client_for(self.connection, await self.credentials(), self._environment.region_urls)
 

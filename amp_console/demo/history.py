@@ -6,7 +6,6 @@ in the simulated Amplitude. Only the clock is scripted.
 
 from typing import TYPE_CHECKING
 
-from amp_console.amplitude import AmplitudeClient
 from amp_console.demo.clock import DAY, HOUR, MINUTE, SECOND
 from amp_console.demo.dataset import (
     ABANDONERS,
@@ -27,6 +26,7 @@ from amp_console.sync.audience_settings import SettingsChange
 from amp_console.values import IdType, Operation
 
 if TYPE_CHECKING:
+    from amp_console.amplitude.client import AmplitudeClient
     from amp_console.simulator import Simulator
 
 OWNER, OTHER_OWNER = "ana@acme.example", "noor@acme.example"
@@ -72,7 +72,7 @@ class History:
         """The users because of which Amplitude refuses the whole request."""
         return frozenset(user_ids(self._seed, SHOPPERS, FIRST_SHOPPERS, REFUSED))
 
-    async def seed_all(self, client: AmplitudeClient) -> None:
+    async def seed_all(self, client: "AmplitudeClient") -> None:
         """Seed the history in its order, the small audiences first and the largest one last.
 
         Raises `SeedingStopped` once the demo has ended.
@@ -90,7 +90,7 @@ class History:
             await step(client)
             self.progress = number / len(steps)
 
-    async def _pending_changes(self, _: AmplitudeClient) -> None:
+    async def _pending_changes(self, _: "AmplitudeClient") -> None:
         """Changes that no run has delivered yet."""
         self._change_in_amplitude()
         self._recent_shoppers()
@@ -104,14 +104,14 @@ class History:
             ids = [f"{owner[:3]}-{number}-{n}" for n in range(size)]
             world.create_cohort(name, owner, world.resolve(ids, IdType.USER_ID).found, type=kind)
 
-    async def _first_run(self, client: AmplitudeClient) -> None:
+    async def _first_run(self, client: "AmplitudeClient") -> None:
         for definition, hours in ((LAPSED, 9), (TRIAL, 20)):
             self._enter(
                 definition, self._ago(6 * DAY + hours * HOUR), self._ago(6 * DAY + 3 * HOUR)
             )
         await self._seeder.sync(client, self._ago(6 * DAY + 2 * HOUR), LAPSED, TRIAL)
 
-    async def _churn(self, client: AmplitudeClient) -> None:
+    async def _churn(self, client: "AmplitudeClient") -> None:
         """An audience on Amplitude ID, linked to a cohort that existed before."""
         world, at = self._simulator.world, self._ago(5 * DAY + 3 * HOUR)
         people = user_ids(self._seed, CHURN, 0, CHURN.people)
@@ -130,7 +130,7 @@ class History:
         self._seeder.link(CHURN, there, requested)
         await self._seeder.sync(client, self._ago(5 * DAY + 2 * HOUR), CHURN)
 
-    async def _shoppers(self, client: AmplitudeClient) -> None:
+    async def _shoppers(self, client: "AmplitudeClient") -> None:
         """Four runs: a rate limit, rejected users, Amplitude down, and up again."""
         from amp_console.simulator import Answer, Call
 
@@ -151,7 +151,7 @@ class History:
         await seeder.sync(client, self._ago(7 * HOUR), SHOPPERS)
         await seeder.sync(client, self._ago(6 * HOUR), SHOPPERS)
 
-    async def _break_trial(self, client: AmplitudeClient) -> None:
+    async def _break_trial(self, client: "AmplitudeClient") -> None:
         """A colleague deletes the cohort in Amplitude, and a run detects it."""
         self._simulator.world.drop_cohort(self._seeder.cohort(TRIAL))
         since, until = self._ago(5 * HOUR), self._ago(140 * MINUTE)
@@ -203,7 +203,7 @@ class History:
         change_groups = spread([*shoppers, *own], since, until, self._seeder.rng)
         self._seeder.read(NEWSLETTER, self._ago(30 * MINUTE), change_groups)
 
-    async def _abandoners(self, client: AmplitudeClient) -> None:
+    async def _abandoners(self, client: "AmplitudeClient") -> None:
         self._enter(ABANDONERS, self._ago(26 * HOUR), self._ago(6 * MINUTE))
         await self._seeder.sync(client, self._ago(4 * MINUTE), ABANDONERS)
 

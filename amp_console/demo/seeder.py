@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from amp_console.amplitude import AmplitudeClient
 from amp_console.connections import Connection, Limits
 from amp_console.demo.clock import Clock
 from amp_console.demo.dataset import AudienceDefinition, ChangeGroup, event_lines
@@ -28,6 +27,7 @@ from amp_console.sync.sources.registry import open_reader
 from amp_console.sync.timing import Stop, Timing
 
 if TYPE_CHECKING:
+    from amp_console.amplitude.client import AmplitudeClient
     from amp_console.simulator import Cohort
 
 # One cohort after the other, so that the same seed makes the same requests in the same order.
@@ -109,7 +109,7 @@ class Seeder:
         self._ledger.write(set_link, known.id, cohort.id, cohort.name, Link.EXISTING)
 
     async def sync(
-        self, client: AmplitudeClient, at: int, *definitions: AudienceDefinition
+        self, client: "AmplitudeClient", at: int, *definitions: AudienceDefinition
     ) -> None:
         """Carry out a run as of `at`, over real HTTP."""
         self._check_running()

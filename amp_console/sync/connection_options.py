@@ -1,24 +1,31 @@
 """What a connection's settings ask for: a client of its project, and how its events are read."""
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from amp_console.amplitude import AmplitudeClient, checked_base_url, region_url
 from amp_console.connections import Connection
 from amp_console.engage import FieldMapping, ReadOptions
 from amp_console.ledger import Db
 from amp_console.ledger.audiences import AudienceNotFound, find_audience
 from amp_console.values import Credentials, Region
 
+if TYPE_CHECKING:
+    from amp_console.amplitude.client import AmplitudeClient
+
 
 def client_for(
     connection: Connection,
     credentials: Credentials,
     region_urls: Mapping[Region, str] | None = None,
-) -> AmplitudeClient:
+) -> "AmplitudeClient":
     """Return a client for a connection's project; its requests time out as the limits say.
 
     `region_urls` replace the addresses of Amplitude's regions.
     """
+    # Not at the top: the HTTP library costs 0.1 s, and whatever reads the ledger alone needs none.
+    from amp_console.amplitude.client import AmplitudeClient  # noqa: PLC0415
+    from amp_console.amplitude.hosts import checked_base_url, region_url  # noqa: PLC0415
+
     if connection.base_url:
         url = checked_base_url(connection.base_url)
     elif region_urls is not None:

@@ -2,7 +2,7 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
-from amp_console.amplitude import AmplitudeClient
+from amp_console.amplitude.client import AmplitudeClient
 from amp_console.values import Credentials, Secret
 from tests.amplitude.scripted import ScriptedServer
 

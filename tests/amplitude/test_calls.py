@@ -3,7 +3,6 @@ import pytest
 
 from amp_console import __version__
 from amp_console.amplitude import (
-    AmplitudeClient,
     BadRequest,
     Cohort,
     CohortGone,
@@ -15,6 +14,7 @@ from amp_console.amplitude import (
     Usage,
     UserMatch,
 )
+from amp_console.amplitude.client import AmplitudeClient
 from amp_console.values import Credentials, IdType, Operation
 from tests.amplitude.scripted import ScriptedServer, json_reply, reply
 

@@ -9,7 +9,6 @@ import msgspec
 import pytest
 
 from amp_console.amplitude import (
-    AmplitudeClient,
     BadRequest,
     CohortGone,
     KeysReason,
@@ -20,6 +19,7 @@ from amp_console.amplitude import (
     TooLarge,
     Upload,
 )
+from amp_console.amplitude.client import AmplitudeClient
 from amp_console.simulator import (
     Answer,
     Behaviour,

@@ -5,7 +5,6 @@ from contextlib import aclosing
 import pytest
 
 from amp_console.amplitude import (
-    AmplitudeClient,
     AmplitudeError,
     BadRequest,
     CohortGone,
@@ -17,6 +16,7 @@ from amp_console.amplitude import (
     TimedOut,
     Transient,
 )
+from amp_console.amplitude.client import AmplitudeClient
 from amp_console.amplitude.unpacking import LARGEST_PIECE, unpacked
 from amp_console.values import Credentials
 from tests.amplitude.scripted import Reply, ScriptedServer, Then, json_reply, reply

@@ -1,6 +1,6 @@
 import pytest
 
-from amp_console.amplitude import checked_base_url, region_url
+from amp_console.amplitude.hosts import checked_base_url, region_url
 from amp_console.values import Region
 
 

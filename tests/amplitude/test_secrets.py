@@ -3,7 +3,8 @@ import traceback
 
 import pytest
 
-from amp_console.amplitude import AmplitudeClient, AmplitudeError, Unconfirmed
+from amp_console.amplitude import AmplitudeError, Unconfirmed
+from amp_console.amplitude.client import AmplitudeClient
 from amp_console.values import Credentials, IdType, Operation
 from tests.amplitude.scripted import Reply, ScriptedServer, Then, json_reply, reply
 

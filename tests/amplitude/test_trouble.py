@@ -5,7 +5,6 @@ from datetime import UTC, datetime
 import pytest
 
 from amp_console.amplitude import (
-    AmplitudeClient,
     AmplitudeError,
     AnswerTooLong,
     BadRequest,
@@ -21,6 +20,7 @@ from amp_console.amplitude import (
     Unconfirmed,
     Unreachable,
 )
+from amp_console.amplitude.client import AmplitudeClient
 from amp_console.values import Credentials, IdType, Operation
 from tests.amplitude.scripted import Reply, ScriptedServer, Then, json_reply, reply
 

@@ -15,8 +15,9 @@ import httpx
 import pytest
 import trustme
 
-from amp_console.amplitude import AmplitudeClient, AmplitudeError, NoConnection, Unreachable
+from amp_console.amplitude import AmplitudeError, NoConnection, Unreachable
 from amp_console.amplitude.attempt import Attempt
+from amp_console.amplitude.client import AmplitudeClient
 from amp_console.values import Credentials
 from tests.amplitude.proxies import SocksProxy, TestProxy
 from tests.amplitude.scripted import ScriptedServer, json_reply

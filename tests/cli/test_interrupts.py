@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from amp_console.amplitude import AmplitudeClient
+from amp_console.amplitude.client import AmplitudeClient
 from amp_console.cli.interrupts import with_signals
 from amp_console.values import Credentials, Secret
 

@@ -5,13 +5,8 @@ from contextlib import suppress
 
 import pytest
 
-from amp_console.amplitude import (
-    AmplitudeClient,
-    KeysRefused,
-    NoConnection,
-    RateLimited,
-    ServerTrouble,
-)
+from amp_console.amplitude import KeysRefused, NoConnection, RateLimited, ServerTrouble
+from amp_console.amplitude.client import AmplitudeClient
 from amp_console.demo.trouble import KINDS, Troubles, occasional_faults
 from amp_console.simulator import Answer, Call, RefuseIds, Rule, Simulator
 from amp_console.values import IdType, Operation

@@ -2,7 +2,8 @@
 
 import pytest
 
-from amp_console.amplitude import AmplitudeClient, AmplitudeError
+from amp_console.amplitude import AmplitudeError
+from amp_console.amplitude.client import AmplitudeClient
 from amp_console.simulator import Answer, Rule
 from amp_console.sync.queries.cohorts import sizes, static_cohorts
 from tests.sync.workspace import Workspace

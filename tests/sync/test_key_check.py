@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from amp_console.amplitude import AmplitudeClient, KeysReason, KeysRefused
+from amp_console.amplitude import KeysReason, KeysRefused
+from amp_console.amplitude.client import AmplitudeClient
 from amp_console.simulator import Simulator
 from amp_console.sync.queries.key_check import WrongRegion, check_keys
 from amp_console.values import Credentials, Region, Secret

@@ -18,7 +18,8 @@ from time import monotonic
 import msgspec
 import pytest
 
-from amp_console.amplitude import AmplitudeClient, MembersChanged
+from amp_console.amplitude import MembersChanged
+from amp_console.amplitude.client import AmplitudeClient
 from amp_console.connections.read_only import ReadOnly
 from amp_console.engage.lines import BOM, LINE_LIMIT
 from amp_console.ledger.audiences import Audience, all_audiences

@@ -2,7 +2,7 @@
 
 import pytest
 
-from amp_console.amplitude import AmplitudeClient
+from amp_console.amplitude.client import AmplitudeClient
 from amp_console.ledger import deliveries, runs
 from amp_console.ledger.sources import ReadCounts
 from amp_console.simulator import Answer, Call, Reset, Rule

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from amp_console.amplitude import AmplitudeClient
+from amp_console.amplitude.client import AmplitudeClient
 from amp_console.ledger import LedgerError
 from amp_console.ledger.audiences import Link
 from amp_console.ledger.comparisons import (

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from amp_console.amplitude import AmplitudeClient
+from amp_console.amplitude.client import AmplitudeClient
 from amp_console.connections import Connection, Limits
 from amp_console.engage import FieldMapping, ReadOptions
 from amp_console.ledger import Ledger

@@ -3,13 +3,17 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from amp_console.amplitude import AmplitudeClient, KeysRefused
+from amp_console.amplitude import KeysRefused
 from amp_console.connections import Connection
 from amp_console.ledger import Ledger
 from amp_console.ledger.runs import RunKind
 from amp_console.sync.delivery.progress import Observer, Progress, ignore
 from amp_console.sync.timing import Stop, Timing
+
+if TYPE_CHECKING:
+    from amp_console.amplitude.client import AmplitudeClient
 
 
 class RunStopped(Exception):
@@ -29,7 +33,7 @@ class RunContext:
 
     connection: Connection
     ledger: Ledger
-    client: AmplitudeClient
+    client: "AmplitudeClient"
     timing: Timing = field(default_factory=Timing)
     stop: Stop = field(default_factory=Stop)
     observe: Observer = ignore

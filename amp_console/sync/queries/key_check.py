@@ -1,11 +1,15 @@
 """Testing a connection's keys before they are saved."""
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from amp_console.amplitude import AmplitudeClient, AmplitudeError, KeysReason, KeysRefused
+from amp_console.amplitude import AmplitudeError, KeysReason, KeysRefused
 from amp_console.values import Region
+
+if TYPE_CHECKING:
+    from amp_console.amplitude.client import AmplitudeClient
 
 
 class KeysAccepted(msgspec.Struct, frozen=True):
@@ -27,7 +31,7 @@ class WrongRegion(Exception):
 
 
 async def check_keys(
-    client_for: Callable[[Region], AmplitudeClient], region: Region, *, has_other: bool
+    client_for: "Callable[[Region], AmplitudeClient]", region: Region, *, has_other: bool
 ) -> KeysAccepted:
     """Ask Amplitude for its cohorts with the keys; the call costs none of the quotas.
 
@@ -42,7 +46,7 @@ async def check_keys(
         raise
 
 
-async def _check_other_region(client: AmplitudeClient, named: Region) -> None:
+async def _check_other_region(client: "AmplitudeClient", named: Region) -> None:
     try:
         await _ask(client)
     except AmplitudeError:
@@ -50,7 +54,7 @@ async def _check_other_region(client: AmplitudeClient, named: Region) -> None:
     raise WrongRegion(named)
 
 
-async def _ask(client: AmplitudeClient) -> KeysAccepted:
+async def _ask(client: "AmplitudeClient") -> KeysAccepted:
     async with client:
         cohorts = await client.list_cohorts()
     ids = frozenset(cohort.app_id for cohort in cohorts if cohort.app_id is not None)

@@ -4,14 +4,17 @@ import enum
 from collections.abc import Collection
 from datetime import UTC, datetime
 from pathlib import PurePath
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from amp_console.amplitude import AmplitudeClient
 from amp_console.ledger import Db
 from amp_console.ledger.deliveries import Reason
 from amp_console.ledger.people import PersonRecord, find_person
 from amp_console.values import IdType, Operation
+
+if TYPE_CHECKING:
+    from amp_console.amplitude.client import AmplitudeClient
 
 
 class PersonVerdict(enum.StrEnum):
@@ -220,7 +223,7 @@ _SENTENCES = {
 }
 
 
-async def look_up_user(client: AmplitudeClient, text: str) -> UserLookup:
+async def look_up_user(client: "AmplitudeClient", text: str) -> UserLookup:
     """Search Amplitude for exactly this identifier, of either ID type.
 
     The search also finds users whose ID only begins with it; they do not count. Amplitude allows

@@ -1,12 +1,16 @@
 """The monthly quota of downloads: how much is used before another one is spent."""
 
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from amp_console.amplitude import AmplitudeClient, Transient
+from amp_console.amplitude import Transient
 from amp_console.ledger import Ledger
 from amp_console.ledger.downloads import starts_since
+
+if TYPE_CHECKING:
+    from amp_console.amplitude.client import AmplitudeClient
 
 MONTHLY = 500  # Growth and Enterprise plans (Amplitude's Behavioral Cohorts API page)
 
@@ -44,7 +48,7 @@ def reset_day(resets_at: str | None) -> str:
     return f"{day.day} {day:%b}"
 
 
-async def ask_quota(client: AmplitudeClient, ledger: Ledger, now: int) -> Quota:
+async def ask_quota(client: "AmplitudeClient", ledger: Ledger, now: int) -> Quota:
     """Ask Amplitude, or count our own downloads if it does not answer.
 
     `now` in microseconds since 1970. Raises `AmplitudeError`s that waiting does not fix.

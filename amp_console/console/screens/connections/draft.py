@@ -5,7 +5,6 @@ from typing import NamedTuple, TypeVar
 
 import msgspec
 
-from amp_console.amplitude import checked_base_url
 from amp_console.connections import Connection, checked_email, checked_keys, checked_name
 from amp_console.text import trimmed
 from amp_console.values import Credentials, Region, Secret
@@ -107,7 +106,11 @@ def _app_id(text: str) -> int:
 
 def _base_url(text: str) -> str | None:
     url = trimmed(text)
-    return checked_base_url(url) if url else None
+    if not url:
+        return None
+    from amp_console.amplitude.hosts import checked_base_url
+
+    return checked_base_url(url)
 
 
 def _credentials(entered: Entered, told: dict[str, str]) -> Credentials | None:

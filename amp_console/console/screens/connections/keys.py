@@ -3,17 +3,11 @@
 import enum
 from collections.abc import Mapping
 from functools import partial
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from amp_console.amplitude import (
-    AmplitudeClient,
-    AmplitudeError,
-    KeysReason,
-    KeysRefused,
-    Transient,
-)
+from amp_console.amplitude import AmplitudeError, KeysReason, KeysRefused, Transient
 from amp_console.connections import Connection, KeysError, KeysProblem, store_keys
 from amp_console.console.background import aside
 from amp_console.console.context import Services
@@ -23,6 +17,9 @@ from amp_console.sync.connection_options import client_for
 from amp_console.sync.queries.key_check import KeysAccepted, WrongRegion, check_keys
 from amp_console.text import plural
 from amp_console.values import Credentials, Region
+
+if TYPE_CHECKING:
+    from amp_console.amplitude.client import AmplitudeClient
 
 AS_BEFORE = "The keys are where they were."
 IN_MEMORY = "The keys work for this session only: they are not saved anywhere."
@@ -148,7 +145,7 @@ async def try_keys(
     `region_urls` are asked instead of Amplitude's own addresses.
     """
 
-    def client(region: Region) -> AmplitudeClient:
+    def client(region: Region) -> "AmplitudeClient":
         of_region = msgspec.structs.replace(connection, region=region)
         return client_for(of_region, credentials, region_urls)
 
