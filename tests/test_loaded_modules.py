@@ -1,18 +1,82 @@
 """What importing each package loads: no package of a higher layer, and nothing slow too early."""
 
+import json
+import os
 import subprocess
 import sys
+from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 
+from amp_console.connections import Connection, ConnectionStore, Folders
+from amp_console.ledger import open_ledger
+from amp_console.sync.connection_options import read_options
+from amp_console.sync.ingest.importer import Importer
+from amp_console.sync.sources.registry import open_reader
+from tests.sync.workspace import OWNER, event
+
 HEAVY = ("textual", "rich", "httpx", "msgspec", "keyring", "uvicorn", "starlette", "asyncio")
+NETWORK = {"httpx", "httpcore", "anyio", "certifi", "socksio", "uvicorn", "starlette"}
+"""What only asking Amplitude or receiving webhooks needs."""
+SCREEN = {"textual", "rich", "pygments", "markdown_it"}
+"""What only the console needs."""
 
 
-def loaded_by(statement: str) -> set[str]:
+def loaded_by(statement: str, environ: Mapping[str, str] | None = None) -> set[str]:
     """The modules that are loaded after running a statement in a new interpreter."""
     code = f"{statement}\nimport sys; print(*sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    return set(done.stdout.split())
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, **(environ or {})},
+    )
+    return set(done.stdout.splitlines()[-1].split())
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """A home with one connection, and an audience in its ledger."""
+    folders = Folders.locate({"AMP_CONSOLE_HOME": str(tmp_path)})
+    folders.prepare()
+    connection = Connection(name="Acme", app_id=153957, owner_email=OWNER)
+    ConnectionStore(folders.config_file).save(connection)
+    file = tmp_path / "events.ndjson"
+    file.write_text(json.dumps(event("ana", True, audience="newsletter")) + "\n")
+    with open_ledger(folders.ledger(connection.id)) as ledger:
+        Importer(ledger, open_reader, read_options(connection)).run([str(file)])
+    return tmp_path
+
+
+def loaded_by_commands(home: Path, *commands: str) -> set[str]:
+    """The modules that are loaded after these commands, one after the other in one interpreter."""
+    code = (
+        "from amp_console.cli.app import commands\n"
+        f"for line in {commands!r}:\n"
+        "    status = commands.main(line.split(), standalone_mode=False)\n"
+        "    assert not status, line"
+    )
+    return loaded_by(code, {"AMP_CONSOLE_HOME": str(home)})
+
+
+def test_commands_that_read_the_ledger_load_no_network_and_no_screen(home: Path) -> None:
+    loaded = loaded_by_commands(
+        home,
+        "audiences",
+        "audiences --json",
+        "audience newsletter",
+        "errors",
+        "errors --json",
+        "person ana",
+        "runs",
+        "runs --json",
+        "connections",
+        "sync --dry-run",
+    )
+    assert "sqlite3" in loaded
+    assert loaded & (NETWORK | SCREEN | {"keyring", "watchfiles"}) == set()
 
 
 def test_the_command_line_starts_without_anything_heavy() -> None:
