@@ -19,9 +19,9 @@ def runs(run_id: int | None, as_json: bool, connection_name: str | None) -> int:
     from amp_console.cli.documents import print_document, run_document
     from amp_console.cli.resources import open_connection
     from amp_console.cli.tables import table
+    from amp_console.ledger.run_log import run_outcome
     from amp_console.ledger.runs import all_runs
     from amp_console.sync.formatting import iso_time, refused_words
-    from amp_console.sync.queries.history import run_outcome
 
     with open_connection(connection_name) as (_, ledger):
         found = ledger.read(all_runs, dead=ledger.dead_runs())

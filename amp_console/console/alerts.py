@@ -21,7 +21,10 @@ class AlertNotifier:
 
     def report(self, alert: Alert) -> None:
         """Post the alert; ring the bell unless it says that something is over."""
-        self._notifications.post(alert.text, "information" if alert.is_over else "warning")
+        # The live session logs it.
+        self._notifications.post(
+            alert.text, "information" if alert.is_over else "warning", is_kept=False
+        )
         if alert.is_over:
             return
         self._app.bell()

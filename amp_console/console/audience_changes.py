@@ -50,7 +50,7 @@ async def switch(services: Services, audience: Audience) -> None:
     changed = await apply(services, audience, SettingsChange(enabled=not audience.enabled))
     if changed is not None:
         state = "on: Sync all includes it" if changed.enabled else "off: Sync all skips it"
-        services.notifications.post(f"“{clean(changed.name)}” is {state}.")
+        services.notifications.post(f"“{clean(changed.name)}” is {state}.", is_kept=False)
 
 
 async def _unlink(services: Services, audience: Audience) -> Audience | None:
@@ -58,7 +58,8 @@ async def _unlink(services: Services, audience: Audience) -> Audience | None:
     changed = await apply(services, audience, SettingsChange(unlink=True))
     if changed is not None:
         services.notifications.post(
-            f"“{clean(changed.name)}” is unlinked. The next sync makes a new cohort."
+            f"“{clean(changed.name)}” is unlinked. The next sync makes a new cohort.",
+            is_kept=False,
         )
     return changed
 

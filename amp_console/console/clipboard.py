@@ -23,9 +23,11 @@ class Clipboard:
         try:
             _write_private(self._file, text)
         except OSError:
-            self._notifications.post("Copied, if your terminal allows it.")
+            self._notifications.post("Copied, if your terminal allows it.", is_kept=False)
         else:
-            self._notifications.post(f"Copied. If your terminal did not take it: {self._file}")
+            self._notifications.post(
+                f"Copied. If your terminal did not take it: {self._file}", is_kept=False
+            )
 
 
 def _write_private(file: Path, text: str) -> None:

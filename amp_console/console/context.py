@@ -20,6 +20,7 @@ from amp_console.console.figures import Figures
 from amp_console.console.glyphs import Glyphs
 from amp_console.console.jobs.base import ConsoleChange, LedgerChanged
 from amp_console.console.jobs.under_way import Jobs
+from amp_console.console.message_log import MessageLog
 from amp_console.console.notifications import Notifications
 from amp_console.console.routes import Route
 from amp_console.console.session import Session, Sessions
@@ -55,7 +56,8 @@ class Services:
         self.clock = AgeClock(app, environment.timing)
         self.changes: Signal[ConsoleChange] = Signal(app, "changes")
         """Published when there is something new to see: what, says the type."""
-        self.notifications = Notifications(app, environment.timing.now)
+        self.messages = MessageLog(lambda: self.session)
+        self.notifications = Notifications(app, environment.timing.now, self.messages.add)
         self.appearance = Appearance(app, self.environment, options, self.notifications)
         self.clipboard = Clipboard(app, environment.folders.data / "copied.txt", self.notifications)
         self.alerts = AlertNotifier(
@@ -114,6 +116,7 @@ class Services:
 
     def _session_changed(self) -> None:
         self.figures.forget()
+        self.messages.flush()
         self.publish_ledger_change()
 
 

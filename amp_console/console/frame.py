@@ -94,7 +94,7 @@ def _progress(services: Services) -> str:
 
 
 MAX_LINES, MARGIN = 3, 8  # lines that it takes; columns that padding and word breaks cost
-MAX_LENGTH = 1_000  # characters; the event log shows a longer notification whole
+MAX_LENGTH = 1_000  # characters; the log shows a longer notification whole
 STYLES = {"information": GOOD, "warning": WARN, "error": BAD}
 
 

@@ -44,7 +44,7 @@ MAIN = {
     MainScreen.ERRORS: "errors.list:ErrorsScreen",
     MainScreen.RUNS: "runs.list:RunsScreen",
     MainScreen.CONNECTIONS: "connections.list:ConnectionsScreen",
-    MainScreen.EVENTS: "events:EventsScreen",
+    MainScreen.EVENTS: "log.view:LogScreen",
     MainScreen.PERSON: "person:PersonScreen",
     MainScreen.LIVE: "live.view:LiveScreen",
 }

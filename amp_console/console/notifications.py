@@ -8,12 +8,22 @@ from textual.app import App
 from textual.notifications import SeverityLevel
 from textual.signal import Signal
 
+from amp_console.ledger.event_log import Severity
 from amp_console.text import escaped
 
 MAX_ENTRIES = 1_000
 SECONDS: dict[SeverityLevel, float] = {"information": 6.0, "warning": 9.0, "error": 15.0}
 """How long a notification is shown."""
 _RANKS: dict[SeverityLevel, int] = {"information": 0, "warning": 1, "error": 2}
+
+_SEVERITIES: dict[SeverityLevel, Severity] = {
+    "information": Severity.INFORMATION,
+    "warning": Severity.WARNING,
+    "error": Severity.ERROR,
+}
+
+Keep = Callable[[str, Severity, int], None]
+"""Keeps a text of a severity and a time in microseconds since 1970."""
 
 Later = Callable[[float, Callable[[], None]], object]
 """Calls a function after so many seconds."""
@@ -52,6 +62,10 @@ class Notices:
         self._later(SECONDS[severity], lambda: self._expire(notice))
         self._changed()
 
+    def is_shown(self, text: str, severity: SeverityLevel) -> bool:
+        """Whether the same notification is shown already."""
+        return Notice(text, severity) in self._shown
+
     def clear(self) -> None:
         """Show none of them any more."""
         if self._shown:
@@ -75,9 +89,11 @@ class NotificationEntry(NamedTuple):
 class Notifications:
     """Posts notifications, and logs them."""
 
-    def __init__(self, app: App[Any], now: Callable[[], int]) -> None:
+    def __init__(self, app: App[Any], now: Callable[[], int], keep: Keep) -> None:
+        """`keep` writes a notification into the log, which outlasts this console."""
         self._app = app
         self._now = now
+        self._keep = keep
         self.entries: deque[NotificationEntry] = deque(maxlen=MAX_ENTRIES)
         self.count = 0
         """How many there were ever: `entries` keeps the last ones only."""
@@ -85,14 +101,27 @@ class Notifications:
         """Published when other notifications are shown."""
         self.shown = Notices(app.set_timer, lambda: self.changed.publish(None))
 
-    def post(self, text: str, severity: SeverityLevel = "information") -> None:
-        """Log a notification, and show it above the footer for a while."""
+    def post(
+        self, text: str, severity: SeverityLevel = "information", *, is_kept: bool = True
+    ) -> None:
+        """Show a notification above the footer for a while, and log it.
+
+        With `is_kept` False the log does not keep it: what it says is there already, or passes.
+        """
         text = escaped(text)
-        self.log(text, severity)
+        if is_kept:
+            self.log(text, severity)
+        else:
+            self._remember(text, severity)
         self._show(text, severity)
 
     def log(self, text: str, severity: SeverityLevel = "information") -> None:
-        """Log it without showing it."""
+        """Log it without showing it. What is shown already is not logged again."""
+        if not self.shown.is_shown(text, severity):
+            self._keep(text, _SEVERITIES[severity], self._now())
+        self._remember(text, severity)
+
+    def _remember(self, text: str, severity: SeverityLevel) -> None:
         self.entries.append(NotificationEntry(self._now(), severity, text))
         self.count += 1
 

@@ -113,7 +113,7 @@ class GuidedTour:
             self._advance.clear()
             services_of(
                 self._console
-            ).notifications.shown.clear()  # of the previous stop; the event log keeps them
+            ).notifications.shown.clear()  # of the previous stop; the log keeps them
             self._show_caption()
             for step in stop.steps:
                 await self._run_step(step, stop.pause)

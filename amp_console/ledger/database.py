@@ -15,12 +15,20 @@ from pathlib import Path
 from types import TracebackType
 from typing import Concatenate, NamedTuple, ParamSpec, Self, TypeVar
 
-from amp_console.ledger.backups import BackupOptions, Backups, BackupSkipped, open_to_read
+from amp_console.ledger.backups import (
+    Backup,
+    BackupOptions,
+    Backups,
+    BackupSkipped,
+    open_to_read,
+)
 from amp_console.ledger.db import Db
 from amp_console.ledger.errors import LedgerError, damaged, explain, explain_os
+from amp_console.ledger.event_log import log_backup
 from amp_console.ledger.files import EMPTY, prepare
 from amp_console.ledger.locks import FileLocks
-from amp_console.ledger.runs import end_dead_runs, running_locks
+from amp_console.ledger.run_log import end_and_log_dead_runs
+from amp_console.ledger.runs import running_locks
 from amp_console.ledger.schema import migrate
 
 P = ParamSpec("P")
@@ -53,6 +61,7 @@ class Ledger:
         self.backups = Backups(path, backups or BackupOptions())
         self._locks = FileLocks(path)
         self.notices: tuple[str, ...] = ()
+        self._made: Backup | None = None  # before a migration
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="ledger")
         try:
             self._db = self._thread.submit(self._guard, self._open, now).result()
@@ -157,6 +166,8 @@ class Ledger:
             db.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
             db.execute("PRAGMA foreign_keys = ON")
             migrate(db, lambda version: self._back_up_before(version + 1, now()))
+            if self._made is not None:
+                log_backup(db, self._made.path.name, self._made.size, now())
         except BaseException:
             db.close()
             raise
@@ -165,7 +176,7 @@ class Ledger:
     def _back_up_before(self, version: int, now: int) -> None:
         """Make a backup; without space for one, the migration, which needs little, still runs."""
         try:
-            self.backups.make(f"before-version-{version}", now)
+            self._made = self.backups.make(f"before-version-{version}", now)
         except BackupSkipped as skipped:
             self.notices += (str(skipped),)
 
@@ -180,7 +191,7 @@ class Ledger:
     def _end_dead_runs(self) -> None:
         dead = self._find_dead_runs()
         if dead:  # else no process that writes is waited for
-            self._transaction("BEGIN IMMEDIATE", lambda db: end_dead_runs(db, dead))
+            self._transaction("BEGIN IMMEDIATE", lambda db: end_and_log_dead_runs(db, dead))
 
     def _transaction(self, begin: str, work: Callable[[Db], T]) -> T:
         self._db.execute(begin)

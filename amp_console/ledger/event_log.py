@@ -1,45 +1,150 @@
-"""The log of what was done: imports and settings. Runs have a history of their own."""
+"""The log: everything that was done with a ledger, by any process, in words."""
 
 import enum
+import os
+import socket
+from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
-from amp_console.ledger.db import Db
+from amp_console.ledger.db import EVERY, Db
 
-MAX_ENTRIES = 10_000  # entries that are kept
+MAX_ENTRIES = 100_000  # entries that are kept
 
 
 class LogKind(enum.StrEnum):
-    """What a log entry is about."""
+    """What a log entry is about. Runs have the words of `RunKind`."""
 
     IMPORT = "import"
+    SYNC = "sync"
+    COMPARE = "compare"
+    RECONCILE = "reconcile"
+    LIVE = "live"
+    RETRY = "retry"
+    LINK = "link"
     SETTINGS = "settings"
+    KEYS = "keys"
+    BACKUP = "backup"
+    MESSAGE = "message"  # of a console to its operator
+
+
+class Severity(enum.IntEnum):
+    """How urgent a log entry is: an operator should check a warning, and act on an error."""
+
+    INFORMATION = 0
+    WARNING = 1
+    ERROR = 2
 
 
 class LogEntry(msgspec.Struct, frozen=True):
     """Something that was done, in words; `at` in microseconds since 1970.
 
-    `is_bad`: an operator should look at it.
+    `run_id` and `audience_id` are what it is about. `process` names the process that did it
+    ("process 71 on desk", "" where that is not known); `id` is 0 before it is kept.
     """
 
     at: int
     kind: LogKind
     text: str
-    is_bad: bool = False
+    severity: Severity = Severity.INFORMATION
+    run_id: int | None = None
+    audience_id: int | None = None
+    process: str = ""
+    id: int = 0
+
+
+class LogFilter(msgspec.Struct, frozen=True):
+    """Which entries to select: `text` is a part of one, ignoring case; no `kinds` are all kinds.
+
+    `since` is a time in microseconds since 1970, `after` the id of an entry kept before them.
+    """
+
+    text: str = ""
+    kinds: tuple[LogKind, ...] = ()
+    since: int | None = None
+    after: int = 0
+
+
+def this_process() -> str:
+    """Name this process as `LogEntry.process` does."""
+    return process_name(os.getpid(), socket.gethostname())
+
+
+def process_name(pid: int, host: str) -> str:
+    """Name a process for people."""
+    return f"process {pid} on {host}"
 
 
 def add_log_entry(db: Db, entry: LogEntry) -> None:
-    """Keep an entry; the oldest ones are dropped beyond `MAX_ENTRIES`."""
+    """Keep an entry of this process; the oldest ones are dropped beyond `MAX_ENTRIES`."""
     row = db.execute(
-        "INSERT INTO log_entry (at, kind, text, is_bad) VALUES (?, ?, ?, ?) RETURNING id",
-        (entry.at, entry.kind, entry.text, entry.is_bad),
+        "INSERT INTO log_entry (at, kind, text, severity, run_id, audience_id, process) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?) RETURNING id",
+        (
+            entry.at,
+            entry.kind,
+            entry.text,
+            int(entry.severity),
+            entry.run_id,
+            entry.audience_id,
+            entry.process or this_process(),
+        ),
     ).fetchone()
     db.execute("DELETE FROM log_entry WHERE id <= ?", (row[0] - MAX_ENTRIES,))
 
 
-def log_entries(db: Db, limit: int) -> list[LogEntry]:
-    """The last `limit` entries, the newest first."""
+def log_page(db: Db, criteria: LogFilter, offset: int = 0, limit: int = EVERY) -> list[LogEntry]:
+    """Some of the entries, the newest first."""
+    where, values = _where(criteria)
     rows = db.execute(
-        "SELECT at, kind, text, is_bad FROM log_entry ORDER BY id DESC LIMIT ?", (limit,)
+        "SELECT at, kind, text, severity, run_id, audience_id, process, id FROM log_entry "
+        f"WHERE {where} ORDER BY at DESC, id DESC LIMIT ? OFFSET ?",
+        (*values, limit, offset),
     )
-    return [LogEntry(at, LogKind(kind), text, bool(is_bad)) for at, kind, text, is_bad in rows]
+    return [_entry(row) for row in rows]
+
+
+def log_counts(db: Db, criteria: LogFilter) -> dict[LogKind, int]:
+    """How many entries match by kind, whatever kinds the filter names; kinds without any lack."""
+    where, values = _where(msgspec.structs.replace(criteria, kinds=()))
+    rows = db.execute(f"SELECT kind, count(*) FROM log_entry WHERE {where} GROUP BY kind", values)
+    return {LogKind(kind): count for kind, count in rows}
+
+
+def count_log(db: Db, criteria: LogFilter) -> int:
+    """How many entries match."""
+    where, values = _where(criteria)
+    return int(db.execute(f"SELECT count(*) FROM log_entry WHERE {where}", values).fetchone()[0])
+
+
+def newest_log_id(db: Db) -> int:
+    """The id of the entry that was kept last; 0 where there is none."""
+    row = db.execute("SELECT coalesce(max(id), 0) FROM log_entry").fetchone()
+    return int(row[0])
+
+
+def log_backup(db: Db, name: str, size: int, now: int) -> None:
+    """Log that the ledger was backed up, into a file of this name and size in bytes."""
+    text = f"Ledger backed up: {name}, {size / 1_000_000:,.1f} MB."
+    add_log_entry(db, LogEntry(now, LogKind.BACKUP, text))
+
+
+def _where(criteria: LogFilter) -> tuple[str, list[Any]]:
+    where = "id > ?"
+    values: list[Any] = [criteria.after]
+    if criteria.kinds:
+        where += f" AND kind IN ({', '.join('?' * len(criteria.kinds))})"
+        values += criteria.kinds
+    if criteria.since is not None:
+        where += " AND at >= ?"
+        values.append(criteria.since)
+    if criteria.text:
+        where += " AND instr(lower(text), lower(?)) > 0"
+        values.append(criteria.text)
+    return where, values
+
+
+def _entry(row: Sequence[Any]) -> LogEntry:
+    at, kind, text, severity, *rest = row
+    return LogEntry(at, LogKind(kind), text, Severity(severity), *rest)

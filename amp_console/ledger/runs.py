@@ -11,6 +11,7 @@ import msgspec
 from amp_console.ledger.audiences import LABEL, audience
 from amp_console.ledger.counts import outstanding
 from amp_console.ledger.db import EVERY, Db
+from amp_console.ledger.event_log import process_name
 from amp_console.ledger.refused_requests import RefusedRequests, refused_requests
 from amp_console.ledger.sources import ReadCounts
 
@@ -235,15 +236,6 @@ def runs_of_audience(
     return [AudienceRun(found_run, counts) for found_run, counts in found if found_run is not None]
 
 
-def this_process() -> str:
-    """Name this process as `Run.holder` does."""
-    return _process(os.getpid(), socket.gethostname())
-
-
-def _process(pid: int, host: str) -> str:
-    return f"process {pid} on {host}"
-
-
 def _counts(row: Sequence[Any]) -> AudienceCounts:
     values = list(row)
     values[-1] = bool(values[-1])
@@ -252,7 +244,7 @@ def _counts(row: Sequence[Any]) -> AudienceCounts:
 
 def _run(db: Db, row: Sequence[Any], dead: Collection[int]) -> Run:
     id_, kind, start, end, status, note, *tally, pid, host = row[:_SUMS]
-    holder = _process(pid, host) if pid else ""
+    holder = process_name(pid, host) if pid else ""
     if status == RunStatus.RUNNING and id_ in dead:
         status, end = RunStatus.INTERRUPTED, _last_sign(db, id_)
     refused = refused_requests(db, id_) if kind == RunKind.LIVE else ()

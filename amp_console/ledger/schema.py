@@ -322,6 +322,47 @@ INSERT INTO checkpoint (key, value)
 DROP TABLE tail;
 """
 
+# Runs, too, have their words in the log now: it can be filtered and paged as one table.
+_LOG_OF_EVERYTHING = """
+ALTER TABLE log_entry RENAME COLUMN is_bad TO severity;  -- 0 information, 1 warning, 2 error
+ALTER TABLE log_entry ADD COLUMN run_id INTEGER;         -- what it is about
+ALTER TABLE log_entry ADD COLUMN audience_id INTEGER;
+ALTER TABLE log_entry ADD COLUMN process TEXT NOT NULL DEFAULT '';  -- that did it
+CREATE INDEX log_entry_by_time ON log_entry (at, id);
+INSERT INTO log_entry (at, kind, text, severity, run_id, process)
+    SELECT started_at, kind,
+        CASE kind WHEN 'sync' THEN 'Sync' WHEN 'compare' THEN 'Comparison'
+            WHEN 'reconcile' THEN 'Repair' ELSE 'Live session' END
+        || ' started: run ' || id || '.',
+        0, id, CASE WHEN pid IS NULL THEN '' ELSE 'process ' || pid || ' on ' || host END
+    FROM run ORDER BY id;
+INSERT INTO log_entry (at, kind, text, severity, run_id, process)
+    SELECT ended_at, kind,
+        CASE kind WHEN 'sync' THEN 'Sync' WHEN 'compare' THEN 'Comparison'
+            WHEN 'reconcile' THEN 'Repair' ELSE 'Live session' END
+        || ' ended: run ' || run.id || ', ' || CASE kind || ' ' || status
+            WHEN 'compare delivered' THEN 'equal' WHEN 'compare partial' THEN 'different'
+            WHEN 'reconcile delivered' THEN 'repaired'
+            WHEN 'reconcile partial' THEN 'differences left' ELSE status END || '. '
+        || CASE WHEN added > 0 THEN printf('%,d added, ', added) ELSE '' END
+        || CASE WHEN removed > 0 THEN printf('%,d removed, ', removed) ELSE '' END
+        || CASE WHEN rejected > 0 THEN printf('%,d rejected, ', rejected) ELSE '' END
+        || printf('%,d', requests) || CASE requests WHEN 1 THEN ' request.' ELSE ' requests.' END
+        || CASE note WHEN '' THEN '' ELSE ' ' || substr(note, 1, 1000) END,
+        CASE WHEN status IN ('stopped', 'interrupted') THEN 1 ELSE 0 END, run.id,
+        CASE WHEN pid IS NULL THEN '' ELSE 'process ' || pid || ' on ' || host END
+    FROM (
+        SELECT id, kind, status, ended_at, note, pid, host,
+            (SELECT coalesce(sum(added), 0) FROM run_audience WHERE run_id = run.id) AS added,
+            (SELECT coalesce(sum(removed), 0) FROM run_audience WHERE run_id = run.id) AS removed,
+            (SELECT coalesce(sum(rejected), 0) FROM run_audience WHERE run_id = run.id)
+                AS rejected,
+            (SELECT coalesce(sum(requests), 0) FROM run_audience WHERE run_id = run.id)
+                AS requests
+        FROM run) AS run
+    WHERE ended_at IS NOT NULL ORDER BY id;
+"""
+
 MIGRATIONS: tuple[str, ...] = (
     *(_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH),
     _REFUSED_REQUESTS,
@@ -332,6 +373,7 @@ MIGRATIONS: tuple[str, ...] = (
     _LOG,
     _LATE_EFFECTS,
     _CHECKPOINTS,
+    _LOG_OF_EVERYTHING,
 )
 """Step n brings a ledger from version n to n + 1. Steps are only ever appended."""
 

@@ -15,7 +15,7 @@ from amp_console.sync.timing import now_in_microseconds
 from amp_console.text import clean
 from amp_console.values import IdType
 
-MAX_LENGTH = 100  # characters of a setting in the event log
+MAX_LENGTH = 100  # characters of a setting in the log
 MAX_NAME_LENGTH = 200  # of the audience's name
 
 
@@ -82,11 +82,20 @@ def _change(
     if requested.unlink:
         cohorts.unlink(db, audience.id)
     changed = known.audience(db, audience.id)
-    changes = "; ".join(_changes(audience, changed))
-    if changes:
-        text = f"Settings of “{clean(changed.name, MAX_NAME_LENGTH)}” changed: {changes}."
-        add_log_entry(db, LogEntry(now, LogKind.SETTINGS, text))
+    _log(db, audience, changed, now)
     return changed
+
+
+def _log(db: Db, before: Audience, after: Audience, now: int) -> None:
+    name = clean(after.name, MAX_NAME_LENGTH)
+    if changes := "; ".join(_changes(before, after)):
+        text = f"Settings of “{name}” changed: {changes}."
+        add_log_entry(db, LogEntry(now, LogKind.SETTINGS, text, audience_id=after.id))
+    if after.cohort_id != before.cohort_id:
+        cohort = after.linked_name or after.cohort_id
+        linked = f"linked to cohort {clean(cohort, MAX_LENGTH)}" if cohort else "unlinked"
+        text = f"“{name}” {linked}."
+        add_log_entry(db, LogEntry(now, LogKind.LINK, text, audience_id=after.id))
 
 
 def _changes(before: Audience, after: Audience) -> Iterator[str]:
@@ -102,9 +111,6 @@ def _changes(before: Audience, after: Audience) -> Iterator[str]:
             yield f"{label} {clean(new, MAX_LENGTH)}" if new else f"{label} reset to the default"
     if after.enabled is not before.enabled:
         yield "enabled" if after.enabled else "disabled"
-    if after.cohort_id != before.cohort_id:
-        cohort = after.linked_name or after.cohort_id
-        yield f"linked to cohort {clean(cohort, MAX_LENGTH)}" if cohort else "unlinked"
 
 
 def _linked_name(audience: Audience, requested: SettingsChange) -> str | None:

@@ -52,7 +52,7 @@ async def walk(pilot: Pilot[None]) -> AsyncIterator[str]:
     yield await go("n", "ConnectionForm")
     yield await go("escape f", "PersonScreen")
     yield await go("t 1 enter", "PersonScreen")
-    yield await go("escape 5", "EventsScreen")
+    yield await go("escape 5", "LogScreen")
     yield await go("6", "LiveScreen")
 
 

@@ -21,4 +21,4 @@ async def test_it_is_told_and_the_console_goes_on(
         await services(pilot).figures.update_sizes()
         await until_notified(pilot, "SSL_CERT_FILE is invalid: /nowhere/ca.pem can't be read")
         await pilot.press("5")
-        await until_shown(pilot, "Event log", "SSL_CERT_FILE")
+        await until_shown(pilot, "Messages", "SSL_CERT_FILE")

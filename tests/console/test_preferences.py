@@ -38,7 +38,7 @@ def kept(harness: ConsoleHarness) -> object:
 
 
 def log(pilot: Pilot[None]) -> Sequence[str]:
-    """What the event log says."""
+    """What the log says."""
     return [happening.text for happening in services(pilot).notifications.entries]
 
 

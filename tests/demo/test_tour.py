@@ -25,7 +25,7 @@ from tests.console.terminal import Terminal
 pytestmark = pytest.mark.anyio
 
 COMMAND = str(Path(sys.executable).parent / "amp-console")
-EVENTS = TourStop("What was said so far.", (Step("5", "EventsScreen"),))
+EVENTS = TourStop("What was said so far.", (Step("5", "LogScreen"),))
 HOME = TourStop("Home again.", (Step("1", "AudiencesScreen"),))
 TROUBLE = TourStop(
     "Trouble.", (Step("!", "TroubleDialog"), Step("1", "TroubleDialog", ("waits as asked",)))
@@ -181,7 +181,7 @@ async def test_escape_ends_it_and_leaves_the_console_usable(harness: ConsoleHarn
 async def test_other_keys_do_nothing_meanwhile(harness: ConsoleHarness) -> None:
     tour = tour_of(EVENTS, HOME)
     async with harness.open(LaunchOptions(tour=tour)) as pilot:
-        await until_shown(pilot, "What was said so far.", "1 of 2", "Event log")
+        await until_shown(pilot, "What was said so far.", "1 of 2", "entries")
         before = pilot.app.screen
         await pilot.press("4", "question_mark", "enter", "f", "x")
         assert pilot.app.screen is before

@@ -9,6 +9,7 @@ from amp_console.ledger import Ledger, open_ledger
 from amp_console.ledger.audiences import all_audiences
 from amp_console.ledger.deliveries import Reason
 from amp_console.ledger.errors import LedgerTooNew
+from amp_console.ledger.event_log import LogFilter, LogKind, log_page
 from amp_console.ledger.rejected import rejected_users
 from amp_console.ledger.runs import RunStatus, all_runs, run_audiences
 from amp_console.ledger.schema import MIGRATIONS
@@ -54,6 +55,23 @@ def test_a_run_that_no_version_ended_is_interrupted(path: Path) -> None:
         run = ledger.read(all_runs)[0]
         assert (run.id, run.status, run.ended_at) == (2, RunStatus.INTERRUPTED, 30)
         assert run.holder == ""
+
+
+def test_the_log_tells_of_the_runs_before_it(path: Path) -> None:
+    with open_ledger(path) as ledger:
+        entries = ledger.read(log_page, LogFilter())
+        assert [(entry.text, entry.run_id) for entry in entries if entry.at < 100] == [
+            ("Sync ended: run 2, interrupted. 0 requests.", 2),
+            ("Sync started: run 2.", 2),
+            (
+                "Sync ended: run 1, partial. 5 added, 4 removed, 3 rejected, 2 requests. was so",
+                1,
+            ),
+            ("Sync started: run 1.", 1),
+        ]
+        backup = entries[0]
+        assert backup.kind is LogKind.BACKUP
+        assert backup.text.startswith("Ledger backed up: ")
 
 
 def test_it_has_the_same_tables_as_a_new_one(path: Path, tmp_path: Path) -> None:

@@ -16,13 +16,16 @@ from amp_console.amplitude import (
     Upload,
     Uploaded,
 )
-from amp_console.ledger import cohorts, uploads
-from amp_console.ledger.audiences import all_audiences, audience
+from amp_console.ledger import Db, cohorts, uploads
+from amp_console.ledger.audiences import Audience, all_audiences, audience
 from amp_console.ledger.cohorts import Creation
 from amp_console.ledger.deliveries import DeliveryBatch
+from amp_console.ledger.event_log import LogEntry, LogKind, add_log_entry
 from amp_console.sync.delivery.plan import cohort_name, owner_email
 from amp_console.sync.delivery.worker import AudienceWorker, words_of
+from amp_console.text import clean
 
+MAX_NAME_LENGTH = 200  # characters of a name in the log
 LATER_CHECKS = (2.0, 5.0, 15.0)  # seconds; a call takes 2 to 4 when nothing is wrong
 
 
@@ -123,8 +126,17 @@ async def _list(worker: AudienceWorker) -> tuple[Cohort, ...]:
 
 
 async def _link(worker: AudienceWorker, cohort_id: str, name: str) -> None:
-    await worker.write(cohorts.link_created, worker.audience.id, cohort_id, name)
+    await worker.write(_link_created, worker.audience, cohort_id, name, worker.run.id, worker.now())
     worker.audience = await worker.read(audience, worker.audience.id)
+
+
+def _link_created(
+    db: Db, known: Audience, cohort_id: str, name: str, run_id: int, now: int
+) -> None:
+    cohorts.link_created(db, known.id, cohort_id, name)
+    for_whom = clean(known.name, MAX_NAME_LENGTH)
+    text = f"Cohort “{clean(name, MAX_NAME_LENGTH)}” ({cohort_id}) created for “{for_whom}”."
+    add_log_entry(db, LogEntry(now, LogKind.LINK, text, run_id=run_id, audience_id=known.id))
 
 
 async def _check_is_new(worker: AudienceWorker, intent: Creation, answer: Uploaded) -> None:

@@ -1,29 +1,68 @@
 """Retrying rejected users: they are pending again, and the next sync sends them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from amp_console.connections import Connection
 from amp_console.connections.read_only import guard
-from amp_console.ledger import Ledger
+from amp_console.ledger import Db, Ledger
+from amp_console.ledger.audiences import audience
+from amp_console.ledger.event_log import LogEntry, LogKind, add_log_entry
 from amp_console.ledger.rejected import RejectedFilter, retry_rejected, retry_users
+from amp_console.sync.timing import now_in_microseconds
+from amp_console.text import clean, plural
 from amp_console.values import IdType
 
+MAX_NAME_LENGTH = 200  # characters of an audience's name in the log
 
-def retry(ledger: Ledger, connection: Connection, chosen: RejectedFilter) -> int:
+
+def retry(
+    ledger: Ledger,
+    connection: Connection,
+    chosen: RejectedFilter,
+    *,
+    now: Callable[[], int] = now_in_microseconds,
+) -> int:
     """Make the chosen users pending again; return how many.
 
     Raises `ReadOnly` and `LedgerError`.
     """
     guard(connection)
-    return ledger.write(retry_rejected, chosen)
+    return ledger.write(_retry, chosen, now())
 
 
 def retry_these(
-    ledger: Ledger, connection: Connection, users: Sequence[tuple[int, IdType, str]]
+    ledger: Ledger,
+    connection: Connection,
+    users: Sequence[tuple[int, IdType, str]],
+    *,
+    now: Callable[[], int] = now_in_microseconds,
 ) -> int:
     """Make these users (audience, ID type, identifier) pending again; return how many.
 
     Raises `ReadOnly` and `LedgerError`.
     """
     guard(connection)
-    return ledger.write(retry_users, users)
+    return ledger.write(_retry_these, users, now())
+
+
+def _retry(db: Db, chosen: RejectedFilter, now: int) -> int:
+    done = retry_rejected(db, chosen)
+    _log(db, done, chosen.audience_id, now)
+    return done
+
+
+def _retry_these(db: Db, users: Sequence[tuple[int, IdType, str]], now: int) -> int:
+    done = retry_users(db, users)
+    audience_ids = {audience_id for audience_id, *_ in users}
+    _log(db, done, audience_ids.pop() if len(audience_ids) == 1 else None, now)
+    return done
+
+
+def _log(db: Db, done: int, audience_id: int | None, now: int) -> None:
+    if not done:
+        return
+    whose = ""
+    if audience_id is not None:
+        whose = f" of “{clean(audience(db, audience_id).name, MAX_NAME_LENGTH)}”"
+    text = f"{plural(done, 'rejected user')}{whose} made pending again."
+    add_log_entry(db, LogEntry(now, LogKind.RETRY, text, audience_id=audience_id))

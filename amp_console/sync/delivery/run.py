@@ -13,7 +13,9 @@ from amp_console.ledger import Db, Ledger, deliveries, late_effects, rate_limits
 from amp_console.ledger.audiences import Audience, audience
 from amp_console.ledger.cohorts import break_link
 from amp_console.ledger.counts import Outstanding, outstanding
+from amp_console.ledger.event_log import LogEntry, LogKind, Severity, add_log_entry
 from amp_console.ledger.locks import AudienceBusy, busy_because, note_holder
+from amp_console.ledger.run_log import log_run_end, log_run_start
 from amp_console.ledger.runs import AudienceCounts, RunKind, RunStatus
 from amp_console.ledger.sources import ReadCounts
 from amp_console.sync.delivery.backoff import RetriesExhausted, limit_note
@@ -23,8 +25,10 @@ from amp_console.sync.delivery.plan import Plan
 from amp_console.sync.delivery.progress import AudienceProgress, Progress, RunSnapshot
 from amp_console.sync.delivery.worker import AudienceWorker
 from amp_console.sync.formatting import uncertain_text
+from amp_console.text import clean
 
 NOTHING_READ = ReadCounts()
+MAX_NAME_LENGTH = 200  # characters of an audience's name in the log
 
 Work = Callable[[AudienceWorker], Awaitable[None]]
 """What a run does for one audience, under its lease. What it raises becomes the audience's note."""
@@ -127,7 +131,7 @@ async def open_run(
     ledger, timing = context.ledger, context.timing
     with ledger.hold_run() as lock:
         await ledger.aend_dead_runs()
-        run_id = await ledger.awrite(runs.begin_run, tally, timing.now(), lock, kind)
+        run_id = await ledger.awrite(_begin, tally, timing.now(), lock, kind, goals)
         progress = Progress(run_id, goals, timing, context.observe)
         yield ActiveRun(context, run_id, kind, progress, on_keys_refused)
 
@@ -135,7 +139,25 @@ async def open_run(
 async def end_run(run: ActiveRun, status: RunStatus, note: str) -> None:
     """Keep in the history how a run ended; raises `LedgerError`."""
     context = run.context
-    await context.ledger.awrite(runs.end_run, run.id, status, note, context.timing.now())
+    await context.ledger.awrite(_end, run.id, status, note, context.timing.now())
+
+
+def _begin(
+    db: Db,
+    tally: ReadCounts,
+    now: int,
+    lock: str,
+    kind: RunKind,
+    goals: Sequence[AudienceProgress],
+) -> int:
+    run_id = runs.begin_run(db, tally, now, lock, kind)
+    log_run_start(db, run_id, kind, [goal.audience_id for goal in goals], now)
+    return run_id
+
+
+def _end(db: Db, run_id: int, status: RunStatus, note: str, now: int) -> None:
+    runs.end_run(db, run_id, status, note, now)
+    log_run_end(db, run_id)
 
 
 async def end_abandoned(ledger: Ledger, last: RunSnapshot, note: str, now: int) -> None:
@@ -151,7 +173,7 @@ def _end_abandoned(db: Db, last: RunSnapshot, note: str, now: int) -> None:
     for progress in last.audiences:
         if not progress.is_over:
             runs.record_audience(db, last.run_id, progress.audience_id, progress.counts, now)
-    runs.end_run(db, last.run_id, RunStatus.STOPPED, note, now)
+    _end(db, last.run_id, RunStatus.STOPPED, note, now)
 
 
 def _status(reports: Sequence[AudienceReport], tally: ReadCounts) -> RunStatus:
@@ -242,7 +264,7 @@ async def _work(worker: AudienceWorker, work: Work) -> str:
         run.refuse_keys(why)
     except CohortGone as error:
         why = _cohort_gone(worker, error)
-        await worker.write(break_link, worker.audience.id, why)
+        await worker.write(_break_link, worker.audience, why, run.id, worker.now())
     except AudienceBlocked as error:
         why = str(error)
     except (RetriesExhausted, AmplitudeError) as error:
@@ -251,6 +273,12 @@ async def _work(worker: AudienceWorker, work: Work) -> str:
         return ""
     worker.counts = msgspec.structs.replace(worker.counts, is_stuck=True)
     return why
+
+
+def _break_link(db: Db, known: Audience, why: str, run_id: int, now: int) -> None:
+    break_link(db, known.id, why)
+    text = f"The link of “{clean(known.name, MAX_NAME_LENGTH)}” is broken. {why}"
+    add_log_entry(db, LogEntry(now, LogKind.LINK, text, Severity.WARNING, run_id, known.id))
 
 
 def _cohort_gone(worker: AudienceWorker, error: CohortGone) -> str:

@@ -1,9 +1,9 @@
-"""The entry that an import leaves in the event log."""
+"""The entry that an import leaves in the log."""
 
 from collections.abc import Sequence
 from pathlib import PurePath
 
-from amp_console.ledger.event_log import LogEntry, LogKind
+from amp_console.ledger.event_log import LogEntry, LogKind, Severity
 from amp_console.ledger.sources import ReadCounts
 from amp_console.text import clean, plural
 
@@ -36,4 +36,4 @@ def import_entry(
     if unreadable:
         text += f" {plural(len(unreadable), 'source')} could not be read."
     is_bad = was_stopped or bool(unreadable) or bool(tally.invalid)
-    return LogEntry(now, LogKind.IMPORT, text, is_bad)
+    return LogEntry(now, LogKind.IMPORT, text, Severity.WARNING if is_bad else Severity.INFORMATION)

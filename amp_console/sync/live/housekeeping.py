@@ -12,9 +12,17 @@ from contextlib import suppress
 from amp_console.ledger import Ledger, LedgerError, runs
 from amp_console.ledger.audiences import all_audiences
 from amp_console.ledger.backups import DAILY, BackupSkipped
+from amp_console.ledger.event_log import (
+    LogEntry,
+    LogKind,
+    Severity,
+    add_log_entry,
+    log_backup,
+)
 from amp_console.ledger.refused_requests import keep_refused
 from amp_console.ledger.requests import forget_requests
 from amp_console.sync.delivery.context import ActiveRun
+from amp_console.sync.live.alerts import Alerts
 from amp_console.sync.live.options import LiveOptions
 from amp_console.sync.live.progress import LiveSnapshot
 
@@ -51,7 +59,11 @@ class DailyBackups:
         try:
             if not await ledger.aread(all_audiences):  # there is nothing in it yet
                 return
-            await asyncio.to_thread(ledger.backups.make, DAILY, self._now(), self._ending.is_set)
+            backup = await asyncio.to_thread(
+                ledger.backups.make, DAILY, self._now(), self._ending.is_set
+            )
+            if backup is not None:
+                await ledger.awrite(log_backup, backup.path.name, backup.size, self._now())
         except (BackupSkipped, LedgerError) as skipped:
             self.trouble = str(skipped)
         else:
@@ -78,6 +90,7 @@ class Housekeeping:
         self._snapshot = snapshot
         self._catch_up = catch_up
         self._observe = observe
+        self._alerts = Alerts()
         self._is_behind = False
         self._task: asyncio.Task[None] | None = None
 
@@ -106,10 +119,18 @@ class Housekeeping:
         ticks = 0
         while True:
             await self._timing.tick(self._options.snapshot_seconds)
-            self._observe(self._snapshot())
+            snapshot = self._snapshot()
+            self._observe(snapshot)
             ticks += 1
             with suppress(LedgerError):  # the next time does it
+                await self._log_alerts(snapshot)
                 await self._keep(ticks)
+
+    async def _log_alerts(self, snapshot: LiveSnapshot) -> None:
+        for alert in self._alerts.observe(snapshot):
+            severity = Severity.INFORMATION if alert.is_over else Severity.WARNING
+            entry = LogEntry(self._timing.now(), LogKind.LIVE, alert.text, severity, self._run_id)
+            await self._ledger.awrite(add_log_entry, entry)
 
     async def _keep(self, ticks: int) -> None:
         options = self._options

@@ -215,7 +215,7 @@ as it is, and lets the next sync make a new one."""
             return
         change = change_asked(made, self._standing.audience)
         if change is None:
-            self.services.notifications.post("Nothing was changed.")
+            self.services.notifications.post("Nothing was changed.", is_kept=False)
             self.leave()
             return
         self.run_worker(self._save(self._standing.audience, change), group="save", exclusive=True)
@@ -225,7 +225,9 @@ as it is, and lets the next sync make a new one."""
             return
         changed = await audience_changes.apply(self.services, known, change)
         if changed is not None:
-            self.services.notifications.post(f"Saved the settings of “{clean(changed.name)}”.")
+            self.services.notifications.post(
+                f"Saved the settings of “{clean(changed.name)}”.", is_kept=False
+            )
             self.leave()
 
     async def _agrees(self, known: Audience) -> bool:

@@ -128,7 +128,7 @@ async def ask_and_retry(
         services.notifications.post(str(error), "error")
         return RetryOutcome()
     hint = "" if answer == "sync" else " Press s to sync them."
-    services.notifications.post(f"{plural(done, 'user')} pending again.{hint}")
+    services.notifications.post(f"{plural(done, 'user')} pending again.{hint}", is_kept=False)
     return RetryOutcome(frozenset(summary.audiences), answer == "sync")
 
 

@@ -16,8 +16,8 @@ from amp_console.console.texts import safe_text
 from amp_console.console.widgets.filter_bar import FilterBar
 from amp_console.console.widgets.grid import Cell, Column, Grid, Row
 from amp_console.console.words import SECOND, aged, lasting
+from amp_console.ledger.run_log import run_outcome
 from amp_console.ledger.runs import Run, all_runs
-from amp_console.sync.queries.history import run_outcome
 from amp_console.text import plural
 
 COLUMNS = (

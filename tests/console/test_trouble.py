@@ -1,16 +1,13 @@
-"""The event log keeps what was done and said; trouble is made in the demo, and nowhere else."""
+"""Trouble is made in the demo, and nowhere else; what was copied is in a file, too."""
 
 from dataclasses import replace
 
 import pytest
 
 from amp_console.console import DemoTrouble
-from amp_console.sync.audience_settings import SettingsChange
 from tests.console.harness import (
     ConsoleHarness,
-    console,
     picture,
-    services,
     until,
     until_gone,
     until_shown,
@@ -42,63 +39,6 @@ class Stage:
     def toggle(self, name: str) -> str:
         self.on ^= {name}
         return f"{name} is {'on' if name in self.on else 'off'} now."
-
-
-async def test_what_was_said_is_kept(harness: ConsoleHarness) -> None:
-    connect_with_audiences(harness)
-    async with harness.open() as pilot:
-        await until_shown(pilot, GHOSTS)
-        services(pilot).notifications.post("[red]Something[/foo] happened.\nTwice.", "error")
-        services(pilot).notifications.post("x" * 400)
-        await pilot.press("5")
-        await until_shown(pilot, "[red]Something[/foo] happened.\\nTwice.", "xxxx…")
-        await pilot.press("G", "enter")
-        await until_shown(pilot, "Event log ·", "Twice.")
-        await pilot.press("y", "escape")
-        assert "Something" in console(pilot).clipboard
-
-
-async def test_the_log_is_not_hidden_by_toasts_and_grows_while_it_is_open(
-    harness: ConsoleHarness,
-) -> None:
-    connect_with_audiences(harness)
-    async with harness.open(size=(80, 24)) as pilot:
-        await until_shown(pilot, GHOSTS)
-        services(pilot).notifications.post("The first.", "warning")
-        await pilot.press("5")
-        await until_shown(pilot, "!   The first.")
-        assert services(pilot).notifications.shown.current is None
-        services(pilot).notifications.post("The second.")
-        await until_shown(pilot, "·   The second.")
-        await pilot.press("slash", *"FIRST", "enter")
-        await until_gone(pilot, "The second.")
-        await pilot.press("y")
-        await until(pilot, lambda: "The first." in console(pilot).clipboard)
-
-
-async def test_nothing_done_is_an_empty_log(harness: ConsoleHarness) -> None:
-    harness.connect()
-    async with harness.open() as pilot:
-        await until_shown(pilot, "No audience yet")
-        await pilot.press("5")
-        await until_shown(pilot, "Nothing has happened yet.")
-
-
-async def test_what_was_done_before_by_other_processes_stands_in_the_log(
-    harness: ConsoleHarness,
-) -> None:
-    connect_with_audiences(harness)
-    async with harness.open() as pilot:
-        await until_shown(pilot, GHOSTS)
-        await pilot.press("5")
-        await until_shown(pilot, "Import of ", "Sync ended: run 1", "Sync of 3 audiences started")
-        with harness.workspace(harness.environment.connections.pick(None)) as workspace:
-            workspace.change(SettingsChange(cohort_name="VIPs"), GHOSTS)
-        await until_shown(pilot, f"Settings of “{GHOSTS}” changed: cohort name VIPs.")
-        await pilot.press("slash", *"ended", "enter")
-        await until_gone(pilot, "Import of")
-        await pilot.press("enter")
-        await until_shown(pilot, "run 1", "Requests")
 
 
 async def test_trouble_is_turned_on_and_off_by_number_and_by_enter(harness: ConsoleHarness) -> None:

@@ -1,0 +1,83 @@
+"""The lines of the log: columns, rows, and where Enter leads from one."""
+
+from amp_console.console.glyphs import Glyphs
+from amp_console.console.routes import (
+    OpenAudienceSettings,
+    OpenErrors,
+    OpenReconcile,
+    OpenRun,
+    Route,
+)
+from amp_console.console.widgets.grid import Cell, Column, Row
+from amp_console.console.words import at
+from amp_console.ledger.event_log import LogEntry, LogKind, Severity, this_process
+
+COLUMNS = (
+    Column("Time", 19),
+    Column("Kind", 10, rank=1),
+    Column("", 1),
+    Column("What happened", 30, flex=1),
+    Column("By", 12, rank=2),
+)
+NAMES = {
+    LogKind.IMPORT: "import",
+    LogKind.SYNC: "sync",
+    LogKind.COMPARE: "comparison",
+    LogKind.RECONCILE: "repair",
+    LogKind.LIVE: "live",
+    LogKind.RETRY: "retry",
+    LogKind.LINK: "link",
+    LogKind.SETTINGS: "settings",
+    LogKind.KEYS: "keys",
+    LogKind.BACKUP: "backup",
+    LogKind.MESSAGE: "message",
+}
+TONES = {Severity.INFORMATION: "", Severity.WARNING: "warn", Severity.ERROR: "bad"}
+HERE = "this console"
+
+
+def row(entry: LogEntry, glyphs: Glyphs) -> Row:
+    """One entry."""
+    tone = TONES[entry.severity]
+    return Row(
+        entry.id,
+        (
+            Cell(at(entry.at), "dim"),
+            Cell(NAMES[entry.kind], "dim"),
+            Cell(sign(entry, glyphs), tone),
+            Cell(entry.text, tone),
+            Cell(process(entry).partition(" on ")[0], "dim"),
+        ),
+    )
+
+
+def sign(entry: LogEntry, glyphs: Glyphs) -> str:
+    """How urgent an entry is, also without colour."""
+    return {
+        Severity.INFORMATION: glyphs.dot,
+        Severity.WARNING: "!",
+        Severity.ERROR: glyphs.bad,
+    }[entry.severity]
+
+
+def process(entry: LogEntry) -> str:
+    """Which process did it; "" where that is not known."""
+    is_here = entry.process == this_process() or entry.id < 0
+    return HERE if is_here else entry.process
+
+
+def line(entry: LogEntry) -> str:
+    """An entry as it is copied."""
+    return "\t".join((at(entry.at), NAMES[entry.kind], entry.text, process(entry)))
+
+
+def route(entry: LogEntry) -> Route | None:
+    """What an entry is about: its comparison, run, errors or audience; None: nothing else."""
+    match entry.kind:
+        case LogKind.COMPARE if entry.audience_id is not None:
+            return OpenReconcile(entry.audience_id)
+        case LogKind.RETRY:
+            return OpenErrors(entry.audience_id)
+        case LogKind.LINK | LogKind.SETTINGS if entry.audience_id is not None:
+            return OpenAudienceSettings(entry.audience_id)
+    return OpenRun(entry.run_id) if entry.run_id is not None else None

@@ -1,0 +1,250 @@
+"""The log: what was done with the ledger, by any process, and what consoles have said."""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import VerticalScroll
+from textual.widgets import Static
+
+from amp_console.console.background import aside
+from amp_console.console.dialogs.export import ExportRequest, export_to
+from amp_console.console.dialogs.text_view import TextView
+from amp_console.console.screens.actions import Need
+from amp_console.console.screens.base import BaseScreen
+from amp_console.console.screens.log.kinds import KINDS, KindBar, LogGroup
+from amp_console.console.screens.log.rows import COLUMNS, NAMES, line, process, route, row
+from amp_console.console.texts import MUTED, lines, safe_text
+from amp_console.console.widgets.grid import Grid
+from amp_console.console.widgets.list_pane import ListPane, ListSource
+from amp_console.console.words import at
+from amp_console.ledger.event_log import (
+    LogEntry,
+    LogFilter,
+    LogKind,
+    log_counts,
+    log_page,
+    newest_log_id,
+)
+from amp_console.sync.queries.log_export import write_log
+
+MAX_COPIED = 10_000  # lines
+MAX_LENGTH = 4_000  # characters of a line that is shown whole
+EVERYTHING = 1 << 62  # as a limit
+EMPTY = """\
+Nothing has happened yet.
+
+Imports, runs, comparisons, live sessions, changed settings and backups are listed here, also those
+of other processes, and everything that the console tells you."""
+
+
+class LogScreen(BaseScreen):
+    """What was done and said, the newest first; new lines appear while it is open."""
+
+    NAME = "Log"
+    HELP = """\
+Everything that was done with this connection, the newest first: imports with their counts, runs,
+comparisons, repairs, live sessions, changed settings and keys, and backups, from this console and
+from other processes. What consoles told you is among it. It is kept when the console quits.
+
+Enter opens the run, comparison or audience of a line, or shows a line whole. t shows one kind of
+lines alone, / those with a text. Y copies and E exports all that are shown; with marked lines,
+Y copies those. v shows any line whole."""
+    CSS_PATH = "view.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("t", "kind(1)", "Kind", id="log.kind"),
+        Binding("T", "kind(-1)", "Previous kind", show=False, id="log.previous_kind"),
+        Binding("v", "whole", "Whole line", show=False, id="log.whole"),
+        Binding("y", "copy", "Copy", id="copy"),
+        Binding("Y", "copy_all", "Copy all", id="log.copy_all"),
+        Binding("E", "export", "Export", id="log.export"),
+        Binding("slash", "filter", "Filter", key_display="/", id="filter"),
+    ]
+    NEEDS = dict.fromkeys(("whole", "copy", "copy_all", "export"), (Need.ROW,))
+    NO_ROW = "The log is empty."
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._revision: object = None
+        self._count = 0  # notifications that are shown
+
+    def body(self) -> ComposeResult:
+        yield KindBar()
+        yield ListPane(
+            self._source,
+            ("entry", "entries"),
+            id="log",
+            grid_id="lines",
+            glyphs=self.services.glyphs,
+            empty=EMPTY,
+            columns=COLUMNS,
+        )
+        with VerticalScroll(id="whole", classes="panel", can_focus=False):
+            yield Static(id="whole-text")
+
+    @property
+    def _lines(self) -> ListPane[LogFilter, LogEntry]:
+        return self.query_one("#log", ListPane)
+
+    @property
+    def _grid(self) -> Grid:
+        return self.query_one("#lines", Grid)
+
+    def on_mount(self) -> None:
+        """Show messages posted while the log is open, too, where nothing else reloads it."""
+        self.set_interval(self.services.environment.tick_seconds, self._check_messages)
+
+    def _check_messages(self) -> None:
+        if self.services.notifications.count != self._count:
+            self.reload()
+
+    # Reading.
+
+    async def load(self) -> None:
+        """Read what is new; the line above the footer would only repeat it."""
+        services = self.services
+        services.notifications.shown.clear()
+        self._count = services.notifications.count
+        newest, session = 0, services.session
+        if session is not None:
+            if await session.dead_runs():
+                await session.screen_ledger.aend_dead_runs()
+            newest = await session.read(newest_log_id)
+        unsaved = services.messages.unsaved
+        self._revision = (session, newest, len(unsaved), unsaved[-1].id if unsaved else 0)
+        is_at_top = self._grid.cursor == 0
+        await self._lines.load()
+        if is_at_top:
+            self._grid.cursor = 0  # follow what is new
+        self._show_whole()
+
+    def _source(self, text: str) -> ListSource[LogFilter, LogEntry]:
+        """The lines of the chosen kinds that contain the text."""
+        bar, glyphs = self.query_one(KindBar), self.services.glyphs
+        group = bar.group
+        query = LogFilter(text=text, kinds=KINDS[group])
+
+        async def count() -> int:
+            counts = await self._counts(query)
+            bar.show(counts)
+            return sum(counts.get(kind, 0) for kind in query.kinds or LogKind)
+
+        return ListSource(
+            query,
+            "Log" if group is LogGroup.ALL else f"Log {glyphs.dot} {group.value.lower()}",
+            COLUMNS,
+            count,
+            lambda offset, limit: self._read(query, offset, limit),
+            lambda entry: row(entry, glyphs),
+            revision=self._revision,
+        )
+
+    async def _counts(self, query: LogFilter) -> dict[LogKind, int]:
+        """How many lines of each kind contain the text."""
+        session = self.services.session
+        counts = {} if session is None else await session.read(log_counts, query)
+        of_any_kind = LogFilter(text=query.text)
+        if waiting := len(self._unsaved(of_any_kind)):
+            counts[LogKind.MESSAGE] = counts.get(LogKind.MESSAGE, 0) + waiting
+        return counts
+
+    async def _read(self, query: LogFilter, offset: int, limit: int) -> Sequence[LogEntry]:
+        """Some of the lines: messages that are not in the ledger yet are the newest ones."""
+        unsaved, session = self._unsaved(query), self.services.session
+        found = unsaved[offset : offset + limit]
+        if session is not None and len(found) < limit:
+            rest = max(0, offset - len(unsaved)), limit - len(found)
+            found += await session.read(log_page, query, *rest)
+        return found
+
+    def _unsaved(self, query: LogFilter) -> list[LogEntry]:
+        if query.kinds and LogKind.MESSAGE not in query.kinds:
+            return []
+        text = query.text.casefold()
+        unsaved = [*self.services.messages.unsaved]
+        return [entry for entry in reversed(unsaved) if text in entry.text.casefold()]
+
+    def apply_filter(self, needle: str) -> None:  # noqa: ARG002  # the list reads its own filter
+        self.loader.start("lines", self._lines.load)
+
+    def on_kind_bar_chosen(self, event: KindBar.Chosen) -> None:
+        """Show only the kinds that were chosen."""
+        self.query_one(KindBar).choose(event.group)
+        self._grid.cursor = 0
+        self.loader.start("lines", self._lines.load)
+
+    # The line under the cursor.
+
+    def on_grid_moved(self) -> None:
+        self._show_whole()
+        self.action_keys.refresh()
+
+    def _show_whole(self) -> None:
+        """Show the line under the cursor whole, where there is room."""
+        entry = self._lines.current
+        text = self.query_one("#whole-text", Static)
+        if entry is None:
+            text.update("")
+            return
+        dot = f" {self.services.glyphs.dot} "
+        about = dot.join(filter(None, (at(entry.at), NAMES[entry.kind], process(entry))))
+        text.update(lines(safe_text((about, MUTED)), safe_text(entry.text, max_length=MAX_LENGTH)))
+
+    def on_grid_opened(self) -> None:
+        """Open what a line is about, or show it whole."""
+        entry = self._lines.current
+        target = None if entry is None else route(entry)
+        if target is not None:
+            self.services.navigate(target)
+        else:
+            self.action_whole()
+
+    def action_whole(self) -> None:
+        """Show the line in a box, where it can be scrolled and copied."""
+        entry = self._lines.current
+        if entry is not None:
+            title = f"Log {self.services.glyphs.dot} {at(entry.at)}"
+            self.app.push_screen(TextView(title, entry.text))
+
+    # Actions.
+
+    def action_filter(self) -> None:
+        self._lines.open_filter()
+
+    def action_kind(self, steps: int) -> None:
+        """Show the next kind of lines alone; after the last one, all."""
+        bar = self.query_one(KindBar)
+        bar.post_message(KindBar.Chosen(bar.after(steps)))
+
+    def action_copy(self) -> None:
+        """Copy the line under the cursor."""
+        entry = self._lines.current
+        if entry is not None:
+            self.services.clipboard.copy(line(entry))
+
+    def action_copy_all(self) -> None:
+        """Copy the marked lines, or all that are shown."""
+        self.run_worker(self._copy_all())
+
+    async def _copy_all(self) -> None:
+        found = self._lines.marked or await self._all_shown(MAX_COPIED)
+        newest_first = sorted(found, key=lambda entry: (entry.at, entry.id), reverse=True)
+        self.services.clipboard.copy("\n".join(line(entry) for entry in newest_first))
+
+    def action_export(self) -> None:
+        """Write all lines that are shown into a file."""
+        question = "Save as CSV, or as .ndjson (replaces an existing file):"
+        self.run_worker(
+            export_to(
+                self.services, "Export the log", question, "amp-console-log.csv", self._export
+            )
+        )
+
+    async def _export(self, request: ExportRequest) -> int:
+        found = await self._all_shown(EVERYTHING)
+        return await aside(write_log, request.path, found, exact=request.exact)
+
+    async def _all_shown(self, limit: int) -> Sequence[LogEntry]:
+        query = self._source(self._lines.filter_text).query
+        return await self._read(query, 0, limit)

@@ -1,0 +1,104 @@
+"""What the log says of a run: one entry when it starts, one when it ends."""
+
+from collections.abc import Collection, Sequence
+
+from amp_console.ledger.audiences import audience
+from amp_console.ledger.comparisons import comparisons_in
+from amp_console.ledger.db import Db
+from amp_console.ledger.event_log import LogEntry, LogKind, Severity, add_log_entry
+from amp_console.ledger.runs import (
+    Run,
+    RunKind,
+    RunStatus,
+    end_dead_runs,
+    run,
+    run_audiences,
+    running_locks,
+)
+from amp_console.text import clean, plural
+
+MAX_NOTE_LENGTH = 1_000  # characters of a note
+MAX_NAME_LENGTH = 200  # of the audience's name
+_NAMES = {
+    RunKind.SYNC: "Sync",
+    RunKind.COMPARE: "Comparison",
+    RunKind.RECONCILE: "Repair",
+    RunKind.LIVE: "Live session",
+}
+_OUTCOMES = {
+    (RunKind.COMPARE, RunStatus.DELIVERED): "equal",
+    (RunKind.COMPARE, RunStatus.PARTIAL): "different",
+    (RunKind.RECONCILE, RunStatus.DELIVERED): "repaired",
+    (RunKind.RECONCILE, RunStatus.PARTIAL): "differences left",
+}
+_BAD = {RunStatus.STOPPED, RunStatus.INTERRUPTED}
+
+
+def run_outcome(kind: RunKind, status: RunStatus) -> str:
+    """How a run of any kind ended, in one or two words."""
+    return _OUTCOMES.get((kind, status), str(status))
+
+
+def log_run_start(
+    db: Db, run_id: int, kind: RunKind, audience_ids: Sequence[int], now: int
+) -> None:
+    """Log that a run started; `audience_ids` are those that it is for, as far as is known."""
+    text = f"{_NAMES[kind]}{_whose(db, audience_ids)} started: run {run_id}."
+    add_log_entry(
+        db,
+        LogEntry(now, LogKind(kind), text, run_id=run_id, audience_id=_only(audience_ids)),
+    )
+
+
+def log_run_end(db: Db, run_id: int) -> None:
+    """Log how a run ended, once that is kept with the run."""
+    ended = run(db, run_id)
+    assert ended is not None
+    assert ended.ended_at is not None
+    severity = Severity.WARNING if ended.status in _BAD else Severity.INFORMATION
+    audience_ids = [item.audience_id for item in run_audiences(db, run_id)]
+    outcome = run_outcome(ended.kind, ended.status)
+    note = f" {clean(ended.note, MAX_NOTE_LENGTH)}" if ended.note else ""
+    entry = LogEntry(
+        ended.ended_at,
+        LogKind(ended.kind),
+        f"{_NAMES[ended.kind]}{_whose(db, audience_ids)} ended: run {run_id}, {outcome}. "
+        f"{_figures(db, ended)}.{note}",
+        severity,
+        run_id,
+        _only(audience_ids),
+        ended.holder if ended.status is RunStatus.INTERRUPTED else "",
+    )
+    add_log_entry(db, entry)
+
+
+def end_and_log_dead_runs(db: Db, dead: Collection[int]) -> None:
+    """End the runs whose process is gone, and log it; see `end_dead_runs`."""
+    ended = sorted(set(dead) & set(running_locks(db)))
+    end_dead_runs(db, ended)
+    for run_id in ended:
+        log_run_end(db, run_id)
+
+
+def _only(audience_ids: Sequence[int]) -> int | None:
+    return audience_ids[0] if len(audience_ids) == 1 else None
+
+
+def _whose(db: Db, audience_ids: Sequence[int]) -> str:
+    if (only := _only(audience_ids)) is not None:
+        return f" of “{clean(audience(db, only).name, MAX_NAME_LENGTH)}”"
+    return f" of {plural(len(audience_ids), 'audience')}" if audience_ids else ""
+
+
+def _figures(db: Db, ended: Run) -> str:
+    if ended.kind is RunKind.COMPARE:
+        found = comparisons_in(db, ended.id)
+        missing, extra = sum(item.missing for item in found), sum(item.extra for item in found)
+        return f"{plural(len(found), 'cohort')} compared, {missing:,} missing, {extra:,} extra"
+    counts = [
+        f"{ended.added:,} added" if ended.added else "",
+        f"{ended.removed:,} removed" if ended.removed else "",
+        f"{ended.rejected:,} rejected" if ended.rejected else "",
+        plural(ended.requests, "request"),
+    ]
+    return ", ".join(count for count in counts if count)
