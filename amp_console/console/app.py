@@ -20,6 +20,7 @@ from amp_console.console.dialogs.keyring import find
 from amp_console.console.environment import Environment, LaunchOptions
 from amp_console.console.failures import KNOWN
 from amp_console.console.navigation import Navigator, key_scopes
+from amp_console.console.place_bar import PLACE_KEYS
 from amp_console.console.resilient_driver import resilient
 from amp_console.console.routes import MainScreen, Route, Visit
 from amp_console.console.session import Session
@@ -38,14 +39,8 @@ class ConsoleApp(App[None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+q", "quit", "Quit", show=False, priority=True, id="quit"),
         # Here, not on the screens, so that it is the last one in every footer.
-        Binding("question_mark,f1", "screen.help", "Help", key_display="?", id="help"),
-        Binding("f", "go('person')", "Find a person", show=False, id="go.person"),
-        Binding("1", "go('audiences')", "Audiences", show=False, id="go.audiences"),
-        Binding("2", "go('errors')", "Errors", show=False, id="go.errors"),
-        Binding("3", "go('runs')", "Runs", show=False, id="go.runs"),
-        Binding("4", "go('connections')", "Connections", show=False, id="go.connections"),
-        Binding("5", "go('events')", "Event log", show=False, id="go.events"),
-        Binding("6", "go('live')", "Live", show=False, id="go.live"),
+        Binding("question_mark,f1", "help", "Help", key_display="?", id="help"),
+        *PLACE_KEYS,
         Binding("exclamation_mark", "trouble", "Make trouble", show=False, id="trouble"),
     ]
 
@@ -188,6 +183,10 @@ class ConsoleApp(App[None]):
     def action_go(self, name: str) -> None:
         """Go to one of the main screens."""
         self.navigate(Visit(MainScreen(name)))
+
+    def action_help(self) -> None:
+        """Say what can be done on the screen in front."""
+        self.navigator.show_help(self.screen)
 
     async def action_quit(self) -> None:
         """Quit; while a job is under way, ask whether to wait for it."""

@@ -22,6 +22,7 @@ from amp_console.console.jobs.base import ConsoleChange, LedgerChanged
 from amp_console.console.jobs.under_way import Jobs
 from amp_console.console.message_log import MessageLog
 from amp_console.console.notifications import Notifications
+from amp_console.console.place_counts import PlaceCounter
 from amp_console.console.routes import Route
 from amp_console.console.session import Session, Sessions
 from amp_console.console.words import ago
@@ -71,6 +72,7 @@ class Services:
             self._session_changed,
             partial(find_keys, self) if find_keys is not None else None,
         )
+        self.place_counts = PlaceCounter(app, self.sessions)
         self.figures = Figures(
             self.sessions, self.clock, self.notifications, self.publish_ledger_change
         )
@@ -97,6 +99,7 @@ class Services:
     def publish(self, change: ConsoleChange) -> None:
         """Tell screens what there is to see."""
         self.changes.publish(change)
+        self.place_counts.refresh()
 
     def publish_ledger_change(self) -> None:
         """Let every screen load anew."""

@@ -130,11 +130,11 @@ class NoticeLine(Static):
             return
         glyphs = services.glyphs
         sign = {"information": glyphs.ok, "warning": "!", "error": glyphs.bad}[notice.severity]
-        more = f"  (+{notice.more:,} more: press 5)" if notice.more else ""
+        more = f"  (+{notice.more:,} more: press 6)" if notice.more else ""
         text = clean(notice.text, MAX_LENGTH)
         room = MAX_LINES * (self.app.size.width - MARGIN) - len(more)
         if len(text) > room:
-            more = more or "  (whole: press 5)"
+            more = more or "  (whole: press 6)"
             text = text[: room - len(more)] + glyphs.more
         line = safe_text(
             (f"{sign} ", STYLES[notice.severity]), text, (more, MUTED), max_length=MAX_LENGTH

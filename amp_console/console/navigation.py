@@ -18,6 +18,7 @@ from amp_console.console.context import Services
 from amp_console.console.environment import DemoSession
 from amp_console.console.keymap import Scope
 from amp_console.console.routes import (
+    WITHOUT_CONNECTION,
     MainScreen,
     OpenAudienceSettings,
     OpenConnectionForm,
@@ -63,7 +64,6 @@ SCREENS: dict[type[Route], str] = {
     OpenMapping: "connections.mapping:MappingScreen",
 }
 """Module and class of the screen of each other route; its arguments are the route's fields."""
-WITHOUT_CONNECTION = {MainScreen.AUDIENCES, MainScreen.CONNECTIONS, MainScreen.EVENTS}
 READY_EVERY = 0.02  # seconds between two checks whether a demo has filled its ledger
 
 
@@ -143,6 +143,15 @@ class Navigator:
             await self._app.push_screen(_load(MAIN[MainScreen.CONNECTIONS])())
         else:
             await self._app.push_screen(_screen_of(OpenConnectionForm()))
+
+    def show_help(self, screen: Screen[object]) -> None:
+        """Say what can be done on this screen; dialogs say it themselves."""
+        from amp_console.console.dialogs.help import HelpScreen
+        from amp_console.console.screens.base import BaseScreen
+
+        if isinstance(screen, BaseScreen):
+            about = HelpScreen(screen, screen.NAME, screen.HELP, screen.disabled_reason)
+            self._app.push_screen(about)
 
     def commands(self, screen: Screen[object]) -> Iterator[SystemCommand]:
         """Every binding of the screen and of the application that has a name."""

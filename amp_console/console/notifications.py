@@ -132,7 +132,7 @@ class Notifications:
         elif problems:
             for problem in problems:
                 self.log(problem, "warning")
-            self._show(f"{len(problems)} settings are invalid. Press 5 for details.", "warning")
+            self._show(f"{len(problems)} settings are invalid. Press 6 for details.", "warning")
 
     def _show(self, text: str, severity: SeverityLevel) -> None:
         if not self._app._disable_notifications:

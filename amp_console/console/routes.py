@@ -17,10 +17,14 @@ class MainScreen(enum.Enum):
     AUDIENCES = "audiences"
     ERRORS = "errors"
     RUNS = "runs"
+    LIVE = "live"
     CONNECTIONS = "connections"
     EVENTS = "events"
-    LIVE = "live"
     PERSON = "person"
+
+
+WITHOUT_CONNECTION = frozenset({MainScreen.AUDIENCES, MainScreen.CONNECTIONS, MainScreen.EVENTS})
+"""The main screens that show something without an open connection."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -153,7 +153,7 @@ class Sessions:
         """Why there is no connection to work with, and what to do about it."""
         if self.is_opening:
             return "The connection is still being opened."
-        return "Connect an Amplitude project first: press 4."
+        return "Connect an Amplitude project first: press 5."
 
     @property
     def keys_note(self) -> str:

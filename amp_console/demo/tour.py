@@ -59,7 +59,7 @@ _HOME = (
     TourStop(
         "One cheap question to Amplitude, and cohorts that are not what our books say stand out: "
         "someone changed one by hand.",
-        (Step("u", "AudiencesScreen", ("differs by",)),),
+        (Step("u", "AudiencesScreen", ("1 differs",)),),
     ),
     TourStop(
         "What is set for one audience: how its people are matched, and whose cohort it is. An "

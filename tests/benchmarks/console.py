@@ -201,7 +201,7 @@ def live(folder: Path, simulator: Simulator, seconds: float, rate: int) -> list[
     writer = threading.Thread(target=write)
     with Terminal([COMMAND], environment=os.environ | harness.environ) as terminal:
         terminal.until_shown("No audience yet.")
-        terminal.type("6")
+        terminal.type("4")
         terminal.until_shown("No live session.")
         terminal.type("N")
         terminal.until_shown("Folder or file to follow")

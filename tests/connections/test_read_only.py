@@ -81,7 +81,7 @@ def test_a_theme_is_not_kept(tmp_path: Path) -> None:
 def test_the_refusal_names_the_switch(connection: Connection) -> None:
     own = msgspec.structs.replace(connection, read_only=True)
     assert refusal(own, "Nothing was sent.").startswith(
-        "The connection “Shop” is read-only. Nothing was sent. Press 4"
+        "The connection “Shop” is read-only. Nothing was sent. Press 5"
     )
     assert refusal(restricted(connection), "Nothing was sent.") == (
         "amp-console was started with --read-only. Nothing was sent. "

@@ -182,7 +182,7 @@ async def _led(pilot: Pilot[None], demo: SimulatedSession) -> AsyncIterator[str]
     await pilot.press("j", "j")
     await _visit(pilot, "enter", "events read")
     yield "run"
-    await _visit(pilot, "4", "Demo")
+    await _visit(pilot, "5", "Demo")
     yield "connections"
     await _visit(pilot, "n", "Secret Key")
     yield "connection-form"
@@ -209,13 +209,13 @@ async def _led(pilot: Pilot[None], demo: SimulatedSession) -> AsyncIterator[str]
     services(pilot).notifications.post(
         "Amplitude could not be reached. Check the network, then try again.", "error"
     )
-    await _visit(pilot, "5", "could not be reached")
+    await _visit(pilot, "6", "could not be reached")
     yield "events"
     await _visit(pilot, "1", "11,774")
     async for name in _reconcile(pilot, demo):
         yield name
     _follow(pilot)
-    await _visit(pilot, "6", "» live", "newsletter.ndjson")
+    await _visit(pilot, "4", "» live", "newsletter.ndjson")
     yield "live"
     services(pilot).jobs.live = None
     await _visit(pilot, "1", "11,774")

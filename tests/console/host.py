@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from textual.app import App
+from textual.binding import BindingType
 from textual.pilot import Pilot
 from textual.screen import Screen
 
@@ -13,7 +14,8 @@ import amp_console.console
 from amp_console.connections import Connection, Folders, Keyring
 from amp_console.console import Environment, LaunchOptions
 from amp_console.console.context import Services
-from amp_console.console.routes import Route
+from amp_console.console.place_bar import PLACE_KEYS
+from amp_console.console.routes import MainScreen, Route, Visit
 from amp_console.sync.timing import Timing
 
 NO_KEYRING = {"PYTHON_KEYRING_BACKEND": "keyring.backends.fail.Keyring"}
@@ -25,10 +27,15 @@ class ScreenHost(App[None]):
 
     CSS_PATH: ClassVar[str] = str(Path(amp_console.console.__file__).with_name("app.tcss"))
 
+    BINDINGS: ClassVar[list[BindingType]] = [*PLACE_KEYS]
+
     def __init__(self, environment: Environment, options: LaunchOptions | None = None) -> None:
         super().__init__()
         self.routes: list[Route] = []
         self.services = Services(self, environment, options or LaunchOptions(), self.routes.append)
+
+    def action_go(self, name: str) -> None:
+        self.services.navigate(Visit(MainScreen(name)))
 
     async def on_mount(self) -> None:
         await self.push_screen(Screen())

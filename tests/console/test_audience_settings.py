@@ -281,11 +281,11 @@ async def test_no_key_leads_away_from_what_was_entered_without_a_question(
     known = with_both_ids(harness)
     async with harness.open() as pilot:
         await opened(pilot, known.id)
-        await pilot.press("right", "4")
+        await pilot.press("right", "5")
         await until_shown(pilot, "Discard changes?")
         await pilot.press("n")
         await until(pilot, lambda: isinstance(pilot.app.screen, AudienceSettings))
-        await pilot.press("left", "4")
+        await pilot.press("left", "5")
         await until(pilot, lambda: isinstance(pilot.app.screen, ConnectionsScreen))
 
 

@@ -53,7 +53,7 @@ async def test_with_several_the_operator_chooses_first(harness: ConsoleHarness) 
         session = services(pilot).session
         assert session is not None
         assert session.connection.name == "Acme staging"
-        await pilot.press("4")
+        await pilot.press("5")
         await until_shown(pilot, "» open")
 
 
@@ -62,7 +62,7 @@ async def test_without_any_it_says_how_to_make_one(harness: ConsoleHarness) -> N
         await until(pilot, lambda: isinstance(pilot.app.screen, ConnectionForm))
         await pilot.press("escape")
         await until(pilot, lambda: isinstance(pilot.app.screen, AudiencesScreen))
-        await pilot.press("4")
+        await pilot.press("5")
         await until_shown(pilot, "No connection yet.", "Press n to connect")
         await pilot.press("D")
         await until(pilot, lambda: last(pilot) == "There is no connection yet: press n.")
@@ -74,7 +74,7 @@ async def test_a_test_says_what_amplitude_says(harness: ConsoleHarness) -> None:
     harness.connect("Acme prod")
     async with harness.open() as pilot:
         await until(pilot, lambda: services(pilot).session)
-        await pilot.press("4")
+        await pilot.press("5")
         await until_shown(pilot, "Acme prod")
         await pilot.press("t")
         await until_shown(pilot, "Amplitude accepted the keys. This project has no cohorts yet.")
@@ -87,7 +87,7 @@ async def test_read_only_is_turned_on_and_off_and_seen_at_once(harness: ConsoleH
     harness.connect("Acme prod")
     async with harness.open() as pilot:
         await until(pilot, lambda: services(pilot).session)
-        await pilot.press("4")
+        await pilot.press("5")
         await until_shown(pilot, "Acme prod")
         await pilot.press("r")
         await until_shown(pilot, "READ-ONLY", "read-only: nothing is sent")
@@ -101,7 +101,7 @@ async def test_read_only_for_this_run_saves_nothing(harness: ConsoleHarness) -> 
     harness.connect("Acme prod")
     async with harness.open(LaunchOptions(read_only=True)) as pilot:
         await until(pilot, lambda: services(pilot).session)
-        await pilot.press("4")
+        await pilot.press("5")
         await until_shown(pilot, "Acme prod", "READ-ONLY")
         await pilot.press("e")
         await until(pilot, lambda: isinstance(pilot.app.screen, ConnectionForm))
@@ -125,7 +125,7 @@ async def test_switching_is_refused_while_work_is_under_way(harness: ConsoleHarn
         await until_shown(pilot, "newsletter")
         release = hold_the_ledger(pilot)
         try:
-            await pilot.press("4")
+            await pilot.press("5")
             await until_shown(pilot, "Acme staging")
             await pilot.press("down", "enter")
             await until(pilot, lambda: "Switch when it is over" in last(pilot))
@@ -160,7 +160,7 @@ async def test_deleting_asks_for_the_name_and_takes_the_keys_along(
         ledger = harness.environment.folders.ledger(connection.id)
         async with harness.open() as pilot:
             await until(pilot, lambda: services(pilot).session)
-            await pilot.press("4")
+            await pilot.press("5")
             await until_shown(pilot, "Acme prod")
             await pilot.press("D")
             await until_shown(pilot, "Delete “Acme prod”?", "Its keys are deleted", ledger.name)
@@ -186,7 +186,7 @@ async def test_keys_that_could_not_be_deleted_are_told_and_tried_again(
         keyring.lock()
         async with harness.open(size=(80, 24)) as pilot:
             await until(pilot, lambda: services(pilot).session)
-            await pilot.press("4")
+            await pilot.press("5")
             await until_shown(pilot, "Acme prod")
             await pilot.press("D")
             await until_shown(pilot, "Delete “Acme prod”?")
@@ -212,7 +212,7 @@ async def test_a_hostile_name_steers_nothing(harness: ConsoleHarness) -> None:
         await until_shown(pilot, "Amplitude accepted the keys")
         await pilot.press("enter")
         await until(pilot, lambda: isinstance(pilot.app.screen, AudiencesScreen))
-        await pilot.press("4")
+        await pilot.press("5")
         await until(pilot, lambda: isinstance(pilot.app.screen, ConnectionsScreen))
         await until_shown(pilot, "[red]trial")
         await pilot.press("D")
@@ -227,5 +227,5 @@ async def test_a_settings_file_that_is_damaged_is_told(harness: ConsoleHarness) 
     async with harness.open() as pilot:
         await until(pilot, lambda: services(pilot).session)
         harness.environment.folders.config_file.write_text("connections = 7")
-        await pilot.press("4")
+        await pilot.press("5")
         await until(pilot, lambda: "can't be used" in last(pilot))

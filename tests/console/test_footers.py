@@ -48,12 +48,12 @@ async def walk(pilot: Pilot[None]) -> AsyncIterator[str]:
     yield await go("i enter enter", "RejectedUserScreen")
     yield await go("3", "RunsScreen")
     yield await go("enter", "RunScreen")
-    yield await go("4", "ConnectionsScreen")
+    yield await go("5", "ConnectionsScreen")
     yield await go("n", "ConnectionForm")
     yield await go("escape f", "PersonScreen")
     yield await go("t 1 enter", "PersonScreen")
-    yield await go("escape 5", "LogScreen")
-    yield await go("6", "LiveScreen")
+    yield await go("escape 6", "LogScreen")
+    yield await go("4", "LiveScreen")
 
 
 async def test_every_footer_fits_and_shows_the_place_s_own_keys(harness: ConsoleHarness) -> None:

@@ -82,7 +82,7 @@ async def test_the_forms_keep_the_keys_to_themselves(harness: ConsoleHarness) ->
         await until(pilot, harness.environment.connections.all)
         await until(pilot, lambda: not isinstance(pilot.app.screen, ConnectionForm))
         evidence.take(pilot)
-        await pilot.press("4")
+        await pilot.press("5")
         await until_shown(pilot, "Acme prod")
         await pilot.press("t", "y")
         await until_shown(pilot, "Amplitude accepted the keys")

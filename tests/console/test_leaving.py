@@ -41,7 +41,7 @@ async def test_every_screen_is_left_before_it_has_loaded_anything(harness: Conso
     connect_with_audiences(harness)
     async with harness.open() as pilot:
         await until_shown(pilot, FRESH)
-        for key in ("2", "3", "4", "5", "f", "e", "l", "m", "s", "i"):
+        for key in ("2", "3", "4", "5", "6", "f", "e", "l", "m", "s", "i"):
             for _ in range(3):
                 await pilot.press(key)
                 services(pilot).publish_ledger_change()

@@ -67,7 +67,7 @@ async def answer(pilot: Pilot[None], text: str) -> None:
 async def follow(pilot: Pilot[None], path: Path, key: str = "N") -> LiveJob:
     """Begin to follow a path."""
     await until(pilot, lambda: services(pilot).session is not None)
-    await pilot.press("6")
+    await pilot.press("4")
     await until_shown(pilot, "No live session.")
     await pilot.press(key)
     await until_shown(pilot, "Folder or file to follow.")
@@ -270,7 +270,7 @@ async def test_webhooks_are_received(harness: ConsoleHarness) -> None:
     port = free_port()
     async with harness.open() as pilot:
         await until(pilot, lambda: services(pilot).session is not None)
-        await pilot.press("6")
+        await pilot.press("4")
         await until_shown(pilot, "No live session.")
         await pilot.press("L")
         await until_shown(pilot, "Listen on address", "can't be deleted")
@@ -297,7 +297,7 @@ async def test_others_are_let_in_only_with_a_secret(harness: ConsoleHarness) -> 
     harness.connect()
     async with harness.open() as pilot:
         await until(pilot, lambda: services(pilot).session is not None)
-        await pilot.press("6")
+        await pilot.press("4")
         await until_shown(pilot, "No live session.")
         await pilot.press("l")
         await until_shown(pilot, "Listen on address")
@@ -343,7 +343,7 @@ async def test_keys_that_do_nothing_say_why(harness: ConsoleHarness, tmp_path: P
     harness.connect()
     async with harness.open(LaunchOptions(read_only=True)) as pilot:
         await until(pilot, lambda: services(pilot).session is not None)
-        await pilot.press("6")
+        await pilot.press("4")
         await until_shown(pilot, "No live session.")
         await pilot.press("n", "e", "w")
         await until_notified(
@@ -361,7 +361,7 @@ async def test_another_process_that_is_live_is_watched(harness: ConsoleHarness) 
         run = workspace.ledger.write(runs.begin_run, ReadCounts(), NOW, lock, RunKind.LIVE)
         async with harness.open() as pilot:
             await until(pilot, lambda: services(pilot).session is not None)
-            await pilot.press("6")
+            await pilot.press("4")
             await until_shown(pilot, "live in another amp-console", "run 1", "0 events read")
             counts = AudienceCounts(added=4_711, requests=3, note="Amplitude is not there.")
             workspace.ledger.write(runs.keep_tally, run, ReadCounts(5_000, 4_999, 0, 1))
@@ -502,7 +502,7 @@ async def test_every_session_of_other_processes_is_seen(
             workspace.ledger.write(runs.end_run, ended, RunStatus.DELIVERED, "", NOW)
         async with harness.open() as pilot:
             await until(pilot, lambda: services(pilot).session is not None)
-            await pilot.press("6")
+            await pilot.press("4")
             await until_shown(pilot, "run 1, since", "run 2, since", "2 audiences", "100", "200")
             await pilot.press("down", "w")
             await until_shown(pilot, "run 2")

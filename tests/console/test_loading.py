@@ -44,7 +44,7 @@ SCREENS = {
     "2": "ErrorsScreen",
     "2 i": "ErrorsScreen",
     "3": "RunsScreen",
-    "6": "LiveScreen",
+    "4": "LiveScreen",
 }
 
 

@@ -20,5 +20,5 @@ async def test_it_is_told_and_the_console_goes_on(
         await until_shown(pilot, "Audiences", "newsletter")
         await services(pilot).figures.update_sizes()
         await until_notified(pilot, "SSL_CERT_FILE is invalid: /nowhere/ca.pem can't be read")
-        await pilot.press("5")
+        await pilot.press("6")
         await until_shown(pilot, "Messages", "SSL_CERT_FILE")

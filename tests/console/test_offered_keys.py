@@ -115,7 +115,7 @@ async def test_the_help_names_each_key_once_and_only_those_that_work(
         async for place in walk(pilot):
             if place in {"ConnectionForm", "AudienceSettings", "PersonScreen", "MappingScreen"}:
                 continue  # a question mark is typed into their fields
-            pilot.app.screen.action_help()  # type: ignore[attr-defined]
+            console(pilot).action_help()
             await until(pilot, lambda: isinstance(pilot.app.screen, HelpScreen))
             text = pilot.app.screen._text().plain  # type: ignore[attr-defined]
             await pilot.press("escape")

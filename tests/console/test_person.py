@@ -35,7 +35,7 @@ async def test_it_can_be_asked_from_anywhere(harness: ConsoleHarness) -> None:
     connect_with_audiences(harness)
     async with harness.open() as pilot:
         await until_shown(pilot, LAPSED)
-        for place in ("2", "3", "5"):
+        for place in ("2", "3", "6"):
             await pilot.press(place)
             await pilot.press("f", *"ghost-1", "enter")
             await until_shown(pilot, "Rejected when they were to be added")

@@ -277,6 +277,6 @@ async def test_several_complaints_are_one_notification_and_each_a_line_of_the_lo
 
     async with harness.open() as pilot:
         await until_shown(pilot, "3 settings are invalid")
-        await pilot.press("5")
+        await pilot.press("6")
 
         await until_shown(pilot, "console.ascii = 1", "console.keys.audiences.sync", "nothing")

@@ -58,7 +58,7 @@ async def test_trouble_is_turned_on_and_off_by_number_and_by_enter(harness: Cons
         await pilot.press("2")
         await until_shown(pilot, "down is off now.")
         assert stage.on == {"slow"}
-        await pilot.press("7", "escape", "5")
+        await pilot.press("7", "escape", "6")
         await until_shown(pilot, "down is off now.", "slow is on now.", "down is on now.")
 
 

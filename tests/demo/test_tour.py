@@ -25,12 +25,12 @@ from tests.console.terminal import Terminal
 pytestmark = pytest.mark.anyio
 
 COMMAND = str(Path(sys.executable).parent / "amp-console")
-EVENTS = TourStop("What was said so far.", (Step("5", "LogScreen"),))
+EVENTS = TourStop("What was said so far.", (Step("6", "LogScreen"),))
 HOME = TourStop("Home again.", (Step("1", "AudiencesScreen"),))
 TROUBLE = TourStop(
     "Trouble.", (Step("!", "TroubleDialog"), Step("1", "TroubleDialog", ("waits as asked",)))
 )
-NEVER = TourStop("This never comes.", (Step("5", "NoSuchScreen"),))
+NEVER = TourStop("This never comes.", (Step("6", "NoSuchScreen"),))
 
 
 async def no_rest(_: float) -> None:
@@ -183,7 +183,7 @@ async def test_other_keys_do_nothing_meanwhile(harness: ConsoleHarness) -> None:
     async with harness.open(LaunchOptions(tour=tour)) as pilot:
         await until_shown(pilot, "What was said so far.", "1 of 2", "entries")
         before = pilot.app.screen
-        await pilot.press("4", "question_mark", "enter", "f", "x")
+        await pilot.press("5", "question_mark", "enter", "f", "x")
         assert pilot.app.screen is before
         assert "1 of 2" in caption(pilot)
 

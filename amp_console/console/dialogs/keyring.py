@@ -152,7 +152,7 @@ class KeysDialog(Dialog[Credentials]):
 
 
 STOPPED = "Your keyring did not answer, and you stopped waiting. Nothing was changed."
-NOT_GIVEN = "No keys were given. Nothing was sent. To keep keys, edit the connection: press 4."
+NOT_GIVEN = "No keys were given. Nothing was sent. To keep keys, edit the connection: press 5."
 
 
 class UntilQuit(Exception):
@@ -212,7 +212,7 @@ def _why_typed(services: Services, connection: Connection, error: KeysError) -> 
         case KeysProblem.MISSING:
             return (
                 f"No keys are stored for “{connection.name}”. Type them to continue now; to keep "
-                "them, edit the connection (press 4)."
+                "them, edit the connection (press 5)."
             )
     return None
 

@@ -11,10 +11,11 @@ from textual.screen import Screen
 from textual.worker import Worker
 
 from amp_console.console.context import Services, services_of
-from amp_console.console.dialogs.help import HelpScreen
 from amp_console.console.frame import NoticeLine, TopBar
 from amp_console.console.jobs.base import ConsoleChange
 from amp_console.console.lifecycle import is_open, unless_left
+from amp_console.console.place_bar import PlaceBar
+from amp_console.console.routes import MainScreen
 from amp_console.console.screens.actions import REASONS, ActionKeys, Need
 from amp_console.console.screens.loading import Loader, NoSession
 from amp_console.console.session import Session
@@ -36,6 +37,8 @@ class BaseScreen(Screen[None]):
     """What the screen is called in help and palette."""
     HELP: ClassVar[str] = ""
     """What one does here, in a few plain lines."""
+    BELONGS_TO: ClassVar[MainScreen] = MainScreen.AUDIENCES
+    """The main screen that is marked in the bar of main screens."""
     NEEDS: ClassVar[Mapping[str, Collection[Need]]] = {}
     """What each action needs, by name. Beside `BINDINGS`, since Textual rebuilds each binding as
     its own class and would drop a field of ours."""
@@ -70,6 +73,7 @@ class BaseScreen(Screen[None]):
 
     def compose(self) -> ComposeResult:
         yield TopBar()
+        yield PlaceBar(self.BELONGS_TO)
         yield from self.body()
         yield NoticeLine()
         yield KeyFooter()
@@ -154,10 +158,6 @@ class BaseScreen(Screen[None]):
             return
         if len(self.app.screen_stack) > 2:  # the blank one below, and home
             self.app.pop_screen()
-
-    def action_help(self) -> None:
-        """Say what can be done here."""
-        self.app.push_screen(HelpScreen(self, self.NAME, self.HELP, self.disabled_reason))
 
     def action_filter(self) -> None:
         self.query_one(FilterBar).open()

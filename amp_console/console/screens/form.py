@@ -9,11 +9,12 @@ from textual.widget import Widget
 from textual.widgets import Input
 
 from amp_console.console.dialogs.base import Confirm
+from amp_console.console.place_bar import PLACE_KEYS
 from amp_console.console.routes import MainScreen, Visit
 from amp_console.console.screens.base import BaseScreen
 from amp_console.console.widgets.fields import Choice, Field
 
-F1 = Binding("f1", "screen.help", "Help", key_display="F1", id="help")
+F1 = Binding("f1", "app.help", "Help", key_display="F1", id="help")
 """The last key of a form's footer: a question mark would be typed into the line."""
 
 
@@ -24,12 +25,7 @@ class FormScreen(BaseScreen):
     VERTICAL_BREAKPOINTS = [(0, "-low"), (32, "-high")]  # noqa: RUF012  # Textual's own
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("f2,ctrl+s", "save", "Save", key_display="F2", id="form.save"),
-        # As the application's own, but nothing that was entered is lost.
-        Binding("1", "go('audiences')", show=False),
-        Binding("2", "go('errors')", show=False),
-        Binding("3", "go('runs')", show=False),
-        Binding("4", "go('connections')", show=False),
-        Binding("5", "go('events')", show=False),
+        *PLACE_KEYS,
     ]
 
     def __init__(self) -> None:

@@ -10,7 +10,7 @@ from textual.content import Content
 from textual.widgets import Input, Static
 
 from amp_console.console.failures import KNOWN
-from amp_console.console.routes import OpenRun
+from amp_console.console.routes import MainScreen, OpenRun
 from amp_console.console.screens.base import BaseScreen
 from amp_console.console.texts import BAD, GOOD, MUTED, STRONG, WARN, facts, lines, safe_text
 from amp_console.console.widgets.grid import Cell, Column, Grid, Row, RowsState
@@ -59,6 +59,7 @@ class PersonScreen(BaseScreen):
     """What every audience knows of one identifier."""
 
     NAME = "One person"
+    BELONGS_TO = MainScreen.PERSON
     HELP = """\
 Type a User ID or an Amplitude ID, exactly as it is.
 

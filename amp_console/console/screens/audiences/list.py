@@ -51,7 +51,7 @@ STATUS_ROOM, STATUS_ROOM_NARROW = 44, 18  # columns
 NO_CONNECTION = """\
 No Amplitude project is connected.
 
-Press 4, then n, to connect one."""
+Press 5, then n, to connect one."""
 COUNTING_SHARE = 0.05  # of the time, at most, that counting members takes while a job runs
 COUNTED_WITHIN = 0.3  # seconds that the first picture waits for the members to be counted
 DETAIL_DELAY = 0.08  # seconds the cursor has to rest on a row before its detail is read

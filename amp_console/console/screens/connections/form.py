@@ -15,6 +15,7 @@ from amp_console.console.background import aside
 from amp_console.console.dialogs.base import Confirm
 from amp_console.console.failures import KNOWN
 from amp_console.console.glyphs import Glyphs
+from amp_console.console.routes import MainScreen
 from amp_console.console.screens.actions import Need
 from amp_console.console.screens.connections.draft import Draft, Entered, Mistakes, draft
 from amp_console.console.screens.connections.keys import (
@@ -47,6 +48,7 @@ class ConnectionForm(FormScreen):
     """The form for a new connection, or for one that is known."""
 
     NAME = "Connection"
+    BELONGS_TO = MainScreen.CONNECTIONS
     HELP = """\
 An Amplitude project: where it is, who owns new cohorts, and the keys to it.
 
@@ -325,7 +327,7 @@ def _fields(known: Connection | None, hint: str, glyphs: Glyphs) -> ComposeResul
 def _save_untested(outcome: KeyCheckResult) -> Confirm:
     return Confirm(
         "Save without testing?",
-        [outcome.text, "", "The keys are kept as they are. Test them later: press 4, then t."],
+        [outcome.text, "", "The keys are kept as they are. Test them later: press 5, then t."],
         yes="Save untested",
         no="Don't save",
     )

@@ -50,6 +50,7 @@ class ConnectionsScreen(BaseScreen):
     """All connections. Enter works with one of them."""
 
     NAME = "Connections"
+    BELONGS_TO = MainScreen.CONNECTIONS
     HELP = """\
 Each connection is one Amplitude project with its own ledger of audiences. Enter switches to it.
 

@@ -12,6 +12,7 @@ from textual.widgets import Input, Static, TextArea
 
 from amp_console.connections import Connection, SettingsError
 from amp_console.console.background import aside
+from amp_console.console.routes import MainScreen
 from amp_console.console.screens.actions import Need
 from amp_console.console.screens.form import F1, FormScreen
 from amp_console.console.texts import BAD, GOOD, MUTED, Part, facts, safe_text
@@ -47,6 +48,7 @@ class MappingScreen(FormScreen):
     """The field mapping of the open connection."""
 
     NAME = "Field mapping"
+    BELONGS_TO = MainScreen.CONNECTIONS
     HELP = """\
 The same two paths as in the mapping of Segment's destination. User ID is where an event carries
 Segment's user ID, nearly always $.userId. Amplitude ID is where it carries Amplitude's own number

@@ -8,7 +8,7 @@ from textual.binding import Binding, BindingType
 from amp_console.connections.read_only import refusal
 from amp_console.console.background import aside
 from amp_console.console.dialogs.export import ExportRequest, export_to
-from amp_console.console.routes import OpenPlan
+from amp_console.console.routes import MainScreen, OpenPlan
 from amp_console.console.screens.base import BaseScreen
 from amp_console.console.screens.errors.invalid import InvalidEvents
 from amp_console.console.screens.errors.rejected import RejectedUsers
@@ -22,6 +22,7 @@ class ErrorsScreen(BaseScreen):
     """Rejected users of one audience, of one run, or of all."""
 
     NAME = "Errors"
+    BELONGS_TO = MainScreen.ERRORS
     HELP = """\
 Above are the reasons, below the users of the reason under the cursor. Enter goes from a reason to
 its users, and from a user to everything that is known: Amplitude's words, request and answer.

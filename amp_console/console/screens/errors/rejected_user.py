@@ -12,7 +12,7 @@ from textual.widgets import Static
 from amp_console.connections.read_only import refusal
 from amp_console.console.background import aside
 from amp_console.console.failures import KNOWN
-from amp_console.console.routes import OpenPerson
+from amp_console.console.routes import MainScreen, OpenPerson
 from amp_console.console.screens.base import BaseScreen
 from amp_console.console.screens.errors.rows import OPERATION
 from amp_console.console.texts import BAD, MUTED, STRONG, facts, lines, safe_text
@@ -48,6 +48,7 @@ class RejectedUserScreen(BaseScreen):
     """All that is known of one rejected user."""
 
     NAME = "Rejected user"
+    BELONGS_TO = MainScreen.ERRORS
     HELP = """\
 Everything that is known about one user that Amplitude rejected: why, how often it was tried, the
 request that carried them and Amplitude's answer. R makes the user pending again."""

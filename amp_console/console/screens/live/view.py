@@ -33,6 +33,7 @@ class LiveScreen(BaseScreen):
     """The live session of this console, or what another process does."""
 
     NAME = "Live"
+    BELONGS_TO = MainScreen.LIVE
     HELP = """\
 n follows files and folders: growing files line by line, others once they are whole. l receives
 Segment's webhooks. Both work at once: press the other key during a session. Each change is in the

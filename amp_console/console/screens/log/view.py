@@ -11,6 +11,7 @@ from textual.widgets import Static
 from amp_console.console.background import aside
 from amp_console.console.dialogs.export import ExportRequest, export_to
 from amp_console.console.dialogs.text_view import TextView
+from amp_console.console.routes import MainScreen
 from amp_console.console.screens.actions import Need
 from amp_console.console.screens.base import BaseScreen
 from amp_console.console.screens.log.kinds import KINDS, KindBar, LogGroup
@@ -43,6 +44,7 @@ class LogScreen(BaseScreen):
     """What was done and said, the newest first; new lines appear while it is open."""
 
     NAME = "Log"
+    BELONGS_TO = MainScreen.EVENTS
     HELP = """\
 Everything that was done with this connection, the newest first: imports with their counts, runs,
 comparisons, repairs, live sessions, changed settings and keys, and backups, from this console and

@@ -7,7 +7,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Container
 
 from amp_console.console.glyphs import Glyphs
-from amp_console.console.routes import OpenErrors, OpenRun
+from amp_console.console.routes import MainScreen, OpenErrors, OpenRun
 from amp_console.console.run_view import OUTCOME_TONES
 from amp_console.console.screens.actions import Need
 from amp_console.console.screens.base import BaseScreen
@@ -45,6 +45,7 @@ class RunsScreen(BaseScreen):
     """All runs, the newest first."""
 
     NAME = "Runs"
+    BELONGS_TO = MainScreen.RUNS
     HELP = """\
 Every sync, comparison and repair there was, from this console and from the command line. Rejected
 counts users that run could not deliver; under Errors are those who are rejected now.

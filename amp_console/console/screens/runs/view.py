@@ -14,7 +14,7 @@ from amp_console.console.dialogs.request_view import RequestView
 from amp_console.console.frame import TopBar
 from amp_console.console.jobs.runs import SyncJob
 from amp_console.console.lifecycle import is_open
-from amp_console.console.routes import OpenErrors
+from amp_console.console.routes import MainScreen, OpenErrors
 from amp_console.console.run_view import RunView
 from amp_console.console.screens.base import BaseScreen
 from amp_console.console.screens.runs.panels import ProgressPanel, RejectedPanel, RequestsPanel
@@ -33,6 +33,7 @@ class RunScreen(BaseScreen):
     """One run. Without a number it is the one under way, else the one that was last."""
 
     NAME = "Run"
+    BELONGS_TO = MainScreen.RUNS
     HELP = """\
 How far every audience is, how fast, and what it waits for. Leaving does not stop the run: w under
 Audiences leads back here, and the line on top shows how far it is.
@@ -244,7 +245,7 @@ def _not_ours(view: RunView | None) -> str:
     if view is None or view.outcome != str(RunStatus.RUNNING):
         return "This run has finished: there is nothing to pause or cancel."
     if view.kind is RunKind.LIVE:
-        return "Pause or end a live session where it runs; for this console's, press 6."
+        return "Pause or end a live session where it runs; for this console's, press 4."
     return "Another process carries out this run. Pause or cancel it there."
 
 

@@ -1,0 +1,137 @@
+"""The second line of every screen: where one can go, and how much there is."""
+
+from typing import NamedTuple
+
+from textual.binding import Binding
+from textual.content import Content
+
+from amp_console.console.context import Services, services_of
+from amp_console.console.routes import WITHOUT_CONNECTION, MainScreen
+from amp_console.console.texts import ACCENT, BAD, MUTED, STRONG, Part, safe_text
+from amp_console.console.widgets.link_bar import BarLink, LinkBar, extent
+
+
+class PlaceName(NamedTuple):
+    """What a main screen is called where there is room, and where there is little."""
+
+    name: str
+    short: str
+
+
+NAMES = {
+    MainScreen.AUDIENCES: PlaceName("Audiences", "Aud."),
+    MainScreen.ERRORS: PlaceName("Errors", "Err."),
+    MainScreen.RUNS: PlaceName("Runs", "Runs"),
+    MainScreen.LIVE: PlaceName("Live", "Live"),
+    MainScreen.CONNECTIONS: PlaceName("Connections", "Conn."),
+    MainScreen.EVENTS: PlaceName("Log", "Log"),
+    MainScreen.PERSON: PlaceName("Find a person", "Person"),
+}
+PLACE_KEYS = [
+    Binding(key, f"go('{screen.value}')", NAMES[screen].name, show=False, id=f"go.{screen.value}")
+    for key, screen in zip("123456f", MainScreen, strict=True)
+]
+SHORTENED_FIRST = (
+    MainScreen.PERSON,
+    MainScreen.CONNECTIONS,
+    MainScreen.AUDIENCES,
+    MainScreen.ERRORS,
+)
+"""In this order words are shortened where the line has too little room; numbers never are."""
+CURRENT = f"{STRONG} {ACCENT} on $primary 30%"
+
+
+class PlaceBar(LinkBar):
+    """The main screens with their keys and counts; a click goes there, as the key does."""
+
+    DEFAULT_CSS = """
+    PlaceBar { dock: top; margin-top: 1; background: $panel; }
+    """
+
+    def __init__(self, current: MainScreen) -> None:
+        """`current` is the main screen that the one with this bar belongs to."""
+        super().__init__()
+        self._current = current
+
+    def on_mount(self) -> None:
+        """Show every change."""
+        services = services_of(self)
+        services.changes.subscribe(self, lambda _: self.show())
+        services.place_counts.changed.subscribe(self, lambda _: self.show())
+        self.show()
+
+    def on_resize(self) -> None:
+        """Shorten words for another width."""
+        self.show()
+
+    async def on_link_bar_chosen(self, event: LinkBar.Chosen) -> None:
+        """Go there; a form asks first, where something would be lost."""
+        event.stop()
+        action, app = f"go('{event.name}')", self.app
+        await app.run_action(action, self.screen if hasattr(self.screen, "action_go") else app)
+
+    def show(self) -> None:
+        """Show the main screens, with words as long as there is room for."""
+        services = services_of(self)
+        keys = _keys(services, self)
+        short: set[MainScreen] = set()
+        links = self._links(services, keys, short)
+        for screen in SHORTENED_FIRST:
+            if extent(links, self.GAP) <= self.size.width:
+                break
+            short.add(screen)
+            links = self._links(services, keys, short)
+        self.show_links(links)
+
+    def _links(
+        self, services: Services, keys: dict[MainScreen, str], short: set[MainScreen]
+    ) -> list[BarLink]:
+        return [
+            BarLink(screen.value, self._text(services, screen, keys.get(screen, ""), names))
+            for screen in MainScreen
+            for names in [NAMES[screen].short if screen in short else NAMES[screen].name]
+        ]
+
+    def _text(self, services: Services, screen: MainScreen, key: str, name: str) -> Content:
+        count = _count(services, screen)
+        if screen is self._current:
+            words = " ".join(filter(None, (key, name, count)))
+            return safe_text((f"{services.glyphs.cursor}{words} ", CURRENT))
+        if is_unavailable(services, screen):
+            return safe_text((f" {key} {name} ", MUTED))
+        tone = {MainScreen.AUDIENCES: MUTED, MainScreen.ERRORS: BAD}.get(screen, ACCENT)
+        parts: list[Part] = [" ", (key, f"{STRONG} {ACCENT}"), f" {name} "]
+        if count:
+            parts += [(count, tone), " "]
+        return safe_text(*parts)
+
+
+def is_unavailable(services: Services, screen: MainScreen) -> bool:
+    """Whether a main screen needs a connection and there is none."""
+    is_missing = services.session is None and not services.sessions.is_opening
+    return is_missing and screen not in WITHOUT_CONNECTION
+
+
+def _count(services: Services, screen: MainScreen) -> str:
+    """What there is on a main screen; "" where nothing is counted, or nothing is known."""
+    counts = services.place_counts.counts
+    if counts is None:
+        return ""
+    match screen:
+        case MainScreen.AUDIENCES:
+            return f"{counts.audiences:,}"
+        case MainScreen.ERRORS:
+            return f"{counts.rejected:,}" if counts.rejected else ""
+        case MainScreen.LIVE:
+            return services.glyphs.live if counts.is_live else ""
+    return ""
+
+
+def _keys(services: Services, bar: PlaceBar) -> dict[MainScreen, str]:
+    """The key of each main screen, as the settings have it."""
+    keys: dict[MainScreen, str] = {}
+    for _, binding in services.appearance.bindings_of(bar.app):
+        scope, _, name = (binding.id or "").partition(".")
+        if scope == "go":
+            keys.setdefault(MainScreen(name), bar.app.get_key_display(binding))
+    return keys

@@ -1,0 +1,74 @@
+"""How much there is on the main screens, for the bar that leads to them."""
+
+from collections.abc import Collection
+from typing import Any, NamedTuple
+
+from textual.app import App
+from textual.signal import Signal
+
+from amp_console.console.failures import KNOWN
+from amp_console.console.session import Session, Sessions
+from amp_console.ledger import Db
+from amp_console.ledger.audiences import all_audiences
+from amp_console.ledger.rejected import count_rejected
+from amp_console.ledger.runs import RunKind, runs_under_way
+
+
+class PlaceCounts(NamedTuple):
+    """What the open connection's main screens list; `is_live`: in this process or another one."""
+
+    audiences: int
+    rejected: int
+    is_live: bool
+
+
+class PlaceCounter:
+    """Counts anew whenever something changed: beside the screen, and from indexes alone."""
+
+    def __init__(self, app: App[Any], sessions: Sessions) -> None:
+        self._app = app
+        self._sessions = sessions
+        self._is_counting = False
+        self._is_outdated = False
+        self.counts: PlaceCounts | None = None
+        """The last counts; None without a connection, and before its ledger was read."""
+        self.changed: Signal[None] = Signal(app, "place counts")
+        """Published when there are other counts."""
+
+    def refresh(self) -> None:
+        """Count again, after the count under way if there is one."""
+        self._is_outdated = True
+        if not self._is_counting:
+            self._is_counting = True
+            self._app.run_worker(self._count(), group="counts")
+
+    async def _count(self) -> None:
+        try:
+            while self._is_outdated:
+                self._is_outdated = False
+                session = self._sessions.current
+                counts = None if session is None else await self._read(session)
+                if session is self._sessions.current and counts != self.counts:
+                    self.counts = counts
+                    self.changed.publish(None)
+        finally:
+            self._is_counting = False
+
+    async def _read(self, session: Session) -> PlaceCounts | None:
+        try:
+            return await session.read(place_counts, await session.dead_runs())
+        except KNOWN:
+            return None  # the screen that reads next says so
+        except Exception:
+            if self._sessions.current is session:
+                raise  # else the ledger was closed meanwhile
+            return None
+
+
+def place_counts(db: Db, dead: Collection[int] = ()) -> PlaceCounts:
+    """Count what the main screens list; `dead` are the runs whose process is gone."""
+    return PlaceCounts(
+        audiences=len(all_audiences(db)),
+        rejected=count_rejected(db),
+        is_live=bool(runs_under_way(db, RunKind.LIVE, dead)),
+    )
