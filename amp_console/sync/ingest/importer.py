@@ -17,9 +17,8 @@ from amp_console.sync.ingest.buffer import ChangeBuffer, KnownAudiences
 from amp_console.sync.ingest.log_entry import import_entry
 from amp_console.sync.ingest.report import ImportProgress, ImportReport, no_change_found
 from amp_console.sync.ingest.snapshot import SnapshotReader
-from amp_console.sync.timing import now_in_microseconds
 from amp_console.text import clean
-from amp_console.values import AudienceRef
+from amp_console.values import AudienceRef, now_in_microseconds
 
 _at = attrgetter("at")
 
