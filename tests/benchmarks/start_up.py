@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -110,9 +111,9 @@ def main() -> None:
         home.mkdir()
         prepare(home)
         environ = {**os.environ, "AMP_CONSOLE_HOME": str(home)}
-        show("bare interpreter", rounds, lambda: command(("-c", "pass"), environ))
+        show("bare interpreter", rounds, partial(command, ("-c", "pass"), environ))
         for line in COMMANDS:
-            show(line, rounds, lambda line=line: command((*MODULE, *line.split()), environ))
+            show(line, rounds, partial(command, (*MODULE, *line.split()), environ))
         first = environ | {"AMP_CONSOLE_HOME": str(empty)}
         for what, arguments, where, text in (
             ("one widget", ("-c", ONE_WIDGET), environ, "the only widget"),
@@ -122,7 +123,7 @@ def main() -> None:
             ("demo: its frame", (*MODULE, "demo"), environ, "Audiences"),
             ("demo: an audience", (*MODULE, "demo"), environ, "High value shoppers"),
         ):
-            show(what, rounds, lambda a=arguments, w=where, t=text: first_paint(a, w, t))
+            show(what, rounds, partial(first_paint, arguments, where, text))
 
 
 if __name__ == "__main__":
