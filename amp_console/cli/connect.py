@@ -94,6 +94,7 @@ def connect(
     accepted = _test(connection, credentials)
     _say_accepted(connection, accepted)
     pages.save(connection)
+    _log(known, connection, has_new_keys=False)
     if is_from_environment and not save_keys:
         say("The keys come from the environment and were not stored.")
         return Exit.DELIVERED
@@ -202,5 +203,13 @@ def _store(connection: "Connection", credentials: "Credentials") -> int:
             err=True,
         )
         return Exit.KEYS
+    _log(connection, connection, has_new_keys=True)
     say(f"The keys are in your keyring ({ring.backend_name()}).")
     return Exit.DELIVERED
+
+
+def _log(before: "Connection | None", after: "Connection", *, has_new_keys: bool) -> None:
+    from amp_console.cli.resources import folders
+    from amp_console.sync.connection_log import log_connection_saved
+
+    log_connection_saved(folders().ledger(after.id), before, after, has_new_keys=has_new_keys)

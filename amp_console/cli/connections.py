@@ -46,6 +46,7 @@ def disconnect(name: str, yes: bool) -> int:
     from amp_console.cli.resources import connection_store, folders, keyring
     from amp_console.connections import forget_connection
     from amp_console.ledger.backups import backup_folder
+    from amp_console.sync.connection_log import log_connection_deleted
     from amp_console.text import clean
 
     pages = connection_store()
@@ -56,8 +57,9 @@ def disconnect(name: str, yes: bool) -> int:
         if not ask(question):
             return 2
     forget_connection(pages, keyring(), name)
-    say(f'Forgot "{clean(name)}" and its keys.')
     ledger = folders().ledger(connection.id)
+    log_connection_deleted(ledger, connection)
+    say(f'Forgot "{clean(name)}" and its keys.')
     if ledger.exists():
         backups = backup_folder(ledger)
         more = f", and its backups in {backups}" if backups.exists() else ""

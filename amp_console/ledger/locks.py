@@ -10,12 +10,10 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+from filelock import FileLock, Timeout
 
 from amp_console.ledger.db import Db
-
-if TYPE_CHECKING:
-    from filelock import FileLock
 
 
 class AudienceBusy(Exception):
@@ -32,8 +30,10 @@ class FileLocks:
     def lease(self, audience_id: int) -> Iterator[None]:
         """Hold an audience's lease; raises `AudienceBusy` at once if another process holds it."""
         lock = self._lock(str(audience_id))
-        if not _is_acquired(lock):
-            raise AudienceBusy
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            raise AudienceBusy from None
         try:
             yield
         finally:
@@ -61,31 +61,17 @@ class FileLocks:
             return False
         lock = self._lock(name)
         try:
-            if not _is_acquired(lock):
-                return True
-        except OSError:
+            lock.acquire(blocking=False)
+        except (Timeout, OSError):
             return True
         lock.release()
         return False
 
-    def _lock(self, name: str) -> "FileLock":
-        from filelock import FileLock
-
+    def _lock(self, name: str) -> FileLock:
         return FileLock(self._path(name), mode=0o600, thread_local=False)
 
     def _path(self, name: str) -> Path:
         return lock_folder(self._ledger) / f"{name}.lock"
-
-
-def _is_acquired(lock: "FileLock") -> bool:
-    """Acquire a lock at once; False where another process or thread holds it. Raises OSError."""
-    from filelock import Timeout
-
-    try:
-        lock.acquire(blocking=False)
-    except Timeout:
-        return False
-    return True
 
 
 def note_holder(db: Db, audience_id: int, now: int) -> None:

@@ -6,7 +6,10 @@ import time
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 
-from amp_console.values import now_in_microseconds
+
+def now_in_microseconds() -> int:
+    """The time of day in microseconds since 1970 (UTC), the ledger's unit."""
+    return time.time_ns() // 1000
 
 
 def call_later(seconds: float, call: Callable[[], None]) -> asyncio.TimerHandle:

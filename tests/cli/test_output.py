@@ -89,6 +89,7 @@ def arguments() -> dict[str, list[tuple[str | Path, ...]]]:
         "errors": [(), ("--json",), ("--csv", "errors.csv"), ("--csv", f"{NAME}/x"), (HOSTILE,)],
         "person": [("u1",), (NAME,), (f"ghost-{HOSTILE}",), (f"no{HOSTILE}",), (LONG, "--json")],
         "runs": [(), ("--json",), ("--open", HOSTILE)],
+        "log": [(), ("--json",), ("--text", HOSTILE), ("--since", HOSTILE), ("--export", "-")],
         "simulate": [("--port", HOSTILE)],
         "demo": [(), ("--seed", HOSTILE)],
     }

@@ -37,6 +37,7 @@ EVERY_COMMAND: dict[str, tuple[str, ...] | None] = {
     "errors": ("--retry",),
     "person": ("u1",),
     "runs": (),
+    "log": (),
     "simulate": None,  # it runs until Ctrl-C, and knows no settings
     "demo": None,  # it has settings of its own, which it deletes
 }

@@ -134,8 +134,8 @@ def _link_created(
     db: Db, known: Audience, cohort_id: str, name: str, run_id: int, now: int
 ) -> None:
     cohorts.link_created(db, known.id, cohort_id, name)
-    for_whom = clean(known.name, MAX_NAME_LENGTH)
-    text = f"Cohort “{clean(name, MAX_NAME_LENGTH)}” ({cohort_id}) created for “{for_whom}”."
+    audience_name = clean(known.name, MAX_NAME_LENGTH)
+    text = f"Cohort “{clean(name, MAX_NAME_LENGTH)}” ({cohort_id}) created for “{audience_name}”."
     add_log_entry(db, LogEntry(now, LogKind.LINK, text, run_id=run_id, audience_id=known.id))
 
 

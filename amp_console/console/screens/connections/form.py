@@ -30,6 +30,7 @@ from amp_console.console.screens.form import F1, FormScreen
 from amp_console.console.texts import MUTED, TONE, lines, safe_text
 from amp_console.console.widgets.fields import Choice, Field, Form, chosen, entered, yes_no
 from amp_console.console.widgets.key_input import KeyInput
+from amp_console.sync.connection_log import log_connection_saved
 from amp_console.text import clean
 from amp_console.values import Region, Secret
 
@@ -280,6 +281,14 @@ file. Up, down and Tab go from field to field; left, right and space choose."""
         if where is None:
             self._say("Nothing was saved.", "warn")
             return
+        await aside(
+            log_connection_saved,
+            self.services.environment.folders.ledger(made.connection.id),
+            self._known,
+            made.connection,
+            has_new_keys=made.credentials is not None,
+            now=self.services.timing.now,
+        )
         name = clean(made.connection.name)
         later = (
             ""

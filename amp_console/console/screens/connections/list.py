@@ -43,6 +43,7 @@ from amp_console.console.screens.connections.rows import (
 from amp_console.console.texts import MUTED, TONE, WARN, Part, safe_text
 from amp_console.console.widgets.filter_bar import FilterBar
 from amp_console.console.widgets.grid import Grid, RowsState
+from amp_console.sync.connection_log import log_connection_deleted, log_connection_saved
 from amp_console.text import plural
 
 
@@ -230,6 +231,9 @@ Read-only keeps everyone from sending or changing anything by accident."""
         except SettingsError as error:
             self.services.notifications.post(str(error), "error")
             return
+        ledger = self.services.environment.folders.ledger(connection.id)
+        now = self.services.timing.now
+        await aside(log_connection_saved, ledger, connection, changed, now=now)
         session = self.services.sessions.of_connection(connection)
         if session is not None:
             session.change(changed)
@@ -285,6 +289,7 @@ Read-only keeps everyone from sending or changing anything by accident."""
             return
         text, is_gone = told_after(connection, waiting)
         ledger = services.environment.folders.ledger(connection.id)
+        await aside(log_connection_deleted, ledger, connection, services.timing.now)
         kept = f" Its ledger stays: {ledger}" if ledger.exists() else ""
         services.notifications.post(
             f"Deleted “{connection.name}”. {text}{kept}", "information" if is_gone else "warning"

@@ -20,6 +20,7 @@ from amp_console.console.widgets.fields import Field, Form, entered
 from amp_console.engage import FieldMapping, MappingError
 from amp_console.engage.mapping import FieldPath
 from amp_console.engage.trial import Trial, try_mapping
+from amp_console.sync.connection_log import log_connection_saved
 from amp_console.text import trimmed
 
 USER_ID, AMPLITUDE_ID = "user-id", "amplitude-id"
@@ -155,6 +156,8 @@ own over the sample to be sure."""
         except SettingsError as error:
             self.services.notifications.post(str(error), "error")
             return
+        ledger, now = self.services.environment.folders.ledger(known.id), self.services.timing.now
+        await aside(log_connection_saved, ledger, known, changed, now=now)
         session.change(changed)
         self.services.notifications.post(f"Saved. {ABOUT}")
         self.leave()

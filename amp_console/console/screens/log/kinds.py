@@ -53,7 +53,7 @@ class KindBar(Widget):
     """
 
     @dataclass
-    class Chosen(Message):
+    class GroupChosen(Message):
         """The operator chose a group."""
 
         group: LogGroup
@@ -91,7 +91,7 @@ class KindBar(Widget):
         for group in self._shown():
             right = left + self._label(group).cell_length
             if left <= offset.x < right:
-                self.post_message(self.Chosen(group))
+                self.post_message(self.GroupChosen(group))
             left = right + len(GAP)
 
     def _shown(self) -> list[LogGroup]:

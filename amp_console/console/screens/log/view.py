@@ -170,7 +170,7 @@ Y copies those. v shows any line whole."""
     def apply_filter(self, needle: str) -> None:  # noqa: ARG002  # the list reads its own filter
         self.loader.start("lines", self._lines.load)
 
-    def on_kind_bar_chosen(self, event: KindBar.Chosen) -> None:
+    def on_kind_bar_group_chosen(self, event: KindBar.GroupChosen) -> None:
         """Show only the kinds that were chosen."""
         self.query_one(KindBar).choose(event.group)
         self._grid.cursor = 0
@@ -217,7 +217,7 @@ Y copies those. v shows any line whole."""
     def action_kind(self, steps: int) -> None:
         """Show the next kind of lines alone; after the last one, all."""
         bar = self.query_one(KindBar)
-        bar.post_message(KindBar.Chosen(bar.after(steps)))
+        bar.post_message(KindBar.GroupChosen(bar.after(steps)))
 
     def action_copy(self) -> None:
         """Copy the line under the cursor."""

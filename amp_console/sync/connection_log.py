@@ -1,0 +1,78 @@
+"""Changes of a connection in its log; no change fails because it can't be logged."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from amp_console.connections import Connection
+from amp_console.ledger import Db, LedgerError, open_ledger
+from amp_console.ledger.event_log import LogEntry, LogKind, add_log_entry
+from amp_console.sync.timing import now_in_microseconds
+from amp_console.text import clean
+
+Now = Callable[[], int]
+
+
+def log_connection_saved(
+    ledger: Path,
+    before: Connection | None,
+    after: Connection,
+    *,
+    has_new_keys: bool = False,
+    now: Now = now_in_microseconds,
+) -> None:
+    """Log what is different in a connection; nothing where it has no ledger yet. It may block."""
+    name, at, entries = clean(after.name), now(), []
+    if before is None:
+        entries.append(LogEntry(at, LogKind.SETTINGS, f"Connection “{name}” created."))
+    elif changes := "; ".join(_changes(before, after)):
+        text = f"Connection “{name}” changed: {changes}."
+        entries.append(LogEntry(at, LogKind.SETTINGS, text))
+    if has_new_keys:
+        text = f"Keys of “{name}” {'saved' if before is None else 'replaced'}."
+        entries.append(LogEntry(at, LogKind.KEYS, text))
+    _keep(ledger, entries)
+
+
+def log_webhook_secret(
+    ledger: Path, connection: Connection, now: Now = now_in_microseconds
+) -> None:
+    """Log that the shared secret of the webhooks was replaced. It may block."""
+    text = f"Webhook secret of “{clean(connection.name)}” saved."
+    _keep(ledger, [LogEntry(now(), LogKind.KEYS, text)])
+
+
+def log_connection_deleted(
+    ledger: Path, connection: Connection, now: Now = now_in_microseconds
+) -> None:
+    """Log that a connection was deleted, whose ledger stays. It may block."""
+    text = f"Connection “{clean(connection.name)}” deleted. Its ledger is kept."
+    _keep(ledger, [LogEntry(now(), LogKind.SETTINGS, text)])
+
+
+def _keep(path: Path, entries: Sequence[LogEntry]) -> None:
+    def write(db: Db) -> None:
+        for entry in entries:
+            add_log_entry(db, entry)
+
+    if entries and path.exists():
+        with suppress(LedgerError), open_ledger(path) as ledger:
+            ledger.write(write)
+
+
+def _changes(before: Connection, after: Connection) -> Iterator[str]:
+    for label, old, new in (
+        ("name", before.name, after.name),
+        ("App ID", before.app_id, after.app_id),
+        ("cohort owner", before.owner_email, after.owner_email),
+        ("region", before.region.label, after.region.label),
+        ("base URL", before.base_url, after.base_url),
+        ("User ID from", before.user_id_path, after.user_id_path),
+        ("Amplitude ID from", before.amplitude_id_path, after.amplitude_id_path),
+    ):
+        if new != old:
+            yield f"{label} {clean(str(new or 'none'), 100)}"
+    if after.prefix is not before.prefix:
+        yield "new cohorts with prefix" if after.prefix else "new cohorts without prefix"
+    if after.read_only is not before.read_only:
+        yield "read-only" if after.read_only else "read and write"
