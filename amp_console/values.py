@@ -5,6 +5,7 @@ The domain packages (`engage`, `amplitude`, `ledger`, `connections`) do not impo
 """
 
 import enum
+import time
 from typing import Any, NamedTuple, NoReturn
 
 import msgspec
@@ -137,3 +138,8 @@ class Credentials(NamedTuple):
 
     api_key: Secret
     secret_key: Secret
+
+
+def now_in_microseconds() -> int:
+    """The time of day in microseconds since 1970 (UTC), the unit of every moment."""
+    return time.time_ns() // 1000

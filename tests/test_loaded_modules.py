@@ -61,22 +61,73 @@ def loaded_by_commands(home: Path, *commands: str) -> set[str]:
     return loaded_by(code, {"AMP_CONSOLE_HOME": str(home)})
 
 
-def test_commands_that_read_the_ledger_load_no_network_and_no_screen(home: Path) -> None:
-    loaded = loaded_by_commands(
-        home,
-        "audiences",
-        "audiences --json",
-        "audience newsletter",
-        "errors",
-        "errors --json",
-        "person ana",
-        "runs",
-        "runs --json",
-        "connections",
-        "sync --dry-run",
-    )
+READING = (
+    "audiences",
+    "audiences --json",
+    "audience newsletter",
+    "errors",
+    "errors --json",
+    "person ana",
+    "runs",
+    "runs --json",
+    "connections",
+)
+
+
+def test_commands_that_read_the_ledger_load_no_network_no_screen_and_no_event_loop(
+    home: Path,
+) -> None:
+    loaded = loaded_by_commands(home, *READING)
     assert "sqlite3" in loaded
-    assert loaded & (NETWORK | SCREEN | {"keyring", "watchfiles"}) == set()
+    assert loaded & (NETWORK | SCREEN | {"asyncio", "ssl", "filelock", "keyring"}) == set()
+
+
+def test_a_plan_that_is_only_shown_loads_no_network(home: Path) -> None:
+    assert loaded_by_commands(home, "sync --dry-run") & (NETWORK | SCREEN | {"keyring"}) == set()
+
+
+OPEN = """
+import asyncio, os, sys
+from amp_console.cli.resources import folders
+from amp_console.connections import Keyring
+from amp_console.console import Environment, LaunchOptions
+from amp_console.console.app import ConsoleApp
+
+async def main():
+    app = ConsoleApp(Environment(folders(), Keyring(os.environ), os.environ), LaunchOptions())
+    async with app.run_test():
+        assert type(app.screen).__name__ == "{screen}", app.screen
+        loaded = list(sys.modules)
+        await app.services.sessions.close()
+    print(*loaded)
+
+asyncio.run(main())
+"""
+"""Opens the console, until the screen that it opens on is shown with what the ledger holds."""
+
+
+@pytest.mark.parametrize(
+    ("screen", "own"), [("AudiencesScreen", "audiences"), ("ConnectionForm", "connections")]
+)
+def test_the_console_opens_without_what_other_screens_and_jobs_need(
+    screen: str, own: str, home: Path, tmp_path: Path
+) -> None:
+    where = home if screen == "AudiencesScreen" else tmp_path / "empty"
+    loaded = loaded_by(OPEN.format(screen=screen), {"AMP_CONSOLE_HOME": str(where)})
+    assert loaded & (NETWORK | {"watchfiles", "keyring", "markdown_it"}) == set()
+    console = "amp_console.console."
+    assert {name for name in loaded if name.startswith(f"{console}jobs.")} == {
+        f"{console}jobs.base",
+        f"{console}jobs.under_way",
+    }
+    screens = {name.removeprefix(f"{console}screens.").partition(".")[0] for name in loaded}
+    assert screens & OTHER_SCREENS == OTHER_SCREENS & {own}
+    unused = ("sync.live.", "sync.sources.", "sync.reconcile.repair", "sync.delivery.run", "demo")
+    assert {name for name in loaded if name.startswith(tuple(map(OWN.format, unused)))} == set()
+
+
+OTHER_SCREENS = {"connections", "errors", "live", "person", "plan", "reconcile", "runs"}
+OWN = "amp_console.{}"
 
 
 def test_the_command_line_starts_without_anything_heavy() -> None:

@@ -67,7 +67,6 @@ def _open_console(seed: int, *, fast: bool, faults: bool, has_tour: bool) -> int
     _clean_up_on_signals()
     given = common()
     with SimulatedSession(seed=seed, fast=fast, faults=faults) as session:
-        session.open()  # before Textual is imported, so that seeding runs meanwhile
         from amp_console.console import LaunchOptions
         from amp_console.console.main import run
 

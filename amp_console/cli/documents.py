@@ -1,19 +1,22 @@
 """The JSON documents that commands print; scripts rely on their keys."""
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from amp_console.cli.output import say_json
 from amp_console.ledger.refused_requests import RefusedRequests
-from amp_console.ledger.rejected import RejectedUser
-from amp_console.ledger.runs import Run
 from amp_console.ledger.sources import InvalidEvent, InvalidGroup, ReadCounts
-from amp_console.sync.delivery.plan import Plan
-from amp_console.sync.delivery.run import RunReport
 from amp_console.sync.formatting import iso_time
-from amp_console.sync.queries.person import PersonStatus, UserLookup
-from amp_console.sync.queries.status import AudienceSummary
+
+if TYPE_CHECKING:  # a document is built from what its command has imported
+    from amp_console.ledger.rejected import RejectedUser
+    from amp_console.ledger.runs import Run
+    from amp_console.sync.delivery.plan import Plan
+    from amp_console.sync.delivery.run import RunReport
+    from amp_console.sync.queries.person import PersonStatus, UserLookup
+    from amp_console.sync.queries.status import AudienceSummary
 
 
 class StateDocument(msgspec.Struct, frozen=True):
@@ -212,7 +215,7 @@ def print_document(document: object) -> None:
     say_json(msgspec.json.format(msgspec.json.encode(document), indent=2))
 
 
-def audience_document(summary: AudienceSummary) -> AudienceDocument:
+def audience_document(summary: "AudienceSummary") -> AudienceDocument:
     """Describe one audience, whose members were counted."""
     audience = summary.audience
     return AudienceDocument(
@@ -239,7 +242,7 @@ def audience_document(summary: AudienceSummary) -> AudienceDocument:
     )
 
 
-def sync_document(report: RunReport, plan: Plan, tally: ReadCounts) -> SyncDocument:
+def sync_document(report: "RunReport", plan: "Plan", tally: ReadCounts) -> SyncDocument:
     """Describe a run that ended."""
     names = {audience.audience_id: audience.cohort_name for audience in plan.audiences}
     audiences = [
@@ -272,7 +275,7 @@ def sync_document(report: RunReport, plan: Plan, tally: ReadCounts) -> SyncDocum
     )
 
 
-def plan_document(plan: Plan, tally: ReadCounts) -> PlanDocument:
+def plan_document(plan: "Plan", tally: ReadCounts) -> PlanDocument:
     """Describe a plan."""
     return PlanDocument(
         connection=plan.connection,
@@ -303,7 +306,7 @@ def plan_document(plan: Plan, tally: ReadCounts) -> PlanDocument:
 
 
 def errors_document(
-    rejected: list[RejectedUser],
+    rejected: "list[RejectedUser]",
     invalid_events: list[InvalidEvent],
     groups: list[InvalidGroup],
 ) -> ErrorsDocument:
@@ -322,7 +325,7 @@ def errors_document(
 
 
 def person_document(
-    identifier: str, answers: list[PersonStatus], found: UserLookup | None
+    identifier: str, answers: "list[PersonStatus]", found: "UserLookup | None"
 ) -> PersonDocument:
     """Describe a person's status in every cohort."""
     return PersonDocument(
@@ -332,7 +335,7 @@ def person_document(
     )
 
 
-def _person_in_audience(status: PersonStatus) -> PersonInAudience:
+def _person_in_audience(status: "PersonStatus") -> PersonInAudience:
     record = status.record
     return PersonInAudience(
         audience=record.audience.key,
@@ -354,7 +357,7 @@ def _person_in_audience(status: PersonStatus) -> PersonInAudience:
     )
 
 
-def run_document(run: Run) -> RunDocument:
+def run_document(run: "Run") -> RunDocument:
     """Describe one run of the history."""
     return RunDocument(
         run=run.id,

@@ -7,13 +7,9 @@ from amp_console.cli.output import say
 from amp_console.cli.progress import ProgressMeter
 from amp_console.engage import ReadOptions
 from amp_console.ledger import Ledger
+from amp_console.sync.future_changes import future_changes_notice
 from amp_console.sync.ingest.importer import Importer
-from amp_console.sync.ingest.report import (
-    ImportReport,
-    audience_sentences,
-    changes_of,
-    future_changes_notice,
-)
+from amp_console.sync.ingest.report import ImportReport, audience_sentences, changes_of
 from amp_console.sync.ingest.snapshot import SnapshotReader, SnapshotReport, SnapshotState
 from amp_console.sync.sources.registry import open_reader
 from amp_console.text import clean, plural

@@ -221,7 +221,7 @@ def _quota(connection: "Connection", ledger: "Ledger", credentials: "Credentials
 
     from amp_console.sync.connection_options import client_for
     from amp_console.sync.reconcile.quota import ask_quota
-    from amp_console.sync.timing import now_in_microseconds
+    from amp_console.values import now_in_microseconds
 
     async def ask() -> "Quota":
         async with client_for(connection, credentials) as client:

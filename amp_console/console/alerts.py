@@ -1,12 +1,14 @@
 """Alerts of a live session: a notification, the terminal's bell, the desktop."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from textual.app import App
 
 from amp_console.console.notifications import Notifications
-from amp_console.sync.live.alerts import Alert
 from amp_console.text import clean
+
+if TYPE_CHECKING:
+    from amp_console.sync.live.alerts import Alert
 
 
 class AlertNotifier:
@@ -19,7 +21,7 @@ class AlertNotifier:
         self._notifications = notifications
         self._notifies_desktop = notifies_desktop
 
-    def report(self, alert: Alert) -> None:
+    def report(self, alert: "Alert") -> None:
         """Post the alert; ring the bell unless it says that something is over."""
         # The live session logs it.
         self._notifications.post(

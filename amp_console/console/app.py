@@ -14,9 +14,9 @@ from textual.filter import LineFilter
 from textual.notifications import SeverityLevel
 from textual.screen import Screen
 
+from amp_console.connections import Connection, KeySource
 from amp_console.console.appearance import DARK, LIGHT
 from amp_console.console.context import Services
-from amp_console.console.dialogs.keyring import find
 from amp_console.console.environment import Environment, LaunchOptions
 from amp_console.console.failures import KNOWN
 from amp_console.console.navigation import Navigator, key_scopes
@@ -26,6 +26,7 @@ from amp_console.console.routes import MainScreen, Route, Visit
 from amp_console.console.session import Session
 from amp_console.console.terminal_text import TerminalText
 from amp_console.ledger.database import revision
+from amp_console.values import Credentials
 
 HUNG_UP = 1  # the number of SIGHUP, which Windows has not
 
@@ -47,7 +48,7 @@ class ConsoleApp(App[None]):
     def __init__(self, environment: Environment, options: LaunchOptions) -> None:
         self._terminal_text = TerminalText(environment.encoding)  # Textual asks for it at once
         super().__init__()
-        self.services = Services(self, environment, options, self.navigate, find)
+        self.services = Services(self, environment, options, self.navigate, find_keys)
         self.navigator = Navigator(self, self.services)
         appearance = self.services.appearance
         self.set_class(appearance.is_ascii, "-ascii")
@@ -99,8 +100,6 @@ class ConsoleApp(App[None]):
     async def on_mount(self) -> None:
         """Show home at once; the ledger is opened behind it."""
         demo, tour = self.services.environment.demo, self.services.options.tour
-        if demo is not None:
-            demo.open()
         self.set_interval(self.services.environment.tick_seconds, self._tick)
         self.run_worker(self.services.appearance.load(lambda: key_scopes(self._bindings)))
         if demo is None:
@@ -218,3 +217,10 @@ class ConsoleApp(App[None]):
 
         if not isinstance(self.screen, Palette):
             self.push_screen(Palette(id="--command-palette"))
+
+
+async def find_keys(services: Services, connection: Connection) -> tuple[Credentials, KeySource]:
+    """Find a connection's keys; a keyring that takes long is waited for in a dialog."""
+    from amp_console.console.dialogs.keyring import find
+
+    return await find(services, connection)

@@ -6,12 +6,8 @@ from amp_console.console.context import Services
 from amp_console.console.dialogs.base import Confirm
 from amp_console.console.jobs.imports import ImportJob
 from amp_console.sync.connection_options import audience_options, read_options
-from amp_console.sync.ingest.report import (
-    ImportReport,
-    audience_sentences,
-    changes_of,
-    future_changes_notice,
-)
+from amp_console.sync.future_changes import future_changes_notice
+from amp_console.sync.ingest.report import ImportReport, audience_sentences, changes_of
 from amp_console.sync.ingest.snapshot import SnapshotReport, SnapshotState
 from amp_console.text import plural
 

@@ -107,6 +107,8 @@ class Navigator:
         await self._app.push_screen(_load(MAIN[MainScreen.AUDIENCES])())
         try:
             if services.environment.demo is not None:
+                # Filling the ledger competes with painting, so it begins after the first frame.
+                self._app.call_after_refresh(services.environment.demo.open)
                 await self._until_ready(services.environment.demo)
             await self._open_connection()
         finally:

@@ -6,9 +6,12 @@ another one. The fields of a route are the arguments of its screen.
 
 import enum
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from amp_console.connections import Connection
-from amp_console.ledger.rejected import RejectedUser
+
+if TYPE_CHECKING:
+    from amp_console.ledger.rejected import RejectedUser
 
 
 class MainScreen(enum.Enum):
@@ -87,7 +90,7 @@ class OpenErrors(Route):
 class OpenRejectedUser(Route):
     """One rejected user with its request and answer."""
 
-    user: RejectedUser
+    user: "RejectedUser"
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,6 @@ from amp_console.console.background import aside
 from amp_console.console.environment import Environment, LaunchOptions
 from amp_console.console.notifications import Notifications
 from amp_console.ledger import Db, open_ledger
-from amp_console.sync.connection_options import client_for
 from amp_console.values import Credentials
 
 if TYPE_CHECKING:
@@ -83,7 +82,11 @@ class Session:
 
     async def client(self) -> "AmplitudeClient":
         """Return a client with the connection's keys. Raises `KeysError`."""
-        return client_for(self.connection, await self.credentials(), self._environment.region_urls)
+        from amp_console.sync.connection_options import client_for
+
+        credentials, urls = await self.credentials(), self._environment.region_urls
+        # Beside the screen: the first client imports the HTTP library.
+        return await aside(client_for, self.connection, credentials, urls)
 
     async def _find_in_thread(self, connection: Connection) -> tuple[Credentials, KeySource]:
         environment = self._environment

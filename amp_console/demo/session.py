@@ -1,8 +1,7 @@
 """The session of a demo: a simulated Amplitude, a temporary folder, and a thread that fills both.
 
-The thread loads the simulator, the history and the traffic itself, so that seeding runs while
-Textual is imported and the first screen is painted. Requests to the simulator wait in its socket
-meanwhile.
+The thread loads the simulator, the history and the traffic itself, so that the first screen waits
+for none of them. Requests to the simulator wait in its socket meanwhile.
 """
 
 import random

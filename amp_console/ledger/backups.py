@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
-from filelock import FileLock, Timeout
 
 from amp_console.ledger.locks import lock_folder, make_folder
 
@@ -107,6 +106,9 @@ def back_up(
     `now` is in microseconds since 1970. Returns None if `is_stopped` said so in the middle. Raises
     `BackupSkipped`.
     """
+    # Not at the top: most ledgers are opened and closed without a backup.
+    from filelock import FileLock, Timeout
+
     name = f"{datetime.fromtimestamp(now // 1_000_000, UTC).strftime(_STAMP)}.{reason}.db"
     try:
         with FileLock(lock_folder(ledger) / "backup.lock", mode=0o600, timeout=options.patience):

@@ -4,10 +4,8 @@ SQLite releases Python's lock while a statement runs, so a statement over a whol
 beside the reader of the next batch; that is why work comes in sets and why there is one thread.
 """
 
-import asyncio
 import re
 import sqlite3
-import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, closing, suppress
@@ -30,6 +28,7 @@ from amp_console.ledger.locks import FileLocks
 from amp_console.ledger.run_log import end_and_log_dead_runs
 from amp_console.ledger.runs import running_locks
 from amp_console.ledger.schema import migrate
+from amp_console.values import now_in_microseconds
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -52,7 +51,7 @@ class Ledger:
         path: Path,
         *,
         backups: BackupOptions | None = None,
-        now: Callable[[], int] = lambda: time.time_ns() // 1000,
+        now: Callable[[], int] = now_in_microseconds,
         is_durable: bool = True,
     ) -> None:
         """Open the ledger at `path`; see `open_ledger`."""
@@ -82,7 +81,7 @@ class Ledger:
 
     async def awrite(self, work: Work[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Like `write`, without holding up the event loop."""
-        return await asyncio.wrap_future(self.submit(work, *args, **kwargs))
+        return await _awaitable(self.submit(work, *args, **kwargs))
 
     def read(self, work: Work[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run `work` on one consistent state of the ledger, while other processes may write."""
@@ -90,7 +89,7 @@ class Ledger:
 
     async def aread(self, work: Work[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Like `read`, without holding up the event loop."""
-        return await asyncio.wrap_future(self._submit_read(work, *args, **kwargs))
+        return await _awaitable(self._submit_read(work, *args, **kwargs))
 
     def stage(self, work: Work[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run `work`, which may write to temporary tables of this connection and to nothing else.
@@ -101,7 +100,7 @@ class Ledger:
 
     async def astage(self, work: Work[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Like `stage`, without holding up the event loop."""
-        return await asyncio.wrap_future(self._submit_read(work, *args, **kwargs))
+        return await _awaitable(self._submit_read(work, *args, **kwargs))
 
     def _submit_read(self, work: Work[P, T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         return self._thread.submit(
@@ -131,11 +130,11 @@ class Ledger:
 
     async def adead_runs(self) -> frozenset[int]:
         """Like `dead_runs`, without holding up the event loop."""
-        return await asyncio.wrap_future(self._thread.submit(self._guard, self._find_dead_runs))
+        return await _awaitable(self._thread.submit(self._guard, self._find_dead_runs))
 
     async def aend_dead_runs(self) -> None:
         """End the dead runs in the history, with what their requests say they did."""
-        await asyncio.wrap_future(self._thread.submit(self._guard, self._end_dead_runs))
+        await _awaitable(self._thread.submit(self._guard, self._end_dead_runs))
 
     def close(self) -> None:
         """Finish what was queued and close the file."""
@@ -211,11 +210,19 @@ class Ledger:
             raise explain(error, self._path) from error
 
 
+async def _awaitable(future: Future[T]) -> T:
+    """Await what the ledger's thread does, without holding up the event loop."""
+    # Not at the top: commands that read a ledger have no event loop, and start 30 ms sooner.
+    from asyncio import wrap_future
+
+    return await wrap_future(future)
+
+
 def open_ledger(
     url: str | Path,
     *,
     backups: BackupOptions | None = None,
-    now: Callable[[], int] = lambda: time.time_ns() // 1000,
+    now: Callable[[], int] = now_in_microseconds,
     is_durable: bool = True,
 ) -> Ledger:
     """Open the ledger at a path or a `sqlite:` URL, creating or migrating it as needed.

@@ -5,8 +5,6 @@ import sqlite3
 from contextlib import closing, suppress
 from pathlib import Path
 
-from filelock import FileLock
-
 from amp_console.ledger.backups import list_backups
 from amp_console.ledger.errors import LedgerDamaged, damaged, explain_os
 from amp_console.ledger.locks import lock_folder
@@ -42,6 +40,8 @@ def prepare(path: Path) -> str | None:
 
 def _create(path: Path) -> None:
     """Make an empty ledger under another name, and rename it: a crash leaves it or nothing."""
+    from filelock import FileLock
+
     file = lock_folder(path) / "create.lock"
     with FileLock(file, mode=0o600, timeout=_PATIENCE):
         if not path.exists():  # else another process was quicker

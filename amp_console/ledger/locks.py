@@ -10,10 +10,12 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-
-from filelock import FileLock, Timeout
+from typing import TYPE_CHECKING
 
 from amp_console.ledger.db import Db
+
+if TYPE_CHECKING:
+    from filelock import FileLock
 
 
 class AudienceBusy(Exception):
@@ -30,10 +32,8 @@ class FileLocks:
     def lease(self, audience_id: int) -> Iterator[None]:
         """Hold an audience's lease; raises `AudienceBusy` at once if another process holds it."""
         lock = self._lock(str(audience_id))
-        try:
-            lock.acquire(blocking=False)
-        except Timeout:
-            raise AudienceBusy from None
+        if not _is_acquired(lock):
+            raise AudienceBusy
         try:
             yield
         finally:
@@ -61,17 +61,31 @@ class FileLocks:
             return False
         lock = self._lock(name)
         try:
-            lock.acquire(blocking=False)
-        except (Timeout, OSError):
+            if not _is_acquired(lock):
+                return True
+        except OSError:
             return True
         lock.release()
         return False
 
-    def _lock(self, name: str) -> FileLock:
+    def _lock(self, name: str) -> "FileLock":
+        from filelock import FileLock
+
         return FileLock(self._path(name), mode=0o600, thread_local=False)
 
     def _path(self, name: str) -> Path:
         return lock_folder(self._ledger) / f"{name}.lock"
+
+
+def _is_acquired(lock: "FileLock") -> bool:
+    """Acquire a lock at once; False where another process or thread holds it. Raises OSError."""
+    from filelock import Timeout
+
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        return False
+    return True
 
 
 def note_holder(db: Db, audience_id: int, now: int) -> None:

@@ -11,9 +11,8 @@ from amp_console.ledger import audiences as known
 from amp_console.ledger.audiences import Audience
 from amp_console.ledger.event_log import LogEntry, LogKind, add_log_entry
 from amp_console.ledger.locks import AudienceBusy, busy_because, note_holder
-from amp_console.sync.timing import now_in_microseconds
 from amp_console.text import clean
-from amp_console.values import IdType
+from amp_console.values import IdType, now_in_microseconds
 
 MAX_LENGTH = 100  # characters of a setting in the log
 MAX_NAME_LENGTH = 200  # of the audience's name

@@ -6,10 +6,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 
-
-def now_in_microseconds() -> int:
-    """The time of day in microseconds since 1970 (UTC), the ledger's unit."""
-    return time.time_ns() // 1000
+from amp_console.values import now_in_microseconds
 
 
 def call_later(seconds: float, call: Callable[[], None]) -> asyncio.TimerHandle:

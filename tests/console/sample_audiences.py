@@ -15,8 +15,7 @@ from typing import NamedTuple
 
 from amp_console.connections import Connection
 from amp_console.simulator import Simulator, World
-from amp_console.sync.timing import now_in_microseconds
-from amp_console.values import IdType
+from amp_console.values import IdType, now_in_microseconds
 from tests.console.harness import ConsoleHarness
 from tests.sync.workspace import Workspace, event
 

@@ -3,8 +3,10 @@
 from dataclasses import replace
 
 import pytest
+from textual._context import active_app
 
 from amp_console.console import DemoTrouble
+from amp_console.console.widgets.grid import Grid
 from tests.console.harness import (
     ConsoleHarness,
     picture,
@@ -39,6 +41,25 @@ class Stage:
     def toggle(self, name: str) -> str:
         self.on ^= {name}
         return f"{name} is {'on' if name in self.on else 'off'} now."
+
+
+class StageThatLooks(Stage):
+    """A stage that keeps how wide the list of home was when it was opened."""
+
+    width = 0
+
+    def open(self) -> None:
+        super().open()
+        self.width = active_app.get().screen.query_one("#list", Grid).size.width
+
+
+async def test_a_demo_fills_its_ledger_once_home_is_painted(harness: ConsoleHarness) -> None:
+    connect_with_audiences(harness)
+    stage = StageThatLooks()
+    harness.environment = replace(harness.environment, demo=stage)
+    async with harness.open() as pilot:
+        await until(pilot, lambda: stage.is_open)
+    assert stage.width > 0
 
 
 async def test_trouble_is_turned_on_and_off_by_number_and_by_enter(harness: ConsoleHarness) -> None:

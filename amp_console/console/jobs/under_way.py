@@ -1,10 +1,13 @@
 """The jobs of this console: at most one of each kind, and the last one of each is kept."""
 
-from amp_console.console.jobs.base import Job
-from amp_console.console.jobs.imports import ImportJob
-from amp_console.console.jobs.live import LiveJob
-from amp_console.console.jobs.reconcile import ReconcileJob
-from amp_console.console.jobs.runs import SyncJob
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # a job is imported by the screen or dialog that starts it
+    from amp_console.console.jobs.base import Job
+    from amp_console.console.jobs.imports import ImportJob
+    from amp_console.console.jobs.live import LiveJob
+    from amp_console.console.jobs.reconcile import ReconcileJob
+    from amp_console.console.jobs.runs import SyncJob
 
 
 class Jobs:
@@ -17,7 +20,7 @@ class Jobs:
         self.live: LiveJob | None = None
 
     @property
-    def under_way(self) -> list[Job]:
+    def under_way(self) -> "list[Job]":
         """The jobs that have not ended yet."""
         jobs: tuple[Job | None, ...] = (self.sync, self.importing, self.reconciling, self.live)
         return [job for job in jobs if job is not None and not job.is_over]

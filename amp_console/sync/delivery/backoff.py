@@ -7,13 +7,15 @@ see `ledger.rate_limits`.
 """
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from amp_console.amplitude import RateLimited, TimedOut, TooLarge, Transient
 from amp_console.connections import Limits
 from amp_console.ledger.rate_limits import DAY
 from amp_console.sync.formatting import clock_time
-from amp_console.sync.timing import Timing
+
+if TYPE_CHECKING:
+    from amp_console.sync.timing import Timing
 
 MAX_BACKOFF = 60.0  # seconds between two tries
 LIFT_AFTER = 8  # clean answers, before a larger batch is tried again
@@ -34,7 +36,7 @@ class RetryBudget:
     `limits.tries` counts failures in a row; `limits.longest_wait` is seconds of waiting in all.
     """
 
-    def __init__(self, limits: Limits, timing: Timing) -> None:
+    def __init__(self, limits: Limits, timing: "Timing") -> None:
         self._limits = limits
         self._timing = timing
         self._waited = 0.0

@@ -10,9 +10,8 @@ from amp_console.ledger.audiences import Audience
 from amp_console.ledger.counts import ToSend, in_cohort, members, outstanding, to_send
 from amp_console.sync.delivery.backoff import requests_for
 from amp_console.sync.formatting import iso_time
-from amp_console.sync.timing import now_in_microseconds
 from amp_console.text import plural
-from amp_console.values import IdType
+from amp_console.values import IdType, now_in_microseconds
 
 PREFIX = "[Segment] "  # what Segment's own destination puts before cohort names
 SEEDS = 1  # users that create the cohort of an empty audience, and are removed again

@@ -8,9 +8,8 @@ from amp_console.ledger import Db, Ledger
 from amp_console.ledger.audiences import audience
 from amp_console.ledger.event_log import LogEntry, LogKind, add_log_entry
 from amp_console.ledger.rejected import RejectedFilter, retry_rejected, retry_users
-from amp_console.sync.timing import now_in_microseconds
 from amp_console.text import clean, plural
-from amp_console.values import IdType
+from amp_console.values import IdType, now_in_microseconds
 
 MAX_NAME_LENGTH = 200  # characters of an audience's name in the log
 

@@ -11,19 +11,14 @@ from amp_console.ledger import Ledger, sources
 from amp_console.ledger.audiences import all_audiences
 from amp_console.ledger.event_log import add_log_entry
 from amp_console.ledger.sources import ReadCounts
+from amp_console.sync.future_changes import latest_credible
 from amp_console.sync.ingest.batch_reader import BatchReader, OpenReader
 from amp_console.sync.ingest.buffer import ChangeBuffer, KnownAudiences
 from amp_console.sync.ingest.log_entry import import_entry
-from amp_console.sync.ingest.report import (
-    ImportProgress,
-    ImportReport,
-    latest_credible,
-    no_change_found,
-)
+from amp_console.sync.ingest.report import ImportProgress, ImportReport, no_change_found
 from amp_console.sync.ingest.snapshot import SnapshotReader
-from amp_console.sync.timing import now_in_microseconds
 from amp_console.text import clean
-from amp_console.values import AudienceRef
+from amp_console.values import AudienceRef, now_in_microseconds
 
 _at = attrgetter("at")
 

@@ -17,8 +17,8 @@ from amp_console.ledger.counts import (
     outstanding_of_all,
 )
 from amp_console.sync.delivery.plan import cohort_name, owner_email
-from amp_console.sync.ingest.report import dated_ahead, latest_credible
-from amp_console.sync.timing import now_in_microseconds
+from amp_console.sync.future_changes import dated_ahead, latest_credible
+from amp_console.values import now_in_microseconds
 
 
 class Status(enum.StrEnum):

@@ -23,8 +23,7 @@ from amp_console.engage.webhook import (
 )
 from amp_console.ledger.refused_requests import RefusalReason, RefusedRequests
 from amp_console.sync.sources.http_server import SOON, ConnectionLimits
-from amp_console.sync.timing import now_in_microseconds
-from amp_console.values import Secret
+from amp_console.values import Secret, now_in_microseconds
 
 MIB = 1024 * 1024
 

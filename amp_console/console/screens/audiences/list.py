@@ -10,7 +10,6 @@ from textual.binding import Binding, BindingType
 from textual.containers import Container
 from textual.timer import Timer
 
-from amp_console.console.audience_changes import switch
 from amp_console.console.environment import DemoSession
 from amp_console.console.routes import (
     OpenAudienceSettings,
@@ -290,6 +289,8 @@ audience under the cursor. Nothing is sent before you have seen the plan and con
 
     def action_switch(self) -> None:
         """Switch the audience on or off for syncs of all."""
+        from amp_console.console.audience_changes import switch
+
         for item in self.chosen:
             self.run_worker(switch(self.services, item.audience))
 
