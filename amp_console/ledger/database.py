@@ -193,6 +193,8 @@ class Ledger:
             self._transaction("BEGIN IMMEDIATE", lambda db: end_and_log_dead_runs(db, dead))
 
     def _transaction(self, begin: str, work: Callable[[Db], T]) -> T:
+        if self._db.in_transaction:  # the ROLLBACK of the last one failed, too
+            self._db.execute("ROLLBACK")
         self._db.execute(begin)
         try:
             result = work(self._db)

@@ -233,9 +233,7 @@ async def test_an_audience_that_another_process_syncs_is_left_to_it(
         url = workspace.ledger.url
     async with harness.open() as pilot:
         with open_ledger(url) as other, other.lease(audience.id):
-            await start_sync(pilot, "stopped", "Another amp-console")
-
-            assert "is syncing this audience" in picture(pilot)
+            await start_sync(pilot, "stopped", "Another amp-console", "is syncing this audience")
 
 
 async def test_requests_are_logged_and_each_is_shown_whole(harness: ConsoleHarness) -> None:
@@ -266,7 +264,9 @@ async def test_keys_are_in_no_picture_and_in_no_copy(
         workspace.enter("u-1")
     async with harness.open() as pilot:
         await start_sync(pilot, "delivered")
-        await pilot.press("l", "enter")
+        await pilot.press("l")
+        await until(pilot, lambda: console(pilot).screen.query_one("#full-log").has_focus)
+        await pilot.press("enter")
         await until_shown(pilot, "Answer")
         await pilot.press("y")
         await until_shown(pilot, "Copied")

@@ -1,10 +1,12 @@
-"""A ledger is opened by a path or a URL."""
+"""A ledger is opened by a path or a URL, and stays usable after a failure."""
 
+import sqlite3
+import threading
 from pathlib import Path
 
 import pytest
 
-from amp_console.ledger import LedgerError, open_ledger
+from amp_console.ledger import Db, Ledger, LedgerError, open_ledger
 
 
 @pytest.mark.parametrize("scheme", ["", "sqlite:", "sqlite://", "SQLite:"])
@@ -23,3 +25,18 @@ def test_a_url_of_another_engine_is_refused_in_plain_words() -> None:
 def test_a_ledger_that_is_thrown_away_does_not_wait_for_the_disk(tmp_path: Path) -> None:
     with open_ledger(tmp_path / "ledger.db", is_durable=False) as ledger:
         assert ledger.read(lambda db: db.execute("PRAGMA synchronous").fetchone()) == (0,)
+
+
+def test_a_failed_rollback_does_not_block_the_ledger(ledger: Ledger) -> None:
+    fails = threading.Event()
+
+    def fail_from_here(db: Db) -> None:
+        assert isinstance(db, sqlite3.Connection)
+        db.set_progress_handler(fails.is_set, 1)  # interrupts every statement once set
+        fails.set()
+        db.execute("SELECT count(*) FROM sqlite_master")
+
+    with pytest.raises(LedgerError, match="SQLITE_INTERRUPT"):
+        ledger.write(fail_from_here)
+    fails.clear()
+    assert ledger.read(lambda db: db.execute("SELECT 1").fetchone()[0]) == 1
