@@ -7,8 +7,8 @@ from pathlib import Path
 from amp_console.connections import Connection
 from amp_console.ledger import Db, LedgerError, open_ledger
 from amp_console.ledger.event_log import LogEntry, LogKind, add_log_entry
-from amp_console.sync.timing import now_in_microseconds
 from amp_console.text import clean
+from amp_console.values import now_in_microseconds
 
 Now = Callable[[], int]
 
