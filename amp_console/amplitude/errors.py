@@ -43,8 +43,8 @@ class AmplitudeError(Exception):
 
     def _kept(self) -> str:
         if self.may_be_applied:
-            return "It is not known whether the request took effect."
-        return "Nothing was changed at Amplitude."
+            return "The request may or may not have taken effect."
+        return "Nothing was changed in Amplitude."
 
     def _next(self) -> str:
         return self._NEXT
@@ -68,7 +68,7 @@ class KeysReason(enum.StrEnum):
 _KEYS_NEXT = {
     KeysReason.UNKNOWN_KEY: "Check the API key, and the region: each knows only its own keys.",
     KeysReason.WRONG_SECRET: "Enter the project's secret key again.",
-    KeysReason.OTHER: "Check the keys, the App ID, and what the keys are allowed to do.",
+    KeysReason.OTHER: "Check the keys, their permissions and the App ID.",
 }
 
 
@@ -98,7 +98,7 @@ class CohortGone(AmplitudeError):
     """The cohort that the call names does not exist, or not any more."""
 
     _HAPPENED = "Amplitude has no such cohort"
-    _NEXT = "Choose another cohort, or have a new one made."
+    _NEXT = "Choose another cohort, or create a new one."
 
 
 class BadRequest(AmplitudeError):
@@ -128,7 +128,7 @@ class DownloadLinkExpired(AmplitudeError):
     """A large file's link lives one minute, and this one is over; the file itself lives 7 days."""
 
     _HAPPENED = "The link to the downloaded file has expired"
-    _NEXT = "Ask for the file again to get a new link."
+    _NEXT = "Request the file again to get a new link."
 
 
 class Transient(AmplitudeError):
@@ -161,7 +161,7 @@ class RateLimited(Transient):
     def _happened(self) -> str:
         if self.is_cohort_busy:
             return "Amplitude is busy with another change of this cohort"
-        return "Amplitude asks for fewer requests"
+        return "Amplitude asked for fewer requests"
 
     def _next(self) -> str:
         return f"Wait {_duration(self.retry_after)}, then try again."
@@ -169,7 +169,7 @@ class RateLimited(Transient):
 
 def _duration(seconds: float | None) -> str:
     if seconds is None:
-        return "a little"
+        return "a moment"
     if seconds < 120:
         return f"{seconds:.0f} s"
     if seconds < 7200:
@@ -194,7 +194,7 @@ class ServerTrouble(Transient):
             return f"Amplitude's answer could not be understood (status {self.status})"
         if self.status < 400:
             return f"Amplitude's address answered with a redirect (status {self.status})"
-        return f"Amplitude had trouble answering (status {self.status})"
+        return f"Amplitude could not answer (status {self.status})"
 
     def _next(self) -> str:
         return _check_or_wait(self.status)
@@ -234,7 +234,7 @@ class ForeignAnswer(Transient):
 class AnswerTooLong(Transient):
     """An answer that is longer than any of Amplitude's, and was not read to its end."""
 
-    _HAPPENED = "The answer was far too long and was not read to the end"
+    _HAPPENED = "The answer was too long and was not read to the end"
 
     def _next(self) -> str:
         return _check_or_wait(self.status)

@@ -27,17 +27,17 @@ def checked_base_url(text: str) -> str:
     """
     text = text.strip()
     if "\\" in text or any(char.isspace() or not char.isprintable() for char in text):
-        raise ValueError("The base URL must not hold spaces, line breaks or backslashes.")
+        raise ValueError("The base URL must not contain spaces, line breaks or backslashes.")
     try:
         url = httpx.URL(text)
     except httpx.InvalidURL:
         raise ValueError("The base URL is not a valid address.") from None
     if url.scheme not in {"http", "https"} or not url.host:
-        raise ValueError("The base URL must start with https:// and the name of a host.")
+        raise ValueError("The base URL must start with https:// and a host name.")
     if url.port is not None and not 0 < url.port < 65536:
         raise ValueError("The port in the base URL must be between 1 and 65535.")
     if "@" in text:
-        raise ValueError("The base URL must not hold a user name or password.")
+        raise ValueError("The base URL must not contain a user name or password.")
     if "?" in text or "#" in text:
         raise ValueError('The base URL must not have a query ("?") or a fragment ("#").')
     if not keeps_secrets(url):

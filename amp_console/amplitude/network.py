@@ -143,7 +143,7 @@ class NetworkSettings:
             _check_folders(variable, path)
             return ssl.create_default_context(capath=path)
         except ssl.SSLError:
-            raise NetworkSettingInvalid(variable, f"{path} holds no certificates") from None
+            raise NetworkSettingInvalid(variable, f"{path} contains no certificates") from None
         except (OSError, ValueError) as error:
             key_log = self._environ.get(_KEY_LOG)
             if key_log and getattr(error, "filename", None) == key_log:
@@ -161,7 +161,7 @@ def _check_folders(variable: str, path: str) -> None:
     except OSError:
         raise NetworkSettingInvalid(variable, f"{path} can't be read") from None
     if not any(_HASHED.fullmatch(name) for name in names):
-        problem = f"{path} holds no certificates under names that OpenSSL finds (openssl rehash)"
+        problem = f"{path} contains no certificates under names that OpenSSL finds (openssl rehash)"
         raise NetworkSettingInvalid(variable, problem)
 
 

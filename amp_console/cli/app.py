@@ -89,12 +89,12 @@ def _came_from_arguments(error: UnicodeEncodeError) -> bool:
 )
 @click.version_option(__version__, prog_name="amp-console")
 @click.option(
-    "--connection", metavar="NAME", envvar="AMP_CONSOLE_CONNECTION", help="The connection to use."
+    "--connection", metavar="NAME", envvar="AMP_CONSOLE_CONNECTION", help="Use this connection."
 )
-@click.option("--read-only", is_flag=True, help="Send nothing; change no settings or keys.")
-@click.option("--audience", metavar="KEY", help="Console: go to this audience.")
-@click.option("--theme", metavar="NAME", help="Console: colours, e.g. catppuccin-latte.")
-@click.option("--ascii", "ascii_only", is_flag=True, help="Console: plain ASCII signs.")
+@click.option("--read-only", is_flag=True, help="Send nothing and change no settings or keys.")
+@click.option("--audience", metavar="KEY", help="Open the console at this audience.")
+@click.option("--theme", metavar="NAME", help="Theme of the console, e.g. catppuccin-latte.")
+@click.option("--ascii", "ascii_only", is_flag=True, help="Draw the console in plain ASCII.")
 @click.pass_context
 def commands(
     ctx: click.Context,
@@ -106,8 +106,8 @@ def commands(
 ) -> int:
     """Sync Twilio Segment Engage audiences into Amplitude cohorts.
 
-    Without a command it opens the console. Every user who could not be delivered is listed with
-    the reason, and nothing that was read is lost. Begin with `amp-console demo`.
+    Without a command it opens the console. To try it without an account, run `amp-console demo`.
+    Everything it reads is kept, and every user it could not deliver is listed with the reason.
     """
     ctx.obj = CommonOptions(connection, read_only, theme, ascii_only)
     if ctx.invoked_subcommand is not None:

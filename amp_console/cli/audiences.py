@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 @json_option
 @connection_option
 def audiences(as_json: bool, connection_name: str | None) -> int:
-    """List the audiences, their cohorts, and what is pending."""
+    """List the audiences, their cohorts and what is pending."""
     from amp_console.cli.documents import audience_document, print_document
     from amp_console.cli.resources import open_connection
     from amp_console.sync.queries.status import audience_summaries
@@ -37,13 +37,26 @@ def audiences(as_json: bool, connection_name: str | None) -> int:
 
 @click.command()
 @click.argument("key")
-@click.option("--id-type", type=click.Choice(["user_id", "amplitude_id"]))
-@click.option("--cohort-name", metavar="NAME", help='Name of a new cohort; "" is the default.')
-@click.option("--owner-email", metavar="EMAIL", help='Owner of a new cohort; "" is the default.')
-@click.option("--seed-user", metavar="ID", help='User to create an empty cohort with; "" is none.')
-@click.option("--cohort-id", metavar="ID", help="Link to this existing cohort.")
-@click.option("--unlink", is_flag=True, help="Forget the cohort; the next sync creates a new one.")
-@click.option("--enable/--disable", "enabled", default=None, help="Include it in syncs, or not.")
+@click.option(
+    "--id-type",
+    type=click.Choice(["user_id", "amplitude_id"]),
+    help="Identifier that people are matched by.",
+)
+@click.option("--cohort-name", metavar="NAME", help='Name for a new cohort ("" for the default).')
+@click.option("--owner-email", metavar="EMAIL", help='Owner of a new cohort ("" for the default).')
+@click.option(
+    "--seed-user",
+    metavar="ID",
+    help='User to create the cohort of an empty audience with ("" for none).',
+)
+@click.option("--cohort-id", metavar="ID", help="Link this existing cohort.")
+@click.option("--unlink", is_flag=True, help="Unlink the cohort; the next sync creates a new one.")
+@click.option(
+    "--enable/--disable",
+    "enabled",
+    default=None,
+    help="Include the audience in syncs, or leave it out.",
+)
 @json_option
 @connection_option
 def audience(
@@ -58,7 +71,10 @@ def audience(
     as_json: bool,
     connection_name: str | None,
 ) -> int:
-    """Show an audience, or change its settings. KEY can also be its name or computation ID."""
+    """Show an audience, or change its settings.
+
+    KEY is the audience's key, its name or its computation ID.
+    """
     from amp_console.cli.documents import audience_document, print_document
     from amp_console.cli.resources import open_connection
     from amp_console.ledger import audiences as known
@@ -67,7 +83,7 @@ def audience(
     from amp_console.values import IdType
 
     if unlink and cohort_id:
-        raise click.UsageError("--unlink and --cohort-id can't go together.")
+        raise click.UsageError("Use either --unlink or --cohort-id, not both.")
     change = settings.SettingsChange(
         id_type=IdType(id_type) if id_type else None,
         cohort_name=cohort_name,
@@ -140,7 +156,7 @@ def _print_audience(
         ("space", audience.space_id),
         ("computation", audience.computation_id),
         ("status", _states(document) + (f": {audience.broken}" if audience.broken else "")),
-        ("cohort", f"{document.cohort_id or 'none yet'} ({audience.link})"),
+        ("cohort", f"{document.cohort_id} ({audience.link})" if document.cohort_id else "none yet"),
         ("cohort name", f"{document.cohort_name} ({set_or_default(audience.cohort_name)})"),
         ("cohort owner", f"{document.owner_email} ({set_or_default(audience.owner_email)})"),
         ("seed user", audience.seed_user or "none"),

@@ -17,34 +17,46 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("name")
-@click.option("--app-id", type=int, required=True, metavar="ID", help="Amplitude's project ID.")
-@click.option("--owner-email", required=True, metavar="EMAIL", help="Owner of new cohorts.")
 @click.option(
-    "--region", type=click.Choice(["north-america", "europe"]), help="North America if left out."
+    "--app-id", type=int, required=True, metavar="ID", help="App ID: the project ID in Amplitude."
 )
-@click.option("--base-url", metavar="URL", help="Another address: a proxy, or the simulator.")
-@click.option("--prefix/--no-prefix", help='Put "[Segment] " before the names of new cohorts.')
+@click.option(
+    "--owner-email", required=True, metavar="EMAIL", help="Login email of the owner of new cohorts."
+)
+@click.option(
+    "--region",
+    type=click.Choice(["north-america", "europe"]),
+    help="The project's region; the default is north-america.",
+)
+@click.option(
+    "--base-url", metavar="URL", help="Use another address, e.g. a gateway or the simulator."
+)
+@click.option("--prefix/--no-prefix", help='Start the names of new cohorts with "[Segment] ".')
 @click.option(
     "--user-id-path",
     default=["$.userId"],
     metavar="PATH",
     multiple=True,
     show_default=True,
-    help="Repeatable: the first field that is present counts.",
+    help="Where events carry the User ID. Repeatable: the first field present counts.",
 )
 @click.option(
     "--amplitude-id-path",
     metavar="PATH",
     multiple=True,
-    help="E.g. $.traits.amplitude_id and, for track calls, $.properties.amplitude_id.",
+    help="Where events carry the Amplitude ID, e.g. $.traits.amplitude_id. Repeatable.",
 )
 @click.option(
     "--read-only/--writable",
     default=None,
-    help="Protect this project: send nothing to it. Default: unchanged.",
+    help="Never send anything to this project, or allow it again. Default: unchanged.",
 )
-@click.option("--keys-stdin", is_flag=True, help="Read API Key and Secret Key: two lines on stdin.")
-@click.option("--save-keys", is_flag=True, help="Keep keys that come from the environment, too.")
+@click.option(
+    "--keys-stdin",
+    is_flag=True,
+    help="Read the API Key and the Secret Key from stdin, one per line.",
+)
+@click.option("--save-keys", is_flag=True, help="Also store keys that come from the environment.")
 def connect(
     name: str,
     app_id: int,
@@ -58,17 +70,17 @@ def connect(
     keys_stdin: bool,
     save_keys: bool,
 ) -> int:
-    """Connect an Amplitude project under NAME, or change a connection.
+    """Connect an Amplitude project, or change a connection.
 
-    The keys come from a hidden prompt, from stdin, or from AMP_CONSOLE_API_KEY and
-    AMP_CONSOLE_SECRET_KEY; they are tested, and kept in the OS keyring only.
+    NAME is up to you. The keys come from a hidden prompt, from stdin, or from AMP_CONSOLE_API_KEY
+    and AMP_CONSOLE_SECRET_KEY. They are tested, and stored in the OS keyring only.
     """
     from amp_console.cli.resources import connection_store
     from amp_console.connections import Connection
     from amp_console.values import Region
 
     if region and base_url:
-        raise click.UsageError("--region and --base-url can't go together.")
+        raise click.UsageError("Use either --region or --base-url, not both.")
     pages = connection_store()
     pages.check_writable()
     known = {page.name: page for page in pages.all()}.get(name)
@@ -96,7 +108,7 @@ def connect(
     pages.save(connection)
     _log(known, connection, has_new_keys=False)
     if is_from_environment and not save_keys:
-        say("The keys come from the environment and were not stored.")
+        say("The keys came from the environment and were not stored.")
         return Exit.DELIVERED
     return _store(connection, credentials)
 
@@ -180,8 +192,8 @@ def _say_accepted(connection: "Connection", accepted: "KeysAccepted") -> None:
     if accepted.app_ids and connection.app_id not in accepted.app_ids:
         found = ", ".join(str(app_id_) for app_id_ in sorted(accepted.app_ids))
         say(
-            f"But its cohorts belong to App ID {found}, not {connection.app_id}: new cohorts may "
-            "be refused. Connect again with the right --app-id.",
+            f"However, its cohorts belong to App ID {found}, not {connection.app_id}, so "
+            "Amplitude may refuse new cohorts. Connect again with the right --app-id.",
             err=True,
         )
 
@@ -197,8 +209,8 @@ def _store(connection: "Connection", credentials: "Credentials") -> int:
         if error.problem is not KeysProblem.NO_KEYRING:
             raise
         say(
-            "This machine has no keyring, so the keys were not saved; the connection was. "
-            "Sign in to a desktop session and connect again, or set AMP_CONSOLE_API_KEY and "
+            "The connection was saved without its keys, because this machine has no keyring. Sign "
+            "in to a desktop session and connect again, or set AMP_CONSOLE_API_KEY and "
             "AMP_CONSOLE_SECRET_KEY for each run.",
             err=True,
         )

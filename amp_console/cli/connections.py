@@ -40,9 +40,12 @@ def connections(as_json: bool) -> int:
 
 @click.command()
 @click.argument("name")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 def disconnect(name: str, yes: bool) -> int:
-    """Forget a connection and delete its keys from the keyring. Its ledger file stays."""
+    """Forget a connection and delete its keys from the keyring.
+
+    Its ledger and its backups stay where they are; the command names their paths.
+    """
     from amp_console.cli.resources import connection_store, folders, keyring
     from amp_console.connections import forget_connection
     from amp_console.ledger.backups import backup_folder

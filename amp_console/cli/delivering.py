@@ -51,9 +51,9 @@ def is_agreed(plan: Plan, *, yes: bool) -> bool:
     for concern in plan.concerns:
         say(f"This {clean(concern, 300)}.", err=True)
     if is_interactive():
-        return ask("Send this to Amplitude?")
+        return ask("Send these changes to Amplitude?")
     if plan.concerns:
-        say("Nothing was sent. Confirm it beforehand with --yes.", err=True)
+        say("Nothing was sent. To confirm in advance, add --yes.", err=True)
         return False
     return True
 
@@ -107,18 +107,18 @@ def _next_commands(report: RunReport, tally: ReadCounts) -> list[str]:
     """The commands that show or finish what is left."""
     lines = []
     if any(audience.left.rejected for audience in report.audiences) or tally.invalid:
-        lines.append("See who was rejected and why with: amp-console errors")
+        lines.append("To see who was rejected and why: amp-console errors")
     if any(audience.left.pending and audience.limited_until for audience in report.audiences):
-        lines.append("Send before that time with: amp-console sync --now")
+        lines.append("To send before that: amp-console sync --now")
     elif any(
         audience.left.pending and not audience.counts.is_stuck for audience in report.audiences
     ):
         what = (
-            "What else"
+            "what else"
             if any(audience.counts.is_stuck for audience in report.audiences)
-            else "What"
+            else "what"
         )
-        lines.append(f"{what} is pending is delivered by the next run: amp-console sync")
+        lines.append(f"To deliver {what} is pending: amp-console sync")
     return lines
 
 
@@ -129,8 +129,8 @@ def _note_lines(report: AudienceReport) -> list[str]:
     lines = [f"{clean(report.audience.name)}: {clean(report.note, MAX_NOTE_LENGTH)}"]
     if report.audience.broken:
         command = f"amp-console audience {quote(clean(report.audience.handle, 300))}"
-        lines.append(f"  Link another: {command} --cohort-id ID")
-        lines.append(f"  Have a new one made: {command} --unlink")
+        lines.append(f"  Link another cohort: {command} --cohort-id ID")
+        lines.append(f"  Create a new one: {command} --unlink")
     return lines
 
 

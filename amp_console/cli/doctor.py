@@ -31,7 +31,10 @@ class Finding(NamedTuple):
 
 @click.command()
 def doctor() -> int:
-    """Show where everything is, and what is wrong with it. Sends and changes nothing."""
+    """Check the setup: folders, keyring, keys, network, ledgers.
+
+    It sends and changes nothing. The exit status is 1 if something needs attention.
+    """
     from amp_console.text import clean
 
     findings = list(_findings())
@@ -140,11 +143,11 @@ def _restoring(ledger: Path, newest: Path) -> list[str]:
     """How to restore a backup, with commands for a POSIX shell."""
     path = quote(str(ledger))
     return [
-        "To restore the newest one, end every amp-console that uses this connection, and run:",
+        "To restore the newest one, quit every amp-console that uses this connection, then run:",
         f"  set_aside={path}.damaged-$(date +%s)",
         "  for end in '' -wal -shm; do",
         f'    [ ! -e {path}$end ] || mv {path}$end "$set_aside$end"; done',
         f"  cp {quote(str(newest))} {path}",
-        "Then import the event files again. Events that came by webhook or stdin after the",
+        "Then import the event files again. Events from webhooks and stdin after the",
         "backup are lost; `amp-console reconcile --all` shows what differs in the cohorts.",
     ]

@@ -20,9 +20,14 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("audience", required=False)
-@click.option("--retry", is_flag=True, help="Make them pending again and deliver them now.")
 @click.option(
-    "--csv", "csv_file", type=click.Path(path_type=Path), help="Write them to a file (- is stdout)."
+    "--retry", is_flag=True, help="Make rejected users pending again, and deliver them now."
+)
+@click.option(
+    "--csv",
+    "csv_file",
+    type=click.Path(path_type=Path),
+    help='Write them to a CSV file ("-" is stdout).',
 )
 @exact_option
 @json_option
@@ -35,10 +40,10 @@ def errors(
     as_json: bool,
     connection_name: str | None,
 ) -> int:
-    """List rejected users with the reason, and invalid events by reason.
+    """List rejected users and invalid events, with the reasons.
 
-    In a CSV, cells that a spreadsheet would run as formulas (=, +, -, @ in front) begin with an
-    apostrophe, unless --exact is given.
+    In a CSV, a cell that a spreadsheet would run as a formula (it begins with =, +, - or @) gets
+    an apostrophe in front. --exact writes cells unchanged.
     """
     from amp_console.cli.documents import errors_document, print_document
     from amp_console.cli.resources import open_connection
@@ -47,10 +52,10 @@ def errors(
     from amp_console.ledger.sources import invalid_events, invalid_groups
 
     if exact and csv_file is None:
-        raise click.UsageError("--exact says how to write a CSV: add --csv FILE.")
+        raise click.UsageError("--exact applies to CSV files: add --csv FILE.")
     is_stdout = csv_file is not None and str(csv_file) == "-"
     if is_stdout and as_json:
-        raise click.UsageError("--json and --csv - both write to the standard output: choose one.")
+        raise click.UsageError("--json and --csv - both write to stdout. Use one of them.")
     with open_connection(connection_name) as (connection, ledger):
         only = ledger.read(find_audience, audience) if audience else None
         status = _retry(connection, ledger, only) if retry else Exit.DELIVERED
@@ -104,7 +109,7 @@ def _print_written(document: "ErrorsDocument", csv_file: Path, *, err: bool) -> 
 
     say(_summary(document), err=err)
     if not err:
-        say(f"Written to {csv_file}")
+        say(f"Wrote {csv_file}")
     if (listed := len(document.invalid_events)) < document.invalid:
         say(
             f"It lists {listed:,} of the {plural(document.invalid, 'invalid event')}: "
@@ -117,7 +122,7 @@ def _summary(document: "ErrorsDocument") -> str:
     from amp_console.text import plural
 
     if not document.rejected and not document.invalid:
-        return "No errors: 0 users are rejected and 0 events are invalid."
+        return "No errors: no user is rejected and no event is invalid."
     rejected = plural(len(document.rejected), "rejected user")
     return f"{rejected}, {plural(document.invalid, 'invalid event')}"
 
@@ -134,7 +139,7 @@ def _print(document: "ErrorsDocument", groups: "list[InvalidGroup]") -> None:
     for group in groups:
         _print_group(group)
     if len(document.invalid_events) > sum(len(group.samples) for group in groups):
-        say("List them one by one with: amp-console errors --csv FILE (or --json)")
+        say("To list them one by one: amp-console errors --csv FILE (or --json)")
 
 
 def _print_group(group: "InvalidGroup") -> None:

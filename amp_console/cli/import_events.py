@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 @click.option(
     "--audience",
     metavar="NAME",
-    help="Import this audience only; an audience's CSV download needs it.",
+    help="Import only this audience. An audience's CSV download needs it.",
 )
 @click.option(
     "--snapshot",
     is_flag=True,
-    help="The CSV download is complete: members missing from it have left.",
+    help="The CSV download is complete: members it does not list have left.",
 )
 @click.option(
     "--allow-incomplete",
@@ -34,10 +34,10 @@ if TYPE_CHECKING:
 @click.option(
     "--taken-at",
     metavar="TIME",
-    help="When the CSV was downloaded (ISO 8601; local time unless it has an offset).",
+    help="Time of the CSV download (ISO 8601; local time without an offset).",
 )
-@click.option("--user-id-column", metavar="NAME", help="The CSV's column of user IDs.")
-@click.option("--amplitude-id-column", metavar="NAME", help="The CSV's column of Amplitude IDs.")
+@click.option("--user-id-column", metavar="NAME", help="Column with the User IDs.")
+@click.option("--amplitude-id-column", metavar="NAME", help="Column with the Amplitude IDs.")
 @connection_option
 def import_events(
     paths: tuple[str, ...],
@@ -50,7 +50,7 @@ def import_events(
     amplitude_id_column: str | None,
     connection_name: str | None,
 ) -> int:
-    """Read files of Engage events ("-" is stdin); nothing is sent.
+    """Import files of Engage events ("-" is stdin); send nothing.
 
     NDJSON (also .gz), JSON arrays, the CSV of the AWS S3 destination, and an audience's CSV
     download. Reading a file again changes nothing. Several files with --snapshot are the parts of
@@ -64,7 +64,9 @@ def import_events(
     from amp_console.sync.ingest.snapshot import SnapshotReader
 
     if snapshot and not audience:
-        raise click.UsageError("--snapshot needs --audience KEY: a snapshot is of one audience.")
+        raise click.UsageError(
+            "--snapshot needs --audience KEY: a snapshot lists the members of one audience."
+        )
     with open_connection(connection_name) as (connection, ledger):
         options = read_options(
             connection,
@@ -92,7 +94,7 @@ def _decided(reader: "SnapshotReader", report: "SnapshotReport", *, yes: bool) -
     while report.state is SnapshotState.ASKS and report.removal is not None:
         say(clean(report.question, 300), err=True)
         if not yes and not is_interactive():
-            say("Confirm it beforehand with --yes.", err=True)
+            say("To confirm in advance, add --yes.", err=True)
             return reader.decline(report.removal)
         if not yes and not ask("Remove them?"):
             return reader.decline(report.removal)

@@ -15,7 +15,7 @@ from amp_console.sync.sources.registry import open_reader
 from amp_console.text import clean, plural
 
 _OPTIONS = {
-    "choose that as the column of user IDs": "--user-id-column NAME",
+    "choose it as the column of User IDs": "--user-id-column NAME",
     "Choose one of its columns": "--user-id-column NAME, --amplitude-id-column NAME",
     "with the key of its audience": "--audience KEY",
 }
@@ -38,7 +38,7 @@ def read_events(
         say(sentence, err=True)
         for words, option in _OPTIONS.items():
             if words in sentence:
-                say(f"  The option for that: {option}", err=True)
+                say(f"  Option: {option}", err=True)
     return report
 
 
@@ -46,19 +46,21 @@ def describe(report: ImportReport, *, has_commands: bool = True) -> list[str]:
     """The result of an import in lines; `has_commands` adds the command that shows more."""
     tally = report.tally
     found = f"{changes_of(report)}, {tally.filtered:,} filtered, {tally.invalid:,} invalid"
-    lines = [f"Read {plural(tally.read, 'event')}: {found}."]
+    lines = []
+    if tally.read or not report.unreadable:
+        lines.append(f"Read {plural(tally.read, 'event')}: {found}.")
     lines += [f"  filtered: {reason} ({count:,})" for reason, count in report.filtered.items()]
     lines += audience_sentences(report)
     for name in report.events:
         lines.append(
-            f"  {clean(name, 300)} holds events, not a list of members: --snapshot does nothing "
-            "for it."
+            f"  {clean(name, 300)} contains events, not a list of members: --snapshot has no "
+            "effect on it."
         )
     lines += _remarks(report)
     if report.snapshot:
         lines += [f"  {line}" for line in _snapshot_lines(report.snapshot)]
     if tally.invalid and has_commands:
-        lines.append("See the invalid events with: amp-console errors")
+        lines.append("To see the invalid events: amp-console errors")
     return lines
 
 
@@ -67,17 +69,19 @@ def _remarks(report: ImportReport) -> Iterator[str]:
     if (more := len(report.without_changes) - MAX_FILES) > 0:
         yield f"The same is true of {plural(more, 'more file', 'more files')}."
     if report.dated_ahead:
-        yield f"{future_changes_notice(report.dated_ahead)} Show it with: amp-console audiences"
+        yield f"{future_changes_notice(report.dated_ahead)} To see it: amp-console audiences"
 
 
 def _snapshot_lines(snapshot: SnapshotReport) -> Iterator[str]:
     match snapshot.state:
         case SnapshotState.APPLIED:
             if snapshot.problems:
-                yield "The snapshot is incomplete, and was applied anyway:"
+                yield "The snapshot is incomplete. It was applied anyway:"
                 yield from _problems(snapshot)
             if snapshot.removed:
-                yield f"{plural(snapshot.removed, 'member')} left: they are not in the snapshot."
+                have = "has" if snapshot.removed == 1 else "have"
+                members = plural(snapshot.removed, "member")
+                yield f"{members} {have} left: the snapshot does not list them."
         case SnapshotState.INCOMPLETE:
             yield "No one was removed, because the snapshot is incomplete:"
             yield from _problems(snapshot)

@@ -30,7 +30,7 @@ def until_interrupted(
         if stop.is_asked:
             task.cancel()
             return
-        say("Stopping after the current request (Ctrl-C again stops at once)…", err=True)
+        say("Finishing the current request. Press Ctrl-C again to stop at once.", err=True)
         stop.ask()
         asyncio.get_running_loop().call_later(GRACE, task.cancel)
 

@@ -12,14 +12,18 @@ from amp_console.cli.output import ask_for, say
 
 
 @click.command()
-@click.option("--save-secret", is_flag=True, help="Save the shared secret in the keyring and exit.")
+@click.option(
+    "--save-secret",
+    is_flag=True,
+    help="Save the destination's shared secret in the keyring, then exit.",
+)
 @live_options
 @click.option(
     "--watch",
     "paths",
     multiple=True,
     metavar="PATH",
-    help="Also follow this file or folder (repeatable).",
+    help="Also follow this file or folder. Repeatable.",
 )
 @receiver_options
 @json_option
@@ -35,13 +39,13 @@ def listen(
     as_json: bool,
     connection_name: str | None,
 ) -> int:
-    """Receive events of Segment's Webhooks (Actions) destination, until Ctrl-C.
+    """Receive Segment's webhooks, and keep cohorts up to date.
 
-    POST / accepts an event or one array of events, and answers 2xx once they are in the ledger. The
-    shared secret of the destination comes from the keyring (--save-secret) or from
-    AMP_CONSOLE_WEBHOOK_SECRET; without one only this machine can reach it. GET /healthz answers
-    while it runs. With --watch the session follows files and folders, too, as the
-    command watch does.
+    The session runs until Ctrl-C. POST / accepts one event or one array of events, and answers 2xx
+    once they are in the ledger. The shared secret of the Webhooks (Actions) destination comes from
+    the keyring (--save-secret) or from AMP_CONSOLE_WEBHOOK_SECRET; without one, only this machine
+    can reach the session. GET /healthz answers while it runs. With --watch the session also
+    follows files and folders, as the command watch does.
     """
     from amp_console.cli.live_session import run_live
     from amp_console.cli.resources import keys_of, open_connection
@@ -55,7 +59,7 @@ def listen(
     if save_secret:
         return _save_secret(connection_name)
     with open_connection(connection_name) as (connection, ledger):
-        guard(connection, "Nothing was opened.")
+        guard(connection, "The session did not start.")
         credentials = keys_of(connection)
         sources = [webhook_source(connection, ledger, host, port, single_events=single_events)]
         if paths:

@@ -129,7 +129,7 @@ class _Printer:
             say(*line(now))
         if not self._is_unread and not is_read():
             self._is_unread = True
-            say("The output is no longer read. Events are still delivered.", err=True)
+            say("The output was closed. Events are still delivered.", err=True)
 
 
 def run_live(
@@ -147,12 +147,17 @@ def run_live(
         say(report.keys_refused, err=True)
         return Exit.KEYS
     if report.pending:
-        say(f"Ended with {plural(report.pending, 'user')} pending; they are kept.", err=True)
+        say(
+            f"Ended with {plural(report.pending, 'user')} pending. "
+            "The next run or session delivers them.",
+            err=True,
+        )
         return Exit.STOPPED
     if report.uncertain:
         users = plural(report.uncertain, "user")
         say(
-            f"Ended with {users} not yet certain. The next run or session confirms again.", err=True
+            f"Ended with {users} not yet certain. The next run or session confirms them again.",
+            err=True,
         )
         return Exit.STOPPED
     return Exit.DELIVERED
@@ -167,7 +172,10 @@ async def _run(
         if session.ending.is_set():
             task.cancel()
             return
-        say("Ending: delivering what is pending (Ctrl-C again stops at once)…", err=True)
+        say(
+            "Delivering pending changes before ending. Press Ctrl-C again to stop at once.",
+            err=True,
+        )
         session.end()
 
     return await with_signals(context.client, lambda: session.run(source), interrupted)

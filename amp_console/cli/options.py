@@ -35,7 +35,7 @@ def connection_option(command: F) -> F:
         "connection_name",
         metavar="NAME",
         callback=pick,
-        help="The connection to use.",
+        help="Use this connection.",
     )(command)
 
 
@@ -54,21 +54,21 @@ def console_options(command: F) -> F:
             is_flag=True,
             callback=keep,
             expose_value=False,
-            help="Plain ASCII signs.",
+            help="Draw the console in plain ASCII.",
         ),
         click.option(
             "--theme",
             metavar="NAME",
             callback=keep,
             expose_value=False,
-            help="Colours, e.g. catppuccin-latte.",
+            help="Theme of the console, e.g. catppuccin-latte.",
         ),
         click.option(
             "--read-only",
             is_flag=True,
             callback=keep,
             expose_value=False,
-            help="Send nothing; change no settings or keys.",
+            help="Send nothing and change no settings or keys.",
         ),
     ):
         command = option(command)
@@ -78,7 +78,7 @@ def console_options(command: F) -> F:
 exact_option = click.option(
     "--exact",
     is_flag=True,
-    help="Write cells to a CSV as they are, even those a spreadsheet would run as formulas.",
+    help="Write CSV cells unchanged, even those a spreadsheet would run as formulas.",
 )
 
 
@@ -96,7 +96,7 @@ def live_options(command: F) -> F:
         type=click.FloatRange(0.1, 3600),
         default=5.0,
         show_default=True,
-        help="Deliver this long after the first change.",
+        help="Deliver this many seconds after the first change.",
     )
     create = click.option(
         "--create", is_flag=True, help="Create cohorts for audiences that have none."
@@ -109,12 +109,16 @@ def receiver_options(command: F) -> F:
     single = click.option(
         "--single-events",
         is_flag=True,
-        help="Refuse arrays: only their first event is signed.",
+        help="Refuse arrays: Segment signs only their first event.",
     )
     port = click.option(
-        "--port", type=click.IntRange(1, 65535), default=8766, show_default=True, help="The port."
+        "--port",
+        type=click.IntRange(1, 65535),
+        default=8766,
+        show_default=True,
+        help="Port to listen on.",
     )
     host = click.option(
-        "--host", default="127.0.0.1", show_default=True, help="The address to listen on."
+        "--host", default="127.0.0.1", show_default=True, help="Address to listen on."
     )
     return host(port(single(command)))

@@ -11,7 +11,7 @@ import os
 import re
 import sys
 import traceback
-from typing import TextIO
+from typing import BinaryIO, TextIO
 
 import click
 
@@ -60,6 +60,11 @@ class GuardedStream(io.TextIOBase):
             except OSError as error:
                 self._lose(error)
 
+    @property
+    def buffer(self) -> BinaryIO:
+        """The stream beneath, for the bytes of a shell completion."""
+        return self._stream.buffer
+
     def fileno(self) -> int:
         """The number of its handle."""
         return self._stream.fileno()
@@ -78,8 +83,8 @@ class GuardedStream(io.TextIOBase):
         os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
         if self._is_output and not isinstance(error, BrokenPipeError):
             say(
-                f"The output can't be written: {error.strerror}. The command continues, and "
-                "everything it does is kept.",
+                f"Can't write the output: {error.strerror}. The command continues, and "
+                "nothing it does is lost.",
                 err=True,
             )
 

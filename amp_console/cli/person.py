@@ -16,13 +16,14 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("identifier", metavar="ID")
-@click.option("--ask", is_flag=True, help="Ask Amplitude, too, whether it knows the identifier.")
+@click.option("--ask", is_flag=True, help="Also ask Amplitude whether it knows the identifier.")
 @json_option
 @connection_option
 def person(identifier: str, ask: bool, as_json: bool, connection_name: str | None) -> int:
-    """Say why a person is, or is not, in each cohort: by User ID or Amplitude ID, exactly.
+    """Say why a person is, or is not, in each cohort.
 
-    The exit status is 1 if no audience knows the identifier.
+    ID is a User ID or an Amplitude ID, exactly as in the events. The exit status is 1 if no
+    audience knows it.
     """
     from amp_console.cli.documents import person_document, print_document
     from amp_console.cli.resources import open_connection
@@ -60,15 +61,15 @@ def _print(identifier: str, answers: "list[PersonStatus]") -> None:
 
     if not answers:
         say(
-            f"No event ever named {clean(identifier, 300)}. Identifiers are matched exactly: "
-            "capital letters and leading zeros count."
+            f"No event contains {clean(identifier, 300)}. Identifiers must match exactly, "
+            "including capitals and leading zeros."
         )
     for answer in answers:
         say(f"{clean(answer.record.audience.name)}: {clean(answer.sentence, 900)}")
         for name, value in _facts(answer.record):
             say(f"  {name:<14}{clean(value, 300)}")
     if any(answer.record.rejection is not None for answer in answers):
-        say("Retry rejected users with: amp-console errors --retry")
+        say("To retry rejected users: amp-console errors --retry")
 
 
 def _facts(record: "PersonRecord") -> list[tuple[str, str]]:

@@ -45,8 +45,8 @@ class ReconcileRequest(NamedTuple):
 
 @click.command()
 @click.argument("audiences", nargs=-1, metavar="AUDIENCE...")
-@click.option("--all", "take_all", is_flag=True, help="Every enabled audience with a cohort.")
-@click.option("--against", metavar="PATH", help='Compare with a list of members ("-": stdin).')
+@click.option("--all", "take_all", is_flag=True, help="All enabled audiences that have a cohort.")
+@click.option("--against", metavar="PATH", help='Compare with a list of members ("-" is stdin).')
 @click.option("--allow-incomplete", is_flag=True, help="Use the list even if it is incomplete.")
 @click.option(
     "--allow-no-overlap",
@@ -54,15 +54,17 @@ class ReconcileRequest(NamedTuple):
     help="Apply a list even if none of its identifiers is in the cohort or audience.",
 )
 @click.option(
-    "--apply", type=click.Choice(["add", "remove", "both"]), help="Repair the differences."
+    "--apply",
+    type=click.Choice(["add", "remove", "both"]),
+    help="Repair the differences: add the missing, remove the extra, or both.",
 )
 @click.option("--replace", is_flag=True, help="Upload the whole cohort again if that sends less.")
-@click.option("--yes", is_flag=True, help="Confirm beforehand.")
-@click.option("--verify", is_flag=True, help="Compare again afterwards: one more download.")
+@click.option("--yes", is_flag=True, help="Confirm the comparison and the repair in advance.")
+@click.option("--verify", is_flag=True, help="Compare again after the repair: one more download.")
 @click.option(
     "--export",
     type=click.Path(path_type=Path),
-    help="Write who differs: CSV or NDJSON (- is stdout).",
+    help='Write the differences to a CSV or NDJSON file ("-" is stdout).',
 )
 @exact_option
 @json_option
@@ -84,9 +86,10 @@ def reconcile(
 ) -> int:
     """Compare cohorts with their audiences, and repair them.
 
-    It downloads the whole cohort, which counts towards the monthly quota. Without --apply it only
-    compares. A list for --against is Segment's CSV download of the audience, or identifiers, one
-    to a line. The exit status is 0 if the two are equal now, else 1.
+    Each comparison downloads the whole cohort, which counts towards Amplitude's monthly quota.
+    Without --apply nothing is sent. --against takes Segment's CSV download of the audience, or a
+    file with one identifier per line. The exit status is 0 if cohort and audience are equal at
+    the end, else 1.
     """
     from amp_console.cli import reconcile_text as text
     from amp_console.cli.documents import print_document
@@ -95,7 +98,7 @@ def reconcile(
 
     request = ReconcileRequest(apply, replace, yes, verify, allow_incomplete, allow_no_overlap)
     if replace and apply != "both":
-        raise click.UsageError("--replace repairs everything at once: add --apply both.")
+        raise click.UsageError("--replace repairs everything in one request: add --apply both.")
     is_stdout = _is_to_stdout(export, exact=exact, as_json=as_json)
     with open_connection(connection_name) as (connection, ledger):
         chosen = _chosen(ledger, audiences, take_all=take_all, against=against)
@@ -131,10 +134,10 @@ def reconcile(
 def _is_to_stdout(export: Path | None, *, exact: bool, as_json: bool) -> bool:
     """Whether the export goes to the standard output. Raises `click.UsageError`."""
     if exact and export is None:
-        raise click.UsageError("--exact says how to write a CSV: add --export FILE.")
+        raise click.UsageError("--exact applies to CSV files: add --export FILE.")
     is_stdout = export is not None and str(export) == "-"
     if is_stdout and as_json:
-        raise click.UsageError("--json and --export - both write to the standard output.")
+        raise click.UsageError("--json and --export - both write to stdout. Use one of them.")
     return is_stdout
 
 
@@ -144,14 +147,14 @@ def _chosen(
     from amp_console.ledger.audiences import all_audiences, find_audience
 
     if take_all == bool(names):
-        raise click.UsageError("Name audiences, or add --all.")
+        raise click.UsageError("Name at least one audience, or add --all.")
     if names:
         chosen = [ledger.read(find_audience, name) for name in dict.fromkeys(names)]
     else:
         everything = ledger.read(all_audiences)
         chosen = [item for item in everything if item.enabled and item.cohort_id]
     if against and len(chosen) != 1:
-        raise click.UsageError("--against is a list of one audience: name one.")
+        raise click.UsageError("--against is a list for one audience: name exactly one.")
     if not chosen:
         raise click.UsageError("No audience has a cohort yet. Sync first: amp-console sync")
     return chosen
@@ -179,7 +182,7 @@ def _compare(
     cost = plural(len(chosen), "download")
     say(f"{quota}. Comparing takes {cost}.", err=True)
     if len(chosen) > quota.left:
-        say("Not enough downloads are left. Nothing was downloaded. Name fewer.", err=True)
+        say("Too few downloads are left. Nothing was downloaded. Name fewer audiences.", err=True)
         return None
     if len(chosen) > 1 and not request.yes and is_interactive() and not ask("Continue?"):
         return None
@@ -251,7 +254,7 @@ def _apply(
     ]
     plans = [plan for plan in plans if not plan.is_idle]
     if not plans:
-        say("There is nothing to repair.", err=True)
+        say("Nothing to repair.", err=True)
         return None, status
     if not _is_agreed(plans, request):
         return None, Exit.MISUSE
@@ -294,15 +297,15 @@ def _is_agreed(plans: "list[RepairPlan]", request: ReconcileRequest) -> bool:
         say(f"This {clean(plan.removal_warning or '', 300)}.", err=True)
         if not is_interactive():
             continue
-        typed = ask_for("Type the cohort's name to confirm it")
+        typed = ask_for("Type the cohort's name to confirm")
         if typed.strip() != plan.cohort_name.strip():
-            say("That is not its name. Nothing was sent.", err=True)
+            say("The name does not match. Nothing was sent.", err=True)
             return False
     if not is_interactive():
         if concerned:
-            say("Nothing was sent. Confirm it beforehand with --yes.", err=True)
+            say("Nothing was sent. To confirm in advance, add --yes.", err=True)
         return not concerned
-    return bool(concerned) or ask("Send this to Amplitude?")
+    return bool(concerned) or ask("Send these changes to Amplitude?")
 
 
 def _is_known_list(plan: "RepairPlan", request: ReconcileRequest) -> bool:
@@ -318,7 +321,7 @@ def _is_known_list(plan: "RepairPlan", request: ReconcileRequest) -> bool:
         return False
     typed = ask_for("Type the list's name to apply it")
     if typed.strip() != plan.list_name.strip():
-        say("That is not its name. Nothing was sent.", err=True)
+        say("The name does not match. Nothing was sent.", err=True)
         return False
     return True
 

@@ -117,7 +117,7 @@ def plan_lines(plan: RepairPlan) -> list[str]:
         if some:
             lines.append(f"  {word}, for example: {', '.join(_sample(item) for item in some)}")
     if plan.can_replace and not plan.replace:
-        lines.append("  (--replace uploads the whole content anew in one request.)")
+        lines.append("  (--replace uploads the whole cohort in one request instead.)")
     return lines
 
 
@@ -147,5 +147,5 @@ def applied_lines(report: RepairReport) -> list[str]:
         if audience.note:
             lines.append(f"{clean(audience.audience.name)}: {clean(audience.note, 1000)}")
     if any(audience.counts.rejected for audience in report.run.audiences):
-        lines.append("See who was rejected and why with: amp-console errors")
+        lines.append("To see who was rejected and why: amp-console errors")
     return lines

@@ -32,7 +32,7 @@ def connection_store() -> ConnectionStore:
 
 def keyring() -> Keyring:
     """Return the keyring. A notice appears while it keeps the command waiting."""
-    waiting = "Waiting for your keyring… it is asking for your password in another window."
+    waiting = "Waiting for your keyring. It is asking for your password in another window."
     return Keyring(os.environ, on_waiting=lambda: say(waiting, err=True))
 
 

@@ -11,7 +11,7 @@ from amp_console.cli.output import say
 @json_option
 @connection_option
 def runs(run_id: int | None, as_json: bool, connection_name: str | None) -> int:
-    """List the runs, the newest first."""
+    """List the runs, newest first."""
     if run_id is not None:
         from amp_console.cli.console import open_console
 

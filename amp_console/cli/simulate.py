@@ -8,9 +8,10 @@ from amp_console.cli.output import say
 @click.command()
 @click.option("--port", type=click.IntRange(0, 65535), default=8765, show_default=True)
 def simulate(port: int) -> int:
-    """Run a simulated Amplitude on this machine until Ctrl-C.
+    """Run a simulated Amplitude on this machine.
 
-    It knows every user whose ID does not begin with "ghost-", and forgets all when it ends.
+    It runs until Ctrl-C, knows every user whose ID does not begin with "ghost-", and forgets
+    everything when it ends.
     """
     from amp_console.simulator import Simulator, run_forever
 
@@ -23,12 +24,12 @@ def simulate(port: int) -> int:
             f"  amp-console connect simulated --app-id {simulator.world.app_id} "
             f"--owner-email ana@acme.example --base-url {simulator.base_url}"
         )
-        say("Ctrl-C ends it.")
+        say("Press Ctrl-C to end it.")
 
     try:
         run_forever(port, on_ready=welcome)
     except OSError as error:
         raise click.UsageError(
-            f"Port {port} can't be used ({error.strerror}). Name another with --port."
+            f"Port {port} can't be used ({error.strerror}). Choose another with --port."
         ) from None
     return 0

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("audiences", nargs=-1, metavar="[AUDIENCE]...")
 @click.option(
-    "--from", "paths", multiple=True, metavar="PATH", help='Read this first ("-": stdin).'
+    "--from", "paths", multiple=True, metavar="PATH", help='Import this first ("-" is stdin).'
 )
 @click.option("--dry-run", is_flag=True, help="Show the plan and send nothing.")
-@click.option("--yes", is_flag=True, help="Confirm the plan beforehand.")
+@click.option("--yes", is_flag=True, help="Confirm the plan in advance.")
 @click.option("--now", is_flag=True, help="Send even if Amplitude asked to wait.")
 @json_option
 @connection_option
@@ -33,10 +33,10 @@ def sync(
     as_json: bool,
     connection_name: str | None,
 ) -> int:
-    """Deliver what is pending to Amplitude.
+    """Deliver pending changes to Amplitude.
 
-    Without names it includes every enabled audience; with --from, those of the files. A plan that
-    creates cohorts, or removes more than half of a cohort's members, must be confirmed.
+    Without names it includes every enabled audience, or with --from those of the files. A plan
+    that creates cohorts, or removes more than half of a cohort's members, must be confirmed.
     """
     from amp_console.cli import delivering, documents
     from amp_console.cli.importing import describe, read_events
@@ -52,6 +52,9 @@ def sync(
         for line in describe(imported) if paths else ():
             say(line, err=True)
         chosen = _chosen(ledger, audiences, imported if paths else None)
+        if imported.unreadable and not chosen:
+            say("Nothing was sent.", err=True)
+            return Exit.MISUSE
         plan = ledger.read(plan_sync, connection, chosen)
         if credentials is None:
             _show_plan(
@@ -83,7 +86,7 @@ def _chosen(
         off = [item.handle for item in named if not item.enabled]
         if off:
             raise click.UsageError(
-                f"{', '.join(off)}: disabled. Enable it with: "
+                f"{', '.join(off)} {'is' if len(off) == 1 else 'are'} disabled. To enable: "
                 f"amp-console audience {off[0]} --enable"
             )
         return named
@@ -101,7 +104,7 @@ def _show_plan(document: object, lines: list[str], as_json: bool) -> None:
         return
     for line in lines:
         say(line)
-    say("This is what would be sent. Nothing was.")
+    say("Dry run: nothing was sent.")
 
 
 def _worse(status: Exit, imported: "ImportReport") -> Exit:

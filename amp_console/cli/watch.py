@@ -16,7 +16,7 @@ RECEIVERS_OWN = ("host", "port", "single_events")
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
 @live_options
 @click.option(
-    "--listen", "is_listening", is_flag=True, help="Receive webhooks in the same session."
+    "--listen", "is_listening", is_flag=True, help="Also receive webhooks in this session."
 )
 @receiver_options
 @json_option
@@ -32,11 +32,12 @@ def watch(
     as_json: bool,
     connection_name: str | None,
 ) -> int:
-    """Follow files that grow and folders in which files appear ("-": stdin), until Ctrl-C.
+    """Follow growing files and folders, and keep cohorts up to date.
 
-    Each line is read once, across restarts too, and is in its cohort seconds later. Audiences
-    that have no cohort yet wait, unless --create creates theirs. With --listen the session
-    receives Segment's webhooks, too, as the command listen does.
+    PATH is a file, a folder or "-" for stdin. The session runs until Ctrl-C. It reads each line
+    once, across restarts too, and updates the cohorts seconds later. Audiences without a cohort
+    wait, unless you add --create. With --listen the session also receives Segment's webhooks, as
+    the command listen does.
     """
     from amp_console.cli.live_session import run_live
     from amp_console.cli.resources import keys_of, open_connection

@@ -103,10 +103,13 @@ class Connection(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
 
     def __post_init__(self) -> None:
         _require(
-            (_ID.fullmatch(self.id) is not None, "id must be letters, digits, - and _"),
-            (checked_name(self.name) == self.name, "name must not begin or end with blanks"),
+            (_ID.fullmatch(self.id) is not None, "id may only contain letters, digits, - and _"),
+            (checked_name(self.name) == self.name, "name must not begin or end with spaces"),
             (self.app_id > 0, "app_id must be a whole number above 0"),
-            (checked_email(self.owner_email) == self.owner_email, "owner_email holds blanks"),
+            (
+                checked_email(self.owner_email) == self.owner_email,
+                "owner_email must not contain spaces",
+            ),
         )
 
 
@@ -119,9 +122,9 @@ def checked_name(text: str) -> str:
     if not name:
         raise ValueError("A connection needs a name.")
     if len(name) > 100:
-        raise ValueError(f"The name has {len(name)} characters; it may have up to 100.")
+        raise ValueError(f"The name has {len(name)} characters; at most 100 are allowed.")
     if not name.isprintable():
-        raise ValueError("The name holds a character that can't be shown, such as a line break.")
+        raise ValueError("The name contains a character that can't be shown, such as a line break.")
     return name
 
 

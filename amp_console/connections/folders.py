@@ -49,7 +49,7 @@ class Folders:
                 make_private(folder)
             except OSError as error:
                 raise SettingsError(
-                    f"The folder {folder} can't be made ({type(error).__name__}). Nothing was "
+                    f"The folder {folder} can't be created ({type(error).__name__}). Nothing was "
                     f"changed. Check its permissions, or set {HOME_VARIABLE} to another folder."
                 ) from error
 

@@ -37,12 +37,12 @@ _WORDS = {
     KeysProblem.LOCKED: "Your keyring is locked. Unlock it and try again.",
     KeysProblem.WAITING: "Your keyring did not answer in time, so nothing was changed. It may be "
     "asking for your password in another window: answer there, and try again.",
-    KeysProblem.REFUSED: "Your keyring refused{cause}. Nothing was changed. Allow amp-console to "
-    f"use it and try again, or {SET_BOTH}.",
+    KeysProblem.REFUSED: "Your keyring denied access{cause}. Nothing was changed. Allow "
+    f"amp-console to use it and try again, or {SET_BOTH}.",
     KeysProblem.TOO_LONG: "The keys are longer than the 1,280 characters that every system's "
     "keyring takes, so nothing was saved. Check what was pasted.",
-    KeysProblem.DAMAGED: "What your keyring holds for this connection is not a pair of keys. It "
-    f"was left as it is. Store the keys again, or {SET_BOTH}.",
+    KeysProblem.DAMAGED: "Your keyring's entry for this connection is not a pair of keys. It "
+    f"was not changed. Store the keys again, or {SET_BOTH}.",
     KeysProblem.NO_KEYRING: "This machine has no keyring now. To keep keys in one, sign in to a "
     f"desktop session. Without one, {SET_BOTH}.",
     KeysProblem.FAILED: "Your keyring failed{cause}. Nothing was changed. Try again, "

@@ -115,8 +115,9 @@ class Keyring:
                 raise KeysError(
                     KeysProblem.DAMAGED,
                     backend.name,
-                    words="Your keyring gave back something else than it was given. Nothing was "
-                    "changed. Try again, or name another keyring with PYTHON_KEYRING_BACKEND.",
+                    words="Your keyring returned something other than what was stored. Nothing "
+                    "was changed. Try again, or choose another keyring with "
+                    "PYTHON_KEYRING_BACKEND.",
                 )
 
         def undo(backend: KeyringBackend) -> None:

@@ -18,7 +18,7 @@ _NATIVE = (
     "keyring.backends.kwallet.DBusKeyring",
 )
 _NAMED_BY = "PYTHON_KEYRING_BACKEND or keyringrc.cfg"
-_INSTEAD = f"Name another or none, or set {KEY_VARIABLES[0]} and {KEY_VARIABLES[1]}."
+_INSTEAD = f"Choose another, or set {KEY_VARIABLES[0]} and {KEY_VARIABLES[1]}."
 
 
 class KeyringBackend(Protocol):

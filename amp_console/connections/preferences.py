@@ -39,7 +39,7 @@ def read_preferences(file: Path) -> Preferences:
     except SettingsError as error:
         return Preferences(problems=(str(error),))
     except ValueError as error:
-        return Preferences(problems=(f"What the settings prefer can't be read: {error}.",))
+        return Preferences(problems=(f"The settings of the console can't be read: {error}.",))
     if not isinstance(section, dict):
         return Preferences(problems=(_ignored("", section, "a section, [console]"),))
     return _understood(section)
@@ -59,15 +59,15 @@ def keep_theme(file: Path, theme: str, *, read_only: bool = False) -> None:
             settings.write(put(text, SECTION, "theme", theme))
         except ValueError as error:
             raise SettingsError(
-                f"The theme can't be kept in the settings {file}: {error}. Nothing was changed. "
-                f"Write it there yourself, under [{SECTION}]: theme = {json.dumps(theme)}"
+                f"The theme can't be saved in the settings {file}: {error}. Nothing was changed. "
+                f"Add it yourself, under [{SECTION}]: theme = {json.dumps(theme)}"
             ) from error
 
 
 def _understood(section: dict[str, Any]) -> Preferences:
     problems = [
-        f"The settings say {SECTION}.{name[:_MAX_LENGTH]}, which means nothing; it is ignored. "
-        f"There are {', '.join(KNOWN[:-1])} and {KNOWN[-1]}."
+        f"The settings say {SECTION}.{name[:_MAX_LENGTH]}, which does not exist and is ignored. "
+        f"Known settings: {', '.join(KNOWN[:-1])} and {KNOWN[-1]}."
         for name in section
         if name not in KNOWN
     ]
@@ -128,5 +128,5 @@ def _ignored(name: str, value: object, wanted: str) -> str:
     where = f"{SECTION}.{name}" if name else SECTION
     return (
         f"The settings say {where[:_MAX_LENGTH]} = {shown[:_MAX_LENGTH]}; it is ignored. "
-        f"It has to be {wanted}."
+        f"It must be {wanted}."
     )

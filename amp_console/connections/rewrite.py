@@ -13,7 +13,7 @@ from amp_console.connections.connection import Connection, Limits
 from amp_console.connections.settings import Settings, parse_settings
 
 _HEADER = "# amp-console's connections. Their keys are in the keyring, not here.\n\n"
-_UNUSUAL = "its tables are arranged in a way that can't be edited without harm"
+_UNUSUAL = "its tables are arranged in a way that can't be edited safely"
 
 
 def rewrite(text: str, settings: Settings) -> str:

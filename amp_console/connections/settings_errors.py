@@ -35,6 +35,6 @@ class UnknownConnection(SettingsError):
 
     def __init__(self, name: str, known: Iterable[str]) -> None:
         super().__init__(
-            f"There is no connection called “{name}”. There are: {', '.join(known)}. "
-            "Name one of them, or make a new one with: amp-console connect NAME …"
+            f"There is no connection called “{name}”. Known connections: {', '.join(known)}. "
+            "Use one of them, or create one with: amp-console connect NAME …"
         )

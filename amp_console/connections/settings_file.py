@@ -51,8 +51,8 @@ class SettingsFile:
             self._replace(text)
         except OSError as error:
             raise SettingsError(
-                f"The settings {self.path} can't be written ({type(error).__name__}). What they "
-                "held is still there. Check the disk and the folder's permissions."
+                f"The settings {self.path} can't be written ({type(error).__name__}). The earlier "
+                "settings are kept. Check the disk and the folder's permissions."
             ) from error
 
     @contextmanager

@@ -124,9 +124,10 @@ class ConnectionStore:
             raise self._damaged(error) from error
 
     def _damaged(self, error: ValueError) -> SettingsError:
+        problem = str(error).removesuffix(".")
         return SettingsError(
-            f"The settings {self._file.path} can't be used: {error}. Nothing was changed. "
-            "Correct the file, or move it away to start a new one."
+            f"The settings {self._file.path} can't be used: {problem}. Nothing was changed. "
+            "Fix the file, or move it away to start a new one."
         )
 
 

@@ -59,7 +59,7 @@ def _about(connection: Connection, error: KeysError) -> KeysError:
         case KeysProblem.NO_KEYRING:
             words = (
                 f"This machine has no keyring now, so the keys of “{connection.name}” can't be "
-                "read. What a keyring holds is still there. Sign in to a desktop session, "
+                "read. Keys in a keyring are still there. Sign in to a desktop session, "
                 f"or {SET_BOTH}."
             )
         case _:

@@ -94,9 +94,9 @@ def mistakes(entered: EnteredSettings) -> dict[str, str]:
         if text and not trimmed(text):
             told[field] = ONLY_BLANKS
         elif not trimmed(text).isprintable():
-            told[field] = "It holds a character that can't be shown."
+            told[field] = "It contains a character that can't be shown."
         elif len(text) > MAX_LENGTH:
-            told[field] = f"It has {len(text)} characters; it may have up to {MAX_LENGTH}."
+            told[field] = f"It has {len(text)} characters; at most {MAX_LENGTH} are allowed."
     if "owner" not in told and entered.owner_email:
         try:
             checked_email(entered.owner_email)

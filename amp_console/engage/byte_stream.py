@@ -13,9 +13,9 @@ GZIP_MAGIC = b"\x1f\x8b"
 UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _GZIP = 31  # zlib's wbits for: a gzip header, the largest window, a checksum at the end
 
-_AGAIN = "Everything before it was read. Get the file again and import it again."
-_ENDS_EARLY = f"The gzip file ends too early: the rest is missing. {_AGAIN}"
-_DAMAGED = f"The gzip file is damaged from here on. {_AGAIN}"
+_AGAIN = "Everything before that was read. Get the file again and import it again."
+_ENDS_EARLY = f"The gzip file is incomplete: its end is missing. {_AGAIN}"
+_DAMAGED = f"The gzip file is damaged from this point on. {_AGAIN}"
 
 
 class ReadTrouble(NamedTuple):

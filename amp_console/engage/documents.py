@@ -8,7 +8,7 @@ from amp_console.engage.json_text import ELEMENT_LIMIT, DocumentSplitter
 from amp_console.engage.reader import EventReader
 
 _BROKEN = (
-    "The JSON document is broken from here on. The events before it were read."
+    "The JSON document is broken from this point on. The events before it were read."
     " Get the file again and import it again."
 )
 

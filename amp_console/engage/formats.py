@@ -11,7 +11,8 @@ from amp_console.engage.lines import is_whole_json
 from amp_console.engage.tables import Header, cells_of, header_in
 
 _BINARY = (
-    "It holds binary data, not text. Nothing was read. Name a JSON or CSV file, plain or gzipped."
+    "It contains binary data, not text. Nothing was read. Choose a JSON or CSV file, plain or "
+    "gzipped."
 )
 _SEPARATOR = (b"sep=", b'"sep=')
 MEMBERS = frozenset({"key", EXTERNAL_IDS, USER_ID, AMPLITUDE_ID})
@@ -80,9 +81,9 @@ def format_of(
     if b"\0" in head:
         raise UnreadableSource(_BINARY)
     raise UnreadableSource(
-        "Its format is unknown. Nothing was read. Name a file of JSON events, a CSV of the"
-        " AWS S3 (Actions) destination, or Segment's CSV download of an audience. If it lists"
-        " members in a column of another name, choose that as the column of user IDs."
+        "Its format is unknown. Nothing was read. Choose a file of JSON events, a CSV of the"
+        " AWS S3 (Actions) destination, or Segment's CSV download of an audience. If it lists "
+        "members in a column with another name, choose it as the column of User IDs."
     )
 
 
@@ -112,14 +113,14 @@ def _list(text: str) -> Format:
             raise UnreadableSource(_BINARY)
         if any(len(cells_of(first, mark)) > 1 for mark in ",\t;"):
             raise UnreadableSource(
-                "It has several columns, and none of them is user_id or amplitude_id. Nothing was"
-                " read. Name one of them so, or leave the identifiers alone, one to a line."
+                "It has several columns, but none called user_id or amplitude_id. Nothing was "
+                "read. Rename one of them, or keep only the identifiers, one per line."
             )
         return Format(SourceKind.IDENTIFIERS)
     if table is None or table.kind is not SourceKind.AUDIENCE_CSV:
         raise UnreadableSource(
-            "It holds events, and no list of members. Nothing was read. Import it, and compare"
-            " with what the ledger wants then."
+            "It contains events, not a list of members. Nothing was read. Import it, then compare "
+            "without a list."
         )
     return table
 
@@ -131,7 +132,7 @@ def _table(text: str, chosen_columns: frozenset[str] = frozenset()) -> Format | 
         return Format(SourceKind.ACTIONS_CSV, events)
     if not COLUMNS.difference({USER_ID, "email"}).isdisjoint(header.columns):
         raise UnreadableSource(
-            "It is a CSV of events without a column event_type. Nothing was read."
+            "It is a CSV of events without an event_type column. Nothing was read."
             " Add that column to the AWS S3 (Actions) destination, and export again."
         )
     members = header.renamed(MEMBERS, chosen_columns)

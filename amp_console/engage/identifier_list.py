@@ -10,7 +10,7 @@ from amp_console.engage.reader import NOT_UTF8, TOO_LONG_A_LINE
 from amp_console.engage.spreadsheets import DEFUSED, is_defused
 from amp_console.values import AudienceRef, Change, IdType
 
-SEVERAL = "several cells in a list of one identifier to a line"
+SEVERAL = "several cells in a row; the list must have one identifier per line"
 _TITLES = frozenset({"id", "ids", "identifier", "userid", "user id", "amplitude id"})
 
 

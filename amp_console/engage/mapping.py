@@ -46,8 +46,8 @@ class FieldPath(msgspec.Struct, frozen=True):
             position = step.end()
         if not steps or position != len(text):
             raise MappingError(
-                f"{text!r} is not a path into an event. Nothing was changed. Write it as in a"
-                " Segment mapping, for example $.userId or $.context.externalIds[0].id."
+                f"{text!r} is not a path into an event. Nothing was changed. Write it as in a "
+                "Segment mapping, e.g. $.userId or $.context.externalIds[0].id."
             )
         return cls(text, tuple(steps))
 

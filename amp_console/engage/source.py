@@ -206,7 +206,7 @@ class Source:
         options, columns = self._options, self._format.header.columns
         if not options.audience:
             raise UnreadableSource(
-                "It is a CSV of an audience's members, and does not say of which audience."
+                "It is a CSV of an audience's members, but does not say which audience."
                 " Nothing was read. Import it with the key of its audience."
             )
         only_amplitude = options.amplitude_id_column and not options.user_id_column
@@ -300,7 +300,10 @@ def _why_not(file: Path, error: Exception) -> str:
         case FileNotFoundError():
             return f"{file} does not exist. Nothing was read. Check the name."
         case PermissionError():
-            return f"{file} may not be read by you. Nothing was read. Ask its owner for access."
+            return (
+                f"You don't have permission to read {file}. Nothing was read. Ask its owner for "
+                "access."
+            )
     reason = error.strerror if isinstance(error, OSError) else error
     return f"{file} can't be opened: {reason}. Nothing was read. Check the name and the disk."
 

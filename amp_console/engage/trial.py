@@ -27,7 +27,7 @@ def try_mapping(mapping: FieldMapping, text: str) -> Trial:
     except ValueError:
         raise ValueError("This is not JSON.") from None
     if not isinstance(event, dict):
-        raise ValueError("This is JSON, but not one event: it has to be an object.")
+        raise ValueError("This is JSON, but not one event: an event is an object.")
     if not event.get("context"):
         event = next((item for item in contents_of(event) or () if isinstance(item, dict)), event)
     other = mapping.amplitude_id

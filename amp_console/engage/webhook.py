@@ -25,8 +25,8 @@ DEEPEST = 500  # brackets within brackets
 STEP = 500  # events cut in one step
 
 NOT_JSON = "The body is not JSON. Send one event, or one array of events."
-SEVERAL = "The body holds several JSON documents. Send one event, or one array of events."
-TOO_DEEP = f"The body nests its brackets more than {DEEPEST} deep."
+SEVERAL = "The body contains several JSON documents. Send one event, or one array of events."
+TOO_DEEP = f"The body is nested more than {DEEPEST} levels deep."
 TOO_LARGE = f"One event is larger than {LARGEST_EVENT // 1024} KiB."
 
 _SPACE = re.compile(rb"[ \t\n\r]*+")

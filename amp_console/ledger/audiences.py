@@ -132,7 +132,7 @@ def find_audience(db: Db, name: str) -> Audience:
                 f"{len(matches)} audiences are called {name!r}. {_told_apart(matches)}"
             )
     known = ", ".join(a.handle for a in everything[:20])
-    known = known or "none yet: import a file of events first"
+    known = known or "none yet; import a file of events first"
     raise AudienceNotFound(f"There is no audience {name!r}. Known audiences: {known}.")
 
 

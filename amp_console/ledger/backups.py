@@ -207,8 +207,8 @@ def _require_room(ledger: Path, needed: int, options: BackupOptions) -> None:
     if free < needed + options.spare:
         raise BackupSkipped(
             f"The ledger {ledger} was not backed up: that takes {needed / _MIB:,.0f} MiB, and "
-            f"{options.spare / _MIB:,.0f} MiB have to stay free, but only {free / _MIB:,.0f} MiB "
-            "are. Older backups are kept. Make room on the disk."
+            f"{options.spare / _MIB:,.0f} MiB must stay free, but only {free / _MIB:,.0f} MiB "
+            "are. Older backups are kept. Free up disk space."
         )
 
 

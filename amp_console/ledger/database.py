@@ -245,7 +245,7 @@ def _path_of(url: str | Path) -> Path:
         return Path(url)
     if scheme[1].lower() != "sqlite":
         raise LedgerError(
-            f"A ledger can't be opened with {scheme[1]}:. Use a path, or sqlite: before a path."
+            f"Ledgers can't be opened with {scheme[1]}:. Use a path, or sqlite: and a path."
         )
     rest = url[scheme.end() :]
     return Path(rest.removeprefix("//"))

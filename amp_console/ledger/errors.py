@@ -37,11 +37,11 @@ class LedgerDamaged(LedgerError):
     """The file is not a ledger, or not a whole one."""
 
 
-_KEPT = "What it held before is kept; the last step was undone."
+_KEPT = "Everything before is kept; only the last step was undone."
 _KINDS: dict[str, tuple[type[LedgerError], str]] = {
     "SQLITE_FULL": (
         LedgerFull,
-        f"The disk is full: {{path}} can't grow. {_KEPT} Make room and run it again.",
+        f"The disk is full: {{path}} can't grow. {_KEPT} Free up disk space and run it again.",
     ),
     "SQLITE_READONLY": (
         LedgerReadOnly,
@@ -58,8 +58,8 @@ _KINDS: dict[str, tuple[type[LedgerError], str]] = {
     "SQLITE_IOERR": (
         LedgerFull,
         (
-            "The ledger {path} can't be read or written ({name}): the disk is full, or it fails. "
-            "Check the disk, then check the ledger with: amp-console doctor"
+            "The ledger {path} can't be read or written ({name}): the disk is full or failing. "
+            "Check the disk, then check the ledger: amp-console doctor"
         ),
     ),
 }
@@ -81,7 +81,9 @@ def explain(error: sqlite3.Error, path: Path) -> LedgerError:
 def explain_os(error: OSError, path: Path) -> LedgerError:
     """Turn the system's error, met while a ledger's files were made, into the operator's."""
     if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
-        return LedgerFull(f"The disk is full: {path} can't be made. Make room and run it again.")
+        return LedgerFull(
+            f"The disk is full: {path} can't be created. Free up disk space and run it again."
+        )
     return LedgerReadOnly(
         f"The ledger {path} can't be opened ({error.strerror or type(error).__name__}). Nothing "
         "was changed. Check its folder's permissions."
@@ -95,15 +97,15 @@ def damaged(path: Path, what: str) -> LedgerDamaged:
     so of those, only what a backup holds can be recovered.
     """
     backups = list_backups(path)
-    start = f"The ledger {path} {what}. It was left as it is. "
+    start = f"The ledger {path} {what}. It was not changed. "
     if backups:
         return LedgerDamaged(
             f"{start}The newest backup is from {backups[0].when}: `amp-console doctor` says how to "
-            "restore it. Event files can be imported again. Events that came "
-            "by webhook or standard input after the backup are lost."
+            "restore it. Event files can be imported again. Events from webhooks and standard "
+            "input after the backup are lost."
         )
     return LedgerDamaged(
-        f"{start}There is no backup. Event files can be imported into a new ledger: move this "
-        "file away, with those beside it that end in -wal and -shm. Events that came by webhook "
-        "or standard input are in no other file, so keep it."
+        f"{start}There is no backup. To start a new ledger, move this file away, with those "
+        "beside it that end in -wal and -shm, and import the event files again. Keep it: events "
+        "from webhooks and standard input are in no other file."
     )

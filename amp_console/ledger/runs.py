@@ -252,7 +252,7 @@ def _run(db: Db, row: Sequence[Any], dead: Collection[int]) -> Run:
     return Run(id_, RunKind(kind), start, end, RunStatus(status), note, ReadCounts(*tally), *rest)
 
 
-INTERRUPTED = "The process ended before this audience was through."
+INTERRUPTED = "The process ended before this audience was finished."
 
 _LAST_SIGN = (
     "SELECT max(started_at, coalesce(("

@@ -53,7 +53,10 @@ def routes(world: World, faults: Faults, requests: Sized) -> list[Route]:
         try:
             faults.set(msgspec.json.decode(await request.body(), type=list[Rule]))
         except msgspec.DecodeError as error:
-            text = f"The rules can't be read: {error}. The old ones stay. Correct and send again.\n"
+            text = (
+                f"The rules can't be read: {error}. The old ones stay in effect. Correct them and "
+                "send them again.\n"
+            )
             return Response(text, HTTPStatus.BAD_REQUEST, media_type="text/plain")
         return Response(status_code=HTTPStatus.NO_CONTENT)
 

@@ -53,7 +53,7 @@ def _write(path: Path, rows: Iterable[Row], writer: Callable[[TextIO], Write]) -
         if path == STDOUT and isinstance(error, BrokenPipeError):
             return count  # the reader, such as head, has enough
         raise ExportError(
-            f"{path} can't be written ({error.strerror}). Name another file."
+            f"{path} can't be written ({error.strerror}). Choose another file."
         ) from error
     return count
 

@@ -16,7 +16,7 @@ def dated_ahead(count: int, until: int | None) -> str:
     have, them = ("has", "that person") if count == 1 else ("have", "them")
     return (
         f"{plural(count, 'person', 'people')} {have} an event dated in the future, up to "
-        f"{iso_time(until) or 'a time that no calendar holds'}. Until then no other event changes "
+        f"{iso_time(until) or 'a time beyond any calendar'}. Until then no other event changes "
         f"{them}. Correct the sender's clock. To change {them} earlier, import an event with a "
         "later time."
     )

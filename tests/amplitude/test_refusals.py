@@ -116,7 +116,7 @@ def test_each_status_means_one_error(
 def test_only_a_lost_answer_may_have_taken_effect(status: int, maybe: bool) -> None:
     error = judge(status, said("No"), CHANGE, None)
     assert error.may_be_applied is maybe
-    assert ("not known whether" in str(error)) is maybe
+    assert ("may or may not" in str(error)) is maybe
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 407, 422, 451])
@@ -155,7 +155,7 @@ def test_an_answer_from_the_way_is_quoted() -> None:
     page = "<html><title>Blocked</title><body>Ask <b>IT</b> for access</body></html>"
     assert str(judge(403, page, LISTING, None)) == (
         "A proxy or another server answered instead of Amplitude (status 403): Ask IT for access. "
-        "Nothing was changed at Amplitude. Check any proxy, firewall or login page on the way, "
+        "Nothing was changed in Amplitude. Check any proxy, firewall or login page on the way, "
         "then try again."
     )
 
@@ -235,36 +235,36 @@ def test_retry_after_is_read_as_seconds_or_as_a_date(
         (
             KeysRefused(403, "Invalid API Key"),
             (
-                "Amplitude refused the keys: Invalid API Key. Nothing was changed at Amplitude. "
+                "Amplitude refused the keys: Invalid API Key. Nothing was changed in Amplitude. "
                 "Check the API key, and the region: each knows only its own keys."
             ),
         ),
         (
             BadRequest(400, "Bad owner."),
             (
-                "Amplitude refused the request (status 400): Bad owner. Nothing was changed at "
+                "Amplitude refused the request (status 400): Bad owner. Nothing was changed in "
                 "Amplitude. Correct what Amplitude's answer names, then try again."
             ),
         ),
         (
             RateLimited(429, retry_after=7.0),
             (
-                "Amplitude asks for fewer requests. Nothing was changed at Amplitude. "
+                "Amplitude asked for fewer requests. Nothing was changed in Amplitude. "
                 "Wait 7 s, then try again."
             ),
         ),
         (
             ServerTrouble(502, may_be_applied=True),
             (
-                "Amplitude had trouble answering (status 502). It is not known whether the request "
-                "took effect. Try again later."
+                "Amplitude could not answer (status 502). The request may or may not have taken "
+                "effect. Try again later."
             ),
         ),
         (
             ServerTrouble(302),
             (
-                "Amplitude's address answered with a redirect (status 302). Nothing was changed at "
-                "Amplitude. Check the base URL, and any proxy on the way, then try again."
+                "Amplitude's address answered with a redirect (status 302). Nothing was changed "
+                "in Amplitude. Check the base URL, and any proxy on the way, then try again."
             ),
         ),
         (

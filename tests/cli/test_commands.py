@@ -90,7 +90,10 @@ class TestConnect:
     def test_without_a_keyring_says_that_the_keys_were_not_saved(self, fresh: Operator) -> None:
         ended = fresh.connect("acme", "--save-keys")
         assert ended.status == 3
-        assert "This machine has no keyring, so the keys were not saved" in ended.err
+        assert (
+            "The connection was saved without its keys, because this machine has no keyring"
+            in ended.err
+        )
 
     @pytest.mark.parametrize(
         "options",
@@ -306,12 +309,12 @@ class TestSync:
         ended = operator.run("sync", "--from", later, "--yes")
         assert ended.status == 4
         assert "amp-console audience shoppers --unlink" in ended.out
-        assert "is delivered by the next run" not in ended.out
+        assert "is pending: amp-console sync" not in ended.out
         other = write(tmp_path / "other.ndjson", event("u1", True, audience="others"))
         operator.simulator.faults.add(Answer(500), Call.UPLOAD)
         operator.run("import", other)
         ended = operator.run("sync", "--yes")
-        assert "What else is pending is delivered by the next run" in ended.out
+        assert "To deliver what else is pending: amp-console sync" in ended.out
 
     def test_ctrl_c_keeps_everything(self, operator: Operator, file: Path) -> None:
         operator.limit(quiet_time=0)
@@ -319,7 +322,7 @@ class TestSync:
         process = operator.start("sync", "--from", file, "--yes")
         process.wait_until(lambda: is_answered(operator.simulator, Call.MEMBERSHIP))
         process.send(signal.SIGINT)
-        process.wait_until(lambda: "Stopping" in process.err)
+        process.wait_until(lambda: "Finishing" in process.err)
         assert process.end(signal.SIGINT) == 130
         operator.simulator.faults.clear()
         assert operator.run("sync", "--yes").status == 1
@@ -405,7 +408,7 @@ class TestErrors:
             "12,002 invalid events in 2 sources: no usable identifier at $.userId",
             *(f"  {tmp_path / 'a.ndjson'}:{line}" for line in (1, 2, 3)),
             "  and 11,999 more",
-            "List them one by one with: amp-console errors --csv FILE (or --json)",
+            "To list them one by one: amp-console errors --csv FILE (or --json)",
         ]
         document = operator.run("errors", "--json").document
         assert (document["invalid"], len(document["invalid_events"])) == (12_002, 10_002)
@@ -534,7 +537,7 @@ def test_a_damaged_ledger_is_reported_and_left_alone(operator: Operator, file: P
     ledger.write_bytes(b"not a database at all" * 100)
     ended = operator.run("audiences")
     assert ended.status == 4
-    assert "is not a ledger. It was left as it is. There is no backup." in ended.err
+    assert "is not a ledger. It was not changed. There is no backup." in ended.err
     assert "Traceback" not in ended.err
 
 

@@ -190,4 +190,4 @@ def test_a_port_in_use_ends_with_2(operator: Operator) -> None:
         taken.listen()
         ended = operator.run("listen", "--port", str(taken.getsockname()[1]))
     assert ended.status == 2
-    assert "Nothing can listen on" in ended.err
+    assert "Can't listen on" in ended.err

@@ -149,7 +149,7 @@ def test_a_full_disk_ends_with_a_sentence_and_everything_is_delivered(
 ) -> None:
     with full() as disk:
         assert streams.run("sync", "other", "--yes", stdout=disk) == 1
-    assert "The output can't be written: No space left on device." in streams.err
+    assert "Can't write the output: No space left on device." in streams.err
     world = simulator.world
     assert world.members(world.cohort_named("other").id) == {"u2"}
 
@@ -160,7 +160,7 @@ def test_a_command_that_could_not_say_its_result_does_not_end_well(
 ) -> None:
     with full() as disk:
         assert streams.run(*command, stdout=disk) == 1
-    assert streams.err.count("The output can't be written") == 1
+    assert streams.err.count("Can't write the output") == 1
     assert "Traceback" not in streams.err
 
 

@@ -45,7 +45,7 @@ def test_the_document_holds_the_facts(synced: Operator, tmp_path: Path) -> None:
     document = ended.document
     (found,) = document.pop("audiences")
     assert document == {"id": "ghost-1", "known_to_amplitude": None}
-    assert found.pop("sentence").startswith("Rejected when they were to be added (run 1)")
+    assert found.pop("sentence").startswith("Rejected, operation add (run 1)")
     assert found.pop("cohort_id")
     assert found == {
         "audience": "shoppers",
@@ -73,7 +73,7 @@ def test_the_rejection_is_among_the_facts(synced: Operator) -> None:
 def test_an_identifier_in_no_event_is_unknown(synced: Operator) -> None:
     ended = synced.run("person", "U1")
     assert ended.status == 1
-    assert "No event ever named U1. Identifiers are matched exactly" in ended.out
+    assert "No event contains U1. Identifiers must match exactly" in ended.out
     assert synced.run("person", "U1", "--json").document["audiences"] == []
 
 
@@ -95,7 +95,7 @@ def test_what_the_ledger_knows_is_printed_although_amplitude_does_not_answer(
     ended = synced.run("person", "u1", "--ask")
     assert ended.status == 4
     assert "In the cohort" in ended.out
-    assert "trouble answering" in ended.err
+    assert "could not answer" in ended.err
 
 
 @pytest.mark.parametrize(

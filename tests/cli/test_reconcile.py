@@ -186,16 +186,16 @@ def test_more_downloads_than_are_left_are_not_begun(
     simulator.behaviour = Behaviour(downloads_per_month=1)
     ended = operator.run("reconcile", "--all")
     assert ended.status == 2
-    assert "Not enough downloads are left. Nothing was downloaded." in ended.err
+    assert "Too few downloads are left. Nothing was downloaded." in ended.err
     assert operator.run("reconcile", "shoppers").status == 0
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ((), "Name audiences, or add --all."),
-        (("shoppers", "--all"), "Name audiences, or add --all."),
-        (("shoppers", "tests", "--against", "-"), "--against is a list of one audience"),
+        ((), "Name at least one audience, or add --all."),
+        (("shoppers", "--all"), "Name at least one audience, or add --all."),
+        (("shoppers", "tests", "--against", "-"), "--against is a list for one audience"),
         (("shoppers", "--replace"), "add --apply both"),
         (("no-one",), "There is no audience 'no-one'"),
         (("shoppers", "--against", "nowhere.csv"), "nowhere.csv does not exist"),

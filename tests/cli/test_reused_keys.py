@@ -52,7 +52,7 @@ def test_a_snapshot_removes_members_of_the_audience_that_was_named_alone(
 ) -> None:
     ended = spring.run("import", download, "--audience", OLD, "--snapshot", "--yes")
     assert ended.status == 0, ended.err
-    assert "2 members left" in ended.out
+    assert "2 members have left" in ended.out
     assert members(spring) == {OLD: 2, NEW: 1}
 
 

@@ -54,7 +54,7 @@ def test_an_incomplete_one_says_what_was_refused_and_that_no_one_was_removed(
     assert _members(vip) == 10
     ended = _snapshot(vip, damaged, "--allow-incomplete")
     assert ended.status == 1
-    assert "1 member left" in ended.out
+    assert "1 member has left" in ended.out
     assert _members(vip) == 9
 
 
@@ -102,5 +102,5 @@ def test_a_file_of_events_is_no_snapshot(vip: Operator, tmp_path: Path) -> None:
     events = tmp_path / "events.ndjson"
     events.write_text('{"type": "page"}\n')
     ended = _snapshot(vip, events)
-    assert "holds events, not a list of members: --snapshot does nothing for it." in ended.out
+    assert "contains events, not a list of members: --snapshot has no effect on it." in ended.out
     assert _members(vip) == 10

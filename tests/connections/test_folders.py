@@ -100,5 +100,5 @@ def test_preparing_twice_changes_nothing(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_made_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
 
-    with pytest.raises(SettingsError, match=r"can't be made.*set AMP_CONSOLE_HOME"):
+    with pytest.raises(SettingsError, match=r"can't be created.*set AMP_CONSOLE_HOME"):
         Folders(tmp_path / "file" / "config", tmp_path / "data").prepare()

@@ -161,7 +161,7 @@ def test_a_silent_keyring_does_not_hold_up_quitting() -> None:
 def test_something_else_read_back_is_refused_and_taken_back(keys: Credentials) -> None:
     keyring = Keyring(environ(backends.Forgetful))
 
-    with pytest.raises(KeysError, match="gave back something else") as raised:
+    with pytest.raises(KeysError, match="returned something other") as raised:
         keyring.write(keys)
     keyring.backend_name()
 

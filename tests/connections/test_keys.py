@@ -33,12 +33,12 @@ def test_what_pasting_brings_along_is_trimmed(keys: Credentials, around: str) ->
     [
         ("", "is empty"),
         (" \u200b ", "is empty"),
-        ("marker marker", "holds a blank"),
-        ("marker\u200bmarker", "holds a blank, or a character no key has"),
-        ("marker\nmarker", "holds a blank, or a character no key has"),
-        ("märker", "holds a blank, or a character no key has"),
-        ("marker\x7f", "holds a blank, or a character no key has"),
-        ("marker…", "holds a blank, or a character no key has"),
+        ("marker marker", "contains a space"),
+        ("marker\u200bmarker", "contains a space, or a character no key has"),
+        ("marker\nmarker", "contains a space, or a character no key has"),
+        ("märker", "contains a space, or a character no key has"),
+        ("marker\x7f", "contains a space, or a character no key has"),
+        ("marker…", "contains a space, or a character no key has"),
     ],
 )
 def test_what_cannot_be_a_key_is_refused_without_quoting_it(key: str, why: str) -> None:
@@ -121,7 +121,7 @@ def test_a_name_is_trimmed_and_composed(text: str, name: str) -> None:
     [
         ("", "needs a name"),
         (" \u200b\t", "needs a name"),
-        ("x" * 101, "has 101 characters; it may have up to 100"),
+        ("x" * 101, "has 101 characters; at most 100 are allowed"),
         ("two\nlines", "can't be shown"),
         ("\x1b[31mred", "can't be shown"),
         ("a\u202eb", "can't be shown"),

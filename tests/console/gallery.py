@@ -277,7 +277,7 @@ def _moment(second: int, read: int, delivered_until: int) -> LiveSnapshot:
 def _sources(second: int, read: int) -> tuple[SourceStatus, ...]:
     folder = f"{HOME}/{SAMPLE}/segment-logs"
     ago = float(second)
-    cut = "The gzip file ends too early: the rest is missing."
+    cut = "The gzip file is incomplete: its end is missing."
     return (
         SourceStatus(f"{folder}/trial.gz", 310, ago - 41, 88_120, 88_120, cut),
         SourceStatus(

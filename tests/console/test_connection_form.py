@@ -231,7 +231,7 @@ async def test_trouble_at_amplitude_is_told_in_words(newcomer: ConsoleHarness) -
         await until_shown(pilot, "Welcome.")
         await fill(pilot, newcomer)
         await pilot.press("ctrl+t")
-        await until_shown(pilot, "Amplitude had trouble answering (status 503)")
+        await until_shown(pilot, "Amplitude could not answer (status 503)")
 
 
 async def test_without_a_keyring_keys_can_be_used_until_one_quits(newcomer: ConsoleHarness) -> None:
@@ -270,7 +270,7 @@ async def test_a_keyring_that_asks_elsewhere_freezes_nothing(newcomer: ConsoleHa
         await fill(pilot, newcomer)
         await pilot.press("f2")
         await until(pilot, lambda: isinstance(pilot.app.screen, WaitingDialog))
-        assert "Waiting for your keyring… it is asking for your password" in picture(pilot)
+        assert "Waiting for your keyring. It is asking for your password" in picture(pilot)
         backends.Silent.answered.set()
         await saved(pilot)
         assert newcomer.environment.connections.get("Acme prod").keyring_item

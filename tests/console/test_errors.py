@@ -92,7 +92,7 @@ async def test_groups_lead_to_users_and_users_to_everything(harness: ConsoleHarn
         await pilot.press("enter")
         await until_shown(pilot, "Request ", "memberships")
         await pilot.press("escape", "p")
-        await until_shown(pilot, "Rejected when they were to be added (run 1)")
+        await until_shown(pilot, "Rejected, operation add (run 1)")
         await pilot.press("escape", "escape", "escape", "escape")
         await until_shown(pilot, "● in sync")
 

@@ -444,7 +444,7 @@ async def test_files_and_webhooks_are_followed_at_once(
         await until_shown(pilot, "1 refused (1 an array, with single events only)")
         await pilot.press("l")
         await answer(pilot, f"127.0.0.1:{port}")
-        await until_notified(pilot, "Nothing can listen on")
+        await until_notified(pilot, "Can't listen on")
         with file.open("a") as more:
             more.write(lines("u3"))
         await until(pilot, lambda: members(harness) == {"u1", "u2", "u3"})

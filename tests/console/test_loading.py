@@ -100,7 +100,7 @@ async def test_a_person_is_not_unknown_before_a_ledger_was_asked(harness: Consol
         with blocked_reads(pilot):
             await pilot.press("s", "1", "enter")
             await until_shown(pilot, READING)
-            assert "No event ever named" not in picture(pilot)
+            assert "No event contains" not in picture(pilot)
         await until_shown(pilot, "In the cohort")
 
 

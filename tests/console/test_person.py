@@ -63,7 +63,7 @@ async def test_somebody_nobody_knows_is_told_what_that_means(harness: ConsoleHar
     async with harness.open() as pilot:
         await until_shown(pilot, LAPSED)
         await pilot.press("f", *"L3", "enter")
-        await until_shown(pilot, "No event ever named this identifier.", "capital letters")
+        await until_shown(pilot, "No event contains this identifier.", "capitals")
 
 
 async def test_amplitude_is_asked_when_one_wants_it(harness: ConsoleHarness) -> None:
@@ -86,7 +86,7 @@ async def test_an_amplitude_that_is_down_is_told_in_words(harness: ConsoleHarnes
         await pilot.press("f", *"t1", "enter")
         await until_shown(pilot, "In the cohort")
         await pilot.press("A")
-        await until_shown(pilot, "Amplitude had trouble answering (status 503)")
+        await until_shown(pilot, "Amplitude could not answer (status 503)")
 
 
 async def test_every_audience_that_knows_them_has_its_own_answer(harness: ConsoleHarness) -> None:

@@ -165,7 +165,7 @@ async def test_a_theme_that_can_not_be_kept_is_worn_and_told(harness: ConsoleHar
     async with harness.open() as pilot:
         await until(pilot, lambda: "It has to be a section" in "".join(log(pilot)))
         services(pilot).appearance.switch_theme()
-        await until(pilot, lambda: "can't be kept" in log(pilot)[-1])
+        await until(pilot, lambda: "can't be saved" in log(pilot)[-1])
 
         assert pilot.app.theme == LIGHT
     assert file.read_text().startswith("console = 5\n")

@@ -227,7 +227,7 @@ def test_a_row_that_the_file_breaks_off_in_is_reported_once() -> None:
     batch = read(gzip.compress(content, mtime=0)[:-40])
     assert members(batch) == ["ana"]
     [refusal] = batch.refusals
-    assert refusal.reason.startswith("The gzip file ends too early")
+    assert refusal.reason.startswith("The gzip file is incomplete")
 
 
 def test_a_cell_may_be_large() -> None:

@@ -165,7 +165,7 @@ def test_a_column_that_was_chosen_keeps_its_name() -> None:
 
 
 def test_a_table_without_a_known_column_is_reported_with_advice() -> None:
-    with pytest.raises(UnreadableSource, match="choose that as the column of user IDs"):
+    with pytest.raises(UnreadableSource, match="choose it as the column of User IDs"):
         opened(b"Member,City\nana,Bonn\n", OPTIONS)
 
 

@@ -43,7 +43,7 @@ def test_what_a_gzip_that_ends_early_holds_is_read(kept: float, block_bytes: int
     assert members(batch) == [f"user-{n}" for n in range(whole)]
     assert refused(batch) == (
         whole + 1,
-        "The gzip file ends too early: the rest is missing",
+        "The gzip file is incomplete: its end is missing",
     )
 
 
@@ -71,7 +71,7 @@ def test_what_precedes_the_damage_in_a_gzip_is_read(block_bytes: int) -> None:
     batch = read(damaged, block_bytes=block_bytes)
     assert members(batch)[:certain] == [f"user-{n}" for n in range(certain)]
     damage = batch.refusals[-1]
-    assert damage.reason.startswith("The gzip file is damaged from here on.")
+    assert damage.reason.startswith("The gzip file is damaged from this point on.")
     assert batch.read >= damage.line  # a garbled line may hold pieces of several events
 
 
@@ -79,13 +79,13 @@ def test_what_precedes_the_damage_in_a_gzip_is_read(block_bytes: int) -> None:
 def test_a_damaged_checksum_is_reported_after_all_lines(block_bytes: int) -> None:
     batch = read(PACKED[:-8] + b"12345678", block_bytes=block_bytes)
     assert len(batch.changes) == 2_000
-    assert refused(batch) == (2_001, "The gzip file is damaged from here on")
+    assert refused(batch) == (2_001, "The gzip file is damaged from this point on")
 
 
 def test_what_is_no_gzip_after_a_gzip_is_damage() -> None:
     batch = read(gzip.compress(lines(event("ana"))) + b"something else")
     assert members(batch) == ["ana"]
-    assert refused(batch) == (2, "The gzip file is damaged from here on")
+    assert refused(batch) == (2, "The gzip file is damaged from this point on")
 
 
 def test_a_gzip_of_which_only_the_magic_is_left_holds_no_event() -> None:

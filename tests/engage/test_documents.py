@@ -20,7 +20,7 @@ from tests.engage.events import event, members, opened, read
 
 USERS = ["ana", "ben", "çem"]
 EVENTS = [event(user) for user in USERS]
-BROKEN = "The JSON document is broken from here on. The events before it were read."
+BROKEN = "The JSON document is broken from this point on. The events before it were read."
 
 
 @pytest.mark.parametrize(

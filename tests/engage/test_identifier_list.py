@@ -69,12 +69,12 @@ def test_a_line_that_is_no_text_is_refused_alone() -> None:
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b'{"type":"identify"}\n', "It holds events, and no list of members."),
-        (b'[{"type":"identify"}]', "It holds events, and no list of members."),
+        (b'{"type":"identify"}\n', "It contains events, not a list of members."),
+        (b'[{"type":"identify"}]', "It contains events, not a list of members."),
         (b"uid,email\nana,a@b.example\n", "It has several columns"),
         (b"uid;email\nana;a@b.example\n", "It has several columns"),
         (b'"uid","email"\n"ana","x"\n', "It has several columns"),
-        (b"\x00\x01\x02", "It holds binary data"),
+        (b"\x00\x01\x02", "It contains binary data"),
     ],
 )
 def test_what_is_no_list_is_refused(content: bytes, words: str) -> None:

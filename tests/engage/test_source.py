@@ -74,16 +74,16 @@ def test_an_empty_file_holds_no_events(content: bytes) -> None:
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        (b"\x89PNG\r\n\x1a\n\0\0\0", "It holds binary data"),
-        (b'{\0"\0t\0', "It holds binary data"),
-        (gzip.compress(gzip.compress(b"", mtime=0), mtime=0), "It holds binary data"),
-        ("a,b".encode("utf-16-le"), "It holds binary data"),
+        (b"\x89PNG\r\n\x1a\n\0\0\0", "It contains binary data"),
+        (b'{\0"\0t\0', "It contains binary data"),
+        (gzip.compress(gzip.compress(b"", mtime=0), mtime=0), "It contains binary data"),
+        ("a,b".encode("utf-16-le"), "It contains binary data"),
         (gzip.compress("a,b".encode("utf-16"), mtime=0), "Its format is unknown"),
         (b"hello\nworld\n", "Its format is unknown"),
         (b"a,b\n1,2\n", "Its format is unknown"),
         (b"a,b\r1,2\r", "Its format is unknown"),
         (b"user_id\rana\rben\r", "It is a CSV of an audience's members"),
-        (b"user_id,traits\nana,{}\n", "It is a CSV of events without a column event_type"),
+        (b"user_id,traits\nana,{}\n", "It is a CSV of events without an event_type column"),
     ],
 )
 def test_what_is_none_of_the_formats_is_refused(file: Path, content: bytes, sentence: str) -> None:
@@ -118,7 +118,7 @@ def test_a_name_that_no_file_can_have_is_reported() -> None:
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read all")
 def test_a_file_without_read_permission_is_reported(file: Path) -> None:
     file.touch(mode=0o000)
-    with pytest.raises(UnreadableSource, match="may not be read by you"):
+    with pytest.raises(UnreadableSource, match="have permission to read"):
         open_file(str(file), DEFAULTS)
 
 

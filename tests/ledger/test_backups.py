@@ -117,7 +117,7 @@ def test_a_clock_that_was_set_back_stops_no_backups(path: Path) -> None:
 def test_without_enough_room_none_is_made_and_that_is_reported(path: Path) -> None:
     back_up(path, DAILY, NOW, OPTIONS)
     greedy = msgspec.structs.replace(OPTIONS, spare=1 << 60)
-    with pytest.raises(BackupSkipped, match=r"have to stay free.*Older backups are kept"):
+    with pytest.raises(BackupSkipped, match=r"must stay free.*Older backups are kept"):
         back_up(path, DAILY, NOW + DAY, greedy)
     assert [backup.at for backup in list_backups(path)] == [NOW]
 
@@ -236,10 +236,10 @@ def test_the_words_for_a_damaged_ledger_are_true(path: Path) -> None:
     with pytest.raises(LedgerDamaged) as found:
         open_ledger(other)
     text = str(found.value)
-    assert "is not a ledger. It was left as it is." in text
+    assert "is not a ledger. It was not changed." in text
     assert "The newest backup is from 2026-05-04 13:06 UTC" in text
     assert "Event files can be imported again." in text
-    assert "by webhook or standard input after the backup are lost" in text
+    assert "from webhooks and standard input after the backup are lost" in text
 
 
 def test_a_database_of_another_program_is_left_alone(tmp_path: Path) -> None:

@@ -112,7 +112,7 @@ def test_a_rejected_user_is_tried_again_on_request(ledger: Ledger) -> None:
 
 
 def test_a_rejected_removal_is_tried_again_on_request(ledger: Ledger) -> None:
-    """It is not known whether they are out, so a retry sends the removal again."""
+    """The request may or may not have they are out, so a retry sends the removal again."""
     read(ledger, [enters("u1", 1)])
     deliver(ledger)
     read(ledger, [leaves("u1", 2)], "/later")

@@ -77,7 +77,7 @@ class TestPatience:
         budget = self._budget()
         for _ in range(4):
             budget.wait_after(ServerTrouble(500))
-        with pytest.raises(RetriesExhausted, match="5 times in a row"):
+        with pytest.raises(RetriesExhausted, match="5 failures in a row"):
             budget.wait_after(ServerTrouble(500))
 
     def test_begins_anew_after_a_clean_answer(self) -> None:

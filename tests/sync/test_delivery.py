@@ -167,7 +167,7 @@ class TestTrouble:
         report = await workspace.sync()
         assert report.status is RunStatus.STOPPED
         assert report.audiences[0].left.pending == 2
-        assert "Gave up after trouble 3 times in a row" in report.audiences[0].note
+        assert "Gave up after 3 failures in a row" in report.audiences[0].note
         workspace.set_faults()
         assert (await workspace.sync()).status is RunStatus.DELIVERED
         assert workspace.cohort() == {"u1", "u2"}
@@ -388,7 +388,7 @@ class TestAnswersOnTheWay:
             assert report.status is RunStatus.STOPPED
             assert (report.keys_refused, workspace.rejected()) == (None, [])
             assert report.audiences[0].left.pending == 7
-            assert report.audiences[0].note.startswith("Gave up after trouble 3 times in a row.")
+            assert report.audiences[0].note.startswith("Gave up after 3 failures in a row.")
             assert workspace.audience().broken is None
         assert workspace.cohort() == set(USERS[:12])
         workspace.set_faults()

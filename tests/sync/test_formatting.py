@@ -9,9 +9,7 @@ from amp_console.sync.formatting import without_name
 
 @pytest.mark.parametrize("words", ["503", "503.", "HTTP 503", "Error code: 503"])
 def test_words_that_only_repeat_the_status_are_left_out(words: str) -> None:
-    assert str(ServerTrouble(503, words)).startswith(
-        "Amplitude had trouble answering (status 503). "
-    )
+    assert str(ServerTrouble(503, words)).startswith("Amplitude could not answer (status 503). ")
 
 
 def test_words_that_say_more_are_shown() -> None:

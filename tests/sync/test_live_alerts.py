@@ -62,7 +62,7 @@ def test_silence_is_alerted_once_and_when_it_is_over() -> None:
         snapshot(700, read=1),
         snapshot(701, read=2),
     ]
-    assert alerts_of(*snapshots) == [[], [], ["No event"], [], ["Events come"]]
+    assert alerts_of(*snapshots) == [[], [], ["No events"], [], ["Events are"]]
 
 
 def test_a_share_of_errors_is_alerted_when_there_are_events_enough_to_say_so() -> None:
@@ -72,4 +72,4 @@ def test_a_share_of_errors_is_alerted_when_there_are_events_enough_to_say_so() -
         snapshot(read=320, invalid=50, rejected=20),
         snapshot(read=500, invalid=52, rejected=20),
     ]
-    assert alerts_of(*snapshots) == [[], ["26% of"], [], ["Few events"]]
+    assert alerts_of(*snapshots) == [[], ["26% of"], [], ["The share"]]

@@ -349,7 +349,7 @@ def test_an_incomplete_list_is_compared_with_only_where_the_operator_insists(
     path = tmp_path / "list.csv"
     path.write_bytes(content)
     audience = workspace.audience()
-    with pytest.raises(IncompleteList, match="can't be compared with"):
+    with pytest.raises(IncompleteList, match="Can't compare with"):
         read_member_list(workspace.ledger, open_reader, audience, str(path))
     listing = read_member_list(
         workspace.ledger, open_reader, audience, str(path), allow_incomplete=True

@@ -98,7 +98,7 @@ async def test_lasting_trouble_is_told_and_nothing_is_changed(
     report = await differing.compare_report()
     assert report.comparisons == {}
     assert report.run.status is RunStatus.STOPPED
-    assert "Gave up after trouble 8 times in a row." in note(report)
+    assert "Gave up after 8 failures in a row." in note(report)
     assert differing.plan().audiences[0].is_idle
     assert differing.cohort() == before
     await mends(differing)
@@ -107,7 +107,7 @@ async def test_lasting_trouble_is_told_and_nothing_is_changed(
 async def test_a_spent_allowance_is_told_and_nothing_is_asked_for(differing: Workspace) -> None:
     differing.simulator.behaviour = Behaviour(downloads_per_month=0)
     report = await differing.compare_report()
-    assert "The month's downloads are used up (0 of 0 downloads used, resets 1 " in note(report)
+    assert "This month's downloads are used up (0 of 0 downloads used, resets 1 " in note(report)
     assert not any(seen.call is Call.DOWNLOAD_START for seen in differing.simulator.requests)
     await mends(differing)
 
@@ -118,7 +118,7 @@ async def test_an_allowance_that_only_the_start_tells_of_is_not_waited_for(
     differing.simulator.behaviour = Behaviour(downloads_per_month=0)
     differing.set_faults(Rule(Answer(404), frozenset({Call.USAGE})))
     report = await differing.compare_report()
-    assert "The month's downloads are used up" in note(report)
+    assert "This month's downloads are used up" in note(report)
     assert differing.waits.seconds == []
     assert differing.ledger.read(starts_since, 0) == []
     await mends(differing)
@@ -367,7 +367,7 @@ async def test_another_run_at_the_audience_is_told(differing: Workspace) -> None
 
 
 STEPS = (
-    "waiting for a place",
+    "waiting for a free",
     "asking Amplitude",
     "waiting for Amplitude's export",
     "comparing",

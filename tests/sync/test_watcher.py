@@ -232,7 +232,7 @@ def test_a_file_that_is_still_written_is_read_when_it_is_whole(
     file, watcher = folder / "a.gz", Watcher(workspace, folder)
     file.write_bytes(whole[:-10])
     watcher.poll()
-    assert "rest is missing" in watcher.trouble()
+    assert "end is missing" in watcher.trouble()
     file.write_bytes(whole)
     watcher.poll()
     assert not watcher.trouble()
@@ -288,7 +288,7 @@ def test_a_name_that_is_not_in_utf_8_is_told_and_the_others_are_read(
     (folder / "zoo.ndjson").write_text(lines("u2"))
     assert watcher.poll() == 1
     assert members(workspace.ledger) == {"u2"}
-    assert "not in UTF-8" in watcher.trouble()
+    assert "not valid UTF-8" in watcher.trouble()
 
 
 def test_a_pipe_is_refused_because_reading_it_never_ends(folder: Path) -> None:
@@ -637,13 +637,13 @@ def test_a_line_that_waits_for_a_minute_is_told_with_its_number(
 def test_a_path_that_is_missing_is_told(workspace: Workspace, folder: Path) -> None:
     file, watcher = folder / "a.ndjson", Watcher(workspace, folder / "a.ndjson")
     assert watcher.poll() == 0
-    assert watcher.trouble().startswith("It does not exist.")
+    assert watcher.trouble().startswith("It does not exist yet.")
     file.write_text(lines("u1"))
     watcher.poll()
     assert not watcher.trouble()
     file.unlink()
     watcher.poll()
-    assert watcher.trouble().startswith("It does not exist.")
+    assert watcher.trouble().startswith("It does not exist yet.")
 
 
 @pytest.mark.parametrize("link", [os.link, os.symlink])

@@ -255,11 +255,11 @@ async def test_a_port_in_use_is_told(workspace: Workspace) -> None:
         post = receiver(workspace, taken.getsockname()[1])
         async with workspace.client() as amplitude:
             live = LiveSession(workspace.context(amplitude), LIVE_OPTIONS)
-            with pytest.raises(CannotBind, match="Nothing can listen on"):
+            with pytest.raises(CannotBind, match="Can't listen on"):
                 await live.run(post)
     (run,) = workspace.ledger.read(all_runs)
     assert run.status is RunStatus.STOPPED
-    assert "Nothing can listen on" in run.note
+    assert "Can't listen on" in run.note
 
 
 @pytest.mark.usefixtures("many_handles")

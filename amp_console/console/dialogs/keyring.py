@@ -32,7 +32,7 @@ from amp_console.values import Credentials
 
 T = TypeVar("T")
 
-WAITING = "Waiting for your keyring… it is asking for your password in another window."
+WAITING = "Waiting for your keyring. It is asking for your password in another window."
 IN_MEMORY = "They are kept in memory alone, and are gone when you quit."
 AGAIN, UNTIL_QUIT = "again", "until-quit"
 

@@ -45,7 +45,7 @@ TONES = {
 ASK = """\
 Type a User ID or an Amplitude ID above, exactly as it is, and press Enter."""
 UNKNOWN = """\
-No event ever named this identifier.
+No event contains this identifier.
 
 It is matched exactly: capital letters, leading zeros and blanks count.
 If it is right, then no file that was imported says anything about this

@@ -25,8 +25,8 @@ class RetriesExhausted(Exception):
     """The limit on tries or on waiting is reached; the users stay pending."""
 
     def __init__(self, last: Transient, tries: int) -> None:
-        times = f" {tries} times in a row" if tries > 1 else ""
-        super().__init__(f"Gave up after trouble{times}. {last}")
+        failures = f"{tries} failures in a row" if tries > 1 else "a failure"
+        super().__init__(f"Gave up after {failures}. {last}")
         self.last = last
 
 

@@ -285,5 +285,5 @@ def _cohort_gone(worker: AudienceWorker, error: CohortGone) -> str:
     return (
         f"Amplitude has no cohort {worker.cohort_id} any more ({error.words or error.status}). "
         "The audience's users stay pending. Link another cohort, or unlink it so that the next "
-        "sync makes a new one."
+        "sync creates a new one."
     )

@@ -157,7 +157,7 @@ class Importer:
         elif self._snapshot and counts.read:
             self._events.append(source.name)
         elif self._snapshot:
-            self._snapshot.note_problem(f"{source.name} is empty: it has not even a header.")
+            self._snapshot.note_problem(f"{source.name} is empty: it does not even have a header.")
 
     def _listed_audience(self) -> int:
         """The audience of a list of members: the one that was named exactly, else by its key."""

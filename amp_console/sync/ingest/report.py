@@ -14,16 +14,14 @@ MAX_AUDIENCES = 5  # that a sentence names
 _LOOKS_LIKE = {
     FilterReason.NO_EVENT: (
         "They have no type, so they are not Segment events, nor in an envelope that amp-console "
-        "knows (EventBridge, Kinesis, SQS, SNS, Pub/Sub, batch). Name a file of the events that "
+        "knows (EventBridge, Kinesis, SQS, SNS, Pub/Sub, batch). Choose a file of the events that "
         "Engage sends"
     ),
     FilterReason.NOT_AN_AUDIENCE: (
-        "They look like ordinary Segment events: context.personas names no audience. Name a file "
-        "of the events that Engage sends to its destinations"
+        "They look like ordinary Segment events: context.personas names no audience. Choose a "
+        "file of the events that Engage sends to its destinations"
     ),
-    FilterReason.COMPUTED_TRAIT: (
-        "They are computed traits. Name a file of the events of an audience"
-    ),
+    FilterReason.COMPUTED_TRAIT: ("They are computed traits. Choose a file of audience events"),
     FilterReason.JOURNEY: (
         "They are steps of a Journey (V1, or event-triggered) that say neither true nor false, so "
         "they can't be read as memberships. Sync an audience of the same people instead"
@@ -33,7 +31,7 @@ _LOOKS_LIKE = {
     ),
     FilterReason.NO_KEY: "They name no audience: context.personas.computation_key is missing",
     FilterReason.NO_BOOLEAN: (
-        "Their traits or properties hold neither true nor false under the audience's key. Check "
+        "Their traits or properties contain neither true nor false under the audience's key. Check "
         "which fields the destination's mapping sends"
     ),
 }

@@ -109,7 +109,7 @@ class SnapshotReader:
     def end(self, source: BatchReader, refused: int) -> None:
         """Note what is wrong with a list that was read to its end, so many rows `refused`."""
         if source.trouble:
-            self._problems.append(f"{source.name} broke off. {source.trouble}")
+            self._problems.append(f"{source.name} is incomplete. {source.trouble}")
             refused -= 1  # the trouble itself
         if refused > 0:
             were = "row was" if refused == 1 else "rows were"

@@ -41,8 +41,8 @@ class Alerts:
         found = self._change(
             "lag",
             now.lag > limits.lag,
-            f"The oldest change has waited for {now.lag:.0f} s: Amplitude is slow, or not there. "
-            "It is kept, and delivered when it can be.",
+            f"The oldest change has been waiting for {now.lag:.0f} s: Amplitude is slow or can't "
+            "be reached. The change is kept and will be delivered.",
             "The cohorts have caught up.",
         )
         found += self._change(
@@ -69,8 +69,8 @@ class Alerts:
         return self._change(
             "silence",
             silent > self._limits.silence,
-            f"No event has come for {silent / 60:.0f} minutes. See whether the source still works.",
-            "Events come again.",
+            f"No events for {silent / 60:.0f} minutes. Check whether the source still works.",
+            "Events are arriving again.",
         )
 
     def _errors(self, now: LiveSnapshot) -> list[Alert]:
@@ -86,7 +86,7 @@ class Alerts:
             share > self._limits.error_share,
             f"{share:.0%} of the last {more:,} events were invalid, or their users rejected. See "
             "the errors for who and why.",
-            "Few events are invalid again, and few users rejected.",
+            "The share of invalid events and rejected users is low again.",
         )
 
     def _change(self, name: str, is_so: bool, begins: str, ends: str) -> list[Alert]:

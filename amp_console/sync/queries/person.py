@@ -22,10 +22,10 @@ class PersonVerdict(enum.StrEnum):
 
     IN = "in the cohort"
     OUT = "not in the cohort"
-    ON_THE_WAY = "on the way"
+    ON_THE_WAY = "being sent"
     UNCERTAIN = "not yet certain"
-    ENTERS = "waits to enter"
-    LEAVES = "waits to leave"
+    ENTERS = "waiting to be added"
+    LEAVES = "waiting to be removed"
     REJECTED = "rejected"
     NO_IDENTIFIER = "no identifier"
     OTHER_ID_TYPE = "other ID type"
@@ -98,7 +98,7 @@ def _out(record: PersonRecord) -> str:
         )
     left = f"Not in the cohort: {_event(record)} says they left the audience"
     if record.request is None or record.request.operation is Operation.ADD:
-        return f"{left}, and they never were in the cohort."
+        return f"{left}, and they were never in the cohort."
     return f"{left}, and Amplitude confirmed removing them{_by_run(record)}."
 
 
@@ -146,7 +146,7 @@ def _rejected(record: PersonRecord) -> str:
         Reason.REFUSED: "Check what Amplitude says about the identifier, then retry.",
     }.get(why.code, "")
     return (
-        f"Rejected{times} when they were to be {_VERB[why.operation]}{_by_run(record)}: "
+        f"Rejected{times}, operation {why.operation}{_by_run(record)}: "
         f"{why.reason}. {todo}".rstrip()
     )
 
@@ -170,7 +170,7 @@ def _other_id_type(record: PersonRecord) -> str:
 def _no_cohort(record: PersonRecord) -> str:
     return (
         f"In the audience, as {_event(record)} says, but it has no cohort yet: "
-        f"{_next_sync(record, 'makes one and adds them')}."
+        f"{_next_sync(record, 'creates one and adds them')}."
     )
 
 
@@ -207,7 +207,6 @@ def _time(microseconds: int) -> str:
         return "an unreadable time"
 
 
-_VERB = {"add": "added", "remove": "removed"}
 _SENTENCES = {
     PersonVerdict.IN: _in,
     PersonVerdict.OUT: _out,

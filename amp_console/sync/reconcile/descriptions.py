@@ -50,7 +50,8 @@ def describe_comparison(comparison: Comparison) -> list[str]:
     if comparison.cohort_no_id:
         people = plural(comparison.cohort_no_id, "person", "people")
         lines.append(
-            f"{people} in the cohort without a {label}: they can't be compared, and are left alone."
+            f"{people} in the cohort without a {label}: they can't be compared and stay as they "
+            "are."
         )
     if comparison.audience_no_id:
         people = plural(comparison.audience_no_id, "person", "people")
@@ -96,11 +97,11 @@ def describe_result(result: RepairResult) -> str:
     after, size = result.after, result.size
     if after is not None:
         rest = _join([(after.missing, "still missing"), (after.extra, "still extra")])
-        return rest or f"{comparison_outcome(after)}, as a download shows"
+        return rest or f"{comparison_outcome(after)}, confirmed by a download"
     if size is not None and size.agrees is False:
         return f"the sizes differ: {size.expected:,} expected, Amplitude says {size.found:,}"
     if not result.is_equal:
         return "differences are left"
     if size is not None and size.agrees:
-        return "equal by size; comparing again proves it"
-    return "sent; comparing again proves it"
+        return "equal in size; compare again to be sure"
+    return "sent; compare again to be sure"

@@ -47,7 +47,7 @@ class CohortDownloader:
 
         Raises `AudienceBlocked`, `CohortGone`, `KeysRefused`, and what waiting raises.
         """
-        worker.show("waiting for a place among Amplitude's exports")
+        worker.show("waiting for a free export slot in Amplitude")
         async with self._slots:
             download = await _started(worker)
             await _wait_for(worker, download)
@@ -76,8 +76,8 @@ async def _started(worker: AudienceWorker) -> Download:
 
 def _used_up(details: object) -> str:
     return (
-        f"The month's downloads are used up ({details}). Nothing was downloaded or changed. "
-        "Compare again next month; the sizes in the list of audiences cost none."
+        f"This month's downloads are used up ({details}). Nothing was downloaded or changed. "
+        "Compare again next month. Comparing sizes (u in the console) needs none."
     )
 
 
@@ -96,7 +96,7 @@ async def _respect_start_limit(worker: AudienceWorker) -> None:
         if len(starts) < STARTS:
             return
         seconds = (starts[-STARTS] + STARTS_WINDOW - now) / 1_000_000 + 1
-        worker.show("60 exports were started within 10 minutes, going on", seconds)
+        worker.show("60 exports started within 10 minutes, next one", seconds)
         await worker.sleep(seconds)
         await worker.checkpoint()
 
@@ -149,7 +149,7 @@ async def _drop(worker: AudienceWorker, download: Download, error: BadRequest) -
     await worker.write(downloads.close_download, download.id)
     raise AudienceBlocked(
         f"Amplitude's export of the cohort failed: {words_of(error)}. Nothing was changed. "
-        "Compare again to ask for another one, which counts as one more download."
+        "Compare again to request another one. That counts as one more download."
     )
 
 

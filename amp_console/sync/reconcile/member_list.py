@@ -60,19 +60,19 @@ def read_member_list(
             export_staging.end_list, audience.id, audience.id_type, source.taken_at
         )
         if not listed.members:
-            raise UnreadableSource(f"{source.name} lists no one. Nothing was compared.")
+            raise UnreadableSource(f"{source.name} contains no identifiers. Nothing was compared.")
         return MemberList(source.name, source.taken_at, listed.members, refused, listed.known)
 
 
 def _why_incomplete(source: BatchReader, refused: int, first: Refusal) -> str:
     """Why a list can't be used: a member missing from it would be removed from the cohort."""
     if source.trouble:
-        return f"{source.name} can't be compared with. {source.trouble}"
+        return f"Can't compare with {source.name}. {source.trouble}"
     rows = plural(refused, "row")
     were = "was" if refused == 1 else "were"
     return (
-        f"{source.name} can't be compared with: {rows} {were} refused, first line {first.line} "
-        f"({first.reason}). Nothing was compared. Correct the list, or use it as it is."
+        f"Can't compare with {source.name}: {rows} {were} refused, first line {first.line} "
+        f"({first.reason}). Nothing was compared. Correct the list, or use it anyway."
     )
 
 

@@ -71,7 +71,7 @@ class RepairPlan(msgspec.Struct, frozen=True):
         return (
             f"No identifier in {self.list_name} occurs in the cohort "
             f'"{self.cohort_name}" or in the audience: it may be the list of another audience, or '
-            f"hold other identifiers than {self.comparison.id_type.label}s"
+            f"contain identifiers other than {self.comparison.id_type.label}s"
         )
 
     @property

@@ -114,7 +114,9 @@ class BoundedConnection(H11Protocol):
         self._slow = self.loop.call_later(self._limits.head_seconds, self._give_up)
 
     def _give_up(self) -> None:
-        words = f"No complete request head after {self._limits.head_seconds:g} seconds."
+        words = (
+            f"The request's headers were not complete after {self._limits.head_seconds:g} seconds."
+        )
         self._refused(RefusalReason.TOO_SLOW, 408, words)
         self._turn_away(_answer(408))
 

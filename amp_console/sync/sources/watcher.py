@@ -25,7 +25,7 @@ TEMPORARY = (".tmp", ".part", ".partial", ".filepart", ".crdownload", ".download
 MAX_SHOWN = 100  # files
 COST_OF_FILE = 4096  # bytes; opening a file costs as much as reading so many
 
-_MISSING = "It does not exist. It will be read as soon as it does."
+_MISSING = "It does not exist yet. It will be read as soon as it does."
 
 
 class WatchOptions(msgspec.Struct, frozen=True):
@@ -269,7 +269,7 @@ class PathWatcher:
         except UnreadableSource as error:  # its content: it is looked at again when it changes
             self._end(turn, without_name(error, str(turn.path)))
         except UnicodeEncodeError:
-            self._end(turn, "Its name is not in UTF-8. Rename it to have it read.")
+            self._end(turn, "Its name is not valid UTF-8. Rename it so that it can be read.")
         except OSError as error:
             if watched is not None:
                 watched.trouble = _unreadable(error)
@@ -317,6 +317,8 @@ def readable(paths: Sequence[str]) -> list[Path]:
         if path.exists() and not (path.is_file() or path.is_dir()):
             raise UnreadableSource(f"{path} is neither a file nor a folder. Pipe it in instead: -")
         if path.exists() and not os.access(path, os.R_OK):
-            raise UnreadableSource(f"{path} may not be read by you. Ask its owner for access.")
+            raise UnreadableSource(
+                f"You don't have permission to read {path}. Ask its owner for access."
+            )
         found.append(path)
     return found

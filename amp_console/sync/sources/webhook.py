@@ -183,7 +183,7 @@ def _fault_of_head(scope: Scope) -> RequestRefused | None:
     names = [name for name, _ in scope["headers"]]
     words, status = "", 400
     if sum(len(name) + len(value) for name, value in scope["headers"]) > MAX_HEAD:
-        words, status = f"The head is longer than {MAX_HEAD // 1024} KiB.", 431
+        words, status = f"The headers are larger than {MAX_HEAD // 1024} KiB.", 431
     elif b"transfer-encoding" in names and b"content-length" in names:
         words = "Content-Length and Transfer-Encoding exclude each other. Send one of them."
     elif b"transfer-encoding" in names and scope["http_version"] == "1.0":
@@ -199,7 +199,7 @@ def _listen(host: str, port: int) -> socket.socket:
         return socket.create_server((host, port), family=family, backlog=BACKLOG)
     except OSError as error:
         raise CannotBind(
-            f"Nothing can listen on {host}:{port} ({error.strerror}). Nothing was opened. Choose "
+            f"Can't listen on {host}:{port} ({error.strerror}). The session did not start. Choose "
             "another address or port."
         ) from None
 
@@ -208,7 +208,7 @@ def check_host(host: str, secret: Secret | None) -> None:
     """Raise `CannotBind` for an address that others reach, while there is no secret to ask for."""
     if host not in LOOPBACK and secret is None:
         raise CannotBind(
-            f"Others can reach {host}, and there is no shared secret to tell Segment from them. "
-            "Nothing was opened. Keep the destination's secret in the keyring first, or set "
+            f"Others can reach {host}, but there is no shared secret to recognize Segment by. The "
+            "session did not start. Save the destination's secret in the keyring first, or set "
             "AMP_CONSOLE_WEBHOOK_SECRET."
         )

@@ -169,7 +169,7 @@ class BodyReader:
                 words = f"The body is larger than {limits.body / MIB:g} MiB."
                 refused = RequestRefused(RefusalReason.TOO_LARGE, 413, words)
             elif refused is None and not share.grow(len(piece)):
-                words = "Too much is being taken in at once. Send it again."
+                words = "Too much is being received at once. Send it again."
                 refused = RequestRefused(RefusalReason.TOO_BUSY, 503, words, Retry_After=SOON)
             if refused is None:
                 body += piece
@@ -213,7 +213,7 @@ class BodyReader:
         while (step := await self._aside(lambda: next(steps, None))) is not None:
             events += step
             if len(events) > most:
-                words = f"The body holds more than {most:,} events."
+                words = f"The body contains more than {most:,} events."
                 raise RequestRefused(RefusalReason.TOO_LARGE, 413, words)
         return events
 
