@@ -84,7 +84,7 @@ async def test_every_mistake_is_told_at_its_field_and_nothing_is_asked(
         await pilot.press("f2")
         await until_shown(pilot, "Not saved. Fix the marked fields.")
         assert told(pilot, "name") == "A connection needs a name."
-        assert "a blank" in told(pilot, "secret-key")
+        assert "a space" in told(pilot, "secret-key")
         assert told(pilot, "app-id") == "The App ID is a number, such as 153957."
         assert "isn't an email address" in told(pilot, "owner")
         assert told(pilot, "api-key") == ""

@@ -38,7 +38,7 @@ async def test_it_can_be_asked_from_anywhere(harness: ConsoleHarness) -> None:
         for place in ("2", "3", "6"):
             await pilot.press(place)
             await pilot.press("f", *"ghost-1", "enter")
-            await until_shown(pilot, "Rejected when they were to be added")
+            await until_shown(pilot, "Rejected, operation add")
 
 
 @pytest.mark.parametrize("away", [(), ("enter",)], ids=["answers", "run"])
@@ -63,7 +63,7 @@ async def test_somebody_nobody_knows_is_told_what_that_means(harness: ConsoleHar
     async with harness.open() as pilot:
         await until_shown(pilot, LAPSED)
         await pilot.press("f", *"L3", "enter")
-        await until_shown(pilot, "No event contains this identifier.", "capitals")
+        await until_shown(pilot, "No event contains this identifier.", "capital letters")
 
 
 async def test_amplitude_is_asked_when_one_wants_it(harness: ConsoleHarness) -> None:

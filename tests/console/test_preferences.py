@@ -163,7 +163,7 @@ async def test_a_theme_that_can_not_be_kept_is_worn_and_told(harness: ConsoleHar
     file.write_text("console = 5\n" + file.read_text())
 
     async with harness.open() as pilot:
-        await until(pilot, lambda: "It has to be a section" in "".join(log(pilot)))
+        await until(pilot, lambda: "It must be a section" in "".join(log(pilot)))
         services(pilot).appearance.switch_theme()
         await until(pilot, lambda: "can't be saved" in log(pilot)[-1])
 
