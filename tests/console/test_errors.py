@@ -257,7 +257,7 @@ async def test_marks_of_one_reason_are_not_retried_under_another(harness: Consol
 
 async def test_users_of_all_reasons_say_theirs(harness: ConsoleHarness) -> None:
     connect_with_audiences(harness, unidentified)
-    async with harness.open(size=(80, 24)) as pilot:
+    async with harness.open(size=(80, 30)) as pilot:
         await until_shown(pilot, GHOSTS)
         await pilot.press("2")
         await until_shown(pilot, "14 users", "ghost-1 ")

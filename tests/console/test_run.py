@@ -1,3 +1,6 @@
+import asyncio
+from contextlib import ExitStack
+
 import pytest
 from textual.pilot import Pilot
 
@@ -11,7 +14,7 @@ from amp_console.ledger.counts import outstanding
 from amp_console.ledger.locks import note_holder
 from amp_console.ledger.runs import all_runs
 from amp_console.simulator import Answer, Call, Simulator
-from tests.console.gate import gate_sleeps, rate_limit, start_sync
+from tests.console.gate import blocked_reads, gate_sleeps, rate_limit, start_sync
 from tests.console.harness import (
     NOW,
     ConsoleHarness,
@@ -274,6 +277,29 @@ async def test_keys_are_in_no_picture_and_in_no_copy(
         seen = picture(pilot) + (harness.environment.folders.data / "copied.txt").read_text()
         assert keys.api_key.reveal() not in seen
         assert keys.secret_key.reveal() not in seen
+
+
+async def test_the_log_can_be_switched_while_its_requests_are_read(
+    harness: ConsoleHarness,
+) -> None:
+    with harness.workspace(harness.connect()) as workspace:
+        workspace.enter("u-1")
+    async with harness.open() as pilot:
+        await start_sync(pilot, "delivered")
+        session = services(pilot).session
+        assert session is not None
+        with ExitStack() as count:
+            count.enter_context(blocked_reads(pilot))
+            pilot.app.screen.on_screen_resume()  # type: ignore[attr-defined]  # it reads anew
+            await pilot.pause()
+            counted = asyncio.ensure_future(session.read(lambda _: None))
+            await pilot.pause()
+            with blocked_reads(pilot):  # the first page
+                count.close()
+                await counted
+                await pilot.pause()
+                await pilot.press("l")
+        await until_shown(pilot, "Amplitude said", "create")
 
 
 async def test_enter_on_an_audience_shows_its_requests_alone(harness: ConsoleHarness) -> None:

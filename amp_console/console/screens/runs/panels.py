@@ -145,16 +145,19 @@ class RequestsPanel(Vertical):
 
     async def load(self, session: Session, run_id: int) -> None:
         """Read the requests anew, page by page. Raises `LedgerError`."""
-        audience_id = self.audience.audience_id if self.audience else None
+        audience, is_full = self.audience, self._is_full
+        audience_id = audience.audience_id if audience else None
         count = await session.read(requests.count_requests, run_id, audience_id)
-        rows = Paged(count, partial(self._load_page, session, run_id, audience_id, self._is_full))
+        rows = Paged(count, partial(self._load_page, session, run_id, audience_id, is_full))
         await rows.fetch(0)
+        if (audience, is_full) != (self.audience, self._is_full):
+            return  # the other log is shown by now, and its requests are being read
         grid = self.shown_log
         is_at_top = grid.cursor == 0
         grid.show(rows)
         if is_at_top:
             grid.cursor = 0
-        what = f"Requests of {self.audience.name}" if self.audience else "Requests"
+        what = f"Requests of {audience.name}" if audience else "Requests"
         self.border_title = safe_text(what, max_length=60)
         self.border_subtitle = safe_text(f"{count:,}" if count else "")
 
