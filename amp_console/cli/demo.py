@@ -34,13 +34,14 @@ NEXT = (
 @click.option("--seed", type=int, default=1, show_default=True, help="Generate other people.")
 @click.option("--fast", is_flag=True, help="Quick answers, and more changes of members.")
 @click.option("--faults", is_flag=True, help="Cause trouble now and then.")
-@click.option("--tour", is_flag=True, help="Show the main screens by itself, with captions.")
+@click.option("--tour", is_flag=True, help="Show a sync, a repair and a live session by itself.")
 @console_options
 def demo(headless: bool, events: int, seed: int, fast: bool, faults: bool, tour: bool) -> int:
     """Open the console on a simulated Amplitude: no account, no keys, no network.
 
     It has six audiences whose members change; press ! to cause trouble. With --tour the console
-    shows its main screens by itself: space continues at once, p pauses the tour, and Esc ends it.
+    shows by itself, in three minutes, a sync, a retry, a repair and a live session: space continues
+    at once, p pauses, and Esc leaves the tour.
     With --headless there is no screen: so many --events are generated, read, planned and delivered,
     with some trouble on the way; at the end every cohort is compared with the events. Nothing is
     left behind.
@@ -70,7 +71,7 @@ def _open_console(seed: int, *, fast: bool, faults: bool, has_tour: bool) -> int
         from amp_console.console import LaunchOptions
         from amp_console.console.main import run
 
-        tour = _tour(session, seed, fast=fast) if has_tour else None
+        tour = _tour(session, fast=fast) if has_tour else None
         options = LaunchOptions(
             read_only=given.read_only, ascii_only=given.ascii_only, theme=given.theme, tour=tour
         )
@@ -80,16 +81,16 @@ def _open_console(seed: int, *, fast: bool, faults: bool, has_tour: bool) -> int
             _on_signals(signal.SIG_IGN)  # a second signal must not interrupt the removal
 
 
-def _tour(session: "SimulatedSession", seed: int, *, fast: bool) -> "Tour":
+def _tour(session: "SimulatedSession", *, fast: bool) -> "Tour":
     import asyncio
 
     from amp_console.demo.guided_tour import GuidedTour
-    from amp_console.demo.tour import tour_stops
+    from amp_console.demo.tour import tour_steps
 
     async def rest(seconds: float) -> None:
         await asyncio.sleep(seconds / 2 if fast else seconds)
 
-    return GuidedTour(tour_stops(seed), session.wait, rest=rest)
+    return GuidedTour(tour_steps(session.make_ghosts_known), session.wait, rest=rest)
 
 
 def _clean_up_on_signals() -> None:

@@ -113,7 +113,7 @@ class NoticeLine(Static):
         background: $panel;
     }
     NoticeLine.-shown { display: block; }
-    .-captioned NoticeLine { margin-bottom: 3; }
+    .-captioned NoticeLine { margin-bottom: 4; }
     """
 
     def on_mount(self) -> None:

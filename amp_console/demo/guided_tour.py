@@ -1,8 +1,9 @@
-"""Running the guided tour: it presses the keys of the stops and shows their captions."""
+"""Running the guided tour: it presses keys, and says what they led to once that is seen."""
 
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from textual.events import Key
@@ -10,7 +11,8 @@ from textual.events import Key
 from amp_console.console.background import aside
 from amp_console.console.context import services_of
 from amp_console.console.widgets.caption import Caption
-from amp_console.demo.tour import Step, TourStop
+from amp_console.demo.conditions import Condition
+from amp_console.demo.tour import KeyPress, TourStep
 
 if TYPE_CHECKING:
     from textual.app import App
@@ -19,8 +21,15 @@ if TYPE_CHECKING:
 
 STEP_TIMEOUT = 90.0  # seconds until a step that shows nothing fails
 POLL_SECONDS = 0.05  # seconds between two checks of the screen
+KEY_PAUSE, REPEAT_PAUSE = 1.1, 0.4  # seconds from the announcement of a key until it is pressed
+MAX_REPEATS = 30
 KEY_NAMES = {"!": "exclamation_mark", "_": "underscore"}
-SEEDING = "The scene is being set. Meanwhile: space continues at once, p pauses, Esc ends it."
+SHOWN_KEYS = {"escape": "Esc", "enter": "Enter", "exclamation_mark": "!"}
+SEEDING = (
+    "Welcome. This tour takes three minutes and presses the keys itself. The demo fills its "
+    "ledger first."
+)
+RUNNING, PAUSED = "Space next  p pause  Esc leave", "PAUSED  Space or p go on  Esc leave"
 FINISHED = "The tour is over, and the console is yours. Press ? for help."
 FAILED = "The tour ended: the console went elsewhere. It is yours now; press ? for help."
 
@@ -28,41 +37,41 @@ FAILED = "The tour ended: the console went elsewhere. It is yours now; press ? f
 class StepFailed(Exception):
     """The console does not show what a step leads to."""
 
-    def __init__(self, step: Step) -> None:
+    def __init__(self, step: TourStep) -> None:
         super().__init__(step)
         self.step = step
 
 
 class GuidedTour:
-    """A `Tour` through a list of stops.
+    """A `Tour` through a list of steps.
 
-    Space or → continues at once, p pauses the tour until then, and Esc ends it; other keys except
-    those with ctrl do nothing. `ready` blocks until the tour can begin. `rest` waits so many
-    seconds before the next key or stop. `seen` is called when the screen shows what a stop
-    describes.
+    Space or → continues at once, p pauses and resumes, and Esc ends it; other keys except those
+    with ctrl do nothing. `ready` blocks until the tour can begin. `rest` waits so many
+    seconds before the next key or step. `seen` is called when a caption is shown.
     """
 
     def __init__(
         self,
-        stops: Sequence[TourStop],
+        steps: Sequence[TourStep],
         ready: Callable[[], None],
         *,
         rest: Callable[[float], Awaitable[None]] = asyncio.sleep,
-        seen: Callable[[TourStop], None] = lambda _: None,
+        seen: Callable[[TourStep], None] = lambda _: None,
         step_timeout: float = STEP_TIMEOUT,
     ) -> None:
-        self._stops = stops
+        self._steps = steps
         self._ready = ready
         self._rest = rest
         self._seen = seen
         self._patience = step_timeout
-        self.failed_step: Step | None = None
+        self.failed_step: TourStep | None = None
         """The step that failed and ended the tour, if one did."""
         self._app: App[None] | None = None
         self._task: asyncio.Task[None] | None = None
         self._advance = asyncio.Event()
-        self._is_paused = False
-        self._caption, self._count = SEEDING, ""
+        self._resumed = asyncio.Event()
+        self._resumed.set()
+        self._caption, self._key, self._count = SEEDING, "", ""
         self._own: set[Key] = set()
         self._troubles_before: set[str] = set()
 
@@ -74,14 +83,14 @@ class GuidedTour:
     # Called by the console.
 
     async def run(self, app: "App[None]") -> None:
-        """Run all stops, until the last one or until the presenter ends the tour."""
+        """Run all steps, until the last one or until the presenter ends the tour."""
         self._app, self._task = app, asyncio.current_task()
         self._troubles_before = self._troubles(app)
         app.screen_change_signal.subscribe(app, self._show_caption_on, immediate=True)
         try:
-            await self._run_stops()
-        except StepFailed as failed_step:
-            self.failed_step = failed_step.step
+            await self._run_steps()
+        except StepFailed as failed:
+            self.failed_step = failed.step
             self._end(FAILED)
         else:
             self._end(FINISHED)
@@ -94,46 +103,77 @@ class GuidedTour:
             return False
         match key.key:
             case "space" | "right":
-                self._is_paused = False
+                self._resumed.set()
                 self._advance.set()
+            case "p" if self._resumed.is_set():
+                self._resumed.clear()
             case "p":
-                self._is_paused = not self._is_paused
-                self._show_caption()
+                self._resumed.set()
             case "escape":
                 self._end(FINISHED)
+                return True
+        self._show_caption()
         return True
 
-    # Running the stops.
+    # Running the steps.
 
-    async def _run_stops(self) -> None:
+    async def _run_steps(self) -> None:
         self._show_caption()
         await aside(self._ready)
-        for number, stop in enumerate(self._stops, 1):
-            self._caption, self._count = stop.caption, f"{number} of {len(self._stops)}"
+        for number, step in enumerate(self._steps, 1):
+            self._count = f"{number}/{len(self._steps)}"
             self._advance.clear()
-            services_of(
-                self._console
-            ).notifications.shown.clear()  # of the previous stop; the log keeps them
-            self._show_caption()
-            for step in stop.steps:
-                await self._run_step(step, stop.pause)
-            self._seen(stop)
-            await self._rest_or_advance(stop.rest)
-            if self._is_paused:
-                await self._advance.wait()
+            await self._press_keys(step)
+            await self._wait_for(step.holds, step)
+            self._advance.clear()  # a caption that has just come is not skipped by an earlier key
+            self._say(step.caption)
+            self._seen(step)
+            await self._rest_or_advance(step.rest)
 
-    async def _run_step(self, step: Step, pause: float) -> None:
-        for key in step.keys:
-            await self._rest_or_advance(pause)
-            self._press(key)
+    async def _press_keys(self, step: TourStep) -> None:
+        """Press the keys of a step; the caption of the step before is true until then."""
+        if step.before is not None:
+            step.before()
+        for press in step.keys:
+            if press.repeats and press.then(self._console):
+                continue
+            key = self._key_of(press)
+            shown = f"{SHOWN_KEYS.get(KEY_NAMES.get(key, key), key)} ({press.label})"
+            self._key = f"Next key: {shown}"
+            self._show_caption()
+            await self._rest_or_advance(KEY_PAUSE)
+            # What it said is about the screen before this key.
+            services_of(self._console).notifications.shown.clear()  # the log keeps them
+            self._key = f"Pressed: {shown}"
+            self._say(press.meanwhile)
+            await self._press(key)
+            for _ in range(MAX_REPEATS if press.repeats else 0):
+                await self._rest_or_advance(REPEAT_PAUSE)
+                if press.then(self._console):
+                    break
+                await self._press(key)
+            await self._wait_for(press.then, step)
+        if not step.keys:
+            self._key = ""
+            if step.meanwhile and not step.holds(self._console):
+                self._say(step.meanwhile)
+
+    async def _wait_for(self, condition: Condition, step: TourStep) -> None:
         until = time.monotonic() + self._patience
-        while not self._is_seen(step):
+        while not condition(self._console):
             if time.monotonic() > until:
                 raise StepFailed(step)
             await asyncio.sleep(POLL_SECONDS)
 
+    def _key_of(self, press: KeyPress) -> str:
+        """The key to press: where an ID is given, the key that its binding has now."""
+        if not press.key.startswith("@"):
+            return press.key
+        bindings = services_of(self._console).appearance.bindings_of(self._console)
+        return next(key for key, binding in bindings if binding.id == press.key[1:])
+
     async def _rest_or_advance(self, seconds: float) -> None:
-        """Rest, or until the presenter continues."""
+        """Rest, or until the presenter continues; not while the tour is paused."""
         waits = [
             asyncio.ensure_future(self._advance.wait()),
             asyncio.ensure_future(self._rest(seconds)),
@@ -143,20 +183,20 @@ class GuidedTour:
         finally:
             for wait in waits:
                 wait.cancel()
+        await self._resumed.wait()
 
-    def _press(self, key: str) -> None:
+    async def _press(self, key: str) -> None:
+        """Press a key, and wait until it was handled by whatever has the focus."""
         event = Key(KEY_NAMES.get(key, key), key if len(key) == 1 else None)
         self._own.add(event)
-        self._console.post_message(event)
-
-    def _is_seen(self, step: Step) -> bool:
         screen = self._console.screen
-        if type(screen).__name__ != step.screen:
-            return False
-        if step.focus is not None and (screen.focused is None or screen.focused.id != step.focus):
-            return False
-        text = text_of(screen)
-        return all(item in text for item in step.shown)
+        receivers = [self._console, screen, screen.focused or screen]
+        self._console.post_message(event)
+        for receiver in receivers:
+            handled = asyncio.Event()
+            if receiver.call_later(handled.set):
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(handled.wait(), 1.0)  # it may have been closed
 
     # Showing captions.
 
@@ -165,17 +205,21 @@ class GuidedTour:
         assert self._app is not None
         return self._app
 
+    def _say(self, words: str) -> None:
+        self._caption = words
+        self._show_caption()
+
     def _show_caption(self) -> None:
         self._show_caption_on(self._console.screen)
 
     def _show_caption_on(self, screen: "Screen[object]") -> None:
         """Show the current caption on this screen."""
-        notes = self._count, "Space: on" if self._is_paused else "Esc: end"
+        notes = f"{RUNNING if self._resumed.is_set() else PAUSED}  {self._count}".rstrip()
         there = screen.query(Caption)
         if there:
-            there.first().say(self._caption, *notes)
+            there.first().say(self._caption, self._key, notes)
         else:
-            screen.mount(Caption(self._caption, *notes))
+            screen.mount(Caption(self._caption, self._key, notes))
 
     def _end(self, words: str) -> None:
         """Remove the captions, and turn off the trouble that the tour caused."""
@@ -194,12 +238,3 @@ class GuidedTour:
     def _troubles(self, app: "App[None]") -> set[str]:
         demo = services_of(app).environment.demo
         return {trouble.name for trouble in demo.troubles() if trouble.is_on} if demo else set()
-
-
-def text_of(screen: "Screen[object]") -> str:
-    """The text of a screen, without the caption."""
-    rows = [strip.text for strip in screen._compositor.render_strips()]
-    for caption in screen.query(Caption):
-        region = caption.region
-        rows[region.y : region.bottom] = [""] * region.height
-    return "\n".join(rows)

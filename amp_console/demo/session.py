@@ -132,6 +132,13 @@ class SimulatedSession:
         """Turn a kind of trouble on or off; before seeding ends, it takes effect at that end."""
         return self._troubles.toggle(name)
 
+    def make_ghosts_known(self) -> None:
+        """Let Amplitude know the users that it has rejected as unknown; once, after seeding."""
+        from amp_console.demo.history import GHOSTS
+
+        assert self.simulator is not None
+        self.simulator.world.add_users(GHOSTS)
+
     def _connection(self, port: int) -> Connection:
         return Connection(
             id="demo",

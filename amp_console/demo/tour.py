@@ -1,161 +1,240 @@
-"""The stops of the guided tour, as data.
+"""The steps of the guided tour, as data.
 
-A stop shows a caption, presses keys, and rests once the screen shows what the caption describes.
-Each stop begins where the previous one ended.
+The story: a plan, a sync that meets a rate limit, users that were rejected and are retried, a
+cohort that was changed by hand and is repaired, and a live session.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from typing import NamedTuple
 
-from amp_console.demo.dataset import SHOPPERS, user_ids
+from amp_console.demo.conditions import (
+    Condition,
+    cursor_on,
+    every,
+    live_delivers,
+    screen,
+    sync_is_over,
+    sync_waits,
+    trouble,
+)
 
-KEY_PAUSE, TYPING_PAUSE = 0.8, 0.06  # seconds between two keys
-SHORT, USUAL, LONG = 4.0, 7.0, 9.0  # seconds of rest after a stop
+SHORT, USUAL, LONG = 4.0, 5.5, 7.0  # seconds of rest after a step
+RATE_LIMIT = "rate-limit"
 
 
-class Step(NamedTuple):
-    """Keys, and what the console shows after them.
+class KeyPress(NamedTuple):
+    """A key and what it does.
 
-    `screen` is the class name of the screen, `shown` are texts on it, `focus` is the ID of the
-    widget with the focus, or None if that does not matter.
+    A `key` that starts with @ is the ID of a binding; its current key is pressed. `meanwhile` is
+    true from then until the next key, which waits until `then` holds. A key that `repeats` is
+    pressed as often as that takes.
     """
 
-    keys: Sequence[str]
-    screen: str
-    shown: tuple[str, ...] = ()
-    focus: str | None = None
+    key: str
+    label: str
+    meanwhile: str = ""
+    then: Condition = every()
+    repeats: bool = False
 
 
-class TourStop(NamedTuple):
-    """A caption, steps, the seconds to rest after them, and the seconds between two keys."""
+class TourStep(NamedTuple):
+    """Keys, and a caption for what they lead to.
+
+    `caption` is shown once `holds` does, and then for `rest` seconds; a step without keys may say
+    something until then (`meanwhile`). `before` is called first.
+    """
 
     caption: str
-    steps: tuple[Step, ...]
+    holds: Condition
+    keys: tuple[KeyPress, ...] = ()
+    meanwhile: str = ""
     rest: float = USUAL
-    pause: float = KEY_PAUSE
+    before: Callable[[], None] | None = None
 
 
-def tour_stops(seed: int = 1) -> tuple[TourStop, ...]:
-    """The stops of a tour through the seeded demo of this seed."""
-    return (*_HOME, *_SYNC, *_ERRORS, _person(user_ids(seed, SHOPPERS, 0, 1)[0]), *_END)
+def tour_steps(make_ghosts_known: Callable[[], None]) -> tuple[TourStep, ...]:
+    """The steps of a tour through a seeded demo.
+
+    `make_ghosts_known` lets Amplitude know the users it has rejected as unknown.
+    """
+    return (*_HOME, *_SYNC, *_REJECTED, *_retry(make_ghosts_known), *_REPAIR, *_LIVE)
+
+
+def _down_to(name: str, text: str) -> tuple[KeyPress, ...]:
+    words = f"The cursor goes to {text}."
+    return (
+        KeyPress("g", "First line", words),
+        KeyPress("j", "Down", words, cursor_on(name, text), repeats=True),
+    )
 
 
 _HOME = (
-    TourStop(
-        "Home: six audiences of Segment Engage, each beside its cohort in Amplitude. A sign and a "
-        "word show the state of each.",
-        (Step("g", "AudiencesScreen", ("11,774", "High value")),),
+    TourStep(
+        "Each line is an audience: a group of people that Segment keeps up to date. amp-console "
+        "keeps a cohort in Amplitude equal to it.",
+        screen("AudiencesScreen", "High value", "11,7"),
+        rest=LONG,
     ),
-    TourStop(
-        "Members belong in the cohort. Pending are on their way in (+) or out (-). Rejected are "
-        "users Amplitude rejected.",
-        (Step("jj", "AudiencesScreen", ("8,", "Rejected")),),
-    ),
-    TourStop(
-        "Below is the audience under the cursor: its ids, its cohort, its settings, who came and "
-        "went in the last hour, its last runs.",
-        (Step((), "AudiencesScreen", ("entered", "(default)", "run ")),),
-    ),
-    TourStop(
-        "One cheap question to Amplitude, and cohorts that are not what our books say stand out: "
-        "someone changed one by hand.",
-        (Step("u", "AudiencesScreen", ("1 differs",)),),
-    ),
-    TourStop(
-        "What is set for one audience: how its people are matched, and whose cohort it is. An "
-        "empty field takes the default, in grey.",
-        (Step("e", "AudienceSettings", ("Settings of High value shoppers", "Cohort owner")),),
+    TourStep(
+        "The newsletter has 12,120 people, and Amplitude has no cohort for them yet. Let us create "
+        "it.",
+        every(cursor_on("AudiencesScreen", "Newsletter"), screen("AudiencesScreen", "12,120")),
+        _down_to("AudiencesScreen", "Newsletter"),
     ),
 )
 
 _SYNC = (
-    TourStop(
-        "The newsletter has people and no cohort yet. A sync begins with its plan, and nothing is "
-        "sent before it is confirmed.",
-        (
-            Step(("escape",), "AudiencesScreen", ("12,120",)),
-            Step("js", "PlanScreen", ("creates a cohort", "12,120", "Before you send")),
-        ),
-        LONG,
+    TourStep(
+        "This is a plan. Nothing is sent yet. It says what a sync would do: create one cohort and "
+        "add 12,120 people to it.",
+        screen("PlanScreen", "creates a cohort", "12,120"),
+        (KeyPress("s", "Sync"),),
+        rest=LONG,
     ),
-    TourStop(
-        "In the demo, trouble comes on request. From now on Amplitude limits the rate of changes.",
-        (
-            Step("!", "TroubleDialog", ("Rate limit", "off")),
-            Step("1", "TroubleDialog", ("on",)),
-        ),
-        SHORT,
+    TourStep(
+        "Networks are not perfect, so the demo can cause trouble. We take the first kind: a rate "
+        "limit.",
+        screen("TroubleDialog", "Rate limit", "off"),
+        (KeyPress("!", "Make trouble"),),
+        rest=SHORT,
     ),
-    TourStop(
-        "The sync makes the cohort. Amplitude answers 429: the run waits as long as it is told, "
-        "tries again, and loses no one.",
-        (
-            Step(("escape",), "PlanScreen", ("creates a cohort",)),
-            Step("s", "RunScreen", ("again in", "Newsletter")),
-        ),
-        LONG,
+    TourStep(
+        "It is on. From now on Amplitude turns most requests down, and asks to wait 5 seconds.",
+        every(screen("TroubleDialog"), trouble(RATE_LIMIT, is_on=True)),
+        (KeyPress("1", "Rate limit"),),
+        rest=SHORT,
     ),
-    TourStop(
-        "The rate limit is lifted. The run continues where it was, in larger steps as long as "
-        "all goes well.",
+    TourStep(
+        "Amplitude turned a request down: too many requests. The sync waits as long as Amplitude "
+        "asks, then sends it again. No one is lost.",
+        every(screen("RunScreen", "Newsletter", "again in"), sync_waits),
         (
-            Step("!", "TroubleDialog", ("Rate limit",)),
-            Step("1", "TroubleDialog", ("off",)),
-            Step(("escape",), "RunScreen", ("Newsletter",)),
+            KeyPress("escape", "Close", then=screen("PlanScreen")),
+            KeyPress("s", "Send", "The sync has begun."),
         ),
-        SHORT,
+        rest=LONG,
     ),
-    TourStop(
-        "The end of a run says what changed and what to look at. Below: every event, from read to "
-        "delivered, and every request.",
-        (Step((), "RunScreen", ("12,120/12,120",)),),
-        LONG,
+    TourStep(
+        "The rate limit is off again. A sync continues by itself where it was, in larger requests "
+        "while all goes well.",
+        every(screen("RunScreen", "Newsletter"), trouble(RATE_LIMIT, is_on=False)),
+        (
+            KeyPress("!", "Make trouble", "We lift the rate limit again.", screen("TroubleDialog")),
+            KeyPress("1", "Rate limit", then=trouble(RATE_LIMIT, is_on=False)),
+            KeyPress("escape", "Close"),
+        ),
+        rest=SHORT,
+    ),
+    TourStep(
+        "All 12,120 people are in the new cohort. The screen accounts for each of them, and below "
+        "is every request with its answer.",
+        every(screen("RunScreen", "12,120/12,120"), sync_is_over),
+        meanwhile="The sync is still sending. The tour goes on when it has ended.",
+        rest=LONG,
     ),
 )
 
-_ERRORS = (
-    TourStop(
-        "Who is not in a cohort, and why: the reasons above, and the users of the reason under "
-        "the cursor below.",
-        (
-            Step("2", "ErrorsScreen", ("All reasons", "ghost-"), focus="groups"),
-            Step("j", "ErrorsScreen", ("ghost-", "ID type")),
-        ),
+_REJECTED = (
+    TourStep(
+        "Who is not in a cohort, and why? Here is everyone that Amplitude rejected, with the "
+        "reason.",
+        screen("ErrorsScreen", "All reasons", "does not know"),
+        (KeyPress("@go.errors", "Errors"),),
     ),
-    TourStop(
-        "One rejected user: the reason, how often it was tried, what to do about it, and "
-        "Amplitude's own answer.",
-        (
-            Step(("enter",), "ErrorsScreen", ("All reasons",), focus="users"),
-            Step(("enter",), "RejectedUserScreen", ("why ", "What to do")),
-        ),
-        LONG,
-    ),
-)
-
-_END = (
-    TourStop(
-        "All runs, from here and from the command line. Each can be opened again with its "
-        "requests and errors, however old it is.",
-        (Step("3", "RunsScreen", ("stopped", "delivered")),),
-    ),
-    TourStop(
-        "That was the tour. The console is yours: ? helps wherever you are, ! makes trouble, "
-        "ctrl+q quits, and nothing is left behind.",
-        (Step("1", "AudiencesScreen", ("Newsletter",)),),
-        LONG,
+    TourStep(
+        "These eight shoppers are in Segment, but Amplitude has never heard of them. It can't put "
+        "them into a cohort.",
+        cursor_on("ErrorsScreen", "does not know"),
+        (KeyPress("j", "Down", "", cursor_on("ErrorsScreen", "does not know"), repeats=True),),
+        rest=LONG,
     ),
 )
 
 
-def _person(user_id: str) -> TourStop:
-    return TourStop(
-        "Why is this person (not) in the cohort? For every audience a sentence first, then the "
-        "facts: which event, and which run.",
-        (
-            Step("f", "PersonScreen", ("User ID or Amplitude ID",), focus="who"),
-            Step((*user_id, "enter"), "PersonScreen", ("Known in 2 audiences", "In the cohort: ")),
+def _retry(make_ghosts_known: Callable[[], None]) -> tuple[TourStep, ...]:
+    return (
+        TourStep(
+            "In the meantime all eight have used the app, so Amplitude knows them now. Retry sends "
+            "them once more.",
+            screen("RetryDialog", "Retry 8 users"),
+            (KeyPress("R", "Retry"),),
+            rest=LONG,
+            before=make_ghosts_known,
         ),
-        LONG,
-        TYPING_PAUSE,
+        TourStep(
+            "Again the plan comes first. It also holds the people who have entered and left since "
+            "the last sync.",
+            screen("PlanScreen", "High value", "Before you send"),
+            (KeyPress("s", "Retry, plan a sync"),),
+        ),
+        TourStep(
+            "Delivered, and no one was rejected this time. All eight are in the cohort.",
+            every(screen("RunScreen", "elapsed"), sync_is_over),
+            (KeyPress("s", "Send", "The sync is sending."),),
+            rest=LONG,
+        ),
     )
+
+
+_LAPSED = "Recently lapsed"
+
+_REPAIR = (
+    TourStep(
+        "One question to Amplitude compares the sizes of all cohorts. Recently lapsed differs: "
+        "someone has changed this cohort by hand.",
+        screen("AudiencesScreen", _LAPSED, "differs by"),
+        (
+            KeyPress("@go.audiences", "Audiences", then=screen("AudiencesScreen")),
+            *_down_to("AudiencesScreen", _LAPSED),
+            KeyPress("u", "Check the cohorts", "Amplitude is asked how large its cohorts are."),
+        ),
+        rest=LONG,
+    ),
+    TourStep(
+        "A size does not say who. Reconcile reads the cohort from Amplitude, and compares it "
+        "person by person.",
+        screen("ReconcileScreen", _LAPSED, "Not compared yet."),
+        (KeyPress("r", "Reconcile"),),
+    ),
+    TourStep(
+        "212 people are missing from the cohort, and 37 are in it who do not belong there. Each of "
+        "them is listed.",
+        screen("ReconcileScreen", "212 missing", "37 extra"),
+        (KeyPress("c", "Compare", "Amplitude prepares a list of the cohort's members."),),
+        rest=LONG,
+    ),
+    TourStep(
+        "A repair has to be confirmed, too: 212 people are added to the cohort, 37 are removed "
+        "from it.",
+        screen("Confirm", "212 are added", "37 are removed"),
+        (KeyPress("p", "Repair", then=screen("ChoiceDialog")), KeyPress("b", "Both")),
+    ),
+    TourStep(
+        "Repaired: the cohort is again what Segment says.",
+        screen("ReconcileScreen", "249 of 249"),
+        (KeyPress("y", "Send", "The repair is sending."),),
+    ),
+)
+
+_LIVE = (
+    TourStep(
+        "So far we asked for every sync. Live follows Segment's events all the time, here in a "
+        "folder where new files arrive.",
+        screen("FormDialog", "segment-logs"),
+        (KeyPress("@go.live", "Live", then=screen("LiveScreen")), KeyPress("n", "Follow files")),
+    ),
+    TourStep(
+        "Whoever enters or leaves an audience in Segment is in the cohort, or out of it, seconds "
+        "later.",
+        every(screen("LiveScreen", "events read"), live_delivers),
+        (KeyPress("enter", "Follow", "Changes are gathered for a few seconds, then sent."),),
+        rest=LONG,
+    ),
+    TourStep(
+        "That was the tour. The console is yours: ? names every key, ! makes trouble, ctrl+q quits "
+        "and leaves nothing behind.",
+        screen("AudiencesScreen", "Newsletter"),
+        (KeyPress("@go.audiences", "Audiences"),),
+        rest=LONG,
+    ),
+)

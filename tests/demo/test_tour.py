@@ -1,4 +1,4 @@
-"""The guided tour reaches each stop, and obeys the presenter's keys."""
+"""The guided tour reaches every step, says nothing before it is seen, and obeys the presenter."""
 
 import asyncio
 import os
@@ -6,6 +6,7 @@ import random
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,8 +16,9 @@ from amp_console.console import LaunchOptions
 from amp_console.console.app import ConsoleApp
 from amp_console.console.widgets.caption import Caption
 from amp_console.demo import SimulatedSession
-from amp_console.demo.guided_tour import FAILED, FINISHED, SEEDING, GuidedTour
-from amp_console.demo.tour import Step, TourStop, tour_stops
+from amp_console.demo.conditions import screen, trouble
+from amp_console.demo.guided_tour import FAILED, FINISHED, KEY_PAUSE, SEEDING, GuidedTour
+from amp_console.demo.tour import KeyPress, TourStep, tour_steps
 from amp_console.simulator import Simulator
 from amp_console.sync.timing import Timing
 from tests.console.harness import ConsoleHarness, picture, services, until, until_shown
@@ -25,29 +27,35 @@ from tests.console.terminal import Terminal
 pytestmark = pytest.mark.anyio
 
 COMMAND = str(Path(sys.executable).parent / "amp-console")
-EVENTS = TourStop("What was said so far.", (Step("6", "LogScreen"),))
-HOME = TourStop("Home again.", (Step("1", "AudiencesScreen"),))
-TROUBLE = TourStop(
-    "Trouble.", (Step("!", "TroubleDialog"), Step("1", "TroubleDialog", ("waits as asked",)))
+LOG = TourStep("Everything done so far.", screen("LogScreen"), (KeyPress("@go.events", "Log"),))
+HOME = TourStep("Home again.", screen("AudiencesScreen"), (KeyPress("1", "Audiences"),))
+TROUBLE = TourStep(
+    "Trouble.",
+    trouble("rate-limit", is_on=True),
+    (KeyPress("!", "Make trouble", then=screen("TroubleDialog")), KeyPress("1", "Rate limit")),
 )
-NEVER = TourStop("This never comes.", (Step("6", "NoSuchScreen"),))
+NEVER = TourStep("This never comes.", screen("NoSuchScreen"), (KeyPress("3", "Runs"),))
 
 
 async def no_rest(_: float) -> None:
     await asyncio.sleep(0)
 
 
-async def rest_between_stops(seconds: float) -> None:
+async def rest_between_steps(seconds: float) -> None:
     """Until the tour is continued by hand; keys follow each other at once."""
-    if seconds > 1:
+    if seconds > KEY_PAUSE:
         await asyncio.Event().wait()
 
 
+async def for_ever(_: float) -> None:
+    await asyncio.Event().wait()
+
+
 def tour_of(
-    *some: TourStop, seen: Callable[[TourStop], None] = lambda _: None, step_timeout: float = 8.0
+    *some: TourStep, seen: Callable[[TourStep], None] = lambda _: None, step_timeout: float = 8.0
 ) -> GuidedTour:
     return GuidedTour(
-        some, lambda: None, rest=rest_between_stops, seen=seen, step_timeout=step_timeout
+        some, lambda: None, rest=rest_between_steps, seen=seen, step_timeout=step_timeout
     )
 
 
@@ -66,21 +74,21 @@ def harness(tmp_path: Path) -> Iterator[ConsoleHarness]:
         yield harness
 
 
-# The stops.
+# The steps.
 
 
-async def test_each_stop_is_reached_on_a_small_screen() -> None:
+async def test_every_step_is_reached_on_a_small_screen() -> None:
     async def wait_for_the_trouble_to_end(_: float) -> None:
         while any(trouble.is_on for trouble in session.troubles()):
             await asyncio.sleep(0.01)
 
+    seen = list[TourStep]()
     timing = Timing(rng=random.Random(1), sleep=wait_for_the_trouble_to_end)
-    all_stops, seen = tour_stops(seed=1), list[TourStop]()
-    with SimulatedSession(fast=True, has_traffic=False, timing=timing) as session:
-        tour = GuidedTour(
-            all_stops, session.wait, rest=no_rest, seen=seen.append, step_timeout=30.0
-        )
-        app = ConsoleApp(session.environment, LaunchOptions(tour=tour))
+    with SimulatedSession(fast=True, timing=timing) as session:
+        steps = tour_steps(session.make_ghosts_known)
+        tour = GuidedTour(steps, session.wait, rest=no_rest, seen=seen.append, step_timeout=30.0)
+        environment = replace(session.environment, flush_seconds=0.1)
+        app = ConsoleApp(environment, LaunchOptions(tour=tour))
         async with app.run_test(size=(80, 24), notifications=True) as pilot:
             await until(pilot, lambda: tour.is_running)
             while tour.is_running:
@@ -88,7 +96,7 @@ async def test_each_stop_is_reached_on_a_small_screen() -> None:
             assert tour.failed_step is None, (
                 f"{tour.failed_step} was not seen on:\n{picture(pilot)}"
             )
-            assert tuple(seen) == all_stops
+            assert tuple(seen) == steps
             await until_shown(pilot, FINISHED[:30])
             await until(
                 pilot, lambda: not any(screen.query(Caption) for screen in app.screen_stack)
@@ -96,29 +104,67 @@ async def test_each_stop_is_reached_on_a_small_screen() -> None:
             await app.services.sessions.close()
         assert not any(trouble.is_on for trouble in session.troubles())
         assert session.simulator is not None
-        newsletter = session.simulator.world.cohort_named("Newsletter")
-        assert session.simulator.world.size(newsletter.id) == 12_120
+        world = session.simulator.world
+        sizes = {
+            name: world.size(world.cohort_named(name).id)
+            for name in ("Newsletter", "Recently lapsed")
+        }
+        assert sizes == {"Newsletter": 12_120, "Recently lapsed": 5_310}
+
+
+async def test_a_caption_waits_for_what_it_describes(harness: ConsoleHarness) -> None:
+    is_done = False
+    waiting = TourStep("It is done.", lambda _: is_done, meanwhile="It is still under way.")
+    tour = tour_of(HOME, waiting)
+    async with harness.open(LaunchOptions(tour=tour), size=(80, 24)) as pilot:
+        await until_shown(pilot, "Home again.", "1/2")
+        await pilot.press("space")
+        await until(pilot, lambda: caption(pilot).endswith("2/2 It is still under way."))
+        await pilot.press("space")  # nothing continues before it is seen
+        await pilot.pause(0.1)
+        assert "It is done." not in caption(pilot)
+        is_done = True
+        await until(pilot, lambda: caption(pilot).endswith("2/2 It is done."))
+
+
+async def test_it_names_a_key_before_and_after_it_is_pressed(harness: ConsoleHarness) -> None:
+    tour = GuidedTour([HOME, LOG], lambda: None, rest=for_ever)
+    async with harness.open(LaunchOptions(tour=tour), size=(80, 24)) as pilot:
+        await until(pilot, lambda: caption(pilot).startswith("Next key: 1 (Audiences)"))
+        await pilot.press("space")
+        await until(pilot, lambda: caption(pilot).startswith("Pressed: 1 (Audiences)"))
+        await until_shown(pilot, "Home again.")
+        await pilot.press("space")
+        await until(pilot, lambda: "(Log)" in caption(pilot))
+        assert "Home again." in caption(pilot)  # true until the key is pressed
+        await pilot.press("space")
+        await until_shown(pilot, "Everything done so far.", "2/2")
 
 
 async def test_every_caption_is_read_whole_on_a_small_screen(harness: ConsoleHarness) -> None:
-    captions = [SEEDING, *(stop.caption for stop in tour_stops())]
-    tour = tour_of(*(TourStop(words, ()) for words in captions))
+    steps = tour_steps(lambda: None)
+    words = [SEEDING, *(step.caption for step in steps), *(step.meanwhile for step in steps)]
+    words += [press.meanwhile for step in steps for press in step.keys]
+    captions = sorted({item for item in words if item})
+    tour = tour_of(*(TourStep(item, lambda _: True) for item in captions))
     async with harness.open(LaunchOptions(tour=tour), size=(80, 24)) as pilot:
-        for number, words in enumerate(captions, 1):
-            count = f" {number} of {len(captions)}"
+        for number, item in enumerate(captions, 1):
+            count = f" {number}/{len(captions)} "
             await until(pilot, lambda count=count: count in caption(pilot))  # type: ignore[misc]
-            assert caption(pilot).replace(count, "").removesuffix(" Esc: end") == words
+            assert caption(pilot).partition(count)[2] == item
             await pilot.press("space")
 
 
 def test_it_runs_in_ascii_too() -> None:
-    for stop in tour_stops():
-        assert stop.caption.isascii()
-        assert all(text.isascii() for step in stop.steps for text in step.shown)
+    for step in tour_steps(lambda: None):
+        assert f"{step.caption}{step.meanwhile}".isascii()
+        assert all(f"{key.label}{key.meanwhile}".isascii() for key in step.keys)
 
 
-def test_a_tour_names_a_person_of_its_own_seed() -> None:
-    assert tour_stops(seed=1) != tour_stops(seed=2)
+def test_it_takes_three_minutes() -> None:
+    steps = tour_steps(lambda: None)
+    seconds = sum(step.rest + KEY_PAUSE * len(step.keys) for step in steps)
+    assert 150 < seconds < 185  # and a few for the moves of the cursor and for answers
 
 
 # The presenter's keys.
@@ -126,17 +172,17 @@ def test_a_tour_names_a_person_of_its_own_seed() -> None:
 
 @pytest.mark.parametrize("key", ["space", "right"])
 async def test_a_key_continues_at_once(harness: ConsoleHarness, key: str) -> None:
-    tour = tour_of(EVENTS, HOME, EVENTS)
+    tour = tour_of(LOG, HOME, LOG)
     async with harness.open(LaunchOptions(tour=tour)) as pilot:
-        await until_shown(pilot, "What was said so far.", "1 of 3")
+        await until_shown(pilot, "Everything done so far.", "1/3")
         await pilot.press(key)
-        await until_shown(pilot, "Home again.", "2 of 3", "Audiences")
+        await until_shown(pilot, "Home again.", "2/3", "Audiences")
 
 
-async def test_the_end_comes_by_itself_after_the_last_stop(harness: ConsoleHarness) -> None:
-    tour = tour_of(EVENTS)
+async def test_the_end_comes_by_itself_after_the_last_step(harness: ConsoleHarness) -> None:
+    tour = tour_of(LOG)
     async with harness.open(LaunchOptions(tour=tour)) as pilot:
-        await until_shown(pilot, "1 of 1")
+        await until_shown(pilot, "1/1")
         await pilot.press("space")
         await until(pilot, lambda: not tour.is_running)
         assert [happening.text for happening in services(pilot).notifications.entries] == [FINISHED]
@@ -147,28 +193,28 @@ async def test_p_pauses_until_the_presenter_continues(harness: ConsoleHarness) -
     may_end, has_ended = asyncio.Event(), asyncio.Event()
 
     async def rest(seconds: float) -> None:
-        if seconds > 1:
+        if seconds > KEY_PAUSE:
             await may_end.wait()
             has_ended.set()
 
-    tour = GuidedTour([EVENTS, HOME], lambda: None, rest=rest)
+    tour = GuidedTour([LOG, HOME], lambda: None, rest=rest)
     async with harness.open(LaunchOptions(tour=tour)) as pilot:
-        await until_shown(pilot, "1 of 2", "Esc: end")
+        await until_shown(pilot, "1/2", "p pause")
         await pilot.press("p")
-        await until_shown(pilot, "1 of 2", "Space: on")
+        await until_shown(pilot, "1/2", "PAUSED")
         may_end.set()
         await has_ended.wait()
         await pilot.pause()
-        assert "1 of 2" in caption(pilot)
+        assert "1/2" in caption(pilot)
         await pilot.press("space")
         await until(pilot, lambda: not tour.is_running)
         assert tour.failed_step is None
 
 
 async def test_escape_ends_it_and_leaves_the_console_usable(harness: ConsoleHarness) -> None:
-    tour = tour_of(EVENTS, HOME)
+    tour = tour_of(LOG, HOME)
     async with harness.open(LaunchOptions(tour=tour)) as pilot:
-        await until_shown(pilot, "What was said so far.", "1 of 2")
+        await until_shown(pilot, "Everything done so far.", "1/2")
         await pilot.press("escape")
         await until(pilot, lambda: not tour.is_running and not pilot.app.screen.query(Caption))
         await until_shown(pilot, "The tour is over")
@@ -179,29 +225,29 @@ async def test_escape_ends_it_and_leaves_the_console_usable(harness: ConsoleHarn
 
 
 async def test_other_keys_do_nothing_meanwhile(harness: ConsoleHarness) -> None:
-    tour = tour_of(EVENTS, HOME)
+    tour = tour_of(LOG, HOME)
     async with harness.open(LaunchOptions(tour=tour)) as pilot:
-        await until_shown(pilot, "What was said so far.", "1 of 2", "entries")
+        await until_shown(pilot, "Everything done so far.", "1/2", "entries")
         before = pilot.app.screen
         await pilot.press("5", "question_mark", "enter", "f", "x")
         assert pilot.app.screen is before
-        assert "1 of 2" in caption(pilot)
+        assert "1/2" in caption(pilot)
 
 
 async def test_one_can_quit_meanwhile(harness: ConsoleHarness) -> None:
-    tour = tour_of(EVENTS, HOME)
+    tour = tour_of(LOG, HOME)
     async with harness.open(LaunchOptions(tour=tour)) as pilot:
-        await until_shown(pilot, "1 of 2")
+        await until_shown(pilot, "1/2")
         await pilot.press("ctrl+q")
         await until(pilot, lambda: services(pilot).session is None)
     assert not tour.is_running
 
 
-async def test_a_stop_that_is_never_reached_ends_it_with_a_message(harness: ConsoleHarness) -> None:
+async def test_a_step_that_is_never_reached_ends_it_with_a_message(harness: ConsoleHarness) -> None:
     tour = tour_of(NEVER, HOME, step_timeout=0.1)
     async with harness.open(LaunchOptions(tour=tour)) as pilot:
         await until(pilot, lambda: tour.failed_step is not None and not tour.is_running)
-        assert tour.failed_step == NEVER.steps[0]
+        assert tour.failed_step == NEVER
         assert [happening.text for happening in services(pilot).notifications.entries] == [FAILED]
         await until(pilot, lambda: not pilot.app.screen.query(Caption))
 
@@ -211,8 +257,8 @@ async def test_trouble_that_it_made_ends_with_it() -> None:
         session.toggle("slow")
         app = ConsoleApp(session.environment, LaunchOptions(tour=tour_of(TROUBLE, HOME)))
         async with app.run_test(size=(80, 24), notifications=True) as pilot:
-            await until_shown(pilot, "1 of 2", "waits as asked")
-            assert caption(pilot) == "Trouble. 1 of 2 Esc: end"
+            await until_shown(pilot, "1/2", "waits as asked")
+            await until(pilot, lambda: caption(pilot).endswith("1/2 Trouble."))
             await until(pilot, lambda: next(trouble.is_on for trouble in session.troubles()))
             await pilot.press("escape")
             assert [trouble.name for trouble in session.troubles() if trouble.is_on] == ["slow"]
@@ -230,7 +276,7 @@ def test_the_command_runs_it_and_the_presenter_may_end_it_during_seeding(
     environment = os.environ | {"TMPDIR": str(temporary)}
     command = [COMMAND, "demo", "--tour", "--fast"]
     with Terminal(command, size=(80, 24), environment=environment) as terminal:
-        terminal.until_shown("The scene is being set.")
+        terminal.until_shown("This tour takes three minutes")
         terminal.type("escape")
         terminal.until_shown("The tour is over")
         terminal.type("ctrl+q")

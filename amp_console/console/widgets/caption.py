@@ -1,43 +1,49 @@
 """A caption: what a guided tour says about the screen."""
 
 from textual.app import ComposeResult
-from textual.containers import Horizontal
+from textual.containers import Horizontal, Vertical
 from textual.widgets import Static
 
-from amp_console.console.texts import MUTED, lines, safe_text
+from amp_console.console.texts import ACCENT, MUTED, STRONG, safe_text
 
 
-class Caption(Horizontal):
-    """Two lines right above the footer: a sentence or two, and notes at the end of both lines."""
+class Caption(Vertical):
+    """Three lines right above the footer: the key at hand and notes, then a sentence or two."""
 
     SCOPED_CSS = False
     DEFAULT_CSS = """
     Caption {
         dock: bottom;
-        height: 2;
+        height: 3;
         margin-bottom: 1;
         padding: 0 1;
         background: $panel;
     }
-    Caption .caption-words { width: 1fr; height: 2; margin-right: 2; }
-    Caption .caption-notes { width: auto; height: 2; text-align: right; }
+    Caption Horizontal { height: 1; }
+    Caption .caption-key { width: 1fr; height: 1; }
+    Caption .caption-notes { width: auto; height: 1; text-align: right; }
+    Caption .caption-words { width: 1fr; height: 2; }
     """
 
-    def __init__(self, words: str, *notes: str) -> None:
+    def __init__(self, words: str, key: str = "", notes: str = "") -> None:
         super().__init__()
-        self._words = Static(classes="caption-words")
+        self._key = Static(classes="caption-key")
         self._notes = Static(classes="caption-notes")
-        self.say(words, *notes)
+        self._words = Static(classes="caption-words")
+        self.say(words, key, notes)
 
     def compose(self) -> ComposeResult:
-        """The words left, the notes right."""
+        """The key and the notes above the words."""
+        with Horizontal():
+            yield self._key
+            yield self._notes
         yield self._words
-        yield self._notes
 
-    def say(self, words: str, *notes: str) -> None:
+    def say(self, words: str, key: str = "", notes: str = "") -> None:
         """Say other words."""
+        self._key.update(safe_text((key, f"{STRONG} {ACCENT}")))
+        self._notes.update(safe_text((notes, MUTED)))
         self._words.update(safe_text(words))
-        self._notes.update(lines(*(safe_text((note, MUTED)) for note in notes)))
 
     def on_mount(self) -> None:
         """Keep notifications off the caption."""
