@@ -129,7 +129,7 @@ _SYNC = (
         "All 12,120 people are in the new cohort. The screen accounts for each of them, and below "
         "is every request with its answer.",
         every(screen("RunScreen", "12,120/12,120"), sync_is_over),
-        meanwhile="The sync is still sending. The tour goes on when it has ended.",
+        meanwhile="The sync is still sending. The tour continues when it has ended.",
         rest=LONG,
     ),
 )
@@ -224,8 +224,8 @@ _LIVE = (
         (KeyPress("@go.live", "Live", then=screen("LiveScreen")), KeyPress("n", "Follow files")),
     ),
     TourStep(
-        "Whoever enters or leaves an audience in Segment is in the cohort, or out of it, seconds "
-        "later.",
+        "People who enter or leave an audience in Segment are now in the cohort, or out of the "
+        "cohort, seconds later.",
         every(screen("LiveScreen", "events read"), live_delivers),
         (KeyPress("enter", "Follow", "Changes are gathered for a few seconds, then sent."),),
         rest=LONG,
