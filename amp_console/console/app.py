@@ -42,6 +42,7 @@ class ConsoleApp(App[None]):
         # Here, not on the screens, so that it is the last one in every footer.
         Binding("question_mark,f1", "help", "Help", key_display="?", id="help"),
         *PLACE_KEYS,
+        Binding("ctrl+p", "command_palette", "Commands", show=False, priority=True, id="commands"),
         Binding("exclamation_mark", "trouble", "Make trouble", show=False, id="trouble"),
     ]
 

@@ -64,7 +64,7 @@ class PlaceBar(LinkBar):
         """Shorten words for another width."""
         self.show()
 
-    async def on_link_bar_chosen(self, event: LinkBar.Chosen) -> None:
+    async def on_link_bar_clicked(self, event: LinkBar.Clicked) -> None:
         """Go there; a form asks first, where something would be lost."""
         event.stop()
         action, app = f"go('{event.name}')", self.app

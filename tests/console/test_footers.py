@@ -8,17 +8,18 @@ import pytest
 from textual.binding import Binding, BindingsMap
 from textual.dom import DOMNode
 from textual.pilot import Pilot
-from textual.widgets._footer import FooterKey
+from textual.widgets import Input
 
-from amp_console.console import screens
+from amp_console.console import LaunchOptions, screens
 from amp_console.console.app import ConsoleApp
 from amp_console.console.screens.base import BaseScreen
+from amp_console.console.screens.footer import ALWAYS
 from amp_console.console.widgets.grid import Grid
-from tests.console.harness import ConsoleHarness, picture, until, until_shown
+from amp_console.console.widgets.key_footer import KeyFooter
+from tests.console.harness import ConsoleHarness, picture, until, until_notified, until_shown
 from tests.console.sample_audiences import broken_events, connect_with_audiences
 
 pytestmark = pytest.mark.anyio
-MAX_KEYS = 6  # keys in a footer
 TROUBLED = {"ctrl+h", "ctrl+i", "ctrl+j", "ctrl+m", "ctrl+s", "ctrl+q"}
 """Many terminals give these another meaning, or keep them."""
 
@@ -29,7 +30,7 @@ async def walk(pilot: Pilot[None]) -> AsyncIterator[str]:
     async def go(keys: str, place: str) -> str:
         await pilot.press(*keys.split())
         await until(pilot, lambda: type(pilot.app.screen).__name__ == place)
-        await until(pilot, lambda: list(pilot.app.screen.query(FooterKey)))
+        await until(pilot, lambda: list(pilot.app.screen.query_one(KeyFooter).links()))
         await until(pilot, lambda: all(worker.is_finished for worker in pilot.app.workers))
         await pilot.pause()
         return place
@@ -63,16 +64,85 @@ async def test_every_footer_fits_and_shows_the_place_s_own_keys(harness: Console
     async with harness.open(size=(80, 24)) as pilot:
         async for place in walk(pilot):
             seen.add(place)
-            keys = list(pilot.app.screen.query(FooterKey))
+            keys = list(pilot.app.screen.query_one(KeyFooter).links())
             footer = picture(pilot).splitlines()[-1]
-            assert 1 <= len(keys) <= MAX_KEYS, f"{place}: {footer}"
-            assert all(key.region.right <= 80 and key.description in footer for key in keys), (
-                f"{place} is cut off: {footer}"
-            )
-            assert not any(key.key == "escape" for key in keys), f"{place}: {footer}"
-            assert keys[-1].description == "Help", f"{place}: {footer}"
+            texts = [link.text.plain for link, _ in keys]
+            assert all(region.right <= 80 for _, region in keys), f"{place} is cut off: {footer}"
+            assert all(text in footer for text in texts), f"{place} is cut off: {footer}"
+            is_typing = isinstance(pilot.app.focused, Input)
+            assert is_typing or len(keys) > len(ALWAYS), f"{place} offers nothing: {footer}"
+            assert len({*texts}) == len(texts), f"{place}: {footer}"
+            assert texts[-2] == "^p Commands", f"{place}: {footer}"
+            assert texts[-1] in {"? Help", "F1 Help"}, f"{place}: {footer}"
 
     assert seen == {item.__name__ for item in places()}
+
+
+def footer_texts(pilot: Pilot[None]) -> list[str]:
+    return [link.text.plain for link, _ in pilot.app.screen.query_one(KeyFooter).links()]
+
+
+async def click_key(pilot: Pilot[None], text: str) -> None:
+    """Click on a key in the footer."""
+    links = pilot.app.screen.query_one(KeyFooter).links()
+    region = next(region for link, region in links if link.text.plain == text)
+    await pilot.click(offset=(region.x + 1, region.y))
+
+
+async def test_an_empty_home_offers_what_fills_it(harness: ConsoleHarness) -> None:
+    harness.connect()
+    async with harness.open(size=(80, 24)) as pilot:
+        await until_shown(pilot, "No audience yet")
+        await until(pilot, lambda: footer_texts(pilot)[:2] == ["i Import", "4 Follow"])
+        assert "s Sync" not in picture(pilot)
+        await click_key(pilot, "4 Follow")
+        await until_shown(pilot, "No live session", "n Follow files  l Listen")
+
+
+async def test_a_key_in_the_footer_can_be_clicked_and_says_why_it_does_nothing(
+    harness: ConsoleHarness,
+) -> None:
+    connect_with_audiences(harness)
+    async with harness.open(LaunchOptions(read_only=True)) as pilot:
+        await until_shown(pilot, "pending", "▸ ")
+        await click_key(pilot, "s Sync")
+        await until_shown(pilot, "Before you send")
+        send = next(iter(pilot.app.screen.query_one(KeyFooter).links()))[0]
+        assert (send.text.plain, "bold" in str(send.text.spans)) == ("s Send", False)
+        await click_key(pilot, "s Send")
+        await until_notified(pilot, "--read-only")
+
+
+async def test_while_a_line_is_typed_the_footer_shows_no_letter_that_would_be_typed(
+    harness: ConsoleHarness,
+) -> None:
+    connect_with_audiences(harness)
+    async with harness.open() as pilot:
+        await until_shown(pilot, "pending", "s Sync", "/ Filter")
+        await pilot.press("slash")
+        await until(
+            pilot,
+            lambda: (
+                footer_texts(pilot)
+                == ["Enter Keep the filter", "Esc Clear the filter", "^p Commands", "F1 Help"]
+            ),
+        )
+        await pilot.press(*"trial")
+        await click_key(pilot, "Enter Keep the filter")
+        await until_shown(pilot, "s Sync", "trial")
+
+
+async def test_what_fits_is_shown_and_no_key_is_cut(harness: ConsoleHarness) -> None:
+    connect_with_audiences(harness)
+    shown = {}
+    for width in (50, 80, 120, 200):
+        async with harness.open(size=(width, 24)) as pilot:
+            await until_shown(pilot, "pending", "? Help")
+            shown[width] = footer_texts(pilot)
+            assert all(text in picture(pilot).splitlines()[-1] for text in shown[width])
+    assert shown[50] == ["s Sync", "/ Filter", "^p Commands", "? Help"]
+    assert len(shown[80]) < len(shown[120]) < len(shown[200])
+    assert "i Import" in shown[200]
 
 
 def places() -> list[type[BaseScreen]]:

@@ -60,15 +60,10 @@ class ActionKeys:
     def __init__(self, screen: Screen[Any], reason_of: Callable[[str], str | None]) -> None:
         self._screen = screen
         self._reason_of = reason_of
-        self._available: list[bool] = []
 
     def refresh(self) -> None:
-        """Dim and undim keys, where something has changed: the footer is built anew for it."""
-        bindings = self._screen._bindings.key_to_bindings.values()
-        now = [self.reason(found.action) is None for bound in bindings for found in bound]
-        if now != self._available:
-            self._available = now
-            self._screen.refresh_bindings()
+        """Let the footer show what is useful and available now."""
+        self._screen.refresh_bindings()
 
     def explain(self, key: str) -> str | None:
         """Why the action of a pressed key is unavailable; None where something handles the key."""

@@ -17,6 +17,7 @@ from amp_console.console.lifecycle import is_open, unless_left
 from amp_console.console.place_bar import PlaceBar
 from amp_console.console.routes import MainScreen
 from amp_console.console.screens.actions import REASONS, ActionKeys, Need
+from amp_console.console.screens.footer import ScreenFooter, UsefulActions
 from amp_console.console.screens.loading import Loader, NoSession
 from amp_console.console.session import Session
 from amp_console.console.widgets.filter_bar import FilterBar
@@ -69,6 +70,7 @@ class BaseScreen(Screen[None]):
     def __init__(self) -> None:
         super().__init__()
         self.action_keys = ActionKeys(self, self.disabled_reason)
+        self._footer = ScreenFooter(self, self.action_keys, self.useful_actions)
         self.loader = Loader(self, self.action_keys.refresh)
 
     def compose(self) -> ComposeResult:
@@ -76,7 +78,7 @@ class BaseScreen(Screen[None]):
         yield PlaceBar(self.BELONGS_TO)
         yield from self.body()
         yield NoticeLine()
-        yield KeyFooter()
+        yield KeyFooter(self._footer.keys, self._footer.press)
 
     def body(self) -> ComposeResult:
         """The widgets between the line on top and the footer."""
@@ -100,6 +102,14 @@ class BaseScreen(Screen[None]):
             if reason is not None:
                 return reason
         return None
+
+    def useful_actions(self) -> UsefulActions:
+        """The actions that an operator wants next, the most useful first, of screen or application.
+
+        They begin the footer, unavailable ones dimmed; other actions follow if they are available
+        and there is room. Without any, the footer has the bindings that are shown, in their order.
+        """
+        return ()
 
     def show_ages(self) -> None:
         """Show all ages anew; screens that show some outside their lists extend this."""

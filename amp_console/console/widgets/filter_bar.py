@@ -23,8 +23,8 @@ class FilterBar(Input):
     }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "leave(True)", "Clear the filter", show=False),
-        Binding("enter,down", "leave(False)", "Back to the rows", show=False),
+        Binding("escape", "leave(True)", "Clear the filter", key_display="Esc"),
+        Binding("enter,down", "leave(False)", "Keep the filter", key_display="Enter"),
     ]
 
     @dataclass

@@ -1,35 +1,85 @@
-"""The footer: the keys of the screen, rebuilt only when they differ from those it shows."""
+"""The footer: the keys that are useful now, as many as fit, and those that always work."""
 
-from textual.widgets import Footer
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from typing import NamedTuple
 
-Shown = tuple[tuple[str, str, str, bool, str], ...]
-"""Key, description, action, whether it is enabled and tooltip of each binding."""
+from textual.content import Content
+
+from amp_console.console.texts import ACCENT, MUTED, STRONG, safe_text
+from amp_console.console.widgets.link_bar import BarLink, LinkBar, extent
 
 
-class KeyFooter(Footer):
-    """Textual's footer replaces all its widgets whenever the focus moves or a screen resumes.
+class FooterKey(NamedTuple):
+    """A key with what it does; `name` says which one was clicked."""
 
-    Opening a screen did so seven times, which took a quarter of the time until it was seen.
+    name: str
+    key: str
+    label: str
+    is_available: bool = True
+
+
+class FooterKeys(NamedTuple):
+    """The keys of a screen now, the most useful first, and those that stay whatever it shows."""
+
+    useful: Sequence[FooterKey]
+    always: Sequence[FooterKey]
+
+
+class KeyFooter(LinkBar):
+    """Shows whole keys only: those at the end of the useful ones go first.
+
+    Textual's footer replaces all its widgets whenever the focus moves or a screen resumes. Opening
+    a screen did so seven times, which took a quarter of the time until it was seen.
     """
 
-    def __init__(self) -> None:
-        super().__init__(show_command_palette=False, compact=True)
-        self._shown: Shown | None = None
+    DEFAULT_CSS = """
+    KeyFooter { dock: bottom; padding: 0 1; }
+    """
+    GAP = 2
 
-    async def recompose(self) -> None:
-        """Rebuild the footer, unless it shows the same keys."""
-        if not self.is_attached or self._pruning:
+    def __init__(
+        self, keys: Callable[[], FooterKeys], press: Callable[[str], Awaitable[None]]
+    ) -> None:
+        """`keys` returns what to show now; `press` does what the key of this name does."""
+        super().__init__()
+        self._keys = keys
+        self._press = press
+        self._shown = FooterKeys((), ())
+
+    def on_mount(self) -> None:
+        """Show other keys when what they do, or whether they work, has changed."""
+        self.screen.bindings_updated_signal.subscribe(self, lambda _: self._read())
+
+    def on_resize(self) -> None:
+        """Show as many keys as fit into another width."""
+        self._show()
+
+    async def on_link_bar_clicked(self, event: LinkBar.Clicked) -> None:
+        """Do what the key does; for one that is unavailable that is to say why."""
+        event.stop()
+        await self._press(event.name)
+
+    def _read(self) -> None:
+        self._shown = self._keys()
+        self._show()
+
+    def _show(self) -> None:
+        always = [BarLink(key.name, _text(key)) for key in self._shown.always]
+        room = self.content_size.width - extent(always, self.GAP)
+        self.show_links(list(_fitting(self._shown.useful, room, self.GAP)), always)
+
+
+def _fitting(keys: Sequence[FooterKey], room: int, gap: int) -> Iterator[BarLink]:
+    for key in keys:
+        link = BarLink(key.name, _text(key))
+        room -= link.text.cell_length + gap
+        if room < 0:
             return
-        bindings = self._bindings_to_show()
-        if bindings != self._shown:
-            self._shown = bindings
-            await super().recompose()
+        yield link
 
-    def _bindings_to_show(self) -> Shown | None:
-        if not self._bindings_ready:
-            return None
-        return tuple(
-            (binding.key, binding.description, binding.action, is_enabled, tooltip)
-            for _, binding, is_enabled, tooltip in self.screen.active_bindings.values()
-            if binding.show
-        )
+
+def _text(key: FooterKey) -> Content:
+    """The key by weight and colour, what it does beside it; both paler where it is unavailable."""
+    if not key.is_available:
+        return safe_text((f"{key.key} {key.label}", MUTED))
+    return safe_text((key.key, f"{STRONG} {ACCENT}"), f" {key.label}")

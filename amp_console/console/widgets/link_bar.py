@@ -35,7 +35,7 @@ class LinkBar(Widget):
     """Columns between two links."""
 
     @dataclass
-    class Chosen(Message):
+    class Clicked(Message):
         """A link was clicked."""
 
         bar: "LinkBar"
@@ -89,7 +89,7 @@ class LinkBar(Widget):
         name = self._name_at(event)
         if name is not None:
             event.stop()
-            self.post_message(self.Chosen(self, name))
+            self.post_message(self.Clicked(self, name))
 
     def on_mouse_move(self, event: events.MouseMove) -> None:
         self._hover(self._name_at(event))

@@ -1,7 +1,7 @@
 """Home: every audience and its cohort at a glance, and one of them in detail."""
 
 import asyncio
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from typing import ClassVar
 
 import msgspec
@@ -30,6 +30,7 @@ from amp_console.console.screens.audiences.rows import (
     summary,
 )
 from amp_console.console.screens.base import BaseScreen
+from amp_console.console.screens.footer import Labelled, UsefulActions
 from amp_console.console.session import Session
 from amp_console.console.texts import safe_text
 from amp_console.console.widgets.filter_bar import FilterBar
@@ -216,14 +217,20 @@ audience under the cursor. Nothing is sent before you have seen the plan and con
         return [self._known[key] for key in keys if key in self._known]
 
     @property
-    def enabled_ids(self) -> tuple[int, ...]:
-        """The audiences that are switched on."""
-        known = (item.audience for item in self._known.values())
-        return tuple(audience.id for audience in known if audience.enabled)
-
-    @property
     def has_row(self) -> bool:
         return bool(self._known)
+
+    def useful_actions(self) -> UsefulActions:
+        if self.services.session is None:
+            return () if self.services.sessions.is_opening else ("go('connections')",)
+        if not self._known:
+            return "import", Labelled("go('live')", "Follow")
+        sync = self.services.jobs.sync
+        watch = ("work",) if sync is not None and not sync.is_over else ()
+        current = self.current
+        link = ("link",) if current is not None and current.audience.cohort_id is None else ()
+        errors = ("errors",) if current is not None and current.left.rejected else ()
+        return *watch, "sync", *errors, "reconcile", "edit", *link
 
     def disabled_reason(self, action: str) -> str | None:
         if action == "work" and self.services.jobs.sync is None:
@@ -240,7 +247,7 @@ audience under the cursor. Nothing is sent before you have seen the plan and con
 
     def action_sync_all(self) -> None:
         """Plan a sync of every audience that is switched on."""
-        self.services.navigate(OpenPlan(self.enabled_ids))
+        self.services.navigate(OpenPlan(_enabled_ids(self._known.values())))
 
     def action_edit(self) -> None:
         """Open the settings of the audience."""
@@ -262,7 +269,7 @@ audience under the cursor. Nothing is sent before you have seen the plan and con
 
     def action_reconcile_all(self) -> None:
         """Compare the cohorts of all audiences that are switched on."""
-        self.services.navigate(OpenReconcileAll(self.enabled_ids))
+        self.services.navigate(OpenReconcileAll(_enabled_ids(self._known.values())))
 
     def action_errors(self) -> None:
         """Open the errors of the audience under the cursor."""
@@ -293,6 +300,11 @@ audience under the cursor. Nothing is sent before you have seen the plan and con
 
         for item in self.chosen:
             self.run_worker(switch(self.services, item.audience))
+
+
+def _enabled_ids(known: Iterable[AudienceSummary]) -> tuple[int, ...]:
+    """The audiences that are switched on."""
+    return tuple(item.audience.id for item in known if item.audience.enabled)
 
 
 def _opening(demo: DemoSession | None) -> str:

@@ -40,6 +40,7 @@ from amp_console.console.screens.connections.rows import (
     row,
     told_after,
 )
+from amp_console.console.screens.footer import UsefulActions
 from amp_console.console.texts import MUTED, TONE, WARN, Part, safe_text
 from amp_console.console.widgets.filter_bar import FilterBar
 from amp_console.console.widgets.grid import Grid, RowsState
@@ -145,6 +146,10 @@ Read-only keeps everyone from sending or changing anything by accident."""
     def has_row(self) -> bool:
         return bool(self._known)
 
+    def useful_actions(self) -> UsefulActions:
+        clean_up = ("clean_up",) if self._forgotten else ()
+        return (*clean_up, "test", "edit", "new", "read_only") if self._known else ("new",)
+
     def disabled_reason(self, action: str) -> str | None:
         if (reason := super().disabled_reason(action)) is not None:
             return reason
@@ -162,7 +167,7 @@ Read-only keeps everyone from sending or changing anything by accident."""
         if current is None:
             return
         if self.services.sessions.of_connection(current) is not None:
-            self.action_go_home()
+            self.services.navigate(Visit(MainScreen.AUDIENCES))
         elif self.services.jobs.is_busy:
             self.services.notifications.post(
                 "A sync or an import is under way. Switch when it is over: press w at home.",
@@ -178,11 +183,7 @@ Read-only keeps everyone from sending or changing anything by accident."""
             self.services.notifications.post(str(error), "error")
         else:
             self.services.notifications.post(f"Switched to “{connection.name}”.")
-            self.action_go_home()
-
-    def action_go_home(self) -> None:
-        """Go back to the audiences."""
-        self.services.navigate(Visit(MainScreen.AUDIENCES))
+            self.services.navigate(Visit(MainScreen.AUDIENCES))
 
     def action_new(self) -> None:
         """Connect another project."""

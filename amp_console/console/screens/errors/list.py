@@ -13,6 +13,7 @@ from amp_console.console.screens.base import BaseScreen
 from amp_console.console.screens.errors.invalid import InvalidEvents
 from amp_console.console.screens.errors.rejected import RejectedUsers
 from amp_console.console.screens.errors.retry import NOTHING_TO_SEND, is_retriable
+from amp_console.console.screens.footer import UsefulActions
 from amp_console.console.widgets.grid import Grid
 from amp_console.ledger.rejected import RejectedFilter
 from amp_console.sync.queries.errors_export import write_errors_csv
@@ -108,6 +109,14 @@ line. E writes what is shown into a CSV file."""
         if action == ("invalid" if self._is_invalid else "rejected"):
             return False
         return super().check_action(action, parameters)
+
+    def useful_actions(self) -> UsefulActions:
+        if self._is_invalid:
+            return "export", "rejected"
+        sync = ("sync",) if self._retried else ()
+        everything = ("everything",) if self._rejected.scope != RejectedFilter() else ()
+        retry = () if self._rejected.is_empty else ("retry", "export")
+        return *sync, *retry, *everything, "invalid"
 
     def disabled_reason(self, action: str) -> str | None:
         if action == "retry":

@@ -15,6 +15,7 @@ from amp_console.console.failures import KNOWN
 from amp_console.console.routes import MainScreen, OpenPerson
 from amp_console.console.screens.base import BaseScreen
 from amp_console.console.screens.errors.rows import OPERATION
+from amp_console.console.screens.footer import UsefulActions
 from amp_console.console.texts import BAD, MUTED, STRONG, facts, lines, safe_text
 from amp_console.console.words import at
 from amp_console.ledger.deliveries import Reason
@@ -149,6 +150,9 @@ request that carried them and Amplitude's answer. R makes the user pending again
         ]
 
     # Actions.
+
+    def useful_actions(self) -> UsefulActions:
+        return "retry", "request", "person", "copy"
 
     def disabled_reason(self, action: str) -> str | None:
         """What can't be done, and why."""

@@ -55,12 +55,13 @@ def disabled_reason(job: LiveJob | None, current: LiveAudience | None, action: s
 def _reason_of_audience(current: LiveAudience | None, action: str) -> str | None:
     if action in {"pause", "resume", "go_live", "switch"} and current is None:
         return "No change has arrived yet: there is no audience to choose."
-    if action == "go_live" and current is not None and not _is_waiting(current):
+    if action == "go_live" and current is not None and not is_waiting(current):
         return f"“{clean(current.name)}” is live already."
     return None
 
 
-def _is_waiting(audience: LiveAudience) -> bool:
+def is_waiting(audience: LiveAudience) -> bool:
+    """Whether an audience receives nothing until the operator does something about it."""
     return audience.is_paused or audience.state in {NO_COHORT, OFF}
 
 

@@ -10,9 +10,10 @@ from textual.content import Content
 
 from amp_console.console.jobs.live import LiveJob
 from amp_console.console.lifecycle import is_open
-from amp_console.console.routes import MainScreen, OpenRun, Visit
+from amp_console.console.routes import MainScreen, OpenRun
 from amp_console.console.screens.actions import Need
 from amp_console.console.screens.base import BaseScreen
+from amp_console.console.screens.footer import UsefulActions
 from amp_console.console.screens.live import actions, rows
 from amp_console.console.screens.live.panels import LiveAudiences, LiveSources
 from amp_console.console.texts import lines, safe_text
@@ -65,7 +66,7 @@ v shows the last changes where there is no room for them beside the sources."""
         Binding("s", "go_live", "Go live", id="live.go_live"),
         Binding("t", "switch", "Enable / disable", show=False, id="live.switch"),
         Binding("e", "end", "End", id="live.end"),
-        Binding("x", "errors", "Errors", id="live.errors"),
+        Binding("x", "app.go('errors')", "Errors", id="live.errors"),
         Binding("w", "run", "Requests", show=False, id="live.run"),
         Binding("v", "changes", "Last changes", show=False, id="live.changes"),
         Binding("y", "copy", "Copy the row", show=False, id="copy"),
@@ -165,6 +166,14 @@ v shows the last changes where there is no room for them beside the sources."""
                 return False
         return super().check_action(action, parameters)
 
+    def useful_actions(self) -> UsefulActions:
+        job = actions.own_job(self.services)
+        if job is None or job.is_over:
+            return "follow(False)", "listen(False)"
+        current = self._current
+        go_live = ("go_live",) if current is not None and actions.is_waiting(current) else ()
+        return *go_live, "pause", "resume", "end", "go('errors')", "follow(False)", "listen(False)"
+
     def disabled_reason(self, action: str) -> str | None:
         if action == "run" and self._run_id() is None:
             return "No session was begun since the console was opened. Past ones: press 3."
@@ -228,9 +237,6 @@ v shows the last changes where there is no room for them beside the sources."""
         if self._job is not None:
             asked = actions.end_question().asked(self.services)
             self._do(actions.end_if(self._job, asked))
-
-    def action_errors(self) -> None:
-        self.services.navigate(Visit(MainScreen.ERRORS))
 
     def action_run(self) -> None:
         """Open the session's run, with its requests."""

@@ -17,6 +17,7 @@ from amp_console.console.lifecycle import is_open
 from amp_console.console.routes import MainScreen, OpenErrors
 from amp_console.console.run_view import RunView
 from amp_console.console.screens.base import BaseScreen
+from amp_console.console.screens.footer import UsefulActions
 from amp_console.console.screens.runs.panels import ProgressPanel, RejectedPanel, RequestsPanel
 from amp_console.console.session import Session
 from amp_console.console.widgets.grid import Grid, RowsState
@@ -146,6 +147,11 @@ reason shows the users who were rejected for it."""
         if action in {"pause", "cancel"} and is_open(self) and not self.is_live:
             return False
         return super().check_action(action, parameters)
+
+    def useful_actions(self) -> UsefulActions:
+        if self.is_live:
+            return "pause", "resume", "cancel", "errors", "log"
+        return "errors", "log"
 
     def disabled_reason(self, action: str) -> str | None:
         if action in {"pause", "resume", "cancel"}:

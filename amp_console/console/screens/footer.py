@@ -1,0 +1,135 @@
+"""Which keys the footer of a screen shows now, and what a click on one of them does."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+from textual.binding import Binding
+from textual.dom import DOMNode
+from textual.keys import key_to_character
+from textual.screen import Screen
+
+from amp_console.console.context import services_of
+from amp_console.console.screens.actions import ActionKeys, action_name
+from amp_console.console.screens.loading import NoSession
+from amp_console.console.widgets.key_footer import FooterKey, FooterKeys
+
+
+class Labelled(NamedTuple):
+    """An action that the footer calls by another name than its binding does."""
+
+    action: str
+    label: str
+
+
+UsefulActions = Sequence[str | Labelled]
+"""Actions as bindings name them, of a screen or of the application; the most useful first."""
+ALWAYS = ("filter", "command_palette", "help")
+"""The actions that end every footer, as far as they work there."""
+NEVER = ("back", "go")
+"""Actions that only fill no room: Esc is known, and main screens have a bar of their own."""
+
+
+class _Found(NamedTuple):
+    key: FooterKey
+    action: str
+    node: DOMNode
+    is_shown: bool
+
+
+class ScreenFooter:
+    """The keys in the footer of a screen."""
+
+    def __init__(
+        self, screen: Screen[Any], actions: ActionKeys, useful: Callable[[], UsefulActions]
+    ) -> None:
+        """`useful` returns what an operator wants next, given what the screen shows now."""
+        self._screen = screen
+        self._actions = actions
+        self._useful = useful
+
+    def keys(self) -> FooterKeys:
+        """Return the keys that are useful now, then as others those that work, and the usual ones.
+
+        Where the screen names no useful ones, those of its bindings that are shown take their
+        place. A key that would be typed into the focused line is left out.
+        """
+        found = {item.key.name: item for item in self._found()}
+        always = [found.pop(name).key for name in ALWAYS if name in found]
+        named = self._named()
+        useful = [
+            found.pop(item.action).key._replace(label=item.label)
+            if item.label
+            else found.pop(item.action).key
+            for item in named
+            if item.action in found
+        ]
+        own = [item for item in found.values() if item.node is not self._screen.app]
+        if not named:
+            useful = [item.key for item in own if item.is_shown]
+            own = [item for item in own if not item.is_shown]
+        focused = [item.key for item in own if item.node is not self._screen]
+        others = [
+            item.key
+            for item in own
+            if item.key.is_available
+            and item.node is self._screen
+            and action_name(item.key.name) not in NEVER
+        ]
+        return FooterKeys([*focused, *useful, *others], always)
+
+    async def press(self, name: str) -> None:
+        """Do what the key of this action does, or say why it does nothing."""
+        reason = self._actions.reason(name)
+        found = next((item for item in self._found() if item.key.name == name), None)
+        if reason is not None:
+            services_of(self._screen).notifications.post(reason, "warning")
+        elif found is not None:
+            await self._screen.app.run_action(found.action, found.node)
+
+    def _named(self) -> list[Labelled]:
+        try:
+            useful = self._useful()
+        except NoSession:
+            return []
+        return [item if isinstance(item, Labelled) else Labelled(item, "") for item in useful]
+
+    def _found(self) -> Iterator[_Found]:
+        """The first key of each action that has a name and makes sense now."""
+        screen, seen = self._screen, set[str]()
+        for node in self._nodes():
+            keys: dict[str, list[Binding]] = {}
+            for _, binding in services_of(screen).appearance.bindings_of(node):
+                keys.setdefault(binding.action, []).append(binding)
+            for action, candidates in keys.items():
+                name = action.removeprefix("app.")
+                first = next((item for item in candidates if not self._is_typed(item.key)), None)
+                if first is None or not first.description or name in seen:
+                    continue
+                is_ours = first.show or (node in (screen, screen.app) and first.id is not None)
+                if not is_ours or node.check_action(action_name(name), ()) is False:
+                    continue
+                seen.add(name)
+                yield _Found(self._footer_key(name, first, candidates[0]), action, node, first.show)
+
+    def _footer_key(self, name: str, binding: Binding, first: Binding) -> FooterKey:
+        own = binding
+        if binding is not first:  # what the first one displays is another key
+            own = Binding(binding.key, binding.action, key_display=binding.key.capitalize())
+        is_available = self._actions.reason(name) is None
+        return FooterKey(
+            name, self._screen.app.get_key_display(own), binding.description, is_available
+        )
+
+    def _nodes(self) -> Iterator[DOMNode]:
+        """The focused widget and what it is in, the screen, the application."""
+        focused = self._screen.focused
+        for node in focused.ancestors_with_self if focused is not None else (self._screen,):
+            if node is not self._screen.app:
+                yield node
+        yield self._screen.app
+
+    def _is_typed(self, key: str) -> bool:
+        """Whether the focused widget takes this key as text."""
+        focused = self._screen.focused
+        character = "/" if key == "slash" else key_to_character(key)  # which knows it as solidus
+        return focused is not None and focused.check_consume_key(key, character)
