@@ -18,7 +18,7 @@ CODE = [
     if path != Path(__file__)
 ]
 STYLES = sorted((PROJECT / "amp_console").rglob("*.tcss"))
-DOCUMENTS = [PROJECT / "README.md", PROJECT / "CONTRIBUTING.md", PROJECT / "CHANGELOG.md"]
+DOCUMENTS = [*sorted(PROJECT.glob("*.md")), *sorted((PROJECT / "docs").glob("*.md"))]
 MIGRATIONS = PROJECT / "amp_console" / "ledger" / "schema.py"  # steps of the past never change
 
 NAMES = re.compile(

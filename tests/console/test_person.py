@@ -116,7 +116,7 @@ async def test_what_is_shown_is_copied(harness: ConsoleHarness) -> None:
         await pilot.press("f", *"ghost-1", "enter")
         await until_shown(pilot, "after 1 try")
         await pilot.press("y")
-        await until(pilot, lambda: "Rejected when they" in console(pilot).clipboard)
+        await until(pilot, lambda: "Rejected, operation add" in console(pilot).clipboard)
         assert "line 4 of events-3.ndjson" in console(pilot).clipboard
 
 
