@@ -1,5 +1,6 @@
 """`amp-console demo`: a whole sync against a simulated Amplitude; leaves nothing behind."""
 
+import os
 import signal
 import sys
 import tempfile
@@ -35,19 +36,35 @@ NEXT = (
 @click.option("--fast", is_flag=True, help="Quick answers, and more changes of members.")
 @click.option("--faults", is_flag=True, help="Cause trouble now and then.")
 @click.option("--tour", is_flag=True, help="Show a sync, a repair and a live session by itself.")
+@click.option("--web", is_flag=True, help="Show the demo in a browser, on this machine alone.")
+@click.option("--port", type=click.IntRange(0, 65_535), default=8_642, show_default=True)
 @console_options
-def demo(headless: bool, events: int, seed: int, fast: bool, faults: bool, tour: bool) -> int:
+def demo(
+    headless: bool,
+    events: int,
+    seed: int,
+    fast: bool,
+    faults: bool,
+    tour: bool,
+    web: bool,
+    port: int,
+) -> int:
     """Open the console on a simulated Amplitude: no account, no keys, no network.
 
     It has six audiences whose members change; press ! to cause trouble. With --tour the console
     shows by itself, in three minutes, a sync, a retry, a repair and a live session: space continues
-    at once, p pauses, and Esc leaves the tour.
+    at once, p pauses, and Esc leaves the tour. With --web it is a page on this machine, at --port
+    (0: any free port); that needs the extra "web".
     With --headless there is no screen: so many --events are generated, read, planned and delivered,
     with some trouble on the way; at the end every cohort is compared with the events. Nothing is
     left behind.
     """
     if tour and (headless or common().read_only):
         raise click.UsageError("The tour shows a sync: leave out --headless and --read-only.")
+    if web:
+        if headless:
+            raise click.UsageError("Choose one of --web and --headless.")
+        return _serve(port, seed, fast=fast, faults=faults, has_tour=tour)
     if not headless:
         return _open_console(seed, fast=fast, faults=faults, has_tour=tour)
     from amp_console.simulator import Simulator, World
@@ -60,8 +77,8 @@ def demo(headless: bool, events: int, seed: int, fast: bool, faults: bool, tour:
 
 
 def _open_console(seed: int, *, fast: bool, faults: bool, has_tour: bool) -> int:
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        say("The demo needs a terminal. Without one, use --headless.", err=True)
+    if not (_is_in_browser() or (sys.stdin.isatty() and sys.stdout.isatty())):
+        say("The demo needs a terminal. Without one, use --web or --headless.", err=True)
         return Exit.MISUSE
     from amp_console.demo import SimulatedSession
 
@@ -79,6 +96,47 @@ def _open_console(seed: int, *, fast: bool, faults: bool, has_tour: bool) -> int
             return run(session.environment, options)
         finally:
             _on_signals(signal.SIG_IGN)  # a second signal must not interrupt the removal
+
+
+def _is_in_browser() -> bool:
+    """Whether textual-serve has started this process for a page."""
+    return os.environ.get("TEXTUAL_DRIVER", "").startswith("textual.drivers.web_driver:")
+
+
+def _serve(port: int, seed: int, *, fast: bool, faults: bool, has_tour: bool) -> int:
+    try:
+        from amp_console.demo.web import WebServer
+    except ImportError:
+        say(
+            "The demo in a browser needs textual-serve, which is not installed. Install it with: "
+            "pip install 'amp-console[web]'",
+            err=True,
+        )
+        return Exit.MISUSE
+    given = common()
+    arguments = ["demo", "--seed", str(seed)]
+    flags = {
+        "--fast": fast,
+        "--faults": faults,
+        "--tour": has_tour,
+        "--read-only": given.read_only,
+        "--ascii": given.ascii_only,
+    }
+    arguments += [flag for flag, is_given in flags.items() if is_given]
+    if given.theme:
+        arguments += ["--theme", given.theme]
+    try:
+        server = WebServer(arguments, port=port)
+    except OSError as error:
+        say(f"Port {port} can't be used ({error.strerror}). Choose another with --port.", err=True)
+        return Exit.MISUSE
+    server.run(
+        lambda: say(
+            f"The demo is at {server.public_url}, for this machine alone. "
+            "Every visit opens a demo of its own; Ctrl-C ends them all."
+        )
+    )
+    return 0
 
 
 def _tour(session: "SimulatedSession", *, fast: bool) -> "Tour":

@@ -1,6 +1,7 @@
 """The application: it composes the services, shows screens, and ends cleanly."""
 
 import sys
+import threading
 import traceback
 from collections.abc import Iterable, Sequence
 from typing import ClassVar
@@ -155,9 +156,17 @@ class ConsoleApp(App[None]):
         self._exit_renderables.append(Text(traceback.format_exc(limit=-8)))
         self._close_messages_no_wait()
 
+    def _is_cut_off(self) -> bool:
+        """Whether the terminal, or the browser's page, is gone."""
+        if self.is_headless or sys.__stdin__ is None:
+            return False
+        if self.is_web:  # keys come through a pipe; the thread that reads it ends at its end
+            return not any(thread.name == "textual-input" for thread in threading.enumerate())
+        return not sys.__stdin__.isatty()
+
     async def _tick(self) -> None:
         """End if the terminal is gone; advance ages; see what other processes have written."""
-        if not self.is_headless and sys.__stdin__ is not None and not sys.__stdin__.isatty():
+        if self._is_cut_off():
             self.end(HUNG_UP)  # no signal said so, and Textual would read from it for ever
         services = self.services
         services.clock.tick()

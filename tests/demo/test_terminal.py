@@ -70,5 +70,5 @@ def test_without_a_terminal_it_says_what_to_do(temporary: Path) -> None:
         env=os.environ | {"TMPDIR": str(temporary)},
     )
     assert ended.returncode == 2
-    assert ended.stderr == "The demo needs a terminal. Without one, use --headless.\n"
+    assert ended.stderr == "The demo needs a terminal. Without one, use --web or --headless.\n"
     assert list(temporary.iterdir()) == []
