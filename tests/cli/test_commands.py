@@ -528,7 +528,10 @@ def test_the_commands_that_the_demo_ends_with_work(fresh: Operator) -> None:
     commands = [line.partition("  ")[0].split()[1:] for line in lines]
     assert commands == [["demo"], ["connect", "--help"]]
     assert fresh.run("connect", "--help").status == 0
-    assert fresh.run("demo").err == "The demo needs a terminal. Without one, use --web or --headless.\n"
+    assert (
+        fresh.run("demo").err
+        == "The demo needs a terminal. Without one, use --web or --headless.\n"
+    )
 
 
 def test_a_damaged_ledger_is_reported_and_left_alone(operator: Operator, file: Path) -> None:

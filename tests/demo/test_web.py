@@ -63,6 +63,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         assert served.process.wait(30) == 0
         assert served.process.stdout is not None
         served.process.stdout.close()
+        assert list(served.temporary.iterdir()) == []
 
 
 async def test_the_page_is_on_loopback_and_needs_no_other_server(served: Served) -> None:
@@ -84,7 +85,6 @@ async def test_a_session_paints_home_and_takes_keys(served: Served) -> None:
     picture = await served.painted(("11,774", "2"), ("All reasons", "\x11"))
     assert "Amplitude does not know this User ID" in picture
     assert "·" in picture  # although the terminal's encoding has no such sign
-    assert list(served.temporary.iterdir()) == []
 
 
 @pytest.mark.parametrize(
