@@ -23,9 +23,9 @@ def audiences(as_json: bool, connection_name: str | None) -> int:
     from amp_console.sync.queries.status import audience_summaries
 
     with open_connection(connection_name) as (connection, ledger):
-        documents = [
-            audience_document(item) for item in ledger.read(audience_summaries, connection)
-        ]
+        dead = ledger.dead_runs()
+        found = ledger.read(audience_summaries, connection, dead=dead)
+        documents = [audience_document(item) for item in found]
     if as_json:
         print_document(documents)
     elif documents:
@@ -100,7 +100,9 @@ def audience(
                 found = settings.change(ledger, connection, found, change)
             except ValueError as error:
                 raise click.UsageError(str(error)) from None
-        document = audience_document(ledger.read(audience_summary, connection, found.id))
+        dead = ledger.dead_runs()
+        now = ledger.read(audience_summary, connection, found.id, dead=dead)
+        document = audience_document(now)
         if as_json:
             print_document(document)
         else:

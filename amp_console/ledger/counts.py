@@ -110,14 +110,15 @@ def to_send(db: Db, known: Audience, now: int) -> ToSend:
 class Headcount(msgspec.Struct, frozen=True):
     """How many people are wanted in a cohort, and how many the ledger says it holds.
 
-    `ahead` have an event that is dated later than a limit, the last of which is at `ahead_until`
-    (microseconds since 1970).
+    `ahead` have an event that is dated later than a limit, the last of which is at `ahead_until`;
+    the oldest event of a pending user is at `pending_since` (microseconds since 1970).
     """
 
     members: int
     delivered: int
     ahead: int = 0
     ahead_until: int | None = None
+    pending_since: int | None = None
 
 
 def outstanding_of_all(db: Db) -> dict[int, Outstanding]:
@@ -170,9 +171,10 @@ def headcount(db: Db, known: Audience, limit: int) -> Headcount:
     It reads each of them (2,000,000 a second). Users in a request without an answer yet do not
     count as delivered. `limit` is in microseconds since 1970.
     """
-    members, delivered, ahead, until = db.execute(
+    members, delivered, ahead, until, pending_since = db.execute(
         "SELECT coalesce(sum(wanted), 0), count(*) FILTER (WHERE delivered = 1), "
-        "count(*) FILTER (WHERE id_type = :id_type AND event_at > :limit), max(event_at) "
+        "count(*) FILTER (WHERE id_type = :id_type AND event_at > :limit), max(event_at), "
+        "min(event_at) FILTER (WHERE wanted IS NOT delivered AND rejection_id IS NULL) "
         "FROM member WHERE audience_id = :audience",
         {"audience": known.id, "id_type": ID_TYPE_CODE[known.id_type], "limit": limit},
     ).fetchone()
@@ -181,7 +183,8 @@ def headcount(db: Db, known: Audience, limit: int) -> Headcount:
         "AND kind = 'membership' AND operation = 'add'",
         (known.id,),
     ).fetchone()
-    return Headcount(members, max(0, delivered - in_flight[0]), ahead, until if ahead else None)
+    confirmed = max(0, delivered - in_flight[0])
+    return Headcount(members, confirmed, ahead, until if ahead else None, pending_since)
 
 
 def members(db: Db, known: Audience) -> int:
@@ -227,39 +230,3 @@ def other_id_type(db: Db, known: Audience) -> OtherIdType:
         (known.id, ID_TYPE_CODE[known.id_type.other]),
     ).fetchone()
     return OtherIdType(leave, enter, unknown)
-
-
-class Movement(msgspec.Struct, frozen=True):
-    """How many people entered and left in each of several buckets of time, the oldest first.
-
-    `since` is when the first one begins, `bucket` how long each is, in microseconds.
-    """
-
-    since: int
-    bucket: int
-    entered: tuple[int, ...]
-    left: tuple[int, ...]
-
-
-def movement(db: Db, audience: Audience, until: int, bucket: int, buckets: int) -> Movement:
-    """Count people by when their newest event was; it reads each member of the audience.
-
-    A person who entered and left in between counts once, by the present state.
-    """
-    since = until - bucket * buckets
-    counts = {1: [0] * buckets, 0: [0] * buckets}
-    rows = db.execute(
-        "SELECT is_member, (event_at - :since) / :bucket, count(*) FROM member "
-        "WHERE audience_id = :audience AND id_type = :id_type "
-        "AND event_at >= :since AND event_at < :until GROUP BY 1, 2",
-        {
-            "audience": audience.id,
-            "id_type": ID_TYPE_CODE[audience.id_type],
-            "since": since,
-            "until": until,
-            "bucket": bucket,
-        },
-    )
-    for is_member, index, count in rows:
-        counts[is_member][index] = count
-    return Movement(since, bucket, tuple(counts[1]), tuple(counts[0]))

@@ -10,6 +10,12 @@ import msgspec
 
 from amp_console.ledger.audiences import Link, audience
 from amp_console.ledger.db import ID_TYPE_CODE, Db
+from amp_console.ledger.membership_changes import (
+    CLOCK_AHEAD,
+    KEPT_SHORT,
+    count_recent,
+    counting_new,
+)
 from amp_console.values import AudienceRef, Change, IdType
 
 # A change crosses into SQLite as one integer, (time << 21 | line << 1 | member), its time counted
@@ -114,10 +120,12 @@ def merge(
     source_id: int,
     newest: NewestChanges,
     audiences: dict[AudienceRef, int],
+    now: int,
 ) -> int:
     """Merge the changes of one source into the ledger; `audiences` are the ids.
 
-    Returns how many members changed: none if the same lines were read before.
+    Returns how many members changed: none if the same lines were read before. `now` is in
+    microseconds since 1970.
     """
     updated = 0
     for ref, first_at, group in newest:
@@ -134,10 +142,38 @@ def merge(
                 "first_line": newest.first_line,
                 "delivered": None if in_use and target.link is Link.EXISTING else 0,
             }
-            rows.append(_merge_newest(db, values, by_id))
-        updated += max(rows)  # the same people, by their other identifier
+            if not by_id:
+                continue
+            code = ID_TYPE_CODE[id_type]
+            _count_recent(db, source_id, target.id, code, first_at, newest.first_line, by_id, now)
+            with counting_new(db, target.id, code, now):
+                rows.append(_merge_newest(db, values, by_id))
+        updated += max(rows, default=0)  # the same people, by their other identifier
         _remember_pairs(db, target.id, group.pairs)
     return updated
+
+
+def _count_recent(
+    db: Db,
+    source_id: int,
+    audience_id: int,
+    id_type: int,
+    first_at: int,
+    first_line: int,
+    by_id: dict[str, int],
+    now: int,
+) -> None:
+    """Count who enters and leaves by changes of the last hours; most files hold none."""
+    since = (now - KEPT_SHORT - first_at) << 21
+    until = (now + CLOCK_AHEAD - first_at) << 21
+    if max(by_id.values()) < since:
+        return
+    recent = {
+        id_: ((value >> 21) + first_at, (value >> 1 & _LINES) + first_line, value & 1 == 1)
+        for id_, value in by_id.items()
+        if since <= value <= until
+    }
+    count_recent(db, audience_id, id_type, source_id, recent, now)
 
 
 def _merge_newest(db: Db, values: dict[str, int | None], by_id: dict[str, int]) -> int:

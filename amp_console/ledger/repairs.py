@@ -16,6 +16,7 @@ from amp_console.ledger.deliveries import (
     open_request,
     settle,
 )
+from amp_console.ledger.membership_changes import counting_new
 from amp_console.ledger.sources import begin_source
 from amp_console.ledger.uploads import BEFORE_ANY_EVENT
 from amp_console.values import IdType, Operation
@@ -126,23 +127,25 @@ def _follow_list(db: Db, compared: Comparison, now: int) -> None:
         "at": compared.against_at,
         "source": begin_source(db, compared.against, None, now),
     }
+    id_type = ID_TYPE_CODE[compared.id_type]
     for kind, is_member, is_in in (
         (DifferenceKind.MISSING, 1, 0),
         (DifferenceKind.LISTED, 1, 1),
         (DifferenceKind.LEFT, 0, 1),
         (DifferenceKind.UNLISTED, 0, 0),
     ):
-        db.execute(
-            "INSERT INTO member (audience_id, id_type, id, is_member, wanted, event_at, source_id, "
-            f"line, delivered) SELECT :audience, id_type, id, {is_member}, {is_member}, :at, "
-            f":source, 0, {is_in} FROM difference WHERE {_CHOSEN} "
-            f"AND kind = {int(kind)} "
-            "ON CONFLICT (audience_id, id_type, id) DO UPDATE SET is_member = excluded.is_member, "
-            "wanted = excluded.wanted, event_at = excluded.event_at, "
-            "source_id = excluded.source_id, line = 0, rejection_id = NULL, refusals = 0 "
-            "WHERE excluded.event_at >= member.event_at",
-            values,
-        )
+        with counting_new(db, compared.audience_id, id_type, now):
+            db.execute(
+                "INSERT INTO member (audience_id, id_type, id, is_member, wanted, event_at, "
+                f"source_id, line, delivered) SELECT :audience, id_type, id, {is_member}, "
+                f"{is_member}, :at, :source, 0, {is_in} FROM difference WHERE {_CHOSEN} "
+                f"AND kind = {int(kind)} "
+                "ON CONFLICT (audience_id, id_type, id) DO UPDATE SET "
+                "is_member = excluded.is_member, wanted = excluded.wanted, "
+                "event_at = excluded.event_at, source_id = excluded.source_id, line = 0, "
+                "rejection_id = NULL, refusals = 0 WHERE excluded.event_at >= member.event_at",
+                values,
+            )
 
 
 def chosen_left(db: Db, compared: Comparison) -> int:

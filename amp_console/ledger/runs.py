@@ -203,6 +203,16 @@ def runs_under_way(db: Db, kind: RunKind, dead: Collection[int] = ()) -> list[Ru
     return [_run(db, row, dead) for row in rows.fetchall() if row[0] not in dead]
 
 
+def live_audiences(db: Db, dead: Collection[int] = ()) -> frozenset[int]:
+    """The audiences that live sessions at work have delivered for; `dead` as in `all_runs`."""
+    rows = db.execute(
+        "SELECT run_id, audience_id FROM run JOIN run_audience ON run_id = run.id "
+        "WHERE run.kind = ? AND run.status = ?",
+        (RunKind.LIVE, RunStatus.RUNNING),
+    )
+    return frozenset(audience_id for run_id, audience_id in rows if run_id not in dead)
+
+
 def run(db: Db, run_id: int, dead: Collection[int] = ()) -> Run | None:
     """One run, None if there is none with this id; `dead` as in `all_runs`."""
     row = db.execute(f"{_SUMMED} WHERE run.id = ? GROUP BY run.id", (run_id,)).fetchone()

@@ -363,6 +363,33 @@ INSERT INTO log_entry (at, kind, text, severity, run_id, process)
     WHERE ended_at IS NOT NULL ORDER BY id;
 """
 
+# How many people entered and left, by the day (UTC) of the event for good, and by short intervals
+# for some hours. The key of a day is (audience_id * 8 + id_type * 2 + is_member) << 24 | day: of
+# all ways to count members that flip, a trigger that increments a row found by one integer is the
+# only one that does not slow an import down. New members are counted by `membership_changes.py`.
+_MEMBERSHIP_CHANGES = """
+CREATE TABLE membership_day (
+    key    INTEGER PRIMARY KEY,
+    people INTEGER NOT NULL
+) STRICT;
+CREATE TABLE membership_recent (
+    audience_id INTEGER NOT NULL,
+    id_type     INTEGER NOT NULL,
+    at          INTEGER NOT NULL,            -- when the interval begins
+    entered     INTEGER NOT NULL,
+    left        INTEGER NOT NULL,
+    PRIMARY KEY (audience_id, id_type, at)
+) STRICT, WITHOUT ROWID;
+CREATE TRIGGER member_flips AFTER UPDATE OF is_member ON member
+    WHEN NEW.is_member <> OLD.is_member AND NEW.event_at >= 0
+BEGIN
+    INSERT INTO membership_day VALUES (
+        ((NEW.audience_id * 8 + NEW.id_type * 2 + NEW.is_member) << 24)
+        + NEW.event_at / 86400000000, 1)
+    ON CONFLICT DO UPDATE SET people = people + 1;
+END;
+"""
+
 MIGRATIONS: tuple[str, ...] = (
     *(_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH),
     _REFUSED_REQUESTS,
@@ -374,6 +401,7 @@ MIGRATIONS: tuple[str, ...] = (
     _LATE_EFFECTS,
     _CHECKPOINTS,
     _LOG_OF_EVERYTHING,
+    _MEMBERSHIP_CHANGES,
 )
 """Step n brings a ledger from version n to n + 1. Steps are only ever appended."""
 

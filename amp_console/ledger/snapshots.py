@@ -11,6 +11,7 @@ import msgspec
 from amp_console.ledger.audiences import Link, audience
 from amp_console.ledger.db import ID_TYPE_CODE, Db
 from amp_console.ledger.members import KEEP_NEWEST
+from amp_console.ledger.membership_changes import counting_new
 from amp_console.values import Change, IdType
 
 LARGE_SHARE = 0.2  # of an audience's members; a snapshot that removes more is never routine
@@ -116,10 +117,11 @@ def apply_snapshot(db: Db, snapshot: Snapshot, agreed: int) -> Removal | None:
     now = removal(db, snapshot)
     if now.leaving > agreed:
         return now
-    merge_staged(db, snapshot.audience_id)
+    merge_staged(db, snapshot.audience_id, snapshot.at)
     db.execute(
-        "UPDATE main.member SET is_member = 0, wanted = 0, event_at = :at, source_id = :source, "
-        "line = 0, rejection_id = CASE WHEN wanted = 0 THEN rejection_id END, "
+        "UPDATE main.member SET is_member = 0, wanted = 0, event_at = :at, "
+        "source_id = :source, line = 0, "
+        "rejection_id = CASE WHEN wanted = 0 THEN rejection_id END, "
         "refusals = CASE WHEN wanted = 0 THEN refusals ELSE 0 END "
         f"WHERE n IN (SELECT n FROM temp.{_leavers(snapshot.audience_id)})",
         {"at": snapshot.at, "source": snapshot.source_id},
@@ -128,17 +130,25 @@ def apply_snapshot(db: Db, snapshot: Snapshot, agreed: int) -> Removal | None:
     return None
 
 
-def merge_staged(db: Db, audience_id: int) -> None:
+def merge_staged(db: Db, audience_id: int, now: int) -> None:
     """Merge the listed members into the audience; no one leaves."""
     known, table = audience(db, audience_id), f"temp.{stage_table(audience_id)}"
     used = ID_TYPE_CODE[known.id_type]
-    db.execute(
-        "INSERT INTO member (audience_id, id_type, id, is_member, wanted, event_at, source_id, "
-        "line, delivered) SELECT :audience, id_type, id, 1, id_type = :used, at, source_id, line, "
-        f"CASE WHEN id_type = :used AND :is_existing THEN NULL ELSE 0 END FROM {table} "
-        f"WHERE true ORDER BY id_type, id {KEEP_NEWEST}",
-        {"audience": audience_id, "used": used, "is_existing": known.link is Link.EXISTING},
-    )
+    for code in ID_TYPE_CODE.values():
+        with counting_new(db, audience_id, code, now):
+            db.execute(
+                "INSERT INTO member (audience_id, id_type, id, is_member, wanted, event_at, "
+                "source_id, line, delivered) SELECT :audience, id_type, id, 1, id_type = :used, "
+                "at, source_id, line, "
+                "CASE WHEN id_type = :used AND :is_existing THEN NULL ELSE 0 END "
+                f"FROM {table} WHERE id_type = :id_type ORDER BY id {KEEP_NEWEST}",
+                {
+                    "audience": audience_id,
+                    "id_type": code,
+                    "used": used,
+                    "is_existing": known.link is Link.EXISTING,
+                },
+            )
     db.execute(
         "UPDATE main.member SET counterpart = staged.other "
         f"FROM {table} AS staged WHERE member.audience_id = ? "

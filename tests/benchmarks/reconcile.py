@@ -82,7 +82,7 @@ def fill(path: Path, members: int, cohort_id: str) -> None:
             gathered = NewestChanges()
             last = min(first + 100_000, members)
             gathered.add([Change(REF, _user(n), None, True, n, n + 1) for n in range(first, last)])
-            ledger.write(merge, source_id, gathered, {REF: audience.id})
+            ledger.write(merge, source_id, gathered, {REF: audience.id}, 1)
 
         def deliver(db: Db) -> None:
             db.execute("UPDATE member SET delivered = 1")

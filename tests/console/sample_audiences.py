@@ -13,7 +13,10 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
+from textual.pilot import Pilot
+
 from amp_console.connections import Connection
+from amp_console.console.widgets.grid import Grid
 from amp_console.simulator import Simulator, World
 from amp_console.values import IdType, now_in_microseconds
 from tests.console.harness import ConsoleHarness
@@ -111,3 +114,10 @@ def hostile_audience(workspace: Workspace) -> None:
 def broken_events(workspace: Workspace) -> None:
     """Three events that can't be used."""
     workspace.read([event(None, True), event("  ", True)])
+
+
+def select(pilot: Pilot[None], name: str) -> None:
+    """Move home's cursor to the audience of this name."""
+    grid = pilot.app.screen.query_one("#list", Grid)
+    rows = [grid.rows.get(index) for index in range(len(grid.rows))]
+    assert grid.go_to(next(row.key for row in rows if row and row.cells[0].text == name))

@@ -30,6 +30,7 @@ from tests.console.sample_audiences import (
     SHOPPERS,
     connect_with_audiences,
     hostile_audience,
+    select,
     sync,
 )
 from tests.sync.workspace import Workspace, event
@@ -79,7 +80,8 @@ async def test_each_field_shows_what_is_used_when_it_is_empty(harness: ConsoleHa
     connect_with_audiences(harness)
     async with harness.open(size=(80, 24)) as pilot:
         await until_shown(pilot, SHOPPERS)
-        await pilot.press("j", "enter")
+        select(pilot, FRESH)
+        await pilot.press("e")
         await until_shown(pilot, f"Settings of {FRESH}", "not linked yet")
         shown = picture(pilot)
         assert shown.count("default") == 3
@@ -256,6 +258,7 @@ async def test_an_audience_is_switched_off_and_on_at_home(harness: ConsoleHarnes
     connect_with_audiences(harness)
     async with harness.open() as pilot:
         await until_shown(pilot, SHOPPERS, "pending")
+        select(pilot, SHOPPERS)
         await pilot.press("t")
         await until_shown(pilot, "○ off")
         assert last(pilot) == f"“{SHOPPERS}” is off: Sync all skips it."

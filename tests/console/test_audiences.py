@@ -27,6 +27,7 @@ from tests.console.sample_audiences import (
     SHOPPERS,
     connect_with_audiences,
     hostile_audience,
+    select,
     sync,
 )
 from tests.sync.workspace import Workspace, event
@@ -49,7 +50,28 @@ async def test_each_audience_is_a_row_with_its_numbers_and_its_status(
         assert "◐ 4 pending" in line_of(shown, SHOPPERS)
         assert "● in sync" in line_of(shown, LAPSED)
         assert "▲ 2 rejected" in line_of(shown, GHOSTS)
-        assert "4 · 1 rejected · 1 not linked · 2 pending · 1 in sync" in shown
+        assert "4 audiences · 1 needs attention: 2 rejected · 16 pending · 1 not linked" in shown
+
+
+async def test_what_needs_attention_comes_first(harness: ConsoleHarness) -> None:
+    connect_with_audiences(harness)
+    async with harness.open() as pilot:
+        await until_shown(pilot, "12", LAPSED)
+        grid = pilot.app.screen.query_one(Grid)
+        assert order(grid) == [GHOSTS, FRESH, SHOPPERS, LAPSED]
+        assert "Status ↑" in picture(pilot)
+
+
+async def test_a_calm_sentence_says_that_everything_is_right(harness: ConsoleHarness) -> None:
+    connection = harness.connect()
+    with harness.workspace(connection) as workspace:
+        workspace.read([event("u1", True, audience=LAPSED)])
+        sync(workspace)
+    async with harness.open() as pilot:
+        await until_shown(pilot, "1 audience · everything is right")
+        with harness.workspace(connection) as workspace:
+            workspace.read([event("u2", True, audience=LAPSED)])
+        await until_shown(pilot, "1 audience · nothing needs attention · 1 pending")
 
 
 @pytest.mark.parametrize("width", [80, 120])
@@ -68,11 +90,14 @@ async def test_a_number_is_never_cut(harness: ConsoleHarness, width: int) -> Non
 async def test_the_row_under_the_cursor_is_shown_in_detail(harness: ConsoleHarness) -> None:
     connect_with_audiences(harness)
     async with harness.open() as pilot:
-        await until_shown(pilot, f"key         {SHOPPERS}")
+        await until_shown(pilot, f"key         {GHOSTS}", "3 by our ledger", "2 rejected")
+        await until_shown(pilot, "next        Press x to see who was rejected and why.")
+        await until_shown(pilot, "last error  Amplitude does not know this User ID")
         await pilot.press("j")
-        await until_shown(pilot, f"key         {FRESH}", "none yet; the next sync makes one")
+        await until_shown(pilot, f"key         {FRESH}", "none yet; the next sync creates one")
+        await until_shown(pilot, "next        Press s to sync: it creates the cohort")
         await pilot.press("G")
-        await until_shown(pilot, f"key         {GHOSTS}", "holds 3 by our ledger", "2 rejected")
+        await until_shown(pilot, f"key         {LAPSED}")
 
 
 async def test_events_dated_in_the_future_are_a_notice_in_the_detail(
@@ -81,6 +106,8 @@ async def test_events_dated_in_the_future_are_a_notice_in_the_detail(
     ahead = {**event("u-1", True, audience=SHOPPERS), "timestamp": "9999-01-01T00:00:00Z"}
     connect_with_audiences(harness, lambda workspace: workspace.read([ahead]))
     async with harness.open() as pilot:
+        await until_shown(pilot, "12", LAPSED)
+        select(pilot, SHOPPERS)
         await until_shown(pilot, "notice      1 person has an event dated in the future, up to")
 
 
@@ -89,12 +116,14 @@ async def test_list_and_detail_say_the_same_numbers_although_the_detail_is_read_
 ) -> None:
     connect_with_audiences(harness)
     async with harness.open() as pilot:
+        await until_shown(pilot, "12", LAPSED)
+        select(pilot, SHOPPERS)
         await until_shown(pilot, f"key         {SHOPPERS}", "◐ 4 pending")
         place, session = pilot.app.screen, services(pilot).session
         assert isinstance(place, AudiencesScreen)
         assert session is not None
         found = await session.read(audience_summaries, session.connection)
-        left = found[0].left
+        left = found[0].left  # of the shoppers, by name
         found[0] = structs.replace(found[0], left=structs.replace(left, add=left.add + 5))
         with blocked_reads(pilot):
             place._show(found)
@@ -132,7 +161,6 @@ async def test_rows_are_sorted_by_any_column(harness: ConsoleHarness) -> None:
     async with harness.open() as pilot:
         await until_shown(pilot, "12", LAPSED)
         grid = pilot.app.screen.query_one(Grid)
-        as_they_come = order(grid)
         orders = {}
         for letter in "amrp":
             await pilot.press("o", letter)
@@ -143,7 +171,7 @@ async def test_rows_are_sorted_by_any_column(harness: ConsoleHarness) -> None:
         assert orders["Rejected"][0] == GHOSTS
         assert orders["Pending"][:2] == [FRESH, SHOPPERS]
         await pilot.press("o", "o")
-        assert order(grid) == as_they_come
+        assert order(grid) == [SHOPPERS, FRESH, LAPSED, GHOSTS]
 
 
 async def test_the_cursor_stays_on_its_row_when_others_come(harness: ConsoleHarness) -> None:
@@ -167,7 +195,7 @@ async def test_marks_choose_several(harness: ConsoleHarness) -> None:
         place = pilot.app.screen
         assert isinstance(place, AudiencesScreen)
         await pilot.press("space", "space")
-        assert [item.audience.key for item in place.chosen] == [SHOPPERS, FRESH]
+        assert {item.audience.key for item in place.chosen} == {GHOSTS, FRESH}
         await pilot.press("a")
         assert len(place.chosen) == 4
         await pilot.press("a")
@@ -215,7 +243,7 @@ async def test_read_only_is_seen_on_top(harness: ConsoleHarness) -> None:
 async def test_hostile_names_break_nothing(harness: ConsoleHarness, size: tuple[int, int]) -> None:
     connect_with_audiences(harness, hostile_audience)
     async with harness.open(size=size) as pilot:
-        await until_shown(pilot, "[red]tr")
+        await until_shown(pilot, "[re")
         await pilot.press("j", "j", "j", "j", "o", "slash", "[", "enter")
         await pilot.pause()
         shown = picture(pilot)

@@ -31,6 +31,7 @@ from tests.console.sample_audiences import (
     broken_events,
     connect_with_audiences,
     hostile_audience,
+    select,
     sync,
 )
 from tests.sync.workspace import Workspace, event
@@ -72,6 +73,7 @@ async def test_the_audience_under_the_cursor_is_looked_at(harness: ConsoleHarnes
     connect_with_audiences(harness)
     async with harness.open() as pilot:
         await until_shown(pilot, GHOSTS)
+        select(pilot, SHOPPERS)
         await pilot.press("x")
         await until_shown(pilot, f"Errors · {SHOPPERS}", "No one is rejected.")
         await pilot.press("A")

@@ -10,7 +10,7 @@ from amp_console.ledger.audiences import Audience, Link
 from amp_console.simulator import Answer, Rule
 from amp_console.values import IdType
 from tests.console.harness import ConsoleHarness, picture, services, until, until_gone, until_shown
-from tests.console.sample_audiences import FRESH, HOSTILE, SHOPPERS, connect_with_audiences
+from tests.console.sample_audiences import FRESH, HOSTILE, SHOPPERS, connect_with_audiences, select
 
 pytestmark = pytest.mark.anyio
 
@@ -41,6 +41,7 @@ async def test_static_cohorts_are_listed_with_owner_and_size(harness: ConsoleHar
     cohort(harness, "Computed", 5, kind="redshift")
     async with harness.open() as pilot:
         await until_shown(pilot, SHOPPERS)
+        select(pilot, SHOPPERS)
         await pilot.press("l")
         await until_shown(pilot, "Webinar guests", "noor@acme.example", "1,067", cohort_id)
         await until_shown(pilot, "Static cohorts only", "4 static cohorts", "this audience")
@@ -52,6 +53,7 @@ async def test_the_list_is_searched_by_typing(harness: ConsoleHarness) -> None:
     cohort(harness, "Webinar guests")
     async with harness.open(size=(80, 24)) as pilot:
         await until_shown(pilot, SHOPPERS)
+        select(pilot, SHOPPERS)
         await pilot.press("l")
         await until_shown(pilot, "Webinar guests")
         await pilot.press("slash", *"webi", "enter")
@@ -64,7 +66,8 @@ async def test_linking_says_what_is_unknown_and_keeps_the_name(harness: ConsoleH
     cohort_id = cohort(harness, "A webinar's guests", 12)
     async with harness.open(size=(80, 24)) as pilot:
         await until_shown(pilot, SHOPPERS)
-        await pilot.press("j", "l")
+        select(pilot, FRESH)
+        await pilot.press("l")
         await until_shown(pilot, f"Link {FRESH} to a cohort", "A webinar's guests")
         await pilot.press("enter")
         await until_shown(pilot, "a cohort of 12 users", "is unknown until people are delivered")
@@ -87,7 +90,8 @@ async def test_a_cohort_that_another_audience_follows_is_taken_knowingly_only(
     connect_with_audiences(harness)
     async with harness.open() as pilot:
         await until_shown(pilot, SHOPPERS)
-        await pilot.press("j", "l")
+        select(pilot, FRESH)
+        await pilot.press("l")
         await until_shown(pilot, SHOPPERS, "3 static cohorts")
         await pilot.press("enter")
         await until_shown(pilot, f"It follows “{SHOPPERS}” already", "Link it all the same")
@@ -97,6 +101,7 @@ async def test_the_cohort_it_has_is_not_linked_again(harness: ConsoleHarness) ->
     connect_with_audiences(harness)
     async with harness.open() as pilot:
         await until_shown(pilot, SHOPPERS)
+        select(pilot, SHOPPERS)
         await pilot.press("l")
         await until_shown(pilot, "this audience")
         await pilot.press("enter")
@@ -107,6 +112,7 @@ async def test_a_new_one_can_be_had_instead(harness: ConsoleHarness) -> None:
     connect_with_audiences(harness)
     async with harness.open() as pilot:
         await until_shown(pilot, SHOPPERS)
+        select(pilot, SHOPPERS)
         await pilot.press("l")
         await until_shown(pilot, "this audience")
         await pilot.press("n")
@@ -120,7 +126,8 @@ async def test_an_audience_without_a_cohort_needs_no_unlinking(harness: ConsoleH
     connect_with_audiences(harness)
     async with harness.open() as pilot:
         await until_shown(pilot, SHOPPERS)
-        await pilot.press("j", "l")
+        select(pilot, FRESH)
+        await pilot.press("l")
         await until_shown(pilot, f"Link {FRESH}")
         await pilot.press("n")
         await until(pilot, lambda: "the next sync makes a new cohort anyway" in last(pilot))
@@ -166,7 +173,8 @@ async def test_a_hostile_name_is_shown_as_it_is(harness: ConsoleHarness) -> None
     cohort(harness, HOSTILE)
     async with harness.open(size=(80, 24)) as pilot:
         await until_shown(pilot, SHOPPERS)
-        await pilot.press("j", "l")
+        select(pilot, FRESH)
+        await pilot.press("l")
         await until_shown(pilot, "[red]trial [/foo]")
         await pilot.press("enter")
         await until_shown(pilot, "“[red]trial [/foo]")

@@ -242,9 +242,10 @@ async def test_the_audiences_say_which_of_them_are_live(
         work = await follow(pilot, file)
         await until(pilot, lambda: members(harness) == {"u1"} and queue(work) == 0)
         await pilot.press("1")
-        await until_shown(pilot, "1 · 1 live", "» live", "» 1 live")
+        await until_shown(pilot, "1 audience · everything is right", "» live", "» 1 live")
         work.cancel()
-        await until_shown(pilot, "1 · 1 in sync", "● in sync")
+        await until_gone(pilot, "» live")
+        await until_shown(pilot, "1 audience · everything is right", "● in sync")
 
 
 async def test_the_last_changes_and_the_sources_are_seen(

@@ -19,7 +19,7 @@ from tests.console.harness import (
     until_notified,
     until_shown,
 )
-from tests.console.sample_audiences import connect_with_audiences
+from tests.console.sample_audiences import SHOPPERS, connect_with_audiences, select
 
 pytestmark = pytest.mark.anyio
 
@@ -189,6 +189,7 @@ async def test_a_key_of_the_settings_takes_the_place_of_the_usual_one(
 
     async with harness.open() as pilot:
         await until_shown(pilot, "pending", "f6 Sync")
+        select(pilot, SHOPPERS)
         await pilot.press("question_mark")
         await until_shown(pilot, "Help · Audiences")
         help_ = picture(pilot)

@@ -14,7 +14,7 @@ from tests.console.harness import (
     until_gone,
     until_shown,
 )
-from tests.console.sample_audiences import GHOSTS, connect_with_audiences
+from tests.console.sample_audiences import GHOSTS, SHOPPERS, connect_with_audiences, select
 
 pytestmark = pytest.mark.anyio
 
@@ -116,6 +116,7 @@ async def test_what_was_copied_is_in_a_file_too(harness: ConsoleHarness) -> None
     connect_with_audiences(harness)
     async with harness.open() as pilot:
         await until_shown(pilot, GHOSTS)
+        select(pilot, SHOPPERS)
         await pilot.press("y")
         await until_shown(pilot, "Copied.")
         file = harness.environment.folders.data / "copied.txt"

@@ -18,8 +18,9 @@ from amp_console.demo.dataset import (
     user_ids,
 )
 from amp_console.ledger.audiences import Link
-from amp_console.ledger.counts import Outstanding, movement
+from amp_console.ledger.counts import Outstanding
 from amp_console.ledger.deliveries import Reason
+from amp_console.ledger.membership_changes import recent_movement
 from amp_console.ledger.rejected import rejection_groups
 from amp_console.ledger.requests import requests_page
 from amp_console.ledger.runs import RunStatus, all_runs
@@ -152,7 +153,7 @@ def test_every_event_that_was_read_belongs_to_one_run_or_is_new(demo: DemoWorksp
 
 def test_people_have_come_and_gone_within_the_hour(demo: DemoWorkspace) -> None:
     shoppers = demo.audience_summary(SHOPPERS).audience
-    moves = demo.ledger.read(movement, shoppers, NOW, 2 * MINUTE, 30)
+    moves = demo.ledger.read(recent_movement, shoppers, NOW, 31)
     assert (sum(moves.entered), sum(moves.left)) == (312, 40)
     assert sum(1 for entered in moves.entered if entered) > 8
 

@@ -32,7 +32,7 @@ def read(ledger: Ledger, changes: Iterable[Change], path: str = "/events.ndjson"
     ids = {ref: ledger.write(discover, ref).id for ref in refs}
     gathered = NewestChanges()
     gathered.add(changes)
-    ledger.write(members.merge, source, gathered, ids)
+    ledger.write(members.merge, source, gathered, ids, 1)
 
 
 def take(

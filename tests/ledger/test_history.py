@@ -5,7 +5,6 @@ from typing import Any
 import pytest
 
 from amp_console.ledger import deliveries, open_ledger
-from amp_console.ledger.counts import movement
 from amp_console.ledger.database import Ledger, revision
 from amp_console.ledger.deliveries import RequestKind
 from amp_console.ledger.requests import (
@@ -132,14 +131,6 @@ async def test_requests_are_kept_the_newest_first(workspace: Workspace) -> None:
     assert workspace.ledger.read(request, 999) is None
     assert workspace.ledger.read(count_requests, 1, workspace.audience().id) == count
     assert workspace.ledger.read(count_requests, 2) == 0
-
-
-def test_people_are_counted_when_they_came_and_went(workspace: Workspace) -> None:  # noqa: F811
-    workspace.read([event("u1", True, 30), event("u2", True, 90), event("u3", True, 100)])
-    workspace.read([event("u3", False, 130), event("u4", False, 3599)])
-    found = workspace.ledger.read(movement, workspace.audience(), START + 5 * MINUTE, MINUTE, 5)
-    assert found.entered == (1, 1, 0, 0, 0)
-    assert found.left == (0, 0, 1, 0, 0)
 
 
 def test_the_revision_moves_when_somebody_else_has_written(workspace: Workspace) -> None:  # noqa: F811

@@ -1,6 +1,7 @@
 """Between a source and the ledger: batches are buffered, then merged in one transaction each."""
 
 from collections import Counter, deque
+from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
 
@@ -76,7 +77,13 @@ class ChangeBuffer:
     """
 
     def __init__(
-        self, ledger: Ledger, audiences: KnownAudiences, source_id: int, *, ahead: int = 0
+        self,
+        ledger: Ledger,
+        audiences: KnownAudiences,
+        source_id: int,
+        now: Callable[[], int],
+        *,
+        ahead: int = 0,
     ) -> None:
         self.filtered: Counter[str] = Counter()
         """Events that say nothing about a member, by reason; only those that are merged."""
@@ -85,6 +92,7 @@ class ChangeBuffer:
         self._ledger = ledger
         self._audiences = audiences
         self._source_id = source_id
+        self._now = now
         self._ahead = ahead
         self._merged = ReadCounts()
         self._unmerged = _Unmerged()
@@ -126,7 +134,9 @@ class ChangeBuffer:
         self.filtered.update(unmerged.filtered)
         audiences = dict(self._audiences.ids)
         self._merges.append(
-            self._ledger.submit(_merge, self._source_id, unmerged, audiences, checkpoint)
+            self._ledger.submit(
+                _merge, self._source_id, unmerged, audiences, checkpoint, self._now()
+            )
         )
         self._wait(self._ahead)
 
@@ -146,9 +156,10 @@ def _merge(
     unmerged: _Unmerged,
     audiences: dict[AudienceRef, int],
     checkpoint: Checkpoint | None,
+    now: int,
 ) -> int:
     """Merge and account, in the transaction under way; return how many members were updated."""
-    updated = members.merge(db, source_id, unmerged.changes, audiences)
+    updated = members.merge(db, source_id, unmerged.changes, audiences, now)
     sources.account(
         db, source_id, unmerged.counts, unmerged.filtered, unmerged.refusals, unmerged.unlisted
     )

@@ -125,7 +125,7 @@ class Importer:
         staged = self._snapshot if is_list else None
         if staged:
             staged.begin(self._listed_audience(), source_id, source)
-        buffer = ChangeBuffer(self._ledger, self._audiences, source_id, ahead=AHEAD)
+        buffer = ChangeBuffer(self._ledger, self._audiences, source_id, self._now, ahead=AHEAD)
         for batch in source:
             if staged:
                 buffer.count(batch)

@@ -131,7 +131,7 @@ class SnapshotReader:
             state = SnapshotState.INCOMPLETE
             return self._report(state, None) if self._problems else None
         if was_stopped or (self._problems and not self._allow_incomplete):
-            self._ledger.write(snapshots.merge_staged, snapshot.audience_id)
+            self._ledger.write(snapshots.merge_staged, snapshot.audience_id, snapshot.at)
             self._is_merged = True
             return self._report(SnapshotState.INCOMPLETE, self._removal(snapshot))
         return self._apply_if_routine(snapshot, self._removal(snapshot))

@@ -71,7 +71,7 @@ class StreamIngestor:
         self, source_id: int, batches: Iterable[EventBatch], checkpoint: Checkpoint | None = None
     ) -> IngestResult:
         """Put batches into the ledger, the checkpoint with the last. Raises `LedgerError`."""
-        buffer = ChangeBuffer(self.ledger, self._audiences, source_id)
+        buffer = ChangeBuffer(self.ledger, self._audiences, source_id, self.timing.now)
         result = IngestResult()
         for batch in batches:
             buffer.add(batch)

@@ -1,7 +1,7 @@
 """The status of audiences: in one word, and in the few numbers that operators need."""
 
 import enum
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 import msgspec
 
@@ -16,8 +16,10 @@ from amp_console.ledger.counts import (
     outstanding,
     outstanding_of_all,
 )
+from amp_console.ledger.runs import live_audiences
 from amp_console.sync.delivery.plan import cohort_name, owner_email
 from amp_console.sync.future_changes import dated_ahead, latest_credible
+from amp_console.text import plural
 from amp_console.values import now_in_microseconds
 
 
@@ -32,6 +34,7 @@ class Status(enum.StrEnum):
     BROKEN = "broken link"
     OFF = "off"
     DIFFERS = "differs"
+    LIVE = "live"
 
 
 BY_SEVERITY = (
@@ -41,10 +44,13 @@ BY_SEVERITY = (
     Status.NOT_LINKED,
     Status.UNCERTAIN,
     Status.PENDING,
+    Status.LIVE,
     Status.OFF,
     Status.IN_SYNC,
 )
 """The most severe first: what only an operator can fix, then what the next sync fixes."""
+NEEDS_ATTENTION = frozenset({Status.BROKEN, Status.DIFFERS, Status.REJECTED})
+"""What stays as it is until an operator acts on it."""
 
 
 class State(msgspec.Struct, frozen=True):
@@ -61,6 +67,11 @@ class State(msgspec.Struct, frozen=True):
             return f"differs by {self.users:,}"
         return f"{self.users:,} {self.status}"
 
+    @property
+    def severity(self) -> int:
+        """Its place in `BY_SEVERITY`; 0 is the worst."""
+        return BY_SEVERITY.index(self.status)
+
 
 class AudienceSummary(msgspec.Struct, frozen=True):
     """One audience with its effective settings and what is left to do.
@@ -76,21 +87,24 @@ class AudienceSummary(msgspec.Struct, frozen=True):
     status: Status
     strangers: int = 0
     """Users that the last comparison found in the cohort without a reason; no sync removes them."""
+    is_live: bool = False
+    """Whether a live session, of any process, has delivered for it and still follows it."""
 
     @property
     def members(self) -> int | None:
         """How many people belong in the cohort; None if they were not counted."""
         return self.count.members if self.count else None
 
-    def states(self, size: int | None = None) -> tuple[State, ...]:
+    def states(self, size: int | None = None, *, is_live: bool = False) -> tuple[State, ...]:
         """Every state of the audience now, the most severe first.
 
-        `size` is the size of its cohort in Amplitude, if known.
+        `size` is the size of its cohort in Amplitude, if known; `is_live`: a session that has not
+        delivered for it yet follows it.
         """
         drift = self.strangers
         if size is not None and self.delivered is not None:
             drift = abs(size - self.delivered)
-        return states_of(self.audience, self.left, drift)
+        return states_of(self.audience, self.left, drift, is_live=is_live or self.is_live)
 
     @property
     def notice(self) -> str | None:
@@ -120,7 +134,9 @@ def status_of(audience: Audience, left: Outstanding) -> Status:
     return Status.REJECTED if left.rejected else Status.IN_SYNC
 
 
-def states_of(audience: Audience, left: Outstanding, drift: int = 0) -> tuple[State, ...]:
+def states_of(
+    audience: Audience, left: Outstanding, drift: int = 0, *, is_live: bool = False
+) -> tuple[State, ...]:
     """Every state of an audience, the most severe first.
 
     `drift` is by how many users its cohort differs from what the ledger has delivered.
@@ -138,8 +154,61 @@ def states_of(audience: Audience, left: Outstanding, drift: int = 0) -> tuple[St
         found.append(State(Status.NOT_LINKED))
     if not audience.enabled:
         found.append(State(Status.OFF))
-    found.sort(key=lambda state: BY_SEVERITY.index(state.status))
-    return tuple(found) or (State(Status.IN_SYNC),)
+    if not found:
+        found.append(State(Status.IN_SYNC))
+    if is_live:
+        found.append(State(Status.LIVE))
+    return tuple(sorted(found, key=lambda state: state.severity))
+
+
+def needs_attention(states: Iterable[State]) -> bool:
+    """Whether an operator has to act on an audience in these states."""
+    return any(state.status in NEEDS_ATTENTION for state in states)
+
+
+class Overview(msgspec.Struct, frozen=True):
+    """What is true of several audiences together: how many there are, and need attention.
+
+    Users that are rejected, pending, or by which cohorts differ are summed.
+    """
+
+    audiences: int
+    attention: int
+    broken: int
+    differing: int
+    rejected: int
+    unlinked: int
+    pending: int
+
+    @property
+    def reasons(self) -> list[str]:
+        """Why audiences need attention: "1 broken link", "10 rejected"."""
+        found = []
+        if self.broken:
+            found.append(plural(self.broken, "broken link"))
+        if self.differing:
+            found.append(f"{self.differing:,} {'differs' if self.differing == 1 else 'differ'}")
+        if self.rejected:
+            found.append(f"{self.rejected:,} rejected")
+        return found
+
+
+def overview(audiences: Sequence[Sequence[State]]) -> Overview:
+    """Sum up the states of several audiences."""
+
+    def count(status: Status) -> int:
+        found = (state for states in audiences for state in states if state.status is status)
+        return sum(state.users or 1 for state in found)
+
+    return Overview(
+        len(audiences),
+        sum(needs_attention(states) for states in audiences),
+        count(Status.BROKEN),
+        count(Status.DIFFERS),
+        count(Status.REJECTED),
+        count(Status.NOT_LINKED),
+        count(Status.PENDING),
+    )
 
 
 def audience_summaries(
@@ -148,12 +217,17 @@ def audience_summaries(
     *,
     count_members: bool = True,
     now: Callable[[], int] = now_in_microseconds,
+    dead: Collection[int] = (),
 ) -> list[AudienceSummary]:
-    """Every audience, by name. Counting members reads each of them."""
+    """Every audience, by name. Counting members reads each of them.
+
+    `dead` are the ids from `Ledger.dead_runs`: their sessions follow nothing any more.
+    """
     left = outstanding_of_all(db)
     limit = latest_credible(now()) if count_members else None
+    live = live_audiences(db, dead)
     return [
-        _standing(db, connection, item, left.get(item.id, NOTHING_LEFT), limit)
+        _standing(db, connection, item, left.get(item.id, NOTHING_LEFT), limit, live)
         for item in all_audiences(db)
     ]
 
@@ -163,14 +237,21 @@ def audience_summary(
     connection: Connection,
     audience_id: int,
     now: Callable[[], int] = now_in_microseconds,
+    dead: Collection[int] = (),
 ) -> AudienceSummary:
-    """One audience, with its members counted."""
+    """One audience, with its members counted; `dead` as in `audience_summaries`."""
     known = audience(db, audience_id)
-    return _standing(db, connection, known, outstanding(db, known), latest_credible(now()))
+    left, live = outstanding(db, known), live_audiences(db, dead)
+    return _standing(db, connection, known, left, latest_credible(now()), live)
 
 
 def _standing(
-    db: Db, connection: Connection, known: Audience, left: Outstanding, limit: int | None
+    db: Db,
+    connection: Connection,
+    known: Audience,
+    left: Outstanding,
+    limit: int | None,
+    live: Collection[int],
 ) -> AudienceSummary:
     return AudienceSummary(
         audience=known,
@@ -180,6 +261,7 @@ def _standing(
         count=None if limit is None else headcount(db, known, limit),
         status=status_of(known, left),
         strangers=open_strangers(db, known.id),
+        is_live=known.id in live,
     )
 
 

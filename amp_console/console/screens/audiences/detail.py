@@ -1,32 +1,34 @@
-"""One audience in detail: its keys, what will be used, its cohort's size, and its last runs."""
+"""One audience in detail: whether it is right, what to do next, how it moves, and its settings."""
 
 from collections.abc import Callable, Hashable, Mapping
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.widgets import Static
 
+from amp_console.console.badges import badges_text, size_of, states_now
 from amp_console.console.context import Services, services_of
 from amp_console.console.glyphs import sparkline
+from amp_console.console.screens.audiences.next_step import next_step
 from amp_console.console.screens.loading import Loader
-from amp_console.console.session import Session
-from amp_console.console.status_signs import STATUS_TONES, status_sign
-from amp_console.console.texts import ACCENT, BAD, GOOD, MUTED, TONE, WARN, Part, facts, safe_text
-from amp_console.console.words import MINUTE, changes, number
+from amp_console.console.texts import ACCENT, BAD, GOOD, MUTED, STRONG, WARN, Part, facts, safe_text
+from amp_console.console.words import changes, number
 from amp_console.ledger.audiences import Link
-from amp_console.ledger.counts import Movement, movement
-from amp_console.ledger.runs import AudienceRun, RunStatus, runs_of_audience
+from amp_console.ledger.membership_changes import Movement, members_over_time
+from amp_console.ledger.runs import AudienceRun, RunStatus
 from amp_console.sync.formatting import uncertain_text
+from amp_console.sync.queries.audience_detail import AudienceTrend, LastError, audience_trend
 from amp_console.sync.queries.status import AudienceSummary
 
 FRAME = 5  # columns: borders, padding and a scrollbar
-BUCKETS = 30  # of two minutes: an hour
-RUNS, NARROW = 2, 100  # runs that are shown, where there are more columns than that
+LABELS = 12  # columns that the names of facts take
+RUNS = 3
 _LINKS = {
-    Link.CREATED: "made by us",
-    Link.EXISTING: "there before",
+    Link.CREATED: "created by amp-console",
+    Link.EXISTING: "existed before",
     Link.NONE: "none yet",
     Link.UNLINKED: "unlinked",
 }
@@ -39,19 +41,20 @@ _TONE = {
 
 
 class Detail(NamedTuple):
-    """What is shown of one audience: its state, who moved lately, and its last runs."""
+    """What is shown of one audience."""
 
     summary: AudienceSummary
-    moves: Movement
-    runs: list[AudienceRun]
+    trend: AudienceTrend
 
 
 class AudienceDetail(VerticalScroll):
     """The audience under home's cursor."""
 
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "screen.edit", show=False)]
+
     def __init__(self, loader: Loader, current: Callable[[], AudienceSummary | None]) -> None:
         """`current` returns the audience to show."""
-        super().__init__(id="detail", classes="panel", can_focus=False)
+        super().__init__(id="detail", classes="panel")
         self._loader = loader
         self._current = current
         self._detail: Detail | None = None
@@ -62,16 +65,23 @@ class AudienceDetail(VerticalScroll):
     def on_mount(self) -> None:
         services_of(self).clock.ticked.subscribe(self, lambda _: self._lay_out(), immediate=True)
 
+    def on_resize(self) -> None:
+        self._lay_out()
+
     def reload(self) -> None:
         """Read and show the audience under the cursor."""
-        self._loader.start("detail", self._load)
+        self._loader.follow("detail", self._load)
 
     async def _load(self) -> None:
         services, summary = services_of(self), self._current()
-        self.display = summary is not None
         if summary is None or services.session is None:
             return
-        self._detail = await _read_detail(services, services.session, summary)
+        session = services.session
+        dead = await session.dead_runs()
+        trend = await session.read(audience_trend, summary.audience, services.clock.now, dead)
+        if (now := self._current()) is None or now.audience.id != summary.audience.id:
+            return  # the cursor has moved on
+        self._detail = Detail(now, trend)
         self.border_title = safe_text(summary.audience.name, max_length=60)
         self._lay_out()
 
@@ -83,114 +93,91 @@ class AudienceDetail(VerticalScroll):
 
     def _lay_out(self) -> None:
         if self._detail is not None and self.query("#detail-text"):  # else the screen closes now
-            room = self.screen.size.width - FRAME
+            room = (self.size.width or self.screen.size.width) - FRAME
             content = lay_out(services_of(self), self._detail, room)
             self.query_one("#detail-text", Static).update(content)
 
 
-async def _read_detail(services: Services, session: Session, known: AudienceSummary) -> Detail:
-    moves = await session.read(movement, known.audience, services.clock.now, 2 * MINUTE, BUCKETS)
-    dead = await session.dead_runs()
-    return Detail(known, moves, await session.read(runs_of_audience, known.audience.id, RUNS, dead))
-
-
 def lay_out(services: Services, detail: Detail, room: int) -> Content:
     """Lay out what is known of an audience, in so many columns."""
-    target, moves, runs = detail
-    last_run_at = target.audience.last_run_at
-    runs = runs[: RUNS if room > NARROW else 1]
-    rows = [
-        ("state", badges(services, target)),
-        ("key", _identity(services, target)),
-        ("cohort", _cohort(services, target)),
-        ("settings", _settings(target)),
-        ("last hour", _moves(services, moves)),
-        *(
-            # The newest one has the age that the list says, which counts from where it ended.
-            (f"run {run.run.id}", _run(services, run, run.run.ended_at if at else last_run_at))
-            for at, run in enumerate(runs)
-        ),
+    target, trend = detail
+    states = states_now(services, target)
+    rows: list[tuple[str, Content | str]] = [
+        ("state", badges_text(services, target)),
+        ("next", safe_text((next_step(target, states), STRONG), max_length=400)),
     ]
     if target.notice:
-        rows.insert(0, ("notice", safe_text((target.notice, WARN), max_length=400)))
+        rows.append(("notice", safe_text((target.notice, WARN), max_length=400)))
     if target.left.uncertain:
         words = uncertain_text(target.left.uncertain, target.left.certain_at)
-        rows.insert(0, ("not certain", safe_text((words, WARN), max_length=400)))
-    if target.audience.broken:
-        rows.insert(0, ("broken link", safe_text((target.audience.broken, BAD))))
-    return facts(rows, 12, room)
-
-
-def _identity(services: Services, audience_summary: AudienceSummary) -> Content:
-    known, dot = audience_summary.audience, f" {services.glyphs.dot} "
-    parts: list[Part] = [known.key]
-    if known.space_id:
-        parts += [(f"{dot}space ", MUTED), known.space_id]
-    if known.computation_id:
-        parts += [(f"{dot}computation ", MUTED), known.computation_id]
-    return safe_text(*parts, max_length=60)
-
-
-def _cohort(services: Services, audience_summary: AudienceSummary) -> Content:
-    known, glyphs = audience_summary.audience, services.glyphs
-    if known.cohort_id is None:
-        return safe_text((f"{_LINKS[known.link]}; the next sync makes one", MUTED))
-    theirs = size_of(services, audience_summary)
-    parts: list[Part] = [known.cohort_id, (f" ({_LINKS[known.link]})", MUTED)]
-    parts += [
-        (f" {glyphs.dot} holds ", MUTED),
-        number(audience_summary.delivered, glyphs),
-        (" by our ledger", MUTED),
+        rows.append(("not certain", safe_text((words, WARN), max_length=400)))
+    rows += [
+        ("members", _members(services, target, trend.days)),
+        *_days(services, target, trend.days),
+        ("last hour", _moves(services, trend.hour)),
+        ("lag", _lag(services, target)),
+        ("last error", _error(services, trend.error)),
     ]
-    if theirs is None:
-        parts.append((f" {glyphs.dot} press u to check", MUTED))
-    else:
-        parts += [(", ", MUTED), number(theirs, glyphs), (" in Amplitude", MUTED)]
-    return safe_text(*parts)
+    last_run_at = target.audience.last_run_at
+    rows += [
+        # The newest one has the age that the list says, which counts from where it ended.
+        (
+            f"run {audience_run.run.id}",
+            _run(services, audience_run, audience_run.run.ended_at if at else last_run_at),
+        )
+        for at, audience_run in enumerate(trend.runs[:RUNS])
+    ] or [("last run", safe_text(("never", MUTED)))]
+    rows += [
+        ("cohort", _cohort(services, target)),
+        ("owner", safe_text(target.owner_email, _origin(target.audience.owner_email))),
+        ("ID type", target.audience.id_type.label),
+        ("key", _identity(services, target)),
+    ]
+    return facts(rows, LABELS, room)
 
 
-def size_of(services: Services, known: AudienceSummary) -> int | None:
-    """The size of an audience's cohort in Amplitude.
+def _members(services: Services, known: AudienceSummary, days: Movement) -> Content:
+    """How many there are now, and were at the end of each of the last days."""
+    if known.members is None:
+        return safe_text((services.glyphs.more, MUTED))
+    sizes = members_over_time(known.members, days)
+    low = min(sizes)
+    change = sizes[-1] - sizes[0] + days.entered[0] - days.left[0]
+    glyphs = services.glyphs
+    sign = "+" if change > 0 else glyphs.minus if change < 0 else ""
+    words = f"{sign}{abs(change):,} in {len(sizes)} days" if change else "unchanged in 7 days"
+    line = sparkline(glyphs, [size - low for size in sizes])
+    return safe_text((f"{known.members:,}", STRONG), "  ", (line, ACCENT), (f"  {words}", MUTED))
 
-    None where it is not known, or where a run has changed the cohort since Amplitude was asked.
-    """
-    ran_at = known.audience.last_run_at
-    if ran_at is not None and ran_at > services.figures.sizes_at:
-        return None
-    return services.figures.sizes.get(known.audience.cohort_id or "")
 
-
-def badges(services: Services, known: AudienceSummary) -> Content:
-    """Every state of an audience, the most dangerous first, each with its sign."""
-    parts: list[Part] = []
-    for state in known.states(size_of(services, known)):
-        parts += ["  "] if parts else []
-        parts.append(
+def _days(
+    services: Services, known: AudienceSummary, days: Movement
+) -> list[tuple[str, Content | str]]:
+    """Who entered and left on each day that had any; the newest first."""
+    glyphs, rows = services.glyphs, list[tuple[str, Content | str]]()
+    sizes = members_over_time(known.members or 0, days)
+    width = len(f"{max(*days.entered, *days.left):,}") + 1
+    count = len(sizes)
+    for at in range(count - 1, -1, -1):
+        entered, left = days.entered[at], days.left[at]
+        if not entered and not left:
+            continue
+        ago = count - 1 - at
+        name = "today" if not ago else "yesterday" if ago == 1 else f"{ago} days ago"
+        plus = f"+{entered:,}" if entered else ""
+        minus = f"{glyphs.minus}{left:,}" if left else ""
+        rows.append(
             (
-                f"{status_sign(services.glyphs, state.status)} {state}",
-                TONE[STATUS_TONES[state.status]],
+                f"  {name}"[: LABELS - 1],
+                safe_text(
+                    (f"{plus:>{width}}", GOOD),
+                    "  ",
+                    (f"{minus:>{width}}", WARN),
+                    (f"  {sizes[at]:,}" if known.members is not None else "", MUTED),
+                ),
             )
         )
-    return safe_text(*parts)
-
-
-def _settings(audience_summary: AudienceSummary) -> Content:
-    known = audience_summary.audience
-    return safe_text(
-        ("by ", MUTED),
-        known.id_type.label,
-        ("  owner ", MUTED),
-        audience_summary.owner_email,
-        _origin(known.owner_email),
-        ("  name ", MUTED),
-        audience_summary.cohort_name,
-        _origin(known.cohort_name),
-        max_length=40,
-    )
-
-
-def _origin(override: str | None) -> Part:
-    return (" (override)", ACCENT) if override else (" (default)", MUTED)
+    return rows
 
 
 def _moves(services: Services, moves: Movement) -> Content:
@@ -206,6 +193,58 @@ def _moves(services: Services, moves: Movement) -> Content:
     )
 
 
+def _lag(services: Services, known: AudienceSummary) -> Content:
+    """How old the oldest change is that is still to be sent."""
+    since = known.count.pending_since if known.count else None
+    if not known.left.pending or since is None:
+        return safe_text(("none: nothing is pending", MUTED))
+    age = services.age_of(since)
+    return safe_text("oldest pending change ", (age, WARN))
+
+
+def _error(services: Services, error: LastError | None) -> Content:
+    if error is None:
+        return safe_text(("none", MUTED))
+    age = f"  {services.age_of(error.at)}" if error.at is not None else ""
+    return safe_text((error.text, BAD), (age, MUTED))
+
+
+def _identity(services: Services, audience_summary: AudienceSummary) -> Content:
+    known, dot = audience_summary.audience, f" {services.glyphs.dot} "
+    parts: list[Part] = [known.key]
+    if known.space_id:
+        parts += [(f"{dot}space ", MUTED), known.space_id]
+    if known.computation_id:
+        parts += [(f"{dot}computation ", MUTED), known.computation_id]
+    return safe_text(*parts, max_length=60)
+
+
+def _cohort(services: Services, audience_summary: AudienceSummary) -> Content:
+    known, glyphs = audience_summary.audience, services.glyphs
+    name: list[Part] = [audience_summary.cohort_name, _origin(known.cohort_name)]
+    if known.cohort_id is None:
+        return safe_text(
+            *name, (f"  {_LINKS[known.link]}; the next sync creates one", MUTED), max_length=60
+        )
+    theirs = size_of(services, audience_summary)
+    parts: list[Part] = [
+        *name,
+        f"  {known.cohort_id}",
+        (f" ({_LINKS[known.link]}) {glyphs.dot} ", MUTED),
+        number(audience_summary.delivered, glyphs),
+        (" by our ledger", MUTED),
+    ]
+    if theirs is None:
+        parts.append((f" {glyphs.dot} press u to check", MUTED))
+    else:
+        parts += [(", ", MUTED), number(theirs, glyphs), (" in Amplitude", MUTED)]
+    return safe_text(*parts, max_length=60)
+
+
+def _origin(override: str | None) -> Part:
+    return (" (override)", ACCENT) if override else (" (default)", MUTED)
+
+
 def _run(services: Services, audience_run: AudienceRun, ended_at: int | None) -> Content:
     run, counts, glyphs = audience_run.run, audience_run.counts, services.glyphs
     parts: list[Part] = [(str(run.status), _TONE.get(run.status, MUTED))]
@@ -213,6 +252,4 @@ def _run(services: Services, audience_run: AudienceRun, ended_at: int | None) ->
     parts.append(f"  {changes(counts.added, counts.removed, glyphs) or 'no one delivered'}")
     if counts.rejected:
         parts.append((f"  {counts.rejected:,} rejected", BAD))
-    if counts.note:
-        parts.append((f"  {counts.note}", MUTED))
     return safe_text(*parts, max_length=160)

@@ -1,14 +1,11 @@
 """Home: every audience and its cohort at a glance, and one of them in detail."""
 
-import asyncio
 from collections.abc import Hashable, Iterable
 from typing import ClassVar
 
-import msgspec
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container
-from textual.timer import Timer
 
 from amp_console.console.environment import DemoSession
 from amp_console.console.routes import (
@@ -25,19 +22,18 @@ from amp_console.console.screens.actions import Need
 from amp_console.console.screens.audiences.detail import AudienceDetail
 from amp_console.console.screens.audiences.rows import (
     COLUMNS,
+    STATUS,
     audience_row,
-    fitted_columns,
-    summary,
+    title,
 )
+from amp_console.console.screens.audiences.summaries import SummaryReader
 from amp_console.console.screens.base import BaseScreen
 from amp_console.console.screens.footer import Labelled, UsefulActions
-from amp_console.console.session import Session
-from amp_console.console.texts import safe_text
 from amp_console.console.widgets.filter_bar import FilterBar
 from amp_console.console.widgets.grid import Grid, RowsState
+from amp_console.console.widgets.split import BELOW, BELOW_LINES, BESIDE, Split
 from amp_console.ledger.audiences import AudienceNotFound, find_audience
-from amp_console.ledger.counts import Headcount
-from amp_console.sync.queries.status import AudienceSummary, audience_summaries
+from amp_console.sync.queries.status import AudienceSummary
 
 EMPTY = """\
 No audience yet.
@@ -46,15 +42,11 @@ Audiences appear by themselves from the events that Segment Engage sends.
 Press i to import a file of events: NDJSON or JSON (also .gz), the CSV of the
 AWS S3 destination, or an audience's CSV download. Nothing is sent by importing."""
 OPENING = "Opening…"
-WIDE = 110  # columns from which there is room for several states
-STATUS_ROOM, STATUS_ROOM_NARROW = 44, 18  # columns
 NO_CONNECTION = """\
 No Amplitude project is connected.
 
 Press 5, then n, to connect one."""
-COUNTING_SHARE = 0.05  # of the time, at most, that counting members takes while a job runs
-COUNTED_WITHIN = 0.3  # seconds that the first picture waits for the members to be counted
-DETAIL_DELAY = 0.08  # seconds the cursor has to rest on a row before its detail is read
+LIST_FRAME = 4  # lines of the list besides its rows: borders, header, filter
 
 
 class AudiencesScreen(BaseScreen):
@@ -99,26 +91,26 @@ audience under the cursor. Nothing is sent before you have seen the plan and con
     def __init__(self) -> None:
         super().__init__()
         self._known: dict[Hashable, AudienceSummary] = {}
-        self._counts: dict[int, Headcount] = {}  # as they were counted last
-        self._counted: Session | None = None  # of which session
-        self._next_count = 0.0  # monotonic seconds; while a job runs, no count before then
-        self._recount: Timer | None = None
+        self._summaries = SummaryReader(self, self._show, self.reload)
         self._is_linked = False  # the audience that the command line named was gone to
 
     def body(self) -> ComposeResult:
-        with Container(id="home"):
-            with Container(id="audiences", classes="panel") as panel:
-                panel.border_title = "Audiences"
-                yield FilterBar()
-                yield Grid(
-                    COLUMNS,
-                    empty=EMPTY,
-                    glyphs=self.services.glyphs,
-                    age=self.services.age_of,
-                    marks=True,
-                    id="list",
-                )
-            yield AudienceDetail(self.loader, lambda: self.current)
+        panel = Container(
+            FilterBar(),
+            Grid(
+                COLUMNS,
+                empty=EMPTY,
+                glyphs=self.services.glyphs,
+                age=self.services.age_of,
+                marks=True,
+                sort=STATUS,
+                id="list",
+            ),
+            id="audiences",
+            classes="panel",
+        )
+        panel.border_title = "Audiences"
+        yield Split(panel, AudienceDetail(self.loader, lambda: self.current), id="home")
 
     # Looking.
 
@@ -132,75 +124,42 @@ audience under the cursor. Nothing is sent before you have seen the plan and con
             else:
                 grid.show_notice(RowsState.UNKNOWN, NO_CONNECTION)
             return
-        cheap = await session.read(audience_summaries, session.connection, count_members=False)
-        if self._recount is not None:
-            self._recount.stop()
-        if self._can_wait(session, cheap):
-            self._show(cheap)
-            wait = self._next_count - self.services.timing.monotonic()
-            self._recount = self.set_timer(max(wait, 0.1), self.reload)
-            return
-        begun = self.services.timing.monotonic()
-        counting = asyncio.ensure_future(
-            session.read(audience_summaries, session.connection, now=self.services.timing.now)
-        )
-        try:
-            if not self._counts:  # a column of dashes that fills a moment later looks like news
-                await asyncio.wait({counting}, timeout=COUNTED_WITHIN)
-            if not counting.done():
-                self._show(cheap)
-            self._show(await counting)
-        finally:
-            counting.cancel()
-        now = self.services.timing.monotonic()
-        self._counted, self._next_count = session, now + (now - begun) / COUNTING_SHARE
+        await self._summaries.read(session)
         name = self.services.options.audience
         if name is not None and not self._is_linked:
             self._is_linked = True
             self.run_worker(_go_to(self, name))
 
-    def _can_wait(self, session: Session, found: list[AudienceSummary]) -> bool:
-        """Whether the members were counted recently enough for a tick of a job that runs.
-
-        A count reads every member (2,000,000 a second), and the tick comes each second. Everything
-        else on the screen is counted from indexes. Once no job runs, a change is
-        counted at once.
-        """
-        return (
-            self.services.jobs.is_busy
-            and session is self._counted
-            and self.services.timing.monotonic() < self._next_count
-            and all(item.audience.id in self._counts for item in found)
-        )
-
     def _show(self, found: list[AudienceSummary]) -> None:
-        self._counts.update((item.audience.id, item.count) for item in found if item.count)
-        found = [
-            msgspec.structs.replace(item, count=self._counts.get(item.audience.id))
-            for item in found
-        ]
         self._known = {item.audience.id: item for item in found}
         grid, services = self.query_one("#list", Grid), self.services
-        room = STATUS_ROOM if self.size.width >= WIDE else STATUS_ROOM_NARROW
-        rows = [audience_row(services, item, room) for item in found]
-        grid.reshape(fitted_columns(rows))
-        grid.show(rows)
-        self.query_one("#audiences").border_subtitle = safe_text(summary(services, found))
+        grid.show([audience_row(services, item) for item in found])
+        self._fit()
         # At once, or list and detail would show two numbers of the same users.
         detail = self.query_one(AudienceDetail)
         detail.update_summaries(self._known)
         detail.reload()
 
     def on_resize(self) -> None:
-        """Show as many states as there is room for now."""
-        self.reload()
+        self._fit()
+
+    def _fit(self) -> None:
+        """Give a short list above its detail the lines it needs; say what fits into its title."""
+        found, panel = list(self._known.values()), self.query_one("#audiences")
+        size, split = self.size, self.query_one(Split)
+        split.has_detail = bool(found)
+        is_below = BELOW <= size.width < BESIDE and bool(found)
+        lines = min(len(found) + LIST_FRAME, size.height // 2)
+        panel.styles.height = lines if is_below and size.height >= BELOW_LINES else "1fr"
+        room = (size.width * 3 // 5 if size.width >= BESIDE else size.width) - 8
+        panel.border_title = title(self.services, found, room) if found else "Audiences"
 
     # The detail.
 
     def on_grid_moved(self) -> None:
         """Show the detail of the row the cursor rests on."""
         self.action_keys.refresh()
-        self.set_timer(DETAIL_DELAY, self.query_one(AudienceDetail).reload)
+        self.query_one(AudienceDetail).reload()
 
     # Actions.
 
@@ -238,8 +197,12 @@ audience under the cursor. Nothing is sent before you have seen the plan and con
         return super().disabled_reason(action)
 
     def on_grid_opened(self) -> None:
-        """Open what is set for the audience."""
-        self.action_edit()
+        """Open the detail where it is not beside the list, else the settings of the audience."""
+        split = self.query_one(Split)
+        if split.is_alone and not split.is_entered:
+            split.enter()
+        else:
+            self.action_edit()
 
     def action_sync(self) -> None:
         """Plan a sync of the marked audiences, or of the one under the cursor."""

@@ -1,0 +1,73 @@
+"""The states of an audience as the console shows them everywhere: a sign and words, worst first."""
+
+from textual.content import Content
+
+from amp_console.console.context import Services
+from amp_console.console.glyphs import Glyphs
+from amp_console.console.texts import TONE, Part, safe_text
+from amp_console.console.widgets.grid import CellPart
+from amp_console.sync.queries.status import AudienceSummary, State, Status
+
+STATUS_TONES = {
+    Status.IN_SYNC: "good",
+    Status.PENDING: "warn",
+    Status.UNCERTAIN: "warn",
+    Status.REJECTED: "bad",
+    Status.BROKEN: "bad",
+    Status.OFF: "dim",
+    Status.NOT_LINKED: "warn",
+    Status.DIFFERS: "bad",
+    Status.LIVE: "accent",
+}
+"""The tone each status is shown in; its sign and word say the same."""
+
+
+def status_sign(glyphs: Glyphs, status: Status) -> str:
+    """Return the sign that is shown before a status's word."""
+    return {
+        Status.IN_SYNC: glyphs.circle,
+        Status.PENDING: glyphs.half,
+        Status.UNCERTAIN: glyphs.other_half,
+        Status.REJECTED: glyphs.triangle,
+        Status.BROKEN: glyphs.cross,
+        Status.OFF: glyphs.ring,
+        Status.NOT_LINKED: glyphs.dotted,
+        Status.DIFFERS: glyphs.triangle,
+        Status.LIVE: glyphs.live,
+    }[status]
+
+
+def states_now(services: Services, known: AudienceSummary) -> tuple[State, ...]:
+    """Every state of an audience by what the console knows now, the most severe first."""
+    live = services.jobs.live
+    is_followed = live is not None and known.audience.id in live.followed
+    return known.states(size_of(services, known), is_live=is_followed)
+
+
+def badges(services: Services, known: AudienceSummary) -> list[CellPart]:
+    """The states of an audience as cells show them."""
+    glyphs = services.glyphs
+    return [
+        CellPart(f"{status_sign(glyphs, state.status)} {state}", STATUS_TONES[state.status])
+        for state in states_now(services, known)
+    ]
+
+
+def badges_text(services: Services, known: AudienceSummary) -> Content:
+    """The states of an audience as one text."""
+    parts: list[Part] = []
+    for badge in badges(services, known):
+        parts += ["  "] if parts else []
+        parts.append((badge.text, TONE[badge.tone]))
+    return safe_text(*parts)
+
+
+def size_of(services: Services, known: AudienceSummary) -> int | None:
+    """The size of an audience's cohort in Amplitude.
+
+    None where it is not known, or where a run has changed the cohort since Amplitude was asked.
+    """
+    ran_at = known.audience.last_run_at
+    if ran_at is not None and ran_at > services.figures.sizes_at:
+        return None
+    return services.figures.sizes.get(known.audience.cohort_id or "")

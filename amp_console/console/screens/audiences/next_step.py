@@ -1,0 +1,29 @@
+"""What an operator does next about an audience, by its most severe state."""
+
+from collections.abc import Sequence
+
+from amp_console.sync.queries.status import AudienceSummary, State, Status
+from amp_console.text import plural
+
+_STEPS = {
+    Status.BROKEN: "Press l to link it to another cohort, or e to unlink it.",
+    Status.DIFFERS: "Press r to compare the cohort with the audience, and repair it.",
+    Status.REJECTED: "Press x to see who was rejected and why.",
+    Status.UNCERTAIN: "Nothing to do yet: a later sync confirms them again.",
+    Status.OFF: "Press t to include it in Sync all.",
+    Status.LIVE: "Nothing to do.",
+    Status.IN_SYNC: "Nothing to do.",
+}
+
+
+def next_step(known: AudienceSummary, states: Sequence[State]) -> str:
+    """Say what to do next; the keys are those of home."""
+    worst = states[0].status
+    if worst is Status.NOT_LINKED:
+        who = plural(known.members, "user") if known.members else "its members"
+        return f"Press s to sync: it creates the cohort and adds {who}."
+    if worst is Status.PENDING:
+        if any(state.status is Status.LIVE for state in states):
+            return "Nothing to do: the live session delivers what is pending."
+        return f"Press s to send {plural(known.left.pending, 'change')}."
+    return _STEPS[worst]

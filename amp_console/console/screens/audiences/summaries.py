@@ -1,0 +1,91 @@
+"""Reading all audiences for home: at once what is cheap, and their members not too often."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+from textual.screen import Screen
+from textual.timer import Timer
+
+from amp_console.console.context import services_of
+from amp_console.console.session import Session
+from amp_console.ledger.counts import Headcount
+from amp_console.sync.queries.status import AudienceSummary, audience_summaries
+
+COUNTING_SHARE = 0.05  # of the time, at most, that counting members takes while a job runs
+COUNTED_WITHIN = 0.3  # seconds that the first picture waits for the members to be counted
+
+
+class SummaryReader:
+    """Reads the summaries of all audiences.
+
+    A count of members reads each of them (2,000,000 a second), so while a job runs the last counts
+    are shown for a while. Everything else is counted from indexes.
+    """
+
+    def __init__(
+        self,
+        screen: Screen[Any],
+        show: Callable[[list[AudienceSummary]], None],
+        reload: Callable[[], None],
+    ) -> None:
+        """`show` gets what was read; `reload` is called when members may be counted again."""
+        self._screen = screen
+        self._show = show
+        self._reload = reload
+        self._counts: dict[int, Headcount] = {}  # as they were counted last
+        self._counted: Session | None = None  # of which session
+        self._next_count = 0.0  # monotonic seconds; while a job runs, no count before then
+        self._recount: Timer | None = None
+
+    async def read(self, session: Session) -> None:
+        """Read and show what is cheap, then how many members there are."""
+        timing = services_of(self._screen).timing
+        dead = await session.dead_runs()
+        cheap = await session.read(
+            audience_summaries, session.connection, count_members=False, dead=dead
+        )
+        if self._recount is not None:
+            self._recount.stop()
+        if self._can_wait(session, cheap):
+            self._show_counted(cheap)
+            wait = self._next_count - timing.monotonic()
+            self._recount = self._screen.set_timer(max(wait, 0.1), self._reload)
+            return
+        begun = timing.monotonic()
+        counting = asyncio.ensure_future(
+            session.read(audience_summaries, session.connection, now=timing.now, dead=dead)
+        )
+        try:
+            if not self._counts:  # a column of dashes that fills a moment later looks like news
+                await asyncio.wait({counting}, timeout=COUNTED_WITHIN)
+            if not counting.done():
+                self._show_counted(cheap)
+            self._show_counted(await counting)
+        finally:
+            counting.cancel()
+        now = timing.monotonic()
+        self._counted, self._next_count = session, now + (now - begun) / COUNTING_SHARE
+
+    def _can_wait(self, session: Session, found: list[AudienceSummary]) -> bool:
+        """Whether the members were counted recently enough for a tick of a job that runs.
+
+        The tick comes each second. Once no job runs, a change is counted at once.
+        """
+        services = services_of(self._screen)
+        return (
+            services.jobs.is_busy
+            and session is self._counted
+            and services.timing.monotonic() < self._next_count
+            and all(item.audience.id in self._counts for item in found)
+        )
+
+    def _show_counted(self, found: list[AudienceSummary]) -> None:
+        self._counts.update((item.audience.id, item.count) for item in found if item.count)
+        self._show(
+            [
+                msgspec.structs.replace(item, count=self._counts.get(item.audience.id))
+                for item in found
+            ]
+        )

@@ -1,0 +1,143 @@
+"""Who entered and left is counted once, by the time of the event, in the merge itself."""
+
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from amp_console.ledger import Db, Ledger, members, open_ledger, snapshots, sources
+from amp_console.ledger.audiences import audience
+from amp_console.ledger.members import NewestChanges
+from amp_console.ledger.membership_changes import (
+    DAY,
+    SHORT,
+    daily_movement,
+    members_over_time,
+    recent_movement,
+)
+from amp_console.ledger.snapshots import Snapshot
+from amp_console.values import Change, IdType
+from tests.ledger.helpers import REF, start
+
+NOW = 20_000 * DAY + DAY // 2  # noon
+HOUR = 3_600_000_000
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    with open_ledger(tmp_path / "ledger.db") as ledger:
+        start(ledger)
+        yield ledger
+
+
+def merge(ledger: Ledger, *changes: tuple[str, bool, int]) -> None:
+    """Merge one file of changes: who, whether they are in, and when."""
+    source = ledger.write(sources.begin_source, "events", None, 1)
+    newest = NewestChanges()
+    newest.add(
+        [
+            Change(REF, user, None, is_in, at, line)
+            for line, (user, is_in, at) in enumerate(changes, 1)
+        ]
+    )
+    ledger.write(members.merge, source, newest, {REF: start(ledger).id}, NOW)
+
+
+def by_day(ledger: Ledger, days: int = 3) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    moves = ledger.read(daily_movement, start(ledger), NOW, days)
+    return moves.entered, moves.left
+
+
+def lately(ledger: Ledger) -> tuple[int, int]:
+    """Who entered and left within the last hour."""
+    moves = ledger.read(recent_movement, start(ledger), NOW, HOUR // SHORT)
+    return sum(moves.entered), sum(moves.left)
+
+
+def test_who_entered_and_left_is_counted_by_the_day_of_the_event(ledger: Ledger) -> None:
+    merge(ledger, ("a", True, NOW - 2 * DAY), ("b", True, NOW - DAY), ("c", True, NOW - DAY))
+    merge(ledger, ("a", False, NOW), ("d", False, NOW))
+    assert by_day(ledger) == ((1, 2, 0), (0, 0, 1))
+
+
+def test_an_event_that_changes_nothing_is_not_counted(ledger: Ledger) -> None:
+    merge(ledger, ("a", True, NOW - DAY))
+    merge(ledger, ("a", True, NOW - HOUR // 2))
+    merge(ledger, ("a", True, NOW - HOUR // 2))
+    merge(ledger, ("a", False, NOW - 2 * DAY))
+    assert by_day(ledger) == ((0, 1, 0), (0, 0, 0))
+    assert lately(ledger) == (0, 0)
+
+
+def test_the_last_hour_is_counted_by_short_intervals(ledger: Ledger) -> None:
+    merge(ledger, ("a", True, NOW - 2 * HOUR), ("b", True, NOW - HOUR // 2), ("c", True, NOW))
+    merge(ledger, ("b", False, NOW - 1))
+    assert lately(ledger) == (2, 1)
+    merge(ledger, ("b", False, NOW - 1))
+    assert lately(ledger) == (2, 1)
+
+
+def test_short_intervals_do_not_pile_up(ledger: Ledger) -> None:
+    merge(ledger, ("a", True, NOW))
+    source = ledger.write(sources.begin_source, "events", None, 1)
+    newest = NewestChanges()
+    newest.add([Change(REF, "b", None, True, NOW + DAY, 1)])
+    ledger.write(members.merge, source, newest, {REF: start(ledger).id}, NOW + DAY)
+
+    def rows(db: Db) -> list[tuple[int]]:
+        return db.execute("SELECT at FROM membership_recent").fetchall()
+
+    assert ledger.read(rows) == [((NOW + DAY) // SHORT * SHORT,)]
+
+
+def test_a_list_counts_those_it_adds_and_those_who_left(ledger: Ledger) -> None:
+    merge(ledger, ("a", True, NOW - DAY), ("b", True, NOW - DAY))
+    known = start(ledger)
+    changes = [Change(REF, user, None, True, NOW, 1) for user in ("b", "c", "d")]
+    snapshot = Snapshot(known.id, 1, NOW, (IdType.USER_ID,))
+
+    def staged(db: Db) -> None:
+        snapshots.begin_staging(db, known.id)
+        snapshots.stage_changes(db, known.id, 1, changes)
+        assert snapshots.apply_snapshot(db, snapshot, 1) is None
+
+    ledger.write(staged)
+    assert by_day(ledger) == ((0, 2, 2), (0, 0, 1))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_changes_lead_back_from_today_to_the_members_of_every_day(
+    ledger: Ledger, seed: int
+) -> None:
+    rng = random.Random(seed)
+    sizes = []
+    for day in range(6, -1, -1):
+        merge(
+            ledger,
+            *(
+                (f"u{rng.randrange(40)}", rng.random() < 0.6, NOW - day * DAY + n)
+                for n in range(30)
+            ),
+        )
+        sizes.append(ledger.read(_members))
+    moves = ledger.read(daily_movement, start(ledger), NOW, 7)
+    # The newest event of someone in one file counts, so each day's file is one change at most.
+    assert members_over_time(sizes[-1], moves) == tuple(sizes)
+
+
+def _members(db: Db) -> int:
+    known = audience(db, 1)
+    return int(
+        db.execute(
+            "SELECT count(*) FROM member WHERE audience_id = ? AND is_member = 1", (known.id,)
+        ).fetchone()[0]
+    )
+
+
+def test_dates_beyond_all_reason_break_nothing(ledger: Ledger) -> None:
+    merge(ledger, ("a", True, -DAY), ("b", True, 250_000_000_000_000_000))
+    merge(ledger, ("a", False, -HOUR), ("b", False, 253_000_000_000_000_000))
+    entered, left = by_day(ledger)
+    assert sum(entered) <= 1
+    assert sum(left) <= 1
