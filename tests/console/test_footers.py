@@ -17,7 +17,7 @@ from amp_console.console.screens.footer import ALWAYS
 from amp_console.console.widgets.grid import Grid
 from amp_console.console.widgets.key_footer import KeyFooter
 from tests.console.harness import ConsoleHarness, picture, until, until_notified, until_shown
-from tests.console.sample_audiences import broken_events, connect_with_audiences
+from tests.console.sample_audiences import SHOPPERS, broken_events, connect_with_audiences, select
 
 pytestmark = pytest.mark.anyio
 TROUBLED = {"ctrl+h", "ctrl+i", "ctrl+j", "ctrl+m", "ctrl+s", "ctrl+q"}
@@ -138,6 +138,8 @@ async def test_what_fits_is_shown_and_no_key_is_cut(harness: ConsoleHarness) -> 
     for width in (50, 80, 120, 200):
         async with harness.open(size=(width, 24)) as pilot:
             await until_shown(pilot, "pending", "? Help")
+            select(pilot, SHOPPERS)
+            await until(pilot, lambda: "x Errors" not in footer_texts(pilot)[:2])
             shown[width] = footer_texts(pilot)
             assert all(text in picture(pilot).splitlines()[-1] for text in shown[width])
     assert shown[50] == ["s Sync", "/ Filter", "^p Commands", "? Help"]

@@ -12,7 +12,7 @@ from amp_console.ledger.runs import AudienceRun, RunStatus, runs_of_audience
 
 DAYS = 7
 HOUR = 30  # short intervals
-MOST_RUNS = 5  # among which an error is looked for
+MAX_RUNS = 5  # among which an error is looked for
 
 
 class LastError(msgspec.Struct, frozen=True):
@@ -33,7 +33,7 @@ class AudienceTrend(msgspec.Struct, frozen=True):
 
 def audience_trend(db: Db, known: Audience, now: int, dead: Collection[int] = ()) -> AudienceTrend:
     """Read it; that takes as long for any number of members. `dead`: as in `all_runs`."""
-    runs = runs_of_audience(db, known.id, MOST_RUNS, dead)
+    runs = runs_of_audience(db, known.id, MAX_RUNS, dead)
     return AudienceTrend(
         daily_movement(db, known, now, DAYS),
         recent_movement(db, known, now, HOUR),
