@@ -69,7 +69,7 @@ def total_of(counted: Iterable[AudienceCounts]) -> AudienceCounts:
 
 
 class Run(msgspec.Struct, frozen=True):
-    """One run, summed over its audiences. A run without an end is under way.
+    """One run, summed over its audiences, finished or not. A run without an end is under way.
 
     `tally` is what was read for it; `holder` names its process ("process 71 on desk"); `refused`
     are the requests that a receiver of webhooks refused, the most recent reason first. An
@@ -220,17 +220,24 @@ def run(db: Db, run_id: int, dead: Collection[int] = ()) -> Run | None:
 
 
 def run_audiences(db: Db, run_id: int) -> list[RunAudience]:
-    """What a run did for each of its audiences, by name."""
+    """What a run did for each of its audiences, by name, also for those that are under way."""
     rows = db.execute(
         f"SELECT audience.id, key, {LABEL}, pending, {_COUNTS} FROM run_audience "
-        "JOIN audience ON audience.id = audience_id WHERE run_id = ? "
-        "ORDER BY lower(coalesce(name, key)), audience.id",
+        "JOIN audience ON audience.id = audience_id WHERE run_id = ?",
         (run_id,),
     )
-    return [
+    recorded = [
         RunAudience(id_, key, name, _counts(counts), pending)
         for id_, key, name, pending, *counts in rows
     ]
+    under_way = [
+        RunAudience(known.id, known.key, known.name, counts, None)
+        for known, counts in (
+            (audience(db, audience_id), counts)
+            for audience_id, counts in _unrecorded(db, run_id, UNDER_WAY).items()
+        )
+    ]
+    return sorted(recorded + under_way, key=lambda item: (item.name.casefold(), item.audience_id))
 
 
 def runs_of_audience(
@@ -258,10 +265,23 @@ def _run(db: Db, row: Sequence[Any], dead: Collection[int]) -> Run:
     if status == RunStatus.RUNNING and id_ in dead:
         status, end = RunStatus.INTERRUPTED, _last_sign(db, id_)
     refused = refused_requests(db, id_) if kind == RunKind.LIVE else ()
-    rest = (*row[_SUMS:], holder, tuple(refused))
+    sums = row[_SUMS:]
+    if end is None or status == RunStatus.INTERRUPTED:
+        sums = _with_unrecorded(sums, _unrecorded(db, id_, "").values())
+    rest = (*sums, holder, tuple(refused))
     return Run(id_, RunKind(kind), start, end, RunStatus(status), note, ReadCounts(*tally), *rest)
 
 
+def _with_unrecorded(sums: Sequence[int], more: Collection[AudienceCounts]) -> tuple[int, ...]:
+    """Add what a run did for audiences that are under way to how many it has, and its counts."""
+    audiences, added, removed, rejected, requests, retries = sums
+    recorded = AudienceCounts(added, removed, rejected, requests, retries)
+    total = total_of([recorded, *more])
+    counts = total.added, total.removed, total.rejected, total.requests, total.retries
+    return (audiences + len(more), *counts)
+
+
+UNDER_WAY = "Under way."
 INTERRUPTED = "The process ended before this audience was finished."
 
 _LAST_SIGN = (
@@ -294,22 +314,40 @@ def _last_sign(db: Db, run_id: int) -> int:
     return int(db.execute(_LAST_SIGN, (run_id,)).fetchone()[0])
 
 
+# What the requests of a run say it did for the audiences that it has not recorded yet.
+_UNRECORDED = (
+    "SELECT audience_id, "
+    "sum(CASE WHEN is_settled AND operation = 'add' THEN size - skipped ELSE 0 END), "
+    "sum(CASE WHEN is_settled AND operation = 'remove' THEN size - skipped ELSE 0 END), "
+    "sum(skipped + refused), count(*) FROM ("
+    " SELECT request.*, kind = 'membership' AND state = 'confirmed' AS is_settled,"
+    "  coalesce(users, 0) AS refused"
+    " FROM request LEFT JOIN ("
+    "  SELECT rejection.request_id, count(*) AS users FROM rejection JOIN member"
+    "  ON rejection_id = rejection.id WHERE code = 'refused_by_amplitude'"
+    "  GROUP BY rejection.request_id) AS named ON named.request_id = request.id"
+    " WHERE run_id = ?1 AND audience_id NOT IN"
+    "  (SELECT audience_id FROM run_audience WHERE run_id = ?1)) AS done GROUP BY audience_id"
+)
+
+
+def _unrecorded(db: Db, run_id: int, note: str) -> dict[int, AudienceCounts]:
+    """What was done for the audiences that are not finished; retries are not known."""
+    rows = db.execute(_UNRECORDED, (run_id,))
+    return {
+        audience_id: AudienceCounts(added, removed, rejected, requests, note=note)
+        for audience_id, added, removed, rejected, requests in rows
+    }
+
+
 def _recount(db: Db, run_id: int) -> None:
-    """Keep what was done for the audiences that were not finished; retries are not known."""
-    db.execute(
+    """Keep what was done for the audiences that were not finished."""
+    db.executemany(
         "INSERT INTO run_audience "
         "(run_id, audience_id, added, removed, rejected, requests, note) "
-        "SELECT run_id, audience_id, "
-        "sum(CASE WHEN is_settled AND operation = 'add' THEN size - skipped ELSE 0 END), "
-        "sum(CASE WHEN is_settled AND operation = 'remove' THEN size - skipped ELSE 0 END), "
-        "sum(skipped + refused), count(*), ? FROM ("
-        " SELECT request.*, kind = 'membership' AND state = 'confirmed' AS is_settled,"
-        "  coalesce(users, 0) AS refused"
-        " FROM request LEFT JOIN ("
-        "  SELECT rejection.request_id, count(*) AS users FROM rejection JOIN member"
-        "  ON rejection_id = rejection.id WHERE code = 'refused_by_amplitude'"
-        "  GROUP BY rejection.request_id) AS named ON named.request_id = request.id"
-        " WHERE run_id = ?) AS done GROUP BY run_id, audience_id "
-        "ON CONFLICT (run_id, audience_id) DO NOTHING",
-        (INTERRUPTED, run_id),
+        "VALUES (?, ?, ?, ?, ?, ?, ?)",
+        [
+            (run_id, id_, c.added, c.removed, c.rejected, c.requests, c.note)
+            for id_, c in _unrecorded(db, run_id, INTERRUPTED).items()
+        ],
     )

@@ -47,7 +47,7 @@ async def test_a_run_ends_with_what_it_changed_and_what_to_look_at(
             "1 user was rejected: press x to see who and why.",
             "21/21",
         )
-        await until_shown(pilot, "Rejected (1)")
+        await until_shown(pilot, "Rejected now (1)")
         assert "Amplitude does" in picture(pilot)
 
 
@@ -256,7 +256,7 @@ async def test_requests_are_logged_and_each_is_shown_whole(harness: ConsoleHarne
         await until_shown(pilot, "Copied")
         assert "skip_invalid_ids" in (harness.environment.folders.data / "copied.txt").read_text()
         await pilot.press("escape", "escape")
-        await until_shown(pilot, "Rejected (1)")
+        await until_shown(pilot, "Rejected now (1)")
 
 
 async def test_keys_are_in_no_picture_and_in_no_copy(

@@ -7,6 +7,7 @@ from pathlib import Path
 from amp_console.ledger import Ledger, deliveries, open_ledger
 from amp_console.ledger.deliveries import RequestAnswer
 from amp_console.ledger.runs import (
+    UNDER_WAY,
     AudienceCounts,
     RunStatus,
     all_runs,
@@ -116,6 +117,11 @@ def test_what_a_dead_run_did_is_kept(ledger: Ledger) -> None:
         ledger.write(deliveries.refuse, take(1, 40), ["u3"], RequestAnswer(50, 400, "malformed"))
         ledger.write(deliveries.void, take(2, 60).request_id, RequestAnswer(70, 503, "down"))
         take(2, 80)  # and dies
+        under_way = ledger.read(run, run_id)
+        (line,) = ledger.read(run_audiences, run_id)
+    assert under_way is not None
+    assert (under_way.added, under_way.rejected, under_way.requests) == (2, 2, 4)
+    assert (line.counts.added, line.counts.requests, line.counts.note) == (2, 4, UNDER_WAY)
     with open_ledger(ledger.url) as later:
         (item,) = later.read(run_audiences, run_id)
         assert item.counts == AudienceCounts(2, 0, 2, 4, 0, item.counts.note)

@@ -1,6 +1,6 @@
 """The panels of the live screen: the audiences, and the sources beside the last changes."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
@@ -32,6 +32,12 @@ class LiveAudiences(Vertical):
     def grid(self) -> Grid:
         """The list."""
         return self.query_one(Grid)
+
+    @property
+    def key(self) -> Hashable | None:
+        """The row under the cursor; None also before the list is composed."""
+        grids = self.query(Grid)
+        return grids.first().key if grids else None
 
     def show_rows(self, columns: Sequence[Column], audience_rows: Sequence[Row]) -> None:
         """Show audiences under these columns; the title counts them."""

@@ -101,7 +101,7 @@ v shows the last changes where there is no room for them beside the sources."""
         now = job.snapshot if job is not None and not job.is_over else None
         if now is None:
             return None
-        key = self._audiences.grid.key
+        key = self._audiences.key
         return next((audience for audience in now.audiences if audience.audience_id == key), None)
 
     async def load(self) -> None:
@@ -181,7 +181,7 @@ v shows the last changes where there is no room for them beside the sources."""
         return reason or super().disabled_reason(action)
 
     def _run_id(self) -> int | None:
-        return actions.run_id(self._job, self._others, self._audiences.grid.key)
+        return actions.run_id(self._job, self._others, self._audiences.key)
 
     def _do(self, work: Awaitable[None]) -> None:
         """Do something that changes the session, and show it."""

@@ -19,7 +19,7 @@ from amp_console.ledger.runs import RunKind
 from amp_console.text import plural
 
 NONE_SENT = "No request yet."
-NONE_REJECTED = "No one is rejected."
+NONE_REJECTED = "No user of this run is rejected now."
 _KINDS = {
     RunKind.SYNC: "Sync",
     RunKind.COMPARE: "Comparison",
@@ -200,4 +200,4 @@ class RejectedPanel(Vertical):
         grid.reshape(run_rows.REASONS_OF_SEVERAL if of_several else run_rows.REASONS)
         grid.show(rows)
         total = sum(group.count for group in groups)
-        self.border_title = safe_text(f"Rejected ({total:,})" if total else "Rejected")
+        self.border_title = safe_text(f"Rejected now ({total:,})" if total else "Rejected now")

@@ -1,0 +1,352 @@
+"""Where the console and its commands show numbers, and how to read them there.
+
+Each reading returns facts: what is counted, and the number in that place. One fact has one value,
+wherever it is read. A new screen with numbers adds a row to `READINGS`; one that shows a number
+twice names the places after an @.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from typing import Any, NamedTuple
+
+from textual.pilot import Pilot
+from textual.worker import WorkerCancelled
+
+from amp_console.console.routes import MainScreen, OpenPlan, OpenRun, Visit
+from amp_console.console.widgets.grid import Grid
+from amp_console.ledger.audiences import Audience, all_audiences
+from amp_console.ledger.runs import all_runs
+from tests.cli.inside import run_inside
+from tests.console.harness import ConsoleHarness, console, picture, services
+
+Facts = Mapping[str, object]
+NEWEST = 2  # runs whose screens are read
+FUNNEL = ("read", "filtered", "pending", "retrying", "failed", "delivered")
+RUN_COUNTS = ("added", "removed", "rejected", "requests")
+
+
+class Reading(NamedTuple):
+    """One place with numbers: what it is called, the screen to go to first, and how to read it."""
+
+    where: str
+    screen: MainScreen | None
+    read: Callable[["Reader"], Awaitable[Facts]]
+
+
+class Reader:
+    """Reads what one console shows, and what commands print of the same ledger."""
+
+    def __init__(self, harness: ConsoleHarness, pilot: Pilot[None]) -> None:
+        self.harness = harness
+        self.pilot = pilot
+
+    async def go_to(self, screen: MainScreen) -> None:
+        services(self.pilot).navigate(Visit(screen))
+        await self.settle()
+
+    async def settle(self) -> None:
+        """Wait until the screen in front has read what it shows."""
+        app = console(self.pilot)
+        await self.pilot.pause()
+        while waiting := [worker for worker in app.workers if worker.group in LOADING]:
+            with suppress(WorkerCancelled):  # a newer one reads the same
+                await app.workers.wait_for_complete(waiting)
+            await self.pilot.pause()
+
+    def grid(self, selector: str) -> Grid:
+        return self.pilot.app.screen.query_one(selector, Grid)
+
+    def rows(self, selector: str) -> list[dict[str, str]]:
+        """The rows of a grid, by the labels of its columns."""
+        grid = self.grid(selector)
+        labels = [column.label for column in grid.columns]
+        rows = (grid.rows.get(index) for index in range(len(grid.rows)))
+        return [
+            dict(zip(labels, (cell.text for cell in row.cells), strict=True))
+            for row in rows
+            if row is not None
+        ]
+
+    def text(self, selector: str) -> str:
+        """The text of a widget."""
+        return str(self.pilot.app.screen.query_one(selector).render())
+
+    def title(self, selector: str) -> str:
+        """The texts in a panel's border."""
+        panel = self.pilot.app.screen.query_one(selector)
+        return f"{panel.border_title} {panel.border_subtitle}"
+
+    def command(self, *arguments: str) -> Any:
+        """The document that a command prints."""
+        ended = run_inside((*arguments, "--json"), self.harness.environ)
+        assert ended.status == 0, ended
+        return ended.document
+
+    @property
+    def audiences(self) -> list[Audience]:
+        session = services(self.pilot).session
+        assert session is not None
+        return session.screen_ledger.read(all_audiences)
+
+    @property
+    def run_ids(self) -> list[int]:
+        session = services(self.pilot).session
+        assert session is not None
+        return [run.id for run in session.screen_ledger.read(all_runs)]
+
+
+LOADING = {"look", "users", "detail", "requests", "counts", "lines", "load", "page"}
+"""Groups of workers that read what a screen shows."""
+
+
+def number(text: str) -> int:
+    """A number as it is written: "1,204", "" and a dash are none."""
+    digits = re.sub(r"[^\d]", "", text)
+    return int(digits) if digits else 0
+
+
+def counted(text: str, noun: str) -> int:
+    """The number before a noun, 0 where the text does not name it."""
+    found = re.search(rf"([\d,]+) {noun}", text)
+    return number(found[1]) if found else 0
+
+
+# The places.
+
+
+async def _place_bar(reader: Reader) -> Facts:
+    shown = picture(reader.pilot).splitlines()[1]
+    audiences = re.search(r"Audiences +([\d,]+)", shown)
+    errors = re.search(r"Errors +([\d,]+)", shown)
+    return {
+        "audiences": number(audiences[1]) if audiences else 0,
+        "rejected": number(errors[1]) if errors else 0,
+    }
+
+
+async def _home_rows(reader: Reader) -> Facts:
+    facts: dict[str, object] = {}
+    rows = reader.rows("#list")
+    for row in rows:
+        name = row["Audience"]
+        add, _, remove = row["Pending"].partition("−")
+        facts[f"{name}: members"] = number(row["Members"])
+        facts[f"{name}: pending"] = number(add) + number(remove)
+        facts[f"{name}: rejected"] = number(row["Rejected"])
+    facts["audiences"] = len(rows)
+    facts["rejected"] = sum(number(row["Rejected"]) for row in rows)
+    return facts
+
+
+async def _audiences_command(reader: Reader) -> Facts:
+    facts: dict[str, object] = {}
+    documents = reader.command("audiences")
+    for document in documents:
+        name = document["name"]
+        facts[f"{name}: members"] = document["members"]
+        facts[f"{name}: pending"] = document["pending_add"] + document["pending_remove"]
+        facts[f"{name}: rejected"] = document["rejected"]
+    facts["audiences"] = len(documents)
+    facts["rejected"] = sum(document["rejected"] for document in documents)
+    return facts
+
+
+async def _errors_groups(reader: Reader) -> Facts:
+    of_audience: dict[str, int] = defaultdict(int)
+    total = 0
+    for row in reader.rows("#groups"):
+        if row["Reason"] == "All reasons":
+            total = number(row["Users"])
+        else:
+            of_audience[row["Audience"]] += number(row["Users"])
+    names = [audience.name for audience in reader.audiences]
+    return {
+        "rejected": total,
+        "invalid": counted(reader.title("#groups-panel"), "invalid event"),
+        **{f"{name}: rejected": of_audience[name] for name in names},
+    }
+
+
+async def _errors_users(reader: Reader) -> Facts:
+    if not reader.rows("#groups"):
+        return {}
+    return {"rejected": counted(reader.title("#users-panel"), "users?")}
+
+
+async def _errors_command(reader: Reader) -> Facts:
+    document = reader.command("errors")
+    return {"rejected": len(document["rejected"]), "invalid": document["invalid"]}
+
+
+async def _runs_rows(reader: Reader) -> Facts:
+    facts: dict[str, object] = {}
+    for row in reader.rows("#list"):
+        run = f"run {row['Run']}"
+        for word in RUN_COUNTS:
+            facts[f"{run}: {word}"] = number(row[word.capitalize()])
+        facts[f"{run}: outcome"] = row["Outcome"].split(" ", 1)[1]
+    return facts
+
+
+async def _runs_command(reader: Reader) -> Facts:
+    documents = reader.command("runs")
+    counts = {
+        f"run {document['run']}: {word}": document[word]
+        for document in documents
+        for word in RUN_COUNTS
+    }
+    delivered = {
+        f"run {document['run']}: delivered": document["added"] + document["removed"]
+        for document in documents
+    }
+    return counts | delivered
+
+
+async def _run_screens(reader: Reader) -> Facts:
+    """The newest runs' own screens: sentence, table, funnel and list of requests."""
+    facts: dict[str, object] = {}
+    for run_id in reader.run_ids[:NEWEST]:
+        services(reader.pilot).navigate(OpenRun(run_id))
+        await reader.settle()
+        rows = reader.rows("#bars")
+        facts[f"run {run_id}: rejected"] = sum(number(row["Rejected"]) for row in rows)
+        facts[f"run {run_id}: requests"] = sum(number(row["Requests"]) for row in rows)
+        facts[f"run {run_id}: requests @title"] = number(reader.title("#requests"))
+        facts[f"run {run_id}: requests @rows"] = len(reader.grid("#log").rows)
+        sentence = reader.text("#headline")
+        if "added" in sentence:
+            for word in ("added", "removed"):
+                facts[f"run {run_id}: {word}"] = counted(sentence, word)
+            facts[f"run {run_id}: requests @sentence"] = counted(sentence, "request")
+        funnel = dict(zip(FUNNEL, map(number, _numbers(reader.text("#funnel"))), strict=True))
+        facts[f"run {run_id}: delivered"] = funnel["delivered"]
+        facts[f"run {run_id}: rejected @funnel"] = funnel["failed"]
+        console(reader.pilot).pop_screen()
+        await reader.settle()
+    return facts
+
+
+def _numbers(funnel: str) -> list[str]:
+    """The numbers of a funnel, which are below its words, between arrows."""
+    return funnel.splitlines()[1].split("→")
+
+
+async def _plan(reader: Reader) -> Facts:
+    """The plan of all audiences that are enabled."""
+    ids = tuple(audience.id for audience in reader.audiences)
+    services(reader.pilot).navigate(OpenPlan(ids))
+    await reader.settle()
+    facts = {
+        f"{row['Audience']}: pending": number(row["Add"]) + number(row["Remove"])
+        for row in reader.rows("#audiences")
+    }
+    console(reader.pilot).pop_screen()
+    await reader.settle()
+    return facts
+
+
+async def _plan_command(reader: Reader) -> Facts:
+    return {
+        f"{audience['name']}: pending": audience["add"] + audience["remove"]
+        for audience in reader.command("sync", "--dry-run")["audiences"]
+    }
+
+
+async def _progress(reader: Reader) -> Facts:
+    """How far the sync under way is: the line on top, and the run's sentence."""
+    job = services(reader.pilot).jobs.sync
+    if job is None or job.is_over:
+        return {}
+    services(reader.pilot).navigate(OpenRun())
+    await reader.settle()
+    share = re.search(r"sync (\d+)%", picture(reader.pilot).splitlines()[0])
+    done = re.search(r"([\d,]+) of ([\d,]+) users", reader.text("#headline"))
+    rows = [row["Users"].split("/") for row in reader.rows("#bars")]
+    console(reader.pilot).pop_screen()
+    await reader.settle()
+    if share is None or done is None:
+        return {}
+    return {
+        "sync: percent @top": int(share[1]),
+        "sync: percent @sentence": 100 * number(done[1]) // number(done[2]),
+        "sync: done @sentence": number(done[1]),
+        "sync: done @rows": sum(number(row[0]) for row in rows),
+        "sync: total @sentence": number(done[2]),
+        "sync: total @rows": sum(number(row[1]) for row in rows if len(row) > 1),
+    }
+
+
+async def _log_lines(reader: Reader) -> Facts:
+    entries = reader.rows("#lines")
+    return _facts_of_log(row["What happened"] for row in entries) | {
+        "log entries": counted(reader.title("#log"), "entr(?:y|ies)"),
+        "log entries of all kinds": number(reader.text("KindBar").split("   ")[0]),
+    }
+
+
+async def _log_command(reader: Reader) -> Facts:
+    document = reader.command("log", "--limit", "0")
+    facts = _facts_of_log(entry["text"] for entry in document["entries"])
+    total = document["total"]
+    return facts | {"log entries": total, "log entries of all kinds": len(document["entries"])}
+
+
+def _facts_of_log(texts: Any) -> dict[str, object]:
+    facts: dict[str, object] = {}
+    for text in texts:
+        if (ended := re.search(r" ended: run (\d+), ([a-z ]+)\. (.*)", text)) is None:
+            continue
+        run, outcome, figures = f"run {ended[1]}", ended[2], ended[3]
+        facts[f"{run}: outcome"] = outcome
+        if "compared" not in figures:
+            for word in RUN_COUNTS:
+                facts[f"{run}: {word}"] = counted(figures, word.removesuffix("s"))
+        else:
+            facts[f"{run}: missing"] = counted(figures, "missing")
+            facts[f"{run}: extra"] = counted(figures, "extra")
+    return facts
+
+
+async def _live_rows(reader: Reader) -> Facts:
+    live = services(reader.pilot).jobs.live
+    if live is None or live.snapshot is None:
+        return {}
+    run, rows = f"run {live.snapshot.run_id}", reader.rows("#list")
+    return {
+        f"{run}: {word}": sum(number(row[word.capitalize()]) for row in rows) for word in RUN_COUNTS
+    }
+
+
+READINGS = (
+    Reading("the place bar", MainScreen.AUDIENCES, _place_bar),
+    Reading("home's rows", MainScreen.AUDIENCES, _home_rows),
+    Reading("audiences --json", None, _audiences_command),
+    Reading("the groups under Errors", MainScreen.ERRORS, _errors_groups),
+    Reading("the users under Errors", MainScreen.ERRORS, _errors_users),
+    Reading("the place bar at Errors", MainScreen.ERRORS, _place_bar),
+    Reading("errors --json", None, _errors_command),
+    Reading("the list of runs", MainScreen.RUNS, _runs_rows),
+    Reading("runs --json", None, _runs_command),
+    Reading("the screen of each run", MainScreen.RUNS, _run_screens),
+    Reading("the sync under way", MainScreen.RUNS, _progress),
+    Reading("the plan", MainScreen.AUDIENCES, _plan),
+    Reading("sync --dry-run --json", None, _plan_command),
+    Reading("the log", MainScreen.EVENTS, _log_lines),
+    Reading("log --json", None, _log_command),
+    Reading("live", MainScreen.LIVE, _live_rows),
+)
+
+
+async def contradictions(reader: Reader) -> dict[str, dict[str, object]]:
+    """Read every place; return the facts that two places disagree about, with what each says."""
+    said: dict[str, dict[str, object]] = defaultdict(dict)
+    for reading in READINGS:
+        if reading.screen is not None:
+            await reader.go_to(reading.screen)
+        for fact, value in (await reading.read(reader)).items():
+            name, _, detail = fact.partition(" @")
+            said[name][f"{reading.where} {detail}".strip()] = value
+    assert len(said["rejected"]) > 4, "too little was read"
+    return {fact: values for fact, values in said.items() if len(set(values.values())) > 1}

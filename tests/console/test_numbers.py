@@ -1,0 +1,129 @@
+"""No number contradicts another: a day at the console, with every number read after each step."""
+
+import asyncio
+import json
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from textual.pilot import Pilot
+
+from amp_console.console.jobs.live import LiveJob, paths
+from amp_console.ledger.rejected import RejectedFilter
+from amp_console.simulator import Simulator
+from amp_console.sync.delivery.retry import retry
+from amp_console.sync.live.options import LiveOptions
+from tests.console.gate import gate_sleeps, rate_limit, start_sync
+from tests.console.harness import ConsoleHarness, console, services, until, until_shown
+from tests.console.readings import Reader, contradictions
+from tests.console.sample_audiences import (
+    FRESH,
+    GHOSTS,
+    LAPSED,
+    SHOPPERS,
+    broken_events,
+    connect_with_audiences,
+)
+from tests.sync.workspace import Workspace, event
+
+pytestmark = pytest.mark.anyio
+MAX_READS = 5  # until what a step began is seen everywhere
+
+Step = Callable[[Workspace], Coroutine[Any, Any, object]]
+
+
+class Day:
+    """A console, and another process on the same ledger; after each step the numbers agree."""
+
+    def __init__(self, harness: ConsoleHarness, pilot: Pilot[None]) -> None:
+        self.harness = harness
+        self.pilot = pilot
+        self.reader = Reader(harness, pilot)
+
+    async def elsewhere(self, step: Step) -> None:
+        """Do something in another process, as far as the console can see."""
+        connection = self.harness.environment.connections.pick(None)
+
+        def work() -> None:
+            with self.harness.workspace(connection) as workspace:
+                workspace.files = 100
+                asyncio.run(step(workspace))
+
+        with ThreadPoolExecutor(1) as thread:
+            await asyncio.wrap_future(thread.submit(work))
+        services(self.pilot).publish_ledger_change()
+
+    async def check(self, step: str) -> None:
+        """Compare every number that is shown in two places."""
+        found: dict[str, dict[str, object]] = {}
+        for _ in range(MAX_READS):
+            if not (found := await contradictions(self.reader)):
+                return
+        raise AssertionError(f"{step}: {json.dumps(found, indent=2, ensure_ascii=False)}")
+
+
+async def _import_with_errors(workspace: Workspace) -> None:
+    workspace.read([event("s1", False, 120, audience=SHOPPERS), event(None, True)])
+    workspace.read([event(f"ghost-{n}", True, 120, audience=FRESH) for n in range(5)])
+
+
+async def _drift_and_compare(workspace: Workspace) -> None:
+    workspace.remove_in_amplitude("l1", "l2", key=LAPSED)
+    await workspace.compare(LAPSED)
+
+
+async def _repair(workspace: Workspace) -> None:
+    await workspace.apply(await workspace.compare(LAPSED))
+
+
+async def _retry(workspace: Workspace) -> None:
+    audience_id = workspace.audience(GHOSTS).id
+    retry(workspace.ledger, workspace.connection, RejectedFilter(audience_id=audience_id))
+
+
+async def test_on_no_step_of_a_day_does_a_number_contradict_another(
+    harness: ConsoleHarness, simulator: Simulator, tmp_path: Path
+) -> None:
+    connect_with_audiences(harness, broken_events)
+    gate = gate_sleeps(harness)
+    async with harness.open(size=(160, 50)) as pilot:
+        day = Day(harness, pilot)
+        await until_shown(pilot, GHOSTS)
+        await day.elsewhere(_import_with_errors)
+        await day.check("after an import with invalid events")
+
+        rate_limit(simulator)
+        console(pilot).action_go("audiences")
+        await start_sync(pilot, "rate limited")
+        await day.check("while a sync waits for a rate limit")
+        gate.open()
+        await until(pilot, lambda: not services(pilot).jobs.is_busy)
+        await day.check("after a sync with a rate limit and rejected users")
+
+        await day.elsewhere(_drift_and_compare)
+        await day.check("after a comparison that found drift")
+        await day.elsewhere(_repair)
+        await day.elsewhere(_retry)
+        await day.check("after a repair and a retry of rejected users")
+
+        file = tmp_path / "growing.ndjson"
+        file.write_text(json.dumps(event("new-1", True, 300, audience=LAPSED)) + "\n")
+        live = _follow(pilot, file)
+        await until(pilot, lambda: live.snapshot is not None and live.snapshot.counts.added > 0)
+        await day.check("during a live session")
+        live.cancel()
+        await until(pilot, lambda: live.is_over)
+        await day.check("after a live session")
+
+
+def _follow(pilot: Pilot[None], file: Path) -> LiveJob:
+    session = services(pilot).session
+    assert session is not None
+    options = LiveOptions(services(pilot).environment.flush_seconds, create=True)
+    timing, publish = services(pilot).timing, services(pilot).publish
+    job = LiveJob(session, paths(str(file)), options, timing, publish)
+    services(pilot).jobs.live = job
+    job.start()
+    return job
