@@ -80,7 +80,7 @@ async def test_a_test_says_what_amplitude_says(harness: ConsoleHarness) -> None:
         await until_shown(pilot, "Amplitude accepted the keys. This project has no cohorts yet.")
         harness.simulator.faults.set([Rule(Answer(503))])
         await pilot.press("t")
-        await until_shown(pilot, "Amplitude had could not answer")
+        await until_shown(pilot, "Amplitude could not answer (status 503)")
 
 
 async def test_read_only_is_turned_on_and_off_and_seen_at_once(harness: ConsoleHarness) -> None:

@@ -39,7 +39,7 @@ async def test_a_page_that_cant_be_fetched_is_told_and_ends_nothing(
         fails.clear()
         assert console(pilot)._exception is None
         assert (
-            "failed (SQLITE_INTERRUPT). What it held before is kept"
+            "failed (SQLITE_INTERRUPT). Everything before is kept"
             in services(pilot).notifications.entries[-1].text
         )
         await pilot.press("home", "end")

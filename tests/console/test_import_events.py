@@ -140,7 +140,7 @@ async def test_a_snapshot_that_removes_many_is_confirmed_first(
             assert (left.add, left.remove) == (0, 0)
         await pilot.press("y" if is_confirmed else "n")
         if is_confirmed:
-            await until_shown(pilot, "2 members have left: they are not in the snapshot.")
+            await until_shown(pilot, "2 members left: they are not in the snapshot.")
         else:
             await until_shown(pilot, "The snapshot was not confirmed. Nothing was changed.")
     with harness.workspace(connection) as workspace:
@@ -171,7 +171,7 @@ async def test_a_damaged_snapshot_removes_no_one_unless_the_operator_insists(
         await pilot.press("a")
         await until_shown(pilot, "Apply this snapshot?")
         await pilot.press("y")
-        await until_shown(pilot, "1 member has left: they are not in the snapshot.")
+        await until_shown(pilot, "1 member left: they are not in the snapshot.")
     with harness.workspace(connection) as workspace:
         assert workspace.ledger.read(outstanding, workspace.audience()).remove == 1
 
@@ -221,7 +221,7 @@ async def test_a_complete_snapshot_lets_the_others_leave(
         await until_shown(pilot, "It removes 1 of the 2 members")
         await pilot.press("y")
 
-        await until_shown(pilot, "1 member has left: they are not in the snapshot.")
+        await until_shown(pilot, "1 member left: they are not in the snapshot.")
     with harness.workspace(connection) as workspace:
         assert workspace.ledger.read(outstanding, workspace.audience()).remove == 1
 

@@ -162,7 +162,7 @@ async def test_amplitude_goes_down_in_the_middle(
             pilot,
             "stopped",
             "50 users still pending",
-            "Gave up after trouble 8 times in a row",
+            "Gave up after 8 failures in a row",
             "The next sync delivers what is pending.",
             "✖ 503",
         )
