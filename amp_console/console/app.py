@@ -3,20 +3,19 @@
 import sys
 import threading
 import traceback
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from functools import partial
 from typing import ClassVar
 
 from rich.text import Text
 from textual import events
-from textual.app import App, SystemCommand
+from textual.app import App
 from textual.binding import Binding, BindingType
 from textual.driver import Driver
 from textual.filter import LineFilter
 from textual.notifications import SeverityLevel
-from textual.screen import Screen
 
 from amp_console.connections import Connection, KeySource
-from amp_console.console.appearance import DARK, LIGHT
 from amp_console.console.context import Services
 from amp_console.console.environment import Environment, LaunchOptions
 from amp_console.console.failures import KNOWN
@@ -82,20 +81,25 @@ class ConsoleApp(App[None]):
     def watch_theme(self, theme: str) -> None:
         self.services.appearance.theme_changed(theme)
 
-    def search_themes(self) -> None:
-        """Choose other colours by their name."""
-        from textual.theme import ThemeProvider
+    def action_themes(self) -> None:
+        """Choose other colours by name."""
+        from amp_console.console.dialogs.palette import Palette, PaletteEntry
 
-        from amp_console.console.palette import Palette
+        entries = [
+            PaletteEntry(
+                name,
+                "dark" if theme.dark else "light",
+                self.services.glyphs.mark if name == self.theme else "",
+                partial(setattr, self, "theme", name),
+            )
+            for name, theme in sorted(self.available_themes.items())
+        ]
+        palette = Palette(entries, title="Theme", placeholder="a theme")
+        self.push_screen(palette, lambda entry: entry.run() if entry is not None else None)
 
-        self.push_screen(Palette(providers=[ThemeProvider], placeholder="Search for themes…"))
-
-    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
-        """Every action of the screen and of the console, by name."""
-        yield from self.navigator.commands(screen)
-        yield SystemCommand("Theme", "Choose other colours", self.action_change_theme)
-        switch = self.services.appearance.switch_theme
-        yield SystemCommand("Light or dark", f"{DARK} or {LIGHT}", switch)
+    def action_switch_theme(self) -> None:
+        """Switch between the dark theme and the light one."""
+        self.services.appearance.switch_theme()
 
     # Start and end.
 
@@ -222,11 +226,8 @@ class ConsoleApp(App[None]):
             self.push_screen(TroubleDialog(demo))
 
     def action_command_palette(self) -> None:
-        """Find an action by its name."""
-        from amp_console.console.palette import Palette
-
-        if not isinstance(self.screen, Palette):
-            self.push_screen(Palette(id="--command-palette"))
+        """Find an action, an audience or a person by name."""
+        self.navigator.show_commands()
 
 
 async def find_keys(services: Services, connection: Connection) -> tuple[Credentials, KeySource]:

@@ -5,12 +5,12 @@ This is the only module that imports screens, and it imports one when it is firs
 
 import asyncio
 import importlib
-from collections.abc import Callable, Iterator
 from dataclasses import fields
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from textual.app import App, SystemCommand
-from textual.binding import Binding, BindingsMap
+from textual.app import App
+from textual.binding import BindingsMap
 from textual.screen import Screen
 
 from amp_console.connections import SettingsError
@@ -33,11 +33,13 @@ from amp_console.console.routes import (
     OpenRun,
     Replace,
     Route,
+    ShowAudience,
     Visit,
 )
 from amp_console.ledger import LedgerError
 
 if TYPE_CHECKING:
+    from amp_console.console.dialogs.palette import PaletteEntry
     from amp_console.console.screens.base import BaseScreen
 
 MAIN = {
@@ -73,12 +75,15 @@ class Navigator:
     def __init__(self, app: App[Any], services: Services) -> None:
         self._app = app
         self._services = services
+        self._recent: list[str] = []  # names of commands, the one used last first
 
     def open(self, route: Route) -> None:
         """Show the screen of a route."""
         match route:
             case Visit(main):
                 self._visit(main)
+            case ShowAudience(audience_id):
+                self._show_audience(audience_id)
             case Replace(inner):
                 self._app.switch_screen(_screen_of(inner))
             case _:
@@ -155,31 +160,36 @@ class Navigator:
             about = HelpScreen(screen, screen.NAME, screen.HELP, screen.disabled_reason)
             self._app.push_screen(about)
 
-    def commands(self, screen: Screen[object]) -> Iterator[SystemCommand]:
-        """Every binding of the screen and of the application that has a name."""
+    def show_commands(self) -> None:
+        """Let every action, audience and person be found by name; those used last come first."""
+        from amp_console.console.commands import screen_commands, search_ledger
+        from amp_console.console.dialogs.palette import Palette
         from amp_console.console.screens.base import BaseScreen
 
-        seen: set[str] = set()
-        for owner in (screen, self._app):
-            for _, binding in self._services.appearance.bindings_of(owner):
-                if not binding.description or binding.action in seen:
-                    continue
-                if owner.check_action(binding.action.partition("(")[0], ()) is False:
-                    continue  # it makes no sense here and now
-                seen.add(binding.action)
-                reason = (
-                    screen.disabled_reason(binding.action)
-                    if isinstance(screen, BaseScreen)
-                    else None
-                )
-                about = reason or f"Key: {self._app.get_key_display(binding)}"
-                yield SystemCommand(binding.description, about, self._runner(owner, binding))
+        app, services = self._app, self._services
+        if not isinstance(app.screen, BaseScreen):
+            return
+        entries = screen_commands(app, services, app.screen)
+        entries.sort(key=lambda entry: self._rank(entry.name))
+        palette = Palette(entries, search=partial(search_ledger, services))
+        app.push_screen(palette, self._run_command)
 
-    def _runner(self, owner: object, binding: Binding) -> Callable[[], None]:
-        def run() -> None:
-            self._app.call_later(self._app.run_action, binding.action, owner)
+    def _rank(self, name: str) -> int:
+        """How long ago a command was used, counted in commands."""
+        return self._recent.index(name) if name in self._recent else len(self._recent)
 
-        return run
+    def _run_command(self, entry: "PaletteEntry | None") -> None:
+        if entry is not None:
+            self._recent = [entry.name, *(name for name in self._recent if name != entry.name)]
+            entry.run()
+
+    def _show_audience(self, audience_id: int) -> None:
+        """Put the cursor on an audience at home; where a filter hides it, open its settings."""
+        from amp_console.console.widgets.grid import Grid
+
+        self._visit(MainScreen.AUDIENCES)
+        if not self._app.screen.query(Grid).first().go_to(audience_id):
+            self.open(OpenAudienceSettings(audience_id))
 
 
 def all_screens() -> "list[type[BaseScreen]]":

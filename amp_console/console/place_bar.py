@@ -16,19 +16,27 @@ class PlaceName(NamedTuple):
 
     name: str
     short: str
+    about: str
 
 
 NAMES = {
-    MainScreen.AUDIENCES: PlaceName("Audiences", "Aud."),
-    MainScreen.ERRORS: PlaceName("Errors", "Err."),
-    MainScreen.RUNS: PlaceName("Runs", "Runs"),
-    MainScreen.LIVE: PlaceName("Live", "Live"),
-    MainScreen.CONNECTIONS: PlaceName("Connections", "Conn."),
-    MainScreen.EVENTS: PlaceName("Log", "Log"),
-    MainScreen.PERSON: PlaceName("Find a person", "Person"),
+    MainScreen.AUDIENCES: PlaceName("Audiences", "Aud.", "Every audience and its cohort"),
+    MainScreen.ERRORS: PlaceName("Errors", "Err.", "Rejected users and invalid events"),
+    MainScreen.RUNS: PlaceName("Runs", "Runs", "Every sync, comparison and repair"),
+    MainScreen.LIVE: PlaceName("Live", "Live", "Follow files or receive webhooks"),
+    MainScreen.CONNECTIONS: PlaceName("Connections", "Conn.", "Amplitude projects and their keys"),
+    MainScreen.EVENTS: PlaceName("Log", "Log", "Everything that was done, and when"),
+    MainScreen.PERSON: PlaceName("Find a person", "Person", "Why someone is (not) in a cohort"),
 }
 PLACE_KEYS = [
-    Binding(key, f"go('{screen.value}')", NAMES[screen].name, show=False, id=f"go.{screen.value}")
+    Binding(
+        key,
+        f"go('{screen.value}')",
+        NAMES[screen].name,
+        show=False,
+        tooltip=NAMES[screen].about,
+        id=f"go.{screen.value}",
+    )
     for key, screen in zip("123456f", MainScreen, strict=True)
 ]
 SHORTENED_FIRST = (

@@ -50,6 +50,13 @@ class Visit(Route):
 
 
 @dataclass(frozen=True, slots=True)
+class ShowAudience(Route):
+    """Home, with the cursor on an audience."""
+
+    audience_id: int
+
+
+@dataclass(frozen=True, slots=True)
 class OpenAudienceSettings(Route):
     """The settings of an audience."""
 

@@ -7,10 +7,12 @@ import pytest
 from textual.app import App, ComposeResult
 from textual.pilot import Pilot
 
+from amp_console.console.commands import screen_commands
 from amp_console.console.dialogs.help import HelpScreen
+from amp_console.console.screens.base import BaseScreen
 from amp_console.console.widgets.grid import Cell, Column, Grid, Row, rows_or_pages
 from amp_console.console.widgets.grid.rows import MAX_SORTED
-from tests.console.harness import ConsoleHarness, console, until, until_shown
+from tests.console.harness import ConsoleHarness, console, services, until, until_shown
 from tests.console.sample_audiences import GHOSTS, broken_events, connect_with_audiences
 from tests.console.test_footers import walk
 
@@ -136,9 +138,9 @@ async def test_outside_the_demo_the_palette_has_no_trouble(harness: ConsoleHarne
     connect_with_audiences(harness)
     async with harness.open() as pilot:
         await until_shown(pilot, GHOSTS)
+        assert isinstance(pilot.app.screen, BaseScreen)
         names = [
-            system_command.title
-            for system_command in console(pilot).get_system_commands(pilot.app.screen)
+            entry.name for entry in screen_commands(pilot.app, services(pilot), pilot.app.screen)
         ]
         assert "Sync all" in names
         assert "Make trouble" not in names

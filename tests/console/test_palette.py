@@ -1,10 +1,28 @@
-"""The palette takes keys that were typed ahead."""
+"""The palette: actions, audiences and people by a few letters; those used last come first."""
 
 import pytest
 from textual import events
+from textual.pilot import Pilot
 
-from tests.console.harness import ConsoleHarness, console, until_shown
-from tests.console.sample_audiences import FRESH, connect_with_audiences
+from amp_console.console.commands import screen_commands
+from amp_console.console.dialogs.palette import Palette, PaletteEntry, best
+from amp_console.console.screens.audiences.list import AudiencesScreen
+from amp_console.console.screens.base import BaseScreen
+from amp_console.console.screens.person import PersonScreen
+from amp_console.console.widgets.grid import Grid
+from tests.console.harness import (
+    ConsoleHarness,
+    console,
+    picture,
+    services,
+    until,
+    until_gone,
+    until_shown,
+)
+from tests.console.sample_audiences import FRESH, GHOSTS, connect_with_audiences
+from tests.console.test_footers import walk
+
+pytestmark = pytest.mark.anyio
 
 
 @pytest.mark.parametrize("keys", [("pagedown",), ("down", "pageup"), ("z", "z", "pagedown")])
@@ -20,3 +38,82 @@ async def test_page_keys_that_are_typed_ahead_do_no_harm(
         await pilot.press("escape")
         await until_shown(pilot, FRESH)
         assert console(pilot)._exception is None
+
+
+def entry(name: str, about: str = "") -> PaletteEntry:
+    return PaletteEntry(name, about, "", lambda: None)
+
+
+def lines(pilot: Pilot[None]) -> list[str]:
+    """The names that the palette lists."""
+    rows = pilot.app.screen.query_one(Grid).rows
+    return [row.cells[0].text for index in range(len(rows)) if (row := rows.get(index))]
+
+
+def test_letters_may_be_left_out_and_the_best_match_comes_first() -> None:
+    entries = [entry("Enable / disable"), entry("Export as CSV"), entry("Errors", "Export them")]
+    assert [found.name for found in best(entries, "expcs")] == ["Export as CSV"]
+    assert [found.name for found in best(entries, "export")] == ["Export as CSV", "Errors"]
+    assert [found.name for found in best(entries, "")] == [found.name for found in entries]
+
+
+async def test_one_used_before_comes_first_the_next_time(harness: ConsoleHarness) -> None:
+    connect_with_audiences(harness)
+    async with harness.open(size=(80, 24)) as pilot:
+        await until_shown(pilot, FRESH)
+        await pilot.press("ctrl+p")
+        await until_shown(pilot, "Sync all", "Plan a sync of")
+        assert lines(pilot)[0] == "Sync"
+        await pilot.press(*"field map", "enter")
+        await until_shown(pilot, "▸5 Connections", "Where events carry")
+        await pilot.press("escape", "ctrl+p")
+        await until(pilot, lambda: isinstance(pilot.app.screen, Palette))
+        assert lines(pilot)[:2] == ["Field mapping", "Sync"]
+
+
+async def test_an_audience_is_found_and_gone_to(harness: ConsoleHarness) -> None:
+    connect_with_audiences(harness)
+    async with harness.open() as pilot:
+        await until_shown(pilot, FRESH)
+        await pilot.press("3")
+        await until_shown(pilot, "▸3 Runs")
+        await pilot.press("ctrl+p", *"trial_day")
+        await until(pilot, lambda: lines(pilot)[:1] == [GHOSTS])
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(pilot.app.screen, AudiencesScreen))
+        home = pilot.app.screen
+        assert isinstance(home, AudiencesScreen)
+        await until(pilot, lambda: home.current and home.current.audience.name == GHOSTS)
+
+
+async def test_an_identifier_leads_to_the_person(harness: ConsoleHarness) -> None:
+    connect_with_audiences(harness)
+    async with harness.open() as pilot:
+        await until_shown(pilot, FRESH)
+        await pilot.press("ctrl+p", *"ghost-1")
+        await until_shown(pilot, "Find “ghost-1”", "A person in 1 audience")
+        assert lines(pilot) == ["Find “ghost-1”"]
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(pilot.app.screen, PersonScreen))
+        await until_shown(pilot, "ghost-1", GHOSTS)
+
+
+async def test_a_click_chooses_and_an_unavailable_one_says_why(harness: ConsoleHarness) -> None:
+    connect_with_audiences(harness)
+    async with harness.open() as pilot:
+        await until_shown(pilot, FRESH)
+        await pilot.press("ctrl+p", *"watch the sync")
+        await until_shown(pilot, "No sync was started")
+        grid = pilot.app.screen.query_one(Grid)
+        await pilot.click(offset=(grid.region.x + 4, grid.region.y + 1), times=2)
+        await until_gone(pilot, "What it does")
+        assert "No sync was started" in picture(pilot)
+
+
+async def test_every_entry_says_what_it_does(harness: ConsoleHarness) -> None:
+    connect_with_audiences(harness)
+    async with harness.open() as pilot:
+        async for place in walk(pilot):
+            assert isinstance(pilot.app.screen, BaseScreen)
+            entries = screen_commands(pilot.app, services(pilot), pilot.app.screen)
+            assert [found.name for found in entries if not found.about] == [], place

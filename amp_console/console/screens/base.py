@@ -170,6 +170,7 @@ class BaseScreen(Screen[None]):
             self.app.pop_screen()
 
     def action_filter(self) -> None:
+        """Show only the rows that contain a text."""
         self.query_one(FilterBar).open()
 
     def on_filter_bar_filtered(self, event: FilterBar.Filtered) -> None:

@@ -14,7 +14,14 @@ from amp_console.console.routes import MainScreen, Visit
 from amp_console.console.screens.base import BaseScreen
 from amp_console.console.widgets.fields import Choice, Field
 
-F1 = Binding("f1", "app.help", "Help", key_display="F1", id="help")
+F1 = Binding(
+    "f1",
+    "app.help",
+    "Help",
+    tooltip="Say what can be done on this screen",
+    key_display="F1",
+    id="help",
+)
 """The last key of a form's footer: a question mark would be typed into the line."""
 
 

@@ -50,9 +50,7 @@ class Field(Vertical):
     Field .mark { width: auto; padding-left: 1; }
     Field .note { display: none; height: auto; padding-left: 16; }
     Field.-noted .note { display: block; }
-    Field Input { width: 1fr; height: 1; border: none; padding: 0 1; background: $surface; }
-    Dialog Field Input { background: $background; }
-    Field Input:focus { border: none; background: $primary 25%; }
+    Field Input { width: 1fr; }
     Field Button { margin-left: 1; }
     """
 

@@ -35,12 +35,31 @@ line. E writes what is shown into a CSV file."""
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("R", "retry", "Retry", id="errors.retry"),
         Binding("E", "export", "Export", id="errors.export"),
-        Binding("i", "invalid", "Invalid events", id="errors.invalid"),
-        Binding("i", "rejected", "Rejected users", id="errors.rejected"),
+        Binding(
+            "i",
+            "invalid",
+            "Invalid events",
+            tooltip="Show the events that could not be read",
+            id="errors.invalid",
+        ),
+        Binding(
+            "i",
+            "rejected",
+            "Rejected users",
+            tooltip="Show the users that Amplitude rejected",
+            id="errors.rejected",
+        ),
         Binding("A", "everything", "All audiences", id="errors.everything"),
         Binding("slash", "filter", "Filter", key_display="/", id="filter"),
         Binding("s", "sync", "Sync who was retried", show=False, id="errors.sync"),
-        Binding("tab", "other_list", "Other list", show=False, id="errors.other"),
+        Binding(
+            "tab",
+            "other_list",
+            "Other list",
+            tooltip="Move between reasons and users",
+            show=False,
+            id="errors.other",
+        ),
         Binding("y", "copy", "Copy the row", show=False, id="copy"),
     ]
 

@@ -56,17 +56,54 @@ v shows the last changes where there is no room for them beside the sources."""
     CSS_PATH = "view.tcss"
     NEEDS: ClassVar = {"follow": {Need.WRITABLE}, "listen": {Need.WRITABLE}}
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("n", "follow(False)", "Follow files", id="live.follow"),
-        Binding("N", "follow(True)", "Follow, make cohorts", show=False, id="live.follow_create"),
-        Binding("l", "listen(False)", "Listen", id="live.listen"),
-        Binding("L", "listen(True)", "Listen, make cohorts", show=False, id="live.listen_create"),
+        Binding(
+            "n",
+            "follow(False)",
+            "Follow files",
+            tooltip="Follow a folder or a growing file",
+            id="live.follow",
+        ),
+        Binding(
+            "N",
+            "follow(True)",
+            "Follow, make cohorts",
+            tooltip="Follow files, and create the cohorts that audiences lack",
+            show=False,
+            id="live.follow_create",
+        ),
+        Binding(
+            "l", "listen(False)", "Listen", tooltip="Receive Segment's webhooks", id="live.listen"
+        ),
+        Binding(
+            "L",
+            "listen(True)",
+            "Listen, make cohorts",
+            tooltip="Receive webhooks, and create the cohorts that audiences lack",
+            show=False,
+            id="live.listen_create",
+        ),
         Binding("p", "pause", "Pause", id="live.pause"),
-        Binding("p", "resume", "Resume", id="live.resume"),
+        Binding(
+            "p", "resume", "Resume", tooltip="Deliver to this audience again", id="live.resume"
+        ),
         Binding("P", "pause_all", "Pause all", show=False, id="live.pause_all"),
         Binding("s", "go_live", "Go live", id="live.go_live"),
-        Binding("t", "switch", "Enable / disable", show=False, id="live.switch"),
+        Binding(
+            "t",
+            "switch",
+            "Enable / disable",
+            tooltip="Deliver nothing to this audience, or deliver again",
+            show=False,
+            id="live.switch",
+        ),
         Binding("e", "end", "End", id="live.end"),
-        Binding("x", "app.go('errors')", "Errors", id="live.errors"),
+        Binding(
+            "x",
+            "app.go('errors')",
+            "Errors",
+            tooltip="Rejected users and invalid events",
+            id="live.errors",
+        ),
         Binding("w", "run", "Requests", show=False, id="live.run"),
         Binding("v", "changes", "Last changes", show=False, id="live.changes"),
         Binding("y", "copy", "Copy the row", show=False, id="copy"),

@@ -63,9 +63,30 @@ identifier to a line. E writes the differences into a file. w shows the requests
         Binding("L", "list", "With a list", id="reconcile.list"),
         Binding("E", "export", "Export", id="reconcile.export"),
         Binding("slash", "filter", "Filter", key_display="/", id="filter"),
-        Binding("w", "run", "Watch the run", show=False, id="reconcile.run"),
-        Binding("f", "person", "Why this person", show=False, id="reconcile.person"),
-        Binding("tab", "other_list", "Other list", show=False, id="reconcile.other"),
+        Binding(
+            "w",
+            "run",
+            "Watch the run",
+            tooltip="Show the run of the comparison or repair",
+            show=False,
+            id="reconcile.run",
+        ),
+        Binding(
+            "f",
+            "person",
+            "Why this person",
+            tooltip="Why this person is, or is not, in the cohort",
+            show=False,
+            id="reconcile.person",
+        ),
+        Binding(
+            "tab",
+            "other_list",
+            "Other list",
+            tooltip="Move between kinds and people",
+            show=False,
+            id="reconcile.other",
+        ),
         Binding("y", "copy", "Copy the row", show=False, id="copy"),
     ]
 

@@ -47,7 +47,7 @@ reason shows the users who were rejected for it."""
     CSS_PATH = "view.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("p", "pause", "Pause", id="run.pause"),
-        Binding("p", "resume", "Resume", id="run.resume"),
+        Binding("p", "resume", "Resume", tooltip="Send again", id="run.resume"),
         Binding("c", "cancel", "Cancel", id="run.cancel"),
         Binding("x", "errors", "Errors", id="run.errors"),
         Binding("l", "log", "Log", id="run.log"),

@@ -1,0 +1,108 @@
+"""What the palette lists: the actions of a screen and of the application, audiences, people."""
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from inspect import getdoc
+from typing import Any
+
+from textual.app import App
+from textual.binding import Binding
+from textual.dom import DOMNode
+
+from amp_console.console.appearance import DARK, LIGHT
+from amp_console.console.context import Services
+from amp_console.console.dialogs.palette import PaletteEntry
+from amp_console.console.routes import OpenPerson, ShowAudience
+from amp_console.console.screens.base import BaseScreen
+from amp_console.ledger.audiences import Audience, all_audiences
+from amp_console.sync.queries.person import explain_person
+from amp_console.text import plural
+
+MAX_AUDIENCES = 50  # that one search shows
+
+
+def screen_commands(app: App[Any], services: Services, screen: BaseScreen) -> list[PaletteEntry]:
+    """Return every binding of the screen and of the application that has a name."""
+    entries: dict[str, PaletteEntry] = {}
+    explain = services.notifications.post
+    for owner in (screen, app):
+        keys: dict[str, list[Binding]] = {}
+        for _, binding in services.appearance.bindings_of(owner):
+            if binding.description and binding.id is not None:
+                keys.setdefault(binding.action, []).append(binding)
+        for action, (binding, *_) in keys.items():
+            name = action.removeprefix("app.")
+            if name in entries or owner.check_action(name.partition("(")[0], ()) is False:
+                continue  # known, or it makes no sense here and now
+            reason = screen.action_keys.reason(action) if owner is screen else None
+            entries[name] = PaletteEntry(
+                binding.description,
+                reason or about(owner, binding),
+                app.get_key_display(binding),
+                _runner(app, action, owner)
+                if reason is None
+                else partial(explain, reason, "warning"),
+                is_available=reason is None,
+            )
+    back = entries.pop("back", None)
+    return [
+        *entries.values(),
+        *([back] if back else []),
+        PaletteEntry("Theme", "Choose other colours", "", _runner(app, "themes", app)),
+        PaletteEntry("Light or dark", f"{DARK} or {LIGHT}", "", _runner(app, "switch_theme", app)),
+    ]
+
+
+def _runner(app: App[Any], action: str, owner: DOMNode) -> Callable[[], None]:
+    def run() -> None:
+        app.call_later(app.run_action, action, owner)
+
+    return run
+
+
+def about(owner: object, binding: Binding) -> str:
+    """What a binding does, in a sentence: its tooltip, else what its action says it does."""
+    if binding.tooltip:
+        return binding.tooltip
+    action = binding.action.partition("(")[0].rpartition(".")[2]
+    text = getdoc(getattr(owner, f"action_{action}", None)) or ""
+    return text.partition("\n")[0].rstrip(".")
+
+
+async def search_ledger(services: Services, text: str) -> Sequence[PaletteEntry]:
+    """Find audiences by name or key, and a person by an identifier, beside the screen.
+
+    Raises `LedgerError`.
+    """
+    session = services.session
+    if session is None:
+        return ()
+    audiences = await session.read(all_audiences)
+    people = await session.read(explain_person, text, await session.dead_runs())
+    look_up = PaletteEntry(
+        f"Find “{text}”",
+        f"A person in {plural(len(people), 'audience')}"
+        if people
+        else "Look up this identifier in every audience",
+        "",
+        partial(services.navigate, OpenPerson(text)),
+    )
+    found = [
+        PaletteEntry(
+            audience.name,
+            "An audience",
+            "",
+            partial(services.navigate, ShowAudience(audience.id)),
+        )
+        for audience in _matching(audiences, text.casefold())
+    ]
+    return [look_up, *found] if people else [*found, look_up]
+
+
+def _matching(audiences: Sequence[Audience], text: str) -> Iterator[Audience]:
+    """Those whose name or key contains the text, first those that begin with it."""
+    found = [
+        item for item in audiences if text in item.name.casefold() or text in item.handle.casefold()
+    ]
+    found.sort(key=lambda item: not item.name.casefold().startswith(text))
+    yield from found[:MAX_AUDIENCES]

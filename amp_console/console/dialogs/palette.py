@@ -1,0 +1,149 @@
+"""The palette: every action, audience and person, found by a few letters of its name."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import ClassVar, NamedTuple
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.fuzzy import Matcher
+from textual.timer import Timer
+from textual.widgets import Input
+
+from amp_console.console.dialogs.base import DIALOG_SHEET, Dialog, Sheets
+from amp_console.console.failures import KNOWN
+from amp_console.console.widgets.grid import Cell, Column, Grid, Row
+
+MAX_SHOWN = 100  # entries; more letters find the others
+SEARCH_DELAY = 0.1  # seconds without a letter until the ledger is asked
+SAID = 0.001  # the score of an entry that has the text in what it does, below any name
+NO_MATCH = "No matches."
+
+
+class PaletteEntry(NamedTuple):
+    """One line: a name, what choosing it does, and the key that does the same."""
+
+    name: str
+    about: str
+    key: str
+    run: Callable[[], None]
+    is_available: bool = True
+
+
+Search = Callable[[str], Awaitable[Sequence[PaletteEntry]]]
+"""Finds entries beside the screen; they stay in their order, below those that are known."""
+
+
+class Palette(Dialog[PaletteEntry]):
+    """A line to type into, and below it the entries that match, the best one first.
+
+    Enter answers with the entry under the cursor. Letters may be left out: "expcs" finds
+    "Export as CSV".
+    """
+
+    CSS_PATH: ClassVar[Sheets] = [DIALOG_SHEET, "palette.tcss"]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("down", "move('down')", show=False),
+        Binding("up", "move('up')", show=False),
+        Binding("pagedown", "move('page_down')", show=False),
+        Binding("pageup", "move('page_up')", show=False),
+    ]
+    COLUMNS = (Column("Name", 24, flex=1), Column("What it does", 20, flex=2), Column("Key", 6))
+
+    def __init__(
+        self,
+        entries: Sequence[PaletteEntry],
+        *,
+        title: str = "Commands",
+        placeholder: str = "an action, an audience or an identifier",
+        search: Search | None = None,
+    ) -> None:
+        """`entries` are shown in this order until something is typed."""
+        super().__init__()
+        self._entries = entries
+        self._title = title
+        self._placeholder = placeholder
+        self._search = search
+        self._found: Sequence[PaletteEntry] = ()  # by the search, for what is typed
+        self._shown: Sequence[PaletteEntry] = ()
+        self._waiting: Timer | None = None
+
+    @property
+    def box_title(self) -> str:
+        return self._title
+
+    def box(self) -> ComposeResult:
+        yield Input(placeholder=self._placeholder, id="wanted")
+        yield Grid(self.COLUMNS, glyphs=self.services.glyphs, empty=NO_MATCH)
+
+    def on_mount(self) -> None:
+        self.query_one(Grid).can_focus = False
+        self.query_one(Input).focus()
+        self._show()
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        """Show what matches at once; ask the ledger when no letter follows."""
+        event.stop()
+        self._found = ()
+        self._show()
+        if self._waiting is not None:
+            self._waiting.stop()
+        if self._search is not None:
+            self._waiting = self.set_timer(SEARCH_DELAY, self._ask)
+
+    def _ask(self) -> None:
+        self.run_worker(self._find(), group="search", exclusive=True)
+
+    async def _find(self) -> None:
+        text = self.query_one(Input).value.strip()
+        if self._search is None or not text:
+            return
+        try:
+            found = await self._search(text)
+        except KNOWN as error:
+            self.services.notifications.post(str(error), "error")
+            return
+        if text == self.query_one(Input).value.strip():
+            self._found = found
+            self._show()
+
+    def _show(self) -> None:
+        text = self.query_one(Input).value.strip()
+        self._shown = [*best(self._entries, text), *self._found][:MAX_SHOWN]
+        grid = self.query_one(Grid)
+        before = grid.key
+        grid.show([_row(number, entry) for number, entry in enumerate(self._shown)])
+        if not self._found or before is None:
+            grid.cursor = 0
+
+    def action_move(self, motion: str) -> None:
+        self.query_one(Grid).action_move(motion)
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        event.stop()
+        self.query_one(Grid).action_open()
+
+    def on_grid_opened(self, event: Grid.Opened) -> None:
+        event.stop()
+        if isinstance(event.key, int):
+            self.dismiss(self._shown[event.key])
+
+
+def best(entries: Sequence[PaletteEntry], text: str) -> list[PaletteEntry]:
+    """Return the entries whose name has these letters in this order, the best match first.
+
+    Those that have the text in what they do follow. Of equal ones the order stays.
+    """
+    if not text:
+        return list(entries)
+    matcher, part = Matcher(text), text.casefold()
+    scores = [
+        matcher.match(entry.name) or (SAID if part in entry.about.casefold() else 0)
+        for entry in entries
+    ]
+    order = sorted(range(len(entries)), key=lambda index: -scores[index])
+    return [entries[index] for index in order if scores[index] > 0]
+
+
+def _row(number: int, entry: PaletteEntry) -> Row:
+    name = Cell(entry.name, "" if entry.is_available else "dim")
+    return Row(number, (name, Cell(entry.about, "dim"), Cell(entry.key, "accent")))
