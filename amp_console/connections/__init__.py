@@ -13,7 +13,12 @@ from amp_console.connections.keys import (
     keys_from_two_lines,
     without_keys,
 )
-from amp_console.connections.preferences import Preferences, keep_theme, read_preferences
+from amp_console.connections.preferences import (
+    Preferences,
+    keep_theme,
+    keep_views,
+    read_preferences,
+)
 from amp_console.connections.read_only import (
     ReadOnly,
     RestrictedConnection,
@@ -21,6 +26,7 @@ from amp_console.connections.read_only import (
     restricted,
 )
 from amp_console.connections.redaction import RedactingFormatter, redact
+from amp_console.connections.saved_views import SavedView
 from amp_console.connections.settings_errors import (
     NameTaken,
     NoConnections,
@@ -57,6 +63,7 @@ __all__ = [
     "ReadOnly",
     "RedactingFormatter",
     "RestrictedConnection",
+    "SavedView",
     "SettingsError",
     "SettingsReadOnly",
     "SeveralConnections",
@@ -69,6 +76,7 @@ __all__ = [
     "find_webhook_secret",
     "forget_connection",
     "keep_theme",
+    "keep_views",
     "keys_from_environment",
     "keys_from_two_lines",
     "read_preferences",

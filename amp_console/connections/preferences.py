@@ -5,15 +5,16 @@ Nothing in it is an error: what can't be used is reported and left out.
 
 import json
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from amp_console.connections.saved_views import SavedView, parsed_views, written
 from amp_console.connections.settings_errors import SettingsError
 from amp_console.connections.settings_file import SettingsFile
 
 SECTION = "console"
-KNOWN = ("theme", "ascii", "notify", "keys")
+KNOWN = ("theme", "ascii", "notify", "keys", "views", "view")
 _MAX_LENGTH = 60  # characters of a value in a report
 
 
@@ -21,7 +22,8 @@ class Preferences(NamedTuple):
     """The content of the section.
 
     With `notify`, alerts also appear as desktop notifications (OSC 9). `keys` are the keys of each
-    binding's id; the console knows which bindings and themes exist. `problems` says
+    binding's id; the console knows which bindings and themes exist. `views` are saved by name, and
+    `view` is the one in use ("": none). `problems` says
     in sentences what was left out, and why.
     """
 
@@ -29,6 +31,8 @@ class Preferences(NamedTuple):
     ascii_only: bool = False
     notify: bool = False
     keys: Mapping[str, tuple[str, ...]] = {}
+    views: Mapping[str, SavedView] = {}
+    view: str = ""
     problems: tuple[str, ...] = ()
 
 
@@ -64,6 +68,34 @@ def keep_theme(file: Path, theme: str, *, read_only: bool = False) -> None:
             ) from error
 
 
+def keep_views(
+    file: Path,
+    change: Callable[[dict[str, SavedView]], dict[str, SavedView]],
+    view: str,
+    *,
+    read_only: bool = False,
+) -> None:
+    """Change the views in the settings, and keep the name of the one in use ("": none).
+
+    `change` gets the views that the file holds by now. Everything else stays as it is. Raises
+    SettingsError: the file can't be read, edited or written; it is as it was.
+    """
+    from amp_console.connections.rewrite import put
+
+    settings = SettingsFile(file, read_only=read_only)
+    with settings.locked():
+        text = settings.read()
+        try:
+            section = tomllib.loads(text).get(SECTION, {})
+            known, _ = parsed_views(section.get("views", {}))
+            views = {name: written(item) for name, item in change(known).items()}
+            settings.write(put(put(text, SECTION, "views", views), SECTION, "view", view))
+        except (ValueError, AttributeError) as error:
+            raise SettingsError(
+                f"The views can't be kept in the settings {file}: {error}. Nothing was changed."
+            ) from error
+
+
 def _understood(section: dict[str, Any]) -> Preferences:
     problems = [
         f"The settings say {SECTION}.{name[:_MAX_LENGTH]}, which does not exist and is ignored. "
@@ -82,9 +114,19 @@ def _understood(section: dict[str, Any]) -> Preferences:
     if not isinstance(notify, bool):
         problems.append(_ignored("notify", notify, "true or false"))
         notify = False
-    return Preferences(
-        theme, ascii_only, notify, _keys(section.get("keys", {}), problems), tuple(problems)
-    )
+    view = section.get("view", "")
+    if not isinstance(view, str):
+        problems.append(_ignored("view", view, "the name of a view"))
+        view = ""
+    views, invalid = parsed_views(section.get("views", {}))
+    keys = _keys(section.get("keys", {}), problems)
+    problems += invalid
+    if view and view not in views:
+        problems.append(
+            f"The settings hold no view “{view[:_MAX_LENGTH]}”; all audiences are shown."
+        )
+        view = ""
+    return Preferences(theme, ascii_only, notify, keys, views, view, tuple(problems))
 
 
 def _keys(value: object, problems: list[str]) -> dict[str, tuple[str, ...]]:

@@ -34,7 +34,7 @@ def rewrite(text: str, settings: Settings) -> str:
     return changed
 
 
-def put(text: str, section: str, key: str, value: str) -> str:
+def put(text: str, section: str, key: str, value: object) -> str:
     """Return a settings text in which a key of a section has this value; all else stays.
 
     Raises ValueError: the text isn't TOML, or is written in a way that can't be edited without

@@ -24,6 +24,7 @@ from amp_console.console.message_log import MessageLog
 from amp_console.console.notifications import Notifications
 from amp_console.console.place_counts import PlaceCounter
 from amp_console.console.routes import Route
+from amp_console.console.saved_views import SavedViews
 from amp_console.console.session import Session, Sessions
 from amp_console.console.words import ago
 from amp_console.sync.timing import Timing
@@ -60,6 +61,9 @@ class Services:
         self.messages = MessageLog(lambda: self.session)
         self.notifications = Notifications(app, environment.timing.now, self.messages.add)
         self.appearance = Appearance(app, self.environment, options, self.notifications)
+        self.views = SavedViews(
+            app, self.environment, self.appearance.preferences, self.notifications
+        )
         self.clipboard = Clipboard(app, environment.folders.data / "copied.txt", self.notifications)
         self.alerts = AlertNotifier(
             app, self.notifications, notifies_desktop=self.appearance.preferences.notify

@@ -73,7 +73,7 @@ def test_without_settings_nothing_is_preferred(file: Path) -> None:
 def test_what_is_preferred_is_read(file: Path) -> None:
     file.write_text(WRITTEN_BY_HAND)
 
-    theme, ascii_only, notify, keys, (complaint,) = read_preferences(file)
+    theme, ascii_only, notify, keys, *_, (complaint,) = read_preferences(file)
 
     assert (theme, ascii_only, notify) == ("nord", True, True)
     assert keys == {"audiences.sync": ("r",), "audiences.edit": ("e", "f4")}

@@ -48,6 +48,11 @@ class FilterBar(Input):
         self.can_focus = True
         self.focus()
 
+    def put(self, needle: str) -> None:
+        """Filter by this text; without one the line goes away."""
+        self.value = needle
+        self.set_class(bool(needle), "-open")
+
     def on_input_changed(self, event: Input.Changed) -> None:
         event.stop()
         self.post_message(self.Filtered(event.value))

@@ -20,6 +20,7 @@ from amp_console.console.routes import (
 )
 from amp_console.console.screens.actions import Need
 from amp_console.console.screens.audiences.detail import AudienceDetail
+from amp_console.console.screens.audiences.layout import ListLayout
 from amp_console.console.screens.audiences.rows import (
     COLUMNS,
     STATUS,
@@ -29,6 +30,7 @@ from amp_console.console.screens.audiences.rows import (
 from amp_console.console.screens.audiences.summaries import SummaryReader
 from amp_console.console.screens.base import BaseScreen
 from amp_console.console.screens.footer import Labelled, UsefulActions
+from amp_console.console.texts import safe_text
 from amp_console.console.widgets.filter_bar import FilterBar
 from amp_console.console.widgets.grid import Grid, RowsState
 from amp_console.console.widgets.split import BELOW, BELOW_LINES, BESIDE, Split
@@ -60,7 +62,9 @@ Members are the people who belong in the cohort. Pending are those still to be a
 removed (−). Rejected are those Amplitude skipped or refused, each with the reason under Errors.
 
 Mark several with space, or all with a, to sync them together. Without marks, s syncs the
-audience under the cursor. Nothing is sent before you have seen the plan and confirmed it."""
+audience under the cursor. Nothing is sent before you have seen the plan and confirmed it.
+
+What needs attention comes first. Press v to save filter, order and columns as a view."""
     CSS_PATH = "list.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("s", "sync", "Sync", id="audiences.sync"),
@@ -75,12 +79,13 @@ audience under the cursor. Nothing is sent before you have seen the plan and con
         Binding("u", "sizes", "Update sizes from Amplitude", show=False, id="audiences.sizes"),
         Binding("w", "work", "Watch the sync", show=False, id="audiences.work"),
         Binding("m", "mapping", "Field mapping", show=False, id="audiences.mapping"),
+        Binding("v", "views", "Views and columns", show=False, id="audiences.views"),
         Binding("slash", "filter", "Filter", key_display="/", id="filter"),
         Binding("y", "copy", "Copy the row", show=False, id="copy"),
     ]
 
     NEEDS = {  # noqa: RUF012
-        **dict.fromkeys(("import", "errors", "sizes", "mapping"), (Need.CONNECTION,)),
+        **dict.fromkeys(("import", "errors", "sizes", "mapping", "views"), (Need.CONNECTION,)),
         **dict.fromkeys(
             ("sync", "sync_all", "edit", "link", "switch", "copy", "reconcile", "reconcile_all"),
             (Need.CONNECTION, Need.ROW),
@@ -91,6 +96,7 @@ audience under the cursor. Nothing is sent before you have seen the plan and con
     def __init__(self) -> None:
         super().__init__()
         self._known: dict[Hashable, AudienceSummary] = {}
+        self._layout_of_list = ListLayout(self)
         self._summaries = SummaryReader(self, self._show, self.reload)
         self._is_linked = False  # the audience that the command line named was gone to
 
@@ -132,18 +138,14 @@ audience under the cursor. Nothing is sent before you have seen the plan and con
 
     def _show(self, found: list[AudienceSummary]) -> None:
         self._known = {item.audience.id: item for item in found}
-        grid, services = self.query_one("#list", Grid), self.services
-        grid.show([audience_row(services, item) for item in found])
-        self._fit()
+        self._layout_of_list.show([audience_row(self.services, item) for item in found])
+        self.on_resize()
         # At once, or list and detail would show two numbers of the same users.
         detail = self.query_one(AudienceDetail)
         detail.update_summaries(self._known)
         detail.reload()
 
     def on_resize(self) -> None:
-        self._fit()
-
-    def _fit(self) -> None:
         """Give a short list above its detail the lines it needs; say what fits into its title."""
         found, panel = list(self._known.values()), self.query_one("#audiences")
         size, split = self.size, self.query_one(Split)
@@ -153,6 +155,8 @@ audience under the cursor. Nothing is sent before you have seen the plan and con
         panel.styles.height = lines if is_below and size.height >= BELOW_LINES else "1fr"
         room = (size.width * 3 // 5 if size.width >= BESIDE else size.width) - 8
         panel.border_title = title(self.services, found, room) if found else "Audiences"
+        used = self.services.views.used
+        panel.border_subtitle = safe_text(f"view: {used}", max_length=40) if used else ""
 
     # The detail.
 
@@ -244,6 +248,15 @@ audience under the cursor. Nothing is sent before you have seen the plan and con
         from amp_console.console.dialogs.imports.dialog import ImportDialog
 
         self.app.push_screen(ImportDialog())
+
+    def action_views(self) -> None:
+        """Choose, save, rename or delete a view, or choose columns."""
+
+        async def choose() -> None:
+            await self._layout_of_list.choose()
+            self.on_resize()
+
+        self.run_worker(choose())
 
     def action_mapping(self) -> None:
         """Say where events carry the identifiers."""

@@ -1,0 +1,164 @@
+"""Choosing, saving, renaming and deleting views, and choosing columns."""
+
+import enum
+from collections.abc import Sequence
+from typing import ClassVar, NamedTuple
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.validation import Function
+from textual.widgets import Static
+
+from amp_console.connections import SavedView
+from amp_console.connections.saved_views import name_problem
+from amp_console.console.dialogs.base import Dialog
+from amp_console.console.dialogs.form import FormDialog, ask_text
+from amp_console.console.glyphs import Glyphs
+from amp_console.console.texts import MUTED, safe_text
+from amp_console.console.widgets.grid import Cell, Column, Grid, Row
+
+EVERYTHING = "All audiences"
+"""What the list as it comes is called, among the views."""
+MAX_ROWS = 12  # that a list in a dialog shows at once
+VIEWS = (Column("", 1), Column("View", 20, flex=1), Column("Shows", 24, flex=2))
+CHOICE = (Column("", 3), Column("Column", 20, flex=1))
+
+
+class ViewAction(enum.Enum):
+    """What to do with a view."""
+
+    USE = "use"
+    SAVE = "save"
+    RENAME = "rename"
+    DELETE = "delete"
+    COLUMNS = "columns"
+
+
+class ViewChoice(NamedTuple):
+    """What an operator chose; `name` is "" for the list as it comes."""
+
+    action: ViewAction
+    name: str = ""
+
+
+class ViewsDialog(Dialog[ViewChoice]):
+    """The saved views by name."""
+
+    TITLE_TEXT = "Views"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("n", "choose('save')", "Save as", show=False),
+        Binding("r", "choose('rename')", "Rename", show=False),
+        Binding("d", "choose('delete')", "Delete", show=False),
+        Binding("c", "choose('columns')", "Columns", show=False),
+    ]
+
+    def __init__(self, views: dict[str, SavedView], used: str) -> None:
+        super().__init__()
+        self._views = views
+        self._used = used
+
+    def box(self) -> ComposeResult:
+        yield Grid(VIEWS, glyphs=self.services.glyphs)
+        keys = "Enter use   n Save what is shown   r Rename   d Delete   c Columns   Esc close"
+        yield Static(safe_text((keys, MUTED)), classes="dialog-keys")
+
+    def on_mount(self) -> None:
+        glyphs, grid = self.services.glyphs, self.query_one(Grid)
+        shown = {"": SavedView(), **self._views}
+        rows = [
+            Row(
+                name,
+                (
+                    Cell(glyphs.mark if name == self._used else "", "accent"),
+                    Cell(name or EVERYTHING),
+                    Cell(described(view, glyphs), "dim"),
+                ),
+            )
+            for name, view in shown.items()
+        ]
+        grid.styles.height = 1 + min(MAX_ROWS, len(rows))
+        grid.show(rows)
+        grid.go_to(self._used)
+        grid.focus()
+
+    def on_grid_opened(self) -> None:
+        self.action_choose("use")
+
+    def action_choose(self, action: str) -> None:
+        """Answer with an action on the view under the cursor."""
+        name = str(self.query_one(Grid).key)
+        if action in {"rename", "delete"} and not name:
+            return
+        self.dismiss(ViewChoice(ViewAction(action), name))
+
+
+def described(view: SavedView, glyphs: Glyphs) -> str:
+    """Say in short what a view shows."""
+    parts = [f"filter “{view.filter}”"] if view.filter else []
+    if view.sort:
+        parts.append(f"by {view.sort} {glyphs.down if view.descending else glyphs.up}")
+    if view.columns:
+        parts.append(", ".join(view.columns))
+    return f" {glyphs.dot} ".join(parts) or "everything"
+
+
+def ask_view_name(title: str, name: str, yes: str) -> FormDialog[str]:
+    """A form that asks for the name of a view."""
+    rule = Function(lambda text: name_problem(text.strip()) is None, "This name can't be used.")
+    return ask_text(title, "Name", name, yes, rule)
+
+
+class ColumnsDialog(Dialog[tuple[str, ...]]):
+    """The columns of a list: which ones are shown, and in which order. The first one stays."""
+
+    TITLE_TEXT = "Columns"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("space", "switch_column", "Show or hide", show=False),
+        Binding("K,shift+up", "shift(-1)", "Move up", show=False),
+        Binding("J,shift+down", "shift(1)", "Move down", show=False),
+    ]
+
+    def __init__(self, labels: Sequence[str], shown: Sequence[str]) -> None:
+        """`labels` are all there are; `shown` are those in view, in their order."""
+        super().__init__()
+        self._order = [*shown, *(label for label in labels if label not in shown)]
+        self._shown = set(shown)
+        self._first = labels[0]
+
+    def box(self) -> ComposeResult:
+        yield Grid(CHOICE, glyphs=self.services.glyphs)
+        keys = "space show or hide   J K move   Enter apply   Esc cancel"
+        yield Static(safe_text((keys, MUTED)), classes="dialog-keys")
+
+    def on_mount(self) -> None:
+        self._show()
+        self.query_one(Grid).styles.height = 1 + len(self._order)
+        self.query_one(Grid).focus()
+
+    def on_grid_opened(self) -> None:
+        self.dismiss(tuple(label for label in self._order if label in self._shown))
+
+    def action_switch_column(self) -> None:
+        """Show or hide the column under the cursor."""
+        label = str(self.query_one(Grid).key)
+        if label != self._first:
+            self._shown ^= {label}
+            self._show()
+
+    def action_shift(self, by: int) -> None:
+        """Move the column under the cursor; nothing comes before the first one."""
+        grid = self.query_one(Grid)
+        at = self._order.index(str(grid.key))
+        to = at + by
+        if at > 0 and 0 < to < len(self._order):
+            self._order.insert(to, self._order.pop(at))
+            self._show()
+
+    def _show(self) -> None:
+        mark = self.services.glyphs.mark
+        self.query_one(Grid).show(
+            [
+                Row(label, (Cell(mark if label in self._shown else "", "accent"), Cell(label)))
+                for label in self._order
+            ]
+        )

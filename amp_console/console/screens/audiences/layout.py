@@ -1,0 +1,108 @@
+"""Which columns home's list has, in which order its rows are, and what filters them."""
+
+from collections.abc import Sequence
+
+from textual.screen import Screen
+
+from amp_console.connections import SavedView
+from amp_console.console.context import Services, services_of
+from amp_console.console.screens.audiences.rows import COLUMNS, STATUS
+from amp_console.console.widgets.filter_bar import FilterBar
+from amp_console.console.widgets.grid import Grid, Row
+
+LABELS = tuple(column.label for column in COLUMNS)
+
+
+class ListLayout:
+    """The columns, the order and the filter of home's list; they make up a view."""
+
+    def __init__(self, screen: Screen[None]) -> None:
+        self._screen = screen
+        self._columns: tuple[int, ...] = tuple(range(len(COLUMNS)))
+        self._rows: Sequence[Row] = ()
+        self._is_set = False
+
+    def show(self, rows: Sequence[Row]) -> None:
+        """Show rows that have a cell for every column; at first as the view in use says."""
+        self._rows = rows
+        if not self._is_set:
+            self._is_set = True
+            view = services_of(self._screen).views.current
+            if view != SavedView():
+                self.apply(view)
+                return
+        self._grid.show([self._in_view(row) for row in rows])
+
+    @property
+    def current(self) -> SavedView:
+        """What is shown now, as a view."""
+        order, shown = self._grid.rows, [LABELS[at] for at in self._columns]
+        sort = "" if order.sort_column is None else shown[order.sort_column]
+        is_default = (sort, order.descending) == (LABELS[STATUS], False)
+        return SavedView(
+            self._screen.query_one(FilterBar).value,
+            "" if is_default else sort,
+            order.descending,
+            () if tuple(shown) == LABELS else tuple(shown),
+        )
+
+    def apply(self, view: SavedView) -> None:
+        """Show the list as a view says; columns that do not exist are left out."""
+        wanted = [LABELS.index(label) for label in dict.fromkeys(view.columns) if label in LABELS]
+        self._columns = (0, *(at for at in wanted if at)) if wanted else tuple(range(len(LABELS)))
+        grid = self._grid
+        grid.reshape([COLUMNS[at] for at in self._columns])
+        grid.show([self._in_view(row) for row in self._rows])
+        sort = view.sort if view.sort in LABELS else LABELS[STATUS]
+        column = next(
+            (at for at, of_all in enumerate(self._columns) if LABELS[of_all] == sort), None
+        )
+        grid.sort_by(column, descending=view.descending)
+        self._screen.query_one(FilterBar).put(view.filter)
+
+    async def choose(self) -> None:
+        """Let the operator choose a view or columns, or save, rename or delete a view."""
+        from amp_console.console.dialogs.views import ViewAction, ViewsDialog, ask_view_name
+
+        services = services_of(self._screen)
+        views = services.views
+        while (choice := await services.ask(ViewsDialog(views.by_name, views.used))) is not None:
+            match choice.action:
+                case ViewAction.USE:
+                    views.use(choice.name)
+                    self.apply(views.current)
+                    return
+                case ViewAction.COLUMNS:
+                    await self._choose_columns(services)
+                    return
+                case ViewAction.SAVE:
+                    form = ask_view_name("Save view", views.used, "Save")
+                    if (name := await services.ask(form)) is not None:
+                        views.save(name.strip(), self.current)
+                case ViewAction.RENAME:
+                    form = ask_view_name("Rename view", choice.name, "Rename")
+                    if (name := await services.ask(form)) is not None:
+                        views.rename(choice.name, name.strip())
+                case ViewAction.DELETE:
+                    views.delete(choice.name)
+
+    async def _choose_columns(self, services: Services) -> None:
+        from amp_console.console.dialogs.views import ColumnsDialog
+
+        shown = [LABELS[at] for at in self._columns]
+        chosen = await services.ask(ColumnsDialog(LABELS, shown))
+        if chosen is not None:
+            self.apply(self.current._replace(columns=chosen))
+
+    @property
+    def _grid(self) -> Grid:
+        return self._screen.query_one("#list", Grid)
+
+    def _in_view(self, row: Row) -> Row:
+        if len(self._columns) == len(COLUMNS) and self._columns == tuple(range(len(COLUMNS))):
+            return row
+        return Row(
+            row.key,
+            tuple(row.cells[at] for at in self._columns),
+            tuple(row.sort[at] for at in self._columns),
+        )
