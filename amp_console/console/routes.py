@@ -85,6 +85,13 @@ class OpenRun(Route):
 
 
 @dataclass(frozen=True, slots=True)
+class OpenReplay(Route):
+    """A finished run, played again."""
+
+    run_id: int
+
+
+@dataclass(frozen=True, slots=True)
 class OpenErrors(Route):
     """Rejected users, of one audience or one run where given, or invalid events."""
 

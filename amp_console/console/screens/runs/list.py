@@ -7,7 +7,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Container
 
 from amp_console.console.glyphs import Glyphs
-from amp_console.console.routes import MainScreen, OpenErrors, OpenRun
+from amp_console.console.routes import MainScreen, OpenErrors, OpenReplay, OpenRun
 from amp_console.console.run_view import OUTCOME_TONES
 from amp_console.console.screens.actions import Need
 from amp_console.console.screens.base import BaseScreen
@@ -50,15 +50,16 @@ class RunsScreen(BaseScreen):
 Every sync, comparison and repair there was, from this console and from the command line. Rejected
 counts users that run could not deliver; under Errors are those who are rejected now.
 
-Enter opens a run with its requests and errors, however long ago it was."""
+Enter opens a run with its requests and errors, however long ago it was; p plays it again."""
     CSS_PATH = "list.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("x", "errors", "Errors", id="runs.errors"),
+        Binding("p", "replay", "Replay", id="runs.replay"),
         Binding("slash", "filter", "Filter", key_display="/", id="filter"),
         Binding("y", "copy", "Copy the row", show=False, id="copy"),
     ]
 
-    NEEDS = {"errors": {Need.ROW}, "copy": {Need.ROW}}  # noqa: RUF012
+    NEEDS = {"errors": {Need.ROW}, "replay": {Need.ROW}, "copy": {Need.ROW}}  # noqa: RUF012
     NO_ROW = "There is no run here to open."
 
     def body(self) -> ComposeResult:
@@ -95,6 +96,12 @@ Enter opens a run with its requests and errors, however long ago it was."""
         key = self.query_one(Grid).key
         if isinstance(key, int):
             self.services.navigate(OpenRun(key))
+
+    def action_replay(self) -> None:
+        """Play the run under the cursor again, from its request log."""
+        key = self.query_one(Grid).key
+        if isinstance(key, int):
+            self.services.navigate(OpenReplay(key))
 
     def action_errors(self) -> None:
         """Open the users that the run's requests rejected."""

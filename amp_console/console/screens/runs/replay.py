@@ -1,0 +1,231 @@
+"""A finished run, played again from its request log. It sends nothing."""
+
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.content import Content
+from textual.widgets import Static
+
+from amp_console.console.glyphs import Glyphs, bar, sparkline
+from amp_console.console.replay import AudienceMoment, Bucket, Replay
+from amp_console.console.routes import MainScreen
+from amp_console.console.screens.base import BaseScreen
+from amp_console.console.screens.runs.rows import FULL_REQUESTS, full_request_row
+from amp_console.console.texts import ACCENT, BAD, MUTED, STRONG, WARN, Part, lines, safe_text
+from amp_console.console.widgets.grid import Cell, Column, Grid, Row
+from amp_console.console.widgets.grid.widget import RowsState
+from amp_console.console.words import SECOND, at, stopwatch
+from amp_console.ledger import runs
+from amp_console.ledger.requests import requests_page
+from amp_console.ledger.runs import Run
+from amp_console.text import plural
+
+FRAME_SECONDS = 0.1  # between two pictures
+SPEEDS = (1, 10, 60, 600)
+STEPS = 20  # of seeking, from the start to the end
+MAX_REQUESTS = 20_000  # that are played; a live session may have sent more
+MARGIN = 14  # columns of the chart's labels and the panel's frame
+BAR = 20  # columns
+AUDIENCES = (
+    Column("Audience", 14, flex=2),
+    Column("", BAR, rank=3),
+    Column("Users", 13, right=True),
+    Column("Requests", 8, right=True, rank=2),
+    Column("Rejected", 8, right=True, rank=1),
+    Column("", 28, flex=2),
+)
+NOTHING_SENT = "This run sent no request: there is nothing to play."
+
+
+class ReplayScreen(BaseScreen):
+    """What a run did, request by request, at any speed."""
+
+    NAME = "Replay"
+    BELONGS_TO = MainScreen.RUNS
+    HELP = """\
+A finished run again, from its request log. Nothing is sent, and nothing changes.
+
+Space plays and pauses, + and - change the speed, the arrows left and right go back and forth, and 0
+starts again. The chart shows users delivered over time, failed requests and waits. The log knows
+each request with its answer; what an audience waited for is read from the answer before."""
+    CSS_PATH = "replay.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("space", "play", "Play / pause", key_display="space", id="replay.play"),
+        Binding("plus,equals_sign", "speed(1)", "Faster", key_display="+", id="replay.faster"),
+        Binding("minus", "speed(-1)", "Slower", key_display="-", id="replay.slower"),
+        Binding("left", "seek(-1)", "Back", key_display="←", priority=True, id="replay.back"),
+        Binding("right", "seek(1)", "Forth", key_display="→", priority=True, id="replay.forth"),
+        Binding("0", "restart", "From the start", id="replay.restart"),
+    ]
+
+    def __init__(self, run_id: int) -> None:
+        super().__init__()
+        self._run_id = run_id
+        self._run: Run | None = None
+        self._replay: Replay | None = None
+        self._moment = 0  # microseconds since 1970, within the run
+        self._speed = 1  # the index of one of SPEEDS
+        self._is_playing = True
+        self._drawn_at = 0.0  # monotonic seconds
+
+    def body(self) -> ComposeResult:
+        glyphs = self.services.glyphs
+        with Vertical(id="chart", classes="panel"):
+            yield Static(id="headline")
+            yield Static(id="lines")
+            yield Grid(AUDIENCES, glyphs=glyphs, id="bars")
+        with Vertical(id="sent", classes="panel") as panel:
+            panel.border_title = "Requests"
+            yield Grid(FULL_REQUESTS, empty=NOTHING_SENT, glyphs=glyphs, id="log")
+
+    def on_mount(self) -> None:
+        self._drawn_at = self.services.timing.monotonic()
+        self.set_interval(FRAME_SECONDS, self._advance)
+
+    async def load(self) -> None:
+        """Read the run and its requests once: a finished run does not change."""
+        if self._replay is not None:
+            return
+        run = await self.session.read(runs.run, self._run_id, await self.session.dead_runs())
+        if run is None or run.ended_at is None:
+            for grid in self.query(Grid):
+                grid.show_notice(RowsState.UNKNOWN, "")
+            self.query_one("#headline", Static).update(
+                safe_text((f"Run {self._run_id} is under way, or there is none.", MUTED))
+            )
+            return
+        found = await self.session.read(requests_page, run.id, 0, MAX_REQUESTS)
+        self._run, self._replay = run, Replay(found, run.started_at, run.ended_at)
+        self._moment = self._replay.started_at
+        self._draw()
+
+    # Time.
+
+    def _advance(self) -> None:
+        """Move on by the time that passed since the last picture, at the chosen speed."""
+        now = self.services.timing.monotonic()
+        passed, self._drawn_at = now - self._drawn_at, now
+        if self._replay is not None and self._is_playing and self.is_current:
+            self._go_to(self._moment + round(passed * SPEEDS[self._speed] * SECOND))
+
+    def _go_to(self, moment: int) -> None:
+        assert self._replay is not None
+        self._moment = max(self._replay.started_at, min(moment, self._replay.ended_at))
+        if self._moment == self._replay.ended_at:
+            self._is_playing = False
+        self._draw()
+
+    def disabled_reason(self, action: str) -> str | None:
+        if action in {"play", "speed", "seek", "restart"} and self._replay is None:
+            return "The run is not read yet, or has not finished."
+        return super().disabled_reason(action)
+
+    def action_play(self) -> None:
+        """Play or pause; after the end, play from the start."""
+        if self._replay is not None and self._moment == self._replay.ended_at:
+            self._moment = self._replay.started_at
+        self._is_playing = not self._is_playing
+        self._draw()
+
+    def action_speed(self, by: int) -> None:
+        """Play faster or slower."""
+        self._speed = max(0, min(self._speed + by, len(SPEEDS) - 1))
+        self._draw()
+
+    def action_seek(self, by: int) -> None:
+        """Go back or forth."""
+        if self._replay is not None:
+            self._go_to(self._moment + by * self._replay.duration // STEPS)
+
+    def action_restart(self) -> None:
+        """Play from the start."""
+        if self._replay is not None:
+            self._moment, self._is_playing = self._replay.started_at, True
+            self._draw()
+
+    # Drawing.
+
+    def on_resize(self) -> None:
+        """Fit the chart to the new width."""
+        self.call_after_refresh(self._draw)
+
+    def _draw(self) -> None:
+        replay, run, glyphs = self._replay, self._run, self.services.glyphs
+        if replay is None or run is None:
+            return
+        room = max(10, self.size.width - MARGIN)
+        self.query_one("#chart").border_title = safe_text(
+            f"Replay of run {run.id} {glyphs.dot} {at(replay.started_at)}"
+        )
+        self.query_one("#headline", Static).update(self._headline(replay, run))
+        self.query_one("#lines", Static).update(
+            chart(replay.buckets(room), self._share(replay), replay.duration, glyphs)
+        )
+        bars = self.query_one("#bars", Grid)
+        rows = [_audience_row(item, glyphs) for item in replay.audiences(self._moment)]
+        bars.show(rows)
+        bars.styles.height = min(len(rows), max(3, self.size.height // 4)) + 1
+        sent = replay.sent_until(self._moment)
+        log = self.query_one("#log", Grid)
+        log.show([full_request_row(item, glyphs) for item in sent])
+        log.cursor = 0
+        self.query_one("#sent").border_subtitle = f"{len(sent):,} of {len(replay.requests):,}"
+
+    def _share(self, replay: Replay) -> float:
+        return (self._moment - replay.started_at) / replay.duration
+
+    def _headline(self, replay: Replay, run: Run) -> Content:
+        passed = stopwatch((self._moment - replay.started_at) / SECOND)
+        parts: list[Part] = [
+            (" REPLAY ", f"bold reverse {ACCENT}"),
+            "  ",
+            ("playing" if self._is_playing else "paused", STRONG),
+            f" at {SPEEDS[self._speed]}x   {passed} of {stopwatch(replay.duration / SECOND)}   ",
+            ("Nothing is sent.", MUTED),
+        ]
+        if len(replay.requests) < run.requests:
+            missing = plural(run.requests - len(replay.requests), "older request")
+            parts.append((f"   {missing} of this run are no longer in its log.", WARN))
+        return safe_text(*parts)
+
+
+def chart(buckets: list[Bucket], share: float, duration: int, glyphs: Glyphs) -> Content:
+    """Users delivered, failed requests and waits over `duration` microseconds.
+
+    `share` is how much was played, from 0.0 to 1.0; what is to come is grey.
+    """
+    now = min(len(buckets), round(share * len(buckets)))
+    spark = sparkline(glyphs, [item.users for item in buckets])
+    failures = "".join(glyphs.bad if item.failures else " " for item in buckets)
+    waits = "".join(glyphs.empty if item.waits else " " for item in buckets)
+    rows = (
+        ("delivered ", spark, ACCENT),
+        ("failed    ", failures, BAD),
+        ("waits     ", waits, WARN),
+    )
+    length = len(buckets)
+    start, end = stopwatch(0), stopwatch(duration / SECOND)
+    axis = f"{'':10}{start}{' ' * (length - len(start) - len(end))}{end}"
+    return lines(
+        *(
+            safe_text((label, MUTED), (text[:now], style), (text[now:], MUTED), max_length=length)
+            for label, text, style in rows
+        ),
+        safe_text((axis, MUTED)),
+    )
+
+
+def _audience_row(item: AudienceMoment, glyphs: Glyphs) -> Row:
+    return Row(
+        item.audience_id,
+        (
+            Cell(item.name),
+            Cell(bar(glyphs, item.done, item.total, BAR) if item.total else "", "accent"),
+            Cell(f"{item.done:,}/{item.total:,}"),
+            Cell(f"{item.requests:,}"),
+            Cell(f"{item.rejected:,}" if item.rejected else "", "bad"),
+            Cell(item.doing, "dim"),
+        ),
+    )
