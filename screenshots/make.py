@@ -3,21 +3,19 @@
     python screenshots/make.py
 
 It writes `screenshots/*.svg` (120×36) and `tests/console/snapshots/*.svg` (80×24), each in the dark
-theme and in the light one; the tests compare them with what the console paints. Where
-`rsvg-convert` and the font Fira Code are installed (Debian: librsvg2-bin, fonts-firacode), it
-makes PNGs of the large ones, too: in a README the lines of an SVG drift where its font is blocked.
+theme and in the light one; the tests compare them with what the console paints. Where Chromium and
+the font Fira Code are installed (Debian: chromium, fonts-firacode), it makes PNGs of the large
+ones, too: in a README the lines of an SVG drift where its font is blocked. A PNG whose SVG is the
+same as before is left as it is.
 """
 
-import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from tests.console.gallery import VIEWS, paint
-
-PNG_WIDTH = "840"
+from screenshots.render import CannotRender, digest, render, write_png
+from tests.console.gallery import VIEWS, WIDE, paint
 
 
 def main() -> None:
@@ -27,21 +25,25 @@ def main() -> None:
             old.unlink()
         for name, svg in paint(view).items():
             (view.folder / f"{name}.svg").write_text(svg, encoding="utf-8")
-    _make_pngs(Path(__file__).parent)
+    _make_pngs(WIDE.folder)
 
 
 def _make_pngs(folder: Path) -> None:
-    convert = shutil.which("rsvg-convert")
-    if convert is None:
-        sys.stderr.write("No rsvg-convert here: the PNGs were left as they are.\n")
-        return
-    for svg in sorted(folder.glob("*.svg")):
-        # librsvg drops no-break spaces at the ends of a run of text; plain ones it can be told
-        # to keep.
-        text = svg.read_text(encoding="utf-8")
-        text = text.replace("<text ", '<text xml:space="preserve" ').replace("&#160;", " ")
-        command = [convert, "--width", PNG_WIDTH, "--output", str(svg.with_suffix(".png"))]
-        subprocess.run(command, input=text.encode(), check=True)
+    svgs = {file: file.read_text(encoding="utf-8") for file in sorted(folder.glob("*.svg"))}
+    for png in folder.glob("*.png"):
+        if png.with_suffix(".svg") not in svgs:
+            png.unlink()
+    changed = {
+        file: svg
+        for file, svg in svgs.items()
+        if not (png := file.with_suffix(".png")).exists()
+        or digest(svg).encode() not in png.read_bytes()
+    }
+    try:
+        for (file, svg), image in zip(changed.items(), render([*changed.values()]), strict=True):
+            write_png(image, svg, file.with_suffix(".png"))
+    except CannotRender as missing:
+        sys.stderr.write(f"{missing} The PNGs were left as they are.\n")
 
 
 if __name__ == "__main__":

@@ -7,6 +7,8 @@ from textual._context import active_app
 
 from amp_console.console import DemoTrouble
 from amp_console.console.widgets.grid import Grid
+from amp_console.simulator import Simulator
+from tests.console.gate import gate_sleeps, rate_limit, start_sync
 from tests.console.harness import (
     ConsoleHarness,
     picture,
@@ -101,6 +103,26 @@ async def test_trouble_that_is_on_is_shown_after_its_dialog_is_closed(
         await until_shown(pilot, "Make trouble", "[slow]")
         await pilot.press("1", "2", "escape")
         await until_gone(pilot, "trouble:")
+
+
+async def test_it_is_seen_how_a_sync_handles_trouble_and_that_it_recovers(
+    harness: ConsoleHarness, simulator: Simulator
+) -> None:
+    with harness.workspace(harness.connect()) as workspace:
+        workspace.enter("u-1", "u-2")
+    harness.environment = replace(harness.environment, demo=Stage())
+    gate = gate_sleeps(harness)
+    rate_limit(simulator)
+    async with harness.open() as pilot:
+        await until_shown(pilot, "keys: simulated")
+        await pilot.press("exclamation_mark")
+        await until_shown(pilot, "Start a sync to see how trouble is handled.")
+        await pilot.press("escape")
+        await start_sync(pilot, "rate limited")
+        await pilot.press("exclamation_mark")
+        await until_shown(pilot, "The sync now:", "rate limited, trying again in")
+        gate.open()
+        await until_shown(pilot, "The last sync has ended. Everything is delivered.")
 
 
 async def test_outside_the_demo_no_trouble_is_made(harness: ConsoleHarness) -> None:

@@ -10,11 +10,27 @@ from textual.widgets import Static
 
 from amp_console.console.dialogs.base import Dialog
 from amp_console.console.environment import DemoSession
+from amp_console.console.jobs.runs import SyncJob
+from amp_console.console.run_view import live
 from amp_console.console.texts import MUTED, safe_text
 from amp_console.console.widgets.grid import Cell, Column, Grid, Row
 
 ROOM_WHEN_EMPTY = 3  # lines, for what is said then
 COLUMNS = (Column("", 2), Column("Trouble", 30, flex=1), Column("Now", 4))
+HANDLING_EVERY = 0.5  # seconds
+
+
+def handling(sync: SyncJob | None) -> str:
+    """What the last sync does about trouble, or how it has ended."""
+    if sync is None:
+        return "Start a sync to see how trouble is handled."
+    view = live(sync)
+    if sync.is_over:
+        return (
+            f"The last sync has ended. {view.says[0]}" if view.says else "The last sync has ended."
+        )
+    lines = (f"{line.name}: {line.doing}" for line in view.lines if not line.is_over)
+    return f"The sync now: {'; '.join(lines) or view.outcome}."
 
 
 class TroubleDialog(Dialog[None]):
@@ -34,10 +50,13 @@ class TroubleDialog(Dialog[None]):
         yield Grid(COLUMNS, glyphs=self.services.glyphs, empty="The scene is still being set.")
         yield Static(safe_text(("A number or Enter turns one on or off. Esc closes.", MUTED)))
         yield Static(id="told")
+        yield Static(id="handling")
 
     def on_mount(self) -> None:
-        """Show what is on."""
+        """Show what is on, and what a sync does about it."""
         self._show()
+        self._show_handling()
+        self.set_interval(HANDLING_EVERY, self._show_handling)
         self.query_one(Grid).focus()
 
     def on_key(self, event: events.Key) -> None:
@@ -56,6 +75,9 @@ class TroubleDialog(Dialog[None]):
         self.services.notifications.log(text)
         self.query_one("#told", Static).update(safe_text(text))
         self._show()
+
+    def _show_handling(self) -> None:
+        self.query_one("#handling", Static).update(safe_text(handling(self.services.jobs.sync)))
 
     def _show(self) -> None:
         rows = [

@@ -1,0 +1,140 @@
+"""Make the animated picture of the README from the guided tour.
+
+    python screenshots/tour.py
+
+It runs the tour on a simulated Amplitude, keeps its key moments, and writes `screenshots/tour.gif`.
+It takes about three minutes, and needs what `screenshots/render.py` needs.
+"""
+
+import asyncio
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from PIL import Image
+
+from amp_console.console import LaunchOptions
+from amp_console.console.app import ConsoleApp
+from amp_console.console.appearance import DARK
+from amp_console.demo import SimulatedSession
+from amp_console.demo.guided_tour import GuidedTour
+from amp_console.demo.tour import TourStep, tour_steps
+from screenshots.render import COLORS, render
+
+FILE = Path(__file__).parent / "tour.gif"
+SIZE = 100, 28  # columns and lines
+HOME = Path("/tmp/amp-console-demo")  # noqa: S108  # short: the live view shows it
+WIDTH = 1400  # pixels
+MAX_BYTES = 3_000_000
+SETTLE = 0.4  # seconds from a caption until the screen is painted
+SYNC_SECONDS, SYNC_EVERY = 0.35, 1.2
+"""How long a moment of the sync is shown, and the seconds between two such moments."""
+MOMENTS = {
+    "Each line is an audience": 3.6,
+    "The newsletter has": 2.0,
+    "This is a plan.": 3.2,
+    "Amplitude turned a request down": 3.2,
+    "All 12,120 people": 3.0,
+    "These eight shoppers": 2.8,
+    "In the meantime": 2.8,
+    "One question to Amplitude": 3.2,
+    "212 people are missing": 3.2,
+    "Repaired": 2.2,
+    "People who enter or leave": 3.6,
+}
+"""The captions that are shown, by their beginning, and for how many seconds."""
+
+
+class Recorder:
+    """Runs the tour in a console, and keeps pictures of its key moments."""
+
+    def __init__(self, session: SimulatedSession) -> None:
+        self.frames: list[tuple[str, float]] = []
+        """SVGs, and the seconds that they are shown for."""
+        self._seen: TourStep | None = None
+        self._shown: set[str] = set()
+        self._tour = GuidedTour(
+            tour_steps(session.make_ghosts_known),
+            session.wait,
+            rest=self._rest,
+            seen=self._saw,
+            step_timeout=60.0,
+        )
+        self._app = ConsoleApp(session.environment, LaunchOptions(theme=DARK, tour=self._tour))
+
+    async def run(self) -> None:
+        """Run the whole tour. Raises RuntimeError if it fails or a moment is missing."""
+        async with self._app.run_test(size=SIZE, notifications=True) as pilot:
+            while not self._tour.is_running:
+                await pilot.pause(0.05)
+            while self._tour.is_running:
+                await pilot.pause(SYNC_EVERY)
+                if self._is_sending():
+                    self._keep(SYNC_SECONDS)
+            await self._app.services.sessions.close()
+        if self._tour.failed_step is not None:
+            raise RuntimeError(f"The tour failed at: {self._tour.failed_step.caption}")
+        missing = MOMENTS.keys() - self._shown
+        if missing:
+            raise RuntimeError(f"The tour has no such captions any more: {sorted(missing)}")
+
+    def _saw(self, step: TourStep) -> None:
+        self._seen = step
+
+    async def _rest(self, _: float) -> None:
+        """Keep a picture of what the tour rests at, once it is painted."""
+        step, self._seen = self._seen, None
+        await asyncio.sleep(SETTLE)
+        if step is not None:
+            begun = next((words for words in MOMENTS if step.caption.startswith(words)), None)
+            if begun is not None:
+                self._shown.add(begun)
+                self._keep(MOMENTS[begun])
+
+    def _is_sending(self) -> bool:
+        job = self._app.services.jobs.sync
+        return (
+            job is not None and not job.is_over and type(self._app.screen).__name__ == "RunScreen"
+        )
+
+    def _keep(self, seconds: float) -> None:
+        svg = self._app.export_screenshot(title="amp-console demo --tour")
+        if not self.frames or self.frames[-1][0] != svg:
+            self.frames.append((svg, seconds))
+
+
+def write_gif(frames: list[tuple[str, float]], file: Path) -> None:
+    """Write the pictures, in the colours that they share."""
+    images = list(render([svg for svg, _ in frames], width=WIDTH))
+    # One palette for all: what stays the same between two pictures is then left out.
+    sheet = Image.new("RGB", (images[0].width, sum(image.height for image in images)))
+    for number, image in enumerate(images):
+        sheet.paste(image, (0, number * image.height))
+    palette = sheet.quantize(COLORS - 1, dither=Image.Dither.NONE)
+    few = [image.quantize(palette=palette, dither=Image.Dither.NONE) for image in images]
+    few[0].save(
+        file,
+        save_all=True,
+        append_images=few[1:],
+        duration=[round(seconds * 1000) for _, seconds in frames],
+        loop=0,
+        optimize=False,
+    )
+
+
+def main() -> None:
+    """Run the tour, and write its picture."""
+    with SimulatedSession(home=HOME) as session:
+        recorder = Recorder(session)
+        asyncio.run(recorder.run())
+    write_gif(recorder.frames, FILE)
+    seconds = sum(seconds for _, seconds in recorder.frames)
+    size = FILE.stat().st_size
+    sys.stdout.write(f"{FILE.name}: {len(recorder.frames)} pictures, {seconds:.0f} s, {size:,} B\n")
+    if size > MAX_BYTES:
+        sys.exit("The picture is too large.")
+
+
+if __name__ == "__main__":
+    main()
