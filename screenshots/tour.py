@@ -2,8 +2,8 @@
 
     python screenshots/tour.py
 
-It runs the tour on a simulated Amplitude, keeps its key moments, and writes `screenshots/tour.gif`.
-It takes about three minutes, and needs what `screenshots/render.py` needs.
+It runs the tour on a simulated Amplitude, keeps its key moments, and writes
+`screenshots/tour.webp`. It takes about three minutes, and needs what `screenshots/render.py` needs.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from PIL import Image
+from PIL import Image, ImageChops, ImageSequence
 
 from amp_console.console import LaunchOptions
 from amp_console.console.app import ConsoleApp
@@ -20,12 +20,12 @@ from amp_console.console.appearance import DARK
 from amp_console.demo import SimulatedSession
 from amp_console.demo.guided_tour import GuidedTour
 from amp_console.demo.tour import TourStep, tour_steps
-from screenshots.render import COLORS, render
+from screenshots.render import render
 
-FILE = Path(__file__).parent / "tour.gif"
+FILE = Path(__file__).parent / "tour.webp"
 SIZE = 100, 28  # columns and lines
 HOME = Path("/tmp/amp-console-demo")  # noqa: S108  # short: the live view shows it
-WIDTH = 1400  # pixels
+WIDTH = 1680  # pixels
 MAX_BYTES = 3_000_000
 SETTLE = 0.4  # seconds from a caption until the screen is painted
 SYNC_SECONDS, SYNC_EVERY = 0.35, 1.2
@@ -104,23 +104,24 @@ class Recorder:
             self.frames.append((svg, seconds))
 
 
-def write_gif(frames: list[tuple[str, float]], file: Path) -> None:
-    """Write the pictures, in the colours that they share."""
+def write(frames: list[tuple[str, float]], file: Path) -> None:
+    """Write the pictures without loss. Raises RuntimeError if the file shows something else."""
     images = list(render([svg for svg, _ in frames], width=WIDTH))
-    # One palette for all: what stays the same between two pictures is then left out.
-    sheet = Image.new("RGB", (images[0].width, sum(image.height for image in images)))
-    for number, image in enumerate(images):
-        sheet.paste(image, (0, number * image.height))
-    palette = sheet.quantize(COLORS - 1, dither=Image.Dither.NONE)
-    few = [image.quantize(palette=palette, dither=Image.Dither.NONE) for image in images]
-    few[0].save(
+    first, *others = images
+    durations = [round(seconds * 1000) for _, seconds in frames]
+    first.save(
         file,
         save_all=True,
-        append_images=few[1:],
-        duration=[round(seconds * 1000) for _, seconds in frames],
+        append_images=others,
+        duration=durations,
         loop=0,
-        optimize=False,
+        lossless=True,
+        method=4,
     )
+    with Image.open(file) as written:
+        for image, shown in zip(images, ImageSequence.Iterator(written), strict=True):
+            if ImageChops.difference(image, shown.convert("RGB")).getbbox() is not None:
+                raise RuntimeError("The file does not show what was painted.")
 
 
 def main() -> None:
@@ -128,7 +129,7 @@ def main() -> None:
     with SimulatedSession(home=HOME) as session:
         recorder = Recorder(session)
         asyncio.run(recorder.run())
-    write_gif(recorder.frames, FILE)
+    write(recorder.frames, FILE)
     seconds = sum(seconds for _, seconds in recorder.frames)
     size = FILE.stat().st_size
     sys.stdout.write(f"{FILE.name}: {len(recorder.frames)} pictures, {seconds:.0f} s, {size:,} B\n")
