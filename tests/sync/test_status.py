@@ -3,15 +3,20 @@
 import msgspec
 import pytest
 
+from amp_console.ledger import runs
 from amp_console.ledger.audiences import all_audiences
 from amp_console.ledger.counts import outstanding, outstanding_of_all
+from amp_console.ledger.sources import ReadCounts
 from amp_console.sync.audience_settings import SettingsChange
+from amp_console.sync.queries.audience_detail import audience_trend
 from amp_console.sync.queries.status import (
     NOTHING_LEFT,
     AudienceSummary,
+    State,
     Status,
     audience_summaries,
     audience_summary,
+    overview,
 )
 from amp_console.values import IdType, Operation
 from tests.sync.workspace import Workspace, event
@@ -145,3 +150,77 @@ def test_members_may_be_left_uncounted(workspace: Workspace) -> None:
     assert [(item.members, item.delivered) for item in found] == [(None, None)]
     workspace.connection = msgspec.structs.replace(workspace.connection, prefix=True)
     assert summary(workspace, "shoppers").cohort_name == "[Segment] shoppers"
+
+
+def test_states_come_worst_first_whichever_apply(workspace: Workspace) -> None:
+    workspace.enter("u1", "u2")
+    known = summary(workspace, "shoppers")
+    audience = msgspec.structs.replace(known.audience, cohort_id="c1", enabled=False)
+    left = msgspec.structs.replace(NOTHING_LEFT, add=312, rejected=10)
+    item = msgspec.structs.replace(known, audience=audience, left=left, strangers=6)
+    told = [str(state) for state in item.states(is_live=True)]
+    assert told == ["differs by 6", "10 rejected", "312 pending", "live", "off"]
+
+
+def test_an_overview_says_how_many_need_attention_and_why() -> None:
+    calm = [State(Status.PENDING, 12), State(Status.LIVE)]
+    broken, twice = [State(Status.BROKEN), State(Status.PENDING, 3)], [State(Status.DIFFERS, 1)]
+    now = overview([calm, broken, [*twice, State(Status.REJECTED, 9)], [State(Status.REJECTED, 1)]])
+    assert (now.audiences, now.attention, now.pending) == (4, 3, 15)
+    assert now.reasons == ["1 broken link", "1 differs", "10 rejected"]
+    assert overview([calm]).reasons == []
+
+
+def test_an_audience_is_live_while_a_session_that_delivers_for_it_is_alive(
+    workspace: Workspace,
+) -> None:
+    workspace.enter("u1")
+    ledger, audience_id = workspace.ledger, workspace.audience().id
+
+    def live(dead: frozenset[int] = frozenset()) -> bool:
+        (item,) = ledger.read(audience_summaries, workspace.connection, dead=dead)
+        return item.is_live
+
+    with ledger.hold_run() as lock:
+        run_id = ledger.write(runs.begin_run, ReadCounts(), 1, lock, runs.RunKind.LIVE)
+        assert not live()
+        ledger.write(runs.record_audience, run_id, audience_id, runs.AudienceCounts(added=1), 2)
+        assert live()
+        assert not live(frozenset({run_id}))
+        ledger.write(runs.end_run, run_id, runs.RunStatus.DELIVERED, "", 3)
+        assert not live()
+
+
+async def test_the_last_error_is_the_newest_one_with_its_time(workspace: Workspace) -> None:
+    def error() -> tuple[str, int | None] | None:
+        found = workspace.ledger.read(audience_trend, workspace.audience(), 0).error
+        return (found.text, found.at) if found else None
+
+    workspace.enter("u1")
+    assert error() is None
+    workspace.enter("ghost-1")
+    await workspace.sync()
+    rejected = error()
+    assert rejected is not None
+    assert rejected[0] == "Amplitude does not know this User ID"
+    later = (rejected[1] or 0) + 1
+    ledger = workspace.ledger
+    with ledger.hold_run() as lock:
+        run_id = ledger.write(runs.begin_run, ReadCounts(), later, lock)
+        counts = runs.AudienceCounts(note="No network.")
+        ledger.write(runs.record_audience, run_id, workspace.audience().id, counts, later)
+        ledger.write(runs.end_run, run_id, runs.RunStatus.STOPPED, "", later)
+    assert error() == ("No network.", later)
+
+
+def test_lag_counts_from_the_oldest_pending_change(workspace: Workspace) -> None:
+    workspace.enter("u1", at=5)
+    workspace.enter("u2", at=9)
+    first = summary(workspace, "shoppers").count
+    assert first is not None
+    workspace.leave("u1", at=20)  # never delivered, so nothing is pending for u1 any more
+    second = summary(workspace, "shoppers").count
+    assert second is not None
+    assert second.pending_since is not None
+    assert first.pending_since is not None
+    assert second.pending_since - first.pending_since == 4_000_000

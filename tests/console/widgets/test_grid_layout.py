@@ -131,3 +131,19 @@ def test_paths_that_differ_in_their_last_folder_look_different() -> None:
     begin, end = "/var/lib/segment/exports/archive/", "/events.ndjson"
     one, two = (fitted_text(begin + day + end, 30, False, is_path=True) for day in ("11", "12"))
     assert one != two
+
+
+def test_a_name_is_shown_whole_before_another_column_gets_more_than_it_needs() -> None:
+    columns = (Column("Audience", 10, flex=1), Column("Cohort", 10, flex=1), Column("", 4, flex=1))
+    layout = ColumnLayout(columns)
+    layout.measure([Row(0, (Cell("short"), Cell("a long name, 21 chars"), Cell("x" * 30)))])
+    assert [item.width for item in layout.fit(2 + 39)] == [10, 21, 4]
+    assert [item.width for item in layout.fit(2 + 39 + 30)] == [20, 31, 14]
+    assert [item.width for item in layout.fit(2 + 35)] == [10, 17, 4]
+
+
+def test_a_bar_gets_its_share_alone_or_it_would_grow_with_every_paint() -> None:
+    layout = ColumnLayout((Column("Audience", 10, flex=1), Column("", 4, flex=1)))
+    width = layout.width_of(1, 60)
+    layout.measure([Row(0, (Cell("short"), Cell("#" * width)))])
+    assert layout.width_of(1, 60) == width

@@ -12,6 +12,7 @@ from amp_console.text import clean
 GAP = 2  # columns between two cells
 LEAD = 2  # columns before the first cell: the cursor and the mark
 MAX_LENGTH = 300  # characters of a cell; no screen is wider
+MAX_NAME = 40  # columns that a name gets before the others have theirs
 LETTERS = "abcdefghijklmnpqrstuvwxyz0123456789"
 """What columns are chosen by; o is the key that asks for one."""
 
@@ -60,7 +61,7 @@ class ColumnLayout:
         grown = [
             (at, column.right)
             for at, column in enumerate(self.columns)
-            if column.right or column.narrows
+            if column.right or column.narrows or column.flex
         ]
         sizes = [[0, 0] for _ in self.columns]
         for row in rows:
@@ -110,7 +111,13 @@ def fit_columns(
     """Return the columns that fit into `room`; those that flex share the width left over."""
     cells = cells or [CellWidths()] * len(columns)
     least = [max(item.width, size.least) for item, size in zip(columns, cells, strict=True)]
-    widths = [max(width, size.full) for width, size in zip(least, cells, strict=True)]
+    least = [
+        column.width if column.flex else width for column, width in zip(columns, least, strict=True)
+    ]
+    widths = [
+        width if column.flex else max(width, size.full)
+        for column, width, size in zip(columns, least, cells, strict=True)
+    ]
     shown = list(range(len(columns)))
     while _needed(widths, shown) > room:
         steps = [(columns[at].rank, at, False) for at in shown if columns[at].rank]
@@ -122,6 +129,10 @@ def fit_columns(
             widths[at] = least[at]
         else:
             shown.remove(at)
+    for index in shown:  # a name is shown whole before another column gets more than it needs
+        if columns[index].flex and columns[index].label:
+            spare = max(0, room - _needed(widths, shown))
+            widths[index] += min(spare, max(0, cells[index].full - widths[index]), MAX_NAME)
     spare = max(0, room - _needed(widths, shown))
     flex = sum(columns[index].flex for index in shown)
     fitted = []
