@@ -43,6 +43,7 @@ class ConsoleApp(App[None]):
         Binding("question_mark,f1", "help", "Help", key_display="?", id="help"),
         *PLACE_KEYS,
         Binding("ctrl+p", "command_palette", "Commands", show=False, priority=True, id="commands"),
+        Binding("ctrl+o", "jump", "Jump", show=False, priority=True, id="jump"),
         Binding("exclamation_mark", "trouble", "Make trouble", show=False, id="trouble"),
     ]
 
@@ -224,6 +225,15 @@ class ConsoleApp(App[None]):
             from amp_console.console.dialogs.trouble import TroubleDialog
 
             self.push_screen(TroubleDialog(demo))
+
+    def action_jump(self) -> None:
+        """Put a letter on everything that can be gone to; pressing it goes there."""
+        from amp_console.console.dialogs.jump import JumpOverlay
+
+        if not isinstance(self.screen, JumpOverlay):
+            self.push_screen(
+                JumpOverlay(self.screen), lambda target: target.go() if target is not None else None
+            )
 
     def action_command_palette(self) -> None:
         """Find an action, an audience or a person by name."""

@@ -1,8 +1,9 @@
 """What can be done on a screen: a few words, and all its keys."""
 
-from collections.abc import Callable
-from typing import ClassVar
+from collections.abc import Callable, Sequence
+from typing import ClassVar, NamedTuple
 
+from rich.cells import cell_len
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
@@ -15,25 +16,45 @@ from amp_console.console.context import services_of
 from amp_console.console.texts import ACCENT, MUTED, STRONG, lines, safe_text
 from amp_console.console.widgets.grid import Grid
 
+MAX_WIDTH = 150  # columns of the box
+BORDER = 7  # columns of border, padding and scrollbar
+COLUMN_WIDTH = 33  # columns that a key and what it does take at least
 LISTS = (
-    (("up", "down", "j", "k", "g", "G"), "↑ ↓  j k  g G", "move; first and last row"),
+    (("up", "down", "j", "k", "g", "G"), "↑↓ jk gG", "move; first, last"),
     (("enter",), "Enter", "open"),
     (("space",), "space", "mark a row"),
-    (("a",), "a", "mark all rows; unmark them"),
-    (("o",), "o", "sort: then press a column's letter, or o for no order"),
+    (("a",), "a", "mark or unmark all"),
+    (("o",), "o", "sort by a column's letter"),
     (("O",), "O", "reverse the order"),
 )
 """The keys of lists: which ones, how they are shown, and what they do."""
 
 
+class HelpRow(NamedTuple):
+    """A key and what it does; `reason` says why it does nothing now. It is paler then."""
+
+    key: str
+    what: str
+    reason: str = ""
+
+
+class HelpSection(NamedTuple):
+    """Some keys under a title."""
+
+    title: str
+    rows: Sequence[HelpRow]
+
+
 class HelpScreen(ModalScreen[None]):
-    """Help for the screen below it."""
+    """The keys of the screen below it, beside each other where there is room, and what it is."""
 
     CSS_PATH = "help.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,question_mark,f1,q,enter", "app.pop_screen", "Close"),
         Binding("down,j", "scroll(1)", show=False),
         Binding("up,k", "scroll(-1)", show=False),
+        Binding("pagedown,space", "scroll(10)", show=False),
+        Binding("pageup", "scroll(-10)", show=False),
     ]
 
     def __init__(
@@ -49,38 +70,53 @@ class HelpScreen(ModalScreen[None]):
         self._name = name
         self._about = about
         self._disabled_reason = disabled_reason
-        self._told: set[str] = set()  # keys that were said already, by the names of events
+        self.sections = self._read_sections()
 
     def compose(self) -> ComposeResult:
         """One box of text."""
         with VerticalScroll(id="help") as box:
             box.border_title = f"Help · {self._name}"
             box.border_subtitle = "Esc closes"
-            yield Static(self._text())
+            yield Static(id="keys")
+            about = [safe_text(row, max_length=900) for row in _paragraphs(self._about)]
+            yield Static(lines(*about), id="about")
+
+    def on_mount(self) -> None:
+        """Lay the keys out for this width."""
+        self.on_resize()
+
+    def on_resize(self) -> None:
+        """Lay the keys out for another width."""
+        width = int(min(self.app.size.width * 0.96, MAX_WIDTH)) - BORDER
+        for keys in self.query("#keys").results(Static):
+            keys.update(in_columns(self.sections, width))
 
     def action_scroll(self, by: int) -> None:
-        """Scroll by a line."""
+        """Scroll by some lines."""
         self.query_one("#help").scroll_relative(y=by, animate=False)
 
-    def _text(self) -> Content:
-        rows = [safe_text(paragraph, max_length=900) for paragraph in _paragraphs(self._about)]
-        in_lists = self._list_keys()  # a list gets its keys before its screen
-        rows += [safe_text(""), safe_text(("On this screen", STRONG)), *self._keys(self._subject)]
-        if in_lists:
-            rows += [safe_text(""), safe_text(("In lists", STRONG)), *in_lists]
-        rows += [
-            safe_text(""),
-            safe_text(("Everywhere", STRONG)),
-            _key("ctrl+p", "every action, by name"),
+    def _read_sections(self) -> list[HelpSection]:
+        """The keys that work here, in the order in which one looks for them; none of them twice."""
+        used: set[str] = set()
+        of_lists = self._list_rows(used)  # a list gets its keys before its screen
+        own = self._rows(self._subject, used, lambda binding: not _is_place(binding))
+        places = self._rows(self.app, used, _is_place)
+        rest = self._rows(self.app, used, lambda binding: not _is_place(binding))
+        sections = [
+            HelpSection("On this screen", own),
+            HelpSection("Places", places),
+            HelpSection("In lists", of_lists),
+            HelpSection("Everywhere", rest),
         ]
-        rows += self._keys(self.app)
-        return lines(*rows)
+        return [section for section in sections if section.rows]
 
-    def _list_keys(self) -> list[Content]:
+    def _list_rows(self, used: set[str]) -> list[HelpRow]:
         """What the keys of the screen's lists do: only those that work in one of them."""
         grids = [item for item in self._subject.query(Grid) if item.visible and item.region]
         bindings = (
-            services_of(self).appearance.bindings_of(grids[0]).key_to_bindings if grids else {}
+            services_of(self._subject).appearance.bindings_of(grids[0]).key_to_bindings
+            if grids
+            else {}
         )
         works = {
             key
@@ -91,37 +127,65 @@ class HelpScreen(ModalScreen[None]):
         rows = []
         for keys, shown, what in LISTS:
             if works.issuperset(keys):
-                self._told.update(keys)
-                rows.append(_key(shown, what))
+                used.update(keys)
+                rows.append(HelpRow(shown, what))
         return rows
 
-    def _keys(self, owner: DOMNode) -> list[Content]:
-        """The keys of a place or of the application that work now and were not said before."""
+    def _rows(
+        self, owner: DOMNode, used: set[str], is_meant: Callable[[Binding], bool]
+    ) -> list[HelpRow]:
+        """The keys of a screen or of the application that work now and are not `used`."""
         bindings: list[Binding] = [
             binding
-            for keys in services_of(self).appearance.bindings_of(owner).key_to_bindings.values()
+            for keys in services_of(self._subject)
+            .appearance.bindings_of(owner)
+            .key_to_bindings.values()
             for binding in keys
             if binding.description
             and binding.id is not None
-            and binding.key not in self._told
+            and binding.key not in used
+            and is_meant(binding)
             and owner.check_action(binding.action.partition("(")[0], ()) is not False
         ]
-        self._told.update(item.key for item in bindings)
-        shown = {item.action: item for item in reversed(bindings)}
-        order = [item for item in bindings if shown.get(item.action) is item]
-        return [self._line(item) for item in order]
+        used.update(item.key for item in bindings)
+        first = {item.action: item for item in reversed(bindings)}
+        return [self._row(item) for item in bindings if first.get(item.action) is item]
 
-    def _line(self, binding: Binding) -> Content:
-        reason = self._disabled_reason(binding.action.partition("(")[0])
-        what = _key(self.app.get_key_display(binding), binding.description)
-        return what + safe_text((f"  ({reason})", MUTED)) if reason else what
+    def _row(self, binding: Binding) -> HelpRow:
+        reason = self._disabled_reason(binding.action.partition("(")[0]) or ""
+        return HelpRow(self._subject.app.get_key_display(binding), binding.description, reason)
+
+
+def in_columns(sections: Sequence[HelpSection], width: int) -> Content:
+    """Lay sections out beside each other, in as many columns as fit, all about equally long."""
+    key_width = max(cell_len(row.key) for section in sections for row in section.rows) + 2
+    count = max(1, min(3, width // COLUMN_WIDTH))
+    room = width // count
+    painted: list[Content] = []
+    for section in sections:
+        painted += [safe_text((section.title, STRONG))]
+        painted += [_painted(row, key_width, room) for row in section.rows]
+        painted += [safe_text("")]
+    height = -(-len(painted) // count)
+    columns = [painted[start : start + height] for start in range(0, len(painted), height)]
+    rows = []
+    for at in range(height):
+        cells = [column[at] if at < len(column) else safe_text("") for column in columns]
+        rows.append(Content("").join([cell.pad_right(room - cell.cell_length) for cell in cells]))
+    return lines(*rows)
+
+
+def _painted(row: HelpRow, key_width: int, room: int) -> Content:
+    key = safe_text((row.key, MUTED if row.reason else f"{STRONG} {ACCENT}"))
+    what = safe_text((row.what, MUTED if row.reason else ""))
+    return (key.pad_right(key_width - key.cell_length) + what).truncate(room - 1, ellipsis=True)
+
+
+def _is_place(binding: Binding) -> bool:
+    return (binding.id or "").startswith("go.")
 
 
 def _paragraphs(text: str) -> list[str]:
     """Text as it is written in the code, without the line breaks inside its paragraphs."""
     found = (" ".join(part.split()) for part in text.split("\n\n"))
     return [line for part in found for line in (part, "")][:-1]
-
-
-def _key(key: str, what: str) -> Content:
-    return safe_text((f"  {key:<16}", ACCENT), what)

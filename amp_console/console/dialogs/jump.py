@@ -1,0 +1,84 @@
+"""Jump mode: a letter on everything that can be gone to; pressing it goes there."""
+
+from collections.abc import Callable, Iterator
+from typing import ClassVar, NamedTuple
+
+from textual import events
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.geometry import Region
+from textual.screen import ModalScreen, Screen
+from textual.widget import Widget
+from textual.widgets import Button, Static
+
+from amp_console.console.texts import safe_text
+from amp_console.console.widgets.link_bar import LinkBar
+
+LETTERS = "asdfghjklqwertyuiopzxcvbnm"
+
+
+class JumpTarget(NamedTuple):
+    """Where a letter is shown, and what pressing it does."""
+
+    region: Region
+    go: Callable[[], object]
+
+
+class JumpOverlay(ModalScreen[JumpTarget]):
+    """The screen below with letters on it. A letter answers with its target, Esc with nothing."""
+
+    DEFAULT_CSS = """
+    JumpOverlay .jump-letter {
+        position: absolute;
+        width: auto;
+        height: 1;
+        padding: 0 1;
+        background: $warning;
+        color: auto 95%;
+        text-style: bold reverse;
+    }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,ctrl+o", "dismiss(None)", "Leave", show=False),
+    ]
+
+    def __init__(self, screen: Screen[object]) -> None:
+        super().__init__()
+        self._targets = dict(zip(LETTERS, jump_targets(screen), strict=False))
+
+    def compose(self) -> ComposeResult:
+        for letter, target in self._targets.items():
+            label = Static(safe_text(letter), classes="jump-letter")
+            label.styles.offset = target.region.offset
+            yield label
+
+    def on_key(self, event: events.Key) -> None:
+        """Go to the target of this letter."""
+        target = self._targets.get(event.character or "")
+        if target is not None:
+            event.stop()
+            self.dismiss(target)
+
+
+def jump_targets(screen: Screen[object]) -> Iterator[JumpTarget]:
+    """Everything on the screen that can be clicked or typed into: panes, fields, buttons, places.
+
+    The keys in the footer have letters of their own already.
+    """
+    for widget in screen.focus_chain:
+        if widget.region and screen.region.contains_region(widget.region):
+            yield JumpTarget(widget.region, _press(widget))
+    for bar in screen.query("PlaceBar").results(LinkBar):
+        for link, region in bar.links():
+            yield JumpTarget(region, _click(bar, link.name))
+
+
+def _press(widget: Widget) -> Callable[[], object]:
+    """Press a button; focus anything else."""
+    if isinstance(widget, Button):
+        return widget.press
+    return widget.focus
+
+
+def _click(bar: LinkBar, name: str) -> Callable[[], object]:
+    return lambda: bar.post_message(bar.Clicked(bar, name))

@@ -1,0 +1,96 @@
+"""The cheat sheet fits the screen, and in jump mode a letter leads anywhere."""
+
+import pytest
+from textual.widgets import Input
+
+from amp_console.console.dialogs.help import HelpRow, HelpScreen, HelpSection, in_columns
+from amp_console.console.dialogs.imports.dialog import ImportDialog
+from amp_console.console.dialogs.jump import JumpOverlay
+from amp_console.console.screens.audiences.list import AudiencesScreen
+from tests.console.harness import ConsoleHarness, console, until, until_shown
+from tests.console.sample_audiences import GHOSTS, broken_events, connect_with_audiences
+from tests.console.test_footers import walk
+
+pytestmark = pytest.mark.anyio
+SECTIONS = [
+    HelpSection("Here", [HelpRow("s", "Sync"), HelpRow("e", "Edit", "No audience.")]),
+    HelpSection("Places", [HelpRow("1", "Audiences"), HelpRow("2", "Errors")]),
+]
+
+
+def test_keys_stand_beside_each_other_where_there_is_room() -> None:
+    narrow, wide = in_columns(SECTIONS, 30).plain, in_columns(SECTIONS, 70).plain
+    assert [line.split() for line in narrow.splitlines()][:2] == [["Here"], ["s", "Sync"]]
+    assert wide.splitlines()[0].split() == ["Here", "Places"]
+    assert max(map(len, wide.splitlines())) <= 70
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 36)])
+async def test_all_keys_of_every_screen_are_seen_at_once(
+    harness: ConsoleHarness, size: tuple[int, int]
+) -> None:
+    connect_with_audiences(harness, broken_events)
+    async with harness.open(size=size) as pilot:
+        async for place in walk(pilot):
+            console(pilot).action_help()
+            await until(pilot, lambda: isinstance(pilot.app.screen, HelpScreen))
+            sheet = pilot.app.screen
+            assert isinstance(sheet, HelpScreen)
+            titles = [section.title for section in sheet.sections]
+            assert titles[-2:] == ["In lists", "Everywhere"] or "In lists" not in titles
+            await until(pilot, lambda: any(keys.region for keys in sheet.query("#keys")))  # noqa: B023
+            keys = sheet.query_one("#keys").region
+            assert sheet.query_one("#help").region.contains_region(keys), place
+            await pilot.press("escape")
+            await until(pilot, lambda: not isinstance(pilot.app.screen, HelpScreen))
+
+
+async def test_a_letter_leads_to_a_place_and_escape_leaves(harness: ConsoleHarness) -> None:
+    connect_with_audiences(harness)
+    async with harness.open(size=(80, 24)) as pilot:
+        await until_shown(pilot, GHOSTS)
+        await pilot.press("ctrl+o")
+        await until(pilot, lambda: isinstance(pilot.app.screen, JumpOverlay))
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(pilot.app.screen, AudiencesScreen))
+        await pilot.press("ctrl+o")
+        await until_shown(pilot, GHOSTS)  # it is seen below the letters
+        overlay = pilot.app.screen
+        assert isinstance(overlay, JumpOverlay)
+        letters = {target.region.offset: letter for letter, target in overlay._targets.items()}
+        below = pilot.app.screen_stack[-2]
+        runs = next(
+            region
+            for link, region in below.query_one("PlaceBar").links()  # type: ignore[attr-defined]
+            if link.name == "runs"
+        )
+        await pilot.press(letters[runs.offset])
+        await until_shown(pilot, "▸3 Runs", "run")
+
+
+async def test_in_a_dialog_a_letter_leads_to_a_field_and_presses_a_button(
+    harness: ConsoleHarness,
+) -> None:
+    connect_with_audiences(harness)
+    async with harness.open() as pilot:
+        await until_shown(pilot, GHOSTS)
+        await pilot.press("i")
+        await until(pilot, lambda: isinstance(pilot.app.screen, ImportDialog))
+        dialog = pilot.app.screen
+        await until(pilot, lambda: dialog.query_one("#close").region)
+        for name, outcome in (("key", "key"), ("close", None)):
+            region = dialog.query_one(f"#{name}").region
+            await pilot.press("ctrl+o")
+            await until(pilot, lambda: isinstance(pilot.app.screen, JumpOverlay))
+            overlay = pilot.app.screen
+            assert isinstance(overlay, JumpOverlay)
+            letter = next(
+                letter for letter, target in overlay._targets.items() if target.region == region
+            )
+            await pilot.press(letter)
+            if outcome is not None:
+                await until(
+                    pilot,
+                    lambda: isinstance(pilot.app.focused, Input) and pilot.app.focused.id == "key",
+                )
+        await until(pilot, lambda: isinstance(pilot.app.screen, AudiencesScreen))
