@@ -93,8 +93,8 @@ def _whose(db: Db, audience_ids: Sequence[int]) -> str:
 def _figures(db: Db, ended: Run) -> str:
     if ended.kind is RunKind.COMPARE:
         found = comparisons_in(db, ended.id)
-        missing, extra = sum(item.missing for item in found), sum(item.extra for item in found)
-        return f"{plural(len(found), 'cohort')} compared, {missing:,} missing, {extra:,} extra"
+        differing = sum(item.missing + item.extra for item in found)
+        return f"{plural(len(found), 'cohort')} compared, {plural(differing, 'user')} differ"
     counts = [
         f"{ended.added:,} added" if ended.added else "",
         f"{ended.removed:,} removed" if ended.removed else "",

@@ -7,14 +7,14 @@ twice names the places after an @.
 
 import re
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
 from textual.pilot import Pilot
 from textual.worker import WorkerCancelled
 
-from amp_console.console.routes import MainScreen, OpenPlan, OpenRun, Visit
+from amp_console.console.routes import MainScreen, OpenPlan, OpenReconcile, OpenRun, Visit
 from amp_console.console.widgets.grid import Grid
 from amp_console.ledger.audiences import Audience, all_audiences
 from amp_console.ledger.runs import all_runs
@@ -41,6 +41,8 @@ class Reader:
     def __init__(self, harness: ConsoleHarness, pilot: Pilot[None]) -> None:
         self.harness = harness
         self.pilot = pilot
+        self.said: dict[str, dict[str, object]] = {}
+        """What each place said of each fact, when they were read last."""
 
     async def go_to(self, screen: MainScreen) -> None:
         services(self.pilot).navigate(Visit(screen))
@@ -135,6 +137,7 @@ async def _home_rows(reader: Reader) -> Facts:
         facts[f"{name}: members"] = number(row["Members"])
         facts[f"{name}: pending"] = number(add) + number(remove)
         facts[f"{name}: rejected"] = number(row["Rejected"])
+        facts[f"{name}: differs by"] = _differs_by(row["Status"])
     facts["audiences"] = len(rows)
     facts["rejected"] = sum(number(row["Rejected"]) for row in rows)
     return facts
@@ -148,6 +151,8 @@ async def _audiences_command(reader: Reader) -> Facts:
         facts[f"{name}: members"] = document["members"]
         facts[f"{name}: pending"] = document["pending_add"] + document["pending_remove"]
         facts[f"{name}: rejected"] = document["rejected"]
+        states = {state["state"]: state["users"] for state in document["states"]}
+        facts[f"{name}: differs by"] = states.get("differs", 0)
     facts["audiences"] = len(documents)
     facts["rejected"] = sum(document["rejected"] for document in documents)
     return facts
@@ -278,9 +283,46 @@ async def _progress(reader: Reader) -> Facts:
     }
 
 
+async def _home_title(reader: Reader) -> Facts:
+    return {"audiences": counted(reader.title("#audiences"), "audiences?")}
+
+
+def _differs_by(status: str) -> int:
+    found = re.search(r"differs by ([\d,]+)", status)
+    return number(found[1]) if found else 0
+
+
+def _compared(texts: Iterable[str]) -> dict[str, int]:
+    """How many users differed in the last comparison of an audience; none after its repair."""
+    found: dict[str, int | None] = {}
+    for text in texts:  # the newest first
+        if ended := re.search(r"^(Comparison|Repair) of “(.*)” ended: ", text):
+            is_comparison = ended[1] == "Comparison"
+            found.setdefault(ended[2], counted(text, "users? differ") if is_comparison else None)
+    return {name: count for name, count in found.items() if count is not None}
+
+
+async def _reconcile(reader: Reader) -> Facts:
+    """The kinds of differences of each audience that was compared last, not repaired."""
+    texts = [entry["text"] for entry in reader.command("log", "--limit", "0")["entries"]]
+    compared, facts = _compared(texts), {}
+    for audience in reader.audiences:
+        if audience.name in compared:
+            services(reader.pilot).navigate(OpenReconcile(audience.id))
+            await reader.settle()
+            facts[f"{audience.name}: differed"] = sum(
+                number(row["People"])
+                for row in reader.rows("#kinds")
+                if row["Difference"].startswith(("Missing", "Extra"))
+            )
+            console(reader.pilot).pop_screen()
+            await reader.settle()
+    return facts
+
+
 async def _log_lines(reader: Reader) -> Facts:
     entries = reader.rows("#lines")
-    return _facts_of_log(row["What happened"] for row in entries) | {
+    return _facts_of_log([row["What happened"] for row in entries]) | {
         "log entries": counted(reader.title("#log"), "entr(?:y|ies)"),
         "log entries of all kinds": number(reader.text("KindBar").split("   ")[0]),
     }
@@ -288,24 +330,22 @@ async def _log_lines(reader: Reader) -> Facts:
 
 async def _log_command(reader: Reader) -> Facts:
     document = reader.command("log", "--limit", "0")
-    facts = _facts_of_log(entry["text"] for entry in document["entries"])
+    facts = _facts_of_log([entry["text"] for entry in document["entries"]])
     total = document["total"]
     return facts | {"log entries": total, "log entries of all kinds": len(document["entries"])}
 
 
-def _facts_of_log(texts: Any) -> dict[str, object]:
-    facts: dict[str, object] = {}
+def _facts_of_log(texts: Sequence[str]) -> dict[str, object]:
+    facts: dict[str, object] = {
+        f"{name}: differed": count for name, count in _compared(texts).items()
+    }
     for text in texts:
-        if (ended := re.search(r" ended: run (\d+), ([a-z ]+)\. (.*)", text)) is None:
-            continue
-        run, outcome, figures = f"run {ended[1]}", ended[2], ended[3]
-        facts[f"{run}: outcome"] = outcome
-        if "compared" not in figures:
-            for word in RUN_COUNTS:
-                facts[f"{run}: {word}"] = counted(figures, word.removesuffix("s"))
-        else:
-            facts[f"{run}: missing"] = counted(figures, "missing")
-            facts[f"{run}: extra"] = counted(figures, "extra")
+        if ended := re.search(r" ended: run (\d+), ([a-z ]+)\. (.*)", text):
+            run, figures = f"run {ended[1]}", ended[3]
+            facts[f"{run}: outcome"] = ended[2]
+            if "compared" not in figures:
+                for word in RUN_COUNTS:
+                    facts[f"{run}: {word}"] = counted(figures, word.removesuffix("s"))
     return facts
 
 
@@ -322,6 +362,7 @@ async def _live_rows(reader: Reader) -> Facts:
 READINGS = (
     Reading("the place bar", MainScreen.AUDIENCES, _place_bar),
     Reading("home's rows", MainScreen.AUDIENCES, _home_rows),
+    Reading("home's title", MainScreen.AUDIENCES, _home_title),
     Reading("audiences --json", None, _audiences_command),
     Reading("the groups under Errors", MainScreen.ERRORS, _errors_groups),
     Reading("the users under Errors", MainScreen.ERRORS, _errors_users),
@@ -333,6 +374,7 @@ READINGS = (
     Reading("the sync under way", MainScreen.RUNS, _progress),
     Reading("the plan", MainScreen.AUDIENCES, _plan),
     Reading("sync --dry-run --json", None, _plan_command),
+    Reading("reconcile", MainScreen.AUDIENCES, _reconcile),
     Reading("the log", MainScreen.EVENTS, _log_lines),
     Reading("log --json", None, _log_command),
     Reading("live", MainScreen.LIVE, _live_rows),
@@ -349,4 +391,5 @@ async def contradictions(reader: Reader) -> dict[str, dict[str, object]]:
             name, _, detail = fact.partition(" @")
             said[name][f"{reading.where} {detail}".strip()] = value
     assert len(said["rejected"]) > 4, "too little was read"
+    reader.said = dict(said)
     return {fact: values for fact, values in said.items() if len(set(values.values())) > 1}
