@@ -61,14 +61,16 @@ class Seeder:
         self._folder = folder
         self._ended = ended
         self._files = 0
+        self._unwritten: list[tuple[Path, AudienceDefinition, list[ChangeGroup]]] = []
         self._unsynced: list[tuple[int, ReadCounts]] = []
 
     def read(
         self, definition: AudienceDefinition, at: int, change_groups: Iterable[ChangeGroup]
     ) -> None:
-        """Import a file of changes of an audience as of `at`."""
+        """Import changes of an audience as of `at`; `write_files` writes their file."""
         groups = list(change_groups)
-        file = self._write(definition.key, (event_lines(definition, group) for group in groups))
+        file = self._next_file(definition.key)
+        self._unwritten.append((file, definition, groups))
         self._import(file, at, lambda *_: GroupReader(file, definition, groups))
         found = self.audience(definition)
         if found.name != definition.name:
@@ -76,15 +78,21 @@ class Seeder:
 
     def read_lines(self, name: str, at: int, lines: Iterable[str]) -> None:
         """Import a file of these lines as of `at`."""
-        self._import(self._write(name, lines), at, open_reader)
+        file = self._next_file(name)
+        _write(file, lines)
+        self._import(file, at, open_reader)
 
-    def _write(self, name: str, lines: Iterable[str]) -> Path:
+    def write_files(self) -> None:
+        """Write the files whose changes are imported already: home is shown sooner without them."""
+        while self._unwritten:
+            self._check_running()
+            file, definition, groups = self._unwritten.pop()
+            _write(file, (event_lines(definition, group) for group in groups))
+
+    def _next_file(self, name: str) -> Path:
         self._check_running()
         self._files += 1
-        file = self._folder / f"{self._files:02}-{name}.ndjson"
-        with file.open("w", encoding="utf-8") as out:
-            out.writelines(lines)
-        return file
+        return self._folder / f"{self._files:02}-{name}.ndjson"
 
     def _import(self, file: Path, at: int, reader: OpenReader) -> None:
         self.clock.set(at)
@@ -149,3 +157,8 @@ class Seeder:
     def _check_running(self) -> None:
         if self._ended.is_set():
             raise SeedingStopped
+
+
+def _write(file: Path, lines: Iterable[str]) -> None:
+    with file.open("w", encoding="utf-8") as out:
+        out.writelines(lines)

@@ -24,6 +24,7 @@ from amp_console.values import Credentials, Secret
 
 if TYPE_CHECKING:
     from amp_console.demo.history import History
+    from amp_console.demo.seeder import Seeder
     from amp_console.ledger import Ledger
     from amp_console.simulator import Behaviour, Simulator
 
@@ -63,6 +64,7 @@ class SimulatedSession:
         self._home = home
         self._ended = threading.Event()
         self._ready = threading.Event()
+        self._complete = threading.Event()
         self._thread: threading.Thread | None = None
         self._troubles = Troubles()
         self._failure: BaseException | None = None
@@ -109,8 +111,8 @@ class SimulatedSession:
             self._thread.start()
 
     def wait(self) -> None:
-        """Wait until the ledger is seeded. Raises the error that stopped seeding."""
-        self._ready.wait()
+        """Wait until ledger and files are complete. Raises the error that stopped seeding."""
+        self._complete.wait()
         if self._failure is not None:
             raise self._failure
 
@@ -162,6 +164,7 @@ class SimulatedSession:
             self._failure = error
         finally:
             self._ready.set()
+            self._complete.set()
 
     def _run_demo(self) -> None:
         from amp_console.demo.seeder import SeedingStopped
@@ -174,8 +177,10 @@ class SimulatedSession:
             self._amplitude(clock) as simulator,
             self._ledger() as ledger,
         ):
-            self._seed_history(simulator, ledger, segment, clock)
+            seeder = self._seed_history(simulator, ledger, segment, clock)
             self._ready.set()
+            seeder.write_files()
+            self._complete.set()
             if self._has_traffic:
                 from amp_console.demo.traffic import Traffic
 
@@ -204,7 +209,7 @@ class SimulatedSession:
 
     def _seed_history(
         self, simulator: "Simulator", ledger: "Ledger", segment: Path, clock: Clock
-    ) -> None:
+    ) -> "Seeder":
         import asyncio
 
         from amp_console.demo.history import History
@@ -230,6 +235,7 @@ class SimulatedSession:
         self._troubles.attach(
             simulator.faults, always + (occasional_faults() if self._faults else [])
         )
+        return seeder
 
 
 def _new_home(requested: Path | None) -> Path:
