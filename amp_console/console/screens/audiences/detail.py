@@ -22,6 +22,7 @@ from amp_console.ledger.runs import AudienceRun, RunStatus
 from amp_console.sync.formatting import uncertain_text
 from amp_console.sync.queries.audience_detail import AudienceTrend, LastError, audience_trend
 from amp_console.sync.queries.status import AudienceSummary
+from amp_console.text import plural
 
 FRAME = 5  # columns: borders, padding and a scrollbar
 LABELS = 12  # columns that the names of facts take
@@ -168,12 +169,15 @@ def _days(
         minus = f"{glyphs.minus}{left:,}" if left else ""
         rows.append(
             (
-                f"  {name}"[: LABELS - 1],
+                f" {name}",
                 safe_text(
                     (f"{plus:>{width}}", GOOD),
                     "  ",
                     (f"{minus:>{width}}", WARN),
-                    (f"  {sizes[at]:,}" if known.members is not None else "", MUTED),
+                    (
+                        f"  {plural(sizes[at], 'member')}" if known.members is not None else "",
+                        MUTED,
+                    ),
                 ),
             )
         )
