@@ -6,12 +6,8 @@ another one. The fields of a route are the arguments of its screen.
 
 import enum
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from amp_console.connections import Connection
-
-if TYPE_CHECKING:
-    from amp_console.ledger.rejected import RejectedUser
 
 
 class MainScreen(enum.Enum):
@@ -98,13 +94,6 @@ class OpenErrors(Route):
     audience_id: int | None = None
     run_id: int | None = None
     invalid: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class OpenRejectedUser(Route):
-    """One rejected user with its request and answer."""
-
-    user: "RejectedUser"
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from amp_console.console.jobs.runs import SyncJob
-from amp_console.console.jobs.speed import seconds_left
 from amp_console.console.run_words import (
     UNDER_WAY,
     advice,
@@ -83,6 +82,11 @@ class RunView(NamedTuple):
     elapsed: float
     started_at: int | None = None
     kind: RunKind = RunKind.SYNC
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether it has not ended yet."""
+        return self.outcome not in OUTCOME_TONES or self.outcome == str(RunStatus.RUNNING)
 
     @property
     def tone(self) -> str:
@@ -164,7 +168,9 @@ def _live_line(job: SyncJob, at: int) -> RunLine:
     now = job.snapshot.audiences[at]
     is_over = now.is_over or job.is_over
     speed = None if is_over else job.speeds[at].per_second(job.elapsed)
-    doing, tone = _doing(job, now, is_over)
+    report = job.operation.report
+    left = report.audiences[at].left.pending if report is not None and report.audiences else 0
+    doing, tone = _doing(job, now, is_over, left)
     return RunLine(
         plan.audience_id,
         plan.name,
@@ -174,24 +180,27 @@ def _live_line(job: SyncJob, at: int) -> RunLine:
         doing,
         tone,
         speed,
-        None if is_over else seconds_left(now.total - now.done, speed),
+        None if is_over else job.speeds[at].seconds_left(now.total - now.done, job.elapsed),
         is_over,
     )
 
 
-def _doing(job: SyncJob, now: AudienceProgress, is_over: bool) -> tuple[str, str]:
+def _doing(job: SyncJob, now: AudienceProgress, is_over: bool, left: int) -> tuple[str, str]:
     if is_over and not now.is_over:
         return "stopped; the rest stays pending", "warn"
     if is_over:
-        return _ended(now.state, now.counts)
+        return _ended(now.state, now.counts, left)
     if now.wait_until is not None:
         return waiting(now.state, now.wait_until - job.elapsed, now.tries), "warn"
     return now.state, "dim" if now.state in {"waiting", "paused"} else ""
 
 
-def _ended(note: str, counts: AudienceCounts) -> tuple[str, str]:
+def _ended(note: str, counts: AudienceCounts, pending: int) -> tuple[str, str]:
+    """How an audience ended; `pending` users are left, or have come meanwhile."""
     if note not in {"", "done"}:
         return note, "warn"
+    if pending:
+        return f"{pending:,} pending: sync again", "warn"
     if counts.rejected:
         return f"done; {counts.rejected:,} rejected", "bad"
     return "done", "good"
@@ -199,7 +208,8 @@ def _ended(note: str, counts: AudienceCounts) -> tuple[str, str]:
 
 def _past_line(audience: RunAudience, kind: RunKind) -> RunLine:
     done = audience.counts.added + audience.counts.removed + audience.counts.rejected
-    doing, tone = _ended(audience.counts.note, audience.counts)
+    pending = audience.pending or 0 if kind is RunKind.SYNC else 0
+    doing, tone = _ended(audience.counts.note, audience.counts, pending)
     total = None if audience.counts.note else done
     if audience.pending is not None and kind is RunKind.SYNC:
         total = done + audience.pending

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from amp_console.console.glyphs import Glyphs
 from amp_console.console.jobs.speed import ordinal
 from amp_console.console.widgets.grid import Cell
-from amp_console.console.words import lasting
+from amp_console.console.words import lasting, lasting_about
 from amp_console.ledger.requests import RequestRecord, RequestState
 from amp_console.ledger.runs import AudienceCounts, RunKind
 from amp_console.ledger.sources import ReadCounts
@@ -20,9 +20,9 @@ UNDER_WAY = {
 _ENDS = {
     "delivered": "Everything is delivered.",
     "partial": "Delivered, except users rejected earlier, or invalid events.",
-    "stopped": "Stopped with users still pending.",
+    "stopped": "Ended with users still pending.",
     "interrupted": "Interrupted: its amp-console ended in the middle. Users it had no answer "
-    "about is pending.",
+    "about are pending.",
     "running": "Another amp-console is running it.",
 }
 
@@ -50,9 +50,7 @@ def shortened(text: str, width: int, more: str) -> str:
 def so_far(done: int, total: int, speed: float, left: float | None) -> str:
     """Say in a sentence how far a run is; `speed` in users per second, `left` in seconds."""
     fast = f", {speed:,.0f}/s" if speed >= 1 else ""
-    when = f", about {max(1, round(left))} s left" if left else ""
-    if left and left >= 60:
-        when = f", about {lasting(left)} left"
+    when = f", {lasting_about(left)} left" if left else ""
     return f"{done:,} of {total:,} users{fast}{when}."
 
 
@@ -64,7 +62,7 @@ def verdict(status: str, counts: AudienceCounts, pending: int | None, rejected: 
         are = "user who is" if rejected == 1 else "users who are"
         return f"Delivered, except {rejected:,} {are} rejected since an earlier run."
     if status == "stopped" and pending:
-        return f"Stopped with {plural(pending, 'user')} still pending."
+        return f"Ended with {plural(pending, 'user')} still pending."
     if status == "stopped" and pending == 0:
         return "No users are pending. The audience's row says what is left to do."
     return _ENDS.get(status, status)
@@ -72,7 +70,7 @@ def verdict(status: str, counts: AudienceCounts, pending: int | None, rejected: 
 
 _COMPARED = {
     "delivered": "Compared: the cohorts are equal to their audiences.",
-    "partial": "Compared: there are differences. Press 1, then r on the audience, to see who.",
+    "partial": "Compared: not equal. Press 1, then r on the audience, to see who.",
     "stopped": "Not every audience could be compared: its line says why. Nothing was sent.",
     "interrupted": "Interrupted: its amp-console ended in the middle. Nothing was sent.",
 }
@@ -95,10 +93,10 @@ def did(counts: AudienceCounts, seconds: float, kind: RunKind = RunKind.SYNC) ->
     if not counts.requests:
         return f"No request was sent. It took {lasting(seconds)}."
     retries = f" ({plural(counts.retries, 'retry', 'retries')})" if counts.retries else ""
-    return (
-        f"{counts.added:,} added, {counts.removed:,} removed in "
-        f"{plural(counts.requests, 'request')}{retries}, {lasting(seconds)}."
-    )
+    moved = [f"{counts.added:,} added"] if counts.added else []
+    moved += [f"{counts.removed:,} removed"] if counts.removed else []
+    what = ", ".join(moved) or "No one was added or removed"
+    return f"{what} in {plural(counts.requests, 'request')}{retries}, {lasting(seconds)}."
 
 
 def advice(

@@ -77,6 +77,14 @@ def lasting(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
+def lasting_about(seconds: float) -> str:
+    """Return how long something will take, as far as an estimate is worth: "about 40 s"."""
+    whole = max(1, round(seconds))
+    if whole >= 60:
+        return f"about {lasting(whole)}"
+    return f"about {whole if whole < 20 else round(whole / 10) * 10} s"
+
+
 def stopwatch(seconds: float) -> str:
     """Return "00:42" or "1:02:03"."""
     minutes, second = divmod(int(seconds), 60)

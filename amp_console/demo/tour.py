@@ -206,7 +206,7 @@ _REPAIR = (
     TourStep(
         "A repair has to be confirmed, too: 212 people are added to the cohort, 37 are removed "
         "from it.",
-        screen("Confirm", "212 are added", "37 are removed"),
+        screen("Confirm", "Adds 212 users", "removes 37 users"),
         (KeyPress("p", "Repair", then=screen("ChoiceDialog")), KeyPress("b", "Both")),
     ),
     TourStep(

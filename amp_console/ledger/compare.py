@@ -33,6 +33,7 @@ _COUNTS = (
     "audience_no_id",
     "disagreeing",
     "list_overlap",
+    "pending",
 )
 _BEGIN = (
     "INSERT INTO comparison (run_id, audience_id, cohort_id, id_type, at, against, against_at, "
@@ -307,9 +308,20 @@ class _Comparer:
             "cohort_no_id": counts.get(DifferenceKind.NO_ID_IN_COHORT, 0),
             "audience_no_id": counts.get(DifferenceKind.NO_ID_IN_AUDIENCE, 0),
             "list_overlap": self._list_overlap(),
+            "pending": self._count_pending(),
             "disagreeing": sum(counts.get(kind, 0) for kind in DISAGREEING),
         }
         self._run(_COUNTED)
+
+    def _count_pending(self) -> int:
+        """Count those who differ only because the next sync has not sent them yet."""
+        if self._spec.is_against_list:
+            return 0
+        kinds = f"{int(DifferenceKind.MISSING)}, {int(DifferenceKind.LEFT)}"
+        return self._number(
+            "SELECT count(*) FROM difference WHERE comparison_id = :comparison "
+            f"AND kind IN ({kinds}) AND standing = {int(PriorState.PENDING)}"
+        )
 
     def _list_overlap(self) -> int | None:
         """Count the list's identifiers that occur in the audience or in the cohort."""

@@ -46,7 +46,8 @@ class Comparison(msgspec.Struct, frozen=True):
     delivered and were gone, and `missing_rejected` are rejected. Of the `disagreeing`, list and
     cohort agree, but the ledger wants something else: the next sync would undo it. `list_overlap`
     counts the identifiers in the list itself that occur in the cohort or in the audience; None if
-    that is not known.
+    that is not known. Of the `missing` and `has_left`, so many are `pending`: the next sync sends
+    them anyway.
     """
 
     id: int
@@ -70,6 +71,7 @@ class Comparison(msgspec.Struct, frozen=True):
     audience_no_id: int
     disagreeing: int = 0
     list_overlap: int | None = None
+    pending: int = 0
 
     @property
     def is_foreign_list(self) -> bool:
@@ -90,6 +92,11 @@ class Comparison(msgspec.Struct, frozen=True):
     def is_equal(self) -> bool:
         """Whether all users who can be compared are in both."""
         return not (self.missing or self.extra)
+
+    @property
+    def differing(self) -> int:
+        """How many differ, apart from those who are pending."""
+        return self.missing + self.extra - self.pending
 
     def count(self, kind: DifferenceKind) -> int:
         """How many differences of a kind there are."""
@@ -124,13 +131,15 @@ class Difference(msgspec.Struct, frozen=True):
 class DifferenceFilter(msgspec.Struct, frozen=True):
     """Which differences of a comparison to select; `text` is part of the identifier.
 
-    `only_open` leaves out those that were repaired since.
+    `only_open` leaves out those that were repaired since. `pending` selects those that the next
+    sync sends anyway, or the others; None: both.
     """
 
     comparison_id: int
     kinds: tuple[DifferenceKind, ...] = tuple(DifferenceKind)
     text: str = ""
     only_open: bool = False
+    pending: bool | None = None
 
 
 class SizeCheck(msgspec.Struct, frozen=True):
@@ -145,6 +154,18 @@ class SizeCheck(msgspec.Struct, frozen=True):
         return None if self.found is None else self.found == self.expected
 
 
+_IS_PENDING = (
+    f"(standing = {int(PriorState.PENDING)} "
+    f"AND kind IN ({int(DifferenceKind.MISSING)}, {int(DifferenceKind.LEFT)}) "
+    "AND (SELECT against IS NULL FROM comparison WHERE comparison.id = comparison_id))"
+)
+_IS_RESOLVED = (
+    f"(state = 2 OR ({_IS_PENDING} AND EXISTS (SELECT 1 FROM member "
+    "WHERE audience_id = (SELECT audience_id FROM comparison WHERE comparison.id = comparison_id) "
+    "AND member.id_type = difference.id_type AND member.id = difference.id "
+    "AND delivered IS wanted)))"
+)
+"""A repair marks what it delivered; who was pending is delivered by any sync."""
 _COLUMNS = ", ".join(Comparison.__struct_fields__)
 
 
@@ -198,7 +219,8 @@ def differences(
     """Some of the differences, by kind and identifier."""
     where, values = _where(criteria)
     rows = db.execute(
-        f"SELECT kind, id_type, id, standing, resembles, state = 2 FROM difference WHERE {where} "
+        f"SELECT kind, id_type, id, standing, resembles, {_IS_RESOLVED} FROM difference "
+        f"WHERE {where} "
         "ORDER BY kind, id_type, id LIMIT ? OFFSET ?",
         (*values, limit, offset),
     )
@@ -222,13 +244,29 @@ def count_differences(db: Db, criteria: DifferenceFilter) -> int:
     return int(row[0])
 
 
-def put_right(db: Db, comparison_id: int) -> dict[DifferenceKind, int]:
-    """How many differences of each kind were repaired since, by what is delivered."""
+class Resolved(msgspec.Struct, frozen=True):
+    """What was delivered since a comparison: differences by kind, and of those then pending."""
+
+    repaired: dict[DifferenceKind, int]
+    sent: int
+
+    @property
+    def total(self) -> int:
+        """How many differences were repaired; those that were pending are none."""
+        return sum(self.repaired.values())
+
+
+def resolved_since(db: Db, comparison_id: int) -> Resolved:
+    """How many of those who differed were delivered since."""
     rows = db.execute(
-        "SELECT kind, count(*) FROM difference WHERE comparison_id = ? AND state = 2 GROUP BY kind",
+        f"SELECT kind, {_IS_PENDING}, count(*) FROM difference "
+        f"WHERE comparison_id = ? AND {_IS_RESOLVED} GROUP BY 1, 2",
         (comparison_id,),
+    ).fetchall()
+    return Resolved(
+        {DifferenceKind(kind): count for kind, is_pending, count in rows if not is_pending},
+        sum(count for _, is_pending, count in rows if is_pending),
     )
-    return {DifferenceKind(kind): count for kind, count in rows}
 
 
 def open_strangers(db: Db, audience_id: int) -> int:
@@ -250,6 +288,8 @@ def _where(criteria: DifferenceFilter) -> tuple[str, list[object]]:
     where, values = f"comparison_id = ? AND kind IN ({kinds})", [criteria.comparison_id]
     if criteria.only_open:
         where += " AND state < 2"
+    if criteria.pending is not None:
+        where += f" AND {_IS_PENDING} = {int(criteria.pending)}"
     if not criteria.text:
         return where, list(values)
     return f"{where} AND instr(lower(id), lower(?)) > 0", [*values, criteria.text]

@@ -7,6 +7,7 @@ import msgspec
 from amp_console.ledger import late_effects
 from amp_console.ledger.audiences import Audience
 from amp_console.ledger.db import ID_TYPE_CODE, Db
+from amp_console.values import IdType
 
 IS_UNIDENTIFIED = "is_member = 1 AND wanted = 0 AND counterpart IS NULL"
 """Members without an identifier of the ID type in use: only there `wanted` equals `is_member`.
@@ -62,6 +63,28 @@ def outstanding(db: Db, known: Audience) -> Outstanding:
         uncertain=uncertain.users if uncertain else 0,
         certain_at=uncertain.until if uncertain else None,
     )
+
+
+class PendingMember(msgspec.Struct, frozen=True):
+    """A member that a delivery adds, or removes; `event_at` in microseconds since 1970."""
+
+    id: str
+    is_wanted: bool
+    event_at: int
+
+
+def pending_members(db: Db, audience_id: int, id_type: IdType, limit: int) -> list[PendingMember]:
+    """The first `limit` members that leave, then as many of those that enter."""
+    found: list[PendingMember] = []
+    for wanted in (0, 1):
+        rows = db.execute(
+            "SELECT id, event_at FROM member WHERE audience_id = ? AND id_type = ? "
+            "AND wanted = ? AND wanted IS NOT delivered AND rejection_id IS NULL "
+            "ORDER BY n LIMIT ?",
+            (audience_id, ID_TYPE_CODE[id_type], wanted, limit),
+        )
+        found += [PendingMember(id_, bool(wanted), at) for id_, at in rows]
+    return found
 
 
 class ToSend(msgspec.Struct, frozen=True):

@@ -27,9 +27,13 @@ _NAMES = {
 }
 _OUTCOMES = {
     (RunKind.COMPARE, RunStatus.DELIVERED): "equal",
-    (RunKind.COMPARE, RunStatus.PARTIAL): "different",
+    (RunKind.COMPARE, RunStatus.PARTIAL): "not equal",
     (RunKind.RECONCILE, RunStatus.DELIVERED): "repaired",
     (RunKind.RECONCILE, RunStatus.PARTIAL): "differences left",
+    (RunKind.SYNC, RunStatus.STOPPED): "users pending",
+    (RunKind.LIVE, RunStatus.STOPPED): "users pending",
+    (RunKind.COMPARE, RunStatus.STOPPED): "incomplete",
+    (RunKind.RECONCILE, RunStatus.STOPPED): "incomplete",
 }
 _BAD = {RunStatus.STOPPED, RunStatus.INTERRUPTED}
 
@@ -93,8 +97,14 @@ def _whose(db: Db, audience_ids: Sequence[int]) -> str:
 def _figures(db: Db, ended: Run) -> str:
     if ended.kind is RunKind.COMPARE:
         found = comparisons_in(db, ended.id)
-        differing = sum(item.missing + item.extra for item in found)
-        return f"{plural(len(found), 'cohort')} compared, {plural(differing, 'user')} differ"
+        differing, pending = (
+            sum(item.differing for item in found),
+            sum(item.pending for item in found),
+        )
+        not_sent = f", {pending:,} pending" if pending else ""
+        return (
+            f"{plural(len(found), 'cohort')} compared, {plural(differing, 'user')} differ{not_sent}"
+        )
     counts = [
         f"{ended.added:,} added" if ended.added else "",
         f"{ended.removed:,} removed" if ended.removed else "",

@@ -390,6 +390,15 @@ BEGIN
 END;
 """
 
+# Of the missing and those who left, the ones that the next sync sends anyway (kinds 1 and 2,
+# standing 2); the differences of older comparisons are gone, and so is their number.
+_PENDING_IN_COMPARISONS = """
+ALTER TABLE comparison ADD COLUMN pending INTEGER NOT NULL DEFAULT 0;
+UPDATE comparison SET pending = (
+    SELECT count(*) FROM difference WHERE comparison_id = comparison.id
+    AND kind IN (1, 2) AND standing = 2
+) WHERE against IS NULL;
+"""
 MIGRATIONS: tuple[str, ...] = (
     *(_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH),
     _REFUSED_REQUESTS,
@@ -402,6 +411,7 @@ MIGRATIONS: tuple[str, ...] = (
     _CHECKPOINTS,
     _LOG_OF_EVERYTHING,
     _MEMBERSHIP_CHANGES,
+    _PENDING_IN_COMPARISONS,
 )
 """Step n brings a ledger from version n to n + 1. Steps are only ever appended."""
 

@@ -177,7 +177,7 @@ async def _led(pilot: Pilot[None], demo: SimulatedSession) -> AsyncIterator[str]
     await _visit(pilot, "escape", "11,774")
     async for name in _errors(pilot, demo):
         yield name
-    await _visit(pilot, "3", "stopped")
+    await _visit(pilot, "3", "users pending")
     yield "runs"
     await pilot.press("j", "j")
     await _visit(pilot, "enter", "events read")
@@ -297,7 +297,7 @@ async def _reconcile(pilot: Pilot[None], demo: SimulatedSession) -> AsyncIterato
     yield "reconcile"
     await _visit(pilot, "p", "Both")
     yield "reconcile-choice"
-    await _visit(pilot, "b", "are added to")
+    await _visit(pilot, "b", "Send 2 requests")
     yield "reconcile-confirm"
     await _visit(pilot, "escape", "in both")
     await _visit(pilot, "1", "11,774")

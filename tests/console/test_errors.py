@@ -90,13 +90,31 @@ async def test_groups_lead_to_users_and_users_to_everything(harness: ConsoleHarn
         await until_shown(pilot, "2 users")
         await pilot.press("enter", "enter")
         await until_shown(pilot, "why           Amplitude does not know this User ID", "status 200")
-        assert "skipped_ids" in picture(pilot)
+        await pilot.press(*("j" * 9))
+        await until_shown(pilot, "skipped_ids")
         await pilot.press("enter")
         await until_shown(pilot, "Request ", "memberships")
         await pilot.press("escape", "p")
         await until_shown(pilot, "Rejected, operation add (run 1)")
-        await pilot.press("escape", "escape", "escape", "escape")
+        await pilot.press("escape")
+        await until_shown(pilot, "skipped_ids")
+        await pilot.press("escape")
+        await until(pilot, lambda: pilot.app.screen.query_one("#users").has_focus)
+        await pilot.press("escape", "escape")
         await until_shown(pilot, "● in sync")
+
+
+async def test_one_of_several_users_is_retried_alone(harness: ConsoleHarness) -> None:
+    connect_with_audiences(harness)
+    async with harness.open() as pilot:
+        await until_shown(pilot, GHOSTS)
+        await pilot.press("2")
+        await until_shown(pilot, "─ ghost-1", "2 users")
+        await pilot.press("tab", "j", "R")
+        await until_shown(pilot, "Retry which users?", "The cursor is on “ghost-2”", "All 2 users")
+        await pilot.press("s")  # no answer of this question
+        await pilot.press("u")
+        await until_shown(pilot, "1 user pending again", "─ 1 user ─", "─ ghost-1")
 
 
 async def test_a_group_is_retried_and_synced(harness: ConsoleHarness) -> None:
@@ -210,7 +228,8 @@ async def test_a_hundred_thousand_errors_are_paged(harness: ConsoleHarness) -> N
         grid = pilot.app.screen.query_one("#users", Grid)
         assert len(grid.rows.shown._pages) <= 3  # type: ignore[attr-defined]
         await pilot.press("g", "pagedown", "pagedown")
-        await until_shown(pilot, "many-000040")
+        assert grid.cursor > 10
+        await until_shown(pilot, f"▸ many-{grid.cursor - 2:06}", f"─ many-{grid.cursor - 2:06} ─")
 
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 36)])
@@ -262,7 +281,9 @@ async def test_users_of_all_reasons_say_theirs(harness: ConsoleHarness) -> None:
     async with harness.open(size=(80, 30)) as pilot:
         await until_shown(pilot, GHOSTS)
         await pilot.press("2")
-        await until_shown(pilot, "14 users", "ghost-1 ")
+        await until_shown(pilot, "14 users")
+        await pilot.press("tab", "G")
+        await until_shown(pilot, "ghost-1 ")
         line = next(item for item in picture(pilot).splitlines() if "ghost-1 " in item)
         assert "Amplitude does not know this User ID" in line
         assert GHOSTS in line
@@ -333,7 +354,7 @@ async def test_cells_are_safe_for_a_spreadsheet_unless_exact_ones_are_chosen(
     async with harness.open() as pilot:
         await until_shown(pilot, GHOSTS)
         await pilot.press("2")
-        await until_shown(pilot, "=1+1")
+        await until_shown(pilot, "=1+1", "3 users")
         await export_to(pilot, str(file))
         await until_notified(pilot, "3 rows written")
         assert "'=1+1" in {row["audience"] for row in rows_of(file)}

@@ -265,6 +265,31 @@ async def test_the_last_changes_and_the_sources_are_seen(
         await until(pilot, lambda: work.is_over)
 
 
+async def test_an_audience_is_shown_with_its_changes_and_deliveries(
+    harness: ConsoleHarness, tmp_path: Path
+) -> None:
+    harness.connect()
+    file = tmp_path / "live.ndjson"
+    file.write_text(lines("user-one"))
+    async with harness.open(size=(150, 40)) as pilot:
+        work = await follow(pilot, file)
+        await until(pilot, lambda: members(harness) == {"user-one"} and queue(work) == 0)
+        await until_shown(pilot, "Its last changes", "Deliveries", "✔ 200", "last 30 min 1 entered")
+        await pilot.press("enter", "tab", "enter")
+        await until_shown(pilot, "Request ", "memberships")
+        await pilot.press("escape", "escape")
+        await until(pilot, lambda: pilot.app.screen.query_one("#list").has_focus)
+        await pilot.resize_terminal(80, 24)
+        await until_gone(pilot, "Deliveries")
+        await pilot.press("enter")
+        await until_shown(pilot, "Its last changes", "Deliveries")
+        await until_gone(pilot, "Sources")
+        await pilot.press("escape")
+        await until_shown(pilot, "Sources")
+        work.cancel()
+        await until(pilot, lambda: work.is_over)
+
+
 async def test_webhooks_are_received(harness: ConsoleHarness) -> None:
     harness.connect()
     harness.environ["AMP_CONSOLE_WEBHOOK_SECRET"] = SECRET

@@ -83,7 +83,7 @@ async def test_a_run_and_its_requests_are_read_before_they_are_said_to_be_none(
         await pilot.press("3")
         await until_shown(pilot, "Outcome", "partial")
         with blocked_reads(pilot):
-            await pilot.press("enter")
+            await pilot.press("w")
             await until(pilot, lambda: type(pilot.app.screen).__name__ == "RunScreen")
             await until_shown(pilot, READING)
             assert "No request yet" not in picture(pilot)

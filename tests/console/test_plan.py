@@ -2,6 +2,7 @@ import pytest
 from textual.pilot import Pilot
 
 from amp_console.console import LaunchOptions
+from amp_console.console.screens.person import PersonScreen
 from amp_console.console.screens.plan.view import PlanScreen
 from amp_console.console.screens.runs.view import RunScreen
 from amp_console.simulator import Simulator
@@ -108,7 +109,7 @@ async def test_a_large_removal_is_asked_about_by_name_and_number(harness: Consol
         await until_shown(pilot, "Take 8 out")
         await pilot.press("y")
 
-        await until_shown(pilot, "0 added, 8 removed")
+        await until_shown(pilot, "→ 8 removed in")
 
 
 async def test_read_only_dims_sending_and_says_why(harness: ConsoleHarness) -> None:
@@ -175,4 +176,18 @@ async def test_an_obstacle_is_said_and_nothing_can_be_sent(
 
         assert f"Amplitude has no cohort {cohort_id} any more" in picture(pilot)
         await pilot.press("s")
+        assert services(pilot).jobs.sync is None
+
+
+async def test_the_people_of_a_plan_are_named_and_enter_opens_one(harness: ConsoleHarness) -> None:
+    with harness.workspace(harness.connect()) as workspace:
+        workspace.enter("u-1")
+        await workspace.sync()
+        workspace.leave("u-1", at=5)
+        workspace.enter("u-2", at=5)
+    async with harness.open() as pilot:
+        await open_plan(pilot, "─ Who: shoppers ─", "−  u-1", "+  u-2", "─ 2 ─")
+        await pilot.press("tab", "enter")
+        await until(pilot, lambda: isinstance(pilot.app.screen, PersonScreen))
+        await until_shown(pilot, "Known in 1 audience")
         assert services(pilot).jobs.sync is None

@@ -8,6 +8,7 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import Button, Input
 
+from amp_console.connections import Connection
 from amp_console.console import LaunchOptions
 from amp_console.console.screens.reconcile.choice import ChoiceDialog
 from amp_console.console.screens.reconcile.rows import shares
@@ -39,14 +40,16 @@ def drifted(
     harness: ConsoleHarness,
     out: tuple[str, ...] = ("u00", "u01"),
     into: tuple[str, ...] = ("stranger",),
-) -> None:
+) -> Connection:
     """An audience that was delivered, and whose cohort has been changed since."""
-    with harness.workspace(harness.connect()) as workspace:
+    connection = harness.connect()
+    with harness.workspace(connection) as workspace:
         workspace.timing = dataclasses.replace(workspace.timing, now=lambda: NOW - 1)
         workspace.enter(*USERS)
         sync(workspace)
         workspace.remove_in_amplitude(*out)
         workspace.add_in_amplitude(*into)
+    return connection
 
 
 async def compare(pilot: Pilot[None]) -> None:
@@ -101,7 +104,7 @@ async def test_a_cohort_is_compared_and_put_right(harness: ConsoleHarness) -> No
         await pilot.press("p")
         await until_shown(pilot, "Add 2 who are missing", "Remove 1 who are extra")
         await pilot.press("v", "b")
-        await until_shown(pilot, "2 are added to “shoppers”, 1 are removed from it.")
+        await until_shown(pilot, "Adds 2 users to “shoppers” and removes 1 user from it.")
         await pilot.press("y")
         await until_over(pilot)
         await until_shown(
@@ -112,6 +115,28 @@ async def test_a_cohort_is_compared_and_put_right(harness: ConsoleHarness) -> No
         assert kinds == [RunKind.RECONCILE, RunKind.COMPARE, RunKind.SYNC]
 
 
+async def test_who_is_pending_is_no_difference(harness: ConsoleHarness) -> None:
+    connection = drifted(harness, out=(), into=())
+    with harness.workspace(connection) as workspace:
+        workspace.read([event(f"new-{n}", True, 90, audience="shoppers") for n in range(3)])
+        workspace.read([event(USERS[0], False, 91, audience="shoppers")])
+    async with harness.open() as pilot:
+        await compare(pilot)
+        await until_shown(
+            pilot,
+            "◐ 4 pending  22 in the audience, 20 in the cohort.",
+            "4 pending: not yet sent. The next sync adds 3 and removes 1.",
+            "0 missing",
+            "0 extra",
+            "4 people",
+            "new-0",
+        )
+        assert "Missing from the cohort" not in picture(pilot)
+        with harness.workspace(connection) as workspace:
+            sync(workspace)
+        await until_shown(pilot, "4 sent")
+
+
 async def test_only_the_marked_people_are_put_right(harness: ConsoleHarness) -> None:
     drifted(harness)
     async with harness.open() as pilot:
@@ -120,11 +145,11 @@ async def test_only_the_marked_people_are_put_right(harness: ConsoleHarness) -> 
         await pilot.press("enter", "j", "space")
         await until_shown(pilot, "1 marked")
         await pilot.press("p")
-        await until_shown(pilot, "Of the marked people.")
+        await until_shown(pilot, "Only the marked people.")
         assert isinstance(pilot.app.screen, ChoiceDialog)
         assert pilot.app.screen.query_one("#both", Button).disabled
         await pilot.press("a")
-        await until_shown(pilot, "1 are added")
+        await until_shown(pilot, "Adds 1 user to “shoppers”.")
         await pilot.press("y")
         await until_over(pilot)
         assert cohort(harness) == {*USERS[1:], "stranger"}
@@ -158,7 +183,7 @@ async def test_leaving_a_dialog_sends_nothing(harness: ConsoleHarness) -> None:
         await pilot.press("p")
         await until_shown(pilot, "Both")
         await pilot.press("b")
-        await until_shown(pilot, "are removed from it")
+        await until_shown(pilot, "and removes")
         await pilot.press("n")
         await pilot.pause()
     assert cohort(harness) == before
@@ -326,9 +351,10 @@ async def test_several_are_compared_and_put_right_together(harness: ConsoleHarne
         await until_shown(pilot, "Compare 2 audiences?", "This takes 2 downloads of the month's.")
         await pilot.press("y")
         await until_over(pilot)
-        await until_shown(pilot, "2 differences", "1 difference")
+        await until_shown(pilot, "▲ 1 difference, 1 pending", "▲ 1 difference ")
         await pilot.press("p")
         await until_shown(pilot, "Add 2 who are missing", "Remove 1 who are extra")
+        await until_shown(pilot, "1 of them is pending")
         await pilot.press("b")
         await until_shown(pilot, "Repair 2 audiences?")
         await pilot.press("y")
@@ -380,9 +406,9 @@ async def test_a_past_comparison_is_found_among_the_runs(harness: ConsoleHarness
     async with harness.open() as pilot:
         await compare(pilot)
         await pilot.press("3")
-        await until_shown(pilot, "compare", "different")
+        await until_shown(pilot, "compare", "not equal")
         await pilot.press("enter")
-        await until_shown(pilot, "Comparison", "Compared: there are differences.")
+        await until_shown(pilot, "Comparison", "Compared: not equal.")
 
 
 def found(missing: int, in_both: int, extra: int) -> Comparison:

@@ -4,7 +4,7 @@ import pytest
 from textual.pilot import Pilot
 
 from amp_console.console import LaunchOptions
-from amp_console.console.screens.errors.rejected_user import RejectedUserScreen, pretty
+from amp_console.console.screens.errors.rejected_user import RejectedUserDetail, pretty
 from amp_console.console.widgets.grid import Grid
 from amp_console.simulator import RefuseIds, Rule
 from amp_console.sync.audience_settings import SettingsChange
@@ -50,7 +50,11 @@ async def open_user(pilot: Pilot[None], name: str) -> None:
     await until_shown(pilot, "1 user")
     await until(pilot, lambda: len(pilot.app.screen.query_one("#users", Grid).rows) == 1)
     await pilot.press("enter")
-    await until(pilot, lambda: isinstance(pilot.app.screen, RejectedUserScreen))
+    await until(pilot, lambda: is_in_detail(pilot))
+
+
+def is_in_detail(pilot: Pilot[None]) -> bool:
+    return isinstance(pilot.app.screen.focused, RejectedUserDetail)
 
 
 async def test_an_unknown_user_is_shown_with_request_and_answer(harness: ConsoleHarness) -> None:
@@ -91,9 +95,11 @@ async def test_a_retried_user_says_how_they_stand_by_now(harness: ConsoleHarness
         await open_user(pilot, "bad one")
         await until_shown(pilot, "What to do")
         await pilot.press("R")
+        await until_shown(pilot, "Retry 1 user?")
+        await pilot.press("y")
         await until_shown(pilot, "By now", "Not in the cohort yet")
         await pilot.press("R")
-        await until_shown(pilot, "they were retried")
+        await until_notified(pilot, "they were retried")
         with harness.workspace(connection) as workspace:
             workspace.set_faults()
             sync(workspace)
@@ -126,7 +132,7 @@ async def test_from_a_user_to_the_person_and_back(harness: ConsoleHarness) -> No
         await pilot.press("p")
         await until_shown(pilot, "Person", "Known in 1 audience")
         await pilot.press("escape")
-        await until(pilot, lambda: isinstance(pilot.app.screen, RejectedUserScreen))
+        await until(pilot, lambda: is_in_detail(pilot))
 
 
 @pytest.mark.parametrize(

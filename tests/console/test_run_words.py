@@ -17,6 +17,10 @@ def test_what_a_run_did_is_one_sentence() -> None:
     counts = AudienceCounts(added=22_745, removed=40, requests=14, retries=1)
 
     assert did(counts, 42.0) == "22,745 added, 40 removed in 14 requests (1 retry), 42 s."
+    assert did(AudienceCounts(added=1, requests=1), 2.0) == "1 added in 1 request, 2.0 s."
+    assert did(AudienceCounts(requests=2), 2.0) == (
+        "No one was added or removed in 2 requests, 2.0 s."
+    )
     assert did(AudienceCounts(), 0.2) == "No request was sent. It took 0.2 s."
 
 
@@ -30,8 +34,8 @@ def test_a_verdict_names_who_is_left() -> None:
     assert verdict("partial", none, 0, 12) == (
         "Delivered, except 12 users who are rejected since an earlier run."
     )
-    assert verdict("stopped", none, 1_000) == "Stopped with 1,000 users still pending."
-    assert verdict("stopped", none, None) == "Stopped with users still pending."
+    assert verdict("stopped", none, 1_000) == "Ended with 1,000 users still pending."
+    assert verdict("stopped", none, None) == "Ended with users still pending."
     said = verdict("stopped", none, 0)
     assert said == "No users are pending. The audience's row says what is left to do."
 
@@ -75,5 +79,5 @@ def test_a_narrow_column_never_cuts_off_how_long_it_waits() -> None:
 def test_how_far_a_run_is_names_speed_and_time_only_where_they_are_known() -> None:
     assert so_far(10, 100, 0.0, None) == "10 of 100 users."
     assert so_far(4_000, 12_032, 4_016.0, 42.4) == (
-        "4,000 of 12,032 users, 4,016/s, about 42 s left."
+        "4,000 of 12,032 users, 4,016/s, about 40 s left."
     )

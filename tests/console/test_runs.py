@@ -1,6 +1,7 @@
 import pytest
 
 from amp_console.console.screens.runs.view import RunScreen
+from amp_console.console.widgets.filter_bar import FilterBar
 from amp_console.ledger.runs import begin_run
 from amp_console.ledger.sources import ReadCounts
 from amp_console.simulator import Answer, Call, Simulator
@@ -30,11 +31,11 @@ async def test_runs_are_listed_with_what_they_did(
     async with harness.open(size=size) as pilot:
         await until(pilot, lambda: services(pilot).session)
         await pilot.press("3")
-        await until_shown(pilot, "▲ partial", "◐ stopped", "2 runs")
+        await until_shown(pilot, "▲ partial", "◐ users pending", "2 runs")
 
         await pilot.press("/", *"partial", "enter")
-        await until_gone(pilot, "stopped")
-        await pilot.press("enter")
+        await until_gone(pilot, "users pending")
+        await pilot.press("w")
 
         await until_shown(pilot, "run 1", "Delivered, except 1 rejected user.")
         assert isinstance(pilot.app.screen, RunScreen)
@@ -55,8 +56,8 @@ async def test_a_run_tells_long_after_how_many_were_left_pending(
         await until(pilot, lambda: services(pilot).session)
         await pilot.press("3")
         await until_shown(pilot, "3 runs")
-        await pilot.press("down", "enter")
-        await until_shown(pilot, "run 2", "Stopped with 2 users still pending.", "0/2")
+        await pilot.press("down")
+        await until_shown(pilot, "run 2", "Ended with 2 users still pending.", "0/2")
 
 
 async def test_a_run_whose_process_died_is_told_from_one_that_goes_on(
@@ -91,3 +92,29 @@ async def test_without_runs_it_says_what_to_do(harness: ConsoleHarness) -> None:
         await pilot.press("x")
 
         await until_shown(pilot, "There is no run here to open.")
+
+
+async def test_the_run_under_the_cursor_is_shown_below_the_list(harness: ConsoleHarness) -> None:
+    with harness.workspace(harness.connect()) as workspace:
+        workspace.enter("u-1", "ghost-1")
+        await workspace.sync()
+        workspace.enter("u-2", "u-3", at=5)
+        await workspace.sync()
+    async with harness.open() as pilot:
+        await until(pilot, lambda: services(pilot).session)
+        await pilot.press("3")
+        await until_shown(pilot, "2 runs", "─ Sync · 1 audience · run 2 ─", "2/2")
+        await pilot.press("slash", *"partial", "enter", "j")
+        await until_shown(pilot, "─ Sync · 1 audience · run 1 ─", "Amplitude does not know")
+        await pilot.press("enter")
+        await until(pilot, lambda: pilot.app.screen.query_one("#bars").has_focus)
+        await pilot.press("tab", "enter")
+        await until_shown(pilot, "Request ", "memberships")
+        await pilot.press("escape", "escape")
+        await until(pilot, lambda: pilot.app.screen.query_one("#list").has_focus)
+        assert pilot.app.screen.query_one(FilterBar).value == "partial"
+        await pilot.press("enter", "enter")
+        await until(pilot, lambda: isinstance(pilot.app.screen, RunScreen))
+        await pilot.press("escape")
+        await until_shown(pilot, "2 runs", "─ Sync · 1 audience · run 1 ─")
+        assert pilot.app.screen.query_one("#bars").has_focus

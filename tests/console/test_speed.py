@@ -1,11 +1,11 @@
-from amp_console.console.jobs.speed import Speed, ordinal, seconds_left
+from amp_console.console.jobs.speed import SETTLED, STEPS, Speed, ordinal
 
 
 def test_nothing_is_said_before_anything_was_done() -> None:
     speed = Speed()
 
     assert speed.per_second(5.0) is None
-    assert seconds_left(100, speed.per_second(5.0)) is None
+    assert speed.seconds_left(100, 5.0) is None
 
 
 def test_speed_is_the_mean_since_the_run_began() -> None:
@@ -14,7 +14,6 @@ def test_speed_is_the_mean_since_the_run_began() -> None:
     speed.saw(104.0, 4_000)
 
     assert speed.per_second(104.0) == 1_000
-    assert seconds_left(6_000, speed.per_second(104.0)) == 6
 
 
 def test_what_was_long_ago_counts_no_more() -> None:
@@ -33,7 +32,7 @@ def test_speed_falls_while_nothing_comes_and_ends_at_none_to_speak_of() -> None:
     assert speed.per_second(5.0) == 200
     assert speed.per_second(10.0) == 100
     assert speed.per_second(60.0) == 0
-    assert seconds_left(100, speed.per_second(60.0)) is None
+    assert speed.seconds_left(100, 60.0) is None
 
 
 def test_samples_do_not_pile_up() -> None:
@@ -44,9 +43,24 @@ def test_samples_do_not_pile_up() -> None:
     assert len(speed._seen) < 110
 
 
+def test_time_left_is_told_once_a_few_steps_agree_on_it() -> None:
+    speed = Speed(began=100.0)
+    speed.saw(110.0, 100)  # it took ten seconds until the first batch was answered
+    assert speed.seconds_left(6_000, 110.0) is None
+    for step in range(1, STEPS):
+        assert speed.seconds_left(6_000, 110.0 + step) is None
+        speed.saw(110.0 + step, 100 + 1_000 * step)
+    settled = 110.0 + SETTLED
+    speed.saw(settled, 3_250)
+    assert speed.seconds_left(6_000, settled) == 6_000 / (3_250 / 13)
+
+
 def test_a_guess_of_days_is_no_guess_and_nothing_left_takes_no_time() -> None:
-    assert seconds_left(10_000_000, 0.01) is None
-    assert seconds_left(0, None) == 0
+    speed = Speed()
+    for second in range(10):
+        speed.saw(float(second), second)
+    assert speed.seconds_left(10_000_000, 10.0) is None
+    assert speed.seconds_left(0, 10.0) == 0
 
 
 def test_tries_are_counted_as_one_says_them() -> None:

@@ -9,6 +9,8 @@ from collections import deque
 
 WINDOW = 20.0  # seconds; a request of 100,000 ids takes two to four
 NEVER = 100 * 3600.0  # seconds; beyond that a guess helps no one
+STEPS, SETTLED = 3, 3.0  # steps and seconds before time left is estimated: the first one says
+# little, since its speed has the start of the run in it, and small batches come first
 
 
 class Speed:
@@ -17,11 +19,15 @@ class Speed:
     def __init__(self, began: float = 0.0, window: float = WINDOW) -> None:
         self._window = window
         self._seen: deque[tuple[float, int]] = deque([(began, 0)])
+        self._steps = 0
+        self._first_step = began
 
     def saw(self, at: float, done: int) -> None:
         """Note how many users are done by now; moments only advance."""
         if done != self._seen[-1][1]:
             self._seen.append((at, done))
+            self._steps += 1
+            self._first_step = at if self._steps == 1 else self._first_step
         self._forget(at)
 
     def per_second(self, now: float) -> float | None:
@@ -31,22 +37,24 @@ class Speed:
         passed = now - since
         return (done - before) / passed if done and passed > 0 else None
 
+    def seconds_left(self, left: int, now: float) -> float | None:
+        """Return how long `left` users will take; None while that can't be told yet."""
+        if left <= 0:
+            return 0.0
+        if self._steps < STEPS or now - self._first_step < SETTLED:
+            return None
+        per_second = self.per_second(now)
+        if not per_second:
+            return None
+        seconds = left / per_second
+        return seconds if seconds < NEVER else None
+
     def _forget(self, now: float) -> None:
         """Keep one sample from before the window: the speed is measured from there on."""
         while len(self._seen) > 1 and self._seen[1][0] <= now - self._window:
             self._seen.popleft()
         if self._seen[0][0] < now - self._window:
             self._seen[0] = (now - self._window, self._seen[0][1])
-
-
-def seconds_left(left: int, per_second: float | None) -> float | None:
-    """Return how long `left` users take at this speed; None where that can't be told."""
-    if left <= 0:
-        return 0.0
-    if not per_second:
-        return None
-    seconds = left / per_second
-    return seconds if seconds < NEVER else None
 
 
 def ordinal(number: int) -> str:

@@ -14,6 +14,7 @@ from amp_console.console.routes import MainScreen, OpenRun
 from amp_console.console.screens.base import BaseScreen
 from amp_console.console.texts import BAD, GOOD, MUTED, STRONG, WARN, facts, lines, safe_text
 from amp_console.console.widgets.grid import Cell, Column, Grid, Row, RowsState
+from amp_console.console.widgets.split import Split
 from amp_console.console.words import aged, at
 from amp_console.sync.queries.person import (
     PersonStatus,
@@ -87,17 +88,18 @@ Amplitude's user search whether it knows the identifier."""
             panel.border_title = "Person"
             yield Input(self._text, placeholder="User ID or Amplitude ID", id="who", compact=True)
             yield Static(id="amplitude")
-        with Container(id="where", classes="panel"):
-            yield Grid(
-                COLUMNS,
-                glyphs=self.services.glyphs,
-                age=self.services.age_of,
-                empty=UNKNOWN,
-                id="list",
-            )
-        with VerticalScroll(id="why", classes="panel"):
-            yield Static(id="sentence")
-            yield Static(id="facts")
+        grid = Grid(
+            COLUMNS,
+            glyphs=self.services.glyphs,
+            age=self.services.age_of,
+            empty=UNKNOWN,
+            id="list",
+        )
+        yield Split(
+            Container(grid, id="where", classes="panel"),
+            VerticalScroll(Static(id="sentence"), Static(id="facts"), id="why", classes="panel"),
+            stacks=True,
+        )
 
     def on_mount(self) -> None:
         """Put the cursor on the answers where an identifier was handed in."""
@@ -124,8 +126,7 @@ Amplitude's user search whether it knows the identifier."""
         panel, many = self.query_one("#where"), len(self._answers)
         known = f"Known in {plural(many, 'audience')}" if many else "Known nowhere"
         panel.border_title = known if self._text else ""
-        panel.styles.height = many + 3 if many else "1fr"  # with header and border
-        self.set_class(not many, "-no-people")
+        self.query_one("#list").styles.height = many + 1 if many else "1fr"  # with the header
 
     def _row(self, number: int, status: PersonStatus) -> Row:
         record = status.record
@@ -141,7 +142,7 @@ Amplitude's user search whether it knows the identifier."""
 
     def _explain(self) -> None:
         chosen = self._chosen
-        self.query_one("#why").display = chosen is not None
+        self.query_one(Split).has_detail = chosen is not None
         self.query_one("#amplitude").display = self._says is not None
         if self._says is not None:
             self.query_one("#amplitude", Static).update(self._says)

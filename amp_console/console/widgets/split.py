@@ -1,8 +1,11 @@
 """A list and what is under its cursor: side by side, one below the other, or one at a time."""
 
+from dataclasses import dataclass
+
 from textual import events
 from textual.containers import Container
 from textual.geometry import Size
+from textual.message import Message
 from textual.widget import Widget
 
 BESIDE, BELOW = 140, 110
@@ -15,9 +18,16 @@ class Split(Container):
     """A list and its detail.
 
     From `BESIDE` columns the detail is beside the list, from `BELOW` columns below it. With less
-    room it takes the list's place once it is entered. `enter` moves the focus to the detail and
-    `leave` moves it back to where it was; neither changes anything else of the list.
+    room it takes the list's place once it is entered. `-all` is set while one of them has all the
+    room. `enter` moves the focus to the detail and `leave` moves it back to where it was; neither
+    changes anything else of the list.
     """
+
+    @dataclass
+    class Widened(Message):
+        """There is room for the detail, which was not shown before."""
+
+        split: "Split"
 
     DEFAULT_CSS = """
     Split { layout: vertical; height: 1fr; }
@@ -26,17 +36,26 @@ class Split(Container):
     Split.-beside { layout: horizontal; }
     """
 
-    def __init__(self, main: Widget, detail: Widget, *, id: str | None = None) -> None:  # noqa: A002
+    def __init__(
+        self,
+        main: Widget,
+        detail: Widget,
+        *,
+        stacks: bool = False,
+        id: str | None = None,  # noqa: A002  # Textual's word
+    ) -> None:
+        """`stacks` shows the detail below the list however little room there is."""
         super().__init__(main.add_class("split--list"), detail.add_class("split--detail"), id=id)
         self._main = main
         self._detail = detail
-        self._has_detail = True
+        self._stacks = stacks
+        self._has_detail = False
         self._came_from: Widget | None = None
 
     @property
     def is_alone(self) -> bool:
         """Whether there is room for the list or the detail, and not for both."""
-        return not (self.has_class("-beside") or self.has_class("-below"))
+        return not (self._stacks or self.has_class("-beside") or self.has_class("-below"))
 
     @property
     def is_entered(self) -> bool:
@@ -46,7 +65,10 @@ class Split(Container):
 
     @property
     def has_detail(self) -> bool:
-        """Whether there is anything to show beside the list; without it the list has all room."""
+        """Whether there is anything to show beside the list; without it the list has all the room.
+
+        There is nothing until it is said, so that no detail is shown before its list was read.
+        """
         return self._has_detail
 
     @has_detail.setter
@@ -95,9 +117,12 @@ class Split(Container):
         self._arrange()
 
     def _arrange(self) -> None:
-        is_entered = self.is_entered
+        is_entered, was_shown = self.is_entered, self._detail.display
         self._detail.display = self._has_detail and (is_entered or not self.is_alone)
+        if self._detail.display and not was_shown:
+            self.post_message(self.Widened(self))
         self._main.display = not (is_entered and self.is_alone)
+        self.set_class(not self._detail.display, "-all")
 
 
 def _first_focusable(widget: Widget) -> Widget | None:

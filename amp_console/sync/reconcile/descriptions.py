@@ -31,8 +31,10 @@ def prior_state_text(kind: DifferenceKind, state: PriorState) -> str:
 
 def comparison_outcome(comparison: Comparison) -> str:
     """The result of a comparison in a few words."""
-    if not comparison.is_equal:
+    if comparison.differing:
         return "different"
+    if comparison.pending:
+        return f"{comparison.pending:,} pending"
     if comparison.not_comparable:
         return f"equal, {comparison.not_comparable:,} not comparable"
     return "equal"
@@ -42,22 +44,25 @@ def describe_comparison(comparison: Comparison) -> list[str]:
     """One sentence for each number of a comparison that is not 0, with its breakdown."""
     label = comparison.id_type.label
     lines = []
-    if comparison.missing:
-        missing = _join(_missing(comparison))
-        lines.append(f"{comparison.missing:,} missing from the cohort: {missing}.")
-    if comparison.extra:
-        lines.append(f"{comparison.extra:,} extra in the cohort: {_join(_extra(comparison))}.")
+    pending_missing, pending_extra = pending_parts(comparison)
+    if missing := comparison.missing - pending_missing:
+        lines.append(f"{missing:,} missing from the cohort: {_join(_missing(comparison))}.")
+    if extra := comparison.extra - pending_extra:
+        text = _join(_extra(comparison, pending_extra))
+        lines.append(f"{extra:,} extra in the cohort: {text}.")
+    if comparison.pending:
+        does = [(pending_missing, "adds"), (pending_extra, "removes")]
+        verbs = " and ".join(f"{verb} {count:,}" for count, verb in does if count)
+        lines.append(f"{comparison.pending:,} pending: not yet sent. The next sync {verbs}.")
     if comparison.cohort_no_id:
         people = plural(comparison.cohort_no_id, "person", "people")
         lines.append(
-            f"{people} in the cohort without a {label}: they can't be compared and stay as they "
-            "are."
+            f"{people} in the cohort without {label}: they can't be compared and stay as they are."
         )
     if comparison.audience_no_id:
         people = plural(comparison.audience_no_id, "person", "people")
         lines.append(
-            f"{people} in the audience without a {label}: "
-            "no event gave one, so they can't be added."
+            f"{people} in the audience without {label}: no event gave one, so they can't be added."
         )
     if comparison.disagreeing:
         people = plural(comparison.disagreeing, "more person", "more people")
@@ -68,24 +73,29 @@ def describe_comparison(comparison: Comparison) -> list[str]:
     return lines
 
 
+def pending_parts(comparison: Comparison) -> tuple[int, int]:
+    """How many of the missing, and of the extra, are pending."""
+    others = comparison.missing_drifted + comparison.missing_rejected
+    missing = min(comparison.pending, comparison.missing - others)
+    return missing, comparison.pending - missing
+
+
 def _missing(comparison: Comparison) -> list[tuple[int, str]]:
-    pending = comparison.missing - comparison.missing_drifted - comparison.missing_rejected
-    text = "pending (the next sync adds them)"
-    if comparison.against:
-        text = "not wanted by the ledger so far"
+    others = comparison.missing_drifted + comparison.missing_rejected
+    rest = comparison.missing - others - pending_parts(comparison)[0]
     return [
         (comparison.missing_drifted, "delivered earlier, now missing"),
-        (pending, text),
+        (rest, "not wanted by the ledger so far" if comparison.against else "not delivered yet"),
         (comparison.missing_rejected, "rejected by Amplitude"),
     ]
 
 
-def _extra(comparison: Comparison) -> list[tuple[int, str]]:
+def _extra(comparison: Comparison, pending: int) -> list[tuple[int, str]]:
     if comparison.against:
         texts = "not in the list", "never seen in the audience"
     else:
         texts = "left the audience", "never seen in it"
-    return list(zip((comparison.has_left, comparison.strangers), texts, strict=True))
+    return list(zip((comparison.has_left - pending, comparison.strangers), texts, strict=True))
 
 
 def _join(parts: Sequence[tuple[int, str]]) -> str:

@@ -20,6 +20,9 @@ class Sheet(App[None]):
             Vertical(Input(id="more"), id="detail"),
         )
 
+    def on_mount(self) -> None:
+        self.split.has_detail = True
+
     @property
     def split(self) -> Split:
         return self.query_one(Split)

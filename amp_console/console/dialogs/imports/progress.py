@@ -10,9 +10,9 @@ from amp_console.console.context import services_of
 from amp_console.console.glyphs import bar
 from amp_console.console.import_report import confirmation, details, ended
 from amp_console.console.jobs.imports import ImportJob
-from amp_console.console.jobs.speed import Speed, seconds_left
+from amp_console.console.jobs.speed import Speed
 from amp_console.console.texts import BAD, MUTED, STRONG, TONE, lines, safe_text, with_key
-from amp_console.console.words import byte_size, stopwatch
+from amp_console.console.words import byte_size, lasting_about
 
 REFRESH_EVERY = 0.2  # seconds, while files are read
 
@@ -116,8 +116,8 @@ class ImportPane(Vertical):
         width = max(10, (self.query_one("#progress").size.width or 60) - 26)
         clock = services.timing.monotonic()
         self._speed.saw(clock, job.done)
-        left = seconds_left(max(0, job.total - job.done), self._speed.per_second(clock))
-        eta = f"ETA {stopwatch(left + 0.999)}" if left is not None and job.total else ""
+        left = self._speed.seconds_left(job.total - job.done, clock) if job.total else None
+        eta = f"{lasting_about(left)} left" if left else ""
         share = bar(services.glyphs, job.done, job.total, width) if job.total else ""
         sizes = (
             f" {byte_size(job.done)} of {byte_size(job.total)}"

@@ -18,6 +18,7 @@ from amp_console.console.texts import ACCENT, BAD, GOOD, MUTED, STRONG, WARN, Pa
 from amp_console.console.words import changes, number
 from amp_console.ledger.audiences import Link
 from amp_console.ledger.membership_changes import Movement, members_over_time
+from amp_console.ledger.run_log import run_outcome
 from amp_console.ledger.runs import AudienceRun, RunStatus
 from amp_console.sync.formatting import uncertain_text
 from amp_console.sync.queries.audience_detail import AudienceTrend, LastError, audience_trend
@@ -251,7 +252,7 @@ def _origin(override: str | None) -> Part:
 
 def _run(services: Services, audience_run: AudienceRun, ended_at: int | None) -> Content:
     run, counts, glyphs = audience_run.run, audience_run.counts, services.glyphs
-    parts: list[Part] = [(str(run.status), _TONE.get(run.status, MUTED))]
+    parts: list[Part] = [(run_outcome(run.kind, run.status), _TONE.get(run.status, MUTED))]
     parts.append((f" {services.age_of(ended_at or run.started_at)}", MUTED))
     parts.append(f"  {changes(counts.added, counts.removed, glyphs) or 'no one delivered'}")
     if counts.rejected:

@@ -1,15 +1,18 @@
-"""The events that could not be read: by reason, with file and line of some."""
+"""The events that could not be read: by reason, and of one reason some with file and line."""
 
 from collections.abc import Hashable
 
 from textual.app import ComposeResult
-from textual.containers import Container
+from textual.containers import Container, VerticalScroll
+from textual.content import Content
+from textual.widgets import Static
 
-from amp_console.console.dialogs.text_view import TextView
 from amp_console.console.screens.base import screen_of
 from amp_console.console.screens.errors.rows import EVENT_COLUMNS, NO_MATCH, invalid_row, where
+from amp_console.console.texts import BAD, MUTED, STRONG, lines, safe_text
 from amp_console.console.widgets.filter_bar import FilterBar
 from amp_console.console.widgets.grid import Grid
+from amp_console.console.widgets.split import Split
 from amp_console.ledger.sources import InvalidEvent, InvalidGroup, invalid_groups, invalid_page
 from amp_console.text import plural
 
@@ -27,10 +30,10 @@ SAMPLES = 10  # events that are shown of each reason
 
 
 class InvalidEvents(Container):
-    """Invalid events by reason, with a filter."""
+    """Invalid events by reason, with a filter; beside or below them those of one reason."""
 
     def __init__(self) -> None:
-        super().__init__(id="invalid-panel", classes="panel")
+        super().__init__(id="invalid")
         self._groups: dict[Hashable, InvalidGroup] = {}
 
     @property
@@ -38,9 +41,16 @@ class InvalidEvents(Container):
         return self.query_one(FilterBar).value
 
     def compose(self) -> ComposeResult:
-        self.border_title = "Invalid events"
-        yield FilterBar()
-        yield Grid(EVENT_COLUMNS, glyphs=screen_of(self).services.glyphs, id="events")
+        grid = Grid(EVENT_COLUMNS, glyphs=screen_of(self).services.glyphs, id="events")
+        panel = Container(FilterBar(), grid, id="invalid-panel", classes="panel")
+        panel.border_title = "Invalid events"
+        detail = VerticalScroll(Static(id="reason-text"), id="reason", classes="panel")
+        yield Split(panel, detail)
+
+    @property
+    def is_entered(self) -> bool:
+        """Whether one reason is read, and not the list."""
+        return self.query_one(Split).is_entered
 
     async def load(self) -> None:
         """Read the groups."""
@@ -49,10 +59,20 @@ class InvalidEvents(Container):
         if text != self._text:
             return  # another filter by now
         self._groups = {group.reason: group for group in groups}
-        self.border_subtitle = plural(sum(group.count for group in groups), "event")
+        total = sum(group.count for group in groups)
+        self.query_one("#invalid-panel").border_subtitle = plural(total, "event")
         grid = self.query_one(Grid)
         grid.empty = NO_MATCH if text else ALL_READ
         grid.show([invalid_row(group) for group in groups])
+        self._show_reason()
+
+    def _show_reason(self) -> None:
+        """Show the reason under the cursor with some of its events, and what to do about it."""
+        group = self._groups.get(self.query_one(Grid).key)
+        self.query_one(Split).has_detail = group is not None
+        if group is not None:
+            self.query_one("#reason").border_title = plural(group.count, "invalid event")
+            self.query_one("#reason-text", Static).update(_reason_text(group))
 
     async def all_shown(self) -> list[InvalidEvent]:
         """Read every listed event that matches the filter."""
@@ -70,12 +90,21 @@ class InvalidEvents(Container):
         event.stop()
         self.query_one(Grid).focus()
 
-    def on_grid_opened(self, event: Grid.Opened) -> None:
-        """Show a reason with some of its events, and what to do about it."""
+    def on_grid_moved(self, event: Grid.Moved) -> None:
         event.stop()
-        group = self._groups[event.key]
-        lines = [where(sample) for sample in group.samples]
-        if group.count > len(lines):
-            lines.append(f"and {group.count - len(lines):,} more; E exports them")
-        text = "\n".join([group.reason, "", *lines, "", WHAT_NOW])
-        self.app.push_screen(TextView(plural(group.count, "invalid event"), text))
+        self._show_reason()
+
+    def on_grid_opened(self, event: Grid.Opened) -> None:
+        """Go to the reason with its events."""
+        event.stop()
+        self.query_one(Split).enter()
+
+
+def _reason_text(group: InvalidGroup) -> Content:
+    rows = [safe_text((group.reason, BAD)), safe_text("")]
+    rows += [safe_text(where(sample)) for sample in group.samples]
+    if group.count > len(group.samples):
+        rest = group.count - len(group.samples)
+        rows.append(safe_text((f"and {rest:,} more; E exports them", MUTED)))
+    rows += [safe_text(""), safe_text(("What to do", STRONG)), safe_text(WHAT_NOW, max_length=900)]
+    return lines(*rows)

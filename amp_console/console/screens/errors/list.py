@@ -8,7 +8,8 @@ from textual.binding import Binding, BindingType
 from amp_console.connections.read_only import refusal
 from amp_console.console.background import aside
 from amp_console.console.dialogs.export import ExportRequest, export_to
-from amp_console.console.routes import MainScreen, OpenPlan
+from amp_console.console.lifecycle import is_open
+from amp_console.console.routes import MainScreen, OpenPerson, OpenPlan
 from amp_console.console.screens.base import BaseScreen
 from amp_console.console.screens.errors.invalid import InvalidEvents
 from amp_console.console.screens.errors.rejected import RejectedUsers
@@ -25,12 +26,13 @@ class ErrorsScreen(BaseScreen):
     NAME = "Errors"
     BELONGS_TO = MainScreen.ERRORS
     HELP = """\
-Above are the reasons, below the users of the reason under the cursor. Enter goes from a reason to
-its users, and from a user to everything that is known: Amplitude's words, request and answer.
+Above are the reasons, below the users of the reason under the cursor, and beside or below them
+everything that is known about one user: Amplitude's words, request and answer. Enter goes from a
+reason to its users, from a user to the details and from there to the request; Esc goes back.
 
-R makes users pending again: the marked ones, or all of the reason under the cursor. The next sync
-delivers them; it can be planned at once. i shows the events that could not be read, with file and
-line. E writes what is shown into a CSV file."""
+R makes users pending again: the marked ones, the one under the cursor, or all of the reason. The
+next sync delivers them; it can be planned at once. i shows the events that could not be read, with
+file and line. E writes what is shown into a CSV file."""
     CSS_PATH = "list.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("R", "retry", "Retry", id="errors.retry"),
@@ -50,17 +52,24 @@ line. E writes what is shown into a CSV file."""
             id="errors.rejected",
         ),
         Binding("A", "everything", "All audiences", id="errors.everything"),
+        Binding(
+            "enter",
+            "request",
+            "Request",
+            key_display="Enter",
+            tooltip="Show the request of the user with its answer",
+            id="errors.request",
+        ),
+        Binding(
+            "p",
+            "person",
+            "Person",
+            tooltip="Why this user is, or is not, in each cohort",
+            id="errors.person",
+        ),
         Binding("slash", "filter", "Filter", key_display="/", id="filter"),
         Binding("s", "sync", "Sync who was retried", show=False, id="errors.sync"),
-        Binding(
-            "tab",
-            "other_list",
-            "Other list",
-            tooltip="Move between reasons and users",
-            show=False,
-            id="errors.other",
-        ),
-        Binding("y", "copy", "Copy the row", show=False, id="copy"),
+        Binding("y", "copy", "Copy", show=False, id="copy"),
     ]
 
     def __init__(
@@ -82,7 +91,7 @@ line. E writes what is shown into a CSV file."""
         await self._invalid.load()
 
     def apply_filter(self, needle: str) -> None:  # noqa: ARG002  # the list reads its own filter
-        self.loader.start("users", self._rejected.users.load)
+        self._rejected.follow_cursor()
 
     # Moving about.
 
@@ -91,17 +100,14 @@ line. E writes what is shown into a CSV file."""
         return self.has_class("-invalid")
 
     def action_back(self) -> None:
-        """From users to groups, from invalid events to rejected users, else out."""
-        if self._is_invalid:
+        """From users to groups, from invalid events to rejected users, else as everywhere."""
+        if self._is_invalid and not self._invalid.is_entered:
             self.action_rejected()
         elif self._rejected.users.has_cursor:
             self._rejected.go_to_groups()
         else:
             super().action_back()
-
-    def action_other_list(self) -> None:
-        if not self._is_invalid:
-            self._rejected.go_to_other_list()
+        self.refresh_bindings()
 
     def action_invalid(self) -> None:
         self.add_class("-invalid")
@@ -124,8 +130,12 @@ line. E writes what is shown into a CSV file."""
     # Doing something about it.
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Of the two actions of i, show the one that leads to the other list."""
+        """Hide what leads to where one is, and what is about one user where there is none."""
         if action == ("invalid" if self._is_invalid else "rejected"):
+            return False
+        if is_open(self) and action == "request" and not self._rejected.split.is_entered:
+            return False
+        if is_open(self) and action == "person" and self._rejected.current is None:
             return False
         return super().check_action(action, parameters)
 
@@ -134,6 +144,8 @@ line. E writes what is shown into a CSV file."""
             return "export", "rejected"
         sync = ("sync",) if self._retried else ()
         everything = ("everything",) if self._rejected.scope != RejectedFilter() else ()
+        if self._rejected.split.is_entered:
+            return *sync, "retry", "request", "person", "copy"
         retry = () if self._rejected.is_empty else ("retry", "export")
         return *sync, *retry, *everything, "invalid"
 
@@ -144,6 +156,9 @@ line. E writes what is shown into a CSV file."""
             return "These are the errors of all audiences."
         if action == "sync" and not self._retried:
             return "Retry some users first: they become pending, and a sync delivers them."
+        if action == "request":
+            user = self._rejected.detail.user
+            return None if user and user.request_id else "No request ever carried this user."
         if action in {"filter", "export"} and not self._is_invalid and self._rejected.is_empty:
             return "No one is rejected."
         return None
@@ -151,10 +166,15 @@ line. E writes what is shown into a CSV file."""
     def _reason_not_to_retry(self) -> str | None:
         if self._is_invalid:
             return "An event that can't be read can't be retried: mend it, and import the file."
+        if self._rejected.split.is_entered and not self._rejected.detail.is_rejected:
+            return "This user is not rejected any more: they were retried meanwhile."
         if self._rejected.is_empty:
             return "No one is rejected."
         if self.session.connection.read_only:
             return refusal(self.session.connection)
+        user = self._rejected.current
+        if user is not None and not is_retriable(user.code):
+            return NOTHING_TO_SEND
         is_any = any(is_retriable(group.code) for group in self._rejected.chosen)
         return None if is_any else NOTHING_TO_SEND
 
@@ -169,6 +189,23 @@ line. E writes what is shown into a CSV file."""
             self.reload()
         if outcome.wants_sync:
             self.action_sync()
+
+    def action_request(self) -> None:
+        """Show the request that carried the user, with its answer."""
+        self._rejected.detail.show_request()
+
+    def action_person(self) -> None:
+        """Show why the user is, or is not, in each cohort."""
+        user = self._rejected.current
+        if user is not None:
+            self.services.navigate(OpenPerson(user.id))
+
+    def action_copy(self) -> None:
+        """Copy what is in detail, or the row under the cursor."""
+        if self._rejected.split.is_entered:
+            self.services.clipboard.copy(self._rejected.detail.text.plain)
+        else:
+            super().action_copy()
 
     def action_sync(self) -> None:
         """Plan a sync of the audiences whose users were retried."""

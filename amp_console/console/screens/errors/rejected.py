@@ -1,13 +1,14 @@
-"""The rejected users: their groups above, and the users of the group under the cursor below."""
+"""The rejected users: groups, the users of the group under the cursor, and one user whole."""
 
 from collections.abc import Hashable, Sequence
+from functools import partial
 
 import msgspec
 from textual.app import ComposeResult
-from textual.containers import Container
+from textual.containers import Container, Vertical
 
-from amp_console.console.routes import OpenRejectedUser
 from amp_console.console.screens.base import screen_of
+from amp_console.console.screens.errors.rejected_user import RejectedUserDetail
 from amp_console.console.screens.errors.retry import RetryOutcome, ask_and_retry
 from amp_console.console.screens.errors.rows import (
     GROUP_COLUMNS,
@@ -20,6 +21,7 @@ from amp_console.console.screens.errors.rows import (
 from amp_console.console.texts import safe_text
 from amp_console.console.widgets.grid import Grid, Row
 from amp_console.console.widgets.list_pane import ListPane, ListSource
+from amp_console.console.widgets.split import Split
 from amp_console.ledger.audiences import audience
 from amp_console.ledger.rejected import (
     RejectedFilter,
@@ -47,15 +49,19 @@ class RejectedUsers(Container):
     def __init__(self, scope: RejectedFilter) -> None:
         super().__init__(id="rejected")
         self.scope = scope
+        self.detail = RejectedUserDetail()
         self._groups: dict[Hashable, RejectionGroup] = {}
 
     def compose(self) -> ComposeResult:
         services = screen_of(self).services
         glyphs, age = services.glyphs, services.age_of
-        with Container(id="groups-panel", classes="panel") as panel:
-            panel.border_title = "Errors"
-            yield Grid(GROUP_COLUMNS, glyphs=glyphs, age=age, id="groups")
-        yield ListPane(
+        groups = Container(
+            Grid(GROUP_COLUMNS, glyphs=glyphs, age=age, id="groups"),
+            id="groups-panel",
+            classes="panel",
+        )
+        groups.border_title = "Errors"
+        users: ListPane[RejectedFilter, RejectedUser] = ListPane(
             self._source,
             ("user", "users"),
             id="users-panel",
@@ -64,11 +70,23 @@ class RejectedUsers(Container):
             age=age,
             empty=NO_MATCH,
         )
+        yield Split(Vertical(groups, users), self.detail)
 
     @property
     def users(self) -> ListPane[RejectedFilter, RejectedUser]:
         """The list of users."""
         return self.query_one("#users-panel", ListPane)
+
+    @property
+    def split(self) -> Split:
+        return self.query_one(Split)
+
+    @property
+    def current(self) -> RejectedUser | None:
+        """The user that the keys are about: in detail, or under the cursor of the list of users."""
+        if self.split.is_entered:
+            return self.detail.user
+        return self.users.current if self.users.has_cursor else None
 
     @property
     def is_empty(self) -> bool:
@@ -96,7 +114,22 @@ class RejectedUsers(Container):
         title = await self._title()
         self._groups = {group.filter: group for group in groups}
         self._show_groups(title, groups, invalid)
+        await self._load_users()
+
+    async def _load_users(self) -> None:
         await self.users.load()
+        await self._load_detail()
+
+    async def _load_detail(self) -> None:
+        """Read the user under the cursor; one that is being read about stays until it is left."""
+        self.split.has_detail = bool(self._groups) or self.split.is_entered
+        wanted = self.detail.user if self.split.is_entered else self.users.current
+        await self.detail.load(wanted)
+        screen_of(self).action_keys.refresh()
+
+    def follow_cursor(self) -> None:
+        """Show the users of the group, and the user, that the cursors are on by now."""
+        screen_of(self).loader.follow("users", self._load_users)
 
     async def _title(self) -> str:
         screen = screen_of(self)
@@ -160,19 +193,10 @@ class RejectedUsers(Container):
     def go_to_groups(self) -> None:
         self.query_one("#groups").focus()
 
-    def go_to_other_list(self) -> None:
-        """Move between groups and users."""
-        if self.users.has_cursor:
-            self.go_to_groups()
-        elif self._groups:
-            self.users.focus_list()
-
     def on_grid_moved(self, event: Grid.Moved) -> None:
         event.stop()
-        if event.grid.id == "groups":
-            screen = screen_of(self)
-            screen.action_keys.refresh()
-            screen.loader.start("users", self.users.load)
+        screen_of(self).action_keys.refresh()
+        self.follow_cursor()
 
     async def on_grid_opened(self, event: Grid.Opened) -> None:
         """Go from a group to its users, and from a user to its request and answer."""
@@ -184,14 +208,21 @@ class RejectedUsers(Container):
         await screen.loader.run(self.users.load)  # the row may belong to another group by now
         user = self.users.find(event.key)
         if user is not None:
-            screen.services.navigate(OpenRejectedUser(user))
+            await screen.loader.run(partial(self.detail.load, user))
+            self.split.enter()
+            screen.refresh_bindings()
+
+    def on_descendant_blur(self) -> None:
+        """Let the detail follow the cursor again once it is left."""
+        self.follow_cursor()
 
     async def retry(self) -> RetryOutcome:
-        """Ask, and make the marked users, or those of the group, pending again."""
-        screen = screen_of(self)
+        """Ask, and make the marked users, the one in question, or all of the group pending."""
+        screen, current = screen_of(self), self.current
         await screen.loader.run(self.users.load)
         query = self._source(self.users.filter_text).query
-        outcome = await ask_and_retry(screen.services, query, self.users.marked)
+        marked = [] if self.split.is_entered else self.users.marked
+        outcome = await ask_and_retry(screen.services, query, marked, current)
         if outcome.audience_ids:
             self.users.unmark()
         return outcome

@@ -1,27 +1,21 @@
 """One rejected user, whole: who, why, what to do, and the request that carried them."""
 
 import json
-from typing import ClassVar
 
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.widgets import Static
 
-from amp_console.connections.read_only import refusal
-from amp_console.console.background import aside
-from amp_console.console.failures import KNOWN
-from amp_console.console.routes import MainScreen, OpenPerson
-from amp_console.console.screens.base import BaseScreen
+from amp_console.console.context import services_of
+from amp_console.console.dialogs.request_view import RequestView
+from amp_console.console.screens.base import screen_of
 from amp_console.console.screens.errors.rows import OPERATION
-from amp_console.console.screens.footer import UsefulActions
 from amp_console.console.texts import BAD, MUTED, STRONG, facts, lines, safe_text
 from amp_console.console.words import at
 from amp_console.ledger.deliveries import Reason
 from amp_console.ledger.rejected import RejectedUser
 from amp_console.ledger.requests import RequestRecord, request
-from amp_console.sync.delivery.retry import retry_these
 from amp_console.sync.queries.person import PersonStatus, PersonVerdict, explain_person
 from amp_console.text import plural
 
@@ -42,167 +36,128 @@ ADVICE = {
         "or change the audience's ID type."
     ),
 }
+NO_USER = "No user is selected."
 MAX_LENGTH = 2000  # characters of a line of the answer; the ledger keeps no more
+FRAME = 6  # columns: borders, padding and a scrollbar
 
 
-class RejectedUserScreen(BaseScreen):
-    """All that is known of one rejected user."""
+class RejectedUserDetail(VerticalScroll):
+    """All that is known of one rejected user, in a text that scrolls."""
 
-    NAME = "Rejected user"
-    BELONGS_TO = MainScreen.ERRORS
-    HELP = """\
-Everything that is known about one user that Amplitude rejected: why, how often it was tried, the
-request that carried them and Amplitude's answer. R makes the user pending again."""
-    CSS_PATH = "rejected_user.tcss"
-    AUTO_FOCUS = "#whole"
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("R", "retry", "Retry", id="user.retry"),
-        Binding("p", "person", "Why (not) in cohorts", id="user.person"),
-        Binding("enter", "request", "Request", key_display="Enter", id="user.request"),
-        Binding("y", "copy", "Copy", id="copy"),
-        Binding("down,j", "scroll(1)", show=False),
-        Binding("up,k", "scroll(-1)", show=False),
-    ]
+    BINDINGS = [("down,j", "scroll(1)"), ("up,k", "scroll(-1)")]  # noqa: RUF012
 
-    def __init__(self, user: RejectedUser) -> None:
-        super().__init__()
-        self._user = user
+    def __init__(self) -> None:
+        super().__init__(id="user", classes="panel")
+        self.user: RejectedUser | None = None
+        """The user that is shown."""
         self._request: RequestRecord | None = None
         self._now: PersonStatus | None = None
-        self._is_read = False
 
-    def body(self) -> ComposeResult:
-        """One text that scrolls."""
-        with VerticalScroll(id="whole", classes="panel") as panel:
-            panel.border_title = safe_text(self._user.id, max_length=80)
-            yield Static(id="text")
+    def compose(self) -> ComposeResult:
+        yield Static(id="user-text")
 
-    async def load(self) -> None:
-        """Read the request that carried the user, and how they stand by now."""
-        user, read = self._user, self.session.read
-        if user.request_id is not None and self._request is None:
-            self._request = await read(request, user.request_id)
-        answers = await read(explain_person, user.id, await self.session.dead_runs())
-        self._now = next((answer for answer in answers if self._is_about(answer)), None)
-        self._is_read = True
-        self.query_one("#text", Static).update(self._text())
+    def on_mount(self) -> None:
+        services_of(self).clock.ticked.subscribe(self, lambda _: self._draw())
 
-    def show_ages(self) -> None:
-        """Say how long ago it was by now."""
-        if self._is_read:
-            self.query_one("#text", Static).update(self._text())
+    def on_resize(self) -> None:
+        self._draw()
 
-    def _is_about(self, answer: PersonStatus) -> bool:
-        record, user = answer.record, self._user
-        return (record.audience.id, record.id_type) == (user.audience_id, user.id_type)
+    async def load(self, user: RejectedUser | None) -> None:
+        """Read the request that carried a user, and how they stand by now, and show them.
+
+        Raises `LedgerError`.
+        """
+        record, now = None, None
+        if user is not None:
+            session = screen_of(self).session
+            if user.request_id is not None:
+                record = await session.read(request, user.request_id)
+            answers = await session.read(explain_person, user.id, await session.dead_runs())
+            now = next((answer for answer in answers if _is_about(answer, user)), None)
+        if user != self.user:
+            self.scroll_home(animate=False)
+        self.user, self._request, self._now = user, record, now
+        self._draw()
 
     @property
-    def _is_rejected(self) -> bool:
+    def is_rejected(self) -> bool:
         """Whether the user is rejected still; a retry or a sync may have come in between."""
         return self._now is None or self._now.verdict in {
             PersonVerdict.REJECTED,
             PersonVerdict.NO_IDENTIFIER,
         }
 
-    def _text(self) -> Content:
-        blocks = [self._facts(), safe_text("")]
-        if self._now is not None and not self._is_rejected:
+    @property
+    def text(self) -> Content:
+        """What is shown."""
+        user = self.user
+        if user is None:
+            return safe_text((NO_USER, MUTED))
+        blocks = [self._facts(user), safe_text("")]
+        if self._now is not None and not self.is_rejected:
             blocks += [safe_text(("By now", STRONG)), safe_text(self._now.sentence, max_length=900)]
         else:
             blocks += [
                 safe_text(("What to do", STRONG)),
-                safe_text(ADVICE[self._user.code], max_length=900),
+                safe_text(ADVICE[user.code], max_length=900),
             ]
         if self._request is not None:
-            blocks += [safe_text(""), *self._about_request(self._request)]
+            blocks += [safe_text(""), *self._about_request(user, self._request)]
         return lines(*blocks)
 
-    def _facts(self) -> Content:
-        user, services = self._user, self.services
+    def show_request(self) -> None:
+        """Show the request that carried the user, whole, with its answer."""
+        if self.user is not None and self.user.request_id is not None:
+            self.app.push_screen(RequestView(self.user.request_id))
+
+    def action_scroll(self, by: int) -> None:
+        self.scroll_relative(y=by, animate=False)
+
+    def _draw(self) -> None:
+        title = self.user.id if self.user is not None else "Rejected user"
+        self.border_title = safe_text(title, max_length=80)
+        self.query_one("#user-text", Static).update(self.text)
+
+    def _facts(self, user: RejectedUser) -> Content:
         rows: list[tuple[str, Content | str]] = [
             ("why", safe_text((user.reason, BAD))),
             (user.id_type.label, safe_text((user.id, STRONG))),
             ("audience", f"{user.audience_name} (key {user.audience})"),
-            ("operation", OPERATION[user.operation]),
         ]
-        if user.code is not Reason.NO_IDENTIFIER:
-            rows += [
-                ("rejected", f"{at(user.at)} ({services.age_of(user.at)})"),
-                ("tries", f"{user.tries:,}"),
-            ]
-        return facts(rows)
-
-    def _about_request(self, record: RequestRecord) -> list[Content]:
-        status = str(record.status) if record.status is not None else "none came"
-        rows = [
-            ("request", f"{record.id} of run {record.run_id} (Enter shows it whole)"),
-            ("sent", f"{at(record.sent_at)}, with {plural(record.size, 'user')}"),
-            ("answer", f"status {status}"),
-        ]
-        return [facts(rows), *self._answer(record.answer)]
-
-    def _answer(self, text: str) -> list[Content]:
-        """Amplitude's answer; the lines that name the user stand out."""
-        name = json.dumps(self._user.id, ensure_ascii=False)
-        return [
-            safe_text((line, BAD if name in line else MUTED), max_length=MAX_LENGTH)
-            for line in pretty(text).splitlines()
-        ]
-
-    # Actions.
-
-    def useful_actions(self) -> UsefulActions:
-        return "retry", "request", "person", "copy"
-
-    def disabled_reason(self, action: str) -> str | None:
-        """What can't be done, and why."""
-        if action == "retry" and not self._is_rejected:
-            return "No one is rejected here any more: they were retried meanwhile."
-        if action == "retry" and self._user.code is Reason.NO_IDENTIFIER:
-            return "There is nothing to send: the events carry no such identifier."
-        if action == "retry" and self.session.connection.read_only:
-            return refusal(self.session.connection)
-        if action == "request" and self._user.request_id is None:
-            return "No request ever carried this user."
-        return None
-
-    def action_scroll(self, by: int) -> None:
-        """Scroll by lines."""
-        self.query_one("#whole").scroll_relative(y=by, animate=False)
-
-    def action_request(self) -> None:
-        """Show the request and its answer."""
-        if self._user.request_id is not None:
-            from amp_console.console.dialogs.request_view import RequestView
-
-            self.app.push_screen(RequestView(self._user.request_id))
-
-    def action_person(self) -> None:
-        """Show the person in every cohort."""
-        self.services.navigate(OpenPerson(self._user.id))
-
-    def action_copy(self) -> None:
-        self.services.clipboard.copy(self._text().plain)
-
-    def action_retry(self) -> None:
-        """Make the user pending again."""
-        self.run_worker(self._retry())
-
-    async def _retry(self) -> None:
-        user, session = self._user, self.session
-        try:
-            done = await aside(
-                retry_these,
-                session.ledger,
-                session.connection,
-                [(user.audience_id, user.id_type, user.id)],
-            )
-        except KNOWN as error:
-            self.services.notifications.post(str(error), "error")
+        operation = OPERATION[user.operation]
+        if user.code is Reason.NO_IDENTIFIER:
+            rows.append(("operation", operation))
         else:
-            says = "Pending again. The next sync delivers them." if done else "Pending already."
-            self.services.notifications.post(f"{user.id}: {says}")
-            self.reload()
+            tries = plural(user.tries, "try", "tries")
+            when = f"{at(user.at)} ({services_of(self).age_of(user.at)})"
+            rows.append(("rejected", f"{when}, {operation}, {tries}"))
+        return self._laid_out(rows)
+
+    def _about_request(self, user: RejectedUser, record: RequestRecord) -> list[Content]:
+        status = f"status {record.status}" if record.status is not None else "no answer came"
+        users = plural(record.size, "user")
+        rows: list[tuple[str, Content | str]] = [
+            ("request", f"{record.id} of run {record.run_id}, with {users} (Enter shows it whole)"),
+            ("answer", f"{status}, sent {at(record.sent_at)}"),
+        ]
+        return [self._laid_out(rows), *_answer(record.answer, user.id)]
+
+    def _laid_out(self, rows: list[tuple[str, Content | str]]) -> Content:
+        return facts(rows, room=self.size.width - FRAME + 4 if self.size.width else None)
+
+
+def _is_about(answer: PersonStatus, user: RejectedUser) -> bool:
+    record = answer.record
+    return (record.audience.id, record.id_type) == (user.audience_id, user.id_type)
+
+
+def _answer(text: str, id_: str) -> list[Content]:
+    """Amplitude's answer; the lines that name the user stand out."""
+    name = json.dumps(id_, ensure_ascii=False)
+    return [
+        safe_text((line, BAD if name in line else MUTED), max_length=MAX_LENGTH)
+        for line in pretty(text).splitlines()
+    ]
 
 
 def pretty(text: str) -> str:

@@ -1,5 +1,6 @@
 """Making rejected users pending again, once confirmed, and planning a sync if wanted."""
 
+import enum
 from collections.abc import Iterable, Sequence
 from typing import ClassVar, NamedTuple
 
@@ -21,7 +22,7 @@ from amp_console.ledger.rejected import (
     rejection_groups,
 )
 from amp_console.sync.delivery.retry import retry, retry_these
-from amp_console.text import plural
+from amp_console.text import clean, plural
 
 NOTHING_TO_SEND = (
     "There is nothing to send for them: map the identifier (m on the audiences), and import the "
@@ -50,32 +51,57 @@ class RetryOutcome(NamedTuple):
     wants_sync: bool = False
 
 
-class RetryDialog(Dialog[str | None]):
-    """Answers "retry", "sync" (retry, and plan a sync at once) or None."""
+class RetryAnswer(enum.Enum):
+    """What the operator chose: all users in question, the one under the cursor, or a sync, too."""
+
+    ALL = "all"
+    ONE = "one"
+    SYNC = "sync"
+
+
+class RetryDialog(Dialog[RetryAnswer | None]):
+    """Asks before users become pending again; None: they stay rejected.
+
+    `only` is the identifier of the user under the cursor where it is to be chosen between this
+    one and all.
+    """
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,n", "dismiss(None)", "No", show=False),
-        Binding("y", "dismiss('retry')", "Retry", show=False),
-        Binding("s", "dismiss('sync')", "Retry and plan a sync", show=False),
+        Binding("y", "answer('all')", "Retry", show=False),
+        Binding("u", "answer('one')", "Only this user", show=False),
+        Binding("s", "answer('sync')", "Retry and plan a sync", show=False),
     ]
 
-    def __init__(self, summary: Retried) -> None:
+    def __init__(self, summary: Retried, only: str | None = None) -> None:
         super().__init__()
         self._summary = summary
+        self._only = only
 
     @property
     def box_title(self) -> str:
         """The question."""
+        if self._only is not None:
+            return "Retry which users?"
         return f"Retry {plural(self._summary.many, 'user')}?"
 
     def box(self) -> ComposeResult:
-        """What will happen, and the three answers."""
-        yield Static(
-            lines(*(safe_text(consequence) for consequence in _consequences(self._summary)))
-        )
+        """What will happen, and the answers."""
+        many, only = self._summary.many, self._only
+        rows = [safe_text(consequence) for consequence in _consequences(self._summary)]
+        if only is not None:
+            which = f"The cursor is on “{clean(only, 60)}”; the list has {plural(many, 'user')}."
+            rows = [safe_text(which), *rows]
+        yield Static(lines(*rows))
         with Horizontal(classes="buttons"):
             yield Button(with_key("Cancel", "n"), id="no", compact=True)
-            yield Button(with_key("Retry", "y"), id="retry", compact=True)
+            if only is not None:
+                yield Button(
+                    with_key("Only this user", "u"), id="one", variant="primary", compact=True
+                )
+                yield Button(with_key(f"All {many:,} users", "y"), id="all", compact=True)
+                return
+            yield Button(with_key("Retry", "y"), id="all", compact=True)
             yield Button(
                 with_key("Retry, plan a sync", "s"), id="sync", variant="primary", compact=True
             )
@@ -86,7 +112,15 @@ class RetryDialog(Dialog[str | None]):
 
     def on_button_pressed(self, event: Button.Pressed) -> None:
         """Answer."""
-        self.dismiss(None if event.button.id == "no" else event.button.id)
+        if event.button.id == "no":
+            self.dismiss(None)
+        else:
+            self.action_answer(event.button.id or "")
+
+    def action_answer(self, name: str) -> None:
+        """Give one of the answers that the dialog offers."""
+        if self.query(f"#{name}"):
+            self.dismiss(RetryAnswer(name))
 
 
 def _consequences(summary: Retried) -> list[str]:
@@ -104,9 +138,15 @@ def _consequences(summary: Retried) -> list[str]:
 
 
 async def ask_and_retry(
-    services: Services, query: RejectedFilter, marked: Sequence[RejectedUser]
+    services: Services,
+    query: RejectedFilter,
+    marked: Sequence[RejectedUser],
+    current: RejectedUser | None = None,
 ) -> RetryOutcome:
-    """Ask, and make the marked users pending again, or without marks all that match `query`."""
+    """Ask, and make the marked users pending again, or without marks all that match `query`.
+
+    `current` is the user that the cursor is on, if it is on one: this one alone can be chosen.
+    """
     session = services.session
     assert session is not None  # screens that retry are opened only with one
     summary = (
@@ -115,8 +155,15 @@ async def ask_and_retry(
     if not summary.many:
         services.notifications.post(NOTHING_TO_SEND, "warning")
         return RetryOutcome()
-    answer = await services.ask(RetryDialog(summary))
+    is_choice = current is not None and not marked and summary.many > 1
+    only = current.id if is_choice and current is not None else None
+    answer = await services.ask(RetryDialog(summary, only))
     if answer is None:
+        return RetryOutcome()
+    if answer is RetryAnswer.ONE and current is not None:
+        marked, summary = [current], _of_users([current])
+    if not summary.many:
+        services.notifications.post(NOTHING_TO_SEND, "warning")
         return RetryOutcome()
     try:
         if marked:
@@ -127,9 +174,10 @@ async def ask_and_retry(
     except KNOWN as error:
         services.notifications.post(str(error), "error")
         return RetryOutcome()
-    hint = "" if answer == "sync" else " Press s to sync them."
+    is_sync = answer is RetryAnswer.SYNC
+    hint = "" if is_sync else " Press s to sync them."
     services.notifications.post(f"{plural(done, 'user')} pending again.{hint}", is_kept=False)
-    return RetryOutcome(frozenset(summary.audiences), answer == "sync")
+    return RetryOutcome(frozenset(summary.audiences), is_sync)
 
 
 def _of_users(users: Sequence[RejectedUser]) -> Retried:

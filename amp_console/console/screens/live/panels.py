@@ -1,24 +1,31 @@
-"""The panels of the live screen: the audiences, and the sources beside the last changes."""
+"""The panels of the live screen: audiences, sources beside the last changes, and one audience."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
+from textual.content import Content
 
 from amp_console.console.context import services_of
+from amp_console.console.dialogs.request_view import RequestView
 from amp_console.console.jobs.live import LiveJob
+from amp_console.console.screens.base import screen_of
 from amp_console.console.screens.live import rows
+from amp_console.console.screens.runs.panels import RequestsPanel
 from amp_console.console.texts import safe_text
 from amp_console.console.widgets.grid import Column, Grid, Row
+from amp_console.console.widgets.split import Split
 from amp_console.console.widgets.steady_text import SteadyText
-from amp_console.sync.live.progress import LiveAudience
+from amp_console.ledger.runs import RunAudience
+from amp_console.sync.live.progress import LiveChange
 from amp_console.text import plural
 
 NO_CHANGE = "No change has arrived yet."
+HIGH = 14  # lines from which an audience's changes have room above its deliveries
 
 
 class LiveAudiences(Vertical):
-    """The audiences of the session, and more about the one under the cursor."""
+    """The audiences of the session."""
 
     def __init__(self) -> None:
         super().__init__(id="audiences", classes="panel")
@@ -26,7 +33,6 @@ class LiveAudiences(Vertical):
     def compose(self) -> ComposeResult:
         glyphs = services_of(self).glyphs
         yield Grid(rows.AUDIENCES, glyphs=glyphs, empty=NO_CHANGE, id="list")
-        yield SteadyText(id="closer")
 
     @property
     def grid(self) -> Grid:
@@ -49,10 +55,96 @@ class LiveAudiences(Vertical):
         if self.screen.is_current and self.screen.focused is None:
             self.grid.focus()
 
-    def show_current(self, current: LiveAudience | None) -> None:
-        """Show more about an audience."""
-        text = rows.closer(current) if current else safe_text("")
-        self.query_one("#closer", SteadyText).say(text)
+    def on_grid_opened(self) -> None:
+        """Go to the audience under the cursor."""
+        self.screen.query_one(Split).enter()
+
+
+class LiveAudienceDetail(Vertical):
+    """One audience of a session: its lag and moves, its last changes, and what was sent for it."""
+
+    DEFAULT_CSS = """
+    LiveAudienceDetail { layout: horizontal; }
+    LiveAudienceDetail #facts { width: 2fr; height: 1fr; }
+    LiveAudienceDetail #closer { height: auto; }
+    LiveAudienceDetail #of-audience { width: 3fr; height: 1fr; }
+    LiveAudienceDetail #own-changes { padding: 0 1 0 0; display: none; height: 1fr; }
+    LiveAudienceDetail #requests { height: 1fr; }
+    LiveAudienceDetail.-high { layout: vertical; }
+    LiveAudienceDetail.-high #facts { width: 1fr; height: auto; }
+    LiveAudienceDetail.-high #of-audience { width: 1fr; }
+    LiveAudienceDetail.-high #own-changes.-known { display: block; }
+    """
+
+    def __init__(self) -> None:
+        super().__init__(id="audience")
+        self._requests_of: tuple[int, int, int] | None = None  # run, audience, how many there were
+
+    def compose(self) -> ComposeResult:
+        glyphs = services_of(self).glyphs
+        with Vertical(id="facts", classes="panel"):
+            yield SteadyText(id="closer")
+        with Vertical(id="of-audience"):
+            with Vertical(id="own-changes", classes="panel") as panel:
+                panel.border_title = "Its last changes"
+                yield Grid(rows.OWN_CHANGES, glyphs=glyphs, empty=NO_CHANGE, id="own-latest")
+            yield RequestsPanel()
+
+    def on_resize(self) -> None:
+        self.set_class(self.size.height > HIGH, "-high")
+
+    def follow(
+        self,
+        job: LiveJob | None,
+        others: Mapping[tuple[int, int], RunAudience],
+        key: Hashable,
+    ) -> None:
+        """Show the audience of a row: of this console's session, or by run and id of another's.
+
+        What was sent for it is read if that has changed.
+        """
+        now, shown = job.snapshot if job is not None else None, None
+        if now is not None:
+            found = next((item for item in now.audiences if item.audience_id == key), None)
+            if found is not None:
+                own = [change for change in now.latest if change.audience == found.name]
+                self._show(found.name, rows.closer(found, services_of(self).glyphs), own)
+                shown = now.run_id, found.audience_id, found.counts.requests
+        elif isinstance(key, tuple) and (other := others.get(key)) is not None:
+            self._show(other.name, rows.other_closer(other), None)
+            shown = int(key[0]), other.audience_id, other.counts.requests
+        self.screen.query_one(Split).has_detail = shown is not None
+        if shown is not None and shown != self._requests_of:
+            self._requests_of = shown
+            screen_of(self).loader.follow("requests", self._load_requests)
+
+    async def _load_requests(self) -> None:
+        if self._requests_of is None:
+            return
+        run_id, audience_id, _ = self._requests_of
+        panel = self.query_one(RequestsPanel)
+        panel.audience = audience_id, ""
+        await panel.load(screen_of(self).session, run_id)
+        panel.border_title = "Deliveries"
+
+    def _show(self, name: str, facts: Content, changes: Sequence[LiveChange] | None) -> None:
+        """Show an audience; `changes` is None where they are not known here."""
+        glyphs = services_of(self).glyphs
+        self.query_one("#facts").border_title = safe_text(name, max_length=60)
+        self.query_one("#closer", SteadyText).say(facts)
+        self.query_one("#own-changes").set_class(changes is not None, "-known")
+        own = [rows.own_change_row(n, change, glyphs) for n, change in enumerate(changes or ())]
+        self.query_one("#own-latest", Grid).show(own)
+
+    def on_grid_moved(self, event: Grid.Moved) -> None:
+        """Keep the cursors of these lists apart from that of the audiences."""
+        event.stop()
+
+    def on_grid_opened(self, event: Grid.Opened) -> None:
+        """Open a request."""
+        event.stop()
+        if event.grid.id == "log" and isinstance(event.key, int):
+            self.app.push_screen(RequestView(event.key))
 
 
 class LiveSources(Horizontal):

@@ -62,6 +62,8 @@ CHANGES = (
     Column("Audience", 12, flex=1),
 )
 
+OWN_CHANGES = (Column("Time", 8), Column("", 1), Column("Person", 12, flex=1))
+
 
 def headline(work: LiveJob, glyphs: Glyphs) -> Content:
     """The session in a sign, a word and a few numbers."""
@@ -202,21 +204,51 @@ def _phase(audience: LiveAudience, glyphs: Glyphs) -> Cell:
     return Cell(f"{glyphs.live} {LivePhase.LIVE}", "accent")
 
 
-def closer(audience: LiveAudience) -> Content:
-    """What entered and left for one audience lately, and why it waits, if it does."""
-    why = safe_text((audience.state, WARN)) if audience.state else None
-    if not audience.entered:
-        return why or safe_text("")
-    (before, now), (before_left, now_left) = audience.entered[-2:], audience.left[-2:]
-    gap = "   "
-    moved = safe_text(
-        *_moved("this minute", now, now_left),
-        gap,
-        *_moved("previous minute", before, before_left),
-        gap,
-        *_moved("last 30 min", sum(audience.entered), sum(audience.left)),
+def closer(audience: LiveAudience, glyphs: Glyphs) -> Content:
+    """One audience: how far behind it is and why, what was done, and who moved lately."""
+    rows = [safe_text((audience.state, WARN))] if audience.state else []
+    counts, gap = audience.counts, "   "
+    rows.append(
+        safe_text(
+            ("queue ", MUTED),
+            f"{audience.queue:,}",
+            (f"{gap}lag ", MUTED),
+            lasting(audience.lag) if audience.queue else "none",
+            (f"{gap}added ", MUTED),
+            f"{counts.added:,}",
+            (f"{gap}removed ", MUTED),
+            f"{counts.removed:,}",
+            (f"{gap}rejected ", MUTED),
+            (f"{counts.rejected:,}", BAD if counts.rejected else ""),
+        )
     )
-    return lines(moved, why) if why else moved
+    if audience.entered:
+        (before, now), (before_left, now_left) = audience.entered[-2:], audience.left[-2:]
+        rows += [
+            safe_text(*_moved("this minute", now, now_left)),
+            safe_text(*_moved("previous minute", before, before_left)),
+            safe_text(*_moved("last 30 min", sum(audience.entered), sum(audience.left))),
+            safe_text(("entered ", MUTED), (sparkline(glyphs, audience.entered), GOOD)),
+            safe_text(("left    ", MUTED), (sparkline(glyphs, audience.left), WARN)),
+        ]
+    return lines(*rows)
+
+
+def other_closer(audience: RunAudience) -> Content:
+    """One audience of another process's session, as far as the ledger knows it."""
+    pending = "not known" if audience.pending is None else f"{audience.pending:,}"
+    counts = audience.counts
+    said = safe_text(
+        ("pending ", MUTED),
+        pending,
+        ("   added ", MUTED),
+        f"{counts.added:,}",
+        ("   removed ", MUTED),
+        f"{counts.removed:,}",
+        ("   rejected ", MUTED),
+        (f"{counts.rejected:,}", BAD if counts.rejected else ""),
+    )
+    return lines(safe_text((counts.note, WARN)), said) if counts.note else said
 
 
 def _moved(when: str, entered: int, left: int) -> list[Part]:
@@ -279,6 +311,12 @@ def change_row(number: int, change: LiveChange, glyphs: Glyphs) -> Row:
     return Row(
         number, (Cell(clock(change.at), "dim"), sign, Cell(change.id), Cell(change.audience, "dim"))
     )
+
+
+def own_change_row(number: int, change: LiveChange, glyphs: Glyphs) -> Row:
+    """One person who entered or left, where the audience is known."""
+    row = change_row(number, change, glyphs)
+    return Row(number, row.cells[:-1])
 
 
 HOW_TO_END = safe_text(("To end a session, end its process. w opens its requests.", MUTED))

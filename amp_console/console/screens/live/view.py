@@ -15,10 +15,21 @@ from amp_console.console.screens.actions import Need
 from amp_console.console.screens.base import BaseScreen
 from amp_console.console.screens.footer import UsefulActions
 from amp_console.console.screens.live import actions, rows
-from amp_console.console.screens.live.panels import LiveAudiences, LiveSources
+from amp_console.console.screens.live.panels import (
+    LiveAudienceDetail,
+    LiveAudiences,
+    LiveSources,
+)
 from amp_console.console.texts import lines, safe_text
+from amp_console.console.widgets.split import Split
 from amp_console.console.widgets.steady_text import SteadyText
-from amp_console.ledger.runs import Run, RunKind, run_audiences, runs_under_way
+from amp_console.ledger.runs import (
+    Run,
+    RunAudience,
+    RunKind,
+    run_audiences,
+    runs_under_way,
+)
 from amp_console.sync.live.progress import LiveAudience
 
 NOTHING = """\
@@ -52,7 +63,9 @@ e ends the session after you confirm it: what is pending and not paused is deliv
 this view ends nothing. Sessions of other processes on this connection (amp-console watch, listen)
 are shown, too; w opens the requests of the one under the cursor.
 
-v shows the last changes where there is no room for them beside the sources."""
+The audience under the cursor is shown beside or below the list, or on Enter: its lag, its last
+changes and what was sent for it. v shows the last changes of all audiences where there is no room
+for them beside the sources."""
     CSS_PATH = "view.tcss"
     NEEDS: ClassVar = {"follow": {Need.WRITABLE}, "listen": {Need.WRITABLE}}
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -112,14 +125,14 @@ v shows the last changes where there is no room for them beside the sources."""
     def __init__(self) -> None:
         super().__init__()
         self._others: list[Run] = []
+        self._other_audiences: dict[tuple[int, int], RunAudience] = {}
         self._audiences = LiveAudiences()
+        self._detail = LiveAudienceDetail()
 
     def body(self) -> ComposeResult:
-        with Vertical(id="session", classes="panel") as panel:
-            panel.border_title = "Live"
-            yield SteadyText(id="headline")
-        yield self._audiences
-        yield LiveSources()
+        session = Vertical(SteadyText(id="headline"), id="session", classes="panel")
+        session.border_title = "Live"
+        yield Split(Vertical(session, self._audiences, LiveSources()), self._detail)
 
     def on_mount(self) -> None:
         # Even where nothing is new: ages advance.
@@ -152,14 +165,20 @@ v shows the last changes where there is no room for them beside the sources."""
             return
         glyphs = self.services.glyphs
         if self._others:
-            others = [
-                rows.other_row(run, run_audience, glyphs)
+            self._other_audiences = {
+                (run.id, run_audience.audience_id): run_audience
                 for run in self._others
                 for run_audience in await session.read(run_audiences, run.id)
+            }
+            runs = {run.id: run for run in self._others}
+            others = [
+                rows.other_row(runs[run_id], run_audience, glyphs)
+                for (run_id, _), run_audience in self._other_audiences.items()
             ]
             sessions = [rows.other_line(run, glyphs) for run in self._others]
             self._arrange("-elsewhere", lines(*sessions, rows.HOW_TO_END))
             self._audiences.show_rows(rows.OTHERS, others)
+            self._detail.follow(None, self._other_audiences, self._audiences.key)
         else:
             self._arrange("-nothing", lines(*(safe_text(line) for line in NOTHING.splitlines())))
 
@@ -175,7 +194,7 @@ v shows the last changes where there is no room for them beside the sources."""
             rows.AUDIENCES, [rows.audience_row(audience, glyphs) for audience in audiences]
         )
         self.query_one(LiveSources).show_job(job)
-        self._audiences.show_current(self._current)
+        self._detail.follow(job, self._other_audiences, self._audiences.key)
 
     def _arrange(self, state: str, headline: Content) -> None:
         if not self.has_class(state):
@@ -185,7 +204,7 @@ v shows the last changes where there is no room for them beside the sources."""
 
     def on_grid_moved(self) -> None:
         """Show more about the audience under the cursor."""
-        self._audiences.show_current(self._current)
+        self._detail.follow(self._job, self._other_audiences, self._audiences.key)
         self.action_keys.refresh()
         self.refresh_bindings()
 

@@ -14,8 +14,10 @@ from amp_console.console.routes import OpenRun, Replace
 from amp_console.console.screens.actions import Need
 from amp_console.console.screens.base import BaseScreen
 from amp_console.console.screens.plan import rows as plan_rows
+from amp_console.console.screens.plan.people import PlanPeople
 from amp_console.console.texts import lines, safe_text
 from amp_console.console.widgets.grid import Grid
+from amp_console.console.widgets.split import Split
 from amp_console.ledger import Db
 from amp_console.ledger.audiences import audience
 from amp_console.ledger.sources import ReadCounts, read_since_last_run
@@ -56,14 +58,19 @@ s, y or Enter sends it. Esc goes back with nothing sent."""
 
     def body(self) -> ComposeResult:
         glyphs = self.services.glyphs
-        with Vertical(id="plan", classes="panel") as panel:
-            panel.border_title = "Plan"
-            yield Static(id="headline")
-            yield Grid(plan_rows.COLUMNS, empty=NO_AUDIENCE, glyphs=glyphs, id="audiences")
-            yield Static(id="of-audience")
-        with VerticalScroll(id="beforehand", classes="panel", can_focus=False) as panel:
-            panel.border_title = "Before you send"
-            yield Static(id="concerns")
+        plan = Vertical(
+            Static(id="headline"),
+            Grid(plan_rows.COLUMNS, empty=NO_AUDIENCE, glyphs=glyphs, id="audiences"),
+            Static(id="of-audience"),
+            id="plan",
+            classes="panel",
+        )
+        plan.border_title = "Plan"
+        beforehand = VerticalScroll(
+            Static(id="concerns"), id="beforehand", classes="panel", can_focus=False
+        )
+        beforehand.border_title = "Before you send"
+        yield Split(plan, Vertical(PlanPeople(), beforehand, id="details"), stacks=True)
 
     # Looking.
 
@@ -73,6 +80,7 @@ s, y or Enter sends it. Esc goes back with nothing sent."""
         plan = await self.session.read(_plan_sync, connection, self._audience_ids)
         self._tally = await self.session.read(read_since_last_run)
         self._plan = plan
+        self.query_one(Split).has_detail = True
         console_look, grid = self.services.glyphs, self.query_one("#audiences", Grid)
         grid.show([plan_rows.row(item, console_look) for item in plan.audiences])
         self.query_one("#headline", Static).update(plan_rows.headline(plan))
@@ -90,9 +98,18 @@ s, y or Enter sends it. Esc goes back with nothing sent."""
         """Show the audience under the cursor."""
         self._show_detail()
 
-    def _show_detail(self) -> None:
+    @property
+    def _current(self) -> AudiencePlan | None:
+        """The audience under the cursor."""
         key = self.query_one("#audiences", Grid).key
-        target = next((item for item in self._audiences() if item.audience_id == key), None)
+        return next((item for item in self._audiences() if item.audience_id == key), None)
+
+    async def _load_people(self) -> None:
+        await self.query_one(PlanPeople).load(self._current)
+
+    def _show_detail(self) -> None:
+        target = self._current
+        self.loader.follow("people", self._load_people)
         text = self.query_one("#of-audience", Static)
         text.display = target is not None
         if target is not None:

@@ -2,14 +2,29 @@
 
 from typing import NamedTuple
 
+from textual.content import Content
+
 from amp_console.console.glyphs import Glyphs
 from amp_console.console.jobs.reconcile import ReconcileJob
+from amp_console.console.screens.reconcile.rows import (
+    bar,
+    compared,
+    headline,
+    kind_rows,
+    legend,
+)
+from amp_console.console.texts import BAD, MUTED, lines, safe_text
 from amp_console.console.widgets.grid import Cell, Column, Row
 from amp_console.console.words import aged, number
 from amp_console.ledger import Db
 from amp_console.ledger.audiences import Audience, audience
-from amp_console.ledger.comparisons import Comparison, last_comparison, put_right
-from amp_console.sync.reconcile.descriptions import comparison_outcome
+from amp_console.ledger.comparisons import (
+    Comparison,
+    Resolved,
+    last_comparison,
+    resolved_since,
+)
+from amp_console.sync.reconcile.descriptions import comparison_outcome, pending_parts
 from amp_console.text import plural
 
 COLUMNS = (
@@ -22,13 +37,15 @@ COLUMNS = (
     Column("", 24, flex=4),
 )
 
+NO_COHORT = "No cohort yet: a sync makes one."
+
 
 class ComparedAudience(NamedTuple):
-    """An audience, its last comparison, and how many of its differences were repaired since."""
+    """An audience, its last comparison, and what was delivered of its differences since."""
 
     audience: Audience
     comparison: Comparison | None
-    repaired: int
+    resolved: Resolved | None
 
 
 def read_known(db: Db, audience_ids: tuple[int, ...]) -> list[ComparedAudience]:
@@ -36,8 +53,8 @@ def read_known(db: Db, audience_ids: tuple[int, ...]) -> list[ComparedAudience]:
     found = []
     for audience_id in audience_ids:
         last = last_comparison(db, audience_id)
-        repaired = sum(put_right(db, last.id).values()) if last else 0
-        found.append(ComparedAudience(audience(db, audience_id), last, repaired))
+        resolved = resolved_since(db, last.id) if last else None
+        found.append(ComparedAudience(audience(db, audience_id), last, resolved))
     return found
 
 
@@ -50,16 +67,19 @@ def is_over(work: ReconcileJob, audience_id: int) -> bool:
 def row(known: ComparedAudience, work: ReconcileJob | None, glyphs: Glyphs, now: int) -> Row:
     """One audience, with what a job under way does for it."""
     last = known.comparison
-    counts = (last.in_audience, last.in_cohort, last.missing, last.extra) if last else (None,) * 4
-    missing, extra = counts[2], counts[3]
+    counts: tuple[int | None, ...] = (None,) * 4
+    if last is not None:
+        not_sent = pending_parts(last)
+        missing, extra = last.missing - not_sent[0], last.extra - not_sent[1]
+        counts = last.in_audience, last.in_cohort, missing, extra
     return Row(
         known.audience.id,
         (
             Cell(known.audience.name),
             Cell(number(counts[0], glyphs)),
             Cell(number(counts[1], glyphs)),
-            Cell(number(missing, glyphs), "warn" if missing else ""),
-            Cell(number(extra, glyphs), "bad" if extra else ""),
+            Cell(number(counts[2], glyphs), "warn" if counts[2] else ""),
+            Cell(number(counts[3], glyphs), "bad" if counts[3] else ""),
             aged(last.at if last else None, now, glyphs),
             _state(known, work, glyphs),
         ),
@@ -76,9 +96,12 @@ def _state(known: ComparedAudience, work: ReconcileJob | None, glyphs: Glyphs) -
         return Cell(f"{glyphs.dotted} no cohort yet", "dim")
     if last is None:
         return Cell("not compared yet", "dim")
-    left = last.missing + last.extra - known.repaired
+    left = last.differing - (known.resolved.total if known.resolved else 0)
     if left:
-        return Cell(f"{glyphs.triangle} {plural(left, 'difference')}", "bad")
+        pending = f", {last.pending:,} pending" if last.pending else ""
+        return Cell(f"{glyphs.triangle} {plural(left, 'difference')}{pending}", "bad")
+    if last.pending and not last.differing:
+        return Cell(f"{glyphs.half} {comparison_outcome(last)}", "warn")
     word = comparison_outcome(last) if last.is_equal else "repaired"
     return Cell(f"{glyphs.circle} {word}", "good")
 
@@ -91,3 +114,27 @@ def _at_work(known: ComparedAudience, work: ReconcileJob, glyphs: Glyphs) -> Cel
     if not work.is_over and now is not None and not now.is_over:
         return Cell(f"{glyphs.live} {now.state}", "accent")
     return Cell(f"{glyphs.bad} {note}", "bad") if note else None
+
+
+def closer(known: ComparedAudience, note: str, glyphs: Glyphs, now: int, width: int) -> Content:
+    """One audience beside its cohort: verdict, bar, and what kinds of differences there are.
+
+    `note` says why a job did not finish it.
+    """
+    last = known.comparison
+    if note:
+        before = compared(last, now, glyphs) if last else "It was never compared."
+        return lines(safe_text((note, BAD), max_length=900), safe_text((before, MUTED)))
+    if last is None:
+        text = "Not compared yet: press c." if known.audience.cohort_id else NO_COHORT
+        return safe_text((text, MUTED))
+    kinds = [(row.cells[0].text, row.cells[1].text) for row in kind_rows(last, known.resolved)]
+    return lines(
+        headline(last, known.resolved, glyphs),
+        bar(last, glyphs, width),
+        legend(last, known.resolved, glyphs),
+        safe_text(""),
+        *(safe_text((f"{name:<28}", MUTED), count) for name, count in kinds),
+        safe_text((compared(last, now, glyphs), MUTED)),
+        safe_text(("Enter shows everyone who differs.", MUTED) if kinds else ""),
+    )

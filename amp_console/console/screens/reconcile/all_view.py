@@ -5,11 +5,12 @@ from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Container, Vertical
+from textual.containers import Container, Vertical, VerticalScroll
 from textual.widgets import Static
 
 from amp_console.connections.read_only import refusal
 from amp_console.console.dialogs.base import Confirm
+from amp_console.console.jobs.base import ConsoleChange, JobProgress
 from amp_console.console.jobs.reconcile import CompareOperation, ReconcileJob, RepairOperation
 from amp_console.console.jobs.runs import RunJob
 from amp_console.console.lifecycle import is_open
@@ -18,6 +19,7 @@ from amp_console.console.screens.base import BaseScreen
 from amp_console.console.screens.reconcile.all_rows import (
     COLUMNS,
     ComparedAudience,
+    closer,
     is_over,
     read_known,
     row,
@@ -25,10 +27,10 @@ from amp_console.console.screens.reconcile.all_rows import (
 from amp_console.console.screens.reconcile.repair import choose_repair
 from amp_console.console.texts import MUTED, safe_text
 from amp_console.console.widgets.grid import Grid
+from amp_console.console.widgets.split import Split
 from amp_console.ledger.comparisons import Comparison
 from amp_console.text import plural
 
-REFRESH_EVERY = 0.2  # seconds, of a job's progress
 EMPTY = "No audience is switched on. Press t on the audiences to switch one on."
 
 
@@ -58,23 +60,23 @@ Enter opens one audience, with everyone who differs."""
         self._told: ReconcileJob | None = None
 
     def body(self) -> ComposeResult:
-        """One table, and a line on what is under way."""
-        with Vertical(id="several", classes="panel") as panel:
-            panel.border_title = "Reconcile"
-            yield Grid(
-                COLUMNS,
-                empty=EMPTY,
-                glyphs=self.services.glyphs,
-                age=self.services.age_of,
-                marks=True,
-                id="list",
-            )
+        """One table, the audience under the cursor, and a line on what is under way."""
+        grid = Grid(
+            COLUMNS,
+            empty=EMPTY,
+            glyphs=self.services.glyphs,
+            age=self.services.age_of,
+            marks=True,
+            id="list",
+        )
+        several = Vertical(grid, id="several", classes="panel")
+        several.border_title = "Reconcile"
+        yield Split(several, VerticalScroll(Static(id="closer"), id="one", classes="panel"))
         with Container(id="state", classes="panel"):
             yield Static(id="says")
 
     def on_mount(self) -> None:
-        """Draw work under way as it goes, and ask how many downloads are left."""
-        self.set_interval(REFRESH_EVERY, self._show)
+        """Ask how many downloads are left, where that is not known yet."""
         if self.services.figures.quota is None:
             self.run_worker(self.services.figures.update_quota())
 
@@ -87,13 +89,21 @@ Enter opens one audience, with everyone who differs."""
         self._is_read = True
         self._show()
 
+    def show_change(self, change: ConsoleChange) -> None:
+        """Show how far a job is; read anew what it has changed, once it is over."""
+        if isinstance(change, JobProgress):
+            self._show()
+        else:
+            super().show_change(change)
+
     def _show(self) -> None:
-        if not self._is_read:
+        if not self._is_read or not self.is_current:
             return
         grid, glyphs, work = self.query_one("#list", Grid), self.services.glyphs, self._work
         grid.show(
             [row(item, work, glyphs, self.services.clock.age_now) for item in self._known.values()]
         )
+        self._show_one()
         panel = self.query_one("#several")
         panel.border_subtitle = safe_text(plural(len(self._known), "audience"))
         self.query_one("#says", Static).update(safe_text((self._says(), MUTED)))
@@ -102,6 +112,21 @@ Enter opens one audience, with everyone who differs."""
             self.run_worker(self.services.figures.update_quota())
             self.reload()
         self.action_keys.refresh()
+
+    def on_grid_moved(self) -> None:
+        self._show_one()
+
+    def _show_one(self) -> None:
+        """Show the comparison of the audience under the cursor, where there is room for it."""
+        known = self._known.get(self.query_one("#list", Grid).key)
+        self.query_one(Split).has_detail = known is not None
+        if known is not None:
+            panel, services = self.query_one("#one"), self.services
+            panel.border_title = safe_text(known.audience.name, max_length=60)
+            width = max(10, panel.size.width - 6)
+            note = self._work.note_of(known.audience.id) if self._work is not None else ""
+            text = closer(known, note, services.glyphs, services.clock.age_now, width)
+            self.query_one("#closer", Static).update(text)
 
     def _says(self) -> str:
         work, quota = self._work, self.services.figures.quota

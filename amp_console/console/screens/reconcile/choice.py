@@ -28,6 +28,8 @@ class Offer(NamedTuple):
     is_marked: bool
     can_replace: bool
     quota: str
+    pending: int = 0
+    """Of all of these, the ones that the next sync sends anyway."""
 
 
 class RepairRequest(NamedTuple):
@@ -63,8 +65,13 @@ class ChoiceDialog(Dialog[RepairRequest | None]):
 
     def box(self) -> ComposeResult:
         offer = self._offer
-        people = "the marked people" if offer.is_marked else "everyone who differs"
-        yield Static(safe_text(f"Of {people}. You see the plan before anything is sent."))
+        says = "You see the plan before anything is sent."
+        if offer.is_marked:
+            says = f"Only the marked people. {says}"
+        elif offer.pending:
+            are = "is" if offer.pending == 1 else "are"
+            says = f"{offer.pending:,} of them {are} pending: the next sync sends them, too. {says}"
+        yield Static(safe_text(says))
         with Vertical(id="ways"):
             yield _way("add", f"Add {offer.add:,} who are missing", "a")
             yield _way("remove", f"Remove {offer.remove:,} who are extra", "r")
@@ -137,10 +144,13 @@ def confirm(plans: Sequence[RepairPlan]) -> Confirm:
 def _says(plan: RepairPlan) -> list[str | Content]:
     name = f"“{plan.cohort_name}”"
     if plan.replace:
-        says = f"The whole content of {name} is uploaded anew: {plan.add:,} are added, "
-        says += f"{plan.removals:,} leave it."
+        add, remove = plural(plan.add, "user"), plural(plan.removals, "user")
+        says = f"Uploads the whole content of {name} anew: adds {add}, removes {remove}."
     else:
-        says = f"{plan.add:,} are added to {name}, {plan.remove:,} are removed from it."
+        add, remove = plural(plan.add, "user"), plural(plan.remove, "user")
+        says = f"Adds {add} to {name} and removes {remove} from it."
+        if not (plan.add and plan.remove):
+            says = f"Adds {add} to {name}." if plan.add else f"Removes {remove} from {name}."
     rows: list[str | Content] = [says]
     for verb, kinds in (("Adds", (DifferenceKind.MISSING,)), ("Removes", EXTRA)):
         some = [sample.id for sample in plan.samples if sample.kind in kinds][:SAMPLES]

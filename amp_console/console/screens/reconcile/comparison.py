@@ -1,7 +1,5 @@
 """The comparison of a cohort with its audience: verdict, bar and numbers, and the kinds."""
 
-from collections.abc import Mapping
-
 from textual.app import ComposeResult
 from textual.containers import Container, Vertical
 from textual.content import Content
@@ -9,10 +7,11 @@ from textual.widgets import Static
 
 from amp_console.console.context import services_of
 from amp_console.console.screens.reconcile import rows
+from amp_console.console.screens.reconcile.rows import KnownNumbers
 from amp_console.console.texts import lines, safe_text
 from amp_console.console.widgets.grid import Grid
 from amp_console.ledger.audiences import Audience
-from amp_console.ledger.comparisons import Comparison, DifferenceKind
+from amp_console.ledger.comparisons import Comparison, DifferenceKind, Resolved
 
 NEVER = """\
 Not compared yet.
@@ -50,9 +49,14 @@ class ComparisonPanel(Vertical):
         self,
         audience: Audience,
         comparison: Comparison | None,
-        repaired: Mapping[DifferenceKind, int],
+        resolved: Resolved | None,
+        known: KnownNumbers | None,
     ) -> None:
-        """Show a comparison, or what to do to get one; `repaired` counts repairs since then."""
+        """Show a comparison, or what to do to get one, and what is `known` without it.
+
+        `resolved` counts deliveries since the comparison.
+        """
+        self.set_class(comparison is None, "-never")
         glyphs, self._comparison = services_of(self).glyphs, comparison
         self.border_title = safe_text(f"Reconcile {glyphs.dot} {audience.name}", max_length=80)
         for name in ("#bar", "#legend"):
@@ -60,13 +64,16 @@ class ComparisonPanel(Vertical):
         head = self.query_one("#headline", Static)
         if comparison is None:
             text = NEVER if audience.cohort_id else NO_COHORT
-            head.update(lines(*(safe_text(line) for line in text.splitlines())))
+            said = [safe_text(line) for line in text.splitlines()]
+            if known is not None:
+                said += [safe_text(""), rows.known_numbers(known)]
+            head.update(lines(*said))
             self.border_subtitle = ""
             return
         self._show_age()
-        head.update(rows.headline(comparison, repaired, glyphs))
+        head.update(rows.headline(comparison, resolved, glyphs))
         self._draw_bar()
-        self.query_one("#legend", Static).update(rows.legend(comparison, glyphs))
+        self.query_one("#legend", Static).update(rows.legend(comparison, resolved, glyphs))
 
     def show_job(self, text: Content) -> None:
         """Show what a job does, or its result."""
@@ -96,21 +103,20 @@ class DifferenceKinds(Container):
         yield Grid(rows.KINDS, glyphs=services_of(self).glyphs, id="kinds")
 
     @property
-    def current(self) -> DifferenceKind | None:
-        """The kind under the cursor."""
+    def current(self) -> rows.Group | None:
+        """The kind, or those who are pending, under the cursor."""
         key = self.query_one(Grid).key
-        return key if isinstance(key, DifferenceKind) else None
+        return key if isinstance(key, DifferenceKind | rows.Pending) else None
 
-    def show_kinds(
-        self, comparison: Comparison | None, repaired: Mapping[DifferenceKind, int]
-    ) -> bool:
+    def show_kinds(self, comparison: Comparison | None, resolved: Resolved | None) -> bool:
         """Show the kinds of a comparison; False where there is no difference."""
         grid = self.query_one(Grid)
-        found = rows.kind_rows(comparison, repaired) if comparison else []
+        found = rows.kind_rows(comparison, resolved) if comparison else []
         grid.empty = EQUAL if comparison else ""
         grid.show(found)
         self.display = comparison is not None
-        self.styles.height = len(found) + 3 if found else "1fr"
+        grid.styles.height = len(found) + 1 if found else "1fr"
+        self.set_class(not found, "-none")
         return bool(found)
 
     @property

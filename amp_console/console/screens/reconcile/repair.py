@@ -31,7 +31,8 @@ async def choose_repair(
     if not plans:
         services.notifications.post(NOTHING_LEFT)
         return None
-    offer = _offer(services, plans, is_single=is_single, is_marked=only is not None)
+    pending = sum(comparison.pending for comparison in comparisons) if only is None else 0
+    offer = _offer(services, plans, pending, is_single=is_single, is_marked=only is not None)
     request = await services.ask(ChoiceDialog(offer))
     if request is None:
         return None
@@ -59,7 +60,12 @@ async def _plans(
 
 
 def _offer(
-    services: Services, plans: Sequence[RepairPlan], *, is_single: bool, is_marked: bool
+    services: Services,
+    plans: Sequence[RepairPlan],
+    pending: int,
+    *,
+    is_single: bool,
+    is_marked: bool,
 ) -> Offer:
     quota = services.figures.quota
     return Offer(
@@ -69,4 +75,5 @@ def _offer(
         is_marked=is_marked,
         can_replace=is_single and plans[0].can_replace,
         quota=str(quota) if quota else "how many are left is not known",
+        pending=min(pending, sum(plan.add + plan.remove for plan in plans)),
     )

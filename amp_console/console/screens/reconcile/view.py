@@ -5,11 +5,13 @@ from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
+from textual.containers import Vertical
 
 from amp_console.console.background import aside
 from amp_console.console.dialogs.base import Confirm
 from amp_console.console.dialogs.export import ExportRequest, export_to
 from amp_console.console.dialogs.form import ask_path
+from amp_console.console.jobs.base import ConsoleChange, JobProgress
 from amp_console.console.jobs.reconcile import CompareOperation, ReconcileJob, RepairOperation
 from amp_console.console.jobs.runs import RunJob
 from amp_console.console.lifecycle import is_open
@@ -24,6 +26,7 @@ from amp_console.console.screens.reconcile.status import came_of, doing
 from amp_console.console.texts import MUTED, safe_text
 from amp_console.console.widgets.grid import Grid, Row
 from amp_console.console.widgets.list_pane import ListPane, ListSource
+from amp_console.console.widgets.split import Split
 from amp_console.ledger.audiences import Audience, audience
 from amp_console.ledger.comparisons import (
     Comparison,
@@ -32,11 +35,10 @@ from amp_console.ledger.comparisons import (
     count_differences,
     differences,
     last_comparison,
-    put_right,
+    resolved_since,
 )
 from amp_console.sync.reconcile.export import write_differences
 
-REFRESH_EVERY = 0.2  # seconds, of a job's progress
 NO_MATCH = "No matches. / and Esc show everyone again."
 
 
@@ -79,14 +81,6 @@ identifier to a line. E writes the differences into a file. w shows the requests
             show=False,
             id="reconcile.person",
         ),
-        Binding(
-            "tab",
-            "other_list",
-            "Other list",
-            tooltip="Move between kinds and people",
-            show=False,
-            id="reconcile.other",
-        ),
         Binding("y", "copy", "Copy the row", show=False, id="copy"),
     ]
 
@@ -99,9 +93,7 @@ identifier to a line. E writes the differences into a file. w shows the requests
         self._ended: ReconcileJob | None = None  # the last job whose end was taken note of
 
     def body(self) -> ComposeResult:
-        yield ComparisonPanel()
-        yield self._kinds
-        yield ListPane(
+        people: ListPane[DifferenceFilter, Difference] = ListPane(
             self._source,
             ("person", "people"),
             id="people-panel",
@@ -110,9 +102,10 @@ identifier to a line. E writes the differences into a file. w shows the requests
             empty=NO_MATCH,
             columns=rows.PEOPLE,
         )
+        yield Split(Vertical(ComparisonPanel(), self._kinds), people, stacks=True)
 
     def on_mount(self) -> None:
-        self.set_interval(REFRESH_EVERY, self._show_job)
+        """Ask how many downloads are left, where that is not known yet."""
         if self.services.figures.quota is None:
             self.run_worker(self.services.figures.update_quota())
 
@@ -127,21 +120,25 @@ identifier to a line. E writes the differences into a file. w shows the requests
         session = self.session
         self._audience = await session.read(audience, self._audience_id)
         self._comparison = found = await session.read(last_comparison, self._audience_id)
-        repaired = await session.read(put_right, found.id) if found else {}
-        self.query_one(ComparisonPanel).show_comparison(self._audience, found, repaired)
-        has_kinds = self._kinds.show_kinds(found, repaired)
-        self.set_class(not has_kinds, "-no-people")
+        resolved = await session.read(resolved_since, found.id) if found else None
+        known = None
+        if found is None:
+            known = await session.read(rows.read_known_numbers, self._audience)
+        self.query_one(ComparisonPanel).show_comparison(self._audience, found, resolved, known)
+        has_kinds = self._kinds.show_kinds(found, resolved)
+        self.query_one(Split).has_detail = has_kinds
         if self.is_current and (self.focused is None or not (has_kinds or self._kinds.has_cursor)):
             self._kinds.focus_list()
         await self._people.load()
         self._show_job()
 
     def _source(self, text: str) -> ListSource[DifferenceFilter, Difference] | None:
-        """The people of the kind under the cursor whose identifier contains the text."""
-        kind = self._kinds.current
-        if self._comparison is None or kind is None:
+        """The people of the group under the cursor whose identifier contains the text."""
+        group = self._kinds.current
+        if self._comparison is None or group is None:
             return None
-        query, glyphs = DifferenceFilter(self._comparison.id, (kind,), text), self.services.glyphs
+        query = rows.people_of(self._comparison.id, group, text)
+        glyphs = self.services.glyphs
 
         async def count() -> int:
             return await self.session.read(count_differences, query)
@@ -152,10 +149,22 @@ identifier to a line. E writes the differences into a file. w shows the requests
         def row(difference: Difference) -> Row:
             return rows.person_row(difference, glyphs)
 
-        return ListSource(query, rows.NAMES[kind], rows.PEOPLE, count, read, row)
+        return ListSource(query, rows.group_name(group), rows.PEOPLE, count, read, row)
 
     def apply_filter(self, needle: str) -> None:  # noqa: ARG002  # the list reads its own filter
-        self.loader.start("people", self._people.load)
+        self.loader.follow("people", self._people.load)
+
+    def show_change(self, change: ConsoleChange) -> None:
+        """Show how far a job is; read anew what it has changed, once it is over."""
+        if isinstance(change, JobProgress):
+            self._show_job()
+        else:
+            super().show_change(change)
+
+    def show_ages(self) -> None:
+        """Let what a job waits for count down."""
+        super().show_ages()
+        self._show_job()
 
     # The job of this audience.
 
@@ -168,6 +177,8 @@ identifier to a line. E writes the differences into a file. w shows the requests
         return job if job.session is self.services.session else None
 
     def _show_job(self) -> None:
+        if not self.is_current:
+            return
         job, panel, services = self._job, self.query_one(ComparisonPanel), self.services
         if job is not None and not job.is_over:
             panel.show_job(doing(job, self._audience_id, services.glyphs))
@@ -196,25 +207,14 @@ identifier to a line. E writes the differences into a file. w shows the requests
     def on_grid_moved(self, event: Grid.Moved) -> None:
         """Show the people of another kind."""
         if event.grid.id == "kinds" and self._audience is not None:
-            self.loader.start("people", self._people.load)
+            self.loader.follow("people", self._people.load)
 
     def on_grid_opened(self, event: Grid.Opened) -> None:
         """Go from a kind to its people, and from a person to everything known about them."""
         if event.grid.id == "kinds":
-            self._people.focus_list()
+            self.query_one(Split).enter()
         else:
             self.action_person()
-
-    def action_back(self) -> None:
-        """From people to kinds, else out."""
-        if self._people.has_cursor:
-            self._kinds.focus_list()
-        else:
-            super().action_back()
-
-    def action_other_list(self) -> None:
-        if not self.has_class("-no-people"):
-            (self._kinds if self._people.has_cursor else self._people).focus_list()
 
     def action_person(self) -> None:
         person = self._people.current

@@ -7,14 +7,19 @@ from textual.binding import Binding, BindingType
 from textual.containers import Container
 
 from amp_console.console.glyphs import Glyphs
+from amp_console.console.jobs.base import ConsoleChange, JobProgress
+from amp_console.console.jobs.live import LiveJob
+from amp_console.console.jobs.runs import RunJob
 from amp_console.console.routes import MainScreen, OpenErrors, OpenReplay, OpenRun
 from amp_console.console.run_view import OUTCOME_TONES
 from amp_console.console.screens.actions import Need
 from amp_console.console.screens.base import BaseScreen
+from amp_console.console.screens.runs.detail import RunDetail, read_run
 from amp_console.console.screens.runs.rows import sign
 from amp_console.console.texts import safe_text
 from amp_console.console.widgets.filter_bar import FilterBar
 from amp_console.console.widgets.grid import Cell, Column, Grid, Row
+from amp_console.console.widgets.split import Split
 from amp_console.console.words import SECOND, aged, lasting
 from amp_console.ledger.run_log import run_outcome
 from amp_console.ledger.runs import Run, all_runs
@@ -42,7 +47,7 @@ first, and nothing is sent before you have confirmed it."""
 
 
 class RunsScreen(BaseScreen):
-    """All runs, the newest first."""
+    """All runs, the newest first, and the one under the cursor."""
 
     NAME = "Runs"
     BELONGS_TO = MainScreen.RUNS
@@ -50,64 +55,107 @@ class RunsScreen(BaseScreen):
 Every sync, comparison and repair there was, from this console and from the command line. Rejected
 counts users that run could not deliver; under Errors are those who are rejected now.
 
-Enter opens a run with its requests and errors, however long ago it was; p plays it again."""
+The run under the cursor is shown beside the list or below it, with its audiences, requests and
+rejected users. Enter goes there, and Esc back; w opens the run alone, to pause or cancel it, and p
+plays it again."""
     CSS_PATH = "list.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
+        Binding(
+            "w",
+            "open",
+            "Whole run",
+            tooltip="Open the run alone, to pause or cancel it",
+            id="runs.open",
+        ),
         Binding("x", "errors", "Errors", id="runs.errors"),
         Binding("p", "replay", "Replay", id="runs.replay"),
         Binding("slash", "filter", "Filter", key_display="/", id="filter"),
         Binding("y", "copy", "Copy the row", show=False, id="copy"),
     ]
 
-    NEEDS = {"errors": {Need.ROW}, "replay": {Need.ROW}, "copy": {Need.ROW}}  # noqa: RUF012
+    NEEDS = {  # noqa: RUF012
+        "open": {Need.ROW},
+        "errors": {Need.ROW},
+        "replay": {Need.ROW},
+        "copy": {Need.ROW},
+    }
     NO_ROW = "There is no run here to open."
 
     def body(self) -> ComposeResult:
-        with Container(id="runs", classes="panel") as panel:
-            panel.border_title = "Runs"
-            yield FilterBar()
-            yield Grid(
-                COLUMNS,
-                empty=EMPTY,
-                glyphs=self.services.glyphs,
-                age=self.services.age_of,
-                id="list",
-            )
+        grid = Grid(
+            COLUMNS, empty=EMPTY, glyphs=self.services.glyphs, age=self.services.age_of, id="list"
+        )
+        panel = Container(FilterBar(), grid, id="runs", classes="panel")
+        panel.border_title = "Runs"
+        yield Split(panel, RunDetail(id="run"))
 
     async def load(self) -> None:
-        """Read the history."""
+        """Read the history, and the run under the cursor."""
         found = await self.session.read(all_runs, dead=await self.session.dead_runs())
-        grid = self.query_one(Grid)
+        grid = self.query_one("#list", Grid)
         grid.show([row(item, self.services.glyphs, self.services.clock.age_now) for item in found])
         self.query_one("#runs").border_subtitle = safe_text(
             plural(len(found), "run") if found else ""
         )
+        self.query_one(Split).has_detail = bool(found)
+        await self._load_detail()
+
+    async def _load_detail(self) -> None:
+        detail, run_id = self.query_one(RunDetail), self._run_id
+        if run_id is None or not detail.display:
+            return
+        view = await read_run(self.services, self.session, run_id)
+        if view is not None and run_id == self._run_id:
+            detail.show(view)
+            await detail.load_requests(self.session)
+
+    def show_change(self, change: ConsoleChange) -> None:
+        """Show each step of the run under the cursor; the list, once more has changed."""
+        if not isinstance(change, JobProgress):
+            super().show_change(change)
+        elif self.is_current and isinstance(change.job, RunJob | LiveJob):
+            self.loader.follow("detail", self._load_detail)
+
+    @property
+    def _run_id(self) -> int | None:
+        """The run under the cursor."""
+        key = self.query_one("#list", Grid).key
+        return key if isinstance(key, int) else None
 
     def on_grid_moved(self) -> None:
-        """Dim what can't be done without a run."""
+        """Show the run under the cursor; dim what can't be done without one."""
         self.refresh_bindings()
+        self.loader.follow("detail", self._load_detail)
+
+    def on_split_widened(self) -> None:
+        """Show the run for which there is room now."""
+        self.loader.follow("detail", self._load_detail)
 
     def on_grid_opened(self) -> None:
-        """Open the run under the cursor."""
+        """Go to the run that is shown; where there is no room for it, open it."""
+        split = self.query_one(Split)
+        if split.is_alone:
+            self.action_open()
+        else:
+            split.enter()
+
+    def on_run_detail_audience_opened(self) -> None:
         self.action_open()
 
     def action_open(self) -> None:
         """Open the run under the cursor."""
-        key = self.query_one(Grid).key
-        if isinstance(key, int):
-            self.services.navigate(OpenRun(key))
+        if self._run_id is not None:
+            self.services.navigate(OpenRun(self._run_id))
 
     def action_replay(self) -> None:
         """Play the run under the cursor again, from its request log."""
-        key = self.query_one(Grid).key
-        if isinstance(key, int):
-            self.services.navigate(OpenReplay(key))
+        if self._run_id is not None:
+            self.services.navigate(OpenReplay(self._run_id))
 
     def action_errors(self) -> None:
         """Open the users that the run's requests rejected."""
-        key = self.query_one(Grid).key
-        if isinstance(key, int):
-            self.services.navigate(OpenErrors(run_id=key))
+        if self._run_id is not None:
+            self.services.navigate(OpenErrors(run_id=self._run_id))
 
 
 def row(run: Run, glyphs: Glyphs, now: int) -> Row:

@@ -12,7 +12,7 @@ from amp_console.console.screens.runs import rows as run_rows
 from amp_console.console.session import Session
 from amp_console.console.texts import MUTED, TONE, safe_text
 from amp_console.console.widgets.grid import Grid, Paged, Row, RowsState
-from amp_console.console.words import at, stopwatch
+from amp_console.console.words import at, lasting, stopwatch
 from amp_console.ledger import requests
 from amp_console.ledger.rejected import RejectedFilter, RejectionGroup, rejection_groups
 from amp_console.ledger.runs import RunKind
@@ -34,6 +34,13 @@ class ProgressPanel(Vertical):
     def __init__(self) -> None:
         super().__init__(id="progress", classes="panel")
         self._view: RunView | None = None
+        self._room = 0  # lines of what the panel is in
+
+    def fit_into(self, lines: int) -> None:
+        """Take at most a part of so many lines for the audiences; the others scroll."""
+        if lines != self._room:
+            self._room = lines
+            self.call_after_refresh(self._fit)
 
     def compose(self) -> ComposeResult:
         yield Static(id="headline")
@@ -86,7 +93,7 @@ class ProgressPanel(Vertical):
         room = grid.size.width or size.width - 4
         sizes = [grid.fitting.width_of(at, room) for at in (run_rows.BAR, run_rows.DOING)]
         grid.show([run_rows.audience_row(line, glyphs, *sizes) for line in view.lines])
-        most = max(3, size.height // 3)
+        most = max(2, min(size.height, self._room or size.height) // 3)
         grid.styles.height = min(len(view.lines), most) + 1
         self._show_doing()
 
@@ -106,10 +113,11 @@ class ProgressPanel(Vertical):
         if view.run_id is not None:
             parts.append(f"run {view.run_id}")
         self.border_title = safe_text(dot.join(parts))
-        time = f"{stopwatch(view.elapsed)} elapsed"
+        spent = stopwatch(view.elapsed) if view.is_under_way else lasting(view.elapsed)
+        time = f"{spent} elapsed"
         if view.started_at is not None:
             when = services.age_of(view.started_at)
-            time = f"{at(view.started_at)} ({when}){dot}{stopwatch(view.elapsed)}"
+            time = f"{at(view.started_at)} ({when}){dot}{spent}"
         self.border_subtitle = safe_text(time)
 
 
@@ -118,8 +126,8 @@ class RequestsPanel(Vertical):
 
     def __init__(self) -> None:
         super().__init__(id="requests", classes="panel")
-        self.audience: RunLine | None = None
-        """The audience whose requests are shown; None: of all."""
+        self.audience: tuple[int, str] | None = None
+        """The audience whose requests are shown, its id and name; None: of all."""
         self._is_full = False
 
     def compose(self) -> ComposeResult:
@@ -146,7 +154,7 @@ class RequestsPanel(Vertical):
     async def load(self, session: Session, run_id: int) -> None:
         """Read the requests anew, page by page. Raises `LedgerError`."""
         audience, is_full = self.audience, self._is_full
-        audience_id = audience.audience_id if audience else None
+        audience_id = audience[0] if audience else None
         count = await session.read(requests.count_requests, run_id, audience_id)
         rows = Paged(count, partial(self._load_page, session, run_id, audience_id, is_full))
         await rows.fetch(0)
@@ -157,7 +165,7 @@ class RequestsPanel(Vertical):
         grid.show(rows)
         if is_at_top:
             grid.cursor = 0
-        what = f"Requests of {audience.name}" if audience else "Requests"
+        what = f"Requests of {audience[1]}" if audience else "Requests"
         self.border_title = safe_text(what, max_length=60)
         self.border_subtitle = safe_text(f"{count:,}" if count else "")
 

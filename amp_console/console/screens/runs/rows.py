@@ -18,9 +18,11 @@ from amp_console.console.texts import (
     safe_text,
 )
 from amp_console.console.widgets.grid import Cell, Column, Row
-from amp_console.console.words import SECOND, clock, lasting, number, stopwatch
+from amp_console.console.words import SECOND, clock, lasting, lasting_about, number
 from amp_console.ledger.rejected import RejectionGroup
 from amp_console.ledger.requests import RequestRecord
+from amp_console.ledger.run_log import run_outcome
+from amp_console.ledger.runs import RunStatus
 
 BAR, DOING = 1, 5  # which columns are the bars, and what the audiences do
 AUDIENCES = (
@@ -61,7 +63,10 @@ _SHORT_FUNNEL = 90  # columns; with less room the words are shorter
 
 def outcome(picture: RunView, glyphs: Glyphs) -> str:
     """The sign and the word for how a run ended, or what it is doing."""
-    return f"{sign(picture.outcome, glyphs)} {picture.outcome}"
+    word = picture.outcome
+    if word in set(RunStatus):
+        word = run_outcome(picture.kind, RunStatus(word))
+    return f"{sign(picture.outcome, glyphs)} {word}"
 
 
 def sign(word: str, glyphs: Glyphs) -> str:
@@ -105,9 +110,11 @@ def audience_row(line: RunLine, glyphs: Glyphs, bar_width: int, width: int) -> R
 
 def progress(line: RunLine) -> str:
     """How it goes: speed and time left while users move, else what the audience waits for."""
-    if line.is_over or line.tone == "warn" or not line.speed or not line.left:
+    if line.is_over or line.tone == "warn" or not line.speed:
         return line.doing
-    return f"{line.speed:,.0f}/s  ETA {stopwatch(line.left + 0.999)}"
+    if not line.left:
+        return f"{line.speed:,.0f}/s"
+    return f"{line.speed:,.0f}/s  {lasting_about(line.left)} left"
 
 
 def request_row(record: RequestRecord, glyphs: Glyphs) -> Row:

@@ -4,28 +4,23 @@ from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, Vertical
-from textual.timer import Timer
 
 from amp_console.console import run_view
-from amp_console.console.context import Services
 from amp_console.console.dialogs.base import Confirm
-from amp_console.console.dialogs.request_view import RequestView
-from amp_console.console.frame import TopBar
+from amp_console.console.jobs.base import ConsoleChange, JobProgress
 from amp_console.console.jobs.runs import SyncJob
 from amp_console.console.lifecycle import is_open
 from amp_console.console.routes import MainScreen, OpenErrors
 from amp_console.console.run_view import RunView
 from amp_console.console.screens.base import BaseScreen
 from amp_console.console.screens.footer import UsefulActions
-from amp_console.console.screens.runs.panels import ProgressPanel, RejectedPanel, RequestsPanel
+from amp_console.console.screens.runs.detail import RunDetail, read_run
+from amp_console.console.screens.runs.panels import ProgressPanel, RequestsPanel
 from amp_console.console.session import Session
-from amp_console.console.widgets.grid import Grid, RowsState
 from amp_console.ledger import runs
 from amp_console.ledger.runs import RunKind, RunStatus
 from amp_console.text import plural
 
-OFTEN = 0.2  # seconds between two refreshes of a run under way: its clock and speeds advance
 SELDOM = 0.5  # seconds between two reads of its requests and rejections
 NO_RUN = "No run yet. Press 1, choose audiences and press s to sync them."
 
@@ -58,16 +53,10 @@ reason shows the users who were rejected for it."""
         super().__init__()
         self._run_id = run_id
         self._job: SyncJob | None = None
-        self._view: RunView | None = None
-        self._timer: Timer | None = None
         self._requests_state = ""  # of the run, when its requests were read last
 
     def body(self) -> ComposeResult:
-        with Vertical(id="run"):
-            yield ProgressPanel()
-            with Horizontal(id="below"):
-                yield RequestsPanel()
-                yield RejectedPanel()
+        yield RunDetail(id="run")
 
     # Loading.
 
@@ -76,32 +65,42 @@ reason shows the users who were rejected for it."""
         sync = self.services.jobs.sync
         if sync is not None and self._run_id in {None, sync.run_id}:
             self._job = sync
-            self._timer = self.set_interval(OFTEN, self._tick)
 
     @property
     def is_live(self) -> bool:
         """Whether it is a run of this console that is under way."""
         return self._job is not None and not self._job.is_over
 
-    def reload(self) -> None:
-        """Leave a run under way to its own, quicker clock."""
-        if self._timer is None or self._view is None:
-            super().reload()
+    @property
+    def _view(self) -> RunView | None:
+        return self._detail.view
 
-    def _tick(self) -> None:
-        """Show what moves; once nothing does, load a last time and never again."""
-        if not self.is_live and self._timer is not None:
-            self._timer.stop()
-            self._timer = None
-            self.reload()
-        elif self.is_current and self._job is not None:
-            view = run_view.live(self._job)
-            self._show(view)
-            self.query_one(TopBar).refresh()
-            state = f"{view.counts}{int(view.elapsed / SELDOM)}{view.outcome}"
-            if state != self._requests_state:
-                self._requests_state = state
-                self.loader.start("requests", self._load_requests)
+    @property
+    def _detail(self) -> RunDetail:
+        return self.query_one(RunDetail)
+
+    def show_change(self, change: ConsoleChange) -> None:
+        """Show each step of a run under way; whatever else changes matters once it is over."""
+        if isinstance(change, JobProgress) and change.job is self._job:
+            self._show_progress()
+        elif not self.is_live:
+            super().show_change(change)
+
+    def show_ages(self) -> None:
+        """Let the clock of a run under way advance, and what it waits for."""
+        super().show_ages()
+        if self.is_live:
+            self._show_progress()
+
+    def _show_progress(self) -> None:
+        if not self.is_current or self._job is None:
+            return
+        view = run_view.live(self._job)
+        self._show(view)
+        state = f"{view.counts}{int(view.elapsed / SELDOM)}{view.outcome}"
+        if state != self._requests_state:
+            self._requests_state = state
+            self.loader.follow("requests", self._load_requests)
 
     async def load(self) -> None:
         """Show the run, its requests, and who was rejected."""
@@ -110,32 +109,24 @@ reason shows the users who were rejected for it."""
         else:
             if self._run_id is None:
                 self._run_id = await _newest_run(self.session)
-            self._show(await _past_run(self.services, self.session, self._run_id))
+            self._show(await read_run(self.services, self.session, self._run_id))
         await self._load_requests()
 
     def _show(self, view: RunView | None) -> None:
-        before, self._view = self._view, view
-        progress = self.query_one(ProgressPanel)
+        before = self._view
         if view is None:
-            for grid in self.query(Grid):
-                grid.show_notice(RowsState.UNKNOWN, "")
             missing = NO_RUN if self._run_id is None else f"There is no run {self._run_id}."
-            progress.show_missing(missing)
+            self._detail.show_missing(missing)
             return
-        progress.show(view)
+        self._detail.show(view)
         if before is None or before.outcome != view.outcome:
             self.refresh_bindings()
 
     async def _load_requests(self) -> None:
-        if self._view is None:
-            return
-        run_id = self._view.run_id
-        if run_id is None:  # it has not begun
-            for name in ("#reasons", "#log", "#full-log"):
-                self.query_one(name, Grid).show(())
-        elif self._job is None or self._job.session is self.services.session:
-            await self.query_one(RequestsPanel).load(self.session, run_id)
-            await self.query_one(RejectedPanel).load(self.session, run_id)
+        if self._view is not None and (
+            self._job is None or self._job.session is self.services.session
+        ):
+            await self._detail.load_requests(self.session)
 
     # Actions.
 
@@ -201,7 +192,7 @@ reason shows the users who were rejected for it."""
         panel = self.query_one(RequestsPanel)
         panel.resize_log(is_full=is_full)
         (panel.shown_log if is_full else self.query_one("#bars")).focus()
-        self.loader.start("requests", self._load_requests)
+        self.loader.follow("requests", self._load_requests)
 
     def action_back(self) -> None:
         """From the full-size log back to the run; from there to where one came from."""
@@ -210,40 +201,17 @@ reason shows the users who were rejected for it."""
         else:
             super().action_back()
 
-    def on_grid_opened(self, event: Grid.Opened) -> None:
-        """Open an audience's requests, a request, or the users rejected for a reason."""
-        match event.grid.id:
-            case "bars" if isinstance(event.key, int):
-                self.query_one(RequestsPanel).audience = self.query_one(ProgressPanel).line(
-                    event.key
-                )
-                self._toggle_log(True)
-            case "log" | "full-log" if isinstance(event.key, int):
-                self.app.push_screen(RequestView(event.key))
-            case "reasons":
-                group = self.query_one(RejectedPanel).group(event.key)
-                if group is not None and self._view is not None:
-                    self.services.navigate(OpenErrors(group.audience_id, run_id=self._view.run_id))
+    def on_run_detail_audience_opened(self, event: RunDetail.AudienceOpened) -> None:
+        """Show the requests of one audience."""
+        line = self.query_one(ProgressPanel).line(event.audience_id)
+        if line is not None:
+            self.query_one(RequestsPanel).audience = event.audience_id, line.name
+            self._toggle_log(True)
 
 
 async def _newest_run(session: Session) -> int | None:
     newest = await session.read(runs.all_runs, 1, await session.dead_runs())
     return newest[0].id if newest else None
-
-
-async def _past_run(services: Services, session: Session, run_id: int | None) -> RunView | None:
-    """A run from the history; None where there is none of this id."""
-    found = None
-    if run_id is not None:
-        found = await session.read(runs.run, run_id, await session.dead_runs())
-    if found is None:
-        return None
-    audiences = await session.read(runs.run_audiences, found.id)
-    reconciling, live = services.jobs.reconciling, services.jobs.live
-    is_ours = reconciling is not None and reconciling.run_id == found.id
-    if live is not None and live.snapshot is not None:
-        is_ours = is_ours or live.snapshot.run_id == found.id
-    return run_view.past(found, audiences, services.clock.now, is_ours=is_ours)
 
 
 def _not_ours(view: RunView | None) -> str:
