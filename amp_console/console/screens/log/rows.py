@@ -16,7 +16,7 @@ COLUMNS = (
     Column("Time", 19),
     Column("Kind", 10, rank=1),
     Column("", 1),
-    Column("What happened", 30, flex=1),
+    Column("What happened", 50, flex=1),
     Column("By", 12, rank=2),
 )
 NAMES = {
