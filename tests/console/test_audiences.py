@@ -301,3 +301,39 @@ async def test_a_crash_prints_where_but_no_values(harness: ConsoleHarness) -> No
         assert "it broke" in said
         assert secret not in said
         app._exit_renderables.clear()
+
+
+@pytest.mark.parametrize(
+    ("size", "where"),
+    [((80, 24), "nowhere"), ((120, 36), "below"), ((150, 40), "beside")],
+)
+async def test_the_detail_is_beside_the_list_below_it_or_comes_with_enter(
+    harness: ConsoleHarness, size: tuple[int, int], where: str
+) -> None:
+    connect_with_audiences(harness)
+    async with harness.open(size=size) as pilot:
+        await until_shown(pilot, "12", LAPSED)
+        detail, panel = (pilot.app.screen.query_one(name) for name in ("#detail", "#audiences"))
+        if where == "beside":
+            await until(pilot, lambda: detail.region.x >= panel.region.right > 0)
+        elif where == "below":
+            await until(pilot, lambda: detail.region.y >= panel.region.bottom > 0)
+            assert detail.size.height > 2 * panel.size.height  # a short list leaves it the room
+        else:
+            assert not detail.display
+            await pilot.press("enter")
+            await until_shown(pilot, "next        Press x")
+            assert not panel.display
+            await pilot.press("escape")
+            await until_shown(pilot, FRESH)
+            assert panel.display
+
+
+async def test_five_hundred_audiences_are_a_list_like_any_other(harness: ConsoleHarness) -> None:
+    connection = harness.connect()
+    with harness.workspace(connection) as workspace:
+        workspace.read(event("u", True, audience=f"audience_{n:03}") for n in range(500))
+    async with harness.open() as pilot:
+        await until_shown(pilot, "500 audiences · nothing needs attention · 500 pending")
+        await pilot.press("G")
+        await until_shown(pilot, "audience_499", "key         audience_499")

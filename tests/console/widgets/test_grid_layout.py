@@ -147,3 +147,14 @@ def test_a_bar_gets_its_share_alone_or_it_would_grow_with_every_paint() -> None:
     width = layout.width_of(1, 60)
     layout.measure([Row(0, (Cell("short"), Cell("#" * width)))])
     assert layout.width_of(1, 60) == width
+
+
+def test_a_number_that_the_edge_would_cut_is_left_out() -> None:
+    columns = (
+        Column("Name", 6, flex=1),
+        Column("One", 9, right=True),
+        Column("Two", 9, right=True),
+    )
+    assert [item.at for item in fit_columns(columns, 28)] == [0, 1, 2]
+    assert [item.at for item in fit_columns(columns, 20)] == [0, 1]
+    assert [item.at for item in fit_columns(columns, 12)] == [0]

@@ -116,7 +116,7 @@ def lay_out(services: Services, detail: Detail, room: int) -> Content:
     rows += [
         ("members", _members(services, target, trend.days)),
         *_days(services, target, trend.days),
-        ("last hour", _moves(services, trend.hour)),
+        *_moves(services, trend.hour),
         ("lag", _lag(services, target)),
         ("last error", _error(services, trend.error)),
     ]
@@ -165,7 +165,7 @@ def _days(
         if not entered and not left:
             continue
         ago = count - 1 - at
-        name = "today" if not ago else "yesterday" if ago == 1 else f"{ago} days ago"
+        name = "today" if not ago else "yesterday" if ago == 1 else f"{ago} d ago"
         plus = f"+{entered:,}" if entered else ""
         minus = f"{glyphs.minus}{left:,}" if left else ""
         rows.append(
@@ -185,17 +185,18 @@ def _days(
     return rows
 
 
-def _moves(services: Services, moves: Movement) -> Content:
+def _moves(services: Services, moves: Movement) -> list[tuple[str, Content | str]]:
     entered, left = sum(moves.entered), sum(moves.left)
     if not entered and not left:
-        return safe_text(("no one entered or left", MUTED))
+        return [("last hour", safe_text(("no one entered or left", MUTED)))]
     glyphs = services.glyphs
-    return safe_text(
-        (sparkline(glyphs, moves.entered), GOOD),
-        f" {entered:,} entered  ",
-        (sparkline(glyphs, moves.left), WARN),
-        f" {left:,} left",
-    )
+    return [
+        (
+            "last hour",
+            safe_text((sparkline(glyphs, moves.entered), GOOD), f"  {entered:,} entered"),
+        ),
+        ("", safe_text((sparkline(glyphs, moves.left), WARN), f"  {left:,} left")),
+    ]
 
 
 def _lag(services: Services, known: AudienceSummary) -> Content:
