@@ -102,9 +102,8 @@ def _figures(db: Db, ended: Run) -> str:
             sum(item.pending for item in found),
         )
         not_sent = f", {pending:,} pending" if pending else ""
-        return (
-            f"{plural(len(found), 'cohort')} compared, {plural(differing, 'user')} differ{not_sent}"
-        )
+        differ = "user differs" if differing == 1 else "users differ"
+        return f"{plural(len(found), 'cohort')} compared, {differing:,} {differ}{not_sent}"
     counts = [
         f"{ended.added:,} added" if ended.added else "",
         f"{ended.removed:,} removed" if ended.removed else "",

@@ -298,7 +298,7 @@ def _compared(texts: Iterable[str]) -> dict[str, int]:
     for text in texts:  # the newest first
         if ended := re.search(r"^(Comparison|Repair) of “(.*)” ended: ", text):
             is_comparison = ended[1] == "Comparison"
-            found.setdefault(ended[2], counted(text, "users? differ") if is_comparison else None)
+            found.setdefault(ended[2], counted(text, "users? differs?") if is_comparison else None)
     return {name: count for name, count in found.items() if count is not None}
 
 

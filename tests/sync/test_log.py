@@ -110,6 +110,17 @@ async def test_a_comparison_says_what_it_found(workspace: Workspace) -> None:
     )
 
 
+async def test_users_who_are_pending_do_not_differ(workspace: Workspace) -> None:
+    workspace.enter("u-1", "u-2", "u-3")
+    await workspace.sync()
+    workspace.remove_in_amplitude("u-2")
+    workspace.enter("u-4", "u-5", at=60)
+    await workspace.compare()
+    assert texts(workspace, LogKind.COMPARE)[0].endswith(
+        "1 cohort compared, 1 user differs, 2 pending."
+    )
+
+
 async def test_a_retry_is_logged_with_how_many_users(workspace: Workspace) -> None:
     workspace.enter("u-1", "ghost-1", "ghost-2")
     await workspace.sync()
