@@ -341,7 +341,7 @@ async def test_who_may_only_read_retries_nobody(harness: ConsoleHarness) -> None
     async with harness.open(LaunchOptions(read_only=True)) as pilot:
         await until_shown(pilot, GHOSTS, "READ-ONLY")
         await pilot.press("2")
-        await until_shown(pilot, "ghost-2")
+        await until_shown(pilot, "All reasons", "ghost-2", "2 users")
         await pilot.press("R")
         await until_notified(pilot, "amp-console was started with --read-only.")
 
