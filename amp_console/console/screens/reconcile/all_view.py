@@ -91,9 +91,8 @@ Enter opens one audience, with everyone who differs."""
 
     def show_change(self, change: ConsoleChange) -> None:
         """Show how far a job is; read anew what it has changed, once it is over."""
-        if isinstance(change, JobProgress):
-            self._show()
-        else:
+        self._show()  # at once, as the line on top shows the same downloads
+        if not isinstance(change, JobProgress):
             super().show_change(change)
 
     def _show(self) -> None:

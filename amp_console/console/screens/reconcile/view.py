@@ -156,9 +156,8 @@ identifier to a line. E writes the differences into a file. w shows the requests
 
     def show_change(self, change: ConsoleChange) -> None:
         """Show how far a job is; read anew what it has changed, once it is over."""
-        if isinstance(change, JobProgress):
-            self._show_job()
-        else:
+        self._show_job()  # at once, as the line on top shows the same downloads
+        if not isinstance(change, JobProgress):
             super().show_change(change)
 
     def show_ages(self) -> None:
