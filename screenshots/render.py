@@ -26,7 +26,7 @@ PAGE = (
     "<!doctype html><meta charset=utf-8><style>html,body{{margin:0;background:transparent}}"
     "svg{{display:block}}</style>{svg}"
 )
-AT_ONCE = 2
+AT_ONCE, TRIES = 2, 5
 
 
 class CannotRender(Exception):
@@ -69,6 +69,21 @@ def _rendered(browser: str, svg: str, width: int) -> Image.Image:
     across, down = map(float, found.groups())
     # The local font is taken; without the web font no network is needed.
     page = PAGE.format(svg=re.sub(r"@font-face\s*\{[^}]*\}", "", svg))
+    scale = width / across
+    size = width, int(down * scale)
+    for _ in range(TRIES):
+        shot = _shot(browser, page, (int(across) + 1, int(down) + 1), scale)
+        # A busy machine may take the picture before the window has its size.
+        if shot.width >= size[0] and shot.height >= size[1]:
+            break
+    else:
+        raise CannotRender(f"{browser} takes pictures of another size than it was told.")
+    flat = Image.new("RGBA", shot.size, FRAME)  # the corners of the window are round
+    flat.alpha_composite(shot)
+    return flat.convert("RGB").crop((0, 0, *size))
+
+
+def _shot(browser: str, page: str, window: tuple[int, int], scale: float) -> Image.Image:
     with tempfile.TemporaryDirectory() as folder:
         source, shot = Path(folder, "page.html"), Path(folder, "shot.png")
         source.write_text(page, encoding="utf-8")
@@ -76,13 +91,11 @@ def _rendered(browser: str, svg: str, width: int) -> Image.Image:
             *(browser, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"),
             f"--user-data-dir={folder}/profile",
             "--default-background-color=00000000",
-            f"--force-device-scale-factor={width / across:.4f}",
-            f"--window-size={-int(-across // 1)},{int(down) + 1}",
+            f"--force-device-scale-factor={scale:.4f}",
+            f"--window-size={window[0]},{window[1]}",
             f"--screenshot={shot}",
             source.as_uri(),
         ]
         subprocess.run(command, check=True, capture_output=True, timeout=120)
         with Image.open(shot) as image:
-            flat = Image.new("RGBA", image.size, FRAME)  # the corners of the window are round
-            flat.alpha_composite(image.convert("RGBA"))
-            return flat.convert("RGB")
+            return image.convert("RGBA")
