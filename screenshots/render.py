@@ -47,6 +47,13 @@ def render(svgs: Sequence[str], *, width: int = WIDTH) -> Iterator[Image.Image]:
         yield from pool.map(lambda svg: _rendered(browser, svg, width), svgs)
 
 
+def size_of(svg: str) -> tuple[float, float]:
+    """The width and height of an SVG, in its own units."""
+    found = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', svg)
+    assert found is not None
+    return float(found[1]), float(found[2])
+
+
 def write_png(image: Image.Image, svg: str, file: Path) -> None:
     """Write a picture with few colours, and the digest of its SVG."""
     info = PngInfo()
@@ -64,9 +71,7 @@ def _has_font() -> bool:
 
 
 def _rendered(browser: str, svg: str, width: int) -> Image.Image:
-    found = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', svg)
-    assert found is not None
-    across, down = map(float, found.groups())
+    across, down = size_of(svg)
     # The local font is taken; without the web font no network is needed.
     page = PAGE.format(svg=re.sub(r"@font-face\s*\{[^}]*\}", "", svg))
     scale = width / across

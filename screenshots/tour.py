@@ -20,7 +20,7 @@ from amp_console.console.appearance import DARK
 from amp_console.demo import SimulatedSession
 from amp_console.demo.guided_tour import GuidedTour
 from amp_console.demo.tour import TourStep, tour_steps
-from screenshots.render import render
+from screenshots.render import render, size_of
 
 FILE = Path(__file__).parent / "tour.webp"
 SIZE = 112, 30  # columns and lines
@@ -100,7 +100,8 @@ class Recorder:
 
     def _keep(self, seconds: float) -> None:
         svg = self._app.export_screenshot(title="amp-console demo --tour")
-        if not self.frames or self.frames[-1][0] != svg:
+        # A screen that has just been opened may not be laid out yet; its picture is smaller then.
+        if not self.frames or size_of(svg) == size_of(self.frames[0][0]):
             self.frames.append((svg, seconds))
 
 
