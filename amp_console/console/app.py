@@ -106,6 +106,9 @@ class ConsoleApp(App[None]):
 
     async def on_mount(self) -> None:
         """Show home at once; the ledger is opened behind it."""
+        self.screen_change_signal.subscribe(
+            self, lambda _: self.services.notifications.shown.leave_screen()
+        )
         demo, tour = self.services.environment.demo, self.services.options.tour
         self.set_interval(self.services.environment.tick_seconds, self._tick)
         self.run_worker(self.services.appearance.load(lambda: key_scopes(self._bindings)))

@@ -96,6 +96,10 @@ class Services:
         """Time, sleep and randomness."""
         return self.environment.timing
 
+    def is_key_repeat(self, opened_at: float) -> bool:
+        """Whether a key that confirms comes too soon to be meant; `opened_at` is monotonic."""
+        return self.timing.monotonic() - opened_at < self.environment.confirm_after
+
     def age_of(self, moment: int | None) -> str:
         """How long ago a moment was; `moment` in microseconds since 1970."""
         return ago(moment, self.clock.age_now, self.glyphs)

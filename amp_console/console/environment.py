@@ -85,6 +85,8 @@ class Environment:
     flush_seconds: float = 5.0
     tick_seconds: float = 1.0
     live_tick_seconds: float = 0.5
+    confirm_after: float = 0.4
+    """Seconds in which a confirmation is taken for a repeat of the key that opened the question."""
     read_only: bool = False
     live_folder: str = ""
     region_urls: Mapping[Region, str] | None = None

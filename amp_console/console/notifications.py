@@ -14,6 +14,7 @@ from amp_console.text import escaped
 MAX_ENTRIES = 1_000
 SECONDS: dict[SeverityLevel, float] = {"information": 6.0, "warning": 9.0, "error": 15.0}
 """How long a notification is shown."""
+SETTLED_AFTER = 1.0  # seconds after which a notification belongs to the screen it is shown on
 _RANKS: dict[SeverityLevel, int] = {"information": 0, "warning": 1, "error": 2}
 
 _SEVERITIES: dict[SeverityLevel, Severity] = {
@@ -44,6 +45,7 @@ class Notices:
         self._later = later
         self._changed = changed
         self._shown: list[Notice] = []
+        self._settled: list[Notice] = []  # those that were shown for a moment already
 
     @property
     def current(self) -> Notice | None:
@@ -60,11 +62,23 @@ class Notices:
             return
         self._shown.append(notice)
         self._later(SECONDS[severity], lambda: self._expire(notice))
+        self._later(SETTLED_AFTER, lambda: self._settled.append(notice))
         self._changed()
 
     def is_shown(self, text: str, severity: SeverityLevel) -> bool:
         """Whether the same notification is shown already."""
         return Notice(text, severity) in self._shown
+
+    def leave_screen(self) -> None:
+        """Show those no more that were seen on the screen that was left.
+
+        One that was posted a moment ago goes along: it says what the way to the next screen did.
+        """
+        kept = [one for one in self._shown if not any(one is seen for seen in self._settled)]
+        self._settled.clear()
+        if len(kept) != len(self._shown):
+            self._shown = kept
+            self._changed()
 
     def clear(self) -> None:
         """Show none of them any more."""

@@ -88,6 +88,7 @@ class SimulatedSession:
                 timing=self._timing,
                 demo=self,
                 live_folder=str(self.home / LIVE),
+                confirm_after=0.0 if self._fast else 0.4,
             )
             stack.callback(self._end)
             self._stack = stack.pop_all()

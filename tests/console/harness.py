@@ -58,6 +58,7 @@ class ConsoleHarness:
             flush_seconds=0.1,
             tick_seconds=0.25,
             live_tick_seconds=0.05,
+            confirm_after=0.0,
         )
 
     def serve_regions(self, north_america: str | None = None, europe: str | None = None) -> None:

@@ -73,6 +73,14 @@ class Terminal:
         for key in keys:
             os.write(self._terminal, _KEYS.get(key, key).encode())
 
+    def click(self, text: str) -> None:
+        """Click on this text, where it is seen first."""
+        self.until_shown(text)
+        rows = self.picture.splitlines()
+        row = next(number for number, line in enumerate(rows) if text in line)
+        at = f"{rows[row].index(text) + 1};{row + 1}"
+        os.write(self._terminal, f"\x1b[<0;{at}M\x1b[<0;{at}m".encode())
+
     def hang_up(self) -> None:
         """Take the terminal away, without a word to the program."""
         os.close(self._terminal)

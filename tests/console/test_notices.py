@@ -50,8 +50,9 @@ def test_each_notification_goes_after_its_time_and_one_said_twice_counts_once() 
     notices.post("Copied.", "information")
     notices.post("Copied.", "information")
     notices.post("Read-only.", "warning")
-    later.calls[1]()
-    later.calls[0]()
+    expire, _, expire_other, _ = later.calls
+    expire_other()
+    expire()
     assert changes == [
         Notice("Copied.", "information"),
         Notice("Read-only.", "warning", more=1),
@@ -68,6 +69,17 @@ def test_one_that_was_cleared_takes_none_with_it_that_came_later() -> None:
     notices.post("Copied.", "information")
     later.calls[0]()
     assert notices.current == Notice("Copied.", "information")
+
+
+def test_what_was_seen_goes_with_its_screen_and_what_was_just_said_goes_along() -> None:
+    later = Later()
+    notices = Notices(later, lambda: None)
+    notices.post("Read-only.", "warning")
+    settle = later.calls[1]
+    settle()
+    notices.post("Switched to Acme.", "information")
+    notices.leave_screen()
+    assert notices.current == Notice("Switched to Acme.", "information")
 
 
 def covered(pilot: Pilot[None]) -> list[object]:

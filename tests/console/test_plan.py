@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 from textual.pilot import Pilot
 
@@ -15,6 +17,7 @@ from tests.console.harness import (
     until_notified,
     until_shown,
 )
+from tests.console.sample_audiences import SHOPPERS, connect_with_audiences
 from tests.sync.workspace import event
 
 pytestmark = pytest.mark.anyio
@@ -191,3 +194,25 @@ async def test_the_people_of_a_plan_are_named_and_enter_opens_one(harness: Conso
         await until(pilot, lambda: isinstance(pilot.app.screen, PersonScreen))
         await until_shown(pilot, "Known in 1 audience")
         assert services(pilot).jobs.sync is None
+
+
+async def test_a_key_that_repeats_does_not_send_the_plan_it_has_opened(
+    harness: ConsoleHarness,
+) -> None:
+    connect_with_audiences(harness)
+    seconds = [0.0]
+    timing = replace(harness.environment.timing, monotonic=lambda: seconds[0])
+    harness.environment = replace(harness.environment, timing=timing, confirm_after=0.4)
+    async with harness.open() as pilot:
+        await until_shown(pilot, SHOPPERS, "pending")
+        await pilot.press("S")
+        await until_shown(pilot, "Before you send")
+        plan = pilot.app.screen
+        assert isinstance(plan, PlanScreen)
+        await until(pilot, lambda: plan._plan is not None)
+        await pilot.press("s", "enter", "y")
+        await pilot.pause()
+        assert services(pilot).jobs.sync is None
+        seconds[0] = 0.5
+        await pilot.press("enter")
+        await until(pilot, lambda: services(pilot).jobs.sync is not None)

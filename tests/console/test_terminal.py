@@ -38,6 +38,27 @@ def test_the_demo_is_synced_by_keys_and_left(size: tuple[int, int], tmp_path: Pa
     assert list(temporary.iterdir()) == []
 
 
+def test_the_mouse_leads_where_the_keys_do(tmp_path: Path) -> None:
+    environment = os.environ | {"TMPDIR": str(tmp_path)}
+    command = [COMMAND, "demo", "--fast"]
+    with Terminal(command, size=(80, 24), environment=environment) as terminal:
+        terminal.until_shown("▸1 Audiences 6", "Newsletter", "s Sync")
+        terminal.click("3 Runs")
+        terminal.until_shown("▸3 Runs", "Outcome")
+        terminal.click("1 Audiences")
+        terminal.until_shown("▸1 Audiences 6", "▸ ")
+        terminal.click("Newsletter")
+        terminal.until_shown("▸ Newsletter")
+        terminal.click("s Sync")
+        terminal.until_shown("Before you send", "Newsletter", "s Send")
+        terminal.type("escape")
+        terminal.until(lambda: terminal.is_gone("Before you send"))
+        terminal.click("? Help")
+        terminal.until_shown("Help · Audiences")
+        terminal.type("ctrl+q")
+        assert terminal.ended() == 0
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_being_told_to_end_puts_the_terminal_right_and_keeps_what_was_done(
     number: signal.Signals, tmp_path: Path

@@ -1,6 +1,7 @@
 """Boxes in front of a screen, and questions with a yes and a no."""
 
 import asyncio
+import math
 from collections.abc import Coroutine, Sequence
 from pathlib import Path, PurePath
 from typing import Any, ClassVar, Generic, Literal, TypeVar
@@ -114,9 +115,11 @@ class Dialog(ModalScreen[T], Generic[T]):
 
 
 class Confirm(Dialog[bool]):
-    """Asks before harm. No has the focus; the label of yes says what it does.
+    """Asks before something is done. Enter chooses what has the focus, y yes, Esc or n no.
 
-    `typed` is a name that has to be typed before yes can be chosen.
+    No has the focus; the label of yes says what it does. `typed` is a name that has to be typed
+    before yes can be chosen. A yes right after the question is taken for a repeated key, and does
+    nothing.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -140,6 +143,7 @@ class Confirm(Dialog[bool]):
         self._yes, self._no = yes, no
         self._typed = typed
         self._is_danger = is_danger
+        self._opened_at = math.inf  # monotonic seconds
 
     @property
     def box_title(self) -> str:
@@ -164,6 +168,7 @@ class Confirm(Dialog[bool]):
 
     def on_mount(self) -> None:
         self._check()
+        self._opened_at = self.services.timing.monotonic()
         self.query_one("#typed" if self._typed is not None else "#no").focus()
 
     def on_input_changed(self) -> None:
@@ -180,7 +185,8 @@ class Confirm(Dialog[bool]):
 
     def action_yes(self) -> None:
         """Answer yes, once the name is typed where one is wanted."""
-        if not self.query_one("#yes", Button).disabled:
+        is_ready = not self.query_one("#yes", Button).disabled
+        if is_ready and not self.services.is_key_repeat(self._opened_at):
             self.dismiss(True)
 
     def action_no(self) -> None:

@@ -1,5 +1,6 @@
 """The plan of a sync: what would be sent, before anything is."""
 
+import math
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -54,6 +55,7 @@ s, y or Enter sends it. Esc goes back with nothing sent."""
         super().__init__()
         self._audience_ids = audience_ids
         self._plan: Plan | None = None
+        self._opened_at = math.inf  # monotonic seconds
         self._tally = ReadCounts()
 
     def body(self) -> ComposeResult:
@@ -79,6 +81,8 @@ s, y or Enter sends it. Esc goes back with nothing sent."""
         connection = self.session.connection
         plan = await self.session.read(_plan_sync, connection, self._audience_ids)
         self._tally = await self.session.read(read_since_last_run)
+        if self._plan is None:
+            self._opened_at = self.services.timing.monotonic()
         self._plan = plan
         self.query_one(Split).has_detail = True
         console_look, grid = self.services.glyphs, self.query_one("#audiences", Grid)
@@ -144,7 +148,8 @@ s, y or Enter sends it. Esc goes back with nothing sent."""
 
     def action_send(self) -> None:
         """Send the plan; ask first, where most of a cohort would be removed."""
-        assert self._plan is not None
+        if self._plan is None or self.services.is_key_repeat(self._opened_at):
+            return
         sync = self.services.jobs.sync
         if sync is not None and not sync.is_over:
             self.app.push_screen(_under_way(), self._watch_if)
