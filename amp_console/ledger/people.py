@@ -31,7 +31,8 @@ class PersonRecord(msgspec.Struct, frozen=True):
     the audience does not use. `delivered` None is unknown, as it is while a request is open.
     `source` and `line` are where the event is, `event_at` its time in microseconds since 1970;
     `source` is None for a user that no event ever named (a seed). `request` is the last one that
-    carried the person; `is_under_way` says that it is open, and its run still active. Until
+    carried the person; `is_under_way` says that it is open, and its run still active. `refusals`
+    counts how often Amplitude refused the change that is wanted now, also after a retry. Until
     `certain_at`, in microseconds since 1970, an earlier request may still undo what is delivered.
     """
 
@@ -47,6 +48,7 @@ class PersonRecord(msgspec.Struct, frozen=True):
     request: RequestRecord | None
     is_under_way: bool
     rejection: Rejection | None
+    refusals: int
     counterpart: str | None
     certain_at: int | None = None
 
@@ -71,6 +73,7 @@ def find_person(db: Db, text: str, dead: Collection[int] = ()) -> list[PersonRec
 
 def _record(db: Db, audience: Audience, row: Sequence[Any], dead: Collection[int]) -> PersonRecord:
     code, id_, is_member, wanted, event_at, source, line, delivered, request_id, other, *why = row
+    refusals = why[-1]
     last = None if request_id is None else request(db, request_id)
     is_open = last is not None and last.state is RequestState.OPEN
     return PersonRecord(
@@ -86,6 +89,7 @@ def _record(db: Db, audience: Audience, row: Sequence[Any], dead: Collection[int
         request=last,
         is_under_way=is_open and _is_running(db, last, dead),
         rejection=_rejection(why),
+        refusals=refusals,
         counterpart=other,
         certain_at=late_effects.uncertain_until(db, audience.id, ID_TYPE_OF[code], id_),
     )

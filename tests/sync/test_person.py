@@ -4,9 +4,11 @@ import pytest
 
 from amp_console.amplitude.client import AmplitudeClient
 from amp_console.ledger import deliveries, runs
+from amp_console.ledger.rejected import RejectedFilter
 from amp_console.ledger.sources import ReadCounts
 from amp_console.simulator import Answer, Call, Reset, Rule
 from amp_console.sync.audience_settings import SettingsChange
+from amp_console.sync.delivery.retry import retry
 from amp_console.sync.queries.person import (
     PersonStatus,
     PersonVerdict,
@@ -138,6 +140,16 @@ async def test_who_is_rejected_is_told_why(workspace: Workspace) -> None:
     assert found.verdict is PersonVerdict.REJECTED
     assert "Amplitude does not know this User ID" in found.sentence
     assert "(run 1)" in found.sentence
+
+
+async def test_who_is_retried_is_not_promised_to_be_added(workspace: Workspace) -> None:
+    workspace.enter("u1", "ghost-1")
+    await workspace.sync()
+    assert retry(workspace.ledger, workspace.connection, RejectedFilter()) == 1
+    found = answer(workspace, "ghost-1")
+    assert found.verdict is PersonVerdict.ENTERS
+    assert "Amplitude rejected them before (run 1)" in found.sentence
+    assert "the next sync tries again" in found.sentence
 
 
 async def test_without_a_cohort_the_next_sync_makes_one(workspace: Workspace) -> None:

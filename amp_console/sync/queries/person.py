@@ -118,6 +118,13 @@ def _on_the_way(record: PersonRecord) -> str:
 
 def _enters(record: PersonRecord) -> str:
     unsure = " Whether an earlier request got through is unknown." if _is_unsure(record) else ""
+    if record.refusals:
+        times = f" {record.refusals} times" if record.refusals > 1 else ""
+        return (
+            f"Not in the cohort yet: {_event(record)} says they entered the audience. Amplitude "
+            f"rejected them{times} before{_by_run(record)}. You retried them: "
+            f"{_next_sync(record, 'tries again')}."
+        )
     return (
         f"Not in the cohort yet: {_event(record)} says they entered the audience, and "
         f"{_next_sync(record, 'adds them')}.{unsure}"
