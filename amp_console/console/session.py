@@ -44,6 +44,8 @@ class Session:
         self._finding = asyncio.Lock()
         self._find = find or self._find_in_thread
         self.key_source: KeySource | None = None
+        self.retried: frozenset[int] = frozenset()
+        """Audiences whose rejected users were retried since their last sync from here."""
         self.connection = self._restricted(connection)
 
     def change(self, connection: Connection) -> None:

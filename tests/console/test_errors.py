@@ -132,6 +132,10 @@ async def test_a_group_is_retried_and_synced(harness: ConsoleHarness) -> None:
         await until_shown(pilot, "Retry 2 users?")
         await pilot.press("y")
         await until_shown(pilot, "2 users pending again", "No one is rejected.")
+        await pilot.press("1")
+        await until_shown(pilot, "newsletter")
+        await pilot.press("2")  # what was retried is remembered
+        await until_shown(pilot, "No one is rejected.", "Sync retried users")
         await pilot.press("s")
         await until_shown(pilot, GHOSTS, "+2")
 

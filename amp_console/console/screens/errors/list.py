@@ -68,7 +68,7 @@ file and line. E writes what is shown into a CSV file."""
             id="errors.person",
         ),
         Binding("slash", "filter", "Filter", key_display="/", id="filter"),
-        Binding("s", "sync", "Sync who was retried", show=False, id="errors.sync"),
+        Binding("s", "sync", "Sync retried users", show=False, id="errors.sync"),
         Binding("y", "copy", "Copy", show=False, id="copy"),
     ]
 
@@ -80,7 +80,6 @@ file and line. E writes what is shown into a CSV file."""
         self.set_class(invalid, "-invalid")
         self._rejected = RejectedUsers(RejectedFilter(audience_id=audience_id, run_id=run_id))
         self._invalid = InvalidEvents()
-        self._retried: frozenset[int] = frozenset()
 
     def body(self) -> ComposeResult:
         yield self._rejected
@@ -142,7 +141,7 @@ file and line. E writes what is shown into a CSV file."""
     def useful_actions(self) -> UsefulActions:
         if self._is_invalid:
             return "export", "rejected"
-        sync = ("sync",) if self._retried else ()
+        sync = ("sync",) if self.session.retried else ()
         everything = ("everything",) if self._rejected.scope != RejectedFilter() else ()
         if self._rejected.split.is_entered:
             return *sync, "retry", "request", "person", "copy"
@@ -154,7 +153,7 @@ file and line. E writes what is shown into a CSV file."""
             return self._reason_not_to_retry()
         if action == "everything" and self._rejected.scope == RejectedFilter():
             return "These are the errors of all audiences."
-        if action == "sync" and not self._retried:
+        if action == "sync" and not self.session.retried:
             return "Retry some users first: they become pending, and a sync delivers them."
         if action == "request":
             user = self._rejected.detail.user
@@ -185,7 +184,7 @@ file and line. E writes what is shown into a CSV file."""
     async def _retry(self) -> None:
         outcome = await self._rejected.retry()
         if outcome.audience_ids:
-            self._retried |= outcome.audience_ids
+            self.session.retried |= outcome.audience_ids
             self.reload()
         if outcome.wants_sync:
             self.action_sync()
@@ -209,7 +208,7 @@ file and line. E writes what is shown into a CSV file."""
 
     def action_sync(self) -> None:
         """Plan a sync of the audiences whose users were retried."""
-        self.services.navigate(OpenPlan(tuple(sorted(self._retried))))
+        self.services.navigate(OpenPlan(tuple(sorted(self.session.retried))))
 
     def action_export(self) -> None:
         """Write what is shown into a CSV file."""

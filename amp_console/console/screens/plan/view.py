@@ -178,6 +178,7 @@ s, y or Enter sends it. Esc goes back with nothing sent."""
             services.publish,
         )
         services.jobs.sync.start()
+        self.session.retried -= {audience.audience_id for audience in plan.audiences}
         self.services.navigate(Replace(OpenRun()))
 
     def action_watch(self) -> None:
