@@ -106,19 +106,26 @@ class ScreenFooter:
                 if first is None or not first.description or name in seen:
                     continue
                 is_ours = first.show or (node in (screen, screen.app) and first.id is not None)
-                if not is_ours or node.check_action(action_name(name), ()) is False:
+                works = node.check_action(action_name(name), ()) if is_ours else False
+                if works is False:
                     continue
                 seen.add(name)
-                yield _Found(self._footer_key(name, first, candidates[0]), action, node, first.show)
+                # A screen has asked for the reason already.
+                is_available = works is True if node is screen else self._is_available(name)
+                key = self._footer_key(name, first, candidates[0], is_available)
+                yield _Found(key, action, node, first.show)
 
-    def _footer_key(self, name: str, binding: Binding, first: Binding) -> FooterKey:
+    def _is_available(self, name: str) -> bool:
+        return self._actions.reason(name) is None
+
+    def _footer_key(
+        self, name: str, binding: Binding, first: Binding, is_available: bool
+    ) -> FooterKey:
         own = binding
         if binding is not first:  # what the first one displays is another key
             own = Binding(binding.key, binding.action, key_display=binding.key.capitalize())
-        is_available = self._actions.reason(name) is None
-        return FooterKey(
-            name, self._screen.app.get_key_display(own), binding.description, is_available
-        )
+        display = self._screen.app.get_key_display(own)
+        return FooterKey(name, display, binding.description, is_available)
 
     def _nodes(self) -> Iterator[DOMNode]:
         """The focused widget and what it is in, the screen, the application."""

@@ -60,8 +60,10 @@ class KeyFooter(LinkBar):
         await self._press(event.name)
 
     def _read(self) -> None:
-        self._shown = self._keys()
-        self._show()
+        keys = self._keys()
+        if keys != self._shown:
+            self._shown = keys
+            self._show()
 
     def _show(self) -> None:
         always = [BarLink(key.name, _text(key)) for key in self._shown.always]

@@ -29,6 +29,8 @@ _VERBS = {
     "go_live": "let go live",
     "switch": "switch",
 }
+OF_AUDIENCE = frozenset({"pause", "resume", "go_live", "switch"})
+"""The actions that are about the audience under the cursor."""
 
 
 def own_job(services: Services) -> LiveJob | None:
@@ -53,7 +55,7 @@ def disabled_reason(job: LiveJob | None, current: LiveAudience | None, action: s
 
 
 def _reason_of_audience(current: LiveAudience | None, action: str) -> str | None:
-    if action in {"pause", "resume", "go_live", "switch"} and current is None:
+    if action in OF_AUDIENCE and current is None:
         return "No change has arrived yet: there is no audience to choose."
     if action == "go_live" and current is not None and not is_waiting(current):
         return f"“{clean(current.name)}” is live already."

@@ -29,21 +29,23 @@ class LiveAudiences(Vertical):
 
     def __init__(self) -> None:
         super().__init__(id="audiences", classes="panel")
+        self._grid: Grid | None = None
 
     def compose(self) -> ComposeResult:
         glyphs = services_of(self).glyphs
-        yield Grid(rows.AUDIENCES, glyphs=glyphs, empty=NO_CHANGE, id="list")
+        self._grid = Grid(rows.AUDIENCES, glyphs=glyphs, empty=NO_CHANGE, id="list")
+        yield self._grid
 
     @property
     def grid(self) -> Grid:
         """The list."""
-        return self.query_one(Grid)
+        assert self._grid is not None
+        return self._grid
 
     @property
     def key(self) -> Hashable | None:
         """The row under the cursor; None also before the list is composed."""
-        grids = self.query(Grid)
-        return grids.first().key if grids else None
+        return self._grid.key if self._grid is not None else None
 
     def show_rows(self, columns: Sequence[Column], audience_rows: Sequence[Row]) -> None:
         """Show audiences under these columns; the title counts them."""

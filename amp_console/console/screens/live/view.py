@@ -212,14 +212,13 @@ for them beside the sources."""
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Hide the one of two keys that does not apply, where they exclude each other."""
-        if is_open(self):
+        if action in {"pause", "resume"} and is_open(self):
             current = self._current
             is_paused = current is not None and current.is_paused
-            hidden = {"pause" if is_paused else "resume"}
-            if self._job is None or self._job.is_over:
-                hidden.add("go_live")
-            if action in hidden:
+            if action == ("pause" if is_paused else "resume"):
                 return False
+        if action == "go_live" and is_open(self) and (self._job is None or self._job.is_over):
+            return False
         return super().check_action(action, parameters)
 
     def useful_actions(self) -> UsefulActions:
@@ -233,7 +232,8 @@ for them beside the sources."""
     def disabled_reason(self, action: str) -> str | None:
         if action == "run" and self._run_id() is None:
             return "No session was begun since the console was opened. Past ones: press 3."
-        reason = actions.disabled_reason(self._job, self._current, action)
+        current = self._current if action in actions.OF_AUDIENCE else None
+        reason = actions.disabled_reason(self._job, current, action)
         return reason or super().disabled_reason(action)
 
     def _run_id(self) -> int | None:
