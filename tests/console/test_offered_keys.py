@@ -32,7 +32,8 @@ def is_sorted_by(grid: Grid, column: int) -> bool:
 
 async def try_keys_of(pilot: Pilot[None], grid: Grid) -> None:
     """Press the keys that a list offers, and those that it does not."""
-    before, order = len(grid.rows), cells(grid)
+    before, order = len(grid.rows), [row.key for row in cells(grid)]
+    sort_column, is_descending = grid.rows.sort_column, grid.rows.descending
     grid.focus()
     await until(pilot, lambda: grid.has_focus)
     if grid.check_action("sort", ()):
@@ -45,10 +46,11 @@ async def try_keys_of(pilot: Pilot[None], grid: Grid) -> None:
         await until(pilot, lambda: grid.rows.descending is not descending)
         await pilot.press("o", "o")
         await until(pilot, lambda: grid.rows.sort_column is None)
+        grid.sort_by(sort_column, descending=is_descending)
     else:
         await pilot.press("o", "O")
         await pilot.pause()
-    await until(pilot, lambda: (len(grid.rows), cells(grid)) == (before, order))
+    await until(pilot, lambda: [row.key for row in cells(grid)] == order)
     if grid.check_action("mark_all", ()):
         await pilot.press("a")
         await until(pilot, lambda: len(grid.marks) == before)
