@@ -23,7 +23,7 @@ from amp_console.demo.tour import TourStep, tour_steps
 from screenshots.render import render, size_of
 
 FILE = Path(__file__).parent / "tour.webp"
-SIZE = 112, 30  # columns and lines
+SIZE = 100, 28  # columns and lines
 HOME = Path("/tmp/amp-console-demo")  # noqa: S108  # short: the live view shows it
 WIDTH = 1680  # pixels
 MAX_BYTES = 3_000_000
