@@ -102,7 +102,7 @@ class Appearance:
                 )
             except SettingsReadOnly:
                 self._notifications.post(
-                    "The theme holds for this session. amp-console was started with --read-only, "
+                    "The theme applies to this session. amp-console was started with --read-only, "
                     "so the settings were not changed."
                 )
             except SettingsError as error:
@@ -129,6 +129,6 @@ def _no_theme(name: str, known: Collection[str]) -> str:
     near = get_close_matches(name[:60], known, n=1)
     some = [*near, *(theme for theme in SUGGESTED if theme in known and theme not in near)]
     return (
-        f"There is no theme called “{clean(name, 40)}”. Some that there are: {', '.join(some)}. "
-        "All of them: ctrl+p, Theme."
+        f"There is no theme called “{clean(name, 40)}”. Some themes: {', '.join(some)}. "
+        "For all of them press ctrl+p and choose Theme."
     )

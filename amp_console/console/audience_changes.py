@@ -16,7 +16,9 @@ from amp_console.sync.audience_settings import SettingsChange, change
 from amp_console.text import clean, plural, trimmed
 from amp_console.values import IdType
 
-BUSY_HERE = "The audience is being synced. Nothing was changed. Try again when the sync is over."
+BUSY_HERE = (
+    "The audience is being synced. Nothing was changed. Try again when the sync has finished."
+)
 
 
 async def apply(
@@ -58,16 +60,16 @@ async def _unlink(services: Services, audience: Audience) -> Audience | None:
     changed = await apply(services, audience, SettingsChange(unlink=True))
     if changed is not None:
         services.notifications.post(
-            f"“{clean(changed.name)}” is unlinked. The next sync makes a new cohort.",
+            f"“{clean(changed.name)}” is unlinked. The next sync creates a new cohort.",
             is_kept=False,
         )
     return changed
 
 
 MAX_LENGTH = 200  # characters of a cohort's name
-ONLY_BLANKS = "These are only blanks. Leave it empty for the default."
+ONLY_BLANKS = "This contains only spaces. Leave it empty for the default."
 NO_PATH = (
-    "No path to the Amplitude ID is set for this connection, so no event gives one: set it under "
+    "No path to the Amplitude ID is set for this connection, so no event has one. Set it under "
     "Field mapping (press m under Audiences), and import the events again."
 )
 
@@ -126,24 +128,24 @@ def consequences(known: Audience, other: OtherIdType, *, has_path: bool) -> list
     """Say what switching the ID type of a synced audience does to the people in its cohort."""
     old, new = known.id_type.label, known.id_type.other.label
     moves = (
-        f"The cohort holds {plural(other.leave, 'member')} delivered by {old}. The next sync "
+        f"The cohort has {plural(other.leave, 'member')} delivered by {old}. The next sync "
         f"removes them and adds {other.enter:,} by {new}."
     )
     told = [moves]
     if other.unknown:
         people = plural(other.unknown, "person", "people")
-        told += [f"{people} came without {new}: they are left out, and listed under Errors."]
+        told += [f"{people} without {new} are left out, and listed under Errors."]
     if known.id_type.other is IdType.AMPLITUDE_ID and not has_path:
         told += ["", NO_PATH]
-    return [*told, "", "Nothing is sent before the next sync. You can switch back until then."]
+    return [*told, "", "Nothing is sent until the next sync. You can switch back until then."]
 
 
 async def ask_and_unlink(services: Services, known: Audience) -> bool:
     """Ask, and unlink; True where that was done. To be run in a worker."""
     name = clean(known.linked_name or known.cohort_id or "")
     stays = (
-        "The cohort stays in Amplitude with its members and is no longer changed. The next "
-        "sync makes a new cohort with all members of the audience."
+        "The cohort stays in Amplitude with its members, and amp-console no longer changes it. "
+        "The next sync creates a new cohort with all members of the audience."
     )
     question = Confirm(
         f"Unlink “{name}”?",

@@ -25,9 +25,7 @@ class Clipboard:
         except OSError:
             self._notifications.post("Copied, if your terminal allows it.", is_kept=False)
         else:
-            self._notifications.post(
-                f"Copied. If your terminal did not take it: {self._file}", is_kept=False
-            )
+            self._notifications.post(f"Copied (also in {self._file})", is_kept=False)
 
 
 def _write_private(file: Path, text: str) -> None:

@@ -21,6 +21,7 @@ KNOWN = (
 def unexpected(error: Exception) -> str:
     """Return the sentence for a failure that is not `KNOWN`; its own text may hold anything."""
     return (
-        f"Something went wrong inside amp-console ({type(error).__name__}). What was delivered "
-        "and read before is kept; the rest is pending. Try again, and report it if it comes back."
+        f"Something went wrong inside amp-console ({type(error).__name__}). Everything delivered "
+        "and read before is kept; the rest is pending. Try again, and report it if it happens "
+        "again."
     )

@@ -31,7 +31,7 @@ async def start(
     async def report_the_end() -> None:
         await job.finished()
         if not job.is_watched:
-            waits = " The snapshot waits for your confirmation." if job.asks else ""
+            waits = " The snapshot is waiting for your confirmation." if job.asks else ""
             services.notifications.post(
                 f"{ended(job)}{waits} Press i under Audiences for more.",
                 "error" if job.failure else "warning" if waits else "information",
@@ -46,7 +46,7 @@ def ended(job: ImportJob) -> str:
     if job.report is None:
         return job.failure or ""
     tally = job.report.tally
-    begin = "Stopped; what was read is kept:" if job.report.was_stopped else "Read"
+    begin = "Stopped. Everything read so far is kept:" if job.report.was_stopped else "Read"
     return (
         f"{begin} {plural(tally.read, 'event')}: {changes_of(job.report)}, "
         f"{tally.filtered:,} filtered, {tally.invalid:,} invalid."
@@ -62,7 +62,7 @@ def details(report: ImportReport) -> Iterator[tuple[str, str]]:
     if report.snapshot:
         yield from _snapshot(report.snapshot)
     for name in report.events:
-        yield f"{name} holds events, not a list of members, so no one left.", "warn"
+        yield f"{name} contains events, not a list of members, so no one was removed.", "warn"
     for sentence in report.without_changes:
         yield sentence, "warn"
     if report.dated_ahead:
@@ -79,7 +79,7 @@ def details(report: ImportReport) -> Iterator[tuple[str, str]]:
 
 def _snapshot(report: SnapshotReport) -> Iterator[tuple[str, str]]:
     if report.removed:
-        yield f"{plural(report.removed, 'member')} left: they are not in the snapshot.", ""
+        yield f"{plural(report.removed, 'member')} removed: the snapshot does not list them.", ""
     if report.state is SnapshotState.ASKS:
         yield f"{report.question} No one has been removed yet.", "warn"
     elif report.state is SnapshotState.DECLINED:
@@ -98,7 +98,7 @@ def confirmation(report: SnapshotReport) -> Confirm:
     rows = [
         report.question,
         *report.problems,
-        "No one is removed from a cohort before the next sync.",
+        "No one is removed from a cohort until the next sync.",
     ]
     return Confirm(
         "Apply this snapshot?",

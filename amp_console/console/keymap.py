@@ -54,7 +54,7 @@ def check(wanted: Mapping[str, tuple[str, ...]], scopes: Iterable[Scope]) -> Che
         if id_ not in ids:
             problems.append(_unknown(id_, ids))
         elif wrong:
-            problems.append(f"{_name(id_)}: “{clean(wrong[0], 20)}” is no key. {_STAYS}")
+            problems.append(f"{_name(id_)}: “{clean(wrong[0], 20)}” is not a key. {_STAYS}")
         else:
             keymap[id_] = ",".join(_normal(key) for key in keys)
     while clash := _clash(keymap, stacks):
@@ -153,7 +153,7 @@ def _name(id_: str) -> str:
 def _unknown(id_: str, known: set[str]) -> str:
     near = get_close_matches(id_[:60], known, n=1)
     hint = f" Did you mean {near[0]}?" if near else ""
-    return f"{_name(id_)}: there is no action of this id.{hint}"
+    return f"{_name(id_)}: there is no action with this ID.{hint}"
 
 
 def _taken(id_: str, key: str, other: Binding, screen: str) -> str:

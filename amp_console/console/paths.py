@@ -110,5 +110,5 @@ def _reason(error: Exception) -> str:
         case FileNotFoundError() | NotADirectoryError():
             return "There is no such folder."
         case PermissionError():
-            return "You may not look into this folder."
-    return "This can't be a path."
+            return "You don't have permission to open this folder."
+    return "This is not a valid path."

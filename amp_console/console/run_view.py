@@ -161,7 +161,7 @@ def _funnel(
 def _live_line(job: SyncJob, at: int) -> RunLine:
     plan = job.operation.plan.audiences[at]
     if job.snapshot is None:
-        doing = "not begun" if job.is_over else "waiting"
+        doing = "not started" if job.is_over else "waiting"
         return RunLine(
             plan.audience_id, plan.name, 0, plan.add + plan.remove, AudienceCounts(), doing
         )
@@ -274,9 +274,9 @@ def _says_past(
     is_ours: bool,
 ) -> Iterator[str]:
     if run.status is RunStatus.RUNNING and is_ours:
-        yield "It is under way in this console."
+        yield "It is running in this console."
     elif run.status is RunStatus.RUNNING and run.holder:
-        yield f"Another amp-console ({run.holder}) is at it."
+        yield f"Another amp-console ({run.holder}) is running it."
     else:
         yield run.note or ended(run.kind, str(run.status), counts, pending)
     if run.ended_at is not None:

@@ -14,15 +14,15 @@ from amp_console.values import Operation
 
 UNDER_WAY = {
     "starting": "The run is starting.",
-    "stopping": "The request in flight ends, then the run. What is not delivered stays pending.",
+    "stopping": "The current request finishes, then the run ends. The rest stays pending.",
     "paused": "Finishing the current request. Press p to resume.",
 }
 _ENDS = {
     "delivered": "Everything is delivered.",
     "partial": "Delivered, except users rejected earlier, or invalid events.",
     "stopped": "Ended with users still pending.",
-    "interrupted": "Interrupted: its amp-console ended in the middle. Users it had no answer "
-    "about are pending.",
+    "interrupted": "Interrupted: its amp-console ended during the run. Users without an answer "
+    "are pending.",
     "running": "Another amp-console is running it.",
 }
 
@@ -69,14 +69,14 @@ def verdict(status: str, counts: AudienceCounts, pending: int | None, rejected: 
 
 
 _COMPARED = {
-    "delivered": "Compared: the cohorts are equal to their audiences.",
+    "delivered": "Compared: the cohorts equal their audiences.",
     "partial": "Compared: not equal. Press 1, then r on the audience, to see who.",
-    "stopped": "Not every audience could be compared: its line says why. Nothing was sent.",
-    "interrupted": "Interrupted: its amp-console ended in the middle. Nothing was sent.",
+    "stopped": "Some audiences could not be compared; their rows say why. Nothing was sent.",
+    "interrupted": "Interrupted: its amp-console ended during the run. Nothing was sent.",
 }
 _PUT_RIGHT = {
     "delivered": "Repaired.",
-    "partial": "Repaired, except the differences that are left: press 1, then r on the audience.",
+    "partial": "Repaired, with differences left. To see them press 1, then r on the audience.",
 }
 
 
@@ -89,7 +89,7 @@ def ended(kind: RunKind, status: str, counts: AudienceCounts, pending: int | Non
 def did(counts: AudienceCounts, seconds: float, kind: RunKind = RunKind.SYNC) -> str:
     """Say in a sentence what a run did, in how many requests, and how long it took."""
     if kind is RunKind.COMPARE:
-        return f"It only read, and sent nothing. It took {lasting(seconds)}."
+        return f"Nothing was sent. It took {lasting(seconds)}."
     if not counts.requests:
         return f"No request was sent. It took {lasting(seconds)}."
     retries = f" ({plural(counts.retries, 'retry', 'retries')})" if counts.retries else ""
@@ -121,7 +121,7 @@ def advice(
         yield f"{clean(name)}: {note}"
     if len(stuck) > 1:
         need = "more audience needs" if len(stuck) == 2 else "more audiences need"
-        yield f"{len(stuck) - 1:,} {need} to be seen to: their lines say why."
+        yield f"{len(stuck) - 1:,} {need} attention: their rows say why."
     if goes_on and status in {"stopped", "interrupted"}:
         yield f"The next sync delivers what{' else' if stuck else ''} is pending."
 

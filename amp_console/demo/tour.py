@@ -165,7 +165,7 @@ def _retry(make_ghosts_known: Callable[[], None]) -> tuple[TourStep, ...]:
             "Again the plan comes first. It also holds the people who have entered and left since "
             "the last sync.",
             screen("PlanScreen", "High value", "Before you send"),
-            (KeyPress("s", "Retry, plan a sync"),),
+            (KeyPress("s", "Retry and plan a sync"),),
         ),
         TourStep(
             "Delivered, and no one was rejected this time. All eight are in the cohort.",

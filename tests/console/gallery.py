@@ -200,9 +200,7 @@ async def _led(pilot: Pilot[None], demo: SimulatedSession) -> AsyncIterator[str]
     await _visit(pilot, "exclamation_mark", "Rate limit")
     yield "trouble"
     await _visit(pilot, "escape", "11,774")
-    services(pilot).notifications.post(
-        "Copied. If your terminal did not take it: /home/ana/copied.txt"
-    )
+    services(pilot).notifications.post("Copied (also in /home/ana/copied.txt)")
     services(pilot).notifications.post(
         "The connection is read-only: no one is made pending again.", "warning"
     )

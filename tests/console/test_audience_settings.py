@@ -86,7 +86,7 @@ async def test_each_field_shows_what_is_used_when_it_is_empty(harness: ConsoleHa
         shown = picture(pilot)
         assert shown.count("default") == 3
         assert "ana@acme.example" in shown
-        assert "none: a search at Amplitude finds one" in shown
+        assert "none: amp-console searches Amplitude for one" in shown
         await paste(pilot, "owner", "noor@acme.example")
         await until_shown(pilot, "override")
         await pilot.press("f2")
@@ -128,11 +128,11 @@ async def test_mistakes_are_told_at_their_fields(harness: ConsoleHarness) -> Non
         await paste(pilot, "cohort-name", "  ")
         await pilot.press("f2")
         await until(pilot, lambda: "isn't an email address" in told(pilot, "owner"))
-        assert told(pilot, "cohort-name").startswith("These are only blanks.")
+        assert told(pilot, "cohort-name").startswith("This contains only spaces.")
         assert saved(harness) == known
         await paste(pilot, "owner", "noor@acme.example")
         await until(pilot, lambda: told(pilot, "owner") == "")
-        assert told(pilot, "cohort-name").startswith("These are only blanks.")
+        assert told(pilot, "cohort-name").startswith("This contains only spaces.")
 
 
 async def test_another_id_type_is_explained_before_it_is_kept(harness: ConsoleHarness) -> None:
@@ -141,8 +141,8 @@ async def test_another_id_type_is_explained_before_it_is_kept(harness: ConsoleHa
         await opened(pilot, known.id)
         await pilot.press("right", "f2")
         await until(pilot, lambda: isinstance(pilot.app.screen, Confirm))
-        await until_shown(pilot, "The cohort holds 6 members delivered by User ID.")
-        await until_shown(pilot, "adds 4 by Amplitude ID", "2 people came without")
+        await until_shown(pilot, "The cohort has 6 members delivered by User ID.")
+        await until_shown(pilot, "adds 4 by Amplitude ID", "2 people without")
         await pilot.press("enter")
         await until(pilot, lambda: isinstance(pilot.app.screen, AudienceSettings))
         assert saved(harness).id_type is IdType.USER_ID
@@ -239,7 +239,7 @@ async def test_unlinking_asks_and_keeps_the_cohort(harness: ConsoleHarness) -> N
         await pilot.press("f4")
         await until_shown(pilot, "Unlink “shoppers”?", "stays in Amplitude")
         await pilot.press("y")
-        await until_shown(pilot, "unlinked: the next sync makes a new cohort")
+        await until_shown(pilot, "unlinked: the next sync creates a new cohort")
         assert saved(harness).link is Link.UNLINKED
         assert known.cohort_id is not None
         assert len(harness.simulator.world.members(known.cohort_id)) == 6

@@ -287,7 +287,7 @@ async def test_waiting_can_be_stopped_and_nothing_is_kept_after_all(
         await until(pilot, lambda: isinstance(pilot.app.screen, WaitingDialog))
         await pilot.press("enter")
         await until(pilot, lambda: isinstance(pilot.app.screen, KeyringQuestion))
-        assert "you stopped waiting" in picture(pilot)
+        assert "You stopped waiting" in picture(pilot)
         await pilot.press("escape")
         await until_shown(pilot, "Nothing was changed.")
         backends.Silent.answered.set()
@@ -404,7 +404,7 @@ async def test_the_environment_s_keys_are_used_and_not_stored(harness: ConsoleHa
         await pilot.press("f2")
         await saved(pilot)
         assert (
-            "The keys come from the environment" in services(pilot).notifications.entries[-1].text
+            "The keys came from the environment" in services(pilot).notifications.entries[-1].text
         )
 
 

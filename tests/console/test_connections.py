@@ -128,7 +128,7 @@ async def test_switching_is_refused_while_work_is_under_way(harness: ConsoleHarn
             await pilot.press("5")
             await until_shown(pilot, "Acme staging")
             await pilot.press("down", "enter")
-            await until(pilot, lambda: "Switch when it is over" in last(pilot))
+            await until(pilot, lambda: "Switch when it has finished" in last(pilot))
             await pilot.press("k", "D")
             await until(pilot, lambda: "Nothing was deleted." in last(pilot))
         finally:

@@ -200,7 +200,7 @@ async def test_what_is_shown_is_exported(harness: ConsoleHarness, tmp_path: Path
         await export_to(pilot, str(tmp_path / "no/such/folder.csv"))
         await until_notified(pilot, "can't be written")
         await export_to(pilot, str(file))
-        await until_notified(pilot, "2 rows written")
+        await until_notified(pilot, "Wrote 2 rows")
     assert [(row["kind"], row["id"]) for row in rows_of(file)] == [
         ("rejected", "ghost-1"),
         ("rejected", "ghost-2"),
@@ -360,7 +360,7 @@ async def test_cells_are_safe_for_a_spreadsheet_unless_exact_ones_are_chosen(
         await pilot.press("2")
         await until_shown(pilot, "=1+1", "3 users")
         await export_to(pilot, str(file))
-        await until_notified(pilot, "3 rows written")
+        await until_notified(pilot, "Wrote 3 rows")
         assert "'=1+1" in {row["audience"] for row in rows_of(file)}
         await pilot.press("E")
         await until(pilot, lambda: pilot.app.screen.query("#answer"))
@@ -387,7 +387,7 @@ async def test_invalid_events_are_exported_as_they_are_filtered(
         await until_shown(pilot, "This is not a valid file name.")
         await pilot.press("escape")
         await export_to(pilot, str(file))
-        await until_notified(pilot, "2 rows written")
+        await until_notified(pilot, "Wrote 2 rows")
     assert [row["line"] for row in rows_of(file)] == ["1", "2"]
 
 

@@ -106,7 +106,7 @@ async def test_what_is_missing_is_said_at_once(harness: ConsoleHarness, tmp_path
         await until_shown(pilot, "[x]")
         await pilot.click("#import")
 
-        await until_shown(pilot, "A complete snapshot is of one audience: give its key.")
+        await until_shown(pilot, "A complete snapshot lists one audience: enter its key.")
         assert services(pilot).jobs.importing is None
 
 
@@ -140,7 +140,7 @@ async def test_a_snapshot_that_removes_many_is_confirmed_first(
             assert (left.add, left.remove) == (0, 0)
         await pilot.press("y" if is_confirmed else "n")
         if is_confirmed:
-            await until_shown(pilot, "2 members left: they are not in the snapshot.")
+            await until_shown(pilot, "2 members removed: the snapshot does not list them.")
         else:
             await until_shown(pilot, "The snapshot was not confirmed. Nothing was changed.")
     with harness.workspace(connection) as workspace:
@@ -171,7 +171,7 @@ async def test_a_damaged_snapshot_removes_no_one_unless_the_operator_insists(
         await pilot.press("a")
         await until_shown(pilot, "Apply this snapshot?")
         await pilot.press("y")
-        await until_shown(pilot, "1 member left: they are not in the snapshot.")
+        await until_shown(pilot, "1 member removed: the snapshot does not list them.")
     with harness.workspace(connection) as workspace:
         assert workspace.ledger.read(outstanding, workspace.audience()).remove == 1
 
@@ -221,7 +221,7 @@ async def test_a_complete_snapshot_lets_the_others_leave(
         await until_shown(pilot, "It removes 1 of the 2 members")
         await pilot.press("y")
 
-        await until_shown(pilot, "1 member left: they are not in the snapshot.")
+        await until_shown(pilot, "1 member removed: the snapshot does not list them.")
     with harness.workspace(connection) as workspace:
         assert workspace.ledger.read(outstanding, workspace.audience()).remove == 1
 
@@ -251,7 +251,7 @@ async def test_the_dialog_is_left_and_come_back_to_while_reading_goes_on(
         await pilot.press("i")
         await until_shown(pilot, "New audience: ")
         await pilot.press("escape", "i")
-        await until_shown(pilot, "its key; empty")  # the form again: the end was seen
+        await until_shown(pilot, "its key; leave empty")  # the form again: the end was seen
 
 
 async def test_stopping_keeps_what_was_read(harness: ConsoleHarness, tmp_path: Path) -> None:
@@ -270,7 +270,7 @@ async def test_stopping_keeps_what_was_read(harness: ConsoleHarness, tmp_path: P
             await pilot.press("c")
             await until_shown(pilot, "Stopping…")
 
-        await until_shown(pilot, "Stopped; what was read is kept: 1 event")
+        await until_shown(pilot, "Stopped. Everything read so far is kept: 1 event")
 
 
 async def test_hostile_file_names_break_nothing(harness: ConsoleHarness, tmp_path: Path) -> None:

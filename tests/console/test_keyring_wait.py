@@ -98,12 +98,14 @@ async def test_a_connection_without_keys_asks_for_them(resident: ConsoleHarness)
     async with resident.open(size=(80, 24)) as pilot:
         await until(pilot, lambda: services(pilot).session)
         await pilot.press("u")
-        await until_shown(pilot, "No keys are stored for “Acme prod”.", "gone when you quit")
+        await until_shown(
+            pilot, "No keys are stored for “Acme prod”.", "in memory only, until you quit"
+        )
         await pilot.press("enter", "enter")
         await until_shown(pilot, "The API key is empty.")
         await pilot.press("escape")
         await until(pilot, lambda: services(pilot).notifications.entries)
-        assert services(pilot).notifications.entries[-1].text.startswith("No keys were given.")
+        assert services(pilot).notifications.entries[-1].text.startswith("No keys were entered.")
         assert resident.simulator.requests == []
 
 
@@ -152,7 +154,7 @@ async def test_a_sync_waits_for_its_keys_and_one_can_quit_all_the_same(
         await until(pilot, lambda: isinstance(pilot.app.screen, WaitingDialog))
         await pilot.press("ctrl+q")
         await until(pilot, lambda: isinstance(pilot.app.screen, QuitDialog))
-        await until_shown(pilot, "A sync is under way")
+        await until_shown(pilot, "A sync is running")
         await pilot.click("#stop")
         await until(pilot, lambda: not pilot.app.is_running)
 

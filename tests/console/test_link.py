@@ -44,7 +44,7 @@ async def test_static_cohorts_are_listed_with_owner_and_size(harness: ConsoleHar
         select(pilot, SHOPPERS)
         await pilot.press("l")
         await until_shown(pilot, "Webinar guests", "noor@acme.example", "1,067", cohort_id)
-        await until_shown(pilot, "Static cohorts only", "4 static cohorts", "this audience")
+        await until_shown(pilot, "Only static cohorts", "4 static cohorts", "this audience")
         assert "Computed" not in picture(pilot)
 
 
@@ -70,7 +70,7 @@ async def test_linking_says_what_is_unknown_and_keeps_the_name(harness: ConsoleH
         await pilot.press("l")
         await until_shown(pilot, f"Link {FRESH} to a cohort", "A webinar's guests")
         await pilot.press("enter")
-        await until_shown(pilot, "a cohort of 12 users", "is unknown until people are delivered")
+        await until_shown(pilot, "a cohort of 12 users", "are unknown until people are delivered")
         await pilot.press("enter")
         await until(pilot, lambda: isinstance(pilot.app.screen, LinkScreen))
         assert saved(harness, FRESH).cohort_id is None
@@ -94,7 +94,7 @@ async def test_a_cohort_that_another_audience_follows_is_taken_knowingly_only(
         await pilot.press("l")
         await until_shown(pilot, SHOPPERS, "3 static cohorts")
         await pilot.press("enter")
-        await until_shown(pilot, f"It follows “{SHOPPERS}” already", "Link it all the same")
+        await until_shown(pilot, f"It is already linked to “{SHOPPERS}”", "Link anyway")
 
 
 async def test_the_cohort_it_has_is_not_linked_again(harness: ConsoleHarness) -> None:
@@ -105,7 +105,7 @@ async def test_the_cohort_it_has_is_not_linked_again(harness: ConsoleHarness) ->
         await pilot.press("l")
         await until_shown(pilot, "this audience")
         await pilot.press("enter")
-        await until(pilot, lambda: "linked to this cohort already" in last(pilot))
+        await until(pilot, lambda: "already linked to this cohort" in last(pilot))
 
 
 async def test_a_new_one_can_be_had_instead(harness: ConsoleHarness) -> None:
@@ -130,7 +130,7 @@ async def test_an_audience_without_a_cohort_needs_no_unlinking(harness: ConsoleH
         await pilot.press("l")
         await until_shown(pilot, f"Link {FRESH}")
         await pilot.press("n")
-        await until(pilot, lambda: "the next sync makes a new cohort anyway" in last(pilot))
+        await until(pilot, lambda: "the next sync creates a new cohort anyway" in last(pilot))
 
 
 async def test_amplitude_out_of_reach_is_told_and_asked_again(harness: ConsoleHarness) -> None:
@@ -139,7 +139,7 @@ async def test_amplitude_out_of_reach_is_told_and_asked_again(harness: ConsoleHa
         await until_shown(pilot, SHOPPERS)
         harness.simulator.faults.set([Rule(Answer(503))])
         await pilot.press("l")
-        await until_shown(pilot, "could not be had from Amplitude", "Press r to try again.")
+        await until_shown(pilot, "Could not load cohorts from Amplitude", "Press r to try again.")
         harness.simulator.faults.set([])
         await pilot.press("r")
         await until_shown(pilot, "3 static cohorts")
@@ -152,7 +152,7 @@ async def test_a_project_without_static_cohorts_says_what_to_do(harness: Console
     async with harness.open() as pilot:
         await until_shown(pilot, "shoppers")
         await pilot.press("l")
-        await until_shown(pilot, "Amplitude lists no static cohort", "Press n")
+        await until_shown(pilot, "This project has no static cohorts", "Press n")
 
 
 async def test_read_only_says_so(harness: ConsoleHarness) -> None:

@@ -339,7 +339,7 @@ async def test_quitting_asks_and_delivers_first(harness: ConsoleHarness, tmp_pat
         work = await follow(pilot, file)
         await until(pilot, lambda: members(harness) == {"u1"})
         await pilot.press("ctrl+q")
-        await until_shown(pilot, "Audiences are followed live")
+        await until_shown(pilot, "A live session is running")
         with file.open("a") as more:
             more.write(lines("u2"))
         await pilot.press("s")
@@ -376,7 +376,7 @@ async def test_keys_that_do_nothing_say_why(harness: ConsoleHarness, tmp_path: P
             pilot,
             "amp-console was started with --read-only.",
             "No live session here: there is nothing to end.",
-            "No session was begun since the console was opened.",
+            "No session has run since the console was opened.",
         )
 
 
@@ -441,7 +441,7 @@ async def test_one_key_ends_nothing_without_asking(harness: ConsoleHarness, tmp_
         work = await follow(pilot, file)
         await until(pilot, lambda: members(harness) == {"u1"})
         await pilot.press("e")
-        await until_shown(pilot, "End the live session?", "Changes that are not delivered yet are")
+        await until_shown(pilot, "End the live session?", "Pending changes are")
         await pilot.press("n")
         assert not work.is_ending
         await end(pilot)

@@ -148,13 +148,13 @@ async def test_a_demo_shows_how_far_its_scene_is_and_then_all_of_the_scene(
     stage = Slow()
     harness.environment = replace(harness.environment, demo=stage)
     async with harness.open() as pilot:
-        await until_shown(pilot, "Setting the scene… 0%")
+        await until_shown(pilot, "Preparing the demo… 0%")
         assert "No audience yet" not in picture(pilot)
         assert "No Amplitude project" not in picture(pilot)
         await pilot.press("s")
         await until_shown(pilot, "The connection is still being opened.")
         stage.share = 0.4
-        await until_shown(pilot, "Setting the scene… 40%")
+        await until_shown(pilot, "Preparing the demo… 40%")
         assert services(pilot).session is None
         stage.share = 1.0
         await until_shown(pilot, GHOSTS, "pending")

@@ -165,7 +165,7 @@ async def test_all_that_is_shown_is_exported(
     await pilot.press("E")
     await until_shown(pilot, "Export the log")
     await pilot.press("ctrl+a", "ctrl+k", *str(tmp_path / "log.ndjson"), "enter")
-    await until_shown(pilot, "2 rows written")
+    await until_shown(pilot, "Wrote 2 rows")
     documents = [json.loads(row) for row in (tmp_path / "log.ndjson").read_text().splitlines()]
     assert [(item["kind"], item["run"]) for item in documents] == [("compare", "8"), ("sync", "7")]
 

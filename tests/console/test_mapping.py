@@ -22,7 +22,7 @@ pytestmark = pytest.mark.anyio
 @asynccontextmanager
 async def opened(folder: Path) -> AsyncIterator[tuple[ScreenHost, Pilot[None]]]:
     async with hosted(folder, MappingScreen) as (host, pilot):
-        await until_shown(pilot, "What is found in it", "u-10442")
+        await until_shown(pilot, "Result", "u-10442")
         yield host, pilot
 
 
@@ -68,7 +68,7 @@ async def test_it_is_said_why_an_event_is_filtered_or_can_not_be_used(
             (json.dumps({"type": "track", "userId": "u1"}), "filtered: not an audience event"),
             ("{broken", "This is not JSON."),
             ("[1, 2]", "not one event"),
-            ("x" * 100_001, "too much for a sample"),
+            ("x" * 100_001, "too large for a sample"),
             (json.dumps(event("[red]u[/foo]\x1b[2J" + "long " * 60, True)), "[red]u[/foo]\\x1b[2J"),
         ):
             sample(pilot, text)

@@ -103,11 +103,11 @@ async def test_a_click_chooses_and_an_unavailable_one_says_why(harness: ConsoleH
     async with harness.open() as pilot:
         await until_shown(pilot, FRESH)
         await pilot.press("ctrl+p", *"watch the sync")
-        await until_shown(pilot, "No sync was started")
+        await until_shown(pilot, "No sync has run")
         grid = pilot.app.screen.query_one(Grid)
         await pilot.click(offset=(grid.region.x + 4, grid.region.y + 1), times=2)
         await until_gone(pilot, "What it does")
-        assert "No sync was started" in picture(pilot)
+        assert "No sync has run" in picture(pilot)
 
 
 async def test_every_entry_says_what_it_does(harness: ConsoleHarness) -> None:

@@ -49,7 +49,7 @@ def test_a_pattern_names_all_its_files_in_order(folder: Path) -> None:
 
 def test_what_can_be_no_path_is_said_in_words(folder: Path) -> None:
     assert listing(f"{folder}/no/where/").note == "There is no such folder."
-    assert listing("a\0b/").note == "This can't be a path."
+    assert listing("a\0b/").note == "This is not a valid path."
     assert listing("a\0b").files == ()
 
 

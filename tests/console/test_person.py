@@ -63,7 +63,7 @@ async def test_somebody_nobody_knows_is_told_what_that_means(harness: ConsoleHar
     async with harness.open() as pilot:
         await until_shown(pilot, LAPSED)
         await pilot.press("f", *"L3", "enter")
-        await until_shown(pilot, "No event contains this identifier.", "capital letters")
+        await until_shown(pilot, "No event contains this identifier.", "capitals")
 
 
 async def test_amplitude_is_asked_when_one_wants_it(harness: ConsoleHarness) -> None:
@@ -106,7 +106,7 @@ async def test_every_audience_that_knows_them_has_its_own_answer(harness: Consol
         await pilot.press("r")
         await until(pilot, lambda: isinstance(pilot.app.screen, RunScreen))
         await pilot.press("escape", "slash", *"x", "enter")
-        await until_shown(pilot, "Known nowhere")
+        await until_shown(pilot, "Not found")
 
 
 async def test_what_is_shown_is_copied(harness: ConsoleHarness) -> None:

@@ -105,7 +105,7 @@ async def test_an_unknown_theme_is_told_with_some_that_are_known(
         assert pilot.app.theme == "nord"
         assert "\x1b" not in "".join(log(pilot))
     async with harness.open(LaunchOptions(theme="gruvbux")) as pilot:
-        await until(pilot, lambda: "Some that there are: gruvbox, " in "".join(log(pilot)))
+        await until(pilot, lambda: "Some themes: gruvbox, " in "".join(log(pilot)))
 
 
 async def test_a_chosen_theme_is_kept(harness: ConsoleHarness) -> None:
@@ -243,9 +243,9 @@ async def test_an_action_that_shares_a_key_keeps_it_when_the_other_moves(
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ('audiences.snyc = "r"', "there is no action of this id. Did you mean audiences.sync?"),
-        ('"[/red]" = "r"', "console.keys.[/red]: there is no action of this id."),
-        ('audiences.sync = "ctl+r"', "“ctl+r” is no key"),
+        ('audiences.snyc = "r"', "there is no action with this ID. Did you mean audiences.sync?"),
+        ('"[/red]" = "r"', "console.keys.[/red]: there is no action with this ID."),
+        ('audiences.sync = "ctl+r"', "“ctl+r” is not a key"),
         ('audiences.sync = "x"', "in “Audiences”, x is the key of “Errors” (audiences.errors)"),
         ('audiences.sync = "f"', "f is the key of “Find a person” (go.person)"),
         ('audiences.sync = "ctrl+p"', "ctrl+p is the key of"),

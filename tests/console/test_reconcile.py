@@ -66,7 +66,7 @@ async def compare_with(pilot: Pilot[None], file: Path) -> None:
     await pilot.press("r")
     await until_shown(pilot, "Not compared yet.")
     await pilot.press("L")
-    await until_shown(pilot, "Which list?")
+    await until_shown(pilot, "List to compare with")
     pilot.app.screen.query_one(Input).value = str(file)
     await pilot.press("enter")
 
@@ -102,7 +102,7 @@ async def test_a_cohort_is_compared_and_put_right(harness: ConsoleHarness) -> No
         )
         assert cohort(harness) == {*USERS[2:], "stranger"}
         await pilot.press("p")
-        await until_shown(pilot, "Add 2 who are missing", "Remove 1 who are extra")
+        await until_shown(pilot, "Add 2 missing", "Remove 1 extra")
         await pilot.press("v", "b")
         await until_shown(pilot, "Adds 2 users to “shoppers” and removes 1 user from it.")
         await pilot.press("y")
@@ -161,7 +161,7 @@ async def test_a_large_removal_wants_the_name_typed(harness: ConsoleHarness) -> 
     async with harness.open() as pilot:
         await compare(pilot)
         await pilot.press("p")
-        await until_shown(pilot, "Remove 9 who are extra")
+        await until_shown(pilot, "Remove 9 extra")
         await pilot.press("r")
         await until_shown(pilot, "removes 9 of 27 members", "Type shoppers to continue")
         await pilot.press("enter")
@@ -289,7 +289,7 @@ async def test_keys_that_do_nothing_say_why(harness: ConsoleHarness) -> None:
         await until_shown(pilot, "It has no cohort yet, so there is nothing to compare.")
         await pilot.press("c", "p", "E")
         await until_notified(
-            pilot, "It has no cohort yet: a sync makes one.", "Compare first: press c."
+            pilot, "It has no cohort yet: the next sync creates one.", "Compare first: press c."
         )
 
 
@@ -303,7 +303,7 @@ async def test_differences_are_written_into_a_file(
         await pilot.press("E")
         await until_shown(pilot, "Export the differences")
         await pilot.press("enter")
-        await until_notified(pilot, "3 rows written to")
+        await until_notified(pilot, "Wrote 3 rows to")
     with Path(harness.home / "differences.csv").open(newline="") as file:
         assert [row["id"] for row in csv.DictReader(file)] == ["u00", "u01", "stranger"]
 
@@ -353,7 +353,7 @@ async def test_several_are_compared_and_put_right_together(harness: ConsoleHarne
         await until_over(pilot)
         await until_shown(pilot, "▲ 1 difference, 1 pending", "▲ 1 difference ")
         await pilot.press("p")
-        await until_shown(pilot, "Add 2 who are missing", "Remove 1 who are extra")
+        await until_shown(pilot, "Add 2 missing", "Remove 1 extra")
         await until_shown(pilot, "1 of them is pending")
         await pilot.press("b")
         await until_shown(pilot, "Repair 2 audiences?")
@@ -389,7 +389,7 @@ async def test_a_list_that_shares_no_identifier_is_applied_once_its_name_is_type
         await until_over(pilot)
         await until_shown(pilot, "with strangers.txt")
         await pilot.press("p")
-        await until_shown(pilot, "who are missing")
+        await until_shown(pilot, "missing")
         await pilot.press("b")
         await until_shown(pilot, "No identifier in strangers.txt occurs in the cohort")
         await until_shown(pilot, "Type strangers.txt to continue:")

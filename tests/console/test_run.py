@@ -195,7 +195,7 @@ async def test_without_keys_nothing_begins(tmp_path_factory: pytest.TempPathFact
             assert failure is not None
             assert failure in " ".join(_words(picture(pilot)))
             await pilot.press("l")
-            await until_shown(pilot, "The run has not begun.")
+            await until_shown(pilot, "The run has not started.")
 
 
 def _words(shown: str) -> list[str]:
@@ -366,7 +366,7 @@ async def test_a_run_given_up_in_the_middle_is_over_in_the_history_too(
     async with harness.open() as pilot:
         await start_sync(pilot, "rate limited")
         _work(pilot).give_up()
-        await until_shown(pilot, "Stopped before the last answer came.")
+        await until_shown(pilot, "Stopped before the last answer arrived.")
     with harness.workspace(connection) as workspace:
         assert str(workspace.ledger.read(all_runs)[0].status) == "stopped"
 

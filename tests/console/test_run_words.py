@@ -60,7 +60,7 @@ def test_advice_for_who_is_stuck_is_their_own_note() -> None:
     ]
     assert list(advice("stopped", *nothing, [gone, ("x", "?")])) == [
         "trial: Link another cohort.",
-        "1 more audience needs to be seen to: their lines say why.",
+        "1 more audience needs attention: their rows say why.",
         "The next sync delivers what else is pending.",
     ]
     assert list(advice("stopped", *nothing, goes_on=False)) == []

@@ -75,11 +75,11 @@ async def test_a_run_whose_process_died_is_told_from_one_that_goes_on(
                 await pilot.press("3")
                 await until_shown(pilot, "interrupted", "running", "2 runs")
                 await pilot.press("enter")
-                await until_shown(pilot, "run 2", "Another amp-console (process", "is at it.")
+                await until_shown(pilot, "run 2", "Another amp-console (process", "is running it.")
                 await pilot.press("escape")
                 await until_shown(pilot, "2 runs")
                 await pilot.press("down", "enter")
-                await until_shown(pilot, "run 1", "Interrupted: its amp-console ended in the")
+                await until_shown(pilot, "run 1", "Interrupted: its amp-console ended during")
 
 
 async def test_without_runs_it_says_what_to_do(harness: ConsoleHarness) -> None:

@@ -83,7 +83,7 @@ def test_being_told_to_end_puts_the_terminal_right_and_keeps_what_was_done(
             terminal.type("y")
             terminal.until_shown("· run 1")
             terminal.process.send_signal(number)
-            terminal.until_shown("The request in flight ends")
+            terminal.until_shown("The current request finishes")
             may_answer.set()
             assert terminal.ended() == 128 + number
         assert b"\x1b[?1049l" in terminal.transcript  # the second screen is left

@@ -49,7 +49,7 @@ async def export_to(
     except (*KNOWN, ExportError) as error:
         services.notifications.post(str(error), "error")
     else:
-        services.notifications.post(f"{plural(count, 'row')} written to {request.path}.")
+        services.notifications.post(f"Wrote {plural(count, 'row')} to {request.path}.")
 
 
 def _dialog(title: str, question: str, name: str, glyphs: Glyphs) -> FormDialog[ExportRequest]:

@@ -33,7 +33,7 @@ from amp_console.values import Credentials
 T = TypeVar("T")
 
 WAITING = "Waiting for your keyring. It is asking for your password in another window."
-IN_MEMORY = "They are kept in memory alone, and are gone when you quit."
+IN_MEMORY = "They are kept in memory only, until you quit."
 AGAIN, UNTIL_QUIT = "again", "until-quit"
 
 
@@ -151,8 +151,8 @@ class KeysDialog(Dialog[Credentials]):
         return keys
 
 
-STOPPED = "Your keyring did not answer, and you stopped waiting. Nothing was changed."
-NOT_GIVEN = "No keys were given. Nothing was sent. To keep keys, edit the connection: press 5."
+STOPPED = "You stopped waiting for your keyring. Nothing was changed."
+NOT_GIVEN = "No keys were entered. Nothing was sent. To keep keys, edit the connection: press 5."
 
 
 class UntilQuit(Exception):
@@ -191,7 +191,7 @@ async def find(services: Services, connection: Connection) -> tuple[Credentials,
     try:
         return await ask_keyring(services, find)
     except UntilQuit:
-        why = f"Type the keys of “{connection.name}”."
+        why = f"Enter the keys of “{connection.name}”."
     except KeysError as error:
         if (reason := _why_typed(services, connection, error)) is None:
             raise
@@ -208,10 +208,12 @@ def _why_typed(services: Services, connection: Connection, error: KeysError) -> 
         return None  # one of the two is missing there
     match error.problem:
         case KeysProblem.NO_KEYRING:
-            return f"This machine has no keyring. Type the keys of “{connection.name}” to continue."
+            return (
+                f"This machine has no keyring. Enter the keys of “{connection.name}” to continue."
+            )
         case KeysProblem.MISSING:
             return (
-                f"No keys are stored for “{connection.name}”. Type them to continue now; to keep "
+                f"No keys are stored for “{connection.name}”. Enter them to continue now. To keep "
                 "them, edit the connection (press 5)."
             )
     return None

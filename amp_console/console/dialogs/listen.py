@@ -12,7 +12,7 @@ from amp_console.console.widgets.tick import Tick
 ADDRESS = "127.0.0.1:8766"
 QUESTION = """\
 Listen on address (Segment's Webhooks destination sends events here). Other machines reach it only \
-with a shared secret: amp-console listen --save-secret keeps it."""
+with a shared secret: amp-console listen --save-secret saves it."""
 SINGLE = "Refuse arrays of events"
 WHY_SINGLE = """\
 Segment signs only the first event of an array: with one captured event, others could be added."""

@@ -21,7 +21,7 @@ from amp_console.console.words import byte_size
 from amp_console.text import plural
 
 BAR = 30  # columns
-ENDED = "What was under way has ended."
+ENDED = "Everything has finished."
 
 
 class QuitDialog(Dialog[None]):
@@ -62,9 +62,7 @@ class QuitDialog(Dialog[None]):
         glyphs = self.services.glyphs
         if isinstance(job, LiveJob):
             queue = job.snapshot.queue if job.snapshot else 0
-            return safe_text(
-                f"Audiences are followed live: {plural(queue, 'change')} not delivered."
-            )
+            return safe_text(f"A live session is running: {plural(queue, 'change')} not delivered.")
         if isinstance(job, ImportJob):
             read = f"{byte_size(job.done)} of {byte_size(job.total)}"
             share = bar(glyphs, job.done, job.total, BAR) if job.total else ""
@@ -72,7 +70,7 @@ class QuitDialog(Dialog[None]):
         assert isinstance(job, RunJob)
         operation, now = job.operation, job.snapshot
         if isinstance(operation, CompareOperation):
-            return safe_text("Cohorts are being compared. Nothing is sent for it.")
+            return safe_text("Cohorts are being compared. Nothing is sent.")
         left = now.total - now.done if now else operation.planned
         share = bar(glyphs, now.done, now.total, BAR) if now else ""
         what = f"{operation.WHAT} is under way: {plural(left, 'user')} not delivered yet."
@@ -80,10 +78,10 @@ class QuitDialog(Dialog[None]):
 
     def _next(self) -> str:
         if self._is_leaving and any(job.is_ending for job in self.services.jobs.under_way):
-            return "The request in flight ends, for ten seconds at most. The rest stays pending."
+            return "The current request finishes, within ten seconds. The rest stays pending."
         if self._is_leaving:
             return "The console closes when this is done."
-        return "If you stop it, what is delivered or read is kept; the rest stays pending."
+        return "If you stop it, everything delivered or read is kept. The rest stays pending."
 
     # Answers.
 
@@ -112,7 +110,7 @@ class QuitDialog(Dialog[None]):
         for job in self.services.jobs.under_way:
             job.cancel()
         self.query_one("#stop", Button).disabled = True
-        self._leave("Quitting when the request in flight has ended…")
+        self._leave("Quitting after the current request…")
 
     def _leave(self, title: str) -> None:
         self.query_one("#stay", Button).disabled = True

@@ -18,11 +18,11 @@ from amp_console.sync.queries.request import RequestText, request_text
 from amp_console.text import plural
 
 _STATES = {
-    RequestState.OPEN: "sent; its answer has not come yet",
+    RequestState.OPEN: "sent; no answer yet",
     RequestState.CONFIRMED: "applied",
-    RequestState.VOID: "not applied, or unknown: its users are pending again",
+    RequestState.VOID: "not applied or unknown; its users are pending again",
 }
-REFUSED = "refused, and so not applied: its users were made pending again"
+REFUSED = "refused and not applied; its users are pending again"
 MAX_LENGTH = 2000  # characters of an answer; the ledger keeps no more
 
 
@@ -63,7 +63,7 @@ class RequestView(Dialog[None]):
         """One text to scroll."""
         with VerticalScroll(id="request-text"):
             yield Static(id="request")
-        yield Static(safe_text(("y copies it   Esc closes", MUTED)), id="request-keys")
+        yield Static(safe_text(("y Copy   Esc Close", MUTED)), id="request-keys")
 
     async def on_mount(self) -> None:
         """Read it."""
@@ -79,7 +79,9 @@ class RequestView(Dialog[None]):
         return lines(
             self._facts(self._found),
             safe_text(""),
-            safe_text(("Request", STRONG), ("  (the keys go with it, and are never shown)", MUTED)),
+            safe_text(
+                ("Request", STRONG), ("  (sent with the keys, which are never shown)", MUTED)
+            ),
             *[safe_text(line) for line in self._body(self._found)],
             safe_text(""),
             safe_text(("Answer", STRONG)),
@@ -110,8 +112,8 @@ class RequestView(Dialog[None]):
             return ["It replaced the cohort's content with every wanted user."]
         if found.record.kind is RequestKind.UPLOAD:
             return [
-                "It made a cohort from some of the audience's members; they all go through",
-                "the requests after it once more, which name everyone who is not known.",
+                "It created a cohort from some of the audience's members. Later requests",
+                "add all members once more, and name everyone Amplitude does not know.",
             ]
         return found.body.splitlines()
 

@@ -37,7 +37,7 @@ class TextView(Dialog[None]):
             yield Static(
                 lines(*(safe_text(row, max_length=MAX_LENGTH) for row in self._text.splitlines()))
             )
-        yield Static(safe_text(("y copies it   Esc closes", MUTED)), classes="dialog-keys")
+        yield Static(safe_text(("y Copy   Esc Close", MUTED)), classes="dialog-keys")
 
     def action_copy(self) -> None:
         """Copy the text."""

@@ -47,8 +47,10 @@ class TroubleDialog(Dialog[None]):
 
     def box(self) -> ComposeResult:
         """The list, and how to use it."""
-        yield Grid(COLUMNS, glyphs=self.services.glyphs, empty="The scene is still being set.")
-        yield Static(safe_text(("A number or Enter turns one on or off. Esc closes.", MUTED)))
+        yield Grid(COLUMNS, glyphs=self.services.glyphs, empty="The demo is still being prepared.")
+        yield Static(
+            safe_text(("Press a number or Enter to turn one on or off. Esc closes.", MUTED))
+        )
         yield Static(id="told")
         yield Static(id="handling")
 

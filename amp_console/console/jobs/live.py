@@ -31,7 +31,7 @@ Alarm = Callable[[Alert], None]
 class LiveJob(Job):
     """One live session, from its start to its report."""
 
-    GIVEN_UP = "Ended before the last answers came. The users they were about are pending."
+    GIVEN_UP = "Ended before the last answers arrived. The users in those requests are pending."
     EXPECTED = (*KNOWN, CannotBind)
 
     def __init__(

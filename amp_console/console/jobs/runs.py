@@ -51,7 +51,7 @@ O_co = TypeVar("O_co", bound=RunOperation, covariant=True)
 class RunJob(Job, Generic[O_co]):
     """One run, from its start to its report."""
 
-    GIVEN_UP = "Stopped before the last answer came. The users it was about are pending."
+    GIVEN_UP = "Stopped before the last answer arrived. The users in that request are pending."
 
     def __init__(self, session: Session, operation: O_co, timing: Timing, publish: Publish) -> None:
         super().__init__(session, publish)

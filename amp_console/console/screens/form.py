@@ -130,9 +130,9 @@ class FormScreen(BaseScreen):
             return
         question = Confirm(
             "Discard changes?",
-            ["What you entered here is not saved yet."],
+            ["Your changes are not saved."],
             yes="Discard",
-            no="Stay here",
+            no="Keep editing",
             is_danger=True,
         )
         self.app.push_screen(question, lambda is_meant: go() if is_meant else None)

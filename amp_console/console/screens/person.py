@@ -44,12 +44,12 @@ TONES = {
     PersonVerdict.BROKEN: "bad",
 }
 ASK = """\
-Type a User ID or an Amplitude ID above, exactly as it is, and press Enter."""
+Type a User ID or an Amplitude ID above, exactly as in the events, and press Enter."""
 UNKNOWN = """\
 No event contains this identifier.
 
-It is matched exactly: capital letters, leading zeros and blanks count.
-If it is right, then no file that was imported says anything about this
+Identifiers must match exactly, including capitals, leading zeros and spaces.
+If it is right, no imported file says anything about this
 person: import the events, or look for their other identifier.
 
 Press A to ask Amplitude whether it knows them."""
@@ -124,7 +124,7 @@ Amplitude's user search whether it knows the identifier."""
 
     def _entitle(self) -> None:
         panel, many = self.query_one("#where"), len(self._answers)
-        known = f"Known in {plural(many, 'audience')}" if many else "Known nowhere"
+        known = f"Known in {plural(many, 'audience')}" if many else "Not found"
         panel.border_title = known if self._text else ""
         self.query_one("#list").styles.height = many + 1 if many else "1fr"  # with the header
 

@@ -24,12 +24,12 @@ COLUMNS = (
     Column("Size", 9, right=True),
     Column("Changed", 16, rank=1),
 )
-NOTHING = "Nothing here by that name."
+NOTHING = "No file with this name."
 FORMATS = (
     "NDJSON or JSON (also .gz), the CSV of the AWS S3 destination, an audience's CSV download."
 )
-NEEDS_KEY = "A complete snapshot is of one audience: give its key."
-WHOLE = "This CSV download is complete: those who are not in it have left"
+NEEDS_KEY = "A complete snapshot lists one audience: enter its key."
+WHOLE = "This CSV download is complete: members it does not list have left"
 
 
 class ImportForm(Vertical):
@@ -53,7 +53,9 @@ class ImportForm(Vertical):
         yield Static(id="named")
         with Horizontal(classes="field"):
             yield Static("Audience", classes="label")
-            yield Input(placeholder="its key; empty: every audience in the events", id="key")
+            yield Input(
+                placeholder="its key; leave empty for every audience in the events", id="key"
+            )
         yield Tick(WHOLE, id="whole")
         with Horizontal(classes="buttons"):
             yield Button(with_key("Cancel", "esc"), id="close", compact=True)

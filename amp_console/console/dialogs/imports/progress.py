@@ -146,5 +146,5 @@ class ImportPane(Vertical):
 
 def _hint(job: ImportJob) -> str:
     if job.is_ending:
-        return "Stopping after this part. What was read is kept."
-    return "Esc leaves it going on; i under Audiences leads back here."
+        return "Stopping after this part. Everything read so far is kept."
+    return "Esc keeps it running; i under Audiences comes back here."

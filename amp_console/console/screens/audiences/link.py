@@ -34,16 +34,16 @@ COLUMNS = (
 )
 LOADING = "Asking Amplitude for its cohorts…"
 NONE = """\
-Amplitude lists no static cohort in this project.
+This project has no static cohorts in Amplitude.
 
-Press n to let the next sync make one."""
+Press n to have the next sync create one."""
 UNREACHABLE = """\
-The cohorts could not be had from Amplitude; nothing was changed.
+Could not load cohorts from Amplitude. Nothing was changed.
 
 {why}
 
 Press r to try again."""
-ABOUT = "Static cohorts only: others are computed, and can't be synced to."
+ABOUT = "Only static cohorts are listed: the others are computed, and can't be synced to."
 
 
 class LinkScreen(BaseScreen):
@@ -54,12 +54,12 @@ class LinkScreen(BaseScreen):
 Amplitude's static cohorts: those whose members were uploaded. Enter links the audience to the one
 under the cursor.
 
-Who is in such a cohort is unknown until people were delivered. The next sync adds all members of
-the audience, and removes those who left the audience. No one else who is in the cohort is
-touched. One cohort should follow one audience: two would undo each other's work."""
+Its members are unknown until people are delivered. The next sync adds all members of the audience,
+and removes people who left it. Other members of the cohort are not touched. Link a cohort to one
+audience only: two would undo each other's changes."""
     CSS_PATH = "link.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("n", "make_new", "Have a new one made", id="link.new"),
+        Binding("n", "make_new", "Create a new one", id="link.new"),
         Binding("r", "reload", "Ask again", id="link.reload"),
         Binding("slash", "filter", "Filter", key_display="/", id="filter"),
         Binding("y", "copy", "Copy the row", show=False, id="copy"),
@@ -160,13 +160,13 @@ touched. One cohort should follow one audience: two would undo each other's work
             if (reason := super().disabled_reason(action)) is not None:
                 return reason
             if self.audience is None:
-                return "The audience is still being read."
+                return "The audience is still loading."
         if action == "make_new" and self.audience and self.audience.cohort_id is None:
-            return "The audience is not linked: the next sync makes a new cohort anyway."
+            return "The audience is not linked: the next sync creates a new cohort anyway."
         if action == "reload" and self._is_asking:
-            return "Amplitude is being asked."
+            return "Amplitude has not answered yet."
         if action in {"filter", "copy"} and not self._cohorts:
-            return "There is nothing in the list yet."
+            return "The list is empty."
         return None
 
     def on_grid_opened(self) -> None:
@@ -183,7 +183,7 @@ touched. One cohort should follow one audience: two would undo each other's work
         known = self.audience
         assert known is not None
         if known.cohort_id == cohort.id and known.broken is None:
-            self.services.notifications.post("The audience is linked to this cohort already.")
+            self.services.notifications.post("The audience is already linked to this cohort.")
             return
         if not await self.app.push_screen_wait(self._question(known, cohort)):
             return
@@ -191,8 +191,8 @@ touched. One cohort should follow one audience: two would undo each other's work
         changed = await audience_changes.apply(self.services, known, requested)
         if changed is not None:
             self.services.notifications.post(
-                f"“{clean(changed.name)}” is linked to “{_name(cohort)}”. Nothing was sent: "
-                "the next sync adds all members."
+                f"“{clean(changed.name)}” is linked to “{_name(cohort)}”. Nothing was sent. The "
+                "next sync adds all members."
             )
             self.action_back()
 
@@ -202,22 +202,22 @@ touched. One cohort should follow one audience: two would undo each other's work
             safe_text(f"“{_name(cohort)}”, a cohort {size}."),
             safe_text(""),
             safe_text(
-                "Who is in it is unknown until people are delivered. The next sync adds all "
-                "members of the audience, and removes those who left it. No one else is touched."
+                "Its members are unknown until people are delivered. The next sync adds all "
+                "members of the audience, and removes people who left it. No one else is touched."
             ),
         ]
         others = [item for item in self._linked_to(cohort.id) if item.id != known.id]
         if others:
             names = ", ".join(f"“{clean(other.name)}”" for other in others)
-            warning = f"It follows {names} already: two audiences undo each other's work."
+            warning = f"It is already linked to {names}: two audiences undo each other's changes."
             told += [safe_text(""), safe_text((warning, WARN))]
         if known.cohort_id is not None and known.cohort_id != cohort.id:
             before = clean(known.linked_name or known.cohort_id)
             told += [
                 safe_text(""),
-                safe_text(f"The cohort it follows now, “{before}”, stays as it is."),
+                safe_text(f"The cohort linked now, “{before}”, stays as it is."),
             ]
-        yes = "Link it all the same" if others else "Link"
+        yes = "Link anyway" if others else "Link"
         return Confirm(f"Link “{clean(known.name)}”?", told, yes=yes, is_danger=bool(others))
 
     def action_make_new(self) -> None:

@@ -42,7 +42,7 @@ No audience yet.
 
 Audiences appear by themselves from the events that Segment Engage sends.
 Press i to import a file of events: NDJSON or JSON (also .gz), the CSV of the
-AWS S3 destination, or an audience's CSV download. Nothing is sent by importing."""
+AWS S3 destination, or an audience's CSV download. Importing sends nothing."""
 OPENING = "Opening…"
 NO_CONNECTION = """\
 No Amplitude project is connected.
@@ -197,7 +197,7 @@ What needs attention comes first. Press v to save filter, order and columns as a
 
     def disabled_reason(self, action: str) -> str | None:
         if action == "work" and self.services.jobs.sync is None:
-            return "No sync was started since the console was opened. Past ones: press 3."
+            return "No sync has run since the console was opened. For past runs press 3."
         return super().disabled_reason(action)
 
     def on_grid_opened(self) -> None:
@@ -285,7 +285,7 @@ def _enabled_ids(known: Iterable[AudienceSummary]) -> tuple[int, ...]:
 
 def _opening(demo: DemoSession | None) -> str:
     """What is said until the connection is open; a demo fills its ledger meanwhile."""
-    return OPENING if demo is None else f"Setting the scene… {demo.progress():.0%}"
+    return OPENING if demo is None else f"Preparing the demo… {demo.progress():.0%}"
 
 
 async def _go_to(home: AudiencesScreen, name: str) -> None:

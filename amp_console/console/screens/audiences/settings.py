@@ -32,24 +32,22 @@ from amp_console.sync.queries.status import AudienceSummary, audience_summary
 from amp_console.text import clean
 from amp_console.values import IdType
 
-SEED = "none: a search at Amplitude finds one"
+SEED = "none: amp-console searches Amplitude for one"
 HINTS = {
-    "id-type": "User ID, when Amplitude identifies users by the same ID as Segment's userId. "
-    "Amplitude ID, to match by Amplitude's own number: events must carry it.",
-    "cohort-name": "The name of the cohort that the next sync makes. A cohort that is there "
-    "already keeps its name.",
-    "owner": "The login email of the owner of a new cohort in Amplitude. A cohort that is "
-    "there already keeps its owner.",
-    "seed": "Amplitude makes no empty cohort: while the audience has no member, this user is put "
-    "in and removed again. A User ID that Amplitude knows.",
-    "enabled": "Syncs of all audiences skip those that are switched off. Events are read all the "
-    "same.",
+    "id-type": "User ID if Amplitude identifies users by the same ID as Segment's userId. "
+    "Amplitude ID to match by Amplitude's own number, which events must carry.",
+    "cohort-name": "The name of the cohort that the next sync creates. An existing cohort keeps "
+    "its name.",
+    "owner": "The login email of the owner of a new cohort. An existing cohort keeps its owner.",
+    "seed": "Amplitude can't create an empty cohort. If the audience has no members, this user "
+    "creates it and is removed again. A User ID that Amplitude knows.",
+    "enabled": "Sync all skips disabled audiences. Their events are still read.",
 }
 LINKS = {
-    Link.CREATED: "made by amp-console",
-    Link.EXISTING: "there before: others may be in it",
-    Link.NONE: "not linked yet: the next sync makes a cohort",
-    Link.UNLINKED: "unlinked: the next sync makes a new cohort",
+    Link.CREATED: "created by amp-console",
+    Link.EXISTING: "existing: others may be in it",
+    Link.NONE: "not linked yet: the next sync creates a cohort",
+    Link.UNLINKED: "unlinked: the next sync creates a new cohort",
 }
 
 
@@ -58,14 +56,14 @@ class AudienceSettings(FormScreen):
 
     NAME = "Settings of an audience"
     HELP = """\
-What is set for this audience alone. A field that is left empty takes the default, which is
-in it in grey; "override" marks what you set.
+Settings of this audience alone. An empty field takes the default, which is
+shown in grey; "override" marks what you set.
 
-Switching the ID type of an audience that was synced takes its people out under the old identifier
-and puts them in under the new one; you are told how many before anything is kept.
+If you switch the ID type of an audience that was synced, the next sync removes its people by the
+old identifier and adds them by the new one. The console shows how many before it saves anything.
 
-Link chooses an existing cohort of Amplitude's. Unlink forgets the cohort, which stays in Amplitude
-as it is, and lets the next sync make a new one."""
+Link chooses an existing cohort in Amplitude. Unlink forgets the cohort, which stays in Amplitude
+as it is, and the next sync creates a new one."""
     CSS_PATH = "settings.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("f3", "link", "Link…", key_display="F3", id="audience.link"),
@@ -90,8 +88,8 @@ as it is, and lets the next sync make a new one."""
                 yield _line("cohort-name", "Cohort name")
                 yield _line("owner", "Cohort owner")
                 yield _line("seed", "Seed user", SEED)
-                enabled = yes_no(True, "skip it", "include it", glyphs=glyphs, id="enabled")
-                yield Field("Syncs of all", enabled, id="field-enabled")
+                enabled = yes_no(True, "skip", "include", glyphs=glyphs, id="enabled")
+                yield Field("Sync all", enabled, id="field-enabled")
             yield Static(id="hint")
         with Vertical(id="cohort", classes="panel") as panel:
             panel.border_title = "Cohort"
@@ -148,7 +146,11 @@ as it is, and lets the next sync make a new one."""
         if known.cohort_id is None:
             return facts([("cohort", safe_text((LINKS[known.link], MUTED)))], 10)
         size = self.services.figures.sizes.get(known.cohort_id)
-        there: Part = f"{size:,} in Amplitude" if size is not None else ("u at home asks", MUTED)
+        there: Part = (
+            f"{size:,} in Amplitude"
+            if size is not None
+            else ("press u under Audiences to check", MUTED)
+        )
         rows: list[tuple[str, Content | str]] = [
             ("cohort", safe_text(known.linked_name or known.cohort_id, max_length=50)),
             ("id", safe_text(known.cohort_id, (f"  {LINKS[known.link]}", MUTED))),
@@ -178,7 +180,7 @@ as it is, and lets the next sync make a new one."""
             if (reason := super().disabled_reason(action)) is not None:
                 return reason
             if self._standing is None:
-                return "The audience is still being read."
+                return "The audience is still loading."
         if action == "unlink" and self._standing and self._standing.audience.cohort_id is None:
             return "The audience is not linked to a cohort."
         return None

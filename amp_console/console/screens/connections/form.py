@@ -40,7 +40,7 @@ Keys and App ID: Amplitude {to} Settings {to} Projects {to} your project {to} Ge
 Both keys can be pasted at once: two lines, the API Key first."""
 NOT_SAVED = "Not saved. Fix the marked fields."
 TESTING = "Testing the keys…"
-LATER = "Switch to it when the work under way is over."
+LATER = "Switch to it when the current work has finished."
 STORING = "Saving…"
 TOUCHES_NOTHING = "Test only reads the cohort list."
 
@@ -51,12 +51,12 @@ class ConnectionForm(FormScreen):
     NAME = "Connection"
     BELONGS_TO = MainScreen.CONNECTIONS
     HELP = """\
-An Amplitude project: where it is, who owns new cohorts, and the keys to it.
+An Amplitude project: its region, the owner of new cohorts, and its keys.
 
 API Key, Secret Key and App ID (there called "Project ID") are in Amplitude under Settings,
 Projects, your project, General. Paste both keys at once, one on each line, into either field.
 
-The keys are tested before they are kept, and kept in your system's keyring only: never in a
+The keys are tested before they are saved, and saved in your system's keyring only, never in a
 file. Up, down and Tab go from field to field; left, right and space choose."""
     CSS_PATH = "form.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -249,7 +249,7 @@ file. Up, down and Tab go from field to field; left, right and space choose."""
         else:
             return False
         question = Confirm(
-            f"Use {label} instead?", [outcome.text], yes=f"Use {label}", no="Leave it as it is"
+            f"Use {label} instead?", [outcome.text], yes=f"Use {label}", no="Keep it"
         )
         if not await self.app.push_screen_wait(question):
             return False
@@ -322,13 +322,15 @@ def _fields(known: Connection | None, hint: str, glyphs: Glyphs) -> ComposeResul
     regions = [(str(item), item.label) for item in Region]
     yield Field("Region", Choice(regions, region, glyphs=glyphs, id="region"), id="field-region")
     is_read_only = bool(known and known.read_only)
-    words = "Read and write", "Read-only: nothing is ever sent"
+    words = "Read and write", "Read-only: never send anything"
     yield Field("Mode", yes_no(is_read_only, *words, glyphs=glyphs, id="read-only"))
     words = "Same as audience", 'Prefix with "[Segment] "'
     has_prefix = bool(known and known.prefix)
     yield Field("Cohort names", yes_no(has_prefix, *words, glyphs=glyphs, id="prefix"))
     url = (known.base_url if known else None) or ""
-    base = _line("base-url", "Base URL", url, "instead of the region's: a proxy, the simulator")
+    base = _line(
+        "base-url", "Base URL", url, "instead of the region's, e.g. a gateway or the simulator"
+    )
     base.display = bool(url)
     yield base
 
@@ -336,7 +338,7 @@ def _fields(known: Connection | None, hint: str, glyphs: Glyphs) -> ComposeResul
 def _save_untested(outcome: KeyCheckResult) -> Confirm:
     return Confirm(
         "Save without testing?",
-        [outcome.text, "", "The keys are kept as they are. Test them later: press 5, then t."],
+        [outcome.text, "", "The keys are saved as they are. To test them later press 5, then t."],
         yes="Save untested",
         no="Don't save",
     )

@@ -21,10 +21,10 @@ from amp_console.values import Credentials, Region
 if TYPE_CHECKING:
     from amp_console.amplitude.client import AmplitudeClient
 
-AS_BEFORE = "The keys are where they were."
-IN_MEMORY = "The keys work for this session only: they are not saved anywhere."
-NOT_KEPT = "The keys are not kept: they are asked for when you switch to the connection."
-FROM_ENVIRONMENT = "The keys come from the environment, and were not stored."
+AS_BEFORE = "The stored keys are unchanged."
+IN_MEMORY = "The keys are used for this session only, and are not saved."
+NOT_KEPT = "The keys are not saved. The console asks for them when you switch to the connection."
+FROM_ENVIRONMENT = "The keys came from the environment and were not stored."
 OVERRIDDEN = "While AMP_CONSOLE_API_KEY is set, the environment's keys are used instead."
 
 
@@ -189,7 +189,8 @@ def _accepted(connection: Connection, accepted: KeysAccepted) -> KeyCheckResult:
     named = ", ".join(map(str, found[:5]))
     return KeyCheckResult(
         KeyVerdict.OTHER_APP,
-        f"The keys work, but their cohorts belong to App ID {named}: new cohorts may be refused.",
+        f"The keys work, but their cohorts belong to App ID {named}, so Amplitude may refuse new "
+        "cohorts.",
         "app-id",
         app_id=found[0] if len(found) == 1 else None,
     )

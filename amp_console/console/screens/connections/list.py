@@ -57,7 +57,7 @@ class ConnectionsScreen(BaseScreen):
 Each connection is one Amplitude project with its own ledger of audiences. Enter switches to it.
 
 Keys are kept in your system's keyring only. Where it is locked or there is none, keys can be
-used until you quit. Deleting a connection deletes its keys from the keyring, and looks that they
+used for this session. Deleting a connection deletes its keys from the keyring, and checks that they
 are gone; its ledger file stays.
 
 Read-only keeps everyone from sending or changing anything by accident."""
@@ -170,7 +170,8 @@ Read-only keeps everyone from sending or changing anything by accident."""
             self.services.navigate(Visit(MainScreen.AUDIENCES))
         elif self.services.jobs.is_busy:
             self.services.notifications.post(
-                "A sync or an import is under way. Switch when it is over: press w at home.",
+                "A sync or an import is running. Switch when it has finished: press w under "
+                "Audiences.",
                 "warning",
             )
         else:
@@ -238,7 +239,7 @@ Read-only keeps everyone from sending or changing anything by accident."""
         session = self.services.sessions.of_connection(connection)
         if session is not None:
             session.change(changed)
-        on, off = "is read-only now: nothing is sent", "may send and change things now"
+        on, off = "is read-only now: nothing is sent", "can send and change things now"
         self.services.notifications.post(f"“{connection.name}” {on if changed.read_only else off}.")
         self.services.publish_ledger_change()
 
@@ -251,7 +252,7 @@ Read-only keeps everyone from sending or changing anything by accident."""
             return
         if self.services.sessions.of_connection(current) is not None and self.services.jobs.is_busy:
             self.services.notifications.post(
-                "A sync or an import of this connection is under way. Nothing was deleted.",
+                "A sync or an import of this connection is running. Nothing was deleted.",
                 "warning",
             )
             return
@@ -311,7 +312,7 @@ Read-only keeps everyone from sending or changing anything by accident."""
             return
         if left:
             services.notifications.post(
-                "They are still there: your keyring is locked, or refuses.", "warning"
+                "They are still there: your keyring is locked or denies access.", "warning"
             )
         else:
             services.notifications.post(

@@ -53,7 +53,7 @@ class MappingScreen(FormScreen):
     HELP = """\
 The same two paths as in the mapping of Segment's destination. User ID is where an event carries
 Segment's user ID, nearly always $.userId. Amplitude ID is where it carries Amplitude's own number
-for the person; leave it empty if your events carry none.
+for the person. Leave it empty if your events carry none.
 
 A path is written as in Segment: $.traits.amplitude_id, $.context.externalIds[0].id, or
 $.traits['odd.key']. What it finds in the sample event is shown at once; paste an event of your
@@ -78,7 +78,7 @@ own over the sample to be sure."""
                 yield Field("User ID", user, id=f"field-{USER_ID}")
                 other = Input(
                     known.amplitude_id_path or "",
-                    placeholder="none, or such as $.traits.amplitude_id",
+                    placeholder="empty, or e.g. $.traits.amplitude_id",
                     id=AMPLITUDE_ID,
                     select_on_focus=False,
                 )
@@ -88,7 +88,7 @@ own over the sample to be sure."""
                 panel.border_title = "Sample event: paste one of yours"
                 yield TextArea(SAMPLE, id="event", highlight_cursor_line=False)
             with VerticalScroll(id="found", classes="panel", can_focus=False) as panel:
-                panel.border_title = "What is found in it"
+                panel.border_title = "Result"
                 yield Static(id="found-text")
 
     def on_mount(self) -> None:
@@ -172,7 +172,7 @@ def _wrong(path: str) -> str | None:
     try:
         FieldPath.parse(path)
     except MappingError:
-        return "Not a path. Write it as in Segment: $.traits.id"
+        return "Not a path. Write it as in Segment, e.g. $.traits.id"
     return None
 
 
@@ -180,7 +180,7 @@ def _told(mapping: FieldMapping | None, text: str) -> Content:
     if mapping is None:
         return safe_text(("Correct the path first.", MUTED))
     if len(text) > LARGEST_SAMPLE:
-        return safe_text(("This is too much for a sample: paste a single event.", BAD))
+        return safe_text(("This is too large for a sample. Paste a single event.", BAD))
     try:
         trial = try_mapping(mapping, text)
     except ValueError as error:
@@ -190,7 +190,7 @@ def _told(mapping: FieldMapping | None, text: str) -> Content:
 
 def _rows(trial: Trial, *, has_other: bool) -> list[tuple[str, Content | str]]:
     audience = trial.audience
-    nothing: Part = ("nothing usable there", MUTED)
+    nothing: Part = ("nothing usable", MUTED)
     other: Part = trial.amplitude_id or (nothing if has_other else ("no path is set", MUTED))
     is_taken = audience is not None and not trial.verdict.startswith(("filtered", "invalid"))
     return [

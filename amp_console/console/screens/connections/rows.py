@@ -20,10 +20,10 @@ No connection yet.
 
 Press n to connect an Amplitude project. You need its API Key and Secret Key,
 its App ID, and the email of the owner of new cohorts."""
-NO_KEYS = "It has no keys stored."
+NO_KEYS = "No keys are stored."
 STILL_THERE = (
-    "Its keys are still in your keyring, which did not let them be deleted. Press K to try again; "
-    "so does every later change of keys."
+    "Its keys are still in your keyring, which denied the deletion. Press K to try again; every "
+    "later change of keys tries again, too."
 )
 
 
@@ -62,8 +62,8 @@ def where_keys_are(services: Services, connection: Connection) -> str:
 def detail(services: Services, connection: Connection, test: Part | None) -> Content:
     """Lay out one connection; `test` says what its last test came to."""
     ledger = services.environment.folders.ledger(connection.id)
-    names = '"[Segment] " before the name' if connection.prefix else "the audience's name"
-    mode: Part = ("read-only: nothing is sent", WARN) if connection.read_only else "may send"
+    names = "[Segment] and the audience's name" if connection.prefix else "the audience's name"
+    mode: Part = ("read-only: nothing is sent", WARN) if connection.read_only else "read and write"
     is_open = services.sessions.of_connection(connection) is not None
     state = "open now" if is_open else "Enter switches to it"
     paths = " or ".join(filter(None, (connection.user_id_path, connection.amplitude_id_path)))
@@ -84,4 +84,4 @@ def told_after(connection: Connection, waiting: tuple[str, ...]) -> tuple[str, b
         return NO_KEYS, True
     if connection.keyring_item in waiting:
         return STILL_THERE, False
-    return "Its keys are gone from your keyring: a look for them found nothing.", True
+    return "Its keys are gone from your keyring (checked).", True

@@ -154,7 +154,7 @@ file and line. E writes what is shown into a CSV file."""
         if action == "everything" and self._rejected.scope == RejectedFilter():
             return "These are the errors of all audiences."
         if action == "sync" and not self.session.retried:
-            return "Retry some users first: they become pending, and a sync delivers them."
+            return "Retry some users first. They become pending, and a sync delivers them."
         if action == "request":
             user = self._rejected.detail.user
             return None if user and user.request_id else "No request ever carried this user."
@@ -164,7 +164,7 @@ file and line. E writes what is shown into a CSV file."""
 
     def _reason_not_to_retry(self) -> str | None:
         if self._is_invalid:
-            return "An event that can't be read can't be retried: mend it, and import the file."
+            return "Invalid events can't be retried. Fix them, and import the file again."
         if self._rejected.split.is_entered and not self._rejected.detail.is_rejected:
             return "This user is not rejected any more: they were retried meanwhile."
         if self._rejected.is_empty:

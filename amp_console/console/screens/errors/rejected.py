@@ -39,7 +39,7 @@ No one is rejected.
 
 Users that Amplitude skips or refuses are listed here, with the reason.
 """
-ONLY_HERE = "\nThese are the errors of one audience or run: press A for all of them."
+ONLY_HERE = "\nThis list is limited to one audience or run. Press A for all errors."
 EVERYTHING = 1 << 62  # as a limit
 
 

@@ -21,18 +21,17 @@ from amp_console.text import plural
 
 ADVICE = {
     Reason.UNKNOWN: (
-        "Amplitude has never seen this identifier. It may appear later, when the user shows up "
-        "in its events: then retry (R). If it should know it, check whether Amplitude identifies "
-        "users by the same ID as Segment, and whether case and leading zeros are the same."
+        "Amplitude has never seen this identifier. It may appear later, with the user's first "
+        "event: then retry (R). If Amplitude should know the user, check that it identifies users "
+        "by the same ID as Segment, with the same case and leading zeros."
     ),
     Reason.REFUSED: (
-        "Amplitude refused every request that held this identifier, and took the others; why, in "
-        "its words, is above. Correct the identifier at its source, or retry (R) once it is "
-        "allowed."
+        "Amplitude refused every request with this identifier, and accepted the others. Its "
+        "reason is above. Correct the identifier at its source, or retry (R) once it is allowed."
     ),
     Reason.NO_IDENTIFIER: (
         "The events of this person carry no identifier of the type the audience is matched by. "
-        "Say where events carry it (field mapping: m on the audiences), import the events again, "
+        "Say where events carry it (press m under Audiences), import the events again, "
         "or change the audience's ID type."
     ),
 }
@@ -95,7 +94,7 @@ class RejectedUserDetail(VerticalScroll):
             return safe_text((NO_USER, MUTED))
         blocks = [self._facts(user), safe_text("")]
         if self._now is not None and not self.is_rejected:
-            blocks += [safe_text(("By now", STRONG)), safe_text(self._now.sentence, max_length=900)]
+            blocks += [safe_text(("Now", STRONG)), safe_text(self._now.sentence, max_length=900)]
         else:
             blocks += [
                 safe_text(("What to do", STRONG)),
@@ -137,7 +136,10 @@ class RejectedUserDetail(VerticalScroll):
         status = f"status {record.status}" if record.status is not None else "no answer came"
         users = plural(record.size, "user")
         rows: list[tuple[str, Content | str]] = [
-            ("request", f"{record.id} of run {record.run_id}, with {users} (Enter shows it whole)"),
+            (
+                "request",
+                f"{record.id} of run {record.run_id}, with {users} (press Enter to see it)",
+            ),
             ("answer", f"{status}, sent {at(record.sent_at)}"),
         ]
         return [self._laid_out(rows), *_answer(record.answer, user.id)]

@@ -25,7 +25,8 @@ from amp_console.sync.delivery.retry import retry, retry_these
 from amp_console.text import clean, plural
 
 NOTHING_TO_SEND = (
-    "There is nothing to send for them: map the identifier (m on the audiences), and import the "
+    "There is nothing to send for them: map the identifier (press m under Audiences), and import "
+    "the "
     "events again."
 )
 NAMED = 3  # audiences that are named; of more only the number is said
@@ -103,7 +104,7 @@ class RetryDialog(Dialog[RetryAnswer | None]):
                 return
             yield Button(with_key("Retry", "y"), id="all", compact=True)
             yield Button(
-                with_key("Retry, plan a sync", "s"), id="sync", variant="primary", compact=True
+                with_key("Retry and plan a sync", "s"), id="sync", variant="primary", compact=True
             )
 
     def on_mount(self) -> None:

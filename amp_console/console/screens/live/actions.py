@@ -20,7 +20,7 @@ from amp_console.sync.live.progress import LiveAudience
 from amp_console.sync.sources.protocols import CannotBind
 from amp_console.text import clean, plural
 
-COHORTS = " Audiences without a cohort get one; cohorts can't be deleted over the API."
+COHORTS = " Audiences without a cohort get one; Amplitude's API can't delete cohorts."
 _VERBS = {
     "end": "end",
     "pause": "pause",
@@ -164,8 +164,8 @@ async def end_if(job: LiveJob, asked: Awaitable[bool | None]) -> None:
 def end_question() -> Confirm:
     """Ask before a session ends."""
     consequences = [
-        "It stops reading events. Changes that are not delivered yet are sent first.",
-        "Paused audiences and those that wait for a cohort stay pending.",
+        "It stops reading events. Pending changes are delivered first.",
+        "Changes of paused audiences, and of those without a cohort, stay pending.",
     ]
     return Confirm("End the live session?", consequences, "End it", "Keep it")
 
@@ -177,7 +177,7 @@ def cohort_question(audience: LiveAudience) -> Confirm | None:
     changes = plural(audience.queue, "change")
     consequences = [
         f"Creates a cohort for “{clean(audience.name)}” and delivers {changes}.",
-        "Cohorts can't be deleted over the API.",
+        "Amplitude's API can't delete cohorts.",
     ]
     return Confirm("Go live?", consequences, "Create the cohort")
 

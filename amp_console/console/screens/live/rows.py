@@ -100,7 +100,7 @@ def _state(work: LiveJob, glyphs: Glyphs) -> tuple[str, str, str]:
     if work.is_over:
         return glyphs.ring, "ended", MUTED
     if work.is_ending:
-        return glyphs.live, "ending: delivering what is pending first", WARN
+        return glyphs.live, "ending: delivering pending changes", WARN
     if work.is_paused:
         return glyphs.half, "paused: events are read, nothing is sent", WARN
     return glyphs.live, "live" if work.snapshot else "starting", ACCENT
@@ -319,7 +319,7 @@ def own_change_row(number: int, change: LiveChange, glyphs: Glyphs) -> Row:
     return Row(number, row.cells[:-1])
 
 
-HOW_TO_END = safe_text(("To end a session, end its process. w opens its requests.", MUTED))
+HOW_TO_END = safe_text(("To end this session, end its process. w opens its requests.", MUTED))
 
 
 def other_line(run: Run, glyphs: Glyphs) -> Content:

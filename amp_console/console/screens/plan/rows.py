@@ -97,12 +97,12 @@ def headline(plan: Plan) -> Content:
 def nothing(plan: Plan) -> str:
     """Say that nothing would be sent, and why."""
     if not plan.audiences:
-        return "There is nothing to send: no audience is chosen."
+        return "Nothing to send: no audience is chosen."
     if any(audience.obstacle and not audience.is_idle for audience in plan.audiences):
         return "Nothing can be sent: see the reasons above."
     if len(plan.audiences) == 1:
-        return "There is nothing to send: the cohort is what the audience is."
-    return "There is nothing to send: every cohort is what its audience is."
+        return "Nothing to send: the cohort equals the audience."
+    return "Nothing to send: every cohort equals its audience."
 
 
 def detail(audience: AudiencePlan) -> Content:
@@ -111,7 +111,11 @@ def detail(audience: AudiencePlan) -> Content:
     if audience.obstacle:
         parts.append((audience.obstacle, BAD))
     elif audience.creates:
-        parts += [f'makes the cohort "{audience.cohort_name}"', ", owned by ", audience.owner_email]
+        parts += [
+            f'creates the cohort "{audience.cohort_name}"',
+            ", owned by ",
+            audience.owner_email,
+        ]
         parts.append(f", from users matched by {audience.id_type.label}.")
     elif audience.is_idle:
         parts.append("nothing to send.")
@@ -126,7 +130,7 @@ def detail(audience: AudiencePlan) -> Content:
 
 def _of_members(audience: AudiencePlan) -> str:
     return (
-        f"; {audience.remove:,} of {plural(audience.in_cohort, 'member')} leave"
+        f"; {audience.remove:,} of {plural(audience.in_cohort, 'member')} are removed"
         if audience.remove
         else ""
     )

@@ -127,11 +127,11 @@ s, y or Enter sends it. Esc goes back with nothing sent."""
     def disabled_reason(self, action: str) -> str | None:
         """Why the plan can't be sent."""
         if action == "watch" and self.services.jobs.sync is None:
-            return "No sync was started since the console was opened. Past ones: press 3."
+            return "No sync has run since the console was opened. For past runs press 3."
         if action != "send":
             return None
         if self._plan is None:
-            return "The plan is still being read."
+            return "The plan is still loading."
         if (reason := super().disabled_reason(action)) is not None:
             return reason
         if not any(plan_rows.can_be_sent(item) for item in self._plan.audiences):
@@ -192,8 +192,8 @@ def _plan_sync(db: Db, connection: Connection, audience_ids: tuple[int, ...]) ->
 
 def _under_way() -> Confirm:
     return Confirm(
-        "A sync is under way",
-        ["The console carries out one sync at a time. Nothing of this plan was sent."],
+        "A sync is running",
+        ["The console runs one sync at a time. Nothing of this plan was sent."],
         yes="Watch it",
         no="Stay here",
     )
@@ -201,15 +201,15 @@ def _under_way() -> Confirm:
 
 def _large_removal(large: list[AudiencePlan]) -> Confirm:
     rows = [
-        f"{item.remove:,} of {plural(item.in_cohort, 'member')} leave the cohort "
+        f"{item.remove:,} of {plural(item.in_cohort, 'member')} are removed from the cohort "
         f'"{item.cohort_name}".'
         for item in large
     ]
     only = large[0]
-    yes = f"Take {only.remove:,} out" if len(large) == 1 else "Take them out"
+    yes = f"Remove {only.remove:,}" if len(large) == 1 else "Remove them"
     return Confirm(
-        "Take most members out?",
-        [*rows, "", "If that is not what happened in Segment, look at the events first."],
+        "Remove most members?",
+        [*rows, "", "If this is not what happened in Segment, check the events first."],
         yes=yes,
         is_danger=True,
     )

@@ -31,7 +31,7 @@ from amp_console.console.widgets.split import Split
 from amp_console.ledger.comparisons import Comparison
 from amp_console.text import plural
 
-EMPTY = "No audience is switched on. Press t on the audiences to switch one on."
+EMPTY = "Every audience is disabled. Press t under Audiences to enable one."
 
 
 class ReconcileAllScreen(BaseScreen):
@@ -39,10 +39,10 @@ class ReconcileAllScreen(BaseScreen):
 
     NAME = "Reconcile several"
     HELP = """\
-c compares the marked audiences, or all of the list: each costs one of the month's downloads, and
-at most four are exported at a time. The table says how each went, and keeps it.
+c compares the marked audiences, or all of the list. Each uses one of the month's downloads, and
+at most four are exported at a time. The table keeps each result.
 
-p puts right what differs, in the marked audiences or all of them, once you have seen the plan.
+p repairs the differences of the marked audiences, or of all, once you have seen the plan.
 Enter opens one audience, with everyone who differs."""
     CSS_PATH = "all_view.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -171,16 +171,16 @@ Enter opens one audience, with everyone who differs."""
         if action not in {"compare", "repair"}:
             return None
         if self._is_busy:
-            return "A comparison or a repair is under way already: wait for it, or cancel it."
+            return "A comparison or a repair is already running. Wait for it, or cancel it."
         if not self._chosen:
-            return "None of them has a cohort yet: a sync makes them."
+            return "None of them has a cohort yet: the next sync creates them."
         return self._reason_not_to_repair() if action == "repair" else None
 
     def _reason_not_to_repair(self) -> str | None:
         if not any(item.comparison for item in self._chosen):
             return "Compare first: press c."
         if not self._different:
-            return "Nothing is known to differ."
+            return "No differences are known."
         if self.session.connection.read_only:
             return refusal(self.session.connection)
         return None
@@ -210,12 +210,12 @@ Enter opens one audience, with everyone who differs."""
                 "warning",
             )
             return
-        left = f"{quota}." if quota else "How many are used is not known."
+        left = f"{quota}." if quota else "The number already used is unknown."
         question = Confirm(
             f"Compare {plural(len(chosen), 'audience')}?",
             [
                 f"This takes {plural(len(chosen), 'download')} of the month's. {left}",
-                "Nothing is sent. What the ledger takes for delivered is set to what is found.",
+                "Nothing is sent. The ledger is corrected to what is found in the cohort.",
             ],
             yes="Compare",
         )

@@ -73,8 +73,8 @@ class ChoiceDialog(Dialog[RepairRequest | None]):
             says = f"{offer.pending:,} of them {are} pending: the next sync sends them, too. {says}"
         yield Static(safe_text(says))
         with Vertical(id="ways"):
-            yield _way("add", f"Add {offer.add:,} who are missing", "a")
-            yield _way("remove", f"Remove {offer.remove:,} who are extra", "r")
+            yield _way("add", f"Add {offer.add:,} missing", "a")
+            yield _way("remove", f"Remove {offer.remove:,} extra", "r")
             yield _way("both", "Both", "b")
             if offer.can_replace:
                 yield _way("replace", "Replace the whole content in one upload", "u")
@@ -145,7 +145,7 @@ def _says(plan: RepairPlan) -> list[str | Content]:
     name = f"“{plan.cohort_name}”"
     if plan.replace:
         add, remove = plural(plan.add, "user"), plural(plan.removals, "user")
-        says = f"Uploads the whole content of {name} anew: adds {add}, removes {remove}."
+        says = f"Uploads the whole content of {name} again: adds {add}, removes {remove}."
     else:
         add, remove = plural(plan.add, "user"), plural(plan.remove, "user")
         says = f"Adds {add} to {name} and removes {remove} from it."

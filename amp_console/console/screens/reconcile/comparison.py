@@ -16,13 +16,13 @@ from amp_console.ledger.comparisons import Comparison, DifferenceKind, Resolved
 NEVER = """\
 Not compared yet.
 
-Press c to read the cohort from Amplitude and compare it with the audience. That takes a minute \
-or more, sends nothing, and costs one of the month's downloads."""
+Press c to read the cohort from Amplitude and compare it with the audience. This takes a minute \
+or more, sends nothing, and uses one of the month's downloads."""
 NO_COHORT = """\
 It has no cohort yet, so there is nothing to compare.
 
-A sync makes one, or link it to a cohort that is there: press l on the audiences."""
-EQUAL = "No differences: the cohort holds exactly its audience."
+The next sync creates one, or press l under Audiences to link an existing one."""
+EQUAL = "No differences: the cohort equals its audience."
 
 
 class ComparisonPanel(Vertical):

@@ -4,7 +4,7 @@ from amp_console.console.jobs.reconcile import ReconcileJob
 from amp_console.ledger.audiences import Audience
 from amp_console.ledger.comparisons import Comparison, DifferenceKind
 
-BUSY = "A comparison or a repair is under way already: wait for it, or cancel it."
+BUSY = "A comparison or a repair is already running. Wait for it, or cancel it."
 NOT_COMPARED = "Compare first: press c."
 
 
@@ -23,9 +23,9 @@ def reason_in_comparison(
         if latest is not None and not latest.is_over:
             return BUSY
         if audience is not None and audience.cohort_id is None:
-            return "It has no cohort yet: a sync makes one."
+            return "It has no cohort yet: the next sync creates one."
     if action == "run" and run_id is None:
-        return "Nothing was done here since the console was opened. Past runs: press 3."
+        return "Nothing has run here since the console was opened. For past runs press 3."
     if action in {"repair", "export", "filter", "person"}:
         return _reason_without_differences(action, comparison)
     return None
@@ -36,6 +36,6 @@ def _reason_without_differences(action: str, comparison: Comparison | None) -> s
         return NOT_COMPARED
     if action == "repair":
         is_equal = comparison.is_equal
-        return "They are equal: there is nothing to repair." if is_equal else None
+        return "They are equal: nothing to repair." if is_equal else None
     has_any = any(comparison.count(kind) for kind in DifferenceKind)
     return None if has_any else "There is no difference to show."

@@ -74,6 +74,6 @@ def _offer(
         sum(plan.remove for plan in plans),
         is_marked=is_marked,
         can_replace=is_single and plans[0].can_replace,
-        quota=str(quota) if quota else "how many are left is not known",
+        quota=str(quota) if quota else "the number left is unknown",
         pending=min(pending, sum(plan.add + plan.remove for plan in plans)),
     )

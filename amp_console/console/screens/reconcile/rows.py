@@ -193,7 +193,7 @@ def headline(comparison: Comparison, resolved: Resolved | None, glyphs: Glyphs) 
     counted = f"{comparison.in_audience:,} in the audience, {comparison.in_cohort:,} in the cohort."
     rows = [safe_text((f"{sign} {word}", f"{STRONG} {style}"), f"  {counted}")]
     if done:
-        prove = "were repaired since. Compare again to prove it."
+        prove = "were repaired since. Compare again to be sure."
         rows.append(
             safe_text((f"  {glyphs.arrow} ", ACCENT), f"{done:,} of {open_:,} differences {prove}")
         )
@@ -256,7 +256,7 @@ def person_row(difference: Difference, glyphs: Glyphs) -> Row:
     elif difference.kind in NAMES and difference.kind in _TONES:
         now = Cell("differs", _TONES[difference.kind])
     else:
-        now = Cell("left alone", "dim")
+        now = Cell("not touched", "dim")
     known = (
         ""
         if difference.prior_state is PriorState.NOTHING

@@ -14,11 +14,9 @@ def doing(work: ReconcileJob, audience_id: int, glyphs: Glyphs) -> Content:
     """What work under way does for an audience just now."""
     now = work.progress_of(audience_id)
     if work.stop.is_asked:
-        return safe_text((f"{glyphs.live} stopping: the request in flight ends first", WARN))
+        return safe_text((f"{glyphs.live} stopping after the current request", WARN))
     if now is None:
-        return safe_text(
-            (f"{glyphs.live} {work.operation.VERB.lower()}: looking for the keys", ACCENT)
-        )
+        return safe_text((f"{glyphs.live} {work.operation.VERB.lower()}: getting the keys", ACCENT))
     wait = ""
     if now.wait_until is not None:
         wait = f" in {max(0, now.wait_until - work.elapsed):.0f} s"

@@ -47,15 +47,15 @@ class ReconcileScreen(BaseScreen):
 
     NAME = "Reconcile"
     HELP = """\
-Comparing reads the whole cohort from Amplitude. It costs one of the month's downloads and sends
-nothing; what the ledger takes for delivered is set to what was found, so the next sync is right.
+Comparing reads the whole cohort from Amplitude. It uses one of the month's downloads and sends
+nothing. The ledger is corrected to what was found, so the next sync is right.
 
 The bar shows who is missing from the cohort, in both, and extra. Below are the kinds of
-differences, and the people of the kind under the cursor. p puts them right: all, or those that
+differences, and the people of the kind under the cursor. p repairs them: all, or those that
 are marked with space. You choose what (add, remove, both), then see the plan and confirm it.
 
 L compares with a list instead: Segment's CSV download of the audience, or a file with one
-identifier to a line. E writes the differences into a file. w shows the requests of the run."""
+identifier per line. E writes the differences into a file. w shows the requests of the run."""
     CSS_PATH = "view.tcss"
     NEEDS: ClassVar = {"repair": {Need.WRITABLE}}
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -261,7 +261,9 @@ identifier to a line. E writes the differences into a file. w shows the requests
 
     def action_list(self) -> None:
         """Compare with a list of members."""
-        question = "Which list? Segment's CSV of the audience, or one identifier to a line."
+        question = (
+            "List to compare with: Segment's CSV of the audience, or one identifier per line."
+        )
         asked = ask_path("Compare with a list", question, "", "Compare").asked(self.services)
 
         async def compare_with_list() -> None:
@@ -302,6 +304,6 @@ identifier to a line. E writes the differences into a file. w shows the requests
             before = [(key, "before", found)]
             return await aside(write_differences, request.path, before, exact=request.exact)
 
-        question = "Save as CSV, or NDJSON by the name's end (replaces an existing file):"
+        question = "Save as .csv or .ndjson (replaces an existing file):"
         title, name = "Export the differences", "differences.csv"
         self.run_worker(export_to(self.services, title, question, name, write))

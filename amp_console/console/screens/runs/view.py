@@ -34,7 +34,7 @@ class RunScreen(BaseScreen):
 How far every audience is, how fast, and what it waits for. Leaving does not stop the run: w under
 Audiences leads back here, and the line on top shows how far it is.
 
-Pause lets the request in flight end and sends nothing more until you go on. Cancel ends the run
+Pause finishes the current request and sends nothing more until you resume. Cancel ends the run
 the same way; users not delivered stay pending, and the next sync continues from there.
 
 Enter on an audience shows its requests alone; Enter on a request shows it whole. Enter on a
@@ -149,9 +149,9 @@ reason shows the users who were rejected for it."""
             if not self.is_live:
                 return _not_ours(self._view)
             if self._job is not None and self._job.is_ending:
-                return "The run is ending already: it waits for the request in flight."
+                return "The run is already ending: it waits for the current request."
         if action in {"errors", "log"} and (self._view is None or self._view.run_id is None):
-            return "The run has not begun."
+            return "The run has not started."
         return super().disabled_reason(action)
 
     def action_pause(self) -> None:
@@ -228,7 +228,7 @@ def _cancel_question(view: RunView | None) -> Confirm:
     return Confirm(
         "Cancel this run?",
         [
-            "The request in flight ends first. What is delivered stays delivered.",
+            "The current request finishes first. Everything delivered stays delivered.",
             f"{plural(left, 'user')} not delivered yet stay pending for the next sync.",
         ],
         yes="Cancel the run",
