@@ -81,7 +81,9 @@ async def test_who_has_no_identifier_was_never_sent(harness: ConsoleHarness) -> 
     connect_with_audiences(harness, unidentified)
     async with harness.open() as pilot:
         await open_user(pilot, "n11")
-        await until_shown(pilot, "why           No Amplitude ID in the event", "carry no identifier")
+        await until_shown(
+            pilot, "why           No Amplitude ID in the event", "carry no identifier"
+        )
         assert "tries" not in picture(pilot)
         await pilot.press("R")
         await until_shown(pilot, "Nothing to send")
