@@ -25,7 +25,7 @@ from amp_console.sync.delivery.retry import retry, retry_these
 from amp_console.text import clean, plural
 
 NOTHING_TO_SEND = (
-    "There is nothing to send for them: map the identifier (press m under Audiences), and import "
+    "Nothing to send for them: map the identifier (press m under Audiences), and import "
     "the "
     "events again."
 )
