@@ -43,11 +43,16 @@ class Figures:
         asked_at = self._clock.now
         try:
             async with await session.client() as client:
-                self.sizes, self.sizes_at = await cohorts.sizes(client), asked_at
+                found = await cohorts.sizes(client)
         except KNOWN as error:
             self._notifications.post(str(error), "error")
         else:
-            self._changed()
+            self.note_sizes(found, asked_at)
+
+    def note_sizes(self, found: dict[str, int | None], asked_at: int) -> None:
+        """Show sizes that Amplitude was asked for at `asked_at`, microseconds since 1970."""
+        self.sizes, self.sizes_at = found, asked_at
+        self._changed()
 
     async def update_quota(self) -> None:
         """Ask how many of the month's downloads are used; asking costs none."""

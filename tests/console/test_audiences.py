@@ -202,8 +202,9 @@ async def test_marks_choose_several(harness: ConsoleHarness) -> None:
         assert len(place.chosen) == 1
 
 
+@pytest.mark.parametrize("keys", [("u",), ("l", "escape")])
 async def test_sizes_are_asked_for_with_the_list_and_a_drift_is_seen(
-    harness: ConsoleHarness,
+    harness: ConsoleHarness, keys: tuple[str, ...]
 ) -> None:
     connect_with_audiences(harness)
     world = harness.simulator.world
@@ -215,10 +216,12 @@ async def test_sizes_are_asked_for_with_the_list_and_a_drift_is_seen(
     async with harness.open() as pilot:
         await until_shown(pilot, LAPSED)
         before = len(harness.simulator.requests)
-        await pilot.press("u")
+        await pilot.press(keys[0])
+        await until(pilot, lambda: harness.simulator.requests[before:])
+        await until(pilot, lambda: services(pilot).figures.sizes)
+        await pilot.press(*keys[1:])
         await until_shown(pilot, "▲ differs by 6")
         assert [seen.call for seen in harness.simulator.requests[before:]] == ["list"]
-        console(pilot).screen.query_one(Grid).go_to(3)
 
 
 async def test_the_command_line_may_name_an_audience(harness: ConsoleHarness) -> None:

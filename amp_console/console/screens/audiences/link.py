@@ -103,6 +103,7 @@ audience only: two would undo each other's changes."""
         self._is_asking, self._cohorts = True, None
         grid.show_notice(RowsState.LOADING, LOADING)
         self._show()
+        asked_at = self.services.clock.now
         try:
             async with await self.session.client() as client:
                 found = await static_cohorts(client)
@@ -110,6 +111,8 @@ audience only: two would undo each other's changes."""
             grid.show_notice(RowsState.FAILED, UNREACHABLE.format(why=error))
         else:
             self._cohorts = {item.id: item for item in found}
+            sizes = {item.id: item.size for item in found}
+            self.services.figures.note_sizes(sizes, asked_at)
         finally:
             self._is_asking = False
         self._show()

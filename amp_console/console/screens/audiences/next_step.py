@@ -6,7 +6,7 @@ from amp_console.sync.queries.status import AudienceSummary, State, Status
 from amp_console.text import plural
 
 _STEPS = {
-    Status.BROKEN: "Press l to link it to another cohort, or e to unlink it.",
+    Status.BROKEN: "Press l to link another cohort, or unlink it in its settings (e).",
     Status.DIFFERS: "Press r to compare the cohort with the audience, and repair it.",
     Status.REJECTED: "Press x to see who was rejected and why.",
     Status.UNCERTAIN: "Nothing to do yet: a later sync confirms them again.",

@@ -91,7 +91,8 @@ class RetryDialog(Dialog[RetryAnswer | None]):
         many, only = self._summary.many, self._only
         rows = [safe_text(consequence) for consequence in _consequences(self._summary)]
         if only is not None:
-            which = f"The cursor is on “{clean(only, 60)}”; the list has {plural(many, 'user')}."
+            can_be = f"{plural(many, 'user')} of the list can be retried"
+            which = f"The cursor is on “{clean(only, 60)}”; {can_be}."
             rows = [safe_text(which), *rows]
         yield Static(lines(*rows))
         with Horizontal(classes="buttons"):
