@@ -1,5 +1,7 @@
 """The cheat sheet fits the screen, and in jump mode a letter leads anywhere."""
 
+from collections import Counter
+
 import pytest
 from textual.widgets import Input
 
@@ -26,7 +28,7 @@ def test_keys_stand_beside_each_other_where_there_is_room() -> None:
 
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 36)])
-async def test_all_keys_of_every_screen_are_seen_at_once(
+async def test_all_keys_of_every_screen_that_work_are_seen_at_once_and_once_only(
     harness: ConsoleHarness, size: tuple[int, int]
 ) -> None:
     connect_with_audiences(harness, broken_events)
@@ -41,6 +43,10 @@ async def test_all_keys_of_every_screen_are_seen_at_once(
             await until(pilot, lambda: any(keys.region for keys in sheet.query("#keys")))  # noqa: B023
             keys = sheet.query_one("#keys").region
             assert sheet.query_one("#help").region.contains_region(keys), place
+            rows = [row for section in sheet.sections for row in section.rows]
+            twice = [key for key, count in Counter(row.key for row in rows).items() if count > 1]
+            assert not twice, f"{place}: {twice} in {rows}"
+            assert "Make trouble" not in [row.what for row in rows]
             await pilot.press("escape")
             await until(pilot, lambda: not isinstance(pilot.app.screen, HelpScreen))
 

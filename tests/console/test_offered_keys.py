@@ -1,6 +1,5 @@
-"""The keys that a list offers work there, and the help names each key once."""
+"""The keys that a list offers work there."""
 
-from collections import Counter
 from functools import partial
 
 import pytest
@@ -8,11 +7,10 @@ from textual.app import App, ComposeResult
 from textual.pilot import Pilot
 
 from amp_console.console.commands import screen_commands
-from amp_console.console.dialogs.help import HelpScreen
 from amp_console.console.screens.base import BaseScreen
 from amp_console.console.widgets.grid import Cell, Column, Grid, Row, rows_or_pages
 from amp_console.console.widgets.grid.rows import MAX_SORTED
-from tests.console.harness import ConsoleHarness, console, services, until, until_shown
+from tests.console.harness import ConsoleHarness, services, until, until_shown
 from tests.console.sample_audiences import GHOSTS, broken_events, connect_with_audiences
 from tests.console.test_footers import walk
 
@@ -115,25 +113,6 @@ async def test_a_list_that_comes_page_by_page_keeps_its_rows_and_offers_no_order
         await pilot.press("O")
         assert grid.rows.descending
         assert len(grid.rows) == MAX_SORTED
-
-
-async def test_the_help_names_each_key_once_and_only_those_that_work(
-    harness: ConsoleHarness,
-) -> None:
-    connect_with_audiences(harness, broken_events)
-    async with harness.open(size=(120, 60)) as pilot:
-        async for place in walk(pilot):
-            if place in {"ConnectionForm", "AudienceSettings", "PersonScreen", "MappingScreen"}:
-                continue  # a question mark is typed into their fields
-            console(pilot).action_help()
-            await until(pilot, lambda: isinstance(pilot.app.screen, HelpScreen))
-            assert isinstance(pilot.app.screen, HelpScreen)
-            rows = [row for section in pilot.app.screen.sections for row in section.rows]
-            await pilot.press("escape")
-            await until(pilot, lambda: not isinstance(pilot.app.screen, HelpScreen))
-            twice = [key for key, count in Counter(row.key for row in rows).items() if count > 1]
-            assert not twice, f"{place}: {twice} in {rows}"
-            assert "Make trouble" not in [row.what for row in rows]
 
 
 async def test_outside_the_demo_the_palette_has_no_trouble(harness: ConsoleHarness) -> None:
