@@ -32,7 +32,7 @@ SUB_SCREENS = {
     "ReconcileScreen": MainScreen.AUDIENCES,
     "ReconcileAllScreen": MainScreen.AUDIENCES,
     "RunScreen": MainScreen.RUNS,
-    "RejectedUserScreen": MainScreen.ERRORS,
+    "ReplayScreen": MainScreen.RUNS,
     "ConnectionForm": MainScreen.CONNECTIONS,
     "MappingScreen": MainScreen.CONNECTIONS,
 }
