@@ -26,7 +26,7 @@ async def test_going_on_leaves_the_sync_alone(
     async with harness.open() as pilot:
         await start_sync(pilot, "rate limited")
         await pilot.press("ctrl+q")
-        await until_shown(pilot, "A sync is running: 2 users not delivered yet.")
+        await until_shown(pilot, "A sync is under way: 2 users not delivered yet.")
         await pilot.press("enter")  # going on has the focus
         assert not isinstance(pilot.app.screen, QuitDialog)
 
@@ -113,7 +113,7 @@ async def test_an_import_is_stopped_and_what_was_read_is_kept(
             await pilot.press("ctrl+q")
             await until_shown(pilot, "Events are being imported", "everything delivered or read is")
             await pilot.press("s")
-            await until_shown(pilot, "Quitting when")
+            await until_shown(pilot, "The current request finishes")
         await until(pilot, lambda: pilot.app._exit)
     with harness.workspace(connection) as workspace:
         assert workspace.ledger.read(outstanding, workspace.audience()).add == 1
