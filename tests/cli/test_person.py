@@ -45,7 +45,7 @@ def test_the_document_holds_the_facts(synced: Operator, tmp_path: Path) -> None:
     document = ended.document
     (found,) = document.pop("audiences")
     assert document == {"id": "ghost-1", "known_to_amplitude": None}
-    assert found.pop("sentence").startswith("Rejected, operation add (run 1)")
+    assert found.pop("sentence").startswith("The addition was rejected (run 1)")
     assert found.pop("cohort_id")
     assert found == {
         "audience": "shoppers",

@@ -95,7 +95,7 @@ async def test_groups_lead_to_users_and_users_to_everything(harness: ConsoleHarn
         await pilot.press("enter")
         await until_shown(pilot, "Request ", "memberships")
         await pilot.press("escape", "p")
-        await until_shown(pilot, "Rejected, operation add (run 1)")
+        await until_shown(pilot, "The addition was rejected (run 1)")
         await pilot.press("escape")
         await until_shown(pilot, "skipped_ids")
         await pilot.press("escape")

@@ -376,7 +376,7 @@ async def test_keys_that_do_nothing_say_why(harness: ConsoleHarness, tmp_path: P
             pilot,
             "amp-console was started with --read-only.",
             "No live session here: there is nothing to end.",
-            "No session was begun since the console was opened.",
+            "No live session has run since the console was opened.",
         )
 
 

@@ -38,7 +38,7 @@ async def test_it_can_be_asked_from_anywhere(harness: ConsoleHarness) -> None:
         for place in ("2", "3", "6"):
             await pilot.press(place)
             await pilot.press("f", *"ghost-1", "enter")
-            await until_shown(pilot, "Rejected, operation add")
+            await until_shown(pilot, "The addition was rejected")
 
 
 @pytest.mark.parametrize("away", [(), ("enter",)], ids=["answers", "run"])
@@ -116,7 +116,7 @@ async def test_what_is_shown_is_copied(harness: ConsoleHarness) -> None:
         await pilot.press("f", *"ghost-1", "enter")
         await until_shown(pilot, "after 1 try")
         await pilot.press("y")
-        await until(pilot, lambda: "Rejected, operation add" in console(pilot).clipboard)
+        await until(pilot, lambda: "The addition was rejected" in console(pilot).clipboard)
         assert "line 4 of events-3.ndjson" in console(pilot).clipboard
 
 

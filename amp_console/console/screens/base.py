@@ -185,7 +185,7 @@ class BaseScreen(Screen[None]):
         self.query(Grid).first().filter(needle)
 
     def action_copy(self) -> None:
-        """Copy the row under the cursor, of the grid that has the focus."""
+        """Copy the row under the cursor."""
         grid = self.focused if isinstance(self.focused, Grid) else self.query(Grid).first()
         row = grid.row
         if row is not None:

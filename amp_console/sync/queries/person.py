@@ -144,6 +144,9 @@ def _leaves(record: PersonRecord) -> str:
     )
 
 
+_CHANGE = {Operation.ADD: "addition", Operation.REMOVE: "removal"}
+
+
 def _rejected(record: PersonRecord) -> str:
     assert record.rejection is not None
     why, tries = record.rejection, record.rejection.tries
@@ -153,7 +156,7 @@ def _rejected(record: PersonRecord) -> str:
         Reason.REFUSED: "Check what Amplitude says about the identifier, then retry.",
     }.get(why.code, "")
     return (
-        f"Rejected{times}, operation {why.operation}{_by_run(record)}: "
+        f"The {_CHANGE[why.operation]} was rejected{times}{_by_run(record)}: "
         f"{why.reason}. {todo}".rstrip()
     )
 

@@ -60,7 +60,7 @@ audience only: two would undo each other's changes."""
     CSS_PATH = "link.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("n", "make_new", "Create a new one", id="link.new"),
-        Binding("r", "reload", "Ask again", id="link.reload"),
+        Binding("r", "reload", "Reload", id="link.reload"),
         Binding("slash", "filter", "Filter", key_display="/", id="filter"),
         Binding("y", "copy", "Copy the row", show=False, id="copy"),
     ]

@@ -56,7 +56,7 @@ class AudiencesScreen(BaseScreen):
 
     NAME = "Audiences"
     HELP = """\
-Every audience that was read from Engage's events, with the cohort it is synced to.
+Every audience found in the events of Segment Engage, with the cohort it is synced to.
 
 Members are the people who belong in the cohort. Pending are those still to be added (+) and
 removed (−). Rejected are those Amplitude skipped or refused, each with the reason under Errors.

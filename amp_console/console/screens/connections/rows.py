@@ -68,7 +68,7 @@ def detail(services: Services, connection: Connection, test: Part | None) -> Con
     state = "open now" if is_open else "Enter switches to it"
     paths = " or ".join(filter(None, (connection.user_id_path, connection.amplitude_id_path)))
     rows: list[tuple[str, Content | str]] = [
-        ("state", safe_text(state, ("  mode ", MUTED), mode)),
+        ("state", safe_text(state, ("  access ", MUTED), mode)),
         ("owner", safe_text(connection.owner_email, ("  new cohorts get ", MUTED), names)),
         ("identifiers", safe_text(paths, max_length=120)),
         ("ledger", safe_text(str(ledger), max_length=200)),

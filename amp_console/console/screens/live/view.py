@@ -36,7 +36,7 @@ NOTHING = """\
 No live session.
 
 Press n to follow a folder or a growing file, l to receive Segment's webhooks, or both.
-What arrives is in its cohort seconds later, as long as the console is open.
+Changes reach their cohorts within seconds, as long as the console is open.
 
 For long sessions run amp-console watch or listen; their progress shows here."""
 
@@ -231,7 +231,7 @@ for them beside the sources."""
 
     def disabled_reason(self, action: str) -> str | None:
         if action == "run" and self._run_id() is None:
-            return "No session was begun since the console was opened. Past ones: press 3."
+            return "No live session has run since the console was opened. For past runs press 3."
         current = self._current if action in actions.OF_AUDIENCE else None
         reason = actions.disabled_reason(self._job, current, action)
         return reason or super().disabled_reason(action)

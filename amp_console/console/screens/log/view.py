@@ -46,12 +46,12 @@ class LogScreen(BaseScreen):
     NAME = "Log"
     BELONGS_TO = MainScreen.EVENTS
     HELP = """\
-Everything that was done with this connection, the newest first: imports with their counts, runs,
+Everything done with this connection, newest first: imports with their counts, runs,
 comparisons, repairs, live sessions, changed settings and keys, and backups, from this console and
-from other processes. What consoles told you is among it. It is kept when the console quits.
+from other processes, and what consoles said. It is kept when the console quits.
 
 Enter opens the run, comparison or audience of a line, or shows a line whole. t shows one kind of
-lines alone, / those with a text. Y copies and E exports all that are shown; with marked lines,
+line only, / filters by text. Y copies and E exports all that are shown; with marked lines,
 Y copies those. v shows any line whole."""
     CSS_PATH = "view.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -215,7 +215,7 @@ Y copies those. v shows any line whole."""
         self._lines.open_filter()
 
     def action_kind(self, steps: int) -> None:
-        """Show the next kind of lines alone; after the last one, all."""
+        """Show only the next kind of line; after the last one, all."""
         bar = self.query_one(KindBar)
         bar.post_message(KindBar.GroupChosen(bar.after(steps)))
 

@@ -52,8 +52,8 @@ class RunsScreen(BaseScreen):
     NAME = "Runs"
     BELONGS_TO = MainScreen.RUNS
     HELP = """\
-Every sync, comparison and repair there was, from this console and from the command line. Rejected
-counts users that run could not deliver; under Errors are those who are rejected now.
+Every sync, comparison and repair, from this console and from the command line. Rejected counts the
+users that run could not deliver; Errors lists those who are rejected now.
 
 The run under the cursor is shown beside the list or below it, with its audiences, requests and
 rejected users. Enter goes there, and Esc back; w opens the run alone, to pause or cancel it, and p

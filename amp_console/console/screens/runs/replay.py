@@ -47,16 +47,16 @@ class ReplayScreen(BaseScreen):
     HELP = """\
 A finished run again, from its request log. Nothing is sent, and nothing changes.
 
-Space plays and pauses, + and - change the speed, the arrows left and right go back and forth, and 0
-starts again. The chart shows users delivered over time, failed requests and waits. The log knows
-each request with its answer; what an audience waited for is read from the answer before."""
+Space plays and pauses, + and - change the speed, the left and right arrows go back and forward,
+and 0 starts again. The chart shows users delivered over time, failed requests and waits. The log
+knows each request and its answer. Why an audience waited is taken from the answer before it."""
     CSS_PATH = "replay.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("space", "play", "Play / pause", key_display="space", id="replay.play"),
         Binding("plus,equals_sign", "speed(1)", "Faster", key_display="+", id="replay.faster"),
         Binding("minus", "speed(-1)", "Slower", key_display="-", id="replay.slower"),
         Binding("left", "seek(-1)", "Back", key_display="←", priority=True, id="replay.back"),
-        Binding("right", "seek(1)", "Forth", key_display="→", priority=True, id="replay.forth"),
+        Binding("right", "seek(1)", "Forward", key_display="→", priority=True, id="replay.forth"),
         Binding("0", "restart", "From the start", id="replay.restart"),
     ]
 
