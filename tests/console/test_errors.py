@@ -162,7 +162,7 @@ async def test_what_cannot_be_retried_says_why(harness: ConsoleHarness) -> None:
         await pilot.press("j")
         await until_shown(pilot, "12 users")
         await pilot.press("R")
-        await until_shown(pilot, "There is nothing to send for them")
+        await until_shown(pilot, "Nothing to send for them")
 
 
 async def test_invalid_events_are_listed_with_file_and_line(harness: ConsoleHarness) -> None:

@@ -299,7 +299,7 @@ async def test_webhooks_are_received(harness: ConsoleHarness) -> None:
         await pilot.press("4")
         await until_shown(pilot, "No live session.")
         await pilot.press("L")
-        await until_shown(pilot, "Listen on address", "can't be deleted")
+        await until_shown(pilot, "Listen on address", "can't delete cohorts")
         await answer(pilot, "nowhere")
         await until_shown(pilot, "Enter an address and a port, e.g. 127.0.0.1:8766.")
         await answer(pilot, f"127.0.0.1:{port}")

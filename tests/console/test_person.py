@@ -71,7 +71,7 @@ async def test_amplitude_is_asked_when_one_wants_it(harness: ConsoleHarness) -> 
     async with harness.open() as pilot:
         await until_shown(pilot, GHOSTS)
         await pilot.press("f", *"ghost-1", "enter")
-        await until_shown(pilot, "Rejected")
+        await until_shown(pilot, "was rejected")
         await pilot.press("A")
         await until_shown(pilot, "Amplitude does not know this identifier")
         await pilot.press("slash", "home", "delete", *"x", "enter", "A")
@@ -125,7 +125,7 @@ async def test_an_answer_about_somebody_else_is_not_shown(harness: ConsoleHarnes
     async with harness.open() as pilot:
         await until_shown(pilot, GHOSTS)
         await pilot.press("f", *"ghost-1", "enter")
-        await until_shown(pilot, "Rejected")
+        await until_shown(pilot, "was rejected")
         harness.simulator.faults.set([Rule(Slow(0.3))])
         await pilot.press("A")
         await until_shown(pilot, "Asking Amplitude…")

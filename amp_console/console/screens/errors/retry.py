@@ -25,8 +25,7 @@ from amp_console.sync.delivery.retry import retry, retry_these
 from amp_console.text import clean, plural
 
 NOTHING_TO_SEND = (
-    "Nothing to send for them: map the identifier (press m under Audiences), and import "
-    "the "
+    "Nothing to send for them: map the identifier (press m under Audiences), and import the "
     "events again."
 )
 NAMED = 3  # audiences that are named; of more only the number is said
