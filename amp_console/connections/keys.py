@@ -32,8 +32,7 @@ def _checked(what: str, text: str) -> Secret:
         raise ValueError(f"The {what} is empty.")
     if not _VISIBLE_ASCII.fullmatch(key):
         raise ValueError(
-            f"The {what} contains a space, or a character that no key has. Copy it again from "
-            "Amplitude."
+            f"The {what} contains a space, or a character no key has. Copy it again from Amplitude."
         )
     return Secret(key)
 

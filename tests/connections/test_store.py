@@ -321,7 +321,7 @@ def test_a_file_from_a_windows_editor_is_read(store: ConnectionStore, file: Path
         ("connections = 3", "connections: Expected `object`, got `int`"),
         ("forgotten = [1]", r"forgotten\[0\]: Expected `str`, got `int`"),
         (SHOP.replace("= 1", '= "1"'), r"connections\.shop\.app_id: Expected `int`, got `str`"),
-        (SHOP.replace("= 1", "= 0"), r"connections\.shop: app_id may only a whole number above 0"),
+        (SHOP.replace("= 1", "= 0"), r"connections\.shop: app_id must be a whole number above 0"),
         (SHOP.replace("app_id = 1", ""), r"connections\.shop: .*missing required field `app_id`"),
         (SHOP.replace("Shop", "S\\u001b[2Jp"), r"connections\.shop: The name contains"),
         (SHOP.replace("@", " at "), r"connections\.shop: That isn't an email address"),

@@ -115,6 +115,20 @@ class Terminal:
         """Wait until all these texts are seen."""
         self.until(lambda: all(text in self.picture for text in texts))
 
+    def type_until_shown(self, keys: str, *texts: str) -> None:
+        """Type keys until these texts are seen: a question ignores keys while it opens."""
+
+        def is_shown() -> bool:
+            if all(text in self.picture for text in texts):
+                return True
+            self.type(keys)
+            end = time.monotonic() + 0.5
+            while time.monotonic() < end and self.read(0.05):
+                pass
+            return all(text in self.picture for text in texts)
+
+        self.until(is_shown)
+
     def ended(self) -> int:
         """Wait until the program has ended, and return its status."""
         end = time.monotonic() + PATIENCE

@@ -154,7 +154,7 @@ async def test_a_sync_waits_for_its_keys_and_one_can_quit_all_the_same(
         await until(pilot, lambda: isinstance(pilot.app.screen, WaitingDialog))
         await pilot.press("ctrl+q")
         await until(pilot, lambda: isinstance(pilot.app.screen, QuitDialog))
-        await until_shown(pilot, "A sync is running")
+        await until_shown(pilot, "is under way")
         await pilot.click("#stop")
         await until(pilot, lambda: not pilot.app.is_running)
 

@@ -86,7 +86,7 @@ async def test_a_long_line_is_whole_below_and_on_enter(
     assert "process 71 on desk" in picture(pilot)
     await until_shown(pilot, "long.")
     await pilot.press("enter")
-    await until_shown(pilot, "Esc closes")
+    await until_shown(pilot, "Esc Close")
     await pilot.press("y")
     await until(pilot, lambda: pilot.app.clipboard == LONG)
 
