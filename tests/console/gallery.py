@@ -46,7 +46,8 @@ from tests.console.headless import rendered
 NOW = 1_795_608_000_000_000  # 2026-11-25T12:00:00Z, microseconds since 1970
 HOME = Path("/tmp")  # noqa: S108  # its length is seen in pictures, so it must not differ
 READING = {  # groups of workers; others may wait for an answer
-    "ask", "detail", "events", "load", "look", "page", "people", "requests", "states", "users",
+    "ask", "counts", "detail", "events", "lines", "listing", "load", "look", "page", "people",
+    "requests", "states", "users", "views",
 }  # fmt: skip
 SAMPLE = "amp-console-pictures-0000000"
 

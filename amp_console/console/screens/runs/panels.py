@@ -91,8 +91,15 @@ class ProgressPanel(Vertical):
             self.screen.size,
         )
         room = grid.size.width or size.width - 4
-        sizes = [grid.fitting.width_of(at, room) for at in (run_rows.BAR, run_rows.DOING)]
-        grid.show([run_rows.audience_row(line, glyphs, *sizes) for line in view.lines])
+
+        def sizes() -> list[int]:
+            return [grid.fitting.width_of(at, room) for at in (run_rows.BAR, run_rows.DOING)]
+
+        for _ in range(2):  # the names of the first rows may take room from the bars
+            drawn = sizes()
+            grid.show([run_rows.audience_row(line, glyphs, *drawn) for line in view.lines])
+            if sizes() == drawn:
+                break
         most = max(2, min(size.height, self._room or size.height) // 3)
         grid.styles.height = min(len(view.lines), most) + 1
         self._show_doing()
