@@ -22,6 +22,7 @@ from amp_console.console import LaunchOptions
 from amp_console.console.app import ConsoleApp
 from amp_console.console.appearance import DARK, LIGHT
 from amp_console.console.jobs.live import LiveJob, paths
+from amp_console.console.jobs.speed import Speed
 from amp_console.console.widgets.grid import Grid
 from amp_console.demo import SimulatedSession
 from amp_console.demo.dataset import LAPSED, NEWSLETTER, SHOPPERS
@@ -209,6 +210,7 @@ async def _led(pilot: Pilot[None], demo: SimulatedSession) -> AsyncIterator[str]
         "Amplitude could not be reached. Check the network, then try again.", "error"
     )
     await _visit(pilot, "6", "could not be reached")
+    await until(pilot, lambda: "could not be reached" in str(pilot.app.screen.query(Grid)[0].row))
     yield "events"
     await _visit(pilot, "1", "11,774")
     async for name in _reconcile(pilot, demo):
@@ -347,6 +349,13 @@ async def _hold_a_sync(pilot: Pilot[None], demo: SimulatedSession) -> None:
     await _visit(pilot, "s", "creates a cohort")
     await pilot.press("y")
     await until_shown(pilot, "trying again in 12 s")
+    work = services(pilot).jobs.sync
+    assert work is not None
+    assert work.snapshot is not None
+    # How many steps were seen, and with that a time left, differs from one painting to the next.
+    work.speeds = [Speed() for _ in work.speeds]
+    for speed, progress in zip(work.speeds, work.snapshot.audiences, strict=True):
+        speed.saw(0.0, progress.done)
     moment = demo.environment.timing.monotonic
     assert isinstance(moment, Moment)
     moment.seconds = 7.0
