@@ -7,8 +7,10 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from time import monotonic
+from typing import Any
 
 from textual.pilot import Pilot
+from textual.screen import Screen
 
 from amp_console.connections import Connection, Folders, Keyring
 from amp_console.console import Environment, LaunchOptions
@@ -122,6 +124,12 @@ async def until(pilot: Pilot[None], condition: Callable[[], object]) -> None:
     while not condition():
         assert monotonic() - begun < PATIENCE, f"never came about on:\n{picture(pilot)}"
         await asyncio.sleep(LOOK_EVERY)
+
+
+async def until_on(pilot: Pilot[None], kind: type[Screen[Any]]) -> None:
+    """Wait until a screen of this kind is in front, laid out, and takes keys."""
+    await until(pilot, lambda: isinstance(pilot.app.screen, kind) and changes(pilot.app.screen))
+    await pilot.pause()
 
 
 async def until_picture(pilot: Pilot[None], condition: Callable[[str], object]) -> None:

@@ -22,7 +22,15 @@ from amp_console.ledger.counts import OtherIdType, other_id_type
 from amp_console.sync.audience_settings import SettingsChange, change
 from amp_console.sync.delivery.plan import plan_sync
 from amp_console.values import IdType
-from tests.console.harness import ConsoleHarness, console, picture, services, until, until_shown
+from tests.console.harness import (
+    ConsoleHarness,
+    console,
+    picture,
+    services,
+    until,
+    until_on,
+    until_shown,
+)
 from tests.console.keyrings import paste, told
 from tests.console.sample_audiences import (
     FRESH,
@@ -90,7 +98,7 @@ async def test_each_field_shows_what_is_used_when_it_is_empty(harness: ConsoleHa
         await paste(pilot, "owner", "noor@acme.example")
         await until_shown(pilot, "override")
         await pilot.press("f2")
-        await until(pilot, lambda: isinstance(pilot.app.screen, AudiencesScreen))
+        await until_on(pilot, AudiencesScreen)
         assert saved(harness, FRESH).owner_email == "noor@acme.example"
         assert last(pilot) == f"Saved the settings of “{FRESH}”."
 
@@ -140,14 +148,14 @@ async def test_another_id_type_is_explained_before_it_is_kept(harness: ConsoleHa
     async with harness.open(size=(80, 24)) as pilot:
         await opened(pilot, known.id)
         await pilot.press("right", "f2")
-        await until(pilot, lambda: isinstance(pilot.app.screen, Confirm))
+        await until_on(pilot, Confirm)
         await until_shown(pilot, "The cohort has 6 members delivered by User ID.")
         await until_shown(pilot, "adds 4 by Amplitude ID", "2 people without")
         await pilot.press("enter")
-        await until(pilot, lambda: isinstance(pilot.app.screen, AudienceSettings))
+        await until_on(pilot, AudienceSettings)
         assert saved(harness).id_type is IdType.USER_ID
         await pilot.press("f2")
-        await until(pilot, lambda: isinstance(pilot.app.screen, Confirm))
+        await until_on(pilot, Confirm)
         await pilot.press("y")
         await until(pilot, lambda: last(pilot).startswith("Saved"))
         assert saved(harness).id_type is IdType.AMPLITUDE_ID
@@ -250,7 +258,7 @@ async def test_another_cohort_is_chosen_from_here(harness: ConsoleHarness) -> No
     async with harness.open() as pilot:
         await opened(pilot, known.id)
         await pilot.press("f3")
-        await until(pilot, lambda: isinstance(pilot.app.screen, LinkScreen))
+        await until_on(pilot, LinkScreen)
         await until_shown(pilot, "this audience")
 
 
@@ -287,9 +295,9 @@ async def test_no_key_leads_away_from_what_was_entered_without_a_question(
         await pilot.press("right", "5")
         await until_shown(pilot, "Discard changes?")
         await pilot.press("n")
-        await until(pilot, lambda: isinstance(pilot.app.screen, AudienceSettings))
+        await until_on(pilot, AudienceSettings)
         await pilot.press("left", "5")
-        await until(pilot, lambda: isinstance(pilot.app.screen, ConnectionsScreen))
+        await until_on(pilot, ConnectionsScreen)
 
 
 async def test_choices_are_made_by_mouse_too(harness: ConsoleHarness) -> None:

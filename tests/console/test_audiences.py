@@ -59,7 +59,7 @@ async def test_what_needs_attention_comes_first(harness: ConsoleHarness) -> None
         await until_shown(pilot, "12", LAPSED)
         grid = pilot.app.screen.query_one(Grid)
         assert order(grid) == [GHOSTS, FRESH, SHOPPERS, LAPSED]
-        assert "Status ↑" in picture(pilot)
+        await until_shown(pilot, "Status ↑")
 
 
 async def test_a_calm_sentence_says_that_everything_is_right(harness: ConsoleHarness) -> None:

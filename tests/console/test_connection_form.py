@@ -20,6 +20,7 @@ from tests.console.harness import (
     services,
     until,
     until_gone,
+    until_on,
     until_shown,
 )
 from tests.console.keyrings import backends, fill, paste, real_keyring, told, use_keyring
@@ -52,7 +53,7 @@ def line(pilot: Pilot[None], name: str) -> Input:
 
 
 async def saved(pilot: Pilot[None]) -> None:
-    await until(pilot, lambda: isinstance(pilot.app.screen, AudiencesScreen))
+    await until_on(pilot, AudiencesScreen)
 
 
 async def test_a_newcomer_is_told_what_is_needed_and_where_it_is(newcomer: ConsoleHarness) -> None:
@@ -216,7 +217,7 @@ async def test_without_a_network_keys_can_be_kept_untested(newcomer: ConsoleHarn
         await pilot.press("f2")
         await until_shown(pilot, "Save without testing?")
         await pilot.press("n")
-        await until(pilot, lambda: isinstance(pilot.app.screen, ConnectionForm))
+        await until_on(pilot, ConnectionForm)
         assert newcomer.environment.connections.all() == ()
         await pilot.press("f2")
         await until_shown(pilot, "Save without testing?")
@@ -239,8 +240,8 @@ async def test_without_a_keyring_keys_can_be_used_until_one_quits(newcomer: Cons
         await until_shown(pilot, "Welcome.")
         await fill(pilot, newcomer)
         await pilot.press("f2")
-        await until(pilot, lambda: isinstance(pilot.app.screen, KeyringQuestion))
-        assert "This machine has no keyring, so nothing was saved." in picture(pilot)
+        await until_on(pilot, KeyringQuestion)
+        await until_shown(pilot, "This machine has no keyring, so nothing was saved.")
         await pilot.press("right", "enter")
         await saved(pilot)
         session = services(pilot).session
@@ -257,7 +258,7 @@ async def test_going_on_without_a_keyring_can_be_declined(newcomer: ConsoleHarne
         await until_shown(pilot, "Welcome.")
         await fill(pilot, newcomer)
         await pilot.press("f2")
-        await until(pilot, lambda: isinstance(pilot.app.screen, KeyringQuestion))
+        await until_on(pilot, KeyringQuestion)
         await pilot.press("escape")
         await until_shown(pilot, "Nothing was saved.")
         assert newcomer.environment.connections.all() == ()
@@ -269,8 +270,8 @@ async def test_a_keyring_that_asks_elsewhere_freezes_nothing(newcomer: ConsoleHa
         await until_shown(pilot, "Welcome.")
         await fill(pilot, newcomer)
         await pilot.press("f2")
-        await until(pilot, lambda: isinstance(pilot.app.screen, WaitingDialog))
-        assert "Waiting for your keyring. It is asking for your password" in picture(pilot)
+        await until_on(pilot, WaitingDialog)
+        await until_shown(pilot, "Waiting for your keyring. It is asking for your password")
         backends.Silent.answered.set()
         await saved(pilot)
         assert newcomer.environment.connections.get("Acme prod").keyring_item
@@ -284,10 +285,10 @@ async def test_waiting_can_be_stopped_and_nothing_is_kept_after_all(
         await until_shown(pilot, "Welcome.")
         await fill(pilot, newcomer)
         await pilot.press("f2")
-        await until(pilot, lambda: isinstance(pilot.app.screen, WaitingDialog))
+        await until_on(pilot, WaitingDialog)
         await pilot.press("enter")
-        await until(pilot, lambda: isinstance(pilot.app.screen, KeyringQuestion))
-        assert "You stopped waiting" in picture(pilot)
+        await until_on(pilot, KeyringQuestion)
+        await until_shown(pilot, "You stopped waiting")
         await pilot.press("escape")
         await until_shown(pilot, "Nothing was changed.")
         backends.Silent.answered.set()
@@ -301,7 +302,7 @@ async def test_one_can_quit_while_the_keyring_waits(newcomer: ConsoleHarness) ->
         await until_shown(pilot, "Welcome.")
         await fill(pilot, newcomer)
         await pilot.press("f2")
-        await until(pilot, lambda: isinstance(pilot.app.screen, WaitingDialog))
+        await until_on(pilot, WaitingDialog)
         await pilot.press("ctrl+q")
         await until(pilot, lambda: not pilot.app.is_running)
         assert newcomer.environment.connections.all() == ()
@@ -390,7 +391,7 @@ async def test_what_was_entered_is_not_lost_by_going_back(newcomer: ConsoleHarne
         await pilot.press("escape")
         await until_shown(pilot, "Discard changes?")
         await pilot.press("n")
-        await until(pilot, lambda: isinstance(pilot.app.screen, ConnectionForm))
+        await until_on(pilot, ConnectionForm)
         assert line(pilot, "name").value == "Acme"
 
 

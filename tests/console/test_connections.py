@@ -21,6 +21,7 @@ from tests.console.harness import (
     until,
     until_gone,
     until_notified,
+    until_on,
     until_shown,
 )
 from tests.console.keyrings import backends, real_keyring, use_keyring
@@ -49,7 +50,7 @@ async def test_with_several_the_operator_chooses_first(harness: ConsoleHarness) 
         await until_shown(pilot, "Acme prod", "Acme staging", "2 connections")
         assert services(pilot).session is None
         await pilot.press("down", "enter")
-        await until(pilot, lambda: isinstance(pilot.app.screen, AudiencesScreen))
+        await until_on(pilot, AudiencesScreen)
         session = services(pilot).session
         assert session is not None
         assert session.connection.name == "Acme staging"
@@ -59,15 +60,15 @@ async def test_with_several_the_operator_chooses_first(harness: ConsoleHarness) 
 
 async def test_without_any_it_says_how_to_make_one(harness: ConsoleHarness) -> None:
     async with harness.open() as pilot:
-        await until(pilot, lambda: isinstance(pilot.app.screen, ConnectionForm))
+        await until_on(pilot, ConnectionForm)
         await pilot.press("escape")
-        await until(pilot, lambda: isinstance(pilot.app.screen, AudiencesScreen))
+        await until_on(pilot, AudiencesScreen)
         await pilot.press("5")
         await until_shown(pilot, "No connection yet.", "Press n to connect")
         await pilot.press("D")
         await until(pilot, lambda: last(pilot) == "There is no connection yet: press n.")
         await pilot.press("n")
-        await until(pilot, lambda: isinstance(pilot.app.screen, ConnectionForm))
+        await until_on(pilot, ConnectionForm)
 
 
 async def test_a_test_says_what_amplitude_says(harness: ConsoleHarness) -> None:
@@ -104,7 +105,7 @@ async def test_read_only_for_this_run_saves_nothing(harness: ConsoleHarness) -> 
         await pilot.press("5")
         await until_shown(pilot, "Acme prod", "READ-ONLY")
         await pilot.press("e")
-        await until(pilot, lambda: isinstance(pilot.app.screen, ConnectionForm))
+        await until_on(pilot, ConnectionForm)
         await pilot.press("f2")
         await until(pilot, lambda: "started with --read-only" in last(pilot))
         await pilot.press("escape")
@@ -211,14 +212,14 @@ async def test_a_hostile_name_steers_nothing(harness: ConsoleHarness) -> None:
         await pilot.press("t")
         await until_shown(pilot, "Amplitude accepted the keys")
         await pilot.press("enter")
-        await until(pilot, lambda: isinstance(pilot.app.screen, AudiencesScreen))
+        await until_on(pilot, AudiencesScreen)
         await pilot.press("5")
-        await until(pilot, lambda: isinstance(pilot.app.screen, ConnectionsScreen))
+        await until_on(pilot, ConnectionsScreen)
         await until_shown(pilot, "[red]trial")
         await pilot.press("D")
         await until_shown(pilot, "Delete “[red]trial [/foo]")
         await pilot.press("escape", "e")
-        await until(pilot, lambda: isinstance(pilot.app.screen, ConnectionForm))
+        await until_on(pilot, ConnectionForm)
         assert HOSTILE not in picture(pilot)
 
 

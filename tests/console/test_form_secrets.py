@@ -12,7 +12,15 @@ from amp_console.console.dialogs.keyring import KeyringQuestion, KeysDialog
 from amp_console.console.screens.connections.form import TESTING, ConnectionForm
 from amp_console.simulator import Answer, Rule, Simulator
 from amp_console.values import Credentials, Secret
-from tests.console.harness import ConsoleHarness, console, picture, services, until, until_shown
+from tests.console.harness import (
+    ConsoleHarness,
+    console,
+    picture,
+    services,
+    until,
+    until_on,
+    until_shown,
+)
 from tests.console.keyrings import backends, fill, paste, use_keyring
 from tests.test_secrets import API_KEY, SECRET_KEY, shapes
 
@@ -101,7 +109,7 @@ async def test_keys_for_this_run_are_written_nowhere(harness: ConsoleHarness) ->
         await until_shown(pilot, "Welcome.")
         await fill(pilot, harness)
         await pilot.press("f2")
-        await until(pilot, lambda: isinstance(pilot.app.screen, KeyringQuestion))
+        await until_on(pilot, KeyringQuestion)
         evidence.take(pilot)
         await pilot.press("right", "enter")
         await until(pilot, lambda: services(pilot).session)
@@ -118,7 +126,7 @@ async def test_typed_keys_are_masked_too(harness: ConsoleHarness) -> None:
     async with harness.open() as pilot:
         await until(pilot, lambda: services(pilot).session)
         await pilot.press("u")
-        await until(pilot, lambda: isinstance(pilot.app.screen, KeysDialog))
+        await until_on(pilot, KeysDialog)
         await paste(pilot, "api-key", API_KEY)
         await paste(pilot, "secret-key", SECRET_KEY)
         await pilot.press("ctrl+c", "ctrl+x")

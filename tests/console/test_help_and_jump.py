@@ -9,7 +9,7 @@ from amp_console.console.dialogs.help import HelpRow, HelpScreen, HelpSection, i
 from amp_console.console.dialogs.imports.dialog import ImportDialog
 from amp_console.console.dialogs.jump import JumpOverlay
 from amp_console.console.screens.audiences.list import AudiencesScreen
-from tests.console.harness import ConsoleHarness, console, until, until_shown
+from tests.console.harness import ConsoleHarness, console, until, until_on, until_shown
 from tests.console.sample_audiences import GHOSTS, broken_events, connect_with_audiences
 from tests.console.test_footers import walk
 
@@ -35,7 +35,7 @@ async def test_all_keys_of_every_screen_that_work_are_seen_at_once_and_once_only
     async with harness.open(size=size) as pilot:
         async for place in walk(pilot):
             console(pilot).action_help()
-            await until(pilot, lambda: isinstance(pilot.app.screen, HelpScreen))
+            await until_on(pilot, HelpScreen)
             sheet = pilot.app.screen
             assert isinstance(sheet, HelpScreen)
             titles = [section.title for section in sheet.sections]
@@ -56,9 +56,9 @@ async def test_a_letter_leads_to_a_place_and_escape_leaves(harness: ConsoleHarne
     async with harness.open(size=(80, 24)) as pilot:
         await until_shown(pilot, GHOSTS)
         await pilot.press("ctrl+o")
-        await until(pilot, lambda: isinstance(pilot.app.screen, JumpOverlay))
+        await until_on(pilot, JumpOverlay)
         await pilot.press("escape")
-        await until(pilot, lambda: isinstance(pilot.app.screen, AudiencesScreen))
+        await until_on(pilot, AudiencesScreen)
         await pilot.press("ctrl+o")
         await until_shown(pilot, GHOSTS)  # it is seen below the letters
         overlay = pilot.app.screen
@@ -81,13 +81,13 @@ async def test_in_a_dialog_a_letter_leads_to_a_field_and_presses_a_button(
     async with harness.open() as pilot:
         await until_shown(pilot, GHOSTS)
         await pilot.press("i")
-        await until(pilot, lambda: isinstance(pilot.app.screen, ImportDialog))
+        await until_on(pilot, ImportDialog)
         dialog = pilot.app.screen
         await until(pilot, lambda: dialog.query_one("#close").region)
         for name, outcome in (("key", "key"), ("close", None)):
             region = dialog.query_one(f"#{name}").region
             await pilot.press("ctrl+o")
-            await until(pilot, lambda: isinstance(pilot.app.screen, JumpOverlay))
+            await until_on(pilot, JumpOverlay)
             overlay = pilot.app.screen
             assert isinstance(overlay, JumpOverlay)
             letter = next(
@@ -99,4 +99,4 @@ async def test_in_a_dialog_a_letter_leads_to_a_field_and_presses_a_button(
                     pilot,
                     lambda: isinstance(pilot.app.focused, Input) and pilot.app.focused.id == "key",
                 )
-        await until(pilot, lambda: isinstance(pilot.app.screen, AudiencesScreen))
+        await until_on(pilot, AudiencesScreen)

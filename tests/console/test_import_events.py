@@ -17,6 +17,7 @@ from tests.console.harness import (
     services,
     until,
     until_notified,
+    until_on,
     until_shown,
 )
 from tests.sync.workspace import event
@@ -34,7 +35,7 @@ def write(path: Path, *events: object) -> Path:
 async def open_dialog(pilot: Pilot[None], path: object, *shown: str) -> None:
     await until(pilot, lambda: services(pilot).session)
     await pilot.press("i")
-    await until(pilot, lambda: isinstance(pilot.app.screen, ImportDialog))
+    await until_on(pilot, ImportDialog)
     await until_shown(pilot, "Audience")
     pilot.app.screen.query_one("#path", Input).value = str(path)
     await until_shown(pilot, *shown)
@@ -241,7 +242,7 @@ async def test_the_dialog_is_left_and_come_back_to_while_reading_goes_on(
             await pilot.press("i")
             await until_shown(pilot, "Opening…")
             await pilot.press("escape")
-            await until(pilot, lambda: isinstance(pilot.app.screen, AudiencesScreen))
+            await until_on(pilot, AudiencesScreen)
             await until_shown(pilot, "» importing")
             writer.write(json.dumps(event("u-1", True)) + "\n")
 

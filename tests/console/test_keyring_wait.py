@@ -10,7 +10,7 @@ from amp_console.console.dialogs.keyring import KeyringQuestion, KeysDialog, Wai
 from amp_console.console.dialogs.quit import QuitDialog
 from amp_console.console.screens.audiences.list import AudiencesScreen
 from amp_console.console.screens.plan.view import PlanScreen
-from tests.console.harness import ConsoleHarness, console, services, until, until_shown
+from tests.console.harness import ConsoleHarness, console, services, until, until_on, until_shown
 from tests.console.keyrings import backends, paste, real_keyring, use_keyring
 from tests.console.sample_audiences import connect_with_audiences
 
@@ -54,10 +54,10 @@ async def test_one_is_told_who_keeps_us_waiting_and_the_answer_ends_it(
     async with resident.open() as pilot:
         await until(pilot, lambda: services(pilot).session)
         await pilot.press("u")
-        await until(pilot, lambda: isinstance(pilot.app.screen, WaitingDialog))
+        await until_on(pilot, WaitingDialog)
         backends.Silent.answered.set()
         await until(pilot, lambda: resident.simulator.requests)
-        await until(pilot, lambda: isinstance(pilot.app.screen, AudiencesScreen))
+        await until_on(pilot, AudiencesScreen)
 
 
 async def test_two_who_want_the_keys_wait_in_one_dialog(resident: ConsoleHarness) -> None:
@@ -66,7 +66,7 @@ async def test_two_who_want_the_keys_wait_in_one_dialog(resident: ConsoleHarness
         await until(pilot, lambda: services(pilot).session)
         for _ in range(2):
             pilot.app.run_worker(services(pilot).figures.update_sizes())
-        await until(pilot, lambda: isinstance(pilot.app.screen, WaitingDialog))
+        await until_on(pilot, WaitingDialog)
         await pilot.pause()
         dialogs = [item for item in pilot.app.screen_stack if isinstance(item, WaitingDialog)]
         assert len(dialogs) == 1
@@ -79,11 +79,11 @@ async def test_whoever_stops_waiting_may_type_the_keys(resident: ConsoleHarness)
     async with resident.open() as pilot:
         await until(pilot, lambda: services(pilot).session)
         await pilot.press("u")
-        await until(pilot, lambda: isinstance(pilot.app.screen, WaitingDialog))
+        await until_on(pilot, WaitingDialog)
         await pilot.press("escape")
-        await until(pilot, lambda: isinstance(pilot.app.screen, KeyringQuestion))
+        await until_on(pilot, KeyringQuestion)
         await pilot.press("left", "enter")
-        await until(pilot, lambda: isinstance(pilot.app.screen, KeysDialog))
+        await until_on(pilot, KeysDialog)
         keys = resident.simulator.credentials
         await paste(pilot, "api-key", f"{keys.api_key.reveal()}\n{keys.secret_key.reveal()}")
         await pilot.press("enter")
@@ -148,12 +148,12 @@ async def test_a_sync_waits_for_its_keys_and_one_can_quit_all_the_same(
     async with resident.open() as pilot:
         await until_shown(pilot, "newsletter")
         await pilot.press("S")
-        await until(pilot, lambda: isinstance(pilot.app.screen, PlanScreen))
+        await until_on(pilot, PlanScreen)
         await until_shown(pilot, "newsletter")
         await pilot.press("s")
-        await until(pilot, lambda: isinstance(pilot.app.screen, WaitingDialog))
+        await until_on(pilot, WaitingDialog)
         await pilot.press("ctrl+q")
-        await until(pilot, lambda: isinstance(pilot.app.screen, QuitDialog))
+        await until_on(pilot, QuitDialog)
         await until_shown(pilot, "is under way")
         await pilot.click("#stop")
         await until(pilot, lambda: not pilot.app.is_running)
@@ -166,11 +166,11 @@ async def test_a_dialog_behind_another_one_closes_when_that_is_gone(
     async with resident.open() as pilot:
         await until(pilot, lambda: services(pilot).session)
         await pilot.press("u")
-        await until(pilot, lambda: isinstance(pilot.app.screen, WaitingDialog))
+        await until_on(pilot, WaitingDialog)
         pilot.app.push_screen(QuitDialog(console(pilot).leave_when_done))
-        await until(pilot, lambda: isinstance(pilot.app.screen, QuitDialog))
+        await until_on(pilot, QuitDialog)
         backends.Silent.answered.set()
         await until(pilot, lambda: resident.simulator.requests)
         assert isinstance(pilot.app.screen, QuitDialog)
         await pilot.press("escape")
-        await until(pilot, lambda: isinstance(pilot.app.screen, AudiencesScreen))
+        await until_on(pilot, AudiencesScreen)

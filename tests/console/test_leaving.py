@@ -9,7 +9,7 @@ from textual.widgets import Static
 from amp_console.console.screens.audiences.list import AudiencesScreen
 from amp_console.console.screens.base import BaseScreen
 from amp_console.simulator import Rule, Slow
-from tests.console.harness import ConsoleHarness, services, until, until_shown
+from tests.console.harness import ConsoleHarness, services, until, until_on, until_shown
 from tests.console.sample_audiences import FRESH, connect_with_audiences
 
 pytestmark = pytest.mark.anyio
@@ -46,7 +46,7 @@ async def test_every_screen_is_left_before_it_has_loaded_anything(harness: Conso
                 await pilot.press(key)
                 services(pilot).publish_ledger_change()
                 await pilot.press("escape")
-            await until(pilot, lambda: isinstance(pilot.app.screen, AudiencesScreen))
+            await until_on(pilot, AudiencesScreen)
         await until_shown(pilot, FRESH)
 
 

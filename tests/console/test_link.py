@@ -9,7 +9,15 @@ from amp_console.console.screens.audiences.list import AudiencesScreen
 from amp_console.ledger.audiences import Audience, Link
 from amp_console.simulator import Answer, Rule
 from amp_console.values import IdType
-from tests.console.harness import ConsoleHarness, picture, services, until, until_gone, until_shown
+from tests.console.harness import (
+    ConsoleHarness,
+    picture,
+    services,
+    until,
+    until_gone,
+    until_on,
+    until_shown,
+)
 from tests.console.sample_audiences import FRESH, HOSTILE, SHOPPERS, connect_with_audiences, select
 
 pytestmark = pytest.mark.anyio
@@ -58,7 +66,7 @@ async def test_the_list_is_searched_by_typing(harness: ConsoleHarness) -> None:
         await until_shown(pilot, "Webinar guests")
         await pilot.press("slash", *"webi", "enter")
         await until_gone(pilot, "trial_day_7")
-        assert "Webinar guests" in picture(pilot)
+        await until_shown(pilot, "Webinar guests")
 
 
 async def test_linking_says_what_is_unknown_and_keeps_the_name(harness: ConsoleHarness) -> None:
@@ -72,12 +80,12 @@ async def test_linking_says_what_is_unknown_and_keeps_the_name(harness: ConsoleH
         await pilot.press("enter")
         await until_shown(pilot, "a cohort of 12 users", "are unknown until people are delivered")
         await pilot.press("enter")
-        await until(pilot, lambda: isinstance(pilot.app.screen, LinkScreen))
+        await until_on(pilot, LinkScreen)
         assert saved(harness, FRESH).cohort_id is None
         await pilot.press("enter")
-        await until(pilot, lambda: isinstance(pilot.app.screen, Confirm))
+        await until_on(pilot, Confirm)
         await pilot.press("y")
-        await until(pilot, lambda: isinstance(pilot.app.screen, AudiencesScreen))
+        await until_on(pilot, AudiencesScreen)
         await until_shown(pilot, "A webinar's")
         linked = saved(harness, FRESH)
         assert (linked.cohort_id, linked.link) == (cohort_id, Link.EXISTING)
@@ -119,7 +127,7 @@ async def test_a_new_one_can_be_had_instead(harness: ConsoleHarness) -> None:
         await until_shown(pilot, f"Unlink “{SHOPPERS}”?")
         await pilot.press("y")
         await until(pilot, lambda: saved(harness, SHOPPERS).link is Link.UNLINKED)
-        await until(pilot, lambda: isinstance(pilot.app.screen, AudiencesScreen))
+        await until_on(pilot, AudiencesScreen)
 
 
 async def test_an_audience_without_a_cohort_needs_no_unlinking(harness: ConsoleHarness) -> None:

@@ -83,7 +83,7 @@ async def test_a_long_line_is_whole_below_and_on_enter(
     log: tuple[ScreenHost, Pilot[None]],
 ) -> None:
     _, pilot = log
-    assert "process 71 on desk" in picture(pilot)
+    await until_shown(pilot, "process 71 on desk")
     await until_shown(pilot, "long.")
     await pilot.press("enter")
     await until_shown(pilot, "Esc Close")

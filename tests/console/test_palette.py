@@ -13,10 +13,10 @@ from amp_console.console.widgets.grid import Grid
 from tests.console.harness import (
     ConsoleHarness,
     console,
-    picture,
     services,
     until,
     until_gone,
+    until_on,
     until_shown,
 )
 from tests.console.sample_audiences import FRESH, GHOSTS, connect_with_audiences
@@ -67,7 +67,7 @@ async def test_one_used_before_comes_first_the_next_time(harness: ConsoleHarness
         await pilot.press(*"field map", "enter")
         await until_shown(pilot, "▸5 Connections", "Where events carry")
         await pilot.press("escape", "ctrl+p")
-        await until(pilot, lambda: isinstance(pilot.app.screen, Palette))
+        await until_on(pilot, Palette)
         assert lines(pilot)[:2] == ["Field mapping", "Sync"]
 
 
@@ -80,7 +80,7 @@ async def test_an_audience_is_found_and_gone_to(harness: ConsoleHarness) -> None
         await pilot.press("ctrl+p", *"trial_day")
         await until(pilot, lambda: lines(pilot)[:1] == [GHOSTS])
         await pilot.press("enter")
-        await until(pilot, lambda: isinstance(pilot.app.screen, AudiencesScreen))
+        await until_on(pilot, AudiencesScreen)
         home = pilot.app.screen
         assert isinstance(home, AudiencesScreen)
         await until(pilot, lambda: home.current and home.current.audience.name == GHOSTS)
@@ -94,7 +94,7 @@ async def test_an_identifier_leads_to_the_person(harness: ConsoleHarness) -> Non
         await until_shown(pilot, "Find “ghost-1”", "A person in 1 audience")
         assert lines(pilot) == ["Find “ghost-1”"]
         await pilot.press("enter")
-        await until(pilot, lambda: isinstance(pilot.app.screen, PersonScreen))
+        await until_on(pilot, PersonScreen)
         await until_shown(pilot, "ghost-1", GHOSTS)
 
 
@@ -107,7 +107,7 @@ async def test_a_click_chooses_and_an_unavailable_one_says_why(harness: ConsoleH
         grid = pilot.app.screen.query_one(Grid)
         await pilot.click(offset=(grid.region.x + 4, grid.region.y + 1), times=2)
         await until_gone(pilot, "What it does")
-        assert "No sync has run" in picture(pilot)
+        await until_shown(pilot, "No sync has run")
 
 
 async def test_every_entry_says_what_it_does(harness: ConsoleHarness) -> None:

@@ -6,7 +6,15 @@ from textual.widgets import Input
 from amp_console.console.screens.person import PersonScreen
 from amp_console.console.screens.runs.view import RunScreen
 from amp_console.simulator import Answer, Rule, Slow
-from tests.console.harness import ConsoleHarness, console, picture, until, until_gone, until_shown
+from tests.console.harness import (
+    ConsoleHarness,
+    console,
+    picture,
+    until,
+    until_gone,
+    until_on,
+    until_shown,
+)
 from tests.console.sample_audiences import (
     FRESH,
     GHOSTS,
@@ -104,7 +112,7 @@ async def test_every_audience_that_knows_them_has_its_own_answer(harness: Consol
         await pilot.press("j")
         await until_shown(pilot, "In the cohort: the event of")
         await pilot.press("r")
-        await until(pilot, lambda: isinstance(pilot.app.screen, RunScreen))
+        await until_on(pilot, RunScreen)
         await pilot.press("escape", "slash", *"x", "enter")
         await until_shown(pilot, "Not found")
 

@@ -11,10 +11,10 @@ from amp_console.simulator import Simulator
 from tests.console.gate import gate_sleeps, rate_limit, start_sync
 from tests.console.harness import (
     ConsoleHarness,
-    picture,
     services,
     until,
     until_notified,
+    until_on,
     until_shown,
 )
 from tests.console.sample_audiences import SHOPPERS, connect_with_audiences
@@ -144,7 +144,7 @@ async def test_a_second_sync_is_refused_and_the_first_one_offered(
         await pilot.press("s")
         await until_shown(pilot, "A sync is running", "one sync at a time")
         await pilot.press("y")
-        await until(pilot, lambda: isinstance(pilot.app.screen, RunScreen))
+        await until_on(pilot, RunScreen)
 
         assert services(pilot).jobs.sync is first
         gate.open()
@@ -177,7 +177,7 @@ async def test_an_obstacle_is_said_and_nothing_can_be_sent(
     async with harness.open() as pilot:
         await open_plan(pilot, "Nothing can be sent", "✖ can't be sent")
 
-        assert f"Amplitude has no cohort {cohort_id} any more" in picture(pilot)
+        await until_shown(pilot, f"Amplitude has no cohort {cohort_id} any more")
         await pilot.press("s")
         assert services(pilot).jobs.sync is None
 
@@ -191,7 +191,7 @@ async def test_the_people_of_a_plan_are_named_and_enter_opens_one(harness: Conso
     async with harness.open() as pilot:
         await open_plan(pilot, "─ Who: shoppers ─", "−  u-1", "+  u-2", "─ 2 ─")
         await pilot.press("tab", "enter")
-        await until(pilot, lambda: isinstance(pilot.app.screen, PersonScreen))
+        await until_on(pilot, PersonScreen)
         await until_shown(pilot, "Known in 1 audience")
         assert services(pilot).jobs.sync is None
 

@@ -22,6 +22,7 @@ from tests.console.harness import (
     picture,
     services,
     until,
+    until_on,
     until_shown,
 )
 from tests.sync.workspace import event
@@ -48,7 +49,7 @@ async def test_a_run_ends_with_what_it_changed_and_what_to_look_at(
             "21/21",
         )
         await until_shown(pilot, "Rejected now (1)")
-        assert "Amplitude does" in picture(pilot)
+        await until_shown(pilot, "Amplitude does")
 
 
 async def test_the_funnel_counts_in_segments_words(harness: ConsoleHarness) -> None:
@@ -79,7 +80,7 @@ async def test_a_rate_limit_is_counted_down_and_waited_out(
     rate_limit(simulator, 12)
     async with harness.open() as pilot:
         await start_sync(pilot, "rate limited", "again in 1", " s (2nd")
-        assert "running" in picture(pilot)
+        await until_shown(pilot, "running")
         assert _funnel(picture(pilot))[1][3] == "2"  # pending retry
 
         gate.open()
@@ -115,7 +116,7 @@ async def test_a_run_is_left_and_come_back_to(
     async with harness.open() as pilot:
         await start_sync(pilot, "rate limited")
         await pilot.press("escape")
-        await until(pilot, lambda: isinstance(pilot.app.screen, AudiencesScreen))
+        await until_on(pilot, AudiencesScreen)
         await until_shown(pilot, "» sync")
 
         await pilot.press("w")
@@ -326,7 +327,7 @@ async def test_a_run_looks_the_same_after_a_restart(
     async with harness.open(LaunchOptions(run_id=report.run_id), size) as pilot:
         await until_shown(pilot, "Delivered, except 1 rejected user.", "1 added", "✔ 200")
 
-        assert f"run {report.run_id}" in picture(pilot)
+        await until_shown(pilot, f"run {report.run_id}")
         assert "Pause" not in picture(pilot)
         assert "Cancel" not in picture(pilot)
         await pilot.press("p")

@@ -11,6 +11,7 @@ from tests.console.harness import (
     services,
     until,
     until_gone,
+    until_on,
     until_shown,
 )
 
@@ -114,7 +115,7 @@ async def test_the_run_under_the_cursor_is_shown_below_the_list(harness: Console
         await until(pilot, lambda: pilot.app.screen.query_one("#list").has_focus)
         assert pilot.app.screen.query_one(FilterBar).value == "partial"
         await pilot.press("enter", "enter")
-        await until(pilot, lambda: isinstance(pilot.app.screen, RunScreen))
+        await until_on(pilot, RunScreen)
         await pilot.press("escape")
         await until_shown(pilot, "2 runs", "─ Sync · 1 audience · run 1 ─")
         assert pilot.app.screen.query_one("#bars").has_focus
