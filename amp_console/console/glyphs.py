@@ -17,6 +17,7 @@ class Glyphs(NamedTuple):
     live: str
     mark: str
     cursor: str
+    resting: str
     full: str
     empty: str
     extra: str
@@ -43,6 +44,7 @@ PLAIN = Glyphs(
     live="»",
     mark="✓",
     cursor="▸",
+    resting="▹",
     full="█",
     empty="░",
     extra="▓",
@@ -68,6 +70,7 @@ ASCII = Glyphs(
     live=">",
     mark="v",
     cursor=">",
+    resting="-",
     full="#",
     empty=".",
     extra="x",

@@ -82,7 +82,7 @@ class OpenRun(Route):
 
 @dataclass(frozen=True, slots=True)
 class OpenReplay(Route):
-    """A finished run, played again."""
+    """A finished run, played back."""
 
     run_id: int
 

@@ -116,7 +116,7 @@ def advice(
         were = "user was" if counts.rejected == 1 else "users were"
         yield f"{counts.rejected:,} {were} rejected: press x to see who and why."
     if tally.invalid:
-        yield f"{plural(tally.invalid, 'event')} could not be read: press 2, then i, to see which."
+        yield f"{plural(tally.invalid, 'event')} could not be read: press 2, then v, to see which."
     for name, note in stuck[:1]:
         yield f"{clean(name)}: {note}"
     if len(stuck) > 1:

@@ -319,9 +319,9 @@ async def _errors(pilot: Pilot[None], demo: SimulatedSession) -> AsyncIterator[s
     yield "request"
     await _visit(pilot, "escape", "why ")
     await _visit(pilot, "escape", "All reasons")
-    await _visit(pilot, "i", "not JSON")
+    await _visit(pilot, "v", "not JSON")
     yield "invalid-events"
-    await _visit(pilot, "i", "All reasons")
+    await _visit(pilot, "v", "All reasons")
     await _visit(pilot, "R", "pending again")
     yield "retry"
     await _visit(pilot, "escape", "All reasons")

@@ -94,7 +94,7 @@ async def test_groups_lead_to_users_and_users_to_everything(harness: ConsoleHarn
         await until_shown(pilot, "skipped_ids")
         await pilot.press("enter")
         await until_shown(pilot, "Request ", "memberships")
-        await pilot.press("escape", "p")
+        await pilot.press("escape", "f")
         await until_shown(pilot, "The addition was rejected (run 1)")
         await pilot.press("escape")
         await until_shown(pilot, "skipped_ids")
@@ -110,10 +110,13 @@ async def test_one_of_several_users_is_retried_alone(harness: ConsoleHarness) ->
         await until_shown(pilot, GHOSTS)
         await pilot.press("2")
         await until_shown(pilot, "─ ghost-1", "2 users")
-        await pilot.press("tab", "j", "R")
-        await until_shown(pilot, "Retry which users?", "The cursor is on “ghost-2”", "All 2 users")
-        await pilot.press("s")  # no answer of this question
-        await pilot.press("u")
+        assert "U Retry this user" not in picture(pilot)  # the cursor is on a reason
+        await until_shown(pilot, "R Retry all", "tab Users")
+        await pilot.press("tab", "j")
+        await until_shown(pilot, "U Retry this user", "tab Reasons")
+        await pilot.press("U")
+        await until_shown(pilot, "Retry 1 user?", "“ghost-2” becomes pending again")
+        await pilot.press("y")
         await until_shown(pilot, "1 user pending again", "─ 1 user ─", "─ ghost-1")
 
 
@@ -169,7 +172,7 @@ async def test_invalid_events_are_listed_with_file_and_line(harness: ConsoleHarn
     connect_with_audiences(harness, broken_events)
     async with harness.open() as pilot:
         await until_shown(pilot, GHOSTS)
-        await pilot.press("2", "i")
+        await pilot.press("2", "v")
         await until_shown(pilot, "Invalid events", "no usable identifier", "2 events")
         await pilot.press("enter")
         await until_shown(pilot, "line 1", "line 2", "no usable identifier at $.userId")
@@ -246,7 +249,7 @@ async def test_hostile_text_breaks_nothing(harness: ConsoleHarness, size: tuple[
         await pilot.press("tab", "G", "enter")
         await until_shown(pilot, "why ")
         assert "\x1b" not in picture(pilot)
-        await pilot.press("y", "p")
+        await pilot.press("y", "f")
         await until_shown(pilot, "Known in")
         await pilot.press("escape", "escape", "escape", "escape")
         await until(pilot, lambda: not isinstance(pilot.app.screen, ErrorsScreen))
@@ -302,7 +305,7 @@ async def test_nothing_rejected_says_what_else_there_is_to_see(harness: ConsoleH
         for key in ("R", "E", "slash"):
             await pilot.press(key)
         await until(pilot, lambda: len(services(pilot).notifications.entries) == 3)
-        await pilot.press("i")
+        await pilot.press("v")
         await until_shown(pilot, "Broken lines, and events without a usable identifier")
         await pilot.press("escape", "escape")
         await until_shown(pilot, "No audience yet.")
@@ -379,7 +382,7 @@ async def test_invalid_events_are_exported_as_they_are_filtered(
     connect_with_audiences(harness, broken_events, lambda workspace: workspace.read_file(broken))
     async with harness.open() as pilot:
         await until_shown(pilot, GHOSTS)
-        await pilot.press("2", "i")
+        await pilot.press("2", "v")
         await until_shown(pilot, "4 events")
         await pilot.press("slash", *"broken", "enter")
         await until_shown(pilot, "2 events")

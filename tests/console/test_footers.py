@@ -45,10 +45,10 @@ async def walk(pilot: Pilot[None]) -> AsyncIterator[str]:
     yield await go("1 m", "MappingScreen")
     yield await go("escape 2", "ErrorsScreen")
     await until_shown(pilot, "ghost-1")
-    yield await go("i", "ErrorsScreen")
-    yield await go("i enter enter", "ErrorsScreen")
+    yield await go("v", "ErrorsScreen")
+    yield await go("v enter enter", "ErrorsScreen")
     yield await go("3", "RunsScreen")
-    yield await go("p", "ReplayScreen")
+    yield await go("b", "ReplayScreen")
     yield await go("escape w", "RunScreen")
     yield await go("5", "ConnectionsScreen")
     yield await go("n", "ConnectionForm")
@@ -189,3 +189,24 @@ def test_no_two_actions_of_a_place_have_one_id() -> None:
             actions.setdefault(item.id, set()).add(item.action)
         actions.pop(None, None)
         assert {id_: found for id_, found in actions.items() if len(found) > 1} == {}, kind
+
+
+MEANINGS = {
+    "b": {"Play back"},
+    "f": {"Person", "Why this person", "Find a person"},
+    "i": {"Import"},
+    "r": {"Reconcile", "Read-only"},
+    "u": {"Update sizes from Amplitude", "Update from Amplitude", "Ask Amplitude"},
+    "w": {"Watch the sync", "Watch the run", "Whole run", "Its run", "Requests"},
+    "x": {"Errors"},
+    "R": {"Retry", "Retry all", "Reconcile all"},
+    "U": {"Retry this user"},
+}
+
+
+def test_a_letter_means_the_same_in_every_place() -> None:
+    found: dict[str, set[str]] = {}
+    for kind in MOVABLE:
+        for item in own(kind):
+            found.setdefault(item.key, set()).add(item.description)
+    assert {key: found[key] - known for key, known in MEANINGS.items() if found[key] - known} == {}

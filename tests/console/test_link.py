@@ -147,9 +147,9 @@ async def test_amplitude_out_of_reach_is_told_and_asked_again(harness: ConsoleHa
         await until_shown(pilot, SHOPPERS)
         harness.simulator.faults.set([Rule(Answer(503))])
         await pilot.press("l")
-        await until_shown(pilot, "Could not load cohorts from Amplitude", "Press r to try again.")
+        await until_shown(pilot, "Could not load cohorts from Amplitude", "Press u to try again.")
         harness.simulator.faults.set([])
-        await pilot.press("r")
+        await pilot.press("u")
         await until_shown(pilot, "3 static cohorts")
 
 

@@ -80,9 +80,9 @@ async def test_amplitude_is_asked_when_one_wants_it(harness: ConsoleHarness) -> 
         await until_shown(pilot, GHOSTS)
         await pilot.press("f", *"ghost-1", "enter")
         await until_shown(pilot, "was rejected")
-        await pilot.press("A")
+        await pilot.press("u")
         await until_shown(pilot, "Amplitude does not know this identifier")
-        await pilot.press("slash", "home", "delete", *"x", "enter", "A")
+        await pilot.press("slash", "home", "delete", *"x", "enter", "u")
         await until_gone(pilot, "Asking")
 
 
@@ -93,7 +93,7 @@ async def test_an_amplitude_that_is_down_is_told_in_words(harness: ConsoleHarnes
         harness.simulator.faults.set([Rule(Answer(503, html=True))])
         await pilot.press("f", *"t1", "enter")
         await until_shown(pilot, "In the cohort")
-        await pilot.press("A")
+        await pilot.press("u")
         await until_shown(pilot, "Amplitude could not answer (status 503)")
 
 
@@ -111,7 +111,7 @@ async def test_every_audience_that_knows_them_has_its_own_answer(harness: Consol
         await until_shown(pilot, "No request has carried this person yet.")
         await pilot.press("j")
         await until_shown(pilot, "In the cohort: the event of")
-        await pilot.press("r")
+        await pilot.press("w")
         await until_on(pilot, RunScreen)
         await pilot.press("escape", "slash", *"x", "enter")
         await until_shown(pilot, "Not found")
@@ -135,7 +135,7 @@ async def test_an_answer_about_somebody_else_is_not_shown(harness: ConsoleHarnes
         await pilot.press("f", *"ghost-1", "enter")
         await until_shown(pilot, "was rejected")
         harness.simulator.faults.set([Rule(Slow(0.3))])
-        await pilot.press("A")
+        await pilot.press("u")
         await until_shown(pilot, "Asking Amplitude…")
         await pilot.press("slash", "end", "backspace", "2", "enter")
         await until_shown(pilot, "ghost-2")
@@ -152,6 +152,6 @@ async def test_hostile_identifiers_break_nothing(
         await until_shown(pilot, "[red]tr")
         pilot.app.push_screen(PersonScreen(HOSTILE))
         await until_shown(pilot, "Known in 1 audience", "In the cohort: the event of")
-        await pilot.press("A")
+        await pilot.press("u")
         await until_shown(pilot, "Amplitude knows")
         assert "\x1b" not in picture(pilot)

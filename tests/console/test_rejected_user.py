@@ -85,7 +85,7 @@ async def test_who_has_no_identifier_was_never_sent(harness: ConsoleHarness) -> 
             pilot, "why           No Amplitude ID in the event", "carry no identifier"
         )
         assert "tries" not in picture(pilot)
-        await pilot.press("R")
+        await pilot.press("U")
         await until_shown(pilot, "Nothing to send")
         await pilot.press("enter")
         await until_shown(pilot, "No request ever carried this user.")
@@ -96,11 +96,11 @@ async def test_a_retried_user_says_how_they_stand_by_now(harness: ConsoleHarness
     async with harness.open() as pilot:
         await open_user(pilot, "bad one")
         await until_shown(pilot, "What to do")
-        await pilot.press("R")
+        await pilot.press("U")
         await until_shown(pilot, "Retry 1 user?")
         await pilot.press("y")
         await until_shown(pilot, "Now", "Not in the cohort yet")
-        await pilot.press("R")
+        await pilot.press("U")
         await until_notified(pilot, "were retried")
         with harness.workspace(connection) as workspace:
             workspace.set_faults()
@@ -112,7 +112,7 @@ async def test_who_may_only_read_retries_nobody(harness: ConsoleHarness) -> None
     connect_with_audiences(harness)
     async with harness.open(LaunchOptions(read_only=True)) as pilot:
         await open_user(pilot, "ghost-2")
-        await pilot.press("R")
+        await pilot.press("U")
         await until_notified(pilot, "amp-console was started with --read-only.")
 
 
@@ -122,7 +122,7 @@ async def test_without_odd_signs_everything_is_ascii(harness: ConsoleHarness) ->
         await open_user(pilot, "ghost-2")
         await until_shown(pilot, "What to do", "Enter Request")
         assert odd_signs(pilot) <= SCROLLBAR
-        await pilot.press("p")
+        await pilot.press("f")
         await until_shown(pilot, "Known in 1 audience")
         assert odd_signs(pilot) <= SCROLLBAR
 
@@ -131,7 +131,7 @@ async def test_from_a_user_to_the_person_and_back(harness: ConsoleHarness) -> No
     connect_with_audiences(harness)
     async with harness.open() as pilot:
         await open_user(pilot, "ghost-2")
-        await pilot.press("p")
+        await pilot.press("f")
         await until_shown(pilot, "Person", "Known in 1 audience")
         await pilot.press("escape")
         await until(pilot, lambda: is_in_detail(pilot))

@@ -1,4 +1,4 @@
-"""A finished run is played again from its request log, with its waits, refusals and rates."""
+"""A finished run is played back from its request log, with its waits, refusals and rates."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -142,11 +142,12 @@ async def test_it_plays_pauses_and_goes_back_and_forth(tmp_path: Path) -> None:
         host.services.environment = replace(host.services.environment, timing=timing)
         host.services.publish_ledger_change()
         await until_shown(pilot, "1 run")
-        await pilot.press("p")
+        await pilot.press("b")
         assert host.routes == [OpenReplay(1)]
 
         await host.push_screen(ReplayScreen(1))
-        await until_shown(pilot, "REPLAY", "playing at 10x", "00:00 of 01:00", "Nothing is sent.")
+        await until_shown(pilot, "PLAYBACK", "playing at 10x", "00:00 of 01:00")
+        await until_shown(pilot, "What this run sent, from its log. Nothing is sent now.")
         await until_shown(pilot, "0/1,200", "0 of 2", "not begun")
         clock[0] = 1.0  # ten seconds of the run
         await until_shown(pilot, "00:10 of 01:00", "1 of 2", "rate limited, next request in 30 s")
@@ -158,6 +159,8 @@ async def test_it_plays_pauses_and_goes_back_and_forth(tmp_path: Path) -> None:
         await pilot.press("space")
         clock[0] = 9.0
         await until_shown(pilot, "paused", "01:00 of 01:00", "1,200/1,200", "2 of 2")
+        await until_shown(pilot, "The run ended: ● delivered. Everything is delivered.")
+        await until_shown(pilot, "Nothing was sent by playing it back.")
         assert host.screen.query_one("#log", Grid).cursor == 0
         await pilot.press("0")
         await until_shown(pilot, "playing at 60x", "00:00 of 01:00")
@@ -174,7 +177,7 @@ async def test_requests_that_are_no_longer_in_the_log_are_said_to_be(tmp_path: P
             )
         )
         host.services.publish_ledger_change()
-        await until_shown(pilot, "3 older", "requests of this run are no longer in its log.")
+        await until_shown(pilot, "3 older requests of this run", "are no longer in its log.")
 
 
 async def test_a_run_that_is_not_there_is_not_played(tmp_path: Path) -> None:
@@ -182,3 +185,45 @@ async def test_a_run_that_is_not_there_is_not_played(tmp_path: Path) -> None:
         await until_shown(pilot, "Run 9 is under way, or there is none.")
         await pilot.press("0")
         await until_shown(pilot, "The run is not read yet, or has not finished.")
+
+
+async def test_the_playback_of_a_run_that_failed_ends_with_the_reason(tmp_path: Path) -> None:
+    why = "Amplitude has no cohort any more. The audience's users stay pending."
+
+    def fail_run(db: Db) -> None:
+        keep_run(db)
+        db.execute("UPDATE run SET status = 'stopped', note = ?", ("Amplitude refused the keys.",))
+        db.execute(
+            "INSERT INTO run_audience (run_id, audience_id, note, is_stuck) VALUES (1, 1, ?, 1)",
+            (why,),
+        )
+
+    async with hosted(tmp_path, lambda: ReplayScreen(1)) as (host, pilot):
+        session = host.services.session
+        assert session is not None
+        session.ledger.write(fail_run)
+        host.services.publish_ledger_change()
+        await until_shown(pilot, "0 of 2", "Nothing is sent now.")
+        await pilot.press("space", *["right"] * 20)
+        await until_shown(pilot, "The run ended: ◐ users pending. Amplitude refused the keys.")
+        await until_shown(pilot, "Amplitude has no cohort any more.")
+
+
+async def test_the_playback_of_a_run_that_sent_nothing_names_the_reason(tmp_path: Path) -> None:
+    def block_run(db: Db) -> None:
+        keep_run(db)
+        db.execute("DELETE FROM request")
+        db.execute("UPDATE run SET status = 'stopped'")
+        db.execute(
+            "INSERT INTO run_audience (run_id, audience_id, note, is_stuck, pending) "
+            "VALUES (1, 1, 'The cohort is gone.', 1, 18)"
+        )
+
+    async with hosted(tmp_path, lambda: ReplayScreen(1)) as (host, pilot):
+        session = host.services.session
+        assert session is not None
+        session.ledger.write(block_run)
+        host.services.publish_ledger_change()
+        await until_shown(pilot, "there is nothing to play back")
+        await pilot.press("space", *["right"] * 20)
+        await until_shown(pilot, "Ended with 18 users still pending. shoppers: The cohort is gone.")

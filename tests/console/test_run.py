@@ -195,7 +195,7 @@ async def test_without_keys_nothing_begins(tmp_path_factory: pytest.TempPathFact
             failure = _work(pilot).failure
             assert failure is not None
             assert failure in " ".join(_words(picture(pilot)))
-            await pilot.press("l")
+            await pilot.press("v")
             await until_shown(pilot, "The run has not started.")
 
 
@@ -247,7 +247,7 @@ async def test_requests_are_logged_and_each_is_shown_whole(harness: ConsoleHarne
         workspace.enter("u-1", "u-2", "ghost-1")
     async with harness.open() as pilot:
         await start_sync(pilot, "partial")
-        await pilot.press("l")
+        await pilot.press("v")
         await until_shown(pilot, "Amplitude said", "create")
         await until(pilot, lambda: console(pilot).screen.query_one("#full-log").has_focus)
 
@@ -270,7 +270,7 @@ async def test_keys_are_in_no_picture_and_in_no_copy(
         workspace.enter("u-1")
     async with harness.open() as pilot:
         await start_sync(pilot, "delivered")
-        await pilot.press("l")
+        await pilot.press("v")
         await until(pilot, lambda: console(pilot).screen.query_one("#full-log").has_focus)
         await pilot.press("enter")
         await until_shown(pilot, "Answer")
@@ -301,7 +301,7 @@ async def test_the_log_can_be_switched_while_its_requests_are_read(
                 count.close()
                 await counted
                 await pilot.pause()
-                await pilot.press("l")
+                await pilot.press("v")
         await until_shown(pilot, "Amplitude said", "create")
 
 

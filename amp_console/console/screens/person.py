@@ -52,7 +52,7 @@ Identifiers must match exactly, including capitals, leading zeros and spaces.
 If it is right, no imported file says anything about this
 person: import the events, or look for their other identifier.
 
-Press A to ask Amplitude whether it knows them."""
+Press u to ask Amplitude whether it knows them."""
 WAITING = "Asking Amplitude"
 
 
@@ -65,13 +65,13 @@ class PersonScreen(BaseScreen):
 Type a User ID or an Amplitude ID, exactly as it is.
 
 For every audience that knows them there is a sentence that says why, and below it the facts: what
-the newest event says, where it is, which run delivered it, what Amplitude answered. A asks
+the newest event says, where it is, which run delivered it, what Amplitude answered. u asks
 Amplitude's user search whether it knows the identifier."""
     CSS_PATH = "person.tcss"
     AUTO_FOCUS = "#who"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("A", "ask", "Ask Amplitude", id="person.ask"),
-        Binding("r", "run", "Its run", id="person.run"),
+        Binding("u", "ask", "Ask Amplitude", id="person.ask"),
+        Binding("w", "run", "Its run", id="person.run"),
         Binding("slash", "type", "Another person", key_display="/", id="person.type"),
         Binding("y", "copy", "Copy", id="copy"),
     ]

@@ -42,7 +42,7 @@ Could not load cohorts from Amplitude. Nothing was changed.
 
 {why}
 
-Press r to try again."""
+Press u to try again."""
 ABOUT = "Only static cohorts are listed: the others are computed, and can't be synced to."
 
 
@@ -60,7 +60,7 @@ audience only: two would undo each other's changes."""
     CSS_PATH = "link.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("n", "make_new", "Create a new one", id="link.new"),
-        Binding("r", "reload", "Reload", id="link.reload"),
+        Binding("u", "reload", "Update from Amplitude", id="link.reload"),
         Binding("slash", "filter", "Filter", key_display="/", id="filter"),
         Binding("y", "copy", "Copy the row", show=False, id="copy"),
     ]

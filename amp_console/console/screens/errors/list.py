@@ -1,5 +1,6 @@
 """The errors: rejected users, and the events that could not be read."""
 
+from collections.abc import Awaitable, Callable
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -13,8 +14,12 @@ from amp_console.console.routes import MainScreen, OpenPerson, OpenPlan
 from amp_console.console.screens.base import BaseScreen
 from amp_console.console.screens.errors.invalid import InvalidEvents
 from amp_console.console.screens.errors.rejected import RejectedUsers
-from amp_console.console.screens.errors.retry import NOTHING_TO_SEND, is_retriable
-from amp_console.console.screens.footer import UsefulActions
+from amp_console.console.screens.errors.retry import (
+    NOTHING_TO_SEND,
+    RetryOutcome,
+    is_retriable,
+)
+from amp_console.console.screens.footer import Labelled, UsefulActions
 from amp_console.console.widgets.grid import Grid
 from amp_console.ledger.rejected import RejectedFilter
 from amp_console.sync.queries.errors_export import write_errors_csv
@@ -30,22 +35,36 @@ Above are the reasons, below the users of the reason under the cursor, and besid
 everything that is known about one user: Amplitude's words, request and answer. Enter goes from a
 reason to its users, from a user to the details and from there to the request; Esc goes back.
 
-R makes users pending again: the marked ones, the one under the cursor, or all of the reason. The
-next sync delivers them; it can be planned at once. i shows the events that could not be read, with
-file and line. E writes what is shown into a CSV file."""
+tab goes from the reasons to the users and back. U makes the user under the cursor pending again, R
+the marked ones, or all of the reason. The next sync delivers them; it can be planned at once. v
+shows the events that could not be read, with file and line. E writes what is shown into a CSV
+file."""
     CSS_PATH = "list.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("R", "retry", "Retry", id="errors.retry"),
+        Binding(
+            "U",
+            "retry_one",
+            "Retry this user",
+            tooltip="Make the user under the cursor pending again",
+            id="errors.retry_one",
+        ),
+        Binding(
+            "R",
+            "retry",
+            "Retry all",
+            tooltip="Make the marked users, or all of the reason, pending again",
+            id="errors.retry",
+        ),
         Binding("E", "export", "Export", id="errors.export"),
         Binding(
-            "i",
+            "v",
             "invalid",
             "Invalid events",
             tooltip="Show the events that could not be read",
             id="errors.invalid",
         ),
         Binding(
-            "i",
+            "v",
             "rejected",
             "Rejected users",
             tooltip="Show the users that Amplitude rejected",
@@ -61,12 +80,13 @@ file and line. E writes what is shown into a CSV file."""
             id="errors.request",
         ),
         Binding(
-            "p",
+            "f",
             "person",
             "Person",
             tooltip="Why this user is, or is not, in each cohort",
             id="errors.person",
         ),
+        Binding("tab", "other_list", "Users", key_display="tab", id="errors.other_list"),
         Binding("slash", "filter", "Filter", key_display="/", id="filter"),
         Binding("s", "sync", "Sync retried users", show=False, id="errors.sync"),
         Binding("y", "copy", "Copy", show=False, id="copy"),
@@ -118,6 +138,15 @@ file and line. E writes what is shown into a CSV file."""
         self._rejected.go_to_groups()
         self.refresh_bindings()
 
+    def action_other_list(self) -> None:
+        """Go from the reasons to the users, or back; in a detail, to what comes next."""
+        if self._is_invalid or self._rejected.split.is_entered:
+            self.focus_next()
+        elif self._rejected.users.has_cursor:
+            self._rejected.go_to_groups()
+        else:
+            self._rejected.users.focus_list()
+
     def action_filter(self) -> None:
         (self._invalid if self._is_invalid else self._rejected.users).open_filter()
 
@@ -134,7 +163,8 @@ file and line. E writes what is shown into a CSV file."""
             return False
         if is_open(self) and action == "request" and not self._rejected.split.is_entered:
             return False
-        if is_open(self) and action == "person" and self._rejected.current is None:
+        is_about_one = action in {"person", "retry_one"}
+        if is_open(self) and is_about_one and (self._is_invalid or not self._rejected.current):
             return False
         return super().check_action(action, parameters)
 
@@ -143,14 +173,21 @@ file and line. E writes what is shown into a CSV file."""
             return "export", "rejected"
         sync = ("sync",) if self.session.retried else ()
         everything = ("everything",) if self._rejected.scope != RejectedFilter() else ()
+        users = self._rejected.users
+        retry = Labelled("retry", "Retry marked" if users.marked else "Retry all")
         if self._rejected.split.is_entered:
-            return *sync, "retry", "request", "person", "copy"
-        retry = () if self._rejected.is_empty else ("retry", "export")
-        return *sync, *retry, *everything, "invalid"
+            return *sync, "retry_one", "request", "person", "copy", retry
+        if self._rejected.is_empty:
+            return *sync, *everything, "invalid"
+        if users.has_cursor:
+            other = Labelled("other_list", "Reasons")
+            return *sync, "retry_one", retry, other, "person", "export", *everything, "invalid"
+        return *sync, retry, "export", *everything, "other_list", "invalid"
 
     def disabled_reason(self, action: str) -> str | None:
-        if action == "retry":
-            return self._reason_not_to_retry()
+        if action in {"retry", "retry_one"}:
+            is_one = action == "retry_one"
+            return self._reason_not_to_retry_one() if is_one else self._reason_not_to_retry()
         if action == "everything" and self._rejected.scope == RejectedFilter():
             return "These are the errors of all audiences."
         if action == "sync" and not self.session.retried:
@@ -165,24 +202,31 @@ file and line. E writes what is shown into a CSV file."""
     def _reason_not_to_retry(self) -> str | None:
         if self._is_invalid:
             return "Invalid events can't be retried. Fix them, and import the file again."
-        if self._rejected.split.is_entered and not self._rejected.detail.is_rejected:
-            return "This user is not rejected any more: they were retried meanwhile."
         if self._rejected.is_empty:
             return "No one is rejected."
         if self.session.connection.read_only:
             return refusal(self.session.connection)
+        users = self._rejected.users.marked or self._rejected.chosen
+        return None if any(is_retriable(item.code) for item in users) else NOTHING_TO_SEND
+
+    def _reason_not_to_retry_one(self) -> str | None:
+        if self._rejected.split.is_entered and not self._rejected.detail.is_rejected:
+            return "This user is not rejected any more: they were retried meanwhile."
+        if self.session.connection.read_only:
+            return refusal(self.session.connection)
         user = self._rejected.current
-        if user is not None and not is_retriable(user.code):
-            return NOTHING_TO_SEND
-        is_any = any(is_retriable(group.code) for group in self._rejected.chosen)
-        return None if is_any else NOTHING_TO_SEND
+        return None if user is None or is_retriable(user.code) else NOTHING_TO_SEND
 
     def action_retry(self) -> None:
         """Make the marked users, or the group's, pending again."""
-        self.run_worker(self._retry())
+        self.run_worker(self._retry(self._rejected.retry))
 
-    async def _retry(self) -> None:
-        outcome = await self._rejected.retry()
+    def action_retry_one(self) -> None:
+        """Make the user under the cursor, or in detail, pending again."""
+        self.run_worker(self._retry(self._rejected.retry_one))
+
+    async def _retry(self, ask: Callable[[], Awaitable[RetryOutcome]]) -> None:
+        outcome = await ask()
         if outcome.audience_ids:
             self.session.retried |= outcome.audience_ids
             self.reload()

@@ -146,7 +146,7 @@ class RejectedUsers(Container):
         services = screen_of(self).services
         rows = group_rows(groups, services.glyphs, services.clock.age_now)
         events = plural(invalid, "event")
-        more = f"{events} could not be read: press i." if invalid else "No event was invalid."
+        more = f"{events} could not be read: press v." if invalid else "No event was invalid."
         grid.empty = NO_ONE + more + (ONLY_HERE if self.scope != RejectedFilter() else "")
         grid.show(rows)
         panel.border_title = safe_text(title, max_length=80)
@@ -217,12 +217,19 @@ class RejectedUsers(Container):
         self.follow_cursor()
 
     async def retry(self) -> RetryOutcome:
-        """Ask, and make the marked users, the one in question, or all of the group pending."""
-        screen, current = screen_of(self), self.current
-        await screen.loader.run(self.users.load)
+        """Ask, and make the marked users, or all of the group, pending."""
+        await screen_of(self).loader.run(self.users.load)
+        return await self._retry(self.users.marked)
+
+    async def retry_one(self) -> RetryOutcome:
+        """Ask, and make the user in question pending."""
+        await screen_of(self).loader.run(self.users.load)
+        current = self.current
+        return await self._retry([current]) if current is not None else RetryOutcome()
+
+    async def _retry(self, users: Sequence[RejectedUser]) -> RetryOutcome:
         query = self._source(self.users.filter_text).query
-        marked = [] if self.split.is_entered else self.users.marked
-        outcome = await ask_and_retry(screen.services, query, marked, current)
+        outcome = await ask_and_retry(screen_of(self).services, query, users)
         if outcome.audience_ids:
             self.users.unmark()
         return outcome

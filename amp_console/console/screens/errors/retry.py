@@ -37,11 +37,15 @@ def is_retriable(code: Reason) -> bool:
 
 
 class Retried(NamedTuple):
-    """The users to retry: how many, in which audiences (id, name), and how many stay rejected."""
+    """The users to retry: how many, in which audiences (id, name), and how many stay rejected.
+
+    `only` is the identifier of a single user.
+    """
 
     many: int
     audiences: dict[int, str]
     staying: int
+    only: str = ""
 
 
 class RetryOutcome(NamedTuple):
@@ -52,57 +56,36 @@ class RetryOutcome(NamedTuple):
 
 
 class RetryAnswer(enum.Enum):
-    """What the operator chose: all users in question, the one under the cursor, or a sync, too."""
+    """What the operator chose: to retry the users, or to plan a sync of them, too."""
 
-    ALL = "all"
-    ONE = "one"
+    RETRY = "retry"
     SYNC = "sync"
 
 
 class RetryDialog(Dialog[RetryAnswer | None]):
-    """Asks before users become pending again; None: they stay rejected.
-
-    `only` is the identifier of the user under the cursor where it is to be chosen between this
-    one and all.
-    """
+    """Asks before users become pending again; None: they stay rejected."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,n", "dismiss(None)", "No", show=False),
-        Binding("y", "answer('all')", "Retry", show=False),
-        Binding("u", "answer('one')", "Only this user", show=False),
+        Binding("y", "answer('retry')", "Retry", show=False),
         Binding("s", "answer('sync')", "Retry and plan a sync", show=False),
     ]
 
-    def __init__(self, summary: Retried, only: str | None = None) -> None:
+    def __init__(self, summary: Retried) -> None:
         super().__init__()
         self._summary = summary
-        self._only = only
 
     @property
     def box_title(self) -> str:
         """The question."""
-        if self._only is not None:
-            return "Retry which users?"
         return f"Retry {plural(self._summary.many, 'user')}?"
 
     def box(self) -> ComposeResult:
         """What will happen, and the answers."""
-        many, only = self._summary.many, self._only
-        rows = [safe_text(consequence) for consequence in _consequences(self._summary)]
-        if only is not None:
-            can_be = f"{plural(many, 'user')} of the list can be retried"
-            which = f"The cursor is on “{clean(only, 60)}”; {can_be}."
-            rows = [safe_text(which), *rows]
-        yield Static(lines(*rows))
+        yield Static(lines(*(safe_text(item) for item in _consequences(self._summary))))
         with Horizontal(classes="buttons"):
             yield Button(with_key("Cancel", "n"), id="no", compact=True)
-            if only is not None:
-                yield Button(
-                    with_key("Only this user", "u"), id="one", variant="primary", compact=True
-                )
-                yield Button(with_key(f"All {many:,} users", "y"), id="all", compact=True)
-                return
-            yield Button(with_key("Retry", "y"), id="all", compact=True)
+            yield Button(with_key("Retry", "y"), id="retry", compact=True)
             yield Button(
                 with_key("Retry and plan a sync", "s"), id="sync", variant="primary", compact=True
             )
@@ -127,9 +110,11 @@ class RetryDialog(Dialog[RetryAnswer | None]):
 def _consequences(summary: Retried) -> list[str]:
     names = list(summary.audiences.values())
     where = ", ".join(names) if len(names) <= NAMED else f"{len(names):,} audiences"
+    become = f"“{clean(summary.only, 60)}” becomes" if summary.only else "They become"
+    them = "this user" if summary.only else "them"
     rows = [
-        f"They become pending again in {where}.",
-        "The next sync delivers them, once you have seen its plan.",
+        f"{become} pending again in {where}.",
+        f"The next sync delivers {them}, once you have seen its plan.",
     ]
     if summary.staying:
         stay = "stays" if summary.staying == 1 else "stay"
@@ -139,36 +124,21 @@ def _consequences(summary: Retried) -> list[str]:
 
 
 async def ask_and_retry(
-    services: Services,
-    query: RejectedFilter,
-    marked: Sequence[RejectedUser],
-    current: RejectedUser | None = None,
+    services: Services, query: RejectedFilter, users: Sequence[RejectedUser]
 ) -> RetryOutcome:
-    """Ask, and make the marked users pending again, or without marks all that match `query`.
-
-    `current` is the user that the cursor is on, if it is on one: this one alone can be chosen.
-    """
+    """Ask, and make these users pending again, or without any all that match `query`."""
     session = services.session
     assert session is not None  # screens that retry are opened only with one
-    summary = (
-        _of_users(marked) if marked else _of_groups(await session.read(rejection_groups, query))
-    )
+    summary = _of_users(users) if users else _of_groups(await session.read(rejection_groups, query))
     if not summary.many:
         services.notifications.post(NOTHING_TO_SEND, "warning")
         return RetryOutcome()
-    is_choice = current is not None and not marked and summary.many > 1
-    only = current.id if is_choice and current is not None else None
-    answer = await services.ask(RetryDialog(summary, only))
+    answer = await services.ask(RetryDialog(summary))
     if answer is None:
         return RetryOutcome()
-    if answer is RetryAnswer.ONE and current is not None:
-        marked, summary = [current], _of_users([current])
-    if not summary.many:
-        services.notifications.post(NOTHING_TO_SEND, "warning")
-        return RetryOutcome()
     try:
-        if marked:
-            these = [(item.audience_id, item.id_type, item.id) for item in marked]
+        if users:
+            these = [(item.audience_id, item.id_type, item.id) for item in users]
             done = await aside(retry_these, session.ledger, session.connection, these)
         else:
             done = await aside(retry, session.ledger, session.connection, query)
@@ -182,7 +152,8 @@ async def ask_and_retry(
 
 
 def _of_users(users: Sequence[RejectedUser]) -> Retried:
-    return _sum((user.code, user.audience_id, user.audience_name, 1) for user in users)
+    summary = _sum((user.code, user.audience_id, user.audience_name, 1) for user in users)
+    return summary._replace(only=users[0].id) if len(users) == 1 else summary
 
 
 def _of_groups(groups: Sequence[RejectionGroup]) -> Retried:

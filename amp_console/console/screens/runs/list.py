@@ -56,8 +56,8 @@ Every sync, comparison and repair, from this console and from the command line. 
 users that run could not deliver; Errors lists those who are rejected now.
 
 The run under the cursor is shown beside the list or below it, with its audiences, requests and
-rejected users. Enter goes there, and Esc back; w opens the run alone, to pause or cancel it, and p
-plays it again."""
+rejected users. Enter goes there, and Esc back; w opens the run alone, to pause or cancel it, and b
+plays a finished one back from its log, which sends nothing."""
     CSS_PATH = "list.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding(
@@ -68,7 +68,13 @@ plays it again."""
             id="runs.open",
         ),
         Binding("x", "errors", "Errors", id="runs.errors"),
-        Binding("p", "replay", "Replay", id="runs.replay"),
+        Binding(
+            "b",
+            "play_back",
+            "Play back",
+            tooltip="Show what the run did, from its log; nothing is sent",
+            id="runs.play_back",
+        ),
         Binding("slash", "filter", "Filter", key_display="/", id="filter"),
         Binding("y", "copy", "Copy the row", show=False, id="copy"),
     ]
@@ -76,7 +82,7 @@ plays it again."""
     NEEDS = {  # noqa: RUF012
         "open": {Need.ROW},
         "errors": {Need.ROW},
-        "replay": {Need.ROW},
+        "play_back": {Need.ROW},
         "copy": {Need.ROW},
     }
     NO_ROW = "There is no run here to open."
@@ -147,8 +153,8 @@ plays it again."""
         if self._run_id is not None:
             self.services.navigate(OpenRun(self._run_id))
 
-    def action_replay(self) -> None:
-        """Play the run under the cursor again, from its request log."""
+    def action_play_back(self) -> None:
+        """Play the run under the cursor back, from its request log."""
         if self._run_id is not None:
             self.services.navigate(OpenReplay(self._run_id))
 

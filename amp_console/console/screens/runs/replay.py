@@ -1,4 +1,4 @@
-"""A finished run, played again from its request log. It sends nothing."""
+"""A finished run, played back from its request log. It sends nothing."""
 
 from typing import ClassVar
 
@@ -8,12 +8,14 @@ from textual.containers import Vertical
 from textual.content import Content
 from textual.widgets import Static
 
+from amp_console.console import run_view
 from amp_console.console.glyphs import Glyphs, bar, sparkline
 from amp_console.console.replay import AudienceMoment, Bucket, Replay
 from amp_console.console.routes import MainScreen
+from amp_console.console.run_view import RunLine, RunView
 from amp_console.console.screens.base import BaseScreen
-from amp_console.console.screens.runs.rows import FULL_REQUESTS, full_request_row
-from amp_console.console.texts import ACCENT, BAD, MUTED, STRONG, WARN, Part, lines, safe_text
+from amp_console.console.screens.runs.rows import FULL_REQUESTS, full_request_row, outcome
+from amp_console.console.texts import ACCENT, BAD, MUTED, STRONG, TONE, WARN, Part, lines, safe_text
 from amp_console.console.widgets.grid import Cell, Column, Grid, Row
 from amp_console.console.widgets.grid.widget import RowsState
 from amp_console.console.words import SECOND, at, stopwatch
@@ -36,28 +38,28 @@ AUDIENCES = (
     Column("Rejected", 8, right=True, rank=1),
     Column("", 28, flex=2),
 )
-NOTHING_SENT = "This run sent no request: there is nothing to play."
+NOTHING_SENT = "This run sent no request: there is nothing to play back."
 
 
 class ReplayScreen(BaseScreen):
     """What a run did, request by request, at any speed."""
 
-    NAME = "Replay"
+    NAME = "Play back"
     BELONGS_TO = MainScreen.RUNS
     HELP = """\
-A finished run again, from its request log. Nothing is sent, and nothing changes.
+What a finished run did, from its request log. Nothing is sent, and nothing changes.
 
 Space plays and pauses, + and - change the speed, the left and right arrows go back and forward,
 and 0 starts again. The chart shows users delivered over time, failed requests and waits. The log
 knows each request and its answer. Why an audience waited is taken from the answer before it."""
     CSS_PATH = "replay.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("space", "play", "Play / pause", key_display="space", id="replay.play"),
-        Binding("plus,equals_sign", "speed(1)", "Faster", key_display="+", id="replay.faster"),
-        Binding("minus", "speed(-1)", "Slower", key_display="-", id="replay.slower"),
-        Binding("left", "seek(-1)", "Back", key_display="←", priority=True, id="replay.back"),
-        Binding("right", "seek(1)", "Forward", key_display="→", priority=True, id="replay.forth"),
-        Binding("0", "restart", "From the start", id="replay.restart"),
+        Binding("space", "play", "Play / pause", key_display="space", id="playback.play"),
+        Binding("plus,equals_sign", "speed(1)", "Faster", key_display="+", id="playback.faster"),
+        Binding("minus", "speed(-1)", "Slower", key_display="-", id="playback.slower"),
+        Binding("left", "seek(-1)", "Back", key_display="←", priority=True, id="playback.back"),
+        Binding("right", "seek(1)", "Forward", key_display="→", priority=True, id="playback.forth"),
+        Binding("0", "restart", "From the start", id="playback.restart"),
     ]
 
     def __init__(self, run_id: int) -> None:
@@ -65,6 +67,7 @@ knows each request and its answer. Why an audience waited is taken from the answ
         self._run_id = run_id
         self._run: Run | None = None
         self._replay: Replay | None = None
+        self._view: RunView | None = None  # how it ended
         self._moment = 0  # microseconds since 1970, within the run
         self._speed = 1  # the index of one of SPEEDS
         self._is_playing = True
@@ -97,6 +100,8 @@ knows each request and its answer. Why an audience waited is taken from the answ
             )
             return
         found = await self.session.read(requests_page, run.id, 0, MAX_REQUESTS)
+        audiences = await self.session.read(runs.run_audiences, run.id)
+        self._view = run_view.past(run, audiences, run.ended_at)
         self._run, self._replay = run, Replay(found, run.started_at, run.ended_at)
         self._moment = self._replay.started_at
         self._draw()
@@ -157,14 +162,17 @@ knows each request and its answer. Why an audience waited is taken from the answ
             return
         room = max(10, self.size.width - MARGIN)
         self.query_one("#chart").border_title = safe_text(
-            f"Replay of run {run.id} {glyphs.dot} {at(replay.started_at)}"
+            f"Playback of run {run.id} {glyphs.dot} {at(replay.started_at)}"
         )
         self.query_one("#headline", Static).update(self._headline(replay, run))
         self.query_one("#lines", Static).update(
             chart(replay.buckets(room), self._share(replay), replay.duration, glyphs)
         )
         bars = self.query_one("#bars", Grid)
-        rows = [_audience_row(item, glyphs) for item in replay.audiences(self._moment)]
+        rows = [
+            _audience_row(item, self._line(item, replay), glyphs)
+            for item in replay.audiences(self._moment)
+        ]
         bars.show(rows)
         bars.styles.height = min(len(rows), max(3, self.size.height // 4)) + 1
         sent = replay.sent_until(self._moment)
@@ -176,19 +184,39 @@ knows each request and its answer. Why an audience waited is taken from the answ
     def _share(self, replay: Replay) -> float:
         return (self._moment - replay.started_at) / replay.duration
 
+    def _line(self, item: AudienceMoment, replay: Replay) -> RunLine | None:
+        """How the run ended for an audience; None before its end."""
+        lines_ = self._view.lines if self._view and self._moment == replay.ended_at else ()
+        return next((line for line in lines_ if line.audience_id == item.audience_id), None)
+
     def _headline(self, replay: Replay, run: Run) -> Content:
         passed = stopwatch((self._moment - replay.started_at) / SECOND)
         parts: list[Part] = [
-            (" REPLAY ", f"bold reverse {ACCENT}"),
+            (" PLAYBACK ", f"bold reverse {ACCENT}"),
             "  ",
             ("playing" if self._is_playing else "paused", STRONG),
-            f" at {SPEEDS[self._speed]}x   {passed} of {stopwatch(replay.duration / SECOND)}   ",
-            ("Nothing is sent.", MUTED),
+            f" at {SPEEDS[self._speed]}x   {passed} of {stopwatch(replay.duration / SECOND)}",
         ]
         if len(replay.requests) < run.requests:
             missing = plural(run.requests - len(replay.requests), "older request")
             parts.append((f"   {missing} of this run are no longer in its log.", WARN))
-        return safe_text(*parts)
+        return lines(safe_text(*parts), self._ending(replay))
+
+    def _ending(self, replay: Replay) -> Content:
+        """Say what is played back; at its end, how the run ended and why."""
+        view, glyphs = self._view, self.services.glyphs
+        if view is None or self._moment < replay.ended_at:
+            return safe_text(("What this run sent, from its log. Nothing is sent now.", MUTED))
+        said = [view.says[0]]
+        if not replay.requests:  # no row below says why
+            said += [f"{line.name}: {line.doing}" for line in view.lines if line.tone == "warn"]
+        words = f"The run ended: {outcome(view, glyphs)}."
+        return safe_text(
+            (words, f"{STRONG} {TONE[view.tone]}"),
+            f" {' '.join(said)} ",
+            ("Nothing was sent by playing it back.", MUTED),
+            max_length=600,
+        )
 
 
 def chart(buckets: list[Bucket], share: float, duration: int, glyphs: Glyphs) -> Content:
@@ -217,7 +245,7 @@ def chart(buckets: list[Bucket], share: float, duration: int, glyphs: Glyphs) ->
     )
 
 
-def _audience_row(item: AudienceMoment, glyphs: Glyphs) -> Row:
+def _audience_row(item: AudienceMoment, end: RunLine | None, glyphs: Glyphs) -> Row:
     return Row(
         item.audience_id,
         (
@@ -226,6 +254,6 @@ def _audience_row(item: AudienceMoment, glyphs: Glyphs) -> Row:
             Cell(f"{item.done:,}/{item.total:,}"),
             Cell(f"{item.requests:,}"),
             Cell(f"{item.rejected:,}" if item.rejected else "", "bad"),
-            Cell(item.doing, "dim"),
+            Cell(end.doing, end.tone) if end else Cell(item.doing, "dim"),
         ),
     )

@@ -45,7 +45,7 @@ reason shows the users who were rejected for it."""
         Binding("p", "resume", "Resume", tooltip="Send again", id="run.resume"),
         Binding("c", "cancel", "Cancel", id="run.cancel"),
         Binding("x", "errors", "Errors", id="run.errors"),
-        Binding("l", "log", "Log", id="run.log"),
+        Binding("v", "log", "Requests", tooltip="Show the requests full-size", id="run.log"),
         Binding("y", "copy", "Copy the row", show=False, id="copy"),
     ]
 

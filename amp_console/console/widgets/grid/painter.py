@@ -88,7 +88,8 @@ class LinePainter:
         """Paint a row; `ground` is a background of `palette.GROUNDS`."""
         palette, glyphs = self._palette, self._glyphs
         base = palette.style("", ground)
-        lead = (glyphs.cursor if ground else " ") + (glyphs.mark if is_marked else " ")
+        cursor = {"": " ", "cursor": glyphs.cursor}.get(ground, glyphs.resting)
+        lead = cursor + (glyphs.mark if is_marked else " ")
         segments = [Segment(lead, palette.style("marked" if is_marked else "", ground))]
         columns = self._layout.columns
         for item in self._layout.fit(width):
