@@ -116,7 +116,7 @@ class ConsoleApp(App[None]):
             await self.navigator.open_first()
         else:
             # The demo fills its ledger meanwhile, and keys work.
-            self.run_worker(self.navigator.open_first())
+            self.run_worker(self.navigator.open_first)
         if tour is not None:
             self.run_worker(tour.run(self))
 

@@ -86,7 +86,7 @@ class Appearance:
             return
         self._theme = theme
         if self._environment.demo is None:
-            self._app.run_worker(self._save_theme(), group="theme")
+            self._app.run_worker(self._save_theme, group="theme")
 
     async def _save_theme(self) -> None:
         async with self._saving:  # the last one chosen is the last one written

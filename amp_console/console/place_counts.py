@@ -40,7 +40,7 @@ class PlaceCounter:
         self._is_outdated = True
         if not self._is_counting:
             self._is_counting = True
-            self._app.run_worker(self._count(), group="counts")
+            self._app.run_worker(self._count, group="counts")
 
     async def _count(self) -> None:
         try:

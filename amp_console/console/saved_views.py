@@ -72,7 +72,7 @@ class SavedViews:
     def _change(self, change: Callable[[Views], Views], used: str) -> None:
         self.by_name, self.used = change(self.by_name), used
         if self._environment.demo is None:
-            self._app.run_worker(self._keep(change, used), group="views")
+            self._app.run_worker(partial(self._keep, change, used), group="views")
 
     async def _keep(self, change: Callable[[Views], Views], used: str) -> None:
         async with self._saving:

@@ -91,7 +91,7 @@ class Palette(Dialog[PaletteEntry]):
             self._waiting = self.set_timer(SEARCH_DELAY, self._ask)
 
     def _ask(self) -> None:
-        self.run_worker(self._find(), group="search", exclusive=True)
+        self.run_worker(self._find, group="search", exclusive=True)
 
     async def _find(self) -> None:
         text = self.query_one(Input).value.strip()

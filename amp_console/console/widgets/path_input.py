@@ -48,7 +48,7 @@ class PathInput(Input):
 
     def refresh_listing(self) -> None:
         """List the files beside the screen: a network disk may take long."""
-        self.run_worker(self._refresh(), group="listing", exclusive=True)
+        self.run_worker(self._refresh, group="listing", exclusive=True)
 
     async def _refresh(self) -> None:
         self.post_message(self.FilesListed(self, await self.read_listing()))

@@ -45,3 +45,13 @@ async def test_it_stays_where_the_operator_has_moved_it_meanwhile() -> None:
         await pilot.press("home")
         grid.show(rows("a", "b", "c"))
         assert grid.key == "a"
+
+
+async def test_a_key_may_follow_the_rows_before_they_were_laid_out() -> None:
+    app = Sheet()
+    async with app.run_test() as pilot:
+        grid = app.grid()
+        grid.show(rows(*(f"row {n}" for n in range(1000))))
+        grid.action_move("last")
+        await pilot.pause()
+        assert grid.render_line(grid.size.height - 1).text.strip() == "▸ row 999"

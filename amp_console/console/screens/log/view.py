@@ -115,9 +115,9 @@ Y copies those. v shows any line whole."""
             newest = await session.read(newest_log_id)
         unsaved = services.messages.unsaved
         self._revision = (session, newest, len(unsaved), unsaved[-1].id if unsaved else 0)
-        is_at_top = self._grid.cursor == 0
+        at_top = self._grid.key if self._grid.cursor == 0 else None
         await self._lines.load()
-        if is_at_top:
+        if at_top is not None and self._grid.key == at_top:  # not moved meanwhile
             self._grid.cursor = 0  # follow what is new
         self._show_whole()
 

@@ -241,9 +241,13 @@ class Grid(ScrollView, can_focus=True):
         height = max(1, self.size.height - 1)
         top = round(self.scroll_y)
         if self.cursor < top:
-            self.scroll_to(y=self.cursor, animate=False, immediate=True)
+            self._scroll(self.cursor)
         elif self.cursor >= top + height:
-            self.scroll_to(y=self.cursor - height + 1, animate=False, immediate=True)
+            self._scroll(self.cursor - height + 1)
+
+    def _scroll(self, y: int) -> None:
+        # Forced: before the next layout Textual takes rows that have just come for all in view.
+        self.scroll_to(y=y, animate=False, immediate=True, force=True)
 
     # Keys and mouse.
 
@@ -363,7 +367,7 @@ class Grid(ScrollView, can_focus=True):
         row = rows.get(index)
         if row is None:
             if isinstance(rows, Paged) and (page := rows.request(index)) is not None:
-                self.run_worker(_fetch(self, rows, page), group="page")
+                self.run_worker(partial(_fetch, self, rows, page), group="page")
             return painter.loading(width)
         ground = ""
         if index == self.cursor:
