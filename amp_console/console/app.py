@@ -19,6 +19,7 @@ from amp_console.connections import Connection, KeySource
 from amp_console.console.context import Services
 from amp_console.console.environment import Environment, LaunchOptions
 from amp_console.console.failures import KNOWN
+from amp_console.console.lifecycle import deferred
 from amp_console.console.navigation import Navigator, key_scopes
 from amp_console.console.place_bar import PLACE_KEYS
 from amp_console.console.resilient_driver import resilient
@@ -116,7 +117,7 @@ class ConsoleApp(App[None]):
             await self.navigator.open_first()
         else:
             # The demo fills its ledger meanwhile, and keys work.
-            self.run_worker(self.navigator.open_first)
+            self.run_worker(deferred(self.navigator.open_first))
         if tour is not None:
             self.run_worker(tour.run(self))
 

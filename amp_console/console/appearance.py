@@ -19,6 +19,7 @@ from amp_console.console.background import aside
 from amp_console.console.environment import Environment, LaunchOptions
 from amp_console.console.glyphs import ASCII, PLAIN
 from amp_console.console.keymap import Scope, bindings, check
+from amp_console.console.lifecycle import deferred
 from amp_console.console.notifications import Notifications
 from amp_console.console.terminal_text import draws_signs
 from amp_console.text import clean
@@ -86,7 +87,7 @@ class Appearance:
             return
         self._theme = theme
         if self._environment.demo is None:
-            self._app.run_worker(self._save_theme, group="theme")
+            self._app.run_worker(deferred(self._save_theme), group="theme")
 
     async def _save_theme(self) -> None:
         async with self._saving:  # the last one chosen is the last one written

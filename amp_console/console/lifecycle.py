@@ -6,6 +6,7 @@ its result in, and a key finds nothing to work on; Textual would end the whole c
 """
 
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any
 
 from textual.screen import Screen
@@ -29,3 +30,12 @@ def unless_left(screen: Screen[Any], work: Any) -> Callable[[], Coroutine[Any, A
             return None
 
     return run
+
+
+def deferred(work: Callable[..., Coroutine[Any, Any, Any]], *args: object) -> Any:
+    """Return what `run_worker` takes to make this call once the worker begins.
+
+    A coroutine that is made before complains when the application ends first. Textual takes the
+    call, which its types leave out.
+    """
+    return partial(work, *args)

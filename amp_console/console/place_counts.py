@@ -7,6 +7,7 @@ from textual.app import App
 from textual.signal import Signal
 
 from amp_console.console.failures import KNOWN
+from amp_console.console.lifecycle import deferred
 from amp_console.console.session import Session, Sessions
 from amp_console.ledger import Db
 from amp_console.ledger.audiences import all_audiences
@@ -40,7 +41,7 @@ class PlaceCounter:
         self._is_outdated = True
         if not self._is_counting:
             self._is_counting = True
-            self._app.run_worker(self._count, group="counts")
+            self._app.run_worker(deferred(self._count), group="counts")
 
     async def _count(self) -> None:
         try:

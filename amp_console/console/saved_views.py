@@ -16,6 +16,7 @@ from amp_console.connections import (
 )
 from amp_console.console.background import aside
 from amp_console.console.environment import Environment
+from amp_console.console.lifecycle import deferred
 from amp_console.console.notifications import Notifications
 
 Views = dict[str, SavedView]
@@ -72,7 +73,7 @@ class SavedViews:
     def _change(self, change: Callable[[Views], Views], used: str) -> None:
         self.by_name, self.used = change(self.by_name), used
         if self._environment.demo is None:
-            self._app.run_worker(partial(self._keep, change, used), group="views")
+            self._app.run_worker(deferred(self._keep, change, used), group="views")
 
     async def _keep(self, change: Callable[[Views], Views], used: str) -> None:
         async with self._saving:

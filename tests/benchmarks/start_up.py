@@ -111,8 +111,9 @@ def main() -> None:
         home, empty = Path(name, "home"), Path(name, "empty")
         home.mkdir()
         prepare(home)
-        environ = {**os.environ, "AMP_CONSOLE_HOME": str(home), "PYTHONPYCACHEPREFIX": f"{name}/pyc"}
-        environ.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed program is compiled, too
+        environ = {**os.environ, "AMP_CONSOLE_HOME": str(home)}
+        environ.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed program is compiled
+        environ["PYTHONPYCACHEPREFIX"] = f"{name}/compiled"
         show("bare interpreter", rounds, partial(command, ("-c", "pass"), environ))
         for line in COMMANDS:
             show(line, rounds, partial(command, (*MODULE, *line.split()), environ))

@@ -11,6 +11,7 @@ from textual.widgets import Input
 
 from amp_console.console.dialogs.base import DIALOG_SHEET, Dialog, Sheets
 from amp_console.console.failures import KNOWN
+from amp_console.console.lifecycle import deferred
 from amp_console.console.widgets.grid import Cell, Column, Grid, Row
 
 MAX_SHOWN = 100  # entries; more letters find the others
@@ -91,7 +92,7 @@ class Palette(Dialog[PaletteEntry]):
             self._waiting = self.set_timer(SEARCH_DELAY, self._ask)
 
     def _ask(self) -> None:
-        self.run_worker(self._find, group="search", exclusive=True)
+        self.run_worker(deferred(self._find), group="search", exclusive=True)
 
     async def _find(self) -> None:
         text = self.query_one(Input).value.strip()

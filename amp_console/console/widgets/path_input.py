@@ -8,6 +8,7 @@ from textual.message import Message
 from textual.widgets import Input
 
 from amp_console.console.background import aside
+from amp_console.console.lifecycle import deferred
 from amp_console.console.paths import PathListing, completed, listing
 
 
@@ -48,7 +49,7 @@ class PathInput(Input):
 
     def refresh_listing(self) -> None:
         """List the files beside the screen: a network disk may take long."""
-        self.run_worker(self._refresh, group="listing", exclusive=True)
+        self.run_worker(deferred(self._refresh), group="listing", exclusive=True)
 
     async def _refresh(self) -> None:
         self.post_message(self.FilesListed(self, await self.read_listing()))

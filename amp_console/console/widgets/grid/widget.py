@@ -15,6 +15,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from amp_console.console.glyphs import PLAIN, Glyphs
+from amp_console.console.lifecycle import deferred
 from amp_console.console.widgets.grid.columns import Column, ColumnLayout
 from amp_console.console.widgets.grid.painter import LinePainter
 from amp_console.console.widgets.grid.palette import STYLES, TONES, GridPalette
@@ -367,7 +368,7 @@ class Grid(ScrollView, can_focus=True):
         row = rows.get(index)
         if row is None:
             if isinstance(rows, Paged) and (page := rows.request(index)) is not None:
-                self.run_worker(partial(_fetch, self, rows, page), group="page")
+                self.run_worker(deferred(_fetch, self, rows, page), group="page")
             return painter.loading(width)
         ground = ""
         if index == self.cursor:
