@@ -241,14 +241,10 @@ class Grid(ScrollView, can_focus=True):
     def _keep_in_view(self) -> None:
         height = max(1, self.size.height - 1)
         top = round(self.scroll_y)
-        if self.cursor < top:
-            self._scroll(self.cursor)
-        elif self.cursor >= top + height:
-            self._scroll(self.cursor - height + 1)
-
-    def _scroll(self, y: int) -> None:
-        # Forced: before the next layout Textual takes rows that have just come for all in view.
-        self.scroll_to(y=y, animate=False, immediate=True, force=True)
+        wanted = min(max(top, self.cursor - height + 1), self.cursor)
+        if wanted != top:
+            # Forced: before the next layout Textual takes new rows for all in view.
+            self.scroll_to(y=wanted, animate=False, immediate=True, force=True)
 
     # Keys and mouse.
 
