@@ -12,6 +12,7 @@ from amp_console.console.run_words import (
     advice,
     did,
     ended,
+    since_plan,
     so_far,
     verdict,
     waiting,
@@ -60,14 +61,24 @@ class RunLine(NamedTuple):
 
 
 class Funnel(NamedTuple):
-    """Where people are, in Segment's words. None: not known any more."""
+    """Where events and users are, in Segment's words. None: not known any more.
 
-    read: int
-    filtered: int
+    `tally` counts events: what was read is filtered, invalid or a change. The others count users,
+    and their sum is how many the run was for.
+    """
+
+    tally: ReadCounts
     pending: int | None
     retrying: int
     failed: int
     delivered: int
+
+    @property
+    def users(self) -> int | None:
+        """How many users the run was for."""
+        if self.pending is None:
+            return None
+        return self.pending + self.retrying + self.failed + self.delivered
 
 
 class RunView(NamedTuple):
@@ -152,7 +163,7 @@ def _funnel(
     tally: ReadCounts, counts: AudienceCounts, pending: int | None, retrying: int
 ) -> Funnel:
     delivered = counts.added + counts.removed
-    return Funnel(tally.read, tally.filtered, pending, retrying, counts.rejected, delivered)
+    return Funnel(tally, pending, retrying, counts.rejected, delivered)
 
 
 # One audience.
@@ -255,6 +266,8 @@ def _says_live(
         rejected = sum(audience.left.rejected for audience in report.audiences)
         yield verdict(str(report.status), counts, funnel.pending, rejected)
     yield did(counts, report.elapsed if report else job.elapsed)
+    if report is not None and funnel.users is not None:
+        yield from since_plan(job.operation.planned, funnel.users)
     status = str(report.status) if report else "stopped"
     left = [
         _Left(audience.audience.name, audience.counts, audience.left.pending)

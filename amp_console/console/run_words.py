@@ -99,6 +99,16 @@ def did(counts: AudienceCounts, seconds: float, kind: RunKind = RunKind.SYNC) ->
     return f"{what} in {plural(counts.requests, 'request')}{retries}, {lasting(seconds)}."
 
 
+def since_plan(planned: int, users: int) -> Iterator[str]:
+    """Say why a run was for more or fewer `users` than its plan had shown."""
+    if users > planned:
+        yield f"{plural(users - planned, 'more change')} arrived after the plan of {planned:,}."
+    elif users < planned:
+        were = "was" if planned - users == 1 else "were"
+        changes = plural(planned, "planned change")
+        yield f"{planned - users:,} of {changes} {were} undone by later events."
+
+
 def advice(
     status: str,
     counts: AudienceCounts,

@@ -63,6 +63,19 @@ def count_requests(db: Db, run_id: int, audience_id: int | None = None) -> int:
     return int(row[0])
 
 
+def count_sent_again(db: Db, run_id: int, audience_id: int | None = None) -> int:
+    """How many of a run's requests delivered no one.
+
+    The users of an upload that creates a cohort are in later requests, and those of a void request
+    are pending again, or refused.
+    """
+    values = {"run": run_id, "audience": audience_id}
+    row = db.execute(
+        f"SELECT count(*) FROM request {_OF_RUN} AND (kind = 'upload' OR state = 'void')", values
+    ).fetchone()
+    return int(row[0])
+
+
 def requests_page(
     db: Db, run_id: int, offset: int, limit: int, audience_id: int | None = None
 ) -> list[RequestRecord]:

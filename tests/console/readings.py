@@ -23,7 +23,11 @@ from tests.console.harness import ConsoleHarness, console, picture, services
 
 Facts = Mapping[str, object]
 NEWEST = 2  # runs whose screens are read
-FUNNEL = ("read", "filtered", "pending", "retrying", "failed", "delivered")
+FUNNEL = (
+    ("read", "filtered", "invalid", "changes"),
+    ("users", "pending", "retrying", "failed", "delivered"),
+)
+"""What the lines of a funnel count: a total, then its parts."""
 RUN_COUNTS = ("added", "removed", "rejected", "requests")
 
 
@@ -85,6 +89,11 @@ class Reader:
         ended = run_inside((*arguments, "--json"), self.harness.environ)
         assert ended.status == 0, ended
         return ended.document
+
+    def is_syncing(self, run_id: int) -> bool:
+        """Whether this run is a sync that this console carries out now."""
+        job = services(self.pilot).jobs.sync
+        return job is not None and not job.is_over and job.run_id == run_id
 
     @property
     def audiences(self) -> list[Audience]:
@@ -220,22 +229,36 @@ async def _run_screens(reader: Reader) -> Facts:
         facts[f"run {run_id}: requests"] = sum(number(row["Requests"]) for row in rows)
         facts[f"run {run_id}: requests @title"] = number(reader.title("#requests"))
         facts[f"run {run_id}: requests @rows"] = len(reader.grid("#log").rows)
+        sizes = [row["Users"] for row in reader.rows("#log")]
+        facts[f"run {run_id}: users sent @requests"] = sum(
+            number(size) for size in sizes if "(" not in size
+        )
         sentence = reader.text("#headline")
         if "added" in sentence:
             for word in ("added", "removed"):
                 facts[f"run {run_id}: {word}"] = counted(sentence, word)
             facts[f"run {run_id}: requests @sentence"] = counted(sentence, "request")
-        funnel = dict(zip(FUNNEL, map(number, _numbers(reader.text("#funnel"))), strict=True))
+        funnel = {
+            word: count
+            for words, line in zip(FUNNEL, reader.text("#funnel").splitlines(), strict=True)
+            for word, count in zip(words, _numbers(line), strict=True)
+        }
         facts[f"run {run_id}: delivered"] = funnel["delivered"]
         facts[f"run {run_id}: rejected @funnel"] = funnel["failed"]
+        for total, *parts in FUNNEL:
+            facts[f"run {run_id}: {total} @total"] = funnel[total]
+            facts[f"run {run_id}: {total} @parts"] = sum(funnel[part] for part in parts)
+        if not reader.is_syncing(run_id):
+            sent = funnel["delivered"] + funnel["failed"]
+            facts[f"run {run_id}: users sent @funnel"] = sent
         console(reader.pilot).pop_screen()
         await reader.settle()
     return facts
 
 
-def _numbers(funnel: str) -> list[str]:
-    """The numbers of a funnel, which are below its words, between arrows."""
-    return funnel.splitlines()[1].split("→")
+def _numbers(line: str) -> list[int]:
+    """The numbers on one line of a funnel."""
+    return [number(item) for item in re.findall(r"[\d,]+", line)]
 
 
 async def _plan(reader: Reader) -> Facts:

@@ -58,17 +58,12 @@ async def test_the_funnel_counts_in_segments_words(harness: ConsoleHarness) -> N
     async with harness.open() as pilot:
         await start_sync(pilot, "partial")
 
-        words, numbers = _funnel(picture(pilot))
-        assert words.startswith("events read filtered pending pending retry failed delivery")
-        assert words.endswith("successful delivery")
-        assert numbers == ["3", "1", "0", "0", "1", "1"]
-
-
-def _funnel(shown: str) -> tuple[str, list[str]]:
-    rows = shown.splitlines()
-    at = next(index for index, row in enumerate(rows) if "events read" in row)
-    words = " ".join(rows[at].strip("│ ").split())
-    return words, [item.strip() for item in rows[at + 1].strip("│ ").split("→")]
+        await until_shown(
+            pilot,
+            "events  3 read = 1 filtered + 0 invalid + 2 changes",
+            "users   2 to deliver = 0 pending + 0 pending retry + 1 failed delivery "
+            "+ 1 successful delivery",
+        )
 
 
 async def test_a_rate_limit_is_counted_down_and_waited_out(
@@ -81,11 +76,41 @@ async def test_a_rate_limit_is_counted_down_and_waited_out(
     async with harness.open() as pilot:
         await start_sync(pilot, "rate limited", "again in 1", " s (2nd")
         await until_shown(pilot, "running")
-        assert _funnel(picture(pilot))[1][3] == "2"  # pending retry
+        await until_shown(pilot, "2 to deliver = 0 pending + 2 pending retry")
 
         gate.open()
 
         await until_shown(pilot, "Everything is delivered.", "(1 retry)")
+
+
+async def test_a_run_says_that_changes_arrived_after_its_plan(
+    harness: ConsoleHarness, simulator: Simulator
+) -> None:
+    connection = harness.connect()
+    with harness.workspace(connection) as workspace:
+        workspace.enter("u-1")
+    gate = gate_sleeps(harness)
+    rate_limit(simulator)
+    async with harness.open() as pilot:
+        await start_sync(pilot, "rate limited")
+        with harness.workspace(connection) as workspace:
+            workspace.files = 10
+            workspace.enter("u-2", "u-3")
+        gate.open()
+
+        await until_shown(pilot, "2 more changes arrived after the plan of 1.")
+        await until_shown(pilot, "users   3 to deliver = 0 pending")
+
+
+async def test_users_that_a_request_did_not_deliver_are_in_parentheses(
+    harness: ConsoleHarness,
+) -> None:
+    with harness.workspace(harness.connect()) as workspace:
+        workspace.enter("u-1", "u-2")
+    async with harness.open() as pilot:
+        await start_sync(pilot, "Everything is delivered.")
+        await until_shown(pilot, "create         (2)", "add              2")
+        await until_shown(pilot, "2 · ( ) sent again or refused")
 
 
 async def test_a_run_is_paused_and_goes_on(harness: ConsoleHarness, simulator: Simulator) -> None:

@@ -1,4 +1,12 @@
-from amp_console.console.run_words import advice, did, shortened, so_far, verdict, waiting
+from amp_console.console.run_words import (
+    advice,
+    did,
+    shortened,
+    since_plan,
+    so_far,
+    verdict,
+    waiting,
+)
 from amp_console.ledger.runs import AudienceCounts
 from amp_console.ledger.sources import ReadCounts
 
@@ -81,3 +89,10 @@ def test_how_far_a_run_is_names_speed_and_time_only_where_they_are_known() -> No
     assert so_far(4_000, 12_032, 4_016.0, 42.4) == (
         "4,000 of 12,032 users, 4,016/s, about 40 s left."
     )
+
+
+def test_a_run_that_was_for_as_many_users_as_planned_says_nothing_of_its_plan() -> None:
+    assert [*since_plan(5, 5)] == []
+    assert [*since_plan(5, 6)] == ["1 more change arrived after the plan of 5."]
+    assert [*since_plan(5, 4)] == ["1 of 5 planned changes was undone by later events."]
+    assert [*since_plan(5, 2)] == ["3 of 5 planned changes were undone by later events."]

@@ -174,7 +174,11 @@ class RequestsPanel(Vertical):
             grid.cursor = 0
         what = f"Requests of {audience[1]}" if audience else "Requests"
         self.border_title = safe_text(what, max_length=60)
-        self.border_subtitle = safe_text(f"{count:,}" if count else "")
+        again = await session.read(requests.count_sent_again, run_id, audience_id)
+        parts = [f"{count:,}"] if count else []
+        parts += ["( ) sent again or refused"] if again else []
+        dot = f" {services_of(self).glyphs.dot} "
+        self.border_subtitle = safe_text(dot.join(parts))
 
     async def _load_page(
         self,

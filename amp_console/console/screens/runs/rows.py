@@ -1,5 +1,7 @@
 """The rows of a run's grids: audiences with their bars, requests, and reasons of rejection."""
 
+from collections.abc import Sequence
+
 from textual.content import Content
 
 from amp_console.console.glyphs import Glyphs, bar
@@ -19,8 +21,9 @@ from amp_console.console.texts import (
 )
 from amp_console.console.widgets.grid import Cell, Column, Row
 from amp_console.console.words import SECOND, clock, lasting, lasting_about, number
+from amp_console.ledger.deliveries import RequestKind
 from amp_console.ledger.rejected import RejectionGroup
-from amp_console.ledger.requests import RequestRecord
+from amp_console.ledger.requests import RequestRecord, RequestState
 from amp_console.ledger.run_log import run_outcome
 from amp_console.ledger.runs import RunStatus
 
@@ -140,11 +143,16 @@ def _request_cells(
     return (
         Cell(clock(record.sent_at), "dim"),
         Cell(request_operation(record)),
-        Cell(f"{record.size:,}"),
+        Cell(f"{record.size:,}" if is_counted(record) else f"({record.size:,})"),
         Cell(record.audience_name),
         request_answer(record, glyphs),
         Cell(took, "dim"),
     )
+
+
+def is_counted(record: RequestRecord) -> bool:
+    """Whether the run delivered the users of a request by it; others are sent again, or refused."""
+    return record.kind is not RequestKind.UPLOAD and record.state is not RequestState.VOID
 
 
 def reason_row(group: RejectionGroup, *, of_several: bool) -> Row:
@@ -157,26 +165,32 @@ def reason_row(group: RejectionGroup, *, of_several: bool) -> Row:
 
 
 def funnel(counts: Funnel, glyphs: Glyphs, width: int) -> Content:
-    """Where people are, in Segment's words: the words, and the numbers below them."""
-    is_short = width < _SHORT_FUNNEL
-    parts = (
-        ("events read", counts.read, ""),
-        ("filtered", counts.filtered, MUTED),
+    """Where events and users are, in Segment's words: on each line a total and its parts."""
+    is_short, tally = width < _SHORT_FUNNEL, counts.tally
+    events = (
+        ("read", tally.read, ""),
+        ("filtered", tally.filtered, MUTED),
+        ("invalid", tally.invalid, BAD),
+        ("changes", tally.changes, ""),
+    )
+    users = (
+        ("to deliver", counts.users, ""),
         ("pending", counts.pending, WARN),
-        ("pending retry", counts.retrying, WARN),
+        ("retry" if is_short else "pending retry", counts.retrying, WARN),
         ("failed" if is_short else "failed delivery", counts.failed, BAD),
         ("delivered" if is_short else "successful delivery", counts.delivered, GOOD),
     )
-    words: list[Part] = []
-    numbers: list[Part] = []
-    for word, count, style in parts:
-        arrow = f" {glyphs.arrow} " if numbers else ""
-        gap = " " * len(arrow)
-        text = number(count, glyphs)
-        size = max(len(word), len(text))
-        words += [gap, (f"{word:>{size}}", MUTED)]
-        numbers += [(arrow, MUTED), (f"{text:>{size}}", f"{STRONG} {style}" if count else MUTED)]
-    return lines(safe_text(*words), safe_text(*numbers))
+    return lines(_sum("events", events, glyphs), _sum("users", users, glyphs))
+
+
+def _sum(label: str, parts: Sequence[tuple[str, int | None, str]], glyphs: Glyphs) -> Content:
+    """A total, and the parts that add up to it."""
+    text: list[Part] = [(f"{label:<8}", MUTED)]
+    for at, (word, count, style) in enumerate(parts):
+        text.append((("", " = ")[at] if at < 2 else " + ", MUTED))
+        text += [(number(count, glyphs), f"{STRONG} {style}" if count else MUTED)]
+        text.append((f" {word}", MUTED))
+    return safe_text(*text)
 
 
 def headline(picture: RunView, glyphs: Glyphs) -> Content:
