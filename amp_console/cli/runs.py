@@ -19,7 +19,7 @@ def runs(run_id: int | None, as_json: bool, connection_name: str | None) -> int:
     from amp_console.cli.documents import print_document, run_document
     from amp_console.cli.resources import open_connection
     from amp_console.cli.tables import table
-    from amp_console.ledger.run_log import run_outcome
+    from amp_console.ledger.run_log import run_outcome, run_reason
     from amp_console.ledger.runs import all_runs
     from amp_console.sync.formatting import iso_time, refused_words
 
@@ -38,7 +38,7 @@ def runs(run_id: int | None, as_json: bool, connection_name: str | None) -> int:
             item.kind,
             run_outcome(item.kind, item.status),
             *(f"{n:,}" for n in (item.added, item.removed, item.rejected, item.requests)),
-            item.note or refused_words(item.refused),
+            run_reason(item) or refused_words(item.refused),
         )
         for item in found
     ]

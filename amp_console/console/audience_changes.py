@@ -52,7 +52,8 @@ async def switch(services: Services, audience: Audience) -> None:
     changed = await apply(services, audience, SettingsChange(enabled=not audience.enabled))
     if changed is not None:
         state = "on: Sync all includes it" if changed.enabled else "off: Sync all skips it"
-        services.notifications.post(f"“{clean(changed.name)}” is {state}.", is_kept=False)
+        undo = "" if changed.enabled else " Press t to switch it on again."
+        services.notifications.post(f"“{clean(changed.name)}” is {state}.{undo}", is_kept=False)
 
 
 async def _unlink(services: Services, audience: Audience) -> Audience | None:

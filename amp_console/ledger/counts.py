@@ -74,9 +74,9 @@ class PendingMember(msgspec.Struct, frozen=True):
 
 
 def pending_members(db: Db, audience_id: int, id_type: IdType, limit: int) -> list[PendingMember]:
-    """The first `limit` members that leave, then as many of those that enter."""
+    """The first `limit` members that enter, then as many of those that leave."""
     found: list[PendingMember] = []
-    for wanted in (0, 1):
+    for wanted in (1, 0):
         rows = db.execute(
             "SELECT id, event_at FROM member WHERE audience_id = ? AND id_type = ? "
             "AND wanted = ? AND wanted IS NOT delivered AND rejection_id IS NULL "

@@ -43,6 +43,23 @@ def run_outcome(kind: RunKind, status: RunStatus) -> str:
     return _OUTCOMES.get((kind, status), str(status))
 
 
+def run_reason(ended: Run) -> str:
+    """Why a run did not end as delivered, in a few words; "" where its outcome says it."""
+    if ended.note or ended.kind is RunKind.COMPARE:
+        return ended.note or ended.why
+    invalid = ended.tally.invalid
+    counts = [
+        f"{ended.pending:,} pending" if ended.pending and ended.status in _BAD else "",
+        f"{ended.rejected:,} rejected" if ended.rejected else "",
+        plural(invalid, "invalid event") if invalid else "",
+    ]
+    what = ", ".join(count for count in counts if count)
+    if not what and (ended.kind, ended.status) == (RunKind.SYNC, RunStatus.PARTIAL):
+        what = "users rejected earlier"
+    is_over = ended.status is not RunStatus.RUNNING
+    return ": ".join(filter(None, (what, ended.why if is_over else "")))
+
+
 def log_run_start(
     db: Db, run_id: int, kind: RunKind, audience_ids: Sequence[int], now: int
 ) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from amp_console.ledger.audiences import LABEL, audience
+from amp_console.ledger.comparisons import comparisons_in
 from amp_console.ledger.counts import outstanding
 from amp_console.ledger.db import EVERY, Db
 from amp_console.ledger.event_log import process_name
@@ -72,7 +73,8 @@ class Run(msgspec.Struct, frozen=True):
     """One run, summed over its audiences, finished or not. A run without an end is under way.
 
     `tally` is what was read for it; `holder` names its process ("process 71 on desk"); `refused`
-    are the requests that a receiver of webhooks refused, the most recent reason first. An
+    are the requests that a receiver of webhooks refused, the most recent reason first. So many
+    users were `pending` after it (None: not known), for one audience because of `why`. An
     interrupted run ended when it was last seen alive.
     """
 
@@ -91,6 +93,8 @@ class Run(msgspec.Struct, frozen=True):
     retries: int
     holder: str
     refused: tuple[RefusedRequests, ...] = ()
+    pending: int | None = None
+    why: str = ""
 
 
 class RunAudience(msgspec.Struct, frozen=True):
@@ -104,10 +108,11 @@ class RunAudience(msgspec.Struct, frozen=True):
 
 
 class AudienceRun(msgspec.Struct, frozen=True):
-    """One of an audience's runs, and what it did for this audience."""
+    """One of an audience's runs, what it did for this audience, and how it ended for it."""
 
     run: Run
     counts: AudienceCounts
+    status: RunStatus
 
 
 def begin_run(db: Db, tally: ReadCounts, now: int, lock: str, kind: RunKind = RunKind.SYNC) -> int:
@@ -174,10 +179,11 @@ _SUMMED = (
     "SELECT run.id, run.kind, started_at, ended_at, status, run.note, read, changes, filtered, "
     "invalid, pid, host, count(audience_id), "
     "coalesce(sum(added), 0), coalesce(sum(removed), 0), "
-    "coalesce(sum(rejected), 0), coalesce(sum(requests), 0), coalesce(sum(retries), 0) "
+    "coalesce(sum(rejected), 0), coalesce(sum(requests), 0), coalesce(sum(retries), 0), "
+    "sum(pending), coalesce(max(run_audience.note), '') "
     "FROM run LEFT JOIN run_audience ON run_id = run.id "
 )
-_SUMS = 12  # where they begin
+_SUMS, _AFTER = 12, 18  # where they begin, and what comes after them
 _COUNTS = (
     "run_audience.added, run_audience.removed, run_audience.rejected, run_audience.requests, "
     "run_audience.retries, run_audience.note, run_audience.is_stuck"
@@ -245,12 +251,35 @@ def runs_of_audience(
 ) -> list[AudienceRun]:
     """The last runs of an audience, the newest first; `dead` as in `all_runs`."""
     rows = db.execute(
-        f"SELECT run_id, {_COUNTS} FROM run_audience WHERE audience_id = ? "
+        f"SELECT run_id, pending, {_COUNTS} FROM run_audience WHERE audience_id = ? "
         "ORDER BY run_id DESC LIMIT ?",
         (audience_id, limit),
     ).fetchall()
-    found = [(run(db, run_id, dead), _counts(counts)) for run_id, *counts in rows]
-    return [AudienceRun(found_run, counts) for found_run, counts in found if found_run is not None]
+    found = [(run(db, run_id, dead), pending, _counts(row)) for run_id, pending, *row in rows]
+    return [
+        AudienceRun(item, counts, _own_status(db, item, audience_id, counts, pending))
+        for item, pending, counts in found
+        if item is not None
+    ]
+
+
+def _own_status(
+    db: Db, found: Run, audience_id: int, counts: AudienceCounts, pending: int | None
+) -> RunStatus:
+    """How a run ended for one of its audiences: the others may have ended otherwise."""
+    is_under_way = found.kind is RunKind.LIVE and found.status is RunStatus.RUNNING
+    if is_under_way or counts.note == INTERRUPTED:
+        return found.status
+    if counts.note:
+        return RunStatus.STOPPED
+    if found.kind is RunKind.COMPARE:
+        made = [item for item in comparisons_in(db, found.id) if item.audience_id == audience_id]
+        return RunStatus.DELIVERED if all(i.is_equal for i in made) else RunStatus.PARTIAL
+    if found.kind is RunKind.RECONCILE and found.status is RunStatus.PARTIAL:
+        return found.status
+    if pending and found.kind is not RunKind.RECONCILE:
+        return RunStatus.STOPPED
+    return RunStatus.PARTIAL if counts.rejected else RunStatus.DELIVERED
 
 
 def _counts(row: Sequence[Any]) -> AudienceCounts:
@@ -265,10 +294,10 @@ def _run(db: Db, row: Sequence[Any], dead: Collection[int]) -> Run:
     if status == RunStatus.RUNNING and id_ in dead:
         status, end = RunStatus.INTERRUPTED, _last_sign(db, id_)
     refused = refused_requests(db, id_) if kind == RunKind.LIVE else ()
-    sums = row[_SUMS:]
+    sums = row[_SUMS:_AFTER]
     if end is None or status == RunStatus.INTERRUPTED:
         sums = _with_unrecorded(sums, _unrecorded(db, id_, "").values())
-    rest = (*sums, holder, tuple(refused))
+    rest = (*sums, holder, tuple(refused), *row[_AFTER:])
     return Run(id_, RunKind(kind), start, end, RunStatus(status), note, ReadCounts(*tally), *rest)
 
 

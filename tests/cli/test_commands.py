@@ -270,6 +270,18 @@ class TestSync:
         assert operator.run("sync", "--from", left).status == 0
         assert operator.cohort("shoppers") == {"u3", "u4"}
 
+    def test_from_a_file_that_cannot_be_read_fails_and_sends_nothing(
+        self, operator: Operator, file: Path, tmp_path: Path
+    ) -> None:
+        operator.run("import", file)  # pending, and not of the file that is named
+        before = len(operator.simulator.requests)
+        for unreadable in (tmp_path / "missing.ndjson", tmp_path):
+            ended = operator.run("sync", "--from", unreadable, "--yes")
+            assert (ended.status, ended.out) == (2, "")
+            assert str(unreadable) in ended.err
+            assert ended.err.endswith("Nothing was sent.\n")
+        assert len(operator.simulator.requests) == before
+
     def test_dry_run_sends_nothing_and_needs_no_keys(self, operator: Operator, file: Path) -> None:
         before = len(operator.simulator.requests)
         keys = ("AMP_CONSOLE_API_KEY", "AMP_CONSOLE_SECRET_KEY")

@@ -269,7 +269,9 @@ async def test_an_audience_is_switched_off_and_on_at_home(harness: ConsoleHarnes
         select(pilot, SHOPPERS)
         await pilot.press("t")
         await until_shown(pilot, "○ off")
-        assert last(pilot) == f"“{SHOPPERS}” is off: Sync all skips it."
+        assert (
+            last(pilot) == f"“{SHOPPERS}” is off: Sync all skips it. Press t to switch it on again."
+        )
         await pilot.press("t")
         await until(pilot, lambda: "is on: Sync all includes it" in last(pilot))
 

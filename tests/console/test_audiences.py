@@ -9,6 +9,7 @@ from msgspec import structs
 from amp_console.console import LaunchOptions
 from amp_console.console.screens.audiences.list import AudiencesScreen
 from amp_console.console.widgets.grid import Grid
+from amp_console.sync.audience_settings import SettingsChange
 from amp_console.sync.queries.status import audience_summaries
 from tests.console.gate import blocked_reads
 from tests.console.harness import (
@@ -340,3 +341,19 @@ async def test_five_hundred_audiences_are_a_list_like_any_other(harness: Console
         await until_shown(pilot, "500 audiences · nothing needs attention · 500 pending")
         await pilot.press("G")
         await until_shown(pilot, "audience_499", "key         audience_499")
+
+
+async def test_an_override_is_not_said_of_a_cohort_that_exists(harness: ConsoleHarness) -> None:
+    def override(workspace: Workspace) -> None:
+        for key in (LAPSED, FRESH):
+            workspace.change(SettingsChange(owner_email="eve@acme.example"), key)
+
+    connect_with_audiences(harness, override)
+    async with harness.open(size=(120, 50)) as pilot:
+        await until_shown(pilot, FRESH)
+        select(pilot, FRESH)
+        await until_shown(pilot, "owner       eve@acme.example (override)")
+        select(pilot, LAPSED)
+        await until_shown(
+            pilot, "as it is in Amplitude; the override eve@acme.example is for a new cohort only"
+        )

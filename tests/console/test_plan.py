@@ -11,6 +11,7 @@ from amp_console.simulator import Simulator
 from tests.console.gate import gate_sleeps, rate_limit, start_sync
 from tests.console.harness import (
     ConsoleHarness,
+    picture,
     services,
     until,
     until_notified,
@@ -189,8 +190,12 @@ async def test_the_people_of_a_plan_are_named_and_enter_opens_one(harness: Conso
         workspace.leave("u-1", at=5)
         workspace.enter("u-2", at=5)
     async with harness.open() as pilot:
-        await open_plan(pilot, "─ Who: shoppers ─", "−  u-1", "+  u-2", "─ 2 ─")
-        await pilot.press("tab", "enter")
+        await open_plan(pilot, "─ Who: shoppers ─", "−  u-1", "+  u-2", "─ 2 users ─")
+        await until_shown(pilot, "1 user to add", "1 user to remove")
+        shown = picture(pilot)
+        assert shown.index("1 user to add") < shown.index("+  u-2") < shown.index("−  u-1")
+        await pilot.press("tab", "enter")  # a heading opens nothing
+        await pilot.press("j", "enter")
         await until_on(pilot, PersonScreen)
         await until_shown(pilot, "Known in 1 audience")
         assert services(pilot).jobs.sync is None

@@ -1,8 +1,10 @@
 import asyncio
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 from textual.pilot import Pilot
+from textual.widgets import Input
 
 from amp_console.console import LaunchOptions
 from amp_console.console.dialogs.request_view import RequestView
@@ -22,6 +24,7 @@ from tests.console.harness import (
     picture,
     services,
     until,
+    until_notified,
     until_on,
     until_shown,
 )
@@ -109,7 +112,7 @@ async def test_users_that_a_request_did_not_deliver_are_in_parentheses(
         workspace.enter("u-1", "u-2")
     async with harness.open() as pilot:
         await start_sync(pilot, "Everything is delivered.")
-        await until_shown(pilot, "create         (2)", "add              2")
+        await until_shown(pilot, f"create{'(2)':>13}", f"add{'2':>16}")
         await until_shown(pilot, "2 · ( ) sent again or refused")
 
 
@@ -401,3 +404,24 @@ def _work(pilot: Pilot[None]) -> SyncJob:
     work = services(pilot).jobs.sync
     assert work is not None
     return work
+
+
+async def test_a_finished_run_offers_to_retry_and_export_who_was_rejected(
+    harness: ConsoleHarness, tmp_path: Path
+) -> None:
+    file = tmp_path / "rejected.csv"
+    with harness.workspace(harness.connect()) as workspace:
+        workspace.enter("u-1", "ghost-1")
+    async with harness.open() as pilot:
+        await start_sync(pilot, "Delivered, except 1 rejected user.")
+        await until_shown(pilot, "R Retry  E Export")
+        await pilot.press("E")
+        await until(pilot, lambda: pilot.app.screen.query("#answer"))
+        pilot.app.screen.query_one("#answer", Input).value = str(file)
+        await pilot.press("enter")
+        await until_notified(pilot, "Wrote 1 row")
+        assert "ghost-1" in file.read_text()
+        await pilot.press("R")
+        await until_shown(pilot, "Retry 1 user?")
+        await pilot.press("s")
+        await until_shown(pilot, "Adds 1 user (1 request if nothing fails).")

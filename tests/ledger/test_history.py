@@ -14,6 +14,7 @@ from amp_console.ledger.requests import (
     request,
     requests_page,
 )
+from amp_console.ledger.run_log import run_reason
 from amp_console.ledger.runs import (
     AudienceCounts,
     RunStatus,
@@ -60,6 +61,12 @@ async def test_a_run_is_found_with_what_it_did(workspace: Workspace) -> None:  #
     assert total_of(item.counts for item in target).added == 3
     history = workspace.ledger.read(runs_of_audience, workspace.audience().id, 5)
     assert [(item.run.id, item.counts.added) for item in history] == [(2, 0), (1, 2)]
+    own = workspace.ledger.read(runs_of_audience, workspace.audience("others").id, 5)
+    assert [(item.run.status, item.status) for item in own] == [
+        (RunStatus.PARTIAL, RunStatus.DELIVERED),
+        (RunStatus.PARTIAL, RunStatus.DELIVERED),
+    ]
+    assert [item.status for item in history] == [RunStatus.DELIVERED, RunStatus.PARTIAL]
 
 
 async def test_who_is_pending_after_a_run_is_kept(workspace: Workspace) -> None:  # noqa: F811
@@ -69,6 +76,18 @@ async def test_who_is_pending_after_a_run_is_kept(workspace: Workspace) -> None:
     workspace.set_faults()
     await workspace.sync()
     assert [workspace.ledger.read(run_audiences, n)[0].pending for n in (1, 2)] == [2, 0]
+    second, first = workspace.ledger.read(all_runs)
+    assert (first.pending, second.pending) == (2, 0)
+    assert run_reason(first).startswith("2 pending: ")
+    assert run_reason(second) == ""
+
+
+async def test_a_run_that_was_partial_has_a_reason(workspace: Workspace) -> None:  # noqa: F811
+    workspace.enter("u1", "ghost-1")
+    await workspace.sync()
+    await workspace.sync()
+    reasons = [run_reason(item) for item in workspace.ledger.read(all_runs)]
+    assert reasons == ["users rejected earlier", "1 rejected"]
 
 
 async def test_requests_that_explain_nobody_any_more_are_forgotten(workspace: Workspace) -> None:  # noqa: F811

@@ -30,6 +30,10 @@ class ExportRequest(NamedTuple):
     exact: bool
 
 
+TITLE = "Export as CSV"
+SAVE_AS = "Save as (replaces an existing file):"
+
+
 async def export_to(
     services: Services,
     title: str,

@@ -131,7 +131,7 @@ def lay_out(services: Services, detail: Detail, room: int) -> Content:
     ] or [("last run", safe_text(("never", MUTED)))]
     rows += [
         ("cohort", _cohort(services, target)),
-        ("owner", safe_text(target.owner_email, _origin(target.audience.owner_email))),
+        ("owner", _owner(target)),
         ("ID type", target.audience.id_type.label),
         ("key", _identity(services, target)),
     ]
@@ -227,14 +227,18 @@ def _identity(services: Services, audience_summary: AudienceSummary) -> Content:
 
 def _cohort(services: Services, audience_summary: AudienceSummary) -> Content:
     known, glyphs = audience_summary.audience, services.glyphs
-    name: list[Part] = [audience_summary.cohort_name, _origin(known.cohort_name)]
+    name = audience_summary.cohort_name
     if known.cohort_id is None:
+        origin = _origin(known.cohort_name)
         return safe_text(
-            *name, (f"  {_LINKS[known.link]}; the next sync creates one", MUTED), max_length=60
+            name,
+            origin,
+            (f"  {_LINKS[known.link]}; the next sync creates one", MUTED),
+            max_length=60,
         )
     theirs = size_of(services, audience_summary)
     parts: list[Part] = [
-        *name,
+        name,
         f"  {known.cohort_id}",
         (f" ({_LINKS[known.link]}) {glyphs.dot} ", MUTED),
         number(audience_summary.delivered, glyphs),
@@ -247,13 +251,25 @@ def _cohort(services: Services, audience_summary: AudienceSummary) -> Content:
     return safe_text(*parts, max_length=60)
 
 
+def _owner(known: AudienceSummary) -> Content:
+    """Who owns the cohort that is created; one that exists keeps the owner it has."""
+    override = known.audience.owner_email
+    if known.audience.cohort_id is None:
+        return safe_text(known.owner_email, _origin(override))
+    kept: Part = ("as it is in Amplitude", "")
+    if not override:
+        return safe_text(kept)
+    return safe_text(kept, (f"; the override {override} is for a new cohort only", MUTED))
+
+
 def _origin(override: str | None) -> Part:
     return (" (override)", ACCENT) if override else (" (default)", MUTED)
 
 
 def _run(services: Services, audience_run: AudienceRun, ended_at: int | None) -> Content:
     run, counts, glyphs = audience_run.run, audience_run.counts, services.glyphs
-    parts: list[Part] = [(run_outcome(run.kind, run.status), _TONE.get(run.status, MUTED))]
+    status = audience_run.status
+    parts: list[Part] = [(run_outcome(run.kind, status), _TONE.get(status, MUTED))]
     parts.append((f" {services.age_of(ended_at or run.started_at)}", MUTED))
     parts.append(f"  {changes(counts.added, counts.removed, glyphs) or 'no one delivered'}")
     if counts.rejected:

@@ -8,7 +8,7 @@ from textual.binding import Binding, BindingType
 
 from amp_console.connections.read_only import refusal
 from amp_console.console.background import aside
-from amp_console.console.dialogs.export import ExportRequest, export_to
+from amp_console.console.dialogs.export import SAVE_AS, TITLE, ExportRequest, export_to
 from amp_console.console.lifecycle import is_open
 from amp_console.console.routes import MainScreen, OpenPerson, OpenPlan
 from amp_console.console.screens.base import BaseScreen
@@ -17,6 +17,7 @@ from amp_console.console.screens.errors.rejected import RejectedUsers
 from amp_console.console.screens.errors.retry import (
     NOTHING_TO_SEND,
     RetryOutcome,
+    finish_retry,
     is_retriable,
 )
 from amp_console.console.screens.footer import Labelled, UsefulActions
@@ -228,10 +229,8 @@ file."""
     async def _retry(self, ask: Callable[[], Awaitable[RetryOutcome]]) -> None:
         outcome = await ask()
         if outcome.audience_ids:
-            self.session.retried |= outcome.audience_ids
             self.reload()
-        if outcome.wants_sync:
-            self.action_sync()
+        finish_retry(self.services, outcome)
 
     def action_request(self) -> None:
         """Show the request that carried the user, with its answer."""
@@ -257,8 +256,7 @@ file."""
     def action_export(self) -> None:
         """Write what is shown into a CSV file."""
         name = "invalid-events.csv" if self._is_invalid else "rejected-users.csv"
-        question = "Save as (replaces an existing file):"
-        self.run_worker(export_to(self.services, "Export as CSV", question, name, self._export))
+        self.run_worker(export_to(self.services, TITLE, SAVE_AS, name, self._export))
 
     async def _export(self, request: ExportRequest) -> int:
         users = [] if self._is_invalid else await self._rejected.all_shown()

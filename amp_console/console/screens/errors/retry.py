@@ -9,10 +9,12 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.widgets import Button, Static
 
+from amp_console.connections.read_only import refusal
 from amp_console.console.background import aside
 from amp_console.console.context import Services
 from amp_console.console.dialogs.base import Dialog
 from amp_console.console.failures import KNOWN
+from amp_console.console.routes import OpenPlan
 from amp_console.console.texts import lines, safe_text, with_key
 from amp_console.ledger.deliveries import Reason
 from amp_console.ledger.rejected import (
@@ -124,11 +126,14 @@ def _consequences(summary: Retried) -> list[str]:
 
 
 async def ask_and_retry(
-    services: Services, query: RejectedFilter, users: Sequence[RejectedUser]
+    services: Services, query: RejectedFilter, users: Sequence[RejectedUser] = ()
 ) -> RetryOutcome:
     """Ask, and make these users pending again, or without any all that match `query`."""
     session = services.session
     assert session is not None  # screens that retry are opened only with one
+    if session.connection.read_only:
+        services.notifications.post(refusal(session.connection), "warning")
+        return RetryOutcome()
     summary = _of_users(users) if users else _of_groups(await session.read(rejection_groups, query))
     if not summary.many:
         services.notifications.post(NOTHING_TO_SEND, "warning")
@@ -149,6 +154,15 @@ async def ask_and_retry(
     hint = "" if is_sync else " Press s to sync them."
     services.notifications.post(f"{plural(done, 'user')} pending again.{hint}", is_kept=False)
     return RetryOutcome(frozenset(summary.audiences), is_sync)
+
+
+def finish_retry(services: Services, outcome: RetryOutcome) -> None:
+    """Remember the audiences with retried users, and open the plan of a sync where it is wanted."""
+    session = services.session
+    assert session is not None
+    session.retried |= outcome.audience_ids
+    if outcome.wants_sync:
+        services.navigate(OpenPlan(tuple(sorted(session.retried))))
 
 
 def _of_users(users: Sequence[RejectedUser]) -> Retried:

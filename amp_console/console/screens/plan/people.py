@@ -11,6 +11,7 @@ from amp_console.console.widgets.grid import Cell, Column, Grid, Row
 from amp_console.console.words import aged
 from amp_console.ledger.counts import PendingMember, pending_members
 from amp_console.sync.delivery.plan import AudiencePlan
+from amp_console.text import plural
 
 COLUMNS = (Column("", 1), Column("Person", 16, flex=1), Column("Last event", 12))
 NONE = "No user is added or removed."
@@ -37,22 +38,23 @@ class PlanPeople(Vertical):
             found = await session.read(pending_members, plan.audience_id, plan.id_type, SHOWN)
         services = services_of(self)
         glyphs, now = services.glyphs, services.clock.age_now
-        rows = [
-            Row(
-                (member.is_wanted, member.id),
-                (
-                    Cell("+", "good") if member.is_wanted else Cell(glyphs.minus, "warn"),
-                    Cell(member.id),
-                    aged(member.event_at, now, glyphs),
-                ),
-            )
-            for member in found
-        ]
+        rows = list[Row]()
+        for is_wanted in (True, False):
+            group = [member for member in found if member.is_wanted is is_wanted]
+            sign = Cell("+", "good") if is_wanted else Cell(glyphs.minus, "warn")
+            if group and plan is not None:
+                rows.append(_heading(plan, len(group), is_wanted=is_wanted))
+            rows += [
+                Row(
+                    (is_wanted, member.id),
+                    (sign, Cell(member.id), aged(member.event_at, now, glyphs)),
+                )
+                for member in group
+            ]
         self.query_one(Grid).show(rows)
         self.border_title = safe_text(f"Who: {plan.name}" if plan else "Who", max_length=60)
         total = plan.add + plan.remove if plan else 0
-        more = f"the first {len(found):,} of {total:,}" if total > len(found) else f"{total:,}"
-        self.border_subtitle = more if found else ""
+        self.border_subtitle = plural(total, "user") if found else ""
 
     def on_grid_moved(self, event: Grid.Moved) -> None:
         """Keep the cursor of this list apart from that of the audiences."""
@@ -64,3 +66,11 @@ class PlanPeople(Vertical):
         match event.key:
             case (_, str(id_)):
                 screen_of(self).services.navigate(OpenPerson(id_))
+
+
+def _heading(plan: AudiencePlan, shown: int, *, is_wanted: bool) -> Row:
+    """The line above the users who are added, or removed: how many they are."""
+    total = plan.add if is_wanted else plan.remove
+    words = f"{plural(total, 'user')} to {'add' if is_wanted else 'remove'}"
+    first = f", the first {shown:,}" if shown < total else ""
+    return Row((is_wanted, None), (Cell(""), Cell(f"{words}{first}", "dim"), Cell("")))

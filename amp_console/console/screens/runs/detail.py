@@ -1,31 +1,44 @@
 """One run as a whole: how far it is, its requests, and who was rejected."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.message import Message
 
 from amp_console.console import run_view
+from amp_console.console.background import aside
 from amp_console.console.context import Services
+from amp_console.console.dialogs.export import SAVE_AS, TITLE, ExportRequest, export_to
 from amp_console.console.dialogs.request_view import RequestView
 from amp_console.console.routes import OpenErrors
 from amp_console.console.run_view import RunView
 from amp_console.console.screens.base import screen_of
+from amp_console.console.screens.errors.retry import ask_and_retry, finish_retry
 from amp_console.console.screens.runs.panels import ProgressPanel, RejectedPanel, RequestsPanel
 from amp_console.console.session import Session
 from amp_console.console.widgets.grid import Grid, RowsState
 from amp_console.ledger import runs
+from amp_console.ledger.rejected import RejectedFilter, rejected_page
+from amp_console.sync.queries.errors_export import write_errors_csv
 
+EVERYONE = 1 << 62  # as a limit
 ROOMY = 110  # columns from which requests and rejected users are side by side
 
 
 class RunDetail(Vertical):
-    """A run with its audiences, requests and rejected users.
+    """A run with its audiences, requests and rejected users, who can be retried and exported.
 
     Enter shows a request, or the users who were rejected for a reason; for an audience it posts
     `AudienceOpened`.
     """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("R", "retry", "Retry", tooltip="Make the rejected users of this run pending again"),
+        Binding("E", "export", "Export", tooltip="Write the rejected users of this run into a CSV"),
+    ]
 
     @dataclass
     class AudienceOpened(Message):
@@ -87,6 +100,42 @@ class RunDetail(Vertical):
             return
         await self.query_one(RequestsPanel).load(session, run_id)
         await self.query_one(RejectedPanel).load(session, run_id)
+        screen_of(self).action_keys.refresh()
+
+    # The rejected users of the run.
+
+    @property
+    def _rejected(self) -> RejectedFilter:
+        return RejectedFilter(run_id=self.view.run_id if self.view is not None else None)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Offer what is for rejected users once the run is over, where there are some."""
+        if action in {"retry", "export"}:
+            is_over = self.view is not None and not self.view.is_under_way
+            return is_over and self.query_one(RejectedPanel).has_users
+        return super().check_action(action, parameters)
+
+    def action_retry(self) -> None:
+        """Make those of its users who are rejected now pending again."""
+        self.run_worker(self._retry())
+
+    async def _retry(self) -> None:
+        screen = screen_of(self)
+        outcome = await ask_and_retry(screen.services, self._rejected)
+        finish_retry(screen.services, outcome)
+        screen.reload()
+
+    def action_export(self) -> None:
+        """Write those of its users who are rejected now into a CSV file."""
+        name = f"rejected-users-run-{self._rejected.run_id}.csv"
+        self.run_worker(export_to(screen_of(self).services, TITLE, SAVE_AS, name, self._export))
+
+    async def _export(self, request: ExportRequest) -> int:
+        session = screen_of(self).session
+        users = await session.read(rejected_page, self._rejected, 0, EVERYONE)
+        return await aside(write_errors_csv, request.path, users, [], exact=request.exact)
+
+    # Moving about.
 
     def on_grid_moved(self, event: Grid.Moved) -> None:
         """Keep the cursors of these lists apart from those of the screen."""

@@ -21,7 +21,7 @@ from amp_console.console.widgets.filter_bar import FilterBar
 from amp_console.console.widgets.grid import Cell, Column, Grid, Row
 from amp_console.console.widgets.split import Split
 from amp_console.console.words import SECOND, aged, lasting
-from amp_console.ledger.run_log import run_outcome
+from amp_console.ledger.run_log import run_outcome, run_reason
 from amp_console.ledger.runs import Run, all_runs
 from amp_console.text import plural
 
@@ -30,14 +30,14 @@ COLUMNS = (
     Column("Started", 12),
     Column("Kind", 9, rank=1),
     Column("Outcome", 18),
-    Column("Took", 11, right=True, rank=2),
+    Column("Reason", 16, flex=1, rank=2),
+    Column("Took", 11, right=True, rank=3),
     Column("Added", 9, right=True),
     Column("Removed", 9, right=True),
     Column("Rejected", 8, right=True),
-    Column("Requests", 8, right=True, rank=3),
-    Column("Retries", 7, right=True, rank=4),
-    Column("Audiences", 9, right=True, rank=5),
-    Column("", 0, flex=1, rank=7),
+    Column("Requests", 8, right=True, rank=4),
+    Column("Retries", 7, right=True, rank=5),
+    Column("Audiences", 9, right=True, rank=6),
 )
 EMPTY = """\
 No run yet.
@@ -167,6 +167,7 @@ plays a finished one back from its log, which sends nothing."""
 def row(run: Run, glyphs: Glyphs, now: int) -> Row:
     """One run."""
     status, outcome = str(run.status), run_outcome(run.kind, run.status)
+    reason = run_reason(run)
     took = None if run.ended_at is None else (run.ended_at - run.started_at) / SECOND
     return Row(
         run.id,
@@ -175,6 +176,7 @@ def row(run: Run, glyphs: Glyphs, now: int) -> Row:
             aged(run.started_at, now, glyphs, ""),
             Cell(str(run.kind), "dim"),
             Cell(f"{sign(status, glyphs)} {outcome}", OUTCOME_TONES.get(status, "")),
+            Cell(reason, "dim"),
             Cell("" if took is None else lasting(took)),
             Cell(f"{run.added:,}" if run.added else ""),
             Cell(f"{run.removed:,}" if run.removed else ""),
@@ -182,13 +184,13 @@ def row(run: Run, glyphs: Glyphs, now: int) -> Row:
             Cell(f"{run.requests:,}"),
             Cell(f"{run.retries:,}" if run.retries else "", "warn"),
             Cell(f"{run.audiences:,}"),
-            Cell(run.note, "dim"),
         ),
         (
             run.id,
             run.started_at,
             str(run.kind),
             outcome,
+            reason,
             took,
             run.added,
             run.removed,
@@ -196,6 +198,5 @@ def row(run: Run, glyphs: Glyphs, now: int) -> Row:
             run.requests,
             run.retries,
             run.audiences,
-            run.note,
         ),
     )

@@ -205,6 +205,11 @@ class RejectedPanel(Vertical):
         glyphs = services_of(self).glyphs
         yield Grid(run_rows.REASONS, empty=NONE_REJECTED, glyphs=glyphs, id="reasons")
 
+    @property
+    def has_users(self) -> bool:
+        """Whether any user of the run is rejected now."""
+        return bool(self._groups)
+
     def group(self, key: object) -> RejectionGroup | None:
         """The group of a row."""
         return self._groups.get(key)

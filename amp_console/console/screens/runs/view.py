@@ -38,7 +38,8 @@ Pause finishes the current request and sends nothing more until you resume. Canc
 the same way; users not delivered stay pending, and the next sync continues from there.
 
 Enter on an audience shows its requests alone; Enter on a request shows it whole. Enter on a
-reason shows the users who were rejected for it."""
+reason shows the users who were rejected for it. R makes the rejected users of a finished run
+pending again, and E writes them into a CSV file."""
     CSS_PATH = "view.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("p", "pause", "Pause", id="run.pause"),
