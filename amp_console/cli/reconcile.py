@@ -87,14 +87,16 @@ def reconcile(
     """Compare cohorts with their audiences, and repair them.
 
     Each comparison downloads the whole cohort, which counts towards Amplitude's monthly quota.
-    Without --apply nothing is sent. --against takes Segment's CSV download of the audience, or a
-    file with one identifier per line. The exit status is 0 if cohort and audience are equal at
-    the end, else 1.
+    Without --apply nothing is sent, but the differences that events explain become pending: the
+    next sync or live session sends them. --against takes Segment's CSV download of the audience,
+    or a file with one identifier per line. The exit status is 0 if cohort and audience are the
+    same at the end, else 1.
     """
     from amp_console.cli import reconcile_text as text
     from amp_console.cli.documents import print_document
     from amp_console.cli.resources import keys_of, open_connection
     from amp_console.connections.read_only import guard
+    from amp_console.ledger.comparisons import resolved_since
 
     request = ReconcileRequest(apply, replace, yes, verify, allow_incomplete, allow_no_overlap)
     if replace and apply != "both":
@@ -109,7 +111,11 @@ def reconcile(
         if compared is None:
             return Exit.MISUSE
         to_stderr = bool(as_json or apply or is_stdout)
-        for line in text.compare_lines(compared):
+        now = {
+            audience_id: ledger.read(resolved_since, comparison.id)
+            for audience_id, comparison in compared.comparisons.items()
+        }
+        for line in text.compare_lines(compared, now):
             say(line, err=to_stderr)
         done, status = _apply(connection, ledger, credentials, compared, request)
         if done is not None and not as_json:
@@ -122,7 +128,11 @@ def reconcile(
             applied = done.results if done else {}
             documents = [
                 text.reconcile_document(
-                    item, compared.comparisons.get(item.id), applied.get(item.id), quota
+                    item,
+                    compared.comparisons.get(item.id),
+                    now.get(item.id),
+                    applied.get(item.id),
+                    quota,
                 )
                 for item in chosen
             ]
@@ -175,12 +185,14 @@ def _compare(
     from amp_console.sync.connection_options import client_for
     from amp_console.sync.delivery.context import RunContext
     from amp_console.sync.reconcile.compare import compare_audiences
+    from amp_console.sync.reconcile.descriptions import WHAT_COMPARING_DOES
     from amp_console.text import plural
 
     listing = _read_list(ledger, chosen[0], against, request) if against else None
     quota = _quota(connection, ledger, credentials)
     cost = plural(len(chosen), "download")
     say(f"{quota}. Comparing takes {cost}.", err=True)
+    say(WHAT_COMPARING_DOES, err=True)
     if len(chosen) > quota.left:
         say("Too few downloads are left. Nothing was downloaded. Name fewer audiences.", err=True)
         return None
@@ -365,15 +377,16 @@ def _export(
     from amp_console.text import plural
 
     keys = {audience.audience.id: audience.audience.handle for audience in compared.run.audiences}
-    found = [("before", comparison) for comparison in compared.comparisons.values()]
+    found = [("before repair", comparison) for comparison in compared.comparisons.values()]
     if done is not None:
-        found += [("after", item.after) for item in done.results.values() if item.after]
+        found += [("after repair", item.after) for item in done.results.values() if item.after]
     count = write_differences(
         path,
         (
             (
                 keys[comparison.audience_id],
                 when,
+                comparison,
                 ledger.read(differences, DifferenceFilter(comparison.id)),
             )
             for when, comparison in found

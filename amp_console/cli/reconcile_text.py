@@ -1,14 +1,17 @@
 """What `amp-console reconcile` prints: tables and sentences for people, documents for scripts."""
 
+from collections.abc import Mapping
+
 import msgspec
 
 from amp_console.cli.tables import table
 from amp_console.ledger.audiences import Audience
-from amp_console.ledger.comparisons import Comparison, Difference, DifferenceKind
+from amp_console.ledger.comparisons import Comparison, Difference, DifferenceKind, Resolved
 from amp_console.sync.reconcile.compare import CompareReport
 from amp_console.sync.reconcile.descriptions import (
     comparison_outcome,
     describe_comparison,
+    describe_due,
     describe_result,
 )
 from amp_console.sync.reconcile.plan import RepairPlan
@@ -35,7 +38,11 @@ class RepairDocument(msgspec.Struct, frozen=True):
 
 
 class ReconcileDocument(msgspec.Struct, frozen=True):
-    """One audience in `reconcile --json`; the counts are null if the comparison failed."""
+    """One audience in `reconcile --json`; the counts are null if the comparison failed.
+
+    Of the missing and extra users, the next sync sends so many `pending` ones, also without a
+    repair; so many missing ones were `rejected` by Amplitude.
+    """
 
     audience: str
     computation_id: str
@@ -47,15 +54,21 @@ class ReconcileDocument(msgspec.Struct, frozen=True):
     missing_from_cohort: int | None
     extra_in_cohort: int | None
     not_comparable: int | None
+    pending: int | None
+    rejected: int | None
     applied: RepairDocument | None
     verified: bool | None
     quota: QuotaDocument | None
 
 
 def reconcile_document(
-    audience: Audience, found: Comparison | None, done: RepairResult | None, quota: Quota
+    audience: Audience,
+    found: Comparison | None,
+    now: Resolved | None,
+    done: RepairResult | None,
+    quota: Quota,
 ) -> ReconcileDocument:
-    """Describe the comparison and the repair of one audience."""
+    """Describe the comparison and the repair of one audience; `now` is before the repair."""
     applied = None
     if done is not None:
         counts = done.counts
@@ -71,14 +84,16 @@ def reconcile_document(
         missing_from_cohort=found.missing if found else None,
         extra_in_cohort=found.extra if found else None,
         not_comparable=found.not_comparable if found else None,
+        pending=found.pending + now.due if found and now else None,
+        rejected=found.missing_rejected if found else None,
         applied=applied,
         verified=done.verified if done else None,
         quota=QuotaDocument(quota.used, quota.limit, quota.resets_at),
     )
 
 
-def compare_lines(report: CompareReport) -> list[str]:
-    """The results of a comparison, as a table and sentences."""
+def compare_lines(report: CompareReport, now: Mapping[int, Resolved]) -> list[str]:
+    """The results of a comparison, as a table and sentences; `now` is by audience ID."""
     audiences = {audience.audience.id: audience.audience for audience in report.run.audiences}
     rows = [
         (
@@ -96,7 +111,10 @@ def compare_lines(report: CompareReport) -> list[str]:
     lines = table(header, rows, " ".join(header[1:-1])) if rows else []
     for audience_id, comparison in report.comparisons.items():
         name = f"{clean(audiences[audience_id].name)}: " if len(rows) > 1 else ""
-        lines += [f"{name}{sentence}" for sentence in describe_comparison(comparison)]
+        sentences = describe_comparison(comparison) + describe_due(comparison, now[audience_id])
+        lines += [f"{name}{sentence}" for sentence in sentences]
+    if any(comparison.missing_rejected for comparison in report.comparisons.values()):
+        lines.append("To see who was rejected and why: amp-console errors")
     for audience in report.run.audiences:
         if audience.note:
             lines.append(f"{clean(audience.audience.name)}: {clean(audience.note, 1000)}")

@@ -69,8 +69,9 @@ def verdict(status: str, counts: AudienceCounts, pending: int | None, rejected: 
 
 
 _COMPARED = {
-    "delivered": "Compared: the cohorts equal their audiences.",
-    "partial": "Compared: not equal. Press 1, then r on the audience, to see who.",
+    "delivered": "Compared: the cohorts are the same as their audiences, except for pending and "
+    "rejected users.",
+    "partial": "Compared: different. Press 1, then r on the audience, to see who.",
     "stopped": "Some audiences could not be compared; their rows say why. Nothing was sent.",
     "interrupted": "Interrupted: its amp-console ended during the run. Nothing was sent.",
 }

@@ -36,6 +36,17 @@ class PriorState(enum.IntEnum):
     NOTHING = 4  # or, against a list: something else
 
 
+class Explanation(enum.Enum):
+    """What the ledger knew already that explains why a person differs.
+
+    No `IntEnum`: it is a key beside `DifferenceKind`, and equal integers are equal keys.
+    """
+
+    NONE = 0  # nothing: only the comparison found it
+    PENDING = 1  # the next sync sends it anyway
+    REJECTED = 2  # missing, because Amplitude rejected the user
+
+
 class Comparison(msgspec.Struct, frozen=True):
     """How a cohort and an audience differed, in numbers.
 
@@ -95,8 +106,8 @@ class Comparison(msgspec.Struct, frozen=True):
 
     @property
     def differing(self) -> int:
-        """How many differ, apart from those who are pending."""
-        return self.missing + self.extra - self.pending
+        """How many differ and are neither pending nor missing because Amplitude rejected them."""
+        return self.missing + self.extra - self.pending - self.missing_rejected
 
     def count(self, kind: DifferenceKind) -> int:
         """How many differences of a kind there are."""
@@ -113,6 +124,7 @@ class Difference(msgspec.Struct, frozen=True):
     """One person who differs. `resembles` is an identifier of the other side that is spelt alike.
 
     `id_type` is mostly the audience's; the other one for users who are only known by it.
+    `is_repaired`: delivered since. `is_due`: any sync delivers it now.
     """
 
     kind: DifferenceKind
@@ -120,7 +132,9 @@ class Difference(msgspec.Struct, frozen=True):
     id: str
     prior_state: PriorState
     resembles: str | None
+    explanation: Explanation = Explanation.NONE
     is_repaired: bool = False
+    is_due: bool = False
 
     @property
     def key(self) -> tuple[int, int, str]:
@@ -131,15 +145,15 @@ class Difference(msgspec.Struct, frozen=True):
 class DifferenceFilter(msgspec.Struct, frozen=True):
     """Which differences of a comparison to select; `text` is part of the identifier.
 
-    `only_open` leaves out those that were repaired since. `pending` selects those that the next
-    sync sends anyway, or the others; None: both.
+    `only_open` leaves out those that were repaired since. `explanation` selects those with it;
+    None: all.
     """
 
     comparison_id: int
     kinds: tuple[DifferenceKind, ...] = tuple(DifferenceKind)
     text: str = ""
     only_open: bool = False
-    pending: bool | None = None
+    explanation: Explanation | None = None
 
 
 class SizeCheck(msgspec.Struct, frozen=True):
@@ -154,18 +168,29 @@ class SizeCheck(msgspec.Struct, frozen=True):
         return None if self.found is None else self.found == self.expected
 
 
-_IS_PENDING = (
-    f"(standing = {int(PriorState.PENDING)} "
-    f"AND kind IN ({int(DifferenceKind.MISSING)}, {int(DifferenceKind.LEFT)}) "
-    "AND (SELECT against IS NULL FROM comparison WHERE comparison.id = comparison_id))"
+_AGAINST = "(SELECT against FROM comparison WHERE comparison.id = comparison_id)"
+_BY_EVENTS = f"kind IN ({int(DifferenceKind.MISSING)}, {int(DifferenceKind.LEFT)})"
+_EXPLANATION = (
+    f"CASE WHEN standing = {int(PriorState.PENDING)} AND {_BY_EVENTS} AND {_AGAINST} IS NULL "
+    f"THEN {Explanation.PENDING.value} "
+    f"WHEN standing = {int(PriorState.REJECTED)} AND kind = {int(DifferenceKind.MISSING)} "
+    f"THEN {Explanation.REJECTED.value} ELSE {Explanation.NONE.value} END"
 )
-_IS_RESOLVED = (
-    f"(state = 2 OR ({_IS_PENDING} AND EXISTS (SELECT 1 FROM member "
-    "WHERE audience_id = (SELECT audience_id FROM comparison WHERE comparison.id = comparison_id) "
-    "AND member.id_type = difference.id_type AND member.id = difference.id "
-    "AND delivered IS wanted)))"
+_MEMBER = (
+    "SELECT 1 FROM member WHERE audience_id = "
+    "(SELECT audience_id FROM comparison WHERE comparison.id = comparison_id) "
+    "AND member.id_type = difference.id_type AND member.id = difference.id"
 )
-"""A repair marks what it delivered; who was pending is delivered by any sync."""
+_IS_WANTED_SO = f"wanted = (kind = {int(DifferenceKind.MISSING)})"
+IS_RESOLVED = (
+    f"(state = 2 OR ({_BY_EVENTS} AND EXISTS ({_MEMBER} AND delivered IS wanted "
+    f"AND ({_AGAINST} IS NULL OR {_IS_WANTED_SO}))))"
+)
+"""Whether a difference is gone: a repair marks what it delivered, and any sync may deliver it."""
+_IS_DUE = (
+    f"(state < 2 AND {_BY_EVENTS} AND EXISTS ({_MEMBER} AND wanted IS NOT delivered "
+    f"AND rejection_id IS NULL AND {_IS_WANTED_SO}))"
+)
 _COLUMNS = ", ".join(Comparison.__struct_fields__)
 
 
@@ -219,8 +244,8 @@ def differences(
     """Some of the differences, by kind and identifier."""
     where, values = _where(criteria)
     rows = db.execute(
-        f"SELECT kind, id_type, id, standing, resembles, {_IS_RESOLVED} FROM difference "
-        f"WHERE {where} "
+        f"SELECT kind, id_type, id, standing, resembles, {_EXPLANATION}, {IS_RESOLVED}, {_IS_DUE} "
+        f"FROM difference WHERE {where} "
         "ORDER BY kind, id_type, id LIMIT ? OFFSET ?",
         (*values, limit, offset),
     )
@@ -231,9 +256,11 @@ def differences(
             id_,
             PriorState(prior_state),
             like,
+            Explanation(explanation),
             bool(is_repaired),
+            bool(is_due),
         )
-        for kind, id_type, id_, prior_state, like, is_repaired in rows
+        for kind, id_type, id_, prior_state, like, explanation, is_repaired, is_due in rows
     ]
 
 
@@ -245,27 +272,47 @@ def count_differences(db: Db, criteria: DifferenceFilter) -> int:
 
 
 class Resolved(msgspec.Struct, frozen=True):
-    """What was delivered since a comparison: differences by kind, and of those then pending."""
+    """What has become of a comparison's differences since.
+
+    Delivered were the unexplained ones, by kind (`repaired`), of those that were pending `sent`,
+    and of those that were rejected `accepted`. Of the unexplained ones, any sync delivers those
+    that are `due`: the comparison has corrected what the ledger knew of them.
+    """
 
     repaired: dict[DifferenceKind, int]
     sent: int
+    accepted: int = 0
+    due: int = 0
 
     @property
     def total(self) -> int:
-        """How many differences were repaired; those that were pending are none."""
+        """How many unexplained differences were repaired."""
         return sum(self.repaired.values())
 
 
 def resolved_since(db: Db, comparison_id: int) -> Resolved:
-    """How many of those who differed were delivered since."""
+    """How many of those who differed were delivered since, or are due."""
+    repaired: dict[DifferenceKind, int] = {}
+    explained: dict[Explanation, int] = {}
+    due = 0
     rows = db.execute(
-        f"SELECT kind, {_IS_PENDING}, count(*) FROM difference "
-        f"WHERE comparison_id = ? AND {_IS_RESOLVED} GROUP BY 1, 2",
+        f"SELECT kind, {_EXPLANATION}, {IS_RESOLVED}, {_IS_DUE}, count(*) FROM difference "
+        "WHERE comparison_id = ? GROUP BY 1, 2, 3, 4",
         (comparison_id,),
-    ).fetchall()
+    )
+    for kind, code, is_resolved, is_due, count in rows:
+        explanation = Explanation(code)
+        if is_resolved and explanation is Explanation.NONE:
+            repaired[DifferenceKind(kind)] = count
+        elif is_resolved:
+            explained[explanation] = explained.get(explanation, 0) + count
+        elif is_due and explanation is Explanation.NONE:
+            due += count
     return Resolved(
-        {DifferenceKind(kind): count for kind, is_pending, count in rows if not is_pending},
-        sum(count for _, is_pending, count in rows if is_pending),
+        repaired,
+        sent=explained.get(Explanation.PENDING, 0),
+        accepted=explained.get(Explanation.REJECTED, 0),
+        due=due,
     )
 
 
@@ -288,8 +335,8 @@ def _where(criteria: DifferenceFilter) -> tuple[str, list[object]]:
     where, values = f"comparison_id = ? AND kind IN ({kinds})", [criteria.comparison_id]
     if criteria.only_open:
         where += " AND state < 2"
-    if criteria.pending is not None:
-        where += f" AND {_IS_PENDING} = {int(criteria.pending)}"
+    if criteria.explanation is not None:
+        where += f" AND {_EXPLANATION} = {criteria.explanation.value}"
     if not criteria.text:
         return where, list(values)
     return f"{where} AND instr(lower(id), lower(?)) > 0", [*values, criteria.text]

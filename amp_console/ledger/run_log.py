@@ -26,8 +26,8 @@ _NAMES = {
     RunKind.LIVE: "Live session",
 }
 _OUTCOMES = {
-    (RunKind.COMPARE, RunStatus.DELIVERED): "equal",
-    (RunKind.COMPARE, RunStatus.PARTIAL): "not equal",
+    (RunKind.COMPARE, RunStatus.DELIVERED): "same",
+    (RunKind.COMPARE, RunStatus.PARTIAL): "different",
     (RunKind.RECONCILE, RunStatus.DELIVERED): "repaired",
     (RunKind.RECONCILE, RunStatus.PARTIAL): "differences left",
     (RunKind.SYNC, RunStatus.STOPPED): "users pending",
@@ -114,13 +114,14 @@ def _whose(db: Db, audience_ids: Sequence[int]) -> str:
 def _figures(db: Db, ended: Run) -> str:
     if ended.kind is RunKind.COMPARE:
         found = comparisons_in(db, ended.id)
-        differing, pending = (
-            sum(item.differing for item in found),
-            sum(item.pending for item in found),
-        )
-        not_sent = f", {pending:,} pending" if pending else ""
+        differing = sum(item.differing for item in found)
+        explained = [
+            (sum(item.pending for item in found), "pending"),
+            (sum(item.missing_rejected for item in found), "rejected"),
+        ]
+        rest = "".join(f", {count:,} {word}" for count, word in explained if count)
         differ = "user differs" if differing == 1 else "users differ"
-        return f"{plural(len(found), 'cohort')} compared, {differing:,} {differ}{not_sent}"
+        return f"{plural(len(found), 'cohort')} compared, {differing:,} {differ}{rest}"
     counts = [
         f"{ended.added:,} added" if ended.added else "",
         f"{ended.removed:,} removed" if ended.removed else "",

@@ -18,6 +18,14 @@ def iso_time(microseconds: int | None) -> str | None:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def local_iso_time(microseconds: int) -> str | None:
+    """A time in microseconds since 1970 as local ISO 8601 with its offset; None if out of range."""
+    try:
+        return datetime.fromtimestamp(microseconds // 1_000_000).astimezone().isoformat()
+    except (OverflowError, ValueError, OSError):
+        return None
+
+
 def clock_time(at: int, now: int) -> str:
     """The time of day in UTC, with the date unless it is today. Both in microseconds since 1970."""
     time, today = (datetime.fromtimestamp(item // 1_000_000, UTC) for item in (at, now))

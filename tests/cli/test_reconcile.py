@@ -1,6 +1,7 @@
 """`amp-console reconcile` as a command: what it prints, and how it ends."""
 
 import csv
+import datetime
 import json
 import signal
 from collections.abc import Iterator
@@ -25,6 +26,8 @@ KEYS = {
     "missing_from_cohort",
     "extra_in_cohort",
     "not_comparable",
+    "pending",
+    "rejected",
     "applied",
     "verified",
     "quota",
@@ -80,8 +83,21 @@ def test_differences_end_with_1_and_nothing_is_sent(
     ended = operator.run("reconcile", "shoppers")
     assert ended.status == 1
     assert "1 missing from the cohort: 1 delivered earlier, now missing." in ended.out
-    assert "1 extra in the cohort: 1 never seen in it." in ended.out
+    never = "1 never in the audience, by the events read."
+    assert f"1 extra in the cohort: {never}" in ended.out
     assert simulator.world.members(cohort_of(simulator)) == {*USERS[1:], "stranger"}
+
+
+def test_what_a_comparison_makes_pending_is_said_before_and_after(
+    operator: Operator, simulator: Simulator
+) -> None:
+    drift(simulator, out=("u0", "u1"), into=("stranger",))
+    ended = operator.run("reconcile", "shoppers")
+    assert "it corrects what amp-console believes the cohort contains" in ended.err
+    assert "2 of 3 differences are pending now" in ended.out
+    ended = operator.run("reconcile", "shoppers", "--json")
+    assert ended.document["pending"] == 2
+    assert ended.document["rejected"] == 0
 
 
 def test_a_repair_that_is_verified_ends_with_0(operator: Operator, simulator: Simulator) -> None:
@@ -229,14 +245,18 @@ def test_who_differs_is_written_before_and_after(
             rows = list(csv.DictReader(opened))
     else:
         rows = [json.loads(line) for line in file.read_text().splitlines()]
-    assert [(row["when"], row["difference"], row["id"]) for row in rows] == [
-        ("before", "missing from the cohort", "u0"),
-        ("before", "extra: never seen in the audience", "U1"),
-        ("before", "extra: never seen in the audience", "stranger"),
-        ("after", "extra: never seen in the audience", "U1"),
-        ("after", "extra: never seen in the audience", "stranger"),
+    assert [
+        (row["compared"], row["difference"], row["identifier"], row["now"]) for row in rows
+    ] == [
+        ("before repair", "Missing from the cohort", "u0", "repaired"),
+        ("before repair", "Extra: never in the audience", "U1", "differs"),
+        ("before repair", "Extra: never in the audience", "stranger", "differs"),
+        ("after repair", "Extra: never in the audience", "U1", "differs"),
+        ("after repair", "Extra: never in the audience", "stranger", "differs"),
     ]
-    assert rows[0]["the_ledger_knew"] == "added before"
+    assert rows[0]["ledger_before"] == "added before"
+    at = datetime.datetime.fromisoformat(rows[0]["compared_at"])
+    assert at.utcoffset() == at.astimezone().utcoffset()
     assert file.stat().st_mode & 0o777 == 0o600
 
 

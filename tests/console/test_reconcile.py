@@ -96,7 +96,8 @@ async def test_a_cohort_is_compared_and_put_right(harness: ConsoleHarness) -> No
             "different",
             "20 in the audience, 19 in the cohort.",
             "2 missing from the cohort: 2 delivered earlier, now missing.",
-            "1 extra in the cohort: 1 never seen in it.",
+            "1 extra in the cohort: 1 never in the audience, by the events read.",
+            "2 of 3 differences are pending now",
             "1 of 500 downloads used",
             "u00",
         )
@@ -108,7 +109,7 @@ async def test_a_cohort_is_compared_and_put_right(harness: ConsoleHarness) -> No
         await pilot.press("y")
         await until_over(pilot)
         await until_shown(
-            pilot, "equal", "2 added, 1 removed. Equal, confirmed by a download.", "No differences"
+            pilot, "same", "2 added, 1 removed. Same, confirmed by a download.", "No differences"
         )
         assert cohort(harness) == set(USERS)
         kinds = [run.kind for run in await services(pilot).session.read(all_runs)]  # type: ignore[union-attr]
@@ -124,7 +125,7 @@ async def test_who_is_pending_is_no_difference(harness: ConsoleHarness) -> None:
         await compare(pilot)
         await until_shown(
             pilot,
-            "◐ 4 pending  22 in the audience, 20 in the cohort.",
+            "◐ same, 4 pending  22 in the audience, 20 in the cohort.",
             "4 pending: not yet sent. The next sync adds 3 and removes 1.",
             "0 missing",
             "0 extra",
@@ -135,6 +136,48 @@ async def test_who_is_pending_is_no_difference(harness: ConsoleHarness) -> None:
         with harness.workspace(connection) as workspace:
             sync(workspace)
         await until_shown(pilot, "4 sent")
+        await pilot.press("3")
+        await until_shown(pilot, "compare", "same")
+        assert "different" not in picture(pilot)
+
+
+async def test_what_comparing_makes_pending_is_said_before_and_after(
+    harness: ConsoleHarness,
+) -> None:
+    connection = drifted(harness)
+    async with harness.open() as pilot:
+        await until_shown(pilot, "shoppers")
+        await pilot.press("r")
+        await until_shown(pilot, "corrects what amp-console believes")
+        await pilot.press("c")
+        await until_over(pilot)
+        await until_shown(pilot, "2 of 3 differences are pending now", "u00")
+        await pilot.press("p")
+        await until_shown(pilot, "2 of them are pending", "if you cancel.")
+        await pilot.press("escape")
+        with harness.workspace(connection) as workspace:
+            sync(workspace)
+        await until_shown(pilot, "2 of 3 differences were repaired since.")
+        assert "pending now" not in picture(pilot)
+        await pilot.press("p")
+        await until_shown(pilot, "Add 0 missing", "Remove 1 extra")
+
+
+async def test_who_is_missing_because_amplitude_rejected_them_leads_to_the_reason(
+    harness: ConsoleHarness,
+) -> None:
+    connection = harness.connect()
+    with harness.workspace(connection) as workspace:
+        workspace.enter(*USERS, "ghost-1")
+        sync(workspace)
+    async with harness.open() as pilot:
+        await compare(pilot)
+        await until_shown(
+            pilot, "same, 1 rejected", "1 rejected by Amplitude, so not in the cohort", "ghost-1"
+        )
+        assert "Missing from the cohort" not in picture(pilot)
+        await pilot.press("x")
+        await until_shown(pilot, "Amplitude does not know", "ghost-1")
 
 
 async def test_only_the_marked_people_are_put_right(harness: ConsoleHarness) -> None:
@@ -305,7 +348,7 @@ async def test_differences_are_written_into_a_file(
         await pilot.press("enter")
         await until_notified(pilot, "Wrote 3 rows to")
     with Path(harness.home / "differences.csv").open(newline="") as file:
-        assert [row["id"] for row in csv.DictReader(file)] == ["u00", "u01", "stranger"]
+        assert [row["identifier"] for row in csv.DictReader(file)] == ["u00", "u01", "stranger"]
 
 
 async def test_hostile_identifiers_break_nothing(harness: ConsoleHarness) -> None:
@@ -313,7 +356,9 @@ async def test_hostile_identifiers_break_nothing(harness: ConsoleHarness) -> Non
     async with harness.open(size=(80, 24)) as pilot:
         await compare(pilot)
         await pilot.press("j", "enter")
-        await until_shown(pilot, "[red]", "[/foo]", "tab\\there")
+        await until_shown(pilot, "[red]", "[/foo]")
+        await pilot.press("G")
+        await until_shown(pilot, "tab\\there")
 
 
 async def test_a_person_leads_to_why(harness: ConsoleHarness) -> None:
@@ -354,7 +399,7 @@ async def test_several_are_compared_and_put_right_together(harness: ConsoleHarne
         await until_shown(pilot, "▲ 1 difference, 1 pending", "▲ 1 difference ")
         await pilot.press("p")
         await until_shown(pilot, "Add 2 missing", "Remove 1 extra")
-        await until_shown(pilot, "1 of them is pending")
+        await until_shown(pilot, "2 of them are pending")
         await pilot.press("b")
         await until_shown(pilot, "Repair 2 audiences?")
         await pilot.press("y")
@@ -406,9 +451,9 @@ async def test_a_past_comparison_is_found_among_the_runs(harness: ConsoleHarness
     async with harness.open() as pilot:
         await compare(pilot)
         await pilot.press("3")
-        await until_shown(pilot, "compare", "not equal")
+        await until_shown(pilot, "compare", "different")
         await pilot.press("enter")
-        await until_shown(pilot, "Comparison", "Compared: not equal.")
+        await until_shown(pilot, "Comparison", "Compared: different.")
 
 
 def found(missing: int, in_both: int, extra: int) -> Comparison:

@@ -16,12 +16,14 @@ from amp_console.ledger.comparisons import (
     comparisons_in,
     count_differences,
     differences,
+    resolved_since,
 )
 from amp_console.ledger.repairs import RepairChoice
 from amp_console.ledger.runs import RunKind, RunStatus, all_runs
 from amp_console.simulator import Answer, Behaviour, Call, Rule
 from amp_console.sync.audience_settings import SettingsChange
 from amp_console.sync.queries.person import PersonVerdict, explain_person
+from amp_console.sync.reconcile.descriptions import comparison_outcome
 from amp_console.sync.reconcile.member_list import IncompleteList, read_member_list
 from amp_console.sync.reconcile.plan import plan_repair
 from amp_console.sync.sources.registry import open_reader
@@ -124,6 +126,34 @@ async def test_a_comparison_alone_sends_nothing_and_the_next_sync_is_right(
     report = await workspace.sync()
     assert (report.audiences[0].counts.added, report.audiences[0].counts.removed) == (1, 1)
     assert workspace.cohort() == {*USERS, "stranger"}
+
+
+async def test_what_a_sync_has_delivered_since_is_neither_repaired_again_nor_left(
+    workspace: Workspace,
+) -> None:
+    workspace.enter(*USERS)
+    await workspace.sync()
+    workspace.remove_in_amplitude("u00", "u01")
+    workspace.add_in_amplitude("stranger")
+    found = await workspace.compare()
+    assert workspace.ledger.read(resolved_since, found.id).due == 2
+    await workspace.sync()
+    since = workspace.ledger.read(resolved_since, found.id)
+    assert (since.due, since.repaired) == (0, {DifferenceKind.MISSING: 2})
+    plan = workspace.ledger.write(plan_repair, workspace.connection, found, BOTH)
+    assert (plan.add, plan.remove) == (0, 1)
+    done = await workspace.apply(found, verify=False)
+    assert done.left == 0
+
+
+async def test_only_pending_and_rejected_users_make_no_difference(workspace: Workspace) -> None:
+    workspace.enter(*USERS, "ghost-1")
+    await workspace.sync()
+    workspace.enter("new", at=1)
+    found = await workspace.compare()
+    assert (found.differing, found.pending, found.missing_rejected) == (0, 1, 1)
+    assert comparison_outcome(found) == "same, 1 pending, 1 rejected"
+    assert workspace.ledger.read(all_runs)[0].status is RunStatus.DELIVERED
 
 
 @pytest.mark.parametrize(

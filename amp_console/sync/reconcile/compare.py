@@ -42,8 +42,8 @@ async def compare_audiences(
     def status_of(reports: Sequence[AudienceReport]) -> RunStatus:
         if any(report.note for report in reports):
             return RunStatus.STOPPED
-        is_equal = all(item.is_equal for item in comparisons.values())
-        return RunStatus.DELIVERED if is_equal else RunStatus.PARTIAL
+        is_same = not any(item.differing for item in comparisons.values())
+        return RunStatus.DELIVERED if is_same else RunStatus.PARTIAL
 
     goals = tuple(
         AudienceProgress(audience.id, audience.key, audience.name, 0) for audience in audiences

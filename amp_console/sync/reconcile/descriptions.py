@@ -2,19 +2,35 @@
 
 from collections.abc import Sequence
 
-from amp_console.ledger.comparisons import Comparison, DifferenceKind, PriorState
+from amp_console.ledger.comparisons import (
+    EXTRA,
+    Comparison,
+    Difference,
+    DifferenceKind,
+    Explanation,
+    PriorState,
+    Resolved,
+)
 from amp_console.sync.reconcile.repair import RepairResult
 from amp_console.text import plural
 
-DIFFERENCE_LABELS = {
-    DifferenceKind.MISSING: "missing from the cohort",
-    DifferenceKind.LEFT: "extra: left the audience",
-    DifferenceKind.STRANGER: "extra: never seen in the audience",
-    DifferenceKind.NO_ID_IN_COHORT: "not comparable: in the cohort without the identifier",
-    DifferenceKind.NO_ID_IN_AUDIENCE: "not comparable: in the audience without the identifier",
-    DifferenceKind.LISTED: "listed and in the cohort, not wanted by the ledger",
-    DifferenceKind.UNLISTED: "neither listed nor in the cohort, wanted by the ledger",
+WHAT_COMPARING_DOES = (
+    "Comparing sends nothing, but it corrects what amp-console believes the cohort contains: "
+    "differences that events explain become pending, and the next sync or live session sends them."
+)
+_NEVER_IN_AUDIENCE = "never in the audience, by the events read"
+GROUP_NAMES: dict[DifferenceKind | Explanation, str] = {
+    DifferenceKind.MISSING: "Missing from the cohort",
+    DifferenceKind.LEFT: "Extra: left the audience",
+    DifferenceKind.STRANGER: "Extra: never in the audience",
+    DifferenceKind.NO_ID_IN_COHORT: "Not comparable (cohort)",
+    DifferenceKind.NO_ID_IN_AUDIENCE: "Not comparable (audience)",
+    DifferenceKind.LISTED: "Listed and in the cohort, not wanted by the ledger",
+    DifferenceKind.UNLISTED: "Neither listed nor in the cohort, wanted by the ledger",
+    Explanation.PENDING: "Pending: not yet sent",
+    Explanation.REJECTED: "Rejected by Amplitude",
 }
+"""What the people of one kind or with one explanation are called, on screen and in files."""
 _PRIOR_STATES = {
     PriorState.PENDING: "pending",
     PriorState.REJECTED: "rejected by Amplitude",
@@ -29,15 +45,47 @@ def prior_state_text(kind: DifferenceKind, state: PriorState) -> str:
     return _PRIOR_STATES[state]
 
 
+def group_of(difference: Difference) -> DifferenceKind | Explanation:
+    """The group that a difference is listed under: its explanation, if there is one."""
+    is_explained = difference.explanation is not Explanation.NONE
+    return difference.explanation if is_explained else difference.kind
+
+
+def state_now(difference: Difference) -> str:
+    """What a difference is now, in a word or two."""
+    if difference.is_repaired:
+        return "sent" if difference.explanation is Explanation.PENDING else "repaired"
+    if difference.is_due:
+        return "pending"
+    if difference.explanation is Explanation.REJECTED:
+        return "rejected"
+    is_different = difference.kind in (DifferenceKind.MISSING, *EXTRA)
+    return "differs" if is_different else "not touched"
+
+
 def comparison_outcome(comparison: Comparison) -> str:
-    """The result of a comparison in a few words."""
+    """The result of a comparison in a few words: "same, 12 pending", or "different"."""
     if comparison.differing:
         return "different"
-    if comparison.pending:
-        return f"{comparison.pending:,} pending"
-    if comparison.not_comparable:
-        return f"equal, {comparison.not_comparable:,} not comparable"
-    return "equal"
+    counts = [
+        (comparison.pending, "pending"),
+        (comparison.missing_rejected, "rejected"),
+        (comparison.not_comparable, "not comparable"),
+    ]
+    return ", ".join(["same", *(f"{count:,} {word}" for count, word in counts if count)])
+
+
+def describe_due(comparison: Comparison, now: Resolved) -> list[str]:
+    """A sentence on the differences that are pending because of the comparison; or none."""
+    if not now.due:
+        return []
+    are = "is" if now.due == 1 else "are"
+    differences = plural(comparison.differing, "difference")
+    sentence = (
+        f"{now.due:,} of {differences} {are} pending now: the next sync "
+        "or live session sends them. To prevent that, disable the audience."
+    )
+    return [sentence]
 
 
 def describe_comparison(comparison: Comparison) -> list[str]:
@@ -45,7 +93,7 @@ def describe_comparison(comparison: Comparison) -> list[str]:
     label = comparison.id_type.label
     lines = []
     pending_missing, pending_extra = pending_parts(comparison)
-    if missing := comparison.missing - pending_missing:
+    if missing := unexplained_missing(comparison):
         lines.append(f"{missing:,} missing from the cohort: {_join(_missing(comparison))}.")
     if extra := comparison.extra - pending_extra:
         text = _join(_extra(comparison, pending_extra))
@@ -54,6 +102,11 @@ def describe_comparison(comparison: Comparison) -> list[str]:
         does = [(pending_missing, "adds"), (pending_extra, "removes")]
         verbs = " and ".join(f"{verb} {count:,}" for count, verb in does if count)
         lines.append(f"{comparison.pending:,} pending: not yet sent. The next sync {verbs}.")
+    if comparison.missing_rejected:
+        lines.append(
+            f"{comparison.missing_rejected:,} rejected by Amplitude, so not in the cohort: "
+            "Errors shows why."
+        )
     if comparison.cohort_no_id:
         people = plural(comparison.cohort_no_id, "person", "people")
         lines.append(
@@ -80,21 +133,24 @@ def pending_parts(comparison: Comparison) -> tuple[int, int]:
     return missing, comparison.pending - missing
 
 
+def unexplained_missing(comparison: Comparison) -> int:
+    """How many are missing and neither pending nor rejected."""
+    return comparison.missing - comparison.missing_rejected - pending_parts(comparison)[0]
+
+
 def _missing(comparison: Comparison) -> list[tuple[int, str]]:
-    others = comparison.missing_drifted + comparison.missing_rejected
-    rest = comparison.missing - others - pending_parts(comparison)[0]
+    rest = unexplained_missing(comparison) - comparison.missing_drifted
     return [
         (comparison.missing_drifted, "delivered earlier, now missing"),
         (rest, "not wanted by the ledger so far" if comparison.against else "not delivered yet"),
-        (comparison.missing_rejected, "rejected by Amplitude"),
     ]
 
 
 def _extra(comparison: Comparison, pending: int) -> list[tuple[int, str]]:
     if comparison.against:
-        texts = "not in the list", "never seen in the audience"
+        texts = "not in the list", _NEVER_IN_AUDIENCE
     else:
-        texts = "left the audience", "never seen in it"
+        texts = "left the audience", _NEVER_IN_AUDIENCE
     return list(zip((comparison.has_left - pending, comparison.strangers), texts, strict=True))
 
 
@@ -113,5 +169,5 @@ def describe_result(result: RepairResult) -> str:
     if not result.is_equal:
         return "differences are left"
     if size is not None and size.agrees:
-        return "equal in size; compare again to be sure"
+        return "same size; compare again to be sure"
     return "sent; compare again to be sure"

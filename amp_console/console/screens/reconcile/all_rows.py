@@ -24,7 +24,11 @@ from amp_console.ledger.comparisons import (
     last_comparison,
     resolved_since,
 )
-from amp_console.sync.reconcile.descriptions import comparison_outcome, pending_parts
+from amp_console.sync.reconcile.descriptions import (
+    comparison_outcome,
+    pending_parts,
+    unexplained_missing,
+)
 from amp_console.text import plural
 
 COLUMNS = (
@@ -69,9 +73,8 @@ def row(known: ComparedAudience, work: ReconcileJob | None, glyphs: Glyphs, now:
     last = known.comparison
     counts: tuple[int | None, ...] = (None,) * 4
     if last is not None:
-        not_sent = pending_parts(last)
-        missing, extra = last.missing - not_sent[0], last.extra - not_sent[1]
-        counts = last.in_audience, last.in_cohort, missing, extra
+        extra = last.extra - pending_parts(last)[1]
+        counts = last.in_audience, last.in_cohort, unexplained_missing(last), extra
     return Row(
         known.audience.id,
         (
@@ -100,9 +103,9 @@ def _state(known: ComparedAudience, work: ReconcileJob | None, glyphs: Glyphs) -
     if left:
         pending = f", {last.pending:,} pending" if last.pending else ""
         return Cell(f"{glyphs.triangle} {plural(left, 'difference')}{pending}", "bad")
-    if last.pending and not last.differing:
+    if not last.differing and (last.pending or last.missing_rejected):
         return Cell(f"{glyphs.half} {comparison_outcome(last)}", "warn")
-    word = comparison_outcome(last) if last.is_equal else "repaired"
+    word = "repaired" if last.differing else comparison_outcome(last)
     return Cell(f"{glyphs.circle} {word}", "good")
 
 
@@ -134,7 +137,7 @@ def closer(known: ComparedAudience, note: str, glyphs: Glyphs, now: int, width: 
         bar(last, glyphs, width),
         legend(last, known.resolved, glyphs),
         safe_text(""),
-        *(safe_text((f"{name:<28}", MUTED), count) for name, count in kinds),
+        *(safe_text((f"{name:<30}", MUTED), count) for name, count in kinds),
         safe_text((compared(last, now, glyphs), MUTED)),
         safe_text(("Enter shows everyone who differs.", MUTED) if kinds else ""),
     )

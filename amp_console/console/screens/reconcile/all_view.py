@@ -29,6 +29,7 @@ from amp_console.console.texts import MUTED, safe_text
 from amp_console.console.widgets.grid import Grid
 from amp_console.console.widgets.split import Split
 from amp_console.ledger.comparisons import Comparison
+from amp_console.sync.reconcile.descriptions import WHAT_COMPARING_DOES
 from amp_console.text import plural
 
 EMPTY = "Every audience is disabled. Press t under Audiences to enable one."
@@ -215,7 +216,7 @@ Enter opens one audience, with everyone who differs."""
             f"Compare {plural(len(chosen), 'audience')}?",
             [
                 f"This takes {plural(len(chosen), 'download')} of the month's. {left}",
-                "Nothing is sent. The ledger is corrected to what is found in the cohort.",
+                WHAT_COMPARING_DOES,
             ],
             yes="Compare",
         )

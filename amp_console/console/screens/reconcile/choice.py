@@ -70,7 +70,10 @@ class ChoiceDialog(Dialog[RepairRequest | None]):
             says = f"Only the marked people. {says}"
         elif offer.pending:
             are = "is" if offer.pending == 1 else "are"
-            says = f"{offer.pending:,} of them {are} pending: the next sync sends them, too. {says}"
+            says = (
+                f"{offer.pending:,} of them {are} pending: the next sync or live session sends "
+                f"them, even if you cancel. {says}"
+            )
         yield Static(safe_text(says))
         with Vertical(id="ways"):
             yield _way("add", f"Add {offer.add:,} missing", "a")

@@ -11,18 +11,26 @@ from amp_console.console.screens.reconcile.rows import KnownNumbers
 from amp_console.console.texts import lines, safe_text
 from amp_console.console.widgets.grid import Grid
 from amp_console.ledger.audiences import Audience
-from amp_console.ledger.comparisons import Comparison, DifferenceKind, Resolved
+from amp_console.ledger.comparisons import (
+    Comparison,
+    DifferenceKind,
+    Explanation,
+    Resolved,
+)
+from amp_console.sync.reconcile.descriptions import WHAT_COMPARING_DOES
 
-NEVER = """\
+NEVER = f"""\
 Not compared yet.
 
 Press c to read the cohort from Amplitude and compare it with the audience. This takes a minute \
-or more, sends nothing, and uses one of the month's downloads."""
+or more and uses one of the month's downloads.
+
+{WHAT_COMPARING_DOES}"""
 NO_COHORT = """\
 It has no cohort yet, so there is nothing to compare.
 
 The next sync creates one, or press l under Audiences to link an existing one."""
-EQUAL = "No differences: the cohort equals its audience."
+EQUAL = "No differences: the cohort is the same as its audience."
 
 
 class ComparisonPanel(Vertical):
@@ -106,7 +114,7 @@ class DifferenceKinds(Container):
     def current(self) -> rows.Group | None:
         """The kind, or those who are pending, under the cursor."""
         key = self.query_one(Grid).key
-        return key if isinstance(key, DifferenceKind | rows.Pending) else None
+        return key if isinstance(key, DifferenceKind | Explanation) else None
 
     def show_kinds(self, comparison: Comparison | None, resolved: Resolved | None) -> bool:
         """Show the kinds of a comparison; False where there is no difference."""

@@ -24,6 +24,8 @@ def reason_in_comparison(
             return BUSY
         if audience is not None and audience.cohort_id is None:
             return "It has no cohort yet: the next sync creates one."
+    if action == "errors" and (comparison is None or not comparison.missing_rejected):
+        return "The comparison found no rejected users. For all errors press 2."
     if action == "run" and run_id is None:
         return "Nothing has run here since the console was opened. For past runs press 3."
     if action in {"repair", "export", "filter", "person"}:
@@ -36,6 +38,6 @@ def _reason_without_differences(action: str, comparison: Comparison | None) -> s
         return NOT_COMPARED
     if action == "repair":
         is_equal = comparison.is_equal
-        return "They are equal: nothing to repair." if is_equal else None
+        return "They are the same: nothing to repair." if is_equal else None
     has_any = any(comparison.count(kind) for kind in DifferenceKind)
     return None if has_any else "There is no difference to show."

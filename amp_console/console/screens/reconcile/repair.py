@@ -6,7 +6,7 @@ from amp_console.console.context import Services
 from amp_console.console.jobs.reconcile import RepairOperation
 from amp_console.console.screens.reconcile.choice import ChoiceDialog, Offer, confirm
 from amp_console.console.session import Session
-from amp_console.ledger.comparisons import Comparison
+from amp_console.ledger.comparisons import Comparison, resolved_since
 from amp_console.ledger.repairs import RepairChoice
 from amp_console.sync.reconcile.plan import RepairPlan, plan_repair
 from amp_console.text import clean, plural
@@ -31,7 +31,11 @@ async def choose_repair(
     if not plans:
         services.notifications.post(NOTHING_LEFT)
         return None
-    pending = sum(comparison.pending for comparison in comparisons) if only is None else 0
+    pending = 0
+    if only is None:
+        for comparison in comparisons:
+            since = await session.read(resolved_since, comparison.id)
+            pending += comparison.pending - since.sent + since.due
     offer = _offer(services, plans, pending, is_single=is_single, is_marked=only is not None)
     request = await services.ask(ChoiceDialog(offer))
     if request is None:

@@ -1,6 +1,5 @@
 """What the reconcile view shows: the picture of a comparison, kinds of differences, people."""
 
-import enum
 from pathlib import PurePath
 from typing import NamedTuple
 
@@ -28,19 +27,25 @@ from amp_console.ledger.comparisons import (
     Difference,
     DifferenceFilter,
     DifferenceKind,
+    Explanation,
     PriorState,
     Resolved,
 )
 from amp_console.ledger.counts import Outstanding, in_cohort, members, outstanding
 from amp_console.sync.reconcile.descriptions import (
+    GROUP_NAMES,
     comparison_outcome,
     describe_comparison,
+    describe_due,
+    group_of,
     pending_parts,
     prior_state_text,
+    state_now,
+    unexplained_missing,
 )
 
 KINDS = (
-    Column("Difference", 26, flex=1),
+    Column("Difference", 28, flex=1),
     Column("People", 9, right=True),
     Column("Repaired", 9, right=True, rank=1),
     Column("", 41, flex=1, rank=2),
@@ -53,41 +58,31 @@ PEOPLE = (
 )
 
 
-class Pending(enum.Enum):
-    """The group of those who differ only because the next sync has not sent them yet."""
-
-    PENDING = "pending"
-
-
-Group = DifferenceKind | Pending
+Group = DifferenceKind | Explanation
 """The people of one row of the differences."""
-NAMES = {
-    DifferenceKind.MISSING: "Missing from the cohort",
-    DifferenceKind.LEFT: "Extra: left the audience",
-    DifferenceKind.STRANGER: "Extra: never seen in it",
-    DifferenceKind.NO_ID_IN_COHORT: "Not comparable (cohort)",
-    DifferenceKind.NO_ID_IN_AUDIENCE: "Not comparable (audience)",
-}
-NOT_SENT = "Pending: not yet sent"
-_MEANS = {
+_MEANS: dict[Group, str] = {
     DifferenceKind.MISSING: "A repair adds them.",
     DifferenceKind.LEFT: "A repair removes them.",
     DifferenceKind.STRANGER: "Not added by amp-console. A repair removes them.",
     DifferenceKind.NO_ID_IN_COHORT: "Without {label}: left alone.",
     DifferenceKind.NO_ID_IN_AUDIENCE: "Without {label}: nothing to send.",
+    Explanation.PENDING: "No difference: the next sync sends them.",
+    Explanation.REJECTED: "x shows why. A repair tries them again.",
 }
-_TONES = {
+_TONES: dict[Group, str] = {
     DifferenceKind.MISSING: "warn",
     DifferenceKind.LEFT: "bad",
     DifferenceKind.STRANGER: "bad",
+    Explanation.REJECTED: "bad",
 }
+_TONES_NOW = {"sent": "good", "repaired": "good", "rejected": "bad"}
 MISSING, BOTH, EXTRA = 0, 1, 2  # the parts of the bar
 
 
 def shares(comparison: Comparison, width: int) -> tuple[int, int, int]:
     """Share `width` columns among missing, both and extra; a part with people gets at least one."""
-    missing, extra = pending_parts(comparison)
-    counts = (comparison.missing - missing, comparison.in_both, comparison.extra - extra)
+    extra = comparison.extra - pending_parts(comparison)[1]
+    counts = (unexplained_missing(comparison), comparison.in_both, extra)
     total = sum(counts)
     if not total or width < len(counts):
         return 0, width, 0
@@ -142,35 +137,32 @@ def known_numbers(known: KnownNumbers) -> Content:
     )
 
 
-def group_name(group: Group) -> str:
-    """What a group of people is called."""
-    return NAMES[group] if isinstance(group, DifferenceKind) else NOT_SENT
-
-
 def people_of(comparison_id: int, group: Group, text: str) -> DifferenceFilter:
     """The people of a group whose identifier contains the text."""
-    if isinstance(group, Pending):
+    if isinstance(group, Explanation):
         kinds = (DifferenceKind.MISSING, DifferenceKind.LEFT)
-        return DifferenceFilter(comparison_id, kinds, text, pending=True)
-    return DifferenceFilter(comparison_id, (group,), text, pending=False)
+        return DifferenceFilter(comparison_id, kinds, text, explanation=group)
+    return DifferenceFilter(comparison_id, (group,), text, explanation=Explanation.NONE)
 
 
 def legend(comparison: Comparison, resolved: Resolved | None, glyphs: Glyphs) -> Content:
     """What the parts of the bar are, with their numbers."""
-    pending_missing, pending_extra = pending_parts(comparison)
+    extra = comparison.extra - pending_parts(comparison)[1]
     parts: list[Part] = [
         (f"{glyphs.empty} ", WARN),
-        f"{comparison.missing - pending_missing:,} missing   ",
+        f"{unexplained_missing(comparison):,} missing   ",
         (f"{glyphs.full} ", GOOD),
         f"{comparison.in_both:,} in both   ",
         (f"{glyphs.extra} ", BAD),
-        f"{comparison.extra - pending_extra:,} extra",
+        f"{extra:,} extra",
     ]
     sent = resolved.sent if resolved else 0
     if left := comparison.pending - sent:
         parts.append((f"   {left:,} pending: not yet sent", MUTED))
     if sent:
         parts.append((f"   {sent:,} sent since", MUTED))
+    if rejected := comparison.missing_rejected - (resolved.accepted if resolved else 0):
+        parts.append((f"   {rejected:,} rejected", BAD))
     if comparison.not_comparable:
         parts.append((f"   {comparison.not_comparable:,} not comparable", MUTED))
     return safe_text(*parts)
@@ -179,17 +171,20 @@ def legend(comparison: Comparison, resolved: Resolved | None, glyphs: Glyphs) ->
 def headline(comparison: Comparison, resolved: Resolved | None, glyphs: Glyphs) -> Content:
     """The verdict in a sign and a word, and the sentences that say what it consists of."""
     done, sent = (resolved.total, resolved.sent) if resolved else (0, 0)
-    open_ = comparison.differing
-    if comparison.is_equal:
-        sign, style, word = glyphs.circle, GOOD, comparison_outcome(comparison)
-    elif done == open_ > 0:
+    open_, pending = comparison.differing, comparison.pending - sent
+    if done == open_ > 0:
         sign, style, word = glyphs.circle, GOOD, "repaired"
-    elif not open_ and sent == comparison.pending:
-        sign, style, word = glyphs.circle, GOOD, f"{sent:,} sent since"
-    elif not open_:
-        sign, style, word = glyphs.half, WARN, f"{comparison.pending - sent:,} pending"
-    else:
+    elif open_:
         sign, style, word = glyphs.triangle, BAD, comparison_outcome(comparison)
+    elif sent and not pending:
+        sign, style, word = glyphs.circle, GOOD, f"same, {sent:,} sent since"
+    elif pending:
+        word = comparison_outcome(comparison) if not sent else f"same, {pending:,} still pending"
+        sign, style = glyphs.half, WARN
+    else:
+        sign, style, word = glyphs.circle, GOOD, comparison_outcome(comparison)
+        if comparison.missing_rejected:
+            sign, style = glyphs.triangle, BAD
     counted = f"{comparison.in_audience:,} in the audience, {comparison.in_cohort:,} in the cohort."
     rows = [safe_text((f"{sign} {word}", f"{STRONG} {style}"), f"  {counted}")]
     if done:
@@ -197,11 +192,10 @@ def headline(comparison: Comparison, resolved: Resolved | None, glyphs: Glyphs) 
         rows.append(
             safe_text((f"  {glyphs.arrow} ", ACCENT), f"{done:,} of {open_:,} differences {prove}")
         )
-    rows += [
-        safe_text((f"  {glyphs.arrow} ", ACCENT), sentence)
-        for sentence in describe_comparison(comparison)[:3]
-        if not (done or sent)
-    ]
+    sentences = [] if done or sent else describe_comparison(comparison)[:3]
+    if resolved:
+        sentences += describe_due(comparison, resolved)
+    rows += [safe_text((f"  {glyphs.arrow} ", ACCENT), sentence) for sentence in sentences]
     return lines(*rows)
 
 
@@ -214,49 +208,38 @@ def compared(comparison: Comparison, now: int, glyphs: Glyphs) -> str:
 
 
 def kind_rows(comparison: Comparison, resolved: Resolved | None) -> list[Row]:
-    """One row for each kind of difference that there is, and one for those who are pending."""
-    label = comparison.id_type.label
-    repaired = resolved.repaired if resolved else {}
-    missing, extra = pending_parts(comparison)
-    pending = {DifferenceKind.MISSING: missing, DifferenceKind.LEFT: extra}
-    found = [
+    """One row for each kind of unexplained difference, then the pending and the rejected."""
+    missing, left = unexplained_missing(comparison), pending_parts(comparison)[1]
+    counts: dict[Group, int] = {kind: comparison.count(kind) for kind in DifferenceKind}
+    counts[DifferenceKind.MISSING] = missing
+    counts[DifferenceKind.LEFT] -= left
+    counts[Explanation.REJECTED] = comparison.missing_rejected
+    counts[Explanation.PENDING] = comparison.pending
+    done: dict[Group, str] = {}
+    if resolved:
+        done = {kind: f"{count:,}" for kind, count in resolved.repaired.items() if count}
+        done[Explanation.PENDING] = f"{resolved.sent:,} sent" if resolved.sent else ""
+        done[Explanation.REJECTED] = f"{resolved.accepted:,}" if resolved.accepted else ""
+    return [
         Row(
-            kind,
+            group,
             (
-                Cell(NAMES[kind]),
-                Cell(f"{count:,}", _TONES.get(kind, "dim")),
-                Cell(f"{repaired[kind]:,}" if repaired.get(kind) else "", "good"),
-                Cell(_MEANS[kind].format(label=label), "dim"),
+                Cell(GROUP_NAMES[group]),
+                Cell(f"{count:,}", _TONES.get(group, "dim")),
+                Cell(done.get(group, ""), "good"),
+                Cell(_MEANS[group].format(label=comparison.id_type.label), "dim"),
             ),
         )
-        for kind in DifferenceKind
-        if (count := comparison.count(kind) - pending.get(kind, 0))
+        for group, count in counts.items()
+        if count
     ]
-    if comparison.pending:
-        sent = resolved.sent if resolved else 0
-        cells = (
-            Cell(NOT_SENT, "dim"),
-            Cell(f"{comparison.pending:,}", "dim"),
-            Cell(f"{sent:,} sent" if sent else "", "good"),
-            Cell("No difference: the next sync sends them.", "dim"),
-        )
-        found.append(Row(Pending.PENDING, cells))
-    return found
 
 
 def person_row(difference: Difference, glyphs: Glyphs) -> Row:
     """One person who differs."""
-    is_pending = difference.kind in _TONES and difference.prior_state is PriorState.PENDING
-    if difference.is_repaired and is_pending:
-        now = Cell(f"{glyphs.ok} sent", "good")
-    elif difference.is_repaired:
-        now = Cell(f"{glyphs.ok} repaired", "good")
-    elif is_pending:
-        now = Cell("pending", "dim")
-    elif difference.kind in NAMES and difference.kind in _TONES:
-        now = Cell("differs", _TONES[difference.kind])
-    else:
-        now = Cell("not touched", "dim")
+    word = state_now(difference)
+    sign = f"{glyphs.ok} " if difference.is_repaired else ""
+    tone = _TONES[group_of(difference)] if word == "differs" else _TONES_NOW.get(word, "dim")
     known = (
         ""
         if difference.prior_state is PriorState.NOTHING
@@ -264,5 +247,10 @@ def person_row(difference: Difference, glyphs: Glyphs) -> Row:
     )
     return Row(
         difference.key,
-        (Cell(difference.id), Cell(known, "dim"), Cell(difference.resembles or "", "warn"), now),
+        (
+            Cell(difference.id),
+            Cell(known, "dim"),
+            Cell(difference.resembles or "", "warn"),
+            Cell(f"{sign}{word}", tone),
+        ),
     )

@@ -15,7 +15,7 @@ from amp_console.console.jobs.base import ConsoleChange, JobProgress
 from amp_console.console.jobs.reconcile import CompareOperation, ReconcileJob, RepairOperation
 from amp_console.console.jobs.runs import RunJob
 from amp_console.console.lifecycle import is_open
-from amp_console.console.routes import OpenPerson, OpenRun
+from amp_console.console.routes import OpenErrors, OpenPerson, OpenRun
 from amp_console.console.screens.actions import Need
 from amp_console.console.screens.base import BaseScreen
 from amp_console.console.screens.reconcile import rows
@@ -37,6 +37,7 @@ from amp_console.ledger.comparisons import (
     last_comparison,
     resolved_since,
 )
+from amp_console.sync.reconcile.descriptions import GROUP_NAMES
 from amp_console.sync.reconcile.export import write_differences
 
 NO_MATCH = "No matches. / and Esc show everyone again."
@@ -48,7 +49,11 @@ class ReconcileScreen(BaseScreen):
     NAME = "Reconcile"
     HELP = """\
 Comparing reads the whole cohort from Amplitude. It uses one of the month's downloads and sends
-nothing. The ledger is corrected to what was found, so the next sync is right.
+nothing. It corrects what amp-console believes the cohort contains: differences that events explain
+become pending, and the next sync or live session sends them, even if you cancel the repair.
+To prevent that, disable the audience (t under Audiences).
+
+Users who are missing because Amplitude rejected them are listed apart: x shows why.
 
 The bar shows who is missing from the cohort, in both, and extra. Below are the kinds of
 differences, and the people of the kind under the cursor. p repairs them: all, or those that
@@ -72,6 +77,14 @@ identifier per line. E writes the differences into a file. w shows the requests 
             tooltip="Show the run of the comparison or repair",
             show=False,
             id="reconcile.run",
+        ),
+        Binding(
+            "x",
+            "errors",
+            "Errors",
+            tooltip="Show why Amplitude rejected users of this audience",
+            show=False,
+            id="reconcile.errors",
         ),
         Binding(
             "f",
@@ -149,7 +162,7 @@ identifier per line. E writes the differences into a file. w shows the requests 
         def row(difference: Difference) -> Row:
             return rows.person_row(difference, glyphs)
 
-        return ListSource(query, rows.group_name(group), rows.PEOPLE, count, read, row)
+        return ListSource(query, GROUP_NAMES[group], rows.PEOPLE, count, read, row)
 
     def apply_filter(self, needle: str) -> None:  # noqa: ARG002  # the list reads its own filter
         self.loader.follow("people", self._people.load)
@@ -220,6 +233,10 @@ identifier per line. E writes the differences into a file. w shows the requests 
         if person is not None:
             self.services.navigate(OpenPerson(person.id))
 
+    def action_errors(self) -> None:
+        """Show the users that Amplitude rejected, and why."""
+        self.services.navigate(OpenErrors(self._audience_id))
+
     def action_run(self) -> None:
         if self._job is not None and self._job.run_id is not None:
             self.services.navigate(OpenRun(self._job.run_id))
@@ -239,11 +256,8 @@ identifier per line. E writes the differences into a file. w shows the requests 
             action, self.services.jobs.reconciling, self._audience, self._comparison, run_id
         ) or super().disabled_reason(action)
 
-    def action_compare(self) -> None:
-        """Read the cohort and compare it."""
-        self._compare(None)
-
-    def _compare(self, against: str | None, *, allow_incomplete: bool = False) -> None:
+    def action_compare(self, against: str | None = None, *, allow_incomplete: bool = False) -> None:
+        """Read the cohort and compare it with its audience, or with a list."""
         if self._audience is not None:
             audiences = [self._audience]
             self._start(CompareOperation(audiences, against, allow_incomplete=allow_incomplete))
@@ -257,7 +271,7 @@ identifier per line. E writes the differences into a file. w shows the requests 
             is_danger=True,
         )
         if await self.services.ask(question):
-            self._compare(compared.against, allow_incomplete=True)
+            self.action_compare(compared.against, allow_incomplete=True)
 
     def action_list(self) -> None:
         """Compare with a list of members."""
@@ -269,7 +283,7 @@ identifier per line. E writes the differences into a file. w shows the requests 
         async def compare_with_list() -> None:
             path = await asked
             if path is not None:
-                self._compare(path)
+                self.action_compare(path)
 
         self.run_worker(compare_with_list())
 
@@ -297,11 +311,11 @@ identifier per line. E writes the differences into a file. w shows the requests 
         """Write the differences into a file: CSV, or NDJSON by the name's end."""
         assert self._audience is not None
         assert self._comparison is not None
-        key, query = self._audience.key, DifferenceFilter(self._comparison.id)
+        key, comparison = self._audience.key, self._comparison
 
         async def write(request: ExportRequest) -> int:
-            found = await self.session.read(differences, query)
-            before = [(key, "before", found)]
+            found = await self.session.read(differences, DifferenceFilter(comparison.id))
+            before = [(key, "before repair", comparison, found)]
             return await aside(write_differences, request.path, before, exact=request.exact)
 
         question = "Save as .csv or .ndjson (replaces an existing file):"
