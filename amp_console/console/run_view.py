@@ -186,7 +186,7 @@ def _live_line(job: SyncJob, at: int) -> RunLine:
         plan.audience_id,
         plan.name,
         now.done,
-        now.total,
+        now.total if report is None else now.done + left,  # counted anew at the end
         now.counts,
         doing,
         tone,

@@ -103,11 +103,10 @@ def did(counts: AudienceCounts, seconds: float, kind: RunKind = RunKind.SYNC) ->
 def since_plan(planned: int, users: int) -> Iterator[str]:
     """Say why a run was for more or fewer `users` than its plan had shown."""
     if users > planned:
-        yield f"{plural(users - planned, 'more change')} arrived after the plan of {planned:,}."
+        yield f"{plural(users - planned, 'more change')} arrived after the plan."
     elif users < planned:
         were = "was" if planned - users == 1 else "were"
-        changes = plural(planned, "planned change")
-        yield f"{planned - users:,} of {changes} {were} undone by later events."
+        yield f"{plural(planned - users, 'planned change')} {were} undone by later events."
 
 
 def advice(

@@ -55,7 +55,7 @@ def run_reason(ended: Run) -> str:
     ]
     what = ", ".join(count for count in counts if count)
     if not what and (ended.kind, ended.status) == (RunKind.SYNC, RunStatus.PARTIAL):
-        what = "users rejected earlier"
+        what = "rejected earlier"
     is_over = ended.status is not RunStatus.RUNNING
     return ": ".join(filter(None, (what, ended.why if is_over else "")))
 

@@ -201,6 +201,9 @@ async def _runs_rows(reader: Reader) -> Facts:
         for word in RUN_COUNTS:
             facts[f"{run}: {word}"] = number(row[word.capitalize()])
         facts[f"{run}: outcome"] = row["Outcome"].split(" ", 1)[1]
+        for word in ("rejected", "pending"):
+            if word in row["Reason"] and "earlier" not in row["Reason"]:
+                facts[f"{run}: {word} @reason"] = counted(row["Reason"], word)
     return facts
 
 
@@ -245,6 +248,10 @@ async def _run_screens(reader: Reader) -> Facts:
         }
         facts[f"run {run_id}: delivered"] = funnel["delivered"]
         facts[f"run {run_id}: rejected @funnel"] = funnel["failed"]
+        facts[f"run {run_id}: pending"] = funnel["pending"] + funnel["retrying"]
+        facts[f"run {run_id}: users @rows"] = sum(
+            number(row["Users"].rpartition("/")[2]) for row in rows
+        )
         for total, *parts in FUNNEL:
             facts[f"run {run_id}: {total} @total"] = funnel[total]
             facts[f"run {run_id}: {total} @parts"] = sum(funnel[part] for part in parts)

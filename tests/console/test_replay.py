@@ -203,7 +203,7 @@ async def test_the_playback_of_a_run_that_failed_ends_with_the_reason(tmp_path: 
         assert session is not None
         session.ledger.write(fail_run)
         host.services.publish_ledger_change()
-        await until_shown(pilot, "0 of 2", "Nothing is sent now.")
+        await until_shown(pilot, "PLAYBACK")
         await pilot.press("space", *["right"] * 20)
         await until_shown(pilot, "The run ended: ◐ users pending. Amplitude refused the keys.")
         await until_shown(pilot, "Amplitude has no cohort any more.")

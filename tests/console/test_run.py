@@ -101,7 +101,7 @@ async def test_a_run_says_that_changes_arrived_after_its_plan(
             workspace.enter("u-2", "u-3")
         gate.open()
 
-        await until_shown(pilot, "2 more changes arrived after the plan of 1.")
+        await until_shown(pilot, "2 more changes arrived after the plan.")
         await until_shown(pilot, "users   3 to deliver = 0 pending")
 
 

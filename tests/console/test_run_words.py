@@ -93,6 +93,6 @@ def test_how_far_a_run_is_names_speed_and_time_only_where_they_are_known() -> No
 
 def test_a_run_that_was_for_as_many_users_as_planned_says_nothing_of_its_plan() -> None:
     assert [*since_plan(5, 5)] == []
-    assert [*since_plan(5, 6)] == ["1 more change arrived after the plan of 5."]
-    assert [*since_plan(5, 4)] == ["1 of 5 planned changes was undone by later events."]
-    assert [*since_plan(5, 2)] == ["3 of 5 planned changes were undone by later events."]
+    assert [*since_plan(5, 6)] == ["1 more change arrived after the plan."]
+    assert [*since_plan(5, 4)] == ["1 planned change was undone by later events."]
+    assert [*since_plan(5, 2)] == ["3 planned changes were undone by later events."]

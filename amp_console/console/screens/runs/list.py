@@ -28,9 +28,9 @@ from amp_console.text import plural
 COLUMNS = (
     Column("Run", 5, right=True),
     Column("Started", 12),
-    Column("Kind", 9, rank=1),
+    Column("Kind", 9, rank=2),
     Column("Outcome", 18),
-    Column("Reason", 16, flex=1, rank=2),
+    Column("Reason", 12, flex=1, rank=1),
     Column("Took", 11, right=True, rank=3),
     Column("Added", 9, right=True),
     Column("Removed", 9, right=True),

@@ -174,7 +174,7 @@ def funnel(counts: Funnel, glyphs: Glyphs, width: int) -> Content:
         ("changes", tally.changes, ""),
     )
     users = (
-        ("to deliver", counts.users, ""),
+        ("" if is_short else "to deliver", counts.users, ""),
         ("pending", counts.pending, WARN),
         ("retry" if is_short else "pending retry", counts.retrying, WARN),
         ("failed" if is_short else "failed delivery", counts.failed, BAD),
@@ -189,7 +189,7 @@ def _sum(label: str, parts: Sequence[tuple[str, int | None, str]], glyphs: Glyph
     for at, (word, count, style) in enumerate(parts):
         text.append((("", " = ")[at] if at < 2 else " + ", MUTED))
         text += [(number(count, glyphs), f"{STRONG} {style}" if count else MUTED)]
-        text.append((f" {word}", MUTED))
+        text.append((f" {word}" if word else "", MUTED))
     return safe_text(*text)
 
 
