@@ -3,9 +3,9 @@
 import sys
 import threading
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from rich.text import Text
 from textual import events
@@ -14,30 +14,34 @@ from textual.binding import Binding, BindingType
 from textual.driver import Driver
 from textual.filter import LineFilter
 from textual.notifications import SeverityLevel
+from textual.screen import Screen
 
 from amp_console.connections import Connection, KeySource
 from amp_console.console.context import Services
 from amp_console.console.environment import Environment, LaunchOptions
-from amp_console.console.failures import KNOWN
 from amp_console.console.lifecycle import deferred
 from amp_console.console.navigation import Navigator, key_scopes
 from amp_console.console.place_bar import PLACE_KEYS
 from amp_console.console.resilient_driver import resilient
-from amp_console.console.routes import MainScreen, Route, Visit
-from amp_console.console.session import Session
+from amp_console.console.routes import MainScreen, SwitchConnection, Visit
 from amp_console.console.terminal_text import TerminalText
-from amp_console.ledger.database import revision
 from amp_console.values import Credentials
 
 HUNG_UP = 1  # the number of SIGHUP, which Windows has not
 
 
 class ConsoleApp(App[None]):
-    """The console: keys in, pictures out. What screens need is in `services`."""
+    """The console: keys in, pictures out. What screens need is in `services`.
+
+    Each open connection has a mode of its own, a stack of screens; the first one has the default.
+    """
 
     TITLE = "amp-console"
     CSS_PATH = "app.tcss"
     ENABLE_COMMAND_PALETTE = True
+    MODES: ClassVar[dict[str, str | Callable[[], Screen[Any]]]] = {
+        App.DEFAULT_MODE: partial(Screen, id=App.DEFAULT_MODE)  # else there is no way back to it
+    }
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+q", "quit", "Quit", show=False, priority=True, id="quit"),
         # Here, not on the screens, so that it is the last one in every footer.
@@ -45,18 +49,37 @@ class ConsoleApp(App[None]):
         *PLACE_KEYS,
         Binding("ctrl+p", "command_palette", "Commands", show=False, priority=True, id="commands"),
         Binding("ctrl+o", "jump", "Jump", show=False, priority=True, id="jump"),
+        Binding(
+            "ctrl+n",
+            "next_connection",
+            "Next connection",
+            show=False,
+            priority=True,
+            id="next_connection",
+        ),
         Binding("exclamation_mark", "trouble", "Make trouble", show=False, id="trouble"),
     ]
 
     def __init__(self, environment: Environment, options: LaunchOptions) -> None:
         self._terminal_text = TerminalText(environment.encoding)  # Textual asks for it at once
         super().__init__()
-        self.services = Services(self, environment, options, self.navigate, find_keys)
-        self.navigator = Navigator(self, self.services)
+        first = Services(
+            self,
+            environment,
+            options,
+            lambda route: self.navigator.open(route),  # noqa: PLW0108  # there is none yet
+            find_keys,
+        )
+        self.connections = first.connections
+        self.navigator = Navigator(self, self.connections)
         appearance = self.services.appearance
         self.set_class(appearance.is_ascii, "-ascii")
         self.theme = appearance.first_theme
-        self._seen: tuple[Session, int] | None = None  # the session, and its ledger's revision
+
+    @property
+    def services(self) -> Services:
+        """The services of the connection in front."""
+        return self.connections.front
 
     # Textual's hooks.
 
@@ -129,14 +152,14 @@ class ConsoleApp(App[None]):
 
     async def leave(self, status: int = 0) -> None:
         """Close what is open, and quit with this exit status."""
-        await self.services.sessions.close()
+        await self.connections.close_all()
         self.exit(return_code=status)
 
     def leave_when_done(self, status: int = 0) -> None:
         """Quit as soon as no job is under way; the requests in flight end first."""
 
         async def wait_and_leave() -> None:
-            for job in self.services.jobs.under_way:
+            for _, job in self.connections.under_way:
                 await job.finished()
             await self.leave(status)
 
@@ -144,7 +167,7 @@ class ConsoleApp(App[None]):
 
     def end(self, number: int) -> None:
         """End as a signal asks for, as soon as every job under way has come to a clean stop."""
-        for job in self.services.jobs.under_way:
+        for _, job in self.connections.under_way:
             job.cancel()
         self.leave_when_done(128 + number)
 
@@ -177,30 +200,18 @@ class ConsoleApp(App[None]):
         """End if the terminal is gone; advance ages; see what other processes have written."""
         if self._is_cut_off():
             self.end(HUNG_UP)  # no signal said so, and Textual would read from it for ever
-        services = self.services
-        services.clock.tick()
-        for job in services.jobs.under_way:
-            job.progressed()
-        session = services.session
-        if session is None:
-            return
-        try:
-            now = await session.read(revision)
-        except KNOWN:
-            return  # the screen that reads next says so
-        if (session, now) != self._seen:
-            self._seen = session, now
-            services.publish_ledger_change()
+        self.services.clock.tick()
+        await self.connections.look_for_changes()
 
     # Actions.
 
-    def navigate(self, route: Route) -> None:
-        """Show the screen of a route."""
-        self.navigator.open(route)
-
     def action_go(self, name: str) -> None:
         """Go to one of the main screens."""
-        self.navigate(Visit(MainScreen(name)))
+        self.navigator.open(Visit(MainScreen(name)))
+
+    def action_next_connection(self) -> None:
+        """Switch to the next connection; what is under way in this one goes on."""
+        self.navigator.open(SwitchConnection())
 
     def action_help(self) -> None:
         """Say what can be done on the screen in front."""
@@ -208,7 +219,7 @@ class ConsoleApp(App[None]):
 
     async def action_quit(self) -> None:
         """Quit; while a job is under way, ask whether to wait for it."""
-        if self.services.jobs.is_busy:
+        if self.connections.under_way:
             from amp_console.console.dialogs.quit import QuitDialog
 
             if not isinstance(self.screen, QuitDialog):

@@ -44,7 +44,7 @@ class Appearance:
         app: App[Any],
         environment: Environment,
         options: LaunchOptions,
-        notifications: Notifications,
+        notifications: Callable[[], Notifications],
     ) -> None:
         self._app = app
         self._environment = environment
@@ -71,7 +71,7 @@ class Appearance:
             self.keys = checked.keymap
             self._app.set_keymap(self.keys)
             problems += checked.problems
-        self._notifications.post_problems(problems)
+        self._notifications().post_problems(problems)
 
     def bindings_of(self, node: DOMNode) -> BindingsMap:
         """A node's bindings, with the keys that the settings give them."""
@@ -102,12 +102,12 @@ class Appearance:
                     read_only=self._environment.read_only,
                 )
             except SettingsReadOnly:
-                self._notifications.post(
+                self._notifications().post(
                     "The theme applies to this session. amp-console was started with --read-only, "
                     "so the settings were not changed."
                 )
             except SettingsError as error:
-                self._notifications.post(str(error), "warning")
+                self._notifications().post(str(error), "warning")
             else:
                 self.preferences = self.preferences._replace(theme=theme)
 

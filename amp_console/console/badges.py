@@ -41,7 +41,7 @@ def states_now(services: Services, known: AudienceSummary) -> tuple[State, ...]:
     """Every state of an audience by what the console knows now, the most severe first."""
     live = services.jobs.live
     is_followed = live is not None and known.audience.id in live.followed
-    return known.states(size_of(services, known), is_live=is_followed)
+    return known.states(services.figures.size_of(known.audience), is_live=is_followed)
 
 
 def badges(services: Services, known: AudienceSummary) -> list[CellPart]:
@@ -60,14 +60,3 @@ def badges_text(services: Services, known: AudienceSummary) -> Content:
         parts += ["  "] if parts else []
         parts.append((badge.text, TONE[badge.tone]))
     return safe_text(*parts)
-
-
-def size_of(services: Services, known: AudienceSummary) -> int | None:
-    """The size of an audience's cohort in Amplitude.
-
-    None where it is not known, or where a run has changed the cohort since Amplitude was asked.
-    """
-    ran_at = known.audience.last_run_at
-    if ran_at is not None and ran_at > services.figures.sizes_at:
-        return None
-    return services.figures.sizes.get(known.audience.cohort_id or "")

@@ -10,9 +10,10 @@ from textual.binding import Binding
 from textual.dom import DOMNode
 
 from amp_console.console.appearance import DARK, LIGHT
+from amp_console.console.connection_statuses import ConnectionStatus
 from amp_console.console.context import Services
 from amp_console.console.dialogs.palette import PaletteEntry
-from amp_console.console.routes import OpenPerson, ShowAudience
+from amp_console.console.routes import OpenPerson, ShowAudience, SwitchConnection
 from amp_console.console.screens.base import BaseScreen
 from amp_console.ledger.audiences import Audience, all_audiences
 from amp_console.sync.queries.person import explain_person
@@ -47,10 +48,21 @@ def screen_commands(app: App[Any], services: Services, screen: BaseScreen) -> li
     back = entries.pop("back", None)
     return [
         *entries.values(),
+        *(_switch_to(services, status) for status in services.connections.statuses.others),
         *([back] if back else []),
         PaletteEntry("Theme", "Choose other colours", "", _runner(app, "themes", app)),
         PaletteEntry("Light or dark", f"{DARK} or {LIGHT}", "", _runner(app, "switch_theme", app)),
     ]
+
+
+def _switch_to(services: Services, status: ConnectionStatus) -> PaletteEntry:
+    connection = status.connection
+    return PaletteEntry(
+        f"Switch to {connection.name}",
+        " ".join(filter(None, ("A connection", status.label(services.glyphs)[0]))),
+        "",
+        partial(services.navigate, SwitchConnection(connection.id)),
+    )
 
 
 def _runner(app: App[Any], action: str, owner: DOMNode) -> Callable[[], None]:

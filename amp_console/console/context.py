@@ -1,12 +1,14 @@
-"""What screens, dialogs and jobs share: one `Services`, composed by the application."""
+"""What screens, dialogs and jobs share: one `Services` for each open connection."""
 
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any, Protocol, TypeVar, cast
+from weakref import WeakKeyDictionary
 
-from textual.app import App
-from textual.dom import DOMNode
+from textual.app import App, UnknownModeError
+from textual.dom import DOMNode, NoScreen
 from textual.screen import Screen
 from textual.signal import Signal
 
@@ -15,10 +17,12 @@ from amp_console.console.alerts import AlertNotifier
 from amp_console.console.appearance import Appearance
 from amp_console.console.clipboard import Clipboard
 from amp_console.console.clock import AgeClock
+from amp_console.console.connection_statuses import ConnectionStatuses, OpenLedger
 from amp_console.console.environment import Environment, LaunchOptions
+from amp_console.console.failures import KNOWN
 from amp_console.console.figures import Figures
 from amp_console.console.glyphs import Glyphs
-from amp_console.console.jobs.base import ConsoleChange, LedgerChanged
+from amp_console.console.jobs.base import ConsoleChange, Job, JobEnded, LedgerChanged
 from amp_console.console.jobs.under_way import Jobs
 from amp_console.console.message_log import MessageLog
 from amp_console.console.notifications import Notifications
@@ -28,6 +32,7 @@ from amp_console.console.saved_views import SavedViews
 from amp_console.console.session import Session, Sessions
 from amp_console.console.words import ago
 from amp_console.sync.timing import Timing
+from amp_console.text import clean
 from amp_console.values import Credentials
 
 T = TypeVar("T")
@@ -40,7 +45,12 @@ FindKeys = Callable[["Services", Connection], Awaitable[tuple[Credentials, KeySo
 
 
 class Services:
-    """Everything a screen may use. It knows no screen and asks Amplitude nothing by itself."""
+    """Everything a screen may use. It knows no screen and asks Amplitude nothing by itself.
+
+    Each open connection has services of its own: a screen keeps those of the connection that it
+    was opened for, whichever is in front. What belongs to the console as a whole is shared with
+    the services `beside`.
+    """
 
     def __init__(
         self,
@@ -49,20 +59,38 @@ class Services:
         options: LaunchOptions,
         navigate: Navigate,
         find_keys: FindKeys | None = None,
+        beside: "Services | None" = None,
     ) -> None:
         read_only = environment.read_only or options.read_only
         self._app = app
+        self._navigate = navigate
+        self._find_keys = find_keys
         self.environment = replace(environment, read_only=read_only)
         self.options = options
-        self.navigate = navigate
-        self.clock = AgeClock(app, environment.timing)
+        self.mode = App.DEFAULT_MODE
+        """The name of the stack of screens that is this connection's."""
+        self.clock: AgeClock = (
+            beside.clock if beside is not None else AgeClock(app, environment.timing)
+        )
         self.changes: Signal[ConsoleChange] = Signal(app, "changes")
         """Published when there is something new to see: what, says the type."""
         self.messages = MessageLog(lambda: self.session)
-        self.notifications = Notifications(app, environment.timing.now, self.messages.add)
-        self.appearance = Appearance(app, self.environment, options, self.notifications)
-        self.views = SavedViews(
-            app, self.environment, self.appearance.preferences, self.notifications
+        self.notifications: Notifications = Notifications(
+            app,
+            environment.timing.now,
+            self.messages.add,
+            self._about,
+            beside.notifications if beside is not None else None,
+        )
+        self.appearance: Appearance = (
+            beside.appearance
+            if beside is not None
+            else Appearance(app, self.environment, options, self._in_front)
+        )
+        self.views: SavedViews = (
+            beside.views
+            if beside is not None
+            else SavedViews(app, self.environment, self.appearance.preferences, self._in_front)
         )
         self.clipboard = Clipboard(app, environment.folders.data / "copied.txt", self.notifications)
         self.alerts = AlertNotifier(
@@ -80,11 +108,33 @@ class Services:
         self.figures = Figures(
             self.sessions, self.clock, self.notifications, self.publish_ledger_change
         )
+        self.connections: OpenConnections = (
+            beside.connections if beside is not None else OpenConnections(app, self)
+        )
+
+    def another(self) -> "Services":
+        """Return the services of one more connection."""
+        options = replace(self.options, connection=None, audience=None, run_id=None)
+        services = Services(
+            self._app, self.environment, options, self._navigate, self._find_keys, beside=self
+        )
+        services.sessions.is_opening = False
+        return services
 
     @property
     def session(self) -> Session | None:
-        """The session of the open connection."""
+        """The session of the connection, if it is open."""
         return self.sessions.current
+
+    @property
+    def is_in_front(self) -> bool:
+        """Whether the screens of this connection are shown."""
+        return self.connections.front is self
+
+    @property
+    def name(self) -> str:
+        """The name of the connection, to be shown; "" if none is open."""
+        return clean(self.session.connection.name, 40) if self.session is not None else ""
 
     @property
     def glyphs(self) -> Glyphs:
@@ -95,6 +145,11 @@ class Services:
     def timing(self) -> Timing:
         """Time, sleep and randomness."""
         return self.environment.timing
+
+    def navigate(self, route: Route) -> None:
+        """Show the screen of a route, unless another connection has come to the front."""
+        if self.is_in_front:
+            self._navigate(route)
 
     def is_key_repeat(self, opened_at: float) -> bool:
         """Whether a key that confirms comes too soon to be meant; `opened_at` is monotonic."""
@@ -108,6 +163,13 @@ class Services:
         """Tell screens what there is to see."""
         self.changes.publish(change)
         self.place_counts.refresh()
+        if self.is_in_front:
+            return
+        self.connections.changed.publish(None)
+        if isinstance(change, JobEnded) and (text := change.job.end_notice):
+            self.notifications.post(
+                text, "error" if change.job.failure else "information", is_kept=False
+            )
 
     def publish_ledger_change(self) -> None:
         """Let every screen load anew."""
@@ -115,20 +177,143 @@ class Services:
 
     def show(self, dialog: Screen[Any]) -> None:
         """Show a dialog without waiting for its answer."""
-        self._app.push_screen(dialog)
+        self._app.push_screen(dialog, mode=self.mode)
 
     async def ask(self, dialog: Screen[T]) -> T | None:
         """Show a dialog and return its answer; to be called in a worker."""
-        return await self._app.push_screen_wait(dialog)
+        return await self._app.push_screen_wait(dialog, mode=self.mode)
 
     def run_in_background(self, work: Coroutine[None, None, object]) -> None:
         """Run work that outlasts the screen it was begun on."""
         self._app.run_worker(work)
 
+    def _in_front(self) -> Notifications:
+        """Where what concerns the console as a whole is told."""
+        return self.connections.front.notifications
+
+    def _about(self) -> str:
+        """What a notification is about, unless it is the connection in front."""
+        return "" if self.is_in_front else f"{self.name}: "
+
     def _session_changed(self) -> None:
         self.figures.forget()
         self.messages.flush()
         self.publish_ledger_change()
+
+
+class OpenConnections:
+    """The connections that are open side by side. One is in front: its screens are shown.
+
+    At first there is one without a session; it opens the first connection.
+    """
+
+    def __init__(self, app: App[Any], first: Services) -> None:
+        self._app = app
+        self._count = 1
+        self._of_screen: WeakKeyDictionary[Screen[Any], Services] = WeakKeyDictionary()
+        self.all: list[Services] = [first]
+        self.front = first
+        self.changed: Signal[None] = Signal(app, "other connections")
+        """Published when there is something new to see of one that is not in front."""
+        self.statuses = ConnectionStatuses(
+            app, first.environment, lambda: self.front.session, self._opened
+        )
+
+    @property
+    def others(self) -> list[Services]:
+        """Those that are not in front."""
+        return [services for services in self.all if services is not self.front]
+
+    @property
+    def under_way(self) -> list[tuple[Services, Job]]:
+        """Every job that has not ended yet, with the services that it works with."""
+        return [(services, job) for services in self.all for job in services.jobs.under_way]
+
+    def of(self, node: DOMNode) -> Services:
+        """The services of the screen that a node is in; those in front if it is in none."""
+        try:
+            screen = node.screen
+        except NoScreen:
+            return self.front
+        known = self._of_screen.get(screen)
+        if known is None:
+            known = next((item for item in self.all if screen in self._screens(item)), None)
+            if known is None:
+                return self.front
+            self._of_screen[screen] = known
+        return known
+
+    def _screens(self, services: Services) -> list[Screen[Any]]:
+        try:
+            return self._app.get_screen_stack(services.mode)
+        except KeyError:
+            return []  # it has not been in front yet
+
+    def find(self, connection: Connection) -> Services | None:
+        """The services of a connection, if it is open."""
+        for services in self.all:
+            if services.session is not None and services.session.connection.id == connection.id:
+                return services
+        return None
+
+    def session_of(self, connection: Connection) -> Session | None:
+        """The session of a connection, if it is open."""
+        services = self.find(connection)
+        return services.session if services is not None else None
+
+    def _opened(self, connection: Connection) -> OpenLedger | None:
+        services = self.find(connection)
+        if services is None or services.session is None:
+            return None
+        return OpenLedger(services.session, services.figures, services.jobs.is_busy)
+
+    async def open(self, connection: Connection) -> Services:
+        """Return the services of a connection; open it if it is not. Raises `LedgerError`."""
+        known = self.find(connection)
+        if known is not None:
+            return known
+        if self.front.session is None:
+            await self.front.sessions.open(connection)
+            return self.front
+        services = self.front.another()
+        services.mode = f"connection-{self._count}"
+        self._count += 1
+        await services.sessions.open(connection)
+        self.all.append(services)
+        return services
+
+    async def close(self, services: Services) -> None:
+        """Close the session of a connection; the one in front stays, without a session."""
+        await services.sessions.close()
+        if services is not self.front:
+            self.forget(services)
+
+    def forget(self, services: Services) -> None:
+        """Remove a connection without a session, and its screens."""
+        self.all.remove(services)
+        with suppress(UnknownModeError):  # it has not been in front
+            self._app.remove_mode(services.mode)
+
+    async def close_all(self) -> None:
+        """Close every session."""
+        for services in self.all:
+            await services.sessions.close()
+
+    async def look_for_changes(self) -> None:
+        """Publish what was written, by whatever process, since this was last called."""
+        for services in self.all:
+            for job in services.jobs.under_way:
+                job.progressed()
+        self.statuses.refresh()
+        front = self.front
+        if front.session is None:
+            return
+        try:
+            is_news = await front.session.has_news()
+        except KNOWN:
+            return  # the screen that reads next says so
+        if is_news:
+            front.publish_ledger_change()
 
 
 class ServicesHost(Protocol):
@@ -138,5 +323,5 @@ class ServicesHost(Protocol):
 
 
 def services_of(node: DOMNode) -> Services:
-    """The services of the application that a screen, dialog or widget is in."""
-    return cast("ServicesHost", node.app).services
+    """The services of the connection that a screen, dialog or widget was opened for."""
+    return cast("ServicesHost", node.app).services.connections.of(node)

@@ -6,6 +6,7 @@ from amp_console.console.clock import AgeClock
 from amp_console.console.failures import KNOWN
 from amp_console.console.notifications import Notifications
 from amp_console.console.session import Sessions
+from amp_console.ledger.audiences import Audience
 from amp_console.sync.queries import cohorts
 from amp_console.sync.reconcile.quota import Quota, ask_quota
 
@@ -34,6 +35,15 @@ class Figures:
     def forget(self) -> None:
         """Another connection is open: its figures are not known yet."""
         self.sizes, self.quota = {}, None
+
+    def size_of(self, audience: Audience) -> int | None:
+        """The size of an audience's cohort in Amplitude.
+
+        None where it is not known, or where a run has changed the cohort since Amplitude was asked.
+        """
+        if audience.last_run_at is not None and audience.last_run_at > self.sizes_at:
+            return None
+        return self.sizes.get(audience.cohort_id or "")
 
     async def update_sizes(self) -> None:
         """Ask Amplitude how large its cohorts are: one list call, none of the downloads."""

@@ -1,5 +1,8 @@
 """The lines around every screen: where one is on top, what has just happened above the footer."""
 
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
 from textual.content import Content
 from textual.widget import Widget
 from textual.widgets import Static
@@ -7,6 +10,11 @@ from textual.widgets import Static
 from amp_console.console.context import Services, services_of
 from amp_console.console.texts import ACCENT, BAD, GOOD, MUTED, STRONG, WARN, Part, safe_text
 from amp_console.text import clean
+
+if TYPE_CHECKING:
+    from amp_console.console.jobs.runs import SyncJob
+
+MAX_NAME = 20  # characters of another connection's name
 
 
 class TopBar(Widget):
@@ -25,6 +33,7 @@ class TopBar(Widget):
     def on_mount(self) -> None:
         """Show every change, and what a dialog has changed when it closes."""
         services_of(self).changes.subscribe(self, lambda _: self.refresh())
+        services_of(self).connections.changed.subscribe(self, lambda _: self.refresh())
         self.app.screen_change_signal.subscribe(self, lambda _: self.refresh())
 
     def render(self) -> Content:
@@ -66,14 +75,12 @@ def _right(services: Services) -> Content:
             parts += [(f"trouble: {', '.join(trouble)}", f"bold {WARN}"), "  "]
     if services.session.connection.read_only:
         parts += [(" READ-ONLY ", f"bold reverse {WARN}"), "  "]
-    if (work := services.jobs.sync) is not None and not work.is_over:
-        parts += [(f"{services.glyphs.live} {_progress(services)}", ACCENT), "  "]
-    if services.jobs.importing is not None and not services.jobs.importing.is_over:
-        parts += [(f"{services.glyphs.live} importing", ACCENT), "  "]
-    if (comparing := services.jobs.reconciling) is not None and not comparing.is_over:
-        parts += [(f"{services.glyphs.live} {comparing.operation.VERB.lower()}", ACCENT), "  "]
-    if (live := services.jobs.live) is not None and not live.is_over:
-        parts += [(f"{services.glyphs.live} {live.summary}", ACCENT), "  "]
+    for other in services.connections.others:
+        for work in _under_way(other):
+            name = clean(other.name, MAX_NAME)
+            parts += [(f"{name} {services.glyphs.live} {work}", ACCENT), "  "]
+    for work in _under_way(services):
+        parts += [(f"{services.glyphs.live} {work}", ACCENT), "  "]
     if services.figures.quota is not None:
         parts += [
             (f"downloads {services.figures.quota.used:,}/{services.figures.quota.limit:,}", MUTED),
@@ -83,13 +90,25 @@ def _right(services: Services) -> Content:
     return safe_text(*parts)
 
 
-def _progress(services: Services) -> str:
-    assert services.jobs.sync is not None
-    now = services.jobs.sync.snapshot
+def _under_way(services: Services) -> Iterator[str]:
+    """What is under way with a connection, in a word or two each."""
+    jobs = services.jobs
+    if jobs.sync is not None and not jobs.sync.is_over:
+        yield _progress(jobs.sync)
+    if jobs.importing is not None and not jobs.importing.is_over:
+        yield "importing"
+    if jobs.reconciling is not None and not jobs.reconciling.is_over:
+        yield jobs.reconciling.operation.VERB.lower()
+    if jobs.live is not None and not jobs.live.is_over:
+        yield jobs.live.summary
+
+
+def _progress(sync: "SyncJob") -> str:
+    now = sync.snapshot
     if now is None:
         return "starting"
     share = f"{100 * now.done // now.total}%" if now.total else ""
-    state = "paused" if services.jobs.sync.stop.is_paused else "sync"
+    state = "paused" if sync.stop.is_paused else "sync"
     return f"{state} {share}".rstrip()
 
 

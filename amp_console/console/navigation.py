@@ -13,10 +13,13 @@ from textual.app import App
 from textual.binding import BindingsMap
 from textual.screen import Screen
 
-from amp_console.connections import SettingsError
-from amp_console.console.context import Services
+from amp_console.connections import Connection, SettingsError
+from amp_console.console.background import aside
+from amp_console.console.context import OpenConnections, Services
 from amp_console.console.environment import DemoSession
+from amp_console.console.failures import KNOWN
 from amp_console.console.keymap import Scope
+from amp_console.console.lifecycle import deferred
 from amp_console.console.routes import (
     WITHOUT_CONNECTION,
     MainScreen,
@@ -34,6 +37,7 @@ from amp_console.console.routes import (
     Replace,
     Route,
     ShowAudience,
+    SwitchConnection,
     Visit,
 )
 from amp_console.ledger import LedgerError
@@ -72,10 +76,15 @@ READY_EVERY = 0.02  # seconds between two checks whether a demo has filled its l
 class Navigator:
     """Shows screens in an application."""
 
-    def __init__(self, app: App[Any], services: Services) -> None:
+    def __init__(self, app: App[Any], connections: OpenConnections) -> None:
         self._app = app
-        self._services = services
+        self._switcher = ConnectionSwitcher(app, connections)
+        self._connections = connections
         self._recent: list[str] = []  # names of commands, the one used last first
+
+    @property
+    def _services(self) -> Services:
+        return self._connections.front
 
     def open(self, route: Route) -> None:
         """Show the screen of a route."""
@@ -84,6 +93,8 @@ class Navigator:
                 self._visit(main)
             case ShowAudience(audience_id):
                 self._show_audience(audience_id)
+            case SwitchConnection(connection_id):
+                self._switcher.switch(connection_id)
             case Replace(inner):
                 self._app.switch_screen(_screen_of(inner))
             case _:
@@ -190,6 +201,81 @@ class Navigator:
         self._visit(MainScreen.AUDIENCES)
         if not self._app.screen.query(Grid).first().go_to(audience_id):
             self.open(OpenAudienceSettings(audience_id))
+
+
+class ConnectionSwitcher:
+    """Brings the screens of another connection to the front, as they were when one left them."""
+
+    def __init__(self, app: App[Any], connections: OpenConnections) -> None:
+        self._app = app
+        self._connections = connections
+        self._is_switching = False
+        self._tried: str | None = None  # the id of the one that could not be opened
+
+    def switch(self, connection_id: str | None) -> None:
+        """Switch to a connection, or to the next one; a dialog in front has to be closed first."""
+        if not self._is_switching and not self._app.screen.is_modal:
+            self._is_switching = True
+            self._app.run_worker(deferred(self._switch, connection_id), group="switch")
+
+    async def _switch(self, connection_id: str | None) -> None:
+        connections = self._connections
+        notifications = connections.front.notifications
+        try:
+            wanted = await self._wanted(connection_id)
+            if wanted is not None:
+                self._tried = wanted.id
+                services = await connections.open(wanted)
+                self._show(services, is_chosen=connection_id is not None)
+                self._tried = None
+        except (SettingsError, *KNOWN) as error:
+            notifications.post(str(error), "error")
+        finally:
+            self._is_switching = False
+
+    async def _wanted(self, connection_id: str | None) -> Connection | None:
+        """The connection of this id, or the one after the one in front. Raises `SettingsError`."""
+        services = self._connections.front
+        known = await aside(services.environment.connections.all)
+        if connection_id is not None:
+            return next((item for item in known if item.id == connection_id), None)
+        in_front = services.session.connection.id if services.session is not None else None
+        ids = [item.id for item in known]
+        begin = self._tried if self._tried in ids else in_front
+        after = ids.index(begin) + 1 if begin in ids else 0
+        others = known[after:] + known[:after]
+        found = next((item for item in others if item.id != in_front), None)
+        if found is None:
+            services.notifications.post(
+                "There is no other connection. To add one press 5, then n.", "warning"
+            )
+        return found
+
+    def _show(self, services: Services, *, is_chosen: bool) -> None:
+        """Show the screens of an open connection; without any, home."""
+        app, left = self._app, self._connections.front
+        home = _load(MAIN[MainScreen.AUDIENCES])
+        if services is left:
+            services.notifications.post(f"Switched to “{services.name}”.", is_kept=False)
+            services.navigate(Visit(MainScreen.AUDIENCES))
+            return
+        # The list of connections may have led here; it is not what one comes back to.
+        if is_chosen and isinstance(app.screen, _load(MAIN[MainScreen.CONNECTIONS])):
+            app.pop_screen()
+        self._connections.front = services
+        try:
+            app.get_screen_stack(services.mode)
+        except KeyError:
+            app.add_mode(services.mode, Screen)
+            app.switch_mode(services.mode)
+            app.push_screen(home())
+        else:
+            app.switch_mode(services.mode)
+        if left.session is None:
+            self._connections.forget(left)
+        services.notifications.post(f"Switched to “{services.name}”.", is_kept=False)
+        services.place_counts.refresh()
+        services.connections.statuses.refresh()
 
 
 def all_screens() -> "list[type[BaseScreen]]":

@@ -103,17 +103,34 @@ class NotificationEntry(NamedTuple):
 class Notifications:
     """Posts notifications, and logs them."""
 
-    def __init__(self, app: App[Any], now: Callable[[], int], keep: Keep) -> None:
-        """`keep` writes a notification into the log, which outlasts this console."""
+    def __init__(
+        self,
+        app: App[Any],
+        now: Callable[[], int],
+        keep: Keep,
+        about: Callable[[], str] = str,
+        beside: "Notifications | None" = None,
+    ) -> None:
+        """`keep` writes a notification into the log, which outlasts this console.
+
+        What is shown begins with `about`. One line shows these and those of `beside`.
+        """
         self._app = app
         self._now = now
         self._keep = keep
+        self._about = about
         self.entries: deque[NotificationEntry] = deque(maxlen=MAX_ENTRIES)
         self.count = 0
         """How many there were ever: `entries` keeps the last ones only."""
-        self.changed: Signal[None] = Signal(app, "notifications")
+        self.changed: Signal[None] = (
+            beside.changed if beside is not None else Signal(app, "notifications")
+        )
         """Published when other notifications are shown."""
-        self.shown = Notices(app.set_timer, lambda: self.changed.publish(None))
+        self.shown: Notices = (
+            beside.shown
+            if beside is not None
+            else Notices(app.set_timer, lambda: self.changed.publish(None))
+        )
 
     def post(
         self, text: str, severity: SeverityLevel = "information", *, is_kept: bool = True
@@ -131,7 +148,7 @@ class Notifications:
 
     def log(self, text: str, severity: SeverityLevel = "information") -> None:
         """Log it without showing it. What is shown already is not logged again."""
-        if not self.shown.is_shown(text, severity):
+        if not self.shown.is_shown(self._about() + text, severity):
             self._keep(text, _SEVERITIES[severity], self._now())
         self._remember(text, severity)
 
@@ -150,4 +167,4 @@ class Notifications:
 
     def _show(self, text: str, severity: SeverityLevel) -> None:
         if not self._app._disable_notifications:
-            self.shown.post(text, severity)
+            self.shown.post(self._about() + text, severity)

@@ -5,10 +5,12 @@ from typing import NamedTuple
 from textual.binding import Binding
 from textual.content import Content
 
+from amp_console.console.connection_statuses import ConnectionProblem
 from amp_console.console.context import Services, services_of
-from amp_console.console.routes import WITHOUT_CONNECTION, MainScreen
-from amp_console.console.texts import ACCENT, BAD, MUTED, STRONG, Part, safe_text
+from amp_console.console.routes import WITHOUT_CONNECTION, MainScreen, SwitchConnection
+from amp_console.console.texts import ACCENT, BAD, GOOD, MUTED, STRONG, TONE, Part, safe_text
 from amp_console.console.widgets.link_bar import BarLink, LinkBar, extent
+from amp_console.text import clean
 
 
 class PlaceName(NamedTuple):
@@ -49,8 +51,15 @@ SHORTENED_FIRST = (
 CURRENT = f"{STRONG} {ACCENT} on $primary 30%"
 
 
+OTHER = "connection."  # begins the name of a link to another connection
+LONGEST, SHORT = 24, 10  # characters of another connection's name
+
+
 class PlaceBar(LinkBar):
-    """The main screens with their keys and counts; a click goes there, as the key does."""
+    """The main screens with their keys and counts; a click goes there, as the key does.
+
+    On the right are the other connections with their statuses; a click switches to one.
+    """
 
     DEFAULT_CSS = """
     PlaceBar { dock: top; margin-top: 1; background: $panel; }
@@ -66,6 +75,7 @@ class PlaceBar(LinkBar):
         services = services_of(self)
         services.changes.subscribe(self, lambda _: self.show())
         services.place_counts.changed.subscribe(self, lambda _: self.show())
+        services.connections.statuses.changed.subscribe(self, lambda _: self.show())
         self.show()
 
     def on_resize(self) -> None:
@@ -75,6 +85,9 @@ class PlaceBar(LinkBar):
     async def on_link_bar_clicked(self, event: LinkBar.Clicked) -> None:
         """Go there; a form asks first, where something would be lost."""
         event.stop()
+        if event.name.startswith(OTHER):
+            services_of(self).navigate(SwitchConnection(event.name.removeprefix(OTHER)))
+            return
         action, app = f"go('{event.name}')", self.app
         await app.run_action(action, self.screen if hasattr(self.screen, "action_go") else app)
 
@@ -84,12 +97,13 @@ class PlaceBar(LinkBar):
         keys = _keys(services, self)
         short: set[MainScreen] = set()
         links = self._links(services, keys, short)
+        others = _others(services, self.size.width - extent(links, self.GAP))
         for screen in SHORTENED_FIRST:
-            if extent(links, self.GAP) <= self.size.width:
+            if extent(links, self.GAP) + extent(others, self.GAP) <= self.size.width:
                 break
             short.add(screen)
             links = self._links(services, keys, short)
-        self.show_links(links)
+        self.show_links(links, others)
 
     def _links(
         self, services: Services, keys: dict[MainScreen, str], short: set[MainScreen]
@@ -112,6 +126,38 @@ class PlaceBar(LinkBar):
         if count:
             parts += [(count, tone), " "]
         return safe_text(*parts)
+
+
+def _others(services: Services, room: int) -> list[BarLink]:
+    """The other connections in this many columns; where there is less room, all in one count."""
+    statuses = services.connections.statuses.others
+    if not statuses:
+        return []
+    for longest in (LONGEST, SHORT):
+        links = []
+        for status in statuses:
+            label, tone = status.label(services.glyphs)
+            name = clean(status.connection.name, longest)
+            text = safe_text(f" {name} ", (label, TONE[tone]), " " if label else "")
+            links.append(BarLink(f"{OTHER}{status.connection.id}", text))
+        if extent(links, 0) <= room:
+            return links
+    return [_count_of_others(services)]
+
+
+def _count_of_others(services: Services) -> BarLink:
+    """How many audiences of the other connections need attention; it leads to the connections."""
+    glyphs, statuses = services.glyphs, services.connections.statuses.others
+    attention = sum(status.attention for status in statuses)
+    is_right = all(status.problem in {None, ConnectionProblem.IN_USE} for status in statuses)
+    parts: list[Part] = [f" +{len(statuses)} "]
+    if attention:
+        parts.append((f"{glyphs.triangle} {attention:,} ", BAD))
+    elif is_right:
+        parts.append((f"{glyphs.ok} ", GOOD))
+    if not is_right:
+        parts.append((f"{glyphs.bad} ", BAD))
+    return BarLink(MainScreen.CONNECTIONS.value, safe_text(*parts))
 
 
 def is_unavailable(services: Services, screen: MainScreen) -> bool:

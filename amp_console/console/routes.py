@@ -125,5 +125,12 @@ class OpenConnectionForm(Route):
 
 
 @dataclass(frozen=True, slots=True)
+class SwitchConnection(Route):
+    """The screens of a connection, by its id; without an id, of the next one in the settings."""
+
+    connection_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class OpenMapping(Route):
     """The field mapping of the open connection."""

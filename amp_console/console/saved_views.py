@@ -34,7 +34,7 @@ class SavedViews:
         app: App[Any],
         environment: Environment,
         preferences: Preferences,
-        notifications: Notifications,
+        notifications: Callable[[], Notifications],
     ) -> None:
         self.by_name: Views = dict(preferences.views)
         self.used = preferences.view
@@ -81,6 +81,6 @@ class SavedViews:
             try:
                 await aside(partial(keep_views, file, change, used, read_only=read_only))
             except SettingsReadOnly:
-                self._notifications.post(NOT_KEPT)
+                self._notifications().post(NOT_KEPT)
             except SettingsError as error:
-                self._notifications.post(str(error), "warning")
+                self._notifications().post(str(error), "warning")

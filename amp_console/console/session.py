@@ -9,6 +9,7 @@ from amp_console.console.background import aside
 from amp_console.console.environment import Environment, LaunchOptions
 from amp_console.console.notifications import Notifications
 from amp_console.ledger import Db, open_ledger
+from amp_console.ledger.database import revision
 from amp_console.values import Credentials
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ class Session:
         self._finding = asyncio.Lock()
         self._find = find or self._find_in_thread
         self.key_source: KeySource | None = None
+        self._revision: int | None = None
         self.retried: frozenset[int] = frozenset()
         """Audiences whose rejected users were retried since their last sync from here."""
         self.connection = self._restricted(connection)
@@ -62,6 +64,14 @@ class Session:
     ) -> T:
         """Read from the ledger for a screen. Raises `LedgerError`."""
         return await self.screen_ledger.aread(work, *args, **kwargs)
+
+    async def has_news(self) -> bool:
+        """Whether anything was written since this was last asked, by whatever process.
+
+        Raises `LedgerError`.
+        """
+        before, self._revision = self._revision, await self.read(revision)
+        return self._revision != before
 
     async def dead_runs(self) -> frozenset[int]:
         """Return the runs marked running whose process is gone. Raises `LedgerError`."""
@@ -105,7 +115,7 @@ class Session:
 
 
 class Sessions:
-    """The session of the open connection, if one is open; `changed` is called for another one."""
+    """The session of one connection, if it is open; `changed` is called for another one."""
 
     def __init__(
         self,
@@ -145,13 +155,6 @@ class Sessions:
         old, self.current = self.current, None
         if old is not None:
             await old.close()
-
-    def of_connection(self, connection: Connection) -> Session | None:
-        """The session, if it is this connection's."""
-        session = self.current
-        if session is not None and session.connection.id == connection.id:
-            return session
-        return None
 
     @property
     def missing_reason(self) -> str:

@@ -180,12 +180,7 @@ class Ledger:
             self.notices += (str(skipped),)
 
     def _find_dead_runs(self) -> frozenset[int]:
-        running = self._transaction("BEGIN", running_locks)
-        return frozenset(
-            run_id
-            for run_id, lock in running.items()
-            if lock is None or not self._locks.is_held(lock)
-        )
+        return self._locks.dead(self._transaction("BEGIN", running_locks))
 
     def _end_dead_runs(self) -> None:
         dead = self._find_dead_runs()

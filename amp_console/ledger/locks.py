@@ -7,7 +7,7 @@ people to read, so a reused process number or a machine that went down makes no 
 
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -54,6 +54,12 @@ class FileLocks:
             lock.release()
             with suppress(OSError):  # another process is probing it: the file stays, unused
                 self._path(name).unlink()
+
+    def dead(self, running: Mapping[int, str | None]) -> frozenset[int]:
+        """Those of the runs marked running, each with its lock, that no process holds any more."""
+        return frozenset(
+            run_id for run_id, lock in running.items() if lock is None or not self.is_held(lock)
+        )
 
     def is_held(self, name: str) -> bool:
         """Whether the process that holds this lock lives; True if the lock can't be tried."""

@@ -77,8 +77,7 @@ class ConsoleHarness:
             name=name,
             app_id=self.simulator.world.app_id,
             owner_email=OWNER,
-            base_url=self.simulator.base_url,
-            **more,  # type: ignore[arg-type]
+            **{"base_url": self.simulator.base_url, **more},  # type: ignore[arg-type]
         )
         self.environment.connections.save(connection)
         return connection
@@ -99,7 +98,7 @@ class ConsoleHarness:
         app = ConsoleApp(self.environment, opening or LaunchOptions())
         async with app.run_test(size=size, notifications=True) as pilot:
             yield pilot
-            await app.services.sessions.close()
+            await app.services.connections.close_all()
 
 
 def console(pilot: Pilot[None]) -> ConsoleApp:

@@ -119,18 +119,18 @@ async def test_read_only_for_this_run_saves_nothing(harness: ConsoleHarness) -> 
         assert session.connection.read_only
 
 
-async def test_switching_is_refused_while_work_is_under_way(harness: ConsoleHarness) -> None:
+async def test_a_connection_at_work_is_not_deleted(harness: ConsoleHarness) -> None:
     connect_with_audiences(harness)
     harness.connect("Acme staging")
     async with harness.open(LaunchOptions(connection="Acme prod")) as pilot:
         await until_shown(pilot, "newsletter")
         release = hold_the_ledger(pilot)
         try:
+            await pilot.press("ctrl+n")
+            await until_shown(pilot, "Acme staging ·", "Acme prod » importing")
             await pilot.press("5")
-            await until_shown(pilot, "Acme staging")
-            await pilot.press("down", "enter")
-            await until(pilot, lambda: "Switch when it has finished" in last(pilot))
-            await pilot.press("k", "D")
+            await until_shown(pilot, "2 connections")
+            await pilot.press("home", "D")
             await until(pilot, lambda: "Nothing was deleted." in last(pilot))
         finally:
             release()

@@ -9,6 +9,7 @@ from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.widgets import Button, Static
 
+from amp_console.console.context import Services
 from amp_console.console.dialogs.base import Dialog
 from amp_console.console.glyphs import bar
 from amp_console.console.jobs.base import Job
@@ -16,7 +17,7 @@ from amp_console.console.jobs.imports import ImportJob
 from amp_console.console.jobs.live import LiveJob
 from amp_console.console.jobs.reconcile import CompareOperation
 from amp_console.console.jobs.runs import RunJob
-from amp_console.console.texts import ACCENT, MUTED, lines, safe_text, with_key
+from amp_console.console.texts import ACCENT, MUTED, STRONG, lines, safe_text, with_key
 from amp_console.console.words import byte_size
 from amp_console.text import plural
 
@@ -49,14 +50,27 @@ class QuitDialog(Dialog[None]):
     def on_mount(self) -> None:
         """Say how far the jobs are, while any is under way."""
         self.services.changes.subscribe(self, lambda _: self._say())
+        self.services.connections.changed.subscribe(self, lambda _: self._say())
         self._say()
         self.query_one("#stay").focus()
 
     def _say(self) -> None:
-        rows = [self._of(job) for job in self.services.jobs.under_way] or [safe_text(ENDED)]
-        if self.services.jobs.under_way:
+        under_way, has_several = self._under_way, len(self.services.connections.all) > 1
+        rows: list[Content] = []
+        for services, job in under_way:
+            if has_several:
+                rows.append(safe_text((services.name, STRONG)))
+            rows.append(self._of(job))
+        if under_way:
             rows += [safe_text(""), safe_text((self._next(), MUTED))]
+        else:
+            rows = [safe_text(ENDED)]
         self.query_one("#doing", Static).update(lines(*rows))
+
+    @property
+    def _under_way(self) -> list[tuple[Services, Job]]:
+        """The jobs of all connections that are open."""
+        return self.services.connections.under_way
 
     def _of(self, job: Job) -> Content:
         glyphs = self.services.glyphs
@@ -77,7 +91,7 @@ class QuitDialog(Dialog[None]):
         return _with_bar(what, share)
 
     def _next(self) -> str:
-        if self._is_leaving and any(job.is_ending for job in self.services.jobs.under_way):
+        if self._is_leaving and any(job.is_ending for _, job in self._under_way):
             return "The current request finishes, within ten seconds. The rest stays pending."
         if self._is_leaving:
             return "The console closes when this is done."
@@ -107,7 +121,7 @@ class QuitDialog(Dialog[None]):
 
     def action_stop(self) -> None:
         """End everything and close the console."""
-        for job in self.services.jobs.under_way:
+        for _, job in self._under_way:
             job.cancel()
         self.query_one("#stop", Button).disabled = True
         self._leave("Quitting after the current request…")

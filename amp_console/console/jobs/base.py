@@ -53,6 +53,11 @@ class Job(ABC):
         self._task: asyncio.Task[None] | None = None
 
     @property
+    def end_notice(self) -> str:
+        """Says that it has ended, where none of its screens is shown; "" if something else does."""
+        return ""
+
+    @property
     @abstractmethod
     def is_ending(self) -> bool:
         """Whether it was told to end before it is done."""

@@ -61,6 +61,10 @@ class LiveJob(Job):
     def is_ending(self) -> bool:
         return self._is_ending
 
+    @property
+    def end_notice(self) -> str:
+        return self.failure or "The live session has ended."
+
     async def add(self, open_source: OpenSource) -> None:
         """Follow one more source. Raises what `KNOWN` says, or `CannotBind`."""
         source = await aside(open_source, self.session)

@@ -84,6 +84,10 @@ class RunJob(Job, Generic[O_co]):
     def is_ending(self) -> bool:
         return self.stop.is_asked
 
+    @property
+    def end_notice(self) -> str:
+        return self.failure or f"{self.operation.WHAT} has ended."
+
     def progress_of(self, audience_id: int) -> AudienceProgress | None:
         """How far it is with an audience; None before it has begun, or where it is another's."""
         found = self.snapshot.audiences if self.snapshot else ()

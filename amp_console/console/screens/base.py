@@ -166,7 +166,8 @@ class BaseScreen(Screen[None]):
         """Go back one step: from a detail to its list, else to where one came from."""
         if any(split.leave() for split in self.query(Split)):
             return
-        if len(self.app.screen_stack) > 2:  # the blank one below, and home
+        # Below are a blank one and home. Another connection may have come to the front meanwhile.
+        if self in self.app.screen_stack and len(self.app.screen_stack) > 2:
             self.app.pop_screen()
 
     def action_filter(self) -> None:

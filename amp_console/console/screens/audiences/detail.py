@@ -9,7 +9,7 @@ from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.widgets import Static
 
-from amp_console.console.badges import badges_text, size_of, states_now
+from amp_console.console.badges import badges_text, states_now
 from amp_console.console.context import Services, services_of
 from amp_console.console.glyphs import sparkline
 from amp_console.console.screens.audiences.next_step import next_step
@@ -236,7 +236,7 @@ def _cohort(services: Services, audience_summary: AudienceSummary) -> Content:
             (f"  {_LINKS[known.link]}; the next sync creates one", MUTED),
             max_length=60,
         )
-    theirs = size_of(services, audience_summary)
+    theirs = services.figures.size_of(audience_summary.audience)
     parts: list[Part] = [
         name,
         f"  {known.cohort_id}",

@@ -188,7 +188,7 @@ audience only: two would undo each other's changes."""
         if known.cohort_id == cohort.id and known.broken is None:
             self.services.notifications.post("The audience is already linked to this cohort.")
             return
-        if not await self.app.push_screen_wait(self._question(known, cohort)):
+        if not await self.services.ask(self._question(known, cohort)):
             return
         requested = SettingsChange(cohort_id=cohort.id, linked_name=cohort.name or None)
         changed = await audience_changes.apply(self.services, known, requested)

@@ -244,7 +244,7 @@ as it is, and the next sync creates a new one."""
             yes=f"Switch to {known.id_type.other.label}",
             is_danger=other.leave > 0,
         )
-        is_meant = await self.app.push_screen_wait(question)
+        is_meant = await self.services.ask(question)
         return bool(is_meant)
 
     def action_link(self) -> None:

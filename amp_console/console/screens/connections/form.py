@@ -15,7 +15,7 @@ from amp_console.console.background import aside
 from amp_console.console.dialogs.base import Confirm
 from amp_console.console.failures import KNOWN
 from amp_console.console.glyphs import Glyphs
-from amp_console.console.routes import MainScreen
+from amp_console.console.routes import MainScreen, SwitchConnection
 from amp_console.console.screens.actions import Need
 from amp_console.console.screens.connections.draft import Draft, Entered, Mistakes, draft
 from amp_console.console.screens.connections.keys import (
@@ -40,7 +40,6 @@ Keys and App ID: Amplitude {to} Settings {to} Projects {to} your project {to} Ge
 Both keys can be pasted at once: two lines, the API Key first."""
 NOT_SAVED = "Not saved. Fix the marked fields."
 TESTING = "Testing the keys…"
-LATER = "Switch to it when the current work has finished."
 STORING = "Saving…"
 TOUCHES_NOTHING = "Test only reads the cohort list."
 
@@ -108,7 +107,7 @@ file. Up, down and Tab go from field to field; left, right and space choose."""
             return True
         if known is None:
             return False
-        session = self.services.sessions.of_connection(known)
+        session = self.services.connections.session_of(known)
         return bool(known.keyring_item or (session and session.key_source))
 
     def _entered(self) -> Entered:
@@ -251,7 +250,7 @@ file. Up, down and Tab go from field to field; left, right and space choose."""
         question = Confirm(
             f"Use {label} instead?", [outcome.text], yes=f"Use {label}", no="Keep it"
         )
-        if not await self.app.push_screen_wait(question):
+        if not await self.services.ask(question):
             return False
         control = self.field(name).control
         assert isinstance(control, Input | Choice)
@@ -290,13 +289,11 @@ file. Up, down and Tab go from field to field; left, right and space choose."""
             now=self.services.timing.now,
         )
         name = clean(made.connection.name)
-        later = (
-            ""
-            if self.services.sessions.of_connection(made.connection) or not is_new
-            else f" {LATER}"
-        )
-        self.services.notifications.post(f"Saved “{name}”.{tested} {where}{later}")
+        self.services.notifications.post(f"Saved “{name}”.{tested} {where}")
         self.leave()
+        opened = self.services.connections.find(made.connection)
+        if is_new and opened is not None and opened is not self.services:
+            self.services.navigate(SwitchConnection(made.connection.id))
 
     def _say(self, text: str, tone: str) -> None:
         self.query_one("#told", Static).update(safe_text((text, TONE[tone])))

@@ -30,7 +30,7 @@ OVERRIDDEN = "While AMP_CONSOLE_API_KEY is set, the environment's keys are used 
 
 async def keys_for(services: Services, connection: Connection) -> Credentials:
     """The keys that are known for a connection. Raises `KeysError`."""
-    session = services.sessions.of_connection(connection)
+    session = services.connections.session_of(connection)
     if session is not None:
         return await session.credentials()
     credentials, _ = await find(services, connection)
@@ -40,9 +40,8 @@ async def keys_for(services: Services, connection: Connection) -> Credentials:
 async def save(services: Services, made: Draft, *, opens: bool) -> str | None:
     """Save a connection and use it; return where its keys are now, in a sentence.
 
-    `opens`: work with it from now on, unless something else is under way. None: there is no
-    keyring to keep the keys in, and the operator did not want to do without. Raises
-    `KeysError` and `SettingsError`.
+    `opens`: open it. None: there is no keyring to keep the keys in, and the operator did not want
+    to do without. Raises `KeysError` and `SettingsError`.
     """
     if made.credentials is None:
         await aside(services.environment.connections.save, made.connection)
@@ -59,7 +58,7 @@ async def save(services: Services, made: Draft, *, opens: bool) -> str | None:
             return None
         return await _keep_in_memory(services, made.connection, made.credentials, opens=opens)
     await _go_on(services, stored, opens=opens)
-    if (session := services.sessions.of_connection(stored)) is not None:
+    if (session := services.connections.session_of(stored)) is not None:
         session.forget_keys()
     return f"{where} {OVERRIDDEN}" if _environment_has_keys(services) else where
 
@@ -73,7 +72,7 @@ async def _keep_in_memory(
 ) -> str:
     await aside(services.environment.connections.save, connection)
     await _go_on(services, connection, opens=opens)
-    session = services.sessions.of_connection(connection)
+    session = services.connections.session_of(connection)
     if session is None:
         return NOT_KEPT
     session.use_until_quit(credentials)
@@ -96,12 +95,12 @@ async def _goes_on_without(services: Services, error: KeysError) -> bool:
 
 async def _go_on(services: Services, connection: Connection, *, opens: bool) -> None:
     """Work with the settings as they are now."""
-    session = services.sessions.of_connection(connection)
+    session = services.connections.session_of(connection)
     if session is not None:
         session.change(connection)
         services.publish_ledger_change()
-    elif opens and not services.jobs.is_busy:
-        await services.sessions.open(connection)
+    elif opens:
+        await services.connections.open(connection)
 
 
 class KeyVerdict(enum.Enum):

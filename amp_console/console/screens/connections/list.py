@@ -21,7 +21,13 @@ from amp_console.console.background import aside
 from amp_console.console.dialogs.base import Confirm
 from amp_console.console.dialogs.keyring import UntilQuit, ask_keyring
 from amp_console.console.failures import KNOWN
-from amp_console.console.routes import MainScreen, OpenConnectionForm, OpenMapping, Visit
+from amp_console.console.routes import (
+    MainScreen,
+    OpenConnectionForm,
+    OpenMapping,
+    SwitchConnection,
+    Visit,
+)
 from amp_console.console.screens.actions import Need
 from amp_console.console.screens.base import BaseScreen
 from amp_console.console.screens.connections.keys import (
@@ -60,6 +66,9 @@ Keys are kept in your system's keyring only. Where it is locked or there is none
 used for this session. Deleting a connection deletes its keys from the keyring, and checks that they
 are gone; its ledger file stays.
 
+ctrl+n switches to the next connection from anywhere. Each one keeps its screens, and its syncs and
+live session continue. State shows how many audiences of the others need attention.
+
 Read-only keeps everyone from sending or changing anything by accident."""
     CSS_PATH = "list.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -97,6 +106,11 @@ Read-only keeps everyone from sending or changing anything by accident."""
             yield Static(id="detail-text")
 
     # Looking.
+
+    def on_mount(self) -> None:
+        """Show what is new of connections that are not in front."""
+        statuses = self.services.connections.statuses
+        statuses.changed.subscribe(self, lambda _: self.reload())
 
     async def load(self) -> None:
         """Read the settings anew; the file may have been edited."""
@@ -166,25 +180,10 @@ Read-only keeps everyone from sending or changing anything by accident."""
         current = self.current
         if current is None:
             return
-        if self.services.sessions.of_connection(current) is not None:
+        if self.services.connections.find(current) is self.services:
             self.services.navigate(Visit(MainScreen.AUDIENCES))
-        elif self.services.jobs.is_busy:
-            self.services.notifications.post(
-                "A sync or an import is running. Switch when it has finished: press w under "
-                "Audiences.",
-                "warning",
-            )
         else:
-            self.run_worker(self._switch_to(current))
-
-    async def _switch_to(self, connection: Connection) -> None:
-        try:
-            await self.services.sessions.open(connection)
-        except KNOWN as error:
-            self.services.notifications.post(str(error), "error")
-        else:
-            self.services.notifications.post(f"Switched to “{connection.name}”.")
-            self.services.navigate(Visit(MainScreen.AUDIENCES))
+            self.services.navigate(SwitchConnection(current.id))
 
     def action_new(self) -> None:
         """Connect another project."""
@@ -236,7 +235,7 @@ Read-only keeps everyone from sending or changing anything by accident."""
         ledger = self.services.environment.folders.ledger(connection.id)
         now = self.services.timing.now
         await aside(log_connection_saved, ledger, connection, changed, now=now)
-        session = self.services.sessions.of_connection(connection)
+        session = self.services.connections.session_of(connection)
         if session is not None:
             session.change(changed)
         on, off = "is read-only now: nothing is sent", "can send and change things now"
@@ -250,7 +249,8 @@ Read-only keeps everyone from sending or changing anything by accident."""
         current = self.current
         if current is None:
             return
-        if self.services.sessions.of_connection(current) is not None and self.services.jobs.is_busy:
+        opened = self.services.connections.find(current)
+        if opened is not None and opened.jobs.is_busy:
             self.services.notifications.post(
                 "A sync or an import of this connection is running. Nothing was deleted.",
                 "warning",
@@ -277,8 +277,8 @@ Read-only keeps everyone from sending or changing anything by accident."""
 
     async def _delete(self, connection: Connection) -> None:
         services = self.services
-        if services.sessions.of_connection(connection) is not None:
-            await services.sessions.close()
+        if (opened := services.connections.find(connection)) is not None:
+            await services.connections.close(opened)
         store, keyring = services.environment.connections, services.environment.keyring
         try:
             waiting = await ask_keyring(

@@ -1,0 +1,44 @@
+"""Reading a ledger that is not open: once, and without changing anything."""
+
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import TypeVar
+
+from amp_console.ledger.backups import open_to_read
+from amp_console.ledger.db import Db
+from amp_console.ledger.errors import LedgerTooNew, damaged, explain, explain_os
+from amp_console.ledger.files import EMPTY
+from amp_console.ledger.locks import FileLocks
+from amp_console.ledger.runs import running_locks
+from amp_console.ledger.schema import MIGRATIONS
+
+T = TypeVar("T")
+
+
+def peek(path: Path, work: Callable[[Db, frozenset[int]], T]) -> T | None:
+    """Run `work` on one consistent state of a ledger, with its dead runs (`Ledger.dead_runs`).
+
+    Nothing is created, migrated or ended. None: there is no ledger yet, or it has an older
+    version, which `open_ledger` would migrate. Raises `LedgerError`.
+    """
+    try:
+        if not path.exists():
+            return None
+        if path.stat().st_size == 0:
+            raise damaged(path, EMPTY)
+        with closing(open_to_read(path)) as db:
+            version = int(db.execute("PRAGMA user_version").fetchone()[0])
+            if not version:
+                raise damaged(path, "is not a ledger")
+            if version > len(MIGRATIONS):
+                raise LedgerTooNew(version, len(MIGRATIONS))
+            if version < len(MIGRATIONS):
+                return None
+            db.execute("BEGIN")
+            return work(db, FileLocks(path).dead(running_locks(db)))
+    except sqlite3.Error as error:
+        raise explain(error, path) from error
+    except OSError as error:
+        raise explain_os(error, path) from error

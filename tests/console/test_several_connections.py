@@ -1,0 +1,346 @@
+"""Several connections side by side: switching, what goes on behind, and what is kept apart."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+import pytest
+from textual.pilot import Pilot
+
+from amp_console.connections import Connection
+from amp_console.console import LaunchOptions
+from amp_console.console.place_bar import PlaceBar
+from amp_console.console.screens.audiences.list import AudiencesScreen
+from amp_console.console.screens.errors.list import ErrorsScreen
+from amp_console.console.screens.runs.view import RunScreen
+from amp_console.console.widgets.grid import Grid
+from amp_console.ledger.audiences import all_audiences
+from amp_console.ledger.counts import outstanding
+from amp_console.ledger.runs import begin_run
+from amp_console.ledger.sources import ReadCounts
+from amp_console.simulator import Simulator
+from amp_console.values import Credentials, Secret
+from tests.console.gate import gate_sleeps, rate_limit, start_sync
+from tests.console.harness import (
+    NOW,
+    ConsoleHarness,
+    picture,
+    services,
+    until,
+    until_gone,
+    until_notified,
+    until_on,
+    until_shown,
+)
+from tests.console.keyrings import backends, use_keyring
+from tests.console.sample_audiences import FRESH, GHOSTS, connect_with_audiences, select
+from tests.console.test_place_bar import bar_text, click
+from tests.sync.workspace import event
+
+pytestmark = pytest.mark.anyio
+PROD = LaunchOptions(connection="Acme prod")
+OTHER_KEYS = Credentials(Secret("staging-api-key-not-real"), Secret("staging-secret-not-real"))
+IN_PROD, IN_STAGING = "amp-console  Acme prod ·", "amp-console  Acme staging ·"
+
+
+@contextmanager
+def staging(harness: ConsoleHarness, **more: object) -> Iterator[tuple[Connection, Simulator]]:
+    """A second connection, to a project of its own."""
+    with Simulator(credentials=OTHER_KEYS) as other:
+        yield harness.connect("Acme staging", base_url=other.base_url, **more), other
+
+
+def add_staging(harness: ConsoleHarness) -> Connection:
+    """A second connection whose one audience is not synced yet."""
+    connection = harness.connect("Acme staging")
+    with harness.workspace(connection) as workspace:
+        workspace.enter("u-1")
+    return connection
+
+
+async def open_prod(pilot: Pilot[None]) -> None:
+    await until_shown(pilot, IN_PROD, FRESH)
+
+
+async def test_each_connection_is_where_one_left_it(harness: ConsoleHarness) -> None:
+    connect_with_audiences(harness)
+    add_staging(harness)
+    async with harness.open(PROD) as pilot:
+        await open_prod(pilot)
+        await pilot.press("slash", *"newsl", "enter")
+        await until_gone(pilot, GHOSTS)
+        await pilot.press("2")
+        await until_shown(pilot, "ghost-1")
+        await pilot.press("down")
+        reason = pilot.app.screen.query_one("#groups", Grid).cursor
+        assert reason == 1
+        await pilot.press("ctrl+n")
+        await until_shown(pilot, IN_STAGING, "shoppers", "1 audience ")
+        await pilot.press("3")
+        await until_shown(pilot, "▸3 Runs")
+
+        await pilot.press("ctrl+n")
+
+        await until_on(pilot, ErrorsScreen)
+        await until_shown(pilot, IN_PROD, "ghost-1")
+        assert pilot.app.screen.query_one("#groups", Grid).cursor == reason
+        await pilot.press("escape")
+        await until_on(pilot, AudiencesScreen)
+        await until_shown(pilot, FRESH)
+        assert GHOSTS not in picture(pilot)
+        await pilot.press("ctrl+n")
+        await until_shown(pilot, IN_STAGING, "▸3 Runs")
+
+
+async def test_the_palette_finds_connections_by_name(harness: ConsoleHarness) -> None:
+    connect_with_audiences(harness)
+    add_staging(harness)
+    async with harness.open(PROD) as pilot:
+        await open_prod(pilot)
+        await until_shown(pilot, "Acme staging ✔")
+        await pilot.press("ctrl+p", *"switch to")
+        await until_shown(pilot, "Switch to Acme staging")
+        await pilot.press("enter")
+        await until_on(pilot, AudiencesScreen)
+        await until_shown(pilot, IN_STAGING, "1 audience ")
+
+
+async def test_a_click_switches(harness: ConsoleHarness) -> None:
+    connect_with_audiences(harness)
+    other = add_staging(harness)
+    async with harness.open(PROD) as pilot:
+        await open_prod(pilot)
+        await until_shown(pilot, "Acme staging ✔")
+        await click(pilot, PlaceBar, f"connection.{other.id}")
+        await until_shown(pilot, IN_STAGING, "1 audience ")
+
+
+async def test_the_count_is_what_home_says(harness: ConsoleHarness) -> None:
+    connect_with_audiences(harness)
+    add_staging(harness)
+    async with harness.open(LaunchOptions(connection="Acme staging")) as pilot:
+        await until_shown(pilot, IN_STAGING, "shoppers")
+        await until(pilot, lambda: "Acme prod ▲ 1" in bar_text(pilot))
+        await pilot.press("5")
+        await until_shown(pilot, "4  1 needs attention: 2 rejected")
+        await pilot.press("home", "enter")
+        await until_shown(pilot, IN_PROD, "4 audiences · 1 needs attention: 2 rejected")
+
+
+async def test_changes_of_other_processes_are_counted(harness: ConsoleHarness) -> None:
+    connection = connect_with_audiences(harness)
+    add_staging(harness)
+    async with harness.open(LaunchOptions(connection="Acme staging")) as pilot:
+        await until(pilot, lambda: "Acme prod ▲ 1" in bar_text(pilot))
+        with harness.workspace(connection) as workspace:
+            workspace.ledger.write(
+                lambda db: db.execute(
+                    "UPDATE audience SET broken = 1 WHERE key = 'recently_lapsed'"
+                )
+            )
+            await until(pilot, lambda: "Acme prod ▲ 2" in bar_text(pilot))
+        await pilot.press("ctrl+n")
+        await until_shown(pilot, "2 need attention: 1 broken link, 2 rejected")
+
+
+@pytest.mark.parametrize("width", [80, 120])
+async def test_there_is_one_count_where_there_is_little_room(
+    harness: ConsoleHarness, width: int
+) -> None:
+    connect_with_audiences(harness)
+    add_staging(harness)
+    harness.connect("Acme trial")
+    async with harness.open(LaunchOptions(connection="Acme staging"), size=(width, 24)) as pilot:
+        wide, narrow = "Acme prod ▲ 1  Acme trial", "+2 ▲ 1"
+        await until(pilot, lambda: (narrow if width == 80 else wide) in bar_text(pilot))
+        assert "1 Aud" in bar_text(pilot)
+        assert "f " in bar_text(pilot)
+
+
+async def test_a_sync_continues_behind_another_connection(
+    harness: ConsoleHarness, simulator: Simulator
+) -> None:
+    connect_with_audiences(harness)
+    add_staging(harness)
+    gate = gate_sleeps(harness)
+    rate_limit(simulator)
+    async with harness.open(PROD) as pilot:
+        await open_prod(pilot)
+        await start_sync(pilot, "rate limited")
+        await pilot.press("ctrl+n")
+        await until_shown(pilot, IN_STAGING, "Acme prod » sync", "1 audience ")
+        assert services(pilot).jobs.sync is None
+        gate.open()
+        await until_gone(pilot, "Acme prod » sync")
+        await until_notified_of_prod(pilot, "Acme prod: A sync has ended.")
+        await pilot.press("ctrl+n")
+        await until_on(pilot, RunScreen)
+        await until_shown(pilot, IN_PROD, "Delivered")
+        sync = services(pilot).jobs.sync
+        assert sync is not None
+        assert sync.failure is None
+
+
+async def until_notified_of_prod(pilot: Pilot[None], text: str) -> None:
+    """Wait until the line above the footer says so."""
+    notices = services(pilot).notifications.shown
+    await until(pilot, lambda: any(text in notice.text for notice in notices._shown))
+
+
+async def test_both_may_sync_at_once_and_quitting_asks_about_both(
+    harness: ConsoleHarness, simulator: Simulator
+) -> None:
+    connect_with_audiences(harness)
+    add_staging(harness)
+    gate_sleeps(harness)
+    rate_limit(simulator)
+    async with harness.open(PROD) as pilot:
+        await open_prod(pilot)
+        await start_sync(pilot, "rate limited")
+        await pilot.press("ctrl+n")
+        await until_shown(pilot, IN_STAGING, "1 audience ")
+        await pilot.press("ctrl+q")
+        await until_shown(pilot, "Quit?", "Acme prod", "A sync is under way")
+        await pilot.press("ctrl+n")  # the question comes first
+        await until_shown(pilot, "Quit?", IN_STAGING)
+        await pilot.press("escape")
+        await until_gone(pilot, "Quit?")
+        rate_limit(simulator)
+        await start_sync(pilot, "rate limited")
+        await pilot.press("ctrl+q")
+        await until_shown(pilot, "Quit?", "Acme prod", "Acme staging")
+        assert picture(pilot).count("A sync is under way") == 2
+        await pilot.press("s")
+        await until(pilot, lambda: pilot.app._exit)
+
+
+async def test_settings_of_one_never_reach_the_other(harness: ConsoleHarness) -> None:
+    first = connect_with_audiences(harness)
+    second = harness.connect("Acme staging")
+    with harness.workspace(second) as workspace:
+        workspace.read([event("n1", True, audience=FRESH)])
+    async with harness.open(PROD) as pilot:
+        await open_prod(pilot)
+        await pilot.press("ctrl+n")
+        await until_shown(pilot, IN_STAGING, FRESH)
+        await pilot.press("ctrl+n")
+        await until_shown(pilot, IN_PROD, GHOSTS)
+        select(pilot, FRESH)
+        await pilot.press("t")
+        await until_shown(pilot, "○ off")
+        await pilot.press("5")
+        await until_shown(pilot, "2 connections")
+        await pilot.press("home", "r")
+        await until_shown(pilot, "READ-ONLY")
+        await pilot.press("ctrl+n")
+        await until_shown(pilot, IN_STAGING, FRESH)
+        await until_gone(pilot, "READ-ONLY")
+        assert "○ off" not in picture(pilot)
+        session = services(pilot).session
+        assert session is not None
+        assert not session.connection.read_only
+    for connection, is_enabled in ((first, False), (second, True)):
+        with harness.workspace(connection) as workspace:
+            known = workspace.ledger.read(all_audiences)
+            assert [item.enabled for item in known if item.name == FRESH] == [is_enabled]
+
+
+async def test_keys_of_one_never_go_to_the_other(harness: ConsoleHarness) -> None:
+    use_keyring(harness, backends.Memory)
+    harness.environment = replace(
+        harness.environment, environ={"AMP_CONSOLE_HOME": str(harness.home)}
+    )
+    keyring = harness.environment.keyring
+    prod = harness.connect("Acme prod", keyring_item=keyring.write(harness.simulator.credentials))
+    with staging(harness, keyring_item=keyring.write(OTHER_KEYS)) as (second, other):
+        for connection in (prod, second):
+            with harness.workspace(connection) as workspace:
+                workspace.enter("u-1")
+        async with harness.open(PROD) as pilot:
+            await start_sync(pilot, "Everything is delivered.")
+            await pilot.press("ctrl+n")
+            await until_shown(pilot, IN_STAGING)
+            await start_sync(pilot, "Everything is delivered.")
+        for connection, simulator in ((prod, harness.simulator), (second, other)):
+            assert {seen.status for seen in simulator.requests} == {200}
+            with harness.workspace(connection) as workspace:
+                assert workspace.ledger.read(outstanding, workspace.audience()).pending == 0
+
+
+async def test_a_broken_ledger_disturbs_no_one(harness: ConsoleHarness) -> None:
+    connect_with_audiences(harness)
+    broken = harness.connect("Acme staging")
+    harness.connect("Acme trial")
+    harness.environment.folders.ledger(broken.id).write_bytes(b"not a ledger" * 1_000)
+    async with harness.open(PROD, size=(160, 36)) as pilot:
+        await open_prod(pilot)
+        await until_shown(pilot, "Acme staging ✖ ledger error")
+        await pilot.press("5")
+        await until_shown(pilot, "3 connections")
+        await pilot.press("home", "down")
+        await until_shown(pilot, "audiences    The ledger ", "is not a ledger")
+        await pilot.press("escape", "ctrl+n")
+        await until_notified(pilot, "not a ledger")
+        await until_shown(pilot, IN_PROD, FRESH)
+        await pilot.press("ctrl+n")  # the one after it
+        await until_shown(pilot, "amp-console  Acme trial ·")
+
+
+async def test_a_missing_key_and_another_process_are_shown(harness: ConsoleHarness) -> None:
+    use_keyring(harness, backends.Memory)
+    item = harness.environment.keyring.write(harness.simulator.credentials)
+    harness.environment = replace(
+        harness.environment, environ={"AMP_CONSOLE_HOME": str(harness.home)}
+    )
+    harness.connect("Acme prod", keyring_item=item)
+    harness.connect("Acme staging")
+    busy = harness.connect("Acme trial", keyring_item=item)
+    with harness.workspace(busy) as workspace:
+        workspace.enter("u-1")
+        async with harness.open(PROD, size=(160, 36)) as pilot:
+            await until_shown(pilot, IN_PROD, "Acme staging ✖ no keys", "Acme trial ✔")
+            with workspace.ledger.hold_run() as lock:
+                workspace.ledger.write(begin_run, ReadCounts(), NOW, lock)
+                await until_shown(pilot, "Acme trial » in use")
+            await until_shown(pilot, "Acme trial ✔")  # it has died
+
+
+async def test_a_deleted_one_is_gone_and_the_other_remains(harness: ConsoleHarness) -> None:
+    connect_with_audiences(harness)
+    add_staging(harness)
+    async with harness.open(PROD) as pilot:
+        await open_prod(pilot)
+        await pilot.press("ctrl+n")
+        await until_shown(pilot, IN_STAGING, "1 audience ")
+        await pilot.press("5")
+        await until_shown(pilot, "2 connections")
+        await pilot.press("home", "D")
+        await until_shown(pilot, "Delete “Acme prod”?")
+        await pilot.press(*"Acme", "space", *"prod", "enter")
+        await until_shown(pilot, "1 connection ", IN_STAGING)
+        await until_gone(pilot, "Acme prod ▲")
+        await pilot.press("ctrl+n")
+        await until_notified(pilot, "There is no other connection.")
+
+
+async def test_after_the_one_in_front_was_deleted_another_comes_to_the_front(
+    harness: ConsoleHarness,
+) -> None:
+    connect_with_audiences(harness)
+    add_staging(harness)
+    async with harness.open(PROD) as pilot:
+        await open_prod(pilot)
+        await pilot.press("ctrl+n")
+        await until_shown(pilot, IN_STAGING, "1 audience ")
+        await pilot.press("ctrl+n")
+        await until_shown(pilot, IN_PROD, "4 audiences")
+        await pilot.press("5")
+        await until_shown(pilot, "2 connections")
+        await pilot.press("home", "D")
+        await until_shown(pilot, "Delete “Acme prod”?")
+        await pilot.press(*"Acme", "space", *"prod", "enter")
+        await until_shown(pilot, "1 connection ")
+        assert services(pilot).session is None
+        await pilot.press("ctrl+n")
+        await until_shown(pilot, IN_STAGING, "1 audience ")
+        assert len(services(pilot).connections.all) == 1
