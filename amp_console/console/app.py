@@ -210,7 +210,7 @@ class ConsoleApp(App[None]):
         self.navigator.open(Visit(MainScreen(name)))
 
     def action_next_connection(self) -> None:
-        """Switch to the next connection; what is under way in this one goes on."""
+        """Switch to the next connection; what is under way in this one continues."""
         self.navigator.open(SwitchConnection())
 
     def action_help(self) -> None:

@@ -229,7 +229,7 @@ class OpenConnections:
         """Every job that has not ended yet, with the services that it works with."""
         return [(services, job) for services in self.all for job in services.jobs.under_way]
 
-    def of(self, node: DOMNode) -> Services:
+    def around(self, node: DOMNode) -> Services:
         """The services of the screen that a node is in; those in front if it is in none."""
         try:
             screen = node.screen
@@ -324,4 +324,4 @@ class ServicesHost(Protocol):
 
 def services_of(node: DOMNode) -> Services:
     """The services of the connection that a screen, dialog or widget was opened for."""
-    return cast("ServicesHost", node.app).services.connections.of(node)
+    return cast("ServicesHost", node.app).services.connections.around(node)

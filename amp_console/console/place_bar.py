@@ -52,7 +52,7 @@ CURRENT = f"{STRONG} {ACCENT} on $primary 30%"
 
 
 OTHER = "connection."  # begins the name of a link to another connection
-LONGEST, SHORT = 24, 10  # characters of another connection's name
+NAME_LENGTH, SHORT_LENGTH = 24, 10  # characters of another connection's name
 
 
 class PlaceBar(LinkBar):
@@ -133,7 +133,7 @@ def _others(services: Services, room: int) -> list[BarLink]:
     statuses = services.connections.statuses.others
     if not statuses:
         return []
-    for longest in (LONGEST, SHORT):
+    for longest in (NAME_LENGTH, SHORT_LENGTH):
         links = []
         for status in statuses:
             label, tone = status.label(services.glyphs)

@@ -1,4 +1,4 @@
-"""Several connections side by side: switching, what goes on behind, and what is kept apart."""
+"""Several connections side by side: switching, work in the background, and what is kept apart."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
