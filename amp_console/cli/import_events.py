@@ -109,28 +109,14 @@ def _chosen(ledger: "Ledger", name: str | None) -> dict[str, object]:
     return ledger.read(audience_options, name) if name else {}
 
 
-def taken_at_time(text: str, now: datetime) -> datetime:
-    """Read --taken-at; without an offset it is local time. Raises `click.UsageError`.
-
-    `now` is an aware time. A download of the future would outweigh every event until then.
-    """
-    try:
-        moment = datetime.fromisoformat(text).astimezone()
-    except (ValueError, OverflowError, OSError):
-        raise click.UsageError(
-            f"--taken-at {text!r} is not a time. Write it like 2026-05-03T19:42:50Z."
-        ) from None
-    if moment > now:
-        raise click.UsageError(
-            f"--taken-at {text!r} is in the future: {moment.isoformat()}. Nothing was read. "
-            "Give the time when the CSV was downloaded."
-        )
-    return moment
-
-
 def _microseconds(text: str | None) -> int | None:
+    from amp_console.engage.timestamps import read_download_time
+
     if text is None:
         return None
-    moment = taken_at_time(text, datetime.now(UTC))
+    try:
+        moment = read_download_time(text, datetime.now(UTC))
+    except ValueError as error:
+        raise click.UsageError(f"--taken-at {error}") from None
     say(f"Taken at {moment.isoformat()}.", err=True)
     return round(moment.timestamp() * 1_000_000)

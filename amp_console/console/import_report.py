@@ -13,17 +13,23 @@ from amp_console.text import plural
 
 
 async def start(
-    services: Services, paths: Sequence[str], audience: str, *, is_snapshot: bool
+    services: Services,
+    paths: Sequence[str],
+    audience: str,
+    *,
+    is_snapshot: bool,
+    taken_at: int | None = None,
 ) -> ImportJob:
     """Start reading files; a notification says how it ended, unless a dialog shows it.
 
-    Raises `AudienceAmbiguous`, `MappingError` and `LedgerError`.
+    `taken_at` is when a CSV download was made, in microseconds since 1970; None: when its file was
+    changed last. Raises `AudienceAmbiguous`, `MappingError` and `LedgerError`.
     """
     assert services.session is not None
     name, more = audience.strip(), {}
     if name:
         more = await services.session.read(audience_options, name)
-    options = read_options(services.session.connection, **more)
+    options = read_options(services.session.connection, **more, taken_at=taken_at)
     job = ImportJob(services.session, paths, options, services.publish, is_snapshot=is_snapshot)
     services.jobs.importing = job
     job.start()

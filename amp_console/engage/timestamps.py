@@ -26,6 +26,24 @@ def microseconds(text: object) -> int | None:
         return _parsed(text.upper()) if isinstance(text, str) else None
 
 
+def read_download_time(text: str, now: datetime) -> datetime:
+    """Read when a download was made: ISO 8601, in local time where it has no offset.
+
+    `now` is an aware time: a download of the future would outweigh every event until then. Raises
+    ValueError with a sentence for the operator.
+    """
+    try:
+        moment = datetime.fromisoformat(text).astimezone()
+    except (ValueError, OverflowError, OSError):
+        raise ValueError(f"{text!r} is not a time. Write it like 2026-05-03T19:42:50Z.") from None
+    if moment > now:
+        raise ValueError(
+            f"{text!r} is in the future: {moment.isoformat()}. Nothing was read. "
+            "Give the time when the CSV was downloaded."
+        )
+    return moment
+
+
 def _parsed(text: str) -> int | None:
     try:
         instant = (datetime.fromisoformat(text) - _EPOCH) // _MICROSECOND

@@ -149,6 +149,32 @@ async def test_a_snapshot_that_removes_many_is_confirmed_first(
         assert (left.add, left.remove) == ((1, 2) if is_confirmed else (0, 0))
 
 
+async def test_what_happened_after_a_download_was_made_outweighs_it(
+    harness: ConsoleHarness, tmp_path: Path
+) -> None:
+    connection = harness.connect()
+    with harness.workspace(connection) as workspace:
+        workspace.read([event("u-1", False)])  # left on 3 May
+    file = tmp_path / "download.csv"
+    file.write_text("user_id\nu-1\nu-2\n")
+    async with harness.open() as pilot:
+        await open_dialog(pilot, file, "1 file, ", "when the CSV was downloaded")
+        dialog = pilot.app.screen
+        dialog.query_one("#key", Input).value = "shoppers"
+        taken = dialog.query_one("#taken-at", Input)
+        taken.focus()
+        for wrong, why in (("in May", "is not a time"), ("2031-05-01", "is in the future")):
+            taken.value = wrong
+            await pilot.press("enter")
+            await until_shown(pilot, f"'{wrong}' {why}")
+            assert pilot.app.focused is taken
+        taken.value = "2026-05-01T00:00:00Z"
+        await pilot.press("enter")
+        await until_shown(pilot, "Nothing was sent.")
+    with harness.workspace(connection) as workspace:
+        assert workspace.ledger.read(outstanding, workspace.audience()).add == 1
+
+
 async def test_a_damaged_snapshot_removes_no_one_unless_the_operator_insists(
     harness: ConsoleHarness, tmp_path: Path
 ) -> None:

@@ -30,7 +30,7 @@ class ImportDialog(Dialog[None]):
     ]
 
     def box(self) -> ComposeResult:
-        yield ImportForm(self.services.glyphs)
+        yield ImportForm(self.services.glyphs, self.services.timing.now)
         yield ImportPane()
 
     async def on_mount(self) -> None:
@@ -63,7 +63,11 @@ class ImportDialog(Dialog[None]):
     async def on_import_form_submitted(self, event: ImportForm.Submitted) -> None:
         try:
             job = await import_report.start(
-                self.services, event.files, event.audience, is_snapshot=event.is_snapshot
+                self.services,
+                event.files,
+                event.audience,
+                is_snapshot=event.is_snapshot,
+                taken_at=event.taken_at,
             )
         except (*KNOWN, AudienceAmbiguous) as error:
             self.query_one(ImportForm).say(str(error))

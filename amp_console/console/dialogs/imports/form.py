@@ -1,7 +1,8 @@
 """Choosing the files to import."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from textual import on
 from textual.app import ComposeResult
@@ -17,6 +18,7 @@ from amp_console.console.widgets.grid import Cell, Column, Grid, Row
 from amp_console.console.widgets.path_input import PathInput
 from amp_console.console.widgets.tick import Tick
 from amp_console.console.words import at, byte_size
+from amp_console.engage.timestamps import read_download_time
 from amp_console.text import plural
 
 COLUMNS = (
@@ -29,6 +31,7 @@ FORMATS = (
     "NDJSON or JSON (also .gz), the CSV of the AWS S3 destination, an audience's CSV download."
 )
 NEEDS_KEY = "A complete snapshot lists one audience: enter its key."
+TAKEN_AT = "when the CSV was downloaded; leave empty for the time of the file"
 WHOLE = "This CSV download is complete: members it does not list have left"
 
 
@@ -37,15 +40,22 @@ class ImportForm(Vertical):
 
     @dataclass
     class Submitted(Message):
-        """These files are to be imported; `audience` is a key or empty."""
+        """These files are to be imported.
+
+        `audience` is a key or empty. `taken_at` is when a CSV download was made, in microseconds
+        since 1970; None: when its file was changed last.
+        """
 
         files: Sequence[str]
         audience: str
         is_snapshot: bool
+        taken_at: int | None
 
-    def __init__(self, glyphs: Glyphs) -> None:
+    def __init__(self, glyphs: Glyphs, now: Callable[[], int]) -> None:
+        """`now` returns the time in microseconds since 1970."""
         super().__init__(id="form")
         self._glyphs = glyphs
+        self._now = now
 
     def compose(self) -> ComposeResult:
         yield PathInput(placeholder="path or pattern, such as events/*.gz", id="path")
@@ -56,6 +66,9 @@ class ImportForm(Vertical):
             yield Input(
                 placeholder="its key; leave empty for every audience in the events", id="key"
             )
+        with Horizontal(classes="field"):
+            yield Static("Taken at", classes="label")
+            yield Input(placeholder=TAKEN_AT, id="taken-at")
         yield Tick(WHOLE, id="whole")
         with Horizontal(classes="buttons"):
             yield Button(with_key("Cancel", "esc"), id="close", compact=True)
@@ -114,7 +127,20 @@ class ImportForm(Vertical):
             self.say(NEEDS_KEY)
             key.focus()
         else:
-            self.post_message(self.Submitted(found.files, key.value, whole.value))
+            taken = self.query_one("#taken-at", Input)
+            try:
+                taken_at = self._moment(taken.value.strip())
+            except ValueError as error:
+                self.say(str(error))
+                taken.focus()
+                return
+            self.post_message(self.Submitted(found.files, key.value, whole.value, taken_at))
+
+    def _moment(self, text: str) -> int | None:
+        if not text:
+            return None
+        now = datetime.fromtimestamp(self._now() / 1_000_000, UTC)
+        return round(read_download_time(text, now).timestamp() * 1_000_000)
 
 
 def _row(entry: Entry, changed: str) -> Row:
