@@ -43,7 +43,8 @@ class ConsoleApp(App[None]):
         App.DEFAULT_MODE: partial(Screen, id=App.DEFAULT_MODE)  # else there is no way back to it
     }
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("ctrl+q", "quit", "Quit", show=False, priority=True, id="quit"),
+        Binding("ctrl+q", "quit", "Quit at once", show=False, priority=True, id="quit"),
+        Binding("q", "ask_to_quit", "Quit", show=False, id="quit.ask"),
         # Here, not on the screens, so that it is the last one in every footer.
         Binding("question_mark,f1", "help", "Help", key_display="?", id="help"),
         *PLACE_KEYS,
@@ -188,17 +189,9 @@ class ConsoleApp(App[None]):
         self._exit_renderables.append(Text(traceback.format_exc(limit=-8)))
         self._close_messages_no_wait()
 
-    def _is_cut_off(self) -> bool:
-        """Whether the terminal, or the browser's page, is gone."""
-        if self.is_headless or sys.__stdin__ is None:
-            return False
-        if self.is_web:  # keys come through a pipe; the thread that reads it ends at its end
-            return not any(thread.name == "textual-input" for thread in threading.enumerate())
-        return not sys.__stdin__.isatty()
-
     async def _tick(self) -> None:
         """End if the terminal is gone; advance ages; see what other processes have written."""
-        if self._is_cut_off():
+        if _is_cut_off(self):
             self.end(HUNG_UP)  # no signal said so, and Textual would read from it for ever
         self.services.clock.tick()
         await self.connections.look_for_changes()
@@ -226,6 +219,23 @@ class ConsoleApp(App[None]):
                 self.push_screen(QuitDialog(self.leave_when_done))
             return
         await self.leave()
+
+    async def action_ask_to_quit(self) -> None:
+        """Quit, once that is confirmed."""
+        if self.connections.under_way:
+            await self.action_quit()
+            return
+        from amp_console.console.dialogs.base import Confirm
+
+        question = Confirm(
+            "Quit amp-console?", ["Nothing is under way, and nothing is lost."], "Quit", "Stay"
+        )
+
+        async def leave_if_meant(is_meant: bool | None) -> None:
+            if is_meant:
+                await self.leave()
+
+        self.push_screen(question, leave_if_meant)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Offer trouble in the demo only."""
@@ -260,3 +270,12 @@ async def find_keys(services: Services, connection: Connection) -> tuple[Credent
     from amp_console.console.dialogs.keyring import find
 
     return await find(services, connection)
+
+
+def _is_cut_off(app: App[None]) -> bool:
+    """Whether the terminal, or the browser's page, is gone."""
+    if app.is_headless or sys.__stdin__ is None:
+        return False
+    if app.is_web:  # keys come through a pipe; the thread that reads it ends at its end
+        return not any(thread.name == "textual-input" for thread in threading.enumerate())
+    return not sys.__stdin__.isatty()

@@ -6,7 +6,7 @@ from amp_console.connections import checked_email
 from amp_console.connections.read_only import ReadOnly
 from amp_console.console.background import aside
 from amp_console.console.context import Services
-from amp_console.console.dialogs.base import Confirm
+from amp_console.console.dialogs.base import Confirm, typeable
 from amp_console.console.texts import WARN, safe_text
 from amp_console.ledger import LedgerError
 from amp_console.ledger.audiences import Audience
@@ -152,7 +152,7 @@ async def ask_and_unlink(services: Services, known: Audience) -> bool:
         f"Unlink “{name}”?",
         [stays, "", safe_text(("Amplitude's API can't delete cohorts.", WARN))],
         yes="Unlink",
-        is_danger=True,
+        typed=typeable(name, "unlink"),
     )
     if not await services.ask(question):
         return False

@@ -27,11 +27,11 @@ def safe_text(*parts: Part, max_length: int = MAX_LENGTH) -> Content:
 
 
 def with_key(label: str, key: str) -> Content:
-    """What a button says, and the key that does the same: told apart by weight, not by colour.
+    """What a button says, and the key that does the same: told apart by sign and weight.
 
-    A paler hint can't be read on every ground that a button has.
+    A paler hint can't be read on every ground that a button has, nor without colour.
     """
-    return safe_text(label, (f" {key}", "not bold"))
+    return safe_text(label, (f" [{key}]", "not bold")) if key else safe_text(label)
 
 
 def lines(*rows: Content) -> Content:

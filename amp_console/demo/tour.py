@@ -110,7 +110,7 @@ _SYNC = (
         every(screen("RunScreen", "Newsletter", "again in"), sync_waits),
         (
             KeyPress("escape", "Close", then=screen("PlanScreen")),
-            KeyPress("s", "Send", "The sync has begun."),
+            KeyPress("y", "Send", "The sync has begun."),
         ),
         rest=LONG,
     ),
@@ -170,7 +170,7 @@ def _retry(make_ghosts_known: Callable[[], None]) -> tuple[TourStep, ...]:
         TourStep(
             "Delivered, and no one was rejected this time. All eight are in the cohort.",
             every(screen("RunScreen", "elapsed"), sync_is_over),
-            (KeyPress("s", "Send", "The sync is sending."),),
+            (KeyPress("y", "Send", "The sync is sending."),),
             rest=LONG,
         ),
     )

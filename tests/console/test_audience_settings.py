@@ -245,8 +245,14 @@ async def test_unlinking_asks_and_keeps_the_cohort(harness: ConsoleHarness) -> N
     async with harness.open(size=(80, 24)) as pilot:
         await opened(pilot, known.id)
         await pilot.press("f4")
-        await until_shown(pilot, "Unlink “shoppers”?", "stays in Amplitude")
-        await pilot.press("y")
+        await until_shown(pilot, "Unlink “shoppers”?", "stays in Amplitude", "Type shoppers to")
+        await pilot.press("enter")  # cancel has the focus
+        await until_on(pilot, AudienceSettings)
+        assert saved(harness).link is not Link.UNLINKED
+        await pilot.press("f4")
+        await until_on(pilot, Confirm)
+        await until_shown(pilot, "Type shoppers to continue", "[enter]", "Esc Cancel")
+        await pilot.press(*"shoppers", "enter")
         await until_shown(pilot, "unlinked: the next sync creates a new cohort")
         assert saved(harness).link is Link.UNLINKED
         assert known.cohort_id is not None
@@ -322,8 +328,8 @@ async def test_a_hostile_name_is_shown_as_it_is(harness: ConsoleHarness) -> None
         await until_shown(pilot, "[red]trial [/foo]")
         assert "\x1b" not in picture(pilot)
         await pilot.press("f4")
-        await until_shown(pilot, "Unlink “[red]trial")
-        await pilot.press("y")
+        await until_shown(pilot, "Unlink “[red]trial", "Type unlink to continue")
+        await pilot.press(*"unlink", "enter")
         await until(pilot, lambda: "is unlinked" in last(pilot))
         assert "\x1b" not in last(pilot)
 

@@ -128,12 +128,13 @@ async def test_a_group_is_retried_and_synced(harness: ConsoleHarness) -> None:
         await until_shown(pilot, "All reasons")
         await pilot.press("R")
         await until_shown(pilot, "Retry 2 users?")
-        await pilot.press("enter")  # Cancel has the focus
-        await until_shown(pilot, "All reasons")
+        await until_shown(pilot, "y Retry  s Retry and plan a sync  Esc Cancel")
+        await pilot.press("n")
+        await until_shown(pilot, "All reasons", "? Help")
         assert await services(pilot).session.read(count_rejected) == 2  # type: ignore[union-attr]
         await pilot.press("R")
         await until_shown(pilot, "Retry 2 users?")
-        await pilot.press("y")
+        await pilot.press("enter")  # the action that is named has the focus
         await until_shown(pilot, "2 users pending again", "No one is rejected.")
         await pilot.press("1")
         await until_shown(pilot, "newsletter")

@@ -79,12 +79,12 @@ async def test_linking_says_what_is_unknown_and_keeps_the_name(harness: ConsoleH
         await until_shown(pilot, f"Link {FRESH} to a cohort", "A webinar's guests")
         await pilot.press("enter")
         await until_shown(pilot, "a cohort of 12 users", "are unknown until people are delivered")
-        await pilot.press("enter")
+        await pilot.press("n")
         await until_on(pilot, LinkScreen)
         assert saved(harness, FRESH).cohort_id is None
         await pilot.press("enter")
         await until_on(pilot, Confirm)
-        await pilot.press("y")
+        await pilot.press("enter")  # the action that is named has the focus
         await until_on(pilot, AudiencesScreen)
         await until_shown(pilot, "A webinar's")
         linked = saved(harness, FRESH)
@@ -125,7 +125,7 @@ async def test_a_new_one_can_be_had_instead(harness: ConsoleHarness) -> None:
         await until_shown(pilot, "this audience")
         await pilot.press("n")
         await until_shown(pilot, f"Unlink “{SHOPPERS}”?")
-        await pilot.press("y")
+        await pilot.press(*SHOPPERS, "enter")
         await until(pilot, lambda: saved(harness, SHOPPERS).link is Link.UNLINKED)
         await until_on(pilot, AudiencesScreen)
 

@@ -110,8 +110,8 @@ async def test_a_large_removal_is_asked_about_by_name_and_number(harness: Consol
         assert services(pilot).jobs.sync is None
 
         await pilot.press("s")
-        await until_shown(pilot, "Remove most members?")
-        await pilot.press("y")
+        await until_shown(pilot, "Remove most members?", "Type shoppers to continue")
+        await pilot.press(*"shoppers", "enter")
 
         await until_shown(pilot, "→ 8 removed in")
 

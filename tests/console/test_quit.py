@@ -6,11 +6,14 @@ import pytest
 
 from amp_console.console import import_report
 from amp_console.console.background import aside
+from amp_console.console.dialogs.base import Confirm
 from amp_console.console.dialogs.quit import QuitDialog
+from amp_console.console.screens.audiences.list import AudiencesScreen
 from amp_console.ledger.counts import outstanding
 from amp_console.simulator import Simulator
 from tests.console.gate import gate_sleeps, rate_limit, start_sync
-from tests.console.harness import ConsoleHarness, console, until, until_shown
+from tests.console.harness import ConsoleHarness, console, until, until_on, until_shown
+from tests.console.sample_audiences import SHOPPERS, connect_with_audiences
 from tests.sync.workspace import event
 
 pytestmark = pytest.mark.anyio
@@ -27,7 +30,8 @@ async def test_going_on_leaves_the_sync_alone(
         await start_sync(pilot, "rate limited")
         await pilot.press("ctrl+q")
         await until_shown(pilot, "A sync is under way: 2 users not delivered yet.")
-        await pilot.press("enter")  # going on has the focus
+        await until_shown(pilot, "y Quit when done  s Stop and quit  Esc Keep it running")
+        await pilot.press("escape")
         assert not isinstance(pilot.app.screen, QuitDialog)
 
         gate.open()
@@ -66,7 +70,7 @@ async def test_waiting_quits_when_everything_is_delivered(
         await start_sync(pilot, "rate limited")
         await pilot.press("ctrl+q")
         await until_shown(pilot, "Quit when done")
-        await pilot.press("w")
+        await pilot.press("enter")  # the answer that is named first has the focus
         await until_shown(pilot, "Quitting when it is done", "closes when this is done")
         await pilot.press("escape")  # there is no way back
         assert isinstance(pilot.app.screen, QuitDialog)
@@ -89,7 +93,7 @@ async def test_one_may_stop_after_all_what_one_waits_for(
         await start_sync(pilot, "rate limited")
         await pilot.press("ctrl+q")
         await until_shown(pilot, "Quit when done")
-        await pilot.press("w")
+        await pilot.press("y")
         await until_shown(pilot, "Quitting when it is done")
 
         await pilot.press("s")
@@ -117,3 +121,35 @@ async def test_an_import_is_stopped_and_what_was_read_is_kept(
         await until(pilot, lambda: pilot.app._exit)
     with harness.workspace(connection) as workspace:
         assert workspace.ledger.read(outstanding, workspace.audience()).add == 1
+
+
+async def test_q_asks_once_and_quits(harness: ConsoleHarness) -> None:
+    connect_with_audiences(harness)
+    async with harness.open() as pilot:
+        await until_shown(pilot, SHOPPERS, "? Help  q Quit")
+        await pilot.press("q")
+        await until_on(pilot, Confirm)
+        await until_shown(pilot, "Quit amp-console?", "y Quit  Esc Stay")
+        await pilot.press("escape")
+        await until_on(pilot, AudiencesScreen)
+        await pilot.press("q")
+        await until_on(pilot, Confirm)
+        await pilot.press("enter")  # the action that is named has the focus
+        await until(pilot, lambda: not pilot.app.is_running)
+        assert pilot.app.return_code == 0
+
+
+async def test_q_asks_as_ctrl_q_does_while_a_sync_is_under_way(
+    harness: ConsoleHarness, simulator: Simulator
+) -> None:
+    with harness.workspace(harness.connect()) as workspace:
+        workspace.enter("u-1")
+    gate = gate_sleeps(harness)
+    rate_limit(simulator)
+    async with harness.open() as pilot:
+        await start_sync(pilot, "rate limited")
+        await pilot.press("q")
+        await until_on(pilot, QuitDialog)
+        await pilot.press("n")
+        gate.open()
+        await until_shown(pilot, "Everything is delivered.")

@@ -50,7 +50,7 @@ def test_the_mouse_leads_where_the_keys_do(tmp_path: Path) -> None:
         terminal.click("Newsletter")
         terminal.until_shown("▸ Newsletter")
         terminal.click("s Sync")
-        terminal.until_shown("Before you send", "Newsletter", "s Send")
+        terminal.until_shown("Before you send", "Newsletter", "y Send")
         terminal.type("escape")
         terminal.until(lambda: terminal.is_gone("Before you send"))
         terminal.click("? Help")

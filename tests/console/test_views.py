@@ -74,9 +74,9 @@ async def test_columns_are_hidden_and_moved(harness: ConsoleHarness) -> None:
         await until_shown(pilot, "12", LAPSED)
         everything = labels(pilot)
         await pilot.press("v", "c")
-        await until_shown(pilot, "show or hide")
+        await until_shown(pilot, "Show or hide")
         await pilot.press("space", "j", "space", "j", "J", "enter")
-        await until_gone(pilot, "show or hide")
+        await until_gone(pilot, "Show or hide")
         assert everything[:4] == ["Audience", "Cohort", "ID type", "Members"]
         assert labels(pilot) == ["Audience", "Members", "ID type", *everything[4:]]
         await until_shown(pilot, "Status ↑")

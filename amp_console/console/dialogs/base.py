@@ -1,11 +1,12 @@
-"""Boxes in front of a screen, and questions with a yes and a no."""
+"""Boxes in front of a screen, and questions: one way to confirm, and one way to leave."""
 
 import asyncio
 import math
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Iterator, Sequence
 from pathlib import Path, PurePath
-from typing import Any, ClassVar, Generic, Literal, TypeVar
+from typing import Any, ClassVar, Generic, Literal, NamedTuple, TypeVar
 
+from textual import events
 from textual.app import ComposeResult
 from textual.await_complete import AwaitComplete
 from textual.binding import Binding, BindingType
@@ -19,10 +20,12 @@ from amp_console.console.context import Services, services_of
 from amp_console.console.frame import NoticeLine
 from amp_console.console.lifecycle import is_open, unless_left
 from amp_console.console.texts import lines, safe_text, with_key
+from amp_console.console.widgets.key_footer import FooterKey, FooterKeys, KeyFooter
 
 T = TypeVar("T")
 Sheets = str | PurePath | list[str | PurePath] | None
 """Style sheets of a screen; a dialog with a sheet of its own names `DIALOG_SHEET` first."""
+MAX_TYPED = 50  # characters of a name to type
 DIALOG_SHEET = Path(__file__).with_name("base.tcss")
 """Absolute: Textual looks for a relative one beside the subclass, in whatever package that is."""
 
@@ -33,7 +36,7 @@ class Dialog(ModalScreen[T], Generic[T]):
     CSS_PATH: ClassVar[Sheets] = DIALOG_SHEET
     TITLE_TEXT: ClassVar[str] = ""
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "dismiss(None)", "Close", show=False),
+        Binding("escape", "dismiss(None)", "Close", key_display="Esc", show=False),
         Binding("left", "app.focus_previous", show=False),
         Binding("right", "app.focus_next", show=False),
     ]
@@ -66,6 +69,24 @@ class Dialog(ModalScreen[T], Generic[T]):
             frame.border_title = safe_text(self.box_title, max_length=60)
             yield from self.box()
         yield NoticeLine()
+        # Over that of the screen below, whose keys do nothing now.
+        yield KeyFooter(lambda: FooterKeys(tuple(self.footer_keys())), self.press_key)
+
+    def footer_keys(self) -> Iterator[FooterKey]:
+        """The keys of the dialog's own actions that have a description, Esc last."""
+        found: dict[str, Binding] = {}
+        for _, binding in self._bindings:
+            name = binding.action.partition("(")[0]
+            is_own = binding.description and "." not in name  # not those that Textual adds
+            if is_own and self.check_action(name, ()):
+                found.setdefault(binding.action, binding)
+        for binding in sorted(found.values(), key=lambda item: item.key == "escape"):
+            display = self.app.get_key_display(binding)
+            yield FooterKey(binding.action, display, binding.description)
+
+    async def press_key(self, name: str) -> None:
+        """Do what a key in the footer does."""
+        await self.run_action(name)
 
     def box(self) -> ComposeResult:
         """Yield what is in the box."""
@@ -114,18 +135,134 @@ class Dialog(ModalScreen[T], Generic[T]):
             self.dismiss(None)
 
 
-class Confirm(Dialog[bool]):
-    """Asks before something is done. Enter chooses what has the focus, y yes, Esc or n no.
+class Answer(NamedTuple):
+    """A button of a question: what it does, its key, and its look."""
 
-    No has the focus; the label of yes says what it does. `typed` is a name that has to be typed
-    before yes can be chosen. A yes right after the question is taken for a repeated key, and does
-    nothing.
+    name: str
+    label: str
+    key: str = ""
+    kind: Literal["default", "primary", "warning", "error"] = "default"
+
+
+class Question(Dialog[T], Generic[T]):
+    """A text and some answers, each a button with its key.
+
+    Enter gives the answer that has the focus, y the one named first, Esc or n the one that leaves.
+    The first one has the focus; where something would be lost (`is_danger`), leaving has. Any key
+    that confirms right after the question came is taken for a repeat, and does nothing.
     """
 
+    LEAVE: ClassVar[str] = "no"
+    """The answer that does nothing; it is always offered."""
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,n", "no", "No", show=False),
-        Binding("y", "yes", "Yes", show=False),
+        Binding("escape,n", "leave", "Cancel", show=False),
+        Binding("y", "confirm", "Confirm", show=False),
     ]
+
+    def __init__(self, *, is_danger: bool = False, leave: str = "Cancel") -> None:
+        super().__init__()
+        self.is_danger = is_danger
+        self._leave_label = leave
+        self._offered: Sequence[Answer] = ()
+        self._opened_at = math.inf  # monotonic seconds
+
+    # What a question says.
+
+    def answers(self) -> Sequence[Answer]:
+        """Return the answers beside the one that leaves; y gives the first."""
+        return ()
+
+    def text(self) -> ComposeResult:
+        """Yield what is asked."""
+        yield from ()
+
+    def give(self, name: str) -> None:
+        """Give an answer; `LEAVE` does nothing."""
+        raise NotImplementedError
+
+    # How it asks.
+
+    def compose(self) -> ComposeResult:
+        self._offered = tuple(self.answers())
+        yield from super().compose()
+
+    def box(self) -> ComposeResult:
+        yield from self.text()
+        with Horizontal(classes="buttons"):
+            yield self.button(self.leaving)
+            for answer in self._offered:
+                yield self.button(answer)
+
+    def button(self, answer: Answer) -> Button:
+        """The button of an answer."""
+        label = with_key(answer.label, answer.key)
+        return Button(label, id=answer.name, variant=answer.kind, compact=True)
+
+    @property
+    def leaving(self) -> Answer:
+        """The answer that does nothing."""
+        return Answer(self.LEAVE, self._leave_label, "n" if self.has_letters else "esc")
+
+    @property
+    def has_letters(self) -> bool:
+        """Whether letters answer; they do not where one types."""
+        return True
+
+    def on_mount(self) -> None:
+        self._opened_at = self.services.timing.monotonic()
+        self.query_one(f"#{self.LEAVE if self.is_danger else self._offered[0].name}").focus()
+
+    def footer_keys(self) -> Iterator[FooterKey]:
+        """The keys of the answers that can be given now, leaving last."""
+        for at, answer in enumerate(self._offered):
+            key = answer.key if at else "y"
+            yield FooterKey(answer.name, key if self.has_letters else "Enter", answer.label)
+        yield FooterKey(self.LEAVE, "Esc", self._leave_label)
+
+    async def press_key(self, name: str) -> None:
+        self.choose(name)
+
+    def on_button_pressed(self, event: Button.Pressed) -> None:
+        event.stop()
+        self.choose(event.button.id or "")
+
+    def on_key(self, event: events.Key) -> None:
+        """Give the answer of a letter."""
+        for answer in self._offered:
+            if self.has_letters and event.key == answer.key != "y":  # which a binding has
+                event.stop()
+                self.choose(answer.name)
+
+    def action_confirm(self) -> None:
+        """Give the answer that is named first."""
+        if self.has_letters:
+            self.choose(self._offered[0].name)
+
+    def action_leave(self) -> None:
+        """Leave, with nothing done."""
+        self.choose(self.LEAVE)
+
+    def choose(self, name: str) -> None:
+        """Give an answer, if it can be given now and is meant."""
+        found = self.query(f"#{name}")
+        if not found or found.first(Button).disabled:
+            return
+        if name == self.LEAVE or not self.services.is_key_repeat(self._opened_at):
+            self.give(name)
+
+
+def typeable(name: str, otherwise: str) -> str:
+    """The name to type before something is done: a word in place of one that is hard to type."""
+    is_easy = name.isprintable() and 0 < len(name.strip()) <= MAX_TYPED
+    return name.strip() if is_easy else otherwise
+
+
+class Confirm(Question[bool]):
+    """Asks before something is done; the label of yes says what it does.
+
+    What can't be undone is a danger, and wants a name typed: `typed`. Letters go into the name
+    then, wherever the focus is.
+    """
 
     def __init__(
         self,
@@ -137,19 +274,25 @@ class Confirm(Dialog[bool]):
         typed: str | None = None,
         is_danger: bool = False,
     ) -> None:
-        super().__init__()
+        super().__init__(is_danger=is_danger or typed is not None, leave=no)
         self._title = title
         self._consequences = consequences
-        self._yes, self._no = yes, no
+        self._yes = yes
         self._typed = typed
-        self._is_danger = is_danger
-        self._opened_at = math.inf  # monotonic seconds
 
     @property
     def box_title(self) -> str:
         return self._title
 
-    def box(self) -> ComposeResult:
+    @property
+    def has_letters(self) -> bool:
+        return self._typed is None
+
+    def answers(self) -> Sequence[Answer]:
+        key = "y" if self._typed is None else "enter"
+        return (Answer("yes", self._yes, key, "error" if self.is_danger else "primary"),)
+
+    def text(self) -> ComposeResult:
         rows = [
             consequence if isinstance(consequence, Content) else safe_text(consequence)
             for consequence in self._consequences
@@ -158,39 +301,35 @@ class Confirm(Dialog[bool]):
             yield Static(lines(*rows))
         if self._typed is not None:
             yield Static(safe_text("Type ", (self._typed, "bold"), " to continue:"))
-            yield Input(id="typed")
-        with Horizontal(classes="buttons"):
-            # Letters go into the name, where one is to be typed.
-            no, yes = ("n", "y") if self._typed is None else ("esc", "enter")
-            yield Button(with_key(self._no, no), id="no", compact=True)
-            kind: Literal["error", "primary"] = "error" if self._is_danger else "primary"
-            yield Button(with_key(self._yes, yes), id="yes", variant=kind, compact=True)
+            yield Input(id="typed", select_on_focus=False)
+
+    def give(self, name: str) -> None:
+        self.dismiss(name == "yes")
 
     def on_mount(self) -> None:
         self._check()
-        self._opened_at = self.services.timing.monotonic()
-        self.query_one("#typed" if self._typed is not None else "#no").focus()
 
     def on_input_changed(self) -> None:
         self._check()
 
     def on_input_submitted(self) -> None:
-        self.action_yes()
+        self.choose("yes")
 
-    def on_button_pressed(self, event: Button.Pressed) -> None:
-        if event.button.id == "yes":
-            self.action_yes()
-        else:
-            self.action_no()
+    def on_key(self, event: events.Key) -> None:
+        """Type into the name from anywhere."""
+        if self._typed is not None and event.character and event.is_printable:
+            self._type(event, event.character)
 
-    def action_yes(self) -> None:
-        """Answer yes, once the name is typed where one is wanted."""
-        is_ready = not self.query_one("#yes", Button).disabled
-        if is_ready and not self.services.is_key_repeat(self._opened_at):
-            self.dismiss(True)
+    def on_paste(self, event: events.Paste) -> None:
+        """Paste into the name from anywhere."""
+        if self._typed is not None:
+            self._type(event, event.text)
 
-    def action_no(self) -> None:
-        self.dismiss(False)
+    def _type(self, event: events.Event, text: str) -> None:
+        event.stop()
+        line = self.query_one("#typed", Input)
+        line.focus()
+        line.insert_text_at_cursor(text)
 
     def _check(self) -> None:
         if self._typed is not None:

@@ -1,9 +1,10 @@
 """A small form: a question, a line to type into, perhaps more fields, and a button."""
 
-from collections.abc import Callable, Iterable
-from typing import Generic, TypeVar
+from collections.abc import Callable, Iterable, Iterator
+from typing import ClassVar, Generic, TypeVar
 
 from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.validation import Function, ValidationResult, Validator
 from textual.widget import Widget
@@ -12,6 +13,7 @@ from textual.widgets import Button, Input, Static
 from amp_console.console.dialogs.base import Dialog
 from amp_console.console.texts import BAD, safe_text, with_key
 from amp_console.console.widgets.fields import Choice
+from amp_console.console.widgets.key_footer import FooterKey
 from amp_console.console.widgets.path_input import PathInput
 
 T = TypeVar("T")
@@ -26,9 +28,15 @@ class Mistake(Static):
 class FormDialog(Dialog[T | None], Generic[T]):
     """Asks for the first of its fields that is an `Input`, and for the other fields below it.
 
+    Enter in the line answers, and F2 from anywhere, as in every form.
+
     A mistake shows when the form is submitted, and goes as soon as the line is right. Esc answers
     None.
     """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("f2,ctrl+s", "submit", "Save", key_display="F2", show=False),
+    ]
 
     def __init__(
         self,
@@ -59,6 +67,10 @@ class FormDialog(Dialog[T | None], Generic[T]):
             yield Button(with_key("Cancel", "esc"), id="no", compact=True)
             yield Button(with_key(self._yes, "enter"), id="yes", variant="primary", compact=True)
 
+    def footer_keys(self) -> Iterator[FooterKey]:
+        for key in super().footer_keys():
+            yield key._replace(label=self._yes) if key.name == "submit" else key
+
     def on_mount(self) -> None:
         self.query_one(Input).focus()
 
@@ -67,18 +79,19 @@ class FormDialog(Dialog[T | None], Generic[T]):
             self._validate()
 
     def on_input_submitted(self) -> None:
-        self._submit()
+        self.action_submit()
 
     def on_choice_changed(self, event: Choice.Changed) -> None:
         event.stop()
 
     def on_button_pressed(self, event: Button.Pressed) -> None:
         if event.button.id == "yes":
-            self._submit()
+            self.action_submit()
         else:
             self.dismiss(None)
 
-    def _submit(self) -> None:
+    def action_submit(self) -> None:
+        """Answer, unless the line is wrong."""
         if self._validate().is_valid:
             self.dismiss(self._answer())
 

@@ -15,7 +15,9 @@ from textual.widgets import Static
 from amp_console.console.context import services_of
 from amp_console.console.texts import ACCENT, MUTED, STRONG, lines, safe_text
 from amp_console.console.widgets.grid import Grid
+from amp_console.console.widgets.key_footer import FooterKey, FooterKeys, KeyFooter
 
+CLOSING = FooterKeys((FooterKey("app.pop_screen", "Esc", "Close"),))
 MAX_WIDTH = 150  # columns of the box
 BORDER = 7  # columns of border, padding and scrollbar
 COLUMN_WIDTH = 33  # columns that a key and what it does take at least
@@ -80,6 +82,7 @@ class HelpScreen(ModalScreen[None]):
             yield Static(id="keys")
             about = [safe_text(row, max_length=900) for row in _paragraphs(self._about)]
             yield Static(lines(*about), id="about")
+        yield KeyFooter(lambda: CLOSING, self.run_action)
 
     def on_mount(self) -> None:
         """Lay the keys out for this width."""

@@ -12,8 +12,10 @@ from textual.widget import Widget
 from textual.widgets import Button, Static
 
 from amp_console.console.texts import safe_text
+from amp_console.console.widgets.key_footer import FooterKey, FooterKeys, KeyFooter
 from amp_console.console.widgets.link_bar import LinkBar
 
+LEAVING = FooterKeys((FooterKey("dismiss(None)", "Esc", "Leave"),))
 LETTERS = "asdfghjklqwertyuiopzxcvbnm"
 
 
@@ -51,6 +53,7 @@ class JumpOverlay(ModalScreen[JumpTarget]):
             label = Static(safe_text(letter), classes="jump-letter")
             label.styles.offset = target.region.offset
             yield label
+        yield KeyFooter(lambda: LEAVING, self.run_action)
 
     def on_key(self, event: events.Key) -> None:
         """Go to the target of this letter."""

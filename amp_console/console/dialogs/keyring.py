@@ -4,7 +4,7 @@ A dialog says that the keyring does not answer yet, and lets the operator stop w
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import ClassVar, TypeVar
 
@@ -24,7 +24,7 @@ from amp_console.connections import (
 from amp_console.connections.key_errors import KEY_VARIABLES
 from amp_console.console.background import aside
 from amp_console.console.context import Services
-from amp_console.console.dialogs.base import Dialog
+from amp_console.console.dialogs.base import Answer, Dialog, Question
 from amp_console.console.texts import BAD, safe_text, with_key
 from amp_console.console.widgets.fields import Field
 from amp_console.console.widgets.key_input import KeyInput
@@ -42,7 +42,7 @@ class WaitingDialog(Dialog[bool]):
 
     TITLE_TEXT = "Keyring"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "dismiss(True)", "Stop waiting", show=False),
+        Binding("escape", "dismiss(True)", "Stop waiting", key_display="Esc", show=False),
     ]
 
     def box(self) -> ComposeResult:
@@ -57,7 +57,7 @@ class WaitingDialog(Dialog[bool]):
         self.dismiss(True)
 
 
-class KeyringQuestion(Dialog[str]):
+class KeyringQuestion(Question[str]):
     """Says what the keyring did not do, and asks what to do: AGAIN, UNTIL_QUIT or None."""
 
     TITLE_TEXT = "Keyring"
@@ -67,20 +67,16 @@ class KeyringQuestion(Dialog[str]):
         self._what = what
         self._can_try_again = can_try_again
 
-    def box(self) -> ComposeResult:
+    def answers(self) -> Sequence[Answer]:
+        session = Answer(UNTIL_QUIT, "Use for this session", "u" if self._can_try_again else "y")
+        again = Answer(AGAIN, "Try again", "y", "primary")
+        return (again, session) if self._can_try_again else (session,)
+
+    def text(self) -> ComposeResult:
         yield Static(safe_text(self._what))
-        with Horizontal(classes="buttons"):
-            yield Button(with_key("Cancel", "esc"), id="cancel", compact=True)
-            yield Button("Use for this session", id=UNTIL_QUIT, compact=True)
-            if self._can_try_again:
-                yield Button("Try again", id=AGAIN, variant="primary", compact=True)
 
-    def on_mount(self) -> None:
-        """Enter tries again, or else does nothing."""
-        self.query_one(f"#{AGAIN}" if self._can_try_again else "#cancel").focus()
-
-    def on_button_pressed(self, event: Button.Pressed) -> None:
-        self.dismiss(None if event.button.id == "cancel" else event.button.id)
+    def give(self, name: str) -> None:
+        self.dismiss(None if name == self.LEAVE else name)
 
 
 class KeysDialog(Dialog[Credentials]):
@@ -88,6 +84,7 @@ class KeysDialog(Dialog[Credentials]):
 
     TITLE_TEXT = "Keys"
     BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("f2,ctrl+s", "use", "Use for this session", key_display="F2", show=False),
         Binding("down", "app.focus_next", show=False),
         Binding("up", "app.focus_previous", show=False),
     ]
@@ -105,7 +102,8 @@ class KeysDialog(Dialog[Credentials]):
         yield Static(id="mistake")
         with Horizontal(classes="buttons"):
             yield Button(with_key("Cancel", "esc"), id="cancel", compact=True)
-            yield Button("Use for this session", id="use", variant="primary", compact=True)
+            label = with_key("Use for this session", "F2")
+            yield Button(label, id="use", variant="primary", compact=True)
 
     def on_mount(self) -> None:
         self.query_one("#api-key").focus()
@@ -120,11 +118,11 @@ class KeysDialog(Dialog[Credentials]):
         if event.input.id == "api-key":
             self.query_one("#secret-key").focus()
         else:
-            self._use()
+            self.action_use()
 
     def on_button_pressed(self, event: Button.Pressed) -> None:
         if event.button.id == "use":
-            self._use()
+            self.action_use()
         else:
             self.dismiss(None)
 
@@ -133,7 +131,8 @@ class KeysDialog(Dialog[Credentials]):
         if self._is_told:
             self._checked()
 
-    def _use(self) -> None:
+    def action_use(self) -> None:
+        """Answer with both keys, unless one is wrong."""
         keys = self._checked()
         if keys is not None:
             self.dismiss(keys)

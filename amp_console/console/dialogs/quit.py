@@ -1,23 +1,21 @@
 """Quitting while something is under way: wait for it, or stop it and keep the rest pending."""
 
-from collections.abc import Callable
-from typing import ClassVar
+from collections.abc import Callable, Sequence
 
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, Vertical
+from textual.containers import Vertical
 from textual.content import Content
 from textual.widgets import Button, Static
 
 from amp_console.console.context import Services
-from amp_console.console.dialogs.base import Dialog
+from amp_console.console.dialogs.base import Answer, Question
 from amp_console.console.glyphs import bar
 from amp_console.console.jobs.base import Job
 from amp_console.console.jobs.imports import ImportJob
 from amp_console.console.jobs.live import LiveJob
 from amp_console.console.jobs.reconcile import CompareOperation
 from amp_console.console.jobs.runs import RunJob
-from amp_console.console.texts import ACCENT, MUTED, STRONG, lines, safe_text, with_key
+from amp_console.console.texts import ACCENT, MUTED, STRONG, lines, safe_text
 from amp_console.console.words import byte_size
 from amp_console.text import plural
 
@@ -25,34 +23,35 @@ BAR = 30  # columns
 ENDED = "Everything has finished."
 
 
-class QuitDialog(Dialog[None]):
-    """Asks how to quit. Going on has the focus."""
+class QuitDialog(Question[None]):
+    """Asks how to quit. A live session does not end by itself, so only stopping it is offered."""
 
     TITLE_TEXT = "Quit?"
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("w", "wait", "Quit when it is done", show=False),
-        Binding("s", "stop", "Stop it and quit", show=False),
-    ]
+    LEAVE = "stay"
 
     def __init__(self, leave_when_done: Callable[[], None]) -> None:
-        super().__init__()
+        super().__init__(leave="Keep it running")
         self._leave_when_done = leave_when_done
         self._is_leaving = False
 
-    def box(self) -> ComposeResult:
-        """What is under way, and the three answers."""
+    def answers(self) -> Sequence[Answer]:
+        """Quit once it is done, or stop it."""
+        if any(isinstance(job, LiveJob) for _, job in self._under_way):
+            return (Answer("stop", "Stop and quit", "y", "warning"),)
+        return (
+            Answer("wait", "Quit when done", "y", "primary"),
+            Answer("stop", "Stop and quit", "s", "warning"),
+        )
+
+    def text(self) -> ComposeResult:
+        """What is under way."""
         yield Static(id="doing")
-        with Horizontal(classes="buttons"):
-            yield Button(with_key("Keep it running", "esc"), id="stay", compact=True)
-            yield Button(with_key("Quit when done", "w"), id="wait", compact=True)
-            yield Button(with_key("Stop and quit", "s"), id="stop", variant="warning", compact=True)
 
     def on_mount(self) -> None:
         """Say how far the jobs are, while any is under way."""
         self.services.changes.subscribe(self, lambda _: self._say())
         self.services.connections.changed.subscribe(self, lambda _: self._say())
         self._say()
-        self.query_one("#stay").focus()
 
     def _say(self) -> None:
         under_way, has_several = self._under_way, len(self.services.connections.all) > 1
@@ -99,36 +98,22 @@ class QuitDialog(Dialog[None]):
 
     # Answers.
 
-    def on_button_pressed(self, event: Button.Pressed) -> None:
-        """Answer."""
-        match event.button.id:
-            case "stay":
-                self.dismiss(None)
+    def give(self, name: str) -> None:
+        """Stay, or quit in one of two ways; there is no going back once the console closes."""
+        match name:
             case "wait":
-                self.action_wait()
+                self._leave("Quitting when it is done…")
             case "stop":
-                self.action_stop()
-
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """There is no going back once the console closes."""
-        if self._is_leaving and action in {"dismiss", "wait"}:
-            return False
-        return super().check_action(action, parameters)
-
-    def action_wait(self) -> None:
-        """Close the console when everything has ended by itself."""
-        self._leave("Quitting when it is done…")
-
-    def action_stop(self) -> None:
-        """End everything and close the console."""
-        for _, job in self._under_way:
-            job.cancel()
-        self.query_one("#stop", Button).disabled = True
-        self._leave("Quitting after the current request…")
+                for _, job in self._under_way:
+                    job.cancel()
+                self.query_one("#stop", Button).disabled = True
+                self._leave("Quitting after the current request…")
+            case _:
+                self.dismiss(None)
 
     def _leave(self, title: str) -> None:
-        self.query_one("#stay", Button).disabled = True
-        self.query_one("#wait", Button).disabled = True
+        for button in self.query("#stay, #wait").results(Button):
+            button.disabled = True
         self.query_one(".dialog", Vertical).border_title = safe_text(title)
         if not self._is_leaving:
             self._is_leaving = True

@@ -63,7 +63,6 @@ class RequestView(Dialog[None]):
         """One text to scroll."""
         with VerticalScroll(id="request-text"):
             yield Static(id="request")
-        yield Static(safe_text(("y Copy   Esc Close", MUTED)), id="request-keys")
 
     async def on_mount(self) -> None:
         """Read it."""

@@ -8,7 +8,7 @@ from textual.containers import VerticalScroll
 from textual.widgets import Static
 
 from amp_console.console.dialogs.base import Dialog
-from amp_console.console.texts import MUTED, lines, safe_text
+from amp_console.console.texts import lines, safe_text
 
 MAX_LENGTH = 4_000  # characters of one line
 
@@ -37,7 +37,6 @@ class TextView(Dialog[None]):
             yield Static(
                 lines(*(safe_text(row, max_length=MAX_LENGTH) for row in self._text.splitlines()))
             )
-        yield Static(safe_text(("y Copy   Esc Close", MUTED)), classes="dialog-keys")
 
     def action_copy(self) -> None:
         """Copy the text."""

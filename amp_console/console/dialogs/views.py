@@ -7,14 +7,12 @@ from typing import ClassVar, NamedTuple
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.validation import Function
-from textual.widgets import Static
 
 from amp_console.connections import SavedView
 from amp_console.connections.saved_views import name_problem
 from amp_console.console.dialogs.base import Dialog
 from amp_console.console.dialogs.form import FormDialog, ask_text
 from amp_console.console.glyphs import Glyphs
-from amp_console.console.texts import MUTED, safe_text
 from amp_console.console.widgets.grid import Cell, Column, Grid, Row
 
 EVERYTHING = "All audiences"
@@ -46,7 +44,8 @@ class ViewsDialog(Dialog[ViewChoice]):
 
     TITLE_TEXT = "Views"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("n", "choose('save')", "Save as", show=False),
+        Binding("enter", "choose('use')", "Use", key_display="Enter", show=False),
+        Binding("n", "choose('save')", "Save what is shown", show=False),
         Binding("r", "choose('rename')", "Rename", show=False),
         Binding("d", "choose('delete')", "Delete", show=False),
         Binding("c", "choose('columns')", "Columns", show=False),
@@ -59,8 +58,6 @@ class ViewsDialog(Dialog[ViewChoice]):
 
     def box(self) -> ComposeResult:
         yield Grid(VIEWS, glyphs=self.services.glyphs)
-        keys = "Enter use   n Save what is shown   r Rename   d Delete   c Columns   Esc close"
-        yield Static(safe_text((keys, MUTED)), classes="dialog-keys")
 
     def on_mount(self) -> None:
         glyphs, grid = self.services.glyphs, self.query_one(Grid)
@@ -113,6 +110,7 @@ class ColumnsDialog(Dialog[tuple[str, ...]]):
 
     TITLE_TEXT = "Columns"
     BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "apply", "Apply", key_display="Enter", show=False),
         Binding("space", "switch_column", "Show or hide", show=False),
         Binding("K,shift+up", "shift(-1)", "Move up", show=False),
         Binding("J,shift+down", "shift(1)", "Move down", show=False),
@@ -127,8 +125,6 @@ class ColumnsDialog(Dialog[tuple[str, ...]]):
 
     def box(self) -> ComposeResult:
         yield Grid(CHOICE, glyphs=self.services.glyphs)
-        keys = "space show or hide   J K move   Enter apply   Esc cancel"
-        yield Static(safe_text((keys, MUTED)), classes="dialog-keys")
 
     def on_mount(self) -> None:
         self._show()
@@ -136,6 +132,10 @@ class ColumnsDialog(Dialog[tuple[str, ...]]):
         self.query_one(Grid).focus()
 
     def on_grid_opened(self) -> None:
+        self.action_apply()
+
+    def action_apply(self) -> None:
+        """Answer with the columns that are shown, in their order."""
         self.dismiss(tuple(label for label in self._order if label in self._shown))
 
     def action_switch_column(self) -> None:

@@ -25,8 +25,10 @@ UsefulActions = Sequence[str | Labelled]
 """Actions as bindings name them, of a screen or of the application; the most useful first."""
 ALWAYS = ("filter", "command_palette", "help")
 """The actions that end every footer, as far as they work there."""
-NEVER = ("back", "go")
+NEVER = ("back", "go", "ask_to_quit")
 """Actions that only fill no room: Esc is known, and main screens have a bar of their own."""
+LAST = ("ask_to_quit",)
+"""The actions at the right end of a wide footer."""
 
 
 class _Found(NamedTuple):
@@ -55,6 +57,7 @@ class ScreenFooter:
         """
         found = {item.key.name: item for item in self._found()}
         always = [found.pop(name).key for name in ALWAYS if name in found]
+        last = [found.pop(name).key for name in LAST if name in found]
         named = self._named()
         useful = [
             found.pop(item.action).key._replace(label=item.label)
@@ -75,7 +78,7 @@ class ScreenFooter:
             and item.node is self._screen
             and action_name(item.key.name) not in NEVER
         ]
-        return FooterKeys([*focused, *useful, *others], always)
+        return FooterKeys([*focused, *useful, *others], always, last)
 
     async def press(self, name: str) -> None:
         """Do what the key of this action does, or say why it does nothing."""

@@ -33,6 +33,7 @@ class FormScreen(BaseScreen):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("f2,ctrl+s", "save", "Save", key_display="F2", id="form.save"),
         *PLACE_KEYS,
+        Binding("q", "ask_to_quit", "Quit", show=False, id="quit.ask"),
     ]
 
     def __init__(self) -> None:
@@ -119,6 +120,17 @@ class FormScreen(BaseScreen):
     def action_go(self, name: str) -> None:
         """Go to one of the main screens; ask first, where something would be lost."""
         self._unless_lost(lambda: self.services.navigate(Visit(MainScreen(name))))
+
+    async def action_ask_to_quit(self) -> None:
+        """Quit; ask first, where something would be lost."""
+
+        def quit_at_once() -> None:
+            self.run_worker(self.app.action_quit())
+
+        if self.is_changed:
+            self._unless_lost(quit_at_once)
+        else:
+            await self.app.run_action("ask_to_quit", self.app)
 
     def leave(self) -> None:
         """Go back to where one came from."""

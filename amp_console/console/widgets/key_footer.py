@@ -8,6 +8,8 @@ from textual.content import Content
 from amp_console.console.texts import ACCENT, MUTED, STRONG, safe_text
 from amp_console.console.widgets.link_bar import BarLink, LinkBar, extent
 
+WIDE = 100  # columns
+
 
 class FooterKey(NamedTuple):
     """A key with what it does; `name` says which one was clicked."""
@@ -22,7 +24,9 @@ class FooterKeys(NamedTuple):
     """The keys of a screen now, the most useful first, and those that stay whatever it shows."""
 
     useful: Sequence[FooterKey]
-    always: Sequence[FooterKey]
+    always: Sequence[FooterKey] = ()
+    last: Sequence[FooterKey] = ()
+    """Those at the right end, in a footer of at least `WIDE` columns."""
 
 
 class KeyFooter(LinkBar):
@@ -44,7 +48,7 @@ class KeyFooter(LinkBar):
         super().__init__()
         self._keys = keys
         self._press = press
-        self._shown = FooterKeys((), ())
+        self._shown = FooterKeys(())
 
     def on_mount(self) -> None:
         """Show other keys when what they do, or whether they work, has changed."""
@@ -66,7 +70,8 @@ class KeyFooter(LinkBar):
             self._show()
 
     def _show(self) -> None:
-        always = [BarLink(key.name, _text(key)) for key in self._shown.always]
+        last = self._shown.last if self.size.width >= WIDE else ()
+        always = [BarLink(key.name, _text(key)) for key in (*self._shown.always, *last)]
         room = self.content_size.width - extent(always, self.GAP)
         self.show_links(list(_fitting(self._shown.useful, room, self.GAP)), always)
 

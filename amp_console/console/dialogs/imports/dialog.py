@@ -12,6 +12,7 @@ from amp_console.console.dialogs.imports.form import ImportForm
 from amp_console.console.dialogs.imports.progress import ImportPane
 from amp_console.console.failures import KNOWN
 from amp_console.console.jobs.imports import ImportJob
+from amp_console.console.lifecycle import is_open
 from amp_console.console.routes import OpenErrors
 from amp_console.ledger.audiences import AudienceAmbiguous, all_audiences
 
@@ -26,7 +27,8 @@ class ImportDialog(Dialog[None]):
         Binding("c", "stop", "Stop reading", show=False, id="import.stop"),
         Binding("i", "another", "Another file", show=False, id="import.another"),
         Binding("a", "insist", "Remove anyway", show=False, id="import.insist"),
-        Binding("down", "files", "Choose below", show=False),
+        Binding("down", "files", show=False),
+        Binding("f2,ctrl+s", "submit", "Import", key_display="F2", show=False),
     ]
 
     def box(self) -> ComposeResult:
@@ -57,6 +59,7 @@ class ImportDialog(Dialog[None]):
     async def _show_form(self) -> None:
         form, session = self.query_one(ImportForm), self.services.session
         self._progress.display, form.display = False, True
+        self.refresh_bindings()
         known = await session.read(all_audiences) if session is not None else []
         form.begin([audience.handle for audience in known])
 
@@ -81,6 +84,25 @@ class ImportDialog(Dialog[None]):
 
     # Actions.
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Only the keys of what is shown work: of the form, of reading, or of the result."""
+        job, is_over = self._job, self._job is not None and self._job.is_over
+        works = {
+            "submit": self._is_form,
+            "stop": not self._is_form and job is not None and not is_over,
+            "another": not self._is_form and is_over,
+            "errors": not self._is_form and self._progress.has_invalid,
+            "insist": not self._is_form and self._progress.can_insist,
+        }
+        is_ready = is_open(self) and bool(self.query(ImportForm))
+        if action in works and not (is_ready and works[action]):
+            return False
+        return super().check_action(action, parameters)
+
+    def action_submit(self) -> None:
+        """Read the files that are chosen."""
+        self.run_worker(self.query_one(ImportForm).submit())
+
     def on_button_pressed(self, event: Button.Pressed) -> None:
         match event.button.id:
             case "close" | "leave":
@@ -99,21 +121,18 @@ class ImportDialog(Dialog[None]):
 
     def action_stop(self) -> None:
         """Stop reading; what was read is kept."""
-        if not self._is_form and self._job is not None and not self._job.is_over:
+        if self._job is not None:
             self._job.cancel()
             self._progress.show()
 
     def action_insist(self) -> None:
-        if not self._is_form:
-            self.run_worker(self._progress.insist())
+        self.run_worker(self._progress.insist())
 
     def action_another(self) -> None:
         """Show the form again, once the import has ended."""
-        if not self._is_form and self._job is not None and self._job.is_over:
-            self.run_worker(self._show_form())
+        self.run_worker(self._show_form())
 
     def action_errors(self) -> None:
-        """Show the invalid events, if there are any."""
-        if not self._is_form and self._progress.has_invalid:
-            self.dismiss(None)
-            self.services.navigate(OpenErrors(invalid=True))
+        """Show the invalid events."""
+        self.dismiss(None)
+        self.services.navigate(OpenErrors(invalid=True))

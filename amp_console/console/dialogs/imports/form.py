@@ -72,7 +72,7 @@ class ImportForm(Vertical):
         yield Tick(WHOLE, id="whole")
         with Horizontal(classes="buttons"):
             yield Button(with_key("Cancel", "esc"), id="close", compact=True)
-            yield Button("Import", id="import", variant="primary", compact=True)
+            yield Button(with_key("Import", "F2"), id="import", variant="primary", compact=True)
 
     @property
     def _path(self) -> PathInput:
@@ -117,7 +117,8 @@ class ImportForm(Vertical):
 
     @on(Input.Submitted)
     @on(Button.Pressed, "#import")
-    async def _submit(self) -> None:
+    async def submit(self) -> None:
+        """Ask for the import of the files, or say what is missing."""
         found = await self._path.read_listing()
         key, whole = self.query_one("#key", Input), self.query_one("#whole", Tick)
         if not found.files:

@@ -83,6 +83,7 @@ class ImportPane(Vertical):
         self.query_one("#progress", Static).update(
             self._result(job) if job.is_over else self._progress(job)
         )
+        self.screen.refresh_bindings()
         if job.is_over:
             job.was_told = True
             if job.asks and not self._is_asking:

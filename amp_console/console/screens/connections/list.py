@@ -18,7 +18,7 @@ from amp_console.connections import (
     retry_forgotten,
 )
 from amp_console.console.background import aside
-from amp_console.console.dialogs.base import Confirm
+from amp_console.console.dialogs.base import Confirm, typeable
 from amp_console.console.dialogs.keyring import UntilQuit, ask_keyring
 from amp_console.console.failures import KNOWN
 from amp_console.console.routes import (
@@ -266,8 +266,7 @@ Read-only keeps everyone from sending or changing anything by accident."""
                 "",
             ],
             yes="Delete it",
-            typed=current.name,
-            is_danger=True,
+            typed=typeable(current.name, "delete"),
         )
         self.app.push_screen(question, partial(self._delete_if, current))
 

@@ -2,20 +2,18 @@
 
 import enum
 from collections.abc import Iterable, Sequence
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
 
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
-from textual.containers import Horizontal
-from textual.widgets import Button, Static
+from textual.widgets import Static
 
 from amp_console.connections.read_only import refusal
 from amp_console.console.background import aside
 from amp_console.console.context import Services
-from amp_console.console.dialogs.base import Dialog
+from amp_console.console.dialogs.base import Answer, Question
 from amp_console.console.failures import KNOWN
 from amp_console.console.routes import OpenPlan
-from amp_console.console.texts import lines, safe_text, with_key
+from amp_console.console.texts import lines, safe_text
 from amp_console.ledger.deliveries import Reason
 from amp_console.ledger.rejected import (
     RejectedFilter,
@@ -64,14 +62,8 @@ class RetryAnswer(enum.Enum):
     SYNC = "sync"
 
 
-class RetryDialog(Dialog[RetryAnswer | None]):
+class RetryDialog(Question[RetryAnswer | None]):
     """Asks before users become pending again; None: they stay rejected."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,n", "dismiss(None)", "No", show=False),
-        Binding("y", "answer('retry')", "Retry", show=False),
-        Binding("s", "answer('sync')", "Retry and plan a sync", show=False),
-    ]
 
     def __init__(self, summary: Retried) -> None:
         super().__init__()
@@ -82,31 +74,20 @@ class RetryDialog(Dialog[RetryAnswer | None]):
         """The question."""
         return f"Retry {plural(self._summary.many, 'user')}?"
 
-    def box(self) -> ComposeResult:
-        """What will happen, and the answers."""
+    def answers(self) -> Sequence[Answer]:
+        """Retry, or retry and plan a sync."""
+        return (
+            Answer("retry", "Retry", "y", "primary"),
+            Answer("sync", "Retry and plan a sync", "s"),
+        )
+
+    def text(self) -> ComposeResult:
+        """What will happen."""
         yield Static(lines(*(safe_text(item) for item in _consequences(self._summary))))
-        with Horizontal(classes="buttons"):
-            yield Button(with_key("Cancel", "n"), id="no", compact=True)
-            yield Button(with_key("Retry", "y"), id="retry", compact=True)
-            yield Button(
-                with_key("Retry and plan a sync", "s"), id="sync", variant="primary", compact=True
-            )
 
-    def on_mount(self) -> None:
-        """Focus the answer that does nothing."""
-        self.query_one("#no").focus()
-
-    def on_button_pressed(self, event: Button.Pressed) -> None:
+    def give(self, name: str) -> None:
         """Answer."""
-        if event.button.id == "no":
-            self.dismiss(None)
-        else:
-            self.action_answer(event.button.id or "")
-
-    def action_answer(self, name: str) -> None:
-        """Give one of the answers that the dialog offers."""
-        if self.query(f"#{name}"):
-            self.dismiss(RetryAnswer(name))
+        self.dismiss(None if name == self.LEAVE else RetryAnswer(name))
 
 
 def _consequences(summary: Retried) -> list[str]:

@@ -9,7 +9,7 @@ from textual.containers import Vertical, VerticalScroll
 from textual.widgets import Static
 
 from amp_console.connections import Connection
-from amp_console.console.dialogs.base import Confirm
+from amp_console.console.dialogs.base import Confirm, typeable
 from amp_console.console.jobs.runs import RunJob, SyncOperation
 from amp_console.console.routes import OpenRun, Replace
 from amp_console.console.screens.actions import Need
@@ -42,10 +42,10 @@ Add and Remove count users. A cohort that is made belongs to the owner shown, an
 through Amplitude's API. Requests are counted for the case that all goes well; trouble is waited
 out and retried.
 
-s, y or Enter sends it. Esc goes back with nothing sent."""
+y sends it, and so does Enter on an audience. Esc goes back with nothing sent."""
     CSS_PATH = "view.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("s,y", "send", "Send", key_display="s", id="plan.send"),
+        Binding("y,s", "send", "Send", key_display="y", id="plan.send"),
         Binding("w", "watch", "Watch the sync", id="plan.watch"),
     ]
 
@@ -124,10 +124,15 @@ s, y or Enter sends it. Esc goes back with nothing sent."""
 
     # Sending.
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Offer to watch a sync while there is one."""
+        sync = self.services.jobs.sync
+        if action == "watch" and (sync is None or sync.is_over):
+            return False
+        return super().check_action(action, parameters)
+
     def disabled_reason(self, action: str) -> str | None:
         """Why the plan can't be sent."""
-        if action == "watch" and self.services.jobs.sync is None:
-            return "No sync has run since the console was opened. For past runs press 3."
         if action != "send":
             return None
         if self._plan is None:
@@ -211,5 +216,5 @@ def _large_removal(large: list[AudiencePlan]) -> Confirm:
         "Remove most members?",
         [*rows, "", "If this is not what happened in Segment, check the events first."],
         yes=yes,
-        is_danger=True,
+        typed=typeable(only.cohort_name, "remove") if len(large) == 1 else "remove",
     )

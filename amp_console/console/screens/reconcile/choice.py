@@ -9,7 +9,14 @@ from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.widgets import Button, Static
 
-from amp_console.console.dialogs.base import DIALOG_SHEET, Confirm, Dialog, Sheets
+from amp_console.console.dialogs.base import (
+    DIALOG_SHEET,
+    Answer,
+    Confirm,
+    Question,
+    Sheets,
+    typeable,
+)
 from amp_console.console.texts import MUTED, safe_text, with_key
 from amp_console.ledger.comparisons import EXTRA, DifferenceKind
 from amp_console.ledger.repairs import RepairChoice
@@ -40,16 +47,11 @@ class RepairRequest(NamedTuple):
     verify: bool
 
 
-class ChoiceDialog(Dialog[RepairRequest | None]):
+class ChoiceDialog(Question[RepairRequest | None]):
     """Asks what to repair. Nothing is sent yet."""
 
     CSS_PATH: ClassVar[Sheets] = [DIALOG_SHEET, "choice.tcss"]
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("a", "choose('add')", "Add the missing", show=False),
-        Binding("r", "choose('remove')", "Remove the extra", show=False),
-        Binding("b", "choose('both')", "Both", show=False),
-        Binding("u", "choose('replace')", "Replace the content", show=False),
-        Binding("v", "verify", "Compare again afterwards", show=False),
         Binding("up", "app.focus_previous", show=False),
         Binding("down", "app.focus_next", show=False),
     ]
@@ -62,6 +64,21 @@ class ChoiceDialog(Dialog[RepairRequest | None]):
     @property
     def box_title(self) -> str:
         return f"Repair: {self._offer.title}"
+
+    def answers(self) -> Sequence[Answer]:
+        """The ways that concern anyone, all differences first."""
+        offer = self._offer
+        ways = [
+            (offer.add and offer.remove, Answer("both", "Both", "b")),
+            (offer.add, Answer("add", f"Add {offer.add:,} missing", "a")),
+            (offer.remove, Answer("remove", f"Remove {offer.remove:,} extra", "r")),
+            (
+                offer.can_replace,
+                Answer("replace", "Replace the whole content in one upload", "u"),
+            ),
+            (True, Answer("verify", self._proof(), "v")),
+        ]
+        return tuple(answer for is_offered, answer in ways if is_offered)
 
     def box(self) -> ComposeResult:
         offer = self._offer
@@ -76,52 +93,25 @@ class ChoiceDialog(Dialog[RepairRequest | None]):
             )
         yield Static(safe_text(says))
         with Vertical(id="ways"):
-            yield _way("add", f"Add {offer.add:,} missing", "a")
-            yield _way("remove", f"Remove {offer.remove:,} extra", "r")
-            yield _way("both", "Both", "b")
-            if offer.can_replace:
-                yield _way("replace", "Replace the whole content in one upload", "u")
-            yield Button(self._proof(), id="verify", compact=True)
+            for answer in self.answers():
+                yield self.button(answer)
         yield Static(safe_text((f"One more download each: {offer.quota}.", MUTED)))
         with Horizontal(classes="buttons"):
-            yield Button(with_key("Cancel", "esc"), id="no", compact=True)
+            yield self.button(self.leaving)
 
-    def on_mount(self) -> None:
-        """Focus the answer that does nothing; ways that concern no one can't be chosen."""
-        offer = self._offer
-        self.query_one("#add", Button).disabled = not offer.add
-        self.query_one("#remove", Button).disabled = not offer.remove
-        self.query_one("#both", Button).disabled = not (offer.add and offer.remove)
-        self.query_one("#no").focus()
-
-    def on_button_pressed(self, event: Button.Pressed) -> None:
-        if event.button.id == "no":
+    def give(self, name: str) -> None:
+        """Answer with a way, or switch the second comparison on or off."""
+        if name == self.LEAVE:
             self.dismiss(None)
-        elif event.button.id == "verify":
-            self.action_verify()
-        elif event.button.id:
-            self.action_choose(event.button.id)
+        elif name == "verify":
+            self._is_proven = not self._is_proven
+            self.query_one("#verify", Button).label = with_key(self._proof(), "v")
+        else:
+            choice = RepairChoice(add=name != "remove", remove=name != "add")
+            self.dismiss(RepairRequest(choice, name == "replace", self._is_proven))
 
-    def action_verify(self) -> None:
-        """Switch the second comparison on or off."""
-        self._is_proven = not self._is_proven
-        self.query_one("#verify", Button).label = self._proof()
-
-    def _proof(self) -> Content:
-        answer = "yes" if self._is_proven else "no"
-        return with_key(f"Compare again afterwards: {answer}", "v")
-
-    def action_choose(self, way: str) -> None:
-        """Choose a way, if it concerns anyone."""
-        found = self.query(f"#{way}")
-        if not found or found.first(Button).disabled:
-            return
-        choice = RepairChoice(add=way != "remove", remove=way != "add")
-        self.dismiss(RepairRequest(choice, way == "replace", self._is_proven))
-
-
-def _way(name: str, label: str, key: str) -> Button:
-    return Button(with_key(label, key), id=name, compact=True)
+    def _proof(self) -> str:
+        return f"Compare again afterwards: {'yes' if self._is_proven else 'no'}"
 
 
 def confirm(plans: Sequence[RepairPlan]) -> Confirm:
@@ -138,10 +128,12 @@ def confirm(plans: Sequence[RepairPlan]) -> Confirm:
     only = plans[0]
     verb = f"Send {plural(sum(plan.requests for plan in plans), 'request')}"
     title = f"Repair “{only.name}”?" if len(plans) == 1 else f"Repair {len(plans)} audiences?"
-    typed = large[0].cohort_name if len(large) == 1 else ("remove" if large else None)
+    typed = "remove" if large else None
     if foreign:
-        typed = foreign[0].list_name
-    return Confirm(title, rows, yes=verb, typed=typed, is_danger=bool(large or foreign))
+        typed = typeable(foreign[0].list_name, "repair")
+    elif len(large) == 1:
+        typed = typeable(large[0].cohort_name, "remove")
+    return Confirm(title, rows, yes=verb, typed=typed)
 
 
 def _says(plan: RepairPlan) -> list[str | Content]:
