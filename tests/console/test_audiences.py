@@ -308,29 +308,40 @@ async def test_a_crash_prints_where_but_no_values(harness: ConsoleHarness) -> No
 
 
 @pytest.mark.parametrize(
-    ("size", "where"),
-    [((80, 24), "nowhere"), ((120, 36), "below"), ((150, 40), "beside")],
+    ("size", "is_beside"),
+    [((80, 24), False), ((112, 30), False), ((120, 36), False), ((150, 40), True)],
 )
-async def test_the_detail_is_beside_the_list_below_it_or_comes_with_enter(
-    harness: ConsoleHarness, size: tuple[int, int], where: str
+async def test_the_detail_is_beside_the_list_or_below_a_short_one(
+    harness: ConsoleHarness, size: tuple[int, int], is_beside: bool
 ) -> None:
     connect_with_audiences(harness)
     async with harness.open(size=size) as pilot:
         await until_shown(pilot, "12", LAPSED)
         detail, panel = (pilot.app.screen.query_one(name) for name in ("#detail", "#audiences"))
-        if where == "beside":
+        if is_beside:
             await until(pilot, lambda: detail.region.x >= panel.region.right > 0)
-        elif where == "below":
-            await until(pilot, lambda: detail.region.y >= panel.region.bottom > 0)
-            assert detail.size.height > 2 * panel.size.height  # a short list leaves it the room
         else:
-            assert not detail.display
-            await pilot.press("enter")
-            await until_shown(pilot, "next        Press x")
-            assert not panel.display
-            await pilot.press("escape")
-            await until_shown(pilot, FRESH)
-            assert panel.display
+            await until(pilot, lambda: detail.region.y >= panel.region.bottom > 0)
+            assert panel.size.height < 10 < detail.size.height
+        await until_shown(pilot, "next        Press x", "lag  ", "last error")
+
+
+async def test_a_long_list_has_all_the_room_of_a_small_window_until_its_detail_is_entered(
+    harness: ConsoleHarness,
+) -> None:
+    connection = harness.connect()
+    with harness.workspace(connection) as workspace:
+        workspace.read(event("u", True, audience=f"audience_{n:03}") for n in range(12))
+    async with harness.open(size=(80, 24)) as pilot:
+        await until_shown(pilot, "audience_000", "audience_011")
+        detail, panel = (pilot.app.screen.query_one(name) for name in ("#detail", "#audiences"))
+        assert not detail.display
+        await pilot.press("enter")
+        await until_shown(pilot, "next        Press s")
+        assert not panel.display
+        await pilot.press("escape")
+        await until_shown(pilot, "audience_011")
+        assert panel.display
 
 
 async def test_five_hundred_audiences_are_a_list_like_any_other(harness: ConsoleHarness) -> None:

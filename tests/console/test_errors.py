@@ -22,6 +22,7 @@ from tests.console.harness import (
     until,
     until_gone,
     until_notified,
+    until_picture,
     until_shown,
 )
 from tests.console.sample_audiences import (
@@ -181,6 +182,21 @@ async def test_invalid_events_are_listed_with_file_and_line(harness: ConsoleHarn
         await until_shown(pilot, "0 events")
         await pilot.press("escape", "escape")
         await until_shown(pilot, "All reasons")
+
+
+async def test_a_narrow_list_of_invalid_events_shows_the_names_of_files_and_the_lines_whole(
+    harness: ConsoleHarness, tmp_path: Path
+) -> None:
+    file = tmp_path / "2026-05-03-web-events.ndjson"
+    file.write_text("{\n")
+    connect_with_audiences(harness, lambda workspace: workspace.read_file(file))
+    async with harness.open(size=(80, 24)) as pilot:
+        await until_shown(pilot, GHOSTS)
+        await pilot.press("2")
+        await until_shown(pilot, "All reasons")
+        await pilot.press("v")
+        where = "2026-05-03-web-events.ndjson, line 1"
+        await until_picture(pilot, lambda shown: shown.count(where) == 2)  # in list and detail
 
 
 async def test_a_filter_looks_for_part_of_the_identifier(harness: ConsoleHarness) -> None:

@@ -11,16 +11,18 @@ from textual.widget import Widget
 BESIDE, BELOW = 140, 110
 """The columns from which the detail is beside its list, and below it."""
 BELOW_LINES = 28
-"""The lines from which both fit below each other."""
+"""The lines from which both fit below each other, each with half of them."""
+LIST_FRAME = 4
+"""Lines of a list besides its rows: borders, header, filter."""
 
 
 class Split(Container):
     """A list and its detail.
 
-    From `BESIDE` columns the detail is beside the list, from `BELOW` columns below it. With less
-    room it takes the list's place once it is entered. `-all` is set while one of them has all the
-    room. `enter` moves the focus to the detail and `leave` moves it back to where it was; neither
-    changes anything else of the list.
+    From `BESIDE` columns the detail is beside the list, from `BELOW` columns below it. In any width
+    it is below a list that leaves it enough lines. With less room it takes the list's place once
+    it is entered. `-all` is set while one of them has all the room. `enter` moves the focus to the
+    detail and `leave` moves it back to where it was; neither changes anything else of the list.
     """
 
     @dataclass
@@ -42,13 +44,20 @@ class Split(Container):
         detail: Widget,
         *,
         stacks: bool = False,
+        detail_lines: int = 8,
         id: str | None = None,  # noqa: A002  # Textual's word
     ) -> None:
-        """`stacks` shows the detail below the list however little room there is."""
+        """`stacks` shows the detail below the list however little room there is.
+
+        `detail_lines` are those that make the detail worth showing below a short list.
+        """
         super().__init__(main.add_class("split--list"), detail.add_class("split--detail"), id=id)
         self._main = main
         self._detail = detail
         self._stacks = stacks
+        self._detail_lines = detail_lines
+        self._rows: int | None = None
+        self._list_lines: int | None = None
         self._has_detail = False
         self._came_from: Widget | None = None
 
@@ -79,6 +88,13 @@ class Split(Container):
                 self.leave()
             self._arrange()
 
+    def fit_rows(self, rows: int) -> None:
+        """Let a list of so many rows take no more lines than it needs."""
+        if rows != self._rows:
+            self._rows = rows
+            if self.is_mounted:
+                self._fit(self.size)
+
     def enter(self) -> None:
         """Move the focus to the detail, and show it if it was not shown."""
         if not self._has_detail or self.is_entered:
@@ -102,18 +118,20 @@ class Split(Container):
         self._arrange()
         return True
 
-    def on_mount(self) -> None:
-        self._fit(self.screen.size)
-
     def on_resize(self, event: events.Resize) -> None:
         self._fit(event.size)
 
     def _fit(self, size: Size) -> None:
         """Arrange both for so much room."""
         width, height = size
-        is_beside = width >= BESIDE
+        is_beside, has_halves = width >= BESIDE, width >= BELOW and height >= BELOW_LINES
+        lines = height if self._rows is None else self._rows + LIST_FRAME
+        is_below = not is_beside and (has_halves or height - lines >= self._detail_lines)
         self.set_class(is_beside, "-beside")
-        self.set_class(not is_beside and width >= BELOW and height >= BELOW_LINES, "-below")
+        self.set_class(is_below, "-below")
+        self._list_lines = None
+        if is_below and self._rows is not None:
+            self._list_lines = min(lines, height // 2) if has_halves else lines
         self._arrange()
 
     def _arrange(self) -> None:
@@ -122,6 +140,7 @@ class Split(Container):
         if self._detail.display and not was_shown:
             self.post_message(self.Widened(self))
         self._main.display = not (is_entered and self.is_alone)
+        self._main.styles.height = self._list_lines if self._detail.display else None
         self.set_class(not self._detail.display, "-all")
 
 

@@ -119,9 +119,10 @@ def test_a_narrowing_column_gives_up_its_later_parts_before_columns_of_a_lower_r
          "/srv/segme…/newsletter-2026-11-25.ndjson"),
         ("/srv/logs/one/two/three/four.ndjson", 24, "/srv/…/three/four.ndjson"),
         ("/srv/" + "n" * 50 + "-1.gz", 20, "/sr…" + "n" * 11 + "-1.gz"),
+        ("/srv/production/segment-logs", 14, "…/segment-logs"),
     ],
 )  # fmt: skip
-def test_a_path_is_cut_in_the_middle(path: str, width: int, shown: str) -> None:
+def test_a_path_is_cut_in_the_middle_or_where_it_begins(path: str, width: int, shown: str) -> None:
     text = fitted_text(path, width, False, is_path=True)
     assert text.rstrip() == shown
     assert cell_len(text) == width

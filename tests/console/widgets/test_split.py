@@ -71,6 +71,29 @@ async def test_with_less_room_the_detail_takes_the_place_of_its_list_once_it_is_
         assert not app.split.leave()
 
 
+async def test_in_any_width_the_detail_is_below_a_list_that_leaves_it_enough_lines() -> None:
+    app = Sheet()
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.split.fit_rows(6)
+        await pilot.pause()
+        assert app.shown() == ["list", "detail"]
+        assert places(pilot) == ((0, 0), (0, 10))
+        assert not app.split.is_alone
+        app.split.fit_rows(13)
+        await pilot.pause()
+        assert app.shown() == ["list"]
+        assert app.query_one("#list").region.height == 24
+
+
+async def test_with_much_room_a_long_list_leaves_half_of_it_to_the_detail() -> None:
+    app = Sheet()
+    async with app.run_test(size=(120, 36)) as pilot:
+        for rows, below in ((5, 9), (200, 18)):
+            app.split.fit_rows(rows)
+            await pilot.pause()
+            assert places(pilot) == ((0, 0), (0, below))
+
+
 async def test_a_window_that_narrows_keeps_what_has_the_focus() -> None:
     app = Sheet()
     async with app.run_test(size=(140, 40)) as pilot:

@@ -114,11 +114,11 @@ def lay_out(services: Services, detail: Detail, room: int) -> Content:
         words = uncertain_text(target.left.uncertain, target.left.certain_at)
         rows.append(("not certain", safe_text((words, WARN), max_length=400)))
     rows += [
+        ("lag", _lag(services, target)),
+        ("last error", _error(services, trend.error)),
         ("members", _members(services, target, trend.days)),
         *_days(services, target, trend.days),
         *_moves(services, trend.hour),
-        ("lag", _lag(services, target)),
-        ("last error", _error(services, trend.error)),
     ]
     last_run_at = target.audience.last_run_at
     rows += [

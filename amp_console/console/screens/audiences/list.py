@@ -33,7 +33,7 @@ from amp_console.console.screens.footer import Labelled, UsefulActions
 from amp_console.console.texts import safe_text
 from amp_console.console.widgets.filter_bar import FilterBar
 from amp_console.console.widgets.grid import Grid, RowsState
-from amp_console.console.widgets.split import BELOW, BELOW_LINES, BESIDE, Split
+from amp_console.console.widgets.split import BESIDE, Split
 from amp_console.ledger.audiences import AudienceNotFound, find_audience
 from amp_console.sync.queries.status import AudienceSummary
 
@@ -48,7 +48,6 @@ NO_CONNECTION = """\
 No Amplitude project is connected.
 
 Press 5, then n, to connect one."""
-LIST_FRAME = 4  # lines of the list besides its rows: borders, header, filter
 
 
 class AudiencesScreen(BaseScreen):
@@ -139,6 +138,9 @@ What needs attention comes first. Press v to save filter, order and columns as a
     def _show(self, found: list[AudienceSummary]) -> None:
         self._known = {item.audience.id: item for item in found}
         self._layout_of_list.show([audience_row(self.services, item) for item in found])
+        split = self.query_one(Split)
+        split.fit_rows(len(found))
+        split.has_detail = bool(found)
         self.on_resize()
         # At once, or list and detail would show two numbers of the same users.
         detail = self.query_one(AudienceDetail)
@@ -146,14 +148,10 @@ What needs attention comes first. Press v to save filter, order and columns as a
         detail.reload()
 
     def on_resize(self) -> None:
-        """Give a short list above its detail the lines it needs; say what fits into its title."""
+        """Say what fits into the title of the list."""
         found, panel = list(self._known.values()), self.query_one("#audiences")
-        size, split = self.size, self.query_one(Split)
-        split.has_detail = bool(found)
-        is_below = BELOW <= size.width < BESIDE and bool(found)
-        lines = min(len(found) + LIST_FRAME, size.height // 2)
-        panel.styles.height = lines if is_below and size.height >= BELOW_LINES else "1fr"
-        room = (size.width * 3 // 5 if size.width >= BESIDE else size.width) - 8
+        width = self.size.width
+        room = (width * 3 // 5 if width >= BESIDE else width) - 8
         panel.border_title = title(self.services, found, room) if found else "Audiences"
         used = self.services.views.used
         panel.border_subtitle = safe_text(f"view: {used}", max_length=40) if used else ""

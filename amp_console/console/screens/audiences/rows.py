@@ -16,11 +16,11 @@ COLUMNS = (
     Column("Audience", 18, flex=3),
     Column("Cohort", 14, flex=3, rank=2),
     Column("ID type", 12, rank=4),
-    Column("Members", 9, right=True, rank=1),
+    Column("Members", 8, right=True, rank=1),
     Column("Pending", 9, right=True),
     Column("Rejected", 8, right=True),
     Column("Status", 14, narrows=3),
-    Column("Last run", 12, rank=3),
+    Column("Last run", 10, rank=3),
 )
 STATUS = 6
 """The column that is sorted by at first: what needs attention comes first."""

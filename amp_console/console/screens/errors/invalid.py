@@ -69,7 +69,9 @@ class InvalidEvents(Container):
     def _show_reason(self) -> None:
         """Show the reason under the cursor with some of its events, and what to do about it."""
         group = self._groups.get(self.query_one(Grid).key)
-        self.query_one(Split).has_detail = group is not None
+        split = self.query_one(Split)
+        split.fit_rows(len(self._groups))
+        split.has_detail = group is not None
         if group is not None:
             self.query_one("#reason").border_title = plural(group.count, "invalid event")
             self.query_one("#reason-text", Static).update(_reason_text(group))

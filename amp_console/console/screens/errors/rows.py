@@ -31,9 +31,9 @@ OF_ALL_GROUPS = (
     Column("Rejected", 12, rank=2),
 )
 EVENT_COLUMNS = (
-    Column("Reason", 34, flex=3),
-    Column("Events", 9, right=True),
-    Column("First one", 20, flex=2),
+    Column("Reason", 24, flex=3),
+    Column("Events", 6, right=True),
+    Column("First one", 31, flex=2),
 )
 ALL = "all"
 """The key of the row for all groups together."""
@@ -88,13 +88,16 @@ def user_row(user: RejectedUser, glyphs: Glyphs, now: int, *, of_all: bool) -> R
 
 def invalid_row(group: InvalidGroup) -> Row:
     """Events that are invalid for one reason, and where the first one is."""
-    first = where(group.samples[0]) if group.samples else ""
+    first = _line_of_file(group.samples[0]) if group.samples else ""
     count = Cell(f"{group.count:,}", "bad")
     return Row(group.reason, (Cell(group.reason), count, Cell(first, is_path=True)))
 
 
 def where(event: InvalidEvent) -> str:
     """Where an event is; of a long path the file's name comes first, which says most."""
-    path = PurePath(event.source)
-    line = f", line {event.line:,}" if event.line else ""
-    return f"{path.name}{line}" + ("" if str(path.parent) == "." else f"  {path.parent}")
+    folder = str(PurePath(event.source).parent)
+    return _line_of_file(event) + ("" if folder == "." else f"  {folder}")
+
+
+def _line_of_file(event: InvalidEvent) -> str:
+    return PurePath(event.source).name + (f", line {event.line:,}" if event.line else "")

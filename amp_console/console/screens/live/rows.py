@@ -34,7 +34,7 @@ AUDIENCES = (
     Column("Rejected", 8, right=True, rank=2),
     Column("Requests", 8, right=True, rank=6),
     Column("Moves, 15 min", SHOWN_MINUTES, rank=5),
-    Column("", 22, flex=1),
+    Column("", 23, flex=1),
 )
 OTHERS = (
     Column("Run", 5, right=True),
@@ -47,13 +47,13 @@ OTHERS = (
     Column("", 22, flex=1),
 )
 SOURCES = (
-    Column("Source", 18, flex=1),
-    Column("Read", 9, right=True),
-    Column("Size", 9, right=True, rank=4),
-    Column("Events", 9, right=True, rank=3),
-    Column("/s", 7, right=True, rank=2),
+    Column("Source", 24, flex=1),
+    Column("Read", 7, right=True),
+    Column("Size", 7, right=True, rank=4),
+    Column("Events", 7, right=True, rank=3),
+    Column("/s", 5, right=True, rank=2),
     Column("Last event", 10, right=True, rank=1),
-    Column("", 12, flex=2),
+    Column("", 9, flex=2),
 )
 CHANGES = (
     Column("Time", 8),

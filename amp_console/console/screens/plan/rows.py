@@ -13,13 +13,13 @@ from amp_console.sync.delivery.plan import AudiencePlan, Plan, again_text
 from amp_console.text import plural
 
 COLUMNS = (
-    Column("Audience", 14, flex=3),
-    Column("Cohort", 14, flex=3, rank=1),
+    Column("Audience", 15, flex=3),
+    Column("Cohort", 15, flex=3, rank=1),
     Column("ID type", 12, rank=4),
-    Column("Add", 9, right=True),
-    Column("Remove", 9, right=True),
+    Column("Add", 8, right=True),
+    Column("Remove", 8, right=True),
     Column("Requests", 8, right=True, rank=2),
-    Column("Owner", 12, flex=1, rank=3),
+    Column("Owner", 16, flex=1, rank=3),
     Column("What happens", 19),
 )
 

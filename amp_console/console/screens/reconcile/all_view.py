@@ -119,11 +119,13 @@ Enter opens one audience, with everyone who differs."""
     def _show_one(self) -> None:
         """Show the comparison of the audience under the cursor, where there is room for it."""
         known = self._known.get(self.query_one("#list", Grid).key)
-        self.query_one(Split).has_detail = known is not None
+        split = self.query_one(Split)
+        split.fit_rows(len(self._known))
+        split.has_detail = known is not None
         if known is not None:
             panel, services = self.query_one("#one"), self.services
             panel.border_title = safe_text(known.audience.name, max_length=60)
-            width = max(10, panel.size.width - 6)
+            width = max(10, panel.scrollable_content_region.width)
             note = self._work.note_of(known.audience.id) if self._work is not None else ""
             text = closer(known, note, services.glyphs, services.clock.age_now, width)
             self.query_one("#closer", Static).update(text)

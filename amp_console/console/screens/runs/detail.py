@@ -26,6 +26,8 @@ from amp_console.sync.queries.errors_export import write_errors_csv
 
 EVERYONE = 1 << 62  # as a limit
 ROOMY = 110  # columns from which requests and rejected users are side by side
+LEAST_LINES = 8  # of the progress of a run with one audience
+REQUEST_LINES = 14  # from which some requests fit below it
 
 
 class RunDetail(Vertical):
@@ -56,6 +58,7 @@ class RunDetail(Vertical):
     RunDetail #requests { width: 3fr; }
     RunDetail #rejected { width: 2fr; }
     RunDetail.-narrow #headline, RunDetail.-narrow #funnel { margin: 0; }
+    RunDetail.-short #below { display: none; }
     RunDetail.-stacked #below { layout: vertical; }
     RunDetail.-stacked #requests { width: 1fr; height: 2fr; }
     RunDetail.-stacked #rejected { width: 1fr; height: 1fr; }
@@ -77,6 +80,7 @@ class RunDetail(Vertical):
         width, height = self.size
         self.set_class(width < ROOMY or height < 24, "-narrow")
         self.set_class(width < ROOMY and height > 30, "-stacked")
+        self.set_class(height < REQUEST_LINES, "-short")
         self.query_one(ProgressPanel).fit_into(height)
 
     def show(self, view: RunView) -> None:

@@ -14,7 +14,7 @@ from amp_console.console.routes import MainScreen, OpenErrors, OpenReplay, OpenR
 from amp_console.console.run_view import OUTCOME_TONES
 from amp_console.console.screens.actions import Need
 from amp_console.console.screens.base import BaseScreen
-from amp_console.console.screens.runs.detail import RunDetail, read_run
+from amp_console.console.screens.runs.detail import LEAST_LINES, RunDetail, read_run
 from amp_console.console.screens.runs.rows import sign
 from amp_console.console.texts import safe_text
 from amp_console.console.widgets.filter_bar import FilterBar
@@ -93,7 +93,7 @@ plays a finished one back from its log, which sends nothing."""
         )
         panel = Container(FilterBar(), grid, id="runs", classes="panel")
         panel.border_title = "Runs"
-        yield Split(panel, RunDetail(id="run"))
+        yield Split(panel, RunDetail(id="run"), detail_lines=LEAST_LINES)
 
     async def load(self) -> None:
         """Read the history, and the run under the cursor."""
@@ -103,7 +103,9 @@ plays a finished one back from its log, which sends nothing."""
         self.query_one("#runs").border_subtitle = safe_text(
             plural(len(found), "run") if found else ""
         )
-        self.query_one(Split).has_detail = bool(found)
+        split = self.query_one(Split)
+        split.fit_rows(len(found))
+        split.has_detail = bool(found)
         await self._load_detail()
 
     async def _load_detail(self) -> None:

@@ -12,6 +12,7 @@ from amp_console.text import clean
 GAP = 2  # columns between two cells
 LEAD = 2  # columns before the first cell: the cursor and the mark
 MAX_LENGTH = 300  # characters of a cell; no screen is wider
+SHOWS_BEGIN = 16  # columns from which a path that is cut shows where it begins
 MAX_NAME = 40  # columns that a name gets before the others have theirs
 LETTERS = "abcdefghijklmnpqrstuvwxyz0123456789"
 """What columns are chosen by; o is the key that asks for one."""
@@ -219,9 +220,13 @@ def fitted_text(text: str, width: int, right: bool, more: str = "…", is_path: 
 
 
 def _cut_in_the_middle(text: str, width: int, more: str) -> str:
-    """Cut a path so that its last folders and the name of its file stay, and where it begins."""
+    """Cut a path so that its last folders and the name of its file stay.
+
+    Where it begins stays, too, unless there is too little room to recognize either.
+    """
     shown = clean(text, 10 * MAX_LENGTH)
-    most = width - 1 - max(2, width // 6)  # what the end may take
+    begin = max(2, width // 6) if width >= SHOWS_BEGIN else 0
+    most = width - 1 - begin  # what the end may take
     end = shown[-most:]
     while cell_len(end) > most:
         end = end[1:]
