@@ -1,6 +1,6 @@
 """The lines around every screen: where one is on top, what has just happened above the footer."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING
 
 from textual.content import Content
@@ -15,10 +15,15 @@ if TYPE_CHECKING:
     from amp_console.console.jobs.runs import SyncJob
 
 MAX_NAME = 20  # characters of another connection's name
+HIDDEN_FIRST = ("downloads", "app", "keys", "where")
+"""What the top line does without, in this order, where all does not fit."""
 
 
 class TopBar(Widget):
-    """Connection, region and App ID on the left; read-only, work under way and keys right."""
+    """Connection, region and App ID on the left; read-only, work under way and keys right.
+
+    What becomes known late is the leftmost on the right side, where it moves nothing.
+    """
 
     DEFAULT_CSS = """
     TopBar {
@@ -38,17 +43,25 @@ class TopBar(Widget):
 
     def render(self) -> Content:
         """Draw the line, the right side as far right as it goes."""
-        services = services_of(self)
-        left, right = _left(services), _right(services)
-        room = self.size.width - left.cell_length - right.cell_length
+        hidden: tuple[str, ...] = ()
+        left, right, room = self._sides(hidden)
+        while room < 1 and len(hidden) < len(HIDDEN_FIRST):
+            hidden = HIDDEN_FIRST[: len(hidden) + 1]
+            left, right, room = self._sides(hidden)
         if room < 1:
             return left.truncate(max(0, self.size.width - right.cell_length - 1), ellipsis=True) + (
                 Content(" ") + right
             )
         return left + Content(" " * room) + right
 
+    def _sides(self, hidden: Collection[str]) -> tuple[Content, Content, int]:
+        """Both sides without what is hidden, and the columns left between them."""
+        services = services_of(self)
+        left, right = _left(services, hidden), _right(services, hidden)
+        return left, right, self.size.width - left.cell_length - right.cell_length
 
-def _left(services: Services) -> Content:
+
+def _left(services: Services, hidden: Collection[str]) -> Content:
     name: Part = ("amp-console", f"{STRONG} {ACCENT}")
     if services.session is None:
         return safe_text(name)
@@ -56,19 +69,20 @@ def _left(services: Services) -> Content:
     where = known.base_url or known.region.label
     if services.environment.demo is not None:
         where = "simulated Amplitude"
-    return safe_text(
-        name,
-        "  ",
-        (known.name, STRONG),
-        (f"{dot}{where}{dot}app {known.app_id}", MUTED),
-        max_length=60,
-    )
+    parts: list[Part] = [name, "  ", (known.name, STRONG)]
+    if "where" not in hidden:
+        parts.append((f"{dot}{where}", MUTED))
+    if "app" not in hidden:
+        parts.append((f"{dot}app {known.app_id}", MUTED))
+    return safe_text(*parts, max_length=60)
 
 
-def _right(services: Services) -> Content:
+def _right(services: Services, hidden: Collection[str]) -> Content:
     parts: list[Part] = []
     if services.session is None:
         return safe_text("")
+    if (quota := services.figures.quota) is not None and "downloads" not in hidden:
+        parts += [(f"downloads {quota.used:,}/{quota.limit:,}", MUTED), "  "]
     if (stage := services.environment.demo) is not None:
         trouble = [item.label.partition(":")[0] for item in stage.troubles() if item.is_on]
         if trouble:
@@ -81,12 +95,8 @@ def _right(services: Services) -> Content:
             parts += [(f"{name} {services.glyphs.live} {work}", ACCENT), "  "]
     for work in _under_way(services):
         parts += [(f"{services.glyphs.live} {work}", ACCENT), "  "]
-    if services.figures.quota is not None:
-        parts += [
-            (f"downloads {services.figures.quota.used:,}/{services.figures.quota.limit:,}", MUTED),
-            "  ",
-        ]
-    parts.append((f"keys: {services.sessions.keys_note}", MUTED))
+    if "keys" not in hidden:
+        parts.append((f"keys: {services.sessions.keys_note}", MUTED))
     return safe_text(*parts)
 
 
@@ -107,7 +117,7 @@ def _progress(sync: "SyncJob") -> str:
     now = sync.snapshot
     if now is None:
         return "starting"
-    share = f"{100 * now.done // now.total}%" if now.total else ""
+    share = f"{100 * now.done // now.total:2}%" if now.total else ""
     state = "paused" if sync.stop.is_paused else "sync"
     return f"{state} {share}".rstrip()
 

@@ -48,6 +48,8 @@ SHORTENED_FIRST = (
     MainScreen.ERRORS,
 )
 """In this order words are shortened where the line has too little room; numbers never are."""
+RESERVED = {MainScreen.AUDIENCES: 2, MainScreen.ERRORS: 3, MainScreen.LIVE: 1}
+"""Columns kept free for counts, so that no word moves when they are read; more make more room."""
 CURRENT = f"{STRONG} {ACCENT} on $primary 30%"
 
 
@@ -115,12 +117,12 @@ class PlaceBar(LinkBar):
         ]
 
     def _text(self, services: Services, screen: MainScreen, key: str, name: str) -> Content:
-        count = _count(services, screen)
+        count = _count(services, screen).ljust(RESERVED.get(screen, 0))
+        words = " ".join(filter(None, (key, name, count)))
         if screen is self._current:
-            words = " ".join(filter(None, (key, name, count)))
             return safe_text((f"{services.glyphs.cursor}{words} ", CURRENT))
         if is_unavailable(services, screen):
-            return safe_text((f" {key} {name} ", MUTED))
+            return safe_text((f" {words} ", MUTED))
         tone = {MainScreen.AUDIENCES: MUTED, MainScreen.ERRORS: BAD}.get(screen, ACCENT)
         parts: list[Part] = [" ", (key, f"{STRONG} {ACCENT}"), f" {name} "]
         if count:

@@ -187,7 +187,7 @@ async def test_invalid_events_are_listed_with_file_and_line(harness: ConsoleHarn
 async def test_a_narrow_list_of_invalid_events_shows_the_names_of_files_and_the_lines_whole(
     harness: ConsoleHarness, tmp_path: Path
 ) -> None:
-    file = tmp_path / "2026-05-03-web-events.ndjson"
+    file = tmp_path / "08-webhook-batch.ndjson"
     file.write_text("{\n")
     connect_with_audiences(harness, lambda workspace: workspace.read_file(file))
     async with harness.open(size=(80, 24)) as pilot:
@@ -195,7 +195,7 @@ async def test_a_narrow_list_of_invalid_events_shows_the_names_of_files_and_the_
         await pilot.press("2")
         await until_shown(pilot, "All reasons")
         await pilot.press("v")
-        where = "2026-05-03-web-events.ndjson, line 1"
+        where = "08-webhook-batch.ndjson, line 1"
         await until_picture(pilot, lambda shown: shown.count(where) == 2)  # in list and detail
 
 

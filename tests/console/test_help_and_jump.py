@@ -9,7 +9,15 @@ from amp_console.console.dialogs.help import HelpRow, HelpScreen, HelpSection, i
 from amp_console.console.dialogs.imports.dialog import ImportDialog
 from amp_console.console.dialogs.jump import JumpOverlay
 from amp_console.console.screens.audiences.list import AudiencesScreen
-from tests.console.harness import ConsoleHarness, console, until, until_on, until_shown
+from tests.console.harness import (
+    ConsoleHarness,
+    console,
+    picture,
+    until,
+    until_gone,
+    until_on,
+    until_shown,
+)
 from tests.console.sample_audiences import GHOSTS, broken_events, connect_with_audiences
 from tests.console.test_footers import walk
 
@@ -51,6 +59,19 @@ async def test_all_keys_of_every_screen_that_work_are_seen_at_once_and_once_only
             await until(pilot, lambda: not isinstance(pilot.app.screen, HelpScreen))
 
 
+async def test_help_says_that_there_is_more_below_until_it_is_read(
+    harness: ConsoleHarness,
+) -> None:
+    connect_with_audiences(harness)
+    async with harness.open(size=(80, 24)) as pilot:
+        await until_shown(pilot, GHOSTS)
+        await pilot.press("question_mark")
+        await until_shown(pilot, "more below: ↓ Esc closes")
+        await pilot.press("pagedown", "pagedown", "pagedown")
+        await until_gone(pilot, "more below")
+        await until_shown(pilot, "Press v to save filter", "Esc closes")
+
+
 async def test_a_letter_leads_to_a_place_and_escape_leaves(harness: ConsoleHarness) -> None:
     connect_with_audiences(harness)
     async with harness.open(size=(80, 24)) as pilot:
@@ -72,6 +93,26 @@ async def test_a_letter_leads_to_a_place_and_escape_leaves(harness: ConsoleHarne
         )
         await pilot.press(letters[runs.offset])
         await until_shown(pilot, "▸3 Runs", "run")
+
+
+async def test_no_letter_covers_what_it_labels(harness: ConsoleHarness) -> None:
+    connect_with_audiences(harness)
+    async with harness.open() as pilot:
+        await until_shown(pilot, GHOSTS)
+        for key in ("", "i"):
+            if key:
+                await pilot.press(key)
+                await until_on(pilot, ImportDialog)
+                await until_shown(pilot, "This CSV download is complete")
+            before = picture(pilot).splitlines()
+            await pilot.press("ctrl+o")
+            await until_on(pilot, JumpOverlay)
+            labels = list(pilot.app.screen.query(".jump-letter"))
+            await until(pilot, lambda: all(label.region.width == 1 for label in labels))  # noqa: B023
+            covered = {before[label.region.y].ljust(120)[label.region.x] for label in labels}
+            assert covered <= set(" ▸│╭─")
+            await pilot.press("escape")
+            await until(pilot, lambda: not isinstance(pilot.app.screen, JumpOverlay))
 
 
 async def test_in_a_dialog_a_letter_leads_to_a_field_and_presses_a_button(

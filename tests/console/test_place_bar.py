@@ -52,7 +52,7 @@ async def click(pilot: Pilot[None], bar: type[LinkBar], name: str) -> None:
 async def test_counts_are_those_that_the_places_show(harness: ConsoleHarness) -> None:
     connect_with_audiences(harness, broken_events)
     async with harness.open(size=(80, 24)) as pilot:
-        await until_shown(pilot, SHOPPERS, "▸1 Audiences 4  2 Errors 2  3 Runs  4 Live ")
+        await until_shown(pilot, SHOPPERS, "▸1 Audiences 4   2 Errors 2    3 Runs  4 Live ")
         assert len(pilot.app.screen.query_one("#list", Grid).rows) == 4
         await pilot.press("2")
         await until_shown(pilot, "▸2 Errors 2 ", "2 users")
@@ -128,6 +128,19 @@ async def test_words_are_shortened_and_numbers_never(
         routes: list[Route] = host.routes
         await pilot.click(offset=(2, 1))
         await until(pilot, lambda: routes == [Visit(MainScreen.AUDIENCES)])
+
+
+@pytest.mark.parametrize("width", [80, 120])
+async def test_no_place_moves_when_its_counts_are_read(tmp_path: Path, width: int) -> None:
+    async with hosted(tmp_path, BaseScreen, (width, 24)) as (host, pilot):
+        await until_shown(pilot, "1 Audiences 0")
+        bar, columns = host.screen.query_one(PlaceBar), []
+        for counts in (None, PlaceCounts(6, 0, False), PlaceCounts(40, 130, True)):
+            host.services.place_counts.counts = counts
+            bar.show()
+            columns.append([region.x for _, region in bar.links()])
+        assert columns[0] == columns[1] == columns[2]
+        assert next(region for link, region in bar.links() if link.name == "person").right <= width
 
 
 def test_every_screen_is_marked_as_the_place_it_belongs_to() -> None:

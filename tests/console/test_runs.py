@@ -32,7 +32,7 @@ async def test_runs_are_listed_with_what_they_did(
     async with harness.open(size=size) as pilot:
         await until(pilot, lambda: services(pilot).session)
         await pilot.press("3")
-        await until_shown(pilot, "▲ partial", "◐ users pending", "2 runs", "events read")
+        await until_shown(pilot, "▲ partial", "◐ users pending", "2 runs", "· run 2")
         if size[0] > 80:
             await until_shown(pilot, "Reason", "1 rejected", "1 pending: ")
 

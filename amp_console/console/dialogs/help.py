@@ -78,14 +78,16 @@ class HelpScreen(ModalScreen[None]):
         """One box of text."""
         with VerticalScroll(id="help") as box:
             box.border_title = f"Help · {self._name}"
-            box.border_subtitle = "Esc closes"
             yield Static(id="keys")
             about = [safe_text(row, max_length=900) for row in _paragraphs(self._about)]
             yield Static(lines(*about), id="about")
         yield KeyFooter(lambda: CLOSING, self.run_action)
 
     def on_mount(self) -> None:
-        """Lay the keys out for this width."""
+        """Lay the keys out for this width, and say whether there is more below."""
+        box = self.query_one("#help")
+        for name in ("scroll_y", "virtual_size"):
+            self.watch(box, name, self._show_more)
         self.on_resize()
 
     def on_resize(self) -> None:
@@ -93,6 +95,11 @@ class HelpScreen(ModalScreen[None]):
         width = int(min(self.app.size.width * 0.96, MAX_WIDTH)) - BORDER
         for keys in self.query("#keys").results(Static):
             keys.update(in_columns(self.sections, width))
+
+    def _show_more(self) -> None:
+        box, arrow = self.query_one("#help"), services_of(self).glyphs.down
+        more = f"more below: {arrow} " if box.scroll_offset.y < box.max_scroll_y else ""
+        box.border_subtitle = f"{more}Esc closes"
 
     def action_scroll(self, by: int) -> None:
         """Scroll by some lines."""

@@ -6,7 +6,7 @@ from typing import ClassVar, NamedTuple
 from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.geometry import Region
+from textual.geometry import Offset, Region
 from textual.screen import ModalScreen, Screen
 from textual.widget import Widget
 from textual.widgets import Button, Static
@@ -20,9 +20,10 @@ LETTERS = "asdfghjklqwertyuiopzxcvbnm"
 
 
 class JumpTarget(NamedTuple):
-    """Where a letter is shown, and what pressing it does."""
+    """Where a target and its letter are, and what pressing the letter does."""
 
     region: Region
+    letter_at: Offset
     go: Callable[[], object]
 
 
@@ -34,7 +35,6 @@ class JumpOverlay(ModalScreen[JumpTarget]):
         position: absolute;
         width: auto;
         height: 1;
-        padding: 0 1;
         background: $warning;
         color: auto 95%;
         text-style: bold reverse;
@@ -51,7 +51,7 @@ class JumpOverlay(ModalScreen[JumpTarget]):
     def compose(self) -> ComposeResult:
         for letter, target in self._targets.items():
             label = Static(safe_text(letter), classes="jump-letter")
-            label.styles.offset = target.region.offset
+            label.styles.offset = target.letter_at
             yield label
         yield KeyFooter(lambda: LEAVING, self.run_action)
 
@@ -70,10 +70,16 @@ def jump_targets(screen: Screen[object]) -> Iterator[JumpTarget]:
     """
     for widget in screen.focus_chain:
         if widget.region and screen.region.contains_region(widget.region):
-            yield JumpTarget(widget.region, _press(widget))
+            yield JumpTarget(widget.region, _beside(widget), _press(widget))
     for bar in screen.query("PlaceBar").results(LinkBar):
         for link, region in bar.links():
-            yield JumpTarget(region, _click(bar, link.name))
+            yield JumpTarget(region, region.offset, _click(bar, link.name))
+
+
+def _beside(widget: Widget) -> Offset:
+    """On the border of a widget, else on its left: a letter covers nothing that one reads."""
+    x, y = widget.region.offset
+    return Offset(x if widget.styles.border_left[0] else max(0, x - 1), y)
 
 
 def _press(widget: Widget) -> Callable[[], object]:
