@@ -172,6 +172,7 @@ def _print_audience(
             else []
         ),
         ("last run", document.last_run_at or "never"),
+        *([("compared", document.compared_at or "never")] if document.cohort_id else []),
         ("connection", connection.name),
     )
     notice = (("notice", document.notice),) if document.notice else ()

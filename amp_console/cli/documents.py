@@ -30,6 +30,7 @@ class AudienceDocument(msgspec.Struct, frozen=True):
     """One audience in `audiences --json`.
 
     `states` is everything that is true now, the most severe first; `status` is one of these.
+    `compared_at` is null if the cohort was never compared: "in sync" speaks of deliveries.
     """
 
     key: str
@@ -49,6 +50,7 @@ class AudienceDocument(msgspec.Struct, frozen=True):
     certain_at: str | None
     status: str
     states: list[StateDocument]
+    compared_at: str | None
     last_run_at: str | None
     dated_ahead: int
     notice: str | None
@@ -236,6 +238,7 @@ def audience_document(summary: "AudienceSummary") -> AudienceDocument:
         certain_at=iso_time(summary.left.certain_at),
         status=summary.status,
         states=[StateDocument(str(state.status), state.users) for state in summary.states()],
+        compared_at=iso_time(summary.finding.at) if summary.finding else None,
         last_run_at=iso_time(audience.last_run_at),
         dated_ahead=summary.count.ahead if summary.count else 0,
         notice=summary.notice,

@@ -6,6 +6,7 @@ from amp_console.console.context import Services
 from amp_console.console.glyphs import Glyphs
 from amp_console.console.texts import TONE, Part, safe_text
 from amp_console.console.widgets.grid import CellPart
+from amp_console.ledger.audiences import Audience
 from amp_console.sync.queries.status import AudienceSummary, State, Status
 
 STATUS_TONES = {
@@ -17,6 +18,7 @@ STATUS_TONES = {
     Status.OFF: "dim",
     Status.NOT_LINKED: "warn",
     Status.DIFFERS: "bad",
+    Status.SIZE_DIFFERS: "bad",
     Status.LIVE: "accent",
 }
 """The tone each status is shown in; its sign and word say the same."""
@@ -33,6 +35,7 @@ def status_sign(glyphs: Glyphs, status: Status) -> str:
         Status.OFF: glyphs.ring,
         Status.NOT_LINKED: glyphs.dotted,
         Status.DIFFERS: glyphs.triangle,
+        Status.SIZE_DIFFERS: glyphs.triangle,
         Status.LIVE: glyphs.live,
     }[status]
 
@@ -60,3 +63,11 @@ def badges_text(services: Services, known: AudienceSummary) -> Content:
         parts += ["  "] if parts else []
         parts.append((badge.text, TONE[badge.tone]))
     return safe_text(*parts)
+
+
+def size_text(services: Services, known: Audience) -> str:
+    """The size of an audience's cohort in Amplitude, and when it was read; "" if not known."""
+    size = services.figures.size_of(known)
+    if size is None:
+        return ""
+    return f"{size:,} in Amplitude, read {services.age_of(services.figures.sizes_at)}"

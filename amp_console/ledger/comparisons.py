@@ -316,18 +316,28 @@ def resolved_since(db: Db, comparison_id: int) -> Resolved:
     )
 
 
-def open_strangers(db: Db, audience_id: int) -> int:
-    """How many users of the audience's cohort were never in the audience, and are still there.
+class CohortFinding(msgspec.Struct, frozen=True):
+    """Who is in a cohort without any event that explains it, by its last comparison.
 
-    Counted from the last comparison with what the ledger wants; 0 where there is none.
+    `strangers` were never in the audience, and are not removed yet; `without_id` have no
+    identifier of the audience's ID type. `at` is the time of the export.
     """
+
+    at: int
+    strangers: int
+    without_id: int
+
+
+def last_finding(db: Db, audience_id: int) -> CohortFinding | None:
+    """What the last comparison with what the ledger wants has found; None if there is none."""
     row = db.execute(
-        "SELECT count(*) FROM difference WHERE kind = ?2 AND state < 2 AND comparison_id = "
-        "(SELECT max(id) FROM comparison WHERE audience_id = ?1 AND against IS NULL "
-        "AND cohort_id = (SELECT cohort_id FROM audience WHERE id = ?1))",
+        "SELECT at, (SELECT count(*) FROM difference WHERE comparison_id = comparison.id "
+        "AND kind = ?2 AND state < 2), cohort_no_id FROM comparison WHERE audience_id = ?1 "
+        "AND against IS NULL AND cohort_id = (SELECT cohort_id FROM audience WHERE id = ?1) "
+        "ORDER BY id DESC LIMIT 1",
         (audience_id, int(DifferenceKind.STRANGER)),
     ).fetchone()
-    return int(row[0])
+    return None if row is None else CohortFinding(*row)
 
 
 def _where(criteria: DifferenceFilter) -> tuple[str, list[object]]:

@@ -454,6 +454,7 @@ class TestAudience:
                 {"state": "not linked", "users": 0},
                 {"state": "pending", "users": 3},
             ],
+            "compared_at": None,
             "last_run_at": None,
             "dated_ahead": 0,
             "notice": None,

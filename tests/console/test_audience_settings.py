@@ -1,7 +1,9 @@
 """What is set for an audience: defaults and overrides, mistakes, the ID type, switching off."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 from textual.pilot import Pilot
@@ -35,6 +37,7 @@ from tests.console.keyrings import paste, told
 from tests.console.sample_audiences import (
     FRESH,
     HOSTILE,
+    LAPSED,
     SHOPPERS,
     connect_with_audiences,
     hostile_audience,
@@ -68,6 +71,25 @@ def saved(harness: ConsoleHarness, key: str = "shoppers") -> Audience:
     """An audience as the ledger has it."""
     with harness.workspace(harness.environment.connections.get("Acme prod")) as workspace:
         return workspace.audience(key)
+
+
+async def test_a_size_says_when_it_was_read_and_is_not_shown_after_a_run(
+    harness: ConsoleHarness,
+) -> None:
+    connect_with_audiences(harness)
+    later = time.time_ns() // 1_000  # sizes that are older than the last run say nothing
+    timing = replace(harness.environment.timing, now=lambda: later)
+    harness.environment = replace(harness.environment, timing=timing)
+    async with harness.open() as pilot:
+        await until_shown(pilot, LAPSED)
+        select(pilot, LAPSED)
+        await pilot.press("u")
+        figures = services(pilot).figures
+        await until(pilot, lambda: figures.sizes)
+        await pilot.press("e")
+        await until_shown(pilot, "Settings of", "in Amplitude, read just now")
+        figures.note_sizes(figures.sizes, 1)
+        await until_shown(pilot, "press u under Audiences to check")
 
 
 @contextmanager

@@ -51,7 +51,22 @@ async def test_each_audience_is_a_row_with_its_numbers_and_its_status(
         assert "◐ 4 pending" in line_of(shown, SHOPPERS)
         assert "● in sync" in line_of(shown, LAPSED)
         assert "▲ 2 rejected" in line_of(shown, GHOSTS)
-        assert "4 audiences · 1 needs attention: 2 rejected · 16 pending · 1 not linked" in shown
+        counted = "2 users rejected · 16 users pending · 1 audience not linked"
+        assert f"4 audiences · 1 needs attention: {counted}" in shown
+
+
+async def test_in_sync_does_not_claim_that_the_cohort_was_compared(
+    harness: ConsoleHarness,
+) -> None:
+    connection = harness.connect()
+    with harness.workspace(connection) as workspace:
+        workspace.read([event("u1", True, audience=LAPSED)])
+        sync(workspace)
+    async with harness.open() as pilot:
+        await until_shown(pilot, "● in sync", "compared    never:", "Press r to check whether")
+        with harness.workspace(connection) as workspace:
+            await workspace.compare(LAPSED)
+        await until_shown(pilot, ": same", "next        Nothing to do.")
 
 
 async def test_what_needs_attention_comes_first(harness: ConsoleHarness) -> None:
@@ -72,7 +87,7 @@ async def test_a_calm_sentence_says_that_everything_is_right(harness: ConsoleHar
         await until_shown(pilot, "1 audience · everything is right")
         with harness.workspace(connection) as workspace:
             workspace.read([event("u2", True, audience=LAPSED)])
-        await until_shown(pilot, "1 audience · nothing needs attention · 1 pending")
+        await until_shown(pilot, "1 audience · nothing needs attention · 1 user pending")
 
 
 @pytest.mark.parametrize("width", [80, 120])
@@ -221,7 +236,7 @@ async def test_sizes_are_asked_for_with_the_list_and_a_drift_is_seen(
         await until(pilot, lambda: harness.simulator.requests[before:])
         await until(pilot, lambda: services(pilot).figures.sizes)
         await pilot.press(*keys[1:])
-        await until_shown(pilot, "▲ differs by 6")
+        await until_shown(pilot, "▲ size differs by 6")
         assert [seen.call for seen in harness.simulator.requests[before:]] == ["list"]
 
 
@@ -349,7 +364,7 @@ async def test_five_hundred_audiences_are_a_list_like_any_other(harness: Console
     with harness.workspace(connection) as workspace:
         workspace.read(event("u", True, audience=f"audience_{n:03}") for n in range(500))
     async with harness.open() as pilot:
-        await until_shown(pilot, "500 audiences · nothing needs attention · 500 pending")
+        await until_shown(pilot, "500 audiences · nothing needs attention · 500 users pending")
         await pilot.press("G")
         await until_shown(pilot, "audience_499", "key         audience_499")
 

@@ -34,7 +34,7 @@ CLAIMS = (
     "No static cohort",
     "Nothing has happened",
     "Nothing here holds",
-    "equal",
+    "same as",
 )
 """What lists say once it is known that they hold nothing."""
 SCREENS = {

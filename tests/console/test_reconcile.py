@@ -118,6 +118,18 @@ async def test_a_cohort_is_compared_and_put_right(harness: ConsoleHarness) -> No
         assert kinds == [RunKind.RECONCILE, RunKind.COMPARE, RunKind.SYNC]
 
 
+async def test_amplitudes_size_is_beside_what_was_delivered_before_a_comparison(
+    harness: ConsoleHarness,
+) -> None:
+    drifted(harness)
+    async with harness.open() as pilot:
+        await until_shown(pilot, "shoppers")
+        await pilot.press("u")
+        await until_shown(pilot, "▲ size differs by 1")
+        await pilot.press("r")
+        await until_shown(pilot, "20 delivered, 19 in Amplitude, read just now")
+
+
 async def test_who_is_pending_is_no_difference(harness: ConsoleHarness) -> None:
     connection = drifted(harness, out=(), into=())
     with harness.workspace(connection) as workspace:
@@ -147,10 +159,11 @@ async def test_what_comparing_makes_pending_is_said_before_and_after(
     harness: ConsoleHarness,
 ) -> None:
     connection = drifted(harness)
-    async with harness.open() as pilot:
+    async with harness.open(size=(80, 24)) as pilot:
         await until_shown(pilot, "shoppers")
         await pilot.press("r")
-        await until_shown(pilot, "corrects what amp-console believes")
+        # The line about downloads, where a job shows its progress, comes last.
+        await until_shown(pilot, "corrects what amp-console believes", "of 500 downloads used")
         await pilot.press("c")
         await until_over(pilot)
         await until_shown(pilot, "2 of 3 differences are pending now", "u00")

@@ -122,9 +122,9 @@ async def test_the_count_is_what_home_says(harness: ConsoleHarness) -> None:
         await until_shown(pilot, IN_STAGING, "shoppers")
         await until(pilot, lambda: "Acme prod ▲ 1" in bar_text(pilot))
         await pilot.press("5")
-        await until_shown(pilot, "4  1 needs attention: 2 rejected")
+        await until_shown(pilot, "4  1 needs attention: 2 users rejected")
         await pilot.press("home", "enter")
-        await until_shown(pilot, IN_PROD, "4 audiences · 1 needs attention: 2 rejected")
+        await until_shown(pilot, IN_PROD, "4 audiences · 1 needs attention: 2 users rejected")
 
 
 async def test_changes_of_other_processes_are_counted(harness: ConsoleHarness) -> None:
@@ -140,7 +140,7 @@ async def test_changes_of_other_processes_are_counted(harness: ConsoleHarness) -
             )
             await until(pilot, lambda: "Acme prod ▲ 2" in bar_text(pilot))
         await pilot.press("ctrl+n")
-        await until_shown(pilot, "2 need attention: 1 broken link, 2 rejected")
+        await until_shown(pilot, "2 need attention: 1 broken link, 2 users rejected")
 
 
 @pytest.mark.parametrize("width", [80, 120])

@@ -5,6 +5,7 @@ import pytest
 
 from amp_console.ledger import runs
 from amp_console.ledger.audiences import all_audiences
+from amp_console.ledger.comparisons import CohortFinding
 from amp_console.ledger.counts import outstanding, outstanding_of_all
 from amp_console.ledger.sources import ReadCounts
 from amp_console.sync.audience_settings import SettingsChange
@@ -80,7 +81,7 @@ async def test_no_state_hides_another_and_the_most_dangerous_comes_first(
     assert [str(state) for state in ghosts.states()] == ["2 rejected", "1 pending"]
     assert ghosts.delivered == 3
     told = [str(state) for state in ghosts.states(size=1_009)]
-    assert told == ["differs by 1,006", "2 rejected", "1 pending"]
+    assert told == ["size differs by 1,006", "2 rejected", "1 pending"]
     assert [str(state) for state in ghosts.states(size=3)] == ["2 rejected", "1 pending"]
     assert [str(state) for state in gone.states()] == ["broken link", "1 pending"]
     assert [str(state) for state in off.states()] == ["off"]
@@ -99,6 +100,25 @@ async def test_strangers_that_a_comparison_found_are_told_until_they_are_removed
     (only,) = workspace.ledger.read(audience_summaries, workspace.connection)
     assert [str(state) for state in only.states()] == ["differs by 1"]
     assert only.status is Status.IN_SYNC
+    # By size: the two who were delivered, and the stranger.
+    assert [str(state) for state in only.states(size=3)] == ["differs by 1"]
+    told = [str(state) for state in only.states(size=2)]
+    assert told == ["differs by 1", "size differs by 1"]
+
+
+async def test_users_without_an_identifier_are_no_difference_in_size(workspace: Workspace) -> None:
+    workspace.enter("u-1")
+    await workspace.sync()
+    world, cohort = workspace.simulator.world, workspace.audience().cohort_id
+    assert cohort is not None
+    world.change(cohort, Operation.ADD, {world.add_user(None)})
+    (before,) = workspace.ledger.read(audience_summaries, workspace.connection)
+    assert [str(state) for state in before.states(size=2)] == ["size differs by 1"]
+    assert before.finding is None
+    await workspace.compare()
+    (after,) = workspace.ledger.read(audience_summaries, workspace.connection)
+    assert [str(state) for state in after.states(size=2)] == ["in sync"]
+    assert after.finding is not None
 
 
 async def test_all_at_once_are_as_each_alone(workspace: Workspace) -> None:
@@ -157,7 +177,9 @@ def test_states_come_worst_first_whichever_apply(workspace: Workspace) -> None:
     known = summary(workspace, "shoppers")
     audience = msgspec.structs.replace(known.audience, cohort_id="c1", enabled=False)
     left = msgspec.structs.replace(NOTHING_LEFT, add=312, rejected=10)
-    item = msgspec.structs.replace(known, audience=audience, left=left, strangers=6)
+    item = msgspec.structs.replace(
+        known, audience=audience, left=left, finding=CohortFinding(0, 6, 0)
+    )
     told = [str(state) for state in item.states(is_live=True)]
     assert told == ["differs by 6", "10 rejected", "312 pending", "live", "off"]
 
@@ -167,7 +189,9 @@ def test_an_overview_says_how_many_need_attention_and_why() -> None:
     broken, twice = [State(Status.BROKEN), State(Status.PENDING, 3)], [State(Status.DIFFERS, 1)]
     now = overview([calm, broken, [*twice, State(Status.REJECTED, 9)], [State(Status.REJECTED, 1)]])
     assert (now.audiences, now.attention, now.pending) == (4, 3, 15)
-    assert now.reasons == ["1 broken link", "1 differs", "10 rejected"]
+    assert now.reasons == ["1 broken link", "1 user differs", "10 users rejected"]
+    smaller = [State(Status.SIZE_DIFFERS, 175)]
+    assert overview([smaller, smaller]).reasons == ["2 sizes differ"]
     assert overview([calm]).reasons == []
 
 

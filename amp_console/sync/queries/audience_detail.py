@@ -6,6 +6,7 @@ import msgspec
 
 from amp_console.ledger import Db
 from amp_console.ledger.audiences import Audience
+from amp_console.ledger.comparisons import Comparison, last_comparison
 from amp_console.ledger.membership_changes import Movement, daily_movement, recent_movement
 from amp_console.ledger.rejected import last_rejection
 from amp_console.ledger.runs import AudienceRun, RunStatus, runs_of_audience
@@ -23,12 +24,13 @@ class LastError(msgspec.Struct, frozen=True):
 
 
 class AudienceTrend(msgspec.Struct, frozen=True):
-    """Who moved on the last days and within the last hour, what went wrong, and the last runs."""
+    """Who moved lately, what went wrong, the last runs, and the last comparison if there is one."""
 
     days: Movement
     hour: Movement
     error: LastError | None
     runs: tuple[AudienceRun, ...]
+    comparison: Comparison | None = None
 
 
 def audience_trend(db: Db, known: Audience, now: int, dead: Collection[int] = ()) -> AudienceTrend:
@@ -39,6 +41,7 @@ def audience_trend(db: Db, known: Audience, now: int, dead: Collection[int] = ()
         recent_movement(db, known, now, HOUR),
         _last_error(db, known, runs),
         tuple(runs),
+        last_comparison(db, known.id),
     )
 
 

@@ -8,7 +8,7 @@ import msgspec
 from amp_console.connections import Connection
 from amp_console.ledger import Db
 from amp_console.ledger.audiences import Audience, all_audiences, audience
-from amp_console.ledger.comparisons import open_strangers
+from amp_console.ledger.comparisons import CohortFinding, last_finding
 from amp_console.ledger.counts import (
     Headcount,
     Outstanding,
@@ -24,7 +24,14 @@ from amp_console.values import now_in_microseconds
 
 
 class Status(enum.StrEnum):
-    """The status of an audience, in the words of the screen."""
+    """The status of an audience, in the words of the screen.
+
+    `IN_SYNC` says that everything the events read ask for was delivered and that Amplitude
+    confirmed it. It does not say that the cohort was compared: others may have changed it. When it
+    was, `AudienceSummary.finding` tells. `DIFFERS` is what the last comparison found and no sync
+    removes. `SIZE_DIFFERS` is the difference between the size that Amplitude gave last and what
+    was delivered and found in the cohort; only a comparison tells who that is.
+    """
 
     IN_SYNC = "in sync"
     PENDING = "pending"
@@ -34,12 +41,14 @@ class Status(enum.StrEnum):
     BROKEN = "broken link"
     OFF = "off"
     DIFFERS = "differs"
+    SIZE_DIFFERS = "size differs"
     LIVE = "live"
 
 
 BY_SEVERITY = (
     Status.BROKEN,
     Status.DIFFERS,
+    Status.SIZE_DIFFERS,
     Status.REJECTED,
     Status.NOT_LINKED,
     Status.UNCERTAIN,
@@ -49,7 +58,7 @@ BY_SEVERITY = (
     Status.IN_SYNC,
 )
 """The most severe first: what only an operator can fix, then what the next sync fixes."""
-NEEDS_ATTENTION = frozenset({Status.BROKEN, Status.DIFFERS, Status.REJECTED})
+NEEDS_ATTENTION = frozenset({Status.BROKEN, Status.DIFFERS, Status.SIZE_DIFFERS, Status.REJECTED})
 """What stays as it is until an operator acts on it."""
 
 
@@ -63,8 +72,8 @@ class State(msgspec.Struct, frozen=True):
         """In words: "10 rejected", "differs by 6", "broken link"."""
         if not self.users:
             return str(self.status)
-        if self.status is Status.DIFFERS:
-            return f"differs by {self.users:,}"
+        if self.status in {Status.DIFFERS, Status.SIZE_DIFFERS}:
+            return f"{self.status} by {self.users:,}"
         return f"{self.users:,} {self.status}"
 
     @property
@@ -85,8 +94,8 @@ class AudienceSummary(msgspec.Struct, frozen=True):
     left: Outstanding
     count: Headcount | None
     status: Status
-    strangers: int = 0
-    """Users that the last comparison found in the cohort without a reason; no sync removes them."""
+    finding: CohortFinding | None = None
+    """What the last comparison found that no sync changes; None if it was never compared."""
     is_live: bool = False
     """Whether a live session, of any process, has delivered for it and still follows it."""
 
@@ -101,10 +110,13 @@ class AudienceSummary(msgspec.Struct, frozen=True):
         `size` is the size of its cohort in Amplitude, if known; `is_live`: a session that has not
         delivered for it yet follows it.
         """
-        drift = self.strangers
+        strangers = self.finding.strangers if self.finding else 0
+        by_size = 0
         if size is not None and self.delivered is not None:
-            drift = abs(size - self.delivered)
-        return states_of(self.audience, self.left, drift, is_live=is_live or self.is_live)
+            without_id = self.finding.without_id if self.finding else 0
+            by_size = abs(size - self.delivered - strangers - without_id)
+        is_live = is_live or self.is_live
+        return states_of(self.audience, self.left, strangers, by_size, is_live=is_live)
 
     @property
     def notice(self) -> str | None:
@@ -135,14 +147,21 @@ def status_of(audience: Audience, left: Outstanding) -> Status:
 
 
 def states_of(
-    audience: Audience, left: Outstanding, drift: int = 0, *, is_live: bool = False
+    audience: Audience,
+    left: Outstanding,
+    strangers: int = 0,
+    by_size: int = 0,
+    *,
+    is_live: bool = False,
 ) -> tuple[State, ...]:
     """Every state of an audience, the most severe first.
 
-    `drift` is by how many users its cohort differs from what the ledger has delivered.
+    `strangers` are in its cohort without a reason; by `by_size` users, its size in Amplitude
+    differs from what is known to be in it.
     """
     users = {
-        Status.DIFFERS: drift,
+        Status.DIFFERS: strangers,
+        Status.SIZE_DIFFERS: by_size,
         Status.REJECTED: left.rejected,
         Status.UNCERTAIN: left.uncertain,
         Status.PENDING: left.pending,
@@ -169,27 +188,33 @@ def needs_attention(states: Iterable[State]) -> bool:
 class Overview(msgspec.Struct, frozen=True):
     """What is true of several audiences together: how many there are, and need attention.
 
-    Users that are rejected, pending, or by which cohorts differ are summed.
+    Of these, `broken`, `sizes` (which differ) and `unlinked` count audiences; `differing`,
+    `rejected` and `pending` count users.
     """
 
     audiences: int
     attention: int
     broken: int
     differing: int
+    sizes: int
     rejected: int
     unlinked: int
     pending: int
 
     @property
     def reasons(self) -> list[str]:
-        """Why audiences need attention: "1 broken link", "10 rejected"."""
+        """Why audiences need attention: "1 broken link", "10 users rejected"."""
         found = []
         if self.broken:
             found.append(plural(self.broken, "broken link"))
         if self.differing:
-            found.append(f"{self.differing:,} {'differs' if self.differing == 1 else 'differ'}")
+            differ = "differs" if self.differing == 1 else "differ"
+            found.append(f"{plural(self.differing, 'user')} {differ}")
+        if self.sizes:
+            differ = "differs" if self.sizes == 1 else "differ"
+            found.append(f"{plural(self.sizes, 'size')} {differ}")
         if self.rejected:
-            found.append(f"{self.rejected:,} rejected")
+            found.append(f"{plural(self.rejected, 'user')} rejected")
         return found
 
 
@@ -197,14 +222,17 @@ def overview(audiences: Sequence[Sequence[State]]) -> Overview:
     """Sum up the states of several audiences."""
 
     def count(status: Status) -> int:
-        found = (state for states in audiences for state in states if state.status is status)
-        return sum(state.users or 1 for state in found)
+        return sum(state.users or 1 for state in all_of(status))
+
+    def all_of(status: Status) -> list[State]:
+        return [state for states in audiences for state in states if state.status is status]
 
     return Overview(
         len(audiences),
         sum(needs_attention(states) for states in audiences),
         count(Status.BROKEN),
         count(Status.DIFFERS),
+        len(all_of(Status.SIZE_DIFFERS)),
         count(Status.REJECTED),
         count(Status.NOT_LINKED),
         count(Status.PENDING),
@@ -260,7 +288,7 @@ def _standing(
         left=left,
         count=None if limit is None else headcount(db, known, limit),
         status=status_of(known, left),
-        strangers=open_strangers(db, known.id),
+        finding=last_finding(db, known.id),
         is_live=known.id in live,
     )
 

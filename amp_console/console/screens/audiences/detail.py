@@ -9,7 +9,7 @@ from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.widgets import Static
 
-from amp_console.console.badges import badges_text, states_now
+from amp_console.console.badges import badges_text, size_text, states_now
 from amp_console.console.context import Services, services_of
 from amp_console.console.glyphs import sparkline
 from amp_console.console.screens.audiences.next_step import next_step
@@ -23,6 +23,7 @@ from amp_console.ledger.runs import AudienceRun, RunStatus
 from amp_console.sync.formatting import uncertain_text
 from amp_console.sync.queries.audience_detail import AudienceTrend, LastError, audience_trend
 from amp_console.sync.queries.status import AudienceSummary
+from amp_console.sync.reconcile.descriptions import comparison_outcome
 from amp_console.text import plural
 
 FRAME = 5  # columns: borders, padding and a scrollbar
@@ -131,6 +132,7 @@ def lay_out(services: Services, detail: Detail, room: int) -> Content:
     ] or [("last run", safe_text(("never", MUTED)))]
     rows += [
         ("cohort", _cohort(services, target)),
+        *([("compared", _compared(services, trend))] if target.audience.cohort_id else []),
         ("owner", _owner(target)),
         ("ID type", target.audience.id_type.label),
         ("key", _identity(services, target)),
@@ -236,7 +238,7 @@ def _cohort(services: Services, audience_summary: AudienceSummary) -> Content:
             (f"  {_LINKS[known.link]}; the next sync creates one", MUTED),
             max_length=60,
         )
-    theirs = services.figures.size_of(audience_summary.audience)
+    theirs = size_text(services, known)
     parts: list[Part] = [
         name,
         f"  {known.cohort_id}",
@@ -244,10 +246,10 @@ def _cohort(services: Services, audience_summary: AudienceSummary) -> Content:
         number(audience_summary.delivered, glyphs),
         (" by our ledger", MUTED),
     ]
-    if theirs is None:
+    if not theirs:
         parts.append((f" {glyphs.dot} press u to check", MUTED))
     else:
-        parts += [(", ", MUTED), number(theirs, glyphs), (" in Amplitude", MUTED)]
+        parts.append((f", {theirs}", MUTED))
     return safe_text(*parts, max_length=60)
 
 
@@ -260,6 +262,17 @@ def _owner(known: AudienceSummary) -> Content:
     if not override:
         return safe_text(kept)
     return safe_text(kept, (f"; the override {override} is for a new cohort only", MUTED))
+
+
+def _compared(services: Services, trend: AudienceTrend) -> Content:
+    """When the cohort was compared last, and how they differed then."""
+    last = trend.comparison
+    if last is None:
+        return safe_text(("never: whether others have changed the cohort is not known", MUTED))
+    outcome = comparison_outcome(last)
+    if last.differing:
+        outcome = f"{plural(last.differing, 'user')} differed"
+    return safe_text(services.age_of(last.at), f": {outcome}")
 
 
 def _origin(override: str | None) -> Part:

@@ -7,13 +7,15 @@ from amp_console.text import plural
 
 _STEPS = {
     Status.BROKEN: "Press l to link another cohort, or unlink it in its settings (e).",
-    Status.DIFFERS: "Press r to compare the cohort with the audience, and repair it.",
+    Status.DIFFERS: "Press r to see who differs, and to repair the cohort.",
+    Status.SIZE_DIFFERS: "Press r to compare: the cohort holds more or fewer users than expected.",
     Status.REJECTED: "Press x to see who was rejected and why.",
     Status.UNCERTAIN: "Nothing to do yet: a later sync confirms them again.",
     Status.OFF: "Press t to include it in Sync all.",
     Status.LIVE: "Nothing to do.",
     Status.IN_SYNC: "Nothing to do.",
 }
+_NEVER_COMPARED = "Nothing to send. Press r to check whether others have changed the cohort."
 
 
 def next_step(known: AudienceSummary, states: Sequence[State]) -> str:
@@ -26,4 +28,6 @@ def next_step(known: AudienceSummary, states: Sequence[State]) -> str:
         if any(state.status is Status.LIVE for state in states):
             return "Nothing to do: the live session delivers what is pending."
         return f"Press s to send {plural(known.left.pending, 'change')}."
+    if worst is Status.IN_SYNC and known.finding is None:
+        return _NEVER_COMPARED
     return _STEPS[worst]

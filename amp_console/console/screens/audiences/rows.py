@@ -71,8 +71,8 @@ def title(services: Services, found: Sequence[AudienceSummary], room: int) -> Co
     else:
         parts += [f" {dot} ", ("everything is right", GOOD)]
     line = safe_text(*parts)
-    counts = [f"{now.pending:,} pending"] if now.pending else []
-    counts += [f"{now.unlinked:,} not linked"] if now.unlinked else []
+    counts = [f"{plural(now.pending, 'user')} pending"] if now.pending else []
+    counts += [f"{plural(now.unlinked, 'audience')} not linked"] if now.unlinked else []
     for count in counts:
         more = safe_text((f" {dot} {count}", "not bold"))
         if line.cell_length + more.cell_length <= room:

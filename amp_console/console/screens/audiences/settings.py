@@ -17,6 +17,7 @@ from amp_console.console.audience_changes import (
     consequences,
     mistakes,
 )
+from amp_console.console.badges import size_text
 from amp_console.console.dialogs.base import Confirm
 from amp_console.console.routes import OpenLink
 from amp_console.console.screens.actions import Need
@@ -145,12 +146,8 @@ as it is, and the next sync creates a new one."""
         known, glyphs = summary.audience, self.services.glyphs
         if known.cohort_id is None:
             return facts([("cohort", safe_text((LINKS[known.link], MUTED)))], 10)
-        size = self.services.figures.sizes.get(known.cohort_id)
-        there: Part = (
-            f"{size:,} in Amplitude"
-            if size is not None
-            else ("press u under Audiences to check", MUTED)
-        )
+        size = size_text(self.services, known)
+        there: Part = size or ("press u under Audiences to check", MUTED)
         rows: list[tuple[str, Content | str]] = [
             ("cohort", safe_text(known.linked_name or known.cohort_id, max_length=50)),
             ("id", safe_text(known.cohort_id, (f"  {LINKS[known.link]}", MUTED))),
@@ -161,6 +158,12 @@ as it is, and the next sync creates a new one."""
         ]
         shown = facts(rows, 10)
         return lines(shown, safe_text((known.broken, BAD))) if known.broken else shown
+
+    def show_ages(self) -> None:
+        """Show anew how long ago the size was read."""
+        super().show_ages()
+        if self._standing is not None:
+            self.query_one("#cohort-text", Static).update(self._cohort(self._standing))
 
     def on_input_changed(self) -> None:
         """An override begins with its first letter."""

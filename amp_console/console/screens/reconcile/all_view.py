@@ -138,7 +138,8 @@ Enter opens one audience, with everyone who differs."""
         if work.is_over:
             return work.failure or f"{work.operation.WHAT} has ended. {asked}"
         left = [audience_id for audience_id in work.audience_ids if not is_over(work, audience_id)]
-        return f"{work.operation.VERB}: {len(left)} of {len(work.audience_ids)} to go. {asked}"
+        count = f"{len(left)} of {plural(len(work.audience_ids), 'audience')}"
+        return f"{work.operation.VERB}: {count} to go. {asked}"
 
     @property
     def _work(self) -> ReconcileJob | None:

@@ -5,6 +5,7 @@ from textual.containers import Container, Vertical
 from textual.content import Content
 from textual.widgets import Static
 
+from amp_console.console.badges import size_text
 from amp_console.console.context import services_of
 from amp_console.console.screens.reconcile import rows
 from amp_console.console.screens.reconcile.rows import KnownNumbers
@@ -25,7 +26,10 @@ Not compared yet.
 Press c to read the cohort from Amplitude and compare it with the audience. This takes a minute \
 or more and uses one of the month's downloads.
 
-{WHAT_COMPARING_DOES}"""
+{WHAT_COMPARING_DOES}
+
+It lists who is missing from the cohort, who is extra, and what the ledger knew of each. Then p \
+repairs all or some."""
 NO_COHORT = """\
 It has no cohort yet, so there is nothing to compare.
 
@@ -74,7 +78,10 @@ class ComparisonPanel(Vertical):
             text = NEVER if audience.cohort_id else NO_COHORT
             said = [safe_text(line) for line in text.splitlines()]
             if known is not None:
-                said += [safe_text(""), rows.known_numbers(known)]
+                said += [
+                    safe_text(""),
+                    rows.known_numbers(known, size_text(services_of(self), audience)),
+                ]
             head.update(lines(*said))
             self.border_subtitle = ""
             return

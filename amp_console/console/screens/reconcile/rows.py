@@ -116,24 +116,19 @@ def read_known_numbers(db: Db, known: Audience) -> KnownNumbers:
     return KnownNumbers(members(db, known), in_cohort(db, known), outstanding(db, known))
 
 
-def known_numbers(known: KnownNumbers) -> Content:
-    """What the ledger says, which a comparison confirms or corrects."""
+def known_numbers(known: KnownNumbers, size: str) -> Content:
+    """What the ledger says, which a comparison confirms or corrects; and the `size`, if known."""
     pending = known.left.pending
     return lines(
         safe_text(("By the ledger, until a comparison confirms or corrects it", STRONG)),
         facts(
             [
                 ("in audience", f"{known.members:,}"),
-                ("in cohort", f"{known.in_cohort:,}"),
+                ("in cohort", f"{known.in_cohort:,} delivered" + (f", {size}" if size else "")),
                 ("pending", f"{pending:,}: not yet sent" if pending else "0"),
                 ("rejected", f"{known.left.rejected:,}"),
             ]
         ),
-        safe_text(""),
-        safe_text(("A comparison lists", STRONG)),
-        safe_text("who is missing from the cohort, and whether Amplitude rejected them"),
-        safe_text("who is in the cohort and should not be: people who left, and strangers"),
-        safe_text("what each of them was in the ledger before; then p repairs all or some"),
     )
 
 
