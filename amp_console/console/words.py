@@ -1,6 +1,6 @@
 """Numbers and times as the screen says them. Nothing here is markup, and nothing steers."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 
 from amp_console.console.glyphs import Glyphs
 from amp_console.console.widgets.grid import Cell
@@ -48,6 +48,11 @@ def ago(then: int | None, now: int, glyphs: Glyphs) -> str:
 def aged(moment: int | None, now: int, glyphs: Glyphs, tone: str = "dim") -> Cell:
     """Return a cell of a list that says how long ago a moment was, also later."""
     return Cell(ago(moment, now, glyphs), tone, moment)
+
+
+def day(moment: int) -> str:
+    """Return the UTC date of a moment in microseconds since 1970."""
+    return datetime.fromtimestamp(moment / SECOND, UTC).strftime("%Y-%m-%d")
 
 
 def at(moment: int | None) -> str:

@@ -2,7 +2,8 @@
 
 It is counted in the transaction of the merge: members that flip by a trigger, new ones from the
 rows that were added. Reading is bounded by the intervals, never by the members. As every change of
-the last weeks is counted, they lead from the present number of members back to those of a day.
+the last weeks is counted, they lead from the present number of members back to those of a day; in a
+ledger that had members before they were counted, back to the day of that.
 """
 
 from collections import Counter
@@ -97,10 +98,15 @@ def count_recent(
 def daily_movement(db: Db, known: Audience, now: int, days: int) -> Movement:
     """Read who entered and left on the last days (UTC), of which `now` is in the last one.
 
-    What is dated later counts to the last one. Someone who left and came back counts twice.
+    What is dated later counts to the last one. Someone who left and came back counts twice. There
+    are fewer days where counting began later than `days` ago.
     """
+    (counted_since,) = db.execute(
+        "SELECT coalesce(max(since), 0) FROM membership_counted"
+    ).fetchone()
     today = now // DAY
-    first = today - days + 1
+    first = min(today, max(today - days + 1, counted_since // DAY))
+    days = today - first + 1
     counts = {1: [0] * days, 0: [0] * days}
     for is_member, numbers in counts.items():
         begin = _key(known.id, ID_TYPE_CODE[known.id_type], is_member, 0)

@@ -399,6 +399,15 @@ UPDATE comparison SET pending = (
     AND kind IN (1, 2) AND standing = 2
 ) WHERE against IS NULL;
 """
+
+# When members began to be counted by the day, in microseconds since 1970, in a ledger that had some
+# before; no row: from the first one on.
+_MEMBERSHIP_COUNTED = """
+CREATE TABLE membership_counted (since INTEGER NOT NULL) STRICT;
+INSERT INTO membership_counted
+    SELECT CAST(strftime('%s', 'now') AS INTEGER) * 1000000
+    WHERE EXISTS (SELECT 1 FROM member) AND NOT EXISTS (SELECT 1 FROM membership_day);
+"""
 MIGRATIONS: tuple[str, ...] = (
     *(_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH),
     _REFUSED_REQUESTS,
@@ -412,6 +421,7 @@ MIGRATIONS: tuple[str, ...] = (
     _LOG_OF_EVERYTHING,
     _MEMBERSHIP_CHANGES,
     _PENDING_IN_COMPARISONS,
+    _MEMBERSHIP_COUNTED,
 )
 """Step n brings a ledger from version n to n + 1. Steps are only ever appended."""
 

@@ -13,6 +13,7 @@ from amp_console.sync.audience_settings import SettingsChange
 from amp_console.sync.queries.status import audience_summaries
 from tests.console.gate import blocked_reads
 from tests.console.harness import (
+    NOW,
     ConsoleHarness,
     console,
     picture,
@@ -339,6 +340,19 @@ async def test_the_detail_is_beside_the_list_or_below_a_short_one(
             await until(pilot, lambda: detail.region.y >= panel.region.bottom > 0)
             assert panel.size.height < 10 < detail.size.height
         await until_shown(pilot, "next        Press x", "lag  ", "last error")
+
+
+async def test_members_are_shown_since_the_day_they_were_counted_first(
+    harness: ConsoleHarness,
+) -> None:
+    connection = connect_with_audiences(harness)
+    with harness.workspace(connection) as workspace:
+        two_days_ago = NOW - 2 * 86_400_000_000
+        workspace.ledger.write(
+            lambda db: db.execute("INSERT INTO membership_counted VALUES (?)", (two_days_ago,))
+        )
+    async with harness.open() as pilot:
+        await until_shown(pilot, GHOSTS, "since 2026-05-02")
 
 
 async def test_a_long_list_has_all_the_room_of_a_small_window_until_its_detail_is_entered(

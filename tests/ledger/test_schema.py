@@ -10,6 +10,7 @@ from amp_console.ledger.audiences import all_audiences
 from amp_console.ledger.deliveries import Reason
 from amp_console.ledger.errors import LedgerTooNew
 from amp_console.ledger.event_log import LogFilter, LogKind, log_page
+from amp_console.ledger.membership_changes import DAY, daily_movement
 from amp_console.ledger.rejected import rejected_users
 from amp_console.ledger.runs import RunStatus, all_runs, run_audiences
 from amp_console.ledger.schema import MIGRATIONS
@@ -48,6 +49,18 @@ def test_a_ledger_of_version_1_keeps_what_it_holds(path: Path) -> None:
         )
         assert _version(ledger) == len(MIGRATIONS) >= 2
         assert ledger.read(lambda db: db.execute("SELECT id FROM member").fetchall()) == [("u1",)]
+
+
+def test_members_of_before_are_no_movement_of_the_days_before_the_upgrade(path: Path) -> None:
+    with open_ledger(path) as ledger:
+        (since,) = ledger.read(
+            lambda db: db.execute("SELECT since FROM membership_counted").fetchone()
+        )
+        (shoppers,) = ledger.read(all_audiences)
+        for later, days in ((0, 1), (DAY, 2), (30 * DAY, 7)):
+            moves = ledger.read(daily_movement, shoppers, since + later, 7)
+            assert len(moves.entered) == len(moves.left) == days
+            assert moves.since // DAY == (since + later) // DAY - days + 1
 
 
 def test_a_run_that_no_version_ended_is_interrupted(path: Path) -> None:

@@ -15,13 +15,18 @@ from amp_console.console.glyphs import sparkline
 from amp_console.console.screens.audiences.next_step import next_step
 from amp_console.console.screens.loading import Loader
 from amp_console.console.texts import ACCENT, BAD, GOOD, MUTED, STRONG, WARN, Part, facts, safe_text
-from amp_console.console.words import changes, number
+from amp_console.console.words import changes, day, number
 from amp_console.ledger.audiences import Link
 from amp_console.ledger.membership_changes import Movement, members_over_time
 from amp_console.ledger.run_log import run_outcome
 from amp_console.ledger.runs import AudienceRun, RunStatus
 from amp_console.sync.formatting import uncertain_text
-from amp_console.sync.queries.audience_detail import AudienceTrend, LastError, audience_trend
+from amp_console.sync.queries.audience_detail import (
+    DAYS,
+    AudienceTrend,
+    LastError,
+    audience_trend,
+)
 from amp_console.sync.queries.status import AudienceSummary
 from amp_console.sync.reconcile.descriptions import comparison_outcome
 from amp_console.text import plural
@@ -149,7 +154,8 @@ def _members(services: Services, known: AudienceSummary, days: Movement) -> Cont
     change = sizes[-1] - sizes[0] + days.entered[0] - days.left[0]
     glyphs = services.glyphs
     sign = "+" if change > 0 else glyphs.minus if change < 0 else ""
-    words = f"{sign}{abs(change):,} in {len(sizes)} days" if change else "unchanged in 7 days"
+    span = f"in {DAYS} days" if len(sizes) == DAYS else f"since {day(days.since)}"
+    words = f"{sign}{abs(change):,} {span}" if change else f"unchanged {span}"
     line = sparkline(glyphs, [size - low for size in sizes])
     return safe_text((f"{known.members:,}", STRONG), "  ", (line, ACCENT), (f"  {words}", MUTED))
 
