@@ -288,7 +288,9 @@ def key_scopes(app: BindingsMap) -> list[Scope]:
     """Every screen with the bindings that work on it, for checking a keymap."""
     from amp_console.console.widgets.grid import Grid
 
-    return [Scope(kind.NAME, (_merged(Grid), _merged(kind), app)) for kind in all_screens()]
+    return [
+        Scope(kind.NAME, (*map(_merged, (Grid, *kind.PANES, kind)), app)) for kind in all_screens()
+    ]
 
 
 def _merged(kind: Any) -> BindingsMap:

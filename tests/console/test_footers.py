@@ -169,7 +169,12 @@ def own(kind: type[DOMNode]) -> Iterator[Binding]:
             yield from (binding for _, binding in BindingsMap(vars(item).get("BINDINGS", [])))
 
 
-MOVABLE: list[type[DOMNode]] = [ConsoleApp, Grid, *places()]
+MOVABLE: list[type[DOMNode]] = [
+    ConsoleApp,
+    Grid,
+    *places(),
+    *dict.fromkeys(pane for place in places() for pane in place.PANES),
+]
 """Dialogs keep their keys: their buttons name them."""
 
 

@@ -8,6 +8,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.dom import DOMNode
 from textual.screen import Screen
+from textual.widget import Widget
 from textual.worker import Worker
 
 from amp_console.console.context import Services, services_of
@@ -43,6 +44,8 @@ class BaseScreen(Screen[None]):
     NEEDS: ClassVar[Mapping[str, Collection[Need]]] = {}
     """What each action needs, by name. Beside `BINDINGS`, since Textual rebuilds each binding as
     its own class and would drop a field of ours."""
+    PANES: ClassVar[tuple[type[Widget], ...]] = ()
+    """Its widgets with keys of their own, besides lists."""
     NO_ROW: ClassVar[str] = ""
     """Why an action that needs a row is unavailable without one."""
     AUTO_FOCUS = "Grid"

@@ -38,8 +38,20 @@ class RunDetail(Vertical):
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("R", "retry", "Retry", tooltip="Make the rejected users of this run pending again"),
-        Binding("E", "export", "Export", tooltip="Write the rejected users of this run into a CSV"),
+        Binding(
+            "R",
+            "retry",
+            "Retry",
+            tooltip="Make the rejected users of this run pending again",
+            id="run.retry",
+        ),
+        Binding(
+            "E",
+            "export",
+            "Export",
+            tooltip="Write the rejected users of this run into a CSV file",
+            id="run.export",
+        ),
     ]
 
     @dataclass

@@ -59,6 +59,7 @@ The run under the cursor is shown beside the list or below it, with its audience
 rejected users. Enter goes there, and Esc back; w opens the run alone, to pause or cancel it, and b
 plays a finished one back from its log, which sends nothing."""
     CSS_PATH = "list.tcss"
+    PANES = (RunDetail,)
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding(
             "w",

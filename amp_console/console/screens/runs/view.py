@@ -41,6 +41,7 @@ Enter on an audience shows its requests alone; Enter on a request shows it whole
 reason shows the users who were rejected for it. R makes the rejected users of a finished run
 pending again, and E writes them into a CSV file."""
     CSS_PATH = "view.tcss"
+    PANES = (RunDetail,)
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("p", "pause", "Pause", id="run.pause"),
         Binding("p", "resume", "Resume", tooltip="Send again", id="run.resume"),
