@@ -40,6 +40,11 @@ def plural(count: int, one: str, many: str | None = None) -> str:
     return f"{count:,} {one if count == 1 else many or one + 's'}"
 
 
+def first_sentence(text: str) -> str:
+    """The first sentence of a text, without its full stop."""
+    return text.partition(". ")[0].rstrip(".")
+
+
 def trimmed(text: str) -> str:
     """Return the text without blanks and invisible marks at its ends."""
     return _ENDS.sub("", text)

@@ -9,11 +9,12 @@ from amp_console.cli.documents import RefusedDocument, refused_documents
 from amp_console.cli.exits import Exit
 from amp_console.cli.interrupts import with_signals
 from amp_console.cli.output import is_read, say, say_json
+from amp_console.ledger.runs import RunStatus
 from amp_console.sync.delivery.context import RunContext
 from amp_console.sync.formatting import refused_words
-from amp_console.sync.live.alerts import Alerts
+from amp_console.sync.live.alerts import Alerts, limits_for
 from amp_console.sync.live.options import LiveOptions
-from amp_console.sync.live.progress import LiveReport, LiveSnapshot
+from amp_console.sync.live.progress import LiveReport, LiveSnapshot, pending_by_audience
 from amp_console.sync.live.session import LiveSession
 from amp_console.sync.sources.protocols import EventStream
 from amp_console.text import clean, plural
@@ -108,10 +109,10 @@ def backlog(now: LiveSnapshot) -> list[str]:
 class _Printer:
     """Prints a line every ten seconds, and alerts at once."""
 
-    def __init__(self, *, as_json: bool) -> None:
+    def __init__(self, options: LiveOptions, *, as_json: bool) -> None:
         self._as_json = as_json
         self._printed_at = -EVERY
-        self._alerts = Alerts()
+        self._alerts = Alerts(limits_for(options))
         self._is_unread = False
 
     def __call__(self, now: LiveSnapshot) -> None:
@@ -140,27 +141,48 @@ def run_live(
     The second signal cancels the requests in flight and raises KeyboardInterrupt; everything is
     kept.
     """
-    printer = _Printer(as_json=as_json)
+    printer = _Printer(options, as_json=as_json)
     report = asyncio.run(_run(context, options, source, printer))
     printer.print(report.last)
-    if report.keys_refused:
-        say(report.keys_refused, err=True)
-        return Exit.KEYS
-    if report.pending:
-        say(
-            f"Ended with {plural(report.pending, 'user')} pending. "
-            "The next run or session delivers them.",
-            err=True,
-        )
-        return Exit.STOPPED
+    for sentence in _left(report):
+        say(sentence, err=True)
+    return Exit.KEYS if report.keys_refused else _EXITS.get(report.status, Exit.STOPPED)
+
+
+_EXITS = {RunStatus.DELIVERED: Exit.DELIVERED, RunStatus.PARTIAL: Exit.PARTIAL}
+
+
+def _left(report: LiveReport) -> list[str]:
+    """Say what was not delivered, and what delivers it."""
+    last = report.last
+    found = [report.keys_refused] if report.keys_refused else []
+    if total := last.queue + last.waiting:
+        named = ", ".join(pending_by_audience(last.audiences))
+        found.append(f"Ended with {plural(total, 'user')} pending: {named}. {_next(last)}")
     if report.uncertain:
-        users = plural(report.uncertain, "user")
-        say(
-            f"Ended with {users} not yet certain. The next run or session confirms them again.",
-            err=True,
+        found.append(
+            f"Ended with {plural(report.uncertain, 'user')} not yet certain. "
+            "The next run or session confirms them again."
         )
-        return Exit.STOPPED
-    return Exit.DELIVERED
+    errors = []
+    if report.rejected:
+        is_one = report.rejected == 1
+        errors.append(f"{plural(report.rejected, 'user')} {'is' if is_one else 'are'} rejected")
+    if invalid := last.tally.invalid:
+        errors.append(f"{plural(invalid, 'event')} {'was' if invalid == 1 else 'were'} invalid")
+    if errors:
+        found.append(f"{' and '.join(errors)}. To see why: amp-console errors")
+    return found
+
+
+def _next(last: LiveSnapshot) -> str:
+    """Say what delivers the users who are pending after a session."""
+    if not last.queue:
+        return "They stay pending until you resolve that."
+    if not last.waiting:
+        return "The next run or session delivers them."
+    waiting = [f"“{clean(item.name)}”" for item in last.audiences if item.waits and item.queue]
+    return f"The next run or session delivers them, except those of {', '.join(waiting)}."
 
 
 async def _run(

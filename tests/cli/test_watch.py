@@ -67,10 +67,21 @@ def test_audiences_without_a_cohort_are_listed_as_waiting(
     operator: Operator, simulator: Simulator
 ) -> None:
     ended = operator.run("watch", "-", "--json", stdin=lines("u1").encode())
-    assert ended.status == 0
+    assert ended.status == 1  # as the history says: partial
+    assert "Ended with 1 user pending: “shoppers” 1 (no cohort)." in ended.err
+    assert "They stay pending until you resolve that." in ended.err
     last = json.loads(ended.out.splitlines()[-1])
     assert last["waiting"] == {"shoppers": "waiting: no cohort"}
     assert simulator.world.cohorts() == []
+
+
+def test_users_who_are_rejected_end_it_with_1(operator: Operator) -> None:
+    text = lines("u1", "ghost-1") + "17\n"
+    ended = operator.run("watch", "-", "--create", stdin=text.encode())
+    assert ended.status == 1
+    assert "1 user is rejected and 1 event was invalid. To see why: amp-console errors" in ended.err
+    (run,) = json.loads(operator.run("runs", "--json").out)
+    assert run["status"] == "partial"
 
 
 def test_wrong_keys_end_it_with_3(operator: Operator) -> None:
@@ -102,7 +113,9 @@ def test_killed_at_ten_random_moments_under_load_nothing_is_lost(
     dice = random.Random(5)
     audiences = (Audience.named("High value shoppers"), Audience.named("Newsletter"))
     source = tmp_path / "source.ndjson"
-    scenario = Scenario(seed=11, events=20_000, users=6_000, audiences=audiences, ghosts=0.0)
+    scenario = Scenario(
+        seed=11, events=20_000, users=6_000, audiences=audiences, ghosts=0.0, broken=0.0
+    )
     truth = write_file(source, scenario)
     stream = source.read_bytes().splitlines(keepends=True)
     file = tmp_path / "live.ndjson"
@@ -123,7 +136,7 @@ def test_killed_at_ten_random_moments_under_load_nothing_is_lost(
     for audience in audiences:
         members = truth.members[audience.key]
         process.wait_until(is_in(simulator, *members, name=audience.key))
-    assert process.end() == 0
+    assert process.end() == 0, process.err
 
 
 def _parts(stream: list[bytes], count: int) -> list[list[bytes]]:
@@ -143,6 +156,6 @@ def test_two_processes_follow_into_the_same_cohort(
     ]
     processes[0].wait_until(is_in(simulator, *users))
     for process in processes:
-        assert process.end() == 0
+        assert process.end() == 0, process.err
     assert len(simulator.world.cohorts()) == 1
     assert not any(seen.status == 429 for seen in simulator.requests)

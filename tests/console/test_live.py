@@ -187,7 +187,7 @@ async def test_what_was_paused_when_it_ends_is_pending(
         await until(pilot, lambda: queue(work) == 1)
         await end(pilot)
         await until(pilot, lambda: work.is_over)
-        await until_shown(pilot, "ended", "1 user pending")
+        await until_shown(pilot, "ended", "1 user pending", "pending: “shoppers” 1 (paused)")
     assert members(harness) == {"u1"}
 
 
@@ -442,7 +442,7 @@ async def test_one_key_ends_nothing_without_asking(harness: ConsoleHarness, tmp_
         work = await follow(pilot, file)
         await until(pilot, lambda: members(harness) == {"u1"})
         await pilot.press("e")
-        await until_shown(pilot, "End the live session?", "Pending changes are")
+        await until_shown(pilot, "End the live session?", "What it has read is delivered first.")
         await pilot.press("n")
         assert not work.is_ending
         await end(pilot)
@@ -495,7 +495,7 @@ async def test_head_and_table_agree_and_nothing_is_live_after_the_end(
         await until_shown(pilot, "» 1 live", "queue 0 + 2 waiting", "waiting: no cohort")
         await end(pilot)
         await until(pilot, lambda: work.is_over)
-        await until_shown(pilot, "ended  3 events read", "2 waiting", "waiting: no cohort")
+        await until_shown(pilot, "ended  3 events read", "2 users pending", "waiting: no cohort")
         assert "» live" not in picture(pilot)
         assert "1 live" not in picture(pilot)
 

@@ -1,11 +1,13 @@
 """What an operator is alerted to in a live session: once when it begins, and when it is over."""
 
 import msgspec
+import pytest
 
 from amp_console.ledger.runs import AudienceCounts
 from amp_console.ledger.sources import ReadCounts
-from amp_console.sync.live.alerts import AlertLimits, Alerts
-from amp_console.sync.live.progress import LiveAudience, LivePhase, LiveSnapshot
+from amp_console.sync.live.alerts import AlertLimits, Alerts, limits_for
+from amp_console.sync.live.options import LiveOptions
+from amp_console.sync.live.progress import LiveAudience, LivePhase, LiveSnapshot, WaitReason
 
 LIMITS = AlertLimits(lag=60, silence=600, error_share=0.05, least=100)
 
@@ -17,11 +19,11 @@ def snapshot(
     read: int = 0,
     invalid: int = 0,
     rejected: int = 0,
-    waits: bool = False,
+    waits_for: str = "",
 ) -> LiveSnapshot:
     counts = AudienceCounts(rejected=rejected)
-    phase = LivePhase.WAITING if waits else LivePhase.LIVE
-    audience = LiveAudience(1, "k", "K", 1, lag, counts, "", phase)
+    phase = LivePhase.WAITING if waits_for else LivePhase.LIVE
+    audience = LiveAudience(1, "k", "K", 18, lag, counts, "", phase, waits_for=waits_for)
     return LiveSnapshot(1, elapsed, ReadCounts(read, read - invalid, 0, invalid), 0.0, (audience,))
 
 
@@ -39,8 +41,39 @@ def test_lag_is_alerted_once_and_when_it_is_over() -> None:
     assert alerts_of(*snapshots) == [[], ["The oldest"], [], ["The cohorts"], ["The oldest"]]
 
 
-def test_audiences_that_wait_for_the_operator_do_not_lag() -> None:
-    assert alerts_of(snapshot(lag=999, waits=True)) == [[]]
+def test_audiences_that_wait_for_the_operator_do_not_lag_and_are_named_once() -> None:
+    alerts = Alerts(LIMITS)
+    broken = snapshot(lag=999, waits_for=WaitReason.BROKEN)
+    assert [alert.text for alert in alerts.observe(broken)] == [
+        "Waiting for you: “K” 18 (broken link). These changes stay pending."
+    ]
+    assert alerts.observe(broken) == []
+    (alert,) = alerts.observe(snapshot())
+    assert (alert.text, alert.is_over) == ("No audience is waiting for you now.", True)
+
+
+@pytest.mark.parametrize("reason", [WaitReason.PAUSED, WaitReason.OFF])
+def test_what_an_operator_chose_needs_no_alert(reason: WaitReason) -> None:
+    assert alerts_of(snapshot(lag=999, waits_for=reason), snapshot()) == [[], []]
+
+
+def test_the_alert_about_lag_names_the_audience_and_its_trouble() -> None:
+    limits = limits_for(LiveOptions(flush_seconds=120.0))
+    late = snapshot(lag=181)
+    (audience,) = late.audiences
+    limited = msgspec.structs.replace(
+        audience, phase=LivePhase.DELAYED, state="Amplitude limits the rate. It asked to wait."
+    )
+    (alert,) = Alerts(limits).observe(msgspec.structs.replace(late, audiences=(limited,)))
+    assert alert.text == (
+        "The oldest change of “K” has been pending for 181 s: Amplitude limits the rate. "
+        "It is kept and will be delivered."
+    )
+
+
+def test_an_open_window_is_no_lag() -> None:
+    alerts = Alerts(limits_for(LiveOptions(flush_seconds=120.0)))
+    assert alerts.observe(snapshot(lag=121)) == []
 
 
 def test_a_backup_that_is_not_made_is_alerted_once_and_when_it_is_over() -> None:

@@ -1,4 +1,4 @@
-"""What has arrived for an audience and is not delivered yet: how much, since when, how long."""
+"""What is pending for an audience: how much, since when, and how long deliveries take."""
 
 from amp_console.sync.live.backlog import Backlog, Lags, Minutes
 
@@ -10,51 +10,71 @@ class Run:
         self.now = 0.0
         self.done = 0
 
-    def backlog(self, *arrivals: tuple[float, int]) -> Backlog:
+    def backlog(self, *counts: tuple[float, int]) -> Backlog:
+        """A backlog for which the ledger counted so many pending users at these times."""
         found = Backlog(lambda: self.now, lambda: self.done)
-        for self.now, count in arrivals:
-            found.add(count)
+        for self.now, pending in counts:
+            found.recount(pending)
         return found
 
 
 def test_what_a_delivery_has_answered_for_counts_no_more() -> None:
     run = Run()
-    backlog = run.backlog((1.0, 3), (2.0, 4))
-    backlog.begin_delivery()
+    backlog = run.backlog((1.0, 3), (2.0, 7))
     run.done = 5
     assert (backlog.size, backlog.age(10.0)) == (2, 9.0)
-    assert list(backlog.remove(2)) == [(1.0, 3), (0.0, 4)]
-    backlog.begin_delivery()
+    assert list(backlog.settle()) == [(1.0, 3), (0.0, 2)]
+    assert (backlog.size, backlog.age(10.0)) == (2, 8.0)
+    run.done = 7
+    assert list(backlog.settle()) == [(0.0, 2)]
     assert (backlog.size, backlog.age(10.0), len(backlog)) == (0, 0.0, 0)
 
 
-def test_the_ledger_says_how_many_of_those_that_arrived_are_pending() -> None:
-    """The oldest count first; what arrived during the count stays as it is."""
+def test_a_count_during_a_delivery_leaves_out_what_was_answered_for() -> None:
     run = Run()
-    backlog = run.backlog((1.0, 3), (2.0, 4), (3.0, 5))
-    backlog.recount(4, arrivals=2)
-    run.now = 4.0
-    assert list(backlog.remove(3)) == [(3.0, 3), (2.0, 1), (1.0, 5)]
+    backlog = run.backlog((1.0, 10))
+    run.done = 8
+    run.now = 2.0
+    assert backlog.recount(5)  # two of the ten, and three more
+    run.now, run.done = 4.0, 10
+    assert list(backlog.settle()) == [(3.0, 10)]
+    assert (backlog.size, backlog.age(4.0)) == (3, 2.0)
 
 
-def test_users_who_were_pending_before_count_as_arrivals() -> None:
+def test_counting_again_adds_nothing() -> None:
     run = Run()
-    backlog = run.backlog((1.0, 3))
-    backlog.recount(10, arrivals=1)
-    assert (backlog.size, len(backlog), backlog.age(3.0)) == (10, 1, 2.0)
+    backlog = run.backlog((1.0, 3), (2.0, 3), (3.0, 3))
+    assert (backlog.size, len(backlog), backlog.age(4.0)) == (3, 1, 3.0)
+
+
+def test_fewer_pending_users_are_the_newest_ones_less() -> None:
+    """Who left again before they were delivered, or were delivered by another run."""
+    run = Run()
+    backlog = run.backlog((1.0, 3), (2.0, 7), (3.0, 12))
+    assert not backlog.recount(4)
+    run.now, run.done = 4.0, 4
+    assert list(backlog.settle()) == [(3.0, 3), (2.0, 1)]
+
+
+def test_what_waited_for_the_operator_is_no_lag() -> None:
+    run = Run()
+    backlog = run.backlog((1.0, 3), (2.0, 7))
+    run.now = 900.0
+    backlog.restart()
+    assert (backlog.size, backlog.age(901.0)) == (7, 1.0)
 
 
 def test_arrivals_are_merged_and_keep_the_time_of_the_oldest() -> None:
     run = Run()
-    backlog = run.backlog(*((float(n), 2) for n in range(11)))
+    backlog = run.backlog(*((float(n), 2 * n + 2) for n in range(11)))
     backlog.merge(5)
     assert (len(backlog), backlog.size, backlog.age(20.0)) == (3, 22, 20.0)
 
 
-def test_the_oldest_arrival_opens_the_window() -> None:
+def test_the_oldest_change_opens_the_window() -> None:
     run = Run()
     assert run.backlog().seconds_left(5.0) == 0.0
-    assert run.backlog((1.0, 1), (3.0, 1)).seconds_left(5.0) == 3.0
+    assert run.backlog((1.0, 1), (3.0, 2)).seconds_left(5.0) == 3.0
 
 
 def test_changes_are_counted_by_the_minute() -> None:

@@ -1,18 +1,30 @@
 """No number of a live session contradicts another, from its first event to its place in history."""
 
+import asyncio
+import dataclasses
+import io
 import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from amp_console.amplitude import MembersChanged
+from amp_console.amplitude.client import AmplitudeClient
+from amp_console.engage import read_stream
 from amp_console.ledger.counts import outstanding
 from amp_console.ledger.runs import RunStatus, all_runs, run_audiences
 from amp_console.simulator import RefuseIds, Rule
 from amp_console.sync.audience_settings import SettingsChange
+from amp_console.sync.ingest.stream import StreamIngestor
 from amp_console.sync.live.follower import NO_COHORT
 from amp_console.sync.live.options import LiveOptions
-from amp_console.sync.live.progress import LivePhase, LiveSnapshot
-from tests.sync.test_live import Session, all_of, is_in, lines, until
+from amp_console.sync.live.progress import LivePhase, LiveSnapshot, WaitReason, pending_by_audience
+from amp_console.sync.live.session import LiveSession
+from amp_console.sync.sources.protocols import Sink, SourceStatus
+from amp_console.values import IdType, Operation
+from tests.sync.test_live import Session, all_of, is_in, lines, until, with_windows
 from tests.sync.workspace import Workspace, event
 
 pytestmark = pytest.mark.anyio
@@ -124,3 +136,121 @@ async def test_a_broken_link_is_not_lag_and_is_forgotten_once_it_is_fixed(
         await until(is_in(workspace, "u1", "u2"))
         await until(lambda: [e.phase for e in session.now().audiences] == [LivePhase.LIVE])
         assert not session.now().audiences[0].counts.is_stuck
+
+
+async def test_a_broken_link_is_never_lag_while_it_is_tried_again(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    """Each try is a moment in which nothing is known to be wrong."""
+    workspace.enter("u0")
+    await workspace.sync()
+    workspace.simulator.world.drop_cohort(workspace.simulator.world.cohort_named("shoppers").id)
+    async with Session(workspace, tmp_path) as session:
+        session.write(lines("u1", at=1))
+        await until(lambda: [e.phase for e in session.now().audiences] == [LivePhase.WAITING])
+        for _ in range(2_000):
+            await asyncio.sleep(0)
+            now = session.now()
+            assert [item.waits_for for item in now.audiences] == [WaitReason.BROKEN]
+            assert (now.lag, now.queue, now.waiting) == (0.0, 0, 1)
+        report = await session.end()
+    assert (report.status, report.pending, report.last.waiting) == (RunStatus.PARTIAL, 0, 1)
+    assert pending_by_audience(report.last.audiences) == ["“shoppers” 1 (broken link)"]
+
+
+class HeldSource:
+    """Hands the session what it has ingested only once it is released."""
+
+    def __init__(self, ingestor: StreamIngestor, text: str) -> None:
+        self._ingestor, self._text = ingestor, text
+        self.is_ingested = asyncio.Event()
+        self.is_released = asyncio.Event()
+
+    def status(self) -> tuple[SourceStatus, ...]:
+        return ()
+
+    async def follow(self, sink: Sink) -> None:
+        source_id = self._ingestor.begin("held")
+        stream = io.BytesIO(self._text.encode())
+        batches = read_stream(stream, "held", self._ingestor.options)
+        result = self._ingestor.ingest(source_id, batches)
+        self.is_ingested.set()
+        await self.is_released.wait()
+        await sink.arrived(result)
+        await sink.ending.wait()
+
+
+async def test_a_count_between_an_arrival_and_the_news_of_it_counts_nothing_twice(
+    workspace: Workspace,
+) -> None:
+    workspace.enter("u1", "u2")  # pending before the session
+    ingestor = StreamIngestor(workspace.ledger, workspace.read_options())
+    source = HeldSource(ingestor, lines("u2", "u3", at=1))
+    options = LiveOptions(flush_seconds=0.05, snapshot_seconds=0.01)
+    async with workspace.client() as client:
+        live = LiveSession(workspace.context(client), options)
+        task = asyncio.create_task(live.run(source))
+        await source.is_ingested.wait()
+        live.catch_up_soon()
+        await until(lambda: live.snapshot().waiting == 3)  # the one that has not been told of, too
+        source.is_released.set()
+        await until(lambda: live.snapshot().tally.read == 2)
+        for _ in range(50):
+            await asyncio.sleep(0)
+            assert live.snapshot().waiting == 3
+        live.end()
+        await task
+
+
+class ImportingClient(AmplitudeClient):
+    """Another process imports while the first change is under way."""
+
+    imports: Callable[[], object] | None = None
+
+    async def change_members(
+        self,
+        cohort_id: str,
+        id_type: IdType,
+        operation: Operation,
+        ids: msgspec.Raw | Sequence[str],
+    ) -> MembersChanged:
+        call, self.imports = self.imports, None
+        if call is not None:
+            call()
+        return await super().change_members(cohort_id, id_type, operation, ids)
+
+
+async def test_what_others_import_during_the_last_delivery_is_delivered_too(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    workspace.enter("u0")
+    await workspace.sync()
+    with_windows(workspace)
+    client = ImportingClient(workspace.simulator.base_url, workspace.simulator.credentials)
+    options = LiveOptions(flush_seconds=3_600)
+    async with Session(workspace, tmp_path, options, client) as session:
+        session.write(lines("u1", at=1))
+        await until(lambda: session.now().queue == 1)
+        client.imports = lambda: workspace.enter("u2")
+        report = await session.end()
+    assert (report.status, report.pending) == (RunStatus.DELIVERED, 0)
+    assert workspace.cohort() == {"u0", "u1", "u2"}
+
+
+async def test_time_spent_waiting_for_the_operator_is_no_lag(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    """An hour's pause must not raise an alarm once it ends."""
+    workspace.enter("u0")
+    await workspace.sync()
+    with_windows(workspace)
+    clock = [0.0]
+    workspace.timing = dataclasses.replace(workspace.timing, monotonic=lambda: clock[0])
+    async with Session(workspace, tmp_path, LiveOptions(flush_seconds=1.0)) as session:
+        assert session.live is not None
+        session.live.pause()
+        session.write(lines("u1", at=1))
+        await until(lambda: session.now().tally.read == 1)
+        clock[0] = 3_600.0
+        session.live.resume()
+        assert session.now().lag == 0.0

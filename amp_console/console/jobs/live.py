@@ -10,7 +10,7 @@ from amp_console.console.session import Session
 from amp_console.sync.connection_options import read_options
 from amp_console.sync.delivery.context import RunContext
 from amp_console.sync.ingest.stream import StreamIngestor
-from amp_console.sync.live.alerts import Alert, Alerts
+from amp_console.sync.live.alerts import Alert, Alerts, limits_for
 from amp_console.sync.live.options import LiveOptions
 from amp_console.sync.live.progress import LiveReport, LiveSnapshot
 from amp_console.sync.live.session import LiveSession
@@ -51,7 +51,7 @@ class LiveJob(Job):
         self._is_ending = False
         self._timing = timing
         self._alarm = alarm
-        self._alerts = Alerts()
+        self._alerts = Alerts(limits_for(options))
         self._live: LiveSession | None = None
         self._open_source = open_source
         self._group = StreamGroup()

@@ -2,7 +2,11 @@
 
 import msgspec
 
-from amp_console.sync.live.progress import LiveSnapshot
+from amp_console.sync.live.options import LiveOptions
+from amp_console.sync.live.progress import LiveSnapshot, pending_by_audience
+from amp_console.text import clean, first_sentence
+
+MAX_NAMED = 5  # audiences in one alert
 
 
 class AlertLimits(msgspec.Struct, frozen=True):
@@ -16,6 +20,11 @@ class AlertLimits(msgspec.Struct, frozen=True):
     silence: float = 600.0
     error_share: float = 0.05
     least: int = 100
+
+
+def limits_for(options: LiveOptions) -> AlertLimits:
+    """The limits of a session: an open window is no lag."""
+    return AlertLimits(lag=AlertLimits().lag + options.flush_seconds)
 
 
 class Alert(msgspec.Struct, frozen=True):
@@ -33,6 +42,7 @@ class Alerts:
         self._active: set[str] = set()
         self._read, self._read_at = 0, 0.0
         self._troubles: set[str] = set()
+        self._waits: set[tuple[int, str]] = set()  # audiences, and what for
         self._before = (0, 0)  # events, and errors, at the last check of the share
 
     def observe(self, now: LiveSnapshot) -> list[Alert]:
@@ -41,10 +51,10 @@ class Alerts:
         found = self._change(
             "lag",
             now.lag > limits.lag,
-            f"The oldest change has been waiting for {now.lag:.0f} s: Amplitude is slow or can't "
-            "be reached. The change is kept and will be delivered.",
+            _late(now),
             "The cohorts have caught up.",
         )
+        found += self._waiting(now)
         found += self._change(
             "backup",
             now.backup_trouble is not None,
@@ -52,6 +62,20 @@ class Alerts:
             "The ledger is backed up again.",
         )
         return found + self._silence(now) + self._errors(now) + self._sources(now)
+
+    def _waiting(self, now: LiveSnapshot) -> list[Alert]:
+        """Alert once to each audience that waits for what the operator has not decided."""
+        waiting = {item.audience_id: item for item in now.audiences if item.needs_operator}
+        new = [item for id_, item in waiting.items() if (id_, item.waits_for) not in self._waits]
+        is_over = bool(self._waits) and not waiting
+        self._waits = {(id_, item.waits_for) for id_, item in waiting.items()}
+        if is_over:
+            return [Alert("No audience is waiting for you now.", is_over=True)]
+        if not new:
+            return []
+        named = pending_by_audience(new[:MAX_NAMED])
+        named += [f"{len(new) - MAX_NAMED:,} more"] if len(new) > MAX_NAMED else []
+        return [Alert(f"Waiting for you: {', '.join(named)}. These changes stay pending.")]
 
     def _sources(self, now: LiveSnapshot) -> list[Alert]:
         """Alert once to each trouble of a source, and when no source has any more."""
@@ -97,3 +121,16 @@ class Alerts:
             return [Alert(begins)]
         self._active.discard(name)
         return [Alert(ends, is_over=True)]
+
+
+def _late(now: LiveSnapshot) -> str:
+    """Say which change is the oldest that could be delivered, and what delays it."""
+    late = [item for item in now.audiences if not item.waits]
+    if not late:
+        return ""
+    oldest = max(late, key=lambda item: item.lag)
+    why = first_sentence(oldest.state) or "Amplitude is slow or can't be reached"
+    return (
+        f"The oldest change of “{clean(oldest.name)}” has been pending for {oldest.lag:.0f} s: "
+        f"{clean(why, 200)}. It is kept and will be delivered."
+    )

@@ -1,4 +1,4 @@
-"""What has arrived for an audience and is not delivered yet, and how long deliveries take."""
+"""What is pending for an audience and since when, and how long deliveries take."""
 
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -8,16 +8,18 @@ MINUTES = 30  # whose changes are counted one by one
 
 
 class Backlog:
-    """The changes of one audience that are not delivered yet, with the times they arrived.
+    """The pending changes of one audience, with the times they became pending.
 
-    Those of a delivery under way count down: `done` returns how many users the run has answered
+    How many there are comes from counts of the ledger alone: events repeat what is delivered
+    already, others import, and a person may enter and leave in one window. Between two counts,
+    those of a delivery under way count down: `done` returns how many users the run has answered
     for. `clock` is monotonic, in seconds.
     """
 
     def __init__(self, clock: Callable[[], float], done: Callable[[], int]) -> None:
         self._clock = clock
         self._done = done
-        self._done_before = 0  # answered for before the delivery under way
+        self._settled = done()  # answered for, and no longer in `_arrivals`
         self._arrivals: deque[tuple[float, int]] = deque()
 
     def __len__(self) -> int:
@@ -27,52 +29,50 @@ class Backlog:
     @property
     def size(self) -> int:
         """Changes that are not delivered yet."""
-        done = self._done() - self._done_before
-        return max(0, sum(count for _, count in self._arrivals) - done)
+        return max(0, sum(count for _, count in self._arrivals) - self._done() + self._settled)
 
     def age(self, now: float) -> float:
-        """Seconds since the oldest change arrived; 0.0 where all are delivered."""
+        """Seconds since the oldest change became pending; 0.0 where all are delivered."""
         return now - self._arrivals[0][0] if self.size else 0.0
 
     def seconds_left(self, window: float) -> float:
-        """Seconds until a window of this length closes that the oldest arrival opened."""
+        """Seconds until a window of this length closes that the oldest change opened."""
         return window - (self._clock() - self._arrivals[0][0]) if self._arrivals else 0.0
 
-    def add(self, count: int) -> None:
-        """Note that changes arrived."""
-        self._arrivals.append((self._clock(), count))
+    def recount(self, pending: int) -> bool:
+        """Let so many changes be pending, as the ledger counts them; True if there are more now.
 
-    def begin_delivery(self) -> None:
-        """Count what is done from here on."""
-        self._done_before = self._done()
-
-    def recount(self, pending: int, arrivals: int) -> None:
-        """Let the first `arrivals` be `pending` users, the oldest of them first.
-
-        The ledger knows best: events repeat what is delivered already, and a person may enter and
-        leave in one window.
+        More have become pending now. Fewer: the newest are no longer.
         """
-        later = list(self._arrivals)[arrivals:]
-        kept = []
-        for at, count in list(self._arrivals)[:arrivals]:
-            if pending > 0:
-                kept.append((at, min(count, pending)))
-            pending -= count
-        if pending > 0:  # others were pending before
-            at, count = kept.pop() if kept else (self._clock(), 0)
-            kept.append((at, count + pending))
-        self._arrivals = deque([*kept, *later])
-        self.begin_delivery()
+        more = pending - self.size
+        if more > 0:
+            self._arrivals.append((self._clock(), more))
+        left = -more
+        while left > 0 and self._arrivals:
+            at, count = self._arrivals.pop()
+            if count > left:
+                self._arrivals.append((at, count - left))
+            left -= count
+        return more > 0
 
-    def remove(self, arrivals: int) -> Iterator[tuple[float, int]]:
-        """Remove the first `arrivals`, which are delivered; yield their seconds and changes."""
-        now = self._clock()
-        for _ in range(arrivals):
+    def settle(self) -> Iterator[tuple[float, int]]:
+        """Remove what the run has answered for, oldest first; yield its seconds and changes."""
+        now, done = self._clock(), self._done()
+        left, self._settled = done - self._settled, done
+        while left > 0 and self._arrivals:
             at, count = self._arrivals.popleft()
-            yield now - at, count
+            if count > left:
+                self._arrivals.appendleft((at, count - left))
+            yield now - at, min(count, left)
+            left -= count
+
+    def restart(self) -> None:
+        """Let all changes be pending from now on: waiting for the operator is no lag."""
+        pending = sum(count for _, count in self._arrivals)
+        self._arrivals = deque([(self._clock(), pending)] if pending else ())
 
     def merge(self, most: int) -> None:
-        """Keep at most so many arrivals, merging neighbours: an audience may wait for days."""
+        """Keep at most so many arrivals, merging neighbours: an audience may be late for days."""
         while len(self._arrivals) > most:
             found = list(self._arrivals)
             pairs = zip(found[::2], [*found[1::2], (0.0, 0)], strict=False)

@@ -8,6 +8,8 @@ the audience in between.
 
 import asyncio
 
+import msgspec
+
 from amp_console.ledger import LedgerError, late_effects
 from amp_console.ledger.audiences import Audience, audience
 from amp_console.ledger.counts import Outstanding, outstanding
@@ -18,12 +20,16 @@ from amp_console.sync.delivery.worker import AudienceWorker
 from amp_console.sync.formatting import uncertain_text
 from amp_console.sync.live.backlog import Backlog, Lags, Minutes
 from amp_console.sync.live.options import LiveOptions
-from amp_console.sync.live.progress import LiveAudience, LivePhase
+from amp_console.sync.live.progress import LiveAudience, LivePhase, WaitReason
 from amp_console.sync.timing import Stop
+from amp_console.text import first_sentence
 
 NO_COHORT = "waiting: no cohort"
 OFF = "waiting: disabled"
 PAUSED = "paused: nothing is sent"
+LATE = "imported after the last delivery"
+UNANSWERED = "ended before Amplitude answered"
+_WAITS = {NO_COHORT: WaitReason.NO_COHORT, OFF: WaitReason.OFF, PAUSED: WaitReason.PAUSED}
 
 
 class Follower:
@@ -45,12 +51,17 @@ class Follower:
         self._lags = lags
         self._ending = ending
         self._may_create = options.create
+        self._is_stuck = False
+        self._is_held = False  # it was paused when the session was to end
         self._state = ""
         self._backlog = Backlog(self._timing.monotonic, lambda: run.progress.get(known.id).done)
+        self._hold(self._why_not(known), is_stuck=bool(known.broken))
         self._minutes = Minutes()
         self._came = asyncio.Event()
+        self._is_due = False  # to be delivered, whatever is known to be pending
         self._full = asyncio.Event()
         self._is_last = False  # the source has ended: nothing more arrives
+        self._is_done = False  # `follow` has returned
         self._is_over = False
 
     @property
@@ -58,21 +69,18 @@ class Follower:
         """The audience's name."""
         return self._worker.audience.name
 
-    @property
-    def queue(self) -> int:
-        """How many changes are not delivered yet; those of a delivery under way count down."""
-        return self._backlog.size
-
-    def arrived(self, entered: int, left: int) -> None:
-        """Note changes that are in the ledger."""
+    def moved(self, entered: int, left: int) -> None:
+        """Count people who entered and left, for the figures by the minute."""
         self._minutes.add(self._timing.monotonic(), entered, left)
-        self.pend(entered + left)
 
-    def pend(self, count: int) -> None:
-        """Note users who are to be delivered."""
-        self._backlog.add(count)
-        self._came.set()
-        if self.queue >= self._options.flush_changes:
+    def recount(self, pending: int) -> None:
+        """Let so many users be pending, as the ledger has just counted them.
+
+        The ledger answers in turn, so by now the run has counted exactly what was delivered before.
+        """
+        if self._backlog.recount(pending):
+            self._came.set()
+        if self._backlog.size >= self._options.flush_changes:
             self._full.set()
 
     def hurry(self) -> None:
@@ -81,7 +89,12 @@ class Follower:
         self._came.set()
 
     def wake(self) -> None:
-        """Check whether users have to be confirmed again, and when."""
+        """Check whether users are pending or have to be confirmed again, and when."""
+        self._came.set()
+
+    def deliver_soon(self) -> None:
+        """Deliver what there is: how many users are pending is not known."""
+        self._is_due = True
         self._came.set()
 
     def go_live(self) -> None:
@@ -99,11 +112,13 @@ class Follower:
         self._stop.resume()
         if self._state == PAUSED:
             self._state = ""
+        self._backlog.restart()
         self.hurry()
 
     def end(self) -> None:
         """Deliver what is pending now; send nothing where the audience is paused."""
         if self._stop.is_paused:
+            self._is_held = True
             self._stop.ask()
         self.hurry()
 
@@ -121,18 +136,19 @@ class Follower:
         while True:
             await self._wait_for_work()
             self._came.clear()
-            if self._backlog or self._state:
+            if self._backlog or self._state or self._is_due:
                 await self._wait_for_window()
                 try:
                     await self._deliver()
                 except LedgerError as error:  # a full disk, say: it is tried again
-                    self._state = str(error)
+                    self._hold(str(error))
                 if self._state and not self._ending.is_set():
                     self._backlog.merge(self._options.most_arrivals)
                     self._full.clear()
                     await self._timing.wait_for(self._full, self._retry_after())
                     self._came.set()
             if self._is_last and not self._came.is_set():
+                self._is_done = True
                 return
 
     async def close(self) -> Outstanding:
@@ -140,9 +156,13 @@ class Follower:
         worker = self._worker
         worker.audience = await worker.read(audience, worker.audience.id)
         left = await worker.read(outstanding, worker.audience)
-        self._backlog.recount(left.pending, len(self._backlog))
-        why = self._why_not(worker.audience)
-        self._state = (why or self._state) if left.pending else ""
+        self._backlog.recount(left.pending)
+        if not left.pending:
+            self._hold("")
+        elif why := self._why_not(worker.audience):
+            self._hold(why, is_stuck=why == worker.audience.broken)
+        elif not self._state:
+            self._hold(LATE if self._is_done else UNANSWERED)
         if left.uncertain and not self._state:
             self._state = uncertain_text(left.uncertain, left.certain_at)
         self._is_over = True
@@ -161,24 +181,37 @@ class Follower:
             known.id,
             known.handle,
             known.name,
-            self.queue,
+            self._backlog.size,
             self._backlog.age(now),
             worker.counts,
             state,
             self._phase(state),
             is_paused=self._stop.is_paused,
+            waits_for=self._waits_for(state),
             entered=entered,
             left=left,
         )
 
     def _phase(self, state: str) -> LivePhase:
-        if state in {NO_COHORT, OFF}:
+        if self._waits_for(state):
             return LivePhase.WAITING
         if self._is_over:
             return LivePhase.ENDED
-        if state == PAUSED or (state and self._worker.counts.is_stuck):
-            return LivePhase.WAITING
         return LivePhase.DELAYED if state else LivePhase.LIVE
+
+    def _waits_for(self, state: str) -> str:
+        """Say what the operator has to see to, "" where nothing waits for the operator."""
+        if state in _WAITS:
+            return _WAITS[state]
+        if not (state and self._is_stuck) or self._worker.run.keys_refused is not None:
+            return ""  # refused keys are not about an audience: they end the session
+        return WaitReason.BROKEN if self._worker.audience.broken else first_sentence(state)
+
+    def _hold(self, state: str, *, is_stuck: bool = False) -> None:
+        """Note why nothing is delivered; what waits for the operator does not age meanwhile."""
+        self._state, self._is_stuck = state, is_stuck
+        if self._waits_for(state):
+            self._backlog.restart()
 
     async def _wait_for_work(self) -> None:
         """Wait for a change, or until users are to be confirmed again."""
@@ -187,7 +220,7 @@ class Follower:
             if seconds is None:
                 break
             if seconds <= 0:
-                self.pend(1)
+                self._is_due = True
                 return
             await self._timing.wait_for(self._came, seconds)
         await self._came.wait()
@@ -225,28 +258,31 @@ class Follower:
     async def _deliver(self) -> None:
         worker = self._worker
         worker.audience = await worker.read(audience, worker.audience.id)
-        arrivals = len(self._backlog)
-        left = await worker.read(outstanding, worker.audience)
-        self._backlog.recount(left.pending, arrivals)
         if why := self._why_not(worker.audience):
-            if why != self._state:
-                self._state = why
+            is_stuck = why == worker.audience.broken
+            worker.counts = msgspec.structs.replace(worker.counts, is_stuck=is_stuck)
+            self._hold(why, is_stuck=is_stuck)
+            if why != worker.counts.note:
                 await worker.record(why)
             return
-        arrivals = len(self._backlog)
-        self._state = note = await take_turn(worker, deliver_window)
-        self._backlog.begin_delivery()
-        if not note:
-            for seconds, count in self._backlog.remove(arrivals):
-                self._lags.add(seconds, count)
+        self._is_due = False
+        note = await take_turn(worker, deliver_window)
+        worker.audience = await worker.read(audience, worker.audience.id)
+        left = await worker.read(outstanding, worker.audience)
+        for seconds, count in self._backlog.settle():
+            self._lags.add(seconds, count)
+        self.recount(left.pending)
+        self._hold(note, is_stuck=worker.counts.is_stuck)
         await worker.record(note)
 
     def _why_not(self, known: Audience) -> str:
         """Say why nothing can be delivered, "" where it can."""
-        if self._stop.is_paused:
+        if self._stop.is_paused or self._is_held:
             return PAUSED
         if not known.enabled:
             return OFF
+        if known.broken:
+            return known.broken
         if known.cohort_id is None and not self._may_create:
             return NO_COHORT
         return ""

@@ -22,7 +22,7 @@ from amp_console.ledger.event_log import (
 from amp_console.ledger.refused_requests import keep_refused
 from amp_console.ledger.requests import forget_requests
 from amp_console.sync.delivery.context import ActiveRun
-from amp_console.sync.live.alerts import Alerts
+from amp_console.sync.live.alerts import Alerts, limits_for
 from amp_console.sync.live.options import LiveOptions
 from amp_console.sync.live.progress import LiveSnapshot
 
@@ -90,7 +90,7 @@ class Housekeeping:
         self._snapshot = snapshot
         self._catch_up = catch_up
         self._observe = observe
-        self._alerts = Alerts()
+        self._alerts = Alerts(limits_for(options))
         self._is_behind = False
         self._task: asyncio.Task[None] | None = None
 

@@ -1,13 +1,15 @@
 """What a live session looks like: lag, queue, counts, and which audiences wait."""
 
 import enum
+from collections.abc import Iterable
 
 import msgspec
 
 from amp_console.ledger.refused_requests import RefusedRequests
-from amp_console.ledger.runs import AudienceCounts, total_of
+from amp_console.ledger.runs import AudienceCounts, RunStatus, total_of
 from amp_console.ledger.sources import ReadCounts
 from amp_console.sync.sources.protocols import SourceStatus
+from amp_console.text import clean, first_sentence
 
 
 class LivePhase(enum.StrEnum):
@@ -22,11 +24,26 @@ class LivePhase(enum.StrEnum):
     ENDED = "ended"
 
 
+class WaitReason(enum.StrEnum):
+    """What an audience waits for, in words for a list; other reasons are Amplitude's own words."""
+
+    NO_COHORT = "no cohort"
+    BROKEN = "broken link"
+    OFF = "disabled"
+    PAUSED = "paused"
+
+
+CHOSEN = frozenset({WaitReason.OFF, WaitReason.PAUSED})
+"""What an audience waits for because an operator chose it."""
+
+
 class LiveAudience(msgspec.Struct, frozen=True):
     """One audience: `queue` changes are not delivered yet, the oldest of them for `lag` seconds.
 
     `state` says in words why they are pending, "" while it is live or where nothing is pending
-    after the end. `entered` and `left` count the changes of the last minutes, the current one last.
+    after the end; `waits_for` in a few (a `WaitReason`, or what Amplitude refused), "" unless it
+    waits for the operator.
+    `entered` and `left` count the changes of the last minutes, the current one last.
     """
 
     audience_id: int
@@ -38,6 +55,7 @@ class LiveAudience(msgspec.Struct, frozen=True):
     state: str
     phase: LivePhase = LivePhase.LIVE
     is_paused: bool = False
+    waits_for: str = ""
     entered: tuple[int, ...] = ()
     left: tuple[int, ...] = ()
 
@@ -45,6 +63,11 @@ class LiveAudience(msgspec.Struct, frozen=True):
     def waits(self) -> bool:
         """Whether nothing is delivered until the operator acts."""
         return self.phase is LivePhase.WAITING
+
+    @property
+    def needs_operator(self) -> bool:
+        """Whether changes wait for what no operator has decided, as a pause is."""
+        return self.waits and self.queue > 0 and self.waits_for not in CHOSEN
 
 
 class LiveChange(msgspec.Struct, frozen=True):
@@ -108,13 +131,26 @@ class LiveSnapshot(msgspec.Struct, frozen=True):
 
 
 class LiveReport(msgspec.Struct, frozen=True):
-    """How a session ended: `pending` users of audiences that may be delivered.
+    """How a session ended: `pending` users of audiences that do not wait for the operator.
 
-    A request without an answer may still undo what was delivered for the `uncertain` users.
+    `status` is how the history shows it. A request without an answer may still undo what was
+    delivered for the `uncertain` users.
     """
 
     run_id: int
     last: LiveSnapshot
+    status: RunStatus
     pending: int
+    rejected: int
     keys_refused: str | None
     uncertain: int = 0
+
+
+def pending_by_audience(audiences: Iterable[LiveAudience]) -> list[str]:
+    """Say of each audience how many users are pending and why, "“Newsletter” 120 (no cohort)"."""
+    found = []
+    for item in audiences:
+        why = clean(item.waits_for or first_sentence(item.state), 200)
+        if item.queue:
+            found.append(f"“{clean(item.name)}” {item.queue:,}" + (f" ({why})" if why else ""))
+    return found

@@ -6,13 +6,13 @@ pace.
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 from amp_console.connections.read_only import guard
-from amp_console.ledger import LedgerError
+from amp_console.ledger import Db, LedgerError
 from amp_console.ledger.audiences import Audience, all_audiences, audience
-from amp_console.ledger.counts import outstanding
+from amp_console.ledger.counts import Outstanding, outstanding
 from amp_console.ledger.runs import RunKind, RunStatus
 from amp_console.ledger.sources import ReadCounts
 from amp_console.sync.delivery.context import ActiveRun, RunContext
@@ -137,9 +137,11 @@ class LiveSession:
     async def arrived(self, result: IngestResult) -> None:
         """Deliver events that are in the ledger."""
         self._tally += result.tally
-        for audience_id in result.entered | result.left:
+        changed = result.entered | result.left
+        for audience_id in changed:
             follower = await self._follower(audience_id)
-            follower.arrived(result.entered[audience_id], result.left[audience_id])
+            follower.moved(result.entered[audience_id], result.left[audience_id])
+        await self._recount(changed)
         at = self._context.timing.now()
         for change in result.latest:
             name = self._followers[change.audience_id].name
@@ -194,14 +196,26 @@ class LiveSession:
         ledger or the disk failed, and an audience whose ID type or cohort was changed.
         """
         ledger = self._context.ledger
-        for known in await ledger.aread(all_audiences):
-            left = await ledger.aread(outstanding, known)
-            follower = self._followers.get(known.id)
-            missed = left.pending - (follower.queue if follower else 0)
-            if missed > 0:
-                (await self._follower(known.id)).pend(missed)
-            elif left.uncertain:
-                (await self._follower(known.id)).wake()
+        known = [item.id for item in await ledger.aread(all_audiences)]
+        for audience_id, left in (await ledger.aread(_left, known)).items():
+            if left.pending or left.uncertain:
+                (await self._follower(audience_id)).wake()
+        await self._recount(list(self._followers))
+
+    async def _recount(self, audience_ids: Iterable[int]) -> None:
+        """Tell followers how many users are pending, all at the same moment.
+
+        Every number is a count of the ledger: one that added what arrives would count twice what
+        had been counted between its arrival and its announcement.
+        """
+        try:
+            left = await self._context.ledger.aread(_left, audience_ids)
+        except LedgerError:
+            for audience_id in audience_ids:
+                self._followers[audience_id].deliver_soon()
+            return
+        for audience_id in audience_ids:
+            self._followers[audience_id].recount(left[audience_id].pending)
 
     async def _finish(self, housekeeping: Housekeeping) -> Exception | None:
         """Deliver what is pending within the grace period; then only requests in flight end.
@@ -243,11 +257,16 @@ class LiveSession:
         await housekeeping.keep_counts()
         await end_run(run, status, run.keys_refused or "")
         self._observe(last)
-        return LiveReport(run.id, last, last.queue, run.keys_refused, uncertain)
+        return LiveReport(run.id, last, status, last.queue, rejected, run.keys_refused, uncertain)
+
+
+def _left(db: Db, audience_ids: Iterable[int]) -> dict[int, Outstanding]:
+    """What is left of these audiences, all at the same moment."""
+    return {id_: outstanding(db, audience(db, id_)) for id_ in audience_ids}
 
 
 def _status(last: LiveSnapshot, rejected: int, uncertain: int, *, keys_refused: bool) -> RunStatus:
-    """How a session ended, as for a sync; users who wait for a cohort are not delivered."""
+    """How a session ended, as for a sync; users who wait for the operator are not delivered."""
     if last.queue or uncertain or keys_refused:
         return RunStatus.STOPPED
     if last.waiting or last.tally.invalid or rejected:

@@ -16,7 +16,7 @@ from amp_console.ledger.audiences import audience
 from amp_console.ledger.runs import Run
 from amp_console.sync.live.follower import NO_COHORT, OFF
 from amp_console.sync.live.options import LiveOptions
-from amp_console.sync.live.progress import LiveAudience
+from amp_console.sync.live.progress import LiveAudience, pending_by_audience
 from amp_console.sync.sources.protocols import CannotBind
 from amp_console.text import clean, plural
 
@@ -161,12 +161,14 @@ async def end_if(job: LiveJob, asked: Awaitable[bool | None]) -> None:
         job.cancel()
 
 
-def end_question() -> Confirm:
-    """Ask before a session ends."""
-    consequences = [
-        "It stops reading events. Pending changes are delivered first.",
-        "Changes of paused audiences, and of those without a cohort, stay pending.",
-    ]
+def end_question(job: LiveJob) -> Confirm:
+    """Ask before a session ends; it names the audiences that nothing is delivered to."""
+    consequences = ["It stops reading events. What it has read is delivered first."]
+    audiences = job.snapshot.audiences if job.snapshot else ()
+    waiting = pending_by_audience(item for item in audiences if item.waits)
+    if waiting:
+        consequences.append(f"Stays pending: {', '.join(waiting)}.")
+    consequences.append("So does what Amplitude does not accept within 30 seconds.")
     return Confirm("End the live session?", consequences, "End it", "Keep it")
 
 

@@ -169,7 +169,11 @@ class LiveSources(Horizontal):
         """Show a session's sources and changes as they are now."""
         now, glyphs = job.snapshot, services_of(self).glyphs
         sources = rows.source_rows(job.history, job.now, glyphs)
-        self.query_one("#files", Grid).show(sources)
+        files = self.query_one("#files", Grid)
+        is_at_top = files.cursor == 0
+        files.show(sources)
+        if is_at_top:
+            files.cursor = 0  # the source that brought events last is the first
         failing = next((source for source in now.sources if source.trouble), None) if now else None
         text = rows.trouble(failing, glyphs) if failing else safe_text("")
         self.query_one("#trouble", SteadyText).say(text)

@@ -19,6 +19,8 @@ from amp_console.sync.live.progress import (
     LiveChange,
     LivePhase,
     LiveSnapshot,
+    WaitReason,
+    pending_by_audience,
 )
 from amp_console.sync.sources.protocols import SourceStatus
 from amp_console.text import plural
@@ -73,10 +75,13 @@ def headline(work: LiveJob, glyphs: Glyphs) -> Content:
     if now is not None:
         parts.append(f"  {plural(now.tally.read, 'event')} read in {stopwatch(now.elapsed)}")
         if now.is_over:
-            parts += [(f", {text}", WARN) for text in _left_after(now)]
+            left = now.queue + now.waiting
+            parts += [(f", {plural(left, 'user')} pending", WARN)] if left else []
         if now.tally.invalid:
             parts.append((f", {now.tally.invalid:,} invalid", BAD))
     rows = [safe_text(*parts)]
+    if now is not None and now.is_over and (left_of := pending_by_audience(now.audiences)):
+        rows.append(safe_text(("pending: ", MUTED), (", ".join(left_of), WARN)))
     refused = work.report.keys_refused if work.report else None
     if work.failure or refused:
         rows.append(safe_text((work.failure or refused or "", BAD)))
@@ -86,12 +91,6 @@ def headline(work: LiveJob, glyphs: Glyphs) -> Content:
             rows.append(refused_row(now.refused))
         rows.append(_lines(work.history, glyphs))
     return lines(*rows)
-
-
-def _left_after(now: LiveSnapshot) -> list[str]:
-    """What a session left when it ended."""
-    left = [f"{plural(now.queue, 'user')} pending"] if now.queue else []
-    return left + ([f"{now.waiting:,} waiting"] if now.waiting else [])
 
 
 def _state(work: LiveJob, glyphs: Glyphs) -> tuple[str, str, str]:
@@ -197,6 +196,8 @@ def audience_row(audience: LiveAudience, glyphs: Glyphs) -> Row:
 
 
 def _phase(audience: LiveAudience, glyphs: Glyphs) -> Cell:
+    if audience.waits_for == WaitReason.BROKEN:
+        return Cell(f"waiting: {audience.waits_for}", "warn")
     if audience.state:
         return Cell(audience.state, "warn")
     if audience.phase is LivePhase.ENDED:
@@ -213,7 +214,7 @@ def closer(audience: LiveAudience, glyphs: Glyphs) -> Content:
             ("queue ", MUTED),
             f"{audience.queue:,}",
             (f"{gap}lag ", MUTED),
-            lasting(audience.lag) if audience.queue else "none",
+            lasting(audience.lag) if audience.queue and not audience.waits else "none",
             (f"{gap}added ", MUTED),
             f"{counts.added:,}",
             (f"{gap}removed ", MUTED),

@@ -53,15 +53,16 @@ ledger at once, and in its cohort after the window (five seconds). Audiences wit
 N and L begin a session that creates theirs, s lets the one under the cursor go live.
 
 Queue counts changes that are not delivered yet, Lag is the age of the oldest of them. What waits
-for you (no cohort, paused, switched off) is counted apart, and is no lag. Moves are people who
-entered or left, minute by minute.
+for you (no cohort, broken link, paused, disabled) is counted apart, and is no lag. Moves are
+people who entered or left, minute by minute.
 
 p pauses the audience under the cursor, P all of them: events are read, and nothing is sent until
 you press it again. t disables an audience until you press t again.
 
-e ends the session after you confirm it: what is pending and not paused is delivered first. Leaving
-this view ends nothing. Sessions of other processes on this connection (amp-console watch, listen)
-are shown, too; w opens the requests of the one under the cursor.
+e ends the session after you confirm it: what has been read is delivered first, except for
+audiences that wait for you. Leaving this view ends nothing. Sessions of other processes on this
+connection (amp-console watch, listen) are shown, too; w opens the requests of the one under the
+cursor.
 
 The audience under the cursor is shown beside or below the list, or on Enter: its lag, its last
 changes and what was sent for it. v shows the last changes of all audiences where there is no room
@@ -291,7 +292,7 @@ for them beside the sources."""
     def action_end(self) -> None:
         """Ask, then end the session; what is pending and not paused is delivered first."""
         if self._job is not None:
-            asked = actions.end_question().asked(self.services)
+            asked = actions.end_question(self._job).asked(self.services)
             self._do(actions.end_if(self._job, asked))
 
     def action_run(self) -> None:
