@@ -20,9 +20,11 @@ from amp_console.ledger import runs
 from amp_console.ledger.runs import AudienceCounts, RunKind, RunStatus
 from amp_console.ledger.sources import ReadCounts
 from amp_console.simulator import Answer, Rule
+from amp_console.sync.ingest.stream import StreamIngestor
 from amp_console.sync.live.alerts import Alert
 from amp_console.sync.live.progress import LiveAudience, LiveSnapshot
 from amp_console.sync.sources.protocols import SourceStatus
+from amp_console.sync.sources.watcher import PathWatcher
 from tests.console.harness import (
     NOW,
     ConsoleHarness,
@@ -265,6 +267,29 @@ async def test_the_last_changes_and_the_sources_are_seen(
         await until(pilot, lambda: work.is_over)
 
 
+async def test_the_list_of_sources_follows_the_newest_while_its_cursor_is_at_the_top(
+    harness: ConsoleHarness, tmp_path: Path
+) -> None:
+    harness.connect()
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    (folder / "one.ndjson").write_text(lines("u1"))
+    async with harness.open() as pilot:
+        work = await follow(pilot, folder)
+        await until_shown(pilot, "▹ one.ndjson")
+        (folder / "two.ndjson").write_text(lines("u2"))
+        await until_shown(pilot, "▹ two.ndjson")
+        pilot.app.screen.query_one("#files").focus()
+        await pilot.press("down")
+        await until_shown(pilot, "▸ one.ndjson")
+        (folder / "three.ndjson").write_text(lines("u3"))
+        await until_shown(pilot, "three.ndjson", "▸ one.ndjson")
+        await pilot.press("g")
+        await until_shown(pilot, "▸ three.ndjson")
+        work.cancel()
+        await until(pilot, lambda: work.is_over)
+
+
 async def test_an_audience_is_shown_with_its_changes_and_deliveries(
     harness: ConsoleHarness, tmp_path: Path
 ) -> None:
@@ -379,6 +404,34 @@ async def test_keys_that_do_nothing_say_why(harness: ConsoleHarness, tmp_path: P
             "No live session here: there is nothing to end.",
             "No live session has run since the console was opened.",
         )
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 36)])
+async def test_before_a_session_it_says_which_audiences_would_be_live(
+    harness: ConsoleHarness, tmp_path: Path, size: tuple[int, int]
+) -> None:
+    with harness.workspace(harness.connect()) as workspace:
+        workspace.enter("u1")
+        await workspace.sync()
+        workspace.read([event(user, True, 1, audience="waiters") for user in ("w1", "w2")])
+        file = tmp_path / "live.ndjson"
+        file.write_text(lines("u2"))
+        ingestor = StreamIngestor(workspace.ledger, workspace.read_options())
+        PathWatcher(ingestor, [file]).scan()
+    async with harness.open(size=size) as pilot:
+        await until(pilot, lambda: services(pilot).session is not None)
+        await pilot.press("4")
+        await until_shown(
+            pilot, "No live session.", "2 audiences", "will be live", "will wait: no cohort",
+            "n follows a folder", "Followed before:",
+        )  # fmt: skip
+        shown = [
+            line.split()
+            for line in picture(pilot).splitlines()
+            if "will be live" in line or "will wait:" in line
+        ]
+        assert ["1" in line for line in shown] == [True, False]
+        assert ["2" in line for line in shown] == [False, True]
 
 
 async def test_another_process_that_is_live_is_watched(harness: ConsoleHarness) -> None:

@@ -6,7 +6,7 @@ from typing import BinaryIO, Self
 
 import msgspec
 
-from amp_console.ledger import Ledger
+from amp_console.ledger import Db, Ledger
 from amp_console.ledger.checkpoints import (
     Checkpoint,
     checkpoints,
@@ -88,6 +88,13 @@ class FileCheckpoint(msgspec.Struct, frozen=True):
     def is_followed(self) -> bool:
         """Whether the file is followed line by line and was read in part."""
         return not self.is_whole and self.head_size > 0
+
+
+def followed_folders(db: Db) -> list[str]:
+    """The folders of the files that were followed, the one with the newest file first."""
+    found = [FileCheckpoint.decode(item) for item in checkpoints(db, SCHEME)]
+    found.sort(key=lambda file: file.modified, reverse=True)
+    return list(dict.fromkeys(str(Path(file.path).parent) for file in found))
 
 
 class FileCheckpoints:

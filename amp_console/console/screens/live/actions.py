@@ -26,8 +26,8 @@ _VERBS = {
     "pause": "pause",
     "resume": "resume",
     "pause_all": "pause",
-    "go_live": "let go live",
-    "switch": "switch",
+    "go_live": "start",
+    "switch": "enable or disable",
 }
 OF_AUDIENCE = frozenset({"pause", "resume", "go_live", "switch"})
 """The actions that are about the audience under the cursor."""
@@ -56,14 +56,14 @@ def disabled_reason(job: LiveJob | None, current: LiveAudience | None, action: s
 
 def _reason_of_audience(current: LiveAudience | None, action: str) -> str | None:
     if action in OF_AUDIENCE and current is None:
-        return "No change has arrived yet: there is no audience to choose."
+        return "No change has arrived yet, so there is no audience to choose."
     if action == "go_live" and current is not None and not is_waiting(current):
         return f"“{clean(current.name)}” is live already."
     return None
 
 
 def is_waiting(audience: LiveAudience) -> bool:
-    """Whether an audience receives nothing until the operator does something about it."""
+    """Whether an audience waits for something that a key of this screen changes."""
     return audience.is_paused or audience.state in {NO_COHORT, OFF}
 
 

@@ -21,6 +21,7 @@ from amp_console.sync.live.progress import LiveChange
 from amp_console.text import plural
 
 NO_CHANGE = "No change has arrived yet."
+NO_AUDIENCE = "No audiences yet. They appear with their first event."
 HIGH = 14  # lines from which an audience's changes have room above its deliveries
 
 
@@ -33,7 +34,7 @@ class LiveAudiences(Vertical):
 
     def compose(self) -> ComposeResult:
         glyphs = services_of(self).glyphs
-        self._grid = Grid(rows.AUDIENCES, glyphs=glyphs, empty=NO_CHANGE, id="list")
+        self._grid = Grid(rows.AUDIENCES, glyphs=glyphs, empty=NO_AUDIENCE, id="list")
         yield self._grid
 
     @property

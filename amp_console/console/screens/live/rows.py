@@ -22,6 +22,7 @@ from amp_console.sync.live.progress import (
     WaitReason,
     pending_by_audience,
 )
+from amp_console.sync.queries.status import AudienceSummary, Status
 from amp_console.sync.sources.protocols import SourceStatus
 from amp_console.text import plural
 
@@ -36,7 +37,12 @@ AUDIENCES = (
     Column("Rejected", 8, right=True, rank=2),
     Column("Requests", 8, right=True, rank=6),
     Column("Moves, 15 min", SHOWN_MINUTES, rank=5),
-    Column("", 23, flex=1),
+    Column("", 22, flex=1),
+)
+READY = (
+    Column("Audience", 18, flex=2),
+    Column("Pending", 8, right=True),
+    Column("In a session", 22, flex=2),
 )
 OTHERS = (
     Column("Run", 5, right=True),
@@ -49,13 +55,13 @@ OTHERS = (
     Column("", 22, flex=1),
 )
 SOURCES = (
-    Column("Source", 24, flex=1),
-    Column("Read", 7, right=True),
-    Column("Size", 7, right=True, rank=4),
-    Column("Events", 7, right=True, rank=3),
-    Column("/s", 5, right=True, rank=2),
+    Column("Source", 18, flex=1),
+    Column("Read", 9, right=True),
+    Column("Size", 9, right=True, rank=4),
+    Column("Events", 9, right=True, rank=3),
+    Column("/s", 7, right=True, rank=2),
     Column("Last event", 10, right=True, rank=1),
-    Column("", 9, flex=2),
+    Column("", 12, flex=2),
 )
 CHANGES = (
     Column("Time", 8),
@@ -193,6 +199,56 @@ def audience_row(audience: LiveAudience, glyphs: Glyphs) -> Row:
             audience.state,
         ),
     )
+
+
+_WAITS = {
+    Status.OFF: WaitReason.OFF,
+    Status.BROKEN: WaitReason.BROKEN,
+    Status.NOT_LINKED: WaitReason.NO_COHORT,
+}
+
+
+def ready_row(summary: AudienceSummary, glyphs: Glyphs) -> Row:
+    """One audience before a session: what is pending, and whether it would go live."""
+    known, pending = summary.audience, summary.left.pending
+    waits_for = _WAITS.get(summary.status)
+    state = (
+        Cell(f"will wait: {waits_for}", "warn")
+        if waits_for
+        else Cell(f"{glyphs.live} will be live", "accent")
+    )
+    return Row(
+        known.id,
+        (Cell(known.name), Cell(f"{pending:,}" if pending else ""), state),
+        (known.name, pending, state.text),
+    )
+
+
+def before(count: int, folders: Sequence[str]) -> Content:
+    """Say how to begin a session, and which folder was followed before."""
+    how = [
+        safe_text("No live session."),
+        safe_text(
+            ("n", STRONG),
+            " follows a folder or a growing file, ",
+            ("l", STRONG),
+            " receives Segment's webhooks; a session can do both. ",
+            ("N", STRONG),
+            " and ",
+            ("L", STRONG),
+            " also create the cohorts that audiences lack.",
+        ),
+    ]
+    if count:
+        how.append(
+            safe_text("Pending changes are delivered first, except for audiences that will wait.")
+        )
+    how.append(
+        safe_text(("For long sessions run amp-console watch or listen. They show here.", MUTED))
+    )
+    if folders:
+        how.append(safe_text(("Followed before: ", MUTED), folders[0]))
+    return lines(*how)
 
 
 def _phase(audience: LiveAudience, glyphs: Glyphs) -> Cell:

@@ -20,7 +20,7 @@ from amp_console.console.screens.live.panels import (
     LiveAudiences,
     LiveSources,
 )
-from amp_console.console.texts import lines, safe_text
+from amp_console.console.texts import lines
 from amp_console.console.widgets.split import Split
 from amp_console.console.widgets.steady_text import SteadyText
 from amp_console.ledger.runs import (
@@ -31,14 +31,8 @@ from amp_console.ledger.runs import (
     runs_under_way,
 )
 from amp_console.sync.live.progress import LiveAudience
-
-NOTHING = """\
-No live session.
-
-Press n to follow a folder or a growing file, l to receive Segment's webhooks, or both.
-Changes reach their cohorts within seconds, as long as the console is open.
-
-For long sessions run amp-console watch or listen; their progress shows here."""
+from amp_console.sync.queries.status import audience_summaries
+from amp_console.sync.sources.checkpoints import followed_folders
 
 
 class LiveScreen(BaseScreen):
@@ -47,10 +41,10 @@ class LiveScreen(BaseScreen):
     NAME = "Live"
     BELONGS_TO = MainScreen.LIVE
     HELP = """\
-n follows files and folders: growing files line by line, others once they are whole. l receives
+n follows files and folders: growing files line by line, others once they are complete. l receives
 Segment's webhooks. Both work at once: press the other key during a session. Each change is in the
 ledger at once, and in its cohort after the window (five seconds). Audiences without a cohort wait:
-N and L begin a session that creates theirs, s lets the one under the cursor go live.
+N and L begin a session that creates theirs, s starts the one under the cursor.
 
 Queue counts changes that are not delivered yet, Lag is the age of the oldest of them. What waits
 for you (no cohort, broken link, paused, disabled) is counted apart, and is no lag. Moves are
@@ -63,6 +57,9 @@ e ends the session after you confirm it: what has been read is delivered first, 
 audiences that wait for you. Leaving this view ends nothing. Sessions of other processes on this
 connection (amp-console watch, listen) are shown, too; w opens the requests of the one under the
 cursor.
+
+Sources that brought events last come first. The list follows them while its cursor is at the top;
+g goes back there.
 
 The audience under the cursor is shown beside or below the list, or on Enter: its lag, its last
 changes and what was sent for it. v shows the last changes of all audiences where there is no room
@@ -181,7 +178,20 @@ for them beside the sources."""
             self._audiences.show_rows(rows.OTHERS, others)
             self._detail.follow(None, self._other_audiences, self._audiences.key)
         else:
-            self._arrange("-nothing", lines(*(safe_text(line) for line in NOTHING.splitlines())))
+            await self._show_before()
+
+    async def _show_before(self) -> None:
+        """Show what a session would begin with."""
+        session, glyphs = self.session, self.services.glyphs
+        folders = await session.read(followed_folders)
+        audiences = await session.read(audience_summaries, session.connection, count_members=False)
+        if self._job is not None:  # one has begun meanwhile
+            return
+        pending = sum(item.left.pending for item in audiences)
+        self._arrange("-nothing", rows.before(pending, folders))
+        ready = [rows.ready_row(item, glyphs) for item in audiences]
+        self._audiences.show_rows(rows.READY, ready)
+        self._detail.follow(None, {}, self._audiences.key)
 
     def _draw(self) -> None:
         """Show this console's session as it is now."""
@@ -231,14 +241,11 @@ for them beside the sources."""
         return *go_live, "pause", "resume", "end", "go('errors')", "follow(False)", "listen(False)"
 
     def disabled_reason(self, action: str) -> str | None:
-        if action == "run" and self._run_id() is None:
+        if action == "run" and actions.run_id(self._job, self._others, self._audiences.key) is None:
             return "No live session has run since the console was opened. For past runs press 3."
         current = self._current if action in actions.OF_AUDIENCE else None
         reason = actions.disabled_reason(self._job, current, action)
         return reason or super().disabled_reason(action)
-
-    def _run_id(self) -> int | None:
-        return actions.run_id(self._job, self._others, self._audiences.key)
 
     def _do(self, work: Awaitable[None]) -> None:
         """Do something that changes the session, and show it."""
@@ -297,7 +304,7 @@ for them beside the sources."""
 
     def action_run(self) -> None:
         """Open the session's run, with its requests."""
-        run_id = self._run_id()
+        run_id = actions.run_id(self._job, self._others, self._audiences.key)
         if run_id is not None:
             self.services.navigate(OpenRun(run_id))
 
