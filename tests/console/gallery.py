@@ -182,7 +182,7 @@ async def _led(pilot: Pilot[None], demo: SimulatedSession) -> AsyncIterator[str]
     await _visit(pilot, "3", "users pending")
     yield "runs"
     await pilot.press("j", "j")
-    await _visit(pilot, "enter", "events read")
+    await _visit(pilot, "enter", "changes", "delivered")
     yield "run"
     await _visit(pilot, "5", "Demo")
     yield "connections"
