@@ -18,6 +18,7 @@ from textual.screen import Screen
 
 from amp_console.connections import Connection, KeySource
 from amp_console.console.context import Services
+from amp_console.console.contrast import readable_variables
 from amp_console.console.environment import Environment, LaunchOptions
 from amp_console.console.lifecycle import deferred
 from amp_console.console.navigation import Navigator, key_scopes
@@ -88,6 +89,11 @@ class ConsoleApp(App[None]):
         """Textual's filters, and the one that keeps the terminal from harm."""
         return [*super().get_line_filters(), self._terminal_text]
 
+    def get_css_variables(self) -> dict[str, str]:
+        """The theme's colours, those of text so that they can be read."""
+        variables = super().get_css_variables()
+        return variables | readable_variables(variables)
+
     def get_driver_class(self) -> type[Driver]:
         """Textual's driver of this platform, which outlasts its terminal."""
         return resilient(super().get_driver_class())
@@ -104,9 +110,6 @@ class ConsoleApp(App[None]):
         """Show Textual's own notifications above the footer too: a toast would cover something."""
         self.services.notifications.post(message, severity)
 
-    def watch_theme(self, theme: str) -> None:
-        self.services.appearance.theme_changed(theme)
-
     def action_themes(self) -> None:
         """Choose other colours by name."""
         from amp_console.console.dialogs.palette import Palette, PaletteEntry
@@ -114,18 +117,29 @@ class ConsoleApp(App[None]):
         entries = [
             PaletteEntry(
                 name,
-                "dark" if theme.dark else "light",
+                ("dark" if theme.dark else "light") + (", in use" if name == self.theme else ""),
                 self.services.glyphs.mark if name == self.theme else "",
-                partial(setattr, self, "theme", name),
+                partial(self.services.appearance.choose, name),
             )
             for name, theme in sorted(self.available_themes.items())
         ]
-        palette = Palette(entries, title="Theme", placeholder="a theme")
-        self.push_screen(palette, lambda entry: entry.run() if entry is not None else None)
+        appearance, before = self.services.appearance, self.theme
+        palette = Palette(
+            entries,
+            title="Theme",
+            placeholder="a theme",
+            start=before,
+            preview=lambda entry: appearance.preview(entry.name),
+        )
 
-    def action_switch_theme(self) -> None:
-        """Switch between the dark theme and the light one."""
-        self.services.appearance.switch_theme()
+        def choose(entry: PaletteEntry | None) -> None:
+            appearance.choose(entry.name if entry is not None else before)
+
+        self.push_screen(palette, choose)
+
+    def on_grid_link_clicked(self, event: Any) -> None:
+        """Go where a part of a row leads."""
+        self.services.navigate(event.link)
 
     # Start and end.
 
@@ -133,6 +147,9 @@ class ConsoleApp(App[None]):
         """Show home at once; the ledger is opened behind it."""
         self.screen_change_signal.subscribe(
             self, lambda _: self.services.notifications.shown.leave_screen()
+        )
+        self.theme_changed_signal.subscribe(
+            self, lambda theme: self.services.appearance.theme_changed(theme.name)
         )
         demo, tour = self.services.environment.demo, self.services.options.tour
         self.set_interval(self.services.environment.tick_seconds, self._tick)

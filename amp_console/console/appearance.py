@@ -58,6 +58,7 @@ class Appearance:
             (options.theme, self.preferences.theme), app.available_themes, DARK
         )
         self._theme = self.first_theme
+        self._is_preview = False
         self._saving = asyncio.Lock()
 
     async def load(self, scopes: Callable[[], Iterable[Scope]]) -> None:
@@ -81,9 +82,21 @@ class Appearance:
         """Switch between the dark theme and the light one."""
         self._app.theme = LIGHT if self._app.current_theme.dark else DARK
 
+    def preview(self, theme: str) -> None:
+        """Show a theme that is not chosen yet."""
+        self._is_preview = True
+        self._app.theme = theme
+
+    def choose(self, theme: str) -> None:
+        """Choose a theme."""
+        self._is_preview = False
+        self._app.theme = theme
+        self.theme_changed(theme)
+
     def theme_changed(self, theme: str) -> None:
         """Save a theme that was chosen, unless the settings name it already."""
-        if theme == self._theme:
+        is_passed = theme != self._app.theme  # another one is shown by now
+        if self._is_preview or is_passed or theme == self._theme:
             return
         self._theme = theme
         if self._environment.demo is None:

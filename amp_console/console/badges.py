@@ -4,6 +4,7 @@ from textual.content import Content
 
 from amp_console.console.context import Services
 from amp_console.console.glyphs import Glyphs
+from amp_console.console.routes import OpenErrors, OpenLink, OpenReconcile, Route
 from amp_console.console.texts import TONE, Part, safe_text
 from amp_console.console.widgets.grid import CellPart
 from amp_console.ledger.audiences import Audience
@@ -47,11 +48,27 @@ def states_now(services: Services, known: AudienceSummary) -> tuple[State, ...]:
     return known.states(services.figures.size_of(known.audience), is_live=is_followed)
 
 
+def badge_route(status: Status, audience_id: int) -> Route | None:
+    """What a click on a state opens; None: nothing is to be done about it."""
+    match status:
+        case Status.REJECTED:
+            return OpenErrors(audience_id)
+        case Status.DIFFERS:
+            return OpenReconcile(audience_id)
+        case Status.BROKEN:
+            return OpenLink(audience_id)
+    return None
+
+
 def badges(services: Services, known: AudienceSummary) -> list[CellPart]:
     """The states of an audience as cells show them."""
     glyphs = services.glyphs
     return [
-        CellPart(f"{status_sign(glyphs, state.status)} {state}", STATUS_TONES[state.status])
+        CellPart(
+            f"{status_sign(glyphs, state.status)} {state}",
+            STATUS_TONES[state.status],
+            badge_route(state.status, known.audience.id),
+        )
         for state in states_now(services, known)
     ]
 

@@ -51,7 +51,7 @@ def screen_commands(app: App[Any], services: Services, screen: BaseScreen) -> li
         *(_switch_to(services, status) for status in services.connections.statuses.others),
         *([back] if back else []),
         PaletteEntry("Theme", "Choose other colours", "", _runner(app, "themes", app)),
-        PaletteEntry("Light or dark", f"{DARK} or {LIGHT}", "", _runner(app, "switch_theme", app)),
+        PaletteEntry("Light or dark", f"{DARK} or {LIGHT}", "", services.appearance.switch_theme),
     ]
 
 

@@ -139,7 +139,7 @@ class NoticeLine(Static):
         max-height: 4;
         margin-bottom: 1;
         padding: 0 1;
-        background: $panel;
+        background: $primary 12%;
     }
     NoticeLine.-shown { display: block; }
     .-captioned NoticeLine { margin-bottom: 4; }

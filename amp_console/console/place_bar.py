@@ -50,7 +50,7 @@ SHORTENED_FIRST = (
 """In this order words are shortened where the line has too little room; numbers never are."""
 RESERVED = {MainScreen.AUDIENCES: 2, MainScreen.ERRORS: 3, MainScreen.LIVE: 1}
 """Columns kept free for counts, so that no word moves when they are read; more make more room."""
-CURRENT = f"{STRONG} {ACCENT} on $primary 30%"
+CURRENT = f"{STRONG} $foreground on $primary 20%"
 
 
 OTHER = "connection."  # begins the name of a link to another connection
@@ -64,7 +64,7 @@ class PlaceBar(LinkBar):
     """
 
     DEFAULT_CSS = """
-    PlaceBar { dock: top; margin-top: 1; background: $panel; }
+    PlaceBar { dock: top; margin-top: 1; background: $surface; }
     """
 
     def __init__(self, current: MainScreen) -> None:

@@ -10,7 +10,7 @@ MAX_LENGTH = 300  # characters of one part
 Part = str | tuple[str, str]
 """A text, or a text with its style (Textual's: "$text-muted", "bold $text-error")."""
 
-MUTED, GOOD, WARN, BAD = "$foreground 60%", "$text-success", "$text-warning", "$text-error"
+MUTED, GOOD, WARN, BAD = "$text-muted", "$text-success", "$text-warning", "$text-error"
 ACCENT, STRONG = "$text-accent", "bold"
 TONE = {"good": GOOD, "warn": WARN, "bad": BAD, "dim": MUTED, "accent": ACCENT, "": ""}
 """The style of each tone."""

@@ -19,6 +19,7 @@ def log_connection_saved(
     after: Connection,
     *,
     has_new_keys: bool = False,
+    are_keys_stored: bool = True,
     now: Now = now_in_microseconds,
 ) -> None:
     """Log what is different in a connection; nothing where it has no ledger yet. It may block."""
@@ -30,6 +31,8 @@ def log_connection_saved(
         entries.append(LogEntry(at, LogKind.SETTINGS, text))
     if has_new_keys:
         text = f"Keys of “{name}” {'saved' if before is None else 'replaced'}."
+        if not are_keys_stored:
+            text = f"Keys of “{name}” entered for one session. They are not saved."
         entries.append(LogEntry(at, LogKind.KEYS, text))
     _keep(ledger, entries)
 

@@ -7,10 +7,13 @@ import pytest
 from msgspec import structs
 
 from amp_console.console import LaunchOptions
+from amp_console.console.badges import badge_route
+from amp_console.console.routes import OpenErrors, OpenLink, OpenReconcile
 from amp_console.console.screens.audiences.list import AudiencesScreen
+from amp_console.console.screens.errors.list import ErrorsScreen
 from amp_console.console.widgets.grid import Grid
 from amp_console.sync.audience_settings import SettingsChange
-from amp_console.sync.queries.status import audience_summaries
+from amp_console.sync.queries.status import Status, audience_summaries
 from tests.console.gate import blocked_reads
 from tests.console.harness import (
     NOW,
@@ -20,6 +23,7 @@ from tests.console.harness import (
     services,
     until,
     until_gone,
+    until_on,
     until_shown,
 )
 from tests.console.sample_audiences import (
@@ -397,3 +401,21 @@ async def test_an_override_is_not_said_of_a_cohort_that_exists(harness: ConsoleH
         await until_shown(
             pilot, "as it is in Amplitude; the override eve@acme.example is for a new cohort only"
         )
+
+
+async def test_a_click_on_a_state_opens_what_it_is_about(harness: ConsoleHarness) -> None:
+    connect_with_audiences(harness)
+    async with harness.open() as pilot:
+        await until_shown(pilot, "▲ 2 rejected", LAPSED)
+        rows = picture(pilot).splitlines()
+        line = next(at for at, row in enumerate(rows) if "▲ 2 rejected" in row)
+        await pilot.click(offset=(rows[line].index("▲ 2 rejected") + 4, line))
+        await until_on(pilot, ErrorsScreen)
+        await until_shown(pilot, "ghost-1")
+
+
+def test_states_lead_to_errors_the_comparison_or_the_link() -> None:
+    assert badge_route(Status.REJECTED, 7) == OpenErrors(7)
+    assert badge_route(Status.DIFFERS, 7) == OpenReconcile(7)
+    assert badge_route(Status.BROKEN, 7) == OpenLink(7)
+    assert badge_route(Status.IN_SYNC, 7) is None

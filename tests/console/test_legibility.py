@@ -17,6 +17,8 @@ from amp_console.console.appearance import DARK, LIGHT
 from amp_console.console.dialogs.base import Confirm, Dialog
 from amp_console.console.dialogs.form import ask_text
 from amp_console.console.dialogs.quit import QuitDialog
+from amp_console.console.widgets.grid import Grid
+from amp_console.console.widgets.grid.palette import GROUNDS
 from tests.console.harness import ConsoleHarness, until_shown
 from tests.console.headless import rendered
 from tests.console.sample_audiences import connect_with_audiences
@@ -111,6 +113,26 @@ async def test_without_colour_signs_and_words_say_it_all(
         assert coloured == []
         words = [item for item in painted if any(letter.isalnum() for letter in item.text)]
         assert [word for word in words if word.contrast < FAINT_BUT_READABLE] == []
+
+
+@pytest.mark.parametrize("theme", [DARK, LIGHT])
+async def test_rows_places_and_states_can_be_read_in_both_themes(
+    harness: ConsoleHarness, theme: str
+) -> None:
+    connect_with_audiences(harness)
+    async with harness.open(LaunchOptions(theme=theme)) as pilot:
+        await until_shown(pilot, "▸ ", "◐ 4 pending", "▲ 2 rejected", "● in sync", "◌ not linked")
+        palette = pilot.app.screen.query_one("#list", Grid)._palette
+        for ground in GROUNDS:
+            for tone in ("", "good", "warn", "bad", "dim", "accent", "marked"):
+                style = palette.style(tone, ground)
+                assert style.color is not None
+                assert style.bgcolor is not None
+                inks = style.color.get_truecolor(), style.bgcolor.get_truecolor()
+                assert Glyph(tone, *inks).contrast >= READABLE, (tone, ground)
+        words = [item for _, _, item in glyphs(pilot) if any(map(str.isalnum, item.text))]
+        assert len(words) > 50
+        assert [word for word in words if word.contrast < READABLE] == []
 
 
 @pytest.mark.parametrize(

@@ -282,3 +282,19 @@ async def test_several_complaints_are_one_notification_and_each_a_line_of_the_lo
         await pilot.press("6")
 
         await until_shown(pilot, "console.ascii = 1", "console.keys.audiences.sync", "nothing")
+
+
+async def test_the_list_of_themes_begins_on_the_current_one_and_shows_each_it_comes_to(
+    harness: ConsoleHarness,
+) -> None:
+    harness.connect()
+    async with harness.open(LaunchOptions(theme="nord")) as pilot:
+        await until_shown(pilot, "No audience yet")
+        pilot.app.action_themes()  # type: ignore[attr-defined]
+        await until_shown(pilot, "▹ nord", "in use", "✓")
+        await pilot.press("down")
+        await until(pilot, lambda: pilot.app.theme != "nord")
+        assert kept(harness) is None
+        await pilot.press("escape")
+        await until(pilot, lambda: pilot.app.theme == "nord")
+        assert kept(harness) is None

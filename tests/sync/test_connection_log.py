@@ -47,6 +47,13 @@ def test_every_change_is_named(tmp_path: Path) -> None:
     ]
 
 
+def test_keys_that_are_used_for_one_session_only_are_not_said_to_be_saved(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    open_ledger(path).close()
+    log_connection_saved(path, ACME, ACME, has_new_keys=True, are_keys_stored=False)
+    assert kept(path) == [("keys", "Keys of “Acme” entered for one session. They are not saved.")]
+
+
 def test_without_a_ledger_none_is_created(tmp_path: Path) -> None:
     log_connection_saved(tmp_path / "ledger.db", None, ACME, has_new_keys=True)
     assert not (tmp_path / "ledger.db").exists()

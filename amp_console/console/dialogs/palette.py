@@ -57,13 +57,20 @@ class Palette(Dialog[PaletteEntry]):
         title: str = "Commands",
         placeholder: str = "an action, an audience or an identifier",
         search: Search | None = None,
+        start: str = "",
+        preview: Callable[[PaletteEntry], None] | None = None,
     ) -> None:
-        """`entries` are shown in this order until something is typed."""
+        """`entries` are shown in this order until something is typed.
+
+        The cursor begins on the entry named `start`; `preview` shows what it comes to.
+        """
         super().__init__()
         self._entries = entries
         self._title = title
         self._placeholder = placeholder
         self._search = search
+        self._start = start
+        self._preview = preview
         self._found: Sequence[PaletteEntry] = ()  # by the search, for what is typed
         self._shown: Sequence[PaletteEntry] = ()
         self._waiting: Timer | None = None
@@ -80,6 +87,8 @@ class Palette(Dialog[PaletteEntry]):
         self.query_one(Grid).can_focus = False
         self.query_one(Input).focus()
         self._show()
+        names = [entry.name for entry in self._shown]
+        self.query_one(Grid).go_to(names.index(self._start) if self._start in names else 0)
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Show what matches at once; ask the ledger when no letter follows."""
@@ -122,6 +131,11 @@ class Palette(Dialog[PaletteEntry]):
     def on_input_submitted(self, event: Input.Submitted) -> None:
         event.stop()
         self.query_one(Grid).action_open()
+
+    def on_grid_moved(self, event: Grid.Moved) -> None:
+        event.stop()
+        if self._preview is not None and isinstance(event.key, int):
+            self._preview(self._shown[event.key])
 
     def on_grid_opened(self, event: Grid.Opened) -> None:
         event.stop()

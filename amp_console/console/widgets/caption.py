@@ -17,7 +17,7 @@ class Caption(Vertical):
         height: 3;
         margin-bottom: 1;
         padding: 0 1;
-        background: $panel;
+        background: $primary 12%;
     }
     Caption Horizontal { height: 1; }
     Caption .caption-key { width: 1fr; height: 1; }

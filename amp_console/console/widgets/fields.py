@@ -46,7 +46,7 @@ class Field(Vertical):
     DEFAULT_CSS = """
     Field { height: auto; }
     Field > Horizontal { height: 1; }
-    Field .label { width: 16; color: $foreground 70%; }
+    Field .label { width: 16; color: $text-muted; }
     Field .mark { width: auto; padding-left: 1; }
     Field .note { display: none; height: auto; padding-left: 16; }
     Field.-noted .note { display: block; }
@@ -99,7 +99,7 @@ class Choice(Widget, can_focus=True):
 
     DEFAULT_CSS = """
     Choice { width: 1fr; height: 1; padding: 0 1; }
-    Choice:focus { background: $primary 25%; }
+    Choice:focus { background: $primary 12%; }
     Choice:disabled { color: $foreground 50%; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [

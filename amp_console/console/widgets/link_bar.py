@@ -28,7 +28,7 @@ class LinkBar(Widget):
     COMPONENT_CLASSES: ClassVar[set[str]] = {"link-bar--hover"}
     DEFAULT_CSS = """
     LinkBar { height: 1; width: 100%; background: $surface; color: $foreground; }
-    LinkBar > .link-bar--hover { background: $primary 40%; }
+    LinkBar > .link-bar--hover { background: $primary 20%; }
     """
     ALLOW_SELECT = False
     GAP: ClassVar[int] = 0

@@ -89,9 +89,9 @@ BADGES = parts_cell(
     [
         (35, "▲ 10 rejected  ◐ 312 pending  ○ off"),
         (36, "▲ 10 rejected  ◐ 312 pending  ○ off "),
-        (34, "▲ 10 rejected  ◐ 312 pending +1   "),
-        (30, "▲ 10 rejected +2              "),
-        (16, "▲ 10 rejected +2"),
+        (34, "▲ 10 rejected +2 more             "),
+        (30, "▲ 10 rejected +2 more         "),
+        (21, "▲ 10 rejected +2 more"),
         (9, "▲ 10 rej…"),
     ],
 )
@@ -107,7 +107,7 @@ def test_a_narrowing_column_gives_up_its_later_parts_before_columns_of_a_lower_r
     layout.measure([Row(0, (Cell("x"), BADGES, Cell("now")))])
     assert [item.width for item in layout.fit(62)] == [13, 35, 8]
     assert [item.at for item in layout.fit(50)] == [0, 1, 2]
-    assert layout.width_of(1, 50) == len("▲ 10 rejected +2")
+    assert layout.width_of(1, 50) == len("▲ 10 rejected +2 more")
     assert [item.at for item in layout.fit(36)] == [0, 1]
 
 

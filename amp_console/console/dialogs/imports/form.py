@@ -58,7 +58,7 @@ class ImportForm(Vertical):
         self._now = now
 
     def compose(self) -> ComposeResult:
-        yield PathInput(placeholder="path or pattern, such as events/*.gz", id="path")
+        yield PathInput(placeholder="path or pattern, e.g. events/*.gz", id="path")
         yield Grid(COLUMNS, empty=NOTHING, glyphs=self._glyphs, id="files")
         yield Static(id="named")
         with Horizontal(classes="field"):

@@ -132,8 +132,8 @@ as it is, and the next sync creates a new one."""
     def _show_defaults(self, known: Audience) -> None:
         connection = self.session.connection
         prefix = PREFIX if connection.prefix else ""
-        self.query_one("#cohort-name", Input).placeholder = _shown(prefix + known.own_name)
-        self.query_one("#owner", Input).placeholder = _shown(connection.owner_email)
+        self.query_one("#cohort-name", Input).placeholder = _default(prefix + known.own_name)
+        self.query_one("#owner", Input).placeholder = _default(connection.owner_email)
         self._mark()
 
     def _mark(self) -> None:
@@ -266,6 +266,6 @@ def _line(name: str, label: str, placeholder: str = "") -> Field:
     return Field(label, line, id=f"field-{name}")
 
 
-def _shown(text: str) -> str:
-    """A default as a line shows it: on one line, and steering nothing."""
-    return safe_text(text, max_length=120).plain
+def _default(text: str) -> str:
+    """A default as an empty line shows it: on one line, and steering nothing."""
+    return f"default: {safe_text(text, max_length=120).plain}"

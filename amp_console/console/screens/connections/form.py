@@ -19,6 +19,8 @@ from amp_console.console.routes import MainScreen, SwitchConnection
 from amp_console.console.screens.actions import Need
 from amp_console.console.screens.connections.draft import Draft, Entered, Mistakes, draft
 from amp_console.console.screens.connections.keys import (
+    IN_MEMORY,
+    NOT_KEPT,
     TONES,
     KeyCheckResult,
     KeyVerdict,
@@ -286,6 +288,7 @@ file. Up, down and Tab go from field to field; left, right and space choose."""
             self._known,
             made.connection,
             has_new_keys=made.credentials is not None,
+            are_keys_stored=where not in {IN_MEMORY, NOT_KEPT},
             now=self.services.timing.now,
         )
         name = clean(made.connection.name)
@@ -312,9 +315,9 @@ def _fields(known: Connection | None, hint: str, glyphs: Glyphs) -> ComposeResul
     yield _line("name", "Name", known.name if known else "", "e.g. Acme prod")
     yield Field("API Key", KeyInput(placeholder=hint, id="api-key"), id="field-api-key")
     yield Field("Secret Key", KeyInput(placeholder=hint, id="secret-key"), id="field-secret-key")
-    yield _line("app-id", "App ID", str(known.app_id) if known else "", "such as 153957")
+    yield _line("app-id", "App ID", str(known.app_id) if known else "", "e.g. 153957")
     owner = known.owner_email if known else ""
-    yield _line("owner", "Cohort owner", owner, "login email of the owner of new cohorts")
+    yield _line("owner", "Cohort owner", owner, "e.g. ana@acme.example, who owns new cohorts")
     region = known.region if known else Region.NORTH_AMERICA
     regions = [(str(item), item.label) for item in Region]
     yield Field("Region", Choice(regions, region, glyphs=glyphs, id="region"), id="field-region")

@@ -73,7 +73,10 @@ own over the sample to be sure."""
             yield Static(safe_text(ABOUT), id="about")
             with Form():
                 user = Input(
-                    known.user_id_path, placeholder="$.userId", id=USER_ID, select_on_focus=False
+                    known.user_id_path,
+                    placeholder="default: $.userId",
+                    id=USER_ID,
+                    select_on_focus=False,
                 )
                 yield Field("User ID", user, id=f"field-{USER_ID}")
                 other = Input(

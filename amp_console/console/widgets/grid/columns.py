@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from rich.cells import cell_len, set_cell_size
 
@@ -94,6 +94,20 @@ class ColumnLayout:
             left += item.width + GAP
         return None
 
+    def link_at(self, x: int, width: int, cells: Sequence[Cell]) -> Any:
+        """Return the link at this offset in a row with these cells, None where there is none."""
+        left = LEAD
+        for item in self.fit(width):
+            cell = cells[item.at]
+            at = left
+            for part in fitted_parts(cell, item.width) if cell.parts else ():
+                right = at + cell_len(part.text)
+                if part.link is not None and at <= x < right:
+                    return part.link
+                at = right
+            left += item.width + GAP
+        return None
+
     def letters(self, width: int) -> dict[str, int]:
         """Return the letter of each visible column: the first one of its label that is free."""
         found: dict[str, int] = {}
@@ -178,26 +192,27 @@ def least_width(cell: Cell) -> int:
     """How many columns a cell takes that shows its first part and how many more there are."""
     if len(cell.parts) < 2:
         return cell_len(cell.text)
-    return cell_len(cell.parts[0].text) + len(f" +{len(cell.parts) - 1}")
+    return cell_len(cell.parts[0].text) + len(f" +{len(cell.parts) - 1} more")
 
 
 def fitted_parts(cell: Cell, width: int, more: str = "…") -> list[CellPart]:
     """Return the parts of a cell that fit into `width` columns, and how many more there are."""
     first, *others = cell.parts
     shown, used = [first], cell_len(first.text)
+    has_room = used + sum(GAP + cell_len(part.text) for part in others) <= width
     for at, part in enumerate(others, 2):
         rest = len(cell.parts) - at
         size = used + GAP + cell_len(part.text)
-        if size + (len(f" +{rest}") if rest else 0) > width:
+        if not has_room and size + (len(f" +{rest} more") if rest else 0) > width:
             break
-        shown.append(CellPart(" " * GAP + part.text, part.tone))
+        shown.append(CellPart(" " * GAP + part.text, part.tone, part.link))
         used = size
     left = len(cell.parts) - len(shown)
     if left:
-        shown.append(CellPart(f" +{left}", "dim"))
-        used += len(f" +{left}")
+        shown.append(CellPart(f" +{left} more", "dim"))
+        used += len(f" +{left} more")
     if used > width:
-        return [CellPart(fitted_text(first.text, width, False, more), first.tone)]
+        return [CellPart(fitted_text(first.text, width, False, more), first.tone, first.link)]
     return [*shown, CellPart(" " * (width - used))]
 
 

@@ -4,6 +4,8 @@ from rich.style import Style
 from textual.color import Color
 from textual.widget import Widget
 
+from amp_console.console.contrast import readable
+
 TONES = frozenset(
     f"grid--{name}"
     for name in (
@@ -30,18 +32,18 @@ Grid {
     scrollbar-size-vertical: 1;
     background: transparent;
     color: $foreground;
-    & > .grid--header { color: $foreground 60%; text-style: bold; }
+    & > .grid--header { color: $text-muted; text-style: bold; }
     & > .grid--sorted { color: $foreground; text-style: bold; }
     & > .grid--letter { color: $text-accent; text-style: bold reverse; }
-    & > .grid--cursor { background: $primary 30%; text-style: bold; }
+    & > .grid--cursor { background: $primary 20%; text-style: bold; }
     & > .grid--cursor-blurred { background: $primary 12%; }
     & > .grid--marked { color: $text-accent; text-style: bold; }
     & > .grid--good { color: $text-success; }
     & > .grid--warn { color: $text-warning; }
     & > .grid--bad { color: $text-error; }
-    & > .grid--dim { color: $foreground 60%; }
+    & > .grid--dim { color: $text-muted; }
     & > .grid--accent { color: $text-accent; }
-    & > .grid--empty { color: $foreground 70%; }
+    & > .grid--empty { color: $text-muted; }
 }
 """
 GROUNDS = ("", "cursor", "cursor-blurred")
@@ -87,4 +89,8 @@ class GridPalette:
 
 
 def _on(ground: Color, color: Color) -> str:
-    return (ground + color).hex6
+    """The colour as it can be read on this ground, which may be that of the cursor."""
+    opaque = ground + color
+    if opaque.ansi is not None or ground.ansi is not None:
+        return opaque.hex6
+    return readable(opaque, ground).hex6

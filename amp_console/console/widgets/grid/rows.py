@@ -1,17 +1,21 @@
 """What a grid shows: rows in memory, or pages that are fetched when they come into view."""
 
 from collections.abc import Awaitable, Callable, Collection, Hashable, Sequence
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 PAGE = 200  # rows
 MAX_SORTED = 1_000  # rows; a longer list comes page by page, in the order that it has
 
 
 class CellPart(NamedTuple):
-    """A part of a cell with a tone of its own."""
+    """A part of a cell with a tone of its own; one with a `link` can be clicked.
+
+    `link` is whatever the screen makes of a click.
+    """
 
     text: str
     tone: str = ""
+    link: Any = None
 
 
 class Cell(NamedTuple):

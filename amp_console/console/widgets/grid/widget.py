@@ -4,7 +4,7 @@ import enum
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from textual import events
 from textual.binding import Binding, BindingType
@@ -85,6 +85,12 @@ class Grid(ScrollView, can_focus=True):
     @dataclass
     class Opened(Moved):
         """The row was opened."""
+
+    @dataclass
+    class LinkClicked(Moved):
+        """A part of a row with a link was clicked."""
+
+        link: Any = None
 
     @dataclass
     class MarksChanged(Message):
@@ -331,7 +337,11 @@ class Grid(ScrollView, can_focus=True):
         index = offset.y - 1 + round(self.scroll_y)
         if index < len(self.rows.shown):
             self.cursor = index
-            if event.chain >= 2:
+            width, row = self.scrollable_content_region.width, self.row
+            link = self.fitting.link_at(offset.x, width, row.cells) if row is not None else None
+            if row is not None and link is not None:
+                self.post_message(self.LinkClicked(self, row.key, link))
+            elif event.chain >= 2:
                 self.action_open()
 
     # Painting.
