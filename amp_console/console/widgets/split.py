@@ -56,6 +56,7 @@ class Split(Container):
         self._detail = detail
         self._stacks = stacks
         self._detail_lines = detail_lines
+        self._is_beside = self._is_below = False
         self._rows: int | None = None
         self._list_lines: int | None = None
         self._has_detail = False
@@ -64,7 +65,7 @@ class Split(Container):
     @property
     def is_alone(self) -> bool:
         """Whether there is room for the list or the detail, and not for both."""
-        return not (self._stacks or self.has_class("-beside") or self.has_class("-below"))
+        return not (self._stacks or self._is_beside or self._is_below)
 
     @property
     def is_entered(self) -> bool:
@@ -127,8 +128,7 @@ class Split(Container):
         is_beside, has_halves = width >= BESIDE, width >= BELOW and height >= BELOW_LINES
         lines = height if self._rows is None else self._rows + LIST_FRAME
         is_below = not is_beside and (has_halves or height - lines >= self._detail_lines)
-        self.set_class(is_beside, "-beside")
-        self.set_class(is_below, "-below")
+        self._is_beside, self._is_below = is_beside, is_below
         self._list_lines = None
         if is_below and self._rows is not None:
             self._list_lines = min(lines, height // 2) if has_halves else lines
@@ -141,7 +141,14 @@ class Split(Container):
             self.post_message(self.Widened(self))
         self._main.display = not (is_entered and self.is_alone)
         self._main.styles.height = self._list_lines if self._detail.display else None
-        self.set_class(not self._detail.display, "-all")
+        # At once: each change of a class styles everything inside anew.
+        self.update_classes(
+            {
+                "-beside": self._is_beside,
+                "-below": self._is_below,
+                "-all": not self._detail.display,
+            }
+        )
 
 
 def _first_focusable(widget: Widget) -> Widget | None:
