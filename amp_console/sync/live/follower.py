@@ -267,6 +267,8 @@ class Follower:
             return
         self._is_due = False
         note = await take_turn(worker, deliver_window)
+        if not note:
+            self._hold("")
         worker.audience = await worker.read(audience, worker.audience.id)
         left = await worker.read(outstanding, worker.audience)
         for seconds, count in self._backlog.settle():
