@@ -393,9 +393,12 @@ async def test_an_audience_waits_for_hours_while_the_others_are_delivered(
 ) -> None:
     """It says until when, Amplitude is not asked meanwhile, and the session can still be ended."""
     hurried(workspace)
-    async with Session(workspace, tmp_path) as session:
+    options = msgspec.structs.replace(QUICK, grace=600.0)
+    async with Session(workspace, tmp_path, options) as session:
         session.write(lines("u1") + lines("u1", key="buyers"))
-        await until(lambda: len(session.now().audiences) == 2 and session.now().queue == 0)
+        await until(is_in(workspace, "u1"))
+        await until(is_in(workspace, "u1", key="buyers"))
+        await until(lambda: session.now().queue == 0)
         wait = Rule(Answer(429, retry_after="10800"), frozenset({Call.MEMBERSHIP}), times=1)
         workspace.set_faults(wait)
         session.write(lines("u2"))

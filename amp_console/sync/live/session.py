@@ -135,13 +135,16 @@ class LiveSession:
             return await self._close(run, housekeeping)
 
     async def arrived(self, result: IngestResult) -> None:
-        """Deliver events that are in the ledger."""
-        self._tally += result.tally
+        """Deliver events that are in the ledger.
+
+        They are counted as read together with the users they made pending.
+        """
         changed = result.entered | result.left
-        for audience_id in changed:
-            follower = await self._follower(audience_id)
-            follower.moved(result.entered[audience_id], result.left[audience_id])
+        followers = {audience_id: await self._follower(audience_id) for audience_id in changed}
         await self._recount(changed)
+        self._tally += result.tally
+        for audience_id, follower in followers.items():
+            follower.moved(result.entered[audience_id], result.left[audience_id])
         at = self._context.timing.now()
         for change in result.latest:
             name = self._followers[change.audience_id].name
