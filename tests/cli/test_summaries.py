@@ -77,7 +77,7 @@ def test_a_dash_is_the_standard_output(streams: Streams, capfd: pytest.CaptureFi
     with os.fdopen(os.dup(1), "w", encoding="utf-8") as stdout:
         streams.run("reconcile", "vip", "--export", "-", stdout=stdout)
     header = capfd.readouterr().out
-    assert header.startswith("audience,when,difference")
+    assert header.startswith("audience,compared,compared_at,difference")
     assert not Path("-").exists()
     assert streams.run("errors", "--csv", "-", "--json") == 2
 

@@ -242,7 +242,7 @@ async def test_without_a_keyring_keys_can_be_used_until_one_quits(newcomer: Cons
         await pilot.press("f2")
         await until_on(pilot, KeyringQuestion)
         await until_shown(pilot, "This machine has no keyring, so nothing was saved.")
-        await pilot.press("right", "enter")
+        await pilot.press("enter")
         await saved(pilot)
         session = services(pilot).session
         assert session is not None

@@ -111,7 +111,7 @@ async def test_keys_for_this_run_are_written_nowhere(harness: ConsoleHarness) ->
         await pilot.press("f2")
         await until_on(pilot, KeyringQuestion)
         evidence.take(pilot)
-        await pilot.press("right", "enter")
+        await pilot.press("enter")
         await until(pilot, lambda: services(pilot).session)
         await services(pilot).figures.update_sizes()
         evidence.take(pilot)

@@ -82,7 +82,7 @@ async def test_whoever_stops_waiting_may_type_the_keys(resident: ConsoleHarness)
         await until_on(pilot, WaitingDialog)
         await pilot.press("escape")
         await until_on(pilot, KeyringQuestion)
-        await pilot.press("left", "enter")
+        await pilot.press("u")
         await until_on(pilot, KeysDialog)
         keys = resident.simulator.credentials
         await paste(pilot, "api-key", f"{keys.api_key.reveal()}\n{keys.secret_key.reveal()}")

@@ -173,9 +173,9 @@ def in_columns(sections: Sequence[HelpSection], width: int) -> Content:
     room = width // count
     painted: list[Content] = []
     for section in sections:
+        painted += [safe_text("")] if painted else []
         painted += [safe_text((section.title, STRONG))]
         painted += [_painted(row, key_width, room) for row in section.rows]
-        painted += [safe_text("")]
     height = -(-len(painted) // count)
     columns = [painted[start : start + height] for start in range(0, len(painted), height)]
     rows = []

@@ -1,6 +1,7 @@
 """Comparisons and repairs in words."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from amp_console.ledger.comparisons import (
     EXTRA,
@@ -11,8 +12,10 @@ from amp_console.ledger.comparisons import (
     PriorState,
     Resolved,
 )
-from amp_console.sync.reconcile.repair import RepairResult
 from amp_console.text import plural
+
+if TYPE_CHECKING:
+    from amp_console.sync.reconcile.repair import RepairResult
 
 WHAT_COMPARING_DOES = (
     "Comparing sends nothing, but it corrects what amp-console believes the cohort contains: "
@@ -158,7 +161,7 @@ def _join(parts: Sequence[tuple[int, str]]) -> str:
     return ", ".join(f"{count:,} {text}" for count, text in parts if count)
 
 
-def describe_result(result: RepairResult) -> str:
+def describe_result(result: "RepairResult") -> str:
     """How cohort and audience compare after a repair: a sentence without capital and full stop."""
     after, size = result.after, result.size
     if after is not None:
