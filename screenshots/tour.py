@@ -34,7 +34,7 @@ MOMENTS = {
     "Each line is an audience": 3.6,
     "The newsletter has": 2.0,
     "This is a plan.": 3.2,
-    "Amplitude turned a request down": 3.2,
+    "Amplitude refused a request": 3.2,
     "All 12,120 people": 3.0,
     "These eight shoppers": 2.8,
     "In the meantime": 2.8,

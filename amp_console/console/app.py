@@ -224,7 +224,7 @@ class ConsoleApp(App[None]):
         self.navigator.open(SwitchConnection())
 
     def action_help(self) -> None:
-        """Say what can be done on the screen in front."""
+        """Help for this screen."""
         self.navigator.show_help(self.screen)
 
     async def action_quit(self) -> None:
@@ -269,7 +269,7 @@ class ConsoleApp(App[None]):
             self.push_screen(TroubleDialog(demo))
 
     def action_jump(self) -> None:
-        """Put a letter on everything that can be gone to; pressing it goes there."""
+        """Label every target, then press its letter to go there."""
         from amp_console.console.dialogs.jump import JumpOverlay
 
         if not isinstance(self.screen, JumpOverlay):

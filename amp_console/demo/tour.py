@@ -99,13 +99,13 @@ _SYNC = (
         rest=SHORT,
     ),
     TourStep(
-        "It is on. From now on Amplitude turns most requests down, and asks to wait 5 seconds.",
+        "It is on. From now on Amplitude refuses most requests, and asks to wait 5 seconds.",
         every(screen("TroubleDialog"), trouble(RATE_LIMIT, is_on=True)),
         (KeyPress("1", "Rate limit"),),
         rest=SHORT,
     ),
     TourStep(
-        "Amplitude turned a request down: too many requests. The sync waits as long as Amplitude "
+        "Amplitude refused a request: too many requests. The sync waits as long as Amplitude "
         "asks, then sends it again. No one is lost.",
         every(screen("RunScreen", "Newsletter", "again in"), sync_waits),
         (
@@ -115,8 +115,8 @@ _SYNC = (
         rest=LONG,
     ),
     TourStep(
-        "The rate limit is off again. A sync continues by itself where it was, in larger requests "
-        "while all goes well.",
+        "The rate limit is off again. The sync resumes where it stopped, and sends larger "
+        "requests while they succeed.",
         every(screen("RunScreen", "Newsletter"), trouble(RATE_LIMIT, is_on=False)),
         (
             KeyPress("!", "Make trouble", "We lift the rate limit again.", screen("TroubleDialog")),
@@ -186,7 +186,7 @@ _REPAIR = (
         (
             KeyPress("@go.audiences", "Audiences", then=screen("AudiencesScreen")),
             *_down_to("AudiencesScreen", _LAPSED),
-            KeyPress("u", "Check the cohorts", "Amplitude is asked how large its cohorts are."),
+            KeyPress("u", "Check the cohorts", "Asking Amplitude for the sizes of its cohorts."),
         ),
         rest=LONG,
     ),
@@ -210,7 +210,7 @@ _REPAIR = (
         (KeyPress("p", "Repair", then=screen("ChoiceDialog")), KeyPress("b", "Both")),
     ),
     TourStep(
-        "Repaired: the cohort is again what Segment says.",
+        "Repaired: the cohort matches the audience again.",
         screen("ReconcileScreen", "249 of 249"),
         (KeyPress("y", "Send", "The repair is sending."),),
     ),
@@ -218,8 +218,8 @@ _REPAIR = (
 
 _LIVE = (
     TourStep(
-        "So far we asked for every sync. Live follows Segment's events all the time, here in a "
-        "folder where new files arrive.",
+        "So far, each sync was started by hand. Live follows Segment's events all the time, here "
+        "in a folder where new files arrive.",
         screen("FormDialog", "segment-logs"),
         (KeyPress("@go.live", "Live", then=screen("LiveScreen")), KeyPress("n", "Follow files")),
     ),

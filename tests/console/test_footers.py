@@ -207,7 +207,7 @@ MEANINGS = {
     "i": {"Import"},
     "r": {"Reconcile", "Read-only"},
     "u": {"Update sizes from Amplitude", "Update from Amplitude", "Ask Amplitude"},
-    "w": {"Watch the sync", "Watch the run", "Whole run", "Its run", "Requests"},
+    "w": {"Watch the sync", "Watch the run", "Whole run", "Open run", "Requests"},
     "x": {"Errors"},
     "R": {"Retry", "Retry all", "Reconcile all"},
     "U": {"Retry this user"},

@@ -71,7 +71,7 @@ Amplitude's user search whether it knows the identifier."""
     AUTO_FOCUS = "#who"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("u", "ask", "Ask Amplitude", id="person.ask"),
-        Binding("w", "run", "Its run", id="person.run"),
+        Binding("w", "run", "Open run", id="person.run"),
         Binding("slash", "type", "Another person", key_display="/", id="person.type"),
         Binding("y", "copy", "Copy", id="copy"),
     ]

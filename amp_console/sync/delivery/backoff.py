@@ -95,7 +95,7 @@ def limit_note(until: int, now: int, *, is_capped: bool = False) -> str:
 
 
 class BatchSize:
-    """Grows while answers are clean, shrinks when a request was, or may have been, too large.
+    """Grows while requests succeed, shrinks when a request was, or may have been, too large.
 
     It doubles and halves, so that it recovers soon after passing trouble. A 413, or a time-out of
     a size that was never answered, is about the size: it sets a ceiling, which is lifted slowly.

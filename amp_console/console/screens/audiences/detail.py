@@ -274,7 +274,7 @@ def _compared(services: Services, trend: AudienceTrend) -> Content:
     """When the cohort was compared last, and how they differed then."""
     last = trend.comparison
     if last is None:
-        return safe_text(("never: whether others have changed the cohort is not known", MUTED))
+        return safe_text(("never compared; changes made by others are unknown", MUTED))
     outcome = comparison_outcome(last)
     if last.differing:
         outcome = f"{plural(last.differing, 'user')} differed"

@@ -255,7 +255,7 @@ as it is, and the next sync creates a new one."""
         self.services.navigate(OpenLink(self._audience_id))
 
     def action_unlink(self) -> None:
-        """Forget the cohort, after a question."""
+        """Forget the cohort, after confirmation."""
         assert self._standing is not None
         known = self._standing.audience
         self.run_worker(ask_and_unlink(self.services, known), group="save", exclusive=True)

@@ -245,7 +245,7 @@ Read-only keeps everyone from sending or changing anything by accident."""
     # Deleting.
 
     def action_delete(self) -> None:
-        """Forget a connection and its keys, after a question."""
+        """Forget a connection and its keys, after confirmation."""
         current = self.current
         if current is None:
             return

@@ -22,9 +22,9 @@ No event was invalid.
 Broken lines, and events without a usable identifier, are listed here with
 file and line."""
 WHAT_NOW = """\
-The event was skipped; nothing from it was kept. Fix it at its source, or set under \
-Field mapping (press m under Audiences) where events carry the identifiers. Then import the file \
-again: events read before change nothing."""
+The event was skipped; nothing from it was kept. Fix it at its source, or set the \
+fields of the identifiers in Field mapping (press m under Audiences). Then import the file again: \
+events that were imported before are ignored."""
 EVERYTHING = -1  # as a limit
 SAMPLES = 10  # events that are shown of each reason
 

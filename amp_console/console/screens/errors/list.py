@@ -32,9 +32,9 @@ class ErrorsScreen(BaseScreen):
     NAME = "Errors"
     BELONGS_TO = MainScreen.ERRORS
     HELP = """\
-Above are the reasons, below the users of the reason under the cursor, and beside or below them
-everything that is known about one user: Amplitude's words, request and answer. Enter goes from a
-reason to its users, from a user to the details and from there to the request; Esc goes back.
+Reasons are above, users below, and the details of one user last: Amplitude's words, request and
+answer. Enter goes from a reason to its users, from a user to the details and from there to the
+request; Esc goes back.
 
 tab goes from the reasons to the users and back. U makes the user under the cursor pending again, R
 the marked ones, or all of the reason. The next sync delivers them; it can be planned at once. v

@@ -39,7 +39,7 @@ No one is rejected.
 
 Users that Amplitude skips or refuses are listed here, with the reason.
 """
-ONLY_HERE = "\nThis list is limited to one audience or run. Press A for all errors."
+ONLY_HERE = "\nShowing one audience or run. Press A to show all."
 EVERYTHING = 1 << 62  # as a limit
 
 

@@ -30,9 +30,9 @@ ADVICE = {
         "reason is above. Correct the identifier at its source, or retry (R) once it is allowed."
     ),
     Reason.NO_IDENTIFIER: (
-        "The events of this person carry no identifier of the type the audience is matched by. "
-        "Say where events carry it (press m under Audiences), import the events again, "
-        "or change the audience's ID type."
+        "This user's events contain no {id_type}, which this audience matches on. Set its field in "
+        "Field mapping (press m under Audiences) and import the events again, or change the "
+        "audience's ID type."
     ),
 }
 NO_USER = "No user is selected."
@@ -98,7 +98,7 @@ class RejectedUserDetail(VerticalScroll):
         else:
             blocks += [
                 safe_text(("What to do", STRONG)),
-                safe_text(ADVICE[user.code], max_length=900),
+                safe_text(ADVICE[user.code].format(id_type=user.id_type.label), max_length=900),
             ]
         if self._request is not None:
             blocks += [safe_text(""), *self._about_request(user, self._request)]

@@ -168,7 +168,9 @@ def end_question(job: LiveJob) -> Confirm:
     waiting = pending_by_audience(item for item in audiences if item.waits)
     if waiting:
         consequences.append(f"Stays pending: {', '.join(waiting)}.")
-    consequences.append("So does what Amplitude does not accept within 30 seconds.")
+    consequences.append(
+        "Changes that Amplitude has not accepted within 30 seconds stay pending, too."
+    )
     return Confirm("End the live session?", consequences, "End it", "Keep it")
 
 

@@ -133,9 +133,9 @@ def _behind(now: LiveSnapshot, dot: str) -> list[Part]:
     return [
         ("lag ", MUTED),
         (lasting(now.lag), STRONG),
-        (" now, ", MUTED),
+        (f" now{dot}95% within ", MUTED),
         lasting(now.lag_95),
-        (f" for 95%{dot}queue ", MUTED),
+        (f"{dot}queue ", MUTED),
         f"{now.queue:,}",
         *waiting,
         (dot, MUTED),
@@ -241,7 +241,7 @@ def before(count: int, folders: Sequence[str]) -> Content:
     ]
     if count:
         how.append(
-            safe_text("Pending changes are delivered first, except for audiences that will wait.")
+            safe_text("Pending changes are delivered first, except for audiences that are waiting.")
         )
     how.append(
         safe_text(("For long sessions run amp-console watch or listen. They show here.", MUTED))

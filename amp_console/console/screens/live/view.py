@@ -77,7 +77,7 @@ for them beside the sources."""
         Binding(
             "N",
             "follow(True)",
-            "Follow, make cohorts",
+            "Follow and create cohorts",
             tooltip="Follow files, and create the cohorts that audiences lack",
             show=False,
             id="live.follow_create",
@@ -88,7 +88,7 @@ for them beside the sources."""
         Binding(
             "L",
             "listen(True)",
-            "Listen, make cohorts",
+            "Listen and create cohorts",
             tooltip="Receive webhooks, and create the cohorts that audiences lack",
             show=False,
             id="live.listen_create",

@@ -38,9 +38,8 @@ class PlanScreen(BaseScreen):
     HELP = """\
 Everything a sync would send, read from the ledger; nothing has been sent yet.
 
-Add and Remove count users. A cohort that is made belongs to the owner shown, and can't be deleted
-through Amplitude's API. Requests are counted for the case that all goes well; trouble is waited
-out and retried.
+Add and Remove count users. A new cohort belongs to the owner shown, and can't be deleted through
+Amplitude's API. Counts of requests assume no failures; failed requests are retried.
 
 y sends it, and so does Enter on an audience. Esc goes back with nothing sent."""
     CSS_PATH = "view.tcss"

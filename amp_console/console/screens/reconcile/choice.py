@@ -74,7 +74,7 @@ class ChoiceDialog(Question[RepairRequest | None]):
             (offer.remove, Answer("remove", f"Remove {offer.remove:,} extra", "r")),
             (
                 offer.can_replace,
-                Answer("replace", "Replace the whole content in one upload", "u"),
+                Answer("replace", "Replace the entire cohort in one upload", "u"),
             ),
             (True, Answer("verify", self._proof(), "v")),
         ]
@@ -95,7 +95,7 @@ class ChoiceDialog(Question[RepairRequest | None]):
         with Vertical(id="ways"):
             for answer in self.answers():
                 yield self.button(answer)
-        yield Static(safe_text((f"One more download each: {offer.quota}.", MUTED)))
+        yield Static(safe_text((f"Each uses one more download: {offer.quota}.", MUTED)))
         with Horizontal(classes="buttons"):
             yield self.button(self.leaving)
 
@@ -140,7 +140,7 @@ def _says(plan: RepairPlan) -> list[str | Content]:
     name = f"“{plan.cohort_name}”"
     if plan.replace:
         add, remove = plural(plan.add, "user"), plural(plan.removals, "user")
-        says = f"Uploads the whole content of {name} again: adds {add}, removes {remove}."
+        says = f"Replaces all of {name} in one upload: adds {add}, removes {remove}."
     else:
         add, remove = plural(plan.add, "user"), plural(plan.remove, "user")
         says = f"Adds {add} to {name} and removes {remove} from it."

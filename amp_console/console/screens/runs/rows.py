@@ -177,8 +177,8 @@ def funnel(counts: Funnel, glyphs: Glyphs, width: int) -> Content:
         ("" if is_short else "to deliver", counts.users, ""),
         ("pending", counts.pending, WARN),
         ("retry" if is_short else "pending retry", counts.retrying, WARN),
-        ("failed" if is_short else "failed delivery", counts.failed, BAD),
-        ("delivered" if is_short else "successful delivery", counts.delivered, GOOD),
+        ("rejected", counts.failed, BAD),
+        ("delivered", counts.delivered, GOOD),
     )
     return lines(_sum("events", events, glyphs), _sum("users", users, glyphs))
 
