@@ -108,6 +108,13 @@ class ConnectionStatuses:
         self.changed: Signal[None] = Signal(app, "connection statuses")
         """Published when `others` has changed."""
 
+    async def of(self, connection: Connection) -> ConnectionStatus:
+        """The status of any connection: as the bar shows it, or read now."""
+        for known in self.others:
+            if known.connection == connection:
+                return known
+        return await self._look(connection, self._opened(connection))
+
     def refresh(self) -> None:
         """Look for changes beside the screen, unless that is under way."""
         if not self._is_reading:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from amp_console.console.jobs.runs import SyncJob
 from amp_console.console.run_words import (
+    OUTCOME_TONES,
     UNDER_WAY,
     advice,
     did,
@@ -30,15 +31,6 @@ from amp_console.ledger.sources import ReadCounts
 from amp_console.sync.delivery.progress import AudienceProgress
 from amp_console.sync.formatting import refused_words
 from amp_console.text import plural
-
-OUTCOME_TONES = {
-    "delivered": "good",
-    "partial": "bad",
-    "stopped": "warn",
-    "interrupted": "warn",
-    "running": "accent",
-    "failed": "bad",
-}
 
 
 class RunLine(NamedTuple):

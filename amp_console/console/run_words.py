@@ -17,6 +17,15 @@ UNDER_WAY = {
     "stopping": "The current request finishes, then the run ends. The rest stays pending.",
     "paused": "Finishing the current request. Press p to resume.",
 }
+OUTCOME_TONES = {
+    "delivered": "good",
+    "partial": "bad",
+    "stopped": "warn",
+    "interrupted": "warn",
+    "running": "accent",
+    "failed": "bad",
+}
+"""The tone each outcome is shown in."""
 _ENDS = {
     "delivered": "Everything is delivered.",
     "partial": "Delivered, except users rejected earlier, or invalid events.",

@@ -2,7 +2,7 @@
 
 import enum
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -217,6 +217,11 @@ def last_comparison(db: Db, audience_id: int) -> Comparison | None:
         (audience_id,),
     ).fetchone()
     return None if row is None else _comparison(row)
+
+
+def last_compared_at(db: Db) -> int | None:
+    """When a cohort of any audience was compared last; None: never."""
+    return cast("int | None", db.execute("SELECT max(at) FROM comparison").fetchone()[0])
 
 
 def keep_size(db: Db, run_id: int, audience_id: int, check: SizeCheck, now: int) -> None:

@@ -253,3 +253,12 @@ def other_id_type(db: Db, known: Audience) -> OtherIdType:
         (known.id, ID_TYPE_CODE[known.id_type.other]),
     ).fetchone()
     return OtherIdType(leave, enter, unknown)
+
+
+def stored_bytes(db: Db) -> int:
+    """How many bytes the ledger takes, with what is still in the write-ahead log."""
+    pages, size = (db.execute(f"PRAGMA {name}").fetchone()[0] for name in _PAGES)
+    return int(pages) * int(size)
+
+
+_PAGES = "page_count", "page_size"

@@ -14,6 +14,7 @@ from amp_console.console.screens.audiences.list import AudiencesScreen
 from amp_console.console.screens.errors.list import ErrorsScreen
 from amp_console.console.screens.runs.view import RunScreen
 from amp_console.console.widgets.grid import Grid
+from amp_console.console.words import HOUR
 from amp_console.ledger.audiences import all_audiences
 from amp_console.ledger.counts import outstanding
 from amp_console.ledger.runs import begin_run
@@ -35,7 +36,7 @@ from tests.console.harness import (
 from tests.console.keyrings import backends, use_keyring
 from tests.console.sample_audiences import FRESH, GHOSTS, connect_with_audiences, select
 from tests.console.test_place_bar import bar_text, click
-from tests.sync.workspace import event
+from tests.sync.workspace import Workspace, event
 
 pytestmark = pytest.mark.anyio
 PROD = LaunchOptions(connection="Acme prod")
@@ -125,6 +126,41 @@ async def test_the_count_is_what_home_says(harness: ConsoleHarness) -> None:
         await until_shown(pilot, "4  1 needs attention: 2 users rejected")
         await pilot.press("home", "enter")
         await until_shown(pilot, IN_PROD, "4 audiences · 1 needs attention: 2 users rejected")
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 36), (200, 50)])
+async def test_a_connection_is_described_without_opening_it(
+    harness: ConsoleHarness, size: tuple[int, int]
+) -> None:
+    def compare(workspace: Workspace) -> None:
+        workspace.ledger.write(
+            lambda db: db.execute(
+                "INSERT INTO comparison (run_id, audience_id, cohort_id, id_type, at, in_audience, "
+                "in_cohort, in_both, missing, missing_drifted, missing_rejected, has_left, "
+                "strangers, cohort_no_id, audience_no_id, disagreeing) "
+                "VALUES (1, 1, 'c', 1, ?, 7, 7, 7, 0, 0, 0, 0, 0, 0, 0, 0)",
+                (NOW - 2 * HOUR,),
+            )
+        )
+
+    prod = connect_with_audiences(harness, compare)
+    add_staging(harness)
+    async with harness.open(LaunchOptions(connection="Acme staging"), size=size) as pilot:
+        await until_shown(pilot, IN_STAGING, "shoppers")
+        await pilot.press("5")
+        await until_shown(
+            pilot,
+            "audiences    4  1 needs attention: 2 users rejected",
+            "users        16 pending  2 rejected",
+            "last run     sync 1  partial",
+            "compared     2 h ago",
+            "keys         environment",
+            "webhook      no shared secret stored",
+            " KB",
+        )
+        await pilot.press("down")
+        await until_shown(pilot, "audiences    1 ", "last run     never", "compared     never")
+        assert services(pilot).connections.find(prod) is None
 
 
 async def test_changes_of_other_processes_are_counted(harness: ConsoleHarness) -> None:
@@ -278,7 +314,7 @@ async def test_a_broken_ledger_disturbs_no_one(harness: ConsoleHarness) -> None:
         await pilot.press("5")
         await until_shown(pilot, "3 connections")
         await pilot.press("home", "down")
-        await until_shown(pilot, "audiences    The ledger ", "is not a ledger")
+        await until_shown(pilot, "audiences    The ledger", "To start a new ledger")
         await pilot.press("escape", "ctrl+n")
         await until_notified(pilot, "not a ledger")
         await until_shown(pilot, IN_PROD, FRESH)

@@ -7,8 +7,7 @@ from typing import ClassVar
 import msgspec
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Container, VerticalScroll
-from textual.widgets import Static
+from textual.containers import Container
 
 from amp_console.connections import (
     Connection,
@@ -30,6 +29,7 @@ from amp_console.console.routes import (
 )
 from amp_console.console.screens.actions import Need
 from amp_console.console.screens.base import BaseScreen
+from amp_console.console.screens.connections.detail import LEAST_LINES, ConnectionDetail
 from amp_console.console.screens.connections.keys import (
     TONES,
     KeyCheckResult,
@@ -42,7 +42,6 @@ from amp_console.console.screens.connections.rows import (
     EMPTY,
     NO_KEYS,
     STILL_THERE,
-    detail,
     row,
     told_after,
 )
@@ -50,6 +49,7 @@ from amp_console.console.screens.footer import UsefulActions
 from amp_console.console.texts import MUTED, TONE, WARN, Part, safe_text
 from amp_console.console.widgets.filter_bar import FilterBar
 from amp_console.console.widgets.grid import Grid, RowsState
+from amp_console.console.widgets.split import Split
 from amp_console.sync.connection_log import log_connection_deleted, log_connection_saved
 from amp_console.text import plural
 
@@ -98,12 +98,11 @@ Read-only keeps everyone from sending or changing anything by accident."""
         self._forgotten = 0
 
     def body(self) -> ComposeResult:
-        with Container(id="connections", classes="panel") as panel:
-            panel.border_title = "Connections"
-            yield FilterBar()
-            yield Grid(COLUMNS, empty=EMPTY, glyphs=self.services.glyphs, id="list")
-        with VerticalScroll(id="detail", classes="panel", can_focus=False):
-            yield Static(id="detail-text")
+        grid = Grid(COLUMNS, empty=EMPTY, glyphs=self.services.glyphs, id="list")
+        panel = Container(FilterBar(), grid, id="connections", classes="panel")
+        panel.border_title = "Connections"
+        detail = ConnectionDetail(self.loader, lambda: self.current, self._test_of)
+        yield Split(panel, detail, stacks=True, detail_lines=LEAST_LINES)
 
     # Looking.
 
@@ -127,21 +126,19 @@ Read-only keeps everyone from sending or changing anything by accident."""
         left: Part = (f"  keys of {waiting} still in the keyring: K", WARN)
         parts: list[Part] = [plural(len(found), "connection"), *([left] if self._forgotten else [])]
         self.query_one("#connections").border_subtitle = safe_text(*parts)
-        self._show_detail()
+        split = self.query_one(Split)
+        split.fit_rows(len(found))
+        split.has_detail = bool(found)
+        self._detail.reload()
+
+    @property
+    def _detail(self) -> ConnectionDetail:
+        return self.query_one(ConnectionDetail)
 
     def on_grid_moved(self) -> None:
         """Show the connection under the cursor."""
         self.action_keys.refresh()
-        self._show_detail()
-
-    def _show_detail(self) -> None:
-        current, panel = self.current, self.query_one("#detail")
-        panel.display = current is not None
-        if current is not None:
-            panel.border_title = safe_text(current.name, max_length=60)
-            self.query_one("#detail-text", Static).update(
-                detail(self.services, current, self._test_of(current))
-            )
+        self._detail.reload()
 
     def _test_of(self, connection: Connection) -> Part | None:
         if self._testing == connection.id:
@@ -208,7 +205,7 @@ Read-only keeps everyone from sending or changing anything by accident."""
 
     async def _test(self, connection: Connection) -> None:
         self._testing = connection.id
-        self._show_detail()
+        self._detail.show()
         self.action_keys.refresh()
         try:
             keys = await keys_for(self.services, connection)

@@ -1,11 +1,8 @@
-"""The rows of the list of connections, one of them in detail, and words about their keys."""
-
-from textual.content import Content
+"""The rows of the list of connections, and words about their keys."""
 
 from amp_console.connections import Connection
 from amp_console.console.connection_statuses import ConnectionStatus
 from amp_console.console.context import Services
-from amp_console.console.texts import BAD, MUTED, WARN, Part, facts, safe_text
 from amp_console.console.widgets.grid import Cell, Column, Row
 
 COLUMNS = (
@@ -30,7 +27,7 @@ STILL_THERE = (
 
 def row(services: Services, connection: Connection) -> Row:
     """One connection in the list."""
-    is_open = _is_in_front(services, connection)
+    is_open = is_in_front(services, connection)
     sign = f"{services.glyphs.live} " if is_open else ""
     status = status_of(services, connection)
     state = status.label(services.glyphs) if status is not None else ("", "")
@@ -63,32 +60,8 @@ def where_keys_are(services: Services, connection: Connection) -> str:
     return "keyring" if connection.keyring_item else "none stored"
 
 
-def detail(services: Services, connection: Connection, test: Part | None) -> Content:
-    """Lay out one connection; `test` says what its last test came to."""
-    ledger = services.environment.folders.ledger(connection.id)
-    names = "[Segment] and the audience's name" if connection.prefix else "the audience's name"
-    mode: Part = ("read-only: nothing is sent", WARN) if connection.read_only else "read and write"
-    state = "Enter switches to it"
-    if _is_in_front(services, connection):
-        state = "open now"
-    elif services.connections.find(connection) is not None:
-        state = "open in the background. Enter switches to it"
-    paths = " or ".join(filter(None, (connection.user_id_path, connection.amplitude_id_path)))
-    rows: list[tuple[str, Content | str]] = [
-        ("state", safe_text(state, ("  access ", MUTED), mode)),
-        ("owner", safe_text(connection.owner_email, ("  new cohorts get ", MUTED), names)),
-        ("identifiers", safe_text(paths, max_length=120)),
-        ("ledger", safe_text(str(ledger), max_length=200)),
-    ]
-    status = status_of(services, connection)
-    if status is not None:
-        rows.insert(1, ("audiences", _audiences(status)))
-    if test is not None:
-        rows.insert(0, ("test", safe_text(test)))
-    return facts(rows, 13)
-
-
-def _is_in_front(services: Services, connection: Connection) -> bool:
+def is_in_front(services: Services, connection: Connection) -> bool:
+    """Whether a connection is the one that this screen works with."""
     session = services.session
     return session is not None and session.connection.id == connection.id
 
@@ -97,24 +70,6 @@ def status_of(services: Services, connection: Connection) -> ConnectionStatus | 
     """The status of a connection that is not in front; None where it is not known."""
     known = services.connections.statuses.others
     return next((item for item in known if item.connection.id == connection.id), None)
-
-
-def _audiences(status: ConnectionStatus) -> Content:
-    """Say how many audiences a connection has and need attention, or why that is not known."""
-    now, problem = status.overview, status.problem
-    if now is None:
-        words = status.sentence or problem or "not read yet"
-        return safe_text((words, BAD if problem else MUTED), max_length=400)
-    parts: list[Part] = [f"{now.audiences:,}"]
-    if now.attention:
-        verb = "needs" if now.attention == 1 else "need"
-        parts += [
-            ("  ", MUTED),
-            (f"{now.attention:,} {verb} attention: {', '.join(now.reasons)}", BAD),
-        ]
-    if problem:
-        parts += [("  ", MUTED), (str(problem), WARN)]
-    return safe_text(*parts)
 
 
 def told_after(connection: Connection, waiting: tuple[str, ...]) -> tuple[str, bool]:

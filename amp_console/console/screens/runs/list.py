@@ -11,7 +11,7 @@ from amp_console.console.jobs.base import ConsoleChange, JobProgress
 from amp_console.console.jobs.live import LiveJob
 from amp_console.console.jobs.runs import RunJob
 from amp_console.console.routes import MainScreen, OpenErrors, OpenReplay, OpenRun
-from amp_console.console.run_view import OUTCOME_TONES
+from amp_console.console.run_words import OUTCOME_TONES
 from amp_console.console.screens.actions import Need
 from amp_console.console.screens.base import BaseScreen
 from amp_console.console.screens.runs.detail import LEAST_LINES, RunDetail, read_run

@@ -1,0 +1,208 @@
+"""One connection in detail: what needs attention there, its last run, its ledger and its keys."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from textual.app import ComposeResult
+from textual.containers import VerticalScroll
+from textual.content import Content
+from textual.widgets import Static
+
+from amp_console.connections import Connection
+from amp_console.connections.key_errors import WEBHOOK_VARIABLE
+from amp_console.console.background import aside
+from amp_console.console.connection_statuses import ConnectionProblem, ConnectionStatus
+from amp_console.console.context import Services, services_of
+from amp_console.console.run_words import OUTCOME_TONES
+from amp_console.console.screens.connections.rows import is_in_front, where_keys_are
+from amp_console.console.screens.loading import Loader
+from amp_console.console.texts import BAD, GOOD, MUTED, TONE, WARN, Part, facts, safe_text
+from amp_console.console.words import byte_size, changes
+from amp_console.ledger import LedgerError
+from amp_console.ledger.peek import peek
+from amp_console.ledger.run_log import run_outcome, run_reason
+from amp_console.ledger.runs import Run
+from amp_console.sync.queries.ledger_facts import LedgerFacts, ledger_facts
+
+FRAME = 5  # columns: borders, padding and a scrollbar
+LABELS = 13  # columns that the names of facts take
+LEAST_LINES = 8  # the test, the audiences, users and the last run
+
+
+class Detail(NamedTuple):
+    """What is shown of one connection; `facts` is None where nothing is known of its ledger."""
+
+    connection: Connection
+    status: ConnectionStatus
+    facts: LedgerFacts | None
+    ledger: Path
+
+
+class ConnectionDetail(VerticalScroll):
+    """The connection under the cursor. A ledger that is not open is read without opening it."""
+
+    DEFAULT_CSS = "ConnectionDetail #detail-text { height: auto; }"
+
+    def __init__(
+        self,
+        loader: Loader,
+        current: Callable[[], Connection | None],
+        test_of: Callable[[Connection], Part | None],
+    ) -> None:
+        """`current` is the connection to show; `test_of` says what its last test came to."""
+        super().__init__(id="detail", classes="panel")
+        self._loader = loader
+        self._current = current
+        self._test_of = test_of
+        self._detail: Detail | None = None
+
+    def compose(self) -> ComposeResult:
+        yield Static(id="detail-text")
+
+    def on_mount(self) -> None:
+        services_of(self).clock.ticked.subscribe(self, lambda _: self.show(), immediate=True)
+
+    def on_resize(self) -> None:
+        self.show()
+
+    def reload(self) -> None:
+        """Read and show the connection under the cursor."""
+        self._loader.follow("detail", self._load)
+
+    async def _load(self) -> None:
+        wanted = self._current()
+        if wanted is None:
+            return
+        self._detail = await _read(services_of(self), wanted)
+        self.show()
+
+    def show(self) -> None:
+        """Show what was read, and how the test is going, of the connection under the cursor."""
+        detail, current = self._detail, self._current()
+        if detail is None or current is None or current.id != detail.connection.id:
+            return  # the cursor has moved on
+        self.border_title = safe_text(current.name, max_length=60)
+        room = (self.size.width or self.screen.size.width) - FRAME
+        content = lay_out(services_of(self), detail, self._test_of(current), room)
+        self.query_one("#detail-text", Static).update(content)
+
+
+async def _read(services: Services, connection: Connection) -> Detail:
+    ledger = services.environment.folders.ledger(connection.id)
+    status = await services.connections.statuses.of(connection)
+    session = services.connections.session_of(connection)
+    found = None
+    try:
+        if session is not None:
+            found = await session.read(ledger_facts, await session.dead_runs())
+        else:
+            found = await aside(peek, ledger, ledger_facts)
+    except LedgerError as error:
+        status = status._replace(problem=ConnectionProblem.LEDGER, sentence=str(error))
+    return Detail(connection, status, found, ledger)
+
+
+def lay_out(services: Services, detail: Detail, test: Part | None, room: int) -> Content:
+    """Lay out what is known of a connection, in so many columns."""
+    connection, status = detail.connection, detail.status
+    names = "[Segment] and the audience's name" if connection.prefix else "the audience's name"
+    paths = " or ".join(filter(None, (connection.user_id_path, connection.amplitude_id_path)))
+    rows: list[tuple[str, Content | str]] = [
+        ("audiences", _audiences(status)),
+        *_users(status),
+        *_last(services, detail.facts),
+        ("keys", where_keys_are(services, connection)),
+        ("webhook", _secret(services, connection)),
+        ("ledger", _ledger(detail)),
+        ("state", _state(services, connection)),
+        ("owner", safe_text(connection.owner_email, ("  new cohorts get ", MUTED), names)),
+        ("identifiers", safe_text(paths, max_length=120)),
+    ]
+    if test is not None:
+        rows.insert(0, ("test", safe_text(test, max_length=400)))
+    return facts(rows, LABELS, room)
+
+
+def _state(services: Services, connection: Connection) -> Content:
+    mode: Part = ("read-only: nothing is sent", WARN) if connection.read_only else "read and write"
+    state = "Enter switches to it"
+    if is_in_front(services, connection):
+        state = "open now"
+    elif services.connections.find(connection) is not None:
+        state = "open in the background. Enter switches to it"
+    return safe_text(state, ("  access ", MUTED), mode)
+
+
+def _audiences(status: ConnectionStatus) -> Content:
+    """Say how many audiences a connection has and need attention, or why that is not known."""
+    now, problem = status.overview, status.problem
+    if now is None:
+        words = status.sentence or problem or "not known until the connection is opened"
+        return safe_text((words, BAD if problem else MUTED), max_length=400)
+    parts: list[Part] = [f"{now.audiences:,}"]
+    if now.attention:
+        verb = "needs" if now.attention == 1 else "need"
+        parts.append((f"  {now.attention:,} {verb} attention: {', '.join(now.reasons)}", BAD))
+    elif now.audiences:
+        parts.append(("  none needs attention", GOOD))
+    if problem:
+        parts.append((f"  {problem}", WARN))
+    return safe_text(*parts)
+
+
+def _users(status: ConnectionStatus) -> list[tuple[str, Content | str]]:
+    """How many users are pending and rejected."""
+    now = status.overview
+    if now is None or not now.audiences:
+        return []
+    return [
+        (
+            "users",
+            safe_text(
+                (f"{now.pending:,} pending", WARN if now.pending else MUTED),
+                "  ",
+                (f"{now.rejected:,} rejected", BAD if now.rejected else MUTED),
+            ),
+        )
+    ]
+
+
+def _last(services: Services, known: LedgerFacts | None) -> list[tuple[str, Content | str]]:
+    """The last run with its outcome, and the last comparison."""
+    if known is None:
+        return []
+    compared = "never" if known.compared_at is None else services.age_of(known.compared_at)
+    run = known.last_run
+    return [
+        ("last run", safe_text(("never", MUTED)) if run is None else _run(services, run)),
+        ("compared", safe_text((compared, MUTED if known.compared_at is None else ""))),
+    ]
+
+
+def _run(services: Services, run: Run) -> Content:
+    status, outcome = str(run.status), run_outcome(run.kind, run.status)
+    parts: list[Part] = [
+        f"{run.kind} {run.id}  ",
+        (outcome, TONE[OUTCOME_TONES.get(status, "")]),
+        (f"  {services.age_of(run.ended_at or run.started_at)}", MUTED),
+    ]
+    if delivered := changes(run.added, run.removed, services.glyphs):
+        parts.append(f"  {delivered}")
+    if reason := run_reason(run):
+        parts.append((f"  {reason}", MUTED))
+    return safe_text(*parts, max_length=160)
+
+
+def _secret(services: Services, connection: Connection) -> Content:
+    """Whether webhooks can be verified."""
+    if services.environment.environ.get(WEBHOOK_VARIABLE, "").strip():
+        return safe_text("shared secret from the environment")
+    if connection.webhook_item:
+        return safe_text("shared secret in the keyring")
+    return safe_text(("no shared secret stored", MUTED))
+
+
+def _ledger(detail: Detail) -> Content:
+    size = "" if detail.facts is None else f"  {byte_size(detail.facts.size)}"
+    return safe_text(str(detail.ledger), (size, MUTED), max_length=200)
