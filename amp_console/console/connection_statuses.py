@@ -108,7 +108,7 @@ class ConnectionStatuses:
         self.changed: Signal[None] = Signal(app, "connection statuses")
         """Published when `others` has changed."""
 
-    async def of(self, connection: Connection) -> ConnectionStatus:
+    async def status_of(self, connection: Connection) -> ConnectionStatus:
         """The status of any connection: as the bar shows it, or read now."""
         for known in self.others:
             if known.connection == connection:

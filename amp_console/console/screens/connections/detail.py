@@ -30,7 +30,7 @@ LABELS = 13  # columns that the names of facts take
 LEAST_LINES = 8  # the test, the audiences, users and the last run
 
 
-class Detail(NamedTuple):
+class ConnectionFacts(NamedTuple):
     """What is shown of one connection; `facts` is None where nothing is known of its ledger."""
 
     connection: Connection
@@ -55,7 +55,7 @@ class ConnectionDetail(VerticalScroll):
         self._loader = loader
         self._current = current
         self._test_of = test_of
-        self._detail: Detail | None = None
+        self._detail: ConnectionFacts | None = None
 
     def compose(self) -> ComposeResult:
         yield Static(id="detail-text")
@@ -88,9 +88,9 @@ class ConnectionDetail(VerticalScroll):
         self.query_one("#detail-text", Static).update(content)
 
 
-async def _read(services: Services, connection: Connection) -> Detail:
+async def _read(services: Services, connection: Connection) -> ConnectionFacts:
     ledger = services.environment.folders.ledger(connection.id)
-    status = await services.connections.statuses.of(connection)
+    status = await services.connections.statuses.status_of(connection)
     session = services.connections.session_of(connection)
     found = None
     try:
@@ -100,10 +100,10 @@ async def _read(services: Services, connection: Connection) -> Detail:
             found = await aside(peek, ledger, ledger_facts)
     except LedgerError as error:
         status = status._replace(problem=ConnectionProblem.LEDGER, sentence=str(error))
-    return Detail(connection, status, found, ledger)
+    return ConnectionFacts(connection, status, found, ledger)
 
 
-def lay_out(services: Services, detail: Detail, test: Part | None, room: int) -> Content:
+def lay_out(services: Services, detail: ConnectionFacts, test: Part | None, room: int) -> Content:
     """Lay out what is known of a connection, in so many columns."""
     connection, status = detail.connection, detail.status
     names = "[Segment] and the audience's name" if connection.prefix else "the audience's name"
@@ -203,6 +203,6 @@ def _secret(services: Services, connection: Connection) -> Content:
     return safe_text(("no shared secret stored", MUTED))
 
 
-def _ledger(detail: Detail) -> Content:
+def _ledger(detail: ConnectionFacts) -> Content:
     size = "" if detail.facts is None else f"  {byte_size(detail.facts.size)}"
     return safe_text(str(detail.ledger), (size, MUTED), max_length=200)
