@@ -12,6 +12,7 @@ from textual.signal import Signal
 from amp_console.connections import Connection, SettingsError
 from amp_console.console.background import aside
 from amp_console.console.environment import Environment
+from amp_console.console.environment_keys import EnvironmentKeys
 from amp_console.console.figures import Figures
 from amp_console.console.glyphs import Glyphs
 from amp_console.console.lifecycle import deferred
@@ -92,12 +93,14 @@ class ConnectionStatuses:
         self,
         app: App[Any],
         environment: Environment,
+        environment_keys: EnvironmentKeys,
         front: Callable[[], Session | None],
         opened: Callable[[Connection], OpenLedger | None],
     ) -> None:
         """`front` is the session in front; `opened` finds what is open of a connection."""
         self._app = app
         self._environment = environment
+        self._environment_keys = environment_keys
         self._front = front
         self._opened = opened
         self._is_reading = False
@@ -195,7 +198,7 @@ class ConnectionStatuses:
         return status._replace(problem=None) if opened.is_busy else status
 
     def _lacks_keys(self, connection: Connection, opened: OpenLedger | None) -> bool:
-        if self._environment.environ.get("AMP_CONSOLE_API_KEY") or connection.keyring_item:
+        if self._environment_keys.belong_to(connection) or connection.keyring_item:
             return False
         return opened is None or opened.session.key_source is None
 

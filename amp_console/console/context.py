@@ -19,6 +19,7 @@ from amp_console.console.clipboard import Clipboard
 from amp_console.console.clock import AgeClock
 from amp_console.console.connection_statuses import ConnectionStatuses, OpenLedger
 from amp_console.console.environment import Environment, LaunchOptions
+from amp_console.console.environment_keys import EnvironmentKeys
 from amp_console.console.failures import KNOWN
 from amp_console.console.figures import Figures
 from amp_console.console.glyphs import Glyphs
@@ -97,10 +98,16 @@ class Services:
             app, self.notifications, notifies_desktop=self.appearance.preferences.notify
         )
         self.jobs = Jobs()
+        self.environment_keys: EnvironmentKeys = (
+            beside.environment_keys
+            if beside is not None
+            else EnvironmentKeys(self.environment.environ)
+        )
         self.sessions = Sessions(
             self.environment,
             options,
             self.notifications,
+            self.environment_keys,
             self._session_changed,
             partial(find_keys, self) if find_keys is not None else None,
         )
@@ -216,7 +223,11 @@ class OpenConnections:
         self.changed: Signal[None] = Signal(app, "other connections")
         """Published when there is something new to see of one that is not in front."""
         self.statuses = ConnectionStatuses(
-            app, first.environment, lambda: self.front.session, self._opened
+            app,
+            first.environment,
+            first.environment_keys,
+            lambda: self.front.session,
+            self._opened,
         )
 
     @property

@@ -70,6 +70,10 @@ SCREENS: dict[type[Route], str] = {
     OpenMapping: "connections.mapping:MappingScreen",
 }
 """Module and class of the screen of each other route; its arguments are the route's fields."""
+WHOSE_KEYS = (
+    "The keys in the environment are not used: there are several connections. "
+    "To use them for one, start with: amp-console --connection NAME"
+)
 READY_EVERY = 0.02  # seconds between two checks whether a demo has filled its ledger
 
 
@@ -148,7 +152,9 @@ class Navigator:
             if options.connection is None and len(known) != 1:
                 await self._ask_for_connection(has_some=bool(known))
                 return
-            await services.sessions.open(store.pick(options.connection))
+            chosen = store.pick(options.connection)
+            services.environment_keys.give_to(chosen)
+            await services.sessions.open(chosen)
         except (SettingsError, LedgerError) as error:
             services.notifications.post(str(error), "error")
             await self._app.push_screen(_load(MAIN[MainScreen.CONNECTIONS])())
@@ -157,9 +163,13 @@ class Navigator:
             await self._app.push_screen(_screen_of(OpenRun(options.run_id)))
 
     async def _ask_for_connection(self, *, has_some: bool) -> None:
+        services = self._services
         if has_some:
             await self._app.push_screen(_load(MAIN[MainScreen.CONNECTIONS])())
+            if services.environment_keys.are_set:
+                services.notifications.post(WHOSE_KEYS, "warning")
         else:
+            services.environment_keys.keep_for_first()
             await self._app.push_screen(_screen_of(OpenConnectionForm()))
 
     def show_help(self, screen: Screen[object]) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 from amp_console.connections import Connection, KeySource, find_keys, restricted
 from amp_console.console.background import aside
 from amp_console.console.environment import Environment, LaunchOptions
+from amp_console.console.environment_keys import EnvironmentKeys
 from amp_console.console.notifications import Notifications
 from amp_console.ledger import Db, open_ledger
 from amp_console.ledger.database import revision
@@ -122,6 +123,7 @@ class Sessions:
         environment: Environment,
         options: LaunchOptions,
         notifications: Notifications,
+        environment_keys: EnvironmentKeys,
         changed: Callable[[], None],
         find: Find | None = None,
     ) -> None:
@@ -131,6 +133,7 @@ class Sessions:
         self._environment = environment
         self._options = options
         self._notifications = notifications
+        self._environment_keys = environment_keys
         self._changed = changed
         self._find = find
 
@@ -175,6 +178,6 @@ class Sessions:
                 return "environment"
             case KeySource.THIS_RUN:
                 return "this session"
-        if self._environment.environ.get("AMP_CONSOLE_API_KEY"):
+        if self._environment_keys.belong_to(self.current.connection):
             return "environment"
         return "keyring" if self.current.connection.keyring_item else "none stored"

@@ -207,7 +207,9 @@ async def test_a_hostile_name_steers_nothing(harness: ConsoleHarness) -> None:
     name = "[red]trial [/foo] é😀 שלום " + "long " * 13 + "end"
     harness.connect(name)
     harness.connect("other")
-    async with harness.open(size=(80, 24)) as pilot:
+    async with harness.open(LaunchOptions(connection=name), size=(80, 24)) as pilot:
+        await until(pilot, lambda: services(pilot).session)
+        await pilot.press("5")
         await until_shown(pilot, "[red]trial")
         await pilot.press("t")
         await until_shown(pilot, "Amplitude accepted the keys")

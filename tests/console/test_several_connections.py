@@ -4,11 +4,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
+import msgspec
 import pytest
 from textual.pilot import Pilot
 
 from amp_console.connections import Connection
 from amp_console.console import LaunchOptions
+from amp_console.console.dialogs.keyring import KeysDialog
 from amp_console.console.place_bar import PlaceBar
 from amp_console.console.screens.audiences.list import AudiencesScreen
 from amp_console.console.screens.errors.list import ErrorsScreen
@@ -33,7 +35,7 @@ from tests.console.harness import (
     until_on,
     until_shown,
 )
-from tests.console.keyrings import backends, use_keyring
+from tests.console.keyrings import backends, fill, use_keyring
 from tests.console.sample_audiences import FRESH, GHOSTS, connect_with_audiences, select
 from tests.console.test_place_bar import bar_text, click
 from tests.sync.workspace import Workspace, event
@@ -53,10 +55,20 @@ def staging(harness: ConsoleHarness, **more: object) -> Iterator[tuple[Connectio
 
 def add_staging(harness: ConsoleHarness) -> Connection:
     """A second connection whose one audience is not synced yet."""
-    connection = harness.connect("Acme staging")
+    use_keyring(harness, backends.Memory)
+    item = harness.environment.keyring.write(harness.simulator.credentials)
+    connection = harness.connect("Acme staging", keyring_item=item)
     with harness.workspace(connection) as workspace:
         workspace.enter("u-1")
     return connection
+
+
+def store_keys(harness: ConsoleHarness, *names: str) -> None:
+    """Store the keys of the simulated project for these connections, too."""
+    settings, keyring = harness.environment.connections, harness.environment.keyring
+    for name in names:
+        item = keyring.write(harness.simulator.credentials)
+        settings.save(msgspec.structs.replace(settings.get(name), keyring_item=item))
 
 
 async def open_prod(pilot: Pilot[None]) -> None:
@@ -119,6 +131,7 @@ async def test_a_click_switches(harness: ConsoleHarness) -> None:
 async def test_the_count_is_what_home_says(harness: ConsoleHarness) -> None:
     connect_with_audiences(harness)
     add_staging(harness)
+    store_keys(harness, "Acme prod")
     async with harness.open(LaunchOptions(connection="Acme staging")) as pilot:
         await until_shown(pilot, IN_STAGING, "shoppers")
         await until(pilot, lambda: "Acme prod ▲ 1" in bar_text(pilot))
@@ -166,6 +179,7 @@ async def test_a_connection_is_described_without_opening_it(
 async def test_changes_of_other_processes_are_counted(harness: ConsoleHarness) -> None:
     connection = connect_with_audiences(harness)
     add_staging(harness)
+    store_keys(harness, "Acme prod")
     async with harness.open(LaunchOptions(connection="Acme staging")) as pilot:
         await until(pilot, lambda: "Acme prod ▲ 1" in bar_text(pilot))
         with harness.workspace(connection) as workspace:
@@ -186,6 +200,7 @@ async def test_there_is_one_count_where_there_is_little_room(
     connect_with_audiences(harness)
     add_staging(harness)
     harness.connect("Acme trial")
+    store_keys(harness, "Acme prod", "Acme trial")
     async with harness.open(LaunchOptions(connection="Acme staging"), size=(width, 24)) as pilot:
         wide, narrow = "Acme prod ▲ 1  Acme trial", "+2 ▲ 1"
         await until(pilot, lambda: (narrow if width == 80 else wide) in bar_text(pilot))
@@ -301,6 +316,59 @@ async def test_keys_of_one_never_go_to_the_other(harness: ConsoleHarness) -> Non
             assert {seen.status for seen in simulator.requests} == {200}
             with harness.workspace(connection) as workspace:
                 assert workspace.ledger.read(outstanding, workspace.audience()).pending == 0
+
+
+async def test_keys_in_the_environment_are_of_the_connection_named_at_the_start(
+    harness: ConsoleHarness,
+) -> None:
+    connect_with_audiences(harness)
+    with staging(harness) as (second, other):
+        with harness.workspace(second) as workspace:
+            workspace.enter("u-1")
+        async with harness.open(PROD) as pilot:
+            await open_prod(pilot)
+            await until_shown(pilot, "keys: environment", "Acme staging ✖ no keys")
+            await pilot.press("ctrl+n")
+            await until_shown(pilot, IN_STAGING, "keys: none stored", "shoppers")
+            await pilot.press("u")
+            await until_on(pilot, KeysDialog)
+            await until_shown(pilot, "for “Acme staging”.", "(--connection")
+            await pilot.press("escape")
+            await until_notified(pilot, "No keys were entered. Nothing was sent.")
+            await pilot.press("5")
+            await until_shown(pilot, "2 connections", "environment", "none stored")
+        assert other.requests == []
+
+
+async def test_keys_in_the_environment_are_of_none_where_none_of_several_is_named(
+    harness: ConsoleHarness,
+) -> None:
+    harness.connect("Acme prod")
+    harness.connect("Acme staging")
+    async with harness.open() as pilot:
+        await until_shown(pilot, "2 connections", "none stored")
+        await until_shown(pilot, "The keys in the environment are not used", "--connection NAME")
+        await pilot.press("home", "t")
+        await until_on(pilot, KeysDialog)
+        await pilot.press("escape")
+        await until_shown(pilot, "No keys were entered.")
+    assert harness.simulator.requests == []
+
+
+async def test_keys_in_the_environment_are_of_the_first_connection_made(
+    harness: ConsoleHarness,
+) -> None:
+    harness.serve_regions()
+    async with harness.open() as pilot:
+        await until_shown(pilot, "Welcome.", "leave empty to use the environment's")
+        await fill(pilot, harness, api_key="", secret_key="")
+        await pilot.press("f2")
+        await until_shown(pilot, IN_PROD, "keys: environment")
+        await pilot.press("5")
+        await until_shown(pilot, "1 connection ")
+        await pilot.press("n")
+        await until_shown(pilot, "Connect an Amplitude project")
+        assert "the environment's" not in picture(pilot)
 
 
 async def test_a_broken_ledger_disturbs_no_one(harness: ConsoleHarness) -> None:

@@ -21,7 +21,6 @@ from amp_console.connections import (
     checked_keys,
     find_keys,
 )
-from amp_console.connections.key_errors import KEY_VARIABLES
 from amp_console.console.background import aside
 from amp_console.console.context import Services
 from amp_console.console.dialogs.base import Answer, Dialog, Question
@@ -33,6 +32,10 @@ from amp_console.values import Credentials
 T = TypeVar("T")
 
 WAITING = "Waiting for your keyring. It is asking for your password in another window."
+NOT_ITS_KEYS = (
+    "The keys in the environment are not used for it: they are for the connection that amp-console "
+    "is started with (--connection NAME), or for the only one."
+)
 IN_MEMORY = "They are kept in memory only, until you quit."
 AGAIN, UNTIL_QUIT = "again", "until-quit"
 
@@ -185,8 +188,8 @@ async def find(services: Services, connection: Connection) -> tuple[Credentials,
 
     Raises `KeysError`: there are none.
     """
-    environment = services.environment
-    find = partial(find_keys, connection, environment.environ, environment.keyring)
+    environ = services.environment_keys.environ_of(connection)
+    find = partial(find_keys, connection, environ, services.environment.keyring)
     try:
         return await ask_keyring(services, find)
     except UntilQuit:
@@ -203,17 +206,19 @@ async def find(services: Services, connection: Connection) -> tuple[Credentials,
 
 def _why_typed(services: Services, connection: Connection, error: KeysError) -> str | None:
     """Say why keys have to be typed; None where something else has to be done."""
-    if any(services.environment.environ.get(variable) for variable in KEY_VARIABLES):
+    if services.environment_keys.belong_to(connection):
         return None  # one of the two is missing there
+    why_not_environment = f" {NOT_ITS_KEYS}" if services.environment_keys.are_set else ""
     match error.problem:
         case KeysProblem.NO_KEYRING:
             return (
                 f"This machine has no keyring. Enter the keys of “{connection.name}” to continue."
+                f"{why_not_environment}"
             )
         case KeysProblem.MISSING:
             return (
                 f"No keys are stored for “{connection.name}”. Enter them to continue now. To keep "
-                "them, edit the connection (press 5)."
+                f"them, edit the connection (press 5).{why_not_environment}"
             )
     return None
 

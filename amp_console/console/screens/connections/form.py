@@ -104,11 +104,11 @@ file. Up, down and Tab go from field to field; left, right and space choose."""
 
     def _has_keys(self) -> bool:
         """Whether keys are known without typing any."""
-        environ, known = self.services.environment.environ, self._known
-        if environ.get("AMP_CONSOLE_API_KEY") or environ.get("AMP_CONSOLE_SECRET_KEY"):
-            return True
+        keys, known = self.services.environment_keys, self._known
         if known is None:
-            return False
+            return keys.are_for_first
+        if keys.belong_to(known):
+            return True
         session = self.services.connections.session_of(known)
         return bool(known.keyring_item or (session and session.key_source))
 

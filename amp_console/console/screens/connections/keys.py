@@ -46,7 +46,9 @@ async def save(services: Services, made: Draft, *, opens: bool) -> str | None:
     if made.credentials is None:
         await aside(services.environment.connections.save, made.connection)
         await _go_on(services, made.connection, opens=opens)
-        return FROM_ENVIRONMENT if _environment_has_keys(services) else AS_BEFORE
+        return (
+            FROM_ENVIRONMENT if services.environment_keys.belong_to(made.connection) else AS_BEFORE
+        )
     try:
         stored, where = await _stored(services, made.connection, made.credentials)
     except UntilQuit:
@@ -60,11 +62,7 @@ async def save(services: Services, made: Draft, *, opens: bool) -> str | None:
     await _go_on(services, stored, opens=opens)
     if (session := services.connections.session_of(stored)) is not None:
         session.forget_keys()
-    return f"{where} {OVERRIDDEN}" if _environment_has_keys(services) else where
-
-
-def _environment_has_keys(services: Services) -> bool:
-    return bool(services.environment.environ.get("AMP_CONSOLE_API_KEY"))
+    return f"{where} {OVERRIDDEN}" if services.environment_keys.belong_to(stored) else where
 
 
 async def _keep_in_memory(
@@ -95,6 +93,8 @@ async def _goes_on_without(services: Services, error: KeysError) -> bool:
 
 async def _go_on(services: Services, connection: Connection, *, opens: bool) -> None:
     """Work with the settings as they are now."""
+    if services.environment_keys.are_for_first:
+        services.environment_keys.give_to(connection)
     session = services.connections.session_of(connection)
     if session is not None:
         session.change(connection)

@@ -55,7 +55,7 @@ def where_keys_are(services: Services, connection: Connection) -> str:
     opened = services.connections.find(connection)
     if opened is not None:
         return opened.sessions.keys_note
-    if services.environment.environ.get("AMP_CONSOLE_API_KEY"):
+    if services.environment_keys.belong_to(connection):
         return "environment"
     return "keyring" if connection.keyring_item else "none stored"
 
