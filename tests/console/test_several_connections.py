@@ -363,7 +363,7 @@ async def test_keys_in_the_environment_are_of_the_first_connection_made(
         await until_shown(pilot, "Welcome.", "leave empty to use the environment's")
         await fill(pilot, harness, api_key="", secret_key="")
         await pilot.press("f2")
-        await until_shown(pilot, IN_PROD, "keys: environment")
+        await until_shown(pilot, IN_PROD, "keys: environment", "No audience yet.")
         await pilot.press("5")
         await until_shown(pilot, "1 connection ")
         await pilot.press("n")
