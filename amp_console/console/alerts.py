@@ -1,5 +1,6 @@
 """Alerts of a live session: a notification, the terminal's bell, the desktop."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from textual.app import App
@@ -15,10 +16,17 @@ class AlertNotifier:
     """Reports alerts to the operator; to the desktop as well, where the settings ask for it."""
 
     def __init__(
-        self, app: App[Any], notifications: Notifications, *, notifies_desktop: bool
+        self,
+        app: App[Any],
+        notifications: Notifications,
+        about: Callable[[], str] = str,
+        *,
+        notifies_desktop: bool,
     ) -> None:
+        """What the desktop shows begins with `about`."""
         self._app = app
         self._notifications = notifications
+        self._about = about
         self._notifies_desktop = notifies_desktop
 
     def report(self, alert: "Alert") -> None:
@@ -33,4 +41,4 @@ class AlertNotifier:
         if self._notifies_desktop and self._app._driver is not None:
             # OSC 9, which iTerm2, kitty, WezTerm, Windows Terminal and others show on the desktop;
             # Textual has no call for it.
-            self._app._driver.write(f"\x1b]9;{clean(alert.text, 300)}\x07")
+            self._app._driver.write(f"\x1b]9;{clean(self._about() + alert.text, 300)}\x07")

@@ -154,10 +154,12 @@ class ConnectionStatuses:
             except SettingsError:
                 self._settings = settings, ()  # the screen that reads them says so
         return [
-            (item, (_stamp(path), _stamp(path.with_name(f"{path.name}-wal"))))
+            # Reading a ledger makes an empty log beside it.
+            (item, (_stamp(path), _stamp(log, or_empty=False)))
             for item in self._settings[1]
             if item.id != in_front
             for path in [folders.ledger(item.id)]
+            for log in [path.with_name(f"{path.name}-wal")]
         ]
 
     async def _status(self, connection: Connection, files: tuple[object, ...]) -> ConnectionStatus:
@@ -208,11 +210,13 @@ def _lasts(status: ConnectionStatus) -> bool:
     return status.problem is not ConnectionProblem.IN_USE
 
 
-def _stamp(path: Path) -> object:
-    """What changes with a file; None if it can't be read."""
+def _stamp(path: Path, *, or_empty: bool = True) -> object:
+    """What changes with a file; None if it can't be read, or is empty and that says nothing."""
     try:
         found = path.stat()
     except OSError:
+        return None
+    if not found.st_size and not or_empty:
         return None
     return found.st_mtime_ns, found.st_size, found.st_ino
 

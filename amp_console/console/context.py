@@ -1,7 +1,7 @@
 """What screens, dialogs and jobs share: one `Services` for each open connection."""
 
-from collections.abc import Awaitable, Callable, Coroutine
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any, Protocol, TypeVar, cast
@@ -95,8 +95,12 @@ class Services:
         )
         self.clipboard = Clipboard(app, environment.folders.data / "copied.txt", self.notifications)
         self.alerts = AlertNotifier(
-            app, self.notifications, notifies_desktop=self.appearance.preferences.notify
+            app,
+            self.notifications,
+            self._about_alert,
+            notifies_desktop=self.appearance.preferences.notify,
         )
+        self._unanswered: list[Screen[Any]] = []
         self.jobs = Jobs()
         self.environment_keys: EnvironmentKeys = (
             beside.environment_keys
@@ -169,8 +173,8 @@ class Services:
     def publish(self, change: ConsoleChange) -> None:
         """Tell screens what there is to see."""
         self.changes.publish(change)
-        self.place_counts.refresh()
         if self.is_in_front:
+            self.place_counts.refresh()  # which no screen behind another connection shows
             return
         self.connections.changed.publish(None)
         if isinstance(change, JobEnded) and (text := change.job.end_notice):
@@ -188,7 +192,24 @@ class Services:
 
     async def ask(self, dialog: Screen[T]) -> T | None:
         """Show a dialog and return its answer; to be called in a worker."""
-        return await self._app.push_screen_wait(dialog, mode=self.mode)
+        with self.awaiting(dialog):
+            return await self._app.push_screen_wait(dialog, mode=self.mode)
+
+    @contextmanager
+    def awaiting(self, dialog: Screen[Any]) -> Iterator[None]:
+        """While inside, the answer of this dialog is awaited; another connection says so."""
+        self._unanswered.append(dialog)
+        self.connections.changed.publish(None)
+        try:
+            yield
+        finally:
+            self._unanswered.remove(dialog)
+            self.connections.changed.publish(None)
+
+    @property
+    def is_awaiting_answer(self) -> bool:
+        """Whether a dialog of this connection waits for the operator."""
+        return bool(self._unanswered)
 
     def run_in_background(self, work: Coroutine[None, None, object]) -> None:
         """Run work that outlasts the screen it was begun on."""
@@ -200,7 +221,11 @@ class Services:
 
     def _about(self) -> str:
         """What a notification is about, unless it is the connection in front."""
-        return "" if self.is_in_front else f"{self.name}: "
+        return "" if self.is_in_front or not self.name else f"{self.name}: "
+
+    def _about_alert(self) -> str:
+        """What an alert is about where the console is not seen: one of several connections."""
+        return f"{self.name}: " if len(self.connections.all) > 1 and self.name else ""
 
     def _session_changed(self) -> None:
         self.figures.forget()

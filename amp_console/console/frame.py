@@ -90,14 +90,21 @@ def _right(services: Services, hidden: Collection[str]) -> Content:
     if services.session.connection.read_only:
         parts += [(" READ-ONLY ", f"bold reverse {WARN}"), "  "]
     for other in services.connections.others:
-        for work in _under_way(other):
-            name = clean(other.name, MAX_NAME)
-            parts += [(f"{name} {services.glyphs.live} {work}", ACCENT), "  "]
+        parts += _of_other(other)
     for work in _under_way(services):
         parts += [(f"{services.glyphs.live} {work}", ACCENT), "  "]
     if "keys" not in hidden:
         parts.append((f"keys: {services.sessions.keys_note}", MUTED))
     return safe_text(*parts)
+
+
+def _of_other(other: Services) -> Iterator[Part]:
+    """What a connection that is not in front waits for, and what is under way there."""
+    name = clean(other.name, MAX_NAME)
+    if other.is_awaiting_answer:
+        yield from ((f"{name}: waiting for your answer", WARN), "  ")
+    for work in _under_way(other):
+        yield from ((f"{name} {other.glyphs.live} {work}", ACCENT), "  ")
 
 
 def _under_way(services: Services) -> Iterator[str]:
@@ -160,7 +167,7 @@ class NoticeLine(Static):
         glyphs = services.glyphs
         sign = {"information": glyphs.ok, "warning": "!", "error": glyphs.bad}[notice.severity]
         more = f"  (+{notice.more:,} more: press 6)" if notice.more else ""
-        text = clean(notice.text, MAX_LENGTH)
+        text = clean(notice.sentence, MAX_LENGTH)
         room = MAX_LINES * (self.app.size.width - MARGIN) - len(more)
         if len(text) > room:
             more = more or "  (whole: press 6)"

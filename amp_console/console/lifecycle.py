@@ -13,9 +13,10 @@ from textual.screen import Screen
 
 
 def is_open(screen: Screen[Any]) -> bool:
-    """Whether a screen is open, in front or behind others, and the console is running."""
+    """Whether a screen is open, also behind another one or another connection's."""
     app = screen.app
-    return app.is_running and bool(screen.is_attached) and screen in app.screen_stack
+    is_in_a_stack = any(screen in stack for stack in app._screen_stacks.values())
+    return app.is_running and bool(screen.is_attached) and is_in_a_stack
 
 
 def unless_left(screen: Screen[Any], work: Any) -> Callable[[], Coroutine[Any, Any, Any]]:

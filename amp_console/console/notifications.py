@@ -31,11 +31,20 @@ Later = Callable[[float, Callable[[], None]], object]
 
 
 class Notice(NamedTuple):
-    """A notification as it is shown; `more` counts the others that are shown after it."""
+    """A notification as it is shown; `more` counts the others that are shown after it.
+
+    `about` says now what it is about: the name of its connection, unless that is in front.
+    """
 
     text: str
     severity: SeverityLevel
     more: int = 0
+    about: Callable[[], str] = str
+
+    @property
+    def sentence(self) -> str:
+        """What is shown now."""
+        return f"{self.about()}{self.text}"
 
 
 class Notices:
@@ -55,9 +64,9 @@ class Notices:
         worst = max(reversed(self._shown), key=lambda notice: _RANKS[notice.severity])
         return worst._replace(more=len(self._shown) - 1)
 
-    def post(self, text: str, severity: SeverityLevel) -> None:
+    def post(self, text: str, severity: SeverityLevel, about: Callable[[], str] = str) -> None:
         """Show a notification for a while, unless the same one is shown already."""
-        notice = Notice(text, severity)
+        notice = Notice(text, severity, about=about)
         if notice in self._shown:
             return
         self._shown.append(notice)
@@ -65,9 +74,9 @@ class Notices:
         self._later(SETTLED_AFTER, lambda: self._settled.append(notice))
         self._changed()
 
-    def is_shown(self, text: str, severity: SeverityLevel) -> bool:
+    def is_shown(self, text: str, severity: SeverityLevel, about: Callable[[], str] = str) -> bool:
         """Whether the same notification is shown already."""
-        return Notice(text, severity) in self._shown
+        return Notice(text, severity, about=about) in self._shown
 
     def leave_screen(self) -> None:
         """Show those no more that were seen on the screen that was left.
@@ -148,7 +157,7 @@ class Notifications:
 
     def log(self, text: str, severity: SeverityLevel = "information") -> None:
         """Log it without showing it. What is shown already is not logged again."""
-        if not self.shown.is_shown(self._about() + text, severity):
+        if not self.shown.is_shown(text, severity, self._about):
             self._keep(text, _SEVERITIES[severity], self._now())
         self._remember(text, severity)
 
@@ -167,4 +176,4 @@ class Notifications:
 
     def _show(self, text: str, severity: SeverityLevel) -> None:
         if not self._app._disable_notifications:
-            self.shown.post(self._about() + text, severity)
+            self.shown.post(text, severity, self._about)

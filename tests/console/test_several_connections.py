@@ -1,5 +1,8 @@
 """Several connections side by side: switching, work in the background, and what is kept apart."""
 
+import asyncio
+import threading
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -10,23 +13,30 @@ from textual.pilot import Pilot
 
 from amp_console.connections import Connection
 from amp_console.console import LaunchOptions
+from amp_console.console.context import services_of
 from amp_console.console.dialogs.keyring import KeysDialog
+from amp_console.console.lifecycle import is_open
 from amp_console.console.place_bar import PlaceBar
+from amp_console.console.routes import MainScreen, Visit
 from amp_console.console.screens.audiences.list import AudiencesScreen
+from amp_console.console.screens.base import BaseScreen
 from amp_console.console.screens.errors.list import ErrorsScreen
 from amp_console.console.screens.runs.view import RunScreen
 from amp_console.console.widgets.grid import Grid
 from amp_console.console.words import HOUR
 from amp_console.ledger.audiences import all_audiences
 from amp_console.ledger.counts import outstanding
+from amp_console.ledger.event_log import LogFilter, log_page
 from amp_console.ledger.runs import begin_run
 from amp_console.ledger.sources import ReadCounts
 from amp_console.simulator import Simulator
+from amp_console.sync.live.alerts import Alert
 from amp_console.values import Credentials, Secret
 from tests.console.gate import gate_sleeps, rate_limit, start_sync
 from tests.console.harness import (
     NOW,
     ConsoleHarness,
+    console,
     picture,
     services,
     until,
@@ -223,19 +233,13 @@ async def test_a_sync_continues_behind_another_connection(
         assert services(pilot).jobs.sync is None
         gate.open()
         await until_gone(pilot, "Acme prod » sync")
-        await until_notified_of_prod(pilot, "Acme prod: A sync has ended.")
+        await until_shown(pilot, "Acme prod: A sync has ended.")
         await pilot.press("ctrl+n")
         await until_on(pilot, RunScreen)
         await until_shown(pilot, IN_PROD, "Delivered")
         sync = services(pilot).jobs.sync
         assert sync is not None
         assert sync.failure is None
-
-
-async def until_notified_of_prod(pilot: Pilot[None], text: str) -> None:
-    """Wait until the line above the footer says so."""
-    notices = services(pilot).notifications.shown
-    await until(pilot, lambda: any(text in notice.text for notice in notices._shown))
 
 
 async def test_both_may_sync_at_once_and_quitting_asks_about_both(
@@ -263,6 +267,190 @@ async def test_both_may_sync_at_once_and_quitting_asks_about_both(
         assert picture(pilot).count("A sync is under way") == 2
         await pilot.press("s")
         await until(pilot, lambda: pilot.app._exit)
+
+
+async def test_a_signal_ends_the_jobs_of_every_connection(
+    harness: ConsoleHarness, simulator: Simulator
+) -> None:
+    connect_with_audiences(harness)
+    add_staging(harness)
+    gate_sleeps(harness)
+    async with harness.open(PROD) as pilot:
+        await open_prod(pilot)
+        rate_limit(simulator)
+        await start_sync(pilot, "rate limited")
+        await pilot.press("ctrl+n")
+        await until_shown(pilot, IN_STAGING, "1 audience ")
+        rate_limit(simulator)
+        await start_sync(pilot, "rate limited")
+        jobs = [job for _, job in services(pilot).connections.under_way]
+        assert len(jobs) == 2
+        console(pilot).end(15)
+        await until(pilot, lambda: pilot.app._exit)
+        assert pilot.app.return_code == 128 + 15
+        assert all(job.is_over and job.failure is None for job in jobs)
+        assert all(item.session is None for item in services(pilot).connections.all)
+
+
+async def test_screens_keep_the_connection_they_were_opened_for(harness: ConsoleHarness) -> None:
+    connect_with_audiences(harness)
+    add_staging(harness)
+    async with harness.open(PROD) as pilot:
+        await open_prod(pilot)
+        prod = services(pilot)
+        await pilot.press("3")
+        await until_shown(pilot, "▸3 Runs")
+        behind = [item for item in pilot.app.screen_stack if isinstance(item, BaseScreen)]
+        await pilot.press("ctrl+n")
+        await until_shown(pilot, IN_STAGING, "1 audience ")
+        home = pilot.app.screen
+        assert services_of(home) is services(pilot) is not prod
+        assert [item.NAME for item in behind] == ["Audiences", "Runs"]
+        for screen in behind:
+            assert services_of(screen) is prod
+            assert services_of(screen.query_one(PlaceBar)) is prod
+            assert screen.session is prod.session
+            assert is_open(screen)
+        prod.navigate(Visit(MainScreen.ERRORS))
+        behind[-1].action_back()
+        await pilot.pause()
+        assert pilot.app.screen is home
+
+
+async def test_a_dialog_of_another_connection_waits_behind_and_is_told(
+    harness: ConsoleHarness,
+) -> None:
+    connect_with_audiences(harness)
+    add_staging(harness)
+    async with harness.open(PROD) as pilot:
+        await open_prod(pilot)
+        prod = services(pilot)
+        await pilot.press("ctrl+n")
+        await until_shown(pilot, IN_STAGING, "1 audience ")
+        answer = asyncio.ensure_future(KeysDialog("Enter the keys.").asked(prod))
+        await until_shown(pilot, "Acme prod: waiting for your answer", "shoppers")
+        await pilot.press("3")  # keys work
+        await until_shown(pilot, IN_STAGING, "▸3 Runs")
+        assert "API Key" not in picture(pilot)
+        await pilot.press("ctrl+n")
+        await until_on(pilot, KeysDialog)
+        assert services_of(pilot.app.screen) is prod
+        await until_shown(pilot, IN_PROD, "Enter the keys.")
+        await pilot.press("ctrl+n")  # the question comes first
+        await pilot.press("escape")
+        assert await answer is None
+        await until_shown(pilot, IN_PROD, FRESH)
+        await pilot.press("ctrl+n")
+        await until_shown(pilot, IN_STAGING, "▸3 Runs")
+        await until_gone(pilot, "waiting for your answer")
+
+
+async def test_notices_and_alerts_name_the_connection_that_is_not_in_front(
+    harness: ConsoleHarness,
+) -> None:
+    connect_with_audiences(harness)
+    add_staging(harness)
+    with harness.environment.folders.config_file.open("a") as settings:
+        settings.write("\n[console]\nnotify = true\n")
+    written: list[str] = []
+    async with harness.open(PROD) as pilot:
+        await open_prod(pilot)
+        prod = services(pilot)
+        await pilot.press("ctrl+n")
+        await until_shown(pilot, IN_STAGING, "1 audience ")
+        driver = pilot.app._driver
+        assert driver is not None
+        driver.write = written.append  # type: ignore[assignment, method-assign]
+        prod.alerts.report(Alert("It is late."))
+        services(pilot).alerts.report(Alert("It is slow."))
+        assert "\x1b]9;Acme prod: It is late.\x07" in written
+        assert "\x1b]9;Acme staging: It is slow.\x07" in written
+        shown = services(pilot).notifications.shown
+        shown.clear()
+        prod.notifications.post("The keys were refused.", "error")
+        await until_shown(pilot, "Acme prod: The keys were refused.")
+        services(pilot).notifications.post("The keys were refused.", "error")
+        await until_shown(pilot, "✖ The keys were refused.", "(+1 more: press 6)")
+        session = services(pilot).session
+        assert session is not None
+        kept = await session.read(log_page, LogFilter())
+        assert "The keys were refused." in [entry.text for entry in kept]
+        await pilot.press("ctrl+n")
+        await until_shown(pilot, IN_PROD, "Acme staging: The keys were refused.")
+
+
+async def test_nothing_is_counted_for_screens_that_are_not_shown(harness: ConsoleHarness) -> None:
+    connect_with_audiences(harness)
+    add_staging(harness)
+
+    def is_counting() -> bool:
+        return any(worker.group == "counts" for worker in pilot.app.workers)
+
+    async with harness.open(PROD) as pilot:
+        await open_prod(pilot)
+        prod = services(pilot)
+        await pilot.press("ctrl+n")
+        await until_shown(pilot, IN_STAGING, "1 audience ", "▸1 Audiences 1")
+        await until(pilot, lambda: not is_counting())
+        prod.publish_ledger_change()
+        assert not is_counting()
+        await pilot.press("ctrl+n")
+        await until_shown(pilot, IN_PROD, "▸1 Audiences 4")
+
+
+async def test_a_ledger_that_is_not_open_is_read_when_it_has_changed_only(
+    harness: ConsoleHarness,
+) -> None:
+    connect_with_audiences(harness)
+    other = add_staging(harness)
+    async with harness.open(PROD) as pilot:
+        await open_prod(pilot)
+        await until_shown(pilot, "Acme staging ✔")
+        statuses = services(pilot).connections.statuses
+        before = statuses._read[other.id]
+        await statuses._refresh()
+        assert statuses._read[other.id] is before
+        with harness.workspace(other) as workspace:
+            workspace.enter("u-2")
+        await statuses._refresh()
+        assert statuses._read[other.id] is not before
+
+
+async def test_with_one_connection_nothing_else_is_open(harness: ConsoleHarness) -> None:
+    connect_with_audiences(harness)
+    async with harness.open() as pilot:
+        await open_prod(pilot)
+        connections = services(pilot).connections
+        await connections.statuses._refresh()
+        assert connections.statuses._read == {}
+        assert len(connections.all) == len(pilot.app._screen_stacks) == 1
+        assert len(pilot.app.screen_stack) == 2
+
+
+async def test_a_deleted_connection_leaves_nothing_behind(harness: ConsoleHarness) -> None:
+    connect_with_audiences(harness)
+    add_staging(harness)
+    before = ledger_threads()
+    async with harness.open(PROD) as pilot:
+        await open_prod(pilot)
+        prod = weakref.ref(services(pilot))
+        await pilot.press("ctrl+n")
+        await until_shown(pilot, IN_STAGING, "1 audience ")
+        await pilot.press("5")
+        await until_shown(pilot, "2 connections")
+        await pilot.press("home", "D")
+        await until_shown(pilot, "Delete “Acme prod”?")
+        await pilot.press(*"Acme", "space", *"prod", "enter")
+        await until_shown(pilot, "1 connection ", IN_STAGING)
+        assert len(ledger_threads() - before) <= 2
+        assert len(pilot.app._screen_stacks) == 1
+        assert prod() not in services(pilot).connections.all
+    assert ledger_threads() <= before
+
+
+def ledger_threads() -> set[threading.Thread]:
+    """The threads that work on ledgers."""
+    return {thread for thread in threading.enumerate() if thread.name.startswith("ledger")}
 
 
 async def test_settings_of_one_never_reach_the_other(harness: ConsoleHarness) -> None:

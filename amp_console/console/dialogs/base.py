@@ -104,11 +104,12 @@ class Dialog(ModalScreen[T], Generic[T]):
         """
         self._asked = asyncio.get_running_loop().create_future()
         services.show(self)
-        return self._wait(self._asked)
+        return self._wait(services, self._asked)
 
-    async def _wait(self, asked: "asyncio.Future[T | None]") -> T | None:
+    async def _wait(self, services: Services, asked: "asyncio.Future[T | None]") -> T | None:
         try:
-            return await asked
+            with services.awaiting(self):
+                return await asked
         finally:
             self._resolve(None)
             self._close_when_answered()
