@@ -10,6 +10,7 @@ from amp_console.console.jobs.runs import SyncJob
 from amp_console.console.run_words import (
     OUTCOME_TONES,
     UNDER_WAY,
+    Except,
     advice,
     did,
     ended,
@@ -19,6 +20,7 @@ from amp_console.console.run_words import (
     waiting,
 )
 from amp_console.console.words import SECOND
+from amp_console.ledger.outcomes import waits_for
 from amp_console.ledger.runs import (
     AudienceCounts,
     Run,
@@ -30,7 +32,7 @@ from amp_console.ledger.runs import (
 from amp_console.ledger.sources import ReadCounts
 from amp_console.sync.delivery.progress import AudienceProgress
 from amp_console.sync.formatting import refused_words
-from amp_console.text import plural
+from amp_console.text import clean, plural
 
 
 class RunLine(NamedTuple):
@@ -133,7 +135,7 @@ def past(run: Run, audiences: Sequence[RunAudience], now: int, *, is_ours: bool 
         run.id,
         str(run.status),
         tuple(_says_past(run, audiences, counts, pending, elapsed, is_ours=is_ours)),
-        tuple(_past_line(audience, run.kind) for audience in audiences),
+        tuple(_past_line(audience, run) for audience in audiences),
         _funnel(run.tally, counts, pending, 0),
         counts,
         elapsed,
@@ -144,10 +146,12 @@ def past(run: Run, audiences: Sequence[RunAudience], now: int, *, is_ours: bool 
 
 def _pending_after(run: Run, audiences: Sequence[RunAudience]) -> int | None:
     """Return how many users a run left pending; None where that is not known, or not yet."""
-    if run.status in {RunStatus.DELIVERED, RunStatus.PARTIAL} or run.kind is RunKind.COMPARE:
+    is_done = run.status in {RunStatus.DELIVERED, RunStatus.PARTIAL}
+    if run.kind is RunKind.COMPARE or (is_done and run.kind is not RunKind.LIVE):
         return 0
     known = [audience.pending for audience in audiences if audience.pending is not None]
-    is_known = run.status is RunStatus.STOPPED and len(known) == len(audiences)
+    is_over = is_done or run.status is RunStatus.STOPPED
+    is_known = is_over and len(known) == len(audiences)
     return sum(known) if is_known else None
 
 
@@ -209,12 +213,14 @@ def _ended(note: str, counts: AudienceCounts, pending: int) -> tuple[str, str]:
     return "done", "good"
 
 
-def _past_line(audience: RunAudience, kind: RunKind) -> RunLine:
+def _past_line(audience: RunAudience, run: Run) -> RunLine:
     done = audience.counts.added + audience.counts.removed + audience.counts.rejected
-    pending = audience.pending or 0 if kind is RunKind.SYNC else 0
+    is_ended_session = run.kind is RunKind.LIVE and run.ended_at is not None
+    counts_pending = run.kind is RunKind.SYNC or is_ended_session
+    pending = audience.pending or 0 if counts_pending else 0
     doing, tone = _ended(audience.counts.note, audience.counts, pending)
     total = None if audience.counts.note else done
-    if audience.pending is not None and kind is RunKind.SYNC:
+    if audience.pending is not None and counts_pending:
         total = done + audience.pending
     return RunLine(audience.audience_id, audience.name, done, total, audience.counts, doing, tone)
 
@@ -256,7 +262,9 @@ def _says_live(
         yield f"Stopped as you asked: {plural(funnel.pending or 0, 'user')} stay pending."
     else:
         rejected = sum(audience.left.rejected for audience in report.audiences)
-        yield verdict(str(report.status), counts, funnel.pending, rejected)
+        invalid = job.operation.tally.invalid
+        left_over = Except(funnel.pending, rejected, invalid)
+        yield verdict(str(report.status), counts, left_over)
     yield did(counts, report.elapsed if report else job.elapsed)
     if report is not None and funnel.users is not None:
         yield from since_plan(job.operation.planned, funnel.users)
@@ -283,7 +291,13 @@ def _says_past(
     elif run.status is RunStatus.RUNNING and run.holder:
         yield f"Another amp-console ({run.holder}) is running it."
     else:
-        yield run.note or ended(run.kind, str(run.status), counts, pending)
+        waiting = tuple(
+            f"{clean(item.name)} ({why})"
+            for item in audiences
+            if item.pending and (why := waits_for(item))
+        )
+        left_over = Except(pending, run.rejected_after, run.tally.invalid, waiting)
+        yield run.note or ended(run.kind, str(run.status), counts, left_over)
     if run.ended_at is not None:
         yield did(counts, elapsed, run.kind)
     if run.refused:

@@ -1,6 +1,7 @@
 """Sentences about a run and its requests: what it waits for, how it ended, what to do next."""
 
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from amp_console.console.glyphs import Glyphs
 from amp_console.console.jobs.speed import ordinal
@@ -28,7 +29,6 @@ OUTCOME_TONES = {
 """The tone each outcome is shown in."""
 _ENDS = {
     "delivered": "Everything is delivered.",
-    "partial": "Delivered, except users rejected earlier, or invalid events.",
     "stopped": "Ended with users still pending.",
     "interrupted": "Interrupted: its amp-console ended during the run. Users without an answer "
     "are pending.",
@@ -63,18 +63,47 @@ def so_far(done: int, total: int, speed: float, left: float | None) -> str:
     return f"{done:,} of {total:,} users{fast}{when}."
 
 
-def verdict(status: str, counts: AudienceCounts, pending: int | None, rejected: int = 0) -> str:
-    """Say in a sentence how a run ended; `rejected` are all who are rejected after it."""
-    if status == "partial" and counts.rejected:
-        return f"Delivered, except {plural(counts.rejected, 'rejected user')}."
-    if status == "partial" and rejected:
-        are = "user who is" if rejected == 1 else "users who are"
-        return f"Delivered, except {rejected:,} {are} rejected since an earlier run."
+class Except(NamedTuple):
+    """What a run did not deliver.
+
+    `rejected` are all users who are rejected after it (None: not known), `invalid` are events;
+    `waiting` names audiences that wait, each with the reason.
+    """
+
+    pending: int | None = None
+    rejected: int | None = None
+    invalid: int = 0
+    waiting: Sequence[str] = ()
+
+
+def verdict(status: str, counts: AudienceCounts, left: Except) -> str:
+    """Say in a sentence how a run ended."""
+    pending = left.pending
+    if status == "partial":
+        return _delivered_except(counts.rejected, left)
     if status == "stopped" and pending:
         return f"Ended with {plural(pending, 'user')} still pending."
     if status == "stopped" and pending == 0:
         return "No users are pending. The audience's row says what is left to do."
     return _ENDS.get(status, status)
+
+
+def _delivered_except(rejected: int, left: Except) -> str:
+    """Name what was not delivered: the users that the run `rejected`, else those before it."""
+    what = []
+    if rejected:
+        what.append(plural(rejected, "rejected user"))
+    elif left.rejected:
+        what.append(f"{plural(left.rejected, 'user')} rejected before this run")
+    if left.invalid:
+        what.append(plural(left.invalid, "invalid event"))
+    if not what and not left.waiting:
+        what.append("users rejected before this run")  # older ledgers did not count them
+    said = "Delivered" + (f", except {' and '.join(what)}" if what else "")
+    if not left.waiting:
+        return f"{said}."
+    wait = f"{plural(left.pending or 0, 'user')} wait{'s' if left.pending == 1 else ''}"
+    return f"{said}; {wait}: {', '.join(left.waiting)}."
 
 
 _COMPARED = {
@@ -90,10 +119,10 @@ _PUT_RIGHT = {
 }
 
 
-def ended(kind: RunKind, status: str, counts: AudienceCounts, pending: int | None) -> str:
+def ended(kind: RunKind, status: str, counts: AudienceCounts, left: Except) -> str:
     """Say in a sentence how a run of any kind ended."""
     words = {RunKind.COMPARE: _COMPARED, RunKind.RECONCILE: _PUT_RIGHT}.get(kind, {})
-    return words.get(status) or verdict(status, counts, pending)
+    return words.get(status) or verdict(status, counts, left)
 
 
 def did(counts: AudienceCounts, seconds: float, kind: RunKind = RunKind.SYNC) -> str:

@@ -6,6 +6,7 @@ from amp_console.ledger.audiences import audience
 from amp_console.ledger.comparisons import comparisons_in
 from amp_console.ledger.db import Db
 from amp_console.ledger.event_log import LogEntry, LogKind, Severity, add_log_entry
+from amp_console.ledger.outcomes import WAITING
 from amp_console.ledger.runs import (
     Run,
     RunKind,
@@ -35,6 +36,7 @@ _OUTCOMES = {
     (RunKind.COMPARE, RunStatus.STOPPED): "incomplete",
     (RunKind.RECONCILE, RunStatus.STOPPED): "incomplete",
 }
+_DELIVERING = {RunKind.SYNC, RunKind.LIVE}
 _BAD = {RunStatus.STOPPED, RunStatus.INTERRUPTED}
 
 
@@ -48,16 +50,19 @@ def run_reason(ended: Run) -> str:
     if ended.note or ended.kind is RunKind.COMPARE:
         return ended.note or ended.why
     invalid = ended.tally.invalid
+    is_left = ended.status in _BAD or ended.kind is RunKind.LIVE
     counts = [
-        f"{ended.pending:,} pending" if ended.pending and ended.status in _BAD else "",
+        f"{ended.pending:,} pending" if ended.pending and is_left else "",
         f"{ended.rejected:,} rejected" if ended.rejected else "",
         plural(invalid, "invalid event") if invalid else "",
     ]
     what = ", ".join(count for count in counts if count)
-    if not what and (ended.kind, ended.status) == (RunKind.SYNC, RunStatus.PARTIAL):
-        what = "rejected earlier"
+    if not what and ended.kind in _DELIVERING and ended.status is RunStatus.PARTIAL:
+        before = f"{ended.rejected_after:,} " if ended.rejected_after else ""
+        what = f"{before}rejected before it"
     is_over = ended.status is not RunStatus.RUNNING
-    return ": ".join(filter(None, (what, ended.why if is_over else "")))
+    why = ended.why.removeprefix(WAITING) if is_over else ""
+    return ": ".join(filter(None, (what, why)))
 
 
 def log_run_start(

@@ -9,7 +9,6 @@ from typing import Any
 import msgspec
 
 from amp_console.ledger.audiences import LABEL, audience
-from amp_console.ledger.comparisons import comparisons_in
 from amp_console.ledger.counts import outstanding
 from amp_console.ledger.db import EVERY, Db
 from amp_console.ledger.event_log import process_name
@@ -18,9 +17,10 @@ from amp_console.ledger.sources import ReadCounts
 
 
 class RunStatus(enum.StrEnum):
-    """How a run ended. `partial`: finished, but users are rejected or events were invalid.
+    """How a run ended.
 
-    `interrupted`: its process ended in the middle.
+    `partial`: finished, but users are rejected, events were invalid, or audiences wait for an
+    operator in a live session. `interrupted`: its process ended in the middle.
     """
 
     RUNNING = "running"
@@ -74,8 +74,9 @@ class Run(msgspec.Struct, frozen=True):
 
     `tally` is what was read for it; `holder` names its process ("process 71 on desk"); `refused`
     are the requests that a receiver of webhooks refused, the most recent reason first. So many
-    users were `pending` after it (None: not known), for one audience because of `why`. An
-    interrupted run ended when it was last seen alive.
+    users were `pending` after it (None: not known), for one audience because of `why`;
+    `rejected_after` were rejected by it or before it. An interrupted run ended when it was last
+    seen alive.
     """
 
     id: int
@@ -95,24 +96,21 @@ class Run(msgspec.Struct, frozen=True):
     refused: tuple[RefusedRequests, ...] = ()
     pending: int | None = None
     why: str = ""
+    rejected_after: int | None = None
 
 
 class RunAudience(msgspec.Struct, frozen=True):
-    """What a run did for one audience; so many users were `pending` after it (None: not known)."""
+    """What a run did for one audience; so many users were `pending` after it (None: not known).
+
+    `is_broken`: they are pending because the audience's link is broken to this day.
+    """
 
     audience_id: int
     key: str
     name: str
     counts: AudienceCounts
     pending: int | None
-
-
-class AudienceRun(msgspec.Struct, frozen=True):
-    """One of an audience's runs, what it did for this audience, and how it ended for it."""
-
-    run: Run
-    counts: AudienceCounts
-    status: RunStatus
+    is_broken: bool = False
 
 
 def begin_run(db: Db, tally: ReadCounts, now: int, lock: str, kind: RunKind = RunKind.SYNC) -> int:
@@ -132,17 +130,20 @@ def begin_run(db: Db, tally: ReadCounts, now: int, lock: str, kind: RunKind = Ru
 def record_audience(
     db: Db, run_id: int, audience_id: int, counts: AudienceCounts, now: int
 ) -> None:
-    """Keep what a run did for an audience, and how many users are pending after it.
+    """Keep what a run did for an audience, and how many users are pending and rejected after it.
 
-    Called again, it replaces what was kept.
+    Called again, it replaces what was kept. While a live session has sent nothing for an audience,
+    the audience was not in a run.
     """
+    left = outstanding(db, audience(db, audience_id))
     db.execute(
         "INSERT INTO run_audience (run_id, audience_id, added, removed, rejected, "
-        "requests, retries, note, is_stuck, pending) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
+        "requests, retries, note, is_stuck, pending, rejected_after) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
         "ON CONFLICT (run_id, audience_id) DO UPDATE SET added = excluded.added, "
         "removed = excluded.removed, rejected = excluded.rejected, requests = excluded.requests, "
         "retries = excluded.retries, note = excluded.note, is_stuck = excluded.is_stuck, "
-        "pending = excluded.pending",
+        "pending = excluded.pending, rejected_after = excluded.rejected_after",
         (
             run_id,
             audience_id,
@@ -153,10 +154,15 @@ def record_audience(
             counts.retries,
             counts.note,
             counts.is_stuck,
-            outstanding(db, audience(db, audience_id)).pending,
+            left.pending,
+            left.rejected,
         ),
     )
-    db.execute("UPDATE audience SET last_run_at = ? WHERE id = ?", (now, audience_id))
+    db.execute(
+        "UPDATE audience SET last_run_at = ?1 WHERE id = ?2 AND (?3 > 0 OR "
+        "(SELECT kind FROM run WHERE id = ?4) <> 'live')",
+        (now, audience_id, counts.requests, run_id),
+    )
 
 
 def keep_tally(db: Db, run_id: int, tally: ReadCounts) -> None:
@@ -180,11 +186,11 @@ _SUMMED = (
     "invalid, pid, host, count(audience_id), "
     "coalesce(sum(added), 0), coalesce(sum(removed), 0), "
     "coalesce(sum(rejected), 0), coalesce(sum(requests), 0), coalesce(sum(retries), 0), "
-    "sum(pending), coalesce(max(run_audience.note), '') "
+    "sum(pending), coalesce(max(run_audience.note), ''), sum(rejected_after) "
     "FROM run LEFT JOIN run_audience ON run_id = run.id "
 )
 _SUMS, _AFTER = 12, 18  # where they begin, and what comes after them
-_COUNTS = (
+COUNTS = (
     "run_audience.added, run_audience.removed, run_audience.rejected, run_audience.requests, "
     "run_audience.retries, run_audience.note, run_audience.is_stuck"
 )
@@ -228,13 +234,15 @@ def run(db: Db, run_id: int, dead: Collection[int] = ()) -> Run | None:
 def run_audiences(db: Db, run_id: int) -> list[RunAudience]:
     """What a run did for each of its audiences, by name, also for those that are under way."""
     rows = db.execute(
-        f"SELECT audience.id, key, {LABEL}, pending, {_COUNTS} FROM run_audience "
+        f"SELECT audience.id, key, {LABEL}, pending, broken, {COUNTS} FROM run_audience "
         "JOIN audience ON audience.id = audience_id WHERE run_id = ?",
         (run_id,),
     )
     recorded = [
-        RunAudience(id_, key, name, _counts(counts), pending)
-        for id_, key, name, pending, *counts in rows
+        RunAudience(id_, key, name, counts, pending, bool(broken) and counts.note == broken)
+        for id_, key, name, pending, broken, counts in (
+            (*row[:5], read_counts(row[5:])) for row in rows
+        )
     ]
     under_way = [
         RunAudience(known.id, known.key, known.name, counts, None)
@@ -246,43 +254,8 @@ def run_audiences(db: Db, run_id: int) -> list[RunAudience]:
     return sorted(recorded + under_way, key=lambda item: (item.name.casefold(), item.audience_id))
 
 
-def runs_of_audience(
-    db: Db, audience_id: int, limit: int, dead: Collection[int] = ()
-) -> list[AudienceRun]:
-    """The last runs of an audience, the newest first; `dead` as in `all_runs`."""
-    rows = db.execute(
-        f"SELECT run_id, pending, {_COUNTS} FROM run_audience WHERE audience_id = ? "
-        "ORDER BY run_id DESC LIMIT ?",
-        (audience_id, limit),
-    ).fetchall()
-    found = [(run(db, run_id, dead), pending, _counts(row)) for run_id, pending, *row in rows]
-    return [
-        AudienceRun(item, counts, _own_status(db, item, audience_id, counts, pending))
-        for item, pending, counts in found
-        if item is not None
-    ]
-
-
-def _own_status(
-    db: Db, found: Run, audience_id: int, counts: AudienceCounts, pending: int | None
-) -> RunStatus:
-    """How a run ended for one of its audiences: the others may have ended otherwise."""
-    is_under_way = found.kind is RunKind.LIVE and found.status is RunStatus.RUNNING
-    if is_under_way or counts.note == INTERRUPTED:
-        return found.status
-    if counts.note:
-        return RunStatus.STOPPED
-    if found.kind is RunKind.COMPARE:
-        made = [item for item in comparisons_in(db, found.id) if item.audience_id == audience_id]
-        return RunStatus.DELIVERED if all(i.is_equal for i in made) else RunStatus.PARTIAL
-    if found.kind is RunKind.RECONCILE and found.status is RunStatus.PARTIAL:
-        return found.status
-    if pending and found.kind is not RunKind.RECONCILE:
-        return RunStatus.STOPPED
-    return RunStatus.PARTIAL if counts.rejected else RunStatus.DELIVERED
-
-
-def _counts(row: Sequence[Any]) -> AudienceCounts:
+def read_counts(row: Sequence[Any]) -> AudienceCounts:
+    """What was selected as `COUNTS`."""
     values = list(row)
     values[-1] = bool(values[-1])
     return AudienceCounts(*values)

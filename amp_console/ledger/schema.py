@@ -408,6 +408,12 @@ INSERT INTO membership_counted
     SELECT CAST(strftime('%s', 'now') AS INTEGER) * 1000000
     WHERE EXISTS (SELECT 1 FROM member) AND NOT EXISTS (SELECT 1 FROM membership_day);
 """
+# How a run ended for each of its audiences, and how many users were rejected after it, by it or
+# before it; NULL: not known.
+_OUTCOMES = """
+ALTER TABLE run_audience ADD COLUMN outcome TEXT;
+ALTER TABLE run_audience ADD COLUMN rejected_after INTEGER;
+"""
 MIGRATIONS: tuple[str, ...] = (
     *(_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH),
     _REFUSED_REQUESTS,
@@ -422,6 +428,7 @@ MIGRATIONS: tuple[str, ...] = (
     _MEMBERSHIP_CHANGES,
     _PENDING_IN_COMPARISONS,
     _MEMBERSHIP_COUNTED,
+    _OUTCOMES,
 )
 """Step n brings a ledger from version n to n + 1. Steps are only ever appended."""
 

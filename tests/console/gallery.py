@@ -28,10 +28,10 @@ from amp_console.demo import SimulatedSession
 from amp_console.demo.dataset import LAPSED, NEWSLETTER, SHOPPERS
 from amp_console.ledger import Db
 from amp_console.ledger.audiences import find_audience
+from amp_console.ledger.outcomes import NO_COHORT, PAUSED
 from amp_console.ledger.runs import AudienceCounts
 from amp_console.ledger.sources import ReadCounts
 from amp_console.simulator import Answer, Behaviour, Call, Rule
-from amp_console.sync.live.follower import NO_COHORT, PAUSED
 from amp_console.sync.live.options import LiveOptions
 from amp_console.sync.live.progress import (
     LiveAudience,

@@ -202,7 +202,7 @@ async def _runs_rows(reader: Reader) -> Facts:
             facts[f"{run}: {word}"] = number(row[word.capitalize()])
         facts[f"{run}: outcome"] = row["Outcome"].split(" ", 1)[1]
         for word in ("rejected", "pending"):
-            if word in row["Reason"] and "earlier" not in row["Reason"]:
+            if word in row["Reason"] and "before it" not in row["Reason"]:
                 facts[f"{run}: {word} @reason"] = counted(row["Reason"], word)
     return facts
 

@@ -122,11 +122,23 @@ async def test_on_no_step_of_a_day_does_a_number_contradict_another(
         await until(pilot, lambda: live.is_over)
         await day.check("after a live session")
 
+        with file.open("a") as growing:
+            for who, audience in (("new-2", LAPSED), ("new-3", "Waiters")):
+                growing.write(json.dumps(event(who, True, 400, audience=audience)) + "\n")
+        live = _follow(pilot, file, create=False)
+        await until(pilot, lambda: live.snapshot is not None and live.snapshot.waiting > 0)
+        live.cancel()
+        await until(pilot, lambda: live.is_over)
+        assert live.report is not None
+        run = f"run {live.report.run_id}"
+        await day.check("after a session in which an audience waited", f"{run}: pending")
+        assert {*day.reader.said[f"{run}: pending"].values()} == {1}
 
-def _follow(pilot: Pilot[None], file: Path) -> LiveJob:
+
+def _follow(pilot: Pilot[None], file: Path, *, create: bool = True) -> LiveJob:
     session = services(pilot).session
     assert session is not None
-    options = LiveOptions(services(pilot).environment.flush_seconds, create=True)
+    options = LiveOptions(services(pilot).environment.flush_seconds, create=create)
     timing, publish = services(pilot).timing, services(pilot).publish
     job = LiveJob(session, paths(str(file)), options, timing, publish)
     services(pilot).jobs.live = job

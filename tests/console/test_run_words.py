@@ -1,4 +1,5 @@
 from amp_console.console.run_words import (
+    Except,
     advice,
     did,
     shortened,
@@ -35,16 +36,25 @@ def test_what_a_run_did_is_one_sentence() -> None:
 def test_a_verdict_names_who_is_left() -> None:
     none = AudienceCounts()
 
-    assert verdict("delivered", none, 0) == "Everything is delivered."
-    assert verdict("partial", AudienceCounts(rejected=1), 0) == (
+    assert verdict("delivered", none, Except(0)) == "Everything is delivered."
+    assert verdict("partial", AudienceCounts(rejected=1), Except(0, 13)) == (
         "Delivered, except 1 rejected user."
     )
-    assert verdict("partial", none, 0, 12) == (
-        "Delivered, except 12 users who are rejected since an earlier run."
+    assert verdict("partial", none, Except(0, 12)) == (
+        "Delivered, except 12 users rejected before this run."
     )
-    assert verdict("stopped", none, 1_000) == "Ended with 1,000 users still pending."
-    assert verdict("stopped", none, None) == "Ended with users still pending."
-    said = verdict("stopped", none, 0)
+    assert verdict("partial", none, Except(0, 0, 2)) == "Delivered, except 2 invalid events."
+    waiting = ("Newsletter (no cohort)", "Trial day 7 (broken link)")
+    assert verdict("partial", none, Except(12_138, 0, 0, waiting)) == (
+        "Delivered; 12,138 users wait: Newsletter (no cohort), Trial day 7 (broken link)."
+    )
+    assert verdict("partial", AudienceCounts(rejected=1), Except(1, 1, 1, waiting[:1])) == (
+        "Delivered, except 1 rejected user and 1 invalid event; "
+        "1 user waits: Newsletter (no cohort)."
+    )
+    assert verdict("stopped", none, Except(1_000)) == "Ended with 1,000 users still pending."
+    assert verdict("stopped", none, Except()) == "Ended with users still pending."
+    said = verdict("stopped", none, Except(0))
     assert said == "No users are pending. The audience's row says what is left to do."
 
 

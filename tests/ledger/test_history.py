@@ -7,6 +7,7 @@ import pytest
 from amp_console.ledger import deliveries, open_ledger
 from amp_console.ledger.database import Ledger, revision
 from amp_console.ledger.deliveries import RequestKind
+from amp_console.ledger.outcomes import runs_of_audience
 from amp_console.ledger.requests import (
     RequestState,
     count_requests,
@@ -21,7 +22,6 @@ from amp_console.ledger.runs import (
     all_runs,
     run,
     run_audiences,
-    runs_of_audience,
     total_of,
 )
 from amp_console.ledger.sources import (
@@ -66,7 +66,7 @@ async def test_a_run_is_found_with_what_it_did(workspace: Workspace) -> None:  #
         (RunStatus.PARTIAL, RunStatus.DELIVERED),
         (RunStatus.PARTIAL, RunStatus.DELIVERED),
     ]
-    assert [item.status for item in history] == [RunStatus.DELIVERED, RunStatus.PARTIAL]
+    assert [item.status for item in history] == [RunStatus.PARTIAL, RunStatus.PARTIAL]
 
 
 async def test_who_is_pending_after_a_run_is_kept(workspace: Workspace) -> None:  # noqa: F811
@@ -87,7 +87,7 @@ async def test_a_run_that_was_partial_has_a_reason(workspace: Workspace) -> None
     await workspace.sync()
     await workspace.sync()
     reasons = [run_reason(item) for item in workspace.ledger.read(all_runs)]
-    assert reasons == ["rejected earlier", "1 rejected"]
+    assert reasons == ["1 rejected before it", "1 rejected"]
 
 
 async def test_requests_that_explain_nobody_any_more_are_forgotten(workspace: Workspace) -> None:  # noqa: F811

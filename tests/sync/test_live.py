@@ -24,12 +24,12 @@ from amp_console.connections.read_only import ReadOnly
 from amp_console.engage.lines import BOM, LINE_LIMIT
 from amp_console.ledger.audiences import Audience, all_audiences
 from amp_console.ledger.counts import outstanding
+from amp_console.ledger.outcomes import NO_COHORT, PAUSED
 from amp_console.ledger.requests import count_requests
 from amp_console.ledger.runs import RunKind, RunStatus, all_runs, run_audiences
 from amp_console.simulator import Answer, Behaviour, Body, Call, Reset, Rule, Simulator
 from amp_console.sync.audience_settings import SettingsChange
 from amp_console.sync.ingest.stream import IngestResult, StreamIngestor
-from amp_console.sync.live.follower import NO_COHORT, PAUSED
 from amp_console.sync.live.options import LiveOptions
 from amp_console.sync.live.progress import LiveReport, LiveSnapshot, pending_by_audience
 from amp_console.sync.live.session import LiveSession

@@ -14,11 +14,11 @@ from amp_console.amplitude import MembersChanged
 from amp_console.amplitude.client import AmplitudeClient
 from amp_console.engage import read_stream
 from amp_console.ledger.counts import outstanding
+from amp_console.ledger.outcomes import NO_COHORT, runs_of_audience
 from amp_console.ledger.runs import RunStatus, all_runs, run_audiences
 from amp_console.simulator import RefuseIds, Rule
 from amp_console.sync.audience_settings import SettingsChange
 from amp_console.sync.ingest.stream import StreamIngestor
-from amp_console.sync.live.follower import NO_COHORT
 from amp_console.sync.live.options import LiveOptions
 from amp_console.sync.live.progress import LivePhase, LiveSnapshot, WaitReason, pending_by_audience
 from amp_console.sync.live.session import LiveSession
@@ -116,6 +116,10 @@ async def test_the_history_says_how_a_session_ended_as_for_a_sync(
     assert {audience.counts.note for audience in kept if audience.pending} == (
         {NO_COHORT} if pending else set()
     )
+    if pending:  # nothing was sent for it: it was in no run
+        waiting = workspace.audience("waiters")
+        assert waiting.last_run_at is None
+        assert workspace.ledger.read(runs_of_audience, waiting.id, 1) == []
 
 
 async def test_a_broken_link_is_not_lag_and_is_forgotten_once_it_is_fixed(

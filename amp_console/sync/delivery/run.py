@@ -15,6 +15,7 @@ from amp_console.ledger.cohorts import break_link
 from amp_console.ledger.counts import Outstanding, outstanding
 from amp_console.ledger.event_log import LogEntry, LogKind, Severity, add_log_entry
 from amp_console.ledger.locks import AudienceBusy, busy_because, note_holder
+from amp_console.ledger.outcomes import audience_outcome, keep_outcome, worst
 from amp_console.ledger.run_log import log_run_end, log_run_start
 from amp_console.ledger.runs import AudienceCounts, RunKind, RunStatus
 from amp_console.ledger.sources import ReadCounts
@@ -35,7 +36,7 @@ Work = Callable[[AudienceWorker], Awaitable[None]]
 
 
 class AudienceReport(msgspec.Struct, frozen=True):
-    """What a run did for one audience, and what is outstanding now.
+    """What a run did for one audience, how it ended for it, and what is outstanding now.
 
     `note` says in words why users are still pending or not yet certain, "" where none are.
     `limited_until` is the time before which Amplitude wants no request, in microseconds since 1970.
@@ -45,6 +46,7 @@ class AudienceReport(msgspec.Struct, frozen=True):
     counts: AudienceCounts
     left: Outstanding
     note: str
+    status: RunStatus
     limited_until: int | None = None
 
 
@@ -76,7 +78,6 @@ async def deliver(
         RunKind.SYNC,
         goals,
         deliver_audience,
-        lambda reports: _status(reports, tally),
         context,
         tally=tally,
     )
@@ -86,22 +87,22 @@ async def carry_out(
     kind: RunKind,
     goals: Sequence[AudienceProgress],
     work: Work,
-    status_of: Callable[[Sequence[AudienceReport]], RunStatus],
     context: RunContext,
     *,
     tally: ReadCounts = NOTHING_READ,
+    differs: Callable[[int], bool] = lambda _: False,
 ) -> RunReport:
     """Do the work for every audience of `goals`, as a run of the history; raises `LedgerError`.
 
-    `status_of` says how the run ended.
+    `differs` says by its id whether an audience differs from its cohort, once the work is done.
     """
     async with open_run(kind, context, goals, tally=tally) as run:
         was_asked = context.stop.is_asked
         turns = asyncio.Semaphore(context.connection.limits.parallel_cohorts)
         reports = await asyncio.gather(
-            *(_deliver_one(run, goal.audience_id, work, turns) for goal in goals)
+            *(_deliver_one(run, goal.audience_id, work, turns, differs) for goal in goals)
         )
-        status = status_of(reports)
+        status = worst((report.status for report in reports), invalid=tally.invalid)
         await end_run(run, status, run.keys_refused or "")
         run.progress.flush()
         return RunReport(
@@ -176,16 +177,12 @@ def _end_abandoned(db: Db, last: RunSnapshot, note: str, now: int) -> None:
     _end(db, last.run_id, RunStatus.STOPPED, note, now)
 
 
-def _status(reports: Sequence[AudienceReport], tally: ReadCounts) -> RunStatus:
-    if any(report.left.pending or report.note for report in reports):
-        return RunStatus.STOPPED
-    if tally.invalid or any(report.left.rejected for report in reports):
-        return RunStatus.PARTIAL
-    return RunStatus.DELIVERED
-
-
 async def _deliver_one(
-    run: ActiveRun, audience_id: int, work: Work, turns: asyncio.Semaphore
+    run: ActiveRun,
+    audience_id: int,
+    work: Work,
+    turns: asyncio.Semaphore,
+    differs: Callable[[int], bool],
 ) -> AudienceReport:
     """Do the work for one audience when it is its turn, and record how it went."""
     ledger = run.context.ledger
@@ -198,8 +195,16 @@ async def _deliver_one(
     if not note and left.uncertain and run.kind is not RunKind.COMPARE:
         note = uncertain_text(left.uncertain, left.certain_at)
         await worker.record(note)
+    status = audience_outcome(
+        run.kind,
+        worker.counts,
+        pending=left.pending,
+        rejected=left.rejected,
+        differs=differs(audience_id),
+    )
+    await worker.write(keep_outcome, run.id, audience_id, status)
     run.progress.finish(audience_id, note or "done")
-    return AudienceReport(known, worker.counts, left, note, worker.limited_until)
+    return AudienceReport(known, worker.counts, left, note, status, worker.limited_until)
 
 
 async def take_turn(worker: AudienceWorker, work: Work) -> str:

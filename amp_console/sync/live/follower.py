@@ -7,12 +7,21 @@ the audience in between.
 """
 
 import asyncio
+from typing import NamedTuple
 
 import msgspec
 
 from amp_console.ledger import LedgerError, late_effects
 from amp_console.ledger.audiences import Audience, audience
 from amp_console.ledger.counts import Outstanding, outstanding
+from amp_console.ledger.outcomes import (
+    NO_COHORT,
+    OFF,
+    PAUSED,
+    audience_outcome,
+    keep_outcome,
+)
+from amp_console.ledger.runs import RunKind, RunStatus
 from amp_console.sync.delivery.context import ActiveRun
 from amp_console.sync.delivery.pending import deliver_window
 from amp_console.sync.delivery.run import take_turn
@@ -24,12 +33,16 @@ from amp_console.sync.live.progress import LiveAudience, LivePhase, WaitReason
 from amp_console.sync.timing import Stop
 from amp_console.text import first_sentence
 
-NO_COHORT = "waiting: no cohort"
-OFF = "waiting: disabled"
-PAUSED = "paused: nothing is sent"
 LATE = "imported after the last delivery"
 UNANSWERED = "ended before Amplitude answered"
 _WAITS = {NO_COHORT: WaitReason.NO_COHORT, OFF: WaitReason.OFF, PAUSED: WaitReason.PAUSED}
+
+
+class FollowerEnd(NamedTuple):
+    """What is left of an audience after a session, and how the session ended for it."""
+
+    left: Outstanding
+    status: RunStatus
 
 
 class Follower:
@@ -151,7 +164,7 @@ class Follower:
                 self._is_done = True
                 return
 
-    async def close(self) -> Outstanding:
+    async def close(self) -> FollowerEnd:
         """Count what is left after the session, and keep it with the run; raises `LedgerError`."""
         worker = self._worker
         worker.audience = await worker.read(audience, worker.audience.id)
@@ -167,7 +180,11 @@ class Follower:
             self._state = uncertain_text(left.uncertain, left.certain_at)
         self._is_over = True
         await worker.record(self._state)
-        return left
+        status = audience_outcome(
+            RunKind.LIVE, worker.counts, pending=left.pending, rejected=left.rejected
+        )
+        await worker.write(keep_outcome, worker.run.id, worker.audience.id, status)
+        return FollowerEnd(left, status)
 
     def snapshot(self, now: float) -> LiveAudience:
         """The audience at a moment, in monotonic seconds."""

@@ -13,6 +13,7 @@ from amp_console.connections.read_only import guard
 from amp_console.ledger import Db, LedgerError
 from amp_console.ledger.audiences import Audience, all_audiences, audience
 from amp_console.ledger.counts import Outstanding, outstanding
+from amp_console.ledger.outcomes import worst
 from amp_console.ledger.runs import RunKind, RunStatus
 from amp_console.ledger.sources import ReadCounts
 from amp_console.sync.delivery.context import ActiveRun, RunContext
@@ -250,13 +251,15 @@ class LiveSession:
             await end_run(run, RunStatus.STOPPED, words)
 
     async def _close(self, run: ActiveRun, housekeeping: Housekeeping) -> LiveReport:
-        left = [await follower.close() for follower in self._followers.values()]
+        ends = [await follower.close() for follower in self._followers.values()]
+        left = [end.left for end in ends]
         self._is_over = True
         last = self.snapshot()
         rejected = sum(audience.rejected for audience in left)
         uncertain = sum(audience.uncertain for audience in left)
-        is_refused = run.keys_refused is not None
-        status = _status(last, rejected, uncertain, keys_refused=is_refused)
+        status = worst((end.status for end in ends), invalid=last.tally.invalid)
+        if run.keys_refused is not None:
+            status = RunStatus.STOPPED
         await housekeeping.keep_counts()
         await end_run(run, status, run.keys_refused or "")
         self._observe(last)
@@ -266,12 +269,3 @@ class LiveSession:
 def _left(db: Db, audience_ids: Iterable[int]) -> dict[int, Outstanding]:
     """What is left of these audiences, all at the same moment."""
     return {id_: outstanding(db, audience(db, id_)) for id_ in audience_ids}
-
-
-def _status(last: LiveSnapshot, rejected: int, uncertain: int, *, keys_refused: bool) -> RunStatus:
-    """How a session ended, as for a sync; users who wait for the operator are not delivered."""
-    if last.queue or uncertain or keys_refused:
-        return RunStatus.STOPPED
-    if last.waiting or last.tally.invalid or rejected:
-        return RunStatus.PARTIAL
-    return RunStatus.DELIVERED

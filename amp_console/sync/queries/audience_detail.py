@@ -8,8 +8,9 @@ from amp_console.ledger import Db
 from amp_console.ledger.audiences import Audience
 from amp_console.ledger.comparisons import Comparison, last_comparison
 from amp_console.ledger.membership_changes import Movement, daily_movement, recent_movement
+from amp_console.ledger.outcomes import AudienceRun, runs_of_audience
 from amp_console.ledger.rejected import last_rejection
-from amp_console.ledger.runs import AudienceRun, RunStatus, runs_of_audience
+from amp_console.ledger.runs import RunStatus
 
 DAYS = 7
 HOUR = 30  # short intervals

@@ -9,10 +9,10 @@ from amp_console.ledger.audiences import Audience
 from amp_console.ledger.compare import ComparisonSpec, compare_cohort
 from amp_console.ledger.comparisons import Comparison
 from amp_console.ledger.downloads import close_download
-from amp_console.ledger.runs import RunKind, RunStatus
+from amp_console.ledger.runs import RunKind
 from amp_console.sync.delivery.context import AudienceBlocked, RunContext
 from amp_console.sync.delivery.progress import AudienceProgress
-from amp_console.sync.delivery.run import AudienceReport, RunReport, carry_out
+from amp_console.sync.delivery.run import RunReport, carry_out
 from amp_console.sync.delivery.worker import AudienceWorker
 from amp_console.sync.reconcile.download import CohortDownloader
 from amp_console.sync.reconcile.member_list import MemberList
@@ -39,16 +39,14 @@ async def compare_audiences(
     async def work(worker: AudienceWorker) -> None:
         comparisons[worker.audience.id] = await compare(worker, downloader, against)
 
-    def status_of(reports: Sequence[AudienceReport]) -> RunStatus:
-        if any(report.note for report in reports):
-            return RunStatus.STOPPED
-        is_same = not any(item.differing for item in comparisons.values())
-        return RunStatus.DELIVERED if is_same else RunStatus.PARTIAL
+    def differs(audience_id: int) -> bool:
+        made = comparisons.get(audience_id)
+        return made is not None and made.differing > 0
 
     goals = tuple(
         AudienceProgress(audience.id, audience.key, audience.name, 0) for audience in audiences
     )
-    run = await carry_out(RunKind.COMPARE, goals, work, status_of, context)
+    run = await carry_out(RunKind.COMPARE, goals, work, context, differs=differs)
     return CompareReport(run, comparisons)
 
 

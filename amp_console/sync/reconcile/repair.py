@@ -9,11 +9,11 @@ from amp_console.connections.read_only import guard
 from amp_console.ledger import repairs
 from amp_console.ledger.comparisons import Comparison, SizeCheck, keep_size
 from amp_console.ledger.deliveries import DeliveryBatch, void
-from amp_console.ledger.runs import AudienceCounts, RunKind, RunStatus
+from amp_console.ledger.runs import AudienceCounts, RunKind
 from amp_console.sync.delivery.context import AudienceBlocked, RunContext
 from amp_console.sync.delivery.pending import deliver_pending
 from amp_console.sync.delivery.progress import AudienceProgress
-from amp_console.sync.delivery.run import AudienceReport, RunReport, carry_out
+from amp_console.sync.delivery.run import RunReport, carry_out
 from amp_console.sync.delivery.worker import AudienceWorker, words_of
 from amp_console.sync.reconcile.compare import compare
 from amp_console.sync.reconcile.download import CohortDownloader
@@ -81,17 +81,14 @@ async def repair(
             results[worker.audience.id] = await _unchecked(worker, plan)
         results[worker.audience.id] = await _checked(worker, plan, downloader, started_at)
 
-    def status_of(reports: Sequence[AudienceReport]) -> RunStatus:
-        if any(report.note for report in reports):
-            return RunStatus.STOPPED
-        is_equal = all(item.is_equal for item in results.values())
-        return RunStatus.DELIVERED if is_equal else RunStatus.PARTIAL
+    def differs(audience_id: int) -> bool:
+        return audience_id in results and not results[audience_id].is_equal
 
     goals = tuple(
         AudienceProgress(item.comparison.audience_id, item.key, item.name, item.add + item.remove)
         for item in plans
     )
-    run = await carry_out(RunKind.RECONCILE, goals, work, status_of, context)
+    run = await carry_out(RunKind.RECONCILE, goals, work, context, differs=differs)
     return RepairReport(run, results)
 
 

@@ -18,8 +18,9 @@ from amp_console.console.texts import ACCENT, BAD, GOOD, MUTED, STRONG, WARN, Pa
 from amp_console.console.words import changes, day, number
 from amp_console.ledger.audiences import Link
 from amp_console.ledger.membership_changes import Movement, members_over_time
+from amp_console.ledger.outcomes import AudienceRun
 from amp_console.ledger.run_log import run_outcome
-from amp_console.ledger.runs import AudienceRun, RunStatus
+from amp_console.ledger.runs import RunKind, RunStatus
 from amp_console.sync.formatting import uncertain_text
 from amp_console.sync.queries.audience_detail import (
     DAYS,
@@ -290,7 +291,15 @@ def _run(services: Services, audience_run: AudienceRun, ended_at: int | None) ->
     status = audience_run.status
     parts: list[Part] = [(run_outcome(run.kind, status), _TONE.get(status, MUTED))]
     parts.append((f" {services.age_of(ended_at or run.started_at)}", MUTED))
-    parts.append(f"  {changes(counts.added, counts.removed, glyphs) or 'no one delivered'}")
+    parts.append(f"  {changes(counts.added, counts.removed, glyphs) or _no_changes(audience_run)}")
     if counts.rejected:
         parts.append((f"  {counts.rejected:,} rejected", BAD))
     return safe_text(*parts, max_length=160)
+
+
+def _no_changes(audience_run: AudienceRun) -> str:
+    """Say why a run delivered no change, where its outcome does not."""
+    is_done = audience_run.status in {RunStatus.DELIVERED, RunStatus.PARTIAL}
+    if audience_run.run.kind is RunKind.COMPARE or audience_run.counts.rejected:
+        return ""
+    return "nothing to send" if is_done else "nothing delivered"

@@ -13,8 +13,8 @@ from amp_console.console.dialogs.listen import ListenRequest, listen_dialog
 from amp_console.console.failures import KNOWN
 from amp_console.console.jobs.live import LiveJob, OpenSource, address, paths
 from amp_console.ledger.audiences import audience
+from amp_console.ledger.outcomes import NO_COHORT, OFF
 from amp_console.ledger.runs import Run
-from amp_console.sync.live.follower import NO_COHORT, OFF
 from amp_console.sync.live.options import LiveOptions
 from amp_console.sync.live.progress import LiveAudience, pending_by_audience
 from amp_console.sync.sources.protocols import CannotBind

@@ -1,0 +1,135 @@
+"""How a run ended: for each of its audiences, and as a whole the worst of them."""
+
+from collections.abc import Collection, Iterable
+
+import msgspec
+
+from amp_console.ledger.comparisons import comparisons_in
+from amp_console.ledger.db import Db
+from amp_console.ledger.runs import (
+    COUNTS,
+    INTERRUPTED,
+    AudienceCounts,
+    Run,
+    RunAudience,
+    RunKind,
+    RunStatus,
+    read_counts,
+    run,
+)
+from amp_console.text import first_sentence
+
+WAITING = "waiting: "
+NO_COHORT = f"{WAITING}no cohort"
+OFF = f"{WAITING}disabled"
+PAUSED = "paused: nothing is sent"
+_WAITS = frozenset({NO_COHORT, OFF, PAUSED})
+"""The notes of audiences that wait in a live session for what an operator decides."""
+_FROM_BEST = (
+    RunStatus.DELIVERED,
+    RunStatus.PARTIAL,
+    RunStatus.STOPPED,
+    RunStatus.INTERRUPTED,
+    RunStatus.RUNNING,
+)
+
+
+class AudienceRun(msgspec.Struct, frozen=True):
+    """One of an audience's runs, what it did for this audience, and how it ended for it."""
+
+    run: Run
+    counts: AudienceCounts
+    status: RunStatus
+
+
+def audience_outcome(
+    kind: RunKind,
+    counts: AudienceCounts,
+    *,
+    pending: int = 0,
+    rejected: int = 0,
+    differs: bool = False,
+) -> RunStatus:
+    """How a run ended for one audience, of which so many users are pending and rejected after it.
+
+    `differs`: a comparison found differences, or a repair left some.
+    """
+    if counts.note == INTERRUPTED:
+        return RunStatus.INTERRUPTED
+    if kind is RunKind.LIVE and waits_for_operator(counts):
+        return RunStatus.PARTIAL
+    if counts.note:
+        return RunStatus.STOPPED
+    if kind in {RunKind.COMPARE, RunKind.RECONCILE}:
+        return RunStatus.PARTIAL if differs else RunStatus.DELIVERED
+    if pending:
+        return RunStatus.STOPPED
+    return RunStatus.PARTIAL if rejected else RunStatus.DELIVERED
+
+
+def worst(outcomes: Iterable[RunStatus], *, invalid: int = 0) -> RunStatus:
+    """How a run ended as a whole, which may have read `invalid` events."""
+    least = RunStatus.PARTIAL if invalid else RunStatus.DELIVERED
+    return max((least, *outcomes), key=_FROM_BEST.index)
+
+
+def waits_for_operator(counts: AudienceCounts) -> bool:
+    """Whether a live session does not deliver an audience before an operator acts on it."""
+    return counts.is_stuck or counts.note in _WAITS
+
+
+def waits_for(found: RunAudience) -> str:
+    """What an audience waited for when a live session ended, in a few words; "" if it did not."""
+    if not waits_for_operator(found.counts):
+        return ""
+    if found.is_broken:
+        return "broken link"
+    if found.counts.note == PAUSED:
+        return "paused"
+    return first_sentence(found.counts.note.removeprefix(WAITING))
+
+
+def keep_outcome(db: Db, run_id: int, audience_id: int, status: RunStatus) -> None:
+    """Keep how a run ended for an audience, which `record_audience` has recorded."""
+    db.execute(
+        "UPDATE run_audience SET outcome = ? WHERE run_id = ? AND audience_id = ?",
+        (status, run_id, audience_id),
+    )
+
+
+def runs_of_audience(
+    db: Db, audience_id: int, limit: int, dead: Collection[int] = ()
+) -> list[AudienceRun]:
+    """The last runs of an audience, the newest first; `dead` as in `all_runs`.
+
+    A live session that sent nothing for it, because it waited, was none of its runs.
+    """
+    rows = db.execute(
+        f"SELECT run_id, outcome, pending, {COUNTS} FROM run_audience "
+        "JOIN run ON run.id = run_id WHERE audience_id = ? "
+        "AND (run_audience.requests > 0 OR run.kind <> ?) ORDER BY run_id DESC LIMIT ?",
+        (audience_id, RunKind.LIVE, limit),
+    ).fetchall()
+    found = []
+    for run_id, outcome, pending, *row in rows:
+        known, counts = run(db, run_id, dead), read_counts(row)
+        assert known is not None
+        own = RunStatus(outcome) if outcome else _unkept(db, known, audience_id, counts, pending)
+        found.append(AudienceRun(known, counts, own))
+    return found
+
+
+def _unkept(
+    db: Db, found: Run, audience_id: int, counts: AudienceCounts, pending: int | None
+) -> RunStatus:
+    """How a run is going for an audience, or ended before that was kept."""
+    if found.status in {RunStatus.RUNNING, RunStatus.INTERRUPTED}:
+        return found.status
+    compared = [item for item in comparisons_in(db, found.id) if item.audience_id == audience_id]
+    if found.kind is RunKind.RECONCILE:
+        differs = found.status is RunStatus.PARTIAL
+    else:
+        differs = any(item.differing for item in compared)
+    return audience_outcome(
+        found.kind, counts, pending=pending or 0, rejected=counts.rejected, differs=differs
+    )
