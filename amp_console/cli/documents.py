@@ -156,7 +156,10 @@ class ErrorsDocument(msgspec.Struct, frozen=True):
 
 
 class PersonInAudience(msgspec.Struct, frozen=True):
-    """One audience in `person --json`; `delivered` null is unknown."""
+    """One audience in `person --json`; `delivered` null is unknown.
+
+    `found` is how the comparison of a cohort as of `found_at` found the person; null if it did not.
+    """
 
     audience: str
     computation_id: str
@@ -174,6 +177,8 @@ class PersonInAudience(msgspec.Struct, frozen=True):
     run: int | None
     rejected: str | None
     other_id: str | None
+    found: str | None
+    found_at: str | None
 
 
 class PersonDocument(msgspec.Struct, frozen=True):
@@ -357,6 +362,8 @@ def _person_in_audience(status: "PersonStatus") -> PersonInAudience:
         run=record.request.run_id if record.request else None,
         rejected=record.rejection.reason if record.rejection else None,
         other_id=record.counterpart,
+        found=status.found,
+        found_at=iso_time(record.finding.at) if record.finding else None,
     )
 
 

@@ -66,22 +66,26 @@ def _print(identifier: str, answers: "list[PersonStatus]") -> None:
         )
     for answer in answers:
         say(f"{clean(answer.record.audience.name)}: {clean(answer.sentence, 900)}")
-        for name, value in _facts(answer.record):
+        for name, value in _facts(answer):
             say(f"  {name:<14}{clean(value, 300)}")
     if any(answer.record.rejection is not None for answer in answers):
         say("To retry rejected users: amp-console errors --retry")
 
 
-def _facts(record: "PersonRecord") -> list[tuple[str, str]]:
+def _facts(status: "PersonStatus") -> list[tuple[str, str]]:
     from amp_console.sync.formatting import iso_time
 
+    record = status.record
     found = [
         ("cohort", record.audience.cohort_id or "none yet"),
-        ("event", iso_time(record.event_at) or "none"),
+        ("event", (iso_time(record.event_at) if record.source else None) or "none"),
         ("source", _source(record)),
-        ("wanted", "in" if record.wanted else "out"),
+        ("belongs", status.belongs),
         ("delivered", _DELIVERED[record.delivered]),
     ]
+    if record.finding is not None and status.found is not None:
+        at = iso_time(record.finding.at)
+        found.append(("compared", f"{at}, run {record.finding.run_id}: {status.found}"))
     if record.request is not None:
         found.append(("last run", str(record.request.run_id)))
     if record.rejection is not None:

@@ -8,6 +8,7 @@ from amp_console.console.widgets.grid import Cell
 SECOND = 1_000_000  # microseconds
 CLOCK_TOLERANCE = 10 * SECOND  # a moment so little ahead of a clock that ticks is now
 MINUTE, HOUR, DAY = 60 * SECOND, 3_600 * SECOND, 86_400 * SECOND
+YEAR = 365 * DAY
 
 
 def byte_size(count: float) -> str:
@@ -31,8 +32,12 @@ def changes(add: int, remove: int, glyphs: Glyphs) -> str:
 
 
 def ago(then: int | None, now: int, glyphs: Glyphs) -> str:
-    """Return "4 min ago" for two moments in microseconds since 1970."""
-    if then is None:
+    """Return "4 min ago" for two moments in microseconds since 1970.
+
+    A dash for none. Nothing happened in 1970 or before: such a moment means the beginning of
+    time, of a member that no event names, or for a clock that was never set.
+    """
+    if then is None or then < YEAR:
         return glyphs.dash
     passed = now - then
     if passed < -CLOCK_TOLERANCE:

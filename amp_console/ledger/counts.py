@@ -197,8 +197,8 @@ def headcount(db: Db, known: Audience, limit: int) -> Headcount:
     members, delivered, ahead, until, pending_since = db.execute(
         "SELECT coalesce(sum(wanted), 0), count(*) FILTER (WHERE delivered = 1), "
         "count(*) FILTER (WHERE id_type = :id_type AND event_at > :limit), max(event_at), "
-        "min(event_at) FILTER (WHERE wanted IS NOT delivered AND rejection_id IS NULL) "
-        "FROM member WHERE audience_id = :audience",
+        "min(event_at) FILTER (WHERE wanted IS NOT delivered AND rejection_id IS NULL "
+        "AND event_at > 0) FROM member WHERE audience_id = :audience",
         {"audience": known.id, "id_type": ID_TYPE_CODE[known.id_type], "limit": limit},
     ).fetchone()
     in_flight = db.execute(

@@ -7,10 +7,13 @@ import msgspec
 
 from amp_console.ledger import late_effects
 from amp_console.ledger.audiences import Audience, all_audiences
+from amp_console.ledger.comparisons import DifferenceKind
 from amp_console.ledger.db import ID_TYPE_CODE, ID_TYPE_OF, Db
 from amp_console.ledger.deliveries import Reason
+from amp_console.ledger.findings import PersonFinding, last_finding_of
 from amp_console.ledger.requests import RequestRecord, RequestState, request
-from amp_console.ledger.runs import RunStatus, run
+from amp_console.ledger.runs import Run, RunKind, RunStatus, run
+from amp_console.ledger.uploads import BEFORE_ANY_EVENT
 from amp_console.values import IdType, Operation
 
 
@@ -30,10 +33,13 @@ class PersonRecord(msgspec.Struct, frozen=True):
     `is_member` is what the newest event says; `wanted` the same, but False under an ID type that
     the audience does not use. `delivered` None is unknown, as it is while a request is open.
     `source` and `line` are where the event is, `event_at` its time in microseconds since 1970;
-    `source` is None for a user that no event ever named (a seed). `request` is the last one that
-    carried the person; `is_under_way` says that it is open, and its run still active. `refusals`
-    counts how often Amplitude refused the change that is wanted now, also after a retry. Until
-    `certain_at`, in microseconds since 1970, an earlier request may still undo what is delivered.
+    `source` is None for a user that no event ever named (a seed, or one that a comparison found).
+    `request` is the last one that carried the person, in a run of `run_kind`; `is_under_way` says
+    that it is open, and its run still active. `refusals` counts how often Amplitude refused the
+    change that is wanted now, also after a retry. Until `certain_at`, in microseconds since 1970,
+    an earlier request may still undo what is delivered. `finding` is how the person differed when
+    the cohort was last compared with a difference of theirs; `is_only_found`: the ledger knows
+    them by that alone.
     """
 
     audience: Audience
@@ -51,12 +57,16 @@ class PersonRecord(msgspec.Struct, frozen=True):
     refusals: int
     counterpart: str | None
     certain_at: int | None = None
+    run_kind: RunKind | None = None
+    finding: PersonFinding | None = None
+    is_only_found: bool = False
 
 
 def find_person(db: Db, text: str, dead: Collection[int] = ()) -> list[PersonRecord]:
     """What is known of an identifier of either kind, spelled exactly; `dead` as in `all_runs`."""
     found = []
     for audience in all_audiences(db):
+        known = []
         for id_type in (audience.id_type, audience.id_type.other):
             row = db.execute(
                 "SELECT id_type, member.id, is_member, wanted, event_at, source.name, line, "
@@ -67,8 +77,40 @@ def find_person(db: Db, text: str, dead: Collection[int] = ()) -> list[PersonRec
                 (audience.id, ID_TYPE_CODE[id_type], text),
             ).fetchone()
             if row is not None:
-                found.append(_record(db, audience, row, dead))
+                known.append(_record(db, audience, row, dead))
+        found += known or _only_found(db, audience, text)
     return found
+
+
+_IN_COHORT = {DifferenceKind.STRANGER, DifferenceKind.NO_ID_IN_COHORT}
+
+
+def _only_found(db: Db, audience: Audience, id_: str) -> list[PersonRecord]:
+    """A user in no event that the newest comparison found in the cohort."""
+    for id_type in (audience.id_type, audience.id_type.other):
+        finding = last_finding_of(db, audience, id_type, id_)
+        if finding is not None and finding.is_newest and finding.kind in _IN_COHORT:
+            return [
+                PersonRecord(
+                    audience=audience,
+                    id_type=id_type,
+                    id=id_,
+                    is_member=False,
+                    wanted=False,
+                    event_at=BEFORE_ANY_EVENT,
+                    source=None,
+                    line=0,
+                    delivered=True,
+                    request=None,
+                    is_under_way=False,
+                    rejection=None,
+                    refusals=0,
+                    counterpart=None,
+                    finding=finding,
+                    is_only_found=True,
+                )
+            ]
+    return []
 
 
 def _record(db: Db, audience: Audience, row: Sequence[Any], dead: Collection[int]) -> PersonRecord:
@@ -76,6 +118,7 @@ def _record(db: Db, audience: Audience, row: Sequence[Any], dead: Collection[int
     refusals = why[-1]
     last = None if request_id is None else request(db, request_id)
     is_open = last is not None and last.state is RequestState.OPEN
+    last_run = None if last is None else run(db, last.run_id, dead)
     return PersonRecord(
         audience=audience,
         id_type=ID_TYPE_OF[code],
@@ -87,17 +130,18 @@ def _record(db: Db, audience: Audience, row: Sequence[Any], dead: Collection[int
         line=line,
         delivered=None if delivered is None or is_open else bool(delivered),
         request=last,
-        is_under_way=is_open and _is_running(db, last, dead),
+        is_under_way=is_open and _is_running(last_run),
         rejection=_rejection(why),
         refusals=refusals,
         counterpart=other,
         certain_at=late_effects.uncertain_until(db, audience.id, ID_TYPE_OF[code], id_),
+        run_kind=last_run.kind if last_run is not None else None,
+        finding=last_finding_of(db, audience, ID_TYPE_OF[code], id_),
     )
 
 
-def _is_running(db: Db, last: RequestRecord | None, dead: Collection[int]) -> bool:
-    found = run(db, last.run_id, dead) if last is not None else None
-    return found is not None and found.status is RunStatus.RUNNING
+def _is_running(last_run: Run | None) -> bool:
+    return last_run is not None and last_run.status is RunStatus.RUNNING
 
 
 def _rejection(why: Sequence[Any]) -> Rejection | None:

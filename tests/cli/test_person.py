@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from amp_console.simulator import Answer, Call, Rule
+from amp_console.values import Operation
 from tests.cli.operator import Operator
 from tests.sync.workspace import event
 
@@ -62,12 +63,37 @@ def test_the_document_holds_the_facts(synced: Operator, tmp_path: Path) -> None:
         "run": 1,
         "rejected": "Amplitude does not know this User ID",
         "other_id": None,
+        "found": None,
+        "found_at": None,
     }
 
 
 def test_the_rejection_is_among_the_facts(synced: Operator) -> None:
     lines = synced.run("person", "ghost-1").out.splitlines()
     assert any(line.startswith("  rejected ") and "does not know" in line for line in lines)
+
+
+def test_a_user_whom_only_a_comparison_found_is_known(synced: Operator) -> None:
+    world = synced.simulator.world
+    audiences = synced.run("person", "u1", "--json").document["audiences"]
+    (cohort_id,) = [item["cohort_id"] for item in audiences if item["audience"] == "shoppers"]
+    stranger = world.add_user("by-hand")
+    world.change(cohort_id, Operation.ADD, {stranger})
+    assert synced.run("person", "by-hand").status == 1
+    synced.run("reconcile", "shoppers", "--yes")
+    ended = synced.run("person", "by-hand")
+    assert ended.status == 0, ended.err
+    assert "In the cohort when it was compared (" in ended.out
+    facts = {line.split()[0]: line[16:] for line in ended.out.splitlines() if line[:2] == "  "}
+    assert facts["event"] == "none"
+    assert facts["belongs"] == "not in the cohort"
+    assert facts["compared"].endswith("run 2: in the cohort, in no event")
+    (found,) = synced.run("person", "by-hand", "--json").document["audiences"]
+    assert (found["verdict"], found["event_at"], found["found"]) == (
+        "extra",
+        None,
+        "in the cohort, in no event",
+    )
 
 
 def test_an_identifier_in_no_event_is_unknown(synced: Operator) -> None:

@@ -5,7 +5,10 @@ from textual.widgets import Input
 
 from amp_console.console.screens.person import PersonScreen
 from amp_console.console.screens.runs.view import RunScreen
+from amp_console.ledger.uploads import BEFORE_ANY_EVENT
 from amp_console.simulator import Answer, Rule, Slow
+from amp_console.sync.audience_settings import SettingsChange
+from amp_console.values import IdType
 from tests.console.harness import (
     ConsoleHarness,
     console,
@@ -72,6 +75,46 @@ async def test_somebody_nobody_knows_is_told_what_that_means(harness: ConsoleHar
         await until_shown(pilot, LAPSED)
         await pilot.press("f", *"L3", "enter")
         await until_shown(pilot, "No event contains this identifier.", "capitals")
+
+
+async def test_no_age_is_told_of_a_user_in_no_event(harness: ConsoleHarness) -> None:
+    """A member that no event names has the beginning of time for an event, which is no age."""
+
+    def removed_by_repair(workspace: Workspace) -> None:
+        lapsed = workspace.audience(LAPSED)
+        workspace.ledger.write(
+            lambda db: db.execute(
+                "INSERT INTO member (audience_id, id_type, id, is_member, wanted, event_at, "
+                "source_id, line, delivered) VALUES (?, 1, 'by-hand', 0, 0, ?, 0, 0, 0)",
+                (lapsed.id, BEFORE_ANY_EVENT),
+            )
+        )
+
+    connect_with_audiences(harness, removed_by_repair)
+    async with harness.open(size=(120, 36)) as pilot:
+        await until_shown(pilot, LAPSED)
+        await pilot.press("f", *"by-hand", "enter")
+        await until_shown(pilot, "Known in 1 audience", "event says    none", "not in the cohort")
+        assert "days ago" not in picture(pilot)
+        assert "Not in the cohort, and in no event" in picture(pilot)
+
+
+async def test_without_an_identifier_the_answer_names_what_the_audience_is_matched_by(
+    harness: ConsoleHarness,
+) -> None:
+    def by_number(workspace: Workspace) -> None:
+        workspace.change(SettingsChange(id_type=IdType.AMPLITUDE_ID), LAPSED)
+
+    connect_with_audiences(harness, by_number)
+    async with harness.open(size=(120, 36)) as pilot:
+        await until_shown(pilot, LAPSED)
+        await pilot.press("f", *"l3", "enter")
+        await until_shown(
+            pilot,
+            "belongs       should be in the cohort; cannot be: the event carries no Amplitude ID",
+        )
+        (row,) = [line for line in picture(pilot).splitlines() if "no identifier" in line]
+        assert "Amplitude ID" in row
 
 
 async def test_amplitude_is_asked_when_one_wants_it(harness: ConsoleHarness) -> None:

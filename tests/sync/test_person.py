@@ -4,7 +4,9 @@ import pytest
 
 from amp_console.amplitude.client import AmplitudeClient
 from amp_console.ledger import deliveries, runs
+from amp_console.ledger.counts import headcount
 from amp_console.ledger.rejected import RejectedFilter
+from amp_console.ledger.repairs import make_chosen_pending
 from amp_console.ledger.sources import ReadCounts
 from amp_console.simulator import Answer, Call, Reset, Rule
 from amp_console.sync.audience_settings import SettingsChange
@@ -17,7 +19,7 @@ from amp_console.sync.queries.person import (
     look_up_user,
 )
 from amp_console.values import IdType, Operation
-from tests.sync.workspace import Workspace, event
+from tests.sync.workspace import BOTH, Workspace, event
 
 pytestmark = pytest.mark.anyio
 
@@ -83,6 +85,82 @@ async def test_who_is_pending_waits_for_the_next_sync(workspace: Workspace) -> N
     assert "the next sync adds them" in answer(workspace, "u3").sentence
     assert answer(workspace, "u1").verdict is PersonVerdict.LEAVES
     assert answer(workspace, "u1").sentence.startswith("Still in the cohort")
+
+
+async def test_a_user_whom_a_comparison_found_is_told_as_long_as_it_is_the_newest(
+    workspace: Workspace,
+) -> None:
+    workspace.enter("u1", "u2")
+    await workspace.sync()
+    workspace.simulator.world.add_user("by-hand")
+    workspace.add_in_amplitude("by-hand")
+    found = await workspace.compare()
+    told = answer(workspace, "by-hand")
+    assert (told.verdict, told.since, told.event_says) == (PersonVerdict.EXTRA, found.at, "none")
+    assert told.sentence.startswith("In the cohort when it was compared (")
+    assert "in no event" in told.sentence
+    workspace.remove_in_amplitude("by-hand")
+    await workspace.compare()
+    assert workspace.ledger.read(explain_person, "by-hand") == []
+
+
+async def test_a_user_whom_a_repair_removed_is_told_by_which_run(workspace: Workspace) -> None:
+    workspace.enter("u1", "u2")
+    await workspace.sync()
+    workspace.simulator.world.add_user("by-hand")
+    workspace.add_in_amplitude("by-hand")
+    await workspace.apply(await workspace.compare())
+    told = answer(workspace, "by-hand")
+    assert told.verdict is PersonVerdict.OUT
+    assert "they were found in it when it was compared (" in told.sentence
+    assert told.sentence.endswith(", run 2) and removed by run 3, a repair.")
+    assert told.record.request is not None
+    assert told.since == told.record.request.settled_at
+
+
+async def test_a_pending_removal_of_a_user_in_no_event_has_no_age(workspace: Workspace) -> None:
+    workspace.enter("u1", "u2")
+    await workspace.sync()
+    workspace.simulator.world.add_user("by-hand")
+    workspace.add_in_amplitude("by-hand")
+    compared = await workspace.compare()
+    workspace.ledger.write(make_chosen_pending, compared, BOTH, workspace.timing.now())
+    told, audience = answer(workspace, "by-hand"), workspace.audience()
+    assert (told.verdict, told.since, told.event_says) == (PersonVerdict.LEAVES, None, "none")
+    count = workspace.ledger.read(headcount, audience, workspace.timing.now())
+    assert count.pending_since is None
+
+
+async def test_a_user_who_only_served_to_create_the_cohort_is_told(workspace: Workspace) -> None:
+    workspace.simulator.world.add_user("seed")
+    workspace.enter("u1")
+    workspace.leave("u1")
+    workspace.change(SettingsChange(seed_user="seed"))
+    await workspace.sync()
+    told = answer(workspace, "seed")
+    assert told.sentence == (
+        "Not in the cohort, and in no event: they were used to create the cohort and removed by "
+        "run 1."
+    )
+
+
+async def test_that_a_repaired_user_had_disappeared_is_told(workspace: Workspace) -> None:
+    workspace.enter("u1", "u2")
+    await workspace.sync()
+    workspace.remove_in_amplitude("u1")
+    found = await workspace.compare()
+    told = answer(workspace, "u1")
+    assert told.sentence.startswith("Missing from the cohort: the event of 2026-05-03")
+    assert "They were missing from the cohort when it was compared" in told.sentence
+    assert told.since == found.at
+    await workspace.apply(found)
+    told = answer(workspace, "u1")
+    assert told.verdict is PersonVerdict.IN
+    assert "Amplitude confirmed adding them (run 3, a repair). They had been missing" in (
+        told.sentence
+    )
+    assert told.record.request is not None
+    assert told.since == told.record.request.settled_at
 
 
 async def test_of_a_cohort_that_others_filled_nobody_is_sure(workspace: Workspace) -> None:
@@ -174,6 +252,9 @@ def test_without_the_identifier_it_says_which_is_missing(workspace: Workspace) -
     found = answer(workspace, "u1")
     assert found.verdict is PersonVerdict.NO_IDENTIFIER
     assert "matched by Amplitude ID" in found.sentence
+    assert found.belongs == (
+        "should be in the cohort; cannot be: the event carries no Amplitude ID"
+    )
 
 
 def test_the_other_identifier_is_named(workspace: Workspace) -> None:

@@ -42,6 +42,7 @@ TONES = {
     PersonVerdict.REJECTED: "bad",
     PersonVerdict.NO_IDENTIFIER: "bad",
     PersonVerdict.BROKEN: "bad",
+    PersonVerdict.EXTRA: "warn",
 }
 ASK = """\
 Type a User ID or an Amplitude ID above, exactly as in the events, and press Enter."""
@@ -122,6 +123,11 @@ Amplitude's user search whether it knows the identifier."""
         self._entitle()
         self._explain()
 
+    def show_ages(self) -> None:
+        super().show_ages()
+        if self._chosen is not None:
+            self.query_one("#facts", Static).update(self._facts(self._chosen))
+
     def _entitle(self) -> None:
         panel, many = self.query_one("#where"), len(self._answers)
         known = f"Known in {plural(many, 'audience')}" if many else "Not found"
@@ -134,9 +140,9 @@ Amplitude's user search whether it knows the identifier."""
             number,
             (
                 Cell(record.audience.name),
-                Cell(record.id_type.label, "dim"),
+                Cell(record.audience.id_type.label, "dim"),
                 Cell(str(status.verdict), TONES[status.verdict]),
-                aged(record.event_at, self.services.clock.age_now, self.services.glyphs),
+                aged(status.since, self.services.clock.age_now, self.services.glyphs),
             ),
         )
 
@@ -163,11 +169,17 @@ Amplitude's user search whether it knows the identifier."""
         delivered = {True: "in", False: "out", None: "unknown"}[record.delivered]
         when = f", {at(record.event_at)}" if record.source else ""
         rows: list[tuple[str, Content | str]] = [
-            ("event says", f"{'member' if record.is_member else 'no member'}{when}"),
+            ("event says", f"{status.event_says}{when}"),
             *_source_of(record.source, record.line),
-            ("belongs", "in the cohort" if record.wanted else "not in the cohort"),
-            ("delivered", f"{delivered} (cohort {cohort})"),
+            ("belongs", status.belongs),
         ]
+        if record.is_only_found:
+            rows.append(("cohort", cohort))
+        else:
+            rows.append(("delivered", f"{delivered} (cohort {cohort})"))
+        if (finding := record.finding) is not None and status.found is not None:
+            compared = f"{at(finding.at)} ({self.services.age_of(finding.at)})"
+            rows.append(("compared", f"{compared}, run {finding.run_id}: {status.found}"))
         if (request := record.request) is not None:
             took = f"run {request.run_id}, request {request.id}, {at(request.sent_at)}"
             rows.append(("last sent by", f"{took}, status {request.status or 'none'}"))

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from amp_console.ledger import Db
+from amp_console.ledger.comparisons import DifferenceKind, PriorState
 from amp_console.ledger.deliveries import Reason
 from amp_console.ledger.people import PersonRecord, find_person
+from amp_console.ledger.runs import RunKind
 from amp_console.values import IdType, Operation
 
 if TYPE_CHECKING:
@@ -31,6 +33,7 @@ class PersonVerdict(enum.StrEnum):
     OTHER_ID_TYPE = "other ID type"
     NO_COHORT = "no cohort yet"
     BROKEN = "broken link"
+    EXTRA = "extra"
 
 
 class PersonStatus(msgspec.Struct, frozen=True):
@@ -39,6 +42,54 @@ class PersonStatus(msgspec.Struct, frozen=True):
     record: PersonRecord
     verdict: PersonVerdict
     sentence: str
+
+    @property
+    def since(self) -> int | None:
+        """When it came about, in microseconds since 1970; None where that is not known."""
+        record = self.record
+        if record.is_only_found and record.finding is not None:
+            return record.finding.at
+        if record.rejection is not None:
+            return record.rejection.at
+        if record.finding is not None and _disappeared(record) and record.delivered is False:
+            return record.finding.at
+        event_at = record.event_at if record.source is not None else None
+        if self.verdict in {PersonVerdict.IN, PersonVerdict.OUT} and record.request is not None:
+            return record.request.settled_at or event_at
+        return event_at
+
+    @property
+    def event_says(self) -> str:
+        """What the newest event says of the person."""
+        if self.record.source is None:
+            return "none"
+        return "member" if self.record.is_member else "no member"
+
+    @property
+    def belongs(self) -> str:
+        """Where the person should be, and why they can't be there."""
+        record, wanted = self.record, self.record.audience.id_type.label
+        if self.verdict is PersonVerdict.NO_IDENTIFIER:
+            return f"should be in the cohort; cannot be: the event carries no {wanted}"
+        if self.verdict is PersonVerdict.OTHER_ID_TYPE and record.is_member:
+            return f"in the cohort by {wanted} {record.counterpart}"
+        return "in the cohort" if record.wanted else "not in the cohort"
+
+    @property
+    def found(self) -> str | None:
+        """How a comparison found the person; None where none of those kept says anything."""
+        finding = self.record.finding
+        return None if finding is None else _FOUND[finding.kind]
+
+
+_FOUND = {
+    DifferenceKind.MISSING: "missing from the cohort",
+    DifferenceKind.LEFT: "in the cohort, although they left",
+    DifferenceKind.STRANGER: "in the cohort, in no event",
+    DifferenceKind.NO_ID_IN_COHORT: "in the cohort, without an identifier to match",
+    DifferenceKind.LISTED: "in the list and in the cohort",
+    DifferenceKind.UNLISTED: "in neither the list nor the cohort",
+}
 
 
 class UserLookup(msgspec.Struct, frozen=True):
@@ -65,6 +116,8 @@ def _explained(record: PersonRecord) -> PersonStatus:
 
 def _verdict(record: PersonRecord) -> PersonVerdict:  # noqa: PLR0911  # one line a verdict
     audience = record.audience
+    if record.is_only_found:
+        return PersonVerdict.EXTRA
     if record.id_type is not audience.id_type:
         has_other = record.counterpart is not None or not record.is_member
         return PersonVerdict.OTHER_ID_TYPE if has_other else PersonVerdict.NO_IDENTIFIER
@@ -86,20 +139,61 @@ def _verdict(record: PersonRecord) -> PersonVerdict:  # noqa: PLR0911  # one lin
 def _in(record: PersonRecord) -> str:
     return (
         f"In the cohort: {_event(record)} says they entered the audience, and Amplitude "
-        f"confirmed adding them{_by_run(record)}."
+        f"confirmed adding them{_by_run(record)}.{_disappeared(record)}"
+    )
+
+
+def _disappeared(record: PersonRecord) -> str:
+    """That the person was in the cohort and had gone from it, where a comparison found so."""
+    finding = record.finding
+    if (
+        finding is None
+        or finding.kind is not DifferenceKind.MISSING
+        or finding.prior_state is not PriorState.DELIVERED
+    ):
+        return ""
+    was = "were" if record.delivered is not True else "had been"
+    return (
+        f" They {was} missing from the cohort when it was compared ({_time(finding.at)}, run "
+        f"{finding.run_id}), although an earlier request had added them."
     )
 
 
 def _out(record: PersonRecord) -> str:
     if record.source is None:
-        return (
-            "Not in the cohort, and in no event: they were used to create the cohort, or were "
-            "found in it and removed."
-        )
+        return _removed_stranger(record)
     left = f"Not in the cohort: {_event(record)} says they left the audience"
     if record.request is None or record.request.operation is Operation.ADD:
         return f"{left}, and they were never in the cohort."
     return f"{left}, and Amplitude confirmed removing them{_by_run(record)}."
+
+
+def _removed_stranger(record: PersonRecord) -> str:
+    """Say how a user of no event came into the ledger: by a comparison, or to create a cohort."""
+    start, finding = "Not in the cohort, and in no event: they", record.finding
+    removed = f" and removed by {_run(record)}" if record.request is not None else ""
+    if finding is not None and finding.kind is DifferenceKind.STRANGER:
+        when = f"{_time(finding.at)}, run {finding.run_id}"
+        return f"{start} were found in it when it was compared ({when}){removed}."
+    if record.run_kind is RunKind.RECONCILE:
+        return f"{start} were found in it by a comparison{removed}."
+    return f"{start} were used to create the cohort{removed}."
+
+
+def _extra(record: PersonRecord) -> str:
+    finding = record.finding
+    assert finding is not None
+    found = f"In the cohort when it was compared ({_time(finding.at)}, run {finding.run_id})"
+    if finding.kind is DifferenceKind.STRANGER:
+        return (
+            f"{found}, and in no event: amp-console did not add them. A repair of this comparison "
+            "removes them."
+        )
+    wanted = record.audience.id_type.label
+    return (
+        f"{found}, and in no event. Amplitude knows no {wanted} of theirs, so they can't be "
+        "matched with the audience."
+    )
 
 
 def _uncertain(record: PersonRecord) -> str:
@@ -125,9 +219,11 @@ def _enters(record: PersonRecord) -> str:
             f"rejected them{times} before{_by_run(record)}. You retried them: "
             f"{_next_sync(record, 'tries again')}."
         )
+    gone = _disappeared(record)
+    start = "Missing from the cohort" if gone else "Not in the cohort yet"
     return (
-        f"Not in the cohort yet: {_event(record)} says they entered the audience, and "
-        f"{_next_sync(record, 'adds them')}.{unsure}"
+        f"{start}: {_event(record)} says they entered the audience, and "
+        f"{_next_sync(record, 'adds them again' if gone else 'adds them')}.{unsure}{gone}"
     )
 
 
@@ -201,7 +297,13 @@ def _event(record: PersonRecord) -> str:
 
 
 def _by_run(record: PersonRecord) -> str:
-    return f" (run {record.request.run_id})" if record.request is not None else ""
+    return f" ({_run(record)})" if record.request is not None else ""
+
+
+def _run(record: PersonRecord) -> str:
+    assert record.request is not None
+    kind = ", a repair" if record.run_kind is RunKind.RECONCILE else ""
+    return f"run {record.request.run_id}{kind}"
 
 
 def _is_unsure(record: PersonRecord) -> bool:
@@ -229,6 +331,7 @@ _SENTENCES = {
     PersonVerdict.OTHER_ID_TYPE: _other_id_type,
     PersonVerdict.NO_COHORT: _no_cohort,
     PersonVerdict.BROKEN: _broken,
+    PersonVerdict.EXTRA: _extra,
 }
 
 

@@ -211,8 +211,10 @@ def _moves(services: Services, moves: Movement) -> list[tuple[str, Content | str
 def _lag(services: Services, known: AudienceSummary) -> Content:
     """How old the oldest change is that is still to be sent."""
     since = known.count.pending_since if known.count else None
-    if not known.left.pending or since is None:
+    if not known.left.pending or known.count is None:
         return safe_text(("none: nothing is pending", MUTED))
+    if since is None:
+        return safe_text(("none: no event names the pending users", MUTED))
     age = services.age_of(since)
     return safe_text("oldest pending change ", (age, WARN))
 

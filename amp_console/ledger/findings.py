@@ -1,0 +1,56 @@
+"""What comparisons found of one person in a cohort, as far as their differences are kept."""
+
+import msgspec
+
+from amp_console.ledger.audiences import Audience
+from amp_console.ledger.comparisons import DifferenceKind, PriorState
+from amp_console.ledger.db import ID_TYPE_CODE, Db
+from amp_console.values import IdType
+
+_KINDS = ", ".join(
+    str(int(kind)) for kind in DifferenceKind if kind is not DifferenceKind.NO_ID_IN_AUDIENCE
+)
+
+
+class PersonFinding(msgspec.Struct, frozen=True):
+    """How a person's membership differed in a comparison of run `run_id`.
+
+    `at` is the time of the export, in microseconds since 1970. `is_newest`: no later comparison of
+    the cohort exists. `is_repaired`: a repair delivered it since.
+    """
+
+    kind: DifferenceKind
+    prior_state: PriorState
+    at: int
+    run_id: int
+    is_newest: bool
+    is_repaired: bool
+
+
+def last_finding_of(db: Db, audience: Audience, id_type: IdType, id_: str) -> PersonFinding | None:
+    """The newest difference of a person in the audience's present cohort."""
+    row = db.execute(
+        "SELECT kind, standing, at, run_id, state = 2, comparison.id = (SELECT max(id) "
+        "FROM comparison WHERE audience_id = :audience AND cohort_id = :cohort) "
+        "FROM comparison CROSS JOIN difference ON comparison_id = comparison.id "
+        "WHERE audience_id = :audience AND cohort_id = :cohort "
+        f"AND kind IN ({_KINDS}) AND difference.id_type = :id_type AND difference.id = :id "
+        "ORDER BY comparison.id DESC, kind LIMIT 1",
+        {
+            "audience": audience.id,
+            "cohort": audience.cohort_id,
+            "id_type": ID_TYPE_CODE[id_type],
+            "id": id_,
+        },
+    ).fetchone()
+    if row is None:
+        return None
+    kind, prior_state, at, run_id, is_repaired, is_newest = row
+    return PersonFinding(
+        DifferenceKind(kind),
+        PriorState(prior_state),
+        at,
+        run_id,
+        is_newest=bool(is_newest),
+        is_repaired=bool(is_repaired),
+    )
