@@ -227,8 +227,15 @@ class ConsoleApp(App[None]):
         """Help for this screen."""
         self.navigator.show_help(self.screen)
 
-    async def action_quit(self) -> None:
-        """Quit; while a job is under way, ask whether to wait for it."""
+    async def action_quit(self, *, is_discarded: bool = False) -> None:
+        """Quit; while a job is under way, ask whether to wait for it.
+
+        Unless `is_discarded`, ask first where entries that are not saved would be lost.
+        """
+        if not is_discarded and self.navigator.ask_to_discard(
+            lambda: self.run_worker(self.action_quit(is_discarded=True))
+        ):
+            return
         if self.connections.under_way:
             from amp_console.console.dialogs.quit import QuitDialog
 
@@ -241,6 +248,10 @@ class ConsoleApp(App[None]):
         """Quit, once that is confirmed."""
         if self.connections.under_way:
             await self.action_quit()
+            return
+        if self.navigator.ask_to_discard(
+            lambda: self.run_worker(self.action_quit(is_discarded=True))
+        ):
             return
         from amp_console.console.dialogs.base import Confirm
 

@@ -279,6 +279,11 @@ class OpenConnections:
             self._of_screen[screen] = known
         return known
 
+    @property
+    def screens(self) -> list[Screen[Any]]:
+        """The screens of all connections, in front and below."""
+        return [screen for services in self.all for screen in self._screens(services)]
+
     def _screens(self, services: Services) -> list[Screen[Any]]:
         try:
             return self._app.get_screen_stack(services.mode)

@@ -5,6 +5,7 @@ This is the only module that imports screens, and it imports one when it is firs
 
 import asyncio
 import importlib
+from collections.abc import Callable
 from dataclasses import fields
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -43,6 +44,7 @@ from amp_console.console.routes import (
 from amp_console.ledger import LedgerError
 
 if TYPE_CHECKING:
+    from amp_console.console.dialogs.base import Confirm
     from amp_console.console.dialogs.palette import PaletteEntry
     from amp_console.console.screens.base import BaseScreen
 
@@ -84,6 +86,7 @@ class Navigator:
         self._app = app
         self._switcher = ConnectionSwitcher(app, connections)
         self._connections = connections
+        self._discarding: Confirm | None = None  # the question that was asked last
         self._recent: list[str] = []  # names of commands, the one used last first
 
     @property
@@ -103,6 +106,27 @@ class Navigator:
                 self._app.switch_screen(_screen_of(inner))
             case _:
                 self._app.push_screen(_screen_of(route))
+
+    def ask_to_discard(self, go: Callable[[], object]) -> bool:
+        """Ask before a form's entries are lost, and `go` if that is meant; False: there are none.
+
+        The form may be below what is in front, or of another connection.
+        """
+        from amp_console.console.screens.form import FormScreen, discard_question
+
+        screens = self._connections.screens
+        if self._discarding is not None and self._discarding in screens:
+            return True
+        if not any(isinstance(screen, FormScreen) and screen.is_changed for screen in screens):
+            return False
+        self._discarding = discard_question()
+
+        def go_if_meant(is_meant: bool | None) -> None:
+            if is_meant:
+                go()
+
+        self._app.push_screen(self._discarding, go_if_meant)
+        return True
 
     def _visit(self, main: MainScreen) -> None:
         """Go to a main screen: back to it, if one came from there, else on top of home."""

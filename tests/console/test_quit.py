@@ -9,6 +9,7 @@ from amp_console.console.background import aside
 from amp_console.console.dialogs.base import Confirm
 from amp_console.console.dialogs.quit import QuitDialog
 from amp_console.console.screens.audiences.list import AudiencesScreen
+from amp_console.console.screens.audiences.settings import AudienceSettings
 from amp_console.ledger.counts import outstanding
 from amp_console.simulator import Simulator
 from tests.console.gate import gate_sleeps, rate_limit, start_sync
@@ -153,3 +154,35 @@ async def test_q_asks_as_ctrl_q_does_while_a_sync_is_under_way(
         await pilot.press("n")
         gate.open()
         await until_shown(pilot, "Everything is delivered.")
+
+
+@pytest.mark.parametrize("key", ["q", "ctrl+q"])
+async def test_what_was_entered_is_lost_only_after_one_question(
+    harness: ConsoleHarness, key: str
+) -> None:
+    connect_with_audiences(harness)
+    async with harness.open() as pilot:
+        await until_shown(pilot, SHOPPERS)
+        await pilot.press("e")
+        await until_shown(pilot, "Settings of", "ID type")
+        await pilot.press("right", key)
+        await until_shown(pilot, "Discard changes?")
+        await pilot.press("ctrl+q", "enter")  # keeping them has the focus
+        await until_on(pilot, AudienceSettings)
+        await pilot.press(key)
+        await until_shown(pilot, "Discard changes?")
+        await pilot.press("y")
+        await until(pilot, lambda: not pilot.app.is_running)
+
+
+async def test_entries_below_another_screen_are_asked_about_too(harness: ConsoleHarness) -> None:
+    connect_with_audiences(harness)
+    async with harness.open() as pilot:
+        await until_shown(pilot, SHOPPERS)
+        await pilot.press("e")
+        await until_shown(pilot, "Settings of", "ID type")
+        await pilot.press("right")
+        pilot.app.push_screen(AudiencesScreen())
+        await until_on(pilot, AudiencesScreen)
+        await pilot.press("q")
+        await until_shown(pilot, "Discard changes?")

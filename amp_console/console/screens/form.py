@@ -33,7 +33,7 @@ class FormScreen(BaseScreen):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("f2,ctrl+s", "save", "Save", key_display="F2", id="form.save"),
         *PLACE_KEYS,
-        Binding("q", "ask_to_quit", "Quit", show=False, id="quit.ask"),
+        Binding("q", "app.ask_to_quit", "Quit", show=False, id="quit.ask"),
     ]
 
     def __init__(self) -> None:
@@ -121,17 +121,6 @@ class FormScreen(BaseScreen):
         """Go to one of the main screens; ask first, where something would be lost."""
         self._unless_lost(lambda: self.services.navigate(Visit(MainScreen(name))))
 
-    async def action_ask_to_quit(self) -> None:
-        """Quit; ask first, where something would be lost."""
-
-        def quit_at_once() -> None:
-            self.run_worker(self.app.action_quit())
-
-        if self.is_changed:
-            self._unless_lost(quit_at_once)
-        else:
-            await self.app.run_action("ask_to_quit", self.app)
-
     def leave(self) -> None:
         """Go back to where one came from."""
         super().action_back()
@@ -140,14 +129,18 @@ class FormScreen(BaseScreen):
         if not self.is_changed:
             go()
             return
-        question = Confirm(
-            "Discard changes?",
-            ["Your changes are not saved."],
-            yes="Discard",
-            no="Keep editing",
-            is_danger=True,
-        )
-        self.app.push_screen(question, lambda is_meant: go() if is_meant else None)
+        self.app.push_screen(discard_question(), lambda is_meant: go() if is_meant else None)
+
+
+def discard_question() -> Confirm:
+    """Ask before entries that are not saved are lost."""
+    return Confirm(
+        "Discard changes?",
+        ["Your changes are not saved."],
+        yes="Discard",
+        no="Keep editing",
+        is_danger=True,
+    )
 
 
 def _name(field: Field) -> str:
