@@ -1,5 +1,6 @@
 """What screens, dialogs and jobs share: one `Services` for each open connection."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -242,6 +243,7 @@ class OpenConnections:
     def __init__(self, app: App[Any], first: Services) -> None:
         self._app = app
         self._count = 1
+        self._opening = asyncio.Lock()
         self._of_screen: WeakKeyDictionary[Screen[Any], Services] = WeakKeyDictionary()
         self.all: list[Services] = [first]
         self.front = first
@@ -310,18 +312,20 @@ class OpenConnections:
 
     async def open(self, connection: Connection) -> Services:
         """Return the services of a connection; open it if it is not. Raises `LedgerError`."""
-        known = self.find(connection)
-        if known is not None:
-            return known
-        if self.front.session is None:
-            await self.front.sessions.open(connection)
-            return self.front
-        services = self.front.another()
-        services.mode = f"connection-{self._count}"
-        self._count += 1
-        await services.sessions.open(connection)
-        self.all.append(services)
-        return services
+        async with self._opening:  # a form and a key may ask for the same one
+            known = self.find(connection)
+            if known is not None:
+                return known
+            front = self.front
+            if front.session is None:
+                await front.sessions.open(connection)
+                return front
+            services = front.another()
+            services.mode = f"connection-{self._count}"
+            self._count += 1
+            await services.sessions.open(connection)
+            self.all.append(services)
+            return services
 
     async def close(self, services: Services) -> None:
         """Close the session of a connection; the one in front stays, without a session."""

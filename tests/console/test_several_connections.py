@@ -6,6 +6,7 @@ import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -20,6 +21,8 @@ from amp_console.console.place_bar import PlaceBar
 from amp_console.console.routes import MainScreen, Visit
 from amp_console.console.screens.audiences.list import AudiencesScreen
 from amp_console.console.screens.base import BaseScreen
+from amp_console.console.screens.connections.form import ConnectionForm
+from amp_console.console.screens.connections.list import ConnectionsScreen
 from amp_console.console.screens.errors.list import ErrorsScreen
 from amp_console.console.screens.runs.view import RunScreen
 from amp_console.console.widgets.grid import Grid
@@ -47,6 +50,7 @@ from tests.console.harness import (
 )
 from tests.console.keyrings import backends, fill, use_keyring
 from tests.console.sample_audiences import FRESH, GHOSTS, connect_with_audiences, select
+from tests.console.test_live import follow, lines
 from tests.console.test_place_bar import bar_text, click
 from tests.sync.workspace import Workspace, event
 
@@ -315,6 +319,72 @@ async def test_screens_keep_the_connection_they_were_opened_for(harness: Console
         behind[-1].action_back()
         await pilot.pause()
         assert pilot.app.screen is home
+
+
+async def test_a_form_that_was_saved_behind_another_connection_closes(
+    harness: ConsoleHarness,
+) -> None:
+    connect_with_audiences(harness)
+    add_staging(harness)
+    async with harness.open(PROD) as pilot:
+        await open_prod(pilot)
+        await pilot.press("5")
+        await until_shown(pilot, "2 connections")
+        await pilot.press("home", "e")
+        await until_on(pilot, ConnectionForm)
+        await pilot.press("x")
+        await until_shown(pilot, "Acme prodx")
+        form = pilot.app.screen
+        assert isinstance(form, ConnectionForm)
+        await pilot.press("ctrl+n")
+        await until_shown(pilot, IN_STAGING, "1 audience ")
+        form.leave()
+        await until_shown(pilot, IN_STAGING, "1 audience ")
+        await pilot.press("ctrl+n")
+        await until_on(pilot, ConnectionsScreen)
+        await until_shown(pilot, IN_PROD, "2 connections")
+
+
+async def test_a_connection_is_opened_once(harness: ConsoleHarness) -> None:
+    connect_with_audiences(harness)
+    other = add_staging(harness)
+    async with harness.open(PROD) as pilot:
+        await open_prod(pilot)
+        connections = services(pilot).connections
+        one, same = await asyncio.gather(connections.open(other), connections.open(other))
+        assert one is same
+        assert connections.all == [services(pilot), one]
+
+
+async def test_both_may_be_live_and_each_delivers_to_its_own(
+    harness: ConsoleHarness, tmp_path: Path
+) -> None:
+    harness.connect()
+    with staging(harness) as (second, other):
+        use_keyring(harness, backends.Memory)
+        item = harness.environment.keyring.write(OTHER_KEYS)
+        harness.environment.connections.save(msgspec.structs.replace(second, keyring_item=item))
+        harness.timers_faster = 4.0
+        files = [tmp_path / "prod.ndjson", tmp_path / "staging.ndjson"]
+        for file, user in zip(files, ("only-prod", "only-staging"), strict=True):
+            file.write_text(lines(user))
+        async with harness.open(PROD) as pilot:
+            await until_shown(pilot, IN_PROD, "No audience yet.")
+            await follow(pilot, files[0])
+            await pilot.press("ctrl+n")
+            await until_shown(pilot, IN_STAGING, "No audience yet.", "Acme prod » ")
+            await follow(pilot, files[1])
+            await until(pilot, lambda: users(harness.simulator) == {"only-prod"})
+            await until(pilot, lambda: users(other) == {"only-staging"})
+            assert len(services(pilot).connections.under_way) == 2
+            console(pilot).end(15)
+            await until(pilot, lambda: pilot.app._exit)
+
+
+def users(simulator: Simulator) -> set[str]:
+    """The members of every cohort."""
+    world = simulator.world
+    return {user for cohort in world.cohorts() for user in world.members(cohort.id)}
 
 
 async def test_a_dialog_of_another_connection_waits_behind_and_is_told(

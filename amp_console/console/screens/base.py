@@ -75,6 +75,7 @@ class BaseScreen(Screen[None]):
         self.action_keys = ActionKeys(self, self.disabled_reason)
         self._footer = ScreenFooter(self, self.action_keys, self.useful_actions)
         self.loader = Loader(self, self.action_keys.refresh)
+        self._is_done = False  # it goes back once its connection is in front again
 
     def compose(self) -> ComposeResult:
         yield TopBar()
@@ -134,7 +135,10 @@ class BaseScreen(Screen[None]):
         self.reload()
 
     def on_screen_resume(self) -> None:
-        self.reload()
+        if self._is_done:
+            BaseScreen.action_back(self)
+        else:
+            self.reload()
 
     def reload(self) -> None:
         """Load anew, unless another screen is in front; the newest load wins."""
@@ -169,8 +173,9 @@ class BaseScreen(Screen[None]):
         """Go back one step: from a detail to its list, else to where one came from."""
         if any(split.leave() for split in self.query(Split)):
             return
-        # Below are a blank one and home. Another connection may have come to the front meanwhile.
-        if self in self.app.screen_stack and len(self.app.screen_stack) > 2:
+        # Another connection may have come to the front meanwhile.
+        self._is_done = self not in self.app.screen_stack
+        if not self._is_done and len(self.app.screen_stack) > 2:  # below are a blank one and home
             self.app.pop_screen()
 
     def action_filter(self) -> None:
