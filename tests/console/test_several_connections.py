@@ -172,6 +172,7 @@ async def test_a_connection_is_described_without_opening_it(
 
     prod = connect_with_audiences(harness, compare)
     add_staging(harness)
+    store_keys(harness, "Acme prod")
     async with harness.open(LaunchOptions(connection="Acme staging"), size=size) as pilot:
         await until_shown(pilot, IN_STAGING, "shoppers")
         await pilot.press("5")
@@ -181,7 +182,7 @@ async def test_a_connection_is_described_without_opening_it(
             "users        16 pending  2 rejected",
             "last run     sync 1  partial",
             "compared     2 h ago",
-            "keys         environment",
+            "keys         keyring",
             "webhook      no shared secret stored",
             " KB",
         )
