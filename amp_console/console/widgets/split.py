@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from textual import events
-from textual.containers import Container
+from textual.containers import Container, VerticalScroll
 from textual.geometry import Size
 from textual.message import Message
 from textual.widget import Widget
@@ -11,7 +11,7 @@ from textual.widget import Widget
 BESIDE, BELOW = 140, 110
 """The columns from which the detail is beside its list, and below it."""
 BELOW_LINES = 28
-"""The lines from which both fit below each other, each with half of them."""
+"""The lines from which both fit below each other, the detail with at most half of them."""
 LIST_FRAME = 4
 """Lines of a list besides its rows: borders, header, filter."""
 
@@ -19,10 +19,12 @@ LIST_FRAME = 4
 class Split(Container):
     """A list and its detail.
 
-    From `BESIDE` columns the detail is beside the list, from `BELOW` columns below it. In any width
-    it is below a list that leaves it enough lines. With less room it takes the list's place once
-    it is entered. `-all` is set while one of them has all the room. `enter` moves the focus to the
-    detail and `leave` moves it back to where it was; neither changes anything else of the list.
+    From `BESIDE` columns the detail is beside the list, which has three fifths of them; from
+    `BELOW` columns it is below it. There, a detail that is a text takes no more lines than its
+    longest text had, and at most half of them while the list needs the rest. In any width the
+    detail is below a list that leaves it enough lines. With less room it takes the list's place
+    once it is entered. `-all` is set while one of them has all the room. `enter` moves the focus to
+    the detail and `leave` moves it back to where it was; neither changes anything else of the list.
     """
 
     @dataclass
@@ -36,6 +38,8 @@ class Split(Container):
     Split > .split--list { width: 1fr; height: 1fr; }
     Split > .split--detail { width: 1fr; height: 1fr; }
     Split.-beside { layout: horizontal; }
+    Split.-beside > .split--list { width: 3fr; }
+    Split.-beside > .split--detail { width: 2fr; }
     """
 
     def __init__(
@@ -59,6 +63,7 @@ class Split(Container):
         self._is_beside = self._is_below = False
         self._rows: int | None = None
         self._list_lines: int | None = None
+        self._text_lines = 0  # of the longest text of the detail, in this width
         self._has_detail = False
         self._came_from: Widget | None = None
 
@@ -119,8 +124,22 @@ class Split(Container):
         self._arrange()
         return True
 
+    def on_mount(self) -> None:
+        self.screen.screen_layout_refresh_signal.subscribe(self, lambda _: self._measure())
+
     def on_resize(self, event: events.Resize) -> None:
+        self._text_lines = 0
         self._fit(event.size)
+
+    def _measure(self) -> None:
+        """Note how many lines the detail's text takes, where it is one."""
+        if not isinstance(self._detail, VerticalScroll) or not self._detail.display:
+            return
+        texts = sum(child.outer_size.height for child in self._detail.displayed_children)
+        lines = texts + self._detail.gutter.height
+        if self._is_below and texts and lines > self._text_lines:
+            self._text_lines = lines
+            self._fit(self.size)
 
     def _fit(self, size: Size) -> None:
         """Arrange both for so much room."""
@@ -130,8 +149,11 @@ class Split(Container):
         is_below = not is_beside and (has_halves or height - lines >= self._detail_lines)
         self._is_beside, self._is_below = is_beside, is_below
         self._list_lines = None
-        if is_below and self._rows is not None:
-            self._list_lines = min(lines, height // 2) if has_halves else lines
+        is_sized = self._rows is not None or (self._text_lines and not self._stacks)
+        if is_below and is_sized:
+            half = height // 2
+            spared = height - self._text_lines if self._text_lines else half
+            self._list_lines = min(lines, max(half, spared)) if has_halves else lines
         self._arrange()
 
     def _arrange(self) -> None:

@@ -2,9 +2,9 @@
 
 import pytest
 from textual.app import App, ComposeResult
-from textual.containers import Vertical
+from textual.containers import Vertical, VerticalScroll
 from textual.pilot import Pilot
-from textual.widgets import Input
+from textual.widgets import Input, Static
 
 from amp_console.console.widgets.split import Split
 
@@ -38,7 +38,7 @@ def places(pilot: Pilot[None]) -> tuple[tuple[int, int], tuple[int, int]]:
 
 
 @pytest.mark.parametrize(
-    ("size", "detail_at"), [((140, 24), (70, 0)), ((200, 50), (100, 0)), ((110, 28), (0, 14))]
+    ("size", "detail_at"), [((140, 24), (84, 0)), ((200, 50), (120, 0)), ((110, 28), (0, 14))]
 )
 async def test_with_room_for_both_the_detail_is_beside_its_list_or_below(
     size: tuple[int, int], detail_at: tuple[int, int]
@@ -122,3 +122,29 @@ async def test_without_a_detail_the_list_has_all_the_room_and_the_focus() -> Non
         app.split.has_detail = True
         await pilot.pause()
         assert app.shown() == ["list", "detail"]
+
+
+class Reading(App[None]):
+    """A list that takes any number of lines, and a text below it."""
+
+    def compose(self) -> ComposeResult:
+        yield Split(Vertical(id="list"), VerticalScroll(Static(id="text"), id="detail"))
+
+    async def read(self, pilot: Pilot[None], lines: int) -> int:
+        """Show a text of so many lines; return how many the detail takes."""
+        self.query_one(Split).has_detail = True
+        self.query_one("#text", Static).update("\n".join(map(str, range(lines))))
+        await pilot.pause()
+        await pilot.pause()
+        return self.query_one("#detail").outer_size.height
+
+
+async def test_below_a_list_a_text_takes_the_lines_it_needs_and_at_most_half() -> None:
+    app = Reading()
+    async with app.run_test(size=(120, 36)) as pilot:
+        assert await app.read(pilot, 8) == 8
+        assert await app.read(pilot, 12) == 12
+        assert await app.read(pilot, 8) == 12  # the list keeps its place while its cursor moves
+        assert await app.read(pilot, 30) == 18
+        await pilot.resize_terminal(120, 40)
+        assert await app.read(pilot, 8) == 8
