@@ -38,7 +38,7 @@ from tests.console.terminal import Terminal
 from tests.sync.workspace import event
 
 COMMAND = str(Path(sys.executable).parent / "amp-console")
-CURSOR = "▸"
+CURSOR = "│▸"  # of a list; the bar of places marks one, too
 
 
 def first_paint() -> float:
@@ -157,9 +157,10 @@ def under_load(folder: Path, simulator: Simulator, events: int) -> tuple[list[fl
         terminal.until_shown("third")
         terminal.type("S")
         terminal.until_shown("if nothing fails")
+        pause(terminal, 0.5)  # a key that comes at once is taken for a repeated one
         terminal.type("y")
-        terminal.until_shown("successful delivery")  # the run; its plan speaks of requests, too
-        for left in ("successful delivery", "Before you send"):  # back to the audiences
+        terminal.until_shown("╭─ Sync · ")
+        for left in ("╭─ Sync · ", "Before you send"):  # back to the audiences
             if left in terminal.picture:
                 terminal.type("escape")
                 terminal.until(partial(terminal.is_gone, left))
@@ -218,6 +219,9 @@ def live(folder: Path, simulator: Simulator, seconds: float, rate: int) -> list[
         over.set()
         writer.join()
         terminal.type("e")
+        terminal.until_shown("End it")
+        pause(terminal, 0.5)
+        terminal.type("y")
         terminal.until_shown("ended")
         terminal.type("ctrl+q")
         terminal.ended()
