@@ -24,12 +24,12 @@ POLL_SECONDS = 0.05  # seconds between two checks of the screen
 KEY_PAUSE, REPEAT_PAUSE = 1.1, 0.4  # seconds from the announcement of a key until it is pressed
 MAX_REPEATS = 30
 KEY_NAMES = {"!": "exclamation_mark", "_": "underscore"}
-SHOWN_KEYS = {"escape": "Esc", "enter": "Enter", "exclamation_mark": "!"}
+SHOWN_KEYS = {"escape": "Esc", "f2": "F2", "exclamation_mark": "!"}
 SEEDING = (
     "Welcome. This tour takes three minutes and presses the keys itself. The demo fills its "
     "ledger first."
 )
-RUNNING, PAUSED = "Space next  p pause  Esc leave", "PAUSED  Space or p go on  Esc leave"
+RUNNING, PAUSED = "Space next  p pause  Esc leave", "PAUSED  Space or p resume  Esc leave"
 FINISHED = "The tour is over, and the console is yours. Press ? for help."
 FAILED = "The tour ended: the console went elsewhere. It is yours now; press ? for help."
 

@@ -227,7 +227,7 @@ _LIVE = (
         "People who enter or leave an audience in Segment are now in the cohort, or out of the "
         "cohort, seconds later.",
         every(screen("LiveScreen", "events read"), live_delivers),
-        (KeyPress("enter", "Follow", "Changes are gathered for a few seconds, then sent."),),
+        (KeyPress("f2", "Follow", "Changes are gathered for a few seconds, then sent."),),
         rest=LONG,
     ),
     TourStep(

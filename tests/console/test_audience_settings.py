@@ -273,7 +273,7 @@ async def test_unlinking_asks_and_keeps_the_cohort(harness: ConsoleHarness) -> N
         assert saved(harness).link is not Link.UNLINKED
         await pilot.press("f4")
         await until_on(pilot, Confirm)
-        await until_shown(pilot, "Type shoppers to continue", "[enter]", "Esc Cancel")
+        await until_shown(pilot, "Type shoppers to continue", "[Enter]", "Esc Cancel")
         await pilot.press(*"shoppers", "enter")
         await until_shown(pilot, "unlinked: the next sync creates a new cohort")
         assert saved(harness).link is Link.UNLINKED

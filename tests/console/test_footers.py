@@ -8,7 +8,7 @@ import pytest
 from textual.binding import Binding, BindingsMap
 from textual.dom import DOMNode
 from textual.pilot import Pilot
-from textual.widgets import Input
+from textual.widgets import Button, Input
 
 from amp_console.console import LaunchOptions, screens
 from amp_console.console.app import ConsoleApp
@@ -222,6 +222,34 @@ def test_a_letter_means_the_same_in_every_place() -> None:
     assert {key: found[key] - known for key, known in MEANINGS.items() if found[key] - known} == {}
 
 
+def on_buttons(pilot: Pilot[None]) -> set[str]:
+    """What the buttons in front say, as the footer would: "y Quit" for "Quit [y]"."""
+    shown = [button for button in pilot.app.screen.query(Button) if button.region]
+    said = [str(button.label).removesuffix("]").rpartition(" [") for button in shown]
+    return {f"{key} {label}" for label, _, key in said}
+
+
+async def test_a_form_has_the_same_keys_on_its_buttons_and_in_the_footer(
+    harness: ConsoleHarness,
+) -> None:
+    connect_with_audiences(harness)
+    async with harness.open() as pilot:
+        await until_shown(pilot, "pending", "s Sync", "? Help")
+        for keys, shown in {
+            "4 n": ["F2 Follow", "Esc Cancel"],
+            "4 l": ["F2 Listen", "Esc Cancel"],
+            "6 E": ["F2 Export", "Esc Cancel"],
+        }.items():
+            place, key = keys.split()
+            await pilot.press(place)
+            await until(pilot, lambda: "? Help" in footer_texts(pilot))
+            await pilot.press(key)
+            await until_keys(pilot, shown)
+            assert on_buttons(pilot) == {*shown}
+            await pilot.press("escape")
+            await until(pilot, lambda: not pilot.app.screen.is_modal)
+
+
 async def test_under_a_dialog_the_footer_shows_the_keys_of_the_dialog(
     harness: ConsoleHarness,
 ) -> None:
@@ -245,6 +273,7 @@ async def test_under_a_dialog_the_footer_shows_the_keys_of_the_dialog(
             await until(pilot, lambda: pilot.app.screen.is_modal)
             await until_keys(pilot, keys)
             await until_shown(pilot, "  ".join(keys))
+            assert on_buttons(pilot) <= {*keys}
             assert "s Sync" not in picture(pilot).splitlines()[-1]
             await pilot.press("escape")
             await until(pilot, lambda: not pilot.app.screen.is_modal)

@@ -72,6 +72,18 @@ class Dialog(ModalScreen[T], Generic[T]):
         # Over that of the screen below, whose keys do nothing now.
         yield KeyFooter(lambda: FooterKeys(tuple(self.footer_keys())), self.press_key)
 
+    def button_of(
+        self, action: str, id_: str, variant: Literal["default", "primary"] = "default"
+    ) -> Button:
+        """A button for an action of the dialog, with the words and the key of its footer."""
+        binding = next(item for _, item in self._bindings if item.action == action)
+        label = with_key(self.name_of(binding), self.app.get_key_display(binding))
+        return Button(label, id=id_, variant=variant, compact=True)
+
+    def name_of(self, binding: Binding) -> str:
+        """What a key of the dialog does, in the footer and on its button."""
+        return binding.description
+
     def footer_keys(self) -> Iterator[FooterKey]:
         """The keys of the dialog's own actions that have a description, Esc last."""
         found: dict[str, Binding] = {}
@@ -82,7 +94,7 @@ class Dialog(ModalScreen[T], Generic[T]):
                 found.setdefault(binding.action, binding)
         for binding in sorted(found.values(), key=lambda item: item.key == "escape"):
             display = self.app.get_key_display(binding)
-            yield FooterKey(binding.action, display, binding.description)
+            yield FooterKey(binding.action, display, self.name_of(binding))
 
     async def press_key(self, name: str) -> None:
         """Do what a key in the footer does."""
@@ -146,7 +158,7 @@ class Answer(NamedTuple):
 
 
 class Question(Dialog[T], Generic[T]):
-    """A text and some answers, each a button with its key.
+    """A text and some answers, each a button with its key, which the footer repeats.
 
     Enter gives the answer that has the focus, y the one named first, Esc or n the one that leaves.
     The first one has the focus; where something would be lost (`is_danger`), leaving has. Any key
@@ -202,7 +214,7 @@ class Question(Dialog[T], Generic[T]):
     @property
     def leaving(self) -> Answer:
         """The answer that does nothing."""
-        return Answer(self.LEAVE, self._leave_label, "n" if self.has_letters else "esc")
+        return Answer(self.LEAVE, self._leave_label, "Esc")
 
     @property
     def has_letters(self) -> bool:
@@ -214,11 +226,21 @@ class Question(Dialog[T], Generic[T]):
         self.query_one(f"#{self.LEAVE if self.is_danger else self._offered[0].name}").focus()
 
     def footer_keys(self) -> Iterator[FooterKey]:
-        """The keys of the answers that can be given now, leaving last."""
-        for at, answer in enumerate(self._offered):
-            key = answer.key if at else "y"
-            yield FooterKey(answer.name, key if self.has_letters else "Enter", answer.label)
-        yield FooterKey(self.LEAVE, "Esc", self._leave_label)
+        """The keys on the buttons, dimmed where an answer can't be given now; leaving last."""
+        for answer in (*self._offered, self.leaving):
+            yield FooterKey(answer.name, answer.key, answer.label, self.can_give(answer.name))
+
+    def can_give(self, name: str) -> bool:
+        """Whether an answer can be given now."""
+        found = self.query(f"#{name}").results(Button)
+        return any(not button.disabled for button in found)
+
+    def rename_answers(self) -> None:
+        """Call the answers what they are called now, on the buttons and in the footer."""
+        self._offered = tuple(self.answers())
+        for answer in self._offered:
+            self.query_one(f"#{answer.name}", Button).label = with_key(answer.label, answer.key)
+        self.refresh_bindings()
 
     async def press_key(self, name: str) -> None:
         self.choose(name)
@@ -245,8 +267,7 @@ class Question(Dialog[T], Generic[T]):
 
     def choose(self, name: str) -> None:
         """Give an answer, if it can be given now and is meant."""
-        found = self.query(f"#{name}")
-        if not found or found.first(Button).disabled:
+        if not self.can_give(name):
             return
         if name == self.LEAVE or not self.services.is_key_repeat(self._opened_at):
             self.give(name)
@@ -290,7 +311,7 @@ class Confirm(Question[bool]):
         return self._typed is None
 
     def answers(self) -> Sequence[Answer]:
-        key = "y" if self._typed is None else "enter"
+        key = "y" if self._typed is None else "Enter"
         return (Answer("yes", self._yes, key, "error" if self.is_danger else "primary"),)
 
     def text(self) -> ComposeResult:
@@ -336,3 +357,4 @@ class Confirm(Question[bool]):
         if self._typed is not None:
             is_right = self.query_one("#typed", Input).value.strip() == self._typed.strip()
             self.query_one("#yes", Button).disabled = not is_right
+            self.refresh_bindings()

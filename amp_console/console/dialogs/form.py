@@ -1,6 +1,6 @@
 """A small form: a question, a line to type into, perhaps more fields, and a button."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import ClassVar, Generic, TypeVar
 
 from textual.app import ComposeResult
@@ -11,9 +11,8 @@ from textual.widget import Widget
 from textual.widgets import Button, Input, Static
 
 from amp_console.console.dialogs.base import Dialog
-from amp_console.console.texts import BAD, safe_text, with_key
+from amp_console.console.texts import BAD, safe_text
 from amp_console.console.widgets.fields import Choice
-from amp_console.console.widgets.key_footer import FooterKey
 from amp_console.console.widgets.path_input import PathInput
 
 T = TypeVar("T")
@@ -36,6 +35,7 @@ class FormDialog(Dialog[T | None], Generic[T]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("f2,ctrl+s", "submit", "Save", key_display="F2", show=False),
+        Binding("escape", "dismiss(None)", "Cancel", key_display="Esc", show=False),
     ]
 
     def __init__(
@@ -64,12 +64,11 @@ class FormDialog(Dialog[T | None], Generic[T]):
         yield Static(safe_text(self._question))
         yield from self._fields
         with Horizontal(classes="buttons"):
-            yield Button(with_key("Cancel", "esc"), id="no", compact=True)
-            yield Button(with_key(self._yes, "enter"), id="yes", variant="primary", compact=True)
+            yield self.button_of("dismiss(None)", "no")
+            yield self.button_of("submit", "yes", "primary")
 
-    def footer_keys(self) -> Iterator[FooterKey]:
-        for key in super().footer_keys():
-            yield key._replace(label=self._yes) if key.name == "submit" else key
+    def name_of(self, binding: Binding) -> str:
+        return self._yes if binding.action == "submit" else super().name_of(binding)
 
     def on_mount(self) -> None:
         self.query_one(Input).focus()

@@ -24,7 +24,7 @@ from amp_console.connections import (
 from amp_console.console.background import aside
 from amp_console.console.context import Services
 from amp_console.console.dialogs.base import Answer, Dialog, Question
-from amp_console.console.texts import BAD, safe_text, with_key
+from amp_console.console.texts import BAD, safe_text
 from amp_console.console.widgets.fields import Field
 from amp_console.console.widgets.key_input import KeyInput
 from amp_console.values import Credentials
@@ -51,7 +51,7 @@ class WaitingDialog(Dialog[bool]):
     def box(self) -> ComposeResult:
         yield Static(WAITING)
         with Horizontal(classes="buttons"):
-            yield Button(with_key("Stop waiting", "esc"), id="stop", compact=True)
+            yield self.button_of("dismiss(True)", "stop")
 
     def on_mount(self) -> None:
         self.query_one("#stop").focus()
@@ -88,6 +88,7 @@ class KeysDialog(Dialog[Credentials]):
     TITLE_TEXT = "Keys"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("f2,ctrl+s", "use", "Use for this session", key_display="F2", show=False),
+        Binding("escape", "dismiss(None)", "Cancel", key_display="Esc", show=False),
         Binding("down", "app.focus_next", show=False),
         Binding("up", "app.focus_previous", show=False),
     ]
@@ -104,9 +105,8 @@ class KeysDialog(Dialog[Credentials]):
         yield Field("Secret Key", KeyInput(id="secret-key"))
         yield Static(id="mistake")
         with Horizontal(classes="buttons"):
-            yield Button(with_key("Cancel", "esc"), id="cancel", compact=True)
-            label = with_key("Use for this session", "F2")
-            yield Button(label, id="use", variant="primary", compact=True)
+            yield self.button_of("dismiss(None)", "cancel")
+            yield self.button_of("use", "use", "primary")
 
     def on_mount(self) -> None:
         self.query_one("#api-key").focus()

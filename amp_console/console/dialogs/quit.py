@@ -115,6 +115,7 @@ class QuitDialog(Question[None]):
         for button in self.query("#stay, #wait").results(Button):
             button.disabled = True
         self.query_one(".dialog", Vertical).border_title = safe_text(title)
+        self.refresh_bindings()
         if not self._is_leaving:
             self._is_leaving = True
             self._leave_when_done()

@@ -24,16 +24,31 @@ class ImportDialog(Dialog[None]):
     TITLE_TEXT = "Import events"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("x", "errors", "Invalid events", show=False, id="import.errors"),
-        Binding("c", "stop", "Stop reading", show=False, id="import.stop"),
+        Binding("c", "stop", "Stop", show=False, id="import.stop"),
         Binding("i", "another", "Another file", show=False, id="import.another"),
-        Binding("a", "insist", "Remove anyway", show=False, id="import.insist"),
+        Binding("a", "insist", "Remove the others anyway", show=False, id="import.insist"),
         Binding("down", "files", show=False),
         Binding("f2,ctrl+s", "submit", "Import", key_display="F2", show=False),
     ]
 
     def box(self) -> ComposeResult:
-        yield ImportForm(self.services.glyphs, self.services.timing.now)
-        yield ImportPane()
+        yield ImportForm(
+            self.services.glyphs,
+            self.services.timing.now,
+            (
+                self.button_of("dismiss(None)", "close"),
+                self.button_of("submit", "import", "primary"),
+            ),
+        )
+        yield ImportPane(
+            (
+                self.button_of("stop", "stop"),
+                self.button_of("another", "another"),
+                self.button_of("errors", "errors"),
+                self.button_of("insist", "insist"),
+                self.button_of("dismiss(None)", "leave"),
+            )
+        )
 
     async def on_mount(self) -> None:
         """Show the import under way, or the one whose result was not seen, else the form."""

@@ -13,7 +13,7 @@ from textual.widgets import Button, Input, Static
 
 from amp_console.console.glyphs import Glyphs
 from amp_console.console.paths import Entry, PathListing
-from amp_console.console.texts import BAD, GOOD, MUTED, WARN, safe_text, with_key
+from amp_console.console.texts import BAD, GOOD, MUTED, WARN, safe_text
 from amp_console.console.widgets.grid import Cell, Column, Grid, Row
 from amp_console.console.widgets.path_input import PathInput
 from amp_console.console.widgets.tick import Tick
@@ -31,7 +31,7 @@ FORMATS = (
     "NDJSON or JSON (also .gz), the CSV of the AWS S3 destination, an audience's CSV download."
 )
 NEEDS_KEY = "A complete snapshot lists one audience: enter its key."
-TAKEN_AT = "when the CSV was downloaded; leave empty for the time of the file"
+TAKEN_AT = "download time; leave empty for the file's own"
 WHOLE = "This CSV download is complete: members it does not list have left"
 
 
@@ -51,9 +51,10 @@ class ImportForm(Vertical):
         is_snapshot: bool
         taken_at: int | None
 
-    def __init__(self, glyphs: Glyphs, now: Callable[[], int]) -> None:
-        """`now` returns the time in microseconds since 1970."""
+    def __init__(self, glyphs: Glyphs, now: Callable[[], int], buttons: Sequence[Button]) -> None:
+        """`now` returns the time in microseconds since 1970; `buttons` end the form."""
         super().__init__(id="form")
+        self._buttons = buttons
         self._glyphs = glyphs
         self._now = now
 
@@ -71,8 +72,7 @@ class ImportForm(Vertical):
             yield Input(placeholder=TAKEN_AT, id="taken-at")
         yield Tick(WHOLE, id="whole")
         with Horizontal(classes="buttons"):
-            yield Button(with_key("Cancel", "esc"), id="close", compact=True)
-            yield Button(with_key("Import", "F2"), id="import", variant="primary", compact=True)
+            yield from self._buttons
 
     @property
     def _path(self) -> PathInput:

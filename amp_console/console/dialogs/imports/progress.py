@@ -1,5 +1,7 @@
 """An import while files are read, and its result."""
 
+from collections.abc import Sequence
+
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
@@ -11,7 +13,7 @@ from amp_console.console.glyphs import bar
 from amp_console.console.import_report import confirmation, details, ended
 from amp_console.console.jobs.imports import ImportJob
 from amp_console.console.jobs.speed import Speed
-from amp_console.console.texts import BAD, MUTED, STRONG, TONE, lines, safe_text, with_key
+from amp_console.console.texts import BAD, MUTED, STRONG, TONE, lines, safe_text
 from amp_console.console.words import byte_size, lasting_about
 
 REFRESH_EVERY = 0.2  # seconds, while files are read
@@ -20,8 +22,10 @@ REFRESH_EVERY = 0.2  # seconds, while files are read
 class ImportPane(Vertical):
     """How far an import is; afterwards what was read, and what can be done about the rest."""
 
-    def __init__(self) -> None:
+    def __init__(self, buttons: Sequence[Button]) -> None:
+        """`buttons` are shown as far as they do something now."""
         super().__init__(id="reading")
+        self._buttons = buttons
         self._job: ImportJob | None = None
         self._timer: Timer | None = None
         self._speed = Speed()
@@ -31,11 +35,7 @@ class ImportPane(Vertical):
         with VerticalScroll(id="says", can_focus=False):
             yield Static(id="progress")
         with Horizontal(classes="buttons"):
-            yield Button(with_key("Stop", "c"), id="stop", compact=True)
-            yield Button(with_key("Another file", "i"), id="another", compact=True)
-            yield Button(with_key("Invalid events", "x"), id="errors", compact=True)
-            yield Button(with_key("Remove the others anyway", "a"), id="insist", compact=True)
-            yield Button(with_key("Close", "esc"), id="leave", compact=True)
+            yield from self._buttons
 
     def watch_job(self, job: ImportJob) -> None:
         """Show an import from now on."""

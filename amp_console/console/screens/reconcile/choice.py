@@ -7,7 +7,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
-from textual.widgets import Button, Static
+from textual.widgets import Static
 
 from amp_console.console.dialogs.base import (
     DIALOG_SHEET,
@@ -17,7 +17,7 @@ from amp_console.console.dialogs.base import (
     Sheets,
     typeable,
 )
-from amp_console.console.texts import MUTED, safe_text, with_key
+from amp_console.console.texts import MUTED, safe_text
 from amp_console.ledger.comparisons import EXTRA, DifferenceKind
 from amp_console.ledger.repairs import RepairChoice
 from amp_console.sync.reconcile.plan import RepairPlan
@@ -105,7 +105,7 @@ class ChoiceDialog(Question[RepairRequest | None]):
             self.dismiss(None)
         elif name == "verify":
             self._is_proven = not self._is_proven
-            self.query_one("#verify", Button).label = with_key(self._proof(), "v")
+            self.rename_answers()
         else:
             choice = RepairChoice(add=name != "remove", remove=name != "add")
             self.dismiss(RepairRequest(choice, name == "replace", self._is_proven))
