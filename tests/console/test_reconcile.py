@@ -106,7 +106,7 @@ async def test_a_cohort_is_compared_and_put_right(harness: ConsoleHarness) -> No
         assert cohort(harness) == {*USERS[2:], "stranger"}
         await pilot.press("p")
         await until_shown(pilot, "Add 2 missing", "Remove 1 extra")
-        await until_shown(pilot, "b Both", "v Compare again afterwards: no  Esc Cancel")
+        await until_shown(pilot, "b Both", "v Compare again afterwards: no")
         await pilot.press("v")
         await until_shown(pilot, "afterwards: yes [v]", "v Compare again afterwards: yes")
         await pilot.press("b")
