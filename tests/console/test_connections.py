@@ -90,10 +90,10 @@ async def test_read_only_is_turned_on_and_off_and_seen_at_once(harness: ConsoleH
         await until(pilot, lambda: services(pilot).session)
         await pilot.press("5")
         await until_shown(pilot, "Acme prod")
-        await pilot.press("r")
+        await pilot.press("W")
         await until_shown(pilot, "READ-ONLY", "read-only: nothing is sent")
         assert harness.environment.connections.get("Acme prod").read_only
-        await pilot.press("r")
+        await pilot.press("W")
         await until(pilot, lambda: not harness.environment.connections.get("Acme prod").read_only)
         await until_gone(pilot, "READ-ONLY")
 
@@ -109,7 +109,7 @@ async def test_read_only_for_this_run_saves_nothing(harness: ConsoleHarness) -> 
         await pilot.press("f2")
         await until(pilot, lambda: "started with --read-only" in last(pilot))
         await pilot.press("escape")
-        for key in ("n", "r", "D"):
+        for key in ("n", "W", "D"):
             services(pilot).notifications.entries.clear()
             await pilot.press(key)
             await until_notified(pilot, "started with --read-only")

@@ -203,14 +203,17 @@ def test_no_two_actions_of_a_place_have_one_id() -> None:
 
 MEANINGS = {
     "b": {"Play back"},
+    "c": {"Compare", "Cancel", "End"},
+    "e": {"Edit"},
     "f": {"Person", "Why this person", "Find a person"},
     "i": {"Import"},
-    "r": {"Reconcile", "Read-only"},
-    "u": {"Update sizes from Amplitude", "Update from Amplitude", "Ask Amplitude"},
+    "r": {"Reconcile"},
+    "u": {"Update sizes", "Update from Amplitude", "Ask Amplitude"},
     "w": {"Watch the sync", "Watch the run", "Whole run", "Open run", "Requests"},
     "x": {"Errors"},
     "R": {"Retry", "Retry all", "Reconcile all"},
     "U": {"Retry this user"},
+    "W": {"Read-only"},
 }
 
 

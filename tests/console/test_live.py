@@ -55,7 +55,7 @@ def lines(*users: str) -> str:
 
 async def end(pilot: Pilot[None]) -> None:
     """End the session, and confirm it."""
-    await pilot.press("e")
+    await pilot.press("c")
     await until_shown(pilot, "End the live session?")
     await pilot.press("y")
 
@@ -397,7 +397,7 @@ async def test_keys_that_do_nothing_say_why(harness: ConsoleHarness, tmp_path: P
         await until(pilot, lambda: services(pilot).session is not None)
         await pilot.press("4")
         await until_shown(pilot, "No live session.")
-        await pilot.press("n", "e", "w")
+        await pilot.press("n", "c", "w")
         await until_notified(
             pilot,
             "amp-console was started with --read-only.",
@@ -423,8 +423,9 @@ async def test_before_a_session_it_says_which_audiences_would_be_live(
         await pilot.press("4")
         await until_shown(
             pilot, "No live session.", "2 audiences", "will be live", "will wait: no cohort",
-            "n follows a folder", "Followed before:",
+            "n follows a folder", "Followed before:", "Sends 1 pending change of 1 audience first.",
         )  # fmt: skip
+        assert "v Last changes" not in picture(pilot)
         shown = [
             line.split()
             for line in picture(pilot).splitlines()
@@ -432,6 +433,14 @@ async def test_before_a_session_it_says_which_audiences_would_be_live(
         ]
         assert ["1" in line for line in shown] == [True, False]
         assert ["2" in line for line in shown] == [False, True]
+        await pilot.press("n")
+        await until_shown(
+            pilot, "Folder or file to follow.", "Sends 1 pending change of 1 audience"
+        )
+        await pilot.press("escape", "N")
+        await until_shown(pilot, "Sends 3 pending changes of 2 audiences")
+        await pilot.press("escape", "l")
+        await until_shown(pilot, "Listen on address", "Sends 1 pending")
 
 
 async def test_another_process_that_is_live_is_watched(harness: ConsoleHarness) -> None:
@@ -447,7 +456,7 @@ async def test_another_process_that_is_live_is_watched(harness: ConsoleHarness) 
             workspace.ledger.write(runs.keep_tally, run, ReadCounts(5_000, 4_999, 0, 1))
             workspace.ledger.write(runs.record_audience, run, audience_id, counts, NOW)
             await until_shown(pilot, "5,000 events read, 1 invalid", "4,711", "Amplitude is not")
-            await pilot.press("e")
+            await pilot.press("c")
             await until_notified(pilot, "No live session here: there is nothing to end.")
             await pilot.press("w")
             await until_shown(pilot, "run 1")
@@ -494,7 +503,7 @@ async def test_one_key_ends_nothing_without_asking(harness: ConsoleHarness, tmp_
     async with harness.open() as pilot:
         work = await follow(pilot, file)
         await until(pilot, lambda: members(harness) == {"u1"})
-        await pilot.press("e")
+        await pilot.press("c")
         await until_shown(pilot, "End the live session?", "What it has read is delivered first.")
         await pilot.press("n")
         assert not work.is_ending

@@ -108,7 +108,10 @@ async def test_a_cohort_is_compared_and_put_right(harness: ConsoleHarness) -> No
         await until_shown(pilot, "Add 2 missing", "Remove 1 extra")
         await until_shown(pilot, "b Both", "v Compare again afterwards: no")
         await pilot.press("v")
-        await until_shown(pilot, "afterwards: yes [v]", "v Compare again afterwards: yes")
+        await until_shown(pilot, "afterwards: yes [v]")
+        assert isinstance(pilot.app.screen, ChoiceDialog)
+        labels = [key.label for key in pilot.app.screen.footer_keys()]
+        assert labels[-2:] == ["Compare again afterwards: yes", "Cancel"]
         await pilot.press("b")
         await until_shown(pilot, "Adds 2 users to “shoppers” and removes 1 user from it.")
         await pilot.press("y")
@@ -328,6 +331,13 @@ async def test_a_comparison_can_be_cancelled(harness: ConsoleHarness) -> None:
         await pilot.press("c")
         await until_shown(pilot, "waiting for Amplitude's export", "Cancel", "» comparing")
         await pilot.press("c")
+        await until_shown(pilot, "Cancel this comparison?", "y Cancel the comparison")
+        await pilot.press("n")
+        await until_on(pilot, ReconcileScreen)
+        assert not services(pilot).jobs.reconciling.is_ending  # type: ignore[union-attr]
+        await pilot.press("c")
+        await until_shown(pilot, "Cancel this comparison?")
+        await pilot.press("y")
         await until_over(pilot)
         await until_shown(pilot, "Stopped; the rest stays pending.")
         harness.simulator.behaviour = Behaviour()

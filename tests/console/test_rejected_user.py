@@ -83,6 +83,7 @@ async def test_who_has_no_identifier_was_never_sent(harness: ConsoleHarness) -> 
         await open_user(pilot, "n11")
         await until_shown(pilot, "why           No Amplitude ID in the event", "events contain no")
         assert "tries" not in picture(pilot)
+        assert "Enter Request" not in picture(pilot)
         await pilot.press("U")
         await until_shown(pilot, "Nothing to send")
         await pilot.press("enter")

@@ -540,7 +540,7 @@ async def test_settings_of_one_never_reach_the_other(harness: ConsoleHarness) ->
         await until_shown(pilot, "○ off")
         await pilot.press("5")
         await until_shown(pilot, "2 connections")
-        await pilot.press("home", "r")
+        await pilot.press("home", "W")
         await until_shown(pilot, "READ-ONLY")
         await pilot.press("ctrl+n")
         await until_shown(pilot, IN_STAGING, FRESH)

@@ -61,7 +61,7 @@ Members are the people who belong in the cohort. Pending are those still to be a
 removed (−). Rejected are those Amplitude skipped or refused, each with the reason under Errors.
 
 Mark several with space, or all with a, to sync them together. Without marks, s syncs the
-audience under the cursor. Nothing is sent before you have seen the plan and confirmed it.
+audience under the cursor. A sync sends nothing before you have seen the plan and confirmed it.
 
 What needs attention comes first. Press v to save filter, order and columns as a view."""
     CSS_PATH = "list.tcss"
@@ -75,7 +75,7 @@ What needs attention comes first. Press v to save filter, order and columns as a
         Binding("l", "link", "Link to a cohort", show=False, id="audiences.link"),
         Binding("x", "errors", "Errors", id="audiences.errors"),
         Binding("t", "switch", "Enable / disable", show=False, id="audiences.switch"),
-        Binding("u", "sizes", "Update sizes from Amplitude", show=False, id="audiences.sizes"),
+        Binding("u", "sizes", "Update sizes", show=False, id="audiences.sizes"),
         Binding("w", "work", "Watch the sync", show=False, id="audiences.work"),
         Binding("m", "mapping", "Field mapping", show=False, id="audiences.mapping"),
         Binding("v", "views", "Views and columns", show=False, id="audiences.views"),
@@ -191,7 +191,7 @@ What needs attention comes first. Press v to save filter, order and columns as a
         current = self.current
         link = ("link",) if current is not None and current.audience.cohort_id is None else ()
         errors = ("errors",) if current is not None and current.left.rejected else ()
-        return *watch, "sync", *errors, "reconcile", "edit", *link
+        return *watch, "sync", *errors, "reconcile", "edit", *link, "sizes"
 
     def disabled_reason(self, action: str) -> str | None:
         if action == "work" and self.services.jobs.sync is None:

@@ -162,8 +162,10 @@ file."""
         """Hide what leads to where one is, and what is about one user where there is none."""
         if action == ("invalid" if self._is_invalid else "rejected"):
             return False
-        if is_open(self) and action == "request" and not self._rejected.split.is_entered:
-            return False
+        if is_open(self) and action == "request":
+            user = self._rejected.detail.user
+            if not self._rejected.split.is_entered or user is None or user.request_id is None:
+                return False
         is_about_one = action in {"person", "retry_one"}
         if is_open(self) and is_about_one and (self._is_invalid or not self._rejected.current):
             return False

@@ -12,11 +12,13 @@ from amp_console.console.dialogs.keyring import UntilQuit, ask_keyring
 from amp_console.console.dialogs.listen import ListenRequest, listen_dialog
 from amp_console.console.failures import KNOWN
 from amp_console.console.jobs.live import LiveJob, OpenSource, address, paths
+from amp_console.console.screens.live.rows import sent_first
 from amp_console.ledger.audiences import audience
 from amp_console.ledger.outcomes import NO_COHORT, OFF
 from amp_console.ledger.runs import Run
 from amp_console.sync.live.options import LiveOptions
 from amp_console.sync.live.progress import LiveAudience, pending_by_audience
+from amp_console.sync.queries.status import AudienceSummary
 from amp_console.sync.sources.protocols import CannotBind
 from amp_console.text import clean, plural
 
@@ -79,9 +81,14 @@ def run_id(job: LiveJob | None, others: Sequence[Run], key: Hashable) -> int | N
 # Sources.
 
 
-def path_dialog(services: Services, *, create: bool) -> FormDialog[str]:
-    """Return a dialog that asks which folder or file to follow."""
-    question = "Folder or file to follow." + _more(services, create=create)
+def path_dialog(
+    services: Services, audiences: Sequence[AudienceSummary] | None, *, create: bool
+) -> FormDialog[str]:
+    """Return a dialog that asks which folder or file to follow.
+
+    `audiences` are those before a session, for what it sends first; None: not read yet.
+    """
+    question = "Folder or file to follow." + _more(services, audiences, create=create)
     return ask_path("Follow", question, services.environment.live_folder, "Follow")
 
 
@@ -92,9 +99,11 @@ async def follow_path(services: Services, asked: Awaitable[str | None], *, creat
         await _follow(services, paths(path), create=create)
 
 
-def address_dialog(services: Services, *, create: bool) -> FormDialog[ListenRequest]:
-    """Return a dialog that asks for the address to listen on."""
-    return listen_dialog(_more(services, create=create))
+def address_dialog(
+    services: Services, audiences: Sequence[AudienceSummary] | None, *, create: bool
+) -> FormDialog[ListenRequest]:
+    """Return a dialog that asks for the address to listen on; `audiences` as in `path_dialog`."""
+    return listen_dialog(_more(services, audiences, create=create))
 
 
 async def listen(
@@ -119,10 +128,13 @@ async def listen(
     await _follow(services, source, create=create)
 
 
-def _more(services: Services, *, create: bool) -> str:
-    """What the dialog says about cohorts; a session under way keeps the options it began with."""
+def _more(services: Services, audiences: Sequence[AudienceSummary] | None, *, create: bool) -> str:
+    """What a new session does first; one under way keeps the options it began with."""
     job = own_job(services)
-    return COHORTS if create and (job is None or job.is_over) else ""
+    if job is not None and not job.is_over:
+        return ""
+    first = f" {sent_first(audiences, create=create)}"
+    return first + COHORTS if create else first
 
 
 async def _follow(services: Services, open_source: OpenSource, *, create: bool) -> None:

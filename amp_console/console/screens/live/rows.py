@@ -224,8 +224,23 @@ def ready_row(summary: AudienceSummary, glyphs: Glyphs) -> Row:
     )
 
 
-def before(count: int, folders: Sequence[str]) -> Content:
-    """Say how to begin a session, and which folder was followed before."""
+def sent_first(audiences: Sequence[AudienceSummary] | None, *, create: bool = False) -> str:
+    """What a session sends as soon as it begins; `audiences` is None where they were not read.
+
+    With `create` it also sends what waits for a cohort.
+    """
+    if audiences is None:
+        return "Pending changes are sent first."
+    waits = {*_WAITS} - ({Status.NOT_LINKED} if create else set())
+    pending = [item.left.pending for item in audiences if item.status not in waits]
+    if not any(pending):
+        return "Nothing is pending now, so nothing is sent first."
+    many = plural(sum(map(bool, pending)), "audience")
+    return f"Sends {plural(sum(pending), 'pending change')} of {many} first."
+
+
+def before(audiences: Sequence[AudienceSummary], folders: Sequence[str]) -> Content:
+    """Say how to begin a session, what it sends first, and which folder was followed before."""
     how = [
         safe_text("No live session."),
         safe_text(
@@ -239,10 +254,8 @@ def before(count: int, folders: Sequence[str]) -> Content:
             " also create the cohorts that audiences lack.",
         ),
     ]
-    if count:
-        how.append(
-            safe_text("Pending changes are delivered first, except for audiences that are waiting.")
-        )
+    if any(item.left.pending for item in audiences):
+        how.append(safe_text(sent_first(audiences)))
     how.append(
         safe_text(("For long sessions run amp-console watch or listen. They show here.", MUTED))
     )

@@ -1,6 +1,6 @@
 """Live: cohorts that follow their audiences, watched second by second."""
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -31,7 +31,7 @@ from amp_console.ledger.runs import (
     runs_under_way,
 )
 from amp_console.sync.live.progress import LiveAudience
-from amp_console.sync.queries.status import audience_summaries
+from amp_console.sync.queries.status import AudienceSummary, audience_summaries
 from amp_console.sync.sources.checkpoints import followed_folders
 
 
@@ -42,8 +42,9 @@ class LiveScreen(BaseScreen):
     BELONGS_TO = MainScreen.LIVE
     HELP = """\
 n follows files and folders: growing files line by line, others once they are complete. l receives
-Segment's webhooks. Both work at once: press the other key during a session. Each change is in the
-ledger at once, and in its cohort after the window (five seconds). Audiences without a cohort wait:
+Segment's webhooks. Both work at once: press the other key during a session. A session first sends
+what is pending; its dialog says how much. From then on each change is in the ledger at once, and in
+its cohort after the window (five seconds). Audiences without a cohort wait:
 N and L begin a session that creates theirs, s starts the one under the cursor.
 
 Queue counts changes that are not delivered yet, Lag is the age of the oldest of them. What waits
@@ -53,7 +54,7 @@ people who entered or left, minute by minute.
 p pauses the audience under the cursor, P all of them: events are read, and nothing is sent until
 you press it again. t disables an audience until you press t again.
 
-e ends the session after you confirm it: what has been read is delivered first, except for
+c ends the session after you confirm it: what has been read is delivered first, except for
 audiences that wait for you. Leaving this view ends nothing. Sessions of other processes on this
 connection (amp-console watch, listen) are shown, too; w opens the requests of the one under the
 cursor.
@@ -107,7 +108,7 @@ for them beside the sources."""
             show=False,
             id="live.switch",
         ),
-        Binding("e", "end", "End", id="live.end"),
+        Binding("c", "end", "End", id="live.end"),
         Binding(
             "x",
             "app.go('errors')",
@@ -124,6 +125,7 @@ for them beside the sources."""
         super().__init__()
         self._others: list[Run] = []
         self._other_audiences: dict[tuple[int, int], RunAudience] = {}
+        self._summaries: Sequence[AudienceSummary] | None = None  # before a session
         self._audiences = LiveAudiences()
         self._detail = LiveAudienceDetail()
 
@@ -158,6 +160,9 @@ for them beside the sources."""
         found = await session.read(runs_under_way, RunKind.LIVE, await session.dead_runs())
         ours = job.snapshot.run_id if job and job.snapshot else None
         self._others = [run for run in found if run.id != ours]
+        self._summaries = await session.read(
+            audience_summaries, session.connection, count_members=False
+        )
         if self._job is not None:
             self._draw()
             return
@@ -184,11 +189,10 @@ for them beside the sources."""
         """Show what a session would begin with."""
         session, glyphs = self.session, self.services.glyphs
         folders = await session.read(followed_folders)
-        audiences = await session.read(audience_summaries, session.connection, count_members=False)
+        audiences = self._summaries or ()
         if self._job is not None:  # one has begun meanwhile
             return
-        pending = sum(item.left.pending for item in audiences)
-        self._arrange("-nothing", rows.before(pending, folders))
+        self._arrange("-nothing", rows.before(audiences, folders))
         ready = [rows.ready_row(item, glyphs) for item in audiences]
         self._audiences.show_rows(rows.READY, ready)
         self._detail.follow(None, {}, self._audiences.key)
@@ -230,6 +234,8 @@ for them beside the sources."""
                 return False
         if action == "go_live" and is_open(self) and (self._job is None or self._job.is_over):
             return False
+        if action == "changes" and is_open(self) and self._job is None:
+            return False
         return super().check_action(action, parameters)
 
     def useful_actions(self) -> UsefulActions:
@@ -261,11 +267,13 @@ for them beside the sources."""
         self.refresh_bindings()
 
     def action_follow(self, create: bool) -> None:
-        asked = actions.path_dialog(self.services, create=create).asked(self.services)
+        dialog = actions.path_dialog(self.services, self._summaries, create=create)
+        asked = dialog.asked(self.services)
         self._do(actions.follow_path(self.services, asked, create=create))
 
     def action_listen(self, create: bool) -> None:
-        asked = actions.address_dialog(self.services, create=create).asked(self.services)
+        dialog = actions.address_dialog(self.services, self._summaries, create=create)
+        asked = dialog.asked(self.services)
         self._do(actions.listen(self.services, asked, create=create))
 
     def action_pause(self) -> None:

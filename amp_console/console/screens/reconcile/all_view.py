@@ -24,6 +24,7 @@ from amp_console.console.screens.reconcile.all_rows import (
     read_known,
     row,
 )
+from amp_console.console.screens.reconcile.cancel import cancel_if, cancel_question
 from amp_console.console.screens.reconcile.repair import choose_repair
 from amp_console.console.texts import MUTED, safe_text
 from amp_console.console.widgets.grid import Grid
@@ -239,9 +240,11 @@ Enter opens one audience, with everyone who differs."""
         self.refresh_bindings()
 
     def action_cancel(self) -> None:
-        """End what is under way; what was sent stays sent."""
-        if self.services.jobs.reconciling is not None:
-            self.services.jobs.reconciling.cancel()
+        """Ask, then end what is under way; what was sent stays sent."""
+        job = self.services.jobs.reconciling
+        if job is not None:
+            asked = cancel_question(job).asked(self.services)
+            self.run_worker(cancel_if(job, asked))
 
     def action_repair(self) -> None:
         """Choose what to repair, see the plan, and confirm it."""

@@ -19,6 +19,7 @@ from amp_console.console.routes import OpenErrors, OpenPerson, OpenRun
 from amp_console.console.screens.actions import Need
 from amp_console.console.screens.base import BaseScreen
 from amp_console.console.screens.reconcile import rows
+from amp_console.console.screens.reconcile.cancel import cancel_if, cancel_question
 from amp_console.console.screens.reconcile.comparison import ComparisonPanel, DifferenceKinds
 from amp_console.console.screens.reconcile.reasons import reason_in_comparison
 from amp_console.console.screens.reconcile.repair import choose_repair
@@ -288,9 +289,10 @@ identifier per line. E writes the differences into a file. w shows the requests 
         self.run_worker(compare_with_list())
 
     def action_cancel(self) -> None:
-        """Cancel the job; what was sent stays sent, and nothing is half done."""
+        """Ask, then cancel the job; what was sent stays sent, and nothing is half done."""
         if self._job is not None:
-            self._job.cancel()
+            asked = cancel_question(self._job).asked(self.services)
+            self.run_worker(cancel_if(self._job, asked))
 
     def action_repair(self) -> None:
         """Repair all differences, or those of the marked people, once that is confirmed."""
