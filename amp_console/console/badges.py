@@ -44,8 +44,8 @@ def status_sign(glyphs: Glyphs, status: Status) -> str:
 def states_now(services: Services, known: AudienceSummary) -> tuple[State, ...]:
     """Every state of an audience by what the console knows now, the most severe first."""
     live = services.jobs.live
-    is_followed = live is not None and known.audience.id in live.followed
-    return known.states(services.figures.size_of(known.audience), is_live=is_followed)
+    is_live = live.is_live(known.audience.id) if live is not None else None
+    return known.states(services.figures.size_of(known.audience), is_live=is_live)
 
 
 def badge_route(status: Status, audience_id: int) -> Route | None:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from amp_console.simulator import Cohort
 
 # One cohort after the other, so that the same seed makes the same requests in the same order.
-PAST_LIMITS = Limits(parallel_cohorts=1, first_batch=2_000, largest_batch=20_000)
+PAST_LIMITS = Limits(parallel_cohorts=1, first_batch=500, largest_batch=2_000)
 
 
 class SeedingStopped(Exception):

@@ -56,7 +56,7 @@ async def test_each_audience_is_a_row_with_its_numbers_and_its_status(
         assert "◐ 4 pending" in line_of(shown, SHOPPERS)
         assert "● in sync" in line_of(shown, LAPSED)
         assert "▲ 2 rejected" in line_of(shown, GHOSTS)
-        counted = "2 users rejected · 16 users pending · 1 audience not linked"
+        counted = "1 with 2 rejected users · 16 users pending · 1 audience not linked"
         assert f"4 audiences · 1 needs attention: {counted}" in shown
 
 

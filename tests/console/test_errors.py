@@ -339,13 +339,15 @@ async def test_a_filter_that_matches_nobody_says_so(harness: ConsoleHarness) -> 
 
 
 async def test_errors_of_a_run_are_those_its_requests_brought(harness: ConsoleHarness) -> None:
-    connect_with_audiences(harness, unidentified)
+    with harness.workspace(connect_with_audiences(harness, unidentified)) as workspace:
+        workspace.read([event(None, True, 300)])
     async with harness.open() as pilot:
         await until_shown(pilot, GHOSTS)
         pilot.app.push_screen(ErrorsScreen(run_id=1))
         await until_shown(pilot, "Errors · run 1", "ghost-1", "2 users")
+        assert "1 invalid event" not in picture(pilot)  # of no run
         await pilot.press("A")
-        await until_shown(pilot, "Errors · all audiences", "14 users")
+        await until_shown(pilot, "Errors · all audiences", "14 users", "1 invalid event")
 
 
 async def test_a_sync_elsewhere_moves_what_is_shown(harness: ConsoleHarness) -> None:

@@ -12,9 +12,11 @@ from textual.pilot import Pilot
 from textual.widgets import Input
 
 from amp_console.console import LaunchOptions
+from amp_console.console.badges import states_now
 from amp_console.console.glyphs import ASCII
 from amp_console.console.jobs.live import LiveJob
 from amp_console.console.screens.live.rows import audience_row, source_rows
+from amp_console.console.screens.live.view import LiveScreen
 from amp_console.console.widgets.tick import Tick
 from amp_console.ledger import runs
 from amp_console.ledger.runs import AudienceCounts, RunKind, RunStatus
@@ -23,6 +25,7 @@ from amp_console.simulator import Answer, Rule
 from amp_console.sync.ingest.stream import StreamIngestor
 from amp_console.sync.live.alerts import Alert
 from amp_console.sync.live.progress import LiveAudience, LiveSnapshot
+from amp_console.sync.queries.status import AudienceSummary, audience_summaries
 from amp_console.sync.sources.protocols import SourceStatus
 from amp_console.sync.sources.watcher import PathWatcher
 from tests.console.harness import (
@@ -110,7 +113,7 @@ async def test_what_arrives_is_seen_and_is_in_its_cohort(
         with file.open("a") as more:
             more.write(lines("u3"))
         await until(pilot, lambda: members(harness) == {"u1", "u2", "u3"})
-        await until_shown(pilot, "» live", "shoppers", "» live", "live.ndjson", "» 1 live", "lag")
+        await until_shown(pilot, "shoppers", "live.ndjson", "» live: 1 audience", "lag")
         await end(pilot)
         await until(pilot, lambda: work.is_over)
         await until_shown(pilot, "ended", "3 events read")
@@ -206,7 +209,7 @@ async def test_an_audience_that_waits_goes_live_once_its_cohort_may_be_made(
         await until_shown(pilot, "Creates a cohort for “shoppers” and delivers 1 change.")
         await pilot.press("y")
         await until(pilot, lambda: members(harness) == {"u1"})
-        await until_shown(pilot, "» 1 live")
+        await until_shown(pilot, "» live: 1 audience")
         await pilot.press("s")
         await until_notified(pilot, "“shoppers” is live already.")
         work.cancel()
@@ -244,7 +247,7 @@ async def test_the_audiences_say_which_of_them_are_live(
         work = await follow(pilot, file)
         await until(pilot, lambda: members(harness) == {"u1"} and queue(work) == 0)
         await pilot.press("1")
-        await until_shown(pilot, "1 audience · everything is right", "» live", "» 1 live")
+        await until_shown(pilot, "1 audience · everything is right", "» live", "» live: 1 audience")
         work.cancel()
         await until_gone(pilot, "» live")
         await until_shown(pilot, "1 audience · everything is right", "● in sync")
@@ -554,12 +557,47 @@ async def test_head_and_table_agree_and_nothing_is_live_after_the_end(
     async with harness.open() as pilot:
         work = await follow(pilot, file, "n")
         await until(pilot, lambda: members(harness) == {"u0", "u1"})
-        await until_shown(pilot, "» 1 live", "queue 0 + 2 waiting", "waiting: no cohort")
+        await until_shown(pilot, "» live: 1 audience", "queue 0 + 2 waiting", "waiting: no cohort")
+        await pilot.press("1")
+        await until_shown(pilot, "not linked", "» live: 1 audience")
+        states = {
+            known.audience.key: [str(state.status) for state in states_now(services(pilot), known)]
+            for known in await _summaries(pilot)
+        }
+        assert states == {"shoppers": ["live", "in sync"], "waiters": ["not linked", "pending"]}
+        await pilot.press("4")
+        await until_shown(pilot, "queue 0 + 2 waiting")
         await end(pilot)
         await until(pilot, lambda: work.is_over)
         await until_shown(pilot, "ended  3 events read", "2 users pending", "waiting: no cohort")
         assert "» live" not in picture(pilot)
-        assert "1 live" not in picture(pilot)
+        assert "live: 1" not in picture(pilot)
+
+
+async def _summaries(pilot: Pilot[None]) -> list[AudienceSummary]:
+    session = services(pilot).session
+    assert session is not None
+    return await session.read(audience_summaries, session.connection)
+
+
+async def test_a_session_that_begins_is_not_that_of_another_process(
+    harness: ConsoleHarness, tmp_path: Path
+) -> None:
+    harness.connect()
+    file = tmp_path / "live.ndjson"
+    file.touch()
+    async with harness.open() as pilot:
+        work = await follow(pilot, file)
+        await until(pilot, lambda: work.run_id is not None)
+        work.snapshot = None  # as until its first second is over
+        screen = pilot.app.screen
+        assert isinstance(screen, LiveScreen)
+        await screen.load()
+        work.snapshot = None
+        await screen.load()
+        assert "another amp-console" not in picture(pilot)
+        work.cancel()
+        await until(pilot, lambda: work.is_over)
 
 
 async def test_a_session_without_a_live_audience_is_a_session(

@@ -221,3 +221,19 @@ async def test_a_key_that_repeats_does_not_send_the_plan_it_has_opened(
         seconds[0] = 0.5
         await pilot.press("enter")
         await until(pilot, lambda: services(pilot).jobs.sync is not None)
+
+
+async def test_what_an_obstacle_keeps_back_is_not_in_the_total(
+    harness: ConsoleHarness, simulator: Simulator
+) -> None:
+    with harness.workspace(harness.connect()) as workspace:
+        workspace.enter("u-1")
+        await workspace.sync()
+        simulator.world.drop_cohort(workspace.audience().cohort_id or "")
+        workspace.enter("u-2", at=5)
+        await workspace.sync()
+        workspace.read([event("u-1", True, audience="trial")])
+    async with harness.open() as pilot:
+        await open_plan(
+            pilot, "Creates 1 cohort and adds 1 user", "nothing fails). 1 user can't be sent."
+        )

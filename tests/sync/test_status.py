@@ -7,6 +7,7 @@ from amp_console.ledger import runs
 from amp_console.ledger.audiences import all_audiences
 from amp_console.ledger.comparisons import CohortFinding
 from amp_console.ledger.counts import outstanding, outstanding_of_all
+from amp_console.ledger.outcomes import NO_COHORT
 from amp_console.ledger.sources import ReadCounts
 from amp_console.sync.audience_settings import SettingsChange
 from amp_console.sync.queries.audience_detail import audience_trend
@@ -189,7 +190,11 @@ def test_an_overview_says_how_many_need_attention_and_why() -> None:
     broken, twice = [State(Status.BROKEN), State(Status.PENDING, 3)], [State(Status.DIFFERS, 1)]
     now = overview([calm, broken, [*twice, State(Status.REJECTED, 9)], [State(Status.REJECTED, 1)]])
     assert (now.audiences, now.attention, now.pending) == (4, 3, 15)
-    assert now.reasons == ["1 broken link", "1 user differs", "10 users rejected"]
+    assert now.reasons == [
+        "1 broken link",
+        "1 where 1 user differs",
+        "2 with 10 rejected users",
+    ]
     smaller = [State(Status.SIZE_DIFFERS, 175)]
     assert overview([smaller, smaller]).reasons == ["2 sizes differ"]
     assert overview([calm]).reasons == []
@@ -211,6 +216,10 @@ def test_an_audience_is_live_while_a_session_that_delivers_for_it_is_alive(
         ledger.write(runs.record_audience, run_id, audience_id, runs.AudienceCounts(added=1), 2)
         assert live()
         assert not live(frozenset({run_id}))
+        waiting = runs.AudienceCounts(added=1, note=NO_COHORT)
+        ledger.write(runs.record_audience, run_id, audience_id, waiting, 2)
+        assert not live()
+        ledger.write(runs.record_audience, run_id, audience_id, runs.AudienceCounts(added=1), 2)
         ledger.write(runs.end_run, run_id, runs.RunStatus.DELIVERED, "", 3)
         assert not live()
 

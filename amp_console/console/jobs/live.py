@@ -17,6 +17,7 @@ from amp_console.sync.live.session import LiveSession
 from amp_console.sync.sources.protocols import CannotBind, EventStream
 from amp_console.sync.sources.streams import StreamGroup
 from amp_console.sync.timing import Timing
+from amp_console.text import plural
 from amp_console.values import Secret
 
 REMEMBERED = 60  # snapshots, a second each, of which the lines are drawn
@@ -87,6 +88,19 @@ class LiveJob(Job):
         now = self.snapshot
         return frozenset() if self.is_over or now is None else now.live
 
+    def is_live(self, audience_id: int) -> bool | None:
+        """Whether this session delivers an audience now; None: it does not follow it."""
+        now = self.snapshot
+        if self.is_over or now is None:
+            return None
+        is_known = any(item.audience_id == audience_id for item in now.audiences)
+        return audience_id in now.live if is_known else None
+
+    @property
+    def run_id(self) -> int | None:
+        """Its run in the history; None before it has begun."""
+        return self._live.run_id if self._live is not None else None
+
     @property
     def summary(self) -> str:
         """The session in two words: how many audiences are live, or what else it does."""
@@ -94,7 +108,8 @@ class LiveJob(Job):
             return "live: ending"
         if self.is_paused:
             return "live: paused"
-        return f"{len(self.followed)} live" if self.followed else "live session"
+        followed = len(self.followed)
+        return f"live: {plural(followed, 'audience')}" if followed else "live session"
 
     @property
     def now(self) -> float:

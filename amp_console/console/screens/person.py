@@ -181,7 +181,7 @@ Amplitude's user search whether it knows the identifier."""
             compared = f"{at(finding.at)} ({self.services.age_of(finding.at)})"
             rows.append(("compared", f"{compared}, run {finding.run_id}: {status.found}"))
         if (request := record.request) is not None:
-            took = f"run {request.run_id}, request {request.id}, {at(request.sent_at)}"
+            took = f"request {request.id} (run {request.run_id}), {at(request.sent_at)}"
             rows.append(("last sent by", f"{took}, status {request.status or 'none'}"))
         if (why := record.rejection) is not None:
             tries = plural(why.tries, "try", "tries")

@@ -70,6 +70,11 @@ class LiveSession:
         self.end()
 
     @property
+    def run_id(self) -> int | None:
+        """Its run in the history; None before it has begun."""
+        return self._run.id if self._run is not None else None
+
+    @property
     def is_paused(self) -> bool:
         """Whether events are received, and nothing is sent for any audience."""
         return self._is_paused

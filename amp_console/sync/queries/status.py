@@ -97,25 +97,25 @@ class AudienceSummary(msgspec.Struct, frozen=True):
     finding: CohortFinding | None = None
     """What the last comparison found that no sync changes; None if it was never compared."""
     is_live: bool = False
-    """Whether a live session, of any process, has delivered for it and still follows it."""
+    """Whether a live session, of any process, delivers it now, as far as the ledger knows."""
 
     @property
     def members(self) -> int | None:
         """How many people belong in the cohort; None if they were not counted."""
         return self.count.members if self.count else None
 
-    def states(self, size: int | None = None, *, is_live: bool = False) -> tuple[State, ...]:
+    def states(self, size: int | None = None, *, is_live: bool | None = None) -> tuple[State, ...]:
         """Every state of the audience now, the most severe first.
 
-        `size` is the size of its cohort in Amplitude, if known; `is_live`: a session that has not
-        delivered for it yet follows it.
+        `size` is the size of its cohort in Amplitude, if known; `is_live`: what a session of
+        this process says of it, which is newer than the ledger; None if none follows it.
         """
         strangers = self.finding.strangers if self.finding else 0
         by_size = 0
         if size is not None and self.delivered is not None:
             without_id = self.finding.without_id if self.finding else 0
             by_size = abs(size - self.delivered - strangers - without_id)
-        is_live = is_live or self.is_live
+        is_live = self.is_live if is_live is None else is_live
         return states_of(self.audience, self.left, strangers, by_size, is_live=is_live)
 
     @property
@@ -188,33 +188,37 @@ def needs_attention(states: Iterable[State]) -> bool:
 class Overview(msgspec.Struct, frozen=True):
     """What is true of several audiences together: how many there are, and need attention.
 
-    Of these, `broken`, `sizes` (which differ) and `unlinked` count audiences; `differing`,
-    `rejected` and `pending` count users.
+    Of these, `broken`, `sizes` (which differ) and `unlinked` count audiences; `differing` and
+    `rejected` count the users of so many audiences (`_in`), `pending` counts users.
     """
 
     audiences: int
     attention: int
     broken: int
     differing: int
+    differing_in: int
     sizes: int
     rejected: int
+    rejected_in: int
     unlinked: int
     pending: int
 
     @property
     def reasons(self) -> list[str]:
-        """Why audiences need attention: "1 broken link", "10 users rejected"."""
+        """Why so many audiences need attention: "1 broken link", "2 with 13 rejected users"."""
         found = []
         if self.broken:
             found.append(plural(self.broken, "broken link"))
         if self.differing:
+            users = plural(self.differing, "user")
             differ = "differs" if self.differing == 1 else "differ"
-            found.append(f"{plural(self.differing, 'user')} {differ}")
+            found.append(f"{self.differing_in:,} where {users} {differ}")
         if self.sizes:
             differ = "differs" if self.sizes == 1 else "differ"
             found.append(f"{plural(self.sizes, 'size')} {differ}")
         if self.rejected:
-            found.append(f"{plural(self.rejected, 'user')} rejected")
+            users = plural(self.rejected, "rejected user")
+            found.append(f"{self.rejected_in:,} with {users}")
         return found
 
 
@@ -232,8 +236,10 @@ def overview(audiences: Sequence[Sequence[State]]) -> Overview:
         sum(needs_attention(states) for states in audiences),
         count(Status.BROKEN),
         count(Status.DIFFERS),
+        len(all_of(Status.DIFFERS)),
         len(all_of(Status.SIZE_DIFFERS)),
         count(Status.REJECTED),
+        len(all_of(Status.REJECTED)),
         count(Status.NOT_LINKED),
         count(Status.PENDING),
     )

@@ -150,7 +150,10 @@ class RejectedUsers(Container):
         grid.empty = NO_ONE + more + (ONLY_HERE if self.scope != RejectedFilter() else "")
         grid.show(rows)
         panel.border_title = safe_text(title, max_length=80)
-        panel.border_subtitle = plural(invalid, "invalid event") if invalid else ""
+        # Invalid events are not kept by run or audience: a part of the errors does not count them.
+        is_part = self.scope.run_id is not None or self.scope.audience_id is not None
+        has_invalid = invalid and not is_part
+        panel.border_subtitle = plural(invalid, "invalid event") if has_invalid else ""
         panel.styles.height = len(rows) + 3 if rows else "1fr"  # with header and border
         self.screen.set_class(not rows, "-no-people")
         if not rows and self.users.has_cursor:

@@ -138,7 +138,7 @@ class RejectedUserDetail(VerticalScroll):
         rows: list[tuple[str, Content | str]] = [
             (
                 "request",
-                f"{record.id} of run {record.run_id}, with {users} (press Enter to see it)",
+                f"{record.id} (run {record.run_id}), with {users} (press Enter to see it)",
             ),
             ("answer", f"{status}, sent {at(record.sent_at)}"),
         ]

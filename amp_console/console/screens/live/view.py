@@ -158,7 +158,7 @@ for them beside the sources."""
         """Show the session, and those of other processes."""
         session, job = self.session, self._job
         found = await session.read(runs_under_way, RunKind.LIVE, await session.dead_runs())
-        ours = job.snapshot.run_id if job and job.snapshot else None
+        ours = job.run_id if job is not None else None
         self._others = [run for run in found if run.id != ours]
         self._summaries = await session.read(
             audience_summaries, session.connection, count_members=False

@@ -91,7 +91,11 @@ def headline(plan: Plan) -> Content:
     *first, last = [part for part in parts if part]
     what = f"{', '.join(first)} and {last}" if first else last
     requests = plural(sum(item.requests for item in sent), "request")
-    return safe_text((f"{what[:1].upper()}{what[1:]} ({requests} if nothing fails).", STRONG))
+    kept = sum(item.add + item.remove for item in plan.audiences if item.obstacle)
+    return safe_text(
+        (f"{what[:1].upper()}{what[1:]} ({requests} if nothing fails).", STRONG),
+        (f" {plural(kept, 'user')} can't be sent." if kept else "", WARN),
+    )
 
 
 def nothing(plan: Plan) -> str:
