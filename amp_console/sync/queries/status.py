@@ -107,8 +107,8 @@ class AudienceSummary(msgspec.Struct, frozen=True):
     def states(self, size: int | None = None, *, is_live: bool | None = None) -> tuple[State, ...]:
         """Every state of the audience now, the most severe first.
 
-        `size` is the size of its cohort in Amplitude, if known; `is_live`: what a session of
-        this process says of it, which is newer than the ledger; None if none follows it.
+        `size` is the size of its cohort in Amplitude, if known. `is_live` comes from a session of
+        this process that follows the audience, and is newer than the ledger; None without one.
         """
         strangers = self.finding.strangers if self.finding else 0
         by_size = 0
