@@ -9,8 +9,10 @@ from msgspec import structs
 from amp_console.console import LaunchOptions
 from amp_console.console.badges import badge_route
 from amp_console.console.routes import OpenErrors, OpenLink, OpenReconcile
+from amp_console.console.screens.audiences.detail import AudienceDetail
 from amp_console.console.screens.audiences.list import AudiencesScreen
 from amp_console.console.screens.errors.list import ErrorsScreen
+from amp_console.console.screens.runs.list import RunsScreen
 from amp_console.console.widgets.grid import Grid
 from amp_console.sync.audience_settings import SettingsChange
 from amp_console.sync.queries.status import Status, audience_summaries
@@ -68,7 +70,9 @@ async def test_in_sync_does_not_claim_that_the_cohort_was_compared(
         workspace.read([event("u1", True, audience=LAPSED)])
         sync(workspace)
     async with harness.open() as pilot:
-        await until_shown(pilot, "● in sync", "compared    never:", "Press r to check whether")
+        await until_shown(
+            pilot, "● in sync", "compared    never compared;", "Press r to check whether"
+        )
         with harness.workspace(connection) as workspace:
             await workspace.compare(LAPSED)
         await until_shown(pilot, ": same", "next        Nothing to do.")
@@ -157,6 +161,40 @@ async def test_without_audiences_it_says_how_to_bring_some_in(harness: ConsoleHa
         await until_shown(pilot, "No audience yet.", "Press i to import a file of events")
         await pilot.press("s")
         await until_shown(pilot, "There is no audience yet: press i")
+
+
+async def test_esc_clears_the_filter_and_the_title_counts_what_is_shown(
+    harness: ConsoleHarness,
+) -> None:
+    connect_with_audiences(harness)
+    async with harness.open() as pilot:
+        await until_shown(pilot, "4 audiences", LAPSED)
+        await pilot.press("slash", *"laps", "enter")
+        await until_shown(pilot, "1 of 4 audiences")
+        await until_gone(pilot, SHOPPERS)
+        await pilot.press("escape")
+        await until_shown(pilot, SHOPPERS)
+        assert "1 of 4 audiences" not in picture(pilot)
+
+
+async def test_home_is_found_with_the_cursor_in_its_list(harness: ConsoleHarness) -> None:
+    """With the keys still in the detail, those that move scrolled it, and others acted on a row."""
+    connect_with_audiences(harness)
+    async with harness.open() as pilot:
+        await until_shown(pilot, LAPSED)
+        await pilot.press("tab")
+        await until(pilot, lambda: isinstance(pilot.app.screen.focused, AudienceDetail))
+        home = pilot.app.screen
+        await pilot.press("question_mark")
+        await until_shown(pilot, "Help ·")
+        await pilot.press("escape")
+        await until(pilot, lambda: pilot.app.screen is home)
+        assert isinstance(home.focused, AudienceDetail)
+        await pilot.press("3")
+        await until_on(pilot, RunsScreen)
+        await pilot.press("1")
+        await until(pilot, lambda: pilot.app.screen is home)
+        await until(pilot, lambda: isinstance(home.focused, Grid))
 
 
 async def test_a_filter_stays_until_it_is_emptied(harness: ConsoleHarness) -> None:

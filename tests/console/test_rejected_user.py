@@ -57,6 +57,29 @@ def is_in_detail(pilot: Pilot[None]) -> bool:
     return isinstance(pilot.app.screen.focused, RejectedUserDetail)
 
 
+async def test_how_to_see_the_request_counts_the_keys(harness: ConsoleHarness) -> None:
+    connect_with_audiences(harness)
+    async with harness.open(size=(200, 50)) as pilot:
+        await until_shown(pilot, GHOSTS)
+        await pilot.press("2")
+        await until_shown(pilot, "(press Enter twice to see it)")
+        await pilot.press("enter", "enter")
+        await until(pilot, lambda: is_in_detail(pilot))
+        await until_shown(pilot, "(press Enter to see it)")
+        await pilot.press("enter")
+        await until_shown(pilot, "sent with the keys")
+
+
+async def test_esc_clears_the_filter_of_users_first(harness: ConsoleHarness) -> None:
+    connect_with_audiences(harness)
+    async with harness.open(size=(80, 24)) as pilot:
+        await open_user(pilot, "ghost-2")
+        await pilot.press("escape")
+        await until(pilot, lambda: not is_in_detail(pilot))
+        await pilot.press("escape")
+        await until_shown(pilot, "ghost-1", "2 users")
+
+
 async def test_an_unknown_user_is_shown_with_request_and_answer(harness: ConsoleHarness) -> None:
     connect_with_audiences(harness)
     async with harness.open(size=(80, 24)) as pilot:

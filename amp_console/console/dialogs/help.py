@@ -6,7 +6,6 @@ from typing import ClassVar, NamedTuple
 from rich.cells import cell_len
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.dom import DOMNode
 from textual.screen import ModalScreen, Screen
@@ -16,6 +15,7 @@ from amp_console.console.context import services_of
 from amp_console.console.texts import ACCENT, MUTED, STRONG, lines, safe_text
 from amp_console.console.widgets.grid import Grid
 from amp_console.console.widgets.key_footer import FooterKey, FooterKeys, KeyFooter
+from amp_console.console.widgets.scroll_pane import ScrollPane
 
 CLOSING = FooterKeys((FooterKey("app.pop_screen", "Esc", "Close"),))
 MAX_WIDTH = 150  # columns of the box
@@ -53,10 +53,6 @@ class HelpScreen(ModalScreen[None]):
     CSS_PATH = "help.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,question_mark,f1,q,enter", "app.pop_screen", "Close"),
-        Binding("down,j", "scroll(1)", show=False),
-        Binding("up,k", "scroll(-1)", show=False),
-        Binding("pagedown,space", "scroll(10)", show=False),
-        Binding("pageup", "scroll(-10)", show=False),
     ]
 
     def __init__(
@@ -76,7 +72,7 @@ class HelpScreen(ModalScreen[None]):
 
     def compose(self) -> ComposeResult:
         """One box of text."""
-        with VerticalScroll(id="help") as box:
+        with ScrollPane(id="help") as box:
             box.border_title = f"Help · {self._name}"
             yield Static(id="keys")
             about = [safe_text(row, max_length=900) for row in _paragraphs(self._about)]
@@ -100,10 +96,6 @@ class HelpScreen(ModalScreen[None]):
         box, arrow = self.query_one("#help"), services_of(self).glyphs.down
         more = f"more below: {arrow} " if box.scroll_offset.y < box.max_scroll_y else ""
         box.border_subtitle = f"{more}Esc closes"
-
-    def action_scroll(self, by: int) -> None:
-        """Scroll by some lines."""
-        self.query_one("#help").scroll_relative(y=by, animate=False)
 
     def _read_sections(self) -> list[HelpSection]:
         """The keys that work here, in the order in which one looks for them; none of them twice."""

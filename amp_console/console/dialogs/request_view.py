@@ -4,13 +4,13 @@ from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.widgets import Static
 
 from amp_console.console.dialogs.base import DIALOG_SHEET, Dialog, Sheets
 from amp_console.console.run_words import request_answer, request_operation
 from amp_console.console.texts import BAD, MUTED, STRONG, facts, lines, safe_text
+from amp_console.console.widgets.scroll_pane import ScrollPane
 from amp_console.console.words import SECOND, at, lasting
 from amp_console.ledger.deliveries import RequestKind
 from amp_console.ledger.requests import RequestRecord, RequestState
@@ -43,10 +43,6 @@ class RequestView(Dialog[None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y", "copy", "Copy", show=False),
         Binding("enter,q", "dismiss(None)", "Close", show=False),
-        Binding("down,j", "scroll(1)", show=False),
-        Binding("up,k", "scroll(-1)", show=False),
-        Binding("pagedown,space", "scroll(10)", show=False),
-        Binding("pageup", "scroll(-10)", show=False),
     ]
 
     def __init__(self, request_id: int) -> None:
@@ -61,7 +57,7 @@ class RequestView(Dialog[None]):
 
     def box(self) -> ComposeResult:
         """One text to scroll."""
-        with VerticalScroll(id="request-text"):
+        with ScrollPane(id="request-text"):
             yield Static(id="request")
 
     async def on_mount(self) -> None:
@@ -120,10 +116,6 @@ class RequestView(Dialog[None]):
         if found.record.state is RequestState.OPEN:
             return ["None yet."]
         return found.record.answer.splitlines() or ["An empty one."]
-
-    def action_scroll(self, by: int) -> None:
-        """Scroll by lines."""
-        self.query_one("#request-text").scroll_relative(y=by, animate=False)
 
     def action_copy(self) -> None:
         """Copy the request and its answer."""

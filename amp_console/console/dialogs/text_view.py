@@ -4,11 +4,11 @@ from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import VerticalScroll
 from textual.widgets import Static
 
 from amp_console.console.dialogs.base import Dialog
 from amp_console.console.texts import lines, safe_text
+from amp_console.console.widgets.scroll_pane import ScrollPane
 
 MAX_LENGTH = 4_000  # characters of one line
 
@@ -33,7 +33,7 @@ class TextView(Dialog[None]):
 
     def box(self) -> ComposeResult:
         """The text, and how to copy it."""
-        with VerticalScroll(classes="dialog-text"):
+        with ScrollPane(classes="dialog-text"):
             yield Static(
                 lines(*(safe_text(row, max_length=MAX_LENGTH) for row in self._text.splitlines()))
             )

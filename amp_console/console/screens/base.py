@@ -21,7 +21,7 @@ from amp_console.console.screens.actions import REASONS, ActionKeys, Need
 from amp_console.console.screens.footer import ScreenFooter, UsefulActions
 from amp_console.console.screens.loading import Loader, NoSession
 from amp_console.console.session import Session
-from amp_console.console.widgets.filter_bar import FilterBar
+from amp_console.console.widgets.filter_bar import FilterBar, clear_filters
 from amp_console.console.widgets.grid import Grid
 from amp_console.console.widgets.key_footer import KeyFooter
 from amp_console.console.widgets.split import Split
@@ -121,7 +121,12 @@ class BaseScreen(Screen[None]):
             grid.refresh()
 
     def revisit(self) -> None:
-        """Act on the key that leads to this screen, pressed while it is open."""
+        """Act on the key that leads to this screen, where it is open: go to its list.
+
+        Keys act on the row under the cursor, so they must not find the focus in its detail.
+        """
+        for split in self.query(Split):
+            split.leave()
 
     # Loading.
 
@@ -170,8 +175,10 @@ class BaseScreen(Screen[None]):
             self.services.notifications.post(reason, "warning")
 
     def action_back(self) -> None:
-        """Go back one step: from a detail to its list, else to where one came from."""
+        """Go back one step: from a detail to its list, from a filter to all rows, else back."""
         if any(split.leave() for split in self.query(Split)):
+            return
+        if clear_filters(self):
             return
         # Another connection may have come to the front meanwhile.
         self._is_done = self not in self.app.screen_stack

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Container, VerticalScroll
+from textual.containers import Container
 from textual.content import Content
 from textual.widgets import Input, Static
 
@@ -14,6 +14,7 @@ from amp_console.console.routes import MainScreen, OpenRun
 from amp_console.console.screens.base import BaseScreen
 from amp_console.console.texts import BAD, GOOD, MUTED, STRONG, WARN, facts, lines, safe_text
 from amp_console.console.widgets.grid import Cell, Column, Grid, Row, RowsState
+from amp_console.console.widgets.scroll_pane import ScrollPane
 from amp_console.console.widgets.split import Split
 from amp_console.console.words import aged, at
 from amp_console.sync.queries.person import (
@@ -98,7 +99,7 @@ Amplitude's user search whether it knows the identifier."""
         )
         yield Split(
             Container(grid, id="where", classes="panel"),
-            VerticalScroll(Static(id="sentence"), Static(id="facts"), id="why", classes="panel"),
+            ScrollPane(Static(id="sentence"), Static(id="facts"), id="why", classes="panel"),
             stacks=True,
         )
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from textual.binding import Binding, BindingType
+from textual.dom import DOMNode
 from textual.message import Message
 from textual.widgets import Input
 
@@ -53,6 +54,13 @@ class FilterBar(Input):
         self.value = needle
         self.set_class(bool(needle), "-open")
 
+    def clear_shown(self) -> bool:
+        """Show all rows again; False where none were filtered, or the bar is not on screen."""
+        if not self.value or not self.region:
+            return False
+        self.put("")
+        return True
+
     def on_input_changed(self, event: Input.Changed) -> None:
         event.stop()
         self.post_message(self.Filtered(event.value))
@@ -64,3 +72,8 @@ class FilterBar(Input):
         self.set_class(bool(self.value), "-open")
         self.can_focus = False
         self.post_message(self.Left())
+
+
+def clear_filters(node: DOMNode) -> bool:
+    """Clear the filter on screen below a node; False where there is none."""
+    return any(bar.clear_shown() for bar in node.query(FilterBar))

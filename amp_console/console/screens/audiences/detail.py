@@ -5,7 +5,6 @@ from typing import ClassVar, NamedTuple
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.widgets import Static
 
@@ -15,6 +14,7 @@ from amp_console.console.glyphs import sparkline
 from amp_console.console.screens.audiences.next_step import next_step
 from amp_console.console.screens.loading import Loader
 from amp_console.console.texts import ACCENT, BAD, GOOD, MUTED, STRONG, WARN, Part, facts, safe_text
+from amp_console.console.widgets.scroll_pane import ScrollPane
 from amp_console.console.words import changes, day, number
 from amp_console.ledger.audiences import Link
 from amp_console.ledger.membership_changes import Movement, members_over_time
@@ -56,7 +56,7 @@ class Detail(NamedTuple):
     trend: AudienceTrend
 
 
-class AudienceDetail(VerticalScroll):
+class AudienceDetail(ScrollPane):
     """The audience under home's cursor."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "screen.edit", show=False)]

@@ -5,7 +5,6 @@ from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Container
 
 from amp_console.console.environment import DemoSession
 from amp_console.console.routes import (
@@ -21,19 +20,18 @@ from amp_console.console.routes import (
 from amp_console.console.screens.actions import Need
 from amp_console.console.screens.audiences.detail import AudienceDetail
 from amp_console.console.screens.audiences.layout import ListLayout
+from amp_console.console.screens.audiences.panel import AudiencesPanel
 from amp_console.console.screens.audiences.rows import (
     COLUMNS,
     STATUS,
     audience_row,
-    title,
 )
 from amp_console.console.screens.audiences.summaries import SummaryReader
 from amp_console.console.screens.base import BaseScreen
 from amp_console.console.screens.footer import Labelled, UsefulActions
-from amp_console.console.texts import safe_text
 from amp_console.console.widgets.filter_bar import FilterBar
 from amp_console.console.widgets.grid import Grid, RowsState
-from amp_console.console.widgets.split import BESIDE, Split
+from amp_console.console.widgets.split import Split
 from amp_console.ledger.audiences import AudienceNotFound, find_audience
 from amp_console.sync.queries.status import AudienceSummary
 
@@ -100,7 +98,7 @@ What needs attention comes first. Press v to save filter, order and columns as a
         self._is_linked = False  # the audience that the command line named was gone to
 
     def body(self) -> ComposeResult:
-        panel = Container(
+        panel = AudiencesPanel(
             FilterBar(),
             Grid(
                 COLUMNS,
@@ -114,7 +112,6 @@ What needs attention comes first. Press v to save filter, order and columns as a
             id="audiences",
             classes="panel",
         )
-        panel.border_title = "Audiences"
         yield Split(panel, AudienceDetail(self.loader, lambda: self.current), id="home")
 
     # Looking.
@@ -141,20 +138,11 @@ What needs attention comes first. Press v to save filter, order and columns as a
         split = self.query_one(Split)
         split.fit_rows(len(found))
         split.has_detail = bool(found)
-        self.on_resize()
+        self.query_one(AudiencesPanel).entitle(found)
         # At once, or list and detail would show two numbers of the same users.
         detail = self.query_one(AudienceDetail)
         detail.update_summaries(self._known)
         detail.reload()
-
-    def on_resize(self) -> None:
-        """Say what fits into the title of the list."""
-        found, panel = list(self._known.values()), self.query_one("#audiences")
-        width = self.size.width
-        room = (width * 3 // 5 if width >= BESIDE else width) - 8
-        panel.border_title = title(self.services, found, room) if found else "Audiences"
-        used = self.services.views.used
-        panel.border_subtitle = safe_text(f"view: {used}", max_length=40) if used else ""
 
     # The detail.
 
@@ -252,7 +240,7 @@ What needs attention comes first. Press v to save filter, order and columns as a
 
         async def choose() -> None:
             await self._layout_of_list.choose()
-            self.on_resize()
+            self.query_one(AudiencesPanel).entitle(list(self._known.values()))
 
         self.run_worker(choose())
 

@@ -58,10 +58,14 @@ def audience_row(services: Services, known: AudienceSummary) -> Row:
     )
 
 
-def title(services: Services, found: Sequence[AudienceSummary], room: int) -> Content:
-    """Say in `room` columns whether everything is right, and if not, how many are not, and why."""
+def title(services: Services, found: Sequence[AudienceSummary], room: int, shown: int) -> Content:
+    """Say in `room` columns whether everything is right, and if not, how many are not, and why.
+
+    `shown` are the audiences that the filter leaves; the rest is said of all of them.
+    """
     now, dot = overview([states_now(services, item) for item in found]), services.glyphs.dot
-    parts: list[Part] = [plural(now.audiences, "audience")]
+    total = plural(now.audiences, "audience")
+    parts: list[Part] = [total if shown == now.audiences else f"{shown:,} of {total}"]
     if now.attention:
         verb = "needs" if now.attention == 1 else "need"
         reasons = ", ".join(now.reasons)

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from textual.app import ComposeResult
-from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.widgets import Static
 
@@ -18,6 +17,7 @@ from amp_console.console.run_words import OUTCOME_TONES
 from amp_console.console.screens.connections.rows import is_in_front, where_keys_are
 from amp_console.console.screens.loading import Loader
 from amp_console.console.texts import BAD, GOOD, MUTED, TONE, WARN, Part, facts, safe_text
+from amp_console.console.widgets.scroll_pane import ScrollPane
 from amp_console.console.words import byte_size, changes
 from amp_console.ledger import LedgerError
 from amp_console.ledger.peek import peek
@@ -39,7 +39,7 @@ class ConnectionFacts(NamedTuple):
     ledger: Path
 
 
-class ConnectionDetail(VerticalScroll):
+class ConnectionDetail(ScrollPane):
     """The connection under the cursor. A ledger that is not open is read without opening it."""
 
     DEFAULT_CSS = "ConnectionDetail #detail-text { height: auto; }"

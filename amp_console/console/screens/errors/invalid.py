@@ -3,7 +3,7 @@
 from collections.abc import Hashable
 
 from textual.app import ComposeResult
-from textual.containers import Container, VerticalScroll
+from textual.containers import Container
 from textual.content import Content
 from textual.widgets import Static
 
@@ -12,6 +12,7 @@ from amp_console.console.screens.errors.rows import EVENT_COLUMNS, NO_MATCH, inv
 from amp_console.console.texts import BAD, MUTED, STRONG, lines, safe_text
 from amp_console.console.widgets.filter_bar import FilterBar
 from amp_console.console.widgets.grid import Grid
+from amp_console.console.widgets.scroll_pane import ScrollPane
 from amp_console.console.widgets.split import Split
 from amp_console.ledger.sources import InvalidEvent, InvalidGroup, invalid_groups, invalid_page
 from amp_console.text import plural
@@ -44,7 +45,7 @@ class InvalidEvents(Container):
         grid = Grid(EVENT_COLUMNS, glyphs=screen_of(self).services.glyphs, id="events")
         panel = Container(FilterBar(), grid, id="invalid-panel", classes="panel")
         panel.border_title = "Invalid events"
-        detail = VerticalScroll(Static(id="reason-text"), id="reason", classes="panel")
+        detail = ScrollPane(Static(id="reason-text"), id="reason", classes="panel")
         yield Split(panel, detail)
 
     @property

@@ -21,6 +21,7 @@ from amp_console.console.screens.errors.retry import (
     is_retriable,
 )
 from amp_console.console.screens.footer import Labelled, UsefulActions
+from amp_console.console.widgets.filter_bar import clear_filters
 from amp_console.console.widgets.grid import Grid
 from amp_console.ledger.rejected import RejectedFilter
 from amp_console.sync.queries.errors_export import write_errors_csv
@@ -120,7 +121,10 @@ file."""
         return self.has_class("-invalid")
 
     def action_back(self) -> None:
-        """From users to groups, from invalid events to rejected users, else as everywhere."""
+        """Clear a filter, or go from users to groups, or from invalid events to rejected users."""
+        is_entered = self._rejected.split.is_entered or self._invalid.is_entered
+        if not is_entered and clear_filters(self):
+            return
         if self._is_invalid and not self._invalid.is_entered:
             self.action_rejected()
         elif self._rejected.users.has_cursor:

@@ -3,7 +3,6 @@
 import json
 
 from textual.app import ComposeResult
-from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.widgets import Static
 
@@ -12,6 +11,7 @@ from amp_console.console.dialogs.request_view import RequestView
 from amp_console.console.screens.base import screen_of
 from amp_console.console.screens.errors.rows import OPERATION
 from amp_console.console.texts import BAD, MUTED, STRONG, facts, lines, safe_text
+from amp_console.console.widgets.scroll_pane import ScrollPane
 from amp_console.console.words import at
 from amp_console.ledger.deliveries import Reason
 from amp_console.ledger.rejected import RejectedUser
@@ -40,10 +40,8 @@ MAX_LENGTH = 2000  # characters of a line of the answer; the ledger keeps no mor
 FRAME = 6  # columns: borders, padding and a scrollbar
 
 
-class RejectedUserDetail(VerticalScroll):
+class RejectedUserDetail(ScrollPane):
     """All that is known of one rejected user, in a text that scrolls."""
-
-    BINDINGS = [("down,j", "scroll(1)"), ("up,k", "scroll(-1)")]  # noqa: RUF012
 
     def __init__(self) -> None:
         super().__init__(id="user", classes="panel")
@@ -60,6 +58,11 @@ class RejectedUserDetail(VerticalScroll):
 
     def on_resize(self) -> None:
         self._draw()
+
+    def watch_has_focus(self, has_focus: bool) -> None:
+        super().watch_has_focus(has_focus)
+        if self.is_mounted:
+            self._draw()
 
     async def load(self, user: RejectedUser | None) -> None:
         """Read the request that carried a user, and how they stand by now, and show them.
@@ -109,9 +112,6 @@ class RejectedUserDetail(VerticalScroll):
         if self.user is not None and self.user.request_id is not None:
             self.app.push_screen(RequestView(self.user.request_id))
 
-    def action_scroll(self, by: int) -> None:
-        self.scroll_relative(y=by, animate=False)
-
     def _draw(self) -> None:
         title = self.user.id if self.user is not None else "Rejected user"
         self.border_title = safe_text(title, max_length=80)
@@ -135,10 +135,11 @@ class RejectedUserDetail(VerticalScroll):
     def _about_request(self, user: RejectedUser, record: RequestRecord) -> list[Content]:
         status = f"status {record.status}" if record.status is not None else "no answer came"
         users = plural(record.size, "user")
+        how = "press Enter" if self.has_focus else "press Enter twice"
         rows: list[tuple[str, Content | str]] = [
             (
                 "request",
-                f"{record.id} (run {record.run_id}), with {users} (press Enter to see it)",
+                f"{record.id} (run {record.run_id}), with {users} ({how} to see it)",
             ),
             ("answer", f"{status}, sent {at(record.sent_at)}"),
         ]

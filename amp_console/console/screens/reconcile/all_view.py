@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Container, Vertical, VerticalScroll
+from textual.containers import Container, Vertical
 from textual.widgets import Static
 
 from amp_console.connections.read_only import refusal
@@ -28,6 +28,7 @@ from amp_console.console.screens.reconcile.cancel import cancel_if, cancel_quest
 from amp_console.console.screens.reconcile.repair import choose_repair
 from amp_console.console.texts import MUTED, safe_text
 from amp_console.console.widgets.grid import Grid
+from amp_console.console.widgets.scroll_pane import ScrollPane
 from amp_console.console.widgets.split import Split
 from amp_console.ledger.comparisons import Comparison
 from amp_console.sync.reconcile.descriptions import WHAT_COMPARING_DOES
@@ -73,7 +74,7 @@ Enter opens one audience, with everyone who differs."""
         )
         several = Vertical(grid, id="several", classes="panel")
         several.border_title = "Reconcile"
-        yield Split(several, VerticalScroll(Static(id="closer"), id="one", classes="panel"))
+        yield Split(several, ScrollPane(Static(id="closer"), id="one", classes="panel"))
         with Container(id="state", classes="panel"):
             yield Static(id="says")
 

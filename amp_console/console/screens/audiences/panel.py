@@ -1,0 +1,39 @@
+"""The panel of home's list: its title says what is listed, and what needs attention."""
+
+from collections.abc import Sequence
+
+from textual.containers import Container
+
+from amp_console.console.context import services_of
+from amp_console.console.screens.audiences.rows import title
+from amp_console.console.texts import safe_text
+from amp_console.console.widgets.filter_bar import FilterBar
+from amp_console.console.widgets.grid import Grid
+from amp_console.console.widgets.split import BESIDE
+from amp_console.sync.queries.status import AudienceSummary
+
+
+class AudiencesPanel(Container):
+    """The list of audiences with its filter, and a title that counts what the filter leaves."""
+
+    BORDER_TITLE = "Audiences"
+    _found: Sequence[AudienceSummary] = ()
+
+    def entitle(self, found: Sequence[AudienceSummary]) -> None:
+        """Say of all audiences what fits into the title."""
+        self._found = found
+        services, width = services_of(self), self.screen.size.width
+        room = (width * 3 // 5 if width >= BESIDE else width) - 8
+        shown = len(self.query_one(Grid).rows)
+        self.border_title = title(services, found, room, shown) if found else "Audiences"
+        used = services.views.used
+        self.border_subtitle = safe_text(f"view: {used}", max_length=40) if used else ""
+
+    def on_resize(self) -> None:
+        self.entitle(self._found)
+
+    def on_filter_bar_filtered(self, event: FilterBar.Filtered) -> None:
+        """Show the audiences that match, and how many they are."""
+        event.stop()
+        self.query_one(Grid).filter(event.needle)
+        self.entitle(self._found)

@@ -1,0 +1,35 @@
+"""A pane with a text that scrolls, by the keys of lists."""
+
+from typing import ClassVar
+
+from textual.binding import Binding, BindingType
+from textual.containers import VerticalScroll
+
+
+class ScrollPane(VerticalScroll, inherit_bindings=False):
+    """Scrolls by the same keys as a list moves its cursor; a changed key of lists counts here."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("down,j", "scroll_lines(1)", show=False, id="grid.down"),
+        Binding("up,k", "scroll_lines(-1)", show=False, id="grid.up"),
+        Binding("pagedown,ctrl+d,space", "scroll_pages(1)", show=False, id="grid.page_down"),
+        Binding("pageup,ctrl+u", "scroll_pages(-1)", show=False, id="grid.page_up"),
+        Binding("home,g", "scroll_to_first", show=False, id="grid.first"),
+        Binding("end,G", "scroll_to_last", show=False, id="grid.last"),
+    ]
+
+    def action_scroll_lines(self, count: int) -> None:
+        """Scroll by some lines."""
+        self.scroll_relative(y=count, animate=False, immediate=True)
+
+    def action_scroll_pages(self, count: int) -> None:
+        """Scroll by some heights of the pane."""
+        self.action_scroll_lines(count * max(1, self.container_size.height - 1))
+
+    def action_scroll_to_first(self) -> None:
+        """Show the first line."""
+        self.scroll_home(animate=False, immediate=True)
+
+    def action_scroll_to_last(self) -> None:
+        """Show the last line."""
+        self.scroll_end(animate=False, immediate=True)
