@@ -1,6 +1,7 @@
 """The open connection: its ledger, opened twice, and its keys, once they are needed."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
@@ -47,8 +48,8 @@ class Session:
         self._find = find or self._find_in_thread
         self.key_source: KeySource | None = None
         self._revision: int | None = None
-        self.retried: frozenset[int] = frozenset()
-        """Audiences whose rejected users were retried since their last sync from here."""
+        self.retried: Counter[int] = Counter()
+        """Rejected users retried since the last sync from here, by audience."""
         self.connection = self._restricted(connection)
 
     def change(self, connection: Connection) -> None:

@@ -111,7 +111,6 @@ async def test_one_of_several_users_is_retried_alone(harness: ConsoleHarness) ->
         await until_shown(pilot, GHOSTS)
         await pilot.press("2")
         await until_shown(pilot, "─ ghost-1", "2 users")
-        assert "U Retry this user" not in picture(pilot)  # the cursor is on a reason
         await until_shown(pilot, "R Retry all", "tab Users")
         await pilot.press("tab", "j")
         await until_shown(pilot, "U Retry this user", "tab Reasons")
@@ -119,6 +118,39 @@ async def test_one_of_several_users_is_retried_alone(harness: ConsoleHarness) ->
         await until_shown(pilot, "Retry 1 user?", "“ghost-2” becomes pending again")
         await pilot.press("y")
         await until_shown(pilot, "1 user pending again", "─ 1 user ─", "─ ghost-1")
+
+
+async def test_a_user_is_retried_from_the_reasons_too(harness: ConsoleHarness) -> None:
+    connect_with_audiences(harness)
+    async with harness.open() as pilot:
+        await until_shown(pilot, GHOSTS)
+        await pilot.press("2")
+        await until_shown(pilot, "─ ghost-1", "2 users", "then retry this user")
+        assert pilot.app.screen.query_one("#groups").has_focus
+        await pilot.press("U")
+        await until_shown(pilot, "Retry 1 user?", "“ghost-1” becomes pending again")
+
+
+async def test_retrying_one_user_says_what_else_the_next_sync_delivers(
+    harness: ConsoleHarness,
+) -> None:
+    def more(workspace: Workspace) -> None:
+        workspace.read([event(f"new-{n}", True, audience=GHOSTS) for n in range(3)])
+
+    connect_with_audiences(harness, more)
+    async with harness.open() as pilot:
+        await until_shown(pilot, GHOSTS)
+        await pilot.press("2")
+        await until_shown(pilot, "─ ghost-1", "2 users")
+        await pilot.press("U")
+        await until_shown(pilot, "delivers this user and 3 other")
+        await pilot.press("y")
+        await until_notified(
+            pilot, "1 user pending again. The next sync also delivers 3 other pending changes."
+        )
+        await until_shown(pilot, "s Sync")
+        await pilot.press("s")
+        await until_shown(pilot, f"Sync {GHOSTS}: 4 changes, 1 of them retried", "Adds 4 users")
 
 
 async def test_a_group_is_retried_and_synced(harness: ConsoleHarness) -> None:

@@ -152,18 +152,6 @@ async def test_a_second_sync_is_refused_and_the_first_one_offered(
         await until_shown(pilot, "Everything is delivered.")
 
 
-async def test_the_plan_is_read_anew_when_the_ledger_moves(harness: ConsoleHarness) -> None:
-    connection = harness.connect()
-    with harness.workspace(connection) as workspace:
-        workspace.enter("u-1")
-        async with harness.open() as pilot:
-            await open_plan(pilot, "adds 1 user")
-
-            workspace.enter("u-2", at=5)
-
-            await until_shown(pilot, "adds 2 users")
-
-
 async def test_an_obstacle_is_said_and_nothing_can_be_sent(
     harness: ConsoleHarness, simulator: Simulator
 ) -> None:
@@ -237,3 +225,50 @@ async def test_what_an_obstacle_keeps_back_is_not_in_the_total(
         await open_plan(
             pilot, "Creates 1 cohort and adds 1 user", "nothing fails). 1 user can't be sent."
         )
+
+
+async def test_a_plan_that_is_read_keeps_its_numbers(harness: ConsoleHarness) -> None:
+    connection = harness.connect()
+    with harness.workspace(connection) as workspace:
+        workspace.enter("u-1")
+        await workspace.sync()
+        workspace.enter("u-2")
+        async with harness.open() as pilot:
+            await open_plan(pilot, "Sync shoppers: 1 change ", "Adds 1 user (1 request")
+            workspace.enter("u-3", "u-4")
+            await until_shown(
+                pilot,
+                "Adds 1 user (1 request",
+                "2 more changes have arrived since; sending includes them. Press r to refresh.",
+            )
+            await pilot.press("r")
+            await until_shown(pilot, "Adds 3 users", "Sync shoppers: 3 changes ")
+            assert "Press r to refresh" not in picture(pilot)
+
+
+async def test_a_plan_that_is_sent_with_more_changes_counts_them(harness: ConsoleHarness) -> None:
+    connection = harness.connect()
+    with harness.workspace(connection) as workspace:
+        workspace.enter("u-1")
+        await workspace.sync()
+        workspace.enter("u-2")
+        async with harness.open() as pilot:
+            await open_plan(pilot, "Adds 1 user")
+            workspace.enter("u-3")
+            await until_shown(pilot, "1 more change has arrived since; sending includes it.")
+            await pilot.press("y")
+            await until_shown(pilot, "Everything is delivered.", "2/2")
+
+
+async def test_a_plan_that_does_something_else_by_now_is_shown_anew(
+    harness: ConsoleHarness,
+) -> None:
+    connection = harness.connect()
+    with harness.workspace(connection) as workspace:
+        workspace.enter("u-1", "u-2", "u-3")
+        await workspace.sync()
+        workspace.leave("u-1", at=5)
+        async with harness.open() as pilot:
+            await open_plan(pilot, "Removes 1 user")
+            workspace.leave("u-2", at=6)
+            await until_shown(pilot, "Removes 2 users", "removes most")

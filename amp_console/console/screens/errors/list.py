@@ -38,9 +38,9 @@ answer. Enter goes from a reason to its users, from a user to the details and fr
 request; Esc goes back.
 
 tab goes from the reasons to the users and back. U makes the user under the cursor pending again, R
-the marked ones, or all of the reason. The next sync delivers them; it can be planned at once. v
-shows the events that could not be read, with file and line. E writes what is shown into a CSV
-file."""
+the marked ones, or all of the reason. The next sync delivers them, with everything else that is
+pending in their audiences; it can be planned at once. v shows the events that could not be read,
+with file and line. E writes what is shown into a CSV file."""
     CSS_PATH = "list.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding(
@@ -170,8 +170,10 @@ file."""
             user = self._rejected.detail.user
             if not self._rejected.split.is_entered or user is None or user.request_id is None:
                 return False
-        is_about_one = action in {"person", "retry_one"}
-        if is_open(self) and is_about_one and (self._is_invalid or not self._rejected.current):
+        if is_open(self) and action == "retry_one" and self._is_invalid:
+            return False
+        is_no_one = self._is_invalid or not self._rejected.current
+        if is_open(self) and action == "person" and is_no_one:
             return False
         return super().check_action(action, parameters)
 
@@ -221,8 +223,10 @@ file."""
             return "This user is not rejected any more: they were retried meanwhile."
         if self.session.connection.read_only:
             return refusal(self.session.connection)
-        user = self._rejected.current
-        return None if user is None or is_retriable(user.code) else NOTHING_TO_SEND
+        user = self._rejected.shown
+        if user is None:
+            return "No one is rejected." if self._rejected.is_empty else "No user is selected."
+        return None if is_retriable(user.code) else NOTHING_TO_SEND
 
     def action_retry(self) -> None:
         """Make the marked users, or the group's, pending again."""
@@ -234,7 +238,7 @@ file."""
 
     async def _retry(self, ask: Callable[[], Awaitable[RetryOutcome]]) -> None:
         outcome = await ask()
-        if outcome.audience_ids:
+        if outcome.counts:
             self.reload()
         finish_retry(self.services, outcome)
 

@@ -89,6 +89,11 @@ class RejectedUsers(Container):
         return self.users.current if self.users.has_cursor else None
 
     @property
+    def shown(self) -> RejectedUser | None:
+        """The user in detail: also the one under the cursor that waits in the list of users."""
+        return self.detail.user if self.split.is_entered else self.users.current
+
+    @property
     def is_empty(self) -> bool:
         """Whether no one is rejected, as far as the ledger was read."""
         return not self._groups
@@ -227,12 +232,12 @@ class RejectedUsers(Container):
     async def retry_one(self) -> RetryOutcome:
         """Ask, and make the user in question pending."""
         await screen_of(self).loader.run(self.users.load)
-        current = self.current
-        return await self._retry([current]) if current is not None else RetryOutcome()
+        user = self.shown
+        return await self._retry([user]) if user is not None else RetryOutcome()
 
     async def _retry(self, users: Sequence[RejectedUser]) -> RetryOutcome:
         query = self._source(self.users.filter_text).query
         outcome = await ask_and_retry(screen_of(self).services, query, users)
-        if outcome.audience_ids:
+        if outcome.counts:
             self.users.unmark()
         return outcome

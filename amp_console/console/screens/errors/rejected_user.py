@@ -22,12 +22,13 @@ from amp_console.text import plural
 ADVICE = {
     Reason.UNKNOWN: (
         "Amplitude has never seen this identifier. It may appear later, with the user's first "
-        "event: then retry (R). If Amplitude should know the user, check that it identifies users "
-        "by the same ID as Segment, with the same case and leading zeros."
+        "event: then retry this user (U). If Amplitude should know the user, check that it "
+        "identifies users by the same ID as Segment, with the same case and leading zeros."
     ),
     Reason.REFUSED: (
         "Amplitude refused every request with this identifier, and accepted the others. Its "
-        "reason is above. Correct the identifier at its source, or retry (R) once it is allowed."
+        "reason is above. Correct the identifier at its source, or retry this user (U) once it is "
+        "allowed."
     ),
     Reason.NO_IDENTIFIER: (
         "This user's events contain no {id_type}, which this audience matches on. Set its field in "

@@ -1,7 +1,8 @@
 """Making rejected users pending again, once confirmed, and planning a sync if wanted."""
 
 import enum
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from textual.app import ComposeResult
@@ -14,6 +15,9 @@ from amp_console.console.dialogs.base import Answer, Question
 from amp_console.console.failures import KNOWN
 from amp_console.console.routes import OpenPlan
 from amp_console.console.texts import lines, safe_text
+from amp_console.ledger import Db
+from amp_console.ledger.audiences import audience
+from amp_console.ledger.counts import outstanding
 from amp_console.ledger.deliveries import Reason
 from amp_console.ledger.rejected import (
     RejectedFilter,
@@ -37,21 +41,28 @@ def is_retriable(code: Reason) -> bool:
 
 
 class Retried(NamedTuple):
-    """The users to retry: how many, in which audiences (id, name), and how many stay rejected.
+    """The users to retry: in which audiences (id, name), and how many in each.
 
-    `only` is the identifier of a single user.
+    `staying` count as rejected after it, too; `only` is the identifier of a single user. A sync of
+    these audiences also delivers `others`, the changes that are pending in them already.
     """
 
-    many: int
     audiences: dict[int, str]
+    counts: Mapping[int, int]
     staying: int
     only: str = ""
+    others: int = 0
+
+    @property
+    def many(self) -> int:
+        """How many users are retried."""
+        return sum(self.counts.values())
 
 
 class RetryOutcome(NamedTuple):
-    """The result: the audiences with users pending again, and whether to plan a sync."""
+    """The result: how many users are pending again, by audience, and whether to plan a sync."""
 
-    audience_ids: frozenset[int] = frozenset()
+    counts: Mapping[int, int] = {}
     wants_sync: bool = False
 
 
@@ -94,16 +105,23 @@ def _consequences(summary: Retried) -> list[str]:
     names = list(summary.audiences.values())
     where = ", ".join(names) if len(names) <= NAMED else f"{len(names):,} audiences"
     become = f"“{clean(summary.only, 60)}” becomes" if summary.only else "They become"
-    them = "this user" if summary.only else "them"
-    rows = [
-        f"{become} pending again in {where}.",
-        f"The next sync delivers {them}, once you have seen its plan.",
-    ]
+    rows = [f"{become} pending again in {where}.", _next_sync(summary)]
     if summary.staying:
         stay = "stays" if summary.staying == 1 else "stay"
         why = "no identifier to send."
         rows.append(f"{plural(summary.staying, 'more user')} {stay} rejected: there is {why}")
     return rows
+
+
+def _next_sync(summary: Retried) -> str:
+    """Say what the next sync delivers: it can't be limited to the retried users."""
+    them = "this user" if summary.only else "them"
+    if not summary.others:
+        return f"The next sync delivers {them}, once you have seen its plan."
+    is_one = len(summary.audiences) == 1
+    where = "of this audience" if is_one else "of these audiences"
+    others = plural(summary.others, "other pending change")
+    return f"The next sync {where} delivers {them} and {others}, once you have seen its plan."
 
 
 async def ask_and_retry(
@@ -119,6 +137,8 @@ async def ask_and_retry(
     if not summary.many:
         services.notifications.post(NOTHING_TO_SEND, "warning")
         return RetryOutcome()
+    others = await session.read(_pending, tuple(summary.audiences))
+    summary = summary._replace(others=others)
     answer = await services.ask(RetryDialog(summary))
     if answer is None:
         return RetryOutcome()
@@ -132,18 +152,27 @@ async def ask_and_retry(
         services.notifications.post(str(error), "error")
         return RetryOutcome()
     is_sync = answer is RetryAnswer.SYNC
-    hint = "" if is_sync else " Press s to sync them."
-    services.notifications.post(f"{plural(done, 'user')} pending again.{hint}", is_kept=False)
-    return RetryOutcome(frozenset(summary.audiences), is_sync)
+    text = f"{plural(done, 'user')} pending again."
+    if summary.others:
+        text += f" The next sync also delivers {plural(summary.others, 'other pending change')}."
+    if not is_sync:
+        text += " Press s to see its plan."
+    services.notifications.post(text, is_kept=False)
+    return RetryOutcome(summary.counts, is_sync)
 
 
 def finish_retry(services: Services, outcome: RetryOutcome) -> None:
     """Remember the audiences with retried users, and open the plan of a sync where it is wanted."""
     session = services.session
     assert session is not None
-    session.retried |= outcome.audience_ids
+    session.retried.update(outcome.counts)
     if outcome.wants_sync:
         services.navigate(OpenPlan(tuple(sorted(session.retried))))
+
+
+def _pending(db: Db, audience_ids: Collection[int]) -> int:
+    """How many changes of these audiences the next sync delivers."""
+    return sum(outstanding(db, audience(db, audience_id)).pending for audience_id in audience_ids)
 
 
 def _of_users(users: Sequence[RejectedUser]) -> Retried:
@@ -158,9 +187,11 @@ def _of_groups(groups: Sequence[RejectionGroup]) -> Retried:
 
 
 def _sum(parts: Iterable[tuple[Reason, int, str, int]]) -> Retried:
-    sums, audiences = {True: 0, False: 0}, {}
+    counts, audiences, staying = Counter[int](), dict[int, str](), 0
     for code, audience_id, name, many in parts:
-        sums[is_retriable(code)] += many
         if is_retriable(code):
             audiences[audience_id] = name
-    return Retried(sums[True], audiences, sums[False])
+            counts[audience_id] += many
+        else:
+            staying += many
+    return Retried(audiences, counts, staying)

@@ -1,7 +1,8 @@
 """What a plan says: its rows, and the sentences around them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
+import msgspec
 from textual.content import Content
 
 from amp_console.connections import Limits
@@ -10,7 +11,7 @@ from amp_console.console.texts import BAD, MUTED, STRONG, WARN, Part, safe_text
 from amp_console.console.widgets.grid import Cell, Column, Row
 from amp_console.console.words import number
 from amp_console.sync.delivery.plan import AudiencePlan, Plan, again_text
-from amp_console.text import plural
+from amp_console.text import clean, plural
 
 COLUMNS = (
     Column("Audience", 15, flex=3),
@@ -74,6 +75,53 @@ def _what(audience: AudiencePlan, glyphs: Glyphs) -> tuple[str, str]:
     if audience.is_large_removal:
         return f"{glyphs.triangle} removes most", "bad"
     return f"{glyphs.half} {again_text(audience) or 'changes'}", ""
+
+
+def title(plan: Plan, retried: Mapping[int, int]) -> str:
+    """Say what is synced, and with how many changes; `retried` counts users by audience."""
+    if not plan.audiences:
+        return "Plan"
+    only = plan.audiences[0].name if len(plan.audiences) == 1 else ""
+    name = clean(only, 60) if only else plural(len(plan.audiences), "audience")
+    words = f"Sync {name}: {plural(changes(plan), 'change')}"
+    again = sum(retried.get(audience.audience_id, 0) for audience in plan.audiences)
+    return f"{words}, {again:,} of them retried" if 0 < again <= changes(plan) else words
+
+
+def changes(plan: Plan) -> int:
+    """How many users a plan adds and removes."""
+    return sum(audience.add + audience.remove for audience in plan.audiences)
+
+
+def is_same_offer(plan: Plan, now: Plan) -> bool:
+    """Whether two plans differ at most in how many users they send, and not in what they do."""
+    return [_without_counts(item) for item in plan.audiences] == [
+        _without_counts(item) for item in now.audiences
+    ]
+
+
+def _without_counts(audience: AudiencePlan) -> tuple[AudiencePlan, bool, bool, bool]:
+    counts = dict.fromkeys(
+        ("add", "remove", "in_cohort", "unidentified", "requests", "again", "uncertain"), 0
+    )
+    plain = msgspec.structs.replace(audience, **counts, certain_at=None)
+    return plain, audience.creates, audience.is_large_removal, can_be_sent(audience)
+
+
+def since_then(plan: Plan, now: Plan) -> str:
+    """Say what has become pending, or is not any more, since a plan was read; "" if nothing."""
+    pairs = list(zip(plan.audiences, now.audiences, strict=True))
+    more = [(new.add - old.add, new.remove - old.remove) for old, new in pairs]
+    if not any(add or remove for add, remove in more):
+        return ""
+    if all(add >= 0 and remove >= 0 for add, remove in more):
+        arrived = sum(add + remove for add, remove in more)
+        have = "has" if arrived == 1 else "have"
+        words = f"{plural(arrived, 'more change')} {have} arrived since; sending includes"
+        return f"{words} {'it' if arrived == 1 else 'them'}."
+    pending = changes(now)
+    be = "is" if pending == 1 else "are"
+    return f"This has changed since: {plural(pending, 'change')} {be} pending now."
 
 
 def headline(plan: Plan) -> Content:

@@ -16,7 +16,7 @@ from amp_console.console.screens.actions import Need
 from amp_console.console.screens.base import BaseScreen
 from amp_console.console.screens.plan import rows as plan_rows
 from amp_console.console.screens.plan.people import PlanPeople
-from amp_console.console.texts import lines, safe_text
+from amp_console.console.texts import WARN, lines, safe_text
 from amp_console.console.widgets.grid import Grid
 from amp_console.console.widgets.split import Split
 from amp_console.ledger import Db
@@ -41,10 +41,14 @@ Everything a sync would send, read from the ledger; nothing has been sent yet.
 Add and Remove count users. A new cohort belongs to the owner shown, and can't be deleted through
 Amplitude's API. Counts of requests assume no failures; failed requests are retried.
 
+The numbers stay as they were read. Where more changes arrive meanwhile, the plan says how many: a
+sync delivers them, too. r reads the plan again.
+
 y sends it, and so does Enter on an audience. Esc goes back with nothing sent."""
     CSS_PATH = "view.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y,s", "send", "Send", key_display="y", id="plan.send"),
+        Binding("r", "refresh_plan", "Refresh", id="plan.refresh"),
         Binding("w", "watch", "Watch the sync", id="plan.watch"),
     ]
 
@@ -54,6 +58,9 @@ y sends it, and so does Enter on an audience. Esc goes back with nothing sent.""
         super().__init__()
         self._audience_ids = audience_ids
         self._plan: Plan | None = None
+        """What is on the screen: the offer that the operator reads, and confirms."""
+        self._now: Plan | None = None
+        """What would be sent now."""
         self._opened_at = math.inf  # monotonic seconds
         self._tally = ReadCounts()
 
@@ -76,26 +83,49 @@ y sends it, and so does Enter on an audience. Esc goes back with nothing sent.""
     # Looking.
 
     async def load(self) -> None:
-        """Read the plan anew."""
+        """Read the plan. One that is being read stays, as long as only its numbers change."""
         connection = self.session.connection
-        plan = await self.session.read(_plan_sync, connection, self._audience_ids)
+        now = await self.session.read(_plan_sync, connection, self._audience_ids)
         self._tally = await self.session.read(read_since_last_run)
         if self._plan is None:
             self._opened_at = self.services.timing.monotonic()
+        self._now = now
+        if self._plan is None or not plan_rows.is_same_offer(self._plan, now):
+            self._show_plan(now)
+        self._show_headline()
+
+    def _show_plan(self, plan: Plan) -> None:
+        """Offer this plan from now on."""
         self._plan = plan
         self.query_one(Split).has_detail = True
         console_look, grid = self.services.glyphs, self.query_one("#audiences", Grid)
         grid.show([plan_rows.row(item, console_look) for item in plan.audiences])
-        self.query_one("#headline", Static).update(plan_rows.headline(plan))
         self.query_one("#concerns", Static).update(
             lines(
                 *plan_rows.concerns(plan, console_look),
-                plan_rows.limits(connection.limits, console_look),
+                plan_rows.limits(self.session.connection.limits, console_look),
             )
         )
         panel = self.query_one("#plan")
+        panel.border_title = safe_text(plan_rows.title(plan, self.session.retried), max_length=100)
         panel.border_subtitle = safe_text(plural(len(plan.audiences), "audience"))
         self._show_detail()
+
+    def _show_headline(self) -> None:
+        """Say what the plan sends, and what else is pending by now."""
+        assert self._plan is not None
+        said = plan_rows.headline(self._plan)
+        if self._news:
+            said = lines(said, safe_text((f"{self._news} Press r to refresh.", WARN)))
+        self.query_one("#headline", Static).update(said)
+        self.action_keys.refresh()
+
+    @property
+    def _news(self) -> str:
+        """What has changed since the plan was read; "" if nothing has."""
+        if self._plan is None or self._now is None:
+            return ""
+        return plan_rows.since_then(self._plan, self._now)
 
     def on_grid_moved(self) -> None:
         """Show the audience under the cursor."""
@@ -128,6 +158,8 @@ y sends it, and so does Enter on an audience. Esc goes back with nothing sent.""
         sync = self.services.jobs.sync
         if action == "watch" and (sync is None or sync.is_over):
             return False
+        if action == "refresh_plan" and not self._news:
+            return False
         return super().check_action(action, parameters)
 
     def disabled_reason(self, action: str) -> str | None:
@@ -158,7 +190,7 @@ y sends it, and so does Enter on an audience. Esc goes back with nothing sent.""
         if sync is not None and not sync.is_over:
             self.app.push_screen(_under_way(), self._watch_if)
             return
-        large = plan_rows.large_removals(self._plan)
+        large = plan_rows.large_removals(self._now or self._plan)
         if large:
             self.app.push_screen(_large_removal(large), self._send_if)
         else:
@@ -173,7 +205,7 @@ y sends it, and so does Enter on an audience. Esc goes back with nothing sent.""
             self.action_watch()
 
     def _send(self) -> None:
-        services, plan = self.services, self._plan
+        services, plan = self.services, self._now
         assert plan is not None
         services.jobs.sync = RunJob(
             self.session,
@@ -182,8 +214,15 @@ y sends it, and so does Enter on an audience. Esc goes back with nothing sent.""
             services.publish,
         )
         services.jobs.sync.start()
-        self.session.retried -= {audience.audience_id for audience in plan.audiences}
+        for item in plan.audiences:
+            self.session.retried.pop(item.audience_id, None)
         self.services.navigate(Replace(OpenRun()))
+
+    def action_refresh_plan(self) -> None:
+        """Offer what is pending now."""
+        if self._now is not None:
+            self._show_plan(self._now)
+            self._show_headline()
 
     def action_watch(self) -> None:
         """Open the sync that was started last."""
