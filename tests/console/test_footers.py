@@ -208,7 +208,7 @@ MEANINGS = {
     "f": {"Person", "Why this person", "Find a person"},
     "i": {"Import"},
     "r": {"Reconcile"},
-    "u": {"Update sizes", "Update from Amplitude", "Ask Amplitude"},
+    "u": {"Update sizes", "Update from Amplitude", "Update the plan", "Ask Amplitude"},
     "w": {"Watch the sync", "Watch the run", "Whole run", "Open run", "Requests"},
     "x": {"Errors"},
     "R": {"Retry", "Retry all", "Reconcile all"},

@@ -239,11 +239,11 @@ async def test_a_plan_that_is_read_keeps_its_numbers(harness: ConsoleHarness) ->
             await until_shown(
                 pilot,
                 "Adds 1 user (1 request",
-                "2 more changes have arrived since; sending includes them. Press r to refresh.",
+                "2 more changes have arrived since; sending includes them. Press u to update the plan.",
             )
-            await pilot.press("r")
+            await pilot.press("u")
             await until_shown(pilot, "Adds 3 users", "Sync shoppers: 3 changes ")
-            assert "Press r to refresh" not in picture(pilot)
+            assert "to update the plan" not in picture(pilot)
 
 
 async def test_a_plan_that_is_sent_with_more_changes_counts_them(harness: ConsoleHarness) -> None:

@@ -42,13 +42,13 @@ Add and Remove count users. A new cohort belongs to the owner shown, and can't b
 Amplitude's API. Counts of requests assume no failures; failed requests are retried.
 
 The numbers stay as they were read. Where more changes arrive meanwhile, the plan says how many: a
-sync delivers them, too. r reads the plan again.
+sync delivers them, too. u reads the plan again.
 
 y sends it, and so does Enter on an audience. Esc goes back with nothing sent."""
     CSS_PATH = "view.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y,s", "send", "Send", key_display="y", id="plan.send"),
-        Binding("r", "refresh_plan", "Refresh", id="plan.refresh"),
+        Binding("u", "update_plan", "Update the plan", id="plan.update"),
         Binding("w", "watch", "Watch the sync", id="plan.watch"),
     ]
 
@@ -116,7 +116,7 @@ y sends it, and so does Enter on an audience. Esc goes back with nothing sent.""
         assert self._plan is not None
         said = plan_rows.headline(self._plan)
         if self._news:
-            said = lines(said, safe_text((f"{self._news} Press r to refresh.", WARN)))
+            said = lines(said, safe_text((f"{self._news} Press u to update the plan.", WARN)))
         self.query_one("#headline", Static).update(said)
         self.action_keys.refresh()
 
@@ -158,7 +158,7 @@ y sends it, and so does Enter on an audience. Esc goes back with nothing sent.""
         sync = self.services.jobs.sync
         if action == "watch" and (sync is None or sync.is_over):
             return False
-        if action == "refresh_plan" and not self._news:
+        if action == "update_plan" and not self._news:
             return False
         return super().check_action(action, parameters)
 
@@ -218,7 +218,7 @@ y sends it, and so does Enter on an audience. Esc goes back with nothing sent.""
             self.session.retried.pop(item.audience_id, None)
         self.services.navigate(Replace(OpenRun()))
 
-    def action_refresh_plan(self) -> None:
+    def action_update_plan(self) -> None:
         """Offer what is pending now."""
         if self._now is not None:
             self._show_plan(self._now)
