@@ -48,12 +48,12 @@ async def apply(
 
 
 async def switch(services: Services, audience: Audience) -> None:
-    """Switch an audience on or off: syncs of all leave out those that are off."""
+    """Enable or disable an audience: syncs of all leave out those that are disabled."""
     changed = await apply(services, audience, SettingsChange(enabled=not audience.enabled))
     if changed is not None:
-        state = "on: Sync all includes it" if changed.enabled else "off: Sync all skips it"
-        undo = "" if changed.enabled else " Press t to switch it on again."
-        services.notifications.post(f"“{clean(changed.name)}” is {state}.{undo}", is_kept=False)
+        state = "enabled: Sync all includes" if changed.enabled else "disabled: Sync all skips"
+        undo = "" if changed.enabled else " Press t to enable it again."
+        services.notifications.post(f"“{clean(changed.name)}” is {state} it.{undo}", is_kept=False)
 
 
 async def _unlink(services: Services, audience: Audience) -> Audience | None:

@@ -25,6 +25,10 @@ class DemoTrouble:
 class DemoSession(Protocol):
     """What a demo adds to the console: members entering and leaving, and trouble on request."""
 
+    @property
+    def has_traffic(self) -> bool:
+        """Whether the demo writes and imports simulated events while it is open."""
+
     def open(self) -> None:
         """Start filling the ledger and sending events in a thread of its own; returns at once."""
 

@@ -8,6 +8,7 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from amp_console.console.context import Services, services_of
+from amp_console.console.environment import DemoSession
 from amp_console.console.texts import ACCENT, BAD, GOOD, MUTED, STRONG, WARN, Part, safe_text
 from amp_console.text import clean
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from amp_console.console.jobs.runs import SyncJob
 
 MAX_NAME = 20  # characters of another connection's name
-HIDDEN_FIRST = ("downloads", "app", "keys", "where")
+HIDDEN_FIRST = ("downloads", "app", "keys", "traffic", "where")
 """What the top line does without, in this order, where all does not fit."""
 
 
@@ -84,9 +85,7 @@ def _right(services: Services, hidden: Collection[str]) -> Content:
     if (quota := services.figures.quota) is not None and "downloads" not in hidden:
         parts += [(f"downloads {quota.used:,}/{quota.limit:,}", MUTED), "  "]
     if (stage := services.environment.demo) is not None:
-        trouble = [item.label.partition(":")[0] for item in stage.troubles() if item.is_on]
-        if trouble:
-            parts += [(f"trouble: {', '.join(trouble)}", f"bold {WARN}"), "  "]
+        parts += _of_demo(stage, hidden)
     if services.session.connection.read_only:
         parts += [(" READ-ONLY ", f"bold reverse {WARN}"), "  "]
     for other in services.connections.others:
@@ -105,6 +104,15 @@ def _of_other(other: Services) -> Iterator[Part]:
         yield from ((f"{name}: waiting for your answer", WARN), "  ")
     for work in _under_way(other):
         yield from ((f"{name} {other.glyphs.live} {work}", ACCENT), "  ")
+
+
+def _of_demo(stage: DemoSession, hidden: Collection[str]) -> Iterator[Part]:
+    """The trouble that is on, and that the demo changes the ledger by itself."""
+    trouble = [item.label.partition(":")[0] for item in stage.troubles() if item.is_on]
+    if trouble:
+        yield from ((f"trouble: {', '.join(trouble)}", f"bold {WARN}"), "  ")
+    if stage.has_traffic and "traffic" not in hidden:
+        yield from (("demo: events keep arriving", MUTED), "  ")
 
 
 def _under_way(services: Services) -> Iterator[str]:

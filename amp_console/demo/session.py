@@ -58,7 +58,7 @@ class SimulatedSession:
         self._seed = seed
         self._fast = fast
         self._faults = faults
-        self._has_traffic = has_traffic
+        self.has_traffic = has_traffic
         self._timing = timing or Timing()
         self._port = port
         self._home = home
@@ -182,7 +182,7 @@ class SimulatedSession:
             self._ready.set()
             seeder.write_files()
             self._complete.set()
-            if self._has_traffic:
+            if self.has_traffic:
                 from amp_console.demo.traffic import Traffic
 
                 traffic = Traffic(

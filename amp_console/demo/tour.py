@@ -182,7 +182,7 @@ _REPAIR = (
     TourStep(
         "One question to Amplitude compares the sizes of all cohorts. Recently lapsed differs: "
         "someone has changed this cohort by hand.",
-        screen("AudiencesScreen", _LAPSED, "differs by"),
+        screen("AudiencesScreen", _LAPSED, "fewer in Amplitude"),
         (
             KeyPress("@go.audiences", "Audiences", then=screen("AudiencesScreen")),
             *_down_to("AudiencesScreen", _LAPSED),

@@ -14,6 +14,7 @@ from amp_console.demo.dataset import (
     user_ids,
 )
 from amp_console.ledger import Ledger
+from amp_console.ledger.event_log import LogEntry, LogKind, add_log_entry
 from amp_console.sync.connection_options import read_options
 from amp_console.sync.ingest.importer import Importer
 from amp_console.sync.sources.registry import open_reader
@@ -21,6 +22,10 @@ from amp_console.sync.timing import Timing
 
 BUSY = ((SHOPPERS, 5), (ABANDONERS, 9))
 """The audiences with traffic, and the largest number of changes per file."""
+STARTED = (
+    "The demo writes simulated events into segment-logs/live and imports them as long as it is "
+    "open. It does not log each import."
+)
 FIRST_NEWCOMER = 500_000  # the number of the first person who is new
 FIRST_LEAVER = 2_000  # people with lower numbers stay
 
@@ -42,6 +47,7 @@ class Traffic:
 
     def run(self, pause: float, ended: threading.Event) -> None:
         """Write and import a file every `pause` seconds, until `ended` is set."""
+        self._ledger.write(add_log_entry, LogEntry(self._timing.now(), LogKind.IMPORT, STARTED))
         while not ended.wait(pause):
             self.step()
 

@@ -318,7 +318,7 @@ async def _home_title(reader: Reader) -> Facts:
 
 
 def _differs_by(status: str) -> int:
-    found = re.search(r"(?<!size )differs by ([\d,]+)", status)
+    found = re.search(r"([\d,]+) extra", status)
     return number(found[1]) if found else 0
 
 

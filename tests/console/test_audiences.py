@@ -14,6 +14,7 @@ from amp_console.console.screens.audiences.list import AudiencesScreen
 from amp_console.console.screens.errors.list import ErrorsScreen
 from amp_console.console.screens.runs.list import RunsScreen
 from amp_console.console.widgets.grid import Grid
+from amp_console.ledger.cohorts import break_link
 from amp_console.sync.audience_settings import SettingsChange
 from amp_console.sync.queries.status import Status, audience_summaries
 from tests.console.gate import blocked_reads
@@ -279,7 +280,7 @@ async def test_sizes_are_asked_for_with_the_list_and_a_drift_is_seen(
         await until(pilot, lambda: harness.simulator.requests[before:])
         await until(pilot, lambda: services(pilot).figures.sizes)
         await pilot.press(*keys[1:])
-        await until_shown(pilot, "▲ size differs by 6")
+        await until_shown(pilot, "▲ 6 fewer in Amplitude")
         assert [seen.call for seen in harness.simulator.requests[before:]] == ["list"]
 
 
@@ -457,3 +458,23 @@ def test_states_lead_to_errors_the_comparison_or_the_link() -> None:
     assert badge_route(Status.DIFFERS, 7) == OpenReconcile(7)
     assert badge_route(Status.BROKEN, 7) == OpenLink(7)
     assert badge_route(Status.IN_SYNC, 7) is None
+
+
+async def test_home_offers_to_check_sizes_until_they_are_known(harness: ConsoleHarness) -> None:
+    connect_with_audiences(harness)
+    async with harness.open() as pilot:
+        await until_shown(pilot, LAPSED, "u Check sizes", "audiences not compared yet")
+        await pilot.press("u")
+        await until(pilot, lambda: services(pilot).figures.sizes)
+        await until_gone(pilot, "u Check sizes")
+
+
+async def test_a_broken_link_offers_another_cohort_first(harness: ConsoleHarness) -> None:
+    def lose(workspace: Workspace) -> None:
+        workspace.ledger.write(break_link, workspace.audience(SHOPPERS).id, "It is gone.")
+
+    connect_with_audiences(harness, lose)
+    async with harness.open() as pilot:
+        await until_shown(pilot, "broken link")
+        select(pilot, SHOPPERS)
+        await until_shown(pilot, "Press l to link another cohort", "l Link to a cohort  e Edit")

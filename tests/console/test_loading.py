@@ -120,6 +120,8 @@ async def test_what_can_not_be_read_says_why_in_its_list(harness: ConsoleHarness
 class Slow:
     """A demo whose ledger is being filled."""
 
+    has_traffic = False
+
     def __init__(self) -> None:
         self.share = 0.0
         self.failure: Exception | None = None

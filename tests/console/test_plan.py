@@ -239,7 +239,8 @@ async def test_a_plan_that_is_read_keeps_its_numbers(harness: ConsoleHarness) ->
             await until_shown(
                 pilot,
                 "Adds 1 user (1 request",
-                "2 more changes have arrived since; sending includes them. Press u to update the plan.",
+                "2 more changes have arrived since; sending includes them.",
+                "Press u to update the plan.",
             )
             await pilot.press("u")
             await until_shown(pilot, "Adds 3 users", "Sync shoppers: 3 changes ")

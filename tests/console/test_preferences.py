@@ -51,6 +51,8 @@ async def at_rest(pilot: Pilot[None]) -> None:
 class Empty(DemoSession):
     """A demo with nothing in it."""
 
+    has_traffic = False
+
     def open(self) -> None: ...
 
     def is_ready(self) -> bool:

@@ -124,6 +124,23 @@ async def test_a_cohort_is_compared_and_put_right(harness: ConsoleHarness) -> No
         assert kinds == [RunKind.RECONCILE, RunKind.COMPARE, RunKind.SYNC]
 
 
+async def test_after_a_comparison_every_place_says_the_same_numbers(
+    harness: ConsoleHarness,
+) -> None:
+    drifted(harness)
+    async with harness.open(size=(160, 40)) as pilot:
+        await compare(pilot)
+        await until_shown(pilot, "2 of 3 differences are pending now", "(t under Audiences)")
+        await pilot.press("1")
+        await until_shown(
+            pilot,
+            "1 with 1 extra user",
+            "▲ 1 extra  ◐ 2 pending",
+            "3 users differed (2 made pending, 1 extra)",
+            "oldest pending event",
+        )
+
+
 async def test_amplitudes_size_is_beside_what_was_delivered_before_a_comparison(
     harness: ConsoleHarness,
 ) -> None:
@@ -131,7 +148,7 @@ async def test_amplitudes_size_is_beside_what_was_delivered_before_a_comparison(
     async with harness.open() as pilot:
         await until_shown(pilot, "shoppers")
         await pilot.press("u")
-        await until_shown(pilot, "▲ size differs by 1")
+        await until_shown(pilot, "▲ 1 fewer in Amplitude")
         await pilot.press("r")
         await until_shown(pilot, "20 delivered, 19 in Amplitude, read just now")
 

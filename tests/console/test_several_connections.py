@@ -539,7 +539,7 @@ async def test_settings_of_one_never_reach_the_other(harness: ConsoleHarness) ->
         await until_shown(pilot, IN_PROD, GHOSTS)
         select(pilot, FRESH)
         await pilot.press("t")
-        await until_shown(pilot, "○ off")
+        await until_shown(pilot, "○ disabled")
         await pilot.press("5")
         await until_shown(pilot, "2 connections")
         await pilot.press("home", "W")
@@ -547,7 +547,7 @@ async def test_settings_of_one_never_reach_the_other(harness: ConsoleHarness) ->
         await pilot.press("ctrl+n")
         await until_shown(pilot, IN_STAGING, FRESH)
         await until_gone(pilot, "READ-ONLY")
-        assert "○ off" not in picture(pilot)
+        assert "○ disabled" not in picture(pilot)
         session = services(pilot).session
         assert session is not None
         assert not session.connection.read_only

@@ -24,6 +24,8 @@ pytestmark = pytest.mark.anyio
 class Stage:
     """A stage with two kinds of trouble."""
 
+    has_traffic = False
+
     def __init__(self) -> None:
         self.on: set[str] = set()
         self.is_open = False
@@ -144,3 +146,19 @@ async def test_what_was_copied_is_in_a_file_too(harness: ConsoleHarness) -> None
         file = harness.environment.folders.data / "copied.txt"
         assert file.read_text().startswith("high_value_shoppers\t")
         assert file.stat().st_mode & 0o077 == 0
+
+
+class BusyStage(Stage):
+    """A stage on which events keep arriving."""
+
+    has_traffic = True
+
+
+@pytest.mark.parametrize("width", [80, 120])
+async def test_a_demo_says_that_its_events_are_its_own(harness: ConsoleHarness, width: int) -> None:
+    connect_with_audiences(harness)
+    harness.environment = replace(harness.environment, demo=BusyStage())
+    async with harness.open(size=(width, 36)) as pilot:
+        await until_shown(pilot, GHOSTS, "demo: events keep arriving")
+        await pilot.press("4")
+        await until_shown(pilot, "No live session. Simulated events keep arriving all the same")

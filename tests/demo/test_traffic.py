@@ -20,6 +20,7 @@ from amp_console.demo.traffic import FIRST_LEAVER, Traffic
 from amp_console.engage import FieldMapping, ReadOptions
 from amp_console.ledger import Ledger, open_ledger
 from amp_console.ledger.audiences import all_audiences, find_audience
+from amp_console.ledger.event_log import LogFilter, log_page
 from amp_console.ledger.membership_changes import daily_movement, recent_movement
 from amp_console.sync.ingest.importer import Importer
 from amp_console.sync.sources.registry import open_reader
@@ -89,6 +90,14 @@ def test_it_ends_at_once(quarter: Quarter) -> None:
     over.set()
     quarter.traffic.run(3_600.0, over)
     assert quarter.ledger.read(all_audiences) == []
+
+
+def test_the_log_says_who_writes_the_events(quarter: Quarter) -> None:
+    over = threading.Event()
+    over.set()
+    quarter.traffic.run(3_600.0, over)
+    (entry,) = quarter.ledger.read(log_page, LogFilter())
+    assert entry.text.startswith("The demo writes simulated events")
 
 
 def test_the_first_shoppers_stay() -> None:

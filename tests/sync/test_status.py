@@ -82,10 +82,10 @@ async def test_no_state_hides_another_and_the_most_dangerous_comes_first(
     assert [str(state) for state in ghosts.states()] == ["2 rejected", "1 pending"]
     assert ghosts.delivered == 3
     told = [str(state) for state in ghosts.states(size=1_009)]
-    assert told == ["size differs by 1,006", "2 rejected", "1 pending"]
+    assert told == ["1,006 more in Amplitude", "2 rejected", "1 pending"]
     assert [str(state) for state in ghosts.states(size=3)] == ["2 rejected", "1 pending"]
     assert [str(state) for state in gone.states()] == ["broken link", "1 pending"]
-    assert [str(state) for state in off.states()] == ["off"]
+    assert [str(state) for state in off.states()] == ["disabled"]
     assert [str(state) for state in summary(workspace, "synced").states()] == ["in sync"]
 
 
@@ -99,12 +99,12 @@ async def test_strangers_that_a_comparison_found_are_told_until_they_are_removed
     world.change(cohort, Operation.ADD, {world.add_user("stranger")})
     await workspace.compare()
     (only,) = workspace.ledger.read(audience_summaries, workspace.connection)
-    assert [str(state) for state in only.states()] == ["differs by 1"]
+    assert [str(state) for state in only.states()] == ["1 extra"]
     assert only.status is Status.IN_SYNC
     # By size: the two who were delivered, and the stranger.
-    assert [str(state) for state in only.states(size=3)] == ["differs by 1"]
+    assert [str(state) for state in only.states(size=3)] == ["1 extra"]
     told = [str(state) for state in only.states(size=2)]
-    assert told == ["differs by 1", "size differs by 1"]
+    assert told == ["1 extra", "1 fewer in Amplitude"]
 
 
 async def test_users_without_an_identifier_are_no_difference_in_size(workspace: Workspace) -> None:
@@ -114,7 +114,7 @@ async def test_users_without_an_identifier_are_no_difference_in_size(workspace: 
     assert cohort is not None
     world.change(cohort, Operation.ADD, {world.add_user(None)})
     (before,) = workspace.ledger.read(audience_summaries, workspace.connection)
-    assert [str(state) for state in before.states(size=2)] == ["size differs by 1"]
+    assert [str(state) for state in before.states(size=2)] == ["1 more in Amplitude"]
     assert before.finding is None
     await workspace.compare()
     (after,) = workspace.ledger.read(audience_summaries, workspace.connection)
@@ -182,7 +182,7 @@ def test_states_come_worst_first_whichever_apply(workspace: Workspace) -> None:
         known, audience=audience, left=left, finding=CohortFinding(0, 6, 0)
     )
     told = [str(state) for state in item.states(is_live=True)]
-    assert told == ["differs by 6", "10 rejected", "312 pending", "live", "off"]
+    assert told == ["6 extra", "10 rejected", "312 pending", "live", "disabled"]
 
 
 def test_an_overview_says_how_many_need_attention_and_why() -> None:
@@ -192,7 +192,7 @@ def test_an_overview_says_how_many_need_attention_and_why() -> None:
     assert (now.audiences, now.attention, now.pending) == (4, 3, 15)
     assert now.reasons == [
         "1 broken link",
-        "1 where 1 user differs",
+        "1 with 1 extra user",
         "2 with 10 rejected users",
     ]
     smaller = [State(Status.SIZE_DIFFERS, 175)]

@@ -39,7 +39,7 @@ class Status(enum.StrEnum):
     REJECTED = "rejected"
     NOT_LINKED = "not linked"
     BROKEN = "broken link"
-    OFF = "off"
+    OFF = "disabled"
     DIFFERS = "differs"
     SIZE_DIFFERS = "size differs"
     LIVE = "live"
@@ -63,17 +63,23 @@ NEEDS_ATTENTION = frozenset({Status.BROKEN, Status.DIFFERS, Status.SIZE_DIFFERS,
 
 
 class State(msgspec.Struct, frozen=True):
-    """One thing that is true of an audience now, and how many users it concerns (0: no count)."""
+    """One thing that is true of an audience now, and how many users it concerns (0: no count).
+
+    `is_fewer`: Amplitude has so many users fewer, not more, than it should.
+    """
 
     status: Status
     users: int = 0
+    is_fewer: bool = False
 
     def __str__(self) -> str:
-        """In words: "10 rejected", "differs by 6", "broken link"."""
+        """In words: "10 rejected", "6 extra", "175 fewer in Amplitude", "broken link"."""
         if not self.users:
             return str(self.status)
-        if self.status in {Status.DIFFERS, Status.SIZE_DIFFERS}:
-            return f"{self.status} by {self.users:,}"
+        if self.status is Status.DIFFERS:
+            return f"{self.users:,} extra"
+        if self.status is Status.SIZE_DIFFERS:
+            return f"{self.users:,} {'fewer' if self.is_fewer else 'more'} in Amplitude"
         return f"{self.users:,} {self.status}"
 
     @property
@@ -114,7 +120,7 @@ class AudienceSummary(msgspec.Struct, frozen=True):
         by_size = 0
         if size is not None and self.delivered is not None:
             without_id = self.finding.without_id if self.finding else 0
-            by_size = abs(size - self.delivered - strangers - without_id)
+            by_size = size - self.delivered - strangers - without_id
         is_live = self.is_live if is_live is None else is_live
         return states_of(self.audience, self.left, strangers, by_size, is_live=is_live)
 
@@ -156,17 +162,21 @@ def states_of(
 ) -> tuple[State, ...]:
     """Every state of an audience, the most severe first.
 
-    `strangers` are in its cohort without a reason; by `by_size` users, its size in Amplitude
-    differs from what is known to be in it.
+    `strangers` are in its cohort without a reason; `by_size` is how many users more its cohort has
+    in Amplitude than are known to be in it, negative for fewer.
     """
     users = {
         Status.DIFFERS: strangers,
-        Status.SIZE_DIFFERS: by_size,
+        Status.SIZE_DIFFERS: abs(by_size),
         Status.REJECTED: left.rejected,
         Status.UNCERTAIN: left.uncertain,
         Status.PENDING: left.pending,
     }
-    found = [State(status, count) for status, count in users.items() if count]
+    found = [
+        State(status, count, status is Status.SIZE_DIFFERS and by_size < 0)
+        for status, count in users.items()
+        if count
+    ]
     if audience.broken:
         found.append(State(Status.BROKEN))
     elif audience.cohort_id is None:
@@ -210,9 +220,8 @@ class Overview(msgspec.Struct, frozen=True):
         if self.broken:
             found.append(plural(self.broken, "broken link"))
         if self.differing:
-            users = plural(self.differing, "user")
-            differ = "differs" if self.differing == 1 else "differ"
-            found.append(f"{self.differing_in:,} where {users} {differ}")
+            users = plural(self.differing, "extra user")
+            found.append(f"{self.differing_in:,} with {users}")
         if self.sizes:
             differ = "differs" if self.sizes == 1 else "differ"
             found.append(f"{plural(self.sizes, 'size')} {differ}")

@@ -78,15 +78,18 @@ def comparison_outcome(comparison: Comparison) -> str:
     return ", ".join(["same", *(f"{count:,} {word}" for count, word in counts if count)])
 
 
-def describe_due(comparison: Comparison, now: Resolved) -> list[str]:
-    """A sentence on the differences that are pending because of the comparison; or none."""
+def describe_due(comparison: Comparison, now: Resolved, key: str = "") -> list[str]:
+    """A sentence on the differences that are pending because of the comparison; or none.
+
+    `key` names what disables the audience, in brackets.
+    """
     if not now.due:
         return []
     are = "is" if now.due == 1 else "are"
     differences = plural(comparison.differing, "difference")
     sentence = (
         f"{now.due:,} of {differences} {are} pending now: the next sync "
-        "or live session sends them. To prevent that, disable the audience."
+        f"or live session sends them. To prevent that, disable the audience{key and f' ({key})'}."
     )
     return [sentence]
 

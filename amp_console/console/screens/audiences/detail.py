@@ -17,6 +17,7 @@ from amp_console.console.texts import ACCENT, BAD, GOOD, MUTED, STRONG, WARN, Pa
 from amp_console.console.widgets.scroll_pane import ScrollPane
 from amp_console.console.words import changes, day, number
 from amp_console.ledger.audiences import Link
+from amp_console.ledger.comparisons import Comparison
 from amp_console.ledger.membership_changes import Movement, members_over_time
 from amp_console.ledger.outcomes import AudienceRun
 from amp_console.ledger.run_log import run_outcome
@@ -209,14 +210,17 @@ def _moves(services: Services, moves: Movement) -> list[tuple[str, Content | str
 
 
 def _lag(services: Services, known: AudienceSummary) -> Content:
-    """How old the oldest change is that is still to be sent."""
+    """How old the oldest event is whose change is still to be sent.
+
+    The event may be older than the change: a comparison makes old changes pending again.
+    """
     since = known.count.pending_since if known.count else None
     if not known.left.pending or known.count is None:
         return safe_text(("none: nothing is pending", MUTED))
     if since is None:
         return safe_text(("none: no event names the pending users", MUTED))
     age = services.age_of(since)
-    return safe_text("oldest pending change ", (age, WARN))
+    return safe_text("oldest pending event ", (age, WARN))
 
 
 def _error(services: Services, error: LastError | None) -> Content:
@@ -280,8 +284,19 @@ def _compared(services: Services, trend: AudienceTrend) -> Content:
         return safe_text(("never compared; changes made by others are unknown", MUTED))
     outcome = comparison_outcome(last)
     if last.differing:
-        outcome = f"{plural(last.differing, 'user')} differed"
+        outcome = f"{plural(last.differing, 'user')} differed{_parts(last)}"
     return safe_text(services.age_of(last.at), f": {outcome}")
+
+
+def _parts(last: Comparison) -> str:
+    """Say what has become of those who differed, in the numbers that the list shows."""
+    if last.against is not None:
+        return ""
+    counts = [
+        (last.differing - last.strangers, "made pending"),
+        (last.strangers, "extra"),
+    ]
+    return f" ({', '.join(f'{count:,} {what}' for count, what in counts if count)})"
 
 
 def _origin(override: str | None) -> Part:

@@ -54,8 +54,8 @@ class LinkScreen(BaseScreen):
 Amplitude's static cohorts: those whose members were uploaded. Enter links the audience to the one
 under the cursor.
 
-Its members are unknown until people are delivered. The next sync adds all members of the audience,
-and removes people who left it. Other members of the cohort are not touched. Link a cohort to one
+amp-console does not know who is in the cohort already. The next sync adds all members of the
+audience, and removes people who left it. Other members of the cohort stay. Link a cohort to one
 audience only: two would undo each other's changes."""
     CSS_PATH = "link.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -205,8 +205,8 @@ audience only: two would undo each other's changes."""
             safe_text(f"“{_name(cohort)}”, a cohort {size}."),
             safe_text(""),
             safe_text(
-                "Its members are unknown until people are delivered. The next sync adds all "
-                "members of the audience, and removes people who left it. No one else is touched."
+                "amp-console does not know who is in it already. The next sync adds all members "
+                "of the audience, and removes people who left it. Its other members stay."
             ),
         ]
         others = [item for item in self._linked_to(cohort.id) if item.id != known.id]
@@ -216,10 +216,12 @@ audience only: two would undo each other's changes."""
             told += [safe_text(""), safe_text((warning, WARN))]
         if known.cohort_id is not None and known.cohort_id != cohort.id:
             before = clean(known.linked_name or known.cohort_id)
-            told += [
-                safe_text(""),
-                safe_text(f"The cohort linked now, “{before}”, stays as it is."),
-            ]
+            replaced = (
+                f"This replaces the broken link to “{before}”."
+                if known.broken
+                else f"The cohort linked now, “{before}”, stays as it is."
+            )
+            told += [safe_text(""), safe_text(replaced)]
         yes = "Link anyway" if others else "Link"
         return Confirm(f"Link “{clean(known.name)}”?", told, yes=yes, is_danger=bool(others))
 

@@ -177,9 +177,13 @@ What needs attention comes first. Press v to save filter, order and columns as a
         sync = self.services.jobs.sync
         watch = ("work",) if sync is not None and not sync.is_over else ()
         current = self.current
-        link = ("link",) if current is not None and current.audience.cohort_id is None else ()
+        is_unlinked = current is not None and current.audience.cohort_id is None
+        link = ("link",) if is_unlinked or (current and current.audience.broken) else ()
+        sizes = () if self.services.figures.sizes else (Labelled("sizes", "Check sizes"),)
         errors = ("errors",) if current is not None and current.left.rejected else ()
-        return *watch, "sync", *errors, "reconcile", "edit", *link, "sizes"
+        if current is not None and current.audience.broken:
+            return *watch, *link, "edit", *errors, *sizes, "reconcile", "sync"
+        return *watch, "sync", *errors, "reconcile", *sizes, "edit", *link
 
     def disabled_reason(self, action: str) -> str | None:
         if action == "work" and self.services.jobs.sync is None:
@@ -199,7 +203,7 @@ What needs attention comes first. Press v to save filter, order and columns as a
         self.services.navigate(OpenPlan(tuple(item.audience.id for item in self.chosen)))
 
     def action_sync_all(self) -> None:
-        """Plan a sync of every audience that is switched on."""
+        """Plan a sync of every audience that is enabled."""
         self.services.navigate(OpenPlan(_enabled_ids(self._known.values())))
 
     def action_edit(self) -> None:
@@ -221,7 +225,7 @@ What needs attention comes first. Press v to save filter, order and columns as a
             self.services.navigate(OpenReconcileAll(tuple(chosen)))
 
     def action_reconcile_all(self) -> None:
-        """Compare the cohorts of all audiences that are switched on."""
+        """Compare the cohorts of all audiences that are enabled."""
         self.services.navigate(OpenReconcileAll(_enabled_ids(self._known.values())))
 
     def action_errors(self) -> None:
@@ -257,7 +261,7 @@ What needs attention comes first. Press v to save filter, order and columns as a
         self.run_worker(self.services.figures.update_sizes())
 
     def action_switch(self) -> None:
-        """Switch the audience on or off for syncs of all."""
+        """Disable the audience for syncs of all, or enable it."""
         from amp_console.console.audience_changes import switch
 
         for item in self.chosen:
@@ -265,7 +269,7 @@ What needs attention comes first. Press v to save filter, order and columns as a
 
 
 def _enabled_ids(known: Iterable[AudienceSummary]) -> tuple[int, ...]:
-    """The audiences that are switched on."""
+    """The audiences that are enabled."""
     return tuple(item.audience.id for item in known if item.audience.enabled)
 
 

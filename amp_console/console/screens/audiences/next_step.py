@@ -11,7 +11,7 @@ _STEPS = {
     Status.SIZE_DIFFERS: "Press r to compare: the cohort holds more or fewer users than expected.",
     Status.REJECTED: "Press x to see who was rejected and why.",
     Status.UNCERTAIN: "Nothing to do yet: a later sync confirms them again.",
-    Status.OFF: "Press t to include it in Sync all.",
+    Status.OFF: "Press t to enable it: Sync all skips disabled audiences.",
     Status.LIVE: "Nothing to do.",
     Status.IN_SYNC: "Nothing to do.",
 }

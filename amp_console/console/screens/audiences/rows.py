@@ -77,6 +77,8 @@ def title(services: Services, found: Sequence[AudienceSummary], room: int, shown
     line = safe_text(*parts)
     counts = [f"{plural(now.pending, 'user')} pending"] if now.pending else []
     counts += [f"{plural(now.unlinked, 'audience')} not linked"] if now.unlinked else []
+    never = sum(item.finding is None and item.audience.cohort_id is not None for item in found)
+    counts += [f"{plural(never, 'audience')} not compared yet"] if never else []
     for count in counts:
         more = safe_text((f" {dot} {count}", "not bold"))
         if line.cell_length + more.cell_length <= room:

@@ -89,8 +89,8 @@ as it is, and the next sync creates a new one."""
                 yield _line("cohort-name", "Cohort name")
                 yield _line("owner", "Cohort owner")
                 yield _line("seed", "Seed user", SEED)
-                enabled = yes_no(True, "skip", "include", glyphs=glyphs, id="enabled")
-                yield Field("Sync all", enabled, id="field-enabled")
+                enabled = yes_no(True, "disabled", "enabled", glyphs=glyphs, id="enabled")
+                yield Field("Audience", enabled, id="field-enabled")
             yield Static(id="hint")
         with Vertical(id="cohort", classes="panel") as panel:
             panel.border_title = "Cohort"

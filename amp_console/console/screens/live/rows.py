@@ -224,6 +224,9 @@ def ready_row(summary: AudienceSummary, glyphs: Glyphs) -> Row:
     )
 
 
+DEMO = "Simulated events keep arriving all the same: the demo imports them by itself."
+
+
 def sent_first(audiences: Sequence[AudienceSummary] | None, *, create: bool = False) -> str:
     """What a session sends as soon as it begins; `audiences` is None where they were not read.
 
@@ -239,10 +242,15 @@ def sent_first(audiences: Sequence[AudienceSummary] | None, *, create: bool = Fa
     return f"Sends {plural(sum(pending), 'pending change')} of {many} first."
 
 
-def before(audiences: Sequence[AudienceSummary], folders: Sequence[str]) -> Content:
-    """Say how to begin a session, what it sends first, and which folder was followed before."""
+def before(
+    audiences: Sequence[AudienceSummary], folders: Sequence[str], *, has_traffic: bool
+) -> Content:
+    """Say how to begin a session, what it sends first, and which folder was followed before.
+
+    `has_traffic`: a demo imports events without one.
+    """
     how = [
-        safe_text("No live session."),
+        safe_text("No live session.", (f" {DEMO}" if has_traffic else "", MUTED)),
         safe_text(
             ("n", STRONG),
             " follows a folder or a growing file, ",

@@ -192,7 +192,9 @@ for them beside the sources."""
         audiences = self._summaries or ()
         if self._job is not None:  # one has begun meanwhile
             return
-        self._arrange("-nothing", rows.before(audiences, folders))
+        demo = self.services.environment.demo
+        has_traffic = demo is not None and demo.has_traffic
+        self._arrange("-nothing", rows.before(audiences, folders, has_traffic=has_traffic))
         ready = [rows.ready_row(item, glyphs) for item in audiences]
         self._audiences.show_rows(rows.READY, ready)
         self._detail.follow(None, {}, self._audiences.key)

@@ -189,7 +189,7 @@ def headline(comparison: Comparison, resolved: Resolved | None, glyphs: Glyphs) 
         )
     sentences = [] if done or sent else describe_comparison(comparison)[:3]
     if resolved:
-        sentences += describe_due(comparison, resolved)
+        sentences += describe_due(comparison, resolved, "t under Audiences")
     rows += [safe_text((f"  {glyphs.arrow} ", ACCENT), sentence) for sentence in sentences]
     return lines(*rows)
 
