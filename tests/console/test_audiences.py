@@ -463,7 +463,7 @@ def test_states_lead_to_errors_the_comparison_or_the_link() -> None:
 async def test_home_offers_to_check_sizes_until_they_are_known(harness: ConsoleHarness) -> None:
     connect_with_audiences(harness)
     async with harness.open() as pilot:
-        await until_shown(pilot, LAPSED, "u Check sizes", "audiences not compared yet")
+        await until_shown(pilot, LAPSED, "u Check sizes", "● in sync  never compared")
         await pilot.press("u")
         await until(pilot, lambda: services(pilot).figures.sizes)
         await until_gone(pilot, "u Check sizes")

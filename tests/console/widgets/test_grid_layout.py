@@ -101,6 +101,15 @@ def test_parts_are_shown_as_far_as_there_is_room_and_the_rest_counted(
     assert "".join(part.text for part in fitted_parts(BADGES, width)) == shown
 
 
+@pytest.mark.parametrize(
+    ("width", "shown"),
+    [(9, "● in sync"), (24, "● in sync               "), (25, "● in sync  never compared")],
+)
+def test_a_note_is_shown_where_there_is_room_left(width: int, shown: str) -> None:
+    cell = parts_cell([CellPart("● in sync", "good")], "never compared")
+    assert "".join(part.text for part in fitted_parts(cell, width)) == shown
+
+
 def test_a_narrowing_column_gives_up_its_later_parts_before_columns_of_a_lower_rank() -> None:
     columns = (Column("Name", 10, flex=1), Column("State", 8, narrows=3), Column("Run", 8, rank=2))
     layout = ColumnLayout(columns)

@@ -9,7 +9,7 @@ from amp_console.console.context import Services
 from amp_console.console.texts import BAD, GOOD, Part, safe_text
 from amp_console.console.widgets.grid import Cell, Column, Row, parts_cell
 from amp_console.console.words import aged, changes, number
-from amp_console.sync.queries.status import AudienceSummary, overview
+from amp_console.sync.queries.status import AudienceSummary, Status, overview
 from amp_console.text import plural
 
 COLUMNS = (
@@ -32,6 +32,7 @@ def audience_row(services: Services, known: AudienceSummary) -> Row:
     members = known.members
     is_linked = audience.cohort_id is not None
     pending = changes(known.left.add, known.left.remove, glyphs)
+    is_claim = known.finding is None and states_now(services, known)[0].status is Status.IN_SYNC
     rejected = f"{known.left.rejected:,}" if known.left.rejected else ""
     return Row(
         audience.id,
@@ -42,7 +43,7 @@ def audience_row(services: Services, known: AudienceSummary) -> Row:
             Cell(number(members, glyphs)),
             Cell(pending),
             Cell(rejected, "bad"),
-            parts_cell(badges(services, known)),
+            parts_cell(badges(services, known), "never compared" if is_claim else ""),
             aged(audience.last_run_at, now, glyphs),
         ),
         (
@@ -77,8 +78,6 @@ def title(services: Services, found: Sequence[AudienceSummary], room: int, shown
     line = safe_text(*parts)
     counts = [f"{plural(now.pending, 'user')} pending"] if now.pending else []
     counts += [f"{plural(now.unlinked, 'audience')} not linked"] if now.unlinked else []
-    never = sum(item.finding is None and item.audience.cohort_id is not None for item in found)
-    counts += [f"{plural(never, 'audience')} not compared yet"] if never else []
     for count in counts:
         more = safe_text((f" {dot} {count}", "not bold"))
         if line.cell_length + more.cell_length <= room:

@@ -196,7 +196,10 @@ def least_width(cell: Cell) -> int:
 
 
 def fitted_parts(cell: Cell, width: int, more: str = "…") -> list[CellPart]:
-    """Return the parts of a cell that fit into `width` columns, and how many more there are."""
+    """Return the parts of a cell that fit into `width` columns, and how many more there are.
+
+    The note of a cell comes last, where all parts and the note fit.
+    """
     first, *others = cell.parts
     shown, used = [first], cell_len(first.text)
     has_room = used + sum(GAP + cell_len(part.text) for part in others) <= width
@@ -208,6 +211,9 @@ def fitted_parts(cell: Cell, width: int, more: str = "…") -> list[CellPart]:
         shown.append(CellPart(" " * GAP + part.text, part.tone, part.link))
         used = size
     left = len(cell.parts) - len(shown)
+    if not left and cell.note and used + GAP + cell_len(cell.note) <= width:
+        shown.append(CellPart(" " * GAP + cell.note, "dim"))
+        used += GAP + cell_len(cell.note)
     if left:
         shown.append(CellPart(f" +{left} more", "dim"))
         used += len(f" +{left} more")
