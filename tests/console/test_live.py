@@ -17,6 +17,7 @@ from amp_console.console.glyphs import ASCII
 from amp_console.console.jobs.live import LiveJob
 from amp_console.console.screens.live.rows import audience_row, source_rows
 from amp_console.console.screens.live.view import LiveScreen
+from amp_console.console.screens.runs.panels import RequestsPanel
 from amp_console.console.widgets.tick import Tick
 from amp_console.ledger import runs
 from amp_console.ledger.runs import AudienceCounts, RunKind, RunStatus
@@ -302,7 +303,11 @@ async def test_an_audience_is_shown_with_its_changes_and_deliveries(
     async with harness.open(size=(150, 40)) as pilot:
         work = await follow(pilot, file)
         await until(pilot, lambda: members(harness) == {"user-one"} and queue(work) == 0)
-        await until_shown(pilot, "Its last changes", "Deliveries", "✔ 200", "last 30 min 1 entered")
+        await until_shown(pilot, "Its last changes", "Deliveries", "read in 30 min 1 entered")
+        await until_shown(pilot, "95% within")
+        panel = pilot.app.screen.query_one(RequestsPanel)
+        request_count = len(panel.shown_log.rows)
+        await until(pilot, lambda: "» sent" not in picture(pilot) and request_count > 0)
         await pilot.press("enter", "tab", "enter")
         await until_shown(pilot, "Request ", "memberships")
         await pilot.press("escape", "escape")
@@ -608,7 +613,9 @@ async def test_a_session_without_a_live_audience_is_a_session(
     file.touch()
     async with harness.open() as pilot:
         work = await follow(pilot, file)
-        await until_shown(pilot, "» live session", "» live  0 events read")
+        await until_shown(
+            pilot, "» live session", "» live  0 events read", "lag 0.0 s now · queue 0"
+        )
         work.cancel()
         await until(pilot, lambda: work.is_over)
 

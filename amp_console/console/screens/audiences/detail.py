@@ -203,7 +203,9 @@ def _moves(services: Services, moves: Movement) -> list[tuple[str, Content | str
     return [
         (
             "last hour",
-            safe_text((sparkline(glyphs, moves.entered), GOOD), f"  {entered:,} entered"),
+            safe_text(
+                (sparkline(glyphs, moves.entered), GOOD), f"  {entered:,} entered, by event time"
+            ),
         ),
         ("", safe_text((sparkline(glyphs, moves.left), WARN), f"  {left:,} left")),
     ]

@@ -1,6 +1,7 @@
 """The panels of the live screen: audiences, sources beside the last changes, and one audience."""
 
 from collections.abc import Hashable, Mapping, Sequence
+from typing import NamedTuple
 
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
@@ -16,7 +17,7 @@ from amp_console.console.texts import safe_text
 from amp_console.console.widgets.grid import Column, Grid, Row
 from amp_console.console.widgets.split import Split
 from amp_console.console.widgets.steady_text import SteadyText
-from amp_console.ledger.runs import RunAudience
+from amp_console.ledger.runs import AudienceCounts, RunAudience
 from amp_console.sync.live.progress import LiveChange
 from amp_console.text import plural
 
@@ -63,6 +64,15 @@ class LiveAudiences(Vertical):
         self.screen.query_one(Split).enter()
 
 
+class _RequestsOf(NamedTuple):
+    """Which requests are shown; they are read anew when one more is sent, or answered."""
+
+    run_id: int
+    audience_id: int
+    counts: AudienceCounts
+    is_over: bool
+
+
 class LiveAudienceDetail(Vertical):
     """One audience of a session: its lag and moves, its last changes, and what was sent for it."""
 
@@ -81,7 +91,7 @@ class LiveAudienceDetail(Vertical):
 
     def __init__(self) -> None:
         super().__init__(id="audience")
-        self._requests_of: tuple[int, int, int] | None = None  # run, audience, how many there were
+        self._requests_of: _RequestsOf | None = None
 
     def compose(self) -> ComposeResult:
         glyphs = services_of(self).glyphs
@@ -112,10 +122,11 @@ class LiveAudienceDetail(Vertical):
             if found is not None:
                 own = [change for change in now.latest if change.audience == found.name]
                 self._show(found.name, rows.closer(found, services_of(self).glyphs), own)
-                shown = now.run_id, found.audience_id, found.counts.requests
+                is_over = job is None or job.is_over
+                shown = _RequestsOf(now.run_id, found.audience_id, found.counts, is_over)
         elif isinstance(key, tuple) and (other := others.get(key)) is not None:
             self._show(other.name, rows.other_closer(other), None)
-            shown = int(key[0]), other.audience_id, other.counts.requests
+            shown = _RequestsOf(int(key[0]), other.audience_id, other.counts, is_over=False)
         self.screen.query_one(Split).has_detail = shown is not None
         if shown is not None and shown != self._requests_of:
             self._requests_of = shown
@@ -124,7 +135,7 @@ class LiveAudienceDetail(Vertical):
     async def _load_requests(self) -> None:
         if self._requests_of is None:
             return
-        run_id, audience_id, _ = self._requests_of
+        run_id, audience_id = self._requests_of.run_id, self._requests_of.audience_id
         panel = self.query_one(RequestsPanel)
         panel.audience = audience_id, ""
         await panel.load(screen_of(self).session, run_id)

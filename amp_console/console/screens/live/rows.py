@@ -129,12 +129,16 @@ def _numbers(now: LiveSnapshot, glyphs: Glyphs) -> Content:
 
 def _behind(now: LiveSnapshot, dot: str) -> list[Part]:
     """How far the cohorts are behind; what waits for the operator does not count as lag."""
+    has_delivered = now.counts.added + now.counts.removed > 0
+    within: list[Part] = []
+    if has_delivered:
+        within = [(f"{dot}95% within ", MUTED), lasting(now.lag_95)]
     waiting: list[Part] = [(f" + {now.waiting:,} waiting", WARN)] if now.waiting else []
     return [
         ("lag ", MUTED),
         (lasting(now.lag), STRONG),
-        (f" now{dot}95% within ", MUTED),
-        lasting(now.lag_95),
+        (" now", MUTED),
+        *within,
         (f"{dot}queue ", MUTED),
         f"{now.queue:,}",
         *waiting,
@@ -305,7 +309,7 @@ def closer(audience: LiveAudience, glyphs: Glyphs) -> Content:
         rows += [
             safe_text(*_moved("this minute", now, now_left)),
             safe_text(*_moved("previous minute", before, before_left)),
-            safe_text(*_moved("last 30 min", sum(audience.entered), sum(audience.left))),
+            safe_text(*_moved("read in 30 min", sum(audience.entered), sum(audience.left))),
             safe_text(("entered ", MUTED), (sparkline(glyphs, audience.entered), GOOD)),
             safe_text(("left    ", MUTED), (sparkline(glyphs, audience.left), WARN)),
         ]
