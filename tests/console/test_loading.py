@@ -29,6 +29,7 @@ CLAIMS = (
     "No differences",
     "No run yet",
     "No request yet",
+    "No request was sent",
     "No audience is chosen",
     "No event was invalid",
     "No static cohort",
@@ -86,7 +87,7 @@ async def test_a_run_and_its_requests_are_read_before_they_are_said_to_be_none(
             await pilot.press("w")
             await until(pilot, lambda: type(pilot.app.screen).__name__ == "RunScreen")
             await until_shown(pilot, READING)
-            assert "No request yet" not in picture(pilot)
+            assert "No request" not in picture(pilot)
             assert "No one is rejected" not in picture(pilot)
         await until_shown(pilot, "create", "add")
 

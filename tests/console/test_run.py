@@ -424,3 +424,13 @@ async def test_a_finished_run_offers_to_retry_and_export_who_was_rejected(
         await until_shown(pilot, "Retry 1 user?")
         await pilot.press("s")
         await until_shown(pilot, "Adds 1 user (1 request if nothing fails).")
+
+
+async def test_a_comparison_that_has_ended_sent_no_request(harness: ConsoleHarness) -> None:
+    with harness.workspace(harness.connect()) as workspace:
+        workspace.enter("u1")
+        await workspace.sync()
+        report = await workspace.compare_report()
+    async with harness.open(LaunchOptions(run_id=report.run.run_id)) as pilot:
+        await until_shown(pilot, "same", "No request was sent.")
+        assert "No request yet" not in picture(pilot)

@@ -15,10 +15,11 @@ from amp_console.console.widgets.grid import Grid, Paged, Row, RowsState
 from amp_console.console.words import at, lasting, stopwatch
 from amp_console.ledger import requests
 from amp_console.ledger.rejected import RejectedFilter, RejectionGroup, rejection_groups
-from amp_console.ledger.runs import RunKind
+from amp_console.ledger.runs import RunKind, run
 from amp_console.text import plural
 
-NONE_SENT = "No request yet."
+NONE_YET = "No request yet."
+NONE_SENT = "No request was sent."
 NONE_REJECTED = "No user of this run is rejected now."
 _KINDS = {
     RunKind.SYNC: "Sync",
@@ -139,8 +140,8 @@ class RequestsPanel(Vertical):
 
     def compose(self) -> ComposeResult:
         glyphs = services_of(self).glyphs
-        yield Grid(run_rows.REQUESTS, empty=NONE_SENT, glyphs=glyphs, id="log")
-        yield Grid(run_rows.FULL_REQUESTS, empty=NONE_SENT, glyphs=glyphs, id="full-log")
+        yield Grid(run_rows.REQUESTS, empty=NONE_YET, glyphs=glyphs, id="log")
+        yield Grid(run_rows.FULL_REQUESTS, empty=NONE_YET, glyphs=glyphs, id="full-log")
 
     def on_mount(self) -> None:
         self.query_one("#full-log").display = False
@@ -167,7 +168,9 @@ class RequestsPanel(Vertical):
         await rows.fetch(0)
         if (audience, is_full) != (self.audience, self._is_full):
             return  # the other log is shown by now, and its requests are being read
+        known = await session.read(run, run_id)
         grid = self.shown_log
+        grid.empty = NONE_SENT if known is not None and known.ended_at is not None else NONE_YET
         is_at_top = grid.cursor == 0
         grid.show(rows)
         if is_at_top:
