@@ -163,12 +163,12 @@ class RequestsPanel(Vertical):
         """Read the requests anew, page by page. Raises `LedgerError`."""
         audience, is_full = self.audience, self._is_full
         audience_id = audience[0] if audience else None
+        known = await session.read(run, run_id)
         count = await session.read(requests.count_requests, run_id, audience_id)
         rows = Paged(count, partial(self._load_page, session, run_id, audience_id, is_full))
         await rows.fetch(0)
         if (audience, is_full) != (self.audience, self._is_full):
             return  # the other log is shown by now, and its requests are being read
-        known = await session.read(run, run_id)
         grid = self.shown_log
         grid.empty = NONE_SENT if known is not None and known.ended_at is not None else NONE_YET
         is_at_top = grid.cursor == 0
