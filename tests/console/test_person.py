@@ -37,7 +37,7 @@ async def test_the_answer_is_a_sentence_and_then_the_facts(harness: ConsoleHarne
         await until_shown(pilot, LAPSED)
         await pilot.press("f", *"l3", "enter")
         await until_shown(pilot, "In the cohort: the event of 2026-05-03 19:00:00 UTC (line 4 of")
-        await until_shown(pilot, "delivered     in (cohort", "run 1, request")
+        await until_shown(pilot, "delivered     in cohort", "request 5 (run 1)")
         await pilot.press("enter")
         await until_shown(pilot, "30 added in", "2 users were rejected")
 
@@ -60,7 +60,7 @@ async def test_f_puts_the_cursor_back_into_the_input_and_selects_its_text(
     async with harness.open() as pilot:
         await until_shown(pilot, LAPSED)
         await pilot.press("f", *"l3", "enter")
-        await until_shown(pilot, "delivered     in (cohort")
+        await until_shown(pilot, "delivered     in cohort")
         await pilot.press(*away)
         await until(pilot, lambda: isinstance(pilot.app.screen, RunScreen) == bool(away))
         await pilot.press("f", *"R2!S")
@@ -127,6 +127,23 @@ async def test_amplitude_is_asked_when_one_wants_it(harness: ConsoleHarness) -> 
         await until_shown(pilot, "Amplitude does not know this identifier")
         await pilot.press("slash", "home", "delete", *"x", "enter", "u")
         await until_gone(pilot, "Asking")
+
+
+async def test_of_the_other_identifier_it_is_told_whether_a_search_finds_it(
+    harness: ConsoleHarness,
+) -> None:
+    connect_with_audiences(harness)
+    (number,) = harness.simulator.world.resolve(["l3"], IdType.USER_ID).found
+    async with harness.open(size=(120, 36)) as pilot:
+        await until_shown(pilot, LAPSED)
+        await pilot.press("f", *"l3", "enter")
+        await until_shown(pilot, "In the cohort")
+        await pilot.press("u")
+        await until_shown(pilot, f"{number} (in no event, so a search for it finds nothing)")
+        await pilot.press("slash", *str(number), "enter")
+        await until_shown(pilot, "Not found")
+        await pilot.press("u")
+        await until_shown(pilot, "l3 (known in 1 audience: press / to search for it)")
 
 
 async def test_an_amplitude_that_is_down_is_told_in_words(harness: ConsoleHarness) -> None:

@@ -96,7 +96,9 @@ async def test_a_refused_user_comes_with_amplitudes_words(harness: ConsoleHarnes
     connect_with_audiences(harness, refused)
     async with harness.open() as pilot:
         await open_user(pilot, "bad one")
-        await until_shown(pilot, "why           Some ids are invalid", "status 400")
+        await until_shown(
+            pilot, "why           Amplitude refused this identifier as invalid", "status 400"
+        )
         await until_shown(pilot, "Correct the")
 
 

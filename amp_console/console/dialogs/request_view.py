@@ -22,7 +22,7 @@ _STATES = {
     RequestState.CONFIRMED: "applied",
     RequestState.VOID: "not applied or unknown; its users are pending again",
 }
-REFUSED = "refused and not applied; its users are pending again"
+REFUSED = "refused and not applied; its users were sent again, are pending, or are rejected"
 MAX_LENGTH = 2000  # characters of an answer; the ledger keeps no more
 
 

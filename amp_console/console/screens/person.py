@@ -167,7 +167,7 @@ Amplitude's user search whether it knows the identifier."""
     def _facts(self, status: PersonStatus) -> Content:
         record, dash = status.record, self.services.glyphs.dash
         cohort = record.audience.cohort_id or dash
-        delivered = {True: "in", False: "out", None: "unknown"}[record.delivered]
+        delivered = {True: "in", False: "not in", None: "not known whether in"}[record.delivered]
         when = f", {at(record.event_at)}" if record.source else ""
         rows: list[tuple[str, Content | str]] = [
             ("event says", f"{status.event_says}{when}"),
@@ -177,7 +177,7 @@ Amplitude's user search whether it knows the identifier."""
         if record.is_only_found:
             rows.append(("cohort", cohort))
         else:
-            rows.append(("delivered", f"{delivered} (cohort {cohort})"))
+            rows.append(("delivered", f"{delivered} cohort {cohort}"))
         if (finding := record.finding) is not None and status.found is not None:
             compared = f"{at(finding.at)} ({self.services.age_of(finding.at)})"
             rows.append(("compared", f"{compared}, run {finding.run_id}: {status.found}"))
@@ -265,6 +265,12 @@ Amplitude's user search whether it knows the identifier."""
             self._says = says
             self._explain()
 
+    async def _where(self, other: str) -> str:
+        """Whether a search for the other identifier finds anything."""
+        many = len(await self.session.read(explain_person, other))
+        found = f"known in {plural(many, 'audience')}: press / to search for it"
+        return f" ({found})." if many else " (in no event, so a search for it finds nothing)."
+
     async def _answer_to(self, text: str) -> Content:
         try:
             async with await self.session.client() as client:
@@ -272,7 +278,7 @@ Amplitude's user search whether it knows the identifier."""
         except KNOWN as error:
             return safe_text((str(error), BAD))
         other = [item for item in (found.user_id, found.amplitude_id) if item and item != text]
-        names = f" Its other identifier: {other[0]}" if other else ""
+        names = f" Its other identifier: {other[0]}{await self._where(other[0])}" if other else ""
         return safe_text((found.sentence, GOOD if found.is_known else WARN), names)
 
 

@@ -253,8 +253,15 @@ def _rejected(record: PersonRecord) -> str:
     }.get(why.code, "")
     return (
         f"The {_CHANGE[why.operation]} was rejected{times}{_by_run(record)}: "
-        f"{why.reason}. {todo}".rstrip()
+        f"{reason_text(why.code, why.reason)}. {todo}".rstrip()
     )
+
+
+def reason_text(code: Reason, reason: str) -> str:
+    """Why one user was rejected. Amplitude's words may speak of all users of a request."""
+    if code is Reason.REFUSED and "invalid" in reason.lower():
+        return f"Amplitude refused this identifier as invalid ({reason})"
+    return reason
 
 
 def _no_identifier(record: PersonRecord) -> str:

@@ -26,6 +26,10 @@ WHAT_NOW = """\
 The event was skipped; nothing from it was kept. Fix it at its source, or set the \
 fields of the identifiers in Field mapping (press m under Audiences). Then import the file again: \
 events that were imported before are ignored."""
+NOT_JSON = "not JSON"
+BROKEN_TEXT = """\
+The text is broken at this line, so no event could be read from it, and nothing from it was kept. \
+Correct the text at its source, then import the file again: events read before change nothing."""
 EVERYTHING = -1  # as a limit
 SAMPLES = 10  # events that are shown of each reason
 
@@ -109,5 +113,6 @@ def _reason_text(group: InvalidGroup) -> Content:
     if group.count > len(group.samples):
         rest = group.count - len(group.samples)
         rows.append(safe_text((f"and {rest:,} more; E exports them", MUTED)))
-    rows += [safe_text(""), safe_text(("What to do", STRONG)), safe_text(WHAT_NOW, max_length=900)]
+    todo = BROKEN_TEXT if group.reason.startswith(NOT_JSON) else WHAT_NOW
+    rows += [safe_text(""), safe_text(("What to do", STRONG)), safe_text(todo, max_length=900)]
     return lines(*rows)

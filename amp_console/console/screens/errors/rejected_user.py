@@ -16,8 +16,14 @@ from amp_console.console.words import at
 from amp_console.ledger.deliveries import Reason
 from amp_console.ledger.rejected import RejectedUser
 from amp_console.ledger.requests import RequestRecord, request
-from amp_console.sync.queries.person import PersonStatus, PersonVerdict, explain_person
+from amp_console.sync.queries.person import (
+    PersonStatus,
+    PersonVerdict,
+    explain_person,
+    reason_text,
+)
 from amp_console.text import plural
+from amp_console.values import IdType
 
 ADVICE = {
     Reason.UNKNOWN: (
@@ -26,9 +32,8 @@ ADVICE = {
         "identifies users by the same ID as Segment, with the same case and leading zeros."
     ),
     Reason.REFUSED: (
-        "Amplitude refused every request with this identifier, and accepted the others. Its "
-        "reason is above. Correct the identifier at its source, or retry this user (U) once it is "
-        "allowed."
+        "Amplitude refused requests with this identifier, and accepted others for this cohort. "
+        "Correct the identifier at its source, or retry this user (U) once Amplitude accepts it."
     ),
     Reason.NO_IDENTIFIER: (
         "This user's events contain no {id_type}, which this audience matches on. Set its field in "
@@ -50,6 +55,7 @@ class RejectedUserDetail(ScrollPane):
         """The user that is shown."""
         self._request: RequestRecord | None = None
         self._now: PersonStatus | None = None
+        self._paths: dict[IdType, str | None] = {}  # where events carry the identifiers
 
     def compose(self) -> ComposeResult:
         yield Static(id="user-text")
@@ -73,6 +79,11 @@ class RejectedUserDetail(ScrollPane):
         record, now = None, None
         if user is not None:
             session = screen_of(self).session
+            known = session.connection
+            self._paths = {
+                IdType.USER_ID: known.user_id_path,
+                IdType.AMPLITUDE_ID: known.amplitude_id_path,
+            }
             if user.request_id is not None:
                 record = await session.read(request, user.request_id)
             answers = await session.read(explain_person, user.id, await session.dead_runs())
@@ -102,7 +113,7 @@ class RejectedUserDetail(ScrollPane):
         else:
             blocks += [
                 safe_text(("What to do", STRONG)),
-                safe_text(ADVICE[user.code].format(id_type=user.id_type.label), max_length=900),
+                safe_text(self._advice(user), max_length=900),
             ]
         if self._request is not None:
             blocks += [safe_text(""), *self._about_request(user, self._request)]
@@ -118,15 +129,30 @@ class RejectedUserDetail(ScrollPane):
         self.border_title = safe_text(title, max_length=80)
         self.query_one("#user-text", Static).update(self.text)
 
+    def _advice(self, user: RejectedUser) -> str:
+        """What to do; where a path to the missing identifier is mapped, that it led to nothing."""
+        missing = user.id_type.other
+        path = self._paths.get(missing)
+        if user.code is not Reason.NO_IDENTIFIER or not path:
+            return ADVICE[user.code].format(id_type=user.id_type.label)
+        return (
+            f"The {missing.label} is read from {path}, and the newest event of this person has "
+            "nothing usable there. If events carry it elsewhere, change the path (press m under "
+            "Audiences) and import them again; or change the audience's ID type."
+        )
+
     def _facts(self, user: RejectedUser) -> Content:
         rows: list[tuple[str, Content | str]] = [
-            ("why", safe_text((user.reason, BAD))),
+            ("why", safe_text((reason_text(user.code, user.reason), BAD))),
             (user.id_type.label, safe_text((user.id, STRONG))),
             ("audience", f"{user.audience_name} (key {user.audience})"),
         ]
         operation = OPERATION[user.operation]
         if user.code is Reason.NO_IDENTIFIER:
             rows.append(("operation", operation))
+            if self._now is not None and self._now.record.source is not None:
+                record = self._now.record
+                rows.append(("newest event", f"line {record.line:,} of {record.source}"))
         else:
             tries = plural(user.tries, "try", "tries")
             when = f"{at(user.at)} ({services_of(self).age_of(user.at)})"
