@@ -225,6 +225,7 @@ async def test_what_an_obstacle_keeps_back_is_not_in_the_total(
         await open_plan(
             pilot, "Creates 1 cohort and adds 1 user", "nothing fails). 1 user can't be sent."
         )
+        await until_shown(pilot, "Sync 2 audiences: 1 change ")
 
 
 async def test_a_plan_that_is_read_keeps_its_numbers(harness: ConsoleHarness) -> None:

@@ -89,8 +89,8 @@ def title(plan: Plan, retried: Mapping[int, int]) -> str:
 
 
 def changes(plan: Plan) -> int:
-    """How many users a plan adds and removes."""
-    return sum(audience.add + audience.remove for audience in plan.audiences)
+    """How many users a plan adds and removes, without those that can't be sent."""
+    return sum(item.add + item.remove for item in plan.audiences if can_be_sent(item))
 
 
 def is_same_offer(plan: Plan, now: Plan) -> bool:
