@@ -79,6 +79,19 @@ async def test_in_sync_does_not_claim_that_the_cohort_was_compared(
         await until_shown(pilot, ": same", "next        Nothing to do.")
 
 
+async def test_counts_without_room_in_the_title_are_below_the_list(
+    harness: ConsoleHarness,
+) -> None:
+    connect_with_audiences(harness)
+    async with harness.open(size=(60, 24)) as pilot:
+        await until_shown(pilot, "needs attention", "not linked")
+        panel = pilot.app.screen.query_one("#audiences")
+        title, below = str(panel.border_title), str(panel.border_subtitle)
+        assert "pending" not in title
+        assert "pending" in below
+        assert "not linked" in below
+
+
 async def test_what_needs_attention_comes_first(harness: ConsoleHarness) -> None:
     connect_with_audiences(harness)
     async with harness.open() as pilot:

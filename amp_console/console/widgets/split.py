@@ -8,6 +8,8 @@ from textual.geometry import Size
 from textual.message import Message
 from textual.widget import Widget
 
+from amp_console.console.widgets.grid import Grid
+
 BESIDE, BELOW = 140, 110
 """The columns from which the detail is beside its list, and below it."""
 BELOW_LINES = 28
@@ -126,6 +128,12 @@ class Split(Container):
 
     def on_mount(self) -> None:
         self.screen.screen_layout_refresh_signal.subscribe(self, lambda _: self._measure())
+
+    def on_grid_moved(self, event: Grid.Moved) -> None:
+        """Show the detail of another row from its top."""
+        if self._main in event.grid.ancestors_with_self:
+            for pane in (self._detail, *self._detail.query(VerticalScroll)):
+                pane.scroll_home(animate=False)
 
     def on_resize(self, event: events.Resize) -> None:
         self._text_lines = 0

@@ -67,7 +67,7 @@ def test_odd_text_takes_exactly_its_room_too(text: str, width: int) -> None:
     assert cell_len(fitted_text(text, width, False)) == width
 
 
-def test_a_column_of_numbers_is_as_wide_as_its_widest() -> None:
+def test_a_column_of_numbers_is_as_wide_as_its_widest_and_does_not_jump_back() -> None:
     layout = ColumnLayout(COLUMNS)
     numbers = "1,234,567,890"
     layout.measure([Row(0, (Cell("a" * 90), Cell("b"), Cell(numbers), Cell("in sync")))])
@@ -76,7 +76,18 @@ def test_a_column_of_numbers_is_as_wide_as_its_widest() -> None:
         fitted = layout.fit(width)
         assert len(fitted) < 3 or sum(item.width + GAP for item in fitted) <= width
     layout.measure([Row(0, (Cell("a"), Cell("b"), Cell("7"), Cell("in sync")))])
+    assert layout.width_of(2, 120) == len(numbers)
+    layout.measure([])
+    layout.measure([Row(0, (Cell("a"), Cell("b"), Cell("7"), Cell("in sync")))])
     assert layout.width_of(2, 120) == 8
+
+
+def test_a_column_that_hides_is_shown_once_a_row_has_something_in_it() -> None:
+    layout = ColumnLayout((Column("Name", 10, flex=1), Column("Similar to", 10, hides=True)))
+    layout.measure([Row(0, (Cell("a"), Cell("")))])
+    assert [item.at for item in layout.fit(60)] == [0]
+    layout.measure([Row(0, (Cell("a"), Cell(""))), Row(1, (Cell("b"), Cell("B")))])
+    assert [item.at for item in layout.fit(60)] == [0, 1]
 
 
 BADGES = parts_cell(
@@ -90,6 +101,7 @@ BADGES = parts_cell(
         (35, "▲ 10 rejected  ◐ 312 pending  ○ off"),
         (36, "▲ 10 rejected  ◐ 312 pending  ○ off "),
         (34, "▲ 10 rejected +2 more             "),
+        (36 + 1, "▲ 10 rejected  ◐ 312 pending  ○ off  "),
         (30, "▲ 10 rejected +2 more         "),
         (21, "▲ 10 rejected +2 more"),
         (9, "▲ 10 rej…"),
@@ -108,6 +120,20 @@ def test_parts_are_shown_as_far_as_there_is_room_and_the_rest_counted(
 def test_a_note_is_shown_where_there_is_room_left(width: int, shown: str) -> None:
     cell = parts_cell([CellPart("● in sync", "good")], "never compared")
     assert "".join(part.text for part in fitted_parts(cell, width)) == shown
+
+
+@pytest.mark.parametrize(
+    ("width", "shown"),
+    [
+        (35, "▲ 10 rejected  ◐ 312 pending  ○ off"),
+        (31, "▲ 10 rejected  ◐ 312 pending ○ "),
+        (17, "▲ 10 rejected ◐ ○"),
+        (16, "▲ 10 rejected   "),
+    ],
+)
+def test_states_without_room_keep_their_signs(width: int, shown: str) -> None:
+    signed = parts_cell([part._replace(sign=part.text[0]) for part in BADGES.parts])
+    assert "".join(part.text for part in fitted_parts(signed, width)) == shown
 
 
 def test_a_narrowing_column_gives_up_its_later_parts_before_columns_of_a_lower_rank() -> None:

@@ -6,6 +6,7 @@ from textual.containers import Vertical, VerticalScroll
 from textual.pilot import Pilot
 from textual.widgets import Input, Static
 
+from amp_console.console.widgets.grid import Cell, Column, Grid, Row
 from amp_console.console.widgets.split import Split
 
 pytestmark = pytest.mark.anyio
@@ -148,3 +149,27 @@ async def test_below_a_list_a_text_takes_the_lines_it_needs_and_at_most_half() -
         assert await app.read(pilot, 30) == 18
         await pilot.resize_terminal(120, 40)
         assert await app.read(pilot, 8) == 8
+
+
+class Tall(App[None]):
+    """A list, and a detail that is longer than the screen."""
+
+    def compose(self) -> ComposeResult:
+        detail = VerticalScroll(Static("line\n" * 100), id="tall")
+        yield Split(Grid((Column("Name", 10),), id="rows"), detail, stacks=True)
+
+
+async def test_the_detail_of_another_row_is_shown_from_its_top() -> None:
+    app = Tall()
+    async with app.run_test(size=(60, 20)) as pilot:
+        grid, detail = app.query_one(Grid), app.query_one("#tall")
+        grid.show([Row(name, (Cell(name),)) for name in ("a", "b")])
+        app.query_one(Split).has_detail = True
+        grid.focus()
+        await pilot.pause()
+        detail.scroll_to(y=30, animate=False)
+        await pilot.pause()
+        assert detail.scroll_y == 30
+        await pilot.press("down")
+        await pilot.pause()
+        assert detail.scroll_y == 0

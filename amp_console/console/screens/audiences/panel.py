@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from textual.containers import Container
+from textual.content import Content
 
 from amp_console.console.context import services_of
 from amp_console.console.screens.audiences.rows import title
@@ -11,6 +12,7 @@ from amp_console.console.widgets.filter_bar import FilterBar
 from amp_console.console.widgets.grid import Grid
 from amp_console.console.widgets.split import BESIDE
 from amp_console.sync.queries.status import AudienceSummary
+from amp_console.text import clean
 
 
 class AudiencesPanel(Container):
@@ -20,14 +22,19 @@ class AudiencesPanel(Container):
     _found: Sequence[AudienceSummary] = ()
 
     def entitle(self, found: Sequence[AudienceSummary]) -> None:
-        """Say of all audiences what fits into the title."""
+        """Say of all audiences what fits into the title, and the rest below the list."""
         self._found = found
         services, width = services_of(self), self.screen.size.width
         room = (width * 3 // 5 if width >= BESIDE else width) - 8
         shown = len(self.query_one(Grid).rows)
-        self.border_title = title(services, found, room, shown) if found else "Audiences"
+        line: Content | str = "Audiences"
+        more: list[str] = []
+        if found:
+            line, more = title(services, found, room, shown)
         used = services.views.used
-        self.border_subtitle = safe_text(f"view: {used}", max_length=40) if used else ""
+        more += [f"view: {clean(used, 40)}"] if used else []
+        self.border_title = line
+        self.border_subtitle = safe_text(f" {services.glyphs.dot} ".join(more))
 
     def on_resize(self) -> None:
         self.entitle(self._found)

@@ -59,10 +59,13 @@ def audience_row(services: Services, known: AudienceSummary) -> Row:
     )
 
 
-def title(services: Services, found: Sequence[AudienceSummary], room: int, shown: int) -> Content:
-    """Say in `room` columns whether everything is right, and if not, how many are not, and why.
+def title(
+    services: Services, found: Sequence[AudienceSummary], room: int, shown: int
+) -> tuple[Content, list[str]]:
+    """Say whether everything is right, and if not, how many are not, and why.
 
-    `shown` are the audiences that the filter leaves; the rest is said of all of them.
+    Returns the title, in `room` columns, and the counts that have no room in it. `shown` are the
+    audiences that the filter leaves; the rest is said of all of them.
     """
     now, dot = overview([states_now(services, item) for item in found]), services.glyphs.dot
     total = plural(now.audiences, "audience")
@@ -78,8 +81,9 @@ def title(services: Services, found: Sequence[AudienceSummary], room: int, shown
     line = safe_text(*parts)
     counts = [f"{plural(now.pending, 'user')} pending"] if now.pending else []
     counts += [f"{plural(now.unlinked, 'audience')} not linked"] if now.unlinked else []
-    for count in counts:
+    for at, count in enumerate(counts):
         more = safe_text((f" {dot} {count}", "not bold"))
-        if line.cell_length + more.cell_length <= room:
-            line += more
-    return line
+        if line.cell_length + more.cell_length > room:
+            return line, counts[at:]
+        line += more
+    return line, []

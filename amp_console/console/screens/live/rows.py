@@ -29,12 +29,12 @@ from amp_console.text import plural
 SHOWN_MINUTES = 15  # of entering and leaving, in a line
 RATED = 10  # snapshots over which the events of a second are counted
 AUDIENCES = (
-    Column("Audience", 18, flex=2),
-    Column("Queue", 7, right=True),
-    Column("Lag", 9, right=True),
-    Column("Added", 8, right=True, rank=3),
-    Column("Removed", 8, right=True, rank=4),
-    Column("Rejected", 8, right=True, rank=2),
+    Column("Audience", 14, flex=2),
+    Column("Queue", 5, right=True),
+    Column("Lag", 5, right=True),
+    Column("Added", 5, right=True, rank=1),
+    Column("Removed", 7, right=True, rank=2),
+    Column("Rejected", 8, right=True, rank=3),
     Column("Requests", 8, right=True, rank=6),
     Column("Moves, 15 min", SHOWN_MINUTES, rank=5),
     Column("", 22, flex=1),

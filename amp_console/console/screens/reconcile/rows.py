@@ -47,13 +47,13 @@ from amp_console.sync.reconcile.descriptions import (
 KINDS = (
     Column("Difference", 28, flex=1),
     Column("People", 9, right=True),
-    Column("Repaired", 9, right=True, rank=1),
+    Column("Repaired", 9, right=True, rank=1, hides=True),
     Column("", 41, flex=1, rank=2),
 )
 PEOPLE = (
     Column("Identifier", 22, flex=3),
-    Column("Ledger", 21, flex=1, rank=1),
-    Column("Similar to", 14, flex=2, rank=2),
+    Column("Ledger", 21, flex=1, rank=1, hides=True),
+    Column("Similar to", 14, flex=2, rank=2, hides=True),
     Column("Now", 11),
 )
 

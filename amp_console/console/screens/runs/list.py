@@ -26,18 +26,18 @@ from amp_console.ledger.runs import Run, all_runs
 from amp_console.text import plural
 
 COLUMNS = (
-    Column("Run", 5, right=True),
+    Column("Run", 3, right=True),
     Column("Started", 12),
-    Column("Kind", 9, rank=2),
-    Column("Outcome", 18),
-    Column("Reason", 12, flex=1, rank=1),
-    Column("Took", 11, right=True, rank=3),
-    Column("Added", 9, right=True),
-    Column("Removed", 9, right=True),
+    Column("Kind", 7, narrows=8),
+    Column("Outcome", 11, narrows=8),
+    Column("Reason", 12, flex=1, rank=4, hides=True),
+    Column("Took", 5, right=True, rank=3),
+    Column("Added", 5, right=True, rank=1),
+    Column("Removed", 7, right=True, rank=2, hides=True),
     Column("Rejected", 8, right=True),
-    Column("Requests", 8, right=True, rank=4),
-    Column("Retries", 7, right=True, rank=5),
-    Column("Audiences", 9, right=True, rank=6),
+    Column("Requests", 8, right=True, rank=5),
+    Column("Retries", 7, right=True, rank=6, hides=True),
+    Column("Audiences", 9, right=True, rank=7),
 )
 EMPTY = """\
 No run yet.

@@ -1,6 +1,6 @@
 """How wide the columns of a grid are, and how text is made to fit. No widget, only arithmetic."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -23,7 +23,8 @@ class Column(NamedTuple):
 
     Where there is too little room, columns of the highest `rank` are left out first (0: never). A
     `right` column holds numbers: it is as wide as its widest cell. So is a column with `narrows`,
-    until it is narrowed, as if that were its rank, to the first part of each cell.
+    until it is narrowed, as if that were its rank, to the first part of each cell. One that `hides`
+    is left out while all of its cells are empty.
     """
 
     label: str
@@ -32,6 +33,7 @@ class Column(NamedTuple):
     right: bool = False
     rank: int = 0
     narrows: int = 0
+    hides: bool = False
 
 
 class Fitted(NamedTuple):
@@ -56,29 +58,44 @@ class ColumnLayout:
         self._fitted: list[Fitted] = []
         self._width = -1
         self._cells = [CellWidths()] * len(self.columns)
+        self._hidden: frozenset[int] = frozenset()
 
     def measure(self, rows: Iterable[Row]) -> None:
-        """Fit the columns to these cells."""
+        """Fit the columns to these cells.
+
+        A column of numbers keeps the width that it once had, until there are no rows: otherwise
+        all columns would jump whenever a number grows or shrinks by a digit.
+        """
         grown = [
             (at, column.right)
             for at, column in enumerate(self.columns)
-            if column.right or column.narrows or column.flex
+            if column.right or column.narrows or column.flex or column.hides
         ]
+        measured = tuple(rows)
         sizes = [[0, 0] for _ in self.columns]
-        for row in rows:
+        for row in measured:
             for at, is_whole in grown:
                 full = cell_len(row.cells[at].text)
                 least = full if is_whole else least_width(row.cells[at])
                 sizes[at] = [max(sizes[at][0], least), max(sizes[at][1], full)]
-        cells = [CellWidths(*item) for item in sizes]
-        if cells != self._cells:
-            self._cells, self._width = cells, -1
+        hidden = frozenset(
+            at for at, column in enumerate(self.columns) if column.hides and not sizes[at][1]
+        )
+        held = zip(self.columns, self._cells, sizes, strict=True)
+        cells = [
+            CellWidths(max(least, before.least), max(full, before.full))
+            if column.right and measured
+            else CellWidths(least, full)
+            for column, before, (least, full) in held
+        ]
+        if (cells, hidden) != (self._cells, self._hidden):
+            self._cells, self._hidden, self._width = cells, hidden if measured else frozenset(), -1
 
     def fit(self, width: int) -> list[Fitted]:
         """Return the columns that fit into a grid of this width."""
         if width != self._width:
             self._width = width
-            self._fitted = fit_columns(self.columns, width - LEAD, self._cells)
+            self._fitted = fit_columns(self.columns, width - LEAD, self._cells, self._hidden)
         return self._fitted
 
     def width_of(self, column: int, width: int) -> int:
@@ -121,9 +138,15 @@ class ColumnLayout:
 
 
 def fit_columns(
-    columns: Sequence[Column], room: int, cells: Sequence[CellWidths] = ()
+    columns: Sequence[Column],
+    room: int,
+    cells: Sequence[CellWidths] = (),
+    hidden: Collection[int] = (),
 ) -> list[Fitted]:
-    """Return the columns that fit into `room`; those that flex share the width left over."""
+    """Return the columns that fit into `room`; those that flex share the width left over.
+
+    `hidden` are the indices of columns that are left out whatever room there is.
+    """
     cells = cells or [CellWidths()] * len(columns)
     least = [max(item.width, size.least) for item, size in zip(columns, cells, strict=True)]
     least = [
@@ -133,7 +156,7 @@ def fit_columns(
         width if column.flex else max(width, size.full)
         for column, width, size in zip(columns, least, cells, strict=True)
     ]
-    shown = list(range(len(columns)))
+    shown = [at for at in range(len(columns)) if at not in hidden]
     while _needed(widths, shown) > room:
         steps = [(columns[at].rank, at, False) for at in shown if columns[at].rank]
         steps += [(columns[at].narrows, at, True) for at in shown if widths[at] > least[at]]
@@ -189,37 +212,41 @@ def _without_cut_numbers(
 
 
 def least_width(cell: Cell) -> int:
-    """How many columns a cell takes that shows its first part and how many more there are."""
+    """How many columns a cell takes that shows its first part and what replaces the others."""
     if len(cell.parts) < 2:
         return cell_len(cell.text)
-    return cell_len(cell.parts[0].text) + len(f" +{len(cell.parts) - 1} more")
+    return _length([cell.parts[0], *_without_room(cell.parts[1:])])
 
 
 def fitted_parts(cell: Cell, width: int, more: str = "…") -> list[CellPart]:
-    """Return the parts of a cell that fit into `width` columns, and how many more there are.
+    """Return the parts of a cell that fit into `width` columns, and what replaces the others.
 
     The note of a cell comes last, where all parts and the note fit.
     """
     first, *others = cell.parts
-    shown, used = [first], cell_len(first.text)
-    has_room = used + sum(GAP + cell_len(part.text) for part in others) <= width
-    for at, part in enumerate(others, 2):
-        rest = len(cell.parts) - at
-        size = used + GAP + cell_len(part.text)
-        if not has_room and size + (len(f" +{rest} more") if rest else 0) > width:
-            break
-        shown.append(CellPart(" " * GAP + part.text, part.tone, part.link))
-        used = size
-    left = len(cell.parts) - len(shown)
-    if not left and cell.note and used + GAP + cell_len(cell.note) <= width:
-        shown.append(CellPart(" " * GAP + cell.note, "dim"))
-        used += GAP + cell_len(cell.note)
-    if left:
-        shown.append(CellPart(f" +{left} more", "dim"))
-        used += len(f" +{left} more")
-    if used > width:
-        return [CellPart(fitted_text(first.text, width, False, more), first.tone, first.link)]
-    return [*shown, CellPart(" " * (width - used))]
+    gap = " " * GAP
+    if cell.note:
+        noted = [*cell.parts, CellPart(cell.note, "dim")]
+        whole = [first, *(part._replace(text=gap + part.text) for part in noted[1:])]
+        if (used := _length(whole)) <= width:
+            return [*whole, CellPart(" " * (width - used))]
+    for many in range(len(others), -1, -1):
+        spread = [part._replace(text=gap + part.text) for part in others[:many]]
+        shown = [first, *spread, *_without_room(others[many:])]
+        if (used := _length(shown)) <= width:
+            return [*shown, CellPart(" " * (width - used))]
+    return [CellPart(fitted_text(first.text, width, False, more), first.tone, first.link)]
+
+
+def _without_room(parts: Sequence[CellPart]) -> list[CellPart]:
+    """What replaces parts without room: their signs, or how many they are."""
+    if all(part.sign for part in parts):
+        return [part._replace(text=f" {part.sign}") for part in parts]
+    return [CellPart(f" +{len(parts)} more", "dim")]
+
+
+def _length(parts: Sequence[CellPart]) -> int:
+    return sum(cell_len(part.text) for part in parts)
 
 
 @lru_cache(maxsize=16_384)
