@@ -216,8 +216,12 @@ def members(db: Db, known: Audience) -> int:
 
 
 def in_cohort(db: Db, known: Audience) -> int:
-    """How many people are, or may be, in the cohort, by either identifier."""
-    return _count(db, "(delivered IS NULL OR delivered <> 0)", known.id)
+    """How many people are, or may be, in the cohort, by either identifier.
+
+    A user that Amplitude rejected, and that is not known to be in it, is not counted.
+    """
+    may_be = "delivered = 1 OR (delivered IS NULL AND rejection_id IS NULL)"
+    return _count(db, f"({may_be})", known.id)
 
 
 def _count(db: Db, where: str, audience_id: int, *values: object) -> int:

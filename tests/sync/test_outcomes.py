@@ -2,9 +2,11 @@
 
 import pytest
 
+from amp_console.ledger.counts import headcount, in_cohort
 from amp_console.ledger.outcomes import audience_outcome, runs_of_audience, worst
 from amp_console.ledger.run_log import run_reason
 from amp_console.ledger.runs import AudienceCounts, RunKind, RunStatus, all_runs
+from amp_console.simulator import RefuseIds, Rule
 from tests.sync.workspace import Workspace, event
 
 pytestmark = pytest.mark.anyio
@@ -55,6 +57,17 @@ async def test_a_comparison_that_explains_all_differences_is_the_same_everywhere
     await workspace.compare()
     assert workspace.ledger.read(all_runs)[0].status is RunStatus.DELIVERED
     assert _newest(workspace, "shoppers") is RunStatus.DELIVERED
+
+
+async def test_users_that_amplitude_refused_are_not_in_the_cohort(workspace: Workspace) -> None:
+    workspace.enter("u1")
+    await workspace.sync()
+    workspace.set_faults(Rule(RefuseIds(frozenset({"u-bad"}), named=True)))
+    workspace.enter("u2", "u-bad")
+    await workspace.sync()
+    known = workspace.audience()
+    counted = workspace.ledger.read(headcount, known, 2**62)
+    assert workspace.ledger.read(in_cohort, known) == counted.delivered == 2
 
 
 def _newest(workspace: Workspace, key: str) -> RunStatus:
