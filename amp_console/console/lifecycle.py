@@ -19,6 +19,16 @@ def is_open(screen: Screen[Any]) -> bool:
     return app.is_running and bool(screen.is_attached) and is_in_a_stack
 
 
+def is_seen(screen: Screen[Any]) -> bool:
+    """Whether a screen is in front, or behind dialogs alone."""
+    for above in reversed(screen.app.screen_stack):
+        if above is screen:
+            return True
+        if not above.is_modal:
+            return False
+    return False
+
+
 def unless_left(screen: Screen[Any], work: Any) -> Callable[[], Coroutine[Any, Any, Any]]:
     """Return a worker's work that fails in silence once its screen was left."""
 

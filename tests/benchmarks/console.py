@@ -218,7 +218,7 @@ def live(folder: Path, simulator: Simulator, seconds: float, rate: int) -> list[
                 found += repaints(terminal, 4)
         over.set()
         writer.join()
-        terminal.type("e")
+        terminal.type("c")
         terminal.until_shown("End it")
         pause(terminal, 0.5)
         terminal.type("y")

@@ -10,11 +10,20 @@ from textual.pilot import Pilot
 
 from amp_console.connections import ConnectionStore
 from amp_console.console import DemoTrouble
+from amp_console.console.dialogs.imports.dialog import ImportDialog
 from amp_console.console.screens.base import BaseScreen
+from amp_console.console.screens.runs.list import RunsScreen
 from amp_console.console.widgets.grid import Grid, RowsState
 from amp_console.console.widgets.grid.widget import READING
 from tests.console.gate import blocked_reads
-from tests.console.harness import ConsoleHarness, picture, services, until, until_shown
+from tests.console.harness import (
+    ConsoleHarness,
+    picture,
+    services,
+    until,
+    until_on,
+    until_shown,
+)
 from tests.console.host import hosted
 from tests.console.sample_audiences import GHOSTS, connect_with_audiences
 
@@ -196,3 +205,24 @@ async def test_of_a_cursor_that_moves_on_only_the_newest_position_is_read(tmp_pa
         await until(pilot, lambda: done == [0, 99])
         screen.loader.follow("detail", partial(read, 100))
         await until(pilot, lambda: done == [0, 99, 100])
+
+
+async def test_a_screen_is_kept_up_to_date_while_it_is_seen(harness: ConsoleHarness) -> None:
+    """Behind another one it would have the whole screen in front painted with each change."""
+    connection = connect_with_audiences(harness)
+    async with harness.open() as pilot:
+        await until_shown(pilot, GHOSTS)
+        home = pilot.app.screen
+        await pilot.press("3")
+        await until_on(pilot, RunsScreen)
+        assert not home.is_current
+        with harness.workspace(connection) as workspace:
+            workspace.enter("new-1", key="newcomers")
+        services(pilot).publish_ledger_change()
+        await pilot.pause()
+        assert len(home.query_one(Grid).rows) == 4
+        await pilot.press("escape")
+        await until_shown(pilot, "newcomers")
+        await pilot.press("i")
+        await until_on(pilot, ImportDialog)
+        assert home.is_current

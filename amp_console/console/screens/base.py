@@ -14,7 +14,7 @@ from textual.worker import Worker
 from amp_console.console.context import Services, services_of
 from amp_console.console.frame import NoticeLine, TopBar
 from amp_console.console.jobs.base import ConsoleChange
-from amp_console.console.lifecycle import is_open, unless_left
+from amp_console.console.lifecycle import is_open, is_seen, unless_left
 from amp_console.console.place_bar import PlaceBar
 from amp_console.console.routes import MainScreen
 from amp_console.console.screens.actions import REASONS, ActionKeys, Need
@@ -69,6 +69,15 @@ class BaseScreen(Screen[None]):
         if session is None:
             raise NoSession
         return session
+
+    @property
+    def is_current(self) -> bool:
+        """Whether this screen is seen, and so has to be kept up to date.
+
+        Textual keeps the one right below any other up to date, too, and with each of its changes
+        paints the whole screen in front of it.
+        """
+        return super().is_current and is_seen(self)
 
     def __init__(self) -> None:
         super().__init__()
