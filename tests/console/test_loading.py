@@ -26,6 +26,7 @@ from tests.console.harness import (
 )
 from tests.console.host import hosted
 from tests.console.sample_audiences import GHOSTS, connect_with_audiences
+from tests.sync.workspace import event
 
 pytestmark = pytest.mark.anyio
 
@@ -217,7 +218,8 @@ async def test_a_screen_is_kept_up_to_date_while_it_is_seen(harness: ConsoleHarn
         await until_on(pilot, RunsScreen)
         assert not home.is_current
         with harness.workspace(connection) as workspace:
-            workspace.enter("new-1", key="newcomers")
+            workspace.files = 100
+            workspace.read([event("new-1", True, audience="newcomers")])
         services(pilot).publish_ledger_change()
         await pilot.pause()
         assert len(home.query_one(Grid).rows) == 4
