@@ -72,12 +72,12 @@ def _runner(app: App[Any], action: str, owner: DOMNode) -> Callable[[], None]:
     return run
 
 
-def about(owner: object, binding: Binding) -> str:
+def about(owner: DOMNode, binding: Binding) -> str:
     """What a binding does, in a sentence: its tooltip, else what its action says it does."""
     if binding.tooltip:
         return binding.tooltip
-    action = binding.action.partition("(")[0].rpartition(".")[2]
-    text = getdoc(getattr(owner, f"action_{action}", None)) or ""
+    target, _, action = binding.action.partition("(")[0].rpartition(".")
+    text = getdoc(getattr(owner.app if target == "app" else owner, f"action_{action}", None)) or ""
     return text.partition("\n")[0].rstrip(".")
 
 

@@ -304,6 +304,8 @@ async def test_one_can_quit_while_the_keyring_waits(newcomer: ConsoleHarness) ->
         await pilot.press("f2")
         await until_on(pilot, WaitingDialog)
         await pilot.press("ctrl+q")
+        await until_shown(pilot, "Discard")
+        await pilot.press("y")
         await until(pilot, lambda: not pilot.app.is_running)
         assert newcomer.environment.connections.all() == ()
 

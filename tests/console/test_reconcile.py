@@ -418,7 +418,7 @@ async def test_a_person_leads_to_why(harness: ConsoleHarness) -> None:
         await compare(pilot)
         await until_shown(pilot, "u00")
         await pilot.press("enter", "enter")
-        await until_shown(pilot, "u00", "Not in the cohort yet")
+        await until_shown(pilot, "u00", "the next sync adds them again")
 
 
 async def test_people_are_filtered(harness: ConsoleHarness) -> None:

@@ -343,7 +343,8 @@ async def test_a_stranger_who_is_to_be_taken_out_is_told_of(workspace: Workspace
     workspace.set_faults()
     await workspace.sync()
     (answer,) = workspace.ledger.read(explain_person, "stranger")
-    assert "or were found in it and removed" in answer.sentence
+    assert "found in it when it was compared" in answer.sentence
+    assert answer.sentence.endswith("and removed by run 4.")
 
 
 async def test_what_list_and_cohort_agree_on_the_ledger_follows_once_applied(

@@ -74,8 +74,8 @@ class BaseScreen(Screen[None]):
     def is_current(self) -> bool:
         """Whether this screen is seen, and so has to be kept up to date.
 
-        Textual keeps the one right below any other up to date, too, and with each of its changes
-        paints the whole screen in front of it.
+        Textual keeps the one right below any other up to date, too, and paints the whole screen in
+        front anew with each change there.
         """
         return super().is_current and is_seen(self)
 
@@ -200,10 +200,6 @@ class BaseScreen(Screen[None]):
 
     def on_filter_bar_filtered(self, event: FilterBar.Filtered) -> None:
         self.apply_filter(event.needle)
-
-    def on_filter_bar_left(self) -> None:
-        """Go back from the filter to the rows."""
-        self.query(Grid).first().focus()
 
     def apply_filter(self, needle: str) -> None:
         """Filter the screen's grid; screens with several, or with pages, do it their own way."""

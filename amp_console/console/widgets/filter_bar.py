@@ -8,6 +8,8 @@ from textual.dom import DOMNode
 from textual.message import Message
 from textual.widgets import Input
 
+from amp_console.console.widgets.grid import Grid
+
 
 class FilterBar(Input):
     """A line to type a filter into; hidden while it is empty and not in use."""
@@ -36,7 +38,7 @@ class FilterBar(Input):
 
     @dataclass
     class Left(Message):
-        """The operator is done typing."""
+        """The operator is done typing; the screen's first list has the focus."""
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002  # Textual's word
         super().__init__(placeholder="type to filter, Enter keeps it, Esc clears it", id=id)
@@ -71,6 +73,7 @@ class FilterBar(Input):
             self.value = ""
         self.set_class(bool(self.value), "-open")
         self.can_focus = False
+        self.screen.query(Grid).first().focus()
         self.post_message(self.Left())
 
 
