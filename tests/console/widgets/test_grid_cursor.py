@@ -2,6 +2,8 @@
 
 import pytest
 from textual.app import App, ComposeResult
+from textual.containers import Vertical
+from textual.message import Message
 
 from amp_console.console.widgets.grid import Cell, Column, Grid, Row
 
@@ -55,3 +57,39 @@ async def test_a_key_may_follow_the_rows_before_they_were_laid_out() -> None:
         grid.action_move("last")
         await pilot.pause()
         assert grid.render_line(grid.size.height - 1).text.strip() == "▸ row 999"
+
+
+class Panel(Vertical):
+    """Filters its table by itself."""
+
+    class Wanted(Message):
+        """Only rows with a "b" are wanted."""
+
+    def compose(self) -> ComposeResult:
+        yield Grid((Column("Name", 10),))
+
+    def on_panel_wanted(self) -> None:
+        self.query_one(Grid).filter("b")
+
+
+class Framed(App[None]):
+    """A panel, and the keys its cursor came to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.moves: list[object] = []
+
+    def compose(self) -> ComposeResult:
+        yield Panel()
+
+    def on_grid_moved(self, event: Grid.Moved) -> None:
+        self.moves.append(event.key)
+
+
+async def test_a_panel_that_filters_its_table_does_not_keep_the_move_to_itself() -> None:
+    app = Framed()
+    async with app.run_test() as pilot:
+        app.query_one(Grid).show(rows("a", "b"))
+        app.query_one(Panel).post_message(Panel.Wanted())
+        await pilot.pause()
+        assert app.moves[-1] == "b"

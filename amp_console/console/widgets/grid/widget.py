@@ -41,6 +41,25 @@ Age = Callable[[int | None], str]
 """Returns the age of a moment in microseconds since 1970 by now, e.g. "4 min ago"."""
 
 
+@dataclass
+class GridMessage(Message):
+    """What a grid tells the widgets around it, also the one whose own handler led to it.
+
+    Textual keeps a message from the widget in whose handler it was made, as if that had sent it: a
+    panel that filters its list would not be told that the cursor has moved.
+    """
+
+    grid: "Grid"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.set_sender(self.grid)
+
+    @property
+    def control(self) -> "Grid":
+        return self.grid
+
+
 class Grid(ScrollView, can_focus=True):
     """Rows under a header, with a cursor, marks and a column to sort by.
 
@@ -72,15 +91,10 @@ class Grid(ScrollView, can_focus=True):
     cursor: reactive[int] = reactive(0)
 
     @dataclass
-    class Moved(Message):
+    class Moved(GridMessage):
         """The cursor is on another row; `key` is None where there is none."""
 
-        grid: "Grid"
         key: Hashable | None
-
-        @property
-        def control(self) -> "Grid":
-            return self.grid
 
     @dataclass
     class Opened(Moved):
@@ -93,35 +107,18 @@ class Grid(ScrollView, can_focus=True):
         link: Any = None
 
     @dataclass
-    class MarksChanged(Message):
+    class MarksChanged(GridMessage):
         """Rows were marked or unmarked."""
 
-        grid: "Grid"
-
-        @property
-        def control(self) -> "Grid":
-            return self.grid
-
     @dataclass
-    class Sorted(Message):
+    class Sorted(GridMessage):
         """The operator sorted the rows by another column, or reversed them."""
 
-        grid: "Grid"
-
-        @property
-        def control(self) -> "Grid":
-            return self.grid
-
     @dataclass
-    class Failed(Message):
+    class Failed(GridMessage):
         """A page of rows could not be fetched, and why."""
 
-        grid: "Grid"
         error: Exception
-
-        @property
-        def control(self) -> "Grid":
-            return self.grid
 
     def __init__(
         self,
