@@ -16,7 +16,6 @@ from amp_console.sync.connection_options import read_options
 from tests.console.harness import (
     ConsoleHarness,
     console,
-    picture,
     services,
     until,
     until_gone,
@@ -222,7 +221,7 @@ async def test_a_hostile_name_steers_nothing(harness: ConsoleHarness) -> None:
         await until_shown(pilot, "Delete “[red]trial [/foo]")
         await pilot.press("escape", "e")
         await until_on(pilot, ConnectionForm)
-        assert HOSTILE not in picture(pilot)
+        await until_gone(pilot, HOSTILE)
 
 
 async def test_a_settings_file_that_is_damaged_is_told(harness: ConsoleHarness) -> None:

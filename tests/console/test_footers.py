@@ -15,7 +15,14 @@ from amp_console.console.app import ConsoleApp
 from amp_console.console.screens.base import BaseScreen
 from amp_console.console.widgets.grid import Grid
 from amp_console.console.widgets.key_footer import KeyFooter
-from tests.console.harness import ConsoleHarness, picture, until, until_notified, until_shown
+from tests.console.harness import (
+    ConsoleHarness,
+    picture,
+    until,
+    until_gone,
+    until_notified,
+    until_shown,
+)
 from tests.console.sample_audiences import SHOPPERS, broken_events, connect_with_audiences, select
 
 pytestmark = pytest.mark.anyio
@@ -100,7 +107,7 @@ async def test_an_empty_home_offers_what_fills_it(harness: ConsoleHarness) -> No
     async with harness.open(size=(80, 24)) as pilot:
         await until_shown(pilot, "No audience yet")
         await until(pilot, lambda: footer_texts(pilot)[:2] == ["i Import", "4 Follow"])
-        assert "s Sync" not in picture(pilot)
+        await until_gone(pilot, "s Sync")
         await click_key(pilot, "4 Follow")
         await until_shown(pilot, "No live session", "n Follow files  l Listen")
 

@@ -21,6 +21,7 @@ from tests.console.harness import (
     picture,
     services,
     until,
+    until_gone,
     until_on,
     until_shown,
 )
@@ -97,8 +98,8 @@ async def test_a_run_and_its_requests_are_read_before_they_are_said_to_be_none(
             await pilot.press("w")
             await until(pilot, lambda: type(pilot.app.screen).__name__ == "RunScreen")
             await until_shown(pilot, READING)
-            assert "No request" not in picture(pilot)
-            assert "No one is rejected" not in picture(pilot)
+            await until_gone(pilot, "No request")
+            await until_gone(pilot, "No one is rejected")
         await until_shown(pilot, "create", "add")
 
 
@@ -111,7 +112,7 @@ async def test_a_person_is_not_unknown_before_a_ledger_was_asked(harness: Consol
         with blocked_reads(pilot):
             await pilot.press("s", "1", "enter")
             await until_shown(pilot, READING)
-            assert "No event contains" not in picture(pilot)
+            await until_gone(pilot, "No event contains")
         await until_shown(pilot, "In the cohort")
 
 
@@ -162,8 +163,8 @@ async def test_a_demo_shows_how_far_its_scene_is_and_then_all_of_the_scene(
     harness.environment = replace(harness.environment, demo=stage)
     async with harness.open() as pilot:
         await until_shown(pilot, "Preparing the demo… 0%")
-        assert "No audience yet" not in picture(pilot)
-        assert "No Amplitude project" not in picture(pilot)
+        await until_gone(pilot, "No audience yet")
+        await until_gone(pilot, "No Amplitude project")
         await pilot.press("s")
         await until_shown(pilot, "The connection is still being opened.")
         stage.share = 0.4

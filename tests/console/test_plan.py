@@ -14,6 +14,7 @@ from tests.console.harness import (
     picture,
     services,
     until,
+    until_gone,
     until_notified,
     until_on,
     until_shown,
@@ -245,7 +246,7 @@ async def test_a_plan_that_is_read_keeps_its_numbers(harness: ConsoleHarness) ->
             )
             await pilot.press("u")
             await until_shown(pilot, "Adds 3 users", "Sync shoppers: 3 changes ")
-            assert "to update the plan" not in picture(pilot)
+            await until_gone(pilot, "to update the plan")
 
 
 async def test_a_plan_that_is_sent_with_more_changes_counts_them(harness: ConsoleHarness) -> None:

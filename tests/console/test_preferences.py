@@ -16,6 +16,7 @@ from tests.console.harness import (
     picture,
     services,
     until,
+    until_gone,
     until_notified,
     until_shown,
 )
@@ -197,7 +198,7 @@ async def test_a_key_of_the_settings_takes_the_place_of_the_usual_one(
         help_ = picture(pilot)
         await pilot.press("escape", "s")
         await until_shown(pilot, "Audiences")
-        assert "Before you send" not in picture(pilot)
+        await until_gone(pilot, "Before you send")
         await pilot.press("z")
         await until_shown(pilot, "Before you send")
 

@@ -43,7 +43,7 @@ async def test_a_view_is_saved_and_comes_back_at_the_next_start(harness: Console
         await until_shown(pilot, "filter “laps” · by Members ↓")
     async with harness.open() as pilot:
         await until_shown(pilot, LAPSED, "↓Members", "view: Mine")
-        assert FRESH not in picture(pilot)
+        await until_gone(pilot, FRESH)
         await pilot.press("v")
         await until_shown(pilot, "All audiences")
         await pilot.press("g", "enter")
