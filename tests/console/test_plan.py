@@ -8,6 +8,8 @@ from amp_console.console.screens.person import PersonScreen
 from amp_console.console.screens.plan.view import PlanScreen
 from amp_console.console.screens.runs.view import RunScreen
 from amp_console.simulator import Simulator
+from amp_console.sync.audience_settings import SettingsChange
+from amp_console.values import IdType
 from tests.console.gate import gate_sleeps, rate_limit, start_sync
 from tests.console.harness import (
     ConsoleHarness,
@@ -90,12 +92,23 @@ async def test_an_idle_plan_says_that_there_is_nothing_to_send(harness: ConsoleH
         workspace.enter("u-1")
         await workspace.sync()
     async with harness.open() as pilot:
-        await open_plan(pilot, "Nothing to send: the cohort equals the audience.")
+        await open_plan(pilot, "Nothing to send: no change is pending.")
         await pilot.press("s")
         await pilot.press("enter")
 
         assert isinstance(pilot.app.screen, PlanScreen)
         assert services(pilot).jobs.sync is None
+
+
+async def test_nothing_to_send_does_not_claim_that_everyone_is_in_the_cohort(
+    harness: ConsoleHarness,
+) -> None:
+    with harness.workspace(harness.connect()) as workspace:
+        workspace.map_amplitude_ids()
+        workspace.enter("u-1")  # with no Amplitude ID
+        workspace.change(SettingsChange(id_type=IdType.AMPLITUDE_ID))
+    async with harness.open() as pilot:
+        await open_plan(pilot, "Nothing to send: no change is pending, and 1 member can't be sent.")
 
 
 async def test_a_large_removal_is_asked_about_by_name_and_number(harness: ConsoleHarness) -> None:

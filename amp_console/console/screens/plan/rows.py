@@ -152,9 +152,9 @@ def nothing(plan: Plan) -> str:
         return "Nothing to send: no audience is chosen."
     if any(audience.obstacle and not audience.is_idle for audience in plan.audiences):
         return "Nothing can be sent: see the reasons above."
-    if len(plan.audiences) == 1:
-        return "Nothing to send: the cohort equals the audience."
-    return "Nothing to send: every cohort equals its audience."
+    left = sum(audience.unidentified for audience in plan.audiences)
+    unsent = f", and {plural(left, 'member')} can't be sent" if left else ""
+    return f"Nothing to send: no change is pending{unsent}."
 
 
 def detail(audience: AudiencePlan) -> Content:

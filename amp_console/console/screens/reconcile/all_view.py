@@ -24,8 +24,7 @@ from amp_console.console.screens.reconcile.all_rows import (
     read_known,
     row,
 )
-from amp_console.console.screens.reconcile.cancel import cancel_if, cancel_question
-from amp_console.console.screens.reconcile.repair import choose_repair
+from amp_console.console.screens.reconcile.repair import cancel_if, cancel_question, choose_repair
 from amp_console.console.texts import MUTED, safe_text
 from amp_console.console.widgets.grid import Grid
 from amp_console.console.widgets.scroll_pane import ScrollPane

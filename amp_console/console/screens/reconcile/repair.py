@@ -1,9 +1,10 @@
-"""Repairing differences: choosing which, seeing the plan, and confirming it."""
+"""Repairing differences: choosing which, seeing the plan, confirming it, and cancelling it."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 
 from amp_console.console.context import Services
-from amp_console.console.jobs.reconcile import RepairOperation
+from amp_console.console.dialogs.base import Confirm
+from amp_console.console.jobs.reconcile import CompareOperation, ReconcileJob, RepairOperation
 from amp_console.console.screens.reconcile.choice import ChoiceDialog, Offer, confirm
 from amp_console.console.session import Session
 from amp_console.ledger.comparisons import Comparison, resolved_since
@@ -81,3 +82,18 @@ def _offer(
         quota=str(quota) if quota else "the number left is unknown",
         pending=min(pending, sum(plan.add + plan.remove for plan in plans)),
     )
+
+
+def cancel_question(job: ReconcileJob) -> Confirm:
+    """Ask before a job is cancelled: c also begins one, and may be pressed twice."""
+    what = "comparison" if isinstance(job.operation, CompareOperation) else "repair"
+    kept = "Everything sent so far stays sent, and the rest is still to be repaired."
+    if what == "comparison":
+        kept = "Nothing was sent. A download that Amplitude has begun counts towards the quota."
+    return Confirm(f"Cancel this {what}?", [kept], f"Cancel the {what}", "Keep it running")
+
+
+async def cancel_if(job: ReconcileJob, asked: Awaitable[bool | None]) -> None:
+    """Cancel a job if that is confirmed."""
+    if await asked:
+        job.cancel()

@@ -19,10 +19,9 @@ from amp_console.console.routes import OpenErrors, OpenPerson, OpenRun
 from amp_console.console.screens.actions import Need
 from amp_console.console.screens.base import BaseScreen
 from amp_console.console.screens.reconcile import rows
-from amp_console.console.screens.reconcile.cancel import cancel_if, cancel_question
 from amp_console.console.screens.reconcile.comparison import ComparisonPanel, DifferenceKinds
 from amp_console.console.screens.reconcile.reasons import reason_in_comparison
-from amp_console.console.screens.reconcile.repair import choose_repair
+from amp_console.console.screens.reconcile.repair import cancel_if, cancel_question, choose_repair
 from amp_console.console.screens.reconcile.status import came_of, doing
 from amp_console.console.texts import MUTED, safe_text
 from amp_console.console.widgets.grid import Grid, Row
