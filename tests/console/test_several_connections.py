@@ -89,6 +89,19 @@ async def open_prod(pilot: Pilot[None]) -> None:
     await until_shown(pilot, IN_PROD, FRESH)
 
 
+async def to_staging(pilot: Pilot[None]) -> None:
+    await pilot.press("ctrl+n")
+    await until_shown(pilot, IN_STAGING, "1 audience ")
+
+
+async def delete_prod(pilot: Pilot[None]) -> None:
+    await pilot.press("5")
+    await until_shown(pilot, "2 connections")
+    await pilot.press("home", "D")
+    await until_shown(pilot, "Delete “Acme prod”?")
+    await pilot.press(*"Acme", "space", *"prod", "enter")
+
+
 async def test_each_connection_is_where_one_left_it(harness: ConsoleHarness) -> None:
     connect_with_audiences(harness)
     add_staging(harness)
@@ -259,8 +272,7 @@ async def test_both_may_sync_at_once_and_quitting_asks_about_both(
     async with harness.open(PROD) as pilot:
         await open_prod(pilot)
         await start_sync(pilot, "rate limited")
-        await pilot.press("ctrl+n")
-        await until_shown(pilot, IN_STAGING, "1 audience ")
+        await to_staging(pilot)
         await pilot.press("ctrl+q")
         await until_shown(pilot, "Quit?", "Acme prod", "A sync is under way")
         await pilot.press("ctrl+n")  # the question comes first
@@ -286,8 +298,7 @@ async def test_a_signal_ends_the_jobs_of_every_connection(
         await open_prod(pilot)
         rate_limit(simulator)
         await start_sync(pilot, "rate limited")
-        await pilot.press("ctrl+n")
-        await until_shown(pilot, IN_STAGING, "1 audience ")
+        await to_staging(pilot)
         rate_limit(simulator)
         await start_sync(pilot, "rate limited")
         jobs = [job for _, job in services(pilot).connections.under_way]
@@ -308,8 +319,7 @@ async def test_screens_keep_the_connection_they_were_opened_for(harness: Console
         await pilot.press("3")
         await until_shown(pilot, "▸3 Runs")
         behind = [item for item in pilot.app.screen_stack if isinstance(item, BaseScreen)]
-        await pilot.press("ctrl+n")
-        await until_shown(pilot, IN_STAGING, "1 audience ")
+        await to_staging(pilot)
         home = pilot.app.screen
         assert services_of(home) is services(pilot) is not prod
         assert [item.NAME for item in behind] == ["Audiences", "Runs"]
@@ -339,8 +349,7 @@ async def test_a_form_that_was_saved_behind_another_connection_closes(
         await until_shown(pilot, "Acme prodx")
         form = pilot.app.screen
         assert isinstance(form, ConnectionForm)
-        await pilot.press("ctrl+n")
-        await until_shown(pilot, IN_STAGING, "1 audience ")
+        await to_staging(pilot)
         form.leave()
         await until_shown(pilot, IN_STAGING, "1 audience ")
         await pilot.press("ctrl+n")
@@ -398,8 +407,7 @@ async def test_a_dialog_of_another_connection_waits_behind_and_is_told(
     async with harness.open(PROD) as pilot:
         await open_prod(pilot)
         prod = services(pilot)
-        await pilot.press("ctrl+n")
-        await until_shown(pilot, IN_STAGING, "1 audience ")
+        await to_staging(pilot)
         answer = asyncio.ensure_future(KeysDialog("Enter the keys.").asked(prod))
         await until_shown(pilot, "Acme prod: waiting for your answer", "shoppers")
         await pilot.press("3")  # keys work
@@ -429,8 +437,7 @@ async def test_notices_and_alerts_name_the_connection_that_is_not_in_front(
     async with harness.open(PROD) as pilot:
         await open_prod(pilot)
         prod = services(pilot)
-        await pilot.press("ctrl+n")
-        await until_shown(pilot, IN_STAGING, "1 audience ")
+        await to_staging(pilot)
         driver = pilot.app._driver
         assert driver is not None
         driver.write = written.append  # type: ignore[assignment, method-assign]
@@ -507,13 +514,8 @@ async def test_a_deleted_connection_leaves_nothing_behind(harness: ConsoleHarnes
     async with harness.open(PROD) as pilot:
         await open_prod(pilot)
         prod = weakref.ref(services(pilot))
-        await pilot.press("ctrl+n")
-        await until_shown(pilot, IN_STAGING, "1 audience ")
-        await pilot.press("5")
-        await until_shown(pilot, "2 connections")
-        await pilot.press("home", "D")
-        await until_shown(pilot, "Delete “Acme prod”?")
-        await pilot.press(*"Acme", "space", *"prod", "enter")
+        await to_staging(pilot)
+        await delete_prod(pilot)
         await until_shown(pilot, "1 connection ", IN_STAGING)
         assert len(ledger_threads() - before) <= 2
         assert len(pilot.app._screen_stacks) == 1
@@ -675,13 +677,8 @@ async def test_a_deleted_one_is_gone_and_the_other_remains(harness: ConsoleHarne
     add_staging(harness)
     async with harness.open(PROD) as pilot:
         await open_prod(pilot)
-        await pilot.press("ctrl+n")
-        await until_shown(pilot, IN_STAGING, "1 audience ")
-        await pilot.press("5")
-        await until_shown(pilot, "2 connections")
-        await pilot.press("home", "D")
-        await until_shown(pilot, "Delete “Acme prod”?")
-        await pilot.press(*"Acme", "space", *"prod", "enter")
+        await to_staging(pilot)
+        await delete_prod(pilot)
         await until_shown(pilot, "1 connection ", IN_STAGING)
         await until_gone(pilot, "Acme prod ▲")
         await pilot.press("ctrl+n")
@@ -695,17 +692,11 @@ async def test_after_the_one_in_front_was_deleted_another_comes_to_the_front(
     add_staging(harness)
     async with harness.open(PROD) as pilot:
         await open_prod(pilot)
-        await pilot.press("ctrl+n")
-        await until_shown(pilot, IN_STAGING, "1 audience ")
+        await to_staging(pilot)
         await pilot.press("ctrl+n")
         await until_shown(pilot, IN_PROD, "4 audiences")
-        await pilot.press("5")
-        await until_shown(pilot, "2 connections")
-        await pilot.press("home", "D")
-        await until_shown(pilot, "Delete “Acme prod”?")
-        await pilot.press(*"Acme", "space", *"prod", "enter")
+        await delete_prod(pilot)
         await until_shown(pilot, "1 connection ")
         assert services(pilot).session is None
-        await pilot.press("ctrl+n")
-        await until_shown(pilot, IN_STAGING, "1 audience ")
+        await to_staging(pilot)
         assert len(services(pilot).connections.all) == 1
