@@ -453,7 +453,7 @@ async def test_notices_and_alerts_name_the_connection_that_is_not_in_front(
         await until_shown(pilot, "✖ The keys were refused.", "(+1 more: press 6)")
         session = services(pilot).session
         assert session is not None
-        kept = await session.read(log_page, LogFilter())
+        kept = await session.ledger.aread(log_page, LogFilter())  # after what waits to be written
         assert "The keys were refused." in [entry.text for entry in kept]
         await pilot.press("ctrl+n")
         await until_shown(pilot, IN_PROD, "Acme staging: The keys were refused.")
