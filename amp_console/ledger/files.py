@@ -47,7 +47,8 @@ def _create(path: Path) -> None:
         if not path.exists():  # else another process was quicker
             _refuse_leftover(path)
             new = path.with_name(f"{path.name}.new")
-            new.unlink(missing_ok=True)  # of a process that died in the middle
+            for end in ("", "-wal", "-shm"):  # of a process that died in the middle
+                new.with_name(new.name + end).unlink(missing_ok=True)
             # SQLite makes files 0644; -wal and -shm take the mode of the file itself.
             os.close(os.open(new, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
             new.chmod(0o600)  # whatever the umask is
@@ -63,6 +64,9 @@ def _fill(new: Path) -> None:
         db.execute("PRAGMA journal_mode = MEMORY")  # the file counts once it has its name
         db.execute("PRAGMA synchronous = OFF")
         migrate(db)
+        # Here, where no one else has the file: two processes that both switch it at their start
+        # are in each other's way, and SQLite lets one of them fail at once.
+        db.execute("PRAGMA journal_mode = WAL")
     handle = os.open(new, os.O_RDWR)
     try:
         os.fsync(handle)

@@ -272,7 +272,8 @@ def test_what_another_ledger_left_is_not_played_into_a_new_one(tmp_path: Path) -
 
 def test_a_process_killed_while_it_makes_a_ledger_leaves_none(tmp_path: Path) -> None:
     path = tmp_path / "new.db"
-    path.with_name("new.db.new").write_bytes(b"half")
+    for end in ("", "-wal", "-shm"):
+        path.with_name(f"new.db.new{end}").write_bytes(b"half")
     with open_ledger(path) as ledger:
         assert ledger.notices == ()
     assert {item.name for item in tmp_path.glob("new.db*")} == {"new.db"}

@@ -2,11 +2,13 @@
 
 import sqlite3
 import threading
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from amp_console.ledger import Db, Ledger, LedgerError, open_ledger
+from amp_console.ledger.files import prepare
 
 
 @pytest.mark.parametrize("scheme", ["", "sqlite:", "sqlite://", "SQLite:"])
@@ -25,6 +27,18 @@ def test_a_url_of_another_engine_is_refused_in_plain_words() -> None:
 def test_a_ledger_that_is_thrown_away_does_not_wait_for_the_disk(tmp_path: Path) -> None:
     with open_ledger(tmp_path / "ledger.db", is_durable=False) as ledger:
         assert ledger.read(lambda db: db.execute("PRAGMA synchronous").fetchone()) == (0,)
+
+
+def test_a_new_ledger_is_written_by_several_from_the_first_moment(tmp_path: Path) -> None:
+    """Switching it to WAL later fails where another process opens it at the same time."""
+    path = tmp_path / "ledger.db"
+    prepare(path)
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN")
+        other.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+        assert other.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        with open_ledger(path) as ledger:
+            ledger.write(lambda db: db.execute("UPDATE run SET status = status"))
 
 
 def test_a_failed_rollback_does_not_block_the_ledger(ledger: Ledger) -> None:
