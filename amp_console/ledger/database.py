@@ -138,8 +138,9 @@ class Ledger:
 
     def close(self) -> None:
         """Finish what was queued and close the file."""
-        self._thread.submit(self._db.close).result()
-        self._thread.shutdown()
+        closed = self._thread.submit(self._db.close)
+        self._thread.shutdown()  # at once: nothing is taken that would find the file closed
+        closed.result()
 
     def __enter__(self) -> Self:
         return self

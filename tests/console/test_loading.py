@@ -15,6 +15,7 @@ from amp_console.console.screens.base import BaseScreen
 from amp_console.console.screens.runs.list import RunsScreen
 from amp_console.console.widgets.grid import Grid, RowsState
 from amp_console.console.widgets.grid.widget import READING
+from amp_console.ledger import LedgerError
 from tests.console.gate import blocked_reads
 from tests.console.harness import (
     ConsoleHarness,
@@ -207,6 +208,24 @@ async def test_of_a_cursor_that_moves_on_only_the_newest_position_is_read(tmp_pa
         await until(pilot, lambda: done == [0, 99])
         screen.loader.follow("detail", partial(read, 100))
         await until(pilot, lambda: done == [0, 99, 100])
+
+
+async def test_a_read_of_a_ledger_that_was_closed_meanwhile_reports_nothing(tmp_path: Path) -> None:
+    async with hosted(tmp_path, BaseScreen) as (host, _):
+        screen, services = host.screen, host.services
+        assert isinstance(screen, BaseScreen)
+
+        async def read() -> None:
+            raise LedgerError("The ledger can't be read.")
+
+        async def read_too_late() -> None:
+            await services.sessions.close()
+            await read()
+
+        await screen.loader.run(read_too_late)
+        assert services.notifications.shown.current is None
+        await screen.loader.run(read)
+        assert services.notifications.shown.current is not None
 
 
 async def test_a_screen_is_kept_up_to_date_while_it_is_seen(harness: ConsoleHarness) -> None:

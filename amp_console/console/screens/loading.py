@@ -69,14 +69,15 @@ class Loader:
             await read()
         except NoSession:
             return
-        except KNOWN as error:
+        except Exception as error:
+            if services.session is not session:
+                return  # the ledger was closed meanwhile: the console quits, or another is open
+            if not isinstance(error, KNOWN):
+                raise
             services.notifications.post(str(error), "error")
             for grid in self._screen.query(Grid):
                 if grid.state is RowsState.LOADING:
                     grid.show_notice(RowsState.FAILED, str(error))
-        except Exception:
-            if services.session is session:
-                raise  # else the ledger was closed meanwhile: the console quits, or another is open
 
     def failed(self, error: Exception) -> None:
         """Report why a page of rows could not be fetched; a defect of ours is not kept quiet."""
