@@ -127,7 +127,8 @@ class BaseScreen(Screen[None]):
     def show_ages(self) -> None:
         """Show all ages anew; screens that show some outside their lists extend this."""
         for grid in self.query(Grid):
-            grid.refresh()
+            if grid.ages is not None and grid.ages.advance():
+                grid.refresh()
 
     def revisit(self) -> None:
         """Act on the key that leads to this screen, where it is open: go to its list.

@@ -6,7 +6,6 @@ from typing import ClassVar, NamedTuple
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.content import Content
-from textual.widgets import Static
 
 from amp_console.console.badges import badges_text, size_text, states_now
 from amp_console.console.context import Services, services_of
@@ -15,6 +14,7 @@ from amp_console.console.screens.audiences.next_step import next_step
 from amp_console.console.screens.loading import Loader
 from amp_console.console.texts import ACCENT, BAD, GOOD, MUTED, STRONG, WARN, Part, facts, safe_text
 from amp_console.console.widgets.scroll_pane import ScrollPane
+from amp_console.console.widgets.steady_text import SteadyText
 from amp_console.console.words import changes, day, number
 from amp_console.ledger.audiences import Link
 from amp_console.ledger.comparisons import Comparison
@@ -70,7 +70,7 @@ class AudienceDetail(ScrollPane):
         self._detail: Detail | None = None
 
     def compose(self) -> ComposeResult:
-        yield Static(id="detail-text")
+        yield SteadyText(id="detail-text")
 
     def on_mount(self) -> None:
         services_of(self).clock.ticked.subscribe(self, lambda _: self._lay_out(), immediate=True)
@@ -105,7 +105,7 @@ class AudienceDetail(ScrollPane):
         if self._detail is not None and self.query("#detail-text"):  # else the screen closes now
             room = (self.size.width or self.screen.size.width) - FRAME
             content = lay_out(services_of(self), self._detail, room)
-            self.query_one("#detail-text", Static).update(content)
+            self.query_one(SteadyText).say(content)
 
 
 def lay_out(services: Services, detail: Detail, room: int) -> Content:

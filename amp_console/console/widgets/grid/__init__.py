@@ -1,6 +1,7 @@
 """A table that paints only the lines in view: as quick with a million rows as with ten."""
 
 from amp_console.console.widgets.grid.columns import Column
+from amp_console.console.widgets.grid.painter import Age
 from amp_console.console.widgets.grid.rows import (
     Cell,
     CellPart,
@@ -9,7 +10,7 @@ from amp_console.console.widgets.grid.rows import (
     parts_cell,
     rows_or_pages,
 )
-from amp_console.console.widgets.grid.widget import Age, Grid, RowsState
+from amp_console.console.widgets.grid.widget import Grid, RowsState
 
 __all__ = [
     "Age",

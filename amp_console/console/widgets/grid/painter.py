@@ -18,19 +18,42 @@ from amp_console.console.widgets.grid.columns import (
     fitted_text,
 )
 from amp_console.console.widgets.grid.palette import GridPalette
-from amp_console.console.widgets.grid.rows import Cell, Row
+from amp_console.console.widgets.grid.rows import Row
+
+Age = Callable[[int | None], str]
+"""Returns the age of a moment in microseconds since 1970 by now, e.g. "4 min ago"."""
+
+
+class PaintedAges:
+    """The ages in cells as they were painted last, by their moments."""
+
+    def __init__(self, age: Age) -> None:
+        self._age = age
+        self._painted: dict[int, str] = {}
+
+    def paint(self, moment: int) -> str:
+        """Return the age of a moment, and remember it as painted."""
+        self._painted[moment] = text = self._age(moment)
+        return text
+
+    def advance(self) -> bool:
+        """Forget all where one is another by now; all are then to be painted anew."""
+        has_changed = any(self._age(moment) != text for moment, text in self._painted.items())
+        if has_changed:
+            self._painted.clear()
+        return has_changed
 
 
 class LinePainter:
-    """Paints one line at a time. `age` returns the current text of a cell with a moment."""
+    """Paints one line at a time. Without `ages`, a cell with a moment keeps its text."""
 
     def __init__(
-        self, layout: ColumnLayout, glyphs: Glyphs, palette: GridPalette, age: Callable[[Cell], str]
+        self, layout: ColumnLayout, glyphs: Glyphs, palette: GridPalette, ages: PaintedAges | None
     ) -> None:
         self._layout = layout
         self._glyphs = glyphs
         self._palette = palette
-        self._age = age
+        self._ages = ages
 
     def blank(self, width: int) -> Strip:
         return Strip.blank(width, self._palette.style())
@@ -100,7 +123,9 @@ class LinePainter:
                     for part in fitted_parts(cell, item.width, glyphs.more)
                 ]
             else:
-                current = cell.text if cell.since is None else self._age(cell)
+                current = cell.text
+                if cell.since is not None and self._ages is not None:
+                    current = self._ages.paint(cell.since)
                 text = fitted_text(current, item.width, column.right, glyphs.more, cell.is_path)
                 segments.append(Segment(text, palette.style(cell.tone, ground)))
             segments.append(Segment(" " * GAP, base))

@@ -1,9 +1,8 @@
 """The widget: rows under a header, with a cursor, marks and a column to sort by."""
 
 import enum
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, ClassVar
 
 from textual import events
@@ -17,9 +16,9 @@ from textual.strip import Strip
 from amp_console.console.glyphs import PLAIN, Glyphs
 from amp_console.console.lifecycle import deferred
 from amp_console.console.widgets.grid.columns import Column, ColumnLayout
-from amp_console.console.widgets.grid.painter import LinePainter
+from amp_console.console.widgets.grid.painter import Age, LinePainter, PaintedAges
 from amp_console.console.widgets.grid.palette import STYLES, TONES, GridPalette
-from amp_console.console.widgets.grid.rows import PAGE, Cell, Listed, Paged, Row, RowModel
+from amp_console.console.widgets.grid.rows import PAGE, Listed, Paged, Row, RowModel
 from amp_console.console.widgets.grid.selection import CursorMemory, Marks, moved
 
 READING = "Reading…"
@@ -35,10 +34,6 @@ class RowsState(enum.Enum):
 
 
 _TONES = {RowsState.LOADING: "dim", RowsState.FAILED: "bad"}
-
-
-Age = Callable[[int | None], str]
-"""Returns the age of a moment in microseconds since 1970 by now, e.g. "4 min ago"."""
 
 
 @dataclass
@@ -154,9 +149,9 @@ class Grid(ScrollView, can_focus=True):
         self._glyphs = glyphs
         self._memory = CursorMemory()
         self._palette = GridPalette(self)
-        self._age = partial(_current_text, age)
+        self.ages = PaintedAges(age) if age else None
         self.fitting = ColumnLayout(columns)
-        self._painter = LinePainter(self.fitting, glyphs, self._palette, self._age)
+        self._painter = LinePainter(self.fitting, glyphs, self._palette, self.ages)
 
     # What is shown.
 
@@ -202,7 +197,7 @@ class Grid(ScrollView, can_focus=True):
         self.is_choosing = False
         before, self.columns = self.columns, tuple(columns)
         self.fitting = ColumnLayout(columns)
-        self._painter = LinePainter(self.fitting, self._glyphs, self._palette, self._age)
+        self._painter = LinePainter(self.fitting, self._glyphs, self._palette, self.ages)
         if len(columns) != len(before):
             self.rows.replace(())
             self.show_notice(RowsState.LOADING)
@@ -391,8 +386,3 @@ async def _fetch(grid: Grid, rows: Paged, page: int) -> None:
         grid.refresh(Region(0, 0, *grid.size))
         if grid.cursor // PAGE == page:
             grid.post_message(grid.Moved(grid, grid.key))
-
-
-def _current_text(age: Age | None, cell: Cell) -> str:
-    """Return what a cell with a moment shows now."""
-    return cell.text if age is None else age(cell.since)
