@@ -8,6 +8,7 @@ from textual.widgets import Input, Static
 
 from amp_console.console.widgets.grid import Cell, Column, Grid, Row
 from amp_console.console.widgets.split import Split
+from tests.console.harness import until
 
 pytestmark = pytest.mark.anyio
 
@@ -131,24 +132,24 @@ class Reading(App[None]):
     def compose(self) -> ComposeResult:
         yield Split(Vertical(id="list"), VerticalScroll(Static(id="text"), id="detail"))
 
-    async def read(self, pilot: Pilot[None], lines: int) -> int:
-        """Show a text of so many lines; return how many the detail takes."""
+    async def read(self, pilot: Pilot[None], lines: int, *, takes: int) -> None:
+        """Show a text of so many lines, and see how many the detail takes."""
         self.query_one(Split).has_detail = True
-        self.query_one("#text", Static).update("\n".join(map(str, range(lines))))
-        await pilot.pause()
-        await pilot.pause()
-        return self.query_one("#detail").outer_size.height
+        text = self.query_one("#text", Static)
+        text.update("\n".join(map(str, range(lines))))
+        await until(pilot, lambda: text.outer_size.height == lines)
+        await until(pilot, lambda: self.query_one("#detail").outer_size.height == takes)
 
 
 async def test_below_a_list_a_text_takes_the_lines_it_needs_and_at_most_half() -> None:
     app = Reading()
     async with app.run_test(size=(120, 36)) as pilot:
-        assert await app.read(pilot, 8) == 8
-        assert await app.read(pilot, 12) == 12
-        assert await app.read(pilot, 8) == 12  # the list keeps its place while its cursor moves
-        assert await app.read(pilot, 30) == 18
+        await app.read(pilot, 8, takes=8)
+        await app.read(pilot, 12, takes=12)
+        await app.read(pilot, 8, takes=12)  # the list keeps its place while its cursor moves
+        await app.read(pilot, 30, takes=18)
         await pilot.resize_terminal(120, 40)
-        assert await app.read(pilot, 8) == 8
+        await app.read(pilot, 8, takes=8)
 
 
 class Tall(App[None]):
