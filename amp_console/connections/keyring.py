@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from copy import copy
 from typing import Literal
 
 import msgspec
@@ -58,7 +59,7 @@ class Keyring:
 
         Raises KeysError: there is none (NO_KEYRING).
         """
-        return self._thread.ask(lambda backend: backend.name)
+        return self._thread.ask(lambda backend: backend.name, self)
 
     def read(self, item: str) -> Credentials:
         """Return the keys in an item.
@@ -73,7 +74,7 @@ class Keyring:
                 raise KeysError(KeysProblem.MISSING, backend.name)
             return _decode(text, backend.name)
 
-        return self._thread.ask(work)
+        return self._thread.ask(work, self)
 
     def write(self, credentials: Credentials) -> str:
         """Store the keys in a new item, read them back, and return the item's id.
@@ -97,7 +98,7 @@ class Keyring:
             except ValueError:
                 raise KeysError(KeysProblem.DAMAGED, backend.name) from None
 
-        return self._thread.ask(work)
+        return self._thread.ask(work, self)
 
     def write_secret(self, secret: Secret) -> str:
         """Store a webhook secret in a new item, as `write` does."""
@@ -125,7 +126,7 @@ class Keyring:
                 backend.delete_password(_service(item), _USERNAME)
 
         try:
-            self._thread.ask(work)
+            self._thread.ask(work, self)
         except BaseException:  # Ctrl+C too
             self._thread.post(undo)
             raise
@@ -145,11 +146,15 @@ class Keyring:
             if backend.get_password(_service(item), _USERNAME) is not None:
                 raise KeysError(KeysProblem.REFUSED, backend.name)
 
-        self._thread.ask(work)
+        self._thread.ask(work, self)
 
     def stop_waiting(self) -> None:
-        """End every call that waits for the keyring now, with a KeysError (WAITING)."""
-        self._thread.stop_waiting()
+        """End every call of this object that waits now, with a KeysError (WAITING)."""
+        self._thread.stop_waiting(self)
+
+    def with_own_waits(self) -> "Keyring":
+        """Return the same keyring for another caller: neither ends the waits of the other."""
+        return copy(self)
 
 
 def _service(item: str) -> str:

@@ -19,10 +19,11 @@ _T = TypeVar("_T")
 class _Call(Generic[_T]):
     """One piece of work. Its first answer counts; work that no caller waits for is never begun."""
 
-    __slots__ = ("answers", "given_up", "work")
+    __slots__ = ("answers", "caller", "given_up", "work")
 
-    def __init__(self, work: Callable[[KeyringBackend], _T]) -> None:
+    def __init__(self, work: Callable[[KeyringBackend], _T], caller: object = None) -> None:
         self.work = work
+        self.caller = caller
         self.answers: queue.SimpleQueue[_T | KeysError] = queue.SimpleQueue()
         self.given_up = False
 
@@ -48,12 +49,12 @@ class KeyringThread:
         self._start = threading.Lock()
         self._started = False
 
-    def ask(self, work: Callable[[KeyringBackend], _T]) -> _T:
-        """Do the work on the thread and return its result.
+    def ask(self, work: Callable[[KeyringBackend], _T], caller: object) -> _T:
+        """Do the work on the thread and return its result; `stop_waiting` names the `caller`.
 
         Raises KeysError: whatever went wrong; WAITING after `patience`.
         """
-        call = _Call(work)
+        call = _Call(work, caller)
         self._awaited.append(call)
         try:
             self._post(call)
@@ -69,10 +70,11 @@ class KeyringThread:
         """Queue work behind all earlier calls, without waiting for it."""
         self._post(_Call(work))
 
-    def stop_waiting(self) -> None:
-        """End the wait of every caller now, with a KeysError (WAITING)."""
+    def stop_waiting(self, caller: object) -> None:
+        """End the waits of a caller now, with a KeysError (WAITING)."""
         for call in tuple(self._awaited):
-            call.answers.put(self._no_answer())
+            if call.caller is caller:
+                call.answers.put(self._no_answer())
 
     def _await(self, call: _Call[_T]) -> _T | KeysError:
         try:

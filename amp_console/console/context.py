@@ -67,7 +67,9 @@ class Services:
         self._app = app
         self._navigate = navigate
         self._find_keys = find_keys
-        self.environment = replace(environment, read_only=read_only)
+        self.environment = replace(
+            environment, read_only=read_only, keyring=environment.keyring.with_own_waits()
+        )
         self.options = options
         self.mode = App.DEFAULT_MODE
         """The name of the stack of screens that is this connection's."""

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import threading
 import traceback
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -56,6 +57,23 @@ def test_a_keyring_that_is_answered_in_time_gives_the_keys(keys: Credentials) ->
     )
 
     assert keyring.read(item) == keys
+
+
+def test_a_caller_that_stops_waiting_ends_no_wait_of_another(keys: Credentials) -> None:
+    item = Keyring(environ(backends.Memory)).write(keys)
+    waiting = threading.Semaphore(0)
+    one = Keyring(environ(backends.Silent), say_after=MOMENT, on_waiting=waiting.release)
+    other = one.with_own_waits()
+    with ThreadPoolExecutor(2) as threads:
+        stopped, answered = threads.submit(one.read, item), threads.submit(other.read, item)
+        waiting.acquire()
+        waiting.acquire()
+        one.stop_waiting()
+        with pytest.raises(KeysError) as raised:
+            stopped.result()
+        assert raised.value.problem is KeysProblem.WAITING
+        backends.Silent.answered.set()
+        assert answered.result() == keys
 
 
 def test_waiting_is_said_once_for_each_call() -> None:
