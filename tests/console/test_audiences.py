@@ -1,7 +1,9 @@
 """Home: every audience with its cohort, and one of them in detail."""
 
+import json
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from msgspec import structs
@@ -16,7 +18,9 @@ from amp_console.console.screens.runs.list import RunsScreen
 from amp_console.console.widgets.grid import Grid
 from amp_console.ledger.cohorts import break_link
 from amp_console.sync.audience_settings import SettingsChange
+from amp_console.sync.ingest.importer import Importer
 from amp_console.sync.queries.status import Status, audience_summaries
+from amp_console.sync.sources.registry import open_reader
 from tests.console.gate import blocked_reads
 from tests.console.harness import (
     NOW,
@@ -137,6 +141,21 @@ async def test_the_row_under_the_cursor_is_shown_in_detail(harness: ConsoleHarne
         await until_shown(pilot, "next        Press s to sync: it creates the cohort")
         await pilot.press("G")
         await until_shown(pilot, f"key         {LAPSED}")
+
+
+async def test_the_line_of_members_rises_with_those_who_came_in_a_single_day(
+    harness: ConsoleHarness, tmp_path: Path
+) -> None:
+    first = {"timestamp": "2026-04-28T11:00:00Z"}  # the first of seven days, by the harness's clock
+    file = tmp_path / "events.ndjson"
+    file.write_text(
+        "".join(json.dumps({**event(f"u{n}", True), **first}) + "\n" for n in range(40))
+    )
+    with harness.workspace(harness.connect()) as workspace:
+        options = workspace.read_options()
+        Importer(workspace.ledger, open_reader, options, now=lambda: NOW).run([str(file)])
+    async with harness.open() as pilot:
+        await until_shown(pilot, "members     40  ▁███████  +40 in 7 days")
 
 
 async def test_events_dated_in_the_future_are_a_notice_in_the_detail(
@@ -395,7 +414,7 @@ async def test_the_detail_is_beside_the_list_or_below_a_short_one(
         else:
             await until(pilot, lambda: detail.region.y >= panel.region.bottom > 0)
             assert panel.size.height < 10 < detail.size.height
-        await until_shown(pilot, "next        Press x", "lag  ", "last error")
+        await until_shown(pilot, "next        Press x", "pending     ", "last error")
 
 
 async def test_members_are_shown_since_the_day_they_were_counted_first(

@@ -18,6 +18,7 @@ from amp_console.ledger.comparisons import Comparison
 from amp_console.ledger.runs import RunKind, all_runs
 from amp_console.simulator import Answer, Behaviour, Call, Cut, Rule
 from amp_console.values import IdType
+from tests.console.gate import gate_sleeps
 from tests.console.harness import (
     NOW,
     ConsoleHarness,
@@ -28,6 +29,7 @@ from tests.console.harness import (
     until_gone,
     until_notified,
     until_on,
+    until_picture,
     until_shown,
 )
 from tests.console.sample_audiences import sync
@@ -138,7 +140,7 @@ async def test_after_a_comparison_every_place_says_the_same_numbers(
             "1 with 1 extra user",
             "▲ 1 extra  ◐ 2 pending",
             "3 users differed (2 made pending,",
-            "oldest pending event",
+            "the oldest event",
         )
 
 
@@ -459,6 +461,52 @@ async def test_several_are_compared_and_put_right_together(harness: ConsoleHarne
         await until_shown(pilot, "repaired")
         await until_gone(pilot, "▲")
         assert cohort(harness) == {*USERS, "lonely"}
+
+
+async def test_the_row_of_an_audience_and_its_detail_give_one_verdict(
+    harness: ConsoleHarness,
+) -> None:
+    connection = drifted(harness, out=(), into=())
+    with harness.workspace(connection) as workspace:
+        workspace.read([event("new-1", True, 90, audience="shoppers")])
+    async with harness.open(size=(160, 40)) as pilot:
+        await compare(pilot)
+        await until_shown(pilot, "◐ same, 1 pending")
+        await pilot.press("1")
+        await until_shown(pilot, "same, 1 pending then")
+        await pilot.press("R")
+        await until_picture(pilot, lambda seen: seen.count("◐ same, 1 pending") == 2)
+        with harness.workspace(connection) as workspace:
+            sync(workspace)
+        await until_picture(pilot, lambda seen: seen.count("● same, 1 sent since") == 2)
+        await until_shown(pilot, "1, 1 sent")
+        await until_gone(pilot, "same, 1 pending")
+
+
+async def test_a_first_comparison_under_way_is_not_called_missing(
+    harness: ConsoleHarness,
+) -> None:
+    connection = drifted(harness)
+    with harness.workspace(connection) as workspace:
+        workspace.read([event("u1", True, audience="tests")])
+        sync(workspace)
+    gate = gate_sleeps(harness)
+    harness.simulator.behaviour = Behaviour(job_polls=2)
+    async with harness.open(size=(160, 40)) as pilot:
+        await until_shown(pilot, "shoppers", "tests")
+        await pilot.press("R")
+        await until_shown(pilot, "not compared yet", "Not compared yet: press c.")
+        await pilot.press("c")
+        await until_shown(pilot, "Compare 2 audiences?")
+        await pilot.press("y")
+        await until_shown(pilot, "Being compared for the first time.")
+        await until_gone(pilot, "ot compared yet")
+        await pilot.press("enter")
+        await until_shown(pilot, "Reconcile · shoppers", "Being compared for the first time.")
+        await until_gone(pilot, "Not compared yet.")
+        gate.open()
+        await until_over(pilot)
+        await until_shown(pilot, "20 in the audience")
 
 
 async def test_an_incomplete_list_is_used_only_where_the_operator_insists(

@@ -9,6 +9,7 @@ from amp_console.ledger.comparisons import CohortFinding
 from amp_console.ledger.counts import outstanding, outstanding_of_all
 from amp_console.ledger.outcomes import NO_COHORT
 from amp_console.ledger.sources import ReadCounts
+from amp_console.simulator import Answer, Call, Rule
 from amp_console.sync.audience_settings import SettingsChange
 from amp_console.sync.queries.audience_detail import audience_trend
 from amp_console.sync.queries.status import (
@@ -244,6 +245,27 @@ async def test_the_last_error_is_the_newest_one_with_its_time(workspace: Workspa
         ledger.write(runs.record_audience, run_id, workspace.audience().id, counts, later)
         ledger.write(runs.end_run, run_id, runs.RunStatus.STOPPED, "", later)
     assert error() == ("No network.", later)
+
+
+async def test_an_error_is_past_once_a_later_run_has_delivered(workspace: Workspace) -> None:
+    def is_past() -> bool | None:
+        found = workspace.ledger.read(audience_trend, workspace.audience(), 0).error
+        return found.is_past if found else None
+
+    workspace.enter("u1", "u2")
+    await workspace.sync()
+    workspace.enter("u3")
+    workspace.set_faults(Rule(Answer(401, words="Invalid API Key"), frozenset({Call.MEMBERSHIP})))
+    await workspace.sync()
+    assert is_past() is False
+    workspace.set_faults()
+    await workspace.compare()
+    assert is_past() is False  # a comparison delivers nothing
+    await workspace.sync()
+    assert is_past() is True
+    workspace.enter("ghost-1")
+    await workspace.sync()
+    assert is_past() is False  # a user who is rejected to this day comes before what is past
 
 
 def test_lag_counts_from_the_oldest_pending_change(workspace: Workspace) -> None:

@@ -10,7 +10,7 @@ from amp_console.ledger.comparisons import Comparison, last_comparison
 from amp_console.ledger.membership_changes import Movement, daily_movement, recent_movement
 from amp_console.ledger.outcomes import AudienceRun, runs_of_audience
 from amp_console.ledger.rejected import last_rejection
-from amp_console.ledger.runs import RunStatus
+from amp_console.ledger.runs import RunKind, RunStatus
 
 DAYS = 7
 HOUR = 30  # short intervals
@@ -18,10 +18,14 @@ MAX_RUNS = 5  # among which an error is looked for
 
 
 class LastError(msgspec.Struct, frozen=True):
-    """What went wrong for an audience most recently, and when, in microseconds since 1970."""
+    """What went wrong for an audience most recently, and when, in microseconds since 1970.
+
+    `is_past`: a later run has delivered the audience.
+    """
 
     text: str
     at: int | None
+    is_past: bool = False
 
 
 class AudienceTrend(msgspec.Struct, frozen=True):
@@ -47,17 +51,29 @@ def audience_trend(db: Db, known: Audience, now: int, dead: Collection[int] = ()
 
 
 def _last_error(db: Db, known: Audience, runs: list[AudienceRun]) -> LastError | None:
-    """The newest of: why the link is broken, why a run did not deliver, why a user is rejected."""
+    """The newest of: why the link is broken, why a run did not deliver, why a user is rejected.
+
+    What is past comes after what is not.
+    """
     if known.broken:
         return LastError(known.broken, known.last_run_at)
     found = []
-    failed = next((run for run in runs if _reason(run)), None)
-    if failed is not None:
-        found.append(LastError(_reason(failed), failed.run.ended_at or failed.run.started_at))
+    at = next((at for at, run in enumerate(runs) if _reason(run)), None)
+    if at is not None:
+        when = runs[at].run.ended_at or runs[at].run.started_at
+        found.append(LastError(_reason(runs[at]), when, any(map(_has_delivered, runs[:at]))))
     rejection = last_rejection(db, known.id)
     if rejection is not None:
         found.append(LastError(*rejection))
-    return max(found, key=lambda error: error.at or 0, default=None)
+    return max(found, key=lambda error: (not error.is_past, error.at or 0), default=None)
+
+
+def _has_delivered(audience_run: AudienceRun) -> bool:
+    """Whether a run without an error has delivered what was pending for the audience."""
+    if audience_run.run.kind not in {RunKind.SYNC, RunKind.LIVE}:
+        return False
+    is_done = audience_run.status in {RunStatus.DELIVERED, RunStatus.PARTIAL}
+    return is_done or (audience_run.run.kind is RunKind.LIVE and audience_run.counts.requests > 0)
 
 
 def _reason(audience_run: AudienceRun) -> str:

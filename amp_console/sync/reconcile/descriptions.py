@@ -66,12 +66,15 @@ def state_now(difference: Difference) -> str:
     return "differs" if is_different else "not touched"
 
 
-def comparison_outcome(comparison: Comparison) -> str:
-    """The result of a comparison in a few words: "same, 12 pending", or "different"."""
+def comparison_outcome(comparison: Comparison, pending: str = "pending") -> str:
+    """The result of a comparison in a few words: "same, 12 pending", or "different".
+
+    `pending` is the word for those who were pending when it was made.
+    """
     if comparison.differing:
         return "different"
     counts = [
-        (comparison.pending, "pending"),
+        (comparison.pending, pending),
         (comparison.missing_rejected, "rejected"),
         (comparison.not_comparable, "not comparable"),
     ]

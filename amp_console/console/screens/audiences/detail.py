@@ -122,7 +122,7 @@ def lay_out(services: Services, detail: Detail, room: int) -> Content:
         words = uncertain_text(target.left.uncertain, target.left.certain_at)
         rows.append(("not certain", safe_text((words, WARN), max_length=400)))
     rows += [
-        ("lag", _lag(services, target)),
+        ("pending", _pending(services, target)),
         ("last error", _error(services, trend.error)),
         ("members", _members(services, target, trend.days)),
         *_days(services, target, trend.days),
@@ -152,11 +152,12 @@ def _members(services: Services, known: AudienceSummary, days: Movement) -> Cont
     if known.members is None:
         return safe_text((services.glyphs.more, MUTED))
     sizes = members_over_time(known.members, days)
-    low = min(sizes)
-    change = sizes[-1] - sizes[0] + days.entered[0] - days.left[0]
+    before = max(0, sizes[0] - days.entered[0] + days.left[0])
+    sizes, low = (before, *sizes), min(before, *sizes)
+    change = sizes[-1] - before
     glyphs = services.glyphs
     sign = "+" if change > 0 else glyphs.minus if change < 0 else ""
-    span = f"in {DAYS} days" if len(sizes) == DAYS else f"since {day(days.since)}"
+    span = f"in {DAYS} days" if len(days.entered) == DAYS else f"since {day(days.since)}"
     words = f"{sign}{abs(change):,} {span}" if change else f"unchanged {span}"
     line = sparkline(glyphs, [size - low for size in sizes])
     return safe_text((f"{known.members:,}", STRONG), "  ", (line, ACCENT), (f"  {words}", MUTED))
@@ -211,25 +212,28 @@ def _moves(services: Services, moves: Movement) -> list[tuple[str, Content | str
     ]
 
 
-def _lag(services: Services, known: AudienceSummary) -> Content:
-    """How old the oldest event is whose change is still to be sent.
+def _pending(services: Services, known: AudienceSummary) -> Content:
+    """How many users are pending, and how old the oldest event of one is.
 
     The event may be older than the change: a comparison makes old changes pending again.
     """
-    since = known.count.pending_since if known.count else None
-    if not known.left.pending or known.count is None:
-        return safe_text(("none: nothing is pending", MUTED))
+    if not known.left.pending:
+        return safe_text(("none", MUTED))
+    users = plural(known.left.pending, "user")
+    if known.count is None:
+        return safe_text(users)
+    since = known.count.pending_since
     if since is None:
-        return safe_text(("none: no event names the pending users", MUTED))
-    age = services.age_of(since)
-    return safe_text("oldest pending event ", (age, WARN))
+        return safe_text(users, ("; no event names them", MUTED))
+    return safe_text(users, (", the oldest event ", MUTED), (services.age_of(since), WARN))
 
 
 def _error(services: Services, error: LastError | None) -> Content:
     if error is None:
         return safe_text(("none", MUTED))
     age = f"  {services.age_of(error.at)}" if error.at is not None else ""
-    return safe_text((error.text, BAD), (age, MUTED))
+    since = ", delivered since" if error.is_past else ""
+    return safe_text((error.text, MUTED if error.is_past else BAD), (f"{age}{since}", MUTED))
 
 
 def _identity(services: Services, audience_summary: AudienceSummary) -> Content:
@@ -284,7 +288,7 @@ def _compared(services: Services, trend: AudienceTrend) -> Content:
     last = trend.comparison
     if last is None:
         return safe_text(("never compared; changes made by others are unknown", MUTED))
-    outcome = comparison_outcome(last)
+    outcome = comparison_outcome(last, "pending then")
     if last.differing:
         outcome = f"{plural(last.differing, 'user')} differed{_parts(last)}"
     return safe_text(services.age_of(last.at), f": {outcome}")

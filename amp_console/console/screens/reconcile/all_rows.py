@@ -12,6 +12,7 @@ from amp_console.console.screens.reconcile.rows import (
     headline,
     kind_rows,
     legend,
+    verdict,
 )
 from amp_console.console.texts import BAD, MUTED, lines, safe_text
 from amp_console.console.widgets.grid import Cell, Column, Row
@@ -25,7 +26,6 @@ from amp_console.ledger.comparisons import (
     resolved_since,
 )
 from amp_console.sync.reconcile.descriptions import (
-    comparison_outcome,
     pending_parts,
     unexplained_missing,
 )
@@ -42,6 +42,7 @@ COLUMNS = (
 )
 
 NO_COHORT = "No cohort yet: a sync makes one."
+COMPARING = "Being compared for the first time."
 
 
 class ComparedAudience(NamedTuple):
@@ -66,6 +67,11 @@ def is_over(work: ReconcileJob, audience_id: int) -> bool:
     """Whether a job has finished an audience."""
     now = work.progress_of(audience_id)
     return now is not None and now.is_over
+
+
+def is_at_work(work: ReconcileJob, audience_id: int) -> bool:
+    """Whether a job is under way that has not finished this audience."""
+    return work.holds(audience_id) and not is_over(work, audience_id)
 
 
 def row(known: ComparedAudience, work: ReconcileJob | None, glyphs: Glyphs, now: int) -> Row:
@@ -99,14 +105,12 @@ def _state(known: ComparedAudience, work: ReconcileJob | None, glyphs: Glyphs) -
         return Cell(f"{glyphs.dotted} no cohort yet", "dim")
     if last is None:
         return Cell("not compared yet", "dim")
-    left = last.differing - (known.resolved.total if known.resolved else 0)
+    done, sent = (known.resolved.total, known.resolved.sent) if known.resolved else (0, 0)
+    left, pending = last.differing - done, last.pending - sent
     if left:
-        pending = f", {last.pending:,} pending" if last.pending else ""
-        return Cell(f"{glyphs.triangle} {plural(left, 'difference')}{pending}", "bad")
-    if not last.differing and (last.pending or last.missing_rejected):
-        return Cell(f"{glyphs.half} {comparison_outcome(last)}", "warn")
-    word = "repaired" if last.differing else comparison_outcome(last)
-    return Cell(f"{glyphs.circle} {word}", "good")
+        more = f", {pending:,} pending" if pending else ""
+        return Cell(f"{glyphs.triangle} {plural(left, 'difference')}{more}", "bad")
+    return Cell(*verdict(last, known.resolved, glyphs))
 
 
 def _at_work(known: ComparedAudience, work: ReconcileJob, glyphs: Glyphs) -> Cell | None:
@@ -114,24 +118,39 @@ def _at_work(known: ComparedAudience, work: ReconcileJob, glyphs: Glyphs) -> Cel
     if known.audience.id not in work.audience_ids:
         return None
     now, note = work.progress_of(known.audience.id), work.note_of(known.audience.id)
-    if not work.is_over and now is not None and not now.is_over:
-        return Cell(f"{glyphs.live} {now.state}", "accent")
+    if is_at_work(work, known.audience.id):
+        doing = now.state if now is not None else "starting"
+        return Cell(f"{glyphs.live} {doing}", "accent")
     return Cell(f"{glyphs.bad} {note}", "bad") if note else None
 
 
-def closer(known: ComparedAudience, note: str, glyphs: Glyphs, now: int, width: int) -> Content:
+def _kinds(last: Comparison, resolved: Resolved | None) -> list[tuple[str, str]]:
+    """The kinds of differences: how many there were, and what became of them since."""
+    found = []
+    for row in kind_rows(last, resolved):
+        name, count, done = (cell.text for cell in row.cells[:3])
+        since = done if not done or done.endswith("sent") else f"{done} repaired"
+        found.append((name, f"{count}, {since}" if since else count))
+    return found
+
+
+def closer(
+    known: ComparedAudience, work: ReconcileJob | None, glyphs: Glyphs, now: int, width: int
+) -> Content:
     """One audience beside its cohort: verdict, bar, and what kinds of differences there are.
 
-    `note` says why a job did not finish it.
+    Where a job did not finish it, it says why.
     """
-    last = known.comparison
+    last, note = known.comparison, work.note_of(known.audience.id) if work is not None else ""
     if note:
         before = compared(last, now, glyphs) if last else "It was never compared."
         return lines(safe_text((note, BAD), max_length=900), safe_text((before, MUTED)))
     if last is None:
         text = "Not compared yet: press c." if known.audience.cohort_id else NO_COHORT
+        if work is not None and is_at_work(work, known.audience.id):
+            text = COMPARING
         return safe_text((text, MUTED))
-    kinds = [(row.cells[0].text, row.cells[1].text) for row in kind_rows(last, known.resolved)]
+    kinds = _kinds(last, known.resolved)
     return lines(
         headline(last, known.resolved, glyphs),
         bar(last, glyphs, width),

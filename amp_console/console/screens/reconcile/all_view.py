@@ -1,6 +1,7 @@
 """Several cohorts beside their audiences: the queue while they are compared, and one table."""
 
 from collections.abc import Awaitable, Hashable
+from functools import partial
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -60,6 +61,7 @@ Enter opens one audience, with everyone who differs."""
         self._known: dict[Hashable, ComparedAudience] = {}
         self._is_read = False
         self._told: ReconcileJob | None = None
+        self._finished: frozenset[int] = frozenset()  # by a job under way, when that was read last
 
     def body(self) -> ComposeResult:
         """One table, the audience under the cursor, and a line on what is under way."""
@@ -112,6 +114,10 @@ Enter opens one audience, with everyone who differs."""
             self._told = work
             self.run_worker(self.services.figures.update_quota())
             self.reload()
+        finished = frozenset(filter(partial(is_over, work), self._ids)) if work else frozenset()
+        if finished != self._finished:
+            self._finished = finished
+            self.reload()
         self.action_keys.refresh()
 
     def on_grid_moved(self) -> None:
@@ -127,8 +133,7 @@ Enter opens one audience, with everyone who differs."""
             panel, services = self.query_one("#one"), self.services
             panel.border_title = safe_text(known.audience.name, max_length=60)
             width = max(10, panel.scrollable_content_region.width)
-            note = self._work.note_of(known.audience.id) if self._work is not None else ""
-            text = closer(known, note, services.glyphs, services.clock.age_now, width)
+            text = closer(known, self._work, services.glyphs, services.clock.age_now, width)
             self.query_one("#closer", Static).update(text)
 
     def _says(self) -> str:

@@ -30,6 +30,10 @@ or more and uses one of the month's downloads.
 
 It lists who is missing from the cohort, who is extra, and what the ledger knew of each. Then p \
 repairs all or some."""
+COMPARING = f"""\
+Being compared for the first time.
+
+{WHAT_COMPARING_DOES}"""
 NO_COHORT = """\
 It has no cohort yet, so there is nothing to compare.
 
@@ -43,6 +47,9 @@ class ComparisonPanel(Vertical):
     def __init__(self) -> None:
         super().__init__(id="picture", classes="panel")
         self._comparison: Comparison | None = None
+        self._audience: Audience | None = None
+        self._known: KnownNumbers | None = None
+        self._is_comparing = False
 
     def compose(self) -> ComposeResult:
         self.border_title = "Reconcile"
@@ -70,29 +77,37 @@ class ComparisonPanel(Vertical):
         """
         self.set_class(comparison is None, "-never")
         glyphs, self._comparison = services_of(self).glyphs, comparison
+        self._audience, self._known = audience, known
         self.border_title = safe_text(f"Reconcile {glyphs.dot} {audience.name}", max_length=80)
         for name in ("#bar", "#legend"):
             self.query_one(name).display = comparison is not None
-        head = self.query_one("#headline", Static)
         if comparison is None:
-            text = NEVER if audience.cohort_id else NO_COHORT
-            said = [safe_text(line) for line in text.splitlines()]
-            if known is not None:
-                said += [
-                    safe_text(""),
-                    rows.known_numbers(known, size_text(services_of(self), audience)),
-                ]
-            head.update(lines(*said))
+            self._show_uncompared()
             self.border_subtitle = ""
             return
         self._show_age()
-        head.update(rows.headline(comparison, resolved, glyphs))
+        self.query_one("#headline", Static).update(rows.headline(comparison, resolved, glyphs))
         self._draw_bar()
         self.query_one("#legend", Static).update(rows.legend(comparison, resolved, glyphs))
 
-    def show_job(self, text: Content) -> None:
+    def show_job(self, text: Content, *, is_comparing: bool) -> None:
         """Show what a job does, or its result."""
         self.query_one("#doing", Static).update(text)
+        if is_comparing != self._is_comparing:
+            self._is_comparing = is_comparing
+            self._show_uncompared()
+
+    def _show_uncompared(self) -> None:
+        """Say that there is no comparison yet, and what is known without one."""
+        audience, known = self._audience, self._known
+        if audience is None or self._comparison is not None:
+            return
+        text = NO_COHORT if not audience.cohort_id else COMPARING if self._is_comparing else NEVER
+        said = [safe_text(line) for line in text.splitlines()]
+        if known is not None:
+            size = size_text(services_of(self), audience)
+            said += [safe_text(""), rows.known_numbers(known, size)]
+        self.query_one("#headline", Static).update(lines(*said))
 
     def _draw_bar(self) -> None:
         if self._comparison is not None:

@@ -12,6 +12,7 @@ from amp_console.console.texts import (
     GOOD,
     MUTED,
     STRONG,
+    TONE,
     WARN,
     Part,
     facts,
@@ -163,29 +164,37 @@ def legend(comparison: Comparison, resolved: Resolved | None, glyphs: Glyphs) ->
     return safe_text(*parts)
 
 
-def headline(comparison: Comparison, resolved: Resolved | None, glyphs: Glyphs) -> Content:
-    """The verdict in a sign and a word, and the sentences that say what it consists of."""
+def verdict(comparison: Comparison, resolved: Resolved | None, glyphs: Glyphs) -> tuple[str, str]:
+    """What a comparison found, after what was delivered since: a sign and words, and their tone."""
     done, sent = (resolved.total, resolved.sent) if resolved else (0, 0)
-    open_, pending = comparison.differing, comparison.pending - sent
-    if done == open_ > 0:
-        sign, style, word = glyphs.circle, GOOD, "repaired"
-    elif open_:
-        sign, style, word = glyphs.triangle, BAD, comparison_outcome(comparison)
-    elif sent and not pending:
-        sign, style, word = glyphs.circle, GOOD, f"same, {sent:,} sent since"
-    elif pending:
+    differing, pending = comparison.differing, comparison.pending - sent
+    if done == differing > 0:
+        return f"{glyphs.circle} repaired", "good"
+    if differing:
+        return f"{glyphs.triangle} {comparison_outcome(comparison)}", "bad"
+    if sent and not pending:
+        return f"{glyphs.circle} same, {sent:,} sent since", "good"
+    if pending:
         word = comparison_outcome(comparison) if not sent else f"same, {pending:,} still pending"
-        sign, style = glyphs.half, WARN
-    else:
-        sign, style, word = glyphs.circle, GOOD, comparison_outcome(comparison)
-        if comparison.missing_rejected:
-            sign, style = glyphs.triangle, BAD
+        return f"{glyphs.half} {word}", "warn"
+    word = comparison_outcome(comparison)
+    if comparison.missing_rejected:
+        return f"{glyphs.triangle} {word}", "bad"
+    return f"{glyphs.circle} {word}", "good"
+
+
+def headline(comparison: Comparison, resolved: Resolved | None, glyphs: Glyphs) -> Content:
+    """The verdict, and the sentences that say what it consists of."""
+    done, sent = (resolved.total, resolved.sent) if resolved else (0, 0)
+    (words, tone), differing = verdict(comparison, resolved, glyphs), comparison.differing
     counted = f"{comparison.in_audience:,} in the audience, {comparison.in_cohort:,} in the cohort."
-    rows = [safe_text((f"{sign} {word}", f"{STRONG} {style}"), f"  {counted}")]
+    rows = [safe_text((words, f"{STRONG} {TONE[tone]}"), f"  {counted}")]
     if done:
         prove = "were repaired since. Compare again to be sure."
         rows.append(
-            safe_text((f"  {glyphs.arrow} ", ACCENT), f"{done:,} of {open_:,} differences {prove}")
+            safe_text(
+                (f"  {glyphs.arrow} ", ACCENT), f"{done:,} of {differing:,} differences {prove}"
+            )
         )
     sentences = [] if done or sent else describe_comparison(comparison)[:3]
     if resolved:

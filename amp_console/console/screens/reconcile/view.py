@@ -192,12 +192,14 @@ identifier per line. E writes the differences into a file. w shows the requests 
         if not self.is_current:
             return
         job, panel, services = self._job, self.query_one(ComparisonPanel), self.services
-        if job is not None and not job.is_over:
-            panel.show_job(doing(job, self._audience_id, services.glyphs))
+        is_under_way = job is not None and not job.is_over
+        if job is not None and is_under_way:
+            text = doing(job, self._audience_id, services.glyphs)
         else:
             quota = services.figures.quota
             result = came_of(job, self._audience_id) if job is not None else None
-            panel.show_job(result or safe_text((f"{quota}." if quota else "", MUTED)))
+            text = result or safe_text((f"{quota}." if quota else "", MUTED))
+        panel.show_job(text, is_comparing=is_under_way)
         if job is not None and job.is_over and self._ended is not job:
             self._ended = job
             self.run_worker(services.figures.update_quota())
