@@ -7,7 +7,6 @@ from amp_console.console.failures import KNOWN
 from amp_console.console.notifications import Notifications
 from amp_console.console.session import Sessions
 from amp_console.ledger.audiences import Audience
-from amp_console.sync.queries import cohorts
 from amp_console.sync.reconcile.quota import Quota, ask_quota
 
 
@@ -53,7 +52,7 @@ class Figures:
         asked_at = self._clock.now
         try:
             async with await session.client() as client:
-                found = await cohorts.sizes(client)
+                found = {cohort.id: cohort.size for cohort in await client.list_cohorts()}
         except KNOWN as error:
             self._notifications.post(str(error), "error")
         else:

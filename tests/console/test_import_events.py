@@ -9,7 +9,7 @@ from textual.widgets import Input
 from amp_console.console.background import aside
 from amp_console.console.dialogs.imports.dialog import ImportDialog
 from amp_console.console.screens.audiences.list import AudiencesScreen
-from amp_console.console.widgets.tick import Tick
+from amp_console.console.widgets.fields import Tick
 from amp_console.ledger.counts import outstanding
 from tests.console.harness import (
     ConsoleHarness,

@@ -3,8 +3,10 @@
 import pytest
 from textual.pilot import Pilot
 
+from amp_console.amplitude import Cohort
+from amp_console.amplitude.client import AmplitudeClient
 from amp_console.console.dialogs.base import Confirm
-from amp_console.console.screens.audiences.link import LinkScreen
+from amp_console.console.screens.audiences.link import LinkScreen, static_cohorts
 from amp_console.console.screens.audiences.list import AudiencesScreen
 from amp_console.ledger.audiences import Audience, Link
 from amp_console.simulator import Answer, Rule
@@ -42,6 +44,12 @@ def cohort(
     return world.create_cohort(name, "noor@acme.example", people, type=kind).id
 
 
+async def listed(harness: ConsoleHarness) -> list[Cohort]:
+    """All cohorts that Amplitude lists."""
+    async with AmplitudeClient(harness.simulator.base_url, harness.simulator.credentials) as client:
+        return await client.list_cohorts()
+
+
 async def test_static_cohorts_are_listed_with_owner_and_size(harness: ConsoleHarness) -> None:
     connect_with_audiences(harness)
     cohort_id = cohort(harness, "Webinar guests", 1067)
@@ -53,6 +61,17 @@ async def test_static_cohorts_are_listed_with_owner_and_size(harness: ConsoleHar
         await until_shown(pilot, "Webinar guests", "noor@acme.example", "1,067", cohort_id)
         await until_shown(pilot, "Only static cohorts", "4 static cohorts", "this audience")
         await until_gone(pilot, "Computed")
+
+
+async def test_archived_cohorts_are_left_out_and_the_others_come_by_name(
+    harness: ConsoleHarness,
+) -> None:
+    harness.connect()
+    world = harness.simulator.world
+    for name in ("zebra", "Apple", "hidden"):
+        world.create_cohort(name, "noor@acme.example", published=name != "hidden")
+    names = [cohort.name for cohort in static_cohorts(await listed(harness))]
+    assert names == ["Apple", "zebra"]
 
 
 async def test_the_list_is_searched_by_typing(harness: ConsoleHarness) -> None:

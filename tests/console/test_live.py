@@ -18,7 +18,7 @@ from amp_console.console.jobs.live import LiveJob
 from amp_console.console.screens.live.rows import audience_row, source_rows
 from amp_console.console.screens.live.view import LiveScreen
 from amp_console.console.screens.runs.panels import RequestsPanel
-from amp_console.console.widgets.tick import Tick
+from amp_console.console.widgets.fields import Tick
 from amp_console.ledger import runs
 from amp_console.ledger.runs import AudienceCounts, RunKind, RunStatus
 from amp_console.ledger.sources import ReadCounts

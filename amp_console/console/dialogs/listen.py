@@ -7,7 +7,7 @@ from textual.widgets import Input, Static
 
 from amp_console.console.dialogs.form import FormDialog, Mistake
 from amp_console.console.texts import MUTED, safe_text
-from amp_console.console.widgets.tick import Tick
+from amp_console.console.widgets.fields import Tick
 
 ADDRESS = "127.0.0.1:8766"
 QUESTION = """\

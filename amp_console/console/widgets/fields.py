@@ -12,7 +12,7 @@ from textual.content import Content
 from textual.message import Message
 from textual.reactive import reactive
 from textual.widget import Widget
-from textual.widgets import Input, Static
+from textual.widgets import Checkbox, Input, Static
 
 from amp_console.console.glyphs import PLAIN, Glyphs
 from amp_console.console.texts import ACCENT, MUTED, TONE, Part, safe_text
@@ -162,6 +162,13 @@ class Choice(Widget, can_focus=True):
             if offset is not None and left <= offset.x < right:
                 self.value = value
             left = right + GAP
+
+
+class Tick(Checkbox):
+    """A box to tick that shows its state by more than its colour."""
+
+    def render(self) -> Content:
+        return safe_text(f"[{'x' if self.value else ' '}] ") + self._label
 
 
 def yes_no(is_so: bool, no: str, yes: str, *, glyphs: Glyphs, id: str) -> Choice:  # noqa: A002

@@ -14,9 +14,9 @@ from textual.widgets import Button, Input, Static
 from amp_console.console.glyphs import Glyphs
 from amp_console.console.paths import Entry, PathListing
 from amp_console.console.texts import BAD, GOOD, MUTED, WARN, safe_text
+from amp_console.console.widgets.fields import Tick
 from amp_console.console.widgets.grid import Cell, Column, Grid, Row
 from amp_console.console.widgets.path_input import PathInput
-from amp_console.console.widgets.tick import Tick
 from amp_console.console.words import at, byte_size
 from amp_console.engage.timestamps import read_download_time
 from amp_console.text import plural

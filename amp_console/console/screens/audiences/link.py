@@ -1,6 +1,6 @@
 """Choosing one of Amplitude's cohorts for an audience."""
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -21,7 +21,6 @@ from amp_console.console.widgets.grid import Cell, Column, Grid, Row, RowsState
 from amp_console.console.words import number
 from amp_console.ledger.audiences import Audience, all_audiences
 from amp_console.sync.audience_settings import SettingsChange
-from amp_console.sync.queries.cohorts import static_cohorts
 from amp_console.text import clean, plural
 
 COLUMNS = (
@@ -44,6 +43,15 @@ Could not load cohorts from Amplitude. Nothing was changed.
 
 Press u to try again."""
 ABOUT = "Only static cohorts are listed: the others are computed, and can't be synced to."
+
+
+def static_cohorts(found: Sequence[Cohort]) -> list[Cohort]:
+    """The cohorts that a sync can change, by name: those whose members were uploaded.
+
+    Amplitude computes the others from behaviour.
+    """
+    usable = [cohort for cohort in found if cohort.is_static and not cohort.archived]
+    return sorted(usable, key=lambda cohort: (cohort.name.casefold(), cohort.id))
 
 
 class LinkScreen(BaseScreen):
@@ -106,7 +114,7 @@ audience only: two would undo each other's changes."""
         asked_at = self.services.clock.now
         try:
             async with await self.session.client() as client:
-                found = await static_cohorts(client)
+                found = static_cohorts(await client.list_cohorts())
         except KNOWN as error:
             grid.show_notice(RowsState.FAILED, UNREACHABLE.format(why=error))
         else:

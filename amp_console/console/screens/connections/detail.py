@@ -1,6 +1,6 @@
 """One connection in detail: what needs attention there, its last run, its ledger and its keys."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,15 +19,30 @@ from amp_console.console.screens.loading import Loader
 from amp_console.console.texts import BAD, GOOD, MUTED, TONE, WARN, Part, facts, safe_text
 from amp_console.console.widgets.scroll_pane import ScrollPane
 from amp_console.console.words import byte_size, changes
-from amp_console.ledger import LedgerError
+from amp_console.ledger import Db, LedgerError
+from amp_console.ledger.comparisons import last_compared_at
+from amp_console.ledger.counts import stored_bytes
 from amp_console.ledger.peek import peek
 from amp_console.ledger.run_log import run_outcome, run_reason
-from amp_console.ledger.runs import Run
-from amp_console.sync.queries.ledger_facts import LedgerFacts, ledger_facts
+from amp_console.ledger.runs import Run, all_runs
 
 FRAME = 5  # columns: borders, padding and a scrollbar
 LABELS = 13  # columns that the names of facts take
 LEAST_LINES = 8  # the test, the audiences, users and the last run
+
+
+class LedgerFacts(NamedTuple):
+    """The last run of a ledger, when a cohort was compared last (None: never), and its bytes."""
+
+    last_run: Run | None
+    compared_at: int | None
+    size: int
+
+
+def ledger_facts(db: Db, dead: Collection[int] = ()) -> LedgerFacts:
+    """Read them from indexes and short tables; `dead` are the runs whose process is gone."""
+    last_run = next(iter(all_runs(db, 1, dead)), None)
+    return LedgerFacts(last_run, last_compared_at(db), stored_bytes(db))
 
 
 class ConnectionFacts(NamedTuple):
