@@ -227,43 +227,34 @@ class ConsoleApp(App[None]):
         """Help for this screen."""
         self.navigator.show_help(self.screen)
 
-    async def action_quit(self, *, is_discarded: bool = False) -> None:
+    async def action_quit(self, *, asks: bool = False, is_discarded: bool = False) -> None:
         """Quit; while a job is under way, ask whether to wait for it.
 
-        Unless `is_discarded`, ask first where entries that are not saved would be lost.
+        Unless `is_discarded`, ask first where entries that are not saved would be lost. With
+        `asks`, ask one question in any case.
         """
+        from amp_console.console.dialogs.quit import QuitDialog, quit_question
+
         if not is_discarded and self.navigator.ask_to_discard(
             lambda: self.run_worker(self.action_quit(is_discarded=True))
         ):
             return
         if self.connections.under_way:
-            from amp_console.console.dialogs.quit import QuitDialog
-
             if not isinstance(self.screen, QuitDialog):
                 self.push_screen(QuitDialog(self.leave_when_done))
-            return
-        await self.leave()
+        elif asks:
+
+            async def leave_if_meant(is_meant: bool | None) -> None:
+                if is_meant:
+                    await self.leave()
+
+            self.push_screen(quit_question(), leave_if_meant)
+        else:
+            await self.leave()
 
     async def action_ask_to_quit(self) -> None:
         """Quit, once that is confirmed."""
-        if self.connections.under_way:
-            await self.action_quit()
-            return
-        if self.navigator.ask_to_discard(
-            lambda: self.run_worker(self.action_quit(is_discarded=True))
-        ):
-            return
-        from amp_console.console.dialogs.base import Confirm
-
-        question = Confirm(
-            "Quit amp-console?", ["Nothing is under way, and nothing is lost."], "Quit", "Stay"
-        )
-
-        async def leave_if_meant(is_meant: bool | None) -> None:
-            if is_meant:
-                await self.leave()
-
-        self.push_screen(question, leave_if_meant)
+        await self.action_quit(asks=True)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Offer trouble in the demo only."""

@@ -9,7 +9,8 @@ from textual.widgets import Static
 
 from amp_console.console.context import Services, services_of
 from amp_console.console.environment import DemoSession
-from amp_console.console.texts import ACCENT, BAD, GOOD, MUTED, STRONG, WARN, Part, safe_text
+from amp_console.console.notifications import SEVERITIES, TONES, severity_sign
+from amp_console.console.texts import ACCENT, MUTED, STRONG, TONE, WARN, Part, safe_text
 from amp_console.text import clean
 
 if TYPE_CHECKING:
@@ -139,7 +140,6 @@ def _progress(sync: "SyncJob") -> str:
 
 MAX_LINES, MARGIN = 3, 8  # lines that it takes; columns that padding and word breaks cost
 MAX_LENGTH = 1_000  # characters; the log shows a longer notification whole
-STYLES = {"information": GOOD, "warning": WARN, "error": BAD}
 
 
 class NoticeLine(Static):
@@ -173,17 +173,15 @@ class NoticeLine(Static):
         if notice is None:
             return
         glyphs = services.glyphs
-        sign = {"information": glyphs.ok, "warning": "!", "error": glyphs.bad}[notice.severity]
+        severity = SEVERITIES[notice.severity]
+        sign = (f"{severity_sign(severity, glyphs)} ", TONE[TONES[severity]])
         more = f"  (+{notice.more:,} more: press 6)" if notice.more else ""
         text = clean(notice.sentence, MAX_LENGTH)
         room = MAX_LINES * (self.app.size.width - MARGIN) - len(more)
         if len(text) > room:
             more = more or "  (whole: press 6)"
             text = text[: room - len(more)] + glyphs.more
-        line = safe_text(
-            (f"{sign} ", STYLES[notice.severity]), text, (more, MUTED), max_length=MAX_LENGTH
-        )
-        self.update(line)
+        self.update(safe_text(sign, text, (more, MUTED), max_length=MAX_LENGTH))
 
     def on_resize(self) -> None:
         """Cut the text for another width."""

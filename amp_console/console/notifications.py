@@ -8,6 +8,7 @@ from textual.app import App
 from textual.notifications import SeverityLevel
 from textual.signal import Signal
 
+from amp_console.console.glyphs import Glyphs
 from amp_console.ledger.event_log import Severity
 from amp_console.text import escaped
 
@@ -15,19 +16,27 @@ MAX_ENTRIES = 1_000
 SECONDS: dict[SeverityLevel, float] = {"information": 6.0, "warning": 9.0, "error": 15.0}
 """How long a notification is shown."""
 SETTLED_AFTER = 1.0  # seconds after which a notification belongs to the screen it is shown on
-_RANKS: dict[SeverityLevel, int] = {"information": 0, "warning": 1, "error": 2}
 
-_SEVERITIES: dict[SeverityLevel, Severity] = {
+SEVERITIES: dict[SeverityLevel, Severity] = {
     "information": Severity.INFORMATION,
     "warning": Severity.WARNING,
     "error": Severity.ERROR,
 }
+"""Textual's names of severities, and how urgent each is."""
+TONES = {Severity.INFORMATION: "", Severity.WARNING: "warn", Severity.ERROR: "bad"}
+"""The tone of each severity, when it is shown and in the log; its sign says the same."""
 
 Keep = Callable[[str, Severity, int], None]
 """Keeps a text of a severity and a time in microseconds since 1970."""
 
 Later = Callable[[float, Callable[[], None]], object]
 """Calls a function after so many seconds."""
+
+
+def severity_sign(severity: Severity, glyphs: Glyphs) -> str:
+    """How urgent something is, also without colour."""
+    signs = {Severity.INFORMATION: glyphs.dot, Severity.WARNING: "!", Severity.ERROR: glyphs.bad}
+    return signs[severity]
 
 
 class Notice(NamedTuple):
@@ -61,7 +70,7 @@ class Notices:
         """The most severe notification, of several the newest."""
         if not self._shown:
             return None
-        worst = max(reversed(self._shown), key=lambda notice: _RANKS[notice.severity])
+        worst = max(reversed(self._shown), key=lambda notice: SEVERITIES[notice.severity])
         return worst._replace(more=len(self._shown) - 1)
 
     def post(self, text: str, severity: SeverityLevel, about: Callable[[], str] = str) -> None:
@@ -158,7 +167,7 @@ class Notifications:
     def log(self, text: str, severity: SeverityLevel = "information") -> None:
         """Log it without showing it. What is shown already is not logged again."""
         if not self.shown.is_shown(text, severity, self._about):
-            self._keep(text, _SEVERITIES[severity], self._now())
+            self._keep(text, SEVERITIES[severity], self._now())
         self._remember(text, severity)
 
     def _remember(self, text: str, severity: SeverityLevel) -> None:

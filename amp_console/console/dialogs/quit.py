@@ -8,7 +8,7 @@ from textual.content import Content
 from textual.widgets import Button, Static
 
 from amp_console.console.context import Services
-from amp_console.console.dialogs.base import Answer, Question
+from amp_console.console.dialogs.base import Answer, Confirm, Question
 from amp_console.console.glyphs import bar
 from amp_console.console.jobs.base import Job
 from amp_console.console.jobs.imports import ImportJob
@@ -21,6 +21,13 @@ from amp_console.text import plural
 
 BAR = 30  # columns
 ENDED = "Everything has finished."
+
+
+def quit_question() -> Confirm:
+    """Ask whether to quit while nothing is under way."""
+    return Confirm(
+        "Quit amp-console?", ["Nothing is under way, and nothing is lost."], "Quit", "Stay"
+    )
 
 
 class QuitDialog(Question[None]):

@@ -1,6 +1,7 @@
 """The lines of the log: columns, rows, and where Enter leads from one."""
 
 from amp_console.console.glyphs import Glyphs
+from amp_console.console.notifications import TONES, severity_sign
 from amp_console.console.routes import (
     OpenAudienceSettings,
     OpenErrors,
@@ -10,7 +11,7 @@ from amp_console.console.routes import (
 )
 from amp_console.console.widgets.grid import Cell, Column, Row
 from amp_console.console.words import at
-from amp_console.ledger.event_log import LogEntry, LogKind, Severity, this_process
+from amp_console.ledger.event_log import LogEntry, LogKind, this_process
 
 COLUMNS = (
     Column("Time", 19),
@@ -32,7 +33,6 @@ NAMES = {
     LogKind.BACKUP: "backup",
     LogKind.MESSAGE: "message",
 }
-TONES = {Severity.INFORMATION: "", Severity.WARNING: "warn", Severity.ERROR: "bad"}
 HERE = "this console"
 
 
@@ -44,20 +44,11 @@ def row(entry: LogEntry, glyphs: Glyphs) -> Row:
         (
             Cell(at(entry.at), "dim"),
             Cell(NAMES[entry.kind], "dim"),
-            Cell(sign(entry, glyphs), tone),
+            Cell(severity_sign(entry.severity, glyphs), tone),
             Cell(entry.text, tone),
             Cell(process(entry).partition(" on ")[0], "dim"),
         ),
     )
-
-
-def sign(entry: LogEntry, glyphs: Glyphs) -> str:
-    """How urgent an entry is, also without colour."""
-    return {
-        Severity.INFORMATION: glyphs.dot,
-        Severity.WARNING: "!",
-        Severity.ERROR: glyphs.bad,
-    }[entry.severity]
 
 
 def process(entry: LogEntry) -> str:
