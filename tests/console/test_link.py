@@ -44,7 +44,7 @@ def cohort(
     return world.create_cohort(name, "noor@acme.example", people, type=kind).id
 
 
-async def listed(harness: ConsoleHarness) -> list[Cohort]:
+async def listed(harness: ConsoleHarness) -> tuple[Cohort, ...]:
     """All cohorts that Amplitude lists."""
     async with AmplitudeClient(harness.simulator.base_url, harness.simulator.credentials) as client:
         return await client.list_cohorts()
