@@ -133,4 +133,7 @@ class SwitchConnection(Route):
 
 @dataclass(frozen=True, slots=True)
 class OpenMapping(Route):
-    """The field mapping of the open connection."""
+    """The field mapping of the open connection, tried on the event at a line of a file, if any."""
+
+    source: str = ""
+    line: int = 0

@@ -13,6 +13,14 @@ _BROKEN = (
 )
 
 
+def elements_of(stream: ByteStream) -> Iterator[list[bytes]]:
+    """Yield the elements that each block completes; what follows a broken one is left out."""
+    splitter = DocumentSplitter(unwraps=True, limit=ELEMENT_LIMIT)
+    for block in stream:
+        yield splitter.push(block)
+    yield [splitter.rest] if splitter.is_inside else []
+
+
 def read_document(
     stream: ByteStream, reader: EventReader, limit: int = ELEMENT_LIMIT
 ) -> Iterator[EventBatch]:

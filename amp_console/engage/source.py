@@ -13,7 +13,7 @@ from amp_console.engage.actions_csv import COLUMNS, read_actions
 from amp_console.engage.audience_csv import AMPLITUDE_ID, USER_ID, MemberColumns, read_members
 from amp_console.engage.batch import EventBatch, EventCounts
 from amp_console.engage.byte_stream import UTF16, ByteStream, from_lone_returns, from_utf16
-from amp_console.engage.documents import read_document
+from amp_console.engage.documents import elements_of, read_document
 from amp_console.engage.formats import (
     MEMBERS,
     Format,
@@ -152,6 +152,25 @@ class Source:
             case SourceKind.AUDIENCE_CSV:
                 audience = options.audience or ""
                 return read_members(self._rows(), self._members, audience, self.taken_at)
+
+    def text_at(self, number: int) -> bytes | None:
+        """Return the line or the element of this number as it is; None where there is none.
+
+        It takes the batches' place: a source is read once. Rows of a CSV are no events by
+        themselves.
+        """
+        match self.kind:
+            case SourceKind.NDJSON:
+                pieces = lines_of(self._bytes, is_json=True)
+            case SourceKind.JSON_ARRAY:
+                pieces = elements_of(self._bytes)
+            case _:
+                return None
+        for found in pieces:
+            if number <= len(found):
+                return found[number - 1]
+            number -= len(found)
+        return None
 
     def _rows(self) -> Iterator[TableRow | Refusal]:
         chosen = filter(None, (self._options.user_id_column, self._options.amplitude_id_column))

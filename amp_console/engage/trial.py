@@ -1,13 +1,17 @@
 """Trying a field mapping on one sample event, to see what it finds."""
 
+from contextlib import suppress
+
 import msgspec
 
 from amp_console.engage import json_text
 from amp_console.engage.envelopes import contents_of
 from amp_console.engage.event import event_in, personas_in
+from amp_console.engage.formats import UnreadableSource
 from amp_console.engage.identifiers import UnusableIdentifier, identifier
 from amp_console.engage.mapping import FieldMapping
 from amp_console.engage.membership import FilterReason, audience_of, membership
+from amp_console.engage.source import ReadOptions, open_file
 from amp_console.values import AudienceRef
 
 
@@ -18,6 +22,20 @@ class Trial(msgspec.Struct, frozen=True):
     amplitude_id: str | None
     audience: AudienceRef | None
     verdict: str
+
+
+def event_at(path: str, line: int) -> str:
+    """Return the text of the event at a line of a file, laid out if it is JSON.
+
+    Raises `UnreadableSource` where there is none.
+    """
+    with open_file(path, ReadOptions()) as source:
+        text = source.text_at(line) if line > 0 else None
+    if text is None:
+        raise UnreadableSource(f"{path} has no event at line {line:,} any more.")
+    with suppress(msgspec.DecodeError):  # what is no JSON is shown as it is
+        text = msgspec.json.format(text, indent=2)
+    return text.decode("utf-8", "replace")
 
 
 def try_mapping(mapping: FieldMapping, text: str) -> Trial:

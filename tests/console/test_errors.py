@@ -1,6 +1,7 @@
 """Who failed and why: in two keystrokes, and what can be done about it."""
 
 import csv
+import json
 from pathlib import Path
 
 import pytest
@@ -199,7 +200,7 @@ async def test_what_cannot_be_retried_says_why(harness: ConsoleHarness) -> None:
         await pilot.press("j")
         await until_shown(pilot, "12 users")
         await pilot.press("R")
-        await until_shown(pilot, "Nothing to send for them")
+        await until_shown(pilot, "Not retried: without the identifier there is nothing to send.")
 
 
 async def test_invalid_events_are_listed_with_file_and_line(harness: ConsoleHarness) -> None:
@@ -229,6 +230,41 @@ async def test_a_narrow_list_of_invalid_events_shows_the_names_of_files_and_the_
         await pilot.press("v")
         where = "08-webhook-batch.ndjson, line 1"
         await until_picture(pilot, lambda shown: shown.count(where) == 2)  # in list and detail
+
+
+async def test_the_mapping_is_tried_on_the_invalid_event_that_led_to_it(
+    harness: ConsoleHarness, tmp_path: Path
+) -> None:
+    file = tmp_path / "lost.ndjson"
+    lines = [event("u-1", True), event(None, True, traits={"customer": "c-7"})]
+    file.write_text("".join(f"{json.dumps(item)}\n" for item in lines))
+    connect_with_audiences(harness, lambda workspace: workspace.read_file(file))
+    async with harness.open() as pilot:
+        await until_shown(pilot, GHOSTS)
+        await pilot.press("2", "v")
+        await until_shown(pilot, "1 invalid event", "m Field mapping")
+        await pilot.press("m")
+        await until_shown(pilot, "lost.ndjson, line 2", '"customer": "c-7"', "invalid: no usable")
+        await pilot.press("escape")
+        file.unlink()
+        await until_shown(pilot, "1 invalid event")
+        await pilot.press("m")
+        await until_notified(pilot, "Could not show the event.", "lost.ndjson does not exist")
+        await until_shown(pilot, "Sample event: paste one of yours", "u-10442")
+
+
+async def test_the_mapping_is_tried_on_the_event_of_a_user_without_the_identifier(
+    harness: ConsoleHarness,
+) -> None:
+    connect_with_audiences(harness, unidentified)
+    async with harness.open() as pilot:
+        await until_shown(pilot, GHOSTS)
+        await pilot.press("2")
+        await until_shown(pilot, "No Amplitude ID in the event")
+        await pilot.press("j", "tab")
+        await until_shown(pilot, "12 users", "─ n0 ─", "m Field mapping")
+        await pilot.press("m")
+        await until_shown(pilot, ".ndjson, line ", '"userId": "n0"', "enters the audience")
 
 
 async def test_a_filter_looks_for_part_of_the_identifier(harness: ConsoleHarness) -> None:

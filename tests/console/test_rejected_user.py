@@ -111,7 +111,7 @@ async def test_who_has_no_identifier_was_never_sent(harness: ConsoleHarness) -> 
         await until_gone(pilot, "tries")
         await until_gone(pilot, "Enter Request")
         await pilot.press("U")
-        await until_shown(pilot, "Nothing to send")
+        await until_shown(pilot, "Not retried")
         await pilot.press("enter")
         await until_shown(pilot, "No request ever carried this user.")
 

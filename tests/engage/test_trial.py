@@ -1,11 +1,14 @@
 """A mapping is tried on one event: what it would find, and what the event would do."""
 
+import gzip
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from amp_console.engage import FieldMapping, try_mapping
+from amp_console.engage import FieldMapping, UnreadableSource, try_mapping
+from amp_console.engage.trial import event_at
 from amp_console.values import AudienceRef
 from tests.sync.workspace import event
 
@@ -39,3 +42,25 @@ def test_says_why_an_event_does_nothing(change: dict[str, Any], verdict: str) ->
 def test_refuses_what_is_no_event(text: str) -> None:
     with pytest.raises(ValueError, match="This is"):
         try_mapping(MAPPING, text)
+
+
+LINES = b'{"userId": "u1"}\n\n{"userId": 12345678901234567890}\n{"userId": "\xff\n'
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_the_event_at_a_line_is_shown_as_it_is(tmp_path: Path, pack: Any) -> None:
+    file = tmp_path / "events"
+    file.write_bytes(pack(LINES))
+    assert event_at(str(file), 1) == '{\n  "userId": "u1"\n}'
+    assert event_at(str(file), 3) == '{\n  "userId": 12345678901234567890\n}'
+    assert event_at(str(file), 4) == '{"userId": "\ufffd'
+    for line in (0, 5):
+        with pytest.raises(UnreadableSource, match=f"no event at line {line}"):
+            event_at(str(file), line)
+
+
+def test_the_event_of_a_document_is_found_by_its_number(tmp_path: Path) -> None:
+    file = tmp_path / "events.json"
+    file.write_text('[{"userId": "u1"},\n {"userId": "u2"}, {"userId": "u3"')
+    assert json.loads(event_at(str(file), 2)) == {"userId": "u2"}
+    assert event_at(str(file), 3).strip() == '{"userId": "u3"'

@@ -1,6 +1,7 @@
 """Where the connection's events carry the identifiers, tried at once on a sample event."""
 
 import json
+from pathlib import PurePath
 from typing import ClassVar
 
 import msgspec
@@ -17,9 +18,9 @@ from amp_console.console.screens.actions import Need
 from amp_console.console.screens.form import F1, FormScreen
 from amp_console.console.texts import BAD, GOOD, MUTED, Part, facts, safe_text
 from amp_console.console.widgets.fields import Field, Form, entered
-from amp_console.engage import FieldMapping, MappingError
+from amp_console.engage import FieldMapping, MappingError, UnreadableSource
 from amp_console.engage.mapping import FieldPath
-from amp_console.engage.trial import Trial, try_mapping
+from amp_console.engage.trial import Trial, event_at, try_mapping
 from amp_console.sync.connection_log import log_connection_saved
 from amp_console.text import trimmed
 
@@ -42,6 +43,7 @@ SAMPLE = json.dumps(
     },
     indent=2,
 )
+PASTE = "Sample event: paste one of yours"
 LARGEST_SAMPLE = 100_000  # characters; a sample is tried anew at every key
 
 
@@ -56,15 +58,22 @@ Segment's user ID, nearly always $.userId. Amplitude ID is where it carries Ampl
 for the person. Leave it empty if your events carry none.
 
 A path is written as in Segment: $.traits.amplitude_id, $.context.externalIds[0].id, or
-$.traits['odd.key']. What it finds in the sample event is shown at once; paste an event of your
-own over the sample to be sure."""
+$.traits['odd.key']. What it finds in the event below is shown at once. That is the event
+that led here from Errors, else a sample: paste an event of your own over it to be sure."""
     CSS_PATH = "mapping.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("f5", "sample", "Sample again", key_display="F5", id="mapping.sample"),
+        Binding("f5", "sample", "Reset the event", key_display="F5", id="mapping.sample"),
         F1,
     ]
 
     NEEDS = {"save": {Need.SETTINGS}}  # noqa: RUF012
+
+    def __init__(self, source: str = "", line: int = 0) -> None:
+        """`source` and `line` are where the event is that the mapping is tried on at first."""
+        super().__init__()
+        self._source = source
+        self._line = line
+        self._sample = SAMPLE
 
     def body(self) -> ComposeResult:
         known = self.session.connection
@@ -88,8 +97,9 @@ own over the sample to be sure."""
                 yield Field("Amplitude ID", other, id=f"field-{AMPLITUDE_ID}")
         with Container(id="trial"):
             with Container(id="sample", classes="panel") as panel:
-                panel.border_title = "Sample event: paste one of yours"
-                yield TextArea(SAMPLE, id="event", highlight_cursor_line=False)
+                panel.border_title = PASTE
+                text = "" if self._source else SAMPLE
+                yield TextArea(text, id="event", highlight_cursor_line=False)
             with VerticalScroll(id="found", classes="panel", can_focus=False) as panel:
                 panel.border_title = "Result"
                 yield Static(id="found-text")
@@ -99,6 +109,19 @@ own over the sample to be sure."""
         self.query_one("#event", TextArea).indent_type = "spaces"
         self.begin()
         self._try()
+        if self._source:
+            self.run_worker(self._read_event())
+
+    async def _read_event(self) -> None:
+        """Try the event that led here; where it is gone, the sample."""
+        try:
+            self._sample = await aside(event_at, self._source, self._line)
+        except UnreadableSource as error:
+            self.services.notifications.post(f"Could not show the event. {error}", "warning")
+        else:
+            where = f"{PurePath(self._source).name}, line {self._line:,}"
+            self.query_one("#sample").border_title = safe_text(where, max_length=80)
+        self.action_sample()
 
     def on_input_changed(self) -> None:
         """Try at every key."""
@@ -109,8 +132,8 @@ own over the sample to be sure."""
         self._try()
 
     def action_sample(self) -> None:
-        """Put the sample back."""
-        self.query_one("#event", TextArea).load_text(SAMPLE)
+        """Put the sample, or the event that led here, back."""
+        self.query_one("#event", TextArea).load_text(self._sample)
 
     # Trying.
 

@@ -24,7 +24,7 @@ Broken lines, and events without a usable identifier, are listed here with
 file and line."""
 WHAT_NOW = """\
 The event was skipped; nothing from it was kept. Fix it at its source, or set the \
-fields of the identifiers in Field mapping (press m under Audiences). Then import the file again: \
+fields of the identifiers (press m). Then import the file again: \
 events that were imported before are ignored."""
 NOT_JSON = "not JSON"
 BROKEN_TEXT = """\
@@ -51,6 +51,16 @@ class InvalidEvents(Container):
         panel.border_title = "Invalid events"
         detail = ScrollPane(Static(id="reason-text"), id="reason", classes="panel")
         yield Split(panel, detail)
+
+    @property
+    def place(self) -> tuple[str, int]:
+        """The source and the line of the first event with the reason under the cursor."""
+        group = self._groups.get(self.query_one(Grid).key)
+        return (
+            next(((item.source, item.line) for item in group.samples), ("", 0))
+            if group
+            else ("", 0)
+        )
 
     @property
     def is_entered(self) -> bool:

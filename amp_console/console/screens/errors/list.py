@@ -6,19 +6,18 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
-from amp_console.connections.read_only import refusal
 from amp_console.console.background import aside
 from amp_console.console.dialogs.export import SAVE_AS, TITLE, ExportRequest, export_to
 from amp_console.console.lifecycle import is_open
-from amp_console.console.routes import MainScreen, OpenPerson, OpenPlan
+from amp_console.console.routes import MainScreen, OpenMapping, OpenPerson, OpenPlan
 from amp_console.console.screens.base import BaseScreen
 from amp_console.console.screens.errors.invalid import InvalidEvents
 from amp_console.console.screens.errors.rejected import RejectedUsers
 from amp_console.console.screens.errors.retry import (
-    NOTHING_TO_SEND,
     RetryOutcome,
     finish_retry,
     is_retriable,
+    reason_not_to_retry,
 )
 from amp_console.console.screens.footer import Labelled, UsefulActions
 from amp_console.console.widgets.filter_bar import clear_filters
@@ -40,7 +39,8 @@ request; Esc goes back.
 tab goes from the reasons to the users and back. U makes the user under the cursor pending again, R
 the marked ones, or all of the reason. The next sync delivers them, with everything else that is
 pending in their audiences; it can be planned at once. v shows the events that could not be read,
-with file and line. E writes what is shown into a CSV file."""
+with file and line. m sets the fields of the identifiers, and tries them on the event in question.
+E writes what is shown into a CSV file."""
     CSS_PATH = "list.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding(
@@ -87,6 +87,13 @@ with file and line. E writes what is shown into a CSV file."""
             "Person",
             tooltip="Why this user is, or is not, in each cohort",
             id="errors.person",
+        ),
+        Binding(
+            "m",
+            "mapping",
+            "Field mapping",
+            tooltip="Where events carry the identifiers, tried on this event",
+            id="errors.mapping",
         ),
         Binding("tab", "other_list", "Users", key_display="tab", id="errors.other_list"),
         Binding("slash", "filter", "Filter", key_display="/", id="filter"),
@@ -179,24 +186,27 @@ with file and line. E writes what is shown into a CSV file."""
 
     def useful_actions(self) -> UsefulActions:
         if self._is_invalid:
-            return "export", "rejected"
+            return "mapping", "export", "rejected"
         sync = ("sync",) if self.session.retried else ()
         everything = ("everything",) if self._rejected.scope != RejectedFilter() else ()
         users = self._rejected.users
         retry = Labelled("retry", "Retry marked" if users.marked else "Retry all")
+        user = self._rejected.shown
+        can_retry = user is None or is_retriable(user.code)
+        one = ("retry_one",) if can_retry else ("mapping",)
         if self._rejected.split.is_entered:
-            return *sync, "retry_one", "request", "person", "copy", retry
+            return *sync, *one, "request", "person", "copy", retry
         if self._rejected.is_empty:
             return *sync, *everything, "invalid"
         if users.has_cursor:
             other = Labelled("other_list", "Reasons")
-            return *sync, "retry_one", retry, other, "person", "export", *everything, "invalid"
-        return *sync, retry, "export", *everything, "other_list", "invalid"
+            return *sync, *one, retry, other, "person", "export", *everything, "invalid"
+        mapping = () if any(is_retriable(group.code) for group in self._rejected.chosen) else one
+        return *sync, *mapping, retry, "export", *everything, "other_list", "invalid"
 
     def disabled_reason(self, action: str) -> str | None:
         if action in {"retry", "retry_one"}:
-            is_one = action == "retry_one"
-            return self._reason_not_to_retry_one() if is_one else self._reason_not_to_retry()
+            return self._reason_not_to_retry(is_one=action == "retry_one")
         if action == "everything" and self._rejected.scope == RejectedFilter():
             return "These are the errors of all audiences."
         if action == "sync" and not self.session.retried:
@@ -208,25 +218,17 @@ with file and line. E writes what is shown into a CSV file."""
             return "No one is rejected."
         return None
 
-    def _reason_not_to_retry(self) -> str | None:
+    def _reason_not_to_retry(self, *, is_one: bool) -> str | None:
+        rejected = self._rejected
         if self._is_invalid:
             return "Invalid events can't be retried. Fix them, and import the file again."
-        if self._rejected.is_empty:
-            return "No one is rejected."
-        if self.session.connection.read_only:
-            return refusal(self.session.connection)
-        users = self._rejected.users.marked or self._rejected.chosen
-        return None if any(is_retriable(item.code) for item in users) else NOTHING_TO_SEND
-
-    def _reason_not_to_retry_one(self) -> str | None:
-        if self._rejected.split.is_entered and not self._rejected.detail.is_rejected:
+        if is_one and rejected.split.is_entered and not rejected.detail.is_rejected:
             return "This user is not rejected any more: they were retried meanwhile."
-        if self.session.connection.read_only:
-            return refusal(self.session.connection)
-        user = self._rejected.shown
-        if user is None:
-            return "No one is rejected." if self._rejected.is_empty else "No user is selected."
-        return None if is_retriable(user.code) else NOTHING_TO_SEND
+        shown = [rejected.shown] if rejected.shown is not None else []
+        chosen = shown if is_one else rejected.users.marked or rejected.chosen
+        if not chosen:
+            return "No one is rejected." if rejected.is_empty else "No user is selected."
+        return reason_not_to_retry(self.session.connection, [item.code for item in chosen])
 
     def action_retry(self) -> None:
         """Make the marked users, or the group's, pending again."""
@@ -245,6 +247,11 @@ with file and line. E writes what is shown into a CSV file."""
     def action_request(self) -> None:
         """Show the request that carried the user, with its answer."""
         self._rejected.detail.show_request()
+
+    def action_mapping(self) -> None:
+        """Say where events carry the identifiers, by the event in question."""
+        place = self._invalid.place if self._is_invalid else self._rejected.detail.place
+        self.services.navigate(OpenMapping(*place))
 
     def action_person(self) -> None:
         """Show why the user is, or is not, in each cohort."""

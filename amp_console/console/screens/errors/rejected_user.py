@@ -36,9 +36,8 @@ ADVICE = {
         "Correct the identifier at its source, or retry this user (U) once Amplitude accepts it."
     ),
     Reason.NO_IDENTIFIER: (
-        "This user's events contain no {id_type}, which this audience matches on. Set its field in "
-        "Field mapping (press m under Audiences) and import the events again, or change the "
-        "audience's ID type."
+        "This user's events contain no {id_type}, which this audience matches on. Set its field "
+        "(press m) and import the events again, or change the audience's ID type."
     ),
 }
 NO_USER = "No user is selected."
@@ -94,6 +93,12 @@ class RejectedUserDetail(ScrollPane):
         self._draw()
 
     @property
+    def place(self) -> tuple[str, int]:
+        """The source and the line of the user's newest event."""
+        record = self._now.record if self._now is not None else None
+        return (record.source or "", record.line or 0) if record is not None else ("", 0)
+
+    @property
     def is_rejected(self) -> bool:
         """Whether the user is rejected still; a retry or a sync may have come in between."""
         return self._now is None or self._now.verdict in {
@@ -137,8 +142,8 @@ class RejectedUserDetail(ScrollPane):
             return ADVICE[user.code].format(id_type=user.id_type.label)
         return (
             f"The {missing.label} is read from {path}, and the newest event of this person has "
-            "nothing usable there. If events carry it elsewhere, change the path (press m under "
-            "Audiences) and import them again; or change the audience's ID type."
+            "nothing usable there. If events carry it elsewhere, change the path (press m) "
+            "and import them again; or change the audience's ID type."
         )
 
     def _facts(self, user: RejectedUser) -> Content:

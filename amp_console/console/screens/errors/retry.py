@@ -8,6 +8,7 @@ from typing import NamedTuple
 from textual.app import ComposeResult
 from textual.widgets import Static
 
+from amp_console.connections import Connection
 from amp_console.connections.read_only import refusal
 from amp_console.console.background import aside
 from amp_console.console.context import Services
@@ -29,8 +30,8 @@ from amp_console.sync.delivery.retry import retry, retry_these
 from amp_console.text import clean, plural
 
 NOTHING_TO_SEND = (
-    "Nothing to send for them: map the identifier (press m under Audiences), and import the "
-    "events again."
+    "Not retried: without the identifier there is nothing to send. Set its field (press m under "
+    "Errors), and import the events again."
 )
 NAMED = 3  # audiences that are named; of more only the number is said
 
@@ -38,6 +39,13 @@ NAMED = 3  # audiences that are named; of more only the number is said
 def is_retriable(code: Reason) -> bool:
     """Whether another try may end differently; without an identifier there is nothing to send."""
     return code is not Reason.NO_IDENTIFIER
+
+
+def reason_not_to_retry(connection: Connection, codes: Iterable[Reason]) -> str | None:
+    """Why users who were rejected for these reasons can't be retried; None if some can."""
+    if connection.read_only:
+        return refusal(connection)
+    return None if any(map(is_retriable, codes)) else NOTHING_TO_SEND
 
 
 class Retried(NamedTuple):
