@@ -200,7 +200,7 @@ _REPAIR = (
         "212 people are missing from the cohort, and 37 are in it who do not belong there. Each of "
         "them is listed.",
         screen("ReconcileScreen", "212 missing", "37 extra"),
-        (KeyPress("c", "Compare", "Amplitude prepares a list of the cohort's members."),),
+        (KeyPress("r", "Compare", "Amplitude prepares a list of the cohort's members."),),
         rest=LONG,
     ),
     TourStep(

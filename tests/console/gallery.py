@@ -294,7 +294,7 @@ async def _reconcile(pilot: Pilot[None], demo: SimulatedSession) -> AsyncIterato
     _list(pilot).go_to(await _id_of(pilot, LAPSED.key))
     await _visit(pilot, "r", "Not compared yet.")
     yield "reconcile-first"
-    await _visit(pilot, "c", "in both", "1 of 500 downloads used")
+    await _visit(pilot, "r", "in both", "1 of 500 downloads used")
     yield "reconcile"
     await _visit(pilot, "p", "Both")
     yield "reconcile-choice"
@@ -302,10 +302,12 @@ async def _reconcile(pilot: Pilot[None], demo: SimulatedSession) -> AsyncIterato
     yield "reconcile-confirm"
     await _visit(pilot, "escape", "in both")
     await _visit(pilot, "1", "11,774")
-    await _visit(pilot, "R", "not compared yet")
-    await _visit(pilot, "c", "Compare 5 audiences?")
+    await pilot.press("a")
+    await _visit(pilot, "r", "not compared yet")
+    await _visit(pilot, "r", "Compare 5 audiences?")
     await _visit(pilot, "y", "A comparison has ended.", "5 of 500 downloads used")
     yield "reconcile-all"
+    await pilot.press("1", "a")  # no audience stays marked
 
 
 async def _errors(pilot: Pilot[None], demo: SimulatedSession) -> AsyncIterator[str]:

@@ -492,13 +492,24 @@ def test_states_lead_to_errors_the_comparison_or_the_link() -> None:
     assert badge_route(Status.IN_SYNC, 7) is None
 
 
-async def test_home_offers_to_check_sizes_until_they_are_known(harness: ConsoleHarness) -> None:
+async def test_the_detail_offers_to_check_the_size_of_a_cohort(harness: ConsoleHarness) -> None:
     connect_with_audiences(harness)
     async with harness.open() as pilot:
-        await until_shown(pilot, LAPSED, "u Check sizes", "● in sync  never compared")
+        await until_shown(pilot, LAPSED, "press u to check", "● in sync  never compared")
         await pilot.press("u")
         await until(pilot, lambda: services(pilot).figures.sizes)
-        await until_gone(pilot, "u Check sizes")
+
+
+async def test_home_s_footer_shows_how_to_disable_an_audience_and_the_field_mapping(
+    harness: ConsoleHarness,
+) -> None:
+    connect_with_audiences(harness)
+    async with harness.open() as pilot:
+        await until_shown(pilot, "pending", "S Sync all", "t Disable  m Mapping")
+        select(pilot, GHOSTS)
+        await until_shown(pilot, "x Errors  r Reconcile", "t Disable  m Mapping")
+        await pilot.press("t")
+        await until_shown(pilot, "t Enable  m Mapping")
 
 
 async def test_a_broken_link_offers_another_cohort_first(harness: ConsoleHarness) -> None:
@@ -509,4 +520,4 @@ async def test_a_broken_link_offers_another_cohort_first(harness: ConsoleHarness
     async with harness.open() as pilot:
         await until_shown(pilot, "broken link")
         select(pilot, SHOPPERS)
-        await until_shown(pilot, "Press l to link another cohort", "l Link to a cohort  e Edit")
+        await until_shown(pilot, "Press l to link another cohort", "l Link  e Edit")

@@ -45,8 +45,8 @@ async def walk(pilot: Pilot[None]) -> AsyncIterator[str]:
     await until_shown(pilot, "pending")
     yield await go("1", "AudiencesScreen")
     yield await go("r", "ReconcileScreen")
-    yield await go("1 R", "ReconcileAllScreen")
-    yield await go("1 s", "PlanScreen")
+    yield await go("1 a r", "ReconcileAllScreen")
+    yield await go("1 a s", "PlanScreen")
     yield await go("1 e", "AudienceSettings")
     yield await go("escape l", "LinkScreen")
     yield await go("1 m", "MappingScreen")
@@ -210,15 +210,25 @@ def test_no_two_actions_of_a_place_have_one_id() -> None:
 
 MEANINGS = {
     "b": {"Play back"},
-    "c": {"Compare", "Cancel", "End"},
+    "c": {"Cancel", "End"},
     "e": {"Edit"},
     "f": {"Person", "Why this person", "Find a person"},
     "i": {"Import"},
-    "r": {"Reconcile"},
-    "u": {"Update sizes", "Update from Amplitude", "Update the plan", "Ask Amplitude"},
-    "w": {"Watch the sync", "Watch the run", "Whole run", "Open run", "Requests"},
+    "m": {"Field mapping"},
+    "r": {"Reconcile", "Compare"},
+    "t": {"Enable / disable"},
+    "u": {"Update sizes", "Update from Amplitude", "Update the plan", "Ask Amplitude", "Test"},
+    "v": {
+        "Views and columns",
+        "Invalid events",
+        "Rejected users",
+        "Requests",
+        "Last changes",
+        "Kind",
+    },
+    "w": {"Watch the sync", "Watch the run", "Whole run", "Open run", "Requests", "Whole line"},
     "x": {"Errors"},
-    "R": {"Retry", "Retry all", "Reconcile all"},
+    "R": {"Retry", "Retry all"},
     "U": {"Retry this user"},
     "W": {"Read-only"},
 }

@@ -52,7 +52,7 @@ CLAIMS = (
 """What lists say once it is known that they hold nothing."""
 SCREENS = {
     "r": "ReconcileScreen",
-    "R": "ReconcileAllScreen",
+    "a r": "ReconcileAllScreen",
     "s": "PlanScreen",
     "2": "ErrorsScreen",
     "2 i": "ErrorsScreen",

@@ -122,12 +122,12 @@ async def test_one_kind_is_chosen_by_key_and_by_click(
 ) -> None:
     _, pilot = log
     await until_shown(pilot, "All 5   Imports 1   Runs 2   Settings 1   Backups 1")
-    await pilot.press("t")
+    await pilot.press("v")
     await until_shown(pilot, "Log · imports", "1 entry")
     await until_gone(pilot, "Compared.")
-    await pilot.press("t")
+    await pilot.press("v")
     await until_shown(pilot, "Log · runs", "2 entries", "Compared.")
-    await pilot.press("T", "T")
+    await pilot.press("V", "V")
     await until_shown(pilot, "5 entries")
     bar = pilot.app.screen.query_one("KindBar")
     await pilot.click(bar, offset=(picture(pilot).splitlines()[bar.region.y].index("Settings"), 0))
@@ -160,7 +160,7 @@ async def test_all_that_is_shown_is_exported(
     log: tuple[ScreenHost, Pilot[None]], tmp_path: Path
 ) -> None:
     _, pilot = log
-    await pilot.press("t", "t")
+    await pilot.press("v", "v")
     await until_shown(pilot, "Log · runs")
     await pilot.press("E")
     await until_shown(pilot, "Export the log")

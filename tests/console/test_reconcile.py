@@ -10,6 +10,7 @@ from textual.widgets import Button, Input
 
 from amp_console.connections import Connection
 from amp_console.console import LaunchOptions
+from amp_console.console.routes import OpenReconcileAll
 from amp_console.console.screens.reconcile.choice import ChoiceDialog
 from amp_console.console.screens.reconcile.rows import shares
 from amp_console.console.screens.reconcile.view import ReconcileScreen
@@ -61,7 +62,7 @@ async def compare(pilot: Pilot[None]) -> None:
     await until_shown(pilot, "shoppers")
     await pilot.press("r")
     await until_shown(pilot, "Not compared yet.")
-    await pilot.press("c")
+    await pilot.press("r")
     await until_over(pilot)
 
 
@@ -190,7 +191,7 @@ async def test_what_comparing_makes_pending_is_said_before_and_after(
         await pilot.press("r")
         # The line about downloads, where a job shows its progress, comes last.
         await until_shown(pilot, "corrects what amp-console believes", "of 500 downloads used")
-        await pilot.press("c")
+        await pilot.press("r")
         await until_over(pilot)
         await until_shown(pilot, "2 of 3 differences are pending now", "u00")
         await pilot.press("p")
@@ -348,7 +349,7 @@ async def test_a_comparison_can_be_cancelled(harness: ConsoleHarness) -> None:
         await until_shown(pilot, "shoppers")
         await pilot.press("r")
         await until_shown(pilot, "Not compared yet.")
-        await pilot.press("c")
+        await pilot.press("r")
         await until_shown(pilot, "waiting for Amplitude's export", "Cancel", "» comparing")
         await pilot.press("c")
         await until_shown(pilot, "Cancel this comparison?", "y Cancel the comparison")
@@ -361,7 +362,7 @@ async def test_a_comparison_can_be_cancelled(harness: ConsoleHarness) -> None:
         await until_over(pilot)
         await until_shown(pilot, "Stopped; the rest stays pending.")
         harness.simulator.behaviour = Behaviour()
-        await pilot.press("c")
+        await pilot.press("r")
         await until_over(pilot)
         await until_shown(pilot, "2 missing", "1 of 500 downloads used")
 
@@ -377,6 +378,22 @@ async def test_read_only_compares_and_says_why_nothing_is_put_right(
         await until_notified(pilot, "amp-console was started with --read-only.")
 
 
+async def test_before_the_first_comparison_only_what_can_be_done_is_offered(
+    harness: ConsoleHarness,
+) -> None:
+    drifted(harness)
+    async with harness.open() as pilot:
+        await until_shown(pilot, "shoppers")
+        await pilot.press("r")
+        await until_shown(pilot, "Not compared yet.", "r Compare  L With a list       ")
+        assert "p Repair" not in picture(pilot)
+        await pilot.press("p")
+        await until_notified(pilot, "Compare first: press r.")
+        await pilot.press("r")
+        await until_over(pilot)
+        await until_shown(pilot, "2 missing", "r Compare  p Repair  L With a list", "/ Filter")
+
+
 async def test_keys_that_do_nothing_say_why(harness: ConsoleHarness) -> None:
     with harness.workspace(harness.connect()) as workspace:
         workspace.enter(*USERS)
@@ -384,9 +401,9 @@ async def test_keys_that_do_nothing_say_why(harness: ConsoleHarness) -> None:
         await until_shown(pilot, "shoppers")
         await pilot.press("r")
         await until_shown(pilot, "It has no cohort yet, so there is nothing to compare.")
-        await pilot.press("c", "p", "E")
+        await pilot.press("r", "p", "E")
         await until_notified(
-            pilot, "It has no cohort yet: the next sync creates one.", "Compare first: press c."
+            pilot, "It has no cohort yet: the next sync creates one.", "Compare first: press r."
         )
 
 
@@ -444,9 +461,9 @@ async def test_several_are_compared_and_put_right_together(harness: ConsoleHarne
         workspace.enter("lonely")
     async with harness.open() as pilot:
         await until_shown(pilot, "shoppers", "tests")
-        await pilot.press("R")
+        await pilot.press("a", "r")
         await until_shown(pilot, "not compared yet", "Comparing takes 2 downloads.")
-        await pilot.press("c")
+        await pilot.press("r")
         await until_shown(pilot, "Compare 2 audiences?", "This takes 2 downloads of the month's.")
         await pilot.press("y")
         await until_over(pilot)
@@ -474,7 +491,7 @@ async def test_the_row_of_an_audience_and_its_detail_give_one_verdict(
         await until_shown(pilot, "◐ same, 1 pending")
         await pilot.press("1")
         await until_shown(pilot, "same, 1 pending then")
-        await pilot.press("R")
+        services(pilot).navigate(OpenReconcileAll((1,)))
         await until_picture(pilot, lambda seen: seen.count("◐ same, 1 pending") == 2)
         with harness.workspace(connection) as workspace:
             sync(workspace)
@@ -494,9 +511,9 @@ async def test_a_first_comparison_under_way_is_not_called_missing(
     harness.simulator.behaviour = Behaviour(job_polls=2)
     async with harness.open(size=(160, 40)) as pilot:
         await until_shown(pilot, "shoppers", "tests")
-        await pilot.press("R")
-        await until_shown(pilot, "not compared yet", "Not compared yet: press c.")
-        await pilot.press("c")
+        await pilot.press("a", "r")
+        await until_shown(pilot, "not compared yet", "Not compared yet: press r.")
+        await pilot.press("r")
         await until_shown(pilot, "Compare 2 audiences?")
         await pilot.press("y")
         await until_shown(pilot, "Being compared for the first time.")

@@ -32,6 +32,12 @@ LISTS = (
 """The keys of lists: which ones, how they are shown, and what they do."""
 
 
+LETTERS = """\
+A letter means the same on every screen: r compares with Amplitude, R retries, u asks Amplitude \
+again, v changes what is listed, w opens the whole of it, t enables or disables, c ends what is \
+under way, E exports."""
+
+
 class HelpRow(NamedTuple):
     """A key and what it does; `reason` says why it does nothing now. It is paler then."""
 
@@ -75,7 +81,9 @@ class HelpScreen(ModalScreen[None]):
         with ScrollPane(id="help") as box:
             box.border_title = f"Help · {self._name}"
             yield Static(id="keys")
-            about = [safe_text(row, max_length=900) for row in _paragraphs(self._about)]
+            about = [
+                safe_text(row, max_length=900) for row in (*_paragraphs(self._about), "", LETTERS)
+            ]
             yield Static(lines(*about), id="about")
         yield KeyFooter(lambda: CLOSING, self.run_action)
 

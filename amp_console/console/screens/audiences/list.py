@@ -58,8 +58,9 @@ Every audience found in the events of Segment Engage, with the cohort it is sync
 Members are the people who belong in the cohort. Pending are those still to be added (+) and
 removed (−). Rejected are those Amplitude skipped or refused, each with the reason under Errors.
 
-Mark several with space, or all with a, to sync them together. Without marks, s syncs the
-audience under the cursor. A sync sends nothing before you have seen the plan and confirmed it.
+Mark several with space, or all with a, to sync (s) or compare (r) them together. Without marks,
+both are about the audience under the cursor. A sync sends nothing before you have seen the plan and
+confirmed it.
 
 What needs attention comes first. Press v to save filter, order and columns as a view."""
     CSS_PATH = "list.tcss"
@@ -68,7 +69,6 @@ What needs attention comes first. Press v to save filter, order and columns as a
         Binding("S", "sync_all", "Sync all", show=False, id="audiences.sync_all"),
         Binding("e", "edit", "Edit", id="audiences.edit"),
         Binding("r", "reconcile", "Reconcile", id="audiences.reconcile"),
-        Binding("R", "reconcile_all", "Reconcile all", show=False, id="audiences.reconcile_all"),
         Binding("i", "import", "Import", show=False, id="audiences.import"),
         Binding("l", "link", "Link to a cohort", show=False, id="audiences.link"),
         Binding("x", "errors", "Errors", id="audiences.errors"),
@@ -84,7 +84,7 @@ What needs attention comes first. Press v to save filter, order and columns as a
     NEEDS = {  # noqa: RUF012
         **dict.fromkeys(("import", "errors", "sizes", "mapping", "views"), (Need.CONNECTION,)),
         **dict.fromkeys(
-            ("sync", "sync_all", "edit", "link", "switch", "copy", "reconcile", "reconcile_all"),
+            ("sync", "sync_all", "edit", "link", "switch", "copy", "reconcile"),
             (Need.CONNECTION, Need.ROW),
         ),
     }
@@ -178,12 +178,18 @@ What needs attention comes first. Press v to save filter, order and columns as a
         watch = ("work",) if sync is not None and not sync.is_over else ()
         current = self.current
         is_unlinked = current is not None and current.audience.cohort_id is None
-        link = ("link",) if is_unlinked or (current and current.audience.broken) else ()
-        sizes = () if self.services.figures.sizes else (Labelled("sizes", "Check sizes"),)
+        link = (
+            (Labelled("link", "Link"),)
+            if is_unlinked or (current and current.audience.broken)
+            else ()
+        )
         errors = ("errors",) if current is not None and current.left.rejected else ()
+        is_enabled = current is None or current.audience.enabled
+        switch = Labelled("switch", "Disable" if is_enabled else "Enable")
+        settings = switch, Labelled("mapping", "Mapping"), "import"
         if current is not None and current.audience.broken:
-            return *watch, *link, "edit", *errors, *sizes, "reconcile", "sync"
-        return *watch, "sync", *errors, "reconcile", *sizes, "edit", *link
+            return *watch, *link, "edit", *errors, "reconcile", "sync", *settings, "sizes"
+        return *watch, "sync", "sync_all", *errors, "reconcile", "edit", *link, *settings, "sizes"
 
     def disabled_reason(self, action: str) -> str | None:
         if action == "work" and self.services.jobs.sync is None:
@@ -223,10 +229,6 @@ What needs attention comes first. Press v to save filter, order and columns as a
             self.services.navigate(OpenReconcile(chosen[0]))
         else:
             self.services.navigate(OpenReconcileAll(tuple(chosen)))
-
-    def action_reconcile_all(self) -> None:
-        """Compare the cohorts of all audiences that are enabled."""
-        self.services.navigate(OpenReconcileAll(_enabled_ids(self._known.values())))
 
     def action_errors(self) -> None:
         """Open the errors of the audience under the cursor."""

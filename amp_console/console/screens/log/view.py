@@ -50,14 +50,14 @@ Everything done with this connection, newest first: imports with their counts, r
 comparisons, repairs, live sessions, changed settings and keys, and backups, from this console and
 from other processes, and what consoles said. It is kept when the console quits.
 
-Enter opens the run, comparison or audience of a line, or shows a line whole. t shows one kind of
+Enter opens the run, comparison or audience of a line, or shows a line whole. v shows one kind of
 line only, / filters by text. Y copies and E exports all that are shown; with marked lines,
-Y copies those. v shows any line whole."""
+Y copies those. w shows any line whole."""
     CSS_PATH = "view.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("t", "kind(1)", "Kind", id="log.kind"),
-        Binding("T", "kind(-1)", "Previous kind", show=False, id="log.previous_kind"),
-        Binding("v", "whole", "Whole line", show=False, id="log.whole"),
+        Binding("v", "kind(1)", "Kind", id="log.kind"),
+        Binding("V", "kind(-1)", "Previous kind", show=False, id="log.previous_kind"),
+        Binding("w", "whole", "Whole line", show=False, id="log.whole"),
         Binding("y", "copy", "Copy", id="copy"),
         Binding("Y", "copy_all", "Copy all", id="log.copy_all"),
         Binding("E", "export", "Export", id="log.export"),

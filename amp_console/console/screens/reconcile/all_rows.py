@@ -146,7 +146,7 @@ def closer(
         before = compared(last, now, glyphs) if last else "It was never compared."
         return lines(safe_text((note, BAD), max_length=900), safe_text((before, MUTED)))
     if last is None:
-        text = "Not compared yet: press c." if known.audience.cohort_id else NO_COHORT
+        text = "Not compared yet: press r." if known.audience.cohort_id else NO_COHORT
         if work is not None and is_at_work(work, known.audience.id):
             text = COMPARING
         return safe_text((text, MUTED))

@@ -25,6 +25,7 @@ from amp_console.console.screens.reconcile.all_rows import (
     read_known,
     row,
 )
+from amp_console.console.screens.reconcile.reasons import NOT_COMPARED
 from amp_console.console.screens.reconcile.repair import cancel_if, cancel_question, choose_repair
 from amp_console.console.texts import MUTED, safe_text
 from amp_console.console.widgets.grid import Grid
@@ -34,7 +35,7 @@ from amp_console.ledger.comparisons import Comparison
 from amp_console.sync.reconcile.descriptions import WHAT_COMPARING_DOES
 from amp_console.text import plural
 
-EMPTY = "Every audience is disabled. Press t under Audiences to enable one."
+EMPTY = "No audience is chosen. Mark some under Audiences, then press r."
 
 
 class ReconcileAllScreen(BaseScreen):
@@ -42,14 +43,14 @@ class ReconcileAllScreen(BaseScreen):
 
     NAME = "Reconcile several"
     HELP = """\
-c compares the marked audiences, or all of the list. Each uses one of the month's downloads, and
+r compares the marked audiences, or all of the list. Each uses one of the month's downloads, and
 at most four are exported at a time. The table keeps each result.
 
 p repairs the differences of the marked audiences, or of all, once you have seen the plan.
 Enter opens one audience, with everyone who differs."""
     CSS_PATH = "all_view.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("c", "compare", "Compare", id="reconcile_all.compare"),
+        Binding("r", "compare", "Compare", id="reconcile_all.compare"),
         Binding("c", "cancel", "Cancel", id="reconcile_all.cancel"),
         Binding("p", "repair", "Repair", id="reconcile_all.repair"),
         Binding("y", "copy", "Copy the row", show=False, id="copy"),
@@ -171,8 +172,11 @@ Enter opens one audience, with everyone who differs."""
     # Doing something about it.
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """One key compares and cancels; the one that does not apply is not there."""
-        if is_open(self) and action == ("compare" if self._is_busy else "cancel"):
+        """Offer to compare or to cancel, and to repair what was compared."""
+        hidden = {"compare" if self._is_busy else "cancel"}
+        if not any(item.comparison for item in self._known.values()):
+            hidden.add("repair")
+        if is_open(self) and action in hidden:
             return False
         return super().check_action(action, parameters)
 
@@ -188,7 +192,7 @@ Enter opens one audience, with everyone who differs."""
 
     def _reason_not_to_repair(self) -> str | None:
         if not any(item.comparison for item in self._chosen):
-            return "Compare first: press c."
+            return NOT_COMPARED
         if not self._different:
             return "No differences are known."
         if self.session.connection.read_only:

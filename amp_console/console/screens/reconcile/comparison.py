@@ -23,7 +23,7 @@ from amp_console.sync.reconcile.descriptions import WHAT_COMPARING_DOES
 NEVER = f"""\
 Not compared yet.
 
-Press c to read the cohort from Amplitude and compare it with the audience. This takes a minute \
+Press r to read the cohort from Amplitude and compare it with the audience. This takes a minute \
 or more and uses one of the month's downloads.
 
 {WHAT_COMPARING_DOES}

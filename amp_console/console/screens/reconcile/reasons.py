@@ -5,7 +5,7 @@ from amp_console.ledger.audiences import Audience
 from amp_console.ledger.comparisons import Comparison, DifferenceKind
 
 BUSY = "A comparison or a repair is already running. Wait for it, or cancel it."
-NOT_COMPARED = "Compare first: press c."
+NOT_COMPARED = "Compare first: press r."
 
 
 def reason_in_comparison(

@@ -12,7 +12,7 @@ from amp_console.ledger.repairs import RepairChoice
 from amp_console.sync.reconcile.plan import RepairPlan, plan_repair
 from amp_console.text import clean, plural
 
-NOTHING_LEFT = "Every difference that can be repaired is repaired. Press c to compare again."
+NOTHING_LEFT = "Every difference that can be repaired is repaired. Press r to compare again."
 
 
 async def choose_repair(
@@ -85,7 +85,7 @@ def _offer(
 
 
 def cancel_question(job: ReconcileJob) -> Confirm:
-    """Ask before a job is cancelled: c also begins one, and may be pressed twice."""
+    """Ask before a job is cancelled."""
     what = "comparison" if isinstance(job.operation, CompareOperation) else "repair"
     kept = "Everything sent so far stays sent, and the rest is still to be repaired."
     if what == "comparison":

@@ -40,6 +40,8 @@ from amp_console.ledger.comparisons import (
 from amp_console.sync.reconcile.descriptions import GROUP_NAMES
 from amp_console.sync.reconcile.export import write_differences
 
+OF_DIFFERENCES = {"repair", "export", "filter", "person", "errors", "copy"}
+"""The actions that need a comparison."""
 NO_MATCH = "No matches. / and Esc show everyone again."
 
 
@@ -48,7 +50,7 @@ class ReconcileScreen(BaseScreen):
 
     NAME = "Reconcile"
     HELP = """\
-Comparing reads the whole cohort from Amplitude. It uses one of the month's downloads and sends
+r compares: it reads the whole cohort from Amplitude. It uses one of the month's downloads and sends
 nothing. It corrects what amp-console believes the cohort contains: differences that events explain
 become pending, and the next sync or live session sends them, even if you cancel the repair.
 To prevent that, disable the audience (t under Audiences).
@@ -64,7 +66,7 @@ identifier per line. E writes the differences into a file. w shows the requests 
     CSS_PATH = "view.tcss"
     NEEDS: ClassVar = {"repair": {Need.WRITABLE}}
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("c", "compare", "Compare", id="reconcile.compare"),
+        Binding("r", "compare", "Compare", id="reconcile.compare"),
         Binding("c", "cancel", "Cancel", id="reconcile.cancel"),
         Binding("p", "repair", "Repair", id="reconcile.repair"),
         Binding("L", "list", "With a list", id="reconcile.list"),
@@ -246,9 +248,12 @@ identifier per line. E writes the differences into a file. w shows the requests 
     # Doing something about it.
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Show the one of compare and cancel that applies: they share a key."""
+        """Offer to compare or to cancel, and what is for differences once they are known."""
         is_busy = self._job is not None and not self._job.is_over
-        if is_open(self) and action == ("compare" if is_busy else "cancel"):
+        hidden = {"compare" if is_busy else "cancel"}
+        if self._comparison is None:
+            hidden |= OF_DIFFERENCES
+        if is_open(self) and action in hidden:
             return False
         return super().check_action(action, parameters)
 
