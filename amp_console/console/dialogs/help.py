@@ -34,7 +34,7 @@ LISTS = (
 
 LETTERS = """\
 A letter means the same on every screen: r compares with Amplitude, R retries, u asks Amplitude \
-again, v changes what is listed, w opens the whole of it, t enables or disables, c ends what is \
+again, v changes what is listed, w opens it whole, t enables or disables, c ends what is \
 under way, E exports."""
 
 
