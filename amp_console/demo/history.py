@@ -51,10 +51,8 @@ UNIDENTIFIED = 3  # people at risk of churning whose events carry no Amplitude I
 IN_CS_COHORT = 1_155  # of them were in the cohort before it was linked
 LATE_TRIAL_MEMBERS = 18  # people on trial who came after their cohort was deleted
 RECENTLY_ENTERED, RECENTLY_LEFT = 312, 40  # shoppers within the last hour
-REMOVED_IN_AMPLITUDE, ADDED_IN_AMPLITUDE = (
-    212,
-    37,
-)  # of the cohort of lapsed people
+REMOVED_IN_AMPLITUDE, ADDED_IN_AMPLITUDE = 212, 37  # of the cohort of lapsed people
+MARGIN = 11 * MINUTE
 
 
 class History:
@@ -64,13 +62,19 @@ class History:
         self._simulator = simulator
         self._seeder = seeder
         self._seed = seed
-        self._ago = seeder.clock.ago
         self.progress = 0.0
         """How much of the history is seeded, from 0.0 to 1.0."""
 
     def refused(self) -> frozenset[str]:
         """The users because of which Amplitude refuses the whole request."""
         return frozenset(user_ids(self._seed, SHOPPERS, FIRST_SHOPPERS, REFUSED))
+
+    def _ago(self, microseconds: int) -> int:
+        """The time so many microseconds before the demo began, hours with some minutes more.
+
+        Else "25 h ago" becomes "26 h ago" as soon as the demo is open.
+        """
+        return self._seeder.clock.ago(microseconds + (MARGIN if microseconds >= HOUR else 0))
 
     async def seed_all(self, client: "AmplitudeClient") -> None:
         """Seed the history in its order, the small audiences first and the largest one last.
