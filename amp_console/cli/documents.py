@@ -29,7 +29,9 @@ class StateDocument(msgspec.Struct, frozen=True):
 class AudienceDocument(msgspec.Struct, frozen=True):
     """One audience in `audiences --json`.
 
-    `states` is everything that is true now, the most severe first; `status` is one of these.
+    `members` are everyone the audience wants in its cohort, also if rejected; of the
+    `rejected`, the `unidentified` have no identifier of its ID type. `states` is everything that is
+    true now, the most severe first; `status` is one of these.
     `compared_at` is null if the cohort was never compared: "in sync" speaks of deliveries.
     """
 
@@ -46,6 +48,7 @@ class AudienceDocument(msgspec.Struct, frozen=True):
     pending_add: int
     pending_remove: int
     rejected: int
+    unidentified: int
     uncertain: int
     certain_at: str | None
     status: str
@@ -239,6 +242,7 @@ def audience_document(summary: "AudienceSummary") -> AudienceDocument:
         pending_add=summary.left.add,
         pending_remove=summary.left.remove,
         rejected=summary.left.rejected,
+        unidentified=summary.left.unidentified,
         uncertain=summary.left.uncertain,
         certain_at=iso_time(summary.left.certain_at),
         status=summary.status,

@@ -1,14 +1,19 @@
-"""The states of an audience as the console shows them everywhere: a sign and words, worst first."""
+"""The states and the members of an audience as the console shows them everywhere.
+
+States are a sign and words, worst first; members are said with the parts that they are the sum of.
+"""
 
 from textual.content import Content
 
 from amp_console.console.context import Services
 from amp_console.console.glyphs import Glyphs
 from amp_console.console.routes import OpenErrors, OpenLink, OpenReconcile, Route
-from amp_console.console.texts import TONE, Part, safe_text
+from amp_console.console.texts import BAD, MUTED, TONE, WARN, Part, safe_text
 from amp_console.console.widgets.grid import CellPart
 from amp_console.ledger.audiences import Audience
+from amp_console.ledger.counts import Headcount
 from amp_console.sync.queries.status import AudienceSummary, State, Status
+from amp_console.values import IdType
 
 STATUS_TONES = {
     Status.IN_SYNC: "good",
@@ -81,6 +86,22 @@ def badges_text(services: Services, known: AudienceSummary) -> Content:
         parts += ["  "] if parts else []
         parts.append((badge.text, TONE[badge.tone]))
     return safe_text(*parts)
+
+
+def members_sum(count: Headcount, id_type: IdType) -> Content:
+    """What the members are the sum of: "= 1,503 in the cohort + 3 without Amplitude ID"."""
+    parts = [
+        (count.in_cohort, "in the cohort", ""),
+        (count.pending, "pending", WARN),
+        (count.rejected, "rejected", BAD),
+        (count.unidentified, f"without {id_type.label}", BAD),
+    ]
+    some = [part for part in parts if part[0]] or parts[:1]
+    pieces: list[Part] = []
+    for number, what, style in some:
+        pieces.append((" + " if pieces else "= ", MUTED))
+        pieces.append((f"{number:,} {what}", style))
+    return safe_text(*pieces)
 
 
 def size_text(services: Services, known: Audience) -> str:

@@ -131,17 +131,34 @@ def to_send(db: Db, known: Audience, now: int) -> ToSend:
 
 
 class Headcount(msgspec.Struct, frozen=True):
-    """How many people are wanted in a cohort, and how many the ledger says it holds.
+    """How many people an audience wants in its cohort, and how many the ledger says it holds.
+
+    The members are the sum of those who are `in_cohort`, `pending`, `rejected` and `unidentified`:
+    without an identifier of the audience's ID type. `delivered` are all users in the cohort, also
+    those who have left the audience and are still to be removed.
 
     `ahead` have an event that is dated later than a limit, the last of which is at `ahead_until`;
     the oldest event of a pending user is at `pending_since` (microseconds since 1970).
     """
 
-    members: int
+    in_cohort: int
+    pending: int
+    rejected: int
+    unidentified: int
     delivered: int
     ahead: int = 0
     ahead_until: int | None = None
     pending_since: int | None = None
+
+    @property
+    def identified(self) -> int:
+        """How many members have an identifier of the audience's ID type."""
+        return self.in_cohort + self.pending + self.rejected
+
+    @property
+    def members(self) -> int:
+        """How many people the audience wants in its cohort."""
+        return self.identified + self.unidentified
 
 
 def outstanding_of_all(db: Db) -> dict[int, Outstanding]:
@@ -194,8 +211,11 @@ def headcount(db: Db, known: Audience, limit: int) -> Headcount:
     It reads each of them (2,000,000 a second). Users in a request without an answer yet do not
     count as delivered. `limit` is in microseconds since 1970.
     """
-    members, delivered, ahead, until, pending_since = db.execute(
-        "SELECT coalesce(sum(wanted), 0), count(*) FILTER (WHERE delivered = 1), "
+    identified, in_cohort, rejected, delivered, ahead, until, pending_since = db.execute(
+        "SELECT coalesce(sum(wanted), 0), "
+        "count(*) FILTER (WHERE wanted = 1 AND delivered = 1 AND rejection_id IS NULL), "
+        "count(*) FILTER (WHERE wanted = 1 AND rejection_id IS NOT NULL), "
+        "count(*) FILTER (WHERE delivered = 1), "
         "count(*) FILTER (WHERE id_type = :id_type AND event_at > :limit), max(event_at), "
         "min(event_at) FILTER (WHERE wanted IS NOT delivered AND rejection_id IS NULL "
         "AND event_at > 0) FROM member WHERE audience_id = :audience",
@@ -206,12 +226,21 @@ def headcount(db: Db, known: Audience, limit: int) -> Headcount:
         "AND kind = 'membership' AND operation = 'add'",
         (known.id,),
     ).fetchone()
-    confirmed = max(0, delivered - in_flight[0])
-    return Headcount(members, confirmed, ahead, until if ahead else None, pending_since)
+    in_cohort = max(0, in_cohort - in_flight[0])
+    return Headcount(
+        in_cohort=in_cohort,
+        pending=identified - in_cohort - rejected,
+        rejected=rejected,
+        unidentified=_count(db, IS_UNIDENTIFIED, known.id),
+        delivered=max(0, delivered - in_flight[0]),
+        ahead=ahead,
+        ahead_until=until if ahead else None,
+        pending_since=pending_since,
+    )
 
 
 def members(db: Db, known: Audience) -> int:
-    """How many people are wanted in the cohort; it reads each (2,000,000 a second)."""
+    """How many people with an identifier are wanted in the cohort; it reads each of them."""
     return _count(db, "id_type = ? AND wanted = 1", known.id, ID_TYPE_CODE[known.id_type])
 
 

@@ -447,6 +447,7 @@ class TestAudience:
             "pending_add": 3,
             "pending_remove": 0,
             "rejected": 0,
+            "unidentified": 0,
             "uncertain": 0,
             "certain_at": None,
             "status": "not linked",

@@ -126,7 +126,7 @@ async def test_a_user_is_retried_from_the_reasons_too(harness: ConsoleHarness) -
     async with harness.open() as pilot:
         await until_shown(pilot, GHOSTS)
         await pilot.press("2")
-        await until_shown(pilot, "─ ghost-1", "2 users", "then retry this user")
+        await until_shown(pilot, "─ ghost-1", "2 users", "Retry this user (U) once")
         assert pilot.app.screen.query_one("#groups").has_focus
         await pilot.press("U")
         await until_shown(pilot, "Retry 1 user?", "“ghost-1” becomes pending again")

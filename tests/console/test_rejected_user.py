@@ -86,7 +86,7 @@ async def test_an_unknown_user_is_shown_with_request_and_answer(harness: Console
     async with harness.open(size=(80, 24)) as pilot:
         await open_user(pilot, "ghost-2")
         await until_shown(pilot, "why           Amplitude does not know this User ID", "What to do")
-        await until_shown(pilot, "Amplitude has never seen this identifier.", "with 5 users")
+        await until_shown(pilot, "once Amplitude has received an event", "with 5 users")
         await pilot.press(*("j" * 20))
         await until_shown(pilot, '"ghost-2"')
         await pilot.press("y")
@@ -107,7 +107,9 @@ async def test_who_has_no_identifier_was_never_sent(harness: ConsoleHarness) -> 
     connect_with_audiences(harness, unidentified)
     async with harness.open() as pilot:
         await open_user(pilot, "n11")
-        await until_shown(pilot, "why           No Amplitude ID in the event", "events contain no")
+        await until_shown(
+            pilot, "why           No Amplitude ID in the event", "Set the field of the"
+        )
         await until_gone(pilot, "tries")
         await until_gone(pilot, "Enter Request")
         await pilot.press("U")

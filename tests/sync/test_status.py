@@ -146,8 +146,23 @@ async def test_without_the_identifier_are_those_whom_no_event_gave_one(
         found = workspace.rejected()
         assert summary(workspace, "shoppers").left.unidentified == len(found)
         kinds.append([item.id for item in found])
-        assert summary(workspace, "shoppers").members == 4
+        assert summary(workspace, "shoppers").members == 5
     assert kinds == [["u1"], ["77"], ["u1"]]
+
+
+async def test_members_are_those_in_the_cohort_pending_rejected_and_without_identifier(
+    workspace: Workspace,
+) -> None:
+    workspace.mapping = workspace.mapping.parse("$.userId", "$.traits.amplitude_id")
+    workspace.enter("u1", "u2", "left", "ghost-1")
+    await workspace.sync()
+    workspace.enter("u3")
+    workspace.leave("left")
+    workspace.read([event(None, True, traits={"amplitude_id": "77"})])
+    count = summary(workspace, "shoppers").count
+    assert count is not None
+    assert (count.in_cohort, count.pending, count.rejected, count.unidentified) == (2, 1, 1, 1)
+    assert (count.members, count.delivered) == (5, 3)
 
 
 async def test_delivered_is_what_the_cohort_holds(workspace: Workspace) -> None:

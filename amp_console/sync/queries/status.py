@@ -107,7 +107,7 @@ class AudienceSummary(msgspec.Struct, frozen=True):
 
     @property
     def members(self) -> int | None:
-        """How many people belong in the cohort; None if they were not counted."""
+        """How many people the audience wants in its cohort; None if they were not counted."""
         return self.count.members if self.count else None
 
     def states(self, size: int | None = None, *, is_live: bool | None = None) -> tuple[State, ...]:

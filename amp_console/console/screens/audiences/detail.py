@@ -7,7 +7,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.content import Content
 
-from amp_console.console.badges import badges_text, size_text, states_now
+from amp_console.console.badges import badges_text, members_sum, size_text, states_now
 from amp_console.console.context import Services, services_of
 from amp_console.console.glyphs import sparkline
 from amp_console.console.screens.audiences.next_step import next_step
@@ -125,7 +125,8 @@ def lay_out(services: Services, detail: Detail, room: int) -> Content:
         ("pending", _pending(services, target)),
         ("last error", _error(services, trend.error)),
         ("members", _members(services, target, trend.days)),
-        *_days(services, target, trend.days),
+        *([("", members_sum(target.count, target.audience.id_type))] if target.count else []),
+        *_days(services, trend.days),
         *_moves(services, trend.hour),
     ]
     last_run_at = target.audience.last_run_at
@@ -140,7 +141,7 @@ def lay_out(services: Services, detail: Detail, room: int) -> Content:
     rows += [
         ("cohort", _cohort(services, target)),
         *([("compared", _compared(services, trend))] if target.audience.cohort_id else []),
-        ("owner", _owner(target)),
+        *_owner(target),
         ("ID type", target.audience.id_type.label),
         ("key", _identity(services, target)),
     ]
@@ -148,10 +149,13 @@ def lay_out(services: Services, detail: Detail, room: int) -> Content:
 
 
 def _members(services: Services, known: AudienceSummary, days: Movement) -> Content:
-    """How many there are now, and were at the end of each of the last days."""
-    if known.members is None:
+    """How many there are now, and how they moved on the last days, as far as is counted.
+
+    Members without an identifier of the audience's ID type are not counted day by day.
+    """
+    if known.count is None:
         return safe_text((services.glyphs.more, MUTED))
-    sizes = members_over_time(known.members, days)
+    sizes = members_over_time(known.count.identified, days)
     before = max(0, sizes[0] - days.entered[0] + days.left[0])
     sizes, low = (before, *sizes), min(before, *sizes)
     change = sizes[-1] - before
@@ -160,17 +164,15 @@ def _members(services: Services, known: AudienceSummary, days: Movement) -> Cont
     span = f"in {DAYS} days" if len(days.entered) == DAYS else f"since {day(days.since)}"
     words = f"{sign}{abs(change):,} {span}" if change else f"unchanged {span}"
     line = sparkline(glyphs, [size - low for size in sizes])
-    return safe_text((f"{known.members:,}", STRONG), "  ", (line, ACCENT), (f"  {words}", MUTED))
+    count = f"{known.count.members:,}"
+    return safe_text((count, STRONG), "  ", (line, ACCENT), (f"  {words}", MUTED))
 
 
-def _days(
-    services: Services, known: AudienceSummary, days: Movement
-) -> list[tuple[str, Content | str]]:
+def _days(services: Services, days: Movement) -> list[tuple[str, Content | str]]:
     """Who entered and left on each day that had any; the newest first."""
     glyphs, rows = services.glyphs, list[tuple[str, Content | str]]()
-    sizes = members_over_time(known.members or 0, days)
     width = len(f"{max(*days.entered, *days.left):,}") + 1
-    count = len(sizes)
+    count = len(days.entered)
     for at in range(count - 1, -1, -1):
         entered, left = days.entered[at], days.left[at]
         if not entered and not left:
@@ -186,10 +188,6 @@ def _days(
                     (f"{plus:>{width}}", GOOD),
                     "  ",
                     (f"{minus:>{width}}", WARN),
-                    (
-                        f"  {plural(sizes[at], 'member')}" if known.members is not None else "",
-                        MUTED,
-                    ),
                 ),
             )
         )
@@ -199,14 +197,12 @@ def _days(
 def _moves(services: Services, moves: Movement) -> list[tuple[str, Content | str]]:
     entered, left = sum(moves.entered), sum(moves.left)
     if not entered and not left:
-        return [("last hour", safe_text(("no one entered or left", MUTED)))]
+        return [("last hour", safe_text(("no change", MUTED)))]
     glyphs = services.glyphs
     return [
         (
             "last hour",
-            safe_text(
-                (sparkline(glyphs, moves.entered), GOOD), f"  {entered:,} entered, by event time"
-            ),
+            safe_text((sparkline(glyphs, moves.entered), GOOD), f"  {entered:,} entered"),
         ),
         ("", safe_text((sparkline(glyphs, moves.left), WARN), f"  {left:,} left")),
     ]
@@ -233,7 +229,8 @@ def _error(services: Services, error: LastError | None) -> Content:
         return safe_text(("none", MUTED))
     age = f"  {services.age_of(error.at)}" if error.at is not None else ""
     since = ", delivered since" if error.is_past else ""
-    return safe_text((error.text, MUTED if error.is_past else BAD), (f"{age}{since}", MUTED))
+    what = error.text.partition(". ")[0].removesuffix(".")  # the rest is what to do: next
+    return safe_text((what, MUTED if error.is_past else BAD), (f"{age}{since}", MUTED))
 
 
 def _identity(services: Services, audience_summary: AudienceSummary) -> Content:
@@ -272,22 +269,19 @@ def _cohort(services: Services, audience_summary: AudienceSummary) -> Content:
     return safe_text(*parts, max_length=60)
 
 
-def _owner(known: AudienceSummary) -> Content:
+def _owner(known: AudienceSummary) -> list[tuple[str, Content | str]]:
     """Who owns the cohort that is created; one that exists keeps the owner it has."""
     override = known.audience.owner_email
     if known.audience.cohort_id is None:
-        return safe_text(known.owner_email, _origin(override))
-    kept: Part = ("as it is in Amplitude", "")
-    if not override:
-        return safe_text(kept)
-    return safe_text(kept, (f"; the override {override} is for a new cohort only", MUTED))
+        return [("owner", safe_text(known.owner_email, _origin(override)))]
+    return [("owner", safe_text(override, (" (of a new cohort)", MUTED)))] if override else []
 
 
 def _compared(services: Services, trend: AudienceTrend) -> Content:
     """When the cohort was compared last, and how they differed then."""
     last = trend.comparison
     if last is None:
-        return safe_text(("never compared; changes made by others are unknown", MUTED))
+        return safe_text(("never", MUTED))
     outcome = comparison_outcome(last, "pending then")
     if last.differing:
         outcome = f"{plural(last.differing, 'user')} differed{_parts(last)}"

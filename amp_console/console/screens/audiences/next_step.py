@@ -22,7 +22,7 @@ def next_step(known: AudienceSummary, states: Sequence[State]) -> str:
     """Say what to do next; the keys are those of home."""
     worst = states[0].status
     if worst is Status.NOT_LINKED:
-        who = plural(known.members, "user") if known.members else "its members"
+        who = plural(known.left.add, "user") if known.left.add else "its members"
         return f"Press s to sync: it creates the cohort and adds {who}."
     if worst is Status.PENDING:
         if any(state.status is Status.LIVE for state in states):

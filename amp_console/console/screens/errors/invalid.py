@@ -23,13 +23,12 @@ No event was invalid.
 Broken lines, and events without a usable identifier, are listed here with
 file and line."""
 WHAT_NOW = """\
-The event was skipped; nothing from it was kept. Fix it at its source, or set the \
-fields of the identifiers (press m). Then import the file again: \
-events that were imported before are ignored."""
+Fix the events at their source, or set the fields of the identifiers (press m). Then import the \
+file again: events that were imported before are ignored."""
 NOT_JSON = "not JSON"
 BROKEN_TEXT = """\
-The text is broken at this line, so no event could be read from it, and nothing from it was kept. \
-Correct the text at its source, then import the file again: events read before change nothing."""
+Correct the text at its source, then import the file again: events that were imported before are \
+ignored."""
 EVERYTHING = -1  # as a limit
 SAMPLES = 10  # events that are shown of each reason
 

@@ -27,17 +27,15 @@ from amp_console.values import IdType
 
 ADVICE = {
     Reason.UNKNOWN: (
-        "Amplitude has never seen this identifier. It may appear later, with the user's first "
-        "event: then retry this user (U). If Amplitude should know the user, check that it "
-        "identifies users by the same ID as Segment, with the same case and leading zeros."
+        "Retry this user (U) once Amplitude has received an event with this identifier, exactly as "
+        "it is here: case and leading zeros count."
     ),
     Reason.REFUSED: (
-        "Amplitude refused requests with this identifier, and accepted others for this cohort. "
         "Correct the identifier at its source, or retry this user (U) once Amplitude accepts it."
     ),
     Reason.NO_IDENTIFIER: (
-        "This user's events contain no {id_type}, which this audience matches on. Set its field "
-        "(press m) and import the events again, or change the audience's ID type."
+        "Set the field of the {missing} (press m) and import the events again, or change the "
+        "audience's ID type."
     ),
 }
 NO_USER = "No user is selected."
@@ -139,11 +137,11 @@ class RejectedUserDetail(ScrollPane):
         missing = user.id_type.other
         path = self._paths.get(missing)
         if user.code is not Reason.NO_IDENTIFIER or not path:
-            return ADVICE[user.code].format(id_type=user.id_type.label)
+            return ADVICE[user.code].format(missing=missing.label)
         return (
-            f"The {missing.label} is read from {path}, and the newest event of this person has "
-            "nothing usable there. If events carry it elsewhere, change the path (press m) "
-            "and import them again; or change the audience's ID type."
+            f"The newest event has nothing usable at {path}. Change the path of the "
+            f"{missing.label} (press m) and import the events again, or change the audience's ID "
+            "type."
         )
 
     def _facts(self, user: RejectedUser) -> Content:

@@ -26,10 +26,7 @@ Not compared yet.
 Press r to read the cohort from Amplitude and compare it with the audience. This takes a minute \
 or more and uses one of the month's downloads.
 
-{WHAT_COMPARING_DOES}
-
-It lists who is missing from the cohort, who is extra, and what the ledger knew of each. Then p \
-repairs all or some."""
+{WHAT_COMPARING_DOES}"""
 COMPARING = f"""\
 Being compared for the first time.
 

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from textual.content import Content
 
+from amp_console.console.badges import members_sum
 from amp_console.console.glyphs import Glyphs
 from amp_console.console.texts import (
     ACCENT,
@@ -32,7 +33,7 @@ from amp_console.ledger.comparisons import (
     PriorState,
     Resolved,
 )
-from amp_console.ledger.counts import Outstanding, in_cohort, members, outstanding
+from amp_console.ledger.counts import Headcount, Outstanding, headcount, in_cohort, outstanding
 from amp_console.sync.reconcile.descriptions import (
     GROUP_NAMES,
     comparison_outcome,
@@ -44,6 +45,7 @@ from amp_console.sync.reconcile.descriptions import (
     state_now,
     unexplained_missing,
 )
+from amp_console.values import IdType
 
 KINDS = (
     Column("Difference", 28, flex=1),
@@ -59,6 +61,7 @@ PEOPLE = (
 )
 
 
+FAR_AHEAD = 1 << 62  # microseconds since 1970; no event is dated later
 Group = DifferenceKind | Explanation
 """The people of one row of the differences."""
 _MEANS: dict[Group, str] = {
@@ -107,14 +110,16 @@ def bar(comparison: Comparison, glyphs: Glyphs, width: int) -> Content:
 class KnownNumbers(NamedTuple):
     """What the ledger says about an audience and its cohort."""
 
-    members: int
+    id_type: IdType
+    people: Headcount
     in_cohort: int
     left: Outstanding
 
 
 def read_known_numbers(db: Db, known: Audience) -> KnownNumbers:
     """Count what can be said without a comparison; it reads every member."""
-    return KnownNumbers(members(db, known), in_cohort(db, known), outstanding(db, known))
+    people = headcount(db, known, FAR_AHEAD)
+    return KnownNumbers(known.id_type, people, in_cohort(db, known), outstanding(db, known))
 
 
 def known_numbers(known: KnownNumbers, size: str) -> Content:
@@ -124,10 +129,10 @@ def known_numbers(known: KnownNumbers, size: str) -> Content:
         safe_text(("By the ledger, until a comparison confirms or corrects it", STRONG)),
         facts(
             [
-                ("in audience", f"{known.members:,}"),
+                ("members", f"{known.people.members:,}"),
+                ("", members_sum(known.people, known.id_type)),
                 ("in cohort", f"{known.in_cohort:,} delivered" + (f", {size}" if size else "")),
                 ("pending", f"{pending:,}: not yet sent" if pending else "0"),
-                ("rejected", f"{known.left.rejected:,}"),
             ]
         ),
     )
