@@ -16,6 +16,7 @@ from amp_console.ledger.sources import ReadCounts
 from amp_console.sync.delivery.context import RunContext
 from amp_console.sync.delivery.plan import Plan, remarks
 from amp_console.sync.delivery.run import AudienceReport, RunReport, deliver
+from amp_console.sync.formatting import since_plan_text
 from amp_console.text import clean, plural
 
 if TYPE_CHECKING:
@@ -100,6 +101,8 @@ def report_lines(report: RunReport, tally: ReadCounts, *, has_commands: bool = T
         f"Run {report.run_id}: {_verdict(report, tally)}, "
         f"{plural(requests, 'request')}, {report.elapsed:.1f} s."
     )
+    if report.since_plan is not None:
+        lines += filter(None, [since_plan_text(report.since_plan, report.users)])
     return [*lines, *_next_commands(report, tally)] if has_commands else lines
 
 

@@ -142,6 +142,49 @@ def members_over_time(members: int, moves: Movement) -> tuple[int, ...]:
     return tuple(reversed(sizes))
 
 
+class ChangeCounter(msgspec.Struct, frozen=True):
+    """How many changes were counted for an audience so far, and the newest member then."""
+
+    counted: int
+    last_member: int
+
+
+def change_counter(db: Db, known: Audience) -> ChangeCounter:
+    """Read how many changes were counted under the audience's ID type."""
+    (last,) = db.execute("SELECT coalesce(max(n), 0) FROM member").fetchone()
+    return ChangeCounter(_counted(db, known), last)
+
+
+def changes_since(db: Db, known: Audience, before: ChangeCounter, now: int) -> int:
+    """Count who entered or left since then; `now` in microseconds since 1970.
+
+    New members of long ago are not counted by the day, so they are counted from their rows.
+    """
+    (long_ago,) = db.execute(
+        "SELECT count(*) FROM member WHERE n > ? AND is_member = 1 AND audience_id = ? "
+        "AND id_type = ? AND event_at < ?",
+        (
+            before.last_member,
+            known.id,
+            ID_TYPE_CODE[known.id_type],
+            max(0, now - KEPT_DAYS * DAY),
+        ),
+    ).fetchone()
+    return max(0, _counted(db, known) - before.counted) + int(long_ago)
+
+
+def _counted(db: Db, known: Audience) -> int:
+    return sum(
+        int(
+            db.execute(
+                "SELECT coalesce(sum(people), 0) FROM membership_day WHERE key BETWEEN ? AND ?",
+                (begin, begin + (1 << _DAY_BITS) - 1),
+            ).fetchone()[0]
+        )
+        for begin in (_key(known.id, ID_TYPE_CODE[known.id_type], is_in, 0) for is_in in (0, 1))
+    )
+
+
 def _key(audience_id: int, id_type: int, is_member: int, day: int) -> int:
     """The key of a day in `membership_day`, as the trigger makes it."""
     return ((audience_id * 8 + id_type * 2 + is_member) << _DAY_BITS) + day

@@ -414,6 +414,22 @@ _OUTCOMES = """
 ALTER TABLE run_audience ADD COLUMN outcome TEXT;
 ALTER TABLE run_audience ADD COLUMN rejected_after INTEGER;
 """
+# For how many users the plan of a sync was, and what happened until its end: the changes that
+# arrived, and the users that other runs delivered; NULL: not known.
+_SINCE_PLAN = """
+UPDATE run SET kind = 'repair' WHERE kind = 'reconcile';
+UPDATE log_entry SET kind = 'repair' WHERE kind = 'reconcile';
+ALTER TABLE audience RENAME COLUMN last_run_at TO last_sync_at;  -- comparisons do not count
+UPDATE audience SET last_sync_at = (
+    SELECT max(coalesce(ended_at, started_at)) FROM run JOIN run_audience ON run_id = run.id
+    WHERE audience_id = audience.id AND kind <> 'compare' AND (kind <> 'live' OR requests > 0))
+WHERE 'compare' = (
+    SELECT kind FROM run JOIN run_audience ON run_id = run.id
+    WHERE audience_id = audience.id ORDER BY run.id DESC LIMIT 1);
+ALTER TABLE run_audience ADD COLUMN planned INTEGER;
+ALTER TABLE run_audience ADD COLUMN changes_since_plan INTEGER;
+ALTER TABLE run_audience ADD COLUMN sent_elsewhere INTEGER;
+"""
 MIGRATIONS: tuple[str, ...] = (
     *(_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH),
     _REFUSED_REQUESTS,
@@ -429,6 +445,7 @@ MIGRATIONS: tuple[str, ...] = (
     _PENDING_IN_COMPARISONS,
     _MEMBERSHIP_COUNTED,
     _OUTCOMES,
+    _SINCE_PLAN,
 )
 """Step n brings a ledger from version n to n + 1. Steps are only ever appended."""
 

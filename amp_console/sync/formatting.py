@@ -2,9 +2,13 @@
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from amp_console.ledger.refused_requests import RefusedRequests
 from amp_console.text import plural
+
+if TYPE_CHECKING:
+    from amp_console.ledger.since_plan import SincePlan
 
 
 def iso_time(microseconds: int | None) -> str | None:
@@ -60,3 +64,19 @@ def refused_words(refused: Iterable[RefusedRequests]) -> str:
         return ""
     reasons = ", ".join(f"{item.count:,} {item.reason}" for item in found)
     return f"{sum(item.count for item in found):,} refused ({reasons})"
+
+
+def since_plan_text(since: "SincePlan", users: int) -> str:
+    """Say why a run was for more or fewer `users` than its plan; "" where it was for as many."""
+    difference = abs(users - since.planned)
+    if not difference:
+        return ""
+    more = "more" if users > since.planned else "fewer"
+    changes = plural(since.changes, "membership change")
+    found = [f"{changes} arrived"] if since.changes else []
+    if since.elsewhere:
+        found.append(f"another run delivered {plural(since.elsewhere, 'user')}")
+    why = f"{' and '.join(found)} after the plan was made"
+    if not found:
+        why = "the log says what has changed since the plan was made"
+    return f"{plural(difference, f'{more} user')} than planned: {why}."

@@ -67,13 +67,18 @@ class ActiveRun:
         run_id: int,
         kind: RunKind,
         progress: Progress,
+        started_at: int,
         on_keys_refused: Callable[[], None] | None = None,
     ) -> None:
-        """`on_keys_refused` ends the run; by default it asks the context's stop."""
+        """`on_keys_refused` ends the run; by default it asks the context's stop.
+
+        `started_at` in microseconds since 1970.
+        """
         self.context = context
         self.id = run_id
         self.kind = kind
         self.progress = progress
+        self.started_at = started_at
         self.limiter = RequestLimiter(context.connection.limits.parallel_cohorts)
         self.keys_refused: str | None = None
         self._on_keys_refused = on_keys_refused or context.stop.ask

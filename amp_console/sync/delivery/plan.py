@@ -8,6 +8,7 @@ from amp_console.connections import Connection
 from amp_console.ledger import Db, late_effects
 from amp_console.ledger.audiences import Audience
 from amp_console.ledger.counts import ToSend, in_cohort, members, outstanding, to_send
+from amp_console.ledger.since_plan import PlanMark, plan_mark
 from amp_console.sync.delivery.backoff import requests_for
 from amp_console.sync.formatting import iso_time
 from amp_console.text import plural
@@ -26,7 +27,7 @@ class AudiencePlan(msgspec.Struct, frozen=True):
 
     `requests` is how many change the cohort or create it in a run without trouble. An audience that
     `is_empty` has neither a cohort nor members: a seed user creates its cohort and is removed
-    again, which `remove` counts.
+    again, which `remove` counts. `mark` is where the ledger was when the plan was made.
     """
 
     audience_id: int
@@ -47,6 +48,12 @@ class AudiencePlan(msgspec.Struct, frozen=True):
     again: int = 0
     uncertain: int = 0
     certain_at: int | None = None
+    mark: PlanMark | None = None
+
+    @property
+    def users(self) -> int:
+        """How many users would be sent."""
+        return self.add + self.remove
 
     @property
     def creates(self) -> bool:
@@ -160,6 +167,7 @@ def _plan(db: Db, connection: Connection, audience: Audience, now: int) -> Audie
         again=again.total(),
         uncertain=left.uncertain - again.total(),
         certain_at=left.certain_at,
+        mark=plan_mark(db, audience),
     )
     return (
         plan

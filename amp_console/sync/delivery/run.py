@@ -1,7 +1,7 @@
 """Delivering a plan: several audiences side by side, each under its lease."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 import msgspec
@@ -18,17 +18,19 @@ from amp_console.ledger.locks import AudienceBusy, busy_because, note_holder
 from amp_console.ledger.outcomes import audience_outcome, keep_outcome, worst
 from amp_console.ledger.run_log import log_run_end, log_run_start
 from amp_console.ledger.runs import AudienceCounts, RunKind, RunStatus
+from amp_console.ledger.since_plan import SincePlan, keep_since_plan, total_since
 from amp_console.ledger.sources import ReadCounts
 from amp_console.sync.delivery.backoff import RetriesExhausted, limit_note
 from amp_console.sync.delivery.context import ActiveRun, AudienceBlocked, RunContext, RunStopped
 from amp_console.sync.delivery.pending import deliver_audience
-from amp_console.sync.delivery.plan import Plan
+from amp_console.sync.delivery.plan import AudiencePlan, Plan
 from amp_console.sync.delivery.progress import AudienceProgress, Progress, RunSnapshot
 from amp_console.sync.delivery.worker import AudienceWorker
 from amp_console.sync.formatting import uncertain_text
 from amp_console.text import clean
 
 NOTHING_READ = ReadCounts()
+NO_PLANS: Mapping[int, AudiencePlan] = {}
 MAX_NAME_LENGTH = 200  # characters of an audience's name in the log
 
 Work = Callable[[AudienceWorker], Awaitable[None]]
@@ -40,6 +42,7 @@ class AudienceReport(msgspec.Struct, frozen=True):
 
     `note` says in words why users are still pending or not yet certain, "" where none are.
     `limited_until` is the time before which Amplitude wants no request, in microseconds since 1970.
+    `since_plan` is what happened since the plan of a sync was made.
     """
 
     audience: Audience
@@ -48,6 +51,13 @@ class AudienceReport(msgspec.Struct, frozen=True):
     note: str
     status: RunStatus
     limited_until: int | None = None
+    since_plan: SincePlan | None = None
+
+    @property
+    def users(self) -> int:
+        """How many users the run was for: delivered, rejected, or still pending."""
+        counts = self.counts
+        return counts.added + counts.removed + counts.rejected + self.left.pending
 
 
 class RunReport(msgspec.Struct, frozen=True):
@@ -60,6 +70,16 @@ class RunReport(msgspec.Struct, frozen=True):
     keys_refused: str | None
     was_stopped: bool
 
+    @property
+    def since_plan(self) -> SincePlan | None:
+        """What happened since the plan of a sync was made; None where there was no plan."""
+        return total_since([audience.since_plan for audience in self.audiences])
+
+    @property
+    def users(self) -> int:
+        """How many users the run was for."""
+        return sum(audience.users for audience in self.audiences)
+
 
 async def deliver(
     plan: Plan, context: RunContext, *, tally: ReadCounts = NOTHING_READ
@@ -71,7 +91,7 @@ async def deliver(
     """
     guard(context.connection, "Nothing was sent.")
     goals = [
-        AudienceProgress(goal.audience_id, goal.key, goal.name, goal.add + goal.remove)
+        AudienceProgress(goal.audience_id, goal.key, goal.name, goal.users)
         for goal in plan.audiences
     ]
     return await carry_out(
@@ -80,6 +100,7 @@ async def deliver(
         deliver_audience,
         context,
         tally=tally,
+        plans={goal.audience_id: goal for goal in plan.audiences},
     )
 
 
@@ -91,25 +112,28 @@ async def carry_out(
     *,
     tally: ReadCounts = NOTHING_READ,
     differs: Callable[[int], bool] = lambda _: False,
+    plans: Mapping[int, AudiencePlan] = NO_PLANS,
 ) -> RunReport:
     """Do the work for every audience of `goals`, as a run of the history; raises `LedgerError`.
 
-    `differs` says by its id whether an audience differs from its cohort, once the work is done.
+    `differs` says by its id whether an audience differs from its cohort, once the work is done;
+    `plans` has, by their ids, what a sync planned for them.
     """
     async with open_run(kind, context, goals, tally=tally) as run:
         was_asked = context.stop.is_asked
+        audience_ids = [goal.audience_id for goal in goals]
         turns = asyncio.Semaphore(context.connection.limits.parallel_cohorts)
         reports = await asyncio.gather(
-            *(_deliver_one(run, goal.audience_id, work, turns, differs) for goal in goals)
+            *(_deliver_one(run, id_, work, turns, differs, plans.get(id_)) for id_ in audience_ids)
         )
         status = worst((report.status for report in reports), invalid=tally.invalid)
-        await end_run(run, status, run.keys_refused or "")
+        ended_at = await end_run(run, status, run.keys_refused or "")
         run.progress.flush()
         return RunReport(
             run.id,
             status,
             tuple(reports),
-            run.progress.elapsed,
+            max(0, ended_at - run.started_at) / 1_000_000,
             run.keys_refused,
             was_asked or (context.stop.is_asked and run.keys_refused is None),
         )
@@ -132,15 +156,20 @@ async def open_run(
     ledger, timing = context.ledger, context.timing
     with ledger.hold_run() as lock:
         await ledger.aend_dead_runs()
-        run_id = await ledger.awrite(_begin, tally, timing.now(), lock, kind, goals)
+        started_at = timing.now()
+        run_id = await ledger.awrite(_begin, tally, started_at, lock, kind, goals)
         progress = Progress(run_id, goals, timing, context.observe)
-        yield ActiveRun(context, run_id, kind, progress, on_keys_refused)
+        yield ActiveRun(context, run_id, kind, progress, started_at, on_keys_refused)
 
 
-async def end_run(run: ActiveRun, status: RunStatus, note: str) -> None:
-    """Keep in the history how a run ended; raises `LedgerError`."""
-    context = run.context
-    await context.ledger.awrite(_end, run.id, status, note, context.timing.now())
+async def end_run(run: ActiveRun, status: RunStatus, note: str) -> int:
+    """Keep in the history how and when a run ended; raises `LedgerError`.
+
+    Returns that moment, in microseconds since 1970.
+    """
+    ended_at = run.context.timing.now()
+    await run.context.ledger.awrite(_end, run.id, status, note, ended_at)
+    return ended_at
 
 
 def _begin(
@@ -183,6 +212,7 @@ async def _deliver_one(
     work: Work,
     turns: asyncio.Semaphore,
     differs: Callable[[int], bool],
+    plan: AudiencePlan | None,
 ) -> AudienceReport:
     """Do the work for one audience when it is its turn, and record how it went."""
     ledger = run.context.ledger
@@ -203,8 +233,13 @@ async def _deliver_one(
         differs=differs(audience_id),
     )
     await worker.write(keep_outcome, run.id, audience_id, status)
+    since = None
+    if plan is not None and plan.mark is not None:
+        since = await worker.write(
+            keep_since_plan, run.id, known, plan.users, plan.mark, worker.now()
+        )
     run.progress.finish(audience_id, note or "done")
-    return AudienceReport(known, worker.counts, left, note, status, worker.limited_until)
+    return AudienceReport(known, worker.counts, left, note, status, worker.limited_until, since)
 
 
 async def take_turn(worker: AudienceWorker, work: Work) -> str:

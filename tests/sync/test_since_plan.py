@@ -1,0 +1,107 @@
+"""A run that is for more or fewer users than its plan says why, from what was counted and kept."""
+
+import pytest
+
+from amp_console.ledger.rejected import RejectedFilter
+from amp_console.ledger.since_plan import SincePlan, since_plan_of
+from amp_console.sync.delivery.plan import Plan
+from amp_console.sync.delivery.retry import retry
+from amp_console.sync.delivery.run import RunReport, deliver
+from amp_console.sync.formatting import since_plan_text
+from tests.sync.workspace import Workspace, event
+
+pytestmark = pytest.mark.anyio
+
+
+async def _deliver(workspace: Workspace, plan: Plan) -> RunReport:
+    async with workspace.opened() as context:
+        return await deliver(plan, context)
+
+
+async def _run_of_a_plan(workspace: Workspace) -> Plan:
+    """Deliver two users, and plan two more."""
+    workspace.enter("u1", "ghost-1")
+    await workspace.sync()
+    workspace.enter("u2", "u3", at=5)
+    return workspace.plan()
+
+
+async def test_changes_that_arrive_after_a_plan_are_counted_and_kept(workspace: Workspace) -> None:
+    plan = await _run_of_a_plan(workspace)
+    workspace.enter("u4", "u5", "u6", at=10)
+    workspace.leave("u2", at=11)
+    report = await _deliver(workspace, plan)
+    assert report.since_plan == SincePlan(planned=2, changes=4, elsewhere=0)
+    assert report.users == 4
+    assert workspace.ledger.read(since_plan_of, report.run_id) == report.since_plan
+
+
+async def test_users_that_another_run_delivers_after_a_plan_are_counted(
+    workspace: Workspace,
+) -> None:
+    plan = await _run_of_a_plan(workspace)
+    await workspace.sync()
+    report = await _deliver(workspace, plan)
+    assert report.since_plan == SincePlan(planned=2, changes=0, elsewhere=2)
+    assert report.users == 0
+
+
+async def test_new_members_of_long_ago_are_counted_too(workspace: Workspace) -> None:
+    plan = await _run_of_a_plan(workspace)
+    workspace.read([{**event("u9", True), "timestamp": "2019-02-01T08:00:00Z"}])
+    report = await _deliver(workspace, plan)
+    assert report.since_plan == SincePlan(planned=2, changes=1, elsewhere=0)
+
+
+async def test_a_retry_after_a_plan_is_no_change_that_arrived(workspace: Workspace) -> None:
+    plan = await _run_of_a_plan(workspace)
+    retry(workspace.ledger, workspace.connection, RejectedFilter())
+    report = await _deliver(workspace, plan)
+    assert report.since_plan == SincePlan(planned=2, changes=0, elsewhere=0)
+    assert report.users == 3
+
+
+async def test_of_a_run_without_a_plan_nothing_is_kept(workspace: Workspace) -> None:
+    workspace.enter("u1")
+    await workspace.sync()
+    await workspace.compare()
+    assert workspace.ledger.read(since_plan_of, 1) == SincePlan(1, 0, 0)
+    assert workspace.ledger.read(since_plan_of, 2) is None
+
+
+@pytest.mark.parametrize(
+    ("since", "users", "text"),
+    [
+        (SincePlan(5, 9, 3), 5, ""),
+        (
+            SincePlan(425, 5, 0),
+            430,
+            "5 more users than planned: 5 membership changes arrived after the plan was made.",
+        ),
+        (
+            SincePlan(5, 1, 0),
+            4,
+            "1 fewer user than planned: 1 membership change arrived after the plan was made.",
+        ),
+        (
+            SincePlan(20, 0, 20),
+            0,
+            "20 fewer users than planned: another run delivered 20 users after the plan was made.",
+        ),
+        (
+            SincePlan(20, 27, 1),
+            27,
+            (
+                "7 more users than planned: 27 membership changes arrived and another run "
+                "delivered 1 user after the plan was made."
+            ),
+        ),
+        (
+            SincePlan(2, 0, 0),
+            3,
+            "1 more user than planned: the log says what has changed since the plan was made.",
+        ),
+    ],
+)
+def test_the_difference_is_one_sentence(since: SincePlan, users: int, text: str) -> None:
+    assert since_plan_text(since, users) == text
