@@ -171,7 +171,7 @@ def _print_audience(
             if document.uncertain
             else []
         ),
-        ("last run", document.last_run_at or "never"),
+        ("last sync", document.last_sync_at or "never"),
         *([("compared", document.compared_at or "never")] if document.cohort_id else []),
         ("connection", connection.name),
     )

@@ -8,7 +8,7 @@ import msgspec
 from amp_console.cli.output import say_json
 from amp_console.ledger.refused_requests import RefusedRequests
 from amp_console.ledger.sources import InvalidEvent, InvalidGroup, ReadCounts
-from amp_console.sync.formatting import iso_time
+from amp_console.sync.formatting import iso_time, since_plan_text
 
 if TYPE_CHECKING:  # a document is built from what its command has imported
     from amp_console.ledger.rejected import RejectedUser
@@ -54,7 +54,7 @@ class AudienceDocument(msgspec.Struct, frozen=True):
     status: str
     states: list[StateDocument]
     compared_at: str | None
-    last_run_at: str | None
+    last_sync_at: str | None
     dated_ahead: int
     notice: str | None
 
@@ -78,7 +78,11 @@ class SyncedAudience(msgspec.Struct, frozen=True):
 
 
 class SyncDocument(msgspec.Struct, frozen=True):
-    """What `sync --json` prints."""
+    """What `sync --json` prints.
+
+    `planned` is how many users the plan was for; `since_plan` says why the run was for more or
+    fewer, "" where it was for as many.
+    """
 
     run: int
     status: str
@@ -88,6 +92,8 @@ class SyncDocument(msgspec.Struct, frozen=True):
     requests: int
     retries: int
     elapsed_seconds: float
+    planned: int | None
+    since_plan: str
 
 
 class PlannedAudience(msgspec.Struct, frozen=True):
@@ -158,6 +164,14 @@ class ErrorsDocument(msgspec.Struct, frozen=True):
     invalid_by_reason: list[InvalidReason]
 
 
+class PersonInComparison(msgspec.Struct, frozen=True):
+    """A comparison that concerned a person in `person --json`; the newest comes first."""
+
+    run: int
+    at: str | None
+    found: str
+
+
 class PersonInAudience(msgspec.Struct, frozen=True):
     """One audience in `person --json`; `delivered` null is unknown.
 
@@ -182,6 +196,7 @@ class PersonInAudience(msgspec.Struct, frozen=True):
     other_id: str | None
     found: str | None
     found_at: str | None
+    comparisons: list[PersonInComparison]
 
 
 class PersonDocument(msgspec.Struct, frozen=True):
@@ -203,7 +218,11 @@ class RefusedDocument(msgspec.Struct, frozen=True):
 
 
 class RunDocument(msgspec.Struct, frozen=True):
-    """One run in `runs --json`."""
+    """One run in `runs --json`.
+
+    `outcome` is the word for `status` that the list of runs shows; `compared` counts the cohorts
+    that the run compared, `differing` the users who differed.
+    """
 
     run: int
     kind: str
@@ -218,6 +237,9 @@ class RunDocument(msgspec.Struct, frozen=True):
     retries: int
     note: str
     refused: list[RefusedDocument]
+    outcome: str
+    compared: int
+    differing: int
 
 
 def print_document(document: object) -> None:
@@ -248,7 +270,7 @@ def audience_document(summary: "AudienceSummary") -> AudienceDocument:
         status=summary.status,
         states=[StateDocument(str(state.status), state.users) for state in summary.states()],
         compared_at=iso_time(summary.finding.at) if summary.finding else None,
-        last_run_at=iso_time(audience.last_run_at),
+        last_sync_at=iso_time(audience.last_sync_at),
         dated_ahead=summary.count.ahead if summary.count else 0,
         notice=summary.notice,
     )
@@ -256,6 +278,7 @@ def audience_document(summary: "AudienceSummary") -> AudienceDocument:
 
 def sync_document(report: "RunReport", plan: "Plan", tally: ReadCounts) -> SyncDocument:
     """Describe a run that ended."""
+    since = report.since_plan
     names = {audience.audience_id: audience.cohort_name for audience in plan.audiences}
     audiences = [
         SyncedAudience(
@@ -284,6 +307,8 @@ def sync_document(report: "RunReport", plan: "Plan", tally: ReadCounts) -> SyncD
         requests=sum(audience.requests for audience in audiences),
         retries=sum(audience.counts.retries for audience in report.audiences),
         elapsed_seconds=round(report.elapsed, 3),
+        planned=since.planned if since else None,
+        since_plan=since_plan_text(since, report.users) if since else "",
     )
 
 
@@ -348,6 +373,8 @@ def person_document(
 
 
 def _person_in_audience(status: "PersonStatus") -> PersonInAudience:
+    from amp_console.sync.queries.person import found_text
+
     record = status.record
     return PersonInAudience(
         audience=record.audience.key,
@@ -368,11 +395,17 @@ def _person_in_audience(status: "PersonStatus") -> PersonInAudience:
         other_id=record.counterpart,
         found=status.found,
         found_at=iso_time(record.finding.at) if record.finding else None,
+        comparisons=[
+            PersonInComparison(made.run_id, iso_time(made.at), found_text(made))
+            for made in record.comparisons
+        ],
     )
 
 
 def run_document(run: "Run") -> RunDocument:
     """Describe one run of the history."""
+    from amp_console.ledger.run_log import run_outcome
+
     return RunDocument(
         run=run.id,
         kind=run.kind,
@@ -387,6 +420,9 @@ def run_document(run: "Run") -> RunDocument:
         retries=run.retries,
         note=run.note,
         refused=refused_documents(run.refused),
+        outcome=run_outcome(run.kind, run.status),
+        compared=run.found.cohorts,
+        differing=run.found.differing,
     )
 
 

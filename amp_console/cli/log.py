@@ -22,7 +22,7 @@ _KINDS = (
     "import",
     "sync",
     "compare",
-    "reconcile",
+    "repair",
     "live",
     "retry",
     "link",

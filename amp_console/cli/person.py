@@ -74,6 +74,7 @@ def _print(identifier: str, answers: "list[PersonStatus]") -> None:
 
 def _facts(status: "PersonStatus") -> list[tuple[str, str]]:
     from amp_console.sync.formatting import iso_time
+    from amp_console.sync.queries.person import found_text
 
     record = status.record
     found = [
@@ -83,9 +84,9 @@ def _facts(status: "PersonStatus") -> list[tuple[str, str]]:
         ("belongs", status.belongs),
         ("delivered", _DELIVERED[record.delivered]),
     ]
-    if record.finding is not None and status.found is not None:
-        at = iso_time(record.finding.at)
-        found.append(("compared", f"{at}, run {record.finding.run_id}: {status.found}"))
+    for number, made in enumerate(record.comparisons):
+        text = f"{iso_time(made.at)}, run {made.run_id}: {found_text(made)}"
+        found.append(("" if number else "compared", text))
     if record.request is not None:
         found.append(("last run", str(record.request.run_id)))
     if record.rejection is not None:

@@ -186,14 +186,16 @@ def _compare(
     from amp_console.sync.delivery.context import RunContext
     from amp_console.sync.reconcile.compare import compare_audiences
     from amp_console.sync.reconcile.descriptions import WHAT_COMPARING_DOES
+    from amp_console.sync.reconcile.download import downloads_needed
     from amp_console.text import plural
+    from amp_console.values import now_in_microseconds
 
     listing = _read_list(ledger, chosen[0], against, request) if against else None
     quota = _quota(connection, ledger, credentials)
-    cost = plural(len(chosen), "download")
-    say(f"{quota}. Comparing takes {cost}.", err=True)
+    needed = ledger.read(downloads_needed, chosen, now_in_microseconds())
+    say(f"{quota}. Comparing takes {plural(needed, 'download')}.", err=True)
     say(WHAT_COMPARING_DOES, err=True)
-    if len(chosen) > quota.left:
+    if needed > quota.left:
         say("Too few downloads are left. Nothing was downloaded. Name fewer audiences.", err=True)
         return None
     if len(chosen) > 1 and not request.yes and is_interactive() and not ask("Continue?"):
@@ -353,7 +355,7 @@ def _carry_out(
     from amp_console.sync.reconcile.repair import repair
 
     client = client_for(connection, credentials)
-    with ProgressMeter("Reconciling") as meter:
+    with ProgressMeter("Repairing") as meter:
         return until_interrupted(
             client,
             lambda stop: repair(

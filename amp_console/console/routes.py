@@ -98,9 +98,10 @@ class OpenErrors(Route):
 
 @dataclass(frozen=True, slots=True)
 class OpenReconcile(Route):
-    """The comparison of an audience with its cohort."""
+    """A comparison of an audience with its cohort: the last one, or the one with this id."""
 
     audience_id: int
+    comparison_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

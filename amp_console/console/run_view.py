@@ -12,14 +12,15 @@ from amp_console.console.run_words import (
     UNDER_WAY,
     Except,
     advice,
+    compared,
     did,
     ended,
-    since_plan,
     so_far,
     verdict,
     waiting,
 )
 from amp_console.console.words import SECOND
+from amp_console.ledger.comparisons import Comparison
 from amp_console.ledger.outcomes import waits_for
 from amp_console.ledger.runs import (
     AudienceCounts,
@@ -29,9 +30,12 @@ from amp_console.ledger.runs import (
     RunStatus,
     total_of,
 )
+from amp_console.ledger.since_plan import SincePlan
 from amp_console.ledger.sources import ReadCounts
 from amp_console.sync.delivery.progress import AudienceProgress
-from amp_console.sync.formatting import refused_words
+from amp_console.sync.formatting import refused_words, since_plan_text
+from amp_console.sync.queries.run_details import RunDetails
+from amp_console.sync.reconcile.descriptions import comparison_summary
 from amp_console.text import clean, plural
 
 
@@ -39,7 +43,7 @@ class RunLine(NamedTuple):
     """How far one audience is: `done` of `total` users (None: not known any more).
 
     `doing` is a sentence on what it does, or on why users are still pending. `speed` in users
-    per second, `left` in seconds.
+    per second, `left` in seconds. `comparison_id` is the run's comparison of the audience.
     """
 
     audience_id: int
@@ -52,6 +56,7 @@ class RunLine(NamedTuple):
     speed: float | None = None
     left: float | None = None
     is_over: bool = True
+    comparison_id: int | None = None
 
 
 class Funnel(NamedTuple):
@@ -122,26 +127,41 @@ def live(job: SyncJob) -> RunView:
     )
 
 
-def past(run: Run, audiences: Sequence[RunAudience], now: int, *, is_ours: bool = False) -> RunView:
+def past(details: RunDetails, now: int, *, is_ours: bool = False) -> RunView:
     """Return the view of a run from the history. Moments in microseconds since 1970.
 
     `is_ours`: if it is under way, this console carries it out.
     """
+    run, audiences = details.run, details.audiences
     counts = total_of(audience.counts for audience in audiences)
     pending = _pending_after(run, audiences)
     ended_at = run.ended_at if run.ended_at is not None else now
     elapsed = max(0.0, (ended_at - run.started_at) / SECOND)
+    funnel = _funnel(run.tally, counts, pending, 0)
     return RunView(
         run.id,
         str(run.status),
-        tuple(_says_past(run, audiences, counts, pending, elapsed, is_ours=is_ours)),
-        tuple(_past_line(audience, run) for audience in audiences),
-        _funnel(run.tally, counts, pending, 0),
+        tuple(_says_past(details, counts, funnel, elapsed, is_ours=is_ours)),
+        tuple(
+            _past_line(audience, run, details.comparisons.get(audience.audience_id))
+            for audience in _most_different_first(details)
+        ),
+        funnel,
         counts,
         elapsed,
         run.started_at,
         run.kind,
     )
+
+
+def _most_different_first(details: RunDetails) -> list[RunAudience]:
+    """The audiences of a run; those whose cohorts it found most different come first."""
+
+    def same(audience: RunAudience) -> int:
+        compared = details.comparisons.get(audience.audience_id)
+        return 0 if compared is None else -compared.differing
+
+    return sorted(details.audiences, key=same)
 
 
 def _pending_after(run: Run, audiences: Sequence[RunAudience]) -> int | None:
@@ -213,7 +233,7 @@ def _ended(note: str, counts: AudienceCounts, pending: int) -> tuple[str, str]:
     return "done", "good"
 
 
-def _past_line(audience: RunAudience, run: Run) -> RunLine:
+def _past_line(audience: RunAudience, run: Run, compared: Comparison | None) -> RunLine:
     done = audience.counts.added + audience.counts.removed + audience.counts.rejected
     is_ended_session = run.kind is RunKind.LIVE and run.ended_at is not None
     counts_pending = run.kind is RunKind.SYNC or is_ended_session
@@ -222,7 +242,28 @@ def _past_line(audience: RunAudience, run: Run) -> RunLine:
     total = None if audience.counts.note else done
     if audience.pending is not None and counts_pending:
         total = done + audience.pending
-    return RunLine(audience.audience_id, audience.name, done, total, audience.counts, doing, tone)
+    if compared is not None:
+        doing, tone = _found(compared, doing, tone, run.kind)
+    return RunLine(
+        audience.audience_id,
+        audience.name,
+        done,
+        total,
+        audience.counts,
+        doing,
+        tone,
+        comparison_id=None if compared is None else compared.id,
+    )
+
+
+def _found(compared: Comparison, doing: str, tone: str, kind: RunKind) -> tuple[str, str]:
+    """What a comparison found, beside what a repair did for the audience before it."""
+    summary = comparison_summary(compared)
+    if compared.differing:
+        tone = "bad"
+    if kind is RunKind.COMPARE:
+        return summary, tone
+    return f"{doing}; compared again: {summary}", tone
 
 
 # What is said about the run as a whole.
@@ -230,9 +271,9 @@ def _past_line(audience: RunAudience, run: Run) -> RunLine:
 
 def _outcome(job: SyncJob) -> str:
     if job.operation.report is not None:
-        return "failed" if job.operation.report.keys_refused else str(job.operation.report.status)
-    if job.is_over:
-        return "failed" if not job.stop.is_asked else "stopped"
+        return str(job.operation.report.status)
+    if job.is_over:  # it was ended from outside, as the history says, or never began
+        return "failed" if job.snapshot is None and not job.stop.is_asked else "stopped"
     if job.stop.is_asked:
         return "stopping"
     if job.snapshot is None:
@@ -266,8 +307,8 @@ def _says_live(
         left_over = Except(funnel.pending, rejected, invalid)
         yield verdict(str(report.status), counts, left_over)
     yield did(counts, report.elapsed if report else job.elapsed)
-    if report is not None and funnel.users is not None:
-        yield from since_plan(job.operation.planned, funnel.users)
+    if report is not None:
+        yield from _since_plan(report.since_plan, report.users)
     status = str(report.status) if report else "stopped"
     left = [
         _Left(audience.audience.name, audience.counts, audience.left.pending)
@@ -278,14 +319,15 @@ def _says_live(
 
 
 def _says_past(
-    run: Run,
-    audiences: Sequence[RunAudience],
+    details: RunDetails,
     counts: AudienceCounts,
-    pending: int | None,
+    funnel: Funnel,
     elapsed: float,
     *,
     is_ours: bool,
 ) -> Iterator[str]:
+    run, audiences = details.run, details.audiences
+    found = compared(run.kind, run.found)
     if run.status is RunStatus.RUNNING and is_ours:
         yield "It is running in this console."
     elif run.status is RunStatus.RUNNING and run.holder:
@@ -296,10 +338,13 @@ def _says_past(
             for item in audiences
             if item.pending and (why := waits_for(item))
         )
-        left_over = Except(pending, run.rejected_after, run.tally.invalid, waiting)
-        yield run.note or ended(run.kind, str(run.status), counts, left_over)
+        left_over = Except(funnel.pending, run.rejected_after, run.tally.invalid, waiting)
+        said = run.note or ended(run.kind, str(run.status), counts, left_over)
+        yield from filter(None, (said, found))
     if run.ended_at is not None:
         yield did(counts, elapsed, run.kind)
+        if run.kind is RunKind.SYNC:
+            yield from _since_plan(details.since_plan, funnel.users)
     if run.refused:
         yield f"Requests: {refused_words(run.refused)}. The last one: {run.refused[0].words}"
     is_sending = run.kind is not RunKind.COMPARE
@@ -308,6 +353,12 @@ def _says_past(
         for audience in audiences
     ]
     yield from _advice(str(run.status), counts, run.tally, left, run.note)
+
+
+def _since_plan(since: SincePlan | None, users: int | None) -> Iterator[str]:
+    """Say why a run was not for as many users as its plan."""
+    if since is not None and users is not None and (text := since_plan_text(since, users)):
+        yield text
 
 
 class _Left(NamedTuple):

@@ -8,7 +8,7 @@ from amp_console.console.jobs.speed import ordinal
 from amp_console.console.widgets.grid import Cell
 from amp_console.console.words import lasting, lasting_about
 from amp_console.ledger.requests import RequestRecord, RequestState
-from amp_console.ledger.runs import AudienceCounts, RunKind
+from amp_console.ledger.runs import AudienceCounts, ComparisonTotals, RunKind
 from amp_console.ledger.sources import ReadCounts
 from amp_console.text import clean, plural
 from amp_console.values import Operation
@@ -107,22 +107,28 @@ def _delivered_except(rejected: int, left: Except) -> str:
 
 
 _COMPARED = {
-    "delivered": "Compared: the cohorts are the same as their audiences, except for pending and "
-    "rejected users.",
-    "partial": "Compared: different. Press 1, then r on the audience, to see who.",
     "stopped": "Some audiences could not be compared; their rows say why. Nothing was sent.",
     "interrupted": "Interrupted: its amp-console ended during the run. Nothing was sent.",
 }
-_PUT_RIGHT = {
-    "delivered": "Repaired.",
-    "partial": "Repaired, with differences left. To see them press 1, then r on the audience.",
-}
+_REPAIRED = {"delivered": "Repaired.", "partial": "Repaired, with differences left."}
 
 
 def ended(kind: RunKind, status: str, counts: AudienceCounts, left: Except) -> str:
-    """Say in a sentence how a run of any kind ended."""
-    words = {RunKind.COMPARE: _COMPARED, RunKind.RECONCILE: _PUT_RIGHT}.get(kind, {})
+    """Say in a sentence how a run of any kind ended; "" where its comparisons say it."""
+    if kind is RunKind.COMPARE:
+        return _COMPARED.get(status, "")
+    words = _REPAIRED if kind is RunKind.REPAIR else {}
     return words.get(status) or verdict(status, counts, left)
+
+
+def compared(kind: RunKind, found: ComparisonTotals) -> str:
+    """Say in a sentence what the comparisons of a run found; "" where it made none."""
+    if not found.cohorts:
+        return ""
+    what = f"{plural(found.cohorts, 'cohort')} compared"
+    again = " again after the repair" if kind is RunKind.REPAIR else ""
+    who = " Press d to see who." if found.differing or found.pending or found.rejected else ""
+    return f"{what}{again}: {found}.{who}"
 
 
 def did(counts: AudienceCounts, seconds: float, kind: RunKind = RunKind.SYNC) -> str:
@@ -136,15 +142,6 @@ def did(counts: AudienceCounts, seconds: float, kind: RunKind = RunKind.SYNC) ->
     moved += [f"{counts.removed:,} removed"] if counts.removed else []
     what = ", ".join(moved) or "No one was added or removed"
     return f"{what} in {plural(counts.requests, 'request')}{retries}, {lasting(seconds)}."
-
-
-def since_plan(planned: int, users: int) -> Iterator[str]:
-    """Say why a run was for more or fewer `users` than its plan had shown."""
-    if users > planned:
-        yield f"{plural(users - planned, 'more change')} arrived after the plan."
-    elif users < planned:
-        were = "was" if planned - users == 1 else "were"
-        yield f"{plural(planned - users, 'planned change')} {were} undone by later events."
 
 
 def advice(

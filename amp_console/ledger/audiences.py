@@ -40,7 +40,7 @@ class Audience(msgspec.Struct, frozen=True):
     linked_name: str | None
     link: Link
     broken: str | None
-    last_run_at: int | None
+    last_sync_at: int | None
     own_name: str
     is_alike: bool
 
@@ -81,7 +81,7 @@ LABEL = f"CASE WHEN {_IS_ALIKE} THEN {_TOLD_APART} ELSE {_NAME} END"
 
 _COLUMNS = (
     f"id, space_id, computation_id, key, {LABEL}, enabled, id_type, cohort_name, owner_email, "
-    f"seed_user, cohort_id, linked_name, link, broken, last_run_at, {_NAME}, {_IS_ALIKE}"
+    f"seed_user, cohort_id, linked_name, link, broken, last_sync_at, {_NAME}, {_IS_ALIKE}"
 )
 # Of all audiences at once, those that are alike are found by sorting instead of by comparing each
 # with each.
@@ -170,7 +170,7 @@ def _is_untouched(db: Db, audience_id: int) -> bool:
     """True until the first run or link: early events may lack what later ones bring."""
     known = audience(db, audience_id)
     begun = db.execute("SELECT 1 FROM creation WHERE audience_id = ?", (audience_id,)).fetchone()
-    return known.last_run_at is None and known.link is Link.NONE and begun is None
+    return known.last_sync_at is None and known.link is Link.NONE and begun is None
 
 
 def _by_identity(db: Db, ref: AudienceRef) -> int | None:

@@ -9,6 +9,7 @@ import msgspec
 from amp_console.ledger.audiences import audience
 from amp_console.ledger.comparisons import (
     DISAGREEING,
+    KEPT,
     Comparison,
     DifferenceKind,
     PriorState,
@@ -17,8 +18,6 @@ from amp_console.ledger.comparisons import (
 from amp_console.ledger.counts import IS_UNIDENTIFIED
 from amp_console.ledger.db import EVERY, ID_TYPE_CODE, Db
 from amp_console.ledger.export_staging import drift_table, export_table, list_table
-
-KEPT = 10  # comparisons of an audience whose differences are kept
 
 _COUNTS = (
     "in_audience",

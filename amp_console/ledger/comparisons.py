@@ -9,6 +9,8 @@ import msgspec
 from amp_console.ledger.db import EVERY, ID_TYPE_CODE, ID_TYPE_OF, Db
 from amp_console.values import IdType
 
+KEPT = 10  # comparisons of an audience whose differences are kept
+
 
 class DifferenceKind(enum.IntEnum):
     """How a person's membership differs, or why it can't be compared."""

@@ -1,7 +1,10 @@
 """Downloads of cohorts: what they cost is counted here, and none is paid for twice."""
 
+from collections.abc import Iterable
+
 import msgspec
 
+from amp_console.ledger.audiences import Audience
 from amp_console.ledger.db import Db
 
 
@@ -50,6 +53,19 @@ def unread_download(db: Db, audience_id: int, cohort_id: str, since: int) -> Dow
         (audience_id, cohort_id, since),
     ).fetchone()
     return None if row is None else Download(*row)
+
+
+def downloads_needed(db: Db, audiences: Iterable[Audience], since: int) -> int:
+    """How many downloads comparing these audiences takes: none for one that was paid for already.
+
+    A cohort that Amplitude does not have any more can't be downloaded.
+    """
+    return sum(
+        audience.cohort_id is not None
+        and not audience.broken
+        and unread_download(db, audience.id, audience.cohort_id, since) is None
+        for audience in audiences
+    )
 
 
 def starts_since(db: Db, since: int) -> list[int]:

@@ -19,7 +19,7 @@ class LogKind(enum.StrEnum):
     IMPORT = "import"
     SYNC = "sync"
     COMPARE = "compare"
-    RECONCILE = "reconcile"
+    REPAIR = "repair"
     LIVE = "live"
     RETRY = "retry"
     LINK = "link"

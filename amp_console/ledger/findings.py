@@ -3,13 +3,24 @@
 import msgspec
 
 from amp_console.ledger.audiences import Audience
-from amp_console.ledger.comparisons import DifferenceKind, PriorState
+from amp_console.ledger.comparisons import KEPT, DifferenceKind, PriorState
 from amp_console.ledger.db import ID_TYPE_CODE, Db
 from amp_console.values import IdType
 
 _KINDS = ", ".join(
     str(int(kind)) for kind in DifferenceKind if kind is not DifferenceKind.NO_ID_IN_AUDIENCE
 )
+
+
+class PersonComparison(msgspec.Struct, frozen=True):
+    """A comparison that concerned a person: how they differed in it, None if they did not.
+
+    `at` is the time of the export, in microseconds since 1970.
+    """
+
+    run_id: int
+    at: int
+    kind: DifferenceKind | None
 
 
 class PersonFinding(msgspec.Struct, frozen=True):
@@ -54,3 +65,35 @@ def last_finding_of(db: Db, audience: Audience, id_type: IdType, id_: str) -> Pe
         is_newest=bool(is_newest),
         is_repaired=bool(is_repaired),
     )
+
+
+def comparisons_of(
+    db: Db, audience: Audience, id_type: IdType, id_: str, since: int
+) -> tuple[PersonComparison, ...]:
+    """The comparisons of the audience's present cohort that concerned a person, the newest first.
+
+    Those are the comparisons in which they differed and, by the ID type that the person is matched
+    by, the later ones; also those after `since`, when the ledger knew them, in microseconds since
+    1970. Of an audience's comparisons, the last `KEPT` have kept who differed.
+    """
+    rows = db.execute(
+        "SELECT run_id, at, kind, comparison.id_type = :id_type FROM "
+        "(SELECT * FROM comparison WHERE audience_id = :audience ORDER BY id DESC LIMIT :kept) "
+        "AS comparison LEFT JOIN difference ON comparison_id = comparison.id "
+        f"AND kind IN ({_KINDS}) AND difference.id_type = :id_type AND difference.id = :id "
+        "WHERE cohort_id = :cohort GROUP BY comparison.id ORDER BY comparison.id",
+        {
+            "audience": audience.id,
+            "cohort": audience.cohort_id,
+            "id_type": ID_TYPE_CODE[id_type],
+            "id": id_,
+            "kept": KEPT,
+        },
+    )
+    found: list[PersonComparison] = []
+    for run_id, at, kind, is_matched in rows:
+        if kind is not None:
+            found.append(PersonComparison(run_id, at, DifferenceKind(kind)))
+        elif is_matched and (found or at >= since):
+            found.append(PersonComparison(run_id, at, None))
+    return tuple(reversed(found))

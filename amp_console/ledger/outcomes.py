@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterable
 
 import msgspec
 
+from amp_console.ledger.audiences import audience
 from amp_console.ledger.comparisons import comparisons_in
 from amp_console.ledger.db import Db
 from amp_console.ledger.runs import (
@@ -35,11 +36,15 @@ _FROM_BEST = (
 
 
 class AudienceRun(msgspec.Struct, frozen=True):
-    """One of an audience's runs, what it did for this audience, and how it ended for it."""
+    """One of an audience's runs, what it did for this audience, and how and when it ended for it.
+
+    `at` is in microseconds since 1970; of a run under way it is when it began, or last delivered.
+    """
 
     run: Run
     counts: AudienceCounts
     status: RunStatus
+    at: int
 
 
 def audience_outcome(
@@ -60,7 +65,7 @@ def audience_outcome(
         return RunStatus.PARTIAL
     if counts.note:
         return RunStatus.STOPPED
-    if kind in {RunKind.COMPARE, RunKind.RECONCILE}:
+    if kind in {RunKind.COMPARE, RunKind.REPAIR}:
         return RunStatus.PARTIAL if differs else RunStatus.DELIVERED
     if pending:
         return RunStatus.STOPPED
@@ -98,24 +103,36 @@ def keep_outcome(db: Db, run_id: int, audience_id: int, status: RunStatus) -> No
 
 
 def runs_of_audience(
-    db: Db, audience_id: int, limit: int, dead: Collection[int] = ()
+    db: Db,
+    audience_id: int,
+    limit: int,
+    dead: Collection[int] = (),
+    kinds: Collection[RunKind] = tuple(RunKind),
 ) -> list[AudienceRun]:
     """The last runs of an audience, the newest first; `dead` as in `all_runs`.
 
-    A live session that sent nothing for it, because it waited, was none of its runs.
+    A live session that sent nothing for it, because it waited, was none of its runs. The newest one
+    that was no comparison ended when the audience was last synced.
     """
+    last_sync_at = audience(db, audience_id).last_sync_at
     rows = db.execute(
         f"SELECT run_id, outcome, pending, {COUNTS} FROM run_audience "
         "JOIN run ON run.id = run_id WHERE audience_id = ? "
-        "AND (run_audience.requests > 0 OR run.kind <> ?) ORDER BY run_id DESC LIMIT ?",
-        (audience_id, RunKind.LIVE, limit),
+        "AND (run_audience.requests > 0 OR run.kind <> ?) "
+        f"AND run.kind IN ({', '.join('?' * len(kinds))}) ORDER BY run_id DESC LIMIT ?",
+        (audience_id, RunKind.LIVE, *kinds, limit),
     ).fetchall()
     found = []
     for run_id, outcome, pending, *row in rows:
         known, counts = run(db, run_id, dead), read_counts(row)
         assert known is not None
         own = RunStatus(outcome) if outcome else _unkept(db, known, audience_id, counts, pending)
-        found.append(AudienceRun(known, counts, own))
+        at = known.ended_at or known.started_at
+        if known.kind is not RunKind.COMPARE:
+            if known.status is not RunStatus.INTERRUPTED:
+                at = last_sync_at or at
+            last_sync_at = None
+        found.append(AudienceRun(known, counts, own, at))
     return found
 
 
@@ -126,7 +143,7 @@ def _unkept(
     if found.status in {RunStatus.RUNNING, RunStatus.INTERRUPTED}:
         return found.status
     compared = [item for item in comparisons_in(db, found.id) if item.audience_id == audience_id]
-    if found.kind is RunKind.RECONCILE:
+    if found.kind is RunKind.REPAIR:
         differs = found.status is RunStatus.PARTIAL
     else:
         differs = any(item.differing for item in compared)

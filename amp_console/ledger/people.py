@@ -10,7 +10,12 @@ from amp_console.ledger.audiences import Audience, all_audiences
 from amp_console.ledger.comparisons import DifferenceKind
 from amp_console.ledger.db import ID_TYPE_CODE, ID_TYPE_OF, Db
 from amp_console.ledger.deliveries import Reason
-from amp_console.ledger.findings import PersonFinding, last_finding_of
+from amp_console.ledger.findings import (
+    PersonComparison,
+    PersonFinding,
+    comparisons_of,
+    last_finding_of,
+)
 from amp_console.ledger.requests import RequestRecord, RequestState, request
 from amp_console.ledger.runs import Run, RunKind, RunStatus, run
 from amp_console.ledger.uploads import BEFORE_ANY_EVENT
@@ -39,7 +44,7 @@ class PersonRecord(msgspec.Struct, frozen=True):
     change that is wanted now, also after a retry. Until `certain_at`, in microseconds since 1970,
     an earlier request may still undo what is delivered. `finding` is how the person differed when
     the cohort was last compared with a difference of theirs; `is_only_found`: the ledger knows
-    them by that alone.
+    them by that alone. `comparisons` are those that concerned them, the newest first.
     """
 
     audience: Audience
@@ -59,6 +64,7 @@ class PersonRecord(msgspec.Struct, frozen=True):
     certain_at: int | None = None
     run_kind: RunKind | None = None
     finding: PersonFinding | None = None
+    comparisons: tuple[PersonComparison, ...] = ()
     is_only_found: bool = False
 
 
@@ -107,6 +113,7 @@ def _only_found(db: Db, audience: Audience, id_: str) -> list[PersonRecord]:
                     refusals=0,
                     counterpart=None,
                     finding=finding,
+                    comparisons=comparisons_of(db, audience, id_type, id_, finding.at),
                     is_only_found=True,
                 )
             ]
@@ -137,6 +144,7 @@ def _record(db: Db, audience: Audience, row: Sequence[Any], dead: Collection[int
         certain_at=late_effects.uncertain_until(db, audience.id, ID_TYPE_OF[code], id_),
         run_kind=last_run.kind if last_run is not None else None,
         finding=last_finding_of(db, audience, ID_TYPE_OF[code], id_),
+        comparisons=comparisons_of(db, audience, ID_TYPE_OF[code], id_, event_at),
     )
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Collection, Sequence
 
 from amp_console.ledger.audiences import audience
-from amp_console.ledger.comparisons import comparisons_in
 from amp_console.ledger.db import Db
 from amp_console.ledger.event_log import LogEntry, LogKind, Severity, add_log_entry
 from amp_console.ledger.outcomes import WAITING
@@ -23,18 +22,18 @@ MAX_NAME_LENGTH = 200  # of the audience's name
 _NAMES = {
     RunKind.SYNC: "Sync",
     RunKind.COMPARE: "Comparison",
-    RunKind.RECONCILE: "Repair",
+    RunKind.REPAIR: "Repair",
     RunKind.LIVE: "Live session",
 }
 _OUTCOMES = {
     (RunKind.COMPARE, RunStatus.DELIVERED): "same",
     (RunKind.COMPARE, RunStatus.PARTIAL): "different",
-    (RunKind.RECONCILE, RunStatus.DELIVERED): "repaired",
-    (RunKind.RECONCILE, RunStatus.PARTIAL): "differences left",
+    (RunKind.REPAIR, RunStatus.DELIVERED): "repaired",
+    (RunKind.REPAIR, RunStatus.PARTIAL): "differences left",
     (RunKind.SYNC, RunStatus.STOPPED): "users pending",
     (RunKind.LIVE, RunStatus.STOPPED): "users pending",
     (RunKind.COMPARE, RunStatus.STOPPED): "incomplete",
-    (RunKind.RECONCILE, RunStatus.STOPPED): "incomplete",
+    (RunKind.REPAIR, RunStatus.STOPPED): "incomplete",
 }
 _DELIVERING = {RunKind.SYNC, RunKind.LIVE}
 _BAD = {RunStatus.STOPPED, RunStatus.INTERRUPTED}
@@ -47,8 +46,12 @@ def run_outcome(kind: RunKind, status: RunStatus) -> str:
 
 def run_reason(ended: Run) -> str:
     """Why a run did not end as delivered, in a few words; "" where its outcome says it."""
-    if ended.note or ended.kind is RunKind.COMPARE:
-        return ended.note or ended.why
+    if ended.note:
+        return ended.note
+    if ended.kind is RunKind.COMPARE:
+        found = ended.found
+        is_same = not (found.differing or found.pending or found.rejected)
+        return "; ".join(filter(None, ("" if is_same else str(found), ended.why)))
     invalid = ended.tally.invalid
     is_left = ended.status in _BAD or ended.kind is RunKind.LIVE
     counts = [
@@ -62,7 +65,10 @@ def run_reason(ended: Run) -> str:
         what = f"{before}rejected before it"
     is_over = ended.status is not RunStatus.RUNNING
     why = ended.why.removeprefix(WAITING) if is_over else ""
-    return ": ".join(filter(None, (what, why)))
+    reason = ": ".join(filter(None, (what, why)))
+    if not ended.found.cohorts:
+        return reason
+    return "; ".join(filter(None, (reason, f"compared again: {ended.found}")))
 
 
 def log_run_start(
@@ -89,7 +95,7 @@ def log_run_end(db: Db, run_id: int) -> None:
         ended.ended_at,
         LogKind(ended.kind),
         f"{_NAMES[ended.kind]}{_whose(db, audience_ids)} ended: run {run_id}, {outcome}. "
-        f"{_figures(db, ended)}.{note}",
+        f"{_figures(ended)}.{note}",
         severity,
         run_id,
         _only(audience_ids),
@@ -116,21 +122,15 @@ def _whose(db: Db, audience_ids: Sequence[int]) -> str:
     return f" of {plural(len(audience_ids), 'audience')}" if audience_ids else ""
 
 
-def _figures(db: Db, ended: Run) -> str:
+def _figures(ended: Run) -> str:
+    found = ended.found
     if ended.kind is RunKind.COMPARE:
-        found = comparisons_in(db, ended.id)
-        differing = sum(item.differing for item in found)
-        explained = [
-            (sum(item.pending for item in found), "pending"),
-            (sum(item.missing_rejected for item in found), "rejected"),
-        ]
-        rest = "".join(f", {count:,} {word}" for count, word in explained if count)
-        differ = "user differs" if differing == 1 else "users differ"
-        return f"{plural(len(found), 'cohort')} compared, {differing:,} {differ}{rest}"
+        return f"{plural(found.cohorts, 'cohort')} compared, {found}"
     counts = [
         f"{ended.added:,} added" if ended.added else "",
         f"{ended.removed:,} removed" if ended.removed else "",
         f"{ended.rejected:,} rejected" if ended.rejected else "",
         plural(ended.requests, "request"),
+        f"compared again: {found}" if found.cohorts else "",
     ]
     return ", ".join(count for count in counts if count)

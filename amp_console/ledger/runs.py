@@ -35,7 +35,7 @@ class RunKind(enum.StrEnum):
 
     SYNC = "sync"
     COMPARE = "compare"
-    RECONCILE = "reconcile"
+    REPAIR = "repair"
     LIVE = "live"
 
 
@@ -69,14 +69,33 @@ def total_of(counted: Iterable[AudienceCounts]) -> AudienceCounts:
     return total
 
 
+class ComparisonTotals(msgspec.Struct, frozen=True):
+    """What the comparisons of one run found: in so many cohorts, so many users.
+
+    The `differing` ones are neither pending nor rejected.
+    """
+
+    cohorts: int = 0
+    differing: int = 0
+    pending: int = 0
+    rejected: int = 0
+
+    def __str__(self) -> str:
+        """In words: "3 users differ, 2 pending"."""
+        differ = "user differs" if self.differing == 1 else "users differ"
+        first = f"{self.differing:,} {differ}" if self.differing else "no user differs"
+        rest = ((self.pending, "pending"), (self.rejected, "rejected"))
+        return ", ".join([first, *(f"{count:,} {word}" for count, word in rest if count)])
+
+
 class Run(msgspec.Struct, frozen=True):
     """One run, summed over its audiences, finished or not. A run without an end is under way.
 
     `tally` is what was read for it; `holder` names its process ("process 71 on desk"); `refused`
     are the requests that a receiver of webhooks refused, the most recent reason first. So many
     users were `pending` after it (None: not known), for one audience because of `why`;
-    `rejected_after` were rejected by it or before it. An interrupted run ended when it was last
-    seen alive.
+    `rejected_after` were rejected by it or before it. `found` is what its comparisons found. An
+    interrupted run ended when it was last seen alive.
     """
 
     id: int
@@ -97,6 +116,7 @@ class Run(msgspec.Struct, frozen=True):
     pending: int | None = None
     why: str = ""
     rejected_after: int | None = None
+    found: ComparisonTotals = ComparisonTotals()
 
 
 class RunAudience(msgspec.Struct, frozen=True):
@@ -159,8 +179,8 @@ def record_audience(
         ),
     )
     db.execute(
-        "UPDATE audience SET last_run_at = ?1 WHERE id = ?2 AND (?3 > 0 OR "
-        "(SELECT kind FROM run WHERE id = ?4) <> 'live')",
+        "UPDATE audience SET last_sync_at = ?1 WHERE id = ?2 AND (?3 > 0 OR "
+        "(SELECT kind FROM run WHERE id = ?4) NOT IN ('live', 'compare'))",
         (now, audience_id, counts.requests, run_id),
     )
 
@@ -185,11 +205,16 @@ _SUMMED = (
     "SELECT run.id, run.kind, started_at, ended_at, status, run.note, read, changes, filtered, "
     "invalid, pid, host, count(audience_id), "
     "coalesce(sum(added), 0), coalesce(sum(removed), 0), "
-    "coalesce(sum(rejected), 0), coalesce(sum(requests), 0), coalesce(sum(retries), 0), "
-    "sum(pending), coalesce(max(run_audience.note), ''), sum(rejected_after) "
-    "FROM run LEFT JOIN run_audience ON run_id = run.id "
+    "coalesce(sum(run_audience.rejected), 0), coalesce(sum(requests), 0), "
+    "coalesce(sum(retries), 0), "
+    "sum(run_audience.pending), coalesce(max(run_audience.note), ''), sum(rejected_after), "
+    "cohorts, found.differing, found.pending, found.rejected "
+    "FROM run LEFT JOIN (SELECT run_id, count(*) AS cohorts, sum(pending) AS pending, "
+    "sum(missing + has_left + strangers - pending - missing_rejected) AS differing, "
+    "sum(missing_rejected) AS rejected FROM comparison GROUP BY run_id) AS found "
+    "ON found.run_id = run.id LEFT JOIN run_audience ON run_audience.run_id = run.id "
 )
-_SUMS, _AFTER = 12, 18  # where they begin, and what comes after them
+_SUMS, _AFTER, _FOUND = 12, 18, 21  # where they begin, and what comes after them
 COUNTS = (
     "run_audience.added, run_audience.removed, run_audience.rejected, run_audience.requests, "
     "run_audience.retries, run_audience.note, run_audience.is_stuck"
@@ -273,7 +298,8 @@ def _run(db: Db, row: Sequence[Any], dead: Collection[int]) -> Run:
     sums = row[_SUMS:_AFTER]
     if end is None or status == RunStatus.INTERRUPTED:
         sums = _with_unrecorded(sums, _unrecorded(db, id_, "").values())
-    rest = (*sums, holder, tuple(refused), *row[_AFTER:])
+    found = ComparisonTotals(*(count or 0 for count in row[_FOUND:]))
+    rest = (*sums, holder, tuple(refused), *row[_AFTER:_FOUND], found)
     return Run(id_, RunKind(kind), start, end, RunStatus(status), note, ReadCounts(*tally), *rest)
 
 

@@ -224,6 +224,8 @@ class TestSync:
             "events": {"read": 5, "changes": 5, "filtered": 0, "invalid": 0},
             "requests": 2,  # an upload that creates the cohort, and the members
             "retries": 0,
+            "planned": 3,
+            "since_plan": "",
         }
         cohort = operator.simulator.world.cohort_named("shoppers")
         assert audience == {
@@ -456,7 +458,7 @@ class TestAudience:
                 {"state": "pending", "users": 3},
             ],
             "compared_at": None,
-            "last_run_at": None,
+            "last_sync_at": None,
             "dated_ahead": 0,
             "notice": None,
         }

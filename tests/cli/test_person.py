@@ -65,6 +65,7 @@ def test_the_document_holds_the_facts(synced: Operator, tmp_path: Path) -> None:
         "other_id": None,
         "found": None,
         "found_at": None,
+        "comparisons": [],
     }
 
 

@@ -15,6 +15,8 @@ from amp_console.console.screens.reconcile.choice import ChoiceDialog
 from amp_console.console.screens.reconcile.rows import shares
 from amp_console.console.screens.reconcile.view import ReconcileScreen
 from amp_console.console.widgets.grid import Grid
+from amp_console.ledger.audiences import all_audiences
+from amp_console.ledger.cohorts import break_link
 from amp_console.ledger.comparisons import Comparison
 from amp_console.ledger.runs import RunKind, all_runs
 from amp_console.simulator import Answer, Behaviour, Call, Cut, Rule
@@ -125,7 +127,7 @@ async def test_a_cohort_is_compared_and_put_right(harness: ConsoleHarness) -> No
         )
         assert cohort(harness) == set(USERS)
         kinds = [run.kind for run in await services(pilot).session.read(all_runs)]  # type: ignore[union-attr]
-        assert kinds == [RunKind.RECONCILE, RunKind.COMPARE, RunKind.SYNC]
+        assert kinds == [RunKind.REPAIR, RunKind.COMPARE, RunKind.SYNC]
 
 
 async def test_after_a_comparison_every_place_says_the_same_numbers(
@@ -140,7 +142,7 @@ async def test_after_a_comparison_every_place_says_the_same_numbers(
             pilot,
             "1 with 1 extra user",
             "▲ 1 extra  ◐ 2 pending",
-            "3 users differed (2 made pending,",
+            "run 2: 3 users differed (2 made",
             "the oldest event",
         )
 
@@ -569,7 +571,108 @@ async def test_a_past_comparison_is_found_among_the_runs(harness: ConsoleHarness
         await pilot.press("3")
         await until_shown(pilot, "compare", "different")
         await pilot.press("enter")
-        await until_shown(pilot, "Comparison", "Compared: different.")
+        await until_shown(pilot, "Comparison", "1 cohort compared: 3 users differ.")
+
+
+async def test_runs_say_how_many_differed_in_a_comparison_and_lead_to_who(
+    harness: ConsoleHarness,
+) -> None:
+    drifted(harness)
+    async with harness.open(size=(160, 40)) as pilot:
+        await compare(pilot)
+        await pilot.press("3")
+        await until_shown(
+            pilot,
+            "▲ different",
+            "3 users differ",
+            "1 cohort compared: 3 users differ. Press d to see who.",
+            "different: 2 missing, 1 extra",
+        )
+        await pilot.press("d")
+        await until_on(pilot, ReconcileScreen)
+        await until_shown(pilot, "run 2 · cohort", "u00", "u01")
+
+
+async def test_an_earlier_comparison_is_shown_and_not_repaired(harness: ConsoleHarness) -> None:
+    drifted(harness)
+    async with harness.open(size=(160, 40)) as pilot:
+        await compare(pilot)
+        await until_shown(pilot, "u00")
+        await pilot.press("c")
+        await until_over(pilot)
+        await until_shown(pilot, "run 3 · cohort")
+        await pilot.press("3")
+        await until_shown(pilot, "3 runs")
+        await pilot.press("j")
+        await until_shown(pilot, "─ Comparison · 1 audience · run 2 ─")
+        await pilot.press("d")
+        await until_shown(pilot, "run 2 · cohort", "This is an earlier comparison.")
+        await pilot.press("p")
+        await until_notified(pilot, "This is an earlier comparison.")
+        assert isinstance(pilot.app.screen, ReconcileScreen)
+
+
+async def test_the_comparison_after_a_repair_is_found_in_runs_and_for_the_person(
+    harness: ConsoleHarness,
+) -> None:
+    drifted(harness)
+    async with harness.open(size=(200, 50)) as pilot:
+        await compare(pilot)
+        await pilot.press("p")
+        await until_shown(pilot, "b Both")
+        await pilot.press("v")
+        await until_shown(pilot, "afterwards: yes [v]")
+        await pilot.press("b")
+        await until_shown(pilot, "Adds 2 users")
+        await pilot.press("y")
+        await until_over(pilot)
+        await until_shown(pilot, "confirmed by a download")
+        await pilot.press("3")
+        await until_shown(
+            pilot,
+            "repaired",
+            "1 cohort compared again after the repair: no user differs.",
+            "done; compared again: same",
+        )
+        await pilot.press("d")
+        await until_shown(pilot, "run 3 · cohort", "No differences")
+        await pilot.press("f", *"u00", "enter")
+        await until_shown(
+            pilot, "run 3: no difference", "run 2: missing from the cohort", "In the cohort:"
+        )
+
+
+async def test_a_comparison_is_no_sync_of_the_audience(harness: ConsoleHarness) -> None:
+    drifted(harness)
+    async with harness.open(size=(200, 50)) as pilot:
+        await compare(pilot)
+        await pilot.press("1")
+        await until_shown(pilot, "Last sync", "compared    just now, run 2: 3 users differed")
+        await until_gone(pilot, "run 2  ")
+        session = services(pilot).session
+        assert session is not None
+        (known,) = await session.read(all_audiences)
+        last = await session.read(all_runs)
+        assert known.last_sync_at == last[1].ended_at
+
+
+async def test_a_cohort_that_is_gone_costs_no_download(harness: ConsoleHarness) -> None:
+    with harness.workspace(harness.connect()) as workspace:
+        for key in ("shoppers", "tests"):
+            workspace.read(event(user, True, audience=key) for user in USERS)
+        sync(workspace)
+        workspace.ledger.write(break_link, workspace.audience("tests").id, "Amplitude has none.")
+    async with harness.open(size=(160, 40)) as pilot:
+        await until_shown(pilot, "tests")
+        await pilot.press("R")
+        await until_shown(pilot, "Comparing takes 1 download.", "✖ broken link")
+        await pilot.press("c")
+        await until_shown(pilot, "Compare 1 audience?", "This takes 1 download of the month's.")
+        await pilot.press("y")
+        await until_over(pilot)
+        await until_shown(pilot, "● same", "1 of 500 downloads used")
+        await pilot.press("escape", "3")
+        await until_shown(pilot, "● same")
 
 
 def found(missing: int, in_both: int, extra: int) -> Comparison:

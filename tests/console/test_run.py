@@ -52,7 +52,7 @@ async def test_a_run_ends_with_what_it_changed_and_what_to_look_at(
             "1 user was rejected: press x to see who and why.",
             "21/21",
         )
-        await until_shown(pilot, "Rejected now (1)")
+        await until_shown(pilot, "Rejected by this run (1)")
         await until_shown(pilot, "Amplitude does")
 
 
@@ -92,17 +92,20 @@ async def test_a_run_says_that_changes_arrived_after_its_plan(
     connection = harness.connect()
     with harness.workspace(connection) as workspace:
         workspace.enter("u-1")
+        workspace.leave("u-2", "u-3")
     gate = gate_sleeps(harness)
     rate_limit(simulator)
     async with harness.open() as pilot:
         await start_sync(pilot, "rate limited")
         with harness.workspace(connection) as workspace:
             workspace.files = 10
-            workspace.enter("u-2", "u-3")
+            workspace.enter("u-2", "u-3", at=5)
         gate.open()
 
-        await until_shown(pilot, "2 more changes arrived after the plan.")
-        await until_shown(pilot, "users   3 to deliver = 0 pending")
+        why = "2 more users than planned: 2 membership changes arrived after the plan was made."
+        await until_shown(pilot, why, "users   3 to deliver = 0 pending")
+        await pilot.press("3")
+        await until_shown(pilot, "1 run", why)
 
 
 async def test_users_that_a_request_did_not_deliver_are_in_parentheses(
@@ -204,7 +207,7 @@ async def test_refused_keys_are_told_in_words(
         workspace.enter("u-1")
     harness.environ["AMP_CONSOLE_SECRET_KEY"] = "f" * 32
     async with harness.open() as pilot:
-        await start_sync(pilot, "failed", "Amplitude refused the keys")
+        await start_sync(pilot, "users pending", "Amplitude refused the keys")
 
         await until_gone(pilot, "press x")
         await until_gone(pilot, "The next sync delivers")
@@ -287,7 +290,7 @@ async def test_requests_are_logged_and_each_is_shown_whole(harness: ConsoleHarne
         await until_shown(pilot, "Copied")
         assert "skip_invalid_ids" in (harness.environment.folders.data / "copied.txt").read_text()
         await pilot.press("escape", "escape")
-        await until_shown(pilot, "Rejected now (1)")
+        await until_shown(pilot, "Rejected by this run (1)")
 
 
 async def test_keys_are_in_no_picture_and_in_no_copy(

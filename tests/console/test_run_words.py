@@ -1,14 +1,14 @@
 from amp_console.console.run_words import (
     Except,
     advice,
+    compared,
     did,
     shortened,
-    since_plan,
     so_far,
     verdict,
     waiting,
 )
-from amp_console.ledger.runs import AudienceCounts
+from amp_console.ledger.runs import AudienceCounts, ComparisonTotals, RunKind
 from amp_console.ledger.sources import ReadCounts
 
 
@@ -101,8 +101,11 @@ def test_how_far_a_run_is_names_speed_and_time_only_where_they_are_known() -> No
     )
 
 
-def test_a_run_that_was_for_as_many_users_as_planned_says_nothing_of_its_plan() -> None:
-    assert [*since_plan(5, 5)] == []
-    assert [*since_plan(5, 6)] == ["1 more change arrived after the plan."]
-    assert [*since_plan(5, 4)] == ["1 planned change was undone by later events."]
-    assert [*since_plan(5, 2)] == ["3 planned changes were undone by later events."]
+def test_what_the_comparisons_of_a_run_found_is_one_sentence() -> None:
+    assert compared(RunKind.COMPARE, ComparisonTotals(4, 249, 3, 1)) == (
+        "4 cohorts compared: 249 users differ, 3 pending, 1 rejected. Press d to see who."
+    )
+    assert compared(RunKind.REPAIR, ComparisonTotals(1)) == (
+        "1 cohort compared again after the repair: no user differs."
+    )
+    assert compared(RunKind.REPAIR, ComparisonTotals()) == ""

@@ -118,7 +118,7 @@ async def test_the_history_says_how_a_session_ended_as_for_a_sync(
     )
     if pending:  # nothing was sent for it: it was in no run
         waiting = workspace.audience("waiters")
-        assert waiting.last_run_at is None
+        assert waiting.last_sync_at is None
         assert workspace.ledger.read(runs_of_audience, waiting.id, 1) == []
 
 

@@ -108,7 +108,7 @@ async def test_every_kind_of_drift_is_found_and_put_right(workspace: Workspace) 
     assert (done.pending, done.verified) == (0, False)
     assert [item.id for item in workspace.rejected()] == ["ghost-1"]
     run = workspace.ledger.read(all_runs)[0]
-    assert (run.kind, run.status, run.added) == (RunKind.RECONCILE, RunStatus.PARTIAL, 5)
+    assert (run.kind, run.status, run.added) == (RunKind.REPAIR, RunStatus.PARTIAL, 5)
     assert workspace.ledger.read(comparisons_in, run.id) == [done.after]
 
 

@@ -21,6 +21,7 @@ from amp_console.sync.queries.person import (
     PersonStatus,
     PersonVerdict,
     explain_person,
+    found_text,
     look_up_user,
 )
 from amp_console.text import plural
@@ -178,9 +179,10 @@ Amplitude's user search whether it knows the identifier."""
             rows.append(("cohort", cohort))
         else:
             rows.append(("delivered", f"{delivered} cohort {cohort}"))
-        if (finding := record.finding) is not None and status.found is not None:
-            compared = f"{at(finding.at)} ({self.services.age_of(finding.at)})"
-            rows.append(("compared", f"{compared}, run {finding.run_id}: {status.found}"))
+        for number, made in enumerate(record.comparisons):
+            when = f"{at(made.at)} ({self.services.age_of(made.at)})"
+            text = f"{when}, run {made.run_id}: {found_text(made)}"
+            rows.append(("" if number else "compared", text))
         if (request := record.request) is not None:
             took = f"request {request.id} (run {request.run_id}), {at(request.sent_at)}"
             rows.append(("last sent by", f"{took}, status {request.status or 'none'}"))

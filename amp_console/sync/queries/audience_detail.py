@@ -15,6 +15,7 @@ from amp_console.ledger.runs import RunKind, RunStatus
 DAYS = 7
 HOUR = 30  # short intervals
 MAX_RUNS = 5  # among which an error is looked for
+LISTED_RUNS = 3
 
 
 class LastError(msgspec.Struct, frozen=True):
@@ -29,7 +30,10 @@ class LastError(msgspec.Struct, frozen=True):
 
 
 class AudienceTrend(msgspec.Struct, frozen=True):
-    """Who moved lately, what went wrong, the last runs, and the last comparison if there is one."""
+    """Who moved lately, what went wrong, the last runs, and the last comparison if there is one.
+
+    A comparison is none of the `runs`: those deliver.
+    """
 
     days: Movement
     hour: Movement
@@ -40,12 +44,13 @@ class AudienceTrend(msgspec.Struct, frozen=True):
 
 def audience_trend(db: Db, known: Audience, now: int, dead: Collection[int] = ()) -> AudienceTrend:
     """Read it; that takes as long for any number of members. `dead`: as in `all_runs`."""
+    delivering = [kind for kind in RunKind if kind is not RunKind.COMPARE]
     runs = runs_of_audience(db, known.id, MAX_RUNS, dead)
     return AudienceTrend(
         daily_movement(db, known, now, DAYS),
         recent_movement(db, known, now, HOUR),
         _last_error(db, known, runs),
-        tuple(runs),
+        tuple(runs_of_audience(db, known.id, LISTED_RUNS, dead, delivering)),
         last_comparison(db, known.id),
     )
 
@@ -56,12 +61,12 @@ def _last_error(db: Db, known: Audience, runs: list[AudienceRun]) -> LastError |
     What is past comes after what is not.
     """
     if known.broken:
-        return LastError(known.broken, known.last_run_at)
+        return LastError(known.broken, known.last_sync_at)
     found = []
     at = next((at for at, run in enumerate(runs) if _reason(run)), None)
     if at is not None:
-        when = runs[at].run.ended_at or runs[at].run.started_at
-        found.append(LastError(_reason(runs[at]), when, any(map(_has_delivered, runs[:at]))))
+        is_past = any(map(_has_delivered, runs[:at]))
+        found.append(LastError(_reason(runs[at]), runs[at].at, is_past))
     rejection = last_rejection(db, known.id)
     if rejection is not None:
         found.append(LastError(*rejection))

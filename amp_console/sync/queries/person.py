@@ -11,6 +11,7 @@ import msgspec
 from amp_console.ledger import Db
 from amp_console.ledger.comparisons import DifferenceKind, PriorState
 from amp_console.ledger.deliveries import Reason
+from amp_console.ledger.findings import PersonComparison
 from amp_console.ledger.people import PersonRecord, find_person
 from amp_console.ledger.runs import RunKind
 from amp_console.values import IdType, Operation
@@ -80,6 +81,11 @@ class PersonStatus(msgspec.Struct, frozen=True):
         """How a comparison found the person; None where none of those kept says anything."""
         finding = self.record.finding
         return None if finding is None else _FOUND[finding.kind]
+
+
+def found_text(comparison: PersonComparison) -> str:
+    """How a comparison found a person."""
+    return "no difference" if comparison.kind is None else _FOUND[comparison.kind]
 
 
 _FOUND = {
@@ -175,7 +181,7 @@ def _removed_stranger(record: PersonRecord) -> str:
     if finding is not None and finding.kind is DifferenceKind.STRANGER:
         when = f"{_time(finding.at)}, run {finding.run_id}"
         return f"{start} were found in it when it was compared ({when}){removed}."
-    if record.run_kind is RunKind.RECONCILE:
+    if record.run_kind is RunKind.REPAIR:
         return f"{start} were found in it by a comparison{removed}."
     return f"{start} were used to create the cohort{removed}."
 
@@ -309,7 +315,7 @@ def _by_run(record: PersonRecord) -> str:
 
 def _run(record: PersonRecord) -> str:
     assert record.request is not None
-    kind = ", a repair" if record.run_kind is RunKind.RECONCILE else ""
+    kind = ", a repair" if record.run_kind is RunKind.REPAIR else ""
     return f"run {record.request.run_id}{kind}"
 
 

@@ -81,6 +81,20 @@ def comparison_outcome(comparison: Comparison, pending: str = "pending") -> str:
     return ", ".join(["same", *(f"{count:,} {word}" for count, word in counts if count)])
 
 
+def comparison_summary(comparison: Comparison) -> str:
+    """The result of a comparison with its numbers: "different: 212 missing, 37 extra"."""
+    outcome = comparison_outcome(comparison)
+    if not comparison.differing:
+        return outcome
+    counts = [
+        (unexplained_missing(comparison), "missing"),
+        (comparison.extra - pending_parts(comparison)[1], "extra"),
+        (comparison.pending, "pending"),
+        (comparison.missing_rejected, "rejected"),
+    ]
+    return f"{outcome}: {', '.join(f'{count:,} {word}' for count, word in counts if count)}"
+
+
 def describe_due(comparison: Comparison, now: Resolved, key: str = "") -> list[str]:
     """A sentence on the differences that are pending because of the comparison; or none.
 

@@ -5,6 +5,7 @@ before a crash or a cancelled wait is reused while it is recent enough.
 """
 
 import asyncio
+from collections.abc import Iterable
 from contextlib import aclosing
 
 from amp_console.amplitude import (
@@ -17,7 +18,8 @@ from amp_console.amplitude import (
     RateLimited,
     Transient,
 )
-from amp_console.ledger import downloads, export_staging
+from amp_console.ledger import Db, downloads, export_staging
+from amp_console.ledger.audiences import Audience
 from amp_console.ledger.downloads import Download
 from amp_console.sync.delivery.context import AudienceBlocked
 from amp_console.sync.delivery.pending import is_listed
@@ -34,6 +36,11 @@ LATER_POLL_SECONDS = 10
 MAX_EXPORT_WAIT = 1800  # seconds for one export; 30 to 60 and more are usual
 EXPIRED_LINKS = 5  # in a row, after which the connection is too slow for the file
 CHUNK = 50_000  # members written to the ledger at once
+
+
+def downloads_needed(db: Db, audiences: Iterable[Audience], now: int) -> int:
+    """How many downloads comparing these audiences takes, if none fails."""
+    return downloads.downloads_needed(db, audiences, now - REUSE_FOR)
 
 
 class CohortDownloader:

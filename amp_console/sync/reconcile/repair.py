@@ -88,7 +88,7 @@ async def repair(
         AudienceProgress(item.comparison.audience_id, item.key, item.name, item.add + item.remove)
         for item in plans
     )
-    run = await carry_out(RunKind.RECONCILE, goals, work, context, differs=differs)
+    run = await carry_out(RunKind.REPAIR, goals, work, context, differs=differs)
     return RepairReport(run, results)
 
 

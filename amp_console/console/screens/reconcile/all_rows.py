@@ -29,6 +29,7 @@ from amp_console.sync.reconcile.descriptions import (
     pending_parts,
     unexplained_missing,
 )
+from amp_console.sync.reconcile.download import downloads_needed
 from amp_console.text import plural
 
 COLUMNS = (
@@ -51,15 +52,23 @@ class ComparedAudience(NamedTuple):
     audience: Audience
     comparison: Comparison | None
     resolved: Resolved | None
+    downloads: int = 0
+    """How many downloads comparing it takes."""
+
+    @property
+    def is_comparable(self) -> bool:
+        """Whether it has a cohort, as far as is known."""
+        return self.audience.cohort_id is not None and not self.audience.broken
 
 
-def read_known(db: Db, audience_ids: tuple[int, ...]) -> list[ComparedAudience]:
-    """Read the last comparison of each audience."""
+def read_known(db: Db, audience_ids: tuple[int, ...], now: int) -> list[ComparedAudience]:
+    """Read the last comparison of each audience; `now` in microseconds since 1970."""
     found = []
     for audience_id in audience_ids:
         last = last_comparison(db, audience_id)
         resolved = resolved_since(db, last.id) if last else None
-        found.append(ComparedAudience(audience(db, audience_id), last, resolved))
+        known = audience(db, audience_id)
+        found.append(ComparedAudience(known, last, resolved, downloads_needed(db, [known], now)))
     return found
 
 
@@ -100,11 +109,17 @@ def _state(known: ComparedAudience, work: ReconcileJob | None, glyphs: Glyphs) -
     at_work = _at_work(known, work, glyphs) if work is not None else None
     if at_work is not None:
         return at_work
-    last = known.comparison
     if known.audience.cohort_id is None:
         return Cell(f"{glyphs.dotted} no cohort yet", "dim")
-    if last is None:
+    if known.audience.broken:
+        return Cell(f"{glyphs.bad} broken link", "bad")
+    if known.comparison is None:
         return Cell("not compared yet", "dim")
+    return _result(known, known.comparison, glyphs)
+
+
+def _result(known: ComparedAudience, last: Comparison, glyphs: Glyphs) -> Cell:
+    """What the last comparison found, and what was delivered since."""
     done, sent = (known.resolved.total, known.resolved.sent) if known.resolved else (0, 0)
     left, pending = last.differing - done, last.pending - sent
     if left:
@@ -145,6 +160,8 @@ def closer(
     if note:
         before = compared(last, now, glyphs) if last else "It was never compared."
         return lines(safe_text((note, BAD), max_length=900), safe_text((before, MUTED)))
+    if known.audience.broken:
+        return safe_text((known.audience.broken, BAD), max_length=900)
     if last is None:
         text = "Not compared yet: press r." if known.audience.cohort_id else NO_COHORT
         if work is not None and is_at_work(work, known.audience.id):

@@ -50,9 +50,21 @@ p repairs the differences of the marked audiences, or of all, once you have seen
 Enter opens one audience, with everyone who differs."""
     CSS_PATH = "all_view.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("r", "compare", "Compare", id="reconcile_all.compare"),
+        Binding(
+            "r",
+            "compare",
+            "Compare",
+            tooltip="Read the cohorts from Amplitude and show who differs; nothing is sent",
+            id="reconcile_all.compare",
+        ),
         Binding("c", "cancel", "Cancel", id="reconcile_all.cancel"),
-        Binding("p", "repair", "Repair", id="reconcile_all.repair"),
+        Binding(
+            "p",
+            "repair",
+            "Repair",
+            tooltip="Add and remove users in Amplitude, once you have seen the plan",
+            id="reconcile_all.repair",
+        ),
         Binding("y", "copy", "Copy the row", show=False, id="copy"),
     ]
 
@@ -89,7 +101,7 @@ Enter opens one audience, with everyone who differs."""
 
     async def load(self) -> None:
         """Read the last comparison of each audience."""
-        found = await self.session.read(read_known, self._ids)
+        found = await self.session.read(read_known, self._ids, self.services.clock.now)
         self._known = {item.audience.id: item for item in found}
         self._is_read = True
         self._show()
@@ -141,7 +153,7 @@ Enter opens one audience, with everyone who differs."""
         work, quota = self._work, self.services.figures.quota
         asked = f"{quota}." if quota else ""
         if work is None:
-            return f"{asked} Comparing takes {plural(len(self._chosen), 'download')}.".strip()
+            return f"{asked} Comparing takes {plural(self._downloads, 'download')}.".strip()
         if work.is_over:
             return work.failure or f"{work.operation.WHAT} has ended. {asked}"
         left = [audience_id for audience_id in work.audience_ids if not is_over(work, audience_id)]
@@ -164,10 +176,15 @@ Enter opens one audience, with everyone who differs."""
 
     @property
     def _chosen(self) -> list[ComparedAudience]:
-        """The marked audiences that have a cohort, else all that have one."""
+        """The marked audiences that can be compared, else all that can."""
         marked = self.query_one("#list", Grid).marks
         wanted = [self._known[key] for key in self._known if not marked or key in marked]
-        return [item for item in wanted if item.audience.cohort_id]
+        return [item for item in wanted if item.is_comparable]
+
+    @property
+    def _downloads(self) -> int:
+        """How many downloads comparing them takes."""
+        return sum(item.downloads for item in self._chosen)
 
     # Doing something about it.
 
@@ -187,7 +204,7 @@ Enter opens one audience, with everyone who differs."""
         if self._is_busy:
             return "A comparison or a repair is already running. Wait for it, or cancel it."
         if not self._chosen:
-            return "None of them has a cohort yet: the next sync creates them."
+            return "None of them has a cohort in Amplitude: sync them, or link one, first."
         return self._reason_not_to_repair() if action == "repair" else None
 
     def _reason_not_to_repair(self) -> str | None:
@@ -217,10 +234,10 @@ Enter opens one audience, with everyone who differs."""
     def action_compare(self) -> None:
         """Say what it costs, then compare."""
         chosen, quota = self._chosen, self.services.figures.quota
-        if quota is not None and len(chosen) > quota.left:
+        needed = plural(self._downloads, "download")
+        if quota is not None and self._downloads > quota.left:
             self.services.notifications.post(
-                f"That takes {plural(len(chosen), 'download')}, and {quota.left:,} are left. "
-                "Mark fewer audiences.",
+                f"That takes {needed}, and {quota.left:,} are left. Mark fewer audiences.",
                 "warning",
             )
             return
@@ -228,7 +245,7 @@ Enter opens one audience, with everyone who differs."""
         question = Confirm(
             f"Compare {plural(len(chosen), 'audience')}?",
             [
-                f"This takes {plural(len(chosen), 'download')} of the month's. {left}",
+                f"This takes {needed} of the month's. {left}",
                 WHAT_COMPARING_DOES,
             ],
             yes="Compare",

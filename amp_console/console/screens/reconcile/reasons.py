@@ -19,17 +19,24 @@ def reason_in_comparison(
 
     `latest` is the console's last job of this kind, `run_id` the run of this audience's job.
     """
-    if action in {"compare", "list", "repair"}:
-        if latest is not None and not latest.is_over:
-            return BUSY
-        if audience is not None and audience.cohort_id is None:
-            return "It has no cohort yet: the next sync creates one."
+    if action in {"compare", "list", "repair"} and (why := _reason_to_wait(latest, audience)):
+        return why
     if action == "errors" and (comparison is None or not comparison.missing_rejected):
         return "The comparison found no rejected users. For all errors press 2."
     if action == "run" and run_id is None:
         return "Nothing has run here since the console was opened. For past runs press 3."
     if action in {"repair", "export", "filter", "person"}:
         return _reason_without_differences(action, comparison)
+    return None
+
+
+def _reason_to_wait(latest: ReconcileJob | None, audience: Audience | None) -> str | None:
+    if latest is not None and not latest.is_over:
+        return BUSY
+    if audience is not None and audience.cohort_id is None:
+        return "It has no cohort yet: the next sync creates one."
+    if audience is not None and audience.broken:
+        return "Its link is broken: press 1, then l, to link another cohort."
     return None
 
 

@@ -213,7 +213,7 @@ def compared(comparison: Comparison, now: int, glyphs: Glyphs) -> str:
     dot = f" {glyphs.dot} "
     with_list = f"{dot}with {PurePath(comparison.against).name}" if comparison.against else ""
     when = f"{at(comparison.at)} ({ago(comparison.at, now, glyphs)})"
-    return f"cohort {comparison.cohort_id}{dot}{when}{with_list}"
+    return f"run {comparison.run_id}{dot}cohort {comparison.cohort_id}{dot}{when}{with_list}"
 
 
 def kind_rows(comparison: Comparison, resolved: Resolved | None) -> list[Row]:

@@ -23,7 +23,7 @@ from amp_console.console.screens.reconcile.comparison import ComparisonPanel, Di
 from amp_console.console.screens.reconcile.reasons import reason_in_comparison
 from amp_console.console.screens.reconcile.repair import cancel_if, cancel_question, choose_repair
 from amp_console.console.screens.reconcile.status import came_of, doing
-from amp_console.console.texts import MUTED, safe_text
+from amp_console.console.texts import MUTED, WARN, safe_text
 from amp_console.console.widgets.grid import Grid, Row
 from amp_console.console.widgets.list_pane import ListPane, ListSource
 from amp_console.console.widgets.split import Split
@@ -32,6 +32,7 @@ from amp_console.ledger.comparisons import (
     Comparison,
     Difference,
     DifferenceFilter,
+    comparison,
     count_differences,
     differences,
     last_comparison,
@@ -43,6 +44,7 @@ from amp_console.sync.reconcile.export import write_differences
 OF_DIFFERENCES = {"repair", "export", "filter", "person", "errors", "copy"}
 """The actions that need a comparison."""
 NO_MATCH = "No matches. / and Esc show everyone again."
+EARLIER = "This is an earlier comparison. For the last one press 1, then r, or compare again."
 
 
 class ReconcileScreen(BaseScreen):
@@ -66,10 +68,28 @@ identifier per line. E writes the differences into a file. w shows the requests 
     CSS_PATH = "view.tcss"
     NEEDS: ClassVar = {"repair": {Need.WRITABLE}}
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("r", "compare", "Compare", id="reconcile.compare"),
+        Binding(
+            "r",
+            "compare",
+            "Compare",
+            tooltip="Read the cohort from Amplitude and show who differs; nothing is sent",
+            id="reconcile.compare",
+        ),
         Binding("c", "cancel", "Cancel", id="reconcile.cancel"),
-        Binding("p", "repair", "Repair", id="reconcile.repair"),
-        Binding("L", "list", "With a list", id="reconcile.list"),
+        Binding(
+            "p",
+            "repair",
+            "Repair",
+            tooltip="Add and remove users in Amplitude, once you have seen the plan",
+            id="reconcile.repair",
+        ),
+        Binding(
+            "L",
+            "list",
+            "Compare with a list",
+            tooltip="Compare the cohort with a list of members; nothing is sent",
+            id="reconcile.list",
+        ),
         Binding("E", "export", "Export", id="reconcile.export"),
         Binding("slash", "filter", "Filter", key_display="/", id="filter"),
         Binding(
@@ -99,11 +119,15 @@ identifier per line. E writes the differences into a file. w shows the requests 
         Binding("y", "copy", "Copy the row", show=False, id="copy"),
     ]
 
-    def __init__(self, audience_id: int) -> None:
+    def __init__(self, audience_id: int, comparison_id: int | None = None) -> None:
+        """Show the comparison with this id; None: the last one."""
         super().__init__()
         self._audience_id = audience_id
+        self._comparison_id = comparison_id
         self._audience: Audience | None = None
         self._comparison: Comparison | None = None
+        self._is_last = True
+        """Whether it is the audience's last comparison."""
         self._kinds = DifferenceKinds()
         self._ended: ReconcileJob | None = None  # the last job whose end was taken note of
 
@@ -131,10 +155,14 @@ identifier per line. E writes the differences into a file. w shows the requests 
         return self.query_one("#people-panel", ListPane)
 
     async def load(self) -> None:
-        """Read the last comparison, and the people of the kind under the cursor."""
+        """Read the comparison, and the people of the kind under the cursor."""
         session = self.session
         self._audience = await session.read(audience, self._audience_id)
-        self._comparison = found = await session.read(last_comparison, self._audience_id)
+        last = await session.read(last_comparison, self._audience_id)
+        found = last
+        if self._comparison_id is not None:
+            found = await session.read(comparison, self._comparison_id)
+        self._comparison, self._is_last = found, found == last
         resolved = await session.read(resolved_since, found.id) if found else None
         known = None
         if found is None:
@@ -200,6 +228,8 @@ identifier per line. E writes the differences into a file. w shows the requests 
         else:
             quota = services.figures.quota
             result = came_of(job, self._audience_id) if job is not None else None
+            if not self._is_last:
+                result = safe_text((EARLIER, WARN))
             text = result or safe_text((f"{quota}." if quota else "", MUTED))
         panel.show_job(text, is_comparing=is_under_way)
         if job is not None and job.is_over and self._ended is not job:
@@ -213,6 +243,7 @@ identifier per line. E writes the differences into a file. w shows the requests 
 
     def _start(self, operation: CompareOperation | RepairOperation) -> None:
         services = self.services
+        self._comparison_id = None  # the new one, or the one that is repaired, is the last
         job = RunJob(self.session, operation, services.timing, services.publish)
         services.jobs.reconciling = job
         job.start()
@@ -258,6 +289,8 @@ identifier per line. E writes the differences into a file. w shows the requests 
         return super().check_action(action, parameters)
 
     def disabled_reason(self, action: str) -> str | None:
+        if action == "repair" and not self._is_last:
+            return EARLIER
         run_id = self._job.run_id if self._job is not None else None
         return reason_in_comparison(
             action, self.services.jobs.reconciling, self._audience, self._comparison, run_id
@@ -319,11 +352,11 @@ identifier per line. E writes the differences into a file. w shows the requests 
         """Write the differences into a file: CSV, or NDJSON by the name's end."""
         assert self._audience is not None
         assert self._comparison is not None
-        key, comparison = self._audience.key, self._comparison
+        key, compared = self._audience.key, self._comparison
 
         async def write(request: ExportRequest) -> int:
-            found = await self.session.read(differences, DifferenceFilter(comparison.id))
-            before = [(key, "before repair", comparison, found)]
+            found = await self.session.read(differences, DifferenceFilter(compared.id))
+            before = [(key, "before repair", compared, found)]
             return await aside(write_differences, request.path, before, exact=request.exact)
 
         question = "Save as .csv or .ndjson (replaces an existing file):"

@@ -13,28 +13,31 @@ from amp_console.console.background import aside
 from amp_console.console.context import Services
 from amp_console.console.dialogs.export import SAVE_AS, TITLE, ExportRequest, export_to
 from amp_console.console.dialogs.request_view import RequestView
-from amp_console.console.routes import OpenErrors
-from amp_console.console.run_view import RunView
+from amp_console.console.routes import OpenErrors, OpenReconcile
+from amp_console.console.run_view import RunLine, RunView
 from amp_console.console.screens.base import screen_of
 from amp_console.console.screens.errors.retry import ask_and_retry, finish_retry
 from amp_console.console.screens.runs.panels import ProgressPanel, RejectedPanel, RequestsPanel
 from amp_console.console.session import Session
 from amp_console.console.widgets.grid import Grid, RowsState
-from amp_console.ledger import runs
 from amp_console.ledger.rejected import RejectedFilter, rejected_page
+from amp_console.ledger.runs import RunKind
 from amp_console.sync.queries.errors_export import write_errors_csv
+from amp_console.sync.queries.run_details import run_details
+from amp_console.text import clean
 
 EVERYONE = 1 << 62  # as a limit
 ROOMY = 110  # columns from which requests and rejected users are side by side
 LEAST_LINES = 8  # of the progress of a run with one audience
+NOT_COMPARED = "This run compared no cohort."
 REQUEST_LINES = 14  # from which some requests fit below it
 
 
 class RunDetail(Vertical):
     """A run with its audiences, requests and rejected users, who can be retried and exported.
 
-    Enter shows a request, or the users who were rejected for a reason; for an audience it posts
-    `AudienceOpened`.
+    Enter shows a request, or the users who were rejected for a reason; for an audience that was
+    compared it shows the differences, for another it posts `AudienceOpened`.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -109,14 +112,42 @@ class RunDetail(Vertical):
 
     async def load_requests(self, session: Session) -> None:
         """Read the requests of the run, and who they rejected. Raises `LedgerError`."""
-        run_id = self.view.run_id if self.view is not None else None
-        if run_id is None:  # it has not begun
+        view = self.view
+        if view is None or view.run_id is None:  # it has not begun
             for name in ("#reasons", "#log", "#full-log"):
                 self.query_one(name, Grid).show(())
             return
-        await self.query_one(RequestsPanel).load(session, run_id)
-        await self.query_one(RejectedPanel).load(session, run_id)
+        await self.query_one(RequestsPanel).load(session, view.run_id)
+        await self.query_one(RejectedPanel).load(session, view.run_id, view.counts.rejected)
         screen_of(self).action_keys.refresh()
+
+    # The differences that the run found.
+
+    @property
+    def _is_comparison(self) -> bool:
+        return self.view is not None and self.view.kind is RunKind.COMPARE
+
+    @property
+    def _line(self) -> RunLine | None:
+        """The audience under the cursor."""
+        return self.query_one(ProgressPanel).line(self.query_one("#bars", Grid).key)
+
+    @property
+    def reason_without_differences(self) -> str | None:
+        """Why there are no differences to show; None where the audience was compared."""
+        lines = self.view.lines if self.view is not None else ()
+        if not any(line.comparison_id for line in lines):
+            return NOT_COMPARED
+        line = self._line
+        if line is not None and line.comparison_id is None:
+            return f"This run did not compare {clean(line.name)}: choose another audience."
+        return None
+
+    def show_differences(self) -> None:
+        """Show who differed in the comparison of the audience under the cursor."""
+        if (line := self._line) is not None:
+            route = OpenReconcile(line.audience_id, line.comparison_id)
+            screen_of(self).services.navigate(route)
 
     # The rejected users of the run.
 
@@ -161,6 +192,8 @@ class RunDetail(Vertical):
         """Open an audience, a request, or the users rejected for a reason."""
         event.stop()
         match event.grid.id:
+            case "bars" if self._is_comparison and self.reason_without_differences is None:
+                self.show_differences()
             case "bars" if isinstance(event.key, int):
                 self.post_message(self.AudienceOpened(event.key))
             case "log" | "full-log" if isinstance(event.key, int):
@@ -182,11 +215,10 @@ async def read_run(services: Services, session: Session, run_id: int | None) -> 
         return run_view.live(sync)
     found = None
     if run_id is not None:
-        found = await session.read(runs.run, run_id, await session.dead_runs())
+        found = await session.read(run_details, run_id, await session.dead_runs())
     if found is None:
         return None
-    audiences = await session.read(runs.run_audiences, found.id)
-    is_ours = jobs.reconciling is not None and jobs.reconciling.run_id == found.id
+    is_ours = jobs.reconciling is not None and jobs.reconciling.run_id == run_id
     if jobs.live is not None and jobs.live.snapshot is not None:
-        is_ours = is_ours or jobs.live.snapshot.run_id == found.id
-    return run_view.past(found, audiences, services.clock.now, is_ours=is_ours)
+        is_ours = is_ours or jobs.live.snapshot.run_id == run_id
+    return run_view.past(found, services.clock.now, is_ours=is_ours)

@@ -14,7 +14,7 @@ from amp_console.console.routes import MainScreen, OpenErrors, OpenReplay, OpenR
 from amp_console.console.run_words import OUTCOME_TONES
 from amp_console.console.screens.actions import Need
 from amp_console.console.screens.base import BaseScreen
-from amp_console.console.screens.runs.detail import LEAST_LINES, RunDetail, read_run
+from amp_console.console.screens.runs.detail import LEAST_LINES, NOT_COMPARED, RunDetail, read_run
 from amp_console.console.screens.runs.rows import sign
 from amp_console.console.texts import safe_text
 from amp_console.console.widgets.filter_bar import FilterBar
@@ -76,6 +76,13 @@ plays a finished one back from its log, which sends nothing."""
             tooltip="Show what the run did, from its log; nothing is sent",
             id="runs.play_back",
         ),
+        Binding(
+            "d",
+            "differences",
+            "Differences",
+            tooltip="Show who differed when the run compared the audience",
+            id="runs.differences",
+        ),
         Binding("slash", "filter", "Filter", key_display="/", id="filter"),
         Binding("y", "copy", "Copy the row", show=False, id="copy"),
     ]
@@ -84,6 +91,7 @@ plays a finished one back from its log, which sends nothing."""
         "open": {Need.ROW},
         "errors": {Need.ROW},
         "play_back": {Need.ROW},
+        "differences": {Need.ROW},
         "copy": {Need.ROW},
     }
     NO_ROW = "There is no run here to open."
@@ -96,9 +104,15 @@ plays a finished one back from its log, which sends nothing."""
         panel.border_title = "Runs"
         yield Split(panel, RunDetail(id="run"), detail_lines=LEAST_LINES)
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._comparing: frozenset[int] = frozenset()
+        """The runs that compared a cohort."""
+
     async def load(self) -> None:
         """Read the history, and the run under the cursor."""
         found = await self.session.read(all_runs, dead=await self.session.dead_runs())
+        self._comparing = frozenset(run.id for run in found if run.found.cohorts)
         grid = self.query_one("#list", Grid)
         grid.show([row(item, self.services.glyphs, self.services.clock.age_now) for item in found])
         self.query_one("#runs").border_subtitle = safe_text(
@@ -155,6 +169,29 @@ plays a finished one back from its log, which sends nothing."""
         """Open the run under the cursor."""
         if self._run_id is not None:
             self.services.navigate(OpenRun(self._run_id))
+
+    def disabled_reason(self, action: str) -> str | None:
+        if action == "differences" and self._run_id is not None:
+            return self._reason_without_differences(self._run_id)
+        return super().disabled_reason(action)
+
+    def _reason_without_differences(self, run_id: int) -> str | None:
+        if run_id not in self._comparing:
+            return NOT_COMPARED
+        detail = self.query_one(RunDetail)
+        return detail.reason_without_differences if self._is_shown(run_id) else None
+
+    def _is_shown(self, run_id: int) -> bool:
+        """Whether the detail shows this run."""
+        detail = self.query_one(RunDetail)
+        return detail.display and detail.view is not None and detail.view.run_id == run_id
+
+    def action_differences(self) -> None:
+        """Show who differed in the run's comparison; where it is not shown, open it first."""
+        if self._run_id is not None and self._is_shown(self._run_id):
+            self.query_one(RunDetail).show_differences()
+        else:
+            self.action_open()
 
     def action_play_back(self) -> None:
         """Play the run under the cursor back, from its request log."""

@@ -24,7 +24,7 @@ NONE_REJECTED = "No user of this run is rejected now."
 _KINDS = {
     RunKind.SYNC: "Sync",
     RunKind.COMPARE: "Comparison",
-    RunKind.RECONCILE: "Repair",
+    RunKind.REPAIR: "Repair",
     RunKind.LIVE: "Live",
 }
 
@@ -217,8 +217,8 @@ class RejectedPanel(Vertical):
         """The group of a row."""
         return self._groups.get(key)
 
-    async def load(self, session: Session, run_id: int) -> None:
-        """Read the groups anew. Raises `LedgerError`."""
+    async def load(self, session: Session, run_id: int, rejected: int) -> None:
+        """Read the groups anew, of so many that the run rejected. Raises `LedgerError`."""
         groups = await session.read(rejection_groups, RejectedFilter(run_id=run_id))
         of_several = len({group.audience_id for group in groups}) > 1
         rows = [run_rows.reason_row(group, of_several=of_several) for group in groups]
@@ -226,5 +226,10 @@ class RejectedPanel(Vertical):
         grid = self.query_one("#reasons", Grid)
         grid.reshape(run_rows.REASONS_OF_SEVERAL if of_several else run_rows.REASONS)
         grid.show(rows)
-        total = sum(group.count for group in groups)
-        self.border_title = safe_text(f"Rejected now ({total:,})" if total else "Rejected now")
+        still = sum(group.count for group in groups)
+        gone = max(0, rejected - still)
+        count = f" ({rejected:,})" if rejected else ""
+        self.border_title = safe_text(f"Rejected by this run{count}")
+        self.border_subtitle = (
+            f"{still:,} still rejected, {gone:,} retried or changed since" if gone else ""
+        )

@@ -19,9 +19,9 @@ from amp_console.console.texts import ACCENT, BAD, MUTED, STRONG, TONE, WARN, Pa
 from amp_console.console.widgets.grid import Cell, Column, Grid, Row
 from amp_console.console.widgets.grid.widget import RowsState
 from amp_console.console.words import SECOND, at, stopwatch
-from amp_console.ledger import runs
 from amp_console.ledger.requests import requests_page
 from amp_console.ledger.runs import Run
+from amp_console.sync.queries.run_details import run_details
 from amp_console.text import plural
 
 FRAME_SECONDS = 0.1  # between two pictures
@@ -91,8 +91,10 @@ knows each request and its answer. Why an audience waited is taken from the answ
         """Read the run and its requests once: a finished run does not change."""
         if self._replay is not None:
             return
-        run = await self.session.read(runs.run, self._run_id, await self.session.dead_runs())
-        if run is None or run.ended_at is None:
+        dead = await self.session.dead_runs()
+        details = await self.session.read(run_details, self._run_id, dead)
+        run = details.run if details is not None else None
+        if details is None or run is None or run.ended_at is None:
             for grid in self.query(Grid):
                 grid.show_notice(RowsState.UNKNOWN, "")
             self.query_one("#headline", Static).update(
@@ -100,8 +102,7 @@ knows each request and its answer. Why an audience waited is taken from the answ
             )
             return
         found = await self.session.read(requests_page, run.id, 0, MAX_REQUESTS)
-        audiences = await self.session.read(runs.run_audiences, run.id)
-        self._view = run_view.past(run, audiences, run.ended_at)
+        self._view = run_view.past(details, run.ended_at)
         self._run, self._replay = run, Replay(found, run.started_at, run.ended_at)
         self._moment = self._replay.started_at
         self._draw()

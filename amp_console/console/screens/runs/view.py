@@ -37,9 +37,10 @@ Audiences leads back here, and the line on top shows how far it is.
 Pause finishes the current request and sends nothing more until you resume. Cancel ends the run
 the same way; users not delivered stay pending, and the next sync continues from there.
 
-Enter on an audience shows its requests alone; Enter on a request shows it whole. Enter on a
-reason shows the users who were rejected for it. R makes the rejected users of a finished run
-pending again, and E writes them into a CSV file."""
+Enter on an audience shows its requests alone, or who differed when it was compared; d shows that
+also after a repair that compared again. Enter on a request shows it whole. Enter on a reason shows
+the users who were rejected for it. R makes the rejected users of a finished run pending again, and
+E writes them into a CSV file."""
     CSS_PATH = "view.tcss"
     PANES = (RunDetail,)
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -47,6 +48,13 @@ pending again, and E writes them into a CSV file."""
         Binding("p", "resume", "Resume", tooltip="Send again", id="run.resume"),
         Binding("c", "cancel", "Cancel", id="run.cancel"),
         Binding("x", "errors", "Errors", id="run.errors"),
+        Binding(
+            "d",
+            "differences",
+            "Differences",
+            tooltip="Show who differed when the run compared the audience",
+            id="run.differences",
+        ),
         Binding("v", "log", "Requests", tooltip="Show the requests full-size", id="run.log"),
         Binding("y", "copy", "Copy the row", show=False, id="copy"),
     ]
@@ -144,7 +152,8 @@ pending again, and E writes them into a CSV file."""
     def useful_actions(self) -> UsefulActions:
         if self.is_live:
             return "pause", "resume", "cancel", "errors", "log"
-        return "errors", "log"
+        has_found = self._detail.reason_without_differences is None
+        return ("differences", "errors", "log") if has_found else ("errors", "log")
 
     def disabled_reason(self, action: str) -> str | None:
         if action in {"pause", "resume", "cancel"}:
@@ -152,6 +161,8 @@ pending again, and E writes them into a CSV file."""
                 return _not_ours(self._view)
             if self._job is not None and self._job.is_ending:
                 return "The run is already ending: it waits for the current request."
+        if action == "differences":
+            return self._detail.reason_without_differences
         if action in {"errors", "log"} and (self._view is None or self._view.run_id is None):
             return "The run has not started."
         return super().disabled_reason(action)
@@ -169,12 +180,13 @@ pending again, and E writes them into a CSV file."""
 
     def action_cancel(self) -> None:
         """Ask, then end the run."""
-        self.app.push_screen(_cancel_question(self._view), self._cancel)
 
-    def _cancel(self, is_meant: bool | None) -> None:
-        if is_meant and self._job is not None:
-            self._job.cancel()
-            self._job_changed(self._job)
+        def cancel(is_meant: bool | None) -> None:
+            if is_meant and self._job is not None:
+                self._job.cancel()
+                self._job_changed(self._job)
+
+        self.app.push_screen(_cancel_question(self._view), cancel)
 
     def _job_changed(self, job: SyncJob) -> None:
         self._show(run_view.live(job))
@@ -184,6 +196,10 @@ pending again, and E writes them into a CSV file."""
         """Open the users that this run's requests rejected."""
         if self._view is not None:
             self.services.navigate(OpenErrors(run_id=self._view.run_id))
+
+    def action_differences(self) -> None:
+        """Show who differed in the audience under the cursor."""
+        self._detail.show_differences()
 
     def action_log(self) -> None:
         """Show the requests full-size, or small again."""

@@ -1,0 +1,32 @@
+"""One run with everything that its screen says: what it did, planned and found."""
+
+from collections.abc import Collection
+
+import msgspec
+
+from amp_console.ledger import Db
+from amp_console.ledger.comparisons import Comparison, comparisons_in
+from amp_console.ledger.runs import Run, RunAudience, run, run_audiences
+from amp_console.ledger.since_plan import SincePlan, since_plan_of
+
+
+class RunDetails(msgspec.Struct, frozen=True):
+    """A run of the history; `comparisons` are those that it made, by audience ID."""
+
+    run: Run
+    audiences: tuple[RunAudience, ...]
+    comparisons: dict[int, Comparison]
+    since_plan: SincePlan | None = None
+
+
+def run_details(db: Db, run_id: int, dead: Collection[int] = ()) -> RunDetails | None:
+    """Read a run; None if there is none with this id. `dead` as in `all_runs`."""
+    found = run(db, run_id, dead)
+    if found is None:
+        return None
+    return RunDetails(
+        found,
+        tuple(run_audiences(db, run_id)),
+        {item.audience_id: item for item in comparisons_in(db, run_id)},
+        since_plan_of(db, run_id),
+    )
