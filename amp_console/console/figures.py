@@ -40,7 +40,7 @@ class Figures:
 
         None where it is not known, or where a run has changed the cohort since Amplitude was asked.
         """
-        if audience.last_run_at is not None and audience.last_run_at > self.sizes_at:
+        if audience.last_sync_at is not None and audience.last_sync_at > self.sizes_at:
             return None
         return self.sizes.get(audience.cohort_id or "")
 

@@ -201,8 +201,13 @@ async def _runs_rows(reader: Reader) -> Facts:
         for word in RUN_COUNTS:
             facts[f"{run}: {word}"] = number(row[word.capitalize()])
         facts[f"{run}: outcome"] = row["Outcome"].split(" ", 1)[1]
+        if row["Kind"] in {"compare", "repair"} and "differ" in row["Reason"]:
+            facts[f"{run}: differing"] = counted(row["Reason"], "users? differs?")
         for word in ("rejected", "pending"):
-            if word in row["Reason"] and "before it" not in row["Reason"]:
+            is_of_run = (
+                row["Kind"] not in {"compare", "repair"} and "before it" not in row["Reason"]
+            )
+            if word in row["Reason"] and is_of_run:
                 facts[f"{run}: {word} @reason"] = counted(row["Reason"], word)
     return facts
 
@@ -218,7 +223,13 @@ async def _runs_command(reader: Reader) -> Facts:
         f"run {document['run']}: delivered": document["added"] + document["removed"]
         for document in documents
     }
-    return counts | delivered
+    differing = {
+        f"run {document['run']}: differing": document["differing"]
+        for document in documents
+        if document["compared"]
+    }
+    outcomes = {f"run {document['run']}: outcome": document["outcome"] for document in documents}
+    return counts | delivered | differing | outcomes
 
 
 async def _run_screens(reader: Reader) -> Facts:
@@ -237,6 +248,17 @@ async def _run_screens(reader: Reader) -> Facts:
             number(size) for size in sizes if "(" not in size
         )
         sentence = reader.text("#headline")
+        if "compared" in sentence:
+            facts[f"run {run_id}: differing"] = counted(sentence, "users? differs?")
+            facts[f"run {run_id}: differing @rows"] = sum(
+                counted(line, "missing") + counted(line, "extra")
+                for line in (" ".join(row.values()) for row in rows)
+            )
+        if not reader.is_syncing(run_id):
+            outcome = sentence.partition("  ")[0].split(" ", 1)[1]
+            facts[f"run {run_id}: outcome"] = outcome
+            rejected = re.search(r"Rejected by this run \(([\d,]+)\)", reader.title("#rejected"))
+            facts[f"run {run_id}: rejected @panel"] = number(rejected[1]) if rejected else 0
         if "added" in sentence:
             for word in ("added", "removed"):
                 facts[f"run {run_id}: {word}"] = counted(sentence, word)
@@ -373,7 +395,9 @@ def _facts_of_log(texts: Sequence[str]) -> dict[str, object]:
         if ended := re.search(r" ended: run (\d+), ([a-z ]+)\. (.*)", text):
             run, figures = f"run {ended[1]}", ended[3]
             facts[f"{run}: outcome"] = ended[2]
-            if "compared" not in figures:
+            if "compared" in figures:
+                facts[f"{run}: differing"] = counted(figures, "users? differs?")
+            if " compared, " not in figures:
                 for word in RUN_COUNTS:
                     facts[f"{run}: {word}"] = counted(figures, word.removesuffix("s"))
     return facts

@@ -133,7 +133,7 @@ async def test_ages_go_on_and_a_moment_has_one_age_on_a_screen(harness: ConsoleH
     harness.environment = replace(harness.environment, timing=timing)
     with harness.workspace(harness.environment.connections.pick(None)) as workspace:
         runs = workspace.ledger.read(
-            lambda db: [row[0] for row in db.execute("SELECT max(last_run_at) FROM audience")]
+            lambda db: [row[0] for row in db.execute("SELECT max(last_sync_at) FROM audience")]
         )
     moment[0] = runs[0] + 30 * SECOND
     async with harness.open() as pilot:

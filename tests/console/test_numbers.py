@@ -108,11 +108,17 @@ async def test_on_no_step_of_a_day_does_a_number_contradict_another(
 
         await day.elsewhere(_drift_and_compare)
         await day.check(
-            "after a comparison that found drift", f"{LAPSED}: differed", f"{LAPSED}: differs by"
+            "after a comparison that found drift",
+            f"{LAPSED}: differed",
+            f"{LAPSED}: differs by",
+            "run 3: differing",
+            "run 3: outcome",
         )
         await day.elsewhere(_repair)
         await day.elsewhere(_retry)
-        await day.check("after a repair and a retry of rejected users")
+        await day.check(
+            "after a repair and a retry of rejected users", "run 5: differing", "run 5: rejected"
+        )
 
         file = tmp_path / "growing.ndjson"
         file.write_text(json.dumps(event("new-1", True, 300, audience=LAPSED)) + "\n")

@@ -21,7 +21,7 @@ from amp_console.ledger.comparisons import Comparison
 from amp_console.ledger.membership_changes import Movement, members_over_time
 from amp_console.ledger.outcomes import AudienceRun
 from amp_console.ledger.run_log import run_outcome
-from amp_console.ledger.runs import RunKind, RunStatus
+from amp_console.ledger.runs import RunStatus
 from amp_console.sync.formatting import uncertain_text
 from amp_console.sync.queries.audience_detail import (
     DAYS,
@@ -35,7 +35,6 @@ from amp_console.text import plural
 
 FRAME = 5  # columns: borders, padding and a scrollbar
 LABELS = 12  # columns that the names of facts take
-RUNS = 3
 _LINKS = {
     Link.CREATED: "created by amp-console",
     Link.EXISTING: "existed before",
@@ -129,15 +128,9 @@ def lay_out(services: Services, detail: Detail, room: int) -> Content:
         *_days(services, trend.days),
         *_moves(services, trend.hour),
     ]
-    last_run_at = target.audience.last_run_at
     rows += [
-        # The newest one has the age that the list says, which counts from where it ended.
-        (
-            f"run {audience_run.run.id}",
-            _run(services, audience_run, audience_run.run.ended_at if at else last_run_at),
-        )
-        for at, audience_run in enumerate(trend.runs[:RUNS])
-    ] or [("last run", safe_text(("never", MUTED)))]
+        (f"run {audience_run.run.id}", _run(services, audience_run)) for audience_run in trend.runs
+    ] or [("last sync", safe_text(("never", MUTED)))]
     rows += [
         ("cohort", _cohort(services, target)),
         *([("compared", _compared(services, trend))] if target.audience.cohort_id else []),
@@ -285,7 +278,7 @@ def _compared(services: Services, trend: AudienceTrend) -> Content:
     outcome = comparison_outcome(last, "pending then")
     if last.differing:
         outcome = f"{plural(last.differing, 'user')} differed{_parts(last)}"
-    return safe_text(services.age_of(last.at), f": {outcome}")
+    return safe_text(services.age_of(last.at), f", run {last.run_id}: {outcome}")
 
 
 def _parts(last: Comparison) -> str:
@@ -303,11 +296,11 @@ def _origin(override: str | None) -> Part:
     return (" (override)", ACCENT) if override else (" (default)", MUTED)
 
 
-def _run(services: Services, audience_run: AudienceRun, ended_at: int | None) -> Content:
+def _run(services: Services, audience_run: AudienceRun) -> Content:
     run, counts, glyphs = audience_run.run, audience_run.counts, services.glyphs
     status = audience_run.status
     parts: list[Part] = [(run_outcome(run.kind, status), _TONE.get(status, MUTED))]
-    parts.append((f" {services.age_of(ended_at or run.started_at)}", MUTED))
+    parts.append((f" {services.age_of(audience_run.at)}", MUTED))
     parts.append(f"  {changes(counts.added, counts.removed, glyphs) or _no_changes(audience_run)}")
     if counts.rejected:
         parts.append((f"  {counts.rejected:,} rejected", BAD))
@@ -317,6 +310,6 @@ def _run(services: Services, audience_run: AudienceRun, ended_at: int | None) ->
 def _no_changes(audience_run: AudienceRun) -> str:
     """Say why a run delivered no change, where its outcome does not."""
     is_done = audience_run.status in {RunStatus.DELIVERED, RunStatus.PARTIAL}
-    if audience_run.run.kind is RunKind.COMPARE or audience_run.counts.rejected:
+    if audience_run.counts.rejected:
         return ""
     return "nothing to send" if is_done else "nothing delivered"

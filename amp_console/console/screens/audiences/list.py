@@ -69,7 +69,13 @@ What needs attention comes first. Press v to save filter, order and columns as a
         Binding("s", "sync", "Sync", id="audiences.sync"),
         Binding("S", "sync_all", "Sync all", show=False, id="audiences.sync_all"),
         Binding("e", "edit", "Edit", id="audiences.edit"),
-        Binding("r", "reconcile", "Reconcile", id="audiences.reconcile"),
+        Binding(
+            "r",
+            "reconcile",
+            "Reconcile",
+            tooltip="Open the comparison of the audience with its cohort; this changes nothing",
+            id="audiences.reconcile",
+        ),
         Binding("i", "import", "Import", show=False, id="audiences.import"),
         Binding("l", "link", "Link to a cohort", show=False, id="audiences.link"),
         Binding("x", "errors", "Errors", id="audiences.errors"),
@@ -224,7 +230,7 @@ What needs attention comes first. Press v to save filter, order and columns as a
             self.services.navigate(OpenLink(self.current.audience.id))
 
     def action_reconcile(self) -> None:
-        """Compare the cohort of the audience, or those of the marked ones."""
+        """Open the comparison of the audience, or those of the marked ones."""
         chosen = [item.audience.id for item in self.chosen]
         if len(chosen) == 1:
             self.services.navigate(OpenReconcile(chosen[0]))

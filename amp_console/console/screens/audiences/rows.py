@@ -20,7 +20,7 @@ COLUMNS = (
     Column("Pending", 9, right=True),
     Column("Rejected", 8, right=True),
     Column("Status", 14, narrows=3),
-    Column("Last run", 10, rank=3),
+    Column("Last sync", 10, rank=3),
 )
 STATUS = 6
 """The column that is sorted by at first: what needs attention comes first."""
@@ -44,7 +44,7 @@ def audience_row(services: Services, known: AudienceSummary) -> Row:
             Cell(pending),
             Cell(rejected, "bad"),
             parts_cell(badges(services, known), "never compared" if is_claim else ""),
-            aged(audience.last_run_at, now, glyphs),
+            aged(audience.last_sync_at, now, glyphs),
         ),
         (
             audience.name,
@@ -54,7 +54,7 @@ def audience_row(services: Services, known: AudienceSummary) -> Row:
             known.left.pending,
             known.left.rejected,
             states_now(services, known)[0].severity,
-            audience.last_run_at,
+            audience.last_sync_at,
         ),
     )
 

@@ -24,7 +24,7 @@ from amp_console.ledger.comparisons import last_compared_at
 from amp_console.ledger.counts import stored_bytes
 from amp_console.ledger.peek import peek
 from amp_console.ledger.run_log import run_outcome, run_reason
-from amp_console.ledger.runs import Run, all_runs
+from amp_console.ledger.runs import Run, RunKind, all_runs
 
 FRAME = 5  # columns: borders, padding and a scrollbar
 LABELS = 13  # columns that the names of facts take
@@ -190,17 +190,29 @@ def _last(services: Services, known: LedgerFacts | None) -> list[tuple[str, Cont
     compared = "never" if known.compared_at is None else services.age_of(known.compared_at)
     run = known.last_run
     return [
-        ("last run", safe_text(("never", MUTED)) if run is None else _run(services, run)),
+        (
+            "last run",
+            safe_text(("never", MUTED))
+            if run is None
+            else _run(services, run, _moment(known, run)),
+        ),
         ("compared", safe_text((compared, MUTED if known.compared_at is None else ""))),
     ]
 
 
-def _run(services: Services, run: Run) -> Content:
+def _moment(known: LedgerFacts, run: Run) -> int:
+    """When a run ended; of a comparison, the time of the export, which `compared` says, too."""
+    ended_at = run.ended_at or run.started_at
+    is_last_comparison = run.kind is RunKind.COMPARE and run.found.cohorts > 0
+    return (known.compared_at or ended_at) if is_last_comparison else ended_at
+
+
+def _run(services: Services, run: Run, moment: int) -> Content:
     status, outcome = str(run.status), run_outcome(run.kind, run.status)
     parts: list[Part] = [
         f"{run.kind} {run.id}  ",
         (outcome, TONE[OUTCOME_TONES.get(status, "")]),
-        (f"  {services.age_of(run.ended_at or run.started_at)}", MUTED),
+        (f"  {services.age_of(moment)}", MUTED),
     ]
     if delivered := changes(run.added, run.removed, services.glyphs):
         parts.append(f"  {delivered}")

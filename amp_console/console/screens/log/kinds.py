@@ -30,7 +30,7 @@ class LogGroup(enum.Enum):
 KINDS = {
     LogGroup.ALL: (),
     LogGroup.IMPORTS: (LogKind.IMPORT,),
-    LogGroup.RUNS: (LogKind.SYNC, LogKind.COMPARE, LogKind.RECONCILE, LogKind.RETRY),
+    LogGroup.RUNS: (LogKind.SYNC, LogKind.COMPARE, LogKind.REPAIR, LogKind.RETRY),
     LogGroup.LIVE: (LogKind.LIVE,),
     LogGroup.SETTINGS: (LogKind.SETTINGS, LogKind.LINK, LogKind.KEYS),
     LogGroup.BACKUPS: (LogKind.BACKUP,),

@@ -23,8 +23,8 @@ COLUMNS = (
 NAMES = {
     LogKind.IMPORT: "import",
     LogKind.SYNC: "sync",
-    LogKind.COMPARE: "comparison",
-    LogKind.RECONCILE: "repair",
+    LogKind.COMPARE: "compare",
+    LogKind.REPAIR: "repair",
     LogKind.LIVE: "live",
     LogKind.RETRY: "retry",
     LogKind.LINK: "link",
