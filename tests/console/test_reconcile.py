@@ -387,13 +387,13 @@ async def test_before_the_first_comparison_only_what_can_be_done_is_offered(
     async with harness.open() as pilot:
         await until_shown(pilot, "shoppers")
         await pilot.press("r")
-        await until_shown(pilot, "Not compared yet.", "r Compare  L With a list       ")
+        await until_shown(pilot, "Not compared yet.", "r Compare  L Compare with a list       ")
         assert "p Repair" not in picture(pilot)
         await pilot.press("p")
         await until_notified(pilot, "Compare first: press r.")
         await pilot.press("r")
         await until_over(pilot)
-        await until_shown(pilot, "2 missing", "r Compare  p Repair  L With a list", "/ Filter")
+        await until_shown(pilot, "2 missing", "r Compare  p Repair  L Compare with a list", "/ Filter")
 
 
 async def test_keys_that_do_nothing_say_why(harness: ConsoleHarness) -> None:
@@ -636,6 +636,8 @@ async def test_the_comparison_after_a_repair_is_found_in_runs_and_for_the_person
         )
         await pilot.press("d")
         await until_shown(pilot, "run 3 · cohort", "No differences")
+        await pilot.press("escape")
+        await until_shown(pilot, "3 runs")
         await pilot.press("f", *"u00", "enter")
         await until_shown(
             pilot, "run 3: no difference", "run 2: missing from the cohort", "In the cohort:"
