@@ -31,17 +31,17 @@ SETTLE = 0.4  # seconds from a caption until the screen is painted
 SYNC_SECONDS, SYNC_EVERY = 0.35, 1.2
 """How long a moment of the sync is shown, and the seconds between two such moments."""
 MOMENTS = {
-    "Each line is an audience": 3.6,
-    "The newsletter has": 2.0,
-    "This is a plan.": 3.2,
+    "Each line is an audience": 3.2,
+    "Newsletter has": 2.4,
+    "A sync begins with a plan": 3.2,
     "Amplitude refused a request": 3.2,
-    "All 12,120 people": 3.0,
-    "These eight shoppers": 2.8,
-    "In the meantime": 2.8,
-    "One question to Amplitude": 3.2,
+    "All 12,120 users": 3.0,
+    "Amplitude does not know 8": 3.0,
+    "Suppose they have used": 2.8,
+    "Sizes are checked": 3.2,
     "212 people are missing": 3.2,
-    "Repaired": 2.2,
-    "People who enter or leave": 3.6,
+    "Repaired, and compared again": 2.8,
+    "Changes in Segment": 3.6,
 }
 """The captions that are shown, by their beginning, and for how many seconds."""
 

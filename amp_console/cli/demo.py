@@ -30,14 +30,26 @@ NEXT = (
 
 
 @click.command()
-@click.option("--headless", is_flag=True, help="Run one whole sync and end.")
-@click.option("--events", type=click.IntRange(1), default=20_000, show_default=True)
+@click.option("--headless", is_flag=True, help="Run one whole sync without a screen.")
+@click.option(
+    "--events",
+    type=click.IntRange(1),
+    default=20_000,
+    show_default=True,
+    help="Events to generate, with --headless.",
+)
 @click.option("--seed", type=int, default=1, show_default=True, help="Generate other people.")
 @click.option("--fast", is_flag=True, help="Quick answers, and more changes of members.")
-@click.option("--faults", is_flag=True, help="Cause trouble now and then.")
-@click.option("--tour", is_flag=True, help="Show a sync, a repair and a live session by itself.")
-@click.option("--web", is_flag=True, help="Show the demo in a browser, on this machine alone.")
-@click.option("--port", type=click.IntRange(0, 65_535), default=8_642, show_default=True)
+@click.option("--faults", is_flag=True, help="Make trouble now and then.")
+@click.option("--tour", is_flag=True, help="Show a sync, a retry, a repair and a live session.")
+@click.option("--web", is_flag=True, help="Show the demo in a browser, on this machine only.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65_535),
+    default=8_642,
+    show_default=True,
+    help="Port of the page, with --web.",
+)
 @console_options
 def demo(
     headless: bool,
@@ -51,13 +63,16 @@ def demo(
 ) -> int:
     """Open the console on a simulated Amplitude: no account, no keys, no network.
 
-    It has six audiences whose members change; press ! to cause trouble. With --tour the console
-    shows by itself, in three minutes, a sync, a retry, a repair and a live session: space continues
-    at once, p pauses, and Esc leaves the tour. With --web it is a page on this machine, at --port
-    (0: any free port); that needs the extra "web".
-    With --headless there is no screen: so many --events are generated, read, planned and delivered,
-    with some trouble on the way; at the end every cohort is compared with the events. Nothing is
-    left behind.
+    It has six audiences whose members change; press ! to make trouble. Nothing is left behind.
+
+    With --tour the console presses its own keys for three minutes: a sync, a retry, a repair and a
+    live session. Space pauses the tour, Enter goes to the next step, Esc ends it.
+
+    With --web the demo is a page on this machine, at --port (0: any free port). It needs the extra
+    "web".
+
+    With --headless there is no screen: the demo generates events, imports them, and delivers them
+    with some trouble on the way. Then it compares every cohort with the events.
     """
     if tour and (headless or common().read_only):
         raise click.UsageError("The tour shows a sync: leave out --headless and --read-only.")
@@ -132,8 +147,8 @@ def _serve(port: int, seed: int, *, fast: bool, faults: bool, has_tour: bool) ->
         return Exit.MISUSE
     server.run(
         lambda: say(
-            f"The demo is at {server.public_url}, for this machine alone. "
-            "Every visit opens a demo of its own; Ctrl-C ends them all."
+            f"The demo is at {server.public_url}, for this machine only. "
+            "Every visit opens a demo of its own. Ctrl-C ends them all."
         )
     )
     return 0

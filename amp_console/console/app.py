@@ -163,9 +163,9 @@ class ConsoleApp(App[None]):
             self.run_worker(tour.run(self))
 
     async def on_event(self, event: events.Event) -> None:
-        """Let a tour handle keys before the screens do."""
+        """Let a tour handle keys and the mouse before the screens do."""
         tour = self.services.options.tour
-        if tour is None or not isinstance(event, events.Key) or not tour.handle_key(event):
+        if tour is None or not isinstance(event, events.InputEvent) or not tour.handle_input(event):
             await super().on_event(event)
 
     async def leave(self, status: int = 0) -> None:

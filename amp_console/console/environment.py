@@ -10,7 +10,7 @@ from amp_console.values import Region
 
 if TYPE_CHECKING:
     from textual.app import App
-    from textual.events import Key
+    from textual.events import InputEvent
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +51,8 @@ class Tour(Protocol):
     async def run(self, app: "App[None]") -> None:
         """Run in a console that has just opened; returns when the tour ends."""
 
-    def handle_key(self, key: "Key") -> bool:
-        """Handle a key before the console does; return whether the tour handled it."""
+    def handle_input(self, event: "InputEvent") -> bool:
+        """Handle a key or the mouse before the console; return whether the tour handled it."""
 
 
 @dataclass(frozen=True, slots=True)

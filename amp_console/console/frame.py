@@ -157,7 +157,7 @@ class NoticeLine(Static):
         background: $primary 12%;
     }
     NoticeLine.-shown { display: block; }
-    .-captioned NoticeLine { margin-bottom: 4; }
+    .-captioned NoticeLine { margin-bottom: 3; }
     """
 
     def on_mount(self) -> None:

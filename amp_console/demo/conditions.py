@@ -27,6 +27,11 @@ def screen(name: str, *texts: str) -> Condition:
     return holds
 
 
+def lacks(text: str) -> Condition:
+    """The screen in front does not show a text."""
+    return lambda app: text not in text_of(app.screen)
+
+
 def cursor_on(name: str, text: str) -> Condition:
     """On a screen of this class, the cursor is on a row with this text."""
 

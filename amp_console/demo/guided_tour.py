@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from textual.events import Key
+from textual.events import InputEvent, Key, MouseDown
 
 from amp_console.console.background import aside
 from amp_console.console.context import services_of
@@ -25,13 +25,12 @@ KEY_PAUSE, REPEAT_PAUSE = 1.1, 0.4  # seconds from the announcement of a key unt
 MAX_REPEATS = 30
 KEY_NAMES = {"!": "exclamation_mark", "_": "underscore"}
 SHOWN_KEYS = {"escape": "Esc", "f2": "F2", "exclamation_mark": "!"}
-SEEDING = (
-    "Welcome. This tour takes three minutes and presses the keys itself. The demo fills its "
-    "ledger first."
-)
-RUNNING, PAUSED = "Space next  p pause  Esc leave", "PAUSED  Space or p resume  Esc leave"
-FINISHED = "The tour is over, and the console is yours. Press ? for help."
-FAILED = "The tour ended: the console went elsewhere. It is yours now; press ? for help."
+SEEDING = "Welcome to amp-console. This tour takes three minutes and presses the keys."
+RUNNING = "Space pause  Enter next  Esc end tour"
+PAUSED = "PAUSED  Space resume  Enter next  Esc end"
+NOT_YOURS = "The tour presses the keys."
+FINISHED = "The tour has ended. The console is yours: press ? for help."
+FAILED = "The tour ended early: its next step did not appear. Press ? for help."
 
 
 class StepFailed(Exception):
@@ -45,9 +44,10 @@ class StepFailed(Exception):
 class GuidedTour:
     """A `Tour` through a list of steps.
 
-    Space or → continues at once, p pauses and resumes, and Esc ends it; other keys except those
-    with ctrl do nothing. `ready` blocks until the tour can begin. `rest` waits so many
-    seconds before the next key or step. `seen` is called when a caption is shown.
+    Space pauses and resumes, Enter or → continues at once, by one step where the tour is paused,
+    and Esc ends it. q ends it and asks to quit; ctrl+q quits. Everything else does nothing, the
+    mouse included. `ready` blocks until the tour can begin. `rest` waits so many seconds before
+    the next key or step. `seen` is called when a caption is shown.
     """
 
     def __init__(
@@ -71,8 +71,9 @@ class GuidedTour:
         self._advance = asyncio.Event()
         self._resumed = asyncio.Event()
         self._resumed.set()
+        self._pauses_at_caption = False
         self._caption, self._key, self._count = SEEDING, "", ""
-        self._own: set[Key] = set()
+        self._own: set[InputEvent] = set()
         self._troubles_before: set[str] = set()
 
     @property
@@ -97,23 +98,45 @@ class GuidedTour:
         finally:
             self._app = None  # also if the console quits meanwhile
 
-    def handle_key(self, key: Key) -> bool:
-        """Handle every key of the presenter, except those with ctrl."""
-        if not self.is_running or key in self._own or key.key.startswith("ctrl+"):
+    def handle_input(self, event: InputEvent) -> bool:
+        """Handle every key of the presenter but ctrl+q, and keep the mouse from the console."""
+        if not self.is_running or event in self._own:
             return False
-        match key.key:
-            case "space" | "right":
+        if isinstance(event, Key):
+            return self._handle_key(event.key)
+        if isinstance(event, MouseDown):
+            self._refuse()
+        return True
+
+    def _handle_key(self, key: str) -> bool:
+        match key:
+            case "space" if self._resumed.is_set():
+                self._resumed.clear()
+            case "space":
+                self._pauses_at_caption = False
+                self._resumed.set()
+            case "enter" | "right":
+                self._pauses_at_caption |= not self._resumed.is_set()
                 self._resumed.set()
                 self._advance.set()
-            case "p" if self._resumed.is_set():
-                self._resumed.clear()
-            case "p":
-                self._resumed.set()
             case "escape":
                 self._end(FINISHED)
                 return True
+            case "q":
+                app = self._console
+                self._end(FINISHED)
+                app.run_worker(app.run_action("ask_to_quit"))
+                return True
+            case "ctrl+q":
+                return False
+            case _:
+                self._refuse()
         self._show_caption()
         return True
+
+    def _refuse(self) -> None:
+        self._key = NOT_YOURS
+        self._show_caption()
 
     # Running the steps.
 
@@ -126,6 +149,8 @@ class GuidedTour:
             await self._press_keys(step)
             await self._wait_for(step.holds, step)
             self._advance.clear()  # a caption that has just come is not skipped by an earlier key
+            if self._pauses_at_caption:
+                self._resumed.clear()
             self._say(step.caption)
             self._seen(step)
             await self._rest_or_advance(step.rest)
@@ -214,7 +239,8 @@ class GuidedTour:
 
     def _show_caption_on(self, screen: "Screen[object]") -> None:
         """Show the current caption on this screen."""
-        notes = f"{RUNNING if self._resumed.is_set() else PAUSED}  {self._count}".rstrip()
+        is_paused = self._pauses_at_caption or not self._resumed.is_set()
+        notes = f"{PAUSED if is_paused else RUNNING}  {self._count}".rstrip()
         there = screen.query(Caption)
         if there:
             there.first().say(self._caption, self._key, notes)

@@ -1,7 +1,8 @@
 """The steps of the guided tour, as data.
 
 The story: a plan, a sync that meets a rate limit, users that were rejected and are retried, a
-cohort that was changed by hand and is repaired, and a live session.
+cohort that was changed by hand and is repaired, and a live session. A caption is one line of 80
+columns, and speaks of what the screen shows, in its words.
 """
 
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from amp_console.demo.conditions import (
     Condition,
     cursor_on,
     every,
+    lacks,
     live_delivers,
     screen,
     sync_is_over,
@@ -18,7 +20,7 @@ from amp_console.demo.conditions import (
     trouble,
 )
 
-SHORT, USUAL, LONG = 4.0, 5.5, 7.0  # seconds of rest after a step
+SHORT, USUAL, LONG = 3.5, 4.5, 6.5  # seconds of rest after a step
 RATE_LIMIT = "rate-limit"
 
 
@@ -61,7 +63,7 @@ def tour_steps(make_ghosts_known: Callable[[], None]) -> tuple[TourStep, ...]:
 
 
 def _down_to(name: str, text: str) -> tuple[KeyPress, ...]:
-    words = f"The cursor goes to {text}."
+    words = f"The cursor moves to {text}."
     return (
         KeyPress("g", "First line", words),
         KeyPress("j", "Down", words, cursor_on(name, text), repeats=True),
@@ -70,83 +72,93 @@ def _down_to(name: str, text: str) -> tuple[KeyPress, ...]:
 
 _HOME = (
     TourStep(
-        "Each line is an audience: a group of people that Segment keeps up to date. amp-console "
-        "keeps a cohort in Amplitude equal to it.",
-        screen("AudiencesScreen", "High value", "11,7"),
-        rest=LONG,
+        "Each line is an audience, a group of people that Segment keeps up to date.",
+        screen("AudiencesScreen", "6 audiences", "High value"),
     ),
     TourStep(
-        "The newsletter has 12,120 people, and Amplitude has no cohort for them yet. Let us create "
-        "it.",
-        every(cursor_on("AudiencesScreen", "Newsletter"), screen("AudiencesScreen", "12,120")),
+        "For each of them, amp-console keeps a cohort of the same people in Amplitude.",
+        screen("AudiencesScreen", "Members", "in sync"),
+    ),
+    TourStep(
+        "Newsletter has 12,120 members, but no cohort yet: it is not linked.",
+        every(
+            cursor_on("AudiencesScreen", "Newsletter"),
+            screen("AudiencesScreen", "12,120", "not linked"),
+        ),
         _down_to("AudiencesScreen", "Newsletter"),
     ),
 )
 
 _SYNC = (
     TourStep(
-        "This is a plan. Nothing is sent yet. It says what a sync would do: create one cohort and "
-        "add 12,120 people to it.",
-        screen("PlanScreen", "creates a cohort", "12,120"),
+        "A sync begins with a plan. This one creates 1 cohort and adds 12,120 users.",
+        screen("PlanScreen", "Creates 1 cohort and adds 12,120 users"),
         (KeyPress("s", "Sync"),),
-        rest=LONG,
     ),
     TourStep(
-        "Networks are not perfect, so the demo can cause trouble. We take the first kind: a rate "
-        "limit.",
+        "Nothing is sent until you confirm the plan with y.",
+        screen("PlanScreen", "Before you send", "y Send"),
+        rest=SHORT,
+    ),
+    TourStep(
+        "First, the demo makes trouble for this sync: a rate limit.",
         screen("TroubleDialog", "Rate limit", "off"),
         (KeyPress("!", "Make trouble"),),
         rest=SHORT,
     ),
     TourStep(
-        "It is on. From now on Amplitude refuses most requests, and asks to wait 5 seconds.",
-        every(screen("TroubleDialog"), trouble(RATE_LIMIT, is_on=True)),
+        "It is on. Amplitude now refuses most changes, and asks to wait 5 seconds.",
+        every(screen("TroubleDialog", "must wait 5 s", " on "), trouble(RATE_LIMIT, is_on=True)),
         (KeyPress("1", "Rate limit"),),
+    ),
+    TourStep(
+        "Amplitude refused a request (429). The sync waits, then sends it again.",
+        every(screen("RunScreen", "429", "rate limited", "again in"), sync_waits),
+        (
+            KeyPress("escape", "Close", then=screen("PlanScreen")),
+            KeyPress("y", "Send", "The sync has started."),
+        ),
+    ),
+    TourStep(
+        "No one is lost: users who are not delivered yet stay pending.",
+        screen("RunScreen", "pending", "delivered"),
         rest=SHORT,
     ),
     TourStep(
-        "Amplitude refused a request: too many requests. The sync waits as long as Amplitude "
-        "asks, then sends it again. No one is lost.",
-        every(screen("RunScreen", "Newsletter", "again in"), sync_waits),
+        "The rate limit is off again, and the sync continues.",
+        every(screen("RunScreen", "running"), trouble(RATE_LIMIT, is_on=False)),
         (
-            KeyPress("escape", "Close", then=screen("PlanScreen")),
-            KeyPress("y", "Send", "The sync has begun."),
-        ),
-        rest=LONG,
-    ),
-    TourStep(
-        "The rate limit is off again. The sync resumes where it stopped, and sends larger "
-        "requests while they succeed.",
-        every(screen("RunScreen", "Newsletter"), trouble(RATE_LIMIT, is_on=False)),
-        (
-            KeyPress("!", "Make trouble", "We lift the rate limit again.", screen("TroubleDialog")),
+            KeyPress("!", "Make trouble", "The rate limit ends here.", screen("TroubleDialog")),
             KeyPress("1", "Rate limit", then=trouble(RATE_LIMIT, is_on=False)),
             KeyPress("escape", "Close"),
         ),
         rest=SHORT,
     ),
     TourStep(
-        "All 12,120 people are in the new cohort. The screen accounts for each of them, and below "
-        "is every request with its answer.",
-        every(screen("RunScreen", "12,120/12,120"), sync_is_over),
-        meanwhile="The sync is still sending. The tour continues when it has ended.",
+        "All 12,120 users are delivered. Below is every request with its answer.",
+        every(
+            screen("RunScreen", "12,120/12,120", "Everything is delivered.", "200"), sync_is_over
+        ),
+        meanwhile="The sync is sending. Its requests grow as long as they succeed.",
         rest=LONG,
     ),
 )
 
+_UNKNOWN = "does not know this User ID"
+
 _REJECTED = (
     TourStep(
-        "Who is not in a cohort, and why? Here is everyone that Amplitude rejected, with the "
-        "reason.",
-        screen("ErrorsScreen", "All reasons", "does not know"),
+        "Errors lists every user who could not be delivered, with the reason.",
+        screen("ErrorsScreen", "Reason", "All reasons", "13 users"),
         (KeyPress("@go.errors", "Errors"),),
     ),
     TourStep(
-        "These eight shoppers are in Segment, but Amplitude has never heard of them. It can't put "
-        "them into a cohort.",
-        cursor_on("ErrorsScreen", "does not know"),
-        (KeyPress("j", "Down", "", cursor_on("ErrorsScreen", "does not know"), repeats=True),),
-        rest=LONG,
+        "Amplitude does not know 8 of the High value shoppers: it never saw them.",
+        every(
+            cursor_on("ErrorsScreen", _UNKNOWN),
+            screen("ErrorsScreen", "High value shoppers", "8 users"),
+        ),
+        (KeyPress("j", "Down", "", cursor_on("ErrorsScreen", _UNKNOWN), repeats=True),),
     ),
 )
 
@@ -154,24 +166,25 @@ _REJECTED = (
 def _retry(make_ghosts_known: Callable[[], None]) -> tuple[TourStep, ...]:
     return (
         TourStep(
-            "In the meantime all eight have used the app, so Amplitude knows them now. Retry sends "
-            "them once more.",
-            screen("RetryDialog", "Retry 8 users"),
-            (KeyPress("R", "Retry"),),
-            rest=LONG,
+            "Suppose they have used the app since then. A retry sends all 8 again.",
+            screen("RetryDialog", "Retry 8 users", "become pending again"),
+            (KeyPress("R", "Retry all"),),
             before=make_ghosts_known,
         ),
         TourStep(
-            "Again the plan comes first. It also holds the people who have entered and left since "
-            "the last sync.",
-            screen("PlanScreen", "High value", "Before you send"),
-            (KeyPress("s", "Retry and plan a sync"),),
+            "Again, the plan comes first. It includes what else has changed since.",
+            screen("PlanScreen", "8 of them retried", "Before you send"),
+            (KeyPress("s", "Retry and plan"),),
         ),
         TourStep(
-            "Delivered, and no one was rejected this time. All eight are in the cohort.",
-            every(screen("RunScreen", "elapsed"), sync_is_over),
+            "Delivered. The run is partial only because of 2 users rejected before it.",
+            every(screen("RunScreen", "partial", "2 users rejected before this run"), sync_is_over),
             (KeyPress("y", "Send", "The sync is sending."),),
-            rest=LONG,
+        ),
+        TourStep(
+            "The retried users are no longer listed. The 5 others have other reasons.",
+            every(screen("ErrorsScreen", "All reasons", "Errors 5"), lacks(_UNKNOWN)),
+            (KeyPress("@go.errors", "Errors"),),
         ),
     )
 
@@ -180,60 +193,65 @@ _LAPSED = "Recently lapsed"
 
 _REPAIR = (
     TourStep(
-        "One question to Amplitude compares the sizes of all cohorts. Recently lapsed differs: "
-        "someone has changed this cohort by hand.",
-        screen("AudiencesScreen", _LAPSED, "fewer in Amplitude"),
+        "Sizes are checked in one call: Recently lapsed has 175 fewer in Amplitude.",
+        every(
+            cursor_on("AudiencesScreen", _LAPSED),
+            screen("AudiencesScreen", "175 fewer in Amplitude"),
+        ),
         (
             KeyPress("@go.audiences", "Audiences", then=screen("AudiencesScreen")),
             *_down_to("AudiencesScreen", _LAPSED),
-            KeyPress("u", "Check the cohorts", "Asking Amplitude for the sizes of its cohorts."),
+            KeyPress("u", "Check sizes", "Amplitude is asked for the sizes of its cohorts."),
         ),
         rest=LONG,
     ),
     TourStep(
-        "A size does not say who. Reconcile reads the cohort from Amplitude, and compares it "
-        "person by person.",
+        "Someone changed this cohort in Amplitude. Reconcile finds out who differs.",
         screen("ReconcileScreen", _LAPSED, "Not compared yet."),
         (KeyPress("r", "Reconcile"),),
     ),
     TourStep(
-        "212 people are missing from the cohort, and 37 are in it who do not belong there. Each of "
-        "them is listed.",
+        "212 people are missing from the cohort, and 37 extra people are in it.",
         screen("ReconcileScreen", "212 missing", "37 extra"),
         (KeyPress("r", "Compare", "Amplitude prepares a list of the cohort's members."),),
         rest=LONG,
     ),
     TourStep(
-        "A repair has to be confirmed, too: 212 people are added to the cohort, 37 are removed "
-        "from it.",
+        "A repair shows its plan, too. It adds the 212 users and removes the 37.",
         screen("Confirm", "Adds 212 users", "removes 37 users"),
-        (KeyPress("p", "Repair", then=screen("ChoiceDialog")), KeyPress("b", "Both")),
+        (
+            KeyPress("p", "Repair", then=screen("ChoiceDialog", "afterwards: no")),
+            KeyPress(
+                "v",
+                "Compare again",
+                "The repair is to be checked by a second comparison.",
+                screen("ChoiceDialog", "afterwards: yes"),
+            ),
+            KeyPress("b", "Both"),
+        ),
     ),
     TourStep(
-        "Repaired: the cohort matches the audience again.",
-        screen("ReconcileScreen", "249 of 249"),
-        (KeyPress("y", "Send", "The repair is sending."),),
+        "Repaired, and compared again: the cohort is the same as its audience.",
+        screen("ReconcileScreen", "5,310 in the audience, 5,310 in the cohort", "same"),
+        (KeyPress("y", "Send", "The repair is sent. Then the cohort is compared again."),),
     ),
 )
 
 _LIVE = (
     TourStep(
-        "So far, each sync was started by hand. Live follows Segment's events all the time, here "
-        "in a folder where new files arrive.",
-        screen("FormDialog", "segment-logs"),
+        "A live session syncs by itself. It follows events, here in a folder.",
+        screen("FormDialog", "Follow", "segment-logs"),
         (KeyPress("@go.live", "Live", then=screen("LiveScreen")), KeyPress("n", "Follow files")),
     ),
     TourStep(
-        "People who enter or leave an audience in Segment are now in the cohort, or out of the "
-        "cohort, seconds later.",
-        every(screen("LiveScreen", "events read"), live_delivers),
+        "Changes in Segment now reach their cohorts within seconds.",
+        every(screen("LiveScreen", "events read", "added", "lag"), live_delivers),
         (KeyPress("f2", "Follow", "Changes are gathered for a few seconds, then sent."),),
         rest=LONG,
     ),
     TourStep(
-        "That was the tour. The console is yours: ? names every key, ! makes trouble, ctrl+q quits "
-        "and leaves nothing behind.",
-        screen("AudiencesScreen", "Newsletter"),
+        "That was the tour. Now it is your turn: ! makes trouble, ? helps, q quits.",
+        screen("AudiencesScreen", "Newsletter", "? Help"),
         (KeyPress("@go.audiences", "Audiences"),),
         rest=LONG,
     ),

@@ -1,8 +1,9 @@
-"""The guided tour reaches every step, says nothing before it is seen, and obeys the presenter."""
+"""The guided tour reaches every step, says only what is seen, and obeys the presenter."""
 
 import asyncio
 import os
 import random
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -10,13 +11,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from textual.events import MouseDown, MouseUp
+from textual.geometry import Region
 from textual.pilot import Pilot
 
 from amp_console.console import LaunchOptions
 from amp_console.console.app import ConsoleApp
 from amp_console.console.widgets.caption import Caption
 from amp_console.demo import SimulatedSession
-from amp_console.demo.conditions import screen, trouble
+from amp_console.demo.conditions import screen, text_of, trouble
 from amp_console.demo.guided_tour import FAILED, FINISHED, KEY_PAUSE, SEEDING, GuidedTour
 from amp_console.demo.tour import KeyPress, TourStep, tour_steps
 from amp_console.simulator import Simulator
@@ -66,6 +69,13 @@ def caption(pilot: Pilot[None]) -> str:
     return " ".join(" ".join(rows).split())
 
 
+def click(pilot: Pilot[None], x: int, y: int) -> None:
+    """Click as a terminal reports it: a pilot's own clicks go past the application."""
+    for kind in (MouseDown, MouseUp):
+        event = kind(None, x, y, 0, 0, 1, False, False, False, x, y)
+        pilot.app.post_message(event)
+
+
 @pytest.fixture
 def harness(tmp_path: Path) -> Iterator[ConsoleHarness]:
     with Simulator() as simulator:
@@ -77,26 +87,71 @@ def harness(tmp_path: Path) -> Iterator[ConsoleHarness]:
 # The steps.
 
 
-async def test_every_step_is_reached_on_a_small_screen() -> None:
+SIZES = [(80, 24), (120, 36)]
+
+
+class Viewer:
+    """Sees a console at each caption, once the caption is painted."""
+
+    def __init__(self, session: SimulatedSession) -> None:
+        self.tour = GuidedTour(
+            tour_steps(session.make_ghosts_known),
+            session.wait,
+            rest=self._rest,
+            seen=self._saw,
+            step_timeout=30.0,
+        )
+        self.seen = list[TourStep]()
+        self.wrong = list[str]()
+        environment = replace(session.environment, flush_seconds=0.1)
+        self.app = ConsoleApp(environment, LaunchOptions(tour=self.tour))
+        self._next: TourStep | None = None
+
+    def _saw(self, step: TourStep) -> None:
+        self.seen.append(step)
+        self._next = step
+
+    async def _rest(self, _: float) -> None:
+        step, self._next = self._next, None
+        if step is None:
+            await asyncio.sleep(0)
+            return
+        there = self.app.screen.query(Caption)
+        while not (there and there.first().region):
+            await asyncio.sleep(0.01)
+        self._check(step, there.first().region)
+
+    def _check(self, step: TourStep, region: Region) -> None:
+        """What a caption speaks of is beside it, and the caption is whole."""
+        rows = [strip.text for strip in self.app.screen._compositor.render_strips()]
+        caption, beside = " ".join(rows[region.y : region.bottom]), text_of(self.app.screen)
+        numbers = set(re.findall(r"\d[\d,]*\d|\d", step.caption))
+        unseen = [number for number in numbers if not re.search(rf"\b{number}\b", beside)]
+        if step.caption not in caption or not step.holds(self.app) or unseen:
+            self.wrong.append(f"{step.caption!r} {unseen} on:\n" + "\n".join(rows))
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_what_a_caption_speaks_of_is_seen_beside_it(size: tuple[int, int]) -> None:
     async def wait_for_the_trouble_to_end(_: float) -> None:
         while any(trouble.is_on for trouble in session.troubles()):
             await asyncio.sleep(0.01)
 
-    seen = list[TourStep]()
     timing = Timing(rng=random.Random(1), sleep=wait_for_the_trouble_to_end)
     with SimulatedSession(fast=True, timing=timing) as session:
-        steps = tour_steps(session.make_ghosts_known)
-        tour = GuidedTour(steps, session.wait, rest=no_rest, seen=seen.append, step_timeout=30.0)
-        environment = replace(session.environment, flush_seconds=0.1)
-        app = ConsoleApp(environment, LaunchOptions(tour=tour))
-        async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        viewer = Viewer(session)
+        tour, app = viewer.tour, viewer.app
+        async with app.run_test(size=size, notifications=True) as pilot:
             await until(pilot, lambda: tour.is_running)
             while tour.is_running:
                 await pilot.pause(0.05)
             assert tour.failed_step is None, (
                 f"{tour.failed_step} was not seen on:\n{picture(pilot)}"
             )
-            assert tuple(seen) == steps
+            assert viewer.wrong == []
+            assert [step.caption for step in viewer.seen] == [
+                step.caption for step in tour_steps(session.make_ghosts_known)
+            ]
             await until_shown(pilot, FINISHED[:30])
             await until(
                 pilot, lambda: not any(screen.query(Caption) for screen in app.screen_stack)
@@ -118,9 +173,9 @@ async def test_a_caption_waits_for_what_it_describes(harness: ConsoleHarness) ->
     tour = tour_of(HOME, waiting)
     async with harness.open(LaunchOptions(tour=tour), size=(80, 24)) as pilot:
         await until_shown(pilot, "Home again.", "1/2")
-        await pilot.press("space")
+        await pilot.press("enter")
         await until(pilot, lambda: caption(pilot).endswith("2/2 It is still under way."))
-        await pilot.press("space")  # nothing continues before it is seen
+        await pilot.press("enter")  # nothing continues before it is seen
         await pilot.pause(0.1)
         assert "It is done." not in caption(pilot)
         is_done = True
@@ -131,13 +186,13 @@ async def test_it_names_a_key_before_and_after_it_is_pressed(harness: ConsoleHar
     tour = GuidedTour([HOME, LOG], lambda: None, rest=for_ever)
     async with harness.open(LaunchOptions(tour=tour), size=(80, 24)) as pilot:
         await until(pilot, lambda: caption(pilot).startswith("Next key: 1 (Audiences)"))
-        await pilot.press("space")
+        await pilot.press("enter")
         await until(pilot, lambda: caption(pilot).startswith("Pressed: 1 (Audiences)"))
         await until_shown(pilot, "Home again.")
-        await pilot.press("space")
+        await pilot.press("enter")
         await until(pilot, lambda: "(Log)" in caption(pilot))
         assert "Home again." in caption(pilot)  # true until the key is pressed
-        await pilot.press("space")
+        await pilot.press("enter")
         await until_shown(pilot, "Everything done so far.", "2/2")
 
 
@@ -152,7 +207,7 @@ async def test_every_caption_is_read_whole_on_a_small_screen(harness: ConsoleHar
             count = f" {number}/{len(captions)} "
             await until(pilot, lambda count=count: count in caption(pilot))  # type: ignore[misc]
             assert caption(pilot).partition(count)[2] == item
-            await pilot.press("space")
+            await pilot.press("enter")
 
 
 def test_it_runs_in_ascii_too() -> None:
@@ -170,7 +225,7 @@ def test_it_takes_three_minutes() -> None:
 # The presenter's keys.
 
 
-@pytest.mark.parametrize("key", ["space", "right"])
+@pytest.mark.parametrize("key", ["enter", "right"])
 async def test_a_key_continues_at_once(harness: ConsoleHarness, key: str) -> None:
     tour = tour_of(LOG, HOME, LOG)
     async with harness.open(LaunchOptions(tour=tour)) as pilot:
@@ -183,13 +238,13 @@ async def test_the_end_comes_by_itself_after_the_last_step(harness: ConsoleHarne
     tour = tour_of(LOG)
     async with harness.open(LaunchOptions(tour=tour)) as pilot:
         await until_shown(pilot, "1/1")
-        await pilot.press("space")
+        await pilot.press("enter")
         await until(pilot, lambda: not tour.is_running)
         assert [happening.text for happening in services(pilot).notifications.entries] == [FINISHED]
         await until(pilot, lambda: not pilot.app.screen.query(Caption))
 
 
-async def test_p_pauses_until_the_presenter_continues(harness: ConsoleHarness) -> None:
+async def test_space_pauses_until_it_is_pressed_again(harness: ConsoleHarness) -> None:
     may_end, has_ended = asyncio.Event(), asyncio.Event()
 
     async def rest(seconds: float) -> None:
@@ -199,9 +254,9 @@ async def test_p_pauses_until_the_presenter_continues(harness: ConsoleHarness) -
 
     tour = GuidedTour([LOG, HOME], lambda: None, rest=rest)
     async with harness.open(LaunchOptions(tour=tour)) as pilot:
-        await until_shown(pilot, "1/2", "p pause")
-        await pilot.press("p")
-        await until_shown(pilot, "1/2", "PAUSED")
+        await until_shown(pilot, "1/2", "Space pause")
+        await pilot.press("space")
+        await until_shown(pilot, "1/2", "PAUSED  Space resume")
         may_end.set()
         await has_ended.wait()
         await pilot.pause()
@@ -211,27 +266,60 @@ async def test_p_pauses_until_the_presenter_continues(harness: ConsoleHarness) -
         assert tour.failed_step is None
 
 
+async def test_enter_goes_one_step_further_while_it_is_paused(harness: ConsoleHarness) -> None:
+    is_paused = asyncio.Event()
+
+    async def rest(_: float) -> None:
+        await is_paused.wait()
+
+    tour = GuidedTour([LOG, HOME, LOG], lambda: None, rest=rest)
+    async with harness.open(LaunchOptions(tour=tour), size=(80, 24)) as pilot:
+        await until_shown(pilot, "Next key: 6 (Log)")
+        await pilot.press("space")
+        await until(pilot, lambda: "PAUSED" in caption(pilot))
+        is_paused.set()
+        for number, step in enumerate([LOG, HOME, LOG], 1):
+            await pilot.press("enter")
+            shown = f"PAUSED Space resume Enter next Esc end {number}/3 {step.caption}"
+            await until(pilot, lambda shown=shown: shown in caption(pilot))  # type: ignore[misc]
+        assert tour.is_running
+        await pilot.press("space")
+        await until(pilot, lambda: not tour.is_running)
+
+
+async def test_q_ends_it_and_asks_to_quit(harness: ConsoleHarness) -> None:
+    tour = tour_of(LOG, HOME)
+    async with harness.open(LaunchOptions(tour=tour)) as pilot:
+        await until_shown(pilot, "1/2")
+        await pilot.press("q")
+        await until_shown(pilot, "Quit amp-console?")
+        assert not tour.is_running
+
+
 async def test_escape_ends_it_and_leaves_the_console_usable(harness: ConsoleHarness) -> None:
     tour = tour_of(LOG, HOME)
     async with harness.open(LaunchOptions(tour=tour)) as pilot:
         await until_shown(pilot, "Everything done so far.", "1/2")
         await pilot.press("escape")
         await until(pilot, lambda: not tour.is_running and not pilot.app.screen.query(Caption))
-        await until_shown(pilot, "The tour is over")
+        await until_shown(pilot, "The tour has ended")
         await pilot.press("1")
         await until_shown(pilot, "No audience yet")
         await pilot.press("question_mark")
         await until_shown(pilot, "Help · Audiences")
 
 
-async def test_other_keys_do_nothing_meanwhile(harness: ConsoleHarness) -> None:
+async def test_other_keys_and_clicks_do_nothing_meanwhile(harness: ConsoleHarness) -> None:
     tour = tour_of(LOG, HOME)
-    async with harness.open(LaunchOptions(tour=tour)) as pilot:
+    async with harness.open(LaunchOptions(tour=tour), size=(80, 24)) as pilot:
         await until_shown(pilot, "Everything done so far.", "1/2", "entries")
         before = pilot.app.screen
-        await pilot.press("5", "question_mark", "enter", "f", "x")
+        await pilot.press("5", "question_mark", "p", "f", "ctrl+p")
+        click(pilot, 4, 1)  # a place
+        await until(pilot, lambda: caption(pilot).startswith("The tour presses the keys. Space"))
+        await pilot.pause()
         assert pilot.app.screen is before
-        assert "1/2" in caption(pilot)
+        assert "1/2 Everything done so far." in caption(pilot)
 
 
 async def test_one_can_quit_meanwhile(harness: ConsoleHarness) -> None:
@@ -278,7 +366,7 @@ def test_the_command_runs_it_and_the_presenter_may_end_it_during_seeding(
     with Terminal(command, size=(80, 24), environment=environment) as terminal:
         terminal.until_shown("This tour takes three minutes")
         terminal.type("escape")
-        terminal.until_shown("The tour is over")
+        terminal.until_shown("The tour has ended")
         terminal.type("ctrl+q")
         assert terminal.ended() == 0
     assert list(temporary.iterdir()) == []

@@ -8,13 +8,13 @@ from amp_console.console.texts import ACCENT, MUTED, STRONG, safe_text
 
 
 class Caption(Vertical):
-    """Three lines right above the footer: the key at hand and notes, then a sentence or two."""
+    """Two lines right above the footer: the key at hand and notes, then what is seen."""
 
     SCOPED_CSS = False
     DEFAULT_CSS = """
     Caption {
         dock: bottom;
-        height: 3;
+        height: 2;
         margin-bottom: 1;
         padding: 0 1;
         background: $primary 12%;
@@ -22,7 +22,7 @@ class Caption(Vertical):
     Caption Horizontal { height: 1; }
     Caption .caption-key { width: 1fr; height: 1; }
     Caption .caption-notes { width: auto; height: 1; text-align: right; }
-    Caption .caption-words { width: 1fr; height: 2; }
+    Caption .caption-words { width: 1fr; height: 1; }
     """
 
     def __init__(self, words: str, key: str = "", notes: str = "") -> None:

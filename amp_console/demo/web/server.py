@@ -76,7 +76,7 @@ class WebServer(Server):
         origin = request.headers.get("Origin")
         is_own = origin is None or origin in {f"http://{host}" for host in hosts}
         if request.host not in hosts or not is_own:
-            raise web.HTTPForbidden(text="This page is for this machine alone.")
+            raise web.HTTPForbidden(text="This page is for this machine only.")
         response = await handler(request)
         if not response.prepared:
             sources = " ".join(f"ws://{host}" for host in sorted(hosts))
