@@ -177,8 +177,8 @@ def _retry(make_ghosts_known: Callable[[], None]) -> tuple[TourStep, ...]:
             (KeyPress("s", "Retry and plan"),),
         ),
         TourStep(
-            "Delivered. The run is partial only because of 2 users rejected before it.",
-            every(screen("RunScreen", "partial", "2 users rejected before this run"), sync_is_over),
+            "The retry has worked: no user of this run is rejected.",
+            every(screen("RunScreen", "No user of this run is", "elapsed"), sync_is_over),
             (KeyPress("y", "Send", "The sync is sending."),),
         ),
         TourStep(
