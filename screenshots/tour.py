@@ -72,7 +72,7 @@ class Recorder:
                 await pilot.pause(SYNC_EVERY)
                 if self._is_sending():
                     self._keep(SYNC_SECONDS)
-            await self._app.services.sessions.close()
+            await self._app.services.connections.close_all()
         if self._tour.failed_step is not None:
             raise RuntimeError(f"The tour failed at: {self._tour.failed_step.caption}")
         missing = MOMENTS.keys() - self._shown
@@ -102,6 +102,9 @@ class Recorder:
         svg = self._app.export_screenshot(title="amp-console demo --tour")
         # A screen that has just been opened may not be laid out yet; its picture is smaller then.
         if not self.frames or size_of(svg) == size_of(self.frames[0][0]):
+            # WebP merges equal pictures that follow each other.
+            if self.frames and self.frames[-1][0] == svg:
+                seconds += self.frames.pop()[1]
             self.frames.append((svg, seconds))
 
 

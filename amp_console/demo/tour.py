@@ -212,7 +212,7 @@ _REPAIR = (
     ),
     TourStep(
         "212 people are missing from the cohort, and 37 extra people are in it.",
-        screen("ReconcileScreen", "212 missing", "37 extra"),
+        screen("ReconcileScreen", "212 missing", "37 extra", "r Compare"),
         (KeyPress("r", "Compare", "Amplitude prepares a list of the cohort's members."),),
         rest=LONG,
     ),

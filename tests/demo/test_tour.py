@@ -156,7 +156,7 @@ async def test_what_a_caption_speaks_of_is_seen_beside_it(size: tuple[int, int])
             await until(
                 pilot, lambda: not any(screen.query(Caption) for screen in app.screen_stack)
             )
-            await app.services.sessions.close()
+            await app.services.connections.close_all()
         assert not any(trouble.is_on for trouble in session.troubles())
         assert session.simulator is not None
         world = session.simulator.world
@@ -350,7 +350,7 @@ async def test_trouble_that_it_made_ends_with_it() -> None:
             await until(pilot, lambda: next(trouble.is_on for trouble in session.troubles()))
             await pilot.press("escape")
             assert [trouble.name for trouble in session.troubles() if trouble.is_on] == ["slow"]
-            await app.services.sessions.close()
+            await app.services.connections.close_all()
 
 
 # The command.
