@@ -6,24 +6,21 @@ from textual.widget import Widget
 
 from amp_console.console.contrast import readable
 
-TONES = frozenset(
-    f"grid--{name}"
-    for name in (
-        "header",
-        "sorted",
-        "letter",
-        "cursor",
-        "cursor-blurred",
-        "marked",
-        "good",
-        "warn",
-        "bad",
-        "dim",
-        "accent",
-        "empty",
-    )
-)
-"""The component classes of a grid."""
+TONES = {
+    "header": "bold $text-muted",
+    "sorted": "bold $foreground",
+    "letter": "bold reverse $text-accent",
+    "marked": "bold $text-accent",
+    "good": "$text-success",
+    "warn": "$text-warning",
+    "bad": "$text-error",
+    "dim": "$text-muted",
+    "accent": "$text-accent",
+    "empty": "$text-muted",
+}
+"""The style of each tone of a text."""
+GROUNDS = {"": "", "cursor": "bold on $primary 20%", "cursor-blurred": "on $primary 12%"}
+"""Backgrounds of a row: none, the cursor, or the cursor of a grid without the focus."""
 STYLES = """
 Grid {
     height: 1fr;
@@ -32,29 +29,16 @@ Grid {
     scrollbar-size-vertical: 1;
     background: transparent;
     color: $foreground;
-    & > .grid--header { color: $text-muted; text-style: bold; }
-    & > .grid--sorted { color: $foreground; text-style: bold; }
-    & > .grid--letter { color: $text-accent; text-style: bold reverse; }
-    & > .grid--cursor { background: $primary 20%; text-style: bold; }
-    & > .grid--cursor-blurred { background: $primary 12%; }
-    & > .grid--marked { color: $text-accent; text-style: bold; }
-    & > .grid--good { color: $text-success; }
-    & > .grid--warn { color: $text-warning; }
-    & > .grid--bad { color: $text-error; }
-    & > .grid--dim { color: $text-muted; }
-    & > .grid--accent { color: $text-accent; }
-    & > .grid--empty { color: $text-muted; }
 }
 """
-GROUNDS = ("", "cursor", "cursor-blurred")
-"""Backgrounds of a row: none, the cursor, or the cursor of a grid without the focus."""
 
 
 class GridPalette:
-    """Makes the style of each tone on each background once, from a grid's component classes.
+    """Makes the style of each tone on each background once.
 
-    Textual's own partial styles drop transparency, so a translucent cursor would become a solid
-    bar.
+    The tones are no component classes of the grid: Textual would style each of them anew whenever
+    it styles the grid, which was half of what opening a screen spent on styles. And Textual's own
+    partial styles drop transparency, so a translucent cursor would become a solid bar.
     """
 
     def __init__(self, grid: Widget) -> None:
@@ -73,18 +57,16 @@ class GridPalette:
         return self._styles[key]
 
     def _made(self, tone: str, ground: str) -> Style:
+        parse = self._grid.app.stylesheet.parse_style
+        behind, text = parse(GROUNDS[ground]), parse(TONES[tone] if tone else "")
         below = self._grid.background_colors[1]
-        bold = is_reversed = False
-        color = self._grid.styles.color
-        if ground:
-            found = self._grid.get_component_styles(f"grid--{ground}")
-            below, bold = below + found.background, found.text_style.bold or False
-        if tone:
-            found = self._grid.get_component_styles(f"grid--{tone}")
-            color, bold = found.color, bold or found.text_style.bold or False
-            is_reversed = found.text_style.reverse or False
+        if behind.background is not None:
+            below += behind.background
         return Style(
-            color=_on(below, color), bgcolor=below.rich_color, bold=bold, reverse=is_reversed
+            color=_on(below, text.foreground or self._grid.styles.color),
+            bgcolor=below.rich_color,
+            bold=bool(behind.bold or text.bold),
+            reverse=bool(text.reverse),
         )
 
 

@@ -17,7 +17,7 @@ from amp_console.console.glyphs import PLAIN, Glyphs
 from amp_console.console.lifecycle import deferred
 from amp_console.console.widgets.grid.columns import Column, ColumnLayout
 from amp_console.console.widgets.grid.painter import Age, LinePainter, PaintedAges
-from amp_console.console.widgets.grid.palette import STYLES, TONES, GridPalette
+from amp_console.console.widgets.grid.palette import STYLES, GridPalette
 from amp_console.console.widgets.grid.rows import PAGE, Listed, Paged, Row, RowModel
 from amp_console.console.widgets.grid.selection import CursorMemory, Marks, moved
 
@@ -66,7 +66,6 @@ class Grid(ScrollView, can_focus=True):
     changes; a ledger may hold 100,000 rejected users, and a sync changes cells ten times a second.
     """
 
-    COMPONENT_CLASSES: ClassVar[set[str]] = {*TONES}
     DEFAULT_CSS = STYLES
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("down,j", "move('down')", "Down", show=False, id="grid.down"),
