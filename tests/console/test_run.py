@@ -324,7 +324,7 @@ async def test_the_log_can_be_switched_while_its_requests_are_read(
         assert session is not None
         with ExitStack() as count:
             count.enter_context(blocked_reads(pilot))
-            pilot.app.screen.on_screen_resume()  # type: ignore[attr-defined]  # it reads anew
+            pilot.app.screen.reload()  # type: ignore[attr-defined]
             await pilot.pause()
             counted = asyncio.ensure_future(session.read(lambda _: None))
             await pilot.pause()

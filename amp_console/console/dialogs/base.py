@@ -17,6 +17,7 @@ from textual.widgets import Button, Input, Static
 from textual.worker import Worker
 
 from amp_console.console.context import Services, services_of
+from amp_console.console.first_resume import FirstResume
 from amp_console.console.frame import NoticeLine
 from amp_console.console.lifecycle import is_open, unless_left
 from amp_console.console.texts import lines, safe_text, with_key
@@ -44,6 +45,7 @@ class Dialog(ModalScreen[T], Generic[T]):
     def __init__(self) -> None:
         super().__init__()
         self._asked: asyncio.Future[T | None] | None = None
+        self._first_resume = FirstResume(self)
         self._is_closing = False
 
     @property
@@ -135,7 +137,8 @@ class Dialog(ModalScreen[T], Generic[T]):
         if self._asked is not None and not self._asked.done():
             self._asked.set_result(answer)
 
-    def on_screen_resume(self) -> None:
+    def on_screen_resume(self, event: events.ScreenResume) -> None:
+        self._first_resume.handle(event)
         self._close_when_answered()
 
     def on_unmount(self) -> None:

@@ -12,6 +12,7 @@ from textual.widget import Widget
 from textual.worker import Worker
 
 from amp_console.console.context import Services, services_of
+from amp_console.console.first_resume import FirstResume
 from amp_console.console.frame import NoticeLine, TopBar
 from amp_console.console.jobs.base import ConsoleChange
 from amp_console.console.lifecycle import is_open, is_seen, unless_left
@@ -25,6 +26,9 @@ from amp_console.console.widgets.filter_bar import FilterBar, clear_filters
 from amp_console.console.widgets.grid import Grid
 from amp_console.console.widgets.key_footer import KeyFooter
 from amp_console.console.widgets.split import Split
+
+WIDE = 110
+"""Columns from which a screen has the class `-wide`; with fewer it has `-narrow`."""
 
 
 class BaseScreen(Screen[None]):
@@ -49,7 +53,7 @@ class BaseScreen(Screen[None]):
     NO_ROW: ClassVar[str] = ""
     """Why an action that needs a row is unavailable without one."""
     AUTO_FOCUS = "Grid"
-    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide")]  # noqa: RUF012  # Textual's own
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (WIDE, "-wide")]  # noqa: RUF012  # Textual's own
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "back", "Back", show=False, id="back"),
     ]
@@ -84,9 +88,12 @@ class BaseScreen(Screen[None]):
         self.action_keys = ActionKeys(self, self.disabled_reason)
         self._footer = ScreenFooter(self, self.action_keys, self.useful_actions)
         self.loader = Loader(self, self.action_keys.refresh)
+        self._first_resume = FirstResume(self)
         self._is_done = False  # it goes back once its connection is in front again
 
     def compose(self) -> ComposeResult:
+        # Textual adds it only after the first layout, and would style all widgets anew for it.
+        self.add_class("-wide" if self.app.size.width >= WIDE else "-narrow", update=False)
         yield TopBar()
         yield PlaceBar(self.BELONGS_TO)
         yield from self.body()
@@ -143,13 +150,13 @@ class BaseScreen(Screen[None]):
     def on_mount(self) -> None:
         self.services.changes.subscribe(self, self.show_change)
         self.services.clock.ticked.subscribe(self, lambda _: self.show_ages())
-        self.reload()
 
     def show_change(self, change: ConsoleChange) -> None:  # noqa: ARG002
         """Show a change; screens that show nothing of some kinds leave those out."""
         self.reload()
 
-    def on_screen_resume(self) -> None:
+    def on_screen_resume(self, event: events.ScreenResume) -> None:
+        self._first_resume.handle(event)
         if self._is_done:
             BaseScreen.action_back(self)
         else:

@@ -57,7 +57,12 @@ class Split(Container):
 
         `detail_lines` are those that make the detail worth showing below a short list.
         """
-        super().__init__(main.add_class("split--list"), detail.add_class("split--detail"), id=id)
+        super().__init__(
+            main.add_class("split--list", update=False),  # it has no styles yet
+            detail.add_class("split--detail", update=False),
+            id=id,
+            classes="-all",
+        )
         self._main = main
         self._detail = detail
         self._stacks = stacks

@@ -93,9 +93,14 @@ class RunDetail(Vertical):
     def on_resize(self) -> None:
         """Lay the panels out for another width, and leave room for the requests."""
         width, height = self.size
-        self.set_class(width < ROOMY or height < 24, "-narrow")
-        self.set_class(width < ROOMY and height > 30, "-stacked")
-        self.set_class(height < REQUEST_LINES, "-short")
+        # At once: each change of a class styles everything inside anew.
+        self.update_classes(
+            {
+                "-narrow": width < ROOMY or height < 24,
+                "-stacked": width < ROOMY and height > 30,
+                "-short": height < REQUEST_LINES,
+            }
+        )
         self.query_one(ProgressPanel).fit_into(height)
 
     def show(self, view: RunView) -> None:
