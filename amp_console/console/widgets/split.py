@@ -143,6 +143,7 @@ class Split(Container):
     def on_resize(self, event: events.Resize) -> None:
         self._text_lines = 0
         self._fit(event.size)
+        self.call_after_refresh(self._measure)  # a text that was laid out before the split has room
 
     def _measure(self) -> None:
         """Note how many lines the detail's text takes, where it is one."""

@@ -172,5 +172,4 @@ async def test_the_detail_of_another_row_is_shown_from_its_top() -> None:
         await pilot.pause()
         assert detail.scroll_y == 30
         await pilot.press("down")
-        await pilot.pause()
-        assert detail.scroll_y == 0
+        await until(pilot, lambda: detail.scroll_y == 0)
