@@ -152,6 +152,7 @@ async def test_what_fits_is_shown_and_no_key_is_cut(harness: ConsoleHarness) -> 
         async with harness.open(size=(width, 24)) as pilot:
             await until_shown(pilot, "pending", "? Help")
             select(pilot, SHOPPERS)
+            await until(pilot, lambda: all(worker.is_finished for worker in pilot.app.workers))
             await until(pilot, lambda: "x Errors" not in footer_texts(pilot)[:2])
             shown[width] = footer_texts(pilot)
             assert all(text in picture(pilot).splitlines()[-1] for text in shown[width])
