@@ -255,6 +255,9 @@ def _cohort(services: Services, audience_summary: AudienceSummary) -> Content:
         number(audience_summary.delivered, glyphs),
         (" by our ledger", MUTED),
     ]
+    count = audience_summary.count
+    if count is not None and (leaving := count.delivered - count.in_cohort):
+        parts.append((f", {leaving:,} to be removed", MUTED))
     if not theirs:
         parts.append((f" {glyphs.dot} press u to check", MUTED))
     else:
