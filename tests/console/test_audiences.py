@@ -13,6 +13,7 @@ from amp_console.console.badges import badge_route
 from amp_console.console.routes import OpenErrors, OpenLink, OpenReconcile
 from amp_console.console.screens.audiences.detail import AudienceDetail
 from amp_console.console.screens.audiences.list import AudiencesScreen
+from amp_console.console.screens.audiences.rows import title
 from amp_console.console.screens.errors.list import ErrorsScreen
 from amp_console.console.screens.runs.list import RunsScreen
 from amp_console.console.widgets.grid import Grid
@@ -65,6 +66,44 @@ async def test_each_audience_is_a_row_with_its_numbers_and_its_status(
         assert "▲ 2 rejected" in line_of(shown, GHOSTS)
         counted = "1 with 2 rejected users · 16 users pending · 1 audience not linked"
         assert f"4 audiences · 1 needs attention: {counted}" in shown
+
+
+async def test_in_80_columns_names_and_states_are_words(harness: ConsoleHarness) -> None:
+    def lose(workspace: Workspace) -> None:
+        workspace.ledger.write(break_link, workspace.audience(SHOPPERS).id, "It is gone.")
+
+    connect_with_audiences(harness, lose)
+    async with harness.open(size=(80, 24)) as pilot:
+        await until_shown(pilot, SHOPPERS, FRESH, "12")
+        shown = picture(pilot)
+        assert "✖ broken link  ◐ 4 pending" in line_of(shown, SHOPPERS)
+        assert "◌ not linked  ◐ 12 pending" in line_of(shown, FRESH)
+        assert "▲ 2 rejected" in line_of(shown, GHOSTS)
+
+
+async def test_a_title_without_room_says_why_in_fewer_words_and_then_below(
+    harness: ConsoleHarness,
+) -> None:
+    connection = connect_with_audiences(harness)
+    with harness.workspace(connection) as workspace:
+        found = workspace.ledger.read(audience_summaries, workspace.connection)
+    async with harness.open() as pilot:
+        await until_shown(pilot, SHOPPERS)
+        assert [title(services(pilot), found, room, 4)[0].plain for room in (60, 48, 40)] == [
+            "4 audiences · 1 needs attention: 1 with 2 rejected users",
+            "4 audiences · 1 needs attention: 2 rejected",
+            "4 audiences · 1 needs attention",
+        ]
+        assert title(services(pilot), found, 40, 4)[1][0] == "2 rejected"
+
+
+async def test_without_rows_what_to_do_is_said_in_the_middle(harness: ConsoleHarness) -> None:
+    harness.connect()
+    async with harness.open(size=(200, 50)) as pilot:
+        await until_shown(pilot, "No audience yet.")
+        lines = picture(pilot).splitlines()
+        assert line_of(picture(pilot), "No audience yet.").index("No audience") > 50
+        assert lines.index(line_of(picture(pilot), "No audience yet.")) > 12
 
 
 async def test_in_sync_does_not_claim_that_the_cohort_was_compared(

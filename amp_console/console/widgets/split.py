@@ -22,9 +22,9 @@ class Split(Container):
     """A list and its detail.
 
     From `BESIDE` columns the detail is beside the list, which has three fifths of them; from
-    `BELOW` columns it is below it. There, a detail that is a text takes no more lines than its
-    longest text had, and at most half of them while the list needs the rest. In any width the
-    detail is below a list that leaves it enough lines. With less room it takes the list's place
+    `BELOW` columns it is below it, with half of the lines, or all that the list's rows leave. What
+    the detail shows does not matter: a list keeps its place while its cursor moves. In any width
+    the detail is below a list that leaves it enough lines. With less room it takes the list's place
     once it is entered. `-all` is set while one of them has all the room. `enter` moves the focus to
     the detail and `leave` moves it back to where it was; neither changes anything else of the list.
     """
@@ -70,7 +70,6 @@ class Split(Container):
         self._is_beside = self._is_below = False
         self._rows: int | None = None
         self._list_lines: int | None = None
-        self._text_lines = 0  # of the longest text of the detail, in this width
         self._has_detail = False
         self._came_from: Widget | None = None
 
@@ -131,9 +130,6 @@ class Split(Container):
         self._arrange()
         return True
 
-    def on_mount(self) -> None:
-        self.screen.screen_layout_refresh_signal.subscribe(self, lambda _: self._measure())
-
     def on_grid_moved(self, event: Grid.Moved) -> None:
         """Show the detail of another row from its top."""
         if self._main in event.grid.ancestors_with_self:
@@ -141,19 +137,8 @@ class Split(Container):
                 pane.scroll_home(animate=False)
 
     def on_resize(self, event: events.Resize) -> None:
-        self._text_lines = 0
         self._fit(event.size)
         self.call_after_refresh(self._measure)  # a text that was laid out before the split has room
-
-    def _measure(self) -> None:
-        """Note how many lines the detail's text takes, where it is one."""
-        if not isinstance(self._detail, VerticalScroll) or not self._detail.display:
-            return
-        texts = sum(child.outer_size.height for child in self._detail.displayed_children)
-        lines = texts + self._detail.gutter.height
-        if self._is_below and texts and lines > self._text_lines:
-            self._text_lines = lines
-            self._fit(self.size)
 
     def _fit(self, size: Size) -> None:
         """Arrange both for so much room."""
@@ -163,11 +148,8 @@ class Split(Container):
         is_below = not is_beside and (has_halves or height - lines >= self._detail_lines)
         self._is_beside, self._is_below = is_beside, is_below
         self._list_lines = None
-        is_sized = self._rows is not None or (self._text_lines and not self._stacks)
-        if is_below and is_sized:
-            half = height // 2
-            spared = height - self._text_lines if self._text_lines else half
-            self._list_lines = min(lines, max(half, spared)) if has_halves else lines
+        if is_below and self._rows is not None:
+            self._list_lines = min(lines, height // 2) if has_halves else lines
         self._arrange()
 
     def _arrange(self) -> None:

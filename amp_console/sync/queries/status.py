@@ -230,6 +230,17 @@ class Overview(msgspec.Struct, frozen=True):
             found.append(f"{self.rejected_in:,} with {users}")
         return found
 
+    @property
+    def brief_reasons(self) -> list[str]:
+        """The same for little room: "1 broken", "13 rejected"."""
+        reasons = [
+            (self.broken, "broken"),
+            (self.differing, "extra"),
+            (self.sizes, "of another size"),
+            (self.rejected, "rejected"),
+        ]
+        return [f"{count:,} {what}" for count, what in reasons if count]
+
 
 def overview(audiences: Sequence[Sequence[State]]) -> Overview:
     """Sum up the states of several audiences."""

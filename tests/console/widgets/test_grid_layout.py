@@ -142,8 +142,17 @@ def test_a_narrowing_column_gives_up_its_later_parts_before_columns_of_a_lower_r
     layout.measure([Row(0, (Cell("x"), BADGES, Cell("now")))])
     assert [item.width for item in layout.fit(62)] == [13, 35, 8]
     assert [item.at for item in layout.fit(50)] == [0, 1, 2]
-    assert layout.width_of(1, 50) == len("▲ 10 rejected +2 more")
+    assert layout.width_of(1, 50) == 26  # all that the name leaves
+    assert layout.width_of(1, 45) == len("▲ 10 rejected +2 more")
     assert [item.at for item in layout.fit(36)] == [0, 1]
+
+
+def test_the_first_name_is_whole_before_a_column_that_can_be_left_out_is_shown() -> None:
+    columns = (Column("Name", 10, flex=3), Column("Cohort", 14, flex=3, rank=1), Column("Run", 8))
+    layout = ColumnLayout(columns)
+    layout.measure([Row(0, (Cell("High value shoppers"), Cell("VIPs"), Cell("now")))])
+    assert [item.at for item in layout.fit(47)] == [0, 1, 2]
+    assert [item.width for item in layout.fit(46)] == [34, 8]
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from rich.cells import cell_len
 from textual.content import Content
 
 from amp_console.console.badges import badges, states_now
@@ -14,13 +15,13 @@ from amp_console.text import plural
 
 COLUMNS = (
     Column("Audience", 18, flex=3),
-    Column("Cohort", 14, flex=3, rank=2),
-    Column("ID type", 12, rank=4),
+    Column("Cohort", 14, flex=3, rank=4),
+    Column("ID type", 12, rank=6),
     Column("Members", 8, right=True, rank=1),
     Column("Pending", 9, right=True),
-    Column("Rejected", 8, right=True),
-    Column("Status", 14, narrows=3),
-    Column("Last sync", 10, rank=3),
+    Column("Rejected", 8, right=True, rank=3),  # a state says so, too
+    Column("Status", 14, narrows=2),
+    Column("Last sync", 10, rank=5),
 )
 STATUS = 6
 """The column that is sorted by at first: what needs attention comes first."""
@@ -69,17 +70,21 @@ def title(
     """
     now, dot = overview([states_now(services, item) for item in found]), services.glyphs.dot
     total = plural(now.audiences, "audience")
-    parts: list[Part] = [total if shown == now.audiences else f"{shown:,} of {total}"]
+    audiences = total if shown == now.audiences else f"{shown:,} of {total}"
+    counts = [f"{plural(now.pending, 'user')} pending"] if now.pending else []
     if now.attention:
         verb = "needs" if now.attention == 1 else "need"
-        reasons = ", ".join(now.reasons)
-        parts += [f" {dot} ", (f"{now.attention:,} {verb} attention: {reasons}", BAD)]
+        what = f"{now.attention:,} {verb} attention"
+        reasons = [", ".join(now.reasons), ", ".join(now.brief_reasons)]
+        whole = [f"{what}: {reason}" for reason in reasons]
+        has_room = [words for words in whole if cell_len(f"{audiences} {dot} {words}") <= room]
+        verdict: Part = (has_room[0] if has_room else what, BAD)
+        counts = counts if has_room else [reasons[1], *counts]
     elif now.pending or now.unlinked:
-        parts += [f" {dot} ", ("nothing needs attention", GOOD)]
+        verdict = ("nothing needs attention", GOOD)
     else:
-        parts += [f" {dot} ", ("everything is right", GOOD)]
-    line = safe_text(*parts)
-    counts = [f"{plural(now.pending, 'user')} pending"] if now.pending else []
+        verdict = ("everything is right", GOOD)
+    line = safe_text(audiences, f" {dot} ", verdict)
     counts += [f"{plural(now.unlinked, 'audience')} not linked"] if now.unlinked else []
     for at, count in enumerate(counts):
         more = safe_text((f" {dot} {count}", "not bold"))

@@ -13,6 +13,7 @@ GAP = 2  # columns between two cells
 LEAD = 2  # columns before the first cell: the cursor and the mark
 MAX_LENGTH = 300  # characters of a cell; no screen is wider
 SHOWS_BEGIN = 16  # columns from which a path that is cut shows where it begins
+FIRST_NAME = 24  # columns that a name in the first column gets in any case
 MAX_NAME = 40  # columns that a name gets before the others have theirs
 LETTERS = "abcdefghijklmnpqrstuvwxyz0123456789"
 """What columns are chosen by; o is the key that asks for one."""
@@ -152,6 +153,8 @@ def fit_columns(
     least = [
         column.width if column.flex else width for column, width in zip(columns, least, strict=True)
     ]
+    if columns[0].flex:  # what a row is called is shown whole before columns that can be left out
+        least[0] = max(least[0], min(cells[0].full, FIRST_NAME))
     widths = [
         width if column.flex else max(width, size.full)
         for column, width, size in zip(columns, least, cells, strict=True)
@@ -171,6 +174,10 @@ def fit_columns(
         if columns[index].flex and columns[index].label:
             spare = max(0, room - _needed(widths, shown))
             widths[index] += min(spare, max(0, cells[index].full - widths[index]), MAX_NAME)
+    for index in shown:  # what was narrowed takes what the names leave
+        if columns[index].narrows:
+            spare = max(0, room - _needed(widths, shown))
+            widths[index] += min(spare, max(0, cells[index].full - widths[index]))
     spare = max(0, room - _needed(widths, shown))
     flex = sum(columns[index].flex for index in shown)
     fitted = []

@@ -7,6 +7,7 @@ from functools import lru_cache
 from rich.cells import cell_len
 from rich.segment import Segment
 from rich.style import Style
+from textual.geometry import Size
 from textual.strip import Strip
 
 from amp_console.console.glyphs import Glyphs
@@ -42,6 +43,9 @@ class PaintedAges:
         if has_changed:
             self._painted.clear()
         return has_changed
+
+
+NOTICE_WIDTH = 80  # columns of a text in place of rows
 
 
 class LinePainter:
@@ -94,13 +98,15 @@ class LinePainter:
             line = Strip.join([line.crop(0, start), span, line.crop(end)])
         return line.adjust_cell_length(width, style)
 
-    def notice(self, width: int, number: int, text: str, tone: str) -> Strip:
-        """Paint one line of the text that is shown where there are no rows."""
-        rows = _wrapped(text, max(1, width - LEAD))
+    def notice(self, size: Size, number: int, text: str, tone: str) -> Strip:
+        """Paint one line of the text that is shown in the middle where there are no rows."""
+        rows = _wrapped(text, max(1, min(size.width - LEAD, NOTICE_WIDTH)))
+        number -= max(1, (size.height - len(rows)) // 3)
         line = rows[number] if 0 <= number < len(rows) else ""
         style = self._palette.style(tone)
-        shown = fitted_text(line, max(0, width - LEAD), False, self._glyphs.more)
-        return Strip([Segment(" " * LEAD + shown, style)]).adjust_cell_length(width, style)
+        left = max(LEAD, (size.width - max(map(cell_len, rows), default=0)) // 2)
+        shown = fitted_text(line, max(0, size.width - left), False, self._glyphs.more)
+        return Strip([Segment(" " * left + shown, style)]).adjust_cell_length(size.width, style)
 
     def loading(self, width: int) -> Strip:
         """Paint a row that is still being fetched."""

@@ -358,7 +358,8 @@ class Grid(ScrollView, can_focus=True):
             )
         if not len(rows):
             text = self.empty if self.state is RowsState.LOADED else self._notice
-            return painter.notice(width, y - 2, text, _TONES.get(self.state, "empty"))
+            size = Size(width, self.size.height - 1)  # without the header
+            return painter.notice(size, y - 1, text, _TONES.get(self.state, "empty"))
         index = y - 1 + round(self.scroll_y)
         if index >= len(rows):
             return painter.blank(width)
