@@ -393,7 +393,8 @@ async def test_before_the_first_comparison_only_what_can_be_done_is_offered(
         await until_notified(pilot, "Compare first: press r.")
         await pilot.press("r")
         await until_over(pilot)
-        await until_shown(pilot, "2 missing", "r Compare  p Repair  L Compare with a list", "/ Filter")
+        shown = "r Compare  p Repair  L Compare with a list"
+        await until_shown(pilot, "2 missing", shown, "/ Filter")
 
 
 async def test_keys_that_do_nothing_say_why(harness: ConsoleHarness) -> None:
