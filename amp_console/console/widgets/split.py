@@ -138,7 +138,6 @@ class Split(Container):
 
     def on_resize(self, event: events.Resize) -> None:
         self._fit(event.size)
-        self.call_after_refresh(self._measure)  # a text that was laid out before the split has room
 
     def _fit(self, size: Size) -> None:
         """Arrange both for so much room."""
