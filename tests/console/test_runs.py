@@ -5,6 +5,8 @@ from amp_console.console.widgets.filter_bar import FilterBar
 from amp_console.ledger.runs import begin_run
 from amp_console.ledger.sources import ReadCounts
 from amp_console.simulator import Answer, Call, Simulator
+from amp_console.sync.delivery.retry import retry_these
+from amp_console.values import IdType
 from tests.console.harness import (
     NOW,
     ConsoleHarness,
@@ -95,6 +97,25 @@ async def test_without_runs_it_says_what_to_do(harness: ConsoleHarness) -> None:
         await pilot.press("x")
 
         await until_shown(pilot, "There is no run here to open.")
+
+
+async def test_of_the_users_that_a_run_rejected_it_says_how_many_still_are(
+    harness: ConsoleHarness,
+) -> None:
+    with harness.workspace(harness.connect()) as workspace:
+        workspace.enter("u-1", "ghost-1", "ghost-2", "ghost-3")
+        await workspace.sync()
+        users = [(workspace.audience().id, IdType.USER_ID, "ghost-2")]
+        retry_these(workspace.ledger, workspace.connection, users)
+    async with harness.open() as pilot:
+        await until(pilot, lambda: services(pilot).session)
+        await pilot.press("3")
+        await until_shown(
+            pilot,
+            "Delivered, except 3 rejected users.",
+            "Rejected by this run (3)",
+            "2 still are, 1 retried or changed since",
+        )
 
 
 async def test_the_run_under_the_cursor_is_shown_below_the_list(harness: ConsoleHarness) -> None:

@@ -1,6 +1,7 @@
 """Several connections side by side: switching, work in the background, and what is kept apart."""
 
 import asyncio
+import itertools
 import threading
 import weakref
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from amp_console.connections import Connection
 from amp_console.console import LaunchOptions
 from amp_console.console.context import services_of
 from amp_console.console.dialogs.keyring import KeysDialog
+from amp_console.console.glyphs import PLAIN
 from amp_console.console.lifecycle import is_open
 from amp_console.console.place_bar import PlaceBar
 from amp_console.console.routes import MainScreen, Visit
@@ -26,11 +28,12 @@ from amp_console.console.screens.connections.list import ConnectionsScreen
 from amp_console.console.screens.errors.list import ErrorsScreen
 from amp_console.console.screens.runs.view import RunScreen
 from amp_console.console.widgets.grid import Grid
-from amp_console.console.words import HOUR
+from amp_console.console.words import HOUR, ago
 from amp_console.ledger.audiences import all_audiences
+from amp_console.ledger.comparisons import comparisons_in
 from amp_console.ledger.counts import outstanding
 from amp_console.ledger.event_log import LogFilter, log_page
-from amp_console.ledger.runs import begin_run
+from amp_console.ledger.runs import all_runs, begin_run
 from amp_console.ledger.sources import ReadCounts
 from amp_console.simulator import Simulator
 from amp_console.sync.live.alerts import Alert
@@ -204,6 +207,24 @@ async def test_a_connection_is_described_without_opening_it(
         await pilot.press("down")
         await until_shown(pilot, "audiences    1 ", "last run     never", "compared     never")
         assert services(pilot).connections.find(prod) is None
+
+
+async def test_the_last_comparison_has_one_age(harness: ConsoleHarness) -> None:
+    times = itertools.count(NOW - 47 * HOUR, HOUR)
+    with harness.workspace(harness.connect()) as workspace:
+        workspace.timing = replace(workspace.timing, now=lambda: next(times))
+        workspace.enter("u-1")
+        await workspace.sync()
+        await workspace.compare()
+        (run, _) = workspace.ledger.read(all_runs)
+        (comparison,) = workspace.ledger.read(comparisons_in, run.id)
+    assert run.ended_at is not None
+    assert comparison.at + HOUR <= run.ended_at <= NOW
+    age = ago(comparison.at, NOW, PLAIN)
+    async with harness.open() as pilot:
+        await until_shown(pilot, "shoppers")
+        await pilot.press("5")
+        await until_shown(pilot, f"last run     compare 2  same  {age}", f"compared     {age}")
 
 
 async def test_changes_of_other_processes_are_counted(harness: ConsoleHarness) -> None:

@@ -1,13 +1,16 @@
 """A run ends in one way for each audience, and as a whole as the worst of them."""
 
+import dataclasses
+
 import pytest
 
 from amp_console.ledger.counts import headcount, in_cohort
+from amp_console.ledger.event_log import LogFilter, log_page
 from amp_console.ledger.outcomes import audience_outcome, runs_of_audience, worst
 from amp_console.ledger.run_log import run_reason
 from amp_console.ledger.runs import AudienceCounts, RunKind, RunStatus, all_runs
 from amp_console.simulator import RefuseIds, Rule
-from tests.sync.workspace import Workspace, event
+from tests.sync.workspace import Clock, Workspace, event
 
 pytestmark = pytest.mark.anyio
 
@@ -57,6 +60,34 @@ async def test_a_comparison_that_explains_all_differences_is_the_same_everywhere
     await workspace.compare()
     assert workspace.ledger.read(all_runs)[0].status is RunStatus.DELIVERED
     assert _newest(workspace, "shoppers") is RunStatus.DELIVERED
+
+
+async def test_runs_say_how_many_users_differed_also_after_a_repair(workspace: Workspace) -> None:
+    workspace.enter("u1", "u2", "u3")
+    await workspace.sync()
+    workspace.remove_in_amplitude("u1")
+    workspace.add_in_amplitude("by-hand")
+    await workspace.apply(await workspace.compare())
+    repair, comparison, _ = workspace.ledger.read(all_runs)
+    assert (comparison.kind, run_reason(comparison)) == (RunKind.COMPARE, "2 users differ")
+    assert (repair.kind, run_reason(repair)) == (RunKind.REPAIR, "compared again: no user differs")
+    (ended, *_) = workspace.ledger.read(log_page, LogFilter("Repair of"))
+    assert ended.text.endswith("1 added, 1 removed, 2 requests, compared again: no user differs.")
+
+
+async def test_a_run_took_as_long_as_the_history_says(workspace: Workspace) -> None:
+    clock = Clock()
+
+    def now() -> int:
+        clock.advance(1)
+        return clock.now
+
+    workspace.timing = dataclasses.replace(workspace.timing, now=now)
+    workspace.enter("u1")
+    report = await workspace.sync()
+    (kept,) = workspace.ledger.read(all_runs)
+    assert kept.ended_at is not None
+    assert report.elapsed == (kept.ended_at - kept.started_at) / 1_000_000 > 0
 
 
 async def test_users_that_amplitude_refused_are_not_in_the_cohort(workspace: Workspace) -> None:

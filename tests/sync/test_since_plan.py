@@ -2,8 +2,11 @@
 
 import pytest
 
+from amp_console.cli.delivering import report_lines
+from amp_console.cli.documents import sync_document
 from amp_console.ledger.rejected import RejectedFilter
 from amp_console.ledger.since_plan import SincePlan, since_plan_of
+from amp_console.ledger.sources import ReadCounts
 from amp_console.sync.delivery.plan import Plan
 from amp_console.sync.delivery.retry import retry
 from amp_console.sync.delivery.run import RunReport, deliver
@@ -34,6 +37,18 @@ async def test_changes_that_arrive_after_a_plan_are_counted_and_kept(workspace: 
     assert report.since_plan == SincePlan(planned=2, changes=4, elsewhere=0)
     assert report.users == 4
     assert workspace.ledger.read(since_plan_of, report.run_id) == report.since_plan
+
+
+async def test_the_end_of_a_sync_says_so(workspace: Workspace) -> None:
+    plan = await _run_of_a_plan(workspace)
+    workspace.enter("u4", at=10)
+    report = await _deliver(workspace, plan)
+    lines = report_lines(report, ReadCounts(), has_commands=False)
+    assert lines[-1] == (
+        "1 more user than planned: 1 membership change arrived after the plan was made."
+    )
+    document = sync_document(report, plan, ReadCounts())
+    assert (document.planned, document.since_plan) == (2, lines[-1])
 
 
 async def test_users_that_another_run_delivers_after_a_plan_are_counted(

@@ -14,7 +14,7 @@ from amp_console.console.routes import MainScreen, OpenErrors, OpenReplay, OpenR
 from amp_console.console.run_words import OUTCOME_TONES
 from amp_console.console.screens.actions import Need
 from amp_console.console.screens.base import BaseScreen
-from amp_console.console.screens.runs.detail import LEAST_LINES, NOT_COMPARED, RunDetail, read_run
+from amp_console.console.screens.runs.detail import LEAST_LINES, RunDetail, read_run
 from amp_console.console.screens.runs.rows import sign
 from amp_console.console.texts import safe_text
 from amp_console.console.widgets.filter_bar import FilterBar
@@ -170,14 +170,18 @@ plays a finished one back from its log, which sends nothing."""
         if self._run_id is not None:
             self.services.navigate(OpenRun(self._run_id))
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Offer differences where the run has compared a cohort."""
+        if action == "differences" and self._run_id not in self._comparing:
+            return False
+        return super().check_action(action, parameters)
+
     def disabled_reason(self, action: str) -> str | None:
         if action == "differences" and self._run_id is not None:
             return self._reason_without_differences(self._run_id)
         return super().disabled_reason(action)
 
     def _reason_without_differences(self, run_id: int) -> str | None:
-        if run_id not in self._comparing:
-            return NOT_COMPARED
         detail = self.query_one(RunDetail)
         return detail.reason_without_differences if self._is_shown(run_id) else None
 

@@ -231,5 +231,5 @@ class RejectedPanel(Vertical):
         count = f" ({rejected:,})" if rejected else ""
         self.border_title = safe_text(f"Rejected by this run{count}")
         self.border_subtitle = (
-            f"{still:,} still rejected, {gone:,} retried or changed since" if gone else ""
+            f"{still:,} still are, {gone:,} retried or changed since" if gone else ""
         )
