@@ -101,8 +101,8 @@ class Refusal(NamedTuple):
 class Secret:
     """A text that is never shown: masked in repr, str and format, not picklable.
 
-    `reveal` is called in three places only: where the request's auth header is built, in the
-    keyring thread, and where a webhook's signature is checked.
+    `reveal` is called in four places only: where the request's auth header is built, in the
+    keyring thread, where a webhook's signature is checked, and where a warehouse is opened.
     """
 
     __slots__ = ("_text",)

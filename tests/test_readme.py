@@ -3,7 +3,9 @@
 import json
 import re
 import shlex
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import click
@@ -107,6 +109,9 @@ def at_work(tmp_path: Path, simulator: Simulator, monkeypatch: pytest.MonkeyPatc
     )
     Path("events.ndjson").write_text(events)
     Path("events/first.gz").write_text(events)  # the content decides
+    with closing(sqlite3.connect("warehouse.db")) as warehouse, warehouse:
+        warehouse.execute("CREATE TABLE vips (user_id TEXT)")
+        warehouse.executemany("INSERT INTO vips VALUES (?)", [(who,) for who in people])
     Path("members.csv").write_text("user_id\n" + "".join(f"{who}\n" for who in people))
     operator = Operator(tmp_path, simulator)
     operator.environment["AMP_CONSOLE_CONNECTION"] = "Acme prod"

@@ -25,6 +25,8 @@ COMMANDS = {
     "audiences": "audiences:audiences",
     "audience": "audiences:audience",
     "sync": "sync:sync",
+    "source": "warehouse:source",
+    "sources": "warehouse:sources",
     "reconcile": "reconcile:reconcile",
     "watch": "watch:watch",
     "listen": "listen:listen",

@@ -10,6 +10,7 @@ from amp_console.ledger.audiences import AudienceAmbiguous, AudienceNotFound
 from amp_console.ledger.locks import AudienceBusy
 from amp_console.sync.export import ExportError
 from amp_console.sync.sources.protocols import CannotBind
+from amp_console.sync.sources.warehouse import WarehouseError
 
 _STATUS: dict[type[Exception], Exit] = {
     KeysError: Exit.KEYS,
@@ -25,6 +26,7 @@ _STATUS: dict[type[Exception], Exit] = {
     AudienceAmbiguous: Exit.MISUSE,
     ReadOnly: Exit.MISUSE,
     CannotBind: Exit.MISUSE,
+    WarehouseError: Exit.MISUSE,
     ExportError: Exit.MISUSE,
 }
 

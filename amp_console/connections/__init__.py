@@ -13,6 +13,7 @@ from amp_console.connections.keys import (
     keys_from_two_lines,
     without_keys,
 )
+from amp_console.connections.named_source import NamedSource, split_password
 from amp_console.connections.preferences import (
     Preferences,
     keep_theme,
@@ -25,7 +26,7 @@ from amp_console.connections.read_only import (
     SettingsReadOnly,
     restricted,
 )
-from amp_console.connections.redaction import RedactingFormatter, redact
+from amp_console.connections.redaction import RedactingFormatter, redact, redact_secret
 from amp_console.connections.saved_views import SavedView
 from amp_console.connections.settings_errors import (
     NameTaken,
@@ -33,6 +34,13 @@ from amp_console.connections.settings_errors import (
     SettingsError,
     SeveralConnections,
     UnknownConnection,
+    UnknownSource,
+)
+from amp_console.connections.source_passwords import (
+    find_source_password,
+    named_source,
+    remove_source,
+    save_source,
 )
 from amp_console.connections.store import ConnectionStore
 from amp_console.connections.stored_keys import (
@@ -58,6 +66,7 @@ __all__ = [
     "KeysProblem",
     "Limits",
     "NameTaken",
+    "NamedSource",
     "NoConnections",
     "Preferences",
     "ReadOnly",
@@ -68,21 +77,28 @@ __all__ = [
     "SettingsReadOnly",
     "SeveralConnections",
     "UnknownConnection",
+    "UnknownSource",
     "checked_email",
     "checked_keys",
     "checked_name",
     "checked_secret",
     "find_keys",
+    "find_source_password",
     "find_webhook_secret",
     "forget_connection",
     "keep_theme",
     "keep_views",
     "keys_from_environment",
     "keys_from_two_lines",
+    "named_source",
     "read_preferences",
     "redact",
+    "redact_secret",
+    "remove_source",
     "restricted",
     "retry_forgotten",
+    "save_source",
+    "split_password",
     "store_keys",
     "store_webhook_secret",
     "without_keys",

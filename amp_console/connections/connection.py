@@ -7,6 +7,7 @@ import unicodedata
 
 import msgspec
 
+from amp_console.connections.named_source import NamedSource
 from amp_console.text import trimmed
 from amp_console.values import Region
 
@@ -81,8 +82,9 @@ class Connection(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """One Amplitude project and how it is reached. It holds no keys.
 
     `keyring_item` names the keyring's item that holds them; None is no keys stored. `webhook_item`
-    names the one with the shared secret of the webhook destination. `base_url`
-    replaces the region's address; the paths say where an event holds its identifiers.
+    names the one with the shared secret of the webhook destination. `sources` are the warehouses
+    that audiences are read from. `base_url` replaces the region's address; the paths say where an
+    event holds its identifiers.
 
     Raises ValueError: the id, name, App ID or owner can't be right.
     """
@@ -99,6 +101,7 @@ class Connection(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     read_only: bool = False
     keyring_item: str | None = None
     webhook_item: str | None = None
+    sources: tuple[NamedSource, ...] = ()
     limits: Limits = Limits()
 
     def __post_init__(self) -> None:
@@ -109,6 +112,10 @@ class Connection(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
             (
                 checked_email(self.owner_email) == self.owner_email,
                 "owner_email must not contain spaces",
+            ),
+            (
+                len({source.name for source in self.sources}) == len(self.sources),
+                "two sources have the same name",
             ),
         )
 

@@ -33,8 +33,15 @@ class _StoredSecret(msgspec.Struct, frozen=True):
     version: Literal[1] = 1
 
 
+class _StoredPassword(msgspec.Struct, frozen=True):
+    """The text of an item that holds the password of a source, as JSON."""
+
+    password: str
+    version: Literal[1] = 1
+
+
 class Keyring:
-    """Reads, writes and deletes key pairs, and webhook secrets, in the keyring.
+    """Reads, writes and deletes key pairs, webhook secrets and passwords, in the keyring.
 
     Every method may block, and may raise. What it raises is a KeysError that says why.
     `on_waiting` is called once for each call that takes longer than `say_after` seconds, in the
@@ -88,21 +95,36 @@ class Keyring:
 
     def read_secret(self, item: str) -> Secret:
         """Return the webhook secret in an item; raises as `read` does."""
+        return self._read(
+            item, lambda text: msgspec.json.decode(text, type=_StoredSecret).webhook_secret
+        )
 
+    def write_secret(self, secret: Secret) -> str:
+        """Store a webhook secret in a new item, as `write` does."""
+        return self._store(_fitting(msgspec.json.encode(_StoredSecret(secret.reveal())).decode()))
+
+    def read_password(self, item: str) -> Secret:
+        """Return the password of a source in an item; raises as `read` does."""
+        return self._read(
+            item, lambda text: msgspec.json.decode(text, type=_StoredPassword).password
+        )
+
+    def write_password(self, password: Secret) -> str:
+        """Store the password of a source in a new item, as `write` does."""
+        stored = _StoredPassword(password.reveal())
+        return self._store(_fitting(msgspec.json.encode(stored).decode()))
+
+    def _read(self, item: str, decode: Callable[[str], str]) -> Secret:
         def work(backend: KeyringBackend) -> Secret:
             text = backend.get_password(_service(item), _USERNAME)
             if text is None:
                 raise KeysError(KeysProblem.MISSING, backend.name)
             try:
-                return Secret(msgspec.json.decode(text, type=_StoredSecret).webhook_secret)
+                return Secret(decode(text))
             except ValueError:
                 raise KeysError(KeysProblem.DAMAGED, backend.name) from None
 
         return self._thread.ask(work, self)
-
-    def write_secret(self, secret: Secret) -> str:
-        """Store a webhook secret in a new item, as `write` does."""
-        return self._store(_fitting(msgspec.json.encode(_StoredSecret(secret.reveal())).decode()))
 
     def _store(self, text: str) -> str:
         item = new_id()

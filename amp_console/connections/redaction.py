@@ -5,14 +5,17 @@ import json
 import logging
 from urllib.parse import quote, quote_plus
 
-from amp_console.values import Credentials
+from amp_console.values import Credentials, Secret
 
 
 def redact(text: str, credentials: Credentials) -> str:
     """Return the text with *** for each key, in any form in which it is sent."""
-    for form in _forms(credentials):
-        text = text.replace(form, "***")
-    return text
+    return _without(text, _forms(credentials))
+
+
+def redact_secret(text: str, secret: Secret | None) -> str:
+    """Return the text with *** for a password, plain or quoted."""
+    return text if secret is None else _without(text, _quoted(secret.reveal()))
 
 
 class RedactingFormatter(logging.Formatter):
@@ -35,8 +38,8 @@ class RedactingFormatter(logging.Formatter):
         return text
 
 
-def _forms(credentials: Credentials) -> list[str]:
-    """The clear keys and their disguises, longest first: one may hold another.
+def _forms(credentials: Credentials) -> set[str]:
+    """The clear keys and their disguises.
 
     Base64 goes without its padding, which some texts leave out.
     """
@@ -44,6 +47,14 @@ def _forms(credentials: Credentials) -> list[str]:
     pair = ":".join(keys).encode()
     forms = {base64.b64encode(pair), base64.urlsafe_b64encode(pair)}
     texts = {form.decode().rstrip("=") for form in forms}
-    for key in keys:
-        texts |= {key, quote(key, safe=""), quote_plus(key), json.dumps(key)[1:-1], repr(key)[1:-1]}
-    return sorted(texts, key=len, reverse=True)
+    return texts.union(*map(_quoted, keys))
+
+
+def _quoted(key: str) -> set[str]:
+    return {key, quote(key, safe=""), quote_plus(key), json.dumps(key)[1:-1], repr(key)[1:-1]}
+
+
+def _without(text: str, forms: set[str]) -> str:
+    for form in sorted(forms, key=len, reverse=True):  # one may hold another
+        text = text.replace(form, "***")
+    return text

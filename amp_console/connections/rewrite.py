@@ -1,7 +1,7 @@
 """Writing the settings over what people wrote: their comments and unknown keys stay."""
 
 import tomllib
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Mapping, MutableMapping, Sequence
 from typing import Any
 
 import msgspec
@@ -84,11 +84,26 @@ def _update(
         value = values.get(field)
         if value is None:
             table.pop(field, None)
+        elif isinstance(value, list | tuple):
+            _update_list(table, field, value)
         elif isinstance(value, dict):
             if value or field in table:
                 _update(table.setdefault(field, {}), Limits.__struct_fields__, value)
         elif table.get(field) != value:
             table[field] = value
+
+
+def _update_list(table: MutableMapping[str, Any], field: str, values: Sequence[Any]) -> None:
+    """Bring a list of tables to these values, one to a line; an empty one goes."""
+    if not values:
+        table.pop(field, None)
+    elif table.get(field) != [*values]:
+        array = tomlkit.array().multiline(multiline=True)
+        for value in values:
+            entry = tomlkit.inline_table()
+            entry.update(value)
+            array.append(entry)
+        table[field] = array
 
 
 def _headings(document: Container) -> list[tuple[Table, str]]:

@@ -19,10 +19,16 @@ class Settings(NamedTuple):
     @property
     def items(self) -> frozenset[str]:
         """The keyring items that connections point to."""
-        pairs = (
-            (connection.keyring_item, connection.webhook_item) for connection in self.connections
+        return frozenset(
+            item
+            for connection in self.connections
+            for item in (
+                connection.keyring_item,
+                connection.webhook_item,
+                *(source.password_item for source in connection.sources),
+            )
+            if item
         )
-        return frozenset(item for pair in pairs for item in pair if item)
 
 
 class _TopLevel(msgspec.Struct, frozen=True):

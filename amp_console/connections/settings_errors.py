@@ -38,3 +38,15 @@ class UnknownConnection(SettingsError):
             f"There is no connection called “{name}”. Known connections: {', '.join(known)}. "
             "Use one of them, or create one with: amp-console connect NAME …"
         )
+
+
+class UnknownSource(SettingsError):
+    """The connection has no source of this name."""
+
+    def __init__(self, name: str, known: Iterable[str]) -> None:
+        there = ", ".join(known)
+        super().__init__(
+            f"There is no source called “{name}”. "
+            + (f"Known sources: {there}. Use one of them, or add" if there else "Add")
+            + " one with: amp-console source add NAME URL"
+        )

@@ -75,6 +75,11 @@ def _changes(before: Connection, after: Connection) -> Iterator[str]:
     ):
         if new != old:
             yield f"{label} {clean(str(new or 'none'), 100)}"
+    names = {source.name: source for source in before.sources}
+    for source in after.sources:
+        if source != names.pop(source.name, None):
+            yield f"source {source.name}"
+    yield from (f"source {name} removed" for name in names)
     if after.prefix is not before.prefix:
         yield "new cohorts with prefix" if after.prefix else "new cohorts without prefix"
     if after.read_only is not before.read_only:

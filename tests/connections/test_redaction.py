@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import pytest
 
-from amp_console.connections import RedactingFormatter, checked_keys, redact
+from amp_console.connections import RedactingFormatter, checked_keys, redact, redact_secret
 
 API_KEY = 'mark\\er+one"/'
 SECRET_KEY = "mark>>?er~two=&%!"
@@ -39,6 +39,14 @@ def test_every_form_of_a_key_is_hidden(form: str) -> None:
     assert hidden.startswith("before ")
     assert hidden.endswith(" after")
     assert "***" in hidden
+
+
+def test_a_password_is_hidden_plain_and_quoted() -> None:
+    for form in (API_KEY, quote(API_KEY, safe=""), json.dumps(API_KEY), repr(API_KEY)):
+        hidden = redact_secret(f"before {form} after", KEYS.api_key)
+        assert "mark" not in hidden
+        assert "***" in hidden
+    assert redact_secret("nothing to hide", None) == "nothing to hide"
 
 
 def test_a_text_without_keys_stays_as_it_is() -> None:

@@ -1,0 +1,150 @@
+"""`amp-console source` and `amp-console sources`: the warehouses that audiences are read from."""
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from amp_console.cli.options import connection_option, json_option
+from amp_console.cli.output import ask_for, say
+
+if TYPE_CHECKING:
+    from amp_console.connections import NamedSource
+    from amp_console.values import Secret
+
+
+@click.group()
+def source() -> None:
+    """Add, test and remove the warehouses that audiences are read from.
+
+    A connection's settings keep where a source is. A password is kept in the keyring only.
+    """
+
+
+@source.command()
+@click.argument("name")
+@click.argument("url")
+@click.option(
+    "--password-stdin", is_flag=True, help="Read the password from a hidden prompt, or from stdin."
+)
+@connection_option
+def add(name: str, url: str, password_stdin: bool, connection_name: str | None) -> int:
+    """Add a source, or replace the one of this name.
+
+    URL is postgresql://USER@HOST:PORT/DATABASE, duckdb:PATH or sqlite:PATH. Nothing is saved until
+    the source can be opened. A password in the URL is taken out and put into the keyring.
+    """
+    from contextlib import closing
+
+    from amp_console.cli.resources import connection_store, folders, keyring
+    from amp_console.connections import NamedSource, save_source, split_password
+    from amp_console.sync.connection_log import log_connection_saved
+    from amp_console.sync.sources.warehouse import WarehouseError, open_engine, whole_url
+    from amp_console.text import clean
+    from amp_console.values import Secret
+
+    store = connection_store()
+    store.check_writable()
+    connection = store.pick(connection_name)
+    try:
+        address, password = split_password(url)
+        new = NamedSource(name=name, url=whole_url(address))
+    except ValueError as error:
+        raise click.UsageError(_as_sentence(str(error))) from None
+    except WarehouseError as error:
+        say(error.sentence("Nothing was saved."), err=True)
+        return 2
+    if password_stdin:
+        typed = ask_for("Password", is_hidden=True) if sys.stdin.isatty() else sys.stdin.readline()
+        password = Secret(typed.removesuffix("\n"))
+    try:
+        with closing(open_engine(new.url, password)) as engine:
+            version = engine.version()
+    except WarehouseError as error:
+        say(error.sentence("Nothing was saved."), err=True)
+        return 2
+    ring = keyring()
+    saved = save_source(store, ring, connection, new, password)
+    log_connection_saved(folders().ledger(connection.id), connection, saved)
+    say(f'Saved the source "{name}": {version}, {clean(new.url, 300)}.')
+    if password is not None:
+        say(f"Its password is in your keyring ({ring.backend_name()}), not in the settings.")
+    return 0
+
+
+@source.command()
+@click.argument("name")
+@connection_option
+def test(name: str, connection_name: str | None) -> int:
+    """Open a source, and say which version it is."""
+    from contextlib import closing
+
+    from amp_console.cli.resources import connection_store
+    from amp_console.connections import named_source
+    from amp_console.sync.sources.warehouse import open_engine
+
+    found = named_source(connection_store().pick(connection_name), name)
+    with closing(open_engine(found.url, _password(found))) as engine:
+        say(f'The source "{found.name}" can be read: {engine.version()}.')
+    return 0
+
+
+@source.command()
+@click.argument("name")
+@connection_option
+def remove(name: str, connection_name: str | None) -> int:
+    """Remove a source, and its password from the keyring."""
+    from amp_console.cli.resources import connection_store, folders, keyring
+    from amp_console.connections import remove_source
+    from amp_console.sync.connection_log import log_connection_saved
+
+    store = connection_store()
+    connection = store.pick(connection_name)
+    saved = remove_source(store, keyring(), connection, name)
+    log_connection_saved(folders().ledger(connection.id), connection, saved)
+    say(f'Removed the source "{name}".')
+    return 0
+
+
+@click.command()
+@json_option
+@connection_option
+def sources(as_json: bool, connection_name: str | None) -> int:
+    """List the warehouses that audiences are read from."""
+    from amp_console.cli.documents import print_document
+    from amp_console.cli.resources import connection_store
+    from amp_console.cli.tables import table
+
+    connection = connection_store().pick(connection_name)
+    if as_json:
+        print_document([_document(item) for item in connection.sources])
+        return 0
+    if not connection.sources:
+        say("No sources yet. Add a warehouse with: amp-console source add NAME URL")
+        return 0
+    rows = [
+        (item.name, item.url, "keyring" if item.password_item else "–")
+        for item in connection.sources
+    ]
+    for line in table(("NAME", "URL", "PASSWORD"), rows, ""):
+        say(line)
+    return 0
+
+
+def _document(item: "NamedSource") -> dict[str, object]:
+    return {
+        "name": item.name,
+        "url": item.url,
+        "has_password": item.password_item is not None,
+    }
+
+
+def _password(found: "NamedSource") -> "Secret | None":
+    from amp_console.cli.resources import keyring
+    from amp_console.connections import find_source_password
+
+    return find_source_password(found, keyring())
+
+
+def _as_sentence(text: str) -> str:
+    return text if text.endswith(".") else f"{text[0].upper()}{text[1:]}. Nothing was saved."

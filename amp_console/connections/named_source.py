@@ -1,0 +1,76 @@
+"""A source that a connection knows by a name: where a warehouse is, without its password."""
+
+import re
+from urllib.parse import unquote, urlsplit
+
+import msgspec
+
+from amp_console.values import Secret
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+_HOST = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[^:@/?#\[\]]*)(:[0-9]{1,5})?")
+_SERVERS = ("postgresql", "postgres")  # whose URLs have parameters even without a host
+_PASSWORD, _KEY_PASSWORD = "password", "sslpassword"
+
+NOT_UNDERSTOOD = (
+    "The URL of the source can't be understood. Nothing was saved. Write it as "
+    "postgresql://USER@HOST:PORT/DATABASE, duckdb:PATH or sqlite:PATH, and percent-encode special "
+    "characters: @ is %40, / is %2F, # is %23, ? is %3F."
+)
+
+
+class NamedSource(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """One source of a connection. `password_item` names the keyring's item with its password.
+
+    Raises ValueError: the name can't be right, or the URL holds a password.
+    """
+
+    name: str
+    url: str
+    password_item: str | None = None
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name):
+            raise ValueError(
+                "the name of a source may only contain letters, digits, -, _ and ., at most 64"
+            )
+        if split_password(self.url)[1] is not None:
+            raise ValueError(
+                f"the URL of the source “{self.name}” contains a password; remove it, and add the "
+                "source again with: amp-console source add NAME URL"
+            )
+
+
+def split_password(url: str) -> tuple[str, Secret | None]:
+    """Return a URL without its password, and the password; None where there is none.
+
+    Raises ValueError: a part of the password could be left in it. The text never quotes the URL.
+    """
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        raise ValueError(NOT_UNDERSTOOD) from None
+    if not parts.netloc and parts.scheme not in _SERVERS:
+        return url, None  # a path
+    user_and_password, at, hosts = parts.netloc.rpartition("@")
+    user, colon, found = user_and_password.partition(":")
+    pairs = [item.partition("=") for item in parts.query.split("&") if item]
+    is_clear = (
+        all(map(_HOST.fullmatch, hosts.split(",")))
+        and "@" not in parts.path + parts.query + parts.fragment
+        and not parts.fragment
+        and all(equals for _, equals, _ in pairs)
+    )
+    if not is_clear:
+        raise ValueError(NOT_UNDERSTOOD)
+    if any(unquote(name).lower() == _KEY_PASSWORD for name, _, _ in pairs):
+        raise ValueError(
+            "The URL contains sslpassword, which can't be kept. Nothing was saved. Use a key "
+            "without a passphrase, or an SSH agent or proxy of your own."
+        )
+    passwords = [value for name, _, value in pairs if unquote(name).lower() == _PASSWORD]
+    passwords += [found] * bool(colon)
+    rest = "&".join("".join(item) for item in pairs if unquote(item[0]).lower() != _PASSWORD)
+    clean = f"{parts.scheme}://{user}{at}{hosts}{parts.path}{'?' if rest else ''}{rest}"
+    password = unquote(passwords[-1]) if passwords else ""
+    return clean, Secret(password) if password else None

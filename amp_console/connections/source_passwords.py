@@ -1,0 +1,81 @@
+"""The named sources of a connection: saved without their passwords, which the keyring keeps."""
+
+import msgspec
+
+from amp_console.connections.connection import Connection
+from amp_console.connections.key_errors import KeysError, KeysProblem, without_keyring
+from amp_console.connections.keyring import Keyring
+from amp_console.connections.named_source import NamedSource
+from amp_console.connections.settings_errors import UnknownSource
+from amp_console.connections.store import ConnectionStore
+from amp_console.connections.stored_keys import retry_forgotten, save_with_items
+from amp_console.values import Secret
+
+NOT_KEPT = (
+    "This machine has no keyring, so the password can't be kept. Nothing was saved. Leave it out "
+    "of the URL: PostgreSQL also takes passwords from ~/.pgpass, PGPASSWORD and service files."
+)
+
+
+def named_source(connection: Connection, name: str) -> NamedSource:
+    """Return the source of this name. Raises `UnknownSource`; the known ones are listed."""
+    for source in connection.sources:
+        if source.name == name:
+            return source
+    raise UnknownSource(name, (source.name for source in connection.sources))
+
+
+def save_source(
+    store: ConnectionStore,
+    keyring: Keyring,
+    connection: Connection,
+    source: NamedSource,
+    password: Secret | None,
+) -> Connection:
+    """Add a source, or replace the one of its name, and keep its password in the keyring.
+
+    Raises KeysError: the keyring didn't take the password; nothing was saved. Raises SettingsError:
+    the settings weren't saved; the password is removed from the keyring again.
+    """
+    store.check_writable()
+    item = None
+    if password is not None:
+        with without_keyring(NOT_KEPT):
+            item = keyring.write_password(password)
+    source = msgspec.structs.replace(source, password_item=item)
+    others = tuple(known for known in connection.sources if known.name != source.name)
+    changed = msgspec.structs.replace(connection, sources=(*others, source))
+    return save_with_items(store, keyring, changed, (item,) if item else ())
+
+
+def remove_source(
+    store: ConnectionStore, keyring: Keyring, connection: Connection, name: str
+) -> Connection:
+    """Remove a source, and its password from the keyring. Raises `UnknownSource`."""
+    gone = named_source(connection, name)
+    left = tuple(known for known in connection.sources if known != gone)
+    changed = msgspec.structs.replace(connection, sources=left)
+    store.save(changed)
+    if gone.password_item:
+        retry_forgotten(store, keyring)
+    return changed
+
+
+def find_source_password(source: NamedSource, keyring: Keyring) -> Secret | None:
+    """Return the password of a source from the keyring, None if it has none there.
+
+    Raises KeysError: the keyring didn't give it.
+    """
+    if source.password_item is None:
+        return None
+    try:
+        return keyring.read_password(source.password_item)
+    except KeysError as error:
+        if error.problem not in {KeysProblem.MISSING, KeysProblem.DAMAGED, KeysProblem.NO_KEYRING}:
+            raise
+        why = "is not there now" if error.problem is KeysProblem.NO_KEYRING else "has lost it"
+        words = (
+            f"The password of the source “{source.name}” is in the keyring, which {why}. Add the "
+            "source again, with its password."
+        )
+        raise KeysError(error.problem, error.backend_name, words=words) from None

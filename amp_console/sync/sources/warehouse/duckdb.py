@@ -1,0 +1,87 @@
+"""DuckDB files as warehouses."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from amp_console.sync.sources.warehouse.engine import (
+    CHUNK,
+    DriverMissing,
+    QueryResult,
+    Row,
+    WarehouseError,
+)
+
+
+class DuckDbEngine:
+    """One DuckDB file, opened read-only; one statement that reads is all that runs."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the file. Raises WarehouseError."""
+        try:
+            import duckdb
+        except ImportError:
+            raise DriverMissing("DuckDB", "duckdb", "duckdb") from None
+        self._duckdb = duckdb
+        self._path = path
+        if not path.exists():
+            raise WarehouseError(f"{path} does not exist.", "Check the path of the source.")
+        with self._explained("can't open the file"):
+            self._db = duckdb.connect(str(path), read_only=True)
+
+    def version(self) -> str:
+        """Return the version of DuckDB itself."""
+        return f"DuckDB {self._duckdb.__version__}"
+
+    def query(self, sql: str, timeout: float) -> QueryResult:
+        """Run a query; the caller interrupts it when its time is over."""
+        del timeout
+        with self._explained("refused the query"):
+            statements = self._db.extract_statements(sql)
+            is_one = len(statements) == 1
+            if not is_one or statements[0].type != self._duckdb.StatementType.SELECT:
+                raise WarehouseError(
+                    "DuckDB refused the query: it may only read.", "Write it as one SELECT."
+                )
+            self._db.execute(statements[0])
+            columns = tuple(str(item[0]) for item in self._db.description or ())
+        return QueryResult(columns, self._chunks())
+
+    def cancel(self) -> None:
+        """Interrupt the query."""
+        self._db.interrupt()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    def _chunks(self) -> Iterator[Sequence[Row]]:
+        while True:
+            with self._explained("stopped the query"):
+                rows: Sequence[Row] = self._db.fetchmany(CHUNK)
+            if not rows:
+                return
+            yield rows
+
+    @contextmanager
+    def _explained(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except (self._duckdb.Error, RuntimeError) as error:
+            raise WarehouseError(*_words(what, str(error))) from None
+
+
+def _words(what: str, text: str) -> tuple[str, str]:
+    """DuckDB's own first line, with the line of the query it names."""
+    words = text.partition("\n")[0].rstrip(".!")
+    words += next((f" ({line.strip()})" for line in text.splitlines() if "LINE " in line), "")
+    if "lock" in words.lower() and "file" in what:
+        return (
+            f"DuckDB {what}: {words}.",
+            "Another process has it open for writing: end that, or try again later.",
+        )
+    advice = {
+        "refused the query": "Correct the query, or check the path of the source.",
+        "stopped the query": "Correct the query, and try again.",
+    }.get(what, "Check the path of the source.")
+    return f"DuckDB {what}: {words}.", advice

@@ -1,0 +1,69 @@
+"""What a warehouse looks like from above, and what can go wrong with it."""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple, Protocol
+
+CHUNK = 10_000  # rows that are handed over at once
+
+Row = Sequence[object]
+NO_ROWS = ("The query returns no rows.", "Write it as a SELECT.")
+
+
+class WarehouseError(Exception):
+    """A warehouse that can't be opened, or a query that fails.
+
+    Two sentences without the one between them, on what was kept: `what` happened, and what there
+    is to do about it.
+    """
+
+    def __init__(self, what: str, advice: str) -> None:
+        super().__init__(f"{what} {advice}")
+        self.what = what
+        self.advice = advice
+
+    def sentence(self, kept: str) -> str:
+        """What happened, what was kept, and what to do."""
+        return f"{self.what} {kept} {self.advice}"
+
+
+class DriverMissing(WarehouseError):
+    """The driver of a kind of warehouse is not installed."""
+
+    def __init__(self, product: str, package: str, extra: str) -> None:
+        super().__init__(
+            f"The driver for {product} is not installed.",
+            f"Install it with: pipx inject amp-console '{package}', or "
+            f"pip install 'amp-console[{extra}]'.",
+        )
+
+
+class QueryResult(NamedTuple):
+    """The names of a result's columns, and its rows in chunks. Iterating raises WarehouseError."""
+
+    columns: tuple[str, ...]
+    chunks: Iterator[Sequence[Row]]
+
+
+class Engine(Protocol):
+    """An open warehouse that can only be read. One query runs at a time, in one thread."""
+
+    def version(self) -> str:
+        """Its product and version, e.g. "PostgreSQL 15.18". Raises WarehouseError."""
+
+    def query(self, sql: str, timeout: float) -> QueryResult:
+        """Run a query of at most `timeout` seconds. Raises WarehouseError.
+
+        An engine that has no time limit of its own may leave it to its caller.
+        """
+
+    def cancel(self) -> None:
+        """Cancel the query under way, from any thread; without one, nothing happens."""
+
+    def close(self) -> None:
+        """Close it; raises nothing."""
+
+
+def position_in(sql: str, offset: int) -> str:
+    """Where a character of a query is, for people; `offset` counts from 0."""
+    before = sql[:offset]
+    return f"line {before.count(chr(10)) + 1}, column {len(before) - before.rfind(chr(10))}"

@@ -1,0 +1,155 @@
+"""PostgreSQL as a warehouse, through psycopg 3.
+
+Passwords, hosts and everything else a URL leaves out come from libpq's own conventions: PG*
+variables, ~/.pgpass and service files.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from itertools import chain, islice
+from typing import TYPE_CHECKING
+
+from amp_console.connections import redact_secret
+from amp_console.sync.sources.warehouse.engine import (
+    CHUNK,
+    NO_ROWS,
+    DriverMissing,
+    QueryResult,
+    Row,
+    WarehouseError,
+    position_in,
+)
+from amp_console.values import Secret
+
+if TYPE_CHECKING:
+    import psycopg
+
+FETCHED = 1_000  # rows that libpq takes from the server at once
+CONNECT_SECONDS = 10
+CANCEL_SECONDS = 5.0
+_FAILED = "failed: "
+_ADVICE = {
+    "42501": "Grant the user of the source SELECT on it (and USAGE on its schema).",
+    "42P01": "Check the name of the table and its schema.",
+    "3F000": "Check the name of the schema.",
+    "42703": "Check the names of the columns.",
+    "25006": "A query may only read: write it as a SELECT.",
+}
+_BY_CLASS = {
+    "53": "The server is short of resources: try again later.",
+    "57": "The server ended it: ask its administrator, or try again later.",
+    "40": "Try again.",
+    "08": "Check the network, and try again.",
+}
+
+
+class PostgresqlEngine:
+    """One connection, in one transaction that is read-only."""
+
+    def __init__(self, url: str, password: Secret | None) -> None:
+        """Connect. Raises WarehouseError."""
+        try:
+            import psycopg
+        except ImportError:
+            raise DriverMissing("PostgreSQL", "psycopg[binary]", "postgresql") from None
+        self._psycopg = psycopg
+        self._password = password
+        try:
+            self._connection = self._connect(url)
+        except (psycopg.Error, UnicodeError, ValueError) as error:
+            raise WarehouseError(*_refused(redact_secret(str(error), password))) from None
+        self._connection.read_only = True
+
+    def version(self) -> str:
+        """Return the version of the server."""
+        number = self._connection.info.server_version
+        return f"PostgreSQL {number // 10_000}.{number % 10_000}"
+
+    def query(self, sql: str, timeout: float) -> QueryResult:
+        """Run a query, with a time limit that the server keeps."""
+        can_chunk = self._psycopg.capabilities.has_stream_chunked()
+        with self._explained(sql):
+            limit = str(max(1, round(timeout * 1_000)))
+            self._connection.execute("SELECT set_config('statement_timeout', %s, true)", [limit])
+            cursor = self._connection.cursor()
+            rows = cursor.stream(sql.encode(), size=FETCHED if can_chunk else 1)
+            first = next(rows, None)
+            if first is None:  # a stream without rows does not say which columns it has
+                cursor.execute(f"SELECT * FROM (\n{sql}\n) AS query LIMIT 0".encode())
+            columns = tuple(str(column.name) for column in cursor.description or ())
+        return QueryResult(columns, self._chunks(sql, [] if first is None else [first], rows))
+
+    def cancel(self) -> None:
+        """Ask the server to cancel the query."""
+        with suppress(self._psycopg.Error):
+            self._connection.cancel_safe(timeout=CANCEL_SECONDS)
+
+    def close(self) -> None:
+        """Close the connection."""
+        with suppress(self._psycopg.Error):
+            self._connection.close()
+
+    def _connect(self, url: str) -> "psycopg.Connection[tuple[object, ...]]":
+        more: dict[str, str | int] = {"fallback_application_name": "amp-console"}
+        stated = self._psycopg.conninfo.conninfo_to_dict(url)
+        if "connect_timeout" not in stated and "PGCONNECT_TIMEOUT" not in os.environ:
+            more["connect_timeout"] = CONNECT_SECONDS
+        if self._password is not None:
+            more["password"] = self._password.reveal()
+        return self._psycopg.connect(url, client_encoding="utf8", **more)  # type: ignore[arg-type,unused-ignore]
+
+    def _chunks(
+        self, sql: str, first: Sequence[Row], rows: Iterator[Row]
+    ) -> Iterator[Sequence[Row]]:
+        everything = chain(first, rows)
+        while True:
+            with self._explained(sql):
+                chunk = list(islice(everything, CHUNK))
+            if not chunk:
+                return
+            yield chunk
+
+    @contextmanager
+    def _explained(self, sql: str) -> Iterator[None]:
+        try:
+            yield
+        except self._psycopg.Error as error:
+            words = redact_secret(error.diag.message_primary or str(error), self._password)
+            state = error.sqlstate or ""
+            if not state and isinstance(error, self._psycopg.ProgrammingError):
+                raise WarehouseError(*NO_ROWS) from None
+            if not state:
+                raise WarehouseError(*_broken(words)) from None
+            if error.diag.statement_position:
+                words += f" ({position_in(sql, int(error.diag.statement_position) - 1)})"
+            advice = _ADVICE.get(state) or _BY_CLASS.get(state[:2], "Correct the query.")
+            raise WarehouseError(f"PostgreSQL refused the query: {words}.", advice) from None
+        except UnicodeError:
+            raise WarehouseError(
+                "PostgreSQL sent text that is not valid UTF-8.",
+                "Convert the column in the query, e.g. with convert_from.",
+            ) from None
+
+
+def _broken(words: str) -> tuple[str, str]:
+    first = words.partition("\n")[0].rstrip(".")
+    return f"The connection to PostgreSQL broke: {first}.", "Check the network, and try again."
+
+
+def _refused(text: str) -> tuple[str, str]:
+    """Say why there is no connection; the words are the server's, or libpq's."""
+    lines = [line for line in text.splitlines() if _FAILED in line] or text.splitlines() or [""]
+    words = lines[-1].rpartition(_FAILED)[2].removeprefix("FATAL:").strip().rstrip(".")
+    what = f"Could not connect to PostgreSQL: {words}."
+    lowered = words.lower()
+    if "password" in lowered or "authentication" in lowered or "pg_hba" in lowered:
+        return what, (
+            "Check the user and the password: add the source again with the right ones, or put "
+            "them into ~/.pgpass or PGPASSWORD."
+        )
+    if "database" in lowered or "role" in lowered:
+        return what, "Check the database and the user in the URL of the source."
+    if "ssl" in lowered or "certificate" in lowered:
+        return what, "Check sslmode and sslrootcert in the URL of the source."
+    return what, "Check the host and the port, and that the server accepts connections from here."

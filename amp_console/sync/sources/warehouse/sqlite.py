@@ -1,0 +1,92 @@
+"""SQLite files as warehouses."""
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from amp_console.sync.sources.warehouse.engine import (
+    CHUNK,
+    NO_ROWS,
+    QueryResult,
+    Row,
+    WarehouseError,
+)
+
+_ALLOWED = {
+    sqlite3.SQLITE_SELECT,
+    sqlite3.SQLITE_READ,
+    sqlite3.SQLITE_FUNCTION,
+    sqlite3.SQLITE_RECURSIVE,
+}
+BUSY_SECONDS = 10.0
+
+
+class SqliteEngine:
+    """One SQLite file, opened read-only: the file can't be created, and nothing is attached."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the file. Raises WarehouseError."""
+        self._path = path
+        with self._explained("can't open the file"):
+            self._db = sqlite3.connect(
+                f"{path.absolute().as_uri()}?mode=ro",
+                uri=True,
+                timeout=BUSY_SECONDS,
+                check_same_thread=False,  # a query may be cancelled from another thread
+            )
+            self._db.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+            self._db.set_authorizer(_authorize)
+
+    def version(self) -> str:
+        """Return the version of SQLite itself."""
+        return f"SQLite {sqlite3.sqlite_version}"
+
+    def query(self, sql: str, timeout: float) -> QueryResult:
+        """Run a query; the caller interrupts it when its time is over."""
+        del timeout
+        with self._explained("refused the query"):
+            cursor = self._db.execute(sql)
+        if cursor.description is None:
+            raise WarehouseError(*NO_ROWS)
+        return QueryResult(tuple(item[0] for item in cursor.description), self._chunks(cursor))
+
+    def cancel(self) -> None:
+        """Interrupt the query."""
+        self._db.interrupt()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    def _chunks(self, cursor: sqlite3.Cursor) -> Iterator[Sequence[Row]]:
+        while True:
+            with self._explained("stopped the query"):
+                rows = cursor.fetchmany(CHUNK)
+            if not rows:
+                return
+            yield rows
+
+    @contextmanager
+    def _explained(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.Error, sqlite3.Warning) as error:
+            raise WarehouseError(*self._words(what, str(error))) from None
+
+    def _words(self, what: str, words: str) -> tuple[str, str]:
+        if "unable to open" in words and not self._path.exists():
+            return f"{self._path} does not exist.", "Check the path of the source."
+        if "unable to open" in words or "not a database" in words:
+            return f"SQLite can't open {self._path}: {words}.", "Check the path of the source."
+        if words == "not authorized":
+            return "SQLite refused the query: it may only read.", "Write it as a SELECT."
+        if "no such" in words:
+            advice = "Check the names in the query, and the path of the source."
+        else:
+            advice = "Correct the query." if what == "refused the query" else "Try again."
+        return f"SQLite {what}: {words}.", advice
+
+
+def _authorize(action: int, *_: object) -> int:
+    return sqlite3.SQLITE_OK if action in _ALLOWED else sqlite3.SQLITE_DENY

@@ -1,0 +1,136 @@
+"""`source` and `sources`: the warehouses of a connection, from the shell."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.cli.operator import Operator
+from tests.connections import backends
+from tests.postgresql import PASSWORD, PostgresqlServer, postgresql_server
+
+MEMORY = {"PYTHON_KEYRING_BACKEND": f"{backends.Memory.__module__}.Memory"}
+
+
+@pytest.fixture(autouse=True)
+def _fresh_rings() -> Iterator[None]:
+    backends.Memory.clear()
+    yield
+    backends.Memory.clear()
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[PostgresqlServer]:
+    with postgresql_server() as running:
+        yield running
+
+
+@pytest.fixture
+def warehouse(tmp_path: Path) -> Path:
+    path = tmp_path / "warehouse.db"
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute("CREATE TABLE vips (user_id TEXT)")
+    return path
+
+
+def test_a_file_is_added_listed_tested_and_removed(operator: Operator, warehouse: Path) -> None:
+    assert "No sources yet." in operator.run("sources").out
+    operator.run("audiences")  # there is a ledger, and so a log
+    added = operator.run("source", "add", "lake", f"sqlite:{warehouse}")
+    assert added.status == 0, added
+    assert added.out.startswith(f'Saved the source "lake": SQLite {sqlite3.sqlite_version}, ')
+    listed = operator.run("sources").out
+    assert "lake" in listed
+    assert operator.run("sources", "--json").document == [
+        {"name": "lake", "url": f"sqlite://{warehouse}", "has_password": False}
+    ]
+    assert "can be read: SQLite" in operator.run("source", "test", "lake").out
+    assert "changed: source lake." in operator.run("log").out
+    assert 'Removed the source "lake".' in operator.run("source", "remove", "lake").out
+    assert operator.run("sources", "--json").document == []
+    assert "source lake removed" in operator.run("log").out
+
+
+def test_what_cannot_be_opened_is_not_saved(operator: Operator, tmp_path: Path) -> None:
+    for url, words in (
+        (f"sqlite:{tmp_path}/missing", "missing does not exist. Nothing was saved."),
+        ("mysql://ana@h/x", "no scheme that amp-console knows. Nothing was saved."),
+        ("postgresql://ana@127.0.0.1:1/x", "Connection refused. Nothing was saved."),
+        ("postgresql://ana:can/ary@h/x", "percent-encode"),
+    ):
+        ended = operator.run("source", "add", "lake", url)
+        assert ended.status == 2
+        assert words in ended.err
+        assert "can/ary" not in ended.err
+    assert operator.run("source", "add", "la ke", "sqlite:x").status == 2
+    assert operator.run("sources", "--json").document == []
+
+
+def test_a_missing_source_is_reported(operator: Operator, warehouse: Path) -> None:
+    ended = operator.run("source", "test", "lake")
+    assert ended.status == 2
+    assert "There is no source called “lake”. Add one with" in ended.err
+    operator.run("source", "add", "lake", f"sqlite:{warehouse}")
+    warehouse.unlink()
+    ended = operator.run("source", "test", "lake")
+    assert (ended.status, ended.out) == (2, "")
+    assert "does not exist. Check the path" in ended.err
+
+
+def test_read_only_adds_and_removes_none(operator: Operator, warehouse: Path) -> None:
+    assert operator.run("source", "add", "lake", f"sqlite:{warehouse}").status == 0
+    for arguments in (("add", "two", f"sqlite:{warehouse}"), ("remove", "lake")):
+        ended = operator.run("--read-only", "source", *arguments)
+        assert ended.status == 2
+        assert "Nothing was changed." in ended.err
+
+
+def test_a_password_goes_from_the_url_into_the_keyring_and_nowhere_else(
+    operator: Operator, server: PostgresqlServer, tmp_path: Path
+) -> None:
+    url = server.url().replace("@", f":{PASSWORD}@")
+    ended = operator.run("source", "add", "db", url, more=MEMORY)
+    assert ended.status == 0, ended
+    assert "Its password is in your keyring (backends Memory), not in the settings." in ended.out
+    assert PASSWORD in "".join(backends.Memory.items.values())
+    said = [
+        operator.run(*command, more=MEMORY)
+        for command in (
+            ("source", "test", "db"),
+            ("sources",),
+            ("sources", "--json"),
+            ("connections", "--json"),
+            ("doctor",),
+            ("log",),
+        )
+    ]
+    assert said[0].status == 0, said[0]
+    files = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
+    assert len(files) > 1
+    assert not any(PASSWORD.encode() in content for content in files)
+    assert not any(PASSWORD in item.out + item.err for item in (ended, *said))
+    assert operator.run("source", "remove", "db", more=MEMORY).status == 0
+    assert backends.Memory.items == {}
+
+
+def test_a_password_may_come_from_stdin(operator: Operator, server: PostgresqlServer) -> None:
+    typed = f"{PASSWORD}\n".encode()
+    arguments = ("source", "add", "db", server.url(), "--password-stdin")
+    assert operator.run(*arguments, stdin=typed, more=MEMORY).status == 0
+    assert operator.run("source", "test", "db", more=MEMORY).status == 0
+    refused = operator.run(*arguments, stdin=b"canary-pw\n", more=MEMORY)
+    assert refused.status == 2
+    assert "password authentication failed" in refused.err
+    assert "canary-pw" not in refused.err
+
+
+def test_without_a_keyring_a_password_is_refused(
+    operator: Operator, server: PostgresqlServer
+) -> None:
+    url = server.url().replace("@", f":{PASSWORD}@")
+    ended = operator.run("source", "add", "db", url)
+    assert ended.status == 3
+    assert "no keyring, so the password can't be kept. Nothing was saved." in ended.err
+    assert operator.run("sources", "--json").document == []

@@ -1,0 +1,112 @@
+"""A real PostgreSQL for tests: Debian's, as an ordinary user, on a loopback port of its own.
+
+`REQUIRE_POSTGRESQL=1` turns the skip, where it is missing, into a failure.
+"""
+
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ADMINISTRATOR = "warehouse_owner"
+PASSWORD = "example-password"
+_USER = "postgres"  # that runs the server where the tests run as root, which it refuses
+_QUICK = "-c fsync=off -c full_page_writes=off -c synchronous_commit=off -c shared_buffers=16MB"
+
+
+@dataclass(frozen=True)
+class PostgresqlServer:
+    """A running server with the database `postgres`; it asks everyone for a password."""
+
+    port: int
+
+    def url(self, user: str = ADMINISTRATOR, database: str = "postgres") -> str:
+        """Where it is, without a password."""
+        return f"postgresql://{user}@127.0.0.1:{self.port}/{database}"
+
+    def execute(self, *statements: str) -> None:
+        """Run statements as the administrator, one transaction for all."""
+        import psycopg
+
+        with psycopg.connect(self.url(), password=PASSWORD) as connection:
+            for statement in statements:
+                connection.execute(statement.encode())
+
+    def rows(self, query: str) -> list[tuple[object, ...]]:
+        """Run a query as the administrator."""
+        import psycopg
+
+        with psycopg.connect(self.url(), password=PASSWORD) as connection:
+            return connection.execute(query.encode()).fetchall()
+
+
+def programs() -> Path:
+    """The folder of the server's programs; skips the test without them, or without the driver."""
+    folders = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    missing = [] if folders else ["PostgreSQL's server"]
+    try:
+        import psycopg  # noqa: F401
+    except ImportError:
+        missing.append("psycopg")
+    if not missing:
+        return folders[-1].parent
+    sentence = f"{' and '.join(missing)} not installed"
+    if os.environ.get("REQUIRE_POSTGRESQL") == "1":
+        pytest.fail(f"{sentence}, and REQUIRE_POSTGRESQL is set")
+    pytest.skip(sentence)
+
+
+@contextmanager
+def postgresql_server() -> Iterator[PostgresqlServer]:
+    """Run an empty server until the block ends."""
+    bin_folder = programs()
+    home = Path(tempfile.mkdtemp(prefix="postgresql-"))
+    as_user: list[str] = []
+    if os.geteuid() == 0:
+        account = pwd.getpwnam(_USER)
+        os.chown(home, account.pw_uid, account.pw_gid)
+        groups = [f"--reuid={account.pw_uid}", f"--regid={account.pw_gid}", "--clear-groups"]
+        as_user = ["setpriv", *groups]
+    password_file = home / "password"
+    password_file.write_text(PASSWORD)
+    password_file.chmod(0o644)
+    data, port = home / "data", _free_port()
+
+    def run(program: str, *arguments: str) -> None:
+        command = [*as_user, str(bin_folder / program), "-D", str(data), *arguments]
+        environment = {"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8", "HOME": str(home)}
+        log = home / "output"
+        with log.open("ab") as output:
+            done = subprocess.run(
+                command, env=environment, cwd=home, stdout=output, stderr=output, check=False
+            )
+        assert done.returncode == 0, log.read_text()
+
+    listening = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories="
+    try:
+        run(
+            "initdb",
+            *("-U", ADMINISTRATOR, f"--pwfile={password_file}", "-A", "scram-sha-256"),
+            *("-E", "UTF8", "--no-sync"),
+        )
+        run("pg_ctl", "-w", "-l", str(home / "log"), "-o", f"{listening} {_QUICK}", "start")
+        try:
+            yield PostgresqlServer(port)
+        finally:
+            run("pg_ctl", "-m", "immediate", "stop")
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
+
+
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])

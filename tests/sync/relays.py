@@ -1,0 +1,61 @@
+"""A relay on loopback that cuts a connection after so many bytes of the server's answers."""
+
+import socket
+import threading
+from contextlib import suppress
+from types import TracebackType
+from typing import Self
+
+
+class CuttingRelay:
+    """Passes connections on to a port of this machine until `after` bytes have come back."""
+
+    def __init__(self, port: int, after: int) -> None:
+        self._target = port
+        self._after = after
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = int(self._listener.getsockname()[1])
+        self._sockets: list[socket.socket] = [self._listener]
+        self._threads = [threading.Thread(target=self._accept, daemon=True)]
+
+    def __enter__(self) -> Self:
+        self._threads[0].start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        for item in self._sockets:
+            with suppress(OSError):
+                item.shutdown(socket.SHUT_RDWR)
+            item.close()
+        for thread in self._threads:
+            thread.join()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                server = socket.create_connection(("127.0.0.1", self._target))
+                self._sockets += [client, server]
+                for pair, limit in (((client, server), None), ((server, client), self._after)):
+                    thread = threading.Thread(target=self._pass_on, args=(*pair, limit))
+                    thread.daemon = True
+                    self._threads.append(thread)
+                    thread.start()
+
+    @staticmethod
+    def _pass_on(source: socket.socket, target: socket.socket, limit: int | None) -> None:
+        passed = 0
+        with suppress(OSError):
+            while data := source.recv(65_536):
+                passed += len(data)
+                if limit is not None and passed > limit:
+                    break
+                target.sendall(data)
+        for item in (source, target):
+            with suppress(OSError):
+                item.shutdown(socket.SHUT_RDWR)
