@@ -32,7 +32,7 @@ def add(name: str, url: str, password_stdin: bool, connection_name: str | None) 
     """Add a source, or replace the one of this name.
 
     URL is postgresql://USER@HOST:PORT/DATABASE, duckdb:PATH or sqlite:PATH. Nothing is saved until
-    the source can be opened. A password in the URL is taken out and put into the keyring.
+    the source can be opened. A password in the URL goes into the keyring instead.
     """
     from contextlib import closing
 

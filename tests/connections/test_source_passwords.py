@@ -55,7 +55,7 @@ def source(name: str = "warehouse", url: str = URL) -> NamedSource:
         ("postgresql:///x?user=ana&pass%77ord=canary-pw", "postgresql:///x?user=ana"),
     ],
 )
-def test_a_password_is_taken_out_of_a_url(url: str, expected: str | None) -> None:
+def test_a_url_is_split_from_its_password(url: str, expected: str | None) -> None:
     clean, found = split_password(url)
     assert found == PASSWORD
     assert "canary" not in clean
