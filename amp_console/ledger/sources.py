@@ -1,7 +1,7 @@
 """Sources of events: what was read from each, and which events could not be used."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 import msgspec
 
@@ -200,11 +200,19 @@ def count_invalid(db: Db, text: str = "") -> int:
     return int(db.execute(query, {"text": text}).fetchone()[0])
 
 
-def read_since_last_run(db: Db) -> ReadCounts:
-    """Sum up the sources whose reading began after the last run did."""
+def read_before_sync(db: Db, dead: Collection[int] = ()) -> ReadCounts:
+    """Sum up the sources whose reading began after the last sync, or after the last live session.
+
+    A session counts itself what it reads, so what was read while it lasted is not counted again;
+    one under way lasts to this moment. Comparisons and repairs deliver nothing that was read.
+    `dead` are the ids from `Ledger.dead_runs`: when such a session ended is not known yet.
+    """
     row = db.execute(
         "SELECT coalesce(sum(read), 0), coalesce(sum(changes), 0), coalesce(sum(filtered), 0), "
-        "coalesce(sum(invalid), 0) FROM source "
-        "WHERE read_at > coalesce((SELECT max(started_at) FROM run), -1)"
+        "coalesce(sum(invalid), 0) FROM source WHERE read_at > coalesce((SELECT max("
+        "CASE WHEN kind = 'sync' OR id IN (SELECT value FROM json_each(?)) THEN started_at "
+        "ELSE coalesce(ended_at, (SELECT max(read_at) FROM source)) END) "
+        "FROM run WHERE kind IN ('sync', 'live')), -1)",
+        (msgspec.json.encode(list(dead)).decode(),),
     ).fetchone()
     return ReadCounts(*row)

@@ -21,7 +21,7 @@ from amp_console.console.widgets.grid import Grid
 from amp_console.console.widgets.split import Split
 from amp_console.ledger import Db
 from amp_console.ledger.audiences import audience
-from amp_console.ledger.sources import ReadCounts, read_since_last_run
+from amp_console.ledger.sources import ReadCounts, read_before_sync
 from amp_console.sync.delivery.plan import AudiencePlan, Plan, plan_sync
 from amp_console.text import plural
 
@@ -86,7 +86,8 @@ y sends it, and so does Enter on an audience. Esc goes back with nothing sent.""
         """Read the plan. One that is being read stays, as long as only its numbers change."""
         connection = self.session.connection
         now = await self.session.read(_plan_sync, connection, self._audience_ids)
-        self._tally = await self.session.read(read_since_last_run)
+        dead = await self.session.dead_runs()
+        self._tally = await self.session.read(read_before_sync, dead)
         if self._plan is None:
             self._opened_at = self.services.timing.monotonic()
         self._now = now

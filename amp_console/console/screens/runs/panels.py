@@ -67,7 +67,7 @@ class ProgressPanel(Vertical):
         self._show_frame()
         funnel = self.query_one("#funnel", Static)
         room = funnel.size.width or self.screen.size.width
-        funnel.update(run_rows.funnel(view.funnel, glyphs, room))
+        funnel.update(run_rows.funnel(view.funnel, view.kind, glyphs, room))
 
     def line(self, audience_id: object) -> RunLine | None:
         """An audience of the run."""

@@ -25,7 +25,7 @@ from amp_console.ledger.deliveries import RequestKind
 from amp_console.ledger.rejected import RejectionGroup
 from amp_console.ledger.requests import RequestRecord, RequestState
 from amp_console.ledger.run_log import run_outcome
-from amp_console.ledger.runs import RunStatus
+from amp_console.ledger.runs import RunKind, RunStatus
 
 BAR, DOING = 1, 5  # which columns are the bars, and what the audiences do
 AUDIENCES = (
@@ -62,6 +62,8 @@ REASONS_OF_SEVERAL = (
 )
 """Where the rejected users are of several audiences: two reasons may be cut alike."""
 _SHORT_FUNNEL = 90  # columns; with less room the words are shorter
+_READ = {RunKind.SYNC: "read since the last sync", RunKind.LIVE: "read by this session"}
+"""Which events a run counts: it delivers what was read before it, or reads itself."""
 
 
 def outcome(picture: RunView, glyphs: Glyphs) -> str:
@@ -164,11 +166,11 @@ def reason_row(group: RejectionGroup, *, of_several: bool) -> Row:
     return Row(key, (Cell(group.reason), *audience, count), (group.reason, *names, group.count))
 
 
-def funnel(counts: Funnel, glyphs: Glyphs, width: int) -> Content:
+def funnel(counts: Funnel, kind: RunKind, glyphs: Glyphs, width: int) -> Content:
     """Where events and users are, in Segment's words: on each line a total and its parts."""
     is_short, tally = width < _SHORT_FUNNEL, counts.tally
     events = (
-        ("read", tally.read, ""),
+        ("read" if is_short else _READ.get(kind, "read"), tally.read, ""),
         ("filtered", tally.filtered, MUTED),
         ("invalid", tally.invalid, BAD),
         ("changes", tally.changes, ""),

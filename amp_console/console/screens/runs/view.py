@@ -34,6 +34,9 @@ class RunScreen(BaseScreen):
 How far every audience is, how fast, and what it waits for. Leaving does not stop the run: w under
 Audiences leads back here, and the line on top shows how far it is.
 
+A sync counts the events that were read since the last sync or live session, for all audiences. A
+live session counts those that it read itself.
+
 Pause finishes the current request and sends nothing more until you resume. Cancel ends the run
 the same way; users not delivered stay pending, and the next sync continues from there.
 
