@@ -243,11 +243,13 @@ def runs_under_way(db: Db, kind: RunKind, dead: Collection[int] = ()) -> list[Ru
 def live_audiences(db: Db, dead: Collection[int] = ()) -> frozenset[int]:
     """The audiences that live sessions at work deliver now; `dead` as in `all_runs`.
 
-    One that waits, or that could not be delivered, is not live.
+    A session follows every audience. One that waits, or that could not be delivered, is not live.
     """
     rows = db.execute(
-        "SELECT run_id, audience_id FROM run JOIN run_audience ON run_id = run.id "
-        "WHERE run.kind = ? AND run.status = ? AND run_audience.note = ''",
+        "SELECT run.id, audience.id FROM run CROSS JOIN audience LEFT JOIN run_audience "
+        "ON run_id = run.id AND audience_id = audience.id "
+        "WHERE run.kind = ? AND run.status = ? AND coalesce(run_audience.note = '', "
+        "enabled = 1 AND broken IS NULL AND cohort_id IS NOT NULL)",
         (RunKind.LIVE, RunStatus.RUNNING),
     )
     return frozenset(audience_id for run_id, audience_id in rows if run_id not in dead)

@@ -15,7 +15,15 @@ from amp_console.amplitude.client import AmplitudeClient
 from amp_console.engage import read_stream
 from amp_console.ledger.counts import outstanding
 from amp_console.ledger.outcomes import NO_COHORT, runs_of_audience
-from amp_console.ledger.runs import RunStatus, all_runs, run_audiences
+from amp_console.ledger.runs import (
+    RunKind,
+    RunStatus,
+    all_runs,
+    begin_run,
+    live_audiences,
+    run_audiences,
+)
+from amp_console.ledger.sources import ReadCounts, read_before_sync
 from amp_console.simulator import RefuseIds, Rule
 from amp_console.sync.audience_settings import SettingsChange
 from amp_console.sync.ingest.stream import StreamIngestor
@@ -78,6 +86,65 @@ async def test_head_and_rows_agree_from_arrival_to_end(
     left = [workspace.ledger.read(outstanding, known) for known in all_of(workspace)]
     assert last.queue + last.waiting == sum(audience.pending for audience in left) == 3
     assert report.pending == 0
+
+
+async def test_a_session_follows_every_audience_and_its_run_names_those_with_changes(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    for key in ("calm", "shoppers"):
+        workspace.read([event("u0", True, audience=key)])
+    await workspace.sync()
+    workspace.read([event("u0", True, audience="off")])
+    workspace.change(SettingsChange(enabled=False), "off")
+    ids = {key: workspace.audience(key).id for key in ("calm", "shoppers", "off")}
+    async with Session(workspace, tmp_path, NO_NEW_COHORTS) as session:
+        live, ledger = session.live, workspace.ledger
+        assert live is not None
+        assert session.now().live == {ids["calm"], ids["shoppers"]}
+        assert ledger.read(live_audiences) == session.now().live
+        session.write(lines("u1"))
+        await until(is_in(workspace, "u0", "u1"))
+        await until(lambda: session.now().queue == 0)
+        workspace.change(SettingsChange(enabled=False), "calm")
+        live.recheck(ids["calm"])
+        await until(lambda: session.now().live == {ids["shoppers"]})
+        assert ledger.read(live_audiences) == session.now().live
+        agrees(session.now())
+        report = await session.end()
+    phases = {audience.key: audience.phase for audience in report.last.audiences}
+    assert phases["calm"] is LivePhase.ENDED
+    run = workspace.ledger.read(all_runs)[0]
+    recorded = {item.key for item in workspace.ledger.read(run_audiences, run.id)}
+    assert recorded == {"shoppers", "off"}
+
+
+async def test_a_sync_does_not_count_again_what_a_session_has_read(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    read = workspace.ledger.read
+    workspace.enter("u0", "u1")
+    assert read(read_before_sync).read == 2
+    await workspace.sync()
+    assert read(read_before_sync).read == 0
+    workspace.enter("u2")
+    async with Session(workspace, tmp_path, NO_NEW_COHORTS) as session:
+        session.write(lines("u3", "u4"))
+        await until(is_in(workspace, "u0", "u1", "u2", "u3", "u4"))
+        assert read(read_before_sync).read == 0  # the session under way delivers it
+    assert read(all_runs)[0].tally.read == 2
+    assert read(read_before_sync).read == 0
+    workspace.enter("u5", "u6", "u7")
+    await workspace.compare()
+    assert read(read_before_sync).read == 3  # a comparison delivers nothing
+
+
+async def test_what_is_read_after_a_session_that_died_counts(workspace: Workspace) -> None:
+    ledger = workspace.ledger
+    with ledger.hold_run() as lock:
+        run_id = ledger.write(begin_run, ReadCounts(), workspace.timing.now(), lock, RunKind.LIVE)
+    workspace.enter("u0")
+    assert ledger.dead_runs() == {run_id}
+    assert ledger.read(read_before_sync, ledger.dead_runs()).read == 1
 
 
 async def test_events_that_repeat_what_is_delivered_do_not_wait(

@@ -74,7 +74,8 @@ class Follower:
         self._is_due = False  # to be delivered, whatever is known to be pending
         self._full = asyncio.Event()
         self._is_last = False  # the source has ended: nothing more arrives
-        self._is_done = False  # `follow` has returned
+        self._is_used = False  # `follow` was called
+        self._is_done = False  # ... and has returned
         self._is_over = False
 
     @property
@@ -101,13 +102,12 @@ class Follower:
         self._full.set()
         self._came.set()
 
-    def wake(self) -> None:
-        """Check whether users are pending or have to be confirmed again, and when."""
-        self._came.set()
+    def wake(self, *, is_due: bool = False) -> None:
+        """Check whether users are pending or have to be confirmed again, and when.
 
-    def deliver_soon(self) -> None:
-        """Deliver what there is: how many users are pending is not known."""
-        self._is_due = True
+        `is_due`: deliver what there is, as it is not known how many are pending.
+        """
+        self._is_due = self._is_due or is_due
         self._came.set()
 
     def go_live(self) -> None:
@@ -124,7 +124,7 @@ class Follower:
         """Send again."""
         self._stop.resume()
         if self._state == PAUSED:
-            self._state = ""
+            self.settings_read(self._worker.audience)
         self._backlog.restart()
         self.hurry()
 
@@ -136,16 +136,28 @@ class Follower:
         self.hurry()
 
     def finish(self) -> None:
-        """Let `follow` return once what has arrived is delivered: nothing more arrives."""
+        """Let `follow` return once what has arrived is delivered: nothing more arrives.
+
+        An audience of which no change was seen is over now: the session did nothing for it.
+        """
         self._is_last = True
+        if not self._is_used:
+            self._hold("")
+            self._is_over = True
         self.hurry()
 
     def give_up(self) -> None:
         """Send nothing more once the request in flight is answered."""
         self._stop.ask()
 
+    def settings_read(self, known: Audience) -> None:
+        """Use these settings from now on, and note why nothing can be delivered by them."""
+        self._worker.audience = known
+        self._hold(self._why_not(known), is_stuck=bool(known.broken))
+
     async def follow(self) -> None:
         """Deliver what arrives, until the session is over."""
+        self._is_used, self._is_over = True, False
         while True:
             await self._wait_for_work()
             self._came.clear()

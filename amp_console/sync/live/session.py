@@ -97,6 +97,7 @@ class LiveSession:
         """Allow to create the cohort of an audience that waits for that, and deliver it now."""
         for follower in self._chosen(audience_id):
             follower.go_live()
+            self._begin_to_follow(audience_id)
 
     def recheck(self, audience_id: int) -> None:
         """Deliver an audience now: its settings have changed."""
@@ -146,7 +147,7 @@ class LiveSession:
         They are counted as read together with the users they made pending.
         """
         changed = result.entered | result.left
-        followers = {audience_id: await self._follower(audience_id) for audience_id in changed}
+        followers = {audience_id: await self._followed(audience_id) for audience_id in changed}
         await self._recount(changed)
         self._tally += result.tally
         for audience_id, follower in followers.items():
@@ -173,15 +174,18 @@ class LiveSession:
             self._is_over,
         )
 
-    async def _follower(self, audience_id: int) -> Follower:
+    async def _followed(self, audience_id: int) -> Follower:
         if audience_id not in self._followers:
             known = await self._context.ledger.aread(audience, audience_id)
-            if audience_id not in self._followers:  # another source may have added it meanwhile
-                self._begin_to_follow(known)
+            self._add(known)
+        self._begin_to_follow(audience_id)
         return self._followers[audience_id]
 
-    def _begin_to_follow(self, known: Audience) -> None:
+    def _add(self, known: Audience) -> None:
+        """Show an audience, of which no change was seen yet; another source may have added it."""
         assert self._run is not None
+        if known.id in self._followers:
+            return
         self._run.progress.add(AudienceProgress(known.id, known.handle, known.name, 0))
         follower = Follower(self._run, known, self._options, self._lags, self.ending)
         if self._is_paused:
@@ -189,9 +193,14 @@ class LiveSession:
         if self._is_finishing:
             follower.finish()
         self._followers[known.id] = follower
-        task = asyncio.create_task(follower.follow())
+
+    def _begin_to_follow(self, audience_id: int) -> None:
+        """Deliver an audience from its first change on."""
+        if audience_id in self._tasks:
+            return
+        task = asyncio.create_task(self._followers[audience_id].follow())
         task.add_done_callback(self._end_on_defect)
-        self._tasks[known.id] = task
+        self._tasks[audience_id] = task
 
     def _end_on_defect(self, task: "asyncio.Task[None]") -> None:
         """End the session on a defect of ours, which must not silence one audience."""
@@ -199,17 +208,21 @@ class LiveSession:
             self.end()
 
     async def _catch_up(self) -> None:
-        """Follow what is pending and was not announced.
+        """Follow what is pending and was not announced, and show every audience.
 
         That is what an earlier session, another process or an import left, what was read when the
         ledger or the disk failed, and an audience whose ID type or cohort was changed.
         """
         ledger = self._context.ledger
-        known = [item.id for item in await ledger.aread(all_audiences)]
-        for audience_id, left in (await ledger.aread(_left, known)).items():
+        known = await ledger.aread(all_audiences)
+        for item in known:
+            self._add(item)
+            if item.id not in self._tasks and not self._is_finishing:
+                self._followers[item.id].settings_read(item)
+        for audience_id, left in (await ledger.aread(_left, [item.id for item in known])).items():
             if left.pending or left.uncertain:
-                (await self._follower(audience_id)).wake()
-        await self._recount(list(self._followers))
+                (await self._followed(audience_id)).wake()
+        await self._recount(list(self._tasks))
 
     async def _recount(self, audience_ids: Iterable[int]) -> None:
         """Tell followers how many users are pending, all at the same moment.
@@ -221,7 +234,7 @@ class LiveSession:
             left = await self._context.ledger.aread(_left, audience_ids)
         except LedgerError:
             for audience_id in audience_ids:
-                self._followers[audience_id].deliver_soon()
+                self._followers[audience_id].wake(is_due=True)
             return
         for audience_id in audience_ids:
             self._followers[audience_id].recount(left[audience_id].pending)
@@ -256,7 +269,7 @@ class LiveSession:
             await end_run(run, RunStatus.STOPPED, words)
 
     async def _close(self, run: ActiveRun, housekeeping: Housekeeping) -> LiveReport:
-        ends = [await follower.close() for follower in self._followers.values()]
+        ends = [await self._followers[audience_id].close() for audience_id in self._tasks]
         left = [end.left for end in ends]
         self._is_over = True
         last = self.snapshot()
