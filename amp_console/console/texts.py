@@ -39,6 +39,17 @@ def lines(*rows: Content) -> Content:
     return Content("\n").join(rows)
 
 
+def flow(parts: Sequence[Content], gap: Content, width: int) -> Content:
+    """Join parts by gaps, and break lines of `width` columns between parts only."""
+    rows: list[Content] = []
+    for part in parts:
+        if rows and rows[-1].cell_length + gap.cell_length + part.cell_length <= width:
+            rows[-1] = rows[-1] + gap + part
+        else:
+            rows.append(part)
+    return lines(*rows)
+
+
 def facts(
     pairs: Sequence[tuple[str, Content | str]], width: int = 14, room: int | None = None
 ) -> Content:

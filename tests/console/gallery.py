@@ -9,7 +9,7 @@ import os
 import random
 import re
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import chdir, contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -27,9 +27,9 @@ from amp_console.console.widgets.grid import Grid
 from amp_console.demo import SimulatedSession
 from amp_console.demo.dataset import LAPSED, NEWSLETTER, SHOPPERS
 from amp_console.ledger import Db
-from amp_console.ledger.audiences import find_audience
+from amp_console.ledger.audiences import all_audiences, find_audience
 from amp_console.ledger.outcomes import NO_COHORT, PAUSED
-from amp_console.ledger.runs import AudienceCounts
+from amp_console.ledger.runs import AudienceCounts, RunKind, RunStatus, begin_run, end_run
 from amp_console.ledger.sources import ReadCounts
 from amp_console.simulator import Answer, Behaviour, Call, Rule
 from amp_console.sync.live.options import LiveOptions
@@ -215,16 +215,17 @@ async def _led(pilot: Pilot[None], demo: SimulatedSession) -> AsyncIterator[str]
     await _visit(pilot, "1", "11,774")
     async for name in _reconcile(pilot, demo):
         yield name
-    _follow(pilot)
-    await _visit(pilot, "4", "» live", "newsletter.ndjson")
+    await _follow(pilot)
+    await _visit(pilot, "4", "» live", "trial.gz", "Deliveries", "142")
     yield "live"
     services(pilot).jobs.live = None
+    await _run(pilot, _forget_session)
     await _visit(pilot, "1", "11,774")
     await _hold_a_sync(pilot, demo)
     yield "sync"
 
 
-def _follow(pilot: Pilot[None]) -> None:
+async def _follow(pilot: Pilot[None]) -> None:
     """A live session as it is after a minute; a real one would not stand still."""
     app = console(pilot)
     assert app.services.session is not None
@@ -235,34 +236,74 @@ def _follow(pilot: Pilot[None]) -> None:
         app.services.timing,
         app.services.publish,
     )
+    run_id = await _run(pilot, _add_session)
+    ids = {item.key: item.id for item in await app.services.session.read(all_audiences)}
     for second in range(60):
-        work.history.append(_moment(second, second * (150 + second % 7 * 25), second // 5 * 5))
+        read, delivered_until = second * (150 + second % 7 * 25), second // 5 * 5
+        work.history.append(_moment(run_id, ids, second, read, delivered_until))
     work.snapshot = work.history[-1]
     app.services.jobs.live = work
 
 
-def _moment(second: int, read: int, delivered_until: int) -> LiveSnapshot:
+async def _run(pilot: Pilot[None], change: Callable[[Db], int]) -> int:
+    """Change the ledger."""
+    session = services(pilot).session
+    assert session is not None
+    return await session.ledger.awrite(change)
+
+
+SENT = [(190, "add")] * 6 + [(142, "remove")] * 2 + [(189, "add")] * 3
+"""The requests of the session, one each five seconds; two users of the last one are skipped."""
+
+
+def _add_session(db: Db) -> int:
+    """Keep the session's run with its requests for the shoppers; returns the run's id."""
+    begun = NOW - 59_000_000
+    run_id = begin_run(db, ReadCounts(), begun, "", RunKind.LIVE)
+    end_run(db, run_id, RunStatus.DELIVERED, "", NOW)
+    audience_id = find_audience(db, SHOPPERS.key).id
+    for at, (size, operation) in enumerate(SENT, 1):
+        sent_at = begun + at * 5_000_000
+        skipped = 2 if at == len(SENT) else 0
+        db.execute(
+            "INSERT INTO request (run_id, audience_id, kind, id_type, operation, size, first_n, "
+            "last_n, sent_at, settled_at, state, status, skipped) "
+            "VALUES (?, ?, 'membership', 1, ?, ?, 1, 1, ?, ?, 'confirmed', 200, ?)",
+            (run_id, audience_id, operation, size, sent_at, sent_at + 400_000, skipped),
+        )
+    return run_id
+
+
+def _forget_session(db: Db) -> int:
+    """Delete the session's run, which is the last one."""
+    db.execute("DELETE FROM request WHERE run_id = (SELECT max(id) FROM run)")
+    return db.execute("DELETE FROM run WHERE id = (SELECT max(id) FROM run)").rowcount
+
+
+def _moment(
+    run_id: int, ids: Mapping[str, int], second: int, read: int, delivered_until: int
+) -> LiveSnapshot:
     done = 31 * delivered_until
     minutes = tuple(3 + (n * n * 7) % 61 if n > 5 else 0 for n in range(30))
     fewer = tuple(n // 3 for n in minutes)
     return LiveSnapshot(
-        run_id=14,
+        run_id=run_id,
         elapsed=float(second),
         tally=ReadCounts(read, read - read // 50, read // 50, 0),
         lag_95=5.2,
         audiences=(
             LiveAudience(
-                1, SHOPPERS.key, SHOPPERS.name, 214, 3.4,
+                ids[SHOPPERS.key], SHOPPERS.key, SHOPPERS.name, 214, 3.4,
                 AudienceCounts(done, done // 6, 2, second // 5), "",
                 entered=minutes, left=fewer,
             ),
             LiveAudience(
-                2, LAPSED.key, LAPSED.name, 31, 12.0,
+                ids[LAPSED.key], LAPSED.key, LAPSED.name, 31, 12.0,
                 AudienceCounts(done // 4, done // 9, 0, second // 8), PAUSED,
                 phase=LivePhase.WAITING, is_paused=True, entered=fewer, left=minutes,
             ),
             LiveAudience(
-                3, NEWSLETTER.key, NEWSLETTER.name, 8_041, 58.0,
+                ids[NEWSLETTER.key], NEWSLETTER.key, NEWSLETTER.name, 8_041, 58.0,
                 AudienceCounts(), NO_COHORT, phase=LivePhase.WAITING, entered=minutes, left=fewer,
             ),
         ),

@@ -14,7 +14,14 @@ from typing import Any, NamedTuple
 from textual.pilot import Pilot
 from textual.worker import WorkerCancelled
 
-from amp_console.console.routes import MainScreen, OpenPlan, OpenReconcile, OpenRun, Visit
+from amp_console.console.routes import (
+    MainScreen,
+    OpenPlan,
+    OpenReconcile,
+    OpenReconcileAll,
+    OpenRun,
+    Visit,
+)
 from amp_console.console.widgets.grid import Grid
 from amp_console.ledger.audiences import Audience, all_audiences
 from amp_console.ledger.runs import all_runs
@@ -339,6 +346,19 @@ async def _home_title(reader: Reader) -> Facts:
     return {"audiences": counted(reader.title("#audiences"), "audiences?")}
 
 
+async def _home_details(reader: Reader) -> Facts:
+    """What is said beside or below the list of each audience."""
+    facts: dict[str, object] = {}
+    grid = reader.grid("#list")
+    for audience in reader.audiences:
+        grid.go_to(audience.id)
+        await reader.settle()
+        assert audience.name in reader.title("#detail")
+        pending = re.search(r"^pending +([\d,]+) users?", reader.text("#detail-text"), re.MULTILINE)
+        facts[f"{audience.name}: pending"] = number(pending[1]) if pending else 0
+    return facts
+
+
 def _differs_by(status: str) -> int:
     found = re.search(r"([\d,]+) extra", status)
     return number(found[1]) if found else 0
@@ -369,6 +389,30 @@ async def _reconcile(reader: Reader) -> Facts:
             )
             console(reader.pilot).pop_screen()
             await reader.settle()
+    return facts
+
+
+async def _verdicts(reader: Reader) -> Facts:
+    """What came of comparisons that found no difference, in the list of several and of one."""
+    facts: dict[str, object] = {}
+    ids = {audience.name: audience.id for audience in reader.audiences}
+    services(reader.pilot).navigate(OpenReconcileAll(tuple(ids.values())))
+    await reader.settle()
+    for row in reader.rows("#list"):
+        said, name = row[""], row["Audience"]
+        if "same" not in said:
+            continue
+        facts[f"{name}: verdict @row"] = said
+        reader.grid("#list").go_to(ids[name])
+        await reader.settle()
+        facts[f"{name}: verdict @detail"] = reader.text("#closer").split("  ")[0]
+        services(reader.pilot).navigate(OpenReconcile(ids[name]))
+        await reader.settle()
+        facts[f"{name}: verdict @screen"] = reader.text("#headline").split("  ")[0]
+        console(reader.pilot).pop_screen()
+        await reader.settle()
+    console(reader.pilot).pop_screen()
+    await reader.settle()
     return facts
 
 
@@ -403,20 +447,43 @@ def _facts_of_log(texts: Sequence[str]) -> dict[str, object]:
     return facts
 
 
-async def _live_rows(reader: Reader) -> Facts:
+async def _live(reader: Reader) -> Facts:
     live = services(reader.pilot).jobs.live
     if live is None or live.snapshot is None:
         return {}
     run, rows = f"run {live.snapshot.run_id}", reader.rows("#list")
-    return {
-        f"{run}: {word}": sum(number(row[word.capitalize()]) for row in rows) for word in RUN_COUNTS
+    said = reader.text("#headline")
+    facts: dict[str, object] = {
+        "audiences": counted(reader.title("#audiences"), "audiences?"),
+        f"{run}: read": counted(said, "events? read by this session"),
     }
+    for word in RUN_COUNTS:
+        facts[f"{run}: {word} @rows"] = sum(number(row[word.capitalize()]) for row in rows)
+        facts[f"{run}: {word} @headline"] = _named(said, word)
+    for audience, row in zip(live.snapshot.audiences, rows, strict=True):
+        reader.grid("#list").go_to(audience.audience_id)
+        await reader.settle()
+        of_audience = f"{run}, {audience.name}"
+        facts[f"{of_audience}: requests @row"] = number(row["Requests"])
+        sent = str(reader.pilot.app.screen.query_one("#requests").border_subtitle or "")
+        facts[f"{of_audience}: requests @deliveries"] = number(sent.partition("(")[0])
+        for word in ("queue", "added", "removed", "rejected"):
+            facts[f"{of_audience}: {word} @row"] = number(row[word.capitalize()])
+            facts[f"{of_audience}: {word} @detail"] = _named(reader.text("#closer"), word)
+    return facts
+
+
+def _named(text: str, name: str) -> int | None:
+    """The number after a name; None where the text does not name it."""
+    found = re.search(rf"{name} ([\d,]+)", text)
+    return number(found[1]) if found else None
 
 
 READINGS = (
     Reading("the place bar", MainScreen.AUDIENCES, _place_bar),
     Reading("home's rows", MainScreen.AUDIENCES, _home_rows),
     Reading("home's title", MainScreen.AUDIENCES, _home_title),
+    Reading("home's detail", MainScreen.AUDIENCES, _home_details),
     Reading("audiences --json", None, _audiences_command),
     Reading("the groups under Errors", MainScreen.ERRORS, _errors_groups),
     Reading("the users under Errors", MainScreen.ERRORS, _errors_users),
@@ -429,9 +496,10 @@ READINGS = (
     Reading("the plan", MainScreen.AUDIENCES, _plan),
     Reading("sync --dry-run --json", None, _plan_command),
     Reading("reconcile", MainScreen.AUDIENCES, _reconcile),
+    Reading("comparisons", MainScreen.AUDIENCES, _verdicts),
     Reading("the log", MainScreen.EVENTS, _log_lines),
     Reading("log --json", None, _log_command),
-    Reading("live", MainScreen.LIVE, _live_rows),
+    Reading("live", MainScreen.LIVE, _live),
 )
 
 

@@ -15,7 +15,7 @@ from amp_console.console import LaunchOptions
 from amp_console.console.badges import states_now
 from amp_console.console.glyphs import ASCII
 from amp_console.console.jobs.live import LiveJob
-from amp_console.console.screens.live.rows import audience_row, source_rows
+from amp_console.console.screens.live.rows import audience_row, closer, source_rows
 from amp_console.console.screens.live.view import LiveScreen
 from amp_console.console.screens.runs.panels import RequestsPanel
 from amp_console.console.widgets.fields import Tick
@@ -37,6 +37,7 @@ from tests.console.harness import (
     until,
     until_gone,
     until_notified,
+    until_picture,
     until_shown,
 )
 from tests.sync.workspace import event
@@ -262,11 +263,15 @@ async def test_the_last_changes_and_the_sources_are_seen(
     file.write_text(lines("user-one") + '{"half')
     async with harness.open() as pilot:
         work = await follow(pilot, file)
-        await until_shown(pilot, "Last changes", "user-one", "1 entered, 0 left", "live.ndjson")
+        await until_shown(pilot, "Last changes", "user-one", "in 30 min +1 −0", "live.ndjson")
         await pilot.resize_terminal(80, 24)
         await until_gone(pilot, "Last changes")
+        await until_gone(pilot, "Sources")
         await pilot.press("v")
-        await until_shown(pilot, "Last changes", "user-one")
+        await until_shown(pilot, "Last changes", "user-one", "Sources")
+        await until_gone(pilot, "Deliveries")
+        await pilot.press("v")
+        await until_shown(pilot, "Deliveries")
         work.cancel()
         await until(pilot, lambda: work.is_over)
 
@@ -303,7 +308,7 @@ async def test_an_audience_is_shown_with_its_changes_and_deliveries(
     async with harness.open(size=(150, 40)) as pilot:
         work = await follow(pilot, file)
         await until(pilot, lambda: members(harness) == {"user-one"} and queue(work) == 0)
-        await until_shown(pilot, "Its last changes", "Deliveries", "read in 30 min 1 entered")
+        await until_shown(pilot, "Its last changes", "Deliveries", "in 30 min +1 −0")
         await until_shown(pilot, "95% within")
         panel = pilot.app.screen.query_one(RequestsPanel)
         request_count = len(panel.shown_log.rows)
@@ -313,12 +318,8 @@ async def test_an_audience_is_shown_with_its_changes_and_deliveries(
         await pilot.press("escape", "escape")
         await until(pilot, lambda: pilot.app.screen.query_one("#list").has_focus)
         await pilot.resize_terminal(80, 24)
-        await until_gone(pilot, "Deliveries")
-        await pilot.press("enter")
-        await until_shown(pilot, "Its last changes", "Deliveries")
         await until_gone(pilot, "Sources")
-        await pilot.press("escape")
-        await until_shown(pilot, "Sources")
+        await until_shown(pilot, "Deliveries")
         work.cancel()
         await until(pilot, lambda: work.is_over)
 
@@ -449,6 +450,65 @@ async def test_before_a_session_it_says_which_audiences_would_be_live(
         await until_shown(pilot, "Sends 3 pending changes of 2 audiences")
         await pilot.press("escape", "l")
         await until_shown(pilot, "Listen on address", "Sends 1 pending")
+
+
+async def test_as_many_audiences_are_live_as_it_said_before(
+    harness: ConsoleHarness, tmp_path: Path
+) -> None:
+    with harness.workspace(harness.connect()) as workspace:
+        for key in ("calm", "shoppers"):
+            workspace.read([event("u1", True, audience=key)])
+        await workspace.sync()
+        workspace.read([event("w1", True, audience="waiters")])
+    file = tmp_path / "live.ndjson"
+    file.write_text(lines("u2"))
+    async with harness.open() as pilot:
+        await until(pilot, lambda: services(pilot).session is not None)
+        await pilot.press("4")
+        await until_shown(pilot, "No live session.", "3 audiences", "will wait: no cohort")
+        assert picture(pilot).count("» will be live") == 2
+        work = await follow(pilot, file, "n")
+        await until(pilot, lambda: members(harness) == {"u1", "u2"})
+        await until_shown(pilot, "3 audiences", "» live: 2 audiences", "waiting: no cohort")
+        await pilot.press("1")
+        await until_picture(pilot, lambda seen: seen.count("» live  ● in sync") == 2)
+        work.cancel()
+        await until(pilot, lambda: work.is_over)
+
+
+@pytest.mark.parametrize("size", [(80, 24), (100, 30), (120, 36), (200, 50)])
+async def test_state_audiences_sources_and_deliveries_are_seen_at_every_size(
+    harness: ConsoleHarness, tmp_path: Path, size: tuple[int, int]
+) -> None:
+    with harness.workspace(harness.connect()) as workspace:
+        for key in ("a", "b", "c", "d"):
+            workspace.read([event("u0", True, audience=key)])
+        await workspace.sync()
+        workspace.enter("u0")
+    file = tmp_path / "live.ndjson"
+    file.write_text(lines("user-one"))
+    async with harness.open(size=size) as pilot:
+        work = await follow(pilot, file)
+        await until(pilot, lambda: members(harness) == {"u0", "user-one"})
+        await until_shown(pilot, "by this session: added 2")
+        await pilot.press("G")
+        await until_shown(
+            pilot, "▸ shoppers", "1 event read by this session", "by this session: added 2",
+            "live.ndjson", "Deliveries", "✔ 200", "read this minute",
+        )  # fmt: skip
+        # The line on top, the session, five audiences.
+        await until_picture(pilot, lambda seen: seen.count("» live") == 7)
+        work.cancel()
+        await until(pilot, lambda: work.is_over)
+
+
+@pytest.mark.parametrize("width", range(20, 60))
+def test_a_number_stays_beside_its_name(width: int) -> None:
+    counts = AudienceCounts(added=1_705, removed=284, rejected=12)
+    found = closer(LiveAudience(1, "k", "A", 214, 3.4, counts, ""), ASCII, width)
+    shown = [line.plain for line in found.wrap(width)]
+    for figure in ("queue 214", "lag 3.4 s", "added 1,705", "removed 284", "rejected 12"):
+        assert any(figure in line for line in shown), figure
 
 
 async def test_another_process_that_is_live_is_watched(harness: ConsoleHarness) -> None:

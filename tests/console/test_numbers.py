@@ -80,6 +80,11 @@ async def _repair(workspace: Workspace) -> None:
     await workspace.apply(await workspace.compare(LAPSED))
 
 
+async def _import_and_compare(workspace: Workspace) -> None:
+    workspace.read([event("new-0", True, 250, audience=LAPSED)])
+    await workspace.compare(LAPSED)
+
+
 async def _retry(workspace: Workspace) -> None:
     audience_id = workspace.audience(GHOSTS).id
     retry(workspace.ledger, workspace.connection, RejectedFilter(audience_id=audience_id))
@@ -119,6 +124,8 @@ async def test_on_no_step_of_a_day_does_a_number_contradict_another(
         await day.check(
             "after a repair and a retry of rejected users", "run 5: differing", "run 5: rejected"
         )
+        await day.elsewhere(_import_and_compare)
+        await day.check("after a comparison with a user pending", f"{LAPSED}: verdict")
 
         file = tmp_path / "growing.ndjson"
         file.write_text(json.dumps(event("new-1", True, 300, audience=LAPSED)) + "\n")
@@ -126,7 +133,12 @@ async def test_on_no_step_of_a_day_does_a_number_contradict_another(
         await until(pilot, lambda: live.snapshot is not None and live.snapshot.counts.added > 0)
         live.cancel()
         await until(pilot, lambda: live.is_over)
-        await day.check("after a live session")
+        assert live.report is not None
+        run = f"run {live.report.run_id}"
+        await day.check(
+            "after a live session", f"{run}: read", f"{run}: added", f"{LAPSED}: verdict",
+            f"{run}, {LAPSED}: requests", f"{run}, {LAPSED}: queue",
+        )  # fmt: skip
 
         with file.open("a") as growing:
             for who, audience in (("new-2", LAPSED), ("new-3", "Waiters")):

@@ -100,8 +100,8 @@ class Split(Container):
                 self.leave()
             self._arrange()
 
-    def fit_rows(self, rows: int) -> None:
-        """Let a list of so many rows take no more lines than it needs."""
+    def fit_rows(self, rows: int | None) -> None:
+        """Let a list of so many rows take no more lines than it needs; None: its share of them."""
         if rows != self._rows:
             self._rows = rows
             if self.is_mounted:

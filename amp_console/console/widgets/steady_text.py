@@ -1,5 +1,7 @@
 """A text that changes often: the screen is laid out anew only where its height changes."""
 
+from collections.abc import Callable
+
 from textual.content import Content
 from textual.widgets import Static
 
@@ -18,3 +20,29 @@ class SteadyText(Static):
             heights = {len(item.wrap(width)) for item in (text, self._said)} if width else set()
             self._said = text
             self.update(text, layout=len(heights) != 1 or self.content_size.height not in heights)
+
+
+class FittedText(SteadyText):
+    """A steady text that is laid out for its width, anew whenever that changes."""
+
+    def __init__(self, *, id: str) -> None:  # noqa: A002  # Textual's own word
+        super().__init__(id=id)
+        self._lay_out: Callable[[int], Content] | None = None
+
+    @property
+    def lines(self) -> int:
+        """How many lines the text takes."""
+        return len(self._said.wrap(self._width))
+
+    def fit(self, lay_out: Callable[[int], Content]) -> None:
+        """Show what this function lays out in so many columns."""
+        self._lay_out = lay_out
+        self.say(lay_out(self._width))
+
+    def on_resize(self) -> None:
+        if self._lay_out is not None:
+            self.say(self._lay_out(self._width))
+
+    @property
+    def _width(self) -> int:
+        return self.content_size.width or self.screen.size.width

@@ -58,7 +58,7 @@ def disabled_reason(job: LiveJob | None, current: LiveAudience | None, action: s
 
 def _reason_of_audience(current: LiveAudience | None, action: str) -> str | None:
     if action in OF_AUDIENCE and current is None:
-        return "No change has arrived yet, so there is no audience to choose."
+        return "There is no audience yet: audiences appear with their first event."
     if action == "go_live" and current is not None and not is_waiting(current):
         return f"“{clean(current.name)}” is live already."
     return None

@@ -1,6 +1,7 @@
 """The panels of the live screen: audiences, sources beside the last changes, and one audience."""
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from functools import partial
 from typing import NamedTuple
 
 from textual.app import ComposeResult
@@ -12,11 +13,12 @@ from amp_console.console.dialogs.request_view import RequestView
 from amp_console.console.jobs.live import LiveJob
 from amp_console.console.screens.base import screen_of
 from amp_console.console.screens.live import rows
+from amp_console.console.screens.live.headline import trouble
 from amp_console.console.screens.runs.panels import RequestsPanel
 from amp_console.console.texts import safe_text
 from amp_console.console.widgets.grid import Column, Grid, Row
 from amp_console.console.widgets.split import Split
-from amp_console.console.widgets.steady_text import SteadyText
+from amp_console.console.widgets.steady_text import FittedText, SteadyText
 from amp_console.ledger.runs import AudienceCounts, RunAudience
 from amp_console.sync.live.progress import LiveChange
 from amp_console.text import plural
@@ -96,7 +98,7 @@ class LiveAudienceDetail(Vertical):
     def compose(self) -> ComposeResult:
         glyphs = services_of(self).glyphs
         with Vertical(id="facts", classes="panel"):
-            yield SteadyText(id="closer")
+            yield FittedText(id="closer")
         with Vertical(id="of-audience"):
             with Vertical(id="own-changes", classes="panel") as panel:
                 panel.border_title = "Its last changes"
@@ -121,11 +123,12 @@ class LiveAudienceDetail(Vertical):
             found = next((item for item in now.audiences if item.audience_id == key), None)
             if found is not None:
                 own = [change for change in now.latest if change.audience == found.name]
-                self._show(found.name, rows.closer(found, services_of(self).glyphs), own)
+                facts = partial(rows.closer, found, services_of(self).glyphs)
+                self._show(found.name, facts, own)
                 is_over = job is None or job.is_over
                 shown = _RequestsOf(now.run_id, found.audience_id, found.counts, is_over)
         elif isinstance(key, tuple) and (other := others.get(key)) is not None:
-            self._show(other.name, rows.other_closer(other), None)
+            self._show(other.name, partial(rows.other_closer, other), None)
             shown = _RequestsOf(int(key[0]), other.audience_id, other.counts, is_over=False)
         self.screen.query_one(Split).has_detail = shown is not None
         if shown is not None and shown != self._requests_of:
@@ -141,11 +144,13 @@ class LiveAudienceDetail(Vertical):
         await panel.load(screen_of(self).session, run_id)
         panel.border_title = "Deliveries"
 
-    def _show(self, name: str, facts: Content, changes: Sequence[LiveChange] | None) -> None:
+    def _show(
+        self, name: str, facts: Callable[[int], Content], changes: Sequence[LiveChange] | None
+    ) -> None:
         """Show an audience; `changes` is None where they are not known here."""
         glyphs = services_of(self).glyphs
         self.query_one("#facts").border_title = safe_text(name, max_length=60)
-        self.query_one("#closer", SteadyText).say(facts)
+        self.query_one("#closer", FittedText).fit(facts)
         self.query_one("#own-changes").set_class(changes is not None, "-known")
         own = [rows.own_change_row(n, change, glyphs) for n, change in enumerate(changes or ())]
         self.query_one("#own-latest", Grid).show(own)
@@ -187,7 +192,7 @@ class LiveSources(Horizontal):
         if is_at_top:
             files.cursor = 0  # the source that brought events last is the first
         failing = next((source for source in now.sources if source.trouble), None) if now else None
-        text = rows.trouble(failing, glyphs) if failing else safe_text("")
+        text = trouble(failing, glyphs) if failing else safe_text("")
         self.query_one("#trouble", SteadyText).say(text)
         latest = now.latest if now else ()
         self.query_one("#latest", Grid).show(

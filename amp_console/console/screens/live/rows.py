@@ -1,17 +1,26 @@
-"""What the live view shows: the session in a few lines, its audiences, sources, last changes."""
+"""What the lists of the live view show: audiences, sources, last changes."""
 
-from collections.abc import Callable, Sequence
-from itertools import pairwise
+from collections.abc import Sequence
 from pathlib import PurePath
 
 from textual.content import Content
 
 from amp_console.console.glyphs import Glyphs, sparkline
-from amp_console.console.jobs.live import LiveJob
-from amp_console.console.texts import ACCENT, BAD, GOOD, MUTED, STRONG, WARN, Part, lines, safe_text
+from amp_console.console.screens.live.headline import since
+from amp_console.console.texts import (
+    ACCENT,
+    BAD,
+    GOOD,
+    MUTED,
+    STRONG,
+    WARN,
+    Part,
+    flow,
+    lines,
+    safe_text,
+)
 from amp_console.console.widgets.grid import Cell, Column, Row
-from amp_console.console.words import at, byte_size, clock, lasting, stopwatch
-from amp_console.ledger.refused_requests import RefusedRequests
+from amp_console.console.words import at, byte_size, clock, lasting
 from amp_console.ledger.runs import Run, RunAudience
 from amp_console.sync.formatting import refused_words
 from amp_console.sync.live.progress import (
@@ -20,7 +29,6 @@ from amp_console.sync.live.progress import (
     LivePhase,
     LiveSnapshot,
     WaitReason,
-    pending_by_audience,
 )
 from amp_console.sync.queries.status import AudienceSummary, Status
 from amp_console.sync.sources.protocols import SourceStatus
@@ -36,7 +44,7 @@ AUDIENCES = (
     Column("Removed", 7, right=True, rank=2),
     Column("Rejected", 8, right=True, rank=3),
     Column("Requests", 8, right=True, rank=6),
-    Column("Moves, 15 min", SHOWN_MINUTES, rank=5),
+    Column("Read, 15 min", SHOWN_MINUTES, rank=5),
     Column("", 22, flex=1),
 )
 READY = (
@@ -56,7 +64,7 @@ OTHERS = (
 )
 SOURCES = (
     Column("Source", 18, flex=1),
-    Column("Read", 9, right=True),
+    Column("Read up to", 10, right=True),
     Column("Size", 9, right=True, rank=4),
     Column("Events", 9, right=True, rank=3),
     Column("/s", 7, right=True, rank=2),
@@ -71,106 +79,6 @@ CHANGES = (
 )
 
 OWN_CHANGES = (Column("Time", 8), Column("", 1), Column("Person", 12, flex=1))
-
-
-def headline(work: LiveJob, glyphs: Glyphs) -> Content:
-    """The session in a sign, a word and a few numbers."""
-    now = work.snapshot
-    sign, word, style = _state(work, glyphs)
-    parts: list[Part] = [(f"{sign} {word}", f"{STRONG} {style}")]
-    if now is not None:
-        parts.append(f"  {plural(now.tally.read, 'event')} read in {stopwatch(now.elapsed)}")
-        if now.is_over:
-            left = now.queue + now.waiting
-            parts += [(f", {plural(left, 'user')} pending", WARN)] if left else []
-        if now.tally.invalid:
-            parts.append((f", {now.tally.invalid:,} invalid", BAD))
-    rows = [safe_text(*parts)]
-    if now is not None and now.is_over and (left_of := pending_by_audience(now.audiences)):
-        rows.append(safe_text(("pending: ", MUTED), (", ".join(left_of), WARN)))
-    refused = work.report.keys_refused if work.report else None
-    if work.failure or refused:
-        rows.append(safe_text((work.failure or refused or "", BAD)))
-    elif now is not None:
-        rows.append(_numbers(now, glyphs))
-        if now.refused:
-            rows.append(refused_row(now.refused))
-        rows.append(_lines(work.history, glyphs))
-    return lines(*rows)
-
-
-def _state(work: LiveJob, glyphs: Glyphs) -> tuple[str, str, str]:
-    if work.failure:
-        return glyphs.bad, "failed", BAD
-    if work.is_over:
-        return glyphs.ring, "ended", MUTED
-    if work.is_ending:
-        return glyphs.live, "ending: delivering pending changes", WARN
-    if work.is_paused:
-        return glyphs.half, "paused: events are read, nothing is sent", WARN
-    return glyphs.live, "live" if work.snapshot else "starting", ACCENT
-
-
-def _numbers(now: LiveSnapshot, glyphs: Glyphs) -> Content:
-    dot = f" {glyphs.dot} "
-    counts = now.counts
-    return safe_text(
-        *([] if now.is_over else _behind(now, dot)),
-        ("added ", MUTED),
-        (f"{counts.added:,}", GOOD),
-        (f"{dot}removed ", MUTED),
-        (f"{counts.removed:,}", WARN),
-        (f"{dot}rejected ", MUTED),
-        (f"{counts.rejected:,}", BAD if counts.rejected else MUTED),
-        (f"{dot}requests ", MUTED),
-        f"{counts.requests:,}",
-    )
-
-
-def _behind(now: LiveSnapshot, dot: str) -> list[Part]:
-    """How far the cohorts are behind; what waits for the operator does not count as lag."""
-    has_delivered = now.counts.added + now.counts.removed > 0
-    within: list[Part] = []
-    if has_delivered:
-        within = [(f"{dot}95% within ", MUTED), lasting(now.lag_95)]
-    waiting: list[Part] = [(f" + {now.waiting:,} waiting", WARN)] if now.waiting else []
-    return [
-        ("lag ", MUTED),
-        (lasting(now.lag), STRONG),
-        (" now", MUTED),
-        *within,
-        (f"{dot}queue ", MUTED),
-        f"{now.queue:,}",
-        *waiting,
-        (dot, MUTED),
-    ]
-
-
-def refused_row(refused: Sequence[RefusedRequests]) -> Content:
-    """How many requests a receiver refused, and how the last one was answered."""
-    last = refused[0]
-    return safe_text(
-        ("requests: ", MUTED),
-        (refused_words(refused), BAD),
-        (f"; the last one at {clock(last.last_at)} ({last.status}): ", MUTED),
-        last.words,
-    )
-
-
-def _lines(history: Sequence[LiveSnapshot], glyphs: Glyphs) -> Content:
-    """What came and what went out, second by second."""
-
-    def rises(value: Callable[[LiveSnapshot], int]) -> list[int]:
-        return [max(0, value(late) - value(early)) for early, late in pairwise(history)]
-
-    read = rises(lambda item: item.tally.read)
-    sent = rises(lambda item: item.counts.added + item.counts.removed)
-    if not read:
-        return safe_text("")
-    return lines(
-        safe_text(("read      ", MUTED), (sparkline(glyphs, read), ACCENT)),
-        safe_text(("delivered ", MUTED), (sparkline(glyphs, sent), GOOD)),
-    )
 
 
 def audience_row(audience: LiveAudience, glyphs: Glyphs) -> Row:
@@ -286,60 +194,59 @@ def _phase(audience: LiveAudience, glyphs: Glyphs) -> Cell:
     return Cell(f"{glyphs.live} {LivePhase.LIVE}", "accent")
 
 
-def closer(audience: LiveAudience, glyphs: Glyphs) -> Content:
-    """One audience: how far behind it is and why, what was done, and who moved lately."""
+def closer(audience: LiveAudience, glyphs: Glyphs, width: int) -> Content:
+    """One audience: how far behind it is and why, what this session did, and what it read."""
     rows = [safe_text((audience.state, WARN))] if audience.state else []
-    counts, gap = audience.counts, "   "
-    rows.append(
-        safe_text(
-            ("queue ", MUTED),
-            f"{audience.queue:,}",
-            (f"{gap}lag ", MUTED),
-            lasting(audience.lag) if audience.queue and not audience.waits else "none",
-            (f"{gap}added ", MUTED),
-            f"{counts.added:,}",
-            (f"{gap}removed ", MUTED),
-            f"{counts.removed:,}",
-            (f"{gap}rejected ", MUTED),
-            (f"{counts.rejected:,}", BAD if counts.rejected else ""),
-        )
+    counts = audience.counts
+    lag = lasting(audience.lag) if audience.queue and not audience.waits else "none"
+    figures = (
+        ("queue", f"{audience.queue:,}", ""),
+        ("lag", lag, ""),
+        ("added", f"{counts.added:,}", ""),
+        ("removed", f"{counts.removed:,}", ""),
+        ("rejected", f"{counts.rejected:,}", BAD if counts.rejected else ""),
     )
+    rows.append(_figures(figures, width))
     if audience.entered:
+        most = max(1, width - 8)  # columns beside "entered "
         (before, now), (before_left, now_left) = audience.entered[-2:], audience.left[-2:]
         rows += [
-            safe_text(*_moved("this minute", now, now_left)),
-            safe_text(*_moved("previous minute", before, before_left)),
-            safe_text(*_moved("read in 30 min", sum(audience.entered), sum(audience.left))),
-            safe_text(("entered ", MUTED), (sparkline(glyphs, audience.entered), GOOD)),
-            safe_text(("left    ", MUTED), (sparkline(glyphs, audience.left), WARN)),
+            _read("read this minute", now, now_left, glyphs),
+            _read("the minute before", before, before_left, glyphs),
+            _read("in 30 min", sum(audience.entered), sum(audience.left), glyphs),
+            safe_text(("entered ", MUTED), (sparkline(glyphs, audience.entered[-most:]), GOOD)),
+            safe_text(("left    ", MUTED), (sparkline(glyphs, audience.left[-most:]), WARN)),
         ]
     return lines(*rows)
 
 
-def other_closer(audience: RunAudience) -> Content:
+def other_closer(audience: RunAudience, width: int) -> Content:
     """One audience of another process's session, as far as the ledger knows it."""
-    pending = "not known" if audience.pending is None else f"{audience.pending:,}"
-    counts = audience.counts
-    said = safe_text(
-        ("pending ", MUTED),
-        pending,
-        ("   added ", MUTED),
-        f"{counts.added:,}",
-        ("   removed ", MUTED),
-        f"{counts.removed:,}",
-        ("   rejected ", MUTED),
-        (f"{counts.rejected:,}", BAD if counts.rejected else ""),
+    counts, pending = audience.counts, audience.pending
+    figures = (
+        ("pending", "not known" if pending is None else f"{pending:,}", ""),
+        ("added", f"{counts.added:,}", ""),
+        ("removed", f"{counts.removed:,}", ""),
+        ("rejected", f"{counts.rejected:,}", BAD if counts.rejected else ""),
     )
+    said = _figures(figures, width)
     return lines(safe_text((counts.note, WARN)), said) if counts.note else said
 
 
-def _moved(when: str, entered: int, left: int) -> list[Part]:
-    return [
+def _figures(figures: Sequence[tuple[str, str, str]], width: int) -> Content:
+    """Names, numbers and their styles; a name stays with its number."""
+    named = [safe_text((f"{name} ", MUTED), (value, style)) for name, value, style in figures]
+    return flow(named, safe_text("   "), width)
+
+
+def _read(when: str, entered: int, left: int, glyphs: Glyphs) -> Content:
+    """How many events read in a time say that someone entered (+) or left."""
+    return safe_text(
         (f"{when} ", MUTED),
-        (f"{entered:,} entered", GOOD if entered else MUTED),
-        (", ", MUTED),
-        (f"{left:,} left", WARN if left else MUTED),
-    ]
+        (f"+{entered:,}", GOOD if entered else MUTED),
+        " ",
+        (f"{glyphs.minus}{left:,}", WARN if left else MUTED),
+    )
 
 
 def source_rows(history: Sequence[LiveSnapshot], clock: float, glyphs: Glyphs) -> list[Row]:
@@ -360,18 +267,13 @@ def source_rows(history: Sequence[LiveSnapshot], clock: float, glyphs: Glyphs) -
     ]
 
 
-def trouble(source: SourceStatus, glyphs: Glyphs) -> Content:
-    """What is wrong with a source, as it was said, with its name."""
-    return safe_text((f"{glyphs.bad} {PurePath(source.name).name}: ", MUTED), (source.trouble, BAD))
-
-
-def _source_row(source: SourceStatus, rate: float, since: float | None, glyphs: Glyphs) -> Row:
+def _source_row(source: SourceStatus, rate: float, ago: float | None, glyphs: Glyphs) -> Row:
     """One source; of a file the name first, which says most."""
     is_address = source.size is None
     path = PurePath(source.name)
     where = Cell("webhooks", "dim") if is_address else Cell(str(path.parent), "dim", is_path=True)
     read = "" if source.position is None else byte_size(source.position)
-    last = glyphs.dash if since is None else "now" if since < 1 else f"{lasting(since)} ago"
+    last = glyphs.dash if ago is None else since(ago)
     return Row(
         source.name,
         (
@@ -383,7 +285,7 @@ def _source_row(source: SourceStatus, rate: float, since: float | None, glyphs: 
             Cell(last),
             Cell(source.trouble, "bad") if source.trouble else where,
         ),
-        (source.name, source.position, source.size, source.events, rate, since, source.trouble),
+        (source.name, source.position, source.size, source.events, rate, ago, source.trouble),
     )
 
 

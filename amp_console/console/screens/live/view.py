@@ -1,11 +1,10 @@
 """Live: cohorts that follow their audiences, watched second by second."""
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical
 from textual.content import Content
 
 from amp_console.console.jobs.live import LiveJob
@@ -15,14 +14,14 @@ from amp_console.console.screens.actions import Need
 from amp_console.console.screens.base import BaseScreen
 from amp_console.console.screens.footer import UsefulActions
 from amp_console.console.screens.live import actions, rows
+from amp_console.console.screens.live.headline import headline
+from amp_console.console.screens.live.layout import LiveBody
 from amp_console.console.screens.live.panels import (
     LiveAudienceDetail,
     LiveAudiences,
     LiveSources,
 )
 from amp_console.console.texts import lines
-from amp_console.console.widgets.split import Split
-from amp_console.console.widgets.steady_text import SteadyText
 from amp_console.ledger.runs import (
     Run,
     RunAudience,
@@ -47,9 +46,11 @@ what is pending; its dialog says how much. From then on each change is in the le
 its cohort after the window (five seconds). Audiences without a cohort wait:
 N and L begin a session that creates theirs, s starts the one under the cursor.
 
-Queue counts changes that are not delivered yet, Lag is the age of the oldest of them. What waits
-for you (no cohort, broken link, paused, disabled) is counted apart, and is no lag. Moves are
-people who entered or left, minute by minute.
+Everything is counted from the start of this session. Read counts events, minute by minute, that say
+that someone entered (+) or left (−), also those that repeat what was delivered before. Added,
+removed and rejected count users. Queue counts changes that are not delivered yet; Lag is how long
+the oldest of them has been pending, since it was read, whatever the time of its event. What waits
+for you (no cohort, broken link, paused, disabled) is counted apart, and is no lag.
 
 p pauses the audience under the cursor, P all of them: events are read, and nothing is sent until
 you press it again. t disables an audience until you press t again.
@@ -63,8 +64,8 @@ Sources that brought events last come first. The list follows them while its cur
 g goes back there.
 
 The audience under the cursor is shown beside or below the list, or on Enter: its lag, its last
-changes and what was sent for it. v shows the last changes of all audiences where there is no room
-for them beside the sources."""
+changes and what was sent for it. v shows the last changes of all audiences, and on a small terminal
+the sources, where there is no room for them."""
     CSS_PATH = "view.tcss"
     NEEDS: ClassVar = {"follow": {Need.WRITABLE}, "listen": {Need.WRITABLE}}
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -128,11 +129,10 @@ for them beside the sources."""
         self._summaries: Sequence[AudienceSummary] | None = None  # before a session
         self._audiences = LiveAudiences()
         self._detail = LiveAudienceDetail()
+        self._body = LiveBody(self._audiences, self._detail)
 
     def body(self) -> ComposeResult:
-        session = Vertical(SteadyText(id="headline"), id="session", classes="panel")
-        session.border_title = "Live"
-        yield Split(Vertical(session, self._audiences, LiveSources()), self._detail)
+        yield self._body
 
     def on_mount(self) -> None:
         # Even where nothing is new: ages advance.
@@ -179,7 +179,7 @@ for them beside the sources."""
                 for (run_id, _), run_audience in self._other_audiences.items()
             ]
             sessions = [rows.other_line(run, glyphs) for run in self._others]
-            self._arrange("-elsewhere", lines(*sessions, rows.HOW_TO_END))
+            self._arrange("-elsewhere", lambda _: lines(*sessions, rows.HOW_TO_END))
             self._audiences.show_rows(rows.OTHERS, others)
             self._detail.follow(None, self._other_audiences, self._audiences.key)
         else:
@@ -194,7 +194,8 @@ for them beside the sources."""
             return
         demo = self.services.environment.demo
         has_traffic = demo is not None and demo.has_traffic
-        self._arrange("-nothing", rows.before(audiences, folders, has_traffic=has_traffic))
+        before = rows.before(audiences, folders, has_traffic=has_traffic)
+        self._arrange("-nothing", lambda _: before)
         ready = [rows.ready_row(item, glyphs) for item in audiences]
         self._audiences.show_rows(rows.READY, ready)
         self._detail.follow(None, {}, self._audiences.key)
@@ -205,7 +206,11 @@ for them beside the sources."""
         if job is None or not self.is_current:
             return
         others = [rows.other_line(run, glyphs) for run in self._others]
-        self._arrange("-live", lines(rows.headline(job, glyphs), *others))
+
+        def session(width: int) -> Content:
+            return lines(headline(job, glyphs, width, is_short=self._body.is_short), *others)
+
+        self._arrange("-live", session)
         audiences = job.snapshot.audiences if job.snapshot else ()
         self._audiences.show_rows(
             rows.AUDIENCES, [rows.audience_row(audience, glyphs) for audience in audiences]
@@ -213,10 +218,10 @@ for them beside the sources."""
         self.query_one(LiveSources).show_job(job)
         self._detail.follow(job, self._other_audiences, self._audiences.key)
 
-    def _arrange(self, state: str, headline: Content) -> None:
+    def _arrange(self, state: str, lay_out: Callable[[int], Content]) -> None:
         if not self.has_class(state):
             self.remove_class("-live", "-elsewhere", "-nothing").add_class(state)
-        self.query_one("#headline", SteadyText).say(headline)
+        self._body.show_session(lay_out)
         self.action_keys.refresh()
 
     def on_grid_moved(self) -> None:
@@ -319,5 +324,6 @@ for them beside the sources."""
             self.services.navigate(OpenRun(run_id))
 
     def action_changes(self) -> None:
-        """Show the last changes instead of the sources, or the sources again."""
+        """Show the last changes instead of the sources, or of both instead of the detail."""
         self.toggle_class("-changes")
+        self._body.fit_later()

@@ -1,0 +1,151 @@
+"""The live session in a few lines: its state, how far it is behind, and what it read and did."""
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
+from pathlib import PurePath
+
+from textual.content import Content
+
+from amp_console.console.glyphs import Glyphs, sparkline
+from amp_console.console.jobs.live import LiveJob
+from amp_console.console.texts import (
+    ACCENT,
+    BAD,
+    GOOD,
+    MUTED,
+    STRONG,
+    WARN,
+    Part,
+    flow,
+    lines,
+    safe_text,
+)
+from amp_console.console.words import clock, lasting, stopwatch
+from amp_console.ledger.refused_requests import RefusedRequests
+from amp_console.sync.formatting import refused_words
+from amp_console.sync.live.progress import LiveSnapshot, pending_by_audience
+from amp_console.sync.sources.protocols import SourceStatus
+from amp_console.text import plural
+
+
+def headline(work: LiveJob, glyphs: Glyphs, width: int, *, is_short: bool) -> Content:
+    """The session in so many columns.
+
+    `is_short`: a line on its sources takes the place of the lines drawn second by second.
+    """
+    now, dot = work.snapshot, safe_text((f" {glyphs.dot} ", MUTED))
+    rows = [flow(list(_begin(work, glyphs)), dot, width)]
+    if now is not None and now.is_over and (left_of := pending_by_audience(now.audiences)):
+        rows.append(safe_text(("pending: ", MUTED), (", ".join(left_of), WARN)))
+    refused = work.report.keys_refused if work.report else None
+    if work.failure or refused:
+        rows.append(safe_text((work.failure or refused or "", BAD)))
+    elif now is not None:
+        if not now.is_over:
+            rows.append(flow(list(_behind(now)), dot, width))
+        rows.append(flow(list(_done(now)), dot, width))
+        if now.refused:
+            rows.append(refused_row(now.refused))
+        if is_short:
+            rows.append(flow(list(_sources(now.sources, work.now, glyphs)), dot, width))
+        else:
+            rows.append(_lines(work.history, glyphs))
+    return lines(*(row for row in rows if row))
+
+
+def _begin(work: LiveJob, glyphs: Glyphs) -> Iterator[Content]:
+    """Its state, and what it has read."""
+    now = work.snapshot
+    sign, word, style = _state(work, glyphs)
+    state: Part = (f"{sign} {word}", f"{STRONG} {style}")
+    if now is None:
+        yield safe_text(state)
+        return
+    events = f"{plural(now.tally.read, 'event')} read by this session"
+    yield safe_text(state, f"  {events} in {stopwatch(now.elapsed)}")
+    if now.tally.invalid:
+        yield safe_text((f"{now.tally.invalid:,} invalid", BAD))
+    if now.is_over and (left := now.queue + now.waiting):
+        yield safe_text((f"{plural(left, 'user')} pending", WARN))
+
+
+def _state(work: LiveJob, glyphs: Glyphs) -> tuple[str, str, str]:
+    if work.failure:
+        return glyphs.bad, "failed", BAD
+    if work.is_over:
+        return glyphs.ring, "ended", MUTED
+    if work.is_ending:
+        return glyphs.live, "ending: delivering pending changes", WARN
+    if work.is_paused:
+        return glyphs.half, "paused: events are read, nothing is sent", WARN
+    return glyphs.live, "live" if work.snapshot else "starting", ACCENT
+
+
+def _behind(now: LiveSnapshot) -> Iterator[Content]:
+    """How far the cohorts are behind; what waits for the operator does not count as lag."""
+    yield safe_text(("lag ", MUTED), (lasting(now.lag), STRONG), (" now", MUTED))
+    if now.counts.added + now.counts.removed > 0:
+        yield safe_text(("95% within ", MUTED), lasting(now.lag_95))
+    waiting: list[Part] = [(f" + {now.waiting:,} waiting", WARN)] if now.waiting else []
+    yield safe_text(("queue ", MUTED), f"{now.queue:,}", *waiting)
+
+
+def _done(now: LiveSnapshot) -> Iterator[Content]:
+    """What this session did."""
+    counts = now.counts
+    yield safe_text(("by this session: added ", MUTED), (f"{counts.added:,}", GOOD))
+    yield safe_text(("removed ", MUTED), (f"{counts.removed:,}", WARN))
+    style = BAD if counts.rejected else MUTED
+    yield safe_text(("rejected ", MUTED), (f"{counts.rejected:,}", style))
+    yield safe_text(("requests ", MUTED), f"{counts.requests:,}")
+
+
+def refused_row(refused: Sequence[RefusedRequests]) -> Content:
+    """How many requests a receiver refused, and how the last one was answered."""
+    last = refused[0]
+    return safe_text(
+        ("requests: ", MUTED),
+        (refused_words(refused), BAD),
+        (f"; the last one at {clock(last.last_at)} ({last.status}): ", MUTED),
+        last.words,
+    )
+
+
+def _sources(sources: Sequence[SourceStatus], moment: float, glyphs: Glyphs) -> Iterator[Content]:
+    """Where events come from, when the last one came, and what is wrong with a source."""
+    if not sources:
+        return
+    name = PurePath(sources[0].name).name if len(sources) == 1 else f"{len(sources):,}"
+    yield safe_text(("source " if len(sources) == 1 else "sources ", MUTED), name)
+    last = max((source.last for source in sources if source.last is not None), default=None)
+    if last is not None:
+        yield safe_text(("last event ", MUTED), since(moment - last))
+    failing = next((source for source in sources if source.trouble), None)
+    if failing is not None:
+        yield trouble(failing, glyphs)
+
+
+def since(seconds: float) -> str:
+    """How long ago an event came."""
+    return "now" if seconds < 1 else f"{lasting(seconds)} ago"
+
+
+def trouble(source: SourceStatus, glyphs: Glyphs) -> Content:
+    """What is wrong with a source, as it was said, with its name."""
+    return safe_text((f"{glyphs.bad} {PurePath(source.name).name}: ", MUTED), (source.trouble, BAD))
+
+
+def _lines(history: Sequence[LiveSnapshot], glyphs: Glyphs) -> Content:
+    """What came and what went out, second by second."""
+
+    def rises(value: Callable[[LiveSnapshot], int]) -> list[int]:
+        return [max(0, value(late) - value(early)) for early, late in pairwise(history)]
+
+    read = rises(lambda item: item.tally.read)
+    sent = rises(lambda item: item.counts.added + item.counts.removed)
+    if not read:
+        return safe_text("")
+    return lines(
+        safe_text(("read      ", MUTED), (sparkline(glyphs, read), ACCENT)),
+        safe_text(("delivered ", MUTED), (sparkline(glyphs, sent), GOOD)),
+    )

@@ -1,0 +1,67 @@
+"""How the panels of the live screen share its lines."""
+
+from collections.abc import Callable
+
+from textual import events
+from textual.containers import Vertical
+from textual.content import Content
+
+from amp_console.console.lifecycle import is_open
+from amp_console.console.screens.live.panels import (
+    LiveAudienceDetail,
+    LiveAudiences,
+    LiveSources,
+)
+from amp_console.console.widgets.split import BELOW, BELOW_LINES, BESIDE, LIST_FRAME, Split
+from amp_console.console.widgets.steady_text import FittedText
+
+PANEL_FRAME = 2  # lines of a panel's border
+LIST_LINES = 3  # of the audiences besides their rows: border and header
+SOURCES_LINES = 8
+DETAIL_LINES = 6  # that make the detail worth showing
+
+
+class LiveBody(Split):
+    """The session, its audiences and its sources; beside or below them one audience.
+
+    Where the lines are few, the sources are a line of the session, until `-changes` is set.
+    """
+
+    def __init__(self, audiences: LiveAudiences, detail: LiveAudienceDetail) -> None:
+        session = Vertical(FittedText(id="headline"), id="session", classes="panel")
+        session.border_title = "Live"
+        main = Vertical(session, audiences, LiveSources())
+        super().__init__(main, detail, detail_lines=DETAIL_LINES)
+        self._audiences = audiences
+
+    @property
+    def is_short(self) -> bool:
+        """Whether there is no room for everything below each other, nor side by side."""
+        return self.size.width < BESIDE and self.size.height < BELOW_LINES
+
+    def show_session(self, lay_out: Callable[[int], Content]) -> None:
+        """Show the session as this function lays it out in so many columns."""
+        self.query_one("#headline", FittedText).fit(lay_out)
+        self.fit_later()
+
+    def fit_later(self) -> None:
+        """Give the audiences the lines that they need once they are shown, the detail the rest."""
+        self.call_after_refresh(self._fit_lines)
+
+    def on_resize(self, event: events.Resize) -> None:  # noqa: ARG002  # Split has its own, too
+        self.screen.set_class(self.is_short, "-short")
+        self.fit_later()
+
+    def _fit_lines(self) -> None:
+        if not is_open(self.screen):
+            return
+        if not self.is_short and self.size.width >= BELOW:
+            self.fit_rows(None)
+            return
+        sources, session = self.query_one(LiveSources), self.query_one("#headline", FittedText)
+        if sources.display and self.is_short:
+            self.fit_rows(self.size.height)  # they take the place of the detail
+            return
+        needed = session.lines + PANEL_FRAME + LIST_LINES + len(self._audiences.grid.rows)
+        needed += SOURCES_LINES if sources.display else 0
+        self.fit_rows(max(1, min(needed, self.size.height - DETAIL_LINES) - LIST_FRAME))
