@@ -180,7 +180,9 @@ async def test_the_row_under_the_cursor_is_shown_in_detail(harness: ConsoleHarne
         await until_shown(pilot, f"key         {LAPSED}")
         await until_shown(pilot, "7 by our ledger ")
         select(pilot, SHOPPERS)
-        await until_shown(pilot, "= 19 in the cohort + 3 pending", "20 by our ledger, 1 to be removed")
+        await until_shown(
+            pilot, "= 19 in the cohort + 3 pending", "20 by our ledger, 1 to be removed"
+        )
 
 
 async def test_the_line_of_members_rises_with_those_who_came_in_a_single_day(

@@ -104,6 +104,17 @@ async def test_a_run_and_its_requests_are_read_before_they_are_said_to_be_none(
         await until_shown(pilot, "create", "add")
 
 
+async def test_a_detail_that_is_being_read_says_so_as_a_list_does(harness: ConsoleHarness) -> None:
+    connect_with_audiences(harness)
+    async with harness.open() as pilot:
+        await until_shown(pilot, GHOSTS)
+        with blocked_reads(pilot):
+            await pilot.press("5")
+            await until_shown(pilot, "1 connection", READING)
+        await until_shown(pilot, "last run")
+        await until_gone(pilot, READING)
+
+
 async def test_a_person_is_not_unknown_before_a_ledger_was_asked(harness: ConsoleHarness) -> None:
     connect_with_audiences(harness)
     async with harness.open() as pilot:

@@ -156,7 +156,7 @@ async def test_amplitudes_size_is_beside_what_was_delivered_before_a_comparison(
         await pilot.press("u")
         await until_shown(pilot, "▲ 1 fewer in Amplitude")
         await pilot.press("r")
-        await until_shown(pilot, "20 delivered, 19 in Amplitude, read just now")
+        await until_shown(pilot, "20 by our ledger, 19 in Amplitude, read just now")
 
 
 async def test_who_is_pending_is_no_difference(harness: ConsoleHarness) -> None:

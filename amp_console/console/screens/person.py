@@ -47,7 +47,7 @@ TONES = {
     PersonVerdict.EXTRA: "warn",
 }
 ASK = """\
-Type a User ID or an Amplitude ID above, exactly as in the events, and press Enter."""
+Type a User ID or an Amplitude ID above, as in the events, and press Enter."""
 UNKNOWN = """\
 No event contains this identifier.
 

@@ -9,9 +9,14 @@ from textual.widgets import Static
 class SteadyText(Static):
     """Text that lays the screen out only for another height: that takes longer than painting."""
 
-    def __init__(self, *, id: str) -> None:  # noqa: A002  # Textual's own word
-        super().__init__(id=id)
-        self._said = Content("")
+    def __init__(
+        self,
+        text: Content | None = None,
+        *,
+        id: str,  # noqa: A002  # Textual's own word
+    ) -> None:
+        self._said = text or Content("")
+        super().__init__(self._said, id=id)
 
     def say(self, text: Content) -> None:
         """Show a text."""

@@ -153,6 +153,7 @@ def test_the_first_name_is_whole_before_a_column_that_can_be_left_out_is_shown()
     layout.measure([Row(0, (Cell("High value shoppers"), Cell("VIPs"), Cell("now")))])
     assert [item.at for item in layout.fit(47)] == [0, 1, 2]
     assert [item.width for item in layout.fit(46)] == [34, 8]
+    assert ColumnLayout(()).fit(46) == []
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from amp_console.console.glyphs import sparkline
 from amp_console.console.screens.audiences.next_step import next_step
 from amp_console.console.screens.loading import Loader
 from amp_console.console.texts import ACCENT, BAD, GOOD, MUTED, STRONG, WARN, Part, facts, safe_text
+from amp_console.console.widgets.grid.widget import READING
 from amp_console.console.widgets.scroll_pane import ScrollPane
 from amp_console.console.widgets.steady_text import SteadyText
 from amp_console.console.words import changes, day, number
@@ -69,7 +70,7 @@ class AudienceDetail(ScrollPane):
         self._detail: Detail | None = None
 
     def compose(self) -> ComposeResult:
-        yield SteadyText(id="detail-text")
+        yield SteadyText(safe_text((READING, MUTED)), id="detail-text")
 
     def on_mount(self) -> None:
         services_of(self).clock.ticked.subscribe(self, lambda _: self._lay_out(), immediate=True)

@@ -17,6 +17,7 @@ from amp_console.console.run_words import OUTCOME_TONES
 from amp_console.console.screens.connections.rows import is_in_front, where_keys_are
 from amp_console.console.screens.loading import Loader
 from amp_console.console.texts import BAD, GOOD, MUTED, TONE, WARN, Part, facts, safe_text
+from amp_console.console.widgets.grid.widget import READING
 from amp_console.console.widgets.scroll_pane import ScrollPane
 from amp_console.console.words import byte_size, changes
 from amp_console.ledger import Db, LedgerError
@@ -73,7 +74,7 @@ class ConnectionDetail(ScrollPane):
         self._detail: ConnectionFacts | None = None
 
     def compose(self) -> ComposeResult:
-        yield Static(id="detail-text")
+        yield Static(safe_text((READING, MUTED)), id="detail-text")
 
     def on_mount(self) -> None:
         services_of(self).clock.ticked.subscribe(self, lambda _: self.show(), immediate=True)

@@ -11,6 +11,7 @@ from amp_console.console.dialogs.request_view import RequestView
 from amp_console.console.screens.base import screen_of
 from amp_console.console.screens.errors.rows import OPERATION
 from amp_console.console.texts import BAD, MUTED, STRONG, facts, lines, safe_text
+from amp_console.console.widgets.grid.widget import READING
 from amp_console.console.widgets.scroll_pane import ScrollPane
 from amp_console.console.words import at
 from amp_console.ledger.deliveries import Reason
@@ -52,6 +53,7 @@ class RejectedUserDetail(ScrollPane):
         """The user that is shown."""
         self._request: RequestRecord | None = None
         self._now: PersonStatus | None = None
+        self._is_read = False
         self._paths: dict[IdType, str | None] = {}  # where events carry the identifiers
 
     def compose(self) -> ComposeResult:
@@ -87,7 +89,7 @@ class RejectedUserDetail(ScrollPane):
             now = next((answer for answer in answers if _is_about(answer, user)), None)
         if user != self.user:
             self.scroll_home(animate=False)
-        self.user, self._request, self._now = user, record, now
+        self.user, self._request, self._now, self._is_read = user, record, now, True
         self._draw()
 
     @property
@@ -109,7 +111,7 @@ class RejectedUserDetail(ScrollPane):
         """What is shown."""
         user = self.user
         if user is None:
-            return safe_text((NO_USER, MUTED))
+            return safe_text((NO_USER if self._is_read else READING, MUTED))
         blocks = [self._facts(user), safe_text("")]
         if self._now is not None and not self.is_rejected:
             blocks += [safe_text(("Now", STRONG)), safe_text(self._now.sentence, max_length=900)]

@@ -131,8 +131,8 @@ def known_numbers(known: KnownNumbers, size: str) -> Content:
             [
                 ("members", f"{known.people.members:,}"),
                 ("", members_sum(known.people, known.id_type)),
-                ("in cohort", f"{known.in_cohort:,} delivered" + (f", {size}" if size else "")),
-                ("pending", f"{pending:,}: not yet sent" if pending else "0"),
+                ("cohort", f"{known.in_cohort:,} by our ledger" + (f", {size}" if size else "")),
+                ("pending", f"{pending:,}"),
             ]
         ),
     )
