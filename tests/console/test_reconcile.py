@@ -112,6 +112,7 @@ async def test_a_cohort_is_compared_and_put_right(harness: ConsoleHarness) -> No
         assert cohort(harness) == {*USERS[2:], "stranger"}
         await pilot.press("p")
         await until_shown(pilot, "Add 2 missing", "Remove 1 extra")
+        await until_shown(pilot, "Comparing again uses 1 more download: 1 of 500")
         await until_shown(pilot, "b Both", "v Compare again afterwards: no")
         await pilot.press("v")
         await until_shown(pilot, "afterwards: yes [v]")
@@ -473,7 +474,7 @@ async def test_several_are_compared_and_put_right_together(harness: ConsoleHarne
         await until_shown(pilot, "▲ 1 difference, 1 pending", "▲ 1 difference ")
         await pilot.press("p")
         await until_shown(pilot, "Add 2 missing", "Remove 1 extra")
-        await until_shown(pilot, "2 of them are pending")
+        await until_shown(pilot, "2 of them are pending", "uses at most 2 more downloads")
         await pilot.press("b")
         await until_shown(pilot, "Repair 2 audiences?")
         await pilot.press("y")

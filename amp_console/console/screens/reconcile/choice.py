@@ -37,6 +37,8 @@ class Offer(NamedTuple):
     quota: str
     pending: int = 0
     """Of all of these, the ones that the next sync sends anyway."""
+    cohorts: int = 1
+    """In how many cohorts they are."""
 
 
 class RepairRequest(NamedTuple):
@@ -82,7 +84,7 @@ class ChoiceDialog(Question[RepairRequest | None]):
 
     def box(self) -> ComposeResult:
         offer = self._offer
-        says = "You see the plan before anything is sent."
+        says = "A repair changes the cohort in Amplitude. You see the plan before anything is sent."
         if offer.is_marked:
             says = f"Only the marked people. {says}"
         elif offer.pending:
@@ -95,7 +97,10 @@ class ChoiceDialog(Question[RepairRequest | None]):
         with Vertical(id="ways"):
             for answer in self.answers():
                 yield self.button(answer)
-        yield Static(safe_text((f"Each uses one more download: {offer.quota}.", MUTED)))
+        most = "at most " if offer.cohorts > 1 else ""  # a choice may leave some out
+        downloads = f"{most}{plural(offer.cohorts, 'more download')}"
+        cost = f"Comparing again uses {downloads}: {offer.quota}."
+        yield Static(safe_text((cost, MUTED)))
         with Horizontal(classes="buttons"):
             yield self.button(self.leaving)
 

@@ -81,6 +81,7 @@ def _offer(
         can_replace=is_single and plans[0].can_replace,
         quota=str(quota) if quota else "the number left is unknown",
         pending=min(pending, sum(plan.add + plan.remove for plan in plans)),
+        cohorts=len(plans),
     )
 
 
