@@ -561,3 +561,21 @@ async def test_a_broken_link_offers_another_cohort_first(harness: ConsoleHarness
         await until_shown(pilot, "broken link")
         select(pilot, SHOPPERS)
         await until_shown(pilot, "Press l to link another cohort", "l Link  e Edit")
+
+
+async def test_an_outcome_that_is_not_that_of_the_whole_run_says_so(
+    harness: ConsoleHarness,
+) -> None:
+    with harness.workspace(harness.connect()) as workspace:
+        for at in (0, 5):
+            workspace.read(event(f"u-{at}", True, at, audience=key) for key in ("a", "b"))
+            if at:
+                cohort_id = workspace.audience("b").cohort_id
+                assert cohort_id is not None
+                harness.simulator.world.drop_cohort(cohort_id)
+            await workspace.sync()
+    async with harness.open(size=(160, 40)) as pilot:
+        await until_shown(pilot, "run 2", "broken link")
+        await pilot.press("j")
+        await until_shown(pilot, "run 2       delivered", "(whole", "run: users pending)")
+        await until_shown(pilot, "run 1       delivered")

@@ -308,6 +308,8 @@ def _run(services: Services, audience_run: AudienceRun) -> Content:
     parts.append(f"  {changes(counts.added, counts.removed, glyphs) or _no_changes(audience_run)}")
     if counts.rejected:
         parts.append((f"  {counts.rejected:,} rejected", BAD))
+    if status is not run.status:
+        parts.append((f"  (whole run: {run_outcome(run.kind, run.status)})", MUTED))
     return safe_text(*parts, max_length=160)
 
 
