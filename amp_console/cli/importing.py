@@ -9,9 +9,14 @@ from amp_console.engage import ReadOptions
 from amp_console.ledger import Ledger
 from amp_console.sync.future_changes import future_changes_notice
 from amp_console.sync.ingest.importer import Importer
-from amp_console.sync.ingest.report import ImportReport, audience_sentences, changes_of
+from amp_console.sync.ingest.report import (
+    ImportReport,
+    audience_sentences,
+    changes_of,
+    set_sentences,
+)
 from amp_console.sync.ingest.snapshot import SnapshotReader, SnapshotReport, SnapshotState
-from amp_console.sync.sources.registry import open_reader
+from amp_console.sync.sources.registry import open_source
 from amp_console.text import clean, plural
 
 _OPTIONS = {
@@ -32,7 +37,7 @@ def read_events(
     """Import event files; print on stderr what could not be read."""
     with ProgressMeter("Reading") as meter:
         report = Importer(
-            ledger, open_reader, options, snapshot=snapshot, on_progress=meter.show_import
+            ledger, open_source, options, snapshot=snapshot, on_progress=meter.show_import
         ).run(paths)
     for sentence in report.unreadable:
         say(sentence, err=True)
@@ -50,6 +55,7 @@ def describe(report: ImportReport, *, has_commands: bool = True) -> list[str]:
     if tally.read or not report.unreadable:
         lines.append(f"Read {plural(tally.read, 'event')}: {found}.")
     lines += [f"  filtered: {reason} ({count:,})" for reason, count in report.filtered.items()]
+    lines += [f"  {text}" for text in set_sentences(report)]
     lines += audience_sentences(report)
     for name in report.events:
         lines.append(

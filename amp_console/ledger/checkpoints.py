@@ -18,9 +18,16 @@ class Checkpoint(NamedTuple):
 
 def checkpoints(db: Db, scheme: str) -> list[Checkpoint]:
     """Every checkpoint of the sources of one scheme, such as "file"."""
+    return checkpoints_below(db, f"{scheme}:")
+
+
+def checkpoints_below(db: Db, prefix: str) -> list[Checkpoint]:
+    """The checkpoints whose keys begin with `prefix`, in the order of their keys."""
     rows = db.execute(
-        "SELECT key, value FROM checkpoint WHERE substr(key, 1, length(:prefix)) = :prefix",
-        {"prefix": f"{scheme}:"},
+        "SELECT key, value FROM checkpoint "
+        "WHERE key >= :prefix AND substr(key, 1, length(:prefix)) = :prefix "
+        "AND key < :prefix || char(1114111) ORDER BY key",
+        {"prefix": prefix},
     )
     return [Checkpoint(*row) for row in rows]
 

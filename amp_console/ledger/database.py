@@ -116,6 +116,10 @@ class Ledger:
         """Hold an audience's lease; raises `AudienceBusy` at once if another process holds it."""
         return self._locks.lease(audience_id)
 
+    def hold_source(self, key: str) -> AbstractContextManager[None]:
+        """Hold a source while it is read; raises `SourceBusy` at once if someone else holds it."""
+        return self._locks.hold_source(key)
+
     def hold_run(self) -> AbstractContextManager[str]:
         """Hold a new lock during a run; its name is what `begin_run` writes down."""
         return self._locks.hold_run()

@@ -5,6 +5,7 @@ out and nothing has to be recovered. The lock is the truth. Process and host are
 people to read, so a reused process number or a machine that went down makes no dead run look alive.
 """
 
+import hashlib
 import os
 import socket
 from collections.abc import Iterator, Mapping
@@ -22,6 +23,10 @@ class AudienceBusy(Exception):
     """Another worker, here or in another process, holds the lease of the audience."""
 
 
+class SourceBusy(Exception):
+    """Another session or import, here or in another process, reads from the source."""
+
+
 class FileLocks:
     """The locks of one ledger, as files in a folder beside it."""
 
@@ -34,6 +39,17 @@ class FileLocks:
         lock = self._lock(str(audience_id))
         if not _is_acquired(lock):
             raise AudienceBusy
+        try:
+            yield
+        finally:
+            lock.release()
+
+    @contextmanager
+    def hold_source(self, key: str) -> Iterator[None]:
+        """Hold a source while it is read; raises `SourceBusy` at once if someone else holds it."""
+        lock = self._lock(f"source-{hashlib.sha256(key.encode()).hexdigest()[:16]}")
+        if not _is_acquired(lock):
+            raise SourceBusy
         try:
             yield
         finally:

@@ -14,7 +14,7 @@ from amp_console.ledger.snapshots import Removal
 from amp_console.sync.ingest.importer import Importer
 from amp_console.sync.ingest.report import ImportProgress, ImportReport
 from amp_console.sync.ingest.snapshot import SnapshotReader, SnapshotReport, SnapshotState
-from amp_console.sync.sources.registry import open_reader
+from amp_console.sync.sources.registry import open_source
 
 
 class ImportJob(Job):
@@ -39,7 +39,7 @@ class ImportJob(Job):
         self._is_stopping = False
         self._snapshot = SnapshotReader(session.ledger) if is_snapshot else None
         self._importer = Importer(
-            session.ledger, open_reader, options, snapshot=self._snapshot, on_progress=self._see
+            session.ledger, open_source, options, snapshot=self._snapshot, on_progress=self._see
         )
 
     @property

@@ -1,10 +1,13 @@
-"""What ingest and reconcile need of a source that has an end."""
+"""What ingest and reconcile need of sources that have an end."""
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol, Self, runtime_checkable
 
 from amp_console.engage import EventBatch, ReadOptions, SourceKind
+from amp_console.ledger import Ledger
+from amp_console.ledger.checkpoints import Checkpoint
 from amp_console.values import IdType
 
 
@@ -59,3 +62,39 @@ class BatchReader(Protocol):
 
 OpenReader = Callable[[str, ReadOptions], BatchReader]
 """Opens the source that an address means. Raises `UnreadableSource`."""
+
+
+class SourcePart(Protocol):
+    """One of the sources at an address that means many."""
+
+    def open(self) -> BatchReader:
+        """Open it. Raises `UnreadableSource`, here or while it is iterated."""
+
+    def checkpoint(self) -> Checkpoint:
+        """What to keep in the transaction that merges the last of its events: it was read."""
+
+
+@runtime_checkable
+class SourceSet(Protocol):
+    """An address that means many sources, such as the objects of a bucket; each is read once."""
+
+    @property
+    def name(self) -> str:
+        """What people call the address."""
+
+    @property
+    def known(self) -> int:
+        """How many of its sources were left out so far, since they were read before."""
+
+    def unread(
+        self, ledger: Ledger, now: Callable[[], int], *, again: bool
+    ) -> AbstractContextManager[Iterator[SourcePart]]:
+        """Find the sources that are new or have changed, `again` those read before, too.
+
+        No other process reads them meanwhile. Entering it and iterating raise `UnreadableSource`
+        and `LedgerError`. `now` in microseconds since 1970.
+        """
+
+
+OpenSource = Callable[[str, ReadOptions], BatchReader | SourceSet]
+"""Opens what an address means: one source, or many. Raises `UnreadableSource`."""

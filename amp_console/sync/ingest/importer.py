@@ -9,13 +9,19 @@ from operator import attrgetter
 from amp_console.engage import EventBatch, ReadOptions, SourceKind, UnreadableSource
 from amp_console.ledger import Ledger, sources
 from amp_console.ledger.audiences import all_audiences
+from amp_console.ledger.checkpoints import Checkpoint
 from amp_console.ledger.event_log import add_log_entry
 from amp_console.ledger.sources import ReadCounts
 from amp_console.sync.future_changes import latest_credible
-from amp_console.sync.ingest.batch_reader import BatchReader, OpenReader
+from amp_console.sync.ingest.batch_reader import BatchReader, OpenSource, SourceSet
 from amp_console.sync.ingest.buffer import ChangeBuffer, KnownAudiences
 from amp_console.sync.ingest.log_entry import import_entry
-from amp_console.sync.ingest.report import ImportProgress, ImportReport, no_change_found
+from amp_console.sync.ingest.report import (
+    ImportProgress,
+    ImportReport,
+    SetCounts,
+    no_change_found,
+)
 from amp_console.sync.ingest.snapshot import SnapshotReader
 from amp_console.text import clean
 from amp_console.values import AudienceRef, now_in_microseconds
@@ -33,7 +39,7 @@ class Importer:
     def __init__(
         self,
         ledger: Ledger,
-        open_reader: OpenReader,
+        open_source: OpenSource,
         options: ReadOptions,
         *,
         snapshot: SnapshotReader | None = None,
@@ -47,7 +53,7 @@ class Importer:
         """
         self._is_logged = is_logged
         self._ledger = ledger
-        self._open_reader = open_reader
+        self._open_source = open_source
         self._options = options
         self._snapshot = snapshot
         self._on_progress = on_progress
@@ -58,6 +64,8 @@ class Importer:
         self._filtered: Counter[str] = Counter()
         self._events: list[str] = []
         self._unchanged: list[str] = []
+        self._unreadable: list[str] = []
+        self._sets: list[SetCounts] = []
         self._dated_ahead = 0
         self._latest = latest_credible(now())
         self._stop = False
@@ -71,7 +79,6 @@ class Importer:
 
         Raises `LedgerError`, and `AudienceAmbiguous` for a list of members.
         """
-        unreadable: list[str] = []
         names: list[str] = []
         known = {audience.id for audience in self._ledger.read(all_audiences)}
         with _gc_disabled():
@@ -79,15 +86,10 @@ class Importer:
                 if self._stop:
                     break
                 names.append(address)
-                try:
-                    with self._open_reader(address, self._options) as source:
-                        self._read(source)
-                except UnreadableSource as error:
-                    unreadable.append(str(error))
-                    if self._snapshot:
-                        self._snapshot.note_problem(str(error))
+                with self._noting_unreadable():
+                    self._read_address(address)
         if self._is_logged and names:
-            self._log(names, unreadable)
+            self._log(names)
         ended = self._snapshot.finish(was_stopped=self._stop) if self._snapshot else None
         met = dict.fromkeys(self._audiences.ids.values())
         audiences = [
@@ -97,7 +99,7 @@ class Importer:
             self._counts,
             dict(self._filtered),
             tuple(met),
-            tuple(unreadable),
+            tuple(self._unreadable),
             self._stop,
             ended,
             tuple(self._events),
@@ -106,20 +108,54 @@ class Importer:
             self._dated_ahead,
             tuple(audience.name for audience in audiences if audience.id in known),
             tuple(audience.name for audience in audiences if audience.id not in known),
+            tuple(self._sets),
         )
 
-    def _log(self, names: list[str], unreadable: list[str]) -> None:
+    def _read_address(self, address: str) -> None:
+        source = self._open_source(address, self._options)
+        if isinstance(source, SourceSet):
+            self._read_set(source)
+        else:
+            with source:
+                self._read(source)
+
+    def _read_set(self, source_set: SourceSet) -> None:
+        read, is_snapshot = 0, self._snapshot is not None
+        try:
+            with source_set.unread(self._ledger, self._now, again=is_snapshot) as parts:
+                for part in parts:
+                    with self._noting_unreadable(), part.open() as source:
+                        self._read(source, part.checkpoint)
+                        read += 1
+                    if self._stop:
+                        break
+        finally:
+            self._sets.append(SetCounts(source_set.name, read, source_set.known))
+
+    @contextmanager
+    def _noting_unreadable(self) -> Iterator[None]:
+        try:
+            yield
+        except UnreadableSource as error:
+            self._unreadable.append(str(error))
+            if self._snapshot:
+                self._snapshot.note_problem(str(error))
+
+    def _log(self, names: list[str]) -> None:
         entry = import_entry(
             names,
             self._counts,
             self._now(),
             was_stopped=self._stop,
-            unreadable=unreadable,
+            unreadable=self._unreadable,
             is_snapshot=self._snapshot is not None,
         )
         self._ledger.write(add_log_entry, entry)
 
-    def _read(self, source: BatchReader) -> None:
+    def _read(
+        self, source: BatchReader, checkpoint: Callable[[], Checkpoint] | None = None
+    ) -> None:
+        """Read a source; one that is read to its end is remembered by its `checkpoint`."""
         source_id = self._ledger.write(sources.begin_source, source.name, source.key, self._now())
         is_list = source.kind is SourceKind.AUDIENCE_CSV
         staged = self._snapshot if is_list else None
@@ -138,7 +174,8 @@ class Importer:
             self._publish(source, buffer.counts)
             if self._stop:
                 break
-        buffer.finish()
+        is_read = checkpoint is not None and staged is None and not self._stop
+        buffer.finish(checkpoint() if checkpoint is not None and is_read else None)
         self._counts += buffer.counts
         self._updated += buffer.updated
         self._filtered.update(buffer.filtered)

@@ -21,7 +21,7 @@ def import_entry(
     is_snapshot: bool = False,
 ) -> LogEntry:
     """Describe an import of these sources."""
-    files = ", ".join(clean(PurePath(name).name or name, MAX_LENGTH) for name in names[:MAX_NAMES])
+    files = ", ".join(clean(_short(name), MAX_LENGTH) for name in names[:MAX_NAMES])
     if len(names) > MAX_NAMES:
         files += f" and {len(names) - MAX_NAMES:,} more"
     what = "Snapshot" if is_snapshot else "Import"
@@ -37,3 +37,12 @@ def import_entry(
         text += f" {plural(len(unreadable), 'source')} could not be read."
     is_bad = was_stopped or bool(unreadable) or bool(tally.invalid)
     return LogEntry(now, LogKind.IMPORT, text, Severity.WARNING if is_bad else Severity.INFORMATION)
+
+
+def _short(name: str) -> str:
+    """The name of a file without its folder; a URL without settings, and without a password."""
+    scheme, is_url, rest = name.partition("://")
+    if not is_url:
+        return PurePath(name).name or name
+    place = rest.partition("?")[0].rpartition("@")[2]
+    return f"{scheme}://{place}"

@@ -46,6 +46,14 @@ class ImportProgress(msgspec.Struct, frozen=True):
     tally: ReadCounts
 
 
+class SetCounts(msgspec.Struct, frozen=True):
+    """What became of an address that means many objects: so many were `read`, and not again."""
+
+    name: str
+    read: int
+    known: int
+
+
 class ImportReport(msgspec.Struct, frozen=True):
     """What was read: from all sources together, for which audiences, and what could not be opened.
 
@@ -55,6 +63,7 @@ class ImportReport(msgspec.Struct, frozen=True):
     source that held events, and no change, what it looks like. `dated_ahead` counts changes that
     are dated more than a day in the future. `audiences` names those that the sources speak of and
     that the ledger knew before; `new_audiences` names those that the sources added to it.
+    `sets` counts the objects of each address that means many.
     """
 
     tally: ReadCounts
@@ -69,6 +78,7 @@ class ImportReport(msgspec.Struct, frozen=True):
     dated_ahead: int = 0
     audiences: tuple[str, ...] = ()
     new_audiences: tuple[str, ...] = ()
+    sets: tuple[SetCounts, ...] = ()
 
 
 def audience_sentences(report: ImportReport) -> Iterator[str]:
@@ -88,6 +98,17 @@ def audience_sentences(report: ImportReport) -> Iterator[str]:
         f"{noun}: {_listed(report.new_audiences)}. The next sync creates {cohorts}, unless you "
         f"disable or link {them} first."
     )
+
+
+def set_sentences(report: ImportReport) -> Iterator[str]:
+    """Say how many objects were read, and how many an earlier import had read."""
+    for counts in report.sets:
+        if not (counts.read or counts.known):
+            continue
+        text = f"{clean(counts.name, 300)}: {plural(counts.read, 'object')} read"
+        if counts.known:
+            text += f", {counts.known:,} read before and unchanged"
+        yield f"{text}."
 
 
 def _listed(names: tuple[str, ...]) -> str:

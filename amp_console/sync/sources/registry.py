@@ -11,8 +11,9 @@ from typing import NamedTuple
 from urllib.parse import unquote
 
 from amp_console.engage import ReadOptions, UnreadableSource, open_file, read_stream
-from amp_console.sync.ingest.batch_reader import BatchReader
+from amp_console.sync.ingest.batch_reader import BatchReader, SourceSet
 from amp_console.sync.ingest.stream import StreamIngestor
+from amp_console.sync.sources.bucket.address import SERVICES, BucketAddress
 from amp_console.sync.sources.protocols import EventStream
 from amp_console.sync.sources.streams import PathStream, PipeStream, StreamGroup
 from amp_console.sync.sources.watcher import PathWatcher, readable
@@ -23,18 +24,27 @@ ALIASES = {"-": "stdin:"}
 class Scheme(NamedTuple):
     """How a kind of source is opened; the functions get addresses without the scheme.
 
-    A source that `is_alone` can't be followed together with other addresses.
+    A source that `is_alone` can't be followed together with other addresses. `open_set` opens
+    addresses that may mean many sources.
     """
 
     open_reader: Callable[[str, ReadOptions], BatchReader]
     open_stream: Callable[[Sequence[str], StreamIngestor], EventStream]
     is_alone: bool = False
+    open_set: Callable[[str, ReadOptions], SourceSet] | None = None
 
 
 def open_reader(address: str, options: ReadOptions) -> BatchReader:
     """Open a source that ends. Raises `UnreadableSource`."""
     scheme, rest = _split(address, ALIASES)
     return SCHEMES[scheme].open_reader(rest, options)
+
+
+def open_source(address: str, options: ReadOptions) -> BatchReader | SourceSet:
+    """Open what an import reads at an address: one source or many. Raises `UnreadableSource`."""
+    scheme, rest = _split(address, ALIASES)
+    open_set = SCHEMES[scheme].open_set
+    return open_set(rest, options) if open_set else SCHEMES[scheme].open_reader(rest, options)
 
 
 def open_stream(
@@ -72,6 +82,32 @@ def _follow_paths(paths: Sequence[str], ingestor: StreamIngestor) -> EventStream
     return PathStream(PathWatcher(ingestor, readable(paths)))
 
 
+def _read_object(address: str, options: ReadOptions) -> BatchReader:
+    from amp_console.sync.sources.bucket.object_set import open_object  # noqa: PLC0415  # optional
+
+    return open_object(BucketAddress.parse(address), options)
+
+
+def _read_bucket(address: str, options: ReadOptions) -> SourceSet:
+    from amp_console.sync.sources.bucket.object_set import ObjectSet  # noqa: PLC0415  # optional
+
+    return ObjectSet(BucketAddress.parse(address), options)
+
+
+def _follow_buckets(addresses: Sequence[str], ingestor: StreamIngestor) -> EventStream:
+    from amp_console.sync.sources.bucket.stream import open_buckets  # noqa: PLC0415  # optional
+
+    return open_buckets([BucketAddress.parse(address) for address in addresses], ingestor)
+
+
+def _bucket(scheme: str) -> Scheme:
+    return Scheme(
+        lambda rest, options: _read_object(f"{scheme}:{rest}", options),
+        lambda rest, ingestor: _follow_buckets([f"{scheme}:{item}" for item in rest], ingestor),
+        open_set=lambda rest, options: _read_bucket(f"{scheme}:{rest}", options),
+    )
+
+
 SCHEMES = {
     "": Scheme(open_file, _follow_paths),
     "file": Scheme(
@@ -83,4 +119,5 @@ SCHEMES = {
         lambda _, ingestor: PipeStream(ingestor, sys.stdin.buffer, "stdin"),
         is_alone=True,
     ),
+    **{scheme: _bucket(scheme) for scheme in SERVICES},
 }

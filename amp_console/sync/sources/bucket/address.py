@@ -1,0 +1,114 @@
+"""The address of the objects in a bucket, such as s3://bucket/prefix?region=eu-west-1."""
+
+import os
+from collections.abc import Mapping
+from urllib.parse import parse_qsl, urlsplit
+
+import msgspec
+
+from amp_console.engage import UnreadableSource
+
+SERVICES = {"s3": "Amazon S3", "gs": "Google Cloud Storage", "az": "Azure Blob Storage"}
+"""Who keeps the buckets, by URL scheme."""
+
+SETTINGS = ("endpoint", "region", "path_style")
+"""What may follow the question mark of an address."""
+
+_ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
+_ACCOUNTS = ("AZURE_STORAGE_ACCOUNT_NAME", "AZURE_STORAGE_ACCOUNT")
+_CREDENTIALS = ("key", "secret", "token", "password", "signature")
+_OFFERED = (
+    "An address must not contain keys or passwords. Nothing was read. Set them in the environment,"
+    " for example AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY."
+)
+
+
+class BucketAddress(msgspec.Struct, frozen=True):
+    """A folder of a bucket, or one object in it.
+
+    `prefix` has no slash at either end; "" means the whole bucket. `endpoint` and `region` are
+    empty where the service's own apply. `account` is the one that an Azure container belongs to.
+    """
+
+    scheme: str
+    bucket: str
+    prefix: str
+    endpoint: str = ""
+    region: str = ""
+    is_path_style: bool = True
+    account: str = ""
+
+    @classmethod
+    def parse(cls, text: str, environ: Mapping[str, str] = os.environ) -> "BucketAddress":
+        """Read an address; `environ` may name another vendor's endpoint.
+
+        Raises `UnreadableSource`, whose text never repeats what may be a key.
+        """
+        scheme, _, rest = text.partition("://")
+        rest, settings = _settings(rest)
+        bucket, _, prefix = rest.partition("/")
+        if "@" in bucket:
+            raise UnreadableSource(_OFFERED)
+        if not bucket:
+            raise UnreadableSource(
+                f"{text} does not name a bucket. Nothing was read."
+                f" Write {scheme.partition(':')[0]}://BUCKET/PREFIX."
+            )
+        endpoint = settings.get("endpoint", "")
+        if scheme == "s3":
+            endpoint = endpoint or _first(environ, _ENDPOINTS)
+        if "@" in urlsplit(endpoint).netloc:
+            raise UnreadableSource(_OFFERED)
+        return cls(
+            scheme,
+            bucket,
+            prefix.strip("/"),
+            endpoint.rstrip("/"),
+            settings.get("region", ""),
+            settings.get("path_style", "true").lower() != "false",
+            _first(environ, _ACCOUNTS) if scheme == "az" else "",
+        )
+
+    @property
+    def name(self) -> str:
+        """The address as people know it, without settings."""
+        return self.name_of(self.prefix).rstrip("/")
+
+    def name_of(self, key: str) -> str:
+        """What people call an object of the bucket."""
+        return f"{self.scheme}://{self.bucket}/{key}"
+
+    @property
+    def root(self) -> str:
+        """What the ledger's keys of all objects of the bucket begin with.
+
+        Buckets of different endpoints or accounts may have the same name.
+        """
+        if where := self.endpoint or self.account:
+            return f"{self.scheme}:{where}/{self.bucket}/"
+        return f"{self.scheme}://{self.bucket}/"
+
+    @property
+    def service(self) -> str:
+        """Who keeps the bucket, to begin a sentence with."""
+        if self.endpoint:
+            return f"The server at {urlsplit(self.endpoint).netloc or self.endpoint}"
+        return SERVICES[self.scheme]
+
+
+def is_bucket(text: str) -> bool:
+    """Whether a text is the address of a bucket, and not a path."""
+    return text.partition("://")[0] in SERVICES and "://" in text
+
+
+def _settings(rest: str) -> tuple[str, dict[str, str]]:
+    """Split off what follows the question mark; a key may contain one, too."""
+    path, mark, query = rest.rpartition("?")
+    settings = dict(parse_qsl(query, keep_blank_values=True)) if mark else {}
+    if any(word in name.lower() for name in settings for word in _CREDENTIALS):
+        raise UnreadableSource(_OFFERED)
+    return (path, settings) if settings and settings.keys() <= {*SETTINGS} else (rest, {})
+
+
+def _first(environ: Mapping[str, str], names: tuple[str, ...]) -> str:
+    return next((environ[name] for name in names if environ.get(name)), "")

@@ -1,0 +1,130 @@
+"""Which objects a bucket lists, without those of days that are closed.
+
+Segment archives into one folder per UTC day: `segment-logs/{source-id}/{day}/`, where `{day}` is
+the start of the day as a Unix timestamp. Keys are listed in the order of their bytes, so folders
+are in the order of their days, and a listing can begin at any of them at no cost.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, NamedTuple
+
+from amp_console.engage import UnreadableSource
+from amp_console.sync.sources.bucket.address import BucketAddress
+from amp_console.sync.sources.bucket.errors import explain
+
+if TYPE_CHECKING:
+    from obstore import ObjectMeta
+    from obstore.store import ObjectStore
+
+PAGE = 1_000  # objects
+NO_DATA = ("dummy-object.txt",)
+"""What Segment writes to check that it may write."""
+
+_DAY = re.compile(r"((?:.*/)?segment-logs/[^/]+)/(\d{13}|\d{10})/", re.DOTALL)
+DAY_SECONDS = 86_400
+
+
+class DayFolder(NamedTuple):
+    """The folder of a day in an archive: `start` in seconds since 1970 (UTC)."""
+
+    archive: str
+    start: int
+
+    @classmethod
+    def parse(cls, key: str) -> "tuple[DayFolder, str] | None":
+        """The day that an object belongs to, and the name of its folder; None elsewhere."""
+        found = _DAY.match(key)
+        if found is None:
+            return None
+        start = int(found[2]) // (1_000 if len(found[2]) == 13 else 1)
+        return cls(found[1], start), found[2]
+
+
+class ListedObject(NamedTuple):
+    """An object as a listing shows it: `version` changes whenever its content does.
+
+    `modified` in microseconds since 1970.
+    """
+
+    key: str
+    version: str
+    size: int
+    modified: int
+
+    @classmethod
+    def from_meta(cls, meta: "ObjectMeta") -> "ListedObject":
+        """Read what obstore says of an object."""
+        modified = round(meta["last_modified"].timestamp() * 1_000_000)
+        return cls(meta["path"], meta["e_tag"] or str(modified), meta["size"], modified)
+
+    @property
+    def is_data(self) -> bool:
+        """Whether it may hold events: empty objects stand for folders."""
+        return self.size > 0 and self.key.rpartition("/")[2] not in NO_DATA
+
+
+def list_objects(
+    store: "ObjectStore", address: BucketAddress, first_days: Mapping[str, int]
+) -> Iterator[ListedObject]:
+    """List the objects with data below an address, in the order of their keys.
+
+    `first_days` says, for each archive, which day its listing begins with (seconds since 1970).
+    Raises `UnreadableSource`.
+    """
+    import obstore  # noqa: PLC0415  # an optional extra
+
+    offset = _offset(address.prefix, first_days.get(address.prefix, 0), 13)
+    try:
+        while True:
+            skipped_to = None
+            for page in obstore.list(store, address.prefix or None, offset=offset, chunk_size=PAGE):
+                for meta in page:
+                    skipped_to = _skipped_to(meta["path"], first_days)
+                    if skipped_to is not None:
+                        break
+                    item = ListedObject.from_meta(meta)
+                    if item.is_data:
+                        yield item
+                if skipped_to is not None:
+                    break
+            if skipped_to is None:
+                return
+            offset = skipped_to
+    except (obstore.exceptions.BaseError, OSError, ValueError) as error:
+        reason = explain(error, address, is_listing=True)
+        raise UnreadableSource(
+            f"{address.name} can't be listed. {reason} What was read before is kept."
+        ) from None
+
+
+def find_object(store: "ObjectStore", address: BucketAddress) -> ListedObject | None:
+    """The one object that an address names; None where there is none. Raises `UnreadableSource`."""
+    import obstore  # noqa: PLC0415  # an optional extra
+
+    try:
+        return (
+            ListedObject.from_meta(obstore.head(store, address.prefix)) if address.prefix else None
+        )
+    except (FileNotFoundError, ValueError):
+        return None
+    except (obstore.exceptions.BaseError, OSError) as error:
+        reason = explain(error, address, is_listing=False)
+        raise UnreadableSource(f"{address.name} can't be read. {reason}") from None
+
+
+def _skipped_to(key: str, first_days: Mapping[str, int]) -> str | None:
+    """Where to list on, if an object belongs to a day before those that are listed."""
+    found = DayFolder.parse(key)
+    if found is None:
+        return None
+    day, name = found
+    first = first_days.get(day.archive, 0)
+    return _offset(day.archive, first, len(name)) if day.start < first else None
+
+
+def _offset(archive: str, first: int, digits: int) -> str | None:
+    """The key before the first one of a day."""
+    if not first:
+        return None
+    return f"{archive}/{first * 1_000 if digits == 13 else first}"

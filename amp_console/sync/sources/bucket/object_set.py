@@ -1,0 +1,173 @@
+"""The objects below an address as sources for an import or a live session."""
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+from amp_console.engage import ReadOptions, UnreadableSource
+from amp_console.ledger import Ledger
+from amp_console.ledger.checkpoints import Checkpoint
+from amp_console.ledger.locks import SourceBusy
+from amp_console.sync.sources.bucket.address import BucketAddress
+from amp_console.sync.sources.bucket.listing import ListedObject, find_object, list_objects
+from amp_console.sync.sources.bucket.objects import Fetcher, ObjectSource, ObjectStream
+from amp_console.sync.sources.bucket.read_objects import ReadObjects
+from amp_console.sync.sources.bucket.store import TRANSFER, TransferOptions, open_store
+
+
+class ObjectPart:
+    """One object that is to be read, and is being fetched already."""
+
+    def __init__(
+        self,
+        stream: ObjectStream,
+        address: BucketAddress,
+        options: ReadOptions,
+        note: Callable[[ListedObject], Checkpoint],
+    ) -> None:
+        self._stream = stream
+        self._address = address
+        self._options = options
+        self._note = note
+
+    @property
+    def name(self) -> str:
+        """What people call the object."""
+        return self._address.name_of(self._stream.item.key)
+
+    @property
+    def item(self) -> ListedObject:
+        """The object, as it was when it was fetched."""
+        return self._stream.item
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether it could not be fetched; what it contains may still be wrong."""
+        return self._stream.has_failed
+
+    def open(self) -> ObjectSource:
+        """Open it. Raises `UnreadableSource`, here or while it is iterated."""
+        return ObjectSource(self._stream, self._address, self._options)
+
+    def checkpoint(self) -> Checkpoint:
+        """Remember that it was read, as it was then."""
+        return self._note(self._stream.item)
+
+
+class ObjectSet:
+    """Everything below one address, or the one object that it names."""
+
+    def __init__(
+        self, address: BucketAddress, options: ReadOptions, transfer: TransferOptions = TRANSFER
+    ) -> None:
+        """Raises `UnreadableSource` where what it takes is not installed."""
+        self.address = address
+        self.known = 0
+        """How many objects were left out so far, since they were read before."""
+        self._options = options
+        self._transfer = transfer
+        self._store = open_store(address, transfer)
+
+    @property
+    def name(self) -> str:
+        """The address, without settings."""
+        return self.address.name
+
+    @contextmanager
+    def unread(
+        self,
+        ledger: Ledger,
+        now: Callable[[], int],
+        *,
+        again: bool = False,
+        is_due: Callable[[ListedObject], bool] = lambda _: True,
+    ) -> Iterator[Iterator[ObjectPart]]:
+        """Find the objects that are new or have changed, and fetch them ahead; as `SourceSet`.
+
+        Those that are not due are left for another time.
+        """
+        try:
+            with (
+                ledger.hold_source(self.address.root),
+                Fetcher(self._store, self.address, self._transfer) as fetcher,
+            ):
+                read = ReadObjects(ledger, self.address)
+                new = self._new(read, is_due, again=again)
+                yield self._parts(fetcher, read, new, now, again=again)
+        except SourceBusy:
+            raise UnreadableSource(
+                f"Another import or live session is reading from {self.address.bucket}, in this"
+                f" process or another one. Nothing was read from {self.name} here. Try again when"
+                " it has finished."
+            ) from None
+
+    def _parts(
+        self,
+        fetcher: Fetcher,
+        read: ReadObjects,
+        new: Iterator[ListedObject],
+        now: Callable[[], int],
+        *,
+        again: bool,
+    ) -> Iterator[ObjectPart]:
+        waiting: deque[ObjectStream] = deque()
+        failures, trouble = 0, None
+        while True:
+            while trouble is None and len(waiting) < self._transfer.ahead:
+                try:
+                    item = next(new, None)
+                except UnreadableSource as error:  # what was listed before is read all the same
+                    item, trouble = None, error
+                if item is None:
+                    break
+                waiting.append(fetcher.begin(item))
+            if not waiting:
+                break
+            stream = waiting.popleft()
+            yield ObjectPart(stream, self.address, self._options, read.note)
+            fetcher.end(stream)
+            failures = failures + 1 if stream.has_failed else 0
+            if failures >= self._transfer.failures:
+                raise UnreadableSource(
+                    f"Reading {self.name} stopped: {failures} objects in a row could not be"
+                    " fetched. What was read before is kept, and the next import reads the rest."
+                )
+        if trouble is not None:
+            raise trouble
+        if not again:
+            read.close_days(now())
+
+    def _new(
+        self, read: ReadObjects, is_due: Callable[[ListedObject], bool], *, again: bool
+    ) -> Iterator[ListedObject]:
+        is_empty, self.known = True, 0
+        for item in list_objects(self._store, self.address, {} if again else read.first_days):
+            is_empty = False
+            if read.see(item) and not again:
+                self.known += 1
+            elif is_due(item):
+                yield item
+        if is_empty and not read.first_days:
+            only = find_object(self._store, self.address)
+            if only is None:
+                raise UnreadableSource(
+                    f"{self.name} holds no objects. Nothing was read. Check the name: it is a"
+                    " folder, or the whole key of one object."
+                )
+            yield only
+
+
+def open_object(
+    address: BucketAddress, options: ReadOptions, transfer: TransferOptions = TRANSFER
+) -> ObjectSource:
+    """Open the one object that an address names. Raises `UnreadableSource`."""
+    store = open_store(address, transfer)
+    item = find_object(store, address)
+    if item is None:
+        raise UnreadableSource(f"{address.name} does not exist. Nothing was read. Check the key.")
+    stream = ObjectStream(store, address, item, transfer)
+    with_thread = ThreadPoolExecutor(1, thread_name_prefix="bucket")
+    with_thread.submit(stream.fetch)
+    with_thread.shutdown(wait=False)  # closing the source ends the thread
+    return ObjectSource(stream, address, options)

@@ -1,0 +1,116 @@
+"""Which objects of a bucket were read, as the ledger's checkpoints remember it.
+
+Each object has a checkpoint of its own, written in the transaction that merges its events. Once the
+days of an archive are closed, one checkpoint per archive replaces theirs: no event comes there any
+more, so they are neither listed nor remembered.
+"""
+
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+
+import msgspec
+
+from amp_console.ledger import Db, Ledger
+from amp_console.ledger.checkpoints import (
+    Checkpoint,
+    checkpoints_below,
+    forget_checkpoint,
+    keep_checkpoint,
+)
+from amp_console.sync.sources.bucket.address import BucketAddress
+from amp_console.sync.sources.bucket.listing import DAY_SECONDS, DayFolder, ListedObject
+
+OPEN_DAYS = 3
+"""How many days may still get objects: today and those before. Segment copies every hour."""
+
+
+class ReadObject(msgspec.Struct, frozen=True):
+    """The checkpoint of an object that was read to its end."""
+
+    version: str
+    size: int
+
+
+class ArchiveState(msgspec.Struct, frozen=True):
+    """The checkpoint of an archive: the first day that is listed, in seconds since 1970."""
+
+    first_day: int
+
+
+class ReadObjects:
+    """What was read below one address."""
+
+    def __init__(self, ledger: Ledger, address: BucketAddress) -> None:
+        """Raises `LedgerError`."""
+        self._ledger = ledger
+        self._root = address.root
+        self._read: dict[str, ReadObject] = {}
+        self._first_days: dict[str, int] = {}
+        below = f"{address.prefix}/" if address.prefix else ""
+        for key, value in ledger.read(checkpoints_below, f"{self._root}{below}"):
+            name = key.removeprefix(self._root)
+            if name.endswith("/"):
+                state = msgspec.json.decode(value, type=ArchiveState)
+                self._first_days[name.rstrip("/")] = state.first_day
+            else:
+                self._read[name] = msgspec.json.decode(value, type=ReadObject)
+        self._unseen = set(self._read)
+        self._archives: set[str] = set()
+        self._missing: dict[str, DayFolder] = {}
+
+    @property
+    def first_days(self) -> Mapping[str, int]:
+        """The first day that is listed, by archive."""
+        return MappingProxyType(self._first_days)
+
+    def see(self, item: ListedObject) -> bool:
+        """Note that an object is listed; return whether it was read, as it is now."""
+        self._unseen.discard(item.key)
+        is_read = self._read.get(item.key) == ReadObject(item.version, item.size)
+        if found := DayFolder.parse(item.key):
+            day = found[0]
+            self._archives.add(day.archive)
+            if not is_read:
+                self._missing[item.key] = day
+        return is_read
+
+    def note(self, item: ListedObject) -> Checkpoint:
+        """Return the checkpoint of an object that was read, to be kept with its events."""
+        self._read[item.key] = ReadObject(item.version, item.size)
+        self._missing.pop(item.key, None)
+        value = msgspec.json.encode(self._read[item.key]).decode()
+        return Checkpoint(f"{self._root}{item.key}", value)
+
+    def close_days(self, now: int) -> None:
+        """Close the days of which everything was read, and forget what is not listed any more.
+
+        Call it after a whole listing was seen. `now` in microseconds since 1970. Raises
+        `LedgerError`.
+        """
+        today = now // 1_000_000 // DAY_SECONDS * DAY_SECONDS
+        first_open = dict.fromkeys(self._archives, today - (OPEN_DAYS - 1) * DAY_SECONDS)
+        for day in self._missing.values():
+            first_open[day.archive] = min(first_open[day.archive], day.start)
+        closed = {
+            archive: first - DAY_SECONDS
+            for archive, first in first_open.items()
+            if first - DAY_SECONDS > self._first_days.get(archive, 0)
+        }
+        self._first_days |= closed
+        gone = [key for key in self._read if key in self._unseen or self._is_closed(key)]
+        for key in gone:
+            del self._read[key]
+        if closed or gone:
+            self._ledger.write(_keep, self._root, closed, gone)
+
+    def _is_closed(self, key: str) -> bool:
+        found = DayFolder.parse(key)
+        return found is not None and found[0].start < self._first_days.get(found[0].archive, 0)
+
+
+def _keep(db: Db, root: str, closed: Mapping[str, int], gone: Iterable[str]) -> None:
+    for archive, first_day in closed.items():
+        value = msgspec.json.encode(ArchiveState(first_day)).decode()
+        keep_checkpoint(db, Checkpoint(f"{root}{archive}/", value))
+    for key in gone:
+        forget_checkpoint(db, f"{root}{key}")

@@ -1,0 +1,174 @@
+"""Buckets that are followed: listed again and again, and what is new is read."""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+import msgspec
+
+from amp_console.engage import EventBatch, UnreadableSource
+from amp_console.ledger import LedgerError
+from amp_console.ledger.sources import begin_source
+from amp_console.sync.formatting import without_name
+from amp_console.sync.ingest.stream import IngestResult, StreamIngestor
+from amp_console.sync.sources.bucket.address import BucketAddress
+from amp_console.sync.sources.bucket.listing import ListedObject
+from amp_console.sync.sources.bucket.object_set import ObjectPart, ObjectSet
+from amp_console.sync.sources.bucket.store import TRANSFER, TransferOptions
+from amp_console.sync.sources.protocols import EventStream, Sink, SourceStatus
+from amp_console.sync.sources.streams import StreamGroup
+
+MAX_TROUBLES = 20  # objects
+
+
+class PollOptions(msgspec.Struct, frozen=True):
+    """How often a bucket is listed; times in seconds.
+
+    Every `interval`; after trouble twice as long each time, up to `longest`. A ledger that failed
+    is tried again after `retry_interval`.
+    """
+
+    interval: float = 60.0
+    longest: float = 600.0
+    retry_interval: float = 5.0
+
+
+POLL = PollOptions()
+
+
+@dataclass(slots=True)
+class _ObjectTrouble:
+    """An object that could not be read: as it was then, and when it is tried again.
+
+    What it contains is wrong where `again_at` (monotonic, s) is None: only a new version is read.
+    """
+
+    name: str
+    version: str
+    reason: str
+    tries: int
+    again_at: float | None
+
+
+class BucketStream:
+    """The objects below one address."""
+
+    def __init__(
+        self,
+        ingestor: StreamIngestor,
+        objects: ObjectSet,
+        options: PollOptions = POLL,
+        turn: asyncio.Lock | None = None,
+    ) -> None:
+        """Streams of the same bucket share a `turn`, since only one may read from it at a time."""
+        self._ingestor = ingestor
+        self._objects = objects
+        self._options = options
+        self._now = ingestor.timing.monotonic
+        self._events = 0
+        self._last: float | None = None
+        self._trouble = ""
+        self._troubles: dict[str, _ObjectTrouble] = {}
+        self._turn = turn or asyncio.Lock()
+
+    def status(self) -> tuple[SourceStatus, ...]:
+        """The address, and the objects that could not be read."""
+        whole = SourceStatus(self._objects.name, self._events, self._last, trouble=self._trouble)
+        odd = list(self._troubles.values())[:MAX_TROUBLES]
+        return (whole, *(SourceStatus(item.name, trouble=item.reason) for item in odd))
+
+    async def follow(self, sink: Sink) -> None:
+        """List and read until the session ends. What can't be read is tried again."""
+        failures = 0
+        while not sink.ending.is_set():
+            try:
+                async with self._turn:
+                    await self._poll(sink)
+                self._trouble, failures = "", 0
+                wait = self._options.interval
+            except UnreadableSource as error:
+                self._trouble = (
+                    f"{without_name(error, self._objects.name)} The session keeps trying."
+                )
+                failures += 1
+                wait = self._after(failures)
+            except LedgerError as error:
+                self._trouble = str(error)
+                sink.catch_up_soon()  # a part may have been merged before it failed
+                wait = self._options.retry_interval
+            await self._ingestor.timing.wait_for(sink.ending, wait)
+
+    def _after(self, failures: int) -> float:
+        return min(self._options.interval * 2.0**failures, self._options.longest)
+
+    async def _poll(self, sink: Sink) -> None:
+        """Read what is new, object by object. Raises `UnreadableSource` and `LedgerError`."""
+        ledger, now = self._ingestor.ledger, self._ingestor.timing.now
+        with ExitStack() as held:
+            opened = self._objects.unread(ledger, now, is_due=self._is_due)
+            parts = await asyncio.to_thread(held.enter_context, opened)
+            try:
+                while not sink.ending.is_set():
+                    part = await asyncio.to_thread(next, parts, None)
+                    if part is None:
+                        return
+                    await self._read(sink, part)
+            finally:
+                await asyncio.to_thread(held.close)
+
+    def _is_due(self, item: ListedObject) -> bool:
+        trouble = self._troubles.get(item.key)
+        if trouble is None or trouble.version != item.version:
+            return True
+        return trouble.again_at is not None and trouble.again_at <= self._now()
+
+    async def _read(self, sink: Sink, part: ObjectPart) -> None:
+        steps = self._steps(part)
+        try:
+            while (result := await asyncio.to_thread(next, steps, None)) is not None:
+                if result.tally.read:
+                    self._events += result.tally.read
+                    self._last = self._now()
+                await sink.arrived(result)
+                if sink.ending.is_set():  # unless it was the last part, it is read again
+                    return
+            self._troubles.pop(part.item.key, None)
+        except UnreadableSource as error:
+            before = self._troubles.get(part.item.key)
+            tries = before.tries + 1 if before else 1
+            again_at = self._now() + self._after(tries) if part.has_failed else None
+            self._troubles[part.item.key] = _ObjectTrouble(
+                part.name, part.item.version, without_name(error, part.name), tries, again_at
+            )
+
+    def _steps(self, part: ObjectPart) -> Iterator[IngestResult]:
+        """Read an object; its last batch is merged together with its checkpoint."""
+        ingestor = self._ingestor
+        with part.open() as source:
+            source_id = ingestor.ledger.write(
+                begin_source, source.name, source.key, ingestor.timing.now()
+            )
+            waiting: list[EventBatch] = []
+            for batch in source:
+                if waiting:
+                    yield ingestor.ingest(source_id, waiting)
+                waiting = [batch]
+            yield ingestor.ingest(source_id, waiting, part.checkpoint())
+
+
+def open_buckets(
+    addresses: Sequence[BucketAddress],
+    ingestor: StreamIngestor,
+    options: PollOptions = POLL,
+    transfer: TransferOptions = TRANSFER,
+) -> EventStream:
+    """Follow buckets. Raises `UnreadableSource` where what it takes is not installed."""
+    turns = {address.root: asyncio.Lock() for address in addresses}
+    streams = [
+        BucketStream(
+            ingestor, ObjectSet(address, ingestor.options, transfer), options, turns[address.root]
+        )
+        for address in addresses
+    ]
+    return streams[0] if len(streams) == 1 else StreamGroup(*streams)

@@ -1,0 +1,97 @@
+"""`amp-console` on a bucket: killed, run twice at once, and searched for keys."""
+
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from amp_console.ledger import open_ledger
+from amp_console.simulator import Simulator
+from tests.cli.operator import Operator
+from tests.sync.bucket_server import KEY_ID, SECRET, BucketServer, Request, bucket_server
+from tests.sync.workspace import event
+
+OBJECTS, USERS = 60, 20
+
+
+@pytest.fixture
+def bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[BucketServer]:
+    with bucket_server(tmp_path / "buckets", monkeypatch) as server:
+        for n in range(OBJECTS):
+            lines = (json.dumps(event(f"u{n}-{m}", True)) for m in range(USERS))
+            server.put(f"in/{n:02}.json", "\n".join(lines))
+        yield server
+
+
+@pytest.fixture
+def operator(tmp_path: Path, simulator: Simulator, bucket: BucketServer) -> Iterator[Operator]:
+    operator = Operator(tmp_path, simulator)
+    assert operator.connect().status == 0
+    yield operator
+    operator.end()
+
+
+def counted(operator: Operator) -> tuple[int, int]:
+    """How many members there are, and how many events were read; none may count twice."""
+    (audience,) = operator.run("audiences", "--json").document
+    (file,) = operator.home.rglob("*.db")
+    with open_ledger(file) as ledger:
+        events = ledger.read(lambda db: db.execute("SELECT sum(read) FROM source").fetchone()[0])
+    return audience["members"], events
+
+
+def test_an_import_killed_at_any_moment_is_completed_by_the_next(
+    operator: Operator, bucket: BucketServer
+) -> None:
+    for requests in (1, 3, 10, 25, 45):
+        process = operator.start("import", bucket.address("in"))
+        while len(bucket.requests) < requests and process.wait(0.002) is None:
+            pass
+        process.kill()
+    last = operator.run("import", bucket.address("in"))
+    assert last.status == 0, last.err
+    again = operator.run("import", bucket.address("in"))
+    assert "s3://events/in: 0 objects read, 60 read before and unchanged." in again.out
+    assert counted(operator) == (OBJECTS * USERS, OBJECTS * USERS)
+    assert operator.run("errors").out.startswith("No errors")
+
+
+def test_of_two_imports_at_once_one_reads_and_the_other_is_told(
+    operator: Operator, bucket: BucketServer
+) -> None:
+    is_reading, may_go_on = threading.Event(), threading.Event()
+
+    def hold(request: Request) -> bool:
+        is_reading.set()
+        may_go_on.wait(60)
+        return False
+
+    bucket.fault = hold
+    first = operator.start("import", bucket.address("in"))
+    assert is_reading.wait(60)
+    second = operator.run("import", bucket.address("in"))
+    assert second.status == 2
+    assert "Another import or live session is reading from events" in second.err
+    may_go_on.set()
+    assert first.wait() == 0, first.err
+    assert "Read 1,200 events: 1,200 changes (1,200 members updated)" in first.out
+    assert sorted(bucket.fetched) == [f"in/{n:02}.json" for n in range(OBJECTS)]
+
+
+def test_keys_of_a_bucket_are_written_nowhere(
+    operator: Operator, bucket: BucketServer, tmp_path: Path
+) -> None:
+    said = [operator.run("import", bucket.address("in"))]
+    bucket.put("in/new.json", "{}")
+    bucket.fault = lambda request: request.refuse(400, "ExpiredToken")
+    said.append(operator.run("import", bucket.address("in")))
+    said.append(operator.run("import", f"s3://{KEY_ID}:{SECRET}@events/in"))
+    said.append(operator.run("log"))
+    assert [ended.status for ended in said] == [0, 2, 2, 0]
+    assert "Import of s3://events/in: 1,200 events" in said[-1].out
+    written = "".join(ended.out + ended.err for ended in said).encode()
+    written += b"".join(file.read_bytes() for file in tmp_path.rglob("*") if file.is_file())
+    assert SECRET.encode() not in written
+    assert KEY_ID.encode() not in written

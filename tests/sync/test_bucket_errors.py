@@ -1,0 +1,161 @@
+"""What a bucket refuses is told in a sentence, with what to do, and without a secret."""
+
+import sys
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from amp_console.engage import UnreadableSource
+from amp_console.sync.sources.bucket.address import BucketAddress
+from amp_console.sync.sources.bucket.store import open_store
+from tests.sync.bucket_server import BUCKET, KEY_ID, SECRET, BucketServer, Fault, bucket_server
+from tests.sync.test_bucket_import import lines, read
+from tests.sync.workspace import Workspace
+
+
+@pytest.fixture
+def bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[BucketServer]:
+    with bucket_server(tmp_path / "buckets", monkeypatch) as server:
+        server.put("a.json", lines("a"))
+        yield server
+
+
+def refused(status: int, code: str, more: str = "") -> Fault:
+    return lambda request: request.refuse(status, code, more)
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        (refused(403, "AccessDenied"), "to list the objects. Grant s3:ListBucket on the bucket."),
+        (
+            lambda request: not request.is_listing and request.refuse(403, "AccessDenied"),
+            "to read the object. Grant s3:GetObject on its objects.",
+        ),
+        (refused(404, "NoSuchBucket"), "The bucket events does not exist."),
+        (
+            refused(301, "PermanentRedirect"),
+            "The bucket events is in another region. Add ?region=REGION to the address",
+        ),
+        (
+            refused(400, "AuthorizationHeaderMalformed", "<Region>eu-central-1</Region>"),
+            "Add ?region=eu-central-1 to the address",
+        ),
+        (refused(400, "ExpiredToken"), "The credentials have expired. Sign in again"),
+        (refused(403, "InvalidAccessKeyId"), "refused the credentials (InvalidAccessKeyId)"),
+        (refused(403, "SignatureDoesNotMatch"), "refused the credentials (SignatureDoesNotMatch)"),
+        (refused(403, "RequestTimeTooSkewed"), "this machine's clock is wrong. Set the clock."),
+        (refused(503, "SlowDown"), "is busy or has trouble (SlowDown). Try again later."),
+        (refused(418, "Teapot"), "gave an unexpected answer (418 Teapot)"),
+    ],
+)
+def test_a_refusal_says_what_to_do_and_holds_no_secret(
+    workspace: Workspace, bucket: BucketServer, fault: Fault, words: str
+) -> None:
+    bucket.fault = fault
+    report = read(workspace, bucket)
+    assert report.tally.read == 0
+    (sentence,) = report.unreadable
+    assert words in sentence
+    assert sentence.startswith(f"s3://{BUCKET}")
+    assert KEY_ID not in sentence
+    assert SECRET not in sentence
+    bucket.fault = lambda _: False
+    assert read(workspace, bucket).tally.read == 1
+
+
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        ("s3://b/x?endpoint=http://127.0.0.1:9", "There is no connection to http://127.0.0.1:9."),
+        ("s3://b/x?endpoint=http://no-host.invalid", "could not be resolved. Check the network"),
+        ("s3://b/x?endpoint=https://127.0.0.1:{port}", "does not speak TLS. Check the endpoint."),
+        ("s3:///x", "does not name a bucket. Nothing was read. Write s3://BUCKET/PREFIX."),
+        (f"s3://{KEY_ID}:{SECRET}@b/x", "An address must not contain keys or passwords."),
+        (f"s3://b/x?secret_access_key={SECRET}", "An address must not contain keys or passwords."),
+        (f"s3://b/x?endpoint=http://u:{SECRET}@h", "An address must not contain keys"),
+        ("s3://{bucket}/nothing?endpoint={endpoint}", "holds no objects. Nothing was read."),
+    ],
+)
+def test_an_address_that_leads_nowhere_is_told(
+    workspace: Workspace, bucket: BucketServer, address: str, words: str
+) -> None:
+    port = bucket.endpoint.rpartition(":")[2]
+    address = address.format(port=port, bucket=BUCKET, endpoint=bucket.endpoint)
+    report = read(workspace, bucket, address=address)
+    (sentence,) = report.unreadable
+    assert words in sentence
+    assert SECRET not in sentence
+
+
+def test_three_objects_in_a_row_that_cannot_be_fetched_end_the_import(
+    workspace: Workspace, bucket: BucketServer
+) -> None:
+    for n in range(40):
+        bucket.put(f"{n:02}", lines(f"u{n}"))
+    bucket.fault = lambda request: request.key > "04" and request.refuse(403, "AccessDenied")
+    report = read(workspace, bucket)
+    assert len(report.unreadable) == 4
+    assert "3 objects in a row could not be fetched" in report.unreadable[-1]
+    assert report.tally.read == 5
+
+
+def test_a_traceback_of_a_refusal_holds_no_secret(bucket: BucketServer) -> None:
+    from amp_console.sync.sources.bucket.listing import list_objects
+
+    bucket.fault = refused(400, "ExpiredToken")
+    address = BucketAddress.parse(bucket.address())
+    with pytest.raises(UnreadableSource) as failed:
+        list(list_objects(open_store(address), address, {}))
+    shown = "".join(traceback.format_exception(failed.value))
+    assert SECRET not in shown + repr(open_store(address))
+
+
+def test_without_credentials_the_sentence_says_how_to_give_them(
+    workspace: Workspace, bucket: BucketServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    monkeypatch.setenv("AWS_METADATA_ENDPOINT", "http://169.254.169.254:9")
+    (sentence,) = read(workspace, bucket).unreadable
+    assert "There are no AWS credentials. Set AWS_ACCESS_KEY_ID" in sentence
+
+
+@pytest.mark.parametrize("module", ["obstore.store", "obstore"])
+def test_a_missing_extra_is_told_with_the_command_that_installs_it(
+    workspace: Workspace, bucket: BucketServer, monkeypatch: pytest.MonkeyPatch, module: str
+) -> None:
+    monkeypatch.setitem(sys.modules, module, None)
+    (sentence,) = read(workspace, bucket).unreadable
+    assert sentence.endswith("Install it with: pip install 'amp-console[s3]'")
+
+
+def test_a_profile_without_boto3_is_told_with_the_command_that_installs_it(
+    workspace: Workspace, bucket: BucketServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.setenv("AWS_PROFILE", "analytics")
+    monkeypatch.setitem(sys.modules, "obstore.auth.boto3", None)
+    (sentence,) = read(workspace, bucket).unreadable
+    assert "AWS_PROFILE is set, and the package boto3" in sentence
+    assert sentence.endswith("Install it with: pip install 'amp-console[aws]'")
+    assert bucket.requests == []
+
+
+def test_a_profile_is_read_by_boto3(
+    workspace: Workspace, bucket: BucketServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    pytest.importorskip("boto3")
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    monkeypatch.setenv("AWS_PROFILE", "analytics")
+    credentials = tmp_path / "credentials"
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(credentials))
+    (sentence,) = read(workspace, bucket).unreadable
+    assert "AWS_PROFILE is set, but gave no credentials" in sentence
+    credentials.write_text(
+        f"[analytics]\naws_access_key_id = {KEY_ID}\naws_secret_access_key = {SECRET}\n"
+    )
+    assert read(workspace, bucket).tally.read == 1

@@ -1,0 +1,231 @@
+"""Importing what a bucket holds: every object exactly once, whatever breaks off."""
+
+import gzip
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from amp_console.ledger.sources import ReadCounts
+from amp_console.sync.ingest.importer import Importer
+from amp_console.sync.ingest.report import ImportReport, SetCounts, set_sentences
+from amp_console.sync.sources.bucket.address import BucketAddress
+from amp_console.sync.sources.bucket.object_set import ObjectSet
+from tests.sync.bucket_server import BUCKET, QUICK, BucketServer, Request, bucket_server
+from tests.sync.workspace import Workspace, event
+
+
+@pytest.fixture
+def bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[BucketServer]:
+    with bucket_server(tmp_path / "buckets", monkeypatch) as server:
+        yield server
+
+
+def lines(*users: str, at: int = 0) -> str:
+    return "".join(f"{json.dumps(event(user, True, at))}\n" for user in users)
+
+
+def read(
+    workspace: Workspace,
+    bucket: BucketServer,
+    prefix: str = "",
+    now: int | None = None,
+    address: str | None = None,
+) -> ImportReport:
+    """Import what is below a prefix, or at an address."""
+    return Importer(
+        workspace.ledger,
+        lambda address, options: ObjectSet(BucketAddress.parse(address), options, QUICK),
+        workspace.read_options(),
+        now=(lambda: now) if now is not None else workspace.timing.now,
+    ).run([address or bucket.address(prefix)])
+
+
+def members(workspace: Workspace) -> set[str]:
+    rows = workspace.ledger.read(
+        lambda db: db.execute("SELECT id FROM member WHERE is_member = 1").fetchall()
+    )
+    return {id_ for (id_,) in rows}
+
+
+def events_read(workspace: Workspace) -> int:
+    """How many events the ledger counts in all sources together: repeats would count twice."""
+    return int(
+        workspace.ledger.read(lambda db: db.execute("SELECT sum(read) FROM source").fetchone()[0])
+    )
+
+
+def test_every_object_is_read_exactly_once(workspace: Workspace, bucket: BucketServer) -> None:
+    users = [[f"u{n}-{m}" for m in range(40)] for n in range(50)]
+    for n, some in enumerate(users):
+        body = lines(*some)
+        bucket.put(f"out/{n:02}.json", gzip.compress(body.encode()) if n % 2 else body)
+    first = read(workspace, bucket, "out")
+    assert (first.unreadable, first.tally) == ((), ReadCounts(2_000, 2_000))
+    assert members(workspace) == {user for some in users for user in some}
+    bucket.put("out/50.json", lines("late"))
+    bucket.requests.clear()
+    again = read(workspace, bucket, "out")
+    assert (again.tally.read, again.sets) == (1, (SetCounts(f"s3://{BUCKET}/out", 1, 50),))
+    assert bucket.fetched == ["out/50.json"]
+    assert list(set_sentences(again)) == [
+        f"s3://{BUCKET}/out: 1 object read, 50 read before and unchanged."
+    ]
+    assert events_read(workspace) == 2_001
+
+
+def test_gzip_is_known_by_its_bytes_and_not_by_its_name(
+    workspace: Workspace, bucket: BucketServer
+) -> None:
+    bucket.put("plain.gz", lines("a"))
+    bucket.put("packed", gzip.compress(lines("b").encode()))
+    assert read(workspace, bucket).tally.changes == 2
+    assert members(workspace) == {"a", "b"}
+
+
+def test_an_object_that_changed_is_read_again_and_counts_once(
+    workspace: Workspace, bucket: BucketServer
+) -> None:
+    bucket.put("a.json", lines("a"))
+    bucket.put("b.json", lines("b"))
+    read(workspace, bucket)
+    bucket.put("a.json", lines("a", "c"))
+    report = read(workspace, bucket)
+    assert (report.tally.read, report.sets[0].read, report.sets[0].known) == (2, 1, 1)
+    assert (members(workspace), events_read(workspace)) == ({"a", "b", "c"}, 3)
+
+
+def test_what_holds_no_events_is_left_out(workspace: Workspace, bucket: BucketServer) -> None:
+    bucket.put("segment-logs/dummy-object.txt", "Segment may write here")
+    bucket.put("segment-logs/folder/empty", "")
+    bucket.put("segment-logs/a.json", lines("a"))
+    assert read(workspace, bucket, "segment-logs").sets[0].read == 1
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["with space", "ünï/日本", "a%2Fb", "q?x=1", "plus+and&", "#hash", "x..y", "n" * 200, "it's"],
+)
+def test_unusual_keys_are_read_once(workspace: Workspace, bucket: BucketServer, name: str) -> None:
+    bucket.put(f"in/{name}", lines("a"))
+    assert read(workspace, bucket, "in").tally.changes == 1
+    assert read(workspace, bucket, "in").sets[0] == SetCounts(f"s3://{BUCKET}/in", 0, 1)
+
+
+def test_a_listing_of_several_pages_is_read_to_its_end(
+    workspace: Workspace, bucket: BucketServer
+) -> None:
+    for n in range(1_100):
+        bucket.put(f"many/{n:04}", lines(f"u{n}"))
+    assert read(workspace, bucket, "many").tally.changes == 1_100
+    assert len(bucket.listings) == 2
+
+
+def test_a_key_names_one_object_which_is_read_each_time(
+    workspace: Workspace, bucket: BucketServer
+) -> None:
+    bucket.put("a/events.json", lines("a"))
+    for _ in range(2):
+        report = read(workspace, bucket, "a/events.json")
+        assert (report.tally.changes, report.sets[0].read) == (1, 1)
+    assert read(workspace, bucket, "a").sets[0].known == 1
+    assert events_read(workspace) == 1
+
+
+def test_overlapping_addresses_share_what_was_read(
+    workspace: Workspace, bucket: BucketServer
+) -> None:
+    bucket.put("a/b/1", lines("u1"))
+    bucket.put("a/2", lines("u2"))
+    read(workspace, bucket, "a/b")
+    report = read(workspace, bucket, "a")
+    assert (report.sets[0].read, report.sets[0].known) == (1, 1)
+
+
+def test_an_object_that_is_cut_is_fetched_on_where_it_broke_off(
+    workspace: Workspace, bucket: BucketServer
+) -> None:
+    users = [f"user-{n}" for n in range(2_000)]
+    body = lines(*users).encode()
+    assert len(body) > 2 * QUICK.part_bytes
+    bucket.put("big.json", body)
+    cuts = iter([True, True])
+
+    def cut(request: Request) -> bool:
+        return request.key == "big.json" and next(cuts, False) and request.break_off(body, 30_000)
+
+    bucket.fault = cut
+    report = read(workspace, bucket)
+    assert (report.unreadable, report.tally.changes) == ((), 2_000)
+    assert members(workspace) == set(users)
+
+
+def test_an_object_that_breaks_off_for_good_is_told_and_read_again_later(
+    workspace: Workspace, bucket: BucketServer
+) -> None:
+    body = lines(*(f"user-{n}" for n in range(2_000))).encode()
+    bucket.put("a.json", lines("a"))
+    bucket.put("big.json", body)
+    bucket.put("z.json", lines("z"))
+    bucket.fault = lambda request: (
+        request.key == "big.json"
+        and not request.range.startswith("bytes=0-")
+        and request.break_off(body, 10)
+    )
+    report = read(workspace, bucket)
+    assert [report.unreadable[0].partition(" can't")[0]] == [f"s3://{BUCKET}/big.json"]
+    assert "Reading stopped after" in report.unreadable[0]
+    assert "reads this object again from its beginning" in report.unreadable[0]
+    assert {"a", "z"} <= members(workspace)
+    bucket.fault = lambda _: False
+    assert read(workspace, bucket).sets[0] == SetCounts(f"s3://{BUCKET}", 1, 2)
+    assert events_read(workspace) == 2_002
+
+
+def test_an_object_replaced_while_it_is_read_is_not_mixed(
+    workspace: Workspace, bucket: BucketServer
+) -> None:
+    old, new = (lines(*(f"{name}-{n}" for n in range(2_000))) for name in ("old", "new"))
+    bucket.put("a.json", old)
+
+    def replace(request: Request) -> bool:
+        if request.key and not request.range.startswith("bytes=0-"):
+            bucket.put("a.json", new)
+            bucket.fault = lambda _: False
+        return False
+
+    bucket.fault = replace
+    report = read(workspace, bucket)
+    assert "It was replaced while it was being read" in report.unreadable[0]
+    assert read(workspace, bucket).tally.changes == 2_000
+    assert {f"new-{n}" for n in range(2_000)} <= members(workspace)
+
+
+def test_an_import_that_is_stopped_reads_the_rest_later(
+    workspace: Workspace, bucket: BucketServer
+) -> None:
+    for n in range(30):
+        bucket.put(f"{n:02}", lines(f"u{n}"))
+    importer = Importer(
+        workspace.ledger,
+        lambda address, options: ObjectSet(BucketAddress.parse(address), options, QUICK),
+        workspace.read_options(),
+        on_progress=lambda now: importer.stop() if now.source.endswith("/12") else None,
+    )
+    stopped = importer.run([bucket.address()])
+    assert stopped.was_stopped
+    assert 12 <= stopped.tally.read <= 13
+    read(workspace, bucket)
+    assert (len(members(workspace)), events_read(workspace)) == (30, 30)
+
+
+def test_another_reader_of_the_bucket_is_told_to_wait(
+    workspace: Workspace, bucket: BucketServer
+) -> None:
+    bucket.put("a", lines("a"))
+    with workspace.ledger.hold_source(BucketAddress.parse(bucket.address()).root):
+        report = read(workspace, bucket)
+    assert "Another import or live session is reading from events" in report.unreadable[0]
+    assert (report.tally.read, bucket.requests) == (0, [])
+    assert read(workspace, bucket).tally.read == 1
