@@ -278,6 +278,12 @@ def count_differences(db: Db, criteria: DifferenceFilter) -> int:
     return int(row[0])
 
 
+def keeps_differences(db: Db, compared: Comparison) -> bool:
+    """Whether it is still known who differed; True where no one did."""
+    counted = any(compared.count(kind) for kind in DifferenceKind)
+    return not counted or count_differences(db, DifferenceFilter(compared.id)) > 0
+
+
 class Resolved(msgspec.Struct, frozen=True):
     """What has become of a comparison's differences since.
 

@@ -17,7 +17,7 @@ from amp_console.console.screens.reconcile.view import ReconcileScreen
 from amp_console.console.widgets.grid import Grid
 from amp_console.ledger.audiences import all_audiences
 from amp_console.ledger.cohorts import break_link
-from amp_console.ledger.comparisons import Comparison
+from amp_console.ledger.comparisons import KEPT, Comparison
 from amp_console.ledger.runs import RunKind, all_runs
 from amp_console.simulator import Answer, Behaviour, Call, Cut, Rule
 from amp_console.values import IdType
@@ -612,6 +612,23 @@ async def test_an_earlier_comparison_is_shown_and_not_repaired(harness: ConsoleH
         await pilot.press("p")
         await until_notified(pilot, "This is an earlier comparison.")
         assert isinstance(pilot.app.screen, ReconcileScreen)
+
+
+async def test_of_a_comparison_long_ago_the_numbers_are_kept_and_not_who_it_was(
+    harness: ConsoleHarness,
+) -> None:
+    with harness.workspace(drifted(harness)) as workspace:
+        for _ in range(KEPT + 1):
+            await workspace.compare()
+    async with harness.open(size=(160, 40)) as pilot:
+        await until_shown(pilot, "shoppers")
+        await pilot.press("3")
+        await until_shown(pilot, f"{KEPT + 2} runs")
+        await pilot.press("G", "k")
+        await until_shown(pilot, "─ Comparison · 1 audience · run 2 ─", "3 users differ")
+        await until_gone(pilot, "0 read")
+        await pilot.press("d")
+        await until_shown(pilot, "2 missing", "Who differed is kept for the last")
 
 
 async def test_the_comparison_after_a_repair_is_found_in_runs_and_for_the_person(

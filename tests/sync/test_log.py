@@ -106,7 +106,7 @@ async def test_a_comparison_says_what_it_found(workspace: Workspace) -> None:
     await workspace.sync()
     await workspace.compare()
     assert texts(workspace, LogKind.COMPARE)[0] == (
-        "Comparison of “shoppers” ended: run 2, same. 1 cohort compared, 0 users differ."
+        "Comparison of “shoppers” ended: run 2, same. 1 cohort compared, no user differs."
     )
 
 

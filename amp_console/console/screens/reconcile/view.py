@@ -29,12 +29,14 @@ from amp_console.console.widgets.list_pane import ListPane, ListSource
 from amp_console.console.widgets.split import Split
 from amp_console.ledger.audiences import Audience, audience
 from amp_console.ledger.comparisons import (
+    KEPT,
     Comparison,
     Difference,
     DifferenceFilter,
     comparison,
     count_differences,
     differences,
+    keeps_differences,
     last_comparison,
     resolved_since,
 )
@@ -45,6 +47,7 @@ OF_DIFFERENCES = {"repair", "export", "filter", "person", "errors", "copy"}
 """The actions that need a comparison."""
 NO_MATCH = "No matches. / and Esc show everyone again."
 EARLIER = "This is an earlier comparison. For the last one press 1, then r, or compare again."
+FORGOTTEN = f"{EARLIER} Who differed is kept for the last {KEPT} comparisons of an audience."
 
 
 class ReconcileScreen(BaseScreen):
@@ -126,8 +129,8 @@ identifier per line. E writes the differences into a file. w shows the requests 
         self._comparison_id = comparison_id
         self._audience: Audience | None = None
         self._comparison: Comparison | None = None
-        self._is_last = True
-        """Whether it is the audience's last comparison."""
+        self._earlier = ""
+        """That it is not the audience's last comparison; "" where it is."""
         self._kinds = DifferenceKinds()
         self._ended: ReconcileJob | None = None  # the last job whose end was taken note of
 
@@ -162,7 +165,10 @@ identifier per line. E writes the differences into a file. w shows the requests 
         found = last
         if self._comparison_id is not None:
             found = await session.read(comparison, self._comparison_id)
-        self._comparison, self._is_last = found, found == last
+        self._comparison, self._earlier = found, ""
+        if found is not None and found != last:
+            has_people = await session.read(keeps_differences, found)
+            self._earlier = EARLIER if has_people else FORGOTTEN
         resolved = await session.read(resolved_since, found.id) if found else None
         known = None
         if found is None:
@@ -228,8 +234,8 @@ identifier per line. E writes the differences into a file. w shows the requests 
         else:
             quota = services.figures.quota
             result = came_of(job, self._audience_id) if job is not None else None
-            if not self._is_last:
-                result = safe_text((EARLIER, WARN))
+            if self._earlier:
+                result = safe_text((self._earlier, WARN))
             text = result or safe_text((f"{quota}." if quota else "", MUTED))
         panel.show_job(text, is_comparing=is_under_way)
         if job is not None and job.is_over and self._ended is not job:
@@ -289,7 +295,7 @@ identifier per line. E writes the differences into a file. w shows the requests 
         return super().check_action(action, parameters)
 
     def disabled_reason(self, action: str) -> str | None:
-        if action == "repair" and not self._is_last:
+        if action == "repair" and self._earlier:
             return EARLIER
         run_id = self._job.run_id if self._job is not None else None
         return reason_in_comparison(

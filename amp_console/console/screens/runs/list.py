@@ -68,6 +68,13 @@ plays a finished one back from its log, which sends nothing."""
             tooltip="Open the run alone, to pause or cancel it",
             id="runs.open",
         ),
+        Binding(
+            "d",
+            "differences",
+            "Differences",
+            tooltip="Show who differed when the run compared the audience",
+            id="runs.differences",
+        ),
         Binding("x", "errors", "Errors", id="runs.errors"),
         Binding(
             "b",
@@ -75,13 +82,6 @@ plays a finished one back from its log, which sends nothing."""
             "Play back",
             tooltip="Show what the run did, from its log; nothing is sent",
             id="runs.play_back",
-        ),
-        Binding(
-            "d",
-            "differences",
-            "Differences",
-            tooltip="Show who differed when the run compared the audience",
-            id="runs.differences",
         ),
         Binding("slash", "filter", "Filter", key_display="/", id="filter"),
         Binding("y", "copy", "Copy the row", show=False, id="copy"),

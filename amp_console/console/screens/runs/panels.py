@@ -68,6 +68,7 @@ class ProgressPanel(Vertical):
         funnel = self.query_one("#funnel", Static)
         room = funnel.size.width or self.screen.size.width
         funnel.update(run_rows.funnel(view.funnel, view.kind, glyphs, room))
+        funnel.display = view.kind is not RunKind.COMPARE  # which reads and sends nothing
 
     def line(self, audience_id: object) -> RunLine | None:
         """An audience of the run."""
