@@ -59,6 +59,14 @@ async def test_all_keys_of_every_screen_that_work_are_seen_at_once_and_once_only
             await until(pilot, lambda: not isinstance(pilot.app.screen, HelpScreen))
 
 
+async def test_help_says_what_a_letter_means_on_every_screen(harness: ConsoleHarness) -> None:
+    connect_with_audiences(harness)
+    async with harness.open(size=(120, 50)) as pilot:
+        await until_shown(pilot, GHOSTS)
+        await pilot.press("question_mark")
+        await until_shown(pilot, "A letter means the same on every screen")
+
+
 async def test_help_says_that_there_is_more_below_until_it_is_read(
     harness: ConsoleHarness,
 ) -> None:

@@ -206,6 +206,18 @@ async def test_a_key_of_the_settings_takes_the_place_of_the_usual_one(
         assert log(pilot) == []
 
 
+async def test_help_says_what_letters_mean_unless_the_settings_moved_some(
+    harness: ConsoleHarness,
+) -> None:
+    connect_with_audiences(harness)
+    like(harness, "[console.keys]", 'audiences.sync = "z"')
+    async with harness.open(size=(120, 50)) as pilot:
+        await until_shown(pilot, "z Sync")
+        await pilot.press("question_mark")
+        await until_shown(pilot, "Members are everyone the audience wants")
+        assert "A letter means the same" not in picture(pilot)
+
+
 async def test_a_dimmed_action_says_why_on_its_new_key(harness: ConsoleHarness) -> None:
     harness.connect()
     like(harness, "[console.keys]", 'audiences.sync = "f6"')

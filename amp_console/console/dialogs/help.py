@@ -34,8 +34,10 @@ LISTS = (
 
 LETTERS = """\
 A letter means the same on every screen: r compares with Amplitude, R retries, u asks Amplitude \
-again, v changes what is listed, w opens it whole, t enables or disables, c ends what is \
-under way, E exports."""
+again, v changes what is listed, w opens it whole, t enables or disables, c ends what is under \
+way, E exports. Three follow the screen: n adds or follows something new, p pauses or repairs, l \
+links a cohort or listens."""
+"""It is shown unless the settings move keys."""
 
 
 class HelpRow(NamedTuple):
@@ -81,9 +83,10 @@ class HelpScreen(ModalScreen[None]):
         with ScrollPane(id="help") as box:
             box.border_title = f"Help · {self._name}"
             yield Static(id="keys")
-            about = [
-                safe_text(row, max_length=900) for row in (*_paragraphs(self._about), "", LETTERS)
-            ]
+            texts = _paragraphs(self._about)
+            if not services_of(self).appearance.keys:
+                texts += ["", LETTERS]
+            about = [safe_text(row, max_length=900) for row in texts]
             yield Static(lines(*about), id="about")
         yield KeyFooter(lambda: CLOSING, self.run_action)
 
